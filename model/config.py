@@ -1,0 +1,138 @@
+"""The settings of one training run: flat, validated, and light to import (no torch).
+
+One name is the field, the Optuna parameter, the command-line flag and the table column.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from model.cleaning import CLEANINGS
+from model.errors import ConfigError, unknown_choice
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+def _rule(text: str, default: Any) -> Any:
+    """A dataclass field whose text is both documentation and the flag's help."""
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TrialConfig:
+    """One configuration of the char-LSTM and its training.
+
+    Raises:
+        ConfigError: A value breaks the rule given in its field's help.
+    """
+
+    epochs: int = _rule("passes over the training text, at least 1", 20)
+    hidden_size: int = _rule("memory units in each LSTM layer, at least 1", 256)
+    num_layers: int = _rule("stacked LSTM layers, at least 1", 1)
+    batch_size: int = _rule("columns of text trained side by side, at least 1", 32)
+    dropout: float = _rule("dropout after each LSTM layer, 0 <= p < 1", 0.2)
+    cleaning: str = _rule(f"how the text is cleaned: {', '.join(CLEANINGS)}", "lower")
+    learning_rate: float = _rule("Adam's peak step size, above 0", 2e-3)
+    decay_fraction: float = _rule(
+        "last share of the steps in which the learning rate falls to zero, 0 <= f <= 1",
+        0.3,
+    )
+    sequence_length: int = _rule("steps of truncated back-propagation, at least 1", 100)
+    embedding_dim: int = _rule("size of a character's embedding, at least 1", 64)
+    weight_decay: float = _rule("AdamW's decoupled weight decay, at least 0", 0.0)
+    input_dropout: float = _rule("dropout on the embedding, 0 <= p < 1", 0.0)
+    gradient_clip_norm: float = _rule("largest norm of the gradient, above 0", 1.0)
+    precision: str = _rule(f"arithmetic: {', '.join(PRECISIONS)}", "auto")
+    seed: int = _rule("seed of the weights and of dropout, at least 0", 0)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check_type(field.name, getattr(self, field.name), field.type)
+        for name in _AT_LEAST_ONE:
+            if getattr(self, name) < 1:
+                raise ConfigError(
+                    f"{name} must be at least 1, got {getattr(self, name)}"
+                )
+        for name in ("dropout", "input_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(
+                    f"{name} must be in 0 <= p < 1, got {getattr(self, name)}"
+                )
+        for name in ("learning_rate", "gradient_clip_norm"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
+        if not 0 <= self.decay_fraction <= 1:
+            raise ConfigError(
+                f"decay_fraction must be in 0 <= f <= 1, got {self.decay_fraction}"
+            )
+        if self.weight_decay < 0:
+            raise ConfigError(
+                f"weight_decay must be at least 0, got {self.weight_decay}"
+            )
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed must be in 0 <= seed < 2**63, got {self.seed}")
+        if self.cleaning not in CLEANINGS:
+            raise ConfigError(unknown_choice("cleaning", self.cleaning, CLEANINGS))
+        if self.precision not in PRECISIONS:
+            raise ConfigError(unknown_choice("precision", self.precision, PRECISIONS))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "TrialConfig":
+        """Build from a mapping; missing fields take their defaults.
+
+        Raises:
+            ConfigError: A key is not a field, or a value breaks its rule.
+        """
+        for name in values:
+            if name not in FIELD_NAMES:
+                raise ConfigError(
+                    unknown_choice("TrialConfig field", name, FIELD_NAMES)
+                )
+        return cls(**values)
+
+    @classmethod
+    def from_json(cls, path: Path) -> "TrialConfig":
+        """Read a JSON object of fields, such as a run's best.json.
+
+        Raises:
+            ConfigError: The file cannot be read, is not a JSON object, or breaks a rule.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"config file must be readable JSON: {path}: {error}"
+            ) from error
+        if not isinstance(values, dict):
+            raise ConfigError(
+                f"config file must hold a JSON object, got {type(values).__name__}"
+            )
+        return cls.from_dict(values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values, in order."""
+        return dataclasses.asdict(self)
+
+
+FIELD_NAMES = tuple(field.name for field in dataclasses.fields(TrialConfig))
+_AT_LEAST_ONE = (
+    *("epochs", "hidden_size", "num_layers", "batch_size"),
+    *("sequence_length", "embedding_dim"),
+)
+
+
+def _check_type(name: str, value: object, expected: Any) -> None:
+    """Reject a value that is not of the field's type; bool is no number, int serves as float."""
+    if expected is float:
+        if (
+            isinstance(value, (int, float))
+            and not isinstance(value, bool)
+            and math.isfinite(value)
+        ):
+            return
+        raise ConfigError(f"{name} must be a finite number, got {value!r}")
+    if not isinstance(value, expected) or isinstance(value, bool):
+        raise ConfigError(f"{name} must be {expected.__name__}, got {value!r}")

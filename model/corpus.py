@@ -1,0 +1,157 @@
+"""Finds the text to learn: a named corpus, a UTF-8 file, or an http(s) URL.
+
+A corpus that the user names is never replaced by another one.
+"""
+
+import dataclasses
+import hashlib
+import importlib
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from model.errors import CorpusError, unknown_choice
+from model.gutenberg import strip_gutenberg
+
+ALICE_URL = "https://www.gutenberg.org/cache/epub/11/pg11.txt"
+DOWNLOAD_SECONDS = 10.0
+_CHUNK_BYTES = 1 << 16
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Corpus:
+    """A text and where it came from.
+
+    Attributes:
+        name: What the user calls it: a corpus name, a path or a URL.
+        source: Where the text was read, and why this one, in words for the reader.
+        text: The text; line ends are one line feed, no byte-order mark.
+    """
+
+    name: str
+    source: str
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the text in UTF-8, as hexadecimal digits."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def resolve_corpus(name: str | None) -> Corpus:
+    """Find a corpus by name, path or URL; None takes alice if it can be had, else python-docs.
+
+    Raises:
+        CorpusError: No such corpus, or its text is unreachable, empty, binary or not UTF-8.
+    """
+    if name is None:
+        return _default_corpus()
+    if name in CORPORA:
+        return CORPORA[name]()
+    if name.startswith(("http://", "https://")):
+        return _corpus(name, f"downloaded from {name}", _download(name))
+    path = Path(name).expanduser()
+    if path.is_dir():
+        raise CorpusError(f"a corpus must be a file, got the folder {name!r}")
+    if not path.exists():
+        choices = unknown_choice("corpus", name, CORPORA)
+        raise CorpusError(f"{choices}, a UTF-8 file that exists, or an http(s) URL")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CorpusError(
+            f"a corpus must be readable: {name}: {error.strerror}"
+        ) from error
+    return _corpus(name, f"file {path.resolve()}", data)
+
+
+def _default_corpus() -> Corpus:
+    try:
+        alice = _alice()
+    except CorpusError as error:
+        embedded = _python_docs()
+        reason = f"{embedded.source}; alice cannot be had: {error}"
+        return dataclasses.replace(embedded, source=reason)
+    return dataclasses.replace(
+        alice, source=f"{alice.source}; the default when none is named"
+    )
+
+
+def _alice() -> Corpus:
+    cache_path = _cache_folder() / "alice-pg11.txt"
+    if cache_path.exists():
+        return _corpus("alice", f"cached file {cache_path}", cache_path.read_bytes())
+    data = _download(ALICE_URL)
+    corpus = _corpus("alice", f"downloaded from {ALICE_URL}", data)
+    if not corpus.text.startswith("CHAPTER I"):
+        raise CorpusError(f"{ALICE_URL} did not answer with the book")
+    try:
+        cache_path.parent.mkdir(parents=True, exist_ok=True)
+        partial_path = cache_path.with_suffix(f".{os.getpid()}.partial")
+        partial_path.write_bytes(data)
+        partial_path.replace(cache_path)
+    except OSError:
+        return dataclasses.replace(corpus, source=f"{corpus.source}, not cached")
+    return corpus
+
+
+def _python_docs() -> Corpus:
+    topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
+    text = "\n".join(topics[topic] for topic in sorted(topics))
+    source = "embedded: the prose of this Python's own help topics"
+    return Corpus(name="python-docs", source=source, text=text)
+
+
+CORPORA: dict[str, Callable[[], Corpus]] = {
+    "alice": _alice,
+    "python-docs": _python_docs,
+}
+"""The corpora that have a name."""
+
+
+def _cache_folder() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "char-lstm-tune"
+
+
+def _download(url: str) -> bytes:
+    """Fetch a URL within DOWNLOAD_SECONDS in all: urllib's own limit is for each read only."""
+    deadline = time.monotonic() + DOWNLOAD_SECONDS
+    chunks = []
+    try:
+        with urllib.request.urlopen(url, timeout=DOWNLOAD_SECONDS) as response:
+            while chunk := response.read(_CHUNK_BYTES):
+                chunks.append(chunk)
+                if time.monotonic() > deadline:
+                    raise CorpusError(
+                        f"{url} must answer within {DOWNLOAD_SECONDS:g} s"
+                    )
+    except (OSError, ValueError) as error:
+        if isinstance(error, CorpusError):
+            raise
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        raise CorpusError(f"a URL must be reachable: {url}: {reason}") from error
+    return b"".join(chunks)
+
+
+def _corpus(name: str, source: str, data: bytes) -> Corpus:
+    """Decode a text and bring it into the form that every corpus has."""
+    if b"\0" in data:
+        raise CorpusError(f"a corpus must be a UTF-8 text, but {name} is binary")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"a corpus must be UTF-8, but {name} has byte 0x{data[error.start]:02x} "
+            f"at offset {error.start:,}"
+        ) from error
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    book = strip_gutenberg(text)
+    if book != text:
+        source += ", Gutenberg's header, footer and front matter removed"
+    if not book.strip():
+        raise CorpusError(f"a corpus must not be empty: {name}")
+    return Corpus(name=name, source=source, text=book)

@@ -1,0 +1,19 @@
+"""What accelerators this machine has, for callers that must not import torch."""
+
+import torch
+
+
+def num_gpus() -> int:
+    """Count the CUDA GPUs that CUDA_VISIBLE_DEVICES leaves visible."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def pick_device(*, use_gpu: bool) -> torch.device:
+    """Return the current CUDA GPU if one is wanted and there, else the CPU."""
+    return torch.device("cuda" if use_gpu and torch.cuda.is_available() else "cpu")
+
+
+def use_threads(num_threads: int) -> None:
+    """Limit torch's arithmetic to so many CPU threads in this process."""
+    if torch.get_num_threads() != num_threads:
+        torch.set_num_threads(num_threads)

@@ -1,0 +1,56 @@
+"""Every error this project raises on purpose.
+
+ValueError
+ └─ ConfigError          a setting breaks a rule; the message says rule, value and choices
+     └─ CorpusError      a text that cannot be read, or is unfit for training
+RuntimeError
+ ├─ CheckpointError      a checkpoint folder is missing, incomplete or damaged
+ └─ TrainingDiverged     the loss became NaN or infinite
+
+The command line prints ConfigError and CheckpointError as one line and exits with 2.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ConfigError(ValueError):
+    """A setting breaks a rule. The message states the rule, the value and the choices."""
+
+
+class CorpusError(ConfigError):
+    """A text cannot be read or is unfit for training."""
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint folder is missing, incomplete or damaged."""
+
+
+class TrainingDiverged(RuntimeError):
+    """The training loss became NaN or infinite.
+
+    Attributes:
+        epoch: The epoch in which it happened; the first is 1.
+        step: The optimiser step within that epoch; the first is 1.
+        loss: The loss of that step, in nats per character.
+    """
+
+    def __init__(self, *, epoch: int, step: int, loss: float) -> None:
+        super().__init__(
+            f"training diverged in epoch {epoch} at step {step}: loss is {loss}"
+        )
+        self.epoch = epoch
+        self.step = step
+        self.loss = loss
+
+
+def unknown_choice(kind: str, value: str, choices: Iterable[str]) -> str:
+    """Return the message for a name that is not among the choices.
+
+    >>> unknown_choice("search space", "ful", ["full", "quick"])
+    "unknown search space 'ful'; did you mean full? choose from full, quick"
+    """
+    names = list(choices)
+    near = difflib.get_close_matches(value, names, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"unknown {kind} {value!r}; {hint}choose from {', '.join(names)}"

@@ -1,0 +1,77 @@
+"""Scores a passage: what the network spends on it, every character counted once.
+
+The layout of the evaluation is a constant, so the score depends neither on batch_size nor on
+sequence_length. The passage is cut into up to COLUMNS stretches that run side by side; each
+enters with the state carried over the WARM_UP_CHARS characters before it.
+
+Shapes: T time steps, B columns, V vocabulary.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from model.lstm import CharLSTM
+
+COLUMNS = 16
+WARM_UP_CHARS = 256
+_CHUNK_STEPS = 512
+
+
+def passage_nats(
+    model: CharLSTM,
+    passage: NDArray[np.int32],
+    *,
+    context: NDArray[np.int32],
+    device: torch.device,
+) -> float:
+    """Return the nats that the network spends on a passage, in all.
+
+    Args:
+        model: The network; it is evaluated without dropout and left in training mode.
+        passage: Character indices (N,), at least one.
+        context: The characters just before the passage, at least one; the first character of
+            the passage is scored too.
+        device: Where the network lies.
+    """
+    symbols = np.concatenate([context[-WARM_UP_CHARS:], passage])
+    num_context = len(symbols) - len(passage)
+    column_length = -(-len(passage) // COLUMNS)
+    starts = np.arange(num_context, len(symbols), column_length)
+    # Row t of a column predicts position start - WARM_UP_CHARS + t of the symbols.
+    positions_TB = starts + np.arange(-WARM_UP_CHARS, column_length)[:, None]
+    scored_TB = (np.arange(-WARM_UP_CHARS, column_length)[:, None] >= 0) & (
+        positions_TB < len(symbols)
+    )
+    # Where a short context has no character, its first one is repeated.
+    inputs_TB = symbols[(positions_TB - 1).clip(0, len(symbols) - 1)]
+    targets_TB = symbols[positions_TB.clip(0, len(symbols) - 1)]
+    model.eval()
+    nats = _scored_nats(
+        model,
+        torch.from_numpy(inputs_TB).to(device),
+        torch.from_numpy(targets_TB.astype(np.int64)).to(device),
+        torch.from_numpy(scored_TB).to(device),
+    )
+    model.train()
+    return nats
+
+
+@torch.inference_mode()
+def _scored_nats(
+    model: CharLSTM, inputs_TB: Tensor, targets_TB: Tensor, scored_TB: Tensor
+) -> float:
+    nats = torch.zeros((), dtype=torch.float64, device=inputs_TB.device)
+    state = None
+    for start in range(0, len(inputs_TB), _CHUNK_STEPS):
+        chunk = slice(start, start + _CHUNK_STEPS)
+        logits_TBV, state = model(inputs_TB[chunk], state)
+        losses_TB = functional.cross_entropy(
+            logits_TBV.float().flatten(0, 1),
+            targets_TB[chunk].flatten(),
+            reduction="none",
+        ).view_as(targets_TB[chunk])
+        nats += losses_TB.masked_fill(~scored_TB[chunk], 0.0).sum(dtype=torch.float64)
+    return nats.item()

@@ -1,0 +1,116 @@
+"""The objective: restored bits per raw character, comparable between cleanings.
+
+A trial with a harsher cleaning predicts an easier text. The chain rule
+H(raw) = H(cleaned) + H(raw given cleaned) makes such scores comparable: the network pays the
+first term, and the second, the price of restoring what the cleaning dropped, is estimated
+once for the study by the n-gram floor model.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from model.errors import CorpusError
+from model.ngram import ORDERS, ngram_bits
+from model.streams import EncodedCorpus, RawSplit, encode_corpus, split_text
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Floor:
+    """What the n-gram spends on the passages of one cleaning, in bits per raw character."""
+
+    validation_bits_per_char: float
+    test_bits_per_char: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class PreparedCorpus:
+    """A corpus ready for a search: encoded once for each cleaning, with floors and prices.
+
+    Attributes:
+        encoded: Cleaning to encoded streams, restoration price included.
+        floors: Cleaning to floor; "cased", the raw text, is always among them.
+        floor_order: The order of the n-gram, chosen on the raw validation passage.
+    """
+
+    encoded: dict[str, EncodedCorpus]
+    floors: dict[str, Floor]
+    floor_order: int
+
+
+def prepare_corpus(text: str, cleanings: Sequence[str]) -> PreparedCorpus:
+    """Split, clean and encode a text, and work out the restoration price of each cleaning.
+
+    Raises:
+        CorpusError: The text is too short, or a cleaning keeps too little of it.
+    """
+    split = split_text(text)
+    raw = encode_corpus(split, "cased")
+    by_order = _floor_bits(
+        raw, raw.validation, context=raw.train, max_order=max(ORDERS)
+    )
+    floor_order = int(np.argmin(by_order)) + 1
+    encoded, floors = {}, {}
+    floors["cased"] = raw_floor = _floor(raw, split, floor_order)
+    for cleaning in cleanings:
+        streams = raw if cleaning == "cased" else encode_corpus(split, cleaning)
+        floors[cleaning] = floor = _floor(streams, split, floor_order)
+        price = raw_floor.validation_bits_per_char - floor.validation_bits_per_char
+        encoded[cleaning] = dataclasses.replace(
+            streams, restoration_bits_per_char=max(0.0, price)
+        )
+    return PreparedCorpus(encoded=encoded, floors=floors, floor_order=floor_order)
+
+
+def restored_bits_per_char(own_bits: float, corpus: EncodedCorpus) -> float:
+    """Return `val_bits_per_char`: own bits and restoration price, per raw character.
+
+    Args:
+        own_bits: Bits that a model spends on its own cleaned validation passage, in all.
+        corpus: The cleaning's streams.
+    """
+    return own_bits / corpus.num_raw_validation_chars + corpus.restoration_bits_per_char
+
+
+def check_fits(corpus: EncodedCorpus, *, batch_size: int, sequence_length: int) -> None:
+    """Refuse a text that does not fill one window of the batch.
+
+    Raises:
+        CorpusError: The training part is shorter than batch_size * sequence_length + 1.
+    """
+    needed = batch_size * sequence_length + 1
+    if len(corpus.train) < needed:
+        raise CorpusError(
+            f"the training part must fill one window of batch_size {batch_size} x "
+            f"sequence_length {sequence_length}: {needed:,} characters needed, "
+            f"{len(corpus.train):,} left by the cleaning {corpus.cleaning!r}"
+        )
+
+
+def _floor(corpus: EncodedCorpus, split: RawSplit, order: int) -> Floor:
+    validation = _floor_bits(
+        corpus, corpus.validation, context=corpus.train, max_order=order
+    )
+    before_test = np.concatenate([corpus.train, corpus.validation])
+    test = _floor_bits(corpus, corpus.test, context=before_test, max_order=order)
+    return Floor(
+        validation_bits_per_char=validation[-1] / len(split.validation),
+        test_bits_per_char=test[-1] / len(split.test),
+    )
+
+
+def _floor_bits(
+    corpus: EncodedCorpus,
+    passage: np.typing.NDArray[np.int32],
+    *,
+    context: np.typing.NDArray[np.int32],
+    max_order: int,
+) -> list[float]:
+    return ngram_bits(
+        corpus.train.astype(np.int64),
+        passage.astype(np.int64),
+        context=context.astype(np.int64),
+        vocabulary_size=len(corpus.vocabulary),
+        max_order=max_order,
+    )

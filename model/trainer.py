@@ -1,0 +1,280 @@
+"""Trains one configuration by truncated back-propagation through time, epoch by epoch.
+
+Knows no scheduler and no Ray. The training text is cut into batch_size contiguous columns;
+the state is carried from window to window and starts at zero in each epoch:
+
+    text     a b c d e f g h i j k l m          (batch_size 3)
+    columns  a b c d | e f g h | i j k l        each predicts its characters shifted by one
+    windows  a b     | e f     | i j            (sequence_length 2), then c d | g h | k l
+
+Shapes: T time steps, B columns, V vocabulary.
+Sources: Pascanu 2013 (gradient clipping), Loshchilov & Hutter, arXiv:1711.05101 (AdamW).
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from model.checkpoint import (
+    CheckpointMeta,
+    load_checkpoint,
+    load_training_state,
+    save_checkpoint,
+)
+from model.config import TrialConfig
+from model.errors import CheckpointError, TrainingDiverged
+from model.evaluate import passage_nats
+from model.lstm import CharLSTM
+from model.objective import check_fits, restored_bits_per_char
+from model.precision import resolve_precision
+from model.streams import EncodedCorpus
+
+IGNORED = -100
+"""The target of a position that is not scored: the padding of the last column."""
+
+WARM_UP_STEPS = 20
+"""Optimiser steps in which the learning rate rises to its peak."""
+
+_ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class EpochReport:
+    """What one epoch of training gave.
+
+    Attributes:
+        epoch: The first is 1.
+        train_nats_per_char: Mean loss over the epoch, dropout on, own characters.
+        val_nats_per_char: Validation loss, natural logarithm, own characters.
+        val_own_bits_per_char: The same in bits.
+        val_bits_per_char: The objective: restored bits per raw character.
+        elapsed_seconds: Seconds spent in training and evaluation since epoch 1 began.
+    """
+
+    epoch: int
+    train_nats_per_char: float
+    val_nats_per_char: float
+    val_own_bits_per_char: float
+    val_bits_per_char: float
+    elapsed_seconds: float
+
+
+class Trainer:
+    """Trains one configuration on one cleaned corpus.
+
+    Raises:
+        CorpusError: The training part does not fill one window of the batch.
+    """
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        corpus: EncodedCorpus,
+        *,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        check_fits(
+            corpus, batch_size=config.batch_size, sequence_length=config.sequence_length
+        )
+        assert config.cleaning == corpus.cleaning
+        self.config = config
+        self.corpus = corpus
+        self.device = torch.device(device)
+        self.precision = resolve_precision(config, self.device)
+        self.last_report: EpochReport | None = None
+        self.best_report: EpochReport | None = None
+        self._best_weights: dict[str, Tensor] = {}
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            self.model = CharLSTM(config, len(corpus.vocabulary)).to(self.device)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=self.device.type in ("cpu", "cuda"),
+        )
+        inputs_TB, targets_TB = columns(corpus.train, config.batch_size)
+        self.inputs_TB = torch.from_numpy(inputs_TB).to(self.device)
+        self.targets_TB = torch.from_numpy(targets_TB).to(self.device)
+        self.steps_per_epoch = math.ceil(len(inputs_TB) / config.sequence_length)
+
+    def epochs(self) -> Iterator[EpochReport]:
+        """Yield one report after each epoch until the configuration's epochs are done.
+
+        Raises:
+            TrainingDiverged: A step's loss was NaN or infinite; raised at that epoch's end.
+        """
+        first = self.last_report.epoch + 1 if self.last_report else 1
+        elapsed_seconds = self.last_report.elapsed_seconds if self.last_report else 0.0
+        for epoch in range(first, self.config.epochs + 1):
+            start = time.perf_counter()
+            train_nats = self._train_epoch(epoch)
+            val_nats = passage_nats(
+                self.model,
+                self.corpus.validation,
+                context=self.corpus.train,
+                device=self.device,
+            )
+            elapsed_seconds += time.perf_counter() - start
+            report = self._report(epoch, train_nats, val_nats, elapsed_seconds)
+            self._keep(report)
+            yield report
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint folder: the best epoch's network, and how to train on.
+
+        Raises:
+            CheckpointError: The folder cannot be written.
+        """
+        assert self.last_report is not None and self.best_report is not None, (
+            "nothing trained"
+        )
+        meta = CheckpointMeta(
+            config=self.config,
+            vocabulary=self.corpus.vocabulary,
+            metrics=dataclasses.asdict(self.best_report),
+            last_metrics=dataclasses.asdict(self.last_report),
+        )
+        weights = {
+            f"model.{name}": value for name, value in self.model.state_dict().items()
+        }
+        training = {**weights, **self._optimizer_tensors()}
+        save_checkpoint(folder, self._best_weights, meta, training)
+
+    def restore(self, folder: Path) -> None:
+        """Go back to a saved state; the next epochs are those that would have followed.
+
+        Raises:
+            CheckpointError: The checkpoint is damaged, or of another configuration or text.
+        """
+        best_model, meta = load_checkpoint(folder, self.device)
+        if meta.config != self.config or meta.vocabulary != self.corpus.vocabulary:
+            raise CheckpointError(f"{folder} is of another configuration or text")
+        tensors = load_training_state(folder)
+        weights = {name: tensors[f"model.{name}"] for name in self.model.state_dict()}
+        self.model.load_state_dict(weights)
+        state = self.optimizer.state_dict()
+        state["state"] = {
+            index: {key: tensors[f"{key}.{name}"] for key in _ADAM_STATE}
+            for index, (name, _) in enumerate(self.model.named_parameters())
+        }
+        self.optimizer.load_state_dict(state)
+        self._best_weights = best_model.state_dict()
+        self.best_report = EpochReport(**meta.metrics)
+        self.last_report = EpochReport(**meta.last_metrics)
+
+    def _keep(self, report: EpochReport) -> None:
+        self.last_report = report
+        best = self.best_report
+        if best is None or report.val_bits_per_char < best.val_bits_per_char:
+            self.best_report = report
+            state = self.model.state_dict()
+            self._best_weights = {name: value.clone() for name, value in state.items()}
+
+    def _optimizer_tensors(self) -> dict[str, Tensor]:
+        state = self.optimizer.state
+        return {
+            f"{key}.{name}": state[parameter][key]
+            for name, parameter in self.model.named_parameters()
+            for key in _ADAM_STATE
+        }
+
+    def _train_epoch(self, epoch: int) -> float:
+        """Train one epoch and return its mean loss in nats per character."""
+        num_targets = (self.targets_TB != IGNORED).sum()
+        losses = torch.zeros(self.steps_per_epoch, device=self.device)
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            # Dropout is a function of seed and epoch alone: a resumed run needs no saved state.
+            torch.manual_seed(hash_seed(self.config.seed, epoch))
+            state = None
+            for step in range(self.steps_per_epoch):
+                self._set_learning_rate((epoch - 1) * self.steps_per_epoch + step)
+                start = step * self.config.sequence_length
+                window = slice(start, start + self.config.sequence_length)
+                losses[step], state = self._train_step(window, state)
+        if not torch.isfinite(losses).all():
+            step = int(torch.nonzero(~torch.isfinite(losses))[0])
+            raise TrainingDiverged(epoch=epoch, step=step + 1, loss=losses[step].item())
+        return (losses.sum() / num_targets).item()
+
+    def _train_step(
+        self, window: slice, state: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Return the window's summed loss, on the device, and the state to carry on."""
+        targets = self.targets_TB[window].flatten()
+        with torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
+        ):
+            logits_TBV, state = self.model(self.inputs_TB[window], state)
+        logits = logits_TBV.float().flatten(0, 1)
+        loss = functional.cross_entropy(logits, targets, ignore_index=IGNORED)
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(
+            self.model.parameters(), self.config.gradient_clip_norm
+        )
+        self.optimizer.step()
+        hidden_LBH, cell_LBH = state
+        num_scored = (targets != IGNORED).sum()
+        return loss.detach() * num_scored, (hidden_LBH.detach(), cell_LBH.detach())
+
+    def _set_learning_rate(self, step: int) -> None:
+        """Warm-up, constant, late linear decay; `step` counts from 0 over all epochs."""
+        num_steps = self.config.epochs * self.steps_per_epoch
+        warm_up = min(1.0, (step + 1) / min(WARM_UP_STEPS, num_steps))
+        decay_steps = max(1.0, self.config.decay_fraction * num_steps)
+        decay = min(1.0, (num_steps - step) / decay_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * warm_up * decay
+
+    def _report(
+        self, epoch: int, train_nats: float, val_nats: float, elapsed_seconds: float
+    ) -> EpochReport:
+        num_chars = len(self.corpus.validation)
+        val_bits = val_nats / math.log(2)
+        return EpochReport(
+            epoch=epoch,
+            train_nats_per_char=train_nats,
+            val_nats_per_char=val_nats / num_chars,
+            val_own_bits_per_char=val_bits / num_chars,
+            val_bits_per_char=restored_bits_per_char(val_bits, self.corpus),
+            elapsed_seconds=elapsed_seconds,
+        )
+
+
+def columns(
+    text: NDArray[np.int32], batch_size: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Cut a text into columns: inputs and targets, each (T, B), every target exactly once.
+
+    Where the text does not fill the last column, its targets are IGNORED.
+
+    >>> inputs_TB, targets_TB = columns(np.arange(6, dtype=np.int32), 2)
+    >>> targets_TB.T.tolist()
+    [[1, 2, 3], [4, 5, -100]]
+    """
+    num_steps = math.ceil((len(text) - 1) / batch_size)
+    padding = num_steps * batch_size - (len(text) - 1)
+    inputs = np.pad(text[:-1], (0, padding))
+    targets = np.pad(text[1:].astype(np.int64), (0, padding), constant_values=IGNORED)
+    shape = (batch_size, num_steps)
+    return (
+        np.ascontiguousarray(inputs.reshape(shape).T),
+        np.ascontiguousarray(targets.reshape(shape).T),
+    )
+
+
+def hash_seed(*parts: int) -> int:
+    """Derive an independent seed, 0 <= seed < 2**63, from whole numbers."""
+    return int(
+        np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1)
+    )

@@ -1,0 +1,44 @@
+"""The reference's three configurations alone, trained in the stream regime."""
+
+from model.config import TrialConfig
+from search_spaces.space import Baseline, Budget, SearchSpace
+
+BASELINES = (
+    Baseline(
+        name="experiment 1",
+        params={
+            **{"epochs": 20, "hidden_size": 256, "batch_size": 128},
+            **{"dropout": 0.2, "num_layers": 1, "cleaning": "lower"},
+        },
+        documented_nats_per_char=1.9413,
+        documented_seconds=7_206,
+    ),
+    Baseline(
+        name="experiment 2",
+        params={
+            **{"epochs": 30, "hidden_size": 256, "batch_size": 64},
+            **{"dropout": 0.2, "num_layers": 2, "cleaning": "lower"},
+        },
+        documented_nats_per_char=1.3376,
+        documented_seconds=39_464,
+    ),
+    Baseline(
+        name="experiment 3",
+        params={
+            **{"epochs": 40, "hidden_size": 256, "batch_size": 64},
+            **{"dropout": 0.2, "num_layers": 2, "cleaning": "letters"},
+        },
+        documented_nats_per_char=1.1254,
+        documented_seconds=49_060,
+    ),
+)
+"""The three documented experiments: settings, final training loss, seconds on their GPU."""
+
+SPACE = SearchSpace(
+    name="documented",
+    description="the reference's three configurations, nothing else",
+    base=TrialConfig(),
+    distributions={},
+    baselines=BASELINES,
+    budget=Budget(trials=3),
+)

@@ -1,0 +1,41 @@
+"""The six documented axes, and six more that the reference left as they were."""
+
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from model.config import TrialConfig
+from search_spaces.full import SPACE as FULL
+from search_spaces.space import Baseline, Budget, SearchSpace
+
+_BASE = TrialConfig()
+_MORE = {
+    "learning_rate": FloatDistribution(5e-4, 1e-2, log=True),
+    "sequence_length": CategoricalDistribution((32, 50, 64, 100, 128, 200)),
+    "embedding_dim": IntDistribution(16, 256, log=True),
+    "weight_decay": FloatDistribution(0.0, 0.3),
+    "input_dropout": FloatDistribution(0.0, 0.3),
+    "gradient_clip_norm": FloatDistribution(0.1, 5.0, log=True),
+}
+
+SPACE = SearchSpace(
+    name="extended",
+    description="the six documented axes and six more",
+    base=_BASE,
+    distributions={**FULL.distributions, **_MORE},
+    baselines=tuple(
+        Baseline(
+            name=baseline.name,
+            params={
+                **{axis: getattr(_BASE, axis) for axis in _MORE},
+                **baseline.params,
+            },
+            documented_nats_per_char=baseline.documented_nats_per_char,
+            documented_seconds=baseline.documented_seconds,
+        )
+        for baseline in FULL.baselines
+    ),
+    budget=Budget(trials=400),
+)

@@ -1,0 +1,51 @@
+"""The six documented axes, small: about two minutes on two CPU cores."""
+
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from model.cleaning import CLEANINGS
+from model.config import TrialConfig
+from search_spaces.space import Baseline, Budget, SearchSpace
+
+SPACE = SearchSpace(
+    name="quick",
+    description="the six documented axes, small: about two minutes on two CPU cores",
+    base=TrialConfig(learning_rate=4e-3, embedding_dim=32),
+    distributions={
+        "epochs": IntDistribution(2, 6),
+        "hidden_size": IntDistribution(32, 192, log=True),
+        "batch_size": CategoricalDistribution((16, 32, 64)),
+        "dropout": FloatDistribution(0.0, 0.5),
+        "num_layers": IntDistribution(1, 2),
+        "cleaning": CategoricalDistribution(tuple(CLEANINGS)),
+    },
+    baselines=(
+        Baseline(
+            name="experiment 1, scaled down",
+            params={
+                **{"epochs": 2, "hidden_size": 64, "batch_size": 64},
+                **{"dropout": 0.2, "num_layers": 1, "cleaning": "lower"},
+            },
+        ),
+        Baseline(
+            name="experiment 2, scaled down",
+            params={
+                **{"epochs": 3, "hidden_size": 64, "batch_size": 32},
+                **{"dropout": 0.2, "num_layers": 2, "cleaning": "lower"},
+            },
+        ),
+        Baseline(
+            name="experiment 3, scaled down",
+            params={
+                **{"epochs": 4, "hidden_size": 64, "batch_size": 32},
+                **{"dropout": 0.2, "num_layers": 2, "cleaning": "letters"},
+            },
+        ),
+    ),
+    budget=Budget(
+        trials=16, time_budget_seconds=120.0, grace_period_epochs=1, reduction_factor=2
+    ),
+)

@@ -1,0 +1,1 @@
+"""Distributed hyperparameter search for the char-LSTM: Ray Tune, Optuna, ASHA."""

@@ -1,0 +1,149 @@
+"""After the search: best configurations, kept checkpoints, report, samples, last words."""
+
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from model.checkpoint import META_FILE, MODEL_FILE
+from model.sampler import SamplingOptions
+from tune.records import config_of, ranked
+from tune.report_text import best_table, write_report
+from tune.run_folder import RunFolder
+from tune.samples_text import write_samples
+from tune.search import SearchResult
+from tune.study import Study
+from tune.trainable import model_folder
+
+KEPT_CHECKPOINTS = 5
+SAMPLED_CHECKPOINTS = 3
+SAMPLE_CHARS = 1_000
+PRINTED_CHARS = 500
+
+INTERRUPTED = 130
+
+
+def finish(
+    study: Study, folder: RunFolder, result: SearchResult, console: Console
+) -> int:
+    """Write what a search found, print it, and return the exit code."""
+    folder.write_tables(result.records)
+    folder.write_study(study_values(study, result))
+    trials, _ = folder.read_tables()
+    best = ranked(trials)
+    _say(console)
+    if best.empty:
+        write_report(folder)
+        _say(console, f"no trial trained an epoch; see {folder.trials_file}")
+        return INTERRUPTED if result.interrupted else 1
+    folder.write_best(config_of(best.iloc[0]).to_dict())
+    _keep_checkpoints(folder, best, result)
+    write_report(folder)
+    _say(console, f"best configurations ({study.space.name}, {_ending(result)}):")
+    table = best_table(trials, study.space)
+    _say(console, table.to_string(index=False, float_format="{:.4f}".format))
+    passages = write_samples(
+        folder,
+        top=SAMPLED_CHECKPOINTS,
+        num_chars=SAMPLE_CHARS,
+        options=SamplingOptions(),
+    )
+    if passages:
+        _say(console, f"\nthe best checkpoint writes ({passages[0].caption}):")
+        _say(console, passages[0].text[:PRINTED_CHARS])
+    _say(console, f"\nreport: {folder.report_file}\nlook further:")
+    _say(
+        console,
+        f"  python -m tune.samples {folder.path} --temperature 0.6 --prime 'The '",
+    )
+    _say(console, f"  python -m model.generate {folder.checkpoint(1)} --chars 2000")
+    _say(console, f"  python -m tune.report {folder.path}")
+    return INTERRUPTED if result.interrupted else 0
+
+
+def study_values(study: Study, result: SearchResult | None) -> dict[str, Any]:
+    """Return what study.json holds; without a result, the search is still running."""
+    prepared = study.prepared
+    return {
+        "command": study.command,
+        "space": study.space.to_json(),
+        "seed": study.seed,
+        "storage": study.storage,
+        "corpus": {
+            "name": study.corpus.name,
+            "source": study.corpus.source,
+            "sha256": study.corpus.sha256,
+            "num_chars": len(study.corpus.text),
+        },
+        "objective": {
+            "name": "val_bits_per_char",
+            "floor_order": prepared.floor_order,
+            "floors": {
+                cleaning: {
+                    "validation_bits_per_char": floor.validation_bits_per_char,
+                    "test_bits_per_char": floor.test_bits_per_char,
+                }
+                for cleaning, floor in prepared.floors.items()
+            },
+            "restoration_bits_per_char": {
+                cleaning: encoded.restoration_bits_per_char
+                for cleaning, encoded in prepared.encoded.items()
+            },
+        },
+        "machine": _machine(),
+        "versions": {
+            "python": platform.python_version(),
+            **{
+                name: version(name)
+                for name in ("torch", "ray", "optuna", "numpy", "pandas")
+            },
+        },
+        "git_commit": _git_commit(),
+        "search_seconds": result.seconds if result else 0.0,
+        "ended": _ending(result) if result else "still running",
+    }
+
+
+def _keep_checkpoints(
+    folder: RunFolder, best: pd.DataFrame, result: SearchResult
+) -> None:
+    with_checkpoint = [n for n in best["number"] if n in result.checkpoints]
+    for rank, number in enumerate(with_checkpoint[:KEPT_CHECKPOINTS], start=1):
+        with result.checkpoints[number].as_directory() as path:
+            folder.keep_checkpoint(
+                rank, model_folder(Path(path)), (MODEL_FILE, META_FILE)
+            )
+
+
+def _ending(result: SearchResult) -> str:
+    if result.interrupted:
+        return "interrupted"
+    return "ended by its time budget" if result.timed_out else "all trials done"
+
+
+def _machine() -> str:
+    import os
+
+    return f"{platform.machine()} {platform.system()}, {os.cpu_count()} CPU"
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the code that runs, None outside a checkout."""
+    root = Path(__file__).resolve().parent
+    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _say(console: Console, text: str = "") -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

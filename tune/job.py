@@ -1,0 +1,40 @@
+"""One search from options to exit code: check, show the plan, search, finish.
+
+Everything that a user can get wrong is found out before Ray starts and before a file is
+written; only what a cluster has is learnt after joining it.
+"""
+
+from rich.console import Console
+
+from tune.cluster import Cluster
+from tune.finish import finish
+from tune.plan import print_plan
+from tune.resources import TrialResources, default_gpus, num_concurrent
+from tune.run_folder import RunFolder
+from tune.search import search
+from tune.study import StudyOptions, prepare
+
+
+def run_study(options: StudyOptions, console: Console) -> int:
+    """Run a search and return the exit code.
+
+    Raises:
+        ConfigError: The user's mistake, in one line.
+    """
+    study = prepare(options, console)
+    with Cluster(options.address) as cluster:
+        nodes = cluster.nodes()
+        gpus = (
+            default_gpus(nodes)
+            if options.gpus_per_trial is None
+            else options.gpus_per_trial
+        )
+        need = TrialResources(cpus=options.cpus_per_trial, gpus=gpus)
+        concurrent = num_concurrent(nodes, need, options.max_concurrent)
+        print_plan(study, nodes, need, concurrent, console)
+        if options.dry_run:
+            return 0
+        cluster.start()
+        folder = RunFolder.create(study.run_path)
+        result = search(study, folder, need, concurrent, console)
+        return finish(study, folder, result, console)

@@ -1,0 +1,99 @@
+"""The command line of `python -m tune.run`. Imports nothing heavy: --help must be fast."""
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tune.study import StudyOptions
+
+_EXAMPLES = """examples:
+  python -m tune.run --space quick
+  python -m tune.run --space full --corpus book.txt --time-budget 10m --name book
+  python -m tune.run --space my_space.py --address auto --storage s3://bucket/runs
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser; every option's help says its default."""
+    top = argparse.ArgumentParser(
+        prog="python -m tune.run",
+        description="Search the best char-LSTM for a text: Ray Tune, Optuna's TPE, ASHA.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    what = top.add_argument_group("what to search")
+    what.add_argument(
+        "--space",
+        required=True,
+        metavar="NAME|FILE.py",
+        help="documented, extended, full, quick, or a Python file that defines SPACE",
+    )
+    what.add_argument(
+        "--corpus",
+        metavar="NAME|PATH|URL",
+        help="alice, python-docs, a UTF-8 file, or an http(s) URL (alice if it can be had)",
+    )
+    what.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of everything (0)"
+    )
+    spend = top.add_argument_group("what to spend")
+    spend.add_argument(
+        "--trials", type=int, metavar="N", help="trials in all (the space's)"
+    )
+    spend.add_argument(
+        "--time-budget",
+        metavar="TIME",
+        help="end the search after 90s, 10m, 2h30m (the space's)",
+    )
+    where = top.add_argument_group("where results go")
+    where.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        metavar="FOLDER",
+        help="(results)",
+    )
+    where.add_argument(
+        "--name", metavar="RUN", help="the run's folder in it (space and time)"
+    )
+    where.add_argument(
+        "--storage",
+        metavar="URI",
+        help="where Ray keeps checkpoints: absolute path, NFS, s3:// (the run's folder)",
+    )
+    how = top.add_argument_group("how to run")
+    how.add_argument(
+        "--address",
+        metavar="ADDR",
+        help="a Ray cluster (RAY_ADDRESS, else a local Ray)",
+    )
+    how.add_argument(
+        "--max-concurrent", type=int, metavar="N", help="trials at once (what fits)"
+    )
+    how.add_argument(
+        "--cpus-per-trial",
+        type=int,
+        default=1,
+        metavar="N",
+        help="cores and threads a trial (1)",
+    )
+    how.add_argument(
+        "--gpus-per-trial",
+        type=float,
+        metavar="F",
+        help="GPUs a trial, 0 to 1; fractions share one (1 where there are GPUs, else 0)",
+    )
+    how.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    return top
+
+
+def parse_options(arguments: list[str]) -> "StudyOptions":
+    """Parse a command line; ends with exit code 2 and one line where it breaks a rule."""
+    values = vars(parser().parse_args(arguments))
+
+    from tune.study import StudyOptions
+
+    return StudyOptions(**values, command=f"python -m tune.run {shlex.join(arguments)}")

@@ -1,0 +1,17 @@
+"""What a trial says of itself in each report: the words that worker and driver share."""
+
+import enum
+
+RUNNING_BEST = "running_best_bits_per_char"
+"""Report key: the lowest val_bits_per_char of the trial so far; ASHA and Optuna look at it."""
+
+
+class Outcome(enum.StrEnum):
+    """Where a trial stands after a report, as the trial itself sees it."""
+
+    TRAINING = "TRAINING"
+    """More epochs are to come; if this is the last report, somebody stopped the trial."""
+    FINISHED = "FINISHED"
+    """All its epochs are trained."""
+    DIVERGED = "DIVERGED"
+    """Its loss became NaN or infinite; the report carries no metrics."""

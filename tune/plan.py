@@ -1,0 +1,65 @@
+"""Prints what a search is going to do, before it does it."""
+
+from rich.console import Console
+
+from search_spaces.space import describe as describe_distribution
+from tune.durations import format_seconds
+from tune.resources import Node, TrialResources, describe
+from tune.study import Study
+
+
+def print_plan(
+    study: Study,
+    nodes: list[Node],
+    need: TrialResources,
+    concurrent: int,
+    console: Console,
+) -> None:
+    """Print space, corpus, objective, budget and resources."""
+    for line in plan_lines(study, nodes, need, concurrent):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def plan_lines(
+    study: Study, nodes: list[Node], need: TrialResources, concurrent: int
+) -> list[str]:
+    """Return the plan, line by line."""
+    space, prepared = study.space, study.prepared
+    lines = [f"space: {space.name}: {space.description}"]
+    for axis, distribution in space.distributions.items():
+        lines.append(f"  {axis:<18} {describe_distribution(distribution)}")
+    lines += [
+        f"  baseline           {_baseline(space, b.params, b.name)}"
+        for b in space.baselines
+    ]
+    num_raw = len(study.corpus.text)
+    lines.append(f"text: {num_raw:,} characters, sha256 {study.corpus.sha256[:12]}")
+    for cleaning, encoded in prepared.encoded.items():
+        floor = prepared.floors[cleaning].validation_bits_per_char
+        price = encoded.restoration_bits_per_char
+        lines.append(
+            f"  {cleaning:<18} {encoded.num_chars:,} characters, "
+            f"{len(encoded.vocabulary)} symbols, floor {floor:.4f}, restoration {price:.4f}"
+        )
+    judged = next(iter(prepared.encoded.values())).num_raw_validation_chars
+    lines.append(
+        f"objective: val_bits_per_char, restored bits per raw character, lower is better, "
+        f"on {judged:,} held-out raw characters"
+    )
+    budget = space.budget
+    limit = budget.time_budget_seconds
+    rungs = ", ".join(str(rung) for rung in budget.rungs(study.max_epochs))
+    lines += [
+        f"budget: {budget.trials} trials, "
+        f"{format_seconds(limit) if limit else 'no time limit'}, "
+        f"ASHA keeps about 1 in {budget.reduction_factor} at epochs {rungs}",
+        f"resources: {describe(nodes)}; {need.cpus} CPU and {need.gpus:g} GPU a trial, "
+        f"{concurrent} at once",
+        f"run folder: {study.run_path}",
+    ]
+    return lines
+
+
+def _baseline(space: object, params: object, name: str) -> str:
+    assert isinstance(params, dict)
+    return f"{name}: " + " ".join(f"{axis}={value}" for axis, value in params.items())

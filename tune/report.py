@@ -1,0 +1,29 @@
+"""Writes report.md from a run's tables alone: `python -m tune.report RUN`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write a run's report anew and print it."""
+    from model.errors import ConfigError
+    from tune.report_text import write_report
+    from tune.run_folder import RunFolder
+
+    parser = argparse.ArgumentParser(
+        prog="python -m tune.report",
+        description="Write a run's report.md anew from its tables.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
+    options = parser.parse_args(arguments)
+    try:
+        print(write_report(RunFolder.open(options.run)))
+    except (ConfigError, OSError) as error:
+        print(f"tune.report: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,215 @@
+"""The text of report.md: sees tables and study.json only, never a trial or a network."""
+
+from typing import Any
+
+import pandas as pd
+
+from search_spaces import SearchSpace
+from tune.durations import format_seconds
+from tune.importance import axis_importances
+from tune.records import Status, ranked
+from tune.run_folder import RunFolder
+
+SCORES = ["val_bits_per_char", "val_own_bits_per_char"]
+_TOP = 10
+
+
+def write_report(folder: RunFolder) -> str:
+    """Write report.md of a run from its folder alone and return the text.
+
+    Raises:
+        ConfigError: A table or study.json is missing or damaged.
+    """
+    from tune.records import write_text
+
+    study = folder.read_study()
+    trials, epochs = folder.read_tables()
+    text = report_text(study, trials, epochs)
+    write_text(folder.report_file, text)
+    return text
+
+
+def report_text(
+    study: dict[str, Any], trials: pd.DataFrame, epochs: pd.DataFrame
+) -> str:
+    """Return the report as Markdown.
+
+    Args:
+        study: What study.json holds.
+        trials: The trials table.
+        epochs: The epochs table.
+    """
+    space = SearchSpace.from_json(study["space"])
+    best = ranked(trials)
+    sections = [_head(study, trials)]
+    if best.empty:
+        sections.append(
+            "## No result\n\nNo trial trained an epoch; see the errors below."
+        )
+    else:
+        sections += [
+            _winner(best.iloc[0], space, study),
+            _section("The ten best", best_table(trials, space)),
+            _by_cleaning(best, study),
+            _baselines(trials, epochs, space),
+            _section("What was pruned when", _pruned(trials)),
+            _section("How the best value fell", _progress(epochs)),
+            _importance(trials, space),
+        ]
+    failed = trials[trials["error"].notna()]
+    if not failed.empty:
+        sections.append(
+            _section("What went wrong", failed[["trial_id", "status", "error"]])
+        )
+    return "\n\n".join(sections) + "\n"
+
+
+def best_table(trials: pd.DataFrame, space: SearchSpace) -> pd.DataFrame:
+    """Return the best configurations, at most ten, best first."""
+    best = ranked(trials).head(_TOP)
+    axes = [axis for axis in _axes(space) if axis != "cleaning"]
+    columns = ["number", *SCORES, "cleaning", *axes, "best_epoch", "status", "baseline"]
+    return best[columns].assign(baseline=best["baseline"].fillna(""))
+
+
+def _axes(space: SearchSpace) -> list[str]:
+    return list(space.distributions) or list(space.baselines[0].params)
+
+
+def _head(study: dict[str, Any], trials: pd.DataFrame) -> str:
+    counts = trials["status"].value_counts()
+    statuses = ", ".join(
+        f"{counts[s.value]} {s.value}" for s in Status if s.value in counts
+    )
+    corpus = study["corpus"]
+    return (
+        f"# Search of {study['space']['name']} on {corpus['name']}\n\n"
+        f"    {study['command']}\n\n"
+        f"{len(trials)} trials ({statuses or 'none'}) in "
+        f"{format_seconds(study['search_seconds'])}, {study['ended']}. "
+        f"{int(trials['epochs_run'].sum())} epochs. Corpus: {corpus['num_chars']:,} characters, "
+        f"{corpus['source']}. Seed {study['seed']}. {study['machine']}."
+    )
+
+
+def _winner(winner: pd.Series, space: SearchSpace, study: dict[str, Any]) -> str:
+    floor = study["objective"]["floors"]["cased"]["validation_bits_per_char"]
+    settings = ", ".join(f"{axis} {_text(winner[axis])}" for axis in _axes(space))
+    return (
+        f"## The winner\n\n**{winner['val_bits_per_char']:.4f} bits per character** "
+        f"({winner['val_own_bits_per_char']:.4f} own), trial {winner['number']}, epoch "
+        f"{winner['best_epoch']}: {settings}.\n\n"
+        f"The floor, a character {study['objective']['floor_order']}-gram that trains in a "
+        f"second, scores {floor:.4f}. The winner's value is the best of many on the same "
+        f"validation passage, so it flatters; it has not been confirmed by training anew."
+    )
+
+
+def _by_cleaning(best: pd.DataFrame, study: dict[str, Any]) -> str:
+    floors = study["objective"]["floors"]
+    prices = study["objective"]["restoration_bits_per_char"]
+    rows = []
+    for cleaning, price in prices.items():
+        of_cleaning = best[best["cleaning"] == cleaning]
+        first = of_cleaning.iloc[0] if not of_cleaning.empty else None
+        rows.append(
+            {
+                "cleaning": cleaning,
+                "best trial": None if first is None else first["number"],
+                "restored bits": None if first is None else first["val_bits_per_char"],
+                "own bits": None if first is None else first["val_own_bits_per_char"],
+                "restoration price": price,
+                "floor": floors[cleaning]["validation_bits_per_char"] + price,
+                "floor, own text": floors[cleaning]["validation_bits_per_char"],
+            }
+        )
+    note = (
+        "Restored bits are compared: own bits and what the cleaning dropped, at the floor "
+        "model's price, per raw character. Own bits, per cleaned character, fall with every "
+        "symbol that is dropped. Both floor columns are per raw character."
+    )
+    return _section(
+        "The best of each cleaning, and the floor", pd.DataFrame(rows), note
+    )
+
+
+def _baselines(trials: pd.DataFrame, epochs: pd.DataFrame, space: SearchSpace) -> str:
+    rows = []
+    for baseline in space.baselines:
+        ours = trials[trials["baseline"] == baseline.name]
+        row: dict[str, Any] = {"baseline": baseline.name, "status": "not run"}
+        if not ours.empty:
+            trial = ours.iloc[0]
+            last = epochs[epochs["number"] == trial["number"]].tail(1)
+            row |= {
+                "status": trial["status"],
+                "val_bits_per_char": trial["val_bits_per_char"],
+                "own bits": trial["val_own_bits_per_char"],
+                "training loss": None
+                if last.empty
+                else last["train_nats_per_char"].iloc[0],
+                "seconds": trial["elapsed_seconds"],
+            }
+        row["documented loss"] = baseline.documented_nats_per_char
+        row["documented seconds"] = baseline.documented_seconds
+        rows.append(row)
+    if not rows:
+        return "## Baselines\n\nThe space has none."
+    note = (
+        "Training losses are in nats per own character, dropout on, of the last epoch. The "
+        "documented ones are of the same settings in the reference's own way of training."
+    )
+    return _section("Baselines", pd.DataFrame(rows), note)
+
+
+def _pruned(trials: pd.DataFrame) -> pd.DataFrame:
+    pruned = trials[trials["status"] == Status.PRUNED.value]
+    groups = pruned.groupby("epochs_run")["val_bits_per_char"]
+    table = groups.agg(["count", "min", "median", "max"]).reset_index()
+    return table.rename(columns={"epochs_run": "after epoch", "count": "trials"})
+
+
+def _progress(epochs: pd.DataFrame) -> pd.DataFrame:
+    ordered = epochs.sort_values("search_seconds", ignore_index=True)
+    before = ordered["val_bits_per_char"].cummin().shift(fill_value=float("inf"))
+    better = ordered[ordered["val_bits_per_char"] < before]
+    # One row for each trial that took the lead, with the last value it led with.
+    leads = (better["number"] != better["number"].shift()).cumsum()
+    last = better.groupby(leads).tail(1)
+    return pd.DataFrame(
+        {
+            "after": [format_seconds(seconds) for seconds in last["search_seconds"]],
+            "trial": last["number"].to_list(),
+            "epoch": last["epoch"].to_list(),
+            "best so far": last["val_bits_per_char"].to_list(),
+        }
+    )
+
+
+def _importance(trials: pd.DataFrame, space: SearchSpace) -> str:
+    shares = axis_importances(trials, space)
+    if not shares:
+        return "## Importance of each axis\n\nToo few different trials to tell."
+    table = pd.DataFrame({"axis": list(shares), "share": list(shares.values())})
+    note = "PED-ANOVA over all measured trials; those that ASHA stopped blur `epochs`."
+    return _section("Importance of each axis", table, note)
+
+
+def _section(title: str, table: pd.DataFrame, note: str = "") -> str:
+    body = _markdown(table) if not table.empty else "None."
+    return "\n\n".join(part for part in (f"## {title}", body, note) if part)
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    """Return a table as Markdown: four digits after the point, empty where nothing is known."""
+    rows = [[_text(value) for value in row] for row in table.itertuples(index=False)]
+    lines = [list(table.columns), ["---"] * len(table.columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _text(value: object) -> str:
+    if value is None or value is pd.NA or value != value:
+        return ""
+    return (
+        f"{value:.4f}" if isinstance(value, float) else str(value).replace("|", "\\|")
+    )

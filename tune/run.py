@@ -1,0 +1,30 @@
+"""Runs a hyperparameter search: `python -m tune.run --space full`."""
+
+import sys
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a search from the command line and return the exit code.
+
+    0 is done, 1 every trial failed, 2 the user's mistake, 130 interrupted.
+    """
+    from tune.options import parse_options
+
+    options = parse_options(sys.argv[1:] if arguments is None else arguments)
+
+    from rich.console import Console
+
+    from model.errors import CheckpointError, ConfigError
+    from tune.job import run_study
+
+    try:
+        return run_study(options, Console())
+    except (ConfigError, CheckpointError) as error:
+        print(f"tune.run: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""Where a run's files lie. The names of files stand here and nowhere else."""
+
+import dataclasses
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from model.errors import ConfigError
+from tune.records import (
+    EPOCH_DTYPES,
+    TRIAL_DTYPES,
+    TrialRecord,
+    epochs_frame,
+    read_table,
+    trials_frame,
+    write_table,
+    write_text,
+)
+
+FORMAT_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunFolder:
+    """One run's folder."""
+
+    path: Path
+
+    study_file = property(lambda self: self.path / "study.json")
+    trials_file = property(lambda self: self.path / "trials.csv")
+    epochs_file = property(lambda self: self.path / "epochs.csv")
+    best_file = property(lambda self: self.path / "best.json")
+    report_file = property(lambda self: self.path / "report.md")
+    samples_file = property(lambda self: self.path / "samples.md")
+    optuna_file = property(lambda self: self.path / "optuna.journal")
+    ray_folder = property(lambda self: self.path / "ray")
+
+    @classmethod
+    def create(cls, path: Path) -> "RunFolder":
+        """Make a new run folder.
+
+        Raises:
+            ConfigError: It exists already, or cannot be made.
+        """
+        check_new(path)
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise ConfigError(
+                f"the run folder must be writable: {path}: {error}"
+            ) from error
+        return cls(path.resolve())
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """Open the folder of an earlier run.
+
+        Raises:
+            ConfigError: The folder is missing or is no run of ours.
+        """
+        folder = cls(path)
+        if not folder.study_file.is_file():
+            raise ConfigError(f"a run must be a folder with study.json, got {path}")
+        return folder
+
+    def checkpoint(self, rank: int) -> Path:
+        """Return the folder of the checkpoint of a rank; the best is 1."""
+        return self.path / "checkpoints" / f"{rank:02d}"
+
+    def checkpoints(self) -> list[Path]:
+        """Return the folders of the kept checkpoints, best first."""
+        return sorted((self.path / "checkpoints").glob("[0-9][0-9]"))
+
+    def write_study(self, values: dict[str, Any]) -> None:
+        """Write study.json."""
+        self._write_json(self.study_file, {"format_version": FORMAT_VERSION, **values})
+
+    def read_study(self) -> dict[str, Any]:
+        """Read study.json.
+
+        Raises:
+            ConfigError: It is damaged or of a newer format.
+        """
+        try:
+            values = json.loads(self.study_file.read_text(encoding="utf-8"))
+            version = values["format_version"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"study.json must be readable: {self.path}: {error!r}"
+            ) from error
+        if version > FORMAT_VERSION:
+            raise ConfigError(
+                f"a run's format must be at most {FORMAT_VERSION}, got {version}"
+            )
+        assert isinstance(values, dict)
+        return values
+
+    def write_tables(self, records: list[TrialRecord]) -> None:
+        """Write trials.csv and epochs.csv."""
+        write_table(trials_frame(records), self.trials_file)
+        write_table(epochs_frame(records), self.epochs_file)
+
+    def read_tables(self) -> tuple[Any, Any]:
+        """Return the frames of trials.csv and epochs.csv.
+
+        Raises:
+            ConfigError: A table is missing or has other columns.
+        """
+        return (
+            read_table(self.trials_file, TRIAL_DTYPES),
+            read_table(self.epochs_file, EPOCH_DTYPES),
+        )
+
+    def write_best(self, config: dict[str, Any]) -> None:
+        """Write best.json, the winner's configuration."""
+        self._write_json(self.best_file, config)
+
+    def keep_checkpoint(
+        self, rank: int, model_folder: Path, names: tuple[str, ...]
+    ) -> None:
+        """Copy the named files of a checkpoint to its rank."""
+        self.checkpoint(rank).mkdir(parents=True)
+        for name in names:
+            shutil.copy2(model_folder / name, self.checkpoint(rank) / name)
+
+    @staticmethod
+    def _write_json(path: Path, values: dict[str, Any]) -> None:
+        write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+def default_name(space_name: str) -> str:
+    """Return the name of a run whose user names none: space and local time."""
+    return f"{space_name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def check_new(path: Path) -> None:
+    """Refuse a run folder that exists, or that cannot be made.
+
+    Raises:
+        ConfigError: The rule that it breaks.
+    """
+    if path.exists():
+        raise ConfigError(
+            f"a run folder must not exist yet: {path}; choose another --name"
+        )
+    parent = path.parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir():
+        raise ConfigError(f"the results folder must be a folder, got the file {parent}")
+    if not os.access(parent, os.W_OK):
+        raise ConfigError(f"the results folder must be writable, got {parent}")

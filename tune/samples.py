@@ -1,0 +1,63 @@
+"""Writes samples.md anew from a run's kept checkpoints: `python -m tune.samples RUN`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Let a run's best checkpoints write text."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tune.samples",
+        description="Let a run's best checkpoints write text; samples.md is written anew.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
+    parser.add_argument(
+        "--top", type=int, default=3, help="how many checkpoints write (3)"
+    )
+    parser.add_argument(
+        "--chars", type=int, default=1_000, help="characters of each (1000)"
+    )
+    parser.add_argument(
+        "--temperature", type=float, default=0.8, help="0 is greedy (0.8)"
+    )
+    parser.add_argument(
+        "--top-k", type=int, help="draw among the k most probable characters"
+    )
+    parser.add_argument(
+        "--top-p", type=float, help="draw among the most probable up to p in sum"
+    )
+    parser.add_argument(
+        "--prime", default="", metavar="TEXT", help="what the passages begin with"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the draws (0)")
+    options = parser.parse_args(arguments)
+
+    from model.errors import CheckpointError, ConfigError
+    from model.sampler import SamplingOptions
+    from tune.run_folder import RunFolder
+    from tune.samples_text import write_samples
+
+    try:
+        passages = write_samples(
+            RunFolder.open(options.run),
+            top=options.top,
+            num_chars=options.chars,
+            options=SamplingOptions(
+                temperature=options.temperature,
+                top_k=options.top_k,
+                top_p=options.top_p,
+            ),
+            prime=options.prime,
+            seed=options.seed,
+        )
+    except (ConfigError, CheckpointError, OSError) as error:
+        print(f"tune.samples: {error}", file=sys.stderr)
+        return 2
+    for rank, passage in enumerate(passages, start=1):
+        print(f"--- {rank}. {passage.caption}\n{passage.text}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

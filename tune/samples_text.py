@@ -1,0 +1,83 @@
+"""The text of samples.md: passages that the kept checkpoints write."""
+
+import dataclasses
+from pathlib import Path
+
+from model.checkpoint import load_checkpoint
+from model.errors import ConfigError
+from model.sampler import SamplingOptions, encode_prime, generate
+from tune.records import write_text
+from tune.run_folder import RunFolder
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Passage:
+    """What one checkpoint wrote, and its caption."""
+
+    caption: str
+    text: str
+
+
+def write_samples(
+    folder: RunFolder,
+    *,
+    top: int,
+    num_chars: int,
+    options: SamplingOptions,
+    prime: str = "",
+    seed: int = 0,
+) -> list[Passage]:
+    """Write samples.md from a run's kept checkpoints and return its passages, best first.
+
+    Args:
+        folder: The run.
+        top: How many checkpoints write, at least 1.
+        num_chars: Characters of a passage, at least 1.
+        options: How characters are drawn.
+        prime: What the passages begin with.
+        seed: Seed of the draws.
+
+    Raises:
+        ConfigError: A value is out of its range, or the prime has unknown characters.
+        CheckpointError: A checkpoint is damaged.
+    """
+    if top < 1:
+        raise ConfigError(f"top must be at least 1, got {top}")
+    passages = [
+        _passage(path, num_chars=num_chars, options=options, prime=prime, seed=seed)
+        for path in folder.checkpoints()[:top]
+    ]
+    how = ", ".join(
+        f"{name} {value}"
+        for name, value in dataclasses.asdict(options).items()
+        if value is not None
+    )
+    lines = [
+        f"# Samples\n\nDrawn with {how}, seed {seed}. In full: `python -m tune.samples`."
+    ]
+    for rank, passage in enumerate(passages, start=1):
+        lines.append(f"## {rank}. {passage.caption}\n\n{_indent(passage.text)}")
+    write_text(folder.samples_file, "\n\n".join(lines) + "\n")
+    return passages
+
+
+def _passage(
+    path: Path, *, num_chars: int, options: SamplingOptions, prime: str, seed: int
+) -> Passage:
+    model, meta = load_checkpoint(path)
+    prime_T = encode_prime(prime, meta.vocabulary, meta.config.cleaning)
+    written = generate(model, prime_T, num_chars=num_chars, options=options, seed=seed)
+    config = meta.config
+    caption = (
+        f"{meta.metrics['val_bits_per_char']:.4f} bits per character: {config.num_layers} x "
+        f"{config.hidden_size}, {config.cleaning}, epoch {meta.metrics['epoch']}"
+    )
+    beginning = meta.vocabulary.decode(prime_T.numpy()) if prime else ""
+    return Passage(
+        caption=caption, text=beginning + meta.vocabulary.decode(written[0].numpy())
+    )
+
+
+def _indent(text: str) -> str:
+    """Indent by four: Markdown shows the text as it is, whatever it contains."""
+    return "\n".join("    " + line for line in text.split("\n"))

@@ -1,0 +1,68 @@
+"""Ends a search early: at its time budget, or when the user asks."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from ray.tune.stopper import Stopper
+
+
+class SearchStopper(Stopper):
+    """Stops all trials when the time is up or `interrupted` is set.
+
+    Attributes:
+        interrupted: Whether a signal asked for the end.
+        timed_out: Whether the time budget ran out.
+    """
+
+    def __init__(self, time_budget_seconds: float | None) -> None:
+        self.interrupted = False
+        self.timed_out = False
+        self._time_budget_seconds = time_budget_seconds
+        self._start = time.monotonic()
+
+    def start(self) -> None:
+        """Begin to count the time budget."""
+        self._start = time.monotonic()
+
+    def seconds(self) -> float:
+        """Return the seconds since the start."""
+        return time.monotonic() - self._start
+
+    def seconds_left(self) -> float | None:
+        """Return what is left of the time budget, or None where there is none."""
+        if self._time_budget_seconds is None:
+            return None
+        return max(0.0, self._time_budget_seconds - self.seconds())
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No single trial is stopped here."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Return whether the search must end now."""
+        self.timed_out = self.timed_out or self.seconds_left() == 0.0
+        return self.timed_out or self.interrupted
+
+    @contextmanager
+    def catching_signals(self) -> Iterator[None]:
+        """Turn the first SIGINT or SIGTERM into a graceful end; a second one ends at once."""
+        previous = {number: signal.getsignal(number) for number in _SIGNALS}
+
+        def interrupt(number: int, frame: FrameType | None) -> None:
+            self.interrupted = True
+            signal.signal(number, signal.default_int_handler)
+
+        for number in _SIGNALS:
+            signal.signal(number, interrupt)
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -1,0 +1,125 @@
+"""A study: what the command line asks for, checked before Ray starts or a file is written."""
+
+import dataclasses
+from pathlib import Path
+
+from rich.console import Console
+
+from model.corpus import Corpus, resolve_corpus
+from model.errors import ConfigError
+from model.objective import PreparedCorpus, check_fits, prepare_corpus
+from search_spaces import Budget, SearchSpace, load_space
+from tune.durations import parse_duration
+from tune.resources import TrialResources
+from tune.run_folder import check_new, default_name
+from tune.storage import check_storage
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class StudyOptions:
+    """What the command line says; None is "not said"."""
+
+    space: str
+    corpus: str | None = None
+    trials: int | None = None
+    time_budget: str | None = None
+    results: Path = Path("results")
+    name: str | None = None
+    storage: str | None = None
+    seed: int = 0
+    address: str | None = None
+    max_concurrent: int | None = None
+    cpus_per_trial: int = 1
+    gpus_per_trial: float | None = None
+    dry_run: bool = False
+    command: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Study:
+    """A search whose settings are all checked.
+
+    Attributes:
+        space: The space, its budget as the command line has it.
+        corpus: The text.
+        prepared: The text, split, cleaned and encoded, with floors and prices.
+        run_path: The run folder to be made.
+        storage: Where Ray keeps checkpoints; None is the run folder.
+        seed: Seed of everything.
+        command: The command line, for the report.
+    """
+
+    space: SearchSpace
+    corpus: Corpus
+    prepared: PreparedCorpus
+    run_path: Path
+    storage: str | None
+    seed: int
+    command: str
+
+    @property
+    def num_trials(self) -> int:
+        """Trials in all, baselines included."""
+        return self.space.budget.trials
+
+    @property
+    def max_epochs(self) -> int:
+        """The most epochs that a trial of this space trains."""
+        return int(max(self.space.values("epochs")))
+
+
+def prepare(options: StudyOptions, console: Console) -> Study:
+    """Check all that can be checked without Ray; the first line printed names the corpus.
+
+    Raises:
+        ConfigError: The first rule that is broken.
+    """
+    space = _with_budget(load_space(options.space), options)
+    if options.seed < 0:
+        raise ConfigError(f"seed must be at least 0, got {options.seed}")
+    TrialResources(cpus=options.cpus_per_trial, gpus=options.gpus_per_trial or 0.0)
+    name = options.name if options.name is not None else default_name(space.name)
+    if name in ("", ".", "..") or Path(name).name != name:
+        raise ConfigError(f"a run's name must be a folder's name, got {name!r}")
+    run_path = options.results / name
+    check_new(run_path)
+    if options.storage is not None:
+        check_storage(options.storage)
+    corpus = resolve_corpus(options.corpus)
+    console.print(
+        f"corpus: {corpus.name}: {corpus.source}", highlight=False, soft_wrap=True
+    )
+    prepared = prepare_corpus(corpus.text, space.values("cleaning"))
+    for encoded in prepared.encoded.values():
+        check_fits(
+            encoded,
+            batch_size=max(space.values("batch_size")),
+            sequence_length=max(space.values("sequence_length")),
+        )
+    return Study(
+        space=space,
+        corpus=corpus,
+        prepared=prepared,
+        run_path=run_path,
+        storage=options.storage,
+        seed=options.seed,
+        command=options.command,
+    )
+
+
+def _with_budget(space: SearchSpace, options: StudyOptions) -> SearchSpace:
+    changes: dict[str, float | int | None] = {}
+    if options.trials is not None:
+        changes["trials"] = options.trials
+        # A number of trials is a budget of its own: the space's time is for its own number.
+        changes["time_budget_seconds"] = None
+    if options.time_budget is not None:
+        changes["time_budget_seconds"] = parse_duration(options.time_budget)
+    budget: Budget = dataclasses.replace(space.budget, **changes)  # type: ignore[arg-type]
+    most = space.max_trials()
+    if most is not None and budget.trials > most:
+        raise ConfigError(
+            f"trials must be at most {most} in the space {space.name!r}, which has no axes, "
+            f"got {budget.trials}"
+        )
+    return dataclasses.replace(space, budget=budget)

@@ -1,0 +1,86 @@
+"""A trial on a Ray worker: forwards the trainer's epochs and checkpoints, nothing more."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import ray.tune as ray_tune
+from ray.tune.result import SHOULD_CHECKPOINT
+
+from model.config import TrialConfig
+from model.devices import pick_device, use_threads
+from model.errors import TrainingDiverged
+from model.objective import PreparedCorpus
+from model.trainer import Trainer
+from tune.outcome import RUNNING_BEST, Outcome
+
+_CHECKPOINT = "checkpoint"
+
+
+class CharLSTMTrainable(ray_tune.Trainable):
+    """One step is one epoch. Actors are reused: starting one costs seconds, a trial nothing."""
+
+    def setup(
+        self, config: dict[str, Any], corpus: PreparedCorpus, cpus: int, gpus: float
+    ) -> None:
+        """Build the trainer of the actor's first trial.
+
+        Args:
+            config: The proposal of `StudySearcher.suggest`.
+            corpus: The encoded corpus, from Ray's object store.
+            cpus: CPU threads that the trial may use.
+            gpus: GPUs, or the part of one, that the trial was given.
+        """
+        use_threads(cpus)
+        self._corpus = corpus
+        self._device = pick_device(use_gpu=gpus > 0)
+        self._start_trial(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Start the next trial in this actor."""
+        self._start_trial(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch and report it."""
+        try:
+            report = next(self._epochs)
+        except TrainingDiverged as error:
+            return {
+                "outcome": Outcome.DIVERGED.value,
+                "error": str(error),
+                "done": True,
+                SHOULD_CHECKPOINT: False,
+            }
+        best = self._trainer.best_report
+        assert best is not None
+        finished = report.epoch == self._trainer.config.epochs
+        return {
+            **dataclasses.asdict(report),
+            RUNNING_BEST: best.val_bits_per_char,
+            "outcome": Outcome.FINISHED.value if finished else Outcome.TRAINING.value,
+            "precision": self._trainer.precision,
+            "num_parameters": self._trainer.model.num_parameters(),
+            "vocabulary_size": len(self._trainer.corpus.vocabulary),
+            "done": finished,
+            SHOULD_CHECKPOINT: True,
+        }
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the trial's checkpoint; Ray moves the folder to its storage."""
+        self._trainer.save(Path(checkpoint_dir) / _CHECKPOINT)
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:
+        """Go on from a checkpoint."""
+        self._trainer.restore(Path(checkpoint_dir) / _CHECKPOINT)
+
+    def _start_trial(self, proposal: dict[str, Any]) -> None:
+        config = TrialConfig.from_dict(proposal["config"])
+        corpus = self._corpus.encoded[config.cleaning]
+        self._trainer = Trainer(config, corpus, device=self._device)
+        self._epochs = self._trainer.epochs()
+
+
+def model_folder(ray_checkpoint: Path) -> Path:
+    """Return where the project's own checkpoint folder lies in one of Ray's."""
+    return ray_checkpoint / _CHECKPOINT
