@@ -92,9 +92,7 @@ def load_checkpoint(
     try:
         model.load_state_dict(load_file(folder / MODEL_FILE, device="cpu"))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise CheckpointError(
-            f"damaged checkpoint {folder / MODEL_FILE}: {error}"
-        ) from error
+        raise CheckpointError(f"damaged checkpoint {folder / MODEL_FILE}: {error}") from error
     return model.to(device), meta
 
 
@@ -107,9 +105,7 @@ def load_training_state(folder: Path) -> dict[str, Tensor]:
     try:
         return load_file(folder / TRAINING_FILE, device="cpu")
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"cannot train on from {folder / TRAINING_FILE}: {error}"
-        ) from error
+        raise CheckpointError(f"cannot train on from {folder / TRAINING_FILE}: {error}") from error
 
 
 def _read_meta(folder: Path) -> CheckpointMeta:

@@ -17,9 +17,7 @@ def _cased(char: str) -> str:
 
 def _lower(char: str) -> str:
     lowered = char.lower()
-    return (
-        lowered if len(lowered) == 1 else char
-    )  # İ lowers to two characters: it stays
+    return lowered if len(lowered) == 1 else char  # İ lowers to two characters: it stays
 
 
 def _letters(char: str) -> str:
@@ -38,9 +36,9 @@ CLEANINGS: dict[str, Callable[[str], str]] = {
 
 
 def clean(text: str, cleaning: str) -> str:
-    """Apply a cleaning.
+    r"""Apply a cleaning.
 
-    >>> clean("Oh dear!\\nOh dear!", "letters")
+    >>> clean("Oh dear!\nOh dear!", "letters")
     'oh dear oh dear'
 
     Raises:

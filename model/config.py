@@ -35,15 +35,15 @@ class TrialConfig:
     batch_size: int = _rule("columns of text trained side by side, at least 1", 32)
     dropout: float = _rule("dropout after each LSTM layer, 0 <= p < 1", 0.2)
     cleaning: str = _rule(f"how the text is cleaned: {', '.join(CLEANINGS)}", "lower")
-    learning_rate: float = _rule("Adam's peak step size, above 0", 2e-3)
+    learning_rate: float = _rule("Adam's peak step size, above 0", 3e-3)
     decay_fraction: float = _rule(
         "last share of the steps in which the learning rate falls to zero, 0 <= f <= 1",
         0.3,
     )
-    sequence_length: int = _rule("steps of truncated back-propagation, at least 1", 100)
+    sequence_length: int = _rule("steps of truncated back-propagation, at least 1", 50)
     embedding_dim: int = _rule("size of a character's embedding, at least 1", 64)
     weight_decay: float = _rule("AdamW's decoupled weight decay, at least 0", 0.0)
-    input_dropout: float = _rule("dropout on the embedding, 0 <= p < 1", 0.0)
+    input_dropout: float = _rule("dropout on the embedding, 0 <= p < 1", 0.2)
     gradient_clip_norm: float = _rule("largest norm of the gradient, above 0", 1.0)
     precision: str = _rule(f"arithmetic: {', '.join(PRECISIONS)}", "auto")
     seed: int = _rule("seed of the weights and of dropout, at least 0", 0)
@@ -53,25 +53,17 @@ class TrialConfig:
             _check_type(field.name, getattr(self, field.name), field.type)
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
-                raise ConfigError(
-                    f"{name} must be at least 1, got {getattr(self, name)}"
-                )
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("dropout", "input_dropout"):
             if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(
-                    f"{name} must be in 0 <= p < 1, got {getattr(self, name)}"
-                )
+                raise ConfigError(f"{name} must be in 0 <= p < 1, got {getattr(self, name)}")
         for name in ("learning_rate", "gradient_clip_norm"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
         if not 0 <= self.decay_fraction <= 1:
-            raise ConfigError(
-                f"decay_fraction must be in 0 <= f <= 1, got {self.decay_fraction}"
-            )
+            raise ConfigError(f"decay_fraction must be in 0 <= f <= 1, got {self.decay_fraction}")
         if self.weight_decay < 0:
-            raise ConfigError(
-                f"weight_decay must be at least 0, got {self.weight_decay}"
-            )
+            raise ConfigError(f"weight_decay must be at least 0, got {self.weight_decay}")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"seed must be in 0 <= seed < 2**63, got {self.seed}")
         if self.cleaning not in CLEANINGS:
@@ -88,9 +80,7 @@ class TrialConfig:
         """
         for name in values:
             if name not in FIELD_NAMES:
-                raise ConfigError(
-                    unknown_choice("TrialConfig field", name, FIELD_NAMES)
-                )
+                raise ConfigError(unknown_choice("TrialConfig field", name, FIELD_NAMES))
         return cls(**values)
 
     @classmethod
@@ -103,13 +93,9 @@ class TrialConfig:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"config file must be readable JSON: {path}: {error}"
-            ) from error
+            raise ConfigError(f"config file must be readable JSON: {path}: {error}") from error
         if not isinstance(values, dict):
-            raise ConfigError(
-                f"config file must hold a JSON object, got {type(values).__name__}"
-            )
+            raise ConfigError(f"config file must hold a JSON object, got {type(values).__name__}")
         return cls.from_dict(values)
 
     def to_dict(self) -> dict[str, Any]:

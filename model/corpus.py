@@ -62,9 +62,7 @@ def resolve_corpus(name: str | None) -> Corpus:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise CorpusError(
-            f"a corpus must be readable: {name}: {error.strerror}"
-        ) from error
+        raise CorpusError(f"a corpus must be readable: {name}: {error.strerror}") from error
     return _corpus(name, f"file {path.resolve()}", data)
 
 
@@ -75,9 +73,7 @@ def _default_corpus() -> Corpus:
         embedded = _python_docs()
         reason = f"{embedded.source}; alice cannot be had: {error}"
         return dataclasses.replace(embedded, source=reason)
-    return dataclasses.replace(
-        alice, source=f"{alice.source}; the default when none is named"
-    )
+    return dataclasses.replace(alice, source=f"{alice.source}; the default when none is named")
 
 
 def _alice() -> Corpus:
@@ -126,9 +122,7 @@ def _download(url: str) -> bytes:
             while chunk := response.read(_CHUNK_BYTES):
                 chunks.append(chunk)
                 if time.monotonic() > deadline:
-                    raise CorpusError(
-                        f"{url} must answer within {DOWNLOAD_SECONDS:g} s"
-                    )
+                    raise CorpusError(f"{url} must answer within {DOWNLOAD_SECONDS:g} s")
     except (OSError, ValueError) as error:
         if isinstance(error, CorpusError):
             raise

@@ -36,9 +36,7 @@ class TrainingDiverged(RuntimeError):
     """
 
     def __init__(self, *, epoch: int, step: int, loss: float) -> None:
-        super().__init__(
-            f"training diverged in epoch {epoch} at step {step}: loss is {loss}"
-        )
+        super().__init__(f"training diverged in epoch {epoch} at step {step}: loss is {loss}")
         self.epoch = epoch
         self.step = step
         self.loss = loss

@@ -31,9 +31,7 @@ class CharLSTM(nn.Module):
         self.output = nn.Linear(config.hidden_size, vocabulary_size)
         self._open_forget_gates()
 
-    def forward(
-        self, inputs_TB: Tensor, state: State | None = None
-    ) -> tuple[Tensor, State]:
+    def forward(self, inputs_TB: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Return the next characters' logits (T, B, V) and the state after the last step.
 
         Args:
@@ -57,5 +55,7 @@ class CharLSTM(nn.Module):
         hidden_size = self.lstm.hidden_size
         with torch.no_grad():
             for name, parameter in self.lstm.named_parameters():
-                if name.startswith("bias_ih"):  # gates lie in the order input, forget, cell, output
+                if name.startswith(
+                    "bias_ih"
+                ):  # gates lie in the order input, forget, cell, output
                     parameter[hidden_size : 2 * hidden_size].fill_(1.0)

@@ -47,9 +47,7 @@ def ngram_bits(
     bits = []
     for order in range(1, max_order + 1):
         _, joint = np.unique(grams * vocabulary_size + symbols, return_inverse=True)
-        counted = slice(
-            order - 1, len(train)
-        )  # the first positions lack a full context
+        counted = slice(order - 1, len(train))  # the first positions lack a full context
         joint_count = np.bincount(joint[counted], minlength=len(symbols))
         context_count = np.bincount(grams[counted], minlength=len(symbols))
         _, first = np.unique(joint[counted], return_index=True)
@@ -59,7 +57,5 @@ def ngram_bits(
         updated = joint_count[joint[scored]] + kinds[here] * probability
         probability = np.where(seen > 0, updated / np.maximum(seen, 1), probability)
         bits.append(float(-np.log2(probability).sum()))
-        grams = np.concatenate(
-            [joint[:1], joint[:-1]]
-        )  # the gram that ends before position i
+        grams = np.concatenate([joint[:1], joint[:-1]])  # the gram that ends before position i
     return bits

@@ -47,9 +47,7 @@ def prepare_corpus(text: str, cleanings: Sequence[str]) -> PreparedCorpus:
     """
     split = split_text(text)
     raw = encode_corpus(split, "cased")
-    by_order = _floor_bits(
-        raw, raw.validation, context=raw.train, max_order=max(ORDERS)
-    )
+    by_order = _floor_bits(raw, raw.validation, context=raw.train, max_order=max(ORDERS))
     floor_order = int(np.argmin(by_order)) + 1
     encoded, floors = {}, {}
     floors["cased"] = raw_floor = _floor(raw, split, floor_order)
@@ -57,9 +55,7 @@ def prepare_corpus(text: str, cleanings: Sequence[str]) -> PreparedCorpus:
         streams = raw if cleaning == "cased" else encode_corpus(split, cleaning)
         floors[cleaning] = floor = _floor(streams, split, floor_order)
         price = raw_floor.validation_bits_per_char - floor.validation_bits_per_char
-        encoded[cleaning] = dataclasses.replace(
-            streams, restoration_bits_per_char=max(0.0, price)
-        )
+        encoded[cleaning] = dataclasses.replace(streams, restoration_bits_per_char=max(0.0, price))
     return PreparedCorpus(encoded=encoded, floors=floors, floor_order=floor_order)
 
 
@@ -89,9 +85,7 @@ def check_fits(corpus: EncodedCorpus, *, batch_size: int, sequence_length: int) 
 
 
 def _floor(corpus: EncodedCorpus, split: RawSplit, order: int) -> Floor:
-    validation = _floor_bits(
-        corpus, corpus.validation, context=corpus.train, max_order=order
-    )
+    validation = _floor_bits(corpus, corpus.validation, context=corpus.train, max_order=order)
     before_test = np.concatenate([corpus.train, corpus.validation])
     test = _floor_bits(corpus, corpus.test, context=before_test, max_order=order)
     return Floor(

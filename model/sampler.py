@@ -52,9 +52,7 @@ def encode_prime(prime: str, vocabulary: Vocabulary, cleaning: str) -> Tensor:
         prime = " " if " " in vocabulary.symbols else vocabulary.symbols[0]
     cleaned = clean(prime, cleaning)
     if not cleaned:
-        raise ConfigError(
-            f"the cleaning {cleaning!r} must leave something of the prime {prime!r}"
-        )
+        raise ConfigError(f"the cleaning {cleaning!r} must leave something of the prime {prime!r}")
     try:
         return torch.from_numpy(vocabulary.encode(cleaned))
     except ConfigError as error:
@@ -101,9 +99,7 @@ def generate(
     return torch.stack(written, dim=1).cpu()
 
 
-def _draw(
-    logits_BV: Tensor, options: SamplingOptions, generator: torch.Generator
-) -> Tensor:
+def _draw(logits_BV: Tensor, options: SamplingOptions, generator: torch.Generator) -> Tensor:
     """Return one character index for each passage (B,)."""
     if options.temperature == 0:
         return logits_BV.argmax(dim=-1)

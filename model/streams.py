@@ -82,9 +82,7 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
     Raises:
         CorpusError: The cleaning is unknown or keeps less than half of the text.
     """
-    cleaned_parts = [
-        clean(part, cleaning) for part in (split.train, split.validation, split.test)
-    ]
+    cleaned_parts = [clean(part, cleaning) for part in (split.train, split.validation, split.test)]
     cleaned = "".join(cleaned_parts)
     num_raw_chars = len(split.train) + len(split.validation) + len(split.test)
     if len(cleaned) < MIN_KEPT_FRACTION * num_raw_chars or not all(cleaned_parts):
@@ -93,9 +91,7 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
             f"{cleaning!r} keeps {len(cleaned):,} of {num_raw_chars:,} characters"
         )
     vocabulary = Vocabulary.of(cleaned)
-    train, validation, test = (
-        vocabulary.encode(part).astype(np.int32) for part in cleaned_parts
-    )
+    train, validation, test = (vocabulary.encode(part).astype(np.int32) for part in cleaned_parts)
     return EncodedCorpus(
         cleaning=cleaning,
         vocabulary=vocabulary,

@@ -81,9 +81,7 @@ class Trainer:
         *,
         device: torch.device | str = "cpu",
     ) -> None:
-        check_fits(
-            corpus, batch_size=config.batch_size, sequence_length=config.sequence_length
-        )
+        check_fits(corpus, batch_size=config.batch_size, sequence_length=config.sequence_length)
         assert config.cleaning == corpus.cleaning
         self.config = config
         self.corpus = corpus
@@ -134,18 +132,14 @@ class Trainer:
         Raises:
             CheckpointError: The folder cannot be written.
         """
-        assert self.last_report is not None and self.best_report is not None, (
-            "nothing trained"
-        )
+        assert self.last_report is not None and self.best_report is not None, "nothing trained"
         meta = CheckpointMeta(
             config=self.config,
             vocabulary=self.corpus.vocabulary,
             metrics=dataclasses.asdict(self.best_report),
             last_metrics=dataclasses.asdict(self.last_report),
         )
-        weights = {
-            f"model.{name}": value for name, value in self.model.state_dict().items()
-        }
+        weights = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         training = {**weights, **self._optimizer_tensors()}
         save_checkpoint(folder, self._best_weights, meta, training)
 
@@ -156,8 +150,15 @@ class Trainer:
             CheckpointError: The checkpoint is damaged, or of another configuration or text.
         """
         best_model, meta = load_checkpoint(folder, self.device)
-        if meta.config != self.config or meta.vocabulary != self.corpus.vocabulary:
-            raise CheckpointError(f"{folder} is of another configuration or text")
+        ours, theirs = self.config.to_dict(), meta.config.to_dict()
+        for name, value in ours.items():
+            if theirs[name] != value:
+                raise CheckpointError(
+                    f"{name} must be that of the checkpoint {folder}, {theirs[name]!r}, "
+                    f"got {value!r}"
+                )
+        if meta.vocabulary != self.corpus.vocabulary:
+            raise CheckpointError(f"{folder} was trained on a text with other symbols")
         tensors = load_training_state(folder)
         weights = {name: tensors[f"model.{name}"] for name in self.model.state_dict()}
         self.model.load_state_dict(weights)
@@ -218,10 +219,8 @@ class Trainer:
         logits = logits_TBV.float().flatten(0, 1)
         loss = functional.cross_entropy(logits, targets, ignore_index=IGNORED)
         self.optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(
-            self.model.parameters(), self.config.gradient_clip_norm
-        )
+        loss.backward()  # type: ignore[no-untyped-call]  # torch 2.13
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip_norm)
         self.optimizer.step()
         hidden_LBH, cell_LBH = state
         num_scored = (targets != IGNORED).sum()
@@ -275,6 +274,4 @@ def columns(
 
 def hash_seed(*parts: int) -> int:
     """Derive an independent seed, 0 <= seed < 2**63, from whole numbers."""
-    return int(
-        np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1)
-    )
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -20,9 +20,7 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         if list(self.symbols) != sorted(set(self.symbols)) or not self.symbols:
-            raise ConfigError(
-                "a vocabulary's symbols must be distinct, sorted and not empty"
-            )
+            raise ConfigError("a vocabulary's symbols must be distinct, sorted and not empty")
         if any(len(symbol) != 1 for symbol in self.symbols):
             raise ConfigError("each symbol of a vocabulary must be one character")
 

@@ -7,8 +7,12 @@ BASELINES = (
     Baseline(
         name="experiment 1",
         params={
-            **{"epochs": 20, "hidden_size": 256, "batch_size": 128},
-            **{"dropout": 0.2, "num_layers": 1, "cleaning": "lower"},
+            "epochs": 20,
+            "hidden_size": 256,
+            "batch_size": 128,
+            "dropout": 0.2,
+            "num_layers": 1,
+            "cleaning": "lower",
         },
         documented_nats_per_char=1.9413,
         documented_seconds=7_206,
@@ -16,8 +20,12 @@ BASELINES = (
     Baseline(
         name="experiment 2",
         params={
-            **{"epochs": 30, "hidden_size": 256, "batch_size": 64},
-            **{"dropout": 0.2, "num_layers": 2, "cleaning": "lower"},
+            "epochs": 30,
+            "hidden_size": 256,
+            "batch_size": 64,
+            "dropout": 0.2,
+            "num_layers": 2,
+            "cleaning": "lower",
         },
         documented_nats_per_char=1.3376,
         documented_seconds=39_464,
@@ -25,8 +33,12 @@ BASELINES = (
     Baseline(
         name="experiment 3",
         params={
-            **{"epochs": 40, "hidden_size": 256, "batch_size": 64},
-            **{"dropout": 0.2, "num_layers": 2, "cleaning": "letters"},
+            "epochs": 40,
+            "hidden_size": 256,
+            "batch_size": 64,
+            "dropout": 0.2,
+            "num_layers": 2,
+            "cleaning": "letters",
         },
         documented_nats_per_char=1.1254,
         documented_seconds=49_060,

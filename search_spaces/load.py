@@ -48,7 +48,5 @@ def _load_file(path: Path) -> SearchSpace:
     space = getattr(module, "SPACE", None)
     if not isinstance(space, SearchSpace):
         found = "nothing" if space is None else type(space).__name__
-        raise ConfigError(
-            f"a space file must define SPACE as a SearchSpace: {path} has {found}"
-        )
+        raise ConfigError(f"a space file must define SPACE as a SearchSpace: {path} has {found}")
     return space

@@ -13,7 +13,7 @@ from search_spaces.space import Baseline, Budget, SearchSpace
 SPACE = SearchSpace(
     name="quick",
     description="the six documented axes, small: about two minutes on two CPU cores",
-    base=TrialConfig(learning_rate=4e-3, embedding_dim=32),
+    base=TrialConfig(learning_rate=6e-3, embedding_dim=32, input_dropout=0.0),
     distributions={
         "epochs": IntDistribution(2, 6),
         "hidden_size": IntDistribution(32, 192, log=True),
@@ -26,26 +26,36 @@ SPACE = SearchSpace(
         Baseline(
             name="experiment 1, scaled down",
             params={
-                **{"epochs": 2, "hidden_size": 64, "batch_size": 64},
-                **{"dropout": 0.2, "num_layers": 1, "cleaning": "lower"},
+                "epochs": 2,
+                "hidden_size": 64,
+                "batch_size": 64,
+                "dropout": 0.2,
+                "num_layers": 1,
+                "cleaning": "lower",
             },
         ),
         Baseline(
             name="experiment 2, scaled down",
             params={
-                **{"epochs": 3, "hidden_size": 64, "batch_size": 32},
-                **{"dropout": 0.2, "num_layers": 2, "cleaning": "lower"},
+                "epochs": 3,
+                "hidden_size": 64,
+                "batch_size": 32,
+                "dropout": 0.2,
+                "num_layers": 2,
+                "cleaning": "lower",
             },
         ),
         Baseline(
             name="experiment 3, scaled down",
             params={
-                **{"epochs": 4, "hidden_size": 64, "batch_size": 32},
-                **{"dropout": 0.2, "num_layers": 2, "cleaning": "letters"},
+                "epochs": 4,
+                "hidden_size": 64,
+                "batch_size": 32,
+                "dropout": 0.2,
+                "num_layers": 2,
+                "cleaning": "letters",
             },
         ),
     ),
-    budget=Budget(
-        trials=16, time_budget_seconds=120.0, grace_period_epochs=1, reduction_factor=2
-    ),
+    budget=Budget(trials=16, time_budget_seconds=120.0, grace_period_epochs=1, reduction_factor=2),
 )

@@ -66,17 +66,13 @@ class Budget:
         if self.trials < 1:
             raise ConfigError(f"trials must be at least 1, got {self.trials}")
         if self.time_budget_seconds is not None and not self.time_budget_seconds > 0:
-            raise ConfigError(
-                f"time_budget must be above 0 s, got {self.time_budget_seconds:g}"
-            )
+            raise ConfigError(f"time_budget must be above 0 s, got {self.time_budget_seconds:g}")
         if self.grace_period_epochs < 1:
             raise ConfigError(
                 f"grace_period_epochs must be at least 1, got {self.grace_period_epochs}"
             )
         if self.reduction_factor <= 1:
-            raise ConfigError(
-                f"reduction_factor must be above 1, got {self.reduction_factor}"
-            )
+            raise ConfigError(f"reduction_factor must be above 1, got {self.reduction_factor}")
 
     def rungs(self, max_epochs: int) -> list[int]:
         """Return the epochs at which ASHA compares trials.
@@ -121,9 +117,7 @@ class SearchSpace:
             if axis not in FIELD_NAMES:
                 raise ConfigError(unknown_choice("axis", axis, FIELD_NAMES))
             if axis in PER_TRIAL_FIELDS:
-                raise ConfigError(
-                    f"the search sets {axis} for each trial; it can be no axis"
-                )
+                raise ConfigError(f"the search sets {axis} for each trial; it can be no axis")
             if not isinstance(distribution, BaseDistribution):
                 raise ConfigError(
                     f"axis {axis} must be an Optuna distribution, got {distribution!r}"
@@ -145,9 +139,7 @@ class SearchSpace:
 
     def values(self, field: str) -> list[Any]:
         """Return the extreme values a field takes in this space; all choices of a category."""
-        found = [
-            self.config(baseline.params).to_dict()[field] for baseline in self.baselines
-        ]
+        found = [self.config(baseline.params).to_dict()[field] for baseline in self.baselines]
         if field in self.distributions:
             found += extremes(self.distributions[field])
         elif self.distributions or not self.baselines:
@@ -194,9 +186,7 @@ class SearchSpace:
         self.config(baseline.params)
         for axis, distribution in self.distributions.items():
             if axis not in baseline.params:
-                raise ConfigError(
-                    f"baseline {baseline.name!r} must set the axis {axis}"
-                )
+                raise ConfigError(f"baseline {baseline.name!r} must set the axis {axis}")
             value = baseline.params[axis]
             choices = isinstance(distribution, CategoricalDistribution)
             inside = (

@@ -89,9 +89,7 @@ class Cluster:
         root = Path(__file__).resolve().parent.parent
         packages = [str(root / package) for package in _PACKAGES]
         try:
-            ray.init(
-                address=self.address, runtime_env={"py_modules": packages}, **quiet
-            )
+            ray.init(address=self.address, runtime_env={"py_modules": packages}, **quiet)
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise ConfigError(

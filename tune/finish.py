@@ -2,7 +2,6 @@
 
 import platform
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,7 @@ PRINTED_CHARS = 500
 INTERRUPTED = 130
 
 
-def finish(
-    study: Study, folder: RunFolder, result: SearchResult, console: Console
-) -> int:
+def finish(study: Study, folder: RunFolder, result: SearchResult, console: Console) -> int:
     """Write what a search found, print it, and return the exit code."""
     folder.write_tables(result.records)
     folder.write_study(study_values(study, result))
@@ -98,10 +95,7 @@ def study_values(study: Study, result: SearchResult | None) -> dict[str, Any]:
         "machine": _machine(),
         "versions": {
             "python": platform.python_version(),
-            **{
-                name: version(name)
-                for name in ("torch", "ray", "optuna", "numpy", "pandas")
-            },
+            **{name: version(name) for name in ("torch", "ray", "optuna", "numpy", "pandas")},
         },
         "git_commit": _git_commit(),
         "search_seconds": result.seconds if result else 0.0,
@@ -109,15 +103,11 @@ def study_values(study: Study, result: SearchResult | None) -> dict[str, Any]:
     }
 
 
-def _keep_checkpoints(
-    folder: RunFolder, best: pd.DataFrame, result: SearchResult
-) -> None:
+def _keep_checkpoints(folder: RunFolder, best: pd.DataFrame, result: SearchResult) -> None:
     with_checkpoint = [n for n in best["number"] if n in result.checkpoints]
     for rank, number in enumerate(with_checkpoint[:KEPT_CHECKPOINTS], start=1):
         with result.checkpoints[number].as_directory() as path:
-            folder.keep_checkpoint(
-                rank, model_folder(Path(path)), (MODEL_FILE, META_FILE)
-            )
+            folder.keep_checkpoint(rank, model_folder(Path(path)), (MODEL_FILE, META_FILE))
 
 
 def _ending(result: SearchResult) -> str:
@@ -137,9 +127,7 @@ def _git_commit() -> str | None:
     root = Path(__file__).resolve().parent
     command = ["git", "-C", str(root), "rev-parse", "HEAD"]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=10, check=True
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

@@ -37,9 +37,7 @@ def axis_importances(trials: pd.DataFrame, space: SearchSpace) -> dict[str, floa
         params = {axis: _plain(row[axis]) for axis in space.distributions}
         value = float(row["val_bits_per_char"])
         study.add_trial(
-            create_trial(
-                params=params, distributions=dict(space.distributions), value=value
-            )
+            create_trial(params=params, distributions=dict(space.distributions), value=value)
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

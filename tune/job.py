@@ -24,11 +24,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
     study = prepare(options, console)
     with Cluster(options.address) as cluster:
         nodes = cluster.nodes()
-        gpus = (
-            default_gpus(nodes)
-            if options.gpus_per_trial is None
-            else options.gpus_per_trial
-        )
+        gpus = default_gpus(nodes) if options.gpus_per_trial is None else options.gpus_per_trial
         need = TrialResources(cpus=options.cpus_per_trial, gpus=gpus)
         concurrent = num_concurrent(nodes, need, options.max_concurrent)
         print_plan(study, nodes, need, concurrent, console)

@@ -36,13 +36,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME|PATH|URL",
         help="alice, python-docs, a UTF-8 file, or an http(s) URL (alice if it can be had)",
     )
-    what.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of everything (0)"
-    )
+    what.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything (0)")
     spend = top.add_argument_group("what to spend")
-    spend.add_argument(
-        "--trials", type=int, metavar="N", help="trials in all (the space's)"
-    )
+    spend.add_argument("--trials", type=int, metavar="N", help="trials in all (the space's)")
     spend.add_argument(
         "--time-budget",
         metavar="TIME",
@@ -56,9 +52,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="(results)",
     )
-    where.add_argument(
-        "--name", metavar="RUN", help="the run's folder in it (space and time)"
-    )
+    where.add_argument("--name", metavar="RUN", help="the run's folder in it (space and time)")
     where.add_argument(
         "--storage",
         metavar="URI",
@@ -70,9 +64,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="ADDR",
         help="a Ray cluster (RAY_ADDRESS, else a local Ray)",
     )
-    how.add_argument(
-        "--max-concurrent", type=int, metavar="N", help="trials at once (what fits)"
-    )
+    how.add_argument("--max-concurrent", type=int, metavar="N", help="trials at once (what fits)")
     how.add_argument(
         "--cpus-per-trial",
         type=int,

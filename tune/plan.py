@@ -29,8 +29,7 @@ def plan_lines(
     for axis, distribution in space.distributions.items():
         lines.append(f"  {axis:<18} {describe_distribution(distribution)}")
     lines += [
-        f"  baseline           {_baseline(space, b.params, b.name)}"
-        for b in space.baselines
+        f"  baseline           {_baseline(space, b.params, b.name)}" for b in space.baselines
     ]
     num_raw = len(study.corpus.text)
     lines.append(f"text: {num_raw:,} characters, sha256 {study.corpus.sha256[:12]}")

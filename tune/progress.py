@@ -44,9 +44,7 @@ class Progress:
         self._records: dict[int, TrialRecord] = {}
         self._ended: list[TrialRecord] = []
         self._best: TrialRecord | None = None
-        self._live = Live(
-            console=console, get_renderable=self._render, refresh_per_second=2
-        )
+        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=2)
 
     def __enter__(self) -> "Progress":
         if self._console.is_terminal:
@@ -76,21 +74,13 @@ class Progress:
         self._ended.append(record)
         if not self._console.is_terminal:
             width = len(str(self._num_trials))
-            line = (
-                f"[{len(self._ended):>{width}}/{self._num_trials}] {self._line(record)}"
-            )
-            self._console.print(
-                f"{line} | {self.summary()}", highlight=False, soft_wrap=True
-            )
+            line = f"[{len(self._ended):>{width}}/{self._num_trials}] {self._line(record)}"
+            self._console.print(f"{line} | {self.summary()}", highlight=False, soft_wrap=True)
 
     def summary(self) -> str:
         """Return who is best, how many were pruned, and the time left."""
         best = self._best
-        who = (
-            f"best {_objective(best):.4f} (trial {best.number})"
-            if best
-            else "no result yet"
-        )
+        who = f"best {_objective(best):.4f} (trial {best.number})" if best else "no result yet"
         num_pruned = sum(record.status == Status.PRUNED for record in self._ended)
         return f"{who} | {num_pruned} pruned | {self._time_left()}"
 
@@ -102,9 +92,7 @@ class Progress:
         budget_left = self._seconds_left()
         if budget_left is not None:
             estimates.append(budget_left)
-        return (
-            f"about {format_seconds(min(estimates))} left" if estimates else "starting"
-        )
+        return f"about {format_seconds(min(estimates))} left" if estimates else "starting"
 
     def _line(self, record: TrialRecord) -> str:
         label = f"trial {record.number}"

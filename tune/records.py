@@ -115,17 +115,19 @@ _BEST_EPOCH_COLUMNS = (
 _DTYPES = {int: "Int64", float: "Float64", str: "string"}
 
 TRIAL_DTYPES: dict[str, str] = {
-    **{
-        "trial_id": "string",
-        "number": "Int64",
-        "status": "string",
-        "baseline": "string",
-    },
+    "trial_id": "string",
+    "number": "Int64",
+    "status": "string",
+    "baseline": "string",
     **{field.name: _DTYPES[field.type] for field in dataclasses.fields(TrialConfig)},  # type: ignore[index]
-    **{"epochs_run": "Int64", "best_epoch": "Int64"},
+    "epochs_run": "Int64",
+    "best_epoch": "Int64",
     **dict.fromkeys(_BEST_EPOCH_COLUMNS, "Float64"),
-    **{"num_parameters": "Int64", "vocabulary_size": "Int64"},
-    **{"elapsed_seconds": "Float64", "search_seconds": "Float64", "error": "string"},
+    "num_parameters": "Int64",
+    "vocabulary_size": "Int64",
+    "elapsed_seconds": "Float64",
+    "search_seconds": "Float64",
+    "error": "string",
 }
 """Columns of trials.csv, in order, with their pandas types."""
 
@@ -147,9 +149,7 @@ def trial_id(number: int) -> str:
 
 def trials_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
     """Return one row a trial, in the order of their numbers; no trials give an empty frame."""
-    rows = [
-        record.row() for record in sorted(records, key=lambda record: record.number)
-    ]
+    rows = [record.row() for record in sorted(records, key=lambda record: record.number)]
     return pd.DataFrame(rows, columns=list(TRIAL_DTYPES)).astype(TRIAL_DTYPES)
 
 
@@ -167,7 +167,7 @@ def read_table(path: Path, dtypes: dict[str, str]) -> pd.DataFrame:
         ConfigError: The file is missing or has other columns.
     """
     try:
-        return pd.read_csv(path, dtype=dtypes)[list(dtypes)]  # type: ignore[arg-type]
+        return pd.read_csv(path, dtype=dtypes)[list(dtypes)]
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(f"a run's table must be readable: {path}: {error}") from error
 
@@ -191,8 +191,7 @@ def config_of(row: Any) -> TrialConfig:
     """Return the configuration of a row of trials.csv, with the precision that it ran in."""
     values = {name: row[name] for name in FIELD_NAMES}
     plain = {
-        name: value.item() if hasattr(value, "item") else value
-        for name, value in values.items()
+        name: value.item() if hasattr(value, "item") else value for name, value in values.items()
     }
     return TrialConfig.from_dict(plain)
 

@@ -29,9 +29,7 @@ def write_report(folder: RunFolder) -> str:
     return text
 
 
-def report_text(
-    study: dict[str, Any], trials: pd.DataFrame, epochs: pd.DataFrame
-) -> str:
+def report_text(study: dict[str, Any], trials: pd.DataFrame, epochs: pd.DataFrame) -> str:
     """Return the report as Markdown.
 
     Args:
@@ -43,9 +41,7 @@ def report_text(
     best = ranked(trials)
     sections = [_head(study, trials)]
     if best.empty:
-        sections.append(
-            "## No result\n\nNo trial trained an epoch; see the errors below."
-        )
+        sections.append("## No result\n\nNo trial trained an epoch; see the errors below.")
     else:
         sections += [
             _winner(best.iloc[0], space, study),
@@ -58,9 +54,7 @@ def report_text(
         ]
     failed = trials[trials["error"].notna()]
     if not failed.empty:
-        sections.append(
-            _section("What went wrong", failed[["trial_id", "status", "error"]])
-        )
+        sections.append(_section("What went wrong", failed[["trial_id", "status", "error"]]))
     return "\n\n".join(sections) + "\n"
 
 
@@ -78,9 +72,7 @@ def _axes(space: SearchSpace) -> list[str]:
 
 def _head(study: dict[str, Any], trials: pd.DataFrame) -> str:
     counts = trials["status"].value_counts()
-    statuses = ", ".join(
-        f"{counts[s.value]} {s.value}" for s in Status if s.value in counts
-    )
+    statuses = ", ".join(f"{counts[s.value]} {s.value}" for s in Status if s.value in counts)
     corpus = study["corpus"]
     return (
         f"# Search of {study['space']['name']} on {corpus['name']}\n\n"
@@ -128,9 +120,7 @@ def _by_cleaning(best: pd.DataFrame, study: dict[str, Any]) -> str:
         "model's price, per raw character. Own bits, per cleaned character, fall with every "
         "symbol that is dropped. Both floor columns are per raw character."
     )
-    return _section(
-        "The best of each cleaning, and the floor", pd.DataFrame(rows), note
-    )
+    return _section("The best of each cleaning, and the floor", pd.DataFrame(rows), note)
 
 
 def _baselines(trials: pd.DataFrame, epochs: pd.DataFrame, space: SearchSpace) -> str:
@@ -145,9 +135,7 @@ def _baselines(trials: pd.DataFrame, epochs: pd.DataFrame, space: SearchSpace) -
                 "status": trial["status"],
                 "val_bits_per_char": trial["val_bits_per_char"],
                 "own bits": trial["val_own_bits_per_char"],
-                "training loss": None
-                if last.empty
-                else last["train_nats_per_char"].iloc[0],
+                "training loss": None if last.empty else last["train_nats_per_char"].iloc[0],
                 "seconds": trial["elapsed_seconds"],
             }
         row["documented loss"] = baseline.documented_nats_per_char
@@ -210,6 +198,4 @@ def _markdown(table: pd.DataFrame) -> str:
 def _text(value: object) -> str:
     if value is None or value is pd.NA or value != value:
         return ""
-    return (
-        f"{value:.4f}" if isinstance(value, float) else str(value).replace("|", "\\|")
-    )
+    return f"{value:.4f}" if isinstance(value, float) else str(value).replace("|", "\\|")

@@ -66,9 +66,7 @@ def default_gpus(nodes: list[Node]) -> float:
     return 1.0 if any(node.num_gpus for node in nodes) else 0.0
 
 
-def num_concurrent(
-    nodes: list[Node], need: TrialResources, max_concurrent: int | None
-) -> int:
+def num_concurrent(nodes: list[Node], need: TrialResources, max_concurrent: int | None) -> int:
     """Return how many trials run at once.
 
     >>> num_concurrent([Node(num_cpus=8, num_gpus=1)], TrialResources(gpus=0.25), None)

@@ -49,9 +49,7 @@ class RunFolder:
         try:
             path.mkdir(parents=True)
         except OSError as error:
-            raise ConfigError(
-                f"the run folder must be writable: {path}: {error}"
-            ) from error
+            raise ConfigError(f"the run folder must be writable: {path}: {error}") from error
         return cls(path.resolve())
 
     @classmethod
@@ -88,13 +86,9 @@ class RunFolder:
             values = json.loads(self.study_file.read_text(encoding="utf-8"))
             version = values["format_version"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError(
-                f"study.json must be readable: {self.path}: {error!r}"
-            ) from error
+            raise ConfigError(f"study.json must be readable: {self.path}: {error!r}") from error
         if version > FORMAT_VERSION:
-            raise ConfigError(
-                f"a run's format must be at most {FORMAT_VERSION}, got {version}"
-            )
+            raise ConfigError(f"a run's format must be at most {FORMAT_VERSION}, got {version}")
         assert isinstance(values, dict)
         return values
 
@@ -118,9 +112,7 @@ class RunFolder:
         """Write best.json, the winner's configuration."""
         self._write_json(self.best_file, config)
 
-    def keep_checkpoint(
-        self, rank: int, model_folder: Path, names: tuple[str, ...]
-    ) -> None:
+    def keep_checkpoint(self, rank: int, model_folder: Path, names: tuple[str, ...]) -> None:
         """Copy the named files of a checkpoint to its rank."""
         self.checkpoint(rank).mkdir(parents=True)
         for name in names:
@@ -143,9 +135,7 @@ def check_new(path: Path) -> None:
         ConfigError: The rule that it breaks.
     """
     if path.exists():
-        raise ConfigError(
-            f"a run folder must not exist yet: {path}; choose another --name"
-        )
+        raise ConfigError(f"a run folder must not exist yet: {path}; choose another --name")
     parent = path.parent
     while not parent.exists():
         parent = parent.parent

@@ -12,24 +12,12 @@ def main(arguments: list[str] | None = None) -> int:
         description="Let a run's best checkpoints write text; samples.md is written anew.",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
-    parser.add_argument(
-        "--top", type=int, default=3, help="how many checkpoints write (3)"
-    )
-    parser.add_argument(
-        "--chars", type=int, default=1_000, help="characters of each (1000)"
-    )
-    parser.add_argument(
-        "--temperature", type=float, default=0.8, help="0 is greedy (0.8)"
-    )
-    parser.add_argument(
-        "--top-k", type=int, help="draw among the k most probable characters"
-    )
-    parser.add_argument(
-        "--top-p", type=float, help="draw among the most probable up to p in sum"
-    )
-    parser.add_argument(
-        "--prime", default="", metavar="TEXT", help="what the passages begin with"
-    )
+    parser.add_argument("--top", type=int, default=3, help="how many checkpoints write (3)")
+    parser.add_argument("--chars", type=int, default=1_000, help="characters of each (1000)")
+    parser.add_argument("--temperature", type=float, default=0.8, help="0 is greedy (0.8)")
+    parser.add_argument("--top-k", type=int, help="draw among the k most probable characters")
+    parser.add_argument("--top-p", type=float, help="draw among the most probable up to p in sum")
+    parser.add_argument("--prime", default="", metavar="TEXT", help="what the passages begin with")
     parser.add_argument("--seed", type=int, default=0, help="seed of the draws (0)")
     options = parser.parse_args(arguments)
 

@@ -52,9 +52,7 @@ def write_samples(
         for name, value in dataclasses.asdict(options).items()
         if value is not None
     )
-    lines = [
-        f"# Samples\n\nDrawn with {how}, seed {seed}. In full: `python -m tune.samples`."
-    ]
+    lines = [f"# Samples\n\nDrawn with {how}, seed {seed}. In full: `python -m tune.samples`."]
     for rank, passage in enumerate(passages, start=1):
         lines.append(f"## {rank}. {passage.caption}\n\n{_indent(passage.text)}")
     write_text(folder.samples_file, "\n\n".join(lines) + "\n")
@@ -73,9 +71,7 @@ def _passage(
         f"{config.hidden_size}, {config.cleaning}, epoch {meta.metrics['epoch']}"
     )
     beginning = meta.vocabulary.decode(prime_T.numpy()) if prime else ""
-    return Passage(
-        caption=caption, text=beginning + meta.vocabulary.decode(written[0].numpy())
-    )
+    return Passage(caption=caption, text=beginning + meta.vocabulary.decode(written[0].numpy()))
 
 
 def _indent(text: str) -> str:

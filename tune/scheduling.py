@@ -33,5 +33,6 @@ class BaselineAwareASHA(AsyncHyperBandScheduler):
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
     ) -> str:
         """Record the result at its rung and decide whether the trial goes on."""
-        decision = super().on_trial_result(tune_controller, trial, result)
-        return TrialScheduler.CONTINUE if trial.config["baseline"] else decision
+        decision: str = super().on_trial_result(tune_controller, trial, result)
+        continues: str = TrialScheduler.CONTINUE
+        return continues if trial.config["baseline"] else decision

@@ -56,9 +56,7 @@ def search(
         clock=stopper.seconds,
         seconds_left=stopper.seconds_left,
     )
-    recorder = Recorder(
-        clock=stopper.seconds, save=folder.write_tables, listener=progress
-    )
+    recorder = Recorder(clock=stopper.seconds, save=folder.write_tables, listener=progress)
     folder.write_tables([])
     optuna_study = open_study(folder.optuna_file, study.space, seed=study.seed)
     searcher = StudySearcher(optuna_study, study.space, seed=study.seed)
@@ -67,9 +65,7 @@ def search(
         tune_config=TuneConfig(
             num_samples=study.num_trials,
             search_alg=searcher,
-            scheduler=BaselineAwareASHA(
-                study.space.budget, max_epochs=study.max_epochs
-            ),
+            scheduler=BaselineAwareASHA(study.space.budget, max_epochs=study.max_epochs),
             max_concurrent_trials=concurrent,
             reuse_actors=True,
             trial_dirname_creator=_trial_dirname,

@@ -1,0 +1,27 @@
+# make run and make test are all that a fresh machine needs; each installs what is missing.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN_ARGUMENTS ?= --space quick
+
+.PHONY: run test check clean
+
+run: .venv/installed
+	$(BIN)/python -m tune.run $(RUN_ARGUMENTS)
+
+# The fast tests first: they fail in seconds what the slow ones would fail in minutes.
+test: .venv/installed
+	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m slow
+
+check: .venv/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,59 @@
+"""Writes text from a checkpoint: `python -m model.generate CHECKPOINT`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write text from a checkpoint and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m model.generate",
+        description="Let a trained char-LSTM write text.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a checkpoint folder")
+    parser.add_argument("--chars", type=int, default=1_000, metavar="N", help="length (1000)")
+    parser.add_argument("--passages", type=int, default=1, metavar="N", help="in one batch (1)")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--greedy", action="store_true", help="always the most probable character")
+    how.add_argument("--temperature", type=float, default=0.8, metavar="T", help="(0.8)")
+    parser.add_argument("--top-k", type=int, metavar="K", help="among the K most probable")
+    parser.add_argument("--top-p", type=float, metavar="P", help="among the most probable up to P")
+    parser.add_argument("--prime", default="", metavar="TEXT", help="what the text begins with")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the draws (0)")
+    options = parser.parse_args(arguments)
+
+    from model.checkpoint import load_checkpoint
+    from model.devices import num_gpus, pick_device
+    from model.errors import CheckpointError, ConfigError
+    from model.sampler import SamplingOptions, encode_prime, generate
+
+    try:
+        sampling = SamplingOptions(
+            temperature=0.0 if options.greedy else options.temperature,
+            top_k=options.top_k,
+            top_p=options.top_p,
+        )
+        device = pick_device(use_gpu=num_gpus() > 0)
+        model, meta = load_checkpoint(options.checkpoint, device)
+        written = generate(
+            model,
+            encode_prime(options.prime, meta.vocabulary, meta.config.cleaning),
+            num_chars=options.chars,
+            num_passages=options.passages,
+            options=sampling,
+            seed=options.seed,
+        )
+    except (ConfigError, CheckpointError) as error:
+        print(f"model.generate: {error}", file=sys.stderr)
+        return 2
+    for number, passage in enumerate(written, start=1):
+        if options.passages > 1:
+            print(f"--- {number}")
+        print(options.prime + meta.vocabulary.decode(passage.numpy()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

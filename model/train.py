@@ -1,0 +1,103 @@
+"""Trains one configuration, without Ray: `python -m model.train --corpus FILE --epochs 10`.
+
+Every field of TrialConfig is a flag.
+"""
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train one configuration from the command line and return the exit code."""
+    from model.errors import CheckpointError, ConfigError, TrainingDiverged
+
+    options = vars(_parser().parse_args(arguments))
+    try:
+        return _train(options)
+    except (ConfigError, CheckpointError) as error:
+        print(f"model.train: {error}", file=sys.stderr)
+        return 2
+    except TrainingDiverged as error:
+        print(f"model.train: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    from model.config import TrialConfig
+
+    parser = argparse.ArgumentParser(
+        prog="python -m model.train",
+        description="Train one char-LSTM; the best epoch's network is kept as a checkpoint.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--corpus", metavar="NAME|PATH|URL", help="as for tune.run")
+    parser.add_argument("--config", type=Path, metavar="JSON", help="a config, e.g. best.json")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FOLDER", help="written after each epoch"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from --checkpoint where it stands"
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (all cores)")
+    group = parser.add_argument_group("configuration (flags win over --config)")
+    for field in dataclasses.fields(TrialConfig):
+        group.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=field.type,
+            metavar=str(getattr(field.type, "__name__", "")).upper(),
+            help=f"{field.metadata['help']} ({field.default})",
+        )
+    return parser
+
+
+def _train(options: dict[str, object]) -> int:
+    from model.config import FIELD_NAMES, TrialConfig
+    from model.corpus import resolve_corpus
+    from model.devices import num_gpus, pick_device, use_threads
+    from model.errors import ConfigError
+    from model.objective import prepare_corpus
+    from model.trainer import Trainer
+
+    config_path, folder, threads = (options[name] for name in ("config", "checkpoint", "threads"))
+    base = TrialConfig.from_json(config_path) if isinstance(config_path, Path) else TrialConfig()
+    flags = {name: options[name] for name in FIELD_NAMES if options[name] is not None}
+    config = TrialConfig.from_dict({**base.to_dict(), **flags})
+    if isinstance(threads, int):
+        if threads < 1:
+            raise ConfigError(f"threads must be at least 1, got {threads}")
+        use_threads(threads)
+    if options["resume"] and folder is None:
+        raise ConfigError("--resume needs --checkpoint, the folder to go on from")
+    if isinstance(folder, Path) and folder.exists() and not options["resume"]:
+        raise ConfigError(f"a checkpoint folder must not exist yet: {folder}; go on with --resume")
+    name = options["corpus"]
+    corpus = resolve_corpus(None if name is None else str(name))
+    print(f"corpus: {corpus.name}: {corpus.source}", flush=True)
+    prepared = prepare_corpus(corpus.text, [config.cleaning])
+    device = pick_device(use_gpu=num_gpus() > 0)
+    trainer = Trainer(config, prepared.encoded[config.cleaning], device=device)
+    if isinstance(folder, Path) and options["resume"]:
+        trainer.restore(folder)
+    print(f"{trainer.model.num_parameters():,} parameters, {trainer.precision} on {device}")
+    for report in trainer.epochs():
+        print(
+            f"epoch {report.epoch:>3}: training {report.train_nats_per_char:.4f} nats, "
+            f"validation {report.val_nats_per_char:.4f} nats, "
+            f"{report.val_bits_per_char:.4f} restored bits per character, "
+            f"{report.elapsed_seconds:.1f} s",
+            flush=True,
+        )
+        if isinstance(folder, Path):
+            trainer.save(folder)
+    best = trainer.best_report
+    assert best is not None
+    print(f"best: {best.val_bits_per_char:.4f} bits per character after epoch {best.epoch}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

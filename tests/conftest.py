@@ -1,0 +1,90 @@
+"""Fixtures: a small text in the file, a network that has learnt it, a clean working folder."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.config import TrialConfig
+from model.objective import PreparedCorpus, prepare_corpus
+from model.trainer import Trainer
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+TINY_SENTENCES = (
+    "The Hatter's tea-party went on; nobody had noticed that it was six o'clock.\n"
+    "'Take some more tea,' the Hare said to Alice, very earnestly.\n"
+    "'I've had nothing yet,' she replied in an offended tone: 'so I can't take more!'\n"
+    "(It is always six o'clock now.) What day of the month is it?\n"
+)
+
+
+@pytest.fixture(autouse=True)
+def _in_tmp_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_error_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    yield
+    errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert not errors, errors
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_text() -> str:
+    return TINY_SENTENCES * 12
+
+
+@pytest.fixture(scope="session")
+def tiny_corpus(tiny_text: str) -> PreparedCorpus:
+    return prepare_corpus(tiny_text, ["cased", "lower", "letters"])
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> TrialConfig:
+    return TrialConfig(
+        epochs=3,
+        hidden_size=24,
+        batch_size=4,
+        sequence_length=16,
+        embedding_dim=8,
+        learning_rate=1e-2,
+        precision="float32",
+    )
+
+
+@pytest.fixture(scope="session")
+def trained_checkpoint(
+    tiny_corpus: PreparedCorpus,
+    tiny_config: TrialConfig,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "checkpoint"
+    trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"])
+    for _ in trainer.epochs():
+        pass
+    trainer.save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The real corpora, which the project does not contain."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"the real corpora are not here: {SHARED_DATA}")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def wonderland_path(shared_data: Path) -> Path:
+    return shared_data / "wonderland.txt"

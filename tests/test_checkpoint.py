@@ -1,0 +1,77 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.checkpoint import META_FILE, MODEL_FILE, TRAINING_FILE, load_checkpoint
+from model.config import TrialConfig
+from model.errors import CheckpointError
+from model.objective import PreparedCorpus
+from model.trainer import Trainer
+
+
+@pytest.fixture
+def copy(trained_checkpoint: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained_checkpoint, tmp_path / "copy"))
+
+
+def test_loaded_network_gives_equal_logits(
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
+) -> None:
+    trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"])
+    next(trainer.epochs())
+    trainer.save(tmp_path / "checkpoint")
+    loaded, meta = load_checkpoint(tmp_path / "checkpoint")
+    inputs_TB = torch.zeros((5, 2), dtype=torch.int64)
+    assert torch.equal(loaded.eval()(inputs_TB)[0], trainer.model.eval()(inputs_TB)[0])
+    assert meta.config == tiny_config
+    assert meta.vocabulary == trainer.corpus.vocabulary
+    assert meta.metrics["epoch"] == 1
+
+
+def test_generating_needs_two_files_only(copy: Path) -> None:
+    (copy / TRAINING_FILE).unlink()
+    load_checkpoint(copy)
+
+
+def test_no_file_is_a_pickle(copy: Path) -> None:
+    assert {path.suffix for path in copy.iterdir()} == {".safetensors", ".json"}
+    json.loads((copy / META_FILE).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", [MODEL_FILE, META_FILE])
+def test_truncated_file_is_detected(copy: Path, name: str) -> None:
+    data = (copy / name).read_bytes()
+    (copy / name).write_bytes(data[: len(data) // 2])
+    with pytest.raises(CheckpointError, match=f"damaged checkpoint .*{name}"):
+        load_checkpoint(copy)
+
+
+def test_missing_folder_and_newer_format_are_refused(copy: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="must be a folder with model.safetensors"):
+        load_checkpoint(tmp_path / "nowhere")
+    values = json.loads((copy / META_FILE).read_text(encoding="utf-8"))
+    (copy / META_FILE).write_text(json.dumps({**values, "format_version": 99}), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="format must be at most 1, got 99"):
+        load_checkpoint(copy)
+
+
+def test_saving_replaces_whole_and_leaves_nothing_beside(
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
+) -> None:
+    trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"])
+    for _ in trainer.epochs():
+        trainer.save(tmp_path / "kept" / "checkpoint")
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["checkpoint"]
+
+
+def test_unwritable_place_is_one_of_our_errors(
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
+) -> None:
+    trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"])
+    next(trainer.epochs())
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    with pytest.raises(CheckpointError, match="cannot write checkpoint"):
+        trainer.save(tmp_path / "file" / "checkpoint")

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from model.cleaning import CLEANINGS, clean
+from model.corpus import resolve_corpus
+from model.errors import ConfigError, CorpusError
+from model.streams import encode_corpus, split_text
+
+RAW = "Chapter I.\n\tAlice's  \u201csix\u201d ÄPFEL\u00a0e\u0301té İstanbul, 42 日本語!"
+
+
+@pytest.mark.parametrize(
+    ("cleaning", "expected"),
+    [
+        ("cased", RAW),
+        ("lower", RAW.replace("C", "c").replace("I.", "i.").replace("Alice", "alice"
+        ).replace("ÄPFEL", "äpfel")),
+        ("letters", "chapter i  alices  six äpfel e\u0301té İstanbul  日本語"),
+    ],
+)  # fmt: skip
+def test_golden(cleaning: str, expected: str) -> None:
+    assert clean(RAW, cleaning) == expected
+
+
+@pytest.mark.parametrize("cleaning", CLEANINGS)
+def test_cleaning_the_parts_is_cleaning_the_whole(cleaning: str) -> None:
+    for cut in range(len(RAW)):
+        assert clean(RAW[:cut], cleaning) + clean(RAW[cut:], cleaning) == clean(RAW, cleaning)
+    assert all(len(clean(char, cleaning)) <= 1 for char in RAW)
+
+
+def test_unknown_cleaning_gives_the_choices() -> None:
+    with pytest.raises(ConfigError, match="unknown cleaning 'letter'; did you mean letters"):
+        clean("text", "letter")
+
+
+def test_cleaning_that_keeps_too_little_is_refused() -> None:
+    numbers = split_text("1234567890 five " * 100)
+    with pytest.raises(CorpusError, match="at least half of the text"):
+        encode_corpus(numbers, "letters")
+
+
+@pytest.mark.parametrize(
+    ("cleaning", "num_chars", "num_symbols"), [("lower", 144_342, 43), ("letters", 136_024, 27)]
+)
+def test_reference_book_has_its_documented_size(
+    wonderland_path: Path, cleaning: str, num_chars: int, num_symbols: int
+) -> None:
+    encoded = encode_corpus(split_text(resolve_corpus(str(wonderland_path)).text), cleaning)
+    assert encoded.num_chars == num_chars
+    assert len(encoded.vocabulary) == num_symbols

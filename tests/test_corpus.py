@@ -1,0 +1,130 @@
+import http.server
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from model import corpus as corpus_module
+from model.corpus import resolve_corpus
+from model.errors import CorpusError
+from model.gutenberg import strip_gutenberg
+
+GUTENBERG = """Header with licence
+*** START OF THE PROJECT GUTENBERG EBOOK A BOOK ***
+A Book
+Contents
+CHAPTER I. Down
+CHAPTER II. Up
+
+CHAPTER I. Down
+{story}
+CHAPTER II. Up
+The end
+
+*** END OF THE PROJECT GUTENBERG EBOOK A BOOK ***
+Footer with licence
+"""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None: ...
+
+    handler = partial(Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{httpd.server_port}"
+        httpd.shutdown()
+        thread.join()
+
+
+def test_file_drops_byte_order_mark_and_carriage_returns(tmp_path: Path) -> None:
+    path = tmp_path / "book.txt"
+    path.write_bytes(b"\xef\xbb\xbfone\r\ntwo\rthree\n")
+    assert resolve_corpus(str(path)).text == "one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "rule"),
+    [
+        (b"", "must not be empty"),
+        (b" \n\n", "must not be empty"),
+        (b"text\0text", "is binary"),
+        (b"caf\xe9 au lait", "byte 0xe9 at offset 3"),
+    ],
+)
+def test_unfit_file_is_refused(tmp_path: Path, data: bytes, rule: str) -> None:
+    path = tmp_path / "book.txt"
+    path.write_bytes(data)
+    with pytest.raises(CorpusError, match=rule):
+        resolve_corpus(str(path))
+
+
+def test_unknown_name_gives_the_choices(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="'alise'; did you mean alice.*python-docs.*UTF-8 file"):
+        resolve_corpus("alise")
+    with pytest.raises(CorpusError, match="got the folder"):
+        resolve_corpus(str(tmp_path))
+
+
+def test_url_is_downloaded(tmp_path: Path, server: str) -> None:
+    (tmp_path / "book.txt").write_text("Once upon a time", encoding="utf-8")
+    assert resolve_corpus(f"{server}/book.txt").text == "Once upon a time"
+    with pytest.raises(CorpusError, match="must be reachable"):
+        resolve_corpus(f"{server}/missing.txt")
+
+
+def test_alice_is_cached_and_is_the_default(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = "Alice was beginning to get very tired. " * 40
+    page = GUTENBERG.format(story=story)
+    (tmp_path / "pg11.txt").write_text(page, encoding="utf-8")
+    monkeypatch.setattr(corpus_module, "ALICE_URL", f"{server}/pg11.txt")
+    downloaded = resolve_corpus(None)
+    assert downloaded.name == "alice"
+    assert downloaded.text.startswith("CHAPTER I. Down\nAlice was")
+    (tmp_path / "pg11.txt").unlink()
+    cached = resolve_corpus("alice")
+    assert cached.text == downloaded.text
+    assert "cached" in cached.source
+
+
+def test_default_falls_back_and_says_why_but_a_named_corpus_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(corpus_module, "ALICE_URL", "http://127.0.0.1:9/pg11.txt")
+    fallback = resolve_corpus(None)
+    assert fallback.name == "python-docs"
+    assert "alice cannot be had" in fallback.source
+    assert len(fallback.text) > 300_000
+    with pytest.raises(CorpusError, match="must be reachable"):
+        resolve_corpus("alice")
+
+
+def test_answer_that_is_not_the_book_is_not_cached(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pg11.txt").write_text("please log in to this network", encoding="utf-8")
+    monkeypatch.setattr(corpus_module, "ALICE_URL", f"{server}/pg11.txt")
+    with pytest.raises(CorpusError, match="did not answer with the book"):
+        resolve_corpus("alice")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_gutenberg_wrapping_is_stripped_past_the_contents() -> None:
+    story = "It was a dark night. " * 60
+    book = strip_gutenberg(GUTENBERG.format(story=story))
+    assert book.startswith(f"CHAPTER I. Down\n{story}")
+    assert book.endswith("The end")
+    assert strip_gutenberg("CHAPTER I. no markers") == "CHAPTER I. no markers"
+
+
+def test_gutenberg_file_of_2011_is_the_reference_book(shared_data: Path) -> None:
+    ours = resolve_corpus(str(shared_data / "gutenberg-11-2011.txt"))
+    assert ours.text == resolve_corpus(str(shared_data / "wonderland.txt")).text
+    assert len(ours.text) == 144_342

@@ -1,0 +1,51 @@
+import torch
+from torch.nn import functional
+
+from model import evaluate
+from model.checkpoint import load_checkpoint
+from model.evaluate import passage_nats
+from model.objective import PreparedCorpus
+
+CPU = torch.device("cpu")
+
+
+def sequential_nats(model: torch.nn.Module, symbols: list[int], num_context: int) -> float:
+    """Score a passage character by character, the slow and obvious way."""
+    model.eval()
+    with torch.inference_mode():
+        logits_TBV, _ = model(torch.tensor(symbols[:-1])[:, None])
+    nats = functional.cross_entropy(logits_TBV[:, 0], torch.tensor(symbols[1:]), reduction="none")
+    return nats[num_context - 1 :].sum().item()
+
+
+def test_columns_score_as_one_long_pass_does(
+    trained_checkpoint: object, tiny_corpus: PreparedCorpus
+) -> None:
+    model, _ = load_checkpoint(trained_checkpoint)  # type: ignore[arg-type]
+    corpus = tiny_corpus.encoded["lower"]
+    nats = passage_nats(model, corpus.validation, context=corpus.train, device=CPU)
+    symbols = [*corpus.train[-256:].tolist(), *corpus.validation.tolist()]
+    by_hand = sequential_nats(model, symbols, num_context=256)
+    assert abs(nats - by_hand) / len(corpus.validation) < 1e-3
+
+
+def test_every_character_counts_once_whatever_the_length(
+    trained_checkpoint: object, tiny_corpus: PreparedCorpus
+) -> None:
+    model, _ = load_checkpoint(trained_checkpoint)  # type: ignore[arg-type]
+    torch.nn.init.zeros_(model.output.weight)
+    torch.nn.init.zeros_(model.output.bias)
+    corpus = tiny_corpus.encoded["lower"]
+    nat = torch.log(torch.tensor(float(len(corpus.vocabulary)))).item()
+    for length in (1, 2, evaluate.COLUMNS - 1, evaluate.COLUMNS, evaluate.COLUMNS + 1, 100):
+        nats = passage_nats(model, corpus.validation[:length], context=corpus.train, device=CPU)
+        assert abs(nats - length * nat) < 1e-3
+
+
+def test_network_is_left_in_training_mode(
+    trained_checkpoint: object, tiny_corpus: PreparedCorpus
+) -> None:
+    model, _ = load_checkpoint(trained_checkpoint)  # type: ignore[arg-type]
+    corpus = tiny_corpus.encoded["lower"]
+    passage_nats(model, corpus.validation, context=corpus.train, device=CPU)
+    assert model.training

@@ -1,0 +1,130 @@
+"""The objective, against figures worked out by hand or measured independently."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.config import TrialConfig
+from model.corpus import resolve_corpus
+from model.errors import CorpusError
+from model.evaluate import passage_nats
+from model.lstm import CharLSTM
+from model.ngram import ngram_bits
+from model.objective import PreparedCorpus, check_fits, prepare_corpus, restored_bits_per_char
+from model.streams import EncodedCorpus, split_text
+from model.trainer import Trainer
+
+
+@pytest.fixture(scope="module")
+def book(wonderland_path: Path) -> PreparedCorpus:
+    return prepare_corpus(resolve_corpus(str(wonderland_path)).text, ["cased", "lower", "letters"])
+
+
+def uniform_model(config: TrialConfig, corpus: EncodedCorpus) -> CharLSTM:
+    model = CharLSTM(config, len(corpus.vocabulary))
+    torch.nn.init.zeros_(model.output.weight)
+    torch.nn.init.zeros_(model.output.bias)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("cleaning", "validation", "test"),
+    [("cased", 2.267, 2.364), ("lower", 2.221, 2.266), ("letters", 1.916, 1.982)],
+)
+def test_floor_of_the_reference_book(
+    book: PreparedCorpus, cleaning: str, validation: float, test: float
+) -> None:
+    assert book.floor_order == 5
+    floor = book.floors[cleaning]
+    assert floor.validation_bits_per_char == pytest.approx(validation, abs=0.001)
+    assert floor.test_bits_per_char == pytest.approx(test, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("cleaning", "price"), [("cased", 0.0), ("lower", 0.045), ("letters", 0.351)]
+)
+def test_restoration_prices_of_the_reference_book(
+    book: PreparedCorpus, cleaning: str, price: float
+) -> None:
+    measured = book.encoded[cleaning].restoration_bits_per_char
+    assert measured == pytest.approx(price, abs=0.001)
+
+
+def test_all_cleanings_are_judged_on_the_same_raw_characters(book: PreparedCorpus) -> None:
+    assert {e.num_raw_validation_chars for e in book.encoded.values()} == {14_434}
+    assert len(book.encoded["cased"].test) == 14_435
+
+
+@pytest.mark.parametrize("cleaning", ["cased", "lower", "letters"])
+def test_uniform_logits_score_what_one_works_out_by_hand(
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tiny_text: str, cleaning: str
+) -> None:
+    corpus = tiny_corpus.encoded[cleaning]
+    model = uniform_model(tiny_config, corpus)
+    nats = passage_nats(model, corpus.validation, context=corpus.train, device=torch.device("cpu"))
+    score = restored_bits_per_char(nats / math.log(2), corpus)
+    floors = tiny_corpus.floors
+    dropped = floors["cased"].validation_bits_per_char - floors[cleaning].validation_bits_per_char
+    own_bits = len(corpus.validation) * math.log2(len(corpus.vocabulary))
+    by_hand = own_bits / len(split_text(tiny_text).validation) + max(0.0, dropped)
+    assert score == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_score_depends_on_neither_batch_size_nor_sequence_length(
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
+) -> None:
+    scores = set()
+    for batch_size, sequence_length in ((2, 8), (4, 32), (16, 5)):
+        config = dataclasses.replace(
+            tiny_config, batch_size=batch_size, sequence_length=sequence_length
+        )
+        trainer = Trainer(config, tiny_corpus.encoded["lower"])
+        torch.manual_seed(0)  # the same network each time
+        trainer.model = CharLSTM(config, len(trainer.corpus.vocabulary))
+        corpus = trainer.corpus
+        scores.add(
+            passage_nats(
+                trainer.model, corpus.validation, context=corpus.train, device=trainer.device
+            )
+        )
+    assert len(scores) == 1
+
+
+def test_ngram_matches_a_count_by_hand() -> None:
+    # Training "aab": unigrams a 2, b 1, two kinds; after "a": a once, b once.
+    train, passage = np.array([0, 0, 1]), np.array([1])
+    unigram, bigram = ngram_bits(
+        train, passage, context=np.array([0]), vocabulary_size=2, max_order=2
+    )
+    p_unigram = (1 + 2 * 0.5) / (3 + 2)
+    p_bigram = (1 + 2 * p_unigram) / (2 + 2)
+    assert unigram == pytest.approx(-math.log2(p_unigram))
+    assert bigram == pytest.approx(-math.log2(p_bigram))
+
+
+def test_ngram_probabilities_sum_to_one() -> None:
+    generator = np.random.default_rng(0)
+    train = generator.integers(0, 5, 200)
+    context = train[-4:]
+    for order in range(1, 5):
+        total = sum(
+            2
+            ** -ngram_bits(
+                train, np.array([symbol]), context=context, vocabulary_size=6, max_order=order
+            )[-1]
+            for symbol in range(6)
+        )
+        assert total == pytest.approx(1.0)
+
+
+def test_text_too_short_for_the_batch_is_refused(tiny_corpus: PreparedCorpus) -> None:
+    corpus = tiny_corpus.encoded["lower"]
+    check_fits(corpus, batch_size=8, sequence_length=16)
+    with pytest.raises(CorpusError, match="batch_size 128 x sequence_length 100: 12,801 char"):
+        check_fits(corpus, batch_size=128, sequence_length=100)
+    with pytest.raises(CorpusError, match="at least 1,000 characters, got 5"):
+        prepare_corpus("short", ["cased"])

@@ -1,0 +1,121 @@
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from model import generate as command
+from model.checkpoint import load_checkpoint
+from model.config import TrialConfig
+from model.errors import ConfigError
+from model.lstm import CharLSTM
+from model.sampler import SamplingOptions, _draw, encode_prime, generate
+from model.vocabulary import Vocabulary
+
+GREEDY = SamplingOptions(temperature=0.0)
+
+
+def write(model: CharLSTM, prime_T: Tensor, options: SamplingOptions, **more: int) -> Tensor:
+    return generate(model, prime_T, num_chars=40, options=options, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def model() -> CharLSTM:
+    torch.manual_seed(0)
+    return CharLSTM(TrialConfig(hidden_size=12, embedding_dim=5), vocabulary_size=7)
+
+
+@pytest.fixture
+def prime_T() -> Tensor:
+    return torch.tensor([1, 2, 3])
+
+
+def test_same_seed_writes_the_same_text(model: CharLSTM, prime_T: Tensor) -> None:
+    options = SamplingOptions(temperature=1.0)
+    assert torch.equal(write(model, prime_T, options), write(model, prime_T, options))
+    assert not torch.equal(write(model, prime_T, options), write(model, prime_T, options, seed=1))
+
+
+def test_greedy_equals_a_whole_pass_for_each_character(model: CharLSTM, prime_T: Tensor) -> None:
+    written = prime_T.tolist()
+    for _ in range(40):  # the reference's way: read everything again for each character
+        logits_TBV, _ = model.eval()(torch.tensor(written)[:, None])
+        written.append(int(logits_TBV[-1, 0].argmax()))
+    assert write(model, prime_T, GREEDY)[0].tolist() == written[3:]
+
+
+def test_temperature_near_zero_top_1_and_small_top_p_are_greedy(
+    model: CharLSTM, prime_T: Tensor
+) -> None:
+    greedy = write(model, prime_T, GREEDY)
+    for options in (
+        SamplingOptions(temperature=1e-6),
+        SamplingOptions(temperature=5.0, top_k=1),
+        SamplingOptions(temperature=5.0, top_p=1e-9),
+    ):
+        assert torch.equal(write(model, prime_T, options), greedy)
+
+
+def test_passages_of_a_batch_differ(model: CharLSTM, prime_T: Tensor) -> None:
+    written = write(model, prime_T, SamplingOptions(temperature=1.0), num_passages=4)
+    assert written.shape == (4, 40)
+    assert len({tuple(passage.tolist()) for passage in written}) == 4
+
+
+def test_draws_follow_the_probabilities() -> None:
+    logits_BV = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).expand(20_000, -1)
+    generator = torch.Generator().manual_seed(0)
+
+    def shares(options: SamplingOptions) -> list[float]:
+        counts = torch.bincount(_draw(logits_BV, options, generator), minlength=4)
+        return [round(share, 2) for share in (counts / 20_000).tolist()]
+
+    assert shares(SamplingOptions(temperature=1.0)) == pytest.approx(
+        [0.5, 0.3, 0.15, 0.05], abs=0.02
+    )
+    assert shares(SamplingOptions(temperature=1.0, top_k=2)) == pytest.approx(
+        [0.625, 0.375, 0, 0], abs=0.02
+    )
+    # 0.5 alone does not reach 0.6, 0.5 and 0.3 do.
+    assert shares(SamplingOptions(temperature=1.0, top_p=0.6)) == pytest.approx(
+        [0.625, 0.375, 0, 0], abs=0.02
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [
+        ({"temperature": -1.0}, "temperature must be at least 0"),
+        ({"temperature": float("nan")}, "temperature must be at least 0"),
+        ({"top_k": 0}, "top_k must be at least 1"),
+        ({"top_p": 0.0}, "top_p must be in 0 < p <= 1"),
+        ({"top_p": 1.5}, "top_p must be in 0 < p <= 1"),
+    ],
+)
+def test_bad_options_are_refused(values: dict[str, float], rule: str) -> None:
+    with pytest.raises(ConfigError, match=rule):
+        SamplingOptions(**values)  # type: ignore[arg-type]
+
+
+def test_prime_is_cleaned_and_checked() -> None:
+    vocabulary = Vocabulary.of("alice ")
+    assert vocabulary.decode(encode_prime("ALICE", vocabulary, "lower").numpy()) == "alice"
+    assert vocabulary.decode(encode_prime("", vocabulary, "lower").numpy()) == " "
+    with pytest.raises(ConfigError, match=r"prime 'ALEX': .*got 'x'"):
+        encode_prime("ALEX", vocabulary, "lower")
+    with pytest.raises(ConfigError, match="must leave something of the prime '42'"):
+        encode_prime("42", vocabulary, "letters")
+
+
+def test_command_line(trained_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = [str(trained_checkpoint), "--chars", "30", "--passages", "2", "--prime", "Alice"]
+    assert command.main(flags) == 0
+    lines = capsys.readouterr().out
+    assert lines.count("Alice") >= 2 and "--- 2" in lines
+    assert command.main([*flags, "--greedy"]) == 0
+    for wrong in (["--prime", "§"], ["--chars", "0"], ["--top-p", "2"]):
+        assert command.main([str(trained_checkpoint), *wrong]) == 2
+    assert command.main(["nowhere"]) == 2
+    assert capsys.readouterr().err.count("\n") == 4
+    _, meta = load_checkpoint(trained_checkpoint)
+    assert meta.config.cleaning == "lower"

@@ -1,0 +1,203 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model import train
+from model.config import TrialConfig
+from model.errors import CheckpointError, TrainingDiverged
+from model.objective import PreparedCorpus, prepare_corpus
+from model.trainer import IGNORED, EpochReport, Trainer, columns, hash_seed
+
+
+def without_seconds(reports: list[EpochReport]) -> list[EpochReport]:
+    return [dataclasses.replace(report, elapsed_seconds=0.0) for report in reports]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 19])
+def test_every_character_is_predicted_exactly_once(batch_size: int) -> None:
+    text = np.arange(20, dtype=np.int32)
+    inputs_TB, targets_TB = columns(text, batch_size)
+    scored = targets_TB != IGNORED
+    assert sorted(targets_TB[scored].tolist()) == list(range(1, 20))
+    assert np.array_equal(targets_TB[scored], inputs_TB[scored] + 1)
+
+
+def test_same_seed_gives_the_same_reports_twice(
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
+) -> None:
+    first, second = (
+        without_seconds(list(Trainer(tiny_config, tiny_corpus.encoded["lower"]).epochs()))
+        for _ in range(2)
+    )
+    assert first == second
+    other = dataclasses.replace(tiny_config, seed=1)
+    third = without_seconds(list(Trainer(other, tiny_corpus.encoded["lower"]).epochs()))
+    assert third != first
+
+
+def test_interleaved_trainers_do_not_disturb_each_other(
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
+) -> None:
+    corpus = tiny_corpus.encoded["lower"]
+    alone = list(Trainer(tiny_config, corpus).epochs())
+    pairs = zip(
+        Trainer(tiny_config, corpus).epochs(), Trainer(tiny_config, corpus).epochs(), strict=True
+    )
+    for expected, (left, right) in zip(alone, pairs, strict=True):
+        assert without_seconds([left]) == without_seconds([right]) == without_seconds([expected])
+
+
+def test_resuming_in_the_middle_gives_the_identical_next_epochs(
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
+) -> None:
+    config = dataclasses.replace(tiny_config, epochs=5, weight_decay=0.01)
+    corpus = tiny_corpus.encoded["letters" if config.cleaning == "letters" else "lower"]
+    uninterrupted = Trainer(config, corpus)
+    expected = without_seconds(list(uninterrupted.epochs()))
+    interrupted = Trainer(config, corpus)
+    reports = interrupted.epochs()
+    next(reports), next(reports)
+    interrupted.save(tmp_path / "checkpoint")
+    resumed = Trainer(config, corpus)
+    resumed.restore(tmp_path / "checkpoint")
+    assert without_seconds(list(resumed.epochs())) == expected[2:]
+    for ours, theirs in zip(
+        resumed.model.parameters(), uninterrupted.model.parameters(), strict=True
+    ):
+        assert torch.equal(ours, theirs)
+
+
+def test_network_learns(tiny_corpus: PreparedCorpus, tiny_config: TrialConfig) -> None:
+    config = dataclasses.replace(
+        tiny_config, epochs=30, hidden_size=48, dropout=0.0, input_dropout=0.0
+    )
+    corpus = tiny_corpus.encoded["lower"]
+    reports = list(Trainer(config, corpus).epochs())
+    assert reports[-1].val_own_bits_per_char < 0.25  # the text repeats: it can be known by heart
+    assert reports[0].val_own_bits_per_char > 2.5
+
+
+def test_divergence_ends_within_its_epoch_and_names_the_step(
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
+) -> None:
+    trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"])
+    reports = trainer.epochs()
+    next(reports)
+    step_in_epoch = 3
+    original, calls = trainer._train_step, []
+
+    def spoilt(*arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) == step_in_epoch:
+            with torch.no_grad():
+                trainer.model.output.bias.fill_(float("nan"))
+        return original(*arguments)  # type: ignore[arg-type]
+
+    trainer._train_step = spoilt  # type: ignore[method-assign, assignment]
+    with pytest.raises(TrainingDiverged) as caught:
+        next(reports)
+    assert (caught.value.epoch, caught.value.step) == (2, step_in_epoch)
+    assert trainer.last_report is not None and trainer.last_report.epoch == 1
+
+
+def test_validation_and_test_text_never_reach_training(tiny_text: str) -> None:
+    train_end = len(tiny_text) * 8 // 10
+    planted = tiny_text[: train_end + 50] + "§§§" + tiny_text[train_end + 50 :]
+    corpus = prepare_corpus(planted, ["cased"]).encoded["cased"]
+    canary = corpus.vocabulary.symbols.index("§")
+    inputs_TB, targets_TB = columns(corpus.train, 4)
+    assert canary not in inputs_TB and canary not in targets_TB
+    assert canary in corpus.validation
+
+
+def test_checkpoint_holds_the_best_epoch(
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
+) -> None:
+    # A step size far too large later on: the best epoch is not the last one.
+    config = dataclasses.replace(tiny_config, epochs=6, learning_rate=0.3, decay_fraction=0.0)
+    trainer = Trainer(config, tiny_corpus.encoded["lower"])
+    reports = list(trainer.epochs())
+    best = min(reports, key=lambda report: report.val_bits_per_char)
+    assert trainer.best_report == best
+    assert best.epoch < config.epochs
+    trainer.save(tmp_path / "checkpoint")
+    resumed = Trainer(config, tiny_corpus.encoded["lower"])
+    resumed.restore(tmp_path / "checkpoint")
+    assert resumed.best_report == best
+    assert resumed.last_report == reports[-1]
+
+
+def test_other_configuration_is_not_resumed(
+    trained_checkpoint: Path, tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
+) -> None:
+    other = dataclasses.replace(tiny_config, dropout=0.3)
+    with pytest.raises(CheckpointError, match=r"dropout must be that of the checkpoint.*0\.3"):
+        Trainer(other, tiny_corpus.encoded["lower"]).restore(trained_checkpoint)
+
+
+def test_learning_rate_warms_up_stays_and_decays(
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
+) -> None:
+    config = dataclasses.replace(tiny_config, epochs=20, decay_fraction=0.25, learning_rate=1.0)
+    trainer = Trainer(config, tiny_corpus.encoded["lower"])
+    num_steps = config.epochs * trainer.steps_per_epoch
+    rates = []
+    for step in range(num_steps):
+        trainer._set_learning_rate(step)
+        rates.append(trainer.optimizer.param_groups[0]["lr"])
+    assert rates[0] == pytest.approx(1 / 20)
+    assert set(rates[20 : num_steps * 3 // 4]) == {1.0}
+    assert rates[-1] == pytest.approx(1 / (0.25 * num_steps))
+    assert sorted(rates[num_steps * 3 // 4 :], reverse=True) == rates[num_steps * 3 // 4 :]
+
+
+def test_bfloat16_learns_as_float32_does(
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
+) -> None:
+    finals = []
+    for precision in ("float32", "bfloat16"):
+        config = dataclasses.replace(tiny_config, epochs=8, precision=precision)
+        finals.append(list(Trainer(config, tiny_corpus.encoded["lower"]).epochs())[-1])
+    assert finals[0].val_bits_per_char == pytest.approx(finals[1].val_bits_per_char, abs=0.1)
+
+
+def test_seeds_differ_by_study_and_trial() -> None:
+    seeds = {hash_seed(study, trial) for study in range(50) for trial in range(50)}
+    assert len(seeds) == 2_500
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_command_line_trains_saves_and_resumes(
+    tmp_path: Path, tiny_text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("book.txt").write_text(tiny_text, encoding="utf-8")
+    flags = "--corpus book.txt --epochs 2 --hidden-size 8 --batch-size 4 --sequence-length 16"
+    assert train.main([*flags.split(), "--checkpoint", "kept"]) == 0
+    output = capsys.readouterr().out
+    assert "epoch   2:" in output and "best:" in output
+    assert (tmp_path / "kept" / "model.safetensors").exists()
+    assert train.main([*flags.split(), "--checkpoint", "kept"]) == 2
+    assert "must not exist yet" in capsys.readouterr().err
+    assert train.main([*flags.split(), "--checkpoint", "kept", "--resume"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "rule"),
+    [
+        ("--dropout 1", "dropout must be in 0 <= p < 1, got 1.0"),
+        ("--cleaning tidy", "unknown cleaning 'tidy'; choose from cased, lower, letters"),
+        ("--corpus nowhere.txt", "unknown corpus 'nowhere.txt'"),
+        ("--config nowhere.json", "must be readable JSON"),
+        ("--threads 0", "threads must be at least 1"),
+    ],
+)
+def test_command_line_refuses_in_one_line(
+    flags: str, rule: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main(flags.split()) == 2
+    error = capsys.readouterr().err
+    assert rule in error
+    assert error.count("\n") == 1
