@@ -29,11 +29,11 @@ class TrialConfig:
         ConfigError: A value breaks the rule given in its field's help.
     """
 
-    epochs: int = _rule("passes over the training text, at least 1", 20)
-    hidden_size: int = _rule("memory units in each LSTM layer, at least 1", 256)
+    epochs: int = _rule("passes over the training text, at least 1", 15)
+    hidden_size: int = _rule("memory units in each LSTM layer, at least 1", 512)
     num_layers: int = _rule("stacked LSTM layers, at least 1", 1)
-    batch_size: int = _rule("columns of text trained side by side, at least 1", 32)
-    dropout: float = _rule("dropout after each LSTM layer, 0 <= p < 1", 0.2)
+    batch_size: int = _rule("columns of text trained side by side, at least 1", 16)
+    dropout: float = _rule("dropout after each LSTM layer, 0 <= p < 1", 0.5)
     cleaning: str = _rule(f"how the text is cleaned: {', '.join(CLEANINGS)}", "lower")
     learning_rate: float = _rule("Adam's peak step size, above 0", 3e-3)
     decay_fraction: float = _rule(

@@ -17,7 +17,7 @@ SPACE = SearchSpace(
     base=TrialConfig(),
     distributions={
         "epochs": IntDistribution(8, 64, log=True),
-        "hidden_size": IntDistribution(64, 1024, log=True),
+        "hidden_size": IntDistribution(64, 768, log=True),
         "batch_size": CategoricalDistribution((8, 16, 32, 64, 128)),
         "dropout": FloatDistribution(0.0, 0.7),
         "num_layers": IntDistribution(1, 3),

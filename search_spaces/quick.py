@@ -13,7 +13,15 @@ from search_spaces.space import Baseline, Budget, SearchSpace
 SPACE = SearchSpace(
     name="quick",
     description="the six documented axes, small: about two minutes on two CPU cores",
-    base=TrialConfig(learning_rate=6e-3, embedding_dim=32, input_dropout=0.0),
+    base=TrialConfig(
+        epochs=4,
+        hidden_size=128,
+        batch_size=16,
+        dropout=0.1,
+        learning_rate=6e-3,
+        embedding_dim=32,
+        input_dropout=0.0,
+    ),
     distributions={
         "epochs": IntDistribution(2, 6),
         "hidden_size": IntDistribution(32, 192, log=True),

@@ -95,7 +95,8 @@ class SearchSpace:
     Attributes:
         name: How it is called on the command line and in reports.
         description: One line for people.
-        base: The values of all fields that are no axis.
+        base: The values of all fields that are no axis. Where its values of the axes
+            lie inside, it is tried right after the baselines.
         distributions: Axis to Optuna distribution; both bounds of a range are included.
         baselines: Run first, never stopped early.
         budget: What the search may spend unless the command line says otherwise.
@@ -127,7 +128,10 @@ class SearchSpace:
         if not self.distributions and not self.baselines:
             raise ConfigError(f"space {self.name!r} must have an axis or a baseline")
         for baseline in self.baselines:
-            self._check_baseline(baseline)
+            self.config(baseline.params)
+            outside = self._outside(baseline.params)
+            if outside:
+                raise ConfigError(f"baseline {baseline.name!r}: {outside}")
 
     def config(self, params: Mapping[str, Any]) -> TrialConfig:
         """Return the base with some fields replaced.
@@ -182,24 +186,25 @@ class SearchSpace:
             budget=Budget(**values["budget"]),
         )
 
-    def _check_baseline(self, baseline: Baseline) -> None:
-        self.config(baseline.params)
+    def start(self) -> dict[str, Any] | None:
+        """Return the base's values of the axes, or None where they lie outside."""
+        params = {axis: getattr(self.base, axis) for axis in self.distributions}
+        return params if params and not self._outside(params) else None
+
+    def _outside(self, params: Mapping[str, Any]) -> str:
+        """Return the rule that a point of the space breaks, or an empty text."""
         for axis, distribution in self.distributions.items():
-            if axis not in baseline.params:
-                raise ConfigError(f"baseline {baseline.name!r} must set the axis {axis}")
-            value = baseline.params[axis]
-            choices = isinstance(distribution, CategoricalDistribution)
-            inside = (
-                value in distribution.choices
-                if isinstance(distribution, CategoricalDistribution)
-                else distribution._contains(distribution.to_internal_repr(value))
-            )
+            if axis not in params:
+                return f"it must set the axis {axis}"
+            value = params[axis]
+            if isinstance(distribution, CategoricalDistribution):
+                inside = value in distribution.choices
+            else:
+                assert isinstance(distribution, (IntDistribution, FloatDistribution))
+                inside = distribution.low <= value <= distribution.high
             if not inside:
-                kind = "choices" if choices else "range"
-                raise ConfigError(
-                    f"baseline {baseline.name!r}: {axis}={value!r} must be in the {kind} "
-                    f"{describe(distribution)}"
-                )
+                return f"{axis} must be in {describe(distribution)}, got {value!r}"
+        return ""
 
 
 def extremes(distribution: BaseDistribution) -> list[Any]:

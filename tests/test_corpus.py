@@ -65,7 +65,7 @@ def test_unfit_file_is_refused(tmp_path: Path, data: bytes, rule: str) -> None:
 
 
 def test_unknown_name_gives_the_choices(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="'alise'; did you mean alice.*python-docs.*UTF-8 file"):
+    with pytest.raises(CorpusError, match=r"'alise'; did you mean alice.*python-docs.*UTF-8 file"):
         resolve_corpus("alise")
     with pytest.raises(CorpusError, match="got the folder"):
         resolve_corpus(str(tmp_path))

@@ -26,7 +26,7 @@ def model() -> CharLSTM:
 
 
 @pytest.fixture
-def prime_T() -> Tensor:
+def prime_T() -> Tensor:  # noqa: N802
     return torch.tensor([1, 2, 3])
 
 

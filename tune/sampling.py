@@ -27,7 +27,9 @@ STARTUP_TRIALS = 10
 
 
 def open_study(path: Path, space: SearchSpace, *, seed: int) -> optuna.Study:
-    """Create the Optuna study of a search in a journal file, its baselines enqueued first.
+    """Create the Optuna study of a search in a journal file.
+
+    The baselines are enqueued first, then the base, where the search starts from.
 
     Args:
         path: The journal; optuna-dashboard opens it.
@@ -54,6 +56,9 @@ def open_study(path: Path, space: SearchSpace, *, seed: int) -> optuna.Study:
         for baseline in space.baselines:
             params = {axis: baseline.params[axis] for axis in space.distributions}
             study.enqueue_trial(params, user_attrs={BASELINE_ATTRIBUTE: baseline.name})
+        start = space.start()
+        if start is not None:
+            study.enqueue_trial(start)
     return study
 
 

@@ -1,0 +1,153 @@
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from model.config import TrialConfig
+from model.errors import ConfigError
+from search_spaces import SPACE_NAMES, Baseline, Budget, SearchSpace, load_space
+from search_spaces.space import extremes
+
+DOCUMENTED_AXES = {"epochs", "hidden_size", "batch_size", "dropout", "num_layers", "cleaning"}
+
+
+def space(**changes: object) -> SearchSpace:
+    values: dict[str, object] = {
+        "name": "test",
+        "description": "for tests",
+        "base": TrialConfig(epochs=2, dropout=0.0),
+        "distributions": {"epochs": IntDistribution(1, 3)},
+        "budget": Budget(trials=2),
+        **changes,
+    }
+    return SearchSpace(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", SPACE_NAMES)
+def test_shipped_space_builds_its_extremes_and_survives_json(name: str) -> None:
+    loaded = load_space(name)
+    assert loaded.name == name
+    assert SearchSpace.from_json(loaded.to_json()) == loaded
+    for axis, distribution in loaded.distributions.items():
+        for value in extremes(distribution):
+            assert loaded.config({axis: value}).to_dict()[axis] == value
+
+
+@pytest.mark.parametrize("name", ["full", "quick", "extended"])
+def test_axes_and_baselines(name: str) -> None:
+    loaded = load_space(name)
+    assert len(loaded.baselines) == 3
+    if name == "extended":
+        assert len(loaded.distributions) == 12
+        assert set(loaded.distributions) > DOCUMENTED_AXES
+    else:
+        assert set(loaded.distributions) == DOCUMENTED_AXES
+
+
+def test_baselines_of_full_are_the_documented_experiments() -> None:
+    configs = [load_space("full").config(b.params) for b in load_space("full").baselines]
+    assert [(c.num_layers, c.hidden_size, c.batch_size, c.epochs, c.dropout, c.cleaning)
+            for c in configs] == [
+        (1, 256, 128, 20, 0.2, "lower"),
+        (2, 256, 64, 30, 0.2, "lower"),
+        (2, 256, 64, 40, 0.2, "letters"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["full", "quick", "extended"])
+def test_samples_lie_inside_and_reach_both_bounds(name: str) -> None:
+    loaded = load_space(name)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    seen: dict[str, set[object]] = {axis: set() for axis in loaded.distributions}
+    for _ in range(200):
+        params = study.ask(dict(loaded.distributions)).params
+        loaded.config(params)
+        for axis, value in params.items():
+            seen[axis].add(value)
+    for axis, distribution in loaded.distributions.items():
+        assert _reached(distribution, seen[axis]), axis
+
+
+def _reached(distribution: BaseDistribution, values: set[object]) -> bool:
+    if isinstance(distribution, CategoricalDistribution):
+        return values == set(distribution.choices)
+    if isinstance(distribution, IntDistribution) and distribution.high - distribution.low < 10:
+        return {distribution.low, distribution.high} <= values
+    assert isinstance(distribution, (IntDistribution, FloatDistribution))
+    return all(distribution.low <= v <= distribution.high for v in values)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        (
+            {"distributions": {"epoch": IntDistribution(1, 3)}},
+            "unknown axis 'epoch'; did you mean",
+        ),
+        ({"distributions": {"seed": IntDistribution(1, 3)}}, "it can be no axis"),
+        ({"distributions": {"epochs": (1, 3)}}, "must be an Optuna distribution"),
+        ({"distributions": {"epochs": IntDistribution(0, 3)}}, "epochs must be at least 1, got 0"),
+        ({"distributions": {"dropout": FloatDistribution(0, 1)}}, "dropout must be in 0 <= p < 1"),
+        ({"distributions": {}}, "must have an axis or a baseline"),
+        (
+            {"distributions": {"cleaning": CategoricalDistribution(("cased", "upper"))}},
+            "unknown cleaning 'upper'",
+        ),
+        (
+            {"baselines": (Baseline(name="b", params={"epochs": 9}),)},
+            "epochs must be in 1 to 3, got 9",
+        ),
+        ({"baselines": (Baseline(name="b", params={}),)}, "must set the axis epochs"),
+    ],
+)
+def test_impossible_space_is_refused(changes: dict[str, object], rule: str) -> None:
+    with pytest.raises(ConfigError, match=rule):
+        space(**changes)
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [
+        ({"trials": 0}, "trials must be at least 1"),
+        ({"trials": 1, "time_budget_seconds": 0.0}, "time_budget must be above 0"),
+        ({"trials": 1, "grace_period_epochs": 0}, "grace_period_epochs must be at least 1"),
+        ({"trials": 1, "reduction_factor": 1}, "reduction_factor must be above 1"),
+    ],
+)
+def test_impossible_budget_is_refused(values: dict[str, int], rule: str) -> None:
+    with pytest.raises(ConfigError, match=rule):
+        Budget(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("code", "rule"),
+    [
+        ("import nowhere", "must import: .*ModuleNotFoundError"),
+        ("x = = 1", "must import: .*SyntaxError"),
+        ("raise SystemExit(3)", "must import: .*SystemExit"),
+        ("", "must define SPACE as a SearchSpace: .* has nothing"),
+        ("SPACE = 3", "must define SPACE as a SearchSpace: .* has int"),
+        (
+            "from optuna.distributions import IntDistribution\nIntDistribution(3, 1)",
+            "must import: .*ValueError",
+        ),
+    ],
+)
+def test_bad_space_file_is_refused(tmp_path: Path, code: str, rule: str) -> None:
+    path = tmp_path / "my_space.py"
+    path.write_text(code, encoding="utf-8")
+    with pytest.raises(ConfigError, match=rule):
+        load_space(str(path))
+
+
+def test_unknown_space_gives_the_choices() -> None:
+    with pytest.raises(ConfigError, match="unknown search space 'ful'; did you mean full"):
+        load_space("ful")
+    with pytest.raises(ConfigError, match="must exist, got nowhere"):
+        load_space("nowhere.py")
