@@ -5,6 +5,7 @@ whatever its cleaning.
 """
 
 import dataclasses
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ MIN_CORPUS_CHARS = 1_000
 
 MIN_KEPT_FRACTION = 0.5
 """A cleaning that keeps less of a text than this is refused for it."""
+
+IGNORED = -100
+"""The target of a position that is not scored: the padding of the last column."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,4 +103,26 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
         validation=validation,
         test=test,
         num_raw_validation_chars=len(split.validation),
+    )
+
+
+def columns(
+    text: NDArray[np.int32], batch_size: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Cut a text into columns: inputs and targets, each (T, B), every target exactly once.
+
+    Where the text does not fill the last column, its targets are IGNORED.
+
+    >>> inputs_TB, targets_TB = columns(np.arange(6, dtype=np.int32), 2)
+    >>> targets_TB.T.tolist()
+    [[1, 2, 3], [4, 5, -100]]
+    """
+    num_steps = math.ceil((len(text) - 1) / batch_size)
+    padding = num_steps * batch_size - (len(text) - 1)
+    inputs = np.pad(text[:-1], (0, padding))
+    targets = np.pad(text[1:].astype(np.int64), (0, padding), constant_values=IGNORED)
+    shape = (batch_size, num_steps)
+    return (
+        np.ascontiguousarray(inputs.reshape(shape).T),
+        np.ascontiguousarray(targets.reshape(shape).T),
     )

@@ -17,9 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -35,13 +33,9 @@ from model.evaluate import passage_nats
 from model.lstm import CharLSTM
 from model.objective import check_fits, restored_bits_per_char
 from model.precision import resolve_precision
-from model.streams import EncodedCorpus
-
-IGNORED = -100
-"""The target of a position that is not scored: the padding of the last column."""
-
-WARM_UP_STEPS = 20
-"""Optimiser steps in which the learning rate rises to its peak."""
+from model.schedule import schedule_factor
+from model.seeds import hash_seed
+from model.streams import IGNORED, EncodedCorpus, columns
 
 _ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
 
@@ -180,6 +174,14 @@ class Trainer:
             state = self.model.state_dict()
             self._best_weights = {name: value.clone() for name, value in state.items()}
 
+    def learning_rate(self, step: int) -> float:
+        """Return the step size of an optimiser step, counted from 0 over all epochs."""
+        return self.config.learning_rate * schedule_factor(
+            step,
+            num_steps=self.config.epochs * self.steps_per_epoch,
+            decay_fraction=self.config.decay_fraction,
+        )
+
     def _optimizer_tensors(self) -> dict[str, Tensor]:
         state = self.optimizer.state
         return {
@@ -198,7 +200,8 @@ class Trainer:
             torch.manual_seed(hash_seed(self.config.seed, epoch))
             state = None
             for step in range(self.steps_per_epoch):
-                self._set_learning_rate((epoch - 1) * self.steps_per_epoch + step)
+                for group in self.optimizer.param_groups:
+                    group["lr"] = self.learning_rate((epoch - 1) * self.steps_per_epoch + step)
                 start = step * self.config.sequence_length
                 window = slice(start, start + self.config.sequence_length)
                 losses[step], state = self._train_step(window, state)
@@ -226,15 +229,6 @@ class Trainer:
         num_scored = (targets != IGNORED).sum()
         return loss.detach() * num_scored, (hidden_LBH.detach(), cell_LBH.detach())
 
-    def _set_learning_rate(self, step: int) -> None:
-        """Warm-up, constant, late linear decay; `step` counts from 0 over all epochs."""
-        num_steps = self.config.epochs * self.steps_per_epoch
-        warm_up = min(1.0, (step + 1) / min(WARM_UP_STEPS, num_steps))
-        decay_steps = max(1.0, self.config.decay_fraction * num_steps)
-        decay = min(1.0, (num_steps - step) / decay_steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * warm_up * decay
-
     def _report(
         self, epoch: int, train_nats: float, val_nats: float, elapsed_seconds: float
     ) -> EpochReport:
@@ -248,30 +242,3 @@ class Trainer:
             val_bits_per_char=restored_bits_per_char(val_bits, self.corpus),
             elapsed_seconds=elapsed_seconds,
         )
-
-
-def columns(
-    text: NDArray[np.int32], batch_size: int
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Cut a text into columns: inputs and targets, each (T, B), every target exactly once.
-
-    Where the text does not fill the last column, its targets are IGNORED.
-
-    >>> inputs_TB, targets_TB = columns(np.arange(6, dtype=np.int32), 2)
-    >>> targets_TB.T.tolist()
-    [[1, 2, 3], [4, 5, -100]]
-    """
-    num_steps = math.ceil((len(text) - 1) / batch_size)
-    padding = num_steps * batch_size - (len(text) - 1)
-    inputs = np.pad(text[:-1], (0, padding))
-    targets = np.pad(text[1:].astype(np.int64), (0, padding), constant_values=IGNORED)
-    shape = (batch_size, num_steps)
-    return (
-        np.ascontiguousarray(inputs.reshape(shape).T),
-        np.ascontiguousarray(targets.reshape(shape).T),
-    )
-
-
-def hash_seed(*parts: int) -> int:
-    """Derive an independent seed, 0 <= seed < 2**63, from whole numbers."""
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))

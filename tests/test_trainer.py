@@ -9,7 +9,9 @@ from model import train
 from model.config import TrialConfig
 from model.errors import CheckpointError, TrainingDiverged
 from model.objective import PreparedCorpus, prepare_corpus
-from model.trainer import IGNORED, EpochReport, Trainer, columns, hash_seed
+from model.seeds import hash_seed
+from model.streams import IGNORED, columns
+from model.trainer import EpochReport, Trainer
 
 
 def without_seconds(reports: list[EpochReport]) -> list[EpochReport]:
@@ -144,10 +146,7 @@ def test_learning_rate_warms_up_stays_and_decays(
     config = dataclasses.replace(tiny_config, epochs=20, decay_fraction=0.25, learning_rate=1.0)
     trainer = Trainer(config, tiny_corpus.encoded["lower"])
     num_steps = config.epochs * trainer.steps_per_epoch
-    rates = []
-    for step in range(num_steps):
-        trainer._set_learning_rate(step)
-        rates.append(trainer.optimizer.param_groups[0]["lr"])
+    rates = [trainer.learning_rate(step) for step in range(num_steps)]
     assert rates[0] == pytest.approx(1 / 20)
     assert set(rates[20 : num_steps * 3 // 4]) == {1.0}
     assert rates[-1] == pytest.approx(1 / (0.25 * num_steps))

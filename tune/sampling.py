@@ -17,7 +17,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from model.trainer import hash_seed
+from model.seeds import hash_seed
 from search_spaces import SearchSpace
 from tune.outcome import RUNNING_BEST, Outcome
 

@@ -1,0 +1,21 @@
+"""The learning rate over a run: warm-up, constant, late linear decay.
+
+It is constant until the decay, so that ASHA's rungs compare trials in the same phase for as
+long as the decay leaves; see DESIGN.md.
+"""
+
+WARM_UP_STEPS = 20
+"""Optimiser steps in which the learning rate rises to its peak."""
+
+
+def schedule_factor(step: int, *, num_steps: int, decay_fraction: float) -> float:
+    """Return what the peak learning rate is multiplied by, 0 < factor <= 1.
+
+    Args:
+        step: Optimiser step, 0 <= step < num_steps.
+        num_steps: Steps of the whole run.
+        decay_fraction: Last share of the steps in which the factor falls towards 0.
+    """
+    warm_up = min(1.0, (step + 1) / min(WARM_UP_STEPS, num_steps))
+    decay_steps = max(1.0, decay_fraction * num_steps)
+    return warm_up * min(1.0, (num_steps - step) / decay_steps)
