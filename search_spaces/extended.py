@@ -24,7 +24,11 @@ SPACE = SearchSpace(
     name="extended",
     description="the six documented axes and six more",
     base=_BASE,
-    distributions={**FULL.distributions, **_MORE},
+    distributions={
+        **FULL.distributions,
+        "hidden_size": IntDistribution(64, 1024, log=True),
+        **_MORE,
+    },
     baselines=tuple(
         Baseline(
             name=baseline.name,
@@ -37,5 +41,5 @@ SPACE = SearchSpace(
         )
         for baseline in FULL.baselines
     ),
-    budget=Budget(trials=400),
+    budget=Budget(trials=400, grace_period_epochs=1),
 )

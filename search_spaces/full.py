@@ -17,12 +17,12 @@ SPACE = SearchSpace(
     base=TrialConfig(),
     distributions={
         "epochs": IntDistribution(8, 64, log=True),
-        "hidden_size": IntDistribution(64, 768, log=True),
+        "hidden_size": IntDistribution(64, 512, log=True),
         "batch_size": CategoricalDistribution((8, 16, 32, 64, 128)),
         "dropout": FloatDistribution(0.0, 0.7),
         "num_layers": IntDistribution(1, 3),
         "cleaning": CategoricalDistribution(tuple(CLEANINGS)),
     },
     baselines=BASELINES,
-    budget=Budget(trials=200),
+    budget=Budget(trials=200, grace_period_epochs=1),
 )
