@@ -1,0 +1,35 @@
+import os
+import signal
+import time
+
+import pytest
+
+from tune.stopping import SearchStopper
+
+
+def test_time_budget_ends_the_search() -> None:
+    stopper = SearchStopper(0.05)
+    stopper.start()
+    assert not stopper.stop_all()
+    time.sleep(0.06)
+    assert stopper.stop_all() and stopper.timed_out and not stopper.interrupted
+    assert stopper.seconds_left() == 0
+
+
+def test_without_a_budget_it_never_ends() -> None:
+    stopper = SearchStopper(None)
+    assert stopper.seconds_left() is None
+    assert not stopper.stop_all()
+    assert not stopper("trial", {})
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_first_signal_is_graceful_the_second_is_not(number: signal.Signals) -> None:
+    stopper = SearchStopper(None)
+    before = signal.getsignal(number)
+    with stopper.catching_signals():
+        os.kill(os.getpid(), number)
+        assert stopper.stop_all() and stopper.interrupted
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) == before
