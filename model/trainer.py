@@ -115,6 +115,8 @@ class Trainer:
                 context=self.corpus.train,
                 device=self.device,
             )
+            if not math.isfinite(val_nats):
+                raise TrainingDiverged(epoch=epoch, step=self.steps_per_epoch, loss=val_nats)
             elapsed_seconds += time.perf_counter() - start
             report = self._report(epoch, train_nats, val_nats, elapsed_seconds)
             self._keep(report)

@@ -1,7 +1,7 @@
 """Finds a search space: one of ours by name, or a user's Python file."""
 
 import importlib
-import importlib.util
+import runpy
 from pathlib import Path
 
 from model.errors import ConfigError, unknown_choice
@@ -33,20 +33,18 @@ def load_space(name_or_path: str) -> SearchSpace:
 def _load_file(path: Path) -> SearchSpace:
     if not path.is_file():
         raise ConfigError(f"a space file must exist, got {path}")
-    spec = importlib.util.spec_from_file_location("user_search_space", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # it is the user's code: anything may happen in it
+        names = runpy.run_path(str(path))
+    except (Exception, SystemExit) as error:  # it is the user's code: anything may happen in it
         raise ConfigError(
-            f"a space file must import: {path}: {type(error).__name__}: {error}"
+            f"a space file must import: {path}: {type(error).__name__}: {_one_line(error)}"
         ) from error
-    space = getattr(module, "SPACE", None)
+    space = names.get("SPACE")
     if not isinstance(space, SearchSpace):
         found = "nothing" if space is None else type(space).__name__
         raise ConfigError(f"a space file must define SPACE as a SearchSpace: {path} has {found}")
     return space
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -10,7 +10,7 @@ from tune.run_folder import RunFolder, check_new
 def test_existing_folder_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "notes.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(ConfigError, match="must not exist yet.*another --name"):
+    with pytest.raises(ConfigError, match=r"must not exist yet.*another --name"):
         RunFolder.create(tmp_path / "run")
     assert (tmp_path / "run" / "notes.txt").read_text(encoding="utf-8") == "mine"
 

@@ -44,7 +44,7 @@ def report_text(study: dict[str, Any], trials: pd.DataFrame, epochs: pd.DataFram
         sections.append("## No result\n\nNo trial trained an epoch; see the errors below.")
     else:
         sections += [
-            _winner(best.iloc[0], space, study),
+            _winner(best, space, study),
             _section("The ten best", best_table(trials, space)),
             _by_cleaning(best, study),
             _baselines(trials, epochs, space),
@@ -84,16 +84,29 @@ def _head(study: dict[str, Any], trials: pd.DataFrame) -> str:
     )
 
 
-def _winner(winner: pd.Series, space: SearchSpace, study: dict[str, Any]) -> str:
+def _winner(best: pd.DataFrame, space: SearchSpace, study: dict[str, Any]) -> str:
+    winner = best.iloc[0]
     floor = study["objective"]["floors"]["cased"]["validation_bits_per_char"]
     settings = ", ".join(f"{axis} {_text(winner[axis])}" for axis in _axes(space))
+    rivals = best[best["baseline"].notna()]
+    if rivals.empty:
+        against = "No baseline was measured."
+    elif winner["number"] == rivals.iloc[0]["number"]:
+        against = f"It is a baseline, {winner['baseline']}: no other trial was better."
+    else:
+        rival = rivals.iloc[0]
+        margin = rival["val_bits_per_char"] - winner["val_bits_per_char"]
+        against = (
+            f"The best baseline, {rival['baseline']}, scores {rival['val_bits_per_char']:.4f}: "
+            f"{margin:.4f} bits more."
+        )
     return (
         f"## The winner\n\n**{winner['val_bits_per_char']:.4f} bits per character** "
         f"({winner['val_own_bits_per_char']:.4f} own), trial {winner['number']}, epoch "
         f"{winner['best_epoch']}: {settings}.\n\n"
-        f"The floor, a character {study['objective']['floor_order']}-gram that trains in a "
-        f"second, scores {floor:.4f}. The winner's value is the best of many on the same "
-        f"validation passage, so it flatters; it has not been confirmed by training anew."
+        f"{against} The floor, a character {study['objective']['floor_order']}-gram that "
+        f"trains in a second, scores {floor:.4f}. The winner's value is the best of many on the "
+        f"same validation passage, so it flatters; it has not been confirmed by training anew."
     )
 
 

@@ -1,0 +1,166 @@
+"""report.md from hand-made tables: the text is a function of tables and study.json alone."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from search_spaces import load_space
+from tune import report, samples
+from tune.importance import axis_importances
+from tune.records import EpochRecord, Status, TrialRecord, epochs_frame, trials_frame
+from tune.report_text import best_table, report_text
+from tune.run_folder import RunFolder
+
+SPACE = load_space("full")
+GOLDEN = Path(__file__).parent / "golden" / "report.md"
+
+STUDY: dict[str, Any] = {
+    "command": "python -m tune.run --space full --corpus book.txt",
+    "space": SPACE.to_json(),
+    "seed": 0,
+    "corpus": {"name": "book.txt", "source": "file book.txt", "num_chars": 144_342},
+    "objective": {
+        "floor_order": 5,
+        "floors": {
+            "cased": {"validation_bits_per_char": 2.2666, "test_bits_per_char": 2.3638},
+            "lower": {"validation_bits_per_char": 2.2213, "test_bits_per_char": 2.2661},
+            "letters": {"validation_bits_per_char": 1.9159, "test_bits_per_char": 1.9818},
+        },
+        "restoration_bits_per_char": {"cased": 0.0, "lower": 0.0453, "letters": 0.3507},
+    },
+    "machine": "x86_64 Linux, 2 CPU",
+    "search_seconds": 605.4,
+    "ended": "ended by its time budget",
+}
+
+
+def curve(number: int, bits: list[float]) -> list[EpochRecord]:
+    return [
+        EpochRecord(
+            trial_id=f"trial_{number:05d}",
+            number=number,
+            epoch=epoch,
+            train_nats_per_char=value * 0.7,
+            val_nats_per_char=value * 0.69,
+            val_own_bits_per_char=value - 0.05,
+            val_bits_per_char=value,
+            elapsed_seconds=2.0 * epoch,
+            search_seconds=30.0 * number + 2 * epoch,
+        )
+        for epoch, value in enumerate(bits, start=1)
+    ]
+
+
+def hand_made() -> list[TrialRecord]:
+    records = [
+        TrialRecord(
+            number=number,
+            config=SPACE.config(baseline.params),
+            baseline=baseline.name,
+            status=Status.COMPLETE,
+            epochs=curve(number, [3.0, 2.2 - number / 20]),
+        )
+        for number, baseline in enumerate(SPACE.baselines)
+    ]
+    base = SPACE.base
+    return [
+        *records,
+        TrialRecord(
+            number=3, config=base, status=Status.COMPLETE, epochs=curve(3, [2.5, 1.96, 1.99])
+        ),
+        TrialRecord(
+            number=4,
+            config=dataclasses.replace(base, cleaning="cased"),
+            status=Status.PRUNED,
+            epochs=curve(4, [3.4]),
+        ),
+        TrialRecord(
+            number=5, config=base, status=Status.DIVERGED, error="diverged in epoch 1 at step 3"
+        ),
+        TrialRecord(number=6, config=base, status=Status.FAILED, error="OSError: a | b"),
+    ]
+
+
+def text_of(records: list[TrialRecord]) -> str:
+    return report_text(STUDY, trials_frame(records), epochs_frame(records))
+
+
+def test_report_is_the_golden_one_byte_for_byte() -> None:
+    assert text_of(hand_made()) == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_empty_and_all_failed_studies_give_a_readable_report() -> None:
+    assert "No trial trained an epoch" in text_of([])
+    failed = [record for record in hand_made() if record.error]
+    text = text_of(failed)
+    assert "1 DIVERGED, 1 FAILED" in text
+    assert "OSError: a \\| b" in text
+
+
+def test_best_table_is_ordered_and_shows_each_axis() -> None:
+    table = best_table(trials_frame(hand_made()), SPACE)
+    assert table["number"].to_list() == [3, 2, 1, 0, 4]
+    assert set(SPACE.distributions) <= set(table.columns)
+
+
+def test_importance_finds_the_axis_that_matters() -> None:
+    records = [
+        TrialRecord(
+            number=number,
+            config=dataclasses.replace(
+                SPACE.base,
+                hidden_size=64 + 7 * number,
+                dropout=(number * 37 % 70) / 100,
+                epochs=8 + number * 13 % 50,
+            ),
+            status=Status.COMPLETE,
+            epochs=curve(number, [3.0 - number / 30]),
+        )
+        for number in range(60)
+    ]
+    shares = axis_importances(trials_frame(records), SPACE)
+    assert max(shares, key=lambda axis: shares[axis]) == "hidden_size"
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert axis_importances(trials_frame(records[:5]), SPACE) == {}
+
+
+def test_command_redoes_the_report_from_the_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    folder.write_study(STUDY)
+    folder.write_tables(hand_made())
+    assert report.main([str(folder.path)]) == 0
+    assert folder.report_file.read_text(encoding="utf-8") == text_of(hand_made())
+    capsys.readouterr()
+    assert report.main([str(tmp_path / "nowhere")]) == 2
+    folder.trials_file.unlink()
+    assert report.main([str(folder.path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_samples_command_writes_from_the_kept_checkpoints(
+    tmp_path: Path, trained_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    folder.write_study(STUDY)
+    for rank in (1, 2):
+        folder.keep_checkpoint(rank, trained_checkpoint, ("model.safetensors", "meta.json"))
+    flags = [str(folder.path), "--chars", "60", "--prime", "alice"]
+    assert samples.main(flags) == 0
+    first = folder.samples_file.read_text(encoding="utf-8")
+    assert first.count("## ") == 2 and "    alice" in first
+    assert samples.main([*flags, "--top", "1"]) == 0
+    assert folder.samples_file.read_text(encoding="utf-8").count("## ") == 1
+    capsys.readouterr()
+    for wrong in (["--top", "0"], ["--chars", "0"], ["--prime", "§"], ["--temperature", "-1"]):
+        assert samples.main([str(folder.path), *wrong]) == 2
+    assert capsys.readouterr().err.count("\n") == 4
+
+
+def test_tables_of_an_empty_run_have_their_columns() -> None:
+    assert isinstance(trials_frame([]), pd.DataFrame)
+    assert list(epochs_frame([]).columns)[:3] == ["trial_id", "number", "epoch"]

@@ -1,0 +1,301 @@
+"""The whole command line on real Ray clusters, and what it refuses before it starts one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from tune import report, run, samples
+
+ROOT = Path(__file__).resolve().parents[1]
+RUN_FILES = {
+    *("study.json", "trials.csv", "epochs.csv", "best.json", "report.md", "samples.md"),
+    *("checkpoints", "optuna.journal", "ray"),
+}
+
+SPACE = """
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from model.config import TrialConfig
+from search_spaces import Baseline, Budget, SearchSpace
+
+SPACE = SearchSpace(
+    name="tiny",
+    description="for tests",
+    base=TrialConfig(
+        batch_size=4, sequence_length=16, embedding_dim=8, precision="float32", {base}
+    ),
+    distributions={{
+        "epochs": IntDistribution({epochs}),
+        "hidden_size": IntDistribution(4, 32, log=True),
+        "cleaning": CategoricalDistribution(("cased", "lower", "letters")),
+    }},
+    baselines=(Baseline(
+        name="experiment 0", params={{"epochs": {first}, "hidden_size": 4, "cleaning": "lower"}}
+    ),),
+    budget=Budget(trials={trials}, grace_period_epochs=1, reduction_factor=2),
+)
+"""
+
+
+def write_inputs(
+    text: str, *, epochs: tuple[int, int] = (2, 6), trials: int = 10, base: str = ""
+) -> list[str]:
+    """Write a space and a book into the working folder and return the flags that name them."""
+    low, high = epochs
+    code = SPACE.format(epochs=f"{low}, {high}", first=low, trials=trials, base=base)
+    Path("tiny.py").write_text(code, encoding="utf-8")
+    Path("book.txt").write_text(text, encoding="utf-8")
+    return ["--space", "tiny.py", "--corpus", "book.txt"]
+
+
+def command(flags: list[str]) -> list[str]:
+    return [sys.executable, "-m", "tune.run", *flags]
+
+
+def run_command(flags: list[str], timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(flags), capture_output=True, text=True, timeout=timeout)
+
+
+def trials_of(name: str) -> pd.DataFrame:
+    return pd.read_csv(Path("results") / name / "trials.csv")
+
+
+@pytest.fixture
+def running(tiny_text: str) -> Iterator[subprocess.Popen[str]]:
+    """A search that would take hours, two trials under way."""
+    flags = write_inputs(tiny_text, epochs=(100_000, 100_000))
+    process = subprocess.Popen(
+        command([*flags, "--name", "long"]),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not trial_workers(process.pid):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        time.sleep(5)  # some epochs
+        yield process
+    finally:
+        for child in [*psutil.Process(process.pid).children(recursive=True), process]:
+            child.kill()
+        process.communicate()
+
+
+def trial_workers(driver_pid: int) -> list[psutil.Process]:
+    """Return the Ray worker processes that train trials."""
+    children = psutil.Process(driver_pid).children(recursive=True)
+    return [child for child in children if "CharLSTMTrainable" in " ".join(child.cmdline())]
+
+
+@pytest.mark.slow
+def test_search_from_corpus_to_text(tiny_text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = write_inputs(tiny_text, trials=12)
+    done = run_command([*flags, "--name", "one"])
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("corpus: book.txt: file ")
+    assert not [line for line in lines if "ray" in line.lower() and "results" not in line]
+    assert sum(line.startswith("[") for line in lines) == 12
+    folder = Path("results/one")
+    assert {path.name for path in folder.iterdir()} == RUN_FILES
+    trials = trials_of("one")
+    counts = trials["status"].value_counts()
+    assert counts["PRUNED"] + counts["COMPLETE"] == 12
+    assert counts["PRUNED"] >= 1
+    assert trials.loc[0, "baseline"] == "experiment 0"
+    assert trials.loc[0, "status"] == "COMPLETE"
+    best = trials.sort_values("val_bits_per_char").iloc[0]
+    assert json.loads((folder / "best.json").read_text())["seed"] == best["seed"]
+    meta = json.loads((folder / "checkpoints/01/meta.json").read_text())
+    assert meta["metrics"]["val_bits_per_char"] == pytest.approx(best["val_bits_per_char"])
+    epochs = pd.read_csv(folder / "epochs.csv")
+    assert len(epochs) == trials["epochs_run"].sum()
+    study = json.loads((folder / "study.json").read_text())
+    assert study["space"]["name"] == "tiny" and study["ended"] == "all trials done"
+    # What is written can be written again from the folder alone.
+    for main, name in ((report.main, "report.md"), (samples.main, "samples.md")):
+        before = (folder / name).read_text(encoding="utf-8")
+        (folder / name).unlink()
+        assert main([str(folder)]) == 0
+        assert (folder / name).read_text(encoding="utf-8") == before
+    # One trial leaves one checkpoint.
+    assert all(len(list(path.glob("checkpoint_*"))) == 1 for path in folder.glob("ray/trial_*"))
+    assert run_command([*flags, "--name", "one"]).returncode == 2
+
+
+@pytest.mark.slow
+def test_same_seed_gives_the_same_tables(tiny_text: str) -> None:
+    flags = [*write_inputs(tiny_text), "--max-concurrent", "1", "--seed", "3"]
+    for name in ("first", "second"):
+        assert run_command([*flags, "--name", name]).returncode == 0
+    times = ["elapsed_seconds", "search_seconds"]
+    first, second = (trials_of(name).drop(columns=times) for name in ("first", "second"))
+    pd.testing.assert_frame_equal(first, second)
+    best = [(Path("results") / name / "best.json").read_text() for name in ("first", "second")]
+    assert best[0] == best[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_writes_what_there_is(
+    running: subprocess.Popen[str], number: signal.Signals
+) -> None:
+    running.send_signal(number)
+    output, errors = running.communicate(timeout=60)
+    assert running.returncode == 130, errors
+    assert errors == ""
+    trials = trials_of("long")
+    assert (trials["status"] == "STOPPED").all()
+    assert trials["epochs_run"].min() >= 1
+    assert "interrupted" in Path("results/long/report.md").read_text(encoding="utf-8")
+    assert "results/long" in output
+    assert report.main(["results/long"]) == 0
+
+
+@pytest.mark.slow
+def test_killed_worker_is_a_row_and_the_search_goes_on(running: subprocess.Popen[str]) -> None:
+    victim = trial_workers(running.pid)[0]
+    victim.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while "FAILED" not in trials_of("long").get("status", pd.Series(dtype=str)).to_list():
+        assert running.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    time.sleep(8)  # another trial takes its place
+    running.send_signal(signal.SIGINT)
+    output, _ = running.communicate(timeout=60)
+    assert running.returncode == 130
+    trials = trials_of("long")
+    assert (trials["status"] == "FAILED").sum() == 1
+    assert len(trials) >= 3
+    failed = trials[trials["status"] == "FAILED"].iloc[0]
+    assert failed["error"] and "\n" not in failed["error"]
+    assert "FAILED" in output
+
+
+@pytest.mark.slow
+def test_all_diverged_ends_with_one_and_readable_tables(tiny_text: str) -> None:
+    base = "learning_rate=1e38, gradient_clip_norm=1e38"
+    flags = write_inputs(tiny_text, trials=3, base=base)
+    done = run_command([*flags, "--name", "hot"])
+    assert done.returncode == 1, done.stdout
+    trials = trials_of("hot")
+    assert (trials["status"] == "DIVERGED").all()
+    assert trials["error"].str.contains("diverged in epoch").all()
+    assert "No trial trained an epoch" in Path("results/hot/report.md").read_text()
+    assert pd.read_csv("results/hot/epochs.csv").empty
+
+
+@pytest.mark.slow
+def test_time_budget_ends_the_search_with_zero(tiny_text: str) -> None:
+    flags = write_inputs(tiny_text, epochs=(100_000, 100_000))
+    done = run_command([*flags, "--name", "timed", "--time-budget", "12s"])
+    assert done.returncode == 0, done.stderr
+    assert (trials_of("timed")["status"] == "STOPPED").all()
+    assert "ended by its time budget" in Path("results/timed/report.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_joins_a_cluster_and_shares_its_logical_gpu(tiny_text: str, tmp_path: Path) -> None:
+    ray = Path(sys.executable).with_name("ray")
+    port = 6_400 + os.getpid() % 500
+    start = [ray, "start", "--head", f"--port={port}", "--num-cpus=4", "--num-gpus=1"]
+    subprocess.run(
+        [*start, "--include-dashboard=false"], check=True, capture_output=True, timeout=90
+    )
+    try:
+        flags = write_inputs(tiny_text, trials=4)
+        cluster = [*flags, "--address", f"127.0.0.1:{port}", "--gpus-per-trial", "0.5"]
+        plan = run_command([*cluster, "--dry-run"])
+        assert plan.returncode == 0, plan.stderr
+        assert "1 node: 4 CPU, 1 GPU; 1 CPU and 0.5 GPU a trial, 2 at once" in plan.stdout
+        done = run_command([*cluster, "--name", "joined", "--storage", f"file://{tmp_path}/kept"])
+        assert done.returncode == 0, done.stderr
+        assert len(trials_of("joined")) == 4
+        assert list((tmp_path / "kept" / "joined").glob("trial_*/checkpoint_*"))
+        never = run_command([*flags, "--address", f"127.0.0.1:{port}", "--cpus-per-trial", "64"])
+        assert never.returncode == 2
+        assert "one node must have what a trial needs" in never.stderr
+    finally:
+        subprocess.run([ray, "stop", "--force"], check=True, capture_output=True, timeout=60)
+
+
+def test_dry_run_prints_the_plan_and_writes_nothing(
+    wonderland_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run.main(["--space", "full", "--corpus", str(wonderland_path), "--dry-run"]) == 0
+    plan = capsys.readouterr().out
+    for expected in (
+        "144,342 characters, 43 symbols",
+        "136,024 characters, 27 symbols",
+        "14,434 held-out raw characters",
+        "hidden_size        64 to 512, log scale",
+        "experiment 3: epochs=40 hidden_size=256",
+        "ASHA keeps about 1 in 3 at epochs 1, 3, 9, 27",
+        "at once",
+    ):
+        assert expected in plan
+    assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "rule"),
+    [
+        ("--space ful", "unknown search space 'ful'; did you mean full?"),
+        ("--space nowhere.py", "a space file must exist"),
+        ("--space tiny.py --corpus nowhere.txt", "unknown corpus 'nowhere.txt'"),
+        ("--space tiny.py --corpus empty.txt", "must not be empty"),
+        ("--space tiny.py --corpus short.txt", "at least 1,000 characters"),
+        ("--space full --corpus book.txt", "must fill one window of batch_size 128"),
+        ("--space tiny.py --trials 0", "trials must be at least 1"),
+        ("--space documented --trials 4", "trials must be at most 3"),
+        ("--space tiny.py --time-budget soon", "must look like 90s, 10m or 2h30m"),
+        ("--space tiny.py --seed -1", "seed must be at least 0"),
+        ("--space tiny.py --name a/b", "must be a folder's name"),
+        ("--space tiny.py --name taken", "must not exist yet"),
+        ("--space tiny.py --results book.txt", "must be a folder, got the file"),
+        ("--space tiny.py --storage nowhere://x", "a storage must be"),
+        ("--space tiny.py --max-concurrent 0", "max_concurrent must be at least 1"),
+        ("--space tiny.py --cpus-per-trial 4096", "one node must have"),
+        ("--space tiny.py --gpus-per-trial 1.5", "gpus_per_trial must be in 0 to 1"),
+    ],
+)
+def test_mistake_is_one_line_and_exit_code_2(
+    flags: str, rule: str, tiny_text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_inputs(tiny_text)
+    Path("empty.txt").write_text("", encoding="utf-8")
+    Path("short.txt").write_text("too short", encoding="utf-8")
+    Path("results/taken").mkdir(parents=True)
+    before = sorted(Path.cwd().rglob("*"))
+    words = flags.split()
+    if "--corpus" not in words:
+        words += ["--corpus", "book.txt"]
+    assert run.main(words) == 2
+    error = capsys.readouterr().err
+    assert rule in error
+    assert error.count("\n") == 1
+    assert sorted(Path.cwd().rglob("*")) == before
+
+
+@pytest.mark.parametrize("flags", [[], ["--space"], ["--space", "full", "--trails", "3"]])
+def test_unknown_option_is_exit_code_2(
+    flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run.main(flags)
+    assert ended.value.code == 2
+    assert "tune.run" in capsys.readouterr().err
