@@ -1,5 +1,6 @@
 """After the search: best configurations, kept checkpoints, report, samples, last words."""
 
+import os
 import platform
 import subprocess
 from importlib.metadata import version
@@ -117,8 +118,6 @@ def _ending(result: SearchResult) -> str:
 
 
 def _machine() -> str:
-    import os
-
     return f"{platform.machine()} {platform.system()}, {os.cpu_count()} CPU"
 
 

@@ -7,7 +7,7 @@ written; only what a cluster has is learnt after joining it.
 from rich.console import Console
 
 from tune.cluster import Cluster
-from tune.finish import finish
+from tune.finish import finish, study_values
 from tune.plan import print_plan
 from tune.resources import TrialResources, default_gpus, num_concurrent
 from tune.run_folder import RunFolder
@@ -32,5 +32,6 @@ def run_study(options: StudyOptions, console: Console) -> int:
             return 0
         cluster.start()
         folder = RunFolder.create(study.run_path)
+        folder.write_study(study_values(study, None))
         result = search(study, folder, need, concurrent, console)
         return finish(study, folder, result, console)

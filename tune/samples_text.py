@@ -38,14 +38,18 @@ def write_samples(
         seed: Seed of the draws.
 
     Raises:
-        ConfigError: A value is out of its range, or the prime has unknown characters.
+        ConfigError: A value is out of its range, the prime has unknown characters, or the run
+            kept no checkpoint.
         CheckpointError: A checkpoint is damaged.
     """
     if top < 1:
         raise ConfigError(f"top must be at least 1, got {top}")
+    kept = folder.checkpoints()
+    if not kept:
+        raise ConfigError(f"a run must have kept a checkpoint to write text, got {folder.path}")
     passages = [
         _passage(path, num_chars=num_chars, options=options, prime=prime, seed=seed)
-        for path in folder.checkpoints()[:top]
+        for path in kept[:top]
     ]
     how = ", ".join(
         f"{name} {value}"
