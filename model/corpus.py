@@ -63,7 +63,7 @@ def resolve_corpus(name: str | None) -> Corpus:
         data = path.read_bytes()
     except OSError as error:
         raise CorpusError(f"a corpus must be readable: {name}: {error.strerror}") from error
-    return _corpus(name, f"file {path.resolve()}", data)
+    return _corpus(name, f"file {name}", data)
 
 
 def _default_corpus() -> Corpus:

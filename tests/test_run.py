@@ -87,9 +87,11 @@ def running(tiny_text: str) -> Iterator[subprocess.Popen[str]]:
         time.sleep(5)  # some epochs
         yield process
     finally:
-        for child in [*psutil.Process(process.pid).children(recursive=True), process]:
-            child.kill()
-        process.communicate()
+        if process.poll() is None:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+            process.kill()
+            process.communicate()
 
 
 def trial_workers(driver_pid: int) -> list[psutil.Process]:
@@ -226,11 +228,23 @@ def test_joins_a_cluster_and_shares_its_logical_gpu(tiny_text: str, tmp_path: Pa
         assert done.returncode == 0, done.stderr
         assert len(trials_of("joined")) == 4
         assert list((tmp_path / "kept" / "joined").glob("trial_*/checkpoint_*"))
+        assert done.stderr == ""
         never = run_command([*flags, "--address", f"127.0.0.1:{port}", "--cpus-per-trial", "64"])
         assert never.returncode == 2
         assert "one node must have what a trial needs" in never.stderr
     finally:
         subprocess.run([ray, "stop", "--force"], check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_cluster_that_does_not_answer_is_one_line(tiny_text: str) -> None:
+    flags = write_inputs(tiny_text)
+    done = run_command([*flags, "--address", "127.0.0.1:9"])
+    assert done.returncode == 2
+    assert "a Ray cluster must answer at '127.0.0.1:9'" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not Path("results").exists()
 
 
 def test_dry_run_prints_the_plan_and_writes_nothing(

@@ -2,12 +2,14 @@
 
 import logging
 import os
+import socket
 from pathlib import Path
 from types import TracebackType
 
 from model.errors import ConfigError
 from tune.resources import Node, cluster_nodes, local_nodes
 
+CONNECT_SECONDS = 10.0
 _PACKAGES = ("model", "search_spaces", "tune")
 _ENVIRONMENT = {
     # The trials' files would be Ray's CSV, JSON and TensorBoard logs: we write our own tables.
@@ -86,6 +88,13 @@ class Cluster:
                 **quiet,
             )
             return
+        _check_listening(self.address)
+        if _has_auth_token():
+            # ray 2.60: clusters ask for the token by default, yet an explicit address does not
+            # send it unless told to.
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
+        # Ray's C++ core writes its retries to our stderr, past Python's logging.
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
         root = Path(__file__).resolve().parent.parent
         packages = [str(root / package) for package in _PACKAGES]
         try:
@@ -95,3 +104,23 @@ class Cluster:
             raise ConfigError(
                 f"a Ray cluster must answer at {self.address!r}: {reason}"
             ) from error
+
+
+def _has_auth_token() -> bool:
+    named = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return named or (Path.home() / ".ray" / "auth_token").is_file()
+
+
+def _check_listening(address: str) -> None:
+    """Refuse a host and port that nobody listens at: Ray 2.60 itself tries for minutes.
+
+    Raises:
+        ConfigError: Nobody answers within CONNECT_SECONDS.
+    """
+    host, separator, port = address.rpartition(":")
+    if not separator or "/" in address or not port.isdigit():
+        return  # "auto", ray://…: Ray knows what to do
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"a Ray cluster must answer at {address!r}: {error}") from error

@@ -32,6 +32,7 @@ def axis_importances(trials: pd.DataFrame, space: SearchSpace) -> dict[str, floa
     measured = trials[trials["val_bits_per_char"].notna()]
     if len(measured) < MIN_TRIALS or not space.distributions:
         return {}
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="minimize")
     for _, row in measured.iterrows():
         params = {axis: _plain(row[axis]) for axis in space.distributions}

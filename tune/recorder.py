@@ -1,6 +1,7 @@
 """Turns Ray Tune's events into trial records, saved whenever a trial ends."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import ray.tune as ray_tune
@@ -141,6 +142,8 @@ class Recorder(ray_tune.Callback):
 
 def _reason(trial: Trial) -> str:
     """Return the last line of what a failed trial raised."""
-    error = trial.get_error()
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    # The local copy: Ray uploads it to the storage only after this callback.
+    path = trial.error_file
+    text = Path(path).read_text(encoding="utf-8") if path and Path(path).exists() else ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "its worker died without a word"

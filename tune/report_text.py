@@ -120,7 +120,7 @@ def _by_cleaning(best: pd.DataFrame, study: dict[str, Any]) -> str:
         rows.append(
             {
                 "cleaning": cleaning,
-                "best trial": None if first is None else first["number"],
+                "best trial": "" if first is None else str(first["number"]),
                 "restored bits": None if first is None else first["val_bits_per_char"],
                 "own bits": None if first is None else first["val_own_bits_per_char"],
                 "restoration price": price,

@@ -75,7 +75,8 @@ def search(
             storage_path=study.storage or str(folder.path),
             callbacks=[recorder],
             stop=stopper,
-            checkpoint_config=CheckpointConfig(num_to_keep=1),
+            # Each report asks for its own checkpoint; a diverged one must have none.
+            checkpoint_config=CheckpointConfig(num_to_keep=1, checkpoint_at_end=False),
             verbose=0,
         ),
     )
