@@ -1,8 +1,10 @@
 """The whole command line on real Ray clusters, and what it refuses before it starts one."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -87,11 +89,29 @@ def running(tiny_text: str) -> Iterator[subprocess.Popen[str]]:
         time.sleep(5)  # some epochs
         yield process
     finally:
-        if process.poll() is None:
-            for child in psutil.Process(process.pid).children(recursive=True):
+        kill_family(process)
+
+
+def kill_family(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+    """Kill a process and all that it started, if it still runs."""
+    if process.poll() is None:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
-            process.kill()
-            process.communicate()
+        process.kill()
+        process.communicate()
+
+
+def wait_for_port(port: int) -> None:
+    """Wait until somebody listens."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
 
 
 def trial_workers(driver_pid: int) -> list[psutil.Process]:
@@ -212,13 +232,17 @@ def test_time_budget_ends_the_search_with_zero(tiny_text: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_joins_a_cluster_and_shares_its_logical_gpu(tiny_text: str, tmp_path: Path) -> None:
-    ray = Path(sys.executable).with_name("ray")
+    # In the foreground, in a group of its own: "ray stop" would end every Ray of the machine.
+    ray = str(Path(sys.executable).with_name("ray"))
     port = 6_400 + os.getpid() % 500
-    start = [ray, "start", "--head", f"--port={port}", "--num-cpus=4", "--num-gpus=1"]
-    subprocess.run(
-        [*start, "--include-dashboard=false"], check=True, capture_output=True, timeout=90
+    start = [ray, "start", "--head", "--block", f"--port={port}", "--num-cpus=4", "--num-gpus=1"]
+    head = subprocess.Popen(
+        [*start, "--include-dashboard=false"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
+        wait_for_port(port)
         flags = write_inputs(tiny_text, trials=4)
         cluster = [*flags, "--address", f"127.0.0.1:{port}", "--gpus-per-trial", "0.5"]
         plan = run_command([*cluster, "--dry-run"])
@@ -233,7 +257,7 @@ def test_joins_a_cluster_and_shares_its_logical_gpu(tiny_text: str, tmp_path: Pa
         assert never.returncode == 2
         assert "one node must have what a trial needs" in never.stderr
     finally:
-        subprocess.run([ray, "stop", "--force"], check=True, capture_output=True, timeout=60)
+        kill_family(head)
 
 
 @pytest.mark.slow

@@ -11,19 +11,6 @@ from tune.resources import Node, cluster_nodes, local_nodes
 
 CONNECT_SECONDS = 10.0
 _PACKAGES = ("model", "search_spaces", "tune")
-_ENVIRONMENT = {
-    # The trials' files would be Ray's CSV, JSON and TensorBoard logs: we write our own tables.
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    # A diverged trial's last report has no metrics.
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    # Signals are ours to handle (see stopping.py).
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    # Ray 2.60: an actor still training at the end of the search is killed after so long.
-    "TUNE_FORCE_TRIAL_CLEANUP_S": "10",
-    "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints its box even at verbose=0
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
 
 
 class Cluster:
@@ -36,8 +23,6 @@ class Cluster:
             address: A cluster's address; None takes RAY_ADDRESS, else a local Ray.
         """
         self.address = address or os.environ.get("RAY_ADDRESS") or None
-        for name, value in _ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
         self._local_nodes = local_nodes() if self.address is None else []
 
     def __enter__(self) -> "Cluster":
@@ -89,12 +74,6 @@ class Cluster:
             )
             return
         _check_listening(self.address)
-        if _has_auth_token():
-            # ray 2.60: clusters ask for the token by default, yet an explicit address does not
-            # send it unless told to.
-            os.environ.setdefault("RAY_AUTH_MODE", "token")
-        # Ray's C++ core writes its retries to our stderr, past Python's logging.
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
         root = Path(__file__).resolve().parent.parent
         packages = [str(root / package) for package in _PACKAGES]
         try:
@@ -104,11 +83,6 @@ class Cluster:
             raise ConfigError(
                 f"a Ray cluster must answer at {self.address!r}: {reason}"
             ) from error
-
-
-def _has_auth_token() -> bool:
-    named = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    return named or (Path.home() / ".ray" / "auth_token").is_file()
 
 
 def _check_listening(address: str) -> None:

@@ -1,0 +1,42 @@
+"""Environment variables for Ray; must be set before the first import of ray.
+
+Ray 2.60 reads some of them in its C++ core at import, so `main` calls this before anything
+that imports Ray.
+"""
+
+import os
+from pathlib import Path
+
+_ENVIRONMENT = {
+    # The trials' files would be Ray's CSV, JSON and TensorBoard logs: we write our own tables.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # A diverged trial's last report has no metrics.
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    # Signals are ours to handle (see stopping.py).
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Ray 2.60: an actor still training at the end of the search is killed after so long.
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "10",
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints its box even at verbose=0
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def prepare_ray_environment(address: str | None) -> None:
+    """Set what is not set yet.
+
+    Args:
+        address: The cluster that will be joined, as the command line names it, or None.
+    """
+    values = dict(_ENVIRONMENT)
+    if (address or os.environ.get("RAY_ADDRESS")) and _has_auth_token():
+        # Ray 2.60: clusters ask for the token by default, yet a driver that names an address
+        # does not send it unless told to.
+        values["RAY_AUTH_MODE"] = "token"
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
+
+
+def _has_auth_token() -> bool:
+    named = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return named or (Path.home() / ".ray" / "auth_token").is_file()
