@@ -84,7 +84,7 @@ class Trainer:
         self.last_report: EpochReport | None = None
         self.best_report: EpochReport | None = None
         self._best_weights: dict[str, Tensor] = {}
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):  # made on the CPU: the same on each device
             torch.manual_seed(config.seed)
             self.model = CharLSTM(config, len(corpus.vocabulary)).to(self.device)
         self.optimizer = torch.optim.AdamW(

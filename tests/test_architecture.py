@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "tune": {"model", "search_spaces", "tune"},
 }
 RAY_FILES = {
-    *("cluster", "outcome", "recorder", "sampling", "scheduling"),
+    *("cluster", "recorder", "sampling", "scheduling"),
     *("search", "stopping", "trainable"),
 }
 ONLY_IN = {

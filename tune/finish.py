@@ -2,7 +2,9 @@
 
 import os
 import platform
+import shutil
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from rich.console import Console
 
 from model.checkpoint import META_FILE, MODEL_FILE
 from model.sampler import SamplingOptions
-from tune.records import config_of, ranked
+from tune.records import Status, config_of, ranked
 from tune.report_text import best_table, write_report
 from tune.run_folder import RunFolder
 from tune.samples_text import write_samples
@@ -35,33 +37,41 @@ def finish(study: Study, folder: RunFolder, result: SearchResult, console: Conso
     trials, _ = folder.read_tables()
     best = ranked(trials)
     _say(console)
-    if best.empty:
-        write_report(folder)
-        _say(console, f"no trial trained an epoch; see {folder.trials_file}")
-        return INTERRUPTED if result.interrupted else 1
-    folder.write_best(config_of(best.iloc[0]).to_dict())
-    _keep_checkpoints(folder, best, result)
+    if not best.empty:
+        folder.write_best(config_of(best.iloc[0]).to_dict())
+        _keep_checkpoints(folder, best, result)
     write_report(folder)
-    _say(console, f"best configurations ({study.space.name}, {_ending(result)}):")
-    table = best_table(trials, study.space)
-    _say(console, table.to_string(index=False, float_format="{:.4f}".format))
-    passages = write_samples(
-        folder,
-        top=SAMPLED_CHECKPOINTS,
-        num_chars=SAMPLE_CHARS,
-        options=SamplingOptions(),
-    )
-    if passages:
+    if best.empty:
+        _say(console, "no trial trained an epoch")
+    else:
+        _say(console, f"best configurations ({study.space.name}, {_ending(result)}):")
+        table = best_table(trials, study.space)
+        _say(console, table.to_string(index=False, float_format="{:.4f}".format))
+    if folder.checkpoints():
+        passages = write_samples(
+            folder, top=SAMPLED_CHECKPOINTS, num_chars=SAMPLE_CHARS, options=SamplingOptions()
+        )
         _say(console, f"\nthe best checkpoint writes ({passages[0].caption}):")
         _say(console, passages[0].text[:PRINTED_CHARS])
-    _say(console, f"\nreport: {folder.report_file}\nlook further:")
-    _say(
-        console,
-        f"  python -m tune.samples {folder.path} --temperature 0.6 --prime 'The '",
+    for line in last_words(folder):
+        _say(console, line)
+    return _exit_code(result)
+
+
+def last_words(folder: RunFolder) -> list[str]:
+    """Return where the report is, and commands that look further, as one can type them here."""
+    run = os.path.relpath(folder.path)
+    python = (
+        "python" if shutil.which("python") == sys.executable else os.path.relpath(sys.executable)
     )
-    _say(console, f"  python -m model.generate {folder.checkpoint(1)} --chars 2000")
-    _say(console, f"  python -m tune.report {folder.path}")
-    return INTERRUPTED if result.interrupted else 0
+    lines = ["", f"report: {run}/{folder.report_file.name}", "look further:"]
+    if folder.checkpoints():
+        best = os.path.relpath(folder.checkpoint(1))
+        lines += [
+            f"  {python} -m tune.samples {run} --temperature 0.6",
+            f"  {python} -m model.generate {best} --chars 2000",
+        ]
+    return [*lines, f"  {python} -m tune.report {run}"]
 
 
 def study_values(study: Study, result: SearchResult | None) -> dict[str, Any]:
@@ -109,6 +119,13 @@ def _keep_checkpoints(folder: RunFolder, best: pd.DataFrame, result: SearchResul
     for rank, number in enumerate(with_checkpoint[:KEPT_CHECKPOINTS], start=1):
         with result.checkpoints[number].as_directory() as path:
             folder.keep_checkpoint(rank, model_folder(Path(path)), (MODEL_FILE, META_FILE))
+
+
+def _exit_code(result: SearchResult) -> int:
+    if result.interrupted:
+        return INTERRUPTED
+    failed = {Status.FAILED, Status.DIVERGED}
+    return 1 if result.records and all(r.status in failed for r in result.records) else 0
 
 
 def _ending(result: SearchResult) -> str:

@@ -1,4 +1,4 @@
-"""Turns Ray Tune's events into trial records, saved whenever a trial ends."""
+"""Turns Ray Tune's events into trial records, and has them saved as they come."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +16,10 @@ _ENDED = {
     Outcome.DIVERGED: Status.DIVERGED,
     Outcome.TRAINING: Status.PRUNED,  # it wanted to go on: ASHA stopped it
 }
+
+
+SAVE_SECONDS = 10.0
+"""Between two trials' ends the records are saved at most so often."""
 
 
 class Listener(Protocol):
@@ -50,7 +54,7 @@ class Recorder(ray_tune.Callback):
 
         Args:
             clock: Seconds since the search's start.
-            save: Writes the records; called whenever a trial ends.
+            save: Writes the records; called whenever a trial ends, and now and then between.
             listener: Told of every event.
         """
         self.records: dict[int, TrialRecord] = {}
@@ -58,6 +62,7 @@ class Recorder(ray_tune.Callback):
         self._clock = clock
         self._save = save
         self._listener = listener
+        self._saved_seconds = 0.0
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -103,6 +108,8 @@ class Recorder(ray_tune.Callback):
                 search_seconds=record.search_seconds,
             )
         )
+        if record.search_seconds - self._saved_seconds > SAVE_SECONDS:
+            self._save_all()
         self._listener.epoch_ended(record)
 
     def on_trial_complete(
@@ -136,8 +143,12 @@ class Recorder(ray_tune.Callback):
     def _end(self, record: TrialRecord, status: Status) -> None:
         record.status = status
         record.search_seconds = self._clock()
-        self._save(list(self.records.values()))
+        self._save_all()
         self._listener.trial_ended(record)
+
+    def _save_all(self) -> None:
+        self._saved_seconds = self._clock()
+        self._save(list(self.records.values()))
 
 
 def _reason(trial: Trial) -> str:

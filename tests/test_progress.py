@@ -1,0 +1,74 @@
+import io
+
+from rich.console import Console
+
+from search_spaces import load_space
+from tune.progress import Progress
+from tune.records import EpochRecord, Status, TrialRecord
+
+SPACE = load_space("quick")
+
+
+def record(number: int, bits: list[float], status: Status, error: str = "") -> TrialRecord:
+    epochs = [
+        EpochRecord(
+            trial_id=f"trial_{number:05d}",
+            number=number,
+            epoch=epoch,
+            train_nats_per_char=1.0,
+            val_nats_per_char=1.0,
+            val_own_bits_per_char=value,
+            val_bits_per_char=value,
+            elapsed_seconds=1.0,
+            search_seconds=1.0,
+        )
+        for epoch, value in enumerate(bits, start=1)
+    ]
+    return TrialRecord(number=number, config=SPACE.base, status=status, epochs=epochs, error=error)
+
+
+def show(*, terminal: bool, records: list[TrialRecord], seconds_left: float | None = None) -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=terminal, width=140, _environ={})
+    progress = Progress(
+        console,
+        SPACE,
+        num_trials=16,
+        clock=lambda: 30.0,
+        seconds_left=lambda: seconds_left,
+    )
+    with progress:
+        for entry in records:
+            progress.trial_started(entry)
+            if entry.epochs:
+                progress.epoch_ended(entry)
+            if entry.status != Status.RUNNING:
+                progress.trial_ended(entry)
+    return stream.getvalue()
+
+
+RECORDS = [
+    record(0, [3.0, 2.5], Status.COMPLETE),
+    record(1, [4.0], Status.PRUNED),
+    record(2, [], Status.DIVERGED, error="training diverged in epoch 1 at step 3: loss is nan"),
+    record(3, [2.25], Status.RUNNING),
+]
+
+
+def test_one_line_a_finished_trial_where_there_is_no_terminal() -> None:
+    lines = show(terminal=False, records=RECORDS).splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("[ 1/16] COMPLETE trial 0: 2.5000 bits, epoch 2 of 4, hidden_size=")
+    assert "best 2.5000 (trial 0) | 1 pruned | about 3m30s left" in lines[1]
+    assert "training diverged in epoch 1" in lines[2]
+
+
+def test_time_budget_bounds_the_time_left() -> None:
+    assert "about 5s left" in show(terminal=False, records=RECORDS, seconds_left=5.0)
+
+
+def test_live_table_on_a_terminal() -> None:
+    shown = show(terminal=True, records=RECORDS)
+    assert "3 of 16 trials | best 2.2500 (trial 3) | 1 pruned" in shown
+    for expected in ("RUNNING", "COMPLETE", "DIVERGED", "cleaning", "2/4", "* baseline"):
+        assert expected in shown
