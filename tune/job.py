@@ -1,17 +1,12 @@
 """One search from options to exit code: check, show the plan, search, finish.
 
 Everything that a user can get wrong is found out before Ray starts and before a file is
-written; only what a cluster has is learnt after joining it.
+written; only what a cluster has is learnt after joining it. Ray and torch are imported after
+the checks, so that a mistake is told at once.
 """
 
 from rich.console import Console
 
-from tune.cluster import Cluster
-from tune.finish import finish, study_values
-from tune.plan import print_plan
-from tune.resources import TrialResources, default_gpus, num_concurrent
-from tune.run_folder import RunFolder
-from tune.search import search
 from tune.study import StudyOptions, prepare
 
 
@@ -22,6 +17,14 @@ def run_study(options: StudyOptions, console: Console) -> int:
         ConfigError: The user's mistake, in one line.
     """
     study = prepare(options, console)
+
+    from tune.cluster import Cluster
+    from tune.finish import finish, study_values
+    from tune.plan import print_plan
+    from tune.resources import TrialResources, default_gpus, num_concurrent
+    from tune.run_folder import RunFolder
+    from tune.search import search
+
     with Cluster(options.address) as cluster:
         nodes = cluster.nodes()
         gpus = default_gpus(nodes) if options.gpus_per_trial is None else options.gpus_per_trial
