@@ -1,16 +1,16 @@
 """Writes text from a checkpoint: `python -m model.generate CHECKPOINT`."""
 
-import argparse
 import sys
 from pathlib import Path
+
+from model.command_line import OneLineParser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Write text from a checkpoint and return the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="python -m model.generate",
         description="Let a trained char-LSTM write text.",
-        allow_abbrev=False,
     )
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a checkpoint folder")
     parser.add_argument("--chars", type=int, default=1_000, metavar="N", help="length (1000)")

@@ -3,10 +3,11 @@
 Every field of TrialConfig is a flag.
 """
 
-import argparse
 import dataclasses
 import sys
 from pathlib import Path
+
+from model.command_line import OneLineParser
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,13 +27,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> OneLineParser:
     from model.config import TrialConfig
 
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="python -m model.train",
         description="Train one char-LSTM; the best epoch's network is kept as a checkpoint.",
-        allow_abbrev=False,
     )
     parser.add_argument("--corpus", metavar="NAME|PATH|URL", help="as for tune.run")
     parser.add_argument("--config", type=Path, metavar="JSON", help="a config, e.g. best.json")

@@ -329,11 +329,21 @@ def test_mistake_is_one_line_and_exit_code_2(
     assert sorted(Path.cwd().rglob("*")) == before
 
 
-@pytest.mark.parametrize("flags", [[], ["--space"], ["--space", "full", "--trails", "3"]])
-def test_unknown_option_is_exit_code_2(
-    flags: list[str], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("flags", "rule"),
+    [
+        ("", "the following arguments are required: --space"),
+        ("--space", "argument --space: expected one argument"),
+        ("--space full --trails 3", "unknown option '--trails'; did you mean --trials?"),
+        ("--space full --trials many", "argument --trials: invalid int value: 'many'"),
+    ],
+)
+def test_unknown_option_is_one_line_and_exit_code_2(
+    flags: str, rule: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        run.main(flags)
+        run.main(flags.split())
     assert ended.value.code == 2
-    assert "tune.run" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert rule in error
+    assert error.count("\n") == 1

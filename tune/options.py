@@ -1,9 +1,10 @@
 """The command line of `python -m tune.run`. Imports nothing heavy: --help must be fast."""
 
-import argparse
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from model.command_line import OneLineParser
 
 if TYPE_CHECKING:
     from tune.study import StudyOptions
@@ -15,14 +16,12 @@ _EXAMPLES = """examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> OneLineParser:
     """Return the parser; every option's help says its default."""
-    top = argparse.ArgumentParser(
+    top = OneLineParser(
         prog="python -m tune.run",
         description="Search the best char-LSTM for a text: Ray Tune, Optuna's TPE, ASHA.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     what = top.add_argument_group("what to search")
     what.add_argument(

@@ -1,8 +1,9 @@
 """Writes report.md from a run's tables alone: `python -m tune.report RUN`."""
 
-import argparse
 import sys
 from pathlib import Path
+
+from model.command_line import OneLineParser
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -11,7 +12,7 @@ def main(arguments: list[str] | None = None) -> int:
     from tune.report_text import write_report
     from tune.run_folder import RunFolder
 
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="python -m tune.report",
         description="Write a run's report.md anew from its tables.",
     )

@@ -1,13 +1,14 @@
 """Writes samples.md anew from a run's kept checkpoints: `python -m tune.samples RUN`."""
 
-import argparse
 import sys
 from pathlib import Path
+
+from model.command_line import OneLineParser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Let a run's best checkpoints write text."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="python -m tune.samples",
         description="Let a run's best checkpoints write text; samples.md is written anew.",
     )

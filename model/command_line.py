@@ -1,0 +1,31 @@
+"""The parser of every command here: a mistake is one line and exit code 2."""
+
+import argparse
+import difflib
+import sys
+from typing import NoReturn
+
+_UNKNOWN = "unrecognized arguments: "
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An ArgumentParser that takes no abbreviations and tells a mistake in one line."""
+
+    def __init__(self, *, prog: str, description: str, epilog: str | None = None) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Print the mistake with the nearest option, and end with exit code 2."""
+        if message.startswith(_UNKNOWN):
+            word = message.removeprefix(_UNKNOWN).split()[0].partition("=")[0]
+            options = [option for option in self._option_string_actions if option.startswith("--")]
+            near = difflib.get_close_matches(word, options, n=1)
+            message = f"unknown option {word!r}" + (f"; did you mean {near[0]}?" if near else "")
+        print(f"{self.prog.removeprefix('python -m ')}: {message}; see --help", file=sys.stderr)
+        sys.exit(2)
