@@ -116,8 +116,12 @@ def wait_for_port(port: int) -> None:
 
 def trial_workers(driver_pid: int) -> list[psutil.Process]:
     """Return the Ray worker processes that train trials."""
-    children = psutil.Process(driver_pid).children(recursive=True)
-    return [child for child in children if "CharLSTMTrainable" in " ".join(child.cmdline())]
+    workers = []
+    for child in psutil.Process(driver_pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, or gone meanwhile
+            if "CharLSTMTrainable" in " ".join(child.cmdline()):
+                workers.append(child)
+    return workers
 
 
 @pytest.mark.slow
@@ -205,6 +209,22 @@ def test_killed_worker_is_a_row_and_the_search_goes_on(running: subprocess.Popen
     failed = trials[trials["status"] == "FAILED"].iloc[0]
     assert failed["error"] and "\n" not in failed["error"]
     assert "FAILED" in output
+
+
+@pytest.mark.slow
+def test_killed_driver_leaves_tables_and_a_report(running: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while trials_of("long").empty:  # the records are saved between the trials' ends too
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    running.kill()
+    running.communicate()
+    trials = trials_of("long")
+    assert (trials["status"] == "RUNNING").all()
+    assert len(pd.read_csv("results/long/epochs.csv")) == trials["epochs_run"].sum()
+    assert report.main(["results/long"]) == 0
+    assert "still running" in Path("results/long/report.md").read_text(encoding="utf-8")
+    assert samples.main(["results/long"]) == 2  # nothing was kept yet, in one line
 
 
 @pytest.mark.slow
