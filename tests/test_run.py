@@ -81,11 +81,7 @@ def running(tiny_text: str) -> Iterator[subprocess.Popen[str]]:
         text=True,
     )
     try:
-        deadline = time.monotonic() + 60
-        while not trial_workers(process.pid):
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        trial_worker(process)
         time.sleep(5)  # some epochs
         yield process
     finally:
@@ -114,14 +110,17 @@ def wait_for_port(port: int) -> None:
             time.sleep(0.5)
 
 
-def trial_workers(driver_pid: int) -> list[psutil.Process]:
-    """Return the Ray worker processes that train trials."""
-    workers = []
-    for child in psutil.Process(driver_pid).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, or gone meanwhile
-            if "CharLSTMTrainable" in " ".join(child.cmdline()):
-                workers.append(child)
-    return workers
+def trial_worker(driver: subprocess.Popen[str]) -> psutil.Process:
+    """Wait for a Ray worker process that trains a trial: Ray names it between its tasks."""
+    deadline = time.monotonic() + 60
+    while True:
+        assert driver.poll() is None, driver.communicate()
+        for child in psutil.Process(driver.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, or gone meanwhile
+                if "CharLSTMTrainable" in " ".join(child.cmdline()):
+                    return child
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @pytest.mark.slow
@@ -192,8 +191,7 @@ def test_interrupt_writes_what_there_is(
 
 @pytest.mark.slow
 def test_killed_worker_is_a_row_and_the_search_goes_on(running: subprocess.Popen[str]) -> None:
-    victim = trial_workers(running.pid)[0]
-    victim.send_signal(signal.SIGKILL)
+    trial_worker(running).send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 60
     while "FAILED" not in trials_of("long").get("status", pd.Series(dtype=str)).to_list():
         assert running.poll() is None
