@@ -28,9 +28,9 @@ def plan_lines(
     lines = [f"space: {space.name}: {space.description}"]
     for axis, distribution in space.distributions.items():
         lines.append(f"  {axis:<18} {describe_distribution(distribution)}")
-    lines += [
-        f"  baseline           {_baseline(space, b.params, b.name)}" for b in space.baselines
-    ]
+    for baseline in space.baselines:
+        params = " ".join(f"{axis}={value}" for axis, value in baseline.params.items())
+        lines.append(f"  {'baseline':<18} {baseline.name}: {params}")
     num_raw = len(study.corpus.text)
     lines.append(f"text: {num_raw:,} characters, sha256 {study.corpus.sha256[:12]}")
     for cleaning, encoded in prepared.encoded.items():
@@ -57,8 +57,3 @@ def plan_lines(
         f"run folder: {study.run_path}",
     ]
     return lines
-
-
-def _baseline(space: object, params: object, name: str) -> str:
-    assert isinstance(params, dict)
-    return f"{name}: " + " ".join(f"{axis}={value}" for axis, value in params.items())

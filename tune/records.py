@@ -15,6 +15,9 @@ import pandas as pd
 from model.config import FIELD_NAMES, TrialConfig
 from model.errors import ConfigError
 
+Table = pd.DataFrame
+"""For the type hints of files that only pass tables on."""
+
 
 class Status(enum.StrEnum):
     """How a trial ended."""

@@ -12,6 +12,7 @@ from model.errors import ConfigError
 from tune.records import (
     EPOCH_DTYPES,
     TRIAL_DTYPES,
+    Table,
     TrialRecord,
     epochs_frame,
     read_table,
@@ -29,14 +30,45 @@ class RunFolder:
 
     path: Path
 
-    study_file = property(lambda self: self.path / "study.json")
-    trials_file = property(lambda self: self.path / "trials.csv")
-    epochs_file = property(lambda self: self.path / "epochs.csv")
-    best_file = property(lambda self: self.path / "best.json")
-    report_file = property(lambda self: self.path / "report.md")
-    samples_file = property(lambda self: self.path / "samples.md")
-    optuna_file = property(lambda self: self.path / "optuna.journal")
-    ray_folder = property(lambda self: self.path / "ray")
+    @property
+    def study_file(self) -> Path:
+        """What the search was: space, corpus, objective, versions."""
+        return self.path / "study.json"
+
+    @property
+    def trials_file(self) -> Path:
+        """One row a trial."""
+        return self.path / "trials.csv"
+
+    @property
+    def epochs_file(self) -> Path:
+        """One row a trial and epoch."""
+        return self.path / "epochs.csv"
+
+    @property
+    def best_file(self) -> Path:
+        """The winner's configuration."""
+        return self.path / "best.json"
+
+    @property
+    def report_file(self) -> Path:
+        """The report."""
+        return self.path / "report.md"
+
+    @property
+    def samples_file(self) -> Path:
+        """What the best checkpoints write."""
+        return self.path / "samples.md"
+
+    @property
+    def optuna_file(self) -> Path:
+        """Optuna's study, a journal."""
+        return self.path / "optuna.journal"
+
+    @property
+    def ray_folder(self) -> Path:
+        """Ray's experiment state and the trials' checkpoints."""
+        return self.path / "ray"
 
     @classmethod
     def create(cls, path: Path) -> "RunFolder":
@@ -97,7 +129,7 @@ class RunFolder:
         write_table(trials_frame(records), self.trials_file)
         write_table(epochs_frame(records), self.epochs_file)
 
-    def read_tables(self) -> tuple[Any, Any]:
+    def read_tables(self) -> tuple[Table, Table]:
         """Return the frames of trials.csv and epochs.csv.
 
         Raises:
