@@ -133,6 +133,11 @@ class SearchSpace:
             if outside:
                 raise ConfigError(f"baseline {baseline.name!r}: {outside}")
 
+    @property
+    def axes(self) -> list[str]:
+        """What is searched; without axes, what the baselines set."""
+        return list(self.distributions) or list(self.baselines[0].params)
+
     def config(self, params: Mapping[str, Any]) -> TrialConfig:
         """Return the base with some fields replaced.
 

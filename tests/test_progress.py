@@ -63,6 +63,11 @@ def test_one_line_a_finished_trial_where_there_is_no_terminal() -> None:
     assert "training diverged in epoch 1" in lines[2]
 
 
+def test_brackets_in_an_error_are_text() -> None:
+    failed = record(0, [], Status.FAILED, error="OSError: '[/book]' is not there")
+    assert "'[/book]' is not there" in show(terminal=False, records=[failed])
+
+
 def test_time_budget_bounds_the_time_left() -> None:
     assert "about 5s left" in show(terminal=False, records=RECORDS, seconds_left=5.0)
 

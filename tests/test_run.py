@@ -289,6 +289,16 @@ def test_cluster_that_does_not_answer_is_one_line(tiny_text: str) -> None:
     assert not Path("results").exists()
 
 
+def test_brackets_in_a_file_name_are_text(
+    tiny_text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = write_inputs(tiny_text)
+    Path("[").mkdir()
+    Path("[/book].txt").write_text(tiny_text, encoding="utf-8")
+    assert run.main([*flags[:2], "--corpus", "[/book].txt", "--dry-run"]) == 0
+    assert capsys.readouterr().out.startswith("corpus: [/book].txt")
+
+
 def test_dry_run_prints_the_plan_and_writes_nothing(
     wonderland_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -37,7 +37,7 @@ class Progress:
             seconds_left: What is left of the time budget, None without one.
         """
         self._console = console
-        self._axes = list(space.distributions) or sorted(space.baselines[0].params)
+        self._axes = space.axes
         self._num_trials = num_trials
         self._clock = clock
         self._seconds_left = seconds_left
@@ -75,7 +75,9 @@ class Progress:
         if not self._console.is_terminal:
             width = len(str(self._num_trials))
             line = f"[{len(self._ended):>{width}}/{self._num_trials}] {self._line(record)}"
-            self._console.print(f"{line} | {self.summary()}", highlight=False, soft_wrap=True)
+            text = f"{line} | {self.summary()}"
+            # An error's text may hold brackets, which rich would read as markup.
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def summary(self) -> str:
         """Return who is best, how many were pruned, and the time left."""

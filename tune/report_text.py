@@ -61,13 +61,9 @@ def report_text(study: dict[str, Any], trials: pd.DataFrame, epochs: pd.DataFram
 def best_table(trials: pd.DataFrame, space: SearchSpace) -> pd.DataFrame:
     """Return the best configurations, at most ten, best first."""
     best = ranked(trials).head(_TOP)
-    axes = [axis for axis in _axes(space) if axis != "cleaning"]
+    axes = [axis for axis in space.axes if axis != "cleaning"]
     columns = ["number", *SCORES, "cleaning", *axes, "best_epoch", "status", "baseline"]
     return best[columns].assign(baseline=best["baseline"].fillna(""))
-
-
-def _axes(space: SearchSpace) -> list[str]:
-    return list(space.distributions) or list(space.baselines[0].params)
 
 
 def _head(study: dict[str, Any], trials: pd.DataFrame) -> str:
@@ -87,7 +83,7 @@ def _head(study: dict[str, Any], trials: pd.DataFrame) -> str:
 def _winner(best: pd.DataFrame, space: SearchSpace, study: dict[str, Any]) -> str:
     winner = best.iloc[0]
     floor = study["objective"]["floors"]["cased"]["validation_bits_per_char"]
-    settings = ", ".join(f"{axis} {_text(winner[axis])}" for axis in _axes(space))
+    settings = ", ".join(f"{axis} {_text(winner[axis])}" for axis in space.axes)
     rivals = best[best["baseline"].notna()]
     if rivals.empty:
         against = "No baseline was measured."

@@ -86,7 +86,8 @@ def prepare(options: StudyOptions, console: Console) -> Study:
     if options.storage is not None:
         check_storage(options.storage)
     corpus = resolve_corpus(options.corpus)
-    console.print(f"corpus: {corpus.name}: {corpus.source}", highlight=False, soft_wrap=True)
+    line = f"corpus: {corpus.name}: {corpus.source}"
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
     prepared = prepare_corpus(corpus.text, space.values("cleaning"))
     for encoded in prepared.encoded.values():
         check_fits(
