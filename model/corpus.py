@@ -27,11 +27,13 @@ class Corpus:
 
     Attributes:
         name: What the user calls it: a corpus name, a path or a URL.
+        location: What finds it again from any folder: a corpus name, an absolute path or a URL.
         source: Where the text was read, and why this one, in words for the reader.
         text: The text; line ends are one line feed, no byte-order mark.
     """
 
     name: str
+    location: str
     source: str
     text: str
 
@@ -63,7 +65,8 @@ def resolve_corpus(name: str | None) -> Corpus:
         data = path.read_bytes()
     except OSError as error:
         raise CorpusError(f"a corpus must be readable: {name}: {error.strerror}") from error
-    return _corpus(name, f"file {name}", data)
+    corpus = _corpus(name, f"file {name}", data)
+    return dataclasses.replace(corpus, location=str(path.resolve()))
 
 
 def _default_corpus() -> Corpus:
@@ -98,7 +101,7 @@ def _python_docs() -> Corpus:
     topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
     text = "\n".join(topics[topic] for topic in sorted(topics))
     source = "embedded: the prose of this Python's own help topics"
-    return Corpus(name="python-docs", source=source, text=text)
+    return Corpus(name="python-docs", location="python-docs", source=source, text=text)
 
 
 CORPORA: dict[str, Callable[[], Corpus]] = {
@@ -148,4 +151,4 @@ def _corpus(name: str, source: str, data: bytes) -> Corpus:
         source += ", Gutenberg's header, footer and front matter removed"
     if not book.strip():
         raise CorpusError(f"a corpus must not be empty: {name}")
-    return Corpus(name=name, source=source, text=book)
+    return Corpus(name=name, location=name, source=source, text=book)

@@ -1,11 +1,14 @@
 """Fixtures: a small text in the file, a network that has learnt it, a clean working folder."""
 
 import logging
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from tiny_search import command, kill_family, trial_worker, write_inputs
 
 from model.config import TrialConfig
 from model.objective import PreparedCorpus, prepare_corpus
@@ -88,3 +91,21 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def wonderland_path(shared_data: Path) -> Path:
     return shared_data / "wonderland.txt"
+
+
+@pytest.fixture
+def running(tiny_text: str) -> Iterator[subprocess.Popen[str]]:
+    """A search that would take hours, two trials under way."""
+    flags = write_inputs(tiny_text, epochs=(100_000, 100_000))
+    process = subprocess.Popen(
+        command([*flags, "--name", "long"]),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        trial_worker(process)
+        time.sleep(5)  # some epochs
+        yield process
+    finally:
+        kill_family(process)

@@ -54,7 +54,7 @@ def test_commands_run_in_order() -> None:
     sentence = "Alice was beginning to get very tired of sitting by her sister on the bank. "
     Path("book.txt").write_text(sentence * 2_000, encoding="utf-8")
     run = [command for command in commands() if command.startswith("python ")]
-    assert len(run) == 7
+    assert len(run) == 8
     for command in run:
         shortened = command.replace("--time-budget 10m", "--time-budget 10s")
         words = shlex.split(shortened)

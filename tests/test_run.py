@@ -1,6 +1,5 @@
 """The whole command line on real Ray clusters, and what it refuses before it starts one."""
 
-import contextlib
 import json
 import os
 import signal
@@ -8,94 +7,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-import psutil
 import pytest
+from tiny_search import kill_family, run_command, trial_worker, trials_of, write_inputs
 
 from tune import report, run, samples
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN_FILES = {
     *("study.json", "trials.csv", "epochs.csv", "best.json", "report.md", "samples.md"),
-    *("checkpoints", "optuna.journal", "ray"),
+    *("checkpoints", "history.jsonl", "optuna.journal", "ray"),
 }
-
-SPACE = """
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from model.config import TrialConfig
-from search_spaces import Baseline, Budget, SearchSpace
-
-SPACE = SearchSpace(
-    name="tiny",
-    description="for tests",
-    base=TrialConfig(
-        batch_size=4, sequence_length=16, embedding_dim=8, precision="float32", {base}
-    ),
-    distributions={{
-        "epochs": IntDistribution({epochs}),
-        "hidden_size": IntDistribution(4, 32, log=True),
-        "cleaning": CategoricalDistribution(("cased", "lower", "letters")),
-    }},
-    baselines=(Baseline(
-        name="experiment 0", params={{"epochs": {first}, "hidden_size": 4, "cleaning": "lower"}}
-    ),),
-    budget=Budget(trials={trials}, grace_period_epochs=1, reduction_factor=2),
-)
-"""
-
-
-def write_inputs(
-    text: str, *, epochs: tuple[int, int] = (2, 6), trials: int = 10, base: str = ""
-) -> list[str]:
-    """Write a space and a book into the working folder and return the flags that name them."""
-    low, high = epochs
-    code = SPACE.format(epochs=f"{low}, {high}", first=low, trials=trials, base=base)
-    Path("tiny.py").write_text(code, encoding="utf-8")
-    Path("book.txt").write_text(text, encoding="utf-8")
-    return ["--space", "tiny.py", "--corpus", "book.txt"]
-
-
-def command(flags: list[str]) -> list[str]:
-    return [sys.executable, "-m", "tune.run", *flags]
-
-
-def run_command(flags: list[str], timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(flags), capture_output=True, text=True, timeout=timeout)
-
-
-def trials_of(name: str) -> pd.DataFrame:
-    return pd.read_csv(Path("results") / name / "trials.csv")
-
-
-@pytest.fixture
-def running(tiny_text: str) -> Iterator[subprocess.Popen[str]]:
-    """A search that would take hours, two trials under way."""
-    flags = write_inputs(tiny_text, epochs=(100_000, 100_000))
-    process = subprocess.Popen(
-        command([*flags, "--name", "long"]),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        trial_worker(process)
-        time.sleep(5)  # some epochs
-        yield process
-    finally:
-        kill_family(process)
-
-
-def kill_family(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
-    """Kill a process and all that it started, if it still runs."""
-    if process.poll() is None:
-        for child in psutil.Process(process.pid).children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
-        process.kill()
-        process.communicate()
 
 
 def wait_for_port(port: int) -> None:
@@ -108,19 +32,6 @@ def wait_for_port(port: int) -> None:
         except OSError:
             assert time.monotonic() < deadline
             time.sleep(0.5)
-
-
-def trial_worker(driver: subprocess.Popen[str]) -> psutil.Process:
-    """Wait for a Ray worker process that trains a trial: Ray names it between its tasks."""
-    deadline = time.monotonic() + 60
-    while True:
-        assert driver.poll() is None, driver.communicate()
-        for child in psutil.Process(driver.pid).children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, or gone meanwhile
-                if "CharLSTMTrainable" in " ".join(child.cmdline()):
-                    return child
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @pytest.mark.slow
@@ -156,7 +67,7 @@ def test_search_from_corpus_to_text(tiny_text: str, capsys: pytest.CaptureFixtur
         assert main([str(folder)]) == 0
         assert (folder / name).read_text(encoding="utf-8") == before
     # One trial leaves one checkpoint.
-    assert all(len(list(path.glob("checkpoint_*"))) == 1 for path in folder.glob("ray/trial_*"))
+    assert all(len(list(path.glob("checkpoint_*"))) == 1 for path in folder.glob("ray/*/trial_*"))
     assert run_command([*flags, "--name", "one"]).returncode == 2
 
 
@@ -269,7 +180,7 @@ def test_joins_a_cluster_and_shares_its_logical_gpu(tiny_text: str, tmp_path: Pa
         done = run_command([*cluster, "--name", "joined", "--storage", f"file://{tmp_path}/kept"])
         assert done.returncode == 0, done.stderr
         assert len(trials_of("joined")) == 4
-        assert list((tmp_path / "kept" / "joined").glob("trial_*/checkpoint_*"))
+        assert list((tmp_path / "kept" / "joined").glob("session-1/trial_*/checkpoint_*"))
         assert done.stderr == ""
         never = run_command([*flags, "--address", f"127.0.0.1:{port}", "--cpus-per-trial", "64"])
         assert never.returncode == 2
@@ -360,7 +271,7 @@ def test_mistake_is_one_line_and_exit_code_2(
 @pytest.mark.parametrize(
     ("flags", "rule"),
     [
-        ("", "the following arguments are required: --space"),
+        ("", "one of the arguments --space and --resume is required"),
         ("--space", "argument --space: expected one argument"),
         ("--space full --trails 3", "unknown option '--trails'; did you mean --trials?"),
         ("--space full --trials many", "argument --trials: invalid int value: 'many'"),

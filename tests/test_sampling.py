@@ -8,8 +8,10 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from model.config import TrialConfig
 from search_spaces import SearchSpace, load_space
 from tune.outcome import RUNNING_BEST, Outcome
+from tune.records import EpochRecord, Status, TrialRecord
 from tune.sampling import StudySearcher, open_study
 
 QUICK = load_space("quick")
@@ -23,7 +25,7 @@ def _quiet() -> None:
 def make(
     folder: Path, *, seed: int = 0, space: SearchSpace = QUICK
 ) -> tuple[StudySearcher, optuna.Study]:
-    study = open_study(folder / "optuna.journal", space, seed=seed)
+    study = open_study(folder / "optuna.journal", space)
     return StudySearcher(study, space, seed=seed), study
 
 
@@ -52,7 +54,7 @@ def test_each_ending_has_its_state(tmp_path: Path) -> None:
         searcher.on_trial_result(name, result(1, 3.0))
     searcher.on_trial_complete("finished", result(2, 2.5, Outcome.FINISHED))
     searcher.on_trial_complete("pruned", result(2, 2.9))
-    searcher.on_trial_complete("diverged", {"outcome": Outcome.DIVERGED.value})
+    searcher.on_trial_complete("diverged", {"outcome": Outcome.DIVERGED.value, "error": "NaN"})
     searcher.on_trial_complete("failed", error=True)
     searcher.stop_running()
     states = [trial.state for trial in study.trials]
@@ -66,7 +68,7 @@ def test_each_ending_has_its_state(tmp_path: Path) -> None:
     assert study.trials[0].value == 2.5
     assert study.trials[0].intermediate_values == {1: 3.0, 2: 2.5}
     assert study.trials[1].intermediate_values == {1: 3.0, 2: 2.9}
-    assert study.trials[2].user_attrs["diverged"]
+    assert study.trials[2].user_attrs["error"] == "NaN"
     assert study.trials[4].user_attrs["stopped"]
 
 
@@ -107,13 +109,77 @@ def test_space_without_axes_proposes_its_baselines(tmp_path: Path) -> None:
         assert dict(baseline.params).items() <= proposal["config"].items()
 
 
-def test_reopened_journal_holds_the_same_study(tmp_path: Path) -> None:
-    searcher, study = make(tmp_path)
-    searcher.suggest("one")
-    searcher.on_trial_complete("one", result(1, 2.0, Outcome.FINISHED))
-    _, reopened = make(tmp_path)
-    assert len(reopened.trials) == len(study.trials)  # nothing is enqueued twice
-    assert reopened.best_value == 2.0
+def record(number: int, bits: list[float], status: Status, baseline: str = "") -> TrialRecord:
+    params = {"hidden_size": 40 + number, "dropout": 0.1, "cleaning": "lower", "epochs": 5}
+    config = QUICK.config({**params, "batch_size": 32, "num_layers": 1, "seed": number})
+    epochs = [
+        EpochRecord(
+            trial_id="",
+            number=number,
+            epoch=epoch,
+            train_nats_per_char=1.0,
+            val_nats_per_char=1.0,
+            val_own_bits_per_char=value,
+            val_bits_per_char=value,
+            elapsed_seconds=1.0,
+            search_seconds=1.0,
+        )
+        for epoch, value in enumerate(bits, start=1)
+    ]
+    return TrialRecord(
+        number=number, config=config, baseline=baseline, status=status, epochs=epochs
+    )
+
+
+def test_resumed_search_knows_what_was_done(tmp_path: Path) -> None:
+    names = [baseline.name for baseline in QUICK.baselines]
+    records = [
+        record(0, [3.0, 2.5, 2.6, 2.4, 2.4], Status.COMPLETE, names[0]),
+        record(1, [3.0, 2.9], Status.STOPPED, names[1]),
+        record(2, [3.5], Status.PRUNED),
+        record(3, [], Status.DIVERGED),
+    ]
+    make(tmp_path)  # the journal of the first session, to be replaced
+    study = open_study(tmp_path / "optuna.journal", QUICK, records=records)
+    states = [trial.state for trial in study.trials[:3]]
+    assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
+    assert study.best_value == 2.4
+    assert study.trials[0].intermediate_values == {1: 3.0, 2: 2.5, 3: 2.5, 4: 2.4, 5: 2.4}
+    searcher = StudySearcher(
+        study, QUICK, seed=0, records=records, checkpoints={1: ["newer", "older"]}
+    )
+    continued = searcher.suggest("a")
+    assert continued["number"] == 1 and continued["baseline"] == names[1]
+    assert continued["config"] == records[1].config.to_dict()
+    assert continued["checkpoints"] == ["newer", "older"]
+    searcher.on_trial_result("a", result(2, 2.9))  # trained again: its checkpoint was of epoch 1
+    searcher.on_trial_complete("a", result(3, 2.3, Outcome.FINISHED))
+    assert study.trials[3].intermediate_values == {1: 3.0, 2: 2.9, 3: 2.3}
+    assert study.best_value == 2.3
+    new = [searcher.suggest(str(number)) for number in range(2)]
+    assert [proposal["number"] for proposal in new] == [4, 5]
+    assert [proposal["baseline"] for proposal in new] == [names[2], ""]  # the base was tried
+
+
+def test_resumed_search_proposes_what_the_whole_one_did(tmp_path: Path) -> None:
+    def bits(number: int) -> float:
+        return 2.0 + number * 7 % 5 / 10
+
+    whole, _ = make(tmp_path)
+    expected = []
+    for number in range(16):
+        expected.append(whole.suggest(str(number)))
+        whole.on_trial_complete(str(number), result(1, bits(number), Outcome.FINISHED))
+    records = [
+        dataclasses.replace(
+            record(number, [bits(number)], Status.COMPLETE, expected[number]["baseline"]),
+            config=TrialConfig.from_dict(expected[number]["config"]),
+        )
+        for number in range(14)
+    ]
+    study = open_study(tmp_path / "optuna.journal", QUICK, records=records)
+    resumed = StudySearcher(study, QUICK, seed=0, records=records)
+    assert resumed.suggest("a") == expected[14]
 
 
 def test_ray_can_pickle_the_searcher(tmp_path: Path) -> None:

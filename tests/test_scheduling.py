@@ -4,8 +4,10 @@ from types import SimpleNamespace
 
 from ray.tune.schedulers import TrialScheduler
 
+from model.config import TrialConfig
 from search_spaces import Budget
 from tune.outcome import RUNNING_BEST
+from tune.records import EpochRecord, TrialRecord
 from tune.scheduling import BaselineAwareASHA
 
 BUDGET = Budget(trials=9, grace_period_epochs=1, reduction_factor=3)
@@ -17,9 +19,9 @@ class Search:
     def __init__(self) -> None:
         self.scheduler = BaselineAwareASHA(BUDGET, max_epochs=9)
 
-    def run(self, name: str, curve: list[float], baseline: str = "") -> int:
+    def run(self, name: int, curve: list[float], baseline: str = "") -> int:
         """Return the epoch in which the trial was stopped, or its length."""
-        trial = SimpleNamespace(trial_id=name, config={"baseline": baseline})
+        trial = SimpleNamespace(config={"number": name, "baseline": baseline})
         self.scheduler.on_trial_add(None, trial)
         for epoch, bits in enumerate(curve, start=1):
             values = {"epoch": epoch, RUNNING_BEST: bits}
@@ -30,32 +32,69 @@ class Search:
 
 def test_worse_two_thirds_are_stopped_at_the_rung() -> None:
     search = Search()
-    stopped = [search.run(str(n), [3.0 + n / 10] * 9) for n in range(6)]
+    stopped = [search.run(n, [3.0 + n / 10] * 9) for n in range(6)]
     assert stopped == [9, 1, 1, 1, 1, 1]  # the first at a rung always goes on
-    assert search.run("better", [2.0] * 9) == 9
+    assert search.run(10, [2.0] * 9) == 9
 
 
 def test_baseline_is_never_stopped_but_counts() -> None:
     search = Search()
-    assert search.run("good", [2.0] * 9) == 9
-    assert search.run("poor baseline", [4.0] * 9, baseline="experiment 1") == 9
+    assert search.run(11, [2.0] * 9) == 9
+    assert search.run(12, [4.0] * 9, baseline="experiment 1") == 9
     # Between the two recorded values: below the cut-off of the best third.
-    assert search.run("between", [3.0] * 9) == 1
+    assert search.run(13, [3.0] * 9) == 1
     alone = Search()
-    assert alone.run("good baseline", [2.0] * 9, baseline="experiment 1") == 9
-    assert alone.run("worse", [3.0] * 9) == 1
+    assert alone.run(14, [2.0] * 9, baseline="experiment 1") == 9
+    assert alone.run(15, [3.0] * 9) == 1
 
 
 def test_trial_is_not_stopped_for_reaching_the_longest_epochs() -> None:
     search = Search()
-    assert search.run("long", [2.0] * 20) == 20
+    assert search.run(16, [2.0] * 20) == 20
 
 
 def test_diverged_report_is_not_a_result() -> None:
     search = Search()
-    trial = SimpleNamespace(trial_id="diverged", config={"baseline": ""})
+    trial = SimpleNamespace(config={"number": 0, "baseline": ""})
     search.scheduler.on_trial_add(None, trial)
     decision = search.scheduler.on_trial_result(None, trial, {"outcome": "DIVERGED"})
     assert decision == TrialScheduler.CONTINUE
     search.scheduler.on_trial_complete(None, trial, {"outcome": "DIVERGED"})
-    assert search.run("first", [3.0] * 9) == 9
+    assert search.run(17, [3.0] * 9) == 9
+
+
+def record(number: int, curve: list[float], seconds: float, baseline: str = "") -> TrialRecord:
+    epochs = [
+        EpochRecord(
+            trial_id="",
+            number=number,
+            epoch=epoch,
+            train_nats_per_char=1.0,
+            val_nats_per_char=1.0,
+            val_own_bits_per_char=bits,
+            val_bits_per_char=bits,
+            elapsed_seconds=1.0,
+            search_seconds=seconds + epoch,
+        )
+        for epoch, bits in enumerate(curve, start=1)
+    ]
+    config = TrialConfig(epochs=9)
+    return TrialRecord(number=number, config=config, epochs=epochs, baseline=baseline)
+
+
+def test_replayed_history_gives_the_same_decisions() -> None:
+    records = [
+        record(0, [4.0, 3.9], 0.0, "experiment 1"),
+        record(1, [3.0, 2.5, 2.6], 10.0),
+        record(2, [3.5], 20.0),  # ASHA stops it, and its driver is killed before it says so
+    ]
+    live, resumed = Search(), Search()
+    live.run(0, [4.0, 3.9], baseline="experiment 1")
+    live.run(1, [3.0, 2.5, 2.5])
+    assert live.run(2, [3.5] * 9) == 1
+    assert resumed.scheduler.replay(records) == {2}
+    for search in (live, resumed):
+        assert search.run(1, [3.0, 2.5, 2.5, 9.0]) == 4  # goes on: its rungs are passed
+        assert search.run(3, [3.6] * 9) == 1
+        assert search.run(4, [2.9, 2.9, 2.6]) == 3
+        assert search.run(5, [2.4] * 9) == 9

@@ -2,9 +2,11 @@
 
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,14 @@ from rich.console import Console
 
 from model.checkpoint import META_FILE, MODEL_FILE
 from model.sampler import SamplingOptions
+from search_spaces import SearchSpace
+from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.records import Status, config_of, ranked
 from tune.report_text import best_table, write_report
 from tune.run_folder import RunFolder
 from tune.samples_text import write_samples
 from tune.search import SearchResult
 from tune.study import Study
-from tune.trainable import model_folder
 
 KEPT_CHECKPOINTS = 5
 SAMPLED_CHECKPOINTS = 3
@@ -28,6 +31,7 @@ SAMPLE_CHARS = 1_000
 PRINTED_CHARS = 500
 
 INTERRUPTED = 130
+STILL_RUNNING = "still running"
 
 
 def finish(study: Study, folder: RunFolder, result: SearchResult, console: Console) -> int:
@@ -37,16 +41,12 @@ def finish(study: Study, folder: RunFolder, result: SearchResult, console: Conso
     trials, _ = folder.read_tables()
     best = ranked(trials)
     _say(console)
+    folder.drop_checkpoints()
     if not best.empty:
         folder.write_best(config_of(best.iloc[0]).to_dict())
-        _keep_checkpoints(folder, best, result)
+        _keep_checkpoints(folder, best, CheckpointStore(study.checkpoints_root))
     write_report(folder)
-    if best.empty:
-        _say(console, "no trial trained an epoch")
-    else:
-        _say(console, f"best configurations ({study.space.name}, {_ending(result)}):")
-        table = best_table(trials, study.space)
-        _say(console, table.to_string(index=False, float_format="{:.4f}".format))
+    _say_best(study.space, trials, _ending(result), console)
     if folder.checkpoints():
         passages = write_samples(
             folder, top=SAMPLED_CHECKPOINTS, num_chars=SAMPLE_CHARS, options=SamplingOptions()
@@ -55,15 +55,38 @@ def finish(study: Study, folder: RunFolder, result: SearchResult, console: Conso
         _say(console, passages[0].text[:PRINTED_CHARS])
     for line in last_words(folder):
         _say(console, line)
+    if result.interrupted:
+        _say(console, f"go on: {resume_command(folder)}")
     return _exit_code(result)
+
+
+def already_finished(folder: RunFolder) -> bool:
+    """Return whether an earlier session wrote its results."""
+    return folder.study_file.exists() and folder.read_study()["ended"] != STILL_RUNNING
+
+
+def show_finished(
+    folder: RunFolder, space: SearchSpace, result: SearchResult, console: Console
+) -> int:
+    """Print what a finished run found, write nothing, and return the exit code."""
+    trials, _ = folder.read_tables()
+    _say(console)
+    _say_best(space, trials, "finished before; nothing to do", console)
+    for line in last_words(folder):
+        _say(console, line)
+    _say(console, f"go on: {resume_command(folder)} with a larger --trials or --time-budget")
+    return _exit_code(result)
+
+
+def resume_command(folder: RunFolder) -> str:
+    """Return the command that goes on with a run, as one can type it here."""
+    return f"{_python()} -m tune.run --resume {shlex.quote(os.path.relpath(folder.path))}"
 
 
 def last_words(folder: RunFolder) -> list[str]:
     """Return where the report is, and commands that look further, as one can type them here."""
     run = os.path.relpath(folder.path)
-    python = (
-        "python" if shutil.which("python") == sys.executable else os.path.relpath(sys.executable)
-    )
+    python = _python()
     lines = ["", f"report: {run}/{folder.report_file.name}", "look further:"]
     if folder.checkpoints():
         best = os.path.relpath(folder.checkpoint(1))
@@ -84,6 +107,7 @@ def study_values(study: Study, result: SearchResult | None) -> dict[str, Any]:
         "storage": study.storage,
         "corpus": {
             "name": study.corpus.name,
+            "location": study.corpus.location,
             "source": study.corpus.source,
             "sha256": study.corpus.sha256,
             "num_chars": len(study.corpus.text),
@@ -110,15 +134,28 @@ def study_values(study: Study, result: SearchResult | None) -> dict[str, Any]:
         },
         "git_commit": _git_commit(),
         "search_seconds": result.seconds if result else 0.0,
-        "ended": _ending(result) if result else "still running",
+        "ended": _ending(result) if result else STILL_RUNNING,
+        "resume": f"python -m tune.run --resume {shlex.quote(str(study.run_path.resolve()))}",
     }
 
 
-def _keep_checkpoints(folder: RunFolder, best: pd.DataFrame, result: SearchResult) -> None:
-    with_checkpoint = [n for n in best["number"] if n in result.checkpoints]
+def _keep_checkpoints(folder: RunFolder, best: pd.DataFrame, store: CheckpointStore) -> None:
+    locations = store.newest_first()
+    with_checkpoint = [number for number in best["number"] if number in locations]
     for rank, number in enumerate(with_checkpoint[:KEPT_CHECKPOINTS], start=1):
-        with result.checkpoints[number].as_directory() as path:
-            folder.keep_checkpoint(rank, model_folder(Path(path)), (MODEL_FILE, META_FILE))
+        with tempfile.TemporaryDirectory() as temporary:
+            fetched = fetch(locations[number][0], Path(temporary) / MODEL_FOLDER)
+            folder.keep_checkpoint(rank, fetched, (MODEL_FILE, META_FILE))
+    store.drop_superseded(locations)
+
+
+def _say_best(space: SearchSpace, trials: pd.DataFrame, ending: str, console: Console) -> None:
+    if ranked(trials).empty:
+        _say(console, "no trial trained an epoch")
+        return
+    _say(console, f"best configurations ({space.name}, {ending}):")
+    table = best_table(trials, space)
+    _say(console, table.to_string(index=False, float_format="{:.4f}".format))
 
 
 def _exit_code(result: SearchResult) -> int:
@@ -132,6 +169,13 @@ def _ending(result: SearchResult) -> str:
     if result.interrupted:
         return "interrupted"
     return "ended by its time budget" if result.timed_out else "all trials done"
+
+
+def _python() -> str:
+    """Return how this Python is called from here."""
+    return (
+        "python" if shutil.which("python") == sys.executable else os.path.relpath(sys.executable)
+    )
 
 
 def _machine() -> str:

@@ -7,6 +7,7 @@ the checks, so that a mistake is told at once.
 
 from rich.console import Console
 
+from tune.resume import prepare_resumed
 from tune.study import StudyOptions, prepare
 
 
@@ -16,14 +17,15 @@ def run_study(options: StudyOptions, console: Console) -> int:
     Raises:
         ConfigError: The user's mistake, in one line.
     """
-    study = prepare(options, console)
+    study = (prepare if options.resume is None else prepare_resumed)(options, console)
 
     from tune.cluster import Cluster
-    from tune.finish import finish, study_values
+    from tune.finish import already_finished, finish, show_finished, study_values
+    from tune.history import History
     from tune.plan import print_plan
     from tune.resources import TrialResources, default_gpus, num_concurrent
     from tune.run_folder import RunFolder
-    from tune.search import search
+    from tune.search import nothing_left, search
 
     with Cluster(options.address) as cluster:
         nodes = cluster.nodes()
@@ -33,8 +35,13 @@ def run_study(options: StudyOptions, console: Console) -> int:
         print_plan(study, nodes, need, concurrent, console)
         if options.dry_run:
             return 0
-        cluster.start()
-        folder = RunFolder.create(study.run_path)
-        folder.write_study(study_values(study, None))
-        result = search(study, folder, need, concurrent, console)
-        return finish(study, folder, result, console)
+        folder = study.earlier or RunFolder.create(study.run_path)
+        with History(folder.history_file) as history:
+            result = nothing_left(study, history)
+            if result and already_finished(folder):
+                return show_finished(folder, study.space, result, console)
+            if result is None:
+                cluster.start()
+                folder.write_study(study_values(study, None))
+                result = search(study, folder, history, need, concurrent, console)
+            return finish(study, folder, result, console)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 _EXAMPLES = """examples:
   python -m tune.run --space quick
   python -m tune.run --space full --corpus book.txt --time-budget 10m --name book
+  python -m tune.run --resume results/book --time-budget 1h
   python -m tune.run --space my_space.py --address auto --storage s3://bucket/runs
 """
 
@@ -26,7 +27,6 @@ def parser() -> OneLineParser:
     what = top.add_argument_group("what to search")
     what.add_argument(
         "--space",
-        required=True,
         metavar="NAME|FILE.py",
         help="documented, extended, full, quick, or a Python file that defines SPACE",
     )
@@ -35,7 +35,12 @@ def parser() -> OneLineParser:
         metavar="NAME|PATH|URL",
         help="alice, python-docs, a UTF-8 file, or an http(s) URL (alice if it can be had)",
     )
-    what.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything (0)")
+    what.add_argument("--seed", type=int, metavar="N", help="seed of everything (0)")
+    what.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="go on with a run, a folder or a name in --results; budgets are for the whole run",
+    )
     spend = top.add_argument_group("what to spend")
     spend.add_argument("--trials", type=int, metavar="N", help="trials in all (the space's)")
     spend.add_argument(
@@ -83,7 +88,10 @@ def parser() -> OneLineParser:
 
 def parse_options(arguments: list[str]) -> "StudyOptions":
     """Parse a command line; ends with exit code 2 and one line where it breaks a rule."""
-    values = vars(parser().parse_args(arguments))
+    top = parser()
+    values = vars(top.parse_args(arguments))
+    if values["space"] is None and values["resume"] is None:
+        top.error("one of the arguments --space and --resume is required")
 
     from tune.study import StudyOptions
 

@@ -1,6 +1,6 @@
 """Shows a search's progress: a live table on a terminal, else one line a finished trial."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -26,6 +26,7 @@ class Progress:
         num_trials: int,
         clock: Callable[[], float],
         seconds_left: Callable[[], float | None],
+        earlier: Iterable[TrialRecord] = (),
     ) -> None:
         """Show a search.
 
@@ -35,15 +36,19 @@ class Progress:
             num_trials: Trials in all.
             clock: Seconds since the search's start.
             seconds_left: What is left of the time budget, None without one.
+            earlier: The trials of earlier sessions.
         """
         self._console = console
         self._axes = space.axes
         self._num_trials = num_trials
         self._clock = clock
         self._seconds_left = seconds_left
-        self._records: dict[int, TrialRecord] = {}
-        self._ended: list[TrialRecord] = []
+        self._records = {record.number: record for record in earlier}
+        self._ended = [record for record in self._records.values() if record.has_ended]
         self._best: TrialRecord | None = None
+        for record in self._records.values():
+            if record.best:
+                self.epoch_ended(record)
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=2)
 
     def __enter__(self) -> "Progress":

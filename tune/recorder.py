@@ -1,5 +1,6 @@
-"""Turns Ray Tune's events into trial records, and has them saved as they come."""
+"""Turns Ray Tune's events into the search's history, and has the tables saved as they come."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -7,9 +8,9 @@ from typing import Any, Protocol
 import ray.tune as ray_tune
 from ray.tune.experiment import Trial
 
-from model.config import TrialConfig
+from tune.history import EpochEnded, History, TrialEnded, TrialStarted
 from tune.outcome import RUNNING_BEST, Outcome
-from tune.records import EpochRecord, Status, TrialRecord
+from tune.records import EpochRecord, Status, TrialRecord, trial_id
 
 _ENDED = {
     Outcome.FINISHED: Status.COMPLETE,
@@ -17,9 +18,10 @@ _ENDED = {
     Outcome.TRAINING: Status.PRUNED,  # it wanted to go on: ASHA stopped it
 }
 
-
 SAVE_SECONDS = 10.0
-"""Between two trials' ends the records are saved at most so often."""
+"""Between two trials' ends the tables are saved at most so often."""
+SAVE_SHARE = 0.05
+"""Saving takes at most about this share of the time, however many trials there are."""
 
 
 class Listener(Protocol):
@@ -36,15 +38,11 @@ class Listener(Protocol):
 
 
 class Recorder(ray_tune.Callback):
-    """Keeps the records of all trials of a search.
-
-    Attributes:
-        records: Trial number to record.
-        trials: Trial number to Ray's trial, for its checkpoint.
-    """
+    """Writes the history of a search."""
 
     def __init__(
         self,
+        history: History,
         *,
         clock: Callable[[], float],
         save: Callable[[list[TrialRecord]], None],
@@ -53,30 +51,30 @@ class Recorder(ray_tune.Callback):
         """Record a search.
 
         Args:
+            history: What is known already, and where events go.
             clock: Seconds since the search's start.
-            save: Writes the records; called whenever a trial ends, and now and then between.
+            save: Writes the tables; called when trials end, and now and then between.
             listener: Told of every event.
         """
-        self.records: dict[int, TrialRecord] = {}
-        self.trials: dict[int, Trial] = {}
+        self._history = history
         self._clock = clock
         self._save = save
         self._listener = listener
-        self._saved_seconds = 0.0
+        self._saved_seconds = clock()
+        self._rest_seconds = 0.0
+        self._errors: dict[int, str] = {}
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """Open a trial's record."""
-        number = trial.config["number"]
-        self.trials[number] = trial
-        self.records[number] = TrialRecord(
-            number=number,
-            config=TrialConfig.from_dict(trial.config["config"]),
+        """Open a trial's record, or open it again."""
+        event = TrialStarted(
+            number=trial.config["number"],
+            config=trial.config["config"],
             baseline=trial.config["baseline"],
             search_seconds=self._clock(),
         )
-        self._listener.trial_started(self.records[number])
+        self._listener.trial_started(self._history.add(event))
 
     def on_trial_result(
         self,
@@ -87,29 +85,29 @@ class Recorder(ray_tune.Callback):
         **info: Any,
     ) -> None:
         """Record an epoch, or why the trial diverged."""
-        record = self.records[trial.config["number"]]
-        record.search_seconds = self._clock()
+        number = trial.config["number"]
         if RUNNING_BEST not in result:
-            record.error = result["error"]
+            self._errors[number] = result["error"]
             return
-        record.precision = result["precision"]
-        record.num_parameters = result["num_parameters"]
-        record.vocabulary_size = result["vocabulary_size"]
-        record.epochs.append(
-            EpochRecord(
-                trial_id=record.trial_id,
-                number=record.number,
-                epoch=result["epoch"],
-                train_nats_per_char=result["train_nats_per_char"],
-                val_nats_per_char=result["val_nats_per_char"],
-                val_own_bits_per_char=result["val_own_bits_per_char"],
-                val_bits_per_char=result["val_bits_per_char"],
-                elapsed_seconds=result["elapsed_seconds"],
-                search_seconds=record.search_seconds,
-            )
+        epoch = EpochRecord(
+            trial_id=trial_id(number),
+            number=number,
+            epoch=result["epoch"],
+            train_nats_per_char=result["train_nats_per_char"],
+            val_nats_per_char=result["val_nats_per_char"],
+            val_own_bits_per_char=result["val_own_bits_per_char"],
+            val_bits_per_char=result["val_bits_per_char"],
+            elapsed_seconds=result["elapsed_seconds"],
+            search_seconds=self._clock(),
         )
-        if record.search_seconds - self._saved_seconds > SAVE_SECONDS:
-            self._save_all()
+        event = EpochEnded(
+            epoch=epoch,
+            precision=result["precision"],
+            num_parameters=result["num_parameters"],
+            vocabulary_size=result["vocabulary_size"],
+        )
+        record = self._history.add(event)
+        self._save_after(SAVE_SECONDS)
         self._listener.epoch_ended(record)
 
     def on_trial_complete(
@@ -117,38 +115,42 @@ class Recorder(ray_tune.Callback):
     ) -> None:
         """Close the record of a trial that ended by itself or by ASHA."""
         outcome = Outcome(trial.last_result["outcome"])
-        self._end(self.records[trial.config["number"]], _ENDED[outcome])
+        number = trial.config["number"]
+        self._end(number, _ENDED[outcome], self._errors.get(number, ""))
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """Close the record of a trial that raised, or whose process died."""
-        record = self.records.get(trial.config["number"])
-        if record is None:  # it died before it started
+        number = trial.config["number"]
+        if number not in self._history.records:  # it died before it started
             self.on_trial_start(iteration, trials, trial)
-            record = self.records[trial.config["number"]]
-        record.error = _reason(trial)
-        self._end(record, Status.FAILED)
+        self._end(number, Status.FAILED, _reason(trial))
 
     def stop_running(self) -> None:
         """Close the records of trials that the end of the search cut off."""
-        for record in self.records.values():
+        for record in list(self._history.records.values()):
             if record.status == Status.RUNNING:
-                self._end(record, Status.STOPPED)
+                self._end(record.number, Status.STOPPED, "")
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles its callbacks into its experiment state, which we never read back."""
         return {}
 
-    def _end(self, record: TrialRecord, status: Status) -> None:
-        record.status = status
-        record.search_seconds = self._clock()
-        self._save_all()
+    def _end(self, number: int, status: Status, error: str) -> None:
+        event = TrialEnded(number=number, status=status, error=error, search_seconds=self._clock())
+        record = self._history.add(event)
+        self._save_after(0.0)
         self._listener.trial_ended(record)
 
-    def _save_all(self) -> None:
+    def _save_after(self, seconds: float) -> None:
+        """Save the tables if the last time lies so many seconds back."""
+        if self._clock() - self._saved_seconds < max(seconds, self._rest_seconds):
+            return
+        start = time.perf_counter()
+        self._save(list(self._history.records.values()))
+        self._rest_seconds = (time.perf_counter() - start) / SAVE_SHARE
         self._saved_seconds = self._clock()
-        self._save(list(self.records.values()))
 
 
 def _reason(trial: Trial) -> str:

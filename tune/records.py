@@ -5,6 +5,7 @@ results/README.md documents every column; a test holds the two together.
 
 import dataclasses
 import enum
+import itertools
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -88,6 +89,17 @@ class TrialRecord:
     def best(self) -> EpochRecord | None:
         """The epoch with the lowest objective; the earliest of equals."""
         return min(self.epochs, key=lambda epoch: epoch.val_bits_per_char, default=None)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is nothing more to train; a stopped trial can go on."""
+        return self.status not in (Status.RUNNING, Status.STOPPED)
+
+    def running_best(self) -> dict[int, float]:
+        """Return the lowest objective up to each epoch."""
+        values = (epoch.val_bits_per_char for epoch in self.epochs)
+        lowest = itertools.accumulate(values, min)
+        return {epoch.epoch: value for epoch, value in zip(self.epochs, lowest, strict=True)}
 
     def row(self) -> dict[str, Any]:
         """Return the trial's row of trials.csv."""

@@ -66,8 +66,13 @@ class RunFolder:
         return self.path / "optuna.journal"
 
     @property
+    def history_file(self) -> Path:
+        """Every event of the search; the tables are made from it."""
+        return self.path / "history.jsonl"
+
+    @property
     def ray_folder(self) -> Path:
-        """Ray's experiment state and the trials' checkpoints."""
+        """Ray's experiment states and the trials' checkpoints, unless kept elsewhere."""
         return self.path / "ray"
 
     @classmethod
@@ -150,9 +155,25 @@ class RunFolder:
         for name in names:
             shutil.copy2(model_folder / name, self.checkpoint(rank) / name)
 
+    def drop_checkpoints(self) -> None:
+        """Remove the kept checkpoints: a resumed search ranks anew."""
+        shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
+
     @staticmethod
     def _write_json(path: Path, values: dict[str, Any]) -> None:
         write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+def find_run(run: str, results: Path) -> RunFolder:
+    """Open a run by its folder, or by its name in the results folder.
+
+    Raises:
+        ConfigError: Neither is a run of ours.
+    """
+    path = Path(run).expanduser()
+    if not path.is_dir() and (results / run).is_dir():
+        path = results / run
+    return RunFolder.open(path.resolve())
 
 
 def default_name(space_name: str) -> str:

@@ -8,9 +8,11 @@ from ray.tune import CheckpointConfig, RunConfig, TuneConfig
 from ray.tune.experiment import Trial
 from rich.console import Console
 
+from tune.checkpoints import CheckpointStore
+from tune.history import History, TrialEnded
 from tune.progress import Progress
 from tune.recorder import Recorder
-from tune.records import TrialRecord, trial_id
+from tune.records import Status, TrialRecord, trial_id
 from tune.resources import TrialResources
 from tune.run_folder import RunFolder
 from tune.sampling import StudySearcher, open_study
@@ -26,14 +28,12 @@ class SearchResult:
 
     Attributes:
         records: All trials.
-        checkpoints: Trial number to Ray's checkpoint, for the trials that have one.
-        seconds: How long the search took.
+        seconds: How long the search took, all its sessions together.
         interrupted: Whether a signal ended it.
         timed_out: Whether its time budget ended it.
     """
 
     records: list[TrialRecord]
-    checkpoints: dict[int, ray_tune.Checkpoint]
     seconds: float
     interrupted: bool
     timed_out: bool
@@ -42,37 +42,53 @@ class SearchResult:
 def search(
     study: Study,
     folder: RunFolder,
+    history: History,
     need: TrialResources,
     concurrent: int,
     console: Console,
 ) -> SearchResult:
-    """Run the trials of a study; the tables are written whenever a trial ends."""
+    """Run the trials that a study has left; the history and the tables are written meanwhile."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    stopper = SearchStopper(study.space.budget.time_budget_seconds)
+    spent_seconds = history.seconds()
+    stopper = SearchStopper(study.space.budget.time_budget_seconds, spent_seconds=spent_seconds)
+    scheduler = BaselineAwareASHA(study.space.budget, max_epochs=study.max_epochs)
+    _settle_stopped(scheduler, history)
+    records = list(history.records.values())
     progress = Progress(
         console,
         study.space,
         num_trials=study.num_trials,
         clock=stopper.seconds,
         seconds_left=stopper.seconds_left,
+        earlier=records,
     )
-    recorder = Recorder(clock=stopper.seconds, save=folder.write_tables, listener=progress)
-    folder.write_tables([])
-    optuna_study = open_study(folder.optuna_file, study.space, seed=study.seed)
-    searcher = StudySearcher(optuna_study, study.space, seed=study.seed)
+    recorder = Recorder(
+        history, clock=stopper.seconds, save=folder.write_tables, listener=progress
+    )
+    folder.write_tables(records)
+    store = CheckpointStore(study.checkpoints_root)
+    searcher = StudySearcher(
+        open_study(folder.optuna_file, study.space, records=records),
+        study.space,
+        seed=study.seed,
+        records=records,
+        checkpoints=store.newest_first(),
+    )
     tuner = ray_tune.Tuner(
         _trainable(study, need),
         tune_config=TuneConfig(
-            num_samples=study.num_trials,
+            num_samples=study.num_trials - sum(record.has_ended for record in records),
             search_alg=searcher,
-            scheduler=BaselineAwareASHA(study.space.budget, max_epochs=study.max_epochs),
+            scheduler=scheduler,
             max_concurrent_trials=concurrent,
             reuse_actors=True,
             trial_dirname_creator=_trial_dirname,
         ),
         run_config=RunConfig(
-            name=folder.ray_folder.name if study.storage is None else folder.path.name,
-            storage_path=study.storage or str(folder.path),
+            # Tuner.restore of Ray 2.60 cannot extend a budget, so each session is a new
+            # experiment to Ray, and what goes on is ours: history, rungs, journal, checkpoints.
+            name=store.next_session(),
+            storage_path=store.root,
             callbacks=[recorder],
             stop=stopper,
             # Each report asks for its own checkpoint; a diverged one must have none.
@@ -86,16 +102,32 @@ def search(
         recorder.stop_running()
         searcher.stop_running()
     return SearchResult(
-        records=list(recorder.records.values()),
-        checkpoints={
-            number: trial.checkpoint
-            for number, trial in recorder.trials.items()
-            if trial.checkpoint is not None
-        },
+        records=list(history.records.values()),
         seconds=stopper.seconds(),
         interrupted=stopper.interrupted,
         timed_out=stopper.timed_out,
     )
+
+
+def nothing_left(study: Study, history: History) -> SearchResult | None:
+    """Return what a search left if its budget is spent, else None."""
+    records = list(history.records.values())
+    seconds, limit = history.seconds(), study.space.budget.time_budget_seconds
+    timed_out = limit is not None and seconds >= limit
+    if not timed_out and sum(record.has_ended for record in records) < study.num_trials:
+        return None
+    return SearchResult(records=records, seconds=seconds, interrupted=False, timed_out=timed_out)
+
+
+def _settle_stopped(scheduler: BaselineAwareASHA, history: History) -> None:
+    """Fill the rungs; end what ASHA had stopped when the driver was killed."""
+    for number in scheduler.replay(list(history.records.values())):
+        record = history.records[number]
+        if not record.has_ended and len(record.epochs) < record.config.epochs:
+            event = TrialEnded(
+                number=number, status=Status.PRUNED, error="", search_seconds=history.seconds()
+            )
+            history.add(event)
 
 
 def _trainable(study: Study, need: TrialResources) -> type[ray_tune.Trainable]:

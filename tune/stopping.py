@@ -18,19 +18,26 @@ class SearchStopper(Stopper):
         timed_out: Whether the time budget ran out.
     """
 
-    def __init__(self, time_budget_seconds: float | None) -> None:
+    def __init__(self, time_budget_seconds: float | None, *, spent_seconds: float = 0.0) -> None:
+        """Count a time budget.
+
+        Args:
+            time_budget_seconds: Seconds for the whole search, None is without limit.
+            spent_seconds: What earlier sessions of the search took of it.
+        """
         self.interrupted = False
         self.timed_out = False
         self._time_budget_seconds = time_budget_seconds
+        self._spent_seconds = spent_seconds
         self._start = time.monotonic()
 
     def start(self) -> None:
-        """Begin to count the time budget."""
+        """Begin to count this session's time."""
         self._start = time.monotonic()
 
     def seconds(self) -> float:
-        """Return the seconds since the start."""
-        return time.monotonic() - self._start
+        """Return the seconds that the search has run, earlier sessions included."""
+        return self._spent_seconds + time.monotonic() - self._start
 
     def seconds_left(self) -> float | None:
         """Return what is left of the time budget, or None where there is none."""

@@ -11,7 +11,7 @@ from model.objective import PreparedCorpus, check_fits, prepare_corpus
 from search_spaces import Budget, SearchSpace, load_space
 from tune.durations import parse_duration
 from tune.resources import TrialResources
-from tune.run_folder import check_new, default_name
+from tune.run_folder import RunFolder, check_new, default_name
 from tune.storage import check_storage
 
 
@@ -19,14 +19,15 @@ from tune.storage import check_storage
 class StudyOptions:
     """What the command line says; None is "not said"."""
 
-    space: str
+    space: str | None = None
+    resume: str | None = None
     corpus: str | None = None
     trials: int | None = None
     time_budget: str | None = None
     results: Path = Path("results")
     name: str | None = None
     storage: str | None = None
-    seed: int = 0
+    seed: int | None = None
     address: str | None = None
     max_concurrent: int | None = None
     cpus_per_trial: int = 1
@@ -43,10 +44,11 @@ class Study:
         space: The space, its budget as the command line has it.
         corpus: The text.
         prepared: The text, split, cleaned and encoded, with floors and prices.
-        run_path: The run folder to be made.
+        run_path: The run folder.
         storage: Where Ray keeps checkpoints; None is the run folder.
         seed: Seed of everything.
-        command: The command line, for the report.
+        command: The command line that began it, for the report.
+        earlier: The run folder of its earlier sessions, None for a new search.
     """
 
     space: SearchSpace
@@ -56,11 +58,19 @@ class Study:
     storage: str | None
     seed: int
     command: str
+    earlier: RunFolder | None = None
 
     @property
     def num_trials(self) -> int:
         """Trials in all, baselines included."""
         return self.space.budget.trials
+
+    @property
+    def checkpoints_root(self) -> str:
+        """Where Ray keeps the trials' checkpoints: an absolute path or a URI."""
+        if self.storage is None:
+            return str(RunFolder(self.run_path.resolve()).ray_folder)
+        return f"{self.storage.rstrip('/')}/{self.run_path.name}"
 
     @property
     def max_epochs(self) -> int:
@@ -74,20 +84,58 @@ def prepare(options: StudyOptions, console: Console) -> Study:
     Raises:
         ConfigError: The first rule that is broken.
     """
-    space = _with_budget(load_space(options.space), options)
-    if options.seed < 0:
-        raise ConfigError(f"seed must be at least 0, got {options.seed}")
-    TrialResources(cpus=options.cpus_per_trial, gpus=options.gpus_per_trial or 0.0)
+    assert options.space is not None
+    space = with_budget(load_space(options.space), options)
+    seed = 0 if options.seed is None else options.seed
+    if seed < 0:
+        raise ConfigError(f"seed must be at least 0, got {seed}")
     name = options.name if options.name is not None else default_name(space.name)
     if name in ("", ".", "..") or Path(name).name != name:
         raise ConfigError(f"a run's name must be a folder's name, got {name!r}")
     run_path = options.results / name
     check_new(run_path)
-    if options.storage is not None:
-        check_storage(options.storage)
-    corpus = resolve_corpus(options.corpus)
+    check_places(options, options.storage)
+    corpus = named_corpus(options.corpus, console)
+    return Study(
+        space=space,
+        corpus=corpus,
+        prepared=prepared_for(space, corpus),
+        run_path=run_path,
+        storage=options.storage,
+        seed=seed,
+        command=options.command,
+    )
+
+
+def check_places(options: StudyOptions, storage: str | None) -> None:
+    """Check what a trial asks for, and where its checkpoints go.
+
+    Raises:
+        ConfigError: The rule that is broken.
+    """
+    TrialResources(cpus=options.cpus_per_trial, gpus=options.gpus_per_trial or 0.0)
+    if storage is not None:
+        check_storage(storage)
+
+
+def named_corpus(name: str | None, console: Console) -> Corpus:
+    """Find the corpus and print which it is.
+
+    Raises:
+        CorpusError: It cannot be had.
+    """
+    corpus = resolve_corpus(name)
     line = f"corpus: {corpus.name}: {corpus.source}"
     console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return corpus
+
+
+def prepared_for(space: SearchSpace, corpus: Corpus) -> PreparedCorpus:
+    """Prepare a text for a space.
+
+    Raises:
+        CorpusError: It is too short for the space's largest batch and window.
+    """
     prepared = prepare_corpus(corpus.text, space.values("cleaning"))
     for encoded in prepared.encoded.values():
         check_fits(
@@ -95,18 +143,15 @@ def prepare(options: StudyOptions, console: Console) -> Study:
             batch_size=max(space.values("batch_size")),
             sequence_length=max(space.values("sequence_length")),
         )
-    return Study(
-        space=space,
-        corpus=corpus,
-        prepared=prepared,
-        run_path=run_path,
-        storage=options.storage,
-        seed=options.seed,
-        command=options.command,
-    )
+    return prepared
 
 
-def _with_budget(space: SearchSpace, options: StudyOptions) -> SearchSpace:
+def with_budget(space: SearchSpace, options: StudyOptions) -> SearchSpace:
+    """Return the space with the budget that the command line asks for.
+
+    Raises:
+        ConfigError: The budget breaks a rule.
+    """
     changes: dict[str, float | int | None] = {}
     if options.trials is not None:
         changes["trials"] = options.trials

@@ -1,6 +1,7 @@
 """A trial on a Ray worker: forwards the trainer's epochs and checkpoints, nothing more."""
 
 import dataclasses
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,11 @@ from ray.tune.result import SHOULD_CHECKPOINT
 
 from model.config import TrialConfig
 from model.devices import pick_device, use_threads
-from model.errors import TrainingDiverged
+from model.errors import CheckpointError, TrainingDiverged
 from model.objective import PreparedCorpus
 from model.trainer import Trainer
+from tune.checkpoints import MODEL_FOLDER, fetch
 from tune.outcome import RUNNING_BEST, Outcome
-
-_CHECKPOINT = "checkpoint"
 
 
 class CharLSTMTrainable(ray_tune.Trainable):
@@ -44,7 +44,8 @@ class CharLSTMTrainable(ray_tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Train one epoch and report it."""
         try:
-            report = next(self._epochs)
+            # A trial can go on from its last epoch: it ended just before its driver was killed.
+            report = next(self._epochs, None) or self._trainer.last_report
         except TrainingDiverged as error:
             return {
                 "outcome": Outcome.DIVERGED.value,
@@ -53,7 +54,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
                 SHOULD_CHECKPOINT: False,
             }
         best = self._trainer.best_report
-        assert best is not None
+        assert report is not None and best is not None
         finished = report.epoch == self._trainer.config.epochs
         return {
             **dataclasses.asdict(report),
@@ -68,19 +69,23 @@ class CharLSTMTrainable(ray_tune.Trainable):
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the trial's checkpoint; Ray moves the folder to its storage."""
-        self._trainer.save(Path(checkpoint_dir) / _CHECKPOINT)
+        self._trainer.save(Path(checkpoint_dir) / MODEL_FOLDER)
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         """Go on from a checkpoint."""
-        self._trainer.restore(Path(checkpoint_dir) / _CHECKPOINT)
+        self._trainer.restore(Path(checkpoint_dir) / MODEL_FOLDER)
 
     def _start_trial(self, proposal: dict[str, Any]) -> None:
+        """Begin a trial, or go on from the newest of its checkpoints that can be read."""
         config = TrialConfig.from_dict(proposal["config"])
         corpus = self._corpus.encoded[config.cleaning]
         self._trainer = Trainer(config, corpus, device=self._device)
+        for location in proposal["checkpoints"]:
+            try:
+                with tempfile.TemporaryDirectory() as folder:
+                    self._trainer.restore(fetch(location, Path(folder) / MODEL_FOLDER))
+                break
+            except (CheckpointError, OSError):
+                # Half of it may have been read in.
+                self._trainer = Trainer(config, corpus, device=self._device)
         self._epochs = self._trainer.epochs()
-
-
-def model_folder(ray_checkpoint: Path) -> Path:
-    """Return where the project's own checkpoint folder lies in one of Ray's."""
-    return ray_checkpoint / _CHECKPOINT

@@ -1,0 +1,129 @@
+"""Searches that are interrupted or killed, and go on."""
+
+import json
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tiny_search import command, run_command, trials_of, write_inputs
+
+from tune import run
+
+TIMES = ["elapsed_seconds", "search_seconds"]
+
+
+def epochs_of(name: str) -> pd.DataFrame:
+    return pd.read_csv(Path("results") / name / "epochs.csv")
+
+
+def num_events(name: str) -> int:
+    path = Path("results") / name / "history.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def kill_after_events(flags: list[str], name: str, num: int, delay_seconds: float) -> None:
+    """Start a driver and kill it a little after so many more events are in the history."""
+    target = num_events(name) + num
+    driver = subprocess.Popen(
+        command(flags), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    deadline = time.monotonic() + 60
+    while num_events(name) < target and driver.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(delay_seconds)
+    driver.kill()
+    driver.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_killed_search_ends_with_the_tables_of_one_that_was_not(tiny_text: str) -> None:
+    chance = random.Random(1)
+    flags = [*write_inputs(tiny_text, trials=8), "--max-concurrent", "1"]
+    assert run_command([*flags, "--name", "whole"]).returncode == 0
+    kill_after_events([*flags, "--name", "killed"], "killed", 3, chance.uniform(0, 0.5))
+    resume = ["--resume", "results/killed", "--max-concurrent", "1"]
+    for num in (0, 1, 6, 9):  # 0: before it starts anything
+        kill_after_events(resume, "killed", num, chance.uniform(0, 0.5))
+        assert json.loads(Path("results/killed/study.json").read_text())["ended"]
+    done = run_command(resume)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for table in (trials_of, epochs_of):
+        whole, killed = (table(name).drop(columns=TIMES) for name in ("whole", "killed"))
+        pd.testing.assert_frame_equal(whole, killed)
+    assert trials_of("killed")["search_seconds"].is_monotonic_increasing
+    # One checkpoint a trial is left, of all sessions.
+    metas = Path("results/killed/ray").glob("session-*/trial_*/checkpoint_*/checkpoint/meta.json")
+    assert len(list(metas)) == 8
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_interrupted_search_goes_on_with_its_running_trials(
+    running: subprocess.Popen[str], tiny_text: str
+) -> None:
+    second = run_command(["--resume", "results/long"])
+    assert second.returncode == 2
+    assert "a run must have one driver" in second.stderr
+    running.send_signal(signal.SIGINT)
+    output, _ = running.communicate(timeout=60)
+    assert running.returncode == 130
+    before = trials_of("long")
+    assert (before["status"] == "STOPPED").all()
+    (line,) = [line for line in output.splitlines() if line.startswith("go on: ")]
+    assert line.endswith("-m tune.run --resume results/long")
+    done = run_command(["--resume", "long", "--time-budget", "40s"])
+    assert done.returncode == 0, done.stderr
+    after, epochs = trials_of("long"), epochs_of("long")
+    assert set(after["number"]) >= set(before["number"])
+    assert (after.set_index("number")["epochs_run"] > before.set_index("number")["epochs_run"])[
+        before["number"]
+    ].all()
+    for _, rows in epochs.groupby("number"):  # each epoch once
+        assert rows["epoch"].to_list() == list(range(1, len(rows) + 1))
+        assert rows["elapsed_seconds"].is_monotonic_increasing
+    assert after["search_seconds"].max() >= 40
+    # Nothing left: nothing is done.
+    stamp = Path("results/long/study.json").stat().st_mtime_ns
+    again = run_command(["--resume", "long"])
+    assert again.returncode == 0
+    assert "finished before; nothing to do" in again.stdout
+    assert Path("results/long/study.json").stat().st_mtime_ns == stamp
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_finished_search_can_be_extended(tiny_text: str) -> None:
+    flags = write_inputs(tiny_text, trials=3)
+    assert run_command([*flags, "--name", "more"]).returncode == 0
+    first = trials_of("more")
+    done = run_command([*flags, "--resume", "more", "--trials", "5"])
+    assert done.returncode == 0, done.stderr
+    pd.testing.assert_frame_equal(trials_of("more")[:3], first)
+    assert len(trials_of("more")) == 5
+    mistakes = {
+        "--seed 5": "seed must be that of the resumed run, 0, got 5",
+        "--name other": "name must be that of the resumed run, 'more', got 'other'",
+        "--space quick": "a resumed run's space must be the one in",
+        "--corpus other.txt": "a resumed run's corpus must be the text it began with",
+    }
+    Path("other.txt").write_text(tiny_text + "More.", encoding="utf-8")
+    for words, rule in mistakes.items():
+        refused = run_command(["--resume", "more", *words.split()])
+        assert refused.returncode == 2
+        assert rule in refused.stderr and refused.stderr.count("\n") == 1
+    study = Path("results/more/study.json")
+    study.write_text(study.read_text().replace('"format_version": 1', '"format_version": 9'))
+    refused = run_command(["--resume", "more"])
+    assert refused.returncode == 2 and "format must be at most 1, got 9" in refused.stderr
+
+
+def test_what_is_no_run_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["--resume", "nowhere"]) == 2
+    assert "a run must be a folder with study.json" in capsys.readouterr().err

@@ -1,0 +1,79 @@
+"""A search of seconds on a text of a page, for the tests that start real ones."""
+
+import contextlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+
+SPACE = """
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from model.config import TrialConfig
+from search_spaces import Baseline, Budget, SearchSpace
+
+SPACE = SearchSpace(
+    name="tiny",
+    description="for tests",
+    base=TrialConfig(
+        batch_size=4, sequence_length=16, embedding_dim=8, precision="float32", {base}
+    ),
+    distributions={{
+        "epochs": IntDistribution({epochs}),
+        "hidden_size": IntDistribution(4, 32, log=True),
+        "cleaning": CategoricalDistribution(("cased", "lower", "letters")),
+    }},
+    baselines=(Baseline(
+        name="experiment 0", params={{"epochs": {first}, "hidden_size": 4, "cleaning": "lower"}}
+    ),),
+    budget=Budget(trials={trials}, grace_period_epochs=1, reduction_factor=2),
+)
+"""
+
+
+def write_inputs(
+    text: str, *, epochs: tuple[int, int] = (2, 6), trials: int = 10, base: str = ""
+) -> list[str]:
+    """Write a space and a book into the working folder and return the flags that name them."""
+    low, high = epochs
+    code = SPACE.format(epochs=f"{low}, {high}", first=low, trials=trials, base=base)
+    Path("tiny.py").write_text(code, encoding="utf-8")
+    Path("book.txt").write_text(text, encoding="utf-8")
+    return ["--space", "tiny.py", "--corpus", "book.txt"]
+
+
+def command(flags: list[str]) -> list[str]:
+    return [sys.executable, "-m", "tune.run", *flags]
+
+
+def run_command(flags: list[str], timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(flags), capture_output=True, text=True, timeout=timeout)
+
+
+def trials_of(name: str) -> pd.DataFrame:
+    return pd.read_csv(Path("results") / name / "trials.csv")
+
+
+def kill_family(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+    """Kill a process and all that it started, if it still runs."""
+    if process.poll() is None:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        process.kill()
+        process.communicate()
+
+
+def trial_worker(driver: subprocess.Popen[str]) -> psutil.Process:
+    """Wait for a Ray worker process that trains a trial: Ray names it between its tasks."""
+    deadline = time.monotonic() + 60
+    while True:
+        assert driver.poll() is None, driver.communicate()
+        for child in psutil.Process(driver.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, or gone meanwhile
+                if "CharLSTMTrainable" in " ".join(child.cmdline()):
+                    return child
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

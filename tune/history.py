@@ -1,0 +1,146 @@
+"""A search's history: one line a start, an epoch, an end; the tables are made from it.
+
+Each event is appended and handed to the operating system at once, so a driver that is killed
+loses none. Live and read again, a record comes from its events by the same code. The open
+file is also the lock of its run: a second driver is refused, and a dead one holds nothing.
+"""
+
+import dataclasses
+import fcntl
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from model.config import TrialConfig
+from model.errors import ConfigError
+from tune.records import EpochRecord, Status, TrialRecord
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TrialStarted:
+    """A trial began, or goes on after an interruption."""
+
+    number: int
+    baseline: str
+    config: dict[str, Any]
+    search_seconds: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class EpochEnded:
+    """A trial reported an epoch; a repeated epoch replaces the earlier one and what followed."""
+
+    epoch: EpochRecord
+    precision: str
+    num_parameters: int
+    vocabulary_size: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TrialEnded:
+    """A trial ended; its status says how."""
+
+    number: int
+    status: Status
+    error: str
+    search_seconds: float
+
+
+Event = TrialStarted | EpochEnded | TrialEnded
+_EVENTS: dict[str, type[Event]] = {
+    kind.__name__: kind for kind in (TrialStarted, EpochEnded, TrialEnded)
+}
+
+
+class History:
+    """The events of a search, in a file, and the records that they make; a context manager.
+
+    Attributes:
+        records: Trial number to record.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open a history, or begin one; what is there already is read.
+
+        Raises:
+            ConfigError: Another process has it open, or it is damaged.
+        """
+        self.records: dict[int, TrialRecord] = {}
+        self._file = path.open("ab+")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.close()
+            raise ConfigError(
+                f"a run must have one driver, but another process writes to {path.parent}"
+            ) from error
+        self._file.seek(0)
+        text = self._file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        for number, line in enumerate(whole.splitlines(), start=1):
+            try:
+                self._apply(_from_json(line))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                self._file.close()
+                raise ConfigError(f"damaged history: {path}, line {number}: {error!r}") from error
+        if whole != text:  # a driver was killed while it wrote
+            self._file.truncate(len(whole))
+
+    def __enter__(self) -> "History":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def add(self, event: Event) -> TrialRecord:
+        """Append an event and return the record of its trial."""
+        values = {"event": type(event).__name__, **dataclasses.asdict(event)}
+        self._file.write(json.dumps(values, ensure_ascii=False).encode() + b"\n")
+        self._file.flush()
+        return self._apply(event)
+
+    def seconds(self) -> float:
+        """Return the seconds that the search has run, up to its last event."""
+        return max((record.search_seconds for record in self.records.values()), default=0.0)
+
+    def _apply(self, event: Event) -> TrialRecord:
+        if isinstance(event, TrialStarted):
+            record = self.records.setdefault(
+                event.number,
+                TrialRecord(
+                    number=event.number,
+                    config=TrialConfig.from_dict(event.config),
+                    baseline=event.baseline,
+                ),
+            )
+            record.status, record.search_seconds = Status.RUNNING, event.search_seconds
+        elif isinstance(event, EpochEnded):
+            epoch = event.epoch
+            record = self.records[epoch.number]
+            earlier = [known for known in record.epochs if known.epoch < epoch.epoch]
+            record.epochs = [*earlier, epoch]
+            record.precision = event.precision
+            record.num_parameters = event.num_parameters
+            record.vocabulary_size = event.vocabulary_size
+            record.search_seconds = epoch.search_seconds
+        else:
+            record = self.records[event.number]
+            record.status, record.error = event.status, event.error
+            record.search_seconds = event.search_seconds
+        return record
+
+
+def _from_json(line: bytes) -> Event:
+    values = json.loads(line)
+    kind = _EVENTS[values.pop("event")]
+    if kind is EpochEnded:
+        values["epoch"] = EpochRecord(**values["epoch"])
+    if kind is TrialEnded:
+        values["status"] = Status(values["status"])
+    return kind(**values)

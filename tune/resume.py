@@ -1,0 +1,67 @@
+"""Reads a study back from its run folder, so that the search can go on where it stood."""
+
+import dataclasses
+
+from rich.console import Console
+
+from model.errors import ConfigError
+from search_spaces import SearchSpace, load_space
+from tune.run_folder import find_run
+from tune.study import (
+    Study,
+    StudyOptions,
+    check_places,
+    named_corpus,
+    prepared_for,
+    with_budget,
+)
+
+
+def prepare_resumed(options: StudyOptions, console: Console) -> Study:
+    """Check that the run is what it was; what the command line says besides must agree.
+
+    Raises:
+        ConfigError: The first rule that is broken.
+    """
+    assert options.resume is not None
+    folder = find_run(options.resume, options.results)
+    values = folder.read_study()
+    try:
+        stored = SearchSpace.from_json(values["space"])
+        seed, storage, command = values["seed"], values["storage"], values["command"]
+        name, location, sha256 = (values["corpus"][key] for key in ("name", "location", "sha256"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"study.json must be whole: {folder.path}: {error!r}") from error
+    _check_same("seed", options.seed, seed)
+    _check_same("storage", options.storage, storage)
+    _check_same("name", options.name, folder.path.name)
+    if options.space is not None:
+        named = dataclasses.replace(load_space(options.space), budget=stored.budget)
+        if named.to_json() != stored.to_json():
+            raise ConfigError(
+                f"a resumed run's space must be the one in {folder.study_file}, "
+                f"but {options.space!r} differs from it"
+            )
+    space = with_budget(stored, options)
+    check_places(options, storage)
+    corpus = named_corpus(options.corpus or location, console)
+    if corpus.sha256 != sha256:
+        raise ConfigError(
+            f"a resumed run's corpus must be the text it began with, sha256 {sha256[:12]}, "
+            f"but {corpus.name} has {corpus.sha256[:12]}"
+        )
+    return Study(
+        space=space,
+        corpus=dataclasses.replace(corpus, name=name),
+        prepared=prepared_for(space, corpus),
+        run_path=folder.path,
+        storage=storage,
+        seed=seed,
+        command=command,
+        earlier=folder,
+    )
+
+
+def _check_same(name: str, said: object, stored: object) -> None:
+    if said not in (None, stored):
+        raise ConfigError(f"{name} must be that of the resumed run, {stored!r}, got {said!r}")
