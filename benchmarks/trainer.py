@@ -10,7 +10,6 @@ import time
 from model.config import TrialConfig
 from model.corpus import resolve_corpus
 from model.devices import use_threads
-from model.evaluate import passage_nats
 from model.objective import prepare_corpus
 from model.trainer import Trainer
 
@@ -45,15 +44,10 @@ def main() -> None:
         for epoch in range(1, REPEATS + 1):
             for precision, trainer in trainers.items():
                 start = time.perf_counter()
-                trainer._train_epoch(epoch)
+                trainer.train_epoch(epoch)
                 seconds[precision] = min(seconds[precision], time.perf_counter() - start)
             start = time.perf_counter()
-            passage_nats(
-                trainers["float32"].model,
-                short.validation,
-                context=short.train,
-                device=trainers["float32"].device,
-            )
+            trainers["bfloat16"].validation_nats()
             evaluation_seconds = min(evaluation_seconds, time.perf_counter() - start)
         # A tenth of the text is judged for eight tenths that are trained.
         share = evaluation_seconds / 6_000 / (min(seconds.values()) / TRAINED_CHARS) / 8

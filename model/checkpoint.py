@@ -20,7 +20,8 @@ from torch import Tensor
 
 from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError
-from model.lstm import CharLSTM
+from model.network import Network
+from model.regimes import build_network
 from model.vocabulary import Vocabulary
 
 FORMAT_VERSION = 1
@@ -81,14 +82,14 @@ def save_checkpoint(
 
 def load_checkpoint(
     folder: Path, device: torch.device | str = "cpu"
-) -> tuple[CharLSTM, CheckpointMeta]:
+) -> tuple[Network, CheckpointMeta]:
     """Read the network and what is known of it.
 
     Raises:
         CheckpointError: The folder is missing, incomplete, damaged or of a newer format.
     """
     meta = _read_meta(folder)
-    model = CharLSTM(meta.config, len(meta.vocabulary))
+    model = build_network(meta.config, len(meta.vocabulary))
     try:
         model.load_state_dict(load_file(folder / MODEL_FILE, device="cpu"))
     except (OSError, SafetensorError, RuntimeError) as error:

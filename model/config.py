@@ -14,6 +14,7 @@ from model.cleaning import CLEANINGS
 from model.errors import ConfigError, unknown_choice
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+REGIMES = ("stream", "window")
 
 
 def _rule(text: str, default: Any) -> Any:
@@ -45,6 +46,12 @@ class TrialConfig:
     weight_decay: float = _rule("AdamW's decoupled weight decay, at least 0", 0.0)
     input_dropout: float = _rule("dropout on the embedding, 0 <= p < 1", 0.2)
     gradient_clip_norm: float = _rule("largest norm of the gradient, above 0", 1.0)
+    regime: str = _rule(
+        "stream: text in columns, state carried; window: the reference's own way, which uses "
+        "epochs, hidden_size, num_layers, batch_size, dropout, cleaning, learning_rate, "
+        "sequence_length, precision and seed alone",
+        "stream",
+    )
     precision: str = _rule(f"arithmetic: {', '.join(PRECISIONS)}", "auto")
     seed: int = _rule("seed of the weights and of dropout, at least 0", 0)
 
@@ -68,6 +75,8 @@ class TrialConfig:
             raise ConfigError(f"seed must be in 0 <= seed < 2**63, got {self.seed}")
         if self.cleaning not in CLEANINGS:
             raise ConfigError(unknown_choice("cleaning", self.cleaning, CLEANINGS))
+        if self.regime not in REGIMES:
+            raise ConfigError(unknown_choice("regime", self.regime, REGIMES))
         if self.precision not in PRECISIONS:
             raise ConfigError(unknown_choice("precision", self.precision, PRECISIONS))
 

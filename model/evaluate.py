@@ -7,6 +7,8 @@ enters with the state carried over the WARM_UP_CHARS characters before it.
 Shapes: T time steps, B columns, V vocabulary.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,17 +16,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.lstm import CharLSTM
+from model.window_lstm import WindowLSTM
 
 COLUMNS = 16
 WARM_UP_CHARS = 256
 _CHUNK_STEPS = 512
+_WINDOWS_AT_ONCE = 256
 
 
 def passage_nats(
     model: CharLSTM,
-    passage: NDArray[np.int32],
+    passage: NDArray[np.integer[Any]],
     *,
-    context: NDArray[np.int32],
+    context: NDArray[np.integer[Any]],
     device: torch.device,
 ) -> float:
     """Return the nats that the network spends on a passage, in all.
@@ -51,12 +55,35 @@ def passage_nats(
     model.eval()
     nats = _scored_nats(
         model,
-        torch.from_numpy(inputs_TB).to(device),
+        torch.from_numpy(inputs_TB.astype(np.int32)).to(device),
         torch.from_numpy(targets_TB.astype(np.int64)).to(device),
         torch.from_numpy(scored_TB).to(device),
     )
     model.train()
     return nats
+
+
+@torch.inference_mode()
+def window_passage_nats(
+    model: WindowLSTM,
+    passage: NDArray[np.integer[Any]],
+    *,
+    context: NDArray[np.integer[Any]],
+    device: torch.device,
+) -> float:
+    """Return what the network of the window regime spends on a passage; see `passage_nats`."""
+    symbols = np.concatenate([context[-model.window_length :], passage])
+    length = len(symbols) - len(passage)
+    windows = torch.from_numpy(symbols).to(device).unfold(0, length + 1, 1)
+    nats = torch.zeros((), dtype=torch.float64, device=device)
+    model.eval()
+    for batch in torch.split(windows, _WINDOWS_AT_ONCE):
+        logits_BV = model(batch[:, :-1].T)
+        nats += functional.cross_entropy(
+            logits_BV.float(), batch[:, -1].long(), reduction="none"
+        ).sum(dtype=torch.float64)
+    model.train()
+    return nats.item()
 
 
 @torch.inference_mode()

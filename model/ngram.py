@@ -5,6 +5,8 @@ what a cleaning drops (see objective.py). Source: Witten & Bell 1991, "The zero-
 problem", method C; Chen & Goodman 1999, section 2.3.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,10 +18,10 @@ ORDERS = range(1, 9)
 
 
 def ngram_bits(
-    train: NDArray[np.int64],
-    passage: NDArray[np.int64],
+    train: NDArray[np.integer[Any]],
+    passage: NDArray[np.integer[Any]],
     *,
-    context: NDArray[np.int64],
+    context: NDArray[np.integer[Any]],
     vocabulary_size: int,
     max_order: int,
 ) -> list[float]:
@@ -39,7 +41,7 @@ def ngram_bits(
     assert len(context) >= max_order - 1, "the passage needs a full context"
     train = train[-MAX_TRAIN_CHARS:]
     tail = context[len(context) - max_order + 1 :]
-    symbols = np.concatenate([train, tail, passage])
+    symbols = np.concatenate([train, tail, passage]).astype(np.int64)
     scored = slice(len(train) + len(tail), len(symbols))
     probability = np.full(len(passage), 1.0 / vocabulary_size)
     # grams[i] numbers the n - 1 characters before position i; 0 characters have one number.

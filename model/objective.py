@@ -13,7 +13,7 @@ import numpy as np
 
 from model.errors import CorpusError
 from model.ngram import ORDERS, ngram_bits
-from model.streams import EncodedCorpus, RawSplit, encode_corpus, split_text
+from model.streams import EncodedCorpus, RawSplit, Symbols, encode_corpus, split_text
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,15 +96,15 @@ def _floor(corpus: EncodedCorpus, split: RawSplit, order: int) -> Floor:
 
 def _floor_bits(
     corpus: EncodedCorpus,
-    passage: np.typing.NDArray[np.int32],
+    passage: Symbols,
     *,
-    context: np.typing.NDArray[np.int32],
+    context: Symbols,
     max_order: int,
 ) -> list[float]:
     return ngram_bits(
-        corpus.train.astype(np.int64),
-        passage.astype(np.int64),
-        context=context.astype(np.int64),
+        corpus.train,
+        passage,
+        context=context,
         vocabulary_size=len(corpus.vocabulary),
         max_order=max_order,
     )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from model.cleaning import clean
 from model.errors import ConfigError
-from model.lstm import CharLSTM
+from model.network import Network
 from model.vocabulary import Vocabulary
 
 
@@ -54,14 +54,14 @@ def encode_prime(prime: str, vocabulary: Vocabulary, cleaning: str) -> Tensor:
     if not cleaned:
         raise ConfigError(f"the cleaning {cleaning!r} must leave something of the prime {prime!r}")
     try:
-        return torch.from_numpy(vocabulary.encode(cleaned))
+        return torch.from_numpy(vocabulary.encode(cleaned)).long()
     except ConfigError as error:
         raise ConfigError(f"prime {prime!r}: {error}") from error
 
 
 @torch.inference_mode()
 def generate(
-    model: CharLSTM,
+    model: Network,
     prime_T: Tensor,
     *,
     num_chars: int,
@@ -92,8 +92,8 @@ def generate(
     state = None
     written = []
     for _ in range(num_chars):
-        logits_TBV, state = model(inputs_TB, state)
-        drawn_B = _draw(logits_TBV[-1].float(), options, generator)
+        logits_BV, state = model.next_logits(inputs_TB, state)
+        drawn_B = _draw(logits_BV.float(), options, generator)
         written.append(drawn_B)
         inputs_TB = drawn_B[None]
     return torch.stack(written, dim=1).cpu()

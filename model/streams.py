@@ -6,6 +6,7 @@ whatever its cleaning.
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,8 @@ MIN_CORPUS_CHARS = 1_000
 MIN_KEPT_FRACTION = 0.5
 """A cleaning that keeps less of a text than this is refused for it."""
 
-IGNORED = -100
-"""The target of a position that is not scored: the padding of the last column."""
+Symbols = NDArray[np.integer[Any]]
+"""Indices of symbols: bytes for a vocabulary of up to 255, which leaves one for padding."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,9 +59,9 @@ class EncodedCorpus:
     Attributes:
         cleaning: Name of the cleaning.
         vocabulary: The symbols of the whole cleaned text.
-        train: Indices of the cleaned training part, int32.
-        validation: Indices of the cleaned validation passage, int32.
-        test: Indices of the cleaned test passage, int32.
+        train: Indices of the cleaned training part.
+        validation: Indices of the cleaned validation passage.
+        test: Indices of the cleaned test passage.
         num_raw_validation_chars: Raw characters of the validation passage.
         restoration_bits_per_char: Price of restoring the raw validation passage from the
             cleaned one, in bits per raw character, at least 0.
@@ -68,9 +69,9 @@ class EncodedCorpus:
 
     cleaning: str
     vocabulary: Vocabulary
-    train: NDArray[np.int32]
-    validation: NDArray[np.int32]
-    test: NDArray[np.int32]
+    train: Symbols
+    validation: Symbols
+    test: Symbols
     num_raw_validation_chars: int
     restoration_bits_per_char: float = 0.0
 
@@ -95,7 +96,7 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
             f"{cleaning!r} keeps {len(cleaned):,} of {num_raw_chars:,} characters"
         )
     vocabulary = Vocabulary.of(cleaned)
-    train, validation, test = (vocabulary.encode(part).astype(np.int32) for part in cleaned_parts)
+    train, validation, test = (vocabulary.encode(part) for part in cleaned_parts)
     return EncodedCorpus(
         cleaning=cleaning,
         vocabulary=vocabulary,
@@ -106,23 +107,19 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
     )
 
 
-def columns(
-    text: NDArray[np.int32], batch_size: int
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Cut a text into columns: inputs and targets, each (T, B), every target exactly once.
+def columns(text: Symbols, batch_size: int, *, padding: int) -> Symbols:
+    """Cut a text into columns (T + 1, B): row t holds inputs, row t + 1 what they predict.
 
-    Where the text does not fill the last column, its targets are IGNORED.
+    Every character but the first is predicted exactly once. Where the text does not fill the
+    last columns, the padding symbol does.
 
-    >>> inputs_TB, targets_TB = columns(np.arange(6, dtype=np.int32), 2)
-    >>> targets_TB.T.tolist()
-    [[1, 2, 3], [4, 5, -100]]
+    >>> columns(np.arange(6, dtype=np.uint8), 2, padding=9).T.tolist()
+    [[0, 1, 2, 3], [3, 4, 5, 9]]
     """
     num_steps = math.ceil((len(text) - 1) / batch_size)
-    padding = num_steps * batch_size - (len(text) - 1)
-    inputs = np.pad(text[:-1], (0, padding))
-    targets = np.pad(text[1:].astype(np.int64), (0, padding), constant_values=IGNORED)
-    shape = (batch_size, num_steps)
-    return (
-        np.ascontiguousarray(inputs.reshape(shape).T),
-        np.ascontiguousarray(targets.reshape(shape).T),
-    )
+    filled = np.full(num_steps * batch_size + 1, padding, dtype=text.dtype)
+    filled[: len(text)] = text
+    columns_TB = np.empty((num_steps + 1, batch_size), dtype=text.dtype)
+    columns_TB[:-1] = filled[:-1].reshape(batch_size, num_steps).T
+    columns_TB[-1] = filled[num_steps::num_steps]
+    return columns_TB

@@ -1,13 +1,8 @@
-"""Trains one configuration by truncated back-propagation through time, epoch by epoch.
+"""Trains one configuration, epoch by epoch. Knows no scheduler and no Ray.
 
-Knows no scheduler and no Ray. The training text is cut into batch_size contiguous columns;
-the state is carried from window to window and starts at zero in each epoch:
+What a step sees is the regime's business (regimes.py); here are precision, optimiser steps,
+reports, and checkpoints that training goes on from.
 
-    text     a b c d e f g h i j k l m          (batch_size 3)
-    columns  a b c d | e f g h | i j k l        each predicts its characters shifted by one
-    windows  a b     | e f     | i j            (sequence_length 2), then c d | g h | k l
-
-Shapes: T time steps, B columns, V vocabulary.
 Sources: Pascanu 2013 (gradient clipping), Loshchilov & Hutter, arXiv:1711.05101 (AdamW).
 """
 
@@ -19,7 +14,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from model.checkpoint import (
     CheckpointMeta,
@@ -29,13 +23,12 @@ from model.checkpoint import (
 )
 from model.config import TrialConfig
 from model.errors import CheckpointError, TrainingDiverged
-from model.evaluate import passage_nats
-from model.lstm import CharLSTM
 from model.objective import check_fits, restored_bits_per_char
 from model.precision import resolve_precision
+from model.regimes import build_regime
 from model.schedule import schedule_factor
 from model.seeds import hash_seed
-from model.streams import IGNORED, EncodedCorpus, columns
+from model.streams import EncodedCorpus
 
 _ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
 
@@ -86,17 +79,10 @@ class Trainer:
         self._best_weights: dict[str, Tensor] = {}
         with torch.random.fork_rng(devices=[]):  # made on the CPU: the same on each device
             torch.manual_seed(config.seed)
-            self.model = CharLSTM(config, len(corpus.vocabulary)).to(self.device)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            fused=self.device.type in ("cpu", "cuda"),
-        )
-        inputs_TB, targets_TB = columns(corpus.train, config.batch_size)
-        self.inputs_TB = torch.from_numpy(inputs_TB).to(self.device)
-        self.targets_TB = torch.from_numpy(targets_TB).to(self.device)
-        self.steps_per_epoch = math.ceil(len(inputs_TB) / config.sequence_length)
+            self._regime = build_regime(config, corpus, self.device)
+        self.model = self._regime.network
+        self.optimizer = self._regime.optimizer
+        self.steps_per_epoch = self._regime.steps_per_epoch
 
     def epochs(self) -> Iterator[EpochReport]:
         """Yield one report after each epoch until the configuration's epochs are done.
@@ -108,19 +94,43 @@ class Trainer:
         elapsed_seconds = self.last_report.elapsed_seconds if self.last_report else 0.0
         for epoch in range(first, self.config.epochs + 1):
             start = time.perf_counter()
-            train_nats = self._train_epoch(epoch)
-            val_nats = passage_nats(
-                self.model,
-                self.corpus.validation,
-                context=self.corpus.train,
-                device=self.device,
-            )
+            train_nats = self.train_epoch(epoch)
+            val_nats = self.validation_nats()
             if not math.isfinite(val_nats):
                 raise TrainingDiverged(epoch=epoch, step=self.steps_per_epoch, loss=val_nats)
             elapsed_seconds += time.perf_counter() - start
             report = self._report(epoch, train_nats, val_nats, elapsed_seconds)
             self._keep(report)
             yield report
+
+    def train_epoch(self, epoch: int) -> float:
+        """Train one epoch, counted from 1, and return its mean loss in nats per character.
+
+        Raises:
+            TrainingDiverged: A step's loss was NaN or infinite.
+        """
+        losses = torch.zeros(self.steps_per_epoch, device=self.device)
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            # Dropout is a function of seed and epoch alone: a resumed run needs no saved state.
+            seed = hash_seed(self.config.seed, epoch)
+            torch.manual_seed(seed)
+            self._regime.begin_epoch(seed)
+            for step in range(self.steps_per_epoch):
+                with self._autocast():
+                    loss, num_scored = self._regime.loss(step)
+                self._take_step(loss, (epoch - 1) * self.steps_per_epoch + step)
+                losses[step] = loss.detach() * num_scored
+        # One look at the losses an epoch: the device need not wait for the host in between.
+        if not torch.isfinite(losses).all():
+            step = int(torch.nonzero(~torch.isfinite(losses))[0])
+            raise TrainingDiverged(epoch=epoch, step=step + 1, loss=losses[step].item())
+        return losses.sum().item() / self._regime.num_targets
+
+    def validation_nats(self) -> float:
+        """Return what the network spends on the validation passage, in all."""
+        with self._autocast():
+            return self._regime.passage_nats()
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint folder: the best epoch's network, and how to train on.
@@ -161,7 +171,7 @@ class Trainer:
         state = self.optimizer.state_dict()
         state["state"] = {
             index: {key: tensors[f"{key}.{name}"] for key in _ADAM_STATE}
-            for index, (name, _) in enumerate(self.model.named_parameters())
+            for index, (name, _) in enumerate(self._trained_parameters())
         }
         self.optimizer.load_state_dict(state)
         self._best_weights = best_model.state_dict()
@@ -178,58 +188,40 @@ class Trainer:
 
     def learning_rate(self, step: int) -> float:
         """Return the step size of an optimiser step, counted from 0 over all epochs."""
+        if self.config.regime == "window":
+            return self.config.learning_rate
         return self.config.learning_rate * schedule_factor(
             step,
             num_steps=self.config.epochs * self.steps_per_epoch,
             decay_fraction=self.config.decay_fraction,
         )
 
+    def _trained_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
+        """Return names and parameters in the optimiser's order."""
+        return [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
+
     def _optimizer_tensors(self) -> dict[str, Tensor]:
         state = self.optimizer.state
         return {
             f"{key}.{name}": state[parameter][key]
-            for name, parameter in self.model.named_parameters()
+            for name, parameter in self._trained_parameters()
             for key in _ADAM_STATE
         }
 
-    def _train_epoch(self, epoch: int) -> float:
-        """Train one epoch and return its mean loss in nats per character."""
-        num_targets = (self.targets_TB != IGNORED).sum()
-        losses = torch.zeros(self.steps_per_epoch, device=self.device)
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            # Dropout is a function of seed and epoch alone: a resumed run needs no saved state.
-            torch.manual_seed(hash_seed(self.config.seed, epoch))
-            state = None
-            for step in range(self.steps_per_epoch):
-                for group in self.optimizer.param_groups:
-                    group["lr"] = self.learning_rate((epoch - 1) * self.steps_per_epoch + step)
-                start = step * self.config.sequence_length
-                window = slice(start, start + self.config.sequence_length)
-                losses[step], state = self._train_step(window, state)
-        if not torch.isfinite(losses).all():
-            step = int(torch.nonzero(~torch.isfinite(losses))[0])
-            raise TrainingDiverged(epoch=epoch, step=step + 1, loss=losses[step].item())
-        return (losses.sum() / num_targets).item()
+    def _autocast(self) -> torch.autocast:
+        bfloat16 = self.precision == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16)
 
-    def _train_step(
-        self, window: slice, state: tuple[Tensor, Tensor] | None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Return the window's summed loss, on the device, and the state to carry on."""
-        targets = self.targets_TB[window].flatten()
-        with torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
-        ):
-            logits_TBV, state = self.model(self.inputs_TB[window], state)
-        logits = logits_TBV.float().flatten(0, 1)
-        loss = functional.cross_entropy(logits, targets, ignore_index=IGNORED)
+    def _take_step(self, loss: Tensor, step: int) -> None:
+        """Take an optimiser step, counted from 0 over all epochs."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(step)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch 2.13
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip_norm)
+        if self.config.regime == "stream":
+            norm = self.config.gradient_clip_norm
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), norm)
         self.optimizer.step()
-        hidden_LBH, cell_LBH = state
-        num_scored = (targets != IGNORED).sum()
-        return loss.detach() * num_scored, (hidden_LBH.detach(), cell_LBH.detach())
 
     def _report(
         self, epoch: int, train_nats: float, val_nats: float, elapsed_seconds: float

@@ -1,11 +1,15 @@
 """The symbols of a text and their numbers."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import ConfigError
+
+_MAX_IN_BYTES = 255
+_CHUNK_CHARS = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,24 +36,30 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.symbols)
 
-    def encode(self, text: str) -> NDArray[np.int64]:
-        """Return the indices of the text's characters.
+    def encode(self, text: str) -> NDArray[np.integer[Any]]:
+        """Return the indices of the text's characters, bytes where that leaves one to spare.
 
         Raises:
             ConfigError: The text has characters outside the vocabulary.
         """
-        codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
         known = np.array([ord(symbol) for symbol in self.symbols], dtype=np.uint32)
-        indices = np.searchsorted(known, codes).clip(max=len(known) - 1)
-        if not np.array_equal(known[indices], codes):
-            strangers = "".join(sorted(set(text) - set(self.symbols)))
-            raise ConfigError(
-                f"every character must be in the vocabulary {''.join(self.symbols)!r}, "
-                f"got {strangers!r}"
-            )
-        return indices.astype(np.int64)
+        in_bytes = len(self) <= _MAX_IN_BYTES
+        indices: NDArray[np.integer[Any]]
+        indices = np.empty(len(text), dtype=np.uint8 if in_bytes else np.int32)
+        for start in range(0, len(text), _CHUNK_CHARS):  # 100 MB of text shall fit in memory
+            chunk = text[start : start + _CHUNK_CHARS]
+            codes = np.frombuffer(chunk.encode("utf-32-le"), dtype=np.uint32)
+            found = np.searchsorted(known, codes).clip(max=len(known) - 1)
+            if not np.array_equal(known[found], codes):
+                strangers = "".join(sorted(set(chunk) - set(self.symbols)))
+                raise ConfigError(
+                    f"every character must be in the vocabulary {''.join(self.symbols)!r}, "
+                    f"got {strangers!r}"
+                )
+            indices[start : start + _CHUNK_CHARS] = found
+        return indices
 
-    def decode(self, indices: NDArray[np.int64]) -> str:
+    def decode(self, indices: NDArray[np.integer[Any]]) -> str:
         """Return the characters at the indices.
 
         >>> vocabulary = Vocabulary.of("alice")

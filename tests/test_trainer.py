@@ -10,7 +10,7 @@ from model.config import TrialConfig
 from model.errors import CheckpointError, TrainingDiverged
 from model.objective import PreparedCorpus, prepare_corpus
 from model.seeds import hash_seed
-from model.streams import IGNORED, columns
+from model.streams import columns
 from model.trainer import EpochReport, Trainer
 
 
@@ -20,9 +20,10 @@ def without_seconds(reports: list[EpochReport]) -> list[EpochReport]:
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 19])
 def test_every_character_is_predicted_exactly_once(batch_size: int) -> None:
-    text = np.arange(20, dtype=np.int32)
-    inputs_TB, targets_TB = columns(text, batch_size)
-    scored = targets_TB != IGNORED
+    text = np.arange(20, dtype=np.uint8)
+    columns_TB = columns(text, batch_size, padding=99)
+    inputs_TB, targets_TB = columns_TB[:-1], columns_TB[1:]
+    scored = targets_TB != 99
     assert sorted(targets_TB[scored].tolist()) == list(range(1, 20))
     assert np.array_equal(targets_TB[scored], inputs_TB[scored] + 1)
 
@@ -89,7 +90,7 @@ def test_divergence_ends_within_its_epoch_and_names_the_step(
     reports = trainer.epochs()
     next(reports)
     step_in_epoch = 3
-    original, calls = trainer._train_step, []
+    original, calls = trainer._regime.loss, []
 
     def spoilt(*arguments: object) -> object:
         calls.append(arguments)
@@ -98,7 +99,7 @@ def test_divergence_ends_within_its_epoch_and_names_the_step(
                 trainer.model.output.bias.fill_(float("nan"))
         return original(*arguments)  # type: ignore[arg-type]
 
-    trainer._train_step = spoilt  # type: ignore[method-assign, assignment]
+    trainer._regime.loss = spoilt  # type: ignore[method-assign, assignment]
     with pytest.raises(TrainingDiverged) as caught:
         next(reports)
     assert (caught.value.epoch, caught.value.step) == (2, step_in_epoch)
@@ -110,8 +111,7 @@ def test_validation_and_test_text_never_reach_training(tiny_text: str) -> None:
     planted = tiny_text[: train_end + 50] + "§§§" + tiny_text[train_end + 50 :]
     corpus = prepare_corpus(planted, ["cased"]).encoded["cased"]
     canary = corpus.vocabulary.symbols.index("§")
-    inputs_TB, targets_TB = columns(corpus.train, 4)
-    assert canary not in inputs_TB and canary not in targets_TB
+    assert canary not in columns(corpus.train, 4, padding=255)
     assert canary in corpus.validation
 
 

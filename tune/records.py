@@ -176,15 +176,22 @@ def epochs_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
 
 
 def read_table(path: Path, dtypes: dict[str, str]) -> pd.DataFrame:
-    """Read a table that `write_table` wrote.
+    """Read a table that `write_table` wrote, also before TrialConfig got its latest fields.
 
     Raises:
         ConfigError: The file is missing or has other columns.
     """
     try:
-        return pd.read_csv(path, dtype=dtypes)[list(dtypes)]
+        table = pd.read_csv(path, dtype=dtypes)
+        return table.assign(**_later_fields(table, dtypes))[list(dtypes)].astype(dtypes)
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(f"a run's table must be readable: {path}: {error}") from error
+
+
+def _later_fields(table: pd.DataFrame, dtypes: dict[str, str]) -> dict[str, Any]:
+    """Return the defaults of the settings that a table does not have yet."""
+    defaults = TrialConfig().to_dict()
+    return {name: defaults[name] for name in defaults if name in set(dtypes) - set(table)}
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:

@@ -1,0 +1,144 @@
+"""Trains as the reference did and prints its losses beside ours.
+
+`python -m benchmarks.documented --experiment 1 --epochs 3 --corpus wonderland.txt`
+
+The whole book, windows of 100 characters, Keras' Adam at 1e-3 (the window regime). The
+reference read its UTF-8 file as cp1252, so that the byte-order mark counts as three
+characters: 144,345 and 46 symbols; 136,024 and 27 for experiment 3.
+documented_losses.csv holds the 90 epochs of the reference, "Generating Text with RNN Long
+Short-Term Memory" (2018).
+"""
+
+import argparse
+import csv
+import dataclasses
+import time
+from pathlib import Path
+
+from model.cleaning import clean
+from model.config import TrialConfig
+from model.devices import num_gpus, pick_device, use_threads
+from model.sampler import SamplingOptions, encode_prime, generate
+from model.streams import EncodedCorpus
+from model.trainer import Trainer
+from model.vocabulary import Vocabulary
+from search_spaces import load_space
+
+LOSSES_PATH = Path(__file__).with_name("documented_losses.csv")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Passage:
+    """What the reference's network was given, and how it went on."""
+
+    seed: str
+    written: str
+
+
+PASSAGES = {
+    1: Passage(
+        seed=" pocket?' he went on, turning to alice.\n\n'only a thimble,' said alice sadly.\n\n"
+        "'hand it over here,' s",
+        written="aid the konk, and een tees to toe toiee to the thitg sae oo the that was io an "
+        "anc oo the kooer sote  the had never her aelin the woide anice was soe oittle thing",
+    ),
+    2: Passage(
+        seed=" favourite word 'moral,' and the arm that was linked\ninto hers began to tremble. "
+        "alice looked up, an",
+        written="d she was to tery toietier. 'the dormouse suireled of the batter- and the "
+        "thought it had fome to be a little before she had not thing to her one of the court,",
+    ),
+    3: Passage(
+        seed=" learn  well there was mystery the mock turtle replied counting off the subjects "
+        "on his flappers mys",
+        written="t beginning to the beginning to the babk to the thing and she was so she went on "
+        "and then and then alice thought alice they were all that said the caterpillar",
+    ),
+}
+
+
+def documented_losses(experiment: int) -> list[tuple[int, float]]:
+    """Return (seconds, loss) of each epoch of an experiment of the reference."""
+    with LOSSES_PATH.open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if int(row["experiment"]) == experiment]
+    return [(int(row["seconds"]), float(row["loss"])) for row in rows]
+
+
+def documented_text(path: Path, experiment: int) -> str:
+    """Return the text as the reference trained on it."""
+    if experiment == 3:
+        return clean(path.read_text(encoding="utf-8-sig"), "letters")
+    return path.read_text(encoding="cp1252").lower()
+
+
+def whole_corpus(text: str, cleaning: str) -> EncodedCorpus:
+    """Return a text as a training part: the reference held nothing back."""
+    vocabulary = Vocabulary.of(text)
+    symbols = vocabulary.encode(text)
+    return EncodedCorpus(
+        cleaning=cleaning,
+        vocabulary=vocabulary,
+        train=symbols,
+        validation=symbols[-1_000:],
+        test=symbols[-1_000:],
+        num_raw_validation_chars=1_000,
+    )
+
+
+def documented_config(experiment: int, **changes: object) -> TrialConfig:
+    """Return the settings of an experiment of the reference."""
+    params = load_space("documented").baselines[experiment - 1].params
+    return TrialConfig.from_dict(
+        {
+            **params,
+            "regime": "window",
+            "sequence_length": 100,
+            "learning_rate": 1e-3,
+            **changes,
+        }
+    )
+
+
+def main() -> None:
+    """Print one row an epoch, and what both networks write after the reference's seed."""
+    parser = argparse.ArgumentParser(description="Our losses beside the documented ones.")
+    parser.add_argument("--experiment", type=int, choices=(1, 2, 3), default=1)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--corpus", type=Path, default=Path("../shared/data/wonderland.txt"))
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    use_threads(options.threads)
+    text = documented_text(options.corpus, options.experiment)
+    config = documented_config(options.experiment, precision=options.precision)
+    corpus = whole_corpus(text, config.cleaning)
+    trainer = Trainer(config, corpus, device=pick_device(use_gpu=num_gpus() > 0))
+    print(
+        f"experiment {options.experiment}: {len(text):,} characters, "
+        f"{len(corpus.vocabulary)} symbols, {trainer.precision}, {options.threads} thread(s)"
+    )
+    print("epoch     loss   documented   difference   seconds   documented seconds")
+    rows = documented_losses(options.experiment)[: options.epochs]
+    for epoch, (documented_seconds, documented) in enumerate(rows, start=1):
+        start = time.perf_counter()
+        loss = trainer.train_epoch(epoch)
+        seconds = time.perf_counter() - start
+        print(
+            f"{epoch:>5}{loss:>9.4f}{documented:>13.4f}{loss - documented:>+13.4f}"
+            f"{seconds:>10.0f}{documented_seconds:>21,}",
+            flush=True,
+        )
+    passage = PASSAGES[options.experiment]
+    written = generate(
+        trainer.model,
+        encode_prime(passage.seed, corpus.vocabulary, config.cleaning),
+        num_chars=len(passage.written),
+        options=SamplingOptions(temperature=0.0),
+    )
+    print(f"\nboth go on after: {passage.seed!r}")
+    print(f"ours, {len(rows)} epochs: {corpus.vocabulary.decode(written[0].numpy())!r}")
+    print(f"reference, {config.epochs} epochs: {passage.written!r}")
+
+
+if __name__ == "__main__":
+    main()

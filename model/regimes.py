@@ -1,0 +1,157 @@
+"""Two ways of training: which characters a step sees, and what the loss of a step is.
+
+`stream`: truncated back-propagation through time. The training text is cut into batch_size
+contiguous columns; the state is carried from window to window, and every position counts:
+
+    text     a b c d e f g h i j k l m          (batch_size 3)
+    columns  a b c d | e f g h | i j k l        each predicts its characters shifted by one
+    windows  a b     | e f     | i j            (sequence_length 2), then c d | g h | k l
+
+`window`: the reference's. Every window of sequence_length characters is an example, in a new
+random order each epoch, and only the character after it counts.
+
+Shapes: T time steps, B columns or windows, V vocabulary, N characters.
+"""
+
+import math
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from model.config import TrialConfig
+from model.evaluate import passage_nats, window_passage_nats
+from model.lstm import CharLSTM, State
+from model.network import Network
+from model.streams import EncodedCorpus, columns
+from model.window_lstm import WindowLSTM
+
+
+class Regime(Protocol):
+    """What the trainer asks of a regime."""
+
+    @property
+    def network(self) -> Network:
+        """What is trained."""
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """What trains it."""
+
+    steps_per_epoch: int
+    num_targets: int
+
+    def begin_epoch(self, seed: int) -> None:
+        """Forget the epoch before."""
+
+    def loss(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return the mean loss of a step, and how many characters it is the mean of."""
+
+    def passage_nats(self) -> float:
+        """Return what the network spends on the validation passage, in all."""
+
+
+def build_network(config: TrialConfig, vocabulary_size: int) -> Network:
+    """Return the untrained network of a configuration, on the CPU."""
+    if config.regime == "window":
+        return WindowLSTM(config, vocabulary_size)
+    return CharLSTM(config, vocabulary_size)
+
+
+class StreamRegime:
+    """Truncated back-propagation through time over columns, the state carried."""
+
+    def __init__(self, config: TrialConfig, corpus: EncodedCorpus, device: torch.device) -> None:
+        self.network = CharLSTM(config, len(corpus.vocabulary)).to(device)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=_can_fuse(device),
+        )
+        self._config, self._corpus = config, corpus
+        # The text stays in its smallest type: 1 byte a character for up to 255 symbols.
+        self._padding = len(corpus.vocabulary)
+        symbols_TB = columns(corpus.train, config.batch_size, padding=self._padding)
+        self._symbols_TB = torch.from_numpy(symbols_TB).to(device)
+        self.num_targets = len(corpus.train) - 1
+        self.steps_per_epoch = math.ceil((len(symbols_TB) - 1) / config.sequence_length)
+        self._state: State | None = None
+
+    def begin_epoch(self, seed: int) -> None:
+        """Start with a state of zeros and this epoch's dropout."""
+        self._state = None
+        self.network.dropout.seed(seed)
+
+    def loss(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return the mean loss over the window of a step."""
+        length = self._config.sequence_length
+        symbols_TB = self._symbols_TB[step * length : (step + 1) * length + 1].long()
+        targets = symbols_TB[1:].flatten()
+        # Padding is no character; as an input it is followed by nothing but padding.
+        inputs_TB = symbols_TB[:-1].clamp(max=self._padding - 1)
+        logits_TBV, (hidden_LBH, cell_LBH) = self.network(inputs_TB, self._state)
+        self._state = hidden_LBH.detach(), cell_LBH.detach()
+        logits = logits_TBV.flatten(0, 1).float()
+        loss = functional.cross_entropy(logits, targets, ignore_index=self._padding)
+        return loss, (targets != self._padding).sum()
+
+    def passage_nats(self) -> float:
+        """Score the validation passage, the state carried over it."""
+        corpus, device = self._corpus, self._symbols_TB.device
+        return passage_nats(self.network, corpus.validation, context=corpus.train, device=device)
+
+
+class WindowRegime:
+    """The reference's training: shuffled windows, Keras' Adam, nothing else."""
+
+    def __init__(self, config: TrialConfig, corpus: EncodedCorpus, device: torch.device) -> None:
+        self.network = WindowLSTM(config, len(corpus.vocabulary)).to(device)
+        self.optimizer = torch.optim.Adam(
+            [p for p in self.network.parameters() if p.requires_grad],
+            lr=config.learning_rate,
+            eps=1e-7,
+            fused=_can_fuse(device),
+        )
+        self._batch_size, self._corpus = config.batch_size, corpus
+        symbols_N = torch.from_numpy(corpus.train).to(device)
+        # A view: no window is copied out before the step that reads it.
+        self._windows = symbols_N.unfold(0, config.sequence_length + 1, 1)
+        self.num_targets = len(self._windows)
+        self.steps_per_epoch = math.ceil(self.num_targets / config.batch_size)
+        self._order = torch.zeros(0)
+
+    def begin_epoch(self, seed: int) -> None:
+        """Draw this epoch's order of the windows and its dropout."""
+        order = np.arange(self.num_targets, dtype=np.int32)
+        np.random.Generator(np.random.PCG64(seed)).shuffle(order)
+        self._order = torch.from_numpy(order).to(self._windows.device)
+        self.network.dropout.seed(seed)
+
+    def loss(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return the mean loss over the windows of a step."""
+        chosen = self._order[step * self._batch_size : (step + 1) * self._batch_size]
+        symbols_TB = self._windows[chosen].T
+        logits_BV = self.network(symbols_TB[:-1])
+        loss = functional.cross_entropy(logits_BV.float(), symbols_TB[-1].long())
+        return loss, torch.tensor(len(chosen))
+
+    def passage_nats(self) -> float:
+        """Score the validation passage, each character from the window before it."""
+        corpus, device = self._corpus, self._windows.device
+        return window_passage_nats(
+            self.network, corpus.validation, context=corpus.train, device=device
+        )
+
+
+def build_regime(config: TrialConfig, corpus: EncodedCorpus, device: torch.device) -> Regime:
+    """Return the regime that a configuration asks for, its network untrained."""
+    if config.regime == "window":
+        return WindowRegime(config, corpus, device)
+    return StreamRegime(config, corpus, device)
+
+
+def _can_fuse(device: torch.device) -> bool:
+    return device.type in ("cpu", "cuda")

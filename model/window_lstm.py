@@ -1,0 +1,71 @@
+"""The network of the window regime: the reference's own, as Keras built it.
+
+It reads a window of characters, one number each (index / vocabulary size), and predicts the
+character after it. Shapes: T steps of a window, B windows, V vocabulary, H hidden.
+Sources: the reference; Keras' defaults (Glorot input weights, orthogonal recurrent weights,
+one bias a gate, 1 in the forget gate).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from model.config import TrialConfig
+from model.network import Network
+
+
+class WindowLSTM(Network):
+    """Predicts the character after a window.
+
+    Attributes:
+        window_length: T, the characters that it was trained to read.
+    """
+
+    def __init__(self, config: TrialConfig, vocabulary_size: int) -> None:
+        super().__init__()
+        self.window_length = config.sequence_length
+        self._p = config.dropout
+        self._vocabulary_size = vocabulary_size
+        sizes = [1, *[config.hidden_size] * config.num_layers]
+        self.layers = nn.ModuleList(
+            nn.LSTM(size, config.hidden_size) for size in sizes[: config.num_layers]
+        )
+        self.output = nn.Linear(config.hidden_size, vocabulary_size)
+        self._initialise_as_keras()
+
+    def forward(self, windows_TB: Tensor) -> Tensor:
+        """Return the logits (B, V) of the character after each window.
+
+        Args:
+            windows_TB: Character indices (T, B), any whole-number type.
+        """
+        values_TBH = (windows_TB.float() / self._vocabulary_size).unsqueeze(-1)
+        for layer in self.layers[:-1]:
+            values_TBH, _ = layer(values_TBH)
+            values_TBH = self._drop(values_TBH)
+        _, (last_1BH, _) = self.layers[-1](values_TBH)
+        logits_BV: Tensor = self.output(self._drop(last_1BH[0]))
+        return logits_BV
+
+    def next_logits(self, inputs_TB: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Slide the window over the inputs; return the logits (B, V) after it, and the window."""
+        if memory is not None:
+            inputs_TB = torch.cat([memory, inputs_TB])
+        window_TB = inputs_TB[-self.window_length :]
+        return self(window_TB), window_TB
+
+    def _drop(self, values: Tensor) -> Tensor:
+        return self.dropout(values, self._p) if self.training else values
+
+    def _initialise_as_keras(self) -> None:
+        for layer in self.layers:
+            of_layer = dict(layer.named_parameters())
+            nn.init.xavier_uniform_(of_layer["weight_ih_l0"])
+            nn.init.orthogonal_(of_layer["weight_hh_l0"])
+            nn.init.zeros_(of_layer["bias_ih_l0"])
+            # Gates lie in the order input, forget, cell, output.
+            nn.init.ones_(of_layer["bias_ih_l0"].data.chunk(4)[1])
+            # Keras has one bias a gate; under Adam two would learn twice as fast.
+            nn.init.zeros_(of_layer["bias_hh_l0"])
+            of_layer["bias_hh_l0"].requires_grad_(False)
+        nn.init.xavier_uniform_(self.output.weight)
+        nn.init.zeros_(self.output.bias)

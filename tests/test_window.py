@@ -1,0 +1,140 @@
+"""The window regime: the reference's own way of training."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from benchmarks.documented import documented_losses, documented_text, whole_corpus
+from model.checkpoint import load_checkpoint
+from model.config import TrialConfig
+from model.objective import PreparedCorpus, check_fits
+from model.regimes import WindowRegime
+from model.sampler import SamplingOptions, generate
+from model.streams import EncodedCorpus
+from model.trainer import Trainer
+from model.window_lstm import WindowLSTM
+
+CONFIG = TrialConfig(
+    regime="window",
+    epochs=3,
+    hidden_size=12,
+    num_layers=2,
+    batch_size=32,
+    sequence_length=10,
+    dropout=0.2,
+    learning_rate=1e-3,
+    precision="float32",
+)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def corpus(tiny_corpus: PreparedCorpus) -> EncodedCorpus:
+    whole = tiny_corpus.encoded["lower"]
+    return dataclasses.replace(whole, train=whole.train[:600], validation=whole.validation[:80])
+
+
+def regime_of(corpus: EncodedCorpus) -> WindowRegime:
+    torch.manual_seed(0)
+    return WindowRegime(CONFIG, corpus, CPU)
+
+
+def test_every_window_is_an_example_once_an_epoch(corpus: EncodedCorpus) -> None:
+    regime = regime_of(corpus)
+    seen: list[list[int]] = []
+    regime.network.forward = lambda windows_TB: (  # type: ignore[method-assign]
+        seen.extend(windows_TB.T.tolist()),
+        torch.zeros(windows_TB.shape[1], len(corpus.vocabulary)),
+    )[1]
+    regime.begin_epoch(7)
+    counts = [int(regime.loss(step)[1]) for step in range(regime.steps_per_epoch)]
+    assert sum(counts) == regime.num_targets == 590 == len(seen)
+    text = corpus.train.tolist()
+    assert sorted(seen) == sorted(text[start : start + 10] for start in range(590))
+    assert seen[0] != text[:10]  # shuffled
+
+
+def test_windows_are_views_of_one_tensor(corpus: EncodedCorpus) -> None:
+    regime = regime_of(corpus)
+    assert regime._windows.data_ptr() == torch.from_numpy(corpus.train).data_ptr()
+    assert corpus.train.dtype == np.uint8
+
+
+def test_network_starts_as_keras_does() -> None:
+    torch.manual_seed(0)
+    network = WindowLSTM(CONFIG, vocabulary_size=30)
+    for layer, size in zip(network.layers, (1, 12), strict=True):
+        named = dict(layer.named_parameters())
+        limit = (6 / (size + 48)) ** 0.5
+        assert 0.8 * limit < named["weight_ih_l0"].abs().max() <= limit
+        identity = named["weight_hh_l0"].T @ named["weight_hh_l0"]
+        torch.testing.assert_close(identity, torch.eye(12))
+        assert named["bias_ih_l0"].tolist() == [0.0] * 12 + [1.0] * 12 + [0.0] * 24
+        assert not named["bias_hh_l0"].requires_grad and not named["bias_hh_l0"].any()
+    # Keras counts 4 (in + H + 1) H a layer.
+    expected = 4 * (1 + 12 + 1) * 12 + 4 * (12 + 12 + 1) * 12 + 12 * 30 + 30
+    assert network.num_parameters() == expected
+
+
+def test_training_learns_and_resumes_identically(corpus: EncodedCorpus, tmp_path: Path) -> None:
+    def reports(trainer: Trainer) -> list[object]:
+        return [dataclasses.replace(r, elapsed_seconds=0.0) for r in trainer.epochs()]
+
+    whole = Trainer(CONFIG, corpus)
+    expected = reports(whole)
+    assert expected[-1].train_nats_per_char < expected[0].train_nats_per_char  # type: ignore[attr-defined]
+    first = Trainer(CONFIG, corpus)
+    next(first.epochs())
+    first.save(tmp_path / "checkpoint")
+    resumed = Trainer(CONFIG, corpus)
+    resumed.restore(tmp_path / "checkpoint")
+    assert reports(resumed) == expected[1:]
+
+
+def test_passage_is_scored_character_by_character(corpus: EncodedCorpus) -> None:
+    trainer = Trainer(CONFIG, corpus)
+    nats = trainer.validation_nats()
+    symbols = [*corpus.train[-10:].tolist(), *corpus.validation.tolist()]
+    by_hand = 0.0
+    with torch.inference_mode():
+        for place in range(10, len(symbols)):
+            window_TB = torch.tensor(symbols[place - 10 : place])[:, None]
+            logits_BV = trainer.model.eval()(window_TB)
+            target = torch.tensor([symbols[place]])
+            by_hand += functional.cross_entropy(logits_BV, target).item()
+    assert nats == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_generation_slides_the_window(corpus: EncodedCorpus, tmp_path: Path) -> None:
+    trainer = Trainer(CONFIG, corpus)
+    next(trainer.epochs())
+    trainer.save(tmp_path / "checkpoint")
+    network, _ = load_checkpoint(tmp_path / "checkpoint")
+    prime = torch.from_numpy(corpus.train[:10]).long()
+    written = generate(
+        network, prime, num_chars=15, num_passages=2, options=SamplingOptions(temperature=0.0)
+    )
+    pattern = prime.tolist()
+    for place in range(15):  # as the reference does it
+        logits_BV = network.eval()(torch.tensor(pattern)[:, None])
+        index = int(logits_BV.argmax())
+        assert written[:, place].tolist() == [index, index]
+        pattern = [*pattern[1:], index]
+
+
+def test_documented_text_is_the_references(wonderland_path: Path) -> None:
+    for experiment, num_chars, num_symbols in ((1, 144_345, 46), (3, 136_024, 27)):
+        text = documented_text(wonderland_path, experiment)
+        corpus = whole_corpus(text, "lower")
+        assert (len(text), len(corpus.vocabulary)) == (num_chars, num_symbols)
+        check_fits(corpus, batch_size=64, sequence_length=100)
+
+
+def test_documented_losses_are_all_there() -> None:
+    assert [len(documented_losses(experiment)) for experiment in (1, 2, 3)] == [20, 30, 40]
+    assert documented_losses(1)[-1] == (405, 1.9413)
+    assert sum(seconds for e in (1, 2, 3) for seconds, _ in documented_losses(e)) == 95_730
