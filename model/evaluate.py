@@ -1,7 +1,7 @@
 """Scores a passage: what the network spends on it, every character counted once.
 
 The layout of the evaluation is a constant, so the score depends neither on batch_size nor on
-sequence_length. The passage is cut into up to COLUMNS stretches that run side by side; each
+sequence_length. The passage is cut into stretches that run side by side; each
 enters with the state carried over the WARM_UP_CHARS characters before it.
 
 Shapes: T time steps, B columns, V vocabulary.
@@ -18,8 +18,10 @@ from torch.nn import functional
 from model.lstm import CharLSTM
 from model.window_lstm import WindowLSTM
 
-COLUMNS = 16
-WARM_UP_CHARS = 256
+MIN_COLUMNS, MAX_COLUMNS = 16, 128
+COLUMN_CHARS = 1_024
+"""Long passages have columns of about this length, between the two numbers of columns."""
+WARM_UP_CHARS = 128
 _CHUNK_STEPS = 512
 _WINDOWS_AT_ONCE = 256
 
@@ -42,7 +44,8 @@ def passage_nats(
     """
     symbols = np.concatenate([context[-WARM_UP_CHARS:], passage])
     num_context = len(symbols) - len(passage)
-    column_length = -(-len(passage) // COLUMNS)
+    num_columns = min(max(len(passage) // COLUMN_CHARS, MIN_COLUMNS), MAX_COLUMNS)
+    column_length = -(-len(passage) // num_columns)
     starts = np.arange(num_context, len(symbols), column_length)
     # Row t of a column predicts position start - WARM_UP_CHARS + t of the symbols.
     positions_TB = starts + np.arange(-WARM_UP_CHARS, column_length)[:, None]

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from model.config import TrialConfig
-from model.network import Network
+from model.network import Network, Step
+from model.stepping import Stepper
 
 State = tuple[Tensor, Tensor]
 """Hidden and cell state, each (L, B, H)."""
@@ -50,10 +51,11 @@ class CharLSTM(Network):
         logits_TBV = self.output(self.dropout(hidden_TBH, self._p))
         return logits_TBV, state
 
-    def next_logits(self, inputs_TB: Tensor, memory: State | None) -> tuple[Tensor, State]:
-        """Return the logits (B, V) after the last of the inputs, and the state to go on from."""
-        logits_TBV, state = self(inputs_TB, memory)
-        return logits_TBV[-1], state
+    def start_text(self, inputs_TB: Tensor) -> tuple[Tensor, Step]:
+        """Read a text in one go; the steps after it carry the state."""
+        logits_TBV, state = self(inputs_TB)
+        stepper = Stepper(self.lstm, self.embedding, self.output, state)
+        return logits_TBV[-1], stepper.step
 
     def _layer_by_layer(self, values_TBE: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Run the LSTM's layers one by one, our dropout between them."""

@@ -1,11 +1,14 @@
 """What the networks of both regimes have in common."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
 from model.dropout import Dropout
+
+Step = Callable[[Tensor], Tensor]
+"""Takes the next characters (B,) of the passages and returns the logits (B, V) after them."""
 
 
 class Network(nn.Module, ABC):
@@ -20,12 +23,16 @@ class Network(nn.Module, ABC):
         self.dropout = Dropout()
 
     @abstractmethod
-    def next_logits(self, inputs_TB: Tensor, memory: Any) -> tuple[Tensor, Any]:
-        """Return the logits (B, V) after the last of the inputs, and what to go on from.
+    def start_text(self, inputs_TB: Tensor) -> tuple[Tensor, Step]:
+        """Begin to write after a text.
 
         Args:
-            inputs_TB: Character indices (T, B), int32 or int64.
-            memory: What the call before returned; None at the start of a text.
+            inputs_TB: Character indices (T, B), int32 or int64, at least one step.
+
+        Returns:
+            The logits (B, V) after the last of the inputs, and a function that takes the next
+            character of each passage (B,) and returns the logits after it. It remembers what
+            it was given, and sees the weights as they are now.
         """
 
     def num_parameters(self) -> int:

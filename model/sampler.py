@@ -89,13 +89,10 @@ def generate(
     device = next(model.parameters()).device
     generator = torch.Generator(device=device).manual_seed(seed)
     inputs_TB = prime_T.to(device)[:, None].expand(-1, num_passages)
-    state = None
-    written = []
-    for _ in range(num_chars):
-        logits_BV, state = model.next_logits(inputs_TB, state)
-        drawn_B = _draw(logits_BV.float(), options, generator)
-        written.append(drawn_B)
-        inputs_TB = drawn_B[None]
+    logits_BV, step = model.start_text(inputs_TB)
+    written = [_draw(logits_BV.float(), options, generator)]
+    for _ in range(num_chars - 1):
+        written.append(_draw(step(written[-1]).float(), options, generator))
     return torch.stack(written, dim=1).cpu()
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import TrialConfig
-from model.network import Network
+from model.network import Network, Step
 
 
 class WindowLSTM(Network):
@@ -46,12 +46,17 @@ class WindowLSTM(Network):
         logits_BV: Tensor = self.output(self._drop(last_1BH[0]))
         return logits_BV
 
-    def next_logits(self, inputs_TB: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Slide the window over the inputs; return the logits (B, V) after it, and the window."""
-        if memory is not None:
-            inputs_TB = torch.cat([memory, inputs_TB])
+    def start_text(self, inputs_TB: Tensor) -> tuple[Tensor, Step]:
+        """Read the last window of a text; each step slides it and reads it again."""
         window_TB = inputs_TB[-self.window_length :]
-        return self(window_TB), window_TB
+
+        def step(drawn_B: Tensor) -> Tensor:
+            nonlocal window_TB
+            window_TB = torch.cat([window_TB, drawn_B[None]])[-self.window_length :]
+            logits_BV: Tensor = self(window_TB)
+            return logits_BV
+
+        return self(window_TB), step
 
     def _drop(self, values: Tensor) -> Tensor:
         return self.dropout(values, self._p) if self.training else values

@@ -24,8 +24,8 @@ def test_columns_score_as_one_long_pass_does(
     model, _ = load_checkpoint(trained_checkpoint)  # type: ignore[arg-type]
     corpus = tiny_corpus.encoded["lower"]
     nats = passage_nats(model, corpus.validation, context=corpus.train, device=CPU)
-    symbols = [*corpus.train[-256:].tolist(), *corpus.validation.tolist()]
-    by_hand = sequential_nats(model, symbols, num_context=256)
+    symbols = [*corpus.train[-128:].tolist(), *corpus.validation.tolist()]
+    by_hand = sequential_nats(model, symbols, num_context=128)
     assert abs(nats - by_hand) / len(corpus.validation) < 1e-3
 
 
@@ -37,7 +37,14 @@ def test_every_character_counts_once_whatever_the_length(
     torch.nn.init.zeros_(model.output.bias)
     corpus = tiny_corpus.encoded["lower"]
     nat = torch.log(torch.tensor(float(len(corpus.vocabulary)))).item()
-    for length in (1, 2, evaluate.COLUMNS - 1, evaluate.COLUMNS, evaluate.COLUMNS + 1, 100):
+    for length in (
+        1,
+        2,
+        evaluate.MIN_COLUMNS - 1,
+        evaluate.MIN_COLUMNS,
+        evaluate.MIN_COLUMNS + 1,
+        100,
+    ):
         nats = passage_nats(model, corpus.validation[:length], context=corpus.train, device=CPU)
         assert abs(nats - length * nat) < 1e-3
 

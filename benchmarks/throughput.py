@@ -1,0 +1,113 @@
+"""How fast the trainer is, beside others in the same run: `python -m benchmarks.throughput`.
+
+Characters with a loss (stream) or windows (window) a second, one process pinned to one core,
+one thread; the rounds are interleaved and the best of each counts. Keras needs
+`pip install -e '.[bench]'`.
+"""
+
+import argparse
+import itertools
+import os
+import platform
+import subprocess
+import sys
+import time
+
+SHAPES = {
+    "1x128": (1, 128, 64),
+    "1x256": (1, 256, 64),
+    "2x256": (2, 256, 64),
+    "2x512": (2, 512, 64),
+}
+OTHERS = {
+    "stream": ("plain PyTorch", "limit"),
+    "window": ("plain PyTorch", "Keras on JAX", "limit"),
+}
+SECONDS = 4.0
+ROUNDS = 2
+
+
+def measure(contender: str, regime: str, shape_name: str) -> float:
+    """Return the rate of a contender in this process."""
+    from benchmarks.contenders import CONTENDERS, Shape
+
+    num_layers, hidden_size, batch_size = SHAPES[shape_name]
+    shape = Shape(num_layers=num_layers, hidden_size=hidden_size, batch_size=batch_size)
+    train, per_step = CONTENDERS[contender](shape, regime)
+    train(2)
+    start = time.perf_counter()
+    train(2)
+    num_steps = max(2, int(SECONDS * 2 / (time.perf_counter() - start)))
+    start = time.perf_counter()
+    train(num_steps)
+    return per_step * num_steps / (time.perf_counter() - start)
+
+
+def start_worker(contender: str, regime: str, shape: str, cores: str) -> subprocess.Popen[str]:
+    """Start a process that measures one contender on some cores."""
+    words = ["--worker", contender, regime, shape, cores]
+    command = [sys.executable, "-m", "benchmarks.throughput", *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def rate(process: subprocess.Popen[str]) -> float:
+    """Return what a worker measured."""
+    output, _ = process.communicate()
+    assert process.returncode == 0, process.args
+    return float(output.split()[-1])
+
+
+def compare(regime: str) -> None:
+    """Print the table of a regime."""
+    others = OTHERS[regime]
+    unit = "characters/s" if regime == "stream" else "windows/s"
+    print(f"\n{regime} regime, {unit}, one core\n")
+    print(f"| shape | ours | {' | '.join(f'ours / {other}' for other in others)} |")
+    print("|---" * (2 + len(others)) + "|", flush=True)
+    for shape in SHAPES:
+        best = dict.fromkeys(("ours", *others), 0.0)
+        for _, contender in itertools.product(range(ROUNDS), best):
+            measured = rate(start_worker(contender, regime, shape, "0"))
+            best[contender] = max(best[contender], measured)
+        ratios = (f"{best['ours'] / best[other]:.2f}" for other in others)
+        print(f"| {shape} | {best['ours']:,.0f} | {' | '.join(ratios)} |", flush=True)
+
+
+def pack() -> None:
+    """Print what two processes do with two cores, against one with two threads."""
+    print("\nstream regime, two cores: two processes with a thread each / one with two threads\n")
+    print("| shape | ratio |\n|---|---|", flush=True)
+    for shape in SHAPES:
+        together, threaded = 0.0, 0.0
+        for _ in range(ROUNDS):
+            pair = [start_worker("ours", "stream", shape, core) for core in ("0", "1")]
+            together = max(together, sum(rate(process) for process in pair))
+            threaded = max(threaded, rate(start_worker("ours", "stream", shape, "0,1")))
+        print(f"| {shape} | {together / threaded:.2f} |", flush=True)
+
+
+def main() -> None:
+    """Print the tables, or measure one contender as a worker."""
+    parser = argparse.ArgumentParser(description="Throughput beside other implementations.")
+    parser.add_argument("--regime", choices=("stream", "window", "both"), default="both")
+    parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        contender, regime, shape, cores = options.worker
+        chosen = {int(core) for core in cores.split(",")}
+        os.sched_setaffinity(0, chosen)
+        import torch
+
+        torch.set_num_threads(len(chosen))
+        print(measure(contender, regime, shape))
+        return
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
+    for regime in ("stream", "window"):
+        if options.regime in (regime, "both"):
+            compare(regime)
+    if options.regime in ("stream", "both"):
+        pack()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""One character at a time, with little but arithmetic: what generation spends its time on.
+
+nn.LSTM over a single step costs 0.2 ms of set-up whatever the size. Here the first layer's
+input projection is a table (one row a symbol), each further layer is one matrix product, and
+the three sigmoid gates lie side by side.
+
+Shapes: B passages, V vocabulary, H hidden, G = 4 H gates.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class Stepper:
+    """Carries the state of passages that are being written.
+
+    The weights are laid out for single steps; later changes of them are not seen.
+    """
+
+    @torch.inference_mode()
+    def __init__(
+        self,
+        lstm: nn.LSTM,
+        embedding: nn.Embedding,
+        output: nn.Linear,
+        state: tuple[Tensor, Tensor],
+    ) -> None:
+        """Go on from a state, two tensors (L, B, H)."""
+        self._hidden_size = lstm.hidden_size
+        self._hidden, self._cell = ([*part_LBH.float().unbind()] for part_LBH in state)
+        self._output_HV = output.weight.T.contiguous()
+        self._output_bias_V = output.bias
+        named = dict(lstm.named_parameters())
+        # torch's gates are input, forget, cell, output; here the cell's comes last.
+        parts = torch.arange(4 * lstm.hidden_size, device=self._output_HV.device).chunk(4)
+        order = torch.cat([parts[0], parts[1], parts[3], parts[2]])
+        self._weights: list[Tensor] = []
+        self._biases: list[Tensor] = []
+        for layer in range(lstm.num_layers):
+            inputs_GE, recurrent_GH, *biases = (
+                named[f"{name}_l{layer}"][order]
+                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            )
+            self._biases.append(biases[0] + biases[1])
+            if layer == 0:
+                self._table_VG = embedding.weight @ inputs_GE.T + self._biases[0]
+                self._weights.append(recurrent_GH.T.contiguous())
+            else:
+                self._weights.append(torch.cat([inputs_GE, recurrent_GH], dim=1).T.contiguous())
+
+    @torch.inference_mode()
+    def step(self, symbols_B: Tensor) -> Tensor:
+        """Return the logits (B, V) after one more character of each passage."""
+        three = 3 * self._hidden_size
+        values_BH = self._hidden[0]
+        for layer, weights in enumerate(self._weights):
+            if layer == 0:
+                start_BG, inputs = self._table_VG[symbols_B], values_BH
+            else:
+                start_BG = self._biases[layer]
+                inputs = torch.cat([values_BH, self._hidden[layer]], dim=1)
+            gates_BG = torch.addmm(start_BG, inputs, weights)
+            input_BH, forget_BH, output_BH = gates_BG[:, :three].sigmoid_().chunk(3, dim=1)
+            new_BH = gates_BG[:, three:].tanh_()
+            self._cell[layer] = torch.addcmul(forget_BH * self._cell[layer], input_BH, new_BH)
+            self._hidden[layer] = values_BH = output_BH * self._cell[layer].tanh()
+        return torch.addmm(self._output_bias_V, values_BH, self._output_HV)
