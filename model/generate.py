@@ -17,7 +17,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--passages", type=int, default=1, metavar="N", help="in one batch (1)")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--greedy", action="store_true", help="always the most probable character")
-    how.add_argument("--temperature", type=float, default=0.8, metavar="T", help="(0.8)")
+    how.add_argument(
+        "--temperature",
+        type=float,
+        metavar="T",
+        help="(0.8; a network of the window regime is greedy, as the reference's)",
+    )
     parser.add_argument("--top-k", type=int, metavar="K", help="among the K most probable")
     parser.add_argument("--top-p", type=float, metavar="P", help="among the most probable up to P")
     parser.add_argument("--prime", default="", metavar="TEXT", help="what the text begins with")
@@ -30,13 +35,16 @@ def main(arguments: list[str] | None = None) -> int:
     from model.sampler import SamplingOptions, encode_prime, generate
 
     try:
+        device = pick_device(use_gpu=num_gpus() > 0)
+        model, meta = load_checkpoint(options.checkpoint, device)
+        temperature = options.temperature
+        if temperature is None:
+            temperature = 0.8 if meta.config.regime == "stream" else 0.0
         sampling = SamplingOptions(
-            temperature=0.0 if options.greedy else options.temperature,
+            temperature=0.0 if options.greedy else temperature,
             top_k=options.top_k,
             top_p=options.top_p,
         )
-        device = pick_device(use_gpu=num_gpus() > 0)
-        model, meta = load_checkpoint(options.checkpoint, device)
         written = generate(
             model,
             encode_prime(options.prime, meta.vocabulary, meta.config.cleaning),

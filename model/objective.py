@@ -15,6 +15,9 @@ from model.errors import CorpusError
 from model.ngram import ORDERS, ngram_bits
 from model.streams import EncodedCorpus, RawSplit, Symbols, encode_corpus, split_text
 
+MAX_SCORED_CHARS = 1_000_000
+"""The floor is measured on so much of a longer passage, to stay within seconds."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Floor:
@@ -86,8 +89,7 @@ def check_fits(corpus: EncodedCorpus, *, batch_size: int, sequence_length: int) 
 
 def _floor(corpus: EncodedCorpus, split: RawSplit, order: int) -> Floor:
     validation = _floor_bits(corpus, corpus.validation, context=corpus.train, max_order=order)
-    before_test = np.concatenate([corpus.train, corpus.validation])
-    test = _floor_bits(corpus, corpus.test, context=before_test, max_order=order)
+    test = _floor_bits(corpus, corpus.test, context=corpus.validation, max_order=order)
     return Floor(
         validation_bits_per_char=validation[-1] / len(split.validation),
         test_bits_per_char=test[-1] / len(split.test),
@@ -101,10 +103,13 @@ def _floor_bits(
     context: Symbols,
     max_order: int,
 ) -> list[float]:
-    return ngram_bits(
+    """Return what each order spends on a passage; of a long one, the first part stands for all."""
+    scored = passage[:MAX_SCORED_CHARS]
+    bits = ngram_bits(
         corpus.train,
-        passage,
+        scored,
         context=context,
         vocabulary_size=len(corpus.vocabulary),
         max_order=max_order,
     )
+    return [len(passage) / len(scored) * bits_of_order for bits_of_order in bits]

@@ -88,14 +88,14 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
         CorpusError: The cleaning is unknown or keeps less than half of the text.
     """
     cleaned_parts = [clean(part, cleaning) for part in (split.train, split.validation, split.test)]
-    cleaned = "".join(cleaned_parts)
+    num_chars = sum(len(part) for part in cleaned_parts)
     num_raw_chars = len(split.train) + len(split.validation) + len(split.test)
-    if len(cleaned) < MIN_KEPT_FRACTION * num_raw_chars or not all(cleaned_parts):
+    if num_chars < MIN_KEPT_FRACTION * num_raw_chars or not all(cleaned_parts):
         raise CorpusError(
             f"a cleaning must keep at least half of the text and something of each part: "
-            f"{cleaning!r} keeps {len(cleaned):,} of {num_raw_chars:,} characters"
+            f"{cleaning!r} keeps {num_chars:,} of {num_raw_chars:,} characters"
         )
-    vocabulary = Vocabulary.of(cleaned)
+    vocabulary = Vocabulary.of(*cleaned_parts)
     train, validation, test = (vocabulary.encode(part) for part in cleaned_parts)
     return EncodedCorpus(
         cleaning=cleaning,

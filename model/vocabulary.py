@@ -29,9 +29,9 @@ class Vocabulary:
             raise ConfigError("each symbol of a vocabulary must be one character")
 
     @classmethod
-    def of(cls, text: str) -> "Vocabulary":
-        """The vocabulary of all characters in a text."""
-        return cls(tuple(sorted(set(text))))
+    def of(cls, *texts: str) -> "Vocabulary":
+        """The vocabulary of all characters in some texts."""
+        return cls(tuple(sorted(set().union(*map(set, texts)))))
 
     def __len__(self) -> int:
         return len(self.symbols)

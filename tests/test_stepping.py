@@ -1,0 +1,23 @@
+"""Single steps give what the network gives."""
+
+import pytest
+import torch
+
+from model.config import TrialConfig
+from model.lstm import CharLSTM
+
+
+@pytest.mark.parametrize("num_layers", [1, 3])
+def test_steps_equal_one_long_pass(num_layers: int) -> None:
+    torch.manual_seed(0)
+    network = CharLSTM(TrialConfig(num_layers=num_layers, hidden_size=20, embedding_dim=6), 9)
+    network.eval()
+    inputs_TB = torch.randint(0, 9, (30, 4), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        whole_TBV, _ = network(inputs_TB)
+        logits_BV, step = network.start_text(inputs_TB[:10])
+        torch.testing.assert_close(logits_BV, whole_TBV[9])
+        for place in range(10, 30):
+            torch.testing.assert_close(
+                step(inputs_TB[place]), whole_TBV[place], rtol=1e-5, atol=1e-5
+            )
