@@ -22,30 +22,38 @@ _PROBE_REPEATS = 4
 
 
 def resolve_precision(config: TrialConfig, device: torch.device) -> str:
-    """Return "float32" or "bfloat16": what the config asks for, or what suits the machine."""
+    """Return "float32" or "bfloat16": what the config asks for, or what suits the machine.
+
+    On a GPU float32 means TF32 where there is one (devices.py).
+    """
     if config.precision != "auto":
         return config.precision
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    if device.type != "cpu":
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return "float32"
+    if device.type not in ("cpu", "cuda"):
         return "float32"
     # The next power of two is as near as the shape matters; one measurement a class. Beyond
     # these bounds the answer is the same and the measurement noisy (32) or slow (1024).
-    return _faster_on_cpu(min(max(1 << (config.hidden_size - 1).bit_length(), 64), 512))
+    size_class = min(max(1 << (config.hidden_size - 1).bit_length(), 64), 512)
+    return _faster(size_class, str(device))
 
 
 @functools.cache
-def _faster_on_cpu(hidden_size: int) -> str:
+def _faster(hidden_size: int, device: str) -> str:
+    """Measure forward and backward pass of one window on a device; the minimum counts."""
     with torch.random.fork_rng(devices=[]):
-        model = CharLSTM(TrialConfig(hidden_size=hidden_size), vocabulary_size=64)
-    inputs_TB = torch.zeros(_PROBE_SHAPE_TB, dtype=torch.int64)
+        model = CharLSTM(TrialConfig(hidden_size=hidden_size), vocabulary_size=64).to(device)
+    inputs_TB = torch.zeros(_PROBE_SHAPE_TB, dtype=torch.int64, device=device)
+    kind = torch.device(device).type
     seconds = {"float32": float("inf"), "bfloat16": float("inf")}
     for _ in range(_PROBE_REPEATS):  # interleaved; the minimum forgets the warm-up
         for precision in seconds:
             start = time.perf_counter()
-            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            with torch.autocast(kind, torch.bfloat16, enabled=precision == "bfloat16"):
                 logits_TBV, _ = model(inputs_TB)
             logits_TBV.float().sum().backward()
+            if kind == "cuda":
+                torch.cuda.synchronize()
             seconds[precision] = min(seconds[precision], time.perf_counter() - start)
     faster = seconds["float32"] > MIN_SPEEDUP * seconds["bfloat16"]
     return "bfloat16" if faster else "float32"

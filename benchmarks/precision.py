@@ -1,0 +1,95 @@
+"""Does bfloat16 cost quality? `python -m benchmarks.precision`.
+
+Final `val_bits_per_char` after the same epochs in float32 and in bfloat16, several seeds and
+sizes; and how far the curves of training and validation loss lie apart over 20 epochs of
+1 x 256. Two processes, one thread each. Text: the first part of the embedded one.
+"""
+
+import argparse
+import statistics
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from model.config import TrialConfig
+from model.corpus import resolve_corpus
+from model.devices import use_threads
+from model.objective import prepare_corpus
+from model.trainer import EpochReport, Trainer
+
+SIZES = ((1, 128, 32), (1, 256, 32), (2, 256, 64))
+PRECISIONS = ("float32", "bfloat16")
+CURVE = TrialConfig(hidden_size=256, batch_size=32, epochs=20)
+CURVE_GOAL_NATS = 0.01
+
+
+def train(config: TrialConfig, num_chars: int) -> list[EpochReport]:
+    """Train a configuration and return its reports."""
+    use_threads(1)
+    text = resolve_corpus("python-docs").text[:num_chars]
+    corpus = prepare_corpus(text, [config.cleaning]).encoded[config.cleaning]
+    return list(Trainer(config, corpus).epochs())
+
+
+def main() -> None:
+    """Print the table of sizes, and the distance of the curves."""
+    parser = argparse.ArgumentParser(description="The quality of bfloat16.")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--chars", type=int, default=145_000)
+    options = parser.parse_args()
+    with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn")) as pool:
+        curves = [
+            pool.submit(
+                train, TrialConfig.from_dict({**CURVE.to_dict(), "precision": p}), options.chars
+            )
+            for p in PRECISIONS
+        ]
+        runs = {
+            (size, precision): [
+                pool.submit(
+                    train,
+                    TrialConfig(
+                        num_layers=size[0],
+                        hidden_size=size[1],
+                        batch_size=size[2],
+                        epochs=options.epochs,
+                        precision=precision,
+                        seed=seed,
+                    ),
+                    options.chars,
+                )
+                for seed in range(options.seeds)
+            ]
+            for size in SIZES
+            for precision in PRECISIONS
+        }
+        pairs = list(zip(*(curve.result() for curve in curves), strict=True))
+        train_gap = max(abs(a.train_nats_per_char - b.train_nats_per_char) for a, b in pairs)
+        val_gap = max(abs(a.val_nats_per_char - b.val_nats_per_char) for a, b in pairs)
+        print(
+            f"1 x 256, batch 32, {len(pairs)} epochs: the curves lie at most {train_gap:.4f} "
+            f"(training) and {val_gap:.4f} nats (validation) apart; goal {CURVE_GOAL_NATS}\n",
+            flush=True,
+        )
+        print(
+            f"| shape, batch ({options.epochs} epochs, {options.seeds} seeds) | float32 "
+            "| bfloat16 | bfloat16 - float32, of a seed |\n|---|---|---|---|"
+        )
+        for size in SIZES:
+            scores = [
+                [min(r.val_bits_per_char for r in run.result()) for run in runs[size, precision]]
+                for precision in PRECISIONS
+            ]
+            gaps = [second - first for first, second in zip(*scores, strict=True)]
+            cells = [*map(_spread, scores), _spread(gaps, sign="+")]
+            name = f"{size[0]} x {size[1]}, {size[2]}"
+            print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def _spread(values: list[float], sign: str = "") -> str:
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):{sign}.4f} ± {deviation:.4f}"
+
+
+if __name__ == "__main__":
+    main()
