@@ -9,6 +9,7 @@ from model import train
 from model.config import TrialConfig
 from model.errors import CheckpointError, TrainingDiverged
 from model.objective import PreparedCorpus, prepare_corpus
+from model.regimes import WindowRegime
 from model.seeds import hash_seed
 from model.streams import columns
 from model.trainer import EpochReport, Trainer
@@ -113,6 +114,9 @@ def test_validation_and_test_text_never_reach_training(tiny_text: str) -> None:
     canary = corpus.vocabulary.symbols.index("§")
     assert canary not in columns(corpus.train, 4, padding=255)
     assert canary in corpus.validation
+    config = TrialConfig(regime="window", cleaning="cased", sequence_length=10, batch_size=4)
+    windows = WindowRegime(config, corpus, torch.device("cpu"))
+    assert not (windows._windows == canary).any()
 
 
 def test_checkpoint_holds_the_best_epoch(

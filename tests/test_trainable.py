@@ -1,0 +1,72 @@
+"""The trial on a worker, without Ray around it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from model.config import TrialConfig
+from model.objective import PreparedCorpus
+from tune.outcome import Outcome
+from tune.trainable import CharLSTMTrainable
+
+
+def proposal(config: TrialConfig, checkpoints: list[str] | None = None) -> dict[str, Any]:
+    return {
+        "number": 0,
+        "baseline": "",
+        "config": config.to_dict(),
+        "checkpoints": checkpoints or [],
+    }
+
+
+@pytest.fixture
+def trainable(tiny_corpus: PreparedCorpus, tiny_config: TrialConfig) -> CharLSTMTrainable:
+    trainable = CharLSTMTrainable.__new__(CharLSTMTrainable)
+    trainable.setup(proposal(tiny_config), corpus=tiny_corpus, cpus=1, gpus=0.0)
+    return trainable
+
+
+def without_seconds(result: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in result.items() if name != "elapsed_seconds"}
+
+
+def test_threads_are_the_cpus_that_the_trial_was_given(
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, trainable: CharLSTMTrainable
+) -> None:
+    try:
+        trainable.setup(proposal(tiny_config), corpus=tiny_corpus, cpus=2, gpus=0.0)
+        assert torch.get_num_threads() == 2
+        trainable.reset_config(proposal(tiny_config))  # the actor is reused
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_goes_on_from_the_newest_checkpoint_that_can_be_read(
+    tiny_config: TrialConfig, trainable: CharLSTMTrainable, tmp_path: Path
+) -> None:
+    places = []
+    for name in ("older", "newer", "newest"):
+        expected = without_seconds(trainable.step())
+        (tmp_path / name).mkdir()
+        trainable.save_checkpoint(str(tmp_path / name))
+        places.append(tmp_path / name / "checkpoint")
+    damaged = places[1] / "training.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    locations = [str(place) for place in (tmp_path / "gone", places[1], places[0])]
+    trainable.reset_config(proposal(tiny_config, locations))
+    assert trainable.step()["epoch"] == 2  # from the older one
+    # A trial whose driver was killed just before it ended: the end is reported again.
+    trainable.reset_config(proposal(tiny_config, [str(places[2])]))
+    assert expected["outcome"] == Outcome.FINISHED
+    assert without_seconds(trainable.step()) == expected
+
+
+def test_nothing_readable_starts_again(
+    tiny_config: TrialConfig, trainable: CharLSTMTrainable, tmp_path: Path
+) -> None:
+    first = without_seconds(trainable.step())
+    trainable.reset_config(proposal(tiny_config, [str(tmp_path / "gone")]))
+    assert without_seconds(trainable.step()) == first
