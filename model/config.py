@@ -46,6 +46,9 @@ class TrialConfig:
     weight_decay: float = _rule("AdamW's decoupled weight decay, at least 0", 0.0)
     input_dropout: float = _rule("dropout on the embedding, 0 <= p < 1", 0.2)
     gradient_clip_norm: float = _rule("largest norm of the gradient, above 0", 1.0)
+    patience_epochs: int = _rule(
+        "epochs without a better score after which training ends, at least 0; 0 is never", 8
+    )
     regime: str = _rule(
         "stream: text in columns, state carried; window: the reference's own way, which uses "
         "epochs, hidden_size, num_layers, batch_size, dropout, cleaning, learning_rate, "
@@ -71,6 +74,8 @@ class TrialConfig:
             raise ConfigError(f"decay_fraction must be in 0 <= f <= 1, got {self.decay_fraction}")
         if self.weight_decay < 0:
             raise ConfigError(f"weight_decay must be at least 0, got {self.weight_decay}")
+        if self.patience_epochs < 0:
+            raise ConfigError(f"patience_epochs must be at least 0, got {self.patience_epochs}")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"seed must be in 0 <= seed < 2**63, got {self.seed}")
         if self.cleaning not in CLEANINGS:

@@ -85,14 +85,15 @@ class Trainer:
         self.steps_per_epoch = self._regime.steps_per_epoch
 
     def epochs(self) -> Iterator[EpochReport]:
-        """Yield one report after each epoch until the configuration's epochs are done.
+        """Yield one report after each epoch until the training is finished.
 
         Raises:
             TrainingDiverged: A step's loss was NaN or infinite; raised at that epoch's end.
         """
-        first = self.last_report.epoch + 1 if self.last_report else 1
+        epoch = self.last_report.epoch if self.last_report else 0
         elapsed_seconds = self.last_report.elapsed_seconds if self.last_report else 0.0
-        for epoch in range(first, self.config.epochs + 1):
+        while not self.is_finished:
+            epoch += 1
             start = time.perf_counter()
             train_nats = self.train_epoch(epoch)
             val_nats = self.validation_nats()
@@ -102,6 +103,14 @@ class Trainer:
             report = self._report(epoch, train_nats, val_nats, elapsed_seconds)
             self._keep(report)
             yield report
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the configuration's epochs are done, or its patience is at an end."""
+        last, best, patience = self.last_report, self.best_report, self.config.patience_epochs
+        if last is None or best is None:
+            return False
+        return last.epoch >= self.config.epochs or 0 < patience <= last.epoch - best.epoch
 
     def train_epoch(self, epoch: int) -> float:
         """Train one epoch, counted from 1, and return its mean loss in nats per character.

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from model import train
+from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
 from model.errors import CheckpointError, TrainingDiverged
 from model.objective import PreparedCorpus, prepare_corpus
@@ -134,6 +135,24 @@ def test_checkpoint_holds_the_best_epoch(
     resumed.restore(tmp_path / "checkpoint")
     assert resumed.best_report == best
     assert resumed.last_report == reports[-1]
+
+
+def test_patience_ends_an_overfitting_training_and_keeps_the_best(
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
+) -> None:
+    settings = {"epochs": 60, "dropout": 0.0, "input_dropout": 0.0, "learning_rate": 0.05}
+    config = dataclasses.replace(tiny_config, **settings, patience_epochs=3)
+    trainer = Trainer(config, tiny_corpus.encoded["lower"])
+    reports = list(trainer.epochs())
+    best = min(reports, key=lambda report: report.val_bits_per_char)
+    assert len(reports) == best.epoch + 3 < 60
+    trainer.save(tmp_path / "checkpoint")
+    assert load_checkpoint(tmp_path / "checkpoint")[1].metrics["epoch"] == best.epoch
+    resumed = Trainer(config, tiny_corpus.encoded["lower"])
+    resumed.restore(tmp_path / "checkpoint")
+    assert resumed.is_finished and list(resumed.epochs()) == []
+    endless = dataclasses.replace(config, patience_epochs=0, epochs=len(reports) + 2)
+    assert len(list(Trainer(endless, tiny_corpus.encoded["lower"]).epochs())) == endless.epochs
 
 
 def test_other_configuration_is_not_resumed(

@@ -179,6 +179,8 @@ class StudySearcher(Searcher):
             if entry.name == baseline
             for name, value in entry.params.items()
         }
+        if baseline:  # never stopped early
+            fixed["patience_epochs"] = 0
         return self._space.config({**fixed, **params, "seed": hash_seed(self._seed, number)})
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:

@@ -55,7 +55,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
             }
         best = self._trainer.best_report
         assert report is not None and best is not None
-        finished = report.epoch == self._trainer.config.epochs
+        finished = self._trainer.is_finished
         return {
             **dataclasses.asdict(report),
             RUNNING_BEST: best.val_bits_per_char,
