@@ -82,6 +82,7 @@ def whole_corpus(text: str, cleaning: str) -> EncodedCorpus:
         validation=symbols[-1_000:],
         test=symbols[-1_000:],
         num_raw_validation_chars=1_000,
+        num_raw_test_chars=1_000,
     )
 
 

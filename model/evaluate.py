@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.lstm import CharLSTM
+from model.network import Network
 from model.window_lstm import WindowLSTM
 
 MIN_COLUMNS, MAX_COLUMNS = 16, 128
@@ -64,6 +65,20 @@ def passage_nats(
     )
     model.train()
     return nats
+
+
+def network_nats(
+    model: Network,
+    passage: NDArray[np.integer[Any]],
+    *,
+    context: NDArray[np.integer[Any]],
+    device: torch.device,
+) -> float:
+    """Return what a network of either regime spends on a passage; see `passage_nats`."""
+    if isinstance(model, WindowLSTM):
+        return window_passage_nats(model, passage, context=context, device=device)
+    assert isinstance(model, CharLSTM)
+    return passage_nats(model, passage, context=context, device=device)
 
 
 @torch.inference_mode()

@@ -63,6 +63,7 @@ class EncodedCorpus:
         validation: Indices of the cleaned validation passage.
         test: Indices of the cleaned test passage.
         num_raw_validation_chars: Raw characters of the validation passage.
+        num_raw_test_chars: Raw characters of the test passage.
         restoration_bits_per_char: Price of restoring the raw validation passage from the
             cleaned one, in bits per raw character, at least 0.
     """
@@ -73,6 +74,7 @@ class EncodedCorpus:
     validation: Symbols
     test: Symbols
     num_raw_validation_chars: int
+    num_raw_test_chars: int
     restoration_bits_per_char: float = 0.0
 
     @property
@@ -104,6 +106,7 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
         validation=validation,
         test=test,
         num_raw_validation_chars=len(split.validation),
+        num_raw_test_chars=len(split.test),
     )
 
 

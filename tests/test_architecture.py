@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "tune": {"model", "search_spaces", "tune"},
 }
 RAY_FILES = {
-    *("cluster", "recorder", "sampling", "scheduling"),
+    *("cluster", "finalists", "recorder", "sampling", "scheduling"),
     *("search", "stopping", "trainable"),
 }
 ONLY_IN = {
@@ -32,6 +32,9 @@ ONLY_IN = {
             ("tune", "report_text"),
             ("tune", "importance"),
             ("tune", "finish"),
+            ("tune", "confirmation"),
+            ("tune", "finalist_records"),
+            ("tune", "markdown"),
         }
     ),
 }

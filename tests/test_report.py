@@ -1,6 +1,7 @@
 """report.md from hand-made tables: the text is a function of tables and study.json alone."""
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,12 @@ import pytest
 
 from search_spaces import load_space
 from tune import report, samples
+from tune.finalist_records import (
+    SEEDS_AT_MOST,
+    FinalistRecord,
+    read_finalists,
+    write_finalists,
+)
 from tune.importance import axis_importances
 from tune.records import EpochRecord, Status, TrialRecord, epochs_frame, trials_frame
 from tune.report_text import best_table, report_text
@@ -84,12 +91,33 @@ def hand_made() -> list[TrialRecord]:
     ]
 
 
-def text_of(records: list[TrialRecord]) -> str:
-    return report_text(STUDY, trials_frame(records), epochs_frame(records))
+def finalist(number: int, finalist_seed: int, bits: float, baseline: str = "") -> FinalistRecord:
+    record = TrialRecord(
+        number=number * SEEDS_AT_MOST + finalist_seed,
+        config=SPACE.base,
+        baseline=baseline,
+        status=Status.COMPLETE,
+        epochs=curve(number, [3.0, bits]),
+    )
+    return FinalistRecord.of(record, bits + 0.1)
+
+
+FINALISTS = [
+    *(finalist(3, seed, bits) for seed, bits in enumerate([1.97, 1.98, 1.99])),
+    *(finalist(2, seed, bits, "experiment 3") for seed, bits in enumerate([2.1, 2.11, 2.12])),
+    *(finalist(4, seed, bits) for seed, bits in enumerate([1.98, 1.985, 1.99])),
+]
+
+
+def text_of(records: list[TrialRecord], finalists: Iterable[FinalistRecord] = ()) -> str:
+    write_finalists(finalists, Path("finalists.csv"))
+    return report_text(
+        STUDY, trials_frame(records), epochs_frame(records), read_finalists(Path("finalists.csv"))
+    )
 
 
 def test_report_is_the_golden_one_byte_for_byte() -> None:
-    assert text_of(hand_made()) == GOLDEN.read_text(encoding="utf-8")
+    assert text_of(hand_made(), FINALISTS) == GOLDEN.read_text(encoding="utf-8")
 
 
 def test_empty_and_all_failed_studies_give_a_readable_report() -> None:
@@ -98,6 +126,12 @@ def test_empty_and_all_failed_studies_give_a_readable_report() -> None:
     text = text_of(failed)
     assert "1 DIVERGED, 1 FAILED" in text
     assert "OSError: a \\| b" in text
+
+
+def test_unconfirmed_winner_is_said_to_be_one() -> None:
+    assert "No: nothing was trained anew" in text_of(hand_made())
+    one_each = [finalist(3, 0, 1.97), finalist(4, 0, 1.99)]
+    assert "one training says nothing about noise" in text_of(hand_made(), one_each)
 
 
 def test_best_table_is_ordered_and_shows_each_axis() -> None:

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RUN_FILES = {
     *("study.json", "trials.csv", "epochs.csv", "best.json", "report.md", "samples.md"),
     *("checkpoints", "history.jsonl", "optuna.journal", "ray"),
+    *("finalists.csv", "finalists.jsonl"),
 }
 
 

@@ -18,6 +18,7 @@ from model.checkpoint import META_FILE, MODEL_FILE
 from model.sampler import SamplingOptions
 from search_spaces import SearchSpace
 from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
+from tune.confirmation import verdict
 from tune.records import Status, config_of, ranked
 from tune.report_text import best_table, write_report
 from tune.run_folder import RunFolder
@@ -32,6 +33,7 @@ PRINTED_CHARS = 500
 
 INTERRUPTED = 130
 STILL_RUNNING = "still running"
+STOPPED_BY_USER = "interrupted"
 
 
 def finish(study: Study, folder: RunFolder, result: SearchResult, console: Console) -> int:
@@ -47,6 +49,9 @@ def finish(study: Study, folder: RunFolder, result: SearchResult, console: Conso
         _keep_checkpoints(folder, best, CheckpointStore(study.checkpoints_root))
     write_report(folder)
     _say_best(study.space, trials, _ending(result), console)
+    line = verdict(folder.read_finalists(), trials)
+    if line:
+        _say(console, f"\n{line}")
     if folder.checkpoints():
         passages = write_samples(
             folder, top=SAMPLED_CHECKPOINTS, num_chars=SAMPLE_CHARS, options=SamplingOptions()
@@ -62,7 +67,8 @@ def finish(study: Study, folder: RunFolder, result: SearchResult, console: Conso
 
 def already_finished(folder: RunFolder) -> bool:
     """Return whether an earlier session wrote its results."""
-    return folder.study_file.exists() and folder.read_study()["ended"] != STILL_RUNNING
+    ended = folder.read_study()["ended"] if folder.study_file.exists() else STILL_RUNNING
+    return ended not in (STILL_RUNNING, STOPPED_BY_USER)
 
 
 def show_finished(
@@ -105,6 +111,8 @@ def study_values(study: Study, result: SearchResult | None) -> dict[str, Any]:
         "space": study.space.to_json(),
         "seed": study.seed,
         "storage": study.storage,
+        "finalists": study.num_finalists,
+        "finalist_seeds": study.num_finalist_seeds,
         "corpus": {
             "name": study.corpus.name,
             "location": study.corpus.location,
@@ -167,7 +175,7 @@ def _exit_code(result: SearchResult) -> int:
 
 def _ending(result: SearchResult) -> str:
     if result.interrupted:
-        return "interrupted"
+        return STOPPED_BY_USER
     return "ended by its time budget" if result.timed_out else "all trials done"
 
 

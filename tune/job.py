@@ -20,6 +20,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
     study = (prepare if options.resume is None else prepare_resumed)(options, console)
 
     from tune.cluster import Cluster
+    from tune.finalists import confirm
     from tune.finish import already_finished, finish, show_finished, study_values
     from tune.history import History
     from tune.plan import print_plan
@@ -44,4 +45,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
                 cluster.start()
                 folder.write_study(study_values(study, None))
                 result = search(study, folder, history, need, concurrent, console)
+            if study.wants_finalists and not result.interrupted:
+                cluster.start()
+                result = confirm(study, folder, result, need, concurrent, console)
             return finish(study, folder, result, console)

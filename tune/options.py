@@ -48,6 +48,15 @@ def parser() -> OneLineParser:
         metavar="TIME",
         help="end the search after 90s, 10m, 2h30m (the space's)",
     )
+    spend.add_argument(
+        "--finalists",
+        type=int,
+        metavar="N",
+        help="train the N best and the baselines anew in the end; 0 is none (3)",
+    )
+    spend.add_argument(
+        "--finalist-seeds", type=int, metavar="N", help="how often each of them (3)"
+    )
     where = top.add_argument_group("where results go")
     where.add_argument(
         "--results",

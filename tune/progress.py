@@ -15,6 +15,11 @@ from tune.records import Status, TrialRecord
 _SHOWN_ENDED = 8
 
 
+def trial_name(record: TrialRecord) -> str:
+    """Return what a trial of the search is called."""
+    return f"trial {record.number}"
+
+
 class Progress:
     """Listens to the recorder; a context manager while the search runs."""
 
@@ -27,6 +32,7 @@ class Progress:
         clock: Callable[[], float],
         seconds_left: Callable[[], float | None],
         earlier: Iterable[TrialRecord] = (),
+        name: Callable[[TrialRecord], str] = trial_name,
     ) -> None:
         """Show a search.
 
@@ -37,10 +43,12 @@ class Progress:
             clock: Seconds since the search's start.
             seconds_left: What is left of the time budget, None without one.
             earlier: The trials of earlier sessions.
+            name: What a trial is called.
         """
         self._console = console
         self._axes = space.axes
         self._num_trials = num_trials
+        self._name = name
         self._clock = clock
         self._seconds_left = seconds_left
         self._records = {record.number: record for record in earlier}
@@ -71,7 +79,7 @@ class Progress:
 
     def epoch_ended(self, record: TrialRecord) -> None:
         """See whether a trial is the best now."""
-        if self._best is None or _objective(record) < _objective(self._best):
+        if self._best is None or record.objective < self._best.objective:
             self._best = record
 
     def trial_ended(self, record: TrialRecord) -> None:
@@ -87,7 +95,7 @@ class Progress:
     def summary(self) -> str:
         """Return who is best, how many were pruned, and the time left."""
         best = self._best
-        who = f"best {_objective(best):.4f} (trial {best.number})" if best else "no result yet"
+        who = f"best {best.objective:.4f} ({self._name(best)})" if best else "no result yet"
         num_pruned = sum(record.status == Status.PRUNED for record in self._ended)
         return f"{who} | {num_pruned} pruned | {self._time_left()}"
 
@@ -102,12 +110,12 @@ class Progress:
         return f"about {format_seconds(min(estimates))} left" if estimates else "starting"
 
     def _line(self, record: TrialRecord) -> str:
-        label = f"trial {record.number}"
+        label = self._name(record)
         if record.baseline:
             label += f" ({record.baseline})"
         if record.error:
             return f"{record.status.value:<8} {label}: {record.error}"
-        objective = f"{_objective(record):.4f} bits" if record.best else "not measured"
+        objective = f"{record.objective:.4f} bits" if record.best else "not measured"
         epochs = f"epoch {len(record.epochs)} of {record.config.epochs}"
         return f"{record.status.value:<8} {label}: {objective}, {epochs}, {self._values(record)}"
 
@@ -126,17 +134,13 @@ class Progress:
             table.add_row(
                 f"{record.number}" + "*" * bool(record.baseline),
                 record.status.value,
-                f"{_objective(record):.4f}" if record.best else "",
+                f"{record.objective:.4f}" if record.best else "",
                 f"{len(record.epochs)}/{record.config.epochs}",
                 *(_short(values[axis]) for axis in self._axes),
                 style="bold" if record is self._best else None,
             )
         head = f"{len(self._ended)} of {self._num_trials} trials | {self.summary()}"
         return Group(Text(head), table, Text("* baseline", style="dim"))
-
-
-def _objective(record: TrialRecord) -> float:
-    return record.best.val_bits_per_char if record.best else float("inf")
 
 
 def _short(value: object) -> str:

@@ -95,6 +95,11 @@ class TrialRecord:
         """Whether there is nothing more to train; a stopped trial can go on."""
         return self.status not in (Status.RUNNING, Status.STOPPED)
 
+    @property
+    def objective(self) -> float:
+        """The lowest objective of its epochs; infinity without one."""
+        return self.best.val_bits_per_char if self.best else float("inf")
+
     def running_best(self) -> dict[int, float]:
         """Return the lowest objective up to each epoch."""
         values = (epoch.val_bits_per_char for epoch in self.epochs)

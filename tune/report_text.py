@@ -5,8 +5,10 @@ from typing import Any
 import pandas as pd
 
 from search_spaces import SearchSpace
+from tune.confirmation import confirmation
 from tune.durations import format_seconds
 from tune.importance import axis_importances
+from tune.markdown import cell, section
 from tune.records import Status, ranked
 from tune.run_folder import RunFolder
 
@@ -24,18 +26,24 @@ def write_report(folder: RunFolder) -> str:
 
     study = folder.read_study()
     trials, epochs = folder.read_tables()
-    text = report_text(study, trials, epochs)
+    text = report_text(study, trials, epochs, folder.read_finalists())
     write_text(folder.report_file, text)
     return text
 
 
-def report_text(study: dict[str, Any], trials: pd.DataFrame, epochs: pd.DataFrame) -> str:
+def report_text(
+    study: dict[str, Any],
+    trials: pd.DataFrame,
+    epochs: pd.DataFrame,
+    finalists: pd.DataFrame,
+) -> str:
     """Return the report as Markdown.
 
     Args:
         study: What study.json holds.
         trials: The trials table.
         epochs: The epochs table.
+        finalists: The finalists table.
     """
     space = SearchSpace.from_json(study["space"])
     best = ranked(trials)
@@ -45,16 +53,17 @@ def report_text(study: dict[str, Any], trials: pd.DataFrame, epochs: pd.DataFram
     else:
         sections += [
             _winner(best, space, study),
-            _section("The ten best", best_table(trials, space)),
+            confirmation(finalists, trials),
+            section("The ten best", best_table(trials, space)),
             _by_cleaning(best, study),
             _baselines(trials, epochs, space),
-            _section("What was pruned when", _pruned(trials)),
-            _section("How the best value fell", _progress(epochs)),
+            section("What was pruned when", _pruned(trials)),
+            section("How the best value fell", _progress(epochs)),
             _importance(trials, space),
         ]
     failed = trials[trials["error"].notna()]
     if not failed.empty:
-        sections.append(_section("What went wrong", failed[["trial_id", "status", "error"]]))
+        sections.append(section("What went wrong", failed[["trial_id", "status", "error"]]))
     return "\n\n".join(sections) + "\n"
 
 
@@ -83,7 +92,7 @@ def _head(study: dict[str, Any], trials: pd.DataFrame) -> str:
 def _winner(best: pd.DataFrame, space: SearchSpace, study: dict[str, Any]) -> str:
     winner = best.iloc[0]
     floor = study["objective"]["floors"]["cased"]["validation_bits_per_char"]
-    settings = ", ".join(f"{axis} {_text(winner[axis])}" for axis in space.axes)
+    settings = ", ".join(f"{axis} {cell(winner[axis])}" for axis in space.axes)
     rivals = best[best["baseline"].notna()]
     if rivals.empty:
         against = "No baseline was measured."
@@ -102,7 +111,7 @@ def _winner(best: pd.DataFrame, space: SearchSpace, study: dict[str, Any]) -> st
         f"{winner['best_epoch']}: {settings}.\n\n"
         f"{against} The floor, a character {study['objective']['floor_order']}-gram that "
         f"trains in a second, scores {floor:.4f}. The winner's value is the best of many on the "
-        f"same validation passage, so it flatters; it has not been confirmed by training anew."
+        f"same validation passage, so it flatters."
     )
 
 
@@ -129,7 +138,7 @@ def _by_cleaning(best: pd.DataFrame, study: dict[str, Any]) -> str:
         "model's price, per raw character. Own bits, per cleaned character, fall with every "
         "symbol that is dropped. Both floor columns are per raw character."
     )
-    return _section("The best of each cleaning, and the floor", pd.DataFrame(rows), note)
+    return section("The best of each cleaning, and the floor", pd.DataFrame(rows), note)
 
 
 def _baselines(trials: pd.DataFrame, epochs: pd.DataFrame, space: SearchSpace) -> str:
@@ -156,7 +165,7 @@ def _baselines(trials: pd.DataFrame, epochs: pd.DataFrame, space: SearchSpace) -
         "Training losses are in nats per own character, dropout on, of the last epoch. The "
         "documented ones are of the same settings in the reference's own way of training."
     )
-    return _section("Baselines", pd.DataFrame(rows), note)
+    return section("Baselines", pd.DataFrame(rows), note)
 
 
 def _pruned(trials: pd.DataFrame) -> pd.DataFrame:
@@ -189,22 +198,4 @@ def _importance(trials: pd.DataFrame, space: SearchSpace) -> str:
         return "## Importance of each axis\n\nToo few different trials to tell."
     table = pd.DataFrame({"axis": list(shares), "share": list(shares.values())})
     note = "PED-ANOVA over all measured trials; those that ASHA stopped blur `epochs`."
-    return _section("Importance of each axis", table, note)
-
-
-def _section(title: str, table: pd.DataFrame, note: str = "") -> str:
-    body = _markdown(table) if not table.empty else "None."
-    return "\n\n".join(part for part in (f"## {title}", body, note) if part)
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    """Return a table as Markdown: four digits after the point, empty where nothing is known."""
-    rows = [[_text(value) for value in row] for row in table.itertuples(index=False)]
-    lines = [list(table.columns), ["---"] * len(table.columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _text(value: object) -> str:
-    if value is None or value is pd.NA or value != value:
-        return ""
-    return f"{value:.4f}" if isinstance(value, float) else str(value).replace("|", "\\|")
+    return section("Importance of each axis", table, note)

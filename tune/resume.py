@@ -29,6 +29,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     try:
         stored = SearchSpace.from_json(values["space"])
         seed, storage, command = values["seed"], values["storage"], values["command"]
+        num_finalists, num_finalist_seeds = values["finalists"], values["finalist_seeds"]
         name, location, sha256 = (values["corpus"][key] for key in ("name", "location", "sha256"))
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"study.json must be whole: {folder.path}: {error!r}") from error
@@ -57,6 +58,10 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         run_path=folder.path,
         storage=storage,
         seed=seed,
+        num_finalists=num_finalists if options.finalists is None else options.finalists,
+        num_finalist_seeds=(
+            num_finalist_seeds if options.finalist_seeds is None else options.finalist_seeds
+        ),
         command=command,
         earlier=folder,
     )

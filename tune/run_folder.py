@@ -5,10 +5,12 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from model.errors import ConfigError
+from tune.finalist_records import FinalistRecord, read_finalists, write_finalists
 from tune.records import (
     EPOCH_DTYPES,
     TRIAL_DTYPES,
@@ -69,6 +71,16 @@ class RunFolder:
     def history_file(self) -> Path:
         """Every event of the search; the tables are made from it."""
         return self.path / "history.jsonl"
+
+    @property
+    def finalists_file(self) -> Path:
+        """One row a training of a finalist."""
+        return self.path / "finalists.csv"
+
+    @property
+    def finalists_history_file(self) -> Path:
+        """Every event of the finalists' trainings."""
+        return self.path / "finalists.jsonl"
 
     @property
     def ray_folder(self) -> Path:
@@ -144,6 +156,18 @@ class RunFolder:
             read_table(self.trials_file, TRIAL_DTYPES),
             read_table(self.epochs_file, EPOCH_DTYPES),
         )
+
+    def write_finalists(self, finalists: Iterable[FinalistRecord]) -> None:
+        """Write finalists.csv."""
+        write_finalists(finalists, self.finalists_file)
+
+    def read_finalists(self) -> Table:
+        """Return finalists.csv; without the file, no rows.
+
+        Raises:
+            ConfigError: It is damaged.
+        """
+        return read_finalists(self.finalists_file)
 
     def write_best(self, config: dict[str, Any]) -> None:
         """Write best.json, the winner's configuration."""

@@ -5,21 +5,21 @@ import dataclasses
 import optuna
 import ray.tune as ray_tune
 from ray.tune import CheckpointConfig, RunConfig, TuneConfig
-from ray.tune.experiment import Trial
 from rich.console import Console
 
 from tune.checkpoints import CheckpointStore
+from tune.finalist_choice import reserved_seconds
 from tune.history import History, TrialEnded
 from tune.progress import Progress
 from tune.recorder import Recorder
-from tune.records import Status, TrialRecord, trial_id
+from tune.records import Status, TrialRecord
 from tune.resources import TrialResources
 from tune.run_folder import RunFolder
 from tune.sampling import StudySearcher, open_study
 from tune.scheduling import BaselineAwareASHA
 from tune.stopping import SearchStopper
 from tune.study import Study
-from tune.trainable import CharLSTMTrainable
+from tune.trainable import trainable_for, trial_dirname
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +50,11 @@ def search(
     """Run the trials that a study has left; the history and the tables are written meanwhile."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     spent_seconds = history.seconds()
-    stopper = SearchStopper(study.space.budget.time_budget_seconds, spent_seconds=spent_seconds)
+    stopper = SearchStopper(
+        study.space.budget.time_budget_seconds,
+        spent_seconds=spent_seconds,
+        reserve_seconds=lambda: reserved_seconds(study, history.records.values(), concurrent),
+    )
     scheduler = BaselineAwareASHA(study.space.budget, max_epochs=study.max_epochs)
     _settle_stopped(scheduler, history)
     records = list(history.records.values())
@@ -75,14 +79,14 @@ def search(
         checkpoints=store.newest_first(),
     )
     tuner = ray_tune.Tuner(
-        _trainable(study, need),
+        trainable_for(study.prepared, need),
         tune_config=TuneConfig(
             num_samples=study.num_trials - sum(record.has_ended for record in records),
             search_alg=searcher,
             scheduler=scheduler,
             max_concurrent_trials=concurrent,
             reuse_actors=True,
-            trial_dirname_creator=_trial_dirname,
+            trial_dirname_creator=trial_dirname,
         ),
         run_config=RunConfig(
             # Tuner.restore of Ray 2.60 cannot extend a budget, so each session is a new
@@ -128,17 +132,3 @@ def _settle_stopped(scheduler: BaselineAwareASHA, history: History) -> None:
                 number=number, status=Status.PRUNED, error="", search_seconds=history.seconds()
             )
             history.add(event)
-
-
-def _trainable(study: Study, need: TrialResources) -> type[ray_tune.Trainable]:
-    with_corpus = ray_tune.with_parameters(
-        CharLSTMTrainable, corpus=study.prepared, cpus=need.cpus, gpus=need.gpus
-    )
-    trainable: type[ray_tune.Trainable] = ray_tune.with_resources(
-        with_corpus, {"cpu": need.cpus, "gpu": need.gpus}
-    )
-    return trainable
-
-
-def _trial_dirname(trial: Trial) -> str:
-    return trial_id(trial.config["number"])

@@ -2,12 +2,15 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 from ray.tune.stopper import Stopper
+
+RESERVE_ASKED_SECONDS = 2.0
+"""The reserve is asked for so often: it looks at every trial."""
 
 
 class SearchStopper(Stopper):
@@ -18,17 +21,26 @@ class SearchStopper(Stopper):
         timed_out: Whether the time budget ran out.
     """
 
-    def __init__(self, time_budget_seconds: float | None, *, spent_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        time_budget_seconds: float | None,
+        *,
+        spent_seconds: float = 0.0,
+        reserve_seconds: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         """Count a time budget.
 
         Args:
             time_budget_seconds: Seconds for the whole search, None is without limit.
-            spent_seconds: What earlier sessions of the search took of it.
+            spent_seconds: What was spent of it before.
+            reserve_seconds: Says what shall be left of it; asked now and then.
         """
         self.interrupted = False
         self.timed_out = False
         self._time_budget_seconds = time_budget_seconds
         self._spent_seconds = spent_seconds
+        self._reserve_seconds = reserve_seconds
+        self._reserve, self._asked = 0.0, float("-inf")
         self._start = time.monotonic()
 
     def start(self) -> None:
@@ -40,10 +52,16 @@ class SearchStopper(Stopper):
         return self._spent_seconds + time.monotonic() - self._start
 
     def seconds_left(self) -> float | None:
-        """Return what is left of the time budget, or None where there is none."""
+        """Return what is left of the time budget, less the reserve; None without a budget."""
         if self._time_budget_seconds is None:
             return None
-        return max(0.0, self._time_budget_seconds - self.seconds())
+        left = self._time_budget_seconds - self._reserved() - self.seconds()
+        return max(0.0, left)
+
+    def _reserved(self) -> float:
+        if time.monotonic() > self._asked + RESERVE_ASKED_SECONDS:
+            self._asked, self._reserve = time.monotonic(), self._reserve_seconds()
+        return self._reserve
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """No single trial is stopped here."""
@@ -53,6 +71,10 @@ class SearchStopper(Stopper):
         """Return whether the search must end now."""
         self.timed_out = self.timed_out or self.seconds_left() == 0.0
         return self.timed_out or self.interrupted
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray pickles its stopper into its experiment state, which we never read back."""
+        return {}
 
     @contextmanager
     def catching_signals(self) -> Iterator[None]:

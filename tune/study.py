@@ -14,6 +14,10 @@ from tune.resources import TrialResources
 from tune.run_folder import RunFolder, check_new, default_name
 from tune.storage import check_storage
 
+FINALISTS = 3
+FINALIST_SEEDS = 3
+MAX_FINALIST_SEEDS = 100
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StudyOptions:
@@ -24,6 +28,8 @@ class StudyOptions:
     corpus: str | None = None
     trials: int | None = None
     time_budget: str | None = None
+    finalists: int | None = None
+    finalist_seeds: int | None = None
     results: Path = Path("results")
     name: str | None = None
     storage: str | None = None
@@ -47,6 +53,8 @@ class Study:
         run_path: The run folder.
         storage: Where Ray keeps checkpoints; None is the run folder.
         seed: Seed of everything.
+        num_finalists: How many of the best are trained anew in the end.
+        num_finalist_seeds: How often each of them.
         command: The command line that began it, for the report.
         earlier: The run folder of its earlier sessions, None for a new search.
     """
@@ -57,8 +65,24 @@ class Study:
     run_path: Path
     storage: str | None
     seed: int
+    num_finalists: int
+    num_finalist_seeds: int
     command: str
     earlier: RunFolder | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_finalists < 0:
+            raise ConfigError(f"finalists must be at least 0, got {self.num_finalists}")
+        if not 1 <= self.num_finalist_seeds <= MAX_FINALIST_SEEDS:
+            raise ConfigError(
+                f"finalist_seeds must be in 1 to {MAX_FINALIST_SEEDS}, "
+                f"got {self.num_finalist_seeds}"
+            )
+
+    @property
+    def wants_finalists(self) -> bool:
+        """Whether the best are to be trained anew; a space without axes has no winner."""
+        return self.num_finalists > 0 and bool(self.space.distributions)
 
     @property
     def num_trials(self) -> int:
@@ -103,6 +127,10 @@ def prepare(options: StudyOptions, console: Console) -> Study:
         run_path=run_path,
         storage=options.storage,
         seed=seed,
+        num_finalists=FINALISTS if options.finalists is None else options.finalists,
+        num_finalist_seeds=(
+            FINALIST_SEEDS if options.finalist_seeds is None else options.finalist_seeds
+        ),
         command=options.command,
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import ray.tune as ray_tune
+from ray.tune.experiment import Trial
 from ray.tune.result import SHOULD_CHECKPOINT
 
 from model.config import TrialConfig
@@ -15,6 +16,8 @@ from model.objective import PreparedCorpus
 from model.trainer import Trainer
 from tune.checkpoints import MODEL_FOLDER, fetch
 from tune.outcome import RUNNING_BEST, Outcome
+from tune.records import trial_id
+from tune.resources import TrialResources
 
 
 class CharLSTMTrainable(ray_tune.Trainable):
@@ -89,3 +92,19 @@ class CharLSTMTrainable(ray_tune.Trainable):
                 # Half of it may have been read in.
                 self._trainer = Trainer(config, corpus, device=self._device)
         self._epochs = self._trainer.epochs()
+
+
+def trainable_for(corpus: PreparedCorpus, need: TrialResources) -> type[ray_tune.Trainable]:
+    """Return the class that Ray runs, with its corpus in the object store and its resources."""
+    with_corpus = ray_tune.with_parameters(
+        CharLSTMTrainable, corpus=corpus, cpus=need.cpus, gpus=need.gpus
+    )
+    trainable: type[ray_tune.Trainable] = ray_tune.with_resources(
+        with_corpus, {"cpu": need.cpus, "gpu": need.gpus}
+    )
+    return trainable
+
+
+def trial_dirname(trial: Trial) -> str:
+    """Return the name of a trial's folder: the same in every run of the same seed."""
+    return trial_id(trial.config["number"])

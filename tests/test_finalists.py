@@ -1,0 +1,92 @@
+"""Which trials are trained anew, whether there is time for it, and what the test passage says."""
+
+import dataclasses
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from model.checkpoint import load_checkpoint
+from model.config import TrialConfig
+from model.objective import PreparedCorpus
+from model.test_score import score_test_passage
+from search_spaces import load_space
+from tune.finalist_choice import choose, estimated_seconds, reserved_seconds
+from tune.records import EpochRecord, Status, TrialRecord
+
+
+def record(
+    number: int, bits: float | None, seconds: float = 10.0, baseline: str = ""
+) -> TrialRecord:
+    epochs = []
+    if bits is not None:
+        epochs = [
+            EpochRecord(
+                trial_id="",
+                number=number,
+                epoch=5,
+                train_nats_per_char=1.0,
+                val_nats_per_char=1.0,
+                val_own_bits_per_char=bits,
+                val_bits_per_char=bits,
+                elapsed_seconds=10.0,
+                search_seconds=1.0,
+            )
+        ]
+    config = TrialConfig(epochs=10)
+    return TrialRecord(
+        number=number, config=config, baseline=baseline, status=Status.COMPLETE, epochs=epochs
+    )
+
+
+RECORDS = [
+    record(0, 2.3, baseline="experiment 1"),
+    record(1, 2.0, baseline="experiment 2"),
+    record(2, None, baseline="experiment 3"),
+    record(3, 2.1),
+    record(4, 1.9),
+    record(5, None),
+]
+
+
+def study(time_budget_seconds: float | None, num_finalists: int = 2) -> Any:
+    space = load_space("full")
+    budget = dataclasses.replace(space.budget, time_budget_seconds=time_budget_seconds)
+    return SimpleNamespace(
+        space=dataclasses.replace(space, budget=budget),
+        num_finalists=num_finalists,
+        num_finalist_seeds=3,
+        wants_finalists=num_finalists > 0,
+    )
+
+
+def test_best_and_baselines_are_chosen_once_each() -> None:
+    assert [chosen.number for chosen in choose(RECORDS, 2)] == [4, 1, 0]
+    assert [chosen.number for chosen in choose(RECORDS, 3)] == [4, 1, 3, 0]
+    assert choose(RECORDS[5:], 3) == []
+
+
+def test_time_is_reserved_where_it_is_a_small_part_of_the_budget() -> None:
+    # Three trainings of 20 s each (10 s were half of the epochs), three seeds, two at once.
+    expected = 3 * 60 / 2 + 20
+    assert estimated_seconds(study(None), RECORDS, concurrent=2) == expected
+    assert reserved_seconds(study(600.0), RECORDS, concurrent=2) == expected
+    assert reserved_seconds(study(300.0), RECORDS, concurrent=2) == 0.0  # no room
+    assert reserved_seconds(study(None), RECORDS, concurrent=2) == 0.0
+    assert reserved_seconds(study(600.0, num_finalists=0), RECORDS, concurrent=2) == 0.0
+    assert reserved_seconds(study(600.0), [], concurrent=2) == 0.0
+
+
+def test_uniform_network_scores_the_test_passage_as_by_hand(
+    trained_checkpoint: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    network, _ = load_checkpoint(trained_checkpoint)
+    for parameter in network.output.parameters():
+        torch.nn.init.zeros_(parameter)
+    corpus = tiny_corpus.encoded["lower"]
+    floors = tiny_corpus.floors
+    price = floors["cased"].test_bits_per_char - floors["lower"].test_bits_per_char
+    expected = math.log2(len(corpus.vocabulary)) + max(0.0, price)
+    assert abs(score_test_passage(network, tiny_corpus, "lower") - expected) < 1e-5

@@ -1,0 +1,54 @@
+"""The report's section on the finalists: how lucky was the winner, what is within noise."""
+
+import pandas as pd
+
+from tune.finalist_records import summary
+from tune.markdown import section
+
+SURE = 2.0
+"""A difference of means counts if it is so many times its standard error."""
+
+
+def confirmation(finalists: pd.DataFrame, trials: pd.DataFrame) -> str:
+    """Return the section as Markdown."""
+    table = summary(finalists, trials)
+    if table.empty:
+        return (
+            "## Is the winner confirmed?\n\nNo: nothing was trained anew, so how much of its "
+            "lead is luck is not known (`--finalists`, and room for them in the time budget)."
+        )
+    first = table.iloc[0]
+    lines = [
+        f"Each was trained anew with other seeds, none stopped early; values are bits per "
+        f"character. The best mean, {first['mean']:.4f}, is trial {first['trial']}'s; in the "
+        f"search it had {first['in the search']:.4f}. `optimism` is the mean less the search's "
+        f"value. The test passage was scored once a training, by these networks alone."
+    ]
+    lines += [_compare(first, rival) for _, rival in table.iloc[1:].iterrows()]
+    return section("Is the winner confirmed?", table, "\n".join(lines))
+
+
+def verdict(finalists: pd.DataFrame, trials: pd.DataFrame) -> str:
+    """Return the best mean in one line, or an empty text where nothing was trained anew."""
+    table = summary(finalists, trials)
+    if table.empty:
+        return ""
+    first = table.iloc[0]
+    spread = f" ± {first['deviation']:.4f}" if first["seeds"] > 1 else ""
+    return (
+        f"trained anew with {first['seeds']} seeds, trial {first['trial']} is best: "
+        f"{first['mean']:.4f}{spread} bits, {first['test, mean']:.4f} on the test passage "
+        f"(in the search: {first['in the search']:.4f})"
+    )
+
+
+def _compare(first: pd.Series, rival: pd.Series) -> str:
+    name = f"trial {rival['trial']}" + (f" ({rival['baseline']})" if rival["baseline"] else "")
+    gap = rival["mean"] - first["mean"]
+    if min(first["seeds"], rival["seeds"]) < 2:
+        return f"- {name}: {gap:.4f} bits more; one training says nothing about noise."
+    error = (
+        first["deviation"] ** 2 / first["seeds"] + rival["deviation"] ** 2 / rival["seeds"]
+    ) ** 0.5
+    verdict = "more than noise" if gap > SURE * error else "within noise"
+    return f"- {name}: {gap:.4f} bits more, standard error {error:.4f}: {verdict}."

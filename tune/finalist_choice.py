@@ -1,0 +1,40 @@
+"""Which trials are trained anew in the end, how long that takes, and what is kept for it."""
+
+from collections.abc import Iterable
+
+from tune.records import TrialRecord
+from tune.study import Study
+
+RESERVED_SHARE = 0.3
+"""Finalists may take so much of a time budget; if they need more, none is trained."""
+
+
+def choose(records: Iterable[TrialRecord], num_best: int) -> list[TrialRecord]:
+    """Return the best trials and all baselines that were measured, best first."""
+    measured = [record for record in records if record.best is not None]
+    ordered = sorted(measured, key=lambda record: (record.objective, record.number))
+    best = ordered[:num_best]
+    return best + [record for record in ordered[num_best:] if record.baseline]
+
+
+def estimated_seconds(study: Study, records: Iterable[TrialRecord], concurrent: int) -> float:
+    """Return how long the finalists would take, were they chosen now."""
+    chosen = choose(records, study.num_finalists)
+    epochs = [record.epochs[-1] for record in chosen]
+    seconds = [
+        epoch.elapsed_seconds / epoch.epoch * record.config.epochs
+        for record, epoch in zip(chosen, epochs, strict=True)
+    ]
+    if not seconds:
+        return 0.0
+    # The last to end runs alone.
+    return study.num_finalist_seeds * sum(seconds) / concurrent + max(seconds)
+
+
+def reserved_seconds(study: Study, records: Iterable[TrialRecord], concurrent: int) -> float:
+    """Return what the search leaves of its time budget for the finalists."""
+    budget = study.space.budget.time_budget_seconds
+    if budget is None or not study.wants_finalists:
+        return 0.0
+    seconds = estimated_seconds(study, records, concurrent)
+    return seconds if seconds <= RESERVED_SHARE * budget else 0.0

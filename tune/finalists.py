@@ -1,0 +1,192 @@
+"""Trains the best configurations and the baselines anew, to see how lucky the winner was.
+
+The winner's value is the lowest of many, so it flatters. Finalists are trained again with
+other seeds, none stopped early; their checkpoints, and no others, are scored on the test
+passage.
+"""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import ray.tune as ray_tune
+from ray.tune import CheckpointConfig, RunConfig, TuneConfig
+from ray.tune.search import Searcher
+from rich.console import Console
+
+from model.checkpoint import load_checkpoint
+from model.devices import use_threads
+from model.errors import CheckpointError
+from model.seeds import hash_seed
+from model.test_score import score_test_passage
+from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
+from tune.durations import format_seconds
+from tune.finalist_choice import choose, estimated_seconds
+from tune.finalist_records import SEEDS_AT_MOST, FinalistRecord, test_scores
+from tune.history import History
+from tune.progress import Progress
+from tune.recorder import Recorder
+from tune.records import Status, TrialRecord
+from tune.resources import TrialResources
+from tune.run_folder import RunFolder
+from tune.search import SearchResult
+from tune.stopping import SearchStopper
+from tune.study import Study
+from tune.trainable import trainable_for, trial_dirname
+
+
+class FinalistSearcher(Searcher):
+    """Proposes each finalist with each seed, in the order of the list."""
+
+    def __init__(self, proposals: list[dict[str, Any]]) -> None:
+        super().__init__(metric="val_bits_per_char", mode="min")
+        self._left = list(proposals)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        """Propose the next, or say that there is none."""
+        return self._left.pop(0) if self._left else Searcher.FINISHED
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Learn nothing."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Do nothing: the history is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Do nothing: the history is the state."""
+
+
+def confirm(
+    study: Study,
+    folder: RunFolder,
+    result: SearchResult,
+    need: TrialResources,
+    concurrent: int,
+    console: Console,
+) -> SearchResult:
+    """Train and score the finalists; finalists.csv holds what came out.
+
+    Returns:
+        The result with the time that it took, and whether the user interrupted.
+    """
+    stopper = SearchStopper(study.space.budget.time_budget_seconds, spent_seconds=result.seconds)
+    chosen = choose(result.records, study.num_finalists)
+    seconds = estimated_seconds(study, result.records, concurrent)
+    left = stopper.seconds_left()
+    if not chosen or (left is not None and seconds > left):
+        return result
+    with History(folder.finalists_history_file) as history:
+        store = CheckpointStore(f"{study.checkpoints_root}/finalists")
+        proposals = _proposals(study, chosen, history, store)
+        console.print(
+            f"\nconfirming: {len(chosen)} configurations, {study.num_finalist_seeds} seeds each, "
+            f"about {format_seconds(seconds)}",
+            highlight=False,
+            markup=False,
+        )
+        if proposals:
+            _train(study, history, store, proposals, need, concurrent, console, stopper)
+        seconds_in_all = stopper.seconds()
+        use_threads(need.cpus)  # more would fight with what else runs here
+        _score(study, folder, history, store)
+    return dataclasses.replace(result, seconds=seconds_in_all, interrupted=stopper.interrupted)
+
+
+def _proposals(
+    study: Study, chosen: list[TrialRecord], history: History, store: CheckpointStore
+) -> list[dict[str, Any]]:
+    """Return what is not trained yet."""
+    checkpoints = store.newest_first()
+    proposals = []
+    for seed_number in range(study.num_finalist_seeds):  # every finalist once, then again
+        for record in chosen:
+            number = record.number * SEEDS_AT_MOST + seed_number
+            earlier = history.records.get(number)
+            if earlier is not None and earlier.has_ended:
+                continue
+            seed = hash_seed(study.seed, record.number, seed_number)
+            config = dataclasses.replace(record.config, seed=seed)
+            proposals.append(
+                {
+                    "number": number,
+                    "baseline": record.baseline,
+                    "config": config.to_dict(),
+                    "checkpoints": checkpoints.get(number, []),
+                }
+            )
+    return proposals
+
+
+def _train(
+    study: Study,
+    history: History,
+    store: CheckpointStore,
+    proposals: list[dict[str, Any]],
+    need: TrialResources,
+    concurrent: int,
+    console: Console,
+    stopper: SearchStopper,
+) -> None:
+    progress = Progress(
+        console,
+        study.space,
+        num_trials=len(proposals),
+        clock=stopper.seconds,
+        seconds_left=stopper.seconds_left,
+        name=_name,
+    )
+    recorder = Recorder(
+        history, clock=stopper.seconds, save=lambda records: None, listener=progress
+    )
+    tuner = ray_tune.Tuner(
+        trainable_for(study.prepared, need),
+        tune_config=TuneConfig(
+            num_samples=len(proposals),
+            search_alg=FinalistSearcher(proposals),
+            max_concurrent_trials=concurrent,
+            reuse_actors=True,
+            trial_dirname_creator=trial_dirname,
+        ),
+        run_config=RunConfig(
+            name=store.next_session(),
+            storage_path=store.root,
+            callbacks=[recorder],
+            stop=stopper,
+            checkpoint_config=CheckpointConfig(num_to_keep=1, checkpoint_at_end=False),
+            verbose=0,
+        ),
+    )
+    with stopper.catching_signals(), progress:
+        stopper.start()
+        tuner.fit()
+        recorder.stop_running()
+
+
+def _score(study: Study, folder: RunFolder, history: History, store: CheckpointStore) -> None:
+    """Score the test passage with each finalist that ended, once."""
+    known = test_scores(folder.read_finalists())
+    locations = store.newest_first()
+    finalists = []
+    for number, record in sorted(history.records.items()):
+        test_bits = known.get(number)
+        if test_bits is None and record.status == Status.COMPLETE and number in locations:
+            test_bits = _test_bits(study, locations[number][0], record)
+        finalists.append(FinalistRecord.of(record, test_bits))
+    folder.write_finalists(finalists)
+
+
+def _test_bits(study: Study, location: str, record: TrialRecord) -> float | None:
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            network, _ = load_checkpoint(fetch(location, Path(temporary) / MODEL_FOLDER))
+        except (CheckpointError, OSError):
+            return None
+    return score_test_passage(network, study.prepared, record.config.cleaning)
+
+
+def _name(record: TrialRecord) -> str:
+    number, seed_number = divmod(record.number, SEEDS_AT_MOST)
+    return f"trial {number} again, seed {seed_number + 1}"
