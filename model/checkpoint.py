@@ -24,7 +24,7 @@ from model.network import Network
 from model.regimes import build_network
 from model.vocabulary import Vocabulary
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MODEL_FILE = "model.safetensors"
 META_FILE = "meta.json"
 TRAINING_FILE = "training.safetensors"
@@ -86,7 +86,7 @@ def load_checkpoint(
     """Read the network and what is known of it.
 
     Raises:
-        CheckpointError: The folder is missing, incomplete, damaged or of a newer format.
+        CheckpointError: The folder is missing, incomplete, damaged or of another format.
     """
     meta = _read_meta(folder)
     model = build_network(meta.config, len(meta.vocabulary))
@@ -113,9 +113,9 @@ def _read_meta(folder: Path) -> CheckpointMeta:
     path = folder / META_FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        if values["format_version"] > FORMAT_VERSION:
+        if values["format_version"] != FORMAT_VERSION:
             raise CheckpointError(
-                f"checkpoint format must be at most {FORMAT_VERSION}, "
+                f"checkpoint format must be {FORMAT_VERSION}, "
                 f"got {values['format_version']} in {path}"
             )
         return CheckpointMeta(

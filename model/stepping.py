@@ -20,29 +20,35 @@ class Stepper:
     @torch.inference_mode()
     def __init__(
         self,
-        lstm: nn.LSTM,
+        layers: list[dict[str, nn.Parameter]],
         embedding: nn.Embedding,
         output: nn.Linear,
         state: tuple[Tensor, Tensor],
     ) -> None:
-        """Go on from a state, two tensors (L, B, H)."""
-        self._hidden_size = lstm.hidden_size
+        """Go on from a state.
+
+        Args:
+            layers: The parameters of each layer, by the names of nn.LSTM.
+            embedding: V rows.
+            output: From the last layer to V logits.
+            state: Hidden and cell state, each (L, B, H).
+        """
+        self._hidden_size = output.in_features
         self._hidden, self._cell = ([*part_LBH.float().unbind()] for part_LBH in state)
         self._output_HV = output.weight.T.contiguous()
         self._output_bias_V = output.bias
-        named = dict(lstm.named_parameters())
         # torch's gates are input, forget, cell, output; here the cell's comes last.
-        parts = torch.arange(4 * lstm.hidden_size, device=self._output_HV.device).chunk(4)
+        parts = torch.arange(4 * self._hidden_size, device=self._output_HV.device).chunk(4)
         order = torch.cat([parts[0], parts[1], parts[3], parts[2]])
         self._weights: list[Tensor] = []
         self._biases: list[Tensor] = []
-        for layer in range(lstm.num_layers):
+        for number, layer in enumerate(layers):
             inputs_GE, recurrent_GH, *biases = (
-                named[f"{name}_l{layer}"][order]
+                layer[f"{name}_l0"][order]
                 for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             )
             self._biases.append(biases[0] + biases[1])
-            if layer == 0:
+            if number == 0:
                 self._table_VG = embedding.weight @ inputs_GE.T + self._biases[0]
                 self._weights.append(recurrent_GH.T.contiguous())
             else:

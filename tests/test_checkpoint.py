@@ -54,7 +54,7 @@ def test_missing_folder_and_newer_format_are_refused(copy: Path, tmp_path: Path)
         load_checkpoint(tmp_path / "nowhere")
     values = json.loads((copy / META_FILE).read_text(encoding="utf-8"))
     (copy / META_FILE).write_text(json.dumps({**values, "format_version": 99}), encoding="utf-8")
-    with pytest.raises(CheckpointError, match="format must be at most 1, got 99"):
+    with pytest.raises(CheckpointError, match="format must be 2, got 99"):
         load_checkpoint(copy)
 
 

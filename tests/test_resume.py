@@ -44,7 +44,7 @@ def kill_after_events(flags: list[str], name: str, num: int, delay_seconds: floa
 @pytest.mark.timeout(300)
 def test_killed_search_ends_with_the_tables_of_one_that_was_not(tiny_text: str) -> None:
     chance = random.Random(1)
-    flags = [*write_inputs(tiny_text, trials=8), "--max-concurrent", "1"]
+    flags = [*write_inputs(tiny_text, trials=8), "--max-concurrent", "1", "--finalists", "0"]
     assert run_command([*flags, "--name", "whole"]).returncode == 0
     kill_after_events([*flags, "--name", "killed"], "killed", 3, chance.uniform(0, 0.5))
     resume = ["--resume", "results/killed", "--max-concurrent", "1"]
@@ -100,7 +100,7 @@ def test_interrupted_search_goes_on_with_its_running_trials(
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_finished_search_can_be_extended(tiny_text: str) -> None:
-    flags = write_inputs(tiny_text, trials=3)
+    flags = [*write_inputs(tiny_text, trials=3), "--finalists", "0"]
     assert run_command([*flags, "--name", "more"]).returncode == 0
     first = trials_of("more")
     done = run_command([*flags, "--resume", "more", "--trials", "5"])

@@ -74,7 +74,7 @@ def test_search_from_corpus_to_text(tiny_text: str, capsys: pytest.CaptureFixtur
 
 @pytest.mark.slow
 def test_same_seed_gives_the_same_tables(tiny_text: str) -> None:
-    flags = [*write_inputs(tiny_text), "--max-concurrent", "1", "--seed", "3"]
+    flags = [*write_inputs(tiny_text), "--max-concurrent", "1", "--seed", "3", "--finalists", "0"]
     for name in ("first", "second"):
         assert run_command([*flags, "--name", name]).returncode == 0
     times = ["elapsed_seconds", "search_seconds"]
@@ -242,6 +242,8 @@ def test_dry_run_prints_the_plan_and_writes_nothing(
         ("--space documented --trials 4", "trials must be at most 3"),
         ("--space tiny.py --time-budget soon", "must look like 90s, 10m or 2h30m"),
         ("--space tiny.py --seed -1", "seed must be at least 0"),
+        ("--space tiny.py --finalists -1", "finalists must be at least 0"),
+        ("--space tiny.py --finalist-seeds 0", "finalist_seeds must be in 1 to 100"),
         ("--space tiny.py --name a/b", "must be a folder's name"),
         ("--space tiny.py --name taken", "must not exist yet"),
         ("--space tiny.py --results book.txt", "must be a folder, got the file"),

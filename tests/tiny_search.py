@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import psutil
@@ -56,7 +57,7 @@ def trials_of(name: str) -> pd.DataFrame:
     return pd.read_csv(Path("results") / name / "trials.csv")
 
 
-def kill_family(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+def kill_family(process: subprocess.Popen[Any]) -> None:
     """Kill a process and all that it started, if it still runs."""
     if process.poll() is None:
         for child in psutil.Process(process.pid).children(recursive=True):

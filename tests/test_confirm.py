@@ -1,0 +1,67 @@
+"""The finalists on real Ray."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tiny_search import command, kill_family, run_command, trials_of, write_inputs
+
+from tune.finalist_records import FINALIST_DTYPES
+
+
+def finalists_of(name: str) -> pd.DataFrame:
+    return pd.read_csv(Path("results") / name / "finalists.csv")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_best_and_baseline_are_trained_anew_and_tested(tiny_text: str) -> None:
+    flags = [*write_inputs(tiny_text, trials=5), "--finalists", "2", "--finalist-seeds", "2"]
+    done = run_command([*flags, "--name", "sure"])
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "trained anew with 2 seeds" in done.stdout
+    trials, finalists = trials_of("sure"), finalists_of("sure")
+    assert list(finalists.columns) == list(FINALIST_DTYPES)
+    ranked = trials.sort_values("val_bits_per_char")["number"]
+    assert set(finalists["number"]) == {*ranked[:2], 0}
+    assert (finalists.groupby("number").size() == 2).all()
+    assert (finalists["status"] == "COMPLETE").all()
+    assert finalists["test_bits_per_char"].notna().all()
+    # Other seeds than in the search, each another.
+    assert finalists["seed"].is_unique
+    assert not set(finalists["seed"]) & set(trials["seed"])
+    full = trials.set_index("number").loc[finalists["number"], "epochs"]
+    assert (finalists["epochs_run"].to_numpy() <= full.to_numpy()).all()
+    assert "## Is the winner confirmed?" in Path("results/sure/report.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_search_killed_among_its_finalists_goes_on_with_them(tiny_text: str) -> None:
+    flags = write_inputs(tiny_text, trials=3, epochs=(40, 60))
+    path = Path("results/cut/finalists.jsonl")
+    driver = subprocess.Popen(
+        command([*flags, "--name", "cut"]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not (path.exists() and path.read_text().count("TrialEnded") >= 1):
+            assert time.monotonic() < deadline and driver.poll() is None
+            time.sleep(0.01)
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    finally:
+        kill_family(driver)
+    before = trials_of("cut")
+    done = run_command(["--resume", "cut"])
+    assert done.returncode == 0, done.stderr
+    pd.testing.assert_frame_equal(trials_of("cut"), before)
+    finalists = finalists_of("cut")
+    assert len(finalists) == 9 and (finalists["status"] == "COMPLETE").all()
+    assert finalists["test_bits_per_char"].notna().all()
+    assert json.loads(Path("results/cut/study.json").read_text())["ended"] == "all trials done"
