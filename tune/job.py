@@ -41,9 +41,9 @@ def run_study(options: StudyOptions, console: Console) -> int:
             result = nothing_left(study, history)
             if result and already_finished(folder):
                 return show_finished(folder, study.space, result, console)
+            folder.write_study(study_values(study, None))  # from here on it can be resumed
             if result is None:
                 cluster.start()
-                folder.write_study(study_values(study, None))
                 result = search(study, folder, history, need, concurrent, console)
             if study.wants_finalists and not result.interrupted:
                 cluster.start()
