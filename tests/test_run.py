@@ -223,6 +223,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(
         "hidden_size        64 to 512, log scale",
         "experiment 3: epochs=40 hidden_size=256",
         "ASHA keeps about 1 in 3 at epochs 1, 3, 9, 27",
+        "finalists: the 3 best and the 3 baselines, trained anew with 3 seeds each",
         "at once",
     ):
         assert expected in plan

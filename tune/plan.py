@@ -52,8 +52,20 @@ def plan_lines(
         f"budget: {budget.trials} trials, "
         f"{format_seconds(limit) if limit else 'no time limit'}, "
         f"ASHA keeps about 1 in {budget.reduction_factor} at epochs {rungs}",
+        _finalists(study),
         f"resources: {describe(nodes)}; {need.cpus} CPU and {need.gpus:g} GPU a trial, "
         f"{concurrent} at once",
         f"run folder: {study.run_path}",
     ]
     return lines
+
+
+def _finalists(study: Study) -> str:
+    if not study.wants_finalists:
+        return "finalists: none"
+    room = ", if the time budget has room" if study.space.budget.time_budget_seconds else ""
+    num_baselines = len(study.space.baselines)
+    return (
+        f"finalists: the {study.num_finalists} best and the {num_baselines} baselines, trained "
+        f"anew with {study.num_finalist_seeds} seeds each{room}"
+    )
