@@ -39,7 +39,7 @@ class TrialConfig:
     learning_rate: float = _rule("Adam's peak step size, above 0", 3e-3)
     decay_fraction: float = _rule(
         "last share of the steps in which the learning rate falls to zero, 0 <= f <= 1",
-        0.5,
+        0.3,
     )
     sequence_length: int = _rule("steps of truncated back-propagation, at least 1", 50)
     embedding_dim: int = _rule("size of a character's embedding, at least 1", 64)

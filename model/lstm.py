@@ -2,8 +2,7 @@
 
 Shapes: T time steps, B columns, V vocabulary, E embedding, H hidden, L layers.
 Sources: Hochreiter & Schmidhuber 1997 (LSTM); Zaremba 2014, arXiv:1409.2329 (dropout between
-layers and before the output, none on the recurrence); Gal & Ghahramani 2016, arXiv:1512.05287,
-and Merity 2017, arXiv:1708.02182 (one mask for all steps of a window).
+layers and before the output, none on the recurrence).
 """
 
 import torch
@@ -24,7 +23,7 @@ class CharLSTM(Network):
         super().__init__()
         self._input_p, self._p = config.input_dropout, config.dropout
         self.embedding = nn.Embedding(vocabulary_size, config.embedding_dim)
-        # Layers of their own, on each device: nn.LSTM's dropout draws anew at every step.
+        # Layers of their own: the masks between them are ours (see dropout.py).
         sizes = [config.embedding_dim, *[config.hidden_size] * config.num_layers]
         self.layers = nn.ModuleList(
             nn.LSTM(size, config.hidden_size) for size in sizes[: config.num_layers]
@@ -58,11 +57,7 @@ class CharLSTM(Network):
         return logits_TBV[-1], stepper.step
 
     def _drop(self, values_TBH: Tensor, p: float) -> Tensor:
-        """Drop the same numbers of a column at each step of the window."""
-        if not self.training or p == 0:
-            return values_TBH
-        mask_1BH = self.dropout(values_TBH.new_ones(1, *values_TBH.shape[1:]), p)
-        return values_TBH * mask_1BH
+        return self.dropout(values_TBH, p) if self.training else values_TBH
 
     def _open_forget_gates(self) -> None:
         """Set the forget gates' bias to 1, so that the state is kept before it is learnt what to.

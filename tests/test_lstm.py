@@ -43,15 +43,5 @@ def test_forget_gates_start_open() -> None:
         assert torch.all(bias[:12].abs() < 0.5)
 
 
-def test_a_mask_is_the_same_at_each_step_and_another_in_each_window() -> None:
-    model = network(dataclasses.replace(CONFIG, num_layers=1)).train()
-    values_TBH = torch.ones(6, 3, 50)
-    first, second = model._drop(values_TBH, 0.5), model._drop(values_TBH, 0.5)
-    assert all(torch.equal(step, first[0]) for step in first)
-    assert not torch.equal(first, second)
-    assert not torch.equal(first[0, 0], first[0, 1])
-    assert model.eval()._drop(values_TBH, 0.5) is values_TBH
-
-
 def test_one_layer_takes_dropout_without_a_warning() -> None:
     network(dataclasses.replace(CONFIG, num_layers=1, dropout=0.5))
