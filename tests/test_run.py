@@ -44,7 +44,8 @@ def test_search_from_corpus_to_text(tiny_text: str, capsys: pytest.CaptureFixtur
     lines = done.stdout.splitlines()
     assert lines[0].startswith("corpus: book.txt: file ")
     assert not [line for line in lines if "ray" in line.lower() and "results" not in line]
-    assert sum(line.startswith("[") for line in lines) == 12
+    # Twelve trials, then four finalists with three seeds each.
+    assert sum(line.startswith("[") for line in lines) == 12 + 4 * 3
     folder = Path("results/one")
     assert {path.name for path in folder.iterdir()} == RUN_FILES
     trials = trials_of("one")

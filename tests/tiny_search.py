@@ -19,7 +19,8 @@ SPACE = SearchSpace(
     name="tiny",
     description="for tests",
     base=TrialConfig(
-        batch_size=4, sequence_length=16, embedding_dim=8, precision="float32", {base}
+        batch_size=4, sequence_length=16, embedding_dim=8, precision="float32",
+        patience_epochs=0, {base}
     ),
     distributions={{
         "epochs": IntDistribution({epochs}),
