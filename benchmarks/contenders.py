@@ -61,16 +61,12 @@ def ours(shape: Shape, regime: str) -> tuple[Train, int]:
     """Our trainer, precision as it chooses."""
     config = shape.config(regime)
     trainer = Trainer(config, whole_corpus(text(), "lower"))
-    own_regime = trainer._regime
-    own_regime.begin_epoch(0)
+    trainer.regime.begin_epoch(0)
     steps = iter(range(10**9))
 
     def train(num_steps: int) -> None:
         for _ in range(num_steps):
-            step = next(steps) % (trainer.steps_per_epoch - 1)
-            with trainer._autocast():
-                loss, _ = own_regime.loss(step)
-            trainer._take_step(loss, step)
+            trainer.train_step(1, next(steps) % (trainer.steps_per_epoch - 1))
 
     return train, shape.batch_size * (config.sequence_length if regime == "stream" else 1)
 

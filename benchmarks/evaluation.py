@@ -15,6 +15,7 @@ from model import evaluate
 from model.config import TrialConfig
 from model.corpus import resolve_corpus
 from model.devices import use_threads
+from model.evaluate import network_nats
 from model.objective import prepare_corpus
 from model.streams import EncodedCorpus
 from model.trainer import Trainer
@@ -29,7 +30,9 @@ def one_pass_bits(trainer: Trainer, corpus: EncodedCorpus) -> float:
     evaluate.MIN_COLUMNS, evaluate.MAX_COLUMNS, columns = 1, 1, (16, 128)
     warm_up, evaluate.WARM_UP_CHARS = evaluate.WARM_UP_CHARS, WHOLE_CONTEXT_CHARS
     assert not torch.is_autocast_enabled("cpu")
-    nats = trainer._regime.passage_nats()
+    nats = network_nats(
+        trainer.model, corpus.validation, context=corpus.train, device=trainer.device
+    )
     evaluate.MIN_COLUMNS, evaluate.MAX_COLUMNS = columns
     evaluate.WARM_UP_CHARS = warm_up
     return nats / len(corpus.validation) / math.log(2)

@@ -43,10 +43,9 @@ def train(path: Path, regime: str) -> None:
     prepared = prepare_corpus(resolve_corpus(str(path)).text, ["lower"])
     config = TrialConfig(regime=regime, hidden_size=256, batch_size=64, cleaning="lower")
     trainer = Trainer(config, prepared.encoded["lower"])
-    trainer._regime.begin_epoch(0)
+    trainer.regime.begin_epoch(0)
     for step in range(STEPS):
-        loss, _ = trainer._regime.loss(step)
-        trainer._take_step(loss, step)
+        trainer.train_step(1, step)
 
 
 def main() -> None:

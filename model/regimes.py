@@ -22,7 +22,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.config import TrialConfig
-from model.evaluate import passage_nats, window_passage_nats
 from model.lstm import CharLSTM, State
 from model.network import Network
 from model.streams import EncodedCorpus, columns
@@ -49,9 +48,6 @@ class Regime(Protocol):
     def loss(self, step: int) -> tuple[Tensor, Tensor]:
         """Return the mean loss of a step, and how many characters it is the mean of."""
 
-    def passage_nats(self) -> float:
-        """Return what the network spends on the validation passage, in all."""
-
 
 def build_network(config: TrialConfig, vocabulary_size: int) -> Network:
     """Return the untrained network of a configuration, on the CPU."""
@@ -71,7 +67,7 @@ class StreamRegime:
             weight_decay=config.weight_decay,
             fused=_can_fuse(device),
         )
-        self._config, self._corpus = config, corpus
+        self._config = config
         # The text stays in its smallest type: 1 byte a character for up to 255 symbols.
         self._padding = len(corpus.vocabulary)
         symbols_TB = columns(corpus.train, config.batch_size, padding=self._padding)
@@ -98,11 +94,6 @@ class StreamRegime:
         loss = functional.cross_entropy(logits, targets, ignore_index=self._padding)
         return loss, (targets != self._padding).sum()
 
-    def passage_nats(self) -> float:
-        """Score the validation passage, the state carried over it."""
-        corpus, device = self._corpus, self._symbols_TB.device
-        return passage_nats(self.network, corpus.validation, context=corpus.train, device=device)
-
 
 class WindowRegime:
     """The reference's training: shuffled windows, Keras' Adam, nothing else."""
@@ -115,7 +106,7 @@ class WindowRegime:
             eps=1e-7,
             fused=_can_fuse(device),
         )
-        self._batch_size, self._corpus = config.batch_size, corpus
+        self._batch_size = config.batch_size
         symbols_N = torch.from_numpy(corpus.train).to(device)
         # A view: no window is copied out before the step that reads it.
         self._windows = symbols_N.unfold(0, config.sequence_length + 1, 1)
@@ -137,13 +128,6 @@ class WindowRegime:
         logits_BV = self.network(symbols_TB[:-1])
         loss = functional.cross_entropy(logits_BV.float(), symbols_TB[-1].long())
         return loss, torch.tensor(len(chosen))
-
-    def passage_nats(self) -> float:
-        """Score the validation passage, each character from the window before it."""
-        corpus, device = self._corpus, self._windows.device
-        return window_passage_nats(
-            self.network, corpus.validation, context=corpus.train, device=device
-        )
 
 
 def build_regime(config: TrialConfig, corpus: EncodedCorpus, device: torch.device) -> Regime:

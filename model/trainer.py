@@ -23,6 +23,7 @@ from model.checkpoint import (
 )
 from model.config import TrialConfig
 from model.errors import CheckpointError, TrainingDiverged
+from model.evaluate import network_nats
 from model.objective import check_fits, restored_bits_per_char
 from model.precision import resolve_precision
 from model.regimes import build_regime
@@ -79,10 +80,10 @@ class Trainer:
         self._best_weights: dict[str, Tensor] = {}
         with torch.random.fork_rng(devices=[]):  # made on the CPU: the same on each device
             torch.manual_seed(config.seed)
-            self._regime = build_regime(config, corpus, self.device)
-        self.model = self._regime.network
-        self.optimizer = self._regime.optimizer
-        self.steps_per_epoch = self._regime.steps_per_epoch
+            self.regime = build_regime(config, corpus, self.device)
+        self.model = self.regime.network
+        self.optimizer = self.regime.optimizer
+        self.steps_per_epoch = self.regime.steps_per_epoch
 
     def epochs(self) -> Iterator[EpochReport]:
         """Yield one report after each epoch until the training is finished.
@@ -124,22 +125,43 @@ class Trainer:
             # Dropout is a function of seed and epoch alone: a resumed run needs no saved state.
             seed = hash_seed(self.config.seed, epoch)
             torch.manual_seed(seed)
-            self._regime.begin_epoch(seed)
+            self.regime.begin_epoch(seed)
             for step in range(self.steps_per_epoch):
-                with self._autocast():
-                    loss, num_scored = self._regime.loss(step)
-                self._take_step(loss, (epoch - 1) * self.steps_per_epoch + step)
-                losses[step] = loss.detach() * num_scored
+                losses[step] = self.train_step(epoch, step)
         # One look at the losses an epoch: the device need not wait for the host in between.
         if not torch.isfinite(losses).all():
             step = int(torch.nonzero(~torch.isfinite(losses))[0])
             raise TrainingDiverged(epoch=epoch, step=step + 1, loss=losses[step].item())
-        return losses.sum().item() / self._regime.num_targets
+        return losses.sum().item() / self.regime.num_targets
+
+    def train_step(self, epoch: int, step: int) -> Tensor:
+        """Take one optimiser step and return its loss, summed over its characters.
+
+        Args:
+            epoch: Counted from 1; the regime has begun it.
+            step: Counted from 0 in the epoch.
+        """
+        with self._autocast():
+            loss, num_scored = self.regime.loss(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate((epoch - 1) * self.steps_per_epoch + step)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch 2.13
+        if self.config.regime == "stream":
+            norm = self.config.gradient_clip_norm
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), norm)
+        self.optimizer.step()
+        return loss.detach() * num_scored
 
     def validation_nats(self) -> float:
         """Return what the network spends on the validation passage, in all."""
         with self._autocast():
-            return self._regime.passage_nats()
+            return network_nats(
+                self.model,
+                self.corpus.validation,
+                context=self.corpus.train,
+                device=self.device,
+            )
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint folder: the best epoch's network, and how to train on.
@@ -220,17 +242,6 @@ class Trainer:
     def _autocast(self) -> torch.autocast:
         bfloat16 = self.precision == "bfloat16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16)
-
-    def _take_step(self, loss: Tensor, step: int) -> None:
-        """Take an optimiser step, counted from 0 over all epochs."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(step)
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch 2.13
-        if self.config.regime == "stream":
-            norm = self.config.gradient_clip_norm
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), norm)
-        self.optimizer.step()
 
     def _report(
         self, epoch: int, train_nats: float, val_nats: float, elapsed_seconds: float

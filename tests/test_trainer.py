@@ -92,7 +92,7 @@ def test_divergence_ends_within_its_epoch_and_names_the_step(
     reports = trainer.epochs()
     next(reports)
     step_in_epoch = 3
-    original, calls = trainer._regime.loss, []
+    original, calls = trainer.regime.loss, []
 
     def spoilt(*arguments: object) -> object:
         calls.append(arguments)
@@ -101,7 +101,7 @@ def test_divergence_ends_within_its_epoch_and_names_the_step(
                 trainer.model.output.bias.fill_(float("nan"))
         return original(*arguments)  # type: ignore[arg-type]
 
-    trainer._regime.loss = spoilt  # type: ignore[method-assign, assignment]
+    trainer.regime.loss = spoilt  # type: ignore[method-assign, assignment]
     with pytest.raises(TrainingDiverged) as caught:
         next(reports)
     assert (caught.value.epoch, caught.value.step) == (2, step_in_epoch)
