@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "tune": {"model", "search_spaces", "tune"},
 }
 RAY_FILES = {
-    *("cluster", "finalists", "recorder", "sampling", "scheduling"),
+    *("cluster", "experiment", "finalists", "recorder", "sampling", "scheduling"),
     *("search", "stopping", "trainable"),
 }
 ONLY_IN = {

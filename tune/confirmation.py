@@ -19,7 +19,7 @@ def confirmation(finalists: pd.DataFrame, trials: pd.DataFrame) -> str:
         )
     first = table.iloc[0]
     lines = [
-        f"Each was trained anew with other seeds, none stopped early; values are bits per "
+        f"Each was trained anew with other seeds, without ASHA; values are bits per "
         f"character. The best mean, {first['mean']:.4f}, is trial {first['trial']}'s; in the "
         f"search it had {first['in the search']:.4f}. `optimism` is the mean less the search's "
         f"value. The test passage was scored once a training, by these networks alone."

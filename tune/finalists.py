@@ -1,7 +1,7 @@
 """Trains the best configurations and the baselines anew, to see how lucky the winner was.
 
 The winner's value is the lowest of many, so it flatters. Finalists are trained again with
-other seeds, none stopped early; their checkpoints, and no others, are scored on the test
+other seeds, without ASHA; their checkpoints, and no others, are scored on the test
 passage.
 """
 
@@ -10,8 +10,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import ray.tune as ray_tune
-from ray.tune import CheckpointConfig, RunConfig, TuneConfig
 from ray.tune.search import Searcher
 from rich.console import Console
 
@@ -22,6 +20,7 @@ from model.seeds import hash_seed
 from model.test_score import score_test_passage
 from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.durations import format_seconds
+from tune.experiment import run_trials
 from tune.finalist_choice import choose, estimated_seconds
 from tune.finalist_records import SEEDS_AT_MOST, FinalistRecord, test_scores
 from tune.history import History
@@ -33,7 +32,6 @@ from tune.run_folder import RunFolder
 from tune.search import SearchResult
 from tune.stopping import SearchStopper
 from tune.study import Study
-from tune.trainable import trainable_for, trial_dirname
 
 
 class FinalistSearcher(Searcher):
@@ -141,28 +139,17 @@ def _train(
     recorder = Recorder(
         history, clock=stopper.seconds, save=lambda records: None, listener=progress
     )
-    tuner = ray_tune.Tuner(
-        trainable_for(study.prepared, need),
-        tune_config=TuneConfig(
-            num_samples=len(proposals),
-            search_alg=FinalistSearcher(proposals),
-            max_concurrent_trials=concurrent,
-            reuse_actors=True,
-            trial_dirname_creator=trial_dirname,
-        ),
-        run_config=RunConfig(
-            name=store.next_session(),
-            storage_path=store.root,
-            callbacks=[recorder],
-            stop=stopper,
-            checkpoint_config=CheckpointConfig(num_to_keep=1, checkpoint_at_end=False),
-            verbose=0,
-        ),
+    run_trials(
+        study.prepared,
+        need,
+        searcher=FinalistSearcher(proposals),
+        num_trials=len(proposals),
+        concurrent=concurrent,
+        store=store,
+        stopper=stopper,
+        recorder=recorder,
+        progress=progress,
     )
-    with stopper.catching_signals(), progress:
-        stopper.start()
-        tuner.fit()
-        recorder.stop_running()
 
 
 def _score(study: Study, folder: RunFolder, history: History, store: CheckpointStore) -> None:

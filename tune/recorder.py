@@ -62,7 +62,6 @@ class Recorder(ray_tune.Callback):
         self._listener = listener
         self._saved_seconds = clock()
         self._rest_seconds = 0.0
-        self._errors: dict[int, str] = {}
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -84,11 +83,10 @@ class Recorder(ray_tune.Callback):
         result: dict[str, Any],
         **info: Any,
     ) -> None:
-        """Record an epoch, or why the trial diverged."""
-        number = trial.config["number"]
+        """Record an epoch; a diverged one has no figures."""
         if RUNNING_BEST not in result:
-            self._errors[number] = result["error"]
             return
+        number = trial.config["number"]
         epoch = EpochRecord(
             trial_id=trial_id(number),
             number=number,
@@ -115,8 +113,8 @@ class Recorder(ray_tune.Callback):
     ) -> None:
         """Close the record of a trial that ended by itself or by ASHA."""
         outcome = Outcome(trial.last_result["outcome"])
-        number = trial.config["number"]
-        self._end(number, _ENDED[outcome], self._errors.get(number, ""))
+        error = trial.last_result.get("error", "")
+        self._end(trial.config["number"], _ENDED[outcome], error)
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

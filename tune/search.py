@@ -1,13 +1,12 @@
-"""Assembles Ray Tune, Optuna and ASHA, and runs them to the end."""
+"""A search: proposals from Optuna, ASHA over their epochs, a history of both."""
 
 import dataclasses
 
 import optuna
-import ray.tune as ray_tune
-from ray.tune import CheckpointConfig, RunConfig, TuneConfig
 from rich.console import Console
 
 from tune.checkpoints import CheckpointStore
+from tune.experiment import run_trials
 from tune.finalist_choice import reserved_seconds
 from tune.history import History, TrialEnded
 from tune.progress import Progress
@@ -19,7 +18,6 @@ from tune.sampling import StudySearcher, open_study
 from tune.scheduling import BaselineAwareASHA
 from tune.stopping import SearchStopper
 from tune.study import Study
-from tune.trainable import trainable_for, trial_dirname
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,33 +76,19 @@ def search(
         records=records,
         checkpoints=store.newest_first(),
     )
-    tuner = ray_tune.Tuner(
-        trainable_for(study.prepared, need),
-        tune_config=TuneConfig(
-            num_samples=study.num_trials - sum(record.has_ended for record in records),
-            search_alg=searcher,
-            scheduler=scheduler,
-            max_concurrent_trials=concurrent,
-            reuse_actors=True,
-            trial_dirname_creator=trial_dirname,
-        ),
-        run_config=RunConfig(
-            # Tuner.restore of Ray 2.60 cannot extend a budget, so each session is a new
-            # experiment to Ray, and what goes on is ours: history, rungs, journal, checkpoints.
-            name=store.next_session(),
-            storage_path=store.root,
-            callbacks=[recorder],
-            stop=stopper,
-            # Each report asks for its own checkpoint; a diverged one must have none.
-            checkpoint_config=CheckpointConfig(num_to_keep=1, checkpoint_at_end=False),
-            verbose=0,
-        ),
+    run_trials(
+        study.prepared,
+        need,
+        searcher=searcher,
+        scheduler=scheduler,
+        num_trials=study.num_trials - sum(record.has_ended for record in records),
+        concurrent=concurrent,
+        store=store,
+        stopper=stopper,
+        recorder=recorder,
+        progress=progress,
     )
-    with stopper.catching_signals(), progress:
-        stopper.start()
-        tuner.fit()
-        recorder.stop_running()
-        searcher.stop_running()
+    searcher.stop_running()
     return SearchResult(
         records=list(history.records.values()),
         seconds=stopper.seconds(),

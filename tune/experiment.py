@@ -1,0 +1,69 @@
+"""One Ray Tune experiment: the trials that a searcher proposes, until a stopper ends them."""
+
+import ray.tune as ray_tune
+from ray.tune import CheckpointConfig, RunConfig, TuneConfig
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from model.objective import PreparedCorpus
+from tune.checkpoints import CheckpointStore
+from tune.progress import Progress
+from tune.recorder import Recorder
+from tune.resources import TrialResources
+from tune.stopping import SearchStopper
+from tune.trainable import trainable_for, trial_dirname
+
+
+def run_trials(
+    corpus: PreparedCorpus,
+    need: TrialResources,
+    *,
+    searcher: Searcher,
+    scheduler: TrialScheduler | None = None,
+    num_trials: int,
+    concurrent: int,
+    store: CheckpointStore,
+    stopper: SearchStopper,
+    recorder: Recorder,
+    progress: Progress,
+) -> None:
+    """Run trials to the end; what is left running then is recorded as stopped.
+
+    Args:
+        corpus: What they train on.
+        need: What each of them takes.
+        searcher: Proposes them.
+        scheduler: Stops some of them early; None stops none.
+        num_trials: How many, at most.
+        concurrent: How many at once, at most.
+        store: Where their checkpoints go.
+        stopper: Ends them all.
+        recorder: Writes what happens.
+        progress: Shows what happens.
+    """
+    tuner = ray_tune.Tuner(
+        trainable_for(corpus, need),
+        tune_config=TuneConfig(
+            num_samples=num_trials,
+            search_alg=searcher,
+            scheduler=scheduler,
+            max_concurrent_trials=concurrent,
+            reuse_actors=True,
+            trial_dirname_creator=trial_dirname,
+        ),
+        run_config=RunConfig(
+            # Tuner.restore of Ray 2.60 cannot extend a budget, so each session is a new
+            # experiment to Ray, and what goes on is ours: history, rungs, journal, checkpoints.
+            name=store.next_session(),
+            storage_path=store.root,
+            callbacks=[recorder],
+            stop=stopper,
+            # Each report asks for its own checkpoint; a diverged one must have none.
+            checkpoint_config=CheckpointConfig(num_to_keep=1, checkpoint_at_end=False),
+            verbose=0,
+        ),
+    )
+    with stopper.catching_signals(), progress:
+        stopper.start()
+        tuner.fit()
+        recorder.stop_running()
