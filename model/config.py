@@ -15,6 +15,7 @@ from model.errors import ConfigError, unknown_choice
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 REGIMES = ("stream", "window")
+NORMALIZATIONS = ("none", "layer")
 
 
 def _rule(text: str, default: Any) -> Any:
@@ -45,6 +46,9 @@ class TrialConfig:
     embedding_dim: int = _rule("size of a character's embedding, at least 1", 64)
     weight_decay: float = _rule("AdamW's decoupled weight decay, at least 0", 0.0)
     input_dropout: float = _rule("dropout on the embedding, 0 <= p < 1", 0.2)
+    normalization: str = _rule(
+        f"of each LSTM layer's output, layer is layer norm: {', '.join(NORMALIZATIONS)}", "none"
+    )
     gradient_clip_norm: float = _rule("largest norm of the gradient, above 0", 1.0)
     patience_epochs: int = _rule(
         "epochs without a better score after which training ends, at least 0; 0 is never", 8
@@ -82,6 +86,8 @@ class TrialConfig:
             raise ConfigError(unknown_choice("cleaning", self.cleaning, CLEANINGS))
         if self.regime not in REGIMES:
             raise ConfigError(unknown_choice("regime", self.regime, REGIMES))
+        if self.normalization not in NORMALIZATIONS:
+            raise ConfigError(unknown_choice("normalization", self.normalization, NORMALIZATIONS))
         if self.precision not in PRECISIONS:
             raise ConfigError(unknown_choice("precision", self.precision, PRECISIONS))
 

@@ -2,7 +2,8 @@
 
 Shapes: T time steps, B columns, V vocabulary, E embedding, H hidden, L layers.
 Sources: Hochreiter & Schmidhuber 1997 (LSTM); Zaremba 2014, arXiv:1409.2329 (dropout between
-layers and before the output, none on the recurrence).
+layers and before the output, none on the recurrence); Ba 2016, arXiv:1607.06450 (layer norm;
+here of what a layer gives upwards: its recurrence stays inside the library's LSTM).
 """
 
 import torch
@@ -28,6 +29,8 @@ class CharLSTM(Network):
         self.layers = nn.ModuleList(
             nn.LSTM(size, config.hidden_size) for size in sizes[: config.num_layers]
         )
+        norm = nn.LayerNorm if config.normalization == "layer" else nn.Identity
+        self.norms = nn.ModuleList(norm(config.hidden_size) for _ in self.layers)
         self.output = nn.Linear(config.hidden_size, vocabulary_size)
         self._open_forget_gates()
 
@@ -40,11 +43,11 @@ class CharLSTM(Network):
         """
         values_TBH = self._drop(self.embedding(inputs_TB), self._input_p)
         after: list[State] = []
-        for number, layer in enumerate(self.layers):
+        for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             part = slice(number, number + 1)
             before = None if state is None else (state[0][part], state[1][part])
             values_TBH, layer_state = layer(values_TBH, before)
-            values_TBH = self._drop(values_TBH, self._p)
+            values_TBH = self._drop(norm(values_TBH), self._p)
             after.append(layer_state)
         hidden_LBH, cell_LBH = (torch.cat(parts) for parts in zip(*after, strict=True))
         return self.output(values_TBH), (hidden_LBH, cell_LBH)
@@ -53,7 +56,7 @@ class CharLSTM(Network):
         """Read a text in one go; the steps after it carry the state."""
         logits_TBV, state = self(inputs_TB)
         layers = [dict(layer.named_parameters()) for layer in self.layers]
-        stepper = Stepper(layers, self.embedding, self.output, state)
+        stepper = Stepper(layers, list(self.norms), self.embedding, self.output, state)
         return logits_TBV[-1], stepper.step
 
     def _drop(self, values_TBH: Tensor, p: float) -> Tensor:

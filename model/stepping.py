@@ -21,6 +21,7 @@ class Stepper:
     def __init__(
         self,
         layers: list[dict[str, nn.Parameter]],
+        norms: list[nn.Module],
         embedding: nn.Embedding,
         output: nn.Linear,
         state: tuple[Tensor, Tensor],
@@ -29,10 +30,12 @@ class Stepper:
 
         Args:
             layers: The parameters of each layer, by the names of nn.LSTM.
+            norms: What is applied to each layer's output on its way up.
             embedding: V rows.
             output: From the last layer to V logits.
             state: Hidden and cell state, each (L, B, H).
         """
+        self._norms = norms
         self._hidden_size = output.in_features
         self._hidden, self._cell = ([*part_LBH.float().unbind()] for part_LBH in state)
         self._output_HV = output.weight.T.contiguous()
@@ -69,5 +72,6 @@ class Stepper:
             input_BH, forget_BH, output_BH = gates_BG[:, :three].sigmoid_().chunk(3, dim=1)
             new_BH = gates_BG[:, three:].tanh_()
             self._cell[layer] = torch.addcmul(forget_BH * self._cell[layer], input_BH, new_BH)
-            self._hidden[layer] = values_BH = output_BH * self._cell[layer].tanh()
+            self._hidden[layer] = output_BH * self._cell[layer].tanh()
+            values_BH = self._norms[layer](self._hidden[layer])
         return torch.addmm(self._output_bias_V, values_BH, self._output_HV)

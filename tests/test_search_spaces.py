@@ -44,7 +44,7 @@ def test_axes_and_baselines(name: str) -> None:
     loaded = load_space(name)
     assert len(loaded.baselines) == 3
     if name == "extended":
-        assert len(loaded.distributions) == 12
+        assert len(loaded.distributions) == 13
         assert set(loaded.distributions) > DOCUMENTED_AXES
     else:
         assert set(loaded.distributions) == DOCUMENTED_AXES

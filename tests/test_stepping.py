@@ -3,14 +3,21 @@
 import pytest
 import torch
 
-from model.config import TrialConfig
+from model.config import NORMALIZATIONS, TrialConfig
 from model.lstm import CharLSTM
 
 
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
 @pytest.mark.parametrize("num_layers", [1, 3])
-def test_steps_equal_one_long_pass(num_layers: int) -> None:
+def test_steps_equal_one_long_pass(num_layers: int, normalization: str) -> None:
     torch.manual_seed(0)
-    network = CharLSTM(TrialConfig(num_layers=num_layers, hidden_size=20, embedding_dim=6), 9)
+    config = TrialConfig(
+        num_layers=num_layers, hidden_size=20, embedding_dim=6, normalization=normalization
+    )
+    network = CharLSTM(config, 9)
+    for norm in network.norms:
+        for parameter in norm.parameters():  # at 1 and 0 a forgotten one could pass
+            torch.nn.init.uniform_(parameter)
     network.eval()
     inputs_TB = torch.randint(0, 9, (30, 4), generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
