@@ -1,17 +1,24 @@
 """Searches that are interrupted or killed, and go on."""
 
+import io
 import json
 import random
 import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from rich.console import Console
 from tiny_search import command, run_command, trials_of, write_inputs
 
 from tune import run
+from tune.finish import study_values
+from tune.resume import prepare_resumed
+from tune.run_folder import RunFolder
+from tune.study import StudyOptions, prepare
 
 TIMES = ["elapsed_seconds", "search_seconds"]
 
@@ -126,3 +133,22 @@ def test_finished_search_can_be_extended(tiny_text: str) -> None:
 def test_what_is_no_run_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(["--resume", "nowhere"]) == 2
     assert "a run must be a folder with study.json" in capsys.readouterr().err
+
+
+def test_only_a_larger_budget_or_other_finalists_extend_a_search(tiny_text: str) -> None:
+    write_inputs(tiny_text)
+    console = Console(file=io.StringIO())
+    named = StudyOptions(space="tiny.py", corpus="book.txt", name="done", time_budget="60s")
+    study = prepare(named, console)
+    RunFolder.create(study.run_path).write_study(study_values(study, None))
+
+    def extends(**words: Any) -> bool:
+        return prepare_resumed(StudyOptions(resume="done", **words), console).extended
+
+    assert not extends()
+    assert not extends(time_budget="60s")
+    assert not extends(time_budget="30s")
+    assert extends(time_budget="61s")
+    assert extends(trials=10)  # a number of trials has no time limit
+    assert extends(finalists=1)
+    assert extends(finalist_seeds=2)

@@ -1,12 +1,15 @@
 """Which trials are trained anew in the end, how long that takes, and what is kept for it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from tune.records import TrialRecord
 from tune.study import Study
 
 RESERVED_SHARE = 0.3
 """Finalists may take so much of a time budget; if they need more, none is trained."""
+
+LATE_SHARE = 0.1
+"""Finalists are begun where they are estimated to take so much more than the time left."""
 
 
 def choose(records: Iterable[TrialRecord], num_best: int) -> list[TrialRecord]:
@@ -17,18 +20,23 @@ def choose(records: Iterable[TrialRecord], num_best: int) -> list[TrialRecord]:
     return best + [record for record in ordered[num_best:] if record.baseline]
 
 
-def estimated_seconds(study: Study, records: Iterable[TrialRecord], concurrent: int) -> float:
-    """Return how long the finalists would take, were they chosen now."""
-    chosen = choose(records, study.num_finalists)
-    epochs = [record.epochs[-1] for record in chosen]
+def estimated_seconds(records: Collection[TrialRecord], concurrent: int) -> float:
+    """Return how long it would take to train all these anew, so many at once."""
     seconds = [
-        epoch.elapsed_seconds / epoch.epoch * record.config.epochs
-        for record, epoch in zip(chosen, epochs, strict=True)
+        record.epochs[-1].elapsed_seconds / record.epochs[-1].epoch * record.config.epochs
+        for record in records
     ]
-    if not seconds:
-        return 0.0
     # The last to end runs alone.
-    return study.num_finalist_seeds * sum(seconds) / concurrent + max(seconds)
+    return sum(seconds) / concurrent + max(seconds) if seconds else 0.0
+
+
+def fits(seconds: float, seconds_left: float | None) -> bool:
+    """Return whether finalists that are estimated to take so long should be begun.
+
+    The search ends when as much is left as they need, its running trials an epoch later:
+    what is a little too late must do.
+    """
+    return seconds_left is None or seconds <= seconds_left * (1 + LATE_SHARE)
 
 
 def reserved_seconds(study: Study, records: Iterable[TrialRecord], concurrent: int) -> float:
@@ -36,5 +44,6 @@ def reserved_seconds(study: Study, records: Iterable[TrialRecord], concurrent: i
     budget = study.space.budget.time_budget_seconds
     if budget is None or not study.wants_finalists:
         return 0.0
-    seconds = estimated_seconds(study, records, concurrent)
+    chosen = choose(records, study.num_finalists)
+    seconds = estimated_seconds(chosen * study.num_finalist_seeds, concurrent)
     return seconds if seconds <= RESERVED_SHARE * budget else 0.0

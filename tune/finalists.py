@@ -21,7 +21,7 @@ from model.test_score import score_test_passage
 from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.durations import format_seconds
 from tune.experiment import run_trials
-from tune.finalist_choice import choose, estimated_seconds
+from tune.finalist_choice import choose, estimated_seconds, fits
 from tune.finalist_records import SEEDS_AT_MOST, FinalistRecord, test_scores
 from tune.history import History
 from tune.progress import Progress
@@ -71,21 +71,17 @@ def confirm(
         The result with the time that it took, and whether the user interrupted.
     """
     stopper = SearchStopper(study.space.budget.time_budget_seconds, spent_seconds=result.seconds)
-    chosen = choose(result.records, study.num_finalists)
-    seconds = estimated_seconds(study, result.records, concurrent)
-    left = stopper.seconds_left()
-    if not chosen or (left is not None and seconds > left):
-        return result
     with History(folder.finalists_history_file) as history:
         store = CheckpointStore(f"{study.checkpoints_root}/finalists")
-        proposals = _proposals(study, chosen, history, store)
-        console.print(
-            f"\nconfirming: {len(chosen)} configurations, {study.num_finalist_seeds} seeds each, "
-            f"about {format_seconds(seconds)}",
-            highlight=False,
-            markup=False,
-        )
-        if proposals:
+        missing = _missing(study, choose(result.records, study.num_finalists), history)
+        seconds = estimated_seconds([record for record, _ in missing], concurrent)
+        if missing and fits(seconds, stopper.seconds_left()):
+            console.print(
+                f"\nconfirming: {len(missing)} trainings, about {format_seconds(seconds)}",
+                highlight=False,
+                markup=False,
+            )
+            proposals = _proposals(study, missing, store)
             _train(study, history, store, proposals, need, concurrent, console, stopper)
         seconds_in_all = stopper.seconds()
         use_threads(need.cpus)  # more would fight with what else runs here
@@ -93,28 +89,35 @@ def confirm(
     return dataclasses.replace(result, seconds=seconds_in_all, interrupted=stopper.interrupted)
 
 
+def _missing(
+    study: Study, chosen: list[TrialRecord], history: History
+) -> list[tuple[TrialRecord, int]]:
+    """Return what is not trained yet: the trial and the seed's number."""
+    ended = {number for number, record in history.records.items() if record.has_ended}
+    return [
+        (record, seed_number)
+        for seed_number in range(study.num_finalist_seeds)  # every finalist once, then again
+        for record in chosen
+        if record.number * SEEDS_AT_MOST + seed_number not in ended
+    ]
+
+
 def _proposals(
-    study: Study, chosen: list[TrialRecord], history: History, store: CheckpointStore
+    study: Study, missing: list[tuple[TrialRecord, int]], store: CheckpointStore
 ) -> list[dict[str, Any]]:
-    """Return what is not trained yet."""
     checkpoints = store.newest_first()
     proposals = []
-    for seed_number in range(study.num_finalist_seeds):  # every finalist once, then again
-        for record in chosen:
-            number = record.number * SEEDS_AT_MOST + seed_number
-            earlier = history.records.get(number)
-            if earlier is not None and earlier.has_ended:
-                continue
-            seed = hash_seed(study.seed, record.number, seed_number)
-            config = dataclasses.replace(record.config, seed=seed)
-            proposals.append(
-                {
-                    "number": number,
-                    "baseline": record.baseline,
-                    "config": config.to_dict(),
-                    "checkpoints": checkpoints.get(number, []),
-                }
-            )
+    for record, seed_number in missing:
+        number = record.number * SEEDS_AT_MOST + seed_number
+        seed = hash_seed(study.seed, record.number, seed_number)
+        proposals.append(
+            {
+                "number": number,
+                "baseline": record.baseline,
+                "config": dataclasses.replace(record.config, seed=seed).to_dict(),
+                "checkpoints": checkpoints.get(number, []),
+            }
+        )
     return proposals
 
 

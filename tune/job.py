@@ -26,7 +26,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
     from tune.plan import print_plan
     from tune.resources import TrialResources, default_gpus, num_concurrent
     from tune.run_folder import RunFolder
-    from tune.search import nothing_left, search
+    from tune.search import found_before, is_spent, search
 
     with Cluster(options.address) as cluster:
         nodes = cluster.nodes()
@@ -38,11 +38,12 @@ def run_study(options: StudyOptions, console: Console) -> int:
             return 0
         folder = study.earlier or RunFolder.create(study.run_path)
         with History(folder.history_file) as history:
-            result = nothing_left(study, history)
-            if result and already_finished(folder):
+            result = found_before(study, history)
+            # Also where its time was not all used: what the finalists need was kept free.
+            if already_finished(folder) and not study.extended:
                 return show_finished(folder, study.space, result, console)
             folder.write_study(study_values(study, None))  # from here on it can be resumed
-            if result is None:
+            if not is_spent(study, result):
                 cluster.start()
                 result = search(study, folder, history, need, concurrent, console)
             if study.wants_finalists and not result.interrupted:

@@ -1,11 +1,12 @@
 """Reads a study back from its run folder, so that the search can go on where it stood."""
 
 import dataclasses
+import math
 
 from rich.console import Console
 
 from model.errors import ConfigError
-from search_spaces import SearchSpace, load_space
+from search_spaces import Budget, SearchSpace, load_space
 from tune.run_folder import find_run
 from tune.study import (
     Study,
@@ -51,7 +52,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
             f"a resumed run's corpus must be the text it began with, sha256 {sha256[:12]}, "
             f"but {corpus.name} has {corpus.sha256[:12]}"
         )
-    return Study(
+    study = Study(
         space=space,
         corpus=dataclasses.replace(corpus, name=name),
         prepared=prepared_for(space, corpus),
@@ -65,6 +66,16 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         command=command,
         earlier=folder,
     )
+    wanted = study.num_finalists, study.num_finalist_seeds
+    more_finalists = wanted != (num_finalists, num_finalist_seeds)
+    return dataclasses.replace(
+        study, extended=more_finalists or _is_larger(space.budget, stored.budget)
+    )
+
+
+def _is_larger(budget: Budget, stored: Budget) -> bool:
+    seconds, stored_seconds = (b.time_budget_seconds or math.inf for b in (budget, stored))
+    return budget.trials > stored.trials or seconds > stored_seconds
 
 
 def _check_same(name: str, said: object, stored: object) -> None:

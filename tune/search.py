@@ -97,14 +97,21 @@ def search(
     )
 
 
-def nothing_left(study: Study, history: History) -> SearchResult | None:
-    """Return what a search left if its budget is spent, else None."""
-    records = list(history.records.values())
+def found_before(study: Study, history: History) -> SearchResult:
+    """Return what the earlier sessions left."""
     seconds, limit = history.seconds(), study.space.budget.time_budget_seconds
-    timed_out = limit is not None and seconds >= limit
-    if not timed_out and sum(record.has_ended for record in records) < study.num_trials:
-        return None
-    return SearchResult(records=records, seconds=seconds, interrupted=False, timed_out=timed_out)
+    return SearchResult(
+        records=list(history.records.values()),
+        seconds=seconds,
+        interrupted=False,
+        timed_out=limit is not None and seconds >= limit,
+    )
+
+
+def is_spent(study: Study, result: SearchResult) -> bool:
+    """Return whether the budget has no room for another trial."""
+    num_ended = sum(record.has_ended for record in result.records)
+    return result.timed_out or num_ended >= study.num_trials
 
 
 def _settle_stopped(scheduler: BaselineAwareASHA, history: History) -> None:

@@ -57,6 +57,7 @@ class Study:
         num_finalist_seeds: How often each of them.
         command: The command line that began it, for the report.
         earlier: The run folder of its earlier sessions, None for a new search.
+        extended: Whether it is to do more than its earlier sessions were to do.
     """
 
     space: SearchSpace
@@ -69,6 +70,7 @@ class Study:
     num_finalist_seeds: int
     command: str
     earlier: RunFolder | None = None
+    extended: bool = False
 
     def __post_init__(self) -> None:
         if self.num_finalists < 0:
