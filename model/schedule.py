@@ -4,6 +4,10 @@ It is constant until the decay, so that ASHA's rungs compare trials in the same 
 long as the decay leaves; see DESIGN.md.
 """
 
+import math
+
+from model.config import TrialConfig
+
 WARM_UP_STEPS = 20
 """Optimiser steps in which the learning rate rises to its peak."""
 
@@ -19,3 +23,15 @@ def schedule_factor(step: int, *, num_steps: int, decay_fraction: float) -> floa
     warm_up = min(1.0, (step + 1) / min(WARM_UP_STEPS, num_steps))
     decay_steps = max(1.0, decay_fraction * num_steps)
     return warm_up * min(1.0, (num_steps - step) / decay_steps)
+
+
+def constant_epochs(config: TrialConfig) -> int:
+    """Return how many epochs a run has before its learning rate begins to fall.
+
+    >>> constant_epochs(TrialConfig(epochs=8, decay_fraction=0.3))
+    5
+    """
+    if config.regime == "window":
+        return config.epochs
+    # 30 * (1 - 0.3) may lie a rounding error below 21.
+    return math.floor(config.epochs * (1 - config.decay_fraction) + 1e-9)

@@ -9,17 +9,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-    distribution_to_json,
-    json_to_distribution,
-)
+from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 
 from model.config import FIELD_NAMES, TrialConfig
 from model.errors import ConfigError, unknown_choice
+from search_spaces.distributions import contains, describe, extremes
 
 PER_TRIAL_FIELDS = ("seed",)
 """Fields that the search itself sets for each trial; no space may name them as an axis."""
@@ -98,18 +92,22 @@ class SearchSpace:
         base: The values of all fields that are no axis. Where its values of the axes
             lie inside, it is tried right after the baselines.
         distributions: Axis to Optuna distribution; both bounds of a range are included.
+        conditions: Axis to (another axis, one of its values): the axis exists only for trials
+            in which the other has that value; elsewhere its field is the base's. The other
+            axis must have no condition itself, and stand before.
         baselines: Run first, never stopped early.
         budget: What the search may spend unless the command line says otherwise.
 
     Raises:
-        ConfigError: An axis is no TrialConfig field, an extreme is refused by TrialConfig,
-            or a baseline lies outside the axes.
+        ConfigError: An axis is no TrialConfig field, an extreme is refused by TrialConfig, a
+            condition can never hold, or a baseline lies outside the axes.
     """
 
     name: str
     description: str
     base: TrialConfig
     distributions: Mapping[str, BaseDistribution]
+    conditions: Mapping[str, tuple[str, Any]] = dataclasses.field(default_factory=dict)
     baselines: tuple[Baseline, ...] = ()
     budget: Budget
 
@@ -123,8 +121,12 @@ class SearchSpace:
                 raise ConfigError(
                     f"axis {axis} must be an Optuna distribution, got {distribution!r}"
                 )
+        for axis in self.conditions:
+            self._check_condition(axis)
+        for axis, distribution in self.distributions.items():
+            condition = dict([self.conditions[axis]]) if axis in self.conditions else {}
             for value in extremes(distribution):
-                self.config({axis: value})
+                self.config({**condition, axis: value})
         if not self.distributions and not self.baselines:
             raise ConfigError(f"space {self.name!r} must have an axis or a baseline")
         for baseline in self.baselines:
@@ -155,6 +157,21 @@ class SearchSpace:
             found.append(self.base.to_dict()[field])
         return list(dict.fromkeys(found))
 
+    def exists(self, axis: str, params: Mapping[str, Any]) -> bool:
+        """Return whether a trial with these values of the other axes has this axis."""
+        if axis not in self.conditions:
+            return True
+        other, value = self.conditions[axis]
+        return bool(params[other] == value)
+
+    def point(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of the values that are a trial's axes.
+
+        Args:
+            values: At least each axis that the trial has; a TrialConfig's fields, for one.
+        """
+        return {axis: values[axis] for axis in self.distributions if self.exists(axis, values)}
+
     def max_trials(self) -> int | None:
         """Return how many trials the space can give: its baselines if it has no axes."""
         return None if self.distributions else len(self.baselines)
@@ -169,6 +186,7 @@ class SearchSpace:
                 axis: json.loads(distribution_to_json(distribution))
                 for axis, distribution in self.distributions.items()
             },
+            "conditions": {axis: list(rule) for axis, rule in self.conditions.items()},
             "baselines": [
                 {**dataclasses.asdict(baseline), "params": dict(baseline.params)}
                 for baseline in self.baselines
@@ -187,49 +205,44 @@ class SearchSpace:
                 axis: json_to_distribution(json.dumps(distribution))
                 for axis, distribution in values["distributions"].items()
             },
+            conditions={
+                axis: (other, value)
+                for axis, (other, value) in values.get("conditions", {}).items()
+            },
             baselines=tuple(Baseline(**baseline) for baseline in values["baselines"]),
             budget=Budget(**values["budget"]),
         )
 
     def start(self) -> dict[str, Any] | None:
         """Return the base's values of the axes, or None where they lie outside."""
-        params = {axis: getattr(self.base, axis) for axis in self.distributions}
+        params = self.point(self.base.to_dict())
         return params if params and not self._outside(params) else None
+
+    def _check_condition(self, axis: str) -> None:
+        """Refuse a condition that can never hold, or that another one hides."""
+        other, value = self.conditions[axis]
+        axes = list(self.distributions)
+        if axis not in axes:
+            raise ConfigError(unknown_choice("axis of a condition", axis, axes))
+        if other not in axes[: axes.index(axis)] or other in self.conditions:
+            raise ConfigError(
+                f"the condition of {axis} must name an axis before it that has none itself, "
+                f"got {other!r}"
+            )
+        if not contains(self.distributions[other], value):
+            raise ConfigError(
+                f"the condition of {axis} must be a value of {other}: "
+                f"{describe(self.distributions[other])}, got {value!r}"
+            )
 
     def _outside(self, params: Mapping[str, Any]) -> str:
         """Return the rule that a point of the space breaks, or an empty text."""
         for axis, distribution in self.distributions.items():
+            if not self.exists(axis, params):
+                continue
             if axis not in params:
                 return f"it must set the axis {axis}"
             value = params[axis]
-            if isinstance(distribution, CategoricalDistribution):
-                inside = value in distribution.choices
-            else:
-                assert isinstance(distribution, (IntDistribution, FloatDistribution))
-                inside = distribution.low <= value <= distribution.high
-            if not inside:
+            if not contains(distribution, value):
                 return f"{axis} must be in {describe(distribution)}, got {value!r}"
         return ""
-
-
-def extremes(distribution: BaseDistribution) -> list[Any]:
-    """Return both bounds of a range, or every choice of a category."""
-    if isinstance(distribution, CategoricalDistribution):
-        return list(distribution.choices)
-    assert isinstance(distribution, (IntDistribution, FloatDistribution))
-    return [distribution.low, distribution.high]
-
-
-def describe(distribution: BaseDistribution) -> str:
-    """Return a distribution in words.
-
-    >>> describe(IntDistribution(64, 512, log=True))
-    '64 to 512, log scale'
-    """
-    if isinstance(distribution, CategoricalDistribution):
-        return ", ".join(str(choice) for choice in distribution.choices)
-    assert isinstance(distribution, (IntDistribution, FloatDistribution))
-    text = f"{distribution.low:g} to {distribution.high:g}"
-    if distribution.step not in (None, 1):
-        text += f", in steps of {distribution.step:g}"
-    return text + ", log scale" * distribution.log

@@ -23,7 +23,10 @@ ONLY_IN = {
     "ray": lambda package, name: package == "tune" and name in RAY_FILES,
     "optuna": lambda package, name: (
         package == "search_spaces"
-        or (package, name) in {("tune", "sampling"), ("tune", "search"), ("tune", "importance")}
+        or (
+            package == "tune"
+            and name in {"importance", "optuna_study", "samplers", "sampling", "search"}
+        )
     ),
     "pandas": lambda package, name: (
         (package, name)

@@ -1,5 +1,6 @@
 """ASHA with hand-made curves."""
 
+import dataclasses
 from types import SimpleNamespace
 
 from ray.tune.schedulers import TrialScheduler
@@ -8,23 +9,32 @@ from model.config import TrialConfig
 from search_spaces import Budget
 from tune.outcome import RUNNING_BEST
 from tune.records import EpochRecord, TrialRecord
-from tune.scheduling import BaselineAwareASHA
+from tune.scheduling import FairASHA, judged_epochs
 
 BUDGET = Budget(trials=9, grace_period_epochs=1, reduction_factor=3)
+STEADY = TrialConfig(epochs=30, decay_fraction=0.0)
+"""A learning rate that never falls: the rungs are where they are."""
 
 
 class Search:
     """Feeds curves to a scheduler as Ray would."""
 
     def __init__(self) -> None:
-        self.scheduler = BaselineAwareASHA(BUDGET, max_epochs=9)
+        self.scheduler = FairASHA(BUDGET, max_epochs=27)
 
-    def run(self, name: int, curve: list[float], baseline: str = "") -> int:
+    def run(
+        self,
+        name: int,
+        curve: list[float],
+        baseline: str = "",
+        config: TrialConfig = STEADY,
+    ) -> int:
         """Return the epoch in which the trial was stopped, or its length."""
-        trial = SimpleNamespace(config={"number": name, "baseline": baseline})
+        proposal = {"number": name, "baseline": baseline, "config": config.to_dict()}
+        trial = SimpleNamespace(config=proposal)
         self.scheduler.on_trial_add(None, trial)
-        for epoch, bits in enumerate(curve, start=1):
-            values = {"epoch": epoch, RUNNING_BEST: bits}
+        for epoch in range(1, len(curve) + 1):
+            values = {"epoch": epoch, RUNNING_BEST: min(curve[:epoch])}
             if self.scheduler.on_trial_result(None, trial, values) == TrialScheduler.STOP:
                 return epoch
         return len(curve)
@@ -53,9 +63,44 @@ def test_trial_is_not_stopped_for_reaching_the_longest_epochs() -> None:
     assert search.run(16, [2.0] * 20) == 20
 
 
+SHORT = TrialConfig(epochs=10, decay_fraction=0.3)
+"""Its learning rate falls from epoch 8 on: the rung at epoch 9 is moved to epoch 7."""
+
+
+def test_short_trial_is_judged_before_its_decay_against_the_same_epoch() -> None:
+    search = Search()
+    falling = [2.0, 2.0, 2.0, 1.9, 1.8, 1.7, 1.6, 1.55, 1.5, *[1.4] * 21]
+    for number in range(3):
+        assert search.run(number, falling) == 30
+    # In epoch 9, in its decay, it would be the best of all: it does not escape by that.
+    flat = [2.0] * 7 + [1.0] * 3
+    assert search.run(3, flat, config=SHORT) == 7
+    assert search.run(4, falling[:7] + [1.0] * 3, config=SHORT) == 10
+
+
+def test_short_trial_does_not_stop_long_ones_by_its_decay() -> None:
+    search = Search()
+    for number in range(3):
+        assert search.run(number, [2.0] * 7 + [1.0] * 3, config=SHORT) == 10
+    # In epoch 9 the long trial is where the short ones were before their decay.
+    assert search.run(3, [2.0] * 30) == 30
+
+
+def test_trial_that_ends_before_a_rung_is_not_judged_at_it() -> None:
+    assert judged_epochs(dataclasses.replace(SHORT, epochs=8), [1, 3, 9, 27]) == {1, 3}
+
+
+def test_trial_without_a_constant_phase_is_judged_but_counts_for_nobody() -> None:
+    search = Search()
+    falling = TrialConfig(epochs=30, decay_fraction=1.0)
+    assert search.run(0, [1.0] * 30, config=falling) == 30
+    assert search.run(1, [2.0] * 30) == 30
+    assert search.run(2, [3.0] * 30, config=falling) == 1
+
+
 def test_diverged_report_is_not_a_result() -> None:
     search = Search()
-    trial = SimpleNamespace(config={"number": 0, "baseline": ""})
+    trial = SimpleNamespace(config={"number": 0, "baseline": "", "config": STEADY.to_dict()})
     search.scheduler.on_trial_add(None, trial)
     decision = search.scheduler.on_trial_result(None, trial, {"outcome": "DIVERGED"})
     assert decision == TrialScheduler.CONTINUE
@@ -78,8 +123,7 @@ def record(number: int, curve: list[float], seconds: float, baseline: str = "") 
         )
         for epoch, bits in enumerate(curve, start=1)
     ]
-    config = TrialConfig(epochs=9)
-    return TrialRecord(number=number, config=config, epochs=epochs, baseline=baseline)
+    return TrialRecord(number=number, config=STEADY, epochs=epochs, baseline=baseline)
 
 
 def test_replayed_history_gives_the_same_decisions() -> None:

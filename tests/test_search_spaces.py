@@ -12,7 +12,7 @@ from optuna.distributions import (
 from model.config import TrialConfig
 from model.errors import ConfigError
 from search_spaces import SPACE_NAMES, Baseline, Budget, SearchSpace, load_space
-from search_spaces.space import extremes
+from search_spaces.distributions import extremes
 
 DOCUMENTED_AXES = {"epochs", "hidden_size", "batch_size", "dropout", "num_layers", "cleaning"}
 

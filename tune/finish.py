@@ -110,6 +110,7 @@ def study_values(study: Study, result: SearchResult | None) -> dict[str, Any]:
         "command": study.command,
         "space": study.space.to_json(),
         "seed": study.seed,
+        "sampler": study.sampler,
         "storage": study.storage,
         "finalists": study.num_finalists,
         "finalist_seeds": study.num_finalist_seeds,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.command_line import OneLineParser
+from tune.samplers import DEFAULT_SAMPLER, SAMPLERS
 
 if TYPE_CHECKING:
     from tune.study import StudyOptions
@@ -21,7 +22,7 @@ def parser() -> OneLineParser:
     """Return the parser; every option's help says its default."""
     top = OneLineParser(
         prog="python -m tune.run",
-        description="Search the best char-LSTM for a text: Ray Tune, Optuna's TPE, ASHA.",
+        description="Search the best char-LSTM for a text: Ray Tune, Optuna, ASHA.",
         epilog=_EXAMPLES,
     )
     what = top.add_argument_group("what to search")
@@ -34,6 +35,11 @@ def parser() -> OneLineParser:
         "--corpus",
         metavar="NAME|PATH|URL",
         help="alice, python-docs, a UTF-8 file, or an http(s) URL (alice if it can be had)",
+    )
+    what.add_argument(
+        "--sampler",
+        metavar="NAME",
+        help=f"proposes trials: {', '.join(SAMPLERS)} ({DEFAULT_SAMPLER})",
     )
     what.add_argument("--seed", type=int, metavar="N", help="seed of everything (0)")
     what.add_argument(

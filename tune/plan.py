@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from search_spaces.space import describe as describe_distribution
+from search_spaces.distributions import describe as describe_distribution
 from tune.durations import format_seconds
 from tune.resources import Node, TrialResources, describe
 from tune.study import Study
@@ -27,7 +27,9 @@ def plan_lines(
     space, prepared = study.space, study.prepared
     lines = [f"space: {space.name}: {space.description}"]
     for axis, distribution in space.distributions.items():
-        lines.append(f"  {axis:<18} {describe_distribution(distribution)}")
+        condition = space.conditions.get(axis)
+        only = f", only where {condition[0]} is {condition[1]}" if condition else ""
+        lines.append(f"  {axis:<18} {describe_distribution(distribution)}{only}")
     for baseline in space.baselines:
         params = " ".join(f"{axis}={value}" for axis, value in baseline.params.items())
         lines.append(f"  {'baseline':<18} {baseline.name}: {params}")
@@ -49,6 +51,7 @@ def plan_lines(
     limit = budget.time_budget_seconds
     rungs = ", ".join(str(rung) for rung in budget.rungs(study.max_epochs))
     lines += [
+        f"sampler: {study.sampler}, seed {study.seed}",
         f"budget: {budget.trials} trials, "
         f"{format_seconds(limit) if limit else 'no time limit'}, "
         f"ASHA keeps about 1 in {budget.reduction_factor} at epochs {rungs}",

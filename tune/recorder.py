@@ -47,6 +47,7 @@ class Recorder(ray_tune.Callback):
         clock: Callable[[], float],
         save: Callable[[list[TrialRecord]], None],
         listener: Listener,
+        failed: Callable[[str, str], None] = lambda trial_id, reason: None,
     ) -> None:
         """Record a search.
 
@@ -55,11 +56,13 @@ class Recorder(ray_tune.Callback):
             clock: Seconds since the search's start.
             save: Writes the tables; called when trials end, and now and then between.
             listener: Told of every event.
+            failed: Told of Ray's id of a trial that failed, and why it did.
         """
         self._history = history
         self._clock = clock
         self._save = save
         self._listener = listener
+        self._failed = failed
         self._saved_seconds = clock()
         self._rest_seconds = 0.0
 
@@ -123,7 +126,9 @@ class Recorder(ray_tune.Callback):
         number = trial.config["number"]
         if number not in self._history.records:  # it died before it started
             self.on_trial_start(iteration, trials, trial)
-        self._end(number, Status.FAILED, _reason(trial))
+        reason = _reason(trial)
+        self._failed(trial.trial_id, reason)
+        self._end(number, Status.FAILED, reason)
 
     def stop_running(self) -> None:
         """Close the records of trials that the end of the search cut off."""

@@ -8,6 +8,7 @@ from rich.console import Console
 from model.errors import ConfigError
 from search_spaces import Budget, SearchSpace, load_space
 from tune.run_folder import find_run
+from tune.samplers import DEFAULT_SAMPLER, check_sampler
 from tune.study import (
     Study,
     StudyOptions,
@@ -30,11 +31,13 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     try:
         stored = SearchSpace.from_json(values["space"])
         seed, storage, command = values["seed"], values["storage"], values["command"]
+        sampler = check_sampler(values.get("sampler", DEFAULT_SAMPLER))
         num_finalists, num_finalist_seeds = values["finalists"], values["finalist_seeds"]
         name, location, sha256 = (values["corpus"][key] for key in ("name", "location", "sha256"))
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"study.json must be whole: {folder.path}: {error!r}") from error
     _check_same("seed", options.seed, seed)
+    _check_same("sampler", options.sampler, sampler)
     _check_same("storage", options.storage, storage)
     _check_same("name", options.name, folder.path.name)
     if options.space is not None:
@@ -59,6 +62,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         run_path=folder.path,
         storage=storage,
         seed=seed,
+        sampler=sampler,
         num_finalists=num_finalists if options.finalists is None else options.finalists,
         num_finalist_seeds=(
             num_finalist_seeds if options.finalist_seeds is None else options.finalist_seeds

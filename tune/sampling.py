@@ -2,114 +2,30 @@
 
 Ray 2.60's own OptunaSearch tells a trial that ASHA stopped as COMPLETE with its truncated
 value, and leaves a diverged one RUNNING for ever. Here a stopped trial is told PRUNED, a
-finished one COMPLETE, a diverged or failed one FAIL, and every epoch is an intermediate value.
-
-Sources: Bergstra 2011 (TPE); Ginsbourger 2010 (constant liar, for trials that still run).
+finished one COMPLETE, a diverged or failed one FAIL with its reason, and every epoch is an
+intermediate value. Axes with a condition are asked for only where it holds.
 """
 
-import warnings
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from model.config import TrialConfig
 from model.seeds import hash_seed
 from search_spaces import SearchSpace
+from tune.optuna_study import BASELINE, ERROR, NUMBER
 from tune.outcome import RUNNING_BEST, Outcome
-from tune.records import Status, TrialRecord
-
-NUMBER, BASELINE, ERROR = "number", "baseline", "error"
-"""User attributes of the Optuna trials."""
-
-_STATES = {
-    Status.COMPLETE: TrialState.COMPLETE,
-    Status.PRUNED: TrialState.PRUNED,
-    Status.DIVERGED: TrialState.FAIL,
-    Status.FAILED: TrialState.FAIL,
-}
-
-STARTUP_TRIALS = 10
-"""Random trials before TPE's model is used; baselines count among them."""
-
-
-def tpe(seed: int) -> optuna.samplers.BaseSampler:
-    """Return the sampler for one proposal."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            n_startup_trials=STARTUP_TRIALS,
-            multivariate=True,
-            group=True,
-            constant_liar=True,
-            seed=seed % 2**32,
-        )
-
-
-def open_study(
-    path: Path, space: SearchSpace, *, records: Iterable[TrialRecord] = ()
-) -> optuna.Study:
-    """Write the Optuna study of a search to a new journal file.
-
-    First in its queue are the trials that an earlier session began and did not end, then the
-    baselines, then the base, where the search starts from. The search's history is the truth
-    and the journal is made from it, so each trial is there once, however often it was resumed.
-
-    Args:
-        path: The journal; optuna-dashboard opens it. One that exists is replaced.
-        space: What is searched.
-        records: What earlier sessions of the search did.
-    """
-    partial_path = path.with_name(f".{path.name}.partial")
-    partial_path.unlink(missing_ok=True)
-    study = optuna.create_study(
-        storage=_storage(partial_path), study_name=space.name, direction="minimize"
-    )
-    ordered = sorted(records, key=lambda record: record.number)
-    for record in ordered:
-        if record.has_ended:
-            study.add_trial(_ended_trial(record, space))
-    for record in ordered:
-        if not record.has_ended:
-            attributes = {NUMBER: record.number, BASELINE: record.baseline}
-            study.enqueue_trial(_params(record, space), user_attrs=attributes)
-    started = {record.baseline for record in ordered}
-    for baseline in space.baselines:
-        if baseline.name not in started:
-            params = {axis: baseline.params[axis] for axis in space.distributions}
-            study.enqueue_trial(params, user_attrs={BASELINE: baseline.name})
-    start = space.start()
-    if start is not None and all(record.baseline for record in ordered):
-        study.enqueue_trial(start)
-    partial_path.replace(path)
-    return optuna.load_study(storage=_storage(path), study_name=space.name)
-
-
-def _storage(path: Path) -> JournalStorage:
-    return JournalStorage(JournalFileBackend(str(path)))
-
-
-def _params(record: TrialRecord, space: SearchSpace) -> dict[str, Any]:
-    values = record.config.to_dict()
-    return {axis: values[axis] for axis in space.distributions}
-
-
-def _ended_trial(record: TrialRecord, space: SearchSpace) -> optuna.trial.FrozenTrial:
-    state = _STATES[record.status]
-    best = record.best
-    return optuna.trial.create_trial(
-        state=state,
-        value=best.val_bits_per_char if best and state == TrialState.COMPLETE else None,
-        params=_params(record, space),
-        distributions=dict(space.distributions),
-        intermediate_values=record.running_best(),
-        user_attrs={NUMBER: record.number, BASELINE: record.baseline, ERROR: record.error},
-    )
+from tune.records import TrialRecord
+from tune.samplers import DEFAULT_SAMPLER, make_sampler
 
 
 class StudySearcher(Searcher):
@@ -127,6 +43,7 @@ class StudySearcher(Searcher):
         space: SearchSpace,
         *,
         seed: int,
+        sampler: str = DEFAULT_SAMPLER,
         records: Iterable[TrialRecord] = (),
         checkpoints: Mapping[int, list[str]] | None = None,
     ) -> None:
@@ -136,6 +53,7 @@ class StudySearcher(Searcher):
             study: What `open_study` gave.
             space: What is searched.
             seed: The search's seed.
+            sampler: One of SAMPLERS.
             records: What earlier sessions of the search did.
             checkpoints: Trial number to the locations of its checkpoints, newest first.
         """
@@ -143,6 +61,7 @@ class StudySearcher(Searcher):
         self._study = study
         self._space = space
         self._seed = seed
+        self._sampler = sampler
         self._earlier = {record.number: record for record in records}
         self._next_number = max(self._earlier, default=-1) + 1
         self._checkpoints = checkpoints or {}
@@ -150,8 +69,11 @@ class StudySearcher(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Propose the next trial."""
-        self._study.sampler = tpe(hash_seed(self._seed, self._next_number))
-        trial = self._study.ask(dict(self._space.distributions))
+        self._study.sampler = make_sampler(
+            self._sampler, seed=self._seed, number=self._next_number
+        )
+        trial = self._study.ask()
+        params = _ask_point(trial, self._space)
         self._live[trial_id] = trial
         attributes = trial.user_attrs
         baseline = attributes.get(BASELINE, "")
@@ -164,7 +86,7 @@ class StudySearcher(Searcher):
             number = self._next_number
             self._next_number += 1
             trial.set_user_attr(NUMBER, number)
-            config = self._config(number, baseline, trial.params)
+            config = self._config(number, baseline, params)
         return {
             "number": number,
             "baseline": baseline,
@@ -197,26 +119,38 @@ class StudySearcher(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tell Optuna how a trial ended."""
-        if not error and result is not None:
+        if error:
+            return  # `fail` is called next, with the reason, which Ray 2.60 does not pass here
+        if result is not None:
             # Ray 2.60 passes a trial's last epoch here alone, not to on_trial_result.
             self.on_trial_result(trial_id, result)
         trial = self._live.pop(trial_id)
-        if error or result is None:
-            self._study.tell(trial, state=TrialState.FAIL)
+        if result is None:
+            self._tell_stopped(trial)
         elif result["outcome"] == Outcome.DIVERGED:
-            trial.set_user_attr(ERROR, result["error"])
-            self._study.tell(trial, state=TrialState.FAIL)
+            self._tell_failed(trial, result["error"])
         elif result["outcome"] == Outcome.FINISHED:
             self._study.tell(trial, result[RUNNING_BEST])
         else:
             self._study.tell(trial, state=TrialState.PRUNED)
 
+    def fail(self, trial_id: str, reason: str) -> None:
+        """Tell Optuna why a trial raised, or that its process died."""
+        self._tell_failed(self._live.pop(trial_id), reason)
+
     def stop_running(self) -> None:
         """Tell Optuna that the search ended before its running trials did: none stays RUNNING."""
         for trial in self._live.values():
-            trial.set_user_attr("stopped", True)
-            self._study.tell(trial, state=TrialState.PRUNED)
+            self._tell_stopped(trial)
         self._live.clear()
+
+    def _tell_failed(self, trial: optuna.Trial, reason: str) -> None:
+        trial.set_user_attr(ERROR, reason)
+        self._study.tell(trial, state=TrialState.FAIL)
+
+    def _tell_stopped(self, trial: optuna.Trial) -> None:
+        trial.set_user_attr("stopped", True)
+        self._study.tell(trial, state=TrialState.PRUNED)
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: the journal holds the study's state."""
@@ -227,3 +161,24 @@ class StudySearcher(Searcher):
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles the searcher into its experiment state, which we never read back."""
         return {}
+
+
+def _ask_point(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
+    """Ask for each axis that the trial has, given those before it."""
+    params: dict[str, Any] = {}
+    for axis, distribution in space.distributions.items():
+        if space.exists(axis, params):
+            params[axis] = _ask_axis(trial, axis, distribution)
+    return params
+
+
+def _ask_axis(trial: optuna.Trial, axis: str, distribution: BaseDistribution) -> Any:
+    match distribution:
+        case IntDistribution(low=low, high=high, step=step, log=log):
+            return trial.suggest_int(axis, low, high, step=step, log=log)
+        case FloatDistribution(low=low, high=high, step=step, log=log):
+            return trial.suggest_float(axis, low, high, step=step, log=log)
+        case CategoricalDistribution(choices=choices):
+            return trial.suggest_categorical(axis, choices)
+        case _:
+            raise AssertionError(f"not one of Optuna's distributions: {distribution!r}")

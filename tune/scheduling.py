@@ -1,85 +1,110 @@
-"""ASHA over epochs, on each trial's running best; baselines are measured but never stopped.
+"""ASHA over epochs that compares trials in the same phase, and never stops a baseline.
 
-Source: Li 2018, "A System for Massively Parallel Hyperparameter Tuning", arXiv:1810.05934.
-Ray's scheduler is the stopping variant: the first trial at a rung always goes on.
+A trial's learning rate falls over the last `decay_fraction` of its own epochs, and its values
+fall with it. Ray 2.60's AsyncHyperBandScheduler would compare a short trial in its decay with
+long ones before theirs: the short one passes rungs that it should not, and its value stops
+long ones that are better. Here values from a decay are compared with nobody's. A rung that lies
+in a trial's decay is moved to the last epoch before it; there the trial is compared with all
+others in that same epoch. What a trial is compared by is its running best.
+
+Source: Li 2018, "A System for Massively Parallel Hyperparameter Tuning", arXiv:1810.05934, in
+the variant that stops trials and never pauses them: the first trial at a rung goes on.
 """
 
 from collections.abc import Collection
-from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from model.config import TrialConfig
+from model.schedule import constant_epochs
 from search_spaces import Budget
 from tune.outcome import RUNNING_BEST
 from tune.records import TrialRecord
 
 
-class BaselineAwareASHA(AsyncHyperBandScheduler):
-    """ASHA that never stops a baseline; a baseline's curve still counts at the rungs."""
+class FairASHA(FIFOScheduler):
+    """Decides at each rung whether a trial goes on."""
 
     def __init__(self, budget: Budget, *, max_epochs: int) -> None:
-        super().__init__(
-            time_attr="epoch",
-            metric=RUNNING_BEST,
-            mode="min",
-            # Trials end themselves: ASHA must not end one for reaching max_t.
-            stop_last_trials=False,
-            max_t=max(max_epochs, budget.grace_period_epochs),
-            grace_period=budget.grace_period_epochs,
-            reduction_factor=budget.reduction_factor,
-        )
+        super().__init__()
+        self._rungs = budget.rungs(max_epochs)
+        self._kept_share = 1 / budget.reduction_factor
+        # Epoch to trial number to running best. Trials go by number: in the next session Ray
+        # gives them other ids.
+        self._values: dict[int, dict[int, float]] = {}
 
     def replay(self, records: Collection[TrialRecord]) -> set[int]:
-        """Fill the rungs with the epochs of earlier sessions, in the order they came in.
+        """Learn the epochs of earlier sessions, in the order they came in.
 
         Returns:
             The trials whose last epoch was their last at a rung: they are to be stopped.
         """
         stopped: set[int] = set()
-        stand_ins = {record.number: _stand_in(record) for record in records}
-        for trial in stand_ins.values():
-            self.on_trial_add(None, trial)
+        of_number = {record.number: record for record in records}
         best = {record.number: record.running_best() for record in records}
         epochs = [epoch for record in records for epoch in record.epochs]
         for epoch in sorted(epochs, key=lambda epoch: epoch.search_seconds):
-            number = epoch.number
-            result = {"epoch": epoch.epoch, RUNNING_BEST: best[number][epoch.epoch]}
-            decision = self.on_trial_result(None, stand_ins[number], result)
-            stopped.discard(number)
-            if decision == TrialScheduler.STOP:
-                stopped.add(number)
+            record = of_number[epoch.number]
+            passes = self._judge(
+                record.number, record.config, epoch.epoch, best[record.number][epoch.epoch]
+            )
+            stopped.discard(record.number)
+            if not (passes or record.baseline):
+                stopped.add(record.number)
         return stopped
-
-    def on_trial_add(self, tune_controller: TuneController | None, trial: Trial) -> None:
-        """Know a trial by its number: in the next session Ray gives it another id."""
-        super().on_trial_add(tune_controller, _by_number(trial))
 
     def on_trial_result(
         self, tune_controller: TuneController | None, trial: Trial, result: dict[str, Any]
     ) -> str:
-        """Record the result at its rung and decide whether the trial goes on."""
-        decision: str = super().on_trial_result(tune_controller, _by_number(trial), result)
-        continues: str = TrialScheduler.CONTINUE
-        return continues if trial.config["baseline"] else decision
+        """Record an epoch and decide whether the trial goes on."""
+        passes = self._learn(trial, result)
+        decision: str = TrialScheduler.CONTINUE
+        if not (passes or trial.config["baseline"]):
+            decision = TrialScheduler.STOP
+        return decision
 
     def on_trial_complete(
         self, tune_controller: TuneController | None, trial: Trial, result: dict[str, Any]
     ) -> None:
-        """Record the last result."""
-        super().on_trial_complete(tune_controller, _by_number(trial), result)
+        """Record the last epoch."""
+        self._learn(trial, result)
 
-    def on_trial_remove(self, tune_controller: TuneController | None, trial: Trial) -> None:
-        """Forget a trial."""
-        super().on_trial_remove(tune_controller, _by_number(trial))
+    def debug_string(self) -> str:
+        """Return what it is, for Ray's log."""
+        return f"ASHA at epochs {self._rungs}"
+
+    def _learn(self, trial: Trial, result: dict[str, Any]) -> bool:
+        if RUNNING_BEST not in result:  # diverged: it ends by itself
+            return True
+        config = TrialConfig.from_dict(trial.config["config"])
+        return self._judge(trial.config["number"], config, result["epoch"], result[RUNNING_BEST])
+
+    def _judge(self, number: int, config: TrialConfig, epoch: int, running_best: float) -> bool:
+        """Record a value, and return whether the trial may go on after it."""
+        others = self._values.setdefault(epoch, {})
+        # Known already: it goes on from a checkpoint, and was judged here before.
+        passes = number in others or (
+            epoch not in judged_epochs(config, self._rungs)
+            or not others
+            or running_best <= np.quantile(list(others.values()), self._kept_share)
+        )
+        if epoch <= constant_epochs(config):
+            others[number] = running_best
+        return bool(passes)
 
 
-def _by_number(trial: Any) -> Any:
-    """Return what the rungs see of a trial: a name that is the same in every session."""
-    return SimpleNamespace(trial_id=trial.config["number"])
+def judged_epochs(config: TrialConfig, rungs: list[int]) -> set[int]:
+    """Return the epochs after which ASHA decides on a trial.
 
+    >>> sorted(judged_epochs(TrialConfig(epochs=10, decay_fraction=0.3), [1, 3, 9, 27]))
+    [1, 3, 7]
 
-def _stand_in(record: TrialRecord) -> Any:
-    return SimpleNamespace(config={"number": record.number, "baseline": record.baseline})
+    A trial without a constant phase as long as the first rung is judged at the rungs.
+    """
+    constant = constant_epochs(config)
+    last = constant if constant >= rungs[0] else config.epochs
+    return {min(rung, last) for rung in rungs if rung < config.epochs}

@@ -9,13 +9,14 @@ from tune.checkpoints import CheckpointStore
 from tune.experiment import run_trials
 from tune.finalist_choice import reserved_seconds
 from tune.history import History, TrialEnded
+from tune.optuna_study import open_study
 from tune.progress import Progress
 from tune.recorder import Recorder
 from tune.records import Status, TrialRecord
 from tune.resources import TrialResources
 from tune.run_folder import RunFolder
-from tune.sampling import StudySearcher, open_study
-from tune.scheduling import BaselineAwareASHA
+from tune.sampling import StudySearcher
+from tune.scheduling import FairASHA
 from tune.stopping import SearchStopper
 from tune.study import Study
 
@@ -53,7 +54,7 @@ def search(
         spent_seconds=spent_seconds,
         reserve_seconds=lambda: reserved_seconds(study, history.records.values(), concurrent),
     )
-    scheduler = BaselineAwareASHA(study.space.budget, max_epochs=study.max_epochs)
+    scheduler = FairASHA(study.space.budget, max_epochs=study.max_epochs)
     _settle_stopped(scheduler, history)
     records = list(history.records.values())
     progress = Progress(
@@ -64,17 +65,22 @@ def search(
         seconds_left=stopper.seconds_left,
         earlier=records,
     )
-    recorder = Recorder(
-        history, clock=stopper.seconds, save=folder.write_tables, listener=progress
-    )
     folder.write_tables(records)
     store = CheckpointStore(study.checkpoints_root)
     searcher = StudySearcher(
         open_study(folder.optuna_file, study.space, records=records),
         study.space,
         seed=study.seed,
+        sampler=study.sampler,
         records=records,
         checkpoints=store.newest_first(),
+    )
+    recorder = Recorder(
+        history,
+        clock=stopper.seconds,
+        save=folder.write_tables,
+        listener=progress,
+        failed=searcher.fail,
     )
     run_trials(
         study.prepared,
@@ -114,7 +120,7 @@ def is_spent(study: Study, result: SearchResult) -> bool:
     return result.timed_out or num_ended >= study.num_trials
 
 
-def _settle_stopped(scheduler: BaselineAwareASHA, history: History) -> None:
+def _settle_stopped(scheduler: FairASHA, history: History) -> None:
     """Fill the rungs; end what ASHA had stopped when the driver was killed."""
     for number in scheduler.replay(list(history.records.values())):
         record = history.records[number]

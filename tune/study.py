@@ -12,6 +12,7 @@ from search_spaces import Budget, SearchSpace, load_space
 from tune.durations import parse_duration
 from tune.resources import TrialResources
 from tune.run_folder import RunFolder, check_new, default_name
+from tune.samplers import DEFAULT_SAMPLER, check_sampler
 from tune.storage import check_storage
 
 FINALISTS = 3
@@ -32,6 +33,7 @@ class StudyOptions:
     finalist_seeds: int | None = None
     results: Path = Path("results")
     name: str | None = None
+    sampler: str | None = None
     storage: str | None = None
     seed: int | None = None
     address: str | None = None
@@ -53,6 +55,7 @@ class Study:
         run_path: The run folder.
         storage: Where Ray keeps checkpoints; None is the run folder.
         seed: Seed of everything.
+        sampler: Proposes the trials, one of SAMPLERS.
         num_finalists: How many of the best are trained anew in the end.
         num_finalist_seeds: How often each of them.
         command: The command line that began it, for the report.
@@ -66,6 +69,7 @@ class Study:
     run_path: Path
     storage: str | None
     seed: int
+    sampler: str
     num_finalists: int
     num_finalist_seeds: int
     command: str
@@ -112,6 +116,7 @@ def prepare(options: StudyOptions, console: Console) -> Study:
     """
     assert options.space is not None
     space = with_budget(load_space(options.space), options)
+    sampler = check_sampler(options.sampler or DEFAULT_SAMPLER)
     seed = 0 if options.seed is None else options.seed
     if seed < 0:
         raise ConfigError(f"seed must be at least 0, got {seed}")
@@ -129,6 +134,7 @@ def prepare(options: StudyOptions, console: Console) -> Study:
         run_path=run_path,
         storage=options.storage,
         seed=seed,
+        sampler=sampler,
         num_finalists=FINALISTS if options.finalists is None else options.finalists,
         num_finalist_seeds=(
             FINALIST_SEEDS if options.finalist_seeds is None else options.finalist_seeds

@@ -1,0 +1,77 @@
+"""What Ray 2.60 and Optuna 5.0 do that our own adapters stand in for.
+
+A test that fails here is good news: look whether the workaround that it names can go.
+"""
+
+import math
+from types import SimpleNamespace
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.samplers._tpe.sampler import _split_trials
+from optuna.trial import TrialState, create_trial
+from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
+from ray.tune.search.optuna import OptunaSearch
+
+SPACE = {"x": FloatDistribution(0.0, 1.0)}
+
+
+@pytest.fixture
+def searcher() -> OptunaSearch:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return OptunaSearch(SPACE, metric="bits", mode="min", seed=0)
+
+
+def trials(searcher: OptunaSearch) -> list[optuna.trial.FrozenTrial]:
+    return searcher._ot_study.trials  # type: ignore[no-any-return]
+
+
+def test_ray_tells_a_stopped_trial_as_complete(searcher: OptunaSearch) -> None:
+    """Why tune/sampling.py is no OptunaSearch: its model mixes cut values with final ones."""
+    searcher.suggest("a")
+    searcher.on_trial_result("a", {"bits": 3.0, "training_iteration": 1})
+    searcher.on_trial_complete("a", {"bits": 2.9, "training_iteration": 2})
+    assert trials(searcher)[0].state == TrialState.COMPLETE
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_ray_leaves_a_trial_without_a_number_running(searcher: OptunaSearch) -> None:
+    """Why a diverged trial is told FAIL by tune/sampling.py."""
+    searcher.suggest("a")
+    searcher.on_trial_complete("a", {"bits": math.nan, "training_iteration": 2})
+    assert trials(searcher)[0].state == TrialState.RUNNING
+
+
+def test_ray_does_not_pass_the_reason_of_a_failure(searcher: OptunaSearch) -> None:
+    """Why the recorder tells StudySearcher.fail: a searcher never learns the reason."""
+    searcher.suggest("a")
+    searcher.on_trial_complete("a", error=True)
+    assert trials(searcher)[0].state == TrialState.FAIL
+    assert not trials(searcher)[0].user_attrs
+
+
+def test_ray_never_stops_a_trial_without_a_number() -> None:
+    """Why the trainer itself ends a diverged trial."""
+    asha = AsyncHyperBandScheduler(metric="bits", mode="min", grace_period=1, max_t=9)
+    for name, bits in (("good", 2.0), ("diverged", math.nan)):
+        trial = SimpleNamespace(trial_id=name)
+        asha.on_trial_add(None, trial)
+        result = {"bits": bits, "training_iteration": 1}
+        decision = asha.on_trial_result(None, trial, result)
+    assert decision == TrialScheduler.CONTINUE
+
+
+def test_optuna_ranks_any_complete_trial_before_any_pruned_one() -> None:
+    """A poor short trial that ended by itself is taken for better than a pruned good one."""
+    study = optuna.create_study()
+    poor = create_trial(params={"x": 0.1}, distributions=SPACE, value=4.0)
+    good = create_trial(
+        params={"x": 0.9},
+        distributions=SPACE,
+        state=TrialState.PRUNED,
+        intermediate_values={9: 2.0},
+    )
+    below, above = _split_trials(study, [poor, good], 1)
+    assert [trial.params["x"] for trial in below] == [0.1]
+    assert [trial.params["x"] for trial in above] == [0.9]

@@ -1,0 +1,135 @@
+"""The Optuna study of a search: a journal file, made from the search's history.
+
+The history is the truth and the journal is made from it, so each trial is in it once, however
+often it was resumed; optuna-dashboard opens it.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from search_spaces import SearchSpace
+from tune.records import Status, TrialRecord
+from tune.samplers import STATE_PREFIXES
+
+NUMBER, BASELINE, ERROR = "number", "baseline", "error"
+"""User attributes of the Optuna trials."""
+
+_STATES = {
+    Status.COMPLETE: TrialState.COMPLETE,
+    Status.PRUNED: TrialState.PRUNED,
+    Status.DIVERGED: TrialState.FAIL,
+    Status.FAILED: TrialState.FAIL,
+}
+
+
+def open_study(
+    path: Path, space: SearchSpace, *, records: Iterable[TrialRecord] = ()
+) -> optuna.Study:
+    """Write the Optuna study of a search to a new journal file.
+
+    Args:
+        path: The journal; optuna-dashboard opens it. One that exists is replaced, and what a
+            sampler remembers in it is taken over.
+        space: What is searched.
+        records: What earlier sessions of the search did.
+    """
+    partial_path = path.with_name(f".{path.name}.partial")
+    partial_path.unlink(missing_ok=True)
+    storage = _storage(partial_path)
+    study = optuna.create_study(storage=storage, study_name=space.name, direction="minimize")
+    of_study, of_trials = _remembered(path, space.name)
+    study_id = storage.get_study_id_from_name(space.name)
+    for key, value in of_study.items():
+        storage.set_study_system_attr(study_id, key, value)
+    fill_study(study, space, records, remembered=of_trials)
+    partial_path.replace(path)
+    return optuna.load_study(storage=_storage(path), study_name=space.name)
+
+
+def fill_study(
+    study: optuna.Study,
+    space: SearchSpace,
+    records: Iterable[TrialRecord],
+    *,
+    remembered: Mapping[int, dict[str, Any]] | None = None,
+) -> None:
+    """Put what was done into an empty study, and what is to be tried first into its queue.
+
+    First in the queue are the trials that an earlier session began and did not end, then the
+    baselines, then the base, where the search starts from.
+
+    Args:
+        study: The empty study.
+        space: What is searched.
+        records: What earlier sessions of the search did.
+        remembered: Trial number to what a sampler keeps with the trial.
+    """
+    remembered = remembered or {}
+    ordered = sorted(records, key=lambda record: record.number)
+    for record in ordered:
+        if record.has_ended:
+            study.add_trial(_ended_trial(record, space, remembered.get(record.number, {})))
+    for record in ordered:
+        if not record.has_ended:
+            attributes = {NUMBER: record.number, BASELINE: record.baseline}
+            study.enqueue_trial(space.point(record.config.to_dict()), user_attrs=attributes)
+    started = {record.baseline for record in ordered}
+    for baseline in space.baselines:
+        if baseline.name not in started:
+            study.enqueue_trial(space.point(baseline.params), user_attrs={BASELINE: baseline.name})
+    start = space.start()
+    if start is not None and all(record.baseline for record in ordered):
+        study.enqueue_trial(start)
+
+
+def _storage(path: Path) -> JournalStorage:
+    return JournalStorage(JournalFileBackend(str(path)))
+
+
+def _remembered(path: Path, name: str) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
+    """Return what samplers keep in a journal: with the study, and with each trial's number.
+
+    Nothing if there is none, or if it is damaged: the history has all else.
+    """
+    if not path.exists():
+        return {}, {}
+    storage = _storage(path)
+    try:
+        study_id = storage.get_study_id_from_name(name)
+        trials = storage.get_all_trials(study_id, deepcopy=False)
+    except (OSError, ValueError, KeyError):
+        return {}, {}
+    of_trials = {
+        trial.user_attrs[NUMBER]: _sampler_state(trial.system_attrs)
+        for trial in trials
+        if NUMBER in trial.user_attrs
+    }
+    return _sampler_state(storage.get_study_system_attrs(study_id)), of_trials
+
+
+def _sampler_state(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in attributes.items() if key.startswith(STATE_PREFIXES)}
+
+
+def _ended_trial(
+    record: TrialRecord, space: SearchSpace, remembered: dict[str, Any]
+) -> optuna.trial.FrozenTrial:
+    state = _STATES[record.status]
+    best = record.best
+    params = space.point(record.config.to_dict())
+    attributes = {NUMBER: record.number, BASELINE: record.baseline}
+    return optuna.trial.create_trial(
+        state=state,
+        value=best.val_bits_per_char if best and state == TrialState.COMPLETE else None,
+        params=params,
+        distributions={axis: space.distributions[axis] for axis in params},
+        intermediate_values=record.running_best(),
+        user_attrs=attributes | ({ERROR: record.error} if record.error else {}),
+        system_attrs=remembered,
+    )

@@ -1,0 +1,90 @@
+"""The samplers by name: Optuna's own, each set up for a parallel search with conditional axes.
+
+A sampler is made anew for each proposal, from the search's seed and the trial's number, so that
+a resumed search proposes what the uninterrupted one would have. What a sampler must remember
+besides (CMA-ES its distribution, the quasi-random sequence its place) it keeps in the study.
+
+Sources: Bergstra 2011 (TPE); Ginsbourger 2010 (constant liar, for trials that still run);
+Hansen 2016, arXiv:1604.00772 (CMA-ES); Sobol 1967 (QMC).
+"""
+
+import warnings
+from typing import TYPE_CHECKING
+
+from model.errors import ConfigError, unknown_choice
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+SAMPLERS = ("tpe", "random", "qmc", "gp", "cmaes")
+DEFAULT_SAMPLER = "tpe"
+
+STATE_PREFIXES = ("qmc:", "cma:")
+"""Keys of Optuna's system attributes under which these samplers keep what they remember."""
+
+STARTUP_TRIALS = 10
+"""Random trials before a model is used; baselines and the base count among them."""
+
+
+def check_sampler(name: str) -> str:
+    """Return the name if a sampler has it.
+
+    Raises:
+        ConfigError: None has.
+    """
+    if name not in SAMPLERS:
+        raise ConfigError(unknown_choice("sampler", name, SAMPLERS))
+    return name
+
+
+def make_sampler(name: str, *, seed: int, number: int) -> "BaseSampler":
+    """Return the sampler of one proposal.
+
+    Args:
+        name: One of SAMPLERS.
+        seed: The search's seed.
+        number: The trial's number.
+    """
+    from optuna import exceptions, samplers
+
+    from model.seeds import hash_seed
+
+    own_seed = hash_seed(seed, number) % 2**32
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", exceptions.ExperimentalWarning)
+        tpe = samplers.TPESampler(
+            n_startup_trials=STARTUP_TRIALS,
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+            seed=own_seed,
+        )
+        random = samplers.RandomSampler(seed=own_seed)
+        match check_sampler(name):
+            case "tpe":
+                return tpe
+            case "random":
+                return random
+            case "qmc":
+                # One seed for all trials: they are points of one scrambled sequence.
+                return samplers.QMCSampler(
+                    scramble=True,
+                    seed=hash_seed(seed) % 2**32,
+                    independent_sampler=random,
+                    warn_independent_sampling=False,
+                )
+            case "gp":
+                return samplers.GPSampler(
+                    seed=own_seed,
+                    independent_sampler=random,
+                    n_startup_trials=STARTUP_TRIALS,
+                    warn_independent_sampling=False,
+                )
+            case _:
+                # It has no categories and no conditions: those axes are TPE's.
+                return samplers.CmaEsSampler(
+                    seed=own_seed,
+                    n_startup_trials=STARTUP_TRIALS,
+                    independent_sampler=tpe,
+                    warn_independent_sampling=False,
+                )
