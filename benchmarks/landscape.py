@@ -1,0 +1,174 @@
+"""A search's world, made from recorded curves: any configuration's curve and seconds, at once.
+
+Configurations between the recorded ones are a surrogate's: a Gaussian process over the axes for
+each of the main directions in which recorded curves differ (principal components), and one for
+the seconds of an epoch. Its error on curves that it has not seen is part of the benchmark's
+output. Seconds and values are smooth functions of the configuration; the noise of a training
+is left out, so all methods search the same deterministic world.
+"""
+
+import dataclasses
+import warnings
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+from search_spaces import SearchSpace
+
+Array = NDArray[np.float64]
+
+COMPONENTS = 6
+"""Directions in which curves differ; on the book the first six hold 99 % of the variance."""
+_RANDOM_POINTS, _ROUNDS, _KEPT, _KEEP_SHARE = 4_000, 12, 60, 0.8
+"""The search for the world's best point: random ones, then rounds of crossing the best kept."""
+WORST_BITS = 5.0
+"""Curves are cut here: a configuration that diverges is bad enough."""
+
+
+def features(params: dict[str, Any], distributions: dict[str, BaseDistribution]) -> Array:
+    """Return a configuration as numbers in 0 to 1: log scales as logs, words one-hot."""
+    values: list[float] = []
+    for axis, distribution in distributions.items():
+        value = params[axis]
+        if isinstance(distribution, CategoricalDistribution):
+            if isinstance(value, str):
+                values += [float(value == choice) for choice in distribution.choices]
+                continue
+            low, high, log = min(distribution.choices), max(distribution.choices), True
+        else:
+            low, high, log = distribution.low, distribution.high, distribution.log  # type: ignore[attr-defined]
+        scale = np.log if log else float
+        values.append(float((scale(value) - scale(low)) / (scale(high) - scale(low))))
+    return np.array(values)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Fit:
+    """How well a surrogate tells curves that it has not seen.
+
+    Attributes:
+        spearman: Rank correlation of the best value of a curve.
+        error_bits: Root mean square error of that value.
+        spread_bits: Standard deviation of the true values, what a constant would err.
+        seconds_error: Root mean square error of the logarithm of an epoch's seconds.
+    """
+
+    spearman: float
+    error_bits: float
+    spread_bits: float
+    seconds_error: float
+
+
+class Landscape:
+    """The curves of all configurations of a recorded space."""
+
+    def __init__(self, table: pd.DataFrame, space: SearchSpace) -> None:
+        """Fit the surrogate.
+
+        Args:
+            table: Recorded curves, one row a configuration and epoch.
+            space: The space that was recorded.
+        """
+        self.space = space
+        self._distributions = dict(space.distributions)
+        self._axes = list(self._distributions)
+        inputs, curves, seconds = self._arrays(table)
+        self.num_epochs = curves.shape[1]
+        self.full_seconds = float(seconds.mean() * self.num_epochs)
+        self._pca = PCA(min(COMPONENTS, len(inputs) - 1), random_state=0).fit(np.log(curves))
+        scores = self._pca.transform(np.log(curves))
+        self._means, self._scales = scores.mean(0), scores.std(0)
+        self._models = [
+            _fit(inputs, (column - mean) / scale)
+            for column, mean, scale in zip(scores.T, self._means, self._scales, strict=True)
+        ]
+        logs = np.log(seconds)
+        self._seconds_mean, self._seconds_scale = logs.mean(), logs.std()
+        self._seconds_model = _fit(inputs, (logs - self._seconds_mean) / self._seconds_scale)
+        self._known: dict[tuple[Any, ...], tuple[Array, float]] = {}
+        self.best = self._find_best()
+
+    def curve(self, params: dict[str, Any]) -> tuple[Array, float]:
+        """Return val_bits_per_char of each epoch, and the seconds of an epoch."""
+        key = tuple(params[axis] for axis in self._axes)
+        if key not in self._known:
+            curves, seconds = self._predict(features(params, self._distributions)[None])
+            self._known[key] = curves[0], float(seconds[0])
+        return self._known[key]
+
+    def fit_error(self, table: pd.DataFrame) -> Fit:
+        """Compare with recorded curves that the surrogate has not seen."""
+        inputs, curves, seconds = self._arrays(table)
+        predicted, predicted_seconds = self._predict(inputs)
+        truth, guess = curves.min(1), predicted.min(1)
+        return Fit(
+            spearman=float(pd.Series(truth).corr(pd.Series(guess), method="spearman")),
+            error_bits=float(np.sqrt(np.mean((truth - guess) ** 2))),
+            spread_bits=float(truth.std()),
+            seconds_error=float(
+                np.sqrt(np.mean((np.log(seconds) - np.log(predicted_seconds)) ** 2))
+            ),
+        )
+
+    def _arrays(self, table: pd.DataFrame) -> tuple[Array, Array, Array]:
+        inputs, curves, seconds = [], [], []
+        most = int(table["epoch"].max())
+        for _, rows in table.groupby("configuration"):
+            curve = np.full(most, WORST_BITS)
+            curve[: len(rows)] = rows["val_bits_per_char"].clip(upper=WORST_BITS)
+            inputs.append(features(rows.iloc[0].to_dict(), self._distributions))
+            curves.append(curve)
+            # The first epoch also measures the precision.
+            seconds.append(rows["seconds"].median())
+        return np.array(inputs), np.array(curves), np.array(seconds)
+
+    def _predict(self, inputs: Array) -> tuple[Array, Array]:
+        scores = np.stack([model.predict(inputs) for model in self._models], axis=1)
+        curves = np.exp(self._pca.inverse_transform(scores * self._scales + self._means))
+        logs = self._seconds_model.predict(inputs) * self._seconds_scale + self._seconds_mean
+        return curves, np.exp(logs)
+
+    def _find_best(self) -> float:
+        """Return the lowest value of the world: of very many points, then of points near the best.
+
+        Regret is counted from it; a search that finds a lower one has a regret below zero.
+        """
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+        chance = np.random.default_rng(0)
+        points = [study.ask(self._distributions).params for _ in range(_RANDOM_POINTS)]
+        for _ in range(_ROUNDS):
+            values = self._lowest(points)
+            best = [points[index] for index in np.argsort(values)[:_KEPT]]
+            fresh = [study.ask(self._distributions).params for _ in range(_KEPT)]
+            points = best + [
+                {
+                    axis: (near if chance.random() < _KEEP_SHARE else other)[axis]
+                    for axis in self._axes
+                }
+                for near in best
+                for other in fresh
+            ]
+        return float(self._lowest(points).min())
+
+    def _lowest(self, points: list[dict[str, Any]]) -> Array:
+        inputs = np.array([features(point, self._distributions) for point in points])
+        return self._predict(inputs)[0].min(1)
+
+
+def _fit(inputs: Array, targets: Array) -> GaussianProcessRegressor:
+    kernel = ConstantKernel(1.0, (0.1, 30.0)) * Matern(
+        np.full(inputs.shape[1], 2.0), (0.2, 50.0), nu=2.5
+    ) + WhiteKernel(0.1, (1e-4, 1.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return GaussianProcessRegressor(kernel, random_state=0, n_restarts_optimizer=1).fit(
+            inputs, targets
+        )

@@ -1,0 +1,167 @@
+"""Records whole learning curves for benchmarks.search: `python -m benchmarks.record_curves`.
+
+Random configurations of `extended`, each trained to the end, without early stopping and
+without patience. Two settings of the space are narrowed so that a recording takes hours and
+not days: `epochs` is 40 for all, so that each curve has each epoch, and networks have at most
+384 units. The text is the beginning of a real one. Seconds are those of the CPU, one thread a
+process, so that other work on the machine does not change them.
+
+An interrupted recording goes on where it was: each finished curve is one line of a file.
+"""
+
+import argparse
+import dataclasses
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+from optuna.distributions import IntDistribution
+
+from model.config import TrialConfig
+from model.corpus import resolve_corpus
+from model.devices import use_threads
+from model.errors import TrainingDiverged
+from model.objective import PreparedCorpus, prepare_corpus
+from model.seeds import hash_seed
+from model.trainer import Trainer
+from search_spaces import SearchSpace, load_space
+
+EPOCHS = 40
+MAX_HIDDEN_SIZE = 384
+TEXT_CHARS = 50_000
+SEED = 1
+CURVES = Path(__file__).parent / "curves"
+
+
+def recorded_space() -> SearchSpace:
+    """Return `extended`, narrowed to what is recorded: one number of epochs, smaller networks."""
+    extended = load_space("extended")
+    distributions = {
+        axis: distribution
+        for axis, distribution in extended.distributions.items()
+        if axis not in ("epochs", "unit")
+    }
+    distributions["hidden_size"] = IntDistribution(64, MAX_HIDDEN_SIZE, log=True)
+    base = dataclasses.replace(
+        extended.base, epochs=EPOCHS, patience_epochs=0, hidden_size=MAX_HIDDEN_SIZE
+    )
+    baselines = tuple(
+        dataclasses.replace(
+            baseline, params={axis: baseline.params[axis] for axis in distributions}
+        )
+        for baseline in extended.baselines
+    )
+    return dataclasses.replace(
+        extended, base=base, distributions=distributions, baselines=baselines
+    )
+
+
+def configurations(num_configurations: int) -> list[dict[str, Any]]:
+    """Return the axes' values: the baselines', the base's, then random ones; repeatable."""
+    space = recorded_space()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=SEED))
+    chosen = [dict(baseline.params) for baseline in space.baselines]
+    start = space.start()
+    assert start is not None
+    chosen.append(start)
+    while len(chosen) < num_configurations:
+        chosen.append(study.ask(dict(space.distributions)).params)
+    return chosen[:num_configurations]
+
+
+_corpus: PreparedCorpus
+
+
+def _prepare(text: str, nice: int) -> None:
+    global _corpus
+    os.nice(nice)
+    use_threads(1)
+    _corpus = prepare_corpus(text, ["cased", "lower", "letters"])
+
+
+def record(job: tuple[int, dict[str, Any]]) -> dict[str, Any]:
+    """Train one configuration and return its curve."""
+    number, params = job
+    values = {**recorded_space().base.to_dict(), **params, "seed": hash_seed(SEED, number)}
+    config = TrialConfig.from_dict(values)
+    curve, error = [], ""
+    start = time.process_time()
+    trainer = Trainer(config, _corpus.encoded[config.cleaning])
+    try:
+        for report in trainer.epochs():
+            seconds = time.process_time() - start
+            curve.append(
+                {
+                    "epoch": report.epoch,
+                    "val_bits_per_char": report.val_bits_per_char,
+                    "train_nats_per_char": report.train_nats_per_char,
+                    "seconds": seconds,
+                }
+            )
+            start = time.process_time()
+    except TrainingDiverged as divergence:
+        error = str(divergence)
+    return {"configuration": number, "params": params, "error": error, "curve": curve}
+
+
+def table(lines: Iterator[dict[str, Any]]) -> pd.DataFrame:
+    """Return one row a configuration and epoch."""
+    rows = [
+        {"configuration": line["configuration"], **line["params"], **point}
+        for line in lines
+        for point in line["curve"]
+    ]
+    return pd.DataFrame(rows).sort_values(["configuration", "epoch"], ignore_index=True)
+
+
+def main() -> None:
+    """Record what is not recorded yet, and write the table of all there is."""
+    parser = argparse.ArgumentParser(description="Record learning curves.")
+    parser.add_argument("--corpus", default="../shared/data/wonderland.txt")
+    parser.add_argument("--name", default="alice", help="of the table in benchmarks/curves/")
+    parser.add_argument("--configurations", type=int, default=160)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--nice", type=int, default=0)
+    parser.add_argument("--scratch", type=Path, default=Path("build/curves"))
+    options = parser.parse_args()
+    options.scratch.mkdir(parents=True, exist_ok=True)
+    lines_path = options.scratch / f"{options.name}.jsonl"
+    text = resolve_corpus(options.corpus).text[:TEXT_CHARS]
+    done = (
+        [json.loads(line) for line in lines_path.read_text().splitlines()]
+        if lines_path.exists()
+        else []
+    )
+    known = {line["configuration"] for line in done}
+    jobs = [
+        (number, params)
+        for number, params in enumerate(configurations(options.configurations))
+        if number not in known
+    ]
+    context = multiprocessing.get_context("spawn")
+    with (
+        context.Pool(options.processes, _prepare, (text, options.nice)) as pool,
+        lines_path.open("a") as file,
+    ):
+        for line in pool.imap_unordered(record, jobs):
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            done.append(line)
+            best = min((point["val_bits_per_char"] for point in line["curve"]), default=None)
+            seconds = sum(point["seconds"] for point in line["curve"])
+            print(
+                f"{len(done)}: configuration {line['configuration']}: {best}, {seconds:.0f} s",
+                flush=True,
+            )
+    table(iter(done)).to_parquet(CURVES / f"{options.name}.parquet", index=False)
+
+
+if __name__ == "__main__":
+    main()

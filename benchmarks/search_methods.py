@@ -1,0 +1,197 @@
+"""The search methods that benchmarks.search compares, each behind one small interface.
+
+Ours is the product's own searcher and scheduler; Ray's are its own classes, driven as its
+controller drives them; Optuna's are ask-and-tell with its pruners.
+"""
+
+import warnings
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+from ray.tune.search.optuna import OptunaSearch
+
+from benchmarks.simulation import Method
+from search_spaces import SearchSpace
+from tune.outcome import RUNNING_BEST, Outcome
+from tune.sampling import StudySearcher, fill_study
+from tune.scheduling import FairASHA
+
+Factory = Callable[[SearchSpace, int, int], Method]
+"""Takes space, epochs of a whole training, seed."""
+
+
+class RayMethod:
+    """A Ray searcher and a Ray scheduler, called in the order in which Ray 2.60 calls them."""
+
+    def __init__(
+        self, searcher: Searcher, scheduler: TrialScheduler, axes: Callable[[Any], dict[str, Any]]
+    ) -> None:
+        """Drive them.
+
+        Args:
+            searcher: Proposes.
+            scheduler: Stops.
+            axes: Takes a proposal and returns the axes' values.
+        """
+        self._searcher, self._scheduler, self._axes = searcher, scheduler, axes
+        self._trials: dict[str, Any] = {}
+
+    def suggest(self, trial: str) -> dict[str, Any]:
+        """Return the axes' values of a new trial."""
+        config = self._searcher.suggest(trial)
+        assert isinstance(config, dict)
+        stand_in = SimpleNamespace(
+            trial_id=trial, config=config, status="RUNNING", runtime_error=None
+        )
+        self._trials[trial] = stand_in
+        self._scheduler.on_trial_add(None, stand_in)
+        return self._axes(config)
+
+    def epoch_ended(self, trial: str, epoch: int, running_best: float, *, last: bool) -> bool:
+        """Learn of an epoch; return whether the trial goes on."""
+        outcome = Outcome.FINISHED if last else Outcome.TRAINING
+        result = {
+            "epoch": epoch,
+            "training_iteration": epoch,
+            RUNNING_BEST: running_best,
+            "outcome": outcome.value,
+        }
+        stand_in = self._trials[trial]
+        decision = TrialScheduler.STOP
+        if last:
+            self._scheduler.on_trial_complete(None, stand_in, result)
+        else:
+            decision = self._scheduler.on_trial_result(None, stand_in, result)
+        if decision == TrialScheduler.STOP:
+            self._searcher.on_trial_complete(trial, result)
+            return False
+        self._searcher.on_trial_result(trial, result)
+        return True
+
+
+class OptunaMethod:
+    """Optuna's own loop: ask, report, should_prune, tell."""
+
+    def __init__(
+        self,
+        sampler: optuna.samplers.BaseSampler,
+        pruner: optuna.pruners.BasePruner,
+        space: SearchSpace,
+    ) -> None:
+        self._study = optuna.create_study(sampler=sampler, pruner=pruner)
+        self._distributions = dict(space.distributions)
+        self._trials: dict[str, optuna.Trial] = {}
+
+    def suggest(self, trial: str) -> dict[str, Any]:
+        """Return the axes' values of a new trial."""
+        self._trials[trial] = self._study.ask(self._distributions)
+        return self._trials[trial].params
+
+    def epoch_ended(self, trial: str, epoch: int, running_best: float, *, last: bool) -> bool:
+        """Learn of an epoch; return whether the trial goes on."""
+        asked = self._trials[trial]
+        asked.report(running_best, epoch)
+        if last:
+            self._study.tell(asked, running_best)
+        elif asked.should_prune():
+            self._study.tell(asked, state=optuna.trial.TrialState.PRUNED)
+        else:
+            return True
+        return False
+
+
+class RandomSearcher(Searcher):
+    """Random proposals for Ray's schedulers."""
+
+    def __init__(self, space: SearchSpace, seed: int) -> None:
+        super().__init__(metric=RUNNING_BEST, mode="min")
+        self._distributions = dict(space.distributions)
+        self._study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+
+    def suggest(self, trial_id: str) -> dict[str, Any]:
+        """Propose."""
+        return self._study.ask(self._distributions).params
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Learn nothing."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Do nothing."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Do nothing."""
+
+
+def asha(num_epochs: int, **changes: Any) -> AsyncHyperBandScheduler:
+    """Return Ray's ASHA as its documentation sets it up."""
+    values = {
+        "time_attr": "training_iteration",
+        "metric": RUNNING_BEST,
+        "mode": "min",
+        "max_t": num_epochs,
+        "grace_period": 1,
+        "reduction_factor": 3,
+        **changes,
+    }
+    return AsyncHyperBandScheduler(**values)
+
+
+def random(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+    """Random configurations, each trained to the end."""
+    return RayMethod(RandomSearcher(space, seed), FIFOScheduler(), dict)
+
+
+def random_asha(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+    """Random configurations and Ray's ASHA."""
+    return RayMethod(RandomSearcher(space, seed), asha(num_epochs), dict)
+
+
+def ray_optuna(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+    """Ray's own OptunaSearch (Optuna's default sampler, TPE) and Ray's ASHA."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        searcher = OptunaSearch(
+            dict(space.distributions), metric=RUNNING_BEST, mode="min", seed=seed
+        )
+    return RayMethod(searcher, asha(num_epochs), dict)
+
+
+def optuna_median(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+    """Optuna's TPE and its default pruner."""
+    sampler = optuna.samplers.TPESampler(seed=seed)
+    return OptunaMethod(sampler, optuna.pruners.MedianPruner(), space)
+
+
+def optuna_hyperband(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+    """Optuna's TPE and its Hyperband."""
+    sampler = optuna.samplers.TPESampler(seed=seed)
+    return OptunaMethod(sampler, optuna.pruners.HyperbandPruner(1, num_epochs, 3), space)
+
+
+def ours(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+    """The product: its searcher, its scheduler, its starting points."""
+    study = optuna.create_study(direction="minimize")
+    fill_study(study, space, records=())
+    searcher = StudySearcher(study, space, seed=seed)
+    scheduler = FairASHA(space.budget, max_epochs=num_epochs)
+    axes = tuple(space.distributions)
+    return RayMethod(
+        searcher, scheduler, lambda proposal: {axis: proposal["config"][axis] for axis in axes}
+    )
+
+
+METHODS: dict[str, Factory] = {
+    "random": random,
+    "random, ASHA": random_asha,
+    "OptunaSearch, ASHA": ray_optuna,
+    "Optuna, median": optuna_median,
+    "Optuna, Hyperband": optuna_hyperband,
+    "ours": ours,
+}
+"""Name to method."""

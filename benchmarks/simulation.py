@@ -1,0 +1,92 @@
+"""Replays a search on a world of recorded curves, on simulated workers and their clock.
+
+Workers are asynchronous and take the true (recorded or predicted) seconds of each epoch. A
+method sees what it would see on Ray: it is asked for a configuration when a worker is free,
+told each epoch in the order in which epochs end, and may stop the trial there.
+"""
+
+import heapq
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from benchmarks.landscape import Landscape
+
+
+class Method(Protocol):
+    """A search method, as a simulation drives it."""
+
+    def suggest(self, trial: str) -> dict[str, Any]:
+        """Return the axes' values of a new trial."""
+
+    def epoch_ended(self, trial: str, epoch: int, running_best: float, *, last: bool) -> bool:
+        """Learn of an epoch; return whether the trial goes on."""
+
+
+@dataclass(slots=True)
+class Search:
+    """What a simulated search found.
+
+    Attributes:
+        seconds: When a new best value came, on the simulated clock.
+        values: Those values, falling.
+        num_trials: Trials that began.
+        num_epochs: Epochs that ended.
+    """
+
+    seconds: list[float] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    num_trials: int = 0
+    num_epochs: int = 0
+
+    def best_at(self, seconds: float) -> float:
+        """Return the best value so far; infinity before the first epoch."""
+        found = [v for s, v in zip(self.seconds, self.values, strict=True) if s <= seconds]
+        return found[-1] if found else float("inf")
+
+
+def simulate(
+    method: Method, landscape: Landscape, *, num_workers: int, budget_seconds: float
+) -> Search:
+    """Run a method until each worker has spent the budget.
+
+    Args:
+        method: What is judged.
+        landscape: The world.
+        num_workers: Trials at once.
+        budget_seconds: On the clock: worker seconds are so many times num_workers.
+    """
+    search = Search()
+    best = float("inf")
+    # When the next epoch ends, a number that breaks ties, trial, epoch, its running best.
+    events: list[tuple[float, int, str, int, float]] = []
+    curves: dict[str, tuple[Any, float]] = {}
+    order = 0
+
+    def start(now: float) -> None:
+        nonlocal order
+        trial = f"{search.num_trials:05d}"
+        search.num_trials += 1
+        curves[trial] = landscape.curve(method.suggest(trial))
+        order += 1
+        heapq.heappush(events, (now + curves[trial][1], order, trial, 1, float("inf")))
+
+    for _ in range(num_workers):
+        start(0.0)
+    while events:
+        now, _, trial, epoch, running = heapq.heappop(events)
+        if now > budget_seconds:
+            break
+        values, epoch_seconds = curves[trial]
+        running = min(running, float(values[epoch - 1]))
+        search.num_epochs += 1
+        if running < best:
+            best = running
+            search.seconds.append(now)
+            search.values.append(best)
+        last = epoch == len(values)
+        if method.epoch_ended(trial, epoch, running, last=last) and not last:
+            order += 1
+            heapq.heappush(events, (now + epoch_seconds, order, trial, epoch + 1, running))
+        else:
+            start(now)
+    return search
