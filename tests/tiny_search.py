@@ -26,9 +26,13 @@ SPACE = SearchSpace(
         "epochs": IntDistribution({epochs}),
         "hidden_size": IntDistribution(4, 32, log=True),
         "cleaning": CategoricalDistribution(("cased", "lower", "letters")),
+        {axes}
     }},
     baselines=(Baseline(
-        name="experiment 0", params={{"epochs": {first}, "hidden_size": 4, "cleaning": "lower"}}
+        name="experiment 0",
+        params={{
+            "learning_rate": 3e-3, "epochs": {first}, "hidden_size": 4, "cleaning": "lower"
+        }},
     ),),
     budget=Budget(trials={trials}, grace_period_epochs=1, reduction_factor=2),
 )
@@ -36,11 +40,16 @@ SPACE = SearchSpace(
 
 
 def write_inputs(
-    text: str, *, epochs: tuple[int, int] = (2, 6), trials: int = 10, base: str = ""
+    text: str,
+    *,
+    epochs: tuple[int, int] = (2, 6),
+    trials: int = 10,
+    base: str = "",
+    axes: str = "",
 ) -> list[str]:
     """Write a space and a book into the working folder and return the flags that name them."""
     low, high = epochs
-    code = SPACE.format(epochs=f"{low}, {high}", first=low, trials=trials, base=base)
+    code = SPACE.format(epochs=f"{low}, {high}", first=low, trials=trials, base=base, axes=axes)
     Path("tiny.py").write_text(code, encoding="utf-8")
     Path("book.txt").write_text(text, encoding="utf-8")
     return ["--space", "tiny.py", "--corpus", "book.txt"]

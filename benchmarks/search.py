@@ -1,0 +1,153 @@
+"""Who finds better models sooner: `python -m benchmarks.search`.
+
+Searches are replayed on a world made of recorded curves (landscape.py), on simulated workers
+with the true durations. Every method has the same worker seconds, so with more workers it has
+less time. Settings of ours were chosen on the world of one half of the recorded curves
+(`--world choose`); the tables are of the worlds of the other half and of a second text.
+
+Regret is the best value found less the lowest value of the world. Intervals are bootstrapped
+over seeds.
+"""
+
+import argparse
+import multiprocessing
+import time
+from collections.abc import Iterable
+
+import numpy as np
+import optuna
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks.landscape import Landscape
+from benchmarks.record_curves import CURVES, recorded_space
+from benchmarks.search_methods import METHODS
+from benchmarks.simulation import simulate
+
+Array = NDArray[np.float64]
+
+TRAININGS = 25
+"""The budget: worker seconds for so many whole trainings of a mean configuration."""
+GRID = 200
+"""Points of the budget at which regrets are compared."""
+MARKS = (0.1, 0.25, 0.5, 1.0)
+BASELINE, OURS = "random, ASHA", "ours"
+SPLIT_SEED = 0
+RESAMPLES = 2_000
+
+Job = tuple[str, int, int]
+"""Method, workers, seed."""
+
+
+def tables(world: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the curves that a world is made of, and others that its surrogate is judged by."""
+    text = "python-docs" if world == "second" else "alice"
+    table = pd.read_parquet(CURVES / f"{text}.parquet")
+    numbers = np.random.default_rng(SPLIT_SEED).permutation(table["configuration"].unique())
+    half = len(numbers) // 2
+    first = table["configuration"].isin(numbers[:half])
+    if world == "second":
+        return table, table[~first]
+    return (table[first], table[~first]) if world == "choose" else (table[~first], table[first])
+
+
+_landscape: Landscape
+
+
+def _begin(table: pd.DataFrame) -> None:
+    global _landscape
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    _landscape = Landscape(table, recorded_space())
+
+
+def replay(job: Job) -> Array:
+    """Return a search's regret at GRID even points of its budget."""
+    name, num_workers, seed = job
+    budget_seconds = TRAININGS * _landscape.full_seconds / num_workers
+    method = METHODS[name](recorded_space(), _landscape.num_epochs, seed)
+    found = simulate(method, _landscape, num_workers=num_workers, budget_seconds=budget_seconds)
+    points = budget_seconds * np.arange(1, GRID + 1) / GRID
+    return np.array([found.best_at(point) for point in points]) - _landscape.best
+
+
+def interval(values: Array, chance: np.random.Generator) -> tuple[float, float]:
+    """Return the bootstrapped 95 % interval of the median."""
+    resampled = chance.choice(values, (RESAMPLES, len(values)))
+    low, high = np.quantile(np.median(resampled, axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def share_to_reach(regrets: Array, target: float) -> float:
+    """Return the share of the budget after which the median regret is at most a target."""
+    reached = np.flatnonzero(np.median(regrets, axis=0) <= target)
+    return float((reached[0] + 1) / GRID) if len(reached) else float("nan")
+
+
+def print_table(num_workers: int, regrets: dict[str, Array]) -> None:
+    """Print one row a method."""
+    chance = np.random.default_rng(0)
+    columns = [int(mark * GRID) - 1 for mark in MARKS]
+    targets = [np.median(regrets[name][:, -1]) for name in regrets if name != OURS]
+    marks = " | ".join(f"{mark:.0%}" for mark in MARKS)
+    print(f"\n{num_workers} workers; median regret, bits x 1000, with its 95 % interval\n")
+    print(f"| method | {marks} | budget until ours is there |\n|---|{'---|' * (len(MARKS) + 1)}")
+    for name, values in regrets.items():
+        cells = []
+        for column in columns:
+            low, high = interval(values[:, column], chance)
+            worse = ""
+            if name != OURS and OURS in regrets:
+                differences = regrets[OURS][:, column] - values[:, column]
+                # Ours is worse where the whole interval of the paired difference is above 0.
+                worse = " *" if interval(differences, chance)[0] > 0 else ""
+            median = np.median(values[:, column])
+            cells.append(f"{median * 1e3:.0f} ({low * 1e3:.0f} to {high * 1e3:.0f}){worse}")
+        there = ""
+        if name != OURS and OURS in regrets:
+            there = f"{share_to_reach(regrets[OURS], float(np.median(values[:, -1]))):.0%}"
+        print(f"| {name} | {' | '.join(cells)} | {there} |", flush=True)
+    del targets
+
+
+def run(
+    pool: "multiprocessing.pool.Pool", names: Iterable[str], num_workers: int, num_seeds: int
+) -> dict[str, Array]:
+    """Replay all searches of a number of workers."""
+    jobs = [(name, num_workers, seed) for name in names for seed in range(num_seeds)]
+    found = dict(zip(jobs, pool.map(replay, jobs, chunksize=1), strict=True))
+    return {
+        name: np.array([found[name, num_workers, seed] for seed in range(num_seeds)])
+        for name in names
+    }
+
+
+def main() -> None:
+    """Print the error of the surrogate, then one table for each number of workers."""
+    parser = argparse.ArgumentParser(description="Compare search methods on recorded curves.")
+    parser.add_argument("--world", choices=("choose", "report", "second"), default="report")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    start = time.perf_counter()
+    made_of, judged_by = tables(options.world)
+    landscape = Landscape(made_of, recorded_space())
+    fit = landscape.fit_error(judged_by)
+    print(
+        f"world: {options.world}, {made_of['configuration'].nunique()} curves; lowest value "
+        f"{landscape.best:.4f}, lowest recorded {made_of['val_bits_per_char'].min():.4f}; "
+        f"budget {TRAININGS} x {landscape.full_seconds:.0f} s\n"
+        f"surrogate against {judged_by['configuration'].nunique()} other curves: rank "
+        f"correlation {fit.spearman:.2f}, error {fit.error_bits:.3f} bits of a spread of "
+        f"{fit.spread_bits:.3f}, error of the logarithm of seconds {fit.seconds_error:.2f}"
+    )
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(options.processes, _begin, (made_of,)) as pool:
+        for num_workers in options.workers:
+            print_table(num_workers, run(pool, options.methods, num_workers, options.seeds))
+    print(f"\n{time.perf_counter() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

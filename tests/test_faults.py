@@ -1,0 +1,71 @@
+"""Trials that go wrong on a real Ray: each is one row with its reason, and the search goes on."""
+
+import resource
+import signal
+import subprocess
+import time
+
+import pandas as pd
+import psutil
+import pytest
+from tiny_search import run_command, trial_worker, trials_of, write_inputs
+
+
+def wait_for_failed(driver: subprocess.Popen[str], count: int) -> None:
+    """Wait until so many trials of the run `long` have failed."""
+    deadline = time.monotonic() + 60
+    while (trials_of("long")["status"] == "FAILED").sum() < count:
+        assert driver.poll() is None, driver.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_failures_of_each_kind_are_rows_and_the_search_goes_on(
+    running: subprocess.Popen[str],
+) -> None:
+    # The system refuses memory, then files; then the process is killed. All three for real.
+    worker = psutil.Process(trial_worker(running).pid)
+    worker.rlimit(resource.RLIMIT_AS, (1, 1))
+    wait_for_failed(running, 1)
+    worker = psutil.Process(trial_worker(running).pid)
+    worker.rlimit(resource.RLIMIT_FSIZE, (0, 0))
+    wait_for_failed(running, 2)
+    trial_worker(running).send_signal(signal.SIGKILL)
+    wait_for_failed(running, 3)
+    trained = len(pd.read_csv("results/long/epochs.csv"))
+    deadline = time.monotonic() + 60
+    while len(pd.read_csv("results/long/epochs.csv")) <= trained:  # another takes its place
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    running.send_signal(signal.SIGINT)
+    output, errors = running.communicate(timeout=60)
+    assert running.returncode == 130, errors
+    trials = trials_of("long")
+    failed = trials[trials["status"] == "FAILED"]
+    assert len(failed) == 3
+    assert failed["error"].str.len().min() > 0
+    assert not failed["error"].str.contains("\n").any()
+    assert trials["number"].is_unique
+    assert output.count("FAILED") >= 3
+    print(failed["error"].to_list())
+
+
+@pytest.mark.slow
+def test_diverged_trials_are_rows_among_others(tiny_text: str) -> None:
+    flags = write_inputs(
+        tiny_text,
+        trials=10,
+        axes='"learning_rate": CategoricalDistribution((3e-3, 1e38)),',
+        base="gradient_clip_norm=1e38",
+    )
+    done = run_command([*flags, "--name", "mixed", "--finalists", "0"])
+    assert done.returncode == 0, done.stderr
+    trials = trials_of("mixed")
+    hot = trials["learning_rate"] > 1
+    assert len(trials) == 10
+    assert hot.any() and not hot.all()
+    assert (trials.loc[hot, "status"] == "DIVERGED").all()
+    assert trials.loc[hot, "error"].str.contains("diverged in epoch").all()
+    assert trials.loc[~hot, "status"].isin(["COMPLETE", "PRUNED"]).all()
