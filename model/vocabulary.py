@@ -78,7 +78,10 @@ class Vocabulary:
         >>> vocabulary.decode(vocabulary.encode("lace"))
         'lace'
         """
-        return "".join(self.symbols[index] for index in indices)
+        codes = np.array([ord(symbol) for symbol in self.symbols], dtype="<u4")
+        starts = range(0, len(indices), _CHUNK_CHARS)
+        chunks = (codes[indices[start : start + _CHUNK_CHARS]] for start in starts)
+        return "".join(chunk.tobytes().decode("utf-32-le") for chunk in chunks)
 
     def written(self, symbol: int, before: str, uniform: Callable[[], float]) -> str:
         """Return what a symbol adds to a text: the character, whatever was before it."""
