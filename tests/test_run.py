@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 from tiny_search import kill_family, run_command, trial_worker, trials_of, write_inputs
 
+from model.config import TrialConfig
+from model.objective import prepare_corpus
 from tune import report, run, samples
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -229,6 +231,17 @@ def test_dry_run_prints_the_plan_and_writes_nothing(
     ):
         assert expected in plan
     assert list(Path.cwd().iterdir()) == []
+
+
+def test_plan_counts_words_where_a_space_has_them(
+    tiny_text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = write_inputs(tiny_text, base='unit="word"')
+    assert run.main([*flags, "--dry-run"]) == 0
+    prepared = prepare_corpus(tiny_text, ["lower"])
+    words = prepared.streams(TrialConfig(unit="word"))
+    expected = f"lower, words       {len(words.train):,} to learn, {len(words.vocabulary)} symbols"
+    assert expected in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

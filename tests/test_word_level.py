@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ from model.trainer import Trainer
 from model.vocabulary import smallest_type
 from model.word_vocabulary import WordVocabulary
 from model.words import join, tokenize
+from tune.run_folder import RunFolder
+from tune.samples_text import write_samples
 
 DRAWN = SamplingOptions(temperature=1.0)
 
@@ -296,6 +299,15 @@ def test_command_lines_train_and_write(text: str, capsys: pytest.CaptureFixture[
     assert generate_command.main(["kept", "--chars", "60", "--greedy"]) == 0
     assert train.main(["--regime", "window", *flags.split()]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_samples_of_a_run_say_that_they_are_words(checkpoint: Path, tmp_path: Path) -> None:
+    shutil.copytree(checkpoint, tmp_path / "run" / "checkpoints" / "01")
+    (sample,) = write_samples(
+        RunFolder(tmp_path / "run"), top=3, num_chars=80, options=DRAWN, prime="The Jubjub"
+    )
+    assert "1 x 16, words, lower, epoch" in sample.caption
+    assert sample.text.startswith("the jubjub") and len(sample.text) == len("the jubjub") + 80
 
 
 def test_words_of_the_reference_book(wonderland_path: Path) -> None:
