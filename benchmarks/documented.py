@@ -81,6 +81,9 @@ def whole_corpus(text: str, cleaning: str) -> EncodedCorpus:
         train=symbols,
         validation=symbols[-1_000:],
         test=symbols[-1_000:],
+        num_train_chars=len(symbols),
+        num_validation_chars=1_000,
+        num_test_chars=1_000,
         num_raw_validation_chars=1_000,
         num_raw_test_chars=1_000,
     )
@@ -133,7 +136,7 @@ def main() -> None:
     written = generate(
         trainer.model,
         encode_prime(passage.seed, corpus.vocabulary, config.cleaning),
-        num_chars=len(passage.written),
+        num_symbols=len(passage.written),
         options=SamplingOptions(temperature=0.0),
     )
     print(f"\nboth go on after: {passage.seed!r}")

@@ -84,7 +84,7 @@ def main() -> None:
             generate(
                 network,
                 prime,  # noqa: B023
-                num_chars=num_chars,
+                num_symbols=num_chars,
                 num_passages=passages,
                 options=greedy,
             )

@@ -13,8 +13,9 @@ from multiprocessing import get_context
 from model.config import TrialConfig
 from model.corpus import resolve_corpus
 from model.devices import use_threads
+from model.epoch_report import EpochReport
 from model.objective import prepare_corpus
-from model.trainer import EpochReport, Trainer
+from model.trainer import Trainer
 
 SIZES = ((1, 128, 32), (1, 256, 32), (2, 256, 64))
 PRECISIONS = ("float32", "bfloat16")
@@ -26,7 +27,7 @@ def train(config: TrialConfig, num_chars: int) -> list[EpochReport]:
     """Train a configuration and return its reports."""
     use_threads(1)
     text = resolve_corpus("python-docs").text[:num_chars]
-    corpus = prepare_corpus(text, [config.cleaning]).encoded[config.cleaning]
+    corpus = prepare_corpus(text, [config.cleaning]).streams(config)
     return list(Trainer(config, corpus).epochs())
 
 

@@ -1,1 +1,1 @@
-"""A character-level LSTM language model and its data; usable without Ray."""
+"""A character- or word-level LSTM language model and its data; usable without Ray."""

@@ -23,6 +23,7 @@ from model.errors import CheckpointError, ConfigError
 from model.network import Network
 from model.regimes import build_network
 from model.vocabulary import Vocabulary
+from model.word_vocabulary import WordVocabulary
 
 FORMAT_VERSION = 2
 MODEL_FILE = "model.safetensors"
@@ -36,13 +37,13 @@ class CheckpointMeta:
 
     Attributes:
         config: The configuration that was trained.
-        vocabulary: Its symbols.
+        vocabulary: Its symbols; with words, what reads, writes and spells them.
         metrics: The report of the best epoch, whose network the checkpoint holds.
         last_metrics: The report of the last epoch, which training goes on from.
     """
 
     config: TrialConfig
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary | WordVocabulary
     metrics: dict[str, Any]
     last_metrics: dict[str, Any]
 
@@ -62,7 +63,7 @@ def save_checkpoint(
     values = {
         "format_version": FORMAT_VERSION,
         "config": meta.config.to_dict(),
-        "vocabulary": "".join(meta.vocabulary.symbols),
+        "vocabulary": _vocabulary_to_json(meta.vocabulary),
         "metrics": meta.metrics,
         "last_metrics": meta.last_metrics,
     }
@@ -120,7 +121,7 @@ def _read_meta(folder: Path) -> CheckpointMeta:
             )
         return CheckpointMeta(
             config=TrialConfig.from_dict(values["config"]),
-            vocabulary=Vocabulary(tuple(values["vocabulary"])),
+            vocabulary=_vocabulary_from_json(values["vocabulary"]),
             metrics=values["metrics"],
             last_metrics=values["last_metrics"],
         )
@@ -130,3 +131,24 @@ def _read_meta(folder: Path) -> CheckpointMeta:
         ) from error
     except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"damaged checkpoint {path}: {error!r}") from error
+
+
+def _vocabulary_to_json(vocabulary: Vocabulary | WordVocabulary) -> str | dict[str, Any]:
+    """Return characters as one string, words as an object."""
+    if isinstance(vocabulary, Vocabulary):
+        return "".join(vocabulary.symbols)
+    return {
+        "tokens": list(vocabulary.tokens),
+        "rare_words": list(vocabulary.rare_words),
+        "alphabet": "".join(vocabulary.alphabet),
+    }
+
+
+def _vocabulary_from_json(values: str | dict[str, Any]) -> Vocabulary | WordVocabulary:
+    if isinstance(values, str):
+        return Vocabulary(tuple(values))
+    return WordVocabulary(
+        tokens=tuple(values["tokens"]),
+        rare_words=tuple(values["rare_words"]),
+        alphabet=tuple(values["alphabet"]),
+    )

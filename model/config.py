@@ -15,6 +15,7 @@ from model.errors import ConfigError, unknown_choice
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 REGIMES = ("stream", "window")
+UNITS = ("char", "word")
 NORMALIZATIONS = ("none", "layer")
 
 
@@ -25,7 +26,7 @@ def _rule(text: str, default: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TrialConfig:
-    """One configuration of the char-LSTM and its training.
+    """One configuration of the LSTM and its training.
 
     Raises:
         ConfigError: A value breaks the rule given in its field's help.
@@ -37,13 +38,21 @@ class TrialConfig:
     batch_size: int = _rule("columns of text trained side by side, at least 1", 16)
     dropout: float = _rule("dropout after each LSTM layer, 0 <= p < 1", 0.5)
     cleaning: str = _rule(f"how the text is cleaned: {', '.join(CLEANINGS)}", "lower")
+    unit: str = _rule(
+        f"what the network reads and predicts (window: char alone): {', '.join(UNITS)}", "char"
+    )
+    min_word_count: int = _rule(
+        "a word must stand in the training text at least so often to be a symbol of its own, "
+        "at least 1; word only",
+        2,
+    )
     learning_rate: float = _rule("Adam's peak step size, above 0", 3e-3)
     decay_fraction: float = _rule(
         "last share of the steps in which the learning rate falls to zero, 0 <= f <= 1",
         0.3,
     )
     sequence_length: int = _rule("steps of truncated back-propagation, at least 1", 50)
-    embedding_dim: int = _rule("size of a character's embedding, at least 1", 64)
+    embedding_dim: int = _rule("size of a symbol's embedding, at least 1", 64)
     weight_decay: float = _rule("AdamW's decoupled weight decay, at least 0", 0.0)
     input_dropout: float = _rule("dropout on the embedding, 0 <= p < 1", 0.2)
     normalization: str = _rule(
@@ -86,6 +95,10 @@ class TrialConfig:
             raise ConfigError(unknown_choice("cleaning", self.cleaning, CLEANINGS))
         if self.regime not in REGIMES:
             raise ConfigError(unknown_choice("regime", self.regime, REGIMES))
+        if self.unit not in UNITS:
+            raise ConfigError(unknown_choice("unit", self.unit, UNITS))
+        if self.regime == "window" and self.unit != "char":
+            raise ConfigError(f"unit must be char in the window regime, got {self.unit!r}")
         if self.normalization not in NORMALIZATIONS:
             raise ConfigError(unknown_choice("normalization", self.normalization, NORMALIZATIONS))
         if self.precision not in PRECISIONS:
@@ -126,7 +139,7 @@ class TrialConfig:
 FIELD_NAMES = tuple(field.name for field in dataclasses.fields(TrialConfig))
 _AT_LEAST_ONE = (
     *("epochs", "hidden_size", "num_layers", "batch_size"),
-    *("sequence_length", "embedding_dim"),
+    *("sequence_length", "embedding_dim", "min_word_count"),
 )
 
 

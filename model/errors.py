@@ -32,7 +32,7 @@ class TrainingDiverged(RuntimeError):
     Attributes:
         epoch: The epoch in which it happened; the first is 1.
         step: The optimiser step within that epoch; the first is 1.
-        loss: The loss of that step, in nats per character.
+        loss: The loss of that step, in nats per symbol.
     """
 
     def __init__(self, *, epoch: int, step: int, loss: float) -> None:

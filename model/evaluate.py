@@ -1,8 +1,8 @@
-"""Scores a passage: what the network spends on it, every character counted once.
+"""Scores a passage: what the network spends on it, every symbol counted once.
 
 The layout of the evaluation is a constant, so the score depends neither on batch_size nor on
 sequence_length. The passage is cut into stretches that run side by side; each
-enters with the state carried over the WARM_UP_CHARS characters before it.
+enters with the state carried over the WARM_UP_SYMBOLS symbols before it.
 
 Shapes: T time steps, B columns, V vocabulary.
 """
@@ -20,10 +20,12 @@ from model.network import Network
 from model.window_lstm import WindowLSTM
 
 MIN_COLUMNS, MAX_COLUMNS = 16, 128
-COLUMN_CHARS = 1_024
+COLUMN_SYMBOLS = 1_024
 """Long passages have columns of about this length, between the two numbers of columns."""
-WARM_UP_CHARS = 128
-_CHUNK_STEPS = 512
+WARM_UP_SYMBOLS = 128
+MAX_CHUNK_STEPS = 512
+MAX_CHUNK_LOGITS = 1 << 24
+"""64 MiB of float32: with thousands of words a chunk has fewer steps."""
 _WINDOWS_AT_ONCE = 256
 
 
@@ -38,22 +40,22 @@ def passage_nats(
 
     Args:
         model: The network; it is evaluated without dropout and left in training mode.
-        passage: Character indices (N,), at least one.
-        context: The characters just before the passage, at least one; the first character of
-            the passage is scored too.
+        passage: Indices (N,), at least one.
+        context: The symbols just before the passage, at least one; the first symbol of the
+            passage is scored too.
         device: Where the network lies.
     """
-    symbols = np.concatenate([context[-WARM_UP_CHARS:], passage])
+    symbols = np.concatenate([context[-WARM_UP_SYMBOLS:], passage])
     num_context = len(symbols) - len(passage)
-    num_columns = min(max(len(passage) // COLUMN_CHARS, MIN_COLUMNS), MAX_COLUMNS)
+    num_columns = min(max(len(passage) // COLUMN_SYMBOLS, MIN_COLUMNS), MAX_COLUMNS)
     column_length = -(-len(passage) // num_columns)
     starts = np.arange(num_context, len(symbols), column_length)
-    # Row t of a column predicts position start - WARM_UP_CHARS + t of the symbols.
-    positions_TB = starts + np.arange(-WARM_UP_CHARS, column_length)[:, None]
-    scored_TB = (np.arange(-WARM_UP_CHARS, column_length)[:, None] >= 0) & (
+    # Row t of a column predicts position start - WARM_UP_SYMBOLS + t of the symbols.
+    positions_TB = starts + np.arange(-WARM_UP_SYMBOLS, column_length)[:, None]
+    scored_TB = (np.arange(-WARM_UP_SYMBOLS, column_length)[:, None] >= 0) & (
         positions_TB < len(symbols)
     )
-    # Where a short context has no character, its first one is repeated.
+    # Where a short context has no symbol, its first one is repeated.
     inputs_TB = symbols[(positions_TB - 1).clip(0, len(symbols) - 1)]
     targets_TB = symbols[positions_TB.clip(0, len(symbols) - 1)]
     model.eval()
@@ -110,8 +112,10 @@ def _scored_nats(
 ) -> float:
     nats = torch.zeros((), dtype=torch.float64, device=inputs_TB.device)
     state = None
-    for start in range(0, len(inputs_TB), _CHUNK_STEPS):
-        chunk = slice(start, start + _CHUNK_STEPS)
+    logits_a_step = inputs_TB.shape[1] * model.output.out_features
+    num_steps = min(max(MAX_CHUNK_LOGITS // logits_a_step, 1), MAX_CHUNK_STEPS)
+    for start in range(0, len(inputs_TB), num_steps):
+        chunk = slice(start, start + num_steps)
         logits_TBV, state = model(inputs_TB[chunk], state)
         losses_TB = functional.cross_entropy(
             logits_TBV.float().flatten(0, 1),

@@ -10,13 +10,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Write text from a checkpoint and return the exit code."""
     parser = OneLineParser(
         prog="python -m model.generate",
-        description="Let a trained char-LSTM write text.",
+        description="Let a trained LSTM write text.",
     )
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a checkpoint folder")
     parser.add_argument("--chars", type=int, default=1_000, metavar="N", help="length (1000)")
     parser.add_argument("--passages", type=int, default=1, metavar="N", help="in one batch (1)")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--greedy", action="store_true", help="always the most probable character")
+    how.add_argument("--greedy", action="store_true", help="always the most probable symbol")
     how.add_argument(
         "--temperature",
         type=float,
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     from model.checkpoint import load_checkpoint
     from model.devices import num_gpus, pick_device
     from model.errors import CheckpointError, ConfigError
-    from model.sampler import SamplingOptions, encode_prime, generate
+    from model.sampler import SamplingOptions, write_passages
 
     try:
         device = pick_device(use_gpu=num_gpus() > 0)
@@ -45,9 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
             top_k=options.top_k,
             top_p=options.top_p,
         )
-        written = generate(
+        written = write_passages(
             model,
-            encode_prime(options.prime, meta.vocabulary, meta.config.cleaning),
+            meta.vocabulary,
+            prime=options.prime,
+            cleaning=meta.config.cleaning,
             num_chars=options.chars,
             num_passages=options.passages,
             options=sampling,
@@ -59,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     for number, passage in enumerate(written, start=1):
         if options.passages > 1:
             print(f"--- {number}")
-        print(options.prime + meta.vocabulary.decode(passage.numpy()))
+        print(options.prime + passage)
     return 0
 
 

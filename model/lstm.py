@@ -18,7 +18,7 @@ State = tuple[Tensor, Tensor]
 
 
 class CharLSTM(Network):
-    """Predicts the next character at every position, carrying its state from call to call."""
+    """Predicts the next symbol at every position, carrying its state from call to call."""
 
     def __init__(self, config: TrialConfig, vocabulary_size: int) -> None:
         super().__init__()
@@ -35,10 +35,10 @@ class CharLSTM(Network):
         self._open_forget_gates()
 
     def forward(self, inputs_TB: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Return the next characters' logits (T, B, V) and the state after the last step.
+        """Return the next symbols' logits (T, B, V) and the state after the last step.
 
         Args:
-            inputs_TB: Character indices (T, B), int32 or int64.
+            inputs_TB: Indices (T, B), int32 or int64.
             state: The state before the first step; None is all zeros.
         """
         values_TBH = self._drop(self.embedding(inputs_TB), self._input_p)

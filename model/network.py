@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from model.dropout import Dropout
 
 Step = Callable[[Tensor], Tensor]
-"""Takes the next characters (B,) of the passages and returns the logits (B, V) after them."""
+"""Takes the next symbols (B,) of the passages and returns the logits (B, V) after them."""
 
 
 class Network(nn.Module, ABC):
-    """A language model over characters.
+    """A language model over characters or words.
 
     Attributes:
         dropout: Where the masks come from; the trainer seeds it for each epoch.
@@ -27,11 +27,11 @@ class Network(nn.Module, ABC):
         """Begin to write after a text.
 
         Args:
-            inputs_TB: Character indices (T, B), int32 or int64, at least one step.
+            inputs_TB: Indices (T, B), int32 or int64, at least one step.
 
         Returns:
             The logits (B, V) after the last of the inputs, and a function that takes the next
-            character of each passage (B,) and returns the logits after it. It remembers what
+            symbol of each passage (B,) and returns the logits after it. It remembers what
             it was given, and sees the weights as they are now.
         """
 

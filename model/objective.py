@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from model.config import TrialConfig
 from model.errors import CorpusError
 from model.ngram import ORDERS, ngram_bits
-from model.streams import EncodedCorpus, RawSplit, Symbols, encode_corpus, split_text
+from model.streams import EncodedCorpus, RawSplit, Symbols, encode_corpus, encode_words, split_text
 
 MAX_SCORED_CHARS = 1_000_000
 """The floor is measured on so much of a longer passage, to stay within seconds."""
@@ -32,7 +33,7 @@ class PreparedCorpus:
     """A corpus ready for a search: encoded once for each cleaning, with floors and prices.
 
     Attributes:
-        encoded: Cleaning to encoded streams, restoration price included.
+        encoded: Cleaning to streams of characters, restoration price included.
         floors: Cleaning to floor; "cased", the raw text, is always among them.
         floor_order: The order of the n-gram, chosen on the raw validation passage.
     """
@@ -40,6 +41,15 @@ class PreparedCorpus:
     encoded: dict[str, EncodedCorpus]
     floors: dict[str, Floor]
     floor_order: int
+
+    def streams(self, config: TrialConfig) -> EncodedCorpus:
+        """Return the streams of a configuration: of its cleaning, in its unit.
+
+        Streams of words are made by the process that asks, so that this object stays as small
+        as the text, and kept there.
+        """
+        chars = self.encoded[config.cleaning]
+        return chars if config.unit == "char" else encode_words(chars, config.min_word_count)
 
 
 def prepare_corpus(text: str, cleanings: Sequence[str]) -> PreparedCorpus:
@@ -66,24 +76,30 @@ def restored_bits_per_char(own_bits: float, corpus: EncodedCorpus) -> float:
     """Return `val_bits_per_char`: own bits and restoration price, per raw character.
 
     Args:
-        own_bits: Bits that a model spends on its own cleaned validation passage, in all.
-        corpus: The cleaning's streams.
+        own_bits: Bits that a model spends on its own cleaned validation passage, in all;
+            of a model of words, those of the spelling too.
+        corpus: The model's streams.
     """
     return own_bits / corpus.num_raw_validation_chars + corpus.restoration_bits_per_char
 
 
 def check_fits(corpus: EncodedCorpus, *, batch_size: int, sequence_length: int) -> None:
-    """Refuse a text that does not fill one window of the batch.
+    """Refuse a text with fewer symbols than columns, or shorter than one window.
+
+    No more is needed: columns that the text does not fill are padded, and the last window of a
+    column may be short. Words are about a quarter as many as characters, so a whole window for
+    each column would be too much to ask of a book.
 
     Raises:
-        CorpusError: The training part is shorter than batch_size * sequence_length + 1.
+        CorpusError: The training part is shorter than that.
     """
-    needed = batch_size * sequence_length + 1
+    needed = max(batch_size, sequence_length) + 1
     if len(corpus.train) < needed:
         raise CorpusError(
-            f"the training part must fill one window of batch_size {batch_size} x "
-            f"sequence_length {sequence_length}: {needed:,} characters needed, "
-            f"{len(corpus.train):,} left by the cleaning {corpus.cleaning!r}"
+            f"the training part must have a symbol to predict for each column of batch_size "
+            f"{batch_size} and fill one window of sequence_length {sequence_length}: "
+            f"{needed:,} symbols needed, {len(corpus.train):,} left by the cleaning "
+            f"{corpus.cleaning!r}"
         )
 
 

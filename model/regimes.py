@@ -8,7 +8,7 @@ contiguous columns; the state is carried from window to window, and every positi
     windows  a b     | e f     | i j            (sequence_length 2), then c d | g h | k l
 
 `window`: the reference's. Every window of sequence_length characters is an example, in a new
-random order each epoch, and only the character after it counts.
+random order each epoch, and only the character after it counts. It knows no words.
 
 Shapes: T time steps, B columns or windows, V vocabulary, N characters.
 """
@@ -46,7 +46,7 @@ class Regime(Protocol):
         """Forget the epoch before."""
 
     def loss(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return the mean loss of a step, and how many characters it is the mean of."""
+        """Return the mean loss of a step, and how many symbols it is the mean of."""
 
 
 def build_network(config: TrialConfig, vocabulary_size: int) -> Network:
@@ -68,7 +68,7 @@ class StreamRegime:
             fused=_can_fuse(device),
         )
         self._config = config
-        # The text stays in its smallest type: 1 byte a character for up to 255 symbols.
+        # The text stays in its smallest type: 1 byte a character for up to 255, 2 a word.
         self._padding = len(corpus.vocabulary)
         symbols_TB = columns(corpus.train, config.batch_size, padding=self._padding)
         self._symbols_TB = torch.from_numpy(symbols_TB).to(device)
@@ -86,7 +86,7 @@ class StreamRegime:
         length = self._config.sequence_length
         symbols_TB = self._symbols_TB[step * length : (step + 1) * length + 1].long()
         targets = symbols_TB[1:].flatten()
-        # Padding is no character; as an input it is followed by nothing but padding.
+        # Padding is no symbol; as an input it is followed by nothing but padding.
         inputs_TB = symbols_TB[:-1].clamp(max=self._padding - 1)
         logits_TBV, (hidden_LBH, cell_LBH) = self.network(inputs_TB, self._state)
         self._state = hidden_LBH.detach(), cell_LBH.detach()

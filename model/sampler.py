@@ -1,10 +1,12 @@
-"""Draws text from a trained network, one character a step, state carried.
+"""Draws text from a trained network, one symbol a step, state carried.
 
 Knows nothing of files. Shapes: B passages, V vocabulary.
 Sources: Fan 2018, arXiv:1805.04833 (top-k); Holtzman 2019, arXiv:1904.09751 (top-p).
 """
 
 import dataclasses
+import itertools
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -13,16 +15,17 @@ from model.cleaning import clean
 from model.errors import ConfigError
 from model.network import Network
 from model.vocabulary import Vocabulary
+from model.word_vocabulary import WordVocabulary
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SamplingOptions:
-    """How the next character is drawn.
+    """How the next symbol is drawn.
 
     Attributes:
-        temperature: Divides the logits; 0 is greedy, the most probable character each time.
-        top_k: Draw among the k most probable characters only; None is all of them.
-        top_p: Draw among the fewest characters whose probabilities reach p in sum,
+        temperature: Divides the logits; 0 is greedy, the most probable symbol each time.
+        top_k: Draw among the k most probable symbols only; None is all of them.
+        top_p: Draw among the fewest symbols whose probabilities reach p in sum,
             0 < p <= 1; None is all of them.
 
     Raises:
@@ -42,62 +45,121 @@ class SamplingOptions:
             raise ConfigError(f"top_p must be in 0 < p <= 1, got {self.top_p}")
 
 
-def encode_prime(prime: str, vocabulary: Vocabulary, cleaning: str) -> Tensor:
+def encode_prime(prime: str, vocabulary: Vocabulary | WordVocabulary, cleaning: str) -> Tensor:
     """Return the cleaned prime's indices (T,); an empty prime becomes a space.
 
     Raises:
-        ConfigError: The prime has characters outside the vocabulary, or none after cleaning.
+        ConfigError: The prime has characters outside a vocabulary of characters, or nothing is
+            left of it after cleaning.
     """
     if not prime:
-        prime = " " if " " in vocabulary.symbols else vocabulary.symbols[0]
+        prime = " " if " " in vocabulary.alphabet else vocabulary.alphabet[0]
     cleaned = clean(prime, cleaning)
     if not cleaned:
         raise ConfigError(f"the cleaning {cleaning!r} must leave something of the prime {prime!r}")
     try:
-        return torch.from_numpy(vocabulary.encode(cleaned)).long()
+        return torch.from_numpy(vocabulary.encode_prime(cleaned)).long()
     except ConfigError as error:
         raise ConfigError(f"prime {prime!r}: {error}") from error
 
 
-@torch.inference_mode()
 def generate(
     model: Network,
     prime_T: Tensor,
     *,
-    num_chars: int,
+    num_symbols: int,
     num_passages: int = 1,
     options: SamplingOptions,
     seed: int = 0,
 ) -> Tensor:
-    """Return passages of character indices (B, num_chars), without the prime, on the CPU.
+    """Return passages of indices (B, num_symbols), without the prime, on the CPU.
 
     Args:
         model: The network; it is left in evaluation mode.
         prime_T: Indices (T,) of the text that the network reads first, at least one.
-        num_chars: Characters to write, at least 1.
+        num_symbols: Symbols to write, at least 1.
         num_passages: Passages written side by side, at least 1.
-        options: How characters are drawn.
-        seed: Seed of the draws; the same seed gives the same text.
+        options: How symbols are drawn.
+        seed: Seed of the draws; the same seed gives the same passages.
+    """
+    generator = _generator(model, seed)
+    drawn = _drawn(model, prime_T, num_passages, options, generator)
+    return torch.stack(list(itertools.islice(drawn, num_symbols)), dim=1).cpu()
+
+
+def write_passages(
+    model: Network,
+    vocabulary: Vocabulary | WordVocabulary,
+    *,
+    prime: str,
+    cleaning: str,
+    num_chars: int,
+    num_passages: int = 1,
+    options: SamplingOptions,
+    seed: int = 0,
+) -> list[str]:
+    """Return passages of text, without the prime; unknown words are spelled as they are drawn.
+
+    Args:
+        model: The network; it is left in evaluation mode.
+        vocabulary: Its symbols.
+        prime: What it reads first; the text goes on from there.
+        cleaning: How the prime is cleaned.
+        num_chars: Characters of each passage, at least 1.
+        num_passages: Passages written side by side, at least 1.
+        options: How symbols are drawn; spelling is always drawn at the model's probabilities.
+        seed: Seed of all draws; the same seed gives the same text.
 
     Raises:
-        ConfigError: num_chars or num_passages is below 1.
+        ConfigError: A number is below 1, or the prime cannot be read (see `encode_prime`).
     """
     for name, number in (("num_chars", num_chars), ("num_passages", num_passages)):
         if number < 1:
             raise ConfigError(f"{name} must be at least 1, got {number}")
+    prime_T = encode_prime(prime, vocabulary, cleaning)
+    generator = _generator(model, seed)
+
+    def uniform() -> float:
+        return torch.rand((), generator=generator, device=generator.device).item()
+
+    pieces = [[clean(prime, cleaning)] for _ in range(num_passages)]
+    left = [num_chars] * num_passages
+    for drawn_B in _drawn(model, prime_T, num_passages, options, generator):
+        for number, symbol in enumerate(drawn_B.tolist()):
+            if left[number] > 0:
+                before = pieces[number][-1]
+                piece = vocabulary.written(symbol, before, uniform)[: left[number]]
+                pieces[number].append(piece)
+                left[number] -= len(piece)
+        if not any(left):
+            break
+    return ["".join(written) for _, *written in pieces]
+
+
+def _generator(model: Network, seed: int) -> torch.Generator:
+    return torch.Generator(device=next(model.parameters()).device).manual_seed(seed)
+
+
+@torch.inference_mode()
+def _drawn(
+    model: Network,
+    prime_T: Tensor,
+    num_passages: int,
+    options: SamplingOptions,
+    generator: torch.Generator,
+) -> Iterator[Tensor]:
+    """Yield the next symbol of each passage (B,), without end."""
     model.eval()
-    device = next(model.parameters()).device
-    generator = torch.Generator(device=device).manual_seed(seed)
-    inputs_TB = prime_T.to(device)[:, None].expand(-1, num_passages)
+    inputs_TB = prime_T.to(generator.device)[:, None].expand(-1, num_passages)
     logits_BV, step = model.start_text(inputs_TB)
-    written = [_draw(logits_BV.float(), options, generator)]
-    for _ in range(num_chars - 1):
-        written.append(_draw(step(written[-1]).float(), options, generator))
-    return torch.stack(written, dim=1).cpu()
+    while True:
+        drawn_B = _draw(logits_BV.float(), options, generator)
+        yield drawn_B
+        logits_BV = step(drawn_B)
 
 
 def _draw(logits_BV: Tensor, options: SamplingOptions, generator: torch.Generator) -> Tensor:
-    """Return one character index for each passage (B,)."""
+    """Return the index of one symbol for each passage (B,)."""
     if options.temperature == 0:
         return logits_BV.argmax(dim=-1)
     # Shifting by the maximum keeps a tiny temperature from overflowing to infinity.

@@ -1,14 +1,17 @@
-"""One character at a time, with little but arithmetic: what generation spends its time on.
+"""One symbol at a time, with little but arithmetic: what generation spends its time on.
 
 nn.LSTM over a single step costs 0.2 ms of set-up whatever the size. Here the first layer's
-input projection is a table (one row a symbol), each further layer is one matrix product, and
-the three sigmoid gates lie side by side.
+input projection is a table (one row a symbol) unless the vocabulary is too large for one, each
+further layer is one matrix product, and the three sigmoid gates lie side by side.
 
-Shapes: B passages, V vocabulary, H hidden, G = 4 H gates.
+Shapes: B passages, V vocabulary, E embedding, H hidden, G = 4 H gates.
 """
 
 import torch
 from torch import Tensor, nn
+
+MAX_TABLE_VALUES = 1 << 24
+"""64 MiB of float32: 8,192 words of a network of 512 units."""
 
 
 class Stepper:
@@ -45,13 +48,15 @@ class Stepper:
         order = torch.cat([parts[0], parts[1], parts[3], parts[2]])
         self._weights: list[Tensor] = []
         self._biases: list[Tensor] = []
+        self._embedding_VE = embedding.weight
+        self._has_table = len(embedding.weight) * len(order) <= MAX_TABLE_VALUES
         for number, layer in enumerate(layers):
             inputs_GE, recurrent_GH, *biases = (
                 layer[f"{name}_l0"][order]
                 for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             )
             self._biases.append(biases[0] + biases[1])
-            if number == 0:
+            if number == 0 and self._has_table:
                 self._table_VG = embedding.weight @ inputs_GE.T + self._biases[0]
                 self._weights.append(recurrent_GH.T.contiguous())
             else:
@@ -59,19 +64,19 @@ class Stepper:
 
     @torch.inference_mode()
     def step(self, symbols_B: Tensor) -> Tensor:
-        """Return the logits (B, V) after one more character of each passage."""
+        """Return the logits (B, V) after one more symbol of each passage."""
         three = 3 * self._hidden_size
-        values_BH = self._hidden[0]
+        values = self._hidden[0] if self._has_table else self._embedding_VE[symbols_B]
         for layer, weights in enumerate(self._weights):
-            if layer == 0:
-                start_BG, inputs = self._table_VG[symbols_B], values_BH
+            if layer == 0 and self._has_table:
+                start_BG, inputs = self._table_VG[symbols_B], values
             else:
                 start_BG = self._biases[layer]
-                inputs = torch.cat([values_BH, self._hidden[layer]], dim=1)
+                inputs = torch.cat([values, self._hidden[layer]], dim=1)
             gates_BG = torch.addmm(start_BG, inputs, weights)
             input_BH, forget_BH, output_BH = gates_BG[:, :three].sigmoid_().chunk(3, dim=1)
             new_BH = gates_BG[:, three:].tanh_()
             self._cell[layer] = torch.addcmul(forget_BH * self._cell[layer], input_BH, new_BH)
             self._hidden[layer] = output_BH * self._cell[layer].tanh()
-            values_BH = self._norms[layer](self._hidden[layer])
-        return torch.addmm(self._output_bias_V, values_BH, self._output_HV)
+            values = self._norms[layer](self._hidden[layer])
+        return torch.addmm(self._output_bias_V, values, self._output_HV)

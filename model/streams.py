@@ -5,6 +5,7 @@ whatever its cleaning.
 """
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from model.cleaning import clean
 from model.errors import CorpusError
 from model.vocabulary import Vocabulary
+from model.word_vocabulary import WordVocabulary
 
 MIN_CORPUS_CHARS = 1_000
 """A shorter corpus leaves a validation passage too small to judge anything."""
@@ -22,7 +24,10 @@ MIN_KEPT_FRACTION = 0.5
 """A cleaning that keeps less of a text than this is refused for it."""
 
 Symbols = NDArray[np.integer[Any]]
-"""Indices of symbols: bytes for a vocabulary of up to 255, which leaves one for padding."""
+"""Indices of symbols, in the smallest type that leaves one number for padding."""
+
+WORD_STREAMS_KEPT = 4
+"""A process keeps so many word streams: a text of 100 MB takes 50 MB in each."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,35 +57,51 @@ def split_text(text: str) -> RawSplit:
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class EncodedCorpus:
     """One cleaning of a corpus, encoded, with the price of what the cleaning dropped.
 
+    Symbols are characters or words. What spelling the unknown words of a part costs depends on
+    no network: it is a constant of the streams. Two corpora are equal if they are the same one.
+
     Attributes:
         cleaning: Name of the cleaning.
-        vocabulary: The symbols of the whole cleaned text.
+        vocabulary: The characters of the whole cleaned text, or words of its training part.
         train: Indices of the cleaned training part.
         validation: Indices of the cleaned validation passage.
         test: Indices of the cleaned test passage.
+        num_train_chars: Cleaned characters of the training part.
+        num_validation_chars: Cleaned characters of the validation passage.
+        num_test_chars: Cleaned characters of the test passage.
         num_raw_validation_chars: Raw characters of the validation passage.
         num_raw_test_chars: Raw characters of the test passage.
+        train_spelling_bits: Price of spelling the unknown words of the training part, in all,
+            at least 0. The spelling model has learnt from these very words.
+        validation_spelling_bits: The same of the validation passage, whose words it never saw.
+        test_spelling_bits: The same of the test passage.
         restoration_bits_per_char: Price of restoring the raw validation passage from the
             cleaned one, in bits per raw character, at least 0.
     """
 
     cleaning: str
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary | WordVocabulary
     train: Symbols
     validation: Symbols
     test: Symbols
+    num_train_chars: int
+    num_validation_chars: int
+    num_test_chars: int
     num_raw_validation_chars: int
     num_raw_test_chars: int
+    train_spelling_bits: float = 0.0
+    validation_spelling_bits: float = 0.0
+    test_spelling_bits: float = 0.0
     restoration_bits_per_char: float = 0.0
 
     @property
     def num_chars(self) -> int:
         """Characters of the whole cleaned text."""
-        return len(self.train) + len(self.validation) + len(self.test)
+        return self.num_train_chars + self.num_validation_chars + self.num_test_chars
 
 
 def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
@@ -105,8 +126,36 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
         train=train,
         validation=validation,
         test=test,
+        num_train_chars=len(train),
+        num_validation_chars=len(validation),
+        num_test_chars=len(test),
         num_raw_validation_chars=len(split.validation),
         num_raw_test_chars=len(split.test),
+    )
+
+
+@functools.lru_cache(maxsize=WORD_STREAMS_KEPT)
+def encode_words(chars: EncodedCorpus, min_word_count: int) -> EncodedCorpus:
+    """Return the same corpus in words; made where it is needed, and kept there.
+
+    Args:
+        chars: The corpus in characters.
+        min_word_count: A word of the training part is a symbol if it stands there so often.
+    """
+    assert isinstance(chars.vocabulary, Vocabulary)
+    train, validation, test = (
+        chars.vocabulary.decode(part) for part in (chars.train, chars.validation, chars.test)
+    )
+    vocabulary = WordVocabulary.of(train, chars.vocabulary.symbols, min_word_count=min_word_count)
+    return dataclasses.replace(
+        chars,
+        vocabulary=vocabulary,
+        train=vocabulary.encode(train),
+        validation=vocabulary.encode(validation),
+        test=vocabulary.encode(test),
+        train_spelling_bits=vocabulary.spelling_bits(train),
+        validation_spelling_bits=vocabulary.spelling_bits(validation),
+        test_spelling_bits=vocabulary.spelling_bits(test),
     )
 
 

@@ -32,7 +32,7 @@ def _parser() -> OneLineParser:
 
     parser = OneLineParser(
         prog="python -m model.train",
-        description="Train one char-LSTM; the best epoch's network is kept as a checkpoint.",
+        description="Train one LSTM; the best epoch's network is kept as a checkpoint.",
     )
     parser.add_argument("--corpus", metavar="NAME|PATH|URL", help="as for tune.run")
     parser.add_argument("--config", type=Path, metavar="JSON", help="a config, e.g. best.json")
@@ -79,7 +79,7 @@ def _train(options: dict[str, object]) -> int:
     print(f"corpus: {corpus.name}: {corpus.source}", flush=True)
     prepared = prepare_corpus(corpus.text, [config.cleaning])
     device = pick_device(use_gpu=num_gpus() > 0)
-    trainer = Trainer(config, prepared.encoded[config.cleaning], device=device)
+    trainer = Trainer(config, prepared.streams(config), device=device)
     if isinstance(folder, Path) and options["resume"]:
         trainer.restore(folder)
     print(f"{trainer.model.num_parameters():,} parameters, {trainer.precision} on {device}")

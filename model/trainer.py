@@ -22,44 +22,25 @@ from model.checkpoint import (
     save_checkpoint,
 )
 from model.config import TrialConfig
+from model.epoch_report import EpochReport
 from model.errors import CheckpointError, TrainingDiverged
 from model.evaluate import network_nats
-from model.objective import check_fits, restored_bits_per_char
+from model.objective import check_fits
 from model.precision import resolve_precision
 from model.regimes import build_regime
 from model.schedule import schedule_factor
 from model.seeds import hash_seed
 from model.streams import EncodedCorpus
+from model.word_vocabulary import WordVocabulary
 
 _ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class EpochReport:
-    """What one epoch of training gave.
-
-    Attributes:
-        epoch: The first is 1.
-        train_nats_per_char: Mean loss over the epoch, dropout on, own characters.
-        val_nats_per_char: Validation loss, natural logarithm, own characters.
-        val_own_bits_per_char: The same in bits.
-        val_bits_per_char: The objective: restored bits per raw character.
-        elapsed_seconds: Seconds spent in training and evaluation since epoch 1 began.
-    """
-
-    epoch: int
-    train_nats_per_char: float
-    val_nats_per_char: float
-    val_own_bits_per_char: float
-    val_bits_per_char: float
-    elapsed_seconds: float
 
 
 class Trainer:
     """Trains one configuration on one cleaned corpus.
 
     Raises:
-        CorpusError: The training part does not fill one window of the batch.
+        CorpusError: The training part is too short for the batch or the window.
     """
 
     def __init__(
@@ -71,6 +52,7 @@ class Trainer:
     ) -> None:
         check_fits(corpus, batch_size=config.batch_size, sequence_length=config.sequence_length)
         assert config.cleaning == corpus.cleaning
+        assert (config.unit == "word") == isinstance(corpus.vocabulary, WordVocabulary)
         self.config = config
         self.corpus = corpus
         self.device = torch.device(device)
@@ -101,7 +83,13 @@ class Trainer:
             if not math.isfinite(val_nats):
                 raise TrainingDiverged(epoch=epoch, step=self.steps_per_epoch, loss=val_nats)
             elapsed_seconds += time.perf_counter() - start
-            report = self._report(epoch, train_nats, val_nats, elapsed_seconds)
+            report = EpochReport.of(
+                self.corpus,
+                epoch=epoch,
+                train_nats_per_symbol=train_nats,
+                val_nats=val_nats,
+                elapsed_seconds=elapsed_seconds,
+            )
             self._keep(report)
             yield report
 
@@ -114,7 +102,7 @@ class Trainer:
         return last.epoch >= self.config.epochs or 0 < patience <= last.epoch - best.epoch
 
     def train_epoch(self, epoch: int) -> float:
-        """Train one epoch, counted from 1, and return its mean loss in nats per character.
+        """Train one epoch, counted from 1, and return its mean loss in nats per symbol.
 
         Raises:
             TrainingDiverged: A step's loss was NaN or infinite.
@@ -135,7 +123,7 @@ class Trainer:
         return losses.sum().item() / self.regime.num_targets
 
     def train_step(self, epoch: int, step: int) -> Tensor:
-        """Take one optimiser step and return its loss, summed over its characters.
+        """Take one optimiser step and return its loss, summed over its symbols.
 
         Args:
             epoch: Counted from 1; the regime has begun it.
@@ -242,17 +230,3 @@ class Trainer:
     def _autocast(self) -> torch.autocast:
         bfloat16 = self.precision == "bfloat16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16)
-
-    def _report(
-        self, epoch: int, train_nats: float, val_nats: float, elapsed_seconds: float
-    ) -> EpochReport:
-        num_chars = len(self.corpus.validation)
-        val_bits = val_nats / math.log(2)
-        return EpochReport(
-            epoch=epoch,
-            train_nats_per_char=train_nats,
-            val_nats_per_char=val_nats / num_chars,
-            val_own_bits_per_char=val_bits / num_chars,
-            val_bits_per_char=restored_bits_per_char(val_bits, self.corpus),
-            elapsed_seconds=elapsed_seconds,
-        )

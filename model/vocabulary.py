@@ -1,6 +1,7 @@
 """The symbols of a text and their numbers."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,17 @@ from numpy.typing import NDArray
 
 from model.errors import ConfigError
 
-_MAX_IN_BYTES = 255
 _CHUNK_CHARS = 1 << 20
+
+
+def smallest_type(num_symbols: int) -> type[np.integer[Any]]:
+    """Return the smallest type of index that leaves one number to spare, for padding.
+
+    torch counts with few unsigned types, so two bytes are signed.
+    """
+    if num_symbols <= np.iinfo(np.uint8).max:
+        return np.uint8
+    return np.int16 if num_symbols <= np.iinfo(np.int16).max else np.int32
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,15 +47,13 @@ class Vocabulary:
         return len(self.symbols)
 
     def encode(self, text: str) -> NDArray[np.integer[Any]]:
-        """Return the indices of the text's characters, bytes where that leaves one to spare.
+        """Return the indices of the text's characters, in the smallest type.
 
         Raises:
             ConfigError: The text has characters outside the vocabulary.
         """
         known = np.array([ord(symbol) for symbol in self.symbols], dtype=np.uint32)
-        in_bytes = len(self) <= _MAX_IN_BYTES
-        indices: NDArray[np.integer[Any]]
-        indices = np.empty(len(text), dtype=np.uint8 if in_bytes else np.int32)
+        indices: NDArray[np.integer[Any]] = np.empty(len(text), dtype=smallest_type(len(self)))
         for start in range(0, len(text), _CHUNK_CHARS):  # 100 MB of text shall fit in memory
             chunk = text[start : start + _CHUNK_CHARS]
             codes = np.frombuffer(chunk.encode("utf-32-le"), dtype=np.uint32)
@@ -59,6 +67,10 @@ class Vocabulary:
             indices[start : start + _CHUNK_CHARS] = found
         return indices
 
+    def encode_prime(self, text: str) -> NDArray[np.integer[Any]]:
+        """Return the indices of a text that goes on; see `encode`."""
+        return self.encode(text)
+
     def decode(self, indices: NDArray[np.integer[Any]]) -> str:
         """Return the characters at the indices.
 
@@ -66,4 +78,16 @@ class Vocabulary:
         >>> vocabulary.decode(vocabulary.encode("lace"))
         'lace'
         """
-        return "".join(self.symbols[index] for index in indices)
+        codes = np.array([ord(symbol) for symbol in self.symbols], dtype="<u4")
+        starts = range(0, len(indices), _CHUNK_CHARS)
+        chunks = (codes[indices[start : start + _CHUNK_CHARS]] for start in starts)
+        return "".join(chunk.tobytes().decode("utf-32-le") for chunk in chunks)
+
+    def written(self, symbol: int, before: str, uniform: Callable[[], float]) -> str:
+        """Return what a symbol adds to a text: the character, whatever was before it."""
+        return self.symbols[symbol]
+
+    @property
+    def alphabet(self) -> tuple[str, ...]:
+        """The characters of the text."""
+        return self.symbols

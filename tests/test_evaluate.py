@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch.nn import functional
 
@@ -56,3 +57,15 @@ def test_network_is_left_in_training_mode(
     corpus = tiny_corpus.encoded["lower"]
     passage_nats(model, corpus.validation, context=corpus.train, device=CPU)
     assert model.training
+
+
+def test_chunks_of_a_large_vocabulary_leave_the_score_alone(
+    trained_checkpoint: object, tiny_corpus: PreparedCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, _ = load_checkpoint(trained_checkpoint)  # type: ignore[arg-type]
+    corpus = tiny_corpus.encoded["lower"]
+    whole = passage_nats(model, corpus.validation, context=corpus.train, device=CPU)
+    for max_logits in (1, 5_000):  # a step at a time; some steps
+        monkeypatch.setattr(evaluate, "MAX_CHUNK_LOGITS", max_logits)
+        nats = passage_nats(model, corpus.validation, context=corpus.train, device=CPU)
+        assert nats == pytest.approx(whole, rel=1e-6)

@@ -82,11 +82,11 @@ def test_time_is_reserved_where_it_is_a_small_part_of_the_budget() -> None:
 def test_uniform_network_scores_the_test_passage_as_by_hand(
     trained_checkpoint: Path, tiny_corpus: PreparedCorpus
 ) -> None:
-    network, _ = load_checkpoint(trained_checkpoint)
+    network, meta = load_checkpoint(trained_checkpoint)
     for parameter in network.output.parameters():
         torch.nn.init.zeros_(parameter)
     corpus = tiny_corpus.encoded["lower"]
     floors = tiny_corpus.floors
     price = floors["cased"].test_bits_per_char - floors["lower"].test_bits_per_char
     expected = math.log2(len(corpus.vocabulary)) + max(0.0, price)
-    assert abs(score_test_passage(network, tiny_corpus, "lower") - expected) < 1e-5
+    assert abs(score_test_passage(network, tiny_corpus, meta.config) - expected) < 1e-5

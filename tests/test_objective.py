@@ -123,8 +123,10 @@ def test_ngram_probabilities_sum_to_one() -> None:
 
 def test_text_too_short_for_the_batch_is_refused(tiny_corpus: PreparedCorpus) -> None:
     corpus = tiny_corpus.encoded["lower"]
-    check_fits(corpus, batch_size=8, sequence_length=16)
-    with pytest.raises(CorpusError, match="batch_size 128 x sequence_length 100: 12,801 char"):
-        check_fits(corpus, batch_size=128, sequence_length=100)
+    num_train = len(corpus.train)
+    check_fits(corpus, batch_size=num_train - 1, sequence_length=num_train - 1)
+    for sizes in ((num_train, 1), (1, num_train)):
+        with pytest.raises(CorpusError, match=f"{num_train + 1:,} symbols needed, {num_train:,}"):
+            check_fits(corpus, batch_size=sizes[0], sequence_length=sizes[1])
     with pytest.raises(CorpusError, match="at least 1,000 characters, got 5"):
         prepare_corpus("short", ["cased"])

@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 from tiny_search import kill_family, run_command, trial_worker, trials_of, write_inputs
 
+from model.config import TrialConfig
+from model.objective import prepare_corpus
 from tune import report, run, samples
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -231,6 +233,17 @@ def test_dry_run_prints_the_plan_and_writes_nothing(
     assert list(Path.cwd().iterdir()) == []
 
 
+def test_plan_counts_words_where_a_space_has_them(
+    tiny_text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = write_inputs(tiny_text, base='unit="word"')
+    assert run.main([*flags, "--dry-run"]) == 0
+    prepared = prepare_corpus(tiny_text, ["lower"])
+    words = prepared.streams(TrialConfig(unit="word"))
+    expected = f"lower, words       {len(words.train):,} to learn, {len(words.vocabulary)} symbols"
+    assert expected in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("flags", "rule"),
     [
@@ -239,7 +252,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(
         ("--space tiny.py --corpus nowhere.txt", "unknown corpus 'nowhere.txt'"),
         ("--space tiny.py --corpus empty.txt", "must not be empty"),
         ("--space tiny.py --corpus short.txt", "at least 1,000 characters"),
-        ("--space full --corpus book.txt", "must fill one window of batch_size 128"),
+        ("--space wide.py", "a symbol to predict for each column of batch_size 4096"),
         ("--space tiny.py --trials 0", "trials must be at least 1"),
         ("--space documented --trials 4", "trials must be at most 3"),
         ("--space tiny.py --time-budget soon", "must look like 90s, 10m or 2h30m"),
@@ -261,6 +274,8 @@ def test_mistake_is_one_line_and_exit_code_2(
     write_inputs(tiny_text)
     Path("empty.txt").write_text("", encoding="utf-8")
     Path("short.txt").write_text("too short", encoding="utf-8")
+    wide = Path("tiny.py").read_text(encoding="utf-8").replace("batch_size=4", "batch_size=4096")
+    Path("wide.py").write_text(wide, encoding="utf-8")
     Path("results/taken").mkdir(parents=True)
     before = sorted(Path.cwd().rglob("*"))
     words = flags.split()

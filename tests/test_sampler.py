@@ -16,7 +16,7 @@ GREEDY = SamplingOptions(temperature=0.0)
 
 
 def write(model: CharLSTM, prime_T: Tensor, options: SamplingOptions, **more: int) -> Tensor:
-    return generate(model, prime_T, num_chars=40, options=options, **more)  # type: ignore[arg-type]
+    return generate(model, prime_T, num_symbols=40, options=options, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture

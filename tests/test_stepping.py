@@ -3,13 +3,21 @@
 import pytest
 import torch
 
+from model import stepping
 from model.config import NORMALIZATIONS, TrialConfig
 from model.lstm import CharLSTM
 
 
+@pytest.mark.parametrize("max_table_values", [0, stepping.MAX_TABLE_VALUES])
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 @pytest.mark.parametrize("num_layers", [1, 3])
-def test_steps_equal_one_long_pass(num_layers: int, normalization: str) -> None:
+def test_steps_equal_one_long_pass(
+    num_layers: int,
+    normalization: str,
+    max_table_values: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stepping, "MAX_TABLE_VALUES", max_table_values)
     torch.manual_seed(0)
     config = TrialConfig(
         num_layers=num_layers, hidden_size=20, embedding_dim=6, normalization=normalization

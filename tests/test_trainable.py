@@ -1,5 +1,6 @@
 """The trial on a worker, without Ray around it."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -69,4 +70,17 @@ def test_nothing_readable_starts_again(
 ) -> None:
     first = without_seconds(trainable.step())
     trainable.reset_config(proposal(tiny_config, [str(tmp_path / "gone")]))
+    assert without_seconds(trainable.step()) == first
+
+
+def test_words_and_characters_follow_each_other_on_a_worker(
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, trainable: CharLSTMTrainable
+) -> None:
+    first = without_seconds(trainable.step())
+    words = dataclasses.replace(tiny_config, unit="word")
+    trainable.reset_config(proposal(words))
+    result = trainable.step()
+    assert result["vocabulary_size"] == len(tiny_corpus.streams(words).vocabulary)
+    assert result["vocabulary_size"] != first["vocabulary_size"]
+    trainable.reset_config(proposal(tiny_config))
     assert without_seconds(trainable.step()) == first

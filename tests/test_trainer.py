@@ -8,12 +8,13 @@ import torch
 from model import train
 from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
+from model.epoch_report import EpochReport
 from model.errors import CheckpointError, TrainingDiverged
 from model.objective import PreparedCorpus, prepare_corpus
 from model.regimes import WindowRegime
 from model.seeds import hash_seed
 from model.streams import columns
-from model.trainer import EpochReport, Trainer
+from model.trainer import Trainer
 
 
 def without_seconds(reports: list[EpochReport]) -> list[EpochReport]:

@@ -35,7 +35,13 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def corpus(tiny_corpus: PreparedCorpus) -> EncodedCorpus:
     whole = tiny_corpus.encoded["lower"]
-    return dataclasses.replace(whole, train=whole.train[:600], validation=whole.validation[:80])
+    return dataclasses.replace(
+        whole,
+        train=whole.train[:600],
+        validation=whole.validation[:80],
+        num_train_chars=600,
+        num_validation_chars=80,
+    )
 
 
 def regime_of(corpus: EncodedCorpus) -> WindowRegime:
@@ -116,7 +122,7 @@ def test_generation_slides_the_window(corpus: EncodedCorpus, tmp_path: Path) -> 
     network, _ = load_checkpoint(tmp_path / "checkpoint")
     prime = torch.from_numpy(corpus.train[:10]).long()
     written = generate(
-        network, prime, num_chars=15, num_passages=2, options=SamplingOptions(temperature=0.0)
+        network, prime, num_symbols=15, num_passages=2, options=SamplingOptions(temperature=0.0)
     )
     pattern = prime.tolist()
     for place in range(15):  # as the reference does it

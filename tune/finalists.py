@@ -174,7 +174,7 @@ def _test_bits(study: Study, location: str, record: TrialRecord) -> float | None
             network, _ = load_checkpoint(fetch(location, Path(temporary) / MODEL_FOLDER))
         except (CheckpointError, OSError):
             return None
-    return score_test_passage(network, study.prepared, record.config.cleaning)
+    return score_test_passage(network, study.prepared, record.config)
 
 
 def _name(record: TrialRecord) -> str:

@@ -42,6 +42,14 @@ def plan_lines(
             f"  {cleaning:<18} {encoded.num_chars:,} characters, "
             f"{len(encoded.vocabulary)} symbols, floor {floor:.4f}, restoration {price:.4f}"
         )
+        if "word" in space.values("unit"):
+            config = space.config({"cleaning": cleaning, "unit": "word"})
+            words = prepared.streams(config)
+            lines.append(
+                f"  {cleaning + ', words':<18} {len(words.train):,} to learn, "
+                f"{len(words.vocabulary):,} symbols that stand there {config.min_word_count} "
+                f"times or more"
+            )
     judged = next(iter(prepared.encoded.values())).num_raw_validation_chars
     lines.append(
         f"objective: val_bits_per_char, restored bits per raw character, lower is better, "

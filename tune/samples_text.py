@@ -4,8 +4,9 @@ import dataclasses
 from pathlib import Path
 
 from model.checkpoint import load_checkpoint
+from model.cleaning import clean
 from model.errors import ConfigError
-from model.sampler import SamplingOptions, encode_prime, generate
+from model.sampler import SamplingOptions, write_passages
 from tune.records import write_text
 from tune.run_folder import RunFolder
 
@@ -67,15 +68,22 @@ def _passage(
     path: Path, *, num_chars: int, options: SamplingOptions, prime: str, seed: int
 ) -> Passage:
     model, meta = load_checkpoint(path)
-    prime_T = encode_prime(prime, meta.vocabulary, meta.config.cleaning)
-    written = generate(model, prime_T, num_chars=num_chars, options=options, seed=seed)
     config = meta.config
+    (written,) = write_passages(
+        model,
+        meta.vocabulary,
+        prime=prime,
+        cleaning=config.cleaning,
+        num_chars=num_chars,
+        options=options,
+        seed=seed,
+    )
+    unit = "words, " if config.unit == "word" else ""
     caption = (
         f"{meta.metrics['val_bits_per_char']:.4f} bits per character: {config.num_layers} x "
-        f"{config.hidden_size}, {config.cleaning}, epoch {meta.metrics['epoch']}"
+        f"{config.hidden_size}, {unit}{config.cleaning}, epoch {meta.metrics['epoch']}"
     )
-    beginning = meta.vocabulary.decode(prime_T.numpy()) if prime else ""
-    return Passage(caption=caption, text=beginning + meta.vocabulary.decode(written[0].numpy()))
+    return Passage(caption=caption, text=clean(prime, config.cleaning) + written)
 
 
 def _indent(text: str) -> str:

@@ -1,6 +1,7 @@
 """A study: what the command line asks for, checked before Ray starts or a file is written."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 from rich.console import Console
@@ -170,12 +171,12 @@ def prepared_for(space: SearchSpace, corpus: Corpus) -> PreparedCorpus:
     """Prepare a text for a space.
 
     Raises:
-        CorpusError: It is too short for the space's largest batch and window.
+        CorpusError: It is too short for the space's largest batch or window.
     """
     prepared = prepare_corpus(corpus.text, space.values("cleaning"))
-    for encoded in prepared.encoded.values():
+    for cleaning, unit in itertools.product(prepared.encoded, space.values("unit")):
         check_fits(
-            encoded,
+            prepared.streams(space.config({"cleaning": cleaning, "unit": unit})),
             batch_size=max(space.values("batch_size")),
             sequence_length=max(space.values("sequence_length")),
         )

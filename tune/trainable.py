@@ -81,7 +81,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
     def _start_trial(self, proposal: dict[str, Any]) -> None:
         """Begin a trial, or go on from the newest of its checkpoints that can be read."""
         config = TrialConfig.from_dict(proposal["config"])
-        corpus = self._corpus.encoded[config.cleaning]
+        corpus = self._corpus.streams(config)
         self._trainer = Trainer(config, corpus, device=self._device)
         for location in proposal["checkpoints"]:
             try:
