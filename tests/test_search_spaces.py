@@ -44,7 +44,7 @@ def test_axes_and_baselines(name: str) -> None:
     loaded = load_space(name)
     assert len(loaded.baselines) == 3
     if name == "extended":
-        assert len(loaded.distributions) == 13
+        assert len(loaded.distributions) == 15
         assert set(loaded.distributions) > DOCUMENTED_AXES
     else:
         assert set(loaded.distributions) == DOCUMENTED_AXES
@@ -104,11 +104,31 @@ def _reached(distribution: BaseDistribution, values: set[object]) -> bool:
             "epochs must be in 1 to 3, got 9",
         ),
         ({"baselines": (Baseline(name="b", params={}),)}, "must set the axis epochs"),
+        ({"conditions": {"dropout": ("epochs", 1)}}, "unknown axis of a condition 'dropout'"),
+        ({"conditions": {"epochs": ("epochs", 1)}}, "must name an axis before it"),
+        (
+            {
+                "distributions": {
+                    "epochs": IntDistribution(1, 3),
+                    "dropout": FloatDistribution(0, 0.5),
+                },
+                "conditions": {"dropout": ("epochs", 4)},
+            },
+            "the condition of dropout must be a value of epochs: 1 to 3, got 4",
+        ),
     ],
 )
 def test_impossible_space_is_refused(changes: dict[str, object], rule: str) -> None:
     with pytest.raises(ConfigError, match=rule):
         space(**changes)
+
+
+def test_conditional_axis_belongs_to_a_point_only_where_it_exists() -> None:
+    extended = load_space("extended")
+    words = extended.base.to_dict() | {"unit": "word"}
+    assert extended.point(words)["min_word_count"] == 2
+    assert "min_word_count" not in extended.point(extended.base.to_dict())
+    assert "min_word_count" not in extended.baselines[0].params
 
 
 @pytest.mark.parametrize(

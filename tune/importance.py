@@ -20,7 +20,8 @@ MIN_TRIALS = 8
 def axis_importances(trials: pd.DataFrame, space: SearchSpace) -> dict[str, float]:
     """Return each axis' share in what separates good trials from bad, largest first.
 
-    Trials that ASHA stopped count with their best value so far, which blurs `epochs`.
+    Trials that ASHA stopped count with their best value so far, which blurs `epochs`. Axes
+    that not all trials have are left out.
 
     Args:
         trials: The trials table.
@@ -35,10 +36,14 @@ def axis_importances(trials: pd.DataFrame, space: SearchSpace) -> dict[str, floa
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="minimize")
     for _, row in measured.iterrows():
-        params = {axis: _plain(row[axis]) for axis in space.distributions}
+        params = space.point({axis: _plain(row[axis]) for axis in space.distributions})
         value = float(row["val_bits_per_char"])
         study.add_trial(
-            create_trial(params=params, distributions=dict(space.distributions), value=value)
+            create_trial(
+                params=params,
+                distributions={axis: space.distributions[axis] for axis in params},
+                value=value,
+            )
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
