@@ -35,6 +35,7 @@ ONLY_IN = {
             ("tune", "confirmation"),
             ("tune", "finalist_records"),
             ("tune", "markdown"),
+            ("tune", "asha_cost"),
         }
     ),
 }

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from search_spaces import SearchSpace
+from tune.asha_cost import asha_cost
 from tune.confirmation import confirmation
 from tune.durations import format_seconds
 from tune.importance import axis_importances
@@ -58,6 +59,7 @@ def report_text(
             _by_cleaning(best, study),
             _baselines(trials, epochs, space),
             section("What was pruned when", _pruned(trials)),
+            asha_cost(trials, epochs, space),
             section("How the best value fell", _progress(epochs)),
             _importance(trials, space),
         ]
