@@ -36,6 +36,7 @@ ONLY_IN = {
             ("tune", "finalist_records"),
             ("tune", "markdown"),
             ("tune", "asha_cost"),
+            ("tune", "noise"),
         }
     ),
 }
