@@ -101,8 +101,8 @@ def _floor(scores: pd.Series, study: dict[str, Any]) -> str:
     objective = study["objective"]
     floor = objective["floors"]["cased"]["validation_bits_per_char"]
     num_better = int((scores < floor).sum())
-    line = (
-        f"floor: a character {objective['floor_order']}-gram scores {floor:.4f} bits; "
-        f"{num_better} of these {len(scores)} are better"
-    )
-    return f"{line}, the others have learnt little." if num_better < len(scores) else f"{line}."
+    line = f"floor: a character {objective['floor_order']}-gram scores {floor:.4f} bits;"
+    if num_better == 0:
+        return f"{line} none of these {len(scores)} is better: they have learnt little."
+    others = ", the others have learnt little" if num_better < len(scores) else ""
+    return f"{line} {num_better} of these {len(scores)} are better{others}."

@@ -3,6 +3,7 @@
 import dataclasses
 
 import optuna
+import ray.tune as ray_tune
 from rich.console import Console
 
 from tune.checkpoints import CheckpointStore
@@ -12,7 +13,6 @@ from tune.history import History, TrialEnded
 from tune.progress import Progress
 from tune.recorder import Recorder
 from tune.records import Status, TrialRecord
-from tune.resources import TrialResources
 from tune.run_folder import RunFolder
 from tune.sampling import StudySearcher, open_study
 from tune.scheduling import BaselineAwareASHA
@@ -41,7 +41,7 @@ def search(
     study: Study,
     folder: RunFolder,
     history: History,
-    need: TrialResources,
+    trainable: type[ray_tune.Trainable],
     concurrent: int,
     console: Console,
 ) -> SearchResult:
@@ -77,8 +77,7 @@ def search(
         checkpoints=store.newest_first(),
     )
     run_trials(
-        study.prepared,
-        need,
+        trainable,
         searcher=searcher,
         scheduler=scheduler,
         num_trials=study.num_trials - sum(record.has_ended for record in records),
