@@ -7,8 +7,10 @@ other work to do none of the figures means anything.
 """
 
 import argparse
+import contextlib
 import os
 import platform
+import sys
 
 from tune.ray_environment import prepare_ray_environment
 
@@ -68,12 +70,14 @@ def _sampler(num_told: int) -> None:
 def _driver(num_workers: int, minutes: float) -> None:
     from benchmarks.overhead_driver import driver_load
 
-    load = driver_load(num_workers, minutes * 60)
+    # ray 2.60 prints warnings of more workers than cores, whatever its log level.
+    with contextlib.redirect_stdout(sys.stderr):
+        load = driver_load(num_workers, minutes * 60)
     if load is None:
-        _row(f"{num_workers} workers", f"not all at work within {minutes:g} minutes")
+        _row(f"until {num_workers} workers have started", f"more than {minutes:g} minutes")
         return
     of = f"{load.num_trials} trials of {load.trial_seconds:.0f} s in {load.seconds:.0f} s"
-    _row(f"until {num_workers} workers have a trial", f"{load.start_seconds:.0f} s")
+    _row(f"until {num_workers} workers have started", f"{load.start_seconds:.0f} s")
     _row(f"the driver's share of a core ({of})", f"{load.cpu_share:.0%}")
     _row("worker time spent waiting", f"{load.waiting_share:.1%}")
 

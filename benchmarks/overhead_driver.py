@@ -28,10 +28,10 @@ ENOUGH_TRIALS = 1_000_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DriverLoad:
-    """The driver's part of a search, while all workers have trials.
+    """The driver's part of a search, once all its workers have started.
 
     Attributes:
-        start_seconds: From the search's start until all workers had one.
+        start_seconds: From the search's start until all workers had started.
         seconds: What was measured after that.
         num_trials: Trials that ended meanwhile.
         trial_seconds: Worker time of a trial.
@@ -55,7 +55,7 @@ class Sample:
         wall_seconds: By a clock.
         cpu_seconds: By the driver process.
         search_seconds: At the search's last event.
-        num_running: Trials that run.
+        num_workers: Workers that have started.
         num_ended: Trials that ended.
         busy_seconds: What all trials have slept, up to their last reports.
     """
@@ -63,13 +63,13 @@ class Sample:
     wall_seconds: float
     cpu_seconds: float
     search_seconds: float
-    num_running: int
+    num_workers: int
     num_ended: int
     busy_seconds: float
 
 
 def driver_load(num_workers: int, seconds: float) -> DriverLoad | None:
-    """Run a search of so many seconds; None if not all workers came to work in it."""
+    """Run a search of so many seconds; None if not all workers started in it."""
     ray.init(
         address="local",
         num_cpus=num_workers,
@@ -78,7 +78,7 @@ def driver_load(num_workers: int, seconds: float) -> DriverLoad | None:
         logging_level=logging.CRITICAL,
     )
     console = Console(file=io.StringIO())
-    with tempfile.TemporaryDirectory() as results:
+    with tempfile.TemporaryDirectory() as results, tempfile.TemporaryDirectory() as workers:
         options = StudyOptions(
             space="full",
             corpus="python-docs",
@@ -90,9 +90,11 @@ def driver_load(num_workers: int, seconds: float) -> DriverLoad | None:
         )
         study = prepare(options, console)
         folder = RunFolder.create(study.run_path)
-        trainable = ray_tune.with_parameters(StandIn, seconds_per_epoch=SECONDS_PER_EPOCH)
+        trainable = ray_tune.with_parameters(
+            StandIn, seconds_per_epoch=SECONDS_PER_EPOCH, workers_folder=Path(workers)
+        )
         with History(folder.history_file) as history:
-            observer = _Observer(history)
+            observer = _Observer(history, Path(workers))
             observer.start()
             search(study, folder, history, trainable, num_workers, console)
             observer.finish()
@@ -103,11 +105,11 @@ def driver_load(num_workers: int, seconds: float) -> DriverLoad | None:
 
 
 def summarised(samples: list[Sample], num_workers: int) -> DriverLoad | None:
-    """Return what samples show from the moment when all workers had a trial."""
-    full = [number for number, each in enumerate(samples) if each.num_running >= num_workers]
-    if not full or full[0] == len(samples) - 1:
+    """Return what samples show from the moment when all workers had started."""
+    complete = [each for each in samples if each.num_workers >= num_workers]
+    if len(complete) < 2:
         return None
-    first, last = samples[full[0]], samples[-1]
+    first, last = complete[0], complete[-1]
     seconds = last.wall_seconds - first.wall_seconds
     busy_seconds = last.busy_seconds - first.busy_seconds
     num_trials = last.num_ended - first.num_ended
@@ -124,24 +126,24 @@ def summarised(samples: list[Sample], num_workers: int) -> DriverLoad | None:
 class _Observer(threading.Thread):
     """Looks at a search now and then; costs the driver a few milliseconds a second."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, workers_folder: Path) -> None:
         super().__init__(daemon=True)
         self.samples: list[Sample] = []
         self._history = history
+        self._workers_folder = workers_folder
         self._finished = threading.Event()
 
     def run(self) -> None:
         """Take samples until the search is over."""
         while not self._finished.wait(SAMPLE_SECONDS):
             records = list(self._history.records.values())
-            running = sum(record.status == Status.RUNNING for record in records)
             self.samples.append(
                 Sample(
                     wall_seconds=time.perf_counter(),
                     cpu_seconds=time.process_time(),
                     search_seconds=max((each.search_seconds for each in records), default=0.0),
-                    num_running=running,
-                    num_ended=len(records) - running,
+                    num_workers=sum(1 for _ in self._workers_folder.iterdir()),
+                    num_ended=sum(record.status != Status.RUNNING for record in records),
                     busy_seconds=sum(
                         record.epochs[-1].elapsed_seconds for record in records if record.epochs
                     ),

@@ -4,6 +4,7 @@ Imports no torch: 64 of its workers fit into a laptop's memory.
 """
 
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,17 @@ def made_up_bits(config: TrialConfig, epoch: int) -> float:
 class StandIn(ray_tune.Trainable):
     """One step is one epoch of sleep; reports and checkpoints are those of a real trial."""
 
-    def setup(self, config: dict[str, Any], seconds_per_epoch: float) -> None:
+    def setup(
+        self, config: dict[str, Any], seconds_per_epoch: float, workers_folder: Path
+    ) -> None:
         """Take the first trial.
 
         Args:
             config: The proposal of `StudySearcher.suggest`.
             seconds_per_epoch: How long an epoch sleeps.
+            workers_folder: Gets an empty file from each worker, for the driver to count.
         """
+        (workers_folder / f"{os.getpid()}").touch()
         self._seconds_per_epoch = seconds_per_epoch
         self._start_trial(config)
 

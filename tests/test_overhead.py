@@ -13,19 +13,19 @@ from search_spaces import load_space
 from tune.records import Status
 
 
-def sample(second: int, num_running: int, busy_seconds: float) -> Sample:
+def sample(second: int, num_workers: int, busy_seconds: float) -> Sample:
     return Sample(
         wall_seconds=100.0 + second,
         cpu_seconds=second / 4,
         search_seconds=float(second),
-        num_running=num_running,
+        num_workers=num_workers,
         num_ended=2 * second,
         busy_seconds=busy_seconds,
     )
 
 
-def test_driver_is_measured_from_the_moment_when_all_workers_are_busy() -> None:
-    samples = [sample(1, 2, 1.0), sample(5, 4, 8.0), sample(10, 3, 26.0), sample(15, 4, 43.0)]
+def test_driver_is_measured_once_all_workers_have_started() -> None:
+    samples = [sample(1, 2, 1.0), sample(5, 4, 8.0), sample(10, 4, 26.0), sample(15, 4, 43.0)]
     load = summarised(samples, num_workers=4)
     assert load is not None
     assert (load.start_seconds, load.seconds, load.num_trials) == (5.0, 10.0, 20)
