@@ -74,7 +74,7 @@ def _driver(num_workers: int, minutes: float) -> None:
     with contextlib.redirect_stdout(sys.stderr):
         load = driver_load(num_workers, minutes * 60)
     if load is None:
-        _row(f"until {num_workers} workers have started", f"more than {minutes:g} minutes")
+        _row(f"{num_workers} workers start and end a trial", f"not in {minutes:g} minutes")
         return
     of = f"{load.num_trials} trials of {load.trial_seconds:.0f} s in {load.seconds:.0f} s"
     _row(f"until {num_workers} workers have started", f"{load.start_seconds:.0f} s")

@@ -69,7 +69,7 @@ class Sample:
 
 
 def driver_load(num_workers: int, seconds: float) -> DriverLoad | None:
-    """Run a search of so many seconds; None if not all workers started in it."""
+    """Run a search of so many seconds; None if it was too short for a figure."""
     ray.init(
         address="local",
         num_cpus=num_workers,
@@ -105,9 +105,9 @@ def driver_load(num_workers: int, seconds: float) -> DriverLoad | None:
 
 
 def summarised(samples: list[Sample], num_workers: int) -> DriverLoad | None:
-    """Return what samples show from the moment when all workers had started."""
+    """Return what samples show after all workers had started; None if no trial ended then."""
     complete = [each for each in samples if each.num_workers >= num_workers]
-    if len(complete) < 2:
+    if not complete or complete[-1].num_ended == complete[0].num_ended:
         return None
     first, last = complete[0], complete[-1]
     seconds = last.wall_seconds - first.wall_seconds
@@ -117,7 +117,7 @@ def summarised(samples: list[Sample], num_workers: int) -> DriverLoad | None:
         start_seconds=first.search_seconds,
         seconds=seconds,
         num_trials=num_trials,
-        trial_seconds=busy_seconds / max(1, num_trials),
+        trial_seconds=busy_seconds / num_trials,
         cpu_share=(last.cpu_seconds - first.cpu_seconds) / seconds,
         waiting_share=1 - busy_seconds / (num_workers * seconds),
     )
