@@ -1,7 +1,8 @@
 """The reference's three configurations alone, trained in the stream regime."""
 
 from model.config import TrialConfig
-from search_spaces.space import Baseline, Budget, SearchSpace
+from search_spaces.budget import Budget
+from search_spaces.space import Baseline, SearchSpace
 
 BASELINES = (
     Baseline(

@@ -9,8 +9,9 @@ from optuna.distributions import (
 )
 
 from model.config import NORMALIZATIONS, UNITS, TrialConfig
+from search_spaces.budget import Budget
 from search_spaces.full import SPACE as FULL
-from search_spaces.space import Baseline, Budget, SearchSpace
+from search_spaces.space import Baseline, SearchSpace
 
 _BASE = TrialConfig()
 _MORE = {

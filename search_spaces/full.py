@@ -8,8 +8,9 @@ from optuna.distributions import (
 
 from model.cleaning import CLEANINGS
 from model.config import TrialConfig
+from search_spaces.budget import Budget
 from search_spaces.documented import BASELINES
-from search_spaces.space import Budget, SearchSpace
+from search_spaces.space import SearchSpace
 
 SPACE = SearchSpace(
     name="full",

@@ -8,7 +8,8 @@ from optuna.distributions import (
 
 from model.cleaning import CLEANINGS
 from model.config import TrialConfig
-from search_spaces.space import Baseline, Budget, SearchSpace
+from search_spaces.budget import Budget
+from search_spaces.space import Baseline, SearchSpace
 
 SPACE = SearchSpace(
     name="quick",

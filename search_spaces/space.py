@@ -13,6 +13,7 @@ from optuna.distributions import BaseDistribution, distribution_to_json, json_to
 
 from model.config import FIELD_NAMES, TrialConfig
 from model.errors import ConfigError, unknown_choice
+from search_spaces.budget import Budget
 from search_spaces.distributions import contains, describe, extremes
 
 PER_TRIAL_FIELDS = ("seed",)
@@ -34,52 +35,6 @@ class Baseline:
     params: Mapping[str, Any]
     documented_nats_per_char: float | None = None
     documented_seconds: float | None = None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Budget:
-    """How much a search may spend, and how ASHA spends it.
-
-    Attributes:
-        trials: Trials in all, baselines included; at least 1.
-        time_budget_seconds: Seconds for the search, above 0; None is without limit.
-        grace_period_epochs: The first rung: no trial is stopped before; at least 1.
-        reduction_factor: Each rung stands this many times as high as the one before, and
-            about one trial in so many goes on from it; above 1.
-
-    Raises:
-        ConfigError: A value is out of its range.
-    """
-
-    trials: int
-    time_budget_seconds: float | None = None
-    grace_period_epochs: int = 2
-    reduction_factor: int = 3
-
-    def __post_init__(self) -> None:
-        if self.trials < 1:
-            raise ConfigError(f"trials must be at least 1, got {self.trials}")
-        if self.time_budget_seconds is not None and not self.time_budget_seconds > 0:
-            raise ConfigError(f"time_budget must be above 0 s, got {self.time_budget_seconds:g}")
-        if self.grace_period_epochs < 1:
-            raise ConfigError(
-                f"grace_period_epochs must be at least 1, got {self.grace_period_epochs}"
-            )
-        if self.reduction_factor <= 1:
-            raise ConfigError(f"reduction_factor must be above 1, got {self.reduction_factor}")
-
-    def rungs(self, max_epochs: int) -> list[int]:
-        """Return the epochs at which ASHA compares trials.
-
-        >>> Budget(trials=1, grace_period_epochs=2, reduction_factor=3).rungs(60)
-        [2, 6, 18, 54]
-        """
-        rungs = []
-        rung = self.grace_period_epochs
-        while rung <= max_epochs:
-            rungs.append(rung)
-            rung *= self.reduction_factor
-        return rungs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

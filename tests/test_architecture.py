@@ -38,6 +38,8 @@ ONLY_IN = {
             ("tune", "confirmation"),
             ("tune", "finalist_records"),
             ("tune", "markdown"),
+            ("tune", "asha_cost"),
+            ("tune", "noise"),
         }
     ),
 }

@@ -48,6 +48,10 @@ def test_search_from_corpus_to_text(tiny_text: str, capsys: pytest.CaptureFixtur
     assert not [line for line in lines if "ray" in line.lower() and "results" not in line]
     # Twelve trials, then four finalists with three seeds each.
     assert sum(line.startswith("[") for line in lines) == 12 + 4 * 3
+    assert [line.split(":")[0] for line in lines if line.startswith(("noise", "floor"))] == [
+        "noise",
+        "floor",
+    ]
     folder = Path("results/one")
     assert {path.name for path in folder.iterdir()} == RUN_FILES
     trials = trials_of("one")

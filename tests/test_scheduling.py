@@ -9,7 +9,7 @@ from model.config import TrialConfig
 from search_spaces import Budget
 from tune.outcome import RUNNING_BEST
 from tune.records import EpochRecord, TrialRecord
-from tune.scheduling import FairASHA, judged_epochs
+from tune.scheduling import FairASHA
 
 BUDGET = Budget(trials=9, grace_period_epochs=1, reduction_factor=3)
 STEADY = TrialConfig(epochs=30, decay_fraction=0.0)
@@ -87,7 +87,7 @@ def test_short_trial_does_not_stop_long_ones_by_its_decay() -> None:
 
 
 def test_trial_that_ends_before_a_rung_is_not_judged_at_it() -> None:
-    assert judged_epochs(dataclasses.replace(SHORT, epochs=8), [1, 3, 9, 27]) == {1, 3}
+    assert BUDGET.judged_epochs(dataclasses.replace(SHORT, epochs=8), 27) == {1: 1, 3: 3}
 
 
 def test_trial_without_a_constant_phase_is_judged_but_counts_for_nobody() -> None:

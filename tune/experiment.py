@@ -5,18 +5,15 @@ from ray.tune import CheckpointConfig, RunConfig, TuneConfig
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from model.objective import PreparedCorpus
 from tune.checkpoints import CheckpointStore
 from tune.progress import Progress
 from tune.recorder import Recorder
-from tune.resources import TrialResources
 from tune.stopping import SearchStopper
-from tune.trainable import trainable_for, trial_dirname
+from tune.trainable import trial_dirname
 
 
 def run_trials(
-    corpus: PreparedCorpus,
-    need: TrialResources,
+    trainable: type[ray_tune.Trainable],
     *,
     searcher: Searcher,
     scheduler: TrialScheduler | None = None,
@@ -30,8 +27,7 @@ def run_trials(
     """Run trials to the end; what is left running then is recorded as stopped.
 
     Args:
-        corpus: What they train on.
-        need: What each of them takes.
+        trainable: What a trial is, with its resources.
         searcher: Proposes them.
         scheduler: Stops some of them early; None stops none.
         num_trials: How many, at most.
@@ -42,7 +38,7 @@ def run_trials(
         progress: Shows what happens.
     """
     tuner = ray_tune.Tuner(
-        trainable_for(corpus, need),
+        trainable,
         tune_config=TuneConfig(
             num_samples=num_trials,
             search_alg=searcher,

@@ -32,6 +32,7 @@ from tune.run_folder import RunFolder
 from tune.search import SearchResult
 from tune.stopping import SearchStopper
 from tune.study import Study
+from tune.trainable import trainable_for
 
 
 class FinalistSearcher(Searcher):
@@ -143,8 +144,7 @@ def _train(
         history, clock=stopper.seconds, save=lambda records: None, listener=progress
     )
     run_trials(
-        study.prepared,
-        need,
+        trainable_for(study.prepared, need),
         searcher=FinalistSearcher(proposals),
         num_trials=len(proposals),
         concurrent=concurrent,

@@ -19,6 +19,7 @@ from model.sampler import SamplingOptions
 from search_spaces import SearchSpace
 from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.confirmation import verdict
+from tune.noise import table_notes
 from tune.records import Status, config_of, ranked
 from tune.report_text import best_table, write_report
 from tune.run_folder import RunFolder
@@ -48,7 +49,7 @@ def finish(study: Study, folder: RunFolder, result: SearchResult, console: Conso
         folder.write_best(config_of(best.iloc[0]).to_dict())
         _keep_checkpoints(folder, best, CheckpointStore(study.checkpoints_root))
     write_report(folder)
-    _say_best(study.space, trials, _ending(result), console)
+    _say_best(folder, study.space, trials, _ending(result), console)
     line = verdict(folder.read_finalists(), trials)
     if line:
         _say(console, f"\n{line}")
@@ -77,7 +78,7 @@ def show_finished(
     """Print what a finished run found, write nothing, and return the exit code."""
     trials, _ = folder.read_tables()
     _say(console)
-    _say_best(space, trials, "finished before; nothing to do", console)
+    _say_best(folder, space, trials, "finished before; nothing to do", console)
     for line in last_words(folder):
         _say(console, line)
     _say(console, f"go on: {resume_command(folder)} with a larger --trials or --time-budget")
@@ -158,13 +159,17 @@ def _keep_checkpoints(folder: RunFolder, best: pd.DataFrame, store: CheckpointSt
     store.drop_superseded(locations)
 
 
-def _say_best(space: SearchSpace, trials: pd.DataFrame, ending: str, console: Console) -> None:
+def _say_best(
+    folder: RunFolder, space: SearchSpace, trials: pd.DataFrame, ending: str, console: Console
+) -> None:
     if ranked(trials).empty:
         _say(console, "no trial trained an epoch")
         return
     _say(console, f"best configurations ({space.name}, {ending}):")
     table = best_table(trials, space)
     _say(console, table.to_string(index=False, float_format="{:.4f}".format))
+    for note in table_notes(folder.read_study(), table, trials, folder.read_finalists()):
+        _say(console, note)
 
 
 def _exit_code(result: SearchResult) -> int:

@@ -27,6 +27,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
     from tune.resources import TrialResources, default_gpus, num_concurrent
     from tune.run_folder import RunFolder
     from tune.search import found_before, is_spent, search
+    from tune.trainable import trainable_for
 
     with Cluster(options.address) as cluster:
         nodes = cluster.nodes()
@@ -45,7 +46,8 @@ def run_study(options: StudyOptions, console: Console) -> int:
             folder.write_study(study_values(study, None))  # from here on it can be resumed
             if not is_spent(study, result):
                 cluster.start()
-                result = search(study, folder, history, need, concurrent, console)
+                trainable = trainable_for(study.prepared, need)
+                result = search(study, folder, history, trainable, concurrent, console)
             if study.wants_finalists and not result.interrupted:
                 cluster.start()
                 result = confirm(study, folder, result, need, concurrent, console)

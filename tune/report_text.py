@@ -5,10 +5,12 @@ from typing import Any
 import pandas as pd
 
 from search_spaces import SearchSpace
+from tune.asha_cost import asha_cost
 from tune.confirmation import confirmation
 from tune.durations import format_seconds
 from tune.importance import axis_importances
 from tune.markdown import cell, section
+from tune.noise import table_notes
 from tune.records import Status, ranked
 from tune.run_folder import RunFolder
 
@@ -54,10 +56,11 @@ def report_text(
         sections += [
             _winner(best, space, study),
             confirmation(finalists, trials),
-            section("The ten best", best_table(trials, space)),
+            _ten_best(study, trials, finalists, space),
             _by_cleaning(best, study),
             _baselines(trials, epochs, space),
             section("What was pruned when", _pruned(trials)),
+            asha_cost(trials, epochs, space),
             section("How the best value fell", _progress(epochs)),
             _importance(trials, space),
         ]
@@ -113,6 +116,14 @@ def _winner(best: pd.DataFrame, space: SearchSpace, study: dict[str, Any]) -> st
         f"trains in a second, scores {floor:.4f}. The winner's value is the best of many on the "
         f"same validation passage, so it flatters."
     )
+
+
+def _ten_best(
+    study: dict[str, Any], trials: pd.DataFrame, finalists: pd.DataFrame, space: SearchSpace
+) -> str:
+    table = best_table(trials, space)
+    notes = [f"- {note}" for note in table_notes(study, table, trials, finalists)]
+    return section("The ten best", table, "\n".join(notes))
 
 
 def _by_cleaning(best: pd.DataFrame, study: dict[str, Any]) -> str:

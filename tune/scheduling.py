@@ -31,7 +31,7 @@ class FairASHA(FIFOScheduler):
 
     def __init__(self, budget: Budget, *, max_epochs: int) -> None:
         super().__init__()
-        self._rungs = budget.rungs(max_epochs)
+        self._budget, self._max_epochs = budget, max_epochs
         self._kept_share = 1 / budget.reduction_factor
         # Epoch to trial number to running best. Trials go by number: in the next session Ray
         # gives them other ids.
@@ -75,7 +75,7 @@ class FairASHA(FIFOScheduler):
 
     def debug_string(self) -> str:
         """Return what it is, for Ray's log."""
-        return f"ASHA at epochs {self._rungs}"
+        return f"ASHA at epochs {self._budget.rungs(self._max_epochs)}"
 
     def _learn(self, trial: Trial, result: dict[str, Any]) -> bool:
         if RUNNING_BEST not in result:  # diverged: it ends by itself
@@ -88,23 +88,10 @@ class FairASHA(FIFOScheduler):
         others = self._values.setdefault(epoch, {})
         # Known already: it goes on from a checkpoint, and was judged here before.
         passes = number in others or (
-            epoch not in judged_epochs(config, self._rungs)
+            epoch not in self._budget.judged_epochs(config, self._max_epochs).values()
             or not others
             or running_best <= np.quantile(list(others.values()), self._kept_share)
         )
         if epoch <= constant_epochs(config):
             others[number] = running_best
         return bool(passes)
-
-
-def judged_epochs(config: TrialConfig, rungs: list[int]) -> set[int]:
-    """Return the epochs after which ASHA decides on a trial.
-
-    >>> sorted(judged_epochs(TrialConfig(epochs=10, decay_fraction=0.3), [1, 3, 9, 27]))
-    [1, 3, 7]
-
-    A trial without a constant phase as long as the first rung is judged at the rungs.
-    """
-    constant = constant_epochs(config)
-    last = constant if constant >= rungs[0] else config.epochs
-    return {min(rung, last) for rung in rungs if rung < config.epochs}

@@ -3,6 +3,7 @@
 import dataclasses
 
 import optuna
+import ray.tune as ray_tune
 from rich.console import Console
 
 from tune.checkpoints import CheckpointStore
@@ -13,7 +14,6 @@ from tune.optuna_study import open_study
 from tune.progress import Progress
 from tune.recorder import Recorder
 from tune.records import Status, TrialRecord
-from tune.resources import TrialResources
 from tune.run_folder import RunFolder
 from tune.sampling import StudySearcher
 from tune.scheduling import FairASHA
@@ -42,7 +42,7 @@ def search(
     study: Study,
     folder: RunFolder,
     history: History,
-    need: TrialResources,
+    trainable: type[ray_tune.Trainable],
     concurrent: int,
     console: Console,
 ) -> SearchResult:
@@ -83,8 +83,7 @@ def search(
         failed=searcher.fail,
     )
     run_trials(
-        study.prepared,
-        need,
+        trainable,
         searcher=searcher,
         scheduler=scheduler,
         num_trials=study.num_trials - sum(record.has_ended for record in records),

@@ -1,0 +1,90 @@
+"""What the search itself costs beside training: `python -m benchmarks.overhead`.
+
+Four questions with goals: the share of worker time that is training, the seconds until
+training begins, the seconds of a proposal after many trials, and the driver's load with many
+workers. The first two are the real command; the last has trials that sleep. On a machine with
+other work to do none of the figures means anything.
+"""
+
+import argparse
+import contextlib
+import os
+import platform
+import sys
+
+from tune.ray_environment import prepare_ray_environment
+
+PARTS = ("search", "sampler", "driver")
+GOAL_START = "8 s"
+GOAL_TRAINING = "95 %"
+GOAL_PROPOSAL = {1_000: "0.1 s", 10_000: "1 s"}
+"""By the trials told before."""
+
+
+def main() -> None:
+    """Print one table, row by row."""
+    parser = argparse.ArgumentParser(description="What the search costs beside training.")
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS)
+    parser.add_argument("--minutes", type=float, default=10, help="of the real search")
+    parser.add_argument("--workers", type=int, default=2, help="of the real search")
+    parser.add_argument(
+        "--told", type=int, nargs="+", default=[100, 1_000, 10_000], help="trials told before"
+    )
+    parser.add_argument("--simulated-workers", type=int, default=64)
+    parser.add_argument("--simulated-minutes", type=float, default=5)
+    options = parser.parse_args()
+    prepare_ray_environment(None)
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores\n")
+    print("| what | measured | goal |\n|---|---|---|", flush=True)
+    if "search" in options.only:
+        _search(options.minutes, options.workers)
+    if "sampler" in options.only:
+        for num_told in options.told:
+            _sampler(num_told)
+    if "driver" in options.only:
+        _driver(options.simulated_workers, options.simulated_minutes)
+
+
+def _search(minutes: float, num_workers: int) -> None:
+    from benchmarks.overhead_search import search_cost
+
+    cost = search_cost(minutes, num_workers)
+    of = f"{minutes:g} minutes, {num_workers} workers, {cost.num_trials} trials"
+    _row("from the command to the first training step", f"{cost.start_seconds:.1f} s", GOAL_START)
+    _row(f"training / worker time after that ({of})", f"{cost.share_of_search:.1%}", GOAL_TRAINING)
+    _row("training / worker time of the whole command", f"{cost.share_of_command:.1%}")
+
+
+def _sampler(num_told: int) -> None:
+    from benchmarks.overhead_sampler import SPACE, sampler_cost
+
+    cost = sampler_cost(num_told)
+    _row(
+        f"a proposal in {SPACE} after {num_told:,} trials, median and maximum of 10",
+        f"{cost.median_seconds:.3f} s, {cost.max_seconds:.3f} s",
+        GOAL_PROPOSAL.get(num_told, ""),
+    )
+    _row(f"opening the study of {num_told:,} trials", f"{cost.open_seconds:.1f} s")
+
+
+def _driver(num_workers: int, minutes: float) -> None:
+    from benchmarks.overhead_driver import driver_load
+
+    # ray 2.60 prints warnings of more workers than cores, whatever its log level.
+    with contextlib.redirect_stdout(sys.stderr):
+        load = driver_load(num_workers, minutes * 60)
+    if load is None:
+        _row(f"{num_workers} workers start and end a trial", f"not in {minutes:g} minutes")
+        return
+    of = f"{load.num_trials} trials of {load.trial_seconds:.0f} s in {load.seconds:.0f} s"
+    _row(f"until {num_workers} workers have started", f"{load.start_seconds:.0f} s")
+    _row(f"the driver's share of a core ({of})", f"{load.cpu_share:.0%}")
+    _row("worker time spent waiting", f"{load.waiting_share:.1%}")
+
+
+def _row(what: str, measured: str, goal: str = "") -> None:
+    print(f"| {what} | {measured} | {goal} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""What a proposal costs after many trials: the searcher of the project, with its journal file."""
+
+import dataclasses
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import optuna
+
+from benchmarks.stand_in import made_up_bits
+from search_spaces import SearchSpace, load_space
+from tune.optuna_study import open_study
+from tune.outcome import RUNNING_BEST, Outcome
+from tune.records import EpochRecord, Status, TrialRecord, trial_id
+from tune.sampling import StudySearcher
+
+SPACE = "extended"
+NUM_SUGGESTIONS = 10
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SamplerCost:
+    """What a proposal costs.
+
+    Attributes:
+        num_told: Trials that the study was told before.
+        open_seconds: Seconds to write the study of so many trials and to read it.
+        median_seconds: Of the suggestions.
+        max_seconds: Of the suggestions.
+    """
+
+    num_told: int
+    open_seconds: float
+    median_seconds: float
+    max_seconds: float
+
+
+def sampler_cost(num_told: int) -> SamplerCost:
+    """Measure the proposals after so many trials."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    space = load_space(SPACE)
+    records = made_up_records(space, num_told)
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        study = open_study(Path(folder) / "optuna.journal", space, records=records)
+        open_seconds = time.perf_counter() - start
+        searcher = StudySearcher(study, space, seed=0, records=records)
+        seconds = [_suggest(searcher, str(name)) for name in range(NUM_SUGGESTIONS)]
+    return SamplerCost(
+        num_told=num_told,
+        open_seconds=open_seconds,
+        median_seconds=statistics.median(seconds),
+        max_seconds=max(seconds),
+    )
+
+
+def made_up_records(space: SearchSpace, num_trials: int) -> list[TrialRecord]:
+    """Return trials drawn from a space, about two thirds of them pruned at its rungs.
+
+    The baselines come first, as in a search: else the study would propose them now.
+    """
+    generator = np.random.default_rng(0)
+    sampler = optuna.samplers.RandomSampler(seed=0)
+    study = optuna.create_study(sampler=sampler)
+    records = []
+    for number in range(num_trials):
+        baseline = space.baselines[number] if number < len(space.baselines) else None
+        params = baseline.params if baseline else study.ask(dict(space.distributions)).params
+        config = space.config({**params, "seed": number})
+        rungs = [rung for rung in space.budget.rungs(config.epochs) if rung < config.epochs]
+        is_pruned = baseline is None and bool(rungs) and generator.random() < 2 / 3
+        # Most of them at the first rung.
+        passed = min(generator.geometric(2 / 3), len(rungs)) - 1 if is_pruned else 0
+        num_epochs = rungs[passed] if is_pruned else config.epochs
+        records.append(
+            TrialRecord(
+                number=number,
+                config=config,
+                baseline=baseline.name if baseline else "",
+                status=Status.PRUNED if is_pruned else Status.COMPLETE,
+                epochs=[
+                    _epoch(number, epoch, made_up_bits(config, epoch))
+                    for epoch in range(1, num_epochs + 1)
+                ],
+            )
+        )
+    return records
+
+
+def _suggest(searcher: StudySearcher, name: str) -> float:
+    """Return the seconds of a proposal, and tell the searcher that its trial was pruned."""
+    start = time.perf_counter()
+    searcher.suggest(name)
+    seconds = time.perf_counter() - start
+    result = {"epoch": 1, RUNNING_BEST: 3.0, "outcome": Outcome.TRAINING.value}
+    searcher.on_trial_complete(name, result)
+    return seconds
+
+
+def _epoch(number: int, epoch: int, bits: float) -> EpochRecord:
+    return EpochRecord(
+        trial_id=trial_id(number),
+        number=number,
+        epoch=epoch,
+        train_nats_per_char=bits,
+        val_nats_per_char=bits,
+        val_own_bits_per_char=bits,
+        val_bits_per_char=bits,
+        elapsed_seconds=float(epoch),
+        search_seconds=float(number + epoch),
+    )

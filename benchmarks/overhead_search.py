@@ -1,0 +1,88 @@
+"""How much of a real search is training, and how soon it begins: the command, from outside."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tune.run_folder import RunFolder
+
+POLL_SECONDS = 0.05
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SearchCost:
+    """What a search spent beside training.
+
+    Attributes:
+        num_trials: Trials that were started.
+        command_seconds: From the process's start to its end.
+        search_seconds: From the first training step to the search's end.
+        start_seconds: From the process's start to the first training step.
+        trained_seconds: Training and evaluation of all reported epochs, all workers.
+        num_workers: Trials at once.
+    """
+
+    num_trials: int
+    command_seconds: float
+    search_seconds: float
+    start_seconds: float
+    trained_seconds: float
+    num_workers: int
+
+    @property
+    def share_of_search(self) -> float:
+        """Training's share of the workers' time, from the first training step on."""
+        return self.trained_seconds / (self.num_workers * self.search_seconds)
+
+    @property
+    def share_of_command(self) -> float:
+        """Training's share of the workers' time, start and last words included."""
+        return self.trained_seconds / (self.num_workers * self.command_seconds)
+
+
+def search_cost(minutes: float, num_workers: int) -> SearchCost:
+    """Run the command for so many minutes and see where the time went."""
+    with tempfile.TemporaryDirectory() as results:
+        folder = RunFolder(Path(results) / "timed")
+        flags = [
+            *("--space", "full", "--corpus", "python-docs", "--finalists", "0"),
+            *("--time-budget", f"{minutes:g}m", "--max-concurrent", str(num_workers)),
+            *("--results", results, "--name", folder.path.name),
+        ]
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tune.run", *flags], stdout=subprocess.DEVNULL
+        )
+        event = _first_epoch(folder.history_file, process)
+        # The report came just now, of an epoch that took its elapsed seconds.
+        start_seconds = time.perf_counter() - start - event["elapsed_seconds"]
+        assert process.wait() == 0
+        command_seconds = time.perf_counter() - start
+        trials, _ = folder.read_tables()
+        before_seconds = event["search_seconds"] - event["elapsed_seconds"]
+        return SearchCost(
+            num_trials=len(trials),
+            command_seconds=command_seconds,
+            search_seconds=folder.read_study()["search_seconds"] - before_seconds,
+            start_seconds=start_seconds,
+            trained_seconds=float(trials["elapsed_seconds"].sum()),
+            num_workers=num_workers,
+        )
+
+
+def _first_epoch(path: Path, process: subprocess.Popen[bytes]) -> dict[str, float]:
+    """Wait for the first epoch in a history and return it."""
+    while True:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        whole = text[: text.rfind("\n") + 1]
+        for line in whole.splitlines():
+            event = json.loads(line)
+            if event["event"] == "EpochEnded":
+                epoch: dict[str, float] = event["epoch"]
+                return epoch
+        assert process.poll() is None, "the search ended before an epoch did"
+        time.sleep(POLL_SECONDS)

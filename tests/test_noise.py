@@ -1,0 +1,87 @@
+"""What is noise between single trainings, from finalists whose scatter is worked out by hand."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from tune.finalist_records import FINALIST_DTYPES
+from tune.noise import seed_noise, table_notes
+
+STUDY = {
+    "objective": {
+        "floor_order": 5,
+        "floors": {"cased": {"validation_bits_per_char": 2.3}},
+    }
+}
+
+
+def finalists_of(*rows: tuple[int, float, str]) -> pd.DataFrame:
+    values = [
+        {"number": number, "val_bits_per_char": bits, "status": status}
+        for number, bits, status in rows
+    ]
+    return pd.DataFrame(values, columns=list(FINALIST_DTYPES)).astype(FINALIST_DTYPES)
+
+
+def trials_of(scores: list[float]) -> pd.DataFrame:
+    return pd.DataFrame({"number": range(len(scores)), "val_bits_per_char": scores})
+
+
+MEASURED = finalists_of(
+    # Squared deviations: 0.0002 of the first, 0.0008 of the second; 2 + 1 are free.
+    *((3, bits, "COMPLETE") for bits in (1.97, 1.98, 1.99)),
+    *((5, bits, "COMPLETE") for bits in (2.00, 2.04)),
+    (7, 2.50, "COMPLETE"),  # alone: says nothing
+    (5, 9.99, "FAILED"),
+)
+DEVIATION = math.sqrt(0.001 / 3)
+
+
+def notes_of(scores: list[float], finalists: pd.DataFrame, num_shown: int = 10) -> list[str]:
+    trials = trials_of(scores)
+    table = trials.sort_values("val_bits_per_char").head(num_shown)
+    return table_notes(STUDY, table, trials, finalists)
+
+
+def test_scatter_between_seeds_is_pooled_over_the_finalists() -> None:
+    noise = seed_noise(MEASURED)
+    assert noise is not None
+    assert noise.deviation == pytest.approx(DEVIATION)
+    assert (noise.num_trainings, noise.num_settings) == (5, 2)
+    assert noise.least_difference == pytest.approx(2 * math.sqrt(2) * DEVIATION)
+
+
+def test_ranks_within_noise_are_counted_from_the_winner_down() -> None:
+    # 0.0516 bits count. The search's order is not the table's.
+    scores = [2.2, 2.0, 2.05, 2.052, 2.01]
+    (noise, _) = notes_of(scores, MEASURED)
+    assert "only if more than 0.0516 bits apart" in noise
+    assert noise.endswith("; ranks 1 to 3 are within noise of each other.")
+    (noise, _) = notes_of([2.0, 2.06], MEASURED)
+    assert noise.endswith("; no other rank is within noise of the first.")
+    # Also those that the table has no room for.
+    (noise, _) = notes_of([2.0 + number / 1_000 for number in range(20)], MEASURED)
+    assert "ranks 1 to 20" in noise
+
+
+@pytest.mark.parametrize(
+    "finalists",
+    [finalists_of(), finalists_of((3, 1.9, "COMPLETE"), (5, 2.0, "COMPLETE"), (3, 1.8, "FAILED"))],
+)
+def test_noise_that_was_not_measured_is_said_to_be_unknown(finalists: pd.DataFrame) -> None:
+    assert seed_noise(finalists) is None
+    (noise, _) = notes_of([2.0, 2.1], finalists)
+    assert "not measured" in noise
+
+
+def test_networks_no_better_than_the_floor_are_counted_among_those_shown() -> None:
+    (_, floor) = notes_of([2.1, 2.3, 2.0, 2.5], MEASURED)
+    assert floor == (
+        "floor: a character 5-gram scores 2.3000 bits; 2 of these 4 are better, "
+        "the others have learnt little."
+    )
+    (_, floor) = notes_of([2.1, 2.3, 2.0, 2.5], MEASURED, num_shown=2)
+    assert floor.endswith("2 of these 2 are better.")
+    (_, floor) = notes_of([2.4, 2.3], MEASURED)
+    assert floor.endswith("none of these 2 is better: they have learnt little.")

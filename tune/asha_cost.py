@@ -1,0 +1,137 @@
+"""The report's section on ASHA: what it saved, and whether its rungs could tell good from poor.
+
+At a rung ASHA compares the running best of the trials that reached it, and stops a trial that
+lies outside the best 1 / reduction_factor of those that came before it. A trial whose learning
+rate falls by then is judged before (search_spaces/budget.py).
+
+Source: Li 2018, "A System for Massively Parallel Hyperparameter Tuning", arXiv:1810.05934.
+"""
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from search_spaces import SearchSpace
+from tune.durations import format_seconds
+from tune.markdown import section
+from tune.records import Status, config_of, ranked
+
+TITLE = "What ASHA saved, and what it cost"
+
+MIN_TRIALS = 5
+"""A figure that rests on fewer trials is not shown."""
+TOP_SHARE = 0.1
+MIN_TOP = 3
+"""So many of the finished trials are the eventual best: a tenth, at least three."""
+
+
+def asha_cost(trials: pd.DataFrame, epochs: pd.DataFrame, space: SearchSpace) -> str:
+    """Return the section as Markdown.
+
+    Args:
+        trials: The trials table.
+        epochs: The epochs table.
+        space: What was searched; its budget has the rungs.
+    """
+    if not (trials["status"] == Status.PRUNED.value).any():
+        return f"## {TITLE}\n\nIt stopped no trial."
+    note = f"{_saved(trials)}\n\n{_reading(space.budget.reduction_factor)}"
+    return section(TITLE, rung_table(trials, epochs, space), note)
+
+
+def rung_table(trials: pd.DataFrame, epochs: pd.DataFrame, space: SearchSpace) -> pd.DataFrame:
+    """Return one row a rung that a trial reached; what too few trials carry is None."""
+    budget, max_epochs = space.budget, int(max(space.values("epochs")))
+    judged = [budget.judged_epochs(config_of(row), max_epochs) for _, row in trials.iterrows()]
+    rows = []
+    for rung in budget.rungs(max_epochs):
+        # Never reached where the trial itself ends before the rung.
+        epoch = pd.Series([at.get(rung, math.inf) for at in judged], index=trials.index)
+        rows.append(_rung(trials.assign(judged=epoch), epochs, rung, budget.reduction_factor))
+    # Objects: beside a None, pandas would make floats of counts.
+    return pd.DataFrame([row for row in rows if row["reached"]], dtype=object)
+
+
+def saved_seconds(trials: pd.DataFrame) -> float:
+    """Return the worker-seconds that the pruned trials' remaining epochs would have taken."""
+    pruned = trials[trials["status"] == Status.PRUNED.value]
+    seconds_per_epoch = pruned["elapsed_seconds"] / pruned["epochs_run"]
+    return float(((pruned["epochs"] - pruned["epochs_run"]) * seconds_per_epoch).sum())
+
+
+def _rung(
+    trials: pd.DataFrame, epochs: pd.DataFrame, rung: int, reduction_factor: int
+) -> dict[str, Any]:
+    reached = trials[trials["epochs_run"] >= trials["judged"]]
+    stopped = reached[
+        (reached["status"] == Status.PRUNED.value) & (reached["epochs_run"] == reached["judged"])
+    ]
+    # Those whose rung was moved were compared elsewhere.
+    compared = reached[reached["judged"] == rung]
+    until = epochs[(epochs["epoch"] <= rung) & epochs["number"].isin(compared["number"])]
+    values = until.groupby("number")["val_bits_per_char"].min().astype(float)
+    finished = ranked(trials[trials["status"] == Status.COMPLETE.value])
+    later = finished[finished["number"].isin(compared["number"])]
+    # Where a trial ended at the rung, its value there is its final one: that would be no forecast.
+    later = later[later["epochs_run"] > rung].set_index("number")
+    row: dict[str, Any] = {
+        "rung, epoch": rung,
+        "reached": len(reached),
+        "stopped": len(stopped),
+        "cut": None,
+        "trained on to the end": len(later),
+        "rank correlation": None,
+        "best at the end": None,
+        "stopped if last": None,
+    }
+    if len(later) >= MIN_TRIALS:
+        finals = later["val_bits_per_char"].astype(float)
+        # Spearman's: Pearson's of the ranks, equal values sharing theirs.
+        row["rank correlation"] = float(values[later.index].rank().corr(finals.rank()))
+    if len(values) >= MIN_TRIALS:
+        row["cut"] = float(values.quantile(1 / reduction_factor))
+        if len(finished) >= MIN_TRIALS:
+            top = finished.head(max(MIN_TOP, math.ceil(TOP_SHARE * len(finished))))
+            judged = [number for number in top["number"] if number in values.index]
+            row["best at the end"] = len(judged)
+            row["stopped if last"] = sum(
+                bool(values[number] > values.drop(number).quantile(1 / reduction_factor))
+                for number in judged
+            )
+    return row
+
+
+def _saved(trials: pd.DataFrame) -> str:
+    saved, spent = saved_seconds(trials), float(trials["elapsed_seconds"].sum())
+    num_pruned = int((trials["status"] == Status.PRUNED.value).sum())
+    finished = trials[
+        (trials["status"] == Status.COMPLETE.value) & (trials["patience_epochs"] > 0)
+    ]
+    lines = (
+        f"Saved: {format_seconds(saved)} of worker time, {saved / (saved + spent):.0%} of what "
+        f"these trials would have taken without ASHA: the epochs that the {num_pruned} pruned "
+        f"ones had left, at the seconds that each took for an epoch. This assumes that they "
+        f"would have trained all of them, though patience may have ended them earlier"
+    )
+    if finished.empty:
+        return f"{lines}."
+    share = finished["epochs_run"].sum() / finished["epochs"].sum()
+    return f"{lines}; those with patience that finished ran {share:.0%} of theirs."
+
+
+def _reading(reduction_factor: int) -> str:
+    return (
+        f"`rank correlation` is Spearman's, between the running best at the rung and the best "
+        f"at the end, of the trials that were trained on from there to their end. ASHA did not "
+        f"choose the baselines among them; the others it let pass here and at every later rung. "
+        f"A low value says that the rung could not order the trials that passed. A high one does "
+        f"not say that it stopped the right ones: they were never trained on. The narrower field "
+        f"lowers it; that the best at the end counts the epochs before the rung raises it.\n\n"
+        f"`best at the end` are those of the best tenth of the finished trials (at least "
+        f"{MIN_TOP}) that reached the rung; `stopped if last` of them lie outside the best 1 in "
+        f"{reduction_factor} of the others that reached it: ASHA lets early trials pass, and "
+        f"baselines always; had they come last, it would have stopped them. `cut` is where the "
+        f"rung ended. What else was lost cannot be seen in a search that stops trials. Nothing "
+        f"is shown that fewer than {MIN_TRIALS} trials carry."
+    )
