@@ -98,6 +98,8 @@ class Stepper:
     def join(self, other: Self) -> Self:
         """Return a stepper of the passages of both, the other's after this one's."""
         joined = copy.copy(self)
-        joined._hidden = [torch.cat(pair) for pair in zip(self._hidden, other._hidden, strict=True)]
+        joined._hidden = [
+            torch.cat(pair) for pair in zip(self._hidden, other._hidden, strict=True)
+        ]
         joined._cell = [torch.cat(pair) for pair in zip(self._cell, other._cell, strict=True)]
         return joined

@@ -6,10 +6,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 
 from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
+from model.letter_score import scoring_seconds
 from model.objective import PreparedCorpus
 from model.test_score import score_test_passage
 from search_spaces import load_space
@@ -37,7 +39,12 @@ def record(
         ]
     config = TrialConfig(epochs=10)
     return TrialRecord(
-        number=number, config=config, baseline=baseline, status=Status.COMPLETE, epochs=epochs
+        number=number,
+        config=config,
+        baseline=baseline,
+        status=Status.COMPLETE,
+        num_parameters=1_000,
+        epochs=epochs,
     )
 
 
@@ -58,6 +65,7 @@ def study(time_budget_seconds: float | None, num_finalists: int = 2) -> Any:
         space=dataclasses.replace(space, budget=budget),
         num_finalists=num_finalists,
         num_finalist_seeds=3,
+        prepared=SimpleNamespace(encoded={"lower": SimpleNamespace(test=[0] * 500)}),
         wants_finalists=num_finalists > 0,
     )
 
@@ -69,10 +77,12 @@ def test_best_and_baselines_are_chosen_once_each() -> None:
 
 
 def test_time_is_reserved_where_it_is_a_small_part_of_the_budget() -> None:
-    # Three trainings of 20 s each (10 s were half of the epochs), three seeds, two at once.
-    expected = 3 * 60 / 2 + 20
-    assert estimated_seconds(study(None), RECORDS, concurrent=2) == expected
-    assert reserved_seconds(study(600.0), RECORDS, concurrent=2) == expected
+    # Three trainings of 20 s each (10 s were half of the epochs), three seeds, two at once;
+    # each of the nine networks is scored after the other.
+    scoring = scoring_seconds(RECORDS[0].config, 1_000, num_chars=500)
+    expected = 3 * 60 / 2 + 20 + 9 * scoring
+    assert estimated_seconds(study(None), RECORDS, concurrent=2) == pytest.approx(expected)
+    assert reserved_seconds(study(600.0), RECORDS, concurrent=2) == pytest.approx(expected)
     assert reserved_seconds(study(300.0), RECORDS, concurrent=2) == 0.0  # no room
     assert reserved_seconds(study(None), RECORDS, concurrent=2) == 0.0
     assert reserved_seconds(study(600.0, num_finalists=0), RECORDS, concurrent=2) == 0.0

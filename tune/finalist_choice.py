@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from model.letter_score import scoring_seconds
 from tune.records import TrialRecord
 from tune.study import Study
 
@@ -27,8 +28,17 @@ def estimated_seconds(study: Study, records: Iterable[TrialRecord], concurrent: 
     ]
     if not seconds:
         return 0.0
-    # The last to end runs alone.
-    return study.num_finalist_seeds * sum(seconds) / concurrent + max(seconds)
+    # The last to end runs alone; scoring is one network after the other.
+    training = study.num_finalist_seeds * sum(seconds) / concurrent + max(seconds)
+    return training + study.num_finalist_seeds * sum(
+        estimated_scoring_seconds(study, record) for record in chosen
+    )
+
+
+def estimated_scoring_seconds(study: Study, record: TrialRecord) -> float:
+    """Return how long it takes to score a network of this configuration, at most."""
+    test = study.prepared.encoded[record.config.cleaning].test
+    return scoring_seconds(record.config, record.num_parameters or 0, num_chars=len(test))
 
 
 def reserved_seconds(study: Study, records: Iterable[TrialRecord], concurrent: int) -> float:
