@@ -8,7 +8,7 @@ those worth an average particle or more live on as they are; of the lighter ones
 for each average particle's worth, with that weight. So the estimate of the probability is
 without bias; its -log2 is in expectation an upper bound, and falls as particles are added.
 
-Rejected, measured in DESIGN.md: drawing the children, the optimal threshold of the source.
+Rejected (numbers in DESIGN.md): drawing each child, and the source's optimal threshold.
 Source: Fearnhead & Clifford 2003, "On-line inference for hidden Markov models via particle
 filters". Shapes: B particles, V vocabulary, S symbols, C children, N those that live on.
 """

@@ -52,7 +52,7 @@ def _letters(finalists: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     names = [*(f"test_bits_per_letter_{step}" for step in steps), "test_bits_per_letter"]
     first = trends.groupby("number").first()
     shown = [
-        f"trial {number} " + ", ".join(f"{first.loc[number, name]:.4f}" for name in names)
+        f"trial {number}: " + ", ".join(f"{first.loc[number, name]:.4f}" for name in names)
         for number in table["trial"]
         if number in first.index
     ]

@@ -30,15 +30,22 @@ def estimated_seconds(study: Study, records: Iterable[TrialRecord], concurrent: 
         return 0.0
     # The last to end runs alone; scoring is one network after the other.
     training = study.num_finalist_seeds * sum(seconds) / concurrent + max(seconds)
-    return training + study.num_finalist_seeds * sum(
-        estimated_scoring_seconds(study, record) for record in chosen
+    return training + sum(
+        scoring_seconds_of(study, record, with_trend=seed_number == 0)
+        for record in chosen
+        for seed_number in range(study.num_finalist_seeds)
     )
 
 
-def estimated_scoring_seconds(study: Study, record: TrialRecord) -> float:
-    """Return how long it takes to score a network of this configuration, at most."""
+def scoring_seconds_of(study: Study, record: TrialRecord, *, with_trend: bool) -> float:
+    """Return how long it takes to score a network of this configuration."""
     test = study.prepared.encoded[record.config.cleaning].test
-    return scoring_seconds(record.config, record.num_parameters or 0, num_chars=len(test))
+    return scoring_seconds(
+        record.config,
+        record.num_parameters or 0,
+        num_chars=len(test),
+        with_trend=with_trend,
+    )
 
 
 def reserved_seconds(study: Study, records: Iterable[TrialRecord], concurrent: int) -> float:

@@ -11,7 +11,7 @@ from model.letter_score import score_letters
 from model.test_score import score_test_passage
 from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.durations import format_seconds
-from tune.finalist_choice import estimated_scoring_seconds
+from tune.finalist_choice import scoring_seconds_of
 from tune.finalist_records import (
     SEEDS_AT_MOST,
     FinalistRecord,
@@ -47,10 +47,12 @@ def score_finalists(
         and scores.get(number, TestPassageScores()).test_bits_per_letter is None
     }
     if unscored and not stopper.interrupted:
-        seconds = sum(estimated_scoring_seconds(study, record) for record in unscored.values())
+        seconds = sum(
+            scoring_seconds_of(study, record, with_trend=_has_trend(record))
+            for record in unscored.values()
+        )
         console.print(
-            f"scoring the test passage: {len(unscored)} networks, "
-            f"at most {format_seconds(seconds)}",
+            f"scoring the test passage: {len(unscored)} networks, about {format_seconds(seconds)}",
             highlight=False,
             markup=False,
         )
@@ -78,7 +80,7 @@ def _scores(study: Study, location: str, record: TrialRecord) -> TestPassageScor
         network,
         study.prepared.encoded[cleaning],
         seed=record.config.seed,
-        with_trend=record.number % SEEDS_AT_MOST == 0,
+        with_trend=_has_trend(record),
     )
     if letters is None:
         return TestPassageScores(test_bits_per_char=bits_per_char)
@@ -89,3 +91,8 @@ def _scores(study: Study, location: str, record: TrialRecord) -> TestPassageScor
         test_bits_per_letter_quarter=letters.bits_per_letter_quarter,
         test_bits_per_letter_sixteenth=letters.bits_per_letter_sixteenth,
     )
+
+
+def _has_trend(record: TrialRecord) -> bool:
+    """Whether a record is a finalist's first training: one trend tells enough of each."""
+    return record.number % SEEDS_AT_MOST == 0
