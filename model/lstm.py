@@ -54,10 +54,15 @@ class CharLSTM(Network):
 
     def start_text(self, inputs_TB: Tensor) -> tuple[Tensor, Step]:
         """Read a text in one go; the steps after it carry the state."""
+        logits_BV, stepper = self.start_stepper(inputs_TB)
+        return logits_BV, stepper.step
+
+    def start_stepper(self, inputs_TB: Tensor) -> tuple[Tensor, Stepper]:
+        """Do the same, but return the stepper, whose passages can be picked."""
         logits_TBV, state = self(inputs_TB)
         layers = [dict(layer.named_parameters()) for layer in self.layers]
         stepper = Stepper(layers, list(self.norms), self.embedding, self.output, state)
-        return logits_TBV[-1], stepper.step
+        return logits_TBV[-1], stepper
 
     def _drop(self, values_TBH: Tensor, p: float) -> Tensor:
         return self.dropout(values_TBH, p) if self.training else values_TBH

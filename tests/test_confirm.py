@@ -32,6 +32,9 @@ def test_best_and_baseline_are_trained_anew_and_tested(tiny_text: str) -> None:
     assert (finalists.groupby("number").size() == 2).all()
     assert (finalists["status"] == "COMPLETE").all()
     assert finalists["test_bits_per_char"].notna().all()
+    assert finalists["test_bits_per_letter"].notna().all()
+    trend = finalists["test_bits_per_letter_sixteenth"].notna()
+    assert (trend == (finalists["finalist_seed"] == 0)).all()
     # Other seeds than in the search, each another.
     assert finalists["seed"].is_unique
     assert not set(finalists["seed"]) & set(trials["seed"])

@@ -2,19 +2,28 @@
 
 import dataclasses
 import math
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
+from rich.console import Console
 
 from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
+from model.letter_score import scoring_seconds
 from model.objective import PreparedCorpus
 from model.test_score import score_test_passage
 from search_spaces import load_space
+from tune.checkpoints import CheckpointStore
 from tune.finalist_choice import choose, estimated_seconds, reserved_seconds
+from tune.finalist_records import SEEDS_AT_MOST
+from tune.finalist_scores import score_finalists
 from tune.records import EpochRecord, Status, TrialRecord
+from tune.run_folder import RunFolder
+from tune.stopping import SearchStopper
 
 
 def record(
@@ -37,7 +46,12 @@ def record(
         ]
     config = TrialConfig(epochs=10)
     return TrialRecord(
-        number=number, config=config, baseline=baseline, status=Status.COMPLETE, epochs=epochs
+        number=number,
+        config=config,
+        baseline=baseline,
+        status=Status.COMPLETE,
+        num_parameters=1_000,
+        epochs=epochs,
     )
 
 
@@ -58,6 +72,7 @@ def study(time_budget_seconds: float | None, num_finalists: int = 2) -> Any:
         space=dataclasses.replace(space, budget=budget),
         num_finalists=num_finalists,
         num_finalist_seeds=3,
+        prepared=SimpleNamespace(encoded={"lower": SimpleNamespace(test=[0] * 500)}),
         wants_finalists=num_finalists > 0,
     )
 
@@ -69,10 +84,17 @@ def test_best_and_baselines_are_chosen_once_each() -> None:
 
 
 def test_time_is_reserved_where_it_is_a_small_part_of_the_budget() -> None:
-    # Three trainings of 20 s each (10 s were half of the epochs), three seeds, two at once.
-    expected = 3 * 60 / 2 + 20
-    assert estimated_seconds(study(None), RECORDS, concurrent=2) == expected
-    assert reserved_seconds(study(600.0), RECORDS, concurrent=2) == expected
+    # Three trainings of 20 s each (10 s were half of the epochs), three seeds, two at once;
+    # the nine networks are scored one after the other, three of them with a trend.
+    plain, with_trend = (
+        scoring_seconds(RECORDS[0].config, 1_000, num_chars=500, with_trend=with_trend)
+        for with_trend in (False, True)
+    )
+    assert with_trend > plain
+    expected = 3 * 60 / 2 + 20 + 6 * plain + 3 * with_trend
+    trainings = [(record, seed) for seed in range(3) for record in choose(RECORDS, 3)]
+    assert estimated_seconds(study(None), trainings, concurrent=2) == pytest.approx(expected)
+    assert reserved_seconds(study(600.0), RECORDS, concurrent=2) == pytest.approx(expected)
     assert reserved_seconds(study(300.0), RECORDS, concurrent=2) == 0.0  # no room
     assert reserved_seconds(study(None), RECORDS, concurrent=2) == 0.0
     assert reserved_seconds(study(600.0, num_finalists=0), RECORDS, concurrent=2) == 0.0
@@ -90,3 +112,37 @@ def test_uniform_network_scores_the_test_passage_as_by_hand(
     price = floors["cased"].test_bits_per_char - floors["lower"].test_bits_per_char
     expected = math.log2(len(corpus.vocabulary)) + max(0.0, price)
     assert abs(score_test_passage(network, tiny_corpus, meta.config) - expected) < 1e-5
+
+
+def test_what_ctrl_c_left_unscored_is_scored_later(
+    trained_checkpoint: Path, tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
+) -> None:
+    keys = [4 * SEEDS_AT_MOST, 4 * SEEDS_AT_MOST + 1]
+    for key in keys:
+        place = tmp_path / f"ray/session-1/trial_{key:05d}/checkpoint_000000/checkpoint"
+        shutil.copytree(trained_checkpoint, place)
+    records = {key: dataclasses.replace(record(key, 2.0), config=tiny_config) for key in keys}
+    failed = 5 * SEEDS_AT_MOST
+    records[failed] = dataclasses.replace(record(failed, None), status=Status.FAILED)
+    folder, stopper = RunFolder.create(tmp_path / "run"), SearchStopper(None)
+
+    def score() -> Any:
+        score_finalists(
+            SimpleNamespace(prepared=tiny_corpus),  # type: ignore[arg-type]
+            folder,
+            SimpleNamespace(records=records),  # type: ignore[arg-type]
+            CheckpointStore(str(tmp_path / "ray")),
+            Console(quiet=True),
+            stopper,
+        )
+        return folder.read_finalists()
+
+    stopper.interrupted = True
+    assert score()["test_bits_per_char"].isna().all()
+    stopper.interrupted = False
+    scored = score()
+    assert scored["status"].to_list() == ["COMPLETE", "COMPLETE", "FAILED"]
+    assert scored["test_bits_per_letter"].notna().to_list() == [True, True, False]
+    assert scored["test_bits_per_letter_quarter"].notna().to_list() == [True, False, False]
+    shutil.rmtree(tmp_path / "ray")  # what is scored is not scored again
+    assert score().equals(scored)

@@ -11,8 +11,11 @@ import pytest
 from search_spaces import load_space
 from tune import report, samples
 from tune.finalist_records import (
+    SCORE_COLUMNS,
     SEEDS_AT_MOST,
     FinalistRecord,
+    TestPassageScores,
+    known_scores,
     read_finalists,
     write_finalists,
 )
@@ -99,7 +102,15 @@ def finalist(number: int, finalist_seed: int, bits: float, baseline: str = "") -
         status=Status.COMPLETE,
         epochs=curve(number, [3.0, bits]),
     )
-    return FinalistRecord.of(record, bits + 0.1)
+    first = finalist_seed == 0
+    scores = TestPassageScores(
+        test_bits_per_char=bits + 0.1,
+        test_bits_per_letter=bits + 0.2,
+        letter_particles=32,
+        test_bits_per_letter_quarter=bits + 0.22 if first else None,
+        test_bits_per_letter_sixteenth=bits + 0.3 if first else None,
+    )
+    return FinalistRecord.of(record, scores)
 
 
 FINALISTS = [
@@ -132,6 +143,23 @@ def test_unconfirmed_winner_is_said_to_be_one() -> None:
     assert "No: nothing was trained anew" in text_of(hand_made())
     one_each = [finalist(3, 0, 1.97), finalist(4, 0, 1.99)]
     assert "one training says nothing about noise" in text_of(hand_made(), one_each)
+
+
+def test_finalists_of_an_earlier_version_are_read() -> None:
+    path = Path("finalists.csv")
+    write_finalists(FINALISTS, path)
+    keys = [f.number * SEEDS_AT_MOST + f.finalist_seed for f in FINALISTS]
+    assert known_scores(read_finalists(path)) == {
+        key: f.scores for key, f in zip(keys, FINALISTS, strict=True)
+    }
+    pd.read_csv(path).drop(columns=list(SCORE_COLUMNS[1:])).to_csv(path, index=False)
+    early = read_finalists(path)
+    assert known_scores(early)[keys[0]] == TestPassageScores(
+        test_bits_per_char=FINALISTS[0].scores.test_bits_per_char
+    )
+    records = hand_made()
+    text = report_text(STUDY, trials_frame(records), epochs_frame(records), early)
+    assert "2.0800" in text and "on a letter of the test passage" not in text
 
 
 def test_best_table_is_ordered_and_shows_each_axis() -> None:

@@ -36,3 +36,18 @@ def test_steps_equal_one_long_pass(
             torch.testing.assert_close(
                 step(inputs_TB[place]), whole_TBV[place], rtol=1e-5, atol=1e-5
             )
+
+
+def test_picked_and_joined_passages_go_on_from_their_own_states() -> None:
+    torch.manual_seed(0)
+    network = CharLSTM(TrialConfig(num_layers=2, hidden_size=20, embedding_dim=6), 9).eval()
+    texts_TB = torch.randint(0, 9, (12, 3), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        _, stepper = network.start_stepper(texts_TB[:10])
+        picked = stepper.pick(torch.tensor([2, 0]))
+        picked.step(texts_TB[10, [2, 0]])
+        stepper.step(texts_TB[10])  # the other's step left it where it was
+        logits_BV = stepper.join(picked).step(texts_TB[11, [0, 1, 2, 2, 0]])
+        whole_TBV, _ = network(texts_TB)
+    expected_BV = whole_TBV[-1, [0, 1, 2, 2, 0]]
+    torch.testing.assert_close(logits_BV, expected_BV, rtol=1e-5, atol=1e-5)

@@ -24,6 +24,7 @@ def confirmation(finalists: pd.DataFrame, trials: pd.DataFrame) -> str:
         f"search it had {first['in the search']:.4f}. `optimism` is the mean less the search's "
         f"value. The test passage was scored once a training, by these networks alone."
     ]
+    lines += _letters(finalists, table)
     lines += [_compare(first, rival) for _, rival in table.iloc[1:].iterrows()]
     return section("Is the winner confirmed?", table, "\n".join(lines))
 
@@ -40,6 +41,27 @@ def verdict(finalists: pd.DataFrame, trials: pd.DataFrame) -> str:
         f"{first['mean']:.4f}{spread} bits, {first['test, mean']:.4f} on the test passage "
         f"(in the search: {first['in the search']:.4f})"
     )
+
+
+def _letters(finalists: pd.DataFrame, table: pd.DataFrame) -> list[str]:
+    """Say what bits per letter are, and how far their estimates may still fall."""
+    trends = finalists[finalists["test_bits_per_letter_sixteenth"].notna()]
+    if trends.empty:
+        return []
+    steps = ["sixteenth", "quarter"]
+    names = [*(f"test_bits_per_letter_{step}" for step in steps), "test_bits_per_letter"]
+    first = trends.groupby("number").first()
+    shown = [
+        f"trial {number}: " + ", ".join(f"{first.loc[number, name]:.4f}" for name in names)
+        for number in table["trial"]
+        if number in first.index
+    ]
+    return [
+        f"`per letter` is what a network spends on a letter of the test passage, all that "
+        f"cleanings may drop summed out by {finalists['letter_particles'].max()} particles (one "
+        f"where that is exact): all are judged on the same letters, from above. With a "
+        f"sixteenth, a quarter and all of the particles: {'; '.join(shown)}."
+    ]
 
 
 def _compare(first: pd.Series, rival: pd.Series) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
+from model.letter_score import scoring_seconds
 from tune.records import TrialRecord
 from tune.study import Study
 
@@ -20,14 +21,39 @@ def choose(records: Iterable[TrialRecord], num_best: int) -> list[TrialRecord]:
     return best + [record for record in ordered[num_best:] if record.baseline]
 
 
-def estimated_seconds(records: Collection[TrialRecord], concurrent: int) -> float:
-    """Return how long it would take to train all these anew, so many at once."""
+def estimated_seconds(
+    study: Study, trainings: Collection[tuple[TrialRecord, int]], concurrent: int
+) -> float:
+    """Return how long it would take to train all these anew, so many at once, and to score them.
+
+    Args:
+        study: The study.
+        trainings: The trial, and the number of the seed that it is trained with.
+        concurrent: How many at once.
+    """
     seconds = [
         record.epochs[-1].elapsed_seconds / record.epochs[-1].epoch * record.config.epochs
-        for record in records
+        for record, _ in trainings
     ]
-    # The last to end runs alone.
-    return sum(seconds) / concurrent + max(seconds) if seconds else 0.0
+    if not seconds:
+        return 0.0
+    # The last to end runs alone; scoring is one network after the other.
+    training = sum(seconds) / concurrent + max(seconds)
+    return training + sum(
+        scoring_seconds_of(study, record, with_trend=seed_number == 0)
+        for record, seed_number in trainings
+    )
+
+
+def scoring_seconds_of(study: Study, record: TrialRecord, *, with_trend: bool) -> float:
+    """Return how long it takes to score a network of this configuration."""
+    test = study.prepared.encoded[record.config.cleaning].test  # in characters
+    return scoring_seconds(
+        record.config,
+        record.num_parameters or 0,
+        num_chars=len(test),
+        with_trend=with_trend,
+    )
 
 
 def fits(seconds: float, seconds_left: float | None) -> bool:
@@ -45,5 +71,6 @@ def reserved_seconds(study: Study, records: Iterable[TrialRecord], concurrent: i
     if budget is None or not study.wants_finalists:
         return 0.0
     chosen = choose(records, study.num_finalists)
-    seconds = estimated_seconds(chosen * study.num_finalist_seeds, concurrent)
+    trainings = [(record, seed) for seed in range(study.num_finalist_seeds) for record in chosen]
+    seconds = estimated_seconds(study, trainings, concurrent)
     return seconds if seconds <= RESERVED_SHARE * budget else 0.0

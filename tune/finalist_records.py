@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -20,11 +21,39 @@ FINALIST_DTYPES = {
     "best_epoch": "Int64",
     "val_bits_per_char": "Float64",
     "test_bits_per_char": "Float64",
+    "test_bits_per_letter": "Float64",
+    "letter_particles": "Int64",
+    "test_bits_per_letter_quarter": "Float64",
+    "test_bits_per_letter_sixteenth": "Float64",
     "elapsed_seconds": "Float64",
     "seed": "Int64",
     "error": "string",
 }
 """Columns of finalists.csv, in order, with their pandas types."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TestPassageScores:
+    """What a finalist scores on the test passage; the fields are columns, None is not known.
+
+    Attributes:
+        test_bits_per_char: Restored bits per raw character.
+        test_bits_per_letter: Bits per letter, what cleanings drop summed out (letter_score.py).
+        letter_particles: Particles of this estimate.
+        test_bits_per_letter_quarter: The same with a quarter of the particles.
+        test_bits_per_letter_sixteenth: The same with a sixteenth of them.
+    """
+
+    __test__ = False  # pytest takes the name for a test's
+
+    test_bits_per_char: float | None = None
+    test_bits_per_letter: float | None = None
+    letter_particles: int | None = None
+    test_bits_per_letter_quarter: float | None = None
+    test_bits_per_letter_sixteenth: float | None = None
+
+
+SCORE_COLUMNS = tuple(field.name for field in dataclasses.fields(TestPassageScores))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +64,7 @@ class FinalistRecord:
         number: The trial that it trains anew.
         finalist_seed: Counts its trainings from 0.
         val_bits_per_char: Its best epoch's, None if it trained none.
-        test_bits_per_char: The same network on the test passage, None if it did not end well.
+        scores: The same network's on the test passage, a column each.
     """
 
     number: int
@@ -45,13 +74,13 @@ class FinalistRecord:
     epochs_run: int
     best_epoch: int | None
     val_bits_per_char: float | None
-    test_bits_per_char: float | None
+    scores: TestPassageScores
     elapsed_seconds: float
     seed: int
     error: str | None
 
     @classmethod
-    def of(cls, record: TrialRecord, test_bits_per_char: float | None) -> "FinalistRecord":
+    def of(cls, record: TrialRecord, scores: TestPassageScores) -> "FinalistRecord":
         """Take from a record of the finalists' history what the table has."""
         number, finalist_seed = divmod(record.number, SEEDS_AT_MOST)
         best = record.best
@@ -63,16 +92,21 @@ class FinalistRecord:
             epochs_run=len(record.epochs),
             best_epoch=best.epoch if best else None,
             val_bits_per_char=best.val_bits_per_char if best else None,
-            test_bits_per_char=test_bits_per_char,
+            scores=scores,
             elapsed_seconds=record.epochs[-1].elapsed_seconds if best else 0.0,
             seed=record.config.seed,
             error=record.error or None,
         )
 
+    def row(self) -> dict[str, Any]:
+        """Return its row of finalists.csv."""
+        values = dataclasses.asdict(self)
+        return {**values, **values.pop("scores")}
+
 
 def write_finalists(finalists: Iterable[FinalistRecord], path: Path) -> None:
     """Write finalists.csv whole or not at all."""
-    rows = [dataclasses.asdict(finalist) for finalist in finalists]
+    rows = [finalist.row() for finalist in finalists]
     frame = pd.DataFrame(rows, columns=list(FINALIST_DTYPES)).astype(FINALIST_DTYPES)
     write_table(frame, path)
 
@@ -85,15 +119,17 @@ def read_finalists(path: Path) -> pd.DataFrame:
     """
     if not path.exists():
         return pd.DataFrame(columns=list(FINALIST_DTYPES)).astype(FINALIST_DTYPES)
-    return read_table(path, FINALIST_DTYPES)
+    return read_table(path, FINALIST_DTYPES, later_columns=SCORE_COLUMNS[1:])
 
 
-def test_scores(finalists: pd.DataFrame) -> dict[int, float]:
+def known_scores(finalists: pd.DataFrame) -> dict[int, TestPassageScores]:
     """Return the scores on the test passage by the key of the finalist's history."""
-    scored = finalists[finalists["test_bits_per_char"].notna()]
-    keys = scored["number"] * SEEDS_AT_MOST + scored["finalist_seed"]
+    keys = finalists["number"] * SEEDS_AT_MOST + finalists["finalist_seed"]
+    rows = finalists[list(SCORE_COLUMNS)].astype(object)
+    values = rows.where(rows.notna(), None).to_dict("records")
     return {
-        int(key): float(bits) for key, bits in zip(keys, scored["test_bits_per_char"], strict=True)
+        int(key): TestPassageScores(**{str(name): value for name, value in row.items()})
+        for key, row in zip(keys, values, strict=True)
     }
 
 
@@ -120,8 +156,11 @@ def summary(finalists: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
                 "optimism": scores.mean() - searched[number],
                 "test, mean": group["test_bits_per_char"].mean(),
                 "test, deviation": group["test_bits_per_char"].std(),
+                "per letter, mean": group["test_bits_per_letter"].mean(),
+                "per letter, deviation": group["test_bits_per_letter"].std(),
             }
         )
     columns = ["trial", "baseline", "seeds", "in the search", "mean", "deviation", "optimism"]
-    table = pd.DataFrame(rows, columns=[*columns, "test, mean", "test, deviation"])
+    columns += ["test, mean", "test, deviation", "per letter, mean", "per letter, deviation"]
+    table = pd.DataFrame(rows, columns=columns)
     return table.sort_values(["mean", "trial"], ignore_index=True)

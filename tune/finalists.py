@@ -6,27 +6,23 @@ passage.
 """
 
 import dataclasses
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from ray.tune.search import Searcher
 from rich.console import Console
 
-from model.checkpoint import load_checkpoint
 from model.devices import use_threads
-from model.errors import CheckpointError
 from model.seeds import hash_seed
-from model.test_score import score_test_passage
-from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
+from tune.checkpoints import CheckpointStore
 from tune.durations import format_seconds
 from tune.experiment import run_trials
 from tune.finalist_choice import choose, estimated_seconds, fits
-from tune.finalist_records import SEEDS_AT_MOST, FinalistRecord, test_scores
+from tune.finalist_records import SEEDS_AT_MOST
+from tune.finalist_scores import score_finalists
 from tune.history import History
 from tune.progress import Progress
 from tune.recorder import Recorder
-from tune.records import Status, TrialRecord
+from tune.records import TrialRecord
 from tune.resources import TrialResources
 from tune.run_folder import RunFolder
 from tune.search import SearchResult
@@ -75,7 +71,7 @@ def confirm(
     with History(folder.finalists_history_file) as history:
         store = CheckpointStore(f"{study.checkpoints_root}/finalists")
         missing = _missing(study, choose(result.records, study.num_finalists), history)
-        seconds = estimated_seconds([record for record, _ in missing], concurrent)
+        seconds = estimated_seconds(study, missing, concurrent)
         if missing and fits(seconds, stopper.seconds_left()):
             console.print(
                 f"\nconfirming: {len(missing)} trainings, about {format_seconds(seconds)}",
@@ -84,10 +80,9 @@ def confirm(
             )
             proposals = _proposals(study, missing, store)
             _train(study, history, store, proposals, need, concurrent, console, stopper)
-        seconds_in_all = stopper.seconds()
         use_threads(need.cpus)  # more would fight with what else runs here
-        _score(study, folder, history, store)
-    return dataclasses.replace(result, seconds=seconds_in_all, interrupted=stopper.interrupted)
+        score_finalists(study, folder, history, store, console, stopper)
+    return dataclasses.replace(result, seconds=stopper.seconds(), interrupted=stopper.interrupted)
 
 
 def _missing(
@@ -153,28 +148,6 @@ def _train(
         recorder=recorder,
         progress=progress,
     )
-
-
-def _score(study: Study, folder: RunFolder, history: History, store: CheckpointStore) -> None:
-    """Score the test passage with each finalist that ended, once."""
-    known = test_scores(folder.read_finalists())
-    locations = store.newest_first()
-    finalists = []
-    for number, record in sorted(history.records.items()):
-        test_bits = known.get(number)
-        if test_bits is None and record.status == Status.COMPLETE and number in locations:
-            test_bits = _test_bits(study, locations[number][0], record)
-        finalists.append(FinalistRecord.of(record, test_bits))
-    folder.write_finalists(finalists)
-
-
-def _test_bits(study: Study, location: str, record: TrialRecord) -> float | None:
-    with tempfile.TemporaryDirectory() as temporary:
-        try:
-            network, _ = load_checkpoint(fetch(location, Path(temporary) / MODEL_FOLDER))
-        except (CheckpointError, OSError):
-            return None
-    return score_test_passage(network, study.prepared, record.config)
 
 
 def _name(record: TrialRecord) -> str:

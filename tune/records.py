@@ -180,15 +180,24 @@ def epochs_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(EPOCH_DTYPES)).astype(EPOCH_DTYPES)
 
 
-def read_table(path: Path, dtypes: dict[str, str]) -> pd.DataFrame:
+def read_table(
+    path: Path, dtypes: dict[str, str], later_columns: Iterable[str] = ()
+) -> pd.DataFrame:
     """Read a table that `write_table` wrote, also before TrialConfig got its latest fields.
+
+    Args:
+        path: The file.
+        dtypes: Its columns.
+        later_columns: Those that earlier versions did not write; without them they are empty.
 
     Raises:
         ConfigError: The file is missing or has other columns.
     """
     try:
         table = pd.read_csv(path, dtype=dtypes)
-        return table.assign(**_later_fields(table, dtypes))[list(dtypes)].astype(dtypes)
+        later: dict[str, Any] = dict.fromkeys(set(later_columns) - set(table), pd.NA)
+        table = table.assign(**later, **_later_fields(table, dtypes))
+        return table[list(dtypes)].astype(dtypes)
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(f"a run's table must be readable: {path}: {error}") from error
 

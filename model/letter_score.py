@@ -1,0 +1,111 @@
+"""Bits per letter of the test passage: all cleanings are judged on the very same letters.
+
+The letters are the passage under the cleaning `letters`; a network of another cleaning is
+shown nothing of what that one lacks, but must imagine it (particle_filter.py). The passage is
+one long pass: only before its first letter is a network shown a text, in its own cleaning.
+Rejected: segments side by side, each entered with the text before it, which would show the
+punctuation there to some and not to others.
+"""
+
+import dataclasses
+
+from model.cleaning import clean
+from model.config import TrialConfig
+from model.lstm import CharLSTM
+from model.network import Network
+from model.particle_filter import letter_bits, symbols_by_letter
+from model.seeds import hash_seed
+from model.streams import EncodedCorpus
+from model.vocabulary import Vocabulary
+
+PARTICLES = 32
+"""1 x 512 on the book, `lower`: 1.928, 1.913, 1.899 and 1.892 bits with 16, 32, 64 and 256
+particles, in 18, 26, 40 and 117 s of a busy core. It still falls: hence the trend."""
+MAX_LETTERS = 16_384
+"""So many letters of a longer passage are scored: the cost is bounded, and the same for all."""
+SECONDS_A_LETTER, SECONDS_A_LETTER_AND_PARAMETER = 0.6e-3, 1.1e-9
+"""On one busy core: 13.0 s for 13,593 letters at 1 x 256, 26.0 s at 1 x 512."""
+TREND_COST = 2.0
+"""Fewer particles beside all of them, against all alone: 1.7 at 1 x 512, 2.0 at 1 x 256."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class LetterScore:
+    """What a network spends on a letter of the test passage; an upper bound that falls.
+
+    Attributes:
+        num_particles: Particles of the estimate; 1 where one is exact.
+        bits_per_letter: With all particles.
+        bits_per_letter_quarter: With a quarter of them, None if not asked for.
+        bits_per_letter_sixteenth: With a sixteenth of them, None if not asked for.
+    """
+
+    num_particles: int
+    bits_per_letter: float
+    bits_per_letter_quarter: float | None
+    bits_per_letter_sixteenth: float | None
+
+
+def score_letters(
+    network: Network, corpus: EncodedCorpus, *, seed: int, with_trend: bool
+) -> LetterScore | None:
+    """Score a network on the letters of the test passage.
+
+    Args:
+        network: The network; it is left in evaluation mode.
+        corpus: The streams of its cleaning.
+        seed: Seed of the network; what lives on is drawn by a generator derived from it.
+        with_trend: Whether fewer particles are tried too.
+
+    Returns:
+        The score; None for a network that carries no state (the window regime) or whose
+        symbols are not characters.
+    """
+    vocabulary = corpus.vocabulary
+    if not (isinstance(network, CharLSTM) and isinstance(vocabulary, Vocabulary)):
+        return None
+    # Every cleaning keeps the letters, so they can be had from each.
+    letters = clean(vocabulary.decode(corpus.test), "letters")[:MAX_LETTERS]
+
+    def bits_per_letter(num_particles: int) -> float:
+        bits = letter_bits(
+            network,
+            vocabulary,
+            letters,
+            context=corpus.validation,
+            num_particles=num_particles,
+            seed=hash_seed(seed, num_particles),
+        )
+        return bits / len(letters)
+
+    if set(symbols_by_letter(vocabulary)) == set(vocabulary.symbols):  # one is exact
+        bits = bits_per_letter(1)
+        return LetterScore(
+            num_particles=1,
+            bits_per_letter=bits,
+            bits_per_letter_quarter=bits if with_trend else None,
+            bits_per_letter_sixteenth=bits if with_trend else None,
+        )
+    return LetterScore(
+        num_particles=PARTICLES,
+        bits_per_letter=bits_per_letter(PARTICLES),
+        bits_per_letter_quarter=bits_per_letter(PARTICLES // 4) if with_trend else None,
+        bits_per_letter_sixteenth=bits_per_letter(PARTICLES // 16) if with_trend else None,
+    )
+
+
+def scoring_seconds(
+    config: TrialConfig, num_parameters: int, *, num_chars: int, with_trend: bool
+) -> float:
+    """Estimate what scoring a network takes on one CPU core; a `letters` network takes less.
+
+    Args:
+        config: Its configuration.
+        num_parameters: Its trained numbers.
+        num_chars: Characters of the test passage in its own cleaning.
+        with_trend: Whether fewer particles are tried too.
+    """
+    if config.regime == "window" or config.unit != "char":
+        return 0.0
+    each = SECONDS_A_LETTER + num_parameters * SECONDS_A_LETTER_AND_PARAMETER
+    return min(num_chars, MAX_LETTERS) * each * (TREND_COST if with_trend else 1.0)

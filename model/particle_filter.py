@@ -1,0 +1,174 @@
+"""A particle filter over a network's own state: the probability of letters, the rest summed out.
+
+Under the cleaning `letters` each symbol of a vocabulary is one letter (both "A" and "a" are "a")
+or silent (punctuation, digits). The probability of letters is the sum over all strings of the
+network's symbols that clean to them. A particle is one such string so far, with the network's
+state after it. All children of all particles are known with their weights before any is chosen:
+those worth an average particle or more live on as they are; of the lighter ones one lives on
+for each average particle's worth, with that weight. So the estimate of the probability is
+without bias; its -log2 is in expectation an upper bound, and falls as particles are added.
+
+Rejected (numbers in DESIGN.md): drawing each child, and the source's optimal threshold.
+Source: Fearnhead & Clifford 2003, "On-line inference for hidden Markov models via particle
+filters". Shapes: B particles, V vocabulary, S symbols, C children, N those that live on.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.cleaning import clean
+from model.evaluate import WARM_UP_SYMBOLS
+from model.lstm import CharLSTM
+from model.stepping import Stepper
+from model.vocabulary import Vocabulary
+
+MAX_SILENT_RUN = 16
+"""Silent symbols before a letter, at most; what is cut only lowers the probability."""
+
+Weights = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+
+@torch.inference_mode()
+def letter_bits(
+    network: CharLSTM,
+    vocabulary: Vocabulary,
+    letters: str,
+    *,
+    context: NDArray[np.integer[Any]],
+    num_particles: int,
+    seed: int,
+    max_silent_run: int = MAX_SILENT_RUN,
+) -> float:
+    """Return the bits that a network spends on letters, in all.
+
+    Args:
+        network: The network; it is left in evaluation mode.
+        vocabulary: Its symbols.
+        letters: A text that the cleaning `letters` gives, of letters in the vocabulary.
+        context: Indices of the text before it in the network's own cleaning, at least one.
+        num_particles: At least 1.
+        seed: Seed of what lives on.
+        max_silent_run: Silent symbols before a letter, at most.
+    """
+    generator = np.random.default_rng(seed)
+    symbols_of = symbols_by_letter(vocabulary)
+    silent_S = symbols_of.pop("", np.empty(0, dtype=np.intp))
+    network.eval()
+    device = next(network.parameters()).device
+    context_T = torch.from_numpy(context[-WARM_UP_SYMBOLS:].astype(np.int64)).to(device)
+    logits_1V, stepper = network.start_stepper(context_T[:, None])
+    particles = _Particles(stepper, np.ones(1), _probabilities(logits_1V))
+    bits = 0.0
+    for letter in letters:
+        total = particles.weights.sum()
+        bits -= float(np.log2(total))
+        particles.weights /= total
+        arrived: list[_Children] = []
+        pool = waiting = particles
+        for silent_before in range(max_silent_run + 1):
+            arrived.append(waiting.children(symbols_of[letter], pool))
+            if silent_before == max_silent_run or not len(silent_S):
+                break
+            silent = waiting.children(silent_S, pool)
+            threshold = _threshold([*arrived, silent], num_particles)
+            silent = silent.survivors(threshold, generator)
+            if not len(silent.weights):
+                break
+            waiting = pool.step(silent)
+            pool = pool.join(waiting)
+        threshold = _threshold(arrived, num_particles)
+        particles = pool.step(_Children.of(arrived).survivors(threshold, generator))
+    return bits - float(np.log2(particles.weights.sum()))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Children:
+    """Particles that may follow: their weights, their parents' rows, their last symbols."""
+
+    weights: Weights
+    rows: Indices
+    symbols: Indices
+
+    @classmethod
+    def of(cls, parts: list["_Children"]) -> "_Children":
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            np.concatenate([part.weights for part in parts]),
+            np.concatenate([part.rows for part in parts]),
+            np.concatenate([part.symbols for part in parts]),
+        )
+
+    def survivors(self, threshold: float, generator: np.random.Generator) -> "_Children":
+        """Keep what weighs a threshold or more; of the rest one for each threshold's weight."""
+        if threshold == 0.0:
+            return self
+        light_C = self.weights < threshold
+        # Systematic: the light ones lie side by side on a line, with a mark at each threshold.
+        ends_C = np.where(light_C, self.weights, 0.0).cumsum() / threshold
+        marks_C = np.floor(ends_C + generator.random())
+        lives_C = ~light_C
+        lives_C[0] |= marks_C[0] > 0
+        lives_C[1:] |= marks_C[1:] > marks_C[:-1]
+        lives_N = lives_C.nonzero()[0]
+        weights_N = np.maximum(self.weights[lives_N], threshold)
+        return _Children(weights_N, self.rows[lives_N], self.symbols[lives_N])
+
+
+@dataclasses.dataclass(slots=True)
+class _Particles:
+    """Strings so far: the network's states, their weights, what the network expects next."""
+
+    stepper: Stepper
+    weights: Weights
+    probabilities: Weights
+
+    def children(self, symbols_S: Indices, pool: "_Particles") -> _Children:
+        """Return all that follow by one of these symbols; these particles end the pool."""
+        end = len(pool.weights)
+        rows_B = np.arange(end - len(self.weights), end)
+        weights_BS = self.weights[:, None] * self.probabilities[:, symbols_S]
+        return _Children(
+            weights_BS.ravel(), rows_B.repeat(len(symbols_S)), np.tile(symbols_S, len(rows_B))
+        )
+
+    def step(self, children: _Children) -> "_Particles":
+        """Take the step of each child; these particles stay where they are."""
+        device = self.stepper.device
+        stepper = self.stepper.pick(torch.from_numpy(children.rows).to(device))
+        logits_CV = stepper.step(torch.from_numpy(children.symbols).to(device))
+        return _Particles(stepper, children.weights, _probabilities(logits_CV))
+
+    def join(self, others: "_Particles") -> "_Particles":
+        """Return these particles and, after them, the others."""
+        return _Particles(
+            self.stepper.join(others.stepper),
+            np.concatenate([self.weights, others.weights]),
+            np.concatenate([self.probabilities, others.probabilities]),
+        )
+
+
+def _threshold(parts: list[_Children], num_particles: int) -> float:
+    """Return the weight of an average particle, or 0 where there are no more than these."""
+    if sum(len(part.weights) for part in parts) <= num_particles:
+        return 0.0
+    return float(sum(part.weights.sum() for part in parts)) / num_particles
+
+
+def _probabilities(logits_BV: Tensor) -> Weights:
+    probabilities: Weights = logits_BV.double().softmax(dim=1).cpu().numpy()
+    return probabilities
+
+
+def symbols_by_letter(vocabulary: Vocabulary) -> dict[str, Indices]:
+    """Return the indices of the symbols that clean to each letter, and to nothing."""
+    found: dict[str, list[int]] = {}
+    for index, symbol in enumerate(vocabulary.symbols):
+        found.setdefault(clean(symbol, "letters"), []).append(index)
+    return {letter: np.array(indices, dtype=np.intp) for letter, indices in found.items()}
