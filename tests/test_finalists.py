@@ -92,7 +92,7 @@ def test_time_is_reserved_where_it_is_a_small_part_of_the_budget() -> None:
     )
     assert with_trend > plain
     expected = 3 * 60 / 2 + 20 + 6 * plain + 3 * with_trend
-    trainings = [(record, seed) for seed in range(3) for record in choose(RECORDS, 3)]
+    trainings = [(record, seed) for seed in range(3) for record in choose(RECORDS, 2)]
     assert estimated_seconds(study(None), trainings, concurrent=2) == pytest.approx(expected)
     assert reserved_seconds(study(600.0), RECORDS, concurrent=2) == pytest.approx(expected)
     assert reserved_seconds(study(300.0), RECORDS, concurrent=2) == 0.0  # no room
