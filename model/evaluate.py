@@ -15,16 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from model.evaluation_layout import (
+    CHUNK_STEPS,
+    WARM_UP_CHARS,
+    WINDOWS_AT_ONCE,
+    num_columns,
+)
 from model.lstm import CharLSTM
 from model.network import Network
 from model.window_lstm import WindowLSTM
-
-MIN_COLUMNS, MAX_COLUMNS = 16, 128
-COLUMN_CHARS = 1_024
-"""Long passages have columns of about this length, between the two numbers of columns."""
-WARM_UP_CHARS = 128
-_CHUNK_STEPS = 512
-_WINDOWS_AT_ONCE = 256
 
 
 def passage_nats(
@@ -45,8 +44,7 @@ def passage_nats(
     """
     symbols = np.concatenate([context[-WARM_UP_CHARS:], passage])
     num_context = len(symbols) - len(passage)
-    num_columns = min(max(len(passage) // COLUMN_CHARS, MIN_COLUMNS), MAX_COLUMNS)
-    column_length = -(-len(passage) // num_columns)
+    column_length = -(-len(passage) // num_columns(len(passage)))
     starts = np.arange(num_context, len(symbols), column_length)
     # Row t of a column predicts position start - WARM_UP_CHARS + t of the symbols.
     positions_TB = starts + np.arange(-WARM_UP_CHARS, column_length)[:, None]
@@ -95,7 +93,7 @@ def window_passage_nats(
     windows = torch.from_numpy(symbols).to(device).unfold(0, length + 1, 1)
     nats = torch.zeros((), dtype=torch.float64, device=device)
     model.eval()
-    for batch in torch.split(windows, _WINDOWS_AT_ONCE):
+    for batch in torch.split(windows, WINDOWS_AT_ONCE):
         logits_BV = model(batch[:, :-1].T)
         nats += functional.cross_entropy(
             logits_BV.float(), batch[:, -1].long(), reduction="none"
@@ -110,8 +108,8 @@ def _scored_nats(
 ) -> float:
     nats = torch.zeros((), dtype=torch.float64, device=inputs_TB.device)
     state = None
-    for start in range(0, len(inputs_TB), _CHUNK_STEPS):
-        chunk = slice(start, start + _CHUNK_STEPS)
+    for start in range(0, len(inputs_TB), CHUNK_STEPS):
+        chunk = slice(start, start + CHUNK_STEPS)
         logits_TBV, state = model(inputs_TB[chunk], state)
         losses_TB = functional.cross_entropy(
             logits_TBV.float().flatten(0, 1),

@@ -6,6 +6,7 @@ import optuna
 from rich.console import Console
 
 from tune.checkpoints import CheckpointStore
+from tune.estimate import Estimate
 from tune.experiment import run_trials
 from tune.finalist_choice import reserved_seconds
 from tune.history import History, TrialEnded
@@ -43,6 +44,7 @@ def search(
     history: History,
     need: TrialResources,
     concurrent: int,
+    estimate: Estimate | None,
     console: Console,
 ) -> SearchResult:
     """Run the trials that a study has left; the history and the tables are written meanwhile."""
@@ -63,6 +65,7 @@ def search(
         clock=stopper.seconds,
         seconds_left=stopper.seconds_left,
         earlier=records,
+        to_go=estimate.seconds_left if estimate else None,
     )
     recorder = Recorder(
         history, clock=stopper.seconds, save=folder.write_tables, listener=progress
