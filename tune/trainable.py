@@ -100,9 +100,8 @@ def trainable_for(corpus: PreparedCorpus, need: TrialResources) -> type[ray_tune
         CharLSTMTrainable, corpus=corpus, cpus=need.cpus, gpus=need.gpus
     )
 
-    def request(proposal: dict[str, Any]) -> ray_tune.PlacementGroupFactory:
-        config = TrialConfig.from_dict(proposal["config"])
-        return ray_tune.PlacementGroupFactory([need.request(config)])
+    def request(proposal: dict[str, Any]) -> dict[str, float]:
+        return need.request(TrialConfig.from_dict(proposal["config"]))
 
     trainable: type[ray_tune.Trainable] = ray_tune.with_resources(with_corpus, request)
     return trainable

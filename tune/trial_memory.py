@@ -140,4 +140,4 @@ def format_bytes(num_bytes: float) -> str:
     >>> format_bytes(1.5 * 2**30)
     '1.5 GiB'
     """
-    return f"{num_bytes / GIBIBYTE:,.1f} GiB"
+    return f"{num_bytes / GIBIBYTE:,.1f}".removesuffix(".0") + " GiB"
