@@ -1,9 +1,9 @@
 import torch
 from torch.nn import functional
 
-from model import evaluate
 from model.checkpoint import load_checkpoint
 from model.evaluate import passage_nats
+from model.evaluation_layout import MIN_COLUMNS
 from model.objective import PreparedCorpus
 
 CPU = torch.device("cpu")
@@ -40,9 +40,9 @@ def test_every_character_counts_once_whatever_the_length(
     for length in (
         1,
         2,
-        evaluate.MIN_COLUMNS - 1,
-        evaluate.MIN_COLUMNS,
-        evaluate.MIN_COLUMNS + 1,
+        MIN_COLUMNS - 1,
+        MIN_COLUMNS,
+        MIN_COLUMNS + 1,
         100,
     ):
         nats = passage_nats(model, corpus.validation[:length], context=corpus.train, device=CPU)
