@@ -1,5 +1,6 @@
 """Searches that are interrupted or killed, and go on."""
 
+import io
 import json
 import random
 import signal
@@ -9,9 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
 from tiny_search import command, run_command, trials_of, write_inputs
 
-from tune import run
+from tune import report, run
+from tune.finish import study_values
+from tune.run_folder import RunFolder
+from tune.study import StudyOptions, prepare
 
 TIMES = ["elapsed_seconds", "search_seconds"]
 
@@ -126,3 +131,19 @@ def test_finished_search_can_be_extended(tiny_text: str) -> None:
 def test_what_is_no_run_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(["--resume", "nowhere"]) == 2
     assert "a run must be a folder with study.json" in capsys.readouterr().err
+
+
+def test_run_from_before_there_were_estimates_goes_on_and_is_reported(
+    tiny_text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, space, _, corpus = write_inputs(tiny_text)
+    options = StudyOptions(space=space, corpus=corpus, name="old")
+    study = prepare(options, Console(file=io.StringIO()))
+    values = study_values(study, None, None)
+    assert values.pop("estimate") is None
+    folder = RunFolder.create(study.run_path)
+    folder.write_study(values)
+    folder.write_tables([])
+    assert run.main(["--resume", "old", "--dry-run"]) == 0
+    assert "time: about " in capsys.readouterr().out
+    assert report.main(["results/old"]) == 0
