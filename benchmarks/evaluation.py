@@ -11,7 +11,7 @@ import time
 
 import torch
 
-from model import evaluate
+from model import evaluate, evaluation_layout
 from model.config import TrialConfig
 from model.corpus import resolve_corpus
 from model.devices import use_threads
@@ -27,13 +27,13 @@ WHOLE_CONTEXT_CHARS = 1_000
 
 def one_pass_bits(trainer: Trainer, corpus: EncodedCorpus) -> float:
     """Return bits per own character, one column, float32."""
-    evaluate.MIN_COLUMNS, evaluate.MAX_COLUMNS, columns = 1, 1, (16, 128)
+    evaluation_layout.MIN_COLUMNS, evaluation_layout.MAX_COLUMNS, columns = 1, 1, (16, 128)
     warm_up, evaluate.WARM_UP_SYMBOLS = evaluate.WARM_UP_SYMBOLS, WHOLE_CONTEXT_CHARS
     assert not torch.is_autocast_enabled("cpu")
     nats = network_nats(
         trainer.model, corpus.validation, context=corpus.train, device=trainer.device
     )
-    evaluate.MIN_COLUMNS, evaluate.MAX_COLUMNS = columns
+    evaluation_layout.MIN_COLUMNS, evaluation_layout.MAX_COLUMNS = columns
     evaluate.WARM_UP_SYMBOLS = warm_up
     return nats / len(corpus.validation) / math.log(2)
 

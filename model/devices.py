@@ -8,6 +8,11 @@ def num_gpus() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
+def free_gpu_bytes() -> int:
+    """Return the free memory of the visible GPU that has most; never run on one."""
+    return max(torch.cuda.mem_get_info(index)[0] for index in range(num_gpus()))
+
+
 def pick_device(*, use_gpu: bool) -> torch.device:
     """Return the current CUDA GPU if one is wanted and there, else the CPU.
 

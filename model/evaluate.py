@@ -15,18 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from model.evaluation_layout import (
+    WARM_UP_SYMBOLS,
+    WINDOWS_AT_ONCE,
+    chunk_steps,
+    num_columns,
+)
 from model.lstm import CharLSTM
 from model.network import Network
 from model.window_lstm import WindowLSTM
-
-MIN_COLUMNS, MAX_COLUMNS = 16, 128
-COLUMN_SYMBOLS = 1_024
-"""Long passages have columns of about this length, between the two numbers of columns."""
-WARM_UP_SYMBOLS = 128
-MAX_CHUNK_STEPS = 512
-MAX_CHUNK_LOGITS = 1 << 24
-"""64 MiB of float32: with thousands of words a chunk has fewer steps."""
-_WINDOWS_AT_ONCE = 256
 
 
 def passage_nats(
@@ -47,8 +44,7 @@ def passage_nats(
     """
     symbols = np.concatenate([context[-WARM_UP_SYMBOLS:], passage])
     num_context = len(symbols) - len(passage)
-    num_columns = min(max(len(passage) // COLUMN_SYMBOLS, MIN_COLUMNS), MAX_COLUMNS)
-    column_length = -(-len(passage) // num_columns)
+    column_length = -(-len(passage) // num_columns(len(passage)))
     starts = np.arange(num_context, len(symbols), column_length)
     # Row t of a column predicts position start - WARM_UP_SYMBOLS + t of the symbols.
     positions_TB = starts + np.arange(-WARM_UP_SYMBOLS, column_length)[:, None]
@@ -97,7 +93,7 @@ def window_passage_nats(
     windows = torch.from_numpy(symbols).to(device).unfold(0, length + 1, 1)
     nats = torch.zeros((), dtype=torch.float64, device=device)
     model.eval()
-    for batch in torch.split(windows, _WINDOWS_AT_ONCE):
+    for batch in torch.split(windows, WINDOWS_AT_ONCE):
         logits_BV = model(batch[:, :-1].T)
         nats += functional.cross_entropy(
             logits_BV.float(), batch[:, -1].long(), reduction="none"
@@ -112,8 +108,7 @@ def _scored_nats(
 ) -> float:
     nats = torch.zeros((), dtype=torch.float64, device=inputs_TB.device)
     state = None
-    logits_a_step = inputs_TB.shape[1] * model.output.out_features
-    num_steps = min(max(MAX_CHUNK_LOGITS // logits_a_step, 1), MAX_CHUNK_STEPS)
+    num_steps = chunk_steps(inputs_TB.shape[1], model.output.out_features)
     for start in range(0, len(inputs_TB), num_steps):
         chunk = slice(start, start + num_steps)
         logits_TBV, state = model(inputs_TB[chunk], state)

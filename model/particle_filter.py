@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.cleaning import clean
-from model.evaluate import WARM_UP_SYMBOLS
+from model.evaluation_layout import WARM_UP_SYMBOLS
 from model.lstm import CharLSTM
 from model.stepping import Stepper
 from model.vocabulary import Vocabulary

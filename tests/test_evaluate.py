@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from model import evaluate
+from model import evaluation_layout
 from model.checkpoint import load_checkpoint
 from model.evaluate import passage_nats
+from model.evaluation_layout import MIN_COLUMNS
 from model.objective import PreparedCorpus
 
 CPU = torch.device("cpu")
@@ -41,9 +42,9 @@ def test_every_character_counts_once_whatever_the_length(
     for length in (
         1,
         2,
-        evaluate.MIN_COLUMNS - 1,
-        evaluate.MIN_COLUMNS,
-        evaluate.MIN_COLUMNS + 1,
+        MIN_COLUMNS - 1,
+        MIN_COLUMNS,
+        MIN_COLUMNS + 1,
         100,
     ):
         nats = passage_nats(model, corpus.validation[:length], context=corpus.train, device=CPU)
@@ -66,6 +67,6 @@ def test_chunks_of_a_large_vocabulary_leave_the_score_alone(
     corpus = tiny_corpus.encoded["lower"]
     whole = passage_nats(model, corpus.validation, context=corpus.train, device=CPU)
     for max_logits in (1, 5_000):  # a step at a time; some steps
-        monkeypatch.setattr(evaluate, "MAX_CHUNK_LOGITS", max_logits)
+        monkeypatch.setattr(evaluation_layout, "MAX_CHUNK_LOGITS", max_logits)
         nats = passage_nats(model, corpus.validation, context=corpus.train, device=CPU)
         assert nats == pytest.approx(whole, rel=1e-6)

@@ -1,4 +1,5 @@
 import io
+from collections.abc import Iterable
 
 from rich.console import Console
 
@@ -70,6 +71,28 @@ def test_brackets_in_an_error_are_text() -> None:
 
 def test_time_budget_bounds_the_time_left() -> None:
     assert "about 5s left" in show(terminal=False, records=RECORDS, seconds_left=5.0)
+
+
+def test_time_left_is_what_an_estimate_says_of_all_trials() -> None:
+    console = Console(file=io.StringIO(), width=140)
+    told: list[list[int]] = []
+
+    def to_go(records: Iterable[TrialRecord]) -> float:
+        told.append([record.number for record in records])
+        return 75.0
+
+    progress = Progress(
+        console,
+        SPACE,
+        num_trials=16,
+        clock=lambda: 30.0,
+        seconds_left=lambda: None,
+        earlier=RECORDS[:1],
+        to_go=to_go,
+    )
+    progress.trial_started(RECORDS[3])
+    assert "about 1m15s left" in progress.summary()
+    assert told[-1] == [0, 3]
 
 
 def test_live_table_on_a_terminal() -> None:

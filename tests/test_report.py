@@ -139,6 +139,29 @@ def test_empty_and_all_failed_studies_give_a_readable_report() -> None:
     assert "OSError: a \\| b" in text
 
 
+def test_what_was_planned_stands_beside_what_it_took() -> None:
+    assert "Planned" not in text_of(hand_made())  # a run from before there were estimates
+    estimate = {
+        "planned_seconds": [300.0, 1_500.0],
+        "planned_trials": [7, 7],
+        "measured_trials": 5,
+        "measured_by_predicted": [0.9, 1.1, 1.4],
+    }
+    frames = (
+        trials_frame(hand_made()),
+        epochs_frame(hand_made()),
+        pd.DataFrame(columns=["status", "number", "val_bits_per_char"]),
+    )
+    text = report_text({**STUDY, "estimate": estimate}, *frames)
+    assert (
+        "Planned were 5m to 25m, 10m5s it took. An epoch took 1.10 times as long as predicted "
+        "(0.90 to 1.40; median and middle 80 % of 5 trials)."
+    ) in text
+    unmeasured = {**estimate, "measured_trials": 0, "measured_by_predicted": None}
+    text = report_text({**STUDY, "estimate": unmeasured}, *frames)
+    assert "10m5s it took.\n" in text
+
+
 def test_unconfirmed_winner_is_said_to_be_one() -> None:
     assert "No: nothing was trained anew" in text_of(hand_made())
     one_each = [finalist(3, 0, 1.97), finalist(4, 0, 1.99)]

@@ -54,13 +54,18 @@ def test_impossible_needs_are_refused(cpus: int, gpus: float, rule: str) -> None
 
 def test_nodes() -> None:
     ray_nodes = [
-        {"Alive": True, "Resources": {"CPU": 4.0, "GPU": 2.0}},
+        {"Alive": True, "Resources": {"CPU": 4.0, "GPU": 2.0, "memory": 2.5e9}},
         {"Alive": True, "Resources": {"memory": 1.0}},
         {"Alive": False, "Resources": {"CPU": 64.0}},
     ]
     nodes = cluster_nodes(ray_nodes)
-    assert nodes == [Node(num_cpus=4, num_gpus=2), Node(num_cpus=0, num_gpus=0)]
+    assert nodes == [
+        Node(num_cpus=4, num_gpus=2, memory_bytes=2.5e9),
+        Node(num_cpus=0, num_gpus=0, memory_bytes=1.0),
+    ]
     assert default_gpus(nodes) == 1.0
     assert default_gpus([Node(num_cpus=4, num_gpus=0)]) == 0.0
     assert local_nodes()[0].num_cpus >= 1
-    assert describe(nodes) == "1 node: 4 CPU, 2 GPU; 1 node: 0 CPU, 0 GPU"
+    assert 1e6 < local_nodes()[0].memory_bytes < 1e15
+    assert describe(nodes) == "1 node: 4 CPU, 2 GPU, 2.3 GiB; 1 node: 0 CPU, 0 GPU, 0 GiB"
+    assert describe([Node(num_cpus=4, num_gpus=2)]) == "1 node: 4 CPU, 2 GPU"

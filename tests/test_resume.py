@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from tiny_search import command, run_command, trials_of, write_inputs
 
-from tune import run
+from tune import report, run
 from tune.finish import study_values
 from tune.resume import prepare_resumed
 from tune.run_folder import RunFolder
@@ -140,7 +140,7 @@ def test_only_a_larger_budget_or_other_finalists_extend_a_search(tiny_text: str)
     console = Console(file=io.StringIO())
     named = StudyOptions(space="tiny.py", corpus="book.txt", name="done", time_budget="60s")
     study = prepare(named, console)
-    RunFolder.create(study.run_path).write_study(study_values(study, None))
+    RunFolder.create(study.run_path).write_study(study_values(study, None, None))
 
     def extends(**words: Any) -> bool:
         return prepare_resumed(StudyOptions(resume="done", **words), console).extended
@@ -152,3 +152,19 @@ def test_only_a_larger_budget_or_other_finalists_extend_a_search(tiny_text: str)
     assert extends(trials=10)  # a number of trials has no time limit
     assert extends(finalists=1)
     assert extends(finalist_seeds=2)
+
+
+def test_run_from_before_there_were_estimates_goes_on_and_is_reported(
+    tiny_text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, space, _, corpus = write_inputs(tiny_text)
+    options = StudyOptions(space=space, corpus=corpus, name="old")
+    study = prepare(options, Console(file=io.StringIO()))
+    values = study_values(study, None, None)
+    assert values.pop("estimate") is None
+    folder = RunFolder.create(study.run_path)
+    folder.write_study(values)
+    folder.write_tables([])
+    assert run.main(["--resume", "old", "--dry-run"]) == 0
+    assert "time: about " in capsys.readouterr().out
+    assert report.main(["results/old"]) == 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -184,7 +185,9 @@ def test_joins_a_cluster_and_shares_its_logical_gpu(tiny_text: str, tmp_path: Pa
         cluster = [*flags, "--address", f"127.0.0.1:{port}", "--gpus-per-trial", "0.5"]
         plan = run_command([*cluster, "--dry-run"])
         assert plan.returncode == 0, plan.stderr
-        assert "1 node: 4 CPU, 1 GPU; 1 CPU and 0.5 GPU a trial, 2 at once" in plan.stdout
+        assert "1 node: 4 CPU, 1 GPU, " in plan.stdout
+        assert "; 1 CPU and 0.5 GPU a trial, 1 GiB of memory, 2 at once" in plan.stdout
+        assert "time: about " in plan.stdout
         done = run_command([*cluster, "--name", "joined", "--storage", f"file://{tmp_path}/kept"])
         assert done.returncode == 0, done.stderr
         assert len(trials_of("joined")) == 4
@@ -231,7 +234,10 @@ def test_dry_run_prints_the_plan_and_writes_nothing(
         "experiment 3: epochs=40 hidden_size=256",
         "ASHA keeps about 1 in 3 at epochs 1, 3, 9, 27",
         "finalists: the 3 best and the 3 baselines, trained anew with 3 seeds each",
+        "2 GiB of memory, ",
         "at once",
+        "time: about ",
+        " for 200 trials in all, ",
     ):
         assert expected in plan
     assert list(Path.cwd().iterdir()) == []
@@ -290,6 +296,26 @@ def test_mistake_is_one_line_and_exit_code_2(
     assert rule in error
     assert error.count("\n") == 1
     assert sorted(Path.cwd().rglob("*")) == before
+
+
+def test_space_that_no_memory_holds_is_refused_in_the_plan(
+    tiny_text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = write_inputs(tiny_text)
+    space = Path("tiny.py")
+    axis = '"embedding_dim": IntDistribution(8, 10**11), "epochs"'
+    space.write_text(
+        space.read_text()
+        .replace('"epochs"', axis, 1)
+        .replace('{"epochs": 2', '{"embedding_dim": 8, "epochs": 2')
+    )
+    assert run.main(flags) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "the largest configuration of the space 'tiny' must fit into memory" in error
+    assert "hidden_size=32 embedding_dim=100000000000 " in error
+    assert re.search(r" needs [\d,.]+ GiB, the largest node has [\d,.]+ GiB$", error)
+    assert not Path("results").exists()
 
 
 @pytest.mark.parametrize(

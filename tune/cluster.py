@@ -5,11 +5,16 @@ import os
 import socket
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 from model.errors import ConfigError
-from tune.resources import Node, cluster_nodes, local_nodes
+from tune.resources import Node, TrialResources, cluster_nodes, local_nodes
+
+if TYPE_CHECKING:
+    from model.machine import Machine
 
 CONNECT_SECONDS = 10.0
+MEASURE_SECONDS = 60.0
 _PACKAGES = ("model", "search_spaces", "tune")
 
 
@@ -51,6 +56,36 @@ class Cluster:
         self.start()
         return cluster_nodes(ray.nodes())
 
+    def measure(
+        self, need: TrialResources, *, precision: str, largest_hidden_size: int
+    ) -> "Machine | None":
+        """Measure what trials run on: this machine, or one worker of the cluster for all.
+
+        Returns:
+            What was measured; None if the cluster had no room for it within MEASURE_SECONDS.
+        """
+        from model.machine import measure_machine
+
+        asked: dict[str, Any] = {
+            "precision": precision,
+            "largest_hidden_size": largest_hidden_size,
+            "num_threads": need.cpus,
+            "use_gpu": need.gpus > 0,
+        }
+        if self.address is None:
+            return measure_machine(**asked)
+        import ray
+
+        self.start()
+        task = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus)(measure_machine)
+        result = task.remote(**asked)
+        try:
+            machine: Machine = ray.get(result, timeout=MEASURE_SECONDS)
+        except ray.exceptions.RayError:
+            ray.cancel(result, force=True)
+            return None
+        return machine
+
     def start(self) -> None:
         """Start the local Ray, or join the cluster; once.
 
@@ -69,6 +104,7 @@ class Cluster:
                 address="local",
                 num_cpus=int(node.num_cpus),
                 num_gpus=int(node.num_gpus),
+                _memory=int(node.memory_bytes),
                 include_dashboard=False,
                 **quiet,
             )

@@ -36,3 +36,21 @@ def format_seconds(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     text = f"{hours}h" * bool(hours) + f"{minutes}m" * bool(hours or minutes)
     return f"{text}{rest}s"
+
+
+def format_range(low: float, high: float) -> str:
+    """Return a range of seconds in words, no finer than one can mean it.
+
+    >>> format_range(1475, 4275)
+    '25m to 1h10m'
+    """
+    texts = dict.fromkeys(_rough(seconds) for seconds in (low, high))
+    return " to ".join(texts)
+
+
+def _rough(seconds: float) -> str:
+    """Return seconds rounded: to 5 s below two minutes, to 1 min below an hour, else to 5 min."""
+    step = 5 if seconds < 120 else 60 if seconds < 3_600 else 300
+    hours, rest = divmod(max(step, round(seconds / step) * step), 3_600)
+    minutes, rest = divmod(rest, 60)
+    return f"{hours}h" * bool(hours) + f"{minutes}m" * bool(minutes) + f"{rest}s" * bool(rest)

@@ -19,6 +19,7 @@ from model.sampler import SamplingOptions
 from search_spaces import SearchSpace
 from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.confirmation import verdict
+from tune.estimate import Estimate
 from tune.noise import table_notes
 from tune.records import Status, config_of, ranked
 from tune.report_text import best_table, write_report
@@ -37,10 +38,16 @@ STILL_RUNNING = "still running"
 STOPPED_BY_USER = "interrupted"
 
 
-def finish(study: Study, folder: RunFolder, result: SearchResult, console: Console) -> int:
+def finish(
+    study: Study,
+    folder: RunFolder,
+    result: SearchResult,
+    estimate: Estimate | None,
+    console: Console,
+) -> int:
     """Write what a search found, print it, and return the exit code."""
     folder.write_tables(result.records)
-    folder.write_study(study_values(study, result))
+    folder.write_study(study_values(study, result, estimate))
     trials, _ = folder.read_tables()
     best = ranked(trials)
     _say(console)
@@ -104,7 +111,9 @@ def last_words(folder: RunFolder) -> list[str]:
     return [*lines, f"  {python} -m tune.report {run}"]
 
 
-def study_values(study: Study, result: SearchResult | None) -> dict[str, Any]:
+def study_values(
+    study: Study, result: SearchResult | None, estimate: Estimate | None
+) -> dict[str, Any]:
     """Return what study.json holds; without a result, the search is still running."""
     prepared = study.prepared
     return {
@@ -143,6 +152,7 @@ def study_values(study: Study, result: SearchResult | None) -> dict[str, Any]:
             **{name: version(name) for name in ("torch", "ray", "optuna", "numpy", "pandas")},
         },
         "git_commit": _git_commit(),
+        "estimate": estimate.values(result.records if result else ()) if estimate else None,
         "search_seconds": result.seconds if result else 0.0,
         "ended": _ending(result) if result else STILL_RUNNING,
         "resume": f"python -m tune.run --resume {shlex.quote(str(study.run_path.resolve()))}",

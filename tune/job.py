@@ -19,22 +19,41 @@ def run_study(options: StudyOptions, console: Console) -> int:
     """
     study = (prepare if options.resume is None else prepare_resumed)(options, console)
 
+    from model.devices import free_gpu_bytes
     from tune.cluster import Cluster
+    from tune.estimate import Estimate
     from tune.finalists import confirm
     from tune.finish import already_finished, finish, show_finished, study_values
     from tune.history import History
     from tune.plan import print_plan
-    from tune.resources import TrialResources, default_gpus, num_concurrent
+    from tune.resources import TrialResources, default_gpus, num_concurrent, with_memory
     from tune.run_folder import RunFolder
     from tune.search import found_before, is_spent, search
     from tune.trainable import trainable_for
+    from tune.trial_memory import TrialMemory, check_gpu_memory
 
     with Cluster(options.address) as cluster:
         nodes = cluster.nodes()
         gpus = default_gpus(nodes) if options.gpus_per_trial is None else options.gpus_per_trial
         need = TrialResources(cpus=options.cpus_per_trial, gpus=gpus)
         concurrent = num_concurrent(nodes, need, options.max_concurrent)
-        print_plan(study, nodes, need, concurrent, console)
+        console.print("measuring how fast a trial trains here …", highlight=False)
+        machine = cluster.measure(
+            need,
+            precision=study.space.base.precision,
+            largest_hidden_size=max(study.space.values("hidden_size")),
+        )
+        estimate = None
+        if machine is not None:
+            memory = TrialMemory.of(
+                study.space, study.prepared, process_bytes=machine.process_bytes
+            )
+            if gpus and not cluster.address:
+                check_gpu_memory(study.space, memory, free_gpu_bytes())
+            need = with_memory(study.space, need, memory, nodes)
+            concurrent = num_concurrent(nodes, need, options.max_concurrent)
+            estimate = Estimate(study, machine.speed, concurrent)
+        print_plan(study, nodes, need, concurrent, estimate, console)
         if options.dry_run:
             return 0
         folder = study.earlier or RunFolder.create(study.run_path)
@@ -43,12 +62,13 @@ def run_study(options: StudyOptions, console: Console) -> int:
             # Also where its time was not all used: what the finalists need was kept free.
             if already_finished(folder) and not study.extended:
                 return show_finished(folder, study.space, result, console)
-            folder.write_study(study_values(study, None))  # from here on it can be resumed
+            # From here on it can be resumed.
+            folder.write_study(study_values(study, None, estimate))
             if not is_spent(study, result):
                 cluster.start()
                 trainable = trainable_for(study.prepared, need)
-                result = search(study, folder, history, trainable, concurrent, console)
+                result = search(study, folder, history, trainable, concurrent, estimate, console)
             if study.wants_finalists and not result.interrupted:
                 cluster.start()
                 result = confirm(study, folder, result, need, concurrent, console)
-            return finish(study, folder, result, console)
+            return finish(study, folder, result, estimate, console)

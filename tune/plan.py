@@ -3,9 +3,11 @@
 from rich.console import Console
 
 from search_spaces.distributions import describe as describe_distribution
-from tune.durations import format_seconds
+from tune.durations import format_range, format_seconds
+from tune.estimate import Estimate
 from tune.resources import Node, TrialResources, describe
 from tune.study import Study
+from tune.trial_memory import format_bytes
 
 
 def print_plan(
@@ -13,17 +15,22 @@ def print_plan(
     nodes: list[Node],
     need: TrialResources,
     concurrent: int,
+    estimate: Estimate | None,
     console: Console,
 ) -> None:
-    """Print space, corpus, objective, budget and resources."""
-    for line in plan_lines(study, nodes, need, concurrent):
+    """Print space, corpus, objective, budget, resources and time."""
+    for line in plan_lines(study, nodes, need, concurrent, estimate):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def plan_lines(
-    study: Study, nodes: list[Node], need: TrialResources, concurrent: int
+    study: Study,
+    nodes: list[Node],
+    need: TrialResources,
+    concurrent: int,
+    estimate: Estimate | None,
 ) -> list[str]:
-    """Return the plan, line by line."""
+    """Return the plan, line by line; without an estimate its times are not known."""
     space, prepared = study.space, study.prepared
     lines = [f"space: {space.name}: {space.description}"]
     for axis, distribution in space.distributions.items():
@@ -65,7 +72,8 @@ def plan_lines(
         f"ASHA keeps about 1 in {budget.reduction_factor} at epochs {rungs}",
         _finalists(study),
         f"resources: {describe(nodes)}; {need.cpus} CPU and {need.gpus:g} GPU a trial, "
-        f"{concurrent} at once",
+        f"{_memory(need)}{concurrent} at once",
+        _time(study, concurrent, estimate),
         f"run folder: {study.run_path}",
     ]
     return lines
@@ -80,3 +88,24 @@ def _finalists(study: Study) -> str:
         f"finalists: the {study.num_finalists} best and the {num_baselines} baselines, trained "
         f"anew with {study.num_finalist_seeds} seeds each{room}"
     )
+
+
+def _memory(need: TrialResources) -> str:
+    if need.memory is None:
+        return ""
+    least, most = (
+        format_bytes(need.memory.asked_bytes(config))
+        for config in (need.memory.smallest, need.memory.largest)
+    )
+    return f"{least} of memory, " if least == most else f"{least} to {most} of memory, "
+
+
+def _time(study: Study, concurrent: int, estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "time: not known: the cluster has no room to measure it now"
+    plan, limit = estimate.plan, study.space.budget.time_budget_seconds
+    trials = f"{study.num_trials} trials in all, {concurrent} at once"
+    if limit is not None and plan.seconds[1] >= limit:
+        low, high = plan.num_trials
+        trials = f"{low if low == high else f'{low} to {high}'} of {trials}"
+    return f"time: about {format_range(*plan.seconds)} for {trials}, the finalists included"

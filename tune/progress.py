@@ -33,6 +33,7 @@ class Progress:
         seconds_left: Callable[[], float | None],
         earlier: Iterable[TrialRecord] = (),
         name: Callable[[TrialRecord], str] = trial_name,
+        to_go: Callable[[Iterable[TrialRecord]], float] | None = None,
     ) -> None:
         """Show a search.
 
@@ -44,11 +45,14 @@ class Progress:
             seconds_left: What is left of the time budget, None without one.
             earlier: The trials of earlier sessions.
             name: What a trial is called.
+            to_go: Says from all trials so far how many seconds the rest takes; None takes it
+                for as long as those that have ended took.
         """
         self._console = console
         self._axes = space.axes
         self._num_trials = num_trials
         self._name = name
+        self._to_go = to_go
         self._clock = clock
         self._seconds_left = seconds_left
         self._records = {record.number: record for record in earlier}
@@ -101,7 +105,9 @@ class Progress:
 
     def _time_left(self) -> str:
         estimates = []
-        if self._ended:
+        if self._to_go is not None:
+            estimates.append(self._to_go(self._records.values()))
+        elif self._ended:
             num_left = self._num_trials - len(self._ended)
             estimates.append(self._clock() / len(self._ended) * num_left)
         budget_left = self._seconds_left()

@@ -7,7 +7,7 @@ import pandas as pd
 from search_spaces import SearchSpace
 from tune.asha_cost import asha_cost
 from tune.confirmation import confirmation
-from tune.durations import format_seconds
+from tune.durations import format_range, format_seconds
 from tune.importance import axis_importances
 from tune.markdown import cell, section
 from tune.noise import table_notes
@@ -89,6 +89,25 @@ def _head(study: dict[str, Any], trials: pd.DataFrame) -> str:
         f"{format_seconds(study['search_seconds'])}, {study['ended']}. "
         f"{int(trials['epochs_run'].sum())} epochs. Corpus: {corpus['num_chars']:,} characters, "
         f"{corpus['source']}. Seed {study['seed']}. {study['machine']}."
+        f"{_planned(study)}"
+    )
+
+
+def _planned(study: dict[str, Any]) -> str:
+    """Return what the plan had said of the time; nothing for a run that had no estimate."""
+    estimate = study.get("estimate")
+    if estimate is None:
+        return ""
+    text = (
+        f"\n\nPlanned were {format_range(*estimate['planned_seconds'])}, "
+        f"{format_seconds(study['search_seconds'])} it took."
+    )
+    if estimate["measured_by_predicted"] is None:
+        return text
+    low, median, high = estimate["measured_by_predicted"]
+    return (
+        f"{text} An epoch took {median:.2f} times as long as predicted ({low:.2f} to {high:.2f}; "
+        f"median and middle 80 % of {estimate['measured_trials']} trials)."
     )
 
 

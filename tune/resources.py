@@ -5,15 +5,20 @@ import math
 import os
 from typing import Any
 
+from model.config import TrialConfig
 from model.errors import ConfigError
+from search_spaces import SearchSpace
+from tune.node_memory import free_bytes
+from tune.trial_memory import TrialMemory, format_bytes, within_nodes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
-    """One machine: its CPU cores and its GPUs, real or logical."""
+    """One machine: its CPU cores and GPUs, real or logical, and the memory for trials."""
 
     num_cpus: float
     num_gpus: float
+    memory_bytes: float = math.inf
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +28,7 @@ class TrialResources:
     Attributes:
         cpus: CPU cores and torch threads, at least 1.
         gpus: GPUs, 0 to 1; a fraction shares one GPU between trials.
+        memory: What memory each configuration asks for; None asks for none.
 
     Raises:
         ConfigError: A value is out of its range.
@@ -30,6 +36,7 @@ class TrialResources:
 
     cpus: int = 1
     gpus: float = 0.0
+    memory: TrialMemory | None = None
 
     def __post_init__(self) -> None:
         if self.cpus < 1:
@@ -39,6 +46,11 @@ class TrialResources:
                 f"gpus_per_trial must be in 0 to 1 (a trial trains on one GPU), got {self.gpus:g}"
             )
 
+    def request(self, config: TrialConfig) -> dict[str, float]:
+        """Return what a configuration asks Ray for."""
+        memory = {} if self.memory is None else {"memory": self.memory.asked_bytes(config)}
+        return {"cpu": self.cpus, "gpu": self.gpus, **memory}
+
 
 def local_nodes() -> list[Node]:
     """Return this machine: the cores this process may use, and its visible CUDA GPUs."""
@@ -46,7 +58,7 @@ def local_nodes() -> list[Node]:
 
     affinity = getattr(os, "sched_getaffinity", None)
     num_cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return [Node(num_cpus=num_cpus, num_gpus=num_gpus())]
+    return [Node(num_cpus=num_cpus, num_gpus=num_gpus(), memory_bytes=free_bytes())]
 
 
 def cluster_nodes(ray_nodes: list[dict[str, Any]]) -> list[Node]:
@@ -55,6 +67,7 @@ def cluster_nodes(ray_nodes: list[dict[str, Any]]) -> list[Node]:
         Node(
             num_cpus=node["Resources"].get("CPU", 0.0),
             num_gpus=node["Resources"].get("GPU", 0.0),
+            memory_bytes=node["Resources"].get("memory", 0.0),
         )
         for node in ray_nodes
         if node["Alive"]
@@ -92,15 +105,40 @@ def describe(nodes: list[Node]) -> str:
     >>> describe([Node(num_cpus=2, num_gpus=0)])
     '1 node: 2 CPU, 0 GPU'
     """
-    shapes = [f"{node.num_cpus:g} CPU, {node.num_gpus:g} GPU" for node in nodes]
+    shapes = [
+        f"{node.num_cpus:g} CPU, {node.num_gpus:g} GPU"
+        + (f", {format_bytes(node.memory_bytes)}" if node.memory_bytes < math.inf else "")
+        for node in nodes
+    ]
     counts = {shape: shapes.count(shape) for shape in shapes}
     return "; ".join(f"{n} node{'s' * (n > 1)}: {shape}" for shape, n in counts.items())
 
 
+def with_memory(
+    space: SearchSpace, need: TrialResources, memory: TrialMemory, nodes: list[Node]
+) -> TrialResources:
+    """Return what a trial takes, its memory included.
+
+    Where each node can give what the largest configuration needs to as many trials as it has
+    cores for, all ask for that; else each asks for what it needs itself.
+
+    Raises:
+        ConfigError: No node can hold the largest configuration.
+    """
+    memory = within_nodes(space, memory, node_bytes=[node.memory_bytes for node in nodes])
+    most = memory.asked_bytes(memory.largest)
+    roomy = all(_num_fitting(node, need) * most <= node.memory_bytes for node in nodes)
+    return dataclasses.replace(need, memory=dataclasses.replace(memory, one_size=roomy))
+
+
 def _num_fitting(node: Node, need: TrialResources) -> int:
-    by_cpus = int(node.num_cpus // need.cpus)
-    if need.gpus == 0:
-        return by_cpus
-    # A fraction is taken from one GPU: three trials of 0.4 GPU need two of them.
-    per_gpu = math.floor(1 / need.gpus + 1e-9)
-    return min(by_cpus, int(node.num_gpus) * per_gpu)
+    fitting = int(node.num_cpus // need.cpus)
+    if need.gpus:
+        # A fraction is taken from one GPU: three trials of 0.4 GPU need two of them.
+        per_gpu = math.floor(1 / need.gpus + 1e-9)
+        fitting = min(fitting, int(node.num_gpus) * per_gpu)
+    if need.memory and node.memory_bytes < math.inf:
+        fitting = min(
+            fitting, int(node.memory_bytes // need.memory.asked_bytes(need.memory.smallest))
+        )
+    return fitting

@@ -7,6 +7,7 @@ import ray.tune as ray_tune
 from rich.console import Console
 
 from tune.checkpoints import CheckpointStore
+from tune.estimate import Estimate
 from tune.experiment import run_trials
 from tune.finalist_choice import reserved_seconds
 from tune.history import History, TrialEnded
@@ -44,6 +45,7 @@ def search(
     history: History,
     trainable: type[ray_tune.Trainable],
     concurrent: int,
+    estimate: Estimate | None,
     console: Console,
 ) -> SearchResult:
     """Run the trials that a study has left; the history and the tables are written meanwhile."""
@@ -64,6 +66,7 @@ def search(
         clock=stopper.seconds,
         seconds_left=stopper.seconds_left,
         earlier=records,
+        to_go=estimate.seconds_left if estimate else None,
     )
     folder.write_tables(records)
     store = CheckpointStore(study.checkpoints_root)

@@ -99,9 +99,11 @@ def trainable_for(corpus: PreparedCorpus, need: TrialResources) -> type[ray_tune
     with_corpus = ray_tune.with_parameters(
         CharLSTMTrainable, corpus=corpus, cpus=need.cpus, gpus=need.gpus
     )
-    trainable: type[ray_tune.Trainable] = ray_tune.with_resources(
-        with_corpus, {"cpu": need.cpus, "gpu": need.gpus}
-    )
+
+    def request(proposal: dict[str, Any]) -> dict[str, float]:
+        return need.request(TrialConfig.from_dict(proposal["config"]))
+
+    trainable: type[ray_tune.Trainable] = ray_tune.with_resources(with_corpus, request)
     return trainable
 
 

@@ -1,0 +1,82 @@
+"""How good estimates are: `python -m benchmarks.estimates --corpus wonderland.txt`.
+
+Seconds of an epoch, predicted by timings of a few seconds, beside measured ones of configurations
+drawn at random from `full` and `extended`. Both are CPU seconds of one thread, so other work on
+the machine disturbs them little. A long epoch is not trained to its end: so many steps as take
+some seconds stand for all.
+"""
+
+import argparse
+import itertools
+import time
+
+STEPS_SECONDS = 2.0
+
+
+def main() -> None:
+    """Print one row a configuration and what the ratios come to."""
+    import numpy as np
+    import torch
+
+    from model.config import TrialConfig
+    from model.corpus import resolve_corpus
+    from model.cost import TextSizes
+    from model.devices import use_threads
+    from model.objective import prepare_corpus
+    from model.speed import measure_speed
+    from model.streams import EncodedCorpus
+    from model.trainer import Trainer
+    from search_spaces import SPACE_NAMES, load_space
+    from search_spaces.random_configs import random_configs
+
+    def epoch_seconds(config: TrialConfig, corpus: EncodedCorpus) -> float:
+        """Measure an epoch: its steps after the first, which warms up, and its evaluation."""
+        trainer = Trainer(config, corpus)
+        trainer.regime.begin_epoch(0)
+        trainer.train_step(1, 0)
+        start = time.process_time()
+        for num_steps in itertools.count(1):
+            trainer.train_step(1, num_steps % trainer.steps_per_epoch)
+            seconds = time.process_time() - start
+            if seconds > STEPS_SECONDS or num_steps + 1 >= trainer.steps_per_epoch:
+                break
+        start = time.process_time()
+        trainer.validation_nats()
+        return seconds / num_steps * trainer.steps_per_epoch + time.process_time() - start
+
+    parser = argparse.ArgumentParser(description="Predicted against measured seconds an epoch.")
+    parser.add_argument("--corpus", help="as for tune.run")
+    parser.add_argument("--spaces", nargs="+", choices=SPACE_NAMES, default=["full", "extended"])
+    parser.add_argument("--configs", type=int, default=12, help="of each space")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    use_threads(1)
+    prepared = prepare_corpus(resolve_corpus(options.corpus).text, ["cased", "lower", "letters"])
+    start = time.process_time()
+    speed = measure_speed("auto", 1_024, torch.device("cpu"))
+    print(f"timings: {time.process_time() - start:.1f} CPU seconds\n")
+    print("| space | configuration | predicted s | measured s | ratio |\n|---|---|---|---|---|")
+    ratios = []
+    for name in options.spaces:
+        for config in random_configs(load_space(name), options.configs, seed=options.seed):
+            corpus = prepared.streams(config)
+            predicted = speed.epoch_seconds(config, TextSizes.of(corpus))
+            measured = epoch_seconds(config, corpus)
+            ratios.append(predicted / measured)
+            shape = (
+                f"{config.num_layers} x {config.hidden_size}, batch {config.batch_size}, "
+                f"{config.sequence_length} steps, {config.normalization}"
+            )
+            print(
+                f"| {name} | {shape} | {predicted:.2f} | {measured:.2f} | {ratios[-1]:.2f} |",
+                flush=True,
+            )
+    good = np.mean([0.7 <= ratio <= 1.4 for ratio in ratios])
+    print(
+        f"\nratio: median {np.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}; "
+        f"{good:.0%} within 0.7 to 1.4"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""What an epoch of a configuration costs, from its settings and the sizes of its text alone.
+
+Shapes: T time steps of a window, B columns or windows, V vocabulary, E embedding, H hidden,
+L layers.
+"""
+
+import dataclasses
+import math
+
+from model.config import TrialConfig
+from model.evaluation_layout import (
+    WARM_UP_SYMBOLS,
+    WINDOWS_AT_ONCE,
+    chunk_steps,
+    num_columns,
+)
+from model.streams import EncodedCorpus
+
+_FORWARD_FLOPS, _TRAINING_FLOPS = 2, 6
+"""A weight and a symbol: a product and a sum forward; the backward pass takes twice that,
+for the gradients of the inputs and those of the weights."""
+_FORWARD_SHARE = _FORWARD_FLOPS / _TRAINING_FLOPS
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TextSizes:
+    """How long an encoded text is.
+
+    Attributes:
+        train_symbols: Characters or words of the training part.
+        validation_symbols: Those of the validation passage.
+        vocabulary_size: Different ones.
+        text_bytes: What all its parts take.
+        symbol_bytes: What one of them takes.
+    """
+
+    train_symbols: int
+    validation_symbols: int
+    vocabulary_size: int
+    text_bytes: int
+    symbol_bytes: int
+
+    @classmethod
+    def of(cls, corpus: EncodedCorpus) -> "TextSizes":
+        """Measure an encoded text."""
+        return cls(
+            train_symbols=len(corpus.train),
+            validation_symbols=len(corpus.validation),
+            vocabulary_size=len(corpus.vocabulary),
+            text_bytes=corpus.train.nbytes + corpus.validation.nbytes + corpus.test.nbytes,
+            symbol_bytes=corpus.train.itemsize,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """What there is to do; each kind takes a time of its own (speed.py).
+
+    Attributes:
+        calls: Calls of a layer, and one more of all the rest, forward and backward.
+        layer_steps: Time steps, one after the other, of each layer.
+        flops: Products and sums of the matrix products.
+        activations: Numbers that are worked out one by one: of each time step and column the
+            embedding and the units of each layer, its norm's again, and the logits.
+        parameter_updates: Parameters that the optimiser changes.
+    """
+
+    calls: float
+    layer_steps: float
+    flops: float
+    activations: float
+    parameter_updates: float
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(**{kind: getattr(self, kind) + getattr(other, kind) for kind in WORK_KINDS})
+
+
+WORK_KINDS = tuple(field.name for field in dataclasses.fields(Work))
+
+
+def layer_weights(config: TrialConfig) -> list[int]:
+    """Return the weights of each LSTM layer, biases not counted."""
+    hidden_size = config.hidden_size
+    first = config.embedding_dim if config.regime == "stream" else 1
+    inputs = [first, *[hidden_size] * (config.num_layers - 1)]
+    return [4 * hidden_size * (size + hidden_size) for size in inputs]
+
+
+def num_parameters(config: TrialConfig, vocabulary_size: int) -> int:
+    """Return the trained numbers of a configuration's network."""
+    stream = config.regime == "stream"
+    biases = 8 if stream else 4  # torch has two a gate, Keras one
+    norms = 2 if stream and config.normalization == "layer" else 0
+    embedding = vocabulary_size * config.embedding_dim if stream else 0
+    output = vocabulary_size * (config.hidden_size + 1)
+    per_unit = config.num_layers * (biases + norms)
+    return embedding + sum(layer_weights(config)) + config.hidden_size * per_unit + output
+
+
+def steps_per_epoch(config: TrialConfig, sizes: TextSizes) -> int:
+    """Return the optimiser steps of an epoch."""
+    per_step = config.sequence_length if config.regime == "stream" else config.batch_size
+    return math.ceil(_rows(config, sizes) / per_step)
+
+
+def time_steps_per_epoch(config: TrialConfig, sizes: TextSizes) -> int:
+    """Return the recurrent time steps of training in an epoch, each of a whole batch."""
+    if config.regime == "stream":
+        return _rows(config, sizes)
+    return steps_per_epoch(config, sizes) * config.sequence_length
+
+
+def step_work(config: TrialConfig, vocabulary_size: int) -> Work:
+    """Return what an optimiser step on a full batch takes."""
+    length = config.sequence_length
+    scored = config.batch_size * (length if config.regime == "stream" else 1)
+    return _passes(config, vocabulary_size, 1, length, config.batch_size, scored, training=True)
+
+
+def epoch_work(config: TrialConfig, sizes: TextSizes) -> Work:
+    """Return what an epoch takes, its evaluation included."""
+    stream, length = config.regime == "stream", config.sequence_length
+    vocabulary_size, passage = sizes.vocabulary_size, sizes.validation_symbols
+    training = _passes(
+        config,
+        vocabulary_size,
+        steps_per_epoch(config, sizes),
+        time_steps_per_epoch(config, sizes),
+        config.batch_size,
+        _rows(config, sizes) * (config.batch_size if stream else 1),
+        training=True,
+    )
+    if stream:
+        columns = num_columns(passage)
+        steps = math.ceil(passage / columns) + WARM_UP_SYMBOLS
+        calls, scored = math.ceil(steps / chunk_steps(columns, vocabulary_size)), steps * columns
+    else:
+        columns = min(passage, WINDOWS_AT_ONCE)
+        calls, scored = math.ceil(passage / columns), passage
+        steps = calls * length
+    return training + _passes(
+        config, vocabulary_size, calls, steps, columns, scored, training=False
+    )
+
+
+def _rows(config: TrialConfig, sizes: TextSizes) -> int:
+    """Return the time steps that the columns are long, or the number of windows."""
+    if config.regime == "stream":
+        return math.ceil((sizes.train_symbols - 1) / config.batch_size)
+    return sizes.train_symbols - config.sequence_length
+
+
+def _passes(
+    config: TrialConfig,
+    vocabulary_size: int,
+    calls: int,
+    time_steps: int,
+    columns: int,
+    scored: int,
+    *,
+    training: bool,
+) -> Work:
+    """Return what passes through the network take.
+
+    Args:
+        config: Of the network.
+        vocabulary_size: V.
+        calls: How many passes.
+        time_steps: Their time steps, all together.
+        columns: Columns or windows side by side.
+        scored: Positions that have logits, all together.
+        training: Whether there is a backward pass and an optimiser.
+    """
+    num_layers, hidden_size = config.num_layers, config.hidden_size
+    read = time_steps * columns
+    flops = read * sum(layer_weights(config)) + scored * hidden_size * vocabulary_size
+    stream = config.regime == "stream"
+    units = num_layers * hidden_size * (2 if stream and config.normalization == "layer" else 1)
+    share = 1.0 if training else _FORWARD_SHARE
+    return Work(
+        calls=share * calls * (num_layers + 1),
+        layer_steps=share * time_steps * num_layers,
+        flops=flops * (_TRAINING_FLOPS if training else _FORWARD_FLOPS),
+        activations=share
+        * (read * (units + config.embedding_dim * stream) + scored * vocabulary_size),
+        parameter_updates=calls * num_parameters(config, vocabulary_size) if training else 0,
+    )

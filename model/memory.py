@@ -1,0 +1,79 @@
+"""How many bytes a training process needs at its peak: a part that its shapes say, and a base.
+
+The bytes of a parameter are counted; those of an activation are measured, for the LSTM's kernels
+(oneDNN of torch 2.13) keep and need what they will. On a GPU the same is asked of its memory,
+and was never compared with one.
+"""
+
+import resource
+import sys
+from pathlib import Path
+
+from model.config import TrialConfig
+from model.cost import TextSizes, layer_weights, num_parameters
+from model.evaluation_layout import (
+    WARM_UP_SYMBOLS,
+    WINDOWS_AT_ONCE,
+    chunk_steps,
+    num_columns,
+)
+
+_KEPT_BYTES = 20
+"""Of a parameter: weight, gradient, Adam's two moments, the best epoch's weight, in float32."""
+_AT_WORK_BYTES = 12
+"""Of a weight of the layer at work: as its kernel wants it, and the gradient as it comes."""
+_UNIT_BYTES = {"float32": (50, 33), "bfloat16": (22, 20)}
+"""Of a unit, time step and column: in the layer at work, and kept in every layer for the backward
+pass (gates, cell, output, dropout's mask and what it leaves). From 1, 2 and 3 layers of 512."""
+_NORM_UNIT_BYTES = {"float32": (10, 5), "bfloat16": (2, 3)}
+"""The same, layer norm's."""
+_EMBEDDING_BYTES = 27
+"""Of a number of an embedding and its dropout; 24 in bfloat16, 27 in float32."""
+_LOGIT_BYTES = 16
+"""Of a logit: itself, in float32, its log-softmax, its gradient; 11 to 22 measured."""
+_EVALUATED_UNIT_BYTES = 20
+"""Of a unit where there is no backward pass; 10 to 22 measured."""
+
+
+def training_bytes(config: TrialConfig, sizes: TextSizes) -> int:
+    """Return what training takes at its peak, besides what every process of ours takes.
+
+    It never shrinks when a size grows. Precision "auto" counts as float32, which takes more.
+    """
+    stream, hidden_size = config.regime == "stream", config.hidden_size
+    precision = "bfloat16" if config.precision == "bfloat16" else "float32"
+    at_work, kept = _UNIT_BYTES[precision]
+    if stream and config.normalization == "layer":
+        more_at_work, more_kept = _NORM_UNIT_BYTES[precision]
+        at_work, kept = at_work + more_at_work, kept + more_kept
+    read = config.batch_size * config.sequence_length
+    scored = read if stream else config.batch_size
+    window = read * hidden_size * (at_work + kept * config.num_layers)
+    window += read * (config.embedding_dim if stream else 1) * _EMBEDDING_BYTES
+    window += scored * sizes.vocabulary_size * _LOGIT_BYTES
+    if stream:
+        columns = num_columns(sizes.validation_symbols)
+        steps = -(-sizes.validation_symbols // columns) + WARM_UP_SYMBOLS
+        evaluated = judged = columns * min(steps, chunk_steps(columns, sizes.vocabulary_size))
+        copied = sizes.symbol_bytes  # the columns
+    else:
+        judged = min(sizes.validation_symbols, WINDOWS_AT_ONCE)
+        evaluated = judged * config.sequence_length
+        copied = 4  # the order of the windows
+    evaluation = evaluated * hidden_size * _EVALUATED_UNIT_BYTES
+    evaluation += judged * sizes.vocabulary_size * _LOGIT_BYTES
+    return (
+        sizes.train_symbols * copied
+        + num_parameters(config, sizes.vocabulary_size) * _KEPT_BYTES
+        + max(layer_weights(config)) * _AT_WORK_BYTES
+        + max(window, evaluation)
+    )
+
+
+def resident_bytes() -> int:
+    """Return the memory that this process holds now; where that cannot be read, its peak."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

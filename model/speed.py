@@ -1,0 +1,155 @@
+"""How fast a machine trains: the seconds of each kind of work, fitted to short timings.
+
+An epoch's seconds are taken for a sum: what a kind of work takes, times how much there is of it
+(cost.py). A few real training steps of different shapes say what each kind takes, in 3 to 4 s.
+What runs beside a trial later, other trials first of all, slows it; the timings do not see that.
+
+Source: Lawson & Hanson 1974, "Solving Least Squares Problems" (no part below 0).
+"""
+
+import dataclasses
+import itertools
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.config import TrialConfig
+from model.cost import WORK_KINDS, TextSizes, Work, epoch_work, step_work
+from model.precision import resolve_precision
+from model.streams import EncodedCorpus
+from model.trainer import Trainer
+from model.vocabulary import Vocabulary
+
+_PROBES = (
+    (1, 67, 8, 32),
+    (2, 67, 128, 50),
+    (3, 131, 16, 50),
+    (1, 250, 8, 50),
+    (1, 259, 128, 64),
+    (2, 253, 32, 50),
+    (1, 509, 8, 32),
+    (1, 500, 64, 32),
+    (2, 487, 16, 32),
+    (1, 1_001, 8, 16),
+    (1, 989, 64, 8),
+)
+"""Layers, units, columns, time steps: the corners of what a CPU can train in a search, and some
+between. As a search draws them: units that are no multiple of 16 cost up to a fifth more."""
+_PROBE_SYMBOLS = 64
+_PROBE_SECONDS = 0.1
+_PROBE_STEPS = 2
+"""Each shape is timed for so long, and at least so many steps; their median counts."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class MachineSpeed:
+    """What each kind of work takes on a machine.
+
+    Attributes:
+        seconds: Seconds of one of each, in the order of WORK_KINDS; none below 0.
+    """
+
+    seconds: tuple[float, ...]
+
+    def epoch_seconds(self, config: TrialConfig, sizes: TextSizes) -> float:
+        """Return what an epoch of a configuration takes, evaluation included."""
+        return float(np.dot(_amounts(epoch_work(config, sizes)), self.seconds))
+
+
+def _amounts(work: Work) -> NDArray[np.float64]:
+    return np.array([getattr(work, kind) for kind in WORK_KINDS], dtype=np.float64)
+
+
+def fit(works: Sequence[Work], seconds: Sequence[float]) -> MachineSpeed:
+    """Return the speed with the least squares of relative errors, no part below 0.
+
+    The solution is the plain one of some of the kinds, the others at 0: all 31 choices are tried.
+    """
+    relative = np.array([_amounts(w) for w in works]) / np.array(seconds)[:, None]
+    scale = np.linalg.norm(relative, axis=0)
+    best, lowest = np.zeros(len(WORK_KINDS)), float("inf")
+    for size in range(1, len(WORK_KINDS) + 1):
+        for chosen in map(list, itertools.combinations(range(len(WORK_KINDS)), size)):
+            columns = relative[:, chosen] / scale[chosen]
+            found, *_ = np.linalg.lstsq(columns, np.ones(len(relative)))
+            error = float(np.square(columns @ found - 1).sum())
+            if found.min() >= 0 and error < lowest:
+                best, lowest = np.zeros(len(WORK_KINDS)), error
+                best[chosen] = found / scale[chosen]
+    return MachineSpeed(seconds=tuple(best.tolist()))
+
+
+def measure_speed(precision: str, largest_hidden_size: int, device: torch.device) -> MachineSpeed:
+    """Time some training steps of each shape on a device, with this process's threads.
+
+    Args:
+        precision: The trials'; "auto" is decided once, for 256 units.
+        largest_hidden_size: The trials'; shapes far above it are left out.
+        device: What they train on.
+    """
+    asked = TrialConfig(precision=precision, hidden_size=256)
+    resolved = resolve_precision(asked, device)
+    works, seconds = [], []
+    for number, shape in enumerate(_PROBES):
+        num_layers, hidden_size, batch_size, sequence_length = shape
+        if number >= len(WORK_KINDS) and hidden_size > 2 * largest_hidden_size:
+            continue
+        config = dataclasses.replace(
+            asked,
+            num_layers=num_layers,
+            hidden_size=hidden_size,
+            batch_size=batch_size,
+            sequence_length=sequence_length,
+            precision=resolved,
+        )
+        works.append(step_work(config, _PROBE_SYMBOLS))
+        seconds.append(_step_seconds(config, device))
+    return fit(works, seconds)
+
+
+def _step_seconds(config: TrialConfig, device: torch.device) -> float:
+    """Return the median of some training steps on random symbols, after one that warms up."""
+    trainer = Trainer(config, _random_corpus(config), device=device)
+    clock = _clock(device)
+    trainer.regime.begin_epoch(0)
+    trainer.train_step(1, 0)
+    times: list[float] = []
+    while len(times) < _PROBE_STEPS or sum(times) < _PROBE_SECONDS:
+        start = clock()
+        trainer.train_step(1, 0)
+        times.append(clock() - start)
+    return float(np.median(times))
+
+
+def _clock(device: torch.device) -> Callable[[], float]:
+    """Return a clock that other work on the machine disturbs as little as can be."""
+    if device.type == "cuda":
+
+        def synchronized() -> float:
+            torch.cuda.synchronize(device)
+            return time.perf_counter()
+
+        return synchronized
+    # One thread's CPU seconds are what it would take alone; of several threads, they add up.
+    return time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+
+
+def _random_corpus(config: TrialConfig) -> EncodedCorpus:
+    """Return a text that fills one window."""
+    num_chars = config.batch_size * config.sequence_length + 1
+    symbols = np.random.default_rng(0).integers(0, _PROBE_SYMBOLS, num_chars, dtype=np.uint8)
+    return EncodedCorpus(
+        cleaning=config.cleaning,
+        vocabulary=Vocabulary(tuple(chr(ord("0") + index) for index in range(_PROBE_SYMBOLS))),
+        train=symbols,
+        validation=symbols,
+        test=symbols,
+        num_train_chars=num_chars,
+        num_validation_chars=num_chars,
+        num_test_chars=num_chars,
+        num_raw_validation_chars=num_chars,
+        num_raw_test_chars=num_chars,
+    )

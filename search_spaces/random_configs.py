@@ -1,0 +1,18 @@
+"""Configurations drawn at random from a space, as a search begins."""
+
+import optuna
+
+from model.config import TrialConfig
+from search_spaces.space import SearchSpace
+
+
+def random_configs(space: SearchSpace, num: int, *, seed: int) -> list[TrialConfig]:
+    """Draw so many configurations independently; a space without axes gives none."""
+    if not space.distributions:
+        return []
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # else it tells of the study on stderr
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    optuna.logging.set_verbosity(verbosity)
+    axes = dict(space.distributions)
+    return [space.config(space.point(study.ask(axes).params)) for _ in range(num)]

@@ -1,0 +1,115 @@
+"""Trials of two sizes on a real Ray that has the memory for one of the larger, or two smaller.
+
+Prints one JSON list: for each epoch that was reported, its trial and what each living placement
+group holds in bytes; then what each trial had asked for, and how each ended.
+"""
+
+import dataclasses
+import io
+import json
+import sys
+from pathlib import Path
+
+import ray
+from rich.console import Console
+
+from model.config import TrialConfig
+from model.cost import TextSizes
+from model.objective import prepare_corpus
+from search_spaces import load_space
+from tune.checkpoints import CheckpointStore
+from tune.experiment import run_trials
+from tune.finalists import FinalistSearcher
+from tune.history import History
+from tune.progress import Progress
+from tune.recorder import Recorder
+from tune.records import TrialRecord
+from tune.resources import TrialResources
+from tune.stopping import SearchStopper
+from tune.trial_memory import GIBIBYTE, TrialMemory
+
+
+def held_bytes() -> list[int]:
+    """Return the memory of each placement group that Ray has created."""
+    groups = ray.util.placement_group_table().values()
+    living = [group for group in groups if group["state"] == "CREATED"]
+    return sorted(int(group["bundles"][0]["memory"]) for group in living)
+
+
+class Spy:
+    """Looks at Ray whenever an epoch is reported."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, list[int]]] = []
+
+    def trial_started(self, record: TrialRecord) -> None:
+        """Nothing."""
+
+    def epoch_ended(self, record: TrialRecord) -> None:
+        """Look."""
+        self.seen.append((record.number, held_bytes()))
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        """Nothing."""
+
+
+def main() -> None:
+    """Run six trials on two CPUs."""
+    space = load_space("quick")
+    corpus = prepare_corpus(Path(sys.argv[1]).read_text(encoding="utf-8"), ["lower"])
+    small = TrialConfig(
+        epochs=2, hidden_size=8, batch_size=4, sequence_length=16, precision="float32"
+    )
+    large = dataclasses.replace(small, hidden_size=9)
+    configs = [small, large, large, small, small, large]
+    exact = TrialMemory(
+        sizes={("lower", "char"): TextSizes.of(corpus.encoded["lower"])},
+        process_bytes=0,
+        smallest=small,
+        largest=large,
+        one_size=False,
+    )
+    between = (exact.needed_bytes(small) + exact.needed_bytes(large)) // 2
+    # One is just below a GiB, the other just above.
+    memory = dataclasses.replace(exact, process_bytes=GIBIBYTE - between)
+    need = TrialResources(memory=memory)
+    ray.init(
+        address="local",
+        num_cpus=2,
+        _memory=2 * GIBIBYTE,
+        include_dashboard=False,
+        log_to_driver=False,
+    )
+    spy, stopper = Spy(), SearchStopper(None)
+    progress = Progress(
+        Console(file=io.StringIO()),
+        space,
+        num_trials=len(configs),
+        clock=stopper.seconds,
+        seconds_left=stopper.seconds_left,
+    )
+    with History(Path("history.jsonl")) as history:
+        run_trials(
+            corpus,
+            need,
+            searcher=FinalistSearcher(
+                [
+                    {"number": n, "baseline": "", "config": c.to_dict(), "checkpoints": []}
+                    for n, c in enumerate(configs)
+                ]
+            ),
+            num_trials=len(configs),
+            concurrent=2,
+            store=CheckpointStore(str(Path("ray").resolve())),
+            stopper=stopper,
+            recorder=Recorder(
+                history, clock=stopper.seconds, save=lambda records: None, listener=spy
+            ),
+            progress=progress,
+        )
+        ended = [history.records[number].status for number in sorted(history.records)]
+    print(json.dumps([spy.seen, [memory.asked_bytes(c) for c in configs], ended]))
+
+
+if __name__ == "__main__":
+    main()

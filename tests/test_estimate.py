@@ -1,0 +1,165 @@
+"""How long a search is said to take, and what it is said afterwards."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from model.config import TrialConfig
+from model.cost import TextSizes
+from model.objective import PreparedCorpus
+from model.speed import MachineSpeed
+from search_spaces import Baseline, Budget, SearchSpace, load_space
+from search_spaces.random_configs import random_configs
+from tune.durations import format_range
+from tune.estimate import Estimate
+from tune.records import EpochRecord, Status, TrialRecord
+from tune.study import Study
+
+SPEED = MachineSpeed(seconds=(1e-3, 1e-5, 1e-11, 1e-8, 1e-8))
+QUICK = load_space("quick")
+
+
+def study_of(corpus: PreparedCorpus, space: SearchSpace = QUICK, **budget: Any) -> Study:
+    changed = dataclasses.replace(space.budget, **{"time_budget_seconds": None, **budget})
+    return Study(
+        space=dataclasses.replace(space, budget=changed),
+        corpus=None,  # type: ignore[arg-type]  # not looked at
+        prepared=corpus,
+        run_path=None,  # type: ignore[arg-type]
+        storage=None,
+        seed=0,
+        num_finalists=0,
+        num_finalist_seeds=3,
+        command="",
+    )
+
+
+def estimate_of(corpus: PreparedCorpus, concurrent: int = 2, **budget: Any) -> Estimate:
+    return Estimate(study_of(corpus, **budget), SPEED, concurrent)
+
+
+def record(
+    estimate: Estimate, number: int, config: TrialConfig, epochs: int, ratio: float, status: Status
+) -> TrialRecord:
+    """A trial whose epochs took `ratio` times what was predicted."""
+    seconds = ratio * estimate.epoch_seconds(config)
+    rows = [
+        EpochRecord(
+            trial_id="",
+            number=number,
+            epoch=epoch,
+            train_nats_per_char=1.0,
+            val_nats_per_char=1.0,
+            val_own_bits_per_char=1.0,
+            val_bits_per_char=1.0,
+            elapsed_seconds=seconds * epoch,
+            search_seconds=1.0,
+        )
+        for epoch in range(1, epochs + 1)
+    ]
+    return TrialRecord(number=number, config=config, status=status, epochs=rows)
+
+
+def test_configurations_are_drawn_from_the_space_by_the_seed() -> None:
+    space = load_space("extended")
+    first, again, other = (random_configs(space, 30, seed=seed) for seed in (1, 1, 2))
+    assert first == again != other
+    assert all(64 <= config.hidden_size <= 1_024 for config in first)
+    assert {config.num_layers for config in first} == {1, 2, 3}
+    assert random_configs(load_space("documented"), 3, seed=0) == []
+
+
+def test_more_trials_take_longer_and_more_places_shorter(tiny_corpus: PreparedCorpus) -> None:
+    few, many = (estimate_of(tiny_corpus, trials=num).plan for num in (10, 100))
+    low, high = many.seconds
+    assert 0 < few.seconds[0] < low and few.seconds[1] < high
+    assert many.num_trials == (100, 100)
+    wide = estimate_of(tiny_corpus, trials=100, concurrent=10).plan
+    assert wide.seconds[1] < high / 3
+    assert estimate_of(tiny_corpus, trials=100).plan == many
+
+
+def test_without_chance_the_plan_is_the_sum(tiny_corpus: PreparedCorpus) -> None:
+    """Trials that run alone and in full: the range holds nothing but the error of the timings."""
+    space = SearchSpace(
+        name="",
+        description="",
+        base=TrialConfig(),
+        distributions={},
+        baselines=tuple(
+            Baseline(name=str(units), params={"hidden_size": units}) for units in (16, 64)
+        ),
+        budget=Budget(trials=2),
+    )
+    plan = Estimate(study_of(tiny_corpus, space, trials=2), SPEED, concurrent=1).plan
+    sizes = TextSizes.of(tiny_corpus.encoded["lower"])
+    configs = [dataclasses.replace(space.base, hidden_size=units) for units in (16, 64)]
+    seconds = sum(c.epochs * SPEED.epoch_seconds(c, sizes) for c in configs)
+    assert plan.seconds == pytest.approx((seconds / 1.25, seconds * 1.25))
+
+
+def test_time_budget_bounds_the_plan_and_its_trials(tiny_corpus: PreparedCorpus) -> None:
+    whole = estimate_of(tiny_corpus, trials=100).plan
+    limit = whole.seconds[0] / 2
+    plan = estimate_of(tiny_corpus, trials=100, time_budget_seconds=limit).plan
+    assert plan.seconds == pytest.approx((limit, limit))
+    low, high = plan.num_trials
+    assert 0 < low < high < 100
+
+
+def test_finalists_take_their_time(tiny_corpus: PreparedCorpus) -> None:
+    study = study_of(tiny_corpus, trials=20)
+    without, confirmed = (
+        Estimate(dataclasses.replace(study, num_finalists=num), SPEED, 2).plan for num in (0, 3)
+    )
+    assert confirmed.seconds[0] > without.seconds[0]
+
+
+def test_ended_trials_correct_what_is_left(tiny_corpus: PreparedCorpus) -> None:
+    estimate = estimate_of(tiny_corpus, trials=16)
+    config = QUICK.base
+    ratios = (1.9, 2.0, 30.0)
+    ended = [
+        record(estimate, number, config, 2, ratio, Status.COMPLETE)
+        for number, ratio in enumerate(ratios)
+    ]
+    running = record(estimate, 3, config, 1, 9.0, Status.RUNNING)
+    assert estimate.ratios([*ended, running]) == pytest.approx(ratios)
+    as_planned = [record(estimate, number, config, 2, 1.0, Status.COMPLETE) for number in range(3)]
+    left = estimate.seconds_left([*as_planned, running])
+    assert estimate.seconds_left([*ended, running]) == pytest.approx(2 * left)  # their median
+    everyone = [record(estimate, n, config, 2, 1.0, Status.COMPLETE) for n in range(16)]
+    assert estimate.seconds_left(everyone) == 0
+    assert estimate.seconds_left([]) > left
+    values = estimate.values(ended)
+    assert values["measured_trials"] == 3
+    assert values["measured_by_predicted"][1] == pytest.approx(2.0)
+    assert estimate.values([])["measured_by_predicted"] is None
+
+
+def test_running_baseline_is_trained_to_its_end(tiny_corpus: PreparedCorpus) -> None:
+    estimate = estimate_of(tiny_corpus, concurrent=1, trials=4)
+    config = QUICK.base
+    ended = [record(estimate, n, config, 1, 1.0, Status.PRUNED) for n in range(3)]
+    running = record(estimate, 3, config, 1, 1.0, Status.RUNNING)
+    # Epochs 2 to 4, and a rung at 2 that a baseline passes.
+    expected = (1 + 2 * 2**-0.75) * estimate.epoch_seconds(config)
+    assert estimate.seconds_left([*ended, running]) == pytest.approx(expected)
+    running.baseline = "experiment 1"
+    expected = 3 * estimate.epoch_seconds(config)
+    assert estimate.seconds_left([*ended, running]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        ((0.2, 14), "5s to 15s"),
+        ((61, 119), "1m to 2m"),
+        ((1_475, 4_275), "25m to 1h10m"),
+        ((595, 605), "10m"),
+        ((3_600, 90_000), "1h to 25h"),
+    ],
+)
+def test_ranges_in_words(seconds: tuple[float, float], text: str) -> None:
+    assert format_range(*seconds) == text

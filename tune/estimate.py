@@ -1,0 +1,120 @@
+"""How long a search is going to take: said before it starts, corrected while it runs.
+
+An epoch's seconds are those that the machine was timed to need (model/speed.py); the plan comes
+from searches that are played through (rehearsal.py); trials that have ended correct what is left.
+"""
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from model.config import TrialConfig
+from model.speed import MachineSpeed
+from search_spaces.random_configs import random_configs
+from tune.records import TrialRecord
+from tune.rehearsal import Plan, Training, rehearse
+from tune.study import Study
+from tune.text_sizes import text_of, text_sizes
+
+_DRAWN = 200
+
+
+class Estimate:
+    """Estimates of one study, its earlier sessions included."""
+
+    def __init__(self, study: Study, speed: MachineSpeed, concurrent: int) -> None:
+        """Estimate a study.
+
+        Args:
+            study: What is searched.
+            speed: How fast a trial trains.
+            concurrent: Trials at once.
+        """
+        self._study = study
+        self._speed = speed
+        self._concurrent = concurrent
+        self._sizes = text_sizes(study.space, study.prepared)
+        space, start = study.space, study.space.start()
+        # The baselines, and the base, which is seldom stopped.
+        first = [space.config(baseline.params) for baseline in space.baselines]
+        first += [space.config(start)] if start is not None else []
+        self._first = [self._training(config) for config in first[: study.num_trials]]
+        drawn = random_configs(space, _DRAWN, seed=study.seed)
+        self._drawn = [self._training(config) for config in drawn]
+
+    def epoch_seconds(self, config: TrialConfig) -> float:
+        """Return what an epoch of a configuration takes, by the timings alone."""
+        return self._speed.epoch_seconds(config, self._sizes[text_of(config)])
+
+    @functools.cached_property
+    def plan(self) -> Plan:
+        """What the whole search is going to take."""
+        return rehearse(self._study, self._first, self._drawn, concurrent=self._concurrent)
+
+    def seconds_left(self, records: Iterable[TrialRecord]) -> float:
+        """Return what the rest of the search takes, as the trials that have ended correct it."""
+        known = list(records)
+        seconds = sum(
+            self._expected_seconds(
+                self._training(record.config), len(record.epochs), whole=bool(record.baseline)
+            )
+            for record in known
+            if not record.has_ended
+        )
+        # Trials are numbered in the order in which they start.
+        whole = self._first[len(known) :]
+        num_others = self._study.num_trials - len(known) - len(whole)
+        seconds += sum(training.seconds for training in whole) + num_others * self._mean_seconds
+        ratios = self.ratios(known)
+        correction = float(np.exp(np.median(np.log(ratios)))) if ratios else 1.0
+        return correction * seconds / self._concurrent
+
+    def ratios(self, records: Iterable[TrialRecord]) -> list[float]:
+        """Return measured by predicted seconds of an epoch, of each trial that has ended."""
+        return [
+            record.epochs[-1].elapsed_seconds
+            / record.epochs[-1].epoch
+            / self.epoch_seconds(record.config)
+            for record in records
+            if record.has_ended and record.epochs
+        ]
+
+    def values(self, records: Iterable[TrialRecord]) -> dict[str, Any]:
+        """Return what study.json holds of the plan, and how far off an epoch's seconds were."""
+        ratios = self.ratios(records)
+        return {
+            "planned_seconds": list(self.plan.seconds),
+            "planned_trials": list(self.plan.num_trials),
+            "measured_trials": len(ratios),
+            "measured_by_predicted": (
+                np.quantile(ratios, (0.1, 0.5, 0.9)).tolist() if ratios else None
+            ),
+        }
+
+    @functools.cached_property
+    def _mean_seconds(self) -> float:
+        """What a trial drawn at random takes, rungs and all; 0 where none is drawn."""
+        seconds = [self._expected_seconds(training, 0, whole=False) for training in self._drawn]
+        return sum(seconds) / max(1, len(seconds))
+
+    def _training(self, config: TrialConfig) -> Training:
+        return Training(config.epochs, self.epoch_seconds(config))
+
+    def _expected_seconds(self, training: Training, done: int, *, whole: bool) -> float:
+        """Return what a trial still takes, by a chance at the rungs between the plan's two.
+
+        Args:
+            training: The trial.
+            done: Its epochs so far.
+            whole: Whether it is never stopped.
+        """
+        budget = self._study.space.budget
+        goes_on = budget.reduction_factor**-0.75
+        rungs = [] if whole else budget.rungs(training.epochs)
+        epochs, reached, at = 0.0, 1.0, done
+        for rung in rungs:
+            if done < rung < training.epochs:
+                epochs, reached, at = epochs + reached * (rung - at), reached * goes_on, rung
+        return (epochs + reached * (training.epochs - at)) * training.epoch_seconds

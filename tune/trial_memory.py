@@ -1,0 +1,143 @@
+"""What memory a trial asks Ray for, and which spaces no node can hold."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from model.config import TrialConfig
+from model.errors import ConfigError
+from model.memory import training_bytes
+from model.objective import PreparedCorpus
+from search_spaces import SearchSpace
+from search_spaces.distributions import extremes
+from tune.text_sizes import SizesByText, text_of, text_sizes
+
+GIBIBYTE = 1 << 30
+_FIELDS = (
+    *("hidden_size", "num_layers", "batch_size", "sequence_length", "embedding_dim"),
+    *("normalization", "cleaning", "unit", "regime", "precision"),
+)
+"""What memory depends on."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TrialMemory:
+    """What the trials of a study need.
+
+    Attributes:
+        sizes: The sizes of the space's texts.
+        process_bytes: What a trial's process takes before it trains.
+        smallest: The configuration of the space that needs least.
+        largest: The one that needs most.
+        one_size: Whether each trial asks for what the largest needs. An actor is reused only
+            for a trial that asks for the same, and starting one takes seconds; so trials ask for
+            what they need themselves only where memory is short.
+        limit_bytes: What the largest node has; nobody asks for more.
+    """
+
+    sizes: SizesByText
+    process_bytes: int
+    smallest: TrialConfig
+    largest: TrialConfig
+    one_size: bool = True
+    limit_bytes: float = math.inf
+
+    @classmethod
+    def of(
+        cls, space: SearchSpace, prepared: PreparedCorpus, *, process_bytes: int
+    ) -> "TrialMemory":
+        """Find what the extremes of a space need."""
+        sizes = text_sizes(space, prepared)
+
+        def needed(config: TrialConfig) -> int:
+            return training_bytes(config, sizes[text_of(config)])
+
+        candidates = [space.config(baseline.params) for baseline in space.baselines]
+        if space.distributions:
+            candidates += _corners(space)
+        return cls(
+            sizes=sizes,
+            process_bytes=process_bytes,
+            smallest=min(candidates, key=needed),
+            largest=max(candidates, key=needed),
+        )
+
+    def needed_bytes(self, config: TrialConfig) -> int:
+        """Return what the process of a trial takes at its peak, the encoded texts included."""
+        texts = sum(sizes.text_bytes for sizes in self.sizes.values())
+        return self.process_bytes + texts + training_bytes(config, self.sizes[text_of(config)])
+
+    def asked_bytes(self, config: TrialConfig) -> int:
+        """Return what a trial asks Ray for: a power of two of a GiB, so that there are few."""
+        needed = self.needed_bytes(self.largest if self.one_size else config)
+        rounded = GIBIBYTE << max(0, -(-needed // GIBIBYTE) - 1).bit_length()
+        return int(min(rounded, self.limit_bytes))
+
+
+def check_gpu_memory(space: SearchSpace, memory: TrialMemory, free_bytes: int) -> None:
+    """Refuse a space whose largest configuration alone does not fit a GPU.
+
+    Never run on a GPU. What CUDA itself takes is not counted, nor are other trials on the same
+    GPU: how many share it is the user's, --gpus-per-trial.
+
+    Raises:
+        ConfigError: It does not fit.
+    """
+    needed = memory.needed_bytes(memory.largest) - memory.process_bytes
+    if needed > free_bytes:
+        there = f"the GPU has {format_bytes(free_bytes)} free"
+        raise ConfigError(_too_large(space, memory, needed, there))
+
+
+def within_nodes(
+    space: SearchSpace, memory: TrialMemory, *, node_bytes: Iterable[float]
+) -> TrialMemory:
+    """Refuse a space whose largest configuration the largest node cannot hold.
+
+    Args:
+        space: What is searched.
+        memory: What it needs.
+        node_bytes: Memory of each node.
+
+    Raises:
+        ConfigError: It does not fit.
+    """
+    limit = max(node_bytes)
+    needed = memory.needed_bytes(memory.largest)
+    if needed > limit:
+        there = f"the largest node has {format_bytes(limit)}"
+        raise ConfigError(_too_large(space, memory, needed, there))
+    return dataclasses.replace(memory, limit_bytes=limit)
+
+
+def _too_large(space: SearchSpace, memory: TrialMemory, needed: int, there: str) -> str:
+    values: dict[str, Any] = memory.largest.to_dict()
+    smaller: dict[str, Any] = memory.smallest.to_dict()
+    axes = [f"{axis}={values[axis]}" for axis in _FIELDS if values[axis] != smaller[axis]]
+    return (
+        f"the largest configuration of the space {space.name!r} must fit into memory: "
+        f"{' '.join(axes)} needs {format_bytes(needed)}, {there}"
+    )
+
+
+def _corners(space: SearchSpace) -> Iterable[TrialConfig]:
+    """Return the space's extremes of all axes that memory depends on, in all combinations."""
+    axes = [axis for axis in _FIELDS if axis in space.distributions]
+    values = [extremes(space.distributions[axis]) for axis in axes]
+    ends = [
+        (min(choices), max(choices)) if isinstance(choices[0], int) else choices
+        for choices in values
+    ]
+    for point in itertools.product(*ends):
+        yield space.config(dict(zip(axes, point, strict=True)))
+
+
+def format_bytes(num_bytes: float) -> str:
+    """Return bytes in words.
+
+    >>> format_bytes(1.5 * 2**30)
+    '1.5 GiB'
+    """
+    return f"{num_bytes / GIBIBYTE:,.1f}".removesuffix(".0") + " GiB"
