@@ -29,6 +29,7 @@ def study_of(corpus: PreparedCorpus, space: SearchSpace = QUICK, **budget: Any) 
         run_path=None,  # type: ignore[arg-type]
         storage=None,
         seed=0,
+        sampler="tpe",
         num_finalists=0,
         num_finalist_seeds=3,
         command="",

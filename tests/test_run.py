@@ -263,6 +263,7 @@ def test_plan_counts_words_where_a_space_has_them(
         ("--space tiny.py --corpus empty.txt", "must not be empty"),
         ("--space tiny.py --corpus short.txt", "at least 1,000 characters"),
         ("--space wide.py", "a symbol to predict for each column of batch_size 4096"),
+        ("--space tiny.py --sampler cmae", "unknown sampler 'cmae'; did you mean cmaes?"),
         ("--space tiny.py --trials 0", "trials must be at least 1"),
         ("--space documented --trials 4", "trials must be at most 3"),
         ("--space tiny.py --time-budget soon", "must look like 90s, 10m or 2h30m"),
@@ -301,14 +302,7 @@ def test_mistake_is_one_line_and_exit_code_2(
 def test_space_that_no_memory_holds_is_refused_in_the_plan(
     tiny_text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = write_inputs(tiny_text)
-    space = Path("tiny.py")
-    axis = '"embedding_dim": IntDistribution(8, 10**11), "epochs"'
-    space.write_text(
-        space.read_text()
-        .replace('"epochs"', axis, 1)
-        .replace('{"epochs": 2', '{"embedding_dim": 8, "epochs": 2')
-    )
+    flags = write_inputs(tiny_text, axes='"embedding_dim": IntDistribution(8, 10**11),')
     assert run.main(flags) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1

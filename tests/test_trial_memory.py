@@ -47,10 +47,13 @@ def test_extremes_bound_the_space(name: str, tiny_corpus: PreparedCorpus) -> Non
 def test_a_process_needs_its_base_the_texts_and_the_training(
     memory: TrialMemory, tiny_corpus: PreparedCorpus
 ) -> None:
-    config = TrialConfig(cleaning="letters")
-    texts = sum(corpus.num_chars for corpus in tiny_corpus.encoded.values())  # a byte each
-    expected = PROCESS_BYTES + texts + training_bytes(config, memory.sizes["letters"])
-    assert memory.needed_bytes(config) == expected
+    chars = sum(corpus.num_chars for corpus in tiny_corpus.encoded.values())  # a byte each
+    texts = sum(sizes.text_bytes for sizes in memory.sizes.values())
+    assert texts > chars  # the words
+    for unit in ("char", "word"):
+        config = TrialConfig(cleaning="letters", unit=unit)
+        expected = PROCESS_BYTES + texts + training_bytes(config, memory.sizes["letters", unit])
+        assert memory.needed_bytes(config) == expected
 
 
 def test_asked_for_are_few_sizes_that_hold_what_is_needed(memory: TrialMemory) -> None:

@@ -31,7 +31,8 @@ SPACE = SearchSpace(
     baselines=(Baseline(
         name="experiment 0",
         params={{
-            "learning_rate": 3e-3, "epochs": {first}, "hidden_size": 4, "cleaning": "lower"
+            "learning_rate": 3e-3, "embedding_dim": 8,
+            "epochs": {first}, "hidden_size": 4, "cleaning": "lower",
         }},
     ),),
     budget=Budget(trials={trials}, grace_period_epochs=1, reduction_factor=2),
