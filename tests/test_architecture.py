@@ -15,7 +15,15 @@ MAY_IMPORT = {
     "tune": {"model", "search_spaces", "tune"},
 }
 RAY_FILES = {
-    *("cluster", "experiment", "finalists", "recorder", "sampling", "scheduling"),
+    *(
+        "cluster",
+        "experiment",
+        "finalists",
+        "finalist_scores",
+        "recorder",
+        "sampling",
+        "scheduling",
+    ),
     *("search", "stopping", "trainable"),
 }
 ONLY_IN = {

@@ -18,10 +18,12 @@ from model.objective import PreparedCorpus
 from model.test_score import score_test_passage
 from search_spaces import load_space
 from tune.checkpoints import CheckpointStore
+from tune.cluster import Cluster
 from tune.finalist_choice import choose, estimated_seconds, reserved_seconds
 from tune.finalist_records import SEEDS_AT_MOST
 from tune.finalist_scores import score_finalists
 from tune.records import EpochRecord, Status, TrialRecord
+from tune.resources import TrialResources
 from tune.run_folder import RunFolder
 from tune.stopping import SearchStopper
 
@@ -85,13 +87,13 @@ def test_best_and_baselines_are_chosen_once_each() -> None:
 
 def test_time_is_reserved_where_it_is_a_small_part_of_the_budget() -> None:
     # Three trainings of 20 s each (10 s were half of the epochs), three seeds, two at once;
-    # the nine networks are scored one after the other, three of them with a trend.
+    # the nine networks are scored, three of them with a trend.
     plain, with_trend = (
         scoring_seconds(RECORDS[0].config, 1_000, num_chars=500, with_trend=with_trend)
         for with_trend in (False, True)
     )
     assert with_trend > plain
-    expected = 3 * 60 / 2 + 20 + 6 * plain + 3 * with_trend
+    expected = 3 * 60 / 2 + 20 + (6 * plain + 3 * with_trend) / 2 + with_trend
     trainings = [(record, seed) for seed in range(3) for record in choose(RECORDS, 2)]
     assert estimated_seconds(study(None), trainings, concurrent=2) == pytest.approx(expected)
     assert reserved_seconds(study(600.0), RECORDS, concurrent=2) == pytest.approx(expected)
@@ -114,6 +116,7 @@ def test_uniform_network_scores_the_test_passage_as_by_hand(
     assert abs(score_test_passage(network, tiny_corpus, meta.config) - expected) < 1e-5
 
 
+@pytest.mark.slow
 def test_what_ctrl_c_left_unscored_is_scored_later(
     trained_checkpoint: Path, tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
 ) -> None:
@@ -132,6 +135,8 @@ def test_what_ctrl_c_left_unscored_is_scored_later(
             folder,
             SimpleNamespace(records=records),  # type: ignore[arg-type]
             CheckpointStore(str(tmp_path / "ray")),
+            TrialResources(),
+            1,
             Console(quiet=True),
             stopper,
         )
@@ -140,7 +145,9 @@ def test_what_ctrl_c_left_unscored_is_scored_later(
     stopper.interrupted = True
     assert score()["test_bits_per_char"].isna().all()
     stopper.interrupted = False
-    scored = score()
+    with Cluster(None) as cluster:
+        cluster.start()
+        scored = score()
     assert scored["status"].to_list() == ["COMPLETE", "COMPLETE", "FAILED"]
     assert scored["test_bits_per_letter"].notna().to_list() == [True, True, False]
     assert scored["test_bits_per_letter_quarter"].notna().to_list() == [True, False, False]

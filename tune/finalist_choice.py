@@ -35,14 +35,16 @@ def estimated_seconds(
         record.epochs[-1].elapsed_seconds / record.epochs[-1].epoch * record.config.epochs
         for record, _ in trainings
     ]
-    if not seconds:
-        return 0.0
-    # The last to end runs alone; scoring is one network after the other.
-    training = sum(seconds) / concurrent + max(seconds)
-    return training + sum(
+    scoring = [
         scoring_seconds_of(study, record, with_trend=seed_number == 0)
         for record, seed_number in trainings
-    )
+    ]
+    return spread_seconds(seconds, concurrent) + spread_seconds(scoring, concurrent)
+
+
+def spread_seconds(seconds: Collection[float], concurrent: int) -> float:
+    """Return how long tasks take, so many at once: the last to end runs alone."""
+    return sum(seconds) / concurrent + max(seconds) if seconds else 0.0
 
 
 def scoring_seconds_of(study: Study, record: TrialRecord, *, with_trend: bool) -> float:

@@ -2,16 +2,20 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
+import ray
 from rich.console import Console
 
 from model.checkpoint import load_checkpoint
+from model.devices import pick_device, use_threads
 from model.errors import CheckpointError
 from model.letter_score import score_letters
+from model.objective import PreparedCorpus
 from model.test_score import score_test_passage
 from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.durations import format_seconds
-from tune.finalist_choice import scoring_seconds_of
+from tune.finalist_choice import scoring_seconds_of, spread_seconds
 from tune.finalist_records import (
     SEEDS_AT_MOST,
     FinalistRecord,
@@ -20,9 +24,13 @@ from tune.finalist_records import (
 )
 from tune.history import History
 from tune.records import Status, TrialRecord
+from tune.resources import TrialResources
 from tune.run_folder import RunFolder
 from tune.stopping import SearchStopper
 from tune.study import Study
+
+POLL_SECONDS = 1.0
+"""Ctrl-C is looked for so often."""
 
 
 def score_finalists(
@@ -30,12 +38,15 @@ def score_finalists(
     folder: RunFolder,
     history: History,
     store: CheckpointStore,
+    need: TrialResources,
+    concurrent: int,
     console: Console,
     stopper: SearchStopper,
 ) -> None:
     """Score the test passage with each finalist that ended, once, and write finalists.csv.
 
-    Where the user interrupts, those that are left have no scores; `--resume` gives them theirs.
+    Each is a Ray task with the resources of a trial. Where the user interrupts, those that are
+    left have no scores; `--resume` gives them theirs.
     """
     scores = known_scores(folder.read_finalists())
     locations = store.newest_first()
@@ -47,20 +58,29 @@ def score_finalists(
         and scores.get(number, TestPassageScores()).test_bits_per_char is None
     }
     if unscored and not stopper.interrupted:
-        seconds = sum(
+        seconds = [
             scoring_seconds_of(study, record, with_trend=_has_trend(record))
             for record in unscored.values()
-        )
+        ]
         console.print(
-            f"scoring the test passage: {len(unscored)} networks, about {format_seconds(seconds)}",
+            f"scoring the test passage: {len(unscored)} networks, about "
+            f"{format_seconds(spread_seconds(seconds, concurrent))}",
             highlight=False,
             markup=False,
         )
-    with stopper.catching_signals():
-        for number, record in unscored.items():
-            if stopper.interrupted:
-                break
-            scores[number] = _scores(study, locations[number][0], record)
+        corpus = ray.put(study.prepared)
+        task = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus)(_score)
+        running = {
+            task.remote(corpus, locations[number][0], record, need): number
+            for number, record in unscored.items()
+        }
+        with stopper.catching_signals():
+            while running and not stopper.interrupted:
+                ended, _ = ray.wait(list(running), timeout=POLL_SECONDS)
+                for reference in ended:
+                    scores[running.pop(reference)] = _result(reference)
+        for reference in running:
+            ray.cancel(reference, force=True)
     finalists = [
         FinalistRecord.of(record, scores.get(number, TestPassageScores()))
         for number, record in sorted(history.records.items())
@@ -68,16 +88,30 @@ def score_finalists(
     folder.write_finalists(finalists)
 
 
-def _scores(study: Study, location: str, record: TrialRecord) -> TestPassageScores:
+def _result(reference: Any) -> TestPassageScores:
+    """Return what a task gave; nothing where its process died."""
+    try:
+        scores: TestPassageScores = ray.get(reference)
+    except ray.exceptions.RayError:
+        return TestPassageScores()
+    return scores
+
+
+def _score(
+    prepared: PreparedCorpus, location: str, record: TrialRecord, need: TrialResources
+) -> TestPassageScores:
+    """Score one network, on a worker."""
+    use_threads(need.cpus)
+    device = pick_device(use_gpu=need.gpus > 0)
     with tempfile.TemporaryDirectory() as temporary:
         try:
-            network, _ = load_checkpoint(fetch(location, Path(temporary) / MODEL_FOLDER))
+            network, _ = load_checkpoint(fetch(location, Path(temporary) / MODEL_FOLDER), device)
         except (CheckpointError, OSError):
             return TestPassageScores()
-    bits_per_char = score_test_passage(network, study.prepared, record.config)
+    bits_per_char = score_test_passage(network, prepared, record.config)
     letters = score_letters(
         network,
-        study.prepared.streams(record.config),
+        prepared.streams(record.config),
         seed=record.config.seed,
         with_trend=_has_trend(record),
     )

@@ -11,7 +11,6 @@ from typing import Any
 from ray.tune.search import Searcher
 from rich.console import Console
 
-from model.devices import use_threads
 from model.seeds import hash_seed
 from tune.checkpoints import CheckpointStore
 from tune.durations import format_seconds
@@ -80,8 +79,7 @@ def confirm(
             )
             proposals = _proposals(study, missing, store)
             _train(study, history, store, proposals, need, concurrent, console, stopper)
-        use_threads(need.cpus)  # more would fight with what else runs here
-        score_finalists(study, folder, history, store, console, stopper)
+        score_finalists(study, folder, history, store, need, concurrent, console, stopper)
     return dataclasses.replace(result, seconds=stopper.seconds(), interrupted=stopper.interrupted)
 
 
