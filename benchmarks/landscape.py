@@ -27,6 +27,9 @@ Array = NDArray[np.float64]
 
 COMPONENTS = 6
 """Directions in which curves differ; on the book the first six hold 99 % of the variance."""
+FLOOR_SHARE = 0.95
+"""No curve of the world falls below this share of the lowest recorded value: a surrogate that
+may go anywhere promises 1.76 bits at a far corner, where 2.22 is the lowest of 68 recorded."""
 _RANDOM_POINTS, _ROUNDS, _KEPT, _KEEP_SHARE = 4_000, 12, 60, 0.8
 """The search for the world's best point: random ones, then rounds of crossing the best kept."""
 WORST_BITS = 5.0
@@ -83,8 +86,10 @@ class Landscape:
         inputs, curves, seconds = self._arrays(table)
         self.num_epochs = curves.shape[1]
         self.full_seconds = float(seconds.mean() * self.num_epochs)
-        self._pca = PCA(min(COMPONENTS, len(inputs) - 1), random_state=0).fit(np.log(curves))
-        scores = self._pca.transform(np.log(curves))
+        self._floor = FLOOR_SHARE * float(curves.min())
+        logs = np.log(curves - self._floor)
+        self._pca = PCA(min(COMPONENTS, len(inputs) - 1), random_state=0).fit(logs)
+        scores = self._pca.transform(logs)
         self._means, self._scales = scores.mean(0), scores.std(0)
         self._models = [
             _fit(inputs, (column - mean) / scale)
@@ -132,7 +137,8 @@ class Landscape:
 
     def _predict(self, inputs: Array) -> tuple[Array, Array]:
         scores = np.stack([model.predict(inputs) for model in self._models], axis=1)
-        curves = np.exp(self._pca.inverse_transform(scores * self._scales + self._means))
+        logs = self._pca.inverse_transform(scores * self._scales + self._means)
+        curves = self._floor + np.exp(logs)
         logs = self._seconds_model.predict(inputs) * self._seconds_scale + self._seconds_mean
         return curves, np.exp(logs)
 

@@ -6,16 +6,13 @@ not days: `epochs` is 40 for all, so that each curve has each epoch, networks ha
 units, and all read characters. The text is the beginning of a real one. Seconds are those of
 the CPU, one thread a process, so that other work on the machine does not change them.
 
-An interrupted recording goes on where it was: each finished curve is one line of a file.
+An interrupted recording goes on where it was: the table is its memory.
 """
 
 import argparse
 import dataclasses
-import json
 import multiprocessing
-import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +77,8 @@ def configurations(num_configurations: int) -> list[dict[str, Any]]:
 _corpus: PreparedCorpus
 
 
-def _prepare(text: str, nice: int) -> None:
+def _prepare(text: str) -> None:
     global _corpus
-    os.nice(nice)
     use_threads(1)
     _corpus = prepare_corpus(text, ["cased", "lower", "letters"])
 
@@ -92,7 +88,7 @@ def record(job: tuple[int, dict[str, Any]]) -> dict[str, Any]:
     number, params = job
     values = {**recorded_space().base.to_dict(), **params, "seed": hash_seed(SEED, number)}
     config = TrialConfig.from_dict(values)
-    curve, error = [], ""
+    curve = []
     start = time.process_time()
     trainer = Trainer(config, _corpus.streams(config))
     try:
@@ -107,61 +103,50 @@ def record(job: tuple[int, dict[str, Any]]) -> dict[str, Any]:
                 }
             )
             start = time.process_time()
-    except TrainingDiverged as divergence:
-        error = str(divergence)
-    return {"configuration": number, "params": params, "error": error, "curve": curve}
+    except TrainingDiverged:
+        pass  # its curve ends there
+    return {"configuration": number, "params": params, "curve": curve}
 
 
-def table(lines: Iterator[dict[str, Any]]) -> pd.DataFrame:
-    """Return one row a configuration and epoch."""
-    rows = [
-        {"configuration": line["configuration"], **line["params"], **point}
-        for line in lines
-        for point in line["curve"]
-    ]
-    return pd.DataFrame(rows).sort_values(["configuration", "epoch"], ignore_index=True)
+def rows(curve: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return one row an epoch."""
+    named = {"configuration": curve["configuration"], **curve["params"]}
+    return [{**named, **point} for point in curve["curve"]]
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write the curves whole or not at all."""
+    partial = path.with_suffix(".partial")
+    ordered = table.sort_values(["configuration", "epoch"], ignore_index=True)
+    ordered.to_parquet(partial, index=False, compression="zstd")
+    partial.replace(path)
 
 
 def main() -> None:
-    """Record what is not recorded yet, and write the table of all there is."""
+    """Record what is not recorded yet; the table is written after each curve."""
     parser = argparse.ArgumentParser(description="Record learning curves.")
     parser.add_argument("--corpus", default="../shared/data/wonderland.txt")
     parser.add_argument("--name", default="alice", help="of the table in benchmarks/curves/")
     parser.add_argument("--configurations", type=int, default=160)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--nice", type=int, default=0)
-    parser.add_argument("--scratch", type=Path, default=Path("build/curves"))
     options = parser.parse_args()
-    options.scratch.mkdir(parents=True, exist_ok=True)
-    lines_path = options.scratch / f"{options.name}.jsonl"
-    text = resolve_corpus(options.corpus).text[:TEXT_CHARS]
-    done = (
-        [json.loads(line) for line in lines_path.read_text().splitlines()]
-        if lines_path.exists()
-        else []
-    )
-    known = {line["configuration"] for line in done}
+    path = CURVES / f"{options.name}.parquet"
+    table = pd.read_parquet(path) if path.exists() else pd.DataFrame({"configuration": []})
+    known = set(table["configuration"])
     jobs = [
         (number, params)
         for number, params in enumerate(configurations(options.configurations))
         if number not in known
     ]
+    text = resolve_corpus(options.corpus).text[:TEXT_CHARS]
     context = multiprocessing.get_context("spawn")
-    with (
-        context.Pool(options.processes, _prepare, (text, options.nice)) as pool,
-        lines_path.open("a") as file,
-    ):
-        for line in pool.imap_unordered(record, jobs):
-            file.write(json.dumps(line) + "\n")
-            file.flush()
-            done.append(line)
-            best = min((point["val_bits_per_char"] for point in line["curve"]), default=None)
-            seconds = sum(point["seconds"] for point in line["curve"])
-            print(
-                f"{len(done)}: configuration {line['configuration']}: {best}, {seconds:.0f} s",
-                flush=True,
-            )
-    table(iter(done)).to_parquet(CURVES / f"{options.name}.parquet", index=False)
+    with context.Pool(options.processes, _prepare, (text,)) as pool:
+        for curve in pool.imap_unordered(record, jobs):
+            table = pd.concat([table, pd.DataFrame(rows(curve))], ignore_index=True)
+            write_table(table, path)
+            best = min((point["val_bits_per_char"] for point in curve["curve"]), default=None)
+            seconds = sum(point["seconds"] for point in curve["curve"])
+            print(f"configuration {curve['configuration']}: {best}, {seconds:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Ours is the product's own searcher and scheduler; Ray's are its own classes, dri
 controller drives them; Optuna's are ask-and-tell with its pruners.
 """
 
+import dataclasses
 import warnings
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -16,8 +17,10 @@ from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.simulation import Method
 from search_spaces import SearchSpace
+from tune.optuna_study import fill_study
 from tune.outcome import RUNNING_BEST, Outcome
-from tune.sampling import StudySearcher, fill_study
+from tune.samplers import DEFAULT_SAMPLER
+from tune.sampling import StudySearcher
 from tune.scheduling import FairASHA
 
 Factory = Callable[[SearchSpace, int, int], Method]
@@ -175,10 +178,26 @@ def optuna_hyperband(space: SearchSpace, num_epochs: int, seed: int) -> Method:
 
 
 def ours(space: SearchSpace, num_epochs: int, seed: int) -> Method:
-    """The product: its searcher, its scheduler, its starting points."""
+    """The product: its searcher, its scheduler, its starting point, no baselines."""
+    return _product(dataclasses.replace(space, baselines=()), num_epochs, seed)
+
+
+def ours_with_baselines(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+    """The product, the three baselines trained in full first, as `full` and `extended` do."""
+    return _product(space, num_epochs, seed)
+
+
+def ours_joint(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+    """The product with TPE over all axes together."""
+    return _product(dataclasses.replace(space, baselines=()), num_epochs, seed, "tpe")
+
+
+def _product(
+    space: SearchSpace, num_epochs: int, seed: int, sampler: str = DEFAULT_SAMPLER
+) -> Method:
     study = optuna.create_study(direction="minimize")
     fill_study(study, space, records=())
-    searcher = StudySearcher(study, space, seed=seed)
+    searcher = StudySearcher(study, space, seed=seed, sampler=sampler)
     scheduler = FairASHA(space.budget, max_epochs=num_epochs)
     axes = tuple(space.distributions)
     return RayMethod(
@@ -193,5 +212,7 @@ METHODS: dict[str, Factory] = {
     "Optuna, median": optuna_median,
     "Optuna, Hyperband": optuna_hyperband,
     "ours": ours,
+    "ours, --sampler tpe": ours_joint,
+    "ours, baselines first": ours_with_baselines,
 }
 """Name to method."""

@@ -44,7 +44,7 @@ class TrialConfig:
     min_word_count: int = _rule(
         "a word must stand in the training text at least so often to be a symbol of its own, "
         "at least 1; word only",
-        2,
+        5,
     )
     learning_rate: float = _rule("Adam's peak step size, above 0", 3e-3)
     decay_fraction: float = _rule(

@@ -16,7 +16,8 @@ from search_spaces.space import Baseline, SearchSpace
 _BASE = TrialConfig()
 _MORE = {
     "unit": CategoricalDistribution(UNITS),
-    "min_word_count": IntDistribution(1, 5),
+    # 1 is bad: the unknown symbol is then never trained (LOG.md, 2026-11-24).
+    "min_word_count": IntDistribution(2, 10, log=True),
     "learning_rate": FloatDistribution(5e-4, 1e-2, log=True),
     "sequence_length": CategoricalDistribution((32, 50, 64, 100, 128, 200)),
     "embedding_dim": IntDistribution(16, 256, log=True),

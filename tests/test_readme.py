@@ -48,7 +48,7 @@ def test_tree_names_each_file_once() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_commands_run_in_order() -> None:
     Path("my_space.py").write_text(blocks("python")[0], encoding="utf-8")
     sentence = "Alice was beginning to get very tired of sitting by her sister on the bank. "

@@ -126,7 +126,7 @@ def test_impossible_space_is_refused(changes: dict[str, object], rule: str) -> N
 def test_conditional_axis_belongs_to_a_point_only_where_it_exists() -> None:
     extended = load_space("extended")
     words = extended.base.to_dict() | {"unit": "word"}
-    assert extended.point(words)["min_word_count"] == 2
+    assert extended.point(words)["min_word_count"] == 5
     assert "min_word_count" not in extended.point(extended.base.to_dict())
     assert "min_word_count" not in extended.baselines[0].params
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from model.errors import ConfigError
 from search_spaces import Budget, SearchSpace, load_space
 from tune.run_folder import find_run
-from tune.samplers import DEFAULT_SAMPLER, check_sampler
+from tune.samplers import check_sampler
 from tune.study import (
     Study,
     StudyOptions,
@@ -31,7 +31,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     try:
         stored = SearchSpace.from_json(values["space"])
         seed, storage, command = values["seed"], values["storage"], values["command"]
-        sampler = check_sampler(values.get("sampler", DEFAULT_SAMPLER))
+        sampler = check_sampler(values.get("sampler", "tpe"))  # the only one there was
         num_finalists, num_finalist_seeds = values["finalists"], values["finalist_seeds"]
         name, location, sha256 = (values["corpus"][key] for key in ("name", "location", "sha256"))
     except (KeyError, TypeError, ValueError) as error:
