@@ -4,6 +4,7 @@ import contextlib
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +79,22 @@ def kill_family(process: subprocess.Popen[Any]) -> None:
         process.communicate()
 
 
-def trial_worker(driver: subprocess.Popen[str]) -> psutil.Process:
-    """Wait for a Ray worker process that trains a trial: Ray names it between its tasks."""
+def trial_worker(
+    driver: subprocess.Popen[str], other_than: Collection[int] = ()
+) -> psutil.Process:
+    """Wait for a Ray worker process that trains a trial: Ray names it between its tasks.
+
+    Args:
+        driver: The search.
+        other_than: Process ids that are not meant.
+    """
     deadline = time.monotonic() + 60
     while True:
         assert driver.poll() is None, driver.communicate()
         for child in psutil.Process(driver.pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, or gone meanwhile
-                if "CharLSTMTrainable" in " ".join(child.cmdline()):
+                named = "CharLSTMTrainable" in " ".join(child.cmdline())
+                if named and child.pid not in other_than:
                     return child
         assert time.monotonic() < deadline
         time.sleep(0.1)

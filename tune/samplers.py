@@ -8,6 +8,7 @@ Sources: Bergstra 2011 (TPE); Ginsbourger 2010 (constant liar, for trials that s
 Hansen 2016, arXiv:1604.00772 (CMA-ES); Sobol 1967 (QMC).
 """
 
+import math
 import warnings
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,8 @@ together (benchmarks/README.md)."""
 STATE_PREFIXES = ("qmc:", "cma:")
 """Keys of Optuna's system attributes under which these samplers keep what they remember."""
 
-STARTUP_TRIALS = 10
+MAX_STARTUP_TRIALS = 10
+STARTUP_SHARE = 0.25
 """Random trials before a model is used; baselines and the base count among them."""
 
 
@@ -39,23 +41,25 @@ def check_sampler(name: str) -> str:
     return name
 
 
-def make_sampler(name: str, *, seed: int, number: int) -> "BaseSampler":
+def make_sampler(name: str, *, seed: int, number: int, num_trials: int) -> "BaseSampler":
     """Return the sampler of one proposal.
 
     Args:
         name: One of SAMPLERS.
         seed: The search's seed.
         number: The trial's number.
+        num_trials: Trials of the whole search: a short one begins with fewer random ones.
     """
     from optuna import exceptions, samplers
 
     from model.seeds import hash_seed
 
     own_seed = hash_seed(seed, number) % 2**32
+    startup_trials = min(MAX_STARTUP_TRIALS, math.ceil(STARTUP_SHARE * num_trials))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", exceptions.ExperimentalWarning)
         tpe = samplers.TPESampler(
-            n_startup_trials=STARTUP_TRIALS,
+            n_startup_trials=startup_trials,
             multivariate=name == "tpe",
             group=name == "tpe",
             constant_liar=True,
@@ -79,14 +83,14 @@ def make_sampler(name: str, *, seed: int, number: int) -> "BaseSampler":
                 return samplers.GPSampler(
                     seed=own_seed,
                     independent_sampler=random,
-                    n_startup_trials=STARTUP_TRIALS,
+                    n_startup_trials=startup_trials,
                     warn_independent_sampling=False,
                 )
             case _:
                 # It has no categories and no conditions: those axes are TPE's.
                 return samplers.CmaEsSampler(
                     seed=own_seed,
-                    n_startup_trials=STARTUP_TRIALS,
+                    n_startup_trials=startup_trials,
                     independent_sampler=tpe,
                     warn_independent_sampling=False,
                 )

@@ -70,7 +70,10 @@ class StudySearcher(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Propose the next trial."""
         self._study.sampler = make_sampler(
-            self._sampler, seed=self._seed, number=self._next_number
+            self._sampler,
+            seed=self._seed,
+            number=self._next_number,
+            num_trials=self._space.budget.trials,
         )
         trial = self._study.ask()
         params = _ask_point(trial, self._space)
