@@ -24,6 +24,16 @@ TINY_SENTENCES = (
 )
 
 
+SLOW_SECONDS = 240
+"""A slow test has so long if it says nothing: real clusters start slowly on a busy machine."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
+
+
 @pytest.fixture(autouse=True)
 def _in_tmp_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -18,7 +18,7 @@ def finalists_of(name: str) -> pd.DataFrame:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_best_and_baseline_are_trained_anew_and_tested(tiny_text: str) -> None:
     flags = [*write_inputs(tiny_text, trials=5), "--finalists", "2", "--finalist-seeds", "2"]
     done = run_command([*flags, "--name", "sure"])
@@ -44,7 +44,7 @@ def test_best_and_baseline_are_trained_anew_and_tested(tiny_text: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_search_killed_among_its_finalists_goes_on_with_them(tiny_text: str) -> None:
     flags = write_inputs(tiny_text, trials=3, epochs=(40, 60))
     path = Path("results/cut/finalists.jsonl")

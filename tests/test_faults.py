@@ -20,7 +20,6 @@ def wait_for_failed(driver: subprocess.Popen[str], count: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_failures_of_each_kind_are_rows_and_the_search_goes_on(
     running: subprocess.Popen[str],
 ) -> None:

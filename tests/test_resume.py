@@ -71,7 +71,7 @@ def test_killed_search_ends_with_the_tables_of_one_that_was_not(tiny_text: str) 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_interrupted_search_goes_on_with_its_running_trials(
     running: subprocess.Popen[str], tiny_text: str
 ) -> None:
@@ -104,7 +104,7 @@ def test_interrupted_search_goes_on_with_its_running_trials(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_finished_search_can_be_extended(tiny_text: str) -> None:
     flags = [*write_inputs(tiny_text, trials=3), "--finalists", "0"]
     assert run_command([*flags, "--name", "more"]).returncode == 0

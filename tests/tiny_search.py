@@ -61,7 +61,7 @@ def command(flags: list[str]) -> list[str]:
     return [sys.executable, "-m", "tune.run", *flags]
 
 
-def run_command(flags: list[str], timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def run_command(flags: list[str], timeout: float = 200) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(flags), capture_output=True, text=True, timeout=timeout)
 
 
