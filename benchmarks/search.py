@@ -32,7 +32,7 @@ TRAININGS = 25
 GRID = 200
 """Points of the budget at which regrets are compared."""
 MARKS = (0.1, 0.25, 0.5, 1.0)
-BASELINE, OURS = "random, ASHA", "ours"
+OURS = "ours"
 RESAMPLES = 2_000
 
 Job = tuple[str, int, int]
@@ -83,7 +83,6 @@ def print_table(num_workers: int, regrets: dict[str, Array]) -> None:
     """Print one row a method."""
     chance = np.random.default_rng(0)
     columns = [int(mark * GRID) - 1 for mark in MARKS]
-    targets = [np.median(regrets[name][:, -1]) for name in regrets if name != OURS]
     marks = " | ".join(f"{mark:.0%}" for mark in MARKS)
     print(f"\n{num_workers} workers; median regret, bits x 1000, with its 95 % interval\n")
     print(f"| method | {marks} | budget until ours is there |\n|---|{'---|' * (len(MARKS) + 1)}")
@@ -102,7 +101,6 @@ def print_table(num_workers: int, regrets: dict[str, Array]) -> None:
         if name != OURS and OURS in regrets:
             there = f"{share_to_reach(regrets[OURS], float(np.median(values[:, -1]))):.0%}"
         print(f"| {name} | {' | '.join(cells)} | {there} |", flush=True)
-    del targets
 
 
 def run(
