@@ -31,14 +31,14 @@ SPACE = SearchSpace(
     }},
     baselines=(Baseline(
         name="experiment 0",
-        params={{
-            "learning_rate": 3e-3, "embedding_dim": 8,
-            "epochs": {first}, "hidden_size": 4, "cleaning": "lower",
-        }},
+        params={{"epochs": {first}, "hidden_size": 4, "cleaning": "lower", {more}}},
     ),),
     budget=Budget(trials={trials}, grace_period_epochs=1, reduction_factor=2),
 )
 """
+
+OF_BASELINE = {"learning_rate": 3e-3, "embedding_dim": 8}
+"""What the baseline has on axes that a test adds."""
 
 
 def write_inputs(
@@ -51,7 +51,10 @@ def write_inputs(
 ) -> list[str]:
     """Write a space and a book into the working folder and return the flags that name them."""
     low, high = epochs
-    code = SPACE.format(epochs=f"{low}, {high}", first=low, trials=trials, base=base, axes=axes)
+    more = ", ".join(f'"{axis}": {value}' for axis, value in OF_BASELINE.items() if axis in axes)
+    code = SPACE.format(
+        epochs=f"{low}, {high}", first=low, trials=trials, base=base, axes=axes, more=more
+    )
     Path("tiny.py").write_text(code, encoding="utf-8")
     Path("book.txt").write_text(text, encoding="utf-8")
     return ["--space", "tiny.py", "--corpus", "book.txt"]
