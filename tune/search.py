@@ -97,7 +97,7 @@ def search(
         progress=progress,
     )
     searcher.stop_running()
-    folder.write_tables(history.records.values())  # the recorder may have left the last ends out
+    folder.write_tables(list(history.records.values()))  # the recorder may have left the last ends out
     return SearchResult(
         records=list(history.records.values()),
         seconds=stopper.seconds(),
