@@ -97,7 +97,8 @@ def search(
         progress=progress,
     )
     searcher.stop_running()
-    folder.write_tables(list(history.records.values()))  # the recorder may have left the last ends out
+    # The recorder saves now and then only: it may have left the last ends out.
+    folder.write_tables(list(history.records.values()))
     return SearchResult(
         records=list(history.records.values()),
         seconds=stopper.seconds(),
