@@ -20,6 +20,10 @@ from tune.samplers import SAMPLERS
 from tune.sampling import StudySearcher
 
 QUICK = load_space("quick")
+# A Gaussian process takes a tenth of a second and more for each proposal.
+EACH_SAMPLER = [
+    pytest.param(name, marks=pytest.mark.slow) if name == "gp" else name for name in SAMPLERS
+]
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +112,7 @@ def run_trials(searcher: StudySearcher, numbers: range) -> list[dict[str, Any]]:
     return proposals
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", EACH_SAMPLER)
 def test_same_seed_gives_the_same_proposals(tmp_path: Path, sampler: str) -> None:
     def proposals(folder: str, seed: int) -> list[dict[str, Any]]:
         searcher, _ = make(tmp_path / folder, seed=seed, sampler=sampler)
@@ -118,7 +122,7 @@ def test_same_seed_gives_the_same_proposals(tmp_path: Path, sampler: str) -> Non
     assert proposals("c", 1) != proposals("d", 0)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", EACH_SAMPLER)
 def test_resumed_search_proposes_what_the_whole_one_did(tmp_path: Path, sampler: str) -> None:
     expected = run_trials(make(tmp_path / "whole", sampler=sampler)[0], range(24))
     first, _ = make(tmp_path, sampler=sampler)
@@ -140,7 +144,7 @@ def test_resumed_search_proposes_what_the_whole_one_did(tmp_path: Path, sampler:
     assert run_trials(resumed, range(20, 24)) == expected[20:]
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", EACH_SAMPLER)
 def test_sixteen_at_once_do_not_pile_up(tmp_path: Path, sampler: str) -> None:
     searcher, _ = make(tmp_path, sampler=sampler)
     run_trials(searcher, range(24))
@@ -156,7 +160,7 @@ def test_sixteen_at_once_do_not_pile_up(tmp_path: Path, sampler: str) -> None:
     assert len(points) >= 14
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", EACH_SAMPLER)
 def test_conditional_axis_exists_only_where_its_condition_holds(
     tmp_path: Path, sampler: str
 ) -> None:
