@@ -26,6 +26,7 @@ from tune.recorder import Recorder
 from tune.records import TrialRecord
 from tune.resources import TrialResources
 from tune.stopping import SearchStopper
+from tune.trainable import trainable_for
 from tune.trial_memory import GIBIBYTE, TrialMemory
 
 
@@ -90,8 +91,7 @@ def main() -> None:
     )
     with History(Path("history.jsonl")) as history:
         run_trials(
-            corpus,
-            need,
+            trainable_for(corpus, need),
             searcher=FinalistSearcher(
                 [
                     {"number": n, "baseline": "", "config": c.to_dict(), "checkpoints": []}
