@@ -5,6 +5,8 @@ what a cleaning drops (see objective.py). Source: Witten & Bell 1991, "The zero-
 problem", method C; Chen & Goodman 1999, section 2.3.
 """
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,18 +16,30 @@ MAX_TRAIN_CHARS = 2_000_000
 """Only the last characters of a longer training text are counted, to stay within seconds."""
 
 ORDERS = range(1, 9)
-"""The orders that `best_order` tries; an n-gram of order n sees n - 1 characters of context."""
+"""The orders that are tried; an n-gram of order n sees n - 1 characters of context."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Passage:
+    """A text to score.
+
+    Attributes:
+        symbols: Its indices.
+        context: The characters just before it; as many as the largest order less one, or more.
+    """
+
+    symbols: NDArray[np.integer[Any]]
+    context: NDArray[np.integer[Any]]
 
 
 def ngram_bits(
     train: NDArray[np.integer[Any]],
-    passage: NDArray[np.integer[Any]],
+    passages: Sequence[Passage],
     *,
-    context: NDArray[np.integer[Any]],
     vocabulary_size: int,
     max_order: int,
-) -> list[float]:
-    """Return what models of order 1 to `max_order` spend on a passage, in bits in all.
+) -> list[list[float]]:
+    """Return what models of order 1 to `max_order` spend on each passage, in bits in all.
 
     The probability after a context h of n - 1 characters is, with C(h) its training count
     and N(h) the number of different characters seen after it,
@@ -33,17 +47,23 @@ def ngram_bits(
 
     Args:
         train: Indices of the training text; the only text that is counted.
-        passage: Indices of the text to score.
-        context: The characters just before the passage; at least `max_order` - 1 of them.
+        passages: What to score; all at once, for the counting takes most of the time.
         vocabulary_size: Number of symbols.
         max_order: The largest order, at least 1.
     """
-    assert len(context) >= max_order - 1, "the passage needs a full context"
     train = train[-MAX_TRAIN_CHARS:]
-    tail = context[len(context) - max_order + 1 :]
-    symbols = np.concatenate([train, tail, passage]).astype(np.int64)
-    scored = slice(len(train) + len(tail), len(symbols))
-    probability = np.full(len(passage), 1.0 / vocabulary_size)
+    pieces, scored = [train], []
+    end = len(train)
+    for passage in passages:
+        assert len(passage.context) >= max_order - 1, "a passage needs a full context"
+        tail = passage.context[len(passage.context) - max_order + 1 :]
+        pieces += [tail, passage.symbols]
+        scored.append(np.arange(len(passage.symbols)) + end + len(tail))
+        end += len(tail) + len(passage.symbols)
+    symbols = np.concatenate(pieces).astype(np.int64)
+    places = np.concatenate(scored)
+    ends = np.cumsum([len(of_passage) for of_passage in scored])
+    probability = np.full(len(places), 1.0 / vocabulary_size)
     # grams[i] numbers the n - 1 characters before position i; 0 characters have one number.
     grams = np.zeros(len(symbols), dtype=np.int64)
     bits = []
@@ -52,12 +72,14 @@ def ngram_bits(
         counted = slice(order - 1, len(train))  # the first positions lack a full context
         joint_count = np.bincount(joint[counted], minlength=len(symbols))
         context_count = np.bincount(grams[counted], minlength=len(symbols))
-        _, first = np.unique(joint[counted], return_index=True)
-        kinds = np.bincount(grams[counted][first], minlength=len(symbols))
-        here = grams[scored]
+        # Any one place of each gram that was counted: their contexts are what was seen there.
+        place_of = np.full(len(symbols), -1)
+        place_of[joint[counted]] = np.arange(len(symbols))[counted]
+        kinds = np.bincount(grams[place_of[place_of >= 0]], minlength=len(symbols))
+        here = grams[places]
         seen = context_count[here] + kinds[here]
-        updated = joint_count[joint[scored]] + kinds[here] * probability
+        updated = joint_count[joint[places]] + kinds[here] * probability
         probability = np.where(seen > 0, updated / np.maximum(seen, 1), probability)
-        bits.append(float(-np.log2(probability).sum()))
+        bits.append([float(-np.log2(part).sum()) for part in np.split(probability, ends[:-1])])
         grams = np.concatenate([joint[:1], joint[:-1]])  # the gram that ends before position i
-    return bits
+    return [list(of_passage) for of_passage in zip(*bits, strict=True)]

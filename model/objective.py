@@ -13,7 +13,7 @@ import numpy as np
 
 from model.config import TrialConfig
 from model.errors import CorpusError
-from model.ngram import ORDERS, ngram_bits
+from model.ngram import ORDERS, Passage, ngram_bits
 from model.streams import EncodedCorpus, RawSplit, Symbols, encode_corpus, encode_words, split_text
 
 MAX_SCORED_CHARS = 1_000_000
@@ -60,16 +60,20 @@ def prepare_corpus(text: str, cleanings: Sequence[str]) -> PreparedCorpus:
     """
     split = split_text(text)
     raw = encode_corpus(split, "cased")
-    by_order = _floor_bits(raw, raw.validation, context=raw.train, max_order=max(ORDERS))
-    floor_order = int(np.argmin(by_order)) + 1
+    raw_bits = _floor_bits(raw, max_order=max(ORDERS))
+    best = int(np.argmin(raw_bits[0]))
     encoded, floors = {}, {}
-    floors["cased"] = raw_floor = _floor(raw, split, floor_order)
+    floors["cased"] = raw_floor = _floor(raw_bits, split, best)
     for cleaning in cleanings:
-        streams = raw if cleaning == "cased" else encode_corpus(split, cleaning)
-        floors[cleaning] = floor = _floor(streams, split, floor_order)
+        if cleaning == "cased":
+            streams, floor = raw, raw_floor
+        else:
+            streams = encode_corpus(split, cleaning)
+            floor = _floor(_floor_bits(streams, max_order=best + 1), split, best)
+        floors[cleaning] = floor
         price = raw_floor.validation_bits_per_char - floor.validation_bits_per_char
         encoded[cleaning] = dataclasses.replace(streams, restoration_bits_per_char=max(0.0, price))
-    return PreparedCorpus(encoded=encoded, floors=floors, floor_order=floor_order)
+    return PreparedCorpus(encoded=encoded, floors=floors, floor_order=best + 1)
 
 
 def restored_bits_per_char(own_bits: float, corpus: EncodedCorpus) -> float:
@@ -103,29 +107,33 @@ def check_fits(corpus: EncodedCorpus, *, batch_size: int, sequence_length: int) 
         )
 
 
-def _floor(corpus: EncodedCorpus, split: RawSplit, order: int) -> Floor:
-    validation = _floor_bits(corpus, corpus.validation, context=corpus.train, max_order=order)
-    test = _floor_bits(corpus, corpus.test, context=corpus.validation, max_order=order)
+def _floor(bits: tuple[list[float], list[float]], split: RawSplit, index: int) -> Floor:
+    validation, test = bits
     return Floor(
-        validation_bits_per_char=validation[-1] / len(split.validation),
-        test_bits_per_char=test[-1] / len(split.test),
+        validation_bits_per_char=validation[index] / len(split.validation),
+        test_bits_per_char=test[index] / len(split.test),
     )
 
 
-def _floor_bits(
-    corpus: EncodedCorpus,
-    passage: Symbols,
-    *,
-    context: Symbols,
-    max_order: int,
-) -> list[float]:
-    """Return what each order spends on a passage; of a long one, the first part stands for all."""
-    scored = passage[:MAX_SCORED_CHARS]
-    bits = ngram_bits(
+def _floor_bits(corpus: EncodedCorpus, *, max_order: int) -> tuple[list[float], list[float]]:
+    """Return what each order spends on the validation and on the test passage, in bits in all.
+
+    Of a long passage, the first part stands for all.
+    """
+    passages = (corpus.validation, corpus.test)
+    contexts = (corpus.train, corpus.validation)
+    validation, test = ngram_bits(
         corpus.train,
-        scored,
-        context=context,
+        [
+            Passage(symbols=passage[:MAX_SCORED_CHARS], context=context)
+            for passage, context in zip(passages, contexts, strict=True)
+        ],
         vocabulary_size=len(corpus.vocabulary),
         max_order=max_order,
     )
-    return [len(passage) / len(scored) * bits_of_order for bits_of_order in bits]
+    return _whole(validation, corpus.validation), _whole(test, corpus.test)
+
+
+def _whole(bits: list[float], passage: Symbols) -> list[float]:
+    share = min(1.0, MAX_SCORED_CHARS / len(passage))
+    return [bits_of_order / share for bits_of_order in bits]

@@ -13,7 +13,7 @@ from model.corpus import resolve_corpus
 from model.errors import CorpusError
 from model.evaluate import passage_nats
 from model.lstm import CharLSTM
-from model.ngram import ngram_bits
+from model.ngram import Passage, ngram_bits
 from model.objective import PreparedCorpus, check_fits, prepare_corpus, restored_bits_per_char
 from model.streams import EncodedCorpus, split_text
 from model.trainer import Trainer
@@ -96,10 +96,8 @@ def test_score_depends_on_neither_batch_size_nor_sequence_length(
 
 def test_ngram_matches_a_count_by_hand() -> None:
     # Training "aab": unigrams a 2, b 1, two kinds; after "a": a once, b once.
-    train, passage = np.array([0, 0, 1]), np.array([1])
-    unigram, bigram = ngram_bits(
-        train, passage, context=np.array([0]), vocabulary_size=2, max_order=2
-    )
+    train, passage = np.array([0, 0, 1]), Passage(symbols=np.array([1]), context=np.array([0]))
+    ((unigram, bigram),) = ngram_bits(train, [passage], vocabulary_size=2, max_order=2)
     p_unigram = (1 + 2 * 0.5) / (3 + 2)
     p_bigram = (1 + 2 * p_unigram) / (2 + 2)
     assert unigram == pytest.approx(-math.log2(p_unigram))
@@ -109,16 +107,21 @@ def test_ngram_matches_a_count_by_hand() -> None:
 def test_ngram_probabilities_sum_to_one() -> None:
     generator = np.random.default_rng(0)
     train = generator.integers(0, 5, 200)
-    context = train[-4:]
-    for order in range(1, 5):
-        total = sum(
-            2
-            ** -ngram_bits(
-                train, np.array([symbol]), context=context, vocabulary_size=6, max_order=order
-            )[-1]
-            for symbol in range(6)
-        )
-        assert total == pytest.approx(1.0)
+    passages = [Passage(symbols=np.array([symbol]), context=train[-4:]) for symbol in range(6)]
+    bits = np.array(ngram_bits(train, passages, vocabulary_size=6, max_order=4))
+    assert (2**-bits).sum(axis=0) == pytest.approx(np.ones(4))
+
+
+def test_passages_scored_together_cost_what_each_costs_alone() -> None:
+    symbols = np.random.default_rng(0).integers(0, 5, 300)
+    train = symbols[:200]
+    passages = [
+        Passage(symbols=symbols[start : start + 50], context=symbols[:start])
+        for start in (200, 250)
+    ]
+    together = ngram_bits(train, passages, vocabulary_size=5, max_order=4)
+    for passage, bits in zip(passages, together, strict=True):
+        assert ngram_bits(train, [passage], vocabulary_size=5, max_order=4) == [bits]
 
 
 def test_text_too_short_for_the_batch_is_refused(tiny_corpus: PreparedCorpus) -> None:
