@@ -133,8 +133,9 @@ def _clock(device: torch.device) -> Callable[[], float]:
             return time.perf_counter()
 
         return synchronized
-    # One thread's CPU seconds are what it would take alone; of several threads, they add up.
-    return time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    # This thread's CPU seconds are what it would take alone. With more threads there is no such
+    # clock: theirs add up, and those of other work in this process with them.
+    return time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
 
 
 def _random_corpus(config: TrialConfig) -> EncodedCorpus:

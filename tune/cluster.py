@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ class Cluster:
         """
         self.address = address or os.environ.get("RAY_ADDRESS") or None
         self._local_nodes = local_nodes() if self.address is None else []
+        # Linux kills Ray's processes when the thread that started them ends: this one stays.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ray-start")
+        self._started: Future[None] | None = None
 
     def __enter__(self) -> "Cluster":
         return self
@@ -41,7 +45,10 @@ class Cluster:
     ) -> None:
         import ray
 
+        if self._started is not None:
+            wait([self._started])
         ray.shutdown()
+        self._thread.shutdown()
 
     def nodes(self) -> list[Node]:
         """Return what there is to use; joins the cluster if one is named.
@@ -86,16 +93,27 @@ class Cluster:
             return None
         return machine
 
+    def start_soon(self) -> None:
+        """Begin to start a local Ray, or to join the cluster, beside what the caller does next.
+
+        Ray takes 3 s, its workers as long again for their imports.
+        """
+        if self._started is None:
+            self._started = self._thread.submit(self._start)
+
     def start(self) -> None:
         """Start the local Ray, or join the cluster; once.
 
         Raises:
             ConfigError: The cluster cannot be reached.
         """
+        self.start_soon()
+        assert self._started is not None
+        self._started.result()
+
+    def _start(self) -> None:
         import ray
 
-        if ray.is_initialized():
-            return
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         if self.address is None:

@@ -32,7 +32,13 @@ def run_study(options: StudyOptions, console: Console) -> int:
     from tune.trainable import trainable_for
     from tune.trial_memory import TrialMemory, check_gpu_memory
 
+    # Also where its time was not all used: what the finalists need was kept free.
+    if study.earlier and already_finished(study.earlier) and not study.extended:
+        with History(study.earlier.history_file) as history:
+            return show_finished(study.earlier, study.space, found_before(study, history), console)
     with Cluster(options.address) as cluster:
+        if not options.dry_run:
+            cluster.start_soon()  # all that can be checked without it is checked
         nodes = cluster.nodes()
         gpus = default_gpus(nodes) if options.gpus_per_trial is None else options.gpus_per_trial
         need = TrialResources(cpus=options.cpus_per_trial, gpus=gpus)
@@ -59,9 +65,6 @@ def run_study(options: StudyOptions, console: Console) -> int:
         folder = study.earlier or RunFolder.create(study.run_path)
         with History(folder.history_file) as history:
             result = found_before(study, history)
-            # Also where its time was not all used: what the finalists need was kept free.
-            if already_finished(folder) and not study.extended:
-                return show_finished(folder, study.space, result, console)
             # From here on it can be resumed.
             folder.write_study(study_values(study, None, estimate))
             if not is_spent(study, result):

@@ -17,6 +17,9 @@ _ENVIRONMENT = {
     # Ray 2.60: an actor still training at the end of the search is killed after so long.
     "TUNE_FORCE_TRIAL_CLEANUP_S": "10",
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints its box even at verbose=0
+    # A local Ray starts a worker for each core at once. They import these while the driver
+    # measures the machine, and become the actors: the first step comes 4 s sooner (2 cores).
+    "RAY_preload_python_modules": "torch,ray.tune",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
