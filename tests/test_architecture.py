@@ -39,7 +39,8 @@ ONLY_IN = {
     "pandas": lambda package, name: (
         (package, name)
         in {
-            ("tune", "records"),
+            ("tune", "tables"),
+            ("tune", "loaded_run"),
             ("tune", "report_text"),
             ("tune", "importance"),
             ("tune", "finish"),

@@ -23,7 +23,7 @@ from tune.estimate import Estimate
 from tune.noise import table_notes
 from tune.records import Status, config_of, ranked
 from tune.report_text import best_table, write_report
-from tune.run_folder import RunFolder
+from tune.run_folder import STILL_RUNNING, RunFolder
 from tune.samples_text import write_samples
 from tune.search import SearchResult
 from tune.study import Study
@@ -34,7 +34,6 @@ SAMPLE_CHARS = 1_000
 PRINTED_CHARS = 500
 
 INTERRUPTED = 130
-STILL_RUNNING = "still running"
 STOPPED_BY_USER = "interrupted"
 
 
