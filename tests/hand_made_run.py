@@ -20,6 +20,7 @@ STUDY: dict[str, Any] = {
         "sha256": "70f0",
     },
     "objective": {
+        "name": "val_bits_per_char",
         "floor_order": 5,
         "floors": {
             "cased": {"validation_bits_per_char": 2.2666, "test_bits_per_char": 2.3638},

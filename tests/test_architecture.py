@@ -33,7 +33,11 @@ ONLY_IN = {
         package == "search_spaces"
         or (
             package == "tune"
-            and name in {"importance", "optuna_study", "samplers", "sampling", "search"}
+            and name
+            in {
+                *("axis_pictures", "importance", "optuna_study", "parallel_picture"),
+                *("samplers", "sampling", "search"),
+            }
         )
     ),
     "pandas": lambda package, name: (
@@ -41,6 +45,15 @@ ONLY_IN = {
         in {
             ("tune", "tables"),
             ("tune", "loaded_run"),
+            ("tune", "comparison"),
+            ("tune", "page"),
+            ("tune", "page_words"),
+            ("tune", "pictures"),
+            ("tune", "search_pictures"),
+            ("tune", "score_picture"),
+            ("tune", "axis_pictures"),
+            ("tune", "parallel_picture"),
+            ("tune", "timeline"),
             ("tune", "report_text"),
             ("tune", "importance"),
             ("tune", "finish"),
