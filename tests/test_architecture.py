@@ -33,13 +33,27 @@ ONLY_IN = {
         package == "search_spaces"
         or (
             package == "tune"
-            and name in {"importance", "optuna_study", "samplers", "sampling", "search"}
+            and name
+            in {
+                *("axis_pictures", "importance", "optuna_study", "parallel_picture"),
+                *("samplers", "sampling", "search"),
+            }
         )
     ),
     "pandas": lambda package, name: (
         (package, name)
         in {
-            ("tune", "records"),
+            ("tune", "tables"),
+            ("tune", "loaded_run"),
+            ("tune", "comparison"),
+            ("tune", "page"),
+            ("tune", "page_words"),
+            ("tune", "pictures"),
+            ("tune", "search_pictures"),
+            ("tune", "score_picture"),
+            ("tune", "axis_pictures"),
+            ("tune", "parallel_picture"),
+            ("tune", "timeline"),
             ("tune", "report_text"),
             ("tune", "importance"),
             ("tune", "finish"),

@@ -43,6 +43,19 @@ def verdict(finalists: pd.DataFrame, trials: pd.DataFrame) -> str:
     )
 
 
+def standard_error(first: pd.Series, rival: pd.Series) -> float | None:
+    """Return the standard error of the difference of two means; None with one training.
+
+    Args:
+        first: A row of `summary`.
+        rival: Another.
+    """
+    if min(first["seeds"], rival["seeds"]) < 2:
+        return None
+    variances = (row["deviation"] ** 2 / row["seeds"] for row in (first, rival))
+    return float(sum(variances) ** 0.5)
+
+
 def _letters(finalists: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     """Say what bits per letter are, and how far their estimates may still fall."""
     trends = finalists[finalists["test_bits_per_letter_sixteenth"].notna()]
@@ -67,10 +80,8 @@ def _letters(finalists: pd.DataFrame, table: pd.DataFrame) -> list[str]:
 def _compare(first: pd.Series, rival: pd.Series) -> str:
     name = f"trial {rival['trial']}" + (f" ({rival['baseline']})" if rival["baseline"] else "")
     gap = rival["mean"] - first["mean"]
-    if min(first["seeds"], rival["seeds"]) < 2:
+    error = standard_error(first, rival)
+    if error is None:
         return f"- {name}: {gap:.4f} bits more; one training says nothing about noise."
-    error = (
-        first["deviation"] ** 2 / first["seeds"] + rival["deviation"] ** 2 / rival["seeds"]
-    ) ** 0.5
     verdict = "more than noise" if gap > SURE * error else "within noise"
     return f"- {name}: {gap:.4f} bits more, standard error {error:.4f}: {verdict}."

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from tune.records import Status, TrialRecord, read_table, write_table
+from tune.tables import read_table, write_table
+from tune.trial_record import Status, TrialRecord
 
 SEEDS_AT_MOST = 100
 """A finalist's key is its trial's number times this, plus the number of its seed."""

@@ -21,9 +21,10 @@ from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.confirmation import verdict
 from tune.estimate import Estimate
 from tune.noise import table_notes
+from tune.page import write_page
 from tune.records import Status, config_of, ranked
 from tune.report_text import best_table, write_report
-from tune.run_folder import RunFolder
+from tune.run_folder import STILL_RUNNING, RunFolder
 from tune.samples_text import write_samples
 from tune.search import SearchResult
 from tune.study import Study
@@ -34,7 +35,6 @@ SAMPLE_CHARS = 1_000
 PRINTED_CHARS = 500
 
 INTERRUPTED = 130
-STILL_RUNNING = "still running"
 STOPPED_BY_USER = "interrupted"
 
 
@@ -66,6 +66,7 @@ def finish(
         )
         _say(console, f"\nthe best checkpoint writes ({passages[0].caption}):")
         _say(console, passages[0].text[:PRINTED_CHARS])
+    write_page(folder)
     for line in last_words(folder):
         _say(console, line)
     if result.interrupted:
@@ -101,7 +102,8 @@ def last_words(folder: RunFolder) -> list[str]:
     """Return where the report is, and commands that look further, as one can type them here."""
     run = os.path.relpath(folder.path)
     python = _python()
-    lines = ["", f"report: {run}/{folder.report_file.name}", "look further:"]
+    lines = ["", f"report: {run}/{folder.page_file.name} and {folder.report_file.name}"]
+    lines.append("look further:")
     if folder.checkpoints():
         best = os.path.relpath(folder.checkpoint(1))
         lines += [

@@ -57,8 +57,8 @@ def report_text(
             _winner(best, space, study),
             confirmation(finalists, trials),
             _ten_best(study, trials, finalists, space),
-            _by_cleaning(best, study),
-            _baselines(trials, epochs, space),
+            best_of_each_cleaning(best, study),
+            baselines_section(trials, epochs, space),
             section("What was pruned when", _pruned(trials)),
             asha_cost(trials, epochs, space),
             section("How the best value fell", _progress(epochs)),
@@ -145,7 +145,13 @@ def _ten_best(
     return section("The ten best", table, "\n".join(notes))
 
 
-def _by_cleaning(best: pd.DataFrame, study: dict[str, Any]) -> str:
+def best_of_each_cleaning(best: pd.DataFrame, study: dict[str, Any]) -> str:
+    """Return the section on cleanings: restored and own bits, prices, floors.
+
+    Args:
+        best: The measured trials, best first.
+        study: What study.json holds.
+    """
     floors = study["objective"]["floors"]
     prices = study["objective"]["restoration_bits_per_char"]
     rows = []
@@ -171,7 +177,8 @@ def _by_cleaning(best: pd.DataFrame, study: dict[str, Any]) -> str:
     return section("The best of each cleaning, and the floor", pd.DataFrame(rows), note)
 
 
-def _baselines(trials: pd.DataFrame, epochs: pd.DataFrame, space: SearchSpace) -> str:
+def baselines_section(trials: pd.DataFrame, epochs: pd.DataFrame, space: SearchSpace) -> str:
+    """Return the section on the baselines, beside what their source reports of them."""
     rows = []
     for baseline in space.baselines:
         ours = trials[trials["baseline"] == baseline.name]

@@ -11,19 +11,21 @@ from typing import Any
 
 from model.errors import ConfigError
 from tune.finalist_records import FinalistRecord, read_finalists, write_finalists
-from tune.records import (
+from tune.tables import (
     EPOCH_DTYPES,
     TRIAL_DTYPES,
     Table,
-    TrialRecord,
     epochs_frame,
     read_table,
     trials_frame,
     write_table,
     write_text,
 )
+from tune.trial_record import TrialRecord
 
 FORMAT_VERSION = 1
+STILL_RUNNING = "still running"
+"""How study.json says that a search has not ended, or was killed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,6 +60,11 @@ class RunFolder:
         return self.path / "report.md"
 
     @property
+    def page_file(self) -> Path:
+        """The report as a page with pictures."""
+        return self.path / "report.html"
+
+    @property
     def samples_file(self) -> Path:
         """What the best checkpoints write."""
         return self.path / "samples.md"
@@ -86,6 +93,11 @@ class RunFolder:
     def ray_folder(self) -> Path:
         """Ray's experiment states and the trials' checkpoints, unless kept elsewhere."""
         return self.path / "ray"
+
+    @property
+    def record_files(self) -> tuple[Path, ...]:
+        """The files that a run is read from; the last may be missing."""
+        return self.study_file, self.trials_file, self.epochs_file, self.finalists_file
 
     @classmethod
     def create(cls, path: Path) -> "RunFolder":
@@ -198,6 +210,11 @@ def find_run(run: str, results: Path) -> RunFolder:
     if not path.is_dir() and (results / run).is_dir():
         path = results / run
     return RunFolder.open(path.resolve())
+
+
+def is_uri(run: str | Path) -> bool:
+    """Return whether a run is named by a URI, such as s3://bucket/results/ten."""
+    return "://" in str(run)
 
 
 def default_name(space_name: str) -> str:

@@ -11,6 +11,7 @@ from tune.estimate import Estimate
 from tune.experiment import run_trials
 from tune.finalist_choice import reserved_seconds
 from tune.history import History, TrialEnded
+from tune.live_page import LivePage
 from tune.optuna_study import open_study
 from tune.progress import Progress
 from tune.recorder import Recorder
@@ -81,7 +82,7 @@ def search(
     recorder = Recorder(
         history,
         clock=stopper.seconds,
-        save=folder.write_tables,
+        save=LivePage(folder).save,
         listener=progress,
         failed=searcher.fail,
     )

@@ -1,0 +1,81 @@
+"""A run as a notebook reads it: from a folder, from a URI, in progress."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hand_made_run import FINALISTS, STUDY, hand_made
+
+from model.errors import ConfigError
+from tune.finalist_records import FINALIST_DTYPES
+from tune.records import EPOCH_DTYPES, TRIAL_DTYPES, load_run
+from tune.run_folder import STILL_RUNNING, RunFolder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    folder = RunFolder.create(tmp_path / "ten")
+    folder.write_study(STUDY)
+    folder.write_tables(hand_made())
+    folder.write_finalists(FINALISTS)
+    return folder
+
+
+def test_a_run_is_typed_tables_a_winner_and_a_study(folder: RunFolder) -> None:
+    run = load_run("ten")
+    for frame, dtypes in (
+        (run.trials, TRIAL_DTYPES),
+        (run.epochs, EPOCH_DTYPES),
+        (run.finalists, FINALIST_DTYPES),
+    ):
+        assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == dtypes
+        assert len(frame) > 0
+    assert run.best == hand_made()[3].config
+    assert run.study["seed"] == 0 and run.space.name == "full"
+    assert repr(run) == (
+        "<run ten: full on book.txt, 7 trials, best 1.9600 bits per character, "
+        "ended by its time budget>"
+    )
+
+
+def test_parquet_beside_the_csv_holds_the_same_typed_table(folder: RunFolder) -> None:
+    run = load_run(folder.path)
+    for name, frame in (
+        ("trials", run.trials),
+        ("epochs", run.epochs),
+        ("finalists", run.finalists),
+    ):
+        pd.testing.assert_frame_equal(pd.read_parquet(f"ten/{name}.parquet"), frame)
+
+
+def test_a_run_in_progress_is_read_from_its_first_moment_on(folder: RunFolder) -> None:
+    folder.write_study({**STUDY, "ended": STILL_RUNNING})
+    assert load_run("ten").is_running and load_run("ten").has_result
+    for path in (folder.trials_file, folder.epochs_file, folder.finalists_file):
+        path.unlink()
+    run = load_run("ten")
+    assert run.trials.empty and run.best is None and not run.has_result
+    assert list(run.epochs.columns) == list(EPOCH_DTYPES)
+    assert "0 trials, still running" in repr(run)
+
+
+def test_a_uri_is_read_as_the_folder_is(folder: RunFolder) -> None:
+    by_uri, by_path = load_run(f"file://{folder.path}/"), load_run(folder.path)
+    assert by_uri.name == "ten" and by_uri.study == by_path.study
+    pd.testing.assert_frame_equal(by_uri.trials, by_path.trials)
+    pd.testing.assert_frame_equal(by_uri.finalists, by_path.finalists)
+
+
+@pytest.mark.parametrize("run", ["nowhere", "file:///nowhere/at/all", "nosuch://bucket/run"])
+def test_what_is_no_run_is_refused_in_one_line(run: str) -> None:
+    with pytest.raises(ConfigError, match="must be") as refused:
+        load_run(run)
+    assert "\n" not in str(refused.value)
+
+
+def test_an_ended_run_without_its_tables_is_refused(folder: RunFolder) -> None:
+    folder.trials_file.unlink()
+    with pytest.raises(ConfigError, match="table must be readable"):
+        load_run("ten")
+    shutil.rmtree(folder.path)

@@ -1,0 +1,113 @@
+"""Several runs in one table, where their scores mean the same: `python -m tune.report RUN RUN`."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from model.errors import ConfigError
+from tune.durations import format_seconds
+from tune.finalist_records import summary
+from tune.loaded_run import LoadedRun
+from tune.markdown import section
+
+_SAME = 1e-9
+"""Floors of one text are equal up to the last digits, which differ from machine to machine."""
+
+
+def comparison(runs: Sequence[LoadedRun]) -> str:
+    """Return the runs as a Markdown table, the lowest val_bits_per_char first.
+
+    Args:
+        runs: Two or more.
+
+    Raises:
+        ConfigError: They were not judged alike: another text, or another objective.
+    """
+    for other in runs[1:]:
+        _check_comparable(runs[0], other)
+    rows = sorted((_row(run) for run in runs), key=lambda row: (_score(row), row["run"]))
+    note = (
+        "One text and one objective, so the scores compare. `best` is the lowest of a search's "
+        "trials on the validation passage: more trials make it flatter more. `trained anew` is "
+        "the best mean of its finalists, ± the standard deviation between their seeds, and "
+        "`test` the same networks' on the test passage."
+    )
+    return section(f"{len(runs)} runs", pd.DataFrame(rows, dtype=object), note) + "\n"
+
+
+def _row(run: LoadedRun) -> dict[str, Any]:
+    best = run.trials["val_bits_per_char"].min() if run.has_result else None
+    row = {
+        "run": run.name,
+        "space": run.study["space"]["name"],
+        "sampler": run.study.get("sampler", "tpe"),  # the only one there was
+        "seed": run.study["seed"],
+        "corpus": run.study["corpus"]["name"],
+        "trials": len(run.trials),
+        "best": best,
+        "trained anew": None,
+        "test": None,
+        "time": format_seconds(run.study["search_seconds"]),
+        "ended": run.study["ended"],
+    }
+    if run.is_running and not run.epochs.empty:
+        row["time"] = format_seconds(run.epochs["search_seconds"].max())
+    finalists = summary(run.finalists, run.trials)
+    if not finalists.empty:
+        first = finalists.iloc[0]
+        row["trained anew"] = _spread(first["mean"], first["deviation"])
+        row["test"] = _spread(first["test, mean"], first["test, deviation"])
+    return row
+
+
+def _score(row: dict[str, Any]) -> float:
+    return math.inf if row["best"] is None else row["best"]
+
+
+def _spread(mean: float, deviation: float) -> str | None:
+    if pd.isna(mean):
+        return None
+    return f"{mean:.4f}" + ("" if pd.isna(deviation) else f" ± {deviation:.4f}")
+
+
+def _check_comparable(first: LoadedRun, other: LoadedRun) -> None:
+    """Refuse two runs whose scores do not mean the same.
+
+    Raises:
+        ConfigError: The reason.
+    """
+    for what, ours, theirs in _rules(first.study, other.study):
+        same = (
+            math.isclose(ours, theirs, rel_tol=_SAME)
+            if isinstance(ours, float)
+            else ours == theirs
+        )
+        if not same:
+            raise ConfigError(
+                f"compared runs must have the same {what}, but {first.name} has {_shown(ours)} "
+                f"and {other.name} has {_shown(theirs)}"
+            )
+
+
+def _rules(ours: dict[str, Any], theirs: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return what must be equal: its name and the two values."""
+    rules = [("corpus (sha256)", *(study["corpus"]["sha256"][:12] for study in (ours, theirs)))]
+    objectives = ours["objective"], theirs["objective"]
+    for name in ("name", "floor_order"):
+        rules.append((f"objective's {name}", *(objective[name] for objective in objectives)))
+    for what, key in (("floor", "floors"), ("restoration price", "restoration_bits_per_char")):
+        for cleaning in sorted(set(objectives[0][key]) & set(objectives[1][key])):
+            values = (_number(objective[key][cleaning]) for objective in objectives)
+            rules.append((f"{what} of {cleaning}", *values))
+    return rules
+
+
+def _number(value: Any) -> float:
+    """Return a price, or the floor of the validation passage."""
+    return float(value["validation_bits_per_char"] if isinstance(value, dict) else value)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

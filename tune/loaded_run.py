@@ -1,0 +1,127 @@
+"""A run as one object, for notebooks and for reports: its tables, its winner, its study."""
+
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pyarrow import fs
+
+from model.config import TrialConfig
+from model.errors import ConfigError
+from search_spaces import SearchSpace
+from tune.run_folder import STILL_RUNNING, RunFolder, is_uri
+from tune.tables import config_of, epochs_frame, ranked, trials_frame
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class LoadedRun:
+    """A run as it stood when it was read; results/README.md documents the columns.
+
+    Attributes:
+        name: The run folder's name.
+        study: What study.json holds.
+        trials: One row a trial, by number.
+        epochs: One row a trial and epoch.
+        finalists: One row a training of a finalist; no rows where there are none yet.
+    """
+
+    name: str
+    study: dict[str, Any]
+    trials: pd.DataFrame
+    epochs: pd.DataFrame
+    finalists: pd.DataFrame
+
+    @property
+    def best(self) -> TrialConfig | None:
+        """The configuration with the lowest val_bits_per_char so far; None without an epoch."""
+        best = ranked(self.trials)
+        return None if best.empty else config_of(best.iloc[0])
+
+    @property
+    def space(self) -> SearchSpace:
+        """What was searched."""
+        return SearchSpace.from_json(self.study["space"])
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the search had not come to an end; one that was killed looks the same."""
+        return bool(self.study["ended"] == STILL_RUNNING)
+
+    @property
+    def has_result(self) -> bool:
+        """Whether any trial has trained an epoch."""
+        return bool(self.trials["val_bits_per_char"].notna().any())
+
+    def __repr__(self) -> str:
+        """Return one line: tables are looked at one by one."""
+        best = self.trials["val_bits_per_char"].min()
+        score = f", best {best:.4f} bits per character" if self.has_result else ""
+        return (
+            f"<run {self.name}: {self.study['space']['name']} on "
+            f"{self.study['corpus']['name']}, {len(self.trials)} trials{score}, "
+            f"{self.study['ended']}>"
+        )
+
+
+def load_run(run: str | Path) -> LoadedRun:
+    """Read a run, whether it has ended or is in progress.
+
+    The tables of a run in progress are those that were last saved: seconds old, and whole.
+
+    Args:
+        run: The run folder, or a URI that pyarrow reads, such as s3://bucket/results/ten.
+
+    Raises:
+        ConfigError: It is no run of ours, or a file of it is damaged or cannot be reached.
+    """
+    with _local_folder(run) as folder:
+        return read_run(folder)
+
+
+def read_run(folder: RunFolder) -> LoadedRun:
+    """Read a run from its folder.
+
+    Raises:
+        ConfigError: A file of it is damaged.
+    """
+    study = folder.read_study()
+    if study["ended"] == STILL_RUNNING and not folder.trials_file.exists():
+        trials, epochs = trials_frame([]), epochs_frame([])  # no trial has begun
+    else:
+        trials, epochs = folder.read_tables()
+    return LoadedRun(
+        name=folder.path.name,
+        study=study,
+        trials=trials,
+        epochs=epochs,
+        finalists=folder.read_finalists(),
+    )
+
+
+@contextlib.contextmanager
+def _local_folder(run: str | Path) -> Iterator[RunFolder]:
+    """Give a run's folder; of one that lies elsewhere, its small files are fetched."""
+    if not is_uri(run):
+        yield RunFolder.open(Path(run).expanduser().resolve())
+        return
+    location = str(run).rstrip("/")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = RunFolder(Path(temporary) / location.rpartition("/")[2])
+        folder.path.mkdir()
+        try:
+            file_system, root = fs.FileSystem.from_uri(location)
+            for path in folder.record_files:
+                source = f"{root}/{path.name}"
+                if file_system.get_file_info(source).type == fs.FileType.File:
+                    with file_system.open_input_stream(source) as stream:
+                        path.write_bytes(stream.readall())
+        except (OSError, ValueError) as error:  # pyarrow's errors are of these two families
+            reason = str(error).splitlines()[0]
+            raise ConfigError(f"a run's URI must be readable: {location}: {reason}") from error
+        if not folder.study_file.is_file():
+            raise ConfigError(f"a run must be a folder with study.json, got {location}")
+        yield RunFolder(folder.path)

@@ -1,0 +1,183 @@
+"""What report.html says of a run in sentences: the winner, what it cost, how sure it is."""
+
+from pathlib import PurePath
+from typing import Any
+
+import pandas as pd
+
+from tune.confirmation import SURE, standard_error
+from tune.durations import format_seconds
+from tune.finalist_records import summary
+from tune.loaded_run import LoadedRun
+from tune.noise import seed_noise
+from tune.tables import ranked
+from tune.trial_record import Status
+
+_READS = {
+    "cased": "the text as it is",
+    "lower": "the text in lower case",
+    "letters": "the letters alone, in lower case",
+}
+_UNITS = {"char": "character by character", "word": "word by word"}
+
+
+def title(run: LoadedRun) -> str:
+    """Return what was searched, and on which text."""
+    return f"{run.study['space']['name']} on {PurePath(run.study['corpus']['name']).name}"
+
+
+def floor_of(run: LoadedRun) -> float:
+    """Return what the n-gram scores on the validation passage."""
+    floors = run.study["objective"]["floors"]
+    return float(floors["cased"]["validation_bits_per_char"])
+
+
+def headline(run: LoadedRun) -> str:
+    """Return the winner in a sentence that a person would say."""
+    best = ranked(run.trials)
+    if best.empty:
+        if run.is_running:
+            return "The search has begun; no trial has trained an epoch yet."
+        return "The search found nothing: no trial trained an epoch."
+    winner = best.iloc[0]
+    first = "So far the best" if run.is_running else "The best"
+    layers = int(winner["num_layers"])
+    size = f"{winner['hidden_size']} units" + (" a layer" if layers > 1 else "")
+    return (
+        f"{first} network, an LSTM with {_count(layers, 'layer')} of {size}, spends "
+        f"{winner['val_bits_per_char']:.3f} bits on a character of text that it has not seen; "
+        f"{_against(best, winner)}."
+    )
+
+
+def described(run: LoadedRun) -> str:
+    """Return how the winner reads and was trained; nothing without one."""
+    best = ranked(run.trials)
+    if best.empty:
+        return ""
+    winner = best.iloc[0]
+    return (
+        f"It reads {_READS[winner['cleaning']]}, {_UNITS[winner['unit']]}, and was at its best "
+        f"after epoch {winner['best_epoch']} of {winner['epochs']}. Its settings: "
+        + ", ".join(f"{axis} {_value(winner[axis])}" for axis in run.space.axes)
+        + "."
+    )
+
+
+def facts(run: LoadedRun) -> list[tuple[str, str, str]]:
+    """Return what stands under the headline: label, value, explanation; without a result, cost.
+
+    Of a run in progress, what it has come to so far.
+    """
+    return [*_score_facts(run), _cost(run), _sureness(run)] if run.has_result else [_cost(run)]
+
+
+def _against(best: pd.DataFrame, winner: pd.Series) -> str:
+    rivals = best[best["baseline"].notna()]
+    if pd.notna(winner["baseline"]):
+        return f"it is {winner['baseline']}, a baseline: nothing that was searched is better"
+    if rivals.empty:
+        return "no baseline was measured beside it"
+    rival = rivals.iloc[0]
+    return f"the best baseline, {rival['baseline']}, spends {rival['val_bits_per_char']:.3f}"
+
+
+def _score_facts(run: LoadedRun) -> list[tuple[str, str, str]]:
+    best = ranked(run.trials)
+    winner = best.iloc[0]
+    score, floor = float(winner["val_bits_per_char"]), floor_of(run)
+    order = run.study["objective"]["floor_order"]
+    again = summary(run.finalists, run.trials)
+    found = [
+        (
+            "Score",
+            f"{score:.4f}",
+            f"bits per character, trial {winner['number']}, the lowest of {len(best)} on the "
+            f"validation passage",
+        )
+    ]
+    if not again.empty:
+        first = again.iloc[0]
+        spread = f" ± {first['deviation']:.4f}" if first["seeds"] > 1 else ""
+        on_test = f"; {first['test, mean']:.4f} on the test passage"
+        found.append(
+            (
+                "Trained anew",
+                f"{first['mean']:.4f}{spread}",
+                f"trial {first['trial']}, {first['seeds']} "
+                f"{'seeds' if first['seeds'] > 1 else 'seed'}"
+                f"{on_test if pd.notna(first['test, mean']) else ''}",
+            )
+        )
+    compared = "better than" if score < floor else "worse than"
+    found.append(
+        (
+            "Against the floor",
+            f"{abs(floor - score):.4f}",
+            f"bits {compared} a character {order}-gram ({floor:.4f}), which trains in a second",
+        )
+    )
+    return found
+
+
+def _cost(run: LoadedRun) -> tuple[str, str, str]:
+    trials, epochs = run.trials, run.epochs
+    seconds = float(run.study["search_seconds"])
+    if run.is_running:
+        seconds = float(epochs["search_seconds"].max()) if not epochs.empty else 0.0
+    worked = float(trials["elapsed_seconds"].sum()) + float(run.finalists["elapsed_seconds"].sum())
+    pruned = int((trials["status"] == Status.PRUNED.value).sum())
+    stopped = f", {pruned} of them stopped by ASHA" if pruned else ""
+    return (
+        "Cost so far" if run.is_running else "Cost",
+        format_seconds(seconds),
+        f"{_count(len(trials), 'trial')}{stopped}; {_count(len(epochs), 'epoch')}; "
+        f"{format_seconds(worked)} of training in all; "
+        f"{run.study['machine']}",
+    )
+
+
+def _sureness(run: LoadedRun) -> tuple[str, str, str]:
+    label = "How sure"
+    again = summary(run.finalists, run.trials)
+    if again.empty:
+        when = "yet " if run.is_running else ""
+        return (
+            label,
+            "not confirmed",
+            f"nothing was {when}trained anew with other seeds, so the lead may be luck in part",
+        )
+    first, noise = again.iloc[0], seed_noise(run.finalists)
+    winner = ranked(run.trials).iloc[0]
+    same = (
+        "the search's winner is also the best when trained anew"
+        if first["trial"] == winner["number"]
+        else f"trained anew, trial {first['trial']} is better than the search's winner, "
+        f"trial {winner['number']}"
+    )
+    rivals = again[(again["baseline"] != "") & (again["trial"] != first["trial"])]
+    if noise is None:
+        return label, "one seed", f"{same}; one training each says nothing about noise"
+    if rivals.empty:
+        return (
+            label,
+            "no baseline beside it",
+            f"{same}; the seeds scatter by {noise.deviation:.4f}",
+        )
+    rival = rivals.iloc[0]
+    gap, error = float(rival["mean"] - first["mean"]), standard_error(first, rival)
+    if error is None:
+        return label, "one seed", f"{same}; one training says nothing about noise"
+    return (
+        label,
+        "lead beyond noise" if gap > SURE * error else "lead within noise",
+        f"the lead over {rival['baseline']} is {gap:.4f} ± {error:.4f} (standard error); {same}",
+    )
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("s" if number != 1 else "")

@@ -1,0 +1,131 @@
+"""What is known of a trial and of its epochs; the tables are made from it."""
+
+import dataclasses
+import enum
+import itertools
+from typing import Any
+
+from model.config import TrialConfig
+
+BEST_EPOCH_COLUMNS = (
+    *("val_bits_per_char", "val_own_bits_per_char"),
+    *("val_nats_per_char", "train_nats_per_char"),
+)
+"""What a trial's row takes from its best epoch."""
+
+
+class Status(enum.StrEnum):
+    """How a trial ended."""
+
+    RUNNING = "RUNNING"
+    """Not ended yet."""
+    COMPLETE = "COMPLETE"
+    """All its epochs were trained."""
+    PRUNED = "PRUNED"
+    """Stopped by ASHA at a rung."""
+    STOPPED = "STOPPED"
+    """Cut off by the time budget or by Ctrl-C."""
+    DIVERGED = "DIVERGED"
+    """Its loss became NaN or infinite."""
+    FAILED = "FAILED"
+    """It raised an error, or its process died."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class EpochRecord:
+    """One trained epoch of one trial; the fields are the columns of epochs.csv."""
+
+    trial_id: str
+    number: int
+    epoch: int
+    train_nats_per_char: float
+    val_nats_per_char: float
+    val_own_bits_per_char: float
+    val_bits_per_char: float
+    elapsed_seconds: float
+    search_seconds: float
+
+
+@dataclasses.dataclass(kw_only=True, slots=True)
+class TrialRecord:
+    """What is known of a trial so far.
+
+    Attributes:
+        number: Counts trials from 0 in the order in which they were proposed.
+        config: Its configuration.
+        baseline: Name of the baseline it is, or empty.
+        status: How it ended.
+        precision: The arithmetic it ran in, empty before the first epoch.
+        num_parameters: Trained numbers of its network, None before the first epoch.
+        vocabulary_size: Symbols of its cleaned text, None before the first epoch.
+        search_seconds: Seconds from the search's start to the trial's end so far.
+        error: Why it failed or diverged, or empty.
+        epochs: Its epochs, in order.
+    """
+
+    number: int
+    config: TrialConfig
+    baseline: str = ""
+    status: Status = Status.RUNNING
+    precision: str = ""
+    num_parameters: int | None = None
+    vocabulary_size: int | None = None
+    search_seconds: float = 0.0
+    error: str = ""
+    epochs: list[EpochRecord] = dataclasses.field(default_factory=list)
+
+    @property
+    def trial_id(self) -> str:
+        """The name of the trial's folder, the same in every run of the same seed."""
+        return trial_id(self.number)
+
+    @property
+    def best(self) -> EpochRecord | None:
+        """The epoch with the lowest objective; the earliest of equals."""
+        return min(self.epochs, key=lambda epoch: epoch.val_bits_per_char, default=None)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is nothing more to train; a stopped trial can go on."""
+        return self.status not in (Status.RUNNING, Status.STOPPED)
+
+    @property
+    def objective(self) -> float:
+        """The lowest objective of its epochs; infinity without one."""
+        return self.best.val_bits_per_char if self.best else float("inf")
+
+    def running_best(self) -> dict[int, float]:
+        """Return the lowest objective up to each epoch."""
+        values = (epoch.val_bits_per_char for epoch in self.epochs)
+        lowest = itertools.accumulate(values, min)
+        return {epoch.epoch: value for epoch, value in zip(self.epochs, lowest, strict=True)}
+
+    def row(self) -> dict[str, Any]:
+        """Return the trial's row of trials.csv."""
+        best = self.best
+        measured = {name: getattr(best, name, None) for name in BEST_EPOCH_COLUMNS}
+        return {
+            **self.config.to_dict(),
+            **measured,
+            "trial_id": self.trial_id,
+            "number": self.number,
+            "status": self.status.value,
+            "baseline": self.baseline or None,
+            "precision": self.precision or self.config.precision,
+            "epochs_run": len(self.epochs),
+            "best_epoch": best.epoch if best else None,
+            "num_parameters": self.num_parameters,
+            "vocabulary_size": self.vocabulary_size,
+            "elapsed_seconds": self.epochs[-1].elapsed_seconds if self.epochs else 0.0,
+            "search_seconds": self.search_seconds,
+            "error": self.error or None,
+        }
+
+
+def trial_id(number: int) -> str:
+    """Return the name of a trial's folder.
+
+    >>> trial_id(7)
+    'trial_00007'
+    """
+    return f"trial_{number:05d}"
