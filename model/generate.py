@@ -2,8 +2,18 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from model.command_line import OneLineParser
+
+if TYPE_CHECKING:
+    from model.interactive import Conversation
+
+_EXAMPLES = """examples:
+  python -m model.generate results/ten/checkpoints/01 --chars 2000
+  python -m model.generate results/ten/checkpoints/01 --prime "The " --temperature 0.5
+  python -m model.generate results/ten/checkpoints/01 --interactive
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -11,11 +21,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser = OneLineParser(
         prog="python -m model.generate",
         description="Let a trained LSTM write text.",
+        epilog=_EXAMPLES,
     )
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a checkpoint folder")
-    parser.add_argument("--chars", type=int, default=1_000, metavar="N", help="length (1000)")
-    parser.add_argument("--passages", type=int, default=1, metavar="N", help="in one batch (1)")
-    how = parser.add_mutually_exclusive_group()
+    what = parser.add_argument_group("what to write")
+    what.add_argument("--chars", type=int, default=1_000, metavar="N", help="length (1000)")
+    what.add_argument("--passages", type=int, default=1, metavar="N", help="in one batch (1)")
+    what.add_argument("--prime", default="", metavar="TEXT", help="what the text begins with")
+    what.add_argument(
+        "--interactive",
+        action="store_true",
+        help="ask for beginnings and go on with them, until Ctrl-D; /help lists its commands",
+    )
+    draws = parser.add_argument_group("how to draw")
+    how = draws.add_mutually_exclusive_group()
     how.add_argument("--greedy", action="store_true", help="always the most probable symbol")
     how.add_argument(
         "--temperature",
@@ -23,15 +42,15 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="T",
         help="(0.8; a network of the window regime is greedy, as the reference's)",
     )
-    parser.add_argument("--top-k", type=int, metavar="K", help="among the K most probable")
-    parser.add_argument("--top-p", type=float, metavar="P", help="among the most probable up to P")
-    parser.add_argument("--prime", default="", metavar="TEXT", help="what the text begins with")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the draws (0)")
+    draws.add_argument("--top-k", type=int, metavar="K", help="among the K most probable")
+    draws.add_argument("--top-p", type=float, metavar="P", help="among the most probable up to P")
+    draws.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the draws (0)")
     options = parser.parse_args(arguments)
 
     from model.checkpoint import load_checkpoint
     from model.devices import num_gpus, pick_device
     from model.errors import CheckpointError, ConfigError
+    from model.interactive import Conversation
     from model.sampler import SamplingOptions, write_passages
 
     try:
@@ -45,6 +64,18 @@ def main(arguments: list[str] | None = None) -> int:
             top_k=options.top_k,
             top_p=options.top_p,
         )
+        if options.interactive:
+            _converse(
+                Conversation(
+                    model=model,
+                    vocabulary=meta.vocabulary,
+                    cleaning=meta.config.cleaning,
+                    options=sampling,
+                    seed=options.seed,
+                    num_chars=options.chars,
+                )
+            )
+            return 0
         written = write_passages(
             model,
             meta.vocabulary,
@@ -63,6 +94,22 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"--- {number}")
         print(options.prime + passage)
     return 0
+
+
+def _converse(conversation: "Conversation") -> None:
+    """Talk on the terminal, or with whatever is piped in."""
+    import contextlib
+
+    from model.interactive import converse
+
+    prompt = ""
+    if sys.stdin.isatty():
+        prompt = "> "
+        print("Type a beginning; an empty line goes on, /help lists commands, Ctrl-D ends.")
+        with contextlib.suppress(ImportError):  # not on every system
+            import readline  # noqa: F401 - input() edits lines where it is imported
+
+    converse(conversation, lambda: input(prompt), lambda text: print(text, end="", flush=True))
 
 
 if __name__ == "__main__":

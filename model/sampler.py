@@ -6,7 +6,7 @@ Sources: Fan 2018, arXiv:1805.04833 (top-k); Holtzman 2019, arXiv:1904.09751 (to
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -96,6 +96,7 @@ def write_passages(
     num_chars: int,
     num_passages: int = 1,
     options: SamplingOptions,
+    temperatures: Sequence[float] | None = None,
     seed: int = 0,
 ) -> list[str]:
     """Return passages of text, without the prime; unknown words are spelled as they are drawn.
@@ -108,6 +109,7 @@ def write_passages(
         num_chars: Characters of each passage, at least 1.
         num_passages: Passages written side by side, at least 1.
         options: How symbols are drawn; spelling is always drawn at the model's probabilities.
+        temperatures: One for each passage, above 0; None is that of the options for all.
         seed: Seed of all draws; the same seed gives the same text.
 
     Raises:
@@ -118,22 +120,51 @@ def write_passages(
             raise ConfigError(f"{name} must be at least 1, got {number}")
     prime_T = encode_prime(prime, vocabulary, cleaning)
     generator = _generator(model, seed)
-
-    def uniform() -> float:
-        return torch.rand((), generator=generator, device=generator.device).item()
-
     pieces = [[clean(prime, cleaning)] for _ in range(num_passages)]
     left = [num_chars] * num_passages
-    for drawn_B in _drawn(model, prime_T, num_passages, options, generator):
+    for drawn_B in _drawn(model, prime_T, num_passages, options, generator, temperatures):
         for number, symbol in enumerate(drawn_B.tolist()):
             if left[number] > 0:
                 before = pieces[number][-1]
-                piece = vocabulary.written(symbol, before, uniform)[: left[number]]
-                pieces[number].append(piece)
-                left[number] -= len(piece)
+                written = vocabulary.written(symbol, before, _uniform(generator))
+                pieces[number].append(written[: left[number]])
+                left[number] -= len(pieces[number][-1])
         if not any(left):
             break
     return ["".join(written) for _, *written in pieces]
+
+
+def stream_text(
+    model: Network,
+    vocabulary: Vocabulary | WordVocabulary,
+    *,
+    prime: str,
+    cleaning: str,
+    options: SamplingOptions,
+    seed: int = 0,
+) -> Iterator[str]:
+    """Return one passage as it is written, symbol by symbol, without end.
+
+    It is the text that `write_passages` returns for the same arguments.
+
+    Raises:
+        ConfigError: The prime cannot be read (see `encode_prime`).
+    """
+    prime_T = encode_prime(prime, vocabulary, cleaning)  # here: a generator would raise late
+    generator = _generator(model, seed)
+
+    def pieces() -> Iterator[str]:
+        before = clean(prime, cleaning)
+        for drawn_B in _drawn(model, prime_T, 1, options, generator):
+            before = vocabulary.written(int(drawn_B), before, _uniform(generator))
+            yield before
+
+    return pieces()
+
+
+def _uniform(generator: torch.Generator) -> Callable[[], float]:
+    """Return a source of random numbers, 0 <= u < 1."""
+    return lambda: torch.rand((), generator=generator, device=generator.device).item()
 
 
 def _generator(model: Network, seed: int) -> torch.Generator:
@@ -147,23 +178,33 @@ def _drawn(
     num_passages: int,
     options: SamplingOptions,
     generator: torch.Generator,
+    temperatures: Sequence[float] | None = None,
 ) -> Iterator[Tensor]:
     """Yield the next symbol of each passage (B,), without end."""
     model.eval()
+    temperature_B1 = None
+    if temperatures is not None:
+        temperature_B1 = torch.tensor(temperatures, device=generator.device)[:, None]
     inputs_TB = prime_T.to(generator.device)[:, None].expand(-1, num_passages)
     logits_BV, step = model.start_text(inputs_TB)
     while True:
-        drawn_B = _draw(logits_BV.float(), options, generator)
+        drawn_B = _draw(logits_BV.float(), options, generator, temperature_B1)
         yield drawn_B
         logits_BV = step(drawn_B)
 
 
-def _draw(logits_BV: Tensor, options: SamplingOptions, generator: torch.Generator) -> Tensor:
+def _draw(
+    logits_BV: Tensor,
+    options: SamplingOptions,
+    generator: torch.Generator,
+    temperature_B1: Tensor | None = None,
+) -> Tensor:
     """Return the index of one symbol for each passage (B,)."""
-    if options.temperature == 0:
+    if temperature_B1 is None and options.temperature == 0:
         return logits_BV.argmax(dim=-1)
+    divisor = options.temperature if temperature_B1 is None else temperature_B1
     # Shifting by the maximum keeps a tiny temperature from overflowing to infinity.
-    logits_BV = (logits_BV - logits_BV.amax(dim=-1, keepdim=True)) / options.temperature
+    logits_BV = (logits_BV - logits_BV.amax(dim=-1, keepdim=True)) / divisor
     if options.top_k is not None and options.top_k < logits_BV.shape[-1]:
         smallest_B1 = logits_BV.topk(options.top_k, dim=-1).values[:, -1:]
         logits_BV = logits_BV.masked_fill(logits_BV < smallest_B1, float("-inf"))

@@ -62,6 +62,8 @@ ONLY_IN = {
             ("tune", "markdown"),
             ("tune", "asha_cost"),
             ("tune", "noise"),
+            ("tune", "quality_records"),
+            ("tune", "quality_text"),
         }
     ),
 }

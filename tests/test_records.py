@@ -8,6 +8,7 @@ import pytest
 from model.config import TrialConfig
 from model.errors import ConfigError
 from tune.finalist_records import FINALIST_DTYPES
+from tune.quality_records import QUALITY_DTYPES
 from tune.records import (
     EPOCH_DTYPES,
     TRIAL_DTYPES,
@@ -121,4 +122,5 @@ def test_missing_or_foreign_table_is_refused(tmp_path: Path) -> None:
 def test_every_column_is_documented() -> None:
     readme = Path(__file__).resolve().parents[1] / "results" / "README.md"
     documented = re.findall(r"^\| `(\w+)`", readme.read_text(encoding="utf-8"), re.MULTILINE)
-    assert set(documented) == set(TRIAL_DTYPES) | set(EPOCH_DTYPES) | set(FINALIST_DTYPES)
+    columns = set(TRIAL_DTYPES) | set(EPOCH_DTYPES) | set(FINALIST_DTYPES) | set(QUALITY_DTYPES)
+    assert set(documented) == columns

@@ -21,6 +21,7 @@ from tune import report, run, samples
 ROOT = Path(__file__).resolve().parents[1]
 RUN_FILES = {
     *("study.json", "trials.csv", "epochs.csv", "best.json", "report.md", "samples.md"),
+    "quality.csv",
     *("checkpoints", "history.jsonl", "optuna.journal", "ray"),
     *("finalists.csv", "finalists.jsonl"),
 }

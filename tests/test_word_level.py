@@ -27,6 +27,7 @@ from model.word_vocabulary import WordVocabulary
 from model.words import join, tokenize
 from tune.run_folder import RunFolder
 from tune.samples_text import write_samples
+from tune.text_quality import Book
 
 DRAWN = SamplingOptions(temperature=1.0)
 
@@ -301,13 +302,17 @@ def test_command_lines_train_and_write(text: str, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_samples_of_a_run_say_that_they_are_words(checkpoint: Path, tmp_path: Path) -> None:
+def test_samples_of_a_run_say_that_they_are_words(
+    checkpoint: Path, tiny_text: str, tmp_path: Path
+) -> None:
     shutil.copytree(checkpoint, tmp_path / "run" / "checkpoints" / "01")
+    book = Book(tiny_text)
     (sample,) = write_samples(
-        RunFolder(tmp_path / "run"), top=3, num_chars=80, options=DRAWN, prime="The Jubjub"
+        RunFolder(tmp_path / "run"), book, top=3, num_chars=80, temperature=0.8, prime="The Jubjub"
     )
     assert "1 x 16, words, lower, epoch" in sample.caption
     assert sample.text.startswith("the jubjub") and len(sample.text) == len("the jubjub") + 80
+    assert sample.quality.own_bits_per_char is not None and sample.book is not None
 
 
 def test_words_of_the_reference_book(wonderland_path: Path) -> None:

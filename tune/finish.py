@@ -15,19 +15,21 @@ import pandas as pd
 from rich.console import Console
 
 from model.checkpoint import META_FILE, MODEL_FILE
-from model.sampler import SamplingOptions
 from search_spaces import SearchSpace
 from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.confirmation import verdict
 from tune.estimate import Estimate
 from tune.noise import table_notes
 from tune.page import write_page
+from tune.quality_records import read_quality, write_quality
+from tune.quality_text import best_temperature_line
 from tune.records import Status, config_of, ranked
 from tune.report_text import best_table, write_report
 from tune.run_folder import STILL_RUNNING, RunFolder
 from tune.samples_text import write_samples
 from tune.search import SearchResult
 from tune.study import Study
+from tune.text_quality import Book, measure_run
 
 KEPT_CHECKPOINTS = 5
 SAMPLED_CHECKPOINTS = 3
@@ -61,11 +63,12 @@ def finish(
     if line:
         _say(console, f"\n{line}")
     if folder.checkpoints():
-        passages = write_samples(
-            folder, top=SAMPLED_CHECKPOINTS, num_chars=SAMPLE_CHARS, options=SamplingOptions()
-        )
+        book = Book(study.corpus.text)
+        write_quality(measure_run(folder, book, top=SAMPLED_CHECKPOINTS), folder.quality_file)
+        passages = write_samples(folder, book, top=SAMPLED_CHECKPOINTS, num_chars=SAMPLE_CHARS)
         _say(console, f"\nthe best checkpoint writes ({passages[0].caption}):")
         _say(console, passages[0].text[:PRINTED_CHARS])
+        _say(console, best_temperature_line(read_quality(folder.quality_file)))
     write_page(folder)
     for line in last_words(folder):
         _say(console, line)

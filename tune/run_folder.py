@@ -70,6 +70,11 @@ class RunFolder:
         return self.path / "samples.md"
 
     @property
+    def quality_file(self) -> Path:
+        """The figures of what the best checkpoints write."""
+        return self.path / "quality.csv"
+
+    @property
     def optuna_file(self) -> Path:
         """Optuna's study, a journal."""
         return self.path / "optuna.journal"

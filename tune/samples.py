@@ -15,7 +15,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
     parser.add_argument("--top", type=int, default=3, help="how many checkpoints write (3)")
     parser.add_argument("--chars", type=int, default=1_000, help="characters of each (1000)")
-    parser.add_argument("--temperature", type=float, default=0.8, help="0 is greedy (0.8)")
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        help="0 is greedy (the one of quality.csv that is nearest to the book, else 0.8)",
+    )
     parser.add_argument("--top-k", type=int, help="draw among the k most probable characters")
     parser.add_argument("--top-p", type=float, help="draw among the most probable up to p in sum")
     parser.add_argument("--prime", default="", metavar="TEXT", help="what the passages begin with")
@@ -23,20 +27,20 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     from model.errors import CheckpointError, ConfigError
-    from model.sampler import SamplingOptions
     from tune.run_folder import RunFolder
     from tune.samples_text import write_samples
+    from tune.text_quality import Book
 
     try:
+        folder = RunFolder.open(options.run)
         passages = write_samples(
-            RunFolder.open(options.run),
+            folder,
+            Book.of_run(folder),
             top=options.top,
             num_chars=options.chars,
-            options=SamplingOptions(
-                temperature=options.temperature,
-                top_k=options.top_k,
-                top_p=options.top_p,
-            ),
+            temperature=options.temperature,
+            top_k=options.top_k,
+            top_p=options.top_p,
             prime=options.prime,
             seed=options.seed,
         )
@@ -44,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"tune.samples: {error}", file=sys.stderr)
         return 2
     for rank, passage in enumerate(passages, start=1):
-        print(f"--- {rank}. {passage.caption}\n{passage.text}\n")
+        print(f"--- {rank}. {passage.caption}; {passage.how}\n{passage.text}\n")
     return 0
 
 

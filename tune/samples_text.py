@@ -1,4 +1,4 @@
-"""The text of samples.md: passages that the kept checkpoints write."""
+"""The text of samples.md: passages that the kept checkpoints write, with their figures."""
 
 import dataclasses
 from pathlib import Path
@@ -6,25 +6,49 @@ from pathlib import Path
 from model.checkpoint import load_checkpoint
 from model.cleaning import clean
 from model.errors import ConfigError
+from model.own_bits import own_bits_per_char
+from model.quality import TextQuality, mean_quality, pieces
 from model.sampler import SamplingOptions, write_passages
+from model.temperature import MAX_BOOK_PASSAGES
+from tune.quality_records import nearest_temperature, read_quality
+from tune.quality_text import passage_figures, temperatures_section
 from tune.records import write_text
 from tune.run_folder import RunFolder
+from tune.text_quality import BOOK_NAME, Book
+
+DEFAULT_TEMPERATURE = 0.8
+"""Where a run has no quality.csv to say which is nearest to its book."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Passage:
-    """What one checkpoint wrote, and its caption."""
+    """What one checkpoint wrote.
+
+    Attributes:
+        caption: Its score and its network.
+        how: The options that it was drawn with.
+        text: The passage, its prime included.
+        quality: Its figures, the prime left out.
+        book: The mean figures of passages of the same length of the book that the network has
+            not learnt; None where the book is not to be had.
+    """
 
     caption: str
+    how: str
     text: str
+    quality: TextQuality
+    book: TextQuality | None
 
 
 def write_samples(
     folder: RunFolder,
+    book: Book,
     *,
     top: int,
     num_chars: int,
-    options: SamplingOptions,
+    temperature: float | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
     prime: str = "",
     seed: int = 0,
 ) -> list[Passage]:
@@ -32,9 +56,13 @@ def write_samples(
 
     Args:
         folder: The run.
+        book: Its text, to compare with.
         top: How many checkpoints write, at least 1.
         num_chars: Characters of a passage, at least 1.
-        options: How characters are drawn.
+        temperature: See SamplingOptions; None is for each checkpoint the one of quality.csv
+            that is nearest to the book.
+        top_k: See SamplingOptions.
+        top_p: See SamplingOptions.
         prime: What the passages begin with.
         seed: Seed of the draws.
 
@@ -48,24 +76,30 @@ def write_samples(
     kept = folder.checkpoints()
     if not kept:
         raise ConfigError(f"a run must have kept a checkpoint to write text, got {folder.path}")
-    passages = [
-        _passage(path, num_chars=num_chars, options=options, prime=prime, seed=seed)
-        for path in kept[:top]
-    ]
-    how = ", ".join(
-        f"{name} {value}"
-        for name, value in dataclasses.asdict(options).items()
-        if value is not None
-    )
-    lines = [f"# Samples\n\nDrawn with {how}, seed {seed}. In full: `python -m tune.samples`."]
+    table = read_quality(folder.quality_file)
+    passages = []
+    for rank, path in enumerate(kept[:top], start=1):
+        own = nearest_temperature(table, rank) if temperature is None else temperature
+        options = SamplingOptions(
+            temperature=DEFAULT_TEMPERATURE if own is None else own, top_k=top_k, top_p=top_p
+        )
+        passages.append(
+            _passage(path, book, num_chars=num_chars, options=options, prime=prime, seed=seed)
+        )
+    sections = ["# Samples\n\nMore of them: `python -m tune.samples`."]
     for rank, passage in enumerate(passages, start=1):
-        lines.append(f"## {rank}. {passage.caption}\n\n{_indent(passage.text)}")
-    write_text(folder.samples_file, "\n\n".join(lines) + "\n")
+        figures = passage_figures({"this passage": passage.quality, BOOK_NAME: passage.book})
+        sections.append(
+            f"## {rank}. {passage.caption}\n\nDrawn with {passage.how}.\n\n"
+            f"{_indent(passage.text)}\n\n{figures}"
+        )
+    sections += temperatures_section(table)
+    write_text(folder.samples_file, "\n\n".join(sections) + "\n")
     return passages
 
 
 def _passage(
-    path: Path, *, num_chars: int, options: SamplingOptions, prime: str, seed: int
+    path: Path, book: Book, *, num_chars: int, options: SamplingOptions, prime: str, seed: int
 ) -> Passage:
     model, meta = load_checkpoint(path)
     config = meta.config
@@ -78,12 +112,35 @@ def _passage(
         options=options,
         seed=seed,
     )
+    of_book = []
+    if book.held_out is not None:
+        held_out = clean(book.held_out, config.cleaning)
+        of_book = pieces(
+            held_out, num_chars, MAX_BOOK_PASSAGES if config.regime == "stream" else 1
+        )
+    texts = [written, *of_book]
+    bits = own_bits_per_char(model, meta.vocabulary, texts, prime=prime, cleaning=config.cleaning)
+    measure = book.measure(config.cleaning)
+    quality, *of_pieces = (
+        measure(text, own_bits_per_char=of_text) for text, of_text in zip(texts, bits, strict=True)
+    )
     unit = "words, " if config.unit == "word" else ""
     caption = (
         f"{meta.metrics['val_bits_per_char']:.4f} bits per character: {config.num_layers} x "
         f"{config.hidden_size}, {unit}{config.cleaning}, epoch {meta.metrics['epoch']}"
     )
-    return Passage(caption=caption, text=clean(prime, config.cleaning) + written)
+    how = ", ".join(
+        f"{name} {value}"
+        for name, value in {**dataclasses.asdict(options), "seed": seed}.items()
+        if value is not None
+    )
+    return Passage(
+        caption=caption,
+        how=how,
+        text=clean(prime, config.cleaning) + written,
+        quality=quality,
+        book=mean_quality(of_pieces) if of_pieces else None,
+    )
 
 
 def _indent(text: str) -> str:

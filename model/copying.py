@@ -1,0 +1,90 @@
+"""Finds what a text has copied from a book: hashed n-grams, then the book itself.
+
+Hashes of windows of any length are put together from those of half the length, so a megabyte
+costs a few array operations. Two different windows of 64-bit hashes are taken for the same with a
+chance of about 1e-7 for a passage of 1,000 characters and a book of a million; the longest copied
+passage is looked up in the book itself and is exact.
+"""
+
+import bisect
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+
+Hashes = NDArray[np.uint64]
+
+COPIED_CHARS = 40
+"""A window of so many characters that the book has too is copied: by chance none is."""
+_FILTER_CHARS = 16
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+
+
+def window_hashes(text: str, length: int) -> Hashes:
+    """Return a hash of each window of a text, in order; none where the text is shorter.
+
+    Args:
+        text: The text.
+        length: Characters of a window, at least 1.
+    """
+    hashes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
+    if len(text) < length:
+        return hashes[:0]
+    hashes = _mixed(hashes)
+    size = 1
+    while size < length:
+        # Two windows that overlap tell as much as two that do not.
+        shift = min(size, length - size)
+        hashes = _mixed(hashes[:-shift] * _MULTIPLIER + hashes[shift:])
+        size += shift
+    return hashes
+
+
+class CopyFinder:
+    """What a book has, to be compared with."""
+
+    def __init__(self, book: str) -> None:
+        self._book = book
+
+    def copied_share(self, text: str) -> float:
+        """Return the share of the text's windows of COPIED_CHARS that the book has."""
+        found = self._has_windows(text, COPIED_CHARS)
+        return float(found.mean()) if len(found) else 0.0
+
+    def longest_copied_chars(self, text: str) -> int:
+        """Return the length of the longest passage of the text that the book has."""
+        longest = 0
+        # Only where every window is the book's can a longer passage be: few places are asked.
+        found = self._has_windows(text, _FILTER_CHARS)
+        stops = np.flatnonzero(~np.append(found, False))
+        reaches = stops[np.searchsorted(stops, np.arange(len(found)))] + _FILTER_CHARS - 1
+        places = [(start, int(reaches[start])) for start in np.flatnonzero(found).tolist()]
+        if not places:  # it copies less than a window: all places are asked
+            places = [(start, len(text)) for start in range(len(text))]
+        for start, reach in places:
+            if start + longest < reach and text[start : start + longest + 1] in self._book:
+                longest = self._copied_chars(text[start:reach], longest + 1)
+        return longest
+
+    def _copied_chars(self, text: str, at_least: int) -> int:
+        """Return how many of the text's first characters the book has in a row."""
+        lengths = range(at_least + 1, len(text) + 1)
+        return at_least + bisect.bisect(lengths, 0, key=lambda n: text[:n] not in self._book)
+
+    def _has_windows(self, text: str, length: int) -> NDArray[np.bool_]:
+        hashes, known = window_hashes(text, length), self._windows(length)
+        if len(known) == 0:
+            return np.zeros(len(hashes), dtype=np.bool_)
+        places = np.searchsorted(known, hashes).clip(max=len(known) - 1)
+        return np.asarray(known[places] == hashes)
+
+    @functools.lru_cache(maxsize=2)  # noqa: B019 - two lengths, and the finder is as short-lived
+    def _windows(self, length: int) -> Hashes:
+        return np.unique(window_hashes(self._book, length))
+
+
+def _mixed(hashes: Hashes) -> Hashes:
+    """Return the hashes mixed: murmur3's finaliser, so that sums of two do not cancel."""
+    hashes = (hashes ^ (hashes >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    hashes = (hashes ^ (hashes >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    return hashes ^ (hashes >> np.uint64(33))

@@ -1,0 +1,138 @@
+"""A conversation with a network: type a beginning, it goes on, character by character.
+
+Ctrl-C ends a passage, and at the prompt the conversation, as Ctrl-D does.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+
+from model.errors import ConfigError, unknown_choice
+from model.network import Network
+from model.sampler import SamplingOptions, stream_text
+from model.vocabulary import Vocabulary
+from model.word_vocabulary import WordVocabulary
+
+COMMANDS = {
+    "/temperature": "T: how boldly it writes; 0 is always the most probable symbol",
+    "/seed": "N: seed of the draws; the same seed and beginning give the same text",
+    "/chars": "N: length of a passage",
+    "/help": "this list",
+    "/quit": "the end, as is Ctrl-D",
+}
+READ_AGAIN_CHARS = 2_000
+"""So much of its own text it reads again before it goes on with it."""
+
+
+@dataclasses.dataclass(kw_only=True, slots=True)
+class Conversation:
+    """What is said line by line, and what the network answers.
+
+    Attributes:
+        model: The network.
+        vocabulary: Its symbols.
+        cleaning: How beginnings are cleaned.
+        options: How symbols are drawn.
+        seed: Seed of the draws.
+        num_chars: Characters of a passage.
+        text: What was written last, its beginning included.
+    """
+
+    model: Network
+    vocabulary: Vocabulary | WordVocabulary
+    cleaning: str
+    options: SamplingOptions
+    seed: int
+    num_chars: int
+    text: str = ""
+
+    def answer(self, line: str) -> Iterator[str]:
+        """Return the answer to a line, in pieces as they come.
+
+        A line that begins with a slash is a command, an empty one asks for more of the last
+        passage, any other is the beginning of a new one.
+
+        Raises:
+            ConfigError: The command is unknown, its value breaks a rule, or the beginning cannot
+                be read.
+        """
+        if line.startswith("/"):
+            return iter([self._command(*line.split(maxsplit=1))])
+        return self._write(self.text if line == "" else line, is_new=line != "")
+
+    def _write(self, prime: str, *, is_new: bool) -> Iterator[str]:
+        pieces = stream_text(
+            self.model,
+            self.vocabulary,
+            prime=prime[-READ_AGAIN_CHARS:],
+            cleaning=self.cleaning,
+            options=self.options,
+            seed=self.seed,
+        )
+        self.text = prime
+
+        def written() -> Iterator[str]:
+            if is_new:
+                yield prime
+            left = self.num_chars
+            for piece in pieces:
+                self.text += piece[:left]
+                yield piece[:left]
+                left -= len(piece)
+                if left <= 0:
+                    return
+
+        return written()
+
+    def _command(self, command: str, value: str = "") -> str:
+        if command not in COMMANDS:
+            raise ConfigError(unknown_choice("command", command, COMMANDS))
+        if command == "/help":
+            lines = (f"{name:<13} {text}" for name, text in COMMANDS.items())
+            return "\n".join(["an empty line goes on with the last passage", *lines])
+        if command == "/quit":
+            raise EOFError
+        kind: type[float] | type[int] = float if command == "/temperature" else int
+        try:
+            number = kind(value)
+        except ValueError as error:
+            raise ConfigError(f"{command} takes a number, got {value!r}") from error
+        if command == "/temperature":
+            self.options = dataclasses.replace(self.options, temperature=float(number))
+        elif command == "/chars":
+            if number < 1:
+                raise ConfigError(f"chars must be at least 1, got {value}")
+            self.num_chars = int(number)
+        else:
+            self.seed = int(number)
+        return f"{command[1:]} is {number} now"
+
+
+def converse(
+    conversation: Conversation, ask: Callable[[], str], say: Callable[[str], None]
+) -> None:
+    """Answer line after line until the user ends it.
+
+    Args:
+        conversation: Who answers.
+        ask: Returns the next line; raises EOFError or KeyboardInterrupt where there is none.
+        say: Shows a piece of text at once.
+    """
+    while True:
+        try:
+            line = ask()
+            _say_all(conversation.answer(line), say)
+        except ConfigError as error:
+            say(f"{error}\n")
+        except (EOFError, KeyboardInterrupt):
+            say("\n")
+            return
+
+
+def _say_all(pieces: Iterable[str], say: Callable[[str], None]) -> None:
+    """Show pieces as they come; Ctrl-C ends them and nothing else."""
+    try:
+        for piece in itertools.chain(pieces, ["\n"]):
+            say(piece)
+    except KeyboardInterrupt:
+        say(" …\n")

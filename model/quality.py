@@ -1,0 +1,194 @@
+"""Measures a text: misspelt words, loops, what it copies. Where others judge by eye, figures.
+
+A figure says little alone, so each is taken of a passage of the book too that the network has not
+seen: a good text is as rich in words, as free of loops and as much of a copy as the book is of
+itself. Shares of distinct words and of repetitions depend on the length, so passages of the same
+length are compared.
+
+Sources: Welleck 2019, arXiv:1908.04319 (repeated 4-grams); Carlini 2021, arXiv:2012.07805 and
+McCoy 2021, arXiv:2111.09509 (what language models copy).
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.cleaning import clean
+from model.copying import CopyFinder
+from model.word_list import WordList
+from model.words import is_word_char, tokenize
+
+PASSAGE_CHARS = 1_000
+"""Passages of this length are measured: the reference's have 800 to 1,000 characters."""
+MAX_PERIOD_CHARS = 200
+MIN_LOOP_CHARS = 20
+MIN_SPREAD = 0.01
+"""A figure's spread in the book is taken to be so large at least: one character or word in 100."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TextQuality:
+    """The figures of a text, or their means over several; None is not known.
+
+    Attributes:
+        book_word_share: Share of its words that the book's training text has, in any case.
+        listed_word_share: Share of its words that a list of words has.
+        distinct_word_share: Different words by words.
+        repeated_4gram_share: Share of its runs of four words that stand in it before.
+        loop_share: Share of its characters that repeat what stands right before them: a
+            stretch of MIN_LOOP_CHARS or more, as long as its period or longer.
+        longest_copied_chars: Length of its longest passage that the training text has.
+        copied_40gram_share: Share of its windows of 40 characters that the training text has.
+        own_bits_per_char: What the network that wrote it spends on it; of any other text,
+            what that network spends on that.
+    """
+
+    book_word_share: float | None = None
+    listed_word_share: float | None = None
+    distinct_word_share: float | None = None
+    repeated_4gram_share: float | None = None
+    loop_share: float | None = None
+    longest_copied_chars: float | None = None
+    copied_40gram_share: float | None = None
+    own_bits_per_char: float | None = None
+
+
+FIGURES = tuple(field.name for field in dataclasses.fields(TextQuality))
+
+
+class Measure:
+    """Measures texts of one cleaning against a book."""
+
+    def __init__(self, book: str | None, *, cleaning: str, word_list: WordList | None) -> None:
+        """Read the book.
+
+        Args:
+            book: The raw training text; None where it is not to be had.
+            cleaning: How the texts to be measured are cleaned.
+            word_list: The words of the book's language, if there is a list of them.
+        """
+        cleaned = None if book is None else clean(book, cleaning)
+        self._book_words = None if cleaned is None else frozenset(words(cleaned))
+        self._copies = None if cleaned is None else CopyFinder(cleaned)
+        self._listed = word_list.cleaned(cleaning).words if word_list else None
+
+    def __call__(self, text: str, *, own_bits_per_char: float | None = None) -> TextQuality:
+        """Return the figures of a cleaned text.
+
+        Args:
+            text: The text.
+            own_bits_per_char: What a network spends on it, if one was asked.
+        """
+        running = words(text)
+        return TextQuality(
+            book_word_share=_share(running, self._book_words),
+            listed_word_share=_share(running, self._listed),
+            distinct_word_share=len(set(running)) / len(running) if running else None,
+            repeated_4gram_share=repeated_share(running, 4),
+            loop_share=loop_share(text),
+            longest_copied_chars=self._copies.longest_copied_chars(text) if self._copies else None,
+            copied_40gram_share=self._copies.copied_share(text) if self._copies else None,
+            own_bits_per_char=own_bits_per_char,
+        )
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text, in order and in lower case, apostrophes straight.
+
+    >>> words("'Don\N{RIGHT SINGLE QUOTATION MARK}t,' said Alice.")
+    ["don't", 'said', 'alice']
+    """
+    straight = text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    return [token for token in tokenize(straight) if is_word_char(token[0])]
+
+
+def repeated_share(items: Sequence[str], length: int) -> float | None:
+    """Return the share of the runs of so many items that were there before; None without a run.
+
+    >>> repeated_share("a rose is a rose is a rose".split(), 3)
+    0.5
+    """
+    runs = [tuple(items[start : start + length]) for start in range(len(items) - length + 1)]
+    return 1 - len(set(runs)) / len(runs) if runs else None
+
+
+def loop_share(text: str) -> float:
+    """Return the share of a text's characters that repeat what stands right before them.
+
+    >>> loop_share("the way " * 10)
+    0.9
+    """
+    codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+    looping = np.zeros(len(codes), dtype=np.bool_)
+    for period in range(1, min(MAX_PERIOD_CHARS, len(codes) // 2) + 1):
+        for start, end in _runs(codes[period:] == codes[:-period]):
+            if end - start >= max(period, MIN_LOOP_CHARS):
+                looping[start + period : end + period] = True
+    return float(looping.mean()) if len(codes) else 0.0
+
+
+def pieces(text: str, length: int, most: int) -> list[str]:
+    """Cut a text into pieces of one length; of many, some at even distances.
+
+    A text that is shorter than one piece is one.
+    """
+    if len(text) <= length:
+        return [text]
+    starts = np.arange(0, len(text) - length + 1, length)
+    if len(starts) > most:
+        starts = starts[np.linspace(0, len(starts) - 1, most).round().astype(int)]
+    return [text[start : start + length] for start in starts]
+
+
+def mean_quality(qualities: Sequence[TextQuality]) -> TextQuality:
+    """Return the means of the figures of several texts."""
+    return TextQuality(**{name: _mean(_known(qualities, name)) for name in FIGURES})
+
+
+def distance(quality: TextQuality, book: Sequence[TextQuality]) -> float:
+    """Return how far a text's figures lie from those of the book's own passages.
+
+    Each figure's difference from the book's mean is divided by the standard deviation among the
+    book's passages (at least MIN_SPREAD; lengths are taken as shares of PASSAGE_CHARS); the
+    distance is the root of the mean of the squares. Figures that are not known are left out.
+
+    Args:
+        quality: The figures of a text, or the means of several.
+        book: The figures of passages of the book that the network has not seen, at least one.
+    """
+    squares = []
+    for name in FIGURES:
+        value, of_book = getattr(quality, name), _known(book, name)
+        if value is None or not of_book:
+            continue
+        unit = PASSAGE_CHARS if name == "longest_copied_chars" else 1
+        spread = max(float(np.std(of_book)) / unit, MIN_SPREAD)
+        squares.append(((value - float(np.mean(of_book))) / unit / spread) ** 2)
+    assert squares
+    return math.sqrt(sum(squares) / len(squares))
+
+
+def _share(running: Sequence[str], known: frozenset[str] | None) -> float | None:
+    if known is None or not running:
+        return None
+    return sum(word in known for word in running) / len(running)
+
+
+def _runs(same: NDArray[np.bool_]) -> Iterable[tuple[int, int]]:
+    """Return where runs of True begin and end (exclusive); short ones are left out."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], same, [False]])))
+    starts, ends = edges[::2], edges[1::2]
+    long = ends - starts >= MIN_LOOP_CHARS
+    return zip(starts[long].tolist(), ends[long].tolist(), strict=True)
+
+
+def _known(qualities: Sequence[TextQuality], name: str) -> list[float]:
+    values = (getattr(quality, name) for quality in qualities)
+    return [value for value in values if value is not None]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

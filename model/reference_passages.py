@@ -1,0 +1,45 @@
+"""What the reference's three networks wrote, as the scale of a text's figures.
+
+reference_passages.json has the passages, their prompts and their source.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from model.cleaning import clean
+
+_PATH = Path(__file__).with_suffix(".json")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ReferencePassage:
+    """A passage that one of the reference's networks wrote.
+
+    Attributes:
+        name: The experiment.
+        cleaning: How its book was cleaned.
+        prompt: A quotation of the book, which the network read first.
+        text: What it wrote.
+    """
+
+    name: str
+    cleaning: str
+    prompt: str
+    text: str
+
+
+def reference_passages(book: str) -> list[ReferencePassage]:
+    """Return the passages where a text is the book that they are of, else none.
+
+    Args:
+        book: A raw text, in any edition: what counts is whether it has the prompts.
+    """
+    values = json.loads(_PATH.read_text(encoding="utf-8"))
+    passages = [ReferencePassage(**passage) for passage in values["passages"]]
+    letters = _letters(book)
+    return passages if all(_letters(p.prompt) in letters for p in passages) else []
+
+
+def _letters(text: str) -> str:
+    return " ".join(clean(text, "letters").split())

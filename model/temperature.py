@@ -1,0 +1,114 @@
+"""At which temperature a network writes most like the book that it has learnt.
+
+It writes passages at each of a few temperatures, side by side; their figures (quality.py) are
+compared with those of passages of the book that it has not seen.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from model.cleaning import clean
+from model.config import TrialConfig
+from model.network import Network
+from model.own_bits import own_bits_per_char
+from model.quality import (
+    PASSAGE_CHARS,
+    Measure,
+    TextQuality,
+    distance,
+    mean_quality,
+    pieces,
+)
+from model.sampler import SamplingOptions, write_passages
+from model.vocabulary import Vocabulary
+from model.word_vocabulary import WordVocabulary
+
+TEMPERATURES = (0.5, 0.7, 0.8, 0.9, 1.0)
+PASSAGES = 4
+"""Written at each temperature. Twenty at once took three times as long as one on a CPU."""
+MAX_BOOK_PASSAGES = 16
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TemperatureSurvey:
+    """What a network writes at each temperature, measured.
+
+    Attributes:
+        book: The figures of the book's passages, each; bits are what this network spends on them.
+        by_temperature: Temperature to the mean figures of what it writes.
+        num_passages: Passages at each temperature.
+    """
+
+    book: Sequence[TextQuality]
+    by_temperature: Mapping[float, TextQuality]
+    num_passages: int
+
+    @property
+    def distances(self) -> dict[float, float]:
+        """Temperature to distance from the book."""
+        return {
+            temperature: distance(quality, self.book)
+            for temperature, quality in self.by_temperature.items()
+        }
+
+    @property
+    def nearest(self) -> float:
+        """The temperature with the smallest distance."""
+        distances = self.distances
+        return min(distances, key=distances.__getitem__)
+
+
+def survey_temperatures(
+    model: Network,
+    vocabulary: Vocabulary | WordVocabulary,
+    config: TrialConfig,
+    measure: Measure,
+    held_out: str,
+    *,
+    seed: int = 0,
+) -> TemperatureSurvey:
+    """Let a network write at each temperature, and measure it and the book.
+
+    A network of the window regime reads a whole window for each character: it writes one passage,
+    greedily, as the reference's did.
+
+    Args:
+        model: The network.
+        vocabulary: Its symbols.
+        config: Its configuration.
+        measure: Measures texts of its cleaning.
+        held_out: A raw passage of the book that it was not trained on.
+        seed: Seed of the draws.
+    """
+    of_book = pieces(clean(held_out, config.cleaning), PASSAGE_CHARS, MAX_BOOK_PASSAGES)
+    num_chars = len(of_book[0])
+    grid, num_passages = (TEMPERATURES, PASSAGES) if config.regime == "stream" else ((0.0,), 1)
+    temperatures = [temperature for temperature in grid for _ in range(num_passages)]
+    written = write_passages(
+        model,
+        vocabulary,
+        prime="",
+        cleaning=config.cleaning,
+        num_chars=num_chars,
+        num_passages=len(temperatures),
+        options=SamplingOptions(temperature=grid[0]),
+        temperatures=temperatures if all(grid) else None,
+        seed=seed,
+    )
+    bits = own_bits_per_char(
+        model, vocabulary, [*written, *of_book], prime="", cleaning=config.cleaning
+    )
+    measured = [
+        measure(text, own_bits_per_char=of_text)
+        for text, of_text in zip([*written, *of_book], bits, strict=True)
+    ]
+    return TemperatureSurvey(
+        book=measured[len(written) :],
+        by_temperature={
+            temperature: mean_quality(
+                measured[number * num_passages : (number + 1) * num_passages]
+            )
+            for number, temperature in enumerate(grid)
+        },
+        num_passages=num_passages,
+    )

@@ -1,0 +1,149 @@
+"""A conversation with a network, and the command line that begins it."""
+
+import io
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from model import generate as command
+from model.checkpoint import load_checkpoint
+from model.errors import ConfigError
+from model.interactive import COMMANDS, Conversation, converse
+from model.sampler import SamplingOptions, stream_text, write_passages
+
+
+@pytest.fixture
+def talk(trained_checkpoint: Path) -> Conversation:
+    model, meta = load_checkpoint(trained_checkpoint)
+    return Conversation(
+        model=model,
+        vocabulary=meta.vocabulary,
+        cleaning=meta.config.cleaning,
+        options=SamplingOptions(temperature=1.0),
+        seed=0,
+        num_chars=40,
+    )
+
+
+def test_stream_is_the_passage_that_is_written_at_once(talk: Conversation) -> None:
+    common = {"prime": "Alice ", "cleaning": "lower", "options": talk.options, "seed": 3}
+    (whole,) = write_passages(talk.model, talk.vocabulary, num_chars=50, **common)  # type: ignore[arg-type]
+    pieces = stream_text(talk.model, talk.vocabulary, **common)  # type: ignore[arg-type]
+    assert "".join(next(pieces) for _ in range(50)) == whole
+    with pytest.raises(ConfigError, match="prime '§'"):
+        stream_text(talk.model, talk.vocabulary, prime="§", cleaning="lower", options=talk.options)
+
+
+def test_beginning_goes_on_and_an_empty_line_asks_for_more(talk: Conversation) -> None:
+    first = "".join(talk.answer("Alice "))
+    assert first.startswith("Alice ") and len(first) == len("Alice ") + 40
+    assert talk.text == first
+    more = "".join(talk.answer(""))
+    assert len(more) == 40 and talk.text == first + more
+    assert "".join(talk.answer("Alice ")) == first  # the same seed
+    assert "".join(talk.answer("/seed 7")) == "seed is 7 now"
+    assert "".join(talk.answer("Alice ")) != first
+    assert "".join(talk.answer("/chars 5")) == "chars is 5 now"
+    assert len("".join(talk.answer("tea"))) == 8
+    assert "".join(talk.answer("/temperature 0")) == "temperature is 0.0 now"
+    assert talk.options.temperature == 0.0
+    assert all(name in "".join(talk.answer("/help")) for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ("/temprature 1", "unknown command '/temprature'; did you mean /temperature?"),
+        ("/temperature", "/temperature takes a number, got ''"),
+        ("/temperature -1", "temperature must be at least 0"),
+        ("/seed x", "/seed takes a number, got 'x'"),
+        ("/chars 0", "chars must be at least 1"),
+        ("§", "prime '§'"),
+    ],
+)
+def test_mistake_is_told_and_the_conversation_goes_on(
+    talk: Conversation, line: str, rule: str
+) -> None:
+    lines = iter([line, "tea"])
+    said: list[str] = []
+
+    def ask() -> str:
+        try:
+            return next(lines)
+        except StopIteration:
+            raise EOFError from None
+
+    converse(talk, ask, said.append)
+    assert rule in said[0] and said[0].count("\n") == 1
+    assert "".join(said[1:]).startswith("tea")
+
+
+def test_ctrl_c_ends_a_passage_and_at_the_prompt_the_conversation(talk: Conversation) -> None:
+    lines: Iterator[str] = iter(["tea", "tea"])
+    said: list[str] = []
+
+    def ask() -> str:
+        try:
+            return next(lines)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    def say(text: str) -> None:
+        said.append(text)
+        if len(said) == 5:
+            raise KeyboardInterrupt
+
+    converse(talk, ask, say)
+    assert said[5] == " …\n"
+    assert "".join(said[6:]).startswith("tea") and said[-1] == "\n"
+
+
+def test_command_line_talks_with_what_is_piped_in(
+    trained_checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("/chars 20\nalice\n/quit\nnever\n"))
+    assert command.main([str(trained_checkpoint), "--interactive"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("chars is 20 now\nalice") and "never" not in out
+    assert len(out.splitlines()[1:]) >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_on_a_terminal_it_prompts_and_ends_by_ctrl_d(trained_checkpoint: Path) -> None:
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "model.generate", str(trained_checkpoint), "--interactive"],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=subprocess.PIPE,
+    )
+    os.close(terminal)
+    shown = b""
+
+    def read_until_prompt() -> None:
+        nonlocal shown
+        start = len(shown)
+        while not shown[start:].endswith(b"> "):
+            shown += os.read(controller, 4_096)
+
+    try:
+        for keys in (b"/chars 20\n", b"alice\n", b"\x04"):
+            read_until_prompt()
+            os.write(controller, keys)
+        while chunk := os.read(controller, 4_096):
+            shown += chunk
+    except OSError:  # the terminal is closed: the process has ended
+        pass
+    except BaseException:
+        process.kill()
+        raise
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert errors == b""
+    assert b"> " in shown and b"chars is 20 now" in shown and b"Ctrl-D ends" in shown

@@ -1,0 +1,290 @@
+"""The figures of hand-made texts: a loop, a copied page, random letters."""
+
+import dataclasses
+import random
+import string
+from pathlib import Path
+
+import pytest
+
+from model import word_list
+from model.checkpoint import load_checkpoint
+from model.cleaning import clean
+from model.copying import CopyFinder, window_hashes
+from model.corpus import resolve_corpus
+from model.own_bits import own_bits_per_char
+from model.quality import (
+    FIGURES,
+    Measure,
+    TextQuality,
+    distance,
+    loop_share,
+    mean_quality,
+    pieces,
+)
+from model.reference_passages import reference_passages
+from model.streams import split_text
+from model.temperature import PASSAGES, TEMPERATURES, survey_temperatures
+from model.word_list import WordList, find_word_list
+from tune.quality_records import BOOK, nearest_temperature, read_quality, write_quality
+from tune.quality_text import best_temperature_line
+from tune.run_folder import RunFolder
+from tune.samples_text import write_samples
+from tune.text_quality import BOOK_NAME, Book, measure_run
+
+WORDS = WordList(
+    name="a list", words=frozenset({"the", "hare", "said", "she", "can't", "take", "more", "tea"})
+)
+
+
+@pytest.fixture(scope="module")
+def book() -> str:
+    """Sentences of words that never come in the same order."""
+    generator = random.Random(0)
+    nouns = ["hare", "hatter", "dormouse", "alice", "queen", "gryphon", "duchess", "cat"]
+    verbs = ["said", "took", "saw", "heard", "had", "lost", "found", "sang"]
+    things = ["tea", "a watch", "more bread", "the song", "her glove", "nothing", "a tart"]
+    sentence = "The {} {} {}, and then the {} {} {}."
+    lists = (nouns, verbs, things) * 2
+    return "\n".join(
+        sentence.format(*(generator.choice(words) for words in lists)) for _ in range(400)
+    )
+
+
+@pytest.fixture(scope="module")
+def measure(book: str) -> Measure:
+    return Measure(book, cleaning="cased", word_list=WORDS)
+
+
+def test_loop(measure: Measure) -> None:
+    figures = measure("the way " * 100)
+    assert figures.loop_share == pytest.approx(0.99)
+    assert figures.repeated_4gram_share == pytest.approx(1 - 2 / 197)
+    assert figures.distinct_word_share == 2 / 200
+    assert figures.book_word_share == 0.5  # "the" is the book's, "way" is not
+    assert figures.copied_40gram_share == 0.0
+
+
+def test_copied_page(measure: Measure, book: str) -> None:
+    page = book[5_000:6_000]
+    figures = measure(page)
+    assert figures.copied_40gram_share == 1.0
+    assert figures.longest_copied_chars == 1_000
+    assert figures.loop_share == 0.0
+    half = measure(page[:500] + "".join(random.Random(1).choices(string.digits, k=500)))
+    assert half.longest_copied_chars == 500
+    assert half.copied_40gram_share == pytest.approx(461 / 961)
+
+
+def test_random_letters(measure: Measure) -> None:
+    figures = measure("".join(random.Random(2).choices(string.ascii_lowercase + " ", k=1_000)))
+    assert figures.book_word_share is not None and figures.book_word_share < 0.1
+    assert figures.repeated_4gram_share == 0.0
+    assert figures.loop_share == 0.0
+    assert figures.copied_40gram_share == 0.0
+    assert figures.longest_copied_chars is not None and figures.longest_copied_chars < 8
+    assert figures.distinct_word_share is not None and figures.distinct_word_share > 0.8
+
+
+def test_words_are_compared_in_any_case_and_with_either_apostrophe(measure: Measure) -> None:
+    figures = measure(
+        "THE HARE SAID: \N{RIGHT SINGLE QUOTATION MARK}Can\N{RIGHT SINGLE QUOTATION MARK}t!"
+    )
+    assert figures.listed_word_share == 1.0
+    letters = Measure(None, cleaning="letters", word_list=WORDS)
+    assert letters("she cant take more").listed_word_share == 1.0
+    assert letters("she cant").book_word_share is None
+
+
+def test_a_text_without_words_has_no_shares_of_words(measure: Measure) -> None:
+    figures = measure("* * *")
+    assert figures.book_word_share is None and figures.repeated_4gram_share is None
+    assert distance(figures, [measure("the tea")]) >= 0
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 16, 40, 41])
+def test_windows_have_equal_hashes_where_they_are_equal(length: int) -> None:
+    text = (
+        "".join(random.Random(3).choices("ab", k=60)) * 2
+        + "é\N{ALCHEMICAL SYMBOL FOR QUINTESSENCE}"
+    )
+    hashes = window_hashes(text, length)
+    windows = [text[start : start + length] for start in range(len(text) - length + 1)]
+    assert len(hashes) == len(windows)
+    assert len(set(zip(windows, hashes.tolist(), strict=True))) == len(set(windows))
+    assert len(set(hashes.tolist())) == len(set(windows))
+    assert len(window_hashes("short", 6)) == 0
+
+
+def test_longest_copy_is_the_one_a_search_of_all_finds() -> None:
+    generator = random.Random(4)
+    for _ in range(30):
+        book, text = ("".join(generator.choices("ab ", k=size)) for size in (3_000, 60))
+        start = generator.randrange(2_900)
+        text = text[:30] + book[start : start + generator.randrange(40)] + text[30:]
+        expected = max(
+            size
+            for size in range(len(text) + 1)
+            if any(text[at : at + size] in book for at in range(len(text) - size + 1))
+        )
+        assert CopyFinder(book).longest_copied_chars(text) == expected
+    assert CopyFinder("short").longest_copied_chars("") == 0
+    assert CopyFinder("short").copied_share("x" * 50) == 0.0
+
+
+def test_loops_of_one_character_and_of_a_sentence() -> None:
+    assert loop_share("a" * 100) == pytest.approx(0.99)
+    sentence = "will you, won't you, will you join the dance? "
+    assert loop_share(sentence * 2) == 0.5
+    assert loop_share("no loop here at all, nothing repeats") == 0.0
+    assert loop_share("") == 0.0
+
+
+def test_pieces_have_one_length_and_cover_the_text() -> None:
+    text = "".join(random.Random(5).choices(string.ascii_letters, k=1_050))
+    assert pieces(text, 100, most=20) == [
+        text[start : start + 100] for start in range(0, 1_000, 100)
+    ]
+    few = pieces(text, 100, most=4)
+    assert len(few) == 4 and few[0] == text[:100] and few[-1] == text[900:1_000]
+    assert pieces("short", 100, most=4) == ["short"]
+
+
+def test_means_leave_out_what_is_not_known() -> None:
+    means = mean_quality([TextQuality(loop_share=0.2), TextQuality(loop_share=0.4), TextQuality()])
+    assert means == TextQuality(loop_share=pytest.approx(0.3))
+
+
+def test_distance_counts_in_the_books_own_spread() -> None:
+    book = [TextQuality(book_word_share=share, loop_share=0.0) for share in (0.85, 0.95)]
+    assert distance(TextQuality(book_word_share=0.9, loop_share=0.0), book) == pytest.approx(0.0)
+    # Two spreads of 0.05 off in one figure, and three of the least spread, 0.01, in the other.
+    off = TextQuality(book_word_share=0.8, loop_share=0.03)
+    assert distance(off, book) == pytest.approx(((4 + 9) / 2) ** 0.5)
+    assert distance(TextQuality(book_word_share=0.8), book) == pytest.approx(2.0)
+
+
+def test_own_bits_are_those_of_the_network_alone(trained_checkpoint: Path, tiny_text: str) -> None:
+    model, meta = load_checkpoint(trained_checkpoint)
+    vocabulary = meta.vocabulary
+    texts = [clean(tiny_text[:300], "lower"), clean(tiny_text[500:600], "lower"), "§", "eee" * 20]
+    bits = own_bits_per_char(model, vocabulary, texts, prime="", cleaning="lower")
+    alone = [
+        own_bits_per_char(model, vocabulary, [text], prime="", cleaning="lower")[0]
+        for text in texts
+    ]
+    assert bits == pytest.approx(alone)
+    assert bits[2] is None  # not in the vocabulary
+    assert bits[0] is not None and bits[3] is not None and 0 < bits[0] < bits[3]
+
+
+def test_temperatures_are_surveyed_and_the_nearest_is_the_least_far(
+    trained_checkpoint: Path, tiny_text: str
+) -> None:
+    model, meta = load_checkpoint(trained_checkpoint)
+    split = split_text(tiny_text)
+    measure = Measure(split.train, cleaning="lower", word_list=None)
+    survey = survey_temperatures(model, meta.vocabulary, meta.config, measure, split.validation)
+    assert tuple(survey.by_temperature) == TEMPERATURES and survey.num_passages == PASSAGES
+    distances = survey.distances
+    assert distances[survey.nearest] == min(distances.values())
+    bits = [quality.own_bits_per_char or 0.0 for quality in survey.by_temperature.values()]
+    assert bits == sorted(bits)  # what is drawn more wildly costs the network more
+    again = survey_temperatures(model, meta.vocabulary, meta.config, measure, split.validation)
+    assert again.by_temperature == survey.by_temperature
+
+
+def test_word_list_of_the_language_is_found() -> None:
+    english = find_word_list(
+        ["they", "could", "not", "find", "the", "little", "door", "behind", "the", "curtain"]
+    )
+    assert english is not None and "en," in english.name
+    assert {"rabbits", "curious", "don't"} <= english.words
+    assert "thitg" not in english.words
+
+
+def test_list_that_fits_best_is_taken_and_none_that_does_not_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lists = [
+        WordList(name=name, words=frozenset(text.split()))
+        for name, text in [("en", "the rabbit"), ("de", "das weiße kaninchen"), ("nl", "das")]
+    ]
+    monkeypatch.setattr(word_list, "_candidates", lambda: iter(lists))
+    assert find_word_list(["das", "kaninchen", "und", "the"]) == lists[1]
+    assert find_word_list(["le", "lapin", "et", "das"]) is None
+    assert find_word_list([]) is None
+
+
+def test_reference_passages_belong_to_their_book_alone(wonderland_path: Path) -> None:
+    book = wonderland_path.read_text(encoding="utf-8-sig")
+    passages = reference_passages(book)
+    assert [passage.name for passage in passages] == [
+        "experiment 1",
+        "experiment 2",
+        "experiment 3",
+    ]
+    assert reference_passages("another book " * 100) == []
+    train = split_text(book).train
+    figures = [
+        Measure(train, cleaning=passage.cleaning, word_list=None)(passage.text)
+        for passage in passages
+    ]
+    # What the reference saw by eye: many misspelt words at first, loops, then better spelling.
+    spelt = [figure.book_word_share or 0.0 for figure in figures]
+    assert spelt[0] < 0.7 < spelt[1] and spelt[2] > 0.9
+    assert (figures[2].repeated_4gram_share or 0.0) > 0.3
+    assert figures[0].loop_share == 0.0 and (figures[1].loop_share or 0.0) > 0.05
+
+
+def test_figures_are_the_fields() -> None:
+    assert set(FIGURES) == {field.name for field in dataclasses.fields(TextQuality)}
+
+
+def test_quality_table_of_a_run_and_what_it_decides(
+    trained_checkpoint: Path, tiny_text: str, tmp_path: Path
+) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    folder.keep_checkpoint(1, trained_checkpoint, ("model.safetensors", "meta.json"))
+    book = Book(tiny_text)
+    records = measure_run(folder, book, top=3)
+    assert [record.temperature for record in records] == [*TEMPERATURES, None]
+    assert records[-1].writer == BOOK and records[-1].distance is None
+    write_quality(records, folder.quality_file)
+    table = read_quality(folder.quality_file)
+    assert table["nearest"].sum() == 1
+    nearest = table.loc[table["distance"].idxmin()]
+    assert nearest["nearest"] and nearest_temperature(table, 1) == nearest["temperature"]
+    assert nearest_temperature(table, 2) is None
+    assert table["book_word_share"].iloc[-1] == records[-1].quality.book_word_share
+    (passage,) = write_samples(folder, book, top=1, num_chars=100)
+    assert passage.how == f"temperature {nearest['temperature']}, seed 0"
+    text = folder.samples_file.read_text(encoding="utf-8")
+    assert "| this passage |" in text and f"| {BOOK_NAME} |" in text
+    assert f"**{nearest['temperature']:g}**" in text
+    assert f"temperature {nearest['temperature']:g}: of 0.5, 0.7" in best_temperature_line(table)
+
+
+def test_without_its_book_a_run_still_writes(trained_checkpoint: Path, tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    corpus = {"name": "gone.txt", "location": str(tmp_path / "gone.txt"), "sha256": "0"}
+    folder.write_study({"corpus": corpus})
+    folder.keep_checkpoint(1, trained_checkpoint, ("model.safetensors", "meta.json"))
+    (passage,) = write_samples(folder, Book.of_run(folder), top=1, num_chars=100)
+    assert passage.how == "temperature 0.8, seed 0"
+    assert passage.book is None and passage.quality.book_word_share is None
+    assert passage.quality.own_bits_per_char is not None
+    assert read_quality(folder.quality_file).empty
+    assert best_temperature_line(read_quality(folder.quality_file)) == ""
+    assert "At each temperature" not in folder.samples_file.read_text(encoding="utf-8")
+
+
+def test_run_finds_its_book_again_unless_it_has_changed(tmp_path: Path, tiny_text: str) -> None:
+    path = tmp_path / "book.txt"
+    path.write_text(tiny_text, encoding="utf-8")
+    folder = RunFolder.create(tmp_path / "run")
+    corpus = resolve_corpus(str(path))
+    folder.write_study({"corpus": {"location": corpus.location, "sha256": corpus.sha256}})
+    assert Book.of_run(folder).text == tiny_text
+    path.write_text(tiny_text + "more", encoding="utf-8")
+    assert Book.of_run(folder).text is None

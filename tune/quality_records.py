@@ -1,0 +1,87 @@
+"""quality.csv: the figures of what the best checkpoints write, beside the book's own."""
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from model.quality import FIGURES, TextQuality
+from tune.records import Table, read_table, write_table
+
+CHECKPOINT, BOOK, REFERENCE = "checkpoint", "book", "reference"
+"""Who wrote: a kept checkpoint, the book's author, one of the reference's networks."""
+
+QUALITY_DTYPES = {
+    "writer": "string",
+    "name": "string",
+    "checkpoint": "Int64",
+    "cleaning": "string",
+    "temperature": "Float64",
+    "passages": "Int64",
+    **dict.fromkeys(FIGURES, "Float64"),
+    "distance": "Float64",
+    "nearest": "boolean",
+    "word_list": "string",
+}
+"""Columns of quality.csv, in order, with their pandas types."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class QualityRecord:
+    """The figures of some passages of one writer; but for `quality`, a field is a column.
+
+    Attributes:
+        writer: CHECKPOINT, BOOK or REFERENCE.
+        name: Which of them, for people.
+        checkpoint: Rank of the kept checkpoint that wrote, or whose network the bits of the
+            book's passages are of; None for the reference.
+        cleaning: How the text is cleaned.
+        temperature: At which it was drawn, None where it was not.
+        passages: How many were measured.
+        quality: The means of their figures.
+        distance: From the book; None for the book.
+        nearest: Whether it is the temperature of its checkpoint that is nearest to the book.
+        word_list: The list of words, None where none fits the book.
+    """
+
+    writer: str
+    name: str
+    checkpoint: int | None
+    cleaning: str
+    temperature: float | None
+    passages: int
+    quality: TextQuality
+    distance: float | None
+    nearest: bool
+    word_list: str | None
+
+    def row(self) -> dict[str, Any]:
+        """Return its row of quality.csv."""
+        values = dataclasses.asdict(self)
+        return {**values, **values.pop("quality")}
+
+
+def write_quality(records: Iterable[QualityRecord], path: Path) -> None:
+    """Write quality.csv whole or not at all."""
+    rows = [record.row() for record in records]
+    frame = pd.DataFrame(rows, columns=list(QUALITY_DTYPES)).astype(QUALITY_DTYPES)
+    write_table(frame, path)
+
+
+def read_quality(path: Path) -> Table:
+    """Return quality.csv; without the file, no rows.
+
+    Raises:
+        ConfigError: It is damaged.
+    """
+    if not path.exists():
+        return pd.DataFrame(columns=list(QUALITY_DTYPES)).astype(QUALITY_DTYPES)
+    return read_table(path, QUALITY_DTYPES)
+
+
+def nearest_temperature(table: Table, checkpoint: int) -> float | None:
+    """Return the temperature at which a checkpoint writes most like the book, if measured."""
+    rows = table[(table["checkpoint"] == checkpoint) & table["nearest"]]
+    return None if rows.empty else float(rows["temperature"].iloc[0])

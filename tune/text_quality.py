@@ -1,0 +1,134 @@
+"""Measures what a run's checkpoints write: against its own book, and the reference's passages."""
+
+import functools
+from pathlib import Path
+
+from model.checkpoint import load_checkpoint
+from model.cleaning import clean
+from model.corpus import resolve_corpus
+from model.errors import CorpusError
+from model.quality import Measure, distance, mean_quality, pieces, words
+from model.reference_passages import reference_passages
+from model.streams import split_text
+from model.temperature import MAX_BOOK_PASSAGES, survey_temperatures
+from model.word_list import WordList, find_word_list
+from tune.quality_records import BOOK, CHECKPOINT, REFERENCE, QualityRecord
+from tune.run_folder import RunFolder
+
+BOOK_NAME = "the book, held out"
+
+
+class Book:
+    """The text of a run, to measure others against.
+
+    Attributes:
+        text: The raw text; None where it is not to be had any more.
+        held_out: The validation passage, raw; None without the text.
+        word_list: A list of words that fits it.
+    """
+
+    def __init__(self, text: str | None) -> None:
+        split = None if text is None else split_text(text)
+        self.text = text
+        self.held_out = split.validation if split else None
+        self._train = split.train if split else None
+        self.word_list: WordList | None = find_word_list(words(split.train)) if split else None
+
+    @classmethod
+    def of_run(cls, folder: RunFolder) -> "Book":
+        """Find the text of a run where study.json says that it is; one that has changed is not it.
+
+        Raises:
+            ConfigError: study.json is damaged.
+        """
+        corpus = folder.read_study()["corpus"]
+        try:
+            found = resolve_corpus(corpus.get("location") or corpus["name"])
+        except CorpusError:
+            return cls(None)
+        return cls(found.text if found.sha256 == corpus.get("sha256") else None)
+
+    @functools.cache  # noqa: B019 - a process has one book
+    def measure(self, cleaning: str) -> Measure:
+        """Return what measures texts of a cleaning."""
+        return Measure(self._train, cleaning=cleaning, word_list=self.word_list)
+
+
+def measure_run(folder: RunFolder, book: Book, *, top: int) -> list[QualityRecord]:
+    """Measure what the best checkpoints write at each temperature, and the scale.
+
+    Args:
+        folder: The run.
+        book: Its text, which must be there.
+        top: How many checkpoints write.
+
+    Raises:
+        CheckpointError: A checkpoint is damaged.
+    """
+    records = []
+    for rank, path in enumerate(folder.checkpoints()[:top], start=1):
+        records += _of_checkpoint(rank, path, book)
+    return records + _of_reference(book)
+
+
+def _of_checkpoint(rank: int, path: Path, book: Book) -> list[QualityRecord]:
+    assert book.held_out is not None
+    model, meta = load_checkpoint(path)
+    config = meta.config
+    survey = survey_temperatures(
+        model, meta.vocabulary, config, book.measure(config.cleaning), book.held_out
+    )
+    record = functools.partial(
+        QualityRecord,
+        checkpoint=rank,
+        cleaning=config.cleaning,
+        word_list=book.word_list.name if book.word_list else None,
+    )
+    written = [
+        record(
+            writer=CHECKPOINT,
+            name=f"checkpoint {rank}",
+            temperature=temperature,
+            passages=survey.num_passages,
+            quality=quality,
+            distance=survey.distances[temperature],
+            nearest=temperature == survey.nearest,
+        )
+        for temperature, quality in survey.by_temperature.items()
+    ]
+    of_book = record(
+        writer=BOOK,
+        name=BOOK_NAME,
+        temperature=None,
+        passages=len(survey.book),
+        quality=mean_quality(survey.book),
+        distance=None,
+        nearest=False,
+    )
+    return [*written, of_book]
+
+
+def _of_reference(book: Book) -> list[QualityRecord]:
+    """Measure the reference's passages where the text is their book; bits are not known."""
+    assert book.text is not None and book.held_out is not None
+    records = []
+    for passage in reference_passages(book.text):
+        measure = book.measure(passage.cleaning)
+        length = len(passage.text)
+        of_book = pieces(clean(book.held_out, passage.cleaning), length, MAX_BOOK_PASSAGES)
+        quality = measure(passage.text)
+        records.append(
+            QualityRecord(
+                writer=REFERENCE,
+                name=f"the reference's {passage.name}",
+                checkpoint=None,
+                cleaning=passage.cleaning,
+                temperature=0.0,
+                passages=1,
+                quality=quality,
+                distance=distance(quality, [measure(piece) for piece in of_book]),
+                nearest=False,
+                word_list=book.word_list.name if book.word_list else None,
+            )
+        )
+    return records
