@@ -23,7 +23,8 @@ RUN_FILES = {
     *("study.json", "trials.csv", "epochs.csv", "best.json", "report.md", "samples.md"),
     "quality.csv",
     *("checkpoints", "history.jsonl", "optuna.journal", "ray"),
-    *("finalists.csv", "finalists.jsonl"),
+    *("finalists.csv", "finalists.jsonl", "report.html"),
+    *("trials.parquet", "epochs.parquet", "finalists.parquet"),
 }
 
 
@@ -71,7 +72,11 @@ def test_search_from_corpus_to_text(tiny_text: str, capsys: pytest.CaptureFixtur
     study = json.loads((folder / "study.json").read_text())
     assert study["space"]["name"] == "tiny" and study["ended"] == "all trials done"
     # What is written can be written again from the folder alone.
-    for main, name in ((report.main, "report.md"), (samples.main, "samples.md")):
+    for main, name in (
+        (report.main, "report.md"),
+        (report.main, "report.html"),
+        (samples.main, "samples.md"),
+    ):
         before = (folder / name).read_text(encoding="utf-8")
         (folder / name).unlink()
         assert main([str(folder)]) == 0

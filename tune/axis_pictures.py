@@ -17,6 +17,7 @@ from tune.pictures import (
     by_kind,
     escaped,
     have_axis,
+    kinds_of,
     log_ticks,
     numbers,
     score_range,
@@ -71,15 +72,20 @@ def slices(trials: pd.DataFrame, space: SearchSpace, floor: float) -> list[Pictu
         space: What was searched.
         floor: What the n-gram scores.
     """
-    measured = trials[trials[SCORE].notna()]
-    return [_slice(axis, measured, trials, space, floor) for axis in space.distributions]
+    measured = trials.loc[trials[SCORE].notna(), ["number", SCORE, *space.distributions]]
+    kinds, shown = kinds_of(trials), score_range(trials, floor)
+    return [_slice(axis, measured, kinds, space, shown) for axis in space.distributions]
 
 
 def _slice(
-    axis: str, measured: pd.DataFrame, trials: pd.DataFrame, space: SearchSpace, floor: float
+    axis: str,
+    measured: pd.DataFrame,
+    kinds: dict[int, str],
+    space: SearchSpace,
+    shown: list[float],
 ) -> Picture:
     distribution = space.distributions[axis]
-    points = measured[have_axis(measured, axis, space)]
+    points = measured.loc[have_axis(measured, axis, space), ["number", SCORE, axis]]
     is_category = isinstance(distribution, CategoricalDistribution)
     data = [
         {
@@ -98,7 +104,7 @@ def _slice(
             "text": TRIAL_TEXT,
             "hovertemplate": "%{text}<extra></extra>",
         }
-        for kind, group in by_kind(points, trials)
+        for kind, group in by_kind(points, kinds)
     ]
     across: dict[str, Any] = {"title": {"text": axis}}
     if isinstance(distribution, CategoricalDistribution):
@@ -115,7 +121,7 @@ def _slice(
         data=data,
         layout={
             "xaxis": across,
-            "yaxis": {"title": {"text": SCORE_TITLE}, "range": score_range(trials, floor)},
+            "yaxis": {"title": {"text": SCORE_TITLE}, "range": shown},
             "showlegend": False,
         },
         height=270,

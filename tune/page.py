@@ -175,7 +175,7 @@ def _axis_parts(run: LoadedRun, floor: float, *, light: bool) -> list[Part]:
             pictures=[importance(shares)] if shares else [],
         ),
         Part(
-            name="parallel",
+            name="all-axes",
             title="All axes at once",
             words=html_of("A line is a trial. The last axis is its rank, the best score on top."),
             pictures=[parallel_coordinates(run.trials, run.space)],

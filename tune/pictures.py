@@ -20,6 +20,8 @@ from tune.trial_record import Status
 WINNER, BASELINE = "WINNER", "BASELINE"
 SCORE = "val_bits_per_char"
 SCORE_TITLE = "bits per character"
+MANY = 200
+"""So many trials are drawn finer."""
 TRIAL_TEXT = "trial"
 """As a trace's text: the page puts there what it says of the trials in its customdata."""
 
@@ -68,21 +70,28 @@ STYLES = {
 """How each kind of trial looks; drawn in this order, so the last lie on top."""
 
 
-def by_kind(points: pd.DataFrame, trials: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+def kinds_of(trials: pd.DataFrame) -> dict[int, str]:
+    """Return of each trial, by number, the key of its style: winner, baseline, or its status."""
+    columns = (trials[name].tolist() for name in ("number", "status", "baseline"))
+    kinds = {
+        number: status if pd.isna(baseline) else BASELINE
+        for number, status, baseline in zip(*columns, strict=True)
+    }
+    for number in ranked(trials[["number", SCORE]])["number"].head(1):
+        kinds[number] = WINNER
+    return kinds
+
+
+def by_kind(points: pd.DataFrame, kinds: dict[int, str]) -> list[tuple[str, pd.DataFrame]]:
     """Return the rows of each kind of trial, in the order in which they are drawn.
 
     Args:
         points: Rows with `number`.
-        trials: The trials table.
+        kinds: What `kinds_of` gave.
     """
-    kinds = trials.set_index("number")["status"].astype(object)
-    kinds[trials.set_index("number")["baseline"].notna()] = BASELINE
-    best = ranked(trials)
-    if not best.empty:
-        kinds[best["number"].iloc[0]] = WINNER
-    of_points = points["number"].map(kinds)
-    groups = ((kind, points[of_points == kind]) for kind in STYLES)
-    return [(kind, group) for kind, group in groups if not group.empty]
+    of_points = pd.Series([kinds[number] for number in points["number"]], index=points.index)
+    groups = {str(kind): group for kind, group in points.groupby(of_points)}
+    return [(kind, groups[kind]) for kind in STYLES if kind in groups]
 
 
 def score_range(trials: pd.DataFrame, floor: float) -> list[float]:

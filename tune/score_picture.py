@@ -36,8 +36,14 @@ def compared(run: LoadedRun) -> Picture:
                 ignore_index=True,
             )
         )
-    order = sorted(range(len(names)), key=lambda place: points[place][SCORE].mean())
+    order = sorted(range(len(names)), key=lambda place: _rank(points[place]))
     return _scores([names[p] for p in order], [points[p] for p in order], floor_of(run))
+
+
+def _rank(points: pd.DataFrame) -> float:
+    """Return the mean of the trainings anew, or the search's own value."""
+    again = points[~points["searched"]]
+    return float((points if again.empty else again)[SCORE].mean())
 
 
 def _scores(names: Sequence[str], points: Sequence[pd.DataFrame], floor: float) -> Picture:

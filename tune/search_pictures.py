@@ -7,6 +7,7 @@ import pandas as pd
 from search_spaces import SearchSpace
 from tune.pictures import (
     BASELINE,
+    MANY,
     SCORE,
     SCORE_TITLE,
     STYLES,
@@ -15,6 +16,7 @@ from tune.pictures import (
     Picture,
     by_kind,
     floor_line,
+    kinds_of,
     log_ticks,
     marked,
     numbers,
@@ -35,11 +37,10 @@ def best_so_far(trials: pd.DataFrame, epochs: pd.DataFrame, floor: float) -> Pic
     ordered = epochs.sort_values("search_seconds", ignore_index=True)
     divisor, unit = time_unit(float(ordered["search_seconds"].max()))
     lowest = ordered[SCORE].cummin()
-    reached = trials.merge(
+    reached = trials[["number", "best_epoch", SCORE]].merge(
         epochs[["number", "epoch", "search_seconds"]],
         left_on=["number", "best_epoch"],
         right_on=["number", "epoch"],
-        suffixes=("_of_trial", ""),
     )
     data = [
         {
@@ -52,7 +53,7 @@ def best_so_far(trials: pd.DataFrame, epochs: pd.DataFrame, floor: float) -> Pic
             "text": TRIAL_TEXT,
             "hovertemplate": "%{text}<extra></extra>",
         }
-        for kind, points in by_kind(reached, trials)
+        for kind, points in by_kind(reached, kinds_of(trials))
     ]
     line = {
         "type": "scatter",
@@ -87,26 +88,30 @@ def learning_curves(
         floor: What the n-gram scores.
     """
     data = []
-    for kind, members in by_kind(trials, trials):
-        curves = epochs[epochs["number"].isin(members["number"])].sort_values(["number", "epoch"])
+    ordered = epochs[["number", "epoch", SCORE]].sort_values(["number", "epoch"])
+    for kind, curves in by_kind(ordered, kinds_of(trials)):
         # A gap ends each curve, so a thousand of them are one line to the browser.
         ends = (~curves["number"].duplicated(keep="last")).tolist()
         x, y, which = (
             _with_gaps(numbers(curves[column], digits), ends)
             for column, digits in (("epoch", 0), (SCORE, 4), ("number", 0))
         )
-        style = STYLES[kind]
-        above = kind in (WINNER, BASELINE)
+        style, above = STYLES[kind], kind in (WINNER, BASELINE)
+        has_points = above or len(trials) <= MANY
+        points = {"marker": {"size": 4, "symbol": style.symbol, "color": style.colour}}
         data.append(
             {
                 "type": "scatter",
-                "mode": "lines+markers",
+                "mode": "lines+markers" if has_points else "lines",
+                **(points if has_points else {}),
                 "name": style.label,
                 "x": x,
                 "y": y,
                 "customdata": which,
-                "line": {"color": style.colour, "width": 3 if kind == WINNER else 1.5},
-                "marker": {"size": 4, "symbol": style.symbol, "color": style.colour},
+                "line": {
+                    "color": style.colour,
+                    "width": 3 if kind == WINNER else 1.5 if has_points else 0.7,
+                },
                 "opacity": 1 if above else 0.45 if kind == Status.PRUNED else 0.7,
                 "hovertemplate": (
                     f"trial %{{customdata}}, {style.label}, "

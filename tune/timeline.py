@@ -8,7 +8,7 @@ import dataclasses
 
 import pandas as pd
 
-from tune.pictures import STYLES, TRIAL_TEXT, Picture, by_kind, numbers, time_unit
+from tune.pictures import STYLES, TRIAL_TEXT, Picture, by_kind, kinds_of, numbers, time_unit
 
 _GAP_SECONDS = 10.0
 """A trial that was silent for longer before an epoch began did not run meanwhile."""
@@ -73,9 +73,7 @@ def timeline(trials: pd.DataFrame, found: list[Stretch]) -> Picture:
         trials: The trials table.
         found: What `stretches` gave; one at least.
     """
-    table = pd.DataFrame([dataclasses.asdict(stretch) for stretch in found]).merge(
-        trials, on="number"
-    )
+    table = pd.DataFrame([dataclasses.asdict(stretch) for stretch in found])
     divisor, unit = time_unit(max(stretch.end for stretch in found))
     num_rows = int(table["row"].max()) + 1
     data = [
@@ -93,7 +91,7 @@ def timeline(trials: pd.DataFrame, found: list[Stretch]) -> Picture:
             "hovertemplate": "%{text}<extra></extra>",
             "marker": {"color": STYLES[kind].colour, "line": {"color": "--page", "width": 0.5}},
         }
-        for kind, bars in by_kind(table, trials)
+        for kind, bars in by_kind(table, kinds_of(trials))
     ]
     return Picture(
         name="timeline",

@@ -53,12 +53,16 @@
       drawn.add(picture);
       picture.on("plotly_click", (event) => show(event.points[0].customdata));
     }
-    fade(picture);
+    if (shownTrials) fade(picture);
   };
 
-  // A point or bar fades where the table does not show its trial.
+  // A point or bar fades where the table does not show its trial: at once in the pictures in
+  // sight, in the others when they come into it.
   let shownTrials = null;
+  const inSight = new Set();
+  const stale = new Set();
   const fade = (picture) => {
+    stale.delete(picture);
     const traces = figures[picture.id].data.flatMap((trace, index) =>
       trace.customdata && (trace.type === "bar" || trace.mode === "markers") ? [index] : []);
     if (!traces.length) return;
@@ -70,8 +74,14 @@
 
   // Pictures are drawn when they are about to be seen: a phone has the page at once.
   const watcher = new IntersectionObserver((entries) => {
-    for (const entry of entries) {
-      if (entry.isIntersecting && !drawn.has(entry.target)) draw(entry.target);
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) {
+        inSight.delete(target);
+        continue;
+      }
+      inSight.add(target);
+      if (!drawn.has(target)) draw(target);
+      else if (stale.has(target)) fade(target);
     }
   }, { rootMargin: "800px" });
   pictures.forEach((picture) => watcher.observe(picture));
@@ -143,7 +153,7 @@
     output.value = `${shown.length} of ${rows.length} trials`;
     shownTrials = shown.length === rows.length ? null
       : new Set(shown.map((row) => Number(text(row, 0))));
-    drawn.forEach(fade);
+    drawn.forEach((picture) => (inSight.has(picture) ? fade(picture) : stale.add(picture)));
   };
   let waiting = 0;
   filter.addEventListener("input", () => {
