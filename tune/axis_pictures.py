@@ -36,7 +36,7 @@ def importance(shares: Sequence[AxisShare]) -> Picture:
     bars = {
         "type": "scatter",
         "mode": "lines",
-        "name": "80 % of resamples",
+        "name": "resamples",
         "x": [bound for share in spread for bound in (share.low, share.high, None)],
         "y": [axis for share in spread for axis in (share.axis, share.axis, None)],
         "line": {"color": "--middle", "width": 7},

@@ -158,7 +158,7 @@ def learning_curves(
             "xaxis": {"title": {"text": "epoch"}, "type": "log", **log_ticks(1, max_epochs)},
             "yaxis": {
                 "title": {"text": SCORE_TITLE},
-                "range": [low, high + 0.4 * (high - low)],
+                "range": [low, high + 0.2 * (high - low)],
             },
             "shapes": [*rungs, *lines["shapes"]],
             "annotations": [*labels, *lines["annotations"]],

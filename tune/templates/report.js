@@ -45,7 +45,8 @@
     const layout = { ...common, ...rest,
       xaxis: { ...axis, ...xaxis }, yaxis: { ...axis, ...yaxis } };
     if (picture.clientWidth < 560) {  // two columns, where plotly.js would take one
-      layout.legend = { ...layout.legend, entrywidth: 0.48, entrywidthmode: "fraction" };
+      layout.legend = { ...layout.legend, font: { size: 10 }, itemwidth: 30,
+        entrywidth: 0.48, entrywidthmode: "fraction" };
     }
     const css = getComputedStyle(document.documentElement);
     Plotly.react(picture, painted(figure.data, css), painted(layout, css), config);
