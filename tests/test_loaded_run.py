@@ -31,6 +31,7 @@ def test_a_run_is_typed_tables_a_winner_and_a_study(folder: RunFolder) -> None:
     ):
         assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == dtypes
         assert len(frame) > 0
+    assert run.quality.empty and str(run.quality["nearest"].dtype) == "boolean"
     assert run.best == hand_made()[3].config
     assert run.study["seed"] == 0 and run.space.name == "full"
     assert repr(run) == (

@@ -64,3 +64,7 @@ def test_commands_run_in_order() -> None:
         done = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         assert done.stderr == "", command
+    assert Path("results/mine/report.html").exists()
+    lines = [line.removeprefix(">>> ") for line in blocks("pycon")[0].splitlines()]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "", done.stderr

@@ -13,6 +13,7 @@ from pyarrow import fs
 from model.config import TrialConfig
 from model.errors import ConfigError
 from search_spaces import SearchSpace
+from tune.quality_records import read_quality
 from tune.run_folder import STILL_RUNNING, RunFolder, is_uri
 from tune.tables import config_of, epochs_frame, ranked, trials_frame
 
@@ -27,6 +28,7 @@ class LoadedRun:
         trials: One row a trial, by number.
         epochs: One row a trial and epoch.
         finalists: One row a training of a finalist; no rows where there are none yet.
+        quality: How good the text is that the best networks write; no rows before the end.
     """
 
     name: str
@@ -34,6 +36,7 @@ class LoadedRun:
     trials: pd.DataFrame
     epochs: pd.DataFrame
     finalists: pd.DataFrame
+    quality: pd.DataFrame
 
     @property
     def best(self) -> TrialConfig | None:
@@ -99,6 +102,7 @@ def read_run(folder: RunFolder) -> LoadedRun:
         trials=trials,
         epochs=epochs,
         finalists=folder.read_finalists(),
+        quality=read_quality(folder.quality_file),
     )
 
 

@@ -70,6 +70,7 @@ def page(run: LoadedRun, *, samples: str = "", light: bool = False) -> str:
         "seed": run.study["seed"],
         "facts": facts(run),
         "passage": passages[0] if passages else None,
+        "passage_figures": html_of(passages[0].figures) if passages else "",
         "compared": beside,
         "baselines": (
             html_of(without_heading(baselines_section(run.trials, run.epochs, run.space)))

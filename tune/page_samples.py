@@ -12,12 +12,14 @@ class Passage:
         caption: The heading over it.
         text: The passage itself.
         markdown: All that stands under its heading, the passage included.
+        figures: What of that stands below the passage: how good it is.
         how: What samples.md says of all passages: how they were drawn.
     """
 
     caption: str
     text: str
     markdown: str
+    figures: str
     how: str
 
 
@@ -38,6 +40,12 @@ def passages_of(samples: str) -> list[Passage]:
         block = re.search(r"^ {4}.*(?:\n(?: {4}.*)?)*", body, flags=re.MULTILINE)
         text = re.sub(r"^ {4}", "", block.group(), flags=re.MULTILINE) if block else ""
         name = re.sub(r"^\d+\. ", "", caption.strip())  # without its rank
-        passage = Passage(caption=name, text=text.strip("\n"), markdown=body, how=how)
+        passage = Passage(
+            caption=name,
+            text=text.strip("\n"),
+            markdown=body,
+            figures=body[block.end() :].strip() if block else "",
+            how=how,
+        )
         found.append(passage)
     return found

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from model.quality import FIGURES, TextQuality
-from tune.records import Table, read_table, write_table
+from tune.tables import Table, read_table, write_table
 
 CHECKPOINT, BOOK, REFERENCE = "checkpoint", "book", "reference"
 """Who wrote: a kept checkpoint, the book's author, one of the reference's networks."""

@@ -101,8 +101,9 @@ class RunFolder:
 
     @property
     def record_files(self) -> tuple[Path, ...]:
-        """The files that a run is read from; the last may be missing."""
-        return self.study_file, self.trials_file, self.epochs_file, self.finalists_file
+        """The files that a run is read from; all but study.json may be missing."""
+        tables = self.trials_file, self.epochs_file, self.finalists_file, self.quality_file
+        return self.study_file, *tables
 
     @classmethod
     def create(cls, path: Path) -> "RunFolder":
