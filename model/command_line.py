@@ -1,9 +1,12 @@
 """The parser of every command here: a mistake is one line and exit code 2."""
 
 import argparse
+import contextlib
 import difflib
+import os
 import sys
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
 
 _UNKNOWN = "unrecognized arguments: "
 
@@ -19,6 +22,23 @@ class OneLineParser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+
+    @staticmethod
+    def completes(action: argparse.Action, names: Callable[[], Iterable[str]]) -> None:
+        """Let a shell complete an option's value by names, which are asked for only then."""
+        action.completer = lambda **_: names()  # type: ignore[attr-defined]
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> argparse.Namespace:
+        """Parse; or, where a shell asks by argcomplete, give it completions and end."""
+        if "_ARGCOMPLETE" in os.environ:
+            with contextlib.suppress(ImportError):
+                import argcomplete
+
+                argcomplete.autocomplete(self)
+        parsed: argparse.Namespace = super().parse_args(args, namespace)
+        return parsed
 
     def error(self, message: str) -> NoReturn:
         """Print the mistake with the nearest option, and end with exit code 2."""

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Writes text from a checkpoint: `python -m model.generate CHECKPOINT`."""
 
 import sys

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Trains one configuration, without Ray: `python -m model.train --corpus FILE --epochs 10`.
 
 Every field of TrialConfig is a flag.
@@ -8,6 +9,12 @@ import sys
 from pathlib import Path
 
 from model.command_line import OneLineParser
+
+_EXAMPLES = """examples:
+  python -m model.train --corpus book.txt --epochs 10 --checkpoint mine
+  python -m model.train --corpus book.txt --config results/ten/best.json --epochs 40
+  python -m model.train --corpus book.txt --checkpoint mine --epochs 20 --resume
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,6 +40,7 @@ def _parser() -> OneLineParser:
     parser = OneLineParser(
         prog="python -m model.train",
         description="Train one LSTM; the best epoch's network is kept as a checkpoint.",
+        epilog=_EXAMPLES,
     )
     parser.add_argument("--corpus", metavar="NAME|PATH|URL", help="as for tune.run")
     parser.add_argument("--config", type=Path, metavar="JSON", help="a config, e.g. best.json")

@@ -1,13 +1,23 @@
 """Finds a search space: one of ours by name, or a user's Python file."""
 
+import dataclasses
 import importlib
+import re
 import runpy
 from pathlib import Path
+from typing import Any
 
+from model.config import TrialConfig
 from model.errors import ConfigError, unknown_choice
-from search_spaces.space import SearchSpace
+from search_spaces.budget import Budget
+from search_spaces.space import Baseline, SearchSpace
 
 SPACE_NAMES = ("documented", "extended", "full", "quick")
+
+_CLASSES: dict[str, Any] = {
+    kind.__name__: kind for kind in (TrialConfig, SearchSpace, Budget, Baseline)
+}
+"""What a space file is made of."""
 
 
 def load_space(name_or_path: str) -> SearchSpace:
@@ -35,6 +45,8 @@ def _load_file(path: Path) -> SearchSpace:
         raise ConfigError(f"a space file must exist, got {path}")
     try:
         names = runpy.run_path(str(path))
+    except TypeError as error:
+        raise ConfigError(f"a space file must import: {path}: {_typed_mistake(error)}") from error
     except (Exception, SystemExit) as error:  # it is the user's code: anything may happen in it
         raise ConfigError(
             f"a space file must import: {path}: {type(error).__name__}: {_one_line(error)}"
@@ -44,6 +56,17 @@ def _load_file(path: Path) -> SearchSpace:
         found = "nothing" if space is None else type(space).__name__
         raise ConfigError(f"a space file must define SPACE as a SearchSpace: {path} has {found}")
     return space
+
+
+def _typed_mistake(error: TypeError) -> str:
+    """Return what a TypeError says; a field that does not exist with the one that is meant."""
+    found = re.search(
+        r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error)
+    )
+    if not found or found[1] not in _CLASSES:
+        return f"TypeError: {_one_line(error)}"
+    fields = [field.name for field in dataclasses.fields(_CLASSES[found[1]])]
+    return unknown_choice(f"{found[1]} field", found[2], fields)
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,9 +1,11 @@
 import io
+import json
 from collections.abc import Iterable
 
 from rich.console import Console
 
 from search_spaces import load_space
+from tune.event_log import JsonConsole
 from tune.progress import Progress
 from tune.records import EpochRecord, Status, TrialRecord
 
@@ -95,8 +97,70 @@ def test_time_left_is_what_an_estimate_says_of_all_trials() -> None:
     assert told[-1] == [0, 3]
 
 
+def test_line_comes_at_least_each_minute() -> None:
+    stream, seconds = io.StringIO(), [0.0]
+    progress = Progress(
+        Console(file=stream, width=140, _environ={}),
+        SPACE,
+        num_trials=16,
+        clock=lambda: seconds[0],
+        seconds_left=lambda: None,
+    )
+    progress.trial_started(RECORDS[3])
+    for after in (30.0, 61.0, 90.0, 122.0):
+        seconds[0] = after
+        progress.epoch_ended(RECORDS[3])
+    lines = stream.getvalue().splitlines()
+    assert lines == ["[ 0/16] 1 running | best 2.2500 (trial 3) | 0 pruned | starting"] * 2
+
+
+def test_json_has_one_object_for_each_event_and_no_words() -> None:
+    stream = io.StringIO()
+    console = JsonConsole(stream)
+    console.print("words")
+    progress = Progress(
+        console, SPACE, num_trials=16, clock=lambda: 30.0, seconds_left=lambda: None
+    )
+    with progress:
+        for entry in RECORDS:
+            progress.trial_started(entry)
+            if entry.epochs:
+                progress.epoch_ended(entry)
+            if entry.status != Status.RUNNING:
+                progress.trial_ended(entry)
+    events = [json.loads(line) for line in stream.getvalue().splitlines()]
+    names = [event["event"] for event in events]
+    counts = [names.count(name) for name in ("trial_started", "epoch_ended", "trial_ended")]
+    assert counts == [4, 3, 3] and len(events) == 10
+    started, epoch, ended = events[:3]
+    assert started["config"]["hidden_size"] == SPACE.base.hidden_size
+    assert (epoch["trial"], epoch["epoch"], epoch["val_bits_per_char"]) == (0, 2, 2.5)
+    assert (ended["status"], ended["best_trial"], ended["num_ended"]) == ("COMPLETE", 0, 1)
+    assert "diverged" in next(event for event in events if event.get("error"))["error"]
+
+
+def test_no_color_is_honoured_and_quiet_is_silent() -> None:
+    for environ, has_colour in (({}, True), ({"NO_COLOR": "1"}, False)):
+        stream = io.StringIO()
+        console = Console(
+            file=stream, force_terminal=True, color_system="standard", _environ=environ
+        )
+        console.print("[red]x[/red]")
+        assert ("\x1b[31m" in stream.getvalue()) is has_colour
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, quiet=True, _environ={})
+    progress = Progress(
+        console, SPACE, num_trials=16, clock=lambda: 99.0, seconds_left=lambda: None
+    )
+    with progress:
+        progress.trial_ended(RECORDS[0])
+        progress.epoch_ended(RECORDS[3])
+    assert stream.getvalue() == ""
+
+
 def test_live_table_on_a_terminal() -> None:
     shown = show(terminal=True, records=RECORDS)
+    assert "1 running | reached the rungs: epoch 1: 3" in shown
     assert "3 of 16 trials | best 2.2500 (trial 3) | 1 pruned" in shown
     for expected in ("RUNNING", "COMPLETE", "DIVERGED", "cleaning", "2/4", "* baseline"):
         assert expected in shown

@@ -21,7 +21,7 @@ from tune import report, run, samples
 ROOT = Path(__file__).resolve().parents[1]
 RUN_FILES = {
     *("study.json", "trials.csv", "epochs.csv", "best.json", "report.md", "samples.md"),
-    *("quality.csv", "quality.parquet"),
+    *("quality.csv", "quality.parquet", "tensorboard"),
     *("checkpoints", "history.jsonl", "optuna.journal", "ray"),
     *("finalists.csv", "finalists.jsonl", "report.html"),
     *("trials.parquet", "epochs.parquet", "finalists.parquet"),

@@ -157,6 +157,15 @@ def test_impossible_budget_is_refused(values: dict[str, int], rule: str) -> None
             "from optuna.distributions import IntDistribution\nIntDistribution(3, 1)",
             "must import: .*ValueError",
         ),
+        (
+            "from model.config import TrialConfig\nTrialConfig(hiden_size=3)",
+            "must import: .*unknown TrialConfig field 'hiden_size'; did you mean hidden_size",
+        ),
+        (
+            "from search_spaces import Budget\nBudget(trails=3)",
+            "must import: .*unknown Budget field 'trails'; did you mean trials",
+        ),
+        ("int(bas=3)", "must import: .*TypeError: "),
     ],
 )
 def test_bad_space_file_is_refused(tmp_path: Path, code: str, rule: str) -> None:

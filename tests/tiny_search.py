@@ -1,6 +1,7 @@
 """A search of seconds on a text of a page, for the tests that start real ones."""
 
 import contextlib
+import socket
 import subprocess
 import sys
 import time
@@ -101,3 +102,11 @@ def trial_worker(
                     return child
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens at."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

@@ -19,6 +19,7 @@ from search_spaces import SearchSpace
 from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.confirmation import verdict
 from tune.estimate import Estimate
+from tune.event_log import JsonConsole
 from tune.noise import table_notes
 from tune.page import write_page
 from tune.quality_records import read_quality, write_quality
@@ -74,6 +75,14 @@ def finish(
         _say(console, line)
     if result.interrupted:
         _say(console, f"go on: {resume_command(folder)}")
+    if isinstance(console, JsonConsole):
+        console.event(
+            "search_ended",
+            ended=_ending(result),
+            search_seconds=result.seconds,
+            exit_code=_exit_code(result),
+            report=str(folder.report_file),
+        )
     return _exit_code(result)
 
 

@@ -5,12 +5,14 @@ loses none. Live and read again, a record comes from its events by the same code
 file is also the lock of its run: a second driver is refused, and a dead one holds nothing.
 """
 
+import contextlib
 import dataclasses
 import fcntl
 import json
+import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 from model.config import TrialConfig
 from model.errors import ConfigError
@@ -47,6 +49,8 @@ class TrialEnded:
     search_seconds: float
 
 
+LOCK_TRIES, LOCK_REST_SECONDS = 4, 0.05
+
 Event = TrialStarted | EpochEnded | TrialEnded
 _EVENTS: dict[str, type[Event]] = {
     kind.__name__: kind for kind in (TrialStarted, EpochEnded, TrialEnded)
@@ -69,7 +73,7 @@ class History:
         self.records: dict[int, TrialRecord] = {}
         self._file = path.open("ab+")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self._file)
         except BlockingIOError as error:
             self._file.close()
             raise ConfigError(
@@ -110,30 +114,87 @@ class History:
         return max((record.search_seconds for record in self.records.values()), default=0.0)
 
     def _apply(self, event: Event) -> TrialRecord:
-        if isinstance(event, TrialStarted):
-            record = self.records.setdefault(
-                event.number,
-                TrialRecord(
-                    number=event.number,
-                    config=TrialConfig.from_dict(event.config),
-                    baseline=event.baseline,
-                ),
-            )
-            record.status, record.search_seconds = Status.RUNNING, event.search_seconds
-        elif isinstance(event, EpochEnded):
-            epoch = event.epoch
-            record = self.records[epoch.number]
-            earlier = [known for known in record.epochs if known.epoch < epoch.epoch]
-            record.epochs = [*earlier, epoch]
-            record.precision = event.precision
-            record.num_parameters = event.num_parameters
-            record.vocabulary_size = event.vocabulary_size
-            record.search_seconds = epoch.search_seconds
+        return _apply(self.records, event)
+
+
+def read_history(path: Path) -> dict[int, TrialRecord]:
+    """Return the records of a history that a driver may be writing: trial number to record.
+
+    A line that is not whole yet is left out, and so is all that a damaged file has from the
+    damage on.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"a history must be readable: {path}: {error.strerror}") from error
+    records: dict[int, TrialRecord] = {}
+    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+        for line in text[: text.rfind(b"\n") + 1].splitlines():
+            _apply(records, _from_json(line))
+    return records
+
+
+def has_driver(path: Path) -> bool:
+    """Return whether a process has a history open to write it.
+
+    Also on another machine, where the file system keeps locks between machines (NFS does). The
+    lock that is tried is held for an instant only.
+    """
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _lock(file: BinaryIO) -> None:
+    """Lock a file for this process; whoever only asks for its driver has it for an instant.
+
+    Raises:
+        BlockingIOError: Another process holds it.
+    """
+    for _ in range(LOCK_TRIES - 1):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_REST_SECONDS)
         else:
-            record = self.records[event.number]
-            record.status, record.error = event.status, event.error
-            record.search_seconds = event.search_seconds
-        return record
+            return
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _apply(records: dict[int, TrialRecord], event: Event) -> TrialRecord:
+    """Change the record of an event's trial, and return it."""
+    if isinstance(event, TrialStarted):
+        record = records.setdefault(
+            event.number,
+            TrialRecord(
+                number=event.number,
+                config=TrialConfig.from_dict(event.config),
+                baseline=event.baseline,
+            ),
+        )
+        record.status, record.search_seconds = Status.RUNNING, event.search_seconds
+    elif isinstance(event, EpochEnded):
+        epoch = event.epoch
+        record = records[epoch.number]
+        earlier = [known for known in record.epochs if known.epoch < epoch.epoch]
+        record.epochs = [*earlier, epoch]
+        record.precision = event.precision
+        record.num_parameters = event.num_parameters
+        record.vocabulary_size = event.vocabulary_size
+        record.search_seconds = epoch.search_seconds
+    else:
+        record = records[event.number]
+        record.status, record.error = event.status, event.error
+        record.search_seconds = event.search_seconds
+    return record
 
 
 def _from_json(line: bytes) -> Event:

@@ -26,21 +26,23 @@ def parser() -> OneLineParser:
         epilog=_EXAMPLES,
     )
     what = top.add_argument_group("what to search")
-    what.add_argument(
+    space = what.add_argument(
         "--space",
         metavar="NAME|FILE.py",
         help="documented, extended, full, quick, or a Python file that defines SPACE",
     )
+    top.completes(space, _space_names)
     what.add_argument(
         "--corpus",
         metavar="NAME|PATH|URL",
         help="alice, python-docs, a UTF-8 file, or an http(s) URL (alice if it can be had)",
     )
-    what.add_argument(
+    sampler = what.add_argument(
         "--sampler",
         metavar="NAME",
         help=f"proposes trials: {', '.join(SAMPLERS)} ({DEFAULT_SAMPLER})",
     )
+    top.completes(sampler, lambda: SAMPLERS)
     what.add_argument("--seed", type=int, metavar="N", help="seed of everything (0)")
     what.add_argument(
         "--resume",
@@ -98,7 +100,27 @@ def parser() -> OneLineParser:
         help="GPUs a trial, 0 to 1; fractions share one (1 where there are GPUs, else 0)",
     )
     how.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    watch = top.add_argument_group("how to watch")
+    output = watch.add_mutually_exclusive_group()
+    output.add_argument("--quiet", action="store_true", help="print nothing but mistakes")
+    output.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="json is one object a line for every event, and nothing else (text)",
+    )
+    watch.add_argument(
+        "--mlflow",
+        metavar="URI",
+        help="tell MLflow of every trial: http://host:5000, or sqlite:///mlflow.db",
+    )
     return top
+
+
+def _space_names() -> tuple[str, ...]:
+    from search_spaces import SPACE_NAMES
+
+    return SPACE_NAMES
 
 
 def parse_options(arguments: list[str]) -> "StudyOptions":

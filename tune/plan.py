@@ -5,6 +5,7 @@ from rich.console import Console
 from search_spaces.distributions import describe as describe_distribution
 from tune.durations import format_range, format_seconds
 from tune.estimate import Estimate
+from tune.event_log import JsonConsole
 from tune.resources import Node, TrialResources, describe
 from tune.study import Study
 from tune.trial_memory import format_bytes
@@ -19,6 +20,17 @@ def print_plan(
     console: Console,
 ) -> None:
     """Print space, corpus, objective, budget, resources and time."""
+    if isinstance(console, JsonConsole):
+        console.event(
+            "plan",
+            run_folder=str(study.run_path),
+            space=study.space.name,
+            corpus=study.corpus.name,
+            num_trials=study.num_trials,
+            concurrent=concurrent,
+            time_budget_seconds=study.space.budget.time_budget_seconds,
+            planned_seconds=list(estimate.plan.seconds) if estimate else None,
+        )
     for line in plan_lines(study, nodes, need, concurrent, estimate):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 

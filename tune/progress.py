@@ -1,4 +1,8 @@
-"""Shows a search's progress: a live table on a terminal, else one line a finished trial."""
+"""Shows a search's progress: a live table on a terminal, else lines.
+
+A line is a trial that has ended; where none ends for a minute, what there is. With a JsonConsole
+every event is a line.
+"""
 
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -10,9 +14,13 @@ from rich.text import Text
 
 from search_spaces import SearchSpace
 from tune.durations import format_seconds
+from tune.event_log import JsonConsole, epoch_event, trial_event
 from tune.records import Status, TrialRecord
+from tune.standing import Standing, axis_values, short
 
 _SHOWN_ENDED = 8
+SILENCE_SECONDS = 60.0
+"""Without a terminal, a line comes at least so often while epochs are trained."""
 
 
 def trial_name(record: TrialRecord) -> str:
@@ -49,6 +57,8 @@ class Progress:
                 for as long as those that have ended took.
         """
         self._console = console
+        self._events = console if isinstance(console, JsonConsole) else None
+        self._space = space
         self._axes = space.axes
         self._num_trials = num_trials
         self._name = name
@@ -58,13 +68,14 @@ class Progress:
         self._records = {record.number: record for record in earlier}
         self._ended = [record for record in self._records.values() if record.has_ended]
         self._best: TrialRecord | None = None
+        self._said_seconds = clock()
         for record in self._records.values():
             if record.best:
-                self.epoch_ended(record)
+                self._see_best(record)
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=2)
 
     def __enter__(self) -> "Progress":
-        if self._console.is_terminal:
+        if self._is_live:
             self._live.start()
         return self
 
@@ -74,27 +85,41 @@ class Progress:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._console.is_terminal:
+        if self._is_live:
             self._live.stop()
 
     def trial_started(self, record: TrialRecord) -> None:
         """Show a trial as running."""
         self._records[record.number] = record
+        if self._events:
+            event = trial_event(record, self._name(record))
+            self._events.event("trial_started", **event, config=record.config.to_dict())
 
     def epoch_ended(self, record: TrialRecord) -> None:
         """See whether a trial is the best now."""
-        if self._best is None or record.objective < self._best.objective:
-            self._best = record
+        self._see_best(record)
+        if self._events:
+            is_best = record is self._best
+            self._events.event("epoch_ended", **epoch_event(record), is_best=is_best)
+        elif not self._is_live and self._clock() - self._said_seconds >= SILENCE_SECONDS:
+            num_running = sum(r.status == Status.RUNNING for r in self._records.values())
+            self._say(f"{self._counted()} {num_running} running | {self.summary()}")
 
     def trial_ended(self, record: TrialRecord) -> None:
         """Show how a trial ended."""
         self._ended.append(record)
-        if not self._console.is_terminal:
-            width = len(str(self._num_trials))
-            line = f"[{len(self._ended):>{width}}/{self._num_trials}] {self._line(record)}"
-            text = f"{line} | {self.summary()}"
-            # An error's text may hold brackets, which rich would read as markup.
-            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        if self._events:
+            best = self._best
+            self._events.event(
+                "trial_ended",
+                **trial_event(record, self._name(record)),
+                num_ended=len(self._ended),
+                num_trials=self._num_trials,
+                best_trial=best.number if best else None,
+                best_val_bits_per_char=best.objective if best else None,
+            )
+        elif not self._is_live:
+            self._say(f"{self._counted()} {self._line(record)} | {self.summary()}")
 
     def summary(self) -> str:
         """Return who is best, how many were pruned, and the time left."""
@@ -102,6 +127,23 @@ class Progress:
         who = f"best {best.objective:.4f} ({self._name(best)})" if best else "no result yet"
         num_pruned = sum(record.status == Status.PRUNED for record in self._ended)
         return f"{who} | {num_pruned} pruned | {self._time_left()}"
+
+    @property
+    def _is_live(self) -> bool:
+        return self._console.is_terminal and not self._console.quiet
+
+    def _counted(self) -> str:
+        width = len(str(self._num_trials))
+        return f"[{len(self._ended):>{width}}/{self._num_trials}]"
+
+    def _see_best(self, record: TrialRecord) -> None:
+        if self._best is None or record.objective < self._best.objective:
+            self._best = record
+
+    def _say(self, text: str) -> None:
+        self._said_seconds = self._clock()
+        # An error's text may hold brackets, which rich would read as markup.
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _time_left(self) -> str:
         estimates = []
@@ -123,31 +165,27 @@ class Progress:
             return f"{record.status.value:<8} {label}: {record.error}"
         objective = f"{record.objective:.4f} bits" if record.best else "not measured"
         epochs = f"epoch {len(record.epochs)} of {record.config.epochs}"
-        return f"{record.status.value:<8} {label}: {objective}, {epochs}, {self._values(record)}"
-
-    def _values(self, record: TrialRecord) -> str:
-        values = record.config.to_dict()
-        shown = [axis for axis in self._axes if axis != "epochs"]
-        return " ".join(f"{axis}={_short(values[axis])}" for axis in shown)
+        values = axis_values(record, self._axes)
+        return f"{record.status.value:<8} {label}: {objective}, {epochs}, {values}"
 
     def _render(self) -> RenderableType:
         table = Table(expand=False)
         for title in ("trial", "status", "bits per char", "epoch", *self._axes):
             table.add_column(title, justify="left" if title == "status" else "right")
-        running = [r for r in self._records.values() if r.status == Status.RUNNING]
-        for record in [*self._ended[-_SHOWN_ENDED:], *running]:
+        standing = Standing.of(self._records.values(), self._space)
+        for record in [*self._ended[-_SHOWN_ENDED:], *standing.running]:
             values = record.config.to_dict()
             table.add_row(
                 f"{record.number}" + "*" * bool(record.baseline),
                 record.status.value,
                 f"{record.objective:.4f}" if record.best else "",
                 f"{len(record.epochs)}/{record.config.epochs}",
-                *(_short(values[axis]) for axis in self._axes),
+                *(short(values[axis]) for axis in self._axes),
                 style="bold" if record is self._best else None,
             )
         head = f"{len(self._ended)} of {self._num_trials} trials | {self.summary()}"
-        return Group(Text(head), table, Text("* baseline", style="dim"))
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+        foot = (
+            f"* baseline | {len(standing.running)} running | "
+            f"reached the rungs: {standing.rungs_text()}"
+        )
+        return Group(Text(head), table, Text(foot, style="dim"))

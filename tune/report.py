@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Writes report.md and report.html from a run's tables alone: `python -m tune.report RUN`.
 
 Several runs are compared in one table instead, and nothing is written.
@@ -7,6 +8,12 @@ import sys
 
 from model.command_line import OneLineParser
 
+_EXAMPLES = """examples:
+  python -m tune.report results/ten
+  python -m tune.report results/ten > ten.md
+  python -m tune.report results/ten results/twenty
+"""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Write a run's report anew and print it, or compare runs."""
@@ -15,6 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         description=(
             "Write a run's report.md and report.html anew from its tables; compare several runs."
         ),
+        epilog=_EXAMPLES,
     )
     parser.add_argument(
         "runs",

@@ -69,6 +69,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         ),
         command=command,
         earlier=folder,
+        mlflow=options.mlflow,
     )
     wanted = study.num_finalists, study.num_finalist_seeds
     more_finalists = wanted != (num_finalists, num_finalist_seeds)

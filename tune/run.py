@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Runs a hyperparameter search: `python -m tune.run --space full`."""
 
 import sys
@@ -19,10 +20,14 @@ def main(arguments: list[str] | None = None) -> int:
     from rich.console import Console
 
     from model.errors import CheckpointError, ConfigError
+    from tune.event_log import JsonConsole
     from tune.job import run_study
 
+    as_json = options.log_format == "json"
+    console = JsonConsole() if as_json else Console(quiet=options.quiet)
+
     try:
-        return run_study(options, Console())
+        return run_study(options, console)
     except (ConfigError, CheckpointError) as error:
         print(f"tune.run: {error}", file=sys.stderr)
         return 2

@@ -95,6 +95,11 @@ class RunFolder:
         return self.path / "finalists.jsonl"
 
     @property
+    def tensorboard_folder(self) -> Path:
+        """The trials' curves as TensorBoard reads them, one folder each."""
+        return self.path / "tensorboard"
+
+    @property
     def ray_folder(self) -> Path:
         """Ray's experiment states and the trials' checkpoints, unless kept elsewhere."""
         return self.path / "ray"

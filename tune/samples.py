@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Writes samples.md anew from a run's kept checkpoints: `python -m tune.samples RUN`."""
 
 import sys
@@ -5,12 +6,19 @@ from pathlib import Path
 
 from model.command_line import OneLineParser
 
+_EXAMPLES = """examples:
+  python -m tune.samples results/ten
+  python -m tune.samples results/ten --temperature 0.6 --chars 2000
+  python -m tune.samples results/ten --top 1 --prime "The " --top-p 0.9
+"""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Let a run's best checkpoints write text."""
     parser = OneLineParser(
         prog="python -m tune.samples",
         description="Let a run's best checkpoints write text; samples.md is written anew.",
+        epilog=_EXAMPLES,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
     parser.add_argument("--top", type=int, default=3, help="how many checkpoints write (3)")

@@ -21,6 +21,7 @@ from tune.sampling import StudySearcher
 from tune.scheduling import FairASHA
 from tune.stopping import SearchStopper
 from tune.study import Study
+from tune.trackers import Trackers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,24 +80,25 @@ def search(
         records=records,
         checkpoints=store.newest_first(),
     )
-    recorder = Recorder(
-        history,
-        clock=stopper.seconds,
-        save=LivePage(folder).save,
-        listener=progress,
-        failed=searcher.fail,
-    )
-    run_trials(
-        trainable,
-        searcher=searcher,
-        scheduler=scheduler,
-        num_trials=study.num_trials - sum(record.has_ended for record in records),
-        concurrent=concurrent,
-        store=store,
-        stopper=stopper,
-        recorder=recorder,
-        progress=progress,
-    )
+    with Trackers(study, folder, console) as trackers:
+        recorder = Recorder(
+            history,
+            clock=stopper.seconds,
+            save=LivePage(folder).save,
+            listener=trackers.after(progress),
+            failed=searcher.fail,
+        )
+        run_trials(
+            trainable,
+            searcher=searcher,
+            scheduler=scheduler,
+            num_trials=study.num_trials - sum(record.has_ended for record in records),
+            concurrent=concurrent,
+            store=store,
+            stopper=stopper,
+            recorder=recorder,
+            progress=progress,
+        )
     searcher.stop_running()
     # The recorder saves now and then only: it may have left the last ends out.
     folder.write_tables(list(history.records.values()))

@@ -11,6 +11,7 @@ from model.errors import ConfigError
 from model.objective import PreparedCorpus, check_fits, prepare_corpus
 from search_spaces import Budget, SearchSpace, load_space
 from tune.durations import parse_duration
+from tune.mlflow_log import check_mlflow
 from tune.resources import TrialResources
 from tune.run_folder import RunFolder, check_new, default_name
 from tune.samplers import DEFAULT_SAMPLER, check_sampler
@@ -42,6 +43,9 @@ class StudyOptions:
     cpus_per_trial: int = 1
     gpus_per_trial: float | None = None
     dry_run: bool = False
+    quiet: bool = False
+    log_format: str = "text"
+    mlflow: str | None = None
     command: str = ""
 
 
@@ -62,6 +66,7 @@ class Study:
         command: The command line that began it, for the report.
         earlier: The run folder of its earlier sessions, None for a new search.
         extended: Whether it is to do more than its earlier sessions were to do.
+        mlflow: An MLflow tracking URI that is told of every trial.
     """
 
     space: SearchSpace
@@ -76,6 +81,7 @@ class Study:
     command: str
     earlier: RunFolder | None = None
     extended: bool = False
+    mlflow: str | None = None
 
     def __post_init__(self) -> None:
         if self.num_finalists < 0:
@@ -141,16 +147,19 @@ def prepare(options: StudyOptions, console: Console) -> Study:
             FINALIST_SEEDS if options.finalist_seeds is None else options.finalist_seeds
         ),
         command=options.command,
+        mlflow=options.mlflow,
     )
 
 
 def check_places(options: StudyOptions, storage: str | None) -> None:
-    """Check what a trial asks for, and where its checkpoints go.
+    """Check what a trial asks for, where its checkpoints go, and who is told.
 
     Raises:
         ConfigError: The rule that is broken.
     """
     TrialResources(cpus=options.cpus_per_trial, gpus=options.gpus_per_trial or 0.0)
+    if options.mlflow is not None:
+        check_mlflow(options.mlflow)
     if storage is not None:
         check_storage(storage)
 

@@ -1,0 +1,68 @@
+"""What all commands have in common: help, completion, mistakes."""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = (
+    *("tune.run", "tune.report", "tune.samples", "tune.status"),
+    *("model.train", "model.generate"),
+)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_three_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(name).main(["--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    examples = shown.partition("examples:")[2].splitlines()
+    assert sum(f"python -m {name}" in line for line in examples) >= 3
+    assert max(len(line) for line in examples) < 100
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_shells_can_complete(name: str) -> None:
+    source = (ROOT / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")
+    assert "PYTHON_ARGCOMPLETE_OK" in source[:1_024]  # what argcomplete looks for
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("python -m tune.run --time-b", {"--time-budget "}),
+        ("python -m tune.run --space f", {"full "}),
+        ("python -m tune.run --sampler tpe-", {"tpe-univariate "}),
+        ("python -m tune.run --log-format j", {"json "}),
+    ],
+)
+def test_completions(line: str, expected: set[str]) -> None:
+    pytest.importorskip("argcomplete", reason="pip install argcomplete")
+    environment = {
+        **os.environ,
+        "_ARGCOMPLETE": "3",  # python, -m and the module's name stand before the options
+        "_ARGCOMPLETE_IFS": "\n",
+        "_ARGCOMPLETE_STDOUT_FILENAME": "completions",
+        "_ARGCOMPLETE_COMP_WORDBREAKS": " ",
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", line.split()[2]], env=environment, capture_output=True
+    )
+    assert done.returncode == 0
+    found = Path("completions").read_text(encoding="utf-8")
+    assert set(found.split("\n")) == expected
+
+
+def test_without_argcomplete_a_command_still_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_ARGCOMPLETE", "3")
+    monkeypatch.setitem(sys.modules, "argcomplete", None)
+    from tune.options import parser
+
+    assert parser().parse_args(["--space", "quick"]).space == "quick"

@@ -1,0 +1,63 @@
+"""A real search, watched: events as JSON, tune.status meanwhile, MLflow and TensorBoard."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from tiny_search import command, kill_family, run_command, write_inputs
+
+from tune import status
+
+
+@pytest.mark.slow
+def test_search_tells_whoever_asks(tiny_text: str) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="pip install mlflow-skinny")
+    uri = f"sqlite:///{Path.cwd()}/mlflow.db"
+    flags = [*write_inputs(tiny_text, trials=6), "--finalists", "0", "--log-format", "json"]
+    done = run_command([*flags, "--name", "told", "--mlflow", uri])
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    names = [event["event"] for event in events]
+    assert names[0] == "plan" and names[-1] == "search_ended"
+    assert names.count("trial_started") == names.count("trial_ended") == 6
+    epochs = [event for event in events if event["event"] == "epoch_ended"]
+    assert min(event["val_bits_per_char"] for event in epochs) == pytest.approx(
+        events[-2]["best_val_bits_per_char"]
+    )
+    assert events[-1]["exit_code"] == 0 and Path(events[-1]["report"]).is_file()
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    (experiment,) = client.search_experiments(filter_string="name = 'told'")
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(run.data.tags["trial_number"] for run in runs) == [str(n) for n in range(6)]
+    folders = list(Path("results/told/tensorboard").glob("trial_*/events.out.tfevents.*"))
+    assert len(folders) == 6
+
+
+@pytest.mark.slow
+def test_quiet_search_prints_nothing(tiny_text: str) -> None:
+    flags = write_inputs(tiny_text, trials=3)
+    done = run_command([*flags, "--name", "still", "--finalists", "0", "--quiet"])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert Path("results/still/report.md").is_file()
+
+
+@pytest.mark.slow
+def test_status_follows_a_driver_from_another_process(
+    running: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status.main(["long"]) == 0
+    text = capsys.readouterr().out
+    assert "its driver is alive" in text and text.count("  running: trial") == 2
+    kill_family(running)
+    assert status.main(["long"]) == 0
+    assert "its driver is gone; go on: python -m tune.run --resume" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flags", ["--quiet --log-format json", "--log-format yaml"])
+def test_contradiction_is_one_line(flags: str) -> None:
+    done = subprocess.run(
+        command(["--space", "quick", *flags.split()]), capture_output=True, text=True
+    )
+    assert done.returncode == 2 and done.stderr.count("\n") == 1

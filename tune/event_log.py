@@ -1,0 +1,52 @@
+"""A search's events as JSON, one object a line: what `--log-format json` prints, and nothing else.
+
+Words for people are swallowed, so every line can be parsed.
+"""
+
+import dataclasses
+import json
+import time
+from typing import IO, Any
+
+from rich.console import Console
+
+from tune.records import TrialRecord
+
+
+class JsonConsole(Console):
+    """A console that prints no words, only events."""
+
+    def __init__(self, file: IO[str] | None = None) -> None:
+        """Print to a file; None is standard output."""
+        super().__init__(quiet=True, file=file)
+
+    def event(self, name: str, **values: Any) -> None:
+        """Print an event: its name, the seconds since 1970, and its values."""
+        line = {"event": name, "time": round(time.time(), 3), **values}
+        print(json.dumps(line, ensure_ascii=False), file=self.file, flush=True)
+
+
+def trial_event(record: TrialRecord, label: str) -> dict[str, Any]:
+    """Return what an event says of a trial.
+
+    Args:
+        record: The trial.
+        label: What it is called.
+    """
+    return {
+        "trial": record.number,
+        "label": label,
+        "baseline": record.baseline or None,
+        "status": record.status.value,
+        "epochs": record.config.epochs,
+        "epochs_run": len(record.epochs),
+        "val_bits_per_char": record.objective if record.best else None,
+        "search_seconds": record.search_seconds,
+        "error": record.error or None,
+    }
+
+
+def epoch_event(record: TrialRecord) -> dict[str, Any]:
+    """Return what an event says of a trial's last epoch."""
+    values = dataclasses.asdict(record.epochs[-1])
+    return {"trial": values.pop("number"), **values}

@@ -1,0 +1,142 @@
+"""A search in MLflow: one experiment a run folder, one MLflow run a trial.
+
+Events are sent by a thread of their own, in order: a slow server does not hold up the search. A
+trial that goes on after an interruption goes on in its MLflow run.
+"""
+
+import importlib.util
+import logging
+import os
+import time
+import warnings
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from model.errors import ConfigError
+from tune.records import Status, TrialRecord
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+NUMBER_TAG, BASELINE_TAG, STATUS_TAG = "trial_number", "baseline", "status"
+SCORES = (
+    *("val_bits_per_char", "val_own_bits_per_char"),
+    *("val_nats_per_char", "train_nats_per_char"),
+)
+_ENDS = {
+    Status.COMPLETE: "FINISHED",
+    Status.PRUNED: "FINISHED",
+    Status.STOPPED: "KILLED",
+    Status.DIVERGED: "FAILED",
+    Status.FAILED: "FAILED",
+}
+
+
+def check_mlflow(uri: str) -> None:
+    """Refuse a tracking URI where MLflow is not installed.
+
+    Raises:
+        ConfigError: It is not, or the URI is empty.
+    """
+    if not uri:
+        raise ConfigError("--mlflow needs a tracking URI: http://host:5000 or sqlite:///mlflow.db")
+    if importlib.util.find_spec("mlflow") is None:
+        raise ConfigError("--mlflow needs MLflow: pip install mlflow-skinny")
+
+
+class MlflowLog:
+    """Sends a search's events to MLflow."""
+
+    name = "MLflow"
+
+    def __init__(self, uri: str, experiment: str) -> None:
+        """Send to a tracking server or database; it is opened when the first trial starts.
+
+        Args:
+            uri: http(s)://… or sqlite:///…; MLflow 3.17 refuses plain folders.
+            experiment: The experiment's name; one that exists goes on.
+        """
+        self._uri = uri
+        self._experiment = experiment
+        self._client: MlflowClient | None = None
+        self._experiment_id = ""
+        self._run_ids: dict[int, str] = {}
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mlflow")
+        self._sent: list[Future[None]] = []
+
+    def trial_started(self, record: TrialRecord) -> None:
+        """Begin an MLflow run, or find the one that goes on."""
+        self._send(self._start, record.number, record.baseline, record.config.to_dict())
+
+    def epoch_ended(self, record: TrialRecord) -> None:
+        """Send an epoch's scores."""
+        epoch = record.epochs[-1]
+        scores = {score: getattr(epoch, score) for score in SCORES}
+        self._send(self._log_scores, record.number, epoch.epoch, scores, time.time())
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        """End the MLflow run."""
+        self._send(self._end, record.number, record.status)
+
+    def close(self) -> None:
+        """Wait until all is sent."""
+        self._thread.shutdown(wait=True)
+        self._raise_failures()
+
+    def _send(self, task: Any, *values: Any) -> None:
+        self._raise_failures()
+        self._sent.append(self._thread.submit(task, *values))
+
+    def _raise_failures(self) -> None:
+        """Raise what went wrong in the thread; what has been sent is forgotten."""
+        done = [future for future in self._sent if future.done()]
+        self._sent = [future for future in self._sent if not future.done()]
+        for future in done:
+            future.result()
+
+    def _start(self, number: int, baseline: str, config: dict[str, Any]) -> None:
+        client = self._connect()
+        known = client.search_runs(
+            [self._experiment_id], f"tags.{NUMBER_TAG} = '{number}'", max_results=1
+        )
+        if known:
+            self._run_ids[number] = known[0].info.run_id
+            return
+        tags = {NUMBER_TAG: str(number), BASELINE_TAG: baseline}
+        run = client.create_run(self._experiment_id, run_name=f"trial {number}", tags=tags)
+        self._run_ids[number] = run.info.run_id
+        for name, value in config.items():
+            client.log_param(run.info.run_id, name, value)
+
+    def _log_scores(
+        self, number: int, epoch: int, scores: dict[str, float], seconds: float
+    ) -> None:
+        from mlflow.entities import Metric
+
+        metrics = [
+            Metric(name, value, int(seconds * 1_000), epoch) for name, value in scores.items()
+        ]
+        self._connect().log_batch(self._run_ids[number], metrics=metrics)
+
+    def _end(self, number: int, status: Status) -> None:
+        client = self._connect()
+        client.set_tag(self._run_ids[number], STATUS_TAG, status.value)
+        client.set_terminated(self._run_ids[number], _ENDS[status])
+
+    def _connect(self) -> "MlflowClient":
+        if self._client is None:
+            # Nothing but the user's own server is to be told of the search.
+            os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                from mlflow import MlflowClient
+
+                logging.getLogger("mlflow").setLevel(logging.ERROR)  # it tells of new tables
+                self._client = MlflowClient(tracking_uri=self._uri)
+                known = self._client.get_experiment_by_name(self._experiment)
+                self._experiment_id = (
+                    known.experiment_id
+                    if known
+                    else self._client.create_experiment(self._experiment)
+                )
+        return self._client

@@ -1,0 +1,49 @@
+# PYTHON_ARGCOMPLETE_OK
+"""Says where a run stands, from its folder alone: `python -m tune.status RUN`.
+
+From another shell, or from another machine that sees the folder; it writes nothing.
+"""
+
+import sys
+from pathlib import Path
+
+from model.command_line import OneLineParser
+
+_EXAMPLES = """examples:
+  python -m tune.status results/ten
+  python -m tune.status ten --json
+  watch -n 10 python -m tune.status ten
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print where a run stands."""
+    parser = OneLineParser(
+        prog="python -m tune.status",
+        description="Say where a run stands: best so far, trials, time left, whether it is alive.",
+        epilog=_EXAMPLES,
+    )
+    parser.add_argument("run", metavar="RUN", help="a run's folder, or its name in --results")
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="FOLDER", help="(results)"
+    )
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    options = parser.parse_args(arguments)
+
+    import json
+
+    from model.errors import ConfigError
+    from tune.run_folder import find_run
+    from tune.status_text import RunStatus
+
+    try:
+        status = RunStatus.of(find_run(options.run, options.results))
+    except ConfigError as error:
+        print(f"tune.status: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(status.to_json()) if options.json else status.text())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,186 @@
+"""What `python -m tune.status` says of a run: made from its folder alone, while it is written."""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+from search_spaces import SearchSpace
+from tune.durations import format_seconds
+from tune.history import has_driver, read_history
+from tune.records import TrialRecord
+from tune.run_folder import STILL_RUNNING, RunFolder
+from tune.standing import Standing, axis_values
+
+MINUTE_SECONDS = 60.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class RunStatus:
+    """Where a run stands.
+
+    Attributes:
+        path: Its folder.
+        space: What is searched.
+        corpus: Name of its text.
+        state: In words, whether it runs, and if not why.
+        alive: Whether a driver has it open.
+        silent_seconds: Seconds since its last event.
+        search_seconds: Seconds that the search has run, all sessions together.
+        left_seconds: About how many more it takes; None where that is not known or nothing runs.
+        num_trials: Trials in all.
+        standing: Where its trials stand.
+        num_finalist_trainings: Trainings of finalists that have ended.
+    """
+
+    path: Path
+    space: SearchSpace
+    corpus: str
+    state: str
+    alive: bool
+    silent_seconds: float
+    search_seconds: float
+    left_seconds: float | None
+    num_trials: int
+    standing: Standing
+    num_finalist_trainings: int
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> "RunStatus":
+        """Read a run.
+
+        Raises:
+            ConfigError: study.json or the history cannot be read.
+        """
+        study = folder.read_study()
+        space = SearchSpace.from_json(study["space"])
+        records = read_history(folder.history_file)
+        standing = Standing.of(records.values(), space)
+        files = [folder.history_file, folder.finalists_history_file]
+        modified = [path.stat().st_mtime for path in files if path.exists()]
+        silent_seconds = max(0.0, time.time() - max(modified))
+        alive = has_driver(folder.history_file)
+        seconds = max((record.search_seconds for record in records.values()), default=0.0)
+        if alive and not folder.finalists_history_file.exists():
+            seconds += silent_seconds
+        return cls(
+            path=folder.path,
+            space=space,
+            corpus=study["corpus"]["name"],
+            state=_state(folder, study, alive=alive),
+            alive=alive,
+            silent_seconds=silent_seconds,
+            search_seconds=max(seconds, study["search_seconds"]),
+            left_seconds=_left_seconds(space, standing, seconds) if alive else None,
+            num_trials=space.budget.trials,
+            standing=standing,
+            num_finalist_trainings=_num_finalists(folder),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        best = self.standing.best
+        return {
+            "path": str(self.path),
+            "space": self.space.name,
+            "corpus": self.corpus,
+            "state": self.state,
+            "alive": self.alive,
+            "silent_seconds": round(self.silent_seconds, 1),
+            "search_seconds": round(self.search_seconds, 1),
+            "left_seconds": None if self.left_seconds is None else round(self.left_seconds, 1),
+            "num_trials": self.num_trials,
+            "statuses": {status.value: n for status, n in self.standing.statuses.items()},
+            "rungs": {str(rung): number for rung, number in self.standing.rungs.items()},
+            "best": _trial_json(best) if best else None,
+            "running": [_trial_json(record) for record in self.standing.running],
+            "num_finalist_trainings": self.num_finalist_trainings,
+        }
+
+    def text(self) -> str:
+        """Return it for people, one line a fact."""
+        standing, axes = self.standing, self.space.axes
+        lines = [f"{self.path.name}: {self.space.name} on {self.corpus}: {self.state}"]
+        best = standing.best
+        lines.append("best so far: " + (_trial_text(best, axes) if best else "no result yet"))
+        lines.append(
+            f"trials: {standing.num_ended} of {self.num_trials} ended: {standing.statuses_text()}"
+        )
+        lines.append(f"reached the rungs: {standing.rungs_text()}")
+        if self.num_finalist_trainings:
+            lines.append(f"finalists: {self.num_finalist_trainings} trainings ended")
+        if self.alive:
+            lines += [
+                f"  running: {_trial_text(record, axes)}, {_epoch_rate(record)}"
+                for record in standing.running
+            ]
+        lines.append(self._times())
+        return "\n".join(lines)
+
+    def _times(self) -> str:
+        limit = self.space.budget.time_budget_seconds
+        text = f"time: {format_seconds(self.search_seconds)}"
+        text += f" of {format_seconds(limit)}" if limit else ""
+        if self.search_seconds:
+            rate = self.standing.num_ended / self.search_seconds * MINUTE_SECONDS
+            text += f", {rate:.1f} trials a minute"
+        if self.left_seconds is not None:
+            text += f", about {format_seconds(self.left_seconds)} left for the search"
+        return f"{text}; last event {format_seconds(self.silent_seconds)} ago"
+
+
+def _state(folder: RunFolder, study: dict[str, Any], *, alive: bool) -> str:
+    ended = str(study["ended"])
+    if alive:
+        confirming = folder.finalists_history_file.exists() and has_driver(
+            folder.finalists_history_file
+        )
+        return "its driver trains the finalists" if confirming else "its driver is alive"
+    if ended == STILL_RUNNING:
+        return f"its driver is gone; go on: {study['resume']}"
+    return ended
+
+
+def _left_seconds(space: SearchSpace, standing: Standing, seconds: float) -> float | None:
+    """Take the rest to go as fast as what has ended, and the time budget for the most."""
+    estimates = []
+    if standing.num_ended:
+        left = space.budget.trials - standing.num_ended
+        estimates.append(seconds / standing.num_ended * left)
+    if space.budget.time_budget_seconds is not None:
+        estimates.append(space.budget.time_budget_seconds - seconds)
+    return max(0.0, min(estimates)) if estimates else None
+
+
+def _num_finalists(folder: RunFolder) -> int:
+    if not folder.finalists_history_file.exists():
+        return 0
+    records = read_history(folder.finalists_history_file)
+    return sum(record.has_ended for record in records.values())
+
+
+def _trial_text(record: TrialRecord, axes: list[str]) -> str:
+    score = f"{record.objective:.4f} bits" if record.best else "no epoch yet"
+    baseline = f" ({record.baseline})" if record.baseline else ""
+    return (
+        f"trial {record.number}{baseline}: {score}, epoch {len(record.epochs)} of "
+        f"{record.config.epochs}, {axis_values(record, axes)}"
+    )
+
+
+def _epoch_rate(record: TrialRecord) -> str:
+    if not record.epochs:
+        return "its first epoch"
+    last = record.epochs[-1]
+    return f"{last.elapsed_seconds / last.epoch:.1f}s an epoch"
+
+
+def _trial_json(record: TrialRecord) -> dict[str, Any]:
+    return {
+        "number": record.number,
+        "baseline": record.baseline or None,
+        "status": record.status.value,
+        "epoch": len(record.epochs),
+        "val_bits_per_char": record.objective if record.best else None,
+        "config": record.config.to_dict(),
+    }

@@ -1,0 +1,100 @@
+"""Tells other programs of a search's trials: TensorBoard's files always, MLflow where asked.
+
+They are guests: one that fails is told no more, with one line, and the search goes on.
+"""
+
+from types import TracebackType
+from typing import Protocol
+
+from rich.console import Console
+
+from tune.mlflow_log import MlflowLog
+from tune.progress import Progress
+from tune.records import TrialRecord
+from tune.run_folder import RunFolder
+from tune.study import Study
+from tune.tensorboard_log import TensorBoardLog
+
+
+class Tracker(Protocol):
+    """Whoever is told of trials."""
+
+    name: str
+
+    def trial_started(self, record: TrialRecord) -> None:
+        """A trial began, or goes on."""
+
+    def epoch_ended(self, record: TrialRecord) -> None:
+        """A trial reported an epoch."""
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        """A trial ended; its status says how."""
+
+    def close(self) -> None:
+        """The search is over."""
+
+
+class Trackers:
+    """All trackers of a search, as one listener; a context manager."""
+
+    def __init__(self, study: Study, folder: RunFolder, console: Console) -> None:
+        """Open them.
+
+        Args:
+            study: The search.
+            folder: Its run folder.
+            console: Where the one line goes if one fails.
+        """
+        self._console = console
+        self._progress: Progress | None = None
+        self._trackers: list[Tracker] = [TensorBoardLog(folder.tensorboard_folder, study.space)]
+        if study.mlflow is not None:
+            self._trackers.append(MlflowLog(study.mlflow, folder.path.name))
+
+    def __enter__(self) -> "Trackers":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._tell("close")
+
+    def after(self, progress: Progress) -> "Trackers":
+        """Return the listener that shows progress first and tells the trackers then."""
+        self._progress = progress
+        return self
+
+    def trial_started(self, record: TrialRecord) -> None:
+        """Tell that a trial began, or goes on."""
+        if self._progress:
+            self._progress.trial_started(record)
+        self._tell("trial_started", record)
+
+    def epoch_ended(self, record: TrialRecord) -> None:
+        """Tell that a trial reported an epoch."""
+        if self._progress:
+            self._progress.epoch_ended(record)
+        self._tell("epoch_ended", record)
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        """Tell that a trial ended."""
+        if self._progress:
+            self._progress.trial_ended(record)
+        self._tell("trial_ended", record)
+
+    def _tell(self, event: str, *values: TrialRecord) -> None:
+        for tracker in list(self._trackers):
+            try:
+                getattr(tracker, event)(*values)
+            except Exception as error:  # of another program, its server or a full disk
+                self._trackers.remove(tracker)
+                reason = " ".join(str(error).split()) or type(error).__name__
+                self._console.print(
+                    f"{tracker.name} is told no more of this search: {reason}",
+                    highlight=False,
+                    markup=False,
+                    soft_wrap=True,
+                )
