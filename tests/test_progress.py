@@ -61,7 +61,7 @@ RECORDS = [
 def test_one_line_a_finished_trial_where_there_is_no_terminal() -> None:
     lines = show(terminal=False, records=RECORDS).splitlines()
     assert len(lines) == 3
-    assert lines[0].startswith("[ 1/16] COMPLETE trial 0: 2.5000 bits, epoch 2 of 4, hidden_size=")
+    assert lines[0].startswith("[ 1/16] COMPLETE trial 0: 2.5000 bits, epoch 2 of 5, hidden_size=")
     assert "best 2.5000 (trial 0) | 1 pruned | about 3m30s left" in lines[1]
     assert "training diverged in epoch 1" in lines[2]
 
@@ -162,5 +162,5 @@ def test_live_table_on_a_terminal() -> None:
     shown = show(terminal=True, records=RECORDS)
     assert "1 running | reached the rungs: epoch 1: 3" in shown
     assert "3 of 16 trials | best 2.2500 (trial 3) | 1 pruned" in shown
-    for expected in ("RUNNING", "COMPLETE", "DIVERGED", "cleaning", "2/4", "* baseline"):
+    for expected in ("RUNNING", "COMPLETE", "DIVERGED", "cleaning", "2/5", "* baseline"):
         assert expected in shown

@@ -23,10 +23,10 @@ from tiny_search import free_port
 from model.errors import ConfigError
 from tune.mlflow_log import MlflowLog, check_mlflow
 from tune.optuna_study import open_study
-from tune.records import Status, TrialRecord
 from tune.run_folder import RunFolder
 from tune.tensorboard_log import TensorBoardLog
 from tune.trackers import Trackers
+from tune.trial_record import Status, TrialRecord
 
 
 def play(listener: Any, records: list[TrialRecord]) -> None:

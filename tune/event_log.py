@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from rich.console import Console
 
-from tune.records import TrialRecord
+from tune.trial_record import TrialRecord
 
 
 class JsonConsole(Console):

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from model.errors import ConfigError
-from tune.records import Status, TrialRecord
+from tune.trial_record import Status, TrialRecord
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -15,8 +15,8 @@ from rich.text import Text
 from search_spaces import SearchSpace
 from tune.durations import format_seconds
 from tune.event_log import JsonConsole, epoch_event, trial_event
-from tune.records import Status, TrialRecord
 from tune.standing import Standing, axis_values, short
+from tune.trial_record import Status, TrialRecord
 
 _SHOWN_ENDED = 8
 SILENCE_SECONDS = 60.0

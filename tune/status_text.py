@@ -8,9 +8,9 @@ from typing import Any
 from search_spaces import SearchSpace
 from tune.durations import format_seconds
 from tune.history import has_driver, read_history
-from tune.records import TrialRecord
 from tune.run_folder import STILL_RUNNING, RunFolder
 from tune.standing import Standing, axis_values
+from tune.trial_record import TrialRecord
 
 MINUTE_SECONDS = 60.0
 

@@ -11,7 +11,7 @@ from tensorboardX import SummaryWriter
 from tensorboardX.summary import hparams
 
 from search_spaces import SearchSpace
-from tune.records import TrialRecord
+from tune.trial_record import TrialRecord
 
 SCORES = (
     *("val_bits_per_char", "val_own_bits_per_char"),

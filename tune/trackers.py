@@ -10,10 +10,10 @@ from rich.console import Console
 
 from tune.mlflow_log import MlflowLog
 from tune.progress import Progress
-from tune.records import TrialRecord
 from tune.run_folder import RunFolder
 from tune.study import Study
 from tune.tensorboard_log import TensorBoardLog
+from tune.trial_record import TrialRecord
 
 
 class Tracker(Protocol):
