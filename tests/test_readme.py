@@ -1,26 +1,27 @@
 """Every command that README.md shows is run."""
 
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import documents
 import pytest
+import torch
 
+from model.checkpoint import load_checkpoint
+from model.sampler import SamplingOptions, write_passages
 from search_spaces import load_space
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    return documents.blocks(ROOT / "README.md", language)
 
 
 def commands() -> list[str]:
-    lines = "\n".join(blocks("sh")).splitlines()
-    return [line.partition("#")[0].strip() for line in lines if line.strip()]
+    return documents.commands(ROOT / "README.md")
 
 
 def test_the_two_commands_that_set_everything_up_are_make_targets() -> None:
@@ -33,7 +34,7 @@ def test_the_two_commands_that_set_everything_up_are_make_targets() -> None:
 
 
 def test_space_of_the_readme_has_ten_lines_and_loads() -> None:
-    (code,) = blocks("python")
+    code, _ = blocks("python")
     Path("my_space.py").write_text(code, encoding="utf-8")
     assert load_space("my_space.py").name == "mine"
     assert len([line for line in code.splitlines() if line]) <= 10
@@ -47,23 +48,39 @@ def test_tree_names_each_file_once() -> None:
                 assert len(re.findall(rf"\b{path.name}", tree)) >= 1, path
 
 
+def test_script_without_this_project_writes_what_the_network_does(
+    trained_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, script = blocks("python")
+    assert len([line for line in script.splitlines() if line]) <= 13
+    assert not re.search(r"^(from|import) (model|tune|search_spaces)", script, re.MULTILINE)
+    greedy = script.replace("results/mine/checkpoints/01", str(trained_checkpoint)).replace(
+        "torch.multinomial((logits / 0.8).softmax(0), 1)", "logits.argmax()"
+    )
+    with torch.no_grad():
+        exec(greedy, {})
+    written = capsys.readouterr().out.removesuffix("\n")
+    model, meta = load_checkpoint(trained_checkpoint)
+    (expected,) = write_passages(
+        model,
+        meta.vocabulary,
+        prime=written[0],
+        cleaning="lower",
+        num_chars=300,
+        options=SamplingOptions(temperature=0.0),
+    )
+    assert written[1:] == expected
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_commands_run_in_order() -> None:
     Path("my_space.py").write_text(blocks("python")[0], encoding="utf-8")
     sentence = "Alice was beginning to get very tired of sitting by her sister on the bank. "
     Path("book.txt").write_text(sentence * 2_000, encoding="utf-8")
     run = [command for command in commands() if command.startswith("python ")]
-    assert len(run) == 8
-    for command in run:
-        shortened = command.replace("--time-budget 10m", "--time-budget 10s")
-        shortened = shortened.replace(
-            "--name mine", "--name mine --finalists 1 --finalist-seeds 1"
-        )
-        words = shlex.split(shortened)
-        done = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True)
-        assert done.returncode == 0, (command, done.stdout, done.stderr)
-        assert done.stderr == "", command
+    assert len(run) == 11
+    documents.run(run)
     assert Path("results/mine/report.html").exists()
     lines = [line.removeprefix(">>> ") for line in blocks("pycon")[0].splitlines()]
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True)

@@ -1,0 +1,44 @@
+"""The code in Markdown files, and how a test runs the commands in it."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+SHORTENED = {
+    "--time-budget 10m": "--time-budget 10s",
+    "--time-budget 2m": "--time-budget 10s",
+    "--name mine": "--name mine --finalists 1 --finalist-seeds 1",
+    "--name told": "--name told --finalists 0",
+    "--name first-search": "--name first-search --finalists 0",
+}
+"""What a test does not wait for."""
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    """Return the code blocks of one language in a Markdown file."""
+    text = path.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def commands(path: Path) -> list[str]:
+    """Return the shell commands in a Markdown file, one a line, comments left out."""
+    lines = "\n".join(blocks(path, "sh")).splitlines()
+    return [line.partition("#")[0].strip() for line in lines if line.strip()]
+
+
+def run(lines: Iterable[str]) -> None:
+    """Run commands of this project's Python in order; each must end well and warn of nothing."""
+    for line in lines:
+        shortened = line
+        for long, short in SHORTENED.items():
+            shortened = shortened.replace(long, short)
+        words = shlex.split(shortened)
+        assert words[0] == "python", line
+        done = subprocess.run(
+            [sys.executable, *words[1:]], capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+        assert done.stderr == "", line
