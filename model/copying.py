@@ -16,7 +16,8 @@ Hashes = NDArray[np.uint64]
 
 COPIED_CHARS = 40
 """A window of so many characters that the book has too is copied: by chance none is."""
-_FILTER_CHARS = 16
+_FILTER_CHARS = (16, 5)
+"""The short one is for texts that copy next to nothing."""
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -55,12 +56,14 @@ class CopyFinder:
         """Return the length of the longest passage of the text that the book has."""
         longest = 0
         # Only where every window is the book's can a longer passage be: few places are asked.
-        found = self._has_windows(text, _FILTER_CHARS)
-        stops = np.flatnonzero(~np.append(found, False))
-        reaches = stops[np.searchsorted(stops, np.arange(len(found)))] + _FILTER_CHARS - 1
-        places = [(start, int(reaches[start])) for start in np.flatnonzero(found).tolist()]
-        if not places:  # it copies less than a window: all places are asked
-            places = [(start, len(text)) for start in range(len(text))]
+        places = [(start, len(text)) for start in range(len(text))]
+        for length in _FILTER_CHARS:
+            found = self._has_windows(text, length)
+            if found.any():
+                stops = np.flatnonzero(~np.append(found, False))
+                reaches = stops[np.searchsorted(stops, np.arange(len(found)))] + length - 1
+                places = [(start, int(reaches[start])) for start in np.flatnonzero(found).tolist()]
+                break
         for start, reach in places:
             if start + longest < reach and text[start : start + longest + 1] in self._book:
                 longest = self._copied_chars(text[start:reach], longest + 1)
@@ -78,7 +81,7 @@ class CopyFinder:
         places = np.searchsorted(known, hashes).clip(max=len(known) - 1)
         return np.asarray(known[places] == hashes)
 
-    @functools.lru_cache(maxsize=2)  # noqa: B019 - two lengths, and the finder is as short-lived
+    @functools.lru_cache(maxsize=3)  # noqa: B019 - three lengths, and the finder is as short-lived
     def _windows(self, length: int) -> Hashes:
         return np.unique(window_hashes(self._book, length))
 

@@ -25,8 +25,9 @@ from model.word_vocabulary import WordVocabulary
 
 TEMPERATURES = (0.5, 0.7, 0.8, 0.9, 1.0)
 PASSAGES = 4
-"""Written at each temperature. Twenty at once took three times as long as one on a CPU."""
-MAX_BOOK_PASSAGES = 16
+"""Written at each temperature. On one core forty passages of a network of 512 units, side by side,
+took eight times as long as one."""
+MAX_BOOK_PASSAGES = 12
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

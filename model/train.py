@@ -13,7 +13,7 @@ from model.command_line import OneLineParser
 _EXAMPLES = """examples:
   python -m model.train --corpus book.txt --epochs 10 --checkpoint mine
   python -m model.train --corpus book.txt --config results/ten/best.json --epochs 40
-  python -m model.train --corpus book.txt --checkpoint mine --epochs 20 --resume
+  python -m model.train --corpus book.txt --epochs 10 --checkpoint mine --resume
 """
 
 
