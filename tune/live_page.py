@@ -9,7 +9,7 @@ from tune.trial_record import TrialRecord
 
 PAGE_SECONDS = 20.0
 """The page is written at most so often."""
-PAGE_SHARE = 0.01
+PAGE_SHARE = 0.02
 """Writing it takes at most about this share of the time, however many trials there are."""
 
 _log = logging.getLogger(__name__)
@@ -23,11 +23,17 @@ class LivePage:
         self._folder = folder
         self._rest_until = 0.0
 
-    def save(self, records: list[TrialRecord]) -> None:
-        """Write the tables, and the page if its last time lies long enough back."""
+    def save(self, records: list[TrialRecord], *, at_once: bool = False) -> None:
+        """Write the tables, and the page if its last time lies long enough back.
+
+        Args:
+            records: All trials.
+            at_once: Write the page however short a time ago it was written.
+        """
         self._folder.write_tables(records)
         start = time.monotonic()
-        if start < self._rest_until or not any(record.epochs for record in records):
+        rests = start < self._rest_until and not at_once
+        if rests or not any(record.epochs for record in records):
             return
         try:
             write_page(self._folder, light=True)

@@ -194,15 +194,12 @@ def _axis_parts(run: LoadedRun, floor: float, *, light: bool) -> list[Part]:
 
 
 def _samples(passages: list[Passage]) -> Part:
-    """Return the section of samples.md: passages are folded, what has none stands open."""
-    written = [passage for passage in passages if passage.text]
-    others = [passage for passage in passages if not passage.text]
-    words = [passages[0].how, *(f"### {other.caption}\n\n{other.markdown}" for other in others)]
+    """Return the section of samples.md, each of its own sections folded."""
     return Part(
         name="samples",
         title="What the best networks write",
-        words=html_of("\n\n".join(words)),
-        folds=[(passage.caption, html_of(passage.markdown)) for passage in written],
+        words=html_of(passages[0].how),
+        folds=[(passage.caption, html_of(passage.markdown)) for passage in passages],
     )
 
 

@@ -152,7 +152,7 @@ def _sureness(run: LoadedRun) -> tuple[str, str, str]:
     same = (
         "the search's winner is also the best when trained anew"
         if first["trial"] == winner["number"]
-        else f"trained anew, trial {first['trial']} is better than the search's winner, "
+        else f"trained anew, trial {first['trial']} has a lower mean than the search's winner, "
         f"trial {winner['number']}"
     )
     rivals = again[(again["baseline"] != "") & (again["trial"] != first["trial"])]

@@ -80,11 +80,12 @@ def search(
         records=records,
         checkpoints=store.newest_first(),
     )
+    live_page = LivePage(folder)
     with Trackers(study, folder, console) as trackers:
         recorder = Recorder(
             history,
             clock=stopper.seconds,
-            save=LivePage(folder).save,
+            save=live_page.save,
             listener=trackers.after(progress),
             failed=searcher.fail,
         )
@@ -101,7 +102,7 @@ def search(
         )
     searcher.stop_running()
     # The recorder saves now and then only: it may have left the last ends out.
-    folder.write_tables(list(history.records.values()))
+    live_page.save(list(history.records.values()), at_once=True)
     return SearchResult(
         records=list(history.records.values()),
         seconds=stopper.seconds(),
