@@ -144,3 +144,12 @@ def _from_json(line: bytes) -> Event:
     if kind is TrialEnded:
         values["status"] = Status(values["status"])
     return kind(**values)
+
+
+def whole_lines(data: bytes) -> bytes:
+    r"""Return a history without a line that its driver was killed in.
+
+    >>> whole_lines(b'{"a": 1}\n{"b"')
+    b'{"a": 1}\n'
+    """
+    return data[: data.rfind(b"\n") + 1]

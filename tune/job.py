@@ -25,6 +25,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
     from tune.finalists import confirm
     from tune.finish import already_finished, finish, show_finished, study_values
     from tune.history import History
+    from tune.mirror import Mirror
     from tune.plan import print_plan
     from tune.resources import TrialResources, default_gpus, num_concurrent, with_memory
     from tune.run_folder import RunFolder
@@ -63,7 +64,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
         if options.dry_run:
             return 0
         folder = study.earlier or RunFolder.create(study.run_path)
-        with History(folder.history_file) as history:
+        with History(folder.history_file) as history, Mirror.of(study, folder, console):
             result = found_before(study, history)
             # From here on it can be resumed.
             folder.write_study(study_values(study, None, estimate))

@@ -50,9 +50,7 @@ class Holder:
     def this_process(cls) -> "Holder":
         """Return a holder of a new lease."""
         pid = os.getpid()
-        return cls(
-            host=platform.node(), pid=pid, started=_started(pid), token=uuid.uuid4().hex
-        )
+        return cls(host=platform.node(), pid=pid, started=_started(pid), token=uuid.uuid4().hex)
 
     def is_dead(self) -> bool:
         """Return whether it is surely dead: a process of this machine that is no more."""
@@ -158,7 +156,7 @@ class _Found:
 
 
 def _started(pid: int) -> str:
-    """Return when a process started, "" if there is none or the system does not tell (no Linux)."""
+    """Return when a process started, "" if there is none, or if this is no Linux."""
     path = Path(f"/proc/{pid}/stat")
     try:
         return path.read_text(encoding="utf-8").rpartition(")")[2].split()[19]

@@ -15,17 +15,19 @@ from pathlib import Path
 from types import TracebackType
 
 from pyarrow import fs
+from rich.console import Console
 
 from model.errors import ConfigError
+from tune.history import whole_lines
 from tune.lease import RENEW_SECONDS, Lease
+from tune.run_folder import CHECKPOINTS, CORPUS_FILE, RunFolder
 from tune.storage import files_below, open_place, read, write
+from tune.study import Study
 
 COPY_SECONDS = RENEW_SECONDS
+FIRST_SECONDS = 1.0
 COPY_SHARE = 0.05
 """Copying takes at most about this share of one thread's time."""
-CORPUS_FILE = "corpus.txt"
-"""The run's text, so that another machine has it."""
-CHECKPOINTS = "checkpoints"
 _RAY_FOLDER = "ray"
 
 
@@ -60,7 +62,19 @@ class Mirror:
         # Relative path to what the file looked like when it was copied; None: not known.
         self._copied: dict[str, tuple[int, int] | None] = {}
         self._error: OSError | None = None
+        self._renewed = 0.0
         self._is_lost = False
+
+    @classmethod
+    def of(cls, study: Study, folder: RunFolder, console: Console) -> "Mirror":
+        """Return the mirror of a study."""
+        return cls(
+            folder.path,
+            study.mirror_root,
+            history_file=folder.history_file,
+            text=study.corpus.text,
+            say=lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True),
+        )
 
     def __enter__(self) -> "Mirror":
         """Take the lease, and copy what there is.
@@ -123,14 +137,14 @@ class Mirror:
             )
 
     def _run(self) -> None:
-        rest_seconds = COPY_SECONDS
+        rest_seconds = FIRST_SECONDS
         while not (self._ending.wait(rest_seconds) or self._is_lost):
             start = time.monotonic()
             self._copy_or_remember()
             rest_seconds = max(COPY_SECONDS, (time.monotonic() - start) / COPY_SHARE)
 
     def _copy_or_remember(self) -> None:
-        """Copy; where the storage does not answer the search goes on, and the next try is later."""
+        """Copy; where the storage does not answer, the search goes on and it is tried again."""
         try:
             self._error = None
             self._copy()
@@ -138,11 +152,11 @@ class Mirror:
             self._error = error
 
     def _copy(self) -> None:
-        """Copy what has changed, delete what is gone; renews the lease before each file."""
+        """Copy what has changed, delete what is gone, and renew the lease meanwhile."""
         here = self._files()
         changed = [name for name, look in here.items() if self._copied.get(name) != look]
         gone = [name for name in self._copied if name not in here]
-        if not self._renew():
+        if not self._renew(after_seconds=0.0):
             return
         for name in changed:
             try:
@@ -151,15 +165,18 @@ class Mirror:
                 continue
             write(self._file_system, f"{self._path}/{name}", data)
             self._copied[name] = here[name]
-            if not self._renew():
+            if not self._renew(after_seconds=RENEW_SECONDS):
                 return
         for name in gone:
             if name.startswith(f"{CHECKPOINTS}/"):
                 self._file_system.delete_file(f"{self._path}/{name}")
             del self._copied[name]
 
-    def _renew(self) -> bool:
-        if not self._is_lost and not self._lease.renew():
+    def _renew(self, *, after_seconds: float) -> bool:
+        if self._is_lost or time.monotonic() < self._renewed + after_seconds:
+            return not self._is_lost
+        self._renewed = time.monotonic()
+        if not self._lease.renew():
             self._is_lost = True
             self._say(f"another driver took over {self._root}; this one ends")
             os.kill(os.getpid(), signal.SIGTERM)  # as if the user had asked for the end
@@ -177,12 +194,3 @@ class Mirror:
                     relative = path.relative_to(self._folder).as_posix()
                     found[relative] = (look.st_mtime_ns, look.st_size)
         return found
-
-
-def whole_lines(data: bytes) -> bytes:
-    r"""Return a history without a line that its driver was killed in.
-
-    >>> whole_lines(b'{"a": 1}\n{"b"')
-    b'{"a": 1}\n'
-    """
-    return data[: data.rfind(b"\n") + 1]

@@ -1,15 +1,15 @@
 """Fetches a run from its storage into the results folder: `--resume s3://bucket/runs/NAME`."""
 
-import shutil
 import tempfile
 from pathlib import Path
 
+from pyarrow import fs
+
 from model.errors import ConfigError
-from tune.history import History
+from tune.history import History, whole_lines
 from tune.lease import FILE as LEASE_FILE
-from tune.mirror import CHECKPOINTS, whole_lines
-from tune.run_folder import RunFolder
-from tune.storage import check_name, check_storage, files_below, open_place, read, split
+from tune.run_folder import CHECKPOINTS, RunFolder
+from tune.storage import check_name, check_storage, files_below, join, open_place, read, split
 
 
 def fetch_run(place: str, results: Path) -> tuple[RunFolder, str]:
@@ -29,7 +29,8 @@ def fetch_run(place: str, results: Path) -> tuple[RunFolder, str]:
     path = results / check_name(name)
     check_storage(storage)
     try:
-        with tempfile.TemporaryDirectory() as temporary:
+        results.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=results, prefix=".fetched-") as temporary:
             fetched = RunFolder(Path(temporary) / name)
             _copy(place, fetched.path)
             if not fetched.study_file.is_file():
@@ -39,6 +40,22 @@ def fetch_run(place: str, results: Path) -> tuple[RunFolder, str]:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"a run must be readable: {place}: {reason}") from error
     return RunFolder.open(path.resolve()), storage
+
+
+def check_new_in_storage(storage: str, name: str) -> None:
+    """Refuse the name of a run that a storage has already.
+
+    Raises:
+        ConfigError: It has.
+    """
+    place = join(storage, name)
+    file_system, root = open_place(place)
+    known = f"{root}/{RunFolder(Path(name)).study_file.name}"
+    if file_system.get_file_info(known).type != fs.FileType.NotFound:
+        raise ConfigError(
+            f"a run must not exist yet in the storage: {place}; choose another --name, or go on "
+            f"with --resume {place}"
+        )
 
 
 def _copy(place: str, folder: Path) -> None:
@@ -68,7 +85,16 @@ def _put(fetched: RunFolder, folder: RunFolder, place: str) -> None:
                 f"a run must go on in one place, but {folder.path} and {place} each have what "
                 f"the other has not; remove one of them"
             )
+    if not folder.path.exists():
+        fetched.path.rename(folder.path)
+        return
     folder.drop_checkpoints()
-    shutil.copytree(fetched.path, folder.path, dirs_exist_ok=True)
-
-
+    # The history last: until it is there, the next attempt fetches all again.
+    files = sorted(
+        (path for path in fetched.path.rglob("*") if path.is_file()),
+        key=lambda path: path == fetched.history_file,
+    )
+    for path in files:
+        target = folder.path / path.relative_to(fetched.path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)

@@ -26,6 +26,9 @@ from tune.trial_record import TrialRecord
 FORMAT_VERSION = 1
 STILL_RUNNING = "still running"
 """How study.json says that a search has not ended, or was killed."""
+CHECKPOINTS = "checkpoints"
+CORPUS_FILE = "corpus.txt"
+"""A run's text in its storage, so that another machine has it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -133,11 +136,11 @@ class RunFolder:
 
     def checkpoint(self, rank: int) -> Path:
         """Return the folder of the checkpoint of a rank; the best is 1."""
-        return self.path / "checkpoints" / f"{rank:02d}"
+        return self.path / CHECKPOINTS / f"{rank:02d}"
 
     def checkpoints(self) -> list[Path]:
         """Return the folders of the kept checkpoints, best first."""
-        return sorted((self.path / "checkpoints").glob("[0-9][0-9]"))
+        return sorted((self.path / CHECKPOINTS).glob("[0-9][0-9]"))
 
     def write_study(self, values: dict[str, Any]) -> None:
         """Write study.json."""
@@ -199,7 +202,7 @@ class RunFolder:
 
     def drop_checkpoints(self) -> None:
         """Remove the kept checkpoints: a resumed search ranks anew."""
-        shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
+        shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
 
     @staticmethod
     def _write_json(path: Path, values: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ import ray.tune as ray_tune
 from rich.console import Console
 
 from tune.checkpoints import CheckpointStore
+from tune.epoch_events import learn_missed
 from tune.estimate import Estimate
 from tune.experiment import run_trials
 from tune.finalist_choice import reserved_seconds
@@ -51,6 +52,8 @@ def search(
 ) -> SearchResult:
     """Run the trials that a study has left; the history and the tables are written meanwhile."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    store = CheckpointStore(study.checkpoints_root)
+    checkpoints = learn_missed(history, store)
     spent_seconds = history.seconds()
     stopper = SearchStopper(
         study.space.budget.time_budget_seconds,
@@ -70,14 +73,13 @@ def search(
         to_go=estimate.seconds_left if estimate else None,
     )
     folder.write_tables(records)
-    store = CheckpointStore(study.checkpoints_root)
     searcher = StudySearcher(
         open_study(folder.optuna_file, study.space, records=records),
         study.space,
         seed=study.seed,
         sampler=study.sampler,
         records=records,
-        checkpoints=store.newest_first(),
+        checkpoints=checkpoints,
     )
     recorder = Recorder(
         history,

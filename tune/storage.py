@@ -143,7 +143,7 @@ def read(file_system: fs.FileSystem, path: str) -> bytes:
 
 
 def files_below(file_system: fs.FileSystem, root: str, *, recursive: bool) -> Iterator[str]:
-    """Yield the paths of files relative to a folder, in order; a folder that is not there is empty.
+    """Yield the paths of files relative to a folder, in order; none if it is not there.
 
     A storage is written by others too: names that would lead out of a folder they are copied to
     are left out.
