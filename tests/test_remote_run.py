@@ -15,7 +15,8 @@ from pyarrow import fs
 from s3_server import s3_server
 from tiny_search import command, kill_family, run_command, trials_of, write_inputs
 
-from tune.storage import files_below, open_place
+from model.places import open_place
+from tune.storage import files_below
 
 PLACE = "s3://bucket/runs"
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from pyarrow import fs
 
 from model.checkpoint import META_FILE
-from tune.storage import files_below, join, open_place, read
+from model.places import open_place
+from tune.storage import files_below, join, read
 
 SESSION = "session-"
 MODEL_FOLDER = "checkpoint"

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from model.config import TrialConfig
+from model.places import open_place
 from tune.checkpoints import CheckpointStore
 from tune.history import EpochEnded, History
 from tune.records import EpochRecord, trial_id
-from tune.storage import join, open_place, read, split
+from tune.storage import join, read, split
 
 EPOCHS_FILE = "epochs.json"
 """Beside the project's own checkpoint folder, in Ray's."""

@@ -6,6 +6,7 @@ passage.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -60,7 +61,7 @@ def confirm(
     folder: RunFolder,
     result: SearchResult,
     need: TrialResources,
-    concurrent: int,
+    concurrent: Callable[[], int],
     console: Console,
 ) -> SearchResult:
     """Train and score the finalists; finalists.csv holds what came out.
@@ -73,7 +74,7 @@ def confirm(
         store = CheckpointStore(join(study.checkpoints_root, "finalists"))
         checkpoints = learn_missed(history, store)
         missing = _missing(study, choose(result.records, study.num_finalists), history)
-        seconds = estimated_seconds(study, missing, concurrent)
+        seconds = estimated_seconds(study, missing, concurrent())
         if missing and fits(seconds, stopper.seconds_left()):
             console.print(
                 f"\nconfirming: {len(missing)} trainings, about {format_seconds(seconds)}",
@@ -82,7 +83,7 @@ def confirm(
             )
             proposals = _proposals(study, missing, checkpoints)
             _train(study, history, store, proposals, need, concurrent, console, stopper)
-        score_finalists(study, folder, history, store, need, concurrent, console, stopper)
+        score_finalists(study, folder, history, store, need, concurrent(), console, stopper)
     return dataclasses.replace(result, seconds=stopper.seconds(), interrupted=stopper.interrupted)
 
 
@@ -123,7 +124,7 @@ def _train(
     store: CheckpointStore,
     proposals: list[dict[str, Any]],
     need: TrialResources,
-    concurrent: int,
+    concurrent: Callable[[], int],
     console: Console,
     stopper: SearchStopper,
 ) -> None:

@@ -15,6 +15,7 @@ import pandas as pd
 from rich.console import Console
 
 from model.checkpoint import META_FILE, MODEL_FILE
+from model.shown import shown
 from search_spaces import SearchSpace
 from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.confirmation import verdict
@@ -231,4 +232,4 @@ def _git_commit() -> str | None:
 
 
 def _say(console: Console, text: str = "") -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    console.print(shown(text), highlight=False, markup=False, soft_wrap=True)

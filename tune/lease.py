@@ -19,7 +19,8 @@ from pathlib import Path
 from pyarrow import fs
 
 from model.errors import ConfigError
-from tune.storage import open_place, read, write
+from model.places import open_place
+from tune.storage import read, write
 
 FILE = "driver.json"
 STALE_SECONDS = 60.0

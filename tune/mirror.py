@@ -18,10 +18,11 @@ from pyarrow import fs
 from rich.console import Console
 
 from model.errors import ConfigError
+from model.places import open_place
 from tune.history import whole_lines
 from tune.lease import RENEW_SECONDS, Lease
 from tune.run_folder import CHECKPOINTS, CORPUS_FILE, RunFolder
-from tune.storage import files_below, open_place, read, write
+from tune.storage import files_below, read, write
 from tune.study import Study
 
 COPY_SECONDS = RENEW_SECONDS

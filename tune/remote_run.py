@@ -6,10 +6,11 @@ from pathlib import Path
 from pyarrow import fs
 
 from model.errors import ConfigError
+from model.places import open_place
 from tune.history import History, whole_lines
 from tune.lease import FILE as LEASE_FILE
 from tune.run_folder import CHECKPOINTS, RunFolder
-from tune.storage import check_name, check_storage, files_below, join, open_place, read, split
+from tune.storage import check_name, check_storage, files_below, join, read, split
 
 
 def fetch_run(place: str, results: Path) -> tuple[RunFolder, str]:
@@ -42,16 +43,23 @@ def fetch_run(place: str, results: Path) -> tuple[RunFolder, str]:
     return RunFolder.open(path.resolve()), storage
 
 
+def found_in_storage(storage: str, name: str) -> str | None:
+    """Return where a storage has a run of that name, None if it has none."""
+    place = join(storage, name)
+    file_system, root = open_place(place)
+    known = f"{root}/{RunFolder(Path(name)).study_file.name}"
+    is_there = file_system.get_file_info(known).type != fs.FileType.NotFound
+    return place if is_there else None
+
+
 def check_new_in_storage(storage: str, name: str) -> None:
     """Refuse the name of a run that a storage has already.
 
     Raises:
         ConfigError: It has.
     """
-    place = join(storage, name)
-    file_system, root = open_place(place)
-    known = f"{root}/{RunFolder(Path(name)).study_file.name}"
-    if file_system.get_file_info(known).type != fs.FileType.NotFound:
+    place = found_in_storage(storage, name)
+    if place is not None:
         raise ConfigError(
             f"a run must not exist yet in the storage: {place}; choose another --name, or go on "
             f"with --resume {place}"

@@ -8,10 +8,10 @@ from rich.console import Console
 
 from model.errors import ConfigError
 from search_spaces import Budget, SearchSpace, load_space
-from tune.remote_run import fetch_run
+from tune.remote_run import fetch_run, found_in_storage
 from tune.run_folder import CORPUS_FILE, RunFolder, find_run
 from tune.samplers import check_sampler
-from tune.storage import is_uri
+from tune.storage import check_name, check_storage, is_uri, join
 from tune.study import (
     Study,
     StudyOptions,
@@ -22,6 +22,24 @@ from tune.study import (
 )
 
 
+def or_resumed(options: StudyOptions) -> StudyOptions:
+    """Return options that go on with the run that they name, if there is one: `--or-resume`.
+
+    Raises:
+        ConfigError: No run is named, or the storage cannot be used.
+    """
+    if options.name is None:
+        raise ConfigError("--or-resume needs the --name of the run")
+    name = check_name(options.name)
+    place = None
+    if options.storage is not None:
+        check_storage(options.storage)
+        place = found_in_storage(options.storage, name)
+    elif RunFolder(options.results / name).study_file.is_file():
+        place = str(options.results / name)
+    return dataclasses.replace(options, or_resume=False, resume=place)
+
+
 def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     """Check that the run is what it was; what the command line says besides must agree.
 
@@ -30,7 +48,8 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     """
     assert options.resume is not None
     found_in = None
-    if is_uri(options.resume):
+    in_storage = options.storage and join(options.storage, options.name or "") == options.resume
+    if is_uri(options.resume) or in_storage:
         folder, found_in = fetch_run(options.resume, options.results)
     else:
         folder = find_run(options.resume, options.results)

@@ -239,10 +239,16 @@ def check_new(path: Path) -> None:
     """
     if path.exists():
         raise ConfigError(f"a run folder must not exist yet: {path}; choose another --name")
-    parent = path.parent
-    while not parent.exists():
-        parent = parent.parent
+    parent = existing_parent(path)
     if not parent.is_dir():
         raise ConfigError(f"the results folder must be a folder, got the file {parent}")
     if not os.access(parent, os.W_OK):
         raise ConfigError(f"the results folder must be writable, got {parent}")
+
+
+def existing_parent(path: Path) -> Path:
+    """Return the nearest folder above a path that is there."""
+    parent = path.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    return parent

@@ -12,6 +12,7 @@ from model.sampler import SamplingOptions, write_passages
 from model.temperature import MAX_BOOK_PASSAGES
 from tune.quality_records import nearest_temperature, read_quality
 from tune.quality_text import passage_figures, temperatures_section
+from model.shown import shown
 from tune.records import write_text
 from tune.run_folder import RunFolder
 from tune.text_quality import BOOK_NAME, Book
@@ -145,4 +146,4 @@ def _passage(
 
 def _indent(text: str) -> str:
     """Indent by four: Markdown shows the text as it is, whatever it contains."""
-    return "\n".join("    " + line for line in text.split("\n"))
+    return "\n".join("    " + line for line in shown(text).split("\n"))

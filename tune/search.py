@@ -1,6 +1,7 @@
 """A search: proposals from Optuna, ASHA over their epochs, a history of both."""
 
 import dataclasses
+from collections.abc import Callable
 
 import optuna
 import ray.tune as ray_tune
@@ -46,7 +47,7 @@ def search(
     folder: RunFolder,
     history: History,
     trainable: type[ray_tune.Trainable],
-    concurrent: int,
+    concurrent: Callable[[], int],
     estimate: Estimate | None,
     console: Console,
 ) -> SearchResult:
@@ -58,7 +59,7 @@ def search(
     stopper = SearchStopper(
         study.space.budget.time_budget_seconds,
         spent_seconds=spent_seconds,
-        reserve_seconds=lambda: reserved_seconds(study, history.records.values(), concurrent),
+        reserve_seconds=lambda: reserved_seconds(study, history.records.values(), concurrent()),
     )
     scheduler = FairASHA(study.space.budget, max_epochs=study.max_epochs)
     _settle_stopped(scheduler, history)

@@ -1,8 +1,4 @@
-"""Places that all machines of a search see: a folder, NFS, s3://, through pyarrow's file systems.
-
-Credentials come from the standard places alone (environment, configuration files, the machine's
-role); a URI that holds some is refused, for it is printed and written down.
-"""
+"""Places that all machines of a search see: a folder, NFS, s3://, by pyarrow's file systems."""
 
 import re
 import threading
@@ -13,6 +9,7 @@ from pathlib import Path
 from pyarrow import fs
 
 from model.errors import ConfigError
+from model.places import broken_rule, open_place
 
 ANSWER_SECONDS = 20.0
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -64,24 +61,6 @@ def split(place: str) -> tuple[str, str]:
     return parent + mark + query, name
 
 
-def open_place(place: str) -> tuple[fs.FileSystem, str]:
-    """Return the file system of an absolute path or a URI, and the path in it.
-
-    Raises:
-        ConfigError: It is neither, or it holds credentials.
-    """
-    if re.match(r"[\w+.-]+://[^/?#]*@", place):
-        raise ConfigError(
-            "a storage's URI must hold no credentials; give them as AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, in ~/.aws or by the machine's role"
-        )
-    try:
-        file_system, path = fs.FileSystem.from_uri(place)
-    except (OSError, ValueError) as error:  # pyarrow's errors are of these two families
-        raise ConfigError(_rule(place, error)) from error
-    return file_system, path.rstrip("/")
-
-
 def check_storage(place: str) -> None:
     """Write, read and delete a small file at a storage URI or an absolute local path.
 
@@ -111,7 +90,7 @@ def check_storage(place: str) -> None:
     if failure:
         if isinstance(failure[0], ConfigError):
             raise failure[0]
-        raise ConfigError(_rule(place, failure[0]))
+        raise ConfigError(broken_rule(place, failure[0]))
 
 
 def write(file_system: fs.FileSystem, path: str, data: bytes) -> None:
@@ -162,11 +141,3 @@ def is_safe(relative: str) -> bool:
     (True, False, False, False)
     """
     return all(_SAFE_NAME.fullmatch(part) for part in relative.split("/"))
-
-
-def _rule(place: str, error: Exception) -> str:
-    reason = str(error).splitlines()[0]
-    return (
-        f"a storage must be an absolute path or a URI that can be written and read: "
-        f"{place}: {reason}"
-    )

@@ -10,13 +10,15 @@ from rich.console import Console
 from model.corpus import Corpus, resolve_corpus
 from model.errors import ConfigError
 from model.objective import PreparedCorpus, check_fits, prepare_corpus
+from model.places import open_place
+from model.shown import shown
 from search_spaces import Budget, SearchSpace, load_space
 from tune.durations import parse_duration
 from tune.remote_run import check_new_in_storage
 from tune.resources import TrialResources
 from tune.run_folder import RunFolder, check_new, default_name
 from tune.samplers import DEFAULT_SAMPLER, check_sampler
-from tune.storage import check_name, check_storage, join, open_place
+from tune.storage import check_name, check_storage, join
 
 FINALISTS = 3
 FINALIST_SEEDS = 3
@@ -29,6 +31,7 @@ class StudyOptions:
 
     space: str | None = None
     resume: str | None = None
+    or_resume: bool = False
     corpus: str | None = None
     trials: int | None = None
     time_budget: str | None = None
@@ -177,7 +180,7 @@ def named_corpus(name: str | None, console: Console) -> Corpus:
     """
     corpus = resolve_corpus(name)
     line = f"corpus: {corpus.name}: {corpus.source}"
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(shown(line), highlight=False, markup=False, soft_wrap=True)
     return corpus
 
 
