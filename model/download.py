@@ -48,6 +48,8 @@ def download(url: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> bytes:
     except (OSError, ValueError, http.client.HTTPException) as error:
         if isinstance(error, CorpusError):
             raise
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise CorpusError(f"a URL must be reachable: {url}: {reason}") from error
     return b"".join(chunks)

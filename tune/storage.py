@@ -102,6 +102,7 @@ def write(file_system: fs.FileSystem, path: str, data: bytes) -> None:
     if isinstance(file_system, fs.LocalFileSystem):
         # An object appears when its stream is closed; a file must be renamed.
         partial = f"{path}.{uuid.uuid4().hex}.partial"
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         with file_system.open_output_stream(partial) as stream:
             stream.write(data)
         Path(partial).replace(path)
