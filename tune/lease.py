@@ -101,13 +101,20 @@ class Lease:
         found = self._read()
         return found is not None and found.token == self._holder.token
 
-    def renew(self) -> bool:
-        """Renew it and return True, or return False if another took it.
+    def renew(self, *, may_write: Callable[[], bool] = lambda: True) -> bool:
+        """Renew it and return True, or return False if another has or had it.
+
+        Args:
+            may_write: Says whether it may be written again where nobody has it: it was removed,
+                by another driver that had taken it and has ended, or by hand.
 
         Raises:
             OSError: The storage cannot be used.
         """
-        if not self.is_ours():
+        found = self._read()
+        if found is None and not may_write():
+            return False
+        if found is not None and found.token != self._holder.token:
             return False
         self._write()
         return True

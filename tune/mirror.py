@@ -90,7 +90,11 @@ class Mirror:
         try:
             self._lease.take(self._say)
             try:
-                self._check_not_further()
+                if self._is_further_there():
+                    raise ConfigError(
+                        f"the run in the storage went on without {self._folder}; "
+                        f"use --resume {self._root}"
+                    )
                 for recursive_path, recursive in (("", False), (f"/{CHECKPOINTS}", True)):
                     below = f"{self._path}{recursive_path}"
                     for name in files_below(self._file_system, below, recursive=recursive):
@@ -127,15 +131,13 @@ class Mirror:
             reason = str(self._error).splitlines()[0]
             self._say(f"not all of {self._folder} is in the storage: {self._root}: {reason}")
 
-    def _check_not_further(self) -> None:
+    def _is_further_there(self) -> bool:
+        """Return whether the history in the storage has what ours has not."""
         path = f"{self._path}/{self._history_file.name}"
         if self._file_system.get_file_info(path).type == fs.FileType.NotFound:
-            return
+            return False
         there, here = read(self._file_system, path), self._history_file.read_bytes()
-        if not here.startswith(whole_lines(there)):
-            raise ConfigError(
-                f"the run in the storage went on without {self._folder}; use --resume {self._root}"
-            )
+        return not here.startswith(whole_lines(there))
 
     def _run(self) -> None:
         rest_seconds = FIRST_SECONDS
@@ -177,7 +179,7 @@ class Mirror:
         if self._is_lost or time.monotonic() < self._renewed + after_seconds:
             return not self._is_lost
         self._renewed = time.monotonic()
-        if not self._lease.renew():
+        if not self._lease.renew(may_write=lambda: not self._is_further_there()):
             self._is_lost = True
             self._say(f"another driver took over {self._root}; this one ends")
             os.kill(os.getpid(), signal.SIGTERM)  # as if the user had asked for the end

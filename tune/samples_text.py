@@ -9,10 +9,10 @@ from model.errors import ConfigError
 from model.own_bits import own_bits_per_char
 from model.quality import TextQuality, mean_quality, pieces
 from model.sampler import SamplingOptions, write_passages
+from model.shown import shown
 from model.temperature import MAX_BOOK_PASSAGES
 from tune.quality_records import nearest_temperature, read_quality
 from tune.quality_text import passage_figures, temperatures_section
-from model.shown import shown
 from tune.records import write_text
 from tune.run_folder import RunFolder
 from tune.text_quality import BOOK_NAME, Book
