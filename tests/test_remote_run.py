@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,6 +20,7 @@ from tiny_search import command, kill_family, run_command, trials_of, write_inpu
 from model.places import open_place
 from tune.storage import files_below
 
+ROOT = Path(__file__).resolve().parents[1]
 PLACE = "s3://bucket/runs"
 
 
@@ -33,6 +36,12 @@ def names(bucket: fs.FileSystem, root: str) -> list[str]:
     return list(files_below(bucket, root, recursive=True))
 
 
+def documented_commands() -> list[list[str]]:
+    text = (ROOT / "docs/storage.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^```sh\npython -m tune\.run (.*)\n```", text, re.MULTILINE)
+    return [shlex.split(line) for line in lines]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_search_of_one_machine_is_finished_by_another_from_an_empty_folder(
@@ -44,8 +53,12 @@ def test_search_of_one_machine_is_finished_by_another_from_an_empty_folder(
         first.mkdir(exist_ok=True)
         Path(name).rename(first / name)
     monkeypatch.chdir(first)
+    # The commands are those of docs/storage.md, on a smaller space.
+    start, go_on, either = documented_commands()
+    assert start[4:] == ["--name", "shared", "--storage", PLACE]
+    assert either == [*start, "--or-resume"]
     driver = subprocess.Popen(
-        command([*flags, "--name", "shared", "--storage", PLACE]),
+        command([*flags, *start[4:]]),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -68,7 +81,8 @@ def test_search_of_one_machine_is_finished_by_another_from_an_empty_folder(
     second = tmp_path / "second"
     second.mkdir()
     monkeypatch.chdir(second)
-    done = run_command(["--resume", f"{PLACE}/shared"])
+    assert go_on == ["--resume", f"{PLACE}/shared"]
+    done = run_command(go_on)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     trials = trials_of("shared")
@@ -82,6 +96,14 @@ def test_search_of_one_machine_is_finished_by_another_from_an_empty_folder(
     metas = [name for name in there if name.endswith("/checkpoint/meta.json")]
     assert len(metas) == len({name.split("/")[1] for name in metas}) == 10
     assert {name.split("/")[0] for name in metas} == {"session-1", "session-2"}
+    # What docs/storage.md says that it occupies.
+    for trial in trials.itertuples():
+        folders = [name for name in there if f"/trial_{trial.number:05d}/checkpoint_" in name]
+        num_bytes = sum(
+            info.size
+            for info in bucket.get_file_info([f"bucket/runs/shared/{n}" for n in folders])
+        )
+        assert 0 < num_bytes - 16 * trial.num_parameters < 40_000
     # The run is whole in the storage: a third machine reads it, and there is nothing to do.
     assert "driver.json" not in there
     third = tmp_path / "third"
