@@ -28,7 +28,7 @@ readonly INTERRUPTED=130
 # Only who has the job's token may talk to its Ray; it is told by the environment alone.
 RAY_AUTH_MODE=token
 RAY_AUTH_TOKEN=$("$python" -c 'import secrets; print(secrets.token_hex(32))')
-export RAY_AUTH_MODE RAY_AUTH_TOKEN
+export RAY_AUTH_MODE RAY_AUTH_TOKEN RAY_USAGE_STATS_ENABLED=0
 
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${nodes[0]}

@@ -341,7 +341,7 @@ def test_slurm_job_uses_its_nodes_is_preempted_and_goes_on(tiny_text: str, tmp_p
     for name, text in (("srun", SRUN), ("scontrol", SCONTROL)):
         (commands / name).write_text(text.format(python=sys.executable), encoding="utf-8")
         (commands / name).chmod(0o755)
-    flags = write_inputs(tiny_text, trials=6, epochs=(600, 800))
+    flags = write_inputs(tiny_text, trials=5, epochs=(150, 250))
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")},
         "PATH": f"{commands}:{os.environ['PATH']}",
@@ -385,7 +385,7 @@ def test_slurm_job_uses_its_nodes_is_preempted_and_goes_on(tiny_text: str, tmp_p
     finally:
         kill_family(job)
     trials = trials_of(run)
-    assert trials["number"].to_list() == list(range(6))
+    assert trials["number"].to_list() == list(range(5))
     assert trials["status"].isin(["COMPLETE", "PRUNED"]).all()
     assert len(epochs.read_text().splitlines()) > before
     assert json.loads((tmp_path / "runs" / run / "study.json").read_text())["ended"]

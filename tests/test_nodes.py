@@ -48,7 +48,7 @@ def test_two_machines_share_a_search_through_the_storage_alone(
     ours, nodes_folder, shared = (tmp_path / name for name in ("driver", "nodes", "shared"))
     for folder in (ours, nodes_folder, shared):
         folder.mkdir()
-    flags = write_inputs(tiny_text, trials=6, epochs=(300, 400))
+    flags = write_inputs(tiny_text, trials=5, epochs=(200, 250))
     for name in ("tiny.py", "book.txt"):
         Path(name).rename(ours / name)
     flags = [flags[0], str(ours / flags[1]), flags[2], str(ours / flags[3])]
@@ -77,7 +77,7 @@ def test_two_machines_share_a_search_through_the_storage_alone(
         most = max(most, running)
     # The first node has one core: what ran beside it ran on the second. Its GPU has two halves.
     assert 2 <= most <= 3
-    assert len({path.name for path in (shared / "both").glob("session-1/trial_*")}) == 6
+    assert len({path.name for path in (shared / "both").glob("session-1/trial_*")}) == 5
 
 
 @pytest.mark.slow
