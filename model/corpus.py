@@ -1,4 +1,4 @@
-"""Finds the text to learn: a named corpus, a UTF-8 file, or an http(s) URL.
+"""Finds the text to learn: a named corpus, a UTF-8 file, or an http(s) or s3 URL.
 
 A corpus that the user names is never replaced by another one.
 """
@@ -7,18 +7,17 @@ import dataclasses
 import hashlib
 import importlib
 import os
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from model.download import OBJECT_SCHEMES, download, download_object
 from model.errors import CorpusError, unknown_choice
 from model.gutenberg import strip_gutenberg
 
 ALICE_URL = "https://www.gutenberg.org/cache/epub/11/pg11.txt"
 DOWNLOAD_SECONDS = 10.0
-_CHUNK_BYTES = 1 << 16
+URL_SECONDS = 60.0
+"""For a text that the user names, and wants."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,13 +53,17 @@ def resolve_corpus(name: str | None) -> Corpus:
     if name in CORPORA:
         return CORPORA[name]()
     if name.startswith(("http://", "https://")):
-        return _corpus(name, f"downloaded from {name}", _download(name))
+        data = download(name, seconds=URL_SECONDS)
+        return _corpus(name, f"downloaded from {name}", data)
+    if name.startswith(OBJECT_SCHEMES):
+        data = download_object(name, seconds=URL_SECONDS)
+        return _corpus(name, f"read from {name}", data)
     path = Path(name).expanduser()
     if path.is_dir():
         raise CorpusError(f"a corpus must be a file, got the folder {name!r}")
     if not path.exists():
         choices = unknown_choice("corpus", name, CORPORA)
-        raise CorpusError(f"{choices}, a UTF-8 file that exists, or an http(s) URL")
+        raise CorpusError(f"{choices}, a UTF-8 file that exists, or an http(s) or s3 URL")
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -83,7 +86,7 @@ def _alice() -> Corpus:
     cache_path = _cache_folder() / "alice-pg11.txt"
     if cache_path.exists():
         return _corpus("alice", f"cached file {cache_path}", cache_path.read_bytes())
-    data = _download(ALICE_URL)
+    data = download(ALICE_URL, seconds=DOWNLOAD_SECONDS)
     corpus = _corpus("alice", f"downloaded from {ALICE_URL}", data)
     if not corpus.text.startswith("CHAPTER I"):
         raise CorpusError(f"{ALICE_URL} did not answer with the book")
@@ -114,24 +117,6 @@ CORPORA: dict[str, Callable[[], Corpus]] = {
 def _cache_folder() -> Path:
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "char-lstm-tune"
-
-
-def _download(url: str) -> bytes:
-    """Fetch a URL within DOWNLOAD_SECONDS in all: urllib's own limit is for each read only."""
-    deadline = time.monotonic() + DOWNLOAD_SECONDS
-    chunks = []
-    try:
-        with urllib.request.urlopen(url, timeout=DOWNLOAD_SECONDS) as response:
-            while chunk := response.read(_CHUNK_BYTES):
-                chunks.append(chunk)
-                if time.monotonic() > deadline:
-                    raise CorpusError(f"{url} must answer within {DOWNLOAD_SECONDS:g} s")
-    except (OSError, ValueError) as error:
-        if isinstance(error, CorpusError):
-            raise
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise CorpusError(f"a URL must be reachable: {url}: {reason}") from error
-    return b"".join(chunks)
 
 
 def _corpus(name: str, source: str, data: bytes) -> Corpus:

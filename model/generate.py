@@ -53,6 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     from model.errors import CheckpointError, ConfigError
     from model.interactive import Conversation
     from model.sampler import SamplingOptions, write_passages
+    from model.shown import shown
 
     try:
         device = pick_device(use_gpu=num_gpus() > 0)
@@ -93,7 +94,8 @@ def main(arguments: list[str] | None = None) -> int:
     for number, passage in enumerate(written, start=1):
         if options.passages > 1:
             print(f"--- {number}")
-        print(options.prime + passage)
+        text = options.prime + passage
+        print(shown(text) if sys.stdout.isatty() else text)  # a file gets the text as it is
     return 0
 
 

@@ -24,7 +24,7 @@ RAY_FILES = {
         "sampling",
         "scheduling",
     ),
-    *("search", "stopping", "trainable"),
+    *("search", "stopping", "trainable", "concurrency", "node_storage", "wait_for_nodes"),
 }
 ONLY_IN = {
     "torch": lambda package, name: package == "model",

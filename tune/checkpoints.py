@@ -12,6 +12,8 @@ from pathlib import Path
 from pyarrow import fs
 
 from model.checkpoint import META_FILE
+from model.places import open_place
+from tune.storage import files_below, join, read
 
 SESSION = "session-"
 MODEL_FOLDER = "checkpoint"
@@ -49,7 +51,7 @@ class CheckpointStore:
                 entry = (int(match["session"]), int(match["index"]), path.rpartition("/")[0])
                 found.setdefault(number, []).append(entry)
         return {
-            number: [f"{self.root.rstrip('/')}/{path}" for *_, path in sorted(entries)[::-1]]
+            number: [join(self.root, path) for *_, path in sorted(entries)[::-1]]
             for number, entries in found.items()
         }
 
@@ -60,15 +62,13 @@ class CheckpointStore:
             locations: What `newest_first` gave.
         """
         for superseded in (older for _, *rest in locations.values() for older in rest):
-            file_system, path = fs.FileSystem.from_uri(superseded)
+            file_system, path = open_place(superseded)
             file_system.delete_dir(path.rpartition("/")[0])
 
     def _paths(self, *, recursive: bool) -> list[str]:
-        file_system, root = fs.FileSystem.from_uri(self.root)
+        file_system, root = open_place(self.root)
         selector = fs.FileSelector(root, allow_not_found=True, recursive=recursive)
-        return [
-            info.path[len(root.rstrip("/")) + 1 :] for info in file_system.get_file_info(selector)
-        ]
+        return [info.path[len(root) + 1 :] for info in file_system.get_file_info(selector)]
 
 
 def fetch(location: str, folder: Path) -> Path:
@@ -77,7 +77,8 @@ def fetch(location: str, folder: Path) -> Path:
     Raises:
         OSError: It cannot be read.
     """
-    file_system, path = fs.FileSystem.from_uri(location)
+    file_system, path = open_place(location)
     folder.mkdir(parents=True)
-    fs.copy_files(path, str(folder), source_filesystem=file_system)
+    for name in files_below(file_system, path, recursive=False):
+        (folder / name).write_bytes(read(file_system, f"{path}/{name}"))
     return folder

@@ -93,6 +93,21 @@ class Cluster:
             return None
         return machine
 
+    def check_storage(self, place: str) -> None:
+        """Check that every node writes and reads a storage, if there may be several.
+
+        Args:
+            place: An absolute path or a URI.
+
+        Raises:
+            ConfigError: A node cannot.
+        """
+        if self.address is not None:
+            from tune.node_storage import check_nodes
+
+            self.start()
+            check_nodes(place)
+
     def start_soon(self) -> None:
         """Begin to start a local Ray, or to join the cluster, beside what the caller does next.
 

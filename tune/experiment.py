@@ -1,11 +1,14 @@
 """One Ray Tune experiment: the trials that a searcher proposes, until a stopper ends them."""
 
+from collections.abc import Callable
+
 import ray.tune as ray_tune
 from ray.tune import CheckpointConfig, RunConfig, TuneConfig
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from tune.checkpoints import CheckpointStore
+from tune.concurrency import FollowingLimiter
 from tune.progress import Progress
 from tune.recorder import Recorder
 from tune.stopping import SearchStopper
@@ -18,7 +21,7 @@ def run_trials(
     searcher: Searcher,
     scheduler: TrialScheduler | None = None,
     num_trials: int,
-    concurrent: int,
+    concurrent: Callable[[], int],
     store: CheckpointStore,
     stopper: SearchStopper,
     recorder: Recorder,
@@ -31,7 +34,7 @@ def run_trials(
         searcher: Proposes them.
         scheduler: Stops some of them early; None stops none.
         num_trials: How many, at most.
-        concurrent: How many at once, at most.
+        concurrent: Returns how many at once, at most; asked before each.
         store: Where their checkpoints go.
         stopper: Ends them all.
         recorder: Writes what happens.
@@ -41,9 +44,8 @@ def run_trials(
         trainable,
         tune_config=TuneConfig(
             num_samples=num_trials,
-            search_alg=searcher,
+            search_alg=FollowingLimiter(searcher, concurrent),
             scheduler=scheduler,
-            max_concurrent_trials=concurrent,
             reuse_actors=True,
             trial_dirname_creator=trial_dirname,
         ),

@@ -6,6 +6,7 @@ passage.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -14,6 +15,7 @@ from rich.console import Console
 from model.seeds import hash_seed
 from tune.checkpoints import CheckpointStore
 from tune.durations import format_seconds
+from tune.epoch_events import learn_missed
 from tune.experiment import run_trials
 from tune.finalist_choice import choose, estimated_seconds, fits
 from tune.finalist_records import SEEDS_AT_MOST
@@ -26,6 +28,7 @@ from tune.resources import TrialResources
 from tune.run_folder import RunFolder
 from tune.search import SearchResult
 from tune.stopping import SearchStopper
+from tune.storage import join
 from tune.study import Study
 from tune.trainable import trainable_for
 
@@ -58,7 +61,7 @@ def confirm(
     folder: RunFolder,
     result: SearchResult,
     need: TrialResources,
-    concurrent: int,
+    concurrent: Callable[[], int],
     console: Console,
 ) -> SearchResult:
     """Train and score the finalists; finalists.csv holds what came out.
@@ -68,18 +71,19 @@ def confirm(
     """
     stopper = SearchStopper(study.space.budget.time_budget_seconds, spent_seconds=result.seconds)
     with History(folder.finalists_history_file) as history:
-        store = CheckpointStore(f"{study.checkpoints_root}/finalists")
+        store = CheckpointStore(join(study.checkpoints_root, "finalists"))
+        checkpoints = learn_missed(history, store)
         missing = _missing(study, choose(result.records, study.num_finalists), history)
-        seconds = estimated_seconds(study, missing, concurrent)
+        seconds = estimated_seconds(study, missing, concurrent())
         if missing and fits(seconds, stopper.seconds_left()):
             console.print(
                 f"\nconfirming: {len(missing)} trainings, about {format_seconds(seconds)}",
                 highlight=False,
                 markup=False,
             )
-            proposals = _proposals(study, missing, store)
+            proposals = _proposals(study, missing, checkpoints)
             _train(study, history, store, proposals, need, concurrent, console, stopper)
-        score_finalists(study, folder, history, store, need, concurrent, console, stopper)
+        score_finalists(study, folder, history, store, need, concurrent(), console, stopper)
     return dataclasses.replace(result, seconds=stopper.seconds(), interrupted=stopper.interrupted)
 
 
@@ -97,9 +101,8 @@ def _missing(
 
 
 def _proposals(
-    study: Study, missing: list[tuple[TrialRecord, int]], store: CheckpointStore
+    study: Study, missing: list[tuple[TrialRecord, int]], checkpoints: dict[int, list[str]]
 ) -> list[dict[str, Any]]:
-    checkpoints = store.newest_first()
     proposals = []
     for record, seed_number in missing:
         number = record.number * SEEDS_AT_MOST + seed_number
@@ -121,7 +124,7 @@ def _train(
     store: CheckpointStore,
     proposals: list[dict[str, Any]],
     need: TrialResources,
-    concurrent: int,
+    concurrent: Callable[[], int],
     console: Console,
     stopper: SearchStopper,
 ) -> None:

@@ -15,6 +15,7 @@ import pandas as pd
 from rich.console import Console
 
 from model.checkpoint import META_FILE, MODEL_FILE
+from model.shown import shown
 from search_spaces import SearchSpace
 from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.confirmation import verdict
@@ -75,6 +76,8 @@ def finish(
         _say(console, line)
     if result.interrupted:
         _say(console, f"go on: {resume_command(folder)}")
+        if study.mirror_root is not None:
+            _say(console, f"or, on any machine: {_resume(study)}")
     if isinstance(console, JsonConsole):
         console.event(
             "search_ended",
@@ -169,8 +172,14 @@ def study_values(
         "estimate": estimate.values(result.records if result else ()) if estimate else None,
         "search_seconds": result.seconds if result else 0.0,
         "ended": _ending(result) if result else STILL_RUNNING,
-        "resume": f"python -m tune.run --resume {shlex.quote(str(study.run_path.resolve()))}",
+        "resume": _resume(study),
     }
+
+
+def _resume(study: Study) -> str:
+    """Return the command that goes on with a run: from its storage if that has a copy."""
+    place = study.mirror_root or str(study.run_path.resolve())
+    return f"python -m tune.run --resume {shlex.quote(place)}"
 
 
 def _keep_checkpoints(folder: RunFolder, best: pd.DataFrame, store: CheckpointStore) -> None:
@@ -232,4 +241,4 @@ def _git_commit() -> str | None:
 
 
 def _say(console: Console, text: str = "") -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    console.print(shown(text), highlight=False, markup=False, soft_wrap=True)

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from model.config import TrialConfig
 from model.errors import ConfigError
-from tune.records import EpochRecord, Status, TrialRecord
+from tune.records import EpochRecord, Status, TrialRecord, trial_id
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,4 +204,30 @@ def _from_json(line: bytes) -> Event:
         values["epoch"] = EpochRecord(**values["epoch"])
     if kind is TrialEnded:
         values["status"] = Status(values["status"])
-    return kind(**values)
+    event = kind(**values)
+    _check_number(event)
+    return event
+
+
+def _check_number(event: Event) -> None:
+    """Refuse what is no trial's number or name: folders are named after them.
+
+    Raises:
+        ValueError: The rule that it breaks.
+    """
+    number = event.epoch.number if isinstance(event, EpochEnded) else event.number
+    if type(number) is not int or number < 0:
+        raise ValueError(f"a trial's number must be 0, 1, 2, …, got {number!r}")
+    if isinstance(event, EpochEnded) and event.epoch.trial_id != trial_id(number):
+        raise ValueError(
+            f"trial {number} must be {trial_id(number)}, got {event.epoch.trial_id!r}"
+        )
+
+
+def whole_lines(data: bytes) -> bytes:
+    r"""Return a history without a line that its driver was killed in.
+
+    >>> whole_lines(b'{"a": 1}\n{"b"')
+    b'{"a": 1}\n'
+    """
+    return data[: data.rfind(b"\n") + 1]

@@ -7,7 +7,7 @@ the checks, so that a mistake is told at once.
 
 from rich.console import Console
 
-from tune.resume import prepare_resumed
+from tune.resume import or_resumed, prepare_resumed
 from tune.study import StudyOptions, prepare
 
 
@@ -17,17 +17,21 @@ def run_study(options: StudyOptions, console: Console) -> int:
     Raises:
         ConfigError: The user's mistake, in one line.
     """
+    if options.or_resume:
+        options = or_resumed(options)
     study = (prepare if options.resume is None else prepare_resumed)(options, console)
 
     from model.devices import free_gpu_bytes
     from tune.cluster import Cluster
+    from tune.concurrency import Concurrency
     from tune.estimate import Estimate
     from tune.finalists import confirm
     from tune.finish import already_finished, finish, show_finished, study_values
     from tune.history import History
+    from tune.mirror import Mirror
     from tune.plan import print_plan
     from tune.resources import TrialResources, default_gpus, num_concurrent, with_memory
-    from tune.run_folder import RunFolder
+    from tune.run_folder import RunFolder, existing_parent
     from tune.search import found_before, is_spent, search
     from tune.trainable import trainable_for
     from tune.trial_memory import TrialMemory, check_gpu_memory
@@ -40,6 +44,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
         if not options.dry_run:
             cluster.start_soon()  # all that can be checked without it is checked
         nodes = cluster.nodes()
+        cluster.check_storage(study.storage or str(existing_parent(study.run_path)))
         gpus = default_gpus(nodes) if options.gpus_per_trial is None else options.gpus_per_trial
         need = TrialResources(cpus=options.cpus_per_trial, gpus=gpus)
         concurrent = num_concurrent(nodes, need, options.max_concurrent)
@@ -63,15 +68,16 @@ def run_study(options: StudyOptions, console: Console) -> int:
         if options.dry_run:
             return 0
         folder = study.earlier or RunFolder.create(study.run_path)
-        with History(folder.history_file) as history:
+        with History(folder.history_file) as history, Mirror.of(study, folder, console):
+            at_once = Concurrency(cluster.nodes, need, options.max_concurrent)
             result = found_before(study, history)
             # From here on it can be resumed.
             folder.write_study(study_values(study, None, estimate))
             if not is_spent(study, result):
                 cluster.start()
                 trainable = trainable_for(study.prepared, need)
-                result = search(study, folder, history, trainable, concurrent, estimate, console)
+                result = search(study, folder, history, trainable, at_once, estimate, console)
             if study.wants_finalists and not result.interrupted:
                 cluster.start()
-                result = confirm(study, folder, result, need, concurrent, console)
+                result = confirm(study, folder, result, need, at_once, console)
             return finish(study, folder, result, estimate, console)

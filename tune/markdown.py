@@ -1,6 +1,10 @@
 """Tables as Markdown."""
 
+import re
+
 import pandas as pd
+
+from model.shown import shown
 
 
 def section(title: str, table: pd.DataFrame, note: str = "") -> str:
@@ -20,4 +24,14 @@ def cell(value: object) -> str:
     """Return a value as the reports show it."""
     if value is None or value is pd.NA or value != value:
         return ""
-    return f"{value:.4f}" if isinstance(value, float) else str(value).replace("|", "\\|")
+    return f"{value:.4f}" if isinstance(value, float) else escaped(str(value))
+
+
+def escaped(text: str) -> str:
+    r"""Return a text of somebody else's as one line of Markdown that shows it as it is.
+
+    >>> print(escaped("<b>a|b</b>\n[link](x)"))
+    &lt;b>a\|b&lt;/b> \[link](x)
+    """
+    one_line = shown(" ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"([\\`*\[|])", r"\\\1", one_line)

@@ -35,7 +35,7 @@ def parser() -> OneLineParser:
     what.add_argument(
         "--corpus",
         metavar="NAME|PATH|URL",
-        help="alice, python-docs, a UTF-8 file, or an http(s) URL (alice if it can be had)",
+        help="alice, python-docs, a UTF-8 file, or an http(s) or s3 URL (alice if it can be had)",
     )
     sampler = what.add_argument(
         "--sampler",
@@ -47,7 +47,13 @@ def parser() -> OneLineParser:
     what.add_argument(
         "--resume",
         metavar="RUN",
-        help="go on with a run, a folder or a name in --results; budgets are for the whole run",
+        help="go on with a run: a folder, a name in --results, or s3://…/NAME in its storage; "
+        "budgets are for the whole run",
+    )
+    what.add_argument(
+        "--or-resume",
+        action="store_true",
+        help="go on with the run --name if it is there, in --storage or --results; else start it",
     )
     spend = top.add_argument_group("what to spend")
     spend.add_argument("--trials", type=int, metavar="N", help="trials in all (the space's)")
@@ -77,7 +83,8 @@ def parser() -> OneLineParser:
     where.add_argument(
         "--storage",
         metavar="URI",
-        help="where Ray keeps checkpoints: absolute path, NFS, s3:// (the run's folder)",
+        help="where the run and its checkpoints are kept for all machines: absolute path, NFS, "
+        "s3:// (the run's folder)",
     )
     how = top.add_argument_group("how to run")
     how.add_argument(

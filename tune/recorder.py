@@ -8,9 +8,10 @@ from typing import Any, Protocol
 import ray.tune as ray_tune
 from ray.tune.experiment import Trial
 
-from tune.history import EpochEnded, History, TrialEnded, TrialStarted
+from tune.epoch_events import epoch_ended
+from tune.history import History, TrialEnded, TrialStarted
 from tune.outcome import RUNNING_BEST, Outcome
-from tune.records import EpochRecord, Status, TrialRecord, trial_id
+from tune.records import Status, TrialRecord
 
 _ENDED = {
     Outcome.FINISHED: Status.COMPLETE,
@@ -89,24 +90,7 @@ class Recorder(ray_tune.Callback):
         """Record an epoch; a diverged one has no figures."""
         if RUNNING_BEST not in result:
             return
-        number = trial.config["number"]
-        epoch = EpochRecord(
-            trial_id=trial_id(number),
-            number=number,
-            epoch=result["epoch"],
-            train_nats_per_char=result["train_nats_per_char"],
-            val_nats_per_char=result["val_nats_per_char"],
-            val_own_bits_per_char=result["val_own_bits_per_char"],
-            val_bits_per_char=result["val_bits_per_char"],
-            elapsed_seconds=result["elapsed_seconds"],
-            search_seconds=self._clock(),
-        )
-        event = EpochEnded(
-            epoch=epoch,
-            precision=result["precision"],
-            num_parameters=result["num_parameters"],
-            vocabulary_size=result["vocabulary_size"],
-        )
+        event = epoch_ended(trial.config["number"], result, self._clock())
         record = self._history.add(event)
         self._save_after(SAVE_SECONDS)
         self._listener.epoch_ended(record)

@@ -4,12 +4,13 @@ from typing import Any
 
 import pandas as pd
 
+from model.shown import shown
 from search_spaces import SearchSpace
 from tune.asha_cost import asha_cost
 from tune.confirmation import confirmation
 from tune.durations import format_range, format_seconds
 from tune.importance import axis_importances
-from tune.markdown import cell, section
+from tune.markdown import cell, escaped, section
 from tune.noise import table_notes
 from tune.records import Status, ranked
 from tune.run_folder import RunFolder
@@ -83,12 +84,12 @@ def _head(study: dict[str, Any], trials: pd.DataFrame) -> str:
     statuses = ", ".join(f"{counts[s.value]} {s.value}" for s in Status if s.value in counts)
     corpus = study["corpus"]
     return (
-        f"# Search of {study['space']['name']} on {corpus['name']}\n\n"
-        f"    {study['command']}\n\n"
+        f"# Search of {escaped(study['space']['name'])} on {escaped(corpus['name'])}\n\n"
+        f"    {' '.join(shown(study['command']).split())}\n\n"
         f"{len(trials)} trials ({statuses or 'none'}) in "
         f"{format_seconds(study['search_seconds'])}, {study['ended']}. "
         f"{int(trials['epochs_run'].sum())} epochs. Corpus: {corpus['num_chars']:,} characters, "
-        f"{corpus['source']}. Seed {study['seed']}. {study['machine']}."
+        f"{escaped(corpus['source'])}. Seed {study['seed']}. {study['machine']}."
         f"{_planned(study)}"
     )
 

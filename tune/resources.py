@@ -90,13 +90,18 @@ def num_concurrent(nodes: list[Node], need: TrialResources, max_concurrent: int 
     """
     if max_concurrent is not None and max_concurrent < 1:
         raise ConfigError(f"max_concurrent must be at least 1, got {max_concurrent}")
-    fitting = sum(_num_fitting(node, need) for node in nodes)
+    fitting = num_fitting(nodes, need)
     if fitting == 0:
         raise ConfigError(
             f"one node must have what a trial needs, {need.cpus} CPU and {need.gpus:g} GPU; "
             f"there is {describe(nodes)}"
         )
     return fitting if max_concurrent is None else min(fitting, max_concurrent)
+
+
+def num_fitting(nodes: list[Node], need: TrialResources) -> int:
+    """Return how many trials fit into the nodes at once; none is 0."""
+    return sum(_num_fitting(node, need) for node in nodes)
 
 
 def describe(nodes: list[Node]) -> str:

@@ -2,13 +2,16 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 from rich.console import Console
 
 from model.errors import ConfigError
 from search_spaces import Budget, SearchSpace, load_space
-from tune.run_folder import find_run
+from tune.remote_run import fetch_run, found_in_storage
+from tune.run_folder import CORPUS_FILE, RunFolder, find_run
 from tune.samplers import check_sampler
+from tune.storage import check_name, check_storage, is_uri, join
 from tune.study import (
     Study,
     StudyOptions,
@@ -19,6 +22,24 @@ from tune.study import (
 )
 
 
+def or_resumed(options: StudyOptions) -> StudyOptions:
+    """Return options that go on with the run that they name, if there is one: `--or-resume`.
+
+    Raises:
+        ConfigError: No run is named, or the storage cannot be used.
+    """
+    if options.name is None:
+        raise ConfigError("--or-resume needs the --name of the run")
+    name = check_name(options.name)
+    place = None
+    if options.storage is not None:
+        check_storage(options.storage)
+        place = found_in_storage(options.storage, name)
+    elif RunFolder(options.results / name).study_file.is_file():
+        place = str(options.results / name)
+    return dataclasses.replace(options, or_resume=False, resume=place)
+
+
 def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     """Check that the run is what it was; what the command line says besides must agree.
 
@@ -26,7 +47,12 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         ConfigError: The first rule that is broken.
     """
     assert options.resume is not None
-    folder = find_run(options.resume, options.results)
+    found_in = None
+    in_storage = options.storage and join(options.storage, options.name or "") == options.resume
+    if is_uri(options.resume) or in_storage:
+        folder, found_in = fetch_run(options.resume, options.results)
+    else:
+        folder = find_run(options.resume, options.results)
     values = folder.read_study()
     try:
         stored = SearchSpace.from_json(values["space"])
@@ -36,6 +62,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         name, location, sha256 = (values["corpus"][key] for key in ("name", "location", "sha256"))
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"study.json must be whole: {folder.path}: {error!r}") from error
+    storage = found_in or storage  # a bucket may have been copied to another
     _check_same("seed", options.seed, seed)
     _check_same("sampler", options.sampler, sampler)
     _check_same("storage", options.storage, storage)
@@ -49,7 +76,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
             )
     space = with_budget(stored, options)
     check_places(options, storage)
-    corpus = named_corpus(options.corpus or location, console)
+    corpus = named_corpus(options.corpus or _known_here(location, folder), console)
     if corpus.sha256 != sha256:
         raise ConfigError(
             f"a resumed run's corpus must be the text it began with, sha256 {sha256[:12]}, "
@@ -76,6 +103,13 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     return dataclasses.replace(
         study, extended=more_finalists or _is_larger(space.budget, stored.budget)
     )
+
+
+def _known_here(location: str, folder: RunFolder) -> str:
+    """Return where the text is: a file of another machine came with the run from its storage."""
+    copy = folder.path / CORPUS_FILE
+    is_elsewhere = Path(location).is_absolute() and not Path(location).exists()
+    return str(copy) if is_elsewhere and copy.exists() else location
 
 
 def _is_larger(budget: Budget, stored: Budget) -> bool:

@@ -26,6 +26,9 @@ from tune.trial_record import TrialRecord
 FORMAT_VERSION = 1
 STILL_RUNNING = "still running"
 """How study.json says that a search has not ended, or was killed."""
+CHECKPOINTS = "checkpoints"
+CORPUS_FILE = "corpus.txt"
+"""A run's text in its storage, so that another machine has it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -138,11 +141,11 @@ class RunFolder:
 
     def checkpoint(self, rank: int) -> Path:
         """Return the folder of the checkpoint of a rank; the best is 1."""
-        return self.path / "checkpoints" / f"{rank:02d}"
+        return self.path / CHECKPOINTS / f"{rank:02d}"
 
     def checkpoints(self) -> list[Path]:
         """Return the folders of the kept checkpoints, best first."""
-        return sorted((self.path / "checkpoints").glob("[0-9][0-9]"))
+        return sorted((self.path / CHECKPOINTS).glob("[0-9][0-9]"))
 
     def write_study(self, values: dict[str, Any]) -> None:
         """Write study.json."""
@@ -204,7 +207,7 @@ class RunFolder:
 
     def drop_checkpoints(self) -> None:
         """Remove the kept checkpoints: a resumed search ranks anew."""
-        shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
+        shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
 
     @staticmethod
     def _write_json(path: Path, values: dict[str, Any]) -> None:
@@ -241,10 +244,16 @@ def check_new(path: Path) -> None:
     """
     if path.exists():
         raise ConfigError(f"a run folder must not exist yet: {path}; choose another --name")
-    parent = path.parent
-    while not parent.exists():
-        parent = parent.parent
+    parent = existing_parent(path)
     if not parent.is_dir():
         raise ConfigError(f"the results folder must be a folder, got the file {parent}")
     if not os.access(parent, os.W_OK):
         raise ConfigError(f"the results folder must be writable, got {parent}")
+
+
+def existing_parent(path: Path) -> Path:
+    """Return the nearest folder above a path that is there."""
+    parent = path.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    return parent

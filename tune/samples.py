@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     from model.errors import CheckpointError, ConfigError
+    from model.shown import shown
     from tune.run_folder import RunFolder
     from tune.samples_text import write_samples
     from tune.text_quality import Book
@@ -55,8 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ConfigError, CheckpointError, OSError) as error:
         print(f"tune.samples: {error}", file=sys.stderr)
         return 2
+    fit = shown if sys.stdout.isatty() else str  # a file gets the text as it is
     for rank, passage in enumerate(passages, start=1):
-        print(f"--- {rank}. {passage.caption}; {passage.how}\n{passage.text}\n")
+        print(f"--- {rank}. {passage.caption}; {passage.how}\n{fit(passage.text)}\n")
     return 0
 
 

@@ -9,6 +9,7 @@ from model.errors import ConfigError
 from model.own_bits import own_bits_per_char
 from model.quality import TextQuality, mean_quality, pieces
 from model.sampler import SamplingOptions, write_passages
+from model.shown import shown
 from model.temperature import MAX_BOOK_PASSAGES
 from tune.quality_records import nearest_temperature, read_quality
 from tune.quality_text import passage_figures, temperatures_section
@@ -145,4 +146,4 @@ def _passage(
 
 def _indent(text: str) -> str:
     """Indent by four: Markdown shows the text as it is, whatever it contains."""
-    return "\n".join("    " + line for line in text.split("\n"))
+    return "\n".join("    " + line for line in shown(text).split("\n"))

@@ -1,12 +1,14 @@
 """A search: proposals from Optuna, ASHA over their epochs, a history of both."""
 
 import dataclasses
+from collections.abc import Callable
 
 import optuna
 import ray.tune as ray_tune
 from rich.console import Console
 
 from tune.checkpoints import CheckpointStore
+from tune.epoch_events import learn_missed
 from tune.estimate import Estimate
 from tune.experiment import run_trials
 from tune.finalist_choice import reserved_seconds
@@ -46,17 +48,19 @@ def search(
     folder: RunFolder,
     history: History,
     trainable: type[ray_tune.Trainable],
-    concurrent: int,
+    concurrent: Callable[[], int],
     estimate: Estimate | None,
     console: Console,
 ) -> SearchResult:
     """Run the trials that a study has left; the history and the tables are written meanwhile."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    store = CheckpointStore(study.checkpoints_root)
+    checkpoints = learn_missed(history, store)
     spent_seconds = history.seconds()
     stopper = SearchStopper(
         study.space.budget.time_budget_seconds,
         spent_seconds=spent_seconds,
-        reserve_seconds=lambda: reserved_seconds(study, history.records.values(), concurrent),
+        reserve_seconds=lambda: reserved_seconds(study, history.records.values(), concurrent()),
     )
     scheduler = FairASHA(study.space.budget, max_epochs=study.max_epochs)
     _settle_stopped(scheduler, history)
@@ -71,14 +75,13 @@ def search(
         to_go=estimate.seconds_left if estimate else None,
     )
     folder.write_tables(records)
-    store = CheckpointStore(study.checkpoints_root)
     searcher = StudySearcher(
         open_study(folder.optuna_file, study.space, records=records),
         study.space,
         seed=study.seed,
         sampler=study.sampler,
         records=records,
-        checkpoints=store.newest_first(),
+        checkpoints=checkpoints,
     )
     live_page = LivePage(folder)
     with Trackers(study, folder, console) as trackers:

@@ -1,16 +1,68 @@
-"""Checks that the place for checkpoints can be written before a search starts."""
+"""Places that all machines of a search see: a folder, NFS, s3://, by pyarrow's file systems."""
 
+import re
 import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
 
 from pyarrow import fs
 
 from model.errors import ConfigError
+from model.places import broken_rule, open_place
 
 ANSWER_SECONDS = 20.0
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+MAX_NAME_CHARS = 100
 
 
-def check_storage(uri: str) -> None:
-    """Write and delete a small file at a storage URI or an absolute local path.
+def check_name(name: str) -> str:
+    """Return a run's name if it is safe as a folder, in a URI and on a terminal.
+
+    >>> check_name("full-20261124")
+    'full-20261124'
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if not _SAFE_NAME.fullmatch(name) or len(name) > MAX_NAME_CHARS:
+        raise ConfigError(
+            f"a run's name must be a folder's name of at most {MAX_NAME_CHARS} letters, digits, "
+            f"dots, dashes and underscores, the first no dot or dash, got {name!r}"
+        )
+    return name
+
+
+def is_uri(place: str) -> bool:
+    """Return whether a place is a URI, not a path."""
+    return "://" in place
+
+
+def join(place: str, *names: str) -> str:
+    """Return a place inside another.
+
+    >>> join("s3://bucket/runs?endpoint_override=127.0.0.1:9000", "book")
+    's3://bucket/runs/book?endpoint_override=127.0.0.1:9000'
+    >>> join("/data/runs/", "book", "session-1")
+    '/data/runs/book/session-1'
+    """
+    path, mark, query = place.partition("?") if is_uri(place) else (place, "", "")
+    return "/".join([path.rstrip("/"), *names]) + mark + query
+
+
+def split(place: str) -> tuple[str, str]:
+    """Return the place that holds another, and the other's name in it.
+
+    >>> split("s3://bucket/runs/book?scheme=http")
+    ('s3://bucket/runs?scheme=http', 'book')
+    """
+    path, mark, query = place.partition("?")
+    parent, _, name = path.rstrip("/").rpartition("/")
+    return parent + mark + query, name
+
+
+def check_storage(place: str) -> None:
+    """Write, read and delete a small file at a storage URI or an absolute local path.
 
     Raises:
         ConfigError: The storage cannot be reached or written, or is no URI.
@@ -19,16 +71,14 @@ def check_storage(uri: str) -> None:
 
     def probe() -> None:
         try:
-            file_system, path = fs.FileSystem.from_uri(uri)
+            file_system, path = open_place(place)
             file_system.create_dir(path, recursive=True)
-            probe_path = f"{path.rstrip('/')}/.write-probe"
-            with file_system.open_output_stream(probe_path) as stream:
-                stream.write(b"probe")
+            probe_path = f"{path}/.write-probe-{uuid.uuid4().hex}"
+            write(file_system, probe_path, b"probe")
+            if read(file_system, probe_path) != b"probe":
+                raise OSError("what was written cannot be read")
             file_system.delete_file(probe_path)
-        except (
-            OSError,
-            ValueError,
-        ) as error:  # pyarrow's errors are of these two families
+        except (OSError, ValueError) as error:
             failure.append(error)
 
     # pyarrow's own retries take minutes, so the wait is ours.
@@ -36,9 +86,59 @@ def check_storage(uri: str) -> None:
     thread.start()
     thread.join(ANSWER_SECONDS)
     if thread.is_alive():
-        raise ConfigError(f"a storage must answer within {ANSWER_SECONDS:g} s: {uri}")
+        raise ConfigError(f"a storage must answer within {ANSWER_SECONDS:g} s: {place}")
     if failure:
-        reason = str(failure[0]).splitlines()[0]
-        raise ConfigError(
-            f"a storage must be an absolute path or a URI that can be written: {uri}: {reason}"
-        )
+        if isinstance(failure[0], ConfigError):
+            raise failure[0]
+        raise ConfigError(broken_rule(place, failure[0]))
+
+
+def write(file_system: fs.FileSystem, path: str, data: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    if isinstance(file_system, fs.LocalFileSystem):
+        # An object appears when its stream is closed; a file must be renamed.
+        partial = f"{path}.{uuid.uuid4().hex}.partial"
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with file_system.open_output_stream(partial) as stream:
+            stream.write(data)
+        Path(partial).replace(path)
+        return
+    with file_system.open_output_stream(path) as stream:
+        stream.write(data)
+
+
+def read(file_system: fs.FileSystem, path: str) -> bytes:
+    """Return a file's bytes.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with file_system.open_input_stream(path) as stream:
+        data: bytes = stream.read()
+    return data
+
+
+def files_below(file_system: fs.FileSystem, root: str, *, recursive: bool) -> Iterator[str]:
+    """Yield the paths of files relative to a folder, in order; none if it is not there.
+
+    A storage is written by others too: names that would lead out of a folder they are copied to
+    are left out.
+    """
+    selector = fs.FileSelector(root, allow_not_found=True, recursive=recursive)
+    for info in sorted(file_system.get_file_info(selector), key=lambda info: info.path):
+        relative = info.path[len(root) + 1 :]
+        if info.type == fs.FileType.File and is_safe(relative):
+            yield relative
+
+
+def is_safe(relative: str) -> bool:
+    r"""Return whether each part of a relative path is a plain name.
+
+    >>> is_safe("checkpoints/01/meta.json"), is_safe("../x"), is_safe("a//b"), is_safe("a\\b")
+    (True, False, False, False)
+    """
+    return all(_SAFE_NAME.fullmatch(part) for part in relative.split("/"))

@@ -4,18 +4,22 @@ import dataclasses
 import itertools
 from pathlib import Path
 
+from pyarrow.fs import LocalFileSystem
 from rich.console import Console
 
 from model.corpus import Corpus, resolve_corpus
 from model.errors import ConfigError
 from model.objective import PreparedCorpus, check_fits, prepare_corpus
+from model.places import open_place
+from model.shown import shown
 from search_spaces import Budget, SearchSpace, load_space
 from tune.durations import parse_duration
 from tune.mlflow_log import check_mlflow
+from tune.remote_run import check_new_in_storage
 from tune.resources import TrialResources
 from tune.run_folder import RunFolder, check_new, default_name
 from tune.samplers import DEFAULT_SAMPLER, check_sampler
-from tune.storage import check_storage
+from tune.storage import check_name, check_storage, join
 
 FINALISTS = 3
 FINALIST_SEEDS = 3
@@ -28,6 +32,7 @@ class StudyOptions:
 
     space: str | None = None
     resume: str | None = None
+    or_resume: bool = False
     corpus: str | None = None
     trials: int | None = None
     time_budget: str | None = None
@@ -107,7 +112,19 @@ class Study:
         """Where Ray keeps the trials' checkpoints: an absolute path or a URI."""
         if self.storage is None:
             return str(RunFolder(self.run_path.resolve()).ray_folder)
-        return f"{self.storage.rstrip('/')}/{self.run_path.name}"
+        return join(self.storage, self.run_path.name)
+
+    @property
+    def mirror_root(self) -> str | None:
+        """Where the storage has a copy of the run folder; None where the folder lies there."""
+        return None if self.storage is None or self._is_in_storage else self.checkpoints_root
+
+    @property
+    def _is_in_storage(self) -> bool:
+        """Whether the run goes on in the storage's own folder, on NFS say."""
+        file_system, path = open_place(self.checkpoints_root)
+        local = isinstance(file_system, LocalFileSystem)
+        return local and Path(path).resolve() == self.run_path.resolve()
 
     @property
     def max_epochs(self) -> int:
@@ -128,11 +145,11 @@ def prepare(options: StudyOptions, console: Console) -> Study:
     if seed < 0:
         raise ConfigError(f"seed must be at least 0, got {seed}")
     name = options.name if options.name is not None else default_name(space.name)
-    if name in ("", ".", "..") or Path(name).name != name:
-        raise ConfigError(f"a run's name must be a folder's name, got {name!r}")
-    run_path = options.results / name
+    run_path = options.results / check_name(name)
     check_new(run_path)
     check_places(options, options.storage)
+    if options.storage is not None:
+        check_new_in_storage(options.storage, name)
     corpus = named_corpus(options.corpus, console)
     return Study(
         space=space,
@@ -172,7 +189,7 @@ def named_corpus(name: str | None, console: Console) -> Corpus:
     """
     corpus = resolve_corpus(name)
     line = f"corpus: {corpus.name}: {corpus.source}"
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(shown(line), highlight=False, markup=False, soft_wrap=True)
     return corpus
 
 

@@ -15,6 +15,7 @@ from model.errors import CheckpointError, TrainingDiverged
 from model.objective import PreparedCorpus
 from model.trainer import Trainer
 from tune.checkpoints import MODEL_FOLDER, fetch
+from tune.epoch_events import write_epochs
 from tune.outcome import RUNNING_BEST, Outcome
 from tune.records import trial_id
 from tune.resources import TrialResources
@@ -59,7 +60,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
         best = self._trainer.best_report
         assert report is not None and best is not None
         finished = self._trainer.is_finished
-        return {
+        result = {
             **dataclasses.asdict(report),
             RUNNING_BEST: best.val_bits_per_char,
             "outcome": Outcome.FINISHED.value if finished else Outcome.TRAINING.value,
@@ -69,10 +70,13 @@ class CharLSTMTrainable(ray_tune.Trainable):
             "done": finished,
             SHOULD_CHECKPOINT: True,
         }
+        self._reported.append(result)
+        return result
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the trial's checkpoint; Ray moves the folder to its storage."""
         self._trainer.save(Path(checkpoint_dir) / MODEL_FOLDER)
+        write_epochs(Path(checkpoint_dir), self._trainer.config, self._reported)
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         """Go on from a checkpoint."""
@@ -81,6 +85,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
     def _start_trial(self, proposal: dict[str, Any]) -> None:
         """Begin a trial, or go on from the newest of its checkpoints that can be read."""
         config = TrialConfig.from_dict(proposal["config"])
+        self._reported: list[dict[str, Any]] = []
         corpus = self._corpus.streams(config)
         self._trainer = Trainer(config, corpus, device=self._device)
         for location in proposal["checkpoints"]:

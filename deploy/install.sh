@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Installs the project and Ray's cluster tools into an environment:
+#   deploy/install.sh PYTHON cpu|cuda
+# The Dockerfile runs this file, and a test runs it in a clean environment.
+# TORCH_INDEX_URL names another index of torch wheels; empty is pip's own.
+set -euo pipefail
+
+python=${1:?the Python of the environment}
+variant=${2:?cpu or cuda}
+source_folder=$(cd "$(dirname "$0")/.." && pwd)
+
+case "$variant" in
+    cpu) torch_index=${TORCH_INDEX_URL-https://download.pytorch.org/whl/cpu} ;;
+    cuda) torch_index=${TORCH_INDEX_URL-} ;; # the wheels of PyPI have CUDA in them
+    *)
+        echo "the variant must be cpu or cuda, got $variant" >&2
+        exit 2
+        ;;
+esac
+
+cd "$source_folder"
+install=("$python" -m pip install --no-cache-dir --constraint constraints.txt)
+"${install[@]}" ${torch_index:+--index-url "$torch_index"} torch
+"${install[@]}" '.[cluster]'
+"$python" -m tune.run --help >/dev/null

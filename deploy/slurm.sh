@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# A search over the nodes of a Slurm job:
+#   sbatch deploy/slurm.sh --space full --corpus book.txt --trials 200
+# When its time is nearly up, or when it is pre-empted, the search ends gracefully, the job queues
+# again under its number, and goes on with the run where it stood.
+#
+# PYTHON   an environment with the project, seen by all nodes (.venv/bin/python)
+# STORAGE  a folder that all nodes see, or s3:// (runs/ where sbatch was called)
+#SBATCH --job-name=char-lstm-tune
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=8
+#SBATCH --gpus-per-node=1
+#SBATCH --time=08:00:00
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --output=char-lstm-tune-%j.log
+#SBATCH --signal=B:TERM@180
+set -euo pipefail
+
+cd "$SLURM_SUBMIT_DIR"
+python=${PYTHON:-.venv/bin/python}
+storage=${STORAGE:-$SLURM_SUBMIT_DIR/runs}
+run=slurm-$SLURM_JOB_ID # stays the same when the job is queued again
+port=$((20000 + SLURM_JOB_ID % 20000))
+readonly INTERRUPTED=130
+
+# Only who has the job's token may talk to its Ray; it is told by the environment alone.
+RAY_AUTH_MODE=token
+RAY_AUTH_TOKEN=$("$python" -c 'import secrets; print(secrets.token_hex(32))')
+export RAY_AUTH_MODE RAY_AUTH_TOKEN RAY_USAGE_STATS_ENABLED=0
+
+mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+head=${nodes[0]}
+address=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{print $1}')
+
+started=()
+# shellcheck disable=SC2329 # a trap calls it
+stop_ray() {
+    ((${#started[@]} == 0)) || kill "${started[@]}" 2>/dev/null || true
+    wait
+}
+trap stop_ray EXIT
+
+ray=("$python" -m ray.scripts.scripts start --block
+    "--num-cpus=$SLURM_CPUS_PER_TASK" "--num-gpus=${SLURM_GPUS_ON_NODE:-0}")
+srun --nodes=1 --ntasks=1 --nodelist="$head" "${ray[@]}" \
+    --head "--node-ip-address=$address" "--port=$port" --include-dashboard=false &
+started+=($!)
+num_others=$((${#nodes[@]} - 1))
+if ((num_others > 0)); then
+    until (exec 3<>"/dev/tcp/$address/$port") 2>/dev/null; do
+        kill -0 "${started[0]}" # the head failed: end
+        sleep 1
+    done
+    srun --nodes="$num_others" --ntasks="$num_others" --exclude="$head" \
+        "${ray[@]}" "--address=$address:$port" &
+    started+=($!)
+fi
+"$python" -m tune.wait_for_nodes "${#nodes[@]}" --address "$address:$port"
+
+interrupted=false
+driver=
+# shellcheck disable=SC2329 # a trap calls it
+interrupt() {
+    interrupted=true
+    [[ -z $driver ]] || kill -TERM "$driver" 2>/dev/null || true
+}
+trap interrupt TERM
+
+"$python" -m tune.run --address "$address:$port" --name "$run" --storage "$storage" \
+    --or-resume "$@" &
+driver=$!
+status=0
+wait "$driver" || status=$?
+if $interrupted; then # the first wait ended with the signal, the driver has not yet
+    status=0
+    wait "$driver" || status=$?
+    if ((status == INTERRUPTED)); then
+        scontrol requeue "$SLURM_JOB_ID"
+    fi
+fi
+exit "$status"

@@ -1,0 +1,86 @@
+"""Real Ray nodes on this machine, for the tests of clusters; each is a process group of its own.
+
+`ray stop` would end every Ray of the machine, so nodes run in the foreground and are killed.
+"""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tiny_search import kill_family
+
+RAY = [sys.executable, "-m", "ray.scripts.scripts"]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+class RayNodes:
+    """A cluster that nodes join and leave."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        self._nodes: list[subprocess.Popen[Any]] = []
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._port}"
+
+    def add(
+        self,
+        name: str,
+        *flags: str,
+        prefix: tuple[str, ...] = (),
+        dashboard_port: int | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> subprocess.Popen[Any]:
+        """Start a node in a working folder of its own, the head first; waits until it is there."""
+        folder = self._folder / name
+        folder.mkdir()
+        if self._nodes:
+            role = [f"--address={self.address}"]
+        elif dashboard_port is None:
+            role = ["--head", f"--port={self._port}", "--include-dashboard=false"]
+        else:
+            role = ["--head", f"--port={self._port}", f"--dashboard-port={dashboard_port}"]
+        with (self._folder / f"{name}.log").open("w") as log:
+            node = subprocess.Popen(
+                [*prefix, *RAY, "start", "--block", f"--node-name={name}", *role, *flags],
+                cwd=folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "RAY_AUTH_MODE": "token", **(environment or {})},
+            )
+        self._nodes.append(node)
+        deadline = time.monotonic() + 90
+        while "Ray runtime started" not in (self._folder / f"{name}.log").read_text():
+            text = (self._folder / f"{name}.log").read_text()
+            assert node.poll() is None and time.monotonic() < deadline, text
+            time.sleep(0.5)
+        return node
+
+    def remove(self, node: subprocess.Popen[Any]) -> None:
+        kill_family(node)
+
+    def kill(self) -> None:
+        for node in reversed(self._nodes):
+            kill_family(node)
+
+
+@contextlib.contextmanager
+def ray_nodes(folder: Path) -> Iterator[RayNodes]:
+    nodes = RayNodes(folder)
+    try:
+        yield nodes
+    finally:
+        nodes.kill()

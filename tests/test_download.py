@@ -1,0 +1,123 @@
+"""Texts from URLs: limits of size and time, and where a redirect may lead."""
+
+import http.server
+import threading
+import time
+from collections.abc import Iterator
+from typing import ClassVar
+
+import pytest
+from s3_server import s3_server
+
+from model import download as download_module
+from model.corpus import resolve_corpus
+from model.download import download, download_object
+from model.errors import CorpusError
+
+TEXT = b"Once upon a time"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Sends /to/URL to URL, answers /slow slowly, and everything else with the text."""
+
+    seen: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.seen.append(self.path)
+        _, _, target = self.path.partition("/to/")
+        self.send_response(302 if target else 200)
+        if target:
+            self.send_header("Location", target)
+        self.end_headers()
+        for _ in range(20 if self.path == "/slow" else 1):
+            try:
+                self.wfile.write(TEXT)
+            except OSError:
+                return
+            if self.path == "/slow":
+                time.sleep(0.05)
+
+    def log_message(self, *args: object) -> None: ...
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    Handler.seen.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_url_of_the_user_may_be_anywhere_and_redirect_on_its_host(port: int) -> None:
+    assert download(f"http://127.0.0.1:{port}/book", seconds=5) == TEXT
+    onward = f"http://127.0.0.1:{port}/to/http://127.0.0.1:{port}/book"
+    assert download(onward, seconds=5) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("target", "rule"),
+    [
+        ("file:///etc/hostname", "file:///etc/hostname' is not allowed"),
+        ("ftp://127.0.0.1/x", "redirects to a ftp: URL"),
+        ("http://127.0.0.1:{port}/secret", "127.0.0.1, which is not a public address"),
+        ("http://169.254.169.254/latest/meta-data", "which is not a public address"),
+        ("http://10.0.0.1/x", "10.0.0.1, which is not a public address"),
+        ("http://[::1]:{port}/secret", "which is not a public address"),
+        ("http://[::ffff:127.0.0.1]:{port}/secret", "which is not a public address"),
+        ("http://0x7f000001:{port}/secret", "which is not a public address"),
+    ],
+)
+def test_redirect_reaches_no_file_and_no_private_address(
+    target: str, rule: str, port: int
+) -> None:
+    # The user names the server by a name that is not the address it redirects to.
+    with pytest.raises(CorpusError, match="must be reachable") as caught:
+        download(f"http://localhost:{port}/to/{target.format(port=port)}", seconds=5)
+    assert rule in str(caught.value)
+    assert not any("secret" in path for path in Handler.seen[1:])
+
+
+def test_name_that_leads_home_is_found_out_when_it_is_connected(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Any host name will do whose address is not public, whatever was looked up before.
+    monkeypatch.setattr(download_module, "_may_be_public", lambda host: True)
+    with pytest.raises(CorpusError, match="localhost, which is not a public address"):
+        download(f"http://127.0.0.1:{port}/to/http://localhost:{port}/secret", seconds=5)
+    assert Handler.seen == [f"/to/http://localhost:{port}/secret"]
+
+
+def test_too_large_and_too_slow_are_refused(port: int) -> None:
+    url = f"http://127.0.0.1:{port}"
+    assert download(f"{url}/book", seconds=5, max_bytes=len(TEXT)) == TEXT
+    with pytest.raises(CorpusError, match="at most 15 bytes"):
+        download(f"{url}/book", seconds=5, max_bytes=len(TEXT) - 1)
+    with pytest.raises(CorpusError, match=r"must answer within 0\.2 s"):
+        download(f"{url}/slow", seconds=0.2)
+
+
+def test_credentials_in_a_uri_are_refused() -> None:
+    with pytest.raises(CorpusError, match="must hold no credentials") as caught:
+        resolve_corpus("s3://key:hush@bucket/book.txt")
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_text_in_an_object_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    with s3_server() as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        from model.places import open_place
+
+        with open_place("s3://bucket")[0].open_output_stream("bucket/book.txt") as stream:
+            stream.write(TEXT)
+        corpus = resolve_corpus("s3://bucket/book.txt")
+        assert (corpus.text, corpus.location) == (TEXT.decode(), "s3://bucket/book.txt")
+        with pytest.raises(CorpusError, match="at most 15 bytes"):
+            download_object("s3://bucket/book.txt", seconds=10, max_bytes=15)
+        with pytest.raises(CorpusError, match="must be reachable"):
+            resolve_corpus("s3://bucket/missing.txt")

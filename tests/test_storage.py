@@ -1,0 +1,271 @@
+"""Places that machines share: names, copies of a run, one driver, what a run occupies."""
+
+import dataclasses
+import io
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from tiny_search import write_inputs
+
+from model.cost import num_parameters
+from model.errors import ConfigError
+from search_spaces import load_space
+from search_spaces.random_configs import random_configs
+from tune import lease as lease_module
+from tune import run
+from tune.finish import study_values
+from tune.history import History, TrialStarted
+from tune.lease import FILE, Holder, Lease
+from tune.mirror import Mirror
+from tune.remote_run import fetch_run
+from tune.resume import or_resumed, prepare_resumed
+from tune.run_folder import RunFolder
+from tune.storage import check_storage, join, split
+from tune.study import StudyOptions, prepare
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO())
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_module, "SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr(lease_module, "POLL_SECONDS", 0.02)
+
+
+@pytest.mark.parametrize(
+    ("place", "inside"),
+    [
+        ("/data/runs", "/data/runs/book"),
+        ("s3://bucket/runs/", "s3://bucket/runs/book"),
+        ("s3://bucket?scheme=http", "s3://bucket/book?scheme=http"),
+        ("/odd?folder", "/odd?folder/book"),
+    ],
+)
+def test_place_in_a_place(place: str, inside: str) -> None:
+    assert join(place, "book") == inside
+    if "?folder" not in place:
+        assert split(inside) == (place.rstrip("/"), "book")
+
+
+def test_storage_that_holds_credentials_or_is_none_is_refused(tmp_path: Path) -> None:
+    check_storage(str(tmp_path / "new"))
+    assert list((tmp_path / "new").iterdir()) == []
+    with pytest.raises(ConfigError, match="must hold no credentials") as caught:
+        check_storage("s3://key:hush@bucket/runs")
+    assert "hush" not in str(caught.value)
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(ConfigError, match="a storage must be an absolute path or a URI"):
+        check_storage(str(tmp_path / "file"))
+
+
+def test_lease_keeps_a_living_driver_and_no_dead_one(tmp_path: Path) -> None:
+    said: list[str] = []
+    first, second = Lease(str(tmp_path)), Lease(str(tmp_path))
+    first.take(said.append)
+    assert first.renew()
+    # The holder is this very process, which lives: renewing is its sign of life.
+    child = subprocess.Popen(
+        [sys.executable, "-c", RENEWS, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert child.stdout is not None and child.stdout.readline() == "mine\n"
+        with pytest.raises(ConfigError, match=f"one driver, but process {child.pid} on "):
+            second.take(said.append)
+        assert len(said) == 1 and "waiting" in said[0]
+        assert not first.renew()
+    finally:
+        child.kill()
+        child.communicate()
+    second.take(said.append)  # at once: the process is no more
+    assert len(said) == 1
+    second.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+RENEWS = f"""
+import sys, time
+sys.path[:0] = [{str(ROOT)!r}]
+from tune.lease import Lease
+lease = Lease(sys.argv[1])
+lease._write()
+print("mine", flush=True)
+while lease.renew():
+    time.sleep(0.05)
+"""
+
+
+def test_lease_of_another_machine_is_taken_when_it_has_gone_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = Lease(str(tmp_path))
+    gone._holder = dataclasses.replace(Holder.this_process(), host="elsewhere")
+    gone._write()
+    monkeypatch.setattr(lease_module, "STALE_SECONDS", 0.3)
+    said: list[str] = []
+    start = time.monotonic()
+    Lease(str(tmp_path)).take(said.append)
+    assert 0.1 < time.monotonic() - start < 5
+    assert len(said) == 1 and "on elsewhere drove this run just now" in said[0]
+    os.utime(tmp_path / FILE, (0, 0))
+    Lease(str(tmp_path)).take(said.append)
+    assert len(said) == 1
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    folder = RunFolder.create(tmp_path / "results" / "shared")
+    folder.write_study({"seed": 1})
+    (folder.path / "checkpoints/01").mkdir(parents=True)
+    (folder.path / "checkpoints/01/meta.json").write_text("{}", encoding="utf-8")
+    (folder.path / "ray/session-1").mkdir(parents=True)
+    (folder.path / "ray/session-1/state.pkl").write_bytes(b"Ray's")
+    (folder.path / ".study.json.partial").write_text("", encoding="utf-8")
+    with History(folder.history_file) as history:
+        history.add(started(0))
+    return folder
+
+
+def started(number: int) -> TrialStarted:
+    return TrialStarted(number=number, baseline="", config={}, search_seconds=0.0)
+
+
+def mirror(folder: RunFolder, root: Path, said: list[str]) -> Mirror:
+    return Mirror(
+        folder.path, str(root), history_file=folder.history_file, text="text", say=said.append
+    )
+
+
+def names(root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+def test_copy_of_a_run_has_its_files_and_none_of_rays(folder: RunFolder, tmp_path: Path) -> None:
+    root, said = tmp_path / "storage" / "shared", list[str]()
+    with mirror(folder, root, said):
+        copied = {"study.json", "history.jsonl", "checkpoints/01/meta.json", "corpus.txt"}
+        assert names(root) == copied | {"driver.json"}
+        with History(folder.history_file) as history:
+            history.add(started(1))
+        shutil.rmtree(folder.path / "checkpoints")
+    assert names(root) == copied - {"checkpoints/01/meta.json"}
+    assert (root / "history.jsonl").read_bytes() == folder.history_file.read_bytes()
+    assert (root / "corpus.txt").read_text(encoding="utf-8") == "text"
+    assert said == []
+
+
+def test_run_is_fetched_and_the_one_that_goes_further_is_kept(
+    folder: RunFolder, tmp_path: Path
+) -> None:
+    root, said = tmp_path / "storage" / "shared", list[str]()
+    with mirror(folder, root, said):
+        pass
+    other = tmp_path / "other"
+    fetched, storage = fetch_run(f"file://{root}", other)
+    assert storage == f"file://{tmp_path}/storage"
+    assert names(fetched.path) == names(root)
+    with History(fetched.history_file) as history, mirror(fetched, root, said):
+        history.add(started(1))
+    # Here is less than there: a copy must not go back, a fetch goes on.
+    with pytest.raises(ConfigError, match=r"went on without .*; use --resume"):
+        mirror(folder, root, said).__enter__()
+    assert not (root / FILE).exists()
+    again, _ = fetch_run(f"file://{root}", folder.path.parent)
+    assert again.path == folder.path
+    assert folder.history_file.read_bytes() == (root / "history.jsonl").read_bytes()
+    # Here is more than there: what is here stays.
+    with History(folder.history_file) as history:
+        history.add(started(2))
+        with pytest.raises(ConfigError, match="one driver"):
+            fetch_run(f"file://{root}", folder.path.parent)
+    ours = folder.history_file.read_bytes()
+    fetch_run(f"file://{root}", folder.path.parent)
+    assert folder.history_file.read_bytes() == ours
+    # Each has what the other has not.
+    with History(fetched.history_file) as history, mirror(fetched, root, said):
+        history.add(started(3))
+    with pytest.raises(ConfigError, match="must go on in one place"):
+        fetch_run(f"file://{root}", folder.path.parent)
+    with pytest.raises(ConfigError, match=r"must be a folder with study\.json"):
+        fetch_run(f"file://{tmp_path}/storage/none", other)
+    assert [path.name for path in other.iterdir()] == ["shared"]
+
+
+def test_driver_that_lost_its_lease_stops_copying_and_ends(
+    folder: RunFolder, tmp_path: Path
+) -> None:
+    root, said, signals = tmp_path / "storage" / "shared", list[str](), list[int]()
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: signals.append(number))
+    try:
+        with mirror(folder, root, said):
+            Lease(str(root))._write()
+            with History(folder.history_file) as history:
+                history.add(started(1))
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    assert signals == [signal.SIGTERM]
+    assert len(said) == 1 and "another driver took over" in said[0]
+    assert len((root / "history.jsonl").read_bytes().splitlines()) == 1
+    assert (root / FILE).exists()
+
+
+def test_storage_that_fails_in_the_middle_ends_no_search(
+    folder: RunFolder, tmp_path: Path
+) -> None:
+    root, said = tmp_path / "storage" / "shared", list[str]()
+    with mirror(folder, root, said):
+        shutil.rmtree(tmp_path / "storage")
+        (tmp_path / "storage").write_text("no folder any more", encoding="utf-8")
+        with History(folder.history_file) as history:
+            history.add(started(1))
+    assert len(said) == 1 and "not all of" in said[0] and str(folder.path) in said[0]
+
+
+def test_or_resume_starts_a_run_or_goes_on_with_it(
+    tiny_text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_inputs(tiny_text)
+    options = StudyOptions(space="tiny.py", corpus="book.txt", name="x", or_resume=True)
+    assert or_resumed(options).resume is None
+    study = prepare(options, quiet())
+    RunFolder.create(study.run_path).write_study(study_values(study, None, None))
+    assert or_resumed(options).resume == "results/x"
+    assert prepare_resumed(or_resumed(options), quiet()).earlier is not None
+    stored = dataclasses.replace(options, storage=str(tmp_path / "store"))
+    assert or_resumed(stored).resume is None
+    shutil.copytree("results/x", "store/x")
+    values = (tmp_path / "store/x/study.json").read_text()
+    (tmp_path / "store/x/study.json").write_text(
+        values.replace('"storage": null', f'"storage": "{tmp_path}/store"')
+    )
+    shutil.rmtree("results")
+    found = prepare_resumed(or_resumed(stored), quiet())
+    assert found.run_path == tmp_path / "results/x"
+    assert found.mirror_root == f"{tmp_path}/store/x"
+    # In the storage's own folder there is nothing to copy.
+    in_place = prepare_resumed(StudyOptions(resume="store/x"), quiet())
+    assert in_place.run_path == tmp_path / "store/x" and in_place.mirror_root is None
+    assert run.main(["--space", "tiny.py", "--or-resume"]) == 2
+    assert "--or-resume needs the --name" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_a_thousand_trials_occupy_is_what_the_docs_say() -> None:
+    text = (ROOT / "docs/storage.md").read_text(encoding="utf-8")
+    stated = dict(re.findall(r"^\| `(\w+)`[^|]*\| ([\d.]+) \|$", text, re.MULTILINE))
+    assert set(stated) == {"quick", "full", "extended"}
+    for name, gibibytes in stated.items():
+        configs = random_configs(load_space(name), 1_000, seed=0)
+        numbers = sum(num_parameters(config, 60) for config in configs)
+        assert 16 * numbers / 2**30 == pytest.approx(float(gibibytes), rel=0.02), name

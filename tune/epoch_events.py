@@ -1,0 +1,82 @@
+"""An epoch's report as an event of the history: as it comes, or from a checkpoint.
+
+A run that goes on from its storage may find checkpoints newer than the copy of its history. So
+each checkpoint carries the reports of the epochs that led to it, and those that the history
+lacks are added to it.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from model.config import TrialConfig
+from model.places import open_place
+from tune.checkpoints import CheckpointStore
+from tune.history import EpochEnded, History
+from tune.records import EpochRecord, trial_id
+from tune.storage import join, read, split
+
+EPOCHS_FILE = "epochs.json"
+"""Beside the project's own checkpoint folder, in Ray's."""
+
+
+def epoch_ended(number: int, result: dict[str, Any], search_seconds: float) -> EpochEnded:
+    """Return the event of what a trial reported.
+
+    Raises:
+        KeyError: The report has no figures.
+    """
+    return EpochEnded(
+        epoch=EpochRecord(
+            trial_id=trial_id(number),
+            number=number,
+            epoch=result["epoch"],
+            train_nats_per_char=result["train_nats_per_char"],
+            val_nats_per_char=result["val_nats_per_char"],
+            val_own_bits_per_char=result["val_own_bits_per_char"],
+            val_bits_per_char=result["val_bits_per_char"],
+            elapsed_seconds=result["elapsed_seconds"],
+            search_seconds=search_seconds,
+        ),
+        precision=result["precision"],
+        num_parameters=result["num_parameters"],
+        vocabulary_size=result["vocabulary_size"],
+    )
+
+
+def write_epochs(folder: Path, config: TrialConfig, results: list[dict[str, Any]]) -> None:
+    """Write what a trial has reported so far into one of Ray's checkpoint folders."""
+    values = {"config": config.to_dict(), "epochs": results}
+    (folder / EPOCHS_FILE).write_text(json.dumps(values), encoding="utf-8")
+
+
+def learn_missed(history: History, store: CheckpointStore) -> dict[int, list[str]]:
+    """Add the epochs that only the checkpoints know of, in trials that have not ended.
+
+    Returns:
+        The checkpoints of the trials that the history knows, as `newest_first` gives them. One
+        that began after the history was copied is begun anew.
+    """
+    found = store.newest_first()
+    locations = {number: found[number] for number in history.records if number in found}
+    for number, of_trial in locations.items():
+        record = history.records[number]
+        if not record.has_ended:
+            for result in _read_epochs(of_trial[0], record.config):
+                if result["epoch"] == len(record.epochs) + 1:
+                    history.add(epoch_ended(number, result, history.seconds()))
+    return locations
+
+
+def _read_epochs(location: str, config: TrialConfig) -> list[dict[str, Any]]:
+    """Return what a trial had reported at a checkpoint; nothing if it was another trial."""
+    file_system, path = open_place(join(split(location)[0], EPOCHS_FILE))
+    try:
+        values = json.loads(read(file_system, path))
+        results: list[dict[str, Any]] = values["epochs"]
+        is_ours = values["config"] == config.to_dict()
+        for result in results:
+            epoch_ended(0, result, 0.0)
+    except (OSError, ValueError, KeyError, TypeError):  # damaged, or from before it was written
+        return []
+    return results if is_ours else []

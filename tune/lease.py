@@ -1,0 +1,172 @@
+"""One driver a run, also where two machines share nothing but the storage.
+
+A driver writes its name into driver.json in the run's storage, again and again. Another one
+waits until that has gone stale, and gives up if it is renewed. Object stores of old have no
+compare-and-set, so this is a convention, not a lock: two drivers that start within the same
+second may both go on for RENEW_SECONDS; then the one whose name was replaced ends.
+"""
+
+import dataclasses
+import json
+import os
+import platform
+import time
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from pyarrow import fs
+
+from model.errors import ConfigError
+from model.places import open_place
+from tune.storage import read, write
+
+FILE = "driver.json"
+STALE_SECONDS = 60.0
+"""A driver that has not renewed its lease for so long is taken for dead."""
+RENEW_SECONDS = 10.0
+POLL_SECONDS = 1.0
+SETTLE_SECONDS = 1.0
+"""So long after taking a lease a driver looks whether another took it too."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Holder:
+    """Who drives a run.
+
+    Attributes:
+        host: The machine's name.
+        pid: The process.
+        started: What tells it from a later process of that number, "" where not known.
+        token: Told by chance once a lease.
+    """
+
+    host: str
+    pid: int
+    started: str
+    token: str
+
+    @classmethod
+    def this_process(cls) -> "Holder":
+        """Return a holder of a new lease."""
+        pid = os.getpid()
+        return cls(host=platform.node(), pid=pid, started=_started(pid), token=uuid.uuid4().hex)
+
+    def is_dead(self) -> bool:
+        """Return whether it is surely dead: a process of this machine that is no more."""
+        here = self.host == platform.node() and self.started != ""
+        return here and _started(self.pid) != self.started
+
+
+class Lease:
+    """A driver's lease of a run."""
+
+    def __init__(self, root: str) -> None:
+        """Prepare to lease the run whose storage is at `root`."""
+        self._file_system, folder = open_place(root)
+        self._path = f"{folder}/{FILE}"
+        self._holder = Holder.this_process()
+
+    def take(self, say: Callable[[str], None]) -> None:
+        """Take the lease; waits for one that may have a living holder.
+
+        Raises:
+            ConfigError: Another driver has it.
+            OSError: The storage cannot be used.
+        """
+        self._file_system.create_dir(self._path.rpartition("/")[0], recursive=True)
+        seen = found = self._found()
+        while found and not found.holder.is_dead() and found.age_seconds < STALE_SECONDS:
+            who = f"process {found.holder.pid} on {found.holder.host}"
+            assert seen is not None
+            if (found.holder, found.written) != (seen.holder, seen.written):
+                raise ConfigError(f"a run must have one driver, but {who} drives it")
+            if found is seen:
+                left = STALE_SECONDS - found.age_seconds
+                say(f"{who} drove this run just now; waiting {left:.0f} s for a sign of life")
+            time.sleep(POLL_SECONDS)
+            found = self._found()
+        self._write()
+        time.sleep(SETTLE_SECONDS)
+        if not self.is_ours():
+            raise ConfigError("a run must have one driver, but another began at the same moment")
+
+    def is_ours(self) -> bool:
+        """Return whether nobody else has taken it.
+
+        Raises:
+            OSError: The storage cannot be read.
+        """
+        found = self._read()
+        return found is not None and found.token == self._holder.token
+
+    def renew(self, *, may_write: Callable[[], bool] = lambda: True) -> bool:
+        """Renew it and return True, or return False if another has or had it.
+
+        Args:
+            may_write: Says whether it may be written again where nobody has it: it was removed,
+                by another driver that had taken it and has ended, or by hand.
+
+        Raises:
+            OSError: The storage cannot be used.
+        """
+        found = self._read()
+        if found is None and not may_write():
+            return False
+        if found is not None and found.token != self._holder.token:
+            return False
+        self._write()
+        return True
+
+    def release(self) -> None:
+        """Give it back if it is ours still.
+
+        Raises:
+            OSError: The storage cannot be used.
+        """
+        if self.is_ours():
+            self._file_system.delete_file(self._path)
+
+    def _write(self) -> None:
+        write(self._file_system, self._path, json.dumps(dataclasses.asdict(self._holder)).encode())
+
+    def _read(self) -> Holder | None:
+        if self._file_system.get_file_info(self._path).type == fs.FileType.NotFound:
+            return None
+        try:
+            return Holder(**json.loads(read(self._file_system, self._path)))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError):  # not written by us
+            return Holder(host="an unknown machine", pid=0, started="", token="")
+
+    def _found(self) -> "_Found | None":
+        """Return the lease that there is; its age is by the storage's own clock."""
+        holder = self._read()
+        if holder is None:
+            return None
+        clock_path = f"{self._path}.{self._holder.token}"
+        write(self._file_system, clock_path, b"")
+        now = self._file_system.get_file_info(clock_path).mtime
+        self._file_system.delete_file(clock_path)
+        written = self._file_system.get_file_info(self._path).mtime
+        if written is None:  # given back meanwhile
+            return None
+        return _Found(holder=holder, written=written, age_seconds=(now - written).total_seconds())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _Found:
+    holder: Holder
+    written: datetime
+    age_seconds: float
+
+
+def _started(pid: int) -> str:
+    """Return when a process started, "" if there is none, or if this is no Linux."""
+    path = Path(f"/proc/{pid}/stat")
+    try:
+        return path.read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except OSError:
+        return ""

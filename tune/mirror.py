@@ -1,0 +1,199 @@
+"""Copies a run's folder into its storage while the search runs, so that the run outlives it.
+
+In the storage a run looks as in its folder: study.json, history.jsonl, tables, checkpoints/,
+beside the sessions' folders, where Ray keeps the trials' checkpoints. `--resume s3://…/NAME`
+fetches it back (remote_run.py). What was copied last is at most about COPY_SECONDS old, or as old
+as copying it took by COPY_SHARE.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from pyarrow import fs
+from rich.console import Console
+
+from model.errors import ConfigError
+from model.places import open_place
+from tune.history import whole_lines
+from tune.lease import RENEW_SECONDS, Lease
+from tune.run_folder import CHECKPOINTS, CORPUS_FILE, RunFolder
+from tune.storage import files_below, read, write
+from tune.study import Study
+
+COPY_SECONDS = RENEW_SECONDS
+FIRST_SECONDS = 1.0
+COPY_SHARE = 0.05
+"""Copying takes at most about this share of one thread's time."""
+_RAY_FOLDER = "ray"
+
+
+class Mirror:
+    """A context manager: leases a run in its storage and copies its folder there.
+
+    Without a storage it does nothing.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        root: str | None,
+        *,
+        history_file: Path,
+        text: str,
+        say: Callable[[str], None],
+    ) -> None:
+        """Prepare to copy a run.
+
+        Args:
+            folder: The run's folder.
+            root: Its place in the storage; None where the folder itself is the storage.
+            history_file: The run's history; a copy that knows more is not overwritten.
+            text: The corpus.
+            say: Tells the user a line.
+        """
+        self._folder, self._root, self._history_file = folder, root, history_file
+        self._text, self._say = text, say
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="mirror")
+        # Relative path to what the file looked like when it was copied; None: not known.
+        self._copied: dict[str, tuple[int, int] | None] = {}
+        self._error: OSError | None = None
+        self._renewed = 0.0
+        self._is_lost = False
+
+    @classmethod
+    def of(cls, study: Study, folder: RunFolder, console: Console) -> "Mirror":
+        """Return the mirror of a study."""
+        return cls(
+            folder.path,
+            study.mirror_root,
+            history_file=folder.history_file,
+            text=study.corpus.text,
+            say=lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True),
+        )
+
+    def __enter__(self) -> "Mirror":
+        """Take the lease, and copy what there is.
+
+        Raises:
+            ConfigError: Another driver has the run, it is further there, or cannot be written.
+        """
+        if self._root is None:
+            return self
+        self._file_system, self._path = open_place(self._root)
+        self._lease = Lease(self._root)
+        try:
+            self._lease.take(self._say)
+            try:
+                if self._is_further_there():
+                    raise ConfigError(
+                        f"the run in the storage went on without {self._folder}; "
+                        f"use --resume {self._root}"
+                    )
+                for recursive_path, recursive in (("", False), (f"/{CHECKPOINTS}", True)):
+                    below = f"{self._path}{recursive_path}"
+                    for name in files_below(self._file_system, below, recursive=recursive):
+                        self._copied[f"{recursive_path}/{name}".lstrip("/")] = None
+                write(self._file_system, f"{self._path}/{CORPUS_FILE}", self._text.encode())
+                self._copy()
+            except BaseException:
+                self._lease.release()
+                raise
+        except OSError as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigError(f"a storage must be writable: {self._root}: {reason}") from error
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Copy what is new a last time and give the lease back."""
+        if self._root is None:
+            return
+        self._ending.set()
+        self._thread.join()
+        self._copy_or_remember()
+        if self._error is None and not self._is_lost:
+            try:
+                self._lease.release()
+            except OSError as failure:
+                self._error = failure
+        if self._error is not None:
+            reason = str(self._error).splitlines()[0]
+            self._say(f"not all of {self._folder} is in the storage: {self._root}: {reason}")
+
+    def _is_further_there(self) -> bool:
+        """Return whether the history in the storage has what ours has not."""
+        path = f"{self._path}/{self._history_file.name}"
+        if self._file_system.get_file_info(path).type == fs.FileType.NotFound:
+            return False
+        there, here = read(self._file_system, path), self._history_file.read_bytes()
+        return not here.startswith(whole_lines(there))
+
+    def _run(self) -> None:
+        rest_seconds = FIRST_SECONDS
+        while not (self._ending.wait(rest_seconds) or self._is_lost):
+            start = time.monotonic()
+            self._copy_or_remember()
+            rest_seconds = max(COPY_SECONDS, (time.monotonic() - start) / COPY_SHARE)
+
+    def _copy_or_remember(self) -> None:
+        """Copy; where the storage does not answer, the search goes on and it is tried again."""
+        try:
+            self._error = None
+            self._copy()
+        except OSError as error:
+            self._error = error
+
+    def _copy(self) -> None:
+        """Copy what has changed, delete what is gone, and renew the lease meanwhile."""
+        here = self._files()
+        changed = [name for name, look in here.items() if self._copied.get(name) != look]
+        gone = [name for name in self._copied if name not in here]
+        if not self._renew(after_seconds=0.0):
+            return
+        for name in changed:
+            try:
+                data = (self._folder / name).read_bytes()
+            except FileNotFoundError:  # ranked anew meanwhile
+                continue
+            write(self._file_system, f"{self._path}/{name}", data)
+            self._copied[name] = here[name]
+            if not self._renew(after_seconds=RENEW_SECONDS):
+                return
+        for name in gone:
+            if name.startswith(f"{CHECKPOINTS}/"):
+                self._file_system.delete_file(f"{self._path}/{name}")
+            del self._copied[name]
+
+    def _renew(self, *, after_seconds: float) -> bool:
+        if self._is_lost or time.monotonic() < self._renewed + after_seconds:
+            return not self._is_lost
+        self._renewed = time.monotonic()
+        if not self._lease.renew(may_write=lambda: not self._is_further_there()):
+            self._is_lost = True
+            self._say(f"another driver took over {self._root}; this one ends")
+            os.kill(os.getpid(), signal.SIGTERM)  # as if the user had asked for the end
+        return not self._is_lost
+
+    def _files(self) -> dict[str, tuple[int, int]]:
+        """Return the folder's files, Ray's and hidden ones left out, and what each looks like."""
+        found = {}
+        for parent, folders, names in os.walk(self._folder):
+            folders[:] = [name for name in folders if name != _RAY_FOLDER and name[0] != "."]
+            for name in names:
+                if name[0] != ".":
+                    path = Path(parent) / name
+                    look = path.stat()
+                    relative = path.relative_to(self._folder).as_posix()
+                    found[relative] = (look.st_mtime_ns, look.st_size)
+        return found

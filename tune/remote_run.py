@@ -1,0 +1,108 @@
+"""Fetches a run from its storage into the results folder: `--resume s3://bucket/runs/NAME`."""
+
+import tempfile
+from pathlib import Path
+
+from pyarrow import fs
+
+from model.errors import ConfigError
+from model.places import open_place
+from tune.history import History, whole_lines
+from tune.lease import FILE as LEASE_FILE
+from tune.run_folder import CHECKPOINTS, RunFolder
+from tune.storage import check_name, check_storage, files_below, join, read, split
+
+
+def fetch_run(place: str, results: Path) -> tuple[RunFolder, str]:
+    """Fetch a run, unless what is known of it here goes as far or further.
+
+    Args:
+        place: Where the run is in its storage.
+        results: The folder of results; the run's folder in it is made if it is not there.
+
+    Returns:
+        The run's folder, and the storage that the run is in.
+
+    Raises:
+        ConfigError: There is no run, a driver runs here, or the run went on here and there.
+    """
+    storage, name = split(place)
+    path = results / check_name(name)
+    check_storage(storage)
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=results, prefix=".fetched-") as temporary:
+            fetched = RunFolder(Path(temporary) / name)
+            _copy(place, fetched.path)
+            if not fetched.study_file.is_file():
+                raise ConfigError(f"a run must be a folder with study.json, got {place}")
+            _put(fetched, RunFolder(path), place)
+    except OSError as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"a run must be readable: {place}: {reason}") from error
+    return RunFolder.open(path.resolve()), storage
+
+
+def found_in_storage(storage: str, name: str) -> str | None:
+    """Return where a storage has a run of that name, None if it has none."""
+    place = join(storage, name)
+    file_system, root = open_place(place)
+    known = f"{root}/{RunFolder(Path(name)).study_file.name}"
+    is_there = file_system.get_file_info(known).type != fs.FileType.NotFound
+    return place if is_there else None
+
+
+def check_new_in_storage(storage: str, name: str) -> None:
+    """Refuse the name of a run that a storage has already.
+
+    Raises:
+        ConfigError: It has.
+    """
+    place = found_in_storage(storage, name)
+    if place is not None:
+        raise ConfigError(
+            f"a run must not exist yet in the storage: {place}; choose another --name, or go on "
+            f"with --resume {place}"
+        )
+
+
+def _copy(place: str, folder: Path) -> None:
+    file_system, root = open_place(place)
+    for names, recursive in (((), False), ((CHECKPOINTS,), True)):
+        source = "/".join([root, *names])
+        for relative in files_below(file_system, source, recursive=recursive):
+            if relative.startswith(LEASE_FILE):
+                continue
+            target = folder.joinpath(*names, relative)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(read(file_system, f"{source}/{relative}"))
+
+
+def _put(fetched: RunFolder, folder: RunFolder, place: str) -> None:
+    """Make the run's folder what was fetched, if that goes further."""
+    if folder.history_file.exists():
+        with History(folder.history_file):  # no driver may run on it
+            there, here = (
+                whole_lines(run.history_file.read_bytes()) if run.history_file.exists() else b""
+                for run in (fetched, folder)
+            )
+        if here.startswith(there):
+            return
+        if not there.startswith(here):
+            raise ConfigError(
+                f"a run must go on in one place, but {folder.path} and {place} each have what "
+                f"the other has not; remove one of them"
+            )
+    if not folder.path.exists():
+        fetched.path.rename(folder.path)
+        return
+    folder.drop_checkpoints()
+    # The history last: until it is there, the next attempt fetches all again.
+    files = sorted(
+        (path for path in fetched.path.rglob("*") if path.is_file()),
+        key=lambda path: path == fetched.history_file,
+    )
+    for path in files:
+        target = folder.path / path.relative_to(fetched.path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)

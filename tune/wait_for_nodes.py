@@ -1,0 +1,60 @@
+"""Waits until a Ray cluster has its nodes: `python -m tune.wait_for_nodes 4 --address auto`.
+
+A search uses the nodes that there are, and those that come later; but what is checked and
+estimated before it starts is so for the nodes that are there then.
+"""
+
+import logging
+import sys
+import time
+
+from model.command_line import OneLineParser
+
+POLL_SECONDS = 1.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Wait; 0 when the nodes are there, 1 when the time is up before, 2 the user's mistake."""
+    parser = OneLineParser(
+        prog="python -m tune.wait_for_nodes",
+        description="Wait until a Ray cluster has so many nodes with CPU cores.",
+    )
+    parser.add_argument("count", type=int, metavar="N", help="nodes to wait for")
+    parser.add_argument("--address", default="auto", metavar="ADDR", help="the cluster (auto)")
+    parser.add_argument("--timeout", default="10m", metavar="TIME", help="(10m)")
+    options = parser.parse_args(arguments)
+
+    from model.errors import ConfigError
+    from tune.durations import parse_duration
+    from tune.ray_environment import prepare_ray_environment
+
+    prepare_ray_environment(options.address)
+    try:
+        deadline = time.monotonic() + parse_duration(options.timeout)
+    except ConfigError as error:
+        print(f"tune.wait_for_nodes: {error}", file=sys.stderr)
+        return 2
+    found = 0
+    while found < options.count and time.monotonic() < deadline:
+        found = _num_nodes(options.address)
+        if found < options.count:
+            time.sleep(POLL_SECONDS)
+    print(f"{found} of {options.count} nodes are there")
+    return 0 if found >= options.count else 1
+
+
+def _num_nodes(address: str) -> int:
+    """Return how many nodes a cluster has; 0 while it does not answer."""
+    import ray
+
+    if not ray.is_initialized():
+        logging.getLogger("ray").setLevel(logging.CRITICAL)
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+        except (ConnectionError, ValueError, RuntimeError):
+            return 0
+    return sum(node["Alive"] and node["Resources"].get("CPU", 0) > 0 for node in ray.nodes())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
