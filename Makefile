@@ -5,7 +5,7 @@ RUN_ARGUMENTS ?= --space quick
 
 .PHONY: run test check clean
 
-run: .venv/installed
+run: .venv/run-installed
 	$(BIN)/python -m tune.run $(RUN_ARGUMENTS)
 
 # The fast tests first: they fail in seconds what the slow ones would fail in minutes.
@@ -18,9 +18,12 @@ check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-.venv/installed: pyproject.toml constraints.txt
+# What a search needs; then also what the tests need: servers that they start, a browser's driver.
+.venv/run-installed: EXTRA =
+.venv/installed: EXTRA = [dev]
+.venv/run-installed .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.$(EXTRA)'
 	touch $@
 
 clean:
