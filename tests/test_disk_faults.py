@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 from tiny_search import command, kill_family, run_command, trials_of, write_inputs
 
@@ -65,19 +66,20 @@ def search_until_fault(
     )
     try:
         before = num_epochs_of(run)
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 150
         while not all(num_epochs_of(run).get(n, 0) >= before.get(n, 0) + 2 for n in (0, 1)):
             assert driver.poll() is None, driver.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.05)
         fault(driver)
-        output, errors = driver.communicate(timeout=90)
+        output, errors = driver.communicate(timeout=150)
     finally:
         kill_family(driver)
     return subprocess.CompletedProcess(driver.args, driver.returncode, output, errors)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(500)
 @pytest.mark.parametrize("faulty", ["results", "storage", "read-only storage"])
 def test_unwritable_disk_is_one_line_and_the_search_goes_on_when_there_is_room(
     faulty: str, disk: Path, tiny_text: str, tmp_path: Path
@@ -135,11 +137,17 @@ def flip_a_bit(path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_damaged_checkpoints_are_passed_over(running: subprocess.Popen[str]) -> None:
+    run = Path("results/long")
+    deadline = time.monotonic() + 100
+    while not all(num_epochs_of(run).get(number, 0) > 3 for number in (0, 1)):
+        assert running.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    family = psutil.Process(running.pid).children(recursive=True)
     running.kill()
     running.communicate()
-    run = Path("results/long")
-    time.sleep(2)  # the workers follow their driver
+    psutil.wait_procs(family, timeout=5)  # the workers follow their driver
     store = CheckpointStore(str(run.resolve() / "ray"))
     places = {n: [Path(p) for p in found] for n, found in store.newest_first().items()}
     assert sorted(places) == [0, 1]
@@ -157,13 +165,13 @@ def test_damaged_checkpoints_are_passed_over(running: subprocess.Popen[str]) -> 
     )
     try:
         new = first_epochs(run, num_lines)
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 150
         while len(new) < 2:
             assert driver.poll() is None and time.monotonic() < deadline
             time.sleep(0.1)
             new = first_epochs(run, num_lines)
         interrupt(driver)
-        _, errors = driver.communicate(timeout=90)
+        _, errors = driver.communicate(timeout=150)
     finally:
         kill_family(driver)
     assert driver.returncode == 130, errors

@@ -82,10 +82,11 @@ def test_trials_that_misbehave_are_rows_and_the_search_goes_on(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_killed_workers_trial_goes_on_from_its_checkpoint(
     running: subprocess.Popen[str],
 ) -> None:
-    wait_until(lambda: len(num_epochs("long")) == 2, running, 60)
+    wait_until(lambda: len(num_epochs("long")) == 2, running, 120)
     before = num_epochs("long")
     killed = trial_worker(running)
     killed.send_signal(signal.SIGKILL)
@@ -93,7 +94,7 @@ def test_killed_workers_trial_goes_on_from_its_checkpoint(
     spoilt = trial_worker(running, other_than=[killed.pid])
     spoilt.rlimit(resource.RLIMIT_FSIZE, (0, 0))
 
-    wait_until(lambda: bool((num_epochs("long") > before + 30).all()), running, 90)
+    wait_until(lambda: bool((num_epochs("long") > before + 30).all()), running, 150)
     running.send_signal(signal.SIGINT)
     output, errors = running.communicate(timeout=60)
     assert running.returncode == 130, errors
@@ -123,11 +124,12 @@ def test_diverged_trials_are_rows_among_others(tiny_text: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("process", ["gcs_server", "raylet"])
 def test_lost_ray_is_one_line_and_can_be_resumed(
     process: str, running: subprocess.Popen[str]
 ) -> None:
-    wait_until(lambda: len(num_epochs("long")) == 2, running, 60)
+    wait_until(lambda: len(num_epochs("long")) == 2, running, 120)
     children = psutil.Process(running.pid).children(recursive=True)
     (lost,) = [child for child in children if child.name() == process]
     start = time.monotonic()
@@ -147,7 +149,7 @@ def test_lost_ray_is_one_line_and_can_be_resumed(
             text=True,
         )
         try:
-            wait_until(lambda: bool((num_epochs("long") > before).all()), resumed, 90)
+            wait_until(lambda: bool((num_epochs("long") > before).all()), resumed, 150)
             resumed.send_signal(signal.SIGINT)
             _, errors = resumed.communicate(timeout=60)
         finally:
@@ -175,7 +177,7 @@ def start_ray(arguments: list[str], log: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(500)
 def test_lost_nodes_trial_goes_on_on_another_node(tiny_text: str, tmp_path: Path) -> None:
     flags = write_inputs(tiny_text, epochs=(100, 100), trials=3)
     no_pruning(100)
@@ -189,10 +191,12 @@ def test_lost_nodes_trial_goes_on_on_another_node(tiny_text: str, tmp_path: Path
         driver = subprocess.Popen(
             command(flags), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        wait_until(lambda: Path("results/two/epochs.csv").exists(), driver, 60)
+        wait_until(lambda: Path("results/two/epochs.csv").exists(), driver, 120)
         trial_worker(nodes[1])
         trial_worker(nodes[0])
-        wait_until(lambda: num_epochs("two").min() > 5 and len(num_epochs("two")) == 2, driver, 60)
+        wait_until(
+            lambda: num_epochs("two").min() > 5 and len(num_epochs("two")) == 2, driver, 120
+        )
         kill_family(nodes[1])
         output, errors = driver.communicate(timeout=200)
     finally:
