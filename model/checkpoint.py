@@ -3,7 +3,8 @@
 No pickle, and nothing outside the folder is needed to generate text. `model.safetensors`, the
 network of the best epoch, and `meta.json` are enough for that. `training.safetensors`, the
 network and the optimiser after the last epoch, is there in checkpoints that training can go
-on from. A folder appears whole or not at all.
+on from. `SHA256SUMS` has the checksum of each, so damage is found before a tensor is used.
+A folder appears whole or not at all.
 """
 
 import dataclasses
@@ -18,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from model.checksums import SUMS_FILE, check_sum, write_sums
 from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError
 from model.network import Network
@@ -25,7 +27,9 @@ from model.regimes import build_network
 from model.vocabulary import Vocabulary
 from model.word_vocabulary import WordVocabulary
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+WITHOUT_SUMS = 2
+"""The format before there were checksums; it is still read."""
 MODEL_FILE = "model.safetensors"
 META_FILE = "meta.json"
 TRAINING_FILE = "training.safetensors"
@@ -74,6 +78,7 @@ def save_checkpoint(
         save_file(training, partial / TRAINING_FILE)
         text = json.dumps(values, indent=2, ensure_ascii=False)
         (partial / META_FILE).write_text(text + "\n", encoding="utf-8")
+        write_sums(partial, (MODEL_FILE, META_FILE, TRAINING_FILE))
         if folder.exists():
             shutil.rmtree(folder)
         partial.rename(folder)
@@ -90,6 +95,7 @@ def load_checkpoint(
         CheckpointError: The folder is missing, incomplete, damaged or of another format.
     """
     meta = _read_meta(folder)
+    _check(folder, META_FILE, MODEL_FILE)
     model = build_network(meta.config, len(meta.vocabulary))
     try:
         model.load_state_dict(load_file(folder / MODEL_FILE, device="cpu"))
@@ -104,19 +110,44 @@ def load_training_state(folder: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: The checkpoint has none, or the file is damaged.
     """
+    _check(folder, TRAINING_FILE)
     try:
         return load_file(folder / TRAINING_FILE, device="cpu")
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot train on from {folder / TRAINING_FILE}: {error}") from error
 
 
+def copy_model(folder: Path, target: Path) -> None:
+    """Copy what generating text needs into a new folder.
+
+    Raises:
+        CheckpointError: The checkpoint is damaged.
+        OSError: The copy cannot be written.
+    """
+    load_checkpoint(folder)
+    target.mkdir(parents=True)
+    for name in (MODEL_FILE, META_FILE):
+        shutil.copy2(folder / name, target / name)
+    write_sums(target, (MODEL_FILE, META_FILE))
+
+
+def _check(folder: Path, *names: str) -> None:
+    """Compare files with their checksums; a folder of the format without them has none."""
+    if not (folder / SUMS_FILE).exists():
+        values = json.loads((folder / META_FILE).read_text(encoding="utf-8"))
+        if values["format_version"] == WITHOUT_SUMS:
+            return
+    for name in names:
+        check_sum(folder, name)
+
+
 def _read_meta(folder: Path) -> CheckpointMeta:
     path = folder / META_FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        if values["format_version"] != FORMAT_VERSION:
+        if values["format_version"] not in (WITHOUT_SUMS, FORMAT_VERSION):
             raise CheckpointError(
-                f"checkpoint format must be {FORMAT_VERSION}, "
+                f"checkpoint format must be {WITHOUT_SUMS} or {FORMAT_VERSION}, "
                 f"got {values['format_version']} in {path}"
             )
         return CheckpointMeta(

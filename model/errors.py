@@ -5,9 +5,10 @@ ValueError
      └─ CorpusError      a text that cannot be read, or is unfit for training
 RuntimeError
  ├─ CheckpointError      a checkpoint folder is missing, incomplete or damaged
+ ├─ CutOff               a search was ended from outside, and can go on when that is mended
  └─ TrainingDiverged     the loss became NaN or infinite
 
-The command line prints ConfigError and CheckpointError as one line and exits with 2.
+The command line prints each but the last as one line; it exits with 2, after CutOff with 75.
 """
 
 import difflib
@@ -24,6 +25,10 @@ class CorpusError(ConfigError):
 
 class CheckpointError(RuntimeError):
     """A checkpoint folder is missing, incomplete or damaged."""
+
+
+class CutOff(RuntimeError):
+    """A full disk or the like ended a search; what it has can be resumed."""
 
 
 class TrainingDiverged(RuntimeError):

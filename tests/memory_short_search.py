@@ -50,6 +50,9 @@ class Spy:
         """Look."""
         self.seen.append((record.number, held_bytes()))
 
+    def trial_recovered(self, record: TrialRecord, reason: str) -> None:
+        """Nothing."""
+
     def trial_ended(self, record: TrialRecord) -> None:
         """Nothing."""
 

@@ -1,11 +1,20 @@
 import json
+import random
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 import torch
 
-from model.checkpoint import META_FILE, MODEL_FILE, TRAINING_FILE, load_checkpoint
+from model.checkpoint import (
+    META_FILE,
+    MODEL_FILE,
+    TRAINING_FILE,
+    copy_model,
+    load_checkpoint,
+)
+from model.checksums import SUMS_FILE
 from model.config import TrialConfig
 from model.errors import CheckpointError
 from model.objective import PreparedCorpus
@@ -37,8 +46,41 @@ def test_generating_needs_two_files_only(copy: Path) -> None:
 
 
 def test_no_file_is_a_pickle(copy: Path) -> None:
-    assert {path.suffix for path in copy.iterdir()} == {".safetensors", ".json"}
+    assert {path.suffix for path in copy.iterdir()} == {".safetensors", ".json", ""}
     json.loads((copy / META_FILE).read_text(encoding="utf-8"))
+
+
+def test_sums_are_those_of_the_command(copy: Path) -> None:
+    subprocess.run(["sha256sum", "--check", "--strict", SUMS_FILE], cwd=copy, check=True)
+    copy_model(copy, copy / "kept")
+    subprocess.run(["sha256sum", "--check", "--strict", SUMS_FILE], cwd=copy / "kept", check=True)
+    assert not (copy / "kept" / TRAINING_FILE).exists()
+
+
+@pytest.mark.parametrize("name", [MODEL_FILE, META_FILE, TRAINING_FILE, SUMS_FILE])
+def test_flipped_bit_is_detected(
+    copy: Path, name: str, tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
+) -> None:
+    trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"])
+    trainer.restore(copy)
+    chance = random.Random(name)
+    whole = (copy / name).read_bytes()
+    for _ in range(20):
+        data = bytearray(whole)
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        (copy / name).write_bytes(data)
+        with pytest.raises(CheckpointError):
+            trainer.restore(copy)
+
+
+def test_missing_sums_are_damage_but_in_the_format_before_them(copy: Path) -> None:
+    (copy / SUMS_FILE).unlink()
+    with pytest.raises(CheckpointError, match=r"damaged checkpoint .*SHA256SUMS"):
+        load_checkpoint(copy)
+    text = (copy / META_FILE).read_text(encoding="utf-8")
+    older = text.replace('"format_version": 3', '"format_version": 2')
+    (copy / META_FILE).write_text(older, encoding="utf-8")
+    load_checkpoint(copy)
 
 
 @pytest.mark.parametrize("name", [MODEL_FILE, META_FILE])
@@ -54,7 +96,7 @@ def test_missing_folder_and_newer_format_are_refused(copy: Path, tmp_path: Path)
         load_checkpoint(tmp_path / "nowhere")
     values = json.loads((copy / META_FILE).read_text(encoding="utf-8"))
     (copy / META_FILE).write_text(json.dumps({**values, "format_version": 99}), encoding="utf-8")
-    with pytest.raises(CheckpointError, match="format must be 2, got 99"):
+    with pytest.raises(CheckpointError, match="format must be 2 or 3, got 99"):
         load_checkpoint(copy)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tune.checkpoints import CheckpointStore, fetch
+from tune.checkpoints import CheckpointStore, fetch, place_of
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_newest_first(root: Path, scheme: str, tmp_path: Path) -> None:
     store = CheckpointStore(f"{scheme}{root}")
     found = store.newest_first()
     assert sorted(found) == [0, 7]
-    folder = fetch(found[0][0], tmp_path / "fetched")
+    folder = fetch(place_of(found[0][0]), tmp_path / "fetched")
     assert (folder / "meta.json").read_text() == "session-10/trial_00000/checkpoint_000000"
     assert len(found[0]) == 3
     assert store.next_session() == "session-11"

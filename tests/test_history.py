@@ -1,6 +1,7 @@
 """The history of a search: what is written is read again, after a kill too."""
 
 import dataclasses
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -123,3 +124,20 @@ def test_seconds_are_those_of_the_last_event() -> None:
         history.add(started(0, 2.0))
         history.add(dataclasses.replace(started(1), search_seconds=7.0))
         assert history.seconds() == 7.0
+
+
+def test_event_that_a_full_disk_refuses_leaves_no_trace() -> None:
+    with History(PATH) as history:
+        history.add(started(0))
+        size = PATH.stat().st_size
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, limits[1]))
+        try:
+            with pytest.raises(OSError, match="File too large"):
+                history.add(epoch(0, 1, 3.0))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert PATH.stat().st_size == size
+        assert history.records[0].epochs == []
+        history.add(epoch(0, 1, 3.0))
+    assert len(read()[0].epochs) == 1

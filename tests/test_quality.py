@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from model import word_list
-from model.checkpoint import load_checkpoint
+from model.checkpoint import copy_model, load_checkpoint
 from model.cleaning import clean
 from model.copying import CopyFinder, window_hashes
 from model.corpus import resolve_corpus
@@ -245,7 +245,7 @@ def test_quality_table_of_a_run_and_what_it_decides(
     trained_checkpoint: Path, tiny_text: str, tmp_path: Path
 ) -> None:
     folder = RunFolder.create(tmp_path / "run")
-    folder.keep_checkpoint(1, trained_checkpoint, ("model.safetensors", "meta.json"))
+    copy_model(trained_checkpoint, folder.checkpoint(1))
     book = Book(tiny_text)
     records = measure_run(folder, book, top=3)
     assert [record.temperature for record in records] == [*TEMPERATURES, None]
@@ -269,7 +269,7 @@ def test_without_its_book_a_run_still_writes(trained_checkpoint: Path, tmp_path:
     folder = RunFolder.create(tmp_path / "run")
     corpus = {"name": "gone.txt", "location": str(tmp_path / "gone.txt"), "sha256": "0"}
     folder.write_study({"corpus": corpus})
-    folder.keep_checkpoint(1, trained_checkpoint, ("model.safetensors", "meta.json"))
+    copy_model(trained_checkpoint, folder.checkpoint(1))
     (passage,) = write_samples(folder, Book.of_run(folder), top=1, num_chars=100)
     assert passage.how == "temperature 0.8, seed 0"
     assert passage.book is None and passage.quality.book_word_share is None

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hand_made_run import FINALISTS, SPACE, STUDY, curve, finalist, hand_made
 
+from model.checkpoint import copy_model
 from tune import report, samples
 from tune.finalist_records import (
     SCORE_COLUMNS,
@@ -139,7 +140,7 @@ def test_samples_command_writes_from_the_kept_checkpoints(
     folder = RunFolder.create(tmp_path / "run")
     folder.write_study(STUDY)
     for rank in (1, 2):
-        folder.keep_checkpoint(rank, trained_checkpoint, ("model.safetensors", "meta.json"))
+        copy_model(trained_checkpoint, folder.checkpoint(rank))
     flags = [str(folder.path), "--chars", "60", "--prime", "alice"]
     assert samples.main(flags) == 0
     first = folder.samples_file.read_text(encoding="utf-8")

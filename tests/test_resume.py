@@ -1,18 +1,15 @@
 """Searches that are interrupted or killed, and go on."""
 
 import io
-import json
-import random
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from rich.console import Console
-from tiny_search import command, run_command, trials_of, write_inputs
+from tiny_search import run_command, trials_of, write_inputs
 
 from tune import report, run
 from tune.finish import study_values
@@ -20,54 +17,9 @@ from tune.resume import prepare_resumed
 from tune.run_folder import RunFolder
 from tune.study import StudyOptions, prepare
 
-TIMES = ["elapsed_seconds", "search_seconds"]
-
 
 def epochs_of(name: str) -> pd.DataFrame:
     return pd.read_csv(Path("results") / name / "epochs.csv")
-
-
-def num_events(name: str) -> int:
-    path = Path("results") / name / "history.jsonl"
-    return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
-def kill_after_events(flags: list[str], name: str, num: int, delay_seconds: float) -> None:
-    """Start a driver and kill it a little after so many more events are in the history."""
-    target = num_events(name) + num
-    driver = subprocess.Popen(
-        command(flags), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    deadline = time.monotonic() + 60
-    while num_events(name) < target and driver.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    time.sleep(delay_seconds)
-    driver.kill()
-    driver.communicate()
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_killed_search_ends_with_the_tables_of_one_that_was_not(tiny_text: str) -> None:
-    chance = random.Random(1)
-    flags = [*write_inputs(tiny_text, trials=8), "--max-concurrent", "1", "--finalists", "0"]
-    assert run_command([*flags, "--name", "whole"]).returncode == 0
-    kill_after_events([*flags, "--name", "killed"], "killed", 3, chance.uniform(0, 0.5))
-    resume = ["--resume", "results/killed", "--max-concurrent", "1"]
-    for num in (0, 1, 6, 9):  # 0: before it starts anything
-        kill_after_events(resume, "killed", num, chance.uniform(0, 0.5))
-        assert json.loads(Path("results/killed/study.json").read_text())["ended"]
-    done = run_command(resume)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    for table in (trials_of, epochs_of):
-        whole, killed = (table(name).drop(columns=TIMES) for name in ("whole", "killed"))
-        pd.testing.assert_frame_equal(whole, killed)
-    assert trials_of("killed")["search_seconds"].is_monotonic_increasing
-    # One checkpoint a trial is left, of all sessions.
-    metas = Path("results/killed/ray").glob("session-*/trial_*/checkpoint_*/checkpoint/meta.json")
-    assert len(list(metas)) == 8
 
 
 @pytest.mark.slow

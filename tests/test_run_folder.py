@@ -3,8 +3,15 @@ from pathlib import Path
 
 import pytest
 
+from model.config import TrialConfig
 from model.errors import ConfigError
+from tune.records import EpochRecord, TrialRecord
 from tune.run_folder import RunFolder, check_new
+
+FIGURES = [
+    *("train_nats_per_char", "val_nats_per_char", "val_own_bits_per_char"),
+    *("val_bits_per_char", "elapsed_seconds", "search_seconds"),
+]
 
 
 def test_existing_folder_is_not_touched(tmp_path: Path) -> None:
@@ -38,3 +45,36 @@ def test_only_our_folders_open(tmp_path: Path) -> None:
     folder.study_file.write_text('{"format_ver', encoding="utf-8")
     with pytest.raises(ConfigError, match="must be readable"):
         folder.read_study()
+
+
+def test_folder_appears_with_its_study_or_not_at_all(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {"seed": 3})
+    assert folder.read_study()["seed"] == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_tables_are_read_as_of_one_moment(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    record = TrialRecord(number=0, config=TrialConfig())
+    folder.write_tables([record])
+    trials_text = folder.trials_file.read_bytes()
+    record.epochs = [
+        EpochRecord(trial_id="trial_00000", number=0, epoch=1, **dict.fromkeys(FIGURES, 1.0))
+    ]
+    folder.write_tables([record])
+    assert [len(table) for table in folder.read_tables()] == [1, 1]
+    folder.trials_file.write_bytes(trials_text)  # epochs.csv is written first
+    assert [len(table) for table in folder.read_tables()] == [1, 0]
+
+
+def test_new_checkpoints_take_the_place_of_the_old_ones_at_once(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    for text in ("first", "second"):
+        with folder.new_checkpoints() as kept:
+            assert list(kept.iterdir()) == []
+            (kept / "01").mkdir()
+            (kept / "01" / "meta.json").write_text(text, encoding="utf-8")
+            if text == "second":
+                assert (folder.checkpoint(1) / "meta.json").read_text() == "first"
+        assert (folder.checkpoint(1) / "meta.json").read_text() == text
+    assert [path.name for path in folder.path.iterdir()] == ["checkpoints"]

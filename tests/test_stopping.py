@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from model.errors import CutOff
 from tune.stopping import SearchStopper
 
 
@@ -33,3 +34,13 @@ def test_first_signal_is_graceful_the_second_is_not(number: signal.Signals) -> N
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) == before
+
+
+def test_storage_that_cannot_be_written_ends_the_search() -> None:
+    stopper = SearchStopper(None)
+    stopper.check()
+    assert not stopper.stop_all()
+    stopper.storage_failed("No space left on device")
+    assert stopper.stop_all()
+    with pytest.raises(CutOff, match="No space left on device"):
+        stopper.check()

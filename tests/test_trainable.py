@@ -1,13 +1,18 @@
 """The trial on a worker, without Ray around it."""
 
 import dataclasses
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from pyarrow import fs
+from ray.tune import Checkpoint
 
 from model.config import TrialConfig
+from model.errors import CorpusError
 from model.objective import PreparedCorpus
 from tune.outcome import Outcome
 from tune.trainable import CharLSTMTrainable
@@ -84,3 +89,33 @@ def test_words_and_characters_follow_each_other_on_a_worker(
     assert result["vocabulary_size"] != first["vocabulary_size"]
     trainable.reset_config(proposal(tiny_config))
     assert without_seconds(trainable.step()) == first
+
+
+def test_what_a_trial_raises_is_reported_in_one_line_and_then_raised(
+    tiny_config: TrialConfig, trainable: CharLSTMTrainable
+) -> None:
+    wide = dataclasses.replace(tiny_config, batch_size=4_096)
+    trainable.reset_config(proposal(wide))
+    report = trainable.step()
+    assert report["outcome"] == Outcome.FAILED
+    assert report["error"].startswith("CorpusError: ") and "\n" not in report["error"]
+    with pytest.raises(CorpusError, match="batch_size 4096"):
+        trainable.step()
+    trainable.reset_config(proposal(tiny_config))
+    assert trainable.step()["epoch"] == 1
+
+
+def test_next_worker_goes_on_from_the_newest_whole_checkpoint_of_the_session(
+    tiny_config: TrialConfig, trainable: CharLSTMTrainable, tmp_path: Path
+) -> None:
+    places = [tmp_path / f"checkpoint_00000{index}" for index in range(3)]
+    for place in places:
+        trainable.step()
+        place.mkdir()
+        trainable.save_checkpoint(str(place))
+    (places[1] / "checkpoint" / "training.safetensors").unlink()
+    shutil.rmtree(places[2])  # gone with its node
+    checkpoint = Checkpoint(str(places[2]), fs.LocalFileSystem())
+    trainable.reset_config(proposal(tiny_config))
+    trainable.restore(SimpleNamespace(checkpoint=checkpoint))
+    assert trainable.step()["epoch"] == 2

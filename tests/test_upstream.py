@@ -11,6 +11,8 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.samplers._tpe.sampler import _split_trials
 from optuna.trial import TrialState, create_trial
+from ray.air.execution._internal import RayActorManager
+from ray.exceptions import OutOfMemoryError
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
@@ -75,3 +77,11 @@ def test_optuna_ranks_any_complete_trial_before_any_pruned_one() -> None:
     below, above = _split_trials(study, [poor, good], 1)
     assert [trial.params["x"] for trial in below] == [0.1]
     assert [trial.params["x"] for trial in above] == [0.9]
+
+
+def test_ray_ends_the_search_where_it_killed_a_worker_for_memory() -> None:
+    task = SimpleNamespace(_tracked_actor=None)
+    with pytest.raises(RuntimeError, match="Caught unexpected exception: low on memory"):
+        RayActorManager._actor_task_failed(
+            SimpleNamespace(), task, OutOfMemoryError("low on memory")
+        )

@@ -92,7 +92,7 @@ def trial_worker(
         driver: The search.
         other_than: Process ids that are not meant.
     """
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while True:
         assert driver.poll() is None, driver.communicate()
         for child in psutil.Process(driver.pid).children(recursive=True):

@@ -4,6 +4,7 @@ Ray keeps them, each session of a run in a folder of its own:
 <storage>/session-1/trial_00007/checkpoint_000003/checkpoint/meta.json
 """
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Mapping
@@ -18,9 +19,11 @@ from tune.storage import files_below, join, read
 SESSION = "session-"
 MODEL_FOLDER = "checkpoint"
 """The project's own checkpoint folder in one of Ray's."""
+RAY_FOLDER = "checkpoint_"
+"""How the names of Ray's begin; a number follows that grows."""
 
 _PATH = re.compile(
-    rf"{SESSION}(?P<session>\d+)/trial_(?P<number>\d+)/checkpoint_(?P<index>\d+)/"
+    rf"{SESSION}(?P<session>\d+)/trial_(?P<number>\d+)/{RAY_FOLDER}(?P<index>\d+)/"
     rf"{MODEL_FOLDER}/{re.escape(META_FILE)}"
 )
 
@@ -71,14 +74,48 @@ class CheckpointStore:
         return [info.path[len(root) + 1 :] for info in file_system.get_file_info(selector)]
 
 
-def fetch(location: str, folder: Path) -> Path:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """A checkpoint folder of the project's own: where it is, and how to get there."""
+
+    file_system: fs.FileSystem
+    path: str
+
+
+def place_of(location: str) -> Place:
+    """Return the place that one of `newest_first`'s locations names."""
+    return Place(*open_place(location))
+
+
+def beside(file_system: fs.FileSystem, newest: str) -> list[Place]:
+    """Return a trial's checkpoints of one session, the newest first.
+
+    Args:
+        file_system: Where they are.
+        newest: One of Ray's checkpoint folders, which need not exist any more.
+    """
+    folder = newest.rstrip("/").rpartition("/")[0]
+    found = file_system.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+    paths = [info.path for info in found if info.base_name.startswith(RAY_FOLDER)]
+    return [Place(file_system, f"{path}/{MODEL_FOLDER}") for path in sorted(paths)[::-1]]
+
+
+def drop_older(file_system: fs.FileSystem, trial_folder: str) -> None:
+    """Remove all but the newest checkpoint of a trial's folder; what cannot be removed stays."""
+    for place in beside(file_system, f"{trial_folder}/{RAY_FOLDER}")[1:]:
+        with contextlib.suppress(OSError):
+            place.file_system.delete_dir(place.path.rpartition("/")[0])
+
+
+def fetch(place: Place | str, folder: Path) -> Path:
     """Copy a checkpoint into a new local folder of that name and return the folder.
 
     Raises:
         OSError: It cannot be read.
     """
-    file_system, path = open_place(location)
+    if isinstance(place, str):
+        place = place_of(place)
     folder.mkdir(parents=True)
-    for name in files_below(file_system, path, recursive=False):
-        (folder / name).write_bytes(read(file_system, f"{path}/{name}"))
+    for name in files_below(place.file_system, place.path, recursive=False):
+        (folder / name).write_bytes(read(place.file_system, f"{place.path}/{name}"))
     return folder

@@ -3,16 +3,18 @@
 from collections.abc import Callable
 
 import ray.tune as ray_tune
-from ray.tune import CheckpointConfig, RunConfig, TuneConfig
+from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from tune.checkpoints import CheckpointStore
 from tune.concurrency import FollowingLimiter
+from tune.lost_workers import losses_are_deaths
 from tune.progress import Progress
-from tune.recorder import Recorder
+from tune.recorder import MAX_DEATHS, Recorder
 from tune.stopping import SearchStopper
 from tune.trainable import trial_dirname
+from tune.trial_timeout import TrialTimeout
 
 
 def run_trials(
@@ -26,6 +28,7 @@ def run_trials(
     stopper: SearchStopper,
     recorder: Recorder,
     progress: Progress,
+    trial_timeout_seconds: float | None = None,
 ) -> None:
     """Run trials to the end; what is left running then is recorded as stopped.
 
@@ -39,6 +42,10 @@ def run_trials(
         stopper: Ends them all.
         recorder: Writes what happens.
         progress: Shows what happens.
+        trial_timeout_seconds: A trial that reports nothing for so long is killed.
+
+    Raises:
+        CutOff: The storage cannot be written.
     """
     tuner = ray_tune.Tuner(
         trainable,
@@ -54,14 +61,20 @@ def run_trials(
             # experiment to Ray, and what goes on is ours: history, rungs, journal, checkpoints.
             name=store.next_session(),
             storage_path=store.root,
-            callbacks=[recorder],
+            callbacks=[
+                recorder,
+                TrialTimeout(trial_timeout_seconds, will_fail=recorder.will_fail),
+            ],
             stop=stopper,
-            # Each report asks for its own checkpoint; a diverged one must have none.
-            checkpoint_config=CheckpointConfig(num_to_keep=1, checkpoint_at_end=False),
+            failure_config=FailureConfig(max_failures=MAX_DEATHS),
+            # Each report asks for its own checkpoint; a diverged one must have none. Two are kept
+            # while a trial runs, for the newest may turn out to be damaged.
+            checkpoint_config=CheckpointConfig(num_to_keep=2, checkpoint_at_end=False),
             verbose=0,
         ),
     )
-    with stopper.catching_signals(), progress:
+    with stopper.catching_signals(), progress, losses_are_deaths():
         stopper.start()
         tuner.fit()
+        stopper.check()
         recorder.stop_running()

@@ -105,7 +105,8 @@ def _score(
     device = pick_device(use_gpu=need.gpus > 0)
     with tempfile.TemporaryDirectory() as temporary:
         try:
-            network, _ = load_checkpoint(fetch(location, Path(temporary) / MODEL_FOLDER), device)
+            fetched = fetch(location, Path(temporary) / MODEL_FOLDER)
+            network, _ = load_checkpoint(fetched, device)
         except (CheckpointError, OSError):
             return TestPassageScores()
     bits_per_char = score_test_passage(network, prepared, record.config)

@@ -69,10 +69,14 @@ def confirm(
     Returns:
         The result with the time that it took, and whether the user interrupted.
     """
-    stopper = SearchStopper(study.space.budget.time_budget_seconds, spent_seconds=result.seconds)
     with History(folder.finalists_history_file) as history:
         store = CheckpointStore(join(study.checkpoints_root, "finalists"))
         checkpoints = learn_missed(history, store)
+        stopper = SearchStopper(
+            study.space.budget.time_budget_seconds,
+            # An earlier session may have been killed in the middle of them.
+            spent_seconds=max(result.seconds, history.seconds()),
+        )
         missing = _missing(study, choose(result.records, study.num_finalists), history)
         seconds = estimated_seconds(study, missing, concurrent())
         if missing and fits(seconds, stopper.seconds_left()):
@@ -137,7 +141,11 @@ def _train(
         name=_name,
     )
     recorder = Recorder(
-        history, clock=stopper.seconds, save=lambda records: None, listener=progress
+        history,
+        clock=stopper.seconds,
+        save=lambda records: None,
+        listener=progress,
+        unwritable=stopper.storage_failed,
     )
     run_trials(
         trainable_for(study.prepared, need),
@@ -148,6 +156,7 @@ def _train(
         stopper=stopper,
         recorder=recorder,
         progress=progress,
+        trial_timeout_seconds=study.trial_timeout_seconds,
     )
 
 

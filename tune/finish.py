@@ -14,7 +14,8 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from model.checkpoint import META_FILE, MODEL_FILE
+from model.checkpoint import copy_model
+from model.errors import CheckpointError
 from model.shown import shown
 from search_spaces import SearchSpace
 from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
@@ -51,14 +52,14 @@ def finish(
 ) -> int:
     """Write what a search found, print it, and return the exit code."""
     folder.write_tables(result.records)
-    folder.write_study(study_values(study, result, estimate))
+    values = study_values(study, result, estimate)
+    folder.write_study(values)
     trials, _ = folder.read_tables()
     best = ranked(trials)
     _say(console)
-    folder.drop_checkpoints()
+    _keep_checkpoints(folder, best, CheckpointStore(study.checkpoints_root))
     if not best.empty:
         folder.write_best(config_of(best.iloc[0]).to_dict())
-        _keep_checkpoints(folder, best, CheckpointStore(study.checkpoints_root))
     write_report(folder)
     _say_best(folder, study.space, trials, _ending(result), console)
     line = verdict(folder.read_finalists(), trials)
@@ -72,6 +73,8 @@ def finish(
         _say(console, passages[0].text[:PRINTED_CHARS])
         _say(console, best_temperature_line(read_quality(folder.quality_file)))
     write_page(folder)
+    # Last: a driver that is killed before this does it all again.
+    folder.write_study({**values, "finished": not result.interrupted})
     for line in last_words(folder):
         _say(console, line)
     if result.interrupted:
@@ -90,9 +93,11 @@ def finish(
 
 
 def already_finished(folder: RunFolder) -> bool:
-    """Return whether an earlier session wrote its results."""
-    ended = folder.read_study()["ended"] if folder.study_file.exists() else STILL_RUNNING
-    return ended not in (STILL_RUNNING, STOPPED_BY_USER)
+    """Return whether an earlier session wrote its results, to the last."""
+    values = folder.read_study()
+    # Runs from before "finished" was written: they ended as they say.
+    ended = values["ended"] not in (STILL_RUNNING, STOPPED_BY_USER)
+    return bool(values.get("finished", ended))
 
 
 def show_finished(
@@ -139,6 +144,7 @@ def study_values(
         "seed": study.seed,
         "sampler": study.sampler,
         "storage": study.storage,
+        "trial_timeout_seconds": study.trial_timeout_seconds,
         "finalists": study.num_finalists,
         "finalist_seeds": study.num_finalist_seeds,
         "corpus": {
@@ -172,6 +178,7 @@ def study_values(
         "estimate": estimate.values(result.records if result else ()) if estimate else None,
         "search_seconds": result.seconds if result else 0.0,
         "ended": _ending(result) if result else STILL_RUNNING,
+        "finished": False,
         "resume": _resume(study),
     }
 
@@ -184,12 +191,25 @@ def _resume(study: Study) -> str:
 
 def _keep_checkpoints(folder: RunFolder, best: pd.DataFrame, store: CheckpointStore) -> None:
     locations = store.newest_first()
-    with_checkpoint = [number for number in best["number"] if number in locations]
-    for rank, number in enumerate(with_checkpoint[:KEPT_CHECKPOINTS], start=1):
-        with tempfile.TemporaryDirectory() as temporary:
-            fetched = fetch(locations[number][0], Path(temporary) / MODEL_FOLDER)
-            folder.keep_checkpoint(rank, fetched, (MODEL_FILE, META_FILE))
+    with folder.new_checkpoints() as kept:
+        rank = 1
+        for number in best["number"]:
+            if rank <= KEPT_CHECKPOINTS and _keep(locations.get(number, []), kept / f"{rank:02d}"):
+                rank += 1
     store.drop_superseded(locations)
+
+
+def _keep(locations: list[str], target: Path) -> bool:
+    """Copy the network of a trial's newest checkpoint; False where it is missing or damaged."""
+    if not locations:
+        return False
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            fetched = fetch(locations[0], Path(temporary) / MODEL_FOLDER)
+            copy_model(fetched, target)
+    except CheckpointError:
+        return False
+    return True
 
 
 def _say_best(

@@ -8,6 +8,7 @@ file is also the lock of its run: a second driver is refused, and a dead one hol
 import contextlib
 import dataclasses
 import fcntl
+import io
 import json
 import time
 from pathlib import Path
@@ -71,7 +72,8 @@ class History:
             ConfigError: Another process has it open, or it is damaged.
         """
         self.records: dict[int, TrialRecord] = {}
-        self._file = path.open("ab+")
+        # Without a buffer: what cannot be written must not be tried again later.
+        self._file = path.open("ab+", buffering=0)
         try:
             _lock(self._file)
         except BlockingIOError as error:
@@ -103,10 +105,21 @@ class History:
         self._file.close()
 
     def add(self, event: Event) -> TrialRecord:
-        """Append an event and return the record of its trial."""
+        """Append an event and return the record of its trial.
+
+        Raises:
+            OSError: It cannot be written, for the disk is full, say; then nothing of it is.
+        """
         values = {"event": type(event).__name__, **dataclasses.asdict(event)}
-        self._file.write(json.dumps(values, ensure_ascii=False).encode() + b"\n")
-        self._file.flush()
+        line = json.dumps(values, ensure_ascii=False).encode() + b"\n"
+        end = self._file.seek(0, io.SEEK_END)
+        try:
+            while line:  # a disk that becomes full takes a part of it
+                line = line[self._file.write(line) :]
+        except OSError:
+            with contextlib.suppress(OSError):  # half a line is cut off on reading too
+                self._file.truncate(end)
+            raise
         return self._apply(event)
 
     def seconds(self) -> float:

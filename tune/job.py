@@ -16,6 +16,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
 
     Raises:
         ConfigError: The user's mistake, in one line.
+        CutOff: Something outside ended the search, which can be resumed.
     """
     if options.or_resume:
         options = or_resumed(options)
@@ -24,15 +25,24 @@ def run_study(options: StudyOptions, console: Console) -> int:
     from model.devices import free_gpu_bytes
     from tune.cluster import Cluster
     from tune.concurrency import Concurrency
+    from tune.cut_off import telling_how_to_go_on
     from tune.estimate import Estimate
     from tune.finalists import confirm
-    from tune.finish import already_finished, finish, show_finished, study_values
+    from tune.finish import (
+        already_finished,
+        finish,
+        resume_command,
+        show_finished,
+        study_values,
+    )
     from tune.history import History
     from tune.mirror import Mirror
     from tune.plan import print_plan
+    from tune.ray_watch import RayWatch
     from tune.resources import TrialResources, default_gpus, num_concurrent, with_memory
     from tune.run_folder import RunFolder, existing_parent
     from tune.search import found_before, is_spent, search
+    from tune.signals import end_on_sigterm
     from tune.trainable import trainable_for
     from tune.trial_memory import TrialMemory, check_gpu_memory
 
@@ -67,17 +77,32 @@ def run_study(options: StudyOptions, console: Console) -> int:
         print_plan(study, nodes, need, concurrent, estimate, console)
         if options.dry_run:
             return 0
-        folder = study.earlier or RunFolder.create(study.run_path)
-        with History(folder.history_file) as history, Mirror.of(study, folder, console):
+        folder = study.earlier or RunFolder.create(
+            study.run_path, study_values(study, None, estimate)
+        )
+
+        def command() -> str:
+            return resume_command(folder)
+
+        with (
+            telling_how_to_go_on(folder.path, command),
+            History(folder.history_file) as history,
+            Mirror.of(study, folder, console),
+            RayWatch(command=command) as watch,
+        ):
             at_once = Concurrency(cluster.nodes, need, options.max_concurrent)
             result = found_before(study, history)
-            # From here on it can be resumed.
-            folder.write_study(study_values(study, None, estimate))
+            if study.earlier:
+                folder.write_study(study_values(study, None, estimate))
             if not is_spent(study, result):
                 cluster.start()
+                end_on_sigterm()
+                watch.start(is_local=not cluster.address)
                 trainable = trainable_for(study.prepared, need)
                 result = search(study, folder, history, trainable, at_once, estimate, console)
             if study.wants_finalists and not result.interrupted:
                 cluster.start()
+                end_on_sigterm()
+                watch.start(is_local=not cluster.address)
                 result = confirm(study, folder, result, need, at_once, console)
             return finish(study, folder, result, estimate, console)

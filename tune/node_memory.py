@@ -1,10 +1,12 @@
-"""How much memory this machine has for new processes."""
+"""How much memory this machine has for new processes, and how much this one may take."""
 
 import os
 import re
+import resource
 from pathlib import Path
 
 _MEMINFO = Path("/proc/meminfo")
+_STATUS = Path("/proc/self/status")
 _CONTAINER = Path("/sys/fs/cgroup")
 _CONTAINER_FILES = (
     ("memory.max", "memory.current", "memory.stat"),
@@ -30,6 +32,18 @@ def free_bytes(meminfo: Path = _MEMINFO, container: Path = _CONTAINER) -> int:
             left = _number(r"(\d+)", limit) - _number(r"(\d+)", used) + spare
             free = min(free, max(0, left))
     return free
+
+
+def limit_growth(num_bytes: int) -> None:
+    """Have the system refuse this process more memory than it has now and so many bytes.
+
+    An allocation then fails, so a defect that allocates without end is an error of its own, and
+    takes nothing from others. Where the system does not tell what a process has, nothing is done.
+    """
+    if _STATUS.exists():
+        held = 1024 * _number(r"^VmData:\s+(\d+) kB", _STATUS)
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (held + num_bytes, most))
 
 
 def _number(pattern: str, path: Path) -> int:

@@ -106,6 +106,11 @@ def parser() -> OneLineParser:
         metavar="F",
         help="GPUs a trial, 0 to 1; fractions share one (1 where there are GPUs, else 0)",
     )
+    how.add_argument(
+        "--trial-timeout",
+        metavar="TIME",
+        help="kill a trial that reports nothing for 10m: it is stuck (never)",
+    )
     how.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     watch = top.add_argument_group("how to watch")
     output = watch.add_mutually_exclusive_group()

@@ -40,7 +40,8 @@ def open_study(
         records: What earlier sessions of the search did.
     """
     partial_path = path.with_name(f".{path.name}.partial")
-    partial_path.unlink(missing_ok=True)
+    for left in (partial_path, _lock(partial_path), _lock(path)):  # by a driver that was killed
+        left.unlink(missing_ok=True)
     journal = _Unwritten()
     storage = JournalStorage(journal)
     study = optuna.create_study(storage=storage, study_name=space.name, direction="minimize")
@@ -101,6 +102,11 @@ class _Unwritten(BaseJournalBackend):
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         self.logs += logs
+
+
+def _lock(path: Path) -> Path:
+    """Return Optuna's lock of a journal; one that is left makes it wait for 30 s (optuna 5.0)."""
+    return path.with_name(f"{path.name}.lock")
 
 
 def _storage(path: Path) -> JournalStorage:

@@ -15,3 +15,5 @@ class Outcome(enum.StrEnum):
     """All its epochs are trained."""
     DIVERGED = "DIVERGED"
     """Its loss became NaN or infinite; the report carries no metrics."""
+    FAILED = "FAILED"
+    """It raised an error, which follows; the report carries no metrics."""

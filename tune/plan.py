@@ -88,6 +88,9 @@ def plan_lines(
         _time(study, concurrent, estimate),
         f"run folder: {study.run_path}",
     ]
+    if study.trial_timeout_seconds is not None:
+        limit_text = format_seconds(study.trial_timeout_seconds)
+        lines.append(f"trial timeout: a trial that reports nothing for {limit_text} is killed")
     return lines
 
 

@@ -105,6 +105,14 @@ class Progress:
             num_running = sum(r.status == Status.RUNNING for r in self._records.values())
             self._say(f"{self._counted()} {num_running} running | {self.summary()}")
 
+    def trial_recovered(self, record: TrialRecord, reason: str) -> None:
+        """Tell that a trial goes on elsewhere."""
+        if self._events:
+            event = trial_event(record, self._name(record))
+            self._events.event("trial_recovered", **event, reason=reason)
+        else:
+            self._say(f"{self._name(record)} goes on from its last checkpoint: {reason}")
+
     def trial_ended(self, record: TrialRecord) -> None:
         """Show how a trial ended."""
         self._ended.append(record)

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import ray.tune as ray_tune
 from ray.tune.experiment import Trial
 
+from tune.checkpoints import drop_older
+from tune.cut_off import unwritable
 from tune.epoch_events import epoch_ended
 from tune.history import History, TrialEnded, TrialStarted
 from tune.outcome import RUNNING_BEST, Outcome
@@ -18,6 +20,9 @@ _ENDED = {
     Outcome.DIVERGED: Status.DIVERGED,
     Outcome.TRAINING: Status.PRUNED,  # it wanted to go on: ASHA stopped it
 }
+
+MAX_DEATHS = 3
+"""A trial goes on so often after its worker died; once more without an epoch, and it failed."""
 
 SAVE_SECONDS = 10.0
 """Between two trials' ends the tables are saved at most so often."""
@@ -34,6 +39,9 @@ class Listener(Protocol):
     def epoch_ended(self, record: TrialRecord) -> None:
         """A trial reported an epoch."""
 
+    def trial_recovered(self, record: TrialRecord, reason: str) -> None:
+        """A trial lost its worker and goes on."""
+
     def trial_ended(self, record: TrialRecord) -> None:
         """A trial ended; its status says how."""
 
@@ -49,6 +57,7 @@ class Recorder(ray_tune.Callback):
         save: Callable[[list[TrialRecord]], None],
         listener: Listener,
         failed: Callable[[str, str], None] = lambda trial_id, reason: None,
+        unwritable: Callable[[str], None] = lambda reason: None,
     ) -> None:
         """Record a search.
 
@@ -58,12 +67,15 @@ class Recorder(ray_tune.Callback):
             save: Writes the tables; called when trials end, and now and then between.
             listener: Told of every event.
             failed: Told of Ray's id of a trial that failed, and why it did.
+            unwritable: Told why a trial could not write to the storage, if one cannot.
         """
         self._history = history
         self._clock = clock
         self._save = save
         self._listener = listener
         self._failed = failed
+        self._unwritable = unwritable
+        self._reasons: dict[str, str] = {}
         self._saved_seconds = clock()
         self._rest_seconds = 0.0
 
@@ -87,9 +99,13 @@ class Recorder(ray_tune.Callback):
         result: dict[str, Any],
         **info: Any,
     ) -> None:
-        """Record an epoch; a diverged one has no figures."""
+        """Record an epoch; one that went wrong has no figures."""
+        if result.get("outcome") == Outcome.FAILED:
+            self.will_fail(trial, result["error"])
         if RUNNING_BEST not in result:
             return
+        # Only deaths in a row count: a long trial outlives any number of nodes that vanish.
+        trial.max_failures = trial.num_failures + MAX_DEATHS
         event = epoch_ended(trial.config["number"], result, self._clock())
         record = self._history.add(event)
         self._save_after(SAVE_SECONDS)
@@ -102,17 +118,48 @@ class Recorder(ray_tune.Callback):
         outcome = Outcome(trial.last_result["outcome"])
         error = trial.last_result.get("error", "")
         self._end(trial.config["number"], _ENDED[outcome], error)
+        drop_older(trial.storage.storage_filesystem, trial.storage.trial_fs_path)
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Tell that a trial needs another worker, and why."""
+        reason, number = _reason(trial), trial.config["number"]
+        # One whose first worker died while it started has no record, and nothing to go on from.
+        if not self._look_at_storage(reason) and number in self._history.records:
+            self._listener.trial_recovered(self._history.records[number], reason)
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """Close the record of a trial that raised, or whose process died."""
+        """Close the record of a trial that raised, or whose processes died.
+
+        Where the storage is what failed, the trial stays open: it goes on with `--resume`.
+        """
         number = trial.config["number"]
         if number not in self._history.records:  # it died before it started
             self.on_trial_start(iteration, trials, trial)
-        reason = _reason(trial)
+        reason = self._reasons.pop(trial.trial_id, None) or _reason(trial)
+        if self._look_at_storage(reason):
+            return
         self._failed(trial.trial_id, reason)
         self._end(number, Status.FAILED, reason)
+
+    def will_fail(self, trial: Trial, reason: str) -> None:
+        """Have Ray give a trial no other worker when it fails now.
+
+        Args:
+            trial: The trial.
+            reason: Why it fails, in one line.
+        """
+        trial.max_failures = 0
+        self._reasons[trial.trial_id] = reason
+
+    def _look_at_storage(self, reason: str) -> bool:
+        text = unwritable(reason)
+        if text is not None:
+            self._unwritable(text)
+        return text is not None
 
     def stop_running(self) -> None:
         """Close the records of trials that the end of the search cut off."""
@@ -146,4 +193,8 @@ def _reason(trial: Trial) -> str:
     path = trial.error_file
     text = Path(path).read_text(encoding="utf-8") if path and Path(path).exists() else ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "its worker died without a word"
+    last = lines[-1] if lines else "its worker died without a word"
+    if "node running low on memory" in text:  # Ray's memory monitor, at length
+        last = "the node ran low on memory, and Ray killed its worker"
+    died = trial.num_failures
+    return last if died <= 1 else f"lost {died} workers, the last one for: {last}"

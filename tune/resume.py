@@ -18,6 +18,7 @@ from tune.study import (
     check_places,
     named_corpus,
     prepared_for,
+    seconds_of,
     with_budget,
 )
 
@@ -95,6 +96,9 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
             num_finalist_seeds if options.finalist_seeds is None else options.finalist_seeds
         ),
         command=command,
+        trial_timeout_seconds=(
+            seconds_of(options.trial_timeout) or values.get("trial_timeout_seconds")
+        ),
         earlier=folder,
         mlflow=options.mlflow,
     )

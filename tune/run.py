@@ -7,7 +7,8 @@ import sys
 def main(arguments: list[str] | None = None) -> int:
     """Run a search from the command line and return the exit code.
 
-    0 is done, 1 every trial failed, 2 the user's mistake, 130 interrupted.
+    0 is done, 1 every trial failed, 2 the user's mistake, 75 cut off by a full disk or a lost
+    Ray, 130 interrupted.
     """
     from tune.options import parse_options
 
@@ -19,18 +20,24 @@ def main(arguments: list[str] | None = None) -> int:
 
     from rich.console import Console
 
-    from model.errors import CheckpointError, ConfigError
+    from model.errors import CheckpointError, ConfigError, CutOff
+    from tune.cut_off import CUT_OFF
     from tune.event_log import JsonConsole
     from tune.job import run_study
+    from tune.signals import end_on_sigterm
 
     as_json = options.log_format == "json"
     console = JsonConsole() if as_json else Console(quiet=options.quiet)
 
     try:
+        end_on_sigterm()
         return run_study(options, console)
     except (ConfigError, CheckpointError) as error:
         print(f"tune.run: {error}", file=sys.stderr)
         return 2
+    except CutOff as error:
+        print(f"tune.run: {error}", file=sys.stderr)
+        return CUT_OFF
     except KeyboardInterrupt:
         return 130
 

@@ -5,7 +5,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -114,16 +115,25 @@ class RunFolder:
         return self.study_file, *tables
 
     @classmethod
-    def create(cls, path: Path) -> "RunFolder":
-        """Make a new run folder.
+    def create(cls, path: Path, study: dict[str, Any] | None = None) -> "RunFolder":
+        """Make a new run folder; it appears with its study.json or not at all.
+
+        Args:
+            path: The folder.
+            study: What study.json holds; None writes none.
 
         Raises:
             ConfigError: It exists already, or cannot be made.
         """
         check_new(path)
+        partial = cls(path.with_name(f".{path.name}.{os.getpid()}.partial"))
         try:
-            path.mkdir(parents=True)
+            partial.path.mkdir(parents=True)
+            if study is not None:
+                partial.write_study(study)
+            partial.path.rename(path)
         except OSError as error:
+            shutil.rmtree(partial.path, ignore_errors=True)
             raise ConfigError(f"the run folder must be writable: {path}: {error}") from error
         return cls(path.resolve())
 
@@ -168,20 +178,24 @@ class RunFolder:
         return values
 
     def write_tables(self, records: list[TrialRecord]) -> None:
-        """Write trials.csv and epochs.csv."""
-        write_table(trials_frame(records), self.trials_file)
+        """Write epochs.csv and trials.csv, in this order.
+
+        So whoever reads trials.csv first finds all that it counts in epochs.csv.
+        """
         write_table(epochs_frame(records), self.epochs_file)
+        write_table(trials_frame(records), self.trials_file)
 
     def read_tables(self) -> tuple[Table, Table]:
-        """Return the frames of trials.csv and epochs.csv.
+        """Return the frames of trials.csv and epochs.csv, of one moment also while they change.
 
         Raises:
             ConfigError: A table is missing or has other columns.
         """
-        return (
-            read_table(self.trials_file, TRIAL_DTYPES),
-            read_table(self.epochs_file, EPOCH_DTYPES),
-        )
+        trials = read_table(self.trials_file, TRIAL_DTYPES)
+        epochs = read_table(self.epochs_file, EPOCH_DTYPES)
+        counted = trials.set_index("number")["epochs_run"]
+        known = epochs["epoch"] <= epochs["number"].map(counted).fillna(0)
+        return trials, epochs[known].reset_index(drop=True)
 
     def write_finalists(self, finalists: Iterable[FinalistRecord]) -> None:
         """Write finalists.csv."""
@@ -199,11 +213,19 @@ class RunFolder:
         """Write best.json, the winner's configuration."""
         self._write_json(self.best_file, config)
 
-    def keep_checkpoint(self, rank: int, model_folder: Path, names: tuple[str, ...]) -> None:
-        """Copy the named files of a checkpoint to its rank."""
-        self.checkpoint(rank).mkdir(parents=True)
-        for name in names:
-            shutil.copy2(model_folder / name, self.checkpoint(rank) / name)
+    @contextmanager
+    def new_checkpoints(self) -> Iterator[Path]:
+        """Yield an empty folder that takes the place of the kept checkpoints when it is full."""
+        kept = self.path / CHECKPOINTS
+        partial, replaced = (kept.with_name(f".checkpoints.{n}") for n in ("partial", "replaced"))
+        for left in (partial, replaced):  # by a driver that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        partial.mkdir()
+        yield partial
+        if kept.exists():
+            kept.rename(replaced)
+        partial.rename(kept)
+        shutil.rmtree(replaced, ignore_errors=True)
 
     def drop_checkpoints(self) -> None:
         """Remove the kept checkpoints: a resumed search ranks anew."""

@@ -66,6 +66,7 @@ class StudySearcher(Searcher):
         self._next_number = max(self._earlier, default=-1) + 1
         self._checkpoints = checkpoints or {}
         self._live: dict[str, optuna.Trial] = {}
+        self._told: dict[str, int] = {}  # Ray's id to the last epoch that Optuna knows of
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Propose the next trial."""
@@ -84,6 +85,7 @@ class StudySearcher(Searcher):
             record = self._earlier[attributes[NUMBER]]
             for epoch, value in record.running_best().items():
                 trial.report(value, step=epoch)
+                self._told[trial_id] = epoch
             number, config = record.number, record.config
         else:
             number = self._next_number
@@ -113,10 +115,10 @@ class StudySearcher(Searcher):
         if RUNNING_BEST not in result:
             return
         trial = self._live[trial_id]
-        number = trial.user_attrs[NUMBER]
-        # An epoch that is trained again after an interruption was told before.
-        if number not in self._earlier or result["epoch"] > len(self._earlier[number].epochs):
+        # An epoch that is trained again, after its driver or its worker died, was told before.
+        if result["epoch"] > self._told.get(trial_id, 0):
             trial.report(result[RUNNING_BEST], step=result["epoch"])
+            self._told[trial_id] = result["epoch"]
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

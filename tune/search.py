@@ -91,6 +91,7 @@ def search(
             save=live_page.save,
             listener=trackers.after(progress),
             failed=searcher.fail,
+            unwritable=stopper.storage_failed,
         )
         run_trials(
             trainable,
@@ -102,6 +103,7 @@ def search(
             stopper=stopper,
             recorder=recorder,
             progress=progress,
+            trial_timeout_seconds=study.trial_timeout_seconds,
         )
     searcher.stop_running()
     # The recorder saves now and then only: it may have left the last ends out.

@@ -9,6 +9,8 @@ from typing import Any
 
 from ray.tune.stopper import Stopper
 
+from model.errors import CutOff
+
 RESERVE_ASKED_SECONDS = 2.0
 """The reserve is asked for so often: it looks at every trial."""
 
@@ -19,6 +21,7 @@ class SearchStopper(Stopper):
     Attributes:
         interrupted: Whether a signal asked for the end.
         timed_out: Whether the time budget ran out.
+        unwritable: Why the trials' storage cannot be written, once that is known.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class SearchStopper(Stopper):
         """
         self.interrupted = False
         self.timed_out = False
+        self.unwritable: str | None = None
         self._time_budget_seconds = time_budget_seconds
         self._spent_seconds = spent_seconds
         self._reserve_seconds = reserve_seconds
@@ -70,7 +74,20 @@ class SearchStopper(Stopper):
     def stop_all(self) -> bool:
         """Return whether the search must end now."""
         self.timed_out = self.timed_out or self.seconds_left() == 0.0
-        return self.timed_out or self.interrupted
+        return self.timed_out or self.interrupted or self.unwritable is not None
+
+    def storage_failed(self, reason: str) -> None:
+        """End the search: all other trials would fail too."""
+        self.unwritable = reason
+
+    def check(self) -> None:
+        """Refuse to take the trials for ended that the storage cut off.
+
+        Raises:
+            CutOff: The storage cannot be written.
+        """
+        if self.unwritable is not None:
+            raise CutOff(f"a trial must be able to write its checkpoints: {self.unwritable}")
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles its stopper into its experiment state, which we never read back."""
@@ -83,7 +100,8 @@ class SearchStopper(Stopper):
 
         def interrupt(number: int, frame: FrameType | None) -> None:
             self.interrupted = True
-            signal.signal(number, signal.default_int_handler)
+            for each in _SIGNALS:
+                signal.signal(each, signal.default_int_handler)
 
         for number in _SIGNALS:
             signal.signal(number, interrupt)

@@ -47,6 +47,7 @@ class StudyOptions:
     max_concurrent: int | None = None
     cpus_per_trial: int = 1
     gpus_per_trial: float | None = None
+    trial_timeout: str | None = None
     dry_run: bool = False
     quiet: bool = False
     log_format: str = "text"
@@ -69,6 +70,7 @@ class Study:
         num_finalists: How many of the best are trained anew in the end.
         num_finalist_seeds: How often each of them.
         command: The command line that began it, for the report.
+        trial_timeout_seconds: A trial that reports nothing for so long is killed; None is never.
         earlier: The run folder of its earlier sessions, None for a new search.
         extended: Whether it is to do more than its earlier sessions were to do.
         mlflow: An MLflow tracking URI that is told of every trial.
@@ -84,6 +86,7 @@ class Study:
     num_finalists: int
     num_finalist_seeds: int
     command: str
+    trial_timeout_seconds: float | None = None
     earlier: RunFolder | None = None
     extended: bool = False
     mlflow: str | None = None
@@ -165,7 +168,17 @@ def prepare(options: StudyOptions, console: Console) -> Study:
         ),
         command=options.command,
         mlflow=options.mlflow,
+        trial_timeout_seconds=seconds_of(options.trial_timeout),
     )
+
+
+def seconds_of(duration: str | None) -> float | None:
+    """Return the seconds of a duration that the command line names, None if it names none.
+
+    Raises:
+        ConfigError: It is no duration.
+    """
+    return None if duration is None else parse_duration(duration)
 
 
 def check_places(options: StudyOptions, storage: str | None) -> None:

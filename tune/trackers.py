@@ -79,6 +79,11 @@ class Trackers:
             self._progress.epoch_ended(record)
         self._tell("epoch_ended", record)
 
+    def trial_recovered(self, record: TrialRecord, reason: str) -> None:
+        """Show that a trial lost its worker and goes on; trackers see no difference."""
+        if self._progress:
+            self._progress.trial_recovered(record, reason)
+
     def trial_ended(self, record: TrialRecord) -> None:
         """Tell that a trial ended."""
         if self._progress:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import tempfile
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -14,42 +15,67 @@ from model.devices import pick_device, use_threads
 from model.errors import CheckpointError, TrainingDiverged
 from model.objective import PreparedCorpus
 from model.trainer import Trainer
-from tune.checkpoints import MODEL_FOLDER, fetch
+from tune.checkpoints import MODEL_FOLDER, Place, beside, fetch, place_of
 from tune.epoch_events import write_epochs
+from tune.node_memory import limit_growth
 from tune.outcome import RUNNING_BEST, Outcome
 from tune.records import trial_id
 from tune.resources import TrialResources
+from tune.trial_memory import TrialMemory
+
+MEMORY_SLACK = 2
+"""So many times what it asked for can a trial's process grow; then it has gone wrong."""
 
 
 class CharLSTMTrainable(ray_tune.Trainable):
     """One step is one epoch. Actors are reused: starting one costs seconds, a trial nothing."""
 
+    _trainer: Trainer | None
+    _error: Exception | None
+    _checkpoints: list[Place]
+
     def setup(
-        self, config: dict[str, Any], corpus: PreparedCorpus, cpus: int, gpus: float
+        self,
+        config: dict[str, Any],
+        corpus: PreparedCorpus,
+        cpus: int,
+        gpus: float,
+        memory: TrialMemory | None = None,
     ) -> None:
-        """Build the trainer of the actor's first trial.
+        """Take the actor's first trial.
 
         Args:
             config: The proposal of `StudySearcher.suggest`.
             corpus: The encoded corpus, from Ray's object store.
             cpus: CPU threads that the trial may use.
             gpus: GPUs, or the part of one, that the trial was given.
+            memory: What trials ask for; the actor gets trials only that ask for the same.
         """
+        if memory is not None and not gpus:  # what CUDA maps has not been measured
+            asked = memory.asked_bytes(TrialConfig.from_dict(config["config"]))
+            limit_growth(MEMORY_SLACK * asked)
         use_threads(cpus)
         self._corpus = corpus
         self._device = pick_device(use_gpu=gpus > 0)
-        self._start_trial(config)
+        self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Start the next trial in this actor."""
-        self._start_trial(new_config)
+        """Take the next trial in this actor."""
+        self._take(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch and report it."""
+        """Train one epoch and report it.
+
+        Raises:
+            Exception: What the last epoch raised. It was reported first, so that the driver
+                knows that another worker would not fare better; Ray keeps the traceback, and
+                ends the process, which may be spoilt.
+        """
+        if self._error is not None:
+            raise self._error
         try:
-            # A trial can go on from its last epoch: it ended just before its driver was killed.
-            report = next(self._epochs, None) or self._trainer.last_report
+            return self._train_epoch()
         except TrainingDiverged as error:
             return {
                 "outcome": Outcome.DIVERGED.value,
@@ -57,6 +83,47 @@ class CharLSTMTrainable(ray_tune.Trainable):
                 "done": True,
                 SHOULD_CHECKPOINT: False,
             }
+        except Exception as error:  # a trial's border: whatever it raises is its own failure
+            traceback.clear_frames(error.__traceback__)  # what they hold may be all memory
+            self._error = error
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            return {
+                "outcome": Outcome.FAILED.value,
+                "error": reason.removesuffix(":"),
+                SHOULD_CHECKPOINT: False,
+            }
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the trial's checkpoint; Ray moves the folder to its storage."""
+        assert self._trainer is not None
+        self._trainer.save(Path(checkpoint_dir) / MODEL_FOLDER)
+        write_epochs(Path(checkpoint_dir), self._config, self._reported)
+
+    def restore(self, checkpoint_path: Any) -> None:
+        """Go on, after the worker before this one died, from the newest checkpoint that is whole.
+
+        Ray 2.60's own gives up a trial whose newest checkpoint is damaged or gone.
+
+        Args:
+            checkpoint_path: What `save` returned for the newest.
+        """
+        newest = checkpoint_path.checkpoint
+        self._checkpoints = [*beside(newest.filesystem, newest.path), *self._checkpoints]
+
+    def _take(self, proposal: dict[str, Any]) -> None:
+        """Have a trial begun by its first step, so that what goes wrong there is reported."""
+        self._config = TrialConfig.from_dict(proposal["config"])
+        self._checkpoints = [place_of(location) for location in proposal["checkpoints"]]
+        self._trainer = None
+        self._error = None
+        self._reported: list[dict[str, Any]] = []
+
+    def _train_epoch(self) -> dict[str, Any]:
+        if self._trainer is None:
+            self._trainer = self._begin()
+            self._epochs = self._trainer.epochs()
+        # A trial can go on from its last epoch: it ended just before its driver was killed.
+        report = next(self._epochs, None) or self._trainer.last_report
         best = self._trainer.best_report
         assert report is not None and best is not None
         finished = self._trainer.is_finished
@@ -73,36 +140,24 @@ class CharLSTMTrainable(ray_tune.Trainable):
         self._reported.append(result)
         return result
 
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write the trial's checkpoint; Ray moves the folder to its storage."""
-        self._trainer.save(Path(checkpoint_dir) / MODEL_FOLDER)
-        write_epochs(Path(checkpoint_dir), self._trainer.config, self._reported)
-
-    def load_checkpoint(self, checkpoint_dir: str) -> None:
-        """Go on from a checkpoint."""
-        self._trainer.restore(Path(checkpoint_dir) / MODEL_FOLDER)
-
-    def _start_trial(self, proposal: dict[str, Any]) -> None:
-        """Begin a trial, or go on from the newest of its checkpoints that can be read."""
-        config = TrialConfig.from_dict(proposal["config"])
-        self._reported: list[dict[str, Any]] = []
-        corpus = self._corpus.streams(config)
-        self._trainer = Trainer(config, corpus, device=self._device)
-        for location in proposal["checkpoints"]:
+    def _begin(self) -> Trainer:
+        """Build the trainer, where the newest checkpoint that is whole left it."""
+        corpus = self._corpus.streams(self._config)
+        for place in self._checkpoints:
+            trainer = Trainer(self._config, corpus, device=self._device)
             try:
                 with tempfile.TemporaryDirectory() as folder:
-                    self._trainer.restore(fetch(location, Path(folder) / MODEL_FOLDER))
-                break
+                    trainer.restore(fetch(place, Path(folder) / MODEL_FOLDER))
             except (CheckpointError, OSError):
-                # Half of it may have been read in.
-                self._trainer = Trainer(config, corpus, device=self._device)
-        self._epochs = self._trainer.epochs()
+                continue  # half of it may have been read in
+            return trainer
+        return Trainer(self._config, corpus, device=self._device)
 
 
 def trainable_for(corpus: PreparedCorpus, need: TrialResources) -> type[ray_tune.Trainable]:
     """Return the class that Ray runs, with its corpus in the object store and its resources."""
     with_corpus = ray_tune.with_parameters(
-        CharLSTMTrainable, corpus=corpus, cpus=need.cpus, gpus=need.gpus
+        CharLSTMTrainable, corpus=corpus, cpus=need.cpus, gpus=need.gpus, memory=need.memory
     )
 
     def request(proposal: dict[str, Any]) -> dict[str, float]:

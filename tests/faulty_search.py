@@ -1,0 +1,66 @@
+"""A search whose trials misbehave by their number: `python tests/faulty_search.py FLAGS`.
+
+The driver, Ray and the processes are the real ones; a trial of these does what a defect in a
+trial, a library or the system would do, once its first epoch is trained.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from tune import run, trainable
+
+RAISES, HANGS, STOPS, DIES_ONCE, DIES, GROWS = range(1, 7)
+"""The numbers of the trials."""
+
+TRIALS = 7
+
+
+class FaultyTrainable(trainable.CharLSTMTrainable):
+    """Misbehaves before it trains another epoch than its first."""
+
+    def setup(self, config: dict[str, Any], **parameters: Any) -> None:
+        super().setup(config, **parameters)
+        self._number = config["number"]
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._number = new_config["number"]
+        return super().reset_config(new_config)
+
+    def _train_epoch(self) -> dict[str, Any]:
+        if self._trainer is not None or self._checkpoints:
+            misbehave(self._number)
+        return super()._train_epoch()
+
+
+def misbehave(number: int) -> None:
+    """Do what the trial of a number does."""
+    if number == RAISES:
+        raise ValueError("a defect\nof two lines")
+    if number == HANGS:
+        ctypes.PyDLL(None).sleep(3_600)  # in C, and no other Python thread can run
+    if number == STOPS:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if number == DIES or (number == DIES_ONCE and first_time()):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if number == GROWS:
+        held = []
+        while True:
+            held.append(bytearray(64 << 20))
+
+
+def first_time() -> bool:
+    """Return whether nobody has called this before."""
+    try:
+        Path(os.environ["FIRST_TIME"]).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    trainable.CharLSTMTrainable = FaultyTrainable  # type: ignore[misc]
+    sys.exit(run.main(sys.argv[1:]))

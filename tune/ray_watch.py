@@ -1,0 +1,96 @@
+"""Ends a search whose Ray is gone, with one line.
+
+Ray 2.60's C++ core would end the process itself, without a word that is ours: 15 s after the
+node's raylet died, 60 s after the cluster's head did (measured), and the search would hang
+until then. The history has every event, so nothing is lost by ending at once.
+"""
+
+import contextlib
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import TracebackType
+
+from tune.cut_off import CUT_OFF
+
+POLL_SECONDS = 1.0
+LOCAL_SECONDS = 3.0
+"""A local Ray that does not listen for so long is gone: nobody starts it again."""
+CLUSTER_SECONDS = 30.0
+"""A cluster's head may be started again, as KubeRay does it; Ray gives up after 60."""
+
+
+class RayWatch:
+    """A context manager: looks whether the head and this node's raylet still listen."""
+
+    def __init__(self, *, command: Callable[[], str]) -> None:
+        """Watch nothing yet.
+
+        Args:
+            command: Returns the command line that goes on.
+        """
+        self._command = command
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, *, is_local: bool) -> None:
+        """Watch the Ray that this process has joined, once.
+
+        Args:
+            is_local: Whether it was started for this search alone.
+        """
+        if self._thread is None:
+            patience_seconds = LOCAL_SECONDS if is_local else CLUSTER_SECONDS
+            arguments = (dict(_places()), patience_seconds)
+            self._thread = threading.Thread(target=self._watch, args=arguments, daemon=True)
+            self._thread.start()
+
+    def __enter__(self) -> "RayWatch":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self, places: dict[str, tuple[str, int]], patience_seconds: float) -> None:
+        silent = dict.fromkeys(places, 0.0)
+        while not self._ended.wait(POLL_SECONDS):
+            for name, place in places.items():
+                silent[name] = 0.0 if _listens(place) else silent[name] + POLL_SECONDS
+                if silent[name] >= patience_seconds:
+                    self._end(name)
+
+    def _end(self, name: str) -> None:
+        """End the process; the main thread may wait for Ray for ever."""
+        with contextlib.suppress(OSError):
+            print(f"tune.run: lost {name}; go on: {self._command()}", file=sys.stderr, flush=True)
+        os._exit(CUT_OFF)
+
+
+def _places() -> Iterator[tuple[str, tuple[str, int]]]:
+    """Yield what must listen, and where."""
+    import ray
+
+    context = ray.get_runtime_context()
+    head, _, port = context.gcs_address.rpartition(":")
+    yield f"Ray's head at {head}:{port}", (head, int(port))
+    for node in ray.nodes():
+        if node["NodeID"] == context.get_node_id():
+            host, node_port = node["NodeManagerAddress"], node["NodeManagerPort"]
+            yield f"Ray's process on this node, {host}:{node_port}", (host, node_port)
+
+
+def _listens(place: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(place, timeout=POLL_SECONDS).close()
+    except OSError:
+        return False
+    return True

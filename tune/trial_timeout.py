@@ -1,0 +1,90 @@
+"""Kills the worker of a trial that reports nothing for too long: it is stuck.
+
+Ray 2.60 itself waits for ever. A worker can hang where no Python code runs any more, in a driver
+of the device or in a file system, so its process is killed, not asked.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ray
+import ray.tune as ray_tune
+from ray.tune.experiment import Trial
+
+from tune.durations import format_seconds
+
+
+class TrialTimeout(ray_tune.Callback):
+    """Watches the time since each running trial's last sign of life."""
+
+    def __init__(self, seconds: float | None, *, will_fail: Callable[[Trial, str], None]) -> None:
+        """Watch trials.
+
+        Args:
+            seconds: So long a trial may be silent: from its start to its first report, from one
+                report to the next, while it saves. None is for ever.
+            will_fail: Told of a trial whose worker is about to be killed, and why.
+        """
+        self._seconds = seconds
+        self._will_fail = will_fail
+        self._silent_since: dict[Trial, float] = {}
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Kill what is overdue; Ray calls this ten times a second."""
+        if self._seconds is None:
+            return
+        now = time.monotonic()
+        for trial in [t for t, since in self._silent_since.items() if now - since > self._seconds]:
+            del self._silent_since[trial]
+            actor = trial.temporary_state.ray_actor
+            if actor is not None:
+                self._will_fail(
+                    trial, f"no report for {format_seconds(self._seconds)} (--trial-timeout)"
+                )
+                ray.kill(actor)
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Begin to count."""
+        self._silent_since[trial] = time.monotonic()
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        """Count anew: it has reported."""
+        self._silent_since[trial] = time.monotonic()
+
+    def on_trial_save(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Count anew: it has saved."""
+        self._silent_since[trial] = time.monotonic()
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Wait for its next worker."""
+        self._silent_since.pop(trial, None)
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Forget it."""
+        self._silent_since.pop(trial, None)
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Forget it."""
+        self._silent_since.pop(trial, None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray pickles its callbacks into its experiment state, which we never read back."""
+        return {}
