@@ -104,7 +104,9 @@ def _converse(conversation: "Conversation") -> None:
     import contextlib
 
     from model.interactive import converse
+    from model.shown import shown
 
+    on_terminal = sys.stdout.isatty()
     prompt = ""
     if sys.stdin.isatty():
         prompt = "> "
@@ -112,7 +114,10 @@ def _converse(conversation: "Conversation") -> None:
         with contextlib.suppress(ImportError):  # not on every system
             import readline  # noqa: F401 - input() edits lines where it is imported
 
-    converse(conversation, lambda: input(prompt), lambda text: print(text, end="", flush=True))
+    def say(text: str) -> None:
+        print(shown(text) if on_terminal else text, end="", flush=True)
+
+    converse(conversation, lambda: input(prompt), say)
 
 
 if __name__ == "__main__":

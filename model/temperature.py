@@ -28,6 +28,8 @@ PASSAGES = 4
 """Written at each temperature. On one core forty passages of a network of 512 units, side by side,
 took eight times as long as one."""
 MAX_BOOK_PASSAGES = 12
+MAX_WINDOW_BOOK_PASSAGES = 2
+"""A network of the window regime reads a hundred characters for each that it scores."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +61,18 @@ class TemperatureSurvey:
         return min(distances, key=distances.__getitem__)
 
 
+def book_passages(held_out: str, config: TrialConfig, num_chars: int) -> list[str]:
+    """Return passages of the book for a network to be compared with, cleaned as its text is.
+
+    Args:
+        held_out: A raw passage of the book that the network was not trained on.
+        config: The network's configuration.
+        num_chars: Characters of a passage; a shorter text is one passage.
+    """
+    most = MAX_BOOK_PASSAGES if config.regime == "stream" else MAX_WINDOW_BOOK_PASSAGES
+    return pieces(clean(held_out, config.cleaning), num_chars, most)
+
+
 def survey_temperatures(
     model: Network,
     vocabulary: Vocabulary | WordVocabulary,
@@ -81,7 +95,7 @@ def survey_temperatures(
         held_out: A raw passage of the book that it was not trained on.
         seed: Seed of the draws.
     """
-    of_book = pieces(clean(held_out, config.cleaning), PASSAGE_CHARS, MAX_BOOK_PASSAGES)
+    of_book = book_passages(held_out, config, PASSAGE_CHARS)
     num_chars = len(of_book[0])
     grid, num_passages = (TEMPERATURES, PASSAGES) if config.regime == "stream" else ((0.0,), 1)
     temperatures = [temperature for temperature in grid for _ in range(num_passages)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 SHORTENED = {
     "--time-budget 10m": "--time-budget 10s",
-    "--time-budget 2m": "--time-budget 10s",
+    "--time-budget 2m": "--trials 4",
     "--name mine": "--name mine --finalists 1 --finalist-seeds 1",
     "--name told": "--name told --finalists 0",
     "--name first-search": "--name first-search --finalists 0",

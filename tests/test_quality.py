@@ -6,10 +6,12 @@ import string
 from pathlib import Path
 
 import pytest
+import torch
 
 from model import word_list
 from model.checkpoint import copy_model, load_checkpoint
 from model.cleaning import clean
+from model.config import TrialConfig
 from model.copying import CopyFinder, window_hashes
 from model.corpus import resolve_corpus
 from model.own_bits import own_bits_per_char
@@ -25,6 +27,8 @@ from model.quality import (
 from model.reference_passages import reference_passages
 from model.streams import split_text
 from model.temperature import PASSAGES, TEMPERATURES, survey_temperatures
+from model.vocabulary import Vocabulary
+from model.window_lstm import WindowLSTM
 from model.word_list import WordList, find_word_list
 from tune.quality_records import BOOK, nearest_temperature, read_quality, write_quality
 from tune.quality_text import best_temperature_line
@@ -192,6 +196,24 @@ def test_temperatures_are_surveyed_and_the_nearest_is_the_least_far(
     assert bits == sorted(bits)  # what is drawn more wildly costs the network more
     again = survey_temperatures(model, meta.vocabulary, meta.config, measure, split.validation)
     assert again.by_temperature == survey.by_temperature
+
+
+def test_network_of_the_window_regime_writes_greedily(
+    tiny_config: TrialConfig, tiny_text: str
+) -> None:
+    split = split_text(tiny_text)
+    config = dataclasses.replace(tiny_config, regime="window", hidden_size=4)
+    vocabulary = Vocabulary.of(clean(tiny_text, "lower"))
+    torch.manual_seed(0)
+    survey = survey_temperatures(
+        WindowLSTM(config, len(vocabulary)),
+        vocabulary,
+        config,
+        Measure(split.train, cleaning="lower", word_list=None),
+        split.validation[:100],
+    )
+    assert list(survey.by_temperature) == [0.0] and survey.nearest == 0.0
+    assert survey.by_temperature[0.0].own_bits_per_char is not None
 
 
 def test_word_list_of_the_language_is_found() -> None:

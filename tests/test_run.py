@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -81,6 +82,14 @@ def test_search_from_corpus_to_text(tiny_text: str, capsys: pytest.CaptureFixtur
         (folder / name).unlink()
         assert main([str(folder)]) == 0
         assert (folder / name).read_text(encoding="utf-8") == before
+    # What it printed at the end works as printed.
+    printed = [line for line in lines[lines.index("look further:") + 1 :] if line[:2] == "  "]
+    assert len(printed) == 4
+    for line in printed:
+        further = subprocess.run(
+            shlex.split(line), capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+        assert (further.returncode, further.stderr) == (0, ""), line
     # One trial leaves one checkpoint.
     assert all(len(list(path.glob("checkpoint_*"))) == 1 for path in folder.glob("ray/*/trial_*"))
     assert run_command([*flags, "--name", "one"]).returncode == 2

@@ -24,7 +24,7 @@ from tune.estimate import Estimate
 from tune.event_log import JsonConsole
 from tune.noise import table_notes
 from tune.page import write_page
-from tune.quality_records import read_quality, write_quality
+from tune.quality_records import nearest_temperature, read_quality, write_quality
 from tune.quality_text import best_temperature_line
 from tune.records import Status, config_of, ranked
 from tune.report_text import best_table, write_report
@@ -128,7 +128,8 @@ def last_words(folder: RunFolder) -> list[str]:
         best = os.path.relpath(folder.checkpoint(1))
         lines += [
             f"  {python} -m tune.samples {run} --temperature 0.6",
-            f"  {python} -m model.generate {best} --chars 2000",
+            f"  {python} -m model.generate {best} --chars 2000{_temperature(folder)}",
+            f"  {python} -m model.generate {best} --interactive",
         ]
     return [*lines, f"  {python} -m tune.report {run}"]
 
@@ -236,6 +237,12 @@ def _ending(result: SearchResult) -> str:
     if result.interrupted:
         return STOPPED_BY_USER
     return "ended by its time budget" if result.timed_out else "all trials done"
+
+
+def _temperature(folder: RunFolder) -> str:
+    """Return the flag for the temperature at which the best checkpoint is most like the book."""
+    nearest = nearest_temperature(read_quality(folder.quality_file), checkpoint=1)
+    return "" if nearest is None else f" --temperature {nearest:g}"
 
 
 def _python() -> str:

@@ -7,10 +7,10 @@ from model.checkpoint import load_checkpoint
 from model.cleaning import clean
 from model.errors import ConfigError
 from model.own_bits import own_bits_per_char
-from model.quality import TextQuality, mean_quality, pieces
+from model.quality import TextQuality, mean_quality
 from model.sampler import SamplingOptions, write_passages
 from model.shown import shown
-from model.temperature import MAX_BOOK_PASSAGES
+from model.temperature import book_passages
 from tune.quality_records import nearest_temperature, read_quality
 from tune.quality_text import passage_figures, temperatures_section
 from tune.records import write_text
@@ -115,10 +115,7 @@ def _passage(
     )
     of_book = []
     if book.held_out is not None:
-        held_out = clean(book.held_out, config.cleaning)
-        of_book = pieces(
-            held_out, num_chars, MAX_BOOK_PASSAGES if config.regime == "stream" else 1
-        )
+        of_book = book_passages(book.held_out, config, num_chars)
     texts = [written, *of_book]
     bits = own_bits_per_char(model, meta.vocabulary, texts, prime=prime, cleaning=config.cleaning)
     measure = book.measure(config.cleaning)

@@ -33,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     import json
 
     from model.errors import ConfigError
+    from model.shown import shown
     from tune.run_folder import find_run
     from tune.status_text import RunStatus
 
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ConfigError as error:
         print(f"tune.status: {error}", file=sys.stderr)
         return 2
-    print(json.dumps(status.to_json()) if options.json else status.text())
+    print(json.dumps(status.to_json()) if options.json else shown(status.text()))
     return 0
 
 
