@@ -161,7 +161,7 @@ def ask_for_nodes(port: int, **environment: str) -> str:
             [sys.executable, "-c", code],
             capture_output=True,
             text=True,
-            timeout=40,
+            timeout=20,
             env={**os.environ, **local, **environment},
         )
     except subprocess.TimeoutExpired as late:

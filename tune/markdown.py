@@ -34,4 +34,4 @@ def escaped(text: str) -> str:
     &lt;b>a\|b&lt;/b> \[link](x)
     """
     one_line = shown(" ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;")
-    return re.sub(r"([\\`*\[|])", r"\\\1", one_line)
+    return re.sub(r"([\\`\[|])", r"\\\1", one_line)
