@@ -141,7 +141,7 @@ def test_ended_trials_correct_what_is_left(tiny_corpus: PreparedCorpus) -> None:
 
 def test_running_baseline_is_trained_to_its_end(tiny_corpus: PreparedCorpus) -> None:
     estimate = estimate_of(tiny_corpus, concurrent=1, trials=4)
-    config = QUICK.base
+    config = dataclasses.replace(QUICK.base, epochs=4)
     ended = [record(estimate, n, config, 1, 1.0, Status.PRUNED) for n in range(3)]
     running = record(estimate, 3, config, 1, 1.0, Status.RUNNING)
     # Epochs 2 to 4, and a rung at 2 that a baseline passes.

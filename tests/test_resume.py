@@ -12,10 +12,10 @@ from rich.console import Console
 from tiny_search import run_command, trials_of, write_inputs
 
 from tune import report, run
-from tune.finish import study_values
 from tune.resume import prepare_resumed
 from tune.run_folder import RunFolder
 from tune.study import StudyOptions, prepare
+from tune.study_values import study_values
 
 
 def epochs_of(name: str) -> pd.DataFrame:

@@ -6,7 +6,8 @@ import pytest
 from model.config import TrialConfig
 from model.errors import ConfigError
 from tune.records import EpochRecord, TrialRecord
-from tune.run_folder import RunFolder, check_new
+from tune.run_folder import RunFolder
+from tune.run_places import check_new
 
 FIGURES = [
     *("train_nats_per_char", "val_nats_per_char", "val_own_bits_per_char"),

@@ -21,7 +21,6 @@ from search_spaces import load_space
 from search_spaces.random_configs import random_configs
 from tune import lease as lease_module
 from tune import run
-from tune.finish import study_values
 from tune.history import History, TrialStarted
 from tune.lease import FILE, Holder, Lease
 from tune.mirror import Mirror
@@ -30,6 +29,7 @@ from tune.resume import or_resumed, prepare_resumed
 from tune.run_folder import RunFolder
 from tune.storage import check_storage, join, split
 from tune.study import StudyOptions, prepare
+from tune.study_values import study_values
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,15 +1,11 @@
 """After the search: best configurations, kept checkpoints, report, samples, last words."""
 
 import os
-import platform
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -32,6 +28,7 @@ from tune.run_folder import STILL_RUNNING, RunFolder
 from tune.samples_text import write_samples
 from tune.search import SearchResult
 from tune.study import Study
+from tune.study_values import STOPPED_BY_USER, how_it_ended, resume_anywhere, study_values
 from tune.text_quality import Book, measure_run
 
 KEPT_CHECKPOINTS = 5
@@ -40,7 +37,6 @@ SAMPLE_CHARS = 1_000
 PRINTED_CHARS = 500
 
 INTERRUPTED = 130
-STOPPED_BY_USER = "interrupted"
 
 
 def finish(
@@ -61,7 +57,7 @@ def finish(
     if not best.empty:
         folder.write_best(config_of(best.iloc[0]).to_dict())
     write_report(folder)
-    _say_best(folder, study.space, trials, _ending(result), console)
+    _say_best(folder, study.space, trials, how_it_ended(result), console)
     line = verdict(folder.read_finalists(), trials)
     if line:
         _say(console, f"\n{line}")
@@ -80,11 +76,11 @@ def finish(
     if result.interrupted:
         _say(console, f"go on: {resume_command(folder)}")
         if study.mirror_root is not None:
-            _say(console, f"or, on any machine: {_resume(study)}")
+            _say(console, f"or, on any machine: {resume_anywhere(study)}")
     if isinstance(console, JsonConsole):
         console.event(
             "search_ended",
-            ended=_ending(result),
+            ended=how_it_ended(result),
             search_seconds=result.seconds,
             exit_code=_exit_code(result),
             report=str(folder.report_file),
@@ -134,62 +130,6 @@ def last_words(folder: RunFolder) -> list[str]:
     return [*lines, f"  {python} -m tune.report {run}"]
 
 
-def study_values(
-    study: Study, result: SearchResult | None, estimate: Estimate | None
-) -> dict[str, Any]:
-    """Return what study.json holds; without a result, the search is still running."""
-    prepared = study.prepared
-    return {
-        "command": study.command,
-        "space": study.space.to_json(),
-        "seed": study.seed,
-        "sampler": study.sampler,
-        "storage": study.storage,
-        "trial_timeout_seconds": study.trial_timeout_seconds,
-        "finalists": study.num_finalists,
-        "finalist_seeds": study.num_finalist_seeds,
-        "corpus": {
-            "name": study.corpus.name,
-            "location": study.corpus.location,
-            "source": study.corpus.source,
-            "sha256": study.corpus.sha256,
-            "num_chars": len(study.corpus.text),
-        },
-        "objective": {
-            "name": "val_bits_per_char",
-            "floor_order": prepared.floor_order,
-            "floors": {
-                cleaning: {
-                    "validation_bits_per_char": floor.validation_bits_per_char,
-                    "test_bits_per_char": floor.test_bits_per_char,
-                }
-                for cleaning, floor in prepared.floors.items()
-            },
-            "restoration_bits_per_char": {
-                cleaning: encoded.restoration_bits_per_char
-                for cleaning, encoded in prepared.encoded.items()
-            },
-        },
-        "machine": _machine(),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "ray", "optuna", "numpy", "pandas")},
-        },
-        "git_commit": _git_commit(),
-        "estimate": estimate.values(result.records if result else ()) if estimate else None,
-        "search_seconds": result.seconds if result else 0.0,
-        "ended": _ending(result) if result else STILL_RUNNING,
-        "finished": False,
-        "resume": _resume(study),
-    }
-
-
-def _resume(study: Study) -> str:
-    """Return the command that goes on with a run: from its storage if that has a copy."""
-    place = study.mirror_root or str(study.run_path.resolve())
-    return f"python -m tune.run --resume {shlex.quote(place)}"
-
-
 def _keep_checkpoints(folder: RunFolder, best: pd.DataFrame, store: CheckpointStore) -> None:
     locations = store.newest_first()
     with folder.new_checkpoints() as kept:
@@ -233,12 +173,6 @@ def _exit_code(result: SearchResult) -> int:
     return 1 if result.records and all(r.status in failed for r in result.records) else 0
 
 
-def _ending(result: SearchResult) -> str:
-    if result.interrupted:
-        return STOPPED_BY_USER
-    return "ended by its time budget" if result.timed_out else "all trials done"
-
-
 def _temperature(folder: RunFolder) -> str:
     """Return the flag for the temperature at which the best checkpoint is most like the book."""
     nearest = nearest_temperature(read_quality(folder.quality_file), checkpoint=1)
@@ -250,21 +184,6 @@ def _python() -> str:
     return (
         "python" if shutil.which("python") == sys.executable else os.path.relpath(sys.executable)
     )
-
-
-def _machine() -> str:
-    return f"{platform.machine()} {platform.system()}, {os.cpu_count()} CPU"
-
-
-def _git_commit() -> str | None:
-    """Return the commit of the code that runs, None outside a checkout."""
-    root = Path(__file__).resolve().parent
-    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
 
 
 def _say(console: Console, text: str = "") -> None:

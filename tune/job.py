@@ -33,16 +33,17 @@ def run_study(options: StudyOptions, console: Console) -> int:
         finish,
         resume_command,
         show_finished,
-        study_values,
     )
     from tune.history import History
     from tune.mirror import Mirror
     from tune.plan import print_plan
     from tune.ray_watch import RayWatch
     from tune.resources import TrialResources, default_gpus, num_concurrent, with_memory
-    from tune.run_folder import RunFolder, existing_parent
+    from tune.run_folder import RunFolder
+    from tune.run_places import existing_parent
     from tune.search import found_before, is_spent, search
     from tune.signals import end_on_sigterm
+    from tune.study_values import study_values
     from tune.trainable import trainable_for
     from tune.trial_memory import TrialMemory, check_gpu_memory
 

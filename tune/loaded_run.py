@@ -14,7 +14,8 @@ from model.config import TrialConfig
 from model.errors import ConfigError
 from search_spaces import SearchSpace
 from tune.quality_records import read_quality
-from tune.run_folder import STILL_RUNNING, RunFolder, is_uri
+from tune.run_folder import STILL_RUNNING, RunFolder
+from tune.storage import is_uri
 from tune.tables import config_of, epochs_frame, ranked, trials_frame
 
 
@@ -109,7 +110,7 @@ def read_run(folder: RunFolder) -> LoadedRun:
 @contextlib.contextmanager
 def _local_folder(run: str | Path) -> Iterator[RunFolder]:
     """Give a run's folder; of one that lies elsewhere, its small files are fetched."""
-    if not is_uri(run):
+    if not is_uri(str(run)):
         yield RunFolder.open(Path(run).expanduser().resolve())
         return
     location = str(run).rstrip("/")

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from model.errors import ConfigError
 from tune.finalist_records import FinalistRecord, read_finalists, write_finalists
+from tune.run_places import check_new
 from tune.tables import (
     EPOCH_DTYPES,
     TRIAL_DTYPES,
@@ -246,36 +246,3 @@ def find_run(run: str, results: Path) -> RunFolder:
     if not path.is_dir() and (results / run).is_dir():
         path = results / run
     return RunFolder.open(path.resolve())
-
-
-def is_uri(run: str | Path) -> bool:
-    """Return whether a run is named by a URI, such as s3://bucket/results/ten."""
-    return "://" in str(run)
-
-
-def default_name(space_name: str) -> str:
-    """Return the name of a run whose user names none: space and local time."""
-    return f"{space_name}-{time.strftime('%Y%m%d-%H%M%S')}"
-
-
-def check_new(path: Path) -> None:
-    """Refuse a run folder that exists, or that cannot be made.
-
-    Raises:
-        ConfigError: The rule that it breaks.
-    """
-    if path.exists():
-        raise ConfigError(f"a run folder must not exist yet: {path}; choose another --name")
-    parent = existing_parent(path)
-    if not parent.is_dir():
-        raise ConfigError(f"the results folder must be a folder, got the file {parent}")
-    if not os.access(parent, os.W_OK):
-        raise ConfigError(f"the results folder must be writable, got {parent}")
-
-
-def existing_parent(path: Path) -> Path:
-    """Return the nearest folder above a path that is there."""
-    parent = path.absolute().parent
-    while not parent.exists():
-        parent = parent.parent
-    return parent

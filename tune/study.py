@@ -17,7 +17,8 @@ from tune.durations import parse_duration
 from tune.mlflow_log import check_mlflow
 from tune.remote_run import check_new_in_storage
 from tune.resources import TrialResources
-from tune.run_folder import RunFolder, check_new, default_name
+from tune.run_folder import RunFolder
+from tune.run_places import check_new, default_name
 from tune.samplers import DEFAULT_SAMPLER, check_sampler
 from tune.storage import check_name, check_storage, join
 

@@ -1,0 +1,94 @@
+"""What study.json says of a search: what it was asked for, what it ran on, how it ended."""
+
+import os
+import platform
+import shlex
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tune.estimate import Estimate
+from tune.run_folder import STILL_RUNNING
+from tune.search import SearchResult
+from tune.study import Study
+
+STOPPED_BY_USER = "interrupted"
+
+
+def study_values(
+    study: Study, result: SearchResult | None, estimate: Estimate | None
+) -> dict[str, Any]:
+    """Return what study.json holds; without a result, the search is still running."""
+    prepared = study.prepared
+    return {
+        "command": study.command,
+        "space": study.space.to_json(),
+        "seed": study.seed,
+        "sampler": study.sampler,
+        "storage": study.storage,
+        "trial_timeout_seconds": study.trial_timeout_seconds,
+        "finalists": study.num_finalists,
+        "finalist_seeds": study.num_finalist_seeds,
+        "corpus": {
+            "name": study.corpus.name,
+            "location": study.corpus.location,
+            "source": study.corpus.source,
+            "sha256": study.corpus.sha256,
+            "num_chars": len(study.corpus.text),
+        },
+        "objective": {
+            "name": "val_bits_per_char",
+            "floor_order": prepared.floor_order,
+            "floors": {
+                cleaning: {
+                    "validation_bits_per_char": floor.validation_bits_per_char,
+                    "test_bits_per_char": floor.test_bits_per_char,
+                }
+                for cleaning, floor in prepared.floors.items()
+            },
+            "restoration_bits_per_char": {
+                cleaning: encoded.restoration_bits_per_char
+                for cleaning, encoded in prepared.encoded.items()
+            },
+        },
+        "machine": _machine(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "ray", "optuna", "numpy", "pandas")},
+        },
+        "git_commit": _git_commit(),
+        "estimate": estimate.values(result.records if result else ()) if estimate else None,
+        "search_seconds": result.seconds if result else 0.0,
+        "ended": how_it_ended(result) if result else STILL_RUNNING,
+        "finished": False,
+        "resume": resume_anywhere(study),
+    }
+
+
+def resume_anywhere(study: Study) -> str:
+    """Return the command that goes on with a run: from its storage if that has a copy."""
+    place = study.mirror_root or str(study.run_path.resolve())
+    return f"python -m tune.run --resume {shlex.quote(place)}"
+
+
+def how_it_ended(result: SearchResult) -> str:
+    """Return in a few words why a search is over."""
+    if result.interrupted:
+        return STOPPED_BY_USER
+    return "ended by its time budget" if result.timed_out else "all trials done"
+
+
+def _machine() -> str:
+    return f"{platform.machine()} {platform.system()}, {os.cpu_count()} CPU"
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the code that runs, None outside a checkout."""
+    root = Path(__file__).resolve().parent
+    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
