@@ -6,11 +6,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from hand_made_run import FINALISTS, STUDY, hand_made
+from s3_server import s3_server
 
 from model.errors import ConfigError
+from model.places import open_place
 from tune.finalist_records import FINALIST_DTYPES
 from tune.records import EPOCH_DTYPES, TRIAL_DTYPES, load_run
 from tune.run_folder import STILL_RUNNING, RunFolder
+from tune.storage import write
 
 
 @pytest.fixture
@@ -66,6 +69,29 @@ def test_a_uri_is_read_as_the_folder_is(folder: RunFolder) -> None:
     assert by_uri.name == "ten" and by_uri.study == by_path.study
     pd.testing.assert_frame_equal(by_uri.trials, by_path.trials)
     pd.testing.assert_frame_equal(by_uri.finalists, by_path.finalists)
+
+
+@pytest.mark.slow
+def test_a_run_is_read_from_s3(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    with s3_server() as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        address = environment["AWS_ENDPOINT_URL"].removeprefix("http://")
+        place = f"s3://bucket/results/ten?endpoint_override={address}&scheme=http"
+        file_system, root = open_place(place)
+        for path in folder.record_files:
+            if path.exists():
+                write(file_system, f"{root}/{path.name}", path.read_bytes())
+        run = load_run(place)
+        assert run.name == "ten" and run.best == load_run("ten").best
+        pd.testing.assert_frame_equal(run.epochs, load_run("ten").epochs)
+        with pytest.raises(ConfigError, match="must be a folder with"):
+            load_run(place.replace("/ten", "/eleven"))
+
+
+def test_a_uri_with_credentials_is_refused() -> None:
+    with pytest.raises(ConfigError, match="must hold no credentials"):
+        load_run("s3://key:secret@bucket/results/ten")
 
 
 @pytest.mark.parametrize("run", ["nowhere", "file:///nowhere/at/all", "nosuch://bucket/run"])

@@ -12,10 +12,11 @@ from pyarrow import fs
 
 from model.config import TrialConfig
 from model.errors import ConfigError
+from model.places import broken_rule, open_place
 from search_spaces import SearchSpace
 from tune.quality_records import read_quality
 from tune.run_folder import STILL_RUNNING, RunFolder
-from tune.storage import is_uri
+from tune.storage import is_uri, read, split
 from tune.tables import config_of, epochs_frame, ranked, trials_frame
 
 
@@ -110,23 +111,22 @@ def read_run(folder: RunFolder) -> LoadedRun:
 @contextlib.contextmanager
 def _local_folder(run: str | Path) -> Iterator[RunFolder]:
     """Give a run's folder; of one that lies elsewhere, its small files are fetched."""
-    if not is_uri(str(run)):
+    location = str(run)
+    if not is_uri(location):
         yield RunFolder.open(Path(run).expanduser().resolve())
         return
-    location = str(run).rstrip("/")
+    _, name = split(location)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = RunFolder(Path(temporary) / location.rpartition("/")[2])
+        folder = RunFolder(Path(temporary) / name)
         folder.path.mkdir()
+        file_system, root = open_place(location)
         try:
-            file_system, root = fs.FileSystem.from_uri(location)
             for path in folder.record_files:
                 source = f"{root}/{path.name}"
                 if file_system.get_file_info(source).type == fs.FileType.File:
-                    with file_system.open_input_stream(source) as stream:
-                        path.write_bytes(stream.readall())
+                    path.write_bytes(read(file_system, source))
         except (OSError, ValueError) as error:  # pyarrow's errors are of these two families
-            reason = str(error).splitlines()[0]
-            raise ConfigError(f"a run's URI must be readable: {location}: {reason}") from error
+            raise ConfigError(broken_rule(location, error)) from error
         if not folder.study_file.is_file():
             raise ConfigError(f"a run must be a folder with study.json, got {location}")
-        yield RunFolder(folder.path)
+        yield folder
