@@ -283,7 +283,7 @@ def test_quality_table_of_a_run_and_what_it_decides(
     assert passage.how == f"temperature {nearest['temperature']}, seed 0"
     text = folder.samples_file.read_text(encoding="utf-8")
     assert "| this passage |" in text and f"| {BOOK_NAME} |" in text
-    assert f"**{nearest['temperature']:g}**" in text
+    assert f"| {nearest['temperature']:g}, nearest |" in text
     assert f"temperature {nearest['temperature']:g}: of 0.5, 0.7" in best_temperature_line(table)
 
 

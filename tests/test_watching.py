@@ -28,7 +28,7 @@ def test_search_tells_whoever_asks(tiny_text: str) -> None:
     )
     assert events[-1]["exit_code"] == 0 and Path(events[-1]["report"]).is_file()
     client = mlflow.MlflowClient(tracking_uri=uri)
-    (experiment,) = client.search_experiments(filter_string="name = 'told'")
+    experiment = client.get_experiment_by_name("told")
     runs = client.search_runs([experiment.experiment_id])
     assert sorted(run.data.tags["trial_number"] for run in runs) == [str(n) for n in range(6)]
     folders = list(Path("results/told/tensorboard").glob("trial_*/events.out.tfevents.*"))

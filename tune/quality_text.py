@@ -63,7 +63,7 @@ def temperatures_section(table: Table) -> list[str]:
             {
                 "": _name(row),
                 "cleaning": row["cleaning"],
-                "temperature": f"**{temperature}**" if row["nearest"] else temperature,
+                "temperature": f"{temperature}, nearest" if row["nearest"] else temperature,
                 "passages": str(row["passages"]),
                 **figures(TextQuality(**{name: _plain(row[name]) for name in FIGURES})),
                 "distance": "" if pd.isna(row["distance"]) else f"{row['distance']:.1f}",
@@ -72,8 +72,8 @@ def temperatures_section(table: Table) -> list[str]:
     listed = table["word_list"].iloc[0]
     words = "no list of words fits this text" if pd.isna(listed) else f"listed words: {listed}"
     note = (
-        "Means over passages of the same length. Bold is the temperature whose figures come "
-        "nearest to those of the book's own passages that no network has learnt; the distance "
+        "Means over passages of the same length. Nearest is the temperature whose figures "
+        "are most like those of the book's own passages that no network has learnt; the distance "
         "counts in standard deviations among these (results/README.md). Own bits are what the "
         f"checkpoint's network spends on a text, per character. {words[0].upper()}{words[1:]}."
     )
