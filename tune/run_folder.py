@@ -116,11 +116,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, study: dict[str, Any] | None = None) -> "RunFolder":
-        """Make a new run folder; it appears with its study.json or not at all.
-
-        Args:
-            path: The folder.
-            study: What study.json holds; None writes none.
+        """Make a new run folder; it appears with its study.json, if one is given, or not at all.
 
         Raises:
             ConfigError: It exists already, or cannot be made.
