@@ -96,7 +96,7 @@ def driver_load(num_workers: int, seconds: float) -> DriverLoad | None:
         with History(folder.history_file) as history:
             observer = _Observer(history, Path(workers))
             observer.start()
-            search(study, folder, history, trainable, num_workers, None, console)
+            search(study, folder, history, trainable, lambda: num_workers, None, console)
             observer.finish()
     ray.shutdown()
     # The last second is left out: the search's end stops the workers.

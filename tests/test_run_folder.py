@@ -66,16 +66,3 @@ def test_tables_are_read_as_of_one_moment(tmp_path: Path) -> None:
     assert [len(table) for table in folder.read_tables()] == [1, 1]
     folder.trials_file.write_bytes(trials_text)  # epochs.csv is written first
     assert [len(table) for table in folder.read_tables()] == [1, 0]
-
-
-def test_new_checkpoints_take_the_place_of_the_old_ones_at_once(tmp_path: Path) -> None:
-    folder = RunFolder.create(tmp_path / "run")
-    for text in ("first", "second"):
-        with folder.new_checkpoints() as kept:
-            assert list(kept.iterdir()) == []
-            (kept / "01").mkdir()
-            (kept / "01" / "meta.json").write_text(text, encoding="utf-8")
-            if text == "second":
-                assert (folder.checkpoint(1) / "meta.json").read_text() == "first"
-        assert (folder.checkpoint(1) / "meta.json").read_text() == text
-    assert [path.name for path in folder.path.iterdir()] == ["checkpoints"]

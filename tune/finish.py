@@ -4,34 +4,30 @@ import os
 import shlex
 import shutil
 import sys
-import tempfile
-from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 
-from model.checkpoint import copy_model
-from model.errors import CheckpointError
 from model.shown import shown
 from search_spaces import SearchSpace
-from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
+from tune.checkpoints import CheckpointStore
 from tune.confirmation import verdict
 from tune.estimate import Estimate
 from tune.event_log import JsonConsole
+from tune.kept_checkpoints import keep_checkpoints
 from tune.noise import table_notes
 from tune.page import write_page
 from tune.quality_records import nearest_temperature, read_quality, write_quality
 from tune.quality_text import best_temperature_line
 from tune.records import Status, config_of, ranked
 from tune.report_text import best_table, write_report
-from tune.run_folder import STILL_RUNNING, RunFolder
+from tune.run_folder import CHECKPOINTS, STILL_RUNNING, RunFolder
 from tune.samples_text import write_samples
 from tune.search import SearchResult
 from tune.study import Study
 from tune.study_values import STOPPED_BY_USER, how_it_ended, resume_anywhere, study_values
 from tune.text_quality import Book, measure_run
 
-KEPT_CHECKPOINTS = 5
 SAMPLED_CHECKPOINTS = 3
 SAMPLE_CHARS = 1_000
 PRINTED_CHARS = 500
@@ -53,7 +49,8 @@ def finish(
     trials, _ = folder.read_tables()
     best = ranked(trials)
     _say(console)
-    _keep_checkpoints(folder, best, CheckpointStore(study.checkpoints_root))
+    store = CheckpointStore(study.checkpoints_root)
+    keep_checkpoints(folder.path / CHECKPOINTS, best["number"], store)
     if not best.empty:
         folder.write_best(config_of(best.iloc[0]).to_dict())
     write_report(folder)
@@ -128,29 +125,6 @@ def last_words(folder: RunFolder) -> list[str]:
             f"  {python} -m model.generate {best} --interactive",
         ]
     return [*lines, f"  {python} -m tune.report {run}"]
-
-
-def _keep_checkpoints(folder: RunFolder, best: pd.DataFrame, store: CheckpointStore) -> None:
-    locations = store.newest_first()
-    with folder.new_checkpoints() as kept:
-        rank = 1
-        for number in best["number"]:
-            if rank <= KEPT_CHECKPOINTS and _keep(locations.get(number, []), kept / f"{rank:02d}"):
-                rank += 1
-    store.drop_superseded(locations)
-
-
-def _keep(locations: list[str], target: Path) -> bool:
-    """Copy the network of a trial's newest checkpoint; False where it is missing or damaged."""
-    if not locations:
-        return False
-    try:
-        with tempfile.TemporaryDirectory() as temporary:
-            fetched = fetch(locations[0], Path(temporary) / MODEL_FOLDER)
-            copy_model(fetched, target)
-    except CheckpointError:
-        return False
-    return True
 
 
 def _say_best(

@@ -4,8 +4,7 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from tune.tables import (
     EPOCH_DTYPES,
     TRIAL_DTYPES,
     Table,
+    counted_epochs,
     epochs_frame,
     read_table,
     trials_frame,
@@ -116,11 +116,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, study: dict[str, Any] | None = None) -> "RunFolder":
-        """Make a new run folder; it appears with its study.json or not at all.
-
-        Args:
-            path: The folder.
-            study: What study.json holds; None writes none.
+        """Make a new run folder; it appears with its study.json, if one is given, or not at all.
 
         Raises:
             ConfigError: It exists already, or cannot be made.
@@ -178,10 +174,7 @@ class RunFolder:
         return values
 
     def write_tables(self, records: list[TrialRecord]) -> None:
-        """Write epochs.csv and trials.csv, in this order.
-
-        So whoever reads trials.csv first finds all that it counts in epochs.csv.
-        """
+        """Write epochs.csv, then trials.csv: what a reader of the latter sees counted is there."""
         write_table(epochs_frame(records), self.epochs_file)
         write_table(trials_frame(records), self.trials_file)
 
@@ -192,10 +185,7 @@ class RunFolder:
             ConfigError: A table is missing or has other columns.
         """
         trials = read_table(self.trials_file, TRIAL_DTYPES)
-        epochs = read_table(self.epochs_file, EPOCH_DTYPES)
-        counted = trials.set_index("number")["epochs_run"]
-        known = epochs["epoch"] <= epochs["number"].map(counted).fillna(0)
-        return trials, epochs[known].reset_index(drop=True)
+        return trials, counted_epochs(trials, read_table(self.epochs_file, EPOCH_DTYPES))
 
     def write_finalists(self, finalists: Iterable[FinalistRecord]) -> None:
         """Write finalists.csv."""
@@ -212,20 +202,6 @@ class RunFolder:
     def write_best(self, config: dict[str, Any]) -> None:
         """Write best.json, the winner's configuration."""
         self._write_json(self.best_file, config)
-
-    @contextmanager
-    def new_checkpoints(self) -> Iterator[Path]:
-        """Yield an empty folder that takes the place of the kept checkpoints when it is full."""
-        kept = self.path / CHECKPOINTS
-        partial, replaced = (kept.with_name(f".checkpoints.{n}") for n in ("partial", "replaced"))
-        for left in (partial, replaced):  # by a driver that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        partial.mkdir()
-        yield partial
-        if kept.exists():
-            kept.rename(replaced)
-        partial.rename(kept)
-        shutil.rmtree(replaced, ignore_errors=True)
 
     def drop_checkpoints(self) -> None:
         """Remove the kept checkpoints: a resumed search ranks anew."""

@@ -58,6 +58,13 @@ def epochs_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(EPOCH_DTYPES)).astype(EPOCH_DTYPES)
 
 
+def counted_epochs(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
+    """Return the epochs that a table of trials counts: it may be a moment older than theirs."""
+    counted = trials.set_index("number")["epochs_run"]
+    known = epochs["epoch"] <= epochs["number"].map(counted).fillna(0)
+    return epochs[known].reset_index(drop=True)
+
+
 def read_table(
     path: Path, dtypes: dict[str, str], later_columns: Iterable[str] = ()
 ) -> pd.DataFrame:
