@@ -43,7 +43,7 @@ def documented_commands() -> list[list[str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_search_of_one_machine_is_finished_by_another_from_an_empty_folder(
     bucket: fs.FileSystem, tiny_text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,7 @@ from model.places import open_place
 from tune.history import whole_lines
 from tune.lease import RENEW_SECONDS, Lease
 from tune.run_folder import CHECKPOINTS, CORPUS_FILE, RunFolder
-from tune.storage import files_below, read, write
+from tune.storage import files_of_run, read, write
 from tune.study import Study
 
 COPY_SECONDS = RENEW_SECONDS
@@ -95,10 +95,7 @@ class Mirror:
                         f"the run in the storage went on without {self._folder}; "
                         f"use --resume {self._root}"
                     )
-                for recursive_path, recursive in (("", False), (f"/{CHECKPOINTS}", True)):
-                    below = f"{self._path}{recursive_path}"
-                    for name in files_below(self._file_system, below, recursive=recursive):
-                        self._copied[f"{recursive_path}/{name}".lstrip("/")] = None
+                self._copied = dict.fromkeys(files_of_run(self._file_system, self._path))
                 write(self._file_system, f"{self._path}/{CORPUS_FILE}", self._text.encode())
                 self._copy()
             except BaseException:

@@ -9,8 +9,8 @@ from model.errors import ConfigError
 from model.places import open_place
 from tune.history import History, whole_lines
 from tune.lease import FILE as LEASE_FILE
-from tune.run_folder import CHECKPOINTS, RunFolder
-from tune.storage import check_name, check_storage, files_below, join, read, split
+from tune.run_folder import RunFolder
+from tune.storage import check_name, check_storage, files_of_run, join, read, split
 
 
 def fetch_run(place: str, results: Path) -> tuple[RunFolder, str]:
@@ -68,14 +68,11 @@ def check_new_in_storage(storage: str, name: str) -> None:
 
 def _copy(place: str, folder: Path) -> None:
     file_system, root = open_place(place)
-    for names, recursive in (((), False), ((CHECKPOINTS,), True)):
-        source = "/".join([root, *names])
-        for relative in files_below(file_system, source, recursive=recursive):
-            if relative.startswith(LEASE_FILE):
-                continue
-            target = folder.joinpath(*names, relative)
+    for name in files_of_run(file_system, root):
+        if not name.startswith(LEASE_FILE):
+            target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(read(file_system, f"{source}/{relative}"))
+            target.write_bytes(read(file_system, f"{root}/{name}"))
 
 
 def _put(fetched: RunFolder, folder: RunFolder, place: str) -> None:

@@ -14,6 +14,7 @@ from model.places import broken_rule, open_place
 ANSWER_SECONDS = 20.0
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 MAX_NAME_CHARS = 100
+_OF_RAY = re.compile(r"session-\d+|finalists")
 
 
 def check_name(name: str) -> str:
@@ -133,6 +134,17 @@ def files_below(file_system: fs.FileSystem, root: str, *, recursive: bool) -> It
         relative = info.path[len(root) + 1 :]
         if info.type == fs.FileType.File and is_safe(relative):
             yield relative
+
+
+def files_of_run(file_system: fs.FileSystem, root: str) -> Iterator[str]:
+    """Yield the files of a run's folder in its storage, those that Ray keeps there left out."""
+    yield from files_below(file_system, root, recursive=False)
+    selector = fs.FileSelector(root, allow_not_found=True)
+    for info in file_system.get_file_info(selector):
+        name = info.path[len(root) + 1 :]
+        if info.type == fs.FileType.Directory and is_safe(name) and not _OF_RAY.fullmatch(name):
+            for below in files_below(file_system, f"{root}/{name}", recursive=True):
+                yield f"{name}/{below}"
 
 
 def is_safe(relative: str) -> bool:
