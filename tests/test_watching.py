@@ -11,6 +11,8 @@ from tune import status
 
 
 @pytest.mark.slow
+# Of mlflow-skinny 3.17 with SQLAlchemy 2.1, where this test reads what was told.
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 def test_search_tells_whoever_asks(tiny_text: str) -> None:
     mlflow = pytest.importorskip("mlflow", reason="pip install mlflow-skinny")
     uri = f"sqlite:///{Path.cwd()}/mlflow.db"
