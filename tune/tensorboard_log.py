@@ -2,13 +2,18 @@
 
     tensorboard --logdir results/ten/tensorboard
 
-Only trials that run have an open file and a writing thread. Measured on 2 cores: see LOG.md.
+Only trials that run have an open file. Events are written by the caller's own thread, with
+tensorboardX's parts: its SummaryWriter (2.6) has a thread that dies of a full disk, with a
+traceback, and then lets the caller wait for ever. Measured on 2 cores: see LOG.md.
 """
 
+import time
 from pathlib import Path
 
-from tensorboardX import SummaryWriter
-from tensorboardX.summary import hparams
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
+from tensorboardX.summary import hparams, scalar
 
 from search_spaces import SearchSpace
 from tune.trial_record import TrialRecord
@@ -17,7 +22,7 @@ SCORES = (
     *("val_bits_per_char", "val_own_bits_per_char"),
     *("val_nats_per_char", "train_nats_per_char"),
 )
-FLUSH_SECONDS = 10
+FLUSH_SECONDS = 10.0
 
 
 class TensorBoardLog:
@@ -34,7 +39,7 @@ class TensorBoardLog:
         """
         self._folder = folder
         self._axes = space.axes
-        self._writers: dict[int, SummaryWriter] = {}
+        self._files: dict[int, _EventFile] = {}
 
     def trial_started(self, record: TrialRecord) -> None:
         """Do nothing: a trial without an epoch leaves no file."""
@@ -42,32 +47,54 @@ class TensorBoardLog:
     def epoch_ended(self, record: TrialRecord) -> None:
         """Append an epoch to the trial's curves; one that is trained again replaces the old."""
         epoch = record.epochs[-1]
-        writer = self._writers.get(record.number)
-        if writer is None:
-            writer = SummaryWriter(
-                str(self._folder / record.trial_id),
-                flush_secs=FLUSH_SECONDS,
-                purge_step=epoch.epoch,
-                write_to_disk=True,
-            )
-            self._writers[record.number] = writer
+        file = self._files.get(record.number)
+        if file is None:
+            file = _EventFile(self._folder / record.trial_id, first_step=epoch.epoch)
+            self._files[record.number] = file
         for score in SCORES:
-            writer.add_scalar(score, getattr(epoch, score), epoch.epoch)
+            file.add(scalar(score, getattr(epoch, score)), step=epoch.epoch)
+        file.flush_now_and_then()
 
     def trial_ended(self, record: TrialRecord) -> None:
         """Add the trial's row of the HParams table and close its file."""
-        writer = self._writers.pop(record.number, None)
-        if writer is None:
+        file = self._files.pop(record.number, None)
+        if file is None:
             return
         values = record.config.to_dict()
         metrics = {"val_bits_per_char": record.objective, "epochs_run": len(record.epochs)}
-        summaries = hparams({axis: values[axis] for axis in self._axes}, metrics)
-        for summary in summaries:
-            writer.file_writer.add_summary(summary)
-        writer.close()
+        for summary in hparams({axis: values[axis] for axis in self._axes}, metrics):
+            file.add(summary)
+        file.close()
 
     def close(self) -> None:
         """Close the files of the trials that did not end."""
-        for writer in self._writers.values():
-            writer.close()
-        self._writers.clear()
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+
+class _EventFile:
+    """One trial's events, in the order in which they come."""
+
+    def __init__(self, folder: Path, *, first_step: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._writer = EventsWriter(str(folder / "events"))
+        self._flushed_seconds = time.monotonic()
+        # What an earlier file of the trial has from this step on is void.
+        start = SessionLog(status=SessionLog.START)
+        self._write(Event(step=first_step, session_log=start))
+
+    def add(self, summary: Summary, *, step: int = 0) -> None:
+        self._write(Event(step=step, summary=summary))
+
+    def flush_now_and_then(self) -> None:
+        if time.monotonic() > self._flushed_seconds + FLUSH_SECONDS:
+            self._writer.flush()
+            self._flushed_seconds = time.monotonic()
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _write(self, event: Event) -> None:
+        event.wall_time = time.time()
+        self._writer.write_event(event)
