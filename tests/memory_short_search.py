@@ -102,7 +102,7 @@ def main() -> None:
                 ]
             ),
             num_trials=len(configs),
-            concurrent=2,
+            concurrent=lambda: 2,
             store=CheckpointStore(str(Path("ray").resolve())),
             stopper=stopper,
             recorder=Recorder(

@@ -26,6 +26,11 @@ def hiding(*folders: Path) -> tuple[str, ...]:
     return prefix
 
 
+def code_folders() -> list[Path]:
+    """Return the folders with code and tests in the checkout, and all else but environments."""
+    return [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")]
+
+
 def wait_until(condition: Callable[[], bool], driver: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 90
     while not condition():
@@ -44,7 +49,8 @@ def num_running(name: str) -> int:
 def test_two_machines_share_a_search_through_the_storage_alone(
     tiny_text: str, tmp_path: Path
 ) -> None:
-    # The second node has neither this checkout nor the driver's folder with the text.
+    # The second node has neither this checkout nor the driver's folder with the text. A virtual
+    # environment in the checkout it keeps, for that is its Python.
     ours, nodes_folder, shared = (tmp_path / name for name in ("driver", "nodes", "shared"))
     for folder in (ours, nodes_folder, shared):
         folder.mkdir()
@@ -54,7 +60,7 @@ def test_two_machines_share_a_search_through_the_storage_alone(
     flags = [flags[0], str(ours / flags[1]), flags[2], str(ours / flags[3])]
     with ray_nodes(nodes_folder) as nodes:
         nodes.add("first", "--num-cpus=1", "--num-gpus=1")
-        nodes.add("second", "--num-cpus=4", "--num-gpus=1", prefix=hiding(ROOT, ours))
+        nodes.add("second", "--num-cpus=4", "--num-gpus=1", prefix=hiding(*code_folders(), ours))
         flags += ["--address", nodes.address, "--results", str(ours / "results")]
         flags += ["--gpus-per-trial", "0.5", "--finalists", "0"]
         own = run_command([*flags, "--name", "own"])
