@@ -3,13 +3,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN_ARGUMENTS ?= --space quick
 
-.PHONY: run test check clean
+.PHONY: run test test-all check clean
 
 run: .venv/run-installed
 	$(BIN)/python -m tune.run $(RUN_ARGUMENTS)
 
 # The fast tests first: they fail in seconds what the slow ones would fail in minutes.
 test: .venv/installed
+	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "slow and not long"
+
+# Also what breaks clusters on purpose, and each command of the docs: half an hour on 2 cores.
+test-all: .venv/installed
 	$(BIN)/python -m pytest -m "not slow"
 	$(BIN)/python -m pytest -m slow
 

@@ -43,7 +43,7 @@ def test_best_and_baseline_are_trained_anew_and_tested(tiny_text: str) -> None:
     assert "## Is the winner confirmed?" in Path("results/sure/report.md").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_search_killed_among_its_finalists_goes_on_with_them(tiny_text: str) -> None:
     flags = write_inputs(tiny_text, trials=3, epochs=(40, 60))

@@ -258,7 +258,7 @@ def test_readme_and_scripts_of_deploy_use_flags_that_there_are() -> None:
         parse_options(shlex.split(words, comments=True))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 @pytest.mark.skipif(
     "INSTALL_TEST" not in os.environ,
@@ -337,7 +337,7 @@ else:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(500)
 def test_slurm_job_uses_its_nodes_is_preempted_and_goes_on(tiny_text: str, tmp_path: Path) -> None:
     commands = tmp_path / "bin"
@@ -401,7 +401,7 @@ def needs_cluster_tools() -> None:
     pytest.importorskip("opencensus", reason="jobs need Ray's cluster tools")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_job_is_submitted_followed_and_ends_with_our_exit_code(
     tiny_text: str, tmp_path: Path

@@ -78,7 +78,7 @@ def search_until_fault(
     return subprocess.CompletedProcess(driver.args, driver.returncode, output, errors)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(500)
 @pytest.mark.parametrize("faulty", ["results", "storage", "read-only storage"])
 def test_unwritable_disk_is_one_line_and_the_search_goes_on_when_there_is_room(
@@ -136,7 +136,7 @@ def flip_a_bit(path: Path) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_damaged_checkpoints_are_passed_over(running: subprocess.Popen[str]) -> None:
     run = Path("results/long")
@@ -199,7 +199,7 @@ def is_whole(place: Path) -> bool:
     return True
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_interrupt_in_the_report_is_130_and_the_report_is_written_on_resuming(
     tiny_text: str,
 ) -> None:

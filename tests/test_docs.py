@@ -42,7 +42,7 @@ def test_space_of_the_tutorial_loads() -> None:
     assert [baseline.name for baseline in space.baselines] == ["what I use now"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_tutorial_runs_from_its_beginning_to_its_end() -> None:
     Path("my_space.py").write_text(documents.blocks(TUTORIAL, "python")[0], encoding="utf-8")
@@ -58,7 +58,7 @@ def test_tutorial_runs_from_its_beginning_to_its_end() -> None:
     assert "at each temperature" in Path("results/mine/samples.md").read_text().lower()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_commands_of_the_page_on_the_search_run() -> None:
     sentence = "Alice was beginning to get very tired of sitting by her sister on the bank. "

@@ -123,7 +123,7 @@ def test_diverged_trials_are_rows_among_others(tiny_text: str) -> None:
     assert trials.loc[~hot, "status"].isin(["COMPLETE", "PRUNED"]).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("process", ["gcs_server", "raylet"])
 def test_lost_ray_is_one_line_and_can_be_resumed(
@@ -176,7 +176,7 @@ def start_ray(arguments: list[str], log: Path) -> subprocess.Popen[str]:
     return node
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(500)
 def test_lost_nodes_trial_goes_on_on_another_node(tiny_text: str, tmp_path: Path) -> None:
     flags = write_inputs(tiny_text, epochs=(100, 100), trials=3)
@@ -217,7 +217,7 @@ def num_epochs(name: str) -> "pd.Series[int]":
     return pd.DataFrame(epochs, columns=["number", "epoch"]).groupby("number")["epoch"].max()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
 def test_second_signal_ends_at_once(
     second: signal.Signals, running: subprocess.Popen[str]

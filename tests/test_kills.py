@@ -117,7 +117,7 @@ def reading() -> Iterator[None]:
         reader.communicate()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_killed_search_ends_with_the_tables_of_one_that_was_not(tiny_text: str) -> None:
     chance = random.Random(int(os.environ.get("KILL_SEED", "1")))

@@ -44,7 +44,7 @@ def num_running(name: str) -> int:
     return int((trials_of(name)["status"] == "RUNNING").sum()) if path.exists() else 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_two_machines_share_a_search_through_the_storage_alone(
     tiny_text: str, tmp_path: Path
@@ -86,7 +86,7 @@ def test_two_machines_share_a_search_through_the_storage_alone(
     assert len({path.name for path in (shared / "both").glob("session-1/trial_*")}) == 5
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_node_that_joins_gets_trials_and_one_that_leaves_ends_no_search(
     tiny_text: str, tmp_path: Path

@@ -72,7 +72,7 @@ def test_script_without_this_project_writes_what_the_network_does(
     assert written[1:] == expected
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_commands_run_in_order() -> None:
     Path("my_space.py").write_text(blocks("python")[0], encoding="utf-8")

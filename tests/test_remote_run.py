@@ -42,7 +42,7 @@ def documented_commands() -> list[list[str]]:
     return [shlex.split(line) for line in lines]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_search_of_one_machine_is_finished_by_another_from_an_empty_folder(
     bucket: fs.FileSystem, tiny_text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -125,7 +125,7 @@ def test_search_of_one_machine_is_finished_by_another_from_an_empty_folder(
     assert "a run must not exist yet in the storage: s3://bucket/runs/shared" in taken.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_second_driver_of_a_remote_run_is_refused(
     bucket: fs.FileSystem, tiny_text: str, tmp_path: Path
 ) -> None:

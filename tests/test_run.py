@@ -162,7 +162,7 @@ def test_time_budget_ends_the_search_with_zero(tiny_text: str) -> None:
     assert "ended by its time budget" in Path("results/timed/report.md").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_joins_a_cluster_and_shares_its_logical_gpu(tiny_text: str, tmp_path: Path) -> None:
     # In the foreground, in a group of its own: "ray stop" would end every Ray of the machine.

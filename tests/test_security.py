@@ -169,7 +169,7 @@ def ask_for_nodes(port: int, **environment: str) -> str:
     return asked.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_local_ray_listens_on_the_loopback_address_alone_and_asks_for_a_token(
     tiny_text: str,
 ) -> None:

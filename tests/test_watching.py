@@ -10,7 +10,7 @@ from tiny_search import command, kill_family, run_command, write_inputs
 from tune import status
 
 
-@pytest.mark.slow
+@pytest.mark.long
 # Of mlflow-skinny 3.17 with SQLAlchemy 2.1, where this test reads what was told.
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 def test_search_tells_whoever_asks(tiny_text: str) -> None:
@@ -37,7 +37,7 @@ def test_search_tells_whoever_asks(tiny_text: str) -> None:
     assert len(folders) == 6
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_quiet_search_prints_nothing(tiny_text: str) -> None:
     flags = write_inputs(tiny_text, trials=3)
     done = run_command([*flags, "--name", "still", "--finalists", "0", "--quiet"])

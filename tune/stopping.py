@@ -39,6 +39,7 @@ class SearchStopper(Stopper):
             reserve_seconds: Says what shall be left of it; asked now and then.
         """
         self.interrupted = False
+        self._at_once = False
         self.timed_out = False
         self.unwritable: str | None = None
         self._time_budget_seconds = time_budget_seconds
@@ -81,11 +82,15 @@ class SearchStopper(Stopper):
         self.unwritable = reason
 
     def check(self) -> None:
-        """Refuse to take the trials for ended that the storage cut off.
+        """Refuse to take the trials for ended that the storage or a second signal cut off.
 
         Raises:
             CutOff: The storage cannot be written.
+            KeyboardInterrupt: There was a second signal. Raised in one of Ray's callbacks it may
+                have been lost: seen once in four runs with ray 2.60.
         """
+        if self._at_once:
+            raise KeyboardInterrupt
         if self.unwritable is not None:
             raise CutOff(f"a trial must be able to write its checkpoints: {self.unwritable}")
 
@@ -99,9 +104,10 @@ class SearchStopper(Stopper):
         previous = {number: signal.getsignal(number) for number in _SIGNALS}
 
         def interrupt(number: int, frame: FrameType | None) -> None:
+            self._at_once = self.interrupted
             self.interrupted = True
-            for each in _SIGNALS:
-                signal.signal(each, signal.default_int_handler)
+            if self._at_once:
+                raise KeyboardInterrupt
 
         for number in _SIGNALS:
             signal.signal(number, interrupt)
