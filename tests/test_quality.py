@@ -26,11 +26,11 @@ from model.quality import (
 )
 from model.reference_passages import reference_passages
 from model.streams import split_text
-from model.temperature import PASSAGES, TEMPERATURES, survey_temperatures
+from model.temperature import PASSAGES, TEMPERATURES, least_far, survey_temperatures
 from model.vocabulary import Vocabulary
 from model.window_lstm import WindowLSTM
 from model.word_list import WordList, find_word_list
-from tune.quality_records import BOOK, nearest_temperature, read_quality, write_quality
+from tune.quality_records import BOOK, CHECKPOINT, nearest_temperature, read_quality, write_quality
 from tune.quality_text import best_temperature_line
 from tune.run_folder import RunFolder
 from tune.samples_text import write_samples
@@ -182,6 +182,20 @@ def test_own_bits_are_those_of_the_network_alone(trained_checkpoint: Path, tiny_
     assert bits[0] is not None and bits[3] is not None and 0 < bits[0] < bits[3]
 
 
+@pytest.mark.parametrize(
+    ("distances", "least"),
+    [
+        ((1.06, 1.38, 1.13, 1.31, 2.11), 0.7),  # one lucky draw at 0.5
+        ((1.0, 2.0, 3.0, 4.0, 5.0), 0.5),
+        ((5.0, 4.0, 3.0, 2.0, 1.0), 1.0),
+    ],
+)
+def test_one_lucky_draw_does_not_choose_the_temperature(
+    distances: tuple[float, ...], least: float
+) -> None:
+    assert least_far(dict(zip(TEMPERATURES, distances, strict=True))) == least
+
+
 def test_temperatures_are_surveyed_and_the_nearest_is_the_least_far(
     trained_checkpoint: Path, tiny_text: str
 ) -> None:
@@ -191,7 +205,7 @@ def test_temperatures_are_surveyed_and_the_nearest_is_the_least_far(
     survey = survey_temperatures(model, meta.vocabulary, meta.config, measure, split.validation)
     assert tuple(survey.by_temperature) == TEMPERATURES and survey.num_passages == PASSAGES
     distances = survey.distances
-    assert distances[survey.nearest] == min(distances.values())
+    assert survey.nearest == least_far(distances)
     bits = [quality.own_bits_per_char or 0.0 for quality in survey.by_temperature.values()]
     assert bits == sorted(bits)  # what is drawn more wildly costs the network more
     again = survey_temperatures(model, meta.vocabulary, meta.config, measure, split.validation)
@@ -275,8 +289,12 @@ def test_quality_table_of_a_run_and_what_it_decides(
     write_quality(records, folder.quality_file)
     table = read_quality(folder.quality_file)
     assert table["nearest"].sum() == 1
-    nearest = table.loc[table["distance"].idxmin()]
-    assert nearest["nearest"] and nearest_temperature(table, 1) == nearest["temperature"]
+    written = table[table["writer"] == CHECKPOINT]
+    nearest = table[table["nearest"]].iloc[0]
+    assert nearest["temperature"] == least_far(
+        dict(zip(written["temperature"], written["distance"], strict=True))
+    )
+    assert nearest_temperature(table, 1) == nearest["temperature"]
     assert nearest_temperature(table, 2) is None
     assert table["book_word_share"].iloc[-1] == records[-1].quality.book_word_share
     (passage,) = write_samples(folder, book, top=1, num_chars=100)
