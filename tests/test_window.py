@@ -1,6 +1,7 @@
 """The window regime: the reference's own way of training."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from benchmarks.documented import documented_losses, documented_text, whole_corp
 from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
 from model.objective import PreparedCorpus, check_fits
+from model.own_bits import own_bits_per_char
 from model.regimes import WindowRegime
-from model.sampler import SamplingOptions, generate
+from model.sampler import SamplingOptions, encode_prime, generate
 from model.streams import EncodedCorpus
 from model.trainer import Trainer
 from model.window_lstm import WindowLSTM
@@ -113,6 +115,28 @@ def test_passage_is_scored_character_by_character(corpus: EncodedCorpus) -> None
             target = torch.tensor([symbols[place]])
             by_hand += functional.cross_entropy(logits_BV, target).item()
     assert nats == pytest.approx(by_hand, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("prime", "num_chars"), [("", 35), ("the", 35), ("", 4), ("the cat sat on", 5)]
+)
+def test_own_bits_are_those_of_the_windows_that_generation_reads(
+    corpus: EncodedCorpus, prime: str, num_chars: int
+) -> None:
+    torch.manual_seed(3)
+    network = WindowLSTM(CONFIG, len(corpus.vocabulary)).eval()
+    torch.nn.init.normal_(network.output.weight)  # an untrained one hardly looks at its window
+    passage = corpus.validation[:num_chars]
+    text = corpus.vocabulary.decode(passage)
+    read = encode_prime(prime, corpus.vocabulary, "lower")
+    nats = 0.0
+    with torch.inference_mode():
+        logits_BV, step = network.start_text(read[:, None])
+        for symbol in torch.from_numpy(passage).long():
+            nats += functional.cross_entropy(logits_BV, symbol[None]).item()
+            logits_BV = step(symbol[None])
+    bits = own_bits_per_char(network, corpus.vocabulary, [text], prime=prime, cleaning="lower")
+    assert bits == [pytest.approx(nats / math.log(2) / num_chars, rel=1e-5)]
 
 
 def test_generation_slides_the_window(corpus: EncodedCorpus, tmp_path: Path) -> None:
