@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.config import TrialConfig
-from model.lstm import CharLSTM, State
-from model.network import Network
+from model.lstm import CharLSTM
+from model.network import Network, State
 from model.streams import EncodedCorpus, columns
 from model.window_lstm import WindowLSTM
 
