@@ -13,7 +13,8 @@ from typing import Any
 from model.cleaning import CLEANINGS
 from model.errors import ConfigError, unknown_choice
 
-PRECISIONS = ("auto", "float32", "bfloat16")
+RESOLVED_PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("auto", *RESOLVED_PRECISIONS)
 REGIMES = ("stream", "window")
 UNITS = ("char", "word")
 NORMALIZATIONS = ("none", "layer")

@@ -163,6 +163,7 @@ class Trainer:
             vocabulary=self.corpus.vocabulary,
             metrics=dataclasses.asdict(self.best_report),
             last_metrics=dataclasses.asdict(self.last_report),
+            precision=self.precision,
         )
         weights = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         training = {**weights, **self._optimizer_tensors()}
@@ -170,6 +171,8 @@ class Trainer:
 
     def restore(self, folder: Path) -> None:
         """Go back to a saved state; the next epochs are those that would have followed.
+
+        They are trained in the checkpoint's arithmetic: another machine might choose its own.
 
         Raises:
             CheckpointError: The checkpoint is damaged, or of another configuration or text.
@@ -193,6 +196,8 @@ class Trainer:
             for index, (name, _) in enumerate(self._trained_parameters())
         }
         self.optimizer.load_state_dict(state)
+        if meta.precision is not None:
+            self.precision = meta.precision
         self._best_weights = best_model.state_dict()
         self.best_report = EpochReport(**meta.metrics)
         self.last_report = EpochReport(**meta.last_metrics)
