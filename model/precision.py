@@ -38,6 +38,11 @@ def resolve_precision(config: TrialConfig, device: torch.device) -> str:
     return _faster(size_class)
 
 
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """Return the context in which a network runs in a precision, float32 or bfloat16."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
 @functools.cache
 def _faster(hidden_size: int) -> str:
     """Measure forward and backward pass of one window on the CPU; the minimum counts."""
@@ -48,7 +53,7 @@ def _faster(hidden_size: int) -> str:
     for _ in range(_PROBE_REPEATS):  # interleaved; the minimum forgets the warm-up
         for precision in seconds:
             start = time.perf_counter()
-            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            with autocast(precision, torch.device("cpu")):
                 logits_TBV, _ = model(inputs_TB)
             logits_TBV.float().sum().backward()
             seconds[precision] = min(seconds[precision], time.perf_counter() - start)

@@ -26,7 +26,7 @@ from model.epoch_report import EpochReport
 from model.errors import CheckpointError, TrainingDiverged
 from model.evaluate import network_nats
 from model.objective import check_fits
-from model.precision import resolve_precision
+from model.precision import autocast, resolve_precision
 from model.regimes import build_regime
 from model.schedule import schedule_factor
 from model.seeds import hash_seed
@@ -129,7 +129,7 @@ class Trainer:
             epoch: Counted from 1; the regime has begun it.
             step: Counted from 0 in the epoch.
         """
-        with self._autocast():
+        with autocast(self.precision, self.device):
             loss, num_scored = self.regime.loss(step)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate((epoch - 1) * self.steps_per_epoch + step)
@@ -143,7 +143,7 @@ class Trainer:
 
     def validation_nats(self) -> float:
         """Return what the network spends on the validation passage, in all."""
-        with self._autocast():
+        with autocast(self.precision, self.device):
             return network_nats(
                 self.model,
                 self.corpus.validation,
@@ -231,7 +231,3 @@ class Trainer:
             for name, parameter in self._trained_parameters()
             for key in _ADAM_STATE
         }
-
-    def _autocast(self) -> torch.autocast:
-        bfloat16 = self.precision == "bfloat16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16)

@@ -148,7 +148,7 @@ def test_uniform_network_scores_what_one_works_out_by_hand(
     price = floors["cased"].test_bits_per_char - floors[cleaning].test_bits_per_char
     test_bits = len(corpus.test) * bits_a_word + corpus.test_spelling_bits
     by_hand = test_bits / len(raw.test) + max(0.0, price)
-    scored = score_test_passage(trainer.model, prepared, config)
+    scored = score_test_passage(trainer.model, prepared, config, precision="float32")
     assert scored == pytest.approx(by_hand, rel=1e-5)
 
 

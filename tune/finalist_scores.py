@@ -106,10 +106,10 @@ def _score(
     with tempfile.TemporaryDirectory() as temporary:
         try:
             fetched = fetch(location, Path(temporary) / MODEL_FOLDER)
-            network, _ = load_checkpoint(fetched, device)
+            network, meta = load_checkpoint(fetched, device)
         except (CheckpointError, OSError):
             return TestPassageScores()
-    bits_per_char = score_test_passage(network, prepared, record.config)
+    bits_per_char = score_test_passage(network, prepared, record.config, precision=meta.precision)
     letters = score_letters(
         network,
         prepared.streams(record.config),
