@@ -61,7 +61,9 @@ class TrialConfig:
     )
     gradient_clip_norm: float = _rule("largest norm of the gradient, above 0", 1.0)
     patience_epochs: int = _rule(
-        "epochs without a better score after which training ends, at least 0; 0 is never", 8
+        "epochs without a better score after which training ends, at least 0; 0 is never; stream "
+        "only",
+        8,
     )
     regime: str = _rule(
         "stream: text in columns, state carried; window: the reference's own way, which uses "

@@ -95,10 +95,14 @@ class Trainer:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the configuration's epochs are done, or its patience is at an end."""
-        last, best, patience = self.last_report, self.best_report, self.config.patience_epochs
+        """Whether the configuration's epochs are done, or its patience is at an end.
+
+        The window regime has no patience: the reference had none.
+        """
+        last, best = self.last_report, self.best_report
         if last is None or best is None:
             return False
+        patience = self.config.patience_epochs if self.config.regime == "stream" else 0
         return last.epoch >= self.config.epochs or 0 < patience <= last.epoch - best.epoch
 
     def train_epoch(self, epoch: int) -> float:

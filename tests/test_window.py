@@ -156,6 +156,15 @@ def test_generation_slides_the_window(corpus: EncodedCorpus, tmp_path: Path) -> 
         pattern = [*pattern[1:], index]
 
 
+def test_training_goes_on_whatever_the_patience(corpus: EncodedCorpus) -> None:
+    # A step of 1 spoils the network in the first epoch: no later one is better for long.
+    config = dataclasses.replace(CONFIG, epochs=6, learning_rate=1.0, patience_epochs=1)
+    reports = list(Trainer(config, corpus).epochs())
+    best = min(reports, key=lambda report: report.val_bits_per_char)
+    assert [report.epoch for report in reports] == [1, 2, 3, 4, 5, 6]
+    assert best.epoch < 6
+
+
 def test_documented_text_is_the_references(wonderland_path: Path) -> None:
     for experiment, num_chars, num_symbols in ((1, 144_345, 46), (3, 136_024, 27)):
         text = documented_text(wonderland_path, experiment)
