@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import ray
 import torch
 from rich.console import Console
 
@@ -18,10 +19,11 @@ from model.objective import PreparedCorpus
 from model.test_score import score_test_passage
 from model.trainer import Trainer
 from search_spaces import load_space
+from tune import finalist_scores
 from tune.checkpoints import CheckpointStore
 from tune.cluster import Cluster
 from tune.finalist_choice import choose, estimated_seconds, reserved_seconds
-from tune.finalist_records import SEEDS_AT_MOST
+from tune.finalist_records import SEEDS_AT_MOST, TestPassageScores
 from tune.finalist_scores import score_finalists
 from tune.records import EpochRecord, Status, TrialRecord
 from tune.resources import TrialResources
@@ -146,6 +148,33 @@ def score_price(prepared: PreparedCorpus) -> float:
         prepared.floors[cleaning].test_bits_per_char for cleaning in ("cased", "lower")
     )
     return max(0.0, cased - lower)
+
+
+def test_what_was_not_scored_is_said_and_a_defect_is_raised(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console = Console(width=200)
+
+    def result_of(given: object) -> TestPassageScores:
+        def get(_: object) -> object:
+            if isinstance(given, Exception):
+                raise given
+            return given
+
+        monkeypatch.setattr(ray, "get", get)
+        return finalist_scores._result(None, 4 * SEEDS_AT_MOST + 1, console)
+
+    scores = TestPassageScores(test_bits_per_char=2.0)
+    assert result_of(scores) == scores
+    assert capsys.readouterr().out == ""
+    for loss in (ray.exceptions.WorkerCrashedError(), "damaged checkpoint x"):
+        assert result_of(loss) == TestPassageScores()
+        said = capsys.readouterr().out
+        assert said.startswith("trial 4 again, seed 2: not scored on the test passage: ")
+        assert said.count("\n") == 1
+    defect = ray.exceptions.RayTaskError("_score", "Traceback …", ZeroDivisionError("division"))
+    with pytest.raises(ZeroDivisionError):
+        result_of(defect.as_instanceof_cause())
 
 
 @pytest.mark.slow
