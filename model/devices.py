@@ -11,7 +11,10 @@ def num_gpus() -> int:
 
 
 def free_gpu_bytes() -> int:
-    """Return the free memory of the visible GPU that has most; never run on one."""
+    """Return the free memory of the visible GPU that has most; never run on one.
+
+    The process then holds a CUDA context until it ends.
+    """
     return max(torch.cuda.mem_get_info(index)[0] for index in range(num_gpus()))
 
 
