@@ -59,7 +59,7 @@ class Network(nn.Module, ABC):
         Returns:
             The logits (B, V) after the last of the inputs, and a function that takes the next
             symbol of each passage (B,) and returns the logits after it. It remembers what
-            it was given, and sees the weights as they are now.
+            it was given; the weights must not change meanwhile.
         """
 
     def _drop(self, values: Tensor, p: float) -> Tensor:

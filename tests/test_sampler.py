@@ -4,13 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.written_symbols import generate
 from model import generate as command
 from model import train
 from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
 from model.errors import ConfigError
 from model.lstm import CharLSTM
-from model.sampler import SamplingOptions, _draw, encode_prime, generate
+from model.sampler import SamplingOptions, _draw, encode_prime
 from model.vocabulary import Vocabulary
 
 GREEDY = SamplingOptions(temperature=0.0)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from joined_tokens import join
 
 from model import generate as generate_command
 from model import train
@@ -25,7 +26,7 @@ from model.test_score import score_test_passage
 from model.trainer import Trainer
 from model.vocabulary import smallest_type
 from model.word_vocabulary import WordVocabulary
-from model.words import join, tokenize
+from model.words import tokenize
 from tune.run_folder import RunFolder
 from tune.samples_text import write_samples
 from tune.text_quality import Book
