@@ -24,7 +24,7 @@ from model.words import is_word_char, tokenize
 PASSAGE_CHARS = 1_000
 """Passages of this length are measured: the reference's have 800 to 1,000 characters."""
 MAX_BOOK_CHARS = 4_000_000
-"""Texts are measured against so much of a longer book, its beginning. So much takes up to 14 s of a
+"""Texts are measured against so much of a longer book, its beginning. So much takes 14 s of a
 core and 0.3 GB for each cleaning; all of a book of 256 MiB would take 60 times that."""
 MAX_PERIOD_CHARS = 200
 MIN_LOOP_CHARS = 20
