@@ -13,10 +13,11 @@ from collections.abc import Callable
 
 import torch
 
+from benchmarks.written_symbols import generate
 from model.config import TrialConfig
 from model.devices import use_threads
 from model.lstm import CharLSTM
-from model.sampler import SamplingOptions, generate
+from model.sampler import SamplingOptions
 
 SHAPES = ((1, 256), (2, 256), (2, 512))
 VOCABULARY_SIZE = 46

@@ -20,8 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from model.checksums import SUMS_FILE, check_sum, write_sums
-from model.config import TrialConfig
-from model.errors import CheckpointError, ConfigError
+from model.config import RESOLVED_PRECISIONS, TrialConfig
+from model.errors import CheckpointError, ConfigError, unknown_choice
 from model.network import Network
 from model.regimes import build_network
 from model.vocabulary import Vocabulary
@@ -44,12 +44,15 @@ class CheckpointMeta:
         vocabulary: Its symbols; with words, what reads, writes and spells them.
         metrics: The report of the best epoch, whose network the checkpoint holds.
         last_metrics: The report of the last epoch, which training goes on from.
+        precision: The arithmetic that it was trained in, float32 or bfloat16; None in checkpoints
+            from before it was written down.
     """
 
     config: TrialConfig
     vocabulary: Vocabulary | WordVocabulary
     metrics: dict[str, Any]
     last_metrics: dict[str, Any]
+    precision: str | None = None
 
 
 def save_checkpoint(
@@ -70,6 +73,7 @@ def save_checkpoint(
         "vocabulary": _vocabulary_to_json(meta.vocabulary),
         "metrics": meta.metrics,
         "last_metrics": meta.last_metrics,
+        "precision": meta.precision,
     }
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -155,6 +159,7 @@ def _read_meta(folder: Path) -> CheckpointMeta:
             vocabulary=_vocabulary_from_json(values["vocabulary"]),
             metrics=values["metrics"],
             last_metrics=values["last_metrics"],
+            precision=_precision_from_json(values.get("precision")),
         )
     except FileNotFoundError as error:
         raise CheckpointError(
@@ -162,6 +167,12 @@ def _read_meta(folder: Path) -> CheckpointMeta:
         ) from error
     except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"damaged checkpoint {path}: {error!r}") from error
+
+
+def _precision_from_json(value: Any) -> str | None:
+    if value is not None and value not in RESOLVED_PRECISIONS:
+        raise ConfigError(unknown_choice("precision", str(value), RESOLVED_PRECISIONS))
+    return None if value is None else str(value)
 
 
 def _vocabulary_to_json(vocabulary: Vocabulary | WordVocabulary) -> str | dict[str, Any]:

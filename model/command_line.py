@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
+DEVICES = ("cpu", "cuda")
 _UNKNOWN = "unrecognized arguments: "
 
 

@@ -13,7 +13,8 @@ from typing import Any
 from model.cleaning import CLEANINGS
 from model.errors import ConfigError, unknown_choice
 
-PRECISIONS = ("auto", "float32", "bfloat16")
+RESOLVED_PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("auto", *RESOLVED_PRECISIONS)
 REGIMES = ("stream", "window")
 UNITS = ("char", "word")
 NORMALIZATIONS = ("none", "layer")
@@ -60,7 +61,9 @@ class TrialConfig:
     )
     gradient_clip_norm: float = _rule("largest norm of the gradient, above 0", 1.0)
     patience_epochs: int = _rule(
-        "epochs without a better score after which training ends, at least 0; 0 is never", 8
+        "epochs without a better score after which training ends, at least 0; 0 is never; stream "
+        "only",
+        8,
     )
     regime: str = _rule(
         "stream: text in columns, state carried; window: the reference's own way, which uses "

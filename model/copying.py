@@ -7,7 +7,6 @@ passage is looked up in the book itself and is exact.
 """
 
 import bisect
-import functools
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +45,7 @@ class CopyFinder:
 
     def __init__(self, book: str) -> None:
         self._book = book
+        self._windows: dict[int, Hashes] = {}
 
     def copied_share(self, text: str) -> float:
         """Return the share of the text's windows of COPIED_CHARS that the book has."""
@@ -75,15 +75,17 @@ class CopyFinder:
         return at_least + bisect.bisect(lengths, 0, key=lambda n: text[:n] not in self._book)
 
     def _has_windows(self, text: str, length: int) -> NDArray[np.bool_]:
-        hashes, known = window_hashes(text, length), self._windows(length)
+        hashes, known = window_hashes(text, length), self._known(length)
         if len(known) == 0:
             return np.zeros(len(hashes), dtype=np.bool_)
         places = np.searchsorted(known, hashes).clip(max=len(known) - 1)
         return np.asarray(known[places] == hashes)
 
-    @functools.lru_cache(maxsize=3)  # noqa: B019 - three lengths, and the finder is as short-lived
-    def _windows(self, length: int) -> Hashes:
-        return np.unique(window_hashes(self._book, length))
+    def _known(self, length: int) -> Hashes:
+        """Return the hashes of the book's windows, sorted; made once for each length."""
+        if length not in self._windows:
+            self._windows[length] = np.unique(window_hashes(self._book, length))
+        return self._windows[length]
 
 
 def _mixed(hashes: Hashes) -> Hashes:

@@ -2,6 +2,8 @@
 
 import torch
 
+from model.errors import ConfigError
+
 
 def num_gpus() -> int:
     """Count the CUDA GPUs that CUDA_VISIBLE_DEVICES leaves visible."""
@@ -9,7 +11,10 @@ def num_gpus() -> int:
 
 
 def free_gpu_bytes() -> int:
-    """Return the free memory of the visible GPU that has most; never run on one."""
+    """Return the free memory of the visible GPU that has most; never run on one.
+
+    The process then holds a CUDA context until it ends.
+    """
     return max(torch.cuda.mem_get_info(index)[0] for index in range(num_gpus()))
 
 
@@ -18,10 +23,21 @@ def pick_device(*, use_gpu: bool) -> torch.device:
 
     On a GPU float32 products may then run in TF32, as cuDNN's LSTM does by torch's default.
     """
-    if not (use_gpu and torch.cuda.is_available()):
+    if not (use_gpu and num_gpus()):
         return torch.device("cpu")
     torch.set_float32_matmul_precision("high")
     return torch.device("cuda")
+
+
+def named_device(name: str | None) -> torch.device:
+    """Return the device "cpu" or "cuda"; None is a GPU where there is one, else the CPU.
+
+    Raises:
+        ConfigError: A GPU is asked for and there is none.
+    """
+    if name == "cuda" and num_gpus() == 0:
+        raise ConfigError(f"device must be cpu where no GPU is visible, got {name}")
+    return pick_device(use_gpu=name != "cpu")
 
 
 def use_threads(num_threads: int) -> None:

@@ -12,11 +12,12 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from model.errors import ConfigError, CorpusError
-from model.places import open_place
+from model.places import STORE_ERRORS, open_place
 
 MAX_BYTES = 256 << 20
 """A longer text is refused: a character-level search of it would take weeks."""
@@ -29,22 +30,28 @@ def download(url: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> bytes:
 
     Args:
         url: What the user named.
-        seconds: The whole must be here by then; urllib's own limit is for each read only.
+        seconds: The whole must be here by then.
         max_bytes: The most that is read, inclusive.
 
     Raises:
         CorpusError: It cannot be had, takes too long, is too large, or leads where it must not.
     """
     deadline = time.monotonic() + seconds
-    chunks, num_bytes = [], 0
-    try:
+
+    def fetch() -> bytes:
+        chunks, num_bytes = [], 0
         with _opener(urlsplit(url).hostname or "").open(url, timeout=seconds) as response:
-            while chunk := response.read(_CHUNK_BYTES):
+            # read1 gives what has come; read waits for a whole chunk, however slowly it drips.
+            while chunk := response.read1(_CHUNK_BYTES):
                 chunks.append(chunk)
                 num_bytes += len(chunk)
                 _check_size(url, num_bytes, max_bytes)
                 if time.monotonic() > deadline:
-                    raise CorpusError(f"{url} must answer within {seconds:g} s")
+                    raise _too_slow(url, seconds)
+        return b"".join(chunks)
+
+    try:
+        return _within(seconds, url, fetch)
     except (OSError, ValueError, http.client.HTTPException) as error:
         if isinstance(error, CorpusError):
             raise
@@ -52,7 +59,6 @@ def download(url: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> bytes:
             error.close()
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise CorpusError(f"a URL must be reachable: {url}: {reason}") from error
-    return b"".join(chunks)
 
 
 def download_object(uri: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> bytes:
@@ -61,29 +67,55 @@ def download_object(uri: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> 
     Raises:
         CorpusError: It cannot be had, takes too long, or is too large.
     """
+
+    def fetch() -> bytes:
+        file_system, path = open_place(uri)
+        with file_system.open_input_stream(path) as stream:
+            data: bytes = stream.read(max_bytes + 1)
+        return data
+
+    try:
+        data = _within(seconds, uri, fetch)
+    except CorpusError:
+        raise
+    except ConfigError as error:
+        raise CorpusError(str(error)) from error
+    except STORE_ERRORS as error:
+        reason = str(error).splitlines()[0]
+        raise CorpusError(f"a URL must be reachable: {uri}: {reason}") from error
+    _check_size(uri, len(data), max_bytes)
+    return data
+
+
+def _within(seconds: float, url: str, fetch: Callable[[], bytes]) -> bytes:
+    """Return what a function fetches in a thread, or raise what it raises.
+
+    The wait is ours: urllib has a limit for each read and none for a whole answer, whose headers
+    may drip too, and a store's own retries take minutes.
+
+    Raises:
+        CorpusError: It takes too long.
+    """
     result: list[bytes | Exception] = []
 
-    def fetch() -> None:
+    def run() -> None:
         try:
-            file_system, path = open_place(uri)
-            with file_system.open_input_stream(path) as stream:
-                result.append(stream.read(max_bytes + 1))
-        except (OSError, ValueError) as error:
+            result.append(fetch())
+        except Exception as error:  # raised again by the thread that waits
             result.append(error)
 
-    # The store's own retries take minutes, so the wait is ours.
-    thread = threading.Thread(target=fetch, daemon=True)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(seconds)
     if not result:
-        raise CorpusError(f"{uri} must answer within {seconds:g} s")
-    if isinstance(result[0], ConfigError):
-        raise CorpusError(str(result[0])) from result[0]
+        raise _too_slow(url, seconds)
     if isinstance(result[0], Exception):
-        reason = str(result[0]).splitlines()[0]
-        raise CorpusError(f"a URL must be reachable: {uri}: {reason}") from result[0]
-    _check_size(uri, len(result[0]), max_bytes)
+        raise result[0]
     return result[0]
+
+
+def _too_slow(url: str, seconds: float) -> CorpusError:
+    return CorpusError(f"{url} must answer within {seconds:g} s")
 
 
 def _check_size(url: str, num_bytes: int, max_bytes: int) -> None:
@@ -97,7 +129,7 @@ def _opener(own_host: str) -> urllib.request.OpenerDirector:
     def connect(address: tuple[str, int], *args: Any, **kwargs: Any) -> socket.socket:
         connected = socket.create_connection(address, *args, **kwargs)
         # The peer is looked at, not the name: what a name means may change between two looks.
-        if address[0] != own_host and not _is_public(connected.getpeername()[0]):
+        if address[0].lower() != own_host and not _is_public(connected.getpeername()[0]):
             connected.close()
             raise OSError(f"it redirects to {address[0]}, which is not a public address")
         return connected

@@ -8,7 +8,8 @@ RuntimeError
  ├─ CutOff               a search was ended from outside, and can go on when that is mended
  └─ TrainingDiverged     the loss became NaN or infinite
 
-The command line prints each but the last as one line; it exits with 2, after CutOff with 75.
+The command lines print each as one line and exit with 2, after CutOff with 75. TrainingDiverged is
+1 in model.train, and in a search the status of a trial.
 """
 
 import difflib

@@ -87,13 +87,21 @@ def window_passage_nats(
     context: NDArray[np.integer[Any]],
     device: torch.device,
 ) -> float:
-    """Return what the network of the window regime spends on a passage; see `passage_nats`."""
-    symbols = np.concatenate([context[-model.window_length :], passage])
-    length = len(symbols) - len(passage)
-    windows = torch.from_numpy(symbols).to(device).unfold(0, length + 1, 1)
+    """Return what the network of the window regime spends on a passage; see `passage_nats`.
+
+    Each symbol is predicted as in generation: from the window before it, which grows from
+    the context until it is whole (WindowLSTM.start_text).
+    """
+    length = model.window_length
+    num_context = min(len(context), length)
+    symbols = torch.from_numpy(np.concatenate([context[-length:], passage])).to(device)
     nats = torch.zeros((), dtype=torch.float64, device=device)
+    # A row is a window and the symbol after it.
+    batches = [symbols[None, : end + 1] for end in range(num_context, min(length, len(symbols)))]
+    if len(symbols) > length:
+        batches += torch.split(symbols.unfold(0, length + 1, 1), WINDOWS_AT_ONCE)
     model.eval()
-    for batch in torch.split(windows, WINDOWS_AT_ONCE):
+    for batch in batches:
         logits_BV = model(batch[:, :-1].T)
         nats += functional.cross_entropy(
             logits_BV.float(), batch[:, -1].long(), reduction="none"

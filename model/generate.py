@@ -1,11 +1,12 @@
 # PYTHON_ARGCOMPLETE_OK
 """Writes text from a checkpoint: `python -m model.generate CHECKPOINT`."""
 
+import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.command_line import OneLineParser
+from model.command_line import DEVICES, OneLineParser
 
 if TYPE_CHECKING:
     from model.interactive import Conversation
@@ -19,6 +20,14 @@ _EXAMPLES = """examples:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write text from a checkpoint and return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _write(options)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> OneLineParser:
     parser = OneLineParser(
         prog="python -m model.generate",
         description="Let a trained LSTM write text.",
@@ -46,18 +55,22 @@ def main(arguments: list[str] | None = None) -> int:
     draws.add_argument("--top-k", type=int, metavar="K", help="among the K most probable")
     draws.add_argument("--top-p", type=float, metavar="P", help="among the most probable up to P")
     draws.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the draws (0)")
-    options = parser.parse_args(arguments)
+    parser.add_argument(
+        "--device", choices=DEVICES, default="cpu", help="where the network writes (cpu)"
+    )
+    return parser
 
+
+def _write(options: argparse.Namespace) -> int:
     from model.checkpoint import load_checkpoint
-    from model.devices import num_gpus, pick_device
+    from model.devices import named_device
     from model.errors import CheckpointError, ConfigError
     from model.interactive import Conversation
     from model.sampler import SamplingOptions, write_passages
     from model.shown import shown
 
     try:
-        device = pick_device(use_gpu=num_gpus() > 0)
-        model, meta = load_checkpoint(options.checkpoint, device)
+        model, meta = load_checkpoint(options.checkpoint, named_device(options.device))
         temperature = options.temperature
         if temperature is None:
             temperature = 0.8 if meta.config.regime == "stream" else 0.0

@@ -59,13 +59,15 @@ def score_letters(
 
     Returns:
         The score; None for a network that carries no state (the window regime) or whose
-        symbols are not characters.
+        symbols are not characters, and where the passage has no letters.
     """
     vocabulary = corpus.vocabulary
     if not (isinstance(network, CharLSTM) and isinstance(vocabulary, Vocabulary)):
         return None
     # Every cleaning keeps the letters, so they can be had from each.
     letters = clean(vocabulary.decode(corpus.test), "letters")[:MAX_LETTERS]
+    if not letters:
+        return None
 
     def bits_per_letter(num_particles: int) -> float:
         bits = letter_bits(

@@ -10,11 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from model.config import TrialConfig
-from model.network import Network, Step
+from model.network import Network, State, Step, lstm_layers, run_layer
 from model.stepping import Stepper
-
-State = tuple[Tensor, Tensor]
-"""Hidden and cell state, each (L, B, H)."""
 
 
 class CharLSTM(Network):
@@ -24,11 +21,7 @@ class CharLSTM(Network):
         super().__init__()
         self._input_p, self._p = config.input_dropout, config.dropout
         self.embedding = nn.Embedding(vocabulary_size, config.embedding_dim)
-        # Layers of their own: the masks between them are ours (see dropout.py).
-        sizes = [config.embedding_dim, *[config.hidden_size] * config.num_layers]
-        self.layers = nn.ModuleList(
-            nn.LSTM(size, config.hidden_size) for size in sizes[: config.num_layers]
-        )
+        self.layers = lstm_layers(config, config.embedding_dim)
         norm = nn.LayerNorm if config.normalization == "layer" else nn.Identity
         self.norms = nn.ModuleList(norm(config.hidden_size) for _ in self.layers)
         self.output = nn.Linear(config.hidden_size, vocabulary_size)
@@ -46,7 +39,7 @@ class CharLSTM(Network):
         for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             part = slice(number, number + 1)
             before = None if state is None else (state[0][part], state[1][part])
-            values_TBH, layer_state = layer(values_TBH, before)
+            values_TBH, layer_state = run_layer(layer, values_TBH, before)
             values_TBH = self._drop(norm(values_TBH), self._p)
             after.append(layer_state)
         hidden_LBH, cell_LBH = (torch.cat(parts) for parts in zip(*after, strict=True))
@@ -63,9 +56,6 @@ class CharLSTM(Network):
         layers = [dict(layer.named_parameters()) for layer in self.layers]
         stepper = Stepper(layers, list(self.norms), self.embedding, self.output, state)
         return logits_TBV[-1], stepper
-
-    def _drop(self, values_TBH: Tensor, p: float) -> Tensor:
-        return self.dropout(values_TBH, p) if self.training else values_TBH
 
     def _open_forget_gates(self) -> None:
         """Set the forget gates' bias to 1, so that the state is kept before it is learnt what to.

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from model.devices import pick_device, use_threads
+from model.devices import free_gpu_bytes, num_gpus, pick_device, use_threads
 from model.memory import resident_bytes
 from model.speed import MachineSpeed, measure_speed
 
@@ -14,10 +14,12 @@ class Machine:
     Attributes:
         speed: How fast it trains.
         process_bytes: Memory that a process takes which has trained, besides the training.
+        free_gpu_bytes: Free memory of the GPU, before anything was trained; None without one.
     """
 
     speed: MachineSpeed
     process_bytes: int
+    free_gpu_bytes: int | None
 
 
 def measure_machine(
@@ -32,6 +34,7 @@ def measure_machine(
         use_gpu: Whether trials train on a GPU. This was never run on one.
     """
     use_threads(num_threads)
+    gpu_bytes = free_gpu_bytes() if use_gpu and num_gpus() else None
     speed = measure_speed(precision, largest_hidden_size, pick_device(use_gpu=use_gpu))
     # After it: imports that torch puts off until a first step take 0.1 GB.
-    return Machine(speed=speed, process_bytes=resident_bytes())
+    return Machine(speed=speed, process_bytes=resident_bytes(), free_gpu_bytes=gpu_bytes)

@@ -10,6 +10,9 @@ from pyarrow import fs
 
 from model.errors import ConfigError
 
+STORE_ERRORS = (OSError, ValueError, NotImplementedError)
+"""The families of pyarrow's errors; the last is of what this pyarrow was built without."""
+
 _CREDENTIALS = re.compile(r"[\w+.-]+://[^/?#]*@")
 
 
@@ -26,7 +29,7 @@ def open_place(place: str) -> tuple[fs.FileSystem, str]:
         )
     try:
         file_system, path = fs.FileSystem.from_uri(place)
-    except (OSError, ValueError) as error:  # pyarrow's errors are of these two families
+    except STORE_ERRORS as error:
         raise ConfigError(broken_rule(place, error)) from error
     return file_system, path.rstrip("/")
 

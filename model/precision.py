@@ -1,7 +1,8 @@
 """Decides the arithmetic of a run: float32 or bfloat16 autocast.
 
 bfloat16 is 1.8 times as fast on a CPU with AVX512-BF16 (2 x 256, batch 64) and 30 times as
-slow where oneDNN is off, so "auto" measures on the machine and shape it runs.
+slow where oneDNN is off, so "auto" measures on the machine and shape it runs. On a GPU "auto" is
+float32: the LSTM runs in it either way (network.py).
 """
 
 import functools
@@ -24,36 +25,37 @@ _PROBE_REPEATS = 4
 def resolve_precision(config: TrialConfig, device: torch.device) -> str:
     """Return "float32" or "bfloat16": what the config asks for, or what suits the machine.
 
-    On a GPU float32 means TF32 where there is one (devices.py).
+    On a GPU float32 means TF32 where there is one (devices.py), and bfloat16 is for all products
+    but the LSTM's.
     """
     if config.precision != "auto":
         return config.precision
-    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        return "float32"
-    if device.type not in ("cpu", "cuda"):
+    if device.type != "cpu":
         return "float32"
     # The next power of two is as near as the shape matters; one measurement a class. Beyond
     # these bounds the answer is the same and the measurement noisy (32) or slow (1024).
     size_class = min(max(1 << (config.hidden_size - 1).bit_length(), 64), 512)
-    return _faster(size_class, str(device))
+    return _faster(size_class)
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """Return the context in which a network runs in a precision, float32 or bfloat16."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 @functools.cache
-def _faster(hidden_size: int, device: str) -> str:
-    """Measure forward and backward pass of one window on a device; the minimum counts."""
+def _faster(hidden_size: int) -> str:
+    """Measure forward and backward pass of one window on the CPU; the minimum counts."""
     with torch.random.fork_rng(devices=[]):
-        model = CharLSTM(TrialConfig(hidden_size=hidden_size), vocabulary_size=64).to(device)
-    inputs_TB = torch.zeros(_PROBE_SHAPE_TB, dtype=torch.int64, device=device)
-    kind = torch.device(device).type
+        model = CharLSTM(TrialConfig(hidden_size=hidden_size), vocabulary_size=64)
+    inputs_TB = torch.zeros(_PROBE_SHAPE_TB, dtype=torch.int64)
     seconds = {"float32": float("inf"), "bfloat16": float("inf")}
     for _ in range(_PROBE_REPEATS):  # interleaved; the minimum forgets the warm-up
         for precision in seconds:
             start = time.perf_counter()
-            with torch.autocast(kind, torch.bfloat16, enabled=precision == "bfloat16"):
+            with autocast(precision, torch.device("cpu")):
                 logits_TBV, _ = model(inputs_TB)
             logits_TBV.float().sum().backward()
-            if kind == "cuda":
-                torch.cuda.synchronize()
             seconds[precision] = min(seconds[precision], time.perf_counter() - start)
     faster = seconds["float32"] > MIN_SPEEDUP * seconds["bfloat16"]
     return "bfloat16" if faster else "float32"

@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.config import TrialConfig
-from model.lstm import CharLSTM, State
-from model.network import Network
+from model.lstm import CharLSTM
+from model.network import Network, State
 from model.streams import EncodedCorpus, columns
 from model.window_lstm import WindowLSTM
 
@@ -60,7 +60,9 @@ class StreamRegime:
     """Truncated back-propagation through time over columns, the state carried."""
 
     def __init__(self, config: TrialConfig, corpus: EncodedCorpus, device: torch.device) -> None:
-        self.network = CharLSTM(config, len(corpus.vocabulary)).to(device)
+        network = build_network(config, len(corpus.vocabulary)).to(device)
+        assert isinstance(network, CharLSTM)
+        self.network = network
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(),
             lr=config.learning_rate,
@@ -99,7 +101,9 @@ class WindowRegime:
     """The reference's training: shuffled windows, Keras' Adam, nothing else."""
 
     def __init__(self, config: TrialConfig, corpus: EncodedCorpus, device: torch.device) -> None:
-        self.network = WindowLSTM(config, len(corpus.vocabulary)).to(device)
+        network = build_network(config, len(corpus.vocabulary)).to(device)
+        assert isinstance(network, WindowLSTM)
+        self.network = network
         self.optimizer = torch.optim.Adam(
             [p for p in self.network.parameters() if p.requires_grad],
             lr=config.learning_rate,

@@ -5,7 +5,6 @@ Sources: Fan 2018, arXiv:1805.04833 (top-k); Holtzman 2019, arXiv:1904.09751 (to
 """
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -63,30 +62,6 @@ def encode_prime(prime: str, vocabulary: Vocabulary | WordVocabulary, cleaning: 
         raise ConfigError(f"prime {prime!r}: {error}") from error
 
 
-def generate(
-    model: Network,
-    prime_T: Tensor,
-    *,
-    num_symbols: int,
-    num_passages: int = 1,
-    options: SamplingOptions,
-    seed: int = 0,
-) -> Tensor:
-    """Return passages of indices (B, num_symbols), without the prime, on the CPU.
-
-    Args:
-        model: The network; it is left in evaluation mode.
-        prime_T: Indices (T,) of the text that the network reads first, at least one.
-        num_symbols: Symbols to write, at least 1.
-        num_passages: Passages written side by side, at least 1.
-        options: How symbols are drawn.
-        seed: Seed of the draws; the same seed gives the same passages.
-    """
-    generator = _generator(model, seed)
-    drawn = _drawn(model, prime_T, num_passages, options, generator)
-    return torch.stack(list(itertools.islice(drawn, num_symbols)), dim=1).cpu()
-
-
 def write_passages(
     model: Network,
     vocabulary: Vocabulary | WordVocabulary,
@@ -122,7 +97,7 @@ def write_passages(
     generator = _generator(model, seed)
     pieces = [[clean(prime, cleaning)] for _ in range(num_passages)]
     left = [num_chars] * num_passages
-    for drawn_B in _drawn(model, prime_T, num_passages, options, generator, temperatures):
+    for drawn_B in drawn(model, prime_T, num_passages, options, generator, temperatures):
         for number, symbol in enumerate(drawn_B.tolist()):
             if left[number] > 0:
                 before = pieces[number][-1]
@@ -155,7 +130,7 @@ def stream_text(
 
     def pieces() -> Iterator[str]:
         before = clean(prime, cleaning)
-        for drawn_B in _drawn(model, prime_T, 1, options, generator):
+        for drawn_B in drawn(model, prime_T, 1, options, generator):
             before = vocabulary.written(int(drawn_B), before, _uniform(generator))
             yield before
 
@@ -172,7 +147,7 @@ def _generator(model: Network, seed: int) -> torch.Generator:
 
 
 @torch.inference_mode()
-def _drawn(
+def drawn(
     model: Network,
     prime_T: Tensor,
     num_passages: int,
@@ -180,7 +155,16 @@ def _drawn(
     generator: torch.Generator,
     temperatures: Sequence[float] | None = None,
 ) -> Iterator[Tensor]:
-    """Yield the next symbol of each passage (B,), without end."""
+    """Yield the next symbol of each passage (B,), without end.
+
+    Args:
+        model: The network; it is left in evaluation mode.
+        prime_T: Indices (T,) of the text that it reads first, at least one.
+        num_passages: Passages written side by side, at least 1.
+        options: How symbols are drawn.
+        generator: Where the draws come from; it lies where the network lies.
+        temperatures: One for each passage, above 0; None is that of the options for all.
+    """
     model.eval()
     temperature_B1 = None
     if temperatures is not None:

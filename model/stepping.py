@@ -21,9 +21,9 @@ MAX_TABLE_VALUES = 1 << 24
 class Stepper:
     """Carries the state of passages that are being written.
 
-    The weights are laid out for single steps; later changes of them are not seen. Steppers
-    that `pick` and `join` give share the weights and nothing else: a step of one leaves the
-    others where they are.
+    The weights are laid out for single steps, some copied and some not, so they must not change
+    while it lives. Steppers that `pick` and `join` give share the weights and nothing else: a
+    step of one leaves the others where they are.
     """
 
     @torch.inference_mode()

@@ -27,8 +27,8 @@ from model.word_vocabulary import WordVocabulary
 
 TEMPERATURES = (0.5, 0.7, 0.8, 0.9, 1.0)
 PASSAGES = 4
-"""Written at each temperature. On one core forty passages of a network of 512 units, side by side,
-took eight times as long as one."""
+"""Written at each temperature, all side by side: twenty. Of a network of 512 units that takes
+3.5 s of one core, measured and all (LOG.md)."""
 MAX_BOOK_PASSAGES = 12
 MAX_WINDOW_BOOK_PASSAGES = 2
 """A network of the window regime reads a hundred characters for each that it scores."""

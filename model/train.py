@@ -8,7 +8,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from model.command_line import OneLineParser
+from model.command_line import DEVICES, OneLineParser
 
 _EXAMPLES = """examples:
   python -m model.train --corpus book.txt --epochs 10 --checkpoint mine
@@ -50,6 +50,9 @@ def _parser() -> OneLineParser:
     parser.add_argument(
         "--resume", action="store_true", help="go on from --checkpoint where it stands"
     )
+    parser.add_argument(
+        "--device", choices=DEVICES, help="what it trains on (a GPU where there is one)"
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (all cores)")
     group = parser.add_argument_group("configuration (flags win over --config)")
     for field in dataclasses.fields(TrialConfig):
@@ -65,7 +68,7 @@ def _parser() -> OneLineParser:
 def _train(options: dict[str, object]) -> int:
     from model.config import FIELD_NAMES, TrialConfig
     from model.corpus import resolve_corpus
-    from model.devices import num_gpus, pick_device, use_threads
+    from model.devices import named_device, use_threads
     from model.errors import ConfigError
     from model.objective import prepare_corpus
     from model.trainer import Trainer
@@ -74,6 +77,7 @@ def _train(options: dict[str, object]) -> int:
     base = TrialConfig.from_json(config_path) if isinstance(config_path, Path) else TrialConfig()
     flags = {name: options[name] for name in FIELD_NAMES if options[name] is not None}
     config = TrialConfig.from_dict({**base.to_dict(), **flags})
+    device = named_device(None if options["device"] is None else str(options["device"]))
     if isinstance(threads, int):
         if threads < 1:
             raise ConfigError(f"threads must be at least 1, got {threads}")
@@ -86,7 +90,6 @@ def _train(options: dict[str, object]) -> int:
     corpus = resolve_corpus(None if name is None else str(name))
     print(f"corpus: {corpus.name}: {corpus.source}", flush=True)
     prepared = prepare_corpus(corpus.text, [config.cleaning])
-    device = pick_device(use_gpu=num_gpus() > 0)
     trainer = Trainer(config, prepared.streams(config), device=device)
     if isinstance(folder, Path) and options["resume"]:
         trainer.restore(folder)

@@ -26,7 +26,7 @@ from model.epoch_report import EpochReport
 from model.errors import CheckpointError, TrainingDiverged
 from model.evaluate import network_nats
 from model.objective import check_fits
-from model.precision import resolve_precision
+from model.precision import autocast, resolve_precision
 from model.regimes import build_regime
 from model.schedule import schedule_factor
 from model.seeds import hash_seed
@@ -95,10 +95,14 @@ class Trainer:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the configuration's epochs are done, or its patience is at an end."""
-        last, best, patience = self.last_report, self.best_report, self.config.patience_epochs
+        """Whether the configuration's epochs are done, or its patience is at an end.
+
+        The window regime has no patience: the reference had none.
+        """
+        last, best = self.last_report, self.best_report
         if last is None or best is None:
             return False
+        patience = self.config.patience_epochs if self.config.regime == "stream" else 0
         return last.epoch >= self.config.epochs or 0 < patience <= last.epoch - best.epoch
 
     def train_epoch(self, epoch: int) -> float:
@@ -129,7 +133,7 @@ class Trainer:
             epoch: Counted from 1; the regime has begun it.
             step: Counted from 0 in the epoch.
         """
-        with self._autocast():
+        with autocast(self.precision, self.device):
             loss, num_scored = self.regime.loss(step)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate((epoch - 1) * self.steps_per_epoch + step)
@@ -143,7 +147,7 @@ class Trainer:
 
     def validation_nats(self) -> float:
         """Return what the network spends on the validation passage, in all."""
-        with self._autocast():
+        with autocast(self.precision, self.device):
             return network_nats(
                 self.model,
                 self.corpus.validation,
@@ -163,6 +167,7 @@ class Trainer:
             vocabulary=self.corpus.vocabulary,
             metrics=dataclasses.asdict(self.best_report),
             last_metrics=dataclasses.asdict(self.last_report),
+            precision=self.precision,
         )
         weights = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         training = {**weights, **self._optimizer_tensors()}
@@ -170,6 +175,8 @@ class Trainer:
 
     def restore(self, folder: Path) -> None:
         """Go back to a saved state; the next epochs are those that would have followed.
+
+        They are trained in the checkpoint's arithmetic: another machine might choose its own.
 
         Raises:
             CheckpointError: The checkpoint is damaged, or of another configuration or text.
@@ -193,6 +200,8 @@ class Trainer:
             for index, (name, _) in enumerate(self._trained_parameters())
         }
         self.optimizer.load_state_dict(state)
+        if meta.precision is not None:
+            self.precision = meta.precision
         self._best_weights = best_model.state_dict()
         self.best_report = EpochReport(**meta.metrics)
         self.last_report = EpochReport(**meta.last_metrics)
@@ -226,7 +235,3 @@ class Trainer:
             for name, parameter in self._trained_parameters()
             for key in _ADAM_STATE
         }
-
-    def _autocast(self) -> torch.autocast:
-        bfloat16 = self.precision == "bfloat16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16)

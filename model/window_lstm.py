@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import TrialConfig
-from model.network import Network, Step
+from model.network import Network, Step, lstm_layers, run_layer
 
 
 class WindowLSTM(Network):
@@ -25,10 +25,7 @@ class WindowLSTM(Network):
         self.window_length = config.sequence_length
         self._p = config.dropout
         self._vocabulary_size = vocabulary_size
-        sizes = [1, *[config.hidden_size] * config.num_layers]
-        self.layers = nn.ModuleList(
-            nn.LSTM(size, config.hidden_size) for size in sizes[: config.num_layers]
-        )
+        self.layers = lstm_layers(config, 1)
         self.output = nn.Linear(config.hidden_size, vocabulary_size)
         self._initialise_as_keras()
 
@@ -40,10 +37,10 @@ class WindowLSTM(Network):
         """
         values_TBH = (windows_TB.float() / self._vocabulary_size).unsqueeze(-1)
         for layer in self.layers[:-1]:
-            values_TBH, _ = layer(values_TBH)
-            values_TBH = self._drop(values_TBH)
-        _, (last_1BH, _) = self.layers[-1](values_TBH)
-        logits_BV: Tensor = self.output(self._drop(last_1BH[0]))
+            values_TBH, _ = run_layer(layer, values_TBH)
+            values_TBH = self._drop(values_TBH, self._p)
+        _, (last_1BH, _) = run_layer(self.layers[-1], values_TBH)
+        logits_BV: Tensor = self.output(self._drop(last_1BH[0], self._p))
         return logits_BV
 
     def start_text(self, inputs_TB: Tensor) -> tuple[Tensor, Step]:
@@ -57,9 +54,6 @@ class WindowLSTM(Network):
             return logits_BV
 
         return self(window_TB), step
-
-    def _drop(self, values: Tensor) -> Tensor:
-        return self.dropout(values, self._p) if self.training else values
 
     def _initialise_as_keras(self) -> None:
         for layer in self.layers:

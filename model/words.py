@@ -15,7 +15,7 @@ one word.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 _APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}"
 
@@ -49,17 +49,3 @@ def spaced(token: str, before: str) -> str:
     """
     between_words = before and is_word_char(before[-1]) and is_word_char(token[0])
     return f" {token}" if between_words else token
-
-
-def join(tokens: Iterable[str]) -> str:
-    """Return the text of its tokens.
-
-    >>> join(tokenize("'Don't,' said  Alice to it."))
-    "'Don't,' said  Alice to it."
-    """
-    pieces = []
-    before = ""
-    for token in tokens:
-        pieces.append(spaced(token, before))
-        before = token
-    return "".join(pieces)

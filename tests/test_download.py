@@ -18,17 +18,23 @@ TEXT = b"Once upon a time"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Sends /to/URL to URL, answers /slow slowly, and everything else with the text."""
+    """Sends /to/URL to URL, drips /slow and /drip and /drip-headers, and has a text otherwise."""
 
     seen: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
         self.seen.append(self.path)
         _, _, target = self.path.partition("/to/")
+        if self.path == "/drip-headers":
+            self._drip(b"HTTP/1.0 200 OK\r\nX: " + b"x" * 1_000)
+            return
         self.send_response(302 if target else 200)
         if target:
             self.send_header("Location", target)
         self.end_headers()
+        if self.path == "/drip":
+            self._drip(b"x" * 1_000)
+            return
         for _ in range(20 if self.path == "/slow" else 1):
             try:
                 self.wfile.write(TEXT)
@@ -36,6 +42,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return
             if self.path == "/slow":
                 time.sleep(0.05)
+
+    def _drip(self, data: bytes) -> None:
+        for byte in data:
+            try:
+                self.wfile.write(bytes([byte]))
+            except OSError:
+                return
+            time.sleep(0.02)
 
     def log_message(self, *args: object) -> None: ...
 
@@ -98,6 +112,20 @@ def test_too_large_and_too_slow_are_refused(port: int) -> None:
         download(f"{url}/book", seconds=5, max_bytes=len(TEXT) - 1)
     with pytest.raises(CorpusError, match=r"must answer within 0\.2 s"):
         download(f"{url}/slow", seconds=0.2)
+
+
+@pytest.mark.parametrize("path", ["drip", "drip-headers"])
+def test_a_server_that_drips_is_waited_for_no_longer_than_any(path: str, port: int) -> None:
+    start = time.monotonic()
+    with pytest.raises(CorpusError, match="must answer within 1 s"):
+        download(f"http://127.0.0.1:{port}/{path}", seconds=1)
+    assert time.monotonic() - start < 5
+
+
+def test_the_case_of_a_host_is_of_no_matter(port: int) -> None:
+    assert download(f"http://LOCALHOST:{port}/book", seconds=5) == TEXT
+    onward = f"http://LocalHost:{port}/to/http://localHOST:{port}/book"
+    assert download(onward, seconds=5) == TEXT
 
 
 def test_credentials_in_a_uri_are_refused() -> None:

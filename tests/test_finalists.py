@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import ray
 import torch
 from rich.console import Console
 
@@ -16,11 +17,13 @@ from model.config import TrialConfig
 from model.letter_score import scoring_seconds
 from model.objective import PreparedCorpus
 from model.test_score import score_test_passage
+from model.trainer import Trainer
 from search_spaces import load_space
+from tune import finalist_scores
 from tune.checkpoints import CheckpointStore
 from tune.cluster import Cluster
 from tune.finalist_choice import choose, estimated_seconds, reserved_seconds
-from tune.finalist_records import SEEDS_AT_MOST
+from tune.finalist_records import SEEDS_AT_MOST, TestPassageScores
 from tune.finalist_scores import score_finalists
 from tune.records import EpochRecord, Status, TrialRecord
 from tune.resources import TrialResources
@@ -110,10 +113,68 @@ def test_uniform_network_scores_the_test_passage_as_by_hand(
     for parameter in network.output.parameters():
         torch.nn.init.zeros_(parameter)
     corpus = tiny_corpus.encoded["lower"]
-    floors = tiny_corpus.floors
-    price = floors["cased"].test_bits_per_char - floors["lower"].test_bits_per_char
-    expected = math.log2(len(corpus.vocabulary)) + max(0.0, price)
-    assert abs(score_test_passage(network, tiny_corpus, meta.config) - expected) < 1e-5
+    expected = math.log2(len(corpus.vocabulary)) + score_price(tiny_corpus)
+    scored = score_test_passage(network, tiny_corpus, meta.config, precision=meta.precision)
+    assert abs(scored - expected) < 1e-5
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_test_passage_is_scored_as_the_validation_passage_is(
+    precision: str, tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
+) -> None:
+    config = dataclasses.replace(tiny_config, precision=precision)
+    corpus = tiny_corpus.encoded["lower"]
+    as_test = dataclasses.replace(
+        corpus,
+        validation=corpus.train,
+        test=corpus.validation,
+        num_raw_test_chars=corpus.num_raw_validation_chars,
+    )
+    trainer = Trainer(config, corpus)
+    scored = score_test_passage(
+        trainer.model,
+        dataclasses.replace(tiny_corpus, encoded={"lower": as_test}),
+        config,
+        precision=precision,
+    )
+    price = score_price(tiny_corpus)
+    validated = trainer.validation_nats() / math.log(2) / corpus.num_raw_validation_chars
+    assert scored - price == pytest.approx(validated, abs=1e-9)
+
+
+def score_price(prepared: PreparedCorpus) -> float:
+    """Return what restoring the raw test passage costs, in bits per raw character."""
+    cased, lower = (
+        prepared.floors[cleaning].test_bits_per_char for cleaning in ("cased", "lower")
+    )
+    return max(0.0, cased - lower)
+
+
+def test_what_was_not_scored_is_said_and_a_defect_is_raised(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console = Console(width=200)
+
+    def result_of(given: object) -> TestPassageScores:
+        def get(_: object) -> object:
+            if isinstance(given, Exception):
+                raise given
+            return given
+
+        monkeypatch.setattr(ray, "get", get)
+        return finalist_scores._result(None, 4 * SEEDS_AT_MOST + 1, console)
+
+    scores = TestPassageScores(test_bits_per_char=2.0)
+    assert result_of(scores) == scores
+    assert capsys.readouterr().out == ""
+    for loss in (ray.exceptions.WorkerCrashedError(), "damaged checkpoint x"):
+        assert result_of(loss) == TestPassageScores()
+        said = capsys.readouterr().out
+        assert said.startswith("trial 4 again, seed 2: not scored on the test passage: ")
+        assert said.count("\n") == 1
+    defect = ray.exceptions.RayTaskError("_score", "Traceback …", ZeroDivisionError("division"))
+    with pytest.raises(ZeroDivisionError):
+        result_of(defect.as_instanceof_cause())
 
 
 @pytest.mark.slow

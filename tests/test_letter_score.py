@@ -1,5 +1,6 @@
 """Bits per letter: against all strings, one by one, and against the network's own score."""
 
+import dataclasses
 import itertools
 import math
 
@@ -136,6 +137,16 @@ def test_window_networks_have_no_score(tiny_corpus: PreparedCorpus) -> None:
     network = build_network(config, len(corpus.vocabulary))
     assert score_letters(network, corpus, seed=0, with_trend=True) is None
     assert scoring_seconds(config, 10**6, num_chars=1_000, with_trend=True) == 0.0
+
+
+def test_a_passage_without_letters_has_no_score(
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
+) -> None:
+    corpus = tiny_corpus.encoded["cased"]
+    network = CharLSTM(tiny_config, len(corpus.vocabulary))
+    assert isinstance(corpus.vocabulary, Vocabulary)
+    silent = dataclasses.replace(corpus, test=corpus.vocabulary.encode("!'" * 20))
+    assert score_letters(network, silent, seed=0, with_trend=True) is None
 
 
 def test_cost_of_scoring_is_bounded() -> None:

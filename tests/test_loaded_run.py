@@ -2,18 +2,21 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hand_made_run import FINALISTS, STUDY, hand_made
 from s3_server import s3_server
 
-from model.errors import ConfigError
+from model.download import download_object
+from model.errors import ConfigError, CorpusError
 from model.places import open_place
 from tune.finalist_records import FINALIST_DTYPES
 from tune.records import EPOCH_DTYPES, TRIAL_DTYPES, load_run
 from tune.run_folder import STILL_RUNNING, RunFolder
-from tune.storage import write
+from tune.storage import check_storage, write
 
 
 @pytest.fixture
@@ -99,6 +102,23 @@ def test_what_is_no_run_is_refused_in_one_line(run: str) -> None:
     with pytest.raises(ConfigError, match="must be") as refused:
         load_run(run)
     assert "\n" not in str(refused.value)
+
+
+def test_a_scheme_that_pyarrow_was_built_without_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def not_built_in(place: str) -> None:
+        raise pa.ArrowNotImplementedError("Got GCS URI but Arrow compiled without GCS support")
+
+    file_system = SimpleNamespace(from_uri=not_built_in)
+    monkeypatch.setattr("model.places.fs", SimpleNamespace(FileSystem=file_system))
+    for opens in (load_run, check_storage):
+        with pytest.raises(
+            ConfigError, match="that can be written and read: gs://b/x: Got GCS URI"
+        ):
+            opens("gs://b/x")
+    with pytest.raises(CorpusError, match="compiled without GCS"):
+        download_object("gs://b/x", seconds=5)
 
 
 def test_an_ended_run_without_its_tables_is_refused(folder: RunFolder) -> None:

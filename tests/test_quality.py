@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model import word_list
+from model import quality, word_list
 from model.checkpoint import copy_model, load_checkpoint
 from model.cleaning import clean
 from model.config import TrialConfig
@@ -23,6 +23,7 @@ from model.quality import (
     loop_share,
     mean_quality,
     pieces,
+    words,
 )
 from model.reference_passages import reference_passages
 from model.streams import split_text
@@ -30,6 +31,7 @@ from model.temperature import PASSAGES, TEMPERATURES, least_far, survey_temperat
 from model.vocabulary import Vocabulary
 from model.window_lstm import WindowLSTM
 from model.word_list import WordList, find_word_list
+from tune import text_quality
 from tune.quality_records import BOOK, CHECKPOINT, nearest_temperature, read_quality, write_quality
 from tune.quality_text import best_temperature_line
 from tune.run_folder import RunFolder
@@ -134,6 +136,22 @@ def test_longest_copy_is_the_one_a_search_of_all_finds() -> None:
         assert CopyFinder(book).longest_copied_chars(text) == expected
     assert CopyFinder("short").longest_copied_chars("") == 0
     assert CopyFinder("short").copied_share("x" * 50) == 0.0
+
+
+def test_of_a_long_book_only_the_beginning_is_read(
+    book: str, tiny_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quality, "MAX_BOOK_CHARS", 5_000)
+    measure = Measure(book, cleaning="cased", word_list=None)
+    assert measure(book[4_800:5_200]).longest_copied_chars == 200
+    assert measure(book[:400] + " unicorn").longest_copied_chars == 400
+    monkeypatch.setattr(text_quality, "MAX_BOOK_CHARS", 300)
+    seen: list[str] = []
+    monkeypatch.setattr(text_quality, "find_word_list", lambda words: seen.extend(words))
+    whole = Book(tiny_text)
+    assert whole.held_out == split_text(tiny_text).validation[:300]
+    assert seen == list(words(tiny_text[:300]))
+    assert whole.measure("cased") is whole.measure("cased")
 
 
 def test_loops_of_one_character_and_of_a_sentence() -> None:

@@ -4,12 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.written_symbols import generate
 from model import generate as command
+from model import train
 from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
 from model.errors import ConfigError
 from model.lstm import CharLSTM
-from model.sampler import SamplingOptions, _draw, encode_prime, generate
+from model.sampler import SamplingOptions, _draw, encode_prime
 from model.vocabulary import Vocabulary
 
 GREEDY = SamplingOptions(temperature=0.0)
@@ -119,3 +121,33 @@ def test_command_line(trained_checkpoint: Path, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err.count("\n") == 4
     _, meta = load_checkpoint(trained_checkpoint)
     assert meta.config.cleaning == "lower"
+
+
+def test_a_gpu_is_used_where_it_is_asked_for_alone(
+    trained_checkpoint: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert command.main([str(trained_checkpoint), "--chars", "5"]) == 0
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    capsys.readouterr()
+    assert command.main([str(trained_checkpoint), "--device", "cuda"]) == 2
+    rule = "device must be cpu where no GPU is visible, got cuda"
+    assert capsys.readouterr().err == f"model.generate: {rule}\n"
+    assert train.main(["--device", "cuda"]) == 2
+    assert capsys.readouterr().err == f"model.train: {rule}\n"
+    with pytest.raises(SystemExit, match="2"):
+        command.main([str(trained_checkpoint), "--device", "tpu"])
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_ctrl_c_ends_writing_without_a_traceback(
+    trained_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> list[str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("model.sampler.write_passages", interrupted)
+    assert command.main([str(trained_checkpoint)]) == 130

@@ -1,6 +1,7 @@
 """The window regime: the reference's own way of training."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ import torch
 from torch.nn import functional
 
 from benchmarks.documented import documented_losses, documented_text, whole_corpus
+from benchmarks.written_symbols import generate
 from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
 from model.objective import PreparedCorpus, check_fits
+from model.own_bits import own_bits_per_char
 from model.regimes import WindowRegime
-from model.sampler import SamplingOptions, generate
+from model.sampler import SamplingOptions, encode_prime
 from model.streams import EncodedCorpus
 from model.trainer import Trainer
 from model.window_lstm import WindowLSTM
@@ -115,6 +118,28 @@ def test_passage_is_scored_character_by_character(corpus: EncodedCorpus) -> None
     assert nats == pytest.approx(by_hand, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("prime", "num_chars"), [("", 35), ("the", 35), ("", 4), ("the cat sat on", 5)]
+)
+def test_own_bits_are_those_of_the_windows_that_generation_reads(
+    corpus: EncodedCorpus, prime: str, num_chars: int
+) -> None:
+    torch.manual_seed(3)
+    network = WindowLSTM(CONFIG, len(corpus.vocabulary)).eval()
+    torch.nn.init.normal_(network.output.weight)  # an untrained one hardly looks at its window
+    passage = corpus.validation[:num_chars]
+    text = corpus.vocabulary.decode(passage)
+    read = encode_prime(prime, corpus.vocabulary, "lower")
+    nats = 0.0
+    with torch.inference_mode():
+        logits_BV, step = network.start_text(read[:, None])
+        for symbol in torch.from_numpy(passage).long():
+            nats += functional.cross_entropy(logits_BV, symbol[None]).item()
+            logits_BV = step(symbol[None])
+    bits = own_bits_per_char(network, corpus.vocabulary, [text], prime=prime, cleaning="lower")
+    assert bits == [pytest.approx(nats / math.log(2) / num_chars, rel=1e-5)]
+
+
 def test_generation_slides_the_window(corpus: EncodedCorpus, tmp_path: Path) -> None:
     trainer = Trainer(CONFIG, corpus)
     next(trainer.epochs())
@@ -130,6 +155,15 @@ def test_generation_slides_the_window(corpus: EncodedCorpus, tmp_path: Path) -> 
         index = int(logits_BV.argmax())
         assert written[:, place].tolist() == [index, index]
         pattern = [*pattern[1:], index]
+
+
+def test_training_goes_on_whatever_the_patience(corpus: EncodedCorpus) -> None:
+    # A step of 1 spoils the network in the first epoch: no later one is better for long.
+    config = dataclasses.replace(CONFIG, epochs=6, learning_rate=1.0, patience_epochs=1)
+    reports = list(Trainer(config, corpus).epochs())
+    best = min(reports, key=lambda report: report.val_bits_per_char)
+    assert [report.epoch for report in reports] == [1, 2, 3, 4, 5, 6]
+    assert best.epoch < 6
 
 
 def test_documented_text_is_the_references(wonderland_path: Path) -> None:

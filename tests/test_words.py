@@ -3,8 +3,9 @@
 import random
 
 import pytest
+from joined_tokens import join
 
-from model.words import is_word_char, join, tokenize
+from model.words import is_word_char, tokenize
 
 TEXTS = {
     "empty": "",

@@ -106,7 +106,9 @@ def _saved(trials: pd.DataFrame) -> str:
     saved, spent = saved_seconds(trials), float(trials["elapsed_seconds"].sum())
     num_pruned = int((trials["status"] == Status.PRUNED.value).sum())
     finished = trials[
-        (trials["status"] == Status.COMPLETE.value) & (trials["patience_epochs"] > 0)
+        (trials["status"] == Status.COMPLETE.value)
+        & (trials["patience_epochs"] > 0)
+        & (trials["regime"] == "stream")
     ]
     lines = (
         f"Saved: {format_seconds(saved)} of worker time, {saved / (saved + spent):.0%} of what "

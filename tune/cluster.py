@@ -66,10 +66,13 @@ class Cluster:
     def measure(
         self, need: TrialResources, *, precision: str, largest_hidden_size: int
     ) -> "Machine | None":
-        """Measure what trials run on: this machine, or one worker of the cluster for all.
+        """Measure what trials run on: in this process, or in one worker for all.
+
+        In a worker on a cluster, and where trials have GPUs: what has measured on a GPU holds some
+        of its memory until it ends, and the driver lives as long as the search.
 
         Returns:
-            What was measured; None if the cluster had no room for it within MEASURE_SECONDS.
+            What was measured; None if Ray had no room for it within MEASURE_SECONDS.
         """
         from model.machine import measure_machine
 
@@ -79,7 +82,7 @@ class Cluster:
             "num_threads": need.cpus,
             "use_gpu": need.gpus > 0,
         }
-        if self.address is None:
+        if self.address is None and not need.gpus:
             return measure_machine(**asked)
         import ray
 

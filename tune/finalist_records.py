@@ -33,6 +33,12 @@ FINALIST_DTYPES = {
 """Columns of finalists.csv, in order, with their pandas types."""
 
 
+def finalist_name(key: int) -> str:
+    """Return what a finalist's training is called."""
+    number, seed_number = divmod(key, SEEDS_AT_MOST)
+    return f"trial {number} again, seed {seed_number + 1}"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TestPassageScores:
     """What a finalist scores on the test passage; the fields are columns, None is not known.

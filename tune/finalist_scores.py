@@ -12,6 +12,7 @@ from model.devices import pick_device, use_threads
 from model.errors import CheckpointError
 from model.letter_score import score_letters
 from model.objective import PreparedCorpus
+from model.shown import shown
 from model.test_score import score_test_passage
 from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.durations import format_seconds
@@ -20,6 +21,7 @@ from tune.finalist_records import (
     SEEDS_AT_MOST,
     FinalistRecord,
     TestPassageScores,
+    finalist_name,
     known_scores,
 )
 from tune.history import History
@@ -57,59 +59,71 @@ def score_finalists(
         and number in locations
         and scores.get(number, TestPassageScores()).test_bits_per_char is None
     }
-    if unscored and not stopper.interrupted:
-        seconds = [
-            scoring_seconds_of(study, record, with_trend=_has_trend(record))
-            for record in unscored.values()
-        ]
-        console.print(
-            f"scoring the test passage: {len(unscored)} networks, about "
-            f"{format_seconds(spread_seconds(seconds, concurrent))}",
-            highlight=False,
-            markup=False,
-        )
-        corpus = ray.put(study.prepared)
-        task = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus)(_score)
-        running = {
-            task.remote(corpus, locations[number][0], record, need): number
-            for number, record in unscored.items()
-        }
-        with stopper.catching_signals():
-            while running and not stopper.interrupted:
-                ended, _ = ray.wait(list(running), timeout=POLL_SECONDS)
-                for reference in ended:
-                    scores[running.pop(reference)] = _result(reference)
+    running: dict[Any, int] = {}
+    try:
+        if unscored and not stopper.interrupted:
+            seconds = [
+                scoring_seconds_of(study, record, with_trend=_has_trend(record))
+                for record in unscored.values()
+            ]
+            _say(
+                console,
+                f"scoring the test passage: {len(unscored)} networks, about "
+                f"{format_seconds(spread_seconds(seconds, concurrent))}",
+            )
+            corpus = ray.put(study.prepared)
+            task = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus)(_score)
+            running = {
+                task.remote(corpus, locations[number][0], record, need): number
+                for number, record in unscored.items()
+            }
+            with stopper.catching_signals():
+                while running and not stopper.interrupted:
+                    ended, _ = ray.wait(list(running), timeout=POLL_SECONDS)
+                    for reference in ended:
+                        number = running.pop(reference)
+                        scores[number] = _result(reference, number, console)
+    finally:  # what is scored stays so, also where a defect of ours ends the session
         for reference in running:
             ray.cancel(reference, force=True)
-    finalists = [
-        FinalistRecord.of(record, scores.get(number, TestPassageScores()))
-        for number, record in sorted(history.records.items())
-    ]
-    folder.write_finalists(finalists)
+        finalists = [
+            FinalistRecord.of(record, scores.get(number, TestPassageScores()))
+            for number, record in sorted(history.records.items())
+        ]
+        folder.write_finalists(finalists)
 
 
-def _result(reference: Any) -> TestPassageScores:
-    """Return what a task gave; nothing where its process died."""
+def _result(reference: Any, number: int, console: Console) -> TestPassageScores:
+    """Return what a task gave; nothing, and a line that says so, where it could not be had.
+
+    Raises:
+        RayTaskError: The task raised what is a defect of ours; it is the task's exception too.
+    """
     try:
-        scores: TestPassageScores = ray.get(reference)
-    except ray.exceptions.RayError:
-        return TestPassageScores()
-    return scores
+        result: TestPassageScores | str = ray.get(reference)
+    except ray.exceptions.RayTaskError:
+        raise
+    except ray.exceptions.RayError as error:  # its process died, or its node
+        result = " ".join(str(error).split("\n", 1)[0].split())
+    if isinstance(result, TestPassageScores):
+        return result
+    _say(console, f"{finalist_name(number)}: not scored on the test passage: {result}")
+    return TestPassageScores()
 
 
 def _score(
     prepared: PreparedCorpus, location: str, record: TrialRecord, need: TrialResources
-) -> TestPassageScores:
-    """Score one network, on a worker."""
+) -> TestPassageScores | str:
+    """Score one network, on a worker; return why, where its checkpoint cannot be read."""
     use_threads(need.cpus)
     device = pick_device(use_gpu=need.gpus > 0)
     with tempfile.TemporaryDirectory() as temporary:
         try:
             fetched = fetch(location, Path(temporary) / MODEL_FOLDER)
-            network, _ = load_checkpoint(fetched, device)
-        except (CheckpointError, OSError):
-            return TestPassageScores()
-    bits_per_char = score_test_passage(network, prepared, record.config)
+            network, meta = load_checkpoint(fetched, device)
+        except (CheckpointError, OSError) as error:
+            return " ".join(str(error).split())
+    bits_per_char = score_test_passage(network, prepared, record.config, precision=meta.precision)
     letters = score_letters(
         network,
         prepared.streams(record.config),
@@ -125,6 +139,10 @@ def _score(
         test_bits_per_letter_quarter=letters.bits_per_letter_quarter,
         test_bits_per_letter_sixteenth=letters.bits_per_letter_sixteenth,
     )
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(shown(text), highlight=False, markup=False, soft_wrap=True)
 
 
 def _has_trend(record: TrialRecord) -> bool:

@@ -18,7 +18,7 @@ from tune.durations import format_seconds
 from tune.epoch_events import learn_missed
 from tune.experiment import run_trials
 from tune.finalist_choice import choose, estimated_seconds, fits
-from tune.finalist_records import SEEDS_AT_MOST
+from tune.finalist_records import SEEDS_AT_MOST, finalist_name
 from tune.finalist_scores import score_finalists
 from tune.history import History
 from tune.progress import Progress
@@ -161,5 +161,4 @@ def _train(
 
 
 def _name(record: TrialRecord) -> str:
-    number, seed_number = divmod(record.number, SEEDS_AT_MOST)
-    return f"trial {number} again, seed {seed_number + 1}"
+    return finalist_name(record.number)

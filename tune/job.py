@@ -22,7 +22,6 @@ def run_study(options: StudyOptions, console: Console) -> int:
         options = or_resumed(options)
     study = (prepare if options.resume is None else prepare_resumed)(options, console)
 
-    from model.devices import free_gpu_bytes
     from tune.cluster import Cluster
     from tune.concurrency import Concurrency
     from tune.cut_off import telling_how_to_go_on
@@ -70,8 +69,8 @@ def run_study(options: StudyOptions, console: Console) -> int:
             memory = TrialMemory.of(
                 study.space, study.prepared, process_bytes=machine.process_bytes
             )
-            if gpus and not cluster.address:
-                check_gpu_memory(study.space, memory, free_gpu_bytes())
+            if machine.free_gpu_bytes is not None and not cluster.address:
+                check_gpu_memory(study.space, memory, machine.free_gpu_bytes)
             need = with_memory(study.space, need, memory, nodes)
             concurrent = num_concurrent(nodes, need, options.max_concurrent)
             estimate = Estimate(study, machine.speed, concurrent)

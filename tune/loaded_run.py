@@ -12,7 +12,7 @@ from pyarrow import fs
 
 from model.config import TrialConfig
 from model.errors import ConfigError
-from model.places import broken_rule, open_place
+from model.places import STORE_ERRORS, broken_rule, open_place
 from search_spaces import SearchSpace
 from tune.quality_records import read_quality
 from tune.run_folder import STILL_RUNNING, RunFolder
@@ -125,7 +125,7 @@ def _local_folder(run: str | Path) -> Iterator[RunFolder]:
                 source = f"{root}/{path.name}"
                 if file_system.get_file_info(source).type == fs.FileType.File:
                     path.write_bytes(read(file_system, source))
-        except (OSError, ValueError) as error:  # pyarrow's errors are of these two families
+        except STORE_ERRORS as error:
             raise ConfigError(broken_rule(location, error)) from error
         if not folder.study_file.is_file():
             raise ConfigError(f"a run must be a folder with study.json, got {location}")

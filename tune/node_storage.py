@@ -9,7 +9,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from model.errors import ConfigError
-from model.places import open_place
+from model.places import STORE_ERRORS, open_place
 from tune.storage import read, write
 
 ANSWER_SECONDS = 60.0
@@ -90,7 +90,7 @@ def _write_and_read(place: str, probe_name: str, node_id: str) -> str:
             return "it does not see what the driver wrote there"
         assert seen == b"driver"
         write(file_system, _answer(f"{path}/{probe_name}", node_id), b"node")
-    except (OSError, ValueError) as error:
+    except STORE_ERRORS as error:
         return str(error).splitlines()[0]
     return ""
 

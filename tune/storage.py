@@ -9,7 +9,7 @@ from pathlib import Path
 from pyarrow import fs
 
 from model.errors import ConfigError
-from model.places import broken_rule, open_place
+from model.places import STORE_ERRORS, broken_rule, open_place
 
 ANSWER_SECONDS = 20.0
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -79,7 +79,7 @@ def check_storage(place: str) -> None:
             if read(file_system, probe_path) != b"probe":
                 raise OSError("what was written cannot be read")
             file_system.delete_file(probe_path)
-        except (OSError, ValueError) as error:
+        except STORE_ERRORS as error:
             failure.append(error)
 
     # pyarrow's own retries take minutes, so the wait is ours.

@@ -7,7 +7,7 @@ from model.checkpoint import load_checkpoint
 from model.cleaning import clean
 from model.corpus import resolve_corpus
 from model.errors import CorpusError
-from model.quality import Measure, distance, mean_quality, pieces, words
+from model.quality import MAX_BOOK_CHARS, Measure, distance, mean_quality, pieces, words
 from model.reference_passages import reference_passages
 from model.streams import split_text
 from model.temperature import MAX_BOOK_PASSAGES, survey_temperatures
@@ -23,16 +23,19 @@ class Book:
 
     Attributes:
         text: The raw text; None where it is not to be had any more.
-        held_out: The validation passage, raw; None without the text.
+        held_out: The validation passage, raw, its first MAX_BOOK_CHARS; None without the text.
         word_list: A list of words that fits it.
     """
 
     def __init__(self, text: str | None) -> None:
         split = None if text is None else split_text(text)
         self.text = text
-        self.held_out = split.validation if split else None
-        self._train = split.train if split else None
-        self.word_list: WordList | None = find_word_list(words(split.train)) if split else None
+        self.held_out = split.validation[:MAX_BOOK_CHARS] if split else None
+        self._train = split.train[:MAX_BOOK_CHARS] if split else None
+        self._measures: dict[str, Measure] = {}
+        self.word_list: WordList | None = None
+        if self._train is not None:
+            self.word_list = find_word_list(words(self._train))
 
     @classmethod
     def of_run(cls, folder: RunFolder) -> "Book":
@@ -48,10 +51,13 @@ class Book:
             return cls(None)
         return cls(found.text if found.sha256 == corpus.get("sha256") else None)
 
-    @functools.cache  # noqa: B019 - a process has one book
     def measure(self, cleaning: str) -> Measure:
-        """Return what measures texts of a cleaning."""
-        return Measure(self._train, cleaning=cleaning, word_list=self.word_list)
+        """Return what measures texts of a cleaning; made once."""
+        if cleaning not in self._measures:
+            self._measures[cleaning] = Measure(
+                self._train, cleaning=cleaning, word_list=self.word_list
+            )
+        return self._measures[cleaning]
 
 
 def measure_run(folder: RunFolder, book: Book, *, top: int) -> list[QualityRecord]:
@@ -112,7 +118,7 @@ def _of_reference(book: Book) -> list[QualityRecord]:
     """Measure the reference's passages where the text is their book; bits are not known."""
     assert book.text is not None and book.held_out is not None
     records = []
-    for passage in reference_passages(book.text):
+    for passage in reference_passages(book.text[:MAX_BOOK_CHARS]):
         measure = book.measure(passage.cleaning)
         length = len(passage.text)
         of_book = pieces(clean(book.held_out, passage.cleaning), length, MAX_BOOK_PASSAGES)

@@ -85,7 +85,9 @@ def check_gpu_memory(space: SearchSpace, memory: TrialMemory, free_bytes: int) -
     Raises:
         ConfigError: It does not fit.
     """
-    needed = memory.needed_bytes(memory.largest) - memory.process_bytes
+    # There the LSTM runs in float32 whatever the precision (network.py).
+    largest = dataclasses.replace(memory.largest, precision="float32")
+    needed = memory.needed_bytes(largest) - memory.process_bytes
     if needed > free_bytes:
         there = f"the GPU has {format_bytes(free_bytes)} free"
         raise ConfigError(_too_large(space, memory, needed, there))

@@ -1,0 +1,33 @@
+"""Passages as symbols: what benchmarks time and tests compare, without a vocabulary."""
+
+import itertools
+
+import torch
+from torch import Tensor
+
+from model.network import Network
+from model.sampler import SamplingOptions, drawn
+
+
+def generate(
+    model: Network,
+    prime_T: Tensor,  # noqa: N803
+    *,
+    num_symbols: int,
+    num_passages: int = 1,
+    options: SamplingOptions,
+    seed: int = 0,
+) -> Tensor:
+    """Return passages of indices (B, num_symbols), without the prime, on the CPU.
+
+    Args:
+        model: The network; it is left in evaluation mode.
+        prime_T: Indices (T,) of the text that the network reads first, at least one.
+        num_symbols: Symbols to write, at least 1.
+        num_passages: Passages written side by side, at least 1.
+        options: How symbols are drawn.
+        seed: Seed of the draws; the same seed gives the same passages.
+    """
+    generator = torch.Generator(device=next(model.parameters()).device).manual_seed(seed)
+    symbols = drawn(model, prime_T, num_passages, options, generator)
+    return torch.stack(list(itertools.islice(symbols, num_symbols)), dim=1).cpu()

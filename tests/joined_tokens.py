@@ -1,0 +1,15 @@
+"""The text of tokens, to see that tokenize loses nothing."""
+
+from collections.abc import Iterable
+
+from model.words import spaced
+
+
+def join(tokens: Iterable[str]) -> str:
+    """Return the text of its tokens."""
+    pieces = []
+    before = ""
+    for token in tokens:
+        pieces.append(spaced(token, before))
+        before = token
+    return "".join(pieces)
