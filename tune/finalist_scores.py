@@ -94,20 +94,17 @@ def score_finalists(
 
 
 def _result(reference: Any, number: int, console: Console) -> TestPassageScores:
-    """Return what a task gave; nothing, and a line that says so, where it could not be had.
-
-    Raises:
-        RayTaskError: The task raised what is a defect of ours; it is the task's exception too.
-    """
+    """Return what a task gave; nothing, and a line that says why, where it could not be had."""
     try:
         result: TestPassageScores | str = ray.get(reference)
-    except ray.exceptions.RayTaskError:
-        raise
+    except ray.exceptions.RayTaskError as error:  # a defect of ours does not cost the report
+        result = f"{type(error.cause).__name__}: {error.cause}"
     except ray.exceptions.RayError as error:  # its process died, or its node
-        result = " ".join(str(error).split("\n", 1)[0].split())
+        result = str(error)
     if isinstance(result, TestPassageScores):
         return result
-    _say(console, f"{finalist_name(number)}: not scored on the test passage: {result}")
+    reason = " ".join(result.split("\n", 1)[0].split())
+    _say(console, f"{finalist_name(number)}: not scored on the test passage: {reason}")
     return TestPassageScores()
 
 
