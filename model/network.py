@@ -36,5 +36,5 @@ class Network(nn.Module, ABC):
         """
 
     def num_parameters(self) -> int:
-        """Count the trained numbers."""
+        """Count the trainable parameters."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)

@@ -66,10 +66,10 @@ def parser() -> OneLineParser:
         "--finalists",
         type=int,
         metavar="N",
-        help="train the N best and the baselines anew in the end; 0 is none (3)",
+        help="retrain the N best and the baselines at the end; 0 is none (3)",
     )
     spend.add_argument(
-        "--finalist-seeds", type=int, metavar="N", help="how often each of them (3)"
+        "--finalist-seeds", type=int, metavar="N", help="how many seeds for each of them (3)"
     )
     where = top.add_argument_group("where results go")
     where.add_argument(
@@ -98,13 +98,13 @@ def parser() -> OneLineParser:
         type=int,
         default=1,
         metavar="N",
-        help="cores and threads a trial (1)",
+        help="cores and threads per trial (1)",
     )
     how.add_argument(
         "--gpus-per-trial",
         type=float,
         metavar="F",
-        help="GPUs a trial, 0 to 1; fractions share one (1 where there are GPUs, else 0)",
+        help="GPUs per trial, 0 to 1; fractions share one (1 where there are GPUs, else 0)",
     )
     how.add_argument(
         "--trial-timeout",
@@ -114,7 +114,7 @@ def parser() -> OneLineParser:
     how.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     watch = top.add_argument_group("how to watch")
     output = watch.add_mutually_exclusive_group()
-    output.add_argument("--quiet", action="store_true", help="print nothing but mistakes")
+    output.add_argument("--quiet", action="store_true", help="print nothing but errors")
     output.add_argument(
         "--log-format",
         choices=("text", "json"),
@@ -124,7 +124,7 @@ def parser() -> OneLineParser:
     watch.add_argument(
         "--mlflow",
         metavar="URI",
-        help="tell MLflow of every trial: http://host:5000, or sqlite:///mlflow.db",
+        help="log every trial to MLflow: http://host:5000, or sqlite:///mlflow.db",
     )
     return top
 
