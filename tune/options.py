@@ -35,7 +35,8 @@ def parser() -> OneLineParser:
     what.add_argument(
         "--corpus",
         metavar="NAME|PATH|URL",
-        help="alice, python-docs, a UTF-8 file, or an http(s) or s3 URL (alice if it can be had)",
+        help="alice, python-docs, a UTF-8 file, or an http(s), s3 or gs URL "
+        "(alice if it can be had)",
     )
     sampler = what.add_argument(
         "--sampler",
