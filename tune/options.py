@@ -22,7 +22,8 @@ def parser() -> OneLineParser:
     """Return the parser; every option's help says its default."""
     top = OneLineParser(
         prog="python -m tune.run",
-        description="Search the best char-LSTM for a text: Ray Tune, Optuna, ASHA.",
+        description="Search the best char-LSTM for a text: Ray Tune, Optuna, ASHA. "
+        "Defaults are in parentheses.",
         epilog=_EXAMPLES,
     )
     what = top.add_argument_group("what to search")
@@ -41,23 +42,25 @@ def parser() -> OneLineParser:
     sampler = what.add_argument(
         "--sampler",
         metavar="NAME",
-        help=f"proposes trials: {', '.join(SAMPLERS)} ({DEFAULT_SAMPLER})",
+        help=f"proposes configurations: {', '.join(SAMPLERS)} ({DEFAULT_SAMPLER})",
     )
     top.completes(sampler, lambda: SAMPLERS)
     what.add_argument("--seed", type=int, metavar="N", help="seed of everything (0)")
     what.add_argument(
         "--resume",
         metavar="RUN",
-        help="go on with a run: a folder, a name in --results, or s3://…/NAME in its storage; "
+        help="resume or extend a run: a folder, a name in --results, or s3://…/NAME in its storage; "
         "budgets are for the whole run",
     )
     what.add_argument(
         "--or-resume",
         action="store_true",
-        help="go on with the run --name if it is there, in --storage or --results; else start it",
+        help="resume the run --name if it exists in --storage or --results, else start it",
     )
     spend = top.add_argument_group("what to spend")
-    spend.add_argument("--trials", type=int, metavar="N", help="trials in all (the space's)")
+    spend.add_argument(
+        "--trials", type=int, metavar="N", help="total number of trials (the space's)"
+    )
     spend.add_argument(
         "--time-budget",
         metavar="TIME",
@@ -69,16 +72,14 @@ def parser() -> OneLineParser:
         metavar="N",
         help="retrain the N best and the baselines at the end; 0 is none (3)",
     )
-    spend.add_argument(
-        "--finalist-seeds", type=int, metavar="N", help="how many seeds for each of them (3)"
-    )
+    spend.add_argument("--finalist-seeds", type=int, metavar="N", help="seeds per finalist (3)")
     where = top.add_argument_group("where results go")
     where.add_argument(
         "--results",
         type=Path,
         default=Path("results"),
         metavar="FOLDER",
-        help="(results)",
+        help="folder of all runs (results)",
     )
     where.add_argument("--name", metavar="RUN", help="the run's folder in it (space and time)")
     where.add_argument(
@@ -120,7 +121,7 @@ def parser() -> OneLineParser:
         "--log-format",
         choices=("text", "json"),
         default="text",
-        help="json is one object a line for every event, and nothing else (text)",
+        help="json is one object per line for every event, and nothing else (text)",
     )
     watch.add_argument(
         "--mlflow",

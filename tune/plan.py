@@ -66,7 +66,7 @@ def plan_lines(
             words = prepared.streams(config)
             lines.append(
                 f"  {cleaning + ', words':<18} {len(words.train):,} to learn, "
-                f"{len(words.vocabulary):,} symbols that stand there {config.min_word_count} "
+                f"{len(words.vocabulary):,} symbols that occur there {config.min_word_count} "
                 f"times or more"
             )
     judged = next(iter(prepared.encoded.values())).num_raw_validation_chars
