@@ -49,8 +49,8 @@ def parser() -> OneLineParser:
     what.add_argument(
         "--resume",
         metavar="RUN",
-        help="resume or extend a run: a folder, a name in --results, or s3://…/NAME in its storage; "
-        "budgets are for the whole run",
+        help="resume or extend a run: a folder, a name in --results, or s3://…/NAME in its "
+        "storage; budgets are for the whole run",
     )
     what.add_argument(
         "--or-resume",
