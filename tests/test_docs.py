@@ -2,6 +2,8 @@
 
 import dataclasses
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import documents
@@ -100,6 +102,10 @@ def test_tutorial_runs_from_its_beginning_to_its_end() -> None:
     assert [line.split()[0] for line in others] == ["tensorboard", "optuna-dashboard"]
     assert list(Path(others[0].split()[2]).glob("trial_*/events*"))
     assert Path(others[1].split()[1]).is_file()
+    notebook = documents.blocks(TUTORIAL, "pycon")[0].splitlines()
+    code = "\n".join(line.removeprefix(">>> ") for line in notebook)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
     assert "at each temperature" in Path("results/mine/samples.md").read_text().lower()
 
 
