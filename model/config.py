@@ -43,7 +43,7 @@ class TrialConfig:
         f"what the network reads and predicts (window: char alone): {', '.join(UNITS)}", "char"
     )
     min_word_count: int = _rule(
-        "a word must stand in the training text at least so often to be a symbol of its own, "
+        "a word must occur at least so often in the training text to be a symbol of its own, "
         "at least 1; word only",
         5,
     )

@@ -1,4 +1,4 @@
-"""Finds the text to learn: a named corpus, a UTF-8 file, or an http(s) or s3 URL.
+"""Finds the text to learn: a named corpus, a UTF-8 file, or an http(s), s3 or gs URL.
 
 A corpus that the user names is never replaced by another one.
 """
@@ -63,7 +63,7 @@ def resolve_corpus(name: str | None) -> Corpus:
         raise CorpusError(f"a corpus must be a file, got the folder {name!r}")
     if not path.exists():
         choices = unknown_choice("corpus", name, CORPORA)
-        raise CorpusError(f"{choices}, a UTF-8 file that exists, or an http(s) or s3 URL")
+        raise CorpusError(f"{choices}, a UTF-8 file that exists, or an http(s), s3 or gs URL")
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -87,7 +87,7 @@ def layer_weights(config: TrialConfig) -> list[int]:
 
 
 def num_parameters(config: TrialConfig, vocabulary_size: int) -> int:
-    """Return the trained numbers of a configuration's network."""
+    """Return the trainable parameters of a configuration's network."""
     stream = config.regime == "stream"
     biases = 8 if stream else 4  # torch has two a gate, Keras one
     norms = 2 if stream and config.normalization == "layer" else 0

@@ -41,7 +41,7 @@ def _parser() -> OneLineParser:
     what.add_argument(
         "--interactive",
         action="store_true",
-        help="ask for beginnings and go on with them, until Ctrl-D; /help lists its commands",
+        help="ask for beginnings and continue them, until Ctrl-D; /help lists its commands",
     )
     draws = parser.add_argument_group("how to draw")
     how = draws.add_mutually_exclusive_group()

@@ -103,7 +103,7 @@ def scoring_seconds(
 
     Args:
         config: Its configuration.
-        num_parameters: Its trained numbers.
+        num_parameters: Its trainable parameters.
         num_chars: Characters of the test passage in its own cleaning.
         with_trend: Whether fewer particles are tried too.
     """

@@ -66,5 +66,5 @@ class Network(nn.Module, ABC):
         return self.dropout(values, p) if self.training else values
 
     def num_parameters(self) -> int:
-        """Count the trained numbers."""
+        """Count the trainable parameters."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)

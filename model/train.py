@@ -47,9 +47,7 @@ def _parser() -> OneLineParser:
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FOLDER", help="written after each epoch"
     )
-    parser.add_argument(
-        "--resume", action="store_true", help="go on from --checkpoint where it stands"
-    )
+    parser.add_argument("--resume", action="store_true", help="continue from --checkpoint")
     parser.add_argument(
         "--device", choices=DEVICES, help="what it trains on (a GPU where there is one)"
     )

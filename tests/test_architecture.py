@@ -1,4 +1,4 @@
-"""The streets of the house: who may import whom, and what each file may hold."""
+"""The pipeline's layers: who may import whom, and what each file may hold."""
 
 import ast
 import subprocess

@@ -24,7 +24,7 @@ def test_best_and_baseline_are_trained_anew_and_tested(tiny_text: str) -> None:
     done = run_command([*flags, "--name", "sure"])
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert "trained anew with 2 seeds" in done.stdout
+    assert "retrained with 2 seeds" in done.stdout
     trials, finalists = trials_of("sure"), finalists_of("sure")
     assert list(finalists.columns) == list(FINALIST_DTYPES)
     ranked = trials.sort_values("val_bits_per_char")["number"]

@@ -1,11 +1,19 @@
 """The pages of docs/: their links lead somewhere, their commands are run."""
 
+import dataclasses
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import documents
 import pytest
 
+from model.checkpoint import load_checkpoint
+from model.config import TrialConfig
+from model.objective import PreparedCorpus
+from model.sampler import SamplingOptions, write_passages
+from model.trainer import Trainer
 from search_spaces import load_space
 from tune.options import parse_options
 
@@ -25,6 +33,45 @@ def test_index_names_every_page() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     for page in (ROOT / "docs").glob("*.md"):
         assert page.name == "README.md" or f"({page.name})" in index, page
+
+
+def test_design_names_each_file() -> None:
+    text = documents.blocks(ROOT / "DESIGN.md", "text")
+    (tree,) = [block for block in text if block.startswith("model/")]
+    for package in ("model", "tune"):
+        for path in (ROOT / package).glob("*.py"):
+            if path.stem != "__init__":
+                assert re.search(rf"\b{re.escape(path.name)}\b", tree), path
+
+
+@pytest.mark.parametrize("num_layers", [1, 11])
+def test_script_without_this_project_writes_what_the_network_does(
+    num_layers: int,
+    tiny_config: TrialConfig,
+    tiny_corpus: PreparedCorpus,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = dataclasses.replace(tiny_config, num_layers=num_layers, epochs=1, hidden_size=8)
+    trainer = Trainer(config, tiny_corpus.encoded["lower"])
+    next(trainer.epochs())
+    trainer.save(Path("results/mine/checkpoints/01"))
+    (script,) = documents.blocks(ROOT / "docs" / "checkpoint.md", "python")
+    assert len([line for line in script.splitlines() if line]) <= 25
+    assert not re.search(r"^(from|import) (model|tune|search_spaces)", script, re.MULTILINE)
+    draw = "torch.multinomial(probabilities, 1)"
+    assert draw in script
+    exec(script.replace(draw, "probabilities.argmax()"), {})
+    written = capsys.readouterr().out.removesuffix("\n")
+    model, meta = load_checkpoint(Path("results/mine/checkpoints/01"))
+    (expected,) = write_passages(
+        model,
+        meta.vocabulary,
+        prime=written[0],
+        cleaning="lower",
+        num_chars=300,
+        options=SamplingOptions(temperature=0.0),
+    )
+    assert written[1:] == expected
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -55,6 +102,10 @@ def test_tutorial_runs_from_its_beginning_to_its_end() -> None:
     assert [line.split()[0] for line in others] == ["tensorboard", "optuna-dashboard"]
     assert list(Path(others[0].split()[2]).glob("trial_*/events*"))
     assert Path(others[1].split()[1]).is_file()
+    notebook = documents.blocks(TUTORIAL, "pycon")[0].splitlines()
+    code = "\n".join(line.removeprefix(">>> ") for line in notebook)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
     assert "at each temperature" in Path("results/mine/samples.md").read_text().lower()
 
 

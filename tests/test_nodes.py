@@ -74,7 +74,7 @@ def test_two_machines_share_a_search_through_the_storage_alone(
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
         # One trial on the first node, whose GPU has room for two, and two on the second.
-        assert "1 CPU and 0.5 GPU a trial" in done.stdout and ", 3 at once" in done.stdout
+        assert "1 CPU and 0.5 GPU per trial" in done.stdout and ", 3 at once" in done.stdout
     assert not list(shared.glob(".node-probe*"))
     events = (ours / "results/both/history.jsonl").read_text().splitlines()
     running = most = 0

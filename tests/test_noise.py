@@ -79,9 +79,9 @@ def test_networks_no_better_than_the_floor_are_counted_among_those_shown() -> No
     (_, floor) = notes_of([2.1, 2.3, 2.0, 2.5], MEASURED)
     assert floor == (
         "floor: a character 5-gram scores 2.3000 bits; 2 of these 4 are better, "
-        "the others have learnt little."
+        "the others are no better than the n-gram."
     )
     (_, floor) = notes_of([2.1, 2.3, 2.0, 2.5], MEASURED, num_shown=2)
     assert floor.endswith("2 of these 2 are better.")
     (_, floor) = notes_of([2.4, 2.3], MEASURED)
-    assert floor.endswith("none of these 2 is better: they have learnt little.")
+    assert floor.endswith("none of these 2 is better than the n-gram.")

@@ -118,11 +118,11 @@ def test_page_says_who_won_how_surely_and_at_what_cost() -> None:
         "text that it has not seen; the best baseline, experiment 3, spends 2.100.",
         "It reads the text in lower case, character by character, and was at its best after "
         "epoch 2 of 15.",
-        "Trained anew 1.9800 ± 0.0100 trial 3, 3 seeds; 2.0800 on the test passage",
+        "Retrained 1.9800 ± 0.0100 trial 3, 3 seeds; 2.0800 on the test passage",
         "Against the floor 0.3066 bits better than a character 5-gram (2.2666)",
         "Cost 10m5s 7 trials, 1 of them stopped by ASHA; 10 epochs; ",
         "lead beyond noise the lead over experiment 3 is 0.1300 ± 0.0082 (standard error); "
-        "the search's winner is also the best when trained anew",
+        "the search's winner is also the best when retrained",
         "said the hatter.",
     ):
         assert sentence in words, sentence

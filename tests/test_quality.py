@@ -5,6 +5,7 @@ import random
 import string
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -320,7 +321,9 @@ def test_quality_table_of_a_run_and_what_it_decides(
     text = folder.samples_file.read_text(encoding="utf-8")
     assert "| this passage |" in text and f"| {BOOK_NAME} |" in text
     assert f"| {nearest['temperature']:g}, nearest |" in text
-    assert f"temperature {nearest['temperature']:g}: of 0.5, 0.7" in best_temperature_line(table)
+    line = best_temperature_line(table)
+    assert f"temperature {nearest['temperature']:g}, chosen from 0.5, 0.7, 0.8, 0.9, 1: " in line
+    assert line.endswith(f"(measured there: {nearest['distance']:.1f})")
 
 
 def test_without_its_book_a_run_still_writes(trained_checkpoint: Path, tmp_path: Path) -> None:
@@ -346,3 +349,29 @@ def test_run_finds_its_book_again_unless_it_has_changed(tmp_path: Path, tiny_tex
     assert Book.of_run(folder).text == tiny_text
     path.write_text(tiny_text + "more", encoding="utf-8")
     assert Book.of_run(folder).text is None
+
+
+def test_temperature_line_does_not_claim_the_smallest_distance() -> None:
+    distances = {0.5: 1.1, 0.7: 1.3, 0.8: 1.0, 0.9: 1.4, 1.0: 2.0}
+    chosen = least_far(distances)
+    assert distances[chosen] > min(distances.values())  # one distance scatters
+    rows = [
+        {
+            "checkpoint": 1,
+            "writer": CHECKPOINT,
+            "temperature": temperature,
+            "distance": distance,
+            "nearest": temperature == chosen,
+        }
+        for temperature, distance in distances.items()
+    ]
+    line = best_temperature_line(pd.DataFrame(rows))
+    assert line == (
+        f"temperature {chosen:g}, chosen from 0.5, 0.7, 0.8, 0.9, 1: the lowest on a parabola "
+        f"through their distances from the book (measured there: {distances[chosen]:.1f})"
+    )
+    (only,) = [row for row in rows if row["nearest"]]
+    assert best_temperature_line(pd.DataFrame([only])) == (
+        f"temperature {chosen:g}, the only one measured "
+        f"(distance from the book {distances[chosen]:.1f})"
+    )

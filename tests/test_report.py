@@ -70,7 +70,7 @@ def test_what_was_planned_stands_beside_what_it_took() -> None:
 
 
 def test_unconfirmed_winner_is_said_to_be_one() -> None:
-    assert "No: nothing was trained anew" in text_of(hand_made())
+    assert "No: nothing was retrained" in text_of(hand_made())
     one_each = [finalist(3, 0, 1.97), finalist(4, 0, 1.99)]
     assert "one training says nothing about noise" in text_of(hand_made(), one_each)
 

@@ -181,7 +181,7 @@ def test_joins_a_cluster_and_shares_its_logical_gpu(tiny_text: str, tmp_path: Pa
         plan = run_command([*cluster, "--dry-run"])
         assert plan.returncode == 0, plan.stderr
         assert "1 node: 4 CPU, 1 GPU, " in plan.stdout
-        assert "; 1 CPU and 0.5 GPU a trial, 1 GiB of memory, 2 at once" in plan.stdout
+        assert "; 1 CPU and 0.5 GPU per trial, 1 GiB of memory, 2 at once" in plan.stdout
         assert "time: about " in plan.stdout
         done = run_command([*cluster, "--name", "joined", "--storage", f"file://{tmp_path}/kept"])
         assert done.returncode == 0, done.stderr
@@ -228,7 +228,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(
         "hidden_size        64 to 512, log scale",
         "experiment 3: epochs=40 hidden_size=256",
         "ASHA keeps about 1 in 3 at epochs 1, 3, 9, 27",
-        "finalists: the 3 best and the 3 baselines, trained anew with 3 seeds each",
+        "finalists: the 3 best and the 3 baselines, retrained with 3 seeds each",
         "2 GiB of memory, ",
         "at once",
         "time: about ",

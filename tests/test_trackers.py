@@ -82,7 +82,7 @@ def test_tracker_that_fails_is_told_no_more(tmp_path: Path) -> None:
     study: Any = SimpleNamespace(space=SPACE, mlflow=None)
     with Trackers(study, RunFolder(tmp_path), Console(file=out, width=200)) as trackers:
         play(trackers, RECORDS)
-    assert out.getvalue().count("TensorBoard is told no more of this search") == 1
+    assert out.getvalue().count("TensorBoard failed and is disabled for this search") == 1
     assert out.getvalue().count("\n") == 1
 
 

@@ -30,7 +30,7 @@ def comparison(runs: Sequence[LoadedRun]) -> str:
     rows = sorted((_row(run) for run in runs), key=lambda row: (_score(row), row["run"]))
     note = (
         "One text and one objective, so the scores compare. `best` is the lowest of a search's "
-        "trials on the validation passage: more trials make it flatter more. `trained anew` is "
+        "trials on the validation passage: more trials make it more optimistic. `retrained` is "
         "the best mean of its finalists, ± the standard deviation between their seeds, and "
         "`test` the same networks' on the test passage."
     )
@@ -47,7 +47,7 @@ def _row(run: LoadedRun) -> dict[str, Any]:
         "corpus": run.study["corpus"]["name"],
         "trials": len(run.trials),
         "best": best,
-        "trained anew": None,
+        "retrained": None,
         "test": None,
         "time": format_seconds(run.study["search_seconds"]),
         "ended": run.study["ended"],
@@ -57,7 +57,7 @@ def _row(run: LoadedRun) -> dict[str, Any]:
     finalists = summary(run.finalists, run.trials)
     if not finalists.empty:
         first = finalists.iloc[0]
-        row["trained anew"] = _spread(first["mean"], first["deviation"])
+        row["retrained"] = _spread(first["mean"], first["deviation"])
         row["test"] = _spread(first["test, mean"], first["test, deviation"])
     return row
 

@@ -14,15 +14,15 @@ def confirmation(finalists: pd.DataFrame, trials: pd.DataFrame) -> str:
     table = summary(finalists, trials)
     if table.empty:
         return (
-            "## Is the winner confirmed?\n\nNo: nothing was trained anew, so how much of its "
+            "## Is the winner confirmed?\n\nNo: nothing was retrained, so how much of its "
             "lead is luck is not known (`--finalists`, and room for them in the time budget)."
         )
     first = table.iloc[0]
     lines = [
-        f"Each was trained anew with other seeds, without ASHA; values are bits per "
+        f"Each was retrained with other seeds, without ASHA; values are bits per "
         f"character. The best mean, {first['mean']:.4f}, is trial {first['trial']}'s; in the "
         f"search it had {first['in the search']:.4f}. `optimism` is the mean less the search's "
-        f"value. The test passage was scored once a training, by these networks alone."
+        f"value. The test passage was scored once per training, by these networks alone."
     ]
     lines += _letters(finalists, table)
     lines += [_compare(first, rival) for _, rival in table.iloc[1:].iterrows()]
@@ -30,14 +30,14 @@ def confirmation(finalists: pd.DataFrame, trials: pd.DataFrame) -> str:
 
 
 def verdict(finalists: pd.DataFrame, trials: pd.DataFrame) -> str:
-    """Return the best mean in one line, or an empty text where nothing was trained anew."""
+    """Return the best mean in one line, or an empty text where nothing was retrained."""
     table = summary(finalists, trials)
     if table.empty:
         return ""
     first = table.iloc[0]
     spread = f" ± {first['deviation']:.4f}" if first["seeds"] > 1 else ""
     return (
-        f"trained anew with {first['seeds']} seeds, trial {first['trial']} is best: "
+        f"retrained with {first['seeds']} seeds, trial {first['trial']} is best: "
         f"{first['mean']:.4f}{spread} bits, {first['test, mean']:.4f} on the test passage "
         f"(in the search: {first['in the search']:.4f})"
     )
@@ -70,8 +70,8 @@ def _letters(finalists: pd.DataFrame, table: pd.DataFrame) -> list[str]:
         if number in first.index
     ]
     return [
-        f"`per letter` is what a network spends on a letter of the test passage, all that "
-        f"cleanings may drop summed out by {finalists['letter_particles'].max()} particles (one "
+        f"`per letter` is what a network spends on a letter of the test passage, marginalised "
+        f"over what cleanings may drop by {finalists['letter_particles'].max()} particles (one "
         f"where that is exact): all are judged on the same letters, from above. With a "
         f"sixteenth, a quarter and all of the particles: {'; '.join(shown)}."
     ]

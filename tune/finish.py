@@ -62,7 +62,7 @@ def finish(
         book = Book(study.corpus.text)
         write_quality(measure_run(folder, book, top=SAMPLED_CHECKPOINTS), folder.quality_file)
         passages = write_samples(folder, book, top=SAMPLED_CHECKPOINTS, num_chars=SAMPLE_CHARS)
-        _say(console, f"\nthe best checkpoint writes ({passages[0].caption}):")
+        _say(console, f"\nsample text from the best network ({passages[0].caption}):")
         _say(console, passages[0].text[:PRINTED_CHARS])
         _say(console, best_temperature_line(read_quality(folder.quality_file)))
     write_page(folder)

@@ -81,7 +81,7 @@ def table_notes(
 
 def _noise(scores: pd.Series, noise: SeedNoise | None) -> str:
     if noise is None:
-        return "noise: not measured, for no configuration was trained anew with two seeds."
+        return "noise: not measured, for no configuration was retrained with two seeds."
     # The scores ascend: whoever is within noise of the first is so of all between.
     num_level = int((scores - scores.iloc[0] <= noise.least_difference).sum())
     ranks = (
@@ -103,6 +103,6 @@ def _floor(scores: pd.Series, study: dict[str, Any]) -> str:
     num_better = int((scores < floor).sum())
     line = f"floor: a character {objective['floor_order']}-gram scores {floor:.4f} bits;"
     if num_better == 0:
-        return f"{line} none of these {len(scores)} is better: they have learnt little."
-    others = ", the others have learnt little" if num_better < len(scores) else ""
+        return f"{line} none of these {len(scores)} is better than the n-gram."
+    others = ", the others are no better than the n-gram" if num_better < len(scores) else ""
     return f"{line} {num_better} of these {len(scores)} are better{others}."

@@ -22,7 +22,8 @@ def parser() -> OneLineParser:
     """Return the parser; every option's help says its default."""
     top = OneLineParser(
         prog="python -m tune.run",
-        description="Search the best char-LSTM for a text: Ray Tune, Optuna, ASHA.",
+        description="Search the best char-LSTM for a text: Ray Tune, Optuna, ASHA. "
+        "Defaults are in parentheses.",
         epilog=_EXAMPLES,
     )
     what = top.add_argument_group("what to search")
@@ -35,28 +36,31 @@ def parser() -> OneLineParser:
     what.add_argument(
         "--corpus",
         metavar="NAME|PATH|URL",
-        help="alice, python-docs, a UTF-8 file, or an http(s) or s3 URL (alice if it can be had)",
+        help="alice, python-docs, a UTF-8 file, or an http(s), s3 or gs URL "
+        "(alice if it can be had)",
     )
     sampler = what.add_argument(
         "--sampler",
         metavar="NAME",
-        help=f"proposes trials: {', '.join(SAMPLERS)} ({DEFAULT_SAMPLER})",
+        help=f"proposes configurations: {', '.join(SAMPLERS)} ({DEFAULT_SAMPLER})",
     )
     top.completes(sampler, lambda: SAMPLERS)
     what.add_argument("--seed", type=int, metavar="N", help="seed of everything (0)")
     what.add_argument(
         "--resume",
         metavar="RUN",
-        help="go on with a run: a folder, a name in --results, or s3://…/NAME in its storage; "
-        "budgets are for the whole run",
+        help="resume or extend a run: a folder, a name in --results, or s3://…/NAME in its "
+        "storage; budgets are for the whole run",
     )
     what.add_argument(
         "--or-resume",
         action="store_true",
-        help="go on with the run --name if it is there, in --storage or --results; else start it",
+        help="resume the run --name if it exists in --storage or --results, else start it",
     )
     spend = top.add_argument_group("what to spend")
-    spend.add_argument("--trials", type=int, metavar="N", help="trials in all (the space's)")
+    spend.add_argument(
+        "--trials", type=int, metavar="N", help="total number of trials (the space's)"
+    )
     spend.add_argument(
         "--time-budget",
         metavar="TIME",
@@ -66,18 +70,16 @@ def parser() -> OneLineParser:
         "--finalists",
         type=int,
         metavar="N",
-        help="train the N best and the baselines anew in the end; 0 is none (3)",
+        help="retrain the N best and the baselines at the end; 0 is none (3)",
     )
-    spend.add_argument(
-        "--finalist-seeds", type=int, metavar="N", help="how often each of them (3)"
-    )
+    spend.add_argument("--finalist-seeds", type=int, metavar="N", help="seeds per finalist (3)")
     where = top.add_argument_group("where results go")
     where.add_argument(
         "--results",
         type=Path,
         default=Path("results"),
         metavar="FOLDER",
-        help="(results)",
+        help="folder of all runs (results)",
     )
     where.add_argument("--name", metavar="RUN", help="the run's folder in it (space and time)")
     where.add_argument(
@@ -98,13 +100,13 @@ def parser() -> OneLineParser:
         type=int,
         default=1,
         metavar="N",
-        help="cores and threads a trial (1)",
+        help="cores and threads per trial (1)",
     )
     how.add_argument(
         "--gpus-per-trial",
         type=float,
         metavar="F",
-        help="GPUs a trial, 0 to 1; fractions share one (1 where there are GPUs, else 0)",
+        help="GPUs per trial, 0 to 1; fractions share one (1 where there are GPUs, else 0)",
     )
     how.add_argument(
         "--trial-timeout",
@@ -114,17 +116,17 @@ def parser() -> OneLineParser:
     how.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     watch = top.add_argument_group("how to watch")
     output = watch.add_mutually_exclusive_group()
-    output.add_argument("--quiet", action="store_true", help="print nothing but mistakes")
+    output.add_argument("--quiet", action="store_true", help="print nothing but errors")
     output.add_argument(
         "--log-format",
         choices=("text", "json"),
         default="text",
-        help="json is one object a line for every event, and nothing else (text)",
+        help="json is one object per line for every event, and nothing else (text)",
     )
     watch.add_argument(
         "--mlflow",
         metavar="URI",
-        help="tell MLflow of every trial: http://host:5000, or sqlite:///mlflow.db",
+        help="log every trial to MLflow: http://host:5000, or sqlite:///mlflow.db",
     )
     return top
 

@@ -102,7 +102,7 @@ def _score_facts(run: LoadedRun) -> list[tuple[str, str, str]]:
         on_test = f"; {first['test, mean']:.4f} on the test passage"
         found.append(
             (
-                "Trained anew",
+                "Retrained",
                 f"{first['mean']:.4f}{spread}",
                 f"trial {first['trial']}, {first['seeds']} "
                 f"{'seeds' if first['seeds'] > 1 else 'seed'}"
@@ -145,14 +145,14 @@ def _sureness(run: LoadedRun) -> tuple[str, str, str]:
         return (
             label,
             "not confirmed",
-            f"nothing was {when}trained anew with other seeds, so the lead may be luck in part",
+            f"nothing was {when}retrained with other seeds, so the lead may be luck in part",
         )
     first, noise = again.iloc[0], seed_noise(run.finalists)
     winner = ranked(run.trials).iloc[0]
     same = (
-        "the search's winner is also the best when trained anew"
+        "the search's winner is also the best when retrained"
         if first["trial"] == winner["number"]
-        else f"trained anew, trial {first['trial']} has a lower mean than the search's winner, "
+        else f"retrained, trial {first['trial']} has a lower mean than the search's winner, "
         f"trial {winner['number']}"
     )
     rivals = again[(again["baseline"] != "") & (again["trial"] != first["trial"])]

@@ -66,7 +66,7 @@ def plan_lines(
             words = prepared.streams(config)
             lines.append(
                 f"  {cleaning + ', words':<18} {len(words.train):,} to learn, "
-                f"{len(words.vocabulary):,} symbols that stand there {config.min_word_count} "
+                f"{len(words.vocabulary):,} symbols that occur there {config.min_word_count} "
                 f"times or more"
             )
     judged = next(iter(prepared.encoded.values())).num_raw_validation_chars
@@ -83,7 +83,7 @@ def plan_lines(
         f"{format_seconds(limit) if limit else 'no time limit'}, "
         f"ASHA keeps about 1 in {budget.reduction_factor} at epochs {rungs}",
         _finalists(study),
-        f"resources: {describe(nodes)}; {need.cpus} CPU and {need.gpus:g} GPU a trial, "
+        f"resources: {describe(nodes)}; {need.cpus} CPU and {need.gpus:g} GPU per trial, "
         f"{_memory(need)}{concurrent} at once",
         _time(study, concurrent, estimate),
         f"run folder: {study.run_path}",
@@ -100,8 +100,8 @@ def _finalists(study: Study) -> str:
     room = ", if the time budget has room" if study.space.budget.time_budget_seconds else ""
     num_baselines = len(study.space.baselines)
     return (
-        f"finalists: the {study.num_finalists} best and the {num_baselines} baselines, trained "
-        f"anew with {study.num_finalist_seeds} seeds each{room}"
+        f"finalists: the {study.num_finalists} best and the {num_baselines} baselines, "
+        f"retrained with {study.num_finalist_seeds} seeds each{room}"
     )
 
 

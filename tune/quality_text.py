@@ -45,10 +45,16 @@ def best_temperature_line(table: Table) -> str:
     if rows.empty:
         return ""
     nearest = rows[rows["nearest"]].iloc[0]
+    if len(rows) == 1:
+        return (
+            f"temperature {nearest['temperature']:g}, the only one measured "
+            f"(distance from the book {nearest['distance']:.1f})"
+        )
     return (
-        f"temperature {nearest['temperature']:g}: of "
-        f"{', '.join(f'{temperature:g}' for temperature in rows['temperature'])} its figures come "
-        f"nearest to the book's (distance {nearest['distance']:.1f})"
+        f"temperature {nearest['temperature']:g}, chosen from "
+        f"{', '.join(f'{temperature:g}' for temperature in rows['temperature'])}: the lowest on a "
+        f"parabola through their distances from the book (measured there: "
+        f"{nearest['distance']:.1f})"
     )
 
 
@@ -72,9 +78,10 @@ def temperatures_section(table: Table) -> list[str]:
     listed = table["word_list"].iloc[0]
     words = "no list of words fits this text" if pd.isna(listed) else f"listed words: {listed}"
     note = (
-        "Means over passages of the same length. Nearest is the temperature whose figures "
-        "are most like those of the book's own passages that no network has learnt; the distance "
-        "counts in standard deviations among these (results/README.md). Own bits are what the "
+        "Means over passages of the same length. The distance is from the book's own passages "
+        "that no network has learnt, in standard deviations among these. `nearest` is the "
+        "temperature that is lowest on a parabola through the distances: one distance alone "
+        "scatters, so another may be smaller (results/README.md). Own bits are what the "
         f"checkpoint's network spends on a text, per character. {words[0].upper()}{words[1:]}."
     )
     if (table["writer"] == REFERENCE).any():

@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = OneLineParser(
         prog="python -m tune.report",
         description=(
-            "Write a run's report.md and report.html anew from its tables; compare several runs."
+            "Rewrite a run's report.md and report.html from its tables, or compare several runs."
         ),
         epilog=_EXAMPLES,
     )

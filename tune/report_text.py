@@ -134,7 +134,7 @@ def _winner(best: pd.DataFrame, space: SearchSpace, study: dict[str, Any]) -> st
         f"{winner['best_epoch']}: {settings}.\n\n"
         f"{against} The floor, a character {study['objective']['floor_order']}-gram that "
         f"trains in a second, scores {floor:.4f}. The winner's value is the best of many on the "
-        f"same validation passage, so it flatters."
+        f"same validation passage, so it is optimistic."
     )
 
 

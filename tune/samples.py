@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Let a run's best checkpoints write text."""
     parser = OneLineParser(
         prog="python -m tune.samples",
-        description="Let a run's best checkpoints write text; samples.md is written anew.",
+        description="Let a run's best checkpoints write text; samples.md is rewritten.",
         epilog=_EXAMPLES,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--temperature",
         type=float,
-        help="0 is greedy (the one of quality.csv that is nearest to the book, else 0.8)",
+        help="0 is greedy (the one that quality.csv marks as nearest to the book, else 0.8)",
     )
     parser.add_argument("--top-k", type=int, help="draw among the k most probable characters")
     parser.add_argument("--top-p", type=float, help="draw among the most probable up to p in sum")

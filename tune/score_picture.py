@@ -73,7 +73,7 @@ def _scores(names: Sequence[str], points: Sequence[pd.DataFrame], floor: float) 
             mean["spread"].append(round(again.std(), 4))
     data = [
         _dots("in the search", searched, "--muted", "circle-open", 9),
-        _dots("trained anew", anew, "--complete", "circle", 7),
+        _dots("retrained", anew, "--complete", "circle", 7),
         {
             **_dots("mean ± standard deviation", mean, "--ink", "line-ns", 14),
             "error_x": {

@@ -1,6 +1,6 @@
 """Tells other programs of a search's trials: TensorBoard's files always, MLflow where asked.
 
-They are guests: one that fails is told no more, with one line, and the search goes on.
+They are guests: one that fails is disabled, with one line, and the search goes on.
 """
 
 from types import TracebackType
@@ -98,7 +98,7 @@ class Trackers:
                 self._trackers.remove(tracker)
                 reason = " ".join(str(error).split()) or type(error).__name__
                 self._console.print(
-                    f"{tracker.name} is told no more of this search: {reason}",
+                    f"{tracker.name} failed and is disabled for this search: {reason}",
                     highlight=False,
                     markup=False,
                     soft_wrap=True,
