@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from pyarrow import fs
 from rich.console import Console
 from tiny_search import write_inputs
 
@@ -20,14 +21,15 @@ from model.errors import ConfigError
 from search_spaces import load_space
 from search_spaces.random_configs import random_configs
 from tune import lease as lease_module
-from tune import run
+from tune import lease_keeper, run
+from tune import mirror as mirror_module
 from tune.history import History, TrialStarted
 from tune.lease import FILE, Holder, Lease
 from tune.mirror import Mirror
 from tune.remote_run import fetch_run
 from tune.resume import or_resumed, prepare_resumed
 from tune.run_folder import RunFolder
-from tune.storage import check_storage, join, split
+from tune.storage import check_storage, join, split, write
 from tune.study import StudyOptions, prepare
 from tune.study_values import study_values
 
@@ -258,6 +260,37 @@ def test_or_resume_starts_a_run_or_goes_on_with_it(
     assert in_place.run_path == tmp_path / "store/x" and in_place.mirror_root is None
     assert run.main(["--space", "tiny.py", "--or-resume"]) == 2
     assert "--or-resume needs the --name" in capsys.readouterr().err
+
+
+def test_lease_is_renewed_while_a_file_is_copied_for_long(
+    folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_keeper, "RENEW_SECONDS", 0.02)
+    root, said, renewed = tmp_path / "storage" / "shared", list[str](), set[int]()
+
+    def slow_write(file_system: fs.FileSystem, path: str, data: bytes) -> None:
+        if path.endswith("history.jsonl"):
+            for _ in range(20):
+                renewed.add((root / FILE).stat().st_mtime_ns)
+                time.sleep(0.02)
+        write(file_system, path, data)
+
+    monkeypatch.setattr(mirror_module, "write", slow_write)
+    with mirror(folder, root, said):
+        pass
+    assert len(renewed) >= 3
+    assert said == []
+
+
+def test_driver_that_lost_its_lease_may_not_delete(folder: RunFolder, tmp_path: Path) -> None:
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    try:
+        with mirror(folder, tmp_path / "storage" / "shared", []) as ours:
+            assert ours.may_delete()
+            Lease(str(tmp_path / "storage" / "shared"))._write()
+            assert not ours.may_delete()
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 @pytest.mark.slow

@@ -88,7 +88,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
         with (
             telling_how_to_go_on(folder.path, command),
             History(folder.history_file) as history,
-            Mirror.of(study, folder, console),
+            Mirror.of(study, folder, console) as mirror,
             RayWatch(command=command) as watch,
         ):
             at_once = Concurrency(cluster.nodes, need, options.max_concurrent)
@@ -106,4 +106,4 @@ def run_study(options: StudyOptions, console: Console) -> int:
                 end_on_sigterm()
                 watch.start(is_local=not cluster.address)
                 result = confirm(study, folder, result, need, at_once, console)
-            return finish(study, folder, result, estimate, console)
+            return finish(study, folder, result, estimate, console, may_delete=mirror.may_delete)
