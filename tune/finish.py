@@ -85,7 +85,7 @@ def finish(
         _say(console, f"\nthe best checkpoint writes ({passages[0].caption}):")
         _say(console, passages[0].text[:PRINTED_CHARS])
         _say(console, best_temperature_line(read_quality(folder.quality_file)))
-    write_page(folder)
+    _write_page(folder, console)
     # Last: a driver that is killed before this does it all again.
     folder.write_study({**values, "finished": not result.interrupted})
     for line in last_words(folder):
@@ -145,6 +145,17 @@ def last_words(folder: RunFolder) -> list[str]:
             f"  {python} -m model.generate {best} --interactive",
         ]
     return [*lines, f"  {python} -m tune.report {run}"]
+
+
+def _write_page(folder: RunFolder, console: Console) -> None:
+    """Write report.html; a mistake in a picture must not cost the run its end."""
+    try:
+        write_page(folder)
+    except OSError:  # a full disk: there is something to mend, and to resume
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        _say(console, f"{folder.page_file.name} could not be written: {reason}")
 
 
 def _say_best(
