@@ -29,7 +29,7 @@ from tune.mirror import Mirror
 from tune.remote_run import fetch_run
 from tune.resume import or_resumed, prepare_resumed
 from tune.run_folder import RunFolder
-from tune.storage import check_storage, join, split, write
+from tune.storage import check_storage, join, normal, split, write
 from tune.study import StudyOptions, prepare
 from tune.study_values import study_values
 
@@ -57,8 +57,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_place_in_a_place(place: str, inside: str) -> None:
     assert join(place, "book") == inside
-    if "?folder" not in place:
-        assert split(inside) == (place.rstrip("/"), "book")
+    assert split(inside) == (normal(place), "book")
 
 
 def test_storage_that_holds_credentials_or_is_none_is_refused(tmp_path: Path) -> None:
@@ -245,7 +244,8 @@ def test_or_resume_starts_a_run_or_goes_on_with_it(
     assert or_resumed(options).resume == "results/x"
     assert prepare_resumed(or_resumed(options), quiet()).earlier is not None
     stored = dataclasses.replace(options, storage=str(tmp_path / "store"))
-    assert or_resumed(stored).resume is None
+    with pytest.raises(ConfigError, match="storage must be that of the resumed run, None"):
+        prepare_resumed(or_resumed(stored), quiet())
     shutil.copytree("results/x", "store/x")
     values = (tmp_path / "store/x/study.json").read_text()
     (tmp_path / "store/x/study.json").write_text(
@@ -255,6 +255,9 @@ def test_or_resume_starts_a_run_or_goes_on_with_it(
     found = prepare_resumed(or_resumed(stored), quiet())
     assert found.run_path == tmp_path / "results/x"
     assert found.mirror_root == f"{tmp_path}/store/x"
+    # However its slashes are written: study.json has one spelling of a place.
+    slash = dataclasses.replace(options, storage=f"{tmp_path}/store/")
+    assert prepare_resumed(or_resumed(slash), quiet()).storage == f"{tmp_path}/store"
     # In the storage's own folder there is nothing to copy.
     in_place = prepare_resumed(StudyOptions(resume="store/x"), quiet())
     assert in_place.run_path == tmp_path / "store/x" and in_place.mirror_root is None
@@ -291,6 +294,22 @@ def test_driver_that_lost_its_lease_may_not_delete(folder: RunFolder, tmp_path: 
             assert not ours.may_delete()
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def test_or_resume_goes_on_with_a_run_that_was_never_copied(
+    tiny_text: str, tmp_path: Path
+) -> None:
+    write_inputs(tiny_text)
+    options = StudyOptions(
+        space="tiny.py", corpus="book.txt", name="x", storage=f"{tmp_path}/store/", or_resume=True
+    )
+    new = or_resumed(options)
+    assert new.resume is None
+    study = prepare(new, quiet())
+    RunFolder.create(study.run_path, study_values(study, None, None))
+    again = prepare_resumed(or_resumed(options), quiet())
+    assert again.earlier is not None and again.storage == f"{tmp_path}/store"
+    assert again.mirror_root == f"{tmp_path}/store/x"
 
 
 @pytest.mark.slow
