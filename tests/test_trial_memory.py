@@ -85,6 +85,17 @@ def test_trials_ask_for_the_same_where_memory_allows(memory: TrialMemory) -> Non
     assert need.request(TrialConfig()) == {"cpu": 1, "gpu": 0.0}
 
 
+def test_memory_of_a_node_that_runs_no_trial_does_not_count(memory: TrialMemory) -> None:
+    head, worker = node(64, cpus=0), node(6.5)
+    asked = with_memory(EXTENDED, TrialResources(), memory, [head, worker])
+    assert asked.memory is not None and asked.memory.limit_bytes == worker.memory_bytes
+    with pytest.raises(ConfigError, match="the largest node has 2 GiB"):
+        with_memory(EXTENDED, TrialResources(), memory, [head, node(2)])
+    with_gpu = Node(num_cpus=2, num_gpus=1, memory_bytes=8 * GIBIBYTE)
+    asked = with_memory(EXTENDED, TrialResources(gpus=1), memory, [node(64), with_gpu])
+    assert asked.memory is not None and asked.memory.limit_bytes == 8 * GIBIBYTE
+
+
 def test_what_no_node_holds_is_refused_with_its_axes(memory: TrialMemory) -> None:
     with pytest.raises(ConfigError) as refused:
         with_memory(EXTENDED, TrialResources(), memory, [node(2), node(1.5)])
