@@ -193,7 +193,10 @@ def test_whatever_a_run_holds_is_shown_and_never_run() -> None:
     space = dataclasses.replace(
         SPACE,
         name=HOSTILE,
-        baselines=tuple(dataclasses.replace(b, name=HOSTILE) for b in SPACE.baselines),
+        baselines=tuple(
+            dataclasses.replace(baseline, name=f"{HOSTILE}{number}")
+            for number, baseline in enumerate(SPACE.baselines)
+        ),
     )
     records = [
         dataclasses.replace(record, baseline=HOSTILE if record.baseline else "")
