@@ -65,11 +65,11 @@ class Cluster:
 
     def measure(
         self, need: TrialResources, *, precision: str, largest_hidden_size: int
-    ) -> "Machine | None":
+    ) -> "Machine | str":
         """Measure what trials run on: this machine, or one worker of the cluster for all.
 
         Returns:
-            What was measured; None if the cluster had no room for it within MEASURE_SECONDS.
+            What was measured, or why it could not be.
         """
         from model.machine import measure_machine
 
@@ -88,9 +88,13 @@ class Cluster:
         result = task.remote(**asked)
         try:
             machine: Machine = ray.get(result, timeout=MEASURE_SECONDS)
-        except ray.exceptions.RayError:
+        except ray.exceptions.GetTimeoutError:
             ray.cancel(result, force=True)
-            return None
+            return f"the cluster had no room to measure it within {MEASURE_SECONDS:g} s"
+        except ray.exceptions.RayError as error:
+            of_task = isinstance(error, ray.exceptions.RayTaskError)  # a traceback
+            reason = str(error).strip().splitlines()[-1 if of_task else 0]
+            return f"a worker failed to measure it: {reason}"
         return machine
 
     def check_storage(self, place: str) -> None:

@@ -65,8 +65,10 @@ def run_study(options: StudyOptions, console: Console) -> int:
             precision=study.space.base.precision,
             largest_hidden_size=max(study.space.values("hidden_size")),
         )
-        estimate = None
-        if machine is not None:
+        estimate, unmeasured = None, ""
+        if isinstance(machine, str):
+            unmeasured = machine
+        else:
             memory = TrialMemory.of(
                 study.space, study.prepared, process_bytes=machine.process_bytes
             )
@@ -75,7 +77,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
             need = with_memory(study.space, need, memory, nodes)
             concurrent = num_concurrent(nodes, need, options.max_concurrent)
             estimate = Estimate(study, machine.speed, concurrent)
-        print_plan(study, nodes, need, concurrent, estimate, console)
+        print_plan(study, nodes, need, concurrent, estimate, console, unmeasured=unmeasured)
         if options.dry_run:
             return 0
         folder = study.earlier or RunFolder.create(
