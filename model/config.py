@@ -76,7 +76,7 @@ class TrialConfig:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            _check_type(field.name, getattr(self, field.name), field.type)
+            check_type(field.name, getattr(self, field.name), field.type)
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -146,8 +146,12 @@ _AT_LEAST_ONE = (
 )
 
 
-def _check_type(name: str, value: object, expected: Any) -> None:
-    """Reject a value that is not of the field's type; bool is no number, int serves as float."""
+def check_type(name: str, value: object, expected: Any) -> None:
+    """Reject a value that is not of a field's type; bool is no number, int serves as float.
+
+    Raises:
+        ConfigError: It is not.
+    """
     if expected is float:
         if (
             isinstance(value, (int, float))

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from model.config import TrialConfig
+from model.config import TrialConfig, check_type
 from model.errors import ConfigError
 from model.schedule import constant_epochs
 
@@ -28,6 +28,10 @@ class Budget:
     reduction_factor: int = 3
 
     def __post_init__(self) -> None:
+        for name in ("trials", "grace_period_epochs", "reduction_factor"):
+            check_type(name, getattr(self, name), int)
+        if self.time_budget_seconds is not None:
+            check_type("time_budget_seconds", self.time_budget_seconds, float)
         if self.trials < 1:
             raise ConfigError(f"trials must be at least 1, got {self.trials}")
         if self.time_budget_seconds is not None and not self.time_budget_seconds > 0:

@@ -25,16 +25,22 @@ class Baseline:
     """A configuration that runs before all others and is never stopped early.
 
     Attributes:
-        name: How reports call it.
+        name: How reports call it; not empty.
         params: TrialConfig fields that differ from the space's base.
         documented_nats_per_char: Final training loss that its source reports, if any.
         documented_seconds: Training time that its source reports, if any.
+
+    Raises:
+        ConfigError: The name is none.
     """
 
     name: str
     params: Mapping[str, Any]
     documented_nats_per_char: float | None = None
     documented_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_name("a baseline", self.name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,12 +56,12 @@ class SearchSpace:
         conditions: Axis to (another axis, one of its values): the axis exists only for trials
             in which the other has that value; elsewhere its field is the base's. The other
             axis must have no condition itself, and stand before.
-        baselines: Run first, never stopped early.
+        baselines: Run first, never stopped early; each has a name of its own.
         budget: What the search may spend unless the command line says otherwise.
 
     Raises:
         ConfigError: An axis is no TrialConfig field, an extreme is refused by TrialConfig, a
-            condition can never hold, or a baseline lies outside the axes.
+            condition can never hold, a baseline lies outside the axes, or two have one name.
     """
 
     name: str
@@ -67,6 +73,11 @@ class SearchSpace:
     budget: Budget
 
     def __post_init__(self) -> None:
+        _check_name("a space", self.name)
+        names = [baseline.name for baseline in self.baselines]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(f"each baseline must have a name of its own, got two {name!r}")
         for axis, distribution in self.distributions.items():
             if axis not in FIELD_NAMES:
                 raise ConfigError(unknown_choice("axis", axis, FIELD_NAMES))
@@ -108,6 +119,8 @@ class SearchSpace:
         found = [self.config(baseline.params).to_dict()[field] for baseline in self.baselines]
         if field in self.distributions:
             found += extremes(self.distributions[field])
+            if field in self.conditions:  # where it does not hold, the field is the base's
+                found.append(self.base.to_dict()[field])
         elif self.distributions or not self.baselines:
             found.append(self.base.to_dict()[field])
         return list(dict.fromkeys(found))
@@ -201,3 +214,9 @@ class SearchSpace:
             if not contains(distribution, value):
                 return f"{axis} must be in {describe(distribution)}, got {value!r}"
         return ""
+
+
+def _check_name(whose: str, name: object) -> None:
+    """Refuse a name that reports cannot show: a trial without one is no baseline."""
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigError(f"{whose} must have a name, got {name!r}")

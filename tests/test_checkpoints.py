@@ -1,10 +1,12 @@
 """Finding the trials' checkpoints in a run's storage."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
+from pyarrow import fs
 
-from tune.checkpoints import CheckpointStore, fetch, place_of
+from tune.checkpoints import CheckpointStore, drop_older, fetch, place_of
 
 
 @pytest.fixture
@@ -33,11 +35,20 @@ def test_newest_first(root: Path, scheme: str, tmp_path: Path) -> None:
     assert store.next_session() == "session-11"
 
 
-def test_only_the_newest_is_kept(root: Path) -> None:
-    store = CheckpointStore(str(root))
-    store.drop_superseded(store.newest_first())
-    assert {number: len(places) for number, places in store.newest_first().items()} == {0: 1, 7: 1}
-    assert not (root / "session-1/trial_00000/checkpoint_000009").exists()
+def test_only_the_newest_of_a_session_is_kept(root: Path) -> None:
+    folder = root / "session-1/trial_00000"
+    (folder / "checkpoint_000010").mkdir()
+    drop_older(fs.LocalFileSystem(), str(folder))
+    assert [path.name for path in folder.iterdir()] == ["checkpoint_000010"]
+    assert (root / "session-2/trial_00000/checkpoint_000001").exists()
+
+
+def test_storage_that_cannot_be_listed_ends_no_trial() -> None:
+    class Silent:
+        def get_file_info(self, selector: fs.FileSelector) -> None:
+            raise OSError("AWS Error NETWORK_CONNECTION during ListObjectsV2")
+
+    drop_older(cast("fs.FileSystem", Silent()), "bucket/runs/session-1/trial_00000")
 
 
 def test_nothing_there_is_the_first_session(tmp_path: Path) -> None:

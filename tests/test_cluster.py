@@ -1,13 +1,40 @@
-"""Where a trial's machine is measured: in the driver, or in a worker."""
+"""Where a trial's machine is measured, in the driver or in a worker, and what is said if not."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import ray
+from ray.exceptions import GetTimeoutError, RayError, WorkerCrashedError
 
 from tune.cluster import Cluster
 from tune.resources import Node, TrialResources
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (GetTimeoutError("60 s"), "the cluster had no room to measure it within 60 s"),
+        (WorkerCrashedError(), "a worker failed to measure it: The worker died unexpectedly"),
+    ],
+)
+def test_why_nothing_was_measured_is_said(
+    error: RayError, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = SimpleNamespace(remote=lambda **asked: "reference")
+
+    def get(reference: Any, timeout: float) -> None:
+        raise error
+
+    monkeypatch.setattr(ray, "remote", lambda **resources: lambda function: task)
+    monkeypatch.setattr(ray, "get", get)
+    monkeypatch.setattr(ray, "cancel", lambda reference, force: None)
+    monkeypatch.setattr(Cluster, "start", lambda cluster: None)
+    measured = Cluster("127.0.0.1:6379").measure(
+        TrialResources(), precision="auto", largest_hidden_size=8
+    )
+    assert isinstance(measured, str) and measured.startswith(reason)
 
 
 @pytest.mark.parametrize("gpus", [0.0, 0.5])
@@ -55,5 +82,5 @@ def test_a_local_ray_measures_in_a_worker(monkeypatch: pytest.MonkeyPatch) -> No
         machine = cluster.measure(
             TrialResources(gpus=1.0), precision="float32", largest_hidden_size=64
         )
-    assert machine is not None and machine.process_bytes > 0
+    assert not isinstance(machine, str) and machine.process_bytes > 0
     assert machine.free_gpu_bytes is None

@@ -84,7 +84,7 @@ def test_more_trials_take_longer_and_more_places_shorter(tiny_corpus: PreparedCo
 def test_without_chance_the_plan_is_the_sum(tiny_corpus: PreparedCorpus) -> None:
     """Trials that run alone and in full: the range holds nothing but the error of the timings."""
     space = SearchSpace(
-        name="",
+        name="two",
         description="",
         base=TrialConfig(),
         distributions={},

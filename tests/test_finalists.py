@@ -22,7 +22,7 @@ from search_spaces import load_space
 from tune import finalist_scores
 from tune.checkpoints import CheckpointStore
 from tune.cluster import Cluster
-from tune.finalist_choice import choose, estimated_seconds, reserved_seconds
+from tune.finalist_choice import choose, estimated_seconds, fits, reserved_seconds
 from tune.finalist_records import SEEDS_AT_MOST, TestPassageScores
 from tune.finalist_scores import score_finalists
 from tune.records import EpochRecord, Status, TrialRecord
@@ -99,11 +99,23 @@ def test_time_is_reserved_where_it_is_a_small_part_of_the_budget() -> None:
     expected = 3 * 60 / 2 + 20 + (6 * plain + 3 * with_trend) / 2 + with_trend
     trainings = [(record, seed) for seed in range(3) for record in choose(RECORDS, 2)]
     assert estimated_seconds(study(None), trainings, concurrent=2) == pytest.approx(expected)
+    # The search's own end: writing the tables of six trials, and an epoch of the slowest.
+    expected += 1.006
     assert reserved_seconds(study(600.0), RECORDS, concurrent=2) == pytest.approx(expected)
+    running = [*RECORDS[:5], dataclasses.replace(record(5, 3.0), status=Status.RUNNING)]
+    assert reserved_seconds(study(600.0), running, concurrent=2) == pytest.approx(expected + 2.0)
     assert reserved_seconds(study(300.0), RECORDS, concurrent=2) == 0.0  # no room
     assert reserved_seconds(study(None), RECORDS, concurrent=2) == 0.0
     assert reserved_seconds(study(600.0, num_finalists=0), RECORDS, concurrent=2) == 0.0
     assert reserved_seconds(study(600.0), [], concurrent=2) == 0.0
+
+
+def test_finalists_are_begun_where_time_was_kept_for_them_however_late_it_is() -> None:
+    assert fits(100.0, None, was_reserved=False)
+    assert fits(100.0, 95.0, was_reserved=False)
+    assert not fits(100.0, 60.0, was_reserved=False)
+    assert fits(100.0, 60.0, was_reserved=True)
+    assert not fits(100.0, 0.0, was_reserved=True)  # the time budget was all used
 
 
 def test_uniform_network_scores_the_test_passage_as_by_hand(

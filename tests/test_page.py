@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from hand_made_run import FINALISTS, SPACE, STUDY, curve, hand_made
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from benchmarks.overhead_sampler import made_up_records
 from search_spaces import load_space
@@ -160,11 +161,42 @@ def test_pictures_hold_what_the_tables_do() -> None:
     assert sorted(anew["in the search"]["x"]) == [1.96, 2.1, 2.15, 2.2, 3.4]
 
 
+def test_trial_without_a_conditional_axis_has_a_gap_there() -> None:
+    # The base's values lie on no scale of the axes: 0 has no logarithm, "none" is no choice.
+    space = dataclasses.replace(
+        SPACE,
+        distributions={
+            **SPACE.distributions,
+            "weight_decay": FloatDistribution(0.01, 0.1, log=True),
+            "normalization": CategoricalDistribution(("layer",)),
+        },
+        conditions={"weight_decay": ("num_layers", 3), "normalization": ("num_layers", 3)},
+        baselines=(),
+    )
+    records = hand_made()
+    records[4].config = dataclasses.replace(
+        records[4].config, num_layers=3, weight_decay=0.1, normalization="layer"
+    )
+    figures = page_of(records, study={"space": space.to_json()}).figures()
+    ends = len(space.distributions) + 2  # the score, and the gap after each trial's line
+    heights = {
+        number: trace["y"][start : start + ends]
+        for trace in figures["parallel"]["data"]
+        for start, number in enumerate(trace["customdata"])
+        if start % ends == 0
+    }
+    assert heights[3][6:8] == [None, None]
+    assert heights[4][6:8] == [1.0, 0.0]
+
+
 def test_whatever_a_run_holds_is_shown_and_never_run() -> None:
     space = dataclasses.replace(
         SPACE,
         name=HOSTILE,
-        baselines=tuple(dataclasses.replace(b, name=HOSTILE) for b in SPACE.baselines),
+        baselines=tuple(
+            dataclasses.replace(baseline, name=f"{HOSTILE}{number}")
+            for number, baseline in enumerate(SPACE.baselines)
+        ),
     )
     records = [
         dataclasses.replace(record, baseline=HOSTILE if record.baseline else "")

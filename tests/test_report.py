@@ -10,6 +10,7 @@ from hand_made_run import FINALISTS, SPACE, STUDY, curve, finalist, hand_made
 
 from model.checkpoint import copy_model
 from tune import report, samples
+from tune.confirmation import verdict
 from tune.finalist_records import (
     SCORE_COLUMNS,
     SEEDS_AT_MOST,
@@ -128,6 +129,11 @@ def test_command_redoes_the_report_from_the_folder(
     assert report.main([str(folder.path)]) == 0
     assert folder.report_file.read_text(encoding="utf-8") == text_of(hand_made())
     capsys.readouterr()
+    by_name = [folder.path.name, "--results", str(folder.path.parent)]
+    assert report.main(by_name) == 0
+    capsys.readouterr()
+    assert report.main(["s3://bucket/run"]) == 2
+    assert "must be a folder, got s3://bucket/run" in capsys.readouterr().err
     assert report.main([str(tmp_path / "nowhere")]) == 2
     folder.trials_file.unlink()
     assert report.main([str(folder.path)]) == 2
@@ -156,3 +162,14 @@ def test_samples_command_writes_from_the_kept_checkpoints(
 def test_tables_of_an_empty_run_have_their_columns() -> None:
     assert isinstance(trials_frame([]), pd.DataFrame)
     assert list(epochs_frame([]).columns)[:3] == ["trial_id", "number", "epoch"]
+
+
+def test_finalists_that_are_not_scored_yet_are_said_to_be_so() -> None:
+    unscored = [
+        dataclasses.replace(each, scores=TestPassageScores())
+        for each in FINALISTS
+        if each.number == 3
+    ]
+    write_finalists(unscored, Path("finalists.csv"))
+    line = verdict(read_finalists(Path("finalists.csv")), trials_frame(hand_made()))
+    assert "1.9800 ± 0.0100 bits, not scored yet on the test passage" in line

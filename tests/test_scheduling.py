@@ -142,3 +142,10 @@ def test_replayed_history_gives_the_same_decisions() -> None:
         assert search.run(3, [3.6] * 9) == 1
         assert search.run(4, [2.9, 2.9, 2.6]) == 3
         assert search.run(5, [2.4] * 9) == 9
+
+
+def test_trial_that_was_stopped_is_stopped_again_when_its_worker_died_while_it_saved() -> None:
+    search = Search()
+    assert search.run(0, [2.0] * 9) == 9
+    assert search.run(1, [3.0] * 9) == 1
+    assert search.run(1, [3.0] * 9) == 1  # the same trial, from its last checkpoint

@@ -104,6 +104,11 @@ def _reached(distribution: BaseDistribution, values: set[object]) -> bool:
             "epochs must be in 1 to 3, got 9",
         ),
         ({"baselines": (Baseline(name="b", params={}),)}, "must set the axis epochs"),
+        (
+            {"baselines": (Baseline(name="b", params={"epochs": 1}),) * 2},
+            "each baseline must have a name of its own, got two 'b'",
+        ),
+        ({"name": ""}, "a space must have a name, got ''"),
         ({"conditions": {"dropout": ("epochs", 1)}}, "unknown axis of a condition 'dropout'"),
         ({"conditions": {"epochs": ("epochs", 1)}}, "must name an axis before it"),
         (
@@ -123,6 +128,22 @@ def test_impossible_space_is_refused(changes: dict[str, object], rule: str) -> N
         space(**changes)
 
 
+def test_baseline_without_a_name_is_refused() -> None:
+    # A trial whose baseline is "" is none: every trial would have had its values.
+    with pytest.raises(ConfigError, match="a baseline must have a name, got ' '"):
+        Baseline(name=" ", params={"epochs": 1})
+
+
+def test_values_of_a_conditional_axis_are_also_the_bases() -> None:
+    conditional = space(
+        distributions={"num_layers": IntDistribution(1, 2), "epochs": IntDistribution(1, 3)},
+        conditions={"epochs": ("num_layers", 2)},
+        base=TrialConfig(epochs=40),
+    )
+    assert conditional.values("epochs") == [1, 3, 40]
+    assert conditional.values("num_layers") == [1, 2]
+
+
 def test_conditional_axis_belongs_to_a_point_only_where_it_exists() -> None:
     extended = load_space("extended")
     words = extended.base.to_dict() | {"unit": "word"}
@@ -138,6 +159,13 @@ def test_conditional_axis_belongs_to_a_point_only_where_it_exists() -> None:
         ({"trials": 1, "time_budget_seconds": 0.0}, "time_budget must be above 0"),
         ({"trials": 1, "grace_period_epochs": 0}, "grace_period_epochs must be at least 1"),
         ({"trials": 1, "reduction_factor": 1}, "reduction_factor must be above 1"),
+        ({"trials": 1e3}, r"trials must be int, got 1000\.0"),
+        ({"trials": 1, "grace_period_epochs": 1.5}, r"grace_period_epochs must be int, got 1\.5"),
+        ({"trials": 1, "reduction_factor": 2.5}, r"reduction_factor must be int, got 2\.5"),
+        (
+            {"trials": 1, "time_budget_seconds": "60"},
+            "time_budget_seconds must be a finite number",
+        ),
     ],
 )
 def test_impossible_budget_is_refused(values: dict[str, int], rule: str) -> None:

@@ -1,5 +1,6 @@
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -15,6 +16,24 @@ def test_time_budget_ends_the_search() -> None:
     time.sleep(0.06)
     assert stopper.stop_all() and stopper.timed_out and not stopper.interrupted
     assert stopper.seconds_left() == 0
+
+
+def test_reserve_is_asked_for_in_the_thread_that_runs_the_search() -> None:
+    asked: list[str] = []
+
+    def reserve() -> float:
+        asked.append(threading.current_thread().name)
+        return 40.0
+
+    stopper = SearchStopper(100.0, reserve_seconds=reserve)
+    terminal = threading.Thread(target=stopper.seconds_left)
+    terminal.start()
+    terminal.join()
+    assert asked == []
+    assert not stopper.stop_all()
+    assert asked == [threading.current_thread().name]
+    left = stopper.seconds_left()
+    assert left is not None and 59 < left <= 60
 
 
 def test_without_a_budget_it_never_ends() -> None:

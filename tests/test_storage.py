@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from pyarrow import fs
 from rich.console import Console
 from tiny_search import write_inputs
 
@@ -20,14 +21,15 @@ from model.errors import ConfigError
 from search_spaces import load_space
 from search_spaces.random_configs import random_configs
 from tune import lease as lease_module
-from tune import run
+from tune import lease_keeper, run
+from tune import mirror as mirror_module
 from tune.history import History, TrialStarted
 from tune.lease import FILE, Holder, Lease
 from tune.mirror import Mirror
 from tune.remote_run import fetch_run
 from tune.resume import or_resumed, prepare_resumed
 from tune.run_folder import RunFolder
-from tune.storage import check_storage, join, split
+from tune.storage import check_storage, join, normal, split, write
 from tune.study import StudyOptions, prepare
 from tune.study_values import study_values
 
@@ -55,8 +57,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_place_in_a_place(place: str, inside: str) -> None:
     assert join(place, "book") == inside
-    if "?folder" not in place:
-        assert split(inside) == (place.rstrip("/"), "book")
+    assert split(inside) == (normal(place), "book")
 
 
 def test_storage_that_holds_credentials_or_is_none_is_refused(tmp_path: Path) -> None:
@@ -243,7 +244,8 @@ def test_or_resume_starts_a_run_or_goes_on_with_it(
     assert or_resumed(options).resume == "results/x"
     assert prepare_resumed(or_resumed(options), quiet()).earlier is not None
     stored = dataclasses.replace(options, storage=str(tmp_path / "store"))
-    assert or_resumed(stored).resume is None
+    with pytest.raises(ConfigError, match="storage must be that of the resumed run, None"):
+        prepare_resumed(or_resumed(stored), quiet())
     shutil.copytree("results/x", "store/x")
     values = (tmp_path / "store/x/study.json").read_text()
     (tmp_path / "store/x/study.json").write_text(
@@ -253,11 +255,61 @@ def test_or_resume_starts_a_run_or_goes_on_with_it(
     found = prepare_resumed(or_resumed(stored), quiet())
     assert found.run_path == tmp_path / "results/x"
     assert found.mirror_root == f"{tmp_path}/store/x"
+    # However its slashes are written: study.json has one spelling of a place.
+    slash = dataclasses.replace(options, storage=f"{tmp_path}/store/")
+    assert prepare_resumed(or_resumed(slash), quiet()).storage == f"{tmp_path}/store"
     # In the storage's own folder there is nothing to copy.
     in_place = prepare_resumed(StudyOptions(resume="store/x"), quiet())
     assert in_place.run_path == tmp_path / "store/x" and in_place.mirror_root is None
     assert run.main(["--space", "tiny.py", "--or-resume"]) == 2
     assert "--or-resume needs the --name" in capsys.readouterr().err
+
+
+def test_lease_is_renewed_while_a_file_is_copied_for_long(
+    folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_keeper, "RENEW_SECONDS", 0.02)
+    root, said, renewed = tmp_path / "storage" / "shared", list[str](), set[int]()
+
+    def slow_write(file_system: fs.FileSystem, path: str, data: bytes) -> None:
+        if path.endswith("history.jsonl"):
+            for _ in range(20):
+                renewed.add((root / FILE).stat().st_mtime_ns)
+                time.sleep(0.02)
+        write(file_system, path, data)
+
+    monkeypatch.setattr(mirror_module, "write", slow_write)
+    with mirror(folder, root, said):
+        pass
+    assert len(renewed) >= 3
+    assert said == []
+
+
+def test_driver_that_lost_its_lease_may_not_delete(folder: RunFolder, tmp_path: Path) -> None:
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    try:
+        with mirror(folder, tmp_path / "storage" / "shared", []) as ours:
+            assert ours.may_delete()
+            Lease(str(tmp_path / "storage" / "shared"))._write()
+            assert not ours.may_delete()
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def test_or_resume_goes_on_with_a_run_that_was_never_copied(
+    tiny_text: str, tmp_path: Path
+) -> None:
+    write_inputs(tiny_text)
+    options = StudyOptions(
+        space="tiny.py", corpus="book.txt", name="x", storage=f"{tmp_path}/store/", or_resume=True
+    )
+    new = or_resumed(options)
+    assert new.resume is None
+    study = prepare(new, quiet())
+    RunFolder.create(study.run_path, study_values(study, None, None))
+    again = prepare_resumed(or_resumed(options), quiet())
+    assert again.earlier is not None and again.storage == f"{tmp_path}/store"
+    assert again.mirror_root == f"{tmp_path}/store/x"
 
 
 @pytest.mark.slow

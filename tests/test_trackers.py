@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +22,7 @@ from test_progress import RECORDS, SPACE, record
 from tiny_search import free_port
 
 from model.errors import ConfigError
+from tune import mlflow_log
 from tune.mlflow_log import MlflowLog, check_mlflow
 from tune.optuna_study import open_study
 from tune.run_folder import RunFolder
@@ -92,6 +94,58 @@ def test_mlflow_that_is_not_installed_is_one_line(monkeypatch: pytest.MonkeyPatc
         check_mlflow("http://127.0.0.1:5000")
     with pytest.raises(ConfigError, match="needs a tracking URI"):
         check_mlflow("")
+
+
+def test_server_that_does_not_answer_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mlflow_log, "CLOSE_SECONDS", 0.2)
+    answers = threading.Event()
+    log = MlflowLog("http://nowhere", "ten")
+    monkeypatch.setattr(log, "_connect", answers.wait)
+    play(log, RECORDS[:2])
+    with pytest.raises(TimeoutError, match=r"\d+ events were not taken within 0.2 s"):
+        log.close()
+    log.abandon()
+    thread = log._tasks._thread
+    assert thread.daemon  # the process does not wait for it
+    answers.set()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_tracker_that_failed_is_abandoned(tmp_path: Path) -> None:
+    class Failing:
+        name, abandoned = "Failing", 0
+
+        def trial_started(self, record: TrialRecord) -> None:
+            raise ConnectionError("refused")
+
+        def abandon(self) -> None:
+            self.abandoned += 1
+
+    failing: Any = Failing()
+    study: Any = SimpleNamespace(space=SPACE, mlflow=None)
+    with Trackers(study, RunFolder(tmp_path), Console(file=io.StringIO())) as trackers:
+        trackers._trackers.append(failing)
+        play(trackers, RECORDS)
+    assert failing.abandoned == 1
+
+
+def test_experiment_that_could_not_be_found_is_looked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Client:
+        def __init__(self, tracking_uri: str) -> None:
+            pass
+
+        def get_experiment_by_name(self, name: str) -> None:
+            raise ConnectionError("refused")
+
+    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(MlflowClient=Client))
+    log = MlflowLog("http://nowhere", "ten")
+    for _ in range(2):
+        with pytest.raises(ConnectionError):
+            log._connect()
+    log.abandon()
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The trial on a worker, without Ray around it."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +15,10 @@ from ray.tune import Checkpoint
 from model.config import TrialConfig
 from model.errors import CorpusError
 from model.objective import PreparedCorpus
+from tune import trainable as trainable_module
+from tune.epoch_events import EPOCHS_FILE
 from tune.outcome import Outcome
-from tune.trainable import CharLSTMTrainable
+from tune.trainable import CharLSTMTrainable, StorageSilent
 
 
 def proposal(config: TrialConfig, checkpoints: list[str] | None = None) -> dict[str, Any]:
@@ -118,4 +121,43 @@ def test_next_worker_goes_on_from_the_newest_whole_checkpoint_of_the_session(
     checkpoint = Checkpoint(str(places[2]), fs.LocalFileSystem())
     trainable.reset_config(proposal(tiny_config))
     trainable.restore(SimpleNamespace(checkpoint=checkpoint))
+    assert trainable.step()["epoch"] == 2
+
+
+def test_checkpoint_carries_also_the_epochs_of_the_worker_before(
+    tiny_config: TrialConfig, trainable: CharLSTMTrainable, tmp_path: Path
+) -> None:
+    places = [tmp_path / f"checkpoint_00000{index}" for index in range(3)]
+    for index, place in enumerate(places):
+        if index == 1:  # another worker takes over, and another driver later
+            trainable.reset_config(proposal(tiny_config, [str(places[0] / "checkpoint")]))
+        trainable.step()
+        place.mkdir()
+        trainable.save_checkpoint(str(place))
+    trainable.reset_config(proposal(tiny_config, [str(places[2] / "checkpoint")]))
+    trainable.step()  # its end is reported again
+    trainable.save_checkpoint(str(tmp_path))
+    for place, epochs in ((places[2], 3), (tmp_path, 3)):
+        reported = json.loads((place / EPOCHS_FILE).read_text())["epochs"]
+        assert [result["epoch"] for result in reported] == list(range(1, epochs + 1))
+
+
+def test_trial_does_not_begin_anew_because_its_storage_is_silent(
+    tiny_config: TrialConfig,
+    trainable: CharLSTMTrainable,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trainable.step()
+    trainable.save_checkpoint(str(tmp_path))
+    trainable.reset_config(proposal(tiny_config, [str(tmp_path / "checkpoint")]))
+
+    def silent(*arguments: object) -> Path:
+        raise OSError("AWS Error NETWORK_CONNECTION during GetObject")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trainable_module, "fetch", silent)
+        with pytest.raises(StorageSilent, match="NETWORK_CONNECTION"):
+            trainable.step()  # not reported: Ray gives it another worker
+    trainable.reset_config(proposal(tiny_config, [str(tmp_path / "checkpoint")]))
     assert trainable.step()["epoch"] == 2

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.distributions import IntDistribution
 
 from model.config import TrialConfig
 from model.errors import ConfigError
@@ -83,6 +84,32 @@ def test_trials_ask_for_the_same_where_memory_allows(memory: TrialMemory) -> Non
     request = asked.request(TrialConfig(hidden_size=64))
     assert request == {"cpu": 1, "gpu": 0.0, "memory": GIBIBYTE}
     assert need.request(TrialConfig()) == {"cpu": 1, "gpu": 0.0}
+
+
+def test_base_of_a_conditional_axis_is_an_extreme_too(tiny_corpus: PreparedCorpus) -> None:
+    space = dataclasses.replace(
+        EXTENDED,
+        base=dataclasses.replace(EXTENDED.base, hidden_size=4_096),
+        distributions={
+            "num_layers": IntDistribution(1, 2),
+            "hidden_size": IntDistribution(64, 128),
+        },
+        conditions={"hidden_size": ("num_layers", 2)},
+        baselines=(),
+    )
+    memory = TrialMemory.of(space, tiny_corpus, process_bytes=PROCESS_BYTES)
+    assert memory.largest.hidden_size == 4_096 and memory.smallest.hidden_size == 64
+
+
+def test_memory_of_a_node_that_runs_no_trial_does_not_count(memory: TrialMemory) -> None:
+    head, worker = node(64, cpus=0), node(6.5)
+    asked = with_memory(EXTENDED, TrialResources(), memory, [head, worker])
+    assert asked.memory is not None and asked.memory.limit_bytes == worker.memory_bytes
+    with pytest.raises(ConfigError, match="the largest node has 2 GiB"):
+        with_memory(EXTENDED, TrialResources(), memory, [head, node(2)])
+    with_gpu = Node(num_cpus=2, num_gpus=1, memory_bytes=8 * GIBIBYTE)
+    asked = with_memory(EXTENDED, TrialResources(gpus=1), memory, [node(64), with_gpu])
+    assert asked.memory is not None and asked.memory.limit_bytes == 8 * GIBIBYTE
 
 
 def test_what_no_node_holds_is_refused_with_its_axes(memory: TrialMemory) -> None:

@@ -7,7 +7,7 @@ Ray keeps them, each session of a run in a folder of its own:
 import contextlib
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from pyarrow import fs
@@ -58,16 +58,6 @@ class CheckpointStore:
             for number, entries in found.items()
         }
 
-    def drop_superseded(self, locations: Mapping[int, list[str]]) -> None:
-        """Remove all but the newest of each trial's checkpoints.
-
-        Args:
-            locations: What `newest_first` gave.
-        """
-        for superseded in (older for _, *rest in locations.values() for older in rest):
-            file_system, path = open_place(superseded)
-            file_system.delete_dir(path.rpartition("/")[0])
-
     def _paths(self, *, recursive: bool) -> list[str]:
         file_system, root = open_place(self.root)
         selector = fs.FileSelector(root, allow_not_found=True, recursive=recursive)
@@ -102,7 +92,13 @@ def beside(file_system: fs.FileSystem, newest: str) -> list[Place]:
 
 def drop_older(file_system: fs.FileSystem, trial_folder: str) -> None:
     """Remove all but the newest checkpoint of a trial's folder; what cannot be removed stays."""
-    for place in beside(file_system, f"{trial_folder}/{RAY_FOLDER}")[1:]:
+    with contextlib.suppress(OSError):
+        drop(beside(file_system, f"{trial_folder}/{RAY_FOLDER}")[1:])
+
+
+def drop(places: Iterable[Place]) -> None:
+    """Remove checkpoints, with the folder of Ray's around each; what cannot be removed stays."""
+    for place in places:
         with contextlib.suppress(OSError):
             place.file_system.delete_dir(place.path.rpartition("/")[0])
 

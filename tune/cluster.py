@@ -65,14 +65,14 @@ class Cluster:
 
     def measure(
         self, need: TrialResources, *, precision: str, largest_hidden_size: int
-    ) -> "Machine | None":
+    ) -> "Machine | str":
         """Measure what trials run on: in this process, or in one worker for all.
 
         In a worker on a cluster, and where trials have GPUs: what has measured on a GPU holds some
         of its memory until it ends, and the driver lives as long as the search.
 
         Returns:
-            What was measured; None if Ray had no room for it within MEASURE_SECONDS.
+            What was measured, or why it could not be.
         """
         from model.machine import measure_machine
 
@@ -91,9 +91,13 @@ class Cluster:
         result = task.remote(**asked)
         try:
             machine: Machine = ray.get(result, timeout=MEASURE_SECONDS)
-        except ray.exceptions.RayError:
+        except ray.exceptions.GetTimeoutError:
             ray.cancel(result, force=True)
-            return None
+            return f"the cluster had no room to measure it within {MEASURE_SECONDS:g} s"
+        except ray.exceptions.RayError as error:
+            of_task = isinstance(error, ray.exceptions.RayTaskError)  # a traceback
+            reason = str(error).strip().splitlines()[-1 if of_task else 0]
+            return f"a worker failed to measure it: {reason}"
         return machine
 
     def check_storage(self, place: str) -> None:

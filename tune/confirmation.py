@@ -36,9 +36,11 @@ def verdict(finalists: pd.DataFrame, trials: pd.DataFrame) -> str:
         return ""
     first = table.iloc[0]
     spread = f" ± {first['deviation']:.4f}" if first["seeds"] > 1 else ""
+    test = first["test, mean"]
+    on_test = "not scored yet" if pd.isna(test) else f"{test:.4f}"
     return (
         f"retrained with {first['seeds']} seeds, trial {first['trial']} is best: "
-        f"{first['mean']:.4f}{spread} bits, {first['test, mean']:.4f} on the test passage "
+        f"{first['mean']:.4f}{spread} bits, {on_test} on the test passage "
         f"(in the search: {first['in the search']:.4f})"
     )
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from model.config import TrialConfig
-from model.places import open_place
-from tune.checkpoints import CheckpointStore
+from tune.checkpoints import CheckpointStore, Place, place_of
 from tune.history import EpochEnded, History
 from tune.records import EpochRecord, trial_id
-from tune.storage import join, read, split
+from tune.storage import read
 
 EPOCHS_FILE = "epochs.json"
 """Beside the project's own checkpoint folder, in Ray's."""
@@ -62,17 +61,17 @@ def learn_missed(history: History, store: CheckpointStore) -> dict[int, list[str
     for number, of_trial in locations.items():
         record = history.records[number]
         if not record.has_ended:
-            for result in _read_epochs(of_trial[0], record.config):
+            for result in read_epochs(place_of(of_trial[0]), record.config):
                 if result["epoch"] == len(record.epochs) + 1:
                     history.add(epoch_ended(number, result, history.seconds()))
     return locations
 
 
-def _read_epochs(location: str, config: TrialConfig) -> list[dict[str, Any]]:
+def read_epochs(place: Place, config: TrialConfig) -> list[dict[str, Any]]:
     """Return what a trial had reported at a checkpoint; nothing if it was another trial."""
-    file_system, path = open_place(join(split(location)[0], EPOCHS_FILE))
+    path = f"{place.path.rpartition('/')[0]}/{EPOCHS_FILE}"
     try:
-        values = json.loads(read(file_system, path))
+        values = json.loads(read(place.file_system, path))
         results: list[dict[str, Any]] = values["epochs"]
         is_ours = values["config"] == config.to_dict()
         for result in results:

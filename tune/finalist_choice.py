@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from model.letter_score import scoring_seconds
-from tune.records import TrialRecord
+from tune.records import Status, TrialRecord
 from tune.study import Study
 
 RESERVED_SHARE = 0.3
@@ -11,6 +11,10 @@ RESERVED_SHARE = 0.3
 
 LATE_SHARE = 0.1
 """Finalists are begun where they are estimated to take so much more than the time left."""
+
+
+WRITING_SECONDS, WRITING_SECONDS_A_TRIAL = 1.0, 0.001
+"""Tables and page take so long: 10 s with 10,000 trials."""
 
 
 def choose(records: Iterable[TrialRecord], num_best: int) -> list[TrialRecord]:
@@ -58,21 +62,42 @@ def scoring_seconds_of(study: Study, record: TrialRecord, *, with_trend: bool) -
     )
 
 
-def fits(seconds: float, seconds_left: float | None) -> bool:
+def fits(seconds: float, seconds_left: float | None, *, was_reserved: bool) -> bool:
     """Return whether finalists that are estimated to take so long should be begun.
 
-    The search ends when as much is left as they need, its running trials an epoch later:
-    what is a little too late must do.
+    Args:
+        seconds: How long.
+        seconds_left: What is left of the time budget; None is without limit.
+        was_reserved: Whether the search ended early for them. Then they are begun also where it
+            ended later than was thought: each is trained once before any is trained again.
     """
-    return seconds_left is None or seconds <= seconds_left * (1 + LATE_SHARE)
+    if seconds_left is None:
+        return True
+    return (was_reserved and seconds_left > 0) or seconds <= seconds_left * (1 + LATE_SHARE)
 
 
 def reserved_seconds(study: Study, records: Iterable[TrialRecord], concurrent: int) -> float:
-    """Return what the search leaves of its time budget for the finalists."""
+    """Return what the search leaves of its time budget for the finalists and for its own end."""
     budget = study.space.budget.time_budget_seconds
     if budget is None or not study.wants_finalists:
         return 0.0
+    records = list(records)
     chosen = choose(records, study.num_finalists)
     trainings = [(record, seed) for seed in range(study.num_finalist_seeds) for record in chosen]
     seconds = estimated_seconds(study, trainings, concurrent)
-    return seconds if seconds <= RESERVED_SHARE * budget else 0.0
+    if not trainings or seconds > RESERVED_SHARE * budget:
+        return 0.0
+    return seconds + _ending_seconds(records)
+
+
+def _ending_seconds(records: Collection[TrialRecord]) -> float:
+    """Return what passes between the order to end and the search's end.
+
+    Running trials end with their epoch; then tables and page are written.
+    """
+    epochs = [
+        record.epochs[-1].elapsed_seconds / record.epochs[-1].epoch
+        for record in records
+        if record.status == Status.RUNNING and record.epochs
+    ]
+    return max(epochs, default=0.0) + WRITING_SECONDS + WRITING_SECONDS_A_TRIAL * len(records)

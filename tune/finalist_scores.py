@@ -47,8 +47,8 @@ def score_finalists(
 ) -> None:
     """Score the test passage with each finalist that ended, once, and write finalists.csv.
 
-    Each is a Ray task with the resources of a trial. Where the user interrupts, those that are
-    left have no scores; `--resume` gives them theirs.
+    Each is a Ray task with the CPUs and GPUs of a trial; memory is not asked for. Where the user
+    interrupts, those that are left have no scores; `--resume` gives them theirs.
     """
     scores = known_scores(folder.read_finalists())
     locations = store.newest_first()

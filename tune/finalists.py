@@ -79,7 +79,8 @@ def confirm(
         )
         missing = _missing(study, choose(result.records, study.num_finalists), history)
         seconds = estimated_seconds(study, missing, concurrent())
-        if missing and fits(seconds, stopper.seconds_left()):
+        # The search ended by its time, and there is some left: it was kept free for this.
+        if missing and fits(seconds, stopper.seconds_left(), was_reserved=result.timed_out):
             console.print(
                 f"\nconfirming: {len(missing)} trainings, about {format_seconds(seconds)}",
                 highlight=False,

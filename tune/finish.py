@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Callable
 
 import pandas as pd
 from rich.console import Console
@@ -41,8 +42,20 @@ def finish(
     result: SearchResult,
     estimate: Estimate | None,
     console: Console,
+    *,
+    may_delete: Callable[[], bool] = lambda: True,
 ) -> int:
-    """Write what a search found, print it, and return the exit code."""
+    """Write what a search found, print it, and return the exit code.
+
+    Args:
+        study: The search.
+        folder: Its run folder.
+        result: What it left.
+        estimate: What it was expected to take.
+        console: Where what was found is printed.
+        may_delete: Says whether superseded checkpoints may be removed: not where another driver
+            has the run.
+    """
     folder.write_tables(result.records)
     values = study_values(study, result, estimate)
     folder.write_study(values)
@@ -50,7 +63,14 @@ def finish(
     best = ranked(trials)
     _say(console)
     store = CheckpointStore(study.checkpoints_root)
-    keep_checkpoints(folder.path / CHECKPOINTS, best["number"], store)
+    has_ended = {record.number for record in result.records if record.has_ended}
+    keep_checkpoints(
+        folder.path / CHECKPOINTS,
+        best["number"],
+        store,
+        has_ended=has_ended,
+        may_delete=may_delete,
+    )
     if not best.empty:
         folder.write_best(config_of(best.iloc[0]).to_dict())
     write_report(folder)
@@ -65,7 +85,7 @@ def finish(
         _say(console, f"\nsample text from the best network ({passages[0].caption}):")
         _say(console, passages[0].text[:PRINTED_CHARS])
         _say(console, best_temperature_line(read_quality(folder.quality_file)))
-    write_page(folder)
+    _write_page(folder, console)
     # Last: a driver that is killed before this does it all again.
     folder.write_study({**values, "finished": not result.interrupted})
     for line in last_words(folder):
@@ -125,6 +145,17 @@ def last_words(folder: RunFolder) -> list[str]:
             f"  {python} -m model.generate {best} --interactive",
         ]
     return [*lines, f"  {python} -m tune.report {run}"]
+
+
+def _write_page(folder: RunFolder, console: Console) -> None:
+    """Write report.html; a mistake in a picture must not cost the run its end."""
+    try:
+        write_page(folder)
+    except OSError:  # a full disk: there is something to mend, and to resume
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        _say(console, f"{folder.page_file.name} could not be written: {reason}")
 
 
 def _say_best(

@@ -64,8 +64,10 @@ def run_study(options: StudyOptions, console: Console) -> int:
             precision=study.space.base.precision,
             largest_hidden_size=max(study.space.values("hidden_size")),
         )
-        estimate = None
-        if machine is not None:
+        estimate, unmeasured = None, ""
+        if isinstance(machine, str):
+            unmeasured = machine
+        else:
             memory = TrialMemory.of(
                 study.space, study.prepared, process_bytes=machine.process_bytes
             )
@@ -74,7 +76,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
             need = with_memory(study.space, need, memory, nodes)
             concurrent = num_concurrent(nodes, need, options.max_concurrent)
             estimate = Estimate(study, machine.speed, concurrent)
-        print_plan(study, nodes, need, concurrent, estimate, console)
+        print_plan(study, nodes, need, concurrent, estimate, console, unmeasured=unmeasured)
         if options.dry_run:
             return 0
         folder = study.earlier or RunFolder.create(
@@ -87,7 +89,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
         with (
             telling_how_to_go_on(folder.path, command),
             History(folder.history_file) as history,
-            Mirror.of(study, folder, console),
+            Mirror.of(study, folder, console) as mirror,
             RayWatch(command=command) as watch,
         ):
             at_once = Concurrency(cluster.nodes, need, options.max_concurrent)
@@ -105,4 +107,4 @@ def run_study(options: StudyOptions, console: Console) -> int:
                 end_on_sigterm()
                 watch.start(is_local=not cluster.address)
                 result = confirm(study, folder, result, need, at_once, console)
-            return finish(study, folder, result, estimate, console)
+            return finish(study, folder, result, estimate, console, may_delete=mirror.may_delete)

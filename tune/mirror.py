@@ -21,6 +21,7 @@ from model.errors import ConfigError
 from model.places import open_place
 from tune.history import whole_lines
 from tune.lease import RENEW_SECONDS, Lease
+from tune.lease_keeper import LeaseKeeper
 from tune.run_folder import CHECKPOINTS, CORPUS_FILE, RunFolder
 from tune.storage import files_of_run, read, write
 from tune.study import Study
@@ -63,8 +64,6 @@ class Mirror:
         # Relative path to what the file looked like when it was copied; None: not known.
         self._copied: dict[str, tuple[int, int] | None] = {}
         self._error: OSError | None = None
-        self._renewed = 0.0
-        self._is_lost = False
 
     @classmethod
     def of(cls, study: Study, folder: RunFolder, console: Console) -> "Mirror":
@@ -87,8 +86,12 @@ class Mirror:
             return self
         self._file_system, self._path = open_place(self._root)
         self._lease = Lease(self._root)
+        self._keeper = LeaseKeeper(
+            self._lease, may_write=lambda: not self._is_further_there(), lost=self._end_driver
+        )
         try:
             self._lease.take(self._say)
+            self._keeper.start()
             try:
                 if self._is_further_there():
                     raise ConfigError(
@@ -99,6 +102,7 @@ class Mirror:
                 write(self._file_system, f"{self._path}/{CORPUS_FILE}", self._text.encode())
                 self._copy()
             except BaseException:
+                self._keeper.stop()
                 self._lease.release()
                 raise
         except OSError as error:
@@ -119,7 +123,8 @@ class Mirror:
         self._ending.set()
         self._thread.join()
         self._copy_or_remember()
-        if self._error is None and not self._is_lost:
+        self._keeper.stop()
+        if self._error is None and not self._keeper.is_lost:
             try:
                 self._lease.release()
             except OSError as failure:
@@ -127,6 +132,15 @@ class Mirror:
         if self._error is not None:
             reason = str(self._error).splitlines()[0]
             self._say(f"not all of {self._folder} is in the storage: {self._root}: {reason}")
+
+    def may_delete(self) -> bool:
+        """Return whether the run is still this driver's alone, so that it may clean up."""
+        if self._root is None:
+            return True
+        try:
+            return not self._keeper.is_lost and self._lease.is_ours()
+        except OSError:  # not known
+            return False
 
     def _is_further_there(self) -> bool:
         """Return whether the history in the storage has what ours has not."""
@@ -138,7 +152,7 @@ class Mirror:
 
     def _run(self) -> None:
         rest_seconds = FIRST_SECONDS
-        while not (self._ending.wait(rest_seconds) or self._is_lost):
+        while not (self._ending.wait(rest_seconds) or self._keeper.is_lost):
             start = time.monotonic()
             self._copy_or_remember()
             rest_seconds = max(COPY_SECONDS, (time.monotonic() - start) / COPY_SHARE)
@@ -152,35 +166,32 @@ class Mirror:
             self._error = error
 
     def _copy(self) -> None:
-        """Copy what has changed, delete what is gone, and renew the lease meanwhile."""
+        """Copy what has changed and delete what is gone, while the run is ours."""
         here = self._files()
         changed = [name for name, look in here.items() if self._copied.get(name) != look]
         gone = [name for name in self._copied if name not in here]
-        if not self._renew(after_seconds=0.0):
+        if not self._keeper.renew():
             return
         for name in changed:
+            if self._keeper.is_lost:
+                return
             try:
                 data = (self._folder / name).read_bytes()
             except FileNotFoundError:  # ranked anew meanwhile
                 continue
             write(self._file_system, f"{self._path}/{name}", data)
             self._copied[name] = here[name]
-            if not self._renew(after_seconds=RENEW_SECONDS):
-                return
         for name in gone:
+            if self._keeper.is_lost:
+                return
             if name.startswith(f"{CHECKPOINTS}/"):
                 self._file_system.delete_file(f"{self._path}/{name}")
             del self._copied[name]
 
-    def _renew(self, *, after_seconds: float) -> bool:
-        if self._is_lost or time.monotonic() < self._renewed + after_seconds:
-            return not self._is_lost
-        self._renewed = time.monotonic()
-        if not self._lease.renew(may_write=lambda: not self._is_further_there()):
-            self._is_lost = True
-            self._say(f"another driver took over {self._root}; this one ends")
-            os.kill(os.getpid(), signal.SIGTERM)  # as if the user had asked for the end
-        return not self._is_lost
+    def _end_driver(self) -> None:
+        """End this driver as if the user had asked for it."""
+        self._say(f"another driver took over {self._root}; this one ends")
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _files(self) -> dict[str, tuple[int, int]]:
         """Return the folder's files, Ray's and hidden ones left out, and what each looks like."""

@@ -9,14 +9,17 @@ import logging
 import os
 import time
 import warnings
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from model.errors import ConfigError
+from tune.background_tasks import BackgroundTasks
 from tune.trial_record import Status, TrialRecord
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+CLOSE_SECONDS = 60.0
+"""A search that has ended waits so long for the server to take what is left."""
 
 NUMBER_TAG, BASELINE_TAG, STATUS_TAG = "trial_number", "baseline", "status"
 SCORES = (
@@ -61,41 +64,38 @@ class MlflowLog:
         self._client: MlflowClient | None = None
         self._experiment_id = ""
         self._run_ids: dict[int, str] = {}
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mlflow")
-        self._sent: list[Future[None]] = []
+        self._tasks = BackgroundTasks("mlflow")
 
     def trial_started(self, record: TrialRecord) -> None:
         """Begin an MLflow run, or find the one that goes on."""
-        self._send(self._start, record.number, record.baseline, record.config.to_dict())
+        self._tasks.submit(self._start, record.number, record.baseline, record.config.to_dict())
 
     def epoch_ended(self, record: TrialRecord) -> None:
         """Send an epoch's scores."""
         epoch = record.epochs[-1]
         scores = {score: getattr(epoch, score) for score in SCORES}
-        self._send(self._log_scores, record.number, epoch.epoch, scores, time.time())
+        self._tasks.submit(self._log_scores, record.number, epoch.epoch, scores, time.time())
 
     def trial_ended(self, record: TrialRecord) -> None:
         """End the MLflow run."""
-        self._send(self._end, record.number, record.status)
+        self._tasks.submit(self._end, record.number, record.status)
 
     def close(self) -> None:
-        """Wait until all is sent."""
-        self._thread.shutdown(wait=True)
-        self._raise_failures()
+        """Wait until all is sent, at most CLOSE_SECONDS.
 
-    def _send(self, task: Any, *values: Any) -> None:
-        self._raise_failures()
-        self._sent.append(self._thread.submit(task, *values))
+        Raises:
+            TimeoutError: Not all was sent.
+        """
+        self._tasks.close(CLOSE_SECONDS)
 
-    def _raise_failures(self) -> None:
-        """Raise what went wrong in the thread; what has been sent is forgotten."""
-        done = [future for future in self._sent if future.done()]
-        self._sent = [future for future in self._sent if not future.done()]
-        for future in done:
-            future.result()
+    def abandon(self) -> None:
+        """Send nothing more, and wait for nothing."""
+        self._tasks.abandon()
 
     def _start(self, number: int, baseline: str, config: dict[str, Any]) -> None:
         client = self._connect()
+        from mlflow.entities import Param
+
         known = client.search_runs(
             [self._experiment_id], f"tags.{NUMBER_TAG} = '{number}'", max_results=1
         )
@@ -105,8 +105,8 @@ class MlflowLog:
         tags = {NUMBER_TAG: str(number), BASELINE_TAG: baseline}
         run = client.create_run(self._experiment_id, run_name=f"trial {number}", tags=tags)
         self._run_ids[number] = run.info.run_id
-        for name, value in config.items():
-            client.log_param(run.info.run_id, name, value)
+        params = [Param(name, str(value)) for name, value in config.items()]
+        client.log_batch(run.info.run_id, params=params)
 
     def _log_scores(
         self, number: int, epoch: int, scores: dict[str, float], seconds: float
@@ -132,11 +132,10 @@ class MlflowLog:
                 from mlflow import MlflowClient
 
                 logging.getLogger("mlflow").setLevel(logging.ERROR)  # it tells of new tables
-                self._client = MlflowClient(tracking_uri=self._uri)
-                known = self._client.get_experiment_by_name(self._experiment)
+                client = MlflowClient(tracking_uri=self._uri)
+                known = client.get_experiment_by_name(self._experiment)
                 self._experiment_id = (
-                    known.experiment_id
-                    if known
-                    else self._client.create_experiment(self._experiment)
+                    known.experiment_id if known else client.create_experiment(self._experiment)
                 )
+                self._client = client
         return self._client

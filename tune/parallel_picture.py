@@ -142,15 +142,18 @@ def _places(
         choices = list(distribution.choices)
         steps = max(1, len(choices) - 1)
         labels = [(place / steps, str(choice)) for place, choice in enumerate(choices)]
-        places = [choices.index(value) / steps for value in best[axis]]
-        return _where(places, exists), labels
+        places = [
+            round(choices.index(value) / steps, 3) if here else None
+            for value, here in zip(best[axis], exists, strict=True)
+        ]
+        return places, labels
     assert isinstance(distribution, IntDistribution | FloatDistribution)
     low, high = float(distribution.low), float(distribution.high)
     scale = math.log if distribution.log else float
     width = (scale(high) - scale(low)) or 1.0
-    places = [(scale(float(value)) - scale(low)) / width for value in best[axis]]
-    return _where(places, exists), [(0.0, f"{low:.4g}"), (1.0, f"{high:.4g}")]
-
-
-def _where(places: list[float], exists: list[bool]) -> list[float | None]:
-    return [round(place, 3) if here else None for place, here in zip(places, exists, strict=True)]
+    # A trial without the axis has the base's value there, which may lie anywhere.
+    places = [
+        round((scale(float(value)) - scale(low)) / width, 3) if here else None
+        for value, here in zip(best[axis], exists, strict=True)
+    ]
+    return places, [(0.0, f"{low:.4g}"), (1.0, f"{high:.4g}")]

@@ -18,8 +18,20 @@ def print_plan(
     concurrent: int,
     estimate: Estimate | None,
     console: Console,
+    *,
+    unmeasured: str = "",
 ) -> None:
-    """Print space, corpus, objective, budget, resources and time."""
+    """Print space, corpus, objective, budget, resources and time.
+
+    Args:
+        study: The search.
+        nodes: What there is.
+        need: What a trial takes.
+        concurrent: How many run at once.
+        estimate: How long it takes.
+        console: Where it is printed.
+        unmeasured: Why there is no estimate.
+    """
     if isinstance(console, JsonConsole):
         console.event(
             "plan",
@@ -31,7 +43,7 @@ def print_plan(
             time_budget_seconds=study.space.budget.time_budget_seconds,
             planned_seconds=list(estimate.plan.seconds) if estimate else None,
         )
-    for line in plan_lines(study, nodes, need, concurrent, estimate):
+    for line in plan_lines(study, nodes, need, concurrent, estimate, unmeasured=unmeasured):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -41,8 +53,10 @@ def plan_lines(
     need: TrialResources,
     concurrent: int,
     estimate: Estimate | None,
+    *,
+    unmeasured: str = "",
 ) -> list[str]:
-    """Return the plan, line by line; without an estimate its times are not known."""
+    """Return the plan, line by line; without an estimate its times are not known, and why."""
     space, prepared = study.space, study.prepared
     lines = [f"space: {space.name}: {space.description}"]
     for axis, distribution in space.distributions.items():
@@ -85,7 +99,7 @@ def plan_lines(
         _finalists(study),
         f"resources: {describe(nodes)}; {need.cpus} CPU and {need.gpus:g} GPU per trial, "
         f"{_memory(need)}{concurrent} at once",
-        _time(study, concurrent, estimate),
+        _time(study, concurrent, estimate, unmeasured),
         f"run folder: {study.run_path}",
     ]
     if study.trial_timeout_seconds is not None:
@@ -115,9 +129,9 @@ def _memory(need: TrialResources) -> str:
     return f"{least} of memory, " if least == most else f"{least} to {most} of memory, "
 
 
-def _time(study: Study, concurrent: int, estimate: Estimate | None) -> str:
+def _time(study: Study, concurrent: int, estimate: Estimate | None, unmeasured: str) -> str:
     if estimate is None:
-        return "time: not known: the cluster has no room to measure it now"
+        return f"time: not known: {unmeasured}"
     plan, limit = estimate.plan, study.space.budget.time_budget_seconds
     trials = f"{study.num_trials} trials in all, {concurrent} at once"
     if limit is not None and plan.seconds[1] >= limit:

@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
@@ -61,11 +62,13 @@ class RayWatch:
             self._thread.join()
 
     def _watch(self, places: dict[str, tuple[str, int]], patience_seconds: float) -> None:
-        silent = dict.fromkeys(places, 0.0)
+        silent_since: dict[str, float] = {}
         while not self._ended.wait(POLL_SECONDS):
             for name, place in places.items():
-                silent[name] = 0.0 if _listens(place) else silent[name] + POLL_SECONDS
-                if silent[name] >= patience_seconds:
+                start = time.monotonic()  # asking takes up to a second itself
+                if _listens(place):
+                    silent_since.pop(name, None)
+                elif time.monotonic() - silent_since.setdefault(name, start) >= patience_seconds:
                     self._end(name)
 
     def _end(self, name: str) -> None:

@@ -102,6 +102,8 @@ class Recorder(ray_tune.Callback):
         """Record an epoch; one that went wrong has no figures."""
         if result.get("outcome") == Outcome.FAILED:
             self.will_fail(trial, result["error"])
+        else:  # it was not stuck: what its killed worker dies of now is a death as any other
+            self._reasons.pop(trial.trial_id, None)
         if RUNNING_BEST not in result:
             return
         # Only deaths in a row count: a long trial outlives any number of nodes that vanish.

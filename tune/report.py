@@ -5,6 +5,7 @@ Several runs are compared in one table instead, and nothing is written.
 """
 
 import sys
+from pathlib import Path
 
 from model.command_line import OneLineParser
 
@@ -28,38 +29,52 @@ def main(arguments: list[str] | None = None) -> int:
         "runs",
         nargs="+",
         metavar="RUN",
-        help="a run's folder; where several are compared, URIs too, such as s3://bucket/results/a",
+        help="a run's folder, or its name in --results; where several are compared, URIs too, "
+        "such as s3://bucket/results/a",
+    )
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="FOLDER", help="(results)"
     )
     options = parser.parse_args(arguments)
 
     from model.errors import ConfigError
 
     try:
-        print(_report(options.runs[0]) if len(options.runs) == 1 else _compare(options.runs))
+        write = _report if len(options.runs) == 1 else _compare
+        print(write(options.runs, options.results))
     except (ConfigError, OSError) as error:
         print(f"tune.report: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def _report(run: str) -> str:
-    from pathlib import Path
-
+def _report(runs: list[str], results: Path) -> str:
+    from model.errors import ConfigError
     from tune.page import write_page
     from tune.report_text import write_report
-    from tune.run_folder import RunFolder
+    from tune.run_folder import find_run
+    from tune.storage import is_uri
 
-    folder = RunFolder.open(Path(run))
+    (run,) = runs
+    if is_uri(run):
+        raise ConfigError(
+            f"a run whose report is written must be a folder, got {run}; URIs can be compared only"
+        )
+    folder = find_run(run, results)
     text = write_report(folder)
     write_page(folder)
     return text
 
 
-def _compare(runs: list[str]) -> str:
+def _compare(runs: list[str], results: Path) -> str:
     from tune.comparison import comparison
     from tune.loaded_run import load_run
+    from tune.run_folder import find_run
+    from tune.storage import is_uri
 
-    return comparison([load_run(run) for run in runs])
+    return comparison(
+        [load_run(run if is_uri(run) else find_run(run, results).path) for run in runs]
+    )
 
 
 if __name__ == "__main__":

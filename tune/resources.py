@@ -125,14 +125,22 @@ def with_memory(
     """Return what a trial takes, its memory included.
 
     Where each node can give what the largest configuration needs to as many trials as it has
-    cores for, all ask for that; else each asks for what it needs itself.
+    cores for, all ask for that; else each asks for what it needs itself. Nodes that run no trial
+    do not count: a head without CPUs, one without GPUs where trials need them.
+
+    Args:
+        space: What is searched.
+        need: What a trial takes besides; one node at least has it.
+        memory: What the space's configurations need.
+        nodes: What there is.
 
     Raises:
         ConfigError: No node can hold the largest configuration.
     """
-    memory = within_nodes(space, memory, node_bytes=[node.memory_bytes for node in nodes])
+    able = [node for node in nodes if _num_fitting(node, need)]
+    memory = within_nodes(space, memory, node_bytes=[node.memory_bytes for node in able])
     most = memory.asked_bytes(memory.largest)
-    roomy = all(_num_fitting(node, need) * most <= node.memory_bytes for node in nodes)
+    roomy = all(_num_fitting(node, need) * most <= node.memory_bytes for node in able)
     return dataclasses.replace(need, memory=dataclasses.replace(memory, one_size=roomy))
 
 

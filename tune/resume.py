@@ -11,7 +11,7 @@ from search_spaces import Budget, SearchSpace, load_space
 from tune.remote_run import fetch_run, found_in_storage
 from tune.run_folder import CORPUS_FILE, RunFolder, find_run
 from tune.samplers import check_sampler
-from tune.storage import check_name, check_storage, is_uri, join
+from tune.storage import check_name, check_storage, is_uri, join, normal
 from tune.study import (
     Study,
     StudyOptions,
@@ -36,7 +36,8 @@ def or_resumed(options: StudyOptions) -> StudyOptions:
     if options.storage is not None:
         check_storage(options.storage)
         place = found_in_storage(options.storage, name)
-    elif RunFolder(options.results / name).study_file.is_file():
+    # Also of a run with a storage: it may have ended before its first copy.
+    if place is None and RunFolder(options.results / name).study_file.is_file():
         place = str(options.results / name)
     return dataclasses.replace(options, or_resume=False, resume=place)
 
@@ -49,7 +50,9 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     """
     assert options.resume is not None
     found_in = None
-    in_storage = options.storage and join(options.storage, options.name or "") == options.resume
+    in_storage = options.storage and join(options.storage, options.name or "") == normal(
+        options.resume
+    )
     if is_uri(options.resume) or in_storage:
         folder, found_in = fetch_run(options.resume, options.results)
     else:
@@ -63,7 +66,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         name, location, sha256 = (values["corpus"][key] for key in ("name", "location", "sha256"))
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"study.json must be whole: {folder.path}: {error!r}") from error
-    storage = found_in or storage  # a bucket may have been copied to another
+    storage = found_in or (storage and normal(storage))  # a bucket may have been copied
     _check_same("seed", options.seed, seed)
     _check_same("sampler", options.sampler, sampler)
     _check_same("storage", options.storage, storage)

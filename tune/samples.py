@@ -20,7 +20,10 @@ def main(arguments: list[str] | None = None) -> int:
         description="Let a run's best checkpoints write text; samples.md is rewritten.",
         epilog=_EXAMPLES,
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
+    parser.add_argument("run", metavar="RUN", help="a run's folder, or its name in --results")
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="FOLDER", help="(results)"
+    )
     parser.add_argument("--top", type=int, default=3, help="how many checkpoints write (3)")
     parser.add_argument("--chars", type=int, default=1_000, help="characters of each (1000)")
     parser.add_argument(
@@ -36,12 +39,12 @@ def main(arguments: list[str] | None = None) -> int:
 
     from model.errors import CheckpointError, ConfigError
     from model.shown import shown
-    from tune.run_folder import RunFolder
+    from tune.run_folder import find_run
     from tune.samples_text import write_samples
     from tune.text_quality import Book
 
     try:
-        folder = RunFolder.open(options.run)
+        folder = find_run(options.run, options.results)
         passages = write_samples(
             folder,
             Book.of_run(folder),

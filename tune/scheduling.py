@@ -36,6 +36,8 @@ class FairASHA(FIFOScheduler):
         # Epoch to trial number to running best. Trials go by number: in the next session Ray
         # gives them other ids.
         self._values: dict[int, dict[int, float]] = {}
+        # A worker may die while it saves what it was stopped at; the trial then comes again.
+        self._told_to_stop: set[int] = set()
 
     def replay(self, records: Collection[TrialRecord]) -> set[int]:
         """Learn the epochs of earlier sessions, in the order they came in.
@@ -63,7 +65,9 @@ class FairASHA(FIFOScheduler):
         """Record an epoch and decide whether the trial goes on."""
         passes = self._learn(trial, result)
         decision: str = TrialScheduler.CONTINUE
-        if not (passes or trial.config["baseline"]):
+        number = trial.config["number"]
+        if number in self._told_to_stop or not (passes or trial.config["baseline"]):
+            self._told_to_stop.add(number)
             decision = TrialScheduler.STOP
         return decision
 

@@ -45,6 +45,8 @@ class SearchStopper(Stopper):
         self._time_budget_seconds = time_budget_seconds
         self._spent_seconds = spent_seconds
         self._reserve_seconds = reserve_seconds
+        # Asked in stop_all alone, which Ray calls in the thread that changes the records; a
+        # terminal asks for the seconds left from a thread of its own.
         self._reserve, self._asked = 0.0, float("-inf")
         self._start = time.monotonic()
 
@@ -60,13 +62,8 @@ class SearchStopper(Stopper):
         """Return what is left of the time budget, less the reserve; None without a budget."""
         if self._time_budget_seconds is None:
             return None
-        left = self._time_budget_seconds - self._reserved() - self.seconds()
+        left = self._time_budget_seconds - self._reserve - self.seconds()
         return max(0.0, left)
-
-    def _reserved(self) -> float:
-        if time.monotonic() > self._asked + RESERVE_ASKED_SECONDS:
-            self._asked, self._reserve = time.monotonic(), self._reserve_seconds()
-        return self._reserve
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """No single trial is stopped here."""
@@ -74,6 +71,8 @@ class SearchStopper(Stopper):
 
     def stop_all(self) -> bool:
         """Return whether the search must end now."""
+        if time.monotonic() > self._asked + RESERVE_ASKED_SECONDS:
+            self._asked, self._reserve = time.monotonic(), self._reserve_seconds()
         self.timed_out = self.timed_out or self.seconds_left() == 0.0
         return self.timed_out or self.interrupted or self.unwritable is not None
 

@@ -47,8 +47,19 @@ def join(place: str, *names: str) -> str:
     >>> join("/data/runs/", "book", "session-1")
     '/data/runs/book/session-1'
     """
-    path, mark, query = place.partition("?") if is_uri(place) else (place, "", "")
+    path, mark, query = _parts(place)
     return "/".join([path.rstrip("/"), *names]) + mark + query
+
+
+def normal(place: str) -> str:
+    """Return a place without slashes at its end: one place has one spelling.
+
+    >>> normal("s3://bucket/runs/?scheme=http"), normal("/data/runs/"), normal("/")
+    ('s3://bucket/runs?scheme=http', '/data/runs', '/')
+    """
+    path, mark, query = _parts(place)
+    short = path.rstrip("/")
+    return place if short.endswith(":") or not short else short + mark + query
 
 
 def split(place: str) -> tuple[str, str]:
@@ -56,10 +67,17 @@ def split(place: str) -> tuple[str, str]:
 
     >>> split("s3://bucket/runs/book?scheme=http")
     ('s3://bucket/runs?scheme=http', 'book')
+    >>> split("/odd?folder/book")
+    ('/odd?folder', 'book')
     """
-    path, mark, query = place.partition("?")
+    path, mark, query = _parts(place)
     parent, _, name = path.rstrip("/").rpartition("/")
     return parent + mark + query, name
+
+
+def _parts(place: str) -> tuple[str, str, str]:
+    """Return the path, the question mark and the query; a local path has no query."""
+    return place.partition("?") if is_uri(place) else (place, "", "")
 
 
 def check_storage(place: str) -> None:

@@ -20,7 +20,7 @@ from tune.resources import TrialResources
 from tune.run_folder import RunFolder
 from tune.run_places import check_new, default_name
 from tune.samplers import DEFAULT_SAMPLER, check_sampler
-from tune.storage import check_name, check_storage, join
+from tune.storage import check_name, check_storage, join, normal
 
 FINALISTS = 3
 FINALIST_SEEDS = 3
@@ -54,6 +54,11 @@ class StudyOptions:
     log_format: str = "text"
     mlflow: str | None = None
     command: str = ""
+
+    def __post_init__(self) -> None:
+        # One spelling: what study.json holds is compared with what the command line says.
+        if self.storage is not None:
+            object.__setattr__(self, "storage", normal(self.storage))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

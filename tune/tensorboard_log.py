@@ -72,6 +72,10 @@ class TensorBoardLog:
             file.close()
         self._files.clear()
 
+    def abandon(self) -> None:
+        """Leave the files as they are: their disk is full, or gone."""
+        self._files.clear()
+
 
 class _EventFile:
     """One trial's events, in the order in which they come."""

@@ -33,6 +33,9 @@ class Tracker(Protocol):
     def close(self) -> None:
         """The search is over."""
 
+    def abandon(self) -> None:
+        """It failed: it is told no more, and nothing waits for it."""
+
 
 class Trackers:
     """All trackers of a search, as one listener; a context manager."""
@@ -96,6 +99,7 @@ class Trackers:
                 getattr(tracker, event)(*values)
             except Exception as error:  # of another program, its server or a full disk
                 self._trackers.remove(tracker)
+                tracker.abandon()
                 reason = " ".join(str(error).split()) or type(error).__name__
                 self._console.print(
                     f"{tracker.name} failed and is disabled for this search: {reason}",

@@ -16,7 +16,7 @@ from model.errors import CheckpointError, TrainingDiverged
 from model.objective import PreparedCorpus
 from model.trainer import Trainer
 from tune.checkpoints import MODEL_FOLDER, Place, beside, fetch, place_of
-from tune.epoch_events import write_epochs
+from tune.epoch_events import read_epochs, write_epochs
 from tune.node_memory import limit_growth
 from tune.outcome import RUNNING_BEST, Outcome
 from tune.records import trial_id
@@ -25,6 +25,10 @@ from tune.trial_memory import TrialMemory
 
 MEMORY_SLACK = 2
 """So many times what it asked for can a trial's process grow; then it has gone wrong."""
+
+
+class StorageSilent(RuntimeError):
+    """A checkpoint is there, or may be, and cannot be read now."""
 
 
 class CharLSTMTrainable(ray_tune.Trainable):
@@ -68,6 +72,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
         """Train one epoch and report it.
 
         Raises:
+            StorageSilent: A checkpoint cannot be read now.
             Exception: What the last epoch raised. It was reported first, so that the driver
                 knows that another worker would not fare better; Ray keeps the traceback, and
                 ends the process, which may be spoilt.
@@ -76,6 +81,8 @@ class CharLSTMTrainable(ray_tune.Trainable):
             raise self._error
         try:
             return self._train_epoch()
+        except StorageSilent:  # the next worker may be answered
+            raise
         except TrainingDiverged as error:
             return {
                 "outcome": Outcome.DIVERGED.value,
@@ -137,21 +144,34 @@ class CharLSTMTrainable(ray_tune.Trainable):
             "done": finished,
             SHOULD_CHECKPOINT: True,
         }
-        self._reported.append(result)
+        # The last epoch is reported again where the trial goes on from its end.
+        self._reported = [*_up_to(report.epoch - 1, self._reported), result]
         return result
 
     def _begin(self) -> Trainer:
-        """Build the trainer, where the newest checkpoint that is whole left it."""
+        """Build the trainer, where the newest checkpoint that is whole left it.
+
+        Raises:
+            StorageSilent: Whether it is whole cannot be told now.
+        """
         corpus = self._corpus.streams(self._config)
         for place in self._checkpoints:
             trainer = Trainer(self._config, corpus, device=self._device)
             try:
                 with tempfile.TemporaryDirectory() as folder:
                     trainer.restore(fetch(place, Path(folder) / MODEL_FOLDER))
-            except (CheckpointError, OSError):
+            except (CheckpointError, FileNotFoundError):
                 continue  # half of it may have been read in
+            except OSError as error:  # to begin anew would lose what is there
+                raise StorageSilent(f"{type(error).__name__}: {error}") from error
+            assert trainer.last_report is not None
+            self._reported = _up_to(trainer.last_report.epoch, read_epochs(place, self._config))
             return trainer
         return Trainer(self._config, corpus, device=self._device)
+
+
+def _up_to(epoch: int, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [result for result in results if result["epoch"] <= epoch]
 
 
 def trainable_for(corpus: PreparedCorpus, need: TrialResources) -> type[ray_tune.Trainable]:

@@ -127,7 +127,12 @@ def _too_large(space: SearchSpace, memory: TrialMemory, needed: int, there: str)
 def _corners(space: SearchSpace) -> Iterable[TrialConfig]:
     """Return the space's extremes of all axes that memory depends on, in all combinations."""
     axes = [axis for axis in _FIELDS if axis in space.distributions]
-    values = [extremes(space.distributions[axis]) for axis in axes]
+    base: dict[str, Any] = space.base.to_dict()
+    values = [
+        # Where its condition does not hold, an axis has the base's value.
+        [*extremes(space.distributions[axis]), *([base[axis]] if axis in space.conditions else [])]
+        for axis in axes
+    ]
     ends = [
         (min(choices), max(choices)) if isinstance(choices[0], int) else choices
         for choices in values

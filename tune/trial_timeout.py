@@ -14,6 +14,10 @@ from ray.tune.experiment import Trial
 
 from tune.durations import format_seconds
 
+STEP_SECONDS = 1.0
+"""Time between two steps of Ray's loop counts up to so much. While the driver writes tables or
+waits for a disk, reports of trials that are well wait for it."""
+
 
 class TrialTimeout(ray_tune.Callback):
     """Watches the time since each running trial's last sign of life."""
@@ -29,13 +33,17 @@ class TrialTimeout(ray_tune.Callback):
         self._seconds = seconds
         self._will_fail = will_fail
         self._silent_since: dict[Trial, float] = {}
+        self._ran_seconds, self._last_step = 0.0, time.monotonic()
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Kill what is overdue; Ray calls this ten times a second."""
         if self._seconds is None:
             return
         now = time.monotonic()
-        for trial in [t for t, since in self._silent_since.items() if now - since > self._seconds]:
+        self._ran_seconds += min(STEP_SECONDS, now - self._last_step)
+        self._last_step = now
+        deadline = self._ran_seconds - self._seconds
+        for trial in [t for t, since in self._silent_since.items() if since < deadline]:
             del self._silent_since[trial]
             actor = trial.temporary_state.ray_actor
             if actor is not None:
@@ -48,7 +56,7 @@ class TrialTimeout(ray_tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """Begin to count."""
-        self._silent_since[trial] = time.monotonic()
+        self._silent_since[trial] = self._ran_seconds
 
     def on_trial_result(
         self,
@@ -59,13 +67,13 @@ class TrialTimeout(ray_tune.Callback):
         **info: Any,
     ) -> None:
         """Count anew: it has reported."""
-        self._silent_since[trial] = time.monotonic()
+        self._silent_since[trial] = self._ran_seconds
 
     def on_trial_save(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """Count anew: it has saved."""
-        self._silent_since[trial] = time.monotonic()
+        self._silent_since[trial] = self._ran_seconds
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

@@ -1,0 +1,44 @@
+"""What is written when a search has ended, whatever goes wrong there."""
+
+import io
+from pathlib import Path
+
+import pytest
+from hand_made_run import hand_made
+from rich.console import Console
+from tiny_search import write_inputs
+
+from tune import finish
+from tune.run_folder import RunFolder
+from tune.search import SearchResult
+from tune.study import StudyOptions, prepare
+from tune.study_values import study_values
+
+
+def test_page_that_fails_does_not_cost_the_run_its_end(
+    tiny_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, space, _, corpus = write_inputs(tiny_text)
+    console = Console(file=io.StringIO())
+    study = prepare(StudyOptions(space=space, corpus=corpus, name="done"), console)
+    folder = RunFolder.create(study.run_path, study_values(study, None, None))
+    result = SearchResult(records=hand_made(), seconds=9.0, interrupted=False, timed_out=False)
+
+    def mistaken(run: RunFolder) -> None:
+        raise KeyError("a picture's mistake")
+
+    monkeypatch.setattr(finish, "write_page", mistaken)
+    assert finish.finish(study, folder, result, None, console) == 0
+    assert folder.read_study()["finished"]
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    assert 'report.html could not be written: KeyError: "a picture\'s mistake"' in said
+
+    def full(run: RunFolder) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(finish, "write_page", full)
+    with pytest.raises(OSError, match="No space left"):
+        finish.finish(study, folder, result, None, console)
+    assert not folder.read_study()["finished"]
+    assert Path("results/done/report.md").exists()
