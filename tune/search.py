@@ -18,6 +18,7 @@ from tune.optuna_study import open_study
 from tune.progress import Progress
 from tune.recorder import Recorder
 from tune.records import Status, TrialRecord
+from tune.remaining import Remaining
 from tune.run_folder import RunFolder
 from tune.sampling import StudySearcher
 from tune.scheduling import FairASHA
@@ -72,7 +73,7 @@ def search(
         clock=stopper.seconds,
         seconds_left=stopper.seconds_left,
         earlier=records,
-        to_go=estimate.seconds_left if estimate else None,
+        remaining=Remaining(estimate) if estimate else None,
     )
     folder.write_tables(records)
     searcher = StudySearcher(

@@ -79,6 +79,12 @@ class TrialRecord:
         """The name of the trial's folder, the same in every run of the same seed."""
         return trial_id(self.number)
 
+    def add_epoch(self, epoch: EpochRecord) -> None:
+        """Add an epoch; one that was trained again replaces the earlier one and what followed."""
+        while self.epochs and self.epochs[-1].epoch >= epoch.epoch:
+            del self.epochs[-1]
+        self.epochs.append(epoch)
+
     @property
     def best(self) -> EpochRecord | None:
         """The epoch with the lowest objective; the earliest of equals."""
@@ -92,7 +98,8 @@ class TrialRecord:
     @property
     def objective(self) -> float:
         """The lowest objective of its epochs; infinity without one."""
-        return self.best.val_bits_per_char if self.best else float("inf")
+        best = self.best
+        return best.val_bits_per_char if best else float("inf")
 
     def running_best(self) -> dict[int, float]:
         """Return the lowest objective up to each epoch."""
