@@ -11,6 +11,7 @@ from model.objective import PreparedCorpus
 from model.speed import MachineSpeed
 from search_spaces import Baseline, Budget, SearchSpace, load_space
 from search_spaces.random_configs import random_configs
+from tune import rehearsal
 from tune.durations import format_range
 from tune.estimate import Estimate
 from tune.records import EpochRecord, Status, TrialRecord
@@ -116,6 +117,21 @@ def test_time_budget_bounds_the_plan_and_its_trials(tiny_corpus: PreparedCorpus)
     assert plan.seconds == pytest.approx((limit, limit))
     low, high = plan.num_trials
     assert 0 < low < high < 100
+
+
+def test_a_large_search_is_not_played_for_minutes(tiny_corpus: PreparedCorpus) -> None:
+    played: list[int] = []
+
+    def play(*arguments: Any) -> tuple[float, int]:
+        played.append(1)
+        return 1.0, 1
+
+    for trials, times in ((100, 100), (1_000, 100), (10_000, 10), (1_000_000, 10)):
+        played.clear()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(rehearsal, "_play", play)
+            rehearsal.rehearse(study_of(tiny_corpus, trials=trials), [], [], concurrent=2)
+        assert len(played) == 2 * times  # the short end and the long
 
 
 def test_finalists_take_their_time(tiny_corpus: PreparedCorpus) -> None:

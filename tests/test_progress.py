@@ -110,7 +110,7 @@ def test_what_stands_is_counted_as_trials_change_and_no_trial_is_looked_at_twice
     lost = record(1, [2.0, 1.5, 1.4], Status.RUNNING)
     records = [grown, lost, record(2, [2.2], Status.STOPPED)]
     standing = LiveStanding(SPACE, records)
-    lost.epochs[1:] = []  # its worker died
+    lost.add_epoch(lost.epochs[0])  # its worker died
     lost.status = Status.FAILED
     grown.add_epoch(dataclasses.replace(grown.epochs[0], epoch=3, val_bits_per_char=1.9))
     for changed in (lost, grown):

@@ -60,7 +60,7 @@ class TrialRecord:
         vocabulary_size: Symbols of its cleaned text, None before the first epoch.
         search_seconds: Seconds from the search's start to the trial's end so far.
         error: Why it failed or diverged, or empty.
-        epochs: Its epochs, in order.
+        epochs: Its epochs, in order; `add_epoch` adds one.
     """
 
     number: int
@@ -73,6 +73,12 @@ class TrialRecord:
     search_seconds: float = 0.0
     error: str = ""
     epochs: list[EpochRecord] = dataclasses.field(default_factory=list)
+    _best: EpochRecord | None = dataclasses.field(
+        default=None, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        self._best = self._lowest()
 
     @property
     def trial_id(self) -> str:
@@ -81,14 +87,17 @@ class TrialRecord:
 
     def add_epoch(self, epoch: EpochRecord) -> None:
         """Add an epoch; one that was trained again replaces the earlier one and what followed."""
-        while self.epochs and self.epochs[-1].epoch >= epoch.epoch:
-            del self.epochs[-1]
+        if self.epochs and self.epochs[-1].epoch >= epoch.epoch:
+            self.epochs = [known for known in self.epochs if known.epoch < epoch.epoch]
+            self._best = self._lowest()
         self.epochs.append(epoch)
+        if self._best is None or epoch.val_bits_per_char < self._best.val_bits_per_char:
+            self._best = epoch
 
     @property
     def best(self) -> EpochRecord | None:
         """The epoch with the lowest objective; the earliest of equals."""
-        return min(self.epochs, key=lambda epoch: epoch.val_bits_per_char, default=None)
+        return self._best
 
     @property
     def has_ended(self) -> bool:
@@ -100,6 +109,9 @@ class TrialRecord:
         """The lowest objective of its epochs; infinity without one."""
         best = self.best
         return best.val_bits_per_char if best else float("inf")
+
+    def _lowest(self) -> EpochRecord | None:
+        return min(self.epochs, key=lambda epoch: epoch.val_bits_per_char, default=None)
 
     def running_best(self) -> dict[int, float]:
         """Return the lowest objective up to each epoch."""
