@@ -94,6 +94,10 @@ class TrialRecord:
         if self._best is None or epoch.val_bits_per_char < self._best.val_bits_per_char:
             self._best = epoch
 
+    def copy(self) -> "TrialRecord":
+        """Return a record that stays as it is while this one goes on."""
+        return dataclasses.replace(self, epochs=list(self.epochs))
+
     @property
     def best(self) -> EpochRecord | None:
         """The epoch with the lowest objective; the earliest of equals."""
