@@ -11,6 +11,7 @@ from typing import Any
 from model.errors import ConfigError
 from tune.finalist_records import FinalistRecord, read_finalists, write_finalists
 from tune.run_places import check_new
+from tune.storage import TENSORBOARD
 from tune.tables import (
     EPOCH_DTYPES,
     TRIAL_DTYPES,
@@ -101,7 +102,7 @@ class RunFolder:
     @property
     def tensorboard_folder(self) -> Path:
         """The trials' curves as TensorBoard reads them, one folder each."""
-        return self.path / "tensorboard"
+        return self.path / TENSORBOARD
 
     @property
     def ray_folder(self) -> Path:
