@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -139,12 +140,24 @@ def search_stages(
             {"cpu": 1, "gpu": 1},
         )
         with History(folder.history_file) as history:
-            observer = _Observer(history, folder, Path(workers), num_workers, num_ended)
+            observer = _Observer(
+                history,
+                folder,
+                Path(workers),
+                num_workers,
+                num_ended,
+                settling_seconds=2 * seconds_per_epoch,
+            )
             observer.start()
             estimate = Estimate(study, SPEED, num_workers)
-            search(study, folder, history, trainable, lambda: num_workers, estimate, console)
+            result = search(
+                study, folder, history, trainable, lambda: num_workers, estimate, console
+            )
             observer.finish()
     ray.shutdown()
+    failed = [record for record in result.records if record.status == Status.FAILED]
+    if failed:  # their workers may have had no memory, or no time to start
+        print(f"{len(failed)} trials failed, the first for: {failed[0].error}", file=sys.stderr)
     return stages(observer.samples, num_ended, num_workers)
 
 
@@ -156,7 +169,9 @@ def stages(samples: Sequence[Sample], num_ended: Sequence[int], num_workers: int
         num_ended: Where the stages end, growing.
         num_workers: Trials at once.
     """
-    found = []
+    found: list[Stage] = []
+    if not samples:
+        return found
     first, memory_bytes = samples[0], 0
     for until in num_ended:
         reached = [sample for sample in samples if sample.num_ended >= until]
@@ -199,12 +214,14 @@ class _Observer(threading.Thread):
         workers_folder: Path,
         num_workers: int,
         num_ended: Sequence[int],
+        settling_seconds: float,
     ) -> None:
         super().__init__(daemon=True)
         self.samples: list[Sample] = []
         self._history, self._folder = history, folder
         self._workers_folder, self._num_workers = workers_folder, num_workers
         self._stages = list(num_ended)
+        self._settling_seconds = settling_seconds
         self._process = psutil.Process()
         self._finished = threading.Event()
         # What has ended is looked at once: looking must not cost the more the more there is.
@@ -218,9 +235,11 @@ class _Observer(threading.Thread):
             if self._finished.wait(SAMPLE_SECONDS):
                 return
         (self._workers_folder / GATE).touch()
-        self._sample()
-        while not self._finished.wait(SAMPLE_SECONDS):
+        # An epoch under way does not count yet: from then on as many are at each moment.
+        pause = self._settling_seconds
+        while not self._finished.wait(pause):
             self._sample()
+            pause = SAMPLE_SECONDS
 
     def finish(self) -> None:
         """Take no more samples."""

@@ -7,6 +7,7 @@ of its workers fit into a laptop's memory.
 import dataclasses
 import math
 import os
+import random
 import time
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,7 @@ class StandIn(ray_tune.Trainable):
         (workers_folder / f"{os.getpid()}").touch()
         self._gate = workers_folder / GATE
         self._curves = curves
+        self._has_begun = False
         self._seconds_per_epoch = seconds_per_epoch
         self._start_trial(config)
 
@@ -93,8 +95,12 @@ class StandIn(ray_tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Sleep for an epoch and report it."""
-        while not self._gate.exists():
-            time.sleep(POLL_SECONDS)
+        if not self._has_begun:
+            while not self._gate.exists():
+                time.sleep(POLL_SECONDS)
+            # Workers of one step would all report at the same moment.
+            time.sleep(random.random() * self._seconds_per_epoch)
+            self._has_begun = True
         start = time.perf_counter()
         time.sleep(self._seconds_per_epoch)
         self._epoch += 1

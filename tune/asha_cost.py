@@ -45,8 +45,14 @@ def rung_table(trials: pd.DataFrame, epochs: pd.DataFrame, space: SearchSpace) -
     """Return one row a rung that a trial reached; what too few trials carry is None."""
     budget, max_epochs = space.budget, int(max(space.values("epochs")))
     # What a trial's learning rate depends on, and nothing else: rows of all columns are slow.
-    settings = trials[["epochs", "decay_fraction", "regime"]].to_dict("records")
-    judged = [budget.judged_epochs(TrialConfig.from_dict(each), max_epochs) for each in settings]
+    settings = zip(trials["epochs"], trials["decay_fraction"], trials["regime"], strict=True)
+    judged = [
+        budget.judged_epochs(
+            TrialConfig(epochs=int(length), decay_fraction=float(decay), regime=str(regime)),
+            max_epochs,
+        )
+        for length, decay, regime in settings
+    ]
     rows = []
     for rung in budget.rungs(max_epochs):
         # Never reached where the trial itself ends before the rung.
