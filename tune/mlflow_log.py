@@ -13,16 +13,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from model.errors import ConfigError
-from tune.trial_record import Status, TrialRecord
+from tune.trial_record import SCORES, Status, TrialRecord
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 NUMBER_TAG, BASELINE_TAG, STATUS_TAG = "trial_number", "baseline", "status"
-SCORES = (
-    *("val_bits_per_char", "val_own_bits_per_char"),
-    *("val_nats_per_char", "train_nats_per_char"),
-)
 _ENDS = {
     Status.COMPLETE: "FINISHED",
     Status.PRUNED: "FINISHED",

@@ -7,11 +7,11 @@ from typing import Any
 
 from model.config import TrialConfig
 
-BEST_EPOCH_COLUMNS = (
+SCORES = (
     *("val_bits_per_char", "val_own_bits_per_char"),
     *("val_nats_per_char", "train_nats_per_char"),
 )
-"""What a trial's row takes from its best epoch."""
+"""What an epoch is judged by; a trial's row has those of its best epoch."""
 
 
 class Status(enum.StrEnum):
@@ -126,7 +126,7 @@ class TrialRecord:
     def row(self) -> dict[str, Any]:
         """Return the trial's row of trials.csv."""
         best = self.best
-        measured = {name: getattr(best, name, None) for name in BEST_EPOCH_COLUMNS}
+        measured = {name: getattr(best, name, None) for name in SCORES}
         return {
             **self.config.to_dict(),
             **measured,
