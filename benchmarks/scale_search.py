@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -240,6 +241,10 @@ class _Observer(threading.Thread):
         while not self._finished.wait(pause):
             self._sample()
             pause = SAMPLE_SECONDS
+            if not self._stages:  # all is measured: end the search as Ctrl-C does
+                if self._open:
+                    os.kill(os.getpid(), signal.SIGINT)
+                return
 
     def finish(self) -> None:
         """Take no more samples."""
@@ -248,8 +253,9 @@ class _Observer(threading.Thread):
 
     def _sample(self) -> None:
         records = self._history.records
-        self._open |= set(range(self._num_seen, len(records)))  # numbered as they start
-        self._num_seen = len(records)
+        known = list(records)  # in the order in which they began, which is not by number
+        self._open |= set(known[self._num_seen :])
+        self._num_seen = len(known)
         busy_seconds = 0.0
         for number in list(self._open):
             record = records[number]
