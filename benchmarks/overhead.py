@@ -1,20 +1,18 @@
 """What the search itself costs beside training: `python -m benchmarks.overhead`.
 
-Four questions with goals: the share of worker time that is training, the seconds until
-training begins, the seconds of a proposal after many trials, and the driver's load with many
-workers. The first two are the real command; the last has trials that sleep. On a machine with
-other work to do none of the figures means anything.
+Three questions with goals: the share of worker time that is training, the seconds until
+training begins, both of the real command, and the seconds of a proposal after many trials. What
+many workers ask of the driver is in benchmarks/scale.py. On a machine with other work to do none
+of the figures means anything.
 """
 
 import argparse
-import contextlib
 import os
 import platform
-import sys
 
 from tune.ray_environment import prepare_ray_environment
 
-PARTS = ("search", "sampler", "driver")
+PARTS = ("search", "sampler")
 GOAL_START = "8 s"
 GOAL_TRAINING = "95 %"
 GOAL_PROPOSAL = {1_000: "0.1 s", 10_000: "1 s"}
@@ -30,8 +28,6 @@ def main() -> None:
     parser.add_argument(
         "--told", type=int, nargs="+", default=[100, 1_000, 10_000], help="trials told before"
     )
-    parser.add_argument("--simulated-workers", type=int, default=64)
-    parser.add_argument("--simulated-minutes", type=float, default=5)
     options = parser.parse_args()
     prepare_ray_environment(None)
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores\n")
@@ -41,8 +37,6 @@ def main() -> None:
     if "sampler" in options.only:
         for num_told in options.told:
             _sampler(num_told)
-    if "driver" in options.only:
-        _driver(options.simulated_workers, options.simulated_minutes)
 
 
 def _search(minutes: float, num_workers: int) -> None:
@@ -65,21 +59,6 @@ def _sampler(num_told: int) -> None:
         GOAL_PROPOSAL.get(num_told, ""),
     )
     _row(f"opening the study of {num_told:,} trials", f"{cost.open_seconds:.1f} s")
-
-
-def _driver(num_workers: int, minutes: float) -> None:
-    from benchmarks.overhead_driver import driver_load
-
-    # ray 2.60 prints warnings of more workers than cores, whatever its log level.
-    with contextlib.redirect_stdout(sys.stderr):
-        load = driver_load(num_workers, minutes * 60)
-    if load is None:
-        _row(f"{num_workers} workers start and end a trial", f"not in {minutes:g} minutes")
-        return
-    of = f"{load.num_trials} trials of {load.trial_seconds:.0f} s in {load.seconds:.0f} s"
-    _row(f"until {num_workers} workers have started", f"{load.start_seconds:.0f} s")
-    _row(f"the driver's share of a core ({of})", f"{load.cpu_share:.0%}")
-    _row("worker time spent waiting", f"{load.waiting_share:.1%}")
 
 
 def _row(what: str, measured: str, goal: str = "") -> None:

@@ -1,6 +1,7 @@
 """What a proposal costs after many trials: the searcher of the project, with its journal file."""
 
 import dataclasses
+import math
 import statistics
 import tempfile
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 
-from benchmarks.stand_in import made_up_bits
+from model.config import TrialConfig
 from search_spaces import SearchSpace, load_space
 from tune.optuna_study import open_study
 from tune.outcome import RUNNING_BEST, Outcome
@@ -87,6 +88,20 @@ def made_up_records(space: SearchSpace, num_trials: int) -> list[TrialRecord]:
             )
         )
     return records
+
+
+def made_up_bits(config: TrialConfig, epoch: int) -> float:
+    """Return a score with the shape of a real one: it falls with epochs, and has a best size.
+
+    >>> config = TrialConfig(hidden_size=512)
+    >>> made_up_bits(config, 1) > made_up_bits(config, 9) > 1.9
+    True
+    """
+    size = math.log2(config.hidden_size / 512)
+    rate = math.log10(config.learning_rate / 3e-3)
+    final = 1.9 + 0.02 * size**2 + 0.1 * rate**2 + 0.2 * (config.dropout - 0.4) ** 2
+    jitter = 0.01 * math.sin(config.seed * 7.0 + epoch)
+    return final + 0.8 / epoch + jitter
 
 
 def _suggest(searcher: StudySearcher, name: str) -> float:

@@ -1,49 +1,90 @@
-"""A trial that sleeps instead of training, to load the driver with many workers on few cores.
+"""A trial that reports a recorded curve and sleeps instead of training.
 
-Imports no torch: 64 of its workers fit into a laptop's memory.
+So the driver can be loaded with many workers on few cores. Imports neither torch nor pandas: 64
+of its workers fit into a laptop's memory.
 """
 
+import dataclasses
 import math
 import os
+import random
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray.tune as ray_tune
+from numpy.typing import NDArray
 from ray.tune.result import SHOULD_CHECKPOINT
 
-from model.config import TrialConfig
+from model.config import FIELD_NAMES, TrialConfig
 from tune.outcome import RUNNING_BEST, Outcome
 
+GATE = "open"
+"""A file in the folder of the workers: before it is there, no trial begins its first epoch."""
+POLL_SECONDS = 0.1
 
-def made_up_bits(config: TrialConfig, epoch: int) -> float:
-    """Return a score with the shape of a real one: it falls with epochs, and has a best size.
 
-    >>> config = TrialConfig(hidden_size=512)
-    >>> made_up_bits(config, 1) > made_up_bits(config, 9) > 1.9
-    True
+@dataclasses.dataclass(frozen=True, slots=True)
+class Curves:
+    """Recorded curves of some configurations.
+
+    Attributes:
+        points: What is known of the configurations, one row each.
+        bits: Their val_bits_per_char by epoch, one row each.
     """
-    size = math.log2(config.hidden_size / 512)
-    rate = math.log10(config.learning_rate / 3e-3)
-    final = 1.9 + 0.02 * size**2 + 0.1 * rate**2 + 0.2 * (config.dropout - 0.4) ** 2
-    jitter = 0.01 * math.sin(config.seed * 7.0 + epoch)
-    return final + 0.8 / epoch + jitter
+
+    points: NDArray[np.float64]
+    bits: NDArray[np.float64]
+
+    @classmethod
+    def read(cls, path: Path) -> "Curves":
+        """Read what benchmarks/record_curves.py recorded."""
+        import pandas as pd
+
+        table = pd.read_parquet(path)
+        points, bits = [], []
+        length = int(table["epoch"].max())
+        for _, rows in table.groupby("configuration"):
+            (row,) = rows.head(1).to_dict("records")
+            settings = {str(name): row[name] for name in row if name in FIELD_NAMES}
+            points.append(_point(TrialConfig.from_dict(settings)))
+            curve = rows["val_bits_per_char"].to_list()
+            bits.append(curve + [curve[-1]] * (length - len(curve)))
+        return cls(np.array(points), np.array(bits))
+
+    def of(self, config: TrialConfig) -> NDArray[np.float64]:
+        """Return the curve of the configuration that was recorded and is nearest.
+
+        It lies as much higher or lower as another seed's would.
+        """
+        distances = np.square(self.points - _point(config)).sum(axis=1)
+        chance = np.random.default_rng(config.seed)
+        return self.bits[int(distances.argmin())] + chance.normal(scale=0.01)
 
 
 class StandIn(ray_tune.Trainable):
     """One step is one epoch of sleep; reports and checkpoints are those of a real trial."""
 
     def setup(
-        self, config: dict[str, Any], seconds_per_epoch: float, workers_folder: Path
+        self,
+        config: dict[str, Any],
+        curves: Curves,
+        seconds_per_epoch: float,
+        workers_folder: Path,
     ) -> None:
         """Take the first trial.
 
         Args:
             config: The proposal of `StudySearcher.suggest`.
+            curves: What trials report.
             seconds_per_epoch: How long an epoch sleeps.
             workers_folder: Gets an empty file from each worker, for the driver to count.
         """
         (workers_folder / f"{os.getpid()}").touch()
+        self._gate = workers_folder / GATE
+        self._curves = curves
+        self._has_begun = False
         self._seconds_per_epoch = seconds_per_epoch
         self._start_trial(config)
 
@@ -54,11 +95,17 @@ class StandIn(ray_tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Sleep for an epoch and report it."""
+        if not self._has_begun:
+            while not self._gate.exists():
+                time.sleep(POLL_SECONDS)
+            # Workers of one step would all report at the same moment.
+            time.sleep(random.random() * self._seconds_per_epoch)
+            self._has_begun = True
         start = time.perf_counter()
         time.sleep(self._seconds_per_epoch)
         self._epoch += 1
         self._elapsed_seconds += time.perf_counter() - start
-        bits = made_up_bits(self._config, self._epoch)
+        bits = float(self._curve[min(self._epoch, len(self._curve)) - 1])
         self._best = min(self._best, bits)
         is_finished = self._epoch >= self._config.epochs
         return {
@@ -77,6 +124,15 @@ class StandIn(ray_tune.Trainable):
             SHOULD_CHECKPOINT: True,
         }
 
+    def save(self, checkpoint_dir: str | None = None) -> Any:
+        """Save, and remove older checkpoints as a real trial does."""
+        saved = super().save(checkpoint_dir)
+        checkpoint = saved.checkpoint
+        self._saved.append(checkpoint.path)
+        if len(self._saved) > 2:
+            checkpoint.filesystem.delete_dir(self._saved.pop(0))
+        return saved
+
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write a file, for Ray to move."""
         (Path(checkpoint_dir) / "epoch").write_text(f"{self._epoch}\n", encoding="utf-8")
@@ -87,4 +143,17 @@ class StandIn(ray_tune.Trainable):
 
     def _start_trial(self, proposal: dict[str, Any]) -> None:
         self._config = TrialConfig.from_dict(proposal["config"])
+        self._curve = self._curves.of(self._config)
         self._epoch, self._elapsed_seconds, self._best = 0, 0.0, math.inf
+        self._saved: list[str] = []
+
+
+def _point(config: TrialConfig) -> list[float]:
+    """Return a configuration as numbers of which one is about as telling as another."""
+    return [
+        math.log2(config.hidden_size),
+        math.log2(config.learning_rate),
+        math.log2(config.batch_size),
+        2.0 * config.num_layers,
+        5.0 * config.dropout,
+    ]

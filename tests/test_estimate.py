@@ -11,9 +11,11 @@ from model.objective import PreparedCorpus
 from model.speed import MachineSpeed
 from search_spaces import Baseline, Budget, SearchSpace, load_space
 from search_spaces.random_configs import random_configs
+from tune import rehearsal
 from tune.durations import format_range
 from tune.estimate import Estimate
 from tune.records import EpochRecord, Status, TrialRecord
+from tune.remaining import Remaining
 from tune.study import Study
 
 SPEED = MachineSpeed(seconds=(1e-3, 1e-5, 1e-11, 1e-8, 1e-8))
@@ -60,6 +62,14 @@ def record(
         for epoch in range(1, epochs + 1)
     ]
     return TrialRecord(number=number, config=config, status=status, epochs=rows)
+
+
+def seconds_left(estimate: Estimate, records: list[TrialRecord]) -> float:
+    remaining = Remaining(estimate)
+    for each in records:
+        remaining.see(each)
+        remaining.see(each)  # what is told twice counts once
+    return remaining.seconds()
 
 
 def test_configurations_are_drawn_from_the_space_by_the_seed() -> None:
@@ -109,6 +119,21 @@ def test_time_budget_bounds_the_plan_and_its_trials(tiny_corpus: PreparedCorpus)
     assert 0 < low < high < 100
 
 
+def test_a_large_search_is_not_played_for_minutes(tiny_corpus: PreparedCorpus) -> None:
+    played: list[int] = []
+
+    def play(*arguments: Any) -> tuple[float, int]:
+        played.append(1)
+        return 1.0, 1
+
+    for trials, times in ((100, 100), (1_000, 100), (10_000, 10), (1_000_000, 10)):
+        played.clear()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(rehearsal, "_play", play)
+            rehearsal.rehearse(study_of(tiny_corpus, trials=trials), [], [], concurrent=2)
+        assert len(played) == 2 * times  # the short end and the long
+
+
 def test_finalists_take_their_time(tiny_corpus: PreparedCorpus) -> None:
     study = study_of(tiny_corpus, trials=20)
     without, confirmed = (
@@ -128,11 +153,15 @@ def test_ended_trials_correct_what_is_left(tiny_corpus: PreparedCorpus) -> None:
     running = record(estimate, 3, config, 1, 9.0, Status.RUNNING)
     assert estimate.ratios([*ended, running]) == pytest.approx(ratios)
     as_planned = [record(estimate, number, config, 2, 1.0, Status.COMPLETE) for number in range(3)]
-    left = estimate.seconds_left([*as_planned, running])
-    assert estimate.seconds_left([*ended, running]) == pytest.approx(2 * left)  # their median
+    left = seconds_left(estimate, [*as_planned, running])
+    assert seconds_left(estimate, [*ended, running]) == pytest.approx(2 * left)  # their median
+    # Between two: the one is as many times off as the other.
+    pair = [ended[0], record(estimate, 1, config, 2, 1.9 * 4, Status.COMPLETE)]
+    even = [record(estimate, number, config, 2, 1.0, Status.COMPLETE) for number in range(2)]
+    assert seconds_left(estimate, pair) == pytest.approx(2 * 1.9 * seconds_left(estimate, even))
     everyone = [record(estimate, n, config, 2, 1.0, Status.COMPLETE) for n in range(16)]
-    assert estimate.seconds_left(everyone) == 0
-    assert estimate.seconds_left([]) > left
+    assert seconds_left(estimate, everyone) == 0
+    assert seconds_left(estimate, []) > left
     values = estimate.values(ended)
     assert values["measured_trials"] == 3
     assert values["measured_by_predicted"][1] == pytest.approx(2.0)
@@ -146,10 +175,10 @@ def test_running_baseline_is_trained_to_its_end(tiny_corpus: PreparedCorpus) -> 
     running = record(estimate, 3, config, 1, 1.0, Status.RUNNING)
     # Epochs 2 to 4, and a rung at 2 that a baseline passes.
     expected = (1 + 2 * 2**-0.75) * estimate.epoch_seconds(config)
-    assert estimate.seconds_left([*ended, running]) == pytest.approx(expected)
+    assert seconds_left(estimate, [*ended, running]) == pytest.approx(expected)
     running.baseline = "experiment 1"
     expected = 3 * estimate.epoch_seconds(config)
-    assert estimate.seconds_left([*ended, running]) == pytest.approx(expected)
+    assert seconds_left(estimate, [*ended, running]) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

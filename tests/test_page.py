@@ -19,7 +19,6 @@ from search_spaces import load_space
 from tune import live_page
 from tune.importance import axis_shares
 from tune.live_page import LivePage
-from tune.loaded_run import read_run
 from tune.page import write_page
 from tune.page_render import PLOTLY
 from tune.page_samples import passages_of
@@ -329,8 +328,8 @@ def test_live_page_costs_a_share_and_never_ends_a_search(
     written: list[bool] = []
     now = [0.0]
 
-    def slow_page(of: RunFolder, *, light: bool) -> None:
-        assert of == folder and read_run(folder).has_result
+    def slow_page(of: RunFolder, *, light: bool, tables: tuple[pd.DataFrame, ...]) -> None:
+        assert of == folder and len(tables[0]) == 7
         written.append(light)
         now[0] += 3.0
         raise KeyError("a mistake of ours")
@@ -338,15 +337,15 @@ def test_live_page_costs_a_share_and_never_ends_a_search(
     monkeypatch.setattr(live_page, "write_page", slow_page)
     monkeypatch.setattr(live_page.time, "monotonic", lambda: now[0])
     live = LivePage(folder)
-    live.save([TrialRecord(number=0, config=SPACE.base)])
+    live.write(folder.write_tables([TrialRecord(number=0, config=SPACE.base)]))
     assert written == []  # nothing to show
+    tables = folder.write_tables(hand_made())
     for at, expected in ((1.0, 1), (100.0, 1), (153.0, 1), (155.0, 2)):
         now[0] = at
-        live.save(hand_made())
+        live.write(tables)
         assert len(written) == expected, at
-    live.save(hand_made(), at_once=True)  # the search is over
+    live.write(tables, at_once=True)  # the search is over
     assert written == [True, True, True]
-    assert len(pd.read_csv(folder.trials_file)) == 7
     assert [record.getMessage() for record in caplog.records] == [
         "report.html could not be written"
     ] * 3
@@ -357,11 +356,14 @@ def test_a_run_in_progress_has_its_light_page() -> None:
     folder.write_study({**STUDY, "ended": STILL_RUNNING})
     records = made_up_records(SPACE, 12)
     records[-1].status = Status.RUNNING
-    LivePage(folder).save(records)
-    page = Page(folder.page_file.read_text(encoding="utf-8"))
+    LivePage(folder).write(folder.write_tables(records))
+    text = folder.page_file.read_text(encoding="utf-8")
+    page = Page(text)
     assert "still running" in page.words()
     assert "How sure they are is worked out when the search is over." in page.words()
     assert len(page.figures()["importance"]["data"]) == 1
+    write_page(folder, light=True)  # from the files
+    assert folder.page_file.read_text(encoding="utf-8") == text
 
 
 def test_bundle_of_plotly_is_the_one_it_is_called() -> None:

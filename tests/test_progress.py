@@ -1,6 +1,6 @@
+import dataclasses
 import io
 import json
-from collections.abc import Iterable
 
 from rich.console import Console
 
@@ -8,6 +8,8 @@ from search_spaces import load_space
 from tune.event_log import JsonConsole
 from tune.progress import Progress
 from tune.records import EpochRecord, Status, TrialRecord
+from tune.remaining import Remaining
+from tune.standing import LiveStanding, Standing
 
 SPACE = load_space("quick")
 
@@ -77,11 +79,17 @@ def test_time_budget_bounds_the_time_left() -> None:
 
 def test_time_left_is_what_an_estimate_says_of_all_trials() -> None:
     console = Console(file=io.StringIO(), width=140)
-    told: list[list[int]] = []
+    told: list[int] = []
 
-    def to_go(records: Iterable[TrialRecord]) -> float:
-        told.append([record.number for record in records])
-        return 75.0
+    class Told(Remaining):
+        def __init__(self) -> None:
+            pass
+
+        def see(self, record: TrialRecord) -> None:
+            told.append(record.number)
+
+        def seconds(self) -> float:
+            return 75.0
 
     progress = Progress(
         console,
@@ -90,11 +98,32 @@ def test_time_left_is_what_an_estimate_says_of_all_trials() -> None:
         clock=lambda: 30.0,
         seconds_left=lambda: None,
         earlier=RECORDS[:1],
-        to_go=to_go,
+        remaining=Told(),
     )
     progress.trial_started(RECORDS[3])
     assert "about 1m15s left" in progress.summary()
-    assert told[-1] == [0, 3]
+    assert told == [0, 3]
+
+
+def test_what_stands_is_counted_as_trials_change_and_no_trial_is_looked_at_twice() -> None:
+    grown = record(0, [3.0, 2.5], Status.RUNNING)
+    lost = record(1, [2.0, 1.5, 1.4], Status.RUNNING)
+    records = [grown, lost, record(2, [2.2], Status.STOPPED)]
+    standing = LiveStanding(SPACE, records)
+    lost.add_epoch(lost.epochs[0])  # its worker died
+    lost.status = Status.FAILED
+    grown.add_epoch(dataclasses.replace(grown.epochs[0], epoch=3, val_bits_per_char=1.9))
+    for changed in (lost, grown):
+        standing.see(changed)
+    records[2].status = Status.RUNNING
+    standing.see(records[2])
+    assert standing.now() == Standing.of(records, SPACE)
+    assert standing.now().running == [grown, records[2]]
+    for number in range(3, 1_000):  # nothing of these is looked at when what stands is asked for
+        ended = record(number, [2.1], Status.PRUNED)
+        standing.see(ended)
+        ended.epochs = None  # type: ignore[assignment]
+    assert standing.now().statuses[Status.PRUNED] == 997
 
 
 def test_line_comes_at_least_each_minute() -> None:

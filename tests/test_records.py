@@ -68,6 +68,17 @@ def test_rows_hold_the_best_epoch() -> None:
     assert ranked(frame)["number"].to_list() == [1, 2]
 
 
+def test_best_epoch_is_known_while_epochs_come_and_are_trained_again() -> None:
+    trial = TrialRecord(number=1, config=TrialConfig())
+    assert trial.best is None and trial.objective == float("inf")
+    for number, bits, best in ((1, 3.0, 1), (2, 2.0, 2), (3, 2.0, 2), (4, 1.0, 4), (2, 2.5, 2)):
+        trial.add_epoch(epoch(1, number, bits))
+        assert trial.best is not None and trial.best.epoch == best
+    assert [known.epoch for known in trial.epochs] == [1, 2]  # its worker had died in epoch 5
+    trial.add_epoch(epoch(1, 1, 4.0))
+    assert dataclasses.replace(trial).best == trial.best == epoch(1, 1, 4.0)
+
+
 def test_write_then_read_is_identity(tmp_path: Path) -> None:
     for frame, dtypes in (
         (trials_frame(records()), TRIAL_DTYPES),

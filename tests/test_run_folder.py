@@ -59,9 +59,9 @@ def test_tables_are_read_as_of_one_moment(tmp_path: Path) -> None:
     record = TrialRecord(number=0, config=TrialConfig())
     folder.write_tables([record])
     trials_text = folder.trials_file.read_bytes()
-    record.epochs = [
+    record.add_epoch(
         EpochRecord(trial_id="trial_00000", number=0, epoch=1, **dict.fromkeys(FIGURES, 1.0))
-    ]
+    )
     folder.write_tables([record])
     assert [len(table) for table in folder.read_tables()] == [1, 1]
     folder.trials_file.write_bytes(trials_text)  # epochs.csv is written first

@@ -251,3 +251,14 @@ def test_base_outside_the_axes_is_not_tried(tmp_path: Path) -> None:
     assert space.start() is None
     _, study = make(tmp_path, space=space)
     assert len(study.trials) == 3
+
+
+def test_searcher_forgets_what_it_told_of_trials_that_ended(tmp_path: Path) -> None:
+    searcher, _ = make(tmp_path)
+    for name in ("ended", "failed", "running"):
+        searcher.suggest(name)
+        searcher.on_trial_result(name, result(1, 3.0))
+    searcher.on_trial_complete("ended", result(2, 2.9))
+    searcher.on_trial_complete("failed", error=True)
+    searcher.fail("failed", "its worker died")
+    assert list(searcher._told) == list(searcher._live) == ["running"]

@@ -3,11 +3,13 @@
 import dataclasses
 from types import SimpleNamespace
 
+import numpy as np
 from ray.tune.schedulers import TrialScheduler
 
 from model.config import TrialConfig
 from search_spaces import Budget
 from tune.outcome import RUNNING_BEST
+from tune.ranked_values import RankedValues
 from tune.records import EpochRecord, TrialRecord
 from tune.scheduling import FairASHA
 
@@ -149,3 +151,14 @@ def test_trial_that_was_stopped_is_stopped_again_when_its_worker_died_while_it_s
     assert search.run(0, [2.0] * 9) == 9
     assert search.run(1, [3.0] * 9) == 1
     assert search.run(1, [3.0] * 9) == 1  # the same trial, from its last checkpoint
+
+
+def test_rungs_cut_is_numpys_quantile_while_values_come_and_change() -> None:
+    generator = np.random.default_rng(0)
+    values, by_number = RankedValues(), {}
+    for value in generator.normal(size=300).round(1).tolist():  # many are equal
+        number = int(generator.integers(100))  # some are told again
+        values[number] = by_number[number] = value
+        assert number in values and len(values) == len(by_number)
+        for share in (1 / 2, 1 / 3, 1 / 4):
+            assert values.quantile(share) == np.quantile(list(by_number.values()), share)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,32 @@ def test_copy_of_a_run_has_its_files_and_none_of_rays(folder: RunFolder, tmp_pat
     assert (root / "history.jsonl").read_bytes() == folder.history_file.read_bytes()
     assert (root / "corpus.txt").read_text(encoding="utf-8") == "text"
     assert said == []
+
+
+def test_what_is_many_files_a_trial_or_a_lock_is_neither_copied_nor_fetched(
+    folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, said = tmp_path / "storage" / "shared", list[str]()
+    # In the storage: by an earlier version.
+    for place, name in ((folder.tensorboard_folder, "new.out"), (root / "tensorboard", "old.out")):
+        (place / "trial_00000").mkdir(parents=True)
+        (place / "trial_00000" / name).write_bytes(b"curves")
+    folder.optuna_file.write_text("{}", encoding="utf-8")
+    lock = folder.path / "optuna.journal.lock"  # as optuna-dashboard makes it
+    lock.symlink_to(folder.optuna_file)
+    walk = os.walk
+
+    def hasty_walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        for parent, below, files in walk(top):
+            yield parent, below, [*files, "gone"]  # when it is looked at
+
+    monkeypatch.setattr(os, "walk", hasty_walk)
+    with mirror(folder, root, said):
+        pass
+    assert "optuna.journal" in names(root) and said == []
+    fetched, _ = fetch_run(f"file://{root}", tmp_path / "other")
+    assert names(fetched.path) == names(root) - {"tensorboard/trial_00000/old.out"}
+    assert not names(root) & {"gone", lock.name, "tensorboard/trial_00000/new.out"}
 
 
 def test_run_is_fetched_and_the_one_that_goes_further_is_kept(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from pyarrow import fs
+from ray.train._internal.storage import StorageContext
 from ray.tune import Checkpoint
 
 from model.config import TrialConfig
@@ -161,3 +162,24 @@ def test_trial_does_not_begin_anew_because_its_storage_is_silent(
             trainable.step()  # not reported: Ray gives it another worker
     trainable.reset_config(proposal(tiny_config, [str(tmp_path / "checkpoint")]))
     assert trainable.step()["epoch"] == 2
+
+
+def test_worker_keeps_its_two_newest_checkpoints_and_removes_a_dead_ones_too(
+    trainable: CharLSTMTrainable, tmp_path: Path
+) -> None:
+    storage = StorageContext(
+        storage_path=str(tmp_path / "ray"),
+        experiment_dir_name="session-1",
+        trial_dir_name="trial_00000",
+    )
+    folder = tmp_path / "ray/session-1/trial_00000"
+    for index in range(3):  # the worker before it was killed while it removed them
+        (folder / f"checkpoint_{index:06d}").mkdir(parents=True)
+    storage.current_checkpoint_index = 2
+    trainable._storage = storage
+    for epoch in range(3):
+        trainable._last_result = trainable.step()
+        trainable.save()
+        names = sorted(path.name for path in folder.iterdir())
+        assert names == [f"checkpoint_{index:06d}" for index in (epoch + 2, epoch + 3)]
+    assert (folder / "checkpoint_000005/checkpoint/meta.json").exists()

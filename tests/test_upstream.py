@@ -13,6 +13,7 @@ from optuna.samplers._tpe.sampler import _split_trials
 from optuna.trial import TrialState, create_trial
 from ray.air.execution._internal import RayActorManager
 from ray.exceptions import OutOfMemoryError
+from ray.tune.execution.experiment_state import _ExperimentCheckpointManager
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
@@ -85,3 +86,13 @@ def test_ray_ends_the_search_where_it_killed_a_worker_for_memory() -> None:
         RayActorManager._actor_task_failed(
             SimpleNamespace(), task, OutOfMemoryError("low on memory")
         )
+
+
+def test_ray_writes_all_trials_states_when_one_has_saved_as_often_as_it_keeps() -> None:
+    """Why the workers remove their older checkpoints: a search of 10,000 would write for ever."""
+    manager = _ExperimentCheckpointManager(
+        storage=None, checkpoint_period=1e9, sync_every_n_trial_checkpoints=2
+    )
+    for _ in range(2):
+        manager.on_trial_checkpoint("trial")
+    assert manager._should_force_sync_up

@@ -90,10 +90,10 @@ def beside(file_system: fs.FileSystem, newest: str) -> list[Place]:
     return [Place(file_system, f"{path}/{MODEL_FOLDER}") for path in sorted(paths)[::-1]]
 
 
-def drop_older(file_system: fs.FileSystem, trial_folder: str) -> None:
-    """Remove all but the newest checkpoint of a trial's folder; what cannot be removed stays."""
+def drop_older(file_system: fs.FileSystem, trial_folder: str, *, keep: int = 1) -> None:
+    """Remove all but the newest checkpoints of a trial's folder; what cannot be removed stays."""
     with contextlib.suppress(OSError):
-        drop(beside(file_system, f"{trial_folder}/{RAY_FOLDER}")[1:])
+        drop(beside(file_system, f"{trial_folder}/{RAY_FOLDER}")[keep:])
 
 
 def drop(places: Iterable[Place]) -> None:

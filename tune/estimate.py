@@ -1,7 +1,8 @@
-"""How long a search is going to take: said before it starts, corrected while it runs.
+"""How long a search is going to take: said before it starts.
 
 An epoch's seconds are those that the machine was timed to need (model/speed.py); the plan comes
-from searches that are played through (rehearsal.py); trials that have ended correct what is left.
+from searches that are played through (rehearsal.py); trials that have ended correct what is left
+(remaining.py).
 """
 
 import functools
@@ -53,23 +54,24 @@ class Estimate:
         """What the whole search is going to take."""
         return rehearse(self._study, self._first, self._drawn, concurrent=self._concurrent)
 
-    def seconds_left(self, records: Iterable[TrialRecord]) -> float:
-        """Return what the rest of the search takes, as the trials that have ended correct it."""
-        known = list(records)
+    def planned_seconds(self, running: Iterable[TrialRecord], num_known: int) -> float:
+        """Return what the rest of a search takes by the timings alone.
+
+        Args:
+            running: The trials that have not ended.
+            num_known: How many trials there are, ended or not.
+        """
         seconds = sum(
             self._expected_seconds(
                 self._training(record.config), len(record.epochs), whole=bool(record.baseline)
             )
-            for record in known
-            if not record.has_ended
+            for record in running
         )
         # Trials are numbered in the order in which they start.
-        whole = self._first[len(known) :]
-        num_others = self._study.num_trials - len(known) - len(whole)
+        whole = self._first[num_known:]
+        num_others = self._study.num_trials - num_known - len(whole)
         seconds += sum(training.seconds for training in whole) + num_others * self._mean_seconds
-        ratios = self.ratios(known)
-        correction = float(np.exp(np.median(np.log(ratios)))) if ratios else 1.0
-        return correction * seconds / self._concurrent
+        return seconds / self._concurrent
 
     def ratios(self, records: Iterable[TrialRecord]) -> list[float]:
         """Return measured by predicted seconds of an epoch, of each trial that has ended."""

@@ -67,9 +67,10 @@ def run_trials(
             ],
             stop=stopper,
             failure_config=FailureConfig(max_failures=MAX_DEATHS),
-            # Each report asks for its own checkpoint; a diverged one must have none. Two are kept
-            # while a trial runs, for the newest may turn out to be damaged.
-            checkpoint_config=CheckpointConfig(num_to_keep=2, checkpoint_at_end=False),
+            # Each report asks for its own checkpoint; a diverged one must have none. The worker
+            # removes the older ones: for a number to keep, Ray 2.60 writes the states of all
+            # trials anew whenever one has saved so often.
+            checkpoint_config=CheckpointConfig(num_to_keep=None, checkpoint_at_end=False),
             verbose=0,
         ),
     )

@@ -197,8 +197,7 @@ def _apply(records: dict[int, TrialRecord], event: Event) -> TrialRecord:
     elif isinstance(event, EpochEnded):
         epoch = event.epoch
         record = records[epoch.number]
-        earlier = [known for known in record.epochs if known.epoch < epoch.epoch]
-        record.epochs = [*earlier, epoch]
+        record.add_epoch(epoch)
         record.precision = event.precision
         record.num_parameters = event.num_parameters
         record.vocabulary_size = event.vocabulary_size

@@ -5,7 +5,7 @@ import time
 
 from tune.page import write_page
 from tune.run_folder import RunFolder
-from tune.trial_record import TrialRecord
+from tune.tables import Table
 
 PAGE_SECONDS = 20.0
 """The page is written at most so often."""
@@ -16,27 +16,26 @@ _log = logging.getLogger(__name__)
 
 
 class LivePage:
-    """Saves the tables of a search as they come, and the page now and then."""
+    """Writes the page of a search now and then."""
 
     def __init__(self, folder: RunFolder) -> None:
         """Write into a run's folder."""
         self._folder = folder
         self._rest_until = 0.0
 
-    def save(self, records: list[TrialRecord], *, at_once: bool = False) -> None:
-        """Write the tables, and the page if its last time lies long enough back.
+    def write(self, tables: tuple[Table, Table], *, at_once: bool = False) -> None:
+        """Write the page if its last time lies long enough back and there is anything to show.
 
         Args:
-            records: All trials.
-            at_once: Write the page however short a time ago it was written.
+            tables: The trials and the epochs, as they were just written.
+            at_once: Write it however short a time ago it was written.
         """
-        self._folder.write_tables(records)
         start = time.monotonic()
         rests = start < self._rest_until and not at_once
-        if rests or not any(record.epochs for record in records):
+        if rests or tables[1].empty:
             return
         try:
-            write_page(self._folder, light=True)
+            write_page(self._folder, light=True, tables=tables)
         except Exception:  # the tables are safe: a page must never end a search of hours
             _log.warning("report.html could not be written", exc_info=True)
         end = time.monotonic()

@@ -17,7 +17,7 @@ from search_spaces import SearchSpace
 from tune.quality_records import read_quality
 from tune.run_folder import STILL_RUNNING, RunFolder
 from tune.storage import is_uri, read, split
-from tune.tables import config_of, epochs_frame, ranked, trials_frame
+from tune.tables import Table, config_of, epochs_frame, ranked, trials_frame
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
@@ -87,14 +87,20 @@ def load_run(run: str | Path) -> LoadedRun:
         return read_run(folder)
 
 
-def read_run(folder: RunFolder) -> LoadedRun:
+def read_run(folder: RunFolder, tables: tuple[Table, Table] | None = None) -> LoadedRun:
     """Read a run from its folder.
+
+    Args:
+        folder: The folder.
+        tables: The trials and the epochs, where they are known.
 
     Raises:
         ConfigError: A file of it is damaged.
     """
     study = folder.read_study()
-    if study["ended"] == STILL_RUNNING and not folder.trials_file.exists():
+    if tables is not None:
+        trials, epochs = tables
+    elif study["ended"] == STILL_RUNNING and not folder.trials_file.exists():
         trials, epochs = trials_frame([]), epochs_frame([])  # no trial has begun
     else:
         trials, epochs = folder.read_tables()

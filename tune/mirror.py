@@ -6,6 +6,7 @@ fetches it back (remote_run.py). What was copied last is at most about COPY_SECO
 as copying it took by COPY_SHARE.
 """
 
+import contextlib
 import os
 import signal
 import threading
@@ -23,14 +24,14 @@ from tune.history import whole_lines
 from tune.lease import RENEW_SECONDS, Lease
 from tune.lease_keeper import LeaseKeeper
 from tune.run_folder import CHECKPOINTS, CORPUS_FILE, RunFolder
-from tune.storage import files_of_run, read, write
+from tune.storage import TENSORBOARD, files_of_run, read, write
 from tune.study import Study
 
 COPY_SECONDS = RENEW_SECONDS
 FIRST_SECONDS = 1.0
 COPY_SHARE = 0.05
 """Copying takes at most about this share of one thread's time."""
-_RAY_FOLDER = "ray"
+_LEFT_OUT = ("ray", TENSORBOARD)
 
 
 class Mirror:
@@ -194,14 +195,19 @@ class Mirror:
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _files(self) -> dict[str, tuple[int, int]]:
-        """Return the folder's files, Ray's and hidden ones left out, and what each looks like."""
+        """Return the files that are copied, and what each looks like.
+
+        Left out are Ray's, hidden ones, links, which are optuna-dashboard's locks, and
+        TensorBoard's: one or more a trial, and all of them are in the history too.
+        """
         found = {}
         for parent, folders, names in os.walk(self._folder):
-            folders[:] = [name for name in folders if name != _RAY_FOLDER and name[0] != "."]
+            folders[:] = [name for name in folders if name not in _LEFT_OUT and name[0] != "."]
             for name in names:
-                if name[0] != ".":
-                    path = Path(parent) / name
-                    look = path.stat()
-                    relative = path.relative_to(self._folder).as_posix()
-                    found[relative] = (look.st_mtime_ns, look.st_size)
+                path = Path(parent) / name
+                if name[0] != "." and not path.is_symlink():
+                    with contextlib.suppress(FileNotFoundError):  # replaced meanwhile
+                        look = path.stat()
+                        relative = path.relative_to(self._folder).as_posix()
+                        found[relative] = (look.st_mtime_ns, look.st_size)
         return found

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from model.errors import ConfigError
 from tune.background_tasks import BackgroundTasks
-from tune.trial_record import Status, TrialRecord
+from tune.trial_record import SCORES, Status, TrialRecord
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,10 +22,6 @@ CLOSE_SECONDS = 60.0
 """A search that has ended waits so long for the server to take what is left."""
 
 NUMBER_TAG, BASELINE_TAG, STATUS_TAG = "trial_number", "baseline", "status"
-SCORES = (
-    *("val_bits_per_char", "val_own_bits_per_char"),
-    *("val_nats_per_char", "train_nats_per_char"),
-)
 _ENDS = {
     Status.COMPLETE: "FINISHED",
     Status.PRUNED: "FINISHED",

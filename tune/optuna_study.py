@@ -10,12 +10,13 @@ from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from search_spaces import SearchSpace
 from tune.records import Status, TrialRecord
 from tune.samplers import STATE_PREFIXES
+from tune.study_journal import StudyJournal
 
 NUMBER, BASELINE, ERROR = "number", "baseline", "error"
 """User attributes of the Optuna trials."""
@@ -39,20 +40,17 @@ def open_study(
         space: What is searched.
         records: What earlier sessions of the search did.
     """
-    partial_path = path.with_name(f".{path.name}.partial")
-    for left in (partial_path, _lock(partial_path), _lock(path)):  # by a driver that was killed
-        left.unlink(missing_ok=True)
-    journal = _Unwritten()
+    _lock(path).unlink(missing_ok=True)
+    of_study, of_trials = _remembered(path, space.name)
+    journal = StudyJournal()
     storage = JournalStorage(journal)
     study = optuna.create_study(storage=storage, study_name=space.name, direction="minimize")
-    of_study, of_trials = _remembered(path, space.name)
     study_id = storage.get_study_id_from_name(space.name)
     for key, value in of_study.items():
         storage.set_study_system_attr(study_id, key, value)
     fill_study(study, space, records, remembered=of_trials)
-    JournalFileBackend(str(partial_path)).append_logs(journal.logs)
-    partial_path.replace(path)
-    return optuna.load_study(storage=_storage(path), study_name=space.name)
+    journal.move_to(path)
+    return study
 
 
 def fill_study(
@@ -91,26 +89,12 @@ def fill_study(
         study.enqueue_trial(start)
 
 
-class _Unwritten(BaseJournalBackend):
-    """A journal in memory: a file's is flushed to the disk after each entry, 7 ms each."""
-
-    def __init__(self) -> None:
-        self.logs: list[dict[str, Any]] = []
-
-    def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
-        return self.logs[log_number_from:]
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        self.logs += logs
-
-
 def _lock(path: Path) -> Path:
-    """Return Optuna's lock of a journal; one that is left makes it wait for 30 s (optuna 5.0)."""
+    """Return Optuna's lock of a journal, which an earlier version of ours may have left.
+
+    One that is left makes optuna 5.0 wait for 30 s.
+    """
     return path.with_name(f"{path.name}.lock")
-
-
-def _storage(path: Path) -> JournalStorage:
-    return JournalStorage(JournalFileBackend(str(path)))
 
 
 def _remembered(path: Path, name: str) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
@@ -120,7 +104,7 @@ def _remembered(path: Path, name: str) -> tuple[dict[str, Any], dict[int, dict[s
     """
     if not path.exists():
         return {}, {}
-    storage = _storage(path)
+    storage = JournalStorage(JournalFileBackend(str(path)))
     try:
         study_id = storage.get_study_id_from_name(name)
         trials = storage.get_all_trials(study_id, deepcopy=False)

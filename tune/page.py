@@ -19,7 +19,7 @@ from tune.report_text import baselines_section, best_of_each_cleaning
 from tune.run_folder import RunFolder
 from tune.score_picture import compared
 from tune.search_pictures import best_so_far, learning_curves
-from tune.tables import ranked, write_text
+from tune.tables import Table, ranked, write_text
 from tune.timeline import busy_share, stretches, timeline
 
 _COLUMNS = ("number", SCORE, "status", "baseline")
@@ -29,17 +29,20 @@ _LATER_COLUMNS = (
 )
 
 
-def write_page(folder: RunFolder, *, light: bool = False) -> None:
+def write_page(
+    folder: RunFolder, *, light: bool = False, tables: tuple[Table, Table] | None = None
+) -> None:
     """Write report.html of a run.
 
     Args:
         folder: The run.
         light: Leave out what takes seconds with a thousand trials: the spread of importances.
+        tables: The trials and the epochs, where they are known; else they are read.
 
     Raises:
         ConfigError: A table or study.json is missing or damaged.
     """
-    run = read_run(folder)
+    run = read_run(folder, tables)
     samples = folder.samples_file
     text = samples.read_text(encoding="utf-8") if samples.exists() else ""
     write_text(folder.page_file, page(run, samples=text, light=light))

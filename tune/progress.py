@@ -4,6 +4,7 @@ A line is a trial that has ended; where none ends for a minute, what there is. W
 every event is a line.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from types import TracebackType
 
@@ -15,7 +16,8 @@ from rich.text import Text
 from search_spaces import SearchSpace
 from tune.durations import format_seconds
 from tune.event_log import JsonConsole, epoch_event, trial_event
-from tune.standing import Standing, axis_values, short
+from tune.remaining import Remaining
+from tune.standing import LiveStanding, axis_values, short
 from tune.trial_record import Status, TrialRecord
 
 _SHOWN_ENDED = 8
@@ -41,7 +43,7 @@ class Progress:
         seconds_left: Callable[[], float | None],
         earlier: Iterable[TrialRecord] = (),
         name: Callable[[TrialRecord], str] = trial_name,
-        to_go: Callable[[Iterable[TrialRecord]], float] | None = None,
+        remaining: Remaining | None = None,
     ) -> None:
         """Show a search.
 
@@ -53,25 +55,25 @@ class Progress:
             seconds_left: What is left of the time budget, None without one.
             earlier: The trials of earlier sessions.
             name: What a trial is called.
-            to_go: Says from all trials so far how many seconds the rest takes; None takes it
-                for as long as those that have ended took.
+            remaining: Says how many seconds the rest takes; None takes it for as long as those
+                that have ended took.
         """
         self._console = console
         self._events = console if isinstance(console, JsonConsole) else None
-        self._space = space
         self._axes = space.axes
         self._num_trials = num_trials
         self._name = name
-        self._to_go = to_go
+        self._remaining = remaining
         self._clock = clock
         self._seconds_left = seconds_left
-        self._records = {record.number: record for record in earlier}
-        self._ended = [record for record in self._records.values() if record.has_ended]
-        self._best: TrialRecord | None = None
+        self._standing = LiveStanding(space)
+        self._num_ended = 0
+        self._ended_last: deque[TrialRecord] = deque(maxlen=_SHOWN_ENDED)
         self._said_seconds = clock()
-        for record in self._records.values():
-            if record.best:
-                self._see_best(record)
+        for record in earlier:
+            self._see(record)
+            if record.has_ended:
+                self._ended(record)
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=2)
 
     def __enter__(self) -> "Progress":
@@ -90,19 +92,19 @@ class Progress:
 
     def trial_started(self, record: TrialRecord) -> None:
         """Show a trial as running."""
-        self._records[record.number] = record
+        self._see(record)
         if self._events:
             event = trial_event(record, self._name(record))
             self._events.event("trial_started", **event, config=record.config.to_dict())
 
     def epoch_ended(self, record: TrialRecord) -> None:
         """See whether a trial is the best now."""
-        self._see_best(record)
+        self._see(record)
         if self._events:
-            is_best = record is self._best
+            is_best = record is self._standing.best
             self._events.event("epoch_ended", **epoch_event(record), is_best=is_best)
         elif not self._is_live and self._clock() - self._said_seconds >= SILENCE_SECONDS:
-            num_running = sum(r.status == Status.RUNNING for r in self._records.values())
+            num_running = self._standing.number_of(Status.RUNNING)
             self._say(f"{self._counted()} {num_running} running | {self.summary()}")
 
     def trial_recovered(self, record: TrialRecord, reason: str) -> None:
@@ -115,13 +117,14 @@ class Progress:
 
     def trial_ended(self, record: TrialRecord) -> None:
         """Show how a trial ended."""
-        self._ended.append(record)
+        self._see(record)
+        self._ended(record)
         if self._events:
-            best = self._best
+            best = self._standing.best
             self._events.event(
                 "trial_ended",
                 **trial_event(record, self._name(record)),
-                num_ended=len(self._ended),
+                num_ended=self._num_ended,
                 num_trials=self._num_trials,
                 best_trial=best.number if best else None,
                 best_val_bits_per_char=best.objective if best else None,
@@ -131,9 +134,9 @@ class Progress:
 
     def summary(self) -> str:
         """Return who is best, how many were pruned, and the time left."""
-        best = self._best
+        best = self._standing.best
         who = f"best {best.objective:.4f} ({self._name(best)})" if best else "no result yet"
-        num_pruned = sum(record.status == Status.PRUNED for record in self._ended)
+        num_pruned = self._standing.number_of(Status.PRUNED)
         return f"{who} | {num_pruned} pruned | {self._time_left()}"
 
     @property
@@ -142,11 +145,16 @@ class Progress:
 
     def _counted(self) -> str:
         width = len(str(self._num_trials))
-        return f"[{len(self._ended):>{width}}/{self._num_trials}]"
+        return f"[{self._num_ended:>{width}}/{self._num_trials}]"
 
-    def _see_best(self, record: TrialRecord) -> None:
-        if self._best is None or record.objective < self._best.objective:
-            self._best = record
+    def _see(self, record: TrialRecord) -> None:
+        self._standing.see(record)
+        if self._remaining is not None:
+            self._remaining.see(record)
+
+    def _ended(self, record: TrialRecord) -> None:
+        self._num_ended += 1
+        self._ended_last.append(record)
 
     def _say(self, text: str) -> None:
         self._said_seconds = self._clock()
@@ -155,11 +163,11 @@ class Progress:
 
     def _time_left(self) -> str:
         estimates = []
-        if self._to_go is not None:
-            estimates.append(self._to_go(self._records.values()))
-        elif self._ended:
-            num_left = self._num_trials - len(self._ended)
-            estimates.append(self._clock() / len(self._ended) * num_left)
+        if self._remaining is not None:
+            estimates.append(self._remaining.seconds())
+        elif self._num_ended:
+            num_left = self._num_trials - self._num_ended
+            estimates.append(self._clock() / self._num_ended * num_left)
         budget_left = self._seconds_left()
         if budget_left is not None:
             estimates.append(budget_left)
@@ -180,8 +188,8 @@ class Progress:
         table = Table(expand=False)
         for title in ("trial", "status", "bits per char", "epoch", *self._axes):
             table.add_column(title, justify="left" if title == "status" else "right")
-        standing = Standing.of(self._records.values(), self._space)
-        for record in [*self._ended[-_SHOWN_ENDED:], *standing.running]:
+        standing = self._standing.now()
+        for record in [*self._ended_last, *standing.running]:
             values = record.config.to_dict()
             table.add_row(
                 f"{record.number}" + "*" * bool(record.baseline),
@@ -189,9 +197,9 @@ class Progress:
                 f"{record.objective:.4f}" if record.best else "",
                 f"{len(record.epochs)}/{record.config.epochs}",
                 *(short(values[axis]) for axis in self._axes),
-                style="bold" if record is self._best else None,
+                style="bold" if record is standing.best else None,
             )
-        head = f"{len(self._ended)} of {self._num_trials} trials | {self.summary()}"
+        head = f"{self._num_ended} of {self._num_trials} trials | {self.summary()}"
         foot = (
             f"* baseline | {len(standing.running)} running | "
             f"reached the rungs: {standing.rungs_text()}"

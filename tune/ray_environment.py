@@ -16,6 +16,10 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # Ray 2.60: an actor still training at the end of the search is killed after so long.
     "TUNE_FORCE_TRIAL_CLEANUP_S": "10",
+    # The states of all trials, which nobody reads: written at the start and at the end only.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
+    # Ray 2.60 keeps an entry of each checkpoint, but then not the report that it came with.
+    "TUNE_ONLY_STORE_CHECKPOINT_SCORE_ATTRIBUTE": "1",
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints its box even at verbose=0
     # A local Ray starts a worker for each core at once. They import these while the driver
     # measures the machine, and become the actors: the first step comes 4 s sooner (2 cores).

@@ -1,7 +1,6 @@
 """Turns Ray Tune's events into the search's history, and has the tables saved as they come."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,8 +25,6 @@ MAX_DEATHS = 3
 
 SAVE_SECONDS = 10.0
 """Between two trials' ends the tables are saved at most so often."""
-SAVE_SHARE = 0.05
-"""Saving takes at most about this share of the time, however many trials there are."""
 
 
 class Listener(Protocol):
@@ -54,7 +51,7 @@ class Recorder(ray_tune.Callback):
         history: History,
         *,
         clock: Callable[[], float],
-        save: Callable[[list[TrialRecord]], None],
+        save: Callable[[Iterable[TrialRecord]], None],
         listener: Listener,
         failed: Callable[[str, str], None] = lambda trial_id, reason: None,
         unwritable: Callable[[str], None] = lambda reason: None,
@@ -64,7 +61,7 @@ class Recorder(ray_tune.Callback):
         Args:
             history: What is known already, and where events go.
             clock: Seconds since the search's start.
-            save: Writes the tables; called when trials end, and now and then between.
+            save: Has the tables written; called when trials end, and now and then between.
             listener: Told of every event.
             failed: Told of Ray's id of a trial that failed, and why it did.
             unwritable: Told why a trial could not write to the storage, if one cannot.
@@ -77,7 +74,6 @@ class Recorder(ray_tune.Callback):
         self._unwritable = unwritable
         self._reasons: dict[str, str] = {}
         self._saved_seconds = clock()
-        self._rest_seconds = 0.0
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -181,12 +177,9 @@ class Recorder(ray_tune.Callback):
 
     def _save_after(self, seconds: float) -> None:
         """Save the tables if the last time lies so many seconds back."""
-        if self._clock() - self._saved_seconds < max(seconds, self._rest_seconds):
-            return
-        start = time.perf_counter()
-        self._save(list(self._history.records.values()))
-        self._rest_seconds = (time.perf_counter() - start) / SAVE_SHARE
-        self._saved_seconds = self._clock()
+        if self._clock() - self._saved_seconds >= seconds:
+            self._save(self._history.records.values())
+            self._saved_seconds = self._clock()
 
 
 def _reason(trial: Trial) -> str:

@@ -19,6 +19,9 @@ from tune.finalist_choice import RESERVED_SHARE
 from tune.study import Study
 
 PLAYED = 100
+PLAYED_TRIALS = 100_000
+"""In all of them together: the more trials a search has, the less its time hangs on chance."""
+MIN_PLAYED = 10
 ENDS = (0.05, 0.95)
 """Shares of the played searches that are shorter than the ends of the range."""
 ERROR = 1.25
@@ -63,9 +66,10 @@ def rehearse(
         concurrent: Trials at once.
     """
     factor = study.space.budget.reduction_factor
+    played = min(PLAYED, max(MIN_PLAYED, PLAYED_TRIALS // study.num_trials))
     chance = np.random.Generator(np.random.PCG64(study.seed))
     short, long = (
-        [_play(study, first, drawn, concurrent, goes_on, error, chance) for _ in range(PLAYED)]
+        [_play(study, first, drawn, concurrent, goes_on, error, chance) for _ in range(played)]
         for goes_on, error in ((1 / factor, 1 / ERROR), (factor**-0.5, ERROR))
     )
     low, high = ENDS

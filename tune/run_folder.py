@@ -11,6 +11,7 @@ from typing import Any
 from model.errors import ConfigError
 from tune.finalist_records import FinalistRecord, read_finalists, write_finalists
 from tune.run_places import check_new
+from tune.storage import TENSORBOARD
 from tune.tables import (
     EPOCH_DTYPES,
     TRIAL_DTYPES,
@@ -101,7 +102,7 @@ class RunFolder:
     @property
     def tensorboard_folder(self) -> Path:
         """The trials' curves as TensorBoard reads them, one folder each."""
-        return self.path / "tensorboard"
+        return self.path / TENSORBOARD
 
     @property
     def ray_folder(self) -> Path:
@@ -173,10 +174,16 @@ class RunFolder:
         assert isinstance(values, dict)
         return values
 
-    def write_tables(self, records: list[TrialRecord]) -> None:
-        """Write epochs.csv, then trials.csv: what a reader of the latter sees counted is there."""
-        write_table(epochs_frame(records), self.epochs_file)
-        write_table(trials_frame(records), self.trials_file)
+    def write_tables(self, records: list[TrialRecord]) -> tuple[Table, Table]:
+        """Write epochs.csv, then trials.csv: what a reader of the latter sees counted is there.
+
+        Returns:
+            The frames of trials and of epochs.
+        """
+        trials, epochs = trials_frame(records), epochs_frame(records)
+        write_table(epochs, self.epochs_file)
+        write_table(trials, self.trials_file)
+        return trials, epochs
 
     def read_tables(self) -> tuple[Table, Table]:
         """Return the frames of trials.csv and epochs.csv, of one moment also while they change.

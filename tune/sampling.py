@@ -130,6 +130,7 @@ class StudySearcher(Searcher):
             # Ray 2.60 passes a trial's last epoch here alone, not to on_trial_result.
             self.on_trial_result(trial_id, result)
         trial = self._live.pop(trial_id)
+        self._told.pop(trial_id, None)
         if result is None:
             self._tell_stopped(trial)
         elif result["outcome"] == Outcome.DIVERGED:
@@ -141,6 +142,7 @@ class StudySearcher(Searcher):
 
     def fail(self, trial_id: str, reason: str) -> None:
         """Tell Optuna why a trial raised, or that its process died."""
+        self._told.pop(trial_id, None)
         self._tell_failed(self._live.pop(trial_id), reason)
 
     def stop_running(self) -> None:

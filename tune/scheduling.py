@@ -14,7 +14,6 @@ the variant that stops trials and never pauses them: the first trial at a rung g
 from collections.abc import Collection
 from typing import Any
 
-import numpy as np
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -23,6 +22,7 @@ from model.config import TrialConfig
 from model.schedule import constant_epochs
 from search_spaces import Budget
 from tune.outcome import RUNNING_BEST
+from tune.ranked_values import RankedValues
 from tune.records import TrialRecord
 
 
@@ -35,7 +35,7 @@ class FairASHA(FIFOScheduler):
         self._kept_share = 1 / budget.reduction_factor
         # Epoch to trial number to running best. Trials go by number: in the next session Ray
         # gives them other ids.
-        self._values: dict[int, dict[int, float]] = {}
+        self._values: dict[int, RankedValues] = {}
         # A worker may die while it saves what it was stopped at; the trial then comes again.
         self._told_to_stop: set[int] = set()
 
@@ -89,13 +89,13 @@ class FairASHA(FIFOScheduler):
 
     def _judge(self, number: int, config: TrialConfig, epoch: int, running_best: float) -> bool:
         """Record a value, and return whether the trial may go on after it."""
-        others = self._values.setdefault(epoch, {})
+        others = self._values.setdefault(epoch, RankedValues())
         # Known already: it goes on from a checkpoint, and was judged here before.
         passes = number in others or (
             epoch not in self._budget.judged_epochs(config, self._max_epochs).values()
             or not others
-            or running_best <= np.quantile(list(others.values()), self._kept_share)
+            or running_best <= others.quantile(self._kept_share)
         )
         if epoch <= constant_epochs(config):
             others[number] = running_best
-        return bool(passes)
+        return passes

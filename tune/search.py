@@ -1,6 +1,7 @@
 """A search: proposals from Optuna, ASHA over their epochs, a history of both."""
 
 import dataclasses
+import warnings
 from collections.abc import Callable
 
 import optuna
@@ -13,11 +14,12 @@ from tune.estimate import Estimate
 from tune.experiment import run_trials
 from tune.finalist_choice import reserved_seconds
 from tune.history import History, TrialEnded
-from tune.live_page import LivePage
+from tune.live_files import LiveFiles
 from tune.optuna_study import open_study
 from tune.progress import Progress
 from tune.recorder import Recorder
 from tune.records import Status, TrialRecord
+from tune.remaining import Remaining
 from tune.run_folder import RunFolder
 from tune.sampling import StudySearcher
 from tune.scheduling import FairASHA
@@ -54,6 +56,8 @@ def search(
 ) -> SearchResult:
     """Run the trials that a study has left; the history and the tables are written meanwhile."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    # For good: two threads that each do so for a moment undo one another's.
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     store = CheckpointStore(study.checkpoints_root)
     checkpoints = learn_missed(history, store)
     spent_seconds = history.seconds()
@@ -72,7 +76,7 @@ def search(
         clock=stopper.seconds,
         seconds_left=stopper.seconds_left,
         earlier=records,
-        to_go=estimate.seconds_left if estimate else None,
+        remaining=Remaining(estimate) if estimate else None,
     )
     folder.write_tables(records)
     searcher = StudySearcher(
@@ -83,12 +87,12 @@ def search(
         records=records,
         checkpoints=checkpoints,
     )
-    live_page = LivePage(folder)
-    with Trackers(study, folder, console) as trackers:
+    live_files = LiveFiles(folder)
+    with Trackers(study, folder, console) as trackers, live_files:
         recorder = Recorder(
             history,
             clock=stopper.seconds,
-            save=live_page.save,
+            save=live_files.save,
             listener=trackers.after(progress),
             failed=searcher.fail,
             unwritable=stopper.storage_failed,
@@ -106,8 +110,8 @@ def search(
             trial_timeout_seconds=study.trial_timeout_seconds,
         )
     searcher.stop_running()
-    # The recorder saves now and then only: it may have left the last ends out.
-    live_page.save(list(history.records.values()), at_once=True)
+    # While it ran they were written now and then only: the last ends may be missing.
+    live_files.save_all(history.records.values())
     return SearchResult(
         records=list(history.records.values()),
         seconds=stopper.seconds(),

@@ -27,16 +27,7 @@ class Standing:
     @classmethod
     def of(cls, records: Iterable[TrialRecord], space: SearchSpace) -> "Standing":
         """Work it out from all trials so far."""
-        known = sorted(records, key=lambda record: record.number)
-        counts = Counter(record.status for record in known)
-        measured = [record for record in known if record.best]
-        rungs = space.budget.rungs(max(space.values("epochs")))
-        return cls(
-            best=min(measured, key=lambda record: record.objective, default=None),
-            running=[record for record in known if record.status == Status.RUNNING],
-            statuses={status: counts[status] for status in Status if counts[status]},
-            rungs={rung: sum(len(record.epochs) >= rung for record in known) for rung in rungs},
-        )
+        return LiveStanding(space, sorted(records, key=lambda record: record.number)).now()
 
     @property
     def num_ended(self) -> int:
@@ -60,6 +51,65 @@ class Standing:
         'epoch 1: 8, epoch 3: 2'
         """
         return ", ".join(f"epoch {rung}: {number}" for rung, number in self.rungs.items())
+
+
+class LiveStanding:
+    """Where a search stands while it runs: a trial is looked at when it changes.
+
+    Attributes:
+        best: The trial with the lowest objective so far, the first of equals.
+    """
+
+    def __init__(self, space: SearchSpace, records: Iterable[TrialRecord] = ()) -> None:
+        """Begin with the trials of earlier sessions.
+
+        Args:
+            space: What is searched.
+            records: Those trials.
+        """
+        self.best: TrialRecord | None = None
+        self._running: dict[int, TrialRecord] = {}
+        self._statuses: Counter[Status] = Counter()
+        self._reached = dict.fromkeys(space.budget.rungs(max(space.values("epochs"))), 0)
+        # Trial number to status and epochs as they were counted last.
+        self._counted: dict[int, tuple[Status, int]] = {}
+        for record in records:
+            self.see(record)
+
+    def see(self, record: TrialRecord) -> None:
+        """Learn how a trial is now."""
+        if record.best and (self.best is None or record.objective < self.best.objective):
+            self.best = record
+        if record.number in self._counted:
+            self._count(*self._counted[record.number], -1)
+        self._counted[record.number] = (record.status, len(record.epochs))
+        self._count(*self._counted[record.number], +1)
+        if record.status == Status.RUNNING:
+            self._running[record.number] = record
+        else:
+            self._running.pop(record.number, None)
+
+    def number_of(self, status: Status) -> int:
+        """Return how many trials have a status."""
+        return self._statuses[status]
+
+    def now(self) -> Standing:
+        """Return where the search stands."""
+        running = list(self._running.values())  # a display asks from a thread of its own
+        return Standing(
+            best=self.best,
+            running=sorted(running, key=lambda record: record.number),
+            statuses={
+                status: self._statuses[status] for status in Status if self._statuses[status]
+            },
+            rungs=dict(self._reached),
+        )
+
+    def _count(self, status: Status, num_epochs: int, trials: int) -> None:
+        self._statuses[status] += trials
+        for rung in self._reached:
+            if num_epochs >= rung:
+                self._reached[rung] += trials
 
 
 def axis_values(record: TrialRecord, axes: Iterable[str]) -> str:

@@ -14,7 +14,9 @@ from model.places import STORE_ERRORS, broken_rule, open_place
 ANSWER_SECONDS = 20.0
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 MAX_NAME_CHARS = 100
-_OF_RAY = re.compile(r"session-\d+|finalists")
+TENSORBOARD = "tensorboard"
+"""TensorBoard's folder in a run's; it stays on its machine, but earlier versions copied it."""
+_NOT_COPIED = re.compile(rf"session-\d+|finalists|{TENSORBOARD}")
 
 
 def check_name(name: str) -> str:
@@ -155,12 +157,16 @@ def files_below(file_system: fs.FileSystem, root: str, *, recursive: bool) -> It
 
 
 def files_of_run(file_system: fs.FileSystem, root: str) -> Iterator[str]:
-    """Yield the files of a run's folder in its storage, those that Ray keeps there left out."""
+    """Yield the files of a run's folder in its storage; Ray's and TensorBoard's are left out."""
     yield from files_below(file_system, root, recursive=False)
     selector = fs.FileSelector(root, allow_not_found=True)
     for info in file_system.get_file_info(selector):
         name = info.path[len(root) + 1 :]
-        if info.type == fs.FileType.Directory and is_safe(name) and not _OF_RAY.fullmatch(name):
+        if (
+            info.type == fs.FileType.Directory
+            and is_safe(name)
+            and not _NOT_COPIED.fullmatch(name)
+        ):
             for below in files_below(file_system, f"{root}/{name}", recursive=True):
                 yield f"{name}/{below}"
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from model.config import FIELD_NAMES, TrialConfig
 from model.errors import ConfigError
-from tune.trial_record import BEST_EPOCH_COLUMNS, EpochRecord, TrialRecord
+from tune.trial_record import SCORES, EpochRecord, TrialRecord
 
 Table = pd.DataFrame
 """For the type hints of files that only pass tables on."""
@@ -29,7 +29,7 @@ TRIAL_DTYPES: dict[str, str] = {
     **{field.name: _DTYPES[field.type] for field in dataclasses.fields(TrialConfig)},  # type: ignore[index]
     "epochs_run": "Int64",
     "best_epoch": "Int64",
-    **dict.fromkeys(BEST_EPOCH_COLUMNS, "Float64"),
+    **dict.fromkeys(SCORES, "Float64"),
     "num_parameters": "Int64",
     "vocabulary_size": "Int64",
     "elapsed_seconds": "Float64",

@@ -16,12 +16,8 @@ from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.summary import hparams, scalar
 
 from search_spaces import SearchSpace
-from tune.trial_record import TrialRecord
+from tune.trial_record import SCORES, TrialRecord
 
-SCORES = (
-    *("val_bits_per_char", "val_own_bits_per_char"),
-    *("val_nats_per_char", "train_nats_per_char"),
-)
 FLUSH_SECONDS = 10.0
 
 

@@ -15,7 +15,7 @@ from model.devices import pick_device, use_threads
 from model.errors import CheckpointError, TrainingDiverged
 from model.objective import PreparedCorpus
 from model.trainer import Trainer
-from tune.checkpoints import MODEL_FOLDER, Place, beside, fetch, place_of
+from tune.checkpoints import MODEL_FOLDER, Place, beside, drop_older, fetch, place_of
 from tune.epoch_events import read_epochs, write_epochs
 from tune.node_memory import limit_growth
 from tune.outcome import RUNNING_BEST, Outcome
@@ -25,6 +25,9 @@ from tune.trial_memory import TrialMemory
 
 MEMORY_SLACK = 2
 """So many times what it asked for can a trial's process grow; then it has gone wrong."""
+
+KEPT_WHILE_RUNNING = 2
+"""Checkpoints of a trial, the one before the last too: the last may turn out to be damaged."""
 
 
 class StorageSilent(RuntimeError):
@@ -105,6 +108,18 @@ class CharLSTMTrainable(ray_tune.Trainable):
         assert self._trainer is not None
         self._trainer.save(Path(checkpoint_dir) / MODEL_FOLDER)
         write_epochs(Path(checkpoint_dir), self._config, self._reported)
+
+    def save(self, checkpoint_dir: str | None = None) -> Any:
+        """Save, then remove what no worker will go on from: a dead one's too.
+
+        Args:
+            checkpoint_dir: As Ray has it; None for a folder of its own.
+        """
+        saved = super().save(checkpoint_dir)
+        if self._storage is not None:
+            storage = self._storage
+            drop_older(storage.storage_filesystem, storage.trial_fs_path, keep=KEPT_WHILE_RUNNING)
+        return saved
 
     def restore(self, checkpoint_path: Any) -> None:
         """Go on, after the worker before this one died, from the newest checkpoint that is whole.

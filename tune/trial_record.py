@@ -7,11 +7,11 @@ from typing import Any
 
 from model.config import TrialConfig
 
-BEST_EPOCH_COLUMNS = (
+SCORES = (
     *("val_bits_per_char", "val_own_bits_per_char"),
     *("val_nats_per_char", "train_nats_per_char"),
 )
-"""What a trial's row takes from its best epoch."""
+"""What an epoch is judged by; a trial's row has those of its best epoch."""
 
 
 class Status(enum.StrEnum):
@@ -60,7 +60,7 @@ class TrialRecord:
         vocabulary_size: Symbols of its cleaned text, None before the first epoch.
         search_seconds: Seconds from the search's start to the trial's end so far.
         error: Why it failed or diverged, or empty.
-        epochs: Its epochs, in order.
+        epochs: Its epochs, in order; `add_epoch` adds one.
     """
 
     number: int
@@ -73,16 +73,35 @@ class TrialRecord:
     search_seconds: float = 0.0
     error: str = ""
     epochs: list[EpochRecord] = dataclasses.field(default_factory=list)
+    _best: EpochRecord | None = dataclasses.field(
+        default=None, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        self._best = self._lowest()
 
     @property
     def trial_id(self) -> str:
         """The name of the trial's folder, the same in every run of the same seed."""
         return trial_id(self.number)
 
+    def add_epoch(self, epoch: EpochRecord) -> None:
+        """Add an epoch; one that was trained again replaces the earlier one and what followed."""
+        if self.epochs and self.epochs[-1].epoch >= epoch.epoch:
+            self.epochs = [known for known in self.epochs if known.epoch < epoch.epoch]
+            self._best = self._lowest()
+        self.epochs.append(epoch)
+        if self._best is None or epoch.val_bits_per_char < self._best.val_bits_per_char:
+            self._best = epoch
+
+    def copy(self) -> "TrialRecord":
+        """Return a record that stays as it is while this one goes on."""
+        return dataclasses.replace(self, epochs=list(self.epochs))
+
     @property
     def best(self) -> EpochRecord | None:
         """The epoch with the lowest objective; the earliest of equals."""
-        return min(self.epochs, key=lambda epoch: epoch.val_bits_per_char, default=None)
+        return self._best
 
     @property
     def has_ended(self) -> bool:
@@ -92,7 +111,11 @@ class TrialRecord:
     @property
     def objective(self) -> float:
         """The lowest objective of its epochs; infinity without one."""
-        return self.best.val_bits_per_char if self.best else float("inf")
+        best = self.best
+        return best.val_bits_per_char if best else float("inf")
+
+    def _lowest(self) -> EpochRecord | None:
+        return min(self.epochs, key=lambda epoch: epoch.val_bits_per_char, default=None)
 
     def running_best(self) -> dict[int, float]:
         """Return the lowest objective up to each epoch."""
@@ -103,7 +126,7 @@ class TrialRecord:
     def row(self) -> dict[str, Any]:
         """Return the trial's row of trials.csv."""
         best = self.best
-        measured = {name: getattr(best, name, None) for name in BEST_EPOCH_COLUMNS}
+        measured = {name: getattr(best, name, None) for name in SCORES}
         return {
             **self.config.to_dict(),
             **measured,

@@ -1,0 +1,252 @@
+"""What a trial costs the driver after so many others, without Ray: a simulated loop calls it.
+
+Searcher, journal, scheduler, history and progress are the project's own. The search goes on from
+made-up trials, as one that is resumed does, so that what comes after 10,000 trials is measured
+without playing them.
+"""
+
+import dataclasses
+import heapq
+import io
+import itertools
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+from pyarrow import fs
+from ray.tune.schedulers import TrialScheduler
+from rich.console import Console
+
+from benchmarks.overhead_sampler import made_up_records
+from benchmarks.scale_search import CURVES, SPEED, study_of
+from benchmarks.stand_in import Curves
+from model.config import TrialConfig
+from tune.estimate import Estimate
+from tune.finalist_choice import reserved_seconds
+from tune.history import EpochEnded, History, TrialEnded, TrialStarted
+from tune.optuna_study import open_study
+from tune.outcome import RUNNING_BEST, Outcome
+from tune.page import write_page
+from tune.progress import Progress
+from tune.recorder import Recorder
+from tune.records import TrialRecord
+from tune.remaining import Remaining
+from tune.run_folder import RunFolder
+from tune.sampling import StudySearcher
+from tune.scheduling import FairASHA
+from tune.study_values import study_values
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class LoopCost:
+    """CPU seconds of the driver after so many trials, Ray's own left out.
+
+    Attributes:
+        num_told: Trials before.
+        resume_seconds: To read them and to go on from them.
+        suggest_seconds: A trial's proposal.
+        tell_seconds: Telling the searcher of a trial's epochs and of its end.
+        judge_seconds: The scheduler's decisions on a trial.
+        record_seconds: A trial's history and lines of progress.
+        display_seconds: The table on a terminal, once; it is drawn twice a second.
+        reserve_seconds: What is kept for finalists, once; it is asked every two seconds.
+        tables_seconds: All tables, once; at most 5 % of one thread's time.
+        page_seconds: The page, once; at most 2 %.
+    """
+
+    num_told: int
+    resume_seconds: float
+    suggest_seconds: float
+    tell_seconds: float
+    judge_seconds: float
+    record_seconds: float
+    display_seconds: float
+    reserve_seconds: float
+    tables_seconds: float
+    page_seconds: float
+
+    @property
+    def trial_seconds(self) -> float:
+        """All that a trial costs; what is done at intervals is left out."""
+        return self.suggest_seconds + self.tell_seconds + self.judge_seconds + self.record_seconds
+
+
+class _Stopwatch:
+    """CPU seconds of this thread by what they were spent on."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start = time.thread_time()
+        yield
+        self.seconds[name] += time.thread_time() - start
+
+
+def loop_cost(num_told: int, num_trials: int, num_workers: int, sampler: str | None) -> LoopCost:
+    """Measure trials after others.
+
+    Args:
+        num_told: The others.
+        num_trials: Trials that are measured.
+        num_workers: Trials at once.
+        sampler: Proposes the trials; None is the default.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with tempfile.TemporaryDirectory() as results:
+        study = study_of(Path(results), num_trials=num_told + num_trials, sampler=sampler)
+        folder = RunFolder.create(study.run_path, study_values(study, None, None))
+        with History(folder.history_file) as history:
+            for record in made_up_records(study.space, num_told):
+                _write(history, record)
+        watch = _Stopwatch()
+        with watch("resume"):
+            history = History(folder.history_file)
+            known = list(history.records.values())
+            scheduler = FairASHA(study.space.budget, max_epochs=study.max_epochs)
+            scheduler.replay(known)
+            searcher = StudySearcher(
+                open_study(folder.optuna_file, study.space, records=known),
+                study.space,
+                seed=study.seed,
+                sampler=study.sampler,
+                records=known,
+            )
+            estimate = Estimate(study, SPEED, num_workers)
+            progress = Progress(
+                Console(quiet=True),
+                study.space,
+                num_trials=study.num_trials,
+                clock=lambda: 1.0,
+                seconds_left=lambda: 1.0,
+                earlier=known,
+                remaining=Remaining(estimate),
+            )
+        clock = [history.seconds()]
+        recorder = Recorder(
+            history, clock=lambda: clock[0], save=lambda records: None, listener=progress
+        )
+        with history:
+            _play(searcher, scheduler, recorder, watch, clock, num_trials, num_workers)
+            records = list(history.records.values())
+            for name, once in (
+                ("display", lambda: Console(file=io.StringIO()).print(progress._render())),
+                ("reserve", lambda: reserved_seconds(study, records, num_workers)),
+                ("tables", lambda: folder.write_tables(records)),
+                ("page", lambda: write_page(folder, light=True)),
+            ):
+                with watch(name):
+                    once()
+    per_trial = {name: watch.seconds[name] / num_trials for name in _PER_TRIAL}
+    once_each = {name: watch.seconds[name] for name in watch.seconds if name not in _PER_TRIAL}
+    return LoopCost(
+        num_told=num_told,
+        **{f"{name}_seconds": value for name, value in {**per_trial, **once_each}.items()},
+    )
+
+
+_PER_TRIAL = ("suggest", "tell", "judge", "record")
+
+
+def _write(history: History, record: TrialRecord) -> None:
+    history.add(
+        TrialStarted(
+            number=record.number,
+            baseline=record.baseline,
+            config=record.config.to_dict(),
+            search_seconds=0.0,
+        )
+    )
+    for epoch in record.epochs:
+        history.add(
+            EpochEnded(epoch=epoch, precision="float32", num_parameters=1, vocabulary_size=1)
+        )
+    seconds = record.epochs[-1].search_seconds
+    history.add(
+        TrialEnded(number=record.number, status=record.status, error="", search_seconds=seconds)
+    )
+
+
+def _play(
+    searcher: StudySearcher,
+    scheduler: FairASHA,
+    recorder: Recorder,
+    watch: _Stopwatch,
+    clock: list[float],
+    num_trials: int,
+    num_workers: int,
+) -> None:
+    """Run trials on simulated workers, an epoch a second, and call as Ray 2.60 calls."""
+    curves = Curves.read(CURVES)
+    names = itertools.count()
+    waiting: list[tuple[float, int, Any, int]] = []
+    nowhere = SimpleNamespace(storage_filesystem=fs.LocalFileSystem(), trial_fs_path="/nowhere/x")
+
+    def start() -> None:
+        name = next(names)
+        if name >= num_trials:
+            return
+        with watch("suggest"):
+            proposal = searcher.suggest(str(name))
+        trial = SimpleNamespace(
+            trial_id=str(name),
+            config=proposal,
+            curve=curves.of(TrialConfig.from_dict(proposal["config"])),
+            storage=nowhere,
+            num_failures=0,
+        )
+        with watch("record"):
+            recorder.on_trial_start(0, [], trial)
+        heapq.heappush(waiting, (clock[0] + 1.0, name, trial, 1))
+
+    for _ in range(num_workers):
+        start()
+    while waiting:
+        clock[0], name, trial, epoch = heapq.heappop(waiting)
+        result = _result(trial, epoch)
+        trial.last_result = result
+        finished = result["outcome"] == Outcome.FINISHED.value
+        with watch("record"):
+            recorder.on_trial_result(0, [], trial, result)
+        with watch("judge"):
+            if finished:
+                scheduler.on_trial_complete(None, trial, result)
+            else:
+                decision = scheduler.on_trial_result(None, trial, result)
+                finished = decision == TrialScheduler.STOP
+        with watch("tell"):
+            if finished:
+                searcher.on_trial_complete(trial.trial_id, result)
+            else:
+                searcher.on_trial_result(trial.trial_id, result)
+        if finished:
+            with watch("record"):
+                recorder.on_trial_complete(0, [], trial)
+            start()
+        else:
+            heapq.heappush(waiting, (clock[0] + 1.0, name, trial, epoch + 1))
+
+
+def _result(trial: Any, epoch: int) -> dict[str, Any]:
+    bits = float(trial.curve[min(epoch, len(trial.curve)) - 1])
+    finished = epoch >= trial.config["config"]["epochs"]
+    return {
+        "epoch": epoch,
+        "train_nats_per_char": bits,
+        "val_nats_per_char": bits,
+        "val_own_bits_per_char": bits,
+        "val_bits_per_char": bits,
+        "elapsed_seconds": float(epoch),
+        RUNNING_BEST: float(trial.curve[:epoch].min()),
+        "outcome": (Outcome.FINISHED if finished else Outcome.TRAINING).value,
+        "precision": "float32",
+        "num_parameters": 1,
+        "vocabulary_size": 1,
+    }

@@ -1,0 +1,96 @@
+"""Writes the tables and the page of a search while it runs, in a thread of its own.
+
+With 10,000 trials each takes seconds: in Ray's loop all workers would wait for as long.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Iterable
+from types import TracebackType
+
+from tune.live_page import LivePage
+from tune.run_folder import RunFolder
+from tune.trial_record import TrialRecord
+
+SAVE_SHARE = 0.05
+"""Writing the tables takes at most about this share of the time, however many trials there are."""
+
+
+class LiveFiles:
+    """A context manager: while it is open, tables are written as trials come."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        """Write into a run's folder."""
+        self._folder = folder
+        self._page = LivePage(folder)
+        self._given: queue.SimpleQueue[list[TrialRecord] | None] = queue.SimpleQueue()
+        self._is_free = True
+        self._ending = threading.Event()
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True, name="live files")
+
+    def __enter__(self) -> "LiveFiles":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Wait until what is being written is.
+
+        Raises:
+            OSError: A table could not be written.
+        """
+        self._ending.set()
+        self._given.put(None)
+        self._thread.join()
+        if kind is None:
+            self._raise_error()
+
+    def save(self, records: Iterable[TrialRecord]) -> None:
+        """Have the tables written, and the page now and then.
+
+        Nothing is done while the last time is not over, or lies a short time back: the caller
+        comes again with the next trial.
+
+        Args:
+            records: All trials.
+
+        Raises:
+            OSError: The tables could not be written the last time.
+        """
+        self._raise_error()
+        if self._is_free:
+            self._is_free = False
+            # What has ended never changes again; the others do while they are written.
+            self._given.put([each if each.has_ended else each.copy() for each in records])
+
+    def save_all(self, records: Iterable[TrialRecord]) -> None:
+        """Write the tables and the page, now and here: the search is over.
+
+        Raises:
+            OSError: A table cannot be written.
+        """
+        assert not self._thread.is_alive()
+        self._page.write(self._folder.write_tables(list(records)), at_once=True)
+
+    def _run(self) -> None:
+        while (records := self._given.get()) is not None:
+            start = time.monotonic()
+            try:
+                tables = self._folder.write_tables(records)
+                seconds = time.monotonic() - start
+                self._page.write(tables)
+            except Exception as error:  # raised where the search is: it ends there
+                self._error = error
+                return
+            self._ending.wait(seconds / SAVE_SHARE)
+            self._is_free = True
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
