@@ -53,6 +53,7 @@ def make_sampler(name: str, *, seed: int, number: int, num_trials: int) -> "Base
     from optuna import exceptions, samplers
 
     from model.seeds import hash_seed
+    from tune.thinned_study import ThinnedSampler
 
     own_seed = hash_seed(seed, number) % 2**32
     startup_trials = min(MAX_STARTUP_TRIALS, math.ceil(STARTUP_SHARE * num_trials))
@@ -68,7 +69,7 @@ def make_sampler(name: str, *, seed: int, number: int, num_trials: int) -> "Base
         random = samplers.RandomSampler(seed=own_seed)
         match check_sampler(name):
             case "tpe" | "tpe-univariate":
-                return tpe
+                return ThinnedSampler(tpe)
             case "random":
                 return random
             case "qmc":

@@ -1,0 +1,105 @@
+"""What a sampler sees of a long search, and that it does not see less of a short one."""
+
+from collections.abc import Callable
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.trial import TrialState, create_trial
+
+from tune.thinned_study import ALWAYS_SHOWN, MAX_SHOWN, ThinnedSampler
+
+AXES = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def study_of(num_trials: int, *, pruned_share: float = 0.6) -> optuna.Study:
+    generator = np.random.default_rng(0)
+    study = optuna.create_study()
+    for _ in range(num_trials):
+        params = {axis: float(generator.random()) for axis in AXES}
+        value = (params["x"] - 0.7) ** 2 + (params["y"] - 0.2) ** 2
+        is_pruned = generator.random() < pruned_share
+        study.add_trial(
+            create_trial(
+                state=TrialState.PRUNED if is_pruned else TrialState.COMPLETE,
+                value=None if is_pruned else value,
+                params=params,
+                distributions=AXES,
+                intermediate_values={int(generator.integers(1, 9)): value},
+            )
+        )
+    return study
+
+
+def proposals(
+    study: optuna.Study, wrapped: Callable[[BaseSampler], BaseSampler], *, multivariate: bool
+) -> list[dict[str, float]]:
+    found = []
+    for seed in range(5):
+        study.sampler = wrapped(TPESampler(seed=seed, multivariate=multivariate))
+        trial = study.ask()
+        found.append({axis: trial.suggest_float(axis, 0.0, 1.0) for axis in AXES})
+        study.tell(trial, state=TrialState.FAIL)
+    return found
+
+
+@pytest.mark.parametrize("multivariate", [False, True])
+def test_short_search_is_seen_whole(multivariate: bool) -> None:
+    plain = proposals(study_of(100), lambda sampler: sampler, multivariate=multivariate)
+    assert proposals(study_of(100), ThinnedSampler, multivariate=multivariate) == plain
+
+
+class _Seen(TPESampler):
+    """Remembers what it is told of."""
+
+    trials: tuple[optuna.trial.FrozenTrial, ...] = ()
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: optuna.trial.FrozenTrial,
+        param_name: str,
+        param_distribution: optuna.distributions.BaseDistribution,
+    ) -> float:
+        _Seen.trials = tuple(study._get_trials(deepcopy=False))
+        return float(super().sample_independent(study, trial, param_name, param_distribution))
+
+
+@pytest.mark.parametrize("pruned_share", [0.6, 1.0])
+def test_long_search_shows_its_best_an_even_part_and_all_that_run(pruned_share: float) -> None:
+    study = study_of(2 * MAX_SHOWN, pruned_share=pruned_share)
+    running = [study.ask() for _ in range(3)]
+    study.sampler = ThinnedSampler(_Seen(seed=0, multivariate=False))
+    study.ask().suggest_float("x", 0.0, 1.0)
+
+    shown = {trial.number for trial in _Seen.trials}
+    assert len(shown) == MAX_SHOWN + len(running) + 1
+    assert {trial.number for trial in running} <= shown
+    ended = [trial for trial in study.trials if trial.state.is_finished()]
+    complete = sorted(
+        (trial for trial in ended if trial.state == TrialState.COMPLETE),
+        key=lambda trial: trial.value or 0.0,
+    )
+    pruned = sorted(
+        (trial for trial in ended if trial.state == TrialState.PRUNED),
+        key=lambda trial: max((step, -value) for step, value in trial.intermediate_values.items()),
+        reverse=True,
+    )
+    best = [trial.number for trial in [*complete, *pruned][:ALWAYS_SHOWN]]
+    assert shown.issuperset(best)
+    assert [t.number for t in _Seen.trials] == sorted(shown)
+    # Even in age: each half of the search has its half.
+    assert sum(number < MAX_SHOWN for number in shown) == pytest.approx(MAX_SHOWN / 2, rel=0.15)
+
+
+def test_long_search_still_finds_the_good_place() -> None:
+    found = proposals(study_of(3 * MAX_SHOWN), ThinnedSampler, multivariate=False)
+    assert np.mean([abs(point["x"] - 0.7) for point in found]) < 0.15
+    assert np.mean([abs(point["y"] - 0.2) for point in found]) < 0.15
