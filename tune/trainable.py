@@ -115,7 +115,8 @@ class CharLSTMTrainable(ray_tune.Trainable):
         Args:
             checkpoint_dir: As Ray has it; None for a folder of its own.
         """
-        saved = super().save(checkpoint_dir)
+        # Not super(): a class that travels by value, as one of a script does, has lost its cell.
+        saved = ray_tune.Trainable.save(self, checkpoint_dir)
         if self._storage is not None:
             storage = self._storage
             drop_older(storage.storage_filesystem, storage.trial_fs_path, keep=KEPT_WHILE_RUNNING)
