@@ -73,6 +73,7 @@ class Recorder(ray_tune.Callback):
         self._failed = failed
         self._unwritable = unwritable
         self._reasons: dict[str, str] = {}
+        self._last_epochs: dict[str, int] = {}  # Ray's id to the furthest epoch of a running trial
         self._saved_seconds = clock()
 
     def on_trial_start(
@@ -102,8 +103,11 @@ class Recorder(ray_tune.Callback):
             self._reasons.pop(trial.trial_id, None)
         if RUNNING_BEST not in result:
             return
-        # Only deaths in a row count: a long trial outlives any number of nodes that vanish.
-        trial.max_failures = trial.num_failures + MAX_DEATHS
+        # Only deaths in a row count: a long trial outlives any number of nodes that vanish. An
+        # epoch that is trained again is none between: it may be its saving that kills a worker.
+        if result["epoch"] > self._last_epochs.get(trial.trial_id, 0):
+            self._last_epochs[trial.trial_id] = result["epoch"]
+            trial.max_failures = trial.num_failures + MAX_DEATHS
         event = epoch_ended(trial.config["number"], result, self._clock())
         record = self._history.add(event)
         self._save_after(SAVE_SECONDS)
@@ -115,6 +119,7 @@ class Recorder(ray_tune.Callback):
         """Close the record of a trial that ended by itself or by ASHA."""
         outcome = Outcome(trial.last_result["outcome"])
         error = trial.last_result.get("error", "")
+        self._last_epochs.pop(trial.trial_id, None)
         self._end(trial.config["number"], _ENDED[outcome], error)
         drop_older(trial.storage.storage_filesystem, trial.storage.trial_fs_path)
 
@@ -140,6 +145,7 @@ class Recorder(ray_tune.Callback):
         reason = self._reasons.pop(trial.trial_id, None) or _reason(trial)
         if self._look_at_storage(reason):
             return
+        self._last_epochs.pop(trial.trial_id, None)
         self._failed(trial.trial_id, reason)
         self._end(number, Status.FAILED, reason)
 

@@ -1,0 +1,52 @@
+"""How many dead workers a trial outlives."""
+
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from model.config import TrialConfig
+from tune.history import History
+from tune.outcome import RUNNING_BEST, Outcome
+from tune.recorder import MAX_DEATHS, Recorder
+
+
+def epoch(number: int) -> dict[str, Any]:
+    return {
+        "epoch": number,
+        "train_nats_per_char": 1.0,
+        "val_nats_per_char": 1.0,
+        "val_own_bits_per_char": 2.0,
+        "val_bits_per_char": 2.0,
+        "elapsed_seconds": 1.0,
+        "num_parameters": 10,
+        "vocabulary_size": 3,
+        "precision": "float32",
+        RUNNING_BEST: 2.0,
+        "outcome": Outcome.TRAINING.value,
+    }
+
+
+def test_only_a_new_epoch_lets_a_trial_lose_workers_again(tmp_path: Path) -> None:
+    config = {"number": 0, "baseline": "", "config": TrialConfig(epochs=9).to_dict()}
+    trial: Any = SimpleNamespace(trial_id="a", config=config, num_failures=0, max_failures=3)
+    told: Counter[str] = Counter()
+    listener: Any = SimpleNamespace(
+        trial_started=lambda record: told.update(["started"]),
+        epoch_ended=lambda record: told.update(["epoch"]),
+    )
+    with History(tmp_path / "history.jsonl") as history:
+        recorder = Recorder(
+            history, clock=lambda: 0.0, save=lambda records: None, listener=listener
+        )
+        recorder.on_trial_start(0, [], trial)
+        recorder.on_trial_result(0, [], trial, epoch(1))
+        assert trial.max_failures == MAX_DEATHS
+        for deaths in (1, 2, 3):  # its worker dies while it saves: the epoch comes again
+            trial.num_failures = deaths
+            recorder.on_trial_start(0, [], trial)
+            recorder.on_trial_result(0, [], trial, epoch(1))
+        assert trial.max_failures == MAX_DEATHS
+        recorder.on_trial_result(0, [], trial, epoch(2))
+        assert trial.max_failures == 3 + MAX_DEATHS
+    assert told == {"started": 4, "epoch": 5}
