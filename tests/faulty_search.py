@@ -13,14 +13,14 @@ from typing import Any
 
 from tune import run, trainable
 
-RAISES, HANGS, STOPS, DIES_ONCE, DIES, GROWS = range(1, 7)
+RAISES, HANGS, STOPS, DIES_ONCE, DIES, GROWS, DIES_SAVING = range(1, 8)
 """The numbers of the trials."""
 
-TRIALS = 7
+TRIALS = 8
 
 
 class FaultyTrainable(trainable.CharLSTMTrainable):
-    """Misbehaves before it trains another epoch than its first."""
+    """Misbehaves before it trains another epoch than its first, or as it saves that one."""
 
     def setup(self, config: dict[str, Any], **parameters: Any) -> None:
         super().setup(config, **parameters)
@@ -29,6 +29,11 @@ class FaultyTrainable(trainable.CharLSTMTrainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._number = new_config["number"]
         return super().reset_config(new_config)
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        if self._number == DIES_SAVING:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().save_checkpoint(checkpoint_dir)
 
     def _train_epoch(self) -> dict[str, Any]:
         if self._trainer is not None or self._checkpoints:

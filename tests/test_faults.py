@@ -16,7 +16,16 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
-from faulty_search import DIES, DIES_ONCE, GROWS, HANGS, RAISES, STOPS, TRIALS
+from faulty_search import (
+    DIES,
+    DIES_ONCE,
+    DIES_SAVING,
+    GROWS,
+    HANGS,
+    RAISES,
+    STOPS,
+    TRIALS,
+)
 from tiny_search import command, kill_family, run_command, trial_worker, trials_of, write_inputs
 
 CUT_OFF = 75
@@ -68,12 +77,14 @@ def test_trials_that_misbehave_are_rows_and_the_search_goes_on(
     trials = trials_of("faulty").set_index("number")
     errors = trials["error"].fillna("")
     assert list(trials.index) == list(range(TRIALS))
-    assert set(trials.index[trials["status"] == "FAILED"]) == {RAISES, HANGS, STOPS, DIES, GROWS}
+    failed = {RAISES, HANGS, STOPS, DIES, GROWS, DIES_SAVING}
+    assert set(trials.index[trials["status"] == "FAILED"]) == failed
     assert set(trials["status"]) == {"FAILED", "COMPLETE"}
     assert errors[RAISES] == "ValueError: a defect of two lines"
     for number in (HANGS, STOPS):
         assert errors[number] == "no report for 8s (--trial-timeout)"
-    assert errors[DIES].startswith("lost 4 workers, the last one for: ")
+    for number in (DIES, DIES_SAVING):
+        assert errors[number].startswith("lost 4 workers, the last one for: ")
     assert errors[GROWS] == "MemoryError"
     assert not errors.str.contains("\n").any()
     assert (trials.loc[trials["status"] == "FAILED", "epochs_run"] == 1).all()
