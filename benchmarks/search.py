@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.landscape import Landscape
 from benchmarks.record_curves import CURVES, recorded_space
-from benchmarks.search_methods import METHODS
+from benchmarks.search_methods import METHODS, SLOW
 from benchmarks.simulation import simulate
 
 Array = NDArray[np.float64]
@@ -121,7 +121,8 @@ def main() -> None:
     parser.add_argument("--world", choices=("choose", "report", "second"), default="report")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--seeds", type=int, default=50)
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    quick = [name for name in METHODS if name not in SLOW]
+    parser.add_argument("--methods", nargs="+", default=quick, choices=list(METHODS))
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     start = time.perf_counter()

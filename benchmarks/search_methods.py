@@ -1,7 +1,8 @@
 """The search methods that benchmarks.search compares, each behind one small interface.
 
 Ours is the product's own searcher and scheduler; Ray's are its own classes, driven as its
-controller drives them; Optuna's are ask-and-tell with its pruners.
+controller drives them; Optuna's are ask-and-tell with its pruners; Syne Tune's have a file of
+their own.
 """
 
 import dataclasses
@@ -16,6 +17,7 @@ from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.simulation import Method
+from benchmarks.syne_tune_methods import asha_bore, asha_cqr, bohb
 from search_spaces import SearchSpace
 from tune.optuna_study import fill_study
 from tune.outcome import RUNNING_BEST, Outcome
@@ -211,8 +213,13 @@ METHODS: dict[str, Factory] = {
     "OptunaSearch, ASHA": ray_optuna,
     "Optuna, median": optuna_median,
     "Optuna, Hyperband": optuna_hyperband,
+    "Syne Tune, BOHB": bohb,
+    "Syne Tune, ASHA with CQR": asha_cqr,
+    "Syne Tune, ASHA with BORE": asha_bore,
     "ours": ours,
     "ours, --sampler tpe": ours_joint,
     "ours, baselines first": ours_with_baselines,
 }
 """Name to method."""
+SLOW = ("Syne Tune, ASHA with CQR", "Syne Tune, ASHA with BORE")
+"""Left out unless named: 20 s and 70 s of CPU a replay, where ours takes 1 s."""
