@@ -1,7 +1,9 @@
 """Searches over two real Ray nodes on this machine, each with its own files."""
 
 import json
+import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -119,3 +121,38 @@ def test_node_that_joins_gets_trials_and_one_that_leaves_ends_no_search(
     trials = trials_of("grown")
     assert trials["number"].is_unique
     assert len(trials) >= before
+
+
+@pytest.mark.long
+@pytest.mark.timeout(200)
+def test_trials_see_the_gpu_that_ray_gives_them_and_no_other(
+    tiny_text: str, tmp_path: Path
+) -> None:
+    # Logical GPUs by the names that the node was given; there is no real one, so all train on
+    # the CPU. The driver's own list of GPUs is nobody's.
+    flags = [*write_inputs(tiny_text, trials=12), "--finalists", "0", "--name", "told"]
+    with ray_nodes(tmp_path) as nodes:
+        visible = {"CUDA_VISIBLE_DEVICES": "7,5"}
+        nodes.add("only", "--num-cpus=8", "--num-gpus=2", environment=visible)
+        flags += ["--address", nodes.address, "--gpus-per-trial", "0.5"]
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "tests/telling_search.py"), *flags],
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": "3", "RAY_AUTH_MODE": "token"},
+            capture_output=True,
+            text=True,
+            timeout=150,
+        )
+    assert done.returncode == 1, done.stderr
+    assert ", 4 at once" in done.stdout
+    trials = trials_of("told")
+    assert len(trials) == 12
+    told = [error.removeprefix("ValueError: ") for error in trials["error"]]
+    assert set(told) == {f"sees {gpu}, trains on cpu" for gpu in (5, 7)}
+    gpu_of = dict(zip(trials["number"], told, strict=True))
+    running: dict[int, str] = {}
+    for event in map(json.loads, Path("results/told/history.jsonl").read_text().splitlines()):
+        if event["event"] == "TrialStarted":
+            running[event["number"]] = gpu_of[event["number"]]
+        elif event["event"] == "TrialEnded":
+            del running[event["number"]]
+        assert all(list(running.values()).count(gpu) <= 2 for gpu in set(told))
