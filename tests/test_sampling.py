@@ -179,6 +179,19 @@ def test_what_is_known_moves_the_model(tmp_path: Path) -> None:
     assert np.mean(sizes[40:]) < np.mean(sizes[1:10])  # a smaller dropout is better here
 
 
+@pytest.mark.parametrize("sampler", ["tpe-univariate", "tpe", "cmaes"])
+def test_first_trials_cover_each_axis(tmp_path: Path, sampler: str) -> None:
+    budget = dataclasses.replace(QUICK.budget, trials=60)
+    space = dataclasses.replace(QUICK, baselines=(), budget=budget)
+    searcher, _ = make(tmp_path, space=space, sampler=sampler)
+    searcher.suggest("base")
+    proposals = [searcher.suggest(str(number))["config"] for number in range(8)]
+    dropout = space.distributions["dropout"]
+    assert isinstance(dropout, FloatDistribution)
+    eighths = [8 * proposal["dropout"] / dropout.high for proposal in proposals]
+    assert sorted(int(eighth) for eighth in eighths) == list(range(8))
+
+
 def test_space_without_axes_proposes_its_baselines(tmp_path: Path) -> None:
     documented = load_space("documented")
     searcher, _ = make(tmp_path, space=documented)

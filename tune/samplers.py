@@ -27,7 +27,9 @@ STATE_PREFIXES = ("qmc:", "cma:")
 
 MAX_STARTUP_TRIALS = 10
 STARTUP_SHARE = 0.25
-"""Random trials before a model is used; baselines and the base count among them."""
+"""Trials before a model is used; baselines and the base count among them. They are points of a
+Sobol sequence: on recorded curves, with 4 workers, half of the budget then leaves a median regret
+of 0.057 bits, after random ones 0.066 (LOG.md, 2026-11-25)."""
 
 
 def check_sampler(name: str) -> str:
@@ -48,7 +50,7 @@ def make_sampler(name: str, *, seed: int, number: int, num_trials: int) -> "Base
         name: One of SAMPLERS.
         seed: The search's seed.
         number: The trial's number.
-        num_trials: Trials of the whole search: a short one begins with fewer random ones.
+        num_trials: Trials of the whole search: a short one begins with fewer quasi-random ones.
     """
     from optuna import exceptions, samplers
 
@@ -57,6 +59,8 @@ def make_sampler(name: str, *, seed: int, number: int, num_trials: int) -> "Base
 
     own_seed = hash_seed(seed, number) % 2**32
     startup_trials = min(MAX_STARTUP_TRIALS, math.ceil(STARTUP_SHARE * num_trials))
+    if check_sampler(name) != "random" and number < startup_trials:
+        name = "qmc"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", exceptions.ExperimentalWarning)
         tpe = samplers.TPESampler(
@@ -67,7 +71,7 @@ def make_sampler(name: str, *, seed: int, number: int, num_trials: int) -> "Base
             seed=own_seed,
         )
         random = samplers.RandomSampler(seed=own_seed)
-        match check_sampler(name):
+        match name:
             case "tpe" | "tpe-univariate":
                 return ThinnedSampler(tpe)
             case "random":
