@@ -6,6 +6,7 @@ from search_spaces.distributions import describe as describe_distribution
 from tune.durations import format_range, format_seconds
 from tune.estimate import Estimate
 from tune.event_log import JsonConsole
+from tune.rehearsal import Plan
 from tune.resources import Node, TrialResources, describe
 from tune.study import Study
 from tune.trial_memory import format_bytes
@@ -112,10 +113,13 @@ def _finalists(study: Study) -> str:
     if not study.wants_finalists:
         return "finalists: none"
     room = ", if the time budget has room" if study.space.budget.time_budget_seconds else ""
+    best = f"{study.num_finalists} best" if study.num_finalists > 1 else "best"
     num_baselines = len(study.space.baselines)
+    baselines = f" and the {num_baselines} baselines" if num_baselines else ""
+    seeds = study.num_finalist_seeds
     return (
-        f"finalists: the {study.num_finalists} best and the {num_baselines} baselines, "
-        f"retrained with {study.num_finalist_seeds} seeds each{room}"
+        f"finalists: the {best}{baselines}, retrained with {seeds} seed{'s' * (seeds > 1)} "
+        f"each{room}"
     )
 
 
@@ -137,4 +141,15 @@ def _time(study: Study, concurrent: int, estimate: Estimate | None, unmeasured: 
     if limit is not None and plan.seconds[1] >= limit:
         low, high = plan.num_trials
         trials = f"{low if low == high else f'{low} to {high}'} of {trials}"
-    return f"time: about {format_range(*plan.seconds)} for {trials}, the finalists included"
+    return f"time: about {format_range(*plan.seconds)} for {trials}{with_finalists(study, plan)}"
+
+
+def with_finalists(study: Study, plan: Plan) -> str:
+    """Return whether the finalists are in the time that is planned."""
+    if not study.wants_finalists:
+        return ""
+    if plan.share_confirmed == 0:
+        return "; the time budget has no room for the finalists"
+    if plan.share_confirmed < 1:
+        return ", and the finalists if the time budget has room"
+    return ", the finalists included"
