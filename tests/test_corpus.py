@@ -55,6 +55,7 @@ def test_file_drops_byte_order_mark_and_carriage_returns(tmp_path: Path) -> None
         (b" \n\n", "must not be empty"),
         (b"text\0text", "is binary"),
         (b"caf\xe9 au lait", "byte 0xe9 at offset 3"),
+        (b"\xef\xbb\xbfcaf\xe9 au lait", "byte 0xe9 at offset 6"),
     ],
 )
 def test_unfit_file_is_refused(tmp_path: Path, data: bytes, rule: str) -> None:
