@@ -102,6 +102,7 @@ def test_default_falls_back_and_says_why_but_a_named_corpus_does_not(
     fallback = resolve_corpus(None)
     assert fallback.name == "python-docs"
     assert "alice cannot be had" in fallback.source
+    assert fallback.source.endswith("pg11.txt: Connection refused")  # no number of an error
     assert len(fallback.text) > 300_000
     with pytest.raises(CorpusError, match="must be reachable"):
         resolve_corpus("alice")
