@@ -94,7 +94,7 @@ def plan_lines(
     rungs = ", ".join(str(rung) for rung in budget.rungs(study.max_epochs))
     lines += [
         f"sampler: {study.sampler}, seed {study.seed}",
-        f"budget: {budget.trials} trials, "
+        f"budget: {_trials(budget.trials)}, "
         f"{format_seconds(limit) if limit else 'no time limit'}, "
         f"ASHA keeps about 1 in {budget.reduction_factor} at epochs {rungs}",
         _finalists(study),
@@ -107,6 +107,15 @@ def plan_lines(
         limit_text = format_seconds(study.trial_timeout_seconds)
         lines.append(f"trial timeout: a trial that reports nothing for {limit_text} is killed")
     return lines
+
+
+def _trials(number: int) -> str:
+    """Return how many trials.
+
+    >>> _trials(1)
+    '1 trial'
+    """
+    return f"{number} trial{'s' * (number != 1)}"
 
 
 def _finalists(study: Study) -> str:
@@ -137,7 +146,7 @@ def _time(study: Study, concurrent: int, estimate: Estimate | None, unmeasured: 
     if estimate is None:
         return f"time: not known: {unmeasured}"
     plan, limit = estimate.plan, study.space.budget.time_budget_seconds
-    trials = f"{study.num_trials} trials in all, {concurrent} at once"
+    trials = f"{_trials(study.num_trials)} in all, {concurrent} at once"
     if limit is not None and plan.seconds[1] >= limit:
         low, high = plan.num_trials
         trials = f"{low if low == high else f'{low} to {high}'} of {trials}"
