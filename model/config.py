@@ -129,7 +129,9 @@ class TrialConfig:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise ConfigError(f"config file must be readable JSON: {path}: {error}") from error
+            # Python's own text of an OSError names the file a second time.
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ConfigError(f"config file must be readable JSON: {path}: {reason}") from error
         if not isinstance(values, dict):
             raise ConfigError(f"config file must hold a JSON object, got {type(values).__name__}")
         return cls.from_dict(values)

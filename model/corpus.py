@@ -124,7 +124,7 @@ def _corpus(name: str, source: str, data: bytes) -> Corpus:
     if b"\0" in data:
         raise CorpusError(f"a corpus must be a UTF-8 text, but {name} is binary")
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode().removeprefix("\ufeff")  # utf-8-sig counts offsets after the mark
     except UnicodeDecodeError as error:
         raise CorpusError(
             f"a corpus must be UTF-8, but {name} has byte 0x{data[error.start]:02x} "

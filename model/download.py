@@ -57,7 +57,9 @@ def download(url: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> bytes:
             raise
         if isinstance(error, urllib.error.HTTPError):
             error.close()
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        cause = error.reason if isinstance(error, urllib.error.URLError) else error
+        # Without the number: the first line of a search without a network is read by newcomers.
+        reason = (isinstance(cause, OSError) and cause.strerror) or cause
         raise CorpusError(f"a URL must be reachable: {url}: {reason}") from error
 
 

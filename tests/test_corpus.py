@@ -55,6 +55,7 @@ def test_file_drops_byte_order_mark_and_carriage_returns(tmp_path: Path) -> None
         (b" \n\n", "must not be empty"),
         (b"text\0text", "is binary"),
         (b"caf\xe9 au lait", "byte 0xe9 at offset 3"),
+        (b"\xef\xbb\xbfcaf\xe9 au lait", "byte 0xe9 at offset 6"),
     ],
 )
 def test_unfit_file_is_refused(tmp_path: Path, data: bytes, rule: str) -> None:
@@ -101,6 +102,7 @@ def test_default_falls_back_and_says_why_but_a_named_corpus_does_not(
     fallback = resolve_corpus(None)
     assert fallback.name == "python-docs"
     assert "alice cannot be had" in fallback.source
+    assert fallback.source.endswith("pg11.txt: Connection refused")  # no number of an error
     assert len(fallback.text) > 300_000
     with pytest.raises(CorpusError, match="must be reachable"):
         resolve_corpus("alice")

@@ -7,6 +7,7 @@ import pytest
 
 from model.config import TrialConfig
 from model.cost import TextSizes
+from model.letter_score import scoring_seconds
 from model.objective import PreparedCorpus
 from model.speed import MachineSpeed
 from search_spaces import Baseline, Budget, SearchSpace, load_space
@@ -14,6 +15,7 @@ from search_spaces.random_configs import random_configs
 from tune import rehearsal
 from tune.durations import format_range
 from tune.estimate import Estimate
+from tune.plan import with_finalists
 from tune.records import EpochRecord, Status, TrialRecord
 from tune.remaining import Remaining
 from tune.study import Study
@@ -122,9 +124,9 @@ def test_time_budget_bounds_the_plan_and_its_trials(tiny_corpus: PreparedCorpus)
 def test_a_large_search_is_not_played_for_minutes(tiny_corpus: PreparedCorpus) -> None:
     played: list[int] = []
 
-    def play(*arguments: Any) -> tuple[float, int]:
+    def play(*arguments: Any) -> rehearsal.Played:
         played.append(1)
-        return 1.0, 1
+        return rehearsal.Played(1.0, 1, is_confirmed=False)
 
     for trials, times in ((100, 100), (1_000, 100), (10_000, 10), (1_000_000, 10)):
         played.clear()
@@ -140,6 +142,43 @@ def test_finalists_take_their_time(tiny_corpus: PreparedCorpus) -> None:
         Estimate(dataclasses.replace(study, num_finalists=num), SPEED, 2).plan for num in (0, 3)
     )
     assert confirmed.seconds[0] > without.seconds[0]
+    assert (without.share_confirmed, confirmed.share_confirmed) == (0, 1)
+
+
+def test_scoring_the_test_passage_is_a_part_of_the_plan(tiny_corpus: PreparedCorpus) -> None:
+    """Trainings that take no time: what is planned is the scoring of four networks' seeds."""
+    at_once = MachineSpeed(seconds=(1e-12, 0.0, 0.0, 0.0, 0.0))
+    study = dataclasses.replace(study_of(tiny_corpus, trials=4), num_finalists=1)
+    letters = len(tiny_corpus.encoded["letters"].test)
+    least = scoring_seconds(QUICK.base, 0, num_chars=letters, with_trend=False)
+    assert Estimate(study, at_once, 1).plan.seconds[0] > 4 * 3 * least / rehearsal.ERROR
+
+
+def test_plan_says_if_the_finalists_are_in_it(tiny_corpus: PreparedCorpus) -> None:
+    study = dataclasses.replace(study_of(tiny_corpus, trials=20), num_finalists=3)
+    whole = Estimate(study, SPEED, 2).plan
+
+    def said(limit: float | None, **changes: Any) -> str:
+        limited = dataclasses.replace(
+            study_of(tiny_corpus, trials=20, time_budget_seconds=limit),
+            **{"num_finalists": 3, **changes},
+        )
+        return with_finalists(limited, Estimate(limited, SPEED, 2).plan)
+
+    assert said(None) == ", the finalists included"
+    assert said(10 * whole.seconds[1]) == ", the finalists included"
+    assert said(whole.seconds[0] / 10) == "; the time budget has no room for the finalists"
+    assert said(None, num_finalists=0) == ""
+
+
+def test_finalists_are_planned_in_what_a_short_search_leaves(tiny_corpus: PreparedCorpus) -> None:
+    """They need more than is kept free for them, but the trials end long before the limit."""
+    study = dataclasses.replace(study_of(tiny_corpus, trials=4), num_finalists=3)
+    limit = 1.5 * Estimate(study, SPEED, 2).plan.seconds[1]
+    limited = dataclasses.replace(
+        study_of(tiny_corpus, trials=4, time_budget_seconds=limit), num_finalists=3
+    )
+    assert Estimate(limited, SPEED, 2).plan.share_confirmed == 1
 
 
 def test_ended_trials_correct_what_is_left(tiny_corpus: PreparedCorpus) -> None:

@@ -25,6 +25,7 @@ from tune.cluster import Cluster
 from tune.finalist_choice import choose, estimated_seconds, fits, reserved_seconds
 from tune.finalist_records import SEEDS_AT_MOST, TestPassageScores
 from tune.finalist_scores import score_finalists
+from tune.finalists import no_room
 from tune.records import EpochRecord, Status, TrialRecord
 from tune.resources import TrialResources
 from tune.run_folder import RunFolder
@@ -116,6 +117,13 @@ def test_finalists_are_begun_where_time_was_kept_for_them_however_late_it_is() -
     assert not fits(100.0, 60.0, was_reserved=False)
     assert fits(100.0, 60.0, was_reserved=True)
     assert not fits(100.0, 0.0, was_reserved=True)  # the time budget was all used
+
+
+def test_finalists_without_room_are_said_to_be_left_out() -> None:
+    said = no_room(12, seconds=191.0, seconds_left=55.2)
+    assert "12 trainings and their scoring would take about 3m11s" in said
+    assert "55s of the time budget are left" in said
+    assert "--time-budget" in said
 
 
 def test_uniform_network_scores_the_test_passage_as_by_hand(

@@ -85,3 +85,5 @@ def test_networks_no_better_than_the_floor_are_counted_among_those_shown() -> No
     assert floor.endswith("2 of these 2 are better.")
     (_, floor) = notes_of([2.4, 2.3], MEASURED)
     assert floor.endswith("none of these 2 is better than the n-gram.")
+    (_, floor) = notes_of([2.2, 2.4, 2.5], MEASURED)
+    assert "1 of these 3 is better, the others" in floor

@@ -23,7 +23,7 @@ from tune.finalist_records import (
 from tune.importance import axis_importances
 from tune.records import Status, TrialRecord, epochs_frame, trials_frame
 from tune.report_text import best_table, report_text
-from tune.run_folder import RunFolder
+from tune.run_folder import STILL_RUNNING, RunFolder
 
 GOLDEN = Path(__file__).parent / "golden" / "report.md"
 
@@ -68,6 +68,12 @@ def test_what_was_planned_stands_beside_what_it_took() -> None:
     unmeasured = {**estimate, "measured_trials": 0, "measured_by_predicted": None}
     text = report_text({**STUDY, "estimate": unmeasured}, *frames)
     assert "10m5s it took.\n" in text
+    # A resumed run has no seconds in study.json until it ends: its trials have.
+    resumed = {**STUDY, "estimate": unmeasured, "ended": STILL_RUNNING, "search_seconds": 0.0}
+    trials = frames[0].assign(search_seconds=95.6)
+    text = report_text(resumed, trials, *frames[1:])
+    assert "in 1m36s, still running." in text
+    assert "Planned were 5m to 25m.\n" in text
 
 
 def test_unconfirmed_winner_is_said_to_be_one() -> None:

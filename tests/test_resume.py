@@ -11,7 +11,10 @@ import pytest
 from rich.console import Console
 from tiny_search import run_command, trials_of, write_inputs
 
+from model.errors import ConfigError
 from tune import report, run
+from tune.history import History, TrialEnded, TrialStarted
+from tune.records import Status
 from tune.resume import prepare_resumed
 from tune.run_folder import RunFolder
 from tune.study import StudyOptions, prepare
@@ -104,6 +107,29 @@ def test_only_a_larger_budget_or_other_finalists_extend_a_search(tiny_text: str)
     assert extends(trials=10)  # a number of trials has no time limit
     assert extends(finalists=1)
     assert extends(finalist_seeds=2)
+
+
+def test_fewer_trials_than_have_ended_are_refused(tiny_text: str) -> None:
+    write_inputs(tiny_text)
+    console = Console(file=io.StringIO())
+    study = prepare(StudyOptions(space="tiny.py", corpus="book.txt", name="done"), console)
+    folder = RunFolder.create(study.run_path)
+    folder.write_study(study_values(study, None, None))
+    with History(folder.history_file) as history:
+        for number in range(3):
+            config = study.space.base.to_dict()
+            history.add(
+                TrialStarted(number=number, baseline="", config=config, search_seconds=0.0)
+            )
+            status = Status.COMPLETE if number < 2 else Status.STOPPED
+            history.add(TrialEnded(number=number, status=status, error="", search_seconds=1.0))
+
+    def resumed(trials: int) -> int:
+        return prepare_resumed(StudyOptions(resume="done", trials=trials), console).num_trials
+
+    assert resumed(2) == 2
+    with pytest.raises(ConfigError, match="at least the 2 that have ended, got 1"):
+        resumed(1)
 
 
 def test_run_from_before_there_were_estimates_goes_on_and_is_reported(

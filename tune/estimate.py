@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from model.config import TrialConfig
+from model.cost import num_parameters
+from model.letter_score import scoring_seconds
 from model.speed import MachineSpeed
 from search_spaces.random_configs import random_configs
 from tune.records import TrialRecord
@@ -102,7 +104,18 @@ class Estimate:
         return sum(seconds) / max(1, len(seconds))
 
     def _training(self, config: TrialConfig) -> Training:
-        return Training(config.epochs, self.epoch_seconds(config))
+        sizes = self._sizes[text_of(config)]
+        trend, plain = (
+            scoring_seconds(
+                config,
+                num_parameters(config, sizes.vocabulary_size),
+                num_chars=len(self._study.prepared.encoded[config.cleaning].test),
+                with_trend=with_trend,
+            )
+            for with_trend in (True, False)
+        )
+        scoring = (trend, *[plain] * (self._study.num_finalist_seeds - 1))
+        return Training(config.epochs, self.epoch_seconds(config), scoring)
 
     def _expected_seconds(self, training: Training, done: int, *, whole: bool) -> float:
         """Return what a trial still takes, by a chance at the rungs between the plan's two.

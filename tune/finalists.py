@@ -79,17 +79,27 @@ def confirm(
         )
         missing = _missing(study, choose(result.records, study.num_finalists), history)
         seconds = estimated_seconds(study, missing, concurrent())
+        left = stopper.seconds_left()
         # The search ended by its time, and there is some left: it was kept free for this.
-        if missing and fits(seconds, stopper.seconds_left(), was_reserved=result.timed_out):
-            console.print(
-                f"\nconfirming: {len(missing)} trainings, about {format_seconds(seconds)}",
-                highlight=False,
-                markup=False,
+        if missing and fits(seconds, left, was_reserved=result.timed_out):
+            _say(
+                console, f"\nconfirming: {len(missing)} trainings, about {format_seconds(seconds)}"
             )
             proposals = _proposals(study, missing, checkpoints)
             _train(study, history, store, proposals, need, concurrent, console, stopper)
+        elif missing and left is not None:
+            _say(console, f"\n{no_room(len(missing), seconds, left)}")
         score_finalists(study, folder, history, store, need, concurrent(), console, stopper)
     return dataclasses.replace(result, seconds=stopper.seconds(), interrupted=stopper.interrupted)
+
+
+def no_room(num_trainings: int, seconds: float, seconds_left: float) -> str:
+    """Return why finalists are not trained, and what would have them trained."""
+    return (
+        f"not confirmed: {num_trainings} trainings and their scoring would take about "
+        f"{format_seconds(seconds)}, and {format_seconds(seconds_left)} of the time budget are "
+        f"left; --resume with a larger --time-budget trains them"
+    )
 
 
 def _missing(
@@ -163,3 +173,7 @@ def _train(
 
 def _name(record: TrialRecord) -> str:
     return finalist_name(record.number)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -93,7 +93,7 @@ def _noise(scores: pd.Series, noise: SeedNoise | None) -> str:
         f"noise: two trials differ by more than noise only if more than "
         f"{noise.least_difference:.4f} bits apart ({SURE:g} √2 times the deviation between "
         f"seeds, {noise.deviation:.4f}, from {noise.num_trainings} trainings of "
-        f"{noise.num_settings} configurations); {ranks}."
+        f"{noise.num_settings} configuration{'s' * (noise.num_settings > 1)}); {ranks}."
     )
 
 
@@ -105,4 +105,5 @@ def _floor(scores: pd.Series, study: dict[str, Any]) -> str:
     if num_better == 0:
         return f"{line} none of these {len(scores)} is better than the n-gram."
     others = ", the others are no better than the n-gram" if num_better < len(scores) else ""
-    return f"{line} {num_better} of these {len(scores)} are better{others}."
+    verb = "is" if num_better == 1 else "are"
+    return f"{line} {num_better} of these {len(scores)} {verb} better{others}."

@@ -59,7 +59,10 @@ def parser() -> OneLineParser:
     )
     spend = top.add_argument_group("what to spend")
     spend.add_argument(
-        "--trials", type=int, metavar="N", help="total number of trials (the space's)"
+        "--trials",
+        type=int,
+        metavar="N",
+        help="total number of trials (the space's); alone, it also lifts the time budget",
     )
     spend.add_argument(
         "--time-budget",

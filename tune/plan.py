@@ -6,6 +6,7 @@ from search_spaces.distributions import describe as describe_distribution
 from tune.durations import format_range, format_seconds
 from tune.estimate import Estimate
 from tune.event_log import JsonConsole
+from tune.rehearsal import Plan
 from tune.resources import Node, TrialResources, describe
 from tune.study import Study
 from tune.trial_memory import format_bytes
@@ -93,7 +94,7 @@ def plan_lines(
     rungs = ", ".join(str(rung) for rung in budget.rungs(study.max_epochs))
     lines += [
         f"sampler: {study.sampler}, seed {study.seed}",
-        f"budget: {budget.trials} trials, "
+        f"budget: {_trials(budget.trials)}, "
         f"{format_seconds(limit) if limit else 'no time limit'}, "
         f"ASHA keeps about 1 in {budget.reduction_factor} at epochs {rungs}",
         _finalists(study),
@@ -108,14 +109,26 @@ def plan_lines(
     return lines
 
 
+def _trials(number: int) -> str:
+    """Return how many trials.
+
+    >>> _trials(1)
+    '1 trial'
+    """
+    return f"{number} trial{'s' * (number != 1)}"
+
+
 def _finalists(study: Study) -> str:
     if not study.wants_finalists:
         return "finalists: none"
     room = ", if the time budget has room" if study.space.budget.time_budget_seconds else ""
+    best = f"{study.num_finalists} best" if study.num_finalists > 1 else "best"
     num_baselines = len(study.space.baselines)
+    baselines = f" and the {num_baselines} baselines" if num_baselines else ""
+    seeds = study.num_finalist_seeds
     return (
-        f"finalists: the {study.num_finalists} best and the {num_baselines} baselines, "
-        f"retrained with {study.num_finalist_seeds} seeds each{room}"
+        f"finalists: the {best}{baselines}, retrained with {seeds} seed{'s' * (seeds > 1)} "
+        f"each{room}"
     )
 
 
@@ -133,8 +146,19 @@ def _time(study: Study, concurrent: int, estimate: Estimate | None, unmeasured: 
     if estimate is None:
         return f"time: not known: {unmeasured}"
     plan, limit = estimate.plan, study.space.budget.time_budget_seconds
-    trials = f"{study.num_trials} trials in all, {concurrent} at once"
+    trials = f"{_trials(study.num_trials)} in all, {concurrent} at once"
     if limit is not None and plan.seconds[1] >= limit:
         low, high = plan.num_trials
         trials = f"{low if low == high else f'{low} to {high}'} of {trials}"
-    return f"time: about {format_range(*plan.seconds)} for {trials}, the finalists included"
+    return f"time: about {format_range(*plan.seconds)} for {trials}{with_finalists(study, plan)}"
+
+
+def with_finalists(study: Study, plan: Plan) -> str:
+    """Return whether the finalists are in the time that is planned."""
+    if not study.wants_finalists:
+        return ""
+    if plan.share_confirmed == 0:
+        return "; the time budget has no room for the finalists"
+    if plan.share_confirmed < 1:
+        return ", and the finalists if the time budget has room"
+    return ", the finalists included"

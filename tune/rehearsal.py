@@ -12,10 +12,11 @@ import dataclasses
 import heapq
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from tune.finalist_choice import RESERVED_SHARE
+from tune.finalist_choice import RESERVED_SHARE, spread_seconds
 from tune.study import Study
 
 PLAYED = 100
@@ -30,10 +31,17 @@ ERROR = 1.25
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Training:
-    """A training in full: its epochs, and the seconds of one."""
+    """A training in full: its epochs, and the seconds of one.
+
+    Attributes:
+        epochs: How many.
+        epoch_seconds: What one takes.
+        scoring_seconds: What the test passage takes if it is a finalist, for each of its seeds.
+    """
 
     epochs: int
     epoch_seconds: float
+    scoring_seconds: tuple[float, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -48,10 +56,20 @@ class Plan:
     Attributes:
         seconds: Of the whole search, finalists included, within its time budget.
         num_trials: Trials that end in that time.
+        share_confirmed: Share of the played searches in which the finalists are trained.
     """
 
     seconds: tuple[float, float]
     num_trials: tuple[int, int]
+    share_confirmed: float
+
+
+class Played(NamedTuple):
+    """One search that was played."""
+
+    seconds: float
+    num_ended: int
+    is_confirmed: bool
 
 
 def rehearse(
@@ -66,22 +84,23 @@ def rehearse(
         concurrent: Trials at once.
     """
     factor = study.space.budget.reduction_factor
-    played = min(PLAYED, max(MIN_PLAYED, PLAYED_TRIALS // study.num_trials))
+    times = min(PLAYED, max(MIN_PLAYED, PLAYED_TRIALS // study.num_trials))
     chance = np.random.Generator(np.random.PCG64(study.seed))
     short, long = (
-        [_play(study, first, drawn, concurrent, goes_on, error, chance) for _ in range(played)]
+        [_play(study, first, drawn, concurrent, goes_on, error, chance) for _ in range(times)]
         for goes_on, error in ((1 / factor, 1 / ERROR), (factor**-0.5, ERROR))
     )
     low, high = ENDS
     return Plan(
         seconds=(
-            float(np.quantile([seconds for seconds, _ in short], low)),
-            float(np.quantile([seconds for seconds, _ in long], high)),
+            float(np.quantile([played.seconds for played in short], low)),
+            float(np.quantile([played.seconds for played in long], high)),
         ),
         num_trials=(
-            int(np.quantile([num for _, num in long], low)),
-            int(np.quantile([num for _, num in short], high)),
+            int(np.quantile([played.num_ended for played in long], low)),
+            int(np.quantile([played.num_ended for played in short], high)),
         ),
+        share_confirmed=float(np.mean([played.is_confirmed for played in [*short, *long]])),
     )
 
 
@@ -93,8 +112,8 @@ def _play(
     goes_on: float,
     error: float,
     chance: np.random.Generator,
-) -> tuple[float, int]:
-    """Return the seconds of one search, and how many of its trials ended.
+) -> Played:
+    """Play one search.
 
     Args:
         study: As for `rehearse`, like the three after it.
@@ -118,12 +137,20 @@ def _play(
     again = 0.0
     if study.wants_finalists:
         num_baselines = len(study.space.baselines)
-        best = [*others, *first][: study.num_finalists]
-        seconds = [training.seconds for training in [*best, *first[:num_baselines]]]
-        again = error * (study.num_finalist_seeds * sum(seconds) / concurrent + max(seconds))
-        if again > RESERVED_SHARE * limit:  # none is trained then
-            again = 0.0
-    return min(max(ends), limit - again) + again, sum(end <= limit - again for end in ends)
+        best = [*others, *first[num_baselines:]][: study.num_finalists]
+        chosen = [*best, *first[:num_baselines]]
+        trained = [training.seconds for training in chosen] * study.num_finalist_seeds
+        scored = [seconds for training in chosen for seconds in training.scoring_seconds]
+        again = error * (spread_seconds(trained, concurrent) + spread_seconds(scored, concurrent))
+    kept_free = again if again <= RESERVED_SHARE * limit else 0.0
+    seconds = min(max(ends), limit - kept_free)
+    # Without time kept free for them they are trained in what the search happens to leave.
+    is_confirmed = kept_free > 0 or 0 < again <= limit - seconds
+    return Played(
+        seconds=seconds + again * is_confirmed,
+        num_ended=sum(end <= limit - kept_free for end in ends),
+        is_confirmed=is_confirmed,
+    )
 
 
 def _ends(seconds: list[float], concurrent: int) -> list[float]:

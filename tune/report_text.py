@@ -13,7 +13,7 @@ from tune.importance import axis_importances
 from tune.markdown import cell, escaped, section
 from tune.noise import table_notes
 from tune.records import Status, ranked
-from tune.run_folder import RunFolder
+from tune.run_folder import STILL_RUNNING, RunFolder
 
 SCORES = ["val_bits_per_char", "val_own_bits_per_char"]
 _TOP = 10
@@ -87,11 +87,18 @@ def _head(study: dict[str, Any], trials: pd.DataFrame) -> str:
         f"# Search of {escaped(study['space']['name'])} on {escaped(corpus['name'])}\n\n"
         f"    {' '.join(shown(study['command']).split())}\n\n"
         f"{len(trials)} trials ({statuses or 'none'}) in "
-        f"{format_seconds(study['search_seconds'])}, {study['ended']}. "
+        f"{format_seconds(_search_seconds(study, trials))}, {study['ended']}. "
         f"{int(trials['epochs_run'].sum())} epochs. Corpus: {corpus['num_chars']:,} characters, "
         f"{escaped(corpus['source'])}. Seed {study['seed']}. {study['machine']}."
         f"{_planned(study)}"
     )
+
+
+def _search_seconds(study: dict[str, Any], trials: pd.DataFrame) -> float:
+    """Return how long it has searched: study.json knows when it has ended, the trials before."""
+    if study["ended"] != STILL_RUNNING or trials["search_seconds"].isna().all():
+        return float(study["search_seconds"])
+    return float(trials["search_seconds"].max())
 
 
 def _planned(study: dict[str, Any]) -> str:
@@ -99,9 +106,10 @@ def _planned(study: dict[str, Any]) -> str:
     estimate = study.get("estimate")
     if estimate is None:
         return ""
+    took = f", {format_seconds(study['search_seconds'])} it took"
     text = (
-        f"\n\nPlanned were {format_range(*estimate['planned_seconds'])}, "
-        f"{format_seconds(study['search_seconds'])} it took."
+        f"\n\nPlanned were {format_range(*estimate['planned_seconds'])}"
+        f"{took if study['ended'] != STILL_RUNNING else ''}."
     )
     if estimate["measured_by_predicted"] is None:
         return text

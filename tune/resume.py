@@ -8,6 +8,7 @@ from rich.console import Console
 
 from model.errors import ConfigError
 from search_spaces import Budget, SearchSpace, load_space
+from tune.history import read_history
 from tune.remote_run import fetch_run, found_in_storage
 from tune.run_folder import CORPUS_FILE, RunFolder, find_run
 from tune.samplers import check_sampler
@@ -79,6 +80,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
                 f"but {options.space!r} differs from it"
             )
     space = with_budget(stored, options)
+    _check_trials(options.trials, folder)
     check_places(options, storage)
     corpus = named_corpus(options.corpus or _known_here(location, folder), console)
     if corpus.sha256 != sha256:
@@ -122,6 +124,17 @@ def _known_here(location: str, folder: RunFolder) -> str:
 def _is_larger(budget: Budget, stored: Budget) -> bool:
     seconds, stored_seconds = (b.time_budget_seconds or math.inf for b in (budget, stored))
     return budget.trials > stored.trials or seconds > stored_seconds
+
+
+def _check_trials(trials: int | None, folder: RunFolder) -> None:
+    if trials is None or not folder.history_file.exists():
+        return
+    num_ended = sum(record.has_ended for record in read_history(folder.history_file).values())
+    if trials < num_ended:
+        raise ConfigError(
+            f"trials are those of the whole run, at least the {num_ended} that have ended, "
+            f"got {trials}"
+        )
 
 
 def _check_same(name: str, said: object, stored: object) -> None:
