@@ -42,3 +42,23 @@ def test_page_that_fails_does_not_cost_the_run_its_end(
         finish.finish(study, folder, result, None, console)
     assert not folder.read_study()["finished"]
     assert Path("results/done/report.md").exists()
+
+
+@pytest.mark.parametrize("width", [50, 80, 300])
+def test_table_fits_the_terminal_and_each_part_of_it_names_its_trials(
+    tiny_text: str, width: int
+) -> None:
+    _, space, _, corpus = write_inputs(tiny_text)
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+    study = prepare(StudyOptions(space=space, corpus=corpus, name="done"), console)
+    folder = RunFolder.create(study.run_path, study_values(study, None, None))
+    result = SearchResult(records=hand_made(), seconds=9.0, interrupted=False, timed_out=False)
+    assert finish.finish(study, folder, result, None, console) == 0
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    table = said[said.index("best configurations") : said.index("noise: ")].splitlines()[1:]
+    assert max(map(len, table)) <= width
+    for axis in ("val_bits_per_char", "best_epoch", "status", "baseline"):
+        assert sum(axis in line.split() for line in table) == 1
+    numbers = [line.split()[0] for line in table if line[:1].isdigit()]
+    assert (len(numbers) > len(set(numbers))) == (width < 300)

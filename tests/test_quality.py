@@ -322,8 +322,8 @@ def test_quality_table_of_a_run_and_what_it_decides(
     assert "| this passage |" in text and f"| {BOOK_NAME} |" in text
     assert f"| {nearest['temperature']:g}, nearest |" in text
     line = best_temperature_line(table)
-    assert f"temperature {nearest['temperature']:g}, chosen from 0.5, 0.7, 0.8, 0.9, 1: " in line
-    assert line.endswith(f"(measured there: {nearest['distance']:.1f})")
+    assert f"temperature {nearest['temperature']:g}: of 0.5, 0.7, 0.8, 0.9, 1, " in line
+    assert line.endswith(f"(distance {nearest['distance']:.1f})")
 
 
 def test_without_its_book_a_run_still_writes(trained_checkpoint: Path, tmp_path: Path) -> None:
@@ -367,8 +367,8 @@ def test_temperature_line_does_not_claim_the_smallest_distance() -> None:
     ]
     line = best_temperature_line(pd.DataFrame(rows))
     assert line == (
-        f"temperature {chosen:g}, chosen from 0.5, 0.7, 0.8, 0.9, 1: the lowest on a parabola "
-        f"through their distances from the book (measured there: {distances[chosen]:.1f})"
+        f"temperature {chosen:g}: of 0.5, 0.7, 0.8, 0.9, 1, where its text is most like the "
+        f"book's (distance {distances[chosen]:.1f})"
     )
     (only,) = [row for row in rows if row["nearest"]]
     assert best_temperature_line(pd.DataFrame([only])) == (

@@ -48,7 +48,7 @@ def test_search_from_corpus_to_text(tiny_text: str, capsys: pytest.CaptureFixtur
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("corpus: book.txt: file ")
+    assert lines[0].startswith("corpus: file book.txt")
     assert not [line for line in lines if "ray" in line.lower() and "results" not in line]
     # Twelve trials, then four finalists with three seeds each.
     assert sum(line.startswith("[") for line in lines) == 12 + 4 * 3
@@ -213,7 +213,7 @@ def test_brackets_in_a_file_name_are_text(
     Path("[").mkdir()
     Path("[/book].txt").write_text(tiny_text, encoding="utf-8")
     assert run.main([*flags[:2], "--corpus", "[/book].txt", "--dry-run"]) == 0
-    assert capsys.readouterr().out.startswith("corpus: [/book].txt")
+    assert capsys.readouterr().out.startswith("corpus: file [/book].txt")
 
 
 def test_dry_run_prints_the_plan_and_writes_nothing(

@@ -35,6 +35,8 @@ PRINTED_CHARS = 500
 
 INTERRUPTED = 130
 
+_FOUR_DECIMALS = "{:.4f}".format
+
 
 def finish(
     study: Study,
@@ -166,9 +168,19 @@ def _say_best(
         return
     _say(console, f"best configurations ({space.name}, {ending}):")
     table = best_table(trials, space)
-    _say(console, table.to_string(index=False, float_format="{:.4f}".format))
+    _say(console, _fitted(table, console.width if console.is_terminal else None))
     for note in table_notes(folder.read_study(), table, trials, folder.read_finalists()):
         _say(console, note)
+
+
+def _fitted(table: pd.DataFrame, width: int | None) -> str:
+    """Return a table as text; one that is wider than a terminal goes on below itself."""
+    text: str = table.to_string(index=False, float_format=_FOUR_DECIMALS)
+    if width is None or max(map(len, text.splitlines())) <= width:
+        return text
+    table = table.set_index("number")
+    narrow: str = table.to_string(line_width=width, float_format=_FOUR_DECIMALS)
+    return narrow
 
 
 def _exit_code(result: SearchResult) -> int:

@@ -50,11 +50,10 @@ def best_temperature_line(table: Table) -> str:
             f"temperature {nearest['temperature']:g}, the only one measured "
             f"(distance from the book {nearest['distance']:.1f})"
         )
+    tried = ", ".join(f"{temperature:g}" for temperature in rows["temperature"])
     return (
-        f"temperature {nearest['temperature']:g}, chosen from "
-        f"{', '.join(f'{temperature:g}' for temperature in rows['temperature'])}: the lowest on a "
-        f"parabola through their distances from the book (measured there: "
-        f"{nearest['distance']:.1f})"
+        f"temperature {nearest['temperature']:g}: of {tried}, where its text is most like the "
+        f"book's (distance {nearest['distance']:.1f})"
     )
 
 

@@ -207,7 +207,9 @@ def named_corpus(name: str | None, console: Console) -> Corpus:
         CorpusError: It cannot be had.
     """
     corpus = resolve_corpus(name)
-    line = f"corpus: {corpus.name}: {corpus.source}"
+    # The source of a file or a URL names it.
+    name = "" if f" {corpus.name}," in f"{corpus.source}," else f"{corpus.name}: "
+    line = f"corpus: {name}{corpus.source}"
     console.print(shown(line), highlight=False, markup=False, soft_wrap=True)
     return corpus
 
