@@ -135,9 +135,10 @@ def floor_line(floor: float, *, upright: bool = False) -> dict[str, Any]:
 
 
 def log_ticks(low: float, high: float) -> dict[str, Any]:
-    """Return the ticks 1, 2, 5, 10, ... of a logarithmic axis."""
+    """Return the ticks 1, 2, 5, 10, ... of a logarithmic axis; each number on a short one."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
+    digits = range(1, 10) if high <= 10 * low else (1, 2, 5)
+    ticks = [digit * 10.0**decade for decade in decades for digit in digits]
     inside = [float(f"{tick:.1g}") for tick in ticks if low * 0.8 <= tick <= high * 1.25]
     return {"tickvals": inside, "ticktext": [f"{tick:,g}" for tick in inside]}
 
