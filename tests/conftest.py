@@ -115,6 +115,7 @@ def running(tiny_text: str) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # a group of its own, as on a terminal
     )
     try:
         trial_worker(process)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -108,11 +109,19 @@ def test_same_seed_gives_the_same_tables(tiny_text: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("send", "number"),
+    [
+        pytest.param(os.kill, signal.SIGINT, id="SIGINT"),
+        pytest.param(os.kill, signal.SIGTERM, id="SIGTERM"),
+        # A terminal's: Ray and its workers get it too.
+        pytest.param(os.killpg, signal.SIGINT, id="Ctrl-C"),
+    ],
+)
 def test_interrupt_writes_what_there_is(
-    running: subprocess.Popen[str], number: signal.Signals
+    running: subprocess.Popen[str], send: Callable[[int, int], None], number: signal.Signals
 ) -> None:
-    running.send_signal(number)
+    send(running.pid, number)
     output, errors = running.communicate(timeout=60)
     assert running.returncode == 130, errors
     assert errors == ""
