@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from test_progress import RECORDS, SPACE
 from model.errors import ConfigError
 from tune import status
 from tune.history import EpochEnded, History, TrialEnded, TrialStarted, has_driver, read_history
+from tune.lease import FILE, STALE_SECONDS, Lease
 from tune.records import Status
 from tune.run_folder import STILL_RUNNING, RunFolder
 from tune.status_text import RunStatus
@@ -139,3 +141,26 @@ def test_status_needs_no_torch_and_no_ray(folder: RunFolder) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ}
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_run_in_a_storage(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    # The storage is a folder here; nobody locks what is fetched, so the lease tells.
+    place, lease = f"file://{folder.path}", Lease(f"file://{folder.path}")
+    with History(folder.history_file) as history:
+        add_all(history)
+    os.utime(folder.history_file, (time.time() - 600,) * 2)
+    lease.take(say=print)
+    assert status.main([place]) == 0
+    text = capsys.readouterr().out
+    assert "ten: quick on book.txt: its driver is alive" in text
+    assert "; last event 10m" in text
+    old = time.time() - 2 * STALE_SECONDS
+    os.utime(folder.path / FILE, (old, old))
+    assert status.main([place]) == 0
+    assert "its driver is gone; go on: python -m tune.run --resume ten" in capsys.readouterr().out
+    lease.take(say=print)
+    lease.release()
+    assert status.main([place, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["alive"] is False
+    assert status.main([f"{place}/none"]) == 2
+    assert "must be a folder with study.json" in capsys.readouterr().err

@@ -1,22 +1,16 @@
 """A run as one object, for notebooks and for reports: its tables, its winner, its study."""
 
-import contextlib
 import dataclasses
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pyarrow import fs
 
 from model.config import TrialConfig
-from model.errors import ConfigError
-from model.places import STORE_ERRORS, broken_rule, open_place
 from search_spaces import SearchSpace
+from tune.fetched_files import local_folder
 from tune.quality_records import read_quality
 from tune.run_folder import STILL_RUNNING, RunFolder
-from tune.storage import is_uri, read, split
 from tune.tables import Table, config_of, epochs_frame, ranked, trials_frame
 
 
@@ -83,7 +77,7 @@ def load_run(run: str | Path) -> LoadedRun:
     Raises:
         ConfigError: It is no run of ours, or a file of it is damaged or cannot be reached.
     """
-    with _local_folder(run) as folder:
+    with local_folder(run, lambda folder: folder.record_files) as folder:
         return read_run(folder)
 
 
@@ -112,27 +106,3 @@ def read_run(folder: RunFolder, tables: tuple[Table, Table] | None = None) -> Lo
         finalists=folder.read_finalists(),
         quality=read_quality(folder.quality_file),
     )
-
-
-@contextlib.contextmanager
-def _local_folder(run: str | Path) -> Iterator[RunFolder]:
-    """Give a run's folder; of one that lies elsewhere, its small files are fetched."""
-    location = str(run)
-    if not is_uri(location):
-        yield RunFolder.open(Path(run).expanduser().resolve())
-        return
-    _, name = split(location)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = RunFolder(Path(temporary) / name)
-        folder.path.mkdir()
-        file_system, root = open_place(location)
-        try:
-            for path in folder.record_files:
-                source = f"{root}/{path.name}"
-                if file_system.get_file_info(source).type == fs.FileType.File:
-                    path.write_bytes(read(file_system, source))
-        except STORE_ERRORS as error:
-            raise ConfigError(broken_rule(location, error)) from error
-        if not folder.study_file.is_file():
-            raise ConfigError(f"a run must be a folder with study.json, got {location}")
-        yield folder

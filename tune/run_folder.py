@@ -10,6 +10,7 @@ from typing import Any
 
 from model.errors import ConfigError
 from tune.finalist_records import FinalistRecord, read_finalists, write_finalists
+from tune.lease import FILE as LEASE_FILE
 from tune.run_places import check_new
 from tune.storage import TENSORBOARD
 from tune.tables import (
@@ -114,6 +115,12 @@ class RunFolder:
         """The files that a run is read from; all but study.json may be missing."""
         tables = self.trials_file, self.epochs_file, self.finalists_file, self.quality_file
         return self.study_file, *tables
+
+    @property
+    def live_files(self) -> tuple[Path, ...]:
+        """The files that tell where a run stands, a driver's lease of its storage among them."""
+        histories = self.history_file, self.finalists_history_file
+        return self.study_file, *histories, self.path / LEASE_FILE
 
     @classmethod
     def create(cls, path: Path, study: dict[str, Any] | None = None) -> "RunFolder":

@@ -1,7 +1,8 @@
 # PYTHON_ARGCOMPLETE_OK
 """Says where a run stands, from its folder alone: `python -m tune.status RUN`.
 
-From another shell, or from another machine that sees the folder; it writes nothing.
+From another shell, or from another machine that sees the folder or the storage; it writes
+nothing.
 """
 
 import sys
@@ -12,6 +13,7 @@ from model.command_line import OneLineParser
 _EXAMPLES = """examples:
   python -m tune.status results/ten
   python -m tune.status ten --json
+  python -m tune.status s3://bucket/runs/ten
   watch -n 10 python -m tune.status ten
 """
 
@@ -23,7 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
         description="Say where a run stands: best so far, trials, time left, whether it is alive.",
         epilog=_EXAMPLES,
     )
-    parser.add_argument("run", metavar="RUN", help="a run's folder, or its name in --results")
+    parser.add_argument(
+        "run", metavar="RUN", help="a run's folder, its name in --results, or a URI"
+    )
     parser.add_argument(
         "--results", type=Path, default=Path("results"), metavar="FOLDER", help="(results)"
     )
@@ -34,11 +38,16 @@ def main(arguments: list[str] | None = None) -> int:
 
     from model.errors import ConfigError
     from model.shown import shown
+    from tune.fetched_files import local_folder
     from tune.run_folder import find_run
     from tune.status_text import RunStatus
+    from tune.storage import is_uri
 
     try:
-        status = RunStatus.of(find_run(options.run, options.results))
+        is_copy = is_uri(options.run)
+        place = options.run if is_copy else find_run(options.run, options.results).path
+        with local_folder(place, lambda folder: folder.live_files) as folder:
+            status = RunStatus.of(folder, is_copy=is_copy)
     except ConfigError as error:
         print(f"tune.status: {error}", file=sys.stderr)
         return 2

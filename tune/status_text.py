@@ -8,6 +8,8 @@ from typing import Any
 from search_spaces import SearchSpace
 from tune.durations import format_seconds
 from tune.history import has_driver, read_history
+from tune.lease import FILE as LEASE_FILE
+from tune.lease import STALE_SECONDS
 from tune.run_folder import STILL_RUNNING, RunFolder
 from tune.standing import Standing, axis_values
 from tune.trial_record import TrialRecord
@@ -24,7 +26,7 @@ class RunStatus:
         space: What is searched.
         corpus: Name of its text.
         state: In words, whether it runs, and if not why.
-        alive: Whether a driver has it open.
+        alive: Whether a driver has it.
         silent_seconds: Seconds since its last event.
         search_seconds: Seconds that the search has run, all sessions together.
         left_seconds: About how many more it takes; None where that is not known or nothing runs.
@@ -46,8 +48,13 @@ class RunStatus:
     num_finalist_trainings: int
 
     @classmethod
-    def of(cls, folder: RunFolder) -> "RunStatus":
+    def of(cls, folder: RunFolder, *, is_copy: bool = False) -> "RunStatus":
         """Read a run.
+
+        Args:
+            folder: Its folder.
+            is_copy: Whether it was fetched from a storage: nobody has a copy open, so a driver's
+                lease tells whether there is one.
 
         Raises:
             ConfigError: study.json or the history cannot be read.
@@ -59,7 +66,7 @@ class RunStatus:
         files = [folder.history_file, folder.finalists_history_file]
         modified = [path.stat().st_mtime for path in files if path.exists()]
         silent_seconds = max(0.0, time.time() - max(modified))
-        alive = has_driver(folder.history_file)
+        alive = _is_leased(folder) if is_copy else has_driver(folder.history_file)
         seconds = max((record.search_seconds for record in records.values()), default=0.0)
         if alive and not folder.finalists_history_file.exists():
             seconds += silent_seconds
@@ -67,7 +74,7 @@ class RunStatus:
             path=folder.path,
             space=space,
             corpus=study["corpus"]["name"],
-            state=_state(folder, study, alive=alive),
+            state=_state(folder, study, alive=alive, is_copy=is_copy),
             alive=alive,
             silent_seconds=silent_seconds,
             search_seconds=max(seconds, study["search_seconds"]),
@@ -129,11 +136,16 @@ class RunStatus:
         return f"{text}; last event {format_seconds(self.silent_seconds)} ago"
 
 
-def _state(folder: RunFolder, study: dict[str, Any], *, alive: bool) -> str:
+def _is_leased(folder: RunFolder) -> bool:
+    lease = folder.path / LEASE_FILE
+    return lease.exists() and time.time() - lease.stat().st_mtime < STALE_SECONDS
+
+
+def _state(folder: RunFolder, study: dict[str, Any], *, alive: bool, is_copy: bool) -> str:
     ended = str(study["ended"])
     if alive:
-        confirming = folder.finalists_history_file.exists() and has_driver(
-            folder.finalists_history_file
+        confirming = folder.finalists_history_file.exists() and (
+            is_copy or has_driver(folder.finalists_history_file)
         )
         return "its driver trains the finalists" if confirming else "its driver is alive"
     if ended == STILL_RUNNING:
