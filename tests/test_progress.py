@@ -193,3 +193,19 @@ def test_live_table_on_a_terminal() -> None:
     assert "3 of 16 trials | best 2.2500 (trial 3) | 1 pruned" in shown
     for expected in ("RUNNING", "COMPLETE", "DIVERGED", "cleaning", "2/5", "* baseline"):
         assert expected in shown
+
+
+def test_stopped_trials_have_not_ended() -> None:
+    stream = io.StringIO()
+    progress = Progress(
+        Console(file=stream, width=140, _environ={}),
+        SPACE,
+        num_trials=16,
+        clock=lambda: 60.0,
+        seconds_left=lambda: None,
+    )
+    progress.trial_ended(record(0, [2.5], Status.COMPLETE))
+    progress.trial_ended(record(1, [2.4], Status.STOPPED))
+    ended, stopped = stream.getvalue().splitlines()
+    assert ended.startswith("[ 1/16] COMPLETE trial 0") and ended.endswith("| about 15m0s left")
+    assert stopped.startswith("[ 1/16] STOPPED  trial 1: 2.4000 bits") and "left" not in stopped

@@ -130,7 +130,9 @@ class Progress:
                 best_val_bits_per_char=best.objective if best else None,
             )
         elif not self._is_live:
-            self._say(f"{self._counted()} {self._line(record)} | {self.summary()}")
+            # A stopped trial is the end of a session: nothing is left of it.
+            rest = f" | {self.summary()}" if record.has_ended else ""
+            self._say(f"{self._counted()} {self._line(record)}{rest}")
 
     def summary(self) -> str:
         """Return who is best, how many were pruned, and the time left."""
@@ -153,7 +155,7 @@ class Progress:
             self._remaining.see(record)
 
     def _ended(self, record: TrialRecord) -> None:
-        self._num_ended += 1
+        self._num_ended += record.has_ended  # a stopped one can go on
         self._ended_last.append(record)
 
     def _say(self, text: str) -> None:
