@@ -167,7 +167,12 @@ def test_time_budget_ends_the_search_with_zero(tiny_text: str) -> None:
     flags = write_inputs(tiny_text, epochs=(100_000, 100_000))
     done = run_command([*flags, "--name", "timed", "--time-budget", "12s"])
     assert done.returncode == 0, done.stderr
-    assert (trials_of("timed")["status"] == "STOPPED").all()
+    trials = trials_of("timed")
+    assert (trials["status"] == "STOPPED").all()
+    # Each ended with an epoch, and its checkpoint is of that.
+    for trial_id, epochs_run in zip(trials["trial_id"], trials["epochs_run"], strict=True):
+        kept = Path("results/timed/ray/session-1", trial_id).glob("checkpoint_*/epochs.json")
+        assert max(len(json.loads(path.read_text())["epochs"]) for path in kept) == epochs_run
     assert "ended by its time budget" in Path("results/timed/report.md").read_text()
 
 

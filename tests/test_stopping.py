@@ -6,6 +6,7 @@ import time
 import pytest
 
 from model.errors import CutOff
+from tune import stopping
 from tune.stopping import SearchStopper
 
 
@@ -16,6 +17,37 @@ def test_time_budget_ends_the_search() -> None:
     time.sleep(0.06)
     assert stopper.stop_all() and stopper.timed_out and not stopper.interrupted
     assert stopper.seconds_left() == 0
+
+
+def test_when_the_time_is_up_running_trials_may_end_their_epoch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stopping, "GRACE_SECONDS", 0.1)
+    training, finished = {"outcome": "TRAINING"}, {"outcome": "FINISHED"}
+    running = ["one", "two", "three"]
+    stopper = SearchStopper(0.5)
+    stopper.start(lambda: len(running))
+    assert not stopper("one", training)
+    time.sleep(0.505)
+    assert not stopper.stop_all() and stopper.timed_out
+    assert stopper("one", training) and stopper.has_cut_off("one")
+    # These end by themselves.
+    assert not stopper("two", finished) and not stopper.has_cut_off("two")
+    assert not stopper("three", {"outcome": "FAILED"})
+    del running[:2]
+    assert not stopper.stop_all()
+    time.sleep(0.11)
+    assert stopper.stop_all()  # one that hangs ends no search late
+
+
+def test_when_the_time_is_up_the_last_running_trial_ends_the_search() -> None:
+    running = ["one"]
+    stopper = SearchStopper(0.5)
+    stopper.start(lambda: len(running))
+    time.sleep(0.505)
+    assert not stopper.stop_all()
+    running.clear()
+    assert stopper.stop_all()
 
 
 def test_reserve_is_asked_for_in_the_thread_that_runs_the_search() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from tune.resources import Node, TrialResources, num_fitting
+from tune.stopping import SearchStopper
 
 ASKED_SECONDS = 2.0
 """The cluster is asked for its nodes so often."""
@@ -43,15 +44,33 @@ class FollowingLimiter(ConcurrencyLimiter):
     trials that run have told what they found.
     """
 
-    def __init__(self, searcher: Searcher, concurrency: Callable[[], int]) -> None:
+    def __init__(
+        self, searcher: Searcher, concurrency: Callable[[], int], stopper: SearchStopper
+    ) -> None:
         super().__init__(searcher, max_concurrent=concurrency())
-        self._concurrency = concurrency
+        self._concurrency, self._stopper = concurrency, stopper
+
+    def num_live(self) -> int:
+        """Return how many trials run, or are about to."""
+        return len(self.live_trials)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Propose a trial, or None while there is no room for one."""
+        """Propose a trial, None while there is no room for one, FINISHED when the time is up."""
+        if self._stopper.timed_out:
+            return str(Searcher.FINISHED)
         self.max_concurrent = self._concurrency()
         proposal: dict[str, Any] | str | None = super().suggest(trial_id)
         return proposal
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Pass it on; a trial that the time cut off has not ended, its last epoch has."""
+        if result is not None and not error and self._stopper.has_cut_off(trial_id):
+            self.live_trials.discard(trial_id)
+            self.searcher.on_trial_result(trial_id, result)
+        else:
+            super().on_trial_complete(trial_id, result, error)
 
     def get_state(self) -> dict[str, Any]:
         """Give Ray nothing to pickle into its experiment state, which we never read back."""

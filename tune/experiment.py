@@ -47,11 +47,12 @@ def run_trials(
     Raises:
         CutOff: The storage cannot be written.
     """
+    limiter = FollowingLimiter(searcher, concurrent, stopper)
     tuner = ray_tune.Tuner(
         trainable,
         tune_config=TuneConfig(
             num_samples=num_trials,
-            search_alg=FollowingLimiter(searcher, concurrent),
+            search_alg=limiter,
             scheduler=scheduler,
             reuse_actors=True,
             trial_dirname_creator=trial_dirname,
@@ -75,7 +76,7 @@ def run_trials(
         ),
     )
     with stopper.catching_signals(), progress, losses_are_deaths():
-        stopper.start()
+        stopper.start(limiter.num_live)
         tuner.fit()
         stopper.check()
         recorder.stop_running()

@@ -157,6 +157,7 @@ def _train(
         save=lambda records: None,
         listener=progress,
         unwritable=stopper.storage_failed,
+        is_cut_off=stopper.has_cut_off,
     )
     run_trials(
         trainable_for(study.prepared, need),

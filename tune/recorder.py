@@ -55,6 +55,7 @@ class Recorder(ray_tune.Callback):
         listener: Listener,
         failed: Callable[[str, str], None] = lambda trial_id, reason: None,
         unwritable: Callable[[str], None] = lambda reason: None,
+        is_cut_off: Callable[[str], bool] = lambda trial_id: False,
     ) -> None:
         """Record a search.
 
@@ -65,6 +66,7 @@ class Recorder(ray_tune.Callback):
             listener: Told of every event.
             failed: Told of Ray's id of a trial that failed, and why it did.
             unwritable: Told why a trial could not write to the storage, if one cannot.
+            is_cut_off: Says of Ray's id of a trial whether it ended for want of time.
         """
         self._history = history
         self._clock = clock
@@ -72,6 +74,7 @@ class Recorder(ray_tune.Callback):
         self._listener = listener
         self._failed = failed
         self._unwritable = unwritable
+        self._is_cut_off = is_cut_off
         self._reasons: dict[str, str] = {}
         self._last_epochs: dict[str, int] = {}  # Ray's id to the furthest epoch of a running trial
         self._saved_seconds = clock()
@@ -116,7 +119,10 @@ class Recorder(ray_tune.Callback):
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """Close the record of a trial that ended by itself or by ASHA."""
+        """Close the record of a trial that ended by itself, by ASHA or for want of time."""
+        if self._is_cut_off(trial.trial_id):
+            self._end(trial.config["number"], Status.STOPPED, "")
+            return
         outcome = Outcome(trial.last_result["outcome"])
         error = trial.last_result.get("error", "")
         self._last_epochs.pop(trial.trial_id, None)

@@ -96,6 +96,7 @@ def search(
             listener=trackers.after(progress),
             failed=searcher.fail,
             unwritable=stopper.storage_failed,
+            is_cut_off=stopper.has_cut_off,
         )
         run_trials(
             trainable,

@@ -10,6 +10,12 @@ from typing import Any
 from ray.tune.stopper import Stopper
 
 from model.errors import CutOff
+from tune.outcome import Outcome
+
+GRACE_SECONDS, GRACE_SHARE = 10.0, 0.05
+"""When the time budget is over, trials may end the epoch they are in, for so many seconds or this
+share of the budget more. Ray 2.60 waits up to 10 s for a trial that it stops in any case, and has
+no use for what it reports then."""
 
 RESERVE_ASKED_SECONDS = 2.0
 """The reserve is asked for so often: it looks at every trial."""
@@ -45,14 +51,21 @@ class SearchStopper(Stopper):
         self._time_budget_seconds = time_budget_seconds
         self._spent_seconds = spent_seconds
         self._reserve_seconds = reserve_seconds
+        self._num_running: Callable[[], int] = lambda: 0
+        self._grace_ends = float("inf")
+        self._cut_off: set[str] = set()
         # Asked in stop_all alone, which Ray calls in the thread that changes the records; a
         # terminal asks for the seconds left from a thread of its own.
         self._reserve, self._asked = 0.0, float("-inf")
         self._start = time.monotonic()
 
-    def start(self) -> None:
-        """Begin to count this session's time."""
-        self._start = time.monotonic()
+    def start(self, num_running: Callable[[], int] = lambda: 0) -> None:
+        """Begin to count this session's time.
+
+        Args:
+            num_running: Says how many trials run; asked when the time is up.
+        """
+        self._start, self._num_running = time.monotonic(), num_running
 
     def seconds(self) -> float:
         """Return the seconds that the search has run, earlier sessions included."""
@@ -66,15 +79,29 @@ class SearchStopper(Stopper):
         return max(0.0, left)
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """No single trial is stopped here."""
-        return False
+        """Return whether a trial must end with this epoch: the time is up."""
+        if not self.timed_out or result.get("outcome") != Outcome.TRAINING:
+            return False
+        self._cut_off.add(trial_id)
+        return True
+
+    def has_cut_off(self, trial_id: str) -> bool:
+        """Return whether a trial, by Ray's id, had more to train when the time was up."""
+        return trial_id in self._cut_off
 
     def stop_all(self) -> bool:
-        """Return whether the search must end now."""
+        """Return whether the search must end now, whatever its trials are doing."""
         if time.monotonic() > self._asked + RESERVE_ASKED_SECONDS:
             self._asked, self._reserve = time.monotonic(), self._reserve_seconds()
-        self.timed_out = self.timed_out or self.seconds_left() == 0.0
-        return self.timed_out or self.interrupted or self.unwritable is not None
+        if not self.timed_out and self.seconds_left() == 0.0:
+            assert self._time_budget_seconds is not None
+            self.timed_out = True
+            grace_seconds = max(GRACE_SECONDS, GRACE_SHARE * self._time_budget_seconds)
+            self._grace_ends = time.monotonic() + grace_seconds
+        is_over = self.timed_out and (
+            time.monotonic() > self._grace_ends or self._num_running() == 0
+        )
+        return is_over or self.interrupted or self.unwritable is not None
 
     def storage_failed(self, reason: str) -> None:
         """End the search: all other trials would fail too."""
