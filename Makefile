@@ -10,12 +10,12 @@ run: .venv/run-installed
 
 # The fast tests first: they fail in seconds what the slow ones would fail in minutes.
 test: .venv/installed
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2
 	$(BIN)/python -m pytest -m "slow and not long"
 
 # Also what breaks clusters on purpose, and each command of the docs: half an hour on 2 cores.
 test-all: .venv/installed
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2
 	$(BIN)/python -m pytest -m slow
 
 check: .venv/installed
