@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import fs
 from test_progress import RECORDS, SPACE
 
 from model.errors import ConfigError
-from tune import status
+from tune import fetched_files, status
 from tune.history import EpochEnded, History, TrialEnded, TrialStarted, has_driver, read_history
 from tune.lease import FILE, STALE_SECONDS, Lease
 from tune.records import Status
@@ -143,8 +144,19 @@ def test_status_needs_no_torch_and_no_ray(folder: RunFolder) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_run_in_a_storage(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
-    # The storage is a folder here; nobody locks what is fetched, so the lease tells.
+@pytest.mark.parametrize("is_fetched", [False, True])
+def test_run_in_a_storage(
+    folder: RunFolder,
+    is_fetched: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Nobody locks the copy that a driver keeps in a storage, so the lease tells.
+    if is_fetched:
+        elsewhere = fs.SubTreeFileSystem("/", fs.LocalFileSystem())
+        monkeypatch.setattr(
+            fetched_files, "open_place", lambda place: (elsewhere, place.removeprefix("file://"))
+        )
     place, lease = f"file://{folder.path}", Lease(f"file://{folder.path}")
     with History(folder.history_file) as history:
         add_all(history)

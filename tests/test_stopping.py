@@ -34,6 +34,8 @@ def test_when_the_time_is_up_running_trials_may_end_their_epoch(
     # These end by themselves.
     assert not stopper("two", finished) and not stopper.has_cut_off("two")
     assert not stopper("three", {"outcome": "FAILED"})
+    # Its worker died as it saved; the next one trained the last epoch within the grace.
+    assert not stopper("one", finished) and not stopper.has_cut_off("one")
     del running[:2]
     assert not stopper.stop_all()
     time.sleep(0.11)

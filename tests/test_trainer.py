@@ -213,10 +213,7 @@ def test_command_line_trains_saves_and_resumes(
         ("--dropout 1", "dropout must be in 0 <= p < 1, got 1.0"),
         ("--cleaning tidy", "unknown cleaning 'tidy'; choose from cased, lower, letters"),
         ("--corpus nowhere.txt", "unknown corpus 'nowhere.txt'"),
-        (
-            "--config nowhere.json",
-            "readable JSON: nowhere.json: No such file",
-        ),
+        ("--config nowhere.json", "readable JSON: nowhere.json: No such file"),
         ("--threads 0", "threads must be at least 1"),
     ],
 )

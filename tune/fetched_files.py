@@ -18,7 +18,7 @@ from tune.storage import is_uri, read, split
 def local_folder(
     run: str | Path, files: Callable[[RunFolder], tuple[Path, ...]]
 ) -> Iterator[RunFolder]:
-    """Give a run's folder; of one that lies elsewhere, some of its files are fetched.
+    """Give a run's folder; of one that is no folder here, some of its files are fetched.
 
     Args:
         run: The folder, or a URI that pyarrow reads.
@@ -32,11 +32,14 @@ def local_folder(
     if not is_uri(location):
         yield RunFolder.open(Path(run).expanduser().resolve())
         return
+    file_system, root = open_place(location)
+    if isinstance(file_system, fs.LocalFileSystem):
+        yield RunFolder.open(Path(root))
+        return
     _, name = split(location)
     with tempfile.TemporaryDirectory() as temporary:
         folder = RunFolder(Path(temporary) / name)
         folder.path.mkdir()
-        file_system, root = open_place(location)
         try:
             for path in files(folder):
                 _fetch(file_system, f"{root}/{path.name}", path)

@@ -44,10 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
     from tune.storage import is_uri
 
     try:
-        is_copy = is_uri(options.run)
-        place = options.run if is_copy else find_run(options.run, options.results).path
+        run = options.run
+        place = run if is_uri(run) else find_run(run, options.results).path
         with local_folder(place, lambda folder: folder.live_files) as folder:
-            status = RunStatus.of(folder, is_copy=is_copy)
+            status = RunStatus.of(folder)
     except ConfigError as error:
         print(f"tune.status: {error}", file=sys.stderr)
         return 2

@@ -48,13 +48,8 @@ class RunStatus:
     num_finalist_trainings: int
 
     @classmethod
-    def of(cls, folder: RunFolder, *, is_copy: bool = False) -> "RunStatus":
+    def of(cls, folder: RunFolder) -> "RunStatus":
         """Read a run.
-
-        Args:
-            folder: Its folder.
-            is_copy: Whether it was fetched from a storage: nobody has a copy open, so a driver's
-                lease tells whether there is one.
 
         Raises:
             ConfigError: study.json or the history cannot be read.
@@ -66,7 +61,7 @@ class RunStatus:
         files = [folder.history_file, folder.finalists_history_file]
         modified = [path.stat().st_mtime for path in files if path.exists()]
         silent_seconds = max(0.0, time.time() - max(modified))
-        alive = _is_leased(folder) if is_copy else has_driver(folder.history_file)
+        alive = _has_driver(folder, folder.history_file)
         seconds = max((record.search_seconds for record in records.values()), default=0.0)
         if alive and not folder.finalists_history_file.exists():
             seconds += silent_seconds
@@ -74,7 +69,7 @@ class RunStatus:
             path=folder.path,
             space=space,
             corpus=study["corpus"]["name"],
-            state=_state(folder, study, alive=alive, is_copy=is_copy),
+            state=_state(folder, study, alive=alive),
             alive=alive,
             silent_seconds=silent_seconds,
             search_seconds=max(seconds, study["search_seconds"]),
@@ -136,17 +131,20 @@ class RunStatus:
         return f"{text}; last event {format_seconds(self.silent_seconds)} ago"
 
 
-def _is_leased(folder: RunFolder) -> bool:
+def _has_driver(folder: RunFolder, history_file: Path) -> bool:
+    """Return whether a driver writes a history, or one that this is a copy of.
+
+    Nobody has the copy in a storage open; there a lease tells.
+    """
     lease = folder.path / LEASE_FILE
-    return lease.exists() and time.time() - lease.stat().st_mtime < STALE_SECONDS
+    is_leased = lease.exists() and time.time() - lease.stat().st_mtime < STALE_SECONDS
+    return history_file.exists() and (is_leased or has_driver(history_file))
 
 
-def _state(folder: RunFolder, study: dict[str, Any], *, alive: bool, is_copy: bool) -> str:
+def _state(folder: RunFolder, study: dict[str, Any], *, alive: bool) -> str:
     ended = str(study["ended"])
     if alive:
-        confirming = folder.finalists_history_file.exists() and (
-            is_copy or has_driver(folder.finalists_history_file)
-        )
+        confirming = _has_driver(folder, folder.finalists_history_file)
         return "its driver trains the finalists" if confirming else "its driver is alive"
     if ended == STILL_RUNNING:
         return f"its driver is gone; go on: {study['resume']}"

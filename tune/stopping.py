@@ -80,10 +80,12 @@ class SearchStopper(Stopper):
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Return whether a trial must end with this epoch: the time is up."""
-        if not self.timed_out or result.get("outcome") != Outcome.TRAINING:
-            return False
-        self._cut_off.add(trial_id)
-        return True
+        if self.timed_out and result.get("outcome") == Outcome.TRAINING:
+            self._cut_off.add(trial_id)
+            return True
+        # It may have been cut off, have lost its worker as that saved, and end by itself now.
+        self._cut_off.discard(trial_id)
+        return False
 
     def has_cut_off(self, trial_id: str) -> bool:
         """Return whether a trial, by Ray's id, had more to train when the time was up."""
