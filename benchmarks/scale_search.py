@@ -1,6 +1,5 @@
 """What many workers ask of the driver: the real search, with trials that only sleep."""
 
-import dataclasses
 import logging
 import os
 import signal
@@ -16,6 +15,7 @@ import ray
 import ray.tune as ray_tune
 from rich.console import Console
 
+from benchmarks.scale_stages import Sample, Stage, stages
 from benchmarks.stand_in import GATE, Curves, StandIn
 from model.speed import MachineSpeed
 from tune.estimate import Estimate
@@ -31,60 +31,6 @@ CURVES = Path(__file__).parent / "curves" / "alice.parquet"
 SAMPLE_SECONDS = 0.5
 SPEED = MachineSpeed(seconds=(1e-3, 1e-5, 1e-11, 1e-8, 1e-8))
 """Any machine: that the time left is worked out costs as much whatever it is."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Sample:
-    """A search at one moment.
-
-    Attributes:
-        wall_seconds: By a clock.
-        cpu_seconds: By the driver process, all its threads.
-        memory_bytes: Of the driver process.
-        num_ended: Trials that ended.
-        busy_seconds: What all trials have slept, up to their last reports.
-        folder_bytes: The run folder without the trials' checkpoints; 0 where not looked at.
-    """
-
-    wall_seconds: float
-    cpu_seconds: float
-    memory_bytes: int
-    num_ended: int
-    busy_seconds: float
-    folder_bytes: int = 0
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Stage:
-    """A part of a search, from one number of ended trials to the next.
-
-    Attributes:
-        num_ended: Trials that had ended at its end.
-        num_trials: Trials that ended in it.
-        seconds: How long it took.
-        trial_seconds: What a trial slept.
-        cpu_share: CPU seconds of the driver a second.
-        cpu_seconds: CPU seconds of the driver a trial.
-        wait_seconds: How long a worker waited in all for a trial that it ran.
-        waiting_share: Share of the workers' time in which they had nothing to do.
-        memory_bytes: The most that the driver had so far.
-        folder_bytes: Of the run folder a trial, the trials' checkpoints left out.
-    """
-
-    num_ended: int
-    num_trials: int
-    seconds: float
-    trial_seconds: float
-    cpu_share: float
-    cpu_seconds: float
-    wait_seconds: float
-    waiting_share: float
-    memory_bytes: int
-    folder_bytes: float
-
-    def waiting_share_at(self, trial_seconds: float) -> float:
-        """Return the share of waiting in trials that take so long but wait no longer."""
-        return self.wait_seconds / (self.wait_seconds + trial_seconds)
 
 
 def study_of(results: Path, *, num_trials: int, sampler: str | None = None) -> Study:
@@ -160,49 +106,6 @@ def search_stages(
     if failed:  # their workers may have had no memory, or no time to start
         print(f"{len(failed)} trials failed, the first for: {failed[0].error}", file=sys.stderr)
     return stages(observer.samples, num_ended, num_workers)
-
-
-def stages(samples: Sequence[Sample], num_ended: Sequence[int], num_workers: int) -> list[Stage]:
-    """Return what happened between samples, from each number of ended trials to the next.
-
-    Args:
-        samples: Since all workers had started.
-        num_ended: Where the stages end, growing.
-        num_workers: Trials at once.
-    """
-    found: list[Stage] = []
-    if not samples:
-        return found
-    first, memory_bytes = samples[0], 0
-    for until in num_ended:
-        reached = [sample for sample in samples if sample.num_ended >= until]
-        if not reached or reached[0].num_ended == first.num_ended:
-            continue
-        last = reached[0]
-        num_trials = last.num_ended - first.num_ended
-        seconds = last.wall_seconds - first.wall_seconds
-        busy_seconds = last.busy_seconds - first.busy_seconds
-        waiting_seconds = max(0.0, num_workers * seconds - busy_seconds)
-        cpu_seconds = last.cpu_seconds - first.cpu_seconds
-        memory_bytes = max(
-            memory_bytes, *(s.memory_bytes for s in samples if s.wall_seconds <= last.wall_seconds)
-        )
-        found.append(
-            Stage(
-                num_ended=last.num_ended,
-                num_trials=num_trials,
-                seconds=seconds,
-                trial_seconds=busy_seconds / num_trials,
-                cpu_share=cpu_seconds / seconds,
-                cpu_seconds=cpu_seconds / num_trials,
-                wait_seconds=waiting_seconds / num_trials,
-                waiting_share=waiting_seconds / (num_workers * seconds),
-                memory_bytes=memory_bytes,
-                folder_bytes=last.folder_bytes / last.num_ended,
-            )
-        )
-        first = last
-    return found
 
 
 class _Observer(threading.Thread):

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.scale_search import CURVES, Sample, stages
+from benchmarks.scale_search import CURVES
+from benchmarks.scale_stages import Sample, stages
 from benchmarks.stand_in import Curves
 from model.config import TrialConfig
 
