@@ -4,6 +4,9 @@ import torch
 
 from model.errors import ConfigError
 
+Device = torch.device
+"""For callers that must not import torch."""
+
 
 def num_gpus() -> int:
     """Count the CUDA GPUs that CUDA_VISIBLE_DEVICES leaves visible."""

@@ -32,10 +32,14 @@ def resolve_precision(config: TrialConfig, device: torch.device) -> str:
         return config.precision
     if device.type != "cpu":
         return "float32"
-    # The next power of two is as near as the shape matters; one measurement a class. Beyond
-    # these bounds the answer is the same and the measurement noisy (32) or slow (1024).
-    size_class = min(max(1 << (config.hidden_size - 1).bit_length(), 64), 512)
-    return _faster(size_class)
+    return _faster(size_class(config))
+
+
+def size_class(config: TrialConfig) -> int:
+    """Return the units that a shape is measured with: one measurement a class."""
+    # The next power of two is as near as the shape matters. Beyond these bounds the answer is
+    # the same and the measurement noisy (32) or slow (1024).
+    return min(max(1 << (config.hidden_size - 1).bit_length(), 64), 512)
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:

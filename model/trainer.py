@@ -49,14 +49,23 @@ class Trainer:
         corpus: EncodedCorpus,
         *,
         device: torch.device | str = "cpu",
+        precision: str | None = None,
     ) -> None:
+        """Begin at epoch 0.
+
+        Args:
+            config: What is trained.
+            corpus: The streams of its cleaning.
+            device: What it trains on.
+            precision: "float32" or "bfloat16"; None is as the config says.
+        """
         check_fits(corpus, batch_size=config.batch_size, sequence_length=config.sequence_length)
         assert config.cleaning == corpus.cleaning
         assert (config.unit == "word") == isinstance(corpus.vocabulary, WordVocabulary)
         self.config = config
         self.corpus = corpus
         self.device = torch.device(device)
-        self.precision = resolve_precision(config, self.device)
+        self.precision = precision or resolve_precision(config, self.device)
         self.last_report: EpochReport | None = None
         self.best_report: EpochReport | None = None
         self._best_weights: dict[str, Tensor] = {}

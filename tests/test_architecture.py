@@ -25,7 +25,7 @@ RAY_FILES = {
         "scheduling",
     ),
     *("search", "stopping", "trainable", "concurrency", "node_storage", "wait_for_nodes"),
-    *("lost_workers", "ray_watch", "trial_timeout"),
+    *("lost_workers", "node_precision", "ray_watch", "trial_timeout"),
 }
 ONLY_IN = {
     "torch": lambda package, name: package == "model",

@@ -18,6 +18,7 @@ from model.trainer import Trainer
 from tune.checkpoints import MODEL_FOLDER, Place, beside, drop_older, fetch, place_of
 from tune.epoch_events import read_epochs, write_epochs
 from tune.node_memory import limit_growth
+from tune.node_precision import node_folder, precision_on_node
 from tune.outcome import RUNNING_BEST, Outcome
 from tune.records import trial_id
 from tune.resources import TrialResources
@@ -171,8 +172,9 @@ class CharLSTMTrainable(ray_tune.Trainable):
             StorageSilent: Whether it is whole cannot be told now.
         """
         corpus = self._corpus.streams(self._config)
+        chosen = precision_on_node(self._config, self._device, node_folder())
         for place in self._checkpoints:
-            trainer = Trainer(self._config, corpus, device=self._device)
+            trainer = Trainer(self._config, corpus, device=self._device, precision=chosen)
             try:
                 with tempfile.TemporaryDirectory() as folder:
                     trainer.restore(fetch(place, Path(folder) / MODEL_FOLDER))
@@ -183,7 +185,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
             assert trainer.last_report is not None
             self._reported = _up_to(trainer.last_report.epoch, read_epochs(place, self._config))
             return trainer
-        return Trainer(self._config, corpus, device=self._device)
+        return Trainer(self._config, corpus, device=self._device, precision=chosen)
 
 
 def _up_to(epoch: int, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
