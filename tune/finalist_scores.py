@@ -12,7 +12,6 @@ from model.devices import pick_device, use_threads
 from model.errors import CheckpointError
 from model.letter_score import score_letters
 from model.objective import PreparedCorpus
-from model.shown import shown
 from model.test_score import score_test_passage
 from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.durations import format_seconds
@@ -28,6 +27,7 @@ from tune.history import History
 from tune.records import Status, TrialRecord
 from tune.resources import TrialResources
 from tune.run_folder import RunFolder
+from tune.say import say
 from tune.stopping import SearchStopper
 from tune.study import Study
 
@@ -66,7 +66,7 @@ def score_finalists(
                 scoring_seconds_of(study, record, with_trend=_has_trend(record))
                 for record in unscored.values()
             ]
-            _say(
+            say(
                 console,
                 f"scoring the test passage: {len(unscored)} networks, about "
                 f"{format_seconds(spread_seconds(seconds, concurrent))}",
@@ -104,7 +104,7 @@ def _result(reference: Any, number: int, console: Console) -> TestPassageScores:
     if isinstance(result, TestPassageScores):
         return result
     reason = " ".join(result.split("\n", 1)[0].split())
-    _say(console, f"{finalist_name(number)}: not scored on the test passage: {reason}")
+    say(console, f"{finalist_name(number)}: not scored on the test passage: {reason}")
     return TestPassageScores()
 
 
@@ -136,10 +136,6 @@ def _score(
         test_bits_per_letter_quarter=letters.bits_per_letter_quarter,
         test_bits_per_letter_sixteenth=letters.bits_per_letter_sixteenth,
     )
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(shown(text), highlight=False, markup=False, soft_wrap=True)
 
 
 def _has_trend(record: TrialRecord) -> bool:

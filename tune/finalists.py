@@ -26,6 +26,7 @@ from tune.recorder import Recorder
 from tune.records import TrialRecord
 from tune.resources import TrialResources
 from tune.run_folder import RunFolder
+from tune.say import say
 from tune.search import SearchResult
 from tune.stopping import SearchStopper
 from tune.storage import join
@@ -82,13 +83,13 @@ def confirm(
         left = stopper.seconds_left()
         # The search ended by its time, and there is some left: it was kept free for this.
         if missing and fits(seconds, left, was_reserved=result.timed_out):
-            _say(
+            say(
                 console, f"\nconfirming: {len(missing)} trainings, about {format_seconds(seconds)}"
             )
             proposals = _proposals(study, missing, checkpoints)
             _train(study, history, store, proposals, need, concurrent, console, stopper)
         elif missing and left is not None:
-            _say(console, f"\n{no_room(len(missing), seconds, left)}")
+            say(console, f"\n{no_room(len(missing), seconds, left)}")
         score_finalists(study, folder, history, store, need, concurrent(), console, stopper)
     return dataclasses.replace(result, seconds=stopper.seconds(), interrupted=stopper.interrupted)
 
@@ -174,7 +175,3 @@ def _train(
 
 def _name(record: TrialRecord) -> str:
     return finalist_name(record.number)
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

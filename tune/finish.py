@@ -9,7 +9,6 @@ from collections.abc import Callable
 import pandas as pd
 from rich.console import Console
 
-from model.shown import shown
 from search_spaces import SearchSpace
 from tune.checkpoints import CheckpointStore
 from tune.confirmation import verdict
@@ -24,6 +23,7 @@ from tune.records import Status, config_of, ranked
 from tune.report_text import best_table, write_report
 from tune.run_folder import CHECKPOINTS, STILL_RUNNING, RunFolder
 from tune.samples_text import write_samples
+from tune.say import say
 from tune.search import SearchResult
 from tune.study import Study
 from tune.study_values import STOPPED_BY_USER, how_it_ended, resume_anywhere, study_values
@@ -63,7 +63,7 @@ def finish(
     folder.write_study(values)
     trials, _ = folder.read_tables()
     best = ranked(trials)
-    _say(console)
+    say(console)
     store = CheckpointStore(study.checkpoints_root)
     has_ended = {record.number for record in result.records if record.has_ended}
     keep_checkpoints(
@@ -76,26 +76,26 @@ def finish(
     if not best.empty:
         folder.write_best(config_of(best.iloc[0]).to_dict())
     write_report(folder)
-    _say_best(folder, study.space, trials, how_it_ended(result), console)
+    _tell_best(folder, study.space, trials, how_it_ended(result), console)
     line = verdict(folder.read_finalists(), trials)
     if line:
-        _say(console, f"\n{line}")
+        say(console, f"\n{line}")
     if folder.checkpoints():
         book = Book(study.corpus.text)
         write_quality(measure_run(folder, book, top=SAMPLED_CHECKPOINTS), folder.quality_file)
         passages = write_samples(folder, book, top=SAMPLED_CHECKPOINTS, num_chars=SAMPLE_CHARS)
-        _say(console, f"\nsample text from the best network ({passages[0].caption}):")
-        _say(console, passages[0].text[:PRINTED_CHARS])
-        _say(console, best_temperature_line(read_quality(folder.quality_file)))
+        say(console, f"\nsample text from the best network ({passages[0].caption}):")
+        say(console, passages[0].text[:PRINTED_CHARS])
+        say(console, best_temperature_line(read_quality(folder.quality_file)))
     _write_page(folder, console)
     # Last: a driver that is killed before this does it all again.
     folder.write_study({**values, "finished": not result.interrupted})
     for line in last_words(folder):
-        _say(console, line)
+        say(console, line)
     if result.interrupted:
-        _say(console, f"go on: {resume_command(folder)}")
+        say(console, f"go on: {resume_command(folder)}")
         if study.mirror_root is not None:
-            _say(console, f"or, on any machine: {resume_anywhere(study)}")
+            say(console, f"or, on any machine: {resume_anywhere(study)}")
     if isinstance(console, JsonConsole):
         console.event(
             "search_ended",
@@ -120,11 +120,11 @@ def show_finished(
 ) -> int:
     """Print what a finished run found, write nothing, and return the exit code."""
     trials, _ = folder.read_tables()
-    _say(console)
-    _say_best(folder, space, trials, "finished before; nothing to do", console)
+    say(console)
+    _tell_best(folder, space, trials, "finished before; nothing to do", console)
     for line in last_words(folder):
-        _say(console, line)
-    _say(console, f"go on: {resume_command(folder)} with a larger --trials or --time-budget")
+        say(console, line)
+    say(console, f"go on: {resume_command(folder)} with a larger --trials or --time-budget")
     return _exit_code(result)
 
 
@@ -157,20 +157,20 @@ def _write_page(folder: RunFolder, console: Console) -> None:
         raise
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        _say(console, f"{folder.page_file.name} could not be written: {reason}")
+        say(console, f"{folder.page_file.name} could not be written: {reason}")
 
 
-def _say_best(
+def _tell_best(
     folder: RunFolder, space: SearchSpace, trials: pd.DataFrame, ending: str, console: Console
 ) -> None:
     if ranked(trials).empty:
-        _say(console, "no trial trained an epoch")
+        say(console, "no trial trained an epoch")
         return
-    _say(console, f"best configurations ({space.name}, {ending}):")
+    say(console, f"best configurations ({space.name}, {ending}):")
     table = best_table(trials, space)
-    _say(console, _fitted(table, console.width if console.is_terminal else None))
+    say(console, _fitted(table, console.width if console.is_terminal else None))
     for note in table_notes(folder.read_study(), table, trials, folder.read_finalists()):
-        _say(console, note)
+        say(console, note)
 
 
 def _fitted(table: pd.DataFrame, width: int | None) -> str:
@@ -201,7 +201,3 @@ def _python() -> str:
     return (
         "python" if shutil.which("python") == sys.executable else os.path.relpath(sys.executable)
     )
-
-
-def _say(console: Console, text: str = "") -> None:
-    console.print(shown(text), highlight=False, markup=False, soft_wrap=True)

@@ -7,6 +7,7 @@ as copying it took by COPY_SHARE.
 """
 
 import contextlib
+import functools
 import os
 import signal
 import threading
@@ -24,6 +25,7 @@ from tune.history import whole_lines
 from tune.lease import RENEW_SECONDS, Lease
 from tune.lease_keeper import LeaseKeeper
 from tune.run_folder import CHECKPOINTS, CORPUS_FILE, RunFolder
+from tune.say import say
 from tune.storage import TENSORBOARD, files_of_run, read, write
 from tune.study import Study
 
@@ -74,7 +76,7 @@ class Mirror:
             study.mirror_root,
             history_file=folder.history_file,
             text=study.corpus.text,
-            say=lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True),
+            say=functools.partial(say, console),
         )
 
     def __enter__(self) -> "Mirror":

@@ -8,6 +8,7 @@ from tune.estimate import Estimate
 from tune.event_log import JsonConsole
 from tune.rehearsal import Plan
 from tune.resources import Node, TrialResources, describe
+from tune.say import say
 from tune.study import Study
 from tune.trial_memory import format_bytes
 
@@ -45,7 +46,7 @@ def print_plan(
             planned_seconds=list(estimate.plan.seconds) if estimate else None,
         )
     for line in plan_lines(study, nodes, need, concurrent, estimate, unmeasured=unmeasured):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(console, line)
 
 
 def plan_lines(

@@ -17,6 +17,7 @@ from search_spaces import SearchSpace
 from tune.durations import format_seconds
 from tune.event_log import JsonConsole, epoch_event, trial_event
 from tune.remaining import Remaining
+from tune.say import say
 from tune.standing import LiveStanding, axis_values, short
 from tune.trial_record import Status, TrialRecord
 
@@ -160,8 +161,7 @@ class Progress:
 
     def _say(self, text: str) -> None:
         self._said_seconds = self._clock()
-        # An error's text may hold brackets, which rich would read as markup.
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        say(self._console, text)
 
     def _time_left(self) -> str:
         estimates = []

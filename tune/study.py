@@ -11,7 +11,6 @@ from model.corpus import Corpus, resolve_corpus
 from model.errors import ConfigError
 from model.objective import PreparedCorpus, check_fits, prepare_corpus
 from model.places import open_place
-from model.shown import shown
 from search_spaces import Budget, SearchSpace, load_space
 from tune.durations import parse_duration
 from tune.mlflow_log import check_mlflow
@@ -20,6 +19,7 @@ from tune.resources import TrialResources
 from tune.run_folder import RunFolder
 from tune.run_places import check_new, default_name
 from tune.samplers import DEFAULT_SAMPLER, check_sampler
+from tune.say import say
 from tune.storage import check_name, check_storage, join, normal
 
 FINALISTS = 3
@@ -209,8 +209,7 @@ def named_corpus(name: str | None, console: Console) -> Corpus:
     corpus = resolve_corpus(name)
     # The source of a file or a URL names it.
     name = "" if f" {corpus.name}," in f"{corpus.source}," else f"{corpus.name}: "
-    line = f"corpus: {name}{corpus.source}"
-    console.print(shown(line), highlight=False, markup=False, soft_wrap=True)
+    say(console, f"corpus: {name}{corpus.source}")
     return corpus
 
 

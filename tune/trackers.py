@@ -11,6 +11,7 @@ from rich.console import Console
 from tune.mlflow_log import MlflowLog
 from tune.progress import Progress
 from tune.run_folder import RunFolder
+from tune.say import say
 from tune.study import Study
 from tune.tensorboard_log import TensorBoardLog
 from tune.trial_record import TrialRecord
@@ -101,9 +102,7 @@ class Trackers:
                 self._trackers.remove(tracker)
                 tracker.abandon()
                 reason = " ".join(str(error).split()) or type(error).__name__
-                self._console.print(
+                say(
+                    self._console,
                     f"{tracker.name} failed and is disabled for this search: {reason}",
-                    highlight=False,
-                    markup=False,
-                    soft_wrap=True,
                 )
