@@ -102,7 +102,8 @@ class _Tutorial(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         values = inputs if self.window else self.dropout(self.embedding(inputs))
         hidden, _ = self.lstm(values)
-        return self.output(self.dropout(hidden[:, -1] if self.window else hidden))
+        logits: Tensor = self.output(self.dropout(hidden[:, -1] if self.window else hidden))
+        return logits
 
 
 def plain_pytorch(shape: Shape, regime: str) -> tuple[Train, int]:

@@ -133,6 +133,7 @@ def main() -> None:
             f"{seconds:>10.0f}{documented_seconds:>21,}",
             flush=True,
         )
+    assert isinstance(corpus.vocabulary, Vocabulary)
     passage = PASSAGES[options.experiment]
     written = generate(
         trainer.model,

@@ -8,6 +8,7 @@ pass in float32 over the whole passage. Text: a corpus of the book's size (--cor
 import argparse
 import math
 import time
+from unittest import mock
 
 import torch
 
@@ -27,14 +28,14 @@ WHOLE_CONTEXT_CHARS = 1_000
 
 def one_pass_bits(trainer: Trainer, corpus: EncodedCorpus) -> float:
     """Return bits per own character, one column, float32."""
-    evaluation_layout.MIN_COLUMNS, evaluation_layout.MAX_COLUMNS, columns = 1, 1, (16, 128)
-    warm_up, evaluate.WARM_UP_SYMBOLS = evaluate.WARM_UP_SYMBOLS, WHOLE_CONTEXT_CHARS
     assert not torch.is_autocast_enabled("cpu")
-    nats = network_nats(
-        trainer.model, corpus.validation, context=corpus.train, device=trainer.device
-    )
-    evaluation_layout.MIN_COLUMNS, evaluation_layout.MAX_COLUMNS = columns
-    evaluate.WARM_UP_SYMBOLS = warm_up
+    with (
+        mock.patch.multiple(evaluation_layout, MIN_COLUMNS=1, MAX_COLUMNS=1),
+        mock.patch.object(evaluate, "WARM_UP_SYMBOLS", WHOLE_CONTEXT_CHARS),
+    ):
+        nats = network_nats(
+            trainer.model, corpus.validation, context=corpus.train, device=trainer.device
+        )
     return nats / len(corpus.validation) / math.log(2)
 
 

@@ -15,7 +15,12 @@ import numpy as np
 import optuna
 import pandas as pd
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -45,9 +50,11 @@ def features(params: dict[str, Any], distributions: dict[str, BaseDistribution])
             if isinstance(value, str):
                 values += [float(value == choice) for choice in distribution.choices]
                 continue
-            low, high, log = min(distribution.choices), max(distribution.choices), True
+            numbers = [float(choice) for choice in distribution.choices if choice is not None]
+            low, high, log = min(numbers), max(numbers), True
         else:
-            low, high, log = distribution.low, distribution.high, distribution.log  # type: ignore[attr-defined]
+            assert isinstance(distribution, IntDistribution | FloatDistribution)
+            low, high, log = distribution.low, distribution.high, distribution.log
         scale = np.log if log else float
         values.append(float((scale(value) - scale(low)) / (scale(high) - scale(low))))
     return np.array(values)
@@ -129,7 +136,9 @@ class Landscape:
         for _, rows in table.groupby("configuration"):
             curve = np.full(most, WORST_BITS)
             curve[: len(rows)] = rows["val_bits_per_char"].clip(upper=WORST_BITS)
-            inputs.append(features(rows.iloc[0].to_dict(), self._distributions))
+            (first,) = rows.head(1).to_dict("records")
+            params = {axis: first[axis] for axis in self._distributions}
+            inputs.append(features(params, self._distributions))
             curves.append(curve)
             # The first epoch also measures the precision.
             seconds.append(rows["seconds"].median())
@@ -166,7 +175,8 @@ class Landscape:
 
     def _lowest(self, points: list[dict[str, Any]]) -> Array:
         inputs = np.array([features(point, self._distributions) for point in points])
-        return self._predict(inputs)[0].min(1)
+        lowest: Array = self._predict(inputs)[0].min(1)
+        return lowest
 
 
 def _fit(inputs: Array, targets: Array) -> GaussianProcessRegressor:

@@ -60,11 +60,14 @@ class Curves:
         """
         distances = np.square(self.points - _point(config)).sum(axis=1)
         chance = np.random.default_rng(config.seed)
-        return self.bits[int(distances.argmin())] + chance.normal(scale=0.01)
+        nearest: NDArray[np.float64] = self.bits[int(distances.argmin())]
+        return nearest + chance.normal(scale=0.01)
 
 
 class StandIn(ray_tune.Trainable):
     """One step is one epoch of sleep; reports and checkpoints are those of a real trial."""
+
+    _best: float
 
     def setup(
         self,
@@ -144,7 +147,8 @@ class StandIn(ray_tune.Trainable):
     def _start_trial(self, proposal: dict[str, Any]) -> None:
         self._config = TrialConfig.from_dict(proposal["config"])
         self._curve = self._curves.of(self._config)
-        self._epoch, self._elapsed_seconds, self._best = 0, 0.0, math.inf
+        self._epoch, self._elapsed_seconds = 0, 0.0
+        self._best = math.inf
         self._saved: list[str] = []
 
 

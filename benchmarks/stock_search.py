@@ -92,7 +92,7 @@ def train(config: dict[str, Any], corpus: PreparedCorpus) -> None:
             optimizer.zero_grad()
             logits = model(batch_inputs)
             loss = functional.cross_entropy(logits.flatten(0, 1), batch_targets.flatten())
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # of torch
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
         best = min(best, bits_per_char(model, encoded))

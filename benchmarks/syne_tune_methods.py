@@ -49,7 +49,7 @@ class SyneTuneMethod:
             self._scheduler.on_trial_complete(self._trials[trial], result)
             return False
         decision = self._scheduler.on_trial_result(self._trials[trial], result)
-        return decision == SchedulerDecision.CONTINUE
+        return bool(decision == SchedulerDecision.CONTINUE)
 
 
 def _domain(distribution: BaseDistribution) -> config_space.Domain:
