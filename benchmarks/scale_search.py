@@ -20,10 +20,11 @@ from benchmarks.stand_in import GATE, Curves, StandIn
 from model.speed import MachineSpeed
 from tune.estimate import Estimate
 from tune.history import History
+from tune.prepare import prepare
 from tune.records import Status
 from tune.run_folder import RunFolder
 from tune.search import search
-from tune.study import Study, StudyOptions, prepare
+from tune.study import Study, StudyOptions
 from tune.study_values import study_values
 
 SPACE, CORPUS = "full", "python-docs"

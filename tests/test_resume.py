@@ -14,10 +14,11 @@ from tiny_search import run_command, trials_of, write_inputs
 from model.errors import ConfigError
 from tune import report, run
 from tune.history import History, TrialEnded, TrialStarted
+from tune.prepare import prepare
 from tune.records import Status
 from tune.resume import prepare_resumed
 from tune.run_folder import RunFolder
-from tune.study import StudyOptions, prepare
+from tune.study import StudyOptions
 from tune.study_values import study_values
 
 

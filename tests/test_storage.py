@@ -27,11 +27,12 @@ from tune import mirror as mirror_module
 from tune.history import History, TrialStarted
 from tune.lease import FILE, Holder, Lease
 from tune.mirror import Mirror
+from tune.prepare import prepare
 from tune.remote_run import fetch_run
 from tune.resume import or_resumed, prepare_resumed
 from tune.run_folder import RunFolder
 from tune.storage import check_storage, join, normal, split, write
-from tune.study import StudyOptions, prepare
+from tune.study import StudyOptions
 from tune.study_values import study_values
 
 ROOT = Path(__file__).resolve().parents[1]

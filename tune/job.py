@@ -7,8 +7,9 @@ the checks, so that a mistake is told at once.
 
 from rich.console import Console
 
+from tune.prepare import prepare
 from tune.resume import or_resumed, prepare_resumed
-from tune.study import StudyOptions, prepare
+from tune.study import StudyOptions
 
 
 def run_study(options: StudyOptions, console: Console) -> int:

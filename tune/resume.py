@@ -9,19 +9,12 @@ from rich.console import Console
 from model.errors import ConfigError
 from search_spaces import Budget, SearchSpace, load_space
 from tune.history import read_history
+from tune.prepare import check_places, named_corpus, prepared_for, seconds_of, with_budget
 from tune.remote_run import fetch_run, found_in_storage
 from tune.run_folder import CORPUS_FILE, RunFolder, find_run
 from tune.samplers import check_sampler
 from tune.storage import check_name, check_storage, is_uri, join, normal
-from tune.study import (
-    Study,
-    StudyOptions,
-    check_places,
-    named_corpus,
-    prepared_for,
-    seconds_of,
-    with_budget,
-)
+from tune.study import Study, StudyOptions
 
 
 def or_resumed(options: StudyOptions) -> StudyOptions:

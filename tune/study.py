@@ -1,26 +1,17 @@
-"""A study: what the command line asks for, checked before Ray starts or a file is written."""
+"""A study: the settings of a search, all checked."""
 
 import dataclasses
-import itertools
 from pathlib import Path
 
 from pyarrow.fs import LocalFileSystem
-from rich.console import Console
 
-from model.corpus import Corpus, resolve_corpus
+from model.corpus import Corpus
 from model.errors import ConfigError
-from model.objective import PreparedCorpus, check_fits, prepare_corpus
+from model.objective import PreparedCorpus
 from model.places import open_place
-from search_spaces import Budget, SearchSpace, load_space
-from tune.durations import parse_duration
-from tune.mlflow_log import check_mlflow
-from tune.remote_run import check_new_in_storage
-from tune.resources import TrialResources
+from search_spaces import SearchSpace
 from tune.run_folder import RunFolder
-from tune.run_places import check_new, default_name
-from tune.samplers import DEFAULT_SAMPLER, check_sampler
-from tune.say import say
-from tune.storage import check_name, check_storage, join, normal
+from tune.storage import join, normal
 
 FINALISTS = 3
 FINALIST_SEEDS = 3
@@ -139,114 +130,3 @@ class Study:
     def max_epochs(self) -> int:
         """The most epochs that a trial of this space trains."""
         return int(max(self.space.values("epochs")))
-
-
-def prepare(options: StudyOptions, console: Console) -> Study:
-    """Check all that can be checked without Ray; the first line printed names the corpus.
-
-    Raises:
-        ConfigError: The first rule that is broken.
-    """
-    assert options.space is not None
-    space = with_budget(load_space(options.space), options)
-    sampler = check_sampler(options.sampler or DEFAULT_SAMPLER)
-    seed = 0 if options.seed is None else options.seed
-    if seed < 0:
-        raise ConfigError(f"seed must be at least 0, got {seed}")
-    name = options.name if options.name is not None else default_name(space.name)
-    run_path = options.results / check_name(name)
-    check_new(run_path)
-    check_places(options, options.storage)
-    if options.storage is not None:
-        check_new_in_storage(options.storage, name)
-    corpus = named_corpus(options.corpus, console)
-    return Study(
-        space=space,
-        corpus=corpus,
-        prepared=prepared_for(space, corpus),
-        run_path=run_path,
-        storage=options.storage,
-        seed=seed,
-        sampler=sampler,
-        num_finalists=FINALISTS if options.finalists is None else options.finalists,
-        num_finalist_seeds=(
-            FINALIST_SEEDS if options.finalist_seeds is None else options.finalist_seeds
-        ),
-        command=options.command,
-        mlflow=options.mlflow,
-        trial_timeout_seconds=seconds_of(options.trial_timeout),
-    )
-
-
-def seconds_of(duration: str | None) -> float | None:
-    """Return the seconds of a duration that the command line names, None if it names none.
-
-    Raises:
-        ConfigError: It is no duration.
-    """
-    return None if duration is None else parse_duration(duration)
-
-
-def check_places(options: StudyOptions, storage: str | None) -> None:
-    """Check what a trial asks for, where its checkpoints go, and who is told.
-
-    Raises:
-        ConfigError: The rule that is broken.
-    """
-    TrialResources(cpus=options.cpus_per_trial, gpus=options.gpus_per_trial or 0.0)
-    if options.mlflow is not None:
-        check_mlflow(options.mlflow)
-    if storage is not None:
-        check_storage(storage)
-
-
-def named_corpus(name: str | None, console: Console) -> Corpus:
-    """Find the corpus and print which it is.
-
-    Raises:
-        CorpusError: It cannot be had.
-    """
-    corpus = resolve_corpus(name)
-    # The source of a file or a URL names it.
-    name = "" if f" {corpus.name}," in f"{corpus.source}," else f"{corpus.name}: "
-    say(console, f"corpus: {name}{corpus.source}")
-    return corpus
-
-
-def prepared_for(space: SearchSpace, corpus: Corpus) -> PreparedCorpus:
-    """Prepare a text for a space.
-
-    Raises:
-        CorpusError: It is too short for the space's largest batch or window.
-    """
-    prepared = prepare_corpus(corpus.text, space.values("cleaning"))
-    for cleaning, unit in itertools.product(prepared.encoded, space.values("unit")):
-        check_fits(
-            prepared.streams(space.config({"cleaning": cleaning, "unit": unit})),
-            batch_size=max(space.values("batch_size")),
-            sequence_length=max(space.values("sequence_length")),
-        )
-    return prepared
-
-
-def with_budget(space: SearchSpace, options: StudyOptions) -> SearchSpace:
-    """Return the space with the budget that the command line asks for.
-
-    Raises:
-        ConfigError: The budget breaks a rule.
-    """
-    changes: dict[str, float | int | None] = {}
-    if options.trials is not None:
-        changes["trials"] = options.trials
-        # A number of trials is a budget of its own: the space's time is for its own number.
-        changes["time_budget_seconds"] = None
-    if options.time_budget is not None:
-        changes["time_budget_seconds"] = parse_duration(options.time_budget)
-    budget: Budget = dataclasses.replace(space.budget, **changes)  # type: ignore[arg-type]
-    most = space.max_trials()
-    if most is not None and budget.trials > most:
-        raise ConfigError(
-            f"trials must be at most {most} in the space {space.name!r}, which has no axes, "
-            f"got {budget.trials}"
-        )
-    return dataclasses.replace(space, budget=budget)
