@@ -29,7 +29,8 @@ from benchmarks.stand_in import Curves
 from model.config import TrialConfig
 from tune.estimate import Estimate
 from tune.finalist_choice import reserved_seconds
-from tune.history import EpochEnded, History, TrialEnded, TrialStarted
+from tune.history import History
+from tune.history_events import EpochEnded, TrialEnded, TrialStarted
 from tune.optuna_study import open_study
 from tune.outcome import RUNNING_BEST, Outcome
 from tune.page import write_page

@@ -10,7 +10,8 @@ import pytest
 
 from model.config import TrialConfig
 from model.errors import ConfigError
-from tune.history import EpochEnded, Event, History, TrialEnded, TrialStarted
+from tune.history import History
+from tune.history_events import EpochEnded, Event, TrialEnded, TrialStarted
 from tune.records import EpochRecord, Status, TrialRecord
 
 PATH = Path("history.jsonl")

@@ -13,7 +13,8 @@ from tiny_search import run_command, trials_of, write_inputs
 
 from model.errors import ConfigError
 from tune import report, run
-from tune.history import History, TrialEnded, TrialStarted
+from tune.history import History
+from tune.history_events import TrialEnded, TrialStarted
 from tune.prepare import prepare
 from tune.records import Status
 from tune.resume import prepare_resumed

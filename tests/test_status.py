@@ -15,7 +15,8 @@ from test_progress import RECORDS, SPACE
 
 from model.errors import ConfigError
 from tune import fetched_files, status
-from tune.history import EpochEnded, History, TrialEnded, TrialStarted, has_driver, read_history
+from tune.history import History, has_driver, read_history
+from tune.history_events import EpochEnded, TrialEnded, TrialStarted
 from tune.lease import FILE, STALE_SECONDS, Lease
 from tune.records import Status
 from tune.run_folder import STILL_RUNNING, RunFolder

@@ -24,7 +24,8 @@ from search_spaces.random_configs import random_configs
 from tune import lease as lease_module
 from tune import lease_keeper, run
 from tune import mirror as mirror_module
-from tune.history import History, TrialStarted
+from tune.history import History
+from tune.history_events import TrialStarted
 from tune.lease import FILE, Holder, Lease
 from tune.mirror import Mirror
 from tune.prepare import prepare

@@ -11,7 +11,8 @@ from typing import Any
 
 from model.config import TrialConfig
 from tune.checkpoints import CheckpointStore, Place, place_of
-from tune.history import EpochEnded, History
+from tune.history import History
+from tune.history_events import EpochEnded
 from tune.records import EpochRecord, trial_id
 from tune.storage import read
 

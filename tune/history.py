@@ -6,56 +6,18 @@ file is also the lock of its run: a second driver is refused, and a dead one hol
 """
 
 import contextlib
-import dataclasses
 import fcntl
 import io
-import json
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from model.config import TrialConfig
 from model.errors import ConfigError
-from tune.records import EpochRecord, Status, TrialRecord, trial_id
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class TrialStarted:
-    """A trial began, or goes on after an interruption."""
-
-    number: int
-    baseline: str
-    config: dict[str, Any]
-    search_seconds: float
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class EpochEnded:
-    """A trial reported an epoch; a repeated epoch replaces the earlier one and what followed."""
-
-    epoch: EpochRecord
-    precision: str
-    num_parameters: int
-    vocabulary_size: int
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class TrialEnded:
-    """A trial ended; its status says how."""
-
-    number: int
-    status: Status
-    error: str
-    search_seconds: float
-
+from tune.history_events import Event, apply_event, event_of, line_of
+from tune.records import TrialRecord
 
 LOCK_TRIES, LOCK_REST_SECONDS = 4, 0.05
-
-Event = TrialStarted | EpochEnded | TrialEnded
-_EVENTS: dict[str, type[Event]] = {
-    kind.__name__: kind for kind in (TrialStarted, EpochEnded, TrialEnded)
-}
 
 
 class History:
@@ -83,10 +45,10 @@ class History:
             ) from error
         self._file.seek(0)
         text = self._file.read()
-        whole = text[: text.rfind(b"\n") + 1]
+        whole = whole_lines(text)
         for number, line in enumerate(whole.splitlines(), start=1):
             try:
-                self._apply(_from_json(line))
+                apply_event(self.records, event_of(line))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 self._file.close()
                 raise ConfigError(f"damaged history: {path}, line {number}: {error!r}") from error
@@ -110,8 +72,7 @@ class History:
         Raises:
             OSError: It cannot be written, for the disk is full, say; then nothing of it is.
         """
-        values = {"event": type(event).__name__, **dataclasses.asdict(event)}
-        line = json.dumps(values, ensure_ascii=False).encode() + b"\n"
+        line = line_of(event)
         end = self._file.seek(0, io.SEEK_END)
         try:
             while line:  # a disk that becomes full takes a part of it
@@ -120,14 +81,11 @@ class History:
             with contextlib.suppress(OSError):  # half a line is cut off on reading too
                 self._file.truncate(end)
             raise
-        return self._apply(event)
+        return apply_event(self.records, event)
 
     def seconds(self) -> float:
         """Return the seconds that the search has run, up to its last event."""
         return max((record.search_seconds for record in self.records.values()), default=0.0)
-
-    def _apply(self, event: Event) -> TrialRecord:
-        return _apply(self.records, event)
 
 
 def read_history(path: Path) -> dict[int, TrialRecord]:
@@ -145,8 +103,8 @@ def read_history(path: Path) -> dict[int, TrialRecord]:
         raise ConfigError(f"a history must be readable: {path}: {error.strerror}") from error
     records: dict[int, TrialRecord] = {}
     with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
-        for line in text[: text.rfind(b"\n") + 1].splitlines():
-            _apply(records, _from_json(line))
+        for line in whole_lines(text).splitlines():
+            apply_event(records, event_of(line))
     return records
 
 
@@ -180,60 +138,6 @@ def _lock(file: BinaryIO) -> None:
         else:
             return
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _apply(records: dict[int, TrialRecord], event: Event) -> TrialRecord:
-    """Change the record of an event's trial, and return it."""
-    if isinstance(event, TrialStarted):
-        record = records.setdefault(
-            event.number,
-            TrialRecord(
-                number=event.number,
-                config=TrialConfig.from_dict(event.config),
-                baseline=event.baseline,
-            ),
-        )
-        record.status, record.search_seconds = Status.RUNNING, event.search_seconds
-    elif isinstance(event, EpochEnded):
-        epoch = event.epoch
-        record = records[epoch.number]
-        record.add_epoch(epoch)
-        record.precision = event.precision
-        record.num_parameters = event.num_parameters
-        record.vocabulary_size = event.vocabulary_size
-        record.search_seconds = epoch.search_seconds
-    else:
-        record = records[event.number]
-        record.status, record.error = event.status, event.error
-        record.search_seconds = event.search_seconds
-    return record
-
-
-def _from_json(line: bytes) -> Event:
-    values = json.loads(line)
-    kind = _EVENTS[values.pop("event")]
-    if kind is EpochEnded:
-        values["epoch"] = EpochRecord(**values["epoch"])
-    if kind is TrialEnded:
-        values["status"] = Status(values["status"])
-    event = kind(**values)
-    _check_number(event)
-    return event
-
-
-def _check_number(event: Event) -> None:
-    """Refuse what is no trial's number or name: folders are named after them.
-
-    Raises:
-        ValueError: The rule that it breaks.
-    """
-    number = event.epoch.number if isinstance(event, EpochEnded) else event.number
-    if type(number) is not int or number < 0:
-        raise ValueError(f"a trial's number must be 0, 1, 2, …, got {number!r}")
-    if isinstance(event, EpochEnded) and event.epoch.trial_id != trial_id(number):
-        raise ValueError(
-            f"trial {number} must be {trial_id(number)}, got {event.epoch.trial_id!r}"
-        )
 
 
 def whole_lines(data: bytes) -> bytes:

@@ -10,7 +10,8 @@ from ray.tune.experiment import Trial
 from tune.checkpoints import drop_older
 from tune.cut_off import unwritable
 from tune.epoch_events import epoch_ended
-from tune.history import History, TrialEnded, TrialStarted
+from tune.history import History
+from tune.history_events import TrialEnded, TrialStarted
 from tune.outcome import RUNNING_BEST, Outcome
 from tune.records import Status, TrialRecord
 

@@ -13,7 +13,8 @@ from tune.epoch_events import learn_missed
 from tune.estimate import Estimate
 from tune.experiment import run_trials
 from tune.finalist_choice import reserved_seconds
-from tune.history import History, TrialEnded
+from tune.history import History
+from tune.history_events import TrialEnded
 from tune.live_files import LiveFiles
 from tune.optuna_study import open_study
 from tune.progress import Progress
