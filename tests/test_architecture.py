@@ -56,6 +56,7 @@ ONLY_IN = {
             ("tune", "parallel_picture"),
             ("tune", "timeline"),
             ("tune", "report_text"),
+            ("tune", "report_sections"),
             ("tune", "importance"),
             ("tune", "finish"),
             ("tune", "confirmation"),

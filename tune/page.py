@@ -15,7 +15,7 @@ from tune.page_samples import Passage, passages_of
 from tune.page_words import described, facts, floor_of, headline, title
 from tune.parallel_picture import parallel_coordinates
 from tune.pictures import SCORE, trial_texts
-from tune.report_text import baselines_section, best_of_each_cleaning
+from tune.report_sections import baselines_section, best_of_each_cleaning
 from tune.run_folder import RunFolder
 from tune.score_picture import compared
 from tune.search_pictures import best_so_far, learning_curves
