@@ -147,6 +147,10 @@ def parse_options(arguments: list[str]) -> "StudyOptions":
     if values["space"] is None and values["resume"] is None:
         top.error("one of the arguments --space and --resume is required")
 
+    from model.errors import ConfigError
     from tune.study import StudyOptions
 
-    return StudyOptions(**values, command=f"python -m tune.run {shlex.join(arguments)}")
+    try:
+        return StudyOptions(**values, command=f"python -m tune.run {shlex.join(arguments)}")
+    except ConfigError as error:
+        top.error(str(error))

@@ -10,6 +10,7 @@ from model.errors import ConfigError
 from model.objective import PreparedCorpus
 from model.places import open_place
 from search_spaces import SearchSpace
+from tune.durations import parse_duration
 from tune.run_folder import RunFolder
 from tune.storage import join, normal
 
@@ -20,7 +21,11 @@ MAX_FINALIST_SEEDS = 100
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StudyOptions:
-    """What the command line says; None is "not said"."""
+    """What the command line says; None is "not said".
+
+    Raises:
+        ConfigError: A number is out of its range, or a duration is none.
+    """
 
     space: str | None = None
     resume: str | None = None
@@ -47,6 +52,17 @@ class StudyOptions:
     command: str = ""
 
     def __post_init__(self) -> None:
+        if self.seed is not None and self.seed < 0:
+            raise ConfigError(f"seed must be at least 0, got {self.seed}")
+        if self.max_concurrent is not None and self.max_concurrent < 1:
+            raise ConfigError(f"max_concurrent must be at least 1, got {self.max_concurrent}")
+        _check_finalists(
+            FINALISTS if self.finalists is None else self.finalists,
+            FINALIST_SEEDS if self.finalist_seeds is None else self.finalist_seeds,
+        )
+        for duration in (self.time_budget, self.trial_timeout):
+            if duration is not None:
+                parse_duration(duration)
         # One spelling: what study.json holds is compared with what the command line says.
         if self.storage is not None:
             object.__setattr__(self, "storage", normal(self.storage))
@@ -89,13 +105,7 @@ class Study:
     mlflow: str | None = None
 
     def __post_init__(self) -> None:
-        if self.num_finalists < 0:
-            raise ConfigError(f"finalists must be at least 0, got {self.num_finalists}")
-        if not 1 <= self.num_finalist_seeds <= MAX_FINALIST_SEEDS:
-            raise ConfigError(
-                f"finalist_seeds must be in 1 to {MAX_FINALIST_SEEDS}, "
-                f"got {self.num_finalist_seeds}"
-            )
+        _check_finalists(self.num_finalists, self.num_finalist_seeds)
 
     @property
     def wants_finalists(self) -> bool:
@@ -130,3 +140,10 @@ class Study:
     def max_epochs(self) -> int:
         """The most epochs that a trial of this space trains."""
         return int(max(self.space.values("epochs")))
+
+
+def _check_finalists(number: int, seeds: int) -> None:
+    if number < 0:
+        raise ConfigError(f"finalists must be at least 0, got {number}")
+    if not 1 <= seeds <= MAX_FINALIST_SEEDS:
+        raise ConfigError(f"finalist_seeds must be in 1 to {MAX_FINALIST_SEEDS}, got {seeds}")
