@@ -8,6 +8,7 @@ from pathlib import Path
 
 import documents
 import pytest
+from ray_nodes import ray_nodes
 
 from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
@@ -115,3 +116,13 @@ def test_commands_of_the_page_on_the_search_run() -> None:
     sentence = "Alice was beginning to get very tired of sitting by her sister on the bank. "
     Path("book.txt").write_text(sentence * 100, encoding="utf-8")
     documents.run(documents.commands(ROOT / "docs" / "search.md"))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_commands_of_the_page_on_clusters_run(tmp_path: Path) -> None:
+    start, search, stop = documents.commands(ROOT / "docs" / "clusters.md")
+    assert stop == "ray stop"  # it would end every Ray of this machine
+    with ray_nodes(tmp_path) as nodes:
+        nodes.add("head", *start.split()[3:])
+        documents.run([search.replace("auto", nodes.address)])
