@@ -6,7 +6,7 @@ from searches that are played through (rehearsal.py); trials that have ended cor
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from model.letter_score import scoring_seconds
 from model.speed import MachineSpeed
 from search_spaces.random_configs import random_configs
 from tune.records import TrialRecord
-from tune.rehearsal import Plan, Training, rehearse
+from tune.rehearsal import Before, Plan, Training, rehearse
 from tune.study import Study
 from tune.text_sizes import text_of, text_sizes
 
@@ -27,14 +27,25 @@ _DRAWN = 200
 class Estimate:
     """Estimates of one study, its earlier sessions included."""
 
-    def __init__(self, study: Study, speed: MachineSpeed, concurrent: int) -> None:
+    def __init__(
+        self,
+        study: Study,
+        speed: MachineSpeed,
+        concurrent: int,
+        earlier: Collection[TrialRecord] = (),
+    ) -> None:
         """Estimate a study.
 
         Args:
             study: What is searched.
             speed: How fast a trial trains.
             concurrent: Trials at once.
+            earlier: What the earlier sessions of the search did.
         """
+        self.before = Before(
+            num_ended=sum(record.has_ended for record in earlier),
+            seconds=max((record.search_seconds for record in earlier), default=0.0),
+        )
         self._study = study
         self._speed = speed
         self._concurrent = concurrent
@@ -54,7 +65,13 @@ class Estimate:
     @functools.cached_property
     def plan(self) -> Plan:
         """What the whole search is going to take."""
-        return rehearse(self._study, self._first, self._drawn, concurrent=self._concurrent)
+        return rehearse(
+            self._study,
+            self._first,
+            self._drawn,
+            concurrent=self._concurrent,
+            before=self.before,
+        )
 
     def planned_seconds(self, running: Iterable[TrialRecord], num_known: int) -> float:
         """Return what the rest of a search takes by the timings alone.

@@ -101,7 +101,7 @@ def plan_lines(
         _finalists(study),
         f"resources: {describe(nodes)}; {need.cpus} CPU and {need.gpus:g} GPU per trial, "
         f"{_memory(need)}{concurrent} at once",
-        _time(study, concurrent, estimate, unmeasured),
+        time_line(study, concurrent, estimate, unmeasured),
         f"run folder: {study.run_path}",
     ]
     if study.trial_timeout_seconds is not None:
@@ -143,15 +143,26 @@ def _memory(need: TrialResources) -> str:
     return f"{least} of memory, " if least == most else f"{least} to {most} of memory, "
 
 
-def _time(study: Study, concurrent: int, estimate: Estimate | None, unmeasured: str) -> str:
+def time_line(
+    study: Study, concurrent: int, estimate: Estimate | None, unmeasured: str = ""
+) -> str:
+    """Return what the plan says of the time; without an estimate, why it is not known."""
     if estimate is None:
         return f"time: not known: {unmeasured}"
     plan, limit = estimate.plan, study.space.budget.time_budget_seconds
+    before = estimate.before
     trials = f"{_trials(study.num_trials)} in all, {concurrent} at once"
-    if limit is not None and plan.seconds[1] >= limit:
+    num_left = study.num_trials - before.num_ended
+    if before.num_ended:
+        trials = f"{num_left} of {trials}" if num_left else "what is left"
+    elif limit is not None and plan.seconds[1] >= limit:
         low, high = plan.num_trials
         trials = f"{low if low == high else f'{low} to {high}'} of {trials}"
-    return f"time: about {format_range(*plan.seconds)} for {trials}{with_finalists(study, plan)}"
+    low_seconds, high_seconds = (seconds - before.seconds for seconds in plan.seconds)
+    return (
+        f"time: about {format_range(low_seconds, high_seconds)} {'more ' * bool(before.num_ended)}"
+        f"for {trials}{with_finalists(study, plan)}"
+    )
 
 
 def with_finalists(study: Study, plan: Plan) -> str:

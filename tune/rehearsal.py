@@ -54,7 +54,8 @@ class Plan:
     """What a search is going to take, from low to high.
 
     Attributes:
-        seconds: Of the whole search, finalists included, within its time budget.
+        seconds: Of the whole search, its earlier sessions and the finalists included, within its
+            time budget.
         num_trials: Trials that end in that time.
         share_confirmed: Share of the played searches in which the finalists are trained.
     """
@@ -62,6 +63,16 @@ class Plan:
     seconds: tuple[float, float]
     num_trials: tuple[int, int]
     share_confirmed: float
+
+
+class Before(NamedTuple):
+    """What the earlier sessions of a search did; the first trials are taken to have ended."""
+
+    num_ended: int = 0
+    seconds: float = 0.0
+
+
+NOTHING = Before()
 
 
 class Played(NamedTuple):
@@ -73,7 +84,12 @@ class Played(NamedTuple):
 
 
 def rehearse(
-    study: Study, first: Sequence[Training], drawn: Sequence[Training], *, concurrent: int
+    study: Study,
+    first: Sequence[Training],
+    drawn: Sequence[Training],
+    *,
+    concurrent: int,
+    before: Before = NOTHING,
 ) -> Plan:
     """Return the range of what many played searches took.
 
@@ -82,12 +98,16 @@ def rehearse(
         first: The trials that run first and in full: the baselines, then others.
         drawn: Trials as the space gives them at random; may be empty if `first` are all.
         concurrent: Trials at once.
+        before: What is done already.
     """
     factor = study.space.budget.reduction_factor
     times = min(PLAYED, max(MIN_PLAYED, PLAYED_TRIALS // study.num_trials))
     chance = np.random.Generator(np.random.PCG64(study.seed))
     short, long = (
-        [_play(study, first, drawn, concurrent, goes_on, error, chance) for _ in range(times)]
+        [
+            _play(study, first, drawn, concurrent, before, goes_on, error, chance)
+            for _ in range(times)
+        ]
         for goes_on, error in ((1 / factor, 1 / ERROR), (factor**-0.5, ERROR))
     )
     low, high = ENDS
@@ -109,6 +129,7 @@ def _play(
     first: Sequence[Training],
     drawn: Sequence[Training],
     concurrent: int,
+    before: Before,
     goes_on: float,
     error: float,
     chance: np.random.Generator,
@@ -116,19 +137,21 @@ def _play(
     """Play one search.
 
     Args:
-        study: As for `rehearse`, like the three after it.
+        study: As for `rehearse`, like the four after it.
         first: Run in full.
         drawn: What the others are drawn from.
         concurrent: Trials at once.
+        before: What is done already.
         goes_on: Chance of a trial at a rung, above 0 and below 1.
         error: What all seconds are multiplied by.
         chance: What is drawn from.
     """
-    num_others = study.num_trials - len(first)
+    left = first[before.num_ended :]
+    num_others = study.num_trials - max(before.num_ended, len(first))
     others = [drawn[i] for i in chance.integers(max(1, len(drawn)), size=num_others)]
     stops = [*study.space.budget.rungs(study.max_epochs), math.inf]
     num_passed = (chance.geometric(1 - goes_on, size=num_others) - 1).clip(max=len(stops) - 1)
-    trials = [training.seconds for training in first] + [
+    trials = [training.seconds for training in left] + [
         min(stops[passed], training.epochs) * training.epoch_seconds
         for training, passed in zip(others, num_passed, strict=True)
     ]
@@ -137,18 +160,20 @@ def _play(
     again = 0.0
     if study.wants_finalists:
         num_baselines = len(study.space.baselines)
-        best = [*others, *first[num_baselines:]][: study.num_finalists]
+        best = [*others, *first[num_baselines:], *drawn][: study.num_finalists]
         chosen = [*best, *first[:num_baselines]]
         trained = [training.seconds for training in chosen] * study.num_finalist_seeds
         scored = [seconds for training in chosen for seconds in training.scoring_seconds]
         again = error * (spread_seconds(trained, concurrent) + spread_seconds(scored, concurrent))
     kept_free = again if again <= RESERVED_SHARE * limit else 0.0
-    seconds = min(max(ends), limit - kept_free)
+    seconds = before.seconds + max(ends, default=0.0)
+    seconds = max(before.seconds, min(seconds, limit - kept_free))
     # Without time kept free for them they are trained in what the search happens to leave.
     is_confirmed = kept_free > 0 or 0 < again <= limit - seconds
     return Played(
         seconds=seconds + again * is_confirmed,
-        num_ended=sum(end <= limit - kept_free for end in ends),
+        num_ended=before.num_ended
+        + sum(before.seconds + end <= limit - kept_free for end in ends),
         is_confirmed=is_confirmed,
     )
 
