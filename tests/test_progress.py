@@ -35,11 +35,12 @@ def record(number: int, bits: list[float], status: Status, error: str = "") -> T
 def show(*, terminal: bool, records: list[TrialRecord], seconds_left: float | None = None) -> str:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=terminal, width=140, _environ={})
+    begin = iter([0.0])
     progress = Progress(
         console,
         SPACE,
         num_trials=16,
-        clock=lambda: 30.0,
+        clock=lambda: next(begin, 30.0),
         seconds_left=lambda: seconds_left,
     )
     with progress:
@@ -143,6 +144,24 @@ def test_line_comes_at_least_each_minute() -> None:
     assert lines == ["[ 0/16] 1 running | best 2.2500 (trial 3) | 0 pruned | starting"] * 2
 
 
+def test_finalists_time_left_is_not_of_the_search_before_them() -> None:
+    """Once 46 minutes were said where 10 had trained half of them: the search took the rest."""
+    stream, seconds = io.StringIO(), [2_400.0]
+    progress = Progress(
+        Console(file=stream, width=140, _environ={}),
+        SPACE,
+        num_trials=4,
+        clock=lambda: seconds[0],
+        seconds_left=lambda: 9_000.0,
+        expected_seconds=600.0,
+    )
+    assert progress.summary().endswith("| about 10m0s left")
+    seconds[0] += 100.0
+    assert progress.summary().endswith("| about 8m20s left")
+    progress.trial_ended(record(0, [2.5], Status.COMPLETE))
+    assert progress.summary().endswith("| about 5m0s left")
+
+
 def test_json_has_one_object_for_each_event_and_no_words() -> None:
     stream = io.StringIO()
     console = JsonConsole(stream)
@@ -196,14 +215,15 @@ def test_live_table_on_a_terminal() -> None:
 
 
 def test_stopped_trials_have_not_ended() -> None:
-    stream = io.StringIO()
+    stream, seconds = io.StringIO(), [0.0]
     progress = Progress(
         Console(file=stream, width=140, _environ={}),
         SPACE,
         num_trials=16,
-        clock=lambda: 60.0,
+        clock=lambda: seconds[0],
         seconds_left=lambda: None,
     )
+    seconds[0] = 60.0
     progress.trial_ended(record(0, [2.5], Status.COMPLETE))
     progress.trial_ended(record(1, [2.4], Status.STOPPED))
     ended, stopped = stream.getvalue().splitlines()

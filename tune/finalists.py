@@ -87,7 +87,7 @@ def confirm(
                 console, f"\nconfirming: {len(missing)} trainings, about {format_seconds(seconds)}"
             )
             proposals = _proposals(study, missing, checkpoints)
-            _train(study, history, store, proposals, need, concurrent, console, stopper)
+            _train(study, history, store, proposals, need, concurrent, console, stopper, seconds)
         elif missing and left is not None:
             say(console, f"\n{no_room(len(missing), seconds, left)}")
         score_finalists(study, folder, history, store, need, concurrent(), console, stopper)
@@ -143,6 +143,7 @@ def _train(
     concurrent: Callable[[], int],
     console: Console,
     stopper: SearchStopper,
+    expected_seconds: float,
 ) -> None:
     progress = Progress(
         console,
@@ -151,6 +152,7 @@ def _train(
         clock=stopper.seconds,
         seconds_left=stopper.seconds_left,
         name=_name,
+        expected_seconds=expected_seconds,
     )
     recorder = Recorder(
         history,

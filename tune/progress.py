@@ -45,6 +45,7 @@ class Progress:
         earlier: Iterable[TrialRecord] = (),
         name: Callable[[TrialRecord], str] = trial_name,
         remaining: Remaining | None = None,
+        expected_seconds: float | None = None,
     ) -> None:
         """Show a search.
 
@@ -57,7 +58,9 @@ class Progress:
             earlier: The trials of earlier sessions.
             name: What a trial is called.
             remaining: Says how many seconds the rest takes; None takes it for as long as those
-                that have ended took.
+                that have ended since the start took.
+            expected_seconds: What all are expected to take, until one has ended; None where
+                nothing is known.
         """
         self._console = console
         self._events = console if isinstance(console, JsonConsole) else None
@@ -68,13 +71,15 @@ class Progress:
         self._clock = clock
         self._seconds_left = seconds_left
         self._standing = LiveStanding(space)
+        self._expected_seconds = expected_seconds
         self._num_ended = 0
         self._ended_last: deque[TrialRecord] = deque(maxlen=_SHOWN_ENDED)
-        self._said_seconds = clock()
+        self._begun_seconds = self._said_seconds = clock()
         for record in earlier:
             self._see(record)
             if record.has_ended:
                 self._ended(record)
+        self._num_earlier = self._num_ended
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=2)
 
     def __enter__(self) -> "Progress":
@@ -163,13 +168,18 @@ class Progress:
         self._said_seconds = self._clock()
         say(self._console, text)
 
+    def _seconds(self) -> float:
+        return self._clock() - self._begun_seconds
+
     def _time_left(self) -> str:
         estimates = []
         if self._remaining is not None:
             estimates.append(self._remaining.seconds())
-        elif self._num_ended:
-            num_left = self._num_trials - self._num_ended
-            estimates.append(self._clock() / self._num_ended * num_left)
+        elif self._num_ended > self._num_earlier:
+            pace = self._seconds() / (self._num_ended - self._num_earlier)
+            estimates.append(pace * (self._num_trials - self._num_ended))
+        elif self._expected_seconds is not None:
+            estimates.append(max(0.0, self._expected_seconds - self._seconds()))
         budget_left = self._seconds_left()
         if budget_left is not None:
             estimates.append(budget_left)
