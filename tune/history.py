@@ -108,6 +108,15 @@ def read_history(path: Path) -> dict[int, TrialRecord]:
     return records
 
 
+def records_so_far(path: Path) -> dict[int, TrialRecord]:
+    """Return the records of a history; none where its driver was killed before it began one.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    return read_history(path) if path.exists() else {}
+
+
 def has_driver(path: Path) -> bool:
     """Return whether a process has a history open to write it.
 

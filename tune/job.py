@@ -34,7 +34,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
         resume_command,
         show_finished,
     )
-    from tune.history import History, read_history
+    from tune.history import History, records_so_far
     from tune.mirror import Mirror
     from tune.plan import print_plan
     from tune.ray_watch import RayWatch
@@ -76,7 +76,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
                 check_gpu_memory(study.space, memory, machine.free_gpu_bytes)
             need = with_memory(study.space, need, memory, nodes)
             concurrent = num_concurrent(nodes, need, options.max_concurrent)
-            earlier = read_history(study.earlier.history_file) if study.earlier else {}
+            earlier = records_so_far(study.earlier.history_file) if study.earlier else {}
             estimate = Estimate(study, machine.speed, concurrent, earlier.values())
         print_plan(study, nodes, need, concurrent, estimate, console, unmeasured=unmeasured)
         if options.dry_run:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from model.errors import ConfigError
 from search_spaces import Budget, SearchSpace, load_space
-from tune.history import read_history
+from tune.history import records_so_far
 from tune.prepare import check_places, named_corpus, prepared_for, seconds_of, with_budget
 from tune.remote_run import fetch_run, found_in_storage
 from tune.run_folder import CORPUS_FILE, RunFolder, find_run
@@ -120,9 +120,9 @@ def _is_larger(budget: Budget, stored: Budget) -> bool:
 
 
 def _check_trials(trials: int | None, folder: RunFolder) -> None:
-    if trials is None or not folder.history_file.exists():
+    if trials is None:
         return
-    num_ended = sum(record.has_ended for record in read_history(folder.history_file).values())
+    num_ended = sum(record.has_ended for record in records_so_far(folder.history_file).values())
     if trials < num_ended:
         raise ConfigError(
             f"trials are those of the whole run, at least the {num_ended} that have ended, "
