@@ -1,6 +1,7 @@
 import dataclasses
 import io
 import json
+from typing import Any
 
 from rich.console import Console
 
@@ -51,6 +52,13 @@ def show(*, terminal: bool, records: list[TrialRecord], seconds_left: float | No
             if entry.status != Status.RUNNING:
                 progress.trial_ended(entry)
     return stream.getvalue()
+
+
+def plain(stream: io.StringIO, seconds: list[float], **changes: Any) -> Progress:
+    """Progress without a terminal, on a clock that the test sets."""
+    values = {"num_trials": 16, "seconds_left": lambda: None, **changes}
+    console = Console(file=stream, width=140, _environ={})
+    return Progress(console, SPACE, clock=lambda: seconds[0], **values)
 
 
 RECORDS = [
@@ -129,13 +137,7 @@ def test_what_stands_is_counted_as_trials_change_and_no_trial_is_looked_at_twice
 
 def test_line_comes_at_least_each_minute() -> None:
     stream, seconds = io.StringIO(), [0.0]
-    progress = Progress(
-        Console(file=stream, width=140, _environ={}),
-        SPACE,
-        num_trials=16,
-        clock=lambda: seconds[0],
-        seconds_left=lambda: None,
-    )
+    progress = plain(stream, seconds)
     progress.trial_started(RECORDS[3])
     for after in (30.0, 61.0, 90.0, 122.0):
         seconds[0] = after
@@ -147,14 +149,7 @@ def test_line_comes_at_least_each_minute() -> None:
 def test_finalists_time_left_is_not_of_the_search_before_them() -> None:
     """Once 46 minutes were said where 10 had trained half of them: the search took the rest."""
     stream, seconds = io.StringIO(), [2_400.0]
-    progress = Progress(
-        Console(file=stream, width=140, _environ={}),
-        SPACE,
-        num_trials=4,
-        clock=lambda: seconds[0],
-        seconds_left=lambda: 9_000.0,
-        expected_seconds=600.0,
-    )
+    progress = plain(stream, seconds, num_trials=4, expected_seconds=600.0)
     assert progress.summary().endswith("| about 10m0s left")
     seconds[0] += 100.0
     assert progress.summary().endswith("| about 8m20s left")
@@ -216,13 +211,7 @@ def test_live_table_on_a_terminal() -> None:
 
 def test_stopped_trials_have_not_ended() -> None:
     stream, seconds = io.StringIO(), [0.0]
-    progress = Progress(
-        Console(file=stream, width=140, _environ={}),
-        SPACE,
-        num_trials=16,
-        clock=lambda: seconds[0],
-        seconds_left=lambda: None,
-    )
+    progress = plain(stream, seconds)
     seconds[0] = 60.0
     progress.trial_ended(record(0, [2.5], Status.COMPLETE))
     progress.trial_ended(record(1, [2.4], Status.STOPPED))

@@ -30,8 +30,6 @@ def prepare(options: StudyOptions, console: Console) -> Study:
     space = with_budget(load_space(options.space), options)
     sampler = check_sampler(options.sampler or DEFAULT_SAMPLER)
     seed = 0 if options.seed is None else options.seed
-    if seed < 0:
-        raise ConfigError(f"seed must be at least 0, got {seed}")
     name = options.name if options.name is not None else default_name(space.name)
     run_path = options.results / check_name(name)
     check_new(run_path)
