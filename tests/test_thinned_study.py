@@ -9,7 +9,7 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
-from tune.thinned_study import ALWAYS_SHOWN, MAX_SHOWN, ThinnedSampler
+from tune.thinned_study import ALWAYS_SHOWN, MAX_SHOWN, ThinnedSampler, Thinning
 
 AXES = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
 
@@ -38,6 +38,12 @@ def study_of(num_trials: int, *, pruned_share: float = 0.6) -> optuna.Study:
     return study
 
 
+def thinned() -> Callable[[BaseSampler], BaseSampler]:
+    """Return what wraps the samplers of one search."""
+    thinning = Thinning()
+    return lambda sampler: ThinnedSampler(sampler, thinning)
+
+
 def proposals(
     study: optuna.Study, wrapped: Callable[[BaseSampler], BaseSampler], *, multivariate: bool
 ) -> list[dict[str, float]]:
@@ -53,7 +59,7 @@ def proposals(
 @pytest.mark.parametrize("multivariate", [False, True])
 def test_short_search_is_seen_whole(multivariate: bool) -> None:
     plain = proposals(study_of(100), lambda sampler: sampler, multivariate=multivariate)
-    assert proposals(study_of(100), ThinnedSampler, multivariate=multivariate) == plain
+    assert proposals(study_of(100), thinned(), multivariate=multivariate) == plain
 
 
 class _Seen(TPESampler):
@@ -76,7 +82,7 @@ class _Seen(TPESampler):
 def test_long_search_shows_its_best_an_even_part_and_all_that_run(pruned_share: float) -> None:
     study = study_of(2 * MAX_SHOWN, pruned_share=pruned_share)
     running = [study.ask() for _ in range(3)]
-    study.sampler = ThinnedSampler(_Seen(seed=0, multivariate=False))
+    study.sampler = thinned()(_Seen(seed=0, multivariate=False))
     study.ask().suggest_float("x", 0.0, 1.0)
 
     shown = {trial.number for trial in _Seen.trials}
@@ -100,6 +106,29 @@ def test_long_search_shows_its_best_an_even_part_and_all_that_run(pruned_share: 
 
 
 def test_long_search_still_finds_the_good_place() -> None:
-    found = proposals(study_of(3 * MAX_SHOWN), ThinnedSampler, multivariate=False)
+    found = proposals(study_of(3 * MAX_SHOWN), thinned(), multivariate=False)
     assert np.mean([abs(point["x"] - 0.7) for point in found]) < 0.15
     assert np.mean([abs(point["y"] - 0.2) for point in found]) < 0.15
+
+
+def test_what_is_shown_does_not_depend_on_when_it_was_last_asked() -> None:
+    """A resumed search asks for the first time after many trials."""
+    thinning = Thinning()
+    study = optuna.create_study()
+    generator = np.random.default_rng(0)
+    states = frozenset({TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING})
+    running: list[optuna.Trial] = []
+    for _ in range(2 * MAX_SHOWN):
+        running.append(study.ask(dict(AXES)))
+        running[-1].report(float(generator.random()), step=int(generator.integers(1, 9)))
+        if len(running) > 4:  # they do not end in the order of their numbers
+            trial = running.pop(int(generator.integers(len(running))))
+            if generator.random() < 0.5:
+                study.tell(trial, float(generator.random()))
+            else:
+                ends = (TrialState.PRUNED, TrialState.FAIL)
+                study.tell(trial, state=ends[int(generator.integers(2))])
+        step_by_step = thinning.shown(study.get_trials(deepcopy=False), states)
+    at_once = Thinning().shown(study.get_trials(deepcopy=False), states)
+    assert [trial.number for trial in step_by_step] == [trial.number for trial in at_once]
+    assert {trial.number for trial in running} <= {trial.number for trial in at_once}

@@ -17,6 +17,8 @@ from model.errors import ConfigError, unknown_choice
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
+    from tune.thinned_study import Thinning
+
 SAMPLERS = ("tpe-univariate", "tpe", "random", "qmc", "gp", "cmaes")
 DEFAULT_SAMPLER = "tpe-univariate"
 """Each axis by itself: on recorded curves, with 4 and 16 workers, its regret ends a tenth below
@@ -43,7 +45,9 @@ def check_sampler(name: str) -> str:
     return name
 
 
-def make_sampler(name: str, *, seed: int, number: int, num_trials: int) -> "BaseSampler":
+def make_sampler(
+    name: str, *, seed: int, number: int, num_trials: int, thinning: "Thinning"
+) -> "BaseSampler":
     """Return the sampler of one proposal.
 
     Args:
@@ -51,6 +55,7 @@ def make_sampler(name: str, *, seed: int, number: int, num_trials: int) -> "Base
         seed: The search's seed.
         number: The trial's number.
         num_trials: Trials of the whole search: a short one begins with fewer quasi-random ones.
+        thinning: Of the search's study, one for all its proposals.
     """
     from optuna import exceptions, samplers
 
@@ -73,7 +78,7 @@ def make_sampler(name: str, *, seed: int, number: int, num_trials: int) -> "Base
         random = samplers.RandomSampler(seed=own_seed)
         match name:
             case "tpe" | "tpe-univariate":
-                return ThinnedSampler(tpe)
+                return ThinnedSampler(tpe, thinning)
             case "random":
                 return random
             case "qmc":

@@ -26,6 +26,7 @@ from tune.optuna_study import BASELINE, ERROR, NUMBER
 from tune.outcome import RUNNING_BEST, Outcome
 from tune.records import TrialRecord
 from tune.samplers import DEFAULT_SAMPLER, make_sampler
+from tune.thinned_study import Thinning
 
 
 class StudySearcher(Searcher):
@@ -62,6 +63,7 @@ class StudySearcher(Searcher):
         self._space = space
         self._seed = seed
         self._sampler = sampler
+        self._thinning = Thinning()
         self._earlier = {record.number: record for record in records}
         self._next_number = max(self._earlier, default=-1) + 1
         self._checkpoints = checkpoints or {}
@@ -75,6 +77,7 @@ class StudySearcher(Searcher):
             seed=self._seed,
             number=self._next_number,
             num_trials=self._space.budget.trials,
+            thinning=self._thinning,
         )
         trial = self._study.ask()
         params = _ask_point(trial, self._space)

@@ -2,11 +2,14 @@
 
 TPE (optuna 5.0) builds its two densities from all trials for each axis: 0.2 s for a proposal after
 1,000 trials of `extended`, in proportion to their number. The best trials make one density and
-are all shown; the other is made of the many, of which an even part tells the same.
+are all shown; the other is made of the many, of which an even part tells the same. To sort all of
+them for each proposal would cost more than the proposal after 10,000 trials (85 of 135 ms), so
+what has ended is sorted once: it does not change.
 
 Source: Bergstra 2011, "Algorithms for Hyper-Parameter Optimization", section 4.
 """
 
+from bisect import insort
 from collections.abc import Container
 from typing import Any
 
@@ -21,13 +24,66 @@ MAX_SHOWN = 300
 ALWAYS_SHOWN = 25
 """Of these, the best: optuna 5.0's TPE never takes more into its density of the good."""
 
+_Rank = tuple[float, float, float]
+
+
+class Thinning:
+    """Which trials of one study are shown; made for a whole search, and fed all its trials."""
+
+    def __init__(self) -> None:
+        self._parts: dict[frozenset[TrialState], _Part] = {}
+
+    def shown(self, trials: list[FrozenTrial], states: frozenset[TrialState]) -> list[FrozenTrial]:
+        """Return those to show of the trials in some states, by their number.
+
+        Args:
+            trials: All of the study, by their number; those of the last call first.
+            states: The states.
+        """
+        if states not in self._parts:
+            self._parts[states] = _Part(states)
+        return self._parts[states].shown(trials)
+
+
+class _Part:
+    """The trials in some states: those that have ended in order, those that have not by place."""
+
+    def __init__(self, states: frozenset[TrialState]) -> None:
+        self._states = states
+        self._num_seen = 0
+        self._not_ended: list[int] = []
+        self._best: list[tuple[_Rank, int, FrozenTrial]] = []
+        self._others: list[tuple[int, FrozenTrial]] = []
+
+    def shown(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        places = [*self._not_ended, *range(self._num_seen, len(trials))]
+        self._num_seen = len(trials)
+        self._not_ended = [at for at in places if not trials[at].state.is_finished()]
+        for at in places:
+            if trials[at].state.is_finished() and trials[at].state in self._states:
+                self._add(trials[at])
+        shown = [trials[at] for at in self._not_ended if trials[at].state in self._states]
+        shown += (trial for _, _, trial in self._best)
+        num_others = min(len(self._others), MAX_SHOWN - ALWAYS_SHOWN)
+        # By their number, not by their rank: neither age nor quality weighs more than before.
+        even = np.linspace(0, len(self._others) - 1, num_others).round().astype(int)
+        shown += (self._others[at][1] for at in even)
+        return sorted(shown, key=lambda trial: trial.number)
+
+    def _add(self, trial: FrozenTrial) -> None:
+        insort(self._best, (_rank(trial), trial.number, trial))
+        if len(self._best) > ALWAYS_SHOWN:
+            _, number, other = self._best.pop()
+            insort(self._others, (number, other))
+
 
 class ThinnedSampler(BaseSampler):
     """A sampler that sees at most MAX_SHOWN ended trials, and all that run."""
 
-    def __init__(self, sampler: BaseSampler) -> None:
-        """Thin what another sampler sees; it is made for one proposal."""
+    def __init__(self, sampler: BaseSampler, thinning: Thinning) -> None:
+        """Thin what another sampler sees; it is made for one proposal, the thinning for all."""
         self._sampler = sampler
+        self._thinning = thinning
         self._shown: _ThinnedStudy | None = None
 
     def infer_relative_search_space(
@@ -59,16 +115,17 @@ class ThinnedSampler(BaseSampler):
 
     def _of(self, study: optuna.Study) -> optuna.Study:
         if self._shown is None:
-            self._shown = _ThinnedStudy(study)
+            self._shown = _ThinnedStudy(study, self._thinning)
         return self._shown
 
 
 class _ThinnedStudy(optuna.Study):
     """A study as it is, but for the trials that it tells of; for one proposal."""
 
-    def __init__(self, study: optuna.Study) -> None:
+    def __init__(self, study: optuna.Study, thinning: Thinning) -> None:
         self.__dict__.update(study.__dict__)
-        self._told: dict[tuple[TrialState, ...] | None, list[FrozenTrial]] = {}
+        self._thinning = thinning
+        self._told: dict[frozenset[TrialState], list[FrozenTrial]] = {}
 
     # What optuna 5.0's samplers ask, for each axis; its public `get_trials` copies all trials.
     def _get_trials(
@@ -77,27 +134,15 @@ class _ThinnedStudy(optuna.Study):
         states: Container[TrialState] | None = None,
         use_cache: bool = False,
     ) -> list[FrozenTrial]:
-        key = None if states is None else tuple(each for each in TrialState if each in states)
-        if key not in self._told:
-            self._told[key] = _thinned(super()._get_trials(deepcopy, states, use_cache))
-        return self._told[key]
+        assert not deepcopy
+        wanted = frozenset(state for state in TrialState if states is None or state in states)
+        if wanted not in self._told:
+            trials = super()._get_trials(deepcopy=False, states=None, use_cache=use_cache)
+            self._told[wanted] = self._thinning.shown(trials, wanted)
+        return self._told[wanted]
 
 
-def _thinned(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    ended = [trial for trial in trials if trial.state.is_finished()]
-    if len(ended) <= MAX_SHOWN:
-        return trials
-    ended.sort(key=_rank)
-    best, others = ended[:ALWAYS_SHOWN], ended[ALWAYS_SHOWN:]
-    # By their number, not by their rank: neither age nor quality weighs more than before.
-    others.sort(key=lambda trial: trial.number)
-    even = np.linspace(0, len(others) - 1, MAX_SHOWN - ALWAYS_SHOWN).round().astype(int)
-    running = [trial for trial in trials if not trial.state.is_finished()]
-    shown = [*best, *(others[index] for index in even), *running]
-    return sorted(shown, key=lambda trial: trial.number)
-
-
-def _rank(trial: FrozenTrial) -> tuple[float, float, float]:
+def _rank(trial: FrozenTrial) -> _Rank:
     """Order trials as TPE does: complete ones by value, then pruned ones by how far they came."""
     if trial.state == TrialState.COMPLETE:
         assert trial.value is not None
