@@ -5,10 +5,14 @@ each of the main directions in which recorded curves differ (principal component
 the seconds of an epoch. Its error on curves that it has not seen is part of the benchmark's
 output. Seconds and values are smooth functions of the configuration; the noise of a training
 is left out, so all methods search the same deterministic world.
+
+Where few curves of a text are recorded, those of another one may help: the text is then one more
+input of the surrogate, so that it learns from both what they share.
 """
 
 import dataclasses
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -61,40 +65,84 @@ def features(params: dict[str, Any], distributions: dict[str, BaseDistribution])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Curves:
+    """Curves of some configurations.
+
+    Attributes:
+        bits: val_bits_per_char of each configuration and epoch.
+        seconds: Of an epoch of each configuration.
+    """
+
+    bits: Array
+    seconds: Array
+
+    @property
+    def floor(self) -> float:
+        """No curve of a world that is made of these falls below it."""
+        return FLOOR_SHARE * float(self.bits.min())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Fit:
     """How well a surrogate tells curves that it has not seen.
 
     Attributes:
+        num_curves: That were told.
         spearman: Rank correlation of the best value of a curve.
         error_bits: Root mean square error of that value.
         spread_bits: Standard deviation of the true values, what a constant would err.
         seconds_error: Root mean square error of the logarithm of an epoch's seconds.
     """
 
+    num_curves: int
     spearman: float
     error_bits: float
     spread_bits: float
     seconds_error: float
 
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[Curves, Curves]]) -> "Fit":
+        """Compare recorded curves with told ones, in pairs."""
+        truth = np.concatenate([recorded.bits.min(1) for recorded, _ in pairs])
+        guess = np.concatenate([told.bits.min(1) for _, told in pairs])
+        ratios = [np.log(recorded.seconds / told.seconds) for recorded, told in pairs]
+        return cls(
+            num_curves=len(truth),
+            spearman=float(pd.Series(truth).corr(pd.Series(guess), method="spearman")),
+            error_bits=float(np.sqrt(np.mean((truth - guess) ** 2))),
+            spread_bits=float(truth.std()),
+            seconds_error=float(np.sqrt(np.mean(np.concatenate(ratios) ** 2))),
+        )
+
 
 class Landscape:
     """The curves of all configurations of a recorded space."""
 
-    def __init__(self, table: pd.DataFrame, space: SearchSpace) -> None:
+    def __init__(
+        self, table: pd.DataFrame, space: SearchSpace, *, other_text: pd.DataFrame | None = None
+    ) -> None:
         """Fit the surrogate.
 
         Args:
             table: Recorded curves, one row a configuration and epoch.
             space: The space that was recorded.
+            other_text: Curves of another text, to learn from what both share.
         """
         self.space = space
         self._distributions = dict(space.distributions)
         self._axes = list(self._distributions)
-        inputs, curves, seconds = self._arrays(table)
-        self.num_epochs = curves.shape[1]
-        self.full_seconds = float(seconds.mean() * self.num_epochs)
-        self._floor = FLOOR_SHARE * float(curves.min())
-        logs = np.log(curves - self._floor)
+        self._num_texts = 1 if other_text is None else 2
+        inputs, curves = self._arrays(table)
+        self.num_epochs = curves.bits.shape[1]
+        self.full_seconds = float(curves.seconds.mean() * self.num_epochs)
+        self._floor = curves.floor
+        logs, log_seconds = np.log(curves.bits - curves.floor), np.log(curves.seconds)
+        if other_text is not None:
+            more, others = self._arrays(other_text)
+            more[:, -1] = 1.0
+            inputs = np.concatenate([inputs, more])
+            logs = np.concatenate([logs, np.log(others.bits - others.floor)])
+            log_seconds = np.concatenate([log_seconds, np.log(others.seconds)])
         self._pca = PCA(min(COMPONENTS, len(inputs) - 1), random_state=0).fit(logs)
         scores = self._pca.transform(logs)
         self._means, self._scales = scores.mean(0), scores.std(0)
@@ -102,9 +150,10 @@ class Landscape:
             _fit(inputs, (column - mean) / scale)
             for column, mean, scale in zip(scores.T, self._means, self._scales, strict=True)
         ]
-        logs = np.log(seconds)
-        self._seconds_mean, self._seconds_scale = logs.mean(), logs.std()
-        self._seconds_model = _fit(inputs, (logs - self._seconds_mean) / self._seconds_scale)
+        self._seconds_mean, self._seconds_scale = log_seconds.mean(), log_seconds.std()
+        self._seconds_model = _fit(
+            inputs, (log_seconds - self._seconds_mean) / self._seconds_scale
+        )
         self._known: dict[tuple[Any, ...], tuple[Array, float]] = {}
         self.best = self._find_best()
 
@@ -112,44 +161,39 @@ class Landscape:
         """Return val_bits_per_char of each epoch, and the seconds of an epoch."""
         key = tuple(params[axis] for axis in self._axes)
         if key not in self._known:
-            curves, seconds = self._predict(features(params, self._distributions)[None])
-            self._known[key] = curves[0], float(seconds[0])
+            told = self._tell(self._inputs(params)[None])
+            self._known[key] = told.bits[0], float(told.seconds[0])
         return self._known[key]
 
-    def fit_error(self, table: pd.DataFrame) -> Fit:
-        """Compare with recorded curves that the surrogate has not seen."""
-        inputs, curves, seconds = self._arrays(table)
-        predicted, predicted_seconds = self._predict(inputs)
-        truth, guess = curves.min(1), predicted.min(1)
-        return Fit(
-            spearman=float(pd.Series(truth).corr(pd.Series(guess), method="spearman")),
-            error_bits=float(np.sqrt(np.mean((truth - guess) ** 2))),
-            spread_bits=float(truth.std()),
-            seconds_error=float(
-                np.sqrt(np.mean((np.log(seconds) - np.log(predicted_seconds)) ** 2))
-            ),
-        )
+    def recorded_and_told(self, table: pd.DataFrame) -> tuple[Curves, Curves]:
+        """Return recorded curves, and what the surrogate says of their configurations."""
+        inputs, curves = self._arrays(table)
+        return curves, self._tell(inputs)
 
-    def _arrays(self, table: pd.DataFrame) -> tuple[Array, Array, Array]:
+    def _inputs(self, params: dict[str, Any]) -> Array:
+        """Return a configuration's features; of two texts, the last input says which."""
+        return np.append(features(params, self._distributions), np.zeros(self._num_texts - 1))
+
+    def _arrays(self, table: pd.DataFrame) -> tuple[Array, Curves]:
         inputs, curves, seconds = [], [], []
         most = int(table["epoch"].max())
         for _, rows in table.groupby("configuration"):
             curve = np.full(most, WORST_BITS)
             curve[: len(rows)] = rows["val_bits_per_char"].clip(upper=WORST_BITS)
             (first,) = rows.head(1).to_dict("records")
-            params = {axis: first[axis] for axis in self._distributions}
-            inputs.append(features(params, self._distributions))
+            inputs.append(self._inputs({axis: first[axis] for axis in self._distributions}))
             curves.append(curve)
             # The first epoch also measures the precision.
             seconds.append(rows["seconds"].median())
-        return np.array(inputs), np.array(curves), np.array(seconds)
+        return np.array(inputs), Curves(bits=np.array(curves), seconds=np.array(seconds))
 
-    def _predict(self, inputs: Array) -> tuple[Array, Array]:
+    def _tell(self, inputs: Array) -> Curves:
         scores = np.stack([model.predict(inputs) for model in self._models], axis=1)
         logs = self._pca.inverse_transform(scores * self._scales + self._means)
-        curves = self._floor + np.exp(logs)
-        logs = self._seconds_model.predict(inputs) * self._seconds_scale + self._seconds_mean
-        return curves, np.exp(logs)
+        log_seconds = self._seconds_model.predict(inputs) * self._seconds_scale
+        return Curves(
+            bits=self._floor + np.exp(logs), seconds=np.exp(log_seconds + self._seconds_mean)
+        )
 
     def _find_best(self) -> float:
         """Return the lowest value of the world: of very many points, then of points near the best.
@@ -174,8 +218,7 @@ class Landscape:
         return float(self._lowest(points).min())
 
     def _lowest(self, points: list[dict[str, Any]]) -> Array:
-        inputs = np.array([features(point, self._distributions) for point in points])
-        lowest: Array = self._predict(inputs)[0].min(1)
+        lowest: Array = self._tell(np.array([self._inputs(point) for point in points])).bits.min(1)
         return lowest
 
 

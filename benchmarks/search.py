@@ -20,7 +20,7 @@ import optuna
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.landscape import Landscape
+from benchmarks.landscape import Fit, Landscape
 from benchmarks.record_curves import CURVES, recorded_space
 from benchmarks.search_methods import METHODS, SLOW
 from benchmarks.simulation import simulate
@@ -39,22 +39,57 @@ Job = tuple[str, int, int]
 """Method, workers, seed."""
 
 
-def tables(world: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the curves that a world is made of, and others that its surrogate is judged by."""
-    second = world == "second"
-    table = pd.read_parquet(CURVES / f"{'python-docs' if second else 'alice'}.parquet")
-    # Nothing is chosen on the second text, so its world is made of more than half of its curves.
-    judges = table["configuration"] % (4 if second else 2) == int(world == "choose")
-    return table[~judges], table[judges]
+TEXTS = ("alice", "python-docs")
+FOLDS = 4
+"""The second text has few curves: its world is made of all, and judged fold by fold."""
+
+Tables = tuple[pd.DataFrame, pd.DataFrame | None]
+"""The curves that a world is made of, and those of another text that it learns from."""
+
+
+def tables(world: str) -> tuple[Tables, list[tuple[Tables, pd.DataFrame]]]:
+    """Return what a world is made of, and what its surrogate is judged by.
+
+    The latter in pairs: what a surrogate is made of, and curves of configurations that it has
+    never seen.
+    """
+    first, second = _recorded()
+    chosen = first["configuration"] % 2 == int(world == "choose")
+    if world != "second":
+        return (first[~chosen], None), [((first[~chosen], None), first[chosen])]
+    other = first[~chosen]
+    folds: list[tuple[Tables, pd.DataFrame]] = []
+    for fold in range(FOLDS):
+        judges = second["configuration"] % FOLDS == fold
+        unseen = ~other["configuration"].isin(second["configuration"][judges])
+        folds.append(((second[~judges], other[unseen]), second[judges]))
+    return (second, other), folds
+
+
+def _recorded() -> tuple[pd.DataFrame, pd.DataFrame]:
+    first, second = (pd.read_parquet(CURVES / f"{name}.parquet") for name in TEXTS)
+    return first, second
+
+
+def agreement(table: pd.DataFrame, other: pd.DataFrame) -> tuple[float, int]:
+    """Return the rank correlation of the configurations that both have, and how many these are."""
+    best = [each.groupby("configuration")["val_bits_per_char"].min() for each in (table, other)]
+    both = best[0].index.intersection(best[1].index)
+    return float(best[0][both].corr(best[1][both], method="spearman")), len(both)
+
+
+def made_of(tables: Tables) -> Landscape:
+    """Return the world."""
+    return Landscape(tables[0], recorded_space(), other_text=tables[1])
 
 
 _landscape: Landscape
 
 
-def _begin(table: pd.DataFrame) -> None:
+def _begin(tables: Tables) -> None:
     global _landscape
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    _landscape = Landscape(table, recorded_space())
+    _landscape = made_of(tables)
 
 
 def replay(job: Job) -> Array:
@@ -127,19 +162,23 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     start = time.perf_counter()
-    made_of, judged_by = tables(options.world)
-    landscape = Landscape(made_of, recorded_space())
-    fit = landscape.fit_error(judged_by)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    world, judged_by = tables(options.world)
+    landscape, table = made_of(world), world[0]
+    fit = Fit.of([made_of(seen).recorded_and_told(unseen) for seen, unseen in judged_by])
     print(
-        f"world: {options.world}, {made_of['configuration'].nunique()} curves; lowest value "
-        f"{landscape.best:.4f}, lowest recorded {made_of['val_bits_per_char'].min():.4f}; "
+        f"world: {options.world}, {table['configuration'].nunique()} curves; lowest value "
+        f"{landscape.best:.4f}, lowest recorded {table['val_bits_per_char'].min():.4f}; "
         f"budget {TRAININGS} x {landscape.full_seconds:.0f} s\n"
-        f"surrogate against {judged_by['configuration'].nunique()} other curves: rank "
+        f"surrogate against {fit.num_curves} curves that it has not seen: rank "
         f"correlation {fit.spearman:.2f}, error {fit.error_bits:.3f} bits of a spread of "
         f"{fit.spread_bits:.3f}, error of the logarithm of seconds {fit.seconds_error:.2f}"
     )
+    if world[1] is not None:
+        correlation, shared = agreement(*_recorded())
+        print(f"rank correlation of {shared} configurations on both texts: {correlation:.2f}")
     context = multiprocessing.get_context("spawn")
-    with context.Pool(options.processes, _begin, (made_of,)) as pool:
+    with context.Pool(options.processes, _begin, (world,)) as pool:
         for num_workers in options.workers:
             print_table(num_workers, run(pool, options.methods, num_workers, options.seeds))
     print(f"\n{time.perf_counter() - start:.0f} s")
