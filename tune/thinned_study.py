@@ -56,6 +56,7 @@ class _Part:
         self._others: list[tuple[int, FrozenTrial]] = []
 
     def shown(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        assert len(trials) >= self._num_seen
         places = [*self._not_ended, *range(self._num_seen, len(trials))]
         self._num_seen = len(trials)
         self._not_ended = [at for at in places if not trials[at].state.is_finished()]
