@@ -33,6 +33,7 @@ GRID = 200
 """Points of the budget at which regrets are compared."""
 MARKS = (0.1, 0.25, 0.5, 1.0)
 OURS = "ours"
+"""The others are compared with it, if no other method of ours is named."""
 RESAMPLES = 2_000
 
 Job = tuple[str, int, int]
@@ -115,8 +116,8 @@ def share_to_reach(regrets: Array, target: float) -> float:
     return float((reached[0] + 1) / GRID) if len(reached) else float("nan")
 
 
-def print_table(num_workers: int, regrets: dict[str, Array]) -> None:
-    """Print one row a method."""
+def print_table(num_workers: int, regrets: dict[str, Array], ours: str = OURS) -> None:
+    """Print one row a method, compared with one of them."""
     chance = np.random.default_rng(0)
     columns = [int(mark * GRID) - 1 for mark in MARKS]
     marks = " | ".join(f"{mark:.0%}" for mark in MARKS)
@@ -127,15 +128,15 @@ def print_table(num_workers: int, regrets: dict[str, Array]) -> None:
         for column in columns:
             low, high = interval(values[:, column], chance)
             worse = ""
-            if name != OURS and OURS in regrets:
-                differences = regrets[OURS][:, column] - values[:, column]
+            if name != ours and ours in regrets:
+                differences = regrets[ours][:, column] - values[:, column]
                 # Ours is worse where the whole interval of the paired difference is above 0.
                 worse = " *" if interval(differences, chance)[0] > 0 else ""
             median = np.median(values[:, column])
             cells.append(f"{median * 1e3:.0f} ({low * 1e3:.0f} to {high * 1e3:.0f}){worse}")
         there = ""
-        if name != OURS and OURS in regrets:
-            there = f"{share_to_reach(regrets[OURS], float(np.median(values[:, -1]))):.0%}"
+        if name != ours and ours in regrets:
+            there = f"{share_to_reach(regrets[ours], float(np.median(values[:, -1]))):.0%}"
         print(f"| {name} | {' | '.join(cells)} | {there} |", flush=True)
 
 
@@ -159,6 +160,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=50)
     quick = [name for name in METHODS if name not in SLOW]
     parser.add_argument("--methods", nargs="+", default=quick, choices=list(METHODS))
+    parser.add_argument("--ours", default=OURS, choices=list(METHODS), help="compared with")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     start = time.perf_counter()
@@ -180,7 +182,8 @@ def main() -> None:
     context = multiprocessing.get_context("spawn")
     with context.Pool(options.processes, _begin, (world,)) as pool:
         for num_workers in options.workers:
-            print_table(num_workers, run(pool, options.methods, num_workers, options.seeds))
+            regrets = run(pool, options.methods, num_workers, options.seeds)
+            print_table(num_workers, regrets, options.ours)
     print(f"\n{time.perf_counter() - start:.0f} s")
 
 

@@ -159,10 +159,27 @@ def random_asha(space: SearchSpace, num_epochs: int, seed: int) -> Method:
 
 def ray_optuna(space: SearchSpace, num_epochs: int, seed: int) -> Method:
     """Ray's own OptunaSearch (Optuna's default sampler, TPE) and Ray's ASHA."""
+    return _ray_optuna(space, num_epochs, seed, first=[])
+
+
+def ray_optuna_base_first(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+    """The same, begun with the base that ours begins with."""
+    start = space.start()
+    assert start is not None
+    return _ray_optuna(space, num_epochs, seed, first=[start])
+
+
+def _ray_optuna(
+    space: SearchSpace, num_epochs: int, seed: int, first: list[dict[str, Any]]
+) -> Method:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         searcher = OptunaSearch(
-            dict(space.distributions), metric=RUNNING_BEST, mode="min", seed=seed
+            dict(space.distributions),
+            metric=RUNNING_BEST,
+            mode="min",
+            seed=seed,
+            points_to_evaluate=first or None,
         )
     return RayMethod(searcher, asha(num_epochs), dict)
 
@@ -211,6 +228,7 @@ METHODS: dict[str, Factory] = {
     "random": random,
     "random, ASHA": random_asha,
     "OptunaSearch, ASHA": ray_optuna,
+    "OptunaSearch, ASHA, base first": ray_optuna_base_first,
     "Optuna, median": optuna_median,
     "Optuna, Hyperband": optuna_hyperband,
     "Syne Tune, BOHB": bohb,

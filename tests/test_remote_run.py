@@ -113,7 +113,7 @@ def test_search_of_one_machine_is_finished_by_another_from_an_empty_folder(
     assert again.returncode == 0, again.stderr
     assert "finished before; nothing to do" in again.stdout
     for path in (second / "results/shared").rglob("*"):
-        if path.is_file():
+        if path.is_file() and "tensorboard" not in path.parts:
             copy = third / path.relative_to(second)
             assert copy.read_bytes() == path.read_bytes(), path
     study = json.loads(Path("results/shared/study.json").read_text())
