@@ -4,8 +4,8 @@ docs/faults.md has a row for each.
 """
 
 import json
-import re
 import os
+import re
 import resource
 import signal
 import subprocess
