@@ -127,11 +127,17 @@ def _check_size(url: str, num_bytes: int, max_bytes: int) -> None:
 
 def _opener(own_host: str) -> urllib.request.OpenerDirector:
     """Return what opens http(s) URLs of the user's host, and of public addresses."""
+    own_peers: list[str] = []
 
     def connect(address: tuple[str, int], *args: Any, **kwargs: Any) -> socket.socket:
         connected = socket.create_connection(address, *args, **kwargs)
         # The peer is looked at, not the name: what a name means may change between two looks.
-        if address[0].lower() != own_host and not _is_public(connected.getpeername()[0]):
+        # So the user's host is where its name led at first, and may be anywhere.
+        peer = connected.getpeername()[0]
+        if not own_peers:
+            own_peers.append(peer)
+        is_own = address[0].lower() == own_host and peer in own_peers
+        if not is_own and not _is_public(peer):
             connected.close()
             raise OSError(f"it redirects to {address[0]}, which is not a public address")
         return connected

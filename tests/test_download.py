@@ -1,10 +1,12 @@
 """Texts from URLs: limits of size and time, and where a redirect may lead."""
 
 import http.server
+import itertools
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from s3_server import s3_server
@@ -103,6 +105,30 @@ def test_name_that_leads_home_is_found_out_when_it_is_connected(
     with pytest.raises(CorpusError, match="localhost, which is not a public address"):
         download(f"http://127.0.0.1:{port}/to/http://localhost:{port}/secret", seconds=5)
     assert Handler.seen == [f"/to/http://localhost:{port}/secret"]
+
+
+def test_host_that_moves_home_while_it_redirects_is_found_out(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DNS rebinding: at the second look the user's own host is another machine of the network."""
+    looks = itertools.count()
+    connect = socket.create_connection
+
+    def rebound(address: tuple[str, int], *args: Any, **kwargs: Any) -> socket.socket:
+        return connect(
+            (("127.0.0.1", "127.0.0.2")[min(next(looks), 1)], address[1]), *args, **kwargs
+        )
+
+    monkeypatch.setattr(socket, "create_connection", rebound)
+    other = http.server.ThreadingHTTPServer(("127.0.0.2", port), Handler)
+    threading.Thread(target=other.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(CorpusError, match=r"book\.example, which is not a public address"):
+            download(f"http://book.example:{port}/to/http://book.example:{port}/secret", seconds=5)
+    finally:
+        other.shutdown()
+        other.server_close()
+    assert not any("secret" in path for path in Handler.seen[1:])
 
 
 def test_too_large_and_too_slow_are_refused(port: int) -> None:

@@ -294,6 +294,24 @@ def test_or_resume_starts_a_run_or_goes_on_with_it(
     assert "--or-resume needs the --name" in capsys.readouterr().err
 
 
+def test_run_from_its_storage_has_its_text_wherever_that_was(
+    tiny_text: str, tmp_path: Path
+) -> None:
+    write_inputs(tiny_text)
+    options = StudyOptions(space="tiny.py", corpus="book.txt", name="x", storage=f"{tmp_path}/s")
+    study = prepare(options, quiet())
+    folder = RunFolder.create(study.run_path, study_values(study, None, None))
+    with Mirror.of(study, folder, quiet()):
+        pass
+    shutil.rmtree("results")
+    Path("book.txt").write_text(tiny_text + "More.", encoding="utf-8")  # as a URL's text may be
+    again = prepare_resumed(StudyOptions(resume=f"file://{tmp_path}/s/x"), quiet())
+    assert again.corpus == study.corpus
+    changed = StudyOptions(resume=f"file://{tmp_path}/s/x", corpus="book.txt")
+    with pytest.raises(ConfigError, match="corpus must be the text it began with"):
+        prepare_resumed(changed, quiet())
+
+
 def test_lease_is_renewed_while_a_file_is_copied_for_long(
     folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from search_spaces import load_space
 from tune import study_journal
+from tune.optuna_study import open_study
 from tune.study_journal import StudyJournal
 
 SPACE = {"x": FloatDistribution(0.0, 1.0), "kind": CategoricalDistribution(("a", "b"))}
@@ -95,3 +97,14 @@ def test_full_disk_leaves_no_half_entry(tmp_path: Path, monkeypatch: pytest.Monk
         study_journal._append(path, b'{"next":2}\n')
     monkeypatch.undo()
     assert path.read_bytes() == b'{"whole":1}\n'
+
+
+def test_damaged_journal_is_made_anew(tmp_path: Path) -> None:
+    """The history has all but what a sampler remembers."""
+    path, space = tmp_path / "optuna.journal", load_space("quick")
+    open_study(path, space)
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"{", b"\x00", 2))
+    open_study(path, space)
+    assert path.read_bytes().count(b"\n") == whole.count(b"\n")
+    assert b"\x00" not in path.read_bytes()

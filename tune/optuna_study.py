@@ -104,8 +104,8 @@ def _remembered(path: Path, name: str) -> tuple[dict[str, Any], dict[int, dict[s
     """
     if not path.exists():
         return {}, {}
-    storage = JournalStorage(JournalFileBackend(str(path)))
     try:
+        storage = JournalStorage(JournalFileBackend(str(path)))  # reads all of it
         study_id = storage.get_study_id_from_name(name)
         trials = storage.get_all_trials(study_id, deepcopy=False)
     except (OSError, ValueError, KeyError):

@@ -2,10 +2,11 @@
 
 import dataclasses
 import math
-from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from model.corpus import Corpus
 from model.errors import ConfigError
 from search_spaces import Budget, SearchSpace, load_space
 from tune.history import records_so_far
@@ -57,7 +58,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         seed, storage, command = values["seed"], values["storage"], values["command"]
         sampler = check_sampler(values.get("sampler", "tpe"))  # the only one there was
         num_finalists, num_finalist_seeds = values["finalists"], values["finalist_seeds"]
-        name, location, sha256 = (values["corpus"][key] for key in ("name", "location", "sha256"))
+        name, sha256, _ = (values["corpus"][key] for key in ("name", "sha256", "location"))
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"study.json must be whole: {folder.path}: {error!r}") from error
     storage = found_in or (storage and normal(storage))  # a bucket may have been copied
@@ -75,7 +76,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     space = with_budget(stored, options)
     _check_trials(options.trials, folder)
     check_places(options, storage)
-    corpus = named_corpus(options.corpus or _known_here(location, folder), console)
+    corpus = _text(options.corpus, values["corpus"], folder, console)
     if corpus.sha256 != sha256:
         raise ConfigError(
             f"a resumed run's corpus must be the text it began with, sha256 {sha256[:12]}, "
@@ -107,11 +108,21 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     )
 
 
-def _known_here(location: str, folder: RunFolder) -> str:
-    """Return where the text is: a file of another machine came with the run from its storage."""
+def _text(
+    named: str | None, stored: dict[str, Any], folder: RunFolder, console: Console
+) -> Corpus:
+    """Return the text, from where the user names it or where the run had it.
+
+    A run that came from its storage brought its text, as it was read: the file may be another
+    machine's, and what a URL leads to may have changed.
+    """
     copy = folder.path / CORPUS_FILE
-    is_elsewhere = Path(location).is_absolute() and not Path(location).exists()
-    return str(copy) if is_elsewhere and copy.exists() else location
+    if named is not None or not copy.exists():
+        return named_corpus(named or stored["location"], console)
+    corpus = named_corpus(str(copy), console)
+    return dataclasses.replace(
+        corpus, location=stored["location"], source=stored.get("source", corpus.source)
+    )
 
 
 def _is_larger(budget: Budget, stored: Budget) -> bool:

@@ -173,7 +173,7 @@ class RunFolder:
         """
         try:
             values = json.loads(self.study_file.read_text(encoding="utf-8"))
-            version = values["format_version"]
+            version = int(values["format_version"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"study.json must be readable: {self.path}: {error!r}") from error
         if version > FORMAT_VERSION:
