@@ -2,7 +2,8 @@
 # A search over the nodes of a Slurm job:
 #   sbatch deploy/slurm.sh --space full --corpus book.txt --trials 200
 # When its time is nearly up, or when it is pre-empted, the search ends gracefully, the job queues
-# again under its number, and goes on with the run where it stood.
+# again under its number, and goes on with the run where it stood. So it does after a fault from
+# outside: a full disk, a lost Ray.
 #
 # PYTHON   an environment with the project, seen by all nodes (.venv/bin/python)
 # STORAGE  a folder that all nodes see, or s3:// (runs/ where sbatch was called)
@@ -23,7 +24,10 @@ python=${PYTHON:-.venv/bin/python}
 storage=${STORAGE:-$SLURM_SUBMIT_DIR/runs}
 run=slurm-$SLURM_JOB_ID # stays the same when the job is queued again
 port=$((20000 + SLURM_JOB_ID % 20000))
-readonly INTERRUPTED=130
+readonly INTERRUPTED=130 TERMINATED=143 EXTERNAL_FAULT=75
+readonly MAX_RESTARTS=20 # after faults: a disk that stays full does not queue for ever
+# Since Slurm 22.05 srun does not take this from the job, and Ray would have one core.
+export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
 
 # Only who has the job's token may talk to its Ray; it is told by the environment alone.
 RAY_AUTH_MODE=token
@@ -42,6 +46,32 @@ stop_ray() {
 }
 trap stop_ray EXIT
 
+status=0
+interrupted=false
+command=
+# shellcheck disable=SC2329 # a trap calls it
+interrupt() {
+    interrupted=true
+    [[ -z $command ]] || kill -TERM "$command" 2>/dev/null || true
+}
+trap interrupt TERM
+
+# Runs what the job's signal is meant for too, and keeps its exit code.
+follow() {
+    if $interrupted; then
+        status=$INTERRUPTED
+        return
+    fi
+    "$@" &
+    command=$!
+    status=0
+    wait "$command" || status=$?
+    if $interrupted; then # the first wait ended with the signal, the command has not yet
+        status=0
+        wait "$command" || status=$?
+    fi
+}
+
 ray=("$python" -m ray.scripts.scripts start --block
     "--num-cpus=$SLURM_CPUS_PER_TASK" "--num-gpus=${SLURM_GPUS_ON_NODE:-0}")
 srun --nodes=1 --ntasks=1 --nodelist="$head" "${ray[@]}" \
@@ -57,27 +87,14 @@ if ((num_others > 0)); then
         "${ray[@]}" "--address=$address:$port" &
     started+=($!)
 fi
-"$python" -m tune.wait_for_nodes "${#nodes[@]}" --address "$address:$port"
-
-interrupted=false
-driver=
-# shellcheck disable=SC2329 # a trap calls it
-interrupt() {
-    interrupted=true
-    [[ -z $driver ]] || kill -TERM "$driver" 2>/dev/null || true
-}
-trap interrupt TERM
-
-"$python" -m tune.run --address "$address:$port" --name "$run" --storage "$storage" \
-    --or-resume "$@" &
-driver=$!
-status=0
-wait "$driver" || status=$?
-if $interrupted; then # the first wait ended with the signal, the driver has not yet
-    status=0
-    wait "$driver" || status=$?
-    if ((status == INTERRUPTED)); then
-        scontrol requeue "$SLURM_JOB_ID"
-    fi
+follow "$python" -m tune.wait_for_nodes "${#nodes[@]}" --address "$address:$port"
+if ((status == 0)); then
+    follow "$python" -m tune.run --address "$address:$port" --name "$run" --storage "$storage" \
+        --or-resume "$@"
+fi
+if $interrupted && ((status == INTERRUPTED || status == TERMINATED)); then
+    scontrol requeue "$SLURM_JOB_ID"
+elif ((status == EXTERNAL_FAULT && ${SLURM_RESTART_COUNT:-0} < MAX_RESTARTS)); then
+    scontrol requeue "$SLURM_JOB_ID"
 fi
 exit "$status"

@@ -317,6 +317,7 @@ nodes = [flags["--nodelist"]] if "--nodelist" in flags else [
     node for node in os.environ["SLURM_JOB_NODELIST"].split(",") if node != flags["--exclude"]
 ]
 assert len(nodes) == int(flags["--nodes"]) == int(flags["--ntasks"]), (nodes, flags)
+assert os.environ["SRUN_CPUS_PER_TASK"] == os.environ["SLURM_CPUS_PER_TASK"]
 if len(nodes) == 1:
     os.makedirs(nodes[0], exist_ok=True)
     os.chdir(nodes[0])
@@ -369,6 +370,16 @@ def test_slurm_job_uses_its_nodes_is_preempted_and_goes_on(tiny_text: str, tmp_p
 
     job = start()
     try:
+        while not (tmp_path / "one").exists():  # the first node's Ray starts, no search yet
+            assert job.poll() is None, job.communicate()
+            time.sleep(0.1)
+        job.send_signal(signal.SIGTERM)
+        output, _ = job.communicate(timeout=90)
+        assert job.returncode in (130, 143), output
+        assert not (tmp_path / "results" / run).exists()
+        requeued = f"requeue {environment['SLURM_JOB_ID']}\n"
+        assert (tmp_path / "scontrol.log").read_text() == requeued
+        job = start()
         epochs = tmp_path / "results" / run / "epochs.csv"
         deadline = time.monotonic() + 150
         while not epochs.exists() or len(epochs.read_text().splitlines()) < 20:
@@ -379,8 +390,7 @@ def test_slurm_job_uses_its_nodes_is_preempted_and_goes_on(tiny_text: str, tmp_p
         assert job.returncode == 130, output
         assert "2 of 2 nodes are there" in output
         assert ", 2 at once" in output  # one core on each of the two nodes
-        requeued = (tmp_path / "scontrol.log").read_text()
-        assert requeued == f"requeue {environment['SLURM_JOB_ID']}\n"
+        assert (tmp_path / "scontrol.log").read_text() == 2 * requeued
         before = len(epochs.read_text().splitlines())
         shutil.rmtree(tmp_path / "results")  # the next time it may be other machines
         job = start()
@@ -393,7 +403,7 @@ def test_slurm_job_uses_its_nodes_is_preempted_and_goes_on(tiny_text: str, tmp_p
     assert trials["status"].isin(["COMPLETE", "PRUNED"]).all()
     assert len(epochs.read_text().splitlines()) > before
     assert json.loads((tmp_path / "runs" / run / "study.json").read_text())["ended"]
-    assert len((tmp_path / "scontrol.log").read_text().splitlines()) == 1
+    assert (tmp_path / "scontrol.log").read_text() == 2 * requeued
 
 
 def needs_cluster_tools() -> None:
