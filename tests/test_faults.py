@@ -27,6 +27,7 @@ from faulty_search import (
     STOPS,
     TRIALS,
 )
+from ray_nodes import ray_nodes
 from tiny_search import command, kill_family, run_command, trial_worker, trials_of, write_inputs
 
 CUT_OFF = 75
@@ -168,6 +169,43 @@ def test_lost_ray_is_one_line_and_can_be_resumed(
             kill_family(resumed)
         assert resumed.returncode == 130, errors
         assert_each_epoch_once("long")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(500)
+def test_search_whose_cluster_lost_its_head_goes_on_in_another(
+    tiny_text: str, tmp_path: Path
+) -> None:
+    flags = write_inputs(tiny_text, epochs=(100, 100), trials=2)
+    no_pruning(100)
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    with ray_nodes(tmp_path / "first") as nodes:
+        head = nodes.add("head", "--num-cpus=1")
+        nodes.add("other", "--num-cpus=1")
+        driver = subprocess.Popen(
+            command([*flags, "--address", nodes.address, "--name", "two", "--finalists", "0"]),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            wait_until(lambda: Path("results/two/epochs.csv").exists(), driver, 120)
+            wait_until(lambda: len(num_epochs("two")) == 2, driver, 120)
+            nodes.remove(head)
+            _, errors = driver.communicate(timeout=120)
+        finally:
+            kill_family(driver)
+    assert driver.returncode == CUT_OFF, errors
+    assert re.search(r"^tune\.run: lost Ray's .* -m tune\.run --resume results/two$", errors, re.M)
+    before = num_epochs("two")
+    with ray_nodes(tmp_path / "second") as nodes:
+        nodes.add("head", "--num-cpus=2")
+        done = run_command(["--resume", "two", "--address", nodes.address])
+    assert done.returncode == 0, done.stderr
+    assert (trials_of("two")["status"] == "COMPLETE").all()
+    assert (num_epochs("two") == 100).all() and (before < 100).all()
+    assert_each_epoch_once("two")
 
 
 def start_ray(arguments: list[str], log: Path) -> subprocess.Popen[str]:

@@ -51,6 +51,12 @@ def study() -> dict[str, Any]:
     return values
 
 
+def after_events(num: int, name: str = "history.jsonl") -> Callable[[], bool]:
+    """Return what tells that so many more events have come."""
+    target = num_events(name) + num
+    return lambda: num_events(name) >= target
+
+
 def checkpoint_epochs() -> dict[int, int]:
     """Return the epoch of each trial's newest whole checkpoint."""
     found: dict[int, int] = {}
@@ -126,10 +132,6 @@ def test_killed_search_ends_with_the_tables_of_one_that_was_not(tiny_text: str) 
     begin = [*inputs, *once, "--name", "killed"]
     resume = ["--resume", str(RUN), "--max-concurrent", "1"]
 
-    def after_events(num: int, name: str = "history.jsonl") -> Callable[[], bool]:
-        target = num_events(name) + num
-        return lambda: num_events(name) >= target
-
     def after_epoch() -> bool:
         """The driver has just learnt of an epoch, and has its checkpoint written."""
         return num_events() > seen and events()[-1]["event"] == "EpochEnded"
@@ -181,6 +183,28 @@ def test_killed_search_ends_with_the_tables_of_one_that_was_not(tiny_text: str) 
     again = run_command(resume)
     assert again.returncode == 0
     assert "finished before; nothing to do" in again.stdout
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+def test_killed_search_of_two_workers_loses_and_repeats_nothing(tiny_text: str) -> None:
+    chance = random.Random(int(os.environ.get("KILL_SEED", "1")))
+    inputs = write_inputs(tiny_text, trials=TRIALS, epochs=(3, 5))
+    budget = ["--time-budget", "20m", "--finalists", "0"]
+    begin = [*inputs, *budget, "--max-concurrent", "2", "--name", "killed"]
+    resume = ["--resume", str(RUN), "--max-concurrent", "2"]
+    kills: list[tuple[int, dict[int, int]]] = []
+    for flags in (begin, resume, resume, resume):
+        moment = after_events(chance.randint(3, 6))
+        kill_when(moment, flags, chance.uniform(0, 0.5), whole_family=chance.random() < 0.5)
+        kills.append((num_events(), checkpoint_epochs()))
+    done = run_command(resume)
+    assert done.returncode == 0, done.stderr
+    assert_nothing_lost_or_repeated(kills)
+    stored = study()["space"]["budget"]
+    assert (stored["trials"], stored["time_budget_seconds"]) == (TRIALS, 20 * 60)
+    seconds = [event["search_seconds"] for event in events() if event["event"] == "TrialEnded"]
+    assert seconds == sorted(seconds) and seconds[-1] < 20 * 60  # what was spent counts
 
 
 def assert_nothing_lost_or_repeated(kills: list[tuple[int, dict[int, int]]]) -> None:
