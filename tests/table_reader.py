@@ -32,6 +32,15 @@ def read(run: Path) -> None:
     epochs = Counter(row["number"] for row in rows_of(run / "epochs.csv"))
     for row in trials:
         assert epochs[row["number"]] >= int(row["epochs_run"]), f"{row} has {epochs}"
+    for name in ("finalists.csv", "quality.csv"):
+        if (run / name).exists():
+            rows_of(run / name)
+    for path in run.glob("*.parquet"):
+        data = path.read_bytes()
+        assert data.startswith(b"PAR1") and data.endswith(b"PAR1"), f"{path} is cut"
+    if (run / "report.html").exists():
+        page = (run / "report.html").read_text(encoding="utf-8")
+        assert page.endswith(("</html>", "</html>\n")), "report.html is cut"
     for name in ("study.json", "best.json"):
         if (run / name).exists():
             json.loads((run / name).read_text(encoding="utf-8"))

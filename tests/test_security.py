@@ -90,7 +90,7 @@ def test_names_in_a_storage_lead_out_of_no_folder(tmp_path: Path) -> None:
     assert list(files_below(Tampered(), "bucket/run", recursive=True)) == ["ok.json"]  # type: ignore[arg-type]
 
 
-def test_links_in_a_storage_are_no_checkpoints_of_other_files(tmp_path: Path) -> None:
+def test_checkpoint_in_a_storage_that_lacks_its_network_is_damaged(tmp_path: Path) -> None:
     store = tmp_path / "store" / "session-1" / "trial_00000" / "checkpoint_000000" / "checkpoint"
     store.mkdir(parents=True)
     (store / "meta.json").write_text("{}", encoding="utf-8")
