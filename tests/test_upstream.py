@@ -1,6 +1,6 @@
-"""What Ray 2.60 and Optuna 5.0 do that our own adapters stand in for.
+"""What Ray 2.60 and Optuna 5.0 do that our own adapters stand in for, or that limits a search.
 
-A test that fails here is good news: look whether the workaround that it names can go.
+A test that fails here is good news: look whether the workaround or limit that it names can go.
 """
 
 import math
@@ -66,7 +66,10 @@ def test_ray_never_stops_a_trial_without_a_number() -> None:
 
 
 def test_optuna_ranks_any_complete_trial_before_any_pruned_one() -> None:
-    """A poor short trial that ended by itself is taken for better than a pruned good one."""
+    """A poor short trial that ended by itself is taken for better than a pruned good one.
+
+    Nothing stands in for this: tune/thinned_study.py keeps the order, docs/search.md tells it.
+    """
     study = optuna.create_study()
     poor = create_trial(params={"x": 0.1}, distributions=SPACE, value=4.0)
     good = create_trial(

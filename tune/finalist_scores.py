@@ -1,4 +1,4 @@
-"""Scores the finalists' networks on the test passage: the only place that looks at it."""
+"""Scores the finalists' networks on the test passage, which no other networks are shown."""
 
 import tempfile
 from pathlib import Path
