@@ -13,10 +13,10 @@ from typing import Any
 
 from tune import run, trainable
 
-RAISES, HANGS, STOPS, DIES_ONCE, DIES, GROWS, DIES_SAVING = range(1, 8)
+RAISES, HANGS, STOPS, DIES_ONCE, DIES, GROWS, DIES_SAVING, IDLES = range(1, 9)
 """The numbers of the trials."""
 
-TRIALS = 8
+TRIALS = 9
 
 
 class FaultyTrainable(trainable.CharLSTMTrainable):
@@ -29,6 +29,11 @@ class FaultyTrainable(trainable.CharLSTMTrainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._number = new_config["number"]
         return super().reset_config(new_config)
+
+    def _take(self, proposal: dict[str, Any]) -> None:
+        if proposal["number"] == IDLES:  # it learns nothing, until its patience is at an end
+            proposal = {**proposal, "config": {**proposal["config"], "learning_rate": 1e-30}}
+        super()._take(proposal)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         if self._number == DIES_SAVING:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import optuna
 import pandas as pd
 import psutil
 import pytest
@@ -23,12 +24,19 @@ from faulty_search import (
     DIES_SAVING,
     GROWS,
     HANGS,
+    IDLES,
     RAISES,
     STOPS,
     TRIALS,
 )
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
 from ray_nodes import ray_nodes
 from tiny_search import command, kill_family, run_command, trial_worker, trials_of, write_inputs
+
+from model.checkpoint import load_checkpoint
+from tune.checkpoints import CheckpointStore
 
 CUT_OFF = 75
 FAULTY = Path(__file__).with_name("faulty_search.py")
@@ -41,6 +49,25 @@ def epochs_of(name: str) -> pd.DataFrame:
 def assert_each_epoch_once(name: str) -> None:
     for number, rows in epochs_of(name).groupby("number"):
         assert rows["epoch"].to_list() == list(range(1, len(rows) + 1)), number
+
+
+def assert_optuna_was_told(name: str) -> None:
+    """Hold Optuna's study against the table: each trial's state, its value, and why it failed."""
+    storage = JournalStorage(JournalFileBackend(f"results/{name}/optuna.journal"))
+    told = optuna.load_study(storage=storage, study_name="tiny").trials
+    rows = trials_of(name).set_index("number")
+    assert sorted(trial.user_attrs["number"] for trial in told) == list(rows.index)
+    states = {"FAILED": TrialState.FAIL, "DIVERGED": TrialState.FAIL}
+    for trial in told:
+        row = rows.loc[trial.user_attrs["number"]]
+        state = states.get(row["status"]) or TrialState[row["status"]]
+        assert trial.state == state, row
+        if state == TrialState.FAIL:
+            assert trial.user_attrs["error"] == row["error"]
+        else:
+            assert "error" not in trial.user_attrs and "stopped" not in trial.user_attrs
+        if state == TrialState.COMPLETE:
+            assert trial.value == row["val_bits_per_char"]
 
 
 def wait_until(true: Callable[[], bool], driver: subprocess.Popen[str], seconds: float) -> None:
@@ -64,7 +91,7 @@ def no_pruning(epochs: int) -> None:
 def test_trials_that_misbehave_are_rows_and_the_search_goes_on(
     tiny_text: str, tmp_path: Path
 ) -> None:
-    flags = write_inputs(tiny_text, epochs=(4, 4), trials=TRIALS)
+    flags = write_inputs(tiny_text, epochs=(4, 4), trials=TRIALS, patience=1)
     no_pruning(4)
     flags += ["--name", "faulty", "--finalists", "0", "--trial-timeout", "8s"]
     done = subprocess.run(
@@ -92,6 +119,14 @@ def test_trials_that_misbehave_are_rows_and_the_search_goes_on(
     assert (trials.loc[trials["status"] == "FAILED", "epochs_run"] == 1).all()
     assert f"trial {DIES_ONCE} goes on from its last checkpoint: " in done.stdout
     assert_each_epoch_once("faulty")
+    assert_optuna_was_told("faulty")
+    patient = trials.loc[IDLES]
+    assert patient["status"] == "COMPLETE" and patient["epochs"] == 4
+    assert (patient["epochs_run"], patient["best_epoch"]) == (2, 1)
+    (newest, *_) = CheckpointStore(str(Path("results/faulty/ray").resolve())).newest_first()[IDLES]
+    _, meta = load_checkpoint(Path(newest))
+    assert (meta.metrics["epoch"], meta.last_metrics["epoch"]) == (1, 2)
+    assert meta.metrics["val_bits_per_char"] == patient["val_bits_per_char"]
 
 
 @pytest.mark.slow
@@ -134,6 +169,7 @@ def test_diverged_trials_are_rows_among_others(tiny_text: str) -> None:
     assert (trials.loc[hot, "status"] == "DIVERGED").all()
     assert trials.loc[hot, "error"].str.contains("diverged in epoch").all()
     assert trials.loc[~hot, "status"].isin(["COMPLETE", "PRUNED"]).all()
+    assert_optuna_was_told("mixed")
 
 
 @pytest.mark.long

@@ -19,16 +19,19 @@ from model.objective import PreparedCorpus
 from model.test_score import score_test_passage
 from model.trainer import Trainer
 from search_spaces import load_space
-from tune import finalist_scores
+from tune import finalist_scores, finalists
 from tune.checkpoints import CheckpointStore
 from tune.cluster import Cluster
 from tune.finalist_choice import choose, estimated_seconds, fits, reserved_seconds
 from tune.finalist_records import SEEDS_AT_MOST, TestPassageScores
 from tune.finalist_scores import score_finalists
 from tune.finalists import no_room
+from tune.history import History
+from tune.history_events import TrialEnded, TrialStarted
 from tune.records import EpochRecord, Status, TrialRecord
 from tune.resources import TrialResources
 from tune.run_folder import RunFolder
+from tune.search import SearchResult
 from tune.stopping import SearchStopper
 
 
@@ -124,6 +127,34 @@ def test_finalists_without_room_are_said_to_be_left_out() -> None:
     assert "12 trainings and their scoring would take about 3m11s" in said
     assert "55s of the time budget are left" in said
     assert "--time-budget" in said
+
+
+@pytest.mark.parametrize(
+    ("budget", "outcome", "reason"),
+    [
+        (600.0, Status.COMPLETE, ""),
+        (600.0, Status.FAILED, "each training that was begun failed"),
+        (30.0, Status.COMPLETE, "9 trainings and their scoring would take about"),
+    ],
+)
+def test_why_no_finalist_was_trained_is_kept(
+    budget: float, outcome: Status, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def train(study: Any, history: History, *_: Any) -> None:
+        config = RECORDS[0].config.to_dict()
+        history.add(TrialStarted(number=0, baseline="", config=config, search_seconds=0.0))
+        history.add(TrialEnded(number=0, status=outcome, error="", search_seconds=1.0))
+
+    monkeypatch.setattr(finalists, "_train", train)
+    monkeypatch.setattr(finalists, "score_finalists", lambda *_: None)
+    of_study = study(budget)
+    of_study.checkpoints_root, of_study.seed = str(tmp_path / "ray"), 0
+    result = SearchResult(records=RECORDS, seconds=9.0, interrupted=False, timed_out=False)
+    folder = RunFolder.create(tmp_path / "run")
+    confirmed = finalists.confirm(
+        of_study, folder, result, TrialResources(), lambda: 1, Console(quiet=True)
+    )
+    assert confirmed.unconfirmed.startswith(reason) and bool(confirmed.unconfirmed) == bool(reason)
 
 
 def test_uniform_network_scores_the_test_passage_as_by_hand(

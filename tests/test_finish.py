@@ -1,7 +1,9 @@
 """What is written when a search has ended, whatever goes wrong there."""
 
+import dataclasses
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hand_made_run import hand_made
@@ -43,6 +45,30 @@ def test_page_that_fails_does_not_cost_the_run_its_end(
         finish.finish(study, folder, result, None, console)
     assert not folder.read_study()["finished"]
     assert Path("results/done/report.md").exists()
+
+
+def test_why_nothing_was_confirmed_is_in_study_json(tiny_text: str) -> None:
+    _, space, _, corpus = write_inputs(tiny_text)
+    console = Console(file=io.StringIO())
+
+    def reason(result: SearchResult | None, **words: Any) -> str | None:
+        options = StudyOptions(space=space, corpus=corpus, name="done", **words)
+        values = study_values(prepare(options, console), result, None)
+        found: str | None = values["unconfirmed"]
+        return found
+
+    result = SearchResult(records=hand_made(), seconds=9.0, interrupted=False, timed_out=False)
+    no_room = dataclasses.replace(result, unconfirmed="no room")
+    interrupted = dataclasses.replace(result, interrupted=True)
+    assert reason(None) is None and reason(result) is None
+    assert reason(no_room) == "no room"
+    assert reason(interrupted) == "the search was interrupted"
+    for each in (None, result, interrupted):
+        assert reason(each, finalists=0) == "--finalists 0 was given"
+    space = "documented"
+    corpus = "long.txt"
+    Path(corpus).write_text(tiny_text * 20, encoding="utf-8")
+    assert reason(result) == "a space without axes has no finalists"
 
 
 @pytest.mark.parametrize("width", [50, 80, 300])

@@ -260,6 +260,19 @@ def test_runs_with_little_in_them_give_pages_that_read_well() -> None:
     assert "best-so-far" in page.figures()
 
 
+def test_page_says_why_the_winner_is_not_confirmed() -> None:
+    reason = "12 trainings would take 3m; --resume with a larger --time-budget trains them"
+    words = page_of(hand_made(), study={"unconfirmed": reason}).words()
+    assert f"so the lead may be luck in part; the reason: {reason}" in words
+    assert f"is luck is not known. The reason: {reason}." in words
+    for unknown in ({}, {"unconfirmed": None}):
+        assert "reason" not in page_of(hand_made(), study=unknown).words()
+    hostile = page_of(hand_made(), study={"unconfirmed": HOSTILE})
+    assert "pwned()" in hostile.words() and len(hostile.scripts) == 4
+    confirmed = page_of(hand_made(), study={"unconfirmed": reason}, finalists=True)
+    assert reason not in confirmed.words()
+
+
 def test_axes_that_only_some_trials_have_are_drawn_for_those() -> None:
     space = load_space("extended")
     records = made_up_records(space, 30)

@@ -77,7 +77,15 @@ def test_what_was_planned_stands_beside_what_it_took() -> None:
 
 
 def test_unconfirmed_winner_is_said_to_be_one() -> None:
-    assert "No: nothing was retrained" in text_of(hand_made())
+    assert "is not known (`--finalists`, and room" in text_of(hand_made())  # an earlier run's
+    frames = trials_frame(hand_made()), epochs_frame(hand_made())
+    none = read_finalists(Path("nowhere.csv"))
+    text = report_text({**STUDY, "unconfirmed": "--finalists 0 was given"}, *frames, none)
+    assert (
+        "No: nothing was retrained, so how much of its lead is luck is not known. "
+        "The reason: --finalists 0 was given.\n"
+    ) in text
+    assert text_of(hand_made()) == report_text({**STUDY, "unconfirmed": None}, *frames, none)
     one_each = [finalist(3, 0, 1.97), finalist(4, 0, 1.99)]
     assert "one training says nothing about noise" in text_of(hand_made(), one_each)
 

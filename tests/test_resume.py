@@ -4,6 +4,7 @@ import io
 import signal
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -17,6 +18,7 @@ from tune.history import History
 from tune.history_events import TrialEnded, TrialStarted
 from tune.prepare import prepare
 from tune.records import Status
+from tune.report_text import write_report
 from tune.resume import prepare_resumed
 from tune.run_folder import RunFolder
 from tune.study import StudyOptions
@@ -134,6 +136,49 @@ def test_fewer_trials_than_have_ended_are_refused(tiny_text: str) -> None:
     assert resumed(2) == 2
     with pytest.raises(ConfigError, match="at least the 2 that have ended, got 1"):
         resumed(1)
+
+
+def estimate(seconds: float, measured: float | None) -> Any:
+    values = {
+        "planned_seconds": [seconds, 2 * seconds],
+        "planned_trials": [10, 10],
+        "measured_trials": 0 if measured is None else 3,
+        "measured_by_predicted": None if measured is None else [measured] * 3,
+    }
+    return SimpleNamespace(values=lambda records: values)
+
+
+def test_plan_is_the_first_sessions_until_one_asks_for_something_else(tiny_text: str) -> None:
+    write_inputs(tiny_text)
+    console = Console(file=io.StringIO())
+    study = prepare(StudyOptions(space="tiny.py", corpus="book.txt", name="done"), console)
+    folder = RunFolder.create(study.run_path, study_values(study, None, estimate(60.0, None)))
+    folder.write_tables([])
+
+    def session(of_session: Any, **words: Any) -> tuple[Any, str]:
+        """Return what a session leaves of the plan in study.json, and the report's sentence."""
+        study = prepare_resumed(StudyOptions(resume="done", **words), console)
+        for _ in ("as it begins", "as it ends"):
+            folder.write_study(study_values(study, None, of_session))
+        folder.write_study({**folder.read_study(), "ended": "all trials done"})
+        (line,) = [line for line in write_report(folder).splitlines() if "Planned" in line] or [""]
+        return folder.read_study()["estimate"], line
+
+    first = folder.read_study()["estimate"]
+    assert "planned_on_resuming" not in first
+    assert session(estimate(30.0, 1.1)) == (
+        {**first, "measured_trials": 3, "measured_by_predicted": [1.1] * 3},
+        "Planned were 1m to 2m, 0s it took. An epoch took 1.10 times as long as predicted "
+        "(1.10 to 1.10; median and middle 80 % of 3 trials).",
+    )
+    assert session(None)[0] == first  # this time, nothing could be measured
+    more, line = session(estimate(90.0, None), trials=15)
+    assert more["planned_seconds"] == [90.0, 180.0]
+    assert line == "Planned were 1m30s to 3m in all when it was resumed, 0s it took."
+    assert session(estimate(45.0, None)) == (more, line)
+    assert session(estimate(45.0, None), finalists=0)[0]["planned_seconds"] == [45.0, 90.0]
+    assert session(None, trials=20) == (None, "")
+    assert "when it was resumed" in session(estimate(45.0, None))[1]  # the first had no plan
 
 
 def test_run_from_before_there_were_estimates_goes_on_and_is_reported(

@@ -22,7 +22,7 @@ SPACE = SearchSpace(
     description="for tests",
     base=TrialConfig(
         batch_size=4, sequence_length=16, embedding_dim=8, precision="float32",
-        patience_epochs=0, {base}
+        patience_epochs={patience}, {base}
     ),
     distributions={{
         "epochs": IntDistribution({epochs}),
@@ -48,13 +48,20 @@ def write_inputs(
     epochs: tuple[int, int] = (2, 6),
     trials: int = 10,
     base: str = "",
+    patience: int = 0,
     axes: str = "",
 ) -> list[str]:
     """Write a space and a book into the working folder and return the flags that name them."""
     low, high = epochs
     more = ", ".join(f'"{axis}": {value}' for axis, value in OF_BASELINE.items() if axis in axes)
     code = SPACE.format(
-        epochs=f"{low}, {high}", first=low, trials=trials, base=base, axes=axes, more=more
+        epochs=f"{low}, {high}",
+        first=low,
+        trials=trials,
+        base=base,
+        axes=axes,
+        more=more,
+        patience=patience,
     )
     Path("tiny.py").write_text(code, encoding="utf-8")
     Path("book.txt").write_text(text, encoding="utf-8")

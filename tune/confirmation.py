@@ -3,19 +3,29 @@
 import pandas as pd
 
 from tune.finalist_records import summary
-from tune.markdown import section
+from tune.markdown import escaped, section
 
 SURE = 2.0
 """A difference of means counts if it is so many times its standard error."""
 
 
-def confirmation(finalists: pd.DataFrame, trials: pd.DataFrame) -> str:
-    """Return the section as Markdown."""
+def confirmation(
+    finalists: pd.DataFrame, trials: pd.DataFrame, unconfirmed: str | None = None
+) -> str:
+    """Return the section as Markdown.
+
+    Args:
+        finalists: The finalists table.
+        trials: The trials table.
+        unconfirmed: What study.json says of why none was trained; None in earlier runs.
+    """
     table = summary(finalists, trials)
     if table.empty:
+        needed = " (`--finalists`, and room for them in the time budget)."
         return (
-            "## Is the winner confirmed?\n\nNo: nothing was retrained, so how much of its "
-            "lead is luck is not known (`--finalists`, and room for them in the time budget)."
+            f"## Is the winner confirmed?\n\nNo: nothing was retrained, so how much of its "
+            f"lead is luck is not known"
+            f"{f'. The reason: {escaped(unconfirmed)}.' if unconfirmed else needed}"
         )
     first = table.iloc[0]
     lines = [

@@ -23,7 +23,7 @@ from tune.finalist_scores import score_finalists
 from tune.history import History
 from tune.progress import Progress
 from tune.recorder import Recorder
-from tune.records import TrialRecord
+from tune.records import Status, TrialRecord
 from tune.resources import TrialResources
 from tune.run_folder import RunFolder
 from tune.say import say
@@ -68,7 +68,8 @@ def confirm(
     """Train and score the finalists; finalists.csv holds what came out.
 
     Returns:
-        The result with the time that it took, and whether the user interrupted.
+        The result with the time that it took, whether the user interrupted, and why there is no
+        finalist if there is none.
     """
     with History(folder.finalists_history_file) as history:
         store = CheckpointStore(join(study.checkpoints_root, "finalists"))
@@ -81,6 +82,7 @@ def confirm(
         missing = _missing(study, choose(result.records, study.num_finalists), history)
         seconds = estimated_seconds(study, missing, concurrent())
         left = stopper.seconds_left()
+        unconfirmed = ""
         # The search ended by its time, and there is some left: it was kept free for this.
         if missing and fits(seconds, left, was_reserved=result.timed_out):
             say(
@@ -89,15 +91,24 @@ def confirm(
             proposals = _proposals(study, missing, checkpoints)
             _train(study, history, store, proposals, need, concurrent, console, stopper, seconds)
         elif missing and left is not None:
-            say(console, f"\n{no_room(len(missing), seconds, left)}")
+            unconfirmed = no_room(len(missing), seconds, left)
+            say(console, f"\nnot confirmed: {unconfirmed}")
         score_finalists(study, folder, history, store, need, concurrent(), console, stopper)
-    return dataclasses.replace(result, seconds=stopper.seconds(), interrupted=stopper.interrupted)
+        statuses = {record.status for record in history.records.values()}
+        if statuses and Status.COMPLETE not in statuses:
+            unconfirmed = "each training that was begun failed, finalists.csv says how"
+    return dataclasses.replace(
+        result,
+        seconds=stopper.seconds(),
+        interrupted=stopper.interrupted,
+        unconfirmed=unconfirmed,
+    )
 
 
 def no_room(num_trainings: int, seconds: float, seconds_left: float) -> str:
     """Return why finalists are not trained, and what would have them trained."""
     return (
-        f"not confirmed: {num_trainings} trainings and their scoring would take about "
+        f"{num_trainings} trainings and their scoring would take about "
         f"{format_seconds(seconds)}, and {format_seconds(seconds_left)} of the time budget are "
         f"left; --resume with a larger --time-budget trains them"
     )

@@ -100,7 +100,7 @@ def _parts(run: LoadedRun, *, light: bool) -> list[Part]:
             name="sure",
             title="Is the winner confirmed?",
             words=html_of(
-                without_heading(confirmation(run.finalists, trials))
+                without_heading(confirmation(run.finalists, trials, run.study.get("unconfirmed")))
                 + "\n\n"
                 + "\n".join(f"- {n}" for n in table_notes(run.study, best, trials, run.finalists))
             ),

@@ -142,10 +142,12 @@ def _sureness(run: LoadedRun) -> tuple[str, str, str]:
     again = summary(run.finalists, run.trials)
     if again.empty:
         when = "yet " if run.is_running else ""
+        reason = run.study.get("unconfirmed")  # earlier runs do not say
         return (
             label,
             "not confirmed",
-            f"nothing was {when}retrained with other seeds, so the lead may be luck in part",
+            f"nothing was {when}retrained with other seeds, so the lead may be luck in part"
+            f"{f'; the reason: {reason}' if reason else ''}",
         )
     first, noise = again.iloc[0], seed_noise(run.finalists)
     winner = ranked(run.trials).iloc[0]

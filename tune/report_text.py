@@ -62,7 +62,7 @@ def report_text(
     else:
         sections += [
             _winner(best, space, study),
-            confirmation(finalists, trials),
+            confirmation(finalists, trials, study.get("unconfirmed")),
             _ten_best(study, trials, finalists, space),
             best_of_each_cleaning(best, study),
             baselines_section(trials, epochs, space),
@@ -113,8 +113,10 @@ def _planned(study: dict[str, Any]) -> str:
     if estimate is None:
         return ""
     took = f", {format_seconds(study['search_seconds'])} it took"
+    # Of a search that was given another budget: its first plan was for something else.
+    later = " in all when it was resumed" if estimate.get("planned_on_resuming") else ""
     text = (
-        f"\n\nPlanned were {format_range(*estimate['planned_seconds'])}"
+        f"\n\nPlanned were {format_range(*estimate['planned_seconds'])}{later}"
         f"{took if study['ended'] != STILL_RUNNING else ''}."
     )
     if estimate["measured_by_predicted"] is None:

@@ -38,12 +38,14 @@ class SearchResult:
         seconds: How long the search took, all its sessions together.
         interrupted: Whether a signal ended it.
         timed_out: Whether its time budget ended it.
+        unconfirmed: Why no finalist was trained anew, as far as that is known by now.
     """
 
     records: list[TrialRecord]
     seconds: float
     interrupted: bool
     timed_out: bool
+    unconfirmed: str = ""
 
 
 def search(

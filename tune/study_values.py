@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from search_spaces import Budget, SearchSpace
 from tune.estimate import Estimate
 from tune.run_folder import STILL_RUNNING
 from tune.search import SearchResult
@@ -58,12 +59,53 @@ def study_values(
             **{name: version(name) for name in ("torch", "ray", "optuna", "numpy", "pandas")},
         },
         "git_commit": _git_commit(),
-        "estimate": estimate.values(result.records if result else ()) if estimate else None,
+        "estimate": _estimate(study, result, estimate),
         "search_seconds": result.seconds if result else 0.0,
         "ended": how_it_ended(result) if result else STILL_RUNNING,
+        "unconfirmed": _why_unconfirmed(study, result) or None,
         "finished": False,
         "resume": resume_anywhere(study),
     }
+
+
+def _estimate(
+    study: Study, result: SearchResult | None, estimate: Estimate | None
+) -> dict[str, Any] | None:
+    """Return the plan that the time is compared with: a resumed search keeps the one it had.
+
+    A session that asks for more, or for less, has a plan of its own, and so has one after
+    sessions without any; the report must not call it the plan of the whole search.
+    """
+    now = estimate.values(result.records if result else ()) if estimate else None
+    if study.earlier is None:
+        return now
+    stored = study.earlier.read_study()
+    planned: dict[str, Any] | None = stored.get("estimate")
+    if planned is not None and _asked_for(stored) == _asked_for_now(study):
+        unmeasured = {"measured_trials": 0, "measured_by_predicted": None}
+        measured = {key: now[key] for key in unmeasured} if now else unmeasured
+        return {**planned, **measured}
+    return None if now is None else {**now, "planned_on_resuming": True}
+
+
+def _asked_for(stored: dict[str, Any]) -> tuple[Budget, int, int]:
+    budget = SearchSpace.from_json(stored["space"]).budget
+    return budget, stored["finalists"], stored["finalist_seeds"]
+
+
+def _asked_for_now(study: Study) -> tuple[Budget, int, int]:
+    return study.space.budget, study.num_finalists, study.num_finalist_seeds
+
+
+def _why_unconfirmed(study: Study, result: SearchResult | None) -> str:
+    """Return why no finalist was trained anew; an empty text where that is open, or one was."""
+    if study.num_finalists == 0:
+        return "--finalists 0 was given"
+    if not study.space.distributions:
+        return "a space without axes has no finalists"
+    if result is None:
+        return ""
+    return "the search was interrupted" if result.interrupted else result.unconfirmed
 
 
 def resume_anywhere(study: Study) -> str:
