@@ -111,7 +111,10 @@ def interval(values: Array, chance: np.random.Generator) -> tuple[float, float]:
 
 
 def share_to_reach(regrets: Array, target: float) -> float:
-    """Return the share of the budget after which the median regret is at most a target."""
+    """Return the share of the budget after which the median regret is at most a target.
+
+    Not a number if it is never reached.
+    """
     reached = np.flatnonzero(np.median(regrets, axis=0) <= target)
     return float((reached[0] + 1) / GRID) if len(reached) else float("nan")
 
@@ -136,7 +139,8 @@ def print_table(num_workers: int, regrets: dict[str, Array], ours: str = OURS) -
             cells.append(f"{median * 1e3:.0f} ({low * 1e3:.0f} to {high * 1e3:.0f}){worse}")
         there = ""
         if name != ours and ours in regrets:
-            there = f"{share_to_reach(regrets[ours], float(np.median(values[:, -1]))):.0%}"
+            share = share_to_reach(regrets[ours], float(np.median(values[:, -1])))
+            there = "not reached" if np.isnan(share) else f"{share:.0%}"
         print(f"| {name} | {' | '.join(cells)} | {there} |", flush=True)
 
 
