@@ -19,6 +19,7 @@ import numpy as np
 import optuna
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from benchmarks.landscape import Fit, Landscape
 from benchmarks.record_curves import CURVES, recorded_space
@@ -89,6 +90,8 @@ _landscape: Landscape
 
 def _begin(tables: Tables) -> None:
     global _landscape
+    # A process a core: with threads besides, small matrices take up to 20 times as long.
+    threadpool_limits(1)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     _landscape = made_of(tables)
 
