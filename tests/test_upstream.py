@@ -4,12 +4,15 @@ A test that fails here is good news: look whether the workaround or limit that i
 """
 
 import math
+import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.samplers._tpe.sampler import _split_trials
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import TrialState, create_trial
 from ray.air.execution._internal import RayActorManager
 from ray.exceptions import OutOfMemoryError
@@ -81,6 +84,25 @@ def test_optuna_ranks_any_complete_trial_before_any_pruned_one() -> None:
     below, above = _split_trials(study, [poor, good], 1)
     assert [trial.params["x"] for trial in below] == [0.1]
     assert [trial.params["x"] for trial in above] == [0.9]
+
+
+def test_optunas_journal_flushes_each_entry_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Why tune/study_journal.py is a backend of its own: 30 entries a trial, 7 ms each."""
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", flushed.append)
+    journal = JournalFileBackend(str(tmp_path / "journal"))
+    for _ in range(3):
+        journal.append_logs([{"op_code": 0}])
+    assert len(flushed) == 3
+
+
+def test_optuna_waits_half_a_minute_for_a_lock_that_a_killed_process_left(tmp_path: Path) -> None:
+    """Why tune/optuna_study.py removes one before it opens a journal."""
+    lock = JournalFileSymlinkLock(str(tmp_path / "journal"))
+    assert lock.acquire()
+    assert lock.grace_period == 30
 
 
 def test_ray_ends_the_search_where_it_killed_a_worker_for_memory() -> None:
