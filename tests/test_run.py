@@ -112,7 +112,7 @@ def test_same_seed_gives_the_same_tables(tiny_text: str) -> None:
 @pytest.mark.parametrize(
     ("send", "number"),
     [
-        pytest.param(os.kill, signal.SIGINT, id="SIGINT"),
+        pytest.param(os.kill, signal.SIGINT, id="SIGINT", marks=pytest.mark.long),
         pytest.param(os.kill, signal.SIGTERM, id="SIGTERM"),
         # A terminal's: Ray and its workers get it too.
         pytest.param(os.killpg, signal.SIGINT, id="Ctrl-C"),

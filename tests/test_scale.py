@@ -75,7 +75,7 @@ def test_driver_without_ray() -> None:
     assert all(len(row) == len(head) and min(map(float, row[1:])) >= 0 for row in rows)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_search_on_ray_with_logical_gpus() -> None:
     flags = ("--workers", "4", "--trials", "4", "12", "--epoch-seconds", "0.2")
     head, _, *rows = rows_of("--only", "search", *flags)
