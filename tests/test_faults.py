@@ -240,7 +240,8 @@ def test_search_whose_cluster_lost_its_head_goes_on_in_another(
         done = run_command(["--resume", "two", "--address", nodes.address])
     assert done.returncode == 0, done.stderr
     assert (trials_of("two")["status"] == "COMPLETE").all()
-    assert (num_epochs("two") == 100).all() and (before < 100).all()
+    # The other node's trial may come to its end before the loss is noticed.
+    assert (num_epochs("two") == 100).all() and (before < 100).any()
     assert_each_epoch_once("two")
 
 

@@ -94,6 +94,12 @@ def test_finished_search_can_be_extended(tiny_text: str) -> None:
 def test_what_is_no_run_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(["--resume", "nowhere"]) == 2
     assert "a run must be a folder with study.json" in capsys.readouterr().err
+    damaged = Path("results/damaged")
+    damaged.mkdir(parents=True)
+    for version in ('"x"', "null", "Infinity"):
+        (damaged / "study.json").write_text(f'{{"format_version": {version}}}', encoding="utf-8")
+        assert run.main(["--resume", "damaged"]) == 2
+        assert "study.json must be readable" in capsys.readouterr().err
 
 
 def test_only_a_larger_budget_or_other_finalists_extend_a_search(tiny_text: str) -> None:

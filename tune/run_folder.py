@@ -174,7 +174,7 @@ class RunFolder:
         try:
             values = json.loads(self.study_file.read_text(encoding="utf-8"))
             version = int(values["format_version"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
             raise ConfigError(f"study.json must be readable: {self.path}: {error!r}") from error
         if version > FORMAT_VERSION:
             raise ConfigError(f"a run's format must be at most {FORMAT_VERSION}, got {version}")
