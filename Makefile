@@ -14,7 +14,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest -m "slow and not long"
 
 # Also what breaks clusters on purpose, and each command of the docs: half an hour on 2 cores.
-test-all: .venv/installed
+test-all: .venv/all-installed
 	$(BIN)/python -m pytest -m "not slow" --numprocesses 2
 	$(BIN)/python -m pytest -m slow
 
@@ -23,10 +23,12 @@ check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# What a search needs; then also what the tests need: servers that they start, a browser's driver.
+# What a search needs; then also what the tests need: servers that they start, a browser's driver;
+# then what a cluster that takes jobs needs.
 .venv/run-installed: EXTRA =
 .venv/installed: EXTRA = [dev]
-.venv/run-installed .venv/installed: pyproject.toml constraints.txt
+.venv/all-installed: EXTRA = [dev,cluster]
+.venv/run-installed .venv/installed .venv/all-installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.$(EXTRA)'
 	touch $@

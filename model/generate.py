@@ -50,7 +50,7 @@ def _parser() -> OneLineParser:
         "--temperature",
         type=float,
         metavar="T",
-        help="(0.8; a network of the window regime is greedy, as the reference's)",
+        help="0 is greedy (what the checkpoint's search found most like its book, else 0.8)",
     )
     draws.add_argument("--top-k", type=int, metavar="K", help="among the K most probable")
     draws.add_argument("--top-p", type=float, metavar="P", help="among the most probable up to P")
@@ -66,6 +66,7 @@ def _write(options: argparse.Namespace) -> int:
     from model.devices import named_device
     from model.errors import CheckpointError, ConfigError
     from model.interactive import Conversation
+    from model.own_temperature import default_temperature
     from model.sampler import SamplingOptions, write_passages
     from model.shown import shown
 
@@ -73,7 +74,7 @@ def _write(options: argparse.Namespace) -> int:
         model, meta = load_checkpoint(options.checkpoint, named_device(options.device))
         temperature = options.temperature
         if temperature is None:
-            temperature = 0.8 if meta.config.regime == "stream" else 0.0
+            temperature = default_temperature(options.checkpoint, meta.config)
         sampling = SamplingOptions(
             temperature=0.0 if options.greedy else temperature,
             top_k=options.top_k,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+import re
 import string
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from model.config import TrialConfig
 from model.copying import CopyFinder, window_hashes
 from model.corpus import resolve_corpus
 from model.own_bits import own_bits_per_char
+from model.own_temperature import default_temperature
 from model.quality import (
     FIGURES,
     Measure,
@@ -315,12 +317,20 @@ def test_quality_table_of_a_run_and_what_it_decides(
     )
     assert nearest_temperature(table, 1) == nearest["temperature"]
     assert nearest_temperature(table, 2) is None
+    own = default_temperature(
+        folder.checkpoint(1), load_checkpoint(folder.checkpoint(1))[1].config
+    )
+    assert own == nearest["temperature"]
     assert table["book_word_share"].iloc[-1] == records[-1].quality.book_word_share
     (passage,) = write_samples(folder, book, top=1, num_chars=100)
     assert passage.how == f"temperature {nearest['temperature']}, seed 0"
     text = folder.samples_file.read_text(encoding="utf-8")
     assert "| this passage |" in text and f"| {BOOK_NAME} |" in text
     assert f"| {nearest['temperature']:g}, nearest |" in text
+    _, _, below = text.partition("What the best of them writes:")
+    passages = re.findall(r"^At ([0-9.]+):\n\n((?: {4}.*\n)+)", below, flags=re.MULTILINE)
+    assert tuple(float(at) for at, _ in passages) == TEMPERATURES
+    assert len({passage for _, passage in passages}) == len(TEMPERATURES)
     line = best_temperature_line(table)
     assert f"temperature {nearest['temperature']:g}: of 0.5, 0.7, 0.8, 0.9, 1, " in line
     assert line.endswith(f"(distance {nearest['distance']:.1f})")

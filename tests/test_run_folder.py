@@ -6,7 +6,7 @@ import pytest
 from model.config import TrialConfig
 from model.errors import ConfigError
 from tune.records import EpochRecord, TrialRecord
-from tune.run_folder import RunFolder
+from tune.run_folder import RunFolder, find_run
 from tune.run_places import check_new
 
 FIGURES = [
@@ -46,6 +46,21 @@ def test_only_our_folders_open(tmp_path: Path) -> None:
     folder.study_file.write_text('{"format_ver', encoding="utf-8")
     with pytest.raises(ConfigError, match="must be readable"):
         folder.read_study()
+
+
+def test_a_run_is_found_by_name_or_folder_and_a_misspelt_one_is_suggested(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    with pytest.raises(ConfigError, match=r"must be a folder with study\.json"):
+        find_run("ten", results)
+    ten = RunFolder.create(results / "ten", {"seed": 3}).path
+    RunFolder.create(results / "first", {"seed": 3})
+    assert find_run("ten", results).path == find_run(str(ten), Path("elsewhere")).path == ten
+    for wrong in ("tne", str(results / "tne")):
+        with pytest.raises(ConfigError) as caught:
+            find_run(wrong, results)
+        assert str(caught.value) == (
+            f"unknown run in {results} 'tne'; did you mean ten? choose from first, ten"
+        )
 
 
 def test_folder_appears_with_its_study_or_not_at_all(tmp_path: Path) -> None:

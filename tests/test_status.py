@@ -74,7 +74,7 @@ def test_run_with_a_driver(folder: RunFolder, capsys: pytest.CaptureFixture[str]
         text = capsys.readouterr().out
         assert "ten: quick on book.txt: its driver is alive" in text
         assert f"best so far: trial 3: 2.2500 bits, epoch 1 of {SPACE.base.epochs}, " in text
-        ended = f"trials: 3 of {SPACE.budget.trials} ended: "
+        ended = f"trials: 3 of {SPACE.budget.trials} ended; "
         assert f"{ended}1 RUNNING, 1 COMPLETE, 1 PRUNED, 1 DIVERGED" in text
         assert "reached the rungs: epoch " in text
         minutes = SPACE.budget.trials - 3  # one trial a minute so far

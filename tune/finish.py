@@ -17,7 +17,7 @@ from tune.event_log import JsonConsole
 from tune.kept_checkpoints import keep_checkpoints
 from tune.noise import table_notes
 from tune.page import write_page
-from tune.quality_records import nearest_temperature, read_quality, write_quality
+from tune.quality_records import read_quality, write_quality
 from tune.quality_text import best_temperature_line
 from tune.records import Status, config_of, ranked
 from tune.report_text import best_table, write_report
@@ -143,7 +143,7 @@ def last_words(folder: RunFolder) -> list[str]:
         best = os.path.relpath(folder.checkpoint(1))
         lines += [
             f"  {python} -m tune.samples {run} --temperature 0.6",
-            f"  {python} -m model.generate {best} --chars 2000{_temperature(folder)}",
+            f"  {python} -m model.generate {best} --chars 2000",
             f"  {python} -m model.generate {best} --interactive",
         ]
     return [*lines, f"  {python} -m tune.report {run}"]
@@ -188,12 +188,6 @@ def _exit_code(result: SearchResult) -> int:
         return INTERRUPTED
     failed = {Status.FAILED, Status.DIVERGED}
     return 1 if result.records and all(r.status in failed for r in result.records) else 0
-
-
-def _temperature(folder: RunFolder) -> str:
-    """Return the flag for the temperature at which the best checkpoint is most like the book."""
-    nearest = nearest_temperature(read_quality(folder.quality_file), checkpoint=1)
-    return "" if nearest is None else f" --temperature {nearest:g}"
 
 
 def _python() -> str:

@@ -143,7 +143,7 @@ def _parts(run: LoadedRun, *, light: bool) -> list[Part]:
     parts.append(
         Part(
             name="workers",
-            title="When each worker did what",
+            title="When each trial ran",
             words=html_of(
                 f"A bar is a trial. {num_rows} ran at once at most, and trained "
                 f"{busy_share(ran):.0%} of the time. A trial lies in the first row that was free "

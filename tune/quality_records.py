@@ -85,3 +85,9 @@ def nearest_temperature(table: Table, checkpoint: int) -> float | None:
     """Return the temperature at which a checkpoint writes most like the book, if measured."""
     rows = table[(table["checkpoint"] == checkpoint) & table["nearest"]]
     return None if rows.empty else float(rows["temperature"].iloc[0])
+
+
+def measured_temperatures(table: Table, checkpoint: int) -> list[float]:
+    """Return the temperatures at which a checkpoint was measured; none if it was not."""
+    rows = table[(table["checkpoint"] == checkpoint) & (table["writer"] == CHECKPOINT)]
+    return [float(temperature) for temperature in rows["temperature"]]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from model.errors import ConfigError
+from model.errors import ConfigError, unknown_choice
 from tune.finalist_records import FinalistRecord, read_finalists, write_finalists
 from tune.lease import FILE as LEASE_FILE
 from tune.run_places import check_new
@@ -233,6 +233,10 @@ def find_run(run: str, results: Path) -> RunFolder:
         ConfigError: Neither is a run of ours.
     """
     path = Path(run).expanduser()
-    if not path.is_dir() and (results / run).is_dir():
-        path = results / run
+    if not path.is_dir():
+        parent = results if path.name == run else path.parent
+        path = parent / path.name
+        names = [study.parent.name for study in sorted(parent.glob("*/study.json"))]
+        if names and not path.is_dir():
+            raise ConfigError(unknown_choice(f"run in {parent}", path.name, names))
     return RunFolder.open(path.resolve())

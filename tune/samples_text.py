@@ -7,18 +7,20 @@ from model.checkpoint import load_checkpoint
 from model.cleaning import clean
 from model.errors import ConfigError
 from model.own_bits import own_bits_per_char
+from model.own_temperature import DEFAULT_TEMPERATURE
 from model.quality import TextQuality, mean_quality
 from model.sampler import SamplingOptions, write_passages
 from model.shown import shown
 from model.temperature import book_passages
-from tune.quality_records import nearest_temperature, read_quality
+from tune.quality_records import measured_temperatures, nearest_temperature, read_quality
 from tune.quality_text import passage_figures, temperatures_section
 from tune.records import write_text
 from tune.run_folder import RunFolder
+from tune.tables import Table
 from tune.text_quality import BOOK_NAME, Book
 
-DEFAULT_TEMPERATURE = 0.8
-"""Where a run has no quality.csv to say which is nearest to its book."""
+CHARS_AT_EACH = 300
+"""Of the best network's passage at each temperature."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,8 +97,33 @@ def write_samples(
             f"{_indent(passage.text)}\n\n{figures}"
         )
     sections += temperatures_section(table)
+    sections += _at_each_temperature(kept[0], table, prime=prime, seed=seed)
     write_text(folder.samples_file, "\n\n".join(sections) + "\n")
     return passages
+
+
+def _at_each_temperature(path: Path, table: Table, *, prime: str, seed: int) -> list[str]:
+    """Return what the best network writes at each temperature that it was measured at."""
+    temperatures = measured_temperatures(table, checkpoint=1)
+    if len(temperatures) < 2:  # not measured, or of the window regime: greedy alone
+        return []
+    model, meta = load_checkpoint(path)
+    written = write_passages(
+        model,
+        meta.vocabulary,
+        prime=prime,
+        cleaning=meta.config.cleaning,
+        num_chars=CHARS_AT_EACH,
+        num_passages=len(temperatures),
+        options=SamplingOptions(temperature=temperatures[0]),
+        temperatures=temperatures,
+        seed=seed,
+    )
+    begun = clean(prime, meta.config.cleaning)
+    sections = ["What the best of them writes:"]
+    for temperature, text in zip(temperatures, written, strict=True):
+        sections += [f"At {temperature:g}:", _indent(begun + text)]
+    return sections
 
 
 def _passage(

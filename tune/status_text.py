@@ -106,7 +106,7 @@ class RunStatus:
         best = standing.best
         lines.append("best so far: " + (_trial_text(best, axes) if best else "no result yet"))
         lines.append(
-            f"trials: {standing.num_ended} of {self.num_trials} ended: {standing.statuses_text()}"
+            f"trials: {standing.num_ended} of {self.num_trials} ended; {standing.statuses_text()}"
         )
         lines.append(f"reached the rungs: {standing.rungs_text()}")
         if self.num_finalist_trainings:

@@ -7,6 +7,7 @@ from model.checkpoint import load_checkpoint
 from model.cleaning import clean
 from model.corpus import resolve_corpus
 from model.errors import CorpusError
+from model.own_temperature import write_temperature
 from model.quality import MAX_BOOK_CHARS, Measure, distance, mean_quality, pieces, words
 from model.reference_passages import reference_passages
 from model.streams import split_text
@@ -63,6 +64,8 @@ class Book:
 def measure_run(folder: RunFolder, book: Book, *, top: int) -> list[QualityRecord]:
     """Measure what the best checkpoints write at each temperature, and the scale.
 
+    The temperature at which a checkpoint is nearest to the book is written beside it.
+
     Args:
         folder: The run.
         book: Its text, which must be there.
@@ -84,6 +87,7 @@ def _of_checkpoint(rank: int, path: Path, book: Book) -> list[QualityRecord]:
     survey = survey_temperatures(
         model, meta.vocabulary, config, book.measure(config.cleaning), book.held_out
     )
+    write_temperature(path, survey.nearest)
     record = functools.partial(
         QualityRecord,
         checkpoint=rank,

@@ -1,4 +1,4 @@
-"""When each worker did what: a picture of report.html.
+"""When each trial ran: a picture of report.html.
 
 The tables do not say which process ran a trial. A search keeps as many at work as there is room
 for, and one that ends makes room for the next, so trials are laid into as few rows as they need.
