@@ -84,16 +84,16 @@ def test_searches_have_options_that_exist(page: Path) -> None:
 
 def test_space_of_the_tutorial_loads() -> None:
     (code,) = documents.blocks(TUTORIAL, "python")
-    Path("my_space.py").write_text(code, encoding="utf-8")
-    space = load_space("my_space.py")
-    assert space.name == "mine" and space.start() is not None
+    Path("small_space.py").write_text(code, encoding="utf-8")
+    space = load_space("small_space.py")
+    assert space.name == "small" and space.start() is not None
     assert [baseline.name for baseline in space.baselines] == ["what I use now"]
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_tutorial_runs_from_its_beginning_to_its_end() -> None:
-    Path("my_space.py").write_text(documents.blocks(TUTORIAL, "python")[0], encoding="utf-8")
+    Path("small_space.py").write_text(documents.blocks(TUTORIAL, "python")[0], encoding="utf-8")
     sentence = "Alice was beginning to get very tired of sitting by her sister on the bank. "
     Path("book.txt").write_text(sentence * 400, encoding="utf-8")
     lines = documents.commands(TUTORIAL)
@@ -107,7 +107,7 @@ def test_tutorial_runs_from_its_beginning_to_its_end() -> None:
     code = "\n".join(line.removeprefix(">>> ") for line in notebook)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == "", done.stderr
-    assert "at each temperature" in Path("results/mine/samples.md").read_text().lower()
+    assert "at each temperature" in Path("results/small/samples.md").read_text().lower()
 
 
 @pytest.mark.long

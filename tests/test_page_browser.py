@@ -1,5 +1,6 @@
 """report.html in a real browser: nothing goes wrong, nothing is loaded, the table works."""
 
+import base64
 import itertools
 import json
 import shutil
@@ -41,6 +42,21 @@ MISTAKES = """() => Object.entries(JSON.parse(
     document.getElementById("figures").textContent.replace(/"--\\w+"/g, '"#123456"')
   )).flatMap(([name, figure]) =>
     (Plotly.validate(figure.data, figure.layout) || []).map((found) => `${name}: ${found.msg}`))"""
+# Of a screenshot: how many colours it has, and the share of the most frequent one.
+COLOURS = """async (png) => {
+  const image = new Image();
+  image.src = `data:image/png;base64,${png}`;
+  await image.decode();
+  const canvas = new OffscreenCanvas(image.width, image.height);
+  const context = canvas.getContext("2d");
+  context.drawImage(image, 0, 0);
+  const pixels = context.getImageData(0, 0, image.width, image.height).data;
+  const counts = new Map();
+  for (const pixel of new Uint32Array(pixels.buffer)) {
+    counts.set(pixel, (counts.get(pixel) || 0) + 1);
+  }
+  return [counts.size, Math.max(...counts.values()) / (image.width * image.height)];
+}"""
 SHOWN = """() => [...document.querySelectorAll("#table tbody tr")]
   .filter((row) => !row.hidden).map((row) => Number(row.cells[0].textContent))"""
 
@@ -157,6 +173,27 @@ def test_nothing_goes_wrong_at_any_width_in_any_light(
                 assert contrast(rgb(page, text, "color"), paper) >= 4.5, text
             if page.query_selector(".picture text"):
                 assert contrast(rgb(page, ".picture text", "fill"), paper) >= 4.5
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESK, PHONE])
+def test_screenshots_show_text_and_pictures_on_paper(
+    browser: Any, pages: dict[str, Path], size: tuple[int, int], scheme: str
+) -> None:
+    with Visit(browser, pages["whole"], size, scheme) as page:
+        page.evaluate(SCROLL)
+        page.wait_for_function(f"() => ({UNDRAWN})().length === 0", timeout=20_000)
+        paper = luminance(rgb(page, "body", "backgroundColor"))
+        shots = [
+            page.screenshot(),  # where one begins to read, wherever the page was scrolled to
+            page.locator(".picture").first.screenshot(),
+        ]
+    blank = browser.new_page()
+    for shot in shots:
+        num_colours, of_paper = blank.evaluate(COLOURS, base64.b64encode(shot).decode())
+        assert num_colours > 50 and 0.4 < of_paper < 0.99, (num_colours, of_paper)
+    blank.close()
+    assert (paper < 0.1) == (scheme == "dark")
 
 
 def test_pictures_follow_the_light(browser: Any, pages: dict[str, Path]) -> None:

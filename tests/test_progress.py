@@ -1,6 +1,8 @@
 import dataclasses
 import io
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +14,7 @@ from tune.records import EpochRecord, Status, TrialRecord
 from tune.remaining import Remaining
 from tune.standing import LiveStanding, Standing
 
+ROOT = Path(__file__).resolve().parents[1]
 SPACE = load_space("quick")
 
 
@@ -157,6 +160,14 @@ def test_finalists_time_left_is_not_of_the_search_before_them() -> None:
     assert progress.summary().endswith("| about 5m0s left")
 
 
+def documented_fields(event: str) -> set[str]:
+    """Return what results/README.md says that an event tells."""
+    page = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    (row,) = re.findall(rf"^\| {event} \| ([^|:]*)", page, flags=re.MULTILINE)
+    (trial,) = re.findall(r'^"The trial" is ([^.]*)\.', page, flags=re.MULTILINE)
+    return set(row.replace("the trial", trial).strip().split(", "))
+
+
 def test_json_has_one_object_for_each_event_and_no_words() -> None:
     stream = io.StringIO()
     console = JsonConsole(stream)
@@ -171,15 +182,20 @@ def test_json_has_one_object_for_each_event_and_no_words() -> None:
                 progress.epoch_ended(entry)
             if entry.status != Status.RUNNING:
                 progress.trial_ended(entry)
+        progress.trial_recovered(RECORDS[0], "its node is gone")
     events = [json.loads(line) for line in stream.getvalue().splitlines()]
     names = [event["event"] for event in events]
     counts = [names.count(name) for name in ("trial_started", "epoch_ended", "trial_ended")]
-    assert counts == [4, 3, 3] and len(events) == 10
+    assert counts == [4, 3, 3] and len(events) == 11
     started, epoch, ended = events[:3]
     assert started["config"]["hidden_size"] == SPACE.base.hidden_size
     assert (epoch["trial"], epoch["epoch"], epoch["val_bits_per_char"]) == (0, 2, 2.5)
     assert (ended["status"], ended["best_trial"], ended["num_ended"]) == ("COMPLETE", 0, 1)
     assert "diverged" in next(event for event in events if event.get("error"))["error"]
+    assert events[-1]["event"] == "trial_recovered"
+    assert events[-1]["reason"] == "its node is gone"
+    for event in (started, ended, events[-1]):
+        assert set(event) == {"event", "time", *documented_fields(event["event"])}
 
 
 def test_no_color_is_honoured_and_quiet_is_silent() -> None:
