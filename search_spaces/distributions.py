@@ -11,11 +11,17 @@ from optuna.distributions import (
 
 
 def contains(distribution: BaseDistribution, value: Any) -> bool:
-    """Return whether a value lies in a distribution, both bounds included."""
+    """Return whether a value lies in a distribution, both bounds included, and on its steps."""
     if isinstance(distribution, CategoricalDistribution):
         return value in distribution.choices
     assert isinstance(distribution, (IntDistribution, FloatDistribution))
-    return bool(distribution.low <= value <= distribution.high)
+    if not distribution.low <= value <= distribution.high:
+        return False
+    if distribution.step is None:
+        return True
+    # As optuna 5.0 judges when a trial is made from values: what it refuses must not begin.
+    steps = (value - distribution.low) / distribution.step
+    return bool(abs(steps - round(steps)) < 1e-8)
 
 
 def extremes(distribution: BaseDistribution) -> list[Any]:

@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 
 import optuna
@@ -103,6 +104,13 @@ def _reached(distribution: BaseDistribution, values: set[object]) -> bool:
             {"baselines": (Baseline(name="b", params={"epochs": 9}),)},
             "epochs must be in 1 to 3, got 9",
         ),
+        (
+            {
+                "distributions": {"epochs": IntDistribution(1, 5, step=2)},
+                "baselines": (Baseline(name="b", params={"epochs": 4}),),
+            },
+            "epochs must be in 1 to 5, in steps of 2, got 4",
+        ),
         ({"baselines": (Baseline(name="b", params={}),)}, "must set the axis epochs"),
         (
             {"baselines": (Baseline(name="b", params={"epochs": 1}),) * 2},
@@ -126,6 +134,24 @@ def _reached(distribution: BaseDistribution, values: set[object]) -> bool:
 def test_impossible_space_is_refused(changes: dict[str, object], rule: str) -> None:
     with pytest.raises(ConfigError, match=rule):
         space(**changes)
+
+
+def test_what_a_space_takes_for_its_value_optuna_takes_too() -> None:
+    """Once a base between an axis's steps ended the search's report with a traceback."""
+    axes: dict[str, BaseDistribution] = {
+        "epochs": IntDistribution(1, 9, step=2),
+        "hidden_size": IntDistribution(64, 256, log=True),
+        "dropout": FloatDistribution(0.0, 0.6, step=0.1),
+        "learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
+    }
+    for epochs, dropout in itertools.product((0, 1, 2, 3, 9, 10), (0.1, 0.15, 0.3, 0.6)):
+        base = TrialConfig(epochs=max(epochs, 1), hidden_size=100, dropout=dropout)
+        point = {axis: getattr(base, axis) for axis in axes}
+        try:
+            optuna.trial.create_trial(params=point, distributions=axes, value=1.0)
+        except ValueError:
+            point = {}
+        assert space(base=base, distributions=axes).start() == (point or None)
 
 
 def test_baseline_without_a_name_is_refused() -> None:
