@@ -5,27 +5,30 @@ import re
 import resource
 from pathlib import Path
 
+from tune.control_group import own_groups
+
 _MEMINFO = Path("/proc/meminfo")
 _STATUS = Path("/proc/self/status")
-_CONTAINER = Path("/sys/fs/cgroup")
-_CONTAINER_FILES = (
+_GROUP_FILES = (
     ("memory.max", "memory.current", "memory.stat"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat"),
 )
-"""A container's limit, what it uses, and of what: control groups of version 2 and of version 1."""
+"""A control group's limit, what it uses, and of what: version 2 and version 1."""
 
 
-def free_bytes(meminfo: Path = _MEMINFO, container: Path = _CONTAINER) -> int:
+def free_bytes(meminfo: Path = _MEMINFO, groups: list[Path] | None = None) -> int:
     """Return the bytes that new processes can take: the machine's, or what a container leaves.
 
     Args:
         meminfo: Linux' table of the machine's memory; where there is none, all memory counts.
-        container: The folder of the control group that this process is in.
+        groups: The folders of the control groups that this process is in; None looks for them.
     """
     if not meminfo.exists():
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     free = 1024 * _number(r"^MemAvailable: +(\d+) kB", meminfo)
-    for limit, used, parts in ((container / name for name in names) for names in _CONTAINER_FILES):
+    groups = own_groups("memory") if groups is None else groups
+    files = ([group / name for name in names] for group in groups for names in _GROUP_FILES)
+    for limit, used, parts in files:
         if limit.exists() and limit.read_text(encoding="ascii").strip() != "max":
             # Pages of files that were read are given back when memory is short.
             spare = _number(r"^(?:total_)?inactive_file (\d+)", parts)
@@ -43,7 +46,9 @@ def limit_growth(num_bytes: int) -> None:
     if _STATUS.exists():
         held = 1024 * _number(r"^VmData:\s+(\d+) kB", _STATUS)
         _, most = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (held + num_bytes, most))
+        asked = held + num_bytes
+        lower = asked if most == resource.RLIM_INFINITY else min(asked, most)
+        resource.setrlimit(resource.RLIMIT_DATA, (lower, most))
 
 
 def _number(pattern: str, path: Path) -> int:

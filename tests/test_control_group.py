@@ -1,0 +1,45 @@
+"""What a container or a service may take, by its control groups."""
+
+from pathlib import Path
+
+import pytest
+
+from tune.control_group import own_groups, usable_cpus
+
+
+def group(path: Path, **files: str) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (path / name.replace("__", ".")).write_text(f"{text}\n", encoding="ascii")
+    return path
+
+
+def test_groups_of_both_versions_from_the_root_to_ones_own(tmp_path: Path) -> None:
+    root, of_process = tmp_path / "cgroup", tmp_path / "self"
+    own = group(root / "user.slice" / "mine.service")
+    old = group(root / "cpu" / "job")
+    group(root / "memory" / "job")
+    of_process.write_text("5:memory:/job\n1:cpu,cpuacct:/job\n0::/user.slice/mine.service\n")
+    assert own_groups("cpu", root, of_process) == [root, own.parent, own, root / "cpu", old]
+    # A container sees its own group as the root, and may read the host's path of it.
+    of_process.write_text("0::/kubepods/pod7\n")
+    assert own_groups("cpu", root, of_process) == [root, root / "cpu"]
+    assert own_groups("cpu", root, tmp_path / "nowhere") == [root, root / "cpu"]
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({}, 64),
+        ({"cpu__max": "max 100000"}, 64),
+        ({"cpu__max": "200000 100000"}, 2),
+        ({"cpu__max": "150000 100000"}, 1),
+        ({"cpu__max": "5000 100000"}, 1),
+        ({"cpu__cfs_quota_us": "-1", "cpu__cfs_period_us": "100000"}, 64),
+        ({"cpu__cfs_quota_us": "400000", "cpu__cfs_period_us": "100000"}, 4),
+    ],
+)
+def test_quota_of_any_group_counts(tmp_path: Path, files: dict[str, str], cores: int) -> None:
+    outer, inner = group(tmp_path / "outer", **files), group(tmp_path / "inner")
+    assert usable_cpus([outer, inner], 64) == usable_cpus([inner, outer], 64) == cores
+    assert usable_cpus([outer], 1) == 1
