@@ -1,5 +1,6 @@
 import dataclasses
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +22,7 @@ from tune.records import (
     read_table,
     trials_frame,
     write_table,
+    write_text,
 )
 
 
@@ -114,6 +116,29 @@ def test_failed_write_leaves_the_old_table(
     with pytest.raises(OSError, match="no space"):
         write_table(trials_frame([]), path)
     assert path.read_text(encoding="utf-8") == before
+
+
+def test_two_writers_of_a_file_leave_a_whole_one(tmp_path: Path) -> None:
+    """Once `tune.report` on a run in progress took the driver's half-written file away."""
+    path = tmp_path / "report.html"
+    texts = ["a" * 100_000, "b" * 100_000]
+
+    def write(text: str) -> None:
+        for _ in range(30):
+            write_text(path, text)
+            assert path.read_text(encoding="utf-8") in texts
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, texts))
+    assert [left.name for left in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_baseline_may_be_named_like_a_missing_value(tmp_path: Path) -> None:
+    for name in ("NA", "None", "null"):
+        record = dataclasses.replace(records()[0], baseline=name)
+        write_table(trials_frame([record]), tmp_path / "trials.csv")
+        table = read_table(tmp_path / "trials.csv", TRIAL_DTYPES)
+        assert table["baseline"].to_list() == [name]
 
 
 def test_row_gives_its_config_back() -> None:

@@ -6,6 +6,7 @@ results/README.md documents every column; a test holds the two together.
 import dataclasses
 import io
 import os
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,8 @@ def read_table(
         ConfigError: The file is missing or has other columns.
     """
     try:
-        table = pd.read_csv(path, dtype=dtypes)
+        # Empty is missing, and nothing else: a baseline may be named NA.
+        table = pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""])
         later: dict[str, Any] = dict.fromkeys(set(later_columns) - set(table), pd.NA)
         table = table.assign(**later, **_later_fields(table, dtypes))
         return table[list(dtypes)].astype(dtypes)
@@ -113,12 +115,17 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    partial_path = path.with_name(f".{path.name}.partial")
-    with partial_path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial_path.replace(path)
+    # A name of its own: `tune.report` may write what a driver, or a thread of it, writes too.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)  # on a full disk it takes what others need
+        raise
 
 
 def config_of(row: Any) -> TrialConfig:
