@@ -92,8 +92,7 @@ class TrialConfig:
             raise ConfigError(f"weight_decay must be at least 0, got {self.weight_decay}")
         if self.patience_epochs < 0:
             raise ConfigError(f"patience_epochs must be at least 0, got {self.patience_epochs}")
-        if not 0 <= self.seed < 2**63:
-            raise ConfigError(f"seed must be in 0 <= seed < 2**63, got {self.seed}")
+        check_seed(self.seed)
         if self.cleaning not in CLEANINGS:
             raise ConfigError(unknown_choice("cleaning", self.cleaning, CLEANINGS))
         if self.regime not in REGIMES:
@@ -164,3 +163,14 @@ def check_type(name: str, value: object, expected: Any) -> None:
         raise ConfigError(f"{name} must be a finite number, got {value!r}")
     if not isinstance(value, expected) or isinstance(value, bool):
         raise ConfigError(f"{name} must be {expected.__name__}, got {value!r}")
+
+
+def check_seed(seed: int) -> int:
+    """Return a seed that generators take.
+
+    Raises:
+        ConfigError: It is out of range.
+    """
+    if not 0 <= seed < 2**63:
+        raise ConfigError(f"seed must be in 0 <= seed < 2**63, got {seed}")
+    return seed

@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 
+from model.config import check_seed
 from model.errors import ConfigError, unknown_choice
 from model.network import Network
 from model.sampler import SamplingOptions, stream_text
@@ -104,7 +105,7 @@ class Conversation:
                 raise ConfigError(f"chars must be at least 1, got {value}")
             self.num_chars = int(number)
         else:
-            self.seed = int(number)
+            self.seed = check_seed(int(number))
         return f"{command[1:]} is {number} now"
 
 

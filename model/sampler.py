@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from model.cleaning import clean
+from model.config import check_seed
 from model.errors import ConfigError
 from model.network import Network
 from model.vocabulary import Vocabulary
@@ -88,7 +89,8 @@ def write_passages(
         seed: Seed of all draws; the same seed gives the same text.
 
     Raises:
-        ConfigError: A number is below 1, or the prime cannot be read (see `encode_prime`).
+        ConfigError: A number is out of its range, or the prime cannot be read (see
+            `encode_prime`).
     """
     for name, number in (("num_chars", num_chars), ("num_passages", num_passages)):
         if number < 1:
@@ -123,7 +125,8 @@ def stream_text(
     It is the text that `write_passages` returns for the same arguments.
 
     Raises:
-        ConfigError: The prime cannot be read (see `encode_prime`).
+        ConfigError: The seed is out of its range, or the prime cannot be read (see
+            `encode_prime`).
     """
     prime_T = encode_prime(prime, vocabulary, cleaning)  # here: a generator would raise late
     generator = _generator(model, seed)
@@ -143,7 +146,8 @@ def _uniform(generator: torch.Generator) -> Callable[[], float]:
 
 
 def _generator(model: Network, seed: int) -> torch.Generator:
-    return torch.Generator(device=next(model.parameters()).device).manual_seed(seed)
+    device = next(model.parameters()).device
+    return torch.Generator(device=device).manual_seed(check_seed(seed))
 
 
 @torch.inference_mode()

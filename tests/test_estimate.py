@@ -81,6 +81,7 @@ def test_configurations_are_drawn_from_the_space_by_the_seed() -> None:
     assert all(64 <= config.hidden_size <= 1_024 for config in first)
     assert {config.num_layers for config in first} == {1, 2, 3}
     assert random_configs(load_space("documented"), 3, seed=0) == []
+    assert len(random_configs(space, 2, seed=2**62)) == 2
 
 
 def test_more_trials_take_longer_and_more_places_shorter(tiny_corpus: PreparedCorpus) -> None:
