@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import socket
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -47,6 +48,12 @@ class Cluster:
 
         if self._started is not None:
             wait([self._started])
+        if self.address is None and ray.is_initialized():
+            from tune.node_precision import node_folder
+
+            folder = node_folder()
+            assert folder is not None
+            shutil.rmtree(folder, ignore_errors=True)
         ray.shutdown()
         self._thread.shutdown()
 
@@ -171,6 +178,6 @@ def _check_listening(address: str) -> None:
     if not separator or "/" in address or not port.isdigit():
         return  # "auto", ray://…: Ray knows what to do
     try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise ConfigError(f"a Ray cluster must answer at {address!r}: {error}") from error

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import io
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -31,11 +32,14 @@ class History:
         """Open a history, or begin one; what is there already is read.
 
         Raises:
-            ConfigError: Another process has it open, or it is damaged.
+            ConfigError: Another process has it open, it cannot be written, or it is damaged.
         """
         self.records: dict[int, TrialRecord] = {}
-        # Without a buffer: what cannot be written must not be tried again later.
-        self._file = path.open("ab+", buffering=0)
+        try:
+            # Without a buffer: what cannot be written must not be tried again later.
+            self._file = path.open("ab+", buffering=0)
+        except PermissionError as error:
+            raise ConfigError(f"a run that goes on must be writable, got {path.parent}") from error
         try:
             _lock(self._file)
         except BlockingIOError as error:
@@ -85,7 +89,12 @@ class History:
 
     def seconds(self) -> float:
         """Return the seconds that the search has run, up to its last event."""
-        return max((record.search_seconds for record in self.records.values()), default=0.0)
+        return seconds_run(self.records)
+
+
+def seconds_run(records: Mapping[int, TrialRecord]) -> float:
+    """Return the seconds that a search has run, up to the last event of its records."""
+    return max((record.search_seconds for record in records.values()), default=0.0)
 
 
 def read_history(path: Path) -> dict[int, TrialRecord]:

@@ -49,8 +49,9 @@ def run_study(options: StudyOptions, console: Console) -> int:
 
     # Also where its time was not all used: what the finalists need was kept free.
     if study.earlier and already_finished(study.earlier) and not study.extended:
-        with History(study.earlier.history_file) as history:
-            return show_finished(study.earlier, study.space, found_before(study, history), console)
+        # Read, not opened: what has ended may be a copy that cannot be written to.
+        found = found_before(study, records_so_far(study.earlier.history_file))
+        return show_finished(study.earlier, study.space, found, console)
     with Cluster(options.address) as cluster:
         if not options.dry_run:
             cluster.start_soon()  # all that can be checked without it is checked
@@ -95,7 +96,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
             RayWatch(command=command) as watch,
         ):
             at_once = Concurrency(cluster.nodes, need, options.max_concurrent)
-            result = found_before(study, history)
+            result = found_before(study, history.records)
             if study.earlier:
                 folder.write_study(study_values(study, None, estimate))
             if not is_spent(study, result):

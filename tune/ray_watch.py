@@ -17,6 +17,7 @@ from types import TracebackType
 from tune.cut_off import CUT_OFF
 
 POLL_SECONDS = 1.0
+_SHOW_CURSOR = "\x1b[?25h"
 LOCAL_SECONDS = 3.0
 """A local Ray that does not listen for so long is gone: nobody starts it again."""
 CLUSTER_SECONDS = 30.0
@@ -74,6 +75,8 @@ class RayWatch:
     def _end(self, name: str) -> None:
         """End the process; the main thread may wait for Ray for ever."""
         with contextlib.suppress(OSError):
+            if sys.stdout.isatty():
+                print(_SHOW_CURSOR, end="", flush=True)  # the live table has hidden it
             print(f"tune.run: lost {name}; go on: {self._command()}", file=sys.stderr, flush=True)
         os._exit(CUT_OFF)
 

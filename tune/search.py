@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import optuna
 import ray.tune as ray_tune
@@ -13,7 +13,7 @@ from tune.epoch_events import learn_missed
 from tune.estimate import Estimate
 from tune.experiment import run_trials
 from tune.finalist_choice import reserved_seconds
-from tune.history import History
+from tune.history import History, seconds_run
 from tune.history_events import TrialEnded
 from tune.live_files import LiveFiles
 from tune.optuna_study import open_study
@@ -124,11 +124,11 @@ def search(
     )
 
 
-def found_before(study: Study, history: History) -> SearchResult:
+def found_before(study: Study, records: Mapping[int, TrialRecord]) -> SearchResult:
     """Return what the earlier sessions left."""
-    seconds, limit = history.seconds(), study.space.budget.time_budget_seconds
+    seconds, limit = seconds_run(records), study.space.budget.time_budget_seconds
     return SearchResult(
-        records=list(history.records.values()),
+        records=list(records.values()),
         seconds=seconds,
         interrupted=False,
         timed_out=limit is not None and seconds >= limit,
