@@ -42,9 +42,17 @@ class RayNodes:
         *flags: str,
         prefix: tuple[str, ...] = (),
         dashboard_port: int | None = None,
-        environment: dict[str, str] | None = None,
+        environment: dict[str, str | None] | None = None,
     ) -> subprocess.Popen[Any]:
-        """Start a node in a working folder of its own, the head first; waits until it is there."""
+        """Start a node in a working folder of its own, the head first; waits until it is there.
+
+        Args:
+            name: The node's.
+            flags: More of them, for `ray start`.
+            prefix: A command that starts it.
+            dashboard_port: Where the head has a dashboard; None is nowhere.
+            environment: What differs in its environment; None takes a variable out.
+        """
         folder = self._folder / name
         folder.mkdir()
         if self._nodes:
@@ -53,13 +61,14 @@ class RayNodes:
             role = ["--head", f"--port={self._port}", "--include-dashboard=false"]
         else:
             role = ["--head", f"--port={self._port}", f"--dashboard-port={dashboard_port}"]
+        values = {**os.environ, "RAY_AUTH_MODE": "token", **(environment or {})}
         with (self._folder / f"{name}.log").open("w") as log:
             node = subprocess.Popen(
                 [*prefix, *RAY, "start", "--block", f"--node-name={name}", *role, *flags],
                 cwd=folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "RAY_AUTH_MODE": "token", **(environment or {})},
+                env={name: value for name, value in values.items() if value is not None},
             )
         self._nodes.append(node)
         deadline = time.monotonic() + 90

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import documents
 import pytest
-from ray_nodes import ray_nodes
+from ray_nodes import RAY, ray_nodes
 
 from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
@@ -120,9 +120,18 @@ def test_commands_of_the_page_on_the_search_run() -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
-def test_commands_of_the_page_on_clusters_run(tmp_path: Path) -> None:
-    start, search, stop = documents.commands(ROOT / "docs" / "clusters.md")
+def test_commands_of_the_page_on_clusters_run_and_their_head_asks_for_the_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, start, search, stop = documents.commands(ROOT / "docs" / "clusters.md")
     assert stop == "ray stop"  # it would end every Ray of this machine
+    monkeypatch.setenv("HOME", str(tmp_path))  # of one who has never had a token
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    made = [*RAY, *token.removesuffix("> /dev/null").split()[1:]]
+    subprocess.run(made, check=True, capture_output=True)
+    assert (tmp_path / ".ray" / "auth_token").read_text()
     with ray_nodes(tmp_path) as nodes:
-        nodes.add("head", *start.split()[3:])
+        nodes.add("head", *start.split()[3:], environment={"RAY_AUTH_MODE": None})
+        assert "Token authentication is enabled" in (tmp_path / "head.log").read_text()
         documents.run([search.replace("auto", nodes.address)])
