@@ -146,9 +146,7 @@ def started(number: int) -> TrialStarted:
 
 
 def mirror(folder: RunFolder, root: Path, said: list[str]) -> Mirror:
-    return Mirror(
-        folder.path, str(root), history_file=folder.history_file, text="text", say=said.append
-    )
+    return Mirror(folder.path, str(root), text="text", say=said.append)
 
 
 def names(root: Path) -> set[str]:
@@ -230,6 +228,98 @@ def test_run_is_fetched_and_the_one_that_goes_further_is_kept(
     with pytest.raises(ConfigError, match=r"must be a folder with study\.json"):
         fetch_run(f"file://{tmp_path}/storage/none", other)
     assert [path.name for path in other.iterdir()] == ["shared"]
+
+
+def test_finalists_and_the_end_of_a_run_count_as_the_search_does(
+    folder: RunFolder, tmp_path: Path
+) -> None:
+    root, said = tmp_path / "storage" / "shared", list[str]()
+    place, results = f"file://{root}", folder.path.parent
+    folder.write_study({"finished": False})
+    with mirror(folder, root, said):  # its machine dies after the search
+        pass
+
+    def refused() -> bool:
+        with pytest.raises(ConfigError, match=r"went on without .*; use --resume"):
+            mirror(folder, root, said).__enter__()
+        return True
+
+    # Another trains the finalists there, and is killed before its end.
+    other, _ = fetch_run(place, tmp_path / "other")
+    with History(other.finalists_history_file) as history, mirror(other, root, said):
+        history.add(started(300))
+    assert refused()
+    fetch_run(place, results)
+    trained = other.finalists_history_file.read_bytes()
+    assert trained and folder.finalists_history_file.read_bytes() == trained
+    # It goes on: of two with the same events, the one that has ended is used.
+    with mirror(other, root, said):
+        (other.path / "checkpoints/02").mkdir()
+        (other.path / "checkpoints/02/meta.json").write_text("{}", encoding="utf-8")
+        other.write_study({"finished": True})
+    assert refused()
+    fetch_run(place, results)
+    with mirror(folder, root, said):
+        pass
+    assert folder.read_study()["finished"]
+    assert "checkpoints/02/meta.json" in names(root)
+    assert (root / "finalists.jsonl").read_bytes() == trained
+    # What has ended here is not taken back by what has not there.
+    (root / "study.json").write_text('{"format_version": 1, "finished": false}', encoding="utf-8")
+    fetch_run(place, results)
+    assert folder.read_study()["finished"]
+    # More trials here and more finalists there: each has what the other has not.
+    with History(folder.history_file) as history:
+        history.add(started(1))
+    with History(other.finalists_history_file) as history, mirror(other, root, said):
+        history.add(started(301))
+    assert refused()
+    with pytest.raises(ConfigError, match="must go on in one place"):
+        fetch_run(place, results)
+    assert said == []
+
+
+@pytest.mark.parametrize("num_more", [0, 1])
+def test_fetching_that_was_cut_off_anywhere_is_done_again(
+    num_more: int, folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "storage" / "shared"
+    place, results = f"file://{root}", folder.path.parent
+    folder.finalists_history_file.touch()
+    with mirror(folder, root, []):
+        pass
+    other, _ = fetch_run(place, tmp_path / "other")
+    with History(other.finalists_history_file) as history, mirror(other, root, []):
+        for number in range(num_more):
+            history.add(started(number))
+        for name in ("best.json", "trials.csv"):
+            (other.path / name).write_text("new", encoding="utf-8")
+        other.write_study({"finished": True})
+    replace, left = Path.replace, 0
+
+    def dying(path: Path, target: Path | str) -> Path:
+        nonlocal left
+        if Path(target).is_relative_to(folder.path):
+            if left == 0:
+                raise OSError("killed")
+            left -= 1
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", dying)
+    as_it_was = {name: (folder.path / name).read_bytes() for name in names(folder.path)}
+    for num_moved in range(len(names(root))):
+        for name in names(folder.path):
+            (folder.path / name).unlink()
+        for name, content in as_it_was.items():
+            (folder.path / name).parent.mkdir(exist_ok=True)
+            (folder.path / name).write_bytes(content)
+        left = num_moved
+        with pytest.raises(ConfigError, match="killed"):
+            fetch_run(place, results)
+        left = 100
+        fetch_run(place, results)
+        for name in names(root):
+            assert (folder.path / name).read_bytes() == (root / name).read_bytes(), num_moved
 
 
 def test_driver_that_lost_its_lease_stops_copying_and_ends(

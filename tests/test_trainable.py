@@ -16,6 +16,7 @@ from ray.tune import Checkpoint
 from model.config import TrialConfig
 from model.errors import CorpusError
 from model.objective import PreparedCorpus
+from tune import epoch_events
 from tune import trainable as trainable_module
 from tune.epoch_events import EPOCHS_FILE
 from tune.outcome import Outcome
@@ -143,6 +144,26 @@ def test_checkpoint_carries_also_the_epochs_of_the_worker_before(
         assert [result["epoch"] for result in reported] == list(range(1, epochs + 1))
 
 
+def test_checkpoint_without_its_reports_is_left_for_the_one_before(
+    tiny_config: TrialConfig, trainable: CharLSTMTrainable, tmp_path: Path
+) -> None:
+    places = [tmp_path / f"checkpoint_00000{index}" for index in range(2)]
+    for place in places:
+        trainable.step()
+        place.mkdir()
+        trainable.save_checkpoint(str(place))
+    (places[1] / EPOCHS_FILE).write_text("{", encoding="utf-8")
+    locations = [str(place / "checkpoint") for place in places[::-1]]
+    trainable.reset_config(proposal(tiny_config, locations))
+    assert trainable.step()["epoch"] == 2
+    trainable.save_checkpoint(str(tmp_path))
+    reported = json.loads((tmp_path / EPOCHS_FILE).read_text())["epochs"]
+    assert [result["epoch"] for result in reported] == [1, 2]
+    # Where there is no other, it is better than none.
+    trainable.reset_config(proposal(tiny_config, locations[:1]))
+    assert trainable.step()["epoch"] == 3
+
+
 def test_trial_does_not_begin_anew_because_its_storage_is_silent(
     tiny_config: TrialConfig,
     trainable: CharLSTMTrainable,
@@ -156,11 +177,12 @@ def test_trial_does_not_begin_anew_because_its_storage_is_silent(
     def silent(*arguments: object) -> Path:
         raise OSError("AWS Error NETWORK_CONNECTION during GetObject")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(trainable_module, "fetch", silent)
-        with pytest.raises(StorageSilent, match="NETWORK_CONNECTION"):
-            trainable.step()  # not reported: Ray gives it another worker
-    trainable.reset_config(proposal(tiny_config, [str(tmp_path / "checkpoint")]))
+    for module, name in ((trainable_module, "fetch"), (epoch_events, "read")):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, silent)
+            with pytest.raises(StorageSilent, match="NETWORK_CONNECTION"):
+                trainable.step()  # not reported: Ray gives it another worker
+        trainable.reset_config(proposal(tiny_config, [str(tmp_path / "checkpoint")]))
     assert trainable.step()["epoch"] == 2
 
 

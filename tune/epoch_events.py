@@ -2,14 +2,16 @@
 
 A run that goes on from its storage may find checkpoints newer than the copy of its history. So
 each checkpoint carries the reports of the epochs that led to it, and those that the history
-lacks are added to it.
+lacks are added to it. A trial that went on from a checkpoint without them would leave a gap.
 """
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from model.config import TrialConfig
+from model.errors import CutOff
 from tune.checkpoints import CheckpointStore, Place, place_of
 from tune.history import History
 from tune.history_events import EpochEnded
@@ -56,20 +58,55 @@ def learn_missed(history: History, store: CheckpointStore) -> dict[int, list[str
     Returns:
         The checkpoints of the trials that the history knows, as `newest_first` gives them. One
         that began after the history was copied is begun anew.
+
+    Raises:
+        CutOff: The storage does not answer.
     """
     found = store.newest_first()
     locations = {number: found[number] for number in history.records if number in found}
     for number, of_trial in locations.items():
         record = history.records[number]
         if not record.has_ended:
-            for result in read_epochs(place_of(of_trial[0]), record.config):
+            try:
+                _, results = next(reported_first(map(place_of, of_trial), record.config))
+            except OSError as error:  # to go on would leave a gap
+                reason = str(error).splitlines()[0]
+                raise CutOff(f"the trials' checkpoints must be readable: {reason}") from error
+            for result in results:
                 if result["epoch"] == len(record.epochs) + 1:
                     history.add(epoch_ended(number, result, history.seconds()))
     return locations
 
 
+def reported_first(
+    places: Iterable[Place], config: TrialConfig
+) -> Iterator[tuple[Place, list[dict[str, Any]]]]:
+    """Yield a trial's checkpoints and what it had reported at each, in the order to use them.
+
+    Args:
+        places: Where they are, the newest first; those without reports are yielded last.
+        config: The trial's.
+
+    Raises:
+        OSError: The storage does not answer.
+    """
+    silent = []
+    for place in places:
+        results = read_epochs(place, config)
+        if results:
+            yield place, results
+        else:
+            silent.append(place)
+    for place in silent:
+        yield place, []
+
+
 def read_epochs(place: Place, config: TrialConfig) -> list[dict[str, Any]]:
-    """Return what a trial had reported at a checkpoint; nothing if it was another trial."""
+    """Return what a trial had reported at a checkpoint; nothing if it was another trial.
+
+    Raises:
+        OSError: The storage does not answer.
+    """
     path = f"{place.path.rpartition('/')[0]}/{EPOCHS_FILE}"
     try:
         values = json.loads(read(place.file_system, path))
@@ -77,6 +114,6 @@ def read_epochs(place: Place, config: TrialConfig) -> list[dict[str, Any]]:
         is_ours = values["config"] == config.to_dict()
         for result in results:
             epoch_ended(0, result, 0.0)
-    except (OSError, ValueError, KeyError, TypeError):  # damaged, or from before it was written
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # damaged, or never written
         return []
     return results if is_ours else []

@@ -40,23 +40,39 @@ class Holder:
         pid: The process.
         started: What tells it from a later process of that number, "" where not known.
         token: Told by chance once a lease.
+        boot_id: The machine's, since it was started; "" where not known, as in older leases.
+        pid_namespace: What the process's number counts in, "" as before.
     """
 
     host: str
     pid: int
     started: str
     token: str
+    boot_id: str = ""
+    pid_namespace: str = ""
 
     @classmethod
     def this_process(cls) -> "Holder":
         """Return a holder of a new lease."""
         pid = os.getpid()
-        return cls(host=platform.node(), pid=pid, started=_started(pid), token=uuid.uuid4().hex)
+        return cls(
+            host=platform.node(),
+            pid=pid,
+            started=_started(pid),
+            token=uuid.uuid4().hex,
+            boot_id=_boot_id(),
+            pid_namespace=_pid_namespace(),
+        )
 
     def is_dead(self) -> bool:
-        """Return whether it is surely dead: a process of this machine that is no more."""
-        here = self.host == platform.node() and self.started != ""
-        return here and _started(self.pid) != self.started
+        """Return whether it is surely dead: a process that would be seen here is no more.
+
+        Containers may share a host's name, and each has processes that the others do not see.
+        """
+        where = self.host, self.boot_id, self.pid_namespace
+        is_known = "" not in (self.started, *where)
+        is_here = where == (platform.node(), _boot_id(), _pid_namespace())
+        return is_known and is_here and _started(self.pid) != self.started
 
 
 class Lease:
@@ -168,5 +184,21 @@ def _started(pid: int) -> str:
     path = Path(f"/proc/{pid}/stat")
     try:
         return path.read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def _boot_id() -> str:
+    """Return what tells this start of the machine from all others, "" if this is no Linux."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _pid_namespace() -> str:
+    """Return in which namespace this process has its number, "" if this is no Linux."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return ""

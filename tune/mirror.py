@@ -21,12 +21,12 @@ from rich.console import Console
 
 from model.errors import ConfigError
 from model.places import open_place
-from tune.history import whole_lines
+from tune.how_far import HowFar
 from tune.lease import RENEW_SECONDS, Lease
 from tune.lease_keeper import LeaseKeeper
 from tune.run_folder import CHECKPOINTS, CORPUS_FILE, RunFolder
 from tune.say import say
-from tune.storage import TENSORBOARD, files_of_run, read, write
+from tune.storage import TENSORBOARD, files_of_run, write
 from tune.study import Study
 
 COPY_SECONDS = RENEW_SECONDS
@@ -47,21 +47,18 @@ class Mirror:
         folder: Path,
         root: str | None,
         *,
-        history_file: Path,
         text: str,
         say: Callable[[str], None],
     ) -> None:
         """Prepare to copy a run.
 
         Args:
-            folder: The run's folder.
+            folder: The run's folder; a copy that has come further is not overwritten.
             root: Its place in the storage; None where the folder itself is the storage.
-            history_file: The run's history; a copy that knows more is not overwritten.
             text: The corpus.
             say: Tells the user a line.
         """
-        self._folder, self._root, self._history_file = folder, root, history_file
-        self._text, self._say = text, say
+        self._folder, self._root, self._text, self._say = folder, root, text, say
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="mirror")
         # Relative path to what the file looked like when it was copied; None: not known.
@@ -74,7 +71,6 @@ class Mirror:
         return cls(
             folder.path,
             study.mirror_root,
-            history_file=folder.history_file,
             text=study.corpus.text,
             say=functools.partial(say, console),
         )
@@ -146,12 +142,10 @@ class Mirror:
             return False
 
     def _is_further_there(self) -> bool:
-        """Return whether the history in the storage has what ours has not."""
-        path = f"{self._path}/{self._history_file.name}"
-        if self._file_system.get_file_info(path).type == fs.FileType.NotFound:
-            return False
-        there, here = read(self._file_system, path), self._history_file.read_bytes()
-        return not here.startswith(whole_lines(there))
+        """Return whether the run in the storage has what ours has not."""
+        # There first: what is copied meanwhile must not look like another driver's.
+        there = HowFar.of(self._file_system, self._path)
+        return not HowFar.of(fs.LocalFileSystem(), str(self._folder)).has_all_of(there)
 
     def _run(self) -> None:
         rest_seconds = FIRST_SECONDS

@@ -7,7 +7,8 @@ from pyarrow import fs
 
 from model.errors import ConfigError
 from model.places import open_place
-from tune.history import History, whole_lines
+from tune.history import History
+from tune.how_far import HowFar
 from tune.lease import FILE as LEASE_FILE
 from tune.run_folder import RunFolder
 from tune.storage import check_name, check_storage, files_of_run, join, read, split
@@ -80,12 +81,11 @@ def _put(fetched: RunFolder, folder: RunFolder, place: str) -> None:
     if folder.history_file.exists():
         with History(folder.history_file):  # no driver may run on it
             there, here = (
-                whole_lines(run.history_file.read_bytes()) if run.history_file.exists() else b""
-                for run in (fetched, folder)
+                HowFar.of(fs.LocalFileSystem(), str(run.path)) for run in (fetched, folder)
             )
-        if here.startswith(there):
+        if here.has_all_of(there):
             return
-        if not there.startswith(here):
+        if not there.has_all_of(here):
             raise ConfigError(
                 f"a run must go on in one place, but {folder.path} and {place} each have what "
                 f"the other has not; remove one of them"
@@ -94,10 +94,11 @@ def _put(fetched: RunFolder, folder: RunFolder, place: str) -> None:
         fetched.path.rename(folder.path)
         return
     folder.drop_checkpoints()
-    # The history last: until it is there, the next attempt fetches all again.
+    # What tells how far it has come last: until it is there, the next attempt fetches all again.
+    last = (fetched.study_file, *fetched.history_files)
     files = sorted(
         (path for path in fetched.path.rglob("*") if path.is_file()),
-        key=lambda path: path == fetched.history_file,
+        key=lambda path: last.index(path) if path in last else -1,
     )
     for path in files:
         target = folder.path / path.relative_to(fetched.path)

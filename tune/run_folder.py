@@ -101,6 +101,11 @@ class RunFolder:
         return self.path / "finalists.jsonl"
 
     @property
+    def history_files(self) -> tuple[Path, ...]:
+        """The events of the search and of the finalists: what is done, and only grows."""
+        return self.history_file, self.finalists_history_file
+
+    @property
     def tensorboard_folder(self) -> Path:
         """The trials' curves as TensorBoard reads them, one folder each."""
         return self.path / TENSORBOARD
@@ -119,8 +124,7 @@ class RunFolder:
     @property
     def live_files(self) -> tuple[Path, ...]:
         """The files that tell where a run stands, a driver's lease of its storage among them."""
-        histories = self.history_file, self.finalists_history_file
-        return self.study_file, *histories, self.path / LEASE_FILE
+        return self.study_file, *self.history_files, self.path / LEASE_FILE
 
     @classmethod
     def create(cls, path: Path, study: dict[str, Any] | None = None) -> "RunFolder":

@@ -16,7 +16,7 @@ from model.errors import CheckpointError, TrainingDiverged
 from model.objective import PreparedCorpus
 from model.trainer import Trainer
 from tune.checkpoints import MODEL_FOLDER, Place, beside, drop_older, fetch, place_of
-from tune.epoch_events import read_epochs, write_epochs
+from tune.epoch_events import reported_first, write_epochs
 from tune.node_memory import limit_growth
 from tune.node_precision import node_folder, precision_on_node
 from tune.outcome import RUNNING_BEST, Outcome
@@ -166,25 +166,26 @@ class CharLSTMTrainable(ray_tune.Trainable):
         return result
 
     def _begin(self) -> Trainer:
-        """Build the trainer, where the newest checkpoint that is whole left it.
+        """Build the trainer, where the newest checkpoint left it that is whole, reports and all.
 
         Raises:
             StorageSilent: Whether it is whole cannot be told now.
         """
         corpus = self._corpus.streams(self._config)
         chosen = precision_on_node(self._config, self._device, node_folder())
-        for place in self._checkpoints:
-            trainer = Trainer(self._config, corpus, device=self._device, precision=chosen)
-            try:
-                with tempfile.TemporaryDirectory() as folder:
-                    trainer.restore(fetch(place, Path(folder) / MODEL_FOLDER))
-            except (CheckpointError, FileNotFoundError):
-                continue  # half of it may have been read in
-            except OSError as error:  # to begin anew would lose what is there
-                raise StorageSilent(f"{type(error).__name__}: {error}") from error
-            assert trainer.last_report is not None
-            self._reported = _up_to(trainer.last_report.epoch, read_epochs(place, self._config))
-            return trainer
+        try:
+            for place, results in reported_first(self._checkpoints, self._config):
+                trainer = Trainer(self._config, corpus, device=self._device, precision=chosen)
+                try:
+                    with tempfile.TemporaryDirectory() as folder:
+                        trainer.restore(fetch(place, Path(folder) / MODEL_FOLDER))
+                except (CheckpointError, FileNotFoundError):
+                    continue  # half of it may have been read in
+                assert trainer.last_report is not None
+                self._reported = _up_to(trainer.last_report.epoch, results)
+                return trainer
+        except OSError as error:  # to begin anew would lose what is there
+            raise StorageSilent(f"{type(error).__name__}: {error}") from error
         return Trainer(self._config, corpus, device=self._device, precision=chosen)
 
 
