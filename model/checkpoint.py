@@ -4,12 +4,11 @@ No pickle, and nothing outside the folder is needed to generate text. `model.saf
 network of the best epoch, and `meta.json` are enough for that. `training.safetensors`, the
 network and the optimiser after the last epoch, is there in checkpoints that training can go
 on from. `SHA256SUMS` has the checksum of each, so damage is found before a tensor is used.
-A folder appears whole or not at all.
+A folder appears, or replaces another, whole or not at all (replacing.py).
 """
 
 import dataclasses
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from model.config import RESOLVED_PRECISIONS, TrialConfig
 from model.errors import CheckpointError, ConfigError, unknown_choice
 from model.network import Network
 from model.regimes import build_network
+from model.replacing import in_place_of, standing
 from model.vocabulary import Vocabulary
 from model.word_vocabulary import WordVocabulary
 
@@ -61,12 +61,11 @@ def save_checkpoint(
     meta: CheckpointMeta,
     training: dict[str, Tensor],
 ) -> None:
-    """Write a checkpoint folder atomically; a folder of that name is replaced.
+    """Write a checkpoint folder; one of that name is replaced, and can be loaded until then.
 
     Raises:
         CheckpointError: The folder cannot be written.
     """
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     values = {
         "format_version": FORMAT_VERSION,
         "config": meta.config.to_dict(),
@@ -76,16 +75,12 @@ def save_checkpoint(
         "precision": meta.precision,
     }
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        save_file(weights, partial / MODEL_FILE)
-        save_file(training, partial / TRAINING_FILE)
-        text = json.dumps(values, indent=2, ensure_ascii=False)
-        (partial / META_FILE).write_text(text + "\n", encoding="utf-8")
-        write_sums(partial, (MODEL_FILE, META_FILE, TRAINING_FILE))
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
+        with in_place_of(folder) as partial:
+            save_file(weights, partial / MODEL_FILE)
+            save_file(training, partial / TRAINING_FILE)
+            text = json.dumps(values, indent=2, ensure_ascii=False)
+            (partial / META_FILE).write_text(text + "\n", encoding="utf-8")
+            write_sums(partial, (MODEL_FILE, META_FILE, TRAINING_FILE))
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot write checkpoint {folder}: {error}") from error
 
@@ -98,6 +93,7 @@ def load_checkpoint(
     Raises:
         CheckpointError: The folder is missing, incomplete, damaged or of another format.
     """
+    folder = standing(folder)
     meta = _read_meta(folder)
     _check(folder, META_FILE, MODEL_FILE)
     model = build_network(meta.config, len(meta.vocabulary))
@@ -114,6 +110,7 @@ def load_training_state(folder: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: The checkpoint has none, or the file is damaged.
     """
+    folder = standing(folder)
     _check(folder, TRAINING_FILE)
     try:
         return load_file(folder / TRAINING_FILE, device="cpu")
@@ -128,6 +125,7 @@ def copy_model(folder: Path, target: Path) -> None:
         CheckpointError: The checkpoint is damaged.
         OSError: The copy cannot be written.
     """
+    folder = standing(folder)
     load_checkpoint(folder)
     target.mkdir(parents=True)
     for name in (MODEL_FILE, META_FILE):

@@ -69,6 +69,7 @@ def _train(options: dict[str, object]) -> int:
     from model.devices import named_device, use_threads
     from model.errors import ConfigError
     from model.objective import prepare_corpus
+    from model.replacing import standing
     from model.trainer import Trainer
 
     config_path, folder, threads = (options[name] for name in ("config", "checkpoint", "threads"))
@@ -82,7 +83,7 @@ def _train(options: dict[str, object]) -> int:
         use_threads(threads)
     if options["resume"] and folder is None:
         raise ConfigError("--resume needs --checkpoint, the folder to go on from")
-    if isinstance(folder, Path) and folder.exists() and not options["resume"]:
+    if isinstance(folder, Path) and standing(folder).exists() and not options["resume"]:
         raise ConfigError(f"a checkpoint folder must not exist yet: {folder}; go on with --resume")
     name = options["corpus"]
     corpus = resolve_corpus(None if name is None else str(name))

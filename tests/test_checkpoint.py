@@ -109,6 +109,40 @@ def test_saving_replaces_whole_and_leaves_nothing_beside(
     assert [path.name for path in (tmp_path / "kept").iterdir()] == ["checkpoint"]
 
 
+@pytest.mark.parametrize("num_renames", [0, 1])
+def test_killed_while_saving_leaves_a_checkpoint_to_go_on_from(
+    num_renames: int,
+    tiny_corpus: PreparedCorpus,
+    tiny_config: TrialConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trainer, folder = Trainer(tiny_config, tiny_corpus.encoded["lower"]), tmp_path / "mine"
+    reports, real = trainer.epochs(), Path.rename
+    next(reports)
+    trainer.save(folder)
+    next(reports)
+    renamed: list[Path] = []
+
+    def rename(self: Path, target: Path) -> Path:
+        if len(renamed) == num_renames:
+            raise KeyboardInterrupt  # which nothing in between catches, as nothing does SIGKILL
+        renamed.append(target)
+        return real(self, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "rename", rename)
+        patch.setattr("os.getpid", lambda: 1)  # the next save is another process's
+        trainer.save(folder)
+    resumed = Trainer(tiny_config, tiny_corpus.encoded["lower"])
+    resumed.restore(folder)
+    assert resumed.last_report is not None and resumed.last_report.epoch == 1
+    copy_model(folder, tmp_path / "copied" / "mine")
+    trainer.save(folder)
+    load_checkpoint(folder)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copied", "mine"]
+
+
 def test_unwritable_place_is_one_of_our_errors(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
 ) -> None:

@@ -134,7 +134,9 @@ def test_finalists_without_room_are_said_to_be_left_out() -> None:
     [
         (600.0, Status.COMPLETE, ""),
         (600.0, Status.FAILED, "each training that was begun failed"),
-        (30.0, Status.COMPLETE, "9 trainings and their scoring would take about"),
+        (600.0, Status.STOPPED, "no training was complete when the time budget was over"),
+        # No room, and an earlier session's trainings were cut off.
+        (30.0, Status.STOPPED, "9 trainings and their scoring would take about"),
     ],
 )
 def test_why_no_finalist_was_trained_is_kept(
@@ -151,6 +153,9 @@ def test_why_no_finalist_was_trained_is_kept(
     of_study.checkpoints_root, of_study.seed = str(tmp_path / "ray"), 0
     result = SearchResult(records=RECORDS, seconds=9.0, interrupted=False, timed_out=False)
     folder = RunFolder.create(tmp_path / "run")
+    if budget == 30.0:
+        with History(folder.finalists_history_file) as earlier:
+            train(of_study, earlier)
     confirmed = finalists.confirm(
         of_study, folder, result, TrialResources(), lambda: 1, Console(quiet=True)
     )

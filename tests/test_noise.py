@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from tune.confirmation import confirmation
 from tune.finalist_records import FINALIST_DTYPES
-from tune.noise import seed_noise, table_notes
+from tune.noise import SeedNoise, seed_noise, table_notes
 
 STUDY = {
     "objective": {
@@ -49,17 +51,50 @@ def test_scatter_between_seeds_is_pooled_over_the_finalists() -> None:
     assert noise is not None
     assert noise.deviation == pytest.approx(DEVIATION)
     assert (noise.num_trainings, noise.num_settings) == (5, 2)
-    assert noise.least_difference == pytest.approx(2 * math.sqrt(2) * DEVIATION)
+    # Student's t, two-sided at 5 %, with three degrees of freedom: 3.1824 in any table.
+    assert noise.student_t == pytest.approx(3.1824, abs=1e-4)
+    assert noise.least_difference == pytest.approx(3.1824 * math.sqrt(2) * DEVIATION, rel=1e-4)
+
+
+def test_lead_of_the_lowest_is_held_against_the_range_of_all() -> None:
+    noise = SeedNoise(deviation=0.01, num_trainings=15, num_settings=5)
+    # The studentized range of 5 means with 10 degrees of freedom: 4.654 in any table.
+    three_each = noise.least_lead(3, 3, num_compared=5)
+    assert three_each == pytest.approx(4.654 * 0.01 / math.sqrt(3), rel=1e-3)
+    assert noise.least_lead(3, 2, num_compared=5) > three_each  # Kramer's, of unequal numbers
+    assert noise.least_lead(3, 3, num_compared=2) < three_each
+
+
+def test_equal_configurations_are_seldom_told_apart() -> None:
+    searches = np.random.default_rng(1).normal(2.0, 0.01, size=(4_000, 5, 3))
+    deviations = np.sqrt(searches.var(axis=2, ddof=1).mean(axis=1))
+    leads = np.ptp(searches.mean(axis=2), axis=1)
+    false_alarms = np.array(
+        [
+            lead
+            > SeedNoise(deviation=s, num_trainings=15, num_settings=5).least_lead(
+                3, 3, num_compared=5
+            )
+            for lead, s in zip(leads, deviations, strict=True)
+        ]
+    )
+    assert 0.04 < false_alarms.mean() < 0.06
+    # And the report says so. Twice the standard error of each pair called 45 % more than noise.
+    shown = [*np.flatnonzero(false_alarms)[:3], *range(20)]
+    for index in shown:
+        rows = [(n, bits, "COMPLETE") for n in range(5) for bits in searches[index, n]]
+        said = confirmation(finalists_of(*rows), trials_of([2.0] * 5))
+        assert (": more than noise." in said) == false_alarms[index]
 
 
 def test_ranks_within_noise_are_counted_from_the_winner_down() -> None:
-    # 0.0516 bits count. The search's order is not the table's.
-    scores = [2.2, 2.0, 2.05, 2.052, 2.01]
+    # 0.0822 bits count. The search's order is not the table's.
+    scores = [2.2, 2.0, 2.05, 2.083, 2.01]
     (noise, _) = notes_of(scores, MEASURED)
-    assert "only if more than 0.0516 bits apart" in noise
+    assert "only if more than 0.0822 bits apart" in noise
     assert noise.endswith("; ranks 1 to 3 are within noise of each other.")
-    (noise, _) = notes_of([2.0, 2.06], MEASURED)
-    assert noise.endswith("; no other rank is within noise of the first.")
+    (noise, _) = notes_of([2.0, 2.09], MEASURED)
+    assert noise.endswith("; no other rank is that close to the first.")
     # Also those that the table has no room for.
     (noise, _) = notes_of([2.0 + number / 1_000 for number in range(20)], MEASURED)
     assert "ranks 1 to 20" in noise

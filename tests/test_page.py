@@ -121,7 +121,7 @@ def test_page_says_who_won_how_surely_and_at_what_cost() -> None:
         "Retrained 1.9800 ± 0.0100 trial 3, 3 seeds; 2.0800 on the test passage",
         "Against the floor 0.3066 bits better than a character 5-gram (2.2666)",
         "Cost 10m5s 7 trials, 1 of them stopped by ASHA; 10 epochs; ",
-        "lead beyond noise the lead over experiment 3 is 0.1300 ± 0.0082 (standard error); "
+        "lead beyond noise the lead over experiment 3 is 0.1300 bits, noise is up to 0.0217; "
         "the search's winner is also the best when retrained",
         "said the hatter.",
     ):

@@ -204,6 +204,9 @@ def test_command_line_trains_saves_and_resumes(
     assert (tmp_path / "kept" / "model.safetensors").exists()
     assert train.main([*flags.split(), "--checkpoint", "kept"]) == 2
     assert "must not exist yet" in capsys.readouterr().err
+    # As a kill leaves it that comes when a save is about to replace it.
+    (tmp_path / "kept").rename(tmp_path / ".kept.replaced")
+    assert train.main([*flags.split(), "--checkpoint", "kept"]) == 2
     assert train.main([*flags.split(), "--checkpoint", "kept", "--resume"]) == 0
 
 

@@ -4,9 +4,7 @@ import pandas as pd
 
 from tune.finalist_records import summary
 from tune.markdown import escaped, section
-
-SURE = 2.0
-"""A difference of means counts if it is so many times its standard error."""
+from tune.noise import FALSE_ALARMS, SeedNoise, seed_noise
 
 
 def confirmation(
@@ -35,7 +33,7 @@ def confirmation(
         f"value. The test passage was scored once per training, by these networks alone."
     ]
     lines += _letters(finalists, table)
-    lines += [_compare(first, rival) for _, rival in table.iloc[1:].iterrows()]
+    lines += _comparisons(table, seed_noise(finalists))
     return section("Is the winner confirmed?", table, "\n".join(lines))
 
 
@@ -53,19 +51,6 @@ def verdict(finalists: pd.DataFrame, trials: pd.DataFrame) -> str:
         f"{first['mean']:.4f}{spread} bits, {on_test} on the test passage "
         f"(in the search: {first['in the search']:.4f})"
     )
-
-
-def standard_error(first: pd.Series, rival: pd.Series) -> float | None:
-    """Return the standard error of the difference of two means; None with one training.
-
-    Args:
-        first: A row of `summary`.
-        rival: Another.
-    """
-    if min(first["seeds"], rival["seeds"]) < 2:
-        return None
-    variances = (row["deviation"] ** 2 / row["seeds"] for row in (first, rival))
-    return float(sum(variances) ** 0.5)
 
 
 def _letters(finalists: pd.DataFrame, table: pd.DataFrame) -> list[str]:
@@ -89,11 +74,23 @@ def _letters(finalists: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     ]
 
 
-def _compare(first: pd.Series, rival: pd.Series) -> str:
-    name = f"trial {rival['trial']}" + (f" ({rival['baseline']})" if rival["baseline"] else "")
-    gap = rival["mean"] - first["mean"]
-    error = standard_error(first, rival)
-    if error is None:
-        return f"- {name}: {gap:.4f} bits more; one training says nothing about noise."
-    verdict = "more than noise" if gap > SURE * error else "within noise"
-    return f"- {name}: {gap:.4f} bits more, standard error {error:.4f}: {verdict}."
+def _comparisons(table: pd.DataFrame, noise: SeedNoise | None) -> list[str]:
+    """Say how far each is behind the best, and whether that is more than noise."""
+    first, rivals = table.iloc[0], table.iloc[1:]
+    lines = []
+    if noise is not None and not rivals.empty:
+        lines.append(
+            f"A lead is more than noise if the best of {len(table)} equal configurations would "
+            f"have it over any other by chance in {100 * FALSE_ALARMS:g} % of searches at most "
+            f"(Tukey's range test, with the deviation between seeds, {noise.basis})."
+        )
+    for _, rival in rivals.iterrows():
+        name = f"trial {rival['trial']}" + (f" ({rival['baseline']})" if rival["baseline"] else "")
+        gap = rival["mean"] - first["mean"]
+        if noise is None:
+            lines.append(f"- {name}: {gap:.4f} bits more; one training says nothing about noise.")
+            continue
+        least = noise.least_lead(first["seeds"], rival["seeds"], num_compared=len(table))
+        verdict = "more than noise" if gap > least else "within noise"
+        lines.append(f"- {name}: {gap:.4f} bits more, noise is up to {least:.4f}: {verdict}.")
+    return lines

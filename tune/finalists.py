@@ -33,6 +33,11 @@ from tune.storage import join
 from tune.study import Study
 from tune.trainable import trainable_for
 
+CUT_OFF = (
+    "no training was complete when the time budget was over; --resume with a larger "
+    "--time-budget goes on with those begun"
+)
+
 
 class FinalistSearcher(Searcher):
     """Proposes each finalist with each seed, in the order of the list."""
@@ -94,9 +99,12 @@ def confirm(
             unconfirmed = no_room(len(missing), seconds, left)
             say(console, f"\nnot confirmed: {unconfirmed}")
         score_finalists(study, folder, history, store, need, concurrent(), console, stopper)
-        statuses = {record.status for record in history.records.values()}
-        if statuses and Status.COMPLETE not in statuses:
-            unconfirmed = "each training that was begun failed, finalists.csv says how"
+        begun = history.records.values()
+        if begun and all(record.status is not Status.COMPLETE for record in begun):
+            if all(record.has_ended for record in begun):
+                unconfirmed = "each training that was begun failed, finalists.csv says how"
+            else:  # without room for them, that is why
+                unconfirmed = unconfirmed or CUT_OFF
     return dataclasses.replace(
         result,
         seconds=stopper.seconds(),

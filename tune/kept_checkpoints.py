@@ -1,6 +1,5 @@
 """The networks of the best trials, copied into the run folder when a search ends."""
 
-import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from model.checkpoint import copy_model, load_checkpoint, load_training_state
 from model.errors import CheckpointError, CutOff
+from model.replacing import in_place_of
 from tune.checkpoints import MODEL_FOLDER, CheckpointStore, drop, fetch, place_of
 
 KEPT_CHECKPOINTS = 5
@@ -38,7 +38,7 @@ def keep_checkpoints(
         locations = store.newest_first()
     except OSError as error:
         raise _unreadable(error) from error
-    with _in_place_of(kept) as folder:
+    with in_place_of(kept) as folder:
         rank = 1
         for number in numbers:
             if rank <= KEPT_CHECKPOINTS and _copy(locations.get(number), folder / f"{rank:02d}"):
@@ -106,17 +106,3 @@ def _fetched(location: str) -> Iterator[Path]:
 def _unreadable(error: OSError) -> CutOff:
     reason = str(error).splitlines()[0]
     return CutOff(f"the trials' checkpoints must be readable: {reason}")
-
-
-@contextmanager
-def _in_place_of(kept: Path) -> Iterator[Path]:
-    """Yield an empty folder that takes another's place when it is full."""
-    partial, replaced = (kept.with_name(f".{kept.name}.{n}") for n in ("partial", "replaced"))
-    for left in (partial, replaced):  # by a driver that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    partial.mkdir()
-    yield partial
-    if kept.exists():
-        kept.rename(replaced)
-    partial.rename(kept)
-    shutil.rmtree(replaced, ignore_errors=True)

@@ -3,22 +3,27 @@
 The finalists' trainings show how far the same settings scatter from seed to seed. A trial of
 the search is one training, so that scatter is what its score can be trusted to.
 
-Source: Fisher's least significant difference (The Design of Experiments, 1935).
+Source: Tukey's honestly significant difference (The Problem of Multiple Comparisons, 1953), for
+unequal numbers as in Kramer (Biometrics 12, 1956). Of two it is Fisher's least significant
+difference (The Design of Experiments, 1935).
 """
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
 import pandas as pd
 
-from tune.confirmation import SURE
 from tune.records import Status, ranked
+
+FALSE_ALARMS = 0.05
+"""Where all compared are equal, a difference is called more than noise so often."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SeedNoise:
-    """How far single trainings of the same settings scatter.
+    """How far single trainings of the same settings scatter; all settings are taken to alike.
 
     Attributes:
         deviation: Standard deviation of val_bits_per_char between seeds, pooled.
@@ -32,12 +37,46 @@ class SeedNoise:
 
     @property
     def least_difference(self) -> float:
-        """The bits that two single trainings must be apart to differ by more than noise.
+        """The bits that two single trainings must be apart to differ by more than noise."""
+        return self.least_lead(1, 1, num_compared=2)
 
-        The difference of two trainings of the same settings has the variance s² + s², so its
-        standard deviation is sqrt(2) s, and it counts from SURE times as much.
+    @property
+    def basis(self) -> str:
+        """The deviation in words, and what it rests on."""
+        return (
+            f"{self.deviation:.4f}, from {self.num_trainings} trainings of "
+            f"{self.num_settings} configuration{'s' * (self.num_settings > 1)}"
+        )
+
+    @property
+    def student_t(self) -> float:
+        """Student's t, which the scatter's being an estimate itself makes larger than 1.96."""
+        return self._range_quantile(2) / math.sqrt(2)
+
+    def least_lead(self, num_first: int, num_rival: int, *, num_compared: int) -> float:
+        """Return the bits by which the lowest of several means must lead to be more than noise.
+
+        The same values decide which is the lowest, so its largest lead is the range of all means,
+        and that must be a rare one. Student's t, even with Bonferroni's correction for the rivals,
+        is for a first that was named before.
+
+        Args:
+            num_first: Trainings of the one with the lowest mean.
+            num_rival: Trainings of the one that it is compared with.
+            num_compared: Means that it is the lowest of, itself included.
         """
-        return SURE * math.sqrt(2) * self.deviation
+        of_mean = self.deviation * math.sqrt((1 / num_first + 1 / num_rival) / 2)
+        return self._range_quantile(num_compared) * of_mean
+
+    def _range_quantile(self, num_compared: int) -> float:
+        return _range_quantile(num_compared, self.num_trainings - self.num_settings)
+
+
+@functools.cache  # 0.1 s each
+def _range_quantile(num_compared: int, degrees_of_freedom: int) -> float:
+    from scipy.stats import studentized_range  # 0.8 s, and most commands never come here
+
+    return float(studentized_range.ppf(1 - FALSE_ALARMS, num_compared, degrees_of_freedom))
 
 
 def seed_noise(finalists: pd.DataFrame) -> SeedNoise | None:
@@ -87,13 +126,12 @@ def _noise(scores: pd.Series, noise: SeedNoise | None) -> str:
     ranks = (
         f"ranks 1 to {num_level} are within noise of each other"
         if num_level > 1
-        else "no other rank is within noise of the first"
+        else "no other rank is that close to the first"
     )
     return (
         f"noise: two trials differ by more than noise only if more than "
-        f"{noise.least_difference:.4f} bits apart ({SURE:g} √2 times the deviation between "
-        f"seeds, {noise.deviation:.4f}, from {noise.num_trainings} trainings of "
-        f"{noise.num_settings} configuration{'s' * (noise.num_settings > 1)}); {ranks}."
+        f"{noise.least_difference:.4f} bits apart (Student's t, {noise.student_t:.2f}, times √2 "
+        f"times the deviation between seeds, {noise.basis}); {ranks}."
     )
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pandas as pd
 
-from tune.confirmation import SURE, standard_error
 from tune.durations import format_seconds
 from tune.finalist_records import summary
 from tune.loaded_run import LoadedRun
@@ -167,13 +166,12 @@ def _sureness(run: LoadedRun) -> tuple[str, str, str]:
             f"{same}; the seeds scatter by {noise.deviation:.4f}",
         )
     rival = rivals.iloc[0]
-    gap, error = float(rival["mean"] - first["mean"]), standard_error(first, rival)
-    if error is None:
-        return label, "one seed", f"{same}; one training says nothing about noise"
+    gap = float(rival["mean"] - first["mean"])
+    least = noise.least_lead(first["seeds"], rival["seeds"], num_compared=len(again))
     return (
         label,
-        "lead beyond noise" if gap > SURE * error else "lead within noise",
-        f"the lead over {rival['baseline']} is {gap:.4f} ± {error:.4f} (standard error); {same}",
+        "lead beyond noise" if gap > least else "lead within noise",
+        f"the lead over {rival['baseline']} is {gap:.4f} bits, noise is up to {least:.4f}; {same}",
     )
 
 
