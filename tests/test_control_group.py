@@ -1,10 +1,11 @@
 """What a container or a service may take, by its control groups."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from tune.control_group import own_groups, usable_cpus
+from model.control_group import num_cpus, own_groups, usable_cpus
 
 
 def group(path: Path, **files: str) -> Path:
@@ -43,3 +44,4 @@ def test_quota_of_any_group_counts(tmp_path: Path, files: dict[str, str], cores:
     outer, inner = group(tmp_path / "outer", **files), group(tmp_path / "inner")
     assert usable_cpus([outer, inner], 64) == usable_cpus([inner, outer], 64) == cores
     assert usable_cpus([outer], 1) == 1
+    assert 1 <= num_cpus() <= (os.cpu_count() or 1)

@@ -5,7 +5,7 @@ import re
 import resource
 from pathlib import Path
 
-from tune.control_group import own_groups
+from model.control_group import own_groups
 
 _MEMINFO = Path("/proc/meminfo")
 _STATUS = Path("/proc/self/status")

@@ -2,13 +2,12 @@
 
 import dataclasses
 import math
-import os
 from typing import Any
 
 from model.config import TrialConfig
+from model.control_group import num_cpus
 from model.errors import ConfigError
 from search_spaces import SearchSpace
-from tune.control_group import own_groups, usable_cpus
 from tune.node_memory import free_bytes
 from tune.trial_memory import TrialMemory, format_bytes, within_nodes
 
@@ -54,16 +53,10 @@ class TrialResources:
 
 
 def local_nodes() -> list[Node]:
-    """Return this machine: the cores that this process may keep busy, and its visible GPUs.
-
-    In a container of 2 cores on a machine of 64 these are 2, also where it may run on any of 64.
-    """
+    """Return this machine: the cores that this process may keep busy, and its visible GPUs."""
     from model.devices import num_gpus
 
-    affinity = getattr(os, "sched_getaffinity", None)
-    num_cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
-    num_cpus = usable_cpus(own_groups("cpu"), num_cpus)
-    return [Node(num_cpus=num_cpus, num_gpus=num_gpus(), memory_bytes=free_bytes())]
+    return [Node(num_cpus=num_cpus(), num_gpus=num_gpus(), memory_bytes=free_bytes())]
 
 
 def cluster_nodes(ray_nodes: list[dict[str, Any]]) -> list[Node]:

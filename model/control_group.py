@@ -4,10 +4,20 @@ Docker, Kubernetes, Slurm and systemd limit cores and memory by them. A group's 
 groups below it.
 """
 
+import os
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
 _OF_PROCESS = Path("/proc/self/cgroup")
+
+
+def num_cpus() -> int:
+    """Return how many cores this process may keep busy.
+
+    In a container of 2 cores on a machine of 64 these are 2, also where it may run on any of 64.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    return usable_cpus(own_groups("cpu"), len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
 def own_groups(controller: str, root: Path = ROOT, of_process: Path = _OF_PROCESS) -> list[Path]:
