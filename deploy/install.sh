@@ -20,6 +20,7 @@ esac
 
 cd "$source_folder"
 install=("$python" -m pip install --no-cache-dir --constraint constraints.txt)
-"${install[@]}" ${torch_index:+--index-url "$torch_index"} torch
+# An index of torch's own has not all that torch needs in our versions: the second line brings it.
+"${install[@]}" ${torch_index:+--index-url "$torch_index"} --no-deps torch
 "${install[@]}" '.[cluster]'
 "$python" -m tune.run --help >/dev/null

@@ -36,7 +36,10 @@ export RAY_AUTH_MODE RAY_AUTH_TOKEN RAY_USAGE_STATS_ENABLED=0
 
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${nodes[0]}
-address=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{print $1}')
+# The address of its name, as the other nodes know it; /etc/hosts may have 127.0.1.1 for it.
+address=$(srun --nodes=1 --ntasks=1 --nodelist="$head" \
+    bash -c 'hostname --ip-address; hostname --all-ip-addresses' | tr ' ' '\n' |
+    awk '/^[0-9.]+$/ && !/^127\./ && !found {print; found = 1}')
 
 started=()
 # shellcheck disable=SC2329 # a trap calls it
@@ -47,28 +50,37 @@ stop_ray() {
 trap stop_ray EXIT
 
 status=0
-interrupted=false
+num_signals=0
 command=
 # shellcheck disable=SC2329 # a trap calls it
 interrupt() {
-    interrupted=true
+    num_signals=$((num_signals + 1))
     [[ -z $command ]] || kill -TERM "$command" 2>/dev/null || true
 }
 trap interrupt TERM
 
 # Runs what the job's signal is meant for too, and keeps its exit code.
 follow() {
-    if $interrupted; then
+    local signals_before=-1
+    if ((num_signals > 0)); then
         status=$INTERRUPTED
         return
     fi
     "$@" &
     command=$!
-    status=0
-    wait "$command" || status=$?
-    if $interrupted; then # the first wait ended with the signal, the command has not yet
+    until ((signals_before == num_signals)); do # a wait ends with a signal, the command later
+        signals_before=$num_signals
         status=0
         wait "$command" || status=$?
+    done
+}
+
+# A job that was cancelled stays so.
+requeue() {
+    local state
+    state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T) || state=
+    if [[ $state == RUNNING || $state == PREEMPTED ]]; then
+        scontrol requeue "$SLURM_JOB_ID"
     fi
 }
 
@@ -92,9 +104,9 @@ if ((status == 0)); then
     follow "$python" -m tune.run --address "$address:$port" --name "$run" --storage "$storage" \
         --or-resume "$@"
 fi
-if $interrupted && ((status == INTERRUPTED || status == TERMINATED)); then
-    scontrol requeue "$SLURM_JOB_ID"
+if ((num_signals > 0 && (status == INTERRUPTED || status == TERMINATED))); then
+    requeue
 elif ((status == EXTERNAL_FAULT && ${SLURM_RESTART_COUNT:-0} < MAX_RESTARTS)); then
-    scontrol requeue "$SLURM_JOB_ID"
+    requeue
 fi
 exit "$status"

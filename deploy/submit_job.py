@@ -3,17 +3,20 @@
     python deploy/submit_job.py --address http://127.0.0.1:8265 -- python -m tune.run --space full
 
 `ray job submit` of Ray 2.60 does the same, but ends with 1 whatever exit code but 0 the command
-had. Ctrl-C stops the job, which writes what it has.
+had. Ctrl-C stops the job, which writes what it has where Ray gives it the time: that is
+RAY_JOB_STOP_WAIT_TIME_S in the cluster's environment (120 in our image, 3 if it is not set).
 """
 
 import argparse
 import asyncio
 import shlex
 import sys
+import time
 
-from ray.job_submission import JobSubmissionClient
+from ray.job_submission import JobStatus, JobSubmissionClient
 
-FAILED = 1
+FAILED, INTERRUPTED = 1, 130
+POLL_SECONDS = 1.0
 
 
 def main() -> int:
@@ -32,9 +35,13 @@ def main() -> int:
         asyncio.run(_show_output(client, job_id))
     except KeyboardInterrupt:
         client.stop_job(job_id)
-        asyncio.run(_show_output(client, job_id))
-    exit_code = client.get_job_info(job_id).driver_exit_code
-    return FAILED if exit_code is None else exit_code
+        print(f"stopping job {job_id}", file=sys.stderr)
+        while not client.get_job_status(job_id).is_terminal():
+            time.sleep(POLL_SECONDS)
+    info = client.get_job_info(job_id)
+    if info.status == JobStatus.STOPPED:  # Ray 2.60 does not tell its exit code then
+        return INTERRUPTED
+    return FAILED if info.driver_exit_code is None else info.driver_exit_code
 
 
 async def _show_output(client: JobSubmissionClient, job_id: str) -> None:
