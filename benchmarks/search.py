@@ -122,6 +122,30 @@ def share_to_reach(regrets: Array, target: float) -> float:
     return float((reached[0] + 1) / GRID) if len(reached) else float("nan")
 
 
+def reach(ours: Array, other: Array, chance: np.random.Generator) -> str:
+    """Return after which share of the budget ours is where another ends, with its 95 % interval.
+
+    Args:
+        ours: Regret of each seed at each point of the budget.
+        other: The other's, of the same seeds, which are resampled together.
+        chance: For the bootstrap.
+    """
+    num_seeds = len(ours)
+    rows = [np.arange(num_seeds), *chance.integers(num_seeds, size=(RESAMPLES, num_seeds))]
+    share, *resampled = (
+        share_to_reach(ours[row], float(np.median(other[row, -1]))) for row in rows
+    )
+    # A share beyond the budget is not known: it is larger than all others.
+    low, high = np.quantile(np.nan_to_num(resampled, nan=np.inf), [0.025, 0.975], method="nearest")
+    if np.isinf(low):
+        return _percent(low)
+    return f"{_percent(share)} ({_percent(low)} to {_percent(high)})"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if np.isfinite(share) else "not reached"
+
+
 def print_table(num_workers: int, regrets: dict[str, Array], ours: str = OURS) -> None:
     """Print one row a method, compared with one of them."""
     chance = np.random.default_rng(0)
@@ -142,8 +166,7 @@ def print_table(num_workers: int, regrets: dict[str, Array], ours: str = OURS) -
             cells.append(f"{median * 1e3:.0f} ({low * 1e3:.0f} to {high * 1e3:.0f}){worse}")
         there = ""
         if name != ours and ours in regrets:
-            share = share_to_reach(regrets[ours], float(np.median(values[:, -1])))
-            there = "not reached" if np.isnan(share) else f"{share:.0%}"
+            there = reach(regrets[ours], values, chance)
         print(f"| {name} | {' | '.join(cells)} | {there} |", flush=True)
 
 
