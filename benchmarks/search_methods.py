@@ -240,4 +240,4 @@ METHODS: dict[str, Factory] = {
 }
 """Name to method."""
 SLOW = ("Syne Tune, ASHA with CQR", "Syne Tune, ASHA with BORE")
-"""Left out unless named: 20 s and 70 s of CPU a replay, where ours takes 1 s."""
+"""Left out unless named: a minute of CPU a replay and more, where ours takes 2 s."""
