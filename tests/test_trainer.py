@@ -1,4 +1,7 @@
 import dataclasses
+import hashlib
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -6,14 +9,15 @@ import pytest
 import torch
 
 from model import train
-from model.checkpoint import load_checkpoint
+from model.checkpoint import META_FILE, MODEL_FILE, TRAINING_FILE, load_checkpoint
+from model.checksums import write_sums
 from model.config import TrialConfig
 from model.epoch_report import EpochReport
 from model.errors import CheckpointError, TrainingDiverged
 from model.objective import PreparedCorpus, prepare_corpus
 from model.regimes import WindowRegime
 from model.seeds import hash_seed
-from model.streams import columns
+from model.streams import columns, training_sha256
 from model.trainer import Trainer
 
 
@@ -162,6 +166,38 @@ def test_other_configuration_is_not_resumed(
     other = dataclasses.replace(tiny_config, dropout=0.3)
     with pytest.raises(CheckpointError, match=r"dropout must be that of the checkpoint.*0\.3"):
         Trainer(other, tiny_corpus.encoded["lower"]).restore(trained_checkpoint)
+
+
+def test_other_text_of_the_same_symbols_is_not_resumed(
+    trained_checkpoint: Path, tiny_text: str, tiny_config: TrialConfig, tmp_path: Path
+) -> None:
+    swapped = tiny_text.replace("Alice", "ecilA")
+    other = Trainer(tiny_config, prepare_corpus(swapped, ["lower"]).encoded["lower"])
+    with pytest.raises(CheckpointError, match="another text of the same symbols"):
+        other.restore(trained_checkpoint)
+    # The same text on another machine, or from before its sum was written down.
+    same = prepare_corpus(tiny_text, ["lower"]).encoded["lower"]
+    Trainer(tiny_config, same).restore(trained_checkpoint)
+    older = Path(shutil.copytree(trained_checkpoint, tmp_path / "older"))
+    values = json.loads((older / META_FILE).read_text(encoding="utf-8"))
+    del values["text_sha256"]
+    (older / META_FILE).write_text(json.dumps(values), encoding="utf-8")
+    write_sums(older, (MODEL_FILE, META_FILE, TRAINING_FILE))
+    other.restore(older)
+
+
+def test_sum_of_a_text_is_that_of_its_bytes_in_one_order(tiny_corpus: PreparedCorpus) -> None:
+    corpus = tiny_corpus.encoded["lower"]
+    train, validation = corpus.train.tobytes(), corpus.validation.tobytes()
+    by_hand = b"%d %s%d %s" % (len(train), train, len(validation), validation)
+    assert training_sha256(corpus) == hashlib.sha256(by_hand).hexdigest()
+    wide = [
+        dataclasses.replace(
+            corpus, train=corpus.train.astype(kind), validation=corpus.validation.astype(kind)
+        )
+        for kind in ("<i2", ">i2")
+    ]
+    assert training_sha256(wide[0]) == training_sha256(wide[1])
 
 
 def test_learning_rate_warms_up_stays_and_decays(
