@@ -134,11 +134,13 @@ def _floor_bits(
         split.test[:MAX_SCORED_CHARS],
     )
     num_train, num_validation, num_test = (len(clean(part, corpus.cleaning)) for part in parts)
+    # Of a validation passage of numbers "letters" can leave less than a context.
+    before_test = np.concatenate([corpus.train[-max_order:], corpus.validation[-max_order:]])
     validation, test = ngram_bits(
         corpus.train[len(corpus.train) - num_train :],
         [
             Passage(symbols=corpus.validation[:num_validation], context=corpus.train),
-            Passage(symbols=corpus.test[:num_test], context=corpus.validation),
+            Passage(symbols=corpus.test[:num_test], context=before_test),
         ],
         vocabulary_size=len(corpus.vocabulary),
         max_order=max_order,

@@ -90,6 +90,14 @@ def test_price_of_a_long_text_is_measured_on_the_same_raw_characters(
         assert floor.test_bits_per_char == pytest.approx(bits[1][-1] / num_scored)
 
 
+def test_passage_of_which_a_cleaning_leaves_less_than_a_context_is_scored() -> None:
+    digits = "0000100110101111" * 20  # each is known by the four before it: an order of 5
+    text = ("abcd" * 140 + digits)[:800] + digits[:97] + "abc" + "abcd" * 25
+    prepared = prepare_corpus(text, ["letters"])
+    assert prepared.floor_order > len(prepared.encoded["letters"].validation) + 1
+    assert prepared.floors["letters"].test_bits_per_char < 1
+
+
 def test_all_cleanings_are_judged_on_the_same_raw_characters(book: PreparedCorpus) -> None:
     assert {e.num_raw_validation_chars for e in book.encoded.values()} == {14_434}
     assert len(book.encoded["cased"].test) == 14_435
