@@ -62,46 +62,13 @@ def _parser() -> OneLineParser:
 
 
 def _write(options: argparse.Namespace) -> int:
-    from model.checkpoint import load_checkpoint
-    from model.devices import named_device
+    from model.devices import memory_for
     from model.errors import CheckpointError, ConfigError
-    from model.interactive import Conversation
-    from model.own_temperature import default_temperature
-    from model.sampler import SamplingOptions, write_passages
     from model.shown import shown
 
     try:
-        model, meta = load_checkpoint(options.checkpoint, named_device(options.device))
-        temperature = options.temperature
-        if temperature is None:
-            temperature = default_temperature(options.checkpoint, meta.config)
-        sampling = SamplingOptions(
-            temperature=0.0 if options.greedy else temperature,
-            top_k=options.top_k,
-            top_p=options.top_p,
-        )
-        if options.interactive:
-            _converse(
-                Conversation(
-                    model=model,
-                    vocabulary=meta.vocabulary,
-                    cleaning=meta.config.cleaning,
-                    options=sampling,
-                    seed=options.seed,
-                    num_chars=options.chars,
-                )
-            )
-            return 0
-        written = write_passages(
-            model,
-            meta.vocabulary,
-            prime=options.prime,
-            cleaning=meta.config.cleaning,
-            num_chars=options.chars,
-            num_passages=options.passages,
-            options=sampling,
-            seed=options.seed,
-        )
+        with memory_for("the network and its passages"):
+            written = _written(options)
     except (ConfigError, CheckpointError) as error:
         print(f"model.generate: {error}", file=sys.stderr)
         return 2
@@ -111,6 +78,47 @@ def _write(options: argparse.Namespace) -> int:
         text = options.prime + passage
         print(shown(text) if sys.stdout.isatty() else text)  # a file gets the text as it is
     return 0
+
+
+def _written(options: argparse.Namespace) -> list[str]:
+    """Return the passages; none after a conversation."""
+    from model.checkpoint import load_checkpoint
+    from model.devices import named_device
+    from model.interactive import Conversation
+    from model.own_temperature import default_temperature
+    from model.sampler import SamplingOptions, write_passages
+
+    model, meta = load_checkpoint(options.checkpoint, named_device(options.device))
+    temperature = options.temperature
+    if temperature is None:
+        temperature = default_temperature(options.checkpoint, meta.config)
+    sampling = SamplingOptions(
+        temperature=0.0 if options.greedy else temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+    )
+    if options.interactive:
+        _converse(
+            Conversation(
+                model=model,
+                vocabulary=meta.vocabulary,
+                cleaning=meta.config.cleaning,
+                options=sampling,
+                seed=options.seed,
+                num_chars=options.chars,
+            )
+        )
+        return []
+    return write_passages(
+        model,
+        meta.vocabulary,
+        prime=options.prime,
+        cleaning=meta.config.cleaning,
+        num_chars=options.chars,
+        num_passages=options.passages,
+        options=sampling,
+        seed=options.seed,
+    )
 
 
 def _converse(conversation: "Conversation") -> None:

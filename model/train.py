@@ -7,8 +7,12 @@ Every field of TrialConfig is a flag.
 import dataclasses
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from model.command_line import DEVICES, OneLineParser
+
+if TYPE_CHECKING:
+    from model.trainer import Trainer
 
 _EXAMPLES = """examples:
   python -m model.train --corpus book.txt --epochs 10 --checkpoint mine
@@ -69,7 +73,7 @@ def _train(options: dict[str, object]) -> int:
     from model.config import FIELD_NAMES, TrialConfig
     from model.control_group import num_cpus
     from model.corpus import resolve_corpus
-    from model.devices import named_device, use_threads
+    from model.devices import memory_for, named_device, use_threads
     from model.errors import ConfigError
     from model.objective import prepare_corpus
     from model.replacing import standing
@@ -91,10 +95,17 @@ def _train(options: dict[str, object]) -> int:
     corpus = resolve_corpus(None if name is None else str(name))
     print(f"corpus: {corpus.name}: {corpus.source}", flush=True)
     prepared = prepare_corpus(corpus.text, [config.cleaning])
-    trainer = Trainer(config, prepared.streams(config), device=device)
-    if isinstance(folder, Path) and options["resume"]:
-        trainer.restore(folder)
-    print(f"{trainer.model.num_parameters():,} parameters, {trainer.precision} on {device}")
+    with memory_for("hidden_size, embedding_dim, num_layers and batch_size"):
+        trainer = Trainer(config, prepared.streams(config), device=device)
+        if isinstance(folder, Path) and options["resume"]:
+            trainer.restore(folder)
+        print(f"{trainer.model.num_parameters():,} parameters, {trainer.precision} on {device}")
+        _run(trainer, folder if isinstance(folder, Path) else None)
+    return 0
+
+
+def _run(trainer: "Trainer", folder: Path | None) -> None:
+    """Train to the end, and tell and keep each epoch."""
     for report in trainer.epochs():
         print(
             f"epoch {report.epoch:>3}: training {report.train_nats_per_char:.4f} nats, "
@@ -103,12 +114,11 @@ def _train(options: dict[str, object]) -> int:
             f"{report.elapsed_seconds:.1f} s",
             flush=True,
         )
-        if isinstance(folder, Path):
+        if folder is not None:
             trainer.save(folder)
     best = trainer.best_report
     assert best is not None
     print(f"best: {best.val_bits_per_char:.4f} bits per character after epoch {best.epoch}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -143,6 +143,18 @@ def test_a_gpu_is_used_where_it_is_asked_for_alone(
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_too_many_passages_are_told_in_one_line(
+    trained_checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> list[str]:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has")
+
+    monkeypatch.setattr("model.sampler.write_passages", full)
+    assert command.main([str(trained_checkpoint)]) == 2
+    rule = "the network and its passages must fit into memory: there is no room for 20.00 GiB"
+    assert capsys.readouterr().err == f"model.generate: {rule}\n"
+
+
 def test_ctrl_c_ends_writing_without_a_traceback(
     trained_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

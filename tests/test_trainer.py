@@ -246,6 +246,20 @@ def test_command_line_trains_saves_and_resumes(
     assert train.main([*flags.split(), "--checkpoint", "kept", "--resume"]) == 0
 
 
+def test_full_gpu_is_told_in_one_line(
+    tiny_text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79 GiB"
+        )
+
+    monkeypatch.setattr(Trainer, "train_epoch", full)
+    Path("book.txt").write_text(tiny_text, encoding="utf-8")
+    assert train.main(["--corpus", "book.txt", "--hidden-size", "8"]) == 2
+    assert capsys.readouterr().err.endswith("fit into memory: there is no room for 20.00 GiB\n")
+
+
 @pytest.mark.parametrize(
     ("flags", "rule"),
     [
@@ -254,12 +268,17 @@ def test_command_line_trains_saves_and_resumes(
         ("--corpus nowhere.txt", "unknown corpus 'nowhere.txt'"),
         ("--config nowhere.json", "readable JSON: nowhere.json: No such file"),
         ("--threads 0", "threads must be at least 1"),
+        # More than 47 bits address: no kernel overcommits so far.
+        ("--hidden-size 4000000 --embedding-dim 1", "there is no room for 256000000000000 bytes"),
+        (f"--hidden-size {10**16}", "must fit into memory: there is not enough"),
+        (f"--embedding-dim {10**30}", "must fit into memory: there is not enough"),
     ],
 )
 def test_command_line_refuses_in_one_line(
-    flags: str, rule: str, capsys: pytest.CaptureFixture[str]
+    flags: str, rule: str, tiny_text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train.main(flags.split()) == 2
+    Path("book.txt").write_text(tiny_text, encoding="utf-8")
+    assert train.main(["--corpus", "book.txt", *flags.split()]) == 2
     error = capsys.readouterr().err
     assert rule in error
     assert error.count("\n") == 1
