@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.command_line import DEVICES, OneLineParser
+from model.command_line import DEVICES, OneLineParser, ended_quietly
 
 if TYPE_CHECKING:
     from model.interactive import Conversation
@@ -21,10 +21,7 @@ _EXAMPLES = """examples:
 def main(arguments: list[str] | None = None) -> int:
     """Write text from a checkpoint and return the exit code."""
     options = _parser().parse_args(arguments)
-    try:
-        return _write(options)
-    except KeyboardInterrupt:
-        return 130
+    return ended_quietly(lambda: _write(options))
 
 
 def _parser() -> OneLineParser:

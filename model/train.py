@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.command_line import DEVICES, OneLineParser
+from model.command_line import DEVICES, OneLineParser, ended_quietly
 
 if TYPE_CHECKING:
     from model.trainer import Trainer
@@ -27,15 +27,13 @@ def main(arguments: list[str] | None = None) -> int:
 
     options = vars(_parser().parse_args(arguments))
     try:
-        return _train(options)
+        return ended_quietly(lambda: _train(options))
     except (ConfigError, CheckpointError) as error:
         print(f"model.train: {error}", file=sys.stderr)
         return 2
     except TrainingDiverged as error:
         print(f"model.train: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
 
 
 def _parser() -> OneLineParser:
