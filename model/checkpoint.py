@@ -23,7 +23,7 @@ from model.config import RESOLVED_PRECISIONS, TrialConfig
 from model.errors import CheckpointError, ConfigError, unknown_choice
 from model.network import Network
 from model.regimes import build_network
-from model.replacing import in_place_of, standing
+from model.replacing import check_place, in_place_of, standing
 from model.vocabulary import Vocabulary
 from model.word_vocabulary import WordVocabulary
 
@@ -56,6 +56,22 @@ class CheckpointMeta:
     last_metrics: dict[str, Any]
     precision: str | None = None
     text_sha256: str | None = None
+
+
+def check_new(folder: Path) -> None:
+    """Find out whether a checkpoint can be made, before an epoch is trained for it.
+
+    Raises:
+        ConfigError: There is one of that name.
+        CheckpointError: The folder cannot be written.
+    """
+    try:
+        if standing(folder).exists():
+            rule = "a checkpoint folder must not exist yet"
+            raise ConfigError(f"{rule}: {folder}; go on with --resume")
+        check_place(folder)
+    except OSError as error:
+        raise CheckpointError(f"cannot write checkpoint {folder}: {error.strerror}") from error
 
 
 def save_checkpoint(

@@ -68,13 +68,13 @@ def _parser() -> OneLineParser:
 def _train(options: dict[str, object]) -> int:
     import torch
 
+    from model.checkpoint import check_new
     from model.config import FIELD_NAMES, TrialConfig
     from model.control_group import num_cpus
     from model.corpus import resolve_corpus
     from model.devices import memory_for, named_device, use_threads
     from model.errors import ConfigError
     from model.objective import prepare_corpus
-    from model.replacing import standing
     from model.trainer import Trainer
 
     config_path, folder, threads = (options[name] for name in ("config", "checkpoint", "threads"))
@@ -87,8 +87,8 @@ def _train(options: dict[str, object]) -> int:
     use_threads(threads if isinstance(threads, int) else min(torch.get_num_threads(), num_cpus()))
     if options["resume"] and folder is None:
         raise ConfigError("--resume needs --checkpoint, the folder to go on from")
-    if isinstance(folder, Path) and standing(folder).exists() and not options["resume"]:
-        raise ConfigError(f"a checkpoint folder must not exist yet: {folder}; go on with --resume")
+    if isinstance(folder, Path) and not options["resume"]:
+        check_new(folder)
     name = options["corpus"]
     corpus = resolve_corpus(None if name is None else str(name))
     print(f"corpus: {corpus.name}: {corpus.source}", flush=True)
