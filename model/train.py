@@ -72,7 +72,7 @@ def _train(options: dict[str, object]) -> int:
     from model.config import FIELD_NAMES, TrialConfig
     from model.control_group import num_cpus
     from model.corpus import resolve_corpus
-    from model.devices import memory_for, named_device, use_threads
+    from model.devices import MAX_THREADS, memory_for, named_device, use_threads
     from model.errors import ConfigError
     from model.objective import prepare_corpus
     from model.trainer import Trainer
@@ -82,8 +82,8 @@ def _train(options: dict[str, object]) -> int:
     flags = {name: options[name] for name in FIELD_NAMES if options[name] is not None}
     config = TrialConfig.from_dict({**base.to_dict(), **flags})
     device = named_device(None if options["device"] is None else str(options["device"]))
-    if isinstance(threads, int) and threads < 1:
-        raise ConfigError(f"threads must be at least 1, got {threads}")
+    if isinstance(threads, int) and not 1 <= threads <= MAX_THREADS:
+        raise ConfigError(f"threads must be at least 1 and at most {MAX_THREADS}, got {threads}")
     use_threads(threads if isinstance(threads, int) else min(torch.get_num_threads(), num_cpus()))
     if options["resume"] and folder is None:
         raise ConfigError("--resume needs --checkpoint, the folder to go on from")

@@ -268,6 +268,7 @@ def test_full_gpu_is_told_in_one_line(
         ("--corpus nowhere.txt", "unknown corpus 'nowhere.txt'"),
         ("--config nowhere.json", "readable JSON: nowhere.json: No such file"),
         ("--threads 0", "threads must be at least 1"),
+        ("--threads 3000000000", "threads must be at least 1 and at most 1024, got 3000000000"),
         ("--checkpoint book.txt/kept", "cannot write checkpoint book.txt/kept: Not a directory"),
         # More than 47 bits address: no kernel overcommits so far.
         ("--hidden-size 4000000 --embedding-dim 1", "there is no room for 256000000000000 bytes"),
