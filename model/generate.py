@@ -121,11 +121,15 @@ def _written(options: argparse.Namespace) -> list[str]:
 def _converse(conversation: "Conversation") -> None:
     """Talk on the terminal, or with whatever is piped in."""
     import contextlib
+    import io
 
     from model.interactive import converse
     from model.shown import shown
 
     on_terminal = sys.stdout.isatty()
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        # A line that is no UTF-8 is a mistake to be told, as a prime of the command line is.
+        sys.stdin.reconfigure(errors="surrogateescape")
     prompt = ""
     if sys.stdin.isatty():
         prompt = "> "

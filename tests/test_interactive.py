@@ -114,6 +114,17 @@ def test_command_line_talks_with_what_is_piped_in(
     assert len(out.splitlines()[1:]) >= 1
 
 
+def test_line_that_is_no_utf_8_is_told_and_the_conversation_goes_on(
+    trained_checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    piped = io.BytesIO(b"\xff\n/chars 20\nalice\n")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(piped, encoding="utf-8"))
+    assert command.main([str(trained_checkpoint), "--interactive"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [r"a prime must be UTF-8, got '\udcff'", "chars is 20 now"]
+    assert lines[2].startswith("alice")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_on_a_terminal_it_prompts_and_ends_by_ctrl_d(trained_checkpoint: Path) -> None:

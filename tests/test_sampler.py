@@ -52,6 +52,7 @@ def test_temperature_near_zero_top_1_and_small_top_p_are_greedy(
     greedy = write(model, prime_T, GREEDY)
     for options in (
         SamplingOptions(temperature=1e-6),
+        SamplingOptions(temperature=1e-50),
         SamplingOptions(temperature=5.0, top_k=1),
         SamplingOptions(temperature=5.0, top_p=1e-9),
     ):
@@ -105,6 +106,9 @@ def test_prime_is_cleaned_and_checked() -> None:
     assert vocabulary.decode(encode_prime("", vocabulary, "lower").numpy()) == " "
     with pytest.raises(ConfigError, match=r"prime 'ALEX': .*got 'x'"):
         encode_prime("ALEX", vocabulary, "lower")
+    for cleaning in ("cased", "letters"):
+        with pytest.raises(ConfigError, match=r"must be UTF-8, got 'a\\udcff'"):
+            encode_prime("a\udcff", vocabulary, cleaning)
     with pytest.raises(ConfigError, match="must leave something of the prime '42'"):
         encode_prime("42", vocabulary, "letters")
 
