@@ -23,7 +23,7 @@ from model.config import RESOLVED_PRECISIONS, TrialConfig
 from model.errors import CheckpointError, ConfigError, unknown_choice
 from model.network import Network
 from model.regimes import build_network
-from model.replacing import in_place_of, standing
+from model.replacing import check_place, in_place_of, standing
 from model.vocabulary import Vocabulary
 from model.word_vocabulary import WordVocabulary
 
@@ -46,6 +46,8 @@ class CheckpointMeta:
         last_metrics: The report of the last epoch, which training goes on from.
         precision: The arithmetic that it was trained in, float32 or bfloat16; None in checkpoints
             from before it was written down.
+        text_sha256: Of the training part and the validation passage (streams.training_sha256);
+            None as above.
     """
 
     config: TrialConfig
@@ -53,6 +55,23 @@ class CheckpointMeta:
     metrics: dict[str, Any]
     last_metrics: dict[str, Any]
     precision: str | None = None
+    text_sha256: str | None = None
+
+
+def check_new(folder: Path) -> None:
+    """Find out whether a checkpoint can be made, before an epoch is trained for it.
+
+    Raises:
+        ConfigError: There is one of that name.
+        CheckpointError: The folder cannot be written.
+    """
+    try:
+        if standing(folder).exists():
+            rule = "a checkpoint folder must not exist yet"
+            raise ConfigError(f"{rule}: {folder}; go on with --resume")
+        check_place(folder)
+    except OSError as error:
+        raise CheckpointError(f"cannot write checkpoint {folder}: {error.strerror}") from error
 
 
 def save_checkpoint(
@@ -73,6 +92,7 @@ def save_checkpoint(
         "metrics": meta.metrics,
         "last_metrics": meta.last_metrics,
         "precision": meta.precision,
+        "text_sha256": meta.text_sha256,
     }
     try:
         with in_place_of(folder) as partial:
@@ -158,6 +178,7 @@ def _read_meta(folder: Path) -> CheckpointMeta:
             metrics=values["metrics"],
             last_metrics=values["last_metrics"],
             precision=_precision_from_json(values.get("precision")),
+            text_sha256=values.get("text_sha256"),
         )
     except FileNotFoundError as error:
         raise CheckpointError(

@@ -10,6 +10,22 @@ from typing import Any, NoReturn
 
 DEVICES = ("cpu", "cuda")
 _UNKNOWN = "unrecognized arguments: "
+_INTERRUPTED, _READER_GONE = 130, 141
+"""Exit codes, as shells have them."""
+
+
+def ended_quietly(command: Callable[[], int]) -> int:
+    """Run a command and return its exit code; Ctrl-C and `| head` end it without a traceback."""
+    try:
+        code = command()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes once more at its end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _READER_GONE
+    return code
 
 
 class OneLineParser(argparse.ArgumentParser):

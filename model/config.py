@@ -5,7 +5,7 @@ One name is the field, the Optuna parameter, the command-line flag and the table
 
 import dataclasses
 import json
-import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -154,10 +154,11 @@ def check_type(name: str, value: object, expected: Any) -> None:
         ConfigError: It is not.
     """
     if expected is float:
+        # Not math.isfinite: it raises for a whole number that no float holds.
         if (
             isinstance(value, (int, float))
             and not isinstance(value, bool)
-            and math.isfinite(value)
+            and abs(value) <= sys.float_info.max
         ):
             return
         raise ConfigError(f"{name} must be a finite number, got {value!r}")

@@ -58,16 +58,18 @@ def resolve_corpus(name: str | None) -> Corpus:
     if name.startswith(OBJECT_SCHEMES):
         data = download_object(name, seconds=URL_SECONDS)
         return _corpus(name, f"read from {name}", data)
-    path = Path(name).expanduser()
-    if path.is_dir():
-        raise CorpusError(f"a corpus must be a file, got the folder {name!r}")
-    if not path.exists():
-        choices = unknown_choice("corpus", name, CORPORA)
-        raise CorpusError(f"{choices}, a UTF-8 file that exists, or an http(s), s3 or gs URL")
     try:
+        path = Path(name).expanduser()
+        if path.is_dir():
+            raise CorpusError(f"a corpus must be a file, got the folder {name!r}")
+        if not path.exists():
+            choices = unknown_choice("corpus", name, CORPORA)
+            raise CorpusError(f"{choices}, a UTF-8 file that exists, or an http(s), s3 or gs URL")
         data = path.read_bytes()
     except OSError as error:
         raise CorpusError(f"a corpus must be readable: {name}: {error.strerror}") from error
+    except RuntimeError as error:  # expanduser: nobody of that name
+        raise CorpusError(f"a corpus must be readable: {name}: {error}") from error
     corpus = _corpus(name, f"file {name}", data)
     return dataclasses.replace(corpus, location=str(path.resolve()))
 

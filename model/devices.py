@@ -1,4 +1,8 @@
-"""What accelerators this machine has, for callers that must not import torch."""
+"""What accelerators this machine has, for callers that must not import torch; and memory."""
+
+import contextlib
+import re
+from collections.abc import Iterator
 
 import torch
 
@@ -6,6 +10,34 @@ from model.errors import ConfigError
 
 Device = torch.device
 """For callers that must not import torch."""
+
+
+MAX_THREADS = 1_024
+"""More than any machine has cores; OpenMP ends the process where it cannot begin so many."""
+
+_TOO_LARGE = ("t allocate memory", "out of memory", "size calculation overflowed", "Overflow when")
+"""How torch 2.13 says so, in a RuntimeError or, of 2**63 and more, in a TypeError."""
+
+
+@contextlib.contextmanager
+def memory_for(what: str) -> Iterator[None]:
+    """Tell in one line that there is too little memory, on the CPU or on a GPU.
+
+    Args:
+        what: What takes it, for the message.
+
+    Raises:
+        ConfigError: An allocation failed.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError, TypeError) as error:
+        text = str(error)
+        if not isinstance(error, MemoryError) and not any(said in text for said in _TOO_LARGE):
+            raise
+        asked = re.search(r"ried to allocate ([\d.]+ \w+)", text)
+        room = f"there is no room for {asked[1]}" if asked else "there is not enough"
+        raise ConfigError(f"{what} must fit into memory: {room}") from error
 
 
 def num_gpus() -> int:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.command_line import DEVICES, OneLineParser
+from model.command_line import DEVICES, OneLineParser, ended_quietly
 
 if TYPE_CHECKING:
     from model.interactive import Conversation
@@ -21,10 +21,7 @@ _EXAMPLES = """examples:
 def main(arguments: list[str] | None = None) -> int:
     """Write text from a checkpoint and return the exit code."""
     options = _parser().parse_args(arguments)
-    try:
-        return _write(options)
-    except KeyboardInterrupt:
-        return 130
+    return ended_quietly(lambda: _write(options))
 
 
 def _parser() -> OneLineParser:
@@ -62,46 +59,13 @@ def _parser() -> OneLineParser:
 
 
 def _write(options: argparse.Namespace) -> int:
-    from model.checkpoint import load_checkpoint
-    from model.devices import named_device
+    from model.devices import memory_for
     from model.errors import CheckpointError, ConfigError
-    from model.interactive import Conversation
-    from model.own_temperature import default_temperature
-    from model.sampler import SamplingOptions, write_passages
     from model.shown import shown
 
     try:
-        model, meta = load_checkpoint(options.checkpoint, named_device(options.device))
-        temperature = options.temperature
-        if temperature is None:
-            temperature = default_temperature(options.checkpoint, meta.config)
-        sampling = SamplingOptions(
-            temperature=0.0 if options.greedy else temperature,
-            top_k=options.top_k,
-            top_p=options.top_p,
-        )
-        if options.interactive:
-            _converse(
-                Conversation(
-                    model=model,
-                    vocabulary=meta.vocabulary,
-                    cleaning=meta.config.cleaning,
-                    options=sampling,
-                    seed=options.seed,
-                    num_chars=options.chars,
-                )
-            )
-            return 0
-        written = write_passages(
-            model,
-            meta.vocabulary,
-            prime=options.prime,
-            cleaning=meta.config.cleaning,
-            num_chars=options.chars,
-            num_passages=options.passages,
-            options=sampling,
-            seed=options.seed,
-        )
+        with memory_for("the network and its passages"):
+            written = _written(options)
     except (ConfigError, CheckpointError) as error:
         print(f"model.generate: {error}", file=sys.stderr)
         return 2
@@ -113,14 +77,59 @@ def _write(options: argparse.Namespace) -> int:
     return 0
 
 
+def _written(options: argparse.Namespace) -> list[str]:
+    """Return the passages; none after a conversation."""
+    from model.checkpoint import load_checkpoint
+    from model.devices import named_device
+    from model.interactive import Conversation
+    from model.own_temperature import default_temperature
+    from model.sampler import SamplingOptions, write_passages
+
+    model, meta = load_checkpoint(options.checkpoint, named_device(options.device))
+    temperature = options.temperature
+    if temperature is None:
+        temperature = default_temperature(options.checkpoint, meta.config)
+    sampling = SamplingOptions(
+        temperature=0.0 if options.greedy else temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+    )
+    if options.interactive:
+        _converse(
+            Conversation(
+                model=model,
+                vocabulary=meta.vocabulary,
+                cleaning=meta.config.cleaning,
+                options=sampling,
+                seed=options.seed,
+                num_chars=options.chars,
+            )
+        )
+        return []
+    return write_passages(
+        model,
+        meta.vocabulary,
+        prime=options.prime,
+        cleaning=meta.config.cleaning,
+        num_chars=options.chars,
+        num_passages=options.passages,
+        options=sampling,
+        seed=options.seed,
+    )
+
+
 def _converse(conversation: "Conversation") -> None:
     """Talk on the terminal, or with whatever is piped in."""
     import contextlib
+    import io
 
     from model.interactive import converse
     from model.shown import shown
 
     on_terminal = sys.stdout.isatty()
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        # A line that is no UTF-8 is a mistake to be told, as a prime of the command line is.
+        sys.stdin.reconfigure(errors="surrogateescape")
     prompt = ""
     if sys.stdin.isatty():
         prompt = "> "

@@ -37,6 +37,9 @@ class Conversation:
         seed: Seed of the draws.
         num_chars: Characters of a passage.
         text: What was written last, its beginning included.
+
+    Raises:
+        ConfigError: The seed or the number of characters is out of its range.
     """
 
     model: Network
@@ -46,6 +49,10 @@ class Conversation:
     seed: int
     num_chars: int
     text: str = ""
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        _check_chars(self.num_chars)
 
     def answer(self, line: str) -> Iterator[str]:
         """Return the answer to a line, in pieces as they come.
@@ -101,12 +108,16 @@ class Conversation:
         if command == "/temperature":
             self.options = dataclasses.replace(self.options, temperature=float(number))
         elif command == "/chars":
-            if number < 1:
-                raise ConfigError(f"chars must be at least 1, got {value}")
-            self.num_chars = int(number)
+            self.num_chars = _check_chars(int(number))
         else:
             self.seed = check_seed(int(number))
         return f"{command[1:]} is {number} now"
+
+
+def _check_chars(num_chars: int) -> int:
+    if num_chars < 1:
+        raise ConfigError(f"chars must be at least 1, got {num_chars}")
+    return num_chars
 
 
 def converse(

@@ -12,9 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_TRAIN_CHARS = 2_000_000
-"""Only the last characters of a longer training text are counted, to stay within seconds."""
-
 ORDERS = range(1, 9)
 """The orders that are tried; an n-gram of order n sees n - 1 characters of context."""
 
@@ -51,7 +48,6 @@ def ngram_bits(
         vocabulary_size: Number of symbols.
         max_order: The largest order, at least 1.
     """
-    train = train[-MAX_TRAIN_CHARS:]
     pieces, scored = [train], []
     end = len(train)
     for passage in passages:

@@ -11,13 +11,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from model.cleaning import clean
 from model.config import TrialConfig
 from model.errors import CorpusError
 from model.ngram import ORDERS, Passage, ngram_bits
-from model.streams import EncodedCorpus, RawSplit, Symbols, encode_corpus, encode_words, split_text
+from model.streams import EncodedCorpus, RawSplit, encode_corpus, encode_words, split_text
+
+MAX_TRAIN_CHARS = 2_000_000
+"""The floor counts only the last raw characters of a longer training part, to stay within
+seconds."""
 
 MAX_SCORED_CHARS = 1_000_000
-"""The floor is measured on so much of a longer passage, to stay within seconds."""
+"""The floor is measured on so many raw characters of a longer passage, for the same reason."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +65,7 @@ def prepare_corpus(text: str, cleanings: Sequence[str]) -> PreparedCorpus:
     """
     split = split_text(text)
     raw = encode_corpus(split, "cased")
-    raw_bits = _floor_bits(raw, max_order=max(ORDERS))
+    raw_bits = _floor_bits(split, raw, max_order=max(ORDERS))
     best = int(np.argmin(raw_bits[0]))
     encoded, floors = {}, {}
     floors["cased"] = raw_floor = _floor(raw_bits, split, best)
@@ -69,7 +74,7 @@ def prepare_corpus(text: str, cleanings: Sequence[str]) -> PreparedCorpus:
             streams, floor = raw, raw_floor
         else:
             streams = encode_corpus(split, cleaning)
-            floor = _floor(_floor_bits(streams, max_order=best + 1), split, best)
+            floor = _floor(_floor_bits(split, streams, max_order=best + 1), split, best)
         floors[cleaning] = floor
         price = raw_floor.validation_bits_per_char - floor.validation_bits_per_char
         encoded[cleaning] = dataclasses.replace(streams, restoration_bits_per_char=max(0.0, price))
@@ -110,30 +115,34 @@ def check_fits(corpus: EncodedCorpus, *, batch_size: int, sequence_length: int) 
 def _floor(bits: tuple[list[float], list[float]], split: RawSplit, index: int) -> Floor:
     validation, test = bits
     return Floor(
-        validation_bits_per_char=validation[index] / len(split.validation),
-        test_bits_per_char=test[index] / len(split.test),
+        validation_bits_per_char=validation[index] / min(len(split.validation), MAX_SCORED_CHARS),
+        test_bits_per_char=test[index] / min(len(split.test), MAX_SCORED_CHARS),
     )
 
 
-def _floor_bits(corpus: EncodedCorpus, *, max_order: int) -> tuple[list[float], list[float]]:
+def _floor_bits(
+    split: RawSplit, corpus: EncodedCorpus, *, max_order: int
+) -> tuple[list[float], list[float]]:
     """Return what each order spends on the validation and on the test passage, in bits in all.
 
-    Of a long passage, the first part stands for all.
+    Of a long text parts stand for all: the same raw characters whatever the cleaning, or the
+    price of a harsh one would be that of another text.
     """
-    passages = (corpus.validation, corpus.test)
-    contexts = (corpus.train, corpus.validation)
+    parts = (
+        split.train[-MAX_TRAIN_CHARS:],
+        split.validation[:MAX_SCORED_CHARS],
+        split.test[:MAX_SCORED_CHARS],
+    )
+    num_train, num_validation, num_test = (len(clean(part, corpus.cleaning)) for part in parts)
+    # Of a validation passage of numbers "letters" can leave less than a context.
+    before_test = np.concatenate([corpus.train[-max_order:], corpus.validation[-max_order:]])
     validation, test = ngram_bits(
-        corpus.train,
+        corpus.train[len(corpus.train) - num_train :],
         [
-            Passage(symbols=passage[:MAX_SCORED_CHARS], context=context)
-            for passage, context in zip(passages, contexts, strict=True)
+            Passage(symbols=corpus.validation[:num_validation], context=corpus.train),
+            Passage(symbols=corpus.test[:num_test], context=before_test),
         ],
         vocabulary_size=len(corpus.vocabulary),
         max_order=max_order,
     )
-    return _whole(validation, corpus.validation), _whole(test, corpus.test)
-
-
-def _whole(bits: list[float], passage: Symbols) -> list[float]:
-    share = min(1.0, MAX_SCORED_CHARS / len(passage))
-    return [bits_of_order / share for bits_of_order in bits]
+    return validation, test

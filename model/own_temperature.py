@@ -10,6 +10,7 @@ from pathlib import Path
 
 from model.config import TrialConfig
 from model.errors import CheckpointError
+from model.replacing import standing
 
 TEMPERATURE_FILE = "temperature.json"
 DEFAULT_TEMPERATURE = 0.8
@@ -26,7 +27,7 @@ def default_temperature(checkpoint: Path, config: TrialConfig) -> float:
     Raises:
         CheckpointError: The file that tells the temperature is damaged.
     """
-    file = checkpoint / TEMPERATURE_FILE
+    file = standing(checkpoint) / TEMPERATURE_FILE
     if not file.exists():
         return DEFAULT_TEMPERATURE if config.regime == "stream" else 0.0
     try:

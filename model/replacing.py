@@ -4,6 +4,7 @@ No portable call exchanges two folders, so the old one is renamed aside first. B
 renames it is there alone, under a name that `standing` knows.
 """
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +18,11 @@ def in_place_of(folder: Path) -> Iterator[Path]:
     Raises:
         OSError: A folder cannot be written.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
+    partial = _beside(folder, "partial")
     shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
     partial.mkdir(parents=True)
     yield partial
-    aside = _aside(folder)
+    aside = _beside(folder, "replaced")
     if folder.exists():
         shutil.rmtree(aside, ignore_errors=True)
         folder.rename(aside)
@@ -29,14 +30,28 @@ def in_place_of(folder: Path) -> Iterator[Path]:
     shutil.rmtree(aside, ignore_errors=True)
 
 
+def check_place(folder: Path) -> None:
+    """Make the parents of a folder, and see that there is place for it and what is beside it.
+
+    Raises:
+        OSError: A folder cannot be written.
+    """
+    probe = _beside(folder, "possible")  # as long as the longest of the names
+    probe.mkdir(parents=True, exist_ok=True)
+    probe.rmdir()
+
+
 def standing(folder: Path) -> Path:
     """Return where a folder can be read: aside, if whoever replaced it was killed meanwhile.
 
     It is not put back: that process may be alive, and about to put the new one there.
     """
-    aside = _aside(folder)
-    return aside if aside.exists() and not folder.exists() else folder
+    aside = _beside(folder, "replaced")
+    # os.path: pathlib raises where a name is too long, until Python 3.14.
+    is_aside = os.path.exists(aside) and not os.path.exists(folder)  # noqa: PTH110
+    return aside if is_aside else folder
 
 
-def _aside(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.replaced")
+def _beside(folder: Path, suffix: str) -> Path:
+    whole = folder.absolute()  # "." has no name, and "/" has none at all
+    return whole.parent / f".{whole.name}.{suffix}"

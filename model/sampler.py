@@ -17,13 +17,18 @@ from model.network import Network
 from model.vocabulary import Vocabulary
 from model.word_vocabulary import WordVocabulary
 
+GREEDY_BELOW = 1e-6
+"""A lower temperature is greedy: float32 logits are not told apart so finely, and below 1e-45 it
+would be 0 there, and 0 / 0 no number."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SamplingOptions:
     """How the next symbol is drawn.
 
     Attributes:
-        temperature: Divides the logits; 0 is greedy, the most probable symbol each time.
+        temperature: Divides the logits; 0, or less than GREEDY_BELOW, is greedy, the most
+            probable symbol each time.
         top_k: Draw among the k most probable symbols only; None is all of them.
         top_p: Draw among the fewest symbols whose probabilities reach p in sum,
             0 < p <= 1; None is all of them.
@@ -49,11 +54,13 @@ def encode_prime(prime: str, vocabulary: Vocabulary | WordVocabulary, cleaning: 
     """Return the cleaned prime's indices (T,); an empty prime becomes a space.
 
     Raises:
-        ConfigError: The prime has characters outside a vocabulary of characters, or nothing is
-            left of it after cleaning.
+        ConfigError: The prime was no UTF-8 (surrogates stand for its bytes), it has characters
+            outside a vocabulary of characters, or nothing is left of it after cleaning.
     """
     if not prime:
         prime = " " if " " in vocabulary.alphabet else vocabulary.alphabet[0]
+    if not prime.isascii() and prime != prime.encode(errors="ignore").decode():
+        raise ConfigError(f"a prime must be UTF-8, got {prime!r}")
     cleaned = clean(prime, cleaning)
     if not cleaned:
         raise ConfigError(f"the cleaning {cleaning!r} must leave something of the prime {prime!r}")
@@ -188,10 +195,11 @@ def _draw(
     temperature_B1: Tensor | None = None,
 ) -> Tensor:
     """Return the index of one symbol for each passage (B,)."""
-    if temperature_B1 is None and options.temperature == 0:
+    if temperature_B1 is None and options.temperature < GREEDY_BELOW:
         return logits_BV.argmax(dim=-1)
     divisor = options.temperature if temperature_B1 is None else temperature_B1
-    # Shifting by the maximum keeps a tiny temperature from overflowing to infinity.
+    # Shifted by the maximum, the most probable symbol's logit is 0 whatever divides it; those of
+    # the others can overflow to minus infinity alone, which is probability 0.
     logits_BV = (logits_BV - logits_BV.amax(dim=-1, keepdim=True)) / divisor
     if options.top_k is not None and options.top_k < logits_BV.shape[-1]:
         smallest_B1 = logits_BV.topk(options.top_k, dim=-1).values[:, -1:]

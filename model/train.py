@@ -7,8 +7,12 @@ Every field of TrialConfig is a flag.
 import dataclasses
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from model.command_line import DEVICES, OneLineParser
+from model.command_line import DEVICES, OneLineParser, ended_quietly
+
+if TYPE_CHECKING:
+    from model.trainer import Trainer
 
 _EXAMPLES = """examples:
   python -m model.train --corpus book.txt --epochs 10 --checkpoint mine
@@ -23,15 +27,13 @@ def main(arguments: list[str] | None = None) -> int:
 
     options = vars(_parser().parse_args(arguments))
     try:
-        return _train(options)
+        return ended_quietly(lambda: _train(options))
     except (ConfigError, CheckpointError) as error:
         print(f"model.train: {error}", file=sys.stderr)
         return 2
     except TrainingDiverged as error:
         print(f"model.train: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
 
 
 def _parser() -> OneLineParser:
@@ -66,13 +68,13 @@ def _parser() -> OneLineParser:
 def _train(options: dict[str, object]) -> int:
     import torch
 
+    from model.checkpoint import check_new
     from model.config import FIELD_NAMES, TrialConfig
     from model.control_group import num_cpus
     from model.corpus import resolve_corpus
-    from model.devices import named_device, use_threads
+    from model.devices import MAX_THREADS, memory_for, named_device, use_threads
     from model.errors import ConfigError
     from model.objective import prepare_corpus
-    from model.replacing import standing
     from model.trainer import Trainer
 
     config_path, folder, threads = (options[name] for name in ("config", "checkpoint", "threads"))
@@ -80,21 +82,28 @@ def _train(options: dict[str, object]) -> int:
     flags = {name: options[name] for name in FIELD_NAMES if options[name] is not None}
     config = TrialConfig.from_dict({**base.to_dict(), **flags})
     device = named_device(None if options["device"] is None else str(options["device"]))
-    if isinstance(threads, int) and threads < 1:
-        raise ConfigError(f"threads must be at least 1, got {threads}")
+    if isinstance(threads, int) and not 1 <= threads <= MAX_THREADS:
+        raise ConfigError(f"threads must be at least 1 and at most {MAX_THREADS}, got {threads}")
     use_threads(threads if isinstance(threads, int) else min(torch.get_num_threads(), num_cpus()))
     if options["resume"] and folder is None:
         raise ConfigError("--resume needs --checkpoint, the folder to go on from")
-    if isinstance(folder, Path) and standing(folder).exists() and not options["resume"]:
-        raise ConfigError(f"a checkpoint folder must not exist yet: {folder}; go on with --resume")
+    if isinstance(folder, Path) and not options["resume"]:
+        check_new(folder)
     name = options["corpus"]
     corpus = resolve_corpus(None if name is None else str(name))
     print(f"corpus: {corpus.name}: {corpus.source}", flush=True)
     prepared = prepare_corpus(corpus.text, [config.cleaning])
-    trainer = Trainer(config, prepared.streams(config), device=device)
-    if isinstance(folder, Path) and options["resume"]:
-        trainer.restore(folder)
-    print(f"{trainer.model.num_parameters():,} parameters, {trainer.precision} on {device}")
+    with memory_for("hidden_size, embedding_dim, num_layers and batch_size"):
+        trainer = Trainer(config, prepared.streams(config), device=device)
+        if isinstance(folder, Path) and options["resume"]:
+            trainer.restore(folder)
+        print(f"{trainer.model.num_parameters():,} parameters, {trainer.precision} on {device}")
+        _run(trainer, folder if isinstance(folder, Path) else None)
+    return 0
+
+
+def _run(trainer: "Trainer", folder: Path | None) -> None:
+    """Train to the end, and tell and keep each epoch."""
     for report in trainer.epochs():
         print(
             f"epoch {report.epoch:>3}: training {report.train_nats_per_char:.4f} nats, "
@@ -103,12 +112,11 @@ def _train(options: dict[str, object]) -> int:
             f"{report.elapsed_seconds:.1f} s",
             flush=True,
         )
-        if isinstance(folder, Path):
+        if folder is not None:
             trainer.save(folder)
     best = trainer.best_report
     assert best is not None
     print(f"best: {best.val_bits_per_char:.4f} bits per character after epoch {best.epoch}")
-    return 0
 
 
 if __name__ == "__main__":

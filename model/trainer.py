@@ -30,7 +30,7 @@ from model.precision import autocast, resolve_precision
 from model.regimes import build_regime
 from model.schedule import schedule_factor
 from model.seeds import hash_seed
-from model.streams import EncodedCorpus
+from model.streams import EncodedCorpus, training_sha256
 from model.word_vocabulary import WordVocabulary
 
 _ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
@@ -177,6 +177,7 @@ class Trainer:
             metrics=dataclasses.asdict(self.best_report),
             last_metrics=dataclasses.asdict(self.last_report),
             precision=self.precision,
+            text_sha256=training_sha256(self.corpus),
         )
         weights = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         training = {**weights, **self._optimizer_tensors()}
@@ -200,6 +201,8 @@ class Trainer:
                 )
         if meta.vocabulary != self.corpus.vocabulary:
             raise CheckpointError(f"{folder} was trained on a text with other symbols")
+        if meta.text_sha256 not in (None, training_sha256(self.corpus)):
+            raise CheckpointError(f"{folder} was trained on another text of the same symbols")
         tensors = load_training_state(folder)
         weights = {name: tensors[f"model.{name}"] for name in self.model.state_dict()}
         self.model.load_state_dict(weights)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from model import generate, train
 from model.checkpoint import (
     META_FILE,
     MODEL_FILE,
@@ -141,6 +142,28 @@ def test_killed_while_saving_leaves_a_checkpoint_to_go_on_from(
     trainer.save(folder)
     load_checkpoint(folder)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copied", "mine"]
+
+
+@pytest.mark.parametrize("name", ["/", "x" * 250, "x" * 256])
+def test_name_that_can_be_no_checkpoint_is_refused_in_one_line(
+    name: str, tiny_text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("book.txt").write_text(tiny_text, encoding="utf-8")
+    flags = ["--corpus", "book.txt", "--hidden-size", "8", "--checkpoint", name]
+    for command in (
+        lambda: train.main(flags),
+        lambda: train.main([*flags, "--resume"]),
+        lambda: generate.main([name]),
+    ):
+        assert command() == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_folder_that_one_stands_in_is_a_checkpoint(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(copy)
+    assert generate.main([".", "--chars", "9"]) == 0
 
 
 def test_unwritable_place_is_one_of_our_errors(

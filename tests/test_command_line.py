@@ -32,6 +32,24 @@ def test_shells_can_complete(name: str) -> None:
     assert "PYTHON_ARGCOMPLETE_OK" in source[:1_024]  # what argcomplete looks for
 
 
+def test_reader_that_went_ends_training_and_writing_quietly(
+    trained_checkpoint: Path, tiny_text: str
+) -> None:
+    Path("book.txt").write_text(tiny_text, encoding="utf-8")
+    flags = "--corpus book.txt --epochs 1000 --hidden-size 8 --checkpoint kept"
+    for command in (f"model.train {flags}", f"model.generate {trained_checkpoint} --chars 9"):
+        with subprocess.Popen(
+            [sys.executable, "-m", *command.split()],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            assert process.stdout is not None and process.stderr is not None
+            process.stdout.close()
+            complaint = process.stderr.read()
+        assert (complaint, process.returncode) == (b"", 141)
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

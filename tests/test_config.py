@@ -20,6 +20,8 @@ from model.errors import ConfigError
         ({"dropout": 1.0}, "dropout must be in 0 <= p < 1, got 1.0"),
         ({"dropout": float("nan")}, "dropout must be a finite number, got nan"),
         ({"dropout": "0.2"}, "dropout must be a finite number, got '0.2'"),
+        ({"learning_rate": 10**400}, "learning_rate must be a finite number, got 1000"),
+        ({"learning_rate": float("-inf")}, "learning_rate must be a finite number, got -inf"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0, got 0.0"),
         ({"decay_fraction": 1.1}, "decay_fraction must be in 0 <= f <= 1"),
         ({"weight_decay": -0.1}, "weight_decay must be at least 0"),

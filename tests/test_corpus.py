@@ -72,6 +72,15 @@ def test_unknown_name_gives_the_choices(tmp_path: Path) -> None:
         resolve_corpus(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("~nobody-of-this-name/x.txt", "home directory"), ("x" * 256, "File name too long")],
+)
+def test_name_that_can_be_no_file_is_refused(name: str, reason: str) -> None:
+    with pytest.raises(CorpusError, match=f"must be readable: {name}: .*{reason}"):
+        resolve_corpus(name)
+
+
 def test_url_is_downloaded(tmp_path: Path, server: str) -> None:
     (tmp_path / "book.txt").write_text("Once upon a time", encoding="utf-8")
     assert resolve_corpus(f"{server}/book.txt").text == "Once upon a time"

@@ -114,6 +114,29 @@ def test_command_line_talks_with_what_is_piped_in(
     assert len(out.splitlines()[1:]) >= 1
 
 
+@pytest.mark.parametrize(
+    ("flag", "rule"),
+    [("--chars=-3", "chars must be at least 1, got -3"), ("--seed=-3", "seed must be in 0 <= ")],
+)
+def test_conversation_takes_the_numbers_that_a_passage_takes(
+    flag: str, rule: str, trained_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main([str(trained_checkpoint), "--interactive", flag]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"model.generate: {rule}") and error.count("\n") == 1
+
+
+def test_line_that_is_no_utf_8_is_told_and_the_conversation_goes_on(
+    trained_checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    piped = io.BytesIO(b"\xff\n/chars 20\nalice\n")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(piped, encoding="utf-8"))
+    assert command.main([str(trained_checkpoint), "--interactive"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [r"a prime must be UTF-8, got '\udcff'", "chars is 20 now"]
+    assert lines[2].startswith("alice")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_on_a_terminal_it_prompts_and_ends_by_ctrl_d(trained_checkpoint: Path) -> None:

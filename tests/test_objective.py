@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from model import objective
+from model.cleaning import clean
 from model.config import TrialConfig
 from model.corpus import resolve_corpus
 from model.errors import CorpusError
@@ -17,6 +19,7 @@ from model.ngram import Passage, ngram_bits
 from model.objective import PreparedCorpus, check_fits, prepare_corpus, restored_bits_per_char
 from model.streams import EncodedCorpus, split_text
 from model.trainer import Trainer
+from model.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,47 @@ def test_restoration_prices_of_the_reference_book(
 ) -> None:
     measured = book.encoded[cleaning].restoration_bits_per_char
     assert measured == pytest.approx(price, abs=0.001)
+
+
+def test_price_of_a_long_text_is_measured_on_the_same_raw_characters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chance = np.random.default_rng(0)
+    text = " ".join(chance.choice(["tea", "hare", "6 o'clock!", "12,", "Alice", "so;"], 6_000))
+    num_train, num_scored = 3_000, 500
+    monkeypatch.setattr(objective, "MAX_TRAIN_CHARS", num_train)
+    monkeypatch.setattr(objective, "MAX_SCORED_CHARS", num_scored)
+    prepared, split = prepare_corpus(text, ["letters"]), split_text(text)
+    for cleaning, floor in prepared.floors.items():
+        vocabulary = Vocabulary.of(clean(text, cleaning))
+        train, validation, test, before_test = (
+            vocabulary.encode(clean(part, cleaning))
+            for part in (
+                split.train[-num_train:],
+                split.validation[:num_scored],
+                split.test[:num_scored],
+                split.validation,
+            )
+        )
+        bits = ngram_bits(
+            train,
+            [
+                Passage(symbols=validation, context=train),
+                Passage(symbols=test, context=before_test),
+            ],
+            vocabulary_size=len(vocabulary),
+            max_order=prepared.floor_order,
+        )
+        assert floor.validation_bits_per_char == pytest.approx(bits[0][-1] / num_scored)
+        assert floor.test_bits_per_char == pytest.approx(bits[1][-1] / num_scored)
+
+
+def test_passage_of_which_a_cleaning_leaves_less_than_a_context_is_scored() -> None:
+    digits = "0000100110101111" * 20  # each is known by the four before it: an order of 5
+    text = ("abcd" * 140 + digits)[:800] + digits[:97] + "abc" + "abcd" * 25
+    prepared = prepare_corpus(text, ["letters"])
+    assert prepared.floor_order > len(prepared.encoded["letters"].validation) + 1
+    assert prepared.floors["letters"].test_bits_per_char < 1
 
 
 def test_all_cleanings_are_judged_on_the_same_raw_characters(book: PreparedCorpus) -> None:

@@ -34,6 +34,9 @@ def test_generate_takes_the_measured_temperature_unless_told(
     assert written(checkpoint, capsys) == hot
     assert written(checkpoint, capsys, "--temperature", "0.8") == of_default
     load_checkpoint(checkpoint)  # one more file is no damage
+    # As a kill leaves it that comes while it is being replaced.
+    checkpoint.rename(tmp_path / ".checkpoint.replaced")
+    assert written(checkpoint, capsys) == hot
 
 
 def test_default_is_greedy_in_the_window_regime_and_damage_is_told(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def test_temperature_near_zero_top_1_and_small_top_p_are_greedy(
     greedy = write(model, prime_T, GREEDY)
     for options in (
         SamplingOptions(temperature=1e-6),
+        SamplingOptions(temperature=1e-50),
         SamplingOptions(temperature=5.0, top_k=1),
         SamplingOptions(temperature=5.0, top_p=1e-9),
     ):
@@ -105,6 +106,9 @@ def test_prime_is_cleaned_and_checked() -> None:
     assert vocabulary.decode(encode_prime("", vocabulary, "lower").numpy()) == " "
     with pytest.raises(ConfigError, match=r"prime 'ALEX': .*got 'x'"):
         encode_prime("ALEX", vocabulary, "lower")
+    for cleaning in ("cased", "letters"):
+        with pytest.raises(ConfigError, match=r"must be UTF-8, got 'a\\udcff'"):
+            encode_prime("a\udcff", vocabulary, cleaning)
     with pytest.raises(ConfigError, match="must leave something of the prime '42'"):
         encode_prime("42", vocabulary, "letters")
 
@@ -141,6 +145,18 @@ def test_a_gpu_is_used_where_it_is_asked_for_alone(
     with pytest.raises(SystemExit, match="2"):
         command.main([str(trained_checkpoint), "--device", "tpu"])
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_too_many_passages_are_told_in_one_line(
+    trained_checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> list[str]:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has")
+
+    monkeypatch.setattr("model.sampler.write_passages", full)
+    assert command.main([str(trained_checkpoint)]) == 2
+    rule = "the network and its passages must fit into memory: there is no room for 20.00 GiB"
+    assert capsys.readouterr().err == f"model.generate: {rule}\n"
 
 
 def test_ctrl_c_ends_writing_without_a_traceback(

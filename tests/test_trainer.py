@@ -1,4 +1,7 @@
 import dataclasses
+import hashlib
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -6,14 +9,15 @@ import pytest
 import torch
 
 from model import train
-from model.checkpoint import load_checkpoint
+from model.checkpoint import META_FILE, MODEL_FILE, TRAINING_FILE, load_checkpoint
+from model.checksums import write_sums
 from model.config import TrialConfig
 from model.epoch_report import EpochReport
 from model.errors import CheckpointError, TrainingDiverged
 from model.objective import PreparedCorpus, prepare_corpus
 from model.regimes import WindowRegime
 from model.seeds import hash_seed
-from model.streams import columns
+from model.streams import columns, training_sha256
 from model.trainer import Trainer
 
 
@@ -164,6 +168,38 @@ def test_other_configuration_is_not_resumed(
         Trainer(other, tiny_corpus.encoded["lower"]).restore(trained_checkpoint)
 
 
+def test_other_text_of_the_same_symbols_is_not_resumed(
+    trained_checkpoint: Path, tiny_text: str, tiny_config: TrialConfig, tmp_path: Path
+) -> None:
+    swapped = tiny_text.replace("Alice", "ecilA")
+    other = Trainer(tiny_config, prepare_corpus(swapped, ["lower"]).encoded["lower"])
+    with pytest.raises(CheckpointError, match="another text of the same symbols"):
+        other.restore(trained_checkpoint)
+    # The same text on another machine, or from before its sum was written down.
+    same = prepare_corpus(tiny_text, ["lower"]).encoded["lower"]
+    Trainer(tiny_config, same).restore(trained_checkpoint)
+    older = Path(shutil.copytree(trained_checkpoint, tmp_path / "older"))
+    values = json.loads((older / META_FILE).read_text(encoding="utf-8"))
+    del values["text_sha256"]
+    (older / META_FILE).write_text(json.dumps(values), encoding="utf-8")
+    write_sums(older, (MODEL_FILE, META_FILE, TRAINING_FILE))
+    other.restore(older)
+
+
+def test_sum_of_a_text_is_that_of_its_bytes_in_one_order(tiny_corpus: PreparedCorpus) -> None:
+    corpus = tiny_corpus.encoded["lower"]
+    train, validation = corpus.train.tobytes(), corpus.validation.tobytes()
+    by_hand = b"%d %s%d %s" % (len(train), train, len(validation), validation)
+    assert training_sha256(corpus) == hashlib.sha256(by_hand).hexdigest()
+    wide = [
+        dataclasses.replace(
+            corpus, train=corpus.train.astype(kind), validation=corpus.validation.astype(kind)
+        )
+        for kind in ("<i2", ">i2")
+    ]
+    assert training_sha256(wide[0]) == training_sha256(wide[1])
+
+
 def test_learning_rate_warms_up_stays_and_decays(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
 ) -> None:
@@ -210,6 +246,20 @@ def test_command_line_trains_saves_and_resumes(
     assert train.main([*flags.split(), "--checkpoint", "kept", "--resume"]) == 0
 
 
+def test_full_gpu_is_told_in_one_line(
+    tiny_text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79 GiB"
+        )
+
+    monkeypatch.setattr(Trainer, "train_epoch", full)
+    Path("book.txt").write_text(tiny_text, encoding="utf-8")
+    assert train.main(["--corpus", "book.txt", "--hidden-size", "8"]) == 2
+    assert capsys.readouterr().err.endswith("fit into memory: there is no room for 20.00 GiB\n")
+
+
 @pytest.mark.parametrize(
     ("flags", "rule"),
     [
@@ -218,12 +268,20 @@ def test_command_line_trains_saves_and_resumes(
         ("--corpus nowhere.txt", "unknown corpus 'nowhere.txt'"),
         ("--config nowhere.json", "readable JSON: nowhere.json: No such file"),
         ("--threads 0", "threads must be at least 1"),
+        ("--threads 3000000000", "threads must be at least 1 and at most 1024, got 3000000000"),
+        ("--checkpoint book.txt/kept", "cannot write checkpoint book.txt/kept: Not a directory"),
+        # More than 47 bits address: no kernel overcommits so far.
+        ("--hidden-size 4000000 --embedding-dim 1", "there is no room for 256000000000000 bytes"),
+        (f"--hidden-size {10**16}", "must fit into memory: there is not enough"),
+        (f"--embedding-dim {10**30}", "must fit into memory: there is not enough"),
     ],
 )
 def test_command_line_refuses_in_one_line(
-    flags: str, rule: str, capsys: pytest.CaptureFixture[str]
+    flags: str, rule: str, tiny_text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train.main(flags.split()) == 2
-    error = capsys.readouterr().err
-    assert rule in error
-    assert error.count("\n") == 1
+    Path("book.txt").write_text(tiny_text, encoding="utf-8")
+    assert train.main(["--corpus", "book.txt", *flags.split()]) == 2
+    told = capsys.readouterr()
+    assert rule in told.err
+    assert told.err.count("\n") == 1
+    assert "epoch" not in told.out  # none is trained for nothing
