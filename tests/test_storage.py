@@ -24,6 +24,7 @@ from search_spaces.random_configs import random_configs
 from tune import lease as lease_module
 from tune import lease_keeper, run
 from tune import mirror as mirror_module
+from tune import storage as storage_module
 from tune.history import History
 from tune.history_events import TrialStarted
 from tune.lease import FILE, Lease
@@ -72,6 +73,14 @@ def test_storage_that_holds_credentials_or_is_none_is_refused(tmp_path: Path) ->
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(ConfigError, match="a storage must be an absolute path or a URI"):
         check_storage(str(tmp_path / "file"))
+
+
+def test_storage_that_does_not_return_what_was_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_module, "read", lambda file_system, path: b"prob")
+    with pytest.raises(ConfigError, match=r"written and read: .*what was written cannot be read"):
+        check_storage(str(tmp_path))
 
 
 def test_lease_keeps_a_living_driver_and_no_dead_one(tmp_path: Path) -> None:
