@@ -126,13 +126,21 @@ def trial_worker(
     deadline = time.monotonic() + 120
     while True:
         assert driver.poll() is None, driver.communicate()
-        for child in psutil.Process(driver.pid).children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, or gone meanwhile
-                named = "CharLSTMTrainable" in " ".join(child.cmdline())
-                if named and child.pid not in other_than:
-                    return child
+        for worker in trial_workers(driver):
+            if worker.pid not in other_than:
+                return worker
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def trial_workers(driver: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Return the Ray worker processes that train trials now."""
+    workers: list[psutil.Process] = []
+    for child in psutil.Process(driver.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, or gone meanwhile
+            if "CharLSTMTrainable" in " ".join(child.cmdline()):
+                workers.append(child)
+    return workers
 
 
 def free_port() -> int:
