@@ -5,7 +5,6 @@
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,15 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tiny_search import kill_family
+from tiny_search import free_port, kill_family
 
 RAY = [sys.executable, "-m", "ray.scripts.scripts"]
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 class RayNodes:

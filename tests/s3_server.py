@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pyarrow import fs
+from tiny_search import free_port
 
 
 @contextmanager
 def s3_server() -> Iterator[dict[str, str]]:
     """Start a server with a bucket named `bucket`; yields the environment that finds it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "AWS_ACCESS_KEY_ID": "tests",

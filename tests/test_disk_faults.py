@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import psutil
 import pytest
-from tiny_search import command, kill_family, run_command, trials_of, write_inputs
+from tiny_search import command, kill_driver, kill_family, run_command, trials_of, write_inputs
 
 from model.checksums import check_sum
 from model.errors import CheckpointError
@@ -144,10 +143,7 @@ def test_damaged_checkpoints_are_passed_over(running: subprocess.Popen[str]) -> 
     while not all(num_epochs_of(run).get(number, 0) > 3 for number in (0, 1)):
         assert running.poll() is None and time.monotonic() < deadline
         time.sleep(0.1)
-    family = psutil.Process(running.pid).children(recursive=True)
-    running.kill()
-    running.communicate()
-    psutil.wait_procs(family, timeout=5)  # the workers follow their driver
+    kill_driver(running)
     store = CheckpointStore(str(run.resolve() / "ray"))
     places = {n: [Path(p) for p in found] for n, found in store.newest_first().items()}
     assert sorted(places) == [0, 1]

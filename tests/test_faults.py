@@ -245,50 +245,31 @@ def test_search_whose_cluster_lost_its_head_goes_on_in_another(
     assert_each_epoch_once("two")
 
 
-def start_ray(arguments: list[str], log: Path) -> subprocess.Popen[str]:
-    """Start a node of a cluster in the foreground and wait until it is there."""
-    ray = str(Path(sys.executable).with_name("ray"))
-    with log.open("w", encoding="utf-8") as file:
-        node = subprocess.Popen(
-            [ray, "start", "--block", "--num-cpus=1", *arguments],
-            stdout=file,
-            stderr=file,
-            text=True,
-            env={**os.environ, "RAY_AUTH_MODE": "token"},  # ray 2.60: a head asks for it
-        )
-    deadline = time.monotonic() + 60
-    while "Ray runtime started" not in log.read_text(encoding="utf-8"):
-        assert node.poll() is None and time.monotonic() < deadline, log.read_text()
-        time.sleep(0.2)
-    return node
-
-
 @pytest.mark.long
 @pytest.mark.timeout(500)
 def test_lost_nodes_trial_goes_on_on_another_node(tiny_text: str, tmp_path: Path) -> None:
     flags = write_inputs(tiny_text, epochs=(100, 100), trials=3)
     no_pruning(100)
-    port = 7_000 + os.getpid() % 500
-    place = f"127.0.0.1:{port}"
-    nodes = [start_ray(["--head", f"--port={port}", "--include-dashboard=false"], tmp_path / "1")]
-    driver: subprocess.Popen[str] | None = None
-    try:
-        nodes.append(start_ray([f"--address={place}"], tmp_path / "2"))
-        flags += ["--address", place, "--name", "two", "--finalists", "0"]
+    with ray_nodes(tmp_path) as nodes:
+        head = nodes.add("head", "--num-cpus=1")
+        other = nodes.add("other", "--num-cpus=1")
         driver = subprocess.Popen(
-            command(flags), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command([*flags, "--address", nodes.address, "--name", "two", "--finalists", "0"]),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        wait_until(lambda: Path("results/two/epochs.csv").exists(), driver, 120)
-        trial_worker(nodes[1])
-        trial_worker(nodes[0])
-        wait_until(
-            lambda: num_epochs("two").min() > 5 and len(num_epochs("two")) == 2, driver, 120
-        )
-        kill_family(nodes[1])
-        output, errors = driver.communicate(timeout=200)
-    finally:
-        for process in [*nodes, *([driver] if driver else [])]:
-            kill_family(process)
+        try:
+            wait_until(lambda: Path("results/two/epochs.csv").exists(), driver, 120)
+            trial_worker(other)
+            trial_worker(head)
+            wait_until(
+                lambda: num_epochs("two").min() > 5 and len(num_epochs("two")) == 2, driver, 120
+            )
+            nodes.remove(other)
+            output, errors = driver.communicate(timeout=200)
+        finally:
+            kill_family(driver)
     assert driver.returncode == 0, errors
     assert "goes on from its last checkpoint" in output
     assert (trials_of("two")["status"] == "COMPLETE").all()

@@ -3,7 +3,6 @@
 KILL_SEED in the environment draws other moments.
 """
 
-import contextlib
 import json
 import os
 import random
@@ -18,11 +17,10 @@ from typing import Any
 
 import optuna
 import pandas as pd
-import psutil
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from tiny_search import command, run_command, write_inputs
+from tiny_search import command, kill_driver, kill_family, run_command, write_inputs
 
 from model.checkpoint import load_checkpoint
 from model.errors import CheckpointError
@@ -85,22 +83,16 @@ def kill_when(
     driver = subprocess.Popen(
         command(flags), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    deadline = time.monotonic() + 90
-    while not moment():
-        assert driver.poll() is None, driver.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    time.sleep(delay_seconds)
-    family = psutil.Process(driver.pid).children(recursive=True)
-    driver.kill()
-    for process in family if whole_family else []:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    driver.communicate()
-    # Ray's processes follow their driver, but for some of those that were just starting.
-    _, left = psutil.wait_procs(family, timeout=4)
-    for process in left:
-        process.kill()
+    try:
+        deadline = time.monotonic() + 90
+        while not moment():
+            assert driver.poll() is None, driver.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        time.sleep(delay_seconds)
+        kill_driver(driver, whole_family=whole_family)
+    finally:
+        kill_family(driver)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """How long a Ray that does not listen is waited for."""
 
-import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,35 +15,41 @@ class Ended(Exception):
 def test_patience_is_in_seconds_however_long_each_look_takes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    now, looks = [100.0], list[float]()
+
     def slowly(place: tuple[str, int]) -> bool:
-        time.sleep(0.1)
+        looks.append(now[0])
+        now[0] += 1
         return False
 
     def end(watch: RayWatch, name: str) -> None:
         raise Ended(name)
 
-    monkeypatch.setattr(ray_watch, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(ray_watch, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(ray_watch, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(ray_watch, "_listens", slowly)
     monkeypatch.setattr(RayWatch, "_end", end)
-    start = time.monotonic()
     with pytest.raises(Ended, match="Ray's head"):
-        RayWatch(command=str)._watch({"Ray's head": ("127.0.0.1", 1)}, 0.3)
-    # By the number of looks, 0.01 s each, it would have been 3 s.
-    assert 0.3 <= time.monotonic() - start < 2
+        RayWatch(command=str)._watch({"Ray's head": ("127.0.0.1", 1)}, 3)
+    # By the number of looks, 0.001 s each, it would have been 3,000.
+    assert looks == [100, 101, 102]
 
 
 def test_ray_that_listens_again_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([False, True, False, True])
+    now = [100.0]
     watch = RayWatch(command=str)
 
     def listens(place: tuple[str, int]) -> bool:
         answer = next(answers, None)
         if answer is None:
             watch._ended.set()
-        time.sleep(0.06)
+        now[0] += 2
         return answer is not False
 
     monkeypatch.setattr(ray_watch, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(ray_watch, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(ray_watch, "_listens", listens)
     monkeypatch.setattr(RayWatch, "_end", lambda watch, name: pytest.fail(name))
-    watch._watch({"Ray's head": ("127.0.0.1", 1)}, 0.1)
+    watch._watch({"Ray's head": ("127.0.0.1", 1)}, 3)
+    assert now == [110]  # all answers were asked for

@@ -1,5 +1,6 @@
 """A run with its storage on a real S3 server: any machine goes on with it."""
 
+import contextlib
 import json
 import os
 import re
@@ -12,13 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 from pyarrow import fs
 from s3_server import s3_server
-from tiny_search import command, kill_family, run_command, trials_of, write_inputs
+from tiny_search import command, kill_family, run_command, trial_workers, trials_of, write_inputs
 
 from model.places import open_place
-from tune.storage import files_below
+from tune.storage import files_below, read
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACE = "s3://bucket/runs"
@@ -34,6 +36,11 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[fs.FileSystem]:
 
 def names(bucket: fs.FileSystem, root: str) -> list[str]:
     return list(files_below(bucket, root, recursive=True))
+
+
+def copied_history(bucket: fs.FileSystem, root: str) -> bytes:
+    is_there = "history.jsonl" in files_below(bucket, root, recursive=False)
+    return read(bucket, f"{root}/history.jsonl") if is_there else b""
 
 
 def documented_commands() -> list[list[str]]:
@@ -64,19 +71,21 @@ def test_search_of_one_machine_is_finished_by_another_from_an_empty_folder(
         text=True,
     )
     try:
-        deadline = time.monotonic() + 100
-        while "trials.csv" not in names(bucket, "bucket/runs/shared") or not any(
-            "checkpoint_" in name for name in names(bucket, "bucket/runs/shared")
-        ):
+        # Killed once the storage knows of a trial that has ended. It is told every 10 s; until
+        # then the others are held, so that some are left for the second machine.
+        history = first / "results/shared/history.jsonl"
+        deadline = time.monotonic() + 200
+        while b"TrialEnded" not in copied_history(bucket, "bucket/runs/shared"):
             assert driver.poll() is None, driver.communicate()
             assert time.monotonic() < deadline
-            time.sleep(0.5)
-        time.sleep(12)  # a copy of what has happened since
+            if history.exists() and b"TrialEnded" in history.read_bytes():
+                for worker in trial_workers(driver):
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        worker.suspend()
+            time.sleep(0.1)
     finally:
         kill_family(driver)
-    history = first / "results/shared/history.jsonl"
-    known = history.read_bytes()
-    assert b"EpochEnded" in known
+    assert history.read_bytes().count(b"TrialEnded") < 10
     shutil.rmtree(first)  # the machine is gone, its text too
     second = tmp_path / "second"
     second.mkdir()

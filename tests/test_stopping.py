@@ -1,7 +1,8 @@
 import os
 import signal
 import threading
-import time
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,25 +11,40 @@ from tune import stopping
 from tune.stopping import SearchStopper
 
 
-def test_time_budget_ends_the_search() -> None:
-    stopper = SearchStopper(0.05)
+@pytest.fixture
+def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let so many seconds pass on the stopper's clock, which nothing else moves."""
+    now = [100.0]
+    monkeypatch.setattr(stopping, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def wait(seconds: float) -> None:
+        now[0] += seconds
+
+    return wait
+
+
+def test_time_budget_ends_the_search(wait: Callable[[float], None]) -> None:
+    stopper = SearchStopper(60)
+    wait(90)  # before the start nothing counts
     stopper.start()
     assert not stopper.stop_all()
-    time.sleep(0.06)
+    wait(59)
+    assert not stopper.stop_all() and stopper.seconds_left() == 1
+    wait(1)
     assert stopper.stop_all() and stopper.timed_out and not stopper.interrupted
     assert stopper.seconds_left() == 0
 
 
+@pytest.mark.parametrize(("budget_seconds", "grace_seconds"), [(100, 10), (1_000, 50)])
 def test_when_the_time_is_up_running_trials_may_end_their_epoch(
-    monkeypatch: pytest.MonkeyPatch,
+    budget_seconds: float, grace_seconds: float, wait: Callable[[float], None]
 ) -> None:
-    monkeypatch.setattr(stopping, "GRACE_SECONDS", 0.1)
     training, finished = {"outcome": "TRAINING"}, {"outcome": "FINISHED"}
     running = ["one", "two", "three"]
-    stopper = SearchStopper(0.5)
+    stopper = SearchStopper(budget_seconds)
     stopper.start(lambda: len(running))
     assert not stopper("one", training)
-    time.sleep(0.505)
+    wait(budget_seconds)
     assert not stopper.stop_all() and stopper.timed_out
     assert stopper("one", training) and stopper.has_cut_off("one")
     # These end by themselves.
@@ -37,22 +53,27 @@ def test_when_the_time_is_up_running_trials_may_end_their_epoch(
     # Its worker died as it saved; the next one trained the last epoch within the grace.
     assert not stopper("one", finished) and not stopper.has_cut_off("one")
     del running[:2]
+    wait(grace_seconds - 1)
     assert not stopper.stop_all()
-    time.sleep(0.11)
+    wait(2)
     assert stopper.stop_all()  # one that hangs ends no search late
 
 
-def test_when_the_time_is_up_the_last_running_trial_ends_the_search() -> None:
+def test_when_the_time_is_up_the_last_running_trial_ends_the_search(
+    wait: Callable[[float], None],
+) -> None:
     running = ["one"]
-    stopper = SearchStopper(0.5)
+    stopper = SearchStopper(100)
     stopper.start(lambda: len(running))
-    time.sleep(0.505)
+    wait(100)
     assert not stopper.stop_all()
     running.clear()
     assert stopper.stop_all()
 
 
-def test_reserve_is_asked_for_in_the_thread_that_runs_the_search() -> None:
+def test_reserve_is_asked_for_in_the_thread_that_runs_the_search(
+    wait: Callable[[float], None],
+) -> None:
     asked: list[str] = []
 
     def reserve() -> float:
@@ -66,8 +87,9 @@ def test_reserve_is_asked_for_in_the_thread_that_runs_the_search() -> None:
     assert asked == []
     assert not stopper.stop_all()
     assert asked == [threading.current_thread().name]
-    left = stopper.seconds_left()
-    assert left is not None and 59 < left <= 60
+    assert stopper.seconds_left() == 60
+    wait(5)
+    assert stopper.seconds_left() == 55
 
 
 def test_without_a_budget_it_never_ends() -> None:

@@ -83,11 +83,35 @@ def trials_of(name: str) -> pd.DataFrame:
 def kill_family(process: subprocess.Popen[Any]) -> None:
     """Kill a process and all that it started, if it still runs."""
     if process.poll() is None:
-        for child in psutil.Process(process.pid).children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
+        _kill(psutil.Process(process.pid).children(recursive=True))
         process.kill()
         process.communicate()
+
+
+def kill_driver(process: subprocess.Popen[Any], *, whole_family: bool = False) -> None:
+    """Kill a driver first; at the end nothing that it started is left.
+
+    Args:
+        process: The driver, which runs.
+        whole_family: Whether Ray and the workers are killed with it, as by a power cut, or
+            follow it by themselves.
+    """
+    family = psutil.Process(process.pid).children(recursive=True)
+    try:
+        process.kill()
+        if whole_family:
+            _kill(family)
+        process.communicate()
+        # They follow their driver, but for some of those that were just starting.
+        psutil.wait_procs(family, timeout=4)
+    finally:
+        _kill(family)
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def trial_worker(
@@ -102,13 +126,21 @@ def trial_worker(
     deadline = time.monotonic() + 120
     while True:
         assert driver.poll() is None, driver.communicate()
-        for child in psutil.Process(driver.pid).children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, or gone meanwhile
-                named = "CharLSTMTrainable" in " ".join(child.cmdline())
-                if named and child.pid not in other_than:
-                    return child
+        for worker in trial_workers(driver):
+            if worker.pid not in other_than:
+                return worker
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def trial_workers(driver: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Return the Ray worker processes that train trials now."""
+    workers: list[psutil.Process] = []
+    for child in psutil.Process(driver.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, or gone meanwhile
+            if "CharLSTMTrainable" in " ".join(child.cmdline()):
+                workers.append(child)
+    return workers
 
 
 def free_port() -> int:
