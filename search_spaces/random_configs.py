@@ -3,7 +3,6 @@
 import optuna
 
 from model.config import TrialConfig
-from model.seeds import hash_seed
 from search_spaces.space import SearchSpace
 
 
@@ -11,7 +10,7 @@ def random_configs(space: SearchSpace, num: int, *, seed: int) -> list[TrialConf
     """Draw so many configurations independently; a space without axes gives none."""
     if not space.distributions:
         return []
-    own_seed = hash_seed(seed) % 2**32  # numpy takes no larger one
+    own_seed = seed % 2**32  # numpy takes no larger one
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # else it tells of the study on stderr
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=own_seed))
