@@ -17,7 +17,7 @@ import jsonschema
 import pytest
 import yaml
 from ray_nodes import free_port, ray_nodes
-from tiny_search import kill_family, trials_of, write_inputs
+from tiny_search import kill_family, trials_of, wait_until, write_inputs
 
 from tune.options import parse_options
 
@@ -447,6 +447,7 @@ def test_job_is_submitted_followed_and_ends_with_our_exit_code(
             f"--metrics-export-port={free_port()}",
             f"--ray-client-server-port={free_port()}",
             dashboard_port=dashboard,
+            environment={"RAY_JOB_STOP_WAIT_TIME_S": "60"},  # as in the image
         )
         address = f"http://127.0.0.1:{dashboard}"
         ours = [sys.executable, str(DEPLOY / "submit_job.py"), "--address", address, "--"]
@@ -469,3 +470,18 @@ def test_job_is_submitted_followed_and_ends_with_our_exit_code(
         assert "a run folder must not exist yet" in mistake.stdout + mistake.stderr
         # Ray's own command knows 0 and 1 alone.
         assert submit(rays, "--name", "job").returncode == 1
+        write_inputs(tiny_text, trials=3, epochs=(100_000, 100_000))
+        words = [*ours, sys.executable, "-m", "tune.run", *flags, "--name", "stopped"]
+        stopped = subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        )
+        try:
+            epochs = tmp_path / "results" / "stopped" / "epochs.csv"
+            wait_until(epochs.exists, stopped, 120)
+            stopped.send_signal(signal.SIGINT)
+            output, _ = stopped.communicate(timeout=90)
+        finally:
+            kill_family(stopped)
+        assert stopped.returncode == 130, output
+        assert set(trials_of("stopped")["status"]) == {"STOPPED"}
+        assert (tmp_path / "results" / "stopped" / "report.md").exists()

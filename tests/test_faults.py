@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import optuna
@@ -33,7 +32,15 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from ray_nodes import ray_nodes
-from tiny_search import command, kill_family, run_command, trial_worker, trials_of, write_inputs
+from tiny_search import (
+    command,
+    kill_family,
+    run_command,
+    trial_worker,
+    trials_of,
+    wait_until,
+    write_inputs,
+)
 
 from model.checkpoint import load_checkpoint
 from tune.checkpoints import CheckpointStore
@@ -68,15 +75,6 @@ def assert_optuna_was_told(name: str) -> None:
             assert "error" not in trial.user_attrs and "stopped" not in trial.user_attrs
         if state == TrialState.COMPLETE:
             assert trial.value == row["val_bits_per_char"]
-
-
-def wait_until(true: Callable[[], bool], driver: subprocess.Popen[str], seconds: float) -> None:
-    """Wait until something holds, while a driver runs."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert driver.poll() is None, driver.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 def no_pruning(epochs: int) -> None:

@@ -4,13 +4,11 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ray_nodes import ray_nodes
-from tiny_search import command, kill_family, run_command, trials_of, write_inputs
+from tiny_search import command, kill_family, run_command, trials_of, wait_until, write_inputs
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -31,14 +29,6 @@ def hiding(*folders: Path) -> tuple[str, ...]:
 def code_folders() -> list[Path]:
     """Return the folders with code and tests in the checkout, and all else but environments."""
     return [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")]
-
-
-def wait_until(condition: Callable[[], bool], driver: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 90
-    while not condition():
-        assert driver.poll() is None, driver.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
 
 
 def num_running(name: str) -> int:
@@ -105,14 +95,14 @@ def test_node_that_joins_gets_trials_and_one_that_leaves_ends_no_search(
             text=True,
         )
         try:
-            wait_until(lambda: num_running("grown") == 1, driver)
+            wait_until(lambda: num_running("grown") == 1, driver, 90)
             second = nodes.add("second", "--num-cpus=2")
-            wait_until(lambda: num_running("grown") == 3, driver)
+            wait_until(lambda: num_running("grown") == 3, driver, 90)
             before = len(trials_of("grown"))
             nodes.remove(second)
             epochs = Path("results/grown/epochs.csv")
             seen = len(epochs.read_text().splitlines())
-            wait_until(lambda: len(epochs.read_text().splitlines()) > seen + 5, driver)
+            wait_until(lambda: len(epochs.read_text().splitlines()) > seen + 5, driver, 90)
             driver.terminate()
             _, errors = driver.communicate(timeout=60)
             assert driver.returncode == 130, errors
