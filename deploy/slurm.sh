@@ -34,6 +34,17 @@ RAY_AUTH_MODE=token
 RAY_AUTH_TOKEN=$("$python" -c 'import secrets; print(secrets.token_hex(32))')
 export RAY_AUTH_MODE RAY_AUTH_TOKEN RAY_USAGE_STATS_ENABLED=0
 
+# Before anything is started: who is signalled in the start-up must be queued again too.
+status=0
+num_signals=0
+command=
+# shellcheck disable=SC2329 # a trap calls it
+interrupt() {
+    num_signals=$((num_signals + 1))
+    [[ -z $command ]] || kill -TERM "$command" 2>/dev/null || true
+}
+trap interrupt TERM
+
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${nodes[0]}
 # The address of its name, as the other nodes know it; /etc/hosts may have 127.0.1.1 for it.
@@ -48,16 +59,6 @@ stop_ray() {
     wait
 }
 trap stop_ray EXIT
-
-status=0
-num_signals=0
-command=
-# shellcheck disable=SC2329 # a trap calls it
-interrupt() {
-    num_signals=$((num_signals + 1))
-    [[ -z $command ]] || kill -TERM "$command" 2>/dev/null || true
-}
-trap interrupt TERM
 
 # Runs what the job's signal is meant for too, and keeps its exit code.
 follow() {

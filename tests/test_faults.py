@@ -292,8 +292,9 @@ def test_second_signal_ends_at_once(
     time.sleep(0.5)
     start = time.monotonic()
     running.send_signal(second)
-    _, errors = running.communicate(timeout=60)
+    output, errors = running.communicate(timeout=60)
     assert running.returncode == 130
     assert time.monotonic() - start < 8
-    assert re.fullmatch(r"go on: .* -m tune\.run --resume results/long\n", errors), errors
+    at_once = re.fullmatch(r"go on: .* -m tune\.run --resume results/long\n", errors)
+    assert at_once, (output, errors)
     assert not json.loads(Path("results/long/study.json").read_text())["finished"]

@@ -103,15 +103,15 @@ def test_without_a_budget_it_never_ends() -> None:
 def test_first_signal_is_graceful_the_second_is_not(number: signal.Signals) -> None:
     stopper = SearchStopper(None)
     before = signal.getsignal(number)
-    with stopper.catching_signals():
+    with pytest.raises(KeyboardInterrupt), stopper.catching_signals():
         os.kill(os.getpid(), number)
         assert stopper.stop_all() and stopper.interrupted
         stopper.check()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
-    # Ray may have caught it.
-    with pytest.raises(KeyboardInterrupt):
-        stopper.check()
+        # Ray may have caught it.
+        with pytest.raises(KeyboardInterrupt):
+            stopper.check()
     assert signal.getsignal(number) == before
 
 

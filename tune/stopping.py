@@ -144,6 +144,8 @@ class SearchStopper(Stopper):
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+        if self._at_once:  # lost after `check`
+            raise KeyboardInterrupt
 
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
