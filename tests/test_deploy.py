@@ -478,6 +478,7 @@ def test_job_is_submitted_followed_and_ends_with_our_exit_code(
         try:
             epochs = tmp_path / "results" / "stopped" / "epochs.csv"
             wait_until(epochs.exists, stopped, 120)
+            wait_until(lambda: len(epochs.read_text().splitlines()) > 5, stopped, 120)
             stopped.send_signal(signal.SIGINT)
             output, _ = stopped.communicate(timeout=90)
         finally:
