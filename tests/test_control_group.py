@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from model.control_group import num_cpus, own_groups, usable_cpus
+from model import control_group
+from model.control_group import own_groups, usable_cpus
 
 
 def group(path: Path, **files: str) -> Path:
@@ -44,4 +45,13 @@ def test_quota_of_any_group_counts(tmp_path: Path, files: dict[str, str], cores:
     outer, inner = group(tmp_path / "outer", **files), group(tmp_path / "inner")
     assert usable_cpus([outer, inner], 64) == usable_cpus([inner, outer], 64) == cores
     assert usable_cpus([outer], 1) == 1
-    assert 1 <= num_cpus() <= (os.cpu_count() or 1)
+
+
+def test_fewer_of_affinity_and_quota_are_kept_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited = group(tmp_path, cpu__max="200000 100000")
+    monkeypatch.setattr(control_group, "own_groups", lambda controller: [limited])
+    for cores, busy in ((64, 2), (2, 2), (1, 1)):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid, n=cores: set(range(n)))
+        assert control_group.num_cpus() == busy

@@ -33,7 +33,7 @@ from tune.storage import join
 from tune.study import Study
 from tune.trainable import trainable_for
 
-CUT_OFF = (
+NONE_COMPLETE = (
     "no training was complete when the time budget was over; --resume with a larger "
     "--time-budget goes on with those begun"
 )
@@ -104,7 +104,7 @@ def confirm(
             if all(record.has_ended for record in begun):
                 unconfirmed = "each training that was begun failed, finalists.csv says how"
             else:  # without room for them, that is why
-                unconfirmed = unconfirmed or CUT_OFF
+                unconfirmed = unconfirmed or NONE_COMPLETE
     return dataclasses.replace(
         result,
         seconds=stopper.seconds(),
