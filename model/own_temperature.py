@@ -5,12 +5,11 @@ checkpoint goes.
 """
 
 import json
-import os
 from pathlib import Path
 
 from model.config import TrialConfig
 from model.errors import CheckpointError
-from model.replacing import standing
+from model.replacing import standing, write_whole
 
 TEMPERATURE_FILE = "temperature.json"
 DEFAULT_TEMPERATURE = 0.8
@@ -38,6 +37,5 @@ def default_temperature(checkpoint: Path, config: TrialConfig) -> float:
 
 def write_temperature(checkpoint: Path, temperature: float) -> None:
     """Write beside a checkpoint at which temperature it is most like its book."""
-    partial = checkpoint / f".{TEMPERATURE_FILE}.{os.getpid()}.partial"
-    partial.write_text(json.dumps({"temperature": temperature}) + "\n", encoding="utf-8")
-    partial.replace(checkpoint / TEMPERATURE_FILE)
+    text = json.dumps({"temperature": temperature}) + "\n"
+    write_whole(checkpoint / TEMPERATURE_FILE, text.encode())

@@ -1,4 +1,4 @@
-"""Folders that take another's place whole: whoever kills the process leaves one of the two.
+"""Files and folders that take another's place whole: a kill leaves the old one or the new one.
 
 No portable call exchanges two folders, so the old one is renamed aside first. Between the two
 renames it is there alone, under a name that `standing` knows.
@@ -6,6 +6,7 @@ renames it is there alone, under a name that `standing` knows.
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,25 @@ def standing(folder: Path) -> Path:
     # os.path: pathlib raises where a name is too long, until Python 3.14.
     is_aside = os.path.exists(aside) and not os.path.exists(folder)  # noqa: PTH110
     return aside if is_aside else folder
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: a reader never sees half of it.
+
+    Raises:
+        OSError: It cannot be written; then what was there is there still.
+    """
+    # A name of its own: `tune.report` may write what a driver, or a thread of it, writes too.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)  # on a full disk it takes what others need
+        raise
 
 
 def _beside(folder: Path, suffix: str) -> Path:

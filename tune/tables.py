@@ -5,8 +5,6 @@ results/README.md documents every column; a test holds the two together.
 
 import dataclasses
 import io
-import os
-import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pandas as pd
 
 from model.config import FIELD_NAMES, TrialConfig
 from model.errors import ConfigError
+from model.replacing import write_whole
 from tune.trial_record import SCORES, EpochRecord, TrialRecord
 
 Table = pd.DataFrame
@@ -106,26 +105,12 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     buffer = io.BytesIO()
     # 1,000 trials of 8 epochs: 20 ms, where the CSV takes 0.27 s; so it is written live too.
     frame.to_parquet(buffer, index=False)
-    _write_whole(path.with_suffix(".parquet"), buffer.getvalue())
+    write_whole(path.with_suffix(".parquet"), buffer.getvalue())
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all: a reader never sees half of it."""
-    _write_whole(path, text.encode())
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    # A name of its own: `tune.report` may write what a driver, or a thread of it, writes too.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)  # on a full disk it takes what others need
-        raise
+    write_whole(path, text.encode())
 
 
 def config_of(row: Any) -> TrialConfig:
