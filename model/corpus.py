@@ -13,6 +13,7 @@ from pathlib import Path
 from model.download import OBJECT_SCHEMES, download, download_object
 from model.errors import CorpusError, unknown_choice
 from model.gutenberg import strip_gutenberg
+from model.replacing import write_whole
 
 ALICE_URL = "https://www.gutenberg.org/cache/epub/11/pg11.txt"
 DOWNLOAD_SECONDS = 10.0
@@ -94,9 +95,7 @@ def _alice() -> Corpus:
         raise CorpusError(f"{ALICE_URL} did not answer with the book")
     try:
         cache_path.parent.mkdir(parents=True, exist_ok=True)
-        partial_path = cache_path.with_suffix(f".{os.getpid()}.partial")
-        partial_path.write_bytes(data)
-        partial_path.replace(cache_path)
+        write_whole(cache_path, data)
     except OSError:
         return dataclasses.replace(corpus, source=f"{corpus.source}, not cached")
     return corpus
