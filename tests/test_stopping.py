@@ -1,13 +1,14 @@
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
 
 from model.errors import CutOff
 from tune import stopping
+from tune.signals import SIGNALS, end_on_signals, take_sigterm_back
 from tune.stopping import SearchStopper
 
 
@@ -113,6 +114,37 @@ def test_first_signal_is_graceful_the_second_is_not(number: signal.Signals) -> N
         with pytest.raises(KeyboardInterrupt):
             stopper.check()
     assert signal.getsignal(number) == before
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """Let a test set the handlers that `main` sets."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signal_that_was_lost_before_the_search_ends_it(
+    number: signal.Signals, own_signals: None
+) -> None:
+    end_on_signals()
+    with SearchStopper(None).catching_signals():
+        pass
+    with pytest.raises(KeyboardInterrupt):  # as C code may do, which then goes on
+        os.kill(os.getpid(), number)
+    stopper = SearchStopper(None)
+    with stopper.catching_signals():
+        assert stopper.stop_all() and stopper.interrupted
+
+
+def test_sigterm_is_taken_back_from_ray(own_signals: None) -> None:
+    end_on_signals()
+    ours = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    take_sigterm_back()
+    assert signal.getsignal(signal.SIGTERM) == ours
 
 
 def test_storage_that_cannot_be_written_ends_the_search() -> None:

@@ -42,7 +42,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
     from tune.run_folder import RunFolder
     from tune.run_places import existing_parent
     from tune.search import found_before, is_spent, search
-    from tune.signals import end_on_sigterm
+    from tune.signals import take_sigterm_back
     from tune.study_values import study_values
     from tune.trainable import trainable_for
     from tune.trial_memory import TrialMemory, check_gpu_memory
@@ -101,13 +101,13 @@ def run_study(options: StudyOptions, console: Console) -> int:
                 folder.write_study(study_values(study, None, estimate))
             if not is_spent(study, result):
                 cluster.start()
-                end_on_sigterm()
+                take_sigterm_back()
                 watch.start(is_local=not cluster.address)
                 trainable = trainable_for(study.prepared, need)
                 result = search(study, folder, history, trainable, at_once, estimate, console)
             if study.wants_finalists and not result.interrupted:
                 cluster.start()
-                end_on_sigterm()
+                take_sigterm_back()
                 watch.start(is_local=not cluster.address)
                 result = confirm(study, folder, result, need, at_once, console)
             return finish(study, folder, result, estimate, console, may_delete=mirror.may_delete)

@@ -24,13 +24,13 @@ def main(arguments: list[str] | None = None) -> int:
     from tune.cut_off import CUT_OFF
     from tune.event_log import JsonConsole
     from tune.job import run_study
-    from tune.signals import end_on_sigterm
+    from tune.signals import end_on_signals
 
     as_json = options.log_format == "json"
     console = JsonConsole() if as_json else Console(quiet=options.quiet)
 
     try:
-        end_on_sigterm()
+        end_on_signals()
         return run_study(options, console)
     except (ConfigError, CheckpointError) as error:
         print(f"tune.run: {error}", file=sys.stderr)

@@ -1,11 +1,36 @@
-"""SIGTERM as Ctrl-C: schedulers of jobs send the one, people the other."""
+"""SIGINT and SIGTERM: people send the one, schedulers of jobs the other."""
 
 import signal
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def end_on_sigterm() -> None:
-    """Have SIGTERM raise KeyboardInterrupt, as SIGINT does.
+class EndOnSignal:
+    """A handler of signals that raises KeyboardInterrupt, and knows that it has.
 
-    To be called again after Ray has started: ray 2.60 has SIGTERM exit with code 15.
+    What it raises can be lost: Python prints and drops what is raised in a callback of C code.
+
+    Attributes:
+        was_called: Whether there was a signal.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def __init__(self) -> None:
+        self.was_called = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Raise KeyboardInterrupt."""
+        self.was_called = True
+        raise KeyboardInterrupt
+
+
+def end_on_signals() -> None:
+    """Have SIGINT and SIGTERM raise KeyboardInterrupt."""
+    handler = EndOnSignal()
+    for number in SIGNALS:
+        signal.signal(number, handler)
+
+
+def take_sigterm_back() -> None:
+    """Handle SIGTERM as SIGINT again, once Ray has started: ray 2.60 exits with code 15."""
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))

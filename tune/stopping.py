@@ -11,6 +11,7 @@ from ray.tune.stopper import Stopper
 
 from model.errors import CutOff
 from tune.outcome import Outcome
+from tune.signals import SIGNALS, EndOnSignal
 
 GRACE_SECONDS, GRACE_SHARE = 10.0, 0.05
 """When the time budget is over, trials may end the epoch they are in, for so many seconds or this
@@ -128,8 +129,11 @@ class SearchStopper(Stopper):
 
     @contextmanager
     def catching_signals(self) -> Iterator[None]:
-        """Turn the first SIGINT or SIGTERM into a graceful end; a second one ends at once."""
-        previous = {number: signal.getsignal(number) for number in _SIGNALS}
+        """Turn the first SIGINT or SIGTERM into a graceful end; a second one ends at once.
+
+        A signal that came before counts as the first: what it raised was lost.
+        """
+        previous = {number: signal.getsignal(number) for number in SIGNALS}
 
         def interrupt(number: int, frame: FrameType | None) -> None:
             self._at_once = self.interrupted
@@ -137,8 +141,12 @@ class SearchStopper(Stopper):
             if self._at_once:
                 raise KeyboardInterrupt
 
-        for number in _SIGNALS:
+        for number in SIGNALS:
             signal.signal(number, interrupt)
+        if any(
+            isinstance(ending, EndOnSignal) and ending.was_called for ending in previous.values()
+        ):
+            self.interrupted = True
         try:
             yield
         finally:
@@ -146,6 +154,3 @@ class SearchStopper(Stopper):
                 signal.signal(number, handler)
         if self._at_once:  # lost after `check`
             raise KeyboardInterrupt
-
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
