@@ -10,7 +10,7 @@ import pytest
 
 from model.config import TrialConfig
 from model.errors import ConfigError
-from tune.history import History
+from tune.history import History, check_no_driver
 from tune.history_events import EpochEnded, Event, TrialEnded, TrialStarted
 from tune.records import EpochRecord, Status, TrialRecord
 
@@ -108,8 +108,11 @@ def test_second_driver_is_refused_and_a_dead_one_holds_nothing() -> None:
     assert other.stdout is not None and other.stdout.readline() == "open\n"
     with pytest.raises(ConfigError, match="a run must have one driver"):
         History(PATH)
+    with pytest.raises(ConfigError, match="a run must have one driver"):
+        check_no_driver(PATH)  # before Ray starts
     other.kill()
     other.communicate()
+    check_no_driver(PATH)
     assert read() == {}
 
 

@@ -147,6 +147,9 @@ class Cluster:
         quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         if self.address is None:
             (node,) = self._local_nodes
+            # Ray 2.60 ends idle workers where they, the driver and one more exceed the cores: all
+            # that it has begun to start for the actors.
+            os.environ.setdefault("RAY_num_workers_soft_limit", str(int(node.num_cpus) + 2))
             ray.init(
                 address="local",
                 num_cpus=int(node.num_cpus),

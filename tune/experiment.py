@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import ray.tune as ray_tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+from ray.tune.execution import class_cache
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
@@ -47,6 +48,9 @@ def run_trials(
     Raises:
         CutOff: The storage cannot be written.
     """
+    # Ray 2.60 sets a variable for PyTorch Lightning in each actor: no worker that was started
+    # before suits one then, and each imports torch once more (4 s of 2 cores).
+    class_cache.DEFAULT_ENV_VARS.clear()
     limiter = FollowingLimiter(searcher, concurrent, stopper)
     tuner = ray_tune.Tuner(
         trainable,

@@ -44,9 +44,7 @@ class History:
             _lock(self._file)
         except BlockingIOError as error:
             self._file.close()
-            raise ConfigError(
-                f"a run must have one driver, but another process writes to {path.parent}"
-            ) from error
+            raise _two_drivers(path) from error
         self._file.seek(0)
         text = self._file.read()
         whole = whole_lines(text)
@@ -140,6 +138,20 @@ def has_driver(path: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def check_no_driver(path: Path) -> None:
+    """Refuse a run that is being written: its lock is taken later, when Ray has started.
+
+    Raises:
+        ConfigError: Another process has its history open.
+    """
+    if has_driver(path):
+        raise _two_drivers(path)
+
+
+def _two_drivers(path: Path) -> ConfigError:
+    return ConfigError(f"a run must have one driver, but another process writes to {path.parent}")
 
 
 def _lock(file: BinaryIO) -> None:

@@ -34,7 +34,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
         resume_command,
         show_finished,
     )
-    from tune.history import History, records_so_far
+    from tune.history import History, check_no_driver, records_so_far
     from tune.mirror import Mirror
     from tune.plan import print_plan
     from tune.ray_watch import RayWatch
@@ -52,6 +52,8 @@ def run_study(options: StudyOptions, console: Console) -> int:
         # Read, not opened: what has ended may be a copy that cannot be written to.
         found = found_before(study, records_so_far(study.earlier.history_file))
         return show_finished(study.earlier, study.space, found, console)
+    if study.earlier and not options.dry_run:
+        check_no_driver(study.earlier.history_file)
     with Cluster(options.address) as cluster:
         if not options.dry_run:
             cluster.start_soon()  # all that can be checked without it is checked

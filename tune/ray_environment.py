@@ -22,7 +22,7 @@ _ENVIRONMENT = {
     "TUNE_ONLY_STORE_CHECKPOINT_SCORE_ATTRIBUTE": "1",
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints its box even at verbose=0
     # A local Ray starts a worker for each core at once. They import these while the driver
-    # measures the machine, and become the actors: the first step comes 4 s sooner (2 cores).
+    # measures the machine, and become the actors (see experiment.py and cluster.py).
     "RAY_preload_python_modules": "torch,ray.tune",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
