@@ -1,14 +1,23 @@
 """Fixtures: a small text in the file, a network that has learnt it, a clean working folder."""
 
+import contextlib
 import logging
+import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from tiny_search import command, kill_family, trial_worker, write_inputs
+from tiny_search import (
+    FinishedSearch,
+    command,
+    kill_family,
+    num_epochs,
+    run_command,
+    wait_until,
+    write_inputs,
+)
 
 from model.config import TrialConfig
 from model.objective import PreparedCorpus, prepare_corpus
@@ -118,8 +127,27 @@ def running(tiny_text: str) -> Iterator[subprocess.Popen[str]]:
         start_new_session=True,  # a group of its own, as on a terminal
     )
     try:
-        trial_worker(process)
-        time.sleep(5)  # some epochs
+        wait_until(lambda: sum(num_epochs("long") >= 2) == 2, process, 120)
         yield process
     finally:
         kill_family(process)
+
+
+@pytest.fixture(scope="session")
+def finished_search(tiny_text: str, tmp_path_factory: pytest.TempPathFactory) -> FinishedSearch:
+    """A search, "one", from start to end with its finalists, one trial at a time."""
+    folder = tmp_path_factory.mktemp("finished")
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.delenv("RAY_ADDRESS", raising=False)
+        flags = [*write_inputs(tiny_text, trials=12), "--max-concurrent", "1", "--seed", "3"]
+        done = run_command([*flags, "--name", "one", "--finalists", "2", "--finalist-seeds", "2"])
+    assert done.returncode == 0, done.stderr
+    return FinishedSearch(folder=folder, flags=flags, done=done)
+
+
+@pytest.fixture
+def finished(finished_search: FinishedSearch) -> FinishedSearch:
+    """The same, copied into the test's folder."""
+    shutil.copytree(finished_search.folder, Path.cwd(), dirs_exist_ok=True)
+    return finished_search

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tiny_search import command, kill_family, run_command, trials_of, write_inputs
+from tiny_search import FinishedSearch, command, kill_family, run_command, trials_of, write_inputs
 
 from tune.finalist_records import FINALIST_DTYPES
 
@@ -18,14 +18,9 @@ def finalists_of(name: str) -> pd.DataFrame:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_best_and_baseline_are_trained_anew_and_tested(tiny_text: str) -> None:
-    flags = [*write_inputs(tiny_text, trials=5), "--finalists", "2", "--finalist-seeds", "2"]
-    done = run_command([*flags, "--name", "sure"])
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert "retrained with 2 seeds" in done.stdout
-    trials, finalists = trials_of("sure"), finalists_of("sure")
+def test_best_and_baseline_are_trained_anew_and_tested(finished: FinishedSearch) -> None:
+    assert "retrained with 2 seeds" in finished.done.stdout
+    trials, finalists = trials_of("one"), finalists_of("one")
     assert list(finalists.columns) == list(FINALIST_DTYPES)
     ranked = trials.sort_values("val_bits_per_char")["number"]
     assert set(finalists["number"]) == {*ranked[:2], 0}
@@ -40,13 +35,14 @@ def test_best_and_baseline_are_trained_anew_and_tested(tiny_text: str) -> None:
     assert not set(finalists["seed"]) & set(trials["seed"])
     full = trials.set_index("number").loc[finalists["number"], "epochs"]
     assert (finalists["epochs_run"].to_numpy() <= full.to_numpy()).all()
-    assert "## Is the winner confirmed?" in Path("results/sure/report.md").read_text()
+    assert "## Is the winner confirmed?" in Path("results/one/report.md").read_text()
 
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
 def test_search_killed_among_its_finalists_goes_on_with_them(tiny_text: str) -> None:
-    flags = write_inputs(tiny_text, trials=3, epochs=(40, 60))
+    flags = write_inputs(tiny_text, trials=3, epochs=(20, 30))
+    flags += ["--finalists", "2", "--finalist-seeds", "2"]
     path = Path("results/cut/finalists.jsonl")
     driver = subprocess.Popen(
         command([*flags, "--name", "cut"]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -65,6 +61,8 @@ def test_search_killed_among_its_finalists_goes_on_with_them(tiny_text: str) -> 
     assert done.returncode == 0, done.stderr
     pd.testing.assert_frame_equal(trials_of("cut"), before)
     finalists = finalists_of("cut")
-    assert len(finalists) == 9 and (finalists["status"] == "COMPLETE").all()
+    assert finalists["number"].nunique() in (2, 3)  # the baseline may be one of the two best
+    assert (finalists.groupby("number").size() == 2).all()
+    assert (finalists["status"] == "COMPLETE").all()
     assert finalists["test_bits_per_char"].notna().all()
     assert json.loads(Path("results/cut/study.json").read_text())["ended"] == "all trials done"

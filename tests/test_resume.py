@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from rich.console import Console
-from tiny_search import run_command, trials_of, write_inputs
+from tiny_search import FinishedSearch, assert_interrupted, run_command, trials_of, write_inputs
 
 from model.errors import ConfigError
 from tune import report, run
@@ -32,20 +32,18 @@ def epochs_of(name: str) -> pd.DataFrame:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_interrupted_search_goes_on_with_its_running_trials(
-    running: subprocess.Popen[str], tiny_text: str
+    running: subprocess.Popen[str],
 ) -> None:
     second = run_command(["--resume", "results/long"])
     assert second.returncode == 2
     assert "a run must have one driver" in second.stderr
     running.send_signal(signal.SIGINT)
-    output, _ = running.communicate(timeout=60)
-    assert running.returncode == 130
+    output = assert_interrupted(running)
     before = trials_of("long")
-    assert (before["status"] == "STOPPED").all()
     (line,) = [line for line in output.splitlines() if line.startswith("go on: ")]
     assert line.endswith("-m tune.run --resume results/long")
-    # More than it has had: 40 s in all were over before it was resumed, on a busy machine.
-    budget_seconds = int(before["search_seconds"].max()) + 25
+    # More than it has had: its workers need some seconds to start.
+    budget_seconds = int(before["search_seconds"].max()) + 15
     done = run_command(["--resume", "long", "--time-budget", f"{budget_seconds}s"])
     assert done.returncode == 0, done.stderr
     after, epochs = trials_of("long"), epochs_of("long")
@@ -65,29 +63,27 @@ def test_interrupted_search_goes_on_with_its_running_trials(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_finished_search_can_be_extended(tiny_text: str) -> None:
-    flags = [*write_inputs(tiny_text, trials=3), "--finalists", "0"]
-    assert run_command([*flags, "--name", "more"]).returncode == 0
-    first = trials_of("more")
-    done = run_command([*flags, "--resume", "more", "--trials", "5"])
+def test_finished_search_can_be_extended(finished: FinishedSearch, tiny_text: str) -> None:
+    flags = [*finished.flags, "--finalists", "0"]
+    first = trials_of("one")
+    done = run_command([*flags, "--resume", "one", "--trials", "14"])
     assert done.returncode == 0, done.stderr
-    pd.testing.assert_frame_equal(trials_of("more")[:3], first)
-    assert len(trials_of("more")) == 5
+    pd.testing.assert_frame_equal(trials_of("one")[:12], first)
+    assert len(trials_of("one")) == 14
     mistakes = {
-        "--seed 5": "seed must be that of the resumed run, 0, got 5",
-        "--name other": "name must be that of the resumed run, 'more', got 'other'",
+        "--seed 5": "seed must be that of the resumed run, 3, got 5",
+        "--name other": "name must be that of the resumed run, 'one', got 'other'",
         "--space quick": "a resumed run's space must be the one in",
         "--corpus other.txt": "a resumed run's corpus must be the text it began with",
     }
     Path("other.txt").write_text(tiny_text + "More.", encoding="utf-8")
     for words, rule in mistakes.items():
-        refused = run_command(["--resume", "more", *words.split()])
+        refused = run_command(["--resume", "one", *words.split()])
         assert refused.returncode == 2
         assert rule in refused.stderr and refused.stderr.count("\n") == 1
-    study = Path("results/more/study.json")
+    study = Path("results/one/study.json")
     study.write_text(study.read_text().replace('"format_version": 1', '"format_version": 9'))
-    refused = run_command(["--resume", "more"])
+    refused = run_command(["--resume", "one"])
     assert refused.returncode == 2 and "format must be at most 1, got 9" in refused.stderr
 
 

@@ -9,16 +9,23 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from tiny_search import kill_family, run_command, trials_of, write_inputs
+from tiny_search import (
+    FinishedSearch,
+    assert_interrupted,
+    kill_family,
+    run_command,
+    trials_of,
+    wait_until,
+    write_inputs,
+)
 
 from model.config import TrialConfig
 from model.objective import prepare_corpus
-from tune import report, run, samples
+from tune import report, run, samples, status
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN_FILES = {
@@ -43,16 +50,16 @@ def wait_for_port(port: int) -> None:
 
 
 @pytest.mark.slow
-def test_search_from_corpus_to_text(tiny_text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = write_inputs(tiny_text, trials=12)
-    done = run_command([*flags, "--name", "one"])
-    assert done.returncode == 0, done.stderr
+def test_search_from_corpus_to_text(
+    finished: FinishedSearch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = finished.done
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     assert lines[0].startswith("corpus: file book.txt")
     assert not [line for line in lines if "ray" in line.lower() and "results" not in line]
-    # Twelve trials, then four finalists with three seeds each.
-    assert sum(line.startswith("[") for line in lines) == 12 + 4 * 3
+    # Twelve trials, then three finalists with two seeds each.
+    assert sum(line.startswith("[") for line in lines) == 12 + 3 * 2
     assert [line.split(":")[0] for line in lines if line.startswith(("noise", "floor"))] == [
         "noise",
         "floor",
@@ -93,57 +100,46 @@ def test_search_from_corpus_to_text(tiny_text: str, capsys: pytest.CaptureFixtur
         assert (further.returncode, further.stderr) == (0, ""), line
     # One trial leaves one checkpoint.
     assert all(len(list(path.glob("checkpoint_*"))) == 1 for path in folder.glob("ray/*/trial_*"))
-    assert run_command([*flags, "--name", "one"]).returncode == 2
+    assert run_command([*finished.flags, "--name", "one"]).returncode == 2
 
 
 @pytest.mark.slow
-def test_same_seed_gives_the_same_tables(tiny_text: str) -> None:
-    flags = [*write_inputs(tiny_text), "--max-concurrent", "1", "--seed", "3", "--finalists", "0"]
-    for name in ("first", "second"):
-        assert run_command([*flags, "--name", name]).returncode == 0
+def test_same_seed_gives_the_same_tables_and_quiet_prints_nothing(
+    finished: FinishedSearch,
+) -> None:
+    again = run_command([*finished.flags, "--name", "two", "--finalists", "0", "--quiet"])
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     times = ["elapsed_seconds", "search_seconds"]
-    first, second = (trials_of(name).drop(columns=times) for name in ("first", "second"))
+    first, second = (trials_of(name).drop(columns=times) for name in ("one", "two"))
     pd.testing.assert_frame_equal(first, second)
-    best = [(Path("results") / name / "best.json").read_text() for name in ("first", "second")]
+    best = [(Path("results") / name / "best.json").read_text() for name in ("one", "two")]
     assert best[0] == best[1]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("send", "number"),
-    [
-        pytest.param(os.kill, signal.SIGINT, id="SIGINT", marks=pytest.mark.long),
-        pytest.param(os.kill, signal.SIGTERM, id="SIGTERM"),
-        # A terminal's: Ray and its workers get it too.
-        pytest.param(os.killpg, signal.SIGINT, id="Ctrl-C"),
-    ],
-)
-def test_interrupt_writes_what_there_is(
-    running: subprocess.Popen[str], send: Callable[[int, int], None], number: signal.Signals
-) -> None:
-    send(running.pid, number)
-    output, errors = running.communicate(timeout=60)
-    assert running.returncode == 130, errors
-    assert errors == ""
-    trials = trials_of("long")
-    assert (trials["status"] == "STOPPED").all()
-    assert trials["epochs_run"].min() >= 1
-    assert "interrupted" in Path("results/long/report.md").read_text(encoding="utf-8")
-    assert "results/long" in output
-    assert report.main(["results/long"]) == 0
+def test_interrupt_writes_what_there_is(running: subprocess.Popen[str]) -> None:
+    # A terminal's Ctrl-C: Ray and its workers get it too. What sends SIGINT or SIGTERM to the
+    # driver alone: test_interrupted_search_goes_on…, test_killed_workers_trial_goes_on….
+    os.killpg(running.pid, signal.SIGINT)
+    assert_interrupted(running)
 
 
 @pytest.mark.slow
-def test_killed_driver_leaves_tables_and_a_report(running: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
-    while trials_of("long").empty:  # the records are saved between the trials' ends too
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+def test_killed_driver_leaves_tables_and_a_report(
+    running: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The records are saved between the trials' ends too.
+    wait_until(lambda: not trials_of("long").empty, running, 60)
+    assert status.main(["long"]) == 0
+    text = capsys.readouterr().out
+    assert "its driver is alive" in text and text.count("  running: trial") == 2
     running.kill()
     running.communicate()
     trials = trials_of("long")
     assert (trials["status"] == "RUNNING").all()
     assert len(pd.read_csv("results/long/epochs.csv")) == trials["epochs_run"].sum()
+    assert status.main(["long"]) == 0
+    assert "its driver is gone; go on: python -m tune.run --resume" in capsys.readouterr().out
     assert report.main(["results/long"]) == 0
     assert "still running" in Path("results/long/report.md").read_text(encoding="utf-8")
     assert samples.main(["results/long"]) == 2  # nothing was kept yet, in one line

@@ -118,8 +118,9 @@ def test_same_seed_gives_the_same_proposals(tmp_path: Path, sampler: str) -> Non
         searcher, _ = make(tmp_path / folder, seed=seed, sampler=sampler)
         return run_trials(searcher, range(20))  # past the random start, into the model's own
 
-    assert proposals("a", 0) == proposals("b", 0)
-    assert proposals("c", 1) != proposals("d", 0)
+    first = proposals("a", 0)
+    assert first == proposals("b", 0)
+    assert first != proposals("c", 1)
 
 
 @pytest.mark.parametrize("sampler", EACH_SAMPLER)

@@ -1,13 +1,11 @@
-"""A real search, watched: events as JSON, tune.status meanwhile, MLflow and TensorBoard."""
+"""A real search, watched: events as JSON, MLflow and TensorBoard."""
 
 import json
 import subprocess
 from pathlib import Path
 
 import pytest
-from tiny_search import command, kill_family, run_command, write_inputs
-
-from tune import status
+from tiny_search import command, run_command, write_inputs
 
 
 @pytest.mark.long
@@ -35,26 +33,6 @@ def test_search_tells_whoever_asks(tiny_text: str) -> None:
     assert sorted(run.data.tags["trial_number"] for run in runs) == [str(n) for n in range(6)]
     folders = list(Path("results/told/tensorboard").glob("trial_*/events.out.tfevents.*"))
     assert len(folders) == 6
-
-
-@pytest.mark.long
-def test_quiet_search_prints_nothing(tiny_text: str) -> None:
-    flags = write_inputs(tiny_text, trials=3)
-    done = run_command([*flags, "--name", "still", "--finalists", "0", "--quiet"])
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert Path("results/still/report.md").is_file()
-
-
-@pytest.mark.slow
-def test_status_follows_a_driver_from_another_process(
-    running: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert status.main(["long"]) == 0
-    text = capsys.readouterr().out
-    assert "its driver is alive" in text and text.count("  running: trial") == 2
-    kill_family(running)
-    assert status.main(["long"]) == 0
-    assert "its driver is gone; go on: python -m tune.run --resume" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("flags", ["--quiet --log-format json", "--log-format yaml"])

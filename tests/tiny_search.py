@@ -1,6 +1,8 @@
 """A search of seconds on a text of a page, for the tests that start real ones."""
 
 import contextlib
+import dataclasses
+import json
 import socket
 import subprocess
 import sys
@@ -11,6 +13,8 @@ from typing import Any
 
 import pandas as pd
 import psutil
+
+from tune import report
 
 SPACE = """
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -40,6 +44,21 @@ SPACE = SearchSpace(
 
 OF_BASELINE = {"learning_rate": 3e-3, "embedding_dim": 8}
 """What the baseline has on axes that a test adds."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class FinishedSearch:
+    """A search that several tests look at.
+
+    Attributes:
+        folder: Where it ran.
+        flags: Of its command, but for its name and finalists.
+        done: What its command gave.
+    """
+
+    folder: Path
+    flags: list[str]
+    done: subprocess.CompletedProcess[str]
 
 
 def write_inputs(
@@ -78,6 +97,29 @@ def run_command(flags: list[str], timeout: float = 200) -> subprocess.CompletedP
 
 def trials_of(name: str) -> pd.DataFrame:
     return pd.read_csv(Path("results") / name / "trials.csv")
+
+
+def num_epochs(name: str) -> "pd.Series[int]":
+    """Return each trial's last epoch, from the history: the tables come later."""
+    path = Path("results") / name / "history.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)[:-1] if path.exists() else []
+    events = map(json.loads, lines)
+    epochs = [event["epoch"] for event in events if event["event"] == "EpochEnded"]
+    return pd.DataFrame(epochs, columns=["number", "epoch"]).groupby("number")["epoch"].max()
+
+
+def assert_interrupted(running: subprocess.Popen[str]) -> str:
+    """Wait for the end of the search "long", which a signal was sent; return what it printed."""
+    output, errors = running.communicate(timeout=60)
+    assert running.returncode == 130, errors
+    assert errors == ""
+    trials = trials_of("long")
+    assert (trials["status"] == "STOPPED").all()
+    assert trials["epochs_run"].min() >= 1
+    assert "interrupted" in Path("results/long/report.md").read_text(encoding="utf-8")
+    assert "results/long" in output
+    assert report.main(["results/long"]) == 0
+    return output
 
 
 def kill_family(process: subprocess.Popen[Any]) -> None:
