@@ -43,8 +43,8 @@ class TrialConfig:
         f"what the network reads and predicts (window: char alone): {', '.join(UNITS)}", "char"
     )
     min_word_count: int = _rule(
-        "a word must occur at least so often in the training text to be a symbol of its own, "
-        "at least 1; word only",
+        "how often a word must occur in the training text to be a symbol of its own, "
+        "at least 1; unit word only",
         5,
     )
     learning_rate: float = _rule("Adam's peak step size, above 0", 3e-3)

@@ -80,7 +80,7 @@ def _default_corpus() -> Corpus:
         alice = _alice()
     except CorpusError as error:
         embedded = _python_docs()
-        reason = f"{embedded.source}; alice cannot be had: {error}"
+        reason = f"{embedded.source}; alice is unavailable: {error}"
         return dataclasses.replace(embedded, source=reason)
     return dataclasses.replace(alice, source=f"{alice.source}; the default when none is named")
 

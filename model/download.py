@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from model.errors import ConfigError, CorpusError
+from model.errors import ConfigError, CorpusError, first_line
 from model.places import STORE_ERRORS, open_place
 
 MAX_BYTES = 256 << 20
@@ -83,7 +83,7 @@ def download_object(uri: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> 
     except ConfigError as error:
         raise CorpusError(str(error)) from error
     except STORE_ERRORS as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise CorpusError(f"a URL must be reachable: {uri}: {reason}") from error
     _check_size(uri, len(data), max_bytes)
     return data

@@ -48,6 +48,15 @@ class TrainingDiverged(RuntimeError):
         self.loss = loss
 
 
+def first_line(error: BaseException) -> str:
+    r"""Return what an error says in one line: its first, or its kind where it says nothing.
+
+    >>> first_line(OSError("no route to host\nat all")), first_line(TimeoutError())
+    ('no route to host', 'TimeoutError')
+    """
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
 def unknown_choice(kind: str, value: str, choices: Iterable[str]) -> str:
     """Return the message for a name that is not among the choices.
 

@@ -133,7 +133,7 @@ def _converse(conversation: "Conversation") -> None:
     prompt = ""
     if sys.stdin.isatty():
         prompt = "> "
-        print("Type a beginning; an empty line goes on, /help lists commands, Ctrl-D ends.")
+        print("Type a beginning; an empty line continues, /help lists commands, Ctrl-D ends.")
         with contextlib.suppress(ImportError):  # not on every system
             import readline  # noqa: F401 - input() edits lines where it is imported
 

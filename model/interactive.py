@@ -97,21 +97,22 @@ class Conversation:
             raise ConfigError(unknown_choice("command", command, COMMANDS))
         if command == "/help":
             lines = (f"{name:<13} {text}" for name, text in COMMANDS.items())
-            return "\n".join(["an empty line goes on with the last passage", *lines])
+            return "\n".join(["an empty line continues the last passage", *lines])
         if command == "/quit":
             raise EOFError
         kind: type[float] | type[int] = float if command == "/temperature" else int
         try:
             number = kind(value)
         except ValueError as error:
-            raise ConfigError(f"{command} takes a number, got {value!r}") from error
+            what = "a number" if kind is float else "a whole number"
+            raise ConfigError(f"{command} takes {what}, got {value!r}") from error
         if command == "/temperature":
             self.options = dataclasses.replace(self.options, temperature=float(number))
         elif command == "/chars":
             self.num_chars = _check_chars(int(number))
         else:
             self.seed = check_seed(int(number))
-        return f"{command[1:]} is {number} now"
+        return f"{command[1:]} is now {number}"
 
 
 def _check_chars(num_chars: int) -> int:

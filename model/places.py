@@ -8,7 +8,7 @@ import re
 
 from pyarrow import fs
 
-from model.errors import ConfigError
+from model.errors import ConfigError, first_line
 
 STORE_ERRORS = (OSError, ValueError, NotImplementedError)
 """The families of pyarrow's errors; the last is of what this pyarrow was built without."""
@@ -36,7 +36,7 @@ def open_place(place: str) -> tuple[fs.FileSystem, str]:
 
 def broken_rule(place: str, error: Exception) -> str:
     """Return the message for a place that cannot be used."""
-    reason = str(error).splitlines()[0]
+    reason = first_line(error)
     return (
         f"a storage must be an absolute path or a URI that can be written and read: "
         f"{place}: {reason}"

@@ -6,7 +6,7 @@ renames it is there alone, under a name that `standing` knows.
 
 import os
 import shutil
-import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,8 +59,8 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: It cannot be written; then what was there is there still.
     """
-    # A name of its own: `tune.report` may write what a driver, or a thread of it, writes too.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}.partial")
+    # A name of its own: what a driver writes, `tune.report` or another machine may write too.
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
         with partial.open("wb") as file:
             file.write(content)

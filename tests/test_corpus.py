@@ -110,7 +110,7 @@ def test_default_falls_back_and_says_why_but_a_named_corpus_does_not(
     monkeypatch.setattr(corpus_module, "ALICE_URL", "http://127.0.0.1:9/pg11.txt")
     fallback = resolve_corpus(None)
     assert fallback.name == "python-docs"
-    assert "alice cannot be had" in fallback.source
+    assert "alice is unavailable" in fallback.source
     assert fallback.source.endswith("pg11.txt: Connection refused")  # no number of an error
     assert len(fallback.text) > 300_000
     with pytest.raises(CorpusError, match="must be reachable"):

@@ -113,7 +113,7 @@ def test_trials_that_misbehave_are_rows_and_the_search_goes_on(
     for number in (HANGS, STOPS):
         assert errors[number] == "no report for 8s (--trial-timeout)"
     for number in (DIES, DIES_SAVING):
-        assert errors[number].startswith("lost 4 workers, the last one for: ")
+        assert errors[number].startswith("lost 4 workers; the last error: ")
     assert errors[GROWS] == "MemoryError"
     assert not errors.str.contains("\n").any()
     assert (trials.loc[trials["status"] == "FAILED", "epochs_run"] == 1).all()

@@ -100,7 +100,7 @@ def test_time_is_reserved_where_it_is_a_small_part_of_the_budget() -> None:
         for with_trend in (False, True)
     )
     assert with_trend > plain
-    expected = 3 * 60 / 2 + 20 + (6 * plain + 3 * with_trend) / 2 + with_trend
+    expected = 3 * 60 / 2 + 20 / 2 + (6 * plain + 3 * with_trend) / 2 + with_trend / 2
     trainings = [(record, seed) for seed in range(3) for record in choose(RECORDS, 2)]
     assert estimated_seconds(study(None), trainings, concurrent=2) == pytest.approx(expected)
     # The search's own end: writing the tables of six trials, and an epoch of the slowest.
@@ -125,7 +125,7 @@ def test_finalists_are_begun_where_time_was_kept_for_them_however_late_it_is() -
 def test_finalists_without_room_are_said_to_be_left_out() -> None:
     said = no_room(12, seconds=191.0, seconds_left=55.2)
     assert "12 trainings and their scoring would take about 3m11s" in said
-    assert "55s of the time budget are left" in said
+    assert "55s of the time budget is left" in said
     assert "--time-budget" in said
 
 
@@ -133,8 +133,8 @@ def test_finalists_without_room_are_said_to_be_left_out() -> None:
     ("budget", "outcome", "reason"),
     [
         (600.0, Status.COMPLETE, ""),
-        (600.0, Status.FAILED, "each training that was begun failed"),
-        (600.0, Status.STOPPED, "no training was complete when the time budget was over"),
+        (600.0, Status.FAILED, "every retraining failed"),
+        (600.0, Status.STOPPED, "no retraining had finished when the time budget ran out"),
         # No room, and an earlier session's trainings were cut off.
         (30.0, Status.STOPPED, "9 trainings and their scoring would take about"),
     ],

@@ -61,7 +61,7 @@ def test_beginning_goes_on_and_an_empty_line_asks_for_more(talk: Conversation) -
         ("/temprature 1", "unknown command '/temprature'; did you mean /temperature?"),
         ("/temperature", "/temperature takes a number, got ''"),
         ("/temperature -1", "temperature must be at least 0"),
-        ("/seed x", "/seed takes a number, got 'x'"),
+        ("/seed x", "/seed takes a whole number, got 'x'"),
         (f"/seed {2**64}", "seed must be in 0 <= seed < 2**63"),
         ("/chars 0", "chars must be at least 1"),
         ("§", "prime '§'"),

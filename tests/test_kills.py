@@ -174,7 +174,7 @@ def test_killed_search_ends_with_the_tables_of_one_that_was_not(tiny_text: str) 
     assert len(list(metas)) == TRIALS
     again = run_command(resume)
     assert again.returncode == 0
-    assert "finished before; nothing to do" in again.stdout
+    assert "already finished; nothing to do" in again.stdout
 
 
 @pytest.mark.long

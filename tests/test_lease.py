@@ -55,7 +55,7 @@ def test_lease_of_another_machine_is_taken_when_it_has_gone_stale(
     start = storage_seconds()
     Lease(str(tmp_path)).take(said.append)
     assert storage_seconds() - start == STALE_SECONDS + SETTLE_SECONDS
-    assert len(said) == 1 and "on elsewhere drove this run just now" in said[0]
+    assert len(said) == 1 and "on elsewhere was driving this run moments ago" in said[0]
     assert f"waiting {STALE_SECONDS:.0f} s " in said[0]
     os.utime(tmp_path / FILE, (0, 0))
     Lease(str(tmp_path)).take(said.append)
@@ -71,4 +71,6 @@ def test_lease_of_an_earlier_version_is_waited_for(
     said: list[str] = []
     Lease(str(tmp_path)).take(said.append)
     who = f"process {os.getpid()} on {platform.node()}"
-    assert len(said) == 1 and said[0].startswith(f"{who} drove this run just now; waiting")
+    assert len(said) == 1 and said[0].startswith(
+        f"{who} was driving this run moments ago; waiting"
+    )

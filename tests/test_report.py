@@ -62,27 +62,28 @@ def test_what_was_planned_stands_beside_what_it_took() -> None:
     )
     text = report_text({**STUDY, "estimate": estimate}, *frames)
     assert (
-        "Planned were 5m to 25m, 10m5s it took. An epoch took 1.10 times as long as predicted "
+        "The plan was 5m to 25m; it took 10m5s. An epoch took 1.10 times as long as predicted "
         "(0.90 to 1.40; median and middle 80 % of 5 trials)."
     ) in text
     unmeasured = {**estimate, "measured_trials": 0, "measured_by_predicted": None}
     text = report_text({**STUDY, "estimate": unmeasured}, *frames)
-    assert "10m5s it took.\n" in text
+    assert "it took 10m5s.\n" in text
     # A resumed run has no seconds in study.json until it ends: its trials have.
     resumed = {**STUDY, "estimate": unmeasured, "ended": STILL_RUNNING, "search_seconds": 0.0}
     trials = frames[0].assign(search_seconds=95.6)
     text = report_text(resumed, trials, *frames[1:])
     assert "in 1m36s, still running." in text
-    assert "Planned were 5m to 25m.\n" in text
+    assert "The plan was 5m to 25m.\n" in text
 
 
 def test_unconfirmed_winner_is_said_to_be_one() -> None:
-    assert "is not known (`--finalists`, and room" in text_of(hand_made())  # an earlier run's
+    earlier = text_of(hand_made())  # its study.json does not say why
+    assert "To find out, use `--finalists` and leave room in the time budget." in earlier
     frames = trials_frame(hand_made()), epochs_frame(hand_made())
     none = read_finalists(Path("nowhere.csv"))
     text = report_text({**STUDY, "unconfirmed": "--finalists 0 was given"}, *frames, none)
     assert (
-        "No: nothing was retrained, so how much of its lead is luck is not known. "
+        "No: nothing was retrained, so it is unknown how much of its lead is luck. "
         "The reason: --finalists 0 was given.\n"
     ) in text
     assert text_of(hand_made()) == report_text({**STUDY, "unconfirmed": None}, *frames, none)

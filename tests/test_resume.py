@@ -58,7 +58,7 @@ def test_interrupted_search_goes_on_with_its_running_trials(
     stamp = Path("results/long/study.json").stat().st_mtime_ns
     again = run_command(["--resume", "long"])
     assert again.returncode == 0
-    assert "finished before; nothing to do" in again.stdout
+    assert "already finished; nothing to do" in again.stdout
     assert Path("results/long/study.json").stat().st_mtime_ns == stamp
 
 
@@ -170,13 +170,13 @@ def test_plan_is_the_first_sessions_until_one_asks_for_something_else(tiny_text:
     assert "planned_on_resuming" not in first
     assert session(estimate(30.0, 1.1)) == (
         {**first, "measured_trials": 3, "measured_by_predicted": [1.1] * 3},
-        "Planned were 1m to 2m, 0s it took. An epoch took 1.10 times as long as predicted "
+        "The plan was 1m to 2m; it took 0s. An epoch took 1.10 times as long as predicted "
         "(1.10 to 1.10; median and middle 80 % of 3 trials).",
     )
     assert session(None)[0] == first  # this time, nothing could be measured
     more, line = session(estimate(90.0, None), trials=15)
     assert more["planned_seconds"] == [90.0, 180.0]
-    assert line == "Planned were 1m30s to 3m in all when it was resumed, 0s it took."
+    assert line == "The plan was 1m30s to 3m in all when it was resumed; it took 0s."
     assert session(estimate(45.0, None)) == (more, line)
     assert session(estimate(45.0, None), finalists=0)[0]["planned_seconds"] == [45.0, 90.0]
     assert session(None, trials=20) == (None, "")

@@ -215,7 +215,7 @@ def test_run_is_fetched_and_the_one_that_goes_further_is_kept(
     # Each has what the other has not.
     with History(fetched.history_file) as history, mirror(fetched, root, said):
         history.add(started(3))
-    with pytest.raises(ConfigError, match="must go on in one place"):
+    with pytest.raises(ConfigError, match="must continue in one place only"):
         fetch_run(f"file://{root}", folder.path.parent)
     with pytest.raises(ConfigError, match=r"must be a folder with study\.json"):
         fetch_run(f"file://{tmp_path}/storage/none", other)
@@ -266,7 +266,7 @@ def test_finalists_and_the_end_of_a_run_count_as_the_search_does(
     with History(other.finalists_history_file) as history, mirror(other, root, said):
         history.add(started(301))
     assert refused()
-    with pytest.raises(ConfigError, match="must go on in one place"):
+    with pytest.raises(ConfigError, match="must continue in one place only"):
         fetch_run(place, results)
     assert said == []
 

@@ -102,7 +102,7 @@ def test_server_that_does_not_answer_holds_nobody_up(monkeypatch: pytest.MonkeyP
     log = MlflowLog("http://nowhere", "ten")
     monkeypatch.setattr(log, "_connect", answers.wait)
     play(log, RECORDS[:2])
-    with pytest.raises(TimeoutError, match=r"\d+ events were not taken within 0.2 s"):
+    with pytest.raises(TimeoutError, match=r"\d+ events could not be sent within 0.2 s"):
         log.close()
     log.abandon()
     thread = log._tasks._thread

@@ -52,7 +52,7 @@ class BackgroundTasks:
         self._raise_failure()
         if self._thread.is_alive():
             left = self._tasks.qsize()
-            raise TimeoutError(f"{left} events were not taken within {wait_seconds:g} s")
+            raise TimeoutError(f"{left} events could not be sent within {wait_seconds:g} s")
 
     def abandon(self) -> None:
         """Run no other, and wait for none."""

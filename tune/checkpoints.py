@@ -13,6 +13,7 @@ from pathlib import Path
 from pyarrow import fs
 
 from model.checkpoint import META_FILE
+from model.errors import CutOff, first_line
 from model.places import open_place
 from tune.storage import files_below, join, read
 
@@ -39,13 +40,21 @@ class CheckpointStore:
     root: str
 
     def next_session(self) -> str:
-        """Return the name of the folder of the session to come."""
-        sessions = [path.split("/")[0] for path in self._paths(recursive=False)]
-        numbers = [int(name[len(SESSION) :]) for name in sessions if name.startswith(SESSION)]
-        return f"{SESSION}{max(numbers, default=0) + 1}"
+        """Return the name of the folder of the session to come.
+
+        Raises:
+            CutOff: The storage does not answer.
+        """
+        found = (re.fullmatch(rf"{SESSION}(\d+)", name) for name in self._paths(recursive=False))
+        last = max((int(match[1]) for match in found if match), default=0)
+        return f"{SESSION}{last + 1}"
 
     def newest_first(self) -> dict[int, list[str]]:
-        """Return each trial's checkpoints: trial number to locations, the newest first."""
+        """Return each trial's checkpoints: trial number to locations, the newest first.
+
+        Raises:
+            CutOff: The storage does not answer.
+        """
         found: dict[int, list[tuple[int, int, str]]] = {}
         for path in self._paths(recursive=True):
             match = _PATH.fullmatch(path)
@@ -61,7 +70,16 @@ class CheckpointStore:
     def _paths(self, *, recursive: bool) -> list[str]:
         file_system, root = open_place(self.root)
         selector = fs.FileSelector(root, allow_not_found=True, recursive=recursive)
-        return [info.path[len(root) + 1 :] for info in file_system.get_file_info(selector)]
+        try:
+            found = file_system.get_file_info(selector)
+        except OSError as error:
+            raise unreadable(error) from error
+        return [info.path[len(root) + 1 :] for info in found]
+
+
+def unreadable(error: OSError) -> CutOff:
+    """Return what ends a search whose checkpoints the storage does not give."""
+    return CutOff(f"the trials' checkpoints must be readable: {first_line(error)}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from model.errors import ConfigError
+from model.errors import ConfigError, first_line
 from tune.resources import Node, TrialResources, cluster_nodes, local_nodes
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Cluster:
         try:
             ray.init(address=self.address, runtime_env={"py_modules": packages}, **quiet)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise ConfigError(
                 f"a Ray cluster must answer at {self.address!r}: {reason}"
             ) from error

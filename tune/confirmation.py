@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from tune.durations import counted
 from tune.finalist_records import summary
 from tune.markdown import escaped, section
 from tune.noise import FALSE_ALARMS, SeedNoise, seed_noise
@@ -19,11 +20,11 @@ def confirmation(
     """
     table = summary(finalists, trials)
     if table.empty:
-        needed = " (`--finalists`, and room for them in the time budget)."
+        needed = "To find out, use `--finalists` and leave room in the time budget."
         return (
-            f"## Is the winner confirmed?\n\nNo: nothing was retrained, so how much of its "
-            f"lead is luck is not known"
-            f"{f'. The reason: {escaped(unconfirmed)}.' if unconfirmed else needed}"
+            f"## Is the winner confirmed?\n\nNo: nothing was retrained, so it is unknown how "
+            f"much of its lead is luck. "
+            f"{f'The reason: {escaped(unconfirmed)}.' if unconfirmed else needed}"
         )
     first = table.iloc[0]
     lines = [
@@ -47,7 +48,7 @@ def verdict(finalists: pd.DataFrame, trials: pd.DataFrame) -> str:
     test = first["test, mean"]
     on_test = "not scored yet" if pd.isna(test) else f"{test:.4f}"
     return (
-        f"retrained with {first['seeds']} seeds, trial {first['trial']} is best: "
+        f"retrained with {counted(first['seeds'], 'seed')}, trial {first['trial']} is best: "
         f"{first['mean']:.4f}{spread} bits, {on_test} on the test passage "
         f"(in the search: {first['in the search']:.4f})"
     )

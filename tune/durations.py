@@ -48,6 +48,15 @@ def format_range(low: float, high: float) -> str:
     return " to ".join(texts)
 
 
+def counted(number: int, what: str) -> str:
+    """Return how many there are of something.
+
+    >>> counted(1, "trial"), counted(1_825, "epoch")
+    ('1 trial', '1,825 epochs')
+    """
+    return f"{number:,} {what}" + ("s" if number != 1 else "")
+
+
 def _rough(seconds: float) -> str:
     """Return seconds rounded: to 5 s below two minutes, to 1 min below an hour, else to 5 min."""
     step = 5 if seconds < 120 else 60 if seconds < 3_600 else 300

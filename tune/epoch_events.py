@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from model.config import TrialConfig
-from model.errors import CutOff
-from tune.checkpoints import CheckpointStore, Place, place_of
+from tune.checkpoints import CheckpointStore, Place, place_of, unreadable
 from tune.history import History
 from tune.history_events import EpochEnded
 from tune.records import EpochRecord, trial_id
@@ -70,8 +69,7 @@ def learn_missed(history: History, store: CheckpointStore) -> dict[int, list[str
             try:
                 _, results = next(reported_first(map(place_of, of_trial), record.config))
             except OSError as error:  # to go on would leave a gap
-                reason = str(error).splitlines()[0]
-                raise CutOff(f"the trials' checkpoints must be readable: {reason}") from error
+                raise unreadable(error) from error
             for result in results:
                 if result["epoch"] == len(record.epochs) + 1:
                     history.add(epoch_ended(number, result, history.seconds()))

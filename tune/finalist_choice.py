@@ -54,8 +54,11 @@ def estimated_seconds(
 
 
 def spread_seconds(seconds: Collection[float], concurrent: int) -> float:
-    """Return how long tasks take, so many at once: the last to end runs alone."""
-    return sum(seconds) / concurrent + max(seconds) if seconds else 0.0
+    """Return how long tasks take at most, so many at once: the longest may be the last to begin.
+
+    The bound is Graham's (1969).
+    """
+    return sum(seconds) / concurrent + max(seconds, default=0.0) * (1 - 1 / concurrent)
 
 
 def scoring_seconds_of(study: Study, record: TrialRecord, *, with_trend: bool) -> float:

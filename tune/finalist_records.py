@@ -108,7 +108,7 @@ class FinalistRecord:
     def row(self) -> dict[str, Any]:
         """Return its row of finalists.csv."""
         values = dataclasses.asdict(self)
-        return {**values, **values.pop("scores")}
+        return {**values.pop("scores"), **values}
 
 
 def write_finalists(finalists: Iterable[FinalistRecord], path: Path) -> None:

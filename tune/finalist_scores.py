@@ -14,7 +14,7 @@ from model.letter_score import score_letters
 from model.objective import PreparedCorpus
 from model.test_score import score_test_passage
 from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
-from tune.durations import format_seconds
+from tune.durations import counted, format_seconds
 from tune.finalist_choice import scoring_seconds_of, spread_seconds
 from tune.finalist_records import (
     SEEDS_AT_MOST,
@@ -68,7 +68,7 @@ def score_finalists(
             ]
             say(
                 console,
-                f"scoring the test passage: {len(unscored)} networks, about "
+                f"scoring the test passage: {counted(len(unscored), 'network')}, about "
                 f"{format_seconds(spread_seconds(seconds, concurrent))}",
             )
             corpus = ray.put(study.prepared)

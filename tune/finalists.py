@@ -14,7 +14,7 @@ from rich.console import Console
 
 from model.seeds import hash_seed
 from tune.checkpoints import CheckpointStore
-from tune.durations import format_seconds
+from tune.durations import counted, format_seconds
 from tune.epoch_events import learn_missed
 from tune.experiment import run_trials
 from tune.finalist_choice import choose, estimated_seconds, fits
@@ -34,7 +34,7 @@ from tune.study import Study
 from tune.trainable import trainable_for
 
 NONE_COMPLETE = (
-    "no training was complete when the time budget was over; --resume with a larger "
+    "no retraining had finished when the time budget ran out; --resume with a larger "
     "--time-budget goes on with those begun"
 )
 
@@ -91,7 +91,9 @@ def confirm(
         # The search ended by its time, and there is some left: it was kept free for this.
         if missing and fits(seconds, left, was_reserved=result.timed_out):
             say(
-                console, f"\nconfirming: {len(missing)} trainings, about {format_seconds(seconds)}"
+                console,
+                f"\nconfirming: {counted(len(missing), 'training')}, "
+                f"about {format_seconds(seconds)}",
             )
             proposals = _proposals(study, missing, checkpoints)
             _train(study, history, store, proposals, need, concurrent, console, stopper, seconds)
@@ -102,7 +104,7 @@ def confirm(
         begun = history.records.values()
         if begun and all(record.status is not Status.COMPLETE for record in begun):
             if all(record.has_ended for record in begun):
-                unconfirmed = "each training that was begun failed, finalists.csv says how"
+                unconfirmed = "every retraining failed; finalists.csv has the errors"
             else:  # without room for them, that is why
                 unconfirmed = unconfirmed or NONE_COMPLETE
     return dataclasses.replace(
@@ -116,7 +118,7 @@ def confirm(
 def no_room(num_trainings: int, seconds: float, seconds_left: float) -> str:
     """Return why finalists are not trained, and what would have them trained."""
     return (
-        f"{num_trainings} trainings and their scoring would take about "
+        f"{counted(num_trainings, 'training')} and their scoring would take about "
         f"{format_seconds(seconds)}, and {format_seconds(seconds_left)} of the time budget are "
         f"left; --resume with a larger --time-budget trains them"
     )

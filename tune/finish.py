@@ -121,7 +121,7 @@ def show_finished(
     """Print what a finished run found, write nothing, and return the exit code."""
     trials, _ = folder.read_tables()
     say(console)
-    _tell_best(folder, space, trials, "finished before; nothing to do", console)
+    _tell_best(folder, space, trials, "already finished; nothing to do", console)
     for line in last_words(folder):
         say(console, line)
     say(console, f"go on: {resume_command(folder)} with a larger --trials or --time-budget")
@@ -135,12 +135,12 @@ def resume_command(folder: RunFolder) -> str:
 
 def last_words(folder: RunFolder) -> list[str]:
     """Return where the report is, and commands that look further, as one can type them here."""
-    run = os.path.relpath(folder.path)
-    python = _python()
-    lines = ["", f"report: {run}/{folder.page_file.name} and {folder.report_file.name}"]
+    path = os.path.relpath(folder.path)
+    run, python = shlex.quote(path), _python()
+    lines = ["", f"report: {path}/{folder.page_file.name} and {folder.report_file.name}"]
     lines.append("look further:")
     if folder.checkpoints():
-        best = os.path.relpath(folder.checkpoint(1))
+        best = shlex.quote(os.path.relpath(folder.checkpoint(1)))
         lines += [
             f"  {python} -m tune.samples {run} --temperature 0.6",
             f"  {python} -m model.generate {best} --chars 2000",
@@ -192,6 +192,6 @@ def _exit_code(result: SearchResult) -> int:
 
 def _python() -> str:
     """Return how this Python is called from here."""
-    return (
-        "python" if shutil.which("python") == sys.executable else os.path.relpath(sys.executable)
-    )
+    if shutil.which("python") == sys.executable:
+        return "python"
+    return shlex.quote(os.path.relpath(sys.executable))

@@ -6,9 +6,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from model.checkpoint import copy_model, load_checkpoint, load_training_state
-from model.errors import CheckpointError, CutOff
+from model.errors import CheckpointError
 from model.replacing import in_place_of
-from tune.checkpoints import MODEL_FOLDER, CheckpointStore, drop, fetch, place_of
+from tune.checkpoints import (
+    MODEL_FOLDER,
+    CheckpointStore,
+    drop,
+    fetch,
+    place_of,
+    unreadable,
+)
 
 KEPT_CHECKPOINTS = 5
 
@@ -34,10 +41,7 @@ def keep_checkpoints(
     Raises:
         CutOff: The storage does not answer.
     """
-    try:
-        locations = store.newest_first()
-    except OSError as error:
-        raise _unreadable(error) from error
+    locations = store.newest_first()
     with in_place_of(kept) as folder:
         rank = 1
         for number in numbers:
@@ -99,10 +103,5 @@ def _fetched(location: str) -> Iterator[Path]:
         except FileNotFoundError as error:
             raise CheckpointError(f"damaged checkpoint {location}: {error}") from error
         except OSError as error:
-            raise _unreadable(error) from error
+            raise unreadable(error) from error
         yield folder
-
-
-def _unreadable(error: OSError) -> CutOff:
-    reason = str(error).splitlines()[0]
-    return CutOff(f"the trials' checkpoints must be readable: {reason}")

@@ -100,7 +100,10 @@ class Lease:
                 raise ConfigError(f"a run must have one driver, but {who} drives it")
             if found is seen:
                 left = STALE_SECONDS - found.age_seconds
-                say(f"{who} drove this run just now; waiting {left:.0f} s for a sign of life")
+                say(
+                    f"{who} was driving this run moments ago; waiting {left:.0f} s to see "
+                    f"whether it lives"
+                )
             time.sleep(POLL_SECONDS)
             found = self._found()
         self._write()

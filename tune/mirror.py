@@ -19,7 +19,7 @@ from types import TracebackType
 from pyarrow import fs
 from rich.console import Console
 
-from model.errors import ConfigError
+from model.errors import ConfigError, first_line
 from model.places import open_place
 from tune.how_far import HowFar
 from tune.lease import RENEW_SECONDS, Lease
@@ -105,7 +105,7 @@ class Mirror:
                 self._lease.release()
                 raise
         except OSError as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise ConfigError(f"a storage must be writable: {self._root}: {reason}") from error
         self._thread.start()
         return self
@@ -129,7 +129,7 @@ class Mirror:
             except OSError as failure:
                 self._error = failure
         if self._error is not None:
-            reason = str(self._error).splitlines()[0]
+            reason = first_line(self._error)
             self._say(f"not all of {self._folder} is in the storage: {self._root}: {reason}")
 
     def may_delete(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from model.errors import ConfigError
+from model.errors import ConfigError, first_line
 from model.places import STORE_ERRORS, open_place
 from tune.storage import read, write
 
@@ -76,7 +76,7 @@ def _result(reference: Any) -> str:
     try:
         reason: str = ray.get(reference)
     except ray.exceptions.RayError as error:
-        return str(error).splitlines()[0]
+        return first_line(error)
     return reason
 
 
@@ -91,7 +91,7 @@ def _write_and_read(place: str, probe_name: str, node_id: str) -> str:
         assert seen == b"driver"
         write(file_system, _answer(f"{path}/{probe_name}", node_id), b"node")
     except STORE_ERRORS as error:
-        return str(error).splitlines()[0]
+        return first_line(error)
     return ""
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from tune.durations import counted
 from tune.records import Status, ranked
 
 FALSE_ALARMS = 0.05
@@ -44,8 +45,8 @@ class SeedNoise:
     def basis(self) -> str:
         """The deviation in words, and what it rests on."""
         return (
-            f"{self.deviation:.4f}, from {self.num_trainings} trainings of "
-            f"{self.num_settings} configuration{'s' * (self.num_settings > 1)}"
+            f"{self.deviation:.4f}, from {counted(self.num_trainings, 'training')} of "
+            f"{counted(self.num_settings, 'configuration')}"
         )
 
     @property
@@ -120,7 +121,7 @@ def table_notes(
 
 def _noise(scores: pd.Series, noise: SeedNoise | None) -> str:
     if noise is None:
-        return "noise: not measured, for no configuration was retrained with two seeds."
+        return "noise: not measured, because no configuration was retrained with two seeds."
     # The scores ascend: whoever is within noise of the first is so of all between.
     num_level = int((scores - scores.iloc[0] <= noise.least_difference).sum())
     ranks = (
@@ -129,7 +130,7 @@ def _noise(scores: pd.Series, noise: SeedNoise | None) -> str:
         else "no other rank is that close to the first"
     )
     return (
-        f"noise: two trials differ by more than noise only if more than "
+        f"noise: two trials differ by more than noise only if they are more than "
         f"{noise.least_difference:.4f} bits apart (Student's t, {noise.student_t:.2f}, times √2 "
         f"times the deviation between seeds, {noise.basis}); {ranks}."
     )

@@ -22,7 +22,7 @@ def parser() -> OneLineParser:
     """Return the parser; every option's help says its default."""
     top = OneLineParser(
         prog="python -m tune.run",
-        description="Search the best char-LSTM for a text: Ray Tune, Optuna, ASHA. "
+        description="Search for the best char-LSTM for a text: Ray Tune, Optuna, ASHA. "
         "Defaults are in parentheses.",
         epilog=_EXAMPLES,
     )
@@ -37,7 +37,7 @@ def parser() -> OneLineParser:
         "--corpus",
         metavar="NAME|PATH|URL",
         help="alice, python-docs, a UTF-8 file, or an http(s), s3 or gs URL "
-        "(alice if it can be had)",
+        "(alice if it can be downloaded)",
     )
     sampler = what.add_argument(
         "--sampler",
@@ -114,7 +114,7 @@ def parser() -> OneLineParser:
     how.add_argument(
         "--trial-timeout",
         metavar="TIME",
-        help="kill a trial that reports nothing for 10m: it is stuck (never)",
+        help="kill a trial that reports nothing for this long, such as 10m (never)",
     )
     how.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     watch = top.add_argument_group("how to watch")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from tune.durations import format_seconds
+from tune.durations import counted, format_seconds
 from tune.finalist_records import summary
 from tune.loaded_run import LoadedRun
 from tune.noise import seed_noise
@@ -43,7 +43,7 @@ def headline(run: LoadedRun) -> str:
     layers = int(winner["num_layers"])
     size = f"{winner['hidden_size']} units" + (" a layer" if layers > 1 else "")
     return (
-        f"{first} network, an LSTM with {_count(layers, 'layer')} of {size}, spends "
+        f"{first} network, an LSTM with {counted(layers, 'layer')} of {size}, spends "
         f"{winner['val_bits_per_char']:.3f} bits on a character of text that it has not seen; "
         f"{_against(best, winner)}."
     )
@@ -74,7 +74,9 @@ def facts(run: LoadedRun) -> list[tuple[str, str, str]]:
 def _against(best: pd.DataFrame, winner: pd.Series) -> str:
     rivals = best[best["baseline"].notna()]
     if pd.notna(winner["baseline"]):
-        return f"it is {winner['baseline']}, a baseline: nothing that was searched is better"
+        return (
+            f"it is {winner['baseline']}, a baseline: no configuration from the search is better"
+        )
     if rivals.empty:
         return "no baseline was measured beside it"
     rival = rivals.iloc[0]
@@ -130,7 +132,7 @@ def _cost(run: LoadedRun) -> tuple[str, str, str]:
     return (
         "Cost so far" if run.is_running else "Cost",
         format_seconds(seconds),
-        f"{_count(len(trials), 'trial')}{stopped}; {_count(len(epochs), 'epoch')}; "
+        f"{counted(len(trials), 'trial')}{stopped}; {counted(len(epochs), 'epoch')}; "
         f"{format_seconds(worked)} of training in all; "
         f"{run.study['machine']}",
     )
@@ -177,7 +179,3 @@ def _sureness(run: LoadedRun) -> tuple[str, str, str]:
 
 def _value(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("s" if number != 1 else "")

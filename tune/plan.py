@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from search_spaces.distributions import describe as describe_distribution
-from tune.durations import format_range, format_seconds
+from tune.durations import counted, format_range, format_seconds
 from tune.estimate import Estimate
 from tune.event_log import JsonConsole
 from tune.rehearsal import Plan
@@ -81,8 +81,8 @@ def plan_lines(
             config = space.config({"cleaning": cleaning, "unit": "word"})
             words = prepared.streams(config)
             lines.append(
-                f"  {cleaning + ', words':<18} {len(words.train):,} to learn, "
-                f"{len(words.vocabulary):,} symbols that occur there {config.min_word_count} "
+                f"  {cleaning + ', words':<18} {len(words.train):,} tokens to train on, "
+                f"{len(words.vocabulary):,} symbols that occur in them {config.min_word_count} "
                 f"times or more"
             )
     judged = next(iter(prepared.encoded.values())).num_raw_validation_chars
@@ -95,7 +95,7 @@ def plan_lines(
     rungs = ", ".join(str(rung) for rung in budget.rungs(study.max_epochs))
     lines += [
         f"sampler: {study.sampler}, seed {study.seed}",
-        f"budget: {_trials(budget.trials)}, "
+        f"budget: {counted(budget.trials, 'trial')}, "
         f"{format_seconds(limit) if limit else 'no time limit'}, "
         f"ASHA keeps about 1 in {budget.reduction_factor} at epochs {rungs}",
         _finalists(study),
@@ -110,27 +110,15 @@ def plan_lines(
     return lines
 
 
-def _trials(number: int) -> str:
-    """Return how many trials.
-
-    >>> _trials(1)
-    '1 trial'
-    """
-    return f"{number} trial{'s' * (number != 1)}"
-
-
 def _finalists(study: Study) -> str:
     if not study.wants_finalists:
         return "finalists: none"
     room = ", if the time budget has room" if study.space.budget.time_budget_seconds else ""
     best = f"{study.num_finalists} best" if study.num_finalists > 1 else "best"
     num_baselines = len(study.space.baselines)
-    baselines = f" and the {num_baselines} baselines" if num_baselines else ""
-    seeds = study.num_finalist_seeds
-    return (
-        f"finalists: the {best}{baselines}, retrained with {seeds} seed{'s' * (seeds > 1)} "
-        f"each{room}"
-    )
+    baselines = f" and the {counted(num_baselines, 'baseline')}" if num_baselines else ""
+    seeds = counted(study.num_finalist_seeds, "seed")
+    return f"finalists: the {best}{baselines}, retrained with {seeds} each{room}"
 
 
 def _memory(need: TrialResources) -> str:
@@ -148,10 +136,10 @@ def time_line(
 ) -> str:
     """Return what the plan says of the time; without an estimate, why it is not known."""
     if estimate is None:
-        return f"time: not known: {unmeasured}"
+        return f"time: unknown: {unmeasured}"
     plan, limit = estimate.plan, study.space.budget.time_budget_seconds
     before = estimate.before
-    trials = f"{_trials(study.num_trials)} in all, {concurrent} at once"
+    trials = f"{counted(study.num_trials, 'trial')} in all, {concurrent} at once"
     num_left = study.num_trials - before.num_ended
     if before.num_ended:
         trials = f"{num_left} of {trials}" if num_left else "what is left"

@@ -60,7 +60,7 @@ class QualityRecord:
     def row(self) -> dict[str, Any]:
         """Return its row of quality.csv."""
         values = dataclasses.asdict(self)
-        return {**values, **values.pop("quality")}
+        return {**values.pop("quality"), **values}
 
 
 def write_quality(records: Iterable[QualityRecord], path: Path) -> None:

@@ -201,8 +201,8 @@ def _reason(trial: Trial) -> str:
     path = trial.error_file
     text = Path(path).read_text(encoding="utf-8") if path and Path(path).exists() else ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    last = lines[-1] if lines else "its worker died without a word"
+    last = lines[-1] if lines else "its worker died without an error message"
     if "node running low on memory" in text:  # Ray's memory monitor, at length
         last = "the node ran low on memory, and Ray killed its worker"
     died = trial.num_failures
-    return last if died <= 1 else f"lost {died} workers, the last one for: {last}"
+    return last if died <= 1 else f"lost {died} workers; the last error: {last}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pyarrow import fs
 
-from model.errors import ConfigError
+from model.errors import ConfigError, first_line
 from model.places import open_place
 from tune.history import History
 from tune.how_far import HowFar
@@ -39,7 +39,7 @@ def fetch_run(place: str, results: Path) -> tuple[RunFolder, str]:
                 raise ConfigError(f"a run must be a folder with study.json, got {place}")
             _put(fetched, RunFolder(path), place)
     except OSError as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise ConfigError(f"a run must be readable: {place}: {reason}") from error
     return RunFolder.open(path.resolve()), storage
 
@@ -87,8 +87,8 @@ def _put(fetched: RunFolder, folder: RunFolder, place: str) -> None:
             return
         if not there.has_all_of(here):
             raise ConfigError(
-                f"a run must go on in one place, but {folder.path} and {place} each have what "
-                f"the other has not; remove one of them"
+                f"a run must continue in one place only, but {folder.path} and {place} each "
+                f"have something that the other lacks; remove one of them"
             )
     if not folder.path.exists():
         fetched.path.rename(folder.path)

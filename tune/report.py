@@ -4,10 +4,11 @@
 Several runs are compared in one table instead, and nothing is written.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
-from model.command_line import OneLineParser
+from model.command_line import OneLineParser, ended_quietly
 
 _EXAMPLES = """examples:
   python -m tune.report results/ten
@@ -36,15 +37,19 @@ def main(arguments: list[str] | None = None) -> int:
         "--results", type=Path, default=Path("results"), metavar="FOLDER", help="(results)"
     )
     options = parser.parse_args(arguments)
+    return ended_quietly(lambda: _print(options))
 
+
+def _print(options: argparse.Namespace) -> int:
     from model.errors import ConfigError
 
     try:
         write = _report if len(options.runs) == 1 else _compare
-        print(write(options.runs, options.results))
+        text = write(options.runs, options.results)
     except (ConfigError, OSError) as error:
         print(f"tune.report: {error}", file=sys.stderr)
         return 2
+    print(text)
     return 0
 
 

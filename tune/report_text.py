@@ -8,7 +8,7 @@ from model.shown import shown
 from search_spaces import SearchSpace
 from tune.asha_cost import asha_cost
 from tune.confirmation import confirmation
-from tune.durations import format_range, format_seconds
+from tune.durations import counted, format_range, format_seconds
 from tune.markdown import cell, escaped, section
 from tune.noise import table_notes
 from tune.records import Status, ranked
@@ -92,10 +92,10 @@ def _head(study: dict[str, Any], trials: pd.DataFrame) -> str:
     return (
         f"# Search of {escaped(study['space']['name'])} on {escaped(corpus['name'])}\n\n"
         f"    {' '.join(shown(study['command']).split())}\n\n"
-        f"{len(trials)} trials ({statuses or 'none'}) in "
+        f"{counted(len(trials), 'trial')} ({statuses or 'none'}) in "
         f"{format_seconds(_search_seconds(study, trials))}, {study['ended']}. "
-        f"{int(trials['epochs_run'].sum())} epochs. Corpus: {corpus['num_chars']:,} characters, "
-        f"{escaped(corpus['source'])}. Seed {study['seed']}. {study['machine']}."
+        f"{counted(int(trials['epochs_run'].sum()), 'epoch')}. "
+        f"Corpus: {corpus['num_chars']:,} characters, {escaped(corpus['source'])}. Seed {study['seed']}. {study['machine']}."
         f"{_planned(study)}"
     )
 
@@ -112,11 +112,11 @@ def _planned(study: dict[str, Any]) -> str:
     estimate = study.get("estimate")
     if estimate is None:
         return ""
-    took = f", {format_seconds(study['search_seconds'])} it took"
+    took = f"; it took {format_seconds(study['search_seconds'])}"
     # Of a search that was given another budget: its first plan was for something else.
     later = " in all when it was resumed" if estimate.get("planned_on_resuming") else ""
     text = (
-        f"\n\nPlanned were {format_range(*estimate['planned_seconds'])}{later}"
+        f"\n\nThe plan was {format_range(*estimate['planned_seconds'])}{later}"
         f"{took if study['ended'] != STILL_RUNNING else ''}."
     )
     if estimate["measured_by_predicted"] is None:

@@ -8,6 +8,7 @@ from model.config import TrialConfig
 from model.control_group import num_cpus
 from model.errors import ConfigError
 from search_spaces import SearchSpace
+from tune.durations import counted
 from tune.node_memory import free_bytes
 from tune.trial_memory import TrialMemory, format_bytes, within_nodes
 
@@ -114,7 +115,7 @@ def describe(nodes: list[Node]) -> str:
         for node in nodes
     ]
     counts = {shape: shapes.count(shape) for shape in shapes}
-    return "; ".join(f"{n} node{'s' * (n > 1)}: {shape}" for shape, n in counts.items())
+    return "; ".join(f"{counted(n, 'node')}: {shape}" for shape, n in counts.items())
 
 
 def with_memory(

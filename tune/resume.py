@@ -136,7 +136,7 @@ def _check_trials(trials: int | None, folder: RunFolder) -> None:
     num_ended = sum(record.has_ended for record in records_so_far(folder.history_file).values())
     if trials < num_ended:
         raise ConfigError(
-            f"trials are those of the whole run, at least the {num_ended} that have ended, "
+            f"trials counts the whole run and must be at least the {num_ended} that have ended, "
             f"got {trials}"
         )
 

@@ -1,10 +1,11 @@
 # PYTHON_ARGCOMPLETE_OK
 """Writes samples.md anew from a run's kept checkpoints: `python -m tune.samples RUN`."""
 
+import argparse
 import sys
 from pathlib import Path
 
-from model.command_line import OneLineParser
+from model.command_line import OneLineParser, ended_quietly
 
 _EXAMPLES = """examples:
   python -m tune.samples results/ten
@@ -36,7 +37,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--prime", default="", metavar="TEXT", help="what the passages begin with")
     parser.add_argument("--seed", type=int, default=0, help="seed of the draws (0)")
     options = parser.parse_args(arguments)
+    return ended_quietly(lambda: _write(options))
 
+
+def _write(options: argparse.Namespace) -> int:
     from model.errors import CheckpointError, ConfigError
     from model.shown import shown
     from tune.run_folder import find_run

@@ -63,6 +63,8 @@ class FairASHA(FIFOScheduler):
         self, tune_controller: TuneController | None, trial: Trial, result: dict[str, Any]
     ) -> str:
         """Record an epoch and decide whether the trial goes on."""
+        if RUNNING_BEST not in result:  # diverged or failed: it ends by itself
+            return str(TrialScheduler.CONTINUE)
         passes = self._learn(trial, result)
         decision: str = TrialScheduler.CONTINUE
         number = trial.config["number"]

@@ -5,10 +5,11 @@ From another shell, or from another machine that sees the folder or the storage;
 nothing.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
-from model.command_line import OneLineParser
+from model.command_line import OneLineParser, ended_quietly
 
 _EXAMPLES = """examples:
   python -m tune.status results/ten
@@ -33,7 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--json", action="store_true", help="as one JSON object")
     options = parser.parse_args(arguments)
+    return ended_quietly(lambda: _print(options))
 
+
+def _print(options: argparse.Namespace) -> int:
     import json
 
     from model.errors import ConfigError

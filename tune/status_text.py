@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import SearchSpace
-from tune.durations import format_seconds
+from tune.durations import counted, format_seconds
 from tune.history import has_driver, read_history
 from tune.lease import FILE as LEASE_FILE
 from tune.lease import STALE_SECONDS
@@ -110,7 +110,7 @@ class RunStatus:
         )
         lines.append(f"reached the rungs: {standing.rungs_text()}")
         if self.num_finalist_trainings:
-            lines.append(f"finalists: {self.num_finalist_trainings} trainings ended")
+            lines.append(f"finalists: {counted(self.num_finalist_trainings, 'training')} ended")
         if self.alive:
             lines += [
                 f"  running: {_trial_text(record, axes)}, {_epoch_rate(record)}"
@@ -145,7 +145,7 @@ def _state(folder: RunFolder, study: dict[str, Any], *, alive: bool) -> str:
     ended = str(study["ended"])
     if alive:
         confirming = _has_driver(folder, folder.finalists_history_file)
-        return "its driver trains the finalists" if confirming else "its driver is alive"
+        return "its driver is retraining the finalists" if confirming else "its driver is alive"
     if ended == STILL_RUNNING:
         return f"its driver is gone; go on: {study['resume']}"
     return ended

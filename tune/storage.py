@@ -10,6 +10,7 @@ from pyarrow import fs
 
 from model.errors import ConfigError
 from model.places import STORE_ERRORS, broken_rule, open_place
+from model.replacing import write_whole
 
 ANSWER_SECONDS = 20.0
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -31,7 +32,7 @@ def check_name(name: str) -> str:
     if not _SAFE_NAME.fullmatch(name) or len(name) > MAX_NAME_CHARS:
         raise ConfigError(
             f"a run's name must be a folder's name of at most {MAX_NAME_CHARS} letters, digits, "
-            f"dots, dashes and underscores, the first no dot or dash, got {name!r}"
+            f"dots, dashes and underscores, not starting with a dot or dash, got {name!r}"
         )
     return name
 
@@ -122,11 +123,8 @@ def write(file_system: fs.FileSystem, path: str, data: bytes) -> None:
     """
     if isinstance(file_system, fs.LocalFileSystem):
         # An object appears when its stream is closed; a file must be renamed.
-        partial = f"{path}.{uuid.uuid4().hex}.partial"
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with file_system.open_output_stream(partial) as stream:
-            stream.write(data)
-        Path(partial).replace(path)
+        write_whole(Path(path), data)
         return
     with file_system.open_output_stream(path) as stream:
         stream.write(data)

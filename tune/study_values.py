@@ -1,6 +1,5 @@
 """What study.json says of a search: what it was asked for, what it ran on, how it ended."""
 
-import os
 import platform
 import shlex
 import subprocess
@@ -8,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from model.control_group import num_cpus
 from search_spaces import Budget, SearchSpace
 from tune.estimate import Estimate
 from tune.run_folder import STILL_RUNNING
@@ -122,7 +122,7 @@ def how_it_ended(result: SearchResult) -> str:
 
 
 def _machine() -> str:
-    return f"{platform.machine()} {platform.system()}, {os.cpu_count()} CPU"
+    return f"{platform.machine()} {platform.system()}, {num_cpus()} CPU"
 
 
 def _git_commit() -> str | None:

@@ -117,7 +117,8 @@ def within_nodes(
 def _too_large(space: SearchSpace, memory: TrialMemory, needed: int, there: str) -> str:
     values: dict[str, Any] = memory.largest.to_dict()
     smaller: dict[str, Any] = memory.smallest.to_dict()
-    axes = [f"{axis}={values[axis]}" for axis in _FIELDS if values[axis] != smaller[axis]]
+    differing = [axis for axis in _FIELDS if values[axis] != smaller[axis]]
+    axes = [f"{axis}={values[axis]}" for axis in differing or _FIELDS]
     return (
         f"the largest configuration of the space {space.name!r} must fit into memory: "
         f"{' '.join(axes)} needs {format_bytes(needed)}, {there}"

@@ -4,11 +4,12 @@ A search uses the nodes that there are, and those that come later; but what is c
 estimated before it starts is so for the nodes that are there then.
 """
 
+import argparse
 import logging
 import sys
 import time
 
-from model.command_line import OneLineParser
+from model.command_line import OneLineParser, ended_quietly
 
 POLL_SECONDS = 1.0
 
@@ -17,13 +18,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Wait; 0 when the nodes are there, 1 when the time is up before, 2 the user's mistake."""
     parser = OneLineParser(
         prog="python -m tune.wait_for_nodes",
-        description="Wait until a Ray cluster has so many nodes with CPU cores.",
+        description="Wait until a Ray cluster has N nodes with CPU cores.",
     )
     parser.add_argument("count", type=int, metavar="N", help="nodes to wait for")
     parser.add_argument("--address", default="auto", metavar="ADDR", help="the cluster (auto)")
     parser.add_argument("--timeout", default="10m", metavar="TIME", help="(10m)")
     options = parser.parse_args(arguments)
+    return ended_quietly(lambda: _wait(options))
 
+
+def _wait(options: argparse.Namespace) -> int:
     from model.errors import ConfigError
     from tune.durations import parse_duration
     from tune.ray_environment import prepare_ray_environment
