@@ -8,6 +8,7 @@ punctuation there to some and not to others.
 """
 
 import dataclasses
+import functools
 
 from model.cleaning import clean
 from model.config import TrialConfig
@@ -69,6 +70,7 @@ def score_letters(
     if not letters:
         return None
 
+    @functools.cache
     def bits_per_letter(num_particles: int) -> float:
         bits = letter_bits(
             network,
@@ -80,19 +82,13 @@ def score_letters(
         )
         return bits / len(letters)
 
-    if set(symbols_by_letter(vocabulary)) == set(vocabulary.symbols):  # one is exact
-        bits = bits_per_letter(1)
-        return LetterScore(
-            num_particles=1,
-            bits_per_letter=bits,
-            bits_per_letter_quarter=bits if with_trend else None,
-            bits_per_letter_sixteenth=bits if with_trend else None,
-        )
+    is_exact = set(symbols_by_letter(vocabulary)) == set(vocabulary.symbols)
+    most = 1 if is_exact else PARTICLES
     return LetterScore(
-        num_particles=PARTICLES,
-        bits_per_letter=bits_per_letter(PARTICLES),
-        bits_per_letter_quarter=bits_per_letter(PARTICLES // 4) if with_trend else None,
-        bits_per_letter_sixteenth=bits_per_letter(PARTICLES // 16) if with_trend else None,
+        num_particles=most,
+        bits_per_letter=bits_per_letter(most),
+        bits_per_letter_quarter=bits_per_letter(max(1, most // 4)) if with_trend else None,
+        bits_per_letter_sixteenth=bits_per_letter(max(1, most // 16)) if with_trend else None,
     )
 
 

@@ -96,8 +96,6 @@ def survey_temperatures(
     config: TrialConfig,
     measure: Measure,
     held_out: str,
-    *,
-    seed: int = 0,
 ) -> TemperatureSurvey:
     """Let a network write at each temperature, and measure it and the book.
 
@@ -110,7 +108,6 @@ def survey_temperatures(
         config: Its configuration.
         measure: Measures texts of its cleaning.
         held_out: A raw passage of the book that it was not trained on.
-        seed: Seed of the draws.
     """
     of_book = book_passages(held_out, config, PASSAGE_CHARS)
     num_chars = len(of_book[0])
@@ -125,7 +122,7 @@ def survey_temperatures(
         num_passages=len(temperatures),
         options=SamplingOptions(temperature=grid[0]),
         temperatures=temperatures if all(grid) else None,
-        seed=seed,
+        seed=0,
     )
     bits = own_bits_per_char(
         model, vocabulary, [*written, *of_book], prime="", cleaning=config.cleaning

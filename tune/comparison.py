@@ -8,7 +8,7 @@ import pandas as pd
 
 from model.errors import ConfigError
 from tune.durations import format_seconds
-from tune.finalist_records import summary
+from tune.finalist_records import spread, summary
 from tune.loaded_run import LoadedRun
 from tune.markdown import section
 
@@ -49,27 +49,19 @@ def _row(run: LoadedRun) -> dict[str, Any]:
         "best": best,
         "retrained": None,
         "test": None,
-        "time": format_seconds(run.study["search_seconds"]),
+        "time": format_seconds(run.search_seconds),
         "ended": run.study["ended"],
     }
-    if run.is_running and not run.epochs.empty:
-        row["time"] = format_seconds(run.epochs["search_seconds"].max())
     finalists = summary(run.finalists, run.trials)
     if not finalists.empty:
         first = finalists.iloc[0]
-        row["retrained"] = _spread(first["mean"], first["deviation"])
-        row["test"] = _spread(first["test, mean"], first["test, deviation"])
+        row["retrained"] = spread(first["mean"], first["deviation"])
+        row["test"] = spread(first["test, mean"], first["test, deviation"])
     return row
 
 
 def _score(row: dict[str, Any]) -> float:
     return math.inf if row["best"] is None else row["best"]
-
-
-def _spread(mean: float, deviation: float) -> str | None:
-    if pd.isna(mean):
-        return None
-    return f"{mean:.4f}" + ("" if pd.isna(deviation) else f" ± {deviation:.4f}")
 
 
 def _check_comparable(first: LoadedRun, other: LoadedRun) -> None:

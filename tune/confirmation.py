@@ -3,7 +3,7 @@
 import pandas as pd
 
 from tune.durations import counted
-from tune.finalist_records import summary
+from tune.finalist_records import spread, summary
 from tune.markdown import escaped, section
 from tune.noise import FALSE_ALARMS, SeedNoise, seed_noise
 
@@ -44,12 +44,11 @@ def verdict(finalists: pd.DataFrame, trials: pd.DataFrame) -> str:
     if table.empty:
         return ""
     first = table.iloc[0]
-    spread = f" ± {first['deviation']:.4f}" if first["seeds"] > 1 else ""
     test = first["test, mean"]
     on_test = "not scored yet" if pd.isna(test) else f"{test:.4f}"
     return (
         f"retrained with {counted(first['seeds'], 'seed')}, trial {first['trial']} is best: "
-        f"{first['mean']:.4f}{spread} bits, {on_test} on the test passage "
+        f"{spread(first['mean'], first['deviation'])} bits, {on_test} on the test passage "
         f"(in the search: {first['in the search']:.4f})"
     )
 
@@ -92,6 +91,6 @@ def _comparisons(table: pd.DataFrame, noise: SeedNoise | None) -> list[str]:
             lines.append(f"- {name}: {gap:.4f} bits more; one training says nothing about noise.")
             continue
         least = noise.least_lead(first["seeds"], rival["seeds"], num_compared=len(table))
-        verdict = "more than noise" if gap > least else "within noise"
-        lines.append(f"- {name}: {gap:.4f} bits more, noise is up to {least:.4f}: {verdict}.")
+        kind = "more than noise" if gap > least else "within noise"
+        lines.append(f"- {name}: {gap:.4f} bits more, noise is up to {least:.4f}: {kind}.")
     return lines

@@ -42,10 +42,7 @@ def estimated_seconds(
         trainings: The trial, and the number of the seed that it is trained with.
         concurrent: How many at once.
     """
-    seconds = [
-        record.epochs[-1].elapsed_seconds / record.epochs[-1].epoch * record.config.epochs
-        for record, _ in trainings
-    ]
+    seconds = [record.epoch_seconds * record.config.epochs for record, _ in trainings]
     scoring = [
         scoring_seconds_of(study, record, with_trend=seed_number == 0)
         for record, seed_number in trainings
@@ -106,7 +103,7 @@ def _ending_seconds(records: Collection[TrialRecord]) -> float:
     Running trials end with their epoch; then tables and page are written.
     """
     epochs = [
-        record.epochs[-1].elapsed_seconds / record.epochs[-1].epoch
+        record.epoch_seconds
         for record in records
         if record.status == Status.RUNNING and record.epochs
     ]

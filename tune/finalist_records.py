@@ -140,6 +140,17 @@ def known_scores(finalists: pd.DataFrame) -> dict[int, TestPassageScores]:
     }
 
 
+def spread(mean: float, deviation: float) -> str | None:
+    """Return a mean and its deviation in words; None without a mean.
+
+    >>> spread(1.9608, 0.0084), spread(1.9608, float("nan"))
+    ('1.9608 ± 0.0084', '1.9608')
+    """
+    if pd.isna(mean):
+        return None
+    return f"{mean:.4f}" + ("" if pd.isna(deviation) else f" ± {deviation:.4f}")
+
+
 def summary(finalists: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """Return one row a finalist, best mean first.
 

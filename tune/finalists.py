@@ -172,7 +172,7 @@ def _train(
         num_trials=len(proposals),
         clock=stopper.seconds,
         seconds_left=stopper.seconds_left,
-        name=_name,
+        name=lambda record: finalist_name(record.number),
         expected_seconds=expected_seconds,
     )
     recorder = Recorder(
@@ -180,7 +180,7 @@ def _train(
         clock=stopper.seconds,
         save=lambda records: None,
         listener=progress,
-        unwritable=stopper.storage_failed,
+        storage_failed=stopper.storage_failed,
         is_cut_off=stopper.has_cut_off,
     )
     run_trials(
@@ -194,7 +194,3 @@ def _train(
         progress=progress,
         trial_timeout_seconds=study.trial_timeout_seconds,
     )
-
-
-def _name(record: TrialRecord) -> str:
-    return finalist_name(record.number)

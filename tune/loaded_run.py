@@ -51,6 +51,11 @@ class LoadedRun:
         return bool(self.study["ended"] == STILL_RUNNING)
 
     @property
+    def search_seconds(self) -> float:
+        """How long the search has run; while it runs, up to its last saved event."""
+        return searched_seconds(self.study, self.trials)
+
+    @property
     def has_result(self) -> bool:
         """Whether any trial has trained an epoch."""
         return bool(self.trials["val_bits_per_char"].notna().any())
@@ -64,6 +69,18 @@ class LoadedRun:
             f"{self.study['corpus']['name']}, {len(self.trials)} trials{score}, "
             f"{self.study['ended']}>"
         )
+
+
+def floor_bits(study: dict[str, Any]) -> float:
+    """Return what the n-gram scores on the validation passage, by what study.json holds."""
+    return float(study["objective"]["floors"]["cased"]["validation_bits_per_char"])
+
+
+def searched_seconds(study: dict[str, Any], trials: pd.DataFrame) -> float:
+    """Return how long a search has run: study.json knows when it has ended, the trials before."""
+    if study["ended"] != STILL_RUNNING or trials["search_seconds"].isna().all():
+        return float(study["search_seconds"])
+    return float(trials["search_seconds"].max())
 
 
 def load_run(run: str | Path) -> LoadedRun:

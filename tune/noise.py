@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from tune.durations import counted
+from tune.loaded_run import floor_bits
 from tune.records import Status, ranked
 
 FALSE_ALARMS = 0.05
@@ -137,10 +138,9 @@ def _noise(scores: pd.Series, noise: SeedNoise | None) -> str:
 
 
 def _floor(scores: pd.Series, study: dict[str, Any]) -> str:
-    objective = study["objective"]
-    floor = objective["floors"]["cased"]["validation_bits_per_char"]
+    floor, order = floor_bits(study), study["objective"]["floor_order"]
     num_better = int((scores < floor).sum())
-    line = f"floor: a character {objective['floor_order']}-gram scores {floor:.4f} bits;"
+    line = f"floor: a character {order}-gram scores {floor:.4f} bits;"
     if num_better == 0:
         return f"{line} none of these {len(scores)} is better than the n-gram."
     others = ", the others are no better than the n-gram" if num_better < len(scores) else ""

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from tune.asha_cost import TITLE as ASHA_TITLE
 from tune.asha_cost import asha_cost
 from tune.axis_pictures import importance, slices
 from tune.confirmation import confirmation
@@ -125,7 +126,7 @@ def _parts(run: LoadedRun, *, light: bool) -> list[Part]:
             pictures=[learning_curves(trials, epochs, space, floor)],
             folds=[
                 (
-                    "What ASHA saved, and what it cost",
+                    ASHA_TITLE,
                     html_of(without_heading(asha_cost(trials, epochs, space))),
                 )
             ],
@@ -209,7 +210,7 @@ def _samples(passages: list[Passage]) -> Part:
 def _table(run: LoadedRun) -> tuple[list[list[str]], list[str]]:
     """Return the cells of the table of all trials, best first, and its columns."""
     trials = run.trials.sort_values([SCORE, "number"], na_position="last")
-    columns = [*_COLUMNS, *(axis for axis in run.space.axes), *_LATER_COLUMNS]
+    columns = [*_COLUMNS, *run.space.axes, *_LATER_COLUMNS]
     columns = [c for c in dict.fromkeys(columns) if c in _COLUMNS[:3] or trials[c].notna().any()]
     rows = [[_cell(c, row[c]) for c in columns] for row in trials.to_dict("records")]
     return rows, columns

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from tune.durations import counted, format_seconds
-from tune.finalist_records import summary
-from tune.loaded_run import LoadedRun
+from tune.finalist_records import spread, summary
+from tune.loaded_run import LoadedRun, floor_bits
 from tune.noise import seed_noise
 from tune.tables import ranked
 from tune.trial_record import Status
@@ -27,8 +27,7 @@ def title(run: LoadedRun) -> str:
 
 def floor_of(run: LoadedRun) -> float:
     """Return what the n-gram scores on the validation passage."""
-    floors = run.study["objective"]["floors"]
-    return float(floors["cased"]["validation_bits_per_char"])
+    return floor_bits(run.study)
 
 
 def headline(run: LoadedRun) -> str:
@@ -99,14 +98,12 @@ def _score_facts(run: LoadedRun) -> list[tuple[str, str, str]]:
     ]
     if not again.empty:
         first = again.iloc[0]
-        spread = f" ± {first['deviation']:.4f}" if first["seeds"] > 1 else ""
         on_test = f"; {first['test, mean']:.4f} on the test passage"
         found.append(
             (
                 "Retrained",
-                f"{first['mean']:.4f}{spread}",
-                f"trial {first['trial']}, {first['seeds']} "
-                f"{'seeds' if first['seeds'] > 1 else 'seed'}"
+                f"{spread(first['mean'], first['deviation'])}",
+                f"trial {first['trial']}, {counted(first['seeds'], 'seed')}"
                 f"{on_test if pd.notna(first['test, mean']) else ''}",
             )
         )
@@ -123,15 +120,12 @@ def _score_facts(run: LoadedRun) -> list[tuple[str, str, str]]:
 
 def _cost(run: LoadedRun) -> tuple[str, str, str]:
     trials, epochs = run.trials, run.epochs
-    seconds = float(run.study["search_seconds"])
-    if run.is_running:
-        seconds = float(epochs["search_seconds"].max()) if not epochs.empty else 0.0
     worked = float(trials["elapsed_seconds"].sum()) + float(run.finalists["elapsed_seconds"].sum())
     pruned = int((trials["status"] == Status.PRUNED.value).sum())
     stopped = f", {pruned} of them stopped by ASHA" if pruned else ""
     return (
         "Cost so far" if run.is_running else "Cost",
-        format_seconds(seconds),
+        format_seconds(run.search_seconds),
         f"{counted(len(trials), 'trial')}{stopped}; {counted(len(epochs), 'epoch')}; "
         f"{format_seconds(worked)} of training in all; "
         f"{run.study['machine']}",

@@ -9,6 +9,7 @@ of its own too.
 import dataclasses
 import html
 import math
+import textwrap
 from typing import Any
 
 import pandas as pd
@@ -164,13 +165,10 @@ def escaped(text: object) -> str:
     return html.escape(str(text), quote=False)
 
 
-def wrapped(text: str, width: int = 16) -> str:
-    """Return a label in lines of about so many characters."""
-    lines = [""]
-    for word in text.split():
-        if lines[-1] and len(lines[-1]) + len(word) >= width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
+def wrapped(text: str) -> str:
+    """Return a label in lines of 16 characters or less, but for longer words."""
+    words = " ".join(text.split())
+    lines = textwrap.wrap(words, 16, break_long_words=False, break_on_hyphens=False)
     return "<br>".join(escaped(line) for line in lines)
 
 

@@ -36,7 +36,8 @@ def passage_figures(qualities: Mapping[str, TextQuality | None]) -> str:
 
 def figures(quality: TextQuality) -> dict[str, str]:
     """Return the figures of a text as people read them, by their titles; empty is not known."""
-    return {_TITLES[name]: _shown(name, value) for name, value in _values(quality).items()}
+    values = dataclasses.asdict(quality)
+    return {_TITLES[name]: _shown(name, value) for name, value in values.items()}
 
 
 def best_temperature_line(table: Table) -> str:
@@ -90,10 +91,6 @@ def temperatures_section(table: Table) -> list[str]:
 
 def _name(row: Any) -> str:
     return f"{row['name']}, by {row['checkpoint']}" if row["writer"] == BOOK else str(row["name"])
-
-
-def _values(quality: TextQuality) -> dict[str, float | None]:
-    return dataclasses.asdict(quality)
 
 
 def _plain(value: Any) -> float | None:

@@ -55,7 +55,7 @@ class Recorder(ray_tune.Callback):
         save: Callable[[Iterable[TrialRecord]], None],
         listener: Listener,
         failed: Callable[[str, str], None] = lambda trial_id, reason: None,
-        unwritable: Callable[[str], None] = lambda reason: None,
+        storage_failed: Callable[[str], None] = lambda reason: None,
         is_cut_off: Callable[[str], bool] = lambda trial_id: False,
     ) -> None:
         """Record a search.
@@ -66,7 +66,7 @@ class Recorder(ray_tune.Callback):
             save: Has the tables written; called when trials end, and now and then between.
             listener: Told of every event.
             failed: Told of Ray's id of a trial that failed, and why it did.
-            unwritable: Told why a trial could not write to the storage, if one cannot.
+            storage_failed: Told why a trial could not write to the storage, if one cannot.
             is_cut_off: Says of Ray's id of a trial whether it ended for want of time.
         """
         self._history = history
@@ -74,7 +74,7 @@ class Recorder(ray_tune.Callback):
         self._save = save
         self._listener = listener
         self._failed = failed
-        self._unwritable = unwritable
+        self._storage_failed = storage_failed
         self._is_cut_off = is_cut_off
         self._reasons: dict[str, str] = {}
         self._last_epochs: dict[str, int] = {}  # Ray's id to the furthest epoch of a running trial
@@ -169,7 +169,7 @@ class Recorder(ray_tune.Callback):
     def _look_at_storage(self, reason: str) -> bool:
         text = unwritable(reason)
         if text is not None:
-            self._unwritable(text)
+            self._storage_failed(text)
         return text is not None
 
     def stop_running(self) -> None:

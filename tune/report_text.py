@@ -9,6 +9,7 @@ from search_spaces import SearchSpace
 from tune.asha_cost import asha_cost
 from tune.confirmation import confirmation
 from tune.durations import counted, format_range, format_seconds
+from tune.loaded_run import floor_bits, searched_seconds
 from tune.markdown import cell, escaped, section
 from tune.noise import table_notes
 from tune.records import Status, ranked
@@ -20,8 +21,9 @@ from tune.report_sections import (
     pruned_section,
 )
 from tune.run_folder import STILL_RUNNING, RunFolder
+from tune.tables import write_text
 
-SCORES = ["val_bits_per_char", "val_own_bits_per_char"]
+_SCORE_COLUMNS = ["val_bits_per_char", "val_own_bits_per_char"]
 _TOP = 10
 
 
@@ -31,8 +33,6 @@ def write_report(folder: RunFolder) -> str:
     Raises:
         ConfigError: A table or study.json is missing or damaged.
     """
-    from tune.records import write_text
-
     study = folder.read_study()
     trials, epochs = folder.read_tables()
     text = report_text(study, trials, epochs, folder.read_finalists())
@@ -81,7 +81,7 @@ def best_table(trials: pd.DataFrame, space: SearchSpace) -> pd.DataFrame:
     """Return the best configurations, at most ten, best first."""
     best = ranked(trials).head(_TOP)
     axes = [axis for axis in space.axes if axis != "cleaning"]
-    columns = ["number", *SCORES, "cleaning", *axes, "best_epoch", "status", "baseline"]
+    columns = ["number", *_SCORE_COLUMNS, "cleaning", *axes, "best_epoch", "status", "baseline"]
     return best[columns].assign(baseline=best["baseline"].fillna(""))
 
 
@@ -93,18 +93,11 @@ def _head(study: dict[str, Any], trials: pd.DataFrame) -> str:
         f"# Search of {escaped(study['space']['name'])} on {escaped(corpus['name'])}\n\n"
         f"    {' '.join(shown(study['command']).split())}\n\n"
         f"{counted(len(trials), 'trial')} ({statuses or 'none'}) in "
-        f"{format_seconds(_search_seconds(study, trials))}, {study['ended']}. "
+        f"{format_seconds(searched_seconds(study, trials))}, {study['ended']}. "
         f"{counted(int(trials['epochs_run'].sum()), 'epoch')}. "
-        f"Corpus: {corpus['num_chars']:,} characters, {escaped(corpus['source'])}. Seed {study['seed']}. {study['machine']}."
-        f"{_planned(study)}"
+        f"Corpus: {corpus['num_chars']:,} characters, {escaped(corpus['source'])}. "
+        f"Seed {study['seed']}. {study['machine']}.{_planned(study)}"
     )
-
-
-def _search_seconds(study: dict[str, Any], trials: pd.DataFrame) -> float:
-    """Return how long it has searched: study.json knows when it has ended, the trials before."""
-    if study["ended"] != STILL_RUNNING or trials["search_seconds"].isna().all():
-        return float(study["search_seconds"])
-    return float(trials["search_seconds"].max())
 
 
 def _planned(study: dict[str, Any]) -> str:
@@ -130,7 +123,7 @@ def _planned(study: dict[str, Any]) -> str:
 
 def _winner(best: pd.DataFrame, space: SearchSpace, study: dict[str, Any]) -> str:
     winner = best.iloc[0]
-    floor = study["objective"]["floors"]["cased"]["validation_bits_per_char"]
+    floor = floor_bits(study)
     settings = ", ".join(f"{axis} {cell(winner[axis])}" for axis in space.axes)
     rivals = best[best["baseline"].notna()]
     if rivals.empty:

@@ -1,4 +1,4 @@
-"""Where a run's files lie. The names of files stand here and nowhere else."""
+"""Where a run's files lie: its tables, its reports and its histories."""
 
 import dataclasses
 import json

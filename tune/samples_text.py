@@ -7,7 +7,7 @@ from model.checkpoint import load_checkpoint
 from model.cleaning import clean
 from model.errors import ConfigError
 from model.own_bits import own_bits_per_char
-from model.own_temperature import DEFAULT_TEMPERATURE
+from model.own_temperature import default_temperature
 from model.quality import TextQuality, mean_quality
 from model.sampler import SamplingOptions, write_passages
 from model.shown import shown
@@ -83,9 +83,9 @@ def write_samples(
     passages = []
     for rank, path in enumerate(kept[:top], start=1):
         own = nearest_temperature(table, rank) if temperature is None else temperature
-        options = SamplingOptions(
-            temperature=DEFAULT_TEMPERATURE if own is None else own, top_k=top_k, top_p=top_p
-        )
+        if own is None:
+            own = default_temperature(path, load_checkpoint(path)[1].config)
+        options = SamplingOptions(temperature=own, top_k=top_k, top_p=top_p)
         passages.append(
             _passage(path, book, num_chars=num_chars, options=options, prime=prime, seed=seed)
         )

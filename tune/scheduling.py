@@ -79,10 +79,6 @@ class FairASHA(FIFOScheduler):
         """Record the last epoch."""
         self._learn(trial, result)
 
-    def debug_string(self) -> str:
-        """Return what it is, for Ray's log."""
-        return f"ASHA at epochs {self._budget.rungs(self._max_epochs)}"
-
     def _learn(self, trial: Trial, result: dict[str, Any]) -> bool:
         if RUNNING_BEST not in result:  # diverged: it ends by itself
             return True

@@ -15,10 +15,10 @@ def compared(run: LoadedRun) -> Picture:
     """Return the winner, the finalists and the baselines side by side."""
     best = ranked(run.trials)
     shown = best[(best.index == 0) | best["baseline"].notna()]
-    numbers = [*shown["number"], *run.finalists["number"]]
+    trial_numbers = [*shown["number"], *run.finalists["number"]]
     again = run.finalists[run.finalists[SCORE].notna()]
     names, points = [], []
-    for number in dict.fromkeys(numbers):
+    for number in dict.fromkeys(trial_numbers):
         of_trial = best[best["number"] == number]
         trained = again[again["number"] == number]
         name = f"trial {number}"

@@ -98,7 +98,7 @@ def search(
             save=live_files.save,
             listener=trackers.after(progress),
             failed=searcher.fail,
-            unwritable=stopper.storage_failed,
+            storage_failed=stopper.storage_failed,
             is_cut_off=stopper.has_cut_off,
         )
         run_trials(

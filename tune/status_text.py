@@ -7,7 +7,7 @@ from typing import Any
 
 from search_spaces import SearchSpace
 from tune.durations import counted, format_seconds
-from tune.history import has_driver, read_history
+from tune.history import has_driver, read_history, records_so_far, seconds_run
 from tune.lease import FILE as LEASE_FILE
 from tune.lease import STALE_SECONDS
 from tune.run_folder import STILL_RUNNING, RunFolder
@@ -58,11 +58,10 @@ class RunStatus:
         space = SearchSpace.from_json(study["space"])
         records = read_history(folder.history_file)
         standing = Standing.of(records.values(), space)
-        files = [folder.history_file, folder.finalists_history_file]
-        modified = [path.stat().st_mtime for path in files if path.exists()]
+        modified = [path.stat().st_mtime for path in folder.history_files if path.exists()]
         silent_seconds = max(0.0, time.time() - max(modified))
         alive = _has_driver(folder, folder.history_file)
-        seconds = max((record.search_seconds for record in records.values()), default=0.0)
+        seconds = seconds_run(records)
         if alive and not folder.finalists_history_file.exists():
             seconds += silent_seconds
         return cls(
@@ -163,9 +162,7 @@ def _left_seconds(space: SearchSpace, standing: Standing, seconds: float) -> flo
 
 
 def _num_finalists(folder: RunFolder) -> int:
-    if not folder.finalists_history_file.exists():
-        return 0
-    records = read_history(folder.finalists_history_file)
+    records = records_so_far(folder.finalists_history_file)
     return sum(record.has_ended for record in records.values())
 
 
@@ -181,8 +178,7 @@ def _trial_text(record: TrialRecord, axes: list[str]) -> str:
 def _epoch_rate(record: TrialRecord) -> str:
     if not record.epochs:
         return "its first epoch"
-    last = record.epochs[-1]
-    return f"{last.elapsed_seconds / last.epoch:.1f}s an epoch"
+    return f"{record.epoch_seconds:.1f}s an epoch"
 
 
 def _trial_json(record: TrialRecord) -> dict[str, Any]:

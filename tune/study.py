@@ -11,12 +11,12 @@ from model.objective import PreparedCorpus
 from model.places import open_place
 from search_spaces import SearchSpace
 from tune.durations import parse_duration
+from tune.finalist_records import SEEDS_AT_MOST
 from tune.run_folder import RunFolder
 from tune.storage import join, normal
 
 FINALISTS = 3
 FINALIST_SEEDS = 3
-MAX_FINALIST_SEEDS = 100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,5 +145,5 @@ class Study:
 def _check_finalists(number: int, seeds: int) -> None:
     if number < 0:
         raise ConfigError(f"finalists must be at least 0, got {number}")
-    if not 1 <= seeds <= MAX_FINALIST_SEEDS:
-        raise ConfigError(f"finalist_seeds must be in 1 to {MAX_FINALIST_SEEDS}, got {seeds}")
+    if not 1 <= seeds <= SEEDS_AT_MOST:
+        raise ConfigError(f"finalist_seeds must be in 1 to {SEEDS_AT_MOST}, got {seeds}")

@@ -114,6 +114,12 @@ class TrialRecord:
         best = self.best
         return best.val_bits_per_char if best else float("inf")
 
+    @property
+    def epoch_seconds(self) -> float:
+        """Mean seconds of an epoch; there must be one."""
+        last = self.epochs[-1]
+        return last.elapsed_seconds / last.epoch
+
     def _lowest(self) -> EpochRecord | None:
         return min(self.epochs, key=lambda epoch: epoch.val_bits_per_char, default=None)
 

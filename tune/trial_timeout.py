@@ -52,46 +52,20 @@ class TrialTimeout(ray_tune.Callback):
                 )
                 ray.kill(actor)
 
-    def on_trial_start(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    def _reported(
+        self, iteration: int, trials: list[Trial], trial: Trial, *_: Any, **info: Any
     ) -> None:
-        """Begin to count."""
+        """Count anew: it gave a sign of life."""
         self._silent_since[trial] = self._ran_seconds
 
-    def on_trial_result(
-        self,
-        iteration: int,
-        trials: list[Trial],
-        trial: Trial,
-        result: dict[str, Any],
-        **info: Any,
+    def _gone(
+        self, iteration: int, trials: list[Trial], trial: Trial, *_: Any, **info: Any
     ) -> None:
-        """Count anew: it has reported."""
-        self._silent_since[trial] = self._ran_seconds
-
-    def on_trial_save(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
-    ) -> None:
-        """Count anew: it has saved."""
-        self._silent_since[trial] = self._ran_seconds
-
-    def on_trial_recover(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
-    ) -> None:
-        """Wait for its next worker."""
+        """Forget it, or wait for its next worker."""
         self._silent_since.pop(trial, None)
 
-    def on_trial_complete(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
-    ) -> None:
-        """Forget it."""
-        self._silent_since.pop(trial, None)
-
-    def on_trial_error(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
-    ) -> None:
-        """Forget it."""
-        self._silent_since.pop(trial, None)
+    on_trial_start = on_trial_result = on_trial_save = _reported
+    on_trial_recover = on_trial_complete = on_trial_error = _gone
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles its callbacks into its experiment state, which we never read back."""
