@@ -4,6 +4,7 @@
 Every field of TrialConfig is a flag.
 """
 
+import argparse
 import dataclasses
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Train one configuration from the command line and return the exit code."""
     from model.errors import CheckpointError, ConfigError, TrainingDiverged
 
-    options = vars(_parser().parse_args(arguments))
+    options = _parser().parse_args(arguments)
     try:
         return ended_quietly(lambda: _train(options))
     except (ConfigError, CheckpointError) as error:
@@ -65,7 +66,7 @@ def _parser() -> OneLineParser:
     return parser
 
 
-def _train(options: dict[str, object]) -> int:
+def _train(options: argparse.Namespace) -> int:
     import torch
 
     from model.checkpoint import check_new
@@ -77,28 +78,28 @@ def _train(options: dict[str, object]) -> int:
     from model.objective import prepare_corpus
     from model.trainer import Trainer
 
-    config_path, folder, threads = (options[name] for name in ("config", "checkpoint", "threads"))
-    base = TrialConfig.from_json(config_path) if isinstance(config_path, Path) else TrialConfig()
-    flags = {name: options[name] for name in FIELD_NAMES if options[name] is not None}
+    folder, threads = options.checkpoint, options.threads
+    base = TrialConfig.from_json(options.config) if options.config else TrialConfig()
+    named = {name: getattr(options, name) for name in FIELD_NAMES}
+    flags = {name: value for name, value in named.items() if value is not None}
     config = TrialConfig.from_dict({**base.to_dict(), **flags})
-    device = named_device(None if options["device"] is None else str(options["device"]))
-    if isinstance(threads, int) and not 1 <= threads <= MAX_THREADS:
+    device = named_device(options.device)
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
         raise ConfigError(f"threads must be at least 1 and at most {MAX_THREADS}, got {threads}")
-    use_threads(threads if isinstance(threads, int) else min(torch.get_num_threads(), num_cpus()))
-    if options["resume"] and folder is None:
+    use_threads(threads or min(torch.get_num_threads(), num_cpus()))
+    if options.resume and folder is None:
         raise ConfigError("--resume needs --checkpoint, the folder to go on from")
-    if isinstance(folder, Path) and not options["resume"]:
+    if folder is not None and not options.resume:
         check_new(folder)
-    name = options["corpus"]
-    corpus = resolve_corpus(None if name is None else str(name))
+    corpus = resolve_corpus(options.corpus)
     print(f"corpus: {corpus.name}: {corpus.source}", flush=True)
     prepared = prepare_corpus(corpus.text, [config.cleaning])
     with memory_for("hidden_size, embedding_dim, num_layers and batch_size"):
         trainer = Trainer(config, prepared.streams(config), device=device)
-        if isinstance(folder, Path) and options["resume"]:
+        if options.resume:
             trainer.restore(folder)
         print(f"{trainer.model.num_parameters():,} parameters, {trainer.precision} on {device}")
-        _run(trainer, folder if isinstance(folder, Path) else None)
+        _run(trainer, folder)
     return 0
 
 

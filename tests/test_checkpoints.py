@@ -6,6 +6,7 @@ from typing import cast
 import pytest
 from pyarrow import fs
 
+from model.errors import CutOff
 from tune.checkpoints import CheckpointStore, drop_older, fetch, place_of
 
 
@@ -33,6 +34,20 @@ def test_newest_first(root: Path, scheme: str, tmp_path: Path) -> None:
     assert (folder / "meta.json").read_text() == "session-10/trial_00000/checkpoint_000000"
     assert len(found[0]) == 3
     assert store.next_session() == "session-11"
+
+
+def test_folders_of_others_are_no_sessions(tmp_path: Path) -> None:
+    for name in ("session-2", "session-3.bak", "session-", "other"):
+        (tmp_path / name).mkdir()
+    assert CheckpointStore(str(tmp_path)).next_session() == "session-3"
+
+
+def test_storage_that_does_not_answer_ends_a_search_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    store = CheckpointStore(str(tmp_path / "file"))
+    for ask in (store.newest_first, store.next_session):
+        with pytest.raises(CutOff, match="the trials' checkpoints must be readable: "):
+            ask()
 
 
 def test_only_the_newest_of_a_session_is_kept(root: Path) -> None:

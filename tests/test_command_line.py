@@ -32,12 +32,15 @@ def test_shells_can_complete(name: str) -> None:
     assert "PYTHON_ARGCOMPLETE_OK" in source[:1_024]  # what argcomplete looks for
 
 
-def test_reader_that_went_ends_training_and_writing_quietly(
-    trained_checkpoint: Path, tiny_text: str
-) -> None:
+def test_reader_that_went_ends_a_command_quietly(trained_checkpoint: Path, tiny_text: str) -> None:
     Path("book.txt").write_text(tiny_text, encoding="utf-8")
     flags = "--corpus book.txt --epochs 1000 --hidden-size 8 --checkpoint kept"
-    for command in (f"model.train {flags}", f"model.generate {trained_checkpoint} --chars 9"):
+    reference = ROOT / "results" / "reference"
+    for command in (
+        f"model.train {flags}",
+        f"model.generate {trained_checkpoint} --chars 9",
+        f"tune.report {reference / 'full'} {reference / 'extended'}",
+    ):
         with subprocess.Popen(
             [sys.executable, "-m", *command.split()],
             env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -2,6 +2,8 @@
 
 import dataclasses
 import io
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,18 @@ def test_page_that_fails_does_not_cost_the_run_its_end(
         finish.finish(study, folder, result, None, console)
     assert not folder.read_study()["finished"]
     assert Path("results/done/report.md").exists()
+
+
+def test_printed_commands_are_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunFolder(Path("my results/ten"))
+    (run.path / "checkpoints" / "01").mkdir(parents=True)
+    monkeypatch.setattr(sys, "executable", str(Path("my env/bin/python").resolve()))
+    commands = [line for line in finish.last_words(run) if line.startswith("  ")]
+    assert len(commands) == 4
+    for line in [*commands, finish.resume_command(run)]:
+        python, _, module, *words = shlex.split(line)
+        assert python == "my env/bin/python" and module.partition(".")[0] in ("model", "tune")
+        assert any(word.startswith("my results/ten") for word in words)
 
 
 def test_why_nothing_was_confirmed_is_in_study_json(tiny_text: str) -> None:

@@ -8,7 +8,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from model.config import TrialConfig
 from search_spaces import Budget
-from tune.outcome import RUNNING_BEST
+from tune.outcome import RUNNING_BEST, Outcome
 from tune.ranked_values import RankedValues
 from tune.records import EpochRecord, TrialRecord
 from tune.scheduling import FairASHA
@@ -126,6 +126,16 @@ def record(number: int, curve: list[float], seconds: float, baseline: str = "") 
         for epoch, bits in enumerate(curve, start=1)
     ]
     return TrialRecord(number=number, config=STEADY, epochs=epochs, baseline=baseline)
+
+
+def test_trial_that_was_stopped_and_fails_as_it_starts_again_ends_by_itself() -> None:
+    search = Search()
+    search.run(1, [2.0])
+    assert search.run(2, [3.0, 3.0]) == 1  # stopped; its worker dies as it saves
+    trial = SimpleNamespace(config={"number": 2, "baseline": "", "config": STEADY.to_dict()})
+    failed = {"outcome": Outcome.FAILED, "error": "OSError: no such device"}
+    # Stopped by ASHA it would be recorded as pruned, which a trial that failed cannot be.
+    assert search.scheduler.on_trial_result(None, trial, failed) == TrialScheduler.CONTINUE
 
 
 def test_replayed_history_gives_the_same_decisions() -> None:

@@ -33,7 +33,7 @@ from tune.prepare import prepare
 from tune.remote_run import fetch_run
 from tune.resume import or_resumed, prepare_resumed
 from tune.run_folder import RunFolder
-from tune.storage import check_storage, join, normal, split, write
+from tune.storage import check_storage, files_of_run, join, normal, split, write
 from tune.study import StudyOptions
 from tune.study_values import study_values
 
@@ -81,6 +81,15 @@ def test_storage_that_does_not_return_what_was_written_is_refused(
     monkeypatch.setattr(storage_module, "read", lambda file_system, path: b"prob")
     with pytest.raises(ConfigError, match=r"written and read: .*what was written cannot be read"):
         check_storage(str(tmp_path))
+
+
+def test_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    file_system = fs.LocalFileSystem()
+    with pytest.raises(OSError, match="taken"):
+        write(file_system, f"{tmp_path}/taken", b"content")
+    assert list(files_of_run(file_system, str(tmp_path))) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
 def test_lease_keeps_a_living_driver_and_no_dead_one(tmp_path: Path) -> None:

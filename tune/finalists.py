@@ -119,7 +119,7 @@ def no_room(num_trainings: int, seconds: float, seconds_left: float) -> str:
     """Return why finalists are not trained, and what would have them trained."""
     return (
         f"{counted(num_trainings, 'training')} and their scoring would take about "
-        f"{format_seconds(seconds)}, and {format_seconds(seconds_left)} of the time budget are "
+        f"{format_seconds(seconds)}, and {format_seconds(seconds_left)} of the time budget is "
         f"left; --resume with a larger --time-budget trains them"
     )
 

@@ -91,6 +91,11 @@ def run_study(options: StudyOptions, console: Console) -> int:
         def command() -> str:
             return resume_command(folder)
 
+        def join_ray(watch: RayWatch) -> None:
+            cluster.start()
+            take_sigterm_back()
+            watch.start(is_local=not cluster.address)
+
         with (
             telling_how_to_go_on(folder.path, command),
             History(folder.history_file) as history,
@@ -102,14 +107,10 @@ def run_study(options: StudyOptions, console: Console) -> int:
             if study.earlier:
                 folder.write_study(study_values(study, None, estimate))
             if not is_spent(study, result):
-                cluster.start()
-                take_sigterm_back()
-                watch.start(is_local=not cluster.address)
+                join_ray(watch)
                 trainable = trainable_for(study.prepared, need)
                 result = search(study, folder, history, trainable, at_once, estimate, console)
             if study.wants_finalists and not result.interrupted:
-                cluster.start()
-                take_sigterm_back()
-                watch.start(is_local=not cluster.address)
+                join_ray(watch)
                 result = confirm(study, folder, result, need, at_once, console)
             return finish(study, folder, result, estimate, console, may_delete=mirror.may_delete)

@@ -36,11 +36,12 @@ def prepare_ray_environment(address: str | None) -> None:
         address: The cluster that will be joined, as the command line names it, or None.
     """
     values = dict(_ENVIRONMENT)
-    if (address or os.environ.get("RAY_ADDRESS")) and _has_auth_token():
+    if address or os.environ.get("RAY_ADDRESS"):
         # Ray 2.60: clusters ask for the token by default, yet a driver that names an address
         # does not send it unless told to.
-        values["RAY_AUTH_MODE"] = "token"
-    if not (address or os.environ.get("RAY_ADDRESS")):
+        if _has_auth_token():
+            values["RAY_AUTH_MODE"] = "token"
+    else:
         # Ray 2.60 would listen on all of the machine's addresses. What it does by default on
         # macOS and Windows has it listen on the loopback address alone.
         values["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
