@@ -1,5 +1,7 @@
 """Optuna's distributions in the words that the rest needs: bounds, membership, description."""
 
+import dataclasses
+import math
 from typing import Any
 
 from optuna.distributions import (
@@ -8,6 +10,23 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+
+NEAR_SHARE = 0.01
+"""A real number is at an edge if it is nearer than this share of the axis, on its own scale."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Edge:
+    """One end of an axis: up to which values it reaches, and one that lies beyond."""
+
+    name: str
+    near: float
+    bound: float
+    beyond: float
+
+    def has(self, value: float) -> bool:
+        """Return whether a value of the axis lies at this end."""
+        return min(self.near, self.bound) <= value <= max(self.near, self.bound)
 
 
 def contains(distribution: BaseDistribution, value: Any) -> bool:
@@ -45,3 +64,30 @@ def describe(distribution: BaseDistribution) -> str:
     if distribution.step not in (None, 1):
         text += f", in steps of {distribution.step:g}"
     return text + ", log scale" * distribution.log
+
+
+def edges_of(distribution: BaseDistribution) -> list[Edge]:
+    """Return both ends of an axis of numbers; none of one whose choices have no order."""
+    if isinstance(distribution, CategoricalDistribution):
+        numbers = [c for c in distribution.choices if isinstance(c, (int, float))]
+        if len(numbers) < 3 or len(numbers) < len(distribution.choices):
+            return []
+        low, high = min(numbers), max(numbers)
+        below = low - 1 if low <= 0 else low // 2 if isinstance(low, int) else low / 2
+        ends = ((low, low, below), (high, high, high * 2 if high > 0 else high + 1))
+    elif isinstance(distribution, IntDistribution):
+        low, high, step = distribution.low, distribution.high, distribution.step
+        ends = ((low, low, low - step), (high, high, high + step))
+    else:
+        assert isinstance(distribution, FloatDistribution)
+        low, high = distribution.low, distribution.high
+        if distribution.log:
+            factor = math.exp(NEAR_SHARE * math.log(high / low))
+            ends = ((low * factor, low, low / factor), (high / factor, high, high * factor))
+        else:
+            width = NEAR_SHARE * (high - low)
+            ends = ((low + width, low, low - width), (high - width, high, high + width))
+    return [
+        Edge(name=name, near=near, bound=bound, beyond=beyond)
+        for name, (near, bound, beyond) in zip(("lowest", "highest"), ends, strict=True)
+    ]

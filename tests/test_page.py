@@ -247,7 +247,7 @@ def test_runs_with_little_in_them_give_pages_that_read_well() -> None:
         ([], running, "The search has begun; no trial has trained an epoch yet.", "What went"),
         (hand_made()[5:], {}, "trial 6, FAILED: OSError: a | b", "Best so far"),
         (hand_made()[3:4], {}, "no baseline was measured beside it", "What went wrong"),
-        (hand_made()[:1], {}, "it is experiment 1, a baseline: nothing that was searched", "yet "),
+        (hand_made()[:1], {}, "it is experiment 1, a baseline: no configuration from the", "yet "),
         (hand_made(), running, "So far the best network", "The search found nothing"),
     ):
         page = page_of(records, study=study)
@@ -264,7 +264,7 @@ def test_page_says_why_the_winner_is_not_confirmed() -> None:
     reason = "12 trainings would take 3m; --resume with a larger --time-budget trains them"
     words = page_of(hand_made(), study={"unconfirmed": reason}).words()
     assert f"so the lead may be luck in part; the reason: {reason}" in words
-    assert f"is luck is not known. The reason: {reason}." in words
+    assert f"of its lead is luck. The reason: {reason}." in words
     for unknown in ({}, {"unconfirmed": None}):
         assert "reason" not in page_of(hand_made(), study=unknown).words()
     hostile = page_of(hand_made(), study={"unconfirmed": HOSTILE})

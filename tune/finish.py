@@ -12,6 +12,7 @@ from rich.console import Console
 from search_spaces import SearchSpace
 from tune.checkpoints import CheckpointStore
 from tune.confirmation import verdict
+from tune.edges import edge_notes
 from tune.estimate import Estimate
 from tune.event_log import JsonConsole
 from tune.kept_checkpoints import keep_checkpoints
@@ -169,7 +170,8 @@ def _tell_best(
     say(console, f"best configurations ({space.name}, {ending}):")
     table = best_table(trials, space)
     say(console, _fitted(table, console.width if console.is_terminal else None))
-    for note in table_notes(folder.read_study(), table, trials, folder.read_finalists()):
+    notes = table_notes(folder.read_study(), table, trials, folder.read_finalists())
+    for note in [*notes, *edge_notes(trials, space)]:
         say(console, note)
 
 

@@ -8,6 +8,7 @@ from tune.asha_cost import TITLE as ASHA_TITLE
 from tune.asha_cost import asha_cost
 from tune.axis_pictures import importance, slices
 from tune.confirmation import confirmation
+from tune.edges import edge_notes
 from tune.importance import RESAMPLES, axis_shares
 from tune.loaded_run import LoadedRun, read_run
 from tune.noise import table_notes
@@ -94,6 +95,7 @@ def _parts(run: LoadedRun, *, light: bool) -> list[Part]:
     """Return the sections of a run in which a trial was measured."""
     trials, epochs, space, floor = run.trials, run.epochs, run.space, floor_of(run)
     best = ranked(trials)
+    notes = [*table_notes(run.study, best, trials, run.finalists), *edge_notes(trials, space)]
     ran = stretches(epochs)
     num_rows = max(stretch.row for stretch in ran) + 1
     parts = [
@@ -103,7 +105,7 @@ def _parts(run: LoadedRun, *, light: bool) -> list[Part]:
             words=html_of(
                 without_heading(confirmation(run.finalists, trials, run.study.get("unconfirmed")))
                 + "\n\n"
-                + "\n".join(f"- {n}" for n in table_notes(run.study, best, trials, run.finalists))
+                + "\n".join(f"- {note}" for note in notes)
             ),
         ),
         Part(

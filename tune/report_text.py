@@ -9,6 +9,7 @@ from search_spaces import SearchSpace
 from tune.asha_cost import asha_cost
 from tune.confirmation import confirmation
 from tune.durations import counted, format_range, format_seconds
+from tune.edges import edge_notes
 from tune.loaded_run import floor_bits, searched_seconds
 from tune.markdown import cell, escaped, section
 from tune.noise import table_notes
@@ -151,5 +152,5 @@ def _ten_best(
     study: dict[str, Any], trials: pd.DataFrame, finalists: pd.DataFrame, space: SearchSpace
 ) -> str:
     table = best_table(trials, space)
-    notes = [f"- {note}" for note in table_notes(study, table, trials, finalists)]
-    return section("The ten best", table, "\n".join(notes))
+    notes = [*table_notes(study, table, trials, finalists), *edge_notes(trials, space)]
+    return section("The ten best", table, "\n".join(f"- {note}" for note in notes))
