@@ -31,7 +31,7 @@ from tune.history_events import TrialEnded, TrialStarted
 from tune.records import EpochRecord, Status, TrialRecord
 from tune.resources import TrialResources
 from tune.run_folder import RunFolder
-from tune.search import SearchResult
+from tune.search import SearchResult, found_before
 from tune.stopping import SearchStopper
 
 
@@ -112,6 +112,28 @@ def test_time_is_reserved_where_it_is_a_small_part_of_the_budget() -> None:
     assert reserved_seconds(study(None), RECORDS, concurrent=2) == 0.0
     assert reserved_seconds(study(600.0, num_finalists=0), RECORDS, concurrent=2) == 0.0
     assert reserved_seconds(study(600.0), [], concurrent=2) == 0.0
+    # What an earlier session has trained needs no time any more.
+    trained = {n * SEEDS_AT_MOST + seed for n in (4, 1, 0) for seed in range(3)}
+    assert reserved_seconds(study(600.0), RECORDS, 2, trained) == 0.0
+    trained.remove(4 * SEEDS_AT_MOST + 1)
+    left = reserved_seconds(study(600.0), RECORDS, 2, trained)
+    assert left == pytest.approx(20.0 + plain + 1.006)
+
+
+def test_time_of_finalists_counts_when_a_search_is_resumed(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert found_before(study(600.0), folder, {}).seconds == 0.0
+    config = RECORDS[0].config.to_dict()
+    ended = {"number": 0, "status": Status.COMPLETE, "error": ""}
+    with History(folder.history_file) as history:
+        history.add(TrialStarted(number=0, baseline="", config=config, search_seconds=0.0))
+        history.add(TrialEnded(**ended, search_seconds=400.0))
+        with History(folder.finalists_history_file) as finalists:
+            finalists.add(TrialStarted(number=0, baseline="", config=config, search_seconds=410.0))
+            finalists.add(TrialEnded(**ended, search_seconds=590.0))
+        found = found_before(study(600.0), folder, history.records)
+        assert (found.seconds, found.timed_out) == (590.0, False)
+        assert found_before(study(590.0), folder, history.records).timed_out
 
 
 def test_finalists_are_begun_where_time_was_kept_for_them_however_late_it_is() -> None:

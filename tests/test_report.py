@@ -48,7 +48,7 @@ def test_empty_and_all_failed_studies_give_a_readable_report() -> None:
 
 
 def test_what_was_planned_stands_beside_what_it_took() -> None:
-    assert "Planned" not in text_of(hand_made())  # a run from before there were estimates
+    assert "The plan was" not in text_of(hand_made())  # a run from before there were estimates
     estimate = {
         "planned_seconds": [300.0, 1_500.0],
         "planned_trials": [7, 7],

@@ -163,7 +163,9 @@ def test_plan_is_the_first_sessions_until_one_asks_for_something_else(tiny_text:
         for _ in ("as it begins", "as it ends"):
             folder.write_study(study_values(study, None, of_session))
         folder.write_study({**folder.read_study(), "ended": "all trials done"})
-        (line,) = [line for line in write_report(folder).splitlines() if "Planned" in line] or [""]
+        (line,) = [
+            line for line in write_report(folder).splitlines() if "The plan was" in line
+        ] or [""]
         return folder.read_study()["estimate"], line
 
     first = folder.read_study()["estimate"]

@@ -1,9 +1,10 @@
 """Which trials are trained anew in the end, how long that takes, and what is kept for it."""
 
 import heapq
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from model.letter_score import scoring_seconds
+from tune.finalist_records import SEEDS_AT_MOST
 from tune.records import Status, TrialRecord
 from tune.study import Study
 
@@ -83,14 +84,48 @@ def fits(seconds: float, seconds_left: float | None, *, was_reserved: bool) -> b
     return (was_reserved and seconds_left > 0) or seconds <= seconds_left * (1 + LATE_SHARE)
 
 
-def reserved_seconds(study: Study, records: Iterable[TrialRecord], concurrent: int) -> float:
-    """Return what the search leaves of its time budget for the finalists and for its own end."""
+def ended_finalists(records: Mapping[int, TrialRecord]) -> set[int]:
+    """Return the keys of the trainings that need not be done any more."""
+    return {key for key, record in records.items() if record.has_ended}
+
+
+def left_to_train(
+    study: Study, chosen: Collection[TrialRecord], trained: Collection[int]
+) -> list[tuple[TrialRecord, int]]:
+    """Return the trainings that are not done yet: the trial and the seed's number.
+
+    Args:
+        study: The study.
+        chosen: The finalists.
+        trained: The keys of those that are done.
+    """
+    return [
+        (record, seed_number)
+        for seed_number in range(study.num_finalist_seeds)  # every finalist once, then again
+        for record in chosen
+        if record.number * SEEDS_AT_MOST + seed_number not in trained
+    ]
+
+
+def reserved_seconds(
+    study: Study,
+    records: Iterable[TrialRecord],
+    concurrent: int,
+    trained: Collection[int] = (),
+) -> float:
+    """Return what the search leaves of its time budget for the finalists and for its own end.
+
+    Args:
+        study: The study.
+        records: Its trials.
+        concurrent: How many train at once.
+        trained: The keys of the finalists' trainings that an earlier session did.
+    """
     budget = study.space.budget.time_budget_seconds
     if budget is None or not study.wants_finalists:
         return 0.0
     records = list(records)
-    chosen = choose(records, study.num_finalists)
-    trainings = [(record, seed) for seed in range(study.num_finalist_seeds) for record in chosen]
+    trainings = left_to_train(study, choose(records, study.num_finalists), trained)
     seconds = estimated_seconds(study, trainings, concurrent)
     if not trainings or seconds > RESERVED_SHARE * budget:
         return 0.0

@@ -17,7 +17,13 @@ from tune.checkpoints import CheckpointStore
 from tune.durations import counted, format_seconds
 from tune.epoch_events import learn_missed
 from tune.experiment import run_trials
-from tune.finalist_choice import choose, estimated_seconds, fits
+from tune.finalist_choice import (
+    choose,
+    ended_finalists,
+    estimated_seconds,
+    fits,
+    left_to_train,
+)
 from tune.finalist_records import SEEDS_AT_MOST, finalist_name
 from tune.finalist_scores import score_finalists
 from tune.history import History
@@ -84,7 +90,8 @@ def confirm(
             # An earlier session may have been killed in the middle of them.
             spent_seconds=max(result.seconds, history.seconds()),
         )
-        missing = _missing(study, choose(result.records, study.num_finalists), history)
+        chosen = choose(result.records, study.num_finalists)
+        missing = left_to_train(study, chosen, ended_finalists(history.records))
         seconds = estimated_seconds(study, missing, concurrent())
         left = stopper.seconds_left()
         unconfirmed = ""
@@ -122,19 +129,6 @@ def no_room(num_trainings: int, seconds: float, seconds_left: float) -> str:
         f"{format_seconds(seconds)}, and {format_seconds(seconds_left)} of the time budget is "
         f"left; --resume with a larger --time-budget trains them"
     )
-
-
-def _missing(
-    study: Study, chosen: list[TrialRecord], history: History
-) -> list[tuple[TrialRecord, int]]:
-    """Return what is not trained yet: the trial and the seed's number."""
-    ended = {number for number, record in history.records.items() if record.has_ended}
-    return [
-        (record, seed_number)
-        for seed_number in range(study.num_finalist_seeds)  # every finalist once, then again
-        for record in chosen
-        if record.number * SEEDS_AT_MOST + seed_number not in ended
-    ]
 
 
 def _proposals(

@@ -50,7 +50,8 @@ def run_study(options: StudyOptions, console: Console) -> int:
     # Also where its time was not all used: what the finalists need was kept free.
     if study.earlier and already_finished(study.earlier) and not study.extended:
         # Read, not opened: what has ended may be a copy that cannot be written to.
-        found = found_before(study, records_so_far(study.earlier.history_file))
+        records = records_so_far(study.earlier.history_file)
+        found = found_before(study, study.earlier, records)
         return show_finished(study.earlier, study.space, found, console)
     if study.earlier and not options.dry_run:
         check_no_driver(study.earlier.history_file)
@@ -103,7 +104,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
             RayWatch(command=command) as watch,
         ):
             at_once = Concurrency(cluster.nodes, need, options.max_concurrent)
-            result = found_before(study, history.records)
+            result = found_before(study, folder, history.records)
             if study.earlier:
                 folder.write_study(study_values(study, None, estimate))
             if not is_spent(study, result):

@@ -12,8 +12,8 @@ from tune.checkpoints import CheckpointStore
 from tune.epoch_events import learn_missed
 from tune.estimate import Estimate
 from tune.experiment import run_trials
-from tune.finalist_choice import reserved_seconds
-from tune.history import History, seconds_run
+from tune.finalist_choice import ended_finalists, reserved_seconds
+from tune.history import History, records_so_far, seconds_run
 from tune.history_events import TrialEnded
 from tune.live_files import LiveFiles
 from tune.optuna_study import open_study
@@ -63,11 +63,13 @@ def search(
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     store = CheckpointStore(study.checkpoints_root)
     checkpoints = learn_missed(history, store)
-    spent_seconds = history.seconds()
+    trained = ended_finalists(records_so_far(folder.finalists_history_file))
     stopper = SearchStopper(
         study.space.budget.time_budget_seconds,
-        spent_seconds=spent_seconds,
-        reserve_seconds=lambda: reserved_seconds(study, history.records.values(), concurrent()),
+        spent_seconds=seconds_before(folder, history.records),
+        reserve_seconds=lambda: reserved_seconds(
+            study, history.records.values(), concurrent(), trained
+        ),
     )
     scheduler = FairASHA(study.space.budget, max_epochs=study.max_epochs)
     _settle_stopped(scheduler, history)
@@ -124,9 +126,18 @@ def search(
     )
 
 
-def found_before(study: Study, records: Mapping[int, TrialRecord]) -> SearchResult:
+def seconds_before(folder: RunFolder, records: Mapping[int, TrialRecord]) -> float:
+    """Return how long the earlier sessions took, the training of their finalists included."""
+    finalists = records_so_far(folder.finalists_history_file)
+    return max(seconds_run(records), seconds_run(finalists))
+
+
+def found_before(
+    study: Study, folder: RunFolder, records: Mapping[int, TrialRecord]
+) -> SearchResult:
     """Return what the earlier sessions left."""
-    seconds, limit = seconds_run(records), study.space.budget.time_budget_seconds
+    seconds = seconds_before(folder, records)
+    limit = study.space.budget.time_budget_seconds
     return SearchResult(
         records=list(records.values()),
         seconds=seconds,
