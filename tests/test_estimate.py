@@ -17,6 +17,7 @@ from tune.durations import format_range
 from tune.estimate import Estimate
 from tune.plan import time_line, with_finalists
 from tune.records import EpochRecord, Status, TrialRecord
+from tune.rehearsal import Before
 from tune.remaining import Remaining
 from tune.study import Study
 
@@ -185,15 +186,13 @@ def test_finalists_are_planned_in_what_a_short_search_leaves(tiny_corpus: Prepar
 def test_resumed_search_is_planned_without_what_has_ended(tiny_corpus: PreparedCorpus) -> None:
     study = dataclasses.replace(study_of(tiny_corpus, trials=100), num_finalists=3)
     whole = Estimate(study, SPEED, 2)
-    ended = [record(whole, n, QUICK.base, 2, 1.0, Status.COMPLETE) for n in range(98)]
-    ended[-1].search_seconds = 1_000.0
-    resumed = Estimate(study, SPEED, 2, ended)
+    resumed = Estimate(study, SPEED, 2, Before(num_ended=98, seconds=1_000.0))
     assert 1_000 < resumed.plan.seconds[0] < 1_000 + whole.plan.seconds[0]
     assert resumed.plan.num_trials == (100, 100)
     said = time_line(study, 2, resumed)
     assert said.endswith(" more for 2 of 100 trials in all, 2 at once, the finalists included")
-    ended += [record(whole, n, QUICK.base, 2, 1.0, Status.COMPLETE) for n in (98, 99)]
-    said = time_line(study, 2, Estimate(study, SPEED, 2, ended))
+    ended = Estimate(study, SPEED, 2, Before(num_ended=100, seconds=1_000.0))
+    said = time_line(study, 2, ended)
     assert said.endswith(" more for what is left, the finalists included")
 
 

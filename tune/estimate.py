@@ -6,7 +6,7 @@ from searches that are played through (rehearsal.py); trials that have ended cor
 """
 
 import functools
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from model.letter_score import scoring_seconds
 from model.speed import MachineSpeed
 from search_spaces.random_configs import random_configs
 from tune.records import TrialRecord
-from tune.rehearsal import Before, Plan, Training, rehearse
+from tune.rehearsal import NOTHING, Before, Plan, Training, rehearse
 from tune.study import Study
 from tune.text_sizes import text_of, text_sizes
 
@@ -32,7 +32,7 @@ class Estimate:
         study: Study,
         speed: MachineSpeed,
         concurrent: int,
-        earlier: Collection[TrialRecord] = (),
+        before: Before = NOTHING,
     ) -> None:
         """Estimate a study.
 
@@ -40,12 +40,9 @@ class Estimate:
             study: What is searched.
             speed: How fast a trial trains.
             concurrent: Trials at once.
-            earlier: What the earlier sessions of the search did.
+            before: What the earlier sessions of the search did.
         """
-        self.before = Before(
-            num_ended=sum(record.has_ended for record in earlier),
-            seconds=max((record.search_seconds for record in earlier), default=0.0),
-        )
+        self.before = before
         self._study = study
         self._speed = speed
         self._concurrent = concurrent

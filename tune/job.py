@@ -38,10 +38,11 @@ def run_study(options: StudyOptions, console: Console) -> int:
     from tune.mirror import Mirror
     from tune.plan import print_plan
     from tune.ray_watch import RayWatch
+    from tune.rehearsal import NOTHING
     from tune.resources import TrialResources, default_gpus, num_concurrent, with_memory
     from tune.run_folder import RunFolder
     from tune.run_places import existing_parent
-    from tune.search import found_before, is_spent, search
+    from tune.search import done_before, found_before, is_spent, search
     from tune.signals import take_sigterm_back
     from tune.study_values import study_values
     from tune.trainable import trainable_for
@@ -80,8 +81,8 @@ def run_study(options: StudyOptions, console: Console) -> int:
                 check_gpu_memory(study.space, memory, machine.free_gpu_bytes)
             need = with_memory(study.space, need, memory, nodes)
             concurrent = num_concurrent(nodes, need, options.max_concurrent)
-            earlier = records_so_far(study.earlier.history_file) if study.earlier else {}
-            estimate = Estimate(study, machine.speed, concurrent, earlier.values())
+            before = done_before(study.earlier) if study.earlier else NOTHING
+            estimate = Estimate(study, machine.speed, concurrent, before)
         print_plan(study, nodes, need, concurrent, estimate, console, unmeasured=unmeasured)
         if options.dry_run:
             return 0

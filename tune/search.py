@@ -20,6 +20,7 @@ from tune.optuna_study import open_study
 from tune.progress import Progress
 from tune.recorder import Recorder
 from tune.records import Status, TrialRecord
+from tune.rehearsal import Before
 from tune.remaining import Remaining
 from tune.run_folder import RunFolder
 from tune.sampling import StudySearcher
@@ -130,6 +131,13 @@ def seconds_before(folder: RunFolder, records: Mapping[int, TrialRecord]) -> flo
     """Return how long the earlier sessions took, the training of their finalists included."""
     finalists = records_so_far(folder.finalists_history_file)
     return max(seconds_run(records), seconds_run(finalists))
+
+
+def done_before(folder: RunFolder) -> Before:
+    """Return what the earlier sessions did, for the plan."""
+    records = records_so_far(folder.history_file)
+    num_ended = sum(record.has_ended for record in records.values())
+    return Before(num_ended=num_ended, seconds=seconds_before(folder, records))
 
 
 def found_before(
