@@ -33,6 +33,7 @@ def importance(shares: Sequence[AxisShare]) -> Picture:
     """
     axes = [share.axis for share in shares]
     spread = [share for share in shares if share.low is not None and share.high is not None]
+    largest = max(max(share.share, share.high or 0.0) for share in shares)
     bars = {
         "type": "scatter",
         "mode": "lines",
@@ -57,7 +58,7 @@ def importance(shares: Sequence[AxisShare]) -> Picture:
         + ", ".join(f"{share.axis} {share.share:.2f}" for share in shares),
         data=[bars, dots] if spread else [dots],
         layout={
-            "xaxis": {"title": {"text": "share"}, "range": [-0.02, 1.02]},
+            "xaxis": {"title": {"text": "share"}, "range": [-0.02 * largest, 1.05 * largest]},
             "yaxis": {"type": "category", "categoryorder": "array", "categoryarray": axes[::-1]},
         },
         height=130 + 34 * len(axes),
