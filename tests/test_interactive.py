@@ -46,11 +46,11 @@ def test_beginning_goes_on_and_an_empty_line_asks_for_more(talk: Conversation) -
     more = "".join(talk.answer(""))
     assert len(more) == 40 and talk.text == first + more
     assert "".join(talk.answer("Alice ")) == first  # the same seed
-    assert "".join(talk.answer("/seed 7")) == "seed is 7 now"
+    assert "".join(talk.answer("/seed 7")) == "seed is now 7"
     assert "".join(talk.answer("Alice ")) != first
-    assert "".join(talk.answer("/chars 5")) == "chars is 5 now"
+    assert "".join(talk.answer("/chars 5")) == "chars is now 5"
     assert len("".join(talk.answer("tea"))) == 8
-    assert "".join(talk.answer("/temperature 0")) == "temperature is 0.0 now"
+    assert "".join(talk.answer("/temperature 0")) == "temperature is now 0.0"
     assert talk.options.temperature == 0.0
     assert all(name in "".join(talk.answer("/help")) for name in COMMANDS)
 
@@ -110,7 +110,7 @@ def test_command_line_talks_with_what_is_piped_in(
     monkeypatch.setattr("sys.stdin", io.StringIO("/chars 20\nalice\n/quit\nnever\n"))
     assert command.main([str(trained_checkpoint), "--interactive"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("chars is 20 now\nalice") and "never" not in out
+    assert out.startswith("chars is now 20\nalice") and "never" not in out
     assert len(out.splitlines()[1:]) >= 1
 
 
@@ -133,7 +133,7 @@ def test_line_that_is_no_utf_8_is_told_and_the_conversation_goes_on(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(piped, encoding="utf-8"))
     assert command.main([str(trained_checkpoint), "--interactive"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == [r"a prime must be UTF-8, got '\udcff'", "chars is 20 now"]
+    assert lines[:2] == [r"a prime must be UTF-8, got '\udcff'", "chars is now 20"]
     assert lines[2].startswith("alice")
 
 
@@ -170,4 +170,4 @@ def test_on_a_terminal_it_prompts_and_ends_by_ctrl_d(trained_checkpoint: Path) -
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert errors == b""
-    assert b"> " in shown and b"chars is 20 now" in shown and b"Ctrl-D ends" in shown
+    assert b"> " in shown and b"chars is now 20" in shown and b"Ctrl-D ends" in shown

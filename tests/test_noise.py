@@ -91,7 +91,7 @@ def test_ranks_within_noise_are_counted_from_the_winner_down() -> None:
     # 0.0822 bits count. The search's order is not the table's.
     scores = [2.2, 2.0, 2.05, 2.083, 2.01]
     (noise, _) = notes_of(scores, MEASURED)
-    assert "only if more than 0.0822 bits apart" in noise
+    assert "only if they are more than 0.0822 bits apart" in noise
     assert noise.endswith("; ranks 1 to 3 are within noise of each other.")
     (noise, _) = notes_of([2.0, 2.09], MEASURED)
     assert noise.endswith("; no other rank is that close to the first.")

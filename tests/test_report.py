@@ -68,10 +68,10 @@ def test_what_was_planned_stands_beside_what_it_took() -> None:
     unmeasured = {**estimate, "measured_trials": 0, "measured_by_predicted": None}
     text = report_text({**STUDY, "estimate": unmeasured}, *frames)
     assert "it took 10m5s.\n" in text
-    # A resumed run has no seconds in study.json until it ends: its trials have.
+    # A resumed run has no seconds in study.json until it ends: its tables have.
     resumed = {**STUDY, "estimate": unmeasured, "ended": STILL_RUNNING, "search_seconds": 0.0}
-    trials = frames[0].assign(search_seconds=95.6)
-    text = report_text(resumed, trials, *frames[1:])
+    trials, epochs = frames[0].assign(search_seconds=0.0), frames[1].assign(search_seconds=95.6)
+    text = report_text(resumed, trials, epochs, *frames[2:])
     assert "in 1m36s, still running." in text
     assert "The plan was 5m to 25m.\n" in text
 

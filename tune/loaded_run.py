@@ -53,7 +53,7 @@ class LoadedRun:
     @property
     def search_seconds(self) -> float:
         """How long the search has run; while it runs, up to its last saved event."""
-        return searched_seconds(self.study, self.trials)
+        return searched_seconds(self.study, self.trials, self.epochs)
 
     @property
     def has_result(self) -> bool:
@@ -76,11 +76,12 @@ def floor_bits(study: dict[str, Any]) -> float:
     return float(study["objective"]["floors"]["cased"]["validation_bits_per_char"])
 
 
-def searched_seconds(study: dict[str, Any], trials: pd.DataFrame) -> float:
-    """Return how long a search has run: study.json knows when it has ended, the trials before."""
-    if study["ended"] != STILL_RUNNING or trials["search_seconds"].isna().all():
+def searched_seconds(study: dict[str, Any], trials: pd.DataFrame, epochs: pd.DataFrame) -> float:
+    """Return how long a search has run: study.json knows when it has ended, the tables before."""
+    if study["ended"] != STILL_RUNNING:
         return float(study["search_seconds"])
-    return float(trials["search_seconds"].max())
+    known = pd.concat([trials["search_seconds"], epochs["search_seconds"]]).dropna()
+    return float(known.max()) if len(known) else float(study["search_seconds"])
 
 
 def load_run(run: str | Path) -> LoadedRun:

@@ -57,7 +57,7 @@ def report_text(
     """
     space = SearchSpace.from_json(study["space"])
     best = ranked(trials)
-    sections = [_head(study, trials)]
+    sections = [_head(study, trials, epochs)]
     if best.empty:
         sections.append("## No result\n\nNo trial trained an epoch; see the errors below.")
     else:
@@ -86,7 +86,7 @@ def best_table(trials: pd.DataFrame, space: SearchSpace) -> pd.DataFrame:
     return best[columns].assign(baseline=best["baseline"].fillna(""))
 
 
-def _head(study: dict[str, Any], trials: pd.DataFrame) -> str:
+def _head(study: dict[str, Any], trials: pd.DataFrame, epochs: pd.DataFrame) -> str:
     counts = trials["status"].value_counts()
     statuses = ", ".join(f"{counts[s.value]} {s.value}" for s in Status if s.value in counts)
     corpus = study["corpus"]
@@ -94,7 +94,7 @@ def _head(study: dict[str, Any], trials: pd.DataFrame) -> str:
         f"# Search of {escaped(study['space']['name'])} on {escaped(corpus['name'])}\n\n"
         f"    {' '.join(shown(study['command']).split())}\n\n"
         f"{counted(len(trials), 'trial')} ({statuses or 'none'}) in "
-        f"{format_seconds(searched_seconds(study, trials))}, {study['ended']}. "
+        f"{format_seconds(searched_seconds(study, trials, epochs))}, {study['ended']}. "
         f"{counted(int(trials['epochs_run'].sum()), 'epoch')}. "
         f"Corpus: {corpus['num_chars']:,} characters, {escaped(corpus['source'])}. "
         f"Seed {study['seed']}. {study['machine']}.{_planned(study)}"
