@@ -3,6 +3,7 @@
 A test that fails here is good news: look whether the workaround or limit that it names can go.
 """
 
+import inspect
 import math
 import os
 from pathlib import Path
@@ -16,6 +17,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import TrialState, create_trial
 from ray.air.execution._internal import RayActorManager
 from ray.exceptions import OutOfMemoryError
+from ray.tune.execution import class_cache
 from ray.tune.execution.experiment_state import _ExperimentCheckpointManager
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
@@ -121,3 +123,8 @@ def test_ray_writes_all_trials_states_when_one_has_saved_as_often_as_it_keeps() 
     for _ in range(2):
         manager.on_trial_checkpoint("trial")
     assert manager._should_force_sync_up
+
+
+def test_ray_gives_actors_an_environment_that_no_idle_worker_has() -> None:
+    """Why tune/experiment.py empties a dictionary of Ray's: each actor would be a new process."""
+    assert '"PL_DISABLE_FORK": "1"' in inspect.getsource(class_cache)
