@@ -17,7 +17,14 @@ NEAR_SHARE = 0.01
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Edge:
-    """One end of an axis: up to which values it reaches, and one that lies beyond."""
+    """One end of an axis.
+
+    Attributes:
+        name: "lowest" or "highest".
+        near: A value between this and the bound, both included, lies at the end.
+        bound: The last value of the axis.
+        beyond: A value that lies outside.
+    """
 
     name: str
     near: float
