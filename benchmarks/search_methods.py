@@ -21,7 +21,7 @@ from benchmarks.syne_tune_methods import asha_bore, asha_cqr, bohb
 from search_spaces import SearchSpace
 from tune.optuna_study import fill_study
 from tune.outcome import RUNNING_BEST, Outcome
-from tune.samplers import DEFAULT_SAMPLER
+from tune.samplers import DEFAULT_SAMPLER, SAMPLERS
 from tune.sampling import StudySearcher
 from tune.scheduling import FairASHA
 
@@ -206,9 +206,13 @@ def ours_with_baselines(space: SearchSpace, num_epochs: int, seed: int) -> Metho
     return _product(space, num_epochs, seed)
 
 
-def ours_joint(space: SearchSpace, num_epochs: int, seed: int) -> Method:
-    """The product with TPE over all axes together."""
-    return _product(dataclasses.replace(space, baselines=()), num_epochs, seed, "tpe")
+def ours_by(sampler: str) -> Factory:
+    """Return the product with `--sampler` so."""
+
+    def make(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+        return _product(dataclasses.replace(space, baselines=()), num_epochs, seed, sampler)
+
+    return make
 
 
 def _product(
@@ -235,7 +239,7 @@ METHODS: dict[str, Factory] = {
     "Syne Tune, ASHA with CQR": asha_cqr,
     "Syne Tune, ASHA with BORE": asha_bore,
     "ours": ours,
-    "ours, --sampler tpe": ours_joint,
+    **{f"ours, --sampler {name}": ours_by(name) for name in SAMPLERS if name != DEFAULT_SAMPLER},
     "ours, baselines first": ours_with_baselines,
 }
 """Name to method."""
