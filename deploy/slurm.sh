@@ -23,7 +23,7 @@ cd "$SLURM_SUBMIT_DIR"
 python=${PYTHON:-.venv/bin/python}
 storage=${STORAGE:-$SLURM_SUBMIT_DIR/runs}
 run=slurm-$SLURM_JOB_ID # stays the same when the job is queued again
-port=$((20000 + SLURM_JOB_ID % 20000))
+port=$((20000 + SLURM_JOB_ID % 6000 * 2)) # and the next: jobs may share a machine
 readonly INTERRUPTED=130 TERMINATED=143 EXTERNAL_FAULT=75
 readonly MAX_RESTARTS=20 # after faults: a disk that stays full does not queue for ever
 # Since Slurm 22.05 srun does not take this from the job, and Ray would have one core.
@@ -88,7 +88,8 @@ requeue() {
 ray=("$python" -m ray.scripts.scripts start --block
     "--num-cpus=$SLURM_CPUS_PER_TASK" "--num-gpus=${SLURM_GPUS_ON_NODE:-0}")
 srun --nodes=1 --ntasks=1 --nodelist="$head" "${ray[@]}" \
-    --head "--node-ip-address=$address" "--port=$port" --include-dashboard=false &
+    --head "--node-ip-address=$address" "--port=$port" "--ray-client-server-port=$((port + 1))" \
+    --include-dashboard=false &
 started+=($!)
 num_others=$((${#nodes[@]} - 1))
 if ((num_others > 0)); then

@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+import os
+import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -35,6 +37,8 @@ TINY_SENTENCES = (
 
 SLOW_SECONDS = 240
 """A slow test has so long if it says nothing: real clusters start slowly on a busy machine."""
+SHARED = ("finished", "browser")
+"""Fixtures that take long to make: of two processes of tests, one makes and uses them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,6 +47,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
+        for name in set(SHARED) & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(name))
+    # What may take longest begins first, so that two processes of tests end together.
+    items.sort(key=_timeout_seconds, reverse=True)
+
+
+def _timeout_seconds(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker else 0.0
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +76,12 @@ def _no_error_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_token() -> None:
+    # Not the user's. Of two Rays that both find none, the second overwrites the first's file.
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 @pytest.fixture(scope="session")

@@ -50,10 +50,13 @@ class RayNodes:
         folder.mkdir()
         if self._nodes:
             role = [f"--address={self.address}"]
-        elif dashboard_port is None:
-            role = ["--head", f"--port={self._port}", "--include-dashboard=false"]
         else:
-            role = ["--head", f"--port={self._port}", f"--dashboard-port={dashboard_port}"]
+            # By default each head has its server for Ray clients at port 10001.
+            ports = [f"--port={self._port}", f"--ray-client-server-port={free_port()}"]
+            dashboard = "--include-dashboard=false"
+            if dashboard_port is not None:
+                dashboard = f"--dashboard-port={dashboard_port}"
+            role = ["--head", *ports, dashboard]
         values = {**os.environ, "RAY_AUTH_MODE": "token", **(environment or {})}
         with (self._folder / f"{name}.log").open("w") as log:
             node = subprocess.Popen(

@@ -362,7 +362,7 @@ def test_slurm_job_uses_its_nodes_is_preempted_and_goes_on(tiny_text: str, tmp_p
         **{name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")},
         "PATH": f"{commands}:{os.environ['PATH']}",
         "PYTHON": sys.executable,
-        "SLURM_JOB_ID": str(free_port()),  # the script makes the port of it
+        "SLURM_JOB_ID": str((free_port() - 20_000) // 2),  # the script makes its ports of it
         "SLURM_JOB_NODELIST": "one,two",
         "SLURM_SUBMIT_DIR": str(tmp_path),
         "SLURM_CPUS_PER_TASK": "1",
@@ -445,7 +445,6 @@ def test_job_is_submitted_followed_and_ends_with_our_exit_code(
             "--dashboard-host=127.0.0.1",
             f"--dashboard-agent-listen-port={free_port()}",
             f"--metrics-export-port={free_port()}",
-            f"--ray-client-server-port={free_port()}",
             dashboard_port=dashboard,
             environment={"RAY_JOB_STOP_WAIT_TIME_S": "60"},  # as in the image
         )

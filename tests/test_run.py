@@ -5,18 +5,15 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from ray_nodes import ray_nodes
 from tiny_search import (
     FinishedSearch,
     assert_interrupted,
-    kill_family,
     run_command,
     trials_of,
     wait_until,
@@ -35,18 +32,6 @@ RUN_FILES = {
     *("finalists.csv", "finalists.jsonl", "report.html"),
     *("trials.parquet", "epochs.parquet", "finalists.parquet"),
 }
-
-
-def wait_for_port(port: int) -> None:
-    """Wait until somebody listens."""
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            assert time.monotonic() < deadline
-            time.sleep(0.5)
 
 
 @pytest.mark.slow
@@ -175,34 +160,26 @@ def test_time_budget_ends_the_search_with_zero(tiny_text: str) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(300)
 def test_joins_a_cluster_and_shares_its_logical_gpu(tiny_text: str, tmp_path: Path) -> None:
-    # In the foreground, in a group of its own: "ray stop" would end every Ray of the machine.
-    ray = str(Path(sys.executable).with_name("ray"))
-    port = 6_400 + os.getpid() % 500
-    start = [ray, "start", "--head", "--block", f"--port={port}", "--num-cpus=4", "--num-gpus=1"]
-    head = subprocess.Popen(
-        [*start, "--include-dashboard=false"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_for_port(port)
+    (tmp_path / "nodes").mkdir()
+    with ray_nodes(tmp_path / "nodes") as nodes:
+        nodes.add("head", "--num-cpus=4", "--num-gpus=1")
         flags = write_inputs(tiny_text, trials=4)
-        cluster = [*flags, "--address", f"127.0.0.1:{port}", "--gpus-per-trial", "0.5"]
+        cluster = [*flags, "--address", nodes.address, "--gpus-per-trial", "0.5"]
         plan = run_command([*cluster, "--dry-run"])
         assert plan.returncode == 0, plan.stderr
         assert "1 node: 4 CPU, 1 GPU, " in plan.stdout
         assert "; 1 CPU and 0.5 GPU per trial, 1 GiB of memory, 2 at once" in plan.stdout
         assert "time: about " in plan.stdout
-        done = run_command([*cluster, "--name", "joined", "--storage", f"file://{tmp_path}/kept"])
+        kept = tmp_path / "kept"
+        few = ["--finalists", "1", "--finalist-seeds", "1"]
+        done = run_command([*cluster, *few, "--name", "joined", "--storage", f"file://{kept}"])
         assert done.returncode == 0, done.stderr
         assert len(trials_of("joined")) == 4
-        assert list((tmp_path / "kept" / "joined").glob("session-1/trial_*/checkpoint_*"))
+        assert list((kept / "joined").glob("session-1/trial_*/checkpoint_*"))
         assert done.stderr == ""
-        never = run_command([*flags, "--address", f"127.0.0.1:{port}", "--cpus-per-trial", "64"])
+        never = run_command([*flags, "--address", nodes.address, "--cpus-per-trial", "64"])
         assert never.returncode == 2
         assert "one node must have what a trial needs" in never.stderr
-    finally:
-        kill_family(head)
 
 
 @pytest.mark.slow

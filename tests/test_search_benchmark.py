@@ -402,8 +402,7 @@ def test_method_proposes_a_recorded_point_and_learns(name: str) -> None:
     assert all(contains(each, params[axis]) for axis, each in space.distributions.items())
     first: dict[str, Any] = {
         "OptunaSearch, ASHA, base first": space.start(),
-        "ours": space.start(),
-        "ours, --sampler tpe": space.start(),
+        **{each: space.start() for each in METHODS if each.startswith("ours")},
         "ours, baselines first": space.baselines[0].params,
     }
     assert (params == space.start() or params == space.baselines[0].params) == (name in first)

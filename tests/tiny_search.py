@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import random
 import socket
 import subprocess
 import sys
@@ -186,11 +187,16 @@ def trial_workers(driver: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens at."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port that nobody listens at.
+
+    It is above those of Ray's workers and below those that the system gives to clients: what is
+    free now is free when a server starts there.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(true: Callable[[], bool], driver: subprocess.Popen[str], seconds: float) -> None:
