@@ -180,6 +180,19 @@ def test_what_is_known_moves_the_model(tmp_path: Path) -> None:
     assert np.mean(sizes[40:]) < np.mean(sizes[1:10])  # a smaller dropout is better here
 
 
+@pytest.mark.parametrize(("sampler", "remembered"), [("gp", "gp:relative"), ("cmaes", "cma:gen")])
+def test_pruned_trials_teach_the_models_too(tmp_path: Path, sampler: str, remembered: str) -> None:
+    budget = dataclasses.replace(QUICK.budget, trials=8)
+    space = dataclasses.replace(QUICK, baselines=(), budget=budget)
+    searcher, study = make(tmp_path, space=space, sampler=sampler)
+    for number in range(4):
+        value = bits(searcher.suggest(str(number))["config"])
+        outcome = Outcome.TRAINING if number else Outcome.FINISHED
+        searcher.on_trial_complete(str(number), result(1, value, outcome))
+    searcher.suggest("by the model")
+    assert any(key.startswith(remembered) for key in study.trials[-1].system_attrs)
+
+
 @pytest.mark.parametrize("sampler", ["tpe-univariate", "tpe", "cmaes"])
 def test_first_trials_cover_each_axis(tmp_path: Path, sampler: str) -> None:
     budget = dataclasses.replace(QUICK.budget, trials=60)

@@ -9,6 +9,7 @@ what has ended is sorted once: it does not change.
 Source: Bergstra 2011, "Algorithms for Hyper-Parameter Optimization", section 4.
 """
 
+import copy
 from bisect import insort
 from collections.abc import Container
 from typing import Any
@@ -81,10 +82,20 @@ class _Part:
 class ThinnedSampler(BaseSampler):
     """A sampler that sees at most MAX_SHOWN ended trials, and all that run."""
 
-    def __init__(self, sampler: BaseSampler, thinning: Thinning) -> None:
-        """Thin what another sampler sees; it is made for one proposal, the thinning for all."""
+    def __init__(
+        self, sampler: BaseSampler, thinning: Thinning, *, pruned_as_complete: bool = False
+    ) -> None:
+        """Thin what another sampler sees.
+
+        Args:
+            sampler: The other, made for one proposal.
+            thinning: Of the search's study, one for all its proposals.
+            pruned_as_complete: Show a pruned trial as one that ended with its last value, to a
+                sampler that knows none that are pruned.
+        """
         self._sampler = sampler
         self._thinning = thinning
+        self._pruned_as_complete = pruned_as_complete
         self._shown: _ThinnedStudy | None = None
 
     def infer_relative_search_space(
@@ -116,16 +127,17 @@ class ThinnedSampler(BaseSampler):
 
     def _of(self, study: optuna.Study) -> optuna.Study:
         if self._shown is None:
-            self._shown = _ThinnedStudy(study, self._thinning)
+            self._shown = _ThinnedStudy(study, self._thinning, self._pruned_as_complete)
         return self._shown
 
 
 class _ThinnedStudy(optuna.Study):
     """A study as it is, but for the trials that it tells of; for one proposal."""
 
-    def __init__(self, study: optuna.Study, thinning: Thinning) -> None:
+    def __init__(self, study: optuna.Study, thinning: Thinning, pruned_as_complete: bool) -> None:
         self.__dict__.update(study.__dict__)
         self._thinning = thinning
+        self._pruned_as_complete = pruned_as_complete
         self._told: dict[frozenset[TrialState], list[FrozenTrial]] = {}
 
     # What optuna 5.0's samplers ask, for each axis; its public `get_trials` copies all trials.
@@ -137,10 +149,24 @@ class _ThinnedStudy(optuna.Study):
     ) -> list[FrozenTrial]:
         assert not deepcopy
         wanted = frozenset(state for state in TrialState if states is None or state in states)
+        if self._pruned_as_complete and TrialState.COMPLETE in wanted:
+            wanted |= {TrialState.PRUNED}
         if wanted not in self._told:
             trials = super()._get_trials(deepcopy=False, states=None, use_cache=use_cache)
-            self._told[wanted] = self._thinning.shown(trials, wanted)
+            shown = self._thinning.shown(trials, wanted)
+            if self._pruned_as_complete:
+                shown = [_as_complete(trial) for trial in shown]
+            self._told[wanted] = shown
         return self._told[wanted]
+
+
+def _as_complete(trial: FrozenTrial) -> FrozenTrial:
+    if trial.state != TrialState.PRUNED or not trial.intermediate_values:
+        return trial
+    shown = copy.copy(trial)
+    shown.state = TrialState.COMPLETE
+    shown.value = trial.intermediate_values[max(trial.intermediate_values)]
+    return shown
 
 
 def _rank(trial: FrozenTrial) -> _Rank:
