@@ -1,7 +1,8 @@
 """Trials of two sizes on a real Ray that has the memory for one of the larger, or two smaller.
 
 Prints one JSON list: for each epoch that was reported, its trial and what each living placement
-group holds in bytes; then what each trial had asked for, and how each ended.
+group holds in bytes; then what each trial had asked for, and how each ended; then the first of a
+trial of the smaller size after trials that took a little more than was estimated.
 """
 
 import dataclasses
@@ -15,8 +16,8 @@ from rich.console import Console
 
 from model.config import TrialConfig
 from model.cost import TextSizes
-from model.objective import prepare_corpus
-from search_spaces import load_space
+from model.objective import PreparedCorpus, prepare_corpus
+from search_spaces import SearchSpace, load_space
 from tune.checkpoints import CheckpointStore
 from tune.experiment import run_trials
 from tune.finalists import FinalistSearcher
@@ -84,6 +85,22 @@ def main() -> None:
         include_dashboard=False,
         log_to_driver=False,
     )
+    seen, ended = searched(need, space, corpus, configs, name="first")
+    # Trials have taken more than was estimated: a little more makes the smaller ask for more.
+    more, _ = searched(need, space, corpus, [small], name="corrected", memory_excess=1.01)
+    print(json.dumps([seen, [memory.asked_bytes(c) for c in configs], ended, more]))
+
+
+def searched(
+    need: TrialResources,
+    space: SearchSpace,
+    corpus: PreparedCorpus,
+    configs: list[TrialConfig],
+    *,
+    name: str,
+    memory_excess: float = 1.0,
+) -> tuple[list[tuple[int, list[int]]], list[str]]:
+    """Train configurations, two at once; return what was seen and how they ended."""
     spy, stopper = Spy(), SearchStopper(None)
     progress = Progress(
         Console(file=io.StringIO()),
@@ -92,7 +109,7 @@ def main() -> None:
         clock=stopper.seconds,
         seconds_left=stopper.seconds_left,
     )
-    with History(Path("history.jsonl")) as history:
+    with History(Path(f"{name}.jsonl")) as history:
         run_trials(
             trainable_for(corpus, need),
             searcher=FinalistSearcher(
@@ -103,15 +120,16 @@ def main() -> None:
             ),
             num_trials=len(configs),
             concurrent=lambda: 2,
-            store=CheckpointStore(str(Path("ray").resolve())),
+            store=CheckpointStore(str(Path(name).resolve())),
             stopper=stopper,
             recorder=Recorder(
                 history, clock=stopper.seconds, save=lambda records: None, listener=spy
             ),
             progress=progress,
+            memory_excess=memory_excess,
         )
         ended = [history.records[number].status for number in sorted(history.records)]
-    print(json.dumps([spy.seen, [memory.asked_bytes(c) for c in configs], ended]))
+    return spy.seen, ended
 
 
 if __name__ == "__main__":

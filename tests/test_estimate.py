@@ -220,6 +220,12 @@ def test_ended_trials_correct_what_is_left(tiny_corpus: PreparedCorpus) -> None:
     assert values["measured_trials"] == 3
     assert values["measured_by_predicted"][1] == pytest.approx(2.0)
     assert estimate.values([])["measured_by_predicted"] is None
+    assert values["memory_by_predicted"] is None  # no process could tell
+    for number, each in enumerate(ended[:2]):
+        each.memory_by_estimate = 0.5 + number
+    values = estimate.values(ended)
+    assert values["memory_trials"] == 2
+    assert values["memory_by_predicted"] == pytest.approx([0.6, 1.0, 1.4])
 
 
 def test_running_baseline_is_trained_to_its_end(tiny_corpus: PreparedCorpus) -> None:

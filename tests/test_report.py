@@ -65,6 +65,12 @@ def test_what_was_planned_stands_beside_what_it_took() -> None:
         "The plan was 5m to 25m; it took 10m5s. An epoch took 1.10 times as long as predicted "
         "(0.90 to 1.40; median and middle 80 % of 5 trials)."
     ) in text
+    assert "the memory" not in text
+    known = {**estimate, "memory_trials": 4, "memory_by_predicted": [0.68, 0.7, 1.2]}
+    assert (
+        "of 5 trials). A trial's process took 0.70 times the memory that was predicted (0.68 to "
+        "1.20, 4 trials)."
+    ) in report_text({**STUDY, "estimate": known}, *frames)
     unmeasured = {**estimate, "measured_trials": 0, "measured_by_predicted": None}
     text = report_text({**STUDY, "estimate": unmeasured}, *frames)
     assert "it took 10m5s.\n" in text

@@ -146,6 +146,8 @@ def estimate(seconds: float, measured: float | None) -> Any:
         "planned_trials": [10, 10],
         "measured_trials": 0 if measured is None else 3,
         "measured_by_predicted": None if measured is None else [measured] * 3,
+        "memory_trials": 0 if measured is None else 2,
+        "memory_by_predicted": None if measured is None else [measured / 2] * 3,
     }
     return SimpleNamespace(values=lambda records: values)
 
@@ -171,9 +173,10 @@ def test_plan_is_the_first_sessions_until_one_asks_for_something_else(tiny_text:
     first = folder.read_study()["estimate"]
     assert "planned_on_resuming" not in first
     assert session(estimate(30.0, 1.1)) == (
-        {**first, "measured_trials": 3, "measured_by_predicted": [1.1] * 3},
+        {**first, **estimate(60.0, 1.1).values([])},
         "The plan was 1m to 2m; it took 0s. An epoch took 1.10 times as long as predicted "
-        "(1.10 to 1.10; median and middle 80 % of 3 trials).",
+        "(1.10 to 1.10; median and middle 80 % of 3 trials). A trial's process took 0.55 times "
+        "the memory that was predicted (0.55 to 0.55, 2 trials).",
     )
     assert session(None)[0] == first  # this time, nothing could be measured
     more, line = session(estimate(90.0, None), trials=15)

@@ -1,4 +1,4 @@
-"""How many trials run at once: what fits into the cluster now, not what fitted when it began."""
+"""How many trials run at once, and how much memory each asks for, by what is known now."""
 
 import time
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from typing import Any
 
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
+from tune.outcome import MEMORY_BY_ESTIMATE, MEMORY_EXCESS
 from tune.resources import Node, TrialResources, num_fitting
 from tune.stopping import SearchStopper
 
@@ -42,13 +43,29 @@ class FollowingLimiter(ConcurrencyLimiter):
 
     Without any limit Ray 2.60 keeps a proposal waiting for room: it would be made before the
     trials that run have told what they found.
+
+    It also corrects the memory that trials ask for. Ray 2.60 pickles the function that says what
+    a trial asks for, so what is learnt on the way travels in the proposal.
     """
 
     def __init__(
-        self, searcher: Searcher, concurrency: Callable[[], int], stopper: SearchStopper
+        self,
+        searcher: Searcher,
+        concurrency: Callable[[], int],
+        stopper: SearchStopper,
+        memory_excess: float = 1.0,
     ) -> None:
+        """Limit a searcher.
+
+        Args:
+            searcher: Proposes.
+            concurrency: Returns how many trials run at once.
+            stopper: Ends the search.
+            memory_excess: What MEMORY_EXCESS begins with.
+        """
         super().__init__(searcher, max_concurrent=concurrency())
         self._concurrency, self._stopper = concurrency, stopper
+        self._memory_excess = memory_excess
 
     def num_live(self) -> int:
         """Return how many trials run, or are about to."""
@@ -60,17 +77,29 @@ class FollowingLimiter(ConcurrencyLimiter):
             return str(Searcher.FINISHED)
         self.max_concurrent = self._concurrency()
         proposal: dict[str, Any] | str | None = super().suggest(trial_id)
+        if isinstance(proposal, dict):
+            proposal[MEMORY_EXCESS] = self._memory_excess
         return proposal
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Pass it on."""
+        self._learn_memory(result)
+        super().on_trial_result(trial_id, result)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Pass it on; a trial that the time cut off has not ended, its last epoch has."""
+        self._learn_memory(result or {})
         if result is not None and not error and self._stopper.has_cut_off(trial_id):
             self.live_trials.discard(trial_id)
             self.searcher.on_trial_result(trial_id, result)
         else:
             super().on_trial_complete(trial_id, result, error)
+
+    def _learn_memory(self, result: dict[str, Any]) -> None:
+        # Raised, never lowered: what a small trial leaves free says little of a large one.
+        self._memory_excess = max(self._memory_excess, result.get(MEMORY_BY_ESTIMATE) or 1.0)
 
     def get_state(self) -> dict[str, Any]:
         """Give Ray nothing to pickle into its experiment state, which we never read back."""

@@ -14,6 +14,7 @@ from model.config import TrialConfig
 from tune.checkpoints import CheckpointStore, Place, place_of, unreadable
 from tune.history import History
 from tune.history_events import EpochEnded
+from tune.outcome import MEMORY_BY_ESTIMATE
 from tune.records import EpochRecord, trial_id
 from tune.storage import read
 
@@ -42,6 +43,8 @@ def epoch_ended(number: int, result: dict[str, Any], search_seconds: float) -> E
         precision=result["precision"],
         num_parameters=result["num_parameters"],
         vocabulary_size=result["vocabulary_size"],
+        # Checkpoints written before 2026-11-26 have none.
+        memory_by_estimate=result.get(MEMORY_BY_ESTIMATE),
     )
 
 

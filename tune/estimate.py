@@ -100,15 +100,17 @@ class Estimate:
         ]
 
     def values(self, records: Iterable[TrialRecord]) -> dict[str, Any]:
-        """Return what study.json holds of the plan, and how far off an epoch's seconds were."""
+        """Return what study.json holds of the plan, and how far off seconds and memory were."""
+        records = list(records)
         ratios = self.ratios(records)
+        memory = [each for record in records if (each := record.memory_by_estimate) is not None]
         return {
             "planned_seconds": list(self.plan.seconds),
             "planned_trials": list(self.plan.num_trials),
             "measured_trials": len(ratios),
-            "measured_by_predicted": (
-                np.quantile(ratios, (0.1, 0.5, 0.9)).tolist() if ratios else None
-            ),
+            "measured_by_predicted": _middle(ratios),
+            "memory_trials": len(memory),
+            "memory_by_predicted": _middle(memory),
         }
 
     @functools.cached_property
@@ -147,3 +149,8 @@ class Estimate:
             if done < rung < training.epochs:
                 epochs, reached, at = epochs + reached * (rung - at), reached * goes_on, rung
         return (epochs + reached * (training.epochs - at)) * training.epoch_seconds
+
+
+def _middle(ratios: list[float]) -> list[float] | None:
+    """Return the middle 80 % and the median between them."""
+    return np.quantile(ratios, (0.1, 0.5, 0.9)).tolist() if ratios else None

@@ -27,6 +27,7 @@ from tune.finalist_choice import (
 from tune.finalist_records import SEEDS_AT_MOST, finalist_name
 from tune.finalist_scores import score_finalists
 from tune.history import History
+from tune.measured_memory import memory_excess
 from tune.progress import Progress
 from tune.recorder import Recorder
 from tune.records import Status, TrialRecord
@@ -103,7 +104,18 @@ def confirm(
                 f"about {format_seconds(seconds)}",
             )
             proposals = _proposals(study, missing, checkpoints)
-            _train(study, history, store, proposals, need, concurrent, console, stopper, seconds)
+            _train(
+                study,
+                history,
+                store,
+                proposals,
+                need,
+                concurrent,
+                console,
+                stopper,
+                expected_seconds=seconds,
+                excess=memory_excess(result.records),
+            )
         elif missing and left is not None:
             unconfirmed = no_room(len(missing), seconds, left)
             say(console, f"\nnot confirmed: {unconfirmed}")
@@ -158,7 +170,9 @@ def _train(
     concurrent: Callable[[], int],
     console: Console,
     stopper: SearchStopper,
+    *,
     expected_seconds: float,
+    excess: float,
 ) -> None:
     progress = Progress(
         console,
@@ -187,4 +201,5 @@ def _train(
         recorder=recorder,
         progress=progress,
         trial_timeout_seconds=study.trial_timeout_seconds,
+        memory_excess=excess,
     )

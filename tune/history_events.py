@@ -26,6 +26,7 @@ class EpochEnded:
     precision: str
     num_parameters: int
     vocabulary_size: int
+    memory_by_estimate: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +102,8 @@ def apply_event(records: dict[int, TrialRecord], event: Event) -> TrialRecord:
         record.precision = event.precision
         record.num_parameters = event.num_parameters
         record.vocabulary_size = event.vocabulary_size
+        if event.memory_by_estimate is not None:
+            record.memory_by_estimate = event.memory_by_estimate
         record.search_seconds = epoch.search_seconds
     else:
         record = records[event.number]

@@ -1,9 +1,14 @@
-"""What a trial says of itself in each report: the words that worker and driver share."""
+"""What a trial says of itself in each report, and is told: words that worker and driver share."""
 
 import enum
 
 RUNNING_BEST = "running_best_bits_per_char"
 """Report key: the lowest val_bits_per_char of the trial so far; ASHA and Optuna look at it."""
+
+MEMORY_BY_ESTIMATE = "memory_by_estimate"
+"""Report key: the trial's peak of memory so far, as a multiple of what was estimated."""
+MEMORY_EXCESS = "memory_excess"
+"""Proposal key, the other way: the highest of these multiples that is known, at least 1."""
 
 
 class Outcome(enum.StrEnum):

@@ -113,13 +113,20 @@ def _planned(study: dict[str, Any]) -> str:
         f"\n\nThe plan was {format_range(*estimate['planned_seconds'])}{later}"
         f"{took if study['ended'] != STILL_RUNNING else ''}."
     )
-    if estimate["measured_by_predicted"] is None:
-        return text
-    low, median, high = estimate["measured_by_predicted"]
-    return (
-        f"{text} An epoch took {median:.2f} times as long as predicted ({low:.2f} to {high:.2f}; "
-        f"median and middle 80 % of {estimate['measured_trials']} trials)."
-    )
+    if estimate["measured_by_predicted"] is not None:
+        low, median, high = estimate["measured_by_predicted"]
+        text += (
+            f" An epoch took {median:.2f} times as long as predicted ({low:.2f} to {high:.2f}; "
+            f"median and middle 80 % of {counted(estimate['measured_trials'], 'trial')})."
+        )
+    # Runs from before 2026-11-26 have none.
+    if estimate.get("memory_by_predicted") is not None:
+        low, median, high = estimate["memory_by_predicted"]
+        text += (
+            f" A trial's process took {median:.2f} times the memory that was predicted "
+            f"({low:.2f} to {high:.2f}, {counted(estimate['memory_trials'], 'trial')})."
+        )
+    return text
 
 
 def _winner(best: pd.DataFrame, space: SearchSpace, study: dict[str, Any]) -> str:

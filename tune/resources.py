@@ -47,10 +47,12 @@ class TrialResources:
                 f"gpus_per_trial must be in 0 to 1 (a trial trains on one GPU), got {self.gpus:g}"
             )
 
-    def request(self, config: TrialConfig) -> dict[str, float]:
-        """Return what a configuration asks Ray for."""
-        memory = {} if self.memory is None else {"memory": self.memory.asked_bytes(config)}
-        return {"cpu": self.cpus, "gpu": self.gpus, **memory}
+    def request(self, config: TrialConfig, memory_excess: float = 1.0) -> dict[str, float]:
+        """Return what a configuration asks Ray for; see TrialMemory.asked_bytes."""
+        request: dict[str, float] = {"cpu": self.cpus, "gpu": self.gpus}
+        if self.memory is not None:
+            request["memory"] = self.memory.asked_bytes(config, memory_excess)
+        return request
 
 
 def local_nodes() -> list[Node]:

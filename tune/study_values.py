@@ -82,7 +82,12 @@ def _estimate(
     stored = study.earlier.read_study()
     planned: dict[str, Any] | None = stored.get("estimate")
     if planned is not None and _asked_for(stored) == _asked_for_now(study):
-        unmeasured = {"measured_trials": 0, "measured_by_predicted": None}
+        unmeasured = {
+            "measured_trials": 0,
+            "measured_by_predicted": None,
+            "memory_trials": 0,
+            "memory_by_predicted": None,
+        }
         measured = {key: now[key] for key in unmeasured} if now else unmeasured
         return {**planned, **measured}
     return None if now is None else {**now, "planned_on_resuming": True}

@@ -17,9 +17,10 @@ from model.objective import PreparedCorpus
 from model.trainer import Trainer
 from tune.checkpoints import MODEL_FOLDER, Place, beside, drop_older, fetch, place_of
 from tune.epoch_events import reported_first, write_epochs
+from tune.measured_memory import MeasuredMemory
 from tune.node_memory import limit_growth
 from tune.node_precision import node_folder, precision_on_node
-from tune.outcome import RUNNING_BEST, Outcome
+from tune.outcome import MEMORY_BY_ESTIMATE, MEMORY_EXCESS, RUNNING_BEST, Outcome
 from tune.records import trial_id
 from tune.resources import TrialResources
 from tune.trial_memory import TrialMemory
@@ -53,15 +54,18 @@ class CharLSTMTrainable(ray_tune.Trainable):
         """Take the actor's first trial.
 
         Args:
-            config: The proposal of `StudySearcher.suggest`.
+            config: A proposal, as `FollowingLimiter.suggest` gives it.
             corpus: The encoded corpus, from Ray's object store.
             cpus: CPU threads that the trial may use.
             gpus: GPUs, or the part of one, that the trial was given.
             memory: What trials ask for; the actor gets trials only that ask for the same.
         """
-        if memory is not None and not gpus:  # what CUDA maps has not been measured
-            asked = memory.asked_bytes(TrialConfig.from_dict(config["config"]))
-            limit_growth(MEMORY_SLACK * asked)
+        if gpus:  # what CUDA maps has not been measured
+            memory = None
+        if memory is not None:
+            trial = TrialConfig.from_dict(config["config"])
+            limit_growth(MEMORY_SLACK * memory.asked_bytes(trial, config[MEMORY_EXCESS]))
+        self._memory = MeasuredMemory(memory)
         use_threads(cpus)
         self._corpus = corpus
         self._device = pick_device(use_gpu=gpus > 0)
@@ -141,6 +145,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
         self._trainer = None
         self._error = None
         self._reported: list[dict[str, Any]] = []
+        self._memory.begin(self._config)
 
     def _train_epoch(self) -> dict[str, Any]:
         if self._trainer is None:
@@ -158,6 +163,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
             "precision": self._trainer.precision,
             "num_parameters": self._trainer.model.num_parameters(),
             "vocabulary_size": len(self._trainer.corpus.vocabulary),
+            MEMORY_BY_ESTIMATE: self._memory.by_estimate(),
             "done": finished,
             SHOULD_CHECKPOINT: True,
         }
@@ -200,7 +206,8 @@ def trainable_for(corpus: PreparedCorpus, need: TrialResources) -> type[ray_tune
     )
 
     def request(proposal: dict[str, Any]) -> dict[str, float]:
-        return need.request(TrialConfig.from_dict(proposal["config"]))
+        trial = TrialConfig.from_dict(proposal["config"])
+        return need.request(trial, memory_excess=proposal[MEMORY_EXCESS])
 
     trainable: type[ray_tune.Trainable] = ray_tune.with_resources(with_corpus, request)
     return trainable
