@@ -37,7 +37,14 @@ ONLY_IN = {
             and name
             in {
                 *("axis_pictures", "importance", "optuna_study", "parallel_picture"),
-                *("samplers", "sampling", "search", "study_journal", "thinned_study"),
+                *(
+                    "numbered_qmc",
+                    "samplers",
+                    "sampling",
+                    "search",
+                    "study_journal",
+                    "thinned_study",
+                ),
             }
         )
     ),

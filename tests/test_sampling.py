@@ -145,6 +145,29 @@ def test_resumed_search_proposes_what_the_whole_one_did(tmp_path: Path, sampler:
     assert run_trials(resumed, range(20, 24)) == expected[20:]
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "qmc"])
+def test_proposal_that_was_lost_with_its_driver_is_made_again(
+    tmp_path: Path, sampler: str
+) -> None:
+    expected = run_trials(make(tmp_path / "whole", sampler=sampler)[0], range(9))
+
+    def proposed(records: list[TrialRecord]) -> dict[str, Any]:
+        """Return what a driver proposes first that goes on after these."""
+        study = open_study(tmp_path / "optuna.journal", QUICK, records=records)
+        searcher = StudySearcher(study, QUICK, seed=0, sampler=sampler, records=records)
+        return searcher.suggest("a")
+
+    ended: list[TrialRecord] = []
+    for number, proposal in enumerate(expected):
+        proposed(ended)  # this driver is killed before the history has the trial
+        assert proposed(ended) == proposal
+        status = Status.PRUNED if number % 3 == 2 else Status.COMPLETE
+        trial = record(number, [bits(proposal["config"])], status, proposal["baseline"])
+        trial.config = TrialConfig.from_dict(proposal["config"])
+        proposed([*ended, dataclasses.replace(trial, status=Status.RUNNING, epochs=[])])
+        ended.append(trial)
+
+
 @pytest.mark.parametrize("sampler", EACH_SAMPLER)
 def test_sixteen_at_once_do_not_pile_up(tmp_path: Path, sampler: str) -> None:
     searcher, _ = make(tmp_path, sampler=sampler)

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from search_spaces import SearchSpace
 from tune.records import Status, TrialRecord
-from tune.samplers import STATE_PREFIXES
+from tune.samplers import STATE_PREFIX
 from tune.study_journal import StudyJournal
 
 NUMBER, BASELINE, ERROR = "number", "baseline", "error"
@@ -41,14 +41,12 @@ def open_study(
         records: What earlier sessions of the search did.
     """
     _lock(path).unlink(missing_ok=True)
-    of_study, of_trials = _remembered(path, space.name)
+    remembered = _remembered(path, space.name)
     journal = StudyJournal()
-    storage = JournalStorage(journal)
-    study = optuna.create_study(storage=storage, study_name=space.name, direction="minimize")
-    study_id = storage.get_study_id_from_name(space.name)
-    for key, value in of_study.items():
-        storage.set_study_system_attr(study_id, key, value)
-    fill_study(study, space, records, remembered=of_trials)
+    study = optuna.create_study(
+        storage=JournalStorage(journal), study_name=space.name, direction="minimize"
+    )
+    fill_study(study, space, records, remembered=remembered)
     journal.move_to(path)
     return study
 
@@ -97,29 +95,26 @@ def _lock(path: Path) -> Path:
     return path.with_name(f"{path.name}.lock")
 
 
-def _remembered(path: Path, name: str) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
-    """Return what samplers keep in a journal: with the study, and with each trial's number.
+def _remembered(path: Path, name: str) -> dict[int, dict[str, Any]]:
+    """Return what CMA-ES keeps in a journal with each trial's number.
 
     Nothing if there is none, or if it is damaged: the history has all else.
     """
     if not path.exists():
-        return {}, {}
+        return {}
     try:
         storage = JournalStorage(JournalFileBackend(str(path)))  # reads all of it
         study_id = storage.get_study_id_from_name(name)
         trials = storage.get_all_trials(study_id, deepcopy=False)
     except (OSError, ValueError, KeyError):
-        return {}, {}
-    of_trials = {
-        trial.user_attrs[NUMBER]: _sampler_state(trial.system_attrs)
+        return {}
+    return {
+        trial.user_attrs[NUMBER]: {
+            key: value for key, value in trial.system_attrs.items() if key.startswith(STATE_PREFIX)
+        }
         for trial in trials
         if NUMBER in trial.user_attrs
     }
-    return _sampler_state(storage.get_study_system_attrs(study_id)), of_trials
-
-
-def _sampler_state(attributes: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in attributes.items() if key.startswith(STATE_PREFIXES)}
 
 
 def _ended_trial(

@@ -1,8 +1,8 @@
 """The samplers by name: Optuna's own, each set up for a parallel search with conditional axes.
 
 A sampler is made anew for each proposal, from the search's seed and the trial's number, so that
-a resumed search proposes what the uninterrupted one would have. What a sampler must remember
-besides (CMA-ES its distribution, the quasi-random sequence its place) it keeps in the study.
+a resumed search proposes what the uninterrupted one would have. What CMA-ES must remember besides,
+its distribution, it keeps in the study.
 
 Sources: Bergstra 2011 (TPE); Ginsbourger 2010 (constant liar, for trials that still run);
 Hansen 2016, arXiv:1604.00772 (CMA-ES); Sobol 1967 (QMC).
@@ -24,8 +24,8 @@ DEFAULT_SAMPLER = "tpe-univariate"
 """Each axis by itself: on recorded curves, with 4 and 16 workers, its regret ends a tenth below
 that of TPE over all axes together, with one worker a tenth above (benchmarks/README.md)."""
 
-STATE_PREFIXES = ("qmc:", "cma:")
-"""Keys of Optuna's system attributes under which these samplers keep what they remember."""
+STATE_PREFIX = "cma:"
+"""Of the system attributes of Optuna's trials in which CMA-ES keeps its distribution."""
 
 MAX_STARTUP_TRIALS = 10
 STARTUP_SHARE = 0.25
@@ -60,6 +60,7 @@ def make_sampler(
     from optuna import exceptions, samplers
 
     from model.seeds import hash_seed
+    from tune.numbered_qmc import NumberedQMCSampler
     from tune.thinned_study import ThinnedSampler
 
     own_seed = hash_seed(seed, number) % 2**32
@@ -82,12 +83,8 @@ def make_sampler(
             case "random":
                 return random
             case "qmc":
-                # One seed for all trials: they are points of one scrambled sequence.
-                return samplers.QMCSampler(
-                    scramble=True,
-                    seed=hash_seed(seed) % 2**32,
-                    independent_sampler=random,
-                    warn_independent_sampling=False,
+                return NumberedQMCSampler(
+                    number, seed=hash_seed(seed) % 2**32, independent_sampler=random
                 )
             case "gp":
                 process = samplers.GPSampler(
