@@ -1,9 +1,8 @@
 """The quasi-random sampler, whose points are the trials' by their numbers.
 
 Optuna 5.0's takes the next point at each proposal and counts in the study. A proposal that a
-killed driver never began, or a trial that is resumed, then takes one too, and a search that was
-killed goes on otherwise than one that was not. A test in tests/test_upstream.py tells when that
-has changed.
+killed driver made and never began counts too, and the search then goes on otherwise than one that
+was not killed. A test in tests/test_upstream.py tells when that has changed.
 
 Source: Sobol 1967.
 """
@@ -16,12 +15,11 @@ from optuna.samplers import BaseSampler, QMCSampler
 class NumberedQMCSampler(QMCSampler):
     """Gives one trial its point of a scrambled Sobol sequence."""
 
-    def __init__(self, number: int, *, seed: int, independent_sampler: BaseSampler) -> None:
+    def __init__(self, index: int, *, seed: int, independent_sampler: BaseSampler) -> None:
         """Sample one trial.
 
         Args:
-            number: The trial's number. The first trial of a search has no point: Optuna learns
-                from it which axes there are.
+            index: Of the point, from 0.
             seed: Of the sequence, one for all trials.
             independent_sampler: For axes that the first trial did not have.
         """
@@ -31,7 +29,7 @@ class NumberedQMCSampler(QMCSampler):
             independent_sampler=independent_sampler,
             warn_independent_sampling=False,
         )
-        self._number = number
+        self._index = index
 
     def _find_sample_id(self, study: Study, search_space: dict[str, BaseDistribution]) -> int:
-        return max(0, self._number - 1)
+        return self._index

@@ -46,7 +46,7 @@ def check_sampler(name: str) -> str:
 
 
 def make_sampler(
-    name: str, *, seed: int, number: int, num_trials: int, thinning: "Thinning"
+    name: str, *, seed: int, number: int, num_first: int, num_trials: int, thinning: "Thinning"
 ) -> "BaseSampler":
     """Return the sampler of one proposal.
 
@@ -54,6 +54,7 @@ def make_sampler(
         name: One of SAMPLERS.
         seed: The search's seed.
         number: The trial's number.
+        num_first: Trials that are not proposed but given, the search's first.
         num_trials: Trials of the whole search: a short one begins with fewer quasi-random ones.
         thinning: Of the search's study, one for all its proposals.
     """
@@ -84,7 +85,9 @@ def make_sampler(
                 return random
             case "qmc":
                 return NumberedQMCSampler(
-                    number, seed=hash_seed(seed) % 2**32, independent_sampler=random
+                    max(0, number - num_first),
+                    seed=hash_seed(seed) % 2**32,
+                    independent_sampler=random,
                 )
             case "gp":
                 process = samplers.GPSampler(
