@@ -11,12 +11,12 @@ run: .venv/run-installed
 # The fast tests first: they fail in seconds what the slow ones would fail in minutes.
 test: .venv/installed
 	$(BIN)/python -m pytest -m "not slow" --numprocesses 2
-	$(BIN)/python -m pytest -m "slow and not long" --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest -m "slow and not long" --numprocesses 2 --maxschedchunk 1
 
 # Also what breaks clusters on purpose, and each command of the docs: forty minutes on 2 cores.
 test-all: .venv/all-installed
 	$(BIN)/python -m pytest -m "not slow" --numprocesses 2
-	$(BIN)/python -m pytest -m slow --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest -m slow --numprocesses 2 --maxschedchunk 1
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

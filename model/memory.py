@@ -88,8 +88,11 @@ def reset_peak() -> bool:
     return True
 
 
-def peak_bytes() -> int:
-    """Return the most memory that this process has held since `reset_peak`, which could."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-    return 1024 * int(line.split()[1])
+def peak_bytes() -> int | None:
+    """Return the most that this process has held since `reset_peak` was true; None if unknown."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return None
+    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return 1024 * int(lines[0].split()[1]) if lines else None

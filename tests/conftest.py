@@ -37,8 +37,6 @@ TINY_SENTENCES = (
 
 SLOW_SECONDS = 240
 """A slow test has so long if it says nothing: real clusters start slowly on a busy machine."""
-SHARED = ("finished", "browser")
-"""Fixtures that take long to make: of two processes of tests, one makes and uses them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,8 +45,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
-        for name in set(SHARED) & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group(name))
     # What may take longest begins first, so that two processes of tests end together.
     items.sort(key=_timeout_seconds, reverse=True)
 

@@ -1,8 +1,9 @@
 """Trials of two sizes on a real Ray that has the memory for one of the larger, or two smaller.
 
 Prints one JSON list: for each epoch that was reported, its trial and what each living placement
-group holds in bytes; then what each trial had asked for, and how each ended; then the first of a
-trial of the smaller size after trials that took a little more than was estimated.
+group holds in bytes; then what each trial had asked for, and how each ended; then, of one trial of
+the smaller size after trials that went beyond their estimates, the first again, and what it said
+that it took and was expected to take.
 """
 
 import dataclasses
@@ -85,10 +86,14 @@ def main() -> None:
         include_dashboard=False,
         log_to_driver=False,
     )
-    seen, ended = searched(need, space, corpus, configs, name="first")
-    # Trials have taken more than was estimated: a little more makes the smaller ask for more.
-    more, _ = searched(need, space, corpus, [small], name="corrected", memory_excess=1.01)
-    print(json.dumps([seen, [memory.asked_bytes(c) for c in configs], ended, more]))
+    seen, records = searched(need, space, corpus, configs, name="first")
+    # As if trials had taken a little more than was estimated: the smaller asks for more.
+    more, (corrected,) = searched(
+        need, space, corpus, [small], name="corrected", memory_excess_bytes=GIBIBYTE // 100
+    )
+    took = [corrected.peak_memory_bytes, corrected.estimated_memory_bytes]
+    asked = [memory.asked_bytes(config) for config in configs]
+    print(json.dumps([seen, asked, [record.status for record in records], more, took]))
 
 
 def searched(
@@ -98,9 +103,9 @@ def searched(
     configs: list[TrialConfig],
     *,
     name: str,
-    memory_excess: float = 1.0,
-) -> tuple[list[tuple[int, list[int]]], list[str]]:
-    """Train configurations, two at once; return what was seen and how they ended."""
+    memory_excess_bytes: int = 0,
+) -> tuple[list[tuple[int, list[int]]], list[TrialRecord]]:
+    """Train configurations, two at once; return what was seen and their records."""
     spy, stopper = Spy(), SearchStopper(None)
     progress = Progress(
         Console(file=io.StringIO()),
@@ -126,10 +131,10 @@ def searched(
                 history, clock=stopper.seconds, save=lambda records: None, listener=spy
             ),
             progress=progress,
-            memory_excess=memory_excess,
+            memory_excess_bytes=memory_excess_bytes,
         )
-        ended = [history.records[number].status for number in sorted(history.records)]
-    return spy.seen, ended
+        records = [history.records[number] for number in sorted(history.records)]
+    return spy.seen, records
 
 
 if __name__ == "__main__":

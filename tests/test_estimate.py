@@ -222,7 +222,7 @@ def test_ended_trials_correct_what_is_left(tiny_corpus: PreparedCorpus) -> None:
     assert estimate.values([])["measured_by_predicted"] is None
     assert values["memory_by_predicted"] is None  # no process could tell
     for number, each in enumerate(ended[:2]):
-        each.memory_by_estimate = 0.5 + number
+        each.peak_memory_bytes, each.estimated_memory_bytes = 50 + 100 * number, 100
     values = estimate.values(ended)
     assert values["memory_trials"] == 2
     assert values["memory_by_predicted"] == pytest.approx([0.6, 1.0, 1.4])

@@ -1,7 +1,8 @@
 """What trials take of memory, by what was estimated, and what the next ask for then."""
 
 import dataclasses
-from collections.abc import Iterator
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ from model.memory import peak_bytes, reset_peak
 from model.objective import PreparedCorpus
 from search_spaces import load_space
 from tune import measured_memory
+from tune import trainable as trainable_module
 from tune.concurrency import FollowingLimiter
 from tune.history import History
 from tune.history_events import EpochEnded, TrialStarted
-from tune.measured_memory import MeasuredMemory, memory_excess
-from tune.outcome import MEMORY_BY_ESTIMATE, MEMORY_EXCESS
+from tune.measured_memory import MeasuredMemory, memory_excess_bytes
+from tune.outcome import ESTIMATED_MEMORY, MEMORY_EXCESS, PEAK_MEMORY
 from tune.records import EpochRecord, TrialRecord, trial_id
 from tune.resources import TrialResources
 from tune.stopping import SearchStopper
+from tune.trainable import CharLSTMTrainable
 from tune.trial_memory import GIBIBYTE, TrialMemory
 
 MEBIBYTE = 1 << 20
@@ -33,49 +36,86 @@ def memory(tiny_corpus: PreparedCorpus) -> TrialMemory:
     return TrialMemory.of(load_space("quick"), tiny_corpus, process_bytes=0)
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux alone tells it")
+needs_linux = pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="Linux alone tells a process's peak"
+)
+
+
+def peak() -> int:
+    found = peak_bytes()
+    assert found is not None
+    return found
+
+
+@needs_linux
 def test_peak_is_that_since_it_was_reset() -> None:
     assert reset_peak()
-    before = peak_bytes()
+    before = peak()
     held = np.ones(200 * MEBIBYTE, np.uint8)
     del held
-    assert peak_bytes() > before + 190 * MEBIBYTE
+    assert peak() > before + 190 * MEBIBYTE
     assert reset_peak()
-    assert peak_bytes() < before + 100 * MEBIBYTE
+    assert peak() < before + 100 * MEBIBYTE
 
 
 def test_a_smaller_trial_after_a_larger_one_tells_nothing(
     memory: TrialMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measured_memory, "peak_bytes", lambda: 3 * memory.needed_bytes(LARGE))
+    monkeypatch.setattr(measured_memory, "reset_peak", lambda: True)
+    monkeypatch.setattr(measured_memory, "peak_bytes", lambda: 7)
     measured = MeasuredMemory(memory)
-    measured.begin(SMALL)
-    before = measured.by_estimate()
-    assert before is not None and before > 3
-    measured.begin(LARGE)
-    assert measured.by_estimate() == pytest.approx(3.0)
-    measured.begin(SMALL)
-    assert measured.by_estimate() is None
-    measured.begin(LARGE)
-    assert measured.by_estimate() == pytest.approx(3.0)
+    nothing = {PEAK_MEMORY: None, ESTIMATED_MEMORY: None}
+    for config, tells in ((SMALL, True), (LARGE, True), (SMALL, False), (LARGE, True)):
+        measured.begin(config)
+        estimated = memory.needed_bytes(config)
+        told = {PEAK_MEMORY: 7, ESTIMATED_MEMORY: estimated}
+        assert measured.values() == (told if tells else nothing)
     monkeypatch.setattr(measured_memory, "reset_peak", lambda: False)
     measured.begin(LARGE)
-    assert measured.by_estimate() is None
+    assert measured.values() == nothing
+    without = MeasuredMemory(None)
+    without.begin(LARGE)
+    assert without.values() == nothing
 
 
-def test_nothing_is_told_without_an_estimate() -> None:
-    measured = MeasuredMemory(None)
-    measured.begin(SMALL)
-    assert measured.by_estimate() is None
+@needs_linux
+def test_trial_tells_what_it_took_and_keeps_nothing_of_the_last(
+    memory: TrialMemory,
+    tiny_corpus: PreparedCorpus,
+    tiny_config: TrialConfig,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limits: list[int] = []
+    monkeypatch.setattr(trainable_module, "limit_growth", limits.append)
+    smaller = dataclasses.replace(tiny_config, hidden_size=tiny_config.hidden_size // 2)
+
+    def proposal(config: TrialConfig) -> dict[str, Any]:
+        values = {"number": 0, "baseline": "", "config": config.to_dict(), "checkpoints": []}
+        return {**values, MEMORY_EXCESS: 3 * GIBIBYTE}
+
+    trainable = CharLSTMTrainable.__new__(CharLSTMTrainable)
+    trainable.setup(proposal(tiny_config), corpus=tiny_corpus, cpus=1, gpus=0.0, memory=memory)
+    assert limits == [2 * 4 * GIBIBYTE]
+    result = trainable.step()
+    assert result[ESTIMATED_MEMORY] == memory.needed_bytes(tiny_config)
+    assert result[PEAK_MEMORY] > 50 * MEBIBYTE
+    trainer = weakref.ref(trainable._trainer)
+    trainable.reset_config(proposal(smaller))
+    gc.collect()
+    assert trainer() is None  # two networks at once are in no estimate
+    assert trainable.step()[PEAK_MEMORY] is None
+    trainable.setup(proposal(tiny_config), corpus=tiny_corpus, cpus=1, gpus=0.5, memory=memory)
+    assert trainable.step()[PEAK_MEMORY] is None
+    assert len(limits) == 1
 
 
-def test_trials_ask_for_as_many_times_more(memory: TrialMemory) -> None:
+def test_later_trials_ask_for_as_much_more(memory: TrialMemory) -> None:
     gibibyte = dataclasses.replace(memory, process_bytes=GIBIBYTE * 3 // 4)
     need = TrialResources(memory=gibibyte)
     assert need.request(SMALL)["memory"] == GIBIBYTE
-    assert need.request(SMALL, memory_excess=1.6)["memory"] == 2 * GIBIBYTE
+    assert need.request(SMALL, memory_excess_bytes=GIBIBYTE // 2)["memory"] == 2 * GIBIBYTE
     limited = TrialResources(memory=dataclasses.replace(gibibyte, limit_bytes=GIBIBYTE))
-    assert limited.request(SMALL, memory_excess=1.6)["memory"] == GIBIBYTE
+    assert limited.request(SMALL, memory_excess_bytes=GIBIBYTE // 2)["memory"] == GIBIBYTE
 
 
 class _Proposing(Searcher):
@@ -91,30 +131,30 @@ class _Proposing(Searcher):
         pass
 
 
-@pytest.fixture
-def limiter() -> Iterator[FollowingLimiter]:
-    yield FollowingLimiter(_Proposing(), lambda: 8, SearchStopper(None), memory_excess=1.1)
+def test_each_proposal_says_how_far_trials_went_beyond() -> None:
+    limiter = FollowingLimiter(
+        _Proposing(), lambda: 8, SearchStopper(None), memory_excess_bytes=10
+    )
 
-
-def test_each_proposal_says_how_far_trials_went_beyond(limiter: FollowingLimiter) -> None:
-    def proposed(trial: str) -> float:
+    def proposed(trial: str) -> int:
         proposal = limiter.suggest(trial)
         assert isinstance(proposal, dict)
-        return float(proposal[MEMORY_EXCESS])
+        return int(proposal[MEMORY_EXCESS])
 
-    assert proposed("a") == 1.1
-    limiter.on_trial_result("a", {MEMORY_BY_ESTIMATE: 1.3})
-    assert proposed("b") == 1.3
-    limiter.on_trial_result("b", {MEMORY_BY_ESTIMATE: None})
-    limiter.on_trial_result("b", {MEMORY_BY_ESTIMATE: 0.4})  # never lowered
-    assert proposed("c") == 1.3
-    limiter.on_trial_complete("c", {MEMORY_BY_ESTIMATE: 1.5})  # a trial's last epoch
+    assert proposed("a") == 10
+    limiter.on_trial_result("a", {PEAK_MEMORY: 130, ESTIMATED_MEMORY: 100})
+    assert proposed("b") == 30
+    limiter.on_trial_result("b", {PEAK_MEMORY: None, ESTIMATED_MEMORY: None})
+    limiter.on_trial_result("b", {PEAK_MEMORY: 40, ESTIMATED_MEMORY: 100})  # never lowered
+    assert proposed("c") == 30
+    # A trial's last epoch.
+    limiter.on_trial_complete("c", {PEAK_MEMORY: 150, ESTIMATED_MEMORY: 100})
     limiter.on_trial_complete("a")
-    assert proposed("d") == 1.5
+    assert proposed("d") == 50
 
 
 def test_history_knows_it_when_the_search_is_resumed(tmp_path: Path) -> None:
-    def ended(number: int, epoch: int, by_estimate: float | None) -> EpochEnded:
+    def ended(number: int, epoch: int, peak: int | None) -> EpochEnded:
         record = EpochRecord(
             trial_id=trial_id(number),
             number=number,
@@ -131,7 +171,8 @@ def test_history_knows_it_when_the_search_is_resumed(tmp_path: Path) -> None:
             precision="float32",
             num_parameters=1,
             vocabulary_size=1,
-            memory_by_estimate=by_estimate,
+            peak_memory_bytes=peak,
+            estimated_memory_bytes=None if peak is None else 100,
         )
 
     path = tmp_path / "history.jsonl"
@@ -141,14 +182,18 @@ def test_history_knows_it_when_the_search_is_resumed(tmp_path: Path) -> None:
             history.add(
                 TrialStarted(number=number, baseline="", config=config, search_seconds=0.0)
             )
-        history.add(ended(0, 1, 0.9))
-        history.add(ended(0, 2, 1.2))
-        history.add(ended(0, 3, None))  # it went on in another process, which cannot tell
+        history.add(ended(0, 1, 90))
+        history.add(ended(0, 2, 120))
+        # It went on in processes that took less, or could not tell.
+        history.add(ended(0, 3, 80))
+        history.add(ended(0, 4, None))
         history.add(ended(1, 1, None))
-    old = path.read_text(encoding="utf-8").replace(', "memory_by_estimate": 0.9', "")
-    path.write_text(old, encoding="utf-8")  # as before there was such a thing
+    lines = path.read_text(encoding="utf-8")
+    new = ', "peak_memory_bytes": null, "estimated_memory_bytes": null'
+    assert new in lines
+    path.write_text(lines.replace(new, ""), encoding="utf-8")  # as of an earlier version
     with History(path) as history:
         records: list[TrialRecord] = [history.records[number] for number in range(2)]
-    assert [record.memory_by_estimate for record in records] == [1.2, None]
-    assert memory_excess(records) == 1.2
-    assert memory_excess(records[1:]) == memory_excess([]) == 1.0
+    assert [record.peak_memory_bytes for record in records] == [120, None]
+    assert memory_excess_bytes(records) == 20
+    assert memory_excess_bytes(records[1:]) == memory_excess_bytes([]) == 0

@@ -69,7 +69,7 @@ def test_what_was_planned_stands_beside_what_it_took() -> None:
     known = {**estimate, "memory_trials": 4, "memory_by_predicted": [0.68, 0.7, 1.2]}
     assert (
         "of 5 trials). A trial's process took 0.70 times the memory that was predicted (0.68 to "
-        "1.20, 4 trials)."
+        "1.20; 4 trials)."
     ) in report_text({**STUDY, "estimate": known}, *frames)
     unmeasured = {**estimate, "measured_trials": 0, "measured_by_predicted": None}
     text = report_text({**STUDY, "estimate": unmeasured}, *frames)

@@ -176,7 +176,7 @@ def test_plan_is_the_first_sessions_until_one_asks_for_something_else(tiny_text:
         {**first, **estimate(60.0, 1.1).values([])},
         "The plan was 1m to 2m; it took 0s. An epoch took 1.10 times as long as predicted "
         "(1.10 to 1.10; median and middle 80 % of 3 trials). A trial's process took 0.55 times "
-        "the memory that was predicted (0.55 to 0.55, 2 trials).",
+        "the memory that was predicted (0.55 to 0.55; 2 trials).",
     )
     assert session(None)[0] == first  # this time, nothing could be measured
     more, line = session(estimate(90.0, None), trials=15)

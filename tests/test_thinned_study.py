@@ -132,3 +132,23 @@ def test_what_is_shown_does_not_depend_on_when_it_was_last_asked() -> None:
     at_once = Thinning().shown(study.get_trials(deepcopy=False), states)
     assert [trial.number for trial in step_by_step] == [trial.number for trial in at_once]
     assert {trial.number for trial in running} <= {trial.number for trial in at_once}
+
+
+def test_pruned_trials_are_complete_to_a_sampler_that_knows_none() -> None:
+    study = study_of(2_000)
+    running = study.ask(AXES)
+    thinning = Thinning(pruned_as_complete=True)
+    trials = study.get_trials(deepcopy=False)
+    ended = thinning.shown(trials, frozenset({TrialState.COMPLETE}))
+    assert len(ended) == MAX_SHOWN
+    assert {trial.state for trial in ended} == {TrialState.COMPLETE}
+    was_pruned = [trial for trial in ended if trials[trial.number].state == TrialState.PRUNED]
+    assert len(was_pruned) > MAX_SHOWN / 3
+    for trial in was_pruned:
+        (last,) = trials[trial.number].intermediate_values.values()
+        assert trial.value == last and trials[trial.number].value is None
+    # The best by value are all there, pruned or not.
+    values = [last for trial in trials[:2_000] for last in trial.intermediate_values.values()]
+    assert {trial.value for trial in ended} >= set(sorted(values)[:ALWAYS_SHOWN])
+    shown = thinning.shown(trials, frozenset({TrialState.COMPLETE, TrialState.RUNNING}))
+    assert shown[-1].number == running.number and shown[:-1] == ended

@@ -149,7 +149,7 @@ def test_memory_that_a_trial_asks_for_is_what_ray_gives(tiny_text: str) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    seen, asked, ended, corrected = json.loads(done.stdout.splitlines()[-1])
+    seen, asked, ended, corrected, (peak, estimated) = json.loads(done.stdout.splitlines()[-1])
     small, large = GIBIBYTE, 2 * GIBIBYTE
     assert asked == [small, large, large, small, small, large]
     assert ended == ["COMPLETE"] * 6  # trials that wait for memory get it in the end
@@ -158,3 +158,5 @@ def test_memory_that_a_trial_asks_for_is_what_ray_gives(tiny_text: str) -> None:
         assert asked[number] in held
         assert sum(held) <= 2 * GIBIBYTE
     assert corrected == [[0, [large]]] * 2  # its two epochs
+    assert 0.9 * GIBIBYTE < estimated < GIBIBYTE  # made so by the script
+    assert 0.1 * GIBIBYTE < peak < GIBIBYTE

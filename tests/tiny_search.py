@@ -189,8 +189,8 @@ def trial_workers(driver: subprocess.Popen[str]) -> list[psutil.Process]:
 def free_port() -> int:
     """Return a port that nobody listens at.
 
-    It is above those of Ray's workers and below those that the system gives to clients: what is
-    free now is free when a server starts there.
+    It is above those of Ray's workers and below those that the system gives to clients, so that
+    it is almost surely still free when a server starts there.
     """
     while True:
         port = random.randrange(20_000, 32_000)

@@ -6,7 +6,8 @@ from typing import Any
 
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
-from tune.outcome import MEMORY_BY_ESTIMATE, MEMORY_EXCESS
+from tune.measured_memory import excess_bytes
+from tune.outcome import ESTIMATED_MEMORY, MEMORY_EXCESS, PEAK_MEMORY
 from tune.resources import Node, TrialResources, num_fitting
 from tune.stopping import SearchStopper
 
@@ -53,7 +54,7 @@ class FollowingLimiter(ConcurrencyLimiter):
         searcher: Searcher,
         concurrency: Callable[[], int],
         stopper: SearchStopper,
-        memory_excess: float = 1.0,
+        memory_excess_bytes: int = 0,
     ) -> None:
         """Limit a searcher.
 
@@ -61,11 +62,11 @@ class FollowingLimiter(ConcurrencyLimiter):
             searcher: Proposes.
             concurrency: Returns how many trials run at once.
             stopper: Ends the search.
-            memory_excess: What MEMORY_EXCESS begins with.
+            memory_excess_bytes: How far earlier trials went beyond their estimates, at most.
         """
         super().__init__(searcher, max_concurrent=concurrency())
         self._concurrency, self._stopper = concurrency, stopper
-        self._memory_excess = memory_excess
+        self._memory_excess_bytes = memory_excess_bytes
 
     def num_live(self) -> int:
         """Return how many trials run, or are about to."""
@@ -78,7 +79,7 @@ class FollowingLimiter(ConcurrencyLimiter):
         self.max_concurrent = self._concurrency()
         proposal: dict[str, Any] | str | None = super().suggest(trial_id)
         if isinstance(proposal, dict):
-            proposal[MEMORY_EXCESS] = self._memory_excess
+            proposal[MEMORY_EXCESS] = self._memory_excess_bytes
         return proposal
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -98,8 +99,8 @@ class FollowingLimiter(ConcurrencyLimiter):
             super().on_trial_complete(trial_id, result, error)
 
     def _learn_memory(self, result: dict[str, Any]) -> None:
-        # Raised, never lowered: what a small trial leaves free says little of a large one.
-        self._memory_excess = max(self._memory_excess, result.get(MEMORY_BY_ESTIMATE) or 1.0)
+        excess = excess_bytes(result.get(PEAK_MEMORY), result.get(ESTIMATED_MEMORY))
+        self._memory_excess_bytes = max(self._memory_excess_bytes, excess)
 
     def get_state(self) -> dict[str, Any]:
         """Give Ray nothing to pickle into its experiment state, which we never read back."""

@@ -14,7 +14,7 @@ from model.config import TrialConfig
 from tune.checkpoints import CheckpointStore, Place, place_of, unreadable
 from tune.history import History
 from tune.history_events import EpochEnded
-from tune.outcome import MEMORY_BY_ESTIMATE
+from tune.outcome import ESTIMATED_MEMORY, PEAK_MEMORY
 from tune.records import EpochRecord, trial_id
 from tune.storage import read
 
@@ -44,7 +44,8 @@ def epoch_ended(number: int, result: dict[str, Any], search_seconds: float) -> E
         num_parameters=result["num_parameters"],
         vocabulary_size=result["vocabulary_size"],
         # Checkpoints written before 2026-11-26 have none.
-        memory_by_estimate=result.get(MEMORY_BY_ESTIMATE),
+        peak_memory_bytes=result.get(PEAK_MEMORY),
+        estimated_memory_bytes=result.get(ESTIMATED_MEMORY),
     )
 
 

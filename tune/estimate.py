@@ -103,7 +103,11 @@ class Estimate:
         """Return what study.json holds of the plan, and how far off seconds and memory were."""
         records = list(records)
         ratios = self.ratios(records)
-        memory = [each for record in records if (each := record.memory_by_estimate) is not None]
+        memory = [
+            record.peak_memory_bytes / record.estimated_memory_bytes
+            for record in records
+            if record.peak_memory_bytes and record.estimated_memory_bytes
+        ]
         return {
             "planned_seconds": list(self.plan.seconds),
             "planned_trials": list(self.plan.num_trials),

@@ -30,7 +30,7 @@ def run_trials(
     recorder: Recorder,
     progress: Progress,
     trial_timeout_seconds: float | None = None,
-    memory_excess: float = 1.0,
+    memory_excess_bytes: int = 0,
 ) -> None:
     """Run trials to the end; what is left running then is recorded as stopped.
 
@@ -45,7 +45,7 @@ def run_trials(
         recorder: Writes what happens.
         progress: Shows what happens.
         trial_timeout_seconds: A trial that reports nothing for so long is killed.
-        memory_excess: See TrialMemory.asked_bytes; the trials correct it.
+        memory_excess_bytes: See TrialMemory.asked_bytes; the trials correct it.
 
     Raises:
         CutOff: The storage cannot be written.
@@ -53,7 +53,7 @@ def run_trials(
     # Ray 2.60 sets a variable for PyTorch Lightning in each actor: no worker that was started
     # before suits one then, and each imports torch once more (4 s of 2 cores).
     class_cache.DEFAULT_ENV_VARS.clear()
-    limiter = FollowingLimiter(searcher, concurrent, stopper, memory_excess)
+    limiter = FollowingLimiter(searcher, concurrent, stopper, memory_excess_bytes)
     tuner = ray_tune.Tuner(
         trainable,
         tune_config=TuneConfig(

@@ -27,7 +27,7 @@ from tune.finalist_choice import (
 from tune.finalist_records import SEEDS_AT_MOST, finalist_name
 from tune.finalist_scores import score_finalists
 from tune.history import History
-from tune.measured_memory import memory_excess
+from tune.measured_memory import memory_excess_bytes
 from tune.progress import Progress
 from tune.recorder import Recorder
 from tune.records import Status, TrialRecord
@@ -114,7 +114,7 @@ def confirm(
                 console,
                 stopper,
                 expected_seconds=seconds,
-                excess=memory_excess(result.records),
+                excess_bytes=memory_excess_bytes([*result.records, *history.records.values()]),
             )
         elif missing and left is not None:
             unconfirmed = no_room(len(missing), seconds, left)
@@ -172,7 +172,7 @@ def _train(
     stopper: SearchStopper,
     *,
     expected_seconds: float,
-    excess: float,
+    excess_bytes: int,
 ) -> None:
     progress = Progress(
         console,
@@ -201,5 +201,5 @@ def _train(
         recorder=recorder,
         progress=progress,
         trial_timeout_seconds=study.trial_timeout_seconds,
-        memory_excess=excess,
+        memory_excess_bytes=excess_bytes,
     )

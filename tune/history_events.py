@@ -26,7 +26,8 @@ class EpochEnded:
     precision: str
     num_parameters: int
     vocabulary_size: int
-    memory_by_estimate: float | None = None
+    peak_memory_bytes: int | None = None
+    estimated_memory_bytes: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,8 +103,10 @@ def apply_event(records: dict[int, TrialRecord], event: Event) -> TrialRecord:
         record.precision = event.precision
         record.num_parameters = event.num_parameters
         record.vocabulary_size = event.vocabulary_size
-        if event.memory_by_estimate is not None:
-            record.memory_by_estimate = event.memory_by_estimate
+        # In another process, where the trial goes on, its peak may be lower.
+        if (event.peak_memory_bytes or 0) > (record.peak_memory_bytes or 0):
+            record.peak_memory_bytes = event.peak_memory_bytes
+            record.estimated_memory_bytes = event.estimated_memory_bytes
         record.search_seconds = epoch.search_seconds
     else:
         record = records[event.number]

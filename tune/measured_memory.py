@@ -1,16 +1,25 @@
-"""What trials' memory is in truth, by what was estimated: it corrects what the next ask for."""
+"""Compares the memory that trials took with what was estimated: later ones ask for more."""
 
 from collections.abc import Iterable
 
 from model.config import TrialConfig
 from model.memory import peak_bytes, reset_peak
+from tune.outcome import ESTIMATED_MEMORY, PEAK_MEMORY
 from tune.records import TrialRecord
 from tune.trial_memory import TrialMemory
 
 
-def memory_excess(records: Iterable[TrialRecord]) -> float:
-    """Return what MEMORY_EXCESS begins with after some trials."""
-    return max((record.memory_by_estimate or 1.0 for record in records), default=1.0)
+def excess_bytes(peak: int | None, estimated: int | None) -> int:
+    """Return how far a trial went beyond its estimate; 0 if it did not, or cannot tell."""
+    return max(0, peak - estimated) if peak is not None and estimated is not None else 0
+
+
+def memory_excess_bytes(records: Iterable[TrialRecord]) -> int:
+    """Return how far some trials went beyond their estimates, at most."""
+    return max(
+        (excess_bytes(each.peak_memory_bytes, each.estimated_memory_bytes) for each in records),
+        default=0,
+    )
 
 
 class MeasuredMemory:
@@ -32,6 +41,7 @@ class MeasuredMemory:
         if needed >= self._most_needed and reset_peak():
             self._most_needed = self._estimated_bytes = needed
 
-    def by_estimate(self) -> float | None:
-        """Return the trial's peak so far as a multiple of its estimate; None if unknown."""
-        return peak_bytes() / self._estimated_bytes if self._estimated_bytes else None
+    def values(self) -> dict[str, int | None]:
+        """Return the trial's peak so far and its estimate, for its report; None if unknown."""
+        peak = peak_bytes() if self._estimated_bytes is not None else None
+        return {PEAK_MEMORY: peak, ESTIMATED_MEMORY: self._estimated_bytes}

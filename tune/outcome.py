@@ -5,10 +5,10 @@ import enum
 RUNNING_BEST = "running_best_bits_per_char"
 """Report key: the lowest val_bits_per_char of the trial so far; ASHA and Optuna look at it."""
 
-MEMORY_BY_ESTIMATE = "memory_by_estimate"
-"""Report key: the trial's peak of memory so far, as a multiple of what was estimated."""
-MEMORY_EXCESS = "memory_excess"
-"""Proposal key, the other way: the highest of these multiples that is known, at least 1."""
+PEAK_MEMORY, ESTIMATED_MEMORY = "peak_memory_bytes", "estimated_memory_bytes"
+"""Report keys: the most that the trial's process has held so far, and what was expected."""
+MEMORY_EXCESS = "memory_excess_bytes"
+"""Proposal key, the other way: how many bytes trials have taken beyond their estimate."""
 
 
 class Outcome(enum.StrEnum):

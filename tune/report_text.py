@@ -124,7 +124,7 @@ def _planned(study: dict[str, Any]) -> str:
         low, median, high = estimate["memory_by_predicted"]
         text += (
             f" A trial's process took {median:.2f} times the memory that was predicted "
-            f"({low:.2f} to {high:.2f}, {counted(estimate['memory_trials'], 'trial')})."
+            f"({low:.2f} to {high:.2f}; {counted(estimate['memory_trials'], 'trial')})."
         )
     return text
 

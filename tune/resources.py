@@ -47,11 +47,11 @@ class TrialResources:
                 f"gpus_per_trial must be in 0 to 1 (a trial trains on one GPU), got {self.gpus:g}"
             )
 
-    def request(self, config: TrialConfig, memory_excess: float = 1.0) -> dict[str, float]:
+    def request(self, config: TrialConfig, memory_excess_bytes: int = 0) -> dict[str, float]:
         """Return what a configuration asks Ray for; see TrialMemory.asked_bytes."""
         request: dict[str, float] = {"cpu": self.cpus, "gpu": self.gpus}
         if self.memory is not None:
-            request["memory"] = self.memory.asked_bytes(config, memory_excess)
+            request["memory"] = self.memory.asked_bytes(config, memory_excess_bytes)
         return request
 
 

@@ -45,6 +45,15 @@ def check_sampler(name: str) -> str:
     return name
 
 
+def make_thinning(name: str) -> "Thinning":
+    """Return the thinning of one search, by its sampler's name."""
+    from tune.thinned_study import Thinning
+
+    # optuna 5.0's Gaussian process knows complete trials alone. Of the first 50 of `full` with
+    # ASHA 13 are: most proposals so far would be random.
+    return Thinning(pruned_as_complete=name == "gp")
+
+
 def make_sampler(
     name: str, *, seed: int, number: int, num_first: int, num_trials: int, thinning: "Thinning"
 ) -> "BaseSampler":
@@ -56,7 +65,7 @@ def make_sampler(
         number: The trial's number.
         num_first: Trials that are not proposed but given, the search's first.
         num_trials: Trials of the whole search: a short one begins with fewer quasi-random ones.
-        thinning: Of the search's study, one for all its proposals.
+        thinning: What make_thinning gave, one for all proposals of a search.
     """
     from optuna import exceptions, samplers
 
@@ -96,11 +105,10 @@ def make_sampler(
                     n_startup_trials=startup_trials,
                     warn_independent_sampling=False,
                 )
-                # optuna 5.0's knows complete trials alone. Of the first 50 of `full` with ASHA 13
-                # are: most proposals so far would be random.
-                return ThinnedSampler(process, thinning, pruned_as_complete=True)
+                return ThinnedSampler(process, thinning)
             case _:
-                # It has no categories and no conditions: those axes are TPE's.
+                # It has no categories and no conditions: those axes are TPE's. It copies each
+                # pruned trial for each proposal: 0.06 s after 1,000 trials of `full`.
                 return samplers.CmaEsSampler(
                     seed=own_seed,
                     n_startup_trials=startup_trials,

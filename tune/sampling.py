@@ -25,8 +25,7 @@ from search_spaces import SearchSpace
 from tune.optuna_study import BASELINE, ERROR, NUMBER
 from tune.outcome import RUNNING_BEST, Outcome
 from tune.records import TrialRecord
-from tune.samplers import DEFAULT_SAMPLER, make_sampler
-from tune.thinned_study import Thinning
+from tune.samplers import DEFAULT_SAMPLER, make_sampler, make_thinning
 
 
 class StudySearcher(Searcher):
@@ -63,7 +62,7 @@ class StudySearcher(Searcher):
         self._space = space
         self._seed = seed
         self._sampler = sampler
-        self._thinning = Thinning()
+        self._thinning = make_thinning(sampler)
         self._earlier = {record.number: record for record in records}
         self._next_number = max(self._earlier, default=-1) + 1
         self._checkpoints = checkpoints or {}

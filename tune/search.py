@@ -16,7 +16,7 @@ from tune.finalist_choice import ended_finalists, reserved_seconds
 from tune.history import History, records_so_far, seconds_run
 from tune.history_events import TrialEnded
 from tune.live_files import LiveFiles
-from tune.measured_memory import memory_excess
+from tune.measured_memory import memory_excess_bytes
 from tune.optuna_study import open_study
 from tune.progress import Progress
 from tune.recorder import Recorder
@@ -116,7 +116,7 @@ def search(
             recorder=recorder,
             progress=progress,
             trial_timeout_seconds=study.trial_timeout_seconds,
-            memory_excess=memory_excess(records),
+            memory_excess_bytes=memory_excess_bytes(records),
         )
     searcher.stop_running()
     # While it ran they were written now and then only: the last ends may be missing.

@@ -1,5 +1,7 @@
 """Shows a sampler some of a long search's trials, so that a proposal costs no more at the end.
 
+The Gaussian process (optuna 5.0) knows complete trials alone; it is shown stopped ones as such.
+
 TPE (optuna 5.0) builds its two densities from all trials for each axis: 0.2 s for a proposal after
 1,000 trials of `extended`, in proportion to their number. The best trials make one density and
 are all shown; the other is made of the many, of which an even part tells the same. To sort all of
@@ -31,7 +33,13 @@ _Rank = tuple[float, float, float]
 class Thinning:
     """Which trials of one study are shown; made for a whole search, and fed all its trials."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, pruned_as_complete: bool = False) -> None:
+        """Show none yet.
+
+        Args:
+            pruned_as_complete: Show a pruned trial as one that is complete, with its last value.
+        """
+        self._pruned_as_complete = pruned_as_complete
         self._parts: dict[frozenset[TrialState], _Part] = {}
 
     def shown(self, trials: list[FrozenTrial], states: frozenset[TrialState]) -> list[FrozenTrial]:
@@ -41,16 +49,19 @@ class Thinning:
             trials: All of the study, by their number; those of the last call first.
             states: The states.
         """
+        if self._pruned_as_complete and TrialState.COMPLETE in states:
+            states |= {TrialState.PRUNED}
         if states not in self._parts:
-            self._parts[states] = _Part(states)
+            self._parts[states] = _Part(states, self._pruned_as_complete)
         return self._parts[states].shown(trials)
 
 
 class _Part:
     """The trials in some states: those that have ended in order, those that have not by place."""
 
-    def __init__(self, states: frozenset[TrialState]) -> None:
+    def __init__(self, states: frozenset[TrialState], pruned_as_complete: bool) -> None:
         self._states = states
+        self._pruned_as_complete = pruned_as_complete
         self._num_seen = 0
         self._not_ended: list[int] = []
         self._best: list[tuple[_Rank, int, FrozenTrial]] = []
@@ -63,7 +74,8 @@ class _Part:
         self._not_ended = [at for at in places if not trials[at].state.is_finished()]
         for at in places:
             if trials[at].state.is_finished() and trials[at].state in self._states:
-                self._add(trials[at])
+                trial = trials[at]
+                self._add(_as_complete(trial) if self._pruned_as_complete else trial)
         shown = [trials[at] for at in self._not_ended if trials[at].state in self._states]
         shown += (trial for _, _, trial in self._best)
         num_others = min(len(self._others), MAX_SHOWN - ALWAYS_SHOWN)
@@ -82,20 +94,10 @@ class _Part:
 class ThinnedSampler(BaseSampler):
     """A sampler that sees at most MAX_SHOWN ended trials, and all that run."""
 
-    def __init__(
-        self, sampler: BaseSampler, thinning: Thinning, *, pruned_as_complete: bool = False
-    ) -> None:
-        """Thin what another sampler sees.
-
-        Args:
-            sampler: The other, made for one proposal.
-            thinning: Of the search's study, one for all its proposals.
-            pruned_as_complete: Show a pruned trial as one that ended with its last value, to a
-                sampler that knows none that are pruned.
-        """
+    def __init__(self, sampler: BaseSampler, thinning: Thinning) -> None:
+        """Thin what another sampler sees; it is made for one proposal, the thinning for all."""
         self._sampler = sampler
         self._thinning = thinning
-        self._pruned_as_complete = pruned_as_complete
         self._shown: _ThinnedStudy | None = None
 
     def infer_relative_search_space(
@@ -127,17 +129,16 @@ class ThinnedSampler(BaseSampler):
 
     def _of(self, study: optuna.Study) -> optuna.Study:
         if self._shown is None:
-            self._shown = _ThinnedStudy(study, self._thinning, self._pruned_as_complete)
+            self._shown = _ThinnedStudy(study, self._thinning)
         return self._shown
 
 
 class _ThinnedStudy(optuna.Study):
     """A study as it is, but for the trials that it tells of; for one proposal."""
 
-    def __init__(self, study: optuna.Study, thinning: Thinning, pruned_as_complete: bool) -> None:
+    def __init__(self, study: optuna.Study, thinning: Thinning) -> None:
         self.__dict__.update(study.__dict__)
         self._thinning = thinning
-        self._pruned_as_complete = pruned_as_complete
         self._told: dict[frozenset[TrialState], list[FrozenTrial]] = {}
 
     # What optuna 5.0's samplers ask, for each axis; its public `get_trials` copies all trials.
@@ -149,14 +150,9 @@ class _ThinnedStudy(optuna.Study):
     ) -> list[FrozenTrial]:
         assert not deepcopy
         wanted = frozenset(state for state in TrialState if states is None or state in states)
-        if self._pruned_as_complete and TrialState.COMPLETE in wanted:
-            wanted |= {TrialState.PRUNED}
         if wanted not in self._told:
             trials = super()._get_trials(deepcopy=False, states=None, use_cache=use_cache)
-            shown = self._thinning.shown(trials, wanted)
-            if self._pruned_as_complete:
-                shown = [_as_complete(trial) for trial in shown]
-            self._told[wanted] = shown
+            self._told[wanted] = self._thinning.shown(trials, wanted)
         return self._told[wanted]
 
 

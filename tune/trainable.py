@@ -3,6 +3,7 @@
 import dataclasses
 import tempfile
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ray.tune.result import SHOULD_CHECKPOINT
 
 from model.config import TrialConfig
 from model.devices import pick_device, use_threads
+from model.epoch_report import EpochReport
 from model.errors import CheckpointError, TrainingDiverged
 from model.objective import PreparedCorpus
 from model.trainer import Trainer
@@ -20,7 +22,7 @@ from tune.epoch_events import reported_first, write_epochs
 from tune.measured_memory import MeasuredMemory
 from tune.node_memory import limit_growth
 from tune.node_precision import node_folder, precision_on_node
-from tune.outcome import MEMORY_BY_ESTIMATE, MEMORY_EXCESS, RUNNING_BEST, Outcome
+from tune.outcome import MEMORY_EXCESS, RUNNING_BEST, Outcome
 from tune.records import trial_id
 from tune.resources import TrialResources
 from tune.trial_memory import TrialMemory
@@ -40,6 +42,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
     """One step is one epoch. Actors are reused: starting one costs seconds, a trial nothing."""
 
     _trainer: Trainer | None
+    _epochs: Iterator[EpochReport]
     _error: Exception | None
     _checkpoints: list[Place]
 
@@ -143,6 +146,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
         self._config = TrialConfig.from_dict(proposal["config"])
         self._checkpoints = [place_of(location) for location in proposal["checkpoints"]]
         self._trainer = None
+        self._epochs = iter(())  # the last trial's hold its trainer
         self._error = None
         self._reported: list[dict[str, Any]] = []
         self._memory.begin(self._config)
@@ -163,7 +167,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
             "precision": self._trainer.precision,
             "num_parameters": self._trainer.model.num_parameters(),
             "vocabulary_size": len(self._trainer.corpus.vocabulary),
-            MEMORY_BY_ESTIMATE: self._memory.by_estimate(),
+            **self._memory.values(),
             "done": finished,
             SHOULD_CHECKPOINT: True,
         }
@@ -207,7 +211,7 @@ def trainable_for(corpus: PreparedCorpus, need: TrialResources) -> type[ray_tune
 
     def request(proposal: dict[str, Any]) -> dict[str, float]:
         trial = TrialConfig.from_dict(proposal["config"])
-        return need.request(trial, memory_excess=proposal[MEMORY_EXCESS])
+        return need.request(trial, memory_excess_bytes=proposal[MEMORY_EXCESS])
 
     trainable: type[ray_tune.Trainable] = ray_tune.with_resources(with_corpus, request)
     return trainable

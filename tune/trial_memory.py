@@ -69,14 +69,14 @@ class TrialMemory:
         texts = sum(sizes.text_bytes for sizes in self.sizes.values())
         return self.process_bytes + texts + training_bytes(config, self.sizes[text_of(config)])
 
-    def asked_bytes(self, config: TrialConfig, excess: float = 1.0) -> int:
+    def asked_bytes(self, config: TrialConfig, excess_bytes: int = 0) -> int:
         """Return what a trial asks Ray for: a power of two of a GiB, so that there are few.
 
         Args:
             config: The trial's configuration.
-            excess: So many times what they were estimated to need have trials taken.
+            excess_bytes: How far trials went beyond their estimates, at most.
         """
-        needed = math.ceil(excess * self.needed_bytes(self.largest if self.one_size else config))
+        needed = self.needed_bytes(self.largest if self.one_size else config) + excess_bytes
         rounded = GIBIBYTE << max(0, -(-needed // GIBIBYTE) - 1).bit_length()
         return int(min(rounded, self.limit_bytes))
 

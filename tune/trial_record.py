@@ -58,7 +58,8 @@ class TrialRecord:
         precision: The arithmetic it ran in, empty before the first epoch.
         num_parameters: Trained numbers of its network, None before the first epoch.
         vocabulary_size: Symbols of its cleaned text, None before the first epoch.
-        memory_by_estimate: Its peak of memory as a multiple of its estimate; None if unknown.
+        peak_memory_bytes: The most that its process held, None if unknown.
+        estimated_memory_bytes: What was expected of it.
         search_seconds: Seconds from the search's start to the trial's end so far.
         error: Why it failed or diverged, or empty.
         epochs: Its epochs, in order; `add_epoch` adds one.
@@ -71,7 +72,8 @@ class TrialRecord:
     precision: str = ""
     num_parameters: int | None = None
     vocabulary_size: int | None = None
-    memory_by_estimate: float | None = None
+    peak_memory_bytes: int | None = None
+    estimated_memory_bytes: int | None = None
     search_seconds: float = 0.0
     error: str = ""
     epochs: list[EpochRecord] = dataclasses.field(default_factory=list)
