@@ -15,6 +15,7 @@ from search_spaces import SearchSpace, load_space
 from tune.optuna_study import open_study
 from tune.outcome import RUNNING_BEST, Outcome
 from tune.records import EpochRecord, Status, TrialRecord, trial_id
+from tune.samplers import default_sampler
 from tune.sampling import StudySearcher
 
 SPACE = "extended"
@@ -47,7 +48,7 @@ def sampler_cost(num_told: int) -> SamplerCost:
         start = time.perf_counter()
         study = open_study(Path(folder) / "optuna.journal", space, records=records)
         open_seconds = time.perf_counter() - start
-        searcher = StudySearcher(study, space, seed=0, records=records)
+        searcher = StudySearcher(study, space, seed=0, sampler=default_sampler(2), records=records)
         seconds = [_suggest(searcher, str(name)) for name in range(NUM_SUGGESTIONS)]
     return SamplerCost(
         num_told=num_told,

@@ -13,7 +13,7 @@ import platform
 import sys
 
 from tune.ray_environment import prepare_ray_environment
-from tune.samplers import DEFAULT_SAMPLER, SAMPLERS
+from tune.samplers import SAMPLERS, default_sampler
 
 PARTS = ("search", "loop")
 REAL_TRIAL_SECONDS = 60.0
@@ -39,7 +39,7 @@ def main() -> None:
         "--told", type=int, nargs="+", default=[100, 1_000, 10_000], help="trials before, no Ray"
     )
     parser.add_argument("--measured", type=int, default=100, help="trials after them, no Ray")
-    parser.add_argument("--sampler", choices=SAMPLERS, default=DEFAULT_SAMPLER)
+    parser.add_argument("--sampler", choices=SAMPLERS, default=default_sampler(64))
     options = parser.parse_args()
     # The stand-ins need no torch: 64 processes with it would not fit into a laptop.
     os.environ.setdefault("RAY_preload_python_modules", "ray.tune")

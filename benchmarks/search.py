@@ -100,7 +100,7 @@ def replay(job: Job) -> Array:
     """Return a search's regret at GRID even points of its budget."""
     name, num_workers, seed = job
     budget_seconds = TRAININGS * _landscape.full_seconds / num_workers
-    method = METHODS[name](recorded_space(), _landscape.num_epochs, seed)
+    method = METHODS[name](recorded_space(), _landscape.num_epochs, seed, num_workers)
     found = simulate(method, _landscape, num_workers=num_workers, budget_seconds=budget_seconds)
     points = budget_seconds * np.arange(1, GRID + 1) / GRID
     return np.array([found.best_at(point) for point in points]) - _landscape.best

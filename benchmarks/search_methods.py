@@ -21,12 +21,12 @@ from benchmarks.syne_tune_methods import asha_bore, asha_cqr, bohb
 from search_spaces import SearchSpace
 from tune.optuna_study import fill_study
 from tune.outcome import RUNNING_BEST, Outcome
-from tune.samplers import DEFAULT_SAMPLER, SAMPLERS
+from tune.samplers import SAMPLERS, default_sampler
 from tune.sampling import StudySearcher
 from tune.scheduling import FairASHA
 
-Factory = Callable[[SearchSpace, int, int], Method]
-"""Takes space, epochs of a whole training, seed."""
+Factory = Callable[[SearchSpace, int, int, int], Method]
+"""Takes space, epochs of a whole training, seed, workers."""
 
 
 class RayMethod:
@@ -147,22 +147,24 @@ def asha(num_epochs: int, **changes: Any) -> AsyncHyperBandScheduler:
     return AsyncHyperBandScheduler(**values)
 
 
-def random(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+def random(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
     """Random configurations, each trained to the end."""
     return RayMethod(RandomSearcher(space, seed), FIFOScheduler(), dict)
 
 
-def random_asha(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+def random_asha(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
     """Random configurations and Ray's ASHA."""
     return RayMethod(RandomSearcher(space, seed), asha(num_epochs), dict)
 
 
-def ray_optuna(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+def ray_optuna(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
     """Ray's own OptunaSearch (Optuna's default sampler, TPE) and Ray's ASHA."""
     return _ray_optuna(space, num_epochs, seed, first=[])
 
 
-def ray_optuna_base_first(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+def ray_optuna_base_first(
+    space: SearchSpace, num_epochs: int, seed: int, num_workers: int
+) -> Method:
     """The same, begun with the base that ours begins with."""
     start = space.start()
     assert start is not None
@@ -184,40 +186,41 @@ def _ray_optuna(
     return RayMethod(searcher, asha(num_epochs), dict)
 
 
-def optuna_median(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+def optuna_median(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
     """Optuna's TPE and its default pruner."""
     sampler = optuna.samplers.TPESampler(seed=seed)
     return OptunaMethod(sampler, optuna.pruners.MedianPruner(), space)
 
 
-def optuna_hyperband(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+def optuna_hyperband(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
     """Optuna's TPE and its Hyperband."""
     sampler = optuna.samplers.TPESampler(seed=seed)
     return OptunaMethod(sampler, optuna.pruners.HyperbandPruner(1, num_epochs, 3), space)
 
 
-def ours(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+def ours(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
     """The product: its searcher, its scheduler, its starting point, no baselines."""
-    return _product(dataclasses.replace(space, baselines=()), num_epochs, seed)
+    space = dataclasses.replace(space, baselines=())
+    return _product(space, num_epochs, seed, default_sampler(num_workers))
 
 
-def ours_with_baselines(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+def ours_with_baselines(
+    space: SearchSpace, num_epochs: int, seed: int, num_workers: int
+) -> Method:
     """The product, the three baselines trained in full first, as `full` and `extended` do."""
-    return _product(space, num_epochs, seed)
+    return _product(space, num_epochs, seed, default_sampler(num_workers))
 
 
 def ours_by(sampler: str) -> Factory:
     """Return the product with `--sampler` so."""
 
-    def make(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+    def make(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
         return _product(dataclasses.replace(space, baselines=()), num_epochs, seed, sampler)
 
     return make
 
 
-def _product(
-    space: SearchSpace, num_epochs: int, seed: int, sampler: str = DEFAULT_SAMPLER
-) -> Method:
+def _product(space: SearchSpace, num_epochs: int, seed: int, sampler: str) -> Method:
     study = optuna.create_study(direction="minimize")
     fill_study(study, space, records=())
     searcher = StudySearcher(study, space, seed=seed, sampler=sampler)
@@ -239,7 +242,7 @@ METHODS: dict[str, Factory] = {
     "Syne Tune, ASHA with CQR": asha_cqr,
     "Syne Tune, ASHA with BORE": asha_bore,
     "ours": ours,
-    **{f"ours, --sampler {name}": ours_by(name) for name in SAMPLERS if name != DEFAULT_SAMPLER},
+    **{f"ours, --sampler {name}": ours_by(name) for name in SAMPLERS},
     "ours, baselines first": ours_with_baselines,
 }
 """Name to method."""

@@ -73,16 +73,16 @@ def _arguments(space: SearchSpace, num_epochs: int, seed: int) -> dict[str, Any]
     }
 
 
-def bohb(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+def bohb(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
     """ASHA with a kernel density estimate on each rung (Falkner 2018)."""
     return SyneTuneMethod(baselines.BOHB(**_arguments(space, num_epochs, seed)))
 
 
-def asha_cqr(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+def asha_cqr(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
     """ASHA with conformalized quantile regression (Salinas 2023, arXiv:2305.03623)."""
     return SyneTuneMethod(baselines.ASHACQR(**_arguments(space, num_epochs, seed)))
 
 
-def asha_bore(space: SearchSpace, num_epochs: int, seed: int) -> Method:
+def asha_bore(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
     """ASHA with density ratio estimation by boosted trees (Tiao 2021, arXiv:2102.09009)."""
     return SyneTuneMethod(baselines.ASHABORE(**_arguments(space, num_epochs, seed)))

@@ -72,6 +72,7 @@ def test_finished_search_can_be_extended(finished: FinishedSearch, tiny_text: st
     assert len(trials_of("one")) == 14
     mistakes = {
         "--seed 5": "seed must be that of the resumed run, 3, got 5",
+        "--sampler random": "sampler must be that of the resumed run, 'tpe', got 'random'",
         "--name other": "name must be that of the resumed run, 'one', got 'other'",
         "--space quick": "a resumed run's space must be the one in",
         "--corpus other.txt": "a resumed run's corpus must be the text it began with",
@@ -109,6 +110,7 @@ def test_only_a_larger_budget_or_other_finalists_extend_a_search(tiny_text: str)
         return prepare_resumed(StudyOptions(resume="done", **words), console).extended
 
     assert not extends()
+    assert not extends(sampler="auto")  # the one that it began with
     assert not extends(time_budget="60s")
     assert not extends(time_budget="30s")
     assert extends(time_budget="61s")

@@ -65,6 +65,7 @@ def test_search_from_corpus_to_text(
     assert len(epochs) == trials["epochs_run"].sum()
     study = json.loads((folder / "study.json").read_text())
     assert study["space"]["name"] == "tiny" and study["ended"] == "all trials done"
+    assert study["sampler"] == "tpe"  # one trial at a time
     # What is written can be written again from the folder alone.
     for main, name in (
         (report.main, "report.md"),
@@ -170,6 +171,7 @@ def test_joins_a_cluster_and_shares_its_logical_gpu(tiny_text: str, tmp_path: Pa
         assert "1 node: 4 CPU, 1 GPU, " in plan.stdout
         assert "; 1 CPU and 0.5 GPU per trial, 1 GiB of memory, 2 at once" in plan.stdout
         assert "time: about " in plan.stdout
+        assert "sampler: tpe-univariate, seed 0" in plan.stdout  # two at once
         kept = tmp_path / "kept"
         few = ["--finalists", "1", "--finalist-seeds", "1"]
         done = run_command([*cluster, *few, "--name", "joined", "--storage", f"file://{kept}"])

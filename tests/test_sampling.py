@@ -275,7 +275,7 @@ def test_resumed_search_knows_what_was_done(tmp_path: Path) -> None:
     assert study.best_value == 2.4
     assert study.trials[0].intermediate_values == {1: 3.0, 2: 2.5, 3: 2.5, 4: 2.4, 5: 2.4}
     searcher = StudySearcher(
-        study, QUICK, seed=0, records=records, checkpoints={1: ["newer", "older"]}
+        study, QUICK, seed=0, sampler="tpe", records=records, checkpoints={1: ["newer", "older"]}
     )
     continued = searcher.suggest("a")
     assert continued["number"] == 1 and continued["baseline"] == names[1]

@@ -396,7 +396,7 @@ def test_recorded_table_is_sorted() -> None:
 @pytest.mark.parametrize("name", [name for name in METHODS if name not in SLOW])
 def test_method_proposes_a_recorded_point_and_learns(name: str) -> None:
     space = recorded_space()
-    method = METHODS[name](space, EPOCHS, 0)
+    method = METHODS[name](space, EPOCHS, 0, 4)
     params = method.suggest("00000")
     assert params.keys() == space.distributions.keys()
     assert all(contains(each, params[axis]) for axis, each in space.distributions.items())

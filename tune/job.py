@@ -5,10 +5,13 @@ written; only what a cluster has is learnt after joining it. Ray and torch are i
 the checks, so that a mistake is told at once.
 """
 
+import dataclasses
+
 from rich.console import Console
 
 from tune.prepare import prepare
 from tune.resume import or_resumed, prepare_resumed
+from tune.samplers import AUTO, default_sampler
 from tune.study import StudyOptions
 
 
@@ -83,6 +86,8 @@ def run_study(options: StudyOptions, console: Console) -> int:
             concurrent = num_concurrent(nodes, need, options.max_concurrent)
             before = done_before(study.earlier) if study.earlier else NOTHING
             estimate = Estimate(study, machine.speed, concurrent, before)
+        if study.sampler == AUTO:
+            study = dataclasses.replace(study, sampler=default_sampler(concurrent))
         print_plan(study, nodes, need, concurrent, estimate, console, unmeasured=unmeasured)
         if options.dry_run:
             return 0

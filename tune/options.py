@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.command_line import OneLineParser
-from tune.samplers import DEFAULT_SAMPLER, SAMPLERS
+from tune.samplers import AUTO, SAMPLERS
 
 if TYPE_CHECKING:
     from tune.study import StudyOptions
@@ -42,9 +42,10 @@ def parser() -> OneLineParser:
     sampler = what.add_argument(
         "--sampler",
         metavar="NAME",
-        help=f"proposes configurations: {', '.join(SAMPLERS)} ({DEFAULT_SAMPLER})",
+        help=f"proposes configurations: {', '.join((AUTO, *SAMPLERS))} ({AUTO}: tpe where one "
+        "trial runs at a time, else tpe-univariate)",
     )
-    top.completes(sampler, lambda: SAMPLERS)
+    top.completes(sampler, lambda: (AUTO, *SAMPLERS))
     what.add_argument("--seed", type=int, metavar="N", help="seed of everything (0)")
     what.add_argument(
         "--resume",

@@ -14,7 +14,7 @@ from tune.mlflow_log import check_mlflow
 from tune.remote_run import check_new_in_storage
 from tune.resources import TrialResources
 from tune.run_places import check_new, default_name
-from tune.samplers import DEFAULT_SAMPLER, check_sampler
+from tune.samplers import AUTO, check_sampler
 from tune.say import say
 from tune.storage import check_name, check_storage
 from tune.study import FINALIST_SEEDS, FINALISTS, Study, StudyOptions
@@ -28,7 +28,7 @@ def prepare(options: StudyOptions, console: Console) -> Study:
     """
     assert options.space is not None
     space = with_budget(load_space(options.space), options)
-    sampler = check_sampler(options.sampler or DEFAULT_SAMPLER)
+    sampler = check_sampler(options.sampler or AUTO)
     seed = 0 if options.seed is None else options.seed
     name = options.name if options.name is not None else default_name(space.name)
     run_path = options.results / check_name(name)

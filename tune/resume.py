@@ -13,7 +13,7 @@ from tune.history import records_so_far
 from tune.prepare import check_places, named_corpus, prepared_for, seconds_of, with_budget
 from tune.remote_run import fetch_run, found_in_storage
 from tune.run_folder import CORPUS_FILE, RunFolder, find_run
-from tune.samplers import check_sampler
+from tune.samplers import AUTO, check_sampler
 from tune.storage import check_name, check_storage, is_uri, join, normal
 from tune.study import Study, StudyOptions
 
@@ -63,7 +63,8 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         raise ConfigError(f"study.json must be whole: {folder.path}: {error!r}") from error
     storage = found_in or (storage and normal(storage))  # a bucket may have been copied
     _check_same("seed", options.seed, seed)
-    _check_same("sampler", options.sampler, sampler)
+    if options.sampler != AUTO:
+        _check_same("sampler", options.sampler, sampler)
     _check_same("storage", options.storage, storage)
     _check_same("name", options.name, folder.path.name)
     if options.space is not None:

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from tune.thinned_study import Thinning
 
 SAMPLERS = ("tpe-univariate", "tpe", "random", "qmc", "gp", "cmaes")
-DEFAULT_SAMPLER = "tpe-univariate"
-"""Each axis by itself: on recorded curves, with 4 and 16 workers, its regret ends a tenth below
-that of TPE over all axes together, with one worker a tenth above (benchmarks/README.md)."""
+AUTO = "auto"
+"""The default: by how many trials run at once, which is not known before there are nodes."""
 
 STATE_PREFIX = "cma:"
 """Of the system attributes of Optuna's trials in which CMA-ES keeps its distribution."""
@@ -35,14 +34,23 @@ of 0.057 bits, after random ones 0.066 (LOG.md, 2026-11-25)."""
 
 
 def check_sampler(name: str) -> str:
-    """Return the name if a sampler has it.
+    """Return the name if a sampler has it, or if it is AUTO.
 
     Raises:
         ConfigError: None has.
     """
-    if name not in SAMPLERS:
-        raise ConfigError(unknown_choice("sampler", name, SAMPLERS))
+    if name not in (AUTO, *SAMPLERS):
+        raise ConfigError(unknown_choice("sampler", name, (AUTO, *SAMPLERS)))
     return name
+
+
+def default_sampler(num_concurrent: int) -> str:
+    """Return what AUTO is, by how many trials run at once.
+
+    On recorded curves TPE over all axes together ends a tenth lower than TPE of each axis by
+    itself with one worker, and a tenth higher with 4 and 16 (benchmarks/README.md).
+    """
+    return "tpe" if num_concurrent == 1 else "tpe-univariate"
 
 
 def make_thinning(name: str) -> "Thinning":
@@ -75,7 +83,7 @@ def make_sampler(
 
     own_seed = hash_seed(seed, number) % 2**32
     startup_trials = min(MAX_STARTUP_TRIALS, math.ceil(STARTUP_SHARE * num_trials))
-    if check_sampler(name) != "random" and number < startup_trials:
+    if name != "random" and number < startup_trials:
         name = "qmc"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", exceptions.ExperimentalWarning)
@@ -106,7 +114,7 @@ def make_sampler(
                     warn_independent_sampling=False,
                 )
                 return ThinnedSampler(process, thinning)
-            case _:
+            case "cmaes":
                 # It has no categories and no conditions: those axes are TPE's. It copies each
                 # pruned trial for each proposal: 0.06 s after 1,000 trials of `full`.
                 return samplers.CmaEsSampler(
@@ -116,3 +124,5 @@ def make_sampler(
                     consider_pruned_trials=True,
                     warn_independent_sampling=False,
                 )
+            case _:
+                raise AssertionError(f"not a sampler: {name!r}")

@@ -25,7 +25,7 @@ from search_spaces import SearchSpace
 from tune.optuna_study import BASELINE, ERROR, NUMBER
 from tune.outcome import RUNNING_BEST, Outcome
 from tune.records import TrialRecord
-from tune.samplers import DEFAULT_SAMPLER, make_sampler, make_thinning
+from tune.samplers import make_sampler, make_thinning
 
 
 class StudySearcher(Searcher):
@@ -43,7 +43,7 @@ class StudySearcher(Searcher):
         space: SearchSpace,
         *,
         seed: int,
-        sampler: str = DEFAULT_SAMPLER,
+        sampler: str,
         records: Iterable[TrialRecord] = (),
         checkpoints: Mapping[int, list[str]] | None = None,
     ) -> None:

@@ -79,7 +79,7 @@ class Study:
         run_path: The run folder.
         storage: Where Ray keeps checkpoints; None is the run folder.
         seed: Seed of everything.
-        sampler: Proposes the trials, one of SAMPLERS.
+        sampler: Proposes the trials, one of SAMPLERS; AUTO until the nodes are known.
         num_finalists: How many of the best are trained anew in the end.
         num_finalist_seeds: How often each of them.
         command: The command line that began it, for the report.
