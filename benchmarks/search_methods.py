@@ -246,5 +246,5 @@ METHODS: dict[str, Factory] = {
     "ours, baselines first": ours_with_baselines,
 }
 """Name to method."""
-SLOW = ("Syne Tune, ASHA with CQR", "Syne Tune, ASHA with BORE")
-"""Left out unless named: a minute of CPU a replay and more, where ours takes 2 s."""
+SLOW = ("Syne Tune, ASHA with CQR", "Syne Tune, ASHA with BORE", "ours, --sampler gp")
+"""Left out unless named: 19 to 40 s of CPU a replay, where ours takes 2 s."""
