@@ -164,7 +164,7 @@ def test_finalists_without_room_are_said_to_be_left_out() -> None:
 def test_why_no_finalist_was_trained_is_kept(
     budget: float, outcome: Status, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def train(study: Any, history: History, *_: Any) -> None:
+    def train(study: Any, history: History, *_: Any, **more: Any) -> None:
         config = RECORDS[0].config.to_dict()
         history.add(TrialStarted(number=0, baseline="", config=config, search_seconds=0.0))
         history.add(TrialEnded(number=0, status=outcome, error="", search_seconds=1.0))
