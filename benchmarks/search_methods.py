@@ -166,9 +166,7 @@ def ray_optuna_base_first(
     space: SearchSpace, num_epochs: int, seed: int, num_workers: int
 ) -> Method:
     """The same, begun with the base that ours begins with."""
-    start = space.start()
-    assert start is not None
-    return _ray_optuna(space, num_epochs, seed, first=[start])
+    return _ray_optuna(space, num_epochs, seed, first=space.first_points())
 
 
 def _ray_optuna(
@@ -241,10 +239,14 @@ METHODS: dict[str, Factory] = {
     "Syne Tune, BOHB": bohb,
     "Syne Tune, ASHA with CQR": asha_cqr,
     "Syne Tune, ASHA with BORE": asha_bore,
+    "OptunaSearch, ASHA, started from another text": ray_optuna_base_first,
     "ours": ours,
     **{f"ours, --sampler {name}": ours_by(name) for name in SAMPLERS},
     "ours, baselines first": ours_with_baselines,
+    "ours, started from another text": ours,
 }
 """Name to method."""
+STARTED = tuple(name for name in METHODS if "another text" in name)
+"""Their space has the starts that `--start-from` would take from a search of another text."""
 SLOW = ("Syne Tune, ASHA with CQR", "Syne Tune, ASHA with BORE", "ours, --sampler gp")
 """Left out unless named: 19 to 40 s of CPU a replay, where ours takes 2 s."""

@@ -58,6 +58,27 @@ def extremes(distribution: BaseDistribution) -> list[Any]:
     return [distribution.low, distribution.high]
 
 
+def position(distribution: BaseDistribution, value: Any) -> float:
+    """Return where a value lies, 0 at the lowest to 1 at the highest, on the axis's own scale.
+
+    A choice lies by its place among the choices.
+    """
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices.index(value) / max(1, len(distribution.choices) - 1)
+    assert isinstance(distribution, (IntDistribution, FloatDistribution))
+    scale = math.log if distribution.log else float
+    low, high = scale(distribution.low), scale(distribution.high)
+    return (scale(value) - low) / ((high - low) or 1.0)
+
+
+def distance(distribution: BaseDistribution, one: Any, other: Any) -> float:
+    """Return how far two values lie apart, 0 to 1; two choices without an order by 1."""
+    choices = isinstance(distribution, CategoricalDistribution) and distribution.choices
+    if choices and not all(isinstance(choice, (int, float)) for choice in choices):
+        return float(one != other)
+    return abs(position(distribution, one) - position(distribution, other))
+
+
 def describe(distribution: BaseDistribution) -> str:
     """Return a distribution in words.
 

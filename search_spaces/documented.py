@@ -1,8 +1,9 @@
 """The reference's three configurations alone, trained in the stream regime."""
 
 from model.config import TrialConfig
+from search_spaces.baseline import Baseline
 from search_spaces.budget import Budget
-from search_spaces.space import Baseline, SearchSpace
+from search_spaces.space import SearchSpace
 
 BASELINES = (
     Baseline(

@@ -9,9 +9,10 @@ from optuna.distributions import (
 )
 
 from model.config import NORMALIZATIONS, UNITS, TrialConfig
+from search_spaces.baseline import Baseline
 from search_spaces.budget import Budget
 from search_spaces.full import SPACE as FULL
-from search_spaces.space import Baseline, SearchSpace
+from search_spaces.space import SearchSpace
 
 _BASE = TrialConfig()
 _MORE = {

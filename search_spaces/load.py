@@ -9,8 +9,9 @@ from typing import Any
 
 from model.config import TrialConfig
 from model.errors import ConfigError, unknown_choice
+from search_spaces.baseline import Baseline
 from search_spaces.budget import Budget
-from search_spaces.space import Baseline, SearchSpace
+from search_spaces.space import SearchSpace
 
 SPACE_NAMES = ("documented", "extended", "full", "quick")
 

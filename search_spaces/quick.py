@@ -8,8 +8,9 @@ from optuna.distributions import (
 
 from model.cleaning import CLEANINGS
 from model.config import TrialConfig
+from search_spaces.baseline import Baseline
 from search_spaces.budget import Budget
-from search_spaces.space import Baseline, SearchSpace
+from search_spaces.space import SearchSpace
 
 SPACE = SearchSpace(
     name="quick",

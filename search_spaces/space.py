@@ -13,34 +13,12 @@ from optuna.distributions import BaseDistribution, distribution_to_json, json_to
 
 from model.config import FIELD_NAMES, TrialConfig
 from model.errors import ConfigError, unknown_choice
+from search_spaces.baseline import Baseline, check_name
 from search_spaces.budget import Budget
 from search_spaces.distributions import contains, describe, extremes
 
 PER_TRIAL_FIELDS = ("seed",)
 """Fields that the search itself sets for each trial; no space may name them as an axis."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Baseline:
-    """A configuration that runs before all others and is never stopped early.
-
-    Attributes:
-        name: How reports call it; not empty.
-        params: TrialConfig fields that differ from the space's base.
-        documented_nats_per_char: Final training loss that its source reports, if any.
-        documented_seconds: Training time that its source reports, if any.
-
-    Raises:
-        ConfigError: The name is none.
-    """
-
-    name: str
-    params: Mapping[str, Any]
-    documented_nats_per_char: float | None = None
-    documented_seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        _check_name("a baseline", self.name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +30,8 @@ class SearchSpace:
         description: One line for people.
         base: The values of all fields that are no axis. Where its values of the axes
             lie inside, it is tried right after the baselines.
+        starts: Configurations known to be good elsewhere, tried right after the base: values
+            of axes; those not named are the base's.
         distributions: Axis to Optuna distribution; both bounds of a range are included.
         conditions: Axis to (another axis, one of its values): the axis exists only for trials
             in which the other has that value; elsewhere its field is the base's. The other
@@ -61,7 +41,8 @@ class SearchSpace:
 
     Raises:
         ConfigError: An axis is no TrialConfig field, an extreme is refused by TrialConfig, a
-            condition can never hold, a baseline lies outside the axes, or two have one name.
+            condition can never hold, a baseline or a start lies outside the axes, or two
+            baselines have one name.
     """
 
     name: str
@@ -70,10 +51,11 @@ class SearchSpace:
     distributions: Mapping[str, BaseDistribution]
     conditions: Mapping[str, tuple[str, Any]] = dataclasses.field(default_factory=dict)
     baselines: tuple[Baseline, ...] = ()
+    starts: tuple[Mapping[str, Any], ...] = ()
     budget: Budget
 
     def __post_init__(self) -> None:
-        _check_name("a space", self.name)
+        check_name("a space", self.name)
         names = [baseline.name for baseline in self.baselines]
         for name in names:
             if names.count(name) > 1:
@@ -100,6 +82,14 @@ class SearchSpace:
             outside = self._outside(baseline.params)
             if outside:
                 raise ConfigError(f"baseline {baseline.name!r}: {outside}")
+        for number, start in enumerate(self.starts, 1):
+            for field in start:
+                if field not in self.distributions:
+                    axes = list(self.distributions)
+                    raise ConfigError(unknown_choice(f"axis of start {number}", field, axes))
+            outside = self._outside(self.point(self.config(start).to_dict()))
+            if outside:
+                raise ConfigError(f"start {number}: {outside}")
 
     @property
     def axes(self) -> list[str]:
@@ -159,6 +149,7 @@ class SearchSpace:
                 {**dataclasses.asdict(baseline), "params": dict(baseline.params)}
                 for baseline in self.baselines
             ],
+            "starts": [dict(start) for start in self.starts],
             "budget": dataclasses.asdict(self.budget),
         }
 
@@ -178,13 +169,28 @@ class SearchSpace:
                 for axis, (other, value) in values.get("conditions", {}).items()
             },
             baselines=tuple(Baseline(**baseline) for baseline in values["baselines"]),
+            starts=tuple(values.get("starts", ())),
             budget=Budget(**values["budget"]),
         )
 
-    def start(self) -> dict[str, Any] | None:
-        """Return the base's values of the axes, or None where they lie outside."""
-        params = self.point(self.base.to_dict())
-        return params if params and not self._outside(params) else None
+    def holds(self, point: Mapping[str, Any]) -> bool:
+        """Return whether a point has all its axes, and each value lies inside; none is outside."""
+        return bool(point) and not self._outside(point)
+
+    def first_points(self) -> list[dict[str, Any]]:
+        """Return what is tried right after the baselines.
+
+        It is the base's values of the axes, where they lie inside, then the starts that are
+        neither the base nor a baseline.
+        """
+        base = self.point(self.base.to_dict())
+        points = [base] if self.holds(base) else []
+        known = [self.point(baseline.params) for baseline in self.baselines]
+        for start in self.starts:
+            point = self.point(self.config(start).to_dict())
+            if point not in (*known, *points):
+                points.append(point)
+        return points
 
     def _check_condition(self, axis: str) -> None:
         """Refuse a condition that can never hold, or that another one hides."""
@@ -214,9 +220,3 @@ class SearchSpace:
             if not contains(distribution, value):
                 return f"{axis} must be in {describe(distribution)}, got {value!r}"
         return ""
-
-
-def _check_name(whose: str, name: object) -> None:
-    """Refuse a name that reports cannot show: a trial without one is no baseline."""
-    if not isinstance(name, str) or not name.strip():
-        raise ConfigError(f"{whose} must have a name, got {name!r}")

@@ -62,8 +62,8 @@ def test_baselines_come_first_then_the_base(tmp_path: Path) -> None:
     assert [proposal["baseline"] for proposal in proposals] == [*names, "", ""]
     for proposal, baseline in zip(proposals[:3], QUICK.baselines, strict=True):
         assert dict(baseline.params).items() <= proposal["config"].items()
-    start = QUICK.start()
-    assert start is not None and start.items() <= proposals[3]["config"].items()
+    (base,) = QUICK.first_points()
+    assert base.items() <= proposals[3]["config"].items()
     assert [proposal["number"] for proposal in proposals] == [0, 1, 2, 3, 4]
     assert len({proposal["config"]["seed"] for proposal in proposals}) == 5
 
@@ -298,9 +298,31 @@ def test_ray_can_pickle_the_searcher(tmp_path: Path) -> None:
 def test_base_outside_the_axes_is_not_tried(tmp_path: Path) -> None:
     base = dataclasses.replace(QUICK.base, hidden_size=4_096)
     space = dataclasses.replace(QUICK, base=base)
-    assert space.start() is None
+    assert space.first_points() == []
     _, study = make(tmp_path, space=space)
     assert len(study.trials) == 3
+
+
+def test_resumed_search_tries_the_starts_that_are_left(tmp_path: Path) -> None:
+    starts = ({"hidden_size": 40}, {"hidden_size": 50}, {"hidden_size": 60})
+    space = dataclasses.replace(QUICK, starts=starts)
+    whole, _ = make(tmp_path, space=space)
+    proposals = [whole.suggest(str(number)) for number in range(8)]
+    assert [each["config"]["hidden_size"] for each in proposals[4:7]] == [40, 50, 60]
+    records = [
+        TrialRecord(
+            number=each["number"],
+            config=TrialConfig.from_dict(each["config"]),
+            baseline=each["baseline"],
+            status=Status.FAILED,
+            error="lost",
+        )
+        for each in proposals[:5]
+    ]
+    study = open_study(tmp_path / "optuna.journal", space, records=records)
+    resumed = StudySearcher(study, space, seed=0, sampler="tpe", records=records)
+    left = [resumed.suggest(str(number)) for number in range(3)]
+    assert [each["config"] for each in left] == [each["config"] for each in proposals[5:8]]
 
 
 def test_searcher_forgets_what_it_told_of_trials_that_ended(tmp_path: Path) -> None:

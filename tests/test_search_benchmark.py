@@ -361,7 +361,7 @@ def test_configurations_are_those_that_were_recorded() -> None:
     space = recorded_space()
     chosen = configurations(160)
     assert chosen[:3] == [baseline.params for baseline in space.baselines]
-    assert chosen[3] == space.start()
+    assert chosen[3:4] == space.first_points()
     assert configurations(160) == chosen
     assert configurations(2) == chosen[:2]
     for text in search.TEXTS:
@@ -400,12 +400,13 @@ def test_method_proposes_a_recorded_point_and_learns(name: str) -> None:
     params = method.suggest("00000")
     assert params.keys() == space.distributions.keys()
     assert all(contains(each, params[axis]) for axis, each in space.distributions.items())
+    (base,) = space.first_points()
     first: dict[str, Any] = {
-        "OptunaSearch, ASHA, base first": space.start(),
-        **{each: space.start() for each in METHODS if each.startswith("ours")},
+        "OptunaSearch, ASHA, base first": base,
+        **{each: base for each in METHODS if each.startswith("ours")},
         "ours, baselines first": space.baselines[0].params,
     }
-    assert (params == space.start() or params == space.baselines[0].params) == (name in first)
+    assert (params == base or params == space.baselines[0].params) == (name in first)
     assert params == first.get(name, params)
     assert method.epoch_ended("00000", 1, 2.5, last=False) is True  # alone, it goes on
     assert method.epoch_ended("00000", EPOCHS, 2.0, last=True) is False

@@ -151,7 +151,7 @@ def test_what_a_space_takes_for_its_value_optuna_takes_too() -> None:
             optuna.trial.create_trial(params=point, distributions=axes, value=1.0)
         except ValueError:
             point = {}
-        assert space(base=base, distributions=axes).start() == (point or None)
+        assert space(base=base, distributions=axes).first_points() == [point] * bool(point)
 
 
 def test_baseline_without_a_name_is_refused() -> None:

@@ -47,10 +47,10 @@ class Estimate:
         self._speed = speed
         self._concurrent = concurrent
         self._sizes = text_sizes(study.space, study.prepared)
-        space, start = study.space, study.space.start()
-        # The baselines, and the base, which is seldom stopped.
+        space = study.space
+        # The baselines, the base and the starts, which are seldom stopped.
         first = [space.config(baseline.params) for baseline in space.baselines]
-        first += [space.config(start)] if start is not None else []
+        first += [space.config(point) for point in space.first_points()]
         self._first = [self._training(config) for config in first[: study.num_trials]]
         drawn = random_configs(space, _DRAWN, seed=study.seed)
         self._drawn = [self._training(config) for config in drawn]

@@ -46,6 +46,14 @@ def parser() -> OneLineParser:
         "trial runs at a time, else tpe-univariate)",
     )
     top.completes(sampler, lambda: (AUTO, *SAMPLERS))
+    what.add_argument(
+        "--start-from",
+        nargs="+",
+        default=(),
+        metavar="RUN",
+        help="begin with the best configurations of earlier runs, of any text: folders, names in "
+        "--results, or s3://…",
+    )
     what.add_argument("--seed", type=int, metavar="N", help="seed of everything (0)")
     what.add_argument(
         "--resume",

@@ -61,7 +61,7 @@ def fill_study(
     """Put what was done into an empty study, and what is to be tried first into its queue.
 
     First in the queue are the trials that an earlier session began and did not end, then the
-    baselines, then the base, where the search starts from.
+    baselines, then the base and the other starts.
 
     Args:
         study: The empty study.
@@ -82,9 +82,9 @@ def fill_study(
     for baseline in space.baselines:
         if baseline.name not in started:
             study.enqueue_trial(space.point(baseline.params), user_attrs={BASELINE: baseline.name})
-    start = space.start()
-    if start is not None and all(record.baseline for record in ordered):
-        study.enqueue_trial(start)
+    num_begun = sum(not record.baseline for record in ordered)
+    for point in space.first_points()[num_begun:]:
+        study.enqueue_trial(point)
 
 
 def _lock(path: Path) -> Path:

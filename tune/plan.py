@@ -9,6 +9,7 @@ from tune.event_log import JsonConsole
 from tune.rehearsal import Plan
 from tune.resources import Node, TrialResources, describe
 from tune.say import say
+from tune.standing import short
 from tune.study import Study
 from tune.trial_memory import format_bytes
 
@@ -68,6 +69,9 @@ def plan_lines(
     for baseline in space.baselines:
         params = " ".join(f"{axis}={value}" for axis, value in baseline.params.items())
         lines.append(f"  {'baseline':<18} {baseline.name}: {params}")
+    for point in space.first_points():
+        params = " ".join(f"{axis}={short(value)}" for axis, value in point.items())
+        lines.append(f"  {'start':<18} {params}")
     num_raw = len(study.corpus.text)
     lines.append(f"text: {num_raw:,} characters, sha256 {study.corpus.sha256[:12]}")
     for cleaning, encoded in prepared.encoded.items():

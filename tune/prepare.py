@@ -16,6 +16,7 @@ from tune.resources import TrialResources
 from tune.run_places import check_new, default_name
 from tune.samplers import AUTO, check_sampler
 from tune.say import say
+from tune.start_from import with_starts
 from tune.storage import check_name, check_storage
 from tune.study import FINALIST_SEEDS, FINALISTS, Study, StudyOptions
 
@@ -27,7 +28,8 @@ def prepare(options: StudyOptions, console: Console) -> Study:
         ConfigError: The first rule that is broken.
     """
     assert options.space is not None
-    space = with_budget(load_space(options.space), options)
+    space = with_starts(load_space(options.space), options.start_from, options.results)
+    space = with_budget(space, options)
     sampler = check_sampler(options.sampler or AUTO)
     seed = 0 if options.seed is None else options.seed
     name = options.name if options.name is not None else default_name(space.name)

@@ -34,6 +34,8 @@ def or_resumed(options: StudyOptions) -> StudyOptions:
     # Also of a run with a storage: it may have ended before its first copy.
     if place is None and RunFolder(options.results / name).study_file.is_file():
         place = str(options.results / name)
+    if place is not None:  # the run has its starts
+        options = dataclasses.replace(options, start_from=())
     return dataclasses.replace(options, or_resume=False, resume=place)
 
 
@@ -44,6 +46,8 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         ConfigError: The first rule that is broken.
     """
     assert options.resume is not None
+    if options.start_from:
+        raise ConfigError("start_from is for a new search: a resumed run has its starts")
     found_in = None
     in_storage = options.storage and join(options.storage, options.name or "") == normal(
         options.resume
@@ -68,7 +72,9 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     _check_same("storage", options.storage, storage)
     _check_same("name", options.name, folder.path.name)
     if options.space is not None:
-        named = dataclasses.replace(load_space(options.space), budget=stored.budget)
+        named = dataclasses.replace(
+            load_space(options.space), budget=stored.budget, starts=stored.starts
+        )
         if named.to_json() != stored.to_json():
             raise ConfigError(
                 f"a resumed run's space must be the one in {folder.study_file}, "

@@ -75,7 +75,7 @@ class StudySearcher(Searcher):
             self._sampler,
             seed=self._seed,
             number=self._next_number,
-            num_first=len(self._space.baselines) + (self._space.start() is not None),
+            num_first=len(self._space.baselines) + len(self._space.first_points()),
             num_trials=self._space.budget.trials,
             thinning=self._thinning,
         )

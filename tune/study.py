@@ -1,6 +1,7 @@
 """A study: the settings of a search, all checked."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from pyarrow.fs import LocalFileSystem
@@ -38,6 +39,7 @@ class StudyOptions:
     results: Path = Path("results")
     name: str | None = None
     sampler: str | None = None
+    start_from: Sequence[str] = ()
     storage: str | None = None
     seed: int | None = None
     address: str | None = None

@@ -1,0 +1,40 @@
+"""A baseline: a known configuration that a search trains in full before all others."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from model.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Baseline:
+    """A configuration that runs before all others and is never stopped early.
+
+    Attributes:
+        name: How reports call it; not empty.
+        params: TrialConfig fields that differ from the space's base.
+        documented_nats_per_char: Final training loss that its source reports, if any.
+        documented_seconds: Training time that its source reports, if any.
+
+    Raises:
+        ConfigError: The name is none.
+    """
+
+    name: str
+    params: Mapping[str, Any]
+    documented_nats_per_char: float | None = None
+    documented_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        check_name("a baseline", self.name)
+
+
+def check_name(whose: str, name: object) -> None:
+    """Refuse a name that reports cannot show: a trial without one is no baseline.
+
+    Raises:
+        ConfigError: It is no text, or empty.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigError(f"{whose} must have a name, got {name!r}")
