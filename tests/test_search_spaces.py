@@ -13,7 +13,7 @@ from optuna.distributions import (
 from model.config import TrialConfig
 from model.errors import ConfigError
 from search_spaces import SPACE_NAMES, Baseline, Budget, SearchSpace, load_space
-from search_spaces.distributions import extremes
+from search_spaces.distributions import distance, extremes
 
 DOCUMENTED_AXES = {"epochs", "hidden_size", "batch_size", "dropout", "num_layers", "cleaning"}
 
@@ -152,6 +152,39 @@ def test_what_a_space_takes_for_its_value_optuna_takes_too() -> None:
         except ValueError:
             point = {}
         assert space(base=base, distributions=axes).first_points() == [point] * bool(point)
+
+
+@pytest.mark.parametrize(
+    ("axis", "one", "other", "apart"),
+    [
+        (IntDistribution(64, 1024, log=True), 64, 256, 0.5),
+        (IntDistribution(1, 3), 3, 2, 0.5),
+        (FloatDistribution(0.0, 0.4), 0.1, 0.2, 0.25),
+        (FloatDistribution(0.2, 0.2), 0.2, 0.2, 0.0),
+        (CategoricalDistribution((8, 16, 32, 64, 128)), 8, 32, 0.5),
+        (CategoricalDistribution(("cased", "lower", "letters")), "cased", "lower", 1.0),
+        (CategoricalDistribution((None, 1)), None, 1, 1.0),
+        (CategoricalDistribution((4,)), 4, 4, 0.0),
+    ],
+)
+def test_distance_of_two_values(
+    axis: BaseDistribution, one: object, other: object, apart: float
+) -> None:
+    assert distance(axis, one, other) == distance(axis, other, one) == pytest.approx(apart)
+    assert distance(axis, one, one) == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "rule"),
+    [
+        ({"epochs": 4}, "start 2: epochs must be in 1 to 3, got 4"),
+        ({"epoch": 2}, "unknown axis of start 2 'epoch'; did you mean epochs"),
+        ({"hidden_size": 8}, "unknown axis of start 2 'hidden_size'"),
+    ],
+)
+def test_start_lies_inside_the_axes(start: dict[str, int], rule: str) -> None:
+    with pytest.raises(ConfigError, match=rule):
+        space(starts=({"epochs": 3}, start))
 
 
 def test_baseline_without_a_name_is_refused() -> None:
