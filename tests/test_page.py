@@ -118,6 +118,7 @@ def test_page_says_who_won_how_surely_and_at_what_cost() -> None:
         "text that it has not seen; the best baseline, experiment 3, spends 2.100.",
         "It reads the text in lower case, character by character, and was at its best after "
         "epoch 2 of 15.",
+        "The search started from it.",
         "Retrained 1.9800 ± 0.0100 trial 3, 3 seeds; 2.0800 on the test passage",
         "Against the floor 0.3066 bits better than a character 5-gram (2.2666)",
         "Cost 10m5s 7 trials, 1 of them stopped by ASHA; 10 epochs; ",

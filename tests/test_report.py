@@ -39,6 +39,21 @@ def test_report_is_the_golden_one_byte_for_byte() -> None:
     assert text_of(hand_made(), FINALISTS) == GOLDEN.read_text(encoding="utf-8")
 
 
+def test_winner_is_compared_with_what_the_search_started_from() -> None:
+    base, *others = hand_made()[3:]
+    assert "The search started from it: nothing that it proposed was better." in text_of(
+        hand_made()
+    )
+    better = TrialRecord(
+        number=7, config=SPACE.base, status=Status.COMPLETE, epochs=curve(7, [1.95])
+    )
+    said = "The best that the search started from, trial 3, scores 1.9600: 0.0100 bits more."
+    assert said in text_of([*hand_made(), better])
+    # Where the base was not measured, the next trial is none that the search started from.
+    failed = dataclasses.replace(base, epochs=[], status=Status.FAILED, error="x")
+    assert "the search started from" not in text_of([*hand_made()[:3], failed, *others, better])
+
+
 def test_empty_and_all_failed_studies_give_a_readable_report() -> None:
     assert "No trial trained an epoch" in text_of([])
     failed = [record for record in hand_made() if record.error]

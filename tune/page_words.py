@@ -9,7 +9,7 @@ from tune.durations import counted, format_seconds
 from tune.finalist_records import spread, summary
 from tune.loaded_run import LoadedRun, floor_bits
 from tune.noise import seed_noise
-from tune.tables import ranked
+from tune.tables import ranked, starts_of
 from tune.trial_record import Status
 
 _READS = {
@@ -54,11 +54,14 @@ def described(run: LoadedRun) -> str:
     if best.empty:
         return ""
     winner = best.iloc[0]
+    began = " The search started from it." * (
+        winner["number"] in starts_of(run.trials, run.space)["number"].tolist()
+    )
     return (
         f"It reads {_READS[winner['cleaning']]}, {_UNITS[winner['unit']]}, and was at its best "
         f"after epoch {winner['best_epoch']} of {winner['epochs']}. Its settings: "
         + ", ".join(f"{axis} {_value(winner[axis])}" for axis in run.space.axes)
-        + "."
+        + f".{began}"
     )
 
 

@@ -22,7 +22,7 @@ from tune.report_sections import (
     pruned_section,
 )
 from tune.run_folder import STILL_RUNNING, RunFolder
-from tune.tables import write_text
+from tune.tables import starts_of, write_text
 
 _SCORE_COLUMNS = ["val_bits_per_char", "val_own_bits_per_char"]
 _TOP = 10
@@ -62,7 +62,7 @@ def report_text(
         sections.append("## No result\n\nNo trial trained an epoch; see the errors below.")
     else:
         sections += [
-            _winner(best, space, study),
+            _winner(trials, space, study),
             confirmation(finalists, trials, study.get("unconfirmed")),
             _ten_best(study, trials, finalists, space),
             best_of_each_cleaning(best, study),
@@ -129,7 +129,8 @@ def _planned(study: dict[str, Any]) -> str:
     return text
 
 
-def _winner(best: pd.DataFrame, space: SearchSpace, study: dict[str, Any]) -> str:
+def _winner(trials: pd.DataFrame, space: SearchSpace, study: dict[str, Any]) -> str:
+    best = ranked(trials)
     winner = best.iloc[0]
     floor = floor_bits(study)
     settings = ", ".join(f"{axis} {cell(winner[axis])}" for axis in space.axes)
@@ -149,9 +150,23 @@ def _winner(best: pd.DataFrame, space: SearchSpace, study: dict[str, Any]) -> st
         f"## The winner\n\n**{winner['val_bits_per_char']:.4f} bits per character** "
         f"({winner['val_own_bits_per_char']:.4f} own), trial {winner['number']}, epoch "
         f"{winner['best_epoch']}: {settings}.\n\n"
-        f"{against} The floor, a character {study['objective']['floor_order']}-gram that "
-        f"trains in a second, scores {floor:.4f}. The winner's value is the best of many on the "
-        f"same validation passage, so it is optimistic."
+        f"{against}{_against_starts(winner, starts_of(trials, space))} The floor, a character "
+        f"{study['objective']['floor_order']}-gram that trains in a second, scores {floor:.4f}. "
+        f"The winner's value is the best of many on the same validation passage, so it is "
+        f"optimistic."
+    )
+
+
+def _against_starts(winner: pd.Series, starts: pd.DataFrame) -> str:
+    if starts.empty:
+        return ""
+    start = starts.iloc[0]
+    if start["number"] == winner["number"]:
+        return " The search started from it: nothing that it proposed was better."
+    margin = start["val_bits_per_char"] - winner["val_bits_per_char"]
+    return (
+        f" The best that the search started from, trial {start['number']}, scores "
+        f"{start['val_bits_per_char']:.4f}: {margin:.4f} bits more."
     )
 
 

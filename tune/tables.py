@@ -14,6 +14,7 @@ import pandas as pd
 from model.config import FIELD_NAMES, TrialConfig
 from model.errors import ConfigError
 from model.replacing import write_whole
+from search_spaces import SearchSpace
 from tune.trial_record import SCORES, EpochRecord, TrialRecord
 
 Table = pd.DataFrame
@@ -120,6 +121,12 @@ def config_of(row: Any) -> TrialConfig:
         name: value.item() if hasattr(value, "item") else value for name, value in values.items()
     }
     return TrialConfig.from_dict(plain)
+
+
+def starts_of(trials: pd.DataFrame, space: SearchSpace) -> pd.DataFrame:
+    """Return the trials that a search started from, best first: its base and its other starts."""
+    others = trials[trials["baseline"].isna()].sort_values("number")
+    return ranked(others.head(len(space.first_points())))
 
 
 def ranked(trials: pd.DataFrame) -> pd.DataFrame:
