@@ -71,10 +71,32 @@ def position(distribution: BaseDistribution, value: Any) -> float:
     return (scale(value) - low) / ((high - low) or 1.0)
 
 
+def at_position(distribution: BaseDistribution, place: float) -> Any:
+    """Return the value nearest to a place on an axis, 0 to 1; `position` of it is that place."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[round(place * (len(distribution.choices) - 1))]
+    assert isinstance(distribution, (IntDistribution, FloatDistribution))
+    low, high = distribution.low, distribution.high
+    if distribution.log:
+        value = math.exp(math.log(low) + place * (math.log(high) - math.log(low)))
+    else:
+        value = low + place * (high - low)
+    if distribution.step is not None:
+        value = low + round((value - low) / distribution.step) * distribution.step
+    value = min(max(value, low), high)  # rounding may pass a bound
+    return int(value) if isinstance(distribution, IntDistribution) else value
+
+
+def is_ordered(distribution: BaseDistribution) -> bool:
+    """Return whether two values that lie side by side are alike: not so names."""
+    return not isinstance(distribution, CategoricalDistribution) or all(
+        isinstance(choice, (int, float)) for choice in distribution.choices
+    )
+
+
 def distance(distribution: BaseDistribution, one: Any, other: Any) -> float:
     """Return how far two values lie apart, 0 to 1; two choices without an order by 1."""
-    choices = isinstance(distribution, CategoricalDistribution) and distribution.choices
-    if choices and not all(isinstance(choice, (int, float)) for choice in choices):
+    if not is_ordered(distribution):
         return float(one != other)
     return abs(position(distribution, one) - position(distribution, other))
 

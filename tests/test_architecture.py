@@ -38,6 +38,7 @@ ONLY_IN = {
             in {
                 *("axis_pictures", "importance", "optuna_study", "parallel_picture"),
                 *(
+                    "near_sampler",
                     "numbered_qmc",
                     "samplers",
                     "sampling",

@@ -71,11 +71,13 @@ class StudySearcher(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Propose the next trial."""
+        starts = self._space.first_points()
         self._study.sampler = make_sampler(
             self._sampler,
             seed=self._seed,
             number=self._next_number,
-            num_first=len(self._space.baselines) + len(self._space.first_points()),
+            starts=starts,
+            num_first=len(self._space.baselines) + len(starts),
             num_trials=self._space.budget.trials,
             thinning=self._thinning,
         )
