@@ -84,7 +84,7 @@ def at_position(distribution: BaseDistribution, place: float) -> Any:
     if distribution.step is not None:
         value = low + round((value - low) / distribution.step) * distribution.step
     value = min(max(value, low), high)  # rounding may pass a bound
-    return int(value) if isinstance(distribution, IntDistribution) else value
+    return int(value) if isinstance(distribution, IntDistribution) else float(value)
 
 
 def is_ordered(distribution: BaseDistribution) -> bool:

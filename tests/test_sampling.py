@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 
 from model.config import TrialConfig
 from search_spaces import SearchSpace, load_space
+from search_spaces.distributions import distance
 from tune.optuna_study import open_study
 from tune.outcome import RUNNING_BEST, Outcome
 from tune.records import EpochRecord, Status, TrialRecord
@@ -20,6 +21,7 @@ from tune.samplers import SAMPLERS
 from tune.sampling import StudySearcher
 
 QUICK = load_space("quick")
+AXES = tuple(QUICK.distributions.items())
 # A Gaussian process takes a tenth of a second and more for each proposal.
 EACH_SAMPLER = [
     pytest.param(name, marks=pytest.mark.slow) if name == "gp" else name for name in SAMPLERS
@@ -216,17 +218,44 @@ def test_pruned_trials_teach_the_models_too(tmp_path: Path, sampler: str, rememb
     assert any(key.startswith(remembered) for key in study.trials[-1].system_attrs)
 
 
-@pytest.mark.parametrize("sampler", ["tpe-univariate", "tpe", "cmaes"])
-def test_first_trials_cover_each_axis(tmp_path: Path, sampler: str) -> None:
+def test_first_trials_of_other_samplers_cover_each_axis(tmp_path: Path) -> None:
     budget = dataclasses.replace(QUICK.budget, trials=60)
     space = dataclasses.replace(QUICK, baselines=(), budget=budget)
-    searcher, _ = make(tmp_path, space=space, sampler=sampler)
+    searcher, _ = make(tmp_path, space=space, sampler="cmaes")
     searcher.suggest("base")
     proposals = [searcher.suggest(str(number))["config"] for number in range(8)]
     dropout = space.distributions["dropout"]
     assert isinstance(dropout, FloatDistribution)
     eighths = [8 * proposal["dropout"] / dropout.high for proposal in proposals]
     assert sorted(int(eighth) for eighth in eighths) == list(range(8))
+
+
+@pytest.mark.parametrize("sampler", ["tpe-univariate", "tpe"])
+def test_first_trials_of_tpe_lie_near_the_starts(tmp_path: Path, sampler: str) -> None:
+    budget = dataclasses.replace(QUICK.budget, trials=400)
+    other = {"hidden_size": 32, "dropout": 0.0, "epochs": 2, "cleaning": "cased"}
+    space = dataclasses.replace(QUICK, baselines=(), starts=(other,), budget=budget)
+    searchers = [
+        make(tmp_path / str(s), seed=s, space=space, sampler=sampler)[0] for s in range(6)
+    ]
+    first = [
+        searcher.suggest(str(number))["config"] for searcher in searchers for number in range(10)
+    ]
+    points = space.first_points()
+    assert [point.items() <= first[number].items() for number, point in enumerate(points)]
+    far = []
+    nearest = []
+    for number, config in enumerate(first):
+        if number % 10 < len(points):
+            continue
+        apart = [
+            np.mean([distance(axis, config[name], point[name]) for name, axis in AXES])
+            for point in points
+        ]
+        nearest.append(int(np.argmin(apart)))
+        far.append(min(apart))
+    assert min(far) > 0 and max(far) < 0.5 and np.mean(far) < 0.25
+    assert 0.25 < np.mean(nearest) < 0.75  # some near the base, some near the other start
 
 
 def test_space_without_axes_proposes_its_baselines(tmp_path: Path) -> None:

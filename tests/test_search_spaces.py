@@ -1,6 +1,7 @@
 import itertools
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 from optuna.distributions import (
@@ -13,7 +14,7 @@ from optuna.distributions import (
 from model.config import TrialConfig
 from model.errors import ConfigError
 from search_spaces import SPACE_NAMES, Baseline, Budget, SearchSpace, load_space
-from search_spaces.distributions import distance, extremes
+from search_spaces.distributions import at_position, contains, distance, extremes, position
 
 DOCUMENTED_AXES = {"epochs", "hidden_size", "batch_size", "dropout", "num_layers", "cleaning"}
 
@@ -172,6 +173,29 @@ def test_distance_of_two_values(
 ) -> None:
     assert distance(axis, one, other) == distance(axis, other, one) == pytest.approx(apart)
     assert distance(axis, one, one) == 0
+
+
+@pytest.mark.parametrize(
+    "axis",
+    [
+        IntDistribution(64, 1024, log=True),
+        IntDistribution(1, 9, step=2),
+        IntDistribution(3, 3),
+        FloatDistribution(5e-4, 1e-2, log=True),
+        FloatDistribution(0.0, 0.7),
+        FloatDistribution(0.0, 0.6, step=0.1),
+        CategoricalDistribution((8, 16, 32)),
+        CategoricalDistribution(("cased", "lower")),
+    ],
+)
+def test_place_on_an_axis_and_back(axis: BaseDistribution) -> None:
+    lowest, highest = at_position(axis, 0.0), at_position(axis, 1.0)
+    for end, value in ((lowest, extremes(axis)[0]), (highest, extremes(axis)[-1])):
+        assert end == (pytest.approx(value) if isinstance(value, float) else value)
+    values = [at_position(axis, place) for place in np.linspace(0, 1, 101)]
+    assert all(contains(axis, value) and type(value) is type(lowest) for value in values)
+    for value in values:
+        assert at_position(axis, position(axis, value)) == pytest.approx(value)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,167 @@
+"""Proposals near a point that is known to be good."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import TrialState, create_trial
+
+from search_spaces.distributions import position
+from tune.near_sampler import SPREAD, NearSampler
+from tune.numbered_qmc import NumberedQMCSampler
+from tune.samplers import NEAR_BEST_SHARE, SAMPLERS, TPE, make_sampler, make_thinning
+from tune.thinned_study import ThinnedSampler
+
+AXES: dict[str, BaseDistribution] = {
+    "size": IntDistribution(64, 1024, log=True),
+    "dropout": FloatDistribution(0.0, 0.7),
+    "batch": CategoricalDistribution((8, 16, 32, 64, 128)),
+    "cleaning": CategoricalDistribution(("cased", "lower", "letters")),
+}
+CENTER = {"size": 256, "dropout": 0.35, "batch": 32, "cleaning": "lower"}
+
+
+class _Fixed(optuna.samplers.RandomSampler):
+    """Knows some axes, and refuses all others."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._values = values
+
+    def sample_independent(self, *arguments: Any) -> Any:
+        return self._values[arguments[2]]
+
+
+def proposals(
+    study: optuna.Study,
+    number: int,
+    *,
+    center: Mapping[str, Any] | None = CENTER,
+    moved_share: float = 1.0,
+    otherwise: optuna.samplers.BaseSampler | None = None,
+    axes: dict[str, BaseDistribution] = AXES,
+) -> list[dict[str, Any]]:
+    drawn = []
+    for seed in range(number):
+        study.sampler = NearSampler(
+            center,
+            moved_share=moved_share,
+            chance=np.random.default_rng(seed),
+            otherwise=otherwise or _Fixed({}),
+        )
+        drawn.append(study.ask(axes).params)
+    return drawn
+
+
+@pytest.fixture
+def study() -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna.create_study()
+
+
+def test_each_axis_moves_by_a_quarter_of_its_length(study: optuna.Study) -> None:
+    drawn = proposals(study, 600)
+    for axis in ("size", "dropout", "batch"):
+        places = np.array([position(AXES[axis], point[axis]) for point in drawn])
+        assert places.mean() == pytest.approx(0.5, abs=0.04), axis
+        # A normal distribution that is cut at two standard deviations has 0.88 of its own.
+        assert places.std() == pytest.approx(0.88 * SPREAD, abs=0.03), axis
+    share = Counter(point["cleaning"] for point in drawn)
+    assert share["lower"] / 600 == pytest.approx(1 - SPREAD * 2 / 3, abs=0.05)
+
+
+def test_half_of_the_axes_move_and_one_always_does(study: optuna.Study) -> None:
+    axes = {axis: FloatDistribution(0.0, 1.0) for axis in "abcdef"}
+    center = dict.fromkeys(axes, 0.2)
+    moved = Counter(
+        sum(value != 0.2 for value in point.values())
+        for point in proposals(study, 600, center=center, moved_share=0.5, axes=axes)
+    )
+    assert min(moved) == 1
+    # One for sure, each of five others with a half.
+    assert sum(number * count for number, count in moved.items()) / 600 == pytest.approx(
+        3.5, abs=0.2
+    )
+    (one,) = {tuple(point) for point in proposals(study, 1, center=center, axes=axes)}
+    assert one == tuple(axes)
+
+
+def test_axis_that_the_point_does_not_have_is_drawn_otherwise(study: optuna.Study) -> None:
+    fixed = {"size": 100, "batch": 8, "cleaning": "cased"}
+    for point in proposals(study, 5, center={"dropout": 0.35}, otherwise=_Fixed(fixed)):
+        assert point.pop("dropout") != 0.35 and point == fixed
+
+
+def add(study: optuna.Study, size: int, bits: list[float], state: TrialState) -> None:
+    study.add_trial(
+        create_trial(
+            state=state,
+            value=bits[-1] if state == TrialState.COMPLETE else None,
+            params={**CENTER, "size": size},
+            distributions=AXES,
+            intermediate_values=dict(enumerate(bits, start=1)),
+        )
+    )
+
+
+def test_best_so_far_is_the_lowest_of_any_epoch_and_no_failed_one(study: optuna.Study) -> None:
+    def center() -> int:
+        """Return the size of most proposals, each of which has three of four axes of it."""
+        drawn = proposals(study, 40, center=None, moved_share=0.0)
+        ((size, _),) = Counter(point["size"] for point in drawn).most_common(1)
+        return int(size)
+
+    otherwise = optuna.samplers.RandomSampler(seed=0)
+    (first,) = proposals(study, 1, center=None, otherwise=otherwise)
+    assert first.keys() == AXES.keys()  # nothing is known yet
+    add(study, 100, [3.0, 2.0], TrialState.COMPLETE)
+    assert center() == 100
+    add(study, 200, [1.9, 2.5], TrialState.PRUNED)
+    assert center() == 200
+    add(study, 300, [1.0], TrialState.FAIL)
+    assert center() == 200
+    add(study, 400, [1.5], TrialState.RUNNING)
+    assert center() == 400
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_third_of_what_tpe_proposes_lies_near_the_best(name: str) -> None:
+    kinds = Counter[str]()
+    for number in range(300):
+        sampler = make_sampler(
+            name,
+            seed=0,
+            number=number,
+            starts=[CENTER],
+            num_first=1,
+            num_trials=300,
+            thinning=make_thinning(name),
+        )
+        if isinstance(sampler, ThinnedSampler):
+            sampler = sampler._sampler
+        kinds["near" if isinstance(sampler, NearSampler) else "other"] += 1
+    near = 10 + 290 * NEAR_BEST_SHARE if name in TPE else 0
+    assert kinds["near"] == pytest.approx(near, abs=25)
+
+
+@pytest.mark.parametrize("name", TPE)
+def test_tpe_without_a_start_begins_with_a_quasi_random_point(name: str) -> None:
+    sampler = make_sampler(
+        name,
+        seed=0,
+        number=3,
+        starts=[],
+        num_first=3,
+        num_trials=300,
+        thinning=make_thinning(name),
+    )
+    assert isinstance(sampler, NumberedQMCSampler)
