@@ -56,7 +56,12 @@ def recorded_space() -> SearchSpace:
         for baseline in extended.baselines
     )
     return dataclasses.replace(
-        extended, base=base, distributions=distributions, conditions={}, baselines=baselines
+        extended,
+        base=base,
+        distributions=distributions,
+        conditions={},
+        baselines=baselines,
+        starts=(),
     )
 
 

@@ -58,13 +58,23 @@ def extremes(distribution: BaseDistribution) -> list[Any]:
     return [distribution.low, distribution.high]
 
 
+def is_ordered(distribution: BaseDistribution) -> bool:
+    """Return whether values that lie side by side are alike: numbers are, names are not."""
+    return not isinstance(distribution, CategoricalDistribution) or all(
+        isinstance(choice, (int, float)) for choice in distribution.choices
+    )
+
+
 def position(distribution: BaseDistribution, value: Any) -> float:
     """Return where a value lies, 0 at the lowest to 1 at the highest, on the axis's own scale.
 
-    A choice lies by its place among the choices.
+    Args:
+        distribution: An axis with an order. Of choices the ranks are evenly spaced.
+        value: A value of the axis.
     """
+    assert is_ordered(distribution)
     if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices.index(value) / max(1, len(distribution.choices) - 1)
+        return _sorted(distribution).index(value) / max(1, len(distribution.choices) - 1)
     assert isinstance(distribution, (IntDistribution, FloatDistribution))
     scale = math.log if distribution.log else float
     low, high = scale(distribution.low), scale(distribution.high)
@@ -72,9 +82,10 @@ def position(distribution: BaseDistribution, value: Any) -> float:
 
 
 def at_position(distribution: BaseDistribution, place: float) -> Any:
-    """Return the value nearest to a place on an axis, 0 to 1; `position` of it is that place."""
+    """Return the value nearest to a place, 0 to 1, of an axis with an order."""
+    assert is_ordered(distribution)
     if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[round(place * (len(distribution.choices) - 1))]
+        return _sorted(distribution)[round(place * (len(distribution.choices) - 1))]
     assert isinstance(distribution, (IntDistribution, FloatDistribution))
     low, high = distribution.low, distribution.high
     if distribution.log:
@@ -85,13 +96,6 @@ def at_position(distribution: BaseDistribution, place: float) -> Any:
         value = low + round((value - low) / distribution.step) * distribution.step
     value = min(max(value, low), high)  # rounding may pass a bound
     return int(value) if isinstance(distribution, IntDistribution) else float(value)
-
-
-def is_ordered(distribution: BaseDistribution) -> bool:
-    """Return whether two values that lie side by side are alike: not so names."""
-    return not isinstance(distribution, CategoricalDistribution) or all(
-        isinstance(choice, (int, float)) for choice in distribution.choices
-    )
 
 
 def distance(distribution: BaseDistribution, one: Any, other: Any) -> float:
@@ -141,3 +145,8 @@ def edges_of(distribution: BaseDistribution) -> list[Edge]:
         Edge(name=name, near=near, bound=bound, beyond=beyond)
         for name, (near, bound, beyond) in zip(("lowest", "highest"), ends, strict=True)
     ]
+
+
+def _sorted(distribution: CategoricalDistribution) -> list[Any]:
+    choices: list[Any] = list(distribution.choices)
+    return sorted(choices)

@@ -82,7 +82,11 @@ class SearchSpace:
             outside = self._outside(baseline.params)
             if outside:
                 raise ConfigError(f"baseline {baseline.name!r}: {outside}")
+        if not isinstance(self.starts, tuple):
+            raise ConfigError(f"starts must be a tuple of mappings, got {self.starts!r}")
         for number, start in enumerate(self.starts, 1):
+            if not isinstance(start, Mapping):
+                raise ConfigError(f"start {number} must map axes to values, got {start!r}")
             for field in start:
                 if field not in self.distributions:
                     axes = list(self.distributions)
@@ -174,7 +178,7 @@ class SearchSpace:
         )
 
     def holds(self, point: Mapping[str, Any]) -> bool:
-        """Return whether a point has all its axes, and each value lies inside; none is outside."""
+        """Return whether a point has an axis, has all that it needs, and lies inside."""
         return bool(point) and not self._outside(point)
 
     def first_points(self) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Proposals near a point that is known to be good."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,7 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState, create_trial
 
+from search_spaces import load_space
 from search_spaces.distributions import position
 from tune.near_sampler import SPREAD, NearSampler
 from tune.numbered_qmc import NumberedQMCSampler
@@ -27,6 +29,7 @@ AXES: dict[str, BaseDistribution] = {
     "batch": CategoricalDistribution((8, 16, 32, 64, 128)),
     "cleaning": CategoricalDistribution(("cased", "lower", "letters")),
 }
+SPACE = dataclasses.replace(load_space("full"), baselines=())
 CENTER = {"size": 256, "dropout": 0.35, "batch": 32, "cleaning": "lower"}
 
 
@@ -54,6 +57,7 @@ def proposals(
     for seed in range(number):
         study.sampler = NearSampler(
             center,
+            axes=axes,
             moved_share=moved_share,
             chance=np.random.default_rng(seed),
             otherwise=otherwise or _Fixed({}),
@@ -75,8 +79,35 @@ def test_each_axis_moves_by_a_quarter_of_its_length(study: optuna.Study) -> None
         assert places.mean() == pytest.approx(0.5, abs=0.04), axis
         # A normal distribution that is cut at two standard deviations has 0.88 of its own.
         assert places.std() == pytest.approx(0.88 * SPREAD, abs=0.03), axis
-    share = Counter(point["cleaning"] for point in drawn)
-    assert share["lower"] / 600 == pytest.approx(1 - SPREAD * 2 / 3, abs=0.05)
+
+
+def test_names_are_drawn_anew_all_alike(study: optuna.Study) -> None:
+    axes: dict[str, BaseDistribution] = {
+        "cleaning": CategoricalDistribution(("cased", "lower", "letters")),
+        **{f"dropout {number}": FloatDistribution(0.0, 1.0) for number in range(9)},
+    }
+    center = {axis: 0.5 for axis in axes} | {"cleaning": "cased"}
+    drawn = proposals(study, 2_000, center=center, axes=axes)
+    shares = Counter(point["cleaning"] for point in drawn)
+    # One axis in ten surely moves; else a quarter is drawn anew, of which a third is as it was.
+    for name in ("lower", "letters"):
+        assert shares[name] / 2_000 == pytest.approx(0.1 / 2 + 0.9 * SPREAD / 3, abs=0.02)
+
+
+def test_the_point_itself_is_not_proposed_again(study: optuna.Study) -> None:
+    axes: dict[str, BaseDistribution] = {
+        "layers": IntDistribution(1, 3),
+        "cleaning": CategoricalDistribution(("cased", "lower")),
+        "one": CategoricalDistribution((5,)),
+        "batch": CategoricalDistribution((8, 16)),
+    }
+    center = {"layers": 1, "cleaning": "lower", "one": 5, "batch": 8}
+    drawn = proposals(study, 100, center=center, moved_share=0.0, axes=axes)
+    assert {sum(point[axis] != center[axis] for axis in axes) for point in drawn} == {1}
+    moved = Counter(axis for point in drawn for axis in axes if point[axis] != center[axis])
+    assert moved.keys() == {"layers", "cleaning", "batch"} and min(moved.values()) > 15
+    fixed = {"one": axes["one"]}
+    assert proposals(study, 1, center={"one": 5}, axes=fixed) == [{"one": 5}]
 
 
 def test_half_of_the_axes_move_and_one_always_does(study: optuna.Study) -> None:
@@ -136,32 +167,18 @@ def test_best_so_far_is_the_lowest_of_any_epoch_and_no_failed_one(study: optuna.
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_third_of_what_tpe_proposes_lies_near_the_best(name: str) -> None:
     kinds = Counter[str]()
-    for number in range(300):
-        sampler = make_sampler(
-            name,
-            seed=0,
-            number=number,
-            starts=[CENTER],
-            num_first=1,
-            num_trials=300,
-            thinning=make_thinning(name),
-        )
+    for number in range(SPACE.budget.trials):
+        sampler = make_sampler(name, SPACE, seed=0, number=number, thinning=make_thinning(name))
         if isinstance(sampler, ThinnedSampler):
             sampler = sampler._sampler
         kinds["near" if isinstance(sampler, NearSampler) else "other"] += 1
-    near = 10 + 290 * NEAR_BEST_SHARE if name in TPE else 0
+    near = 10 + (SPACE.budget.trials - 10) * NEAR_BEST_SHARE if name in TPE else 0
     assert kinds["near"] == pytest.approx(near, abs=25)
 
 
 @pytest.mark.parametrize("name", TPE)
 def test_tpe_without_a_start_begins_with_a_quasi_random_point(name: str) -> None:
-    sampler = make_sampler(
-        name,
-        seed=0,
-        number=3,
-        starts=[],
-        num_first=3,
-        num_trials=300,
-        thinning=make_thinning(name),
-    )
+    base = dataclasses.replace(SPACE.base, hidden_size=4_096)
+    space = dataclasses.replace(SPACE, base=base)
+    sampler = make_sampler(name, space, seed=0, number=3, thinning=make_thinning(name))
     assert isinstance(sampler, NumberedQMCSampler)

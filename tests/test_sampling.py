@@ -348,6 +348,11 @@ def test_resumed_search_tries_the_starts_that_are_left(tmp_path: Path) -> None:
         )
         for each in proposals[:5]
     ]
+    late = open_study(tmp_path / "optuna.journal", space, records=[*records[:3], records[4]])
+    # With several at once the second start may have begun where the base had not.
+    assert [trial.system_attrs["fixed_params"]["hidden_size"] for trial in late.trials[4:]] == [
+        *(QUICK.base.hidden_size, 50, 60)
+    ]
     study = open_study(tmp_path / "optuna.journal", space, records=records)
     resumed = StudySearcher(study, space, seed=0, sampler="tpe", records=records)
     left = [resumed.suggest(str(number)) for number in range(3)]

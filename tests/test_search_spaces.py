@@ -163,6 +163,7 @@ def test_what_a_space_takes_for_its_value_optuna_takes_too() -> None:
         (FloatDistribution(0.0, 0.4), 0.1, 0.2, 0.25),
         (FloatDistribution(0.2, 0.2), 0.2, 0.2, 0.0),
         (CategoricalDistribution((8, 16, 32, 64, 128)), 8, 32, 0.5),
+        (CategoricalDistribution((128, 8, 64)), 128, 64, 0.5),
         (CategoricalDistribution(("cased", "lower", "letters")), "cased", "lower", 1.0),
         (CategoricalDistribution((None, 1)), None, 1, 1.0),
         (CategoricalDistribution((4,)), 4, 4, 0.0),
@@ -185,12 +186,12 @@ def test_distance_of_two_values(
         FloatDistribution(0.0, 0.7),
         FloatDistribution(0.0, 0.6, step=0.1),
         CategoricalDistribution((8, 16, 32)),
-        CategoricalDistribution(("cased", "lower")),
+        CategoricalDistribution((32, 8)),
     ],
 )
 def test_place_on_an_axis_and_back(axis: BaseDistribution) -> None:
     lowest, highest = at_position(axis, 0.0), at_position(axis, 1.0)
-    for end, value in ((lowest, extremes(axis)[0]), (highest, extremes(axis)[-1])):
+    for end, value in ((lowest, min(extremes(axis))), (highest, max(extremes(axis)))):
         assert end == (pytest.approx(value) if isinstance(value, float) else value)
     values = [at_position(axis, place) for place in np.linspace(0, 1, 101)]
     assert all(contains(axis, value) and type(value) is type(lowest) for value in values)
@@ -204,11 +205,16 @@ def test_place_on_an_axis_and_back(axis: BaseDistribution) -> None:
         ({"epochs": 4}, "start 2: epochs must be in 1 to 3, got 4"),
         ({"epoch": 2}, "unknown axis of start 2 'epoch'; did you mean epochs"),
         ({"hidden_size": 8}, "unknown axis of start 2 'hidden_size'"),
+        (2, "start 2 must map axes to values, got 2"),
     ],
 )
-def test_start_lies_inside_the_axes(start: dict[str, int], rule: str) -> None:
+def test_start_lies_inside_the_axes(start: object, rule: str) -> None:
     with pytest.raises(ConfigError, match=rule):
         space(starts=({"epochs": 3}, start))
+    with pytest.raises(
+        ConfigError, match=r"starts must be a tuple of mappings, got \{'epochs': 3\}"
+    ):
+        space(starts={"epochs": 3})
 
 
 def test_baseline_without_a_name_is_refused() -> None:

@@ -24,6 +24,8 @@ from tune.start_from import STARTS_PER_RUN, with_starts
 from tune.study import StudyOptions
 from tune.study_values import study_values
 
+RESULTS = Path("results")
+
 
 def write_run(name: str, records: list[TrialRecord], space: SearchSpace = SPACE) -> str:
     folder = RunFolder.create(Path("results").resolve() / name)
@@ -40,7 +42,7 @@ def trial(
 
 
 def of(run: str, space: SearchSpace = SPACE) -> list[dict[str, Any]]:
-    return [dict(start) for start in with_starts(space, [run], Path("results")).starts]
+    return [dict(start) for start in with_starts(space, [run], RESULTS).starts]
 
 
 def sizes(run: str, space: SearchSpace = SPACE) -> list[int]:
@@ -82,12 +84,30 @@ def test_what_lies_outside_the_new_space_is_left_out() -> None:
     space = dataclasses.replace(
         SPACE, base=dataclasses.replace(SPACE.base, hidden_size=64), distributions=narrow
     )
-    whole = dataclasses.replace(space, distributions={"epochs": IntDistribution(8, 64)})
-    assert of(name, whole) == [{"epochs": SPACE.base.epochs}]
-    with pytest.raises(ConfigError, match="a trained configuration inside 'full', got 'some'"):
-        of(name, space)  # the better half holds only the first
-    with pytest.raises(ConfigError, match="start_from must name runs with a trained"):
+    assert sizes(name, space) == [200]
+    with pytest.raises(
+        ConfigError, match="a trained configuration inside 'full', got 'untrained'"
+    ):
         of(write_run("untrained", hand_made()[5:]))
+    assert of(write_run("base", [trial(0, 1.9)])) == []  # the new search begins with it as it is
+
+
+@pytest.mark.parametrize("status", [Status.PRUNED, Status.DIVERGED, Status.FAILED])
+def test_trial_that_did_not_end_well_is_no_start(status: Status) -> None:
+    records = [
+        trial(0, 1.8, status, hidden_size=64),
+        trial(1, 1.9, hidden_size=100),
+        *(trial(number, 2.0 + number, dropout=0.1) for number in range(2, 8)),
+    ]
+    assert sizes(write_run("some", records)) == [100]
+
+
+def test_second_run_gives_what_the_first_one_did_not() -> None:
+    write_run("one", [trial(0, 1.9, hidden_size=100)])
+    same = [trial(0, 1.8, hidden_size=100), trial(1, 1.9, hidden_size=64)]
+    write_run("two", [*same, *(trial(number, 3.0) for number in range(2, 8))])
+    starts = with_starts(SPACE, ["one", "two"], RESULTS).starts
+    assert [start["hidden_size"] for start in starts] == [100, 64]
 
 
 def test_axes_of_another_space_are_taken_with_their_conditions() -> None:

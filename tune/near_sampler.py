@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from optuna import Study
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
@@ -24,13 +24,14 @@ drawn anew as often."""
 class NearSampler(BaseSampler):
     """Moves away from one point, each axis by itself; made for one proposal.
 
-    One axis at least is drawn: the point itself has been tried.
+    One axis always moves, of those that can: the point itself has been tried.
     """
 
     def __init__(
         self,
         center: Mapping[str, Any] | None,
         *,
+        axes: Mapping[str, BaseDistribution],
         moved_share: float,
         chance: np.random.Generator,
         otherwise: BaseSampler,
@@ -39,11 +40,13 @@ class NearSampler(BaseSampler):
 
         Args:
             center: The point; None is the trial of the study with the lowest value so far.
-            moved_share: How many of the axes are moved, in the mean.
+            axes: Of the space.
+            moved_share: How many of the other axes are drawn, in the mean.
             chance: Of this proposal.
             otherwise: For axes that the point does not have, and where there is none yet.
         """
         self._center = center
+        self._axes = axes
         self._moved_share = moved_share
         self._chance = chance
         self._otherwise = otherwise
@@ -71,25 +74,40 @@ class NearSampler(BaseSampler):
         """Sample an axis by itself."""
         if self._center is None:
             self._center = _best(study)
-        if self._always_moved is None and self._center:
-            self._always_moved = str(self._chance.choice(list(self._center)))
+        if self._always_moved is None:
+            self._always_moved = self._choose_axis(self._center)
         if param_name not in self._center:
             return self._otherwise.sample_independent(study, trial, param_name, param_distribution)
         value = self._center[param_name]
-        if param_name != self._always_moved and self._chance.random() >= self._moved_share:
+        if param_name == self._always_moved:
+            return _other(param_distribution, value, self._chance)
+        if self._chance.random() >= self._moved_share:
             return value
-        return _moved(param_distribution, value, self._chance)
+        return _near(param_distribution, value, self._chance)
+
+    def _choose_axis(self, center: Mapping[str, Any]) -> str:
+        movable = [name for name in self._axes if name in center and not self._axes[name].single()]
+        return str(self._chance.choice(movable)) if movable else ""
 
 
-def _moved(distribution: BaseDistribution, value: Any, chance: np.random.Generator) -> Any:
-    if not is_ordered(distribution):
-        drawn = at_position(distribution, chance.random())
+def _near(distribution: BaseDistribution, value: Any, chance: np.random.Generator) -> Any:
+    """Return a value near another, which it may be."""
+    if isinstance(distribution, CategoricalDistribution) and not is_ordered(distribution):
+        drawn = distribution.choices[int(chance.integers(len(distribution.choices)))]
         return drawn if chance.random() < SPREAD else value
     center = position(distribution, value)
-    while True:  # a normal distribution, cut at the bounds: at least 1 in 2 lies inside
+    while True:  # a normal distribution, cut at the bounds: at least 2 in 5 lie inside
         place = chance.normal(center, SPREAD)
         if 0 <= place <= 1:
             return at_position(distribution, place)
+
+
+def _other(distribution: BaseDistribution, value: Any, chance: np.random.Generator) -> Any:
+    """Return a value near another, which it is not; the axis has more than one."""
+    while True:  # of two numbers the other is drawn least often, in 1 of 22 cases
+        drawn = _near(distribution, value, chance)
+        if drawn != value:
+            return drawn
 
 
 def _best(study: Study) -> Mapping[str, Any]:

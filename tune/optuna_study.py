@@ -82,9 +82,10 @@ def fill_study(
     for baseline in space.baselines:
         if baseline.name not in started:
             study.enqueue_trial(space.point(baseline.params), user_attrs={BASELINE: baseline.name})
-    num_begun = sum(not record.baseline for record in ordered)
-    for point in space.first_points()[num_begun:]:
-        study.enqueue_trial(point)
+    begun = [space.point(record.config.to_dict()) for record in ordered if not record.baseline]
+    for point in space.first_points():
+        if point not in begun:
+            study.enqueue_trial(point)
 
 
 def _lock(path: Path) -> Path:

@@ -71,15 +71,13 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         _check_same("sampler", options.sampler, sampler)
     _check_same("storage", options.storage, storage)
     _check_same("name", options.name, folder.path.name)
-    if options.space is not None:
-        named = dataclasses.replace(
-            load_space(options.space), budget=stored.budget, starts=stored.starts
+    if options.space is not None and _without_starts(load_space(options.space)) != _without_starts(
+        stored
+    ):
+        raise ConfigError(
+            f"a resumed run's space must be the one in {folder.study_file}, "
+            f"but {options.space!r} differs from it"
         )
-        if named.to_json() != stored.to_json():
-            raise ConfigError(
-                f"a resumed run's space must be the one in {folder.study_file}, "
-                f"but {options.space!r} differs from it"
-            )
     space = with_budget(stored, options)
     _check_trials(options.trials, folder)
     check_places(options, storage)
@@ -113,6 +111,12 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     return dataclasses.replace(
         study, extended=more_finalists or _is_larger(space.budget, stored.budget)
     )
+
+
+def _without_starts(space: SearchSpace) -> dict[str, Any]:
+    """Return what must be the same in a resumed run: it has its own budget and its own starts."""
+    values = space.to_json()
+    return {key: values[key] for key in values if key not in ("budget", "starts")}
 
 
 def _text(

@@ -1,4 +1,4 @@
-"""The samplers by name: Optuna's own, each set up for a parallel search with conditional axes.
+"""The samplers by name: Optuna's, each set up for a parallel search with conditional axes.
 
 A sampler is made anew for each proposal, from the search's seed and the trial's number, so that
 a resumed search proposes what the uninterrupted one would have. What CMA-ES must remember besides,
@@ -11,14 +11,14 @@ arXiv:2306.12370 (PriorBand: proposals near what is known to be good).
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model.errors import ConfigError, unknown_choice
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
+    from search_spaces import SearchSpace
     from tune.thinned_study import Thinning
 
 TPE = ("tpe-univariate", "tpe")
@@ -35,7 +35,7 @@ STARTUP_SHARE = 0.25
 start; with other samplers, or without a start, they are points of a Sobol sequence."""
 
 NEAR_BEST_SHARE, NEAR_BEST_MOVED = 1 / 3, 0.5
-"""So many of TPE's later proposals move so many axes of the best configuration so far. With 4
+"""So many of TPE's later proposals move one axis and so many others of the best so far. With 4
 workers both together leave 39 thousandths of a bit on recorded curves, where 44 were left, and 75
 after a quarter of the budget, where 88 were (LOG.md, 2026-11-26)."""
 
@@ -70,24 +70,15 @@ def make_thinning(name: str) -> "Thinning":
 
 
 def make_sampler(
-    name: str,
-    *,
-    seed: int,
-    number: int,
-    starts: Sequence[Mapping[str, Any]],
-    num_first: int,
-    num_trials: int,
-    thinning: "Thinning",
+    name: str, space: "SearchSpace", *, seed: int, number: int, thinning: "Thinning"
 ) -> "BaseSampler":
     """Return the sampler of one proposal.
 
     Args:
         name: One of SAMPLERS.
+        space: What is searched. The first of a search of few trials are fewer.
         seed: The search's seed.
         number: The trial's number.
-        starts: The points that the search starts from, its base the first.
-        num_first: Trials that are not proposed but given, the search's first.
-        num_trials: Trials of the whole search: a short one begins with fewer quasi-random ones.
         thinning: What make_thinning gave, one for all proposals of a search.
     """
     import numpy as np
@@ -98,8 +89,9 @@ def make_sampler(
     from tune.numbered_qmc import NumberedQMCSampler
     from tune.thinned_study import ThinnedSampler
 
+    starts, axes = space.first_points(), space.distributions
     own_seed = hash_seed(seed, number) % 2**32
-    startup_trials = min(MAX_STARTUP_TRIALS, math.ceil(STARTUP_SHARE * num_trials))
+    startup_trials = min(MAX_STARTUP_TRIALS, math.ceil(STARTUP_SHARE * space.budget.trials))
     is_early = number < startup_trials
     chance = np.random.default_rng(own_seed)
     if is_early and name != "random" and not (name in TPE and starts):
@@ -117,10 +109,12 @@ def make_sampler(
         match name:
             case "tpe" | "tpe-univariate" if is_early:
                 center = starts[int(chance.integers(len(starts)))]
-                return NearSampler(center, moved_share=1.0, chance=chance, otherwise=random)
+                return NearSampler(
+                    center, axes=axes, moved_share=1.0, chance=chance, otherwise=random
+                )
             case "tpe" | "tpe-univariate" if chance.random() < NEAR_BEST_SHARE:
                 near = NearSampler(
-                    None, moved_share=NEAR_BEST_MOVED, chance=chance, otherwise=random
+                    None, axes=axes, moved_share=NEAR_BEST_MOVED, chance=chance, otherwise=random
                 )
                 return ThinnedSampler(near, thinning)
             case "tpe" | "tpe-univariate":
@@ -129,7 +123,7 @@ def make_sampler(
                 return random
             case "qmc":
                 return NumberedQMCSampler(
-                    max(0, number - num_first),
+                    max(0, number - len(space.baselines) - len(starts)),
                     seed=hash_seed(seed) % 2**32,
                     independent_sampler=random,
                 )

@@ -71,14 +71,11 @@ class StudySearcher(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Propose the next trial."""
-        starts = self._space.first_points()
         self._study.sampler = make_sampler(
             self._sampler,
+            self._space,
             seed=self._seed,
             number=self._next_number,
-            starts=starts,
-            num_first=len(self._space.baselines) + len(starts),
-            num_trials=self._space.budget.trials,
             thinning=self._thinning,
         )
         trial = self._study.ask()

@@ -29,8 +29,15 @@ all: a search ends among neighbours, and the ten best of `extended` on the refer
 within 0.03 of each other."""
 
 
+_GOOD = (Status.COMPLETE, Status.STOPPED, Status.RUNNING)
+"""How a trial may have ended, or not yet, that is a start: ASHA has not stopped it."""
+
+
 def with_starts(space: SearchSpace, runs: Iterable[str], results: Path) -> SearchSpace:
     """Return a space that also starts from the best configurations of earlier runs.
+
+    They are of the best BEST_SHARE of what a run has inside the space, STARTS_PER_RUN at most and
+    unlike each other. None is added that the space begins with as it is.
 
     Args:
         space: The space of the new search.
@@ -42,28 +49,18 @@ def with_starts(space: SearchSpace, runs: Iterable[str], results: Path) -> Searc
     """
     for run in runs:
         loaded = load_run(run if is_uri(run) else find_run(run, results).path)
-        points = best_points(loaded, space)
-        if not points:
+        inside = _trained_inside(loaded, space)
+        if not inside:
             raise ConfigError(
-                f"start_from must name runs with a trained configuration inside "
-                f"{space.name!r}, got {loaded.name!r}, which has none"
+                f"start_from must name runs with a trained configuration inside {space.name!r}, "
+                f"got {loaded.name!r}, which has none"
             )
-        space = dataclasses.replace(space, starts=(*space.starts, *points))
+        known = [*map(space.point, (each.params for each in space.baselines))]
+        known += space.first_points()
+        best = inside[: math.ceil(BEST_SHARE * len(inside))]
+        new = [point for point, status in best if status in _GOOD and point not in known]
+        space = dataclasses.replace(space, starts=(*space.starts, *unlike(new, space)))
     return space
-
-
-def best_points(run: LoadedRun, space: SearchSpace) -> list[dict[str, Any]]:
-    """Return the best configurations of a run that lie in a space, best first.
-
-    They are of the run's best BEST_SHARE and were not stopped by ASHA. Of each the axes of the
-    space are taken; all else is the base's. There are STARTS_PER_RUN at most, no two of them
-    near each other.
-    """
-    best = ranked(run.trials)
-    best = best.head(math.ceil(BEST_SHARE * len(best)))
-    rows = best[best["status"] != Status.PRUNED].iterrows()
-    points = (space.point(config_of(row).to_dict()) for _, row in rows)
-    return unlike([point for point in points if space.holds(point)], space)
 
 
 def unlike(points: Iterable[dict[str, Any]], space: SearchSpace) -> list[dict[str, Any]]:
@@ -73,6 +70,17 @@ def unlike(points: Iterable[dict[str, Any]], space: SearchSpace) -> list[dict[st
         if all(_apart(space, point, other) >= NEAR for other in chosen):
             chosen.append(point)
     return chosen[:STARTS_PER_RUN]
+
+
+def _trained_inside(run: LoadedRun, space: SearchSpace) -> list[tuple[dict[str, Any], str]]:
+    """Return the points of a space that a run has trained, best first, and how each ended.
+
+    Of each configuration the axes of the space are taken; all else is the base's.
+    """
+    trained = ranked(run.trials)
+    points = [space.point(config_of(row).to_dict()) for _, row in trained.iterrows()]
+    pairs = zip(points, trained["status"], strict=True)
+    return [(point, status) for point, status in pairs if space.holds(point)]
 
 
 def _apart(space: SearchSpace, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:

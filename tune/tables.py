@@ -125,8 +125,9 @@ def config_of(row: Any) -> TrialConfig:
 
 def starts_of(trials: pd.DataFrame, space: SearchSpace) -> pd.DataFrame:
     """Return the trials that a search started from, best first: its base and its other starts."""
-    others = trials[trials["baseline"].isna()].sort_values("number")
-    return ranked(others.head(len(space.first_points())))
+    first = len(space.baselines)
+    last = first + len(space.first_points()) - 1
+    return ranked(trials[trials["number"].between(first, last)])
 
 
 def ranked(trials: pd.DataFrame) -> pd.DataFrame:
