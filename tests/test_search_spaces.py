@@ -211,9 +211,7 @@ def test_place_on_an_axis_and_back(axis: BaseDistribution) -> None:
 def test_start_lies_inside_the_axes(start: object, rule: str) -> None:
     with pytest.raises(ConfigError, match=rule):
         space(starts=({"epochs": 3}, start))
-    with pytest.raises(
-        ConfigError, match=r"starts must be a tuple of mappings, got \{'epochs': 3\}"
-    ):
+    with pytest.raises(ConfigError, match="starts must be a tuple of mappings, got"):
         space(starts={"epochs": 3})
 
 

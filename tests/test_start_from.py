@@ -111,13 +111,12 @@ def test_second_run_gives_what_the_first_one_did_not() -> None:
 
 
 def test_axes_of_another_space_are_taken_with_their_conditions() -> None:
-    extended = load_space("extended")
+    extended = dataclasses.replace(load_space("extended"), starts=())
     word = dataclasses.replace(extended.base, unit="word", min_word_count=3, hidden_size=200)
+    char = dataclasses.replace(extended.base, hidden_size=300, cleaning="cased")
     records = [
-        TrialRecord(number=0, config=word, status=Status.COMPLETE, epochs=curve(0, [1.8])),
-        TrialRecord(
-            number=1, config=extended.base, status=Status.COMPLETE, epochs=curve(1, [1.9])
-        ),
+        TrialRecord(number=number, config=config, status=Status.COMPLETE, epochs=curve(0, [bits]))
+        for number, (config, bits) in enumerate(((word, 1.8), (char, 1.9)))
     ]
     records += [trial(number, 3.0) for number in range(2, 8)]
     name = write_run("words", records, extended)
