@@ -89,6 +89,7 @@ def test_trials_ask_for_the_same_where_memory_allows(memory: TrialMemory) -> Non
 def test_base_of_a_conditional_axis_is_an_extreme_too(tiny_corpus: PreparedCorpus) -> None:
     space = dataclasses.replace(
         EXTENDED,
+        starts=(),
         base=dataclasses.replace(EXTENDED.base, hidden_size=4_096),
         distributions={
             "num_layers": IntDistribution(1, 2),
