@@ -54,8 +54,8 @@ def check_sampler(name: str) -> str:
 def default_sampler(num_concurrent: int) -> str:
     """Return what AUTO is, by how many trials run at once.
 
-    On recorded curves TPE over all axes together ends a tenth lower than TPE of each axis by
-    itself with one worker, and a tenth higher with 4 and 16 (benchmarks/README.md).
+    On recorded curves TPE over all axes together was ahead of TPE of each axis by itself with
+    one worker, and behind with two and with 4 (LOG.md, 2026-11-26).
     """
     return "tpe" if num_concurrent == 1 else "tpe-univariate"
 
