@@ -205,7 +205,10 @@ def test_what_is_known_moves_the_model(tmp_path: Path) -> None:
     assert np.mean(sizes[40:]) < np.mean(sizes[1:10])  # a smaller dropout is better here
 
 
-@pytest.mark.parametrize(("sampler", "remembered"), [("gp", "gp:relative"), ("cmaes", "cma:gen")])
+@pytest.mark.parametrize(
+    ("sampler", "remembered"),
+    [pytest.param("gp", "gp:relative", marks=pytest.mark.slow), ("cmaes", "cma:gen")],
+)
 def test_pruned_trials_teach_the_models_too(tmp_path: Path, sampler: str, remembered: str) -> None:
     budget = dataclasses.replace(QUICK.budget, trials=8)
     space = dataclasses.replace(QUICK, baselines=(), budget=budget)

@@ -26,7 +26,7 @@ BEST_SHARE = 0.25
 NEAR = 0.1
 """Of configurations that lie nearer to each other, in the mean over the axes, the best stands for
 all: a search ends among neighbours, and the ten best of `extended` on the reference's book lie
-within 0.03 of each other."""
+within 0.04 of each other."""
 
 
 _GOOD = (Status.COMPLETE, Status.STOPPED, Status.RUNNING)
