@@ -5,12 +5,12 @@ has and which does not print, and half as much code again in the page.
 """
 
 import dataclasses
-import math
 
 import pandas as pd
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search_spaces import SearchSpace
+from search_spaces.distributions import position
 from tune.pictures import SCORE, Picture, escaped, have_axis
 from tune.tables import ranked
 
@@ -149,11 +149,9 @@ def _places(
         return places, labels
     assert isinstance(distribution, IntDistribution | FloatDistribution)
     low, high = float(distribution.low), float(distribution.high)
-    scale = math.log if distribution.log else float
-    width = (scale(high) - scale(low)) or 1.0
     # A trial without the axis has the base's value there, which may lie anywhere.
     places = [
-        round((scale(float(value)) - scale(low)) / width, 3) if here else None
+        round(position(distribution, float(value)), 3) if here else None
         for value, here in zip(best[axis], exists, strict=True)
     ]
     return places, [(0.0, f"{low:.4g}"), (1.0, f"{high:.4g}")]
