@@ -71,7 +71,7 @@ def configurations(num_configurations: int) -> list[dict[str, Any]]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=SEED))
     chosen = [dict(baseline.params) for baseline in space.baselines]
-    chosen += space.first_points()
+    chosen += space.all_starts()
     while len(chosen) < num_configurations:
         chosen.append(study.ask(dict(space.distributions)).params)
     return chosen[:num_configurations]

@@ -166,7 +166,7 @@ def ray_optuna_base_first(
     space: SearchSpace, num_epochs: int, seed: int, num_workers: int
 ) -> Method:
     """The same, begun with the base that ours begins with."""
-    return _ray_optuna(space, num_epochs, seed, first=space.first_points())
+    return _ray_optuna(space, num_epochs, seed, first=space.all_starts())
 
 
 def _ray_optuna(

@@ -25,6 +25,23 @@ def schedule_factor(step: int, *, num_steps: int, decay_fraction: float) -> floa
     return warm_up * min(1.0, (num_steps - step) / decay_steps)
 
 
+def training_is_over(config: TrialConfig, *, epoch: int, best_epoch: int) -> bool:
+    """Return whether a run ends after an epoch: by its epochs, or by its patience.
+
+    The window regime has no patience: the reference had none.
+
+    Args:
+        config: The configuration.
+        epoch: The last trained epoch, from 1.
+        best_epoch: The one with the lowest score so far.
+
+    >>> training_is_over(TrialConfig(epochs=64, patience_epochs=8), epoch=9, best_epoch=1)
+    True
+    """
+    patience = config.patience_epochs if config.regime == "stream" else 0
+    return epoch >= config.epochs or 0 < patience <= epoch - best_epoch
+
+
 def constant_epochs(config: TrialConfig) -> int:
     """Return how many epochs a run has before its learning rate begins to fall.
 

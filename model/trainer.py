@@ -28,7 +28,7 @@ from model.evaluate import network_nats
 from model.objective import check_fits
 from model.precision import autocast, resolve_precision
 from model.regimes import build_regime
-from model.schedule import schedule_factor
+from model.schedule import schedule_factor, training_is_over
 from model.seeds import hash_seed
 from model.streams import EncodedCorpus, training_sha256
 from model.word_vocabulary import WordVocabulary
@@ -104,15 +104,11 @@ class Trainer:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the configuration's epochs are done, or its patience is at an end.
-
-        The window regime has no patience: the reference had none.
-        """
+        """Whether the configuration's epochs are done, or its patience is at an end."""
         last, best = self.last_report, self.best_report
         if last is None or best is None:
             return False
-        patience = self.config.patience_epochs if self.config.regime == "stream" else 0
-        return last.epoch >= self.config.epochs or 0 < patience <= last.epoch - best.epoch
+        return training_is_over(self.config, epoch=last.epoch, best_epoch=best.epoch)
 
     def train_epoch(self, epoch: int) -> float:
         """Train one epoch, counted from 1, and return its mean loss in nats per symbol.

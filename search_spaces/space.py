@@ -72,7 +72,10 @@ class SearchSpace:
         for axis in self.conditions:
             self._check_condition(axis)
         for axis, distribution in self.distributions.items():
-            condition = dict([self.conditions[axis]]) if axis in self.conditions else {}
+            condition = {}
+            if axis in self.conditions:
+                other, needed = self.conditions[axis]
+                condition = {other: needed}
             for value in extremes(distribution):
                 self.config({**condition, axis: value})
         if not self.distributions and not self.baselines:
@@ -181,7 +184,7 @@ class SearchSpace:
         """Return whether a point has an axis, has all that it needs, and lies inside."""
         return bool(point) and not self._outside(point)
 
-    def first_points(self) -> list[dict[str, Any]]:
+    def all_starts(self) -> list[dict[str, Any]]:
         """Return what is tried right after the baselines.
 
         It is the base's values of the axes, where they lie inside, then the starts that are

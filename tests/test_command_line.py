@@ -32,6 +32,7 @@ def test_shells_can_complete(name: str) -> None:
     assert "PYTHON_ARGCOMPLETE_OK" in source[:1_024]  # what argcomplete looks for
 
 
+@pytest.mark.slow
 def test_reader_that_went_ends_a_command_quietly(trained_checkpoint: Path, tiny_text: str) -> None:
     Path("book.txt").write_text(tiny_text, encoding="utf-8")
     flags = "--corpus book.txt --epochs 1000 --hidden-size 8 --checkpoint kept"

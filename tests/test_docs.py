@@ -102,7 +102,7 @@ def test_space_of_the_tutorial_loads() -> None:
     (code,) = documents.blocks(TUTORIAL, "python")
     Path("small_space.py").write_text(code, encoding="utf-8")
     space = load_space("small_space.py")
-    assert space.name == "small" and space.first_points()
+    assert space.name == "small" and space.all_starts()
     assert [baseline.name for baseline in space.baselines] == ["what I use now"]
 
 

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 import pytest
+from optuna.distributions import FloatDistribution, IntDistribution
 
 from model.config import TrialConfig
 from model.cost import TextSizes
@@ -15,7 +16,7 @@ from search_spaces.random_configs import random_configs
 from tune import rehearsal
 from tune.durations import format_range
 from tune.estimate import Estimate
-from tune.plan import time_line, with_finalists
+from tune.plan import asha_phrase, finalists_phrase, time_line
 from tune.records import EpochRecord, Status, TrialRecord
 from tune.rehearsal import Before
 from tune.remaining import Remaining
@@ -165,7 +166,7 @@ def test_plan_says_if_the_finalists_are_in_it(tiny_corpus: PreparedCorpus) -> No
             study_of(tiny_corpus, trials=20, time_budget_seconds=limit),
             **{"num_finalists": 3, **changes},
         )
-        return with_finalists(limited, Estimate(limited, SPEED, 2).plan)
+        return finalists_phrase(limited, Estimate(limited, SPEED, 2).plan)
 
     assert said(None) == ", the finalists included"
     assert said(10 * whole.seconds[1]) == ", the finalists included"
@@ -226,6 +227,38 @@ def test_ended_trials_correct_what_is_left(tiny_corpus: PreparedCorpus) -> None:
     values = estimate.values(ended)
     assert values["memory_trials"] == 2
     assert values["memory_by_predicted"] == pytest.approx([0.6, 1.0, 1.4])
+
+
+def test_plan_says_where_asha_compares_trials_and_where_it_cannot(
+    tiny_corpus: PreparedCorpus,
+) -> None:
+    def said(grace: int, epochs: int) -> str:
+        axes = {"epochs": IntDistribution(2, epochs), "dropout": FloatDistribution(0.0, 0.5)}
+        base = dataclasses.replace(QUICK.base, epochs=2, decay_fraction=0.5)
+        space = dataclasses.replace(QUICK, base=base, distributions=axes, baselines=())
+        return asha_phrase(
+            study_of(tiny_corpus, space, grace_period_epochs=grace, reduction_factor=3)
+        )
+
+    assert said(1, 9) == "ASHA keeps about 1 in 3 at epochs 1, 3"  # after epoch 9 nothing is left
+    assert said(2, 4) == "ASHA keeps about 1 in 3 at epochs 2"
+    assert said(3, 4) == (
+        "ASHA stops no trial: the learning rate of each falls before the first rung, epoch 3"
+    )
+    assert said(4, 4) == "ASHA stops no trial: none goes on after the first rung, epoch 4"
+
+
+def test_fewer_trials_than_have_begun_leave_no_time_below_zero(
+    tiny_corpus: PreparedCorpus,
+) -> None:
+    estimate = estimate_of(tiny_corpus, trials=12)
+    config = QUICK.base
+    ended = [record(estimate, n, config, 1, 1.0, Status.PRUNED) for n in range(10)]
+    running = [
+        record(estimate, n, config, config.epochs - 1, 1.0, Status.RUNNING) for n in range(10, 14)
+    ]
+    left = seconds_left(estimate, [*ended, *running])
+    assert left == pytest.approx(4 * estimate.epoch_seconds(config) / 2)
 
 
 def test_running_baseline_is_trained_to_its_end(tiny_corpus: PreparedCorpus) -> None:

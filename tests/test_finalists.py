@@ -31,7 +31,7 @@ from tune.history_events import TrialEnded, TrialStarted
 from tune.records import EpochRecord, Status, TrialRecord
 from tune.resources import TrialResources
 from tune.run_folder import RunFolder
-from tune.search import SearchResult, found_before
+from tune.search import SearchResult, found_before, num_left
 from tune.stopping import SearchStopper
 
 
@@ -81,6 +81,7 @@ def study(time_budget_seconds: float | None, num_finalists: int = 2) -> Any:
         space=dataclasses.replace(space, budget=budget),
         num_finalists=num_finalists,
         num_finalist_seeds=3,
+        num_trials=len(RECORDS),
         prepared=SimpleNamespace(encoded={"lower": SimpleNamespace(test=[0] * 500)}),
         wants_finalists=num_finalists > 0,
     )
@@ -134,6 +135,18 @@ def test_time_of_finalists_counts_when_a_search_is_resumed(tmp_path: Path) -> No
         found = found_before(study(600.0), folder, history.records)
         assert (found.seconds, found.timed_out) == (590.0, False)
         assert found_before(study(590.0), folder, history.records).timed_out
+        # All trials were done in time: it was the finalists that took longer.
+        done = study(590.0)
+        done.num_trials = 1
+        assert not found_before(done, folder, history.records).timed_out
+
+
+def test_no_trial_is_left_where_more_have_ended_than_are_asked_for() -> None:
+    running = dataclasses.replace(record(6, 3.0), status=Status.RUNNING)
+    asked = study(None)
+    assert num_left(asked, [*RECORDS[:4], running]) == 2
+    asked.num_trials = 3
+    assert num_left(asked, [*RECORDS[:4], running]) == 0
 
 
 def test_finalists_are_begun_where_time_was_kept_for_them_however_late_it_is() -> None:

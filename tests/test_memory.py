@@ -53,6 +53,7 @@ print(json.dumps([peak - base, training_bytes(config, TextSizes.of(corpus))]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shape",
     [

@@ -54,6 +54,15 @@ def test_winner_is_compared_with_what_the_search_started_from() -> None:
     assert "the search started from" not in text_of([*hand_made()[:3], failed, *others, better])
 
 
+def test_start_is_known_where_a_kill_let_it_come_before_the_baselines() -> None:
+    records = [
+        dataclasses.replace(each, number=number, epochs=curve(number, [each.objective]))
+        for number, each in enumerate([hand_made()[3], *hand_made()[:3]])
+    ]
+    assert records[0].baseline == "" and records[3].baseline
+    assert "The search started from it" in text_of(records)
+
+
 def test_empty_and_all_failed_studies_give_a_readable_report() -> None:
     assert "No trial trained an epoch" in text_of([])
     failed = [record for record in hand_made() if record.error]

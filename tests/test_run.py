@@ -20,9 +20,12 @@ from tiny_search import (
     write_inputs,
 )
 
+from model import speed
 from model.config import TrialConfig
+from model.cost import WORK_KINDS
 from model.objective import prepare_corpus
 from tune import report, run, samples, status
+from tune.cluster import Cluster
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN_FILES = {
@@ -205,6 +208,13 @@ def test_brackets_in_a_file_name_are_text(
     assert capsys.readouterr().out.startswith("corpus: file [/book].txt")
 
 
+@pytest.fixture
+def few_timings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times the machine with a few small shapes: the plan is what is looked at."""
+    monkeypatch.setattr(speed, "_PROBES", speed._PROBES[: len(WORK_KINDS)])
+
+
+@pytest.mark.usefixtures("few_timings")
 def test_dry_run_prints_the_plan_and_writes_nothing(
     wonderland_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -260,7 +270,11 @@ def test_plan_counts_words_where_a_space_has_them(
     ],
 )
 def test_mistake_is_one_line_and_exit_code_2(
-    flags: str, rule: str, tiny_text: str, capsys: pytest.CaptureFixture[str]
+    flags: str,
+    rule: str,
+    tiny_text: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     write_inputs(tiny_text)
     Path("empty.txt").write_text("", encoding="utf-8")
@@ -272,6 +286,7 @@ def test_mistake_is_one_line_and_exit_code_2(
     words = flags.split()
     if "--corpus" not in words:
         words += ["--corpus", "book.txt"]
+    monkeypatch.setattr(Cluster, "start_soon", lambda _: pytest.fail("Ray was started"))
     assert run.main(words) == 2
     error = capsys.readouterr().err
     assert rule in error
@@ -279,11 +294,12 @@ def test_mistake_is_one_line_and_exit_code_2(
     assert sorted(Path.cwd().rglob("*")) == before
 
 
+@pytest.mark.usefixtures("few_timings")
 def test_space_that_no_memory_holds_is_refused_in_the_plan(
     tiny_text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = write_inputs(tiny_text, axes='"embedding_dim": IntDistribution(8, 10**11),')
-    assert run.main(flags) == 2
+    assert run.main([*flags, "--dry-run"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "the largest configuration of the space 'tiny' must fit into memory" in error

@@ -64,7 +64,7 @@ def test_baselines_come_first_then_the_base(tmp_path: Path) -> None:
     assert [proposal["baseline"] for proposal in proposals] == [*names, "", ""]
     for proposal, baseline in zip(proposals[:3], QUICK.baselines, strict=True):
         assert dict(baseline.params).items() <= proposal["config"].items()
-    (base,) = QUICK.first_points()
+    (base,) = QUICK.all_starts()
     assert base.items() <= proposals[3]["config"].items()
     assert [proposal["number"] for proposal in proposals] == [0, 1, 2, 3, 4]
     assert len({proposal["config"]["seed"] for proposal in proposals}) == 5
@@ -244,7 +244,7 @@ def test_first_trials_of_tpe_lie_near_the_starts(tmp_path: Path, sampler: str) -
     first = [
         searcher.suggest(str(number))["config"] for searcher in searchers for number in range(10)
     ]
-    points = space.first_points()
+    points = space.all_starts()
     assert [point.items() <= first[number].items() for number, point in enumerate(points)]
     far = []
     nearest = []
@@ -331,7 +331,7 @@ def test_ray_can_pickle_the_searcher(tmp_path: Path) -> None:
 def test_base_outside_the_axes_is_not_tried(tmp_path: Path) -> None:
     base = dataclasses.replace(QUICK.base, hidden_size=4_096)
     space = dataclasses.replace(QUICK, base=base)
-    assert space.first_points() == []
+    assert space.all_starts() == []
     _, study = make(tmp_path, space=space)
     assert len(study.trials) == 3
 

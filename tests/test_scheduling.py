@@ -8,10 +8,12 @@ from ray.tune.schedulers import TrialScheduler
 
 from model.config import TrialConfig
 from search_spaces import Budget
+from tune.history_events import TrialEnded
 from tune.outcome import RUNNING_BEST, Outcome
 from tune.ranked_values import RankedValues
-from tune.records import EpochRecord, TrialRecord
+from tune.records import EpochRecord, Status, TrialRecord
 from tune.scheduling import FairASHA
+from tune.search import _settle_stopped
 
 BUDGET = Budget(trials=9, grace_period_epochs=1, reduction_factor=3)
 STEADY = TrialConfig(epochs=30, decay_fraction=0.0)
@@ -154,6 +156,21 @@ def test_replayed_history_gives_the_same_decisions() -> None:
         assert search.run(3, [3.6] * 9) == 1
         assert search.run(4, [2.9, 2.9, 2.6]) == 3
         assert search.run(5, [2.4] * 9) == 9
+
+
+def test_killed_driver_leaves_what_patience_had_ended() -> None:
+    """Both trials were poor at the rung after epoch 9, and the driver died before it said more."""
+    records = {
+        0: record(0, [2.0] * 8 + [1.5], 0.0, "experiment 1"),
+        1: record(1, [2.0] * 9, 10.0),  # no better since epoch 1: it is complete
+        2: record(2, [2.0] * 8 + [1.9], 20.0),
+    }
+    added: list[TrialEnded] = []
+    history = SimpleNamespace(records=records, seconds=lambda: 99.0, add=added.append)
+    scheduler = FairASHA(BUDGET, max_epochs=27)
+    assert scheduler.replay(records.values()) == {1, 2}
+    _settle_stopped(FairASHA(BUDGET, max_epochs=27), history)  # type: ignore[arg-type]
+    assert [(event.number, event.status) for event in added] == [(2, Status.PRUNED)]
 
 
 def test_trial_that_was_stopped_is_stopped_again_when_its_worker_died_while_it_saved() -> None:

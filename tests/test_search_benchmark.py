@@ -364,7 +364,7 @@ def test_configurations_are_those_that_were_recorded() -> None:
     space = recorded_space()
     chosen = configurations(160)
     assert chosen[:3] == [baseline.params for baseline in space.baselines]
-    assert chosen[3:4] == space.first_points()
+    assert chosen[3:4] == space.all_starts()
     assert configurations(160) == chosen
     assert configurations(2) == chosen[:2]
     for text in search.TEXTS:
@@ -444,7 +444,7 @@ def test_method_proposes_a_recorded_point_and_learns(name: str) -> None:
     params = method.suggest("00000")
     assert params.keys() == space.distributions.keys()
     assert all(contains(each, params[axis]) for axis, each in space.distributions.items())
-    (base,) = space.first_points()
+    (base,) = space.all_starts()
     first: dict[str, Any] = {
         "OptunaSearch, ASHA, base first": base,
         "OptunaSearch, ASHA, started from another text": base,

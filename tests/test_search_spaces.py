@@ -152,7 +152,7 @@ def test_what_a_space_takes_for_its_value_optuna_takes_too() -> None:
             optuna.trial.create_trial(params=point, distributions=axes, value=1.0)
         except ValueError:
             point = {}
-        assert space(base=base, distributions=axes).first_points() == [point] * bool(point)
+        assert space(base=base, distributions=axes).all_starts() == [point] * bool(point)
 
 
 @pytest.mark.parametrize(

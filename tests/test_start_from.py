@@ -136,7 +136,7 @@ def test_starts_are_tried_after_the_base_each_once() -> None:
         baselines=(dataclasses.replace(SPACE.baselines[0], params=first),),
         starts=({"epochs": 5}, {"epochs": 2}, {"epochs": 3}, {"epochs": 5, "hidden_size": 8}),
     )
-    assert space.first_points() == [
+    assert space.all_starts() == [
         {"epochs": 2, "hidden_size": 8},
         {"epochs": 5, "hidden_size": 8},
     ]

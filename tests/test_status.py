@@ -15,6 +15,7 @@ from test_progress import RECORDS, SPACE
 
 from model.errors import ConfigError
 from tune import fetched_files, status
+from tune import lease as lease_file
 from tune.history import History, has_driver, read_history
 from tune.history_events import EpochEnded, TrialEnded, TrialStarted
 from tune.lease import FILE, STALE_SECONDS, Lease
@@ -153,6 +154,7 @@ def test_run_in_a_storage(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     # Nobody locks the copy that a driver keeps in a storage, so the lease tells.
+    monkeypatch.setattr(lease_file, "SETTLE_SECONDS", 0.0)
     if is_fetched:
         elsewhere = fs.SubTreeFileSystem("/", fs.LocalFileSystem())
         monkeypatch.setattr(

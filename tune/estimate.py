@@ -50,7 +50,7 @@ class Estimate:
         space = study.space
         # The baselines, the base and the starts, which are seldom stopped.
         first = [space.config(baseline.params) for baseline in space.baselines]
-        first += [space.config(point) for point in space.first_points()]
+        first += [space.config(point) for point in space.all_starts()]
         self._first = [self._training(config) for config in first[: study.num_trials]]
         drawn = random_configs(space, _DRAWN, seed=study.seed)
         self._drawn = [self._training(config) for config in drawn]
@@ -85,16 +85,15 @@ class Estimate:
         )
         # Trials are numbered in the order in which they start.
         whole = self._first[num_known:]
-        num_others = self._study.num_trials - num_known - len(whole)
+        # None is left where a resumed search is asked for fewer than it has begun.
+        num_others = max(0, self._study.num_trials - num_known - len(whole))
         seconds += sum(training.seconds for training in whole) + num_others * self._mean_seconds
         return seconds / self._concurrent
 
     def ratios(self, records: Iterable[TrialRecord]) -> list[float]:
         """Return measured by predicted seconds of an epoch, of each trial that has ended."""
         return [
-            record.epochs[-1].elapsed_seconds
-            / record.epochs[-1].epoch
-            / self.epoch_seconds(record.config)
+            record.epoch_seconds / self.epoch_seconds(record.config)
             for record in records
             if record.has_ended and record.epochs
         ]
@@ -151,7 +150,9 @@ class Estimate:
         epochs, reached, at = 0.0, 1.0, done
         for rung in rungs:
             if done < rung < training.epochs:
-                epochs, reached, at = epochs + reached * (rung - at), reached * goes_on, rung
+                epochs += reached * (rung - at)
+                reached *= goes_on
+                at = rung
         return (epochs + reached * (training.epochs - at)) * training.epoch_seconds
 
 

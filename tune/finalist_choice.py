@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Collection, Iterable, Mapping
 
 from model.letter_score import scoring_seconds
-from tune.finalist_records import SEEDS_AT_MOST
+from tune.finalist_records import finalist_key
 from tune.records import Status, TrialRecord
 from tune.study import Study
 
@@ -103,7 +103,7 @@ def left_to_train(
         (record, seed_number)
         for seed_number in range(study.num_finalist_seeds)  # every finalist once, then again
         for record in chosen
-        if record.number * SEEDS_AT_MOST + seed_number not in trained
+        if finalist_key(record.number, seed_number) not in trained
     ]
 
 

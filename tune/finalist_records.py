@@ -33,9 +33,19 @@ FINALIST_DTYPES = {
 """Columns of finalists.csv, in order, with their pandas types."""
 
 
+def finalist_key(number: int, seed_number: int) -> int:
+    """Return the number that a trial's training with a seed has in the finalists' history."""
+    return number * SEEDS_AT_MOST + seed_number
+
+
+def finalist_of(key: int) -> tuple[int, int]:
+    """Return a key's trial and its seed's number."""
+    return divmod(key, SEEDS_AT_MOST)
+
+
 def finalist_name(key: int) -> str:
     """Return what a finalist's training is called."""
-    number, seed_number = divmod(key, SEEDS_AT_MOST)
+    number, seed_number = finalist_of(key)
     return f"trial {number} again, seed {seed_number + 1}"
 
 
@@ -89,7 +99,7 @@ class FinalistRecord:
     @classmethod
     def of(cls, record: TrialRecord, scores: TestPassageScores) -> "FinalistRecord":
         """Take from a record of the finalists' history what the table has."""
-        number, finalist_seed = divmod(record.number, SEEDS_AT_MOST)
+        number, finalist_seed = finalist_of(record.number)
         best = record.best
         return cls(
             number=number,
@@ -131,7 +141,7 @@ def read_finalists(path: Path) -> pd.DataFrame:
 
 def known_scores(finalists: pd.DataFrame) -> dict[int, TestPassageScores]:
     """Return the scores on the test passage by the key of the finalist's history."""
-    keys = finalists["number"] * SEEDS_AT_MOST + finalists["finalist_seed"]
+    keys = map(finalist_key, finalists["number"], finalists["finalist_seed"])
     rows = finalists[list(SCORE_COLUMNS)].astype(object)
     values = rows.where(rows.notna(), None).to_dict("records")
     return {

@@ -17,10 +17,10 @@ from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.durations import counted, format_seconds
 from tune.finalist_choice import scoring_seconds_of, spread_seconds
 from tune.finalist_records import (
-    SEEDS_AT_MOST,
     FinalistRecord,
     TestPassageScores,
     finalist_name,
+    finalist_of,
     known_scores,
 )
 from tune.history import History
@@ -140,4 +140,4 @@ def _score(
 
 def _has_trend(record: TrialRecord) -> bool:
     """Whether a record is a finalist's first training: one trend tells enough of each."""
-    return record.number % SEEDS_AT_MOST == 0
+    return finalist_of(record.number)[1] == 0

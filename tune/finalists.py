@@ -24,7 +24,7 @@ from tune.finalist_choice import (
     fits,
     left_to_train,
 )
-from tune.finalist_records import SEEDS_AT_MOST, finalist_name
+from tune.finalist_records import finalist_key, finalist_name
 from tune.finalist_scores import score_finalists
 from tune.history import History
 from tune.measured_memory import memory_excess_bytes
@@ -148,7 +148,7 @@ def _proposals(
 ) -> list[dict[str, Any]]:
     proposals = []
     for record, seed_number in missing:
-        number = record.number * SEEDS_AT_MOST + seed_number
+        number = finalist_key(record.number, seed_number)
         seed = hash_seed(study.seed, record.number, seed_number)
         proposals.append(
             {

@@ -60,13 +60,13 @@ def run_study(options: StudyOptions, console: Console) -> int:
     if study.earlier and not options.dry_run:
         check_no_driver(study.earlier.history_file)
     with Cluster(options.address) as cluster:
-        if not options.dry_run:
-            cluster.start_soon()  # all that can be checked without it is checked
         nodes = cluster.nodes()
         cluster.check_storage(study.storage or str(existing_parent(study.run_path)))
         gpus = default_gpus(nodes) if options.gpus_per_trial is None else options.gpus_per_trial
         need = TrialResources(cpus=options.cpus_per_trial, gpus=gpus)
         concurrent = num_concurrent(nodes, need, options.max_concurrent)
+        if not options.dry_run:
+            cluster.start_soon()  # all that can be checked without it is checked
         console.print("measuring how fast a trial trains here …", highlight=False)
         machine = cluster.measure(
             need,

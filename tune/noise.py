@@ -25,7 +25,7 @@ FALSE_ALARMS = 0.05
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SeedNoise:
-    """How far single trainings of the same settings scatter; all settings are taken to alike.
+    """How far single trainings of the same settings scatter; all are taken to scatter alike.
 
     Attributes:
         deviation: Standard deviation of val_bits_per_char between seeds, pooled.

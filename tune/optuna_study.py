@@ -18,7 +18,7 @@ from tune.records import Status, TrialRecord
 from tune.samplers import STATE_PREFIX
 from tune.study_journal import StudyJournal
 
-NUMBER, BASELINE, ERROR = "number", "baseline", "error"
+NUMBER, BASELINE, ERROR, STOPPED = "number", "baseline", "error", "stopped"
 """User attributes of the Optuna trials."""
 
 _STATES = {
@@ -83,7 +83,7 @@ def fill_study(
         if baseline.name not in started:
             study.enqueue_trial(space.point(baseline.params), user_attrs={BASELINE: baseline.name})
     begun = [space.point(record.config.to_dict()) for record in ordered if not record.baseline]
-    for point in space.first_points():
+    for point in space.all_starts():
         if point not in begun:
             study.enqueue_trial(point)
 

@@ -1,7 +1,10 @@
 """Prints what a search is going to do, before it does it."""
 
+import dataclasses
+
 from rich.console import Console
 
+from model.schedule import constant_epochs
 from search_spaces.distributions import describe as describe_distribution
 from tune.durations import counted, format_range, format_seconds
 from tune.estimate import Estimate
@@ -46,11 +49,11 @@ def print_plan(
             time_budget_seconds=study.space.budget.time_budget_seconds,
             planned_seconds=list(estimate.plan.seconds) if estimate else None,
         )
-    for line in plan_lines(study, nodes, need, concurrent, estimate, unmeasured=unmeasured):
+    for line in _plan_lines(study, nodes, need, concurrent, estimate, unmeasured=unmeasured):
         say(console, line)
 
 
-def plan_lines(
+def _plan_lines(
     study: Study,
     nodes: list[Node],
     need: TrialResources,
@@ -69,7 +72,7 @@ def plan_lines(
     for baseline in space.baselines:
         params = " ".join(f"{axis}={value}" for axis, value in baseline.params.items())
         lines.append(f"  {'baseline':<18} {baseline.name}: {params}")
-    for point in space.first_points():
+    for point in space.all_starts():
         params = " ".join(f"{axis}={short(value)}" for axis, value in point.items())
         lines.append(f"  {'start':<18} {params}")
     num_raw = len(study.corpus.text)
@@ -96,12 +99,11 @@ def plan_lines(
     )
     budget = space.budget
     limit = budget.time_budget_seconds
-    rungs = ", ".join(str(rung) for rung in budget.rungs(study.max_epochs))
     lines += [
         f"sampler: {study.sampler}, seed {study.seed}",
         f"budget: {counted(budget.trials, 'trial')}, "
         f"{format_seconds(limit) if limit else 'no time limit'}, "
-        f"ASHA keeps about 1 in {budget.reduction_factor} at epochs {rungs}",
+        f"{asha_phrase(study)}",
         _finalists(study),
         f"resources: {describe(nodes)}; {need.cpus} CPU and {need.gpus:g} GPU per trial, "
         f"{_memory(need)}{concurrent} at once",
@@ -153,11 +155,27 @@ def time_line(
     low_seconds, high_seconds = (seconds - before.seconds for seconds in plan.seconds)
     return (
         f"time: about {format_range(low_seconds, high_seconds)} {'more ' * bool(before.num_ended)}"
-        f"for {trials}{with_finalists(study, plan)}"
+        f"for {trials}{finalists_phrase(study, plan)}"
     )
 
 
-def with_finalists(study: Study, plan: Plan) -> str:
+def asha_phrase(study: Study) -> str:
+    """Return at which epochs ASHA stops trials, or why it stops none."""
+    space, budget = study.space, study.space.budget
+    longest = dataclasses.replace(
+        space.base, epochs=study.max_epochs, decay_fraction=min(space.values("decay_fraction"))
+    )
+    rungs = budget.judged_epochs(longest, longest.epochs)
+    first = f"the first rung, epoch {budget.grace_period_epochs}"
+    if not rungs:
+        return f"ASHA stops no trial: none goes on after {first}"
+    if constant_epochs(longest) < budget.grace_period_epochs:
+        return f"ASHA stops no trial: the learning rate of each falls before {first}"
+    epochs = ", ".join(map(str, rungs))
+    return f"ASHA keeps about 1 in {budget.reduction_factor} at epochs {epochs}"
+
+
+def finalists_phrase(study: Study, plan: Plan) -> str:
     """Return whether the finalists are in the time that is planned."""
     if not study.wants_finalists:
         return ""

@@ -16,7 +16,7 @@ from tune.tables import (
     write_table,
     write_text,
 )
-from tune.trial_record import EpochRecord, Status, TrialRecord, trial_id
+from tune.trial_record import EpochRecord, Status, TrialRecord, num_ended, trial_id
 
 __all__ = [
     "EPOCH_DTYPES",
@@ -29,6 +29,7 @@ __all__ = [
     "config_of",
     "epochs_frame",
     "load_run",
+    "num_ended",
     "ranked",
     "read_table",
     "trial_id",

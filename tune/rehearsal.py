@@ -5,7 +5,7 @@ Assumed for the short end: one in reduction_factor goes on, as ASHA is built. Fo
 many as the square root of that, 58 % for a third, for a sampler that learns proposes better and
 better trials. In results/reference, of the proposed trials 52, 72 and 71 % went on from the first
 three rungs of `full`, 66, 77 and 78 % of `extended`; only the first is less. Baselines,
-the base and the finalists are trained in full; patience only makes a search shorter.
+starts and finalists are trained in full; patience only makes a search shorter.
 """
 
 import dataclasses

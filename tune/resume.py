@@ -16,6 +16,7 @@ from tune.run_folder import CORPUS_FILE, RunFolder, find_run
 from tune.samplers import AUTO, check_sampler
 from tune.storage import check_name, check_storage, is_uri, join, normal
 from tune.study import Study, StudyOptions
+from tune.trial_record import num_ended
 
 
 def or_resumed(options: StudyOptions) -> StudyOptions:
@@ -107,9 +108,9 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         mlflow=options.mlflow,
     )
     wanted = study.num_finalists, study.num_finalist_seeds
-    more_finalists = wanted != (num_finalists, num_finalist_seeds)
+    other_finalists = wanted != (num_finalists, num_finalist_seeds)
     return dataclasses.replace(
-        study, extended=more_finalists or _is_larger(space.budget, stored.budget)
+        study, extended=other_finalists or _is_larger(space.budget, stored.budget)
     )
 
 
@@ -144,10 +145,10 @@ def _is_larger(budget: Budget, stored: Budget) -> bool:
 def _check_trials(trials: int | None, folder: RunFolder) -> None:
     if trials is None:
         return
-    num_ended = sum(record.has_ended for record in records_so_far(folder.history_file).values())
-    if trials < num_ended:
+    ended = num_ended(records_so_far(folder.history_file).values())
+    if trials < ended:
         raise ConfigError(
-            f"trials counts the whole run and must be at least the {num_ended} that have ended, "
+            f"trials counts the whole run and must be at least the {ended} that have ended, "
             f"got {trials}"
         )
 

@@ -32,7 +32,7 @@ STATE_PREFIX = "cma:"
 MAX_STARTUP_TRIALS = 10
 STARTUP_SHARE = 0.25
 """Trials before a model is used; baselines and starts count among them. With TPE they lie near a
-start; with other samplers, or without a start, they are points of a Sobol sequence."""
+start; with others, `random` aside, or without a start they are points of a Sobol sequence."""
 
 NEAR_BEST_SHARE, NEAR_BEST_MOVED = 1 / 3, 0.5
 """So many of TPE's later proposals move one axis and so many others of the best so far. With 4
@@ -89,15 +89,25 @@ def make_sampler(
     from tune.numbered_qmc import NumberedQMCSampler
     from tune.thinned_study import ThinnedSampler
 
-    starts, axes = space.first_points(), space.distributions
+    starts, axes = space.all_starts(), space.distributions
     own_seed = hash_seed(seed, number) % 2**32
     startup_trials = min(MAX_STARTUP_TRIALS, math.ceil(STARTUP_SHARE * space.budget.trials))
     is_early = number < startup_trials
     chance = np.random.default_rng(own_seed)
-    if is_early and name != "random" and not (name in TPE and starts):
-        name = "qmc"
+    random = samplers.RandomSampler(seed=own_seed)
+    if name == "random":
+        return random
+    if is_early and name in TPE and starts:
+        start = starts[int(chance.integers(len(starts)))]
+        return NearSampler(start, axes=axes, moved_share=1.0, chance=chance, otherwise=random)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", exceptions.ExperimentalWarning)
+        if is_early or name == "qmc":
+            return NumberedQMCSampler(
+                max(0, number - len(space.baselines) - len(starts)),
+                seed=hash_seed(seed) % 2**32,
+                independent_sampler=random,
+            )
         tpe = samplers.TPESampler(
             n_startup_trials=startup_trials,
             multivariate=name == "tpe",
@@ -105,28 +115,12 @@ def make_sampler(
             constant_liar=True,
             seed=own_seed,
         )
-        random = samplers.RandomSampler(seed=own_seed)
         match name:
-            case "tpe" | "tpe-univariate" if is_early:
-                center = starts[int(chance.integers(len(starts)))]
-                return NearSampler(
-                    center, axes=axes, moved_share=1.0, chance=chance, otherwise=random
-                )
-            case "tpe" | "tpe-univariate" if chance.random() < NEAR_BEST_SHARE:
+            case "tpe" | "tpe-univariate":
                 near = NearSampler(
                     None, axes=axes, moved_share=NEAR_BEST_MOVED, chance=chance, otherwise=random
                 )
-                return ThinnedSampler(near, thinning)
-            case "tpe" | "tpe-univariate":
-                return ThinnedSampler(tpe, thinning)
-            case "random":
-                return random
-            case "qmc":
-                return NumberedQMCSampler(
-                    max(0, number - len(space.baselines) - len(starts)),
-                    seed=hash_seed(seed) % 2**32,
-                    independent_sampler=random,
-                )
+                return ThinnedSampler(near if chance.random() < NEAR_BEST_SHARE else tpe, thinning)
             case "gp":
                 process = samplers.GPSampler(
                     seed=own_seed,

@@ -22,7 +22,7 @@ from ray.tune.search import Searcher
 from model.config import TrialConfig
 from model.seeds import hash_seed
 from search_spaces import SearchSpace
-from tune.optuna_study import BASELINE, ERROR, NUMBER
+from tune.optuna_study import BASELINE, ERROR, NUMBER, STOPPED
 from tune.outcome import RUNNING_BEST, Outcome
 from tune.records import TrialRecord
 from tune.samplers import make_sampler, make_thinning
@@ -102,14 +102,10 @@ class StudySearcher(Searcher):
         }
 
     def _config(self, number: int, baseline: str, params: dict[str, Any]) -> TrialConfig:
-        fixed = {
-            name: value
-            for entry in self._space.baselines
-            if entry.name == baseline
-            for name, value in entry.params.items()
-        }
-        if baseline:  # never stopped early
-            fixed["patience_epochs"] = 0
+        fixed: dict[str, Any] = {}
+        if baseline:
+            of_name = {entry.name: entry.params for entry in self._space.baselines}
+            fixed = {**of_name[baseline], "patience_epochs": 0}  # never stopped early
         return self._space.config({**fixed, **params, "seed": hash_seed(self._seed, number)})
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -158,7 +154,7 @@ class StudySearcher(Searcher):
         self._study.tell(trial, state=TrialState.FAIL)
 
     def _tell_stopped(self, trial: optuna.Trial) -> None:
-        trial.set_user_attr("stopped", True)
+        trial.set_user_attr(STOPPED, True)
         self._study.tell(trial, state=TrialState.PRUNED)
 
     def save(self, checkpoint_path: str) -> None:

@@ -2,12 +2,13 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import optuna
 import ray.tune as ray_tune
 from rich.console import Console
 
+from model.schedule import training_is_over
 from tune.checkpoints import CheckpointStore
 from tune.epoch_events import learn_missed
 from tune.estimate import Estimate
@@ -20,7 +21,7 @@ from tune.measured_memory import memory_excess_bytes
 from tune.optuna_study import open_study
 from tune.progress import Progress
 from tune.recorder import Recorder
-from tune.records import Status, TrialRecord
+from tune.records import Status, TrialRecord, num_ended
 from tune.rehearsal import Before
 from tune.remaining import Remaining
 from tune.run_folder import RunFolder
@@ -109,7 +110,7 @@ def search(
             trainable,
             searcher=searcher,
             scheduler=scheduler,
-            num_trials=study.num_trials - sum(record.has_ended for record in records),
+            num_trials=num_left(study, records),
             concurrent=concurrent,
             store=store,
             stopper=stopper,
@@ -138,8 +139,7 @@ def seconds_before(folder: RunFolder, records: Mapping[int, TrialRecord]) -> flo
 def done_before(folder: RunFolder) -> Before:
     """Return what the earlier sessions did, for the plan."""
     records = records_so_far(folder.history_file)
-    num_ended = sum(record.has_ended for record in records.values())
-    return Before(num_ended=num_ended, seconds=seconds_before(folder, records))
+    return Before(num_ended=num_ended(records.values()), seconds=seconds_before(folder, records))
 
 
 def found_before(
@@ -148,25 +148,38 @@ def found_before(
     """Return what the earlier sessions left."""
     seconds = seconds_before(folder, records)
     limit = study.space.budget.time_budget_seconds
+    is_late = limit is not None and seconds >= limit  # perhaps by its finalists alone
     return SearchResult(
         records=list(records.values()),
         seconds=seconds,
         interrupted=False,
-        timed_out=limit is not None and seconds >= limit,
+        timed_out=is_late and num_left(study, records.values()) > 0,
     )
+
+
+def num_left(study: Study, records: Iterable[TrialRecord]) -> int:
+    """Return how many trials a study has left, those that can go on among them.
+
+    Of the open trials of a killed search some may be known by now to have been stopped: more have
+    ended than a smaller budget asks for. Ray 2.60 takes -1 trials for trials without end.
+    """
+    return max(0, study.num_trials - num_ended(records))
 
 
 def is_spent(study: Study, result: SearchResult) -> bool:
     """Return whether the budget has no room for another trial."""
-    num_ended = sum(record.has_ended for record in result.records)
-    return result.timed_out or num_ended >= study.num_trials
+    return result.timed_out or num_left(study, result.records) == 0
 
 
 def _settle_stopped(scheduler: FairASHA, history: History) -> None:
     """Fill the rungs; end what ASHA had stopped when the driver was killed."""
     for number in scheduler.replay(list(history.records.values())):
         record = history.records[number]
-        if not record.has_ended and len(record.epochs) < record.config.epochs:
+        assert record.best is not None  # it was compared
+        is_over = training_is_over(
+            record.config, epoch=record.epochs[-1].epoch, best_epoch=record.best.epoch
+        )
+        if not record.has_ended and not is_over:
             event = TrialEnded(
                 number=number, status=Status.PRUNED, error="", search_seconds=history.seconds()
             )

@@ -55,8 +55,8 @@ def with_starts(space: SearchSpace, runs: Iterable[str], results: Path) -> Searc
                 f"start_from must name runs with a trained configuration inside {space.name!r}, "
                 f"got {loaded.name!r}, which has none"
             )
-        known = [*map(space.point, (each.params for each in space.baselines))]
-        known += space.first_points()
+        known = [space.point(each.params) for each in space.baselines]
+        known += space.all_starts()
         best = inside[: math.ceil(BEST_SHARE * len(inside))]
         new = [point for point, status in best if status in _GOOD and point not in known]
         space = dataclasses.replace(space, starts=(*space.starts, *unlike(new, space)))
@@ -67,9 +67,11 @@ def unlike(points: Iterable[dict[str, Any]], space: SearchSpace) -> list[dict[st
     """Return the first STARTS_PER_RUN points of which none lies near one before it."""
     chosen: list[dict[str, Any]] = []
     for point in points:
+        if len(chosen) == STARTS_PER_RUN:
+            break
         if all(_apart(space, point, other) >= NEAR for other in chosen):
             chosen.append(point)
-    return chosen[:STARTS_PER_RUN]
+    return chosen
 
 
 def _trained_inside(run: LoadedRun, space: SearchSpace) -> list[tuple[dict[str, Any], str]]:

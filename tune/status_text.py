@@ -12,7 +12,7 @@ from tune.lease import FILE as LEASE_FILE
 from tune.lease import STALE_SECONDS
 from tune.run_folder import STILL_RUNNING, RunFolder
 from tune.standing import Standing, axis_values
-from tune.trial_record import TrialRecord
+from tune.trial_record import TrialRecord, num_ended
 
 MINUTE_SECONDS = 60.0
 
@@ -163,7 +163,7 @@ def _left_seconds(space: SearchSpace, standing: Standing, seconds: float) -> flo
 
 def _num_finalists(folder: RunFolder) -> int:
     records = records_so_far(folder.finalists_history_file)
-    return sum(record.has_ended for record in records.values())
+    return num_ended(records.values())
 
 
 def _trial_text(record: TrialRecord, axes: list[str]) -> str:

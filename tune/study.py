@@ -87,7 +87,7 @@ class Study:
         command: The command line that began it, for the report.
         trial_timeout_seconds: A trial that reports nothing for so long is killed; None is never.
         earlier: The run folder of its earlier sessions, None for a new search.
-        extended: Whether it is to do more than its earlier sessions were to do.
+        extended: Whether it is to do more than its earlier sessions were, or has other finalists.
         mlflow: An MLflow tracking URI that is told of every trial.
     """
 

@@ -124,10 +124,13 @@ def config_of(row: Any) -> TrialConfig:
 
 
 def starts_of(trials: pd.DataFrame, space: SearchSpace) -> pd.DataFrame:
-    """Return the trials that a search started from, best first: its base and its other starts."""
-    first = len(space.baselines)
-    last = first + len(space.first_points()) - 1
-    return ranked(trials[trials["number"].between(first, last)])
+    """Return the trials that a search started from, best first: its base and its other starts.
+
+    They are the first of its own. Not always from the number that follows the baselines': of a
+    driver that was killed at once some baselines may come after a start, when it is resumed.
+    """
+    own = trials[trials["baseline"].isna()].sort_values("number")
+    return ranked(own.head(len(space.all_starts())))
 
 
 def ranked(trials: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Shows a sampler some of a long search's trials, so that a proposal costs no more at the end.
 
-The Gaussian process (optuna 5.0) knows complete trials alone; it is shown stopped ones as such.
+The Gaussian process (optuna 5.0) knows complete trials alone; stopped ones are shown as complete.
 
 TPE (optuna 5.0) builds its two densities from all trials for each axis: 0.2 s for a proposal after
 1,000 trials of `extended`, in proportion to their number. The best trials make one density and

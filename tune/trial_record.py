@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 from model.config import TrialConfig
@@ -153,6 +154,11 @@ class TrialRecord:
             "search_seconds": self.search_seconds,
             "error": self.error or None,
         }
+
+
+def num_ended(records: Iterable[TrialRecord]) -> int:
+    """Return how many have ended; stopped ones can go on."""
+    return sum(record.has_ended for record in records)
 
 
 def trial_id(number: int) -> str:
