@@ -1,8 +1,9 @@
 """Decides the arithmetic of a run: float32 or bfloat16 autocast.
 
 bfloat16 is 1.8 times as fast on a CPU with AVX512-BF16 (2 x 256, batch 64) and 30 times as
-slow where oneDNN is off, so "auto" measures on the machine and shape it runs. On a GPU "auto" is
-float32: the LSTM runs in it either way (network.py).
+slow where oneDNN is off, so "auto" measures on the machine and shape it runs. Without AVX512
+oneDNN has no LSTM in bfloat16 at all (torch 2.13, AVX2: "could not create a primitive
+descriptor"). On a GPU "auto" is float32: the LSTM runs in it either way (network.py).
 """
 
 import functools
@@ -11,6 +12,7 @@ import time
 import torch
 
 from model.config import TrialConfig
+from model.errors import ConfigError
 from model.lstm import CharLSTM
 
 MIN_SPEEDUP = 1.05
@@ -27,7 +29,15 @@ def resolve_precision(config: TrialConfig, device: torch.device) -> str:
 
     On a GPU float32 means TF32 where there is one (devices.py), and bfloat16 is for all products
     but the LSTM's.
+
+    Raises:
+        ConfigError: bfloat16 is asked for, and this CPU has no LSTM in it.
     """
+    if config.precision == "bfloat16" and device.type == "cpu" and not has_bfloat16():
+        raise ConfigError(
+            "precision must be auto or float32 on this CPU, which cannot train an LSTM in "
+            "bfloat16, got 'bfloat16'"
+        )
     if config.precision != "auto":
         return config.precision
     if device.type != "cpu":
@@ -43,13 +53,32 @@ def size_class(config: TrialConfig) -> int:
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """Return the context in which a network runs in a precision, float32 or bfloat16."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    """Return the context in which a network runs in a precision, float32 or bfloat16.
+
+    What another machine trained in bfloat16 runs in float32 on a CPU that has no LSTM in bfloat16.
+    """
+    enabled = precision == "bfloat16" and (device.type != "cpu" or has_bfloat16())
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
+@functools.cache
+def has_bfloat16() -> bool:
+    """Return whether this CPU can train an LSTM in bfloat16."""
+    layer = torch.nn.LSTM(16, 16)
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs_TBH, _ = layer(torch.zeros(2, 1, 16))
+        outputs_TBH.float().sum().backward()
+    except RuntimeError:
+        return False
+    return True
 
 
 @functools.cache
 def _faster(hidden_size: int) -> str:
     """Measure forward and backward pass of one window on the CPU; the minimum counts."""
+    if not has_bfloat16():
+        return "float32"
     with torch.random.fork_rng(devices=[]):
         model = CharLSTM(TrialConfig(hidden_size=hidden_size), vocabulary_size=64)
     inputs_TB = torch.zeros(_PROBE_SHAPE_TB, dtype=torch.int64)

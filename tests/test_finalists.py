@@ -16,6 +16,7 @@ from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
 from model.letter_score import scoring_seconds
 from model.objective import PreparedCorpus
+from model.precision import has_bfloat16
 from model.test_score import score_test_passage
 from model.trainer import Trainer
 from search_spaces import load_space
@@ -209,7 +210,18 @@ def test_uniform_network_scores_the_test_passage_as_by_hand(
     assert abs(scored - expected) < 1e-5
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "precision",
+    [
+        "float32",
+        pytest.param(
+            "bfloat16",
+            marks=pytest.mark.skipif(
+                not has_bfloat16(), reason="this CPU has no LSTM in bfloat16"
+            ),
+        ),
+    ],
+)
 def test_test_passage_is_scored_as_the_validation_passage_is(
     precision: str, tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
 ) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,9 @@ from model.checkpoint import (
 from model.checksums import write_sums
 from model.config import TrialConfig
 from model.devices import pick_device
-from model.errors import CheckpointError
+from model.errors import CheckpointError, ConfigError
 from model.objective import PreparedCorpus
-from model.precision import resolve_precision
+from model.precision import autocast, resolve_precision
 from model.trainer import Trainer
 
 CUDA = torch.device("cuda")
@@ -34,6 +35,7 @@ def test_on_a_gpu_auto_is_float32_and_nothing_is_measured(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
     monkeypatch.setattr(precision, "_faster", lambda *_: "bfloat16")
+    monkeypatch.setattr(precision, "has_bfloat16", lambda: False)  # of the CPU
     assert resolve_precision(TrialConfig(), CUDA) == "float32"
     assert resolve_precision(TrialConfig(precision="bfloat16"), CUDA) == "bfloat16"
     assert resolve_precision(TrialConfig(), torch.device("cpu")) == "bfloat16"
@@ -66,6 +68,41 @@ def test_a_checkpoint_goes_on_in_the_arithmetic_that_it_was_begun_in(
     rewrite(tmp_path / "checkpoint", "float17")
     with pytest.raises(CheckpointError, match="unknown precision 'float17'"):
         load_checkpoint(tmp_path / "checkpoint")
+
+
+@pytest.fixture
+def without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A CPU whose oneDNN has no LSTM in bfloat16, as one without AVX512."""
+    lstm = torch.nn.modules.rnn._VF.lstm
+
+    def refusing(*arguments: object) -> object:
+        if torch.is_autocast_enabled("cpu"):
+            raise RuntimeError("could not create a primitive descriptor for the LSTM")
+        return lstm(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.nn.modules.rnn._VF, "lstm", refusing)
+        precision.has_bfloat16.cache_clear()
+        precision._faster.cache_clear()
+        yield
+    precision.has_bfloat16.cache_clear()
+    precision._faster.cache_clear()
+
+
+@pytest.mark.usefixtures("without_bfloat16")
+def test_a_cpu_without_bfloat16_trains_in_float32(
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
+) -> None:
+    cpu = torch.device("cpu")
+    assert resolve_precision(TrialConfig(), cpu) == "float32"
+    asked = dataclasses.replace(tiny_config, precision="bfloat16")
+    with pytest.raises(ConfigError, match="must be auto or float32 on this CPU"):
+        Trainer(asked, tiny_corpus.encoded["lower"])
+    # What another machine began in bfloat16 goes on, and is scored, in float32.
+    trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"], precision="bfloat16")
+    assert next(trainer.epochs()).epoch == 1
+    with autocast("bfloat16", cpu):
+        assert not torch.is_autocast_enabled("cpu")
 
 
 def rewrite(folder: Path, stored: str | None) -> None:

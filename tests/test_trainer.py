@@ -15,6 +15,7 @@ from model.config import TrialConfig
 from model.epoch_report import EpochReport
 from model.errors import CheckpointError, TrainingDiverged
 from model.objective import PreparedCorpus, prepare_corpus
+from model.precision import has_bfloat16
 from model.regimes import WindowRegime
 from model.seeds import hash_seed
 from model.streams import columns, training_sha256
@@ -213,6 +214,7 @@ def test_learning_rate_warms_up_stays_and_decays(
     assert sorted(rates[num_steps * 3 // 4 :], reverse=True) == rates[num_steps * 3 // 4 :]
 
 
+@pytest.mark.skipif(not has_bfloat16(), reason="this CPU has no LSTM in bfloat16")
 def test_bfloat16_learns_as_float32_does(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
 ) -> None:
