@@ -18,9 +18,9 @@ from pathlib import Path
 from benchmarks.written_symbols import generate
 from model.cleaning import clean
 from model.config import TrialConfig
-from model.devices import num_gpus, pick_device, use_threads
 from model.sampler import SamplingOptions, encode_prime
 from model.streams import EncodedCorpus
+from model.system.devices import num_gpus, pick_device, use_threads
 from model.trainer import Trainer
 from model.vocabulary import Vocabulary
 from search_spaces import load_space

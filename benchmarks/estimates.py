@@ -21,10 +21,10 @@ def main() -> None:
     from model.config import TrialConfig
     from model.corpus import resolve_corpus
     from model.cost import TextSizes
-    from model.devices import use_threads
     from model.objective import prepare_corpus
     from model.speed import measure_speed
     from model.streams import EncodedCorpus
+    from model.system.devices import use_threads
     from model.trainer import Trainer
     from search_spaces import SPACE_NAMES, load_space
     from search_spaces.random_configs import random_configs

@@ -15,9 +15,9 @@ import torch
 
 from benchmarks.written_symbols import generate
 from model.config import TrialConfig
-from model.devices import use_threads
 from model.lstm import CharLSTM
 from model.sampler import SamplingOptions
+from model.system.devices import use_threads
 
 SHAPES = ((1, 256), (2, 256), (2, 512))
 VOCABULARY_SIZE = 46

@@ -33,8 +33,8 @@ def train(path: Path, regime: str) -> None:
     """Prepare the text and train some steps."""
     from model.config import TrialConfig
     from model.corpus import resolve_corpus
-    from model.devices import use_threads
     from model.objective import prepare_corpus
+    from model.system.devices import use_threads
     from model.trainer import Trainer
 
     use_threads(1)

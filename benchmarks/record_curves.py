@@ -22,10 +22,10 @@ from optuna.distributions import IntDistribution
 
 from model.config import TrialConfig
 from model.corpus import resolve_corpus
-from model.devices import use_threads
 from model.errors import TrainingDiverged
 from model.objective import PreparedCorpus, prepare_corpus
-from model.seeds import hash_seed
+from model.system.devices import use_threads
+from model.system.seeds import hash_seed
 from model.trainer import Trainer
 from search_spaces import SearchSpace, load_space
 

@@ -36,12 +36,12 @@ from tune.outcome import RUNNING_BEST, Outcome
 from tune.page import write_page
 from tune.progress import Progress
 from tune.recorder import Recorder
-from tune.records import TrialRecord
 from tune.remaining import Remaining
 from tune.run_folder import RunFolder
 from tune.sampling import StudySearcher
 from tune.scheduling import FairASHA
 from tune.study_values import study_values
+from tune.trial_record import TrialRecord
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,11 +21,11 @@ from model.speed import MachineSpeed
 from tune.estimate import Estimate
 from tune.history import History
 from tune.prepare import prepare
-from tune.records import Status
 from tune.run_folder import RunFolder
 from tune.search import search
 from tune.study import Study, StudyOptions
 from tune.study_values import study_values
+from tune.trial_record import Status
 
 SPACE, CORPUS = "full", "python-docs"
 CURVES = Path(__file__).parent / "curves" / "alice.parquet"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.documented import documented_losses, documented_text, whole_corpus
 from model.config import TrialConfig
-from model.devices import use_threads
+from model.system.devices import use_threads
 from model.trainer import Trainer
 
 GOAL_SECONDS = 100

@@ -18,8 +18,8 @@ from pathlib import Path
 from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
 from model.corpus import resolve_corpus
-from model.devices import use_threads
 from model.objective import prepare_corpus
+from model.system.devices import use_threads
 from model.test_score import score_test_passage
 from model.trainer import Trainer
 

@@ -4,7 +4,7 @@ No pickle, and nothing outside the folder is needed to generate text. `model.saf
 network of the best epoch, and `meta.json` are enough for that. `training.safetensors`, the
 network and the optimiser after the last epoch, is there in checkpoints that training can go
 on from. `SHA256SUMS` has the checksum of each, so damage is found before a tensor is used.
-A folder appears, or replaces another, whole or not at all (replacing.py).
+A folder appears, or replaces another, whole or not at all (files.py).
 """
 
 import dataclasses
@@ -18,12 +18,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from model.checksums import SUMS_FILE, check_sum, write_sums
 from model.config import RESOLVED_PRECISIONS, TrialConfig
 from model.errors import CheckpointError, ConfigError, unknown_choice
 from model.network import Network
 from model.regimes import build_network
-from model.replacing import check_place, in_place_of, standing
+from model.system.files import SUMS_FILE, check_place, check_sum, in_place_of, standing, write_sums
 from model.vocabulary import Vocabulary
 from model.word_vocabulary import WordVocabulary
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from model.download import OBJECT_SCHEMES, download, download_object
 from model.errors import CorpusError, unknown_choice
 from model.gutenberg import strip_gutenberg
-from model.replacing import write_whole
+from model.system.files import write_whole
 
 ALICE_URL = "https://www.gutenberg.org/cache/epub/11/pg11.txt"
 DOWNLOAD_SECONDS = 10.0

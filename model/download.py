@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from model.errors import ConfigError, CorpusError, first_line
-from model.places import STORE_ERRORS, open_place
+from model.system.filesystem import STORE_ERRORS, open_place
 
 MAX_BYTES = 256 << 20
 """A longer text is refused: a character-level search of it would take weeks."""

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.command_line import DEVICES, OneLineParser, ended_quietly
+from model.system.command_line import DEVICES, OneLineParser, ended_quietly
 
 if TYPE_CHECKING:
     from model.interactive import Conversation
@@ -59,9 +59,9 @@ def _parser() -> OneLineParser:
 
 
 def _write(options: argparse.Namespace) -> int:
-    from model.devices import memory_for
     from model.errors import CheckpointError, ConfigError
-    from model.shown import shown
+    from model.system.devices import memory_for
+    from model.system.terminal import shown
 
     try:
         with memory_for("the network and its passages"):
@@ -80,10 +80,10 @@ def _write(options: argparse.Namespace) -> int:
 def _written(options: argparse.Namespace) -> list[str]:
     """Return the passages; none after a conversation."""
     from model.checkpoint import load_checkpoint
-    from model.devices import named_device
     from model.interactive import Conversation
     from model.own_temperature import default_temperature
     from model.sampler import SamplingOptions, write_passages
+    from model.system.devices import named_device
 
     model, meta = load_checkpoint(options.checkpoint, named_device(options.device))
     temperature = options.temperature
@@ -124,7 +124,7 @@ def _converse(conversation: "Conversation") -> None:
     import io
 
     from model.interactive import converse
-    from model.shown import shown
+    from model.system.terminal import shown
 
     on_terminal = sys.stdout.isatty()
     if isinstance(sys.stdin, io.TextIOWrapper):

@@ -15,8 +15,8 @@ from model.config import TrialConfig
 from model.lstm import CharLSTM
 from model.network import Network
 from model.particle_filter import letter_bits, symbols_by_letter
-from model.seeds import hash_seed
 from model.streams import EncodedCorpus
+from model.system.seeds import hash_seed
 from model.vocabulary import Vocabulary
 
 PARTICLES = 32

@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from model.devices import free_gpu_bytes, num_gpus, pick_device, use_threads
-from model.memory import resident_bytes
 from model.speed import MachineSpeed, measure_speed
+from model.system.devices import free_gpu_bytes, num_gpus, pick_device, use_threads
+from model.system.limits import resident_bytes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,10 +5,6 @@ The bytes of a parameter are counted; those of an activation are measured, for t
 and was never compared with one.
 """
 
-import resource
-import sys
-from pathlib import Path
-
 from model.config import TrialConfig
 from model.cost import TextSizes, layer_weights, num_parameters
 from model.evaluation_layout import (
@@ -68,31 +64,3 @@ def training_bytes(config: TrialConfig, sizes: TextSizes) -> int:
         + max(layer_weights(config)) * _AT_WORK_BYTES
         + max(window, evaluation)
     )
-
-
-def resident_bytes() -> int:
-    """Return the memory that this process holds now; where that cannot be read, its peak."""
-    statm = Path("/proc/self/statm")
-    if statm.exists():
-        return int(statm.read_text(encoding="ascii").split()[1]) * resource.getpagesize()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def reset_peak() -> bool:
-    """Have `peak_bytes` count from now; return whether the system can (Linux can)."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        return False
-    return True
-
-
-def peak_bytes() -> int | None:
-    """Return the most that this process has held since `reset_peak` was true; None if unknown."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return None
-    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-    return 1024 * int(lines[0].split()[1]) if lines else None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from model.config import TrialConfig
 from model.errors import CheckpointError
-from model.replacing import standing, write_whole
+from model.system.files import standing, write_whole
 
 TEMPERATURE_FILE = "temperature.json"
 DEFAULT_TEMPERATURE = 0.8

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.command_line import DEVICES, OneLineParser, ended_quietly
+from model.system.command_line import DEVICES, OneLineParser, ended_quietly
 
 if TYPE_CHECKING:
     from model.trainer import Trainer
@@ -71,11 +71,11 @@ def _train(options: argparse.Namespace) -> int:
 
     from model.checkpoint import check_new
     from model.config import FIELD_NAMES, TrialConfig
-    from model.control_group import num_cpus
     from model.corpus import resolve_corpus
-    from model.devices import MAX_THREADS, memory_for, named_device, use_threads
     from model.errors import ConfigError
     from model.objective import prepare_corpus
+    from model.system.devices import MAX_THREADS, memory_for, named_device, use_threads
+    from model.system.limits import num_cpus
     from model.trainer import Trainer
 
     folder, threads = options.checkpoint, options.threads

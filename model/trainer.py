@@ -29,8 +29,8 @@ from model.objective import check_fits
 from model.precision import autocast, resolve_precision
 from model.regimes import build_regime
 from model.schedule import schedule_factor, training_is_over
-from model.seeds import hash_seed
 from model.streams import EncodedCorpus, training_sha256
+from model.system.seeds import hash_seed
 from model.word_vocabulary import WordVocabulary
 
 _ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")

@@ -5,7 +5,7 @@ from typing import Any
 
 from search_spaces import load_space
 from tune.finalist_records import SEEDS_AT_MOST, FinalistRecord, TestPassageScores
-from tune.records import EpochRecord, Status, TrialRecord
+from tune.trial_record import EpochRecord, Status, TrialRecord
 
 SPACE = load_space("full")
 

@@ -25,11 +25,11 @@ from tune.finalists import FinalistSearcher
 from tune.history import History
 from tune.progress import Progress
 from tune.recorder import Recorder
-from tune.records import TrialRecord
 from tune.resources import TrialResources
 from tune.stopping import SearchStopper
 from tune.trainable import trainable_for
 from tune.trial_memory import GIBIBYTE, TrialMemory
+from tune.trial_record import TrialRecord
 
 
 def held_bytes() -> list[int]:

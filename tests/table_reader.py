@@ -12,8 +12,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from model.checksums import check_sum
 from model.errors import CheckpointError
+from model.system.files import check_sum
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

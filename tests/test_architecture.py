@@ -146,8 +146,6 @@ def test_results_holds_no_python() -> None:
 
 
 def test_packages_are_declared_and_ours() -> None:
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert 'packages = ["model", "search_spaces", "tune"]' in text
     code = "import model, search_spaces, tune; print(model.__file__, tune.__file__)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

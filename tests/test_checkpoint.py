@@ -15,10 +15,10 @@ from model.checkpoint import (
     copy_model,
     load_checkpoint,
 )
-from model.checksums import SUMS_FILE
 from model.config import TrialConfig
 from model.errors import CheckpointError
 from model.objective import PreparedCorpus
+from model.system.files import SUMS_FILE
 from model.trainer import Trainer
 
 

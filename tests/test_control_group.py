@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from model import control_group
-from model.control_group import own_groups, usable_cpus
+from model.system import limits
+from model.system.limits import own_groups, usable_cpus
 
 
 def group(path: Path, **files: str) -> Path:
@@ -51,7 +51,7 @@ def test_fewer_of_affinity_and_quota_are_kept_busy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limited = group(tmp_path, cpu__max="200000 100000")
-    monkeypatch.setattr(control_group, "own_groups", lambda controller: [limited])
+    monkeypatch.setattr(limits, "own_groups", lambda controller: [limited])
     for cores, busy in ((64, 2), (2, 2), (1, 1)):
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid, n=cores: set(range(n)))
-        assert control_group.num_cpus() == busy
+        assert limits.num_cpus() == busy

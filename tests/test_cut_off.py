@@ -6,7 +6,8 @@ import os
 import pytest
 
 from model.errors import ConfigError, CutOff
-from tune.cut_off import telling_how_to_go_on, unwritable
+from model.system.files import unwritable
+from tune.cut_off import telling_how_to_go_on
 
 
 def test_full_disk_is_known_in_whatever_it_is_wrapped() -> None:

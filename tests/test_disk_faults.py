@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from tiny_search import command, kill_driver, kill_family, run_command, trials_of, write_inputs
 
-from model.checksums import check_sum
 from model.errors import CheckpointError
+from model.system.files import check_sum
 from tune.checkpoints import CheckpointStore
 
 CUT_OFF = 75

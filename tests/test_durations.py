@@ -1,7 +1,7 @@
 import pytest
 
 from model.errors import ConfigError
-from tune.durations import format_seconds, parse_duration
+from model.system.durations import format_seconds, parse_duration
 
 
 @pytest.mark.parametrize(

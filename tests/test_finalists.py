@@ -29,11 +29,11 @@ from tune.finalist_scores import score_finalists
 from tune.finalists import no_room
 from tune.history import History
 from tune.history_events import TrialEnded, TrialStarted
-from tune.records import EpochRecord, Status, TrialRecord
 from tune.resources import TrialResources
 from tune.run_folder import RunFolder
 from tune.search import SearchResult, found_before, num_left
 from tune.stopping import SearchStopper
+from tune.trial_record import EpochRecord, Status, TrialRecord
 
 
 def record(

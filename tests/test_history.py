@@ -12,7 +12,7 @@ from model.config import TrialConfig
 from model.errors import ConfigError
 from tune.history import History, check_no_driver
 from tune.history_events import EpochEnded, Event, TrialEnded, TrialStarted
-from tune.records import EpochRecord, Status, TrialRecord
+from tune.trial_record import EpochRecord, Status, TrialRecord
 
 PATH = Path("history.jsonl")
 

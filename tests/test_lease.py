@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 from pyarrow import fs
 
+from model.system.filesystem import write
 from tune import lease as lease_module
 from tune.lease import FILE, SETTLE_SECONDS, STALE_SECONDS, Holder, Lease
-from tune.storage import write
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="nothing is known of a process")

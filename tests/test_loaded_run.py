@@ -12,11 +12,11 @@ from s3_server import s3_server
 
 from model.download import download_object
 from model.errors import ConfigError, CorpusError
-from model.places import open_place
+from model.system.filesystem import check_storage, open_place, write
 from tune.finalist_records import FINALIST_DTYPES
-from tune.records import EPOCH_DTYPES, TRIAL_DTYPES, load_run
+from tune.loaded_run import load_run
 from tune.run_folder import STILL_RUNNING, RunFolder
-from tune.storage import check_storage, write
+from tune.tables import EPOCH_DTYPES, TRIAL_DTYPES
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_a_scheme_that_pyarrow_was_built_without_is_one_line(
         raise pa.ArrowNotImplementedError("Got GCS URI but Arrow compiled without GCS support")
 
     file_system = SimpleNamespace(from_uri=not_built_in)
-    monkeypatch.setattr("model.places.fs", SimpleNamespace(FileSystem=file_system))
+    monkeypatch.setattr("model.system.filesystem.fs", SimpleNamespace(FileSystem=file_system))
     for opens in (load_run, check_storage):
         with pytest.raises(
             ConfigError, match="that can be written and read: gs://b/x: Got GCS URI"

@@ -11,8 +11,8 @@ import pytest
 from ray.tune.search import Searcher
 
 from model.config import TrialConfig
-from model.memory import peak_bytes, reset_peak
 from model.objective import PreparedCorpus
+from model.system.limits import peak_bytes, reset_peak
 from search_spaces import load_space
 from tune import measured_memory
 from tune import trainable as trainable_module
@@ -21,11 +21,11 @@ from tune.history import History
 from tune.history_events import EpochEnded, TrialStarted
 from tune.measured_memory import MeasuredMemory, memory_excess_bytes
 from tune.outcome import ESTIMATED_MEMORY, MEMORY_EXCESS, PEAK_MEMORY
-from tune.records import EpochRecord, TrialRecord, trial_id
 from tune.resources import TrialResources
 from tune.stopping import SearchStopper
 from tune.trainable import CharLSTMTrainable
 from tune.trial_memory import GIBIBYTE, TrialMemory
+from tune.trial_record import EpochRecord, TrialRecord, trial_id
 
 MEBIBYTE = 1 << 20
 SMALL, LARGE = TrialConfig(hidden_size=64), TrialConfig(hidden_size=256)

@@ -11,8 +11,8 @@ import pytest
 
 from model.config import TrialConfig
 from model.cost import TextSizes
-from model.memory import resident_bytes, training_bytes
-from tune.node_memory import free_bytes
+from model.memory import training_bytes
+from model.system.limits import free_bytes, resident_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = TextSizes(

@@ -17,12 +17,12 @@ from model.checkpoint import (
     copy_model,
     load_checkpoint,
 )
-from model.checksums import write_sums
 from model.config import TrialConfig
-from model.devices import pick_device
 from model.errors import CheckpointError, ConfigError
 from model.objective import PreparedCorpus
 from model.precision import autocast, resolve_precision
+from model.system.devices import pick_device
+from model.system.files import write_sums
 from model.trainer import Trainer
 
 CUDA = torch.device("cuda")

@@ -8,22 +8,20 @@ import pytest
 
 from model.config import TrialConfig
 from model.errors import ConfigError
+from model.system.files import write_text
 from tune.finalist_records import FINALIST_DTYPES
 from tune.quality_records import QUALITY_DTYPES
-from tune.records import (
+from tune.tables import (
     EPOCH_DTYPES,
     TRIAL_DTYPES,
-    EpochRecord,
-    Status,
-    TrialRecord,
     config_of,
     epochs_frame,
     ranked,
     read_table,
     trials_frame,
     write_table,
-    write_text,
 )
+from tune.trial_record import EpochRecord, Status, TrialRecord
 
 
 def epoch(number: int, epoch: int, bits: float) -> EpochRecord:

@@ -19,8 +19,7 @@ from pyarrow import fs
 from s3_server import s3_server
 from tiny_search import command, kill_family, run_command, trial_workers, trials_of, write_inputs
 
-from model.places import open_place
-from tune.storage import files_below, read
+from model.system.filesystem import files_below, open_place, read
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACE = "s3://bucket/runs"

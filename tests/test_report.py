@@ -21,9 +21,10 @@ from tune.finalist_records import (
     write_finalists,
 )
 from tune.importance import axis_importances
-from tune.records import Status, TrialRecord, epochs_frame, trials_frame
 from tune.report_text import best_table, report_text
 from tune.run_folder import STILL_RUNNING, RunFolder
+from tune.tables import epochs_frame, trials_frame
+from tune.trial_record import Status, TrialRecord
 
 GOLDEN = Path(__file__).parent / "golden" / "report.md"
 

@@ -5,9 +5,9 @@ import pytest
 
 from model.config import TrialConfig
 from model.errors import ConfigError
-from tune.records import EpochRecord, TrialRecord
 from tune.run_folder import RunFolder, find_run
 from tune.run_places import check_new
+from tune.trial_record import EpochRecord, TrialRecord
 
 FIGURES = [
     *("train_nats_per_char", "val_nats_per_char", "val_own_bits_per_char"),

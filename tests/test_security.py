@@ -13,12 +13,13 @@ from tiny_search import command, kill_family, trial_worker, write_inputs
 
 from model.checkpoint import load_checkpoint
 from model.errors import CheckpointError, ConfigError
-from model.shown import shown
+from model.system.filesystem import files_below
+from model.system.terminal import shown
 from tune import run
 from tune.checkpoints import CheckpointStore, fetch
 from tune.history import History
 from tune.markdown import escaped
-from tune.storage import check_name, files_below
+from tune.storage import check_name
 
 ROOT = Path(__file__).resolve().parents[1]
 READERS_OF_PICKLES = {

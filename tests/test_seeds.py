@@ -1,4 +1,4 @@
-from model.seeds import hash_seed
+from model.system.seeds import hash_seed
 
 
 def test_seeds_of_seeds_differ() -> None:

@@ -19,9 +19,9 @@ from tune import lease as lease_file
 from tune.history import History, has_driver, read_history
 from tune.history_events import EpochEnded, TrialEnded, TrialStarted
 from tune.lease import FILE, STALE_SECONDS, Lease
-from tune.records import Status
 from tune.run_folder import STILL_RUNNING, RunFolder
 from tune.status_text import RunStatus
+from tune.trial_record import Status
 
 UNLIMITED = dataclasses.replace(
     SPACE, budget=dataclasses.replace(SPACE.budget, time_budget_seconds=None)

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from model.errors import CutOff
+from model.system.signals import SIGNALS, end_on_signals, take_sigterm_back
 from tune import stopping
-from tune.signals import SIGNALS, end_on_signals, take_sigterm_back
 from tune.stopping import SearchStopper
 
 

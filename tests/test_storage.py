@@ -19,12 +19,13 @@ from tiny_search import write_inputs
 
 from model.cost import num_parameters
 from model.errors import ConfigError
+from model.system import filesystem
+from model.system.filesystem import check_storage, join, normal, split, write
 from search_spaces import load_space
 from search_spaces.random_configs import random_configs
 from tune import lease as lease_module
 from tune import lease_keeper, run
 from tune import mirror as mirror_module
-from tune import storage as storage_module
 from tune.history import History
 from tune.history_events import TrialStarted
 from tune.lease import FILE, Lease
@@ -33,7 +34,7 @@ from tune.prepare import prepare
 from tune.remote_run import fetch_run
 from tune.resume import or_resumed, prepare_resumed
 from tune.run_folder import RunFolder
-from tune.storage import check_storage, files_of_run, join, normal, split, write
+from tune.storage import files_of_run
 from tune.study import StudyOptions
 from tune.study_values import study_values
 
@@ -78,7 +79,7 @@ def test_storage_that_holds_credentials_or_is_none_is_refused(tmp_path: Path) ->
 def test_storage_that_does_not_return_what_was_written_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage_module, "read", lambda file_system, path: b"prob")
+    monkeypatch.setattr(filesystem, "read", lambda file_system, path: b"prob")
     with pytest.raises(ConfigError, match=r"written and read: .*what was written cannot be read"):
         check_storage(str(tmp_path))
 

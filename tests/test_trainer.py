@@ -10,15 +10,15 @@ import torch
 
 from model import train
 from model.checkpoint import META_FILE, MODEL_FILE, TRAINING_FILE, load_checkpoint
-from model.checksums import write_sums
 from model.config import TrialConfig
 from model.epoch_report import EpochReport
 from model.errors import CheckpointError, TrainingDiverged
 from model.objective import PreparedCorpus, prepare_corpus
 from model.precision import has_bfloat16
 from model.regimes import WindowRegime
-from model.seeds import hash_seed
 from model.streams import columns, training_sha256
+from model.system.files import write_sums
+from model.system.seeds import hash_seed
 from model.trainer import Trainer
 
 

@@ -15,13 +15,13 @@ from joined_tokens import join
 from model import generate as generate_command
 from model import train
 from model.checkpoint import META_FILE, WITHOUT_SUMS, load_checkpoint
-from model.checksums import SUMS_FILE
 from model.config import TrialConfig
 from model.corpus import resolve_corpus
 from model.errors import CheckpointError, ConfigError
 from model.objective import PreparedCorpus, check_fits, prepare_corpus
 from model.sampler import SamplingOptions, encode_prime, write_passages
 from model.streams import split_text
+from model.system.files import SUMS_FILE
 from model.test_score import score_test_passage
 from model.trainer import Trainer
 from model.vocabulary import smallest_type

@@ -13,10 +13,11 @@ from typing import Any
 import pandas as pd
 
 from model.config import TrialConfig
+from model.system.durations import format_seconds
 from search_spaces import SearchSpace
-from tune.durations import format_seconds
 from tune.markdown import section
-from tune.records import Status, ranked
+from tune.tables import ranked
+from tune.trial_record import Status
 
 TITLE = "What ASHA saved, and what it cost"
 

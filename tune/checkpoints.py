@@ -14,8 +14,7 @@ from pyarrow import fs
 
 from model.checkpoint import META_FILE
 from model.errors import CutOff, first_line
-from model.places import open_place
-from tune.storage import files_below, join, read
+from model.system.filesystem import files_below, join, open_place, read
 
 SESSION = "session-"
 MODEL_FOLDER = "checkpoint"

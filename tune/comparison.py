@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from model.errors import ConfigError
-from tune.durations import format_seconds
+from model.system.durations import format_seconds
 from tune.finalist_records import spread, summary
 from tune.loaded_run import LoadedRun
 from tune.markdown import section

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from tune.durations import counted
+from model.system.durations import counted
 from tune.finalist_records import spread, summary
 from tune.markdown import escaped, section
 from tune.noise import FALSE_ALARMS, SeedNoise, seed_noise

@@ -3,41 +3,15 @@
 The history has every event, so the one line that is printed then says how to go on.
 """
 
-import errno
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from model.errors import ConfigError, CutOff
+from model.system.files import unwritable
 
 CUT_OFF = 75
 """The exit code: EX_TEMPFAIL of sysexits.h, "the user is invited to retry"."""
-
-_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
-
-
-def unwritable(error: BaseException | str) -> str | None:
-    """Return why no file can be written, if that is what an error says; else None.
-
-    Ray and pyarrow pass on the text of an error of the system, not always the error.
-
-    >>> unwritable(OSError(28, "No space left on device"))
-    'No space left on device'
-    >>> unwritable("worker: OSError: [Errno 30] Read-only file system: '/mnt/runs'")
-    'Read-only file system'
-    >>> unwritable(ValueError("batch_size must be at least 1"))
-    """
-    seen: BaseException | None = None if isinstance(error, str) else error
-    texts = [error] if isinstance(error, str) else []
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in _UNWRITABLE:
-            return os.strerror(seen.errno)
-        texts.append(str(seen))
-        seen = seen.__cause__ or seen.__context__
-    return next(
-        (os.strerror(n) for n in _UNWRITABLE for text in texts if os.strerror(n) in text), None
-    )
 
 
 @contextmanager

@@ -16,10 +16,10 @@ from model.cost import num_parameters
 from model.letter_score import scoring_seconds
 from model.speed import MachineSpeed
 from search_spaces.random_configs import random_configs
-from tune.records import TrialRecord
 from tune.rehearsal import NOTHING, Before, Plan, Training, rehearse
 from tune.study import Study
 from tune.text_sizes import text_of, text_sizes
+from tune.trial_record import TrialRecord
 
 _DRAWN = 200
 

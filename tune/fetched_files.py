@@ -9,9 +9,8 @@ from pathlib import Path
 from pyarrow import fs
 
 from model.errors import ConfigError
-from model.places import STORE_ERRORS, broken_rule, open_place
+from model.system.filesystem import STORE_ERRORS, broken_rule, is_uri, open_place, read, split
 from tune.run_folder import RunFolder
-from tune.storage import is_uri, read, split
 
 
 @contextlib.contextmanager

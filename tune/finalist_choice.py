@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable, Mapping
 
 from model.letter_score import scoring_seconds
 from tune.finalist_records import finalist_key
-from tune.records import Status, TrialRecord
 from tune.study import Study
+from tune.trial_record import Status, TrialRecord
 
 RESERVED_SHARE = 0.3
 """Finalists may take so much of a time budget; if they need more, none is trained."""

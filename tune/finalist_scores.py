@@ -8,13 +8,14 @@ import ray
 from rich.console import Console
 
 from model.checkpoint import load_checkpoint
-from model.devices import pick_device, use_threads
 from model.errors import CheckpointError
 from model.letter_score import score_letters
 from model.objective import PreparedCorpus
+from model.system.devices import pick_device, use_threads
+from model.system.durations import counted, format_seconds
+from model.system.terminal import say
 from model.test_score import score_test_passage
 from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
-from tune.durations import counted, format_seconds
 from tune.finalist_choice import scoring_seconds_of, spread_seconds
 from tune.finalist_records import (
     FinalistRecord,
@@ -24,12 +25,11 @@ from tune.finalist_records import (
     known_scores,
 )
 from tune.history import History
-from tune.records import Status, TrialRecord
 from tune.resources import TrialResources
 from tune.run_folder import RunFolder
-from tune.say import say
 from tune.stopping import SearchStopper
 from tune.study import Study
+from tune.trial_record import Status, TrialRecord
 
 POLL_SECONDS = 1.0
 """Ctrl-C is looked for so often."""

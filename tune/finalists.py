@@ -12,9 +12,11 @@ from typing import Any
 from ray.tune.search import Searcher
 from rich.console import Console
 
-from model.seeds import hash_seed
+from model.system.durations import counted, format_seconds
+from model.system.filesystem import join
+from model.system.seeds import hash_seed
+from model.system.terminal import say
 from tune.checkpoints import CheckpointStore
-from tune.durations import counted, format_seconds
 from tune.epoch_events import learn_missed
 from tune.experiment import run_trials
 from tune.finalist_choice import (
@@ -30,15 +32,13 @@ from tune.history import History
 from tune.measured_memory import memory_excess_bytes
 from tune.progress import Progress
 from tune.recorder import Recorder
-from tune.records import Status, TrialRecord
 from tune.resources import TrialResources
 from tune.run_folder import RunFolder
-from tune.say import say
 from tune.search import SearchResult
 from tune.stopping import SearchStopper
-from tune.storage import join
 from tune.study import Study
 from tune.trainable import trainable_for
+from tune.trial_record import Status, TrialRecord
 
 NONE_COMPLETE = (
     "no retraining had finished when the time budget ran out; --resume with a larger "

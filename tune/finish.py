@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pandas as pd
 from rich.console import Console
 
+from model.system.terminal import say
 from search_spaces import SearchSpace
 from tune.checkpoints import CheckpointStore
 from tune.confirmation import verdict
@@ -20,15 +21,15 @@ from tune.noise import table_notes
 from tune.page import write_page
 from tune.quality_records import read_quality, write_quality
 from tune.quality_text import best_temperature_line
-from tune.records import Status, config_of, ranked
 from tune.report_text import best_table, write_report
 from tune.run_folder import CHECKPOINTS, STILL_RUNNING, RunFolder
 from tune.samples_text import write_samples
-from tune.say import say
 from tune.search import SearchResult
 from tune.study import Study
 from tune.study_values import STOPPED_BY_USER, how_it_ended, resume_anywhere, study_values
+from tune.tables import config_of, ranked
 from tune.text_quality import Book, measure_run
+from tune.trial_record import Status
 
 SAMPLED_CHECKPOINTS = 3
 SAMPLE_CHARS = 1_000

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from model.errors import ConfigError
 from tune.history_events import Event, apply_event, event_of, line_of
-from tune.records import TrialRecord
+from tune.trial_record import TrialRecord
 
 LOCK_TRIES, LOCK_REST_SECONDS = 4, 0.05
 

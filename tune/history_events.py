@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from model.config import TrialConfig
-from tune.records import EpochRecord, Status, TrialRecord, trial_id
+from tune.trial_record import EpochRecord, Status, TrialRecord, trial_id
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pyarrow import fs
 
+from model.system.filesystem import read
 from tune.history import whole_lines
 from tune.run_folder import RunFolder
-from tune.storage import read
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,6 +26,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
         options = or_resumed(options)
     study = (prepare if options.resume is None else prepare_resumed)(options, console)
 
+    from model.system.signals import take_sigterm_back
     from tune.cluster import Cluster
     from tune.concurrency import Concurrency
     from tune.cut_off import telling_how_to_go_on
@@ -46,7 +47,6 @@ def run_study(options: StudyOptions, console: Console) -> int:
     from tune.run_folder import RunFolder
     from tune.run_places import existing_parent
     from tune.search import done_before, found_before, is_spent, search
-    from tune.signals import take_sigterm_back
     from tune.study_values import study_values
     from tune.trainable import trainable_for
     from tune.trial_memory import TrialMemory, check_gpu_memory

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model.checkpoint import copy_model, load_checkpoint, load_training_state
 from model.errors import CheckpointError
-from model.replacing import in_place_of
+from model.system.files import in_place_of
 from tune.checkpoints import (
     MODEL_FOLDER,
     CheckpointStore,

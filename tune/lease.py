@@ -19,8 +19,7 @@ from pathlib import Path
 from pyarrow import fs
 
 from model.errors import ConfigError
-from model.places import open_place
-from tune.storage import read, write
+from model.system.filesystem import open_place, read, write
 
 FILE = "driver.json"
 STALE_SECONDS = 60.0

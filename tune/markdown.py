@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 
-from model.shown import shown
+from model.system.terminal import shown
 
 
 def section(title: str, table: pd.DataFrame, note: str = "") -> str:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 from model.config import TrialConfig
-from model.memory import peak_bytes, reset_peak
+from model.system.limits import peak_bytes, reset_peak
 from tune.outcome import ESTIMATED_MEMORY, PEAK_MEMORY
-from tune.records import TrialRecord
 from tune.trial_memory import TrialMemory
+from tune.trial_record import TrialRecord
 
 
 def excess_bytes(peak: int | None, estimated: int | None) -> int:

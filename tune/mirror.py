@@ -20,13 +20,13 @@ from pyarrow import fs
 from rich.console import Console
 
 from model.errors import ConfigError, first_line
-from model.places import open_place
+from model.system.filesystem import open_place, write
+from model.system.terminal import say
 from tune.how_far import HowFar
 from tune.lease import RENEW_SECONDS, Lease
 from tune.lease_keeper import LeaseKeeper
 from tune.run_folder import CHECKPOINTS, CORPUS_FILE, RunFolder
-from tune.say import say
-from tune.storage import TENSORBOARD, files_of_run, write
+from tune.storage import TENSORBOARD, files_of_run
 from tune.study import Study
 
 COPY_SECONDS = RENEW_SECONDS

@@ -12,8 +12,8 @@ from pathlib import Path
 import ray
 
 from model.config import TrialConfig
-from model.devices import Device
 from model.precision import resolve_precision, size_class
+from model.system.devices import Device
 
 
 def node_folder() -> Path | None:

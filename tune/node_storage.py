@@ -9,8 +9,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from model.errors import ConfigError, first_line
-from model.places import STORE_ERRORS, open_place
-from tune.storage import read, write
+from model.system.filesystem import STORE_ERRORS, open_place, read, write
 
 ANSWER_SECONDS = 60.0
 """A node must start a process and import pyarrow in this time."""

@@ -15,9 +15,10 @@ from typing import Any
 
 import pandas as pd
 
-from tune.durations import counted
+from model.system.durations import counted
 from tune.loaded_run import floor_bits
-from tune.records import Status, ranked
+from tune.tables import ranked
+from tune.trial_record import Status
 
 FALSE_ALARMS = 0.05
 """Where all compared are equal, a difference is called more than noise so often."""

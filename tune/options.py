@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.command_line import OneLineParser
+from model.system.command_line import OneLineParser
 from tune.samplers import AUTO, SAMPLERS
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from model.system.files import write_text
 from tune.asha_cost import TITLE as ASHA_TITLE
 from tune.asha_cost import asha_cost
 from tune.axis_pictures import importance, slices
@@ -21,7 +22,7 @@ from tune.report_sections import baselines_section, best_of_each_cleaning
 from tune.run_folder import RunFolder
 from tune.score_picture import compared
 from tune.search_pictures import best_so_far, learning_curves
-from tune.tables import Table, ranked, write_text
+from tune.tables import Table, ranked
 from tune.timeline import busy_share, stretches, timeline
 
 _COLUMNS = ("number", SCORE, "status", "baseline")

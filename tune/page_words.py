@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from tune.durations import counted, format_seconds
+from model.system.durations import counted, format_seconds
 from tune.finalist_records import spread, summary
 from tune.loaded_run import LoadedRun, floor_bits
 from tune.noise import seed_noise

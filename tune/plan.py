@@ -5,13 +5,13 @@ import dataclasses
 from rich.console import Console
 
 from model.schedule import constant_epochs
+from model.system.durations import counted, format_range, format_seconds
+from model.system.terminal import say
 from search_spaces.distributions import describe as describe_distribution
-from tune.durations import counted, format_range, format_seconds
 from tune.estimate import Estimate
 from tune.event_log import JsonConsole
 from tune.rehearsal import Plan
 from tune.resources import Node, TrialResources, describe
-from tune.say import say
 from tune.standing import short
 from tune.study import Study
 from tune.trial_memory import format_bytes

@@ -8,16 +8,17 @@ from rich.console import Console
 from model.corpus import Corpus, resolve_corpus
 from model.errors import ConfigError
 from model.objective import PreparedCorpus, check_fits, prepare_corpus
+from model.system.durations import parse_duration
+from model.system.filesystem import check_storage
+from model.system.terminal import say
 from search_spaces import Budget, SearchSpace, load_space
-from tune.durations import parse_duration
 from tune.mlflow_log import check_mlflow
 from tune.remote_run import check_new_in_storage
 from tune.resources import TrialResources
 from tune.run_places import check_new, default_name
 from tune.samplers import AUTO, check_sampler
-from tune.say import say
 from tune.start_from import with_starts
-from tune.storage import check_name, check_storage
+from tune.storage import check_name
 from tune.study import FINALIST_SEEDS, FINALISTS, Study, StudyOptions
 
 

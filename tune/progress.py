@@ -13,11 +13,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from model.system.durations import format_seconds
+from model.system.terminal import say
 from search_spaces import SearchSpace
-from tune.durations import format_seconds
 from tune.event_log import JsonConsole, epoch_event, trial_event
 from tune.remaining import Remaining
-from tune.say import say
 from tune.standing import LiveStanding, axis_values, short
 from tune.trial_record import Status, TrialRecord
 

@@ -10,7 +10,7 @@ from model.copying import COPIED_CHARS
 from model.quality import FIGURES, TextQuality
 from tune.markdown import markdown, section
 from tune.quality_records import BOOK, CHECKPOINT, REFERENCE
-from tune.records import Table
+from tune.tables import Table
 
 _TITLES = {
     "book_word_share": "book's words",

@@ -7,13 +7,13 @@ from typing import Any, Protocol
 import ray.tune as ray_tune
 from ray.tune.experiment import Trial
 
+from model.system.files import unwritable
 from tune.checkpoints import drop_older
-from tune.cut_off import unwritable
 from tune.epoch_events import epoch_ended
 from tune.history import History
 from tune.history_events import TrialEnded, TrialStarted
 from tune.outcome import RUNNING_BEST, Outcome
-from tune.records import Status, TrialRecord
+from tune.trial_record import Status, TrialRecord
 
 _ENDED = {
     Outcome.FINISHED: Status.COMPLETE,

@@ -3,6 +3,7 @@
 `from tune.records import load_run` is how a notebook begins.
 """
 
+from model.system.files import write_text
 from tune.loaded_run import LoadedRun, load_run
 from tune.tables import (
     EPOCH_DTYPES,
@@ -14,7 +15,6 @@ from tune.tables import (
     read_table,
     trials_frame,
     write_table,
-    write_text,
 )
 from tune.trial_record import EpochRecord, Status, TrialRecord, num_ended, trial_id
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from pyarrow import fs
 
 from model.errors import ConfigError, first_line
-from model.places import open_place
+from model.system.filesystem import check_storage, join, open_place, read, split
 from tune.history import History
 from tune.how_far import HowFar
 from tune.lease import FILE as LEASE_FILE
 from tune.run_folder import RunFolder
-from tune.storage import check_name, check_storage, files_of_run, join, read, split
+from tune.storage import check_name, files_of_run
 
 
 def fetch_run(place: str, results: Path) -> tuple[RunFolder, str]:

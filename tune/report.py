@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from model.command_line import OneLineParser, ended_quietly
+from model.system.command_line import OneLineParser, ended_quietly
 
 _EXAMPLES = """examples:
   python -m tune.report results/ten
@@ -55,10 +55,10 @@ def _print(options: argparse.Namespace) -> int:
 
 def _report(runs: list[str], results: Path) -> str:
     from model.errors import ConfigError
+    from model.system.filesystem import is_uri
     from tune.page import write_page
     from tune.report_text import write_report
     from tune.run_folder import find_run
-    from tune.storage import is_uri
 
     (run,) = runs
     if is_uri(run):
@@ -72,10 +72,10 @@ def _report(runs: list[str], results: Path) -> str:
 
 
 def _compare(runs: list[str], results: Path) -> str:
+    from model.system.filesystem import is_uri
     from tune.comparison import comparison
     from tune.loaded_run import load_run
     from tune.run_folder import find_run
-    from tune.storage import is_uri
 
     return comparison(
         [load_run(run if is_uri(run) else find_run(run, results).path) for run in runs]

@@ -4,11 +4,11 @@ from typing import Any
 
 import pandas as pd
 
+from model.system.durations import format_seconds
 from search_spaces import SearchSpace
-from tune.durations import format_seconds
 from tune.importance import axis_importances
 from tune.markdown import section
-from tune.records import Status
+from tune.trial_record import Status
 
 
 def best_of_each_cleaning(best: pd.DataFrame, study: dict[str, Any]) -> str:

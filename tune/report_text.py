@@ -4,16 +4,16 @@ from typing import Any
 
 import pandas as pd
 
-from model.shown import shown
+from model.system.durations import counted, format_range, format_seconds
+from model.system.files import write_text
+from model.system.terminal import shown
 from search_spaces import SearchSpace
 from tune.asha_cost import asha_cost
 from tune.confirmation import confirmation
-from tune.durations import counted, format_range, format_seconds
 from tune.edges import edge_notes
 from tune.loaded_run import floor_bits, searched_seconds
 from tune.markdown import cell, escaped, section
 from tune.noise import table_notes
-from tune.records import Status, ranked
 from tune.report_sections import (
     baselines_section,
     best_of_each_cleaning,
@@ -22,7 +22,8 @@ from tune.report_sections import (
     pruned_section,
 )
 from tune.run_folder import STILL_RUNNING, RunFolder
-from tune.tables import starts_of, write_text
+from tune.tables import ranked, starts_of
+from tune.trial_record import Status
 
 _SCORE_COLUMNS = ["val_bits_per_char", "val_own_bits_per_char"]
 _TOP = 10

@@ -5,11 +5,10 @@ import math
 from typing import Any
 
 from model.config import TrialConfig
-from model.control_group import num_cpus
 from model.errors import ConfigError
+from model.system.durations import counted
+from model.system.limits import free_bytes, num_cpus
 from search_spaces import SearchSpace
-from tune.durations import counted
-from tune.node_memory import free_bytes
 from tune.trial_memory import TrialMemory, format_bytes, within_nodes
 
 
@@ -57,7 +56,7 @@ class TrialResources:
 
 def local_nodes() -> list[Node]:
     """Return this machine: the cores that this process may keep busy, and its visible GPUs."""
-    from model.devices import num_gpus
+    from model.system.devices import num_gpus
 
     return [Node(num_cpus=num_cpus(), num_gpus=num_gpus(), memory_bytes=free_bytes())]
 

@@ -8,13 +8,14 @@ from rich.console import Console
 
 from model.corpus import Corpus
 from model.errors import ConfigError
+from model.system.filesystem import check_storage, is_uri, join, normal
 from search_spaces import Budget, SearchSpace, load_space
 from tune.history import records_so_far
 from tune.prepare import check_places, named_corpus, prepared_for, seconds_of, with_budget
 from tune.remote_run import fetch_run, found_in_storage
 from tune.run_folder import CORPUS_FILE, RunFolder, find_run
 from tune.samplers import AUTO, check_sampler
-from tune.storage import check_name, check_storage, is_uri, join, normal
+from tune.storage import check_name
 from tune.study import Study, StudyOptions
 from tune.trial_record import num_ended
 

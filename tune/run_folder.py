@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import ConfigError, unknown_choice
+from model.system.files import write_text
 from tune.finalist_records import FinalistRecord, read_finalists, write_finalists
 from tune.lease import FILE as LEASE_FILE
 from tune.run_places import check_new
@@ -22,7 +23,6 @@ from tune.tables import (
     read_table,
     trials_frame,
     write_table,
-    write_text,
 )
 from tune.trial_record import TrialRecord
 

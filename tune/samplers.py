@@ -84,7 +84,7 @@ def make_sampler(
     import numpy as np
     from optuna import exceptions, samplers
 
-    from model.seeds import hash_seed
+    from model.system.seeds import hash_seed
     from tune.near_sampler import NearSampler
     from tune.numbered_qmc import NumberedQMCSampler
     from tune.thinned_study import ThinnedSampler

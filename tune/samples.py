@@ -5,7 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from model.command_line import OneLineParser, ended_quietly
+from model.system.command_line import OneLineParser, ended_quietly
 
 _EXAMPLES = """examples:
   python -m tune.samples results/ten
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _write(options: argparse.Namespace) -> int:
     from model.errors import CheckpointError, ConfigError
-    from model.shown import shown
+    from model.system.terminal import shown
     from tune.run_folder import find_run
     from tune.samples_text import write_samples
     from tune.text_quality import Book

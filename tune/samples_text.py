@@ -10,11 +10,11 @@ from model.own_bits import own_bits_per_char
 from model.own_temperature import default_temperature
 from model.quality import TextQuality, mean_quality
 from model.sampler import SamplingOptions, write_passages
-from model.shown import shown
+from model.system.files import write_text
+from model.system.terminal import shown
 from model.temperature import book_passages
 from tune.quality_records import measured_temperatures, nearest_temperature, read_quality
 from tune.quality_text import passage_figures, temperatures_section
-from tune.records import write_text
 from tune.run_folder import RunFolder
 from tune.tables import Table
 from tune.text_quality import BOOK_NAME, Book

@@ -23,7 +23,7 @@ from model.schedule import constant_epochs
 from search_spaces import Budget
 from tune.outcome import RUNNING_BEST
 from tune.ranked_values import RankedValues
-from tune.records import TrialRecord
+from tune.trial_record import TrialRecord
 
 
 class FairASHA(FIFOScheduler):

@@ -21,7 +21,6 @@ from tune.measured_memory import memory_excess_bytes
 from tune.optuna_study import open_study
 from tune.progress import Progress
 from tune.recorder import Recorder
-from tune.records import Status, TrialRecord, num_ended
 from tune.rehearsal import Before
 from tune.remaining import Remaining
 from tune.run_folder import RunFolder
@@ -30,6 +29,7 @@ from tune.scheduling import FairASHA
 from tune.stopping import SearchStopper
 from tune.study import Study
 from tune.trackers import Trackers
+from tune.trial_record import Status, TrialRecord, num_ended
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import ConfigError
+from model.system.filesystem import is_uri
 from search_spaces import SearchSpace
 from search_spaces.distributions import distance
 from tune.loaded_run import LoadedRun, load_run
 from tune.run_folder import find_run
-from tune.storage import is_uri
 from tune.tables import config_of, ranked
 from tune.trial_record import Status
 

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from model.command_line import OneLineParser, ended_quietly
+from model.system.command_line import OneLineParser, ended_quietly
 
 _EXAMPLES = """examples:
   python -m tune.status results/ten
@@ -41,11 +41,11 @@ def _print(options: argparse.Namespace) -> int:
     import json
 
     from model.errors import ConfigError
-    from model.shown import shown
+    from model.system.filesystem import is_uri
+    from model.system.terminal import shown
     from tune.fetched_files import local_folder
     from tune.run_folder import find_run
     from tune.status_text import RunStatus
-    from tune.storage import is_uri
 
     try:
         run = options.run

@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from model.system.durations import counted, format_seconds
 from search_spaces import SearchSpace
-from tune.durations import counted, format_seconds
 from tune.history import has_driver, read_history, records_so_far, seconds_run
 from tune.lease import FILE as LEASE_FILE
 from tune.lease import STALE_SECONDS

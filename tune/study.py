@@ -9,12 +9,11 @@ from pyarrow.fs import LocalFileSystem
 from model.corpus import Corpus
 from model.errors import ConfigError
 from model.objective import PreparedCorpus
-from model.places import open_place
+from model.system.durations import parse_duration
+from model.system.filesystem import join, normal, open_place
 from search_spaces import SearchSpace
-from tune.durations import parse_duration
 from tune.finalist_records import SEEDS_AT_MOST
 from tune.run_folder import RunFolder
-from tune.storage import join, normal
 
 FINALISTS = 3
 FINALIST_SEEDS = 3

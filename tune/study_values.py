@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from model.control_group import num_cpus
+from model.system.limits import num_cpus
 from search_spaces import Budget, SearchSpace
 from tune.estimate import Estimate
 from tune.run_folder import STILL_RUNNING

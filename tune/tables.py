@@ -13,15 +13,13 @@ import pandas as pd
 
 from model.config import FIELD_NAMES, TrialConfig
 from model.errors import ConfigError
-from model.replacing import write_whole
+from model.system.files import write_text, write_whole
 from search_spaces import SearchSpace
 from tune.trial_record import SCORES, EpochRecord, TrialRecord
 
 Table = pd.DataFrame
 """For the type hints of files that only pass tables on."""
-
 _DTYPES = {int: "Int64", float: "Float64", str: "string"}
-
 TRIAL_DTYPES: dict[str, str] = {
     "trial_id": "string",
     "number": "Int64",
@@ -38,7 +36,6 @@ TRIAL_DTYPES: dict[str, str] = {
     "error": "string",
 }
 """Columns of trials.csv, in order, with their pandas types."""
-
 EPOCH_DTYPES: dict[str, str] = {
     field.name: _DTYPES[field.type]  # type: ignore[index]
     for field in dataclasses.fields(EpochRecord)
@@ -107,11 +104,6 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     # 1,000 trials of 8 epochs: 20 ms, where the CSV takes 0.27 s; so it is written live too.
     frame.to_parquet(buffer, index=False)
     write_whole(path.with_suffix(".parquet"), buffer.getvalue())
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: a reader never sees half of it."""
-    write_whole(path, text.encode())
 
 
 def config_of(row: Any) -> TrialConfig:

@@ -8,10 +8,10 @@ from typing import Protocol
 
 from rich.console import Console
 
+from model.system.terminal import say
 from tune.mlflow_log import MlflowLog
 from tune.progress import Progress
 from tune.run_folder import RunFolder
-from tune.say import say
 from tune.study import Study
 from tune.tensorboard_log import TensorBoardLog
 from tune.trial_record import TrialRecord

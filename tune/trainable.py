@@ -12,20 +12,20 @@ from ray.tune.experiment import Trial
 from ray.tune.result import SHOULD_CHECKPOINT
 
 from model.config import TrialConfig
-from model.devices import pick_device, use_threads
 from model.epoch_report import EpochReport
 from model.errors import CheckpointError, TrainingDiverged
 from model.objective import PreparedCorpus
+from model.system.devices import pick_device, use_threads
+from model.system.limits import limit_growth
 from model.trainer import Trainer
 from tune.checkpoints import MODEL_FOLDER, Place, beside, drop_older, fetch, place_of
 from tune.epoch_events import reported_first, write_epochs
 from tune.measured_memory import MeasuredMemory
-from tune.node_memory import limit_growth
 from tune.node_precision import node_folder, precision_on_node
 from tune.outcome import MEMORY_EXCESS, RUNNING_BEST, Outcome
-from tune.records import trial_id
 from tune.resources import TrialResources
 from tune.trial_memory import TrialMemory
+from tune.trial_record import trial_id
 
 MEMORY_SLACK = 2
 """So many times what it asked for can a trial's process grow; then it has gone wrong."""

@@ -12,7 +12,7 @@ import ray
 import ray.tune as ray_tune
 from ray.tune.experiment import Trial
 
-from tune.durations import format_seconds
+from model.system.durations import format_seconds
 
 STEP_SECONDS = 1.0
 """Time between two steps of Ray's loop counts up to so much. While the driver writes tables or

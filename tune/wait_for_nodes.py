@@ -9,7 +9,7 @@ import logging
 import sys
 import time
 
-from model.command_line import OneLineParser, ended_quietly
+from model.system.command_line import OneLineParser, ended_quietly
 
 POLL_SECONDS = 1.0
 
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _wait(options: argparse.Namespace) -> int:
     from model.errors import ConfigError
-    from tune.durations import parse_duration
+    from model.system.durations import parse_duration
     from tune.ray_environment import prepare_ray_environment
 
     prepare_ray_environment(options.address)

@@ -11,10 +11,8 @@ from model.errors import ConfigError
 Device = torch.device
 """For callers that must not import torch."""
 
-
 MAX_THREADS = 1_024
 """More than any machine has cores; OpenMP ends the process where it cannot begin so many."""
-
 _TOO_LARGE = ("t allocate memory", "out of memory", "size calculation overflowed", "Overflow when")
 """How torch 2.13 says so, in a RuntimeError or, of 2**63 and more, in a TypeError."""
 

@@ -1,0 +1,147 @@
+"""Files and folders that take another's place whole, and their checksums.
+
+A kill leaves the old one or the new one. No portable call exchanges two folders, so the old one is
+renamed aside first. Between the two renames it is there alone, under a name that `standing` knows.
+
+Checksums are SHA-256, in a file as the command sha256sum writes and checks it. Names in it are
+plain file names without line breaks: they are ours.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from model.errors import CheckpointError
+
+SUMS_FILE = "SHA256SUMS"
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
+
+
+@contextmanager
+def in_place_of(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that takes another's place when it is full.
+
+    Raises:
+        OSError: A folder cannot be written.
+    """
+    partial = _beside(folder, "partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    partial.mkdir(parents=True)
+    yield partial
+    aside = _beside(folder, "replaced")
+    if folder.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+    partial.rename(folder)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def check_place(folder: Path) -> None:
+    """Make the parents of a folder, and see that there is place for it and what is beside it.
+
+    Raises:
+        OSError: A folder cannot be written.
+    """
+    probe = _beside(folder, "possible")  # as long as the longest of the names
+    probe.mkdir(parents=True, exist_ok=True)
+    probe.rmdir()
+
+
+def standing(folder: Path) -> Path:
+    """Return where a folder can be read: aside, if whoever replaced it was killed meanwhile.
+
+    It is not put back: that process may be alive, and about to put the new one there.
+    """
+    aside = _beside(folder, "replaced")
+    # os.path: pathlib raises where a name is too long, until Python 3.14.
+    is_aside = os.path.exists(aside) and not os.path.exists(folder)  # noqa: PTH110
+    return aside if is_aside else folder
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: a reader never sees half of it.
+
+    Raises:
+        OSError: It cannot be written; then what was there is there still.
+    """
+    # A name of its own: what a driver writes, `tune.report` or another machine may write too.
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)  # on a full disk it takes what others need
+        raise
+
+
+def _beside(folder: Path, suffix: str) -> Path:
+    whole = folder.absolute()  # "." has no name, and "/" has none at all
+    return whole.parent / f".{whole.name}.{suffix}"
+
+
+def write_sums(folder: Path, names: Iterable[str]) -> None:
+    """Write the checksums of some files of a folder into the folder.
+
+    Raises:
+        OSError: A file cannot be read, or the folder not written.
+    """
+    lines = [f"{_sha256(folder / name)}  {name}\n" for name in names]
+    (folder / SUMS_FILE).write_text("".join(lines), encoding="utf-8")
+
+
+def check_sum(folder: Path, name: str) -> None:
+    """Compare a file of a folder with its checksum.
+
+    Raises:
+        CheckpointError: It differs, is missing, or has no checksum.
+    """
+    path = folder / SUMS_FILE
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        sums = {of: digest for digest, of in (line.split("  ", 1) for line in lines)}
+        expected, found = sums[name], _sha256(folder / name)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"damaged checkpoint {path}: {error!r}") from error
+    if found != expected:
+        raise CheckpointError(f"damaged checkpoint {folder / name}: its SHA-256 differs")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: a reader never sees half of it."""
+    write_whole(path, text.encode())
+
+
+def unwritable(error: BaseException | str) -> str | None:
+    """Return why no file can be written, if that is what an error says; else None.
+
+    Ray and pyarrow pass on the text of an error of the system, not always the error.
+
+    >>> unwritable(OSError(28, "No space left on device"))
+    'No space left on device'
+    >>> unwritable("worker: OSError: [Errno 30] Read-only file system: '/mnt/runs'")
+    'Read-only file system'
+    >>> unwritable(ValueError("batch_size must be at least 1"))
+    """
+    seen: BaseException | None = None if isinstance(error, str) else error
+    texts = [error] if isinstance(error, str) else []
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in _UNWRITABLE:
+            return os.strerror(seen.errno)
+        texts.append(str(seen))
+        seen = seen.__cause__ or seen.__context__
+    return next(
+        (os.strerror(n) for n in _UNWRITABLE for text in texts if os.strerror(n) in text), None
+    )

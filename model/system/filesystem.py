@@ -1,0 +1,175 @@
+"""Opens and uses a local path or a URI through pyarrow's file systems.
+
+Credentials come from the standard places alone (environment, configuration files, the machine's
+role). A URI that holds some is refused, for locations are printed and written down.
+"""
+
+import re
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyarrow import fs
+
+from model.errors import ConfigError, first_line
+from model.system.files import write_whole
+
+ANSWER_SECONDS = 20.0
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+STORE_ERRORS = (OSError, ValueError, NotImplementedError)
+"""The families of pyarrow's errors; the last is of what this pyarrow was built without."""
+_CREDENTIALS = re.compile(r"[\w+.-]+://[^/?#]*@")
+
+
+def is_uri(place: str) -> bool:
+    """Return whether a place is a URI, not a path."""
+    return "://" in place
+
+
+def join(place: str, *names: str) -> str:
+    """Return a place inside another.
+
+    >>> join("s3://bucket/runs?endpoint_override=127.0.0.1:9000", "book")
+    's3://bucket/runs/book?endpoint_override=127.0.0.1:9000'
+    >>> join("/data/runs/", "book", "session-1")
+    '/data/runs/book/session-1'
+    """
+    path, mark, query = _parts(place)
+    return "/".join([path.rstrip("/"), *names]) + mark + query
+
+
+def normal(place: str) -> str:
+    """Return a place without slashes at its end: one place has one spelling.
+
+    >>> normal("s3://bucket/runs/?scheme=http"), normal("/data/runs/"), normal("/")
+    ('s3://bucket/runs?scheme=http', '/data/runs', '/')
+    """
+    path, mark, query = _parts(place)
+    short = path.rstrip("/")
+    return place if short.endswith(":") or not short else short + mark + query
+
+
+def split(place: str) -> tuple[str, str]:
+    """Return the place that holds another, and the other's name in it.
+
+    >>> split("s3://bucket/runs/book?scheme=http")
+    ('s3://bucket/runs?scheme=http', 'book')
+    >>> split("/odd?folder/book")
+    ('/odd?folder', 'book')
+    """
+    path, mark, query = _parts(place)
+    parent, _, name = path.rstrip("/").rpartition("/")
+    return parent + mark + query, name
+
+
+def _parts(place: str) -> tuple[str, str, str]:
+    """Return the path, the question mark and the query; a local path has no query."""
+    return place.partition("?") if is_uri(place) else (place, "", "")
+
+
+def check_storage(place: str) -> None:
+    """Write, read and delete a small file at a storage URI or an absolute local path.
+
+    Raises:
+        ConfigError: The storage cannot be reached or written, or is no URI.
+    """
+    failure: list[Exception] = []
+
+    def probe() -> None:
+        try:
+            file_system, path = open_place(place)
+            file_system.create_dir(path, recursive=True)
+            probe_path = f"{path}/.write-probe-{uuid.uuid4().hex}"
+            write(file_system, probe_path, b"probe")
+            if read(file_system, probe_path) != b"probe":
+                raise OSError("what was written cannot be read")
+            file_system.delete_file(probe_path)
+        except STORE_ERRORS as error:
+            failure.append(error)
+
+    # pyarrow's own retries take minutes, so the wait is ours.
+    thread = threading.Thread(target=probe, daemon=True)
+    thread.start()
+    thread.join(ANSWER_SECONDS)
+    if thread.is_alive():
+        raise ConfigError(f"a storage must answer within {ANSWER_SECONDS:g} s: {place}")
+    if failure:
+        if isinstance(failure[0], ConfigError):
+            raise failure[0]
+        raise ConfigError(broken_rule(place, failure[0]))
+
+
+def write(file_system: fs.FileSystem, path: str, data: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    if isinstance(file_system, fs.LocalFileSystem):
+        # An object appears when its stream is closed; a file must be renamed.
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_whole(Path(path), data)
+        return
+    with file_system.open_output_stream(path) as stream:
+        stream.write(data)
+
+
+def read(file_system: fs.FileSystem, path: str) -> bytes:
+    """Return a file's bytes.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with file_system.open_input_stream(path) as stream:
+        data: bytes = stream.read()
+    return data
+
+
+def files_below(file_system: fs.FileSystem, root: str, *, recursive: bool) -> Iterator[str]:
+    """Yield the paths of files relative to a folder, in order; none if it is not there.
+
+    A storage is written by others too: names that would lead out of a folder they are copied to
+    are left out.
+    """
+    selector = fs.FileSelector(root, allow_not_found=True, recursive=recursive)
+    for info in sorted(file_system.get_file_info(selector), key=lambda info: info.path):
+        relative = info.path[len(root) + 1 :]
+        if info.type == fs.FileType.File and is_safe(relative):
+            yield relative
+
+
+def is_safe(relative: str) -> bool:
+    r"""Return whether each part of a relative path is a plain name.
+
+    >>> is_safe("checkpoints/01/meta.json"), is_safe("../x"), is_safe("a//b"), is_safe("a\\b")
+    (True, False, False, False)
+    """
+    return all(_SAFE_NAME.fullmatch(part) for part in relative.split("/"))
+
+
+def open_place(place: str) -> tuple[fs.FileSystem, str]:
+    """Return the file system of an absolute path or a URI, and the path in it.
+
+    Raises:
+        ConfigError: It is neither, or it holds credentials.
+    """
+    if _CREDENTIALS.match(place):
+        raise ConfigError(
+            "a URI must hold no credentials; give them as AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, in ~/.aws or by the machine's role"
+        )
+    try:
+        file_system, path = fs.FileSystem.from_uri(place)
+    except STORE_ERRORS as error:
+        raise ConfigError(broken_rule(place, error)) from error
+    return file_system, path.rstrip("/")
+
+
+def broken_rule(place: str, error: Exception) -> str:
+    """Return the message for a place that cannot be used."""
+    reason = first_line(error)
+    return (
+        f"a storage must be an absolute path or a URI that can be written and read: "
+        f"{place}: {reason}"
+    )
