@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from benchmarks.documented import whole_corpus
 from model.config import TrialConfig
-from model.corpus import resolve_corpus
 from model.precision import resolve_precision
+from model.text.corpus import resolve_corpus
 from model.trainer import Trainer
 
 NUM_CHARS = 120_000

@@ -16,13 +16,13 @@ import time
 from pathlib import Path
 
 from benchmarks.written_symbols import generate
-from model.cleaning import clean
 from model.config import TrialConfig
 from model.sampler import SamplingOptions, encode_prime
-from model.streams import EncodedCorpus
 from model.system.devices import num_gpus, pick_device, use_threads
+from model.text.cleaning import clean
+from model.text.streams import EncodedCorpus
+from model.text.vocabulary import Vocabulary
 from model.trainer import Trainer
-from model.vocabulary import Vocabulary
 from search_spaces import load_space
 
 LOSSES_PATH = Path(__file__).with_name("documented_losses.csv")

@@ -19,12 +19,12 @@ def main() -> None:
     import torch
 
     from model.config import TrialConfig
-    from model.corpus import resolve_corpus
     from model.cost import TextSizes
     from model.objective import prepare_corpus
     from model.speed import measure_speed
-    from model.streams import EncodedCorpus
     from model.system.devices import use_threads
+    from model.text.corpus import resolve_corpus
+    from model.text.streams import EncodedCorpus
     from model.trainer import Trainer
     from search_spaces import SPACE_NAMES, load_space
     from search_spaces.random_configs import random_configs

@@ -14,11 +14,11 @@ import torch
 
 from model import evaluate, evaluation_layout
 from model.config import TrialConfig
-from model.corpus import resolve_corpus
 from model.evaluate import network_nats
 from model.objective import prepare_corpus
-from model.streams import EncodedCorpus
 from model.system.devices import use_threads
+from model.text.corpus import resolve_corpus
+from model.text.streams import EncodedCorpus
 from model.trainer import Trainer
 
 SHAPES = ((1, 128, 32), (1, 256, 32), (2, 256, 64), (1, 512, 16), (2, 512, 64))

@@ -19,7 +19,7 @@ STEPS = 30
 
 def write_text(path: Path, megabytes: int) -> None:
     """Write random sentences of the embedded text's words."""
-    from model.corpus import resolve_corpus
+    from model.text.corpus import resolve_corpus
 
     words = sorted(set(resolve_corpus("python-docs").text.split()))
     chance = random.Random(0)
@@ -32,9 +32,9 @@ def write_text(path: Path, megabytes: int) -> None:
 def train(path: Path, regime: str) -> None:
     """Prepare the text and train some steps."""
     from model.config import TrialConfig
-    from model.corpus import resolve_corpus
     from model.objective import prepare_corpus
     from model.system.devices import use_threads
+    from model.text.corpus import resolve_corpus
     from model.trainer import Trainer
 
     use_threads(1)

@@ -21,11 +21,11 @@ import pandas as pd
 from optuna.distributions import IntDistribution
 
 from model.config import TrialConfig
-from model.corpus import resolve_corpus
 from model.errors import TrainingDiverged
 from model.objective import PreparedCorpus, prepare_corpus
 from model.system.devices import use_threads
 from model.system.seeds import hash_seed
+from model.text.corpus import resolve_corpus
 from model.trainer import Trainer
 from search_spaces import SearchSpace, load_space
 

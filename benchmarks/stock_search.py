@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from model.corpus import resolve_corpus
 from model.objective import PreparedCorpus, prepare_corpus, restored_bits_per_char
-from model.streams import EncodedCorpus
+from model.text.corpus import resolve_corpus
+from model.text.streams import EncodedCorpus
 
 SEQUENCE_LENGTH = 100
 EMBEDDING_DIM = 64

@@ -23,8 +23,8 @@ from model.errors import CheckpointError, ConfigError, unknown_choice
 from model.network import Network
 from model.regimes import build_network
 from model.system.files import SUMS_FILE, check_place, check_sum, in_place_of, standing, write_sums
-from model.vocabulary import Vocabulary
-from model.word_vocabulary import WordVocabulary
+from model.text.vocabulary import Vocabulary
+from model.text.words import WordVocabulary
 
 FORMAT_VERSION = 3
 WITHOUT_SUMS = 2

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model.cleaning import CLEANINGS
 from model.errors import ConfigError, unknown_choice
+from model.text.cleaning import CLEANINGS
 
 RESOLVED_PRECISIONS = ("float32", "bfloat16")
 PRECISIONS = ("auto", *RESOLVED_PRECISIONS)

@@ -14,7 +14,7 @@ from model.evaluation_layout import (
     chunk_steps,
     num_columns,
 )
-from model.streams import EncodedCorpus
+from model.text.streams import EncodedCorpus
 
 _FORWARD_FLOPS, _TRAINING_FLOPS = 2, 6
 """A weight and a symbol: a product and a sum forward; the backward pass takes twice that,

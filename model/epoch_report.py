@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 from model.objective import restored_bits_per_char
-from model.streams import EncodedCorpus
+from model.text.streams import EncodedCorpus
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,8 +11,8 @@ from model.config import check_seed
 from model.errors import ConfigError, unknown_choice
 from model.network import Network
 from model.sampler import SamplingOptions, stream_text
-from model.vocabulary import Vocabulary
-from model.word_vocabulary import WordVocabulary
+from model.text.vocabulary import Vocabulary
+from model.text.words import WordVocabulary
 
 COMMANDS = {
     "/temperature": "T: how boldly it writes; 0 is always the most probable symbol",

@@ -10,14 +10,14 @@ punctuation there to some and not to others.
 import dataclasses
 import functools
 
-from model.cleaning import clean
 from model.config import TrialConfig
 from model.lstm import CharLSTM
 from model.network import Network
 from model.particle_filter import letter_bits, symbols_by_letter
-from model.streams import EncodedCorpus
 from model.system.seeds import hash_seed
-from model.vocabulary import Vocabulary
+from model.text.cleaning import clean
+from model.text.streams import EncodedCorpus
+from model.text.vocabulary import Vocabulary
 
 PARTICLES = 32
 """1 x 512 on the book, `lower`: 1.928, 1.913, 1.899 and 1.892 bits with 16, 32, 64 and 256

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.cleaning import clean
 from model.config import TrialConfig
 from model.errors import CorpusError
 from model.ngram import ORDERS, Passage, ngram_bits
-from model.streams import EncodedCorpus, RawSplit, encode_corpus, encode_words, split_text
+from model.text.cleaning import clean
+from model.text.streams import EncodedCorpus, RawSplit, encode_corpus, encode_words, split_text
 
 MAX_TRAIN_CHARS = 2_000_000
 """The floor counts only the last raw characters of a longer training part, to stay within

@@ -18,9 +18,9 @@ from model.evaluation_layout import chunk_steps
 from model.lstm import CharLSTM
 from model.network import Network
 from model.sampler import encode_prime
-from model.streams import Symbols
-from model.vocabulary import Vocabulary
-from model.word_vocabulary import WordVocabulary
+from model.text.streams import Symbols
+from model.text.vocabulary import Vocabulary
+from model.text.words import WordVocabulary
 
 
 def own_bits_per_char(

@@ -21,11 +21,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.cleaning import clean
 from model.evaluation_layout import WARM_UP_SYMBOLS
 from model.lstm import CharLSTM
 from model.stepping import Stepper
-from model.vocabulary import Vocabulary
+from model.text.cleaning import clean
+from model.text.vocabulary import Vocabulary
 
 MAX_SILENT_RUN = 16
 """Silent symbols before a letter, at most; what is cut only lowers the probability."""

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from model.cleaning import clean
 from model.copying import CopyFinder
+from model.text.cleaning import clean
+from model.text.words import is_word_char, tokenize
 from model.word_list import WordList
-from model.words import is_word_char, tokenize
 
 PASSAGE_CHARS = 1_000
 """Passages of this length are measured: the reference's have 800 to 1,000 characters."""

@@ -7,7 +7,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from model.cleaning import clean
+from model.text.cleaning import clean
 
 _PATH = Path(__file__).with_suffix(".json")
 

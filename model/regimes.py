@@ -24,7 +24,7 @@ from torch.nn import functional
 from model.config import TrialConfig
 from model.lstm import CharLSTM
 from model.network import Network, State
-from model.streams import EncodedCorpus, columns
+from model.text.streams import EncodedCorpus, columns
 from model.window_lstm import WindowLSTM
 
 

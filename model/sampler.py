@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from model.cleaning import clean
 from model.config import check_seed
 from model.errors import ConfigError
 from model.network import Network
-from model.vocabulary import Vocabulary
-from model.word_vocabulary import WordVocabulary
+from model.text.cleaning import clean
+from model.text.vocabulary import Vocabulary
+from model.text.words import WordVocabulary
 
 GREEDY_BELOW = 1e-6
 """A lower temperature is greedy: float32 logits are not told apart so finely, and below 1e-45 it

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from model.config import TrialConfig
 from model.cost import WORK_KINDS, TextSizes, Work, epoch_work, step_work
 from model.precision import resolve_precision
-from model.streams import EncodedCorpus
+from model.text.streams import EncodedCorpus
+from model.text.vocabulary import Vocabulary
 from model.trainer import Trainer
-from model.vocabulary import Vocabulary
 
 _PROBES = (
     (1, 67, 8, 32),

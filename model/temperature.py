@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from model.cleaning import clean
 from model.config import TrialConfig
 from model.network import Network
 from model.own_bits import own_bits_per_char
@@ -22,8 +21,9 @@ from model.quality import (
     pieces,
 )
 from model.sampler import SamplingOptions, write_passages
-from model.vocabulary import Vocabulary
-from model.word_vocabulary import WordVocabulary
+from model.text.cleaning import clean
+from model.text.vocabulary import Vocabulary
+from model.text.words import WordVocabulary
 
 TEMPERATURES = (0.5, 0.7, 0.8, 0.9, 1.0)
 PASSAGES = 4

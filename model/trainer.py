@@ -29,9 +29,9 @@ from model.objective import check_fits
 from model.precision import autocast, resolve_precision
 from model.regimes import build_regime
 from model.schedule import schedule_factor, training_is_over
-from model.streams import EncodedCorpus, training_sha256
 from model.system.seeds import hash_seed
-from model.word_vocabulary import WordVocabulary
+from model.text.streams import EncodedCorpus, training_sha256
+from model.text.words import WordVocabulary
 
 _ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
 

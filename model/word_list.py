@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from model.cleaning import clean
+from model.text.cleaning import clean
 
 SYSTEM_WORDS = Path("/usr/share/dict/words")
 ENOUGH_SHARE = 0.8

@@ -6,8 +6,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from model.cleaning import CLEANINGS
 from model.config import TrialConfig
+from model.text.cleaning import CLEANINGS
 from search_spaces.baseline import Baseline
 from search_spaces.budget import Budget
 from search_spaces.space import SearchSpace

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from model.words import spaced
+from model.text.words import spaced
 
 
 def join(tokens: Iterable[str]) -> str:

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from model.cleaning import CLEANINGS, clean
-from model.corpus import resolve_corpus
 from model.errors import ConfigError, CorpusError
-from model.streams import encode_corpus, split_text
+from model.text.cleaning import CLEANINGS, clean
+from model.text.corpus import resolve_corpus
+from model.text.streams import encode_corpus, split_text
 
 RAW = "Chapter I.\n\tAlice's  \u201csix\u201d ÄPFEL\u00a0e\u0301té İstanbul, 42 日本語!"
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from model import corpus as corpus_module
-from model.corpus import resolve_corpus
 from model.errors import CorpusError
-from model.gutenberg import strip_gutenberg
+from model.text import corpus as corpus_module
+from model.text.corpus import resolve_corpus, strip_gutenberg
 
 GUTENBERG = """Header with licence
 *** START OF THE PROJECT GUTENBERG EBOOK A BOOK ***

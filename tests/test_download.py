@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import pytest
 from s3_server import s3_server
 
-from model import download as download_module
-from model.corpus import resolve_corpus
-from model.download import download, download_object
 from model.errors import CorpusError
+from model.text import download as download_module
+from model.text.corpus import resolve_corpus
+from model.text.download import download, download_object
 
 TEXT = b"Once upon a time"
 

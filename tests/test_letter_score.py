@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from model.cleaning import CLEANINGS, clean
 from model.config import TrialConfig
 from model.evaluate import network_nats
 from model.letter_score import MAX_LETTERS, PARTICLES, score_letters, scoring_seconds
@@ -16,7 +15,8 @@ from model.lstm import CharLSTM
 from model.objective import PreparedCorpus
 from model.particle_filter import letter_bits
 from model.regimes import build_network
-from model.vocabulary import Vocabulary
+from model.text.cleaning import CLEANINGS, clean
+from model.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary.of("!?Aab")
 LETTERS = "abba"

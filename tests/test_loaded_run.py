@@ -10,9 +10,9 @@ import pytest
 from hand_made_run import FINALISTS, STUDY, hand_made
 from s3_server import s3_server
 
-from model.download import download_object
 from model.errors import ConfigError, CorpusError
 from model.system.filesystem import check_storage, open_place, write
+from model.text.download import download_object
 from tune.finalist_records import FINALIST_DTYPES
 from tune.loaded_run import load_run
 from tune.run_folder import STILL_RUNNING, RunFolder

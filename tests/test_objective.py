@@ -9,17 +9,17 @@ import pytest
 import torch
 
 from model import objective
-from model.cleaning import clean
 from model.config import TrialConfig
-from model.corpus import resolve_corpus
 from model.errors import CorpusError
 from model.evaluate import passage_nats
 from model.lstm import CharLSTM
 from model.ngram import Passage, ngram_bits
 from model.objective import PreparedCorpus, check_fits, prepare_corpus, restored_bits_per_char
-from model.streams import EncodedCorpus, split_text
+from model.text.cleaning import clean
+from model.text.corpus import resolve_corpus
+from model.text.streams import EncodedCorpus, split_text
+from model.text.vocabulary import Vocabulary
 from model.trainer import Trainer
-from model.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,8 @@ import torch
 
 from model import quality, word_list
 from model.checkpoint import copy_model, load_checkpoint
-from model.cleaning import clean
 from model.config import TrialConfig
 from model.copying import CopyFinder, window_hashes
-from model.corpus import resolve_corpus
 from model.own_bits import own_bits_per_char
 from model.own_temperature import default_temperature
 from model.quality import (
@@ -29,9 +27,11 @@ from model.quality import (
     words,
 )
 from model.reference_passages import reference_passages
-from model.streams import split_text
 from model.temperature import PASSAGES, TEMPERATURES, least_far, survey_temperatures
-from model.vocabulary import Vocabulary
+from model.text.cleaning import clean
+from model.text.corpus import resolve_corpus
+from model.text.streams import split_text
+from model.text.vocabulary import Vocabulary
 from model.window_lstm import WindowLSTM
 from model.word_list import WordList, find_word_list
 from tune import text_quality

@@ -12,7 +12,7 @@ from model.config import TrialConfig
 from model.errors import ConfigError
 from model.lstm import CharLSTM
 from model.sampler import SamplingOptions, _draw, encode_prime
-from model.vocabulary import Vocabulary
+from model.text.vocabulary import Vocabulary
 
 GREEDY = SamplingOptions(temperature=0.0)
 

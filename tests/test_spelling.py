@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from model.errors import ConfigError
-from model.spelling import MARK, ORDER, Speller
+from model.text.spelling import MARK, ORDER, Speller
 
 WORDS = ("ab", "abba", "ba", "b", "babab")
 

@@ -16,9 +16,9 @@ from model.errors import CheckpointError, TrainingDiverged
 from model.objective import PreparedCorpus, prepare_corpus
 from model.precision import has_bfloat16
 from model.regimes import WindowRegime
-from model.streams import columns, training_sha256
 from model.system.files import write_sums
 from model.system.seeds import hash_seed
+from model.text.streams import columns, training_sha256
 from model.trainer import Trainer
 
 

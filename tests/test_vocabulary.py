@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from model.errors import ConfigError
-from model.vocabulary import Vocabulary
+from model.text.vocabulary import Vocabulary
 
 
 def test_decode_of_encode_is_identity(tiny_text: str) -> None:

@@ -17,7 +17,7 @@ from model.objective import PreparedCorpus, check_fits
 from model.own_bits import own_bits_per_char
 from model.regimes import WindowRegime
 from model.sampler import SamplingOptions, encode_prime
-from model.streams import EncodedCorpus
+from model.text.streams import EncodedCorpus
 from model.trainer import Trainer
 from model.window_lstm import WindowLSTM
 

@@ -16,17 +16,16 @@ from model import generate as generate_command
 from model import train
 from model.checkpoint import META_FILE, WITHOUT_SUMS, load_checkpoint
 from model.config import TrialConfig
-from model.corpus import resolve_corpus
 from model.errors import CheckpointError, ConfigError
 from model.objective import PreparedCorpus, check_fits, prepare_corpus
 from model.sampler import SamplingOptions, encode_prime, write_passages
-from model.streams import split_text
 from model.system.files import SUMS_FILE
 from model.test_score import score_test_passage
+from model.text.corpus import resolve_corpus
+from model.text.streams import split_text
+from model.text.vocabulary import smallest_type
+from model.text.words import WordVocabulary, tokenize
 from model.trainer import Trainer
-from model.vocabulary import smallest_type
-from model.word_vocabulary import WordVocabulary
-from model.words import tokenize
 from tune.run_folder import RunFolder
 from tune.samples_text import write_samples
 from tune.text_quality import Book

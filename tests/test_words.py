@@ -5,7 +5,7 @@ import random
 import pytest
 from joined_tokens import join
 
-from model.words import is_word_char, tokenize
+from model.text.words import is_word_char, tokenize
 
 TEXTS = {
     "empty": "",

@@ -5,12 +5,12 @@ import itertools
 
 from rich.console import Console
 
-from model.corpus import Corpus, resolve_corpus
 from model.errors import ConfigError
 from model.objective import PreparedCorpus, check_fits, prepare_corpus
 from model.system.durations import parse_duration
 from model.system.filesystem import check_storage
 from model.system.terminal import say
+from model.text.corpus import Corpus, resolve_corpus
 from search_spaces import Budget, SearchSpace, load_space
 from tune.mlflow_log import check_mlflow
 from tune.remote_run import check_new_in_storage

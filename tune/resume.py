@@ -6,9 +6,9 @@ from typing import Any
 
 from rich.console import Console
 
-from model.corpus import Corpus
 from model.errors import ConfigError
 from model.system.filesystem import check_storage, is_uri, join, normal
+from model.text.corpus import Corpus
 from search_spaces import Budget, SearchSpace, load_space
 from tune.history import records_so_far
 from tune.prepare import check_places, named_corpus, prepared_for, seconds_of, with_budget

@@ -4,7 +4,6 @@ import dataclasses
 from pathlib import Path
 
 from model.checkpoint import load_checkpoint
-from model.cleaning import clean
 from model.errors import ConfigError
 from model.own_bits import own_bits_per_char
 from model.own_temperature import default_temperature
@@ -13,6 +12,7 @@ from model.sampler import SamplingOptions, write_passages
 from model.system.files import write_text
 from model.system.terminal import shown
 from model.temperature import book_passages
+from model.text.cleaning import clean
 from tune.quality_records import measured_temperatures, nearest_temperature, read_quality
 from tune.quality_text import passage_figures, temperatures_section
 from tune.run_folder import RunFolder

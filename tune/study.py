@@ -6,11 +6,11 @@ from pathlib import Path
 
 from pyarrow.fs import LocalFileSystem
 
-from model.corpus import Corpus
 from model.errors import ConfigError
 from model.objective import PreparedCorpus
 from model.system.durations import parse_duration
 from model.system.filesystem import join, normal, open_place
+from model.text.corpus import Corpus
 from search_spaces import SearchSpace
 from tune.finalist_records import SEEDS_AT_MOST
 from tune.run_folder import RunFolder

@@ -16,13 +16,10 @@ from model.errors import ConfigError
 ORDER = 5
 """Measured on the reference's book with orders 2 to 6, rare words below 2, 3 and 5, cased and
 lower: 5 is best or within 0.002 bits per character of the best on the validation passage."""
-
 MAX_WORDS = 50_000
 """Only the last rare words of a longer text are learnt, to stay within seconds."""
-
 MARK = "\0"
 """What stands before and after a word; no corpus has it (corpus.py takes it for binary)."""
-
 _BEFORE = MARK * (ORDER - 1)
 
 

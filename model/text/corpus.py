@@ -1,24 +1,34 @@
 """Finds the text to learn: a named corpus, a UTF-8 file, or an http(s), s3 or gs URL.
 
-A corpus that the user names is never replaced by another one.
+A corpus that the user names is never replaced by another one. What Project Gutenberg wraps around
+a book is removed: header, footer and front matter.
 """
 
 import dataclasses
 import hashlib
 import importlib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
-from model.download import OBJECT_SCHEMES, download, download_object
 from model.errors import CorpusError, unknown_choice
-from model.gutenberg import strip_gutenberg
 from model.system.files import write_whole
+from model.text.download import OBJECT_SCHEMES, download, download_object
 
 ALICE_URL = "https://www.gutenberg.org/cache/epub/11/pg11.txt"
 DOWNLOAD_SECONDS = 10.0
 URL_SECONDS = 60.0
 """For a text that the user names, and wants."""
+_START = re.compile(r"^\*\*\* ?START OF TH(?:E|IS) PROJECT GUTENBERG EBOOK.*$", re.MULTILINE)
+_END = re.compile(
+    r"^(?:\*\*\* ?END OF TH(?:E|IS) PROJECT GUTENBERG EBOOK|End of (?:the )?Project Gutenberg)",
+    re.MULTILINE,
+)
+_FIRST_CHAPTER = re.compile(r"^CHAPTER I\b", re.MULTILINE)
+_SECOND_CHAPTER = re.compile(r"^\s*CHAPTER II\b", re.MULTILINE)
+# A heading in the table of contents is followed by the next heading within a line or two.
+_MIN_CHAPTER_CHARS = 1_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,3 +148,21 @@ def _corpus(name: str, source: str, data: bytes) -> Corpus:
     if not book.strip():
         raise CorpusError(f"a corpus must not be empty: {name}")
     return Corpus(name=name, location=name, source=source, text=book)
+
+
+def strip_gutenberg(text: str) -> str:
+    """Return the book alone; a text without Gutenberg's two markers comes back as it is.
+
+    Front matter (title, author, contents) is what stands before the first chapter's heading,
+    "CHAPTER I" at a line's start; a book without that heading keeps its front matter.
+    """
+    start = _START.search(text)
+    end = _END.search(text, start.end()) if start else None
+    if start is None or end is None:
+        return text
+    book = text[start.end() : end.start()].strip()
+    for heading in _FIRST_CHAPTER.finditer(book):
+        following = _SECOND_CHAPTER.search(book, heading.end())
+        if following is None or following.start() - heading.end() > _MIN_CHAPTER_CHARS:
+            return book[heading.start() :]
+    return book

@@ -13,20 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.cleaning import clean
 from model.errors import CorpusError
-from model.vocabulary import Vocabulary
-from model.word_vocabulary import WordVocabulary
+from model.text.cleaning import clean
+from model.text.vocabulary import Vocabulary
+from model.text.words import WordVocabulary
 
 MIN_CORPUS_CHARS = 1_000
 """A shorter corpus leaves a validation passage too small to judge anything."""
-
 MIN_KEPT_FRACTION = 0.5
 """A cleaning that keeps less of a text than this is refused for it."""
-
 Symbols = NDArray[np.integer[Any]]
 """Indices of symbols, in the smallest type that leaves one number for padding."""
-
 WORD_STREAMS_KEPT = 4
 """A process keeps so many word streams: a text of 100 MB takes 50 MB in each."""
 
