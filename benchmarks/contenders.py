@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from benchmarks.documented import whole_corpus
 from model.config import TrialConfig
-from model.precision import resolve_precision
+from model.network.precision import resolve_precision
 from model.text.corpus import resolve_corpus
 from model.trainer import Trainer
 

@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.written_symbols import generate
 from model.config import TrialConfig
-from model.lstm import CharLSTM
+from model.network.lstm import CharLSTM
 from model.sampler import SamplingOptions
 from model.system.devices import use_threads
 

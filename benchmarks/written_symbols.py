@@ -5,7 +5,7 @@ import itertools
 import torch
 from torch import Tensor
 
-from model.network import Network
+from model.network.base import Network
 from model.sampler import SamplingOptions, drawn
 
 

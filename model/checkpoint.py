@@ -20,8 +20,8 @@ from torch import Tensor
 
 from model.config import RESOLVED_PRECISIONS, TrialConfig
 from model.errors import CheckpointError, ConfigError, unknown_choice
-from model.network import Network
-from model.regimes import build_network
+from model.network.base import Network
+from model.network.lstm import build_network
 from model.system.files import SUMS_FILE, check_place, check_sum, in_place_of, standing, write_sums
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary

@@ -21,9 +21,8 @@ from model.evaluation_layout import (
     chunk_steps,
     num_columns,
 )
-from model.lstm import CharLSTM
-from model.network import Network
-from model.window_lstm import WindowLSTM
+from model.network.base import Network
+from model.network.lstm import CharLSTM, WindowLSTM
 
 
 def passage_nats(

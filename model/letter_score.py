@@ -11,8 +11,8 @@ import dataclasses
 import functools
 
 from model.config import TrialConfig
-from model.lstm import CharLSTM
-from model.network import Network
+from model.network.base import Network
+from model.network.lstm import CharLSTM
 from model.particle_filter import letter_bits, symbols_by_letter
 from model.system.seeds import hash_seed
 from model.text.cleaning import clean

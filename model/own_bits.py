@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from model.evaluate import network_nats
 from model.evaluation_layout import chunk_steps
-from model.lstm import CharLSTM
-from model.network import Network
+from model.network.base import Network
+from model.network.lstm import CharLSTM
 from model.sampler import encode_prime
 from model.text.streams import Symbols
 from model.text.vocabulary import Vocabulary

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.evaluation_layout import WARM_UP_SYMBOLS
-from model.lstm import CharLSTM
-from model.stepping import Stepper
+from model.network.lstm import CharLSTM
+from model.network.stepping import Stepper
 from model.text.cleaning import clean
 from model.text.vocabulary import Vocabulary
 

@@ -22,10 +22,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.config import TrialConfig
-from model.lstm import CharLSTM
-from model.network import Network, State
+from model.network.base import Network, State
+from model.network.lstm import CharLSTM, WindowLSTM, build_network
 from model.text.streams import EncodedCorpus, columns
-from model.window_lstm import WindowLSTM
 
 
 class Regime(Protocol):
@@ -47,13 +46,6 @@ class Regime(Protocol):
 
     def loss(self, step: int) -> tuple[Tensor, Tensor]:
         """Return the mean loss of a step, and how many symbols it is the mean of."""
-
-
-def build_network(config: TrialConfig, vocabulary_size: int) -> Network:
-    """Return the untrained network of a configuration, on the CPU."""
-    if config.regime == "window":
-        return WindowLSTM(config, vocabulary_size)
-    return CharLSTM(config, vocabulary_size)
 
 
 class StreamRegime:

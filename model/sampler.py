@@ -12,7 +12,7 @@ from torch import Tensor
 
 from model.config import check_seed
 from model.errors import ConfigError
-from model.network import Network
+from model.network.base import Network
 from model.text.cleaning import clean
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from model.config import TrialConfig
 from model.cost import WORK_KINDS, TextSizes, Work, epoch_work, step_work
-from model.precision import resolve_precision
+from model.network.precision import resolve_precision
 from model.text.streams import EncodedCorpus
 from model.text.vocabulary import Vocabulary
 from model.trainer import Trainer

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from model.config import TrialConfig
-from model.network import Network
+from model.network.base import Network
 from model.own_bits import own_bits_per_char
 from model.quality import (
     PASSAGE_CHARS,

@@ -4,9 +4,9 @@ import math
 
 from model.config import TrialConfig
 from model.evaluate import network_nats
-from model.network import Network
+from model.network.base import Network
+from model.network.precision import autocast
 from model.objective import PreparedCorpus
-from model.precision import autocast
 
 
 def score_test_passage(

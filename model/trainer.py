@@ -25,8 +25,8 @@ from model.config import TrialConfig
 from model.epoch_report import EpochReport
 from model.errors import CheckpointError, TrainingDiverged
 from model.evaluate import network_nats
+from model.network.precision import autocast, resolve_precision
 from model.objective import check_fits
-from model.precision import autocast, resolve_precision
 from model.regimes import build_regime
 from model.schedule import schedule_factor, training_is_over
 from model.system.seeds import hash_seed

@@ -15,8 +15,8 @@ from model.cost import (
     steps_per_epoch,
     time_steps_per_epoch,
 )
+from model.network.lstm import build_network
 from model.objective import PreparedCorpus
-from model.regimes import build_network
 from model.trainer import Trainer
 
 SIZES = TextSizes(

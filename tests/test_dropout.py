@@ -2,7 +2,7 @@
 
 import torch
 
-from model.dropout import Dropout
+from model.network.base import Dropout
 
 
 def test_share_is_dropped_and_the_rest_scaled() -> None:

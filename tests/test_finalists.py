@@ -15,8 +15,8 @@ from rich.console import Console
 from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
 from model.letter_score import scoring_seconds
+from model.network.precision import has_bfloat16
 from model.objective import PreparedCorpus
-from model.precision import has_bfloat16
 from model.test_score import score_test_passage
 from model.trainer import Trainer
 from search_spaces import load_space

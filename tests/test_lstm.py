@@ -3,7 +3,7 @@ import dataclasses
 import torch
 
 from model.config import TrialConfig
-from model.lstm import CharLSTM
+from model.network.lstm import CharLSTM
 
 CONFIG = TrialConfig(hidden_size=12, num_layers=2, embedding_dim=5)
 

@@ -12,7 +12,7 @@ from model import objective
 from model.config import TrialConfig
 from model.errors import CorpusError
 from model.evaluate import passage_nats
-from model.lstm import CharLSTM
+from model.network.lstm import CharLSTM
 from model.ngram import Passage, ngram_bits
 from model.objective import PreparedCorpus, check_fits, prepare_corpus, restored_bits_per_char
 from model.text.cleaning import clean

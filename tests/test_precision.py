@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import nn
 
-from model import precision
 from model.checkpoint import (
     META_FILE,
     MODEL_FILE,
@@ -19,8 +18,9 @@ from model.checkpoint import (
 )
 from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError
+from model.network import precision
+from model.network.precision import autocast, resolve_precision
 from model.objective import PreparedCorpus
-from model.precision import autocast, resolve_precision
 from model.system.devices import pick_device
 from model.system.files import write_sums
 from model.trainer import Trainer

@@ -14,6 +14,7 @@ from model import quality, word_list
 from model.checkpoint import copy_model, load_checkpoint
 from model.config import TrialConfig
 from model.copying import CopyFinder, window_hashes
+from model.network.lstm import WindowLSTM
 from model.own_bits import own_bits_per_char
 from model.own_temperature import default_temperature
 from model.quality import (
@@ -32,7 +33,6 @@ from model.text.cleaning import clean
 from model.text.corpus import resolve_corpus
 from model.text.streams import split_text
 from model.text.vocabulary import Vocabulary
-from model.window_lstm import WindowLSTM
 from model.word_list import WordList, find_word_list
 from tune import text_quality
 from tune.quality_records import BOOK, CHECKPOINT, nearest_temperature, read_quality, write_quality

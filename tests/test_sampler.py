@@ -10,7 +10,7 @@ from model import train
 from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
 from model.errors import ConfigError
-from model.lstm import CharLSTM
+from model.network.lstm import CharLSTM
 from model.sampler import SamplingOptions, _draw, encode_prime
 from model.text.vocabulary import Vocabulary
 

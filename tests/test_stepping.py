@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from model import stepping
 from model.config import NORMALIZATIONS, TrialConfig
-from model.lstm import CharLSTM
+from model.network import stepping
+from model.network.lstm import CharLSTM
 
 
 @pytest.mark.parametrize("max_table_values", [0, stepping.MAX_TABLE_VALUES])

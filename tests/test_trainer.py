@@ -13,8 +13,8 @@ from model.checkpoint import META_FILE, MODEL_FILE, TRAINING_FILE, load_checkpoi
 from model.config import TrialConfig
 from model.epoch_report import EpochReport
 from model.errors import CheckpointError, TrainingDiverged
+from model.network.precision import has_bfloat16
 from model.objective import PreparedCorpus, prepare_corpus
-from model.precision import has_bfloat16
 from model.regimes import WindowRegime
 from model.system.files import write_sums
 from model.system.seeds import hash_seed

@@ -12,7 +12,7 @@ from pathlib import Path
 import ray
 
 from model.config import TrialConfig
-from model.precision import resolve_precision, size_class
+from model.network.precision import resolve_precision, size_class
 from model.system.devices import Device
 
 

@@ -90,7 +90,7 @@ def check_gpu_memory(space: SearchSpace, memory: TrialMemory, free_bytes: int) -
     Raises:
         ConfigError: It does not fit.
     """
-    # There the LSTM runs in float32 whatever the precision (network.py).
+    # There the LSTM runs in float32 whatever the precision (base.py).
     largest = dataclasses.replace(memory.largest, precision="float32")
     needed = memory.needed_bytes(largest) - memory.process_bytes
     if needed > free_bytes:

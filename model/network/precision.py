@@ -3,7 +3,7 @@
 bfloat16 is 1.8 times as fast on a CPU with AVX512-BF16 (2 x 256, batch 64) and 30 times as
 slow where oneDNN is off, so "auto" measures on the machine and shape it runs. Without AVX512
 oneDNN has no LSTM in bfloat16 at all (torch 2.13, AVX2: "could not create a primitive
-descriptor"). On a GPU "auto" is float32: the LSTM runs in it either way (network.py).
+descriptor"). On a GPU "auto" is float32: the LSTM runs in it either way (base.py).
 """
 
 import functools
@@ -13,12 +13,11 @@ import torch
 
 from model.config import TrialConfig
 from model.errors import ConfigError
-from model.lstm import CharLSTM
+from model.network.lstm import CharLSTM
 
 MIN_SPEEDUP = 1.05
 """bfloat16 is taken if it is so much faster. Measured on AVX512-BF16: 1.3 to 2.1 at all sizes
 and repeatable to 0.05, so the decision is the same in each run on a machine."""
-
 # As many steps as a window has: over 16 the casting of the weights hid the gain.
 _PROBE_SHAPE_TB = (64, 32)
 _PROBE_REPEATS = 4

@@ -1,0 +1,134 @@
+"""The networks of both regimes.
+
+Shapes: T time steps, B columns or windows, V vocabulary, E embedding, H hidden, L layers.
+Sources: Hochreiter & Schmidhuber 1997 (LSTM); Zaremba 2014, arXiv:1409.2329 (dropout between
+layers and before the output, none on the recurrence); Ba 2016, arXiv:1607.06450 (layer norm;
+here of what a layer gives upwards: its recurrence stays inside the library's LSTM); Keras'
+defaults in the window regime (Glorot input weights, orthogonal recurrent weights, one bias a
+gate, 1 in the forget gate).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from model.config import TrialConfig
+from model.network.base import Network, State, Step, lstm_layers, run_layer
+from model.network.stepping import Stepper
+
+
+class CharLSTM(Network):
+    """Predicts the next symbol at every position, carrying its state from call to call."""
+
+    def __init__(self, config: TrialConfig, vocabulary_size: int) -> None:
+        super().__init__()
+        self._input_p, self._p = config.input_dropout, config.dropout
+        self.embedding = nn.Embedding(vocabulary_size, config.embedding_dim)
+        self.layers = lstm_layers(config, config.embedding_dim)
+        norm = nn.LayerNorm if config.normalization == "layer" else nn.Identity
+        self.norms = nn.ModuleList(norm(config.hidden_size) for _ in self.layers)
+        self.output = nn.Linear(config.hidden_size, vocabulary_size)
+        self._open_forget_gates()
+
+    def forward(self, inputs_TB: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Return the next symbols' logits (T, B, V) and the state after the last step.
+
+        Args:
+            inputs_TB: Indices (T, B), int32 or int64.
+            state: The state before the first step; None is all zeros.
+        """
+        values_TBH = self._drop(self.embedding(inputs_TB), self._input_p)
+        after: list[State] = []
+        for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+            part = slice(number, number + 1)
+            before = None if state is None else (state[0][part], state[1][part])
+            values_TBH, layer_state = run_layer(layer, values_TBH, before)
+            values_TBH = self._drop(norm(values_TBH), self._p)
+            after.append(layer_state)
+        hidden_LBH, cell_LBH = (torch.cat(parts) for parts in zip(*after, strict=True))
+        return self.output(values_TBH), (hidden_LBH, cell_LBH)
+
+    def start_text(self, inputs_TB: Tensor) -> tuple[Tensor, Step]:
+        """Read a text in one go; the steps after it carry the state."""
+        logits_BV, stepper = self.start_stepper(inputs_TB)
+        return logits_BV, stepper.step
+
+    def start_stepper(self, inputs_TB: Tensor) -> tuple[Tensor, Stepper]:
+        """Do the same, but return the stepper, whose passages can be picked."""
+        logits_TBV, state = self(inputs_TB)
+        layers = [dict(layer.named_parameters()) for layer in self.layers]
+        stepper = Stepper(layers, list(self.norms), self.embedding, self.output, state)
+        return logits_TBV[-1], stepper
+
+    def _open_forget_gates(self) -> None:
+        """Set the forget gates' bias to 1, so that the state is kept before it is learnt what to.
+
+        Source: Jozefowicz 2015, "An Empirical Exploration of Recurrent Network Architectures".
+        """
+        for layer in self.layers:
+            # Gates lie in the order input, forget, cell, output.
+            bias_ih = dict(layer.named_parameters())["bias_ih_l0"]
+            nn.init.ones_(bias_ih.data.chunk(4)[1])
+
+
+class WindowLSTM(Network):
+    """Predicts the character after a window.
+
+    Attributes:
+        window_length: T, the characters that it was trained to read.
+    """
+
+    def __init__(self, config: TrialConfig, vocabulary_size: int) -> None:
+        super().__init__()
+        self.window_length = config.sequence_length
+        self._p = config.dropout
+        self._vocabulary_size = vocabulary_size
+        self.layers = lstm_layers(config, 1)
+        self.output = nn.Linear(config.hidden_size, vocabulary_size)
+        self._initialise_as_keras()
+
+    def forward(self, windows_TB: Tensor) -> Tensor:
+        """Return the logits (B, V) of the character after each window.
+
+        Args:
+            windows_TB: Character indices (T, B), any whole-number type.
+        """
+        values_TBH = (windows_TB.float() / self._vocabulary_size).unsqueeze(-1)
+        for layer in self.layers[:-1]:
+            values_TBH, _ = run_layer(layer, values_TBH)
+            values_TBH = self._drop(values_TBH, self._p)
+        _, (last_1BH, _) = run_layer(self.layers[-1], values_TBH)
+        logits_BV: Tensor = self.output(self._drop(last_1BH[0], self._p))
+        return logits_BV
+
+    def start_text(self, inputs_TB: Tensor) -> tuple[Tensor, Step]:
+        """Read the last window of a text; each step slides it and reads it again."""
+        window_TB = inputs_TB[-self.window_length :]
+
+        def step(drawn_B: Tensor) -> Tensor:
+            nonlocal window_TB
+            window_TB = torch.cat([window_TB, drawn_B[None]])[-self.window_length :]
+            logits_BV: Tensor = self(window_TB)
+            return logits_BV
+
+        return self(window_TB), step
+
+    def _initialise_as_keras(self) -> None:
+        for layer in self.layers:
+            of_layer = dict(layer.named_parameters())
+            nn.init.xavier_uniform_(of_layer["weight_ih_l0"])
+            nn.init.orthogonal_(of_layer["weight_hh_l0"])
+            nn.init.zeros_(of_layer["bias_ih_l0"])
+            # Gates lie in the order input, forget, cell, output.
+            nn.init.ones_(of_layer["bias_ih_l0"].data.chunk(4)[1])
+            # Keras has one bias a gate; under Adam two would learn twice as fast.
+            nn.init.zeros_(of_layer["bias_hh_l0"])
+            of_layer["bias_hh_l0"].requires_grad_(False)
+        nn.init.xavier_uniform_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+
+def build_network(config: TrialConfig, vocabulary_size: int) -> Network:
+    """Return the untrained network of a configuration, on the CPU."""
+    if config.regime == "window":
+        return WindowLSTM(config, vocabulary_size)
+    return CharLSTM(config, vocabulary_size)
