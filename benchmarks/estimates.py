@@ -20,7 +20,7 @@ def main() -> None:
 
     from model.config import TrialConfig
     from model.cost import TextSizes
-    from model.objective import prepare_corpus
+    from model.scoring.objective import prepare_corpus
     from model.speed import measure_speed
     from model.system.devices import use_threads
     from model.text.corpus import resolve_corpus

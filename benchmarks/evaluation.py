@@ -12,10 +12,10 @@ from unittest import mock
 
 import torch
 
-from model import evaluate, evaluation_layout
 from model.config import TrialConfig
-from model.evaluate import network_nats
-from model.objective import prepare_corpus
+from model.scoring import evaluation, layout
+from model.scoring.evaluation import network_nats
+from model.scoring.objective import prepare_corpus
 from model.system.devices import use_threads
 from model.text.corpus import resolve_corpus
 from model.text.streams import EncodedCorpus
@@ -30,8 +30,8 @@ def one_pass_bits(trainer: Trainer, corpus: EncodedCorpus) -> float:
     """Return bits per own character, one column, float32."""
     assert not torch.is_autocast_enabled("cpu")
     with (
-        mock.patch.multiple(evaluation_layout, MIN_COLUMNS=1, MAX_COLUMNS=1),
-        mock.patch.object(evaluate, "WARM_UP_SYMBOLS", WHOLE_CONTEXT_CHARS),
+        mock.patch.multiple(layout, MIN_COLUMNS=1, MAX_COLUMNS=1),
+        mock.patch.object(evaluation, "WARM_UP_SYMBOLS", WHOLE_CONTEXT_CHARS),
     ):
         nats = network_nats(
             trainer.model, corpus.validation, context=corpus.train, device=trainer.device

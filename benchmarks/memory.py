@@ -32,7 +32,7 @@ def write_text(path: Path, megabytes: int) -> None:
 def train(path: Path, regime: str) -> None:
     """Prepare the text and train some steps."""
     from model.config import TrialConfig
-    from model.objective import prepare_corpus
+    from model.scoring.objective import prepare_corpus
     from model.system.devices import use_threads
     from model.text.corpus import resolve_corpus
     from model.trainer import Trainer

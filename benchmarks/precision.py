@@ -12,7 +12,7 @@ from multiprocessing import get_context
 
 from model.config import TrialConfig
 from model.epoch_report import EpochReport
-from model.objective import prepare_corpus
+from model.scoring.objective import prepare_corpus
 from model.system.devices import use_threads
 from model.text.corpus import resolve_corpus
 from model.trainer import Trainer

@@ -22,7 +22,7 @@ from optuna.distributions import IntDistribution
 
 from model.config import TrialConfig
 from model.errors import TrainingDiverged
-from model.objective import PreparedCorpus, prepare_corpus
+from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.system.devices import use_threads
 from model.system.seeds import hash_seed
 from model.text.corpus import resolve_corpus

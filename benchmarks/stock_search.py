@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from model.objective import PreparedCorpus, prepare_corpus, restored_bits_per_char
+from model.scoring.objective import PreparedCorpus, prepare_corpus, restored_bits_per_char
 from model.text.corpus import resolve_corpus
 from model.text.streams import EncodedCorpus
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
-from model.objective import prepare_corpus
+from model.scoring.evaluation import score_test_passage
+from model.scoring.objective import prepare_corpus
 from model.system.devices import use_threads
-from model.test_score import score_test_passage
 from model.text.corpus import resolve_corpus
 from model.trainer import Trainer
 

@@ -8,12 +8,7 @@ import dataclasses
 import math
 
 from model.config import TrialConfig
-from model.evaluation_layout import (
-    WARM_UP_SYMBOLS,
-    WINDOWS_AT_ONCE,
-    chunk_steps,
-    num_columns,
-)
+from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, num_columns
 from model.text.streams import EncodedCorpus
 
 _FORWARD_FLOPS, _TRAINING_FLOPS = 2, 6

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from model.objective import restored_bits_per_char
+from model.scoring.objective import restored_bits_per_char
 from model.text.streams import EncodedCorpus
 
 

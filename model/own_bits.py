@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from model.evaluate import network_nats
-from model.evaluation_layout import chunk_steps
 from model.network.base import Network
 from model.network.lstm import CharLSTM
 from model.sampler import encode_prime
+from model.scoring.evaluation import network_nats
+from model.scoring.layout import chunk_steps
 from model.text.streams import Symbols
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary

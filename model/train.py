@@ -72,7 +72,7 @@ def _train(options: argparse.Namespace) -> int:
     from model.checkpoint import check_new
     from model.config import FIELD_NAMES, TrialConfig
     from model.errors import ConfigError
-    from model.objective import prepare_corpus
+    from model.scoring.objective import prepare_corpus
     from model.system.devices import MAX_THREADS, memory_for, named_device, use_threads
     from model.system.limits import num_cpus
     from model.text.corpus import resolve_corpus

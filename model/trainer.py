@@ -24,11 +24,11 @@ from model.checkpoint import (
 from model.config import TrialConfig
 from model.epoch_report import EpochReport
 from model.errors import CheckpointError, TrainingDiverged
-from model.evaluate import network_nats
 from model.network.precision import autocast, resolve_precision
-from model.objective import check_fits
 from model.regimes import build_regime
 from model.schedule import schedule_factor, training_is_over
+from model.scoring.evaluation import network_nats
+from model.scoring.objective import check_fits
 from model.system.seeds import hash_seed
 from model.text.streams import EncodedCorpus, training_sha256
 from model.text.words import WordVocabulary

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from model.config import TrialConfig
 from model.cost import TextSizes
-from model.objective import PreparedCorpus, prepare_corpus
+from model.scoring.objective import PreparedCorpus, prepare_corpus
 from search_spaces import SearchSpace, load_space
 from tune.checkpoints import CheckpointStore
 from tune.experiment import run_trials

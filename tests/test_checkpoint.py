@@ -17,7 +17,7 @@ from model.checkpoint import (
 )
 from model.config import TrialConfig
 from model.errors import CheckpointError
-from model.objective import PreparedCorpus
+from model.scoring.objective import PreparedCorpus
 from model.system.files import SUMS_FILE
 from model.trainer import Trainer
 

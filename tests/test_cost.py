@@ -16,7 +16,7 @@ from model.cost import (
     time_steps_per_epoch,
 )
 from model.network.lstm import build_network
-from model.objective import PreparedCorpus
+from model.scoring.objective import PreparedCorpus
 from model.trainer import Trainer
 
 SIZES = TextSizes(

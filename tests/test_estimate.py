@@ -8,8 +8,8 @@ from optuna.distributions import FloatDistribution, IntDistribution
 
 from model.config import TrialConfig
 from model.cost import TextSizes
-from model.letter_score import scoring_seconds
-from model.objective import PreparedCorpus
+from model.scoring.letters import scoring_seconds
+from model.scoring.objective import PreparedCorpus
 from model.speed import MachineSpeed
 from model.system.durations import format_range
 from search_spaces import Baseline, Budget, SearchSpace, load_space

@@ -2,11 +2,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from model import evaluation_layout
 from model.checkpoint import load_checkpoint
-from model.evaluate import passage_nats
-from model.evaluation_layout import MIN_COLUMNS
-from model.objective import PreparedCorpus
+from model.scoring import layout
+from model.scoring.evaluation import passage_nats
+from model.scoring.layout import MIN_COLUMNS
+from model.scoring.objective import PreparedCorpus
 
 CPU = torch.device("cpu")
 
@@ -67,6 +67,6 @@ def test_chunks_of_a_large_vocabulary_leave_the_score_alone(
     corpus = tiny_corpus.encoded["lower"]
     whole = passage_nats(model, corpus.validation, context=corpus.train, device=CPU)
     for max_logits in (1, 5_000):  # a step at a time; some steps
-        monkeypatch.setattr(evaluation_layout, "MAX_CHUNK_LOGITS", max_logits)
+        monkeypatch.setattr(layout, "MAX_CHUNK_LOGITS", max_logits)
         nats = passage_nats(model, corpus.validation, context=corpus.train, device=CPU)
         assert nats == pytest.approx(whole, rel=1e-6)

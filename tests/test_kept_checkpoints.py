@@ -7,7 +7,7 @@ import pytest
 from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
 from model.errors import CutOff
-from model.objective import PreparedCorpus
+from model.scoring.objective import PreparedCorpus
 from model.trainer import Trainer
 from tune import kept_checkpoints
 from tune.checkpoints import CheckpointStore

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from model.config import TrialConfig
-from model.evaluate import network_nats
-from model.letter_score import MAX_LETTERS, PARTICLES, score_letters, scoring_seconds
 from model.network.lstm import CharLSTM, build_network
-from model.objective import PreparedCorpus
-from model.particle_filter import letter_bits
+from model.scoring.evaluation import network_nats
+from model.scoring.letters import MAX_LETTERS, PARTICLES, score_letters, scoring_seconds
+from model.scoring.objective import PreparedCorpus
+from model.scoring.particle_filter import letter_bits
 from model.text.cleaning import CLEANINGS, clean
 from model.text.vocabulary import Vocabulary
 

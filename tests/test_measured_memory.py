@@ -11,7 +11,7 @@ import pytest
 from ray.tune.search import Searcher
 
 from model.config import TrialConfig
-from model.objective import PreparedCorpus
+from model.scoring.objective import PreparedCorpus
 from model.system.limits import peak_bytes, reset_peak
 from search_spaces import load_space
 from tune import measured_memory

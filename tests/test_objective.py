@@ -8,13 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from model import objective
 from model.config import TrialConfig
 from model.errors import CorpusError
-from model.evaluate import passage_nats
 from model.network.lstm import CharLSTM
-from model.ngram import Passage, ngram_bits
-from model.objective import PreparedCorpus, check_fits, prepare_corpus, restored_bits_per_char
+from model.scoring import objective
+from model.scoring.evaluation import passage_nats
+from model.scoring.ngram import Passage, ngram_bits
+from model.scoring.objective import (
+    PreparedCorpus,
+    check_fits,
+    prepare_corpus,
+    restored_bits_per_char,
+)
 from model.text.cleaning import clean
 from model.text.corpus import resolve_corpus
 from model.text.streams import EncodedCorpus, split_text

@@ -20,7 +20,7 @@ from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError
 from model.network import precision
 from model.network.precision import autocast, resolve_precision
-from model.objective import PreparedCorpus
+from model.scoring.objective import PreparedCorpus
 from model.system.devices import pick_device
 from model.system.files import write_sums
 from model.trainer import Trainer

@@ -23,7 +23,7 @@ from tiny_search import (
 from model import speed
 from model.config import TrialConfig
 from model.cost import WORK_KINDS
-from model.objective import prepare_corpus
+from model.scoring.objective import prepare_corpus
 from tune import report, run, samples, status
 from tune.cluster import Cluster
 

@@ -15,7 +15,7 @@ from ray.tune import Checkpoint
 
 from model.config import TrialConfig
 from model.errors import CorpusError
-from model.objective import PreparedCorpus
+from model.scoring.objective import PreparedCorpus
 from tune import epoch_events
 from tune import trainable as trainable_module
 from tune.epoch_events import EPOCHS_FILE

@@ -14,8 +14,8 @@ from model.config import TrialConfig
 from model.epoch_report import EpochReport
 from model.errors import CheckpointError, TrainingDiverged
 from model.network.precision import has_bfloat16
-from model.objective import PreparedCorpus, prepare_corpus
 from model.regimes import WindowRegime
+from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.system.files import write_sums
 from model.system.seeds import hash_seed
 from model.text.streams import columns, training_sha256

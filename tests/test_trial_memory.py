@@ -15,7 +15,7 @@ from optuna.distributions import IntDistribution
 from model.config import TrialConfig
 from model.errors import ConfigError
 from model.memory import training_bytes
-from model.objective import PreparedCorpus
+from model.scoring.objective import PreparedCorpus
 from search_spaces import SearchSpace, load_space
 from search_spaces.random_configs import random_configs
 from tune.resources import Node, TrialResources, num_concurrent, with_memory

@@ -14,10 +14,10 @@ from benchmarks.written_symbols import generate
 from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
 from model.network.lstm import WindowLSTM
-from model.objective import PreparedCorpus, check_fits
 from model.own_bits import own_bits_per_char
 from model.regimes import WindowRegime
 from model.sampler import SamplingOptions, encode_prime
+from model.scoring.objective import PreparedCorpus, check_fits
 from model.text.streams import EncodedCorpus
 from model.trainer import Trainer
 

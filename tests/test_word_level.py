@@ -17,10 +17,10 @@ from model import train
 from model.checkpoint import META_FILE, WITHOUT_SUMS, load_checkpoint
 from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError
-from model.objective import PreparedCorpus, check_fits, prepare_corpus
 from model.sampler import SamplingOptions, encode_prime, write_passages
+from model.scoring.evaluation import score_test_passage
+from model.scoring.objective import PreparedCorpus, check_fits, prepare_corpus
 from model.system.files import SUMS_FILE
-from model.test_score import score_test_passage
 from model.text.corpus import resolve_corpus
 from model.text.streams import split_text
 from model.text.vocabulary import smallest_type

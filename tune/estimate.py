@@ -13,7 +13,7 @@ import numpy as np
 
 from model.config import TrialConfig
 from model.cost import num_parameters
-from model.letter_score import scoring_seconds
+from model.scoring.letters import scoring_seconds
 from model.speed import MachineSpeed
 from search_spaces.random_configs import random_configs
 from tune.rehearsal import NOTHING, Before, Plan, Training, rehearse

@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Collection, Iterable, Mapping
 
-from model.letter_score import scoring_seconds
+from model.scoring.letters import scoring_seconds
 from tune.finalist_records import finalist_key
 from tune.study import Study
 from tune.trial_record import Status, TrialRecord

@@ -55,7 +55,7 @@ class TestPassageScores:
 
     Attributes:
         test_bits_per_char: Restored bits per raw character.
-        test_bits_per_letter: Bits per letter, what cleanings drop summed out (letter_score.py).
+        test_bits_per_letter: Bits per letter, what cleanings drop summed out (letters.py).
         letter_particles: Particles of this estimate.
         test_bits_per_letter_quarter: The same with a quarter of the particles.
         test_bits_per_letter_sixteenth: The same with a sixteenth of them.

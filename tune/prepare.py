@@ -6,7 +6,7 @@ import itertools
 from rich.console import Console
 
 from model.errors import ConfigError
-from model.objective import PreparedCorpus, check_fits, prepare_corpus
+from model.scoring.objective import PreparedCorpus, check_fits, prepare_corpus
 from model.system.durations import parse_duration
 from model.system.filesystem import check_storage
 from model.system.terminal import say

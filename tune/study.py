@@ -7,7 +7,7 @@ from pathlib import Path
 from pyarrow.fs import LocalFileSystem
 
 from model.errors import ConfigError
-from model.objective import PreparedCorpus
+from model.scoring.objective import PreparedCorpus
 from model.system.durations import parse_duration
 from model.system.filesystem import join, normal, open_place
 from model.text.corpus import Corpus

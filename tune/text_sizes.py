@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from model.config import TrialConfig
 from model.cost import TextSizes
-from model.objective import PreparedCorpus
+from model.scoring.objective import PreparedCorpus
 from search_spaces import SearchSpace
 
 SizesByText = Mapping[tuple[str, str], TextSizes]

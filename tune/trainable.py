@@ -14,7 +14,7 @@ from ray.tune.result import SHOULD_CHECKPOINT
 from model.config import TrialConfig
 from model.epoch_report import EpochReport
 from model.errors import CheckpointError, TrainingDiverged
-from model.objective import PreparedCorpus
+from model.scoring.objective import PreparedCorpus
 from model.system.devices import pick_device, use_threads
 from model.system.limits import limit_growth
 from model.trainer import Trainer

@@ -9,7 +9,7 @@ from typing import Any
 from model.config import TrialConfig
 from model.errors import ConfigError
 from model.memory import training_bytes
-from model.objective import PreparedCorpus
+from model.scoring.objective import PreparedCorpus
 from search_spaces import SearchSpace
 from search_spaces.distributions import extremes
 from tune.text_sizes import SizesByText, text_of, text_sizes

@@ -13,7 +13,7 @@ import functools
 from model.config import TrialConfig
 from model.network.base import Network
 from model.network.lstm import CharLSTM
-from model.particle_filter import letter_bits, symbols_by_letter
+from model.scoring.particle_filter import letter_bits, symbols_by_letter
 from model.system.seeds import hash_seed
 from model.text.cleaning import clean
 from model.text.streams import EncodedCorpus

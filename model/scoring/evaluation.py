@@ -7,6 +7,7 @@ enters with the state carried over the WARM_UP_SYMBOLS symbols before it.
 Shapes: T time steps, B columns, V vocabulary.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from model.evaluation_layout import (
-    WARM_UP_SYMBOLS,
-    WINDOWS_AT_ONCE,
-    chunk_steps,
-    num_columns,
-)
+from model.config import TrialConfig
 from model.network.base import Network
 from model.network.lstm import CharLSTM, WindowLSTM
+from model.network.precision import autocast
+from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, num_columns
+from model.scoring.objective import PreparedCorpus
 
 
 def passage_nats(
@@ -126,3 +125,27 @@ def _scored_nats(
         ).view_as(targets_TB[chunk])
         nats += losses_TB.masked_fill(~scored_TB[chunk], 0.0).sum(dtype=torch.float64)
     return nats.item()
+
+
+def score_test_passage(
+    network: Network, prepared: PreparedCorpus, config: TrialConfig, *, precision: str | None
+) -> float:
+    """Return restored bits per raw character of the test passage.
+
+    It is what `val_bits_per_char` is on the validation passage: the network's own bits and the
+    price of what the cleaning dropped there; with words, spelling is in it. The passage is
+    entered with the state carried over the end of the validation passage.
+
+    Args:
+        network: The network.
+        prepared: The corpus.
+        config: The network's configuration.
+        precision: The arithmetic that it was trained and validated in; None is float32.
+    """
+    corpus, floors = prepared.streams(config), prepared.floors
+    device = next(network.parameters()).device
+    with autocast(precision or "float32", device):
+        nats = network_nats(network, corpus.test, context=corpus.validation, device=device)
+    own_bits = nats / math.log(2) + corpus.test_spelling_bits
+    price = floors["cased"].test_bits_per_char - floors[config.cleaning].test_bits_per_char
+    return own_bits / corpus.num_raw_test_chars + max(0.0, price)

@@ -21,15 +21,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.evaluation_layout import WARM_UP_SYMBOLS
 from model.network.lstm import CharLSTM
 from model.network.stepping import Stepper
+from model.scoring.layout import WARM_UP_SYMBOLS
 from model.text.cleaning import clean
 from model.text.vocabulary import Vocabulary
 
 MAX_SILENT_RUN = 16
 """Silent symbols before a letter, at most; what is cut only lowers the probability."""
-
 Weights = NDArray[np.float64]
 Indices = NDArray[np.intp]
 

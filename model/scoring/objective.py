@@ -13,14 +13,13 @@ import numpy as np
 
 from model.config import TrialConfig
 from model.errors import CorpusError
-from model.ngram import ORDERS, Passage, ngram_bits
+from model.scoring.ngram import ORDERS, Passage, ngram_bits
 from model.text.cleaning import clean
 from model.text.streams import EncodedCorpus, RawSplit, encode_corpus, encode_words, split_text
 
 MAX_TRAIN_CHARS = 2_000_000
 """The floor counts only the last raw characters of a longer training part, to stay within
 seconds."""
-
 MAX_SCORED_CHARS = 1_000_000
 """The floor is measured on so many raw characters of a longer passage, for the same reason."""
 
