@@ -17,7 +17,7 @@ from benchmarks.documented import whole_corpus
 from model.config import TrialConfig
 from model.network.precision import resolve_precision
 from model.text.corpus import resolve_corpus
-from model.trainer import Trainer
+from model.training.trainer import Trainer
 
 NUM_CHARS = 120_000
 EMBEDDING_DIM = 64

@@ -17,12 +17,12 @@ from pathlib import Path
 
 from benchmarks.written_symbols import generate
 from model.config import TrialConfig
-from model.sampler import SamplingOptions, encode_prime
+from model.generation.decoding import SamplingOptions, encode_prime
 from model.system.devices import num_gpus, pick_device, use_threads
 from model.text.cleaning import clean
 from model.text.streams import EncodedCorpus
 from model.text.vocabulary import Vocabulary
-from model.trainer import Trainer
+from model.training.trainer import Trainer
 from search_spaces import load_space
 
 LOSSES_PATH = Path(__file__).with_name("documented_losses.csv")

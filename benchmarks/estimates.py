@@ -19,13 +19,13 @@ def main() -> None:
     import torch
 
     from model.config import TrialConfig
-    from model.cost import TextSizes
     from model.scoring.objective import prepare_corpus
-    from model.speed import measure_speed
     from model.system.devices import use_threads
     from model.text.corpus import resolve_corpus
     from model.text.streams import EncodedCorpus
-    from model.trainer import Trainer
+    from model.training.cost import TextSizes
+    from model.training.speed import measure_speed
+    from model.training.trainer import Trainer
     from search_spaces import SPACE_NAMES, load_space
     from search_spaces.random_configs import random_configs
 

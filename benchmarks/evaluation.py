@@ -19,7 +19,7 @@ from model.scoring.objective import prepare_corpus
 from model.system.devices import use_threads
 from model.text.corpus import resolve_corpus
 from model.text.streams import EncodedCorpus
-from model.trainer import Trainer
+from model.training.trainer import Trainer
 
 SHAPES = ((1, 128, 32), (1, 256, 32), (2, 256, 64), (1, 512, 16), (2, 512, 64))
 BOOK_CHARS = 144_342

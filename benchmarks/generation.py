@@ -15,8 +15,8 @@ import torch
 
 from benchmarks.written_symbols import generate
 from model.config import TrialConfig
+from model.generation.decoding import SamplingOptions
 from model.network.lstm import CharLSTM
-from model.sampler import SamplingOptions
 from model.system.devices import use_threads
 
 SHAPES = ((1, 256), (2, 256), (2, 512))

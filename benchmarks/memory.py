@@ -35,7 +35,7 @@ def train(path: Path, regime: str) -> None:
     from model.scoring.objective import prepare_corpus
     from model.system.devices import use_threads
     from model.text.corpus import resolve_corpus
-    from model.trainer import Trainer
+    from model.training.trainer import Trainer
 
     use_threads(1)
     if regime == "imports":

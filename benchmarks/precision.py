@@ -11,11 +11,10 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 from model.config import TrialConfig
-from model.epoch_report import EpochReport
 from model.scoring.objective import prepare_corpus
 from model.system.devices import use_threads
 from model.text.corpus import resolve_corpus
-from model.trainer import Trainer
+from model.training.trainer import EpochReport, Trainer
 
 SIZES = ((1, 128, 32), (1, 256, 32), (2, 256, 64))
 PRECISIONS = ("float32", "bfloat16")

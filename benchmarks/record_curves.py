@@ -26,7 +26,7 @@ from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.system.devices import use_threads
 from model.system.seeds import hash_seed
 from model.text.corpus import resolve_corpus
-from model.trainer import Trainer
+from model.training.trainer import Trainer
 from search_spaces import SearchSpace, load_space
 
 EPOCHS = 40

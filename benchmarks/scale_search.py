@@ -17,7 +17,7 @@ from rich.console import Console
 
 from benchmarks.scale_stages import Sample, Stage, stages
 from benchmarks.stand_in import GATE, Curves, StandIn
-from model.speed import MachineSpeed
+from model.training.speed import MachineSpeed
 from tune.estimate import Estimate
 from tune.history import History
 from tune.prepare import prepare

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.documented import documented_losses, documented_text, whole_corpus
 from model.config import TrialConfig
 from model.system.devices import use_threads
-from model.trainer import Trainer
+from model.training.trainer import Trainer
 
 GOAL_SECONDS = 100
 CONFIGS = {

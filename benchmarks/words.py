@@ -15,13 +15,13 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
 from model.scoring.evaluation import score_test_passage
 from model.scoring.objective import prepare_corpus
 from model.system.devices import use_threads
 from model.text.corpus import resolve_corpus
-from model.trainer import Trainer
+from model.training.checkpoint import load_checkpoint
+from model.training.trainer import Trainer
 
 SEARCHES = ("full", "extended")
 """Of results/reference: the best of the first reads characters, of the second words."""

@@ -5,8 +5,8 @@ import itertools
 import torch
 from torch import Tensor
 
+from model.generation.decoding import SamplingOptions, drawn
 from model.network.base import Network
-from model.sampler import SamplingOptions, drawn
 
 
 def generate(

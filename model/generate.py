@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from model.system.command_line import DEVICES, OneLineParser, ended_quietly
 
 if TYPE_CHECKING:
-    from model.interactive import Conversation
+    from model.generation.interactive import Conversation
 
 _EXAMPLES = """examples:
   python -m model.generate results/ten/checkpoints/01 --chars 2000
@@ -79,11 +79,11 @@ def _write(options: argparse.Namespace) -> int:
 
 def _written(options: argparse.Namespace) -> list[str]:
     """Return the passages; none after a conversation."""
-    from model.checkpoint import load_checkpoint
-    from model.interactive import Conversation
-    from model.own_temperature import default_temperature
-    from model.sampler import SamplingOptions, write_passages
+    from model.generation.decoding import SamplingOptions, write_passages
+    from model.generation.interactive import Conversation
+    from model.generation.temperature import default_temperature
     from model.system.devices import named_device
+    from model.training.checkpoint import load_checkpoint
 
     model, meta = load_checkpoint(options.checkpoint, named_device(options.device))
     temperature = options.temperature
@@ -123,7 +123,7 @@ def _converse(conversation: "Conversation") -> None:
     import contextlib
     import io
 
-    from model.interactive import converse
+    from model.generation.interactive import converse
     from model.system.terminal import shown
 
     on_terminal = sys.stdout.isatty()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from model.system.command_line import DEVICES, OneLineParser, ended_quietly
 
 if TYPE_CHECKING:
-    from model.trainer import Trainer
+    from model.training.trainer import Trainer
 
 _EXAMPLES = """examples:
   python -m model.train --corpus book.txt --epochs 10 --checkpoint mine
@@ -69,14 +69,14 @@ def _parser() -> OneLineParser:
 def _train(options: argparse.Namespace) -> int:
     import torch
 
-    from model.checkpoint import check_new
     from model.config import FIELD_NAMES, TrialConfig
     from model.errors import ConfigError
     from model.scoring.objective import prepare_corpus
     from model.system.devices import MAX_THREADS, memory_for, named_device, use_threads
     from model.system.limits import num_cpus
     from model.text.corpus import resolve_corpus
-    from model.trainer import Trainer
+    from model.training.checkpoint import check_new
+    from model.training.trainer import Trainer
 
     folder, threads = options.checkpoint, options.threads
     base = TrialConfig.from_json(options.config) if options.config else TrialConfig()

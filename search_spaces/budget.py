@@ -4,7 +4,7 @@ import dataclasses
 
 from model.config import TrialConfig, check_type
 from model.errors import ConfigError
-from model.schedule import constant_epochs
+from model.training.schedule import constant_epochs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

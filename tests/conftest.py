@@ -24,7 +24,7 @@ from tiny_search import (
 
 from model.config import TrialConfig
 from model.scoring.objective import PreparedCorpus, prepare_corpus
-from model.trainer import Trainer
+from model.training.trainer import Trainer
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -16,8 +16,8 @@ import ray
 from rich.console import Console
 
 from model.config import TrialConfig
-from model.cost import TextSizes
 from model.scoring.objective import PreparedCorpus, prepare_corpus
+from model.training.cost import TextSizes
 from search_spaces import SearchSpace, load_space
 from tune.checkpoints import CheckpointStore
 from tune.experiment import run_trials

@@ -8,18 +8,18 @@ import pytest
 import torch
 
 from model import generate, train
-from model.checkpoint import (
+from model.config import TrialConfig
+from model.errors import CheckpointError
+from model.scoring.objective import PreparedCorpus
+from model.system.files import SUMS_FILE
+from model.training.checkpoint import (
     META_FILE,
     MODEL_FILE,
     TRAINING_FILE,
     copy_model,
     load_checkpoint,
 )
-from model.config import TrialConfig
-from model.errors import CheckpointError
-from model.scoring.objective import PreparedCorpus
-from model.system.files import SUMS_FILE
-from model.trainer import Trainer
+from model.training.trainer import Trainer
 
 
 @pytest.fixture

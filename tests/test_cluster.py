@@ -58,7 +58,7 @@ def test_what_trains_on_a_gpu_is_measured_outside_the_driver(
     monkeypatch.setattr(
         "tune.cluster.local_nodes", lambda: [Node(num_cpus=2, num_gpus=1, memory_bytes=2**33)]
     )
-    monkeypatch.setattr("model.machine.measure_machine", lambda **_: "in the driver")
+    monkeypatch.setattr("model.training.speed.measure_machine", lambda **_: "in the driver")
     monkeypatch.setattr(Cluster, "start", lambda self: None)
     monkeypatch.setattr(ray, "remote", remote)
     monkeypatch.setattr(ray, "get", lambda reference, timeout: "in a worker")

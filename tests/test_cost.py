@@ -6,7 +6,9 @@ import itertools
 import pytest
 
 from model.config import NORMALIZATIONS, REGIMES, TrialConfig
-from model.cost import (
+from model.network.lstm import build_network
+from model.scoring.objective import PreparedCorpus
+from model.training.cost import (
     WORK_KINDS,
     TextSizes,
     epoch_work,
@@ -15,9 +17,7 @@ from model.cost import (
     steps_per_epoch,
     time_steps_per_epoch,
 )
-from model.network.lstm import build_network
-from model.scoring.objective import PreparedCorpus
-from model.trainer import Trainer
+from model.training.trainer import Trainer
 
 SIZES = TextSizes(
     train_symbols=115_473,

@@ -10,11 +10,11 @@ import documents
 import pytest
 from ray_nodes import RAY, ray_nodes
 
-from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
-from model.sampler import SamplingOptions, write_passages
+from model.generation.decoding import SamplingOptions, write_passages
 from model.scoring.objective import PreparedCorpus
-from model.trainer import Trainer
+from model.training.checkpoint import load_checkpoint
+from model.training.trainer import Trainer
 from search_spaces import load_space
 from tune.options import parse_options
 

@@ -7,11 +7,11 @@ import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from model.config import TrialConfig
-from model.cost import TextSizes
 from model.scoring.letters import scoring_seconds
 from model.scoring.objective import PreparedCorpus
-from model.speed import MachineSpeed
 from model.system.durations import format_range
+from model.training.cost import TextSizes
+from model.training.speed import MachineSpeed
 from search_spaces import Baseline, Budget, SearchSpace, load_space
 from search_spaces.random_configs import random_configs
 from tune import rehearsal

@@ -2,11 +2,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from model.checkpoint import load_checkpoint
 from model.scoring import layout
 from model.scoring.evaluation import passage_nats
 from model.scoring.layout import MIN_COLUMNS
 from model.scoring.objective import PreparedCorpus
+from model.training.checkpoint import load_checkpoint
 
 CPU = torch.device("cpu")
 

@@ -44,7 +44,7 @@ from tiny_search import (
     write_inputs,
 )
 
-from model.checkpoint import load_checkpoint
+from model.training.checkpoint import load_checkpoint
 from tune.checkpoints import CheckpointStore
 
 CUT_OFF = 75

@@ -12,13 +12,13 @@ import ray
 import torch
 from rich.console import Console
 
-from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
 from model.network.precision import has_bfloat16
 from model.scoring.evaluation import score_test_passage
 from model.scoring.letters import scoring_seconds
 from model.scoring.objective import PreparedCorpus
-from model.trainer import Trainer
+from model.training.checkpoint import load_checkpoint
+from model.training.trainer import Trainer
 from search_spaces import load_space
 from tune import finalist_scores, finalists
 from tune.checkpoints import CheckpointStore

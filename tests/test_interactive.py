@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from model import generate as command
-from model.checkpoint import load_checkpoint
 from model.errors import ConfigError
-from model.interactive import COMMANDS, Conversation, converse
-from model.sampler import SamplingOptions, stream_text, write_passages
+from model.generation.decoding import SamplingOptions, stream_text, write_passages
+from model.generation.interactive import COMMANDS, Conversation, converse
+from model.training.checkpoint import load_checkpoint
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
 from model.errors import CutOff
 from model.scoring.objective import PreparedCorpus
-from model.trainer import Trainer
+from model.training.checkpoint import load_checkpoint
+from model.training.trainer import Trainer
 from tune import kept_checkpoints
 from tune.checkpoints import CheckpointStore
 from tune.kept_checkpoints import keep_checkpoints

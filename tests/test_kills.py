@@ -22,8 +22,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from tiny_search import command, kill_driver, kill_family, run_command, write_inputs
 
-from model.checkpoint import load_checkpoint
 from model.errors import CheckpointError
+from model.training.checkpoint import load_checkpoint
 from tune.checkpoints import CheckpointStore
 
 TRIALS = 6

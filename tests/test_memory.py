@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from model.config import TrialConfig
-from model.cost import TextSizes
-from model.memory import training_bytes
 from model.system.limits import free_bytes, resident_bytes
+from model.training.cost import TextSizes
+from model.training.memory import training_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = TextSizes(

@@ -24,7 +24,7 @@ from model.text.cleaning import clean
 from model.text.corpus import resolve_corpus
 from model.text.streams import EncodedCorpus, split_text
 from model.text.vocabulary import Vocabulary
-from model.trainer import Trainer
+from model.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from model import generate
-from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
 from model.errors import CheckpointError
-from model.own_temperature import (
+from model.generation.temperature import (
     DEFAULT_TEMPERATURE,
     TEMPERATURE_FILE,
     default_temperature,
     write_temperature,
 )
+from model.training.checkpoint import load_checkpoint
 
 
 def written(checkpoint: Path, capsys: pytest.CaptureFixture[str], *flags: str) -> str:

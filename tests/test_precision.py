@@ -9,13 +9,6 @@ import pytest
 import torch
 from torch import nn
 
-from model.checkpoint import (
-    META_FILE,
-    MODEL_FILE,
-    TRAINING_FILE,
-    copy_model,
-    load_checkpoint,
-)
 from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError
 from model.network import precision
@@ -23,7 +16,14 @@ from model.network.precision import autocast, resolve_precision
 from model.scoring.objective import PreparedCorpus
 from model.system.devices import pick_device
 from model.system.files import write_sums
-from model.trainer import Trainer
+from model.training.checkpoint import (
+    META_FILE,
+    MODEL_FILE,
+    TRAINING_FILE,
+    copy_model,
+    load_checkpoint,
+)
+from model.training.trainer import Trainer
 
 CUDA = torch.device("cuda")
 REGIMES = ({}, {"regime": "window", "sequence_length": 10, "batch_size": 64})

@@ -10,14 +10,11 @@ import pandas as pd
 import pytest
 import torch
 
-from model import quality, word_list
-from model.checkpoint import copy_model, load_checkpoint
 from model.config import TrialConfig
-from model.copying import CopyFinder, window_hashes
-from model.network.lstm import WindowLSTM
-from model.own_bits import own_bits_per_char
-from model.own_temperature import default_temperature
-from model.quality import (
+from model.generation import quality, word_list
+from model.generation.copying import CopyFinder, window_hashes
+from model.generation.own_bits import own_bits_per_char
+from model.generation.quality import (
     FIGURES,
     Measure,
     TextQuality,
@@ -27,13 +24,21 @@ from model.quality import (
     pieces,
     words,
 )
-from model.reference_passages import reference_passages
-from model.temperature import PASSAGES, TEMPERATURES, least_far, survey_temperatures
+from model.generation.reference_passages import reference_passages
+from model.generation.temperature import (
+    PASSAGES,
+    TEMPERATURES,
+    default_temperature,
+    least_far,
+    survey_temperatures,
+)
+from model.generation.word_list import WordList, find_word_list
+from model.network.lstm import WindowLSTM
 from model.text.cleaning import clean
 from model.text.corpus import resolve_corpus
 from model.text.streams import split_text
 from model.text.vocabulary import Vocabulary
-from model.word_list import WordList, find_word_list
+from model.training.checkpoint import copy_model, load_checkpoint
 from tune import text_quality
 from tune.quality_records import BOOK, CHECKPOINT, nearest_temperature, read_quality, write_quality
 from tune.quality_text import best_temperature_line

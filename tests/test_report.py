@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from hand_made_run import FINALISTS, SPACE, STUDY, curve, finalist, hand_made
 
-from model.checkpoint import copy_model
+from model.training.checkpoint import copy_model
 from tune import report, samples
 from tune.confirmation import verdict
 from tune.finalist_records import (

@@ -20,10 +20,10 @@ from tiny_search import (
     write_inputs,
 )
 
-from model import speed
 from model.config import TrialConfig
-from model.cost import WORK_KINDS
 from model.scoring.objective import prepare_corpus
+from model.training import speed
+from model.training.cost import WORK_KINDS
 from tune import report, run, samples, status
 from tune.cluster import Cluster
 

@@ -11,10 +11,10 @@ import psutil
 import pytest
 from tiny_search import command, kill_family, trial_worker, write_inputs
 
-from model.checkpoint import load_checkpoint
 from model.errors import CheckpointError, ConfigError
 from model.system.filesystem import files_below
 from model.system.terminal import shown
+from model.training.checkpoint import load_checkpoint
 from tune import run
 from tune.checkpoints import CheckpointStore, fetch
 from tune.history import History

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from model.config import TrialConfig
-from model.cost import WORK_KINDS, TextSizes, Work, step_work
-from model.speed import MachineSpeed, fit, measure_speed
+from model.training.cost import WORK_KINDS, TextSizes, Work, step_work
+from model.training.speed import MachineSpeed, fit, measure_speed
 
 SHAPES = [
     TrialConfig(hidden_size=h, num_layers=n, batch_size=b, sequence_length=t)

@@ -17,10 +17,10 @@ from pyarrow import fs
 from rich.console import Console
 from tiny_search import write_inputs
 
-from model.cost import num_parameters
 from model.errors import ConfigError
 from model.system import filesystem
 from model.system.filesystem import check_storage, join, normal, split, write
+from model.training.cost import num_parameters
 from search_spaces import load_space
 from search_spaces.random_configs import random_configs
 from tune import lease as lease_module

@@ -9,17 +9,16 @@ import pytest
 import torch
 
 from model import train
-from model.checkpoint import META_FILE, MODEL_FILE, TRAINING_FILE, load_checkpoint
 from model.config import TrialConfig
-from model.epoch_report import EpochReport
 from model.errors import CheckpointError, TrainingDiverged
 from model.network.precision import has_bfloat16
-from model.regimes import WindowRegime
 from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.system.files import write_sums
 from model.system.seeds import hash_seed
 from model.text.streams import columns, training_sha256
-from model.trainer import Trainer
+from model.training.checkpoint import META_FILE, MODEL_FILE, TRAINING_FILE, load_checkpoint
+from model.training.regimes import WindowRegime
+from model.training.trainer import EpochReport, Trainer
 
 
 def without_seconds(reports: list[EpochReport]) -> list[EpochReport]:

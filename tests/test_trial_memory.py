@@ -14,8 +14,8 @@ from optuna.distributions import IntDistribution
 
 from model.config import TrialConfig
 from model.errors import ConfigError
-from model.memory import training_bytes
 from model.scoring.objective import PreparedCorpus
+from model.training.memory import training_bytes
 from search_spaces import SearchSpace, load_space
 from search_spaces.random_configs import random_configs
 from tune.resources import Node, TrialResources, num_concurrent, with_memory

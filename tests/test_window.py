@@ -11,15 +11,15 @@ from torch.nn import functional
 
 from benchmarks.documented import documented_losses, documented_text, whole_corpus
 from benchmarks.written_symbols import generate
-from model.checkpoint import load_checkpoint
 from model.config import TrialConfig
+from model.generation.decoding import SamplingOptions, encode_prime
+from model.generation.own_bits import own_bits_per_char
 from model.network.lstm import WindowLSTM
-from model.own_bits import own_bits_per_char
-from model.regimes import WindowRegime
-from model.sampler import SamplingOptions, encode_prime
 from model.scoring.objective import PreparedCorpus, check_fits
 from model.text.streams import EncodedCorpus
-from model.trainer import Trainer
+from model.training.checkpoint import load_checkpoint
+from model.training.regimes import WindowRegime
+from model.training.trainer import Trainer
 
 CONFIG = TrialConfig(
     regime="window",

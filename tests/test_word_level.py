@@ -14,10 +14,9 @@ from joined_tokens import join
 
 from model import generate as generate_command
 from model import train
-from model.checkpoint import META_FILE, WITHOUT_SUMS, load_checkpoint
 from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError
-from model.sampler import SamplingOptions, encode_prime, write_passages
+from model.generation.decoding import SamplingOptions, encode_prime, write_passages
 from model.scoring.evaluation import score_test_passage
 from model.scoring.objective import PreparedCorpus, check_fits, prepare_corpus
 from model.system.files import SUMS_FILE
@@ -25,7 +24,8 @@ from model.text.corpus import resolve_corpus
 from model.text.streams import split_text
 from model.text.vocabulary import smallest_type
 from model.text.words import WordVocabulary, tokenize
-from model.trainer import Trainer
+from model.training.checkpoint import META_FILE, WITHOUT_SUMS, load_checkpoint
+from model.training.trainer import Trainer
 from tune.run_folder import RunFolder
 from tune.samples_text import write_samples
 from tune.text_quality import Book

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pyarrow import fs
 
-from model.checkpoint import META_FILE
 from model.errors import CutOff, first_line
 from model.system.filesystem import files_below, join, open_place, read
+from model.training.checkpoint import META_FILE
 
 SESSION = "session-"
 MODEL_FOLDER = "checkpoint"

@@ -13,7 +13,7 @@ from model.errors import ConfigError, first_line
 from tune.resources import Node, TrialResources, cluster_nodes, local_nodes
 
 if TYPE_CHECKING:
-    from model.machine import Machine
+    from model.training.speed import Machine
 
 CONNECT_SECONDS = 10.0
 MEASURE_SECONDS = 60.0
@@ -81,7 +81,7 @@ class Cluster:
         Returns:
             What was measured, or why it could not be.
         """
-        from model.machine import measure_machine
+        from model.training.speed import measure_machine
 
         asked: dict[str, Any] = {
             "precision": precision,

@@ -1,8 +1,8 @@
 """How long a search is going to take: said before it starts.
 
-An epoch's seconds are those that the machine was timed to need (model/speed.py); the plan comes
-from searches that are played through (rehearsal.py); trials that have ended correct what is left
-(remaining.py).
+An epoch's seconds are those that the machine was timed to need (model/training/speed.py); the
+plan comes from searches that are played through (rehearsal.py); trials that have ended correct
+what is left (remaining.py).
 """
 
 import functools
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from model.config import TrialConfig
-from model.cost import num_parameters
 from model.scoring.letters import scoring_seconds
-from model.speed import MachineSpeed
+from model.training.cost import num_parameters
+from model.training.speed import MachineSpeed
 from search_spaces.random_configs import random_configs
 from tune.rehearsal import NOTHING, Before, Plan, Training, rehearse
 from tune.study import Study

@@ -7,7 +7,6 @@ from typing import Any
 import ray
 from rich.console import Console
 
-from model.checkpoint import load_checkpoint
 from model.errors import CheckpointError
 from model.scoring.evaluation import score_test_passage
 from model.scoring.letters import score_letters
@@ -15,6 +14,7 @@ from model.scoring.objective import PreparedCorpus
 from model.system.devices import pick_device, use_threads
 from model.system.durations import counted, format_seconds
 from model.system.terminal import say
+from model.training.checkpoint import load_checkpoint
 from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.finalist_choice import scoring_seconds_of, spread_seconds
 from tune.finalist_records import (

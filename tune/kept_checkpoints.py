@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from model.checkpoint import copy_model, load_checkpoint, load_training_state
 from model.errors import CheckpointError
 from model.system.files import in_place_of
+from model.training.checkpoint import copy_model, load_checkpoint, load_training_state
 from tune.checkpoints import (
     MODEL_FOLDER,
     CheckpointStore,

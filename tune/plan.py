@@ -4,9 +4,9 @@ import dataclasses
 
 from rich.console import Console
 
-from model.schedule import constant_epochs
 from model.system.durations import counted, format_range, format_seconds
 from model.system.terminal import say
+from model.training.schedule import constant_epochs
 from search_spaces.distributions import describe as describe_distribution
 from tune.estimate import Estimate
 from tune.event_log import JsonConsole

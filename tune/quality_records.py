@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from model.quality import FIGURES, TextQuality
+from model.generation.quality import FIGURES, TextQuality
 from tune.tables import Table, read_table, write_table
 
 CHECKPOINT, BOOK, REFERENCE = "checkpoint", "book", "reference"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from model.copying import COPIED_CHARS
-from model.quality import FIGURES, TextQuality
+from model.generation.copying import COPIED_CHARS
+from model.generation.quality import FIGURES, TextQuality
 from tune.markdown import markdown, section
 from tune.quality_records import BOOK, CHECKPOINT, REFERENCE
 from tune.tables import Table

@@ -3,16 +3,15 @@
 import dataclasses
 from pathlib import Path
 
-from model.checkpoint import load_checkpoint
 from model.errors import ConfigError
-from model.own_bits import own_bits_per_char
-from model.own_temperature import default_temperature
-from model.quality import TextQuality, mean_quality
-from model.sampler import SamplingOptions, write_passages
+from model.generation.decoding import SamplingOptions, write_passages
+from model.generation.own_bits import own_bits_per_char
+from model.generation.quality import TextQuality, mean_quality
+from model.generation.temperature import book_passages, default_temperature
 from model.system.files import write_text
 from model.system.terminal import shown
-from model.temperature import book_passages
 from model.text.cleaning import clean
+from model.training.checkpoint import load_checkpoint
 from tune.quality_records import measured_temperatures, nearest_temperature, read_quality
 from tune.quality_text import passage_figures, temperatures_section
 from tune.run_folder import RunFolder

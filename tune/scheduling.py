@@ -19,7 +19,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from model.config import TrialConfig
-from model.schedule import constant_epochs
+from model.training.schedule import constant_epochs
 from search_spaces import Budget
 from tune.outcome import RUNNING_BEST
 from tune.ranked_values import RankedValues

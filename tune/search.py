@@ -8,7 +8,7 @@ import optuna
 import ray.tune as ray_tune
 from rich.console import Console
 
-from model.schedule import training_is_over
+from model.training.schedule import training_is_over
 from tune.checkpoints import CheckpointStore
 from tune.epoch_events import learn_missed
 from tune.estimate import Estimate

@@ -3,16 +3,22 @@
 import functools
 from pathlib import Path
 
-from model.checkpoint import load_checkpoint
 from model.errors import CorpusError
-from model.own_temperature import write_temperature
-from model.quality import MAX_BOOK_CHARS, Measure, distance, mean_quality, pieces, words
-from model.reference_passages import reference_passages
-from model.temperature import MAX_BOOK_PASSAGES, survey_temperatures
+from model.generation.quality import (
+    MAX_BOOK_CHARS,
+    Measure,
+    distance,
+    mean_quality,
+    pieces,
+    words,
+)
+from model.generation.reference_passages import reference_passages
+from model.generation.temperature import MAX_BOOK_PASSAGES, survey_temperatures, write_temperature
+from model.generation.word_list import WordList, find_word_list
 from model.text.cleaning import clean
 from model.text.corpus import resolve_corpus
 from model.text.streams import split_text
-from model.word_list import WordList, find_word_list
+from model.training.checkpoint import load_checkpoint
 from tune.quality_records import BOOK, CHECKPOINT, REFERENCE, QualityRecord
 from tune.run_folder import RunFolder
 

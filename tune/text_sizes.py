@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Mapping
 
 from model.config import TrialConfig
-from model.cost import TextSizes
 from model.scoring.objective import PreparedCorpus
+from model.training.cost import TextSizes
 from search_spaces import SearchSpace
 
 SizesByText = Mapping[tuple[str, str], TextSizes]

@@ -12,12 +12,11 @@ from ray.tune.experiment import Trial
 from ray.tune.result import SHOULD_CHECKPOINT
 
 from model.config import TrialConfig
-from model.epoch_report import EpochReport
 from model.errors import CheckpointError, TrainingDiverged
 from model.scoring.objective import PreparedCorpus
 from model.system.devices import pick_device, use_threads
 from model.system.limits import limit_growth
-from model.trainer import Trainer
+from model.training.trainer import EpochReport, Trainer
 from tune.checkpoints import MODEL_FOLDER, Place, beside, drop_older, fetch, place_of
 from tune.epoch_events import reported_first, write_epochs
 from tune.measured_memory import MeasuredMemory

@@ -8,8 +8,8 @@ from typing import Any
 
 from model.config import TrialConfig
 from model.errors import ConfigError
-from model.memory import training_bytes
 from model.scoring.objective import PreparedCorpus
+from model.training.memory import training_bytes
 from search_spaces import SearchSpace
 from search_spaces.distributions import extremes
 from tune.text_sizes import SizesByText, text_of, text_sizes

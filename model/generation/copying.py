@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Hashes = NDArray[np.uint64]
-
 COPIED_CHARS = 40
 """A window of so many characters that the book has too is copied: by chance none is."""
 _FILTER_CHARS = (16, 5)

@@ -6,8 +6,8 @@ and was never compared with one.
 """
 
 from model.config import TrialConfig
-from model.cost import TextSizes, layer_weights, num_parameters
 from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, num_columns
+from model.training.cost import TextSizes, layer_weights, num_parameters
 
 _KEPT_BYTES = 20
 """Of a parameter: weight, gradient, Adam's two moments, the best epoch's weight, in float32."""

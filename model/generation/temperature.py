@@ -5,14 +5,17 @@ compared with those of passages of the book that it has not seen.
 """
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from model.config import TrialConfig
-from model.network.base import Network
-from model.own_bits import own_bits_per_char
-from model.quality import (
+from model.errors import CheckpointError
+from model.generation.decoding import SamplingOptions, write_passages
+from model.generation.own_bits import own_bits_per_char
+from model.generation.quality import (
     PASSAGE_CHARS,
     Measure,
     TextQuality,
@@ -20,7 +23,8 @@ from model.quality import (
     mean_quality,
     pieces,
 )
-from model.sampler import SamplingOptions, write_passages
+from model.network.base import Network
+from model.system.files import standing, write_whole
 from model.text.cleaning import clean
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary
@@ -32,6 +36,9 @@ PASSAGES = 4
 MAX_BOOK_PASSAGES = 12
 MAX_WINDOW_BOOK_PASSAGES = 2
 """A network of the window regime reads a hundred characters for each that it scores."""
+TEMPERATURE_FILE = "temperature.json"
+DEFAULT_TEMPERATURE = 0.8
+"""Where nobody has measured: what `temperature.least_far` was tried on gave 0.7 or 0.8."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,3 +148,28 @@ def survey_temperatures(
         },
         num_passages=num_passages,
     )
+
+
+def default_temperature(checkpoint: Path, config: TrialConfig) -> float:
+    """Return the temperature at which a checkpoint writes if nothing else is asked for.
+
+    Args:
+        checkpoint: Its folder.
+        config: Its configuration; networks of the window regime are greedy, as the reference's.
+
+    Raises:
+        CheckpointError: The file that tells the temperature is damaged.
+    """
+    file = standing(checkpoint) / TEMPERATURE_FILE
+    if not file.exists():
+        return DEFAULT_TEMPERATURE if config.regime == "stream" else 0.0
+    try:
+        return float(json.loads(file.read_text(encoding="utf-8"))["temperature"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"damaged checkpoint {checkpoint}: {TEMPERATURE_FILE}") from error
+
+
+def write_temperature(checkpoint: Path, temperature: float) -> None:
+    """Write beside a checkpoint at which temperature it is most like its book."""
+    text = json.dumps({"temperature": temperature}) + "\n"
+    write_whole(checkpoint / TEMPERATURE_FILE, text.encode())

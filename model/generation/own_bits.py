@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from model.generation.decoding import encode_prime
 from model.network.base import Network
 from model.network.lstm import CharLSTM
-from model.sampler import encode_prime
 from model.scoring.evaluation import network_nats
 from model.scoring.layout import chunk_steps
 from model.text.streams import Symbols

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from model.copying import CopyFinder
+from model.generation.copying import CopyFinder
+from model.generation.word_list import WordList
 from model.text.cleaning import clean
 from model.text.words import is_word_char, tokenize
-from model.word_list import WordList
 
 PASSAGE_CHARS = 1_000
 """Passages of this length are measured: the reference's have 800 to 1,000 characters."""

@@ -17,11 +17,13 @@ import torch
 from numpy.typing import NDArray
 
 from model.config import TrialConfig
-from model.cost import WORK_KINDS, TextSizes, Work, epoch_work, step_work
 from model.network.precision import resolve_precision
+from model.system.devices import free_gpu_bytes, num_gpus, pick_device, use_threads
+from model.system.limits import resident_bytes
 from model.text.streams import EncodedCorpus
 from model.text.vocabulary import Vocabulary
-from model.trainer import Trainer
+from model.training.cost import WORK_KINDS, TextSizes, Work, epoch_work, step_work
+from model.training.trainer import Trainer
 
 _PROBES = (
     (1, 67, 8, 32),
@@ -154,3 +156,36 @@ def _random_corpus(config: TrialConfig) -> EncodedCorpus:
         num_raw_validation_chars=num_chars,
         num_raw_test_chars=num_chars,
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """What was measured.
+
+    Attributes:
+        speed: How fast it trains.
+        process_bytes: Memory that a process takes which has trained, besides the training.
+        free_gpu_bytes: Free memory of the GPU, before anything was trained; None without one.
+    """
+
+    speed: MachineSpeed
+    process_bytes: int
+    free_gpu_bytes: int | None
+
+
+def measure_machine(
+    *, precision: str, largest_hidden_size: int, num_threads: int, use_gpu: bool
+) -> Machine:
+    """Measure in this process, with the threads and the device of a trial, in 3 to 4 s.
+
+    Args:
+        precision: The trials'.
+        largest_hidden_size: The trials'.
+        num_threads: CPU threads of a trial.
+        use_gpu: Whether trials train on a GPU. This was never run on one.
+    """
+    use_threads(num_threads)
+    gpu_bytes = free_gpu_bytes() if use_gpu and num_gpus() else None
+    speed = measure_speed(precision, largest_hidden_size, pick_device(use_gpu=use_gpu))
+    # After it: imports that torch puts off until a first step take 0.1 GB.
+    return Machine(speed=speed, process_bytes=resident_bytes(), free_gpu_bytes=gpu_bytes)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from model.config import check_seed
 from model.errors import ConfigError, unknown_choice
+from model.generation.decoding import SamplingOptions, stream_text
 from model.network.base import Network
-from model.sampler import SamplingOptions, stream_text
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary
 

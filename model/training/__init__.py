@@ -1,0 +1,4 @@
+"""Trains one configuration and keeps it; what that costs in time and memory.
+
+May import: network, scoring, system, text. Must not know: trials, searches, Ray.
+"""
