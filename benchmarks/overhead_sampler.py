@@ -13,10 +13,9 @@ import optuna
 from model.config import TrialConfig
 from search_spaces import SearchSpace, load_space
 from tune.optuna_study import open_study
-from tune.outcome import RUNNING_BEST, Outcome
+from tune.records.trial import RUNNING_BEST, EpochRecord, Outcome, Status, TrialRecord, trial_id
 from tune.samplers import default_sampler
 from tune.sampling import StudySearcher
-from tune.trial_record import EpochRecord, Status, TrialRecord, trial_id
 
 SPACE = "extended"
 NUM_SUGGESTIONS = 10

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tune.run_folder import RunFolder
+from tune.records.run_folder import RunFolder
 
 POLL_SECONDS = 0.05
 

@@ -29,19 +29,17 @@ from benchmarks.stand_in import Curves
 from model.config import TrialConfig
 from tune.estimate import Estimate
 from tune.finalist_choice import reserved_seconds
-from tune.history import History
-from tune.history_events import EpochEnded, TrialEnded, TrialStarted
 from tune.optuna_study import open_study
-from tune.outcome import RUNNING_BEST, Outcome
 from tune.page import write_page
 from tune.progress import Progress
 from tune.recorder import Recorder
+from tune.records.history import EpochEnded, History, TrialEnded, TrialStarted
+from tune.records.run_folder import RunFolder
+from tune.records.trial import RUNNING_BEST, Outcome, TrialRecord
 from tune.remaining import Remaining
-from tune.run_folder import RunFolder
 from tune.sampling import StudySearcher
 from tune.scheduling import FairASHA
 from tune.study_values import study_values
-from tune.trial_record import TrialRecord
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

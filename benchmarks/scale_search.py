@@ -19,13 +19,13 @@ from benchmarks.scale_stages import Sample, Stage, stages
 from benchmarks.stand_in import GATE, Curves, StandIn
 from model.training.speed import MachineSpeed
 from tune.estimate import Estimate
-from tune.history import History
 from tune.prepare import prepare
-from tune.run_folder import RunFolder
+from tune.records.history import History
+from tune.records.run_folder import RunFolder
+from tune.records.trial import Status
 from tune.search import search
 from tune.study import Study, StudyOptions
 from tune.study_values import study_values
-from tune.trial_record import Status
 
 SPACE, CORPUS = "full", "python-docs"
 CURVES = Path(__file__).parent / "curves" / "alice.parquet"

@@ -20,7 +20,7 @@ from benchmarks.simulation import Method
 from benchmarks.syne_tune_methods import asha_bore, asha_cqr, bohb
 from search_spaces import SearchSpace
 from tune.optuna_study import fill_study
-from tune.outcome import RUNNING_BEST, Outcome
+from tune.records.trial import RUNNING_BEST, Outcome
 from tune.samplers import SAMPLERS, default_sampler
 from tune.sampling import StudySearcher
 from tune.scheduling import FairASHA

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ray.tune.result import SHOULD_CHECKPOINT
 
 from model.config import FIELD_NAMES, TrialConfig
-from tune.outcome import RUNNING_BEST, Outcome
+from tune.records.trial import RUNNING_BEST, Outcome
 
 GATE = "open"
 """A file in the folder of the workers: before it is there, no trial begins its first epoch."""

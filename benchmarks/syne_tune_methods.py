@@ -18,7 +18,7 @@ from syne_tune.optimizer.scheduler import SchedulerDecision, TrialScheduler
 
 from benchmarks.simulation import Method
 from search_spaces import SearchSpace
-from tune.outcome import RUNNING_BEST
+from tune.records.trial import RUNNING_BEST
 
 _TIME = "epoch"
 # Syne Tune 0.16 warns of an argument that its own classes pass.

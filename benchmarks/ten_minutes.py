@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tune.run_folder import RunFolder
+from tune.records.run_folder import RunFolder
 
 GOAL_BITS = 2.01
 Found = dict[str, float]

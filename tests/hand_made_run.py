@@ -4,8 +4,8 @@ import dataclasses
 from typing import Any
 
 from search_spaces import load_space
-from tune.finalist_records import SEEDS_AT_MOST, FinalistRecord, TestPassageScores
-from tune.trial_record import EpochRecord, Status, TrialRecord
+from tune.records.finalist_table import SEEDS_AT_MOST, FinalistRecord, TestPassageScores
+from tune.records.trial import EpochRecord, Status, TrialRecord
 
 SPACE = load_space("full")
 

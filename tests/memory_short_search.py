@@ -22,14 +22,14 @@ from search_spaces import SearchSpace, load_space
 from tune.checkpoints import CheckpointStore
 from tune.experiment import run_trials
 from tune.finalists import FinalistSearcher
-from tune.history import History
 from tune.progress import Progress
 from tune.recorder import Recorder
+from tune.records.history import History
+from tune.records.trial import TrialRecord
 from tune.resources import TrialResources
 from tune.stopping import SearchStopper
 from tune.trainable import trainable_for
 from tune.trial_memory import GIBIBYTE, TrialMemory
-from tune.trial_record import TrialRecord
 
 
 def held_bytes() -> list[int]:

@@ -9,10 +9,9 @@ from ray.tune.schedulers import TrialScheduler
 
 from search_spaces import Budget, load_space
 from tune.asha_cost import asha_cost, rung_table, saved_seconds
-from tune.outcome import RUNNING_BEST
+from tune.records.tables import epochs_frame, trials_frame
+from tune.records.trial import RUNNING_BEST, EpochRecord, Status, TrialRecord
 from tune.scheduling import FairASHA
-from tune.tables import epochs_frame, trials_frame
-from tune.trial_record import EpochRecord, Status, TrialRecord
 
 QUICK = load_space("quick")
 SPACE = dataclasses.replace(

@@ -8,7 +8,7 @@ import pytest
 from hand_made_run import FINALISTS, STUDY, hand_made
 
 from tune import report
-from tune.run_folder import STILL_RUNNING, RunFolder
+from tune.records.run_folder import STILL_RUNNING, RunFolder
 
 
 def make(name: str, *, finalists: bool = False, trials: int = 7, **study: Any) -> str:

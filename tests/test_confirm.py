@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from tiny_search import FinishedSearch, command, kill_family, run_command, trials_of, write_inputs
 
-from tune.finalist_records import FINALIST_DTYPES
+from tune.records.finalist_table import FINALIST_DTYPES
 
 
 def finalists_of(name: str) -> pd.DataFrame:

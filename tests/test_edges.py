@@ -12,8 +12,8 @@ from model.config import TrialConfig
 from search_spaces import Budget, SearchSpace
 from search_spaces.distributions import edges_of
 from tune.edges import edge_notes
-from tune.tables import trials_frame
-from tune.trial_record import TrialRecord
+from tune.records.tables import trials_frame
+from tune.records.trial import TrialRecord
 
 SPACE = SearchSpace(
     name="mine",

@@ -10,8 +10,7 @@ from model.errors import CutOff
 from tune import epoch_events
 from tune.checkpoints import CheckpointStore
 from tune.epoch_events import EPOCHS_FILE, epoch_ended, learn_missed, write_epochs
-from tune.history import History
-from tune.history_events import TrialStarted
+from tune.records.history import History, TrialStarted
 
 CONFIG = TrialConfig(epochs=12)
 

@@ -17,10 +17,10 @@ from search_spaces.random_configs import random_configs
 from tune import rehearsal
 from tune.estimate import Estimate
 from tune.plan import asha_phrase, finalists_phrase, time_line
+from tune.records.trial import EpochRecord, Status, TrialRecord
 from tune.rehearsal import Before
 from tune.remaining import Remaining
 from tune.study import Study
-from tune.trial_record import EpochRecord, Status, TrialRecord
 
 SPEED = MachineSpeed(seconds=(1e-3, 1e-5, 1e-11, 1e-8, 1e-8))
 QUICK = load_space("quick")

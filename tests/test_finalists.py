@@ -24,16 +24,15 @@ from tune import finalist_scores, finalists
 from tune.checkpoints import CheckpointStore
 from tune.cluster import Cluster
 from tune.finalist_choice import choose, estimated_seconds, fits, reserved_seconds
-from tune.finalist_records import SEEDS_AT_MOST, TestPassageScores
 from tune.finalist_scores import score_finalists
 from tune.finalists import no_room
-from tune.history import History
-from tune.history_events import TrialEnded, TrialStarted
+from tune.records.finalist_table import SEEDS_AT_MOST, TestPassageScores
+from tune.records.history import History, TrialEnded, TrialStarted
+from tune.records.run_folder import RunFolder
+from tune.records.trial import EpochRecord, Status, TrialRecord
 from tune.resources import TrialResources
-from tune.run_folder import RunFolder
 from tune.search import SearchResult, found_before, num_left
 from tune.stopping import SearchStopper
-from tune.trial_record import EpochRecord, Status, TrialRecord
 
 
 def record(

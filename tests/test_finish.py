@@ -14,7 +14,7 @@ from tiny_search import write_inputs
 
 from tune import finish
 from tune.prepare import prepare
-from tune.run_folder import RunFolder
+from tune.records.run_folder import RunFolder
 from tune.search import SearchResult
 from tune.study import StudyOptions
 from tune.study_values import study_values

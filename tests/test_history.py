@@ -10,9 +10,15 @@ import pytest
 
 from model.config import TrialConfig
 from model.errors import ConfigError
-from tune.history import History, check_no_driver
-from tune.history_events import EpochEnded, Event, TrialEnded, TrialStarted
-from tune.trial_record import EpochRecord, Status, TrialRecord
+from tune.records.history import (
+    EpochEnded,
+    Event,
+    History,
+    TrialEnded,
+    TrialStarted,
+    check_no_driver,
+)
+from tune.records.trial import EpochRecord, Status, TrialRecord
 
 PATH = Path("history.jsonl")
 
@@ -101,7 +107,7 @@ def test_damage_in_the_middle_is_one_line() -> None:
 
 def test_second_driver_is_refused_and_a_dead_one_holds_nothing() -> None:
     code = (
-        "import sys, time; from pathlib import Path; from tune.history import History; "
+        "import sys, time; from pathlib import Path; from tune.records.history import History; "
         "history = History(Path('history.jsonl')); print('open', flush=True); time.sleep(60)"
     )
     other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

@@ -13,7 +13,8 @@ from pyarrow import fs
 
 from model.system.filesystem import write
 from tune import lease as lease_module
-from tune.lease import FILE, SETTLE_SECONDS, STALE_SECONDS, Holder, Lease
+from tune.lease import SETTLE_SECONDS, STALE_SECONDS, Holder, Lease
+from tune.records.run_folder import LEASE_FILE
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="nothing is known of a process")
@@ -57,7 +58,7 @@ def test_lease_of_another_machine_is_taken_when_it_has_gone_stale(
     assert storage_seconds() - start == STALE_SECONDS + SETTLE_SECONDS
     assert len(said) == 1 and "on elsewhere was driving this run moments ago" in said[0]
     assert f"waiting {STALE_SECONDS:.0f} s " in said[0]
-    os.utime(tmp_path / FILE, (0, 0))
+    os.utime(tmp_path / LEASE_FILE, (0, 0))
     Lease(str(tmp_path)).take(said.append)
     assert len(said) == 1
 
@@ -66,8 +67,8 @@ def test_lease_of_an_earlier_version_is_waited_for(
     tmp_path: Path, storage_seconds: Callable[[], float]
 ) -> None:
     values = {"host": platform.node(), "pid": os.getpid(), "started": "1", "token": "theirs"}
-    (tmp_path / FILE).write_text(json.dumps(values), encoding="utf-8")
-    os.utime(tmp_path / FILE, (storage_seconds() - 1, storage_seconds() - 1))
+    (tmp_path / LEASE_FILE).write_text(json.dumps(values), encoding="utf-8")
+    os.utime(tmp_path / LEASE_FILE, (storage_seconds() - 1, storage_seconds() - 1))
     said: list[str] = []
     Lease(str(tmp_path)).take(said.append)
     who = f"process {os.getpid()} on {platform.node()}"

@@ -11,8 +11,8 @@ from hand_made_run import SPACE, STUDY, curve
 
 from tune import live_files
 from tune.live_files import LiveFiles
-from tune.run_folder import STILL_RUNNING, RunFolder
-from tune.trial_record import Status, TrialRecord
+from tune.records.run_folder import STILL_RUNNING, RunFolder
+from tune.records.trial import Status, TrialRecord
 
 
 @pytest.fixture

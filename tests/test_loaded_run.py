@@ -13,10 +13,10 @@ from s3_server import s3_server
 from model.errors import ConfigError, CorpusError
 from model.system.filesystem import check_storage, open_place, write
 from model.text.download import download_object
-from tune.finalist_records import FINALIST_DTYPES
-from tune.loaded_run import load_run
-from tune.run_folder import STILL_RUNNING, RunFolder
-from tune.tables import EPOCH_DTYPES, TRIAL_DTYPES
+from tune.records.finalist_table import FINALIST_DTYPES
+from tune.records.load import load_run
+from tune.records.run_folder import STILL_RUNNING, RunFolder
+from tune.records.tables import EPOCH_DTYPES, TRIAL_DTYPES
 
 
 @pytest.fixture

@@ -17,15 +17,20 @@ from search_spaces import load_space
 from tune import measured_memory
 from tune import trainable as trainable_module
 from tune.concurrency import FollowingLimiter
-from tune.history import History
-from tune.history_events import EpochEnded, TrialStarted
 from tune.measured_memory import MeasuredMemory, memory_excess_bytes
-from tune.outcome import ESTIMATED_MEMORY, MEMORY_EXCESS, PEAK_MEMORY
+from tune.records.history import EpochEnded, History, TrialStarted
+from tune.records.trial import (
+    ESTIMATED_MEMORY,
+    MEMORY_EXCESS,
+    PEAK_MEMORY,
+    EpochRecord,
+    TrialRecord,
+    trial_id,
+)
 from tune.resources import TrialResources
 from tune.stopping import SearchStopper
 from tune.trainable import CharLSTMTrainable
 from tune.trial_memory import GIBIBYTE, TrialMemory
-from tune.trial_record import EpochRecord, TrialRecord, trial_id
 
 MEBIBYTE = 1 << 20
 SMALL, LARGE = TrialConfig(hidden_size=64), TrialConfig(hidden_size=256)

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from tune.confirmation import confirmation
-from tune.finalist_records import FINALIST_DTYPES
 from tune.noise import SeedNoise, seed_noise, table_notes
+from tune.records.finalist_table import FINALIST_DTYPES
 
 STUDY = {
     "objective": {

@@ -5,7 +5,7 @@ import pytest
 from benchmarks.overhead_sampler import made_up_records
 from benchmarks.overhead_search import SearchCost
 from search_spaces import load_space
-from tune.trial_record import Status
+from tune.records.trial import Status
 
 
 def test_training_share_is_of_all_workers() -> None:

@@ -22,10 +22,10 @@ from tune.live_page import LivePage
 from tune.page import write_page
 from tune.page_render import PLOTLY
 from tune.page_samples import passages_of
-from tune.run_folder import STILL_RUNNING, RunFolder
-from tune.tables import epochs_frame, trials_frame
+from tune.records.run_folder import STILL_RUNNING, RunFolder
+from tune.records.tables import epochs_frame, trials_frame
+from tune.records.trial import EpochRecord, Status, TrialRecord
 from tune.timeline import busy_share, stretches
-from tune.trial_record import EpochRecord, Status, TrialRecord
 
 TEMPLATES = Path(live_page.__file__).parent / "templates"
 SAMPLES = """# Samples

@@ -10,9 +10,9 @@ from rich.console import Console
 from search_spaces import load_space
 from tune.event_log import JsonConsole
 from tune.progress import Progress
+from tune.records.trial import EpochRecord, Status, TrialRecord
 from tune.remaining import Remaining
 from tune.standing import LiveStanding, Standing
-from tune.trial_record import EpochRecord, Status, TrialRecord
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACE = load_space("quick")

@@ -40,9 +40,15 @@ from model.text.streams import split_text
 from model.text.vocabulary import Vocabulary
 from model.training.checkpoint import copy_model, load_checkpoint
 from tune import text_quality
-from tune.quality_records import BOOK, CHECKPOINT, nearest_temperature, read_quality, write_quality
 from tune.quality_text import best_temperature_line
-from tune.run_folder import RunFolder
+from tune.records.quality_table import (
+    BOOK,
+    CHECKPOINT,
+    nearest_temperature,
+    read_quality,
+    write_quality,
+)
+from tune.records.run_folder import RunFolder
 from tune.samples_text import write_samples
 from tune.text_quality import BOOK_NAME, Book, measure_run
 

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from model.config import TrialConfig
-from tune.history import History
-from tune.outcome import RUNNING_BEST, Outcome
 from tune.recorder import MAX_DEATHS, Recorder
+from tune.records.history import History
+from tune.records.trial import RUNNING_BEST, Outcome
 
 
 def epoch(number: int) -> dict[str, Any]:

@@ -9,9 +9,9 @@ import pytest
 from model.config import TrialConfig
 from model.errors import ConfigError
 from model.system.files import write_text
-from tune.finalist_records import FINALIST_DTYPES
-from tune.quality_records import QUALITY_DTYPES
-from tune.tables import (
+from tune.records.finalist_table import FINALIST_DTYPES
+from tune.records.quality_table import QUALITY_DTYPES
+from tune.records.tables import (
     EPOCH_DTYPES,
     TRIAL_DTYPES,
     config_of,
@@ -21,7 +21,7 @@ from tune.tables import (
     trials_frame,
     write_table,
 )
-from tune.trial_record import EpochRecord, Status, TrialRecord
+from tune.records.trial import EpochRecord, Status, TrialRecord
 
 
 def epoch(number: int, epoch: int, bits: float) -> EpochRecord:

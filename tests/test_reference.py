@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tune.loaded_run import load_run
+from tune.records.load import load_run
 from tune.report_text import report_text
 
 ROOT = Path(__file__).parent.parent

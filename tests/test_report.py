@@ -11,7 +11,8 @@ from hand_made_run import FINALISTS, SPACE, STUDY, curve, finalist, hand_made
 from model.training.checkpoint import copy_model
 from tune import report, samples
 from tune.confirmation import verdict
-from tune.finalist_records import (
+from tune.importance import axis_importances
+from tune.records.finalist_table import (
     SCORE_COLUMNS,
     SEEDS_AT_MOST,
     FinalistRecord,
@@ -20,11 +21,10 @@ from tune.finalist_records import (
     read_finalists,
     write_finalists,
 )
-from tune.importance import axis_importances
+from tune.records.run_folder import STILL_RUNNING, RunFolder
+from tune.records.tables import epochs_frame, trials_frame
+from tune.records.trial import Status, TrialRecord
 from tune.report_text import best_table, report_text
-from tune.run_folder import STILL_RUNNING, RunFolder
-from tune.tables import epochs_frame, trials_frame
-from tune.trial_record import Status, TrialRecord
 
 GOLDEN = Path(__file__).parent / "golden" / "report.md"
 

@@ -14,15 +14,14 @@ from tiny_search import FinishedSearch, assert_interrupted, run_command, trials_
 
 from model.errors import ConfigError
 from tune import report, run
-from tune.history import History
-from tune.history_events import TrialEnded, TrialStarted
 from tune.prepare import prepare
+from tune.records.history import History, TrialEnded, TrialStarted
+from tune.records.run_folder import RunFolder
+from tune.records.trial import Status
 from tune.report_text import write_report
 from tune.resume import prepare_resumed
-from tune.run_folder import RunFolder
 from tune.study import StudyOptions
 from tune.study_values import study_values
-from tune.trial_record import Status
 
 
 def epochs_of(name: str) -> pd.DataFrame:

@@ -5,9 +5,8 @@ import pytest
 
 from model.config import TrialConfig
 from model.errors import ConfigError
-from tune.run_folder import RunFolder, find_run
-from tune.run_places import check_new
-from tune.trial_record import EpochRecord, TrialRecord
+from tune.records.run_folder import RunFolder, check_new, find_run
+from tune.records.trial import EpochRecord, TrialRecord
 
 FIGURES = [
     *("train_nats_per_char", "val_nats_per_char", "val_own_bits_per_char"),

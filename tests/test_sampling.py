@@ -15,10 +15,9 @@ from model.config import TrialConfig
 from search_spaces import SearchSpace, load_space
 from search_spaces.distributions import distance
 from tune.optuna_study import open_study
-from tune.outcome import RUNNING_BEST, Outcome
+from tune.records.trial import RUNNING_BEST, EpochRecord, Outcome, Status, TrialRecord
 from tune.samplers import SAMPLERS
 from tune.sampling import StudySearcher
-from tune.trial_record import EpochRecord, Status, TrialRecord
 
 QUICK = load_space("quick")
 AXES = tuple(QUICK.distributions.items())

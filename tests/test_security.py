@@ -17,9 +17,9 @@ from model.system.terminal import shown
 from model.training.checkpoint import load_checkpoint
 from tune import run
 from tune.checkpoints import CheckpointStore, fetch
-from tune.history import History
 from tune.markdown import escaped
-from tune.storage import check_name
+from tune.records.history import History
+from tune.records.run_folder import check_name
 
 ROOT = Path(__file__).resolve().parents[1]
 READERS_OF_PICKLES = {

@@ -17,12 +17,12 @@ from search_spaces import SearchSpace, load_space
 from tune import run
 from tune.options import parse_options
 from tune.prepare import prepare
+from tune.records.run_folder import RunFolder
+from tune.records.trial import Status, TrialRecord
 from tune.resume import or_resumed, prepare_resumed
-from tune.run_folder import RunFolder
 from tune.start_from import STARTS_PER_RUN, with_starts
 from tune.study import StudyOptions
 from tune.study_values import study_values
-from tune.trial_record import Status, TrialRecord
 
 RESULTS = Path("results")
 

@@ -14,14 +14,21 @@ from pyarrow import fs
 from test_progress import RECORDS, SPACE
 
 from model.errors import ConfigError
-from tune import fetched_files, status
 from tune import lease as lease_file
-from tune.history import History, has_driver, read_history
-from tune.history_events import EpochEnded, TrialEnded, TrialStarted
-from tune.lease import FILE, STALE_SECONDS, Lease
-from tune.run_folder import STILL_RUNNING, RunFolder
+from tune import status
+from tune.lease import STALE_SECONDS, Lease
+from tune.records import load
+from tune.records.history import (
+    EpochEnded,
+    History,
+    TrialEnded,
+    TrialStarted,
+    has_driver,
+    read_history,
+)
+from tune.records.run_folder import LEASE_FILE, STILL_RUNNING, RunFolder
+from tune.records.trial import Status
 from tune.status_text import RunStatus
-from tune.trial_record import Status
 
 UNLIMITED = dataclasses.replace(
     SPACE, budget=dataclasses.replace(SPACE.budget, time_budget_seconds=None)
@@ -158,7 +165,7 @@ def test_run_in_a_storage(
     if is_fetched:
         elsewhere = fs.SubTreeFileSystem("/", fs.LocalFileSystem())
         monkeypatch.setattr(
-            fetched_files, "open_place", lambda place: (elsewhere, place.removeprefix("file://"))
+            load, "open_place", lambda place: (elsewhere, place.removeprefix("file://"))
         )
     place, lease = f"file://{folder.path}", Lease(f"file://{folder.path}")
     with History(folder.history_file) as history:
@@ -170,7 +177,7 @@ def test_run_in_a_storage(
     assert "ten: quick on book.txt: its driver is alive" in text
     assert "; last event 10m" in text
     old = time.time() - 2 * STALE_SECONDS
-    os.utime(folder.path / FILE, (old, old))
+    os.utime(folder.path / LEASE_FILE, (old, old))
     assert status.main([place]) == 0
     assert "its driver is gone; go on: python -m tune.run --resume ten" in capsys.readouterr().out
     lease.take(say=print)

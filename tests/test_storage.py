@@ -26,14 +26,13 @@ from search_spaces.random_configs import random_configs
 from tune import lease as lease_module
 from tune import lease_keeper, run
 from tune import mirror as mirror_module
-from tune.history import History
-from tune.history_events import TrialStarted
-from tune.lease import FILE, Lease
+from tune.lease import Lease
 from tune.mirror import Mirror
 from tune.prepare import prepare
+from tune.records.history import History, TrialStarted
+from tune.records.run_folder import LEASE_FILE, RunFolder
 from tune.remote_run import fetch_run
 from tune.resume import or_resumed, prepare_resumed
-from tune.run_folder import RunFolder
 from tune.storage import files_of_run
 from tune.study import StudyOptions
 from tune.study_values import study_values
@@ -210,7 +209,7 @@ def test_run_is_fetched_and_the_one_that_goes_further_is_kept(
     # Here is less than there: a copy must not go back, a fetch goes on.
     with pytest.raises(ConfigError, match=r"went on without .*; use --resume"):
         mirror(folder, root, said).__enter__()
-    assert not (root / FILE).exists()
+    assert not (root / LEASE_FILE).exists()
     again, _ = fetch_run(f"file://{root}", folder.path.parent)
     assert again.path == folder.path
     assert folder.history_file.read_bytes() == (root / "history.jsonl").read_bytes()
@@ -339,7 +338,7 @@ def test_driver_that_lost_its_lease_stops_copying_and_ends(
     assert signals == [signal.SIGTERM]
     assert len(said) == 1 and "another driver took over" in said[0]
     assert len((root / "history.jsonl").read_bytes().splitlines()) == 1
-    assert (root / FILE).exists()
+    assert (root / LEASE_FILE).exists()
 
 
 def test_storage_that_fails_in_the_middle_ends_no_search(
@@ -414,7 +413,7 @@ def test_lease_is_renewed_while_a_file_is_copied_for_long(
         if path.endswith("history.jsonl"):
             deadline = time.monotonic() + 30
             while len(renewed) < 3 and time.monotonic() < deadline:
-                renewed.add((root / FILE).stat().st_mtime_ns)
+                renewed.add((root / LEASE_FILE).stat().st_mtime_ns)
                 time.sleep(0.02)
         write(file_system, path, data)
 

@@ -25,10 +25,10 @@ from model.errors import ConfigError
 from tune import mlflow_log
 from tune.mlflow_log import MlflowLog, check_mlflow
 from tune.optuna_study import open_study
-from tune.run_folder import RunFolder
+from tune.records.run_folder import RunFolder
+from tune.records.trial import Status, TrialRecord
 from tune.tensorboard_log import TensorBoardLog
 from tune.trackers import Trackers
-from tune.trial_record import Status, TrialRecord
 
 
 def play(listener: Any, records: list[TrialRecord]) -> None:

@@ -19,7 +19,7 @@ from model.scoring.objective import PreparedCorpus
 from tune import epoch_events
 from tune import trainable as trainable_module
 from tune.epoch_events import EPOCHS_FILE
-from tune.outcome import Outcome
+from tune.records.trial import Outcome
 from tune.trainable import CharLSTMTrainable, StorageSilent
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tune import trial_timeout
-from tune.history import History
-from tune.outcome import Outcome
 from tune.recorder import Recorder
+from tune.records.history import History
+from tune.records.trial import Outcome
 from tune.trial_timeout import TrialTimeout
 
 

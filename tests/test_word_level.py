@@ -26,7 +26,7 @@ from model.text.vocabulary import smallest_type
 from model.text.words import WordVocabulary, tokenize
 from model.training.checkpoint import META_FILE, WITHOUT_SUMS, load_checkpoint
 from model.training.trainer import Trainer
-from tune.run_folder import RunFolder
+from tune.records.run_folder import RunFolder
 from tune.samples_text import write_samples
 from tune.text_quality import Book
 

@@ -16,8 +16,8 @@ from model.config import TrialConfig
 from model.system.durations import format_seconds
 from search_spaces import SearchSpace
 from tune.markdown import section
-from tune.tables import ranked
-from tune.trial_record import Status
+from tune.records.tables import ranked
+from tune.records.trial import Status
 
 TITLE = "What ASHA saved, and what it cost"
 

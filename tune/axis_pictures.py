@@ -22,7 +22,7 @@ from tune.pictures import (
     numbers,
     score_range,
 )
-from tune.trial_record import Status
+from tune.records.trial import Status
 
 
 def importance(shares: Sequence[AxisShare]) -> Picture:

@@ -7,7 +7,7 @@ from typing import Any
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from tune.measured_memory import excess_bytes
-from tune.outcome import ESTIMATED_MEMORY, MEMORY_EXCESS, PEAK_MEMORY
+from tune.records.trial import ESTIMATED_MEMORY, MEMORY_EXCESS, PEAK_MEMORY
 from tune.resources import Node, TrialResources, num_fitting
 from tune.stopping import SearchStopper
 

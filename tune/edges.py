@@ -7,7 +7,7 @@ from model.config import TrialConfig
 from model.errors import ConfigError
 from search_spaces import SearchSpace
 from search_spaces.distributions import edges_of
-from tune.tables import Table, config_of, ranked
+from tune.records.tables import Table, config_of, ranked
 
 NUM_BEST = 10
 """So many of the best are looked at; with fewer nothing is said."""

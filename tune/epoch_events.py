@@ -13,10 +13,8 @@ from typing import Any
 from model.config import TrialConfig
 from model.system.filesystem import read
 from tune.checkpoints import CheckpointStore, Place, place_of, unreadable
-from tune.history import History
-from tune.history_events import EpochEnded
-from tune.outcome import ESTIMATED_MEMORY, PEAK_MEMORY
-from tune.trial_record import EpochRecord, trial_id
+from tune.records.history import EpochEnded, History
+from tune.records.trial import ESTIMATED_MEMORY, PEAK_MEMORY, EpochRecord, trial_id
 
 EPOCHS_FILE = "epochs.json"
 """Beside the project's own checkpoint folder, in Ray's."""

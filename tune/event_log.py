@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from rich.console import Console
 
-from tune.trial_record import TrialRecord
+from tune.records.trial import TrialRecord
 
 
 class JsonConsole(Console):

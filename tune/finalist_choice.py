@@ -4,9 +4,9 @@ import heapq
 from collections.abc import Collection, Iterable, Mapping
 
 from model.scoring.letters import scoring_seconds
-from tune.finalist_records import finalist_key
+from tune.records.finalist_table import finalist_key
+from tune.records.trial import Status, TrialRecord
 from tune.study import Study
-from tune.trial_record import Status, TrialRecord
 
 RESERVED_SHARE = 0.3
 """Finalists may take so much of a time budget; if they need more, none is trained."""

@@ -17,19 +17,19 @@ from model.system.terminal import say
 from model.training.checkpoint import load_checkpoint
 from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.finalist_choice import scoring_seconds_of, spread_seconds
-from tune.finalist_records import (
+from tune.records.finalist_table import (
     FinalistRecord,
     TestPassageScores,
     finalist_name,
     finalist_of,
     known_scores,
 )
-from tune.history import History
+from tune.records.history import History
+from tune.records.run_folder import RunFolder
+from tune.records.trial import Status, TrialRecord
 from tune.resources import TrialResources
-from tune.run_folder import RunFolder
 from tune.stopping import SearchStopper
 from tune.study import Study
-from tune.trial_record import Status, TrialRecord
 
 POLL_SECONDS = 1.0
 """Ctrl-C is looked for so often."""

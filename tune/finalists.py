@@ -26,19 +26,19 @@ from tune.finalist_choice import (
     fits,
     left_to_train,
 )
-from tune.finalist_records import finalist_key, finalist_name
 from tune.finalist_scores import score_finalists
-from tune.history import History
 from tune.measured_memory import memory_excess_bytes
 from tune.progress import Progress
 from tune.recorder import Recorder
+from tune.records.finalist_table import finalist_key, finalist_name
+from tune.records.history import History
+from tune.records.run_folder import RunFolder
+from tune.records.trial import Status, TrialRecord
 from tune.resources import TrialResources
-from tune.run_folder import RunFolder
 from tune.search import SearchResult
 from tune.stopping import SearchStopper
 from tune.study import Study
 from tune.trainable import trainable_for
-from tune.trial_record import Status, TrialRecord
 
 NONE_COMPLETE = (
     "no retraining had finished when the time budget ran out; --resume with a larger "

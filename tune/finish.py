@@ -19,17 +19,17 @@ from tune.event_log import JsonConsole
 from tune.kept_checkpoints import keep_checkpoints
 from tune.noise import table_notes
 from tune.page import write_page
-from tune.quality_records import read_quality, write_quality
 from tune.quality_text import best_temperature_line
+from tune.records.quality_table import read_quality, write_quality
+from tune.records.run_folder import CHECKPOINTS, STILL_RUNNING, RunFolder
+from tune.records.tables import config_of, ranked
+from tune.records.trial import Status
 from tune.report_text import best_table, write_report
-from tune.run_folder import CHECKPOINTS, STILL_RUNNING, RunFolder
 from tune.samples_text import write_samples
 from tune.search import SearchResult
 from tune.study import Study
 from tune.study_values import STOPPED_BY_USER, how_it_ended, resume_anywhere, study_values
-from tune.tables import config_of, ranked
 from tune.text_quality import Book, measure_run
-from tune.trial_record import Status
 
 SAMPLED_CHECKPOINTS = 3
 SAMPLE_CHARS = 1_000

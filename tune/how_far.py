@@ -7,8 +7,8 @@ from pathlib import Path
 from pyarrow import fs
 
 from model.system.filesystem import read
-from tune.history import whole_lines
-from tune.run_folder import RunFolder
+from tune.records.history import whole_lines
+from tune.records.run_folder import RunFolder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -38,14 +38,13 @@ def run_study(options: StudyOptions, console: Console) -> int:
         resume_command,
         show_finished,
     )
-    from tune.history import History, check_no_driver, records_so_far
     from tune.mirror import Mirror
     from tune.plan import print_plan
     from tune.ray_watch import RayWatch
+    from tune.records.history import History, check_no_driver, records_so_far
+    from tune.records.run_folder import RunFolder, existing_parent
     from tune.rehearsal import NOTHING
     from tune.resources import TrialResources, default_gpus, num_concurrent, with_memory
-    from tune.run_folder import RunFolder
-    from tune.run_places import existing_parent
     from tune.search import done_before, found_before, is_spent, search
     from tune.study_values import study_values
     from tune.trainable import trainable_for

@@ -20,8 +20,8 @@ from pyarrow import fs
 
 from model.errors import ConfigError
 from model.system.filesystem import open_place, read, write
+from tune.records.run_folder import LEASE_FILE
 
-FILE = "driver.json"
 STALE_SECONDS = 60.0
 """A driver that has not renewed its lease for so long is taken for dead."""
 RENEW_SECONDS = 10.0
@@ -80,7 +80,7 @@ class Lease:
     def __init__(self, root: str) -> None:
         """Prepare to lease the run whose storage is at `root`."""
         self._file_system, folder = open_place(root)
-        self._path = f"{folder}/{FILE}"
+        self._path = f"{folder}/{LEASE_FILE}"
         self._holder = Holder.this_process()
 
     def take(self, say: Callable[[str], None]) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from types import TracebackType
 
 from tune.live_page import LivePage
-from tune.run_folder import RunFolder
-from tune.trial_record import TrialRecord
+from tune.records.run_folder import RunFolder
+from tune.records.trial import TrialRecord
 
 SAVE_SHARE = 0.05
 """Writing the tables takes at most about this share of the time, however many trials there are."""

@@ -4,8 +4,8 @@ import logging
 import time
 
 from tune.page import write_page
-from tune.run_folder import RunFolder
-from tune.tables import Table
+from tune.records.run_folder import RunFolder
+from tune.records.tables import Table
 
 PAGE_SECONDS = 20.0
 """The page is written at most so often."""

@@ -25,8 +25,8 @@ from model.system.terminal import say
 from tune.how_far import HowFar
 from tune.lease import RENEW_SECONDS, Lease
 from tune.lease_keeper import LeaseKeeper
-from tune.run_folder import CHECKPOINTS, CORPUS_FILE, RunFolder
-from tune.storage import TENSORBOARD, files_of_run
+from tune.records.run_folder import CHECKPOINTS, CORPUS_FILE, TENSORBOARD, RunFolder
+from tune.storage import files_of_run
 from tune.study import Study
 
 COPY_SECONDS = RENEW_SECONDS

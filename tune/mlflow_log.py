@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from model.errors import ConfigError
 from tune.background_tasks import BackgroundTasks
-from tune.trial_record import SCORES, Status, TrialRecord
+from tune.records.trial import SCORES, Status, TrialRecord
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

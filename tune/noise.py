@@ -16,9 +16,9 @@ from typing import Any
 import pandas as pd
 
 from model.system.durations import counted
-from tune.loaded_run import floor_bits
-from tune.tables import ranked
-from tune.trial_record import Status
+from tune.records.load import floor_bits
+from tune.records.tables import ranked
+from tune.records.trial import Status
 
 FALSE_ALARMS = 0.05
 """Where all compared are equal, a difference is called more than noise so often."""

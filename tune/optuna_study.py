@@ -14,9 +14,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from search_spaces import SearchSpace
+from tune.records.trial import Status, TrialRecord
 from tune.samplers import STATE_PREFIX
 from tune.study_journal import StudyJournal
-from tune.trial_record import Status, TrialRecord
 
 NUMBER, BASELINE, ERROR, STOPPED = "number", "baseline", "error", "stopped"
 """User attributes of the Optuna trials."""

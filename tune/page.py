@@ -11,18 +11,18 @@ from tune.axis_pictures import importance, slices
 from tune.confirmation import confirmation
 from tune.edges import edge_notes
 from tune.importance import RESAMPLES, axis_shares
-from tune.loaded_run import LoadedRun, read_run
 from tune.noise import table_notes
 from tune.page_render import Part, html_of, render, without_heading
 from tune.page_samples import Passage, passages_of
 from tune.page_words import described, facts, floor_of, headline, title
 from tune.parallel_picture import parallel_coordinates
 from tune.pictures import SCORE, trial_texts
+from tune.records.load import LoadedRun, read_run
+from tune.records.run_folder import RunFolder
+from tune.records.tables import Table, ranked
 from tune.report_sections import baselines_section, best_of_each_cleaning
-from tune.run_folder import RunFolder
 from tune.score_picture import compared
 from tune.search_pictures import best_so_far, learning_curves
-from tune.tables import Table, ranked
 from tune.timeline import busy_share, stretches, timeline
 
 _COLUMNS = ("number", SCORE, "status", "baseline")

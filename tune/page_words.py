@@ -7,10 +7,10 @@ import pandas as pd
 
 from model.system.durations import counted, format_seconds
 from tune.finalist_records import spread, summary
-from tune.loaded_run import LoadedRun, floor_bits
 from tune.noise import seed_noise
-from tune.tables import ranked, starts_of
-from tune.trial_record import Status
+from tune.records.load import LoadedRun, floor_bits
+from tune.records.tables import ranked, starts_of
+from tune.records.trial import Status
 
 _READS = {
     "cased": "the text as it is",

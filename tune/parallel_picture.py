@@ -12,7 +12,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from search_spaces import SearchSpace
 from search_spaces.distributions import position
 from tune.pictures import SCORE, Picture, escaped, have_axis
-from tune.tables import ranked
+from tune.records.tables import ranked
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,8 +15,8 @@ from typing import Any
 import pandas as pd
 
 from search_spaces import SearchSpace
-from tune.tables import ranked
-from tune.trial_record import Status
+from tune.records.tables import ranked
+from tune.records.trial import Status
 
 WINNER, BASELINE = "WINNER", "BASELINE"
 SCORE = "val_bits_per_char"

@@ -17,9 +17,9 @@ from model.system.durations import format_seconds
 from model.system.terminal import say
 from search_spaces import SearchSpace
 from tune.event_log import JsonConsole, epoch_event, trial_event
+from tune.records.trial import Status, TrialRecord
 from tune.remaining import Remaining
 from tune.standing import LiveStanding, axis_values, short
-from tune.trial_record import Status, TrialRecord
 
 _SHOWN_ENDED = 8
 SILENCE_SECONDS = 60.0

@@ -9,8 +9,8 @@ import pandas as pd
 from model.generation.copying import COPIED_CHARS
 from model.generation.quality import FIGURES, TextQuality
 from tune.markdown import markdown, section
-from tune.quality_records import BOOK, CHECKPOINT, REFERENCE
-from tune.tables import Table
+from tune.records.quality_table import BOOK, CHECKPOINT, REFERENCE
+from tune.records.tables import Table
 
 _TITLES = {
     "book_word_share": "book's words",

@@ -10,10 +10,8 @@ from ray.tune.experiment import Trial
 from model.system.files import unwritable
 from tune.checkpoints import drop_older
 from tune.epoch_events import epoch_ended
-from tune.history import History
-from tune.history_events import TrialEnded, TrialStarted
-from tune.outcome import RUNNING_BEST, Outcome
-from tune.trial_record import Status, TrialRecord
+from tune.records.history import History, TrialEnded, TrialStarted
+from tune.records.trial import RUNNING_BEST, Outcome, Status, TrialRecord
 
 _ENDED = {
     Outcome.FINISHED: Status.COMPLETE,

@@ -7,7 +7,7 @@ import bisect
 import math
 
 from tune.estimate import Estimate
-from tune.trial_record import TrialRecord
+from tune.records.trial import TrialRecord
 
 
 class Remaining:

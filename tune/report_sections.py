@@ -8,7 +8,7 @@ from model.system.durations import format_seconds
 from search_spaces import SearchSpace
 from tune.importance import axis_importances
 from tune.markdown import section
-from tune.trial_record import Status
+from tune.records.trial import Status
 
 
 def best_of_each_cleaning(best: pd.DataFrame, study: dict[str, Any]) -> str:

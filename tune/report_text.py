@@ -11,9 +11,12 @@ from search_spaces import SearchSpace
 from tune.asha_cost import asha_cost
 from tune.confirmation import confirmation
 from tune.edges import edge_notes
-from tune.loaded_run import floor_bits, searched_seconds
 from tune.markdown import cell, escaped, section
 from tune.noise import table_notes
+from tune.records.load import floor_bits, searched_seconds
+from tune.records.run_folder import STILL_RUNNING, RunFolder
+from tune.records.tables import ranked, starts_of
+from tune.records.trial import Status
 from tune.report_sections import (
     baselines_section,
     best_of_each_cleaning,
@@ -21,9 +24,6 @@ from tune.report_sections import (
     progress_section,
     pruned_section,
 )
-from tune.run_folder import STILL_RUNNING, RunFolder
-from tune.tables import ranked, starts_of
-from tune.trial_record import Status
 
 _SCORE_COLUMNS = ["val_bits_per_char", "val_own_bits_per_char"]
 _TOP = 10

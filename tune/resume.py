@@ -10,14 +10,13 @@ from model.errors import ConfigError
 from model.system.filesystem import check_storage, is_uri, join, normal
 from model.text.corpus import Corpus
 from search_spaces import Budget, SearchSpace, load_space
-from tune.history import records_so_far
 from tune.prepare import check_places, named_corpus, prepared_for, seconds_of, with_budget
+from tune.records.history import records_so_far
+from tune.records.run_folder import CORPUS_FILE, RunFolder, check_name, find_run
+from tune.records.trial import num_ended
 from tune.remote_run import fetch_run, found_in_storage
-from tune.run_folder import CORPUS_FILE, RunFolder, find_run
 from tune.samplers import AUTO, check_sampler
-from tune.storage import check_name
 from tune.study import Study, StudyOptions
-from tune.trial_record import num_ended
 
 
 def or_resumed(options: StudyOptions) -> StudyOptions:

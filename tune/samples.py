@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _write(options: argparse.Namespace) -> int:
     from model.errors import CheckpointError, ConfigError
     from model.system.terminal import shown
-    from tune.run_folder import find_run
+    from tune.records.run_folder import find_run
     from tune.samples_text import write_samples
     from tune.text_quality import Book
 

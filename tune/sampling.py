@@ -23,9 +23,8 @@ from model.config import TrialConfig
 from model.system.seeds import hash_seed
 from search_spaces import SearchSpace
 from tune.optuna_study import BASELINE, ERROR, NUMBER, STOPPED
-from tune.outcome import RUNNING_BEST, Outcome
+from tune.records.trial import RUNNING_BEST, Outcome, TrialRecord
 from tune.samplers import make_sampler, make_thinning
-from tune.trial_record import TrialRecord
 
 
 class StudySearcher(Searcher):

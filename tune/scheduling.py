@@ -21,9 +21,8 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from model.config import TrialConfig
 from model.training.schedule import constant_epochs
 from search_spaces import Budget
-from tune.outcome import RUNNING_BEST
 from tune.ranked_values import RankedValues
-from tune.trial_record import TrialRecord
+from tune.records.trial import RUNNING_BEST, TrialRecord
 
 
 class FairASHA(FIFOScheduler):

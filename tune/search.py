@@ -14,22 +14,21 @@ from tune.epoch_events import learn_missed
 from tune.estimate import Estimate
 from tune.experiment import run_trials
 from tune.finalist_choice import ended_finalists, reserved_seconds
-from tune.history import History, records_so_far, seconds_run
-from tune.history_events import TrialEnded
 from tune.live_files import LiveFiles
 from tune.measured_memory import memory_excess_bytes
 from tune.optuna_study import open_study
 from tune.progress import Progress
 from tune.recorder import Recorder
+from tune.records.history import History, TrialEnded, records_so_far, seconds_run
+from tune.records.run_folder import RunFolder
+from tune.records.trial import Status, TrialRecord, num_ended
 from tune.rehearsal import Before
 from tune.remaining import Remaining
-from tune.run_folder import RunFolder
 from tune.sampling import StudySearcher
 from tune.scheduling import FairASHA
 from tune.stopping import SearchStopper
 from tune.study import Study
 from tune.trackers import Trackers
-from tune.trial_record import Status, TrialRecord, num_ended
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,7 +23,7 @@ from tune.pictures import (
     score_range,
     time_unit,
 )
-from tune.trial_record import Status
+from tune.records.trial import Status
 
 
 def best_so_far(trials: pd.DataFrame, epochs: pd.DataFrame, floor: float) -> Picture:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from search_spaces import SearchSpace
-from tune.trial_record import Status, TrialRecord
+from tune.records.trial import Status, TrialRecord
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

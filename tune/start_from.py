@@ -14,10 +14,10 @@ from model.errors import ConfigError
 from model.system.filesystem import is_uri
 from search_spaces import SearchSpace
 from search_spaces.distributions import distance
-from tune.loaded_run import LoadedRun, load_run
-from tune.run_folder import find_run
-from tune.tables import config_of, ranked
-from tune.trial_record import Status
+from tune.records.load import LoadedRun, load_run
+from tune.records.run_folder import find_run
+from tune.records.tables import config_of, ranked
+from tune.records.trial import Status
 
 STARTS_PER_RUN = 4
 

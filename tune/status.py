@@ -43,8 +43,8 @@ def _print(options: argparse.Namespace) -> int:
     from model.errors import ConfigError
     from model.system.filesystem import is_uri
     from model.system.terminal import shown
-    from tune.fetched_files import local_folder
-    from tune.run_folder import find_run
+    from tune.records.load import local_folder
+    from tune.records.run_folder import find_run
     from tune.status_text import RunStatus
 
     try:

@@ -11,7 +11,7 @@ from ray.tune.stopper import Stopper
 
 from model.errors import CutOff
 from model.system.signals import SIGNALS, EndOnSignal
-from tune.outcome import Outcome
+from tune.records.trial import Outcome
 
 GRACE_SECONDS, GRACE_SHARE = 10.0, 0.05
 """When the time budget is over, trials may end the epoch they are in, for so many seconds or this

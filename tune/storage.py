@@ -5,34 +5,13 @@ from collections.abc import Iterator
 
 from pyarrow import fs
 
-from model.errors import ConfigError
 from model.system.filesystem import (
-    _SAFE_NAME,
     files_below,
     is_safe,
 )
+from tune.records.run_folder import TENSORBOARD
 
-MAX_NAME_CHARS = 100
-TENSORBOARD = "tensorboard"
-"""TensorBoard's folder in a run's; it stays on its machine, but earlier versions copied it."""
 _NOT_COPIED = re.compile(rf"session-\d+|finalists|{TENSORBOARD}")
-
-
-def check_name(name: str) -> str:
-    """Return a run's name if it is safe as a folder, in a URI and on a terminal.
-
-    >>> check_name("full-20261124")
-    'full-20261124'
-
-    Raises:
-        ConfigError: It is not.
-    """
-    if not _SAFE_NAME.fullmatch(name) or len(name) > MAX_NAME_CHARS:
-        raise ConfigError(
-            f"a run's name must be a folder's name of at most {MAX_NAME_CHARS} letters, digits, "
-            f"dots, dashes and underscores, not starting with a dot or dash, got {name!r}"
-        )
-    return name
 
 
 def files_of_run(file_system: fs.FileSystem, root: str) -> Iterator[str]:

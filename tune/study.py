@@ -12,8 +12,8 @@ from model.system.durations import parse_duration
 from model.system.filesystem import join, normal, open_place
 from model.text.corpus import Corpus
 from search_spaces import SearchSpace
-from tune.finalist_records import SEEDS_AT_MOST
-from tune.run_folder import RunFolder
+from tune.records.finalist_table import SEEDS_AT_MOST
+from tune.records.run_folder import RunFolder
 
 FINALISTS = 3
 FINALIST_SEEDS = 3

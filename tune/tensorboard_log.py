@@ -16,7 +16,7 @@ from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.summary import hparams, scalar
 
 from search_spaces import SearchSpace
-from tune.trial_record import SCORES, TrialRecord
+from tune.records.trial import SCORES, TrialRecord
 
 FLUSH_SECONDS = 10.0
 

@@ -19,8 +19,8 @@ from model.text.cleaning import clean
 from model.text.corpus import resolve_corpus
 from model.text.streams import split_text
 from model.training.checkpoint import load_checkpoint
-from tune.quality_records import BOOK, CHECKPOINT, REFERENCE, QualityRecord
-from tune.run_folder import RunFolder
+from tune.records.quality_table import BOOK, CHECKPOINT, REFERENCE, QualityRecord
+from tune.records.run_folder import RunFolder
 
 BOOK_NAME = "the book, held out"
 

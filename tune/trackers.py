@@ -11,10 +11,10 @@ from rich.console import Console
 from model.system.terminal import say
 from tune.mlflow_log import MlflowLog
 from tune.progress import Progress
-from tune.run_folder import RunFolder
+from tune.records.run_folder import RunFolder
+from tune.records.trial import TrialRecord
 from tune.study import Study
 from tune.tensorboard_log import TensorBoardLog
-from tune.trial_record import TrialRecord
 
 
 class Tracker(Protocol):

@@ -21,10 +21,9 @@ from tune.checkpoints import MODEL_FOLDER, Place, beside, drop_older, fetch, pla
 from tune.epoch_events import reported_first, write_epochs
 from tune.measured_memory import MeasuredMemory
 from tune.node_precision import node_folder, precision_on_node
-from tune.outcome import MEMORY_EXCESS, RUNNING_BEST, Outcome
+from tune.records.trial import MEMORY_EXCESS, RUNNING_BEST, Outcome, trial_id
 from tune.resources import TrialResources
 from tune.trial_memory import TrialMemory
-from tune.trial_record import trial_id
 
 MEMORY_SLACK = 2
 """So many times what it asked for can a trial's process grow; then it has gone wrong."""

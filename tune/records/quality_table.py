@@ -8,11 +8,10 @@ from typing import Any
 import pandas as pd
 
 from model.generation.quality import FIGURES, TextQuality
-from tune.tables import Table, read_table, write_table
+from tune.records.tables import Table, read_table, write_table
 
 CHECKPOINT, BOOK, REFERENCE = "checkpoint", "book", "reference"
 """Who wrote: a kept checkpoint, the book's author, one of the reference's networks."""
-
 QUALITY_DTYPES = {
     "writer": "string",
     "name": "string",

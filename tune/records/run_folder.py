@@ -4,17 +4,16 @@ import dataclasses
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from model.errors import ConfigError, unknown_choice
 from model.system.files import write_text
-from tune.finalist_records import FinalistRecord, read_finalists, write_finalists
-from tune.lease import FILE as LEASE_FILE
-from tune.run_places import check_new
-from tune.storage import TENSORBOARD
-from tune.tables import (
+from model.system.filesystem import is_safe
+from tune.records.finalist_table import FinalistRecord, read_finalists, write_finalists
+from tune.records.tables import (
     EPOCH_DTYPES,
     TRIAL_DTYPES,
     Table,
@@ -24,7 +23,7 @@ from tune.tables import (
     trials_frame,
     write_table,
 )
-from tune.trial_record import TrialRecord
+from tune.records.trial import TrialRecord
 
 FORMAT_VERSION = 1
 STILL_RUNNING = "still running"
@@ -32,6 +31,11 @@ STILL_RUNNING = "still running"
 CHECKPOINTS = "checkpoints"
 CORPUS_FILE = "corpus.txt"
 """A run's text in its storage, so that another machine has it."""
+LEASE_FILE = "driver.json"
+"""Which driver has the run, in its storage."""
+MAX_NAME_CHARS = 100
+TENSORBOARD = "tensorboard"
+"""TensorBoard's folder in a run's; it stays on its machine, but earlier versions copied it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -244,3 +248,48 @@ def find_run(run: str, results: Path) -> RunFolder:
         if names and not path.is_dir():
             raise ConfigError(unknown_choice(f"run in {parent}", path.name, names))
     return RunFolder.open(path.resolve())
+
+
+def default_name(space_name: str) -> str:
+    """Return the name of a run whose user names none: space and local time."""
+    return f"{space_name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def check_new(path: Path) -> None:
+    """Refuse a run folder that exists, or that cannot be made.
+
+    Raises:
+        ConfigError: The rule that it breaks.
+    """
+    if path.exists():
+        raise ConfigError(f"a run folder must not exist yet: {path}; choose another --name")
+    parent = existing_parent(path)
+    if not parent.is_dir():
+        raise ConfigError(f"the results folder must be a folder, got the file {parent}")
+    if not os.access(parent, os.W_OK):
+        raise ConfigError(f"the results folder must be writable, got {parent}")
+
+
+def existing_parent(path: Path) -> Path:
+    """Return the nearest folder above a path that is there."""
+    parent = path.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    return parent
+
+
+def check_name(name: str) -> str:
+    """Return a run's name if it is safe as a folder, in a URI and on a terminal.
+
+    >>> check_name("full-20261124")
+    'full-20261124'
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if "/" in name or not is_safe(name) or len(name) > MAX_NAME_CHARS:
+        raise ConfigError(
+            f"a run's name must be a folder's name of at most {MAX_NAME_CHARS} letters, digits, "
+            f"dots, dashes and underscores, not starting with a dot or dash, got {name!r}"
+        )
+    return name

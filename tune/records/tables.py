@@ -15,7 +15,7 @@ from model.config import FIELD_NAMES, TrialConfig
 from model.errors import ConfigError
 from model.system.files import write_text, write_whole
 from search_spaces import SearchSpace
-from tune.trial_record import SCORES, EpochRecord, TrialRecord
+from tune.records.trial import SCORES, EpochRecord, TrialRecord
 
 Table = pd.DataFrame
 """For the type hints of files that only pass tables on."""

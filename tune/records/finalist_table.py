@@ -1,0 +1,149 @@
+"""finalists.csv: the best configurations and the baselines, trained again with other seeds."""
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tune.records.tables import read_table, write_table
+from tune.records.trial import TrialRecord
+
+SEEDS_AT_MOST = 100
+"""A finalist's key is its trial's number times this, plus the number of its seed."""
+FINALIST_DTYPES = {
+    "number": "Int64",
+    "finalist_seed": "Int64",
+    "baseline": "string",
+    "status": "string",
+    "epochs_run": "Int64",
+    "best_epoch": "Int64",
+    "val_bits_per_char": "Float64",
+    "test_bits_per_char": "Float64",
+    "test_bits_per_letter": "Float64",
+    "letter_particles": "Int64",
+    "test_bits_per_letter_quarter": "Float64",
+    "test_bits_per_letter_sixteenth": "Float64",
+    "elapsed_seconds": "Float64",
+    "seed": "Int64",
+    "error": "string",
+}
+"""Columns of finalists.csv, in order, with their pandas types."""
+
+
+def finalist_key(number: int, seed_number: int) -> int:
+    """Return the number that a trial's training with a seed has in the finalists' history."""
+    return number * SEEDS_AT_MOST + seed_number
+
+
+def finalist_of(key: int) -> tuple[int, int]:
+    """Return a key's trial and its seed's number."""
+    return divmod(key, SEEDS_AT_MOST)
+
+
+def finalist_name(key: int) -> str:
+    """Return what a finalist's training is called."""
+    number, seed_number = finalist_of(key)
+    return f"trial {number} again, seed {seed_number + 1}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TestPassageScores:
+    """What a finalist scores on the test passage; the fields are columns, None is not known.
+
+    Attributes:
+        test_bits_per_char: Restored bits per raw character.
+        test_bits_per_letter: Bits per letter, what cleanings drop summed out (letters.py).
+        letter_particles: Particles of this estimate.
+        test_bits_per_letter_quarter: The same with a quarter of the particles.
+        test_bits_per_letter_sixteenth: The same with a sixteenth of them.
+    """
+
+    __test__ = False  # pytest takes the name for a test's
+
+    test_bits_per_char: float | None = None
+    test_bits_per_letter: float | None = None
+    letter_particles: int | None = None
+    test_bits_per_letter_quarter: float | None = None
+    test_bits_per_letter_sixteenth: float | None = None
+
+
+SCORE_COLUMNS = tuple(field.name for field in dataclasses.fields(TestPassageScores))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class FinalistRecord:
+    """One training of one finalist; the fields are the columns of finalists.csv.
+
+    Attributes:
+        number: The trial that it trains anew.
+        finalist_seed: Counts its trainings from 0.
+        val_bits_per_char: Its best epoch's, None if it trained none.
+        scores: The same network's on the test passage, a column each.
+    """
+
+    number: int
+    finalist_seed: int
+    baseline: str | None
+    status: str
+    epochs_run: int
+    best_epoch: int | None
+    val_bits_per_char: float | None
+    scores: TestPassageScores
+    elapsed_seconds: float
+    seed: int
+    error: str | None
+
+    @classmethod
+    def of(cls, record: TrialRecord, scores: TestPassageScores) -> "FinalistRecord":
+        """Take from a record of the finalists' history what the table has."""
+        number, finalist_seed = finalist_of(record.number)
+        best = record.best
+        return cls(
+            number=number,
+            finalist_seed=finalist_seed,
+            baseline=record.baseline or None,
+            status=record.status.value,
+            epochs_run=len(record.epochs),
+            best_epoch=best.epoch if best else None,
+            val_bits_per_char=best.val_bits_per_char if best else None,
+            scores=scores,
+            elapsed_seconds=record.epochs[-1].elapsed_seconds if best else 0.0,
+            seed=record.config.seed,
+            error=record.error or None,
+        )
+
+    def row(self) -> dict[str, Any]:
+        """Return its row of finalists.csv."""
+        values = dataclasses.asdict(self)
+        return {**values.pop("scores"), **values}
+
+
+def write_finalists(finalists: Iterable[FinalistRecord], path: Path) -> None:
+    """Write finalists.csv whole or not at all."""
+    rows = [finalist.row() for finalist in finalists]
+    frame = pd.DataFrame(rows, columns=list(FINALIST_DTYPES)).astype(FINALIST_DTYPES)
+    write_table(frame, path)
+
+
+def read_finalists(path: Path) -> pd.DataFrame:
+    """Return finalists.csv; without the file, no rows.
+
+    Raises:
+        ConfigError: It is damaged.
+    """
+    if not path.exists():
+        return pd.DataFrame(columns=list(FINALIST_DTYPES)).astype(FINALIST_DTYPES)
+    return read_table(path, FINALIST_DTYPES, later_columns=SCORE_COLUMNS[1:])
+
+
+def known_scores(finalists: pd.DataFrame) -> dict[int, TestPassageScores]:
+    """Return the scores on the test passage by the key of the finalist's history."""
+    keys = map(finalist_key, finalists["number"], finalists["finalist_seed"])
+    rows = finalists[list(SCORE_COLUMNS)].astype(object)
+    values = rows.where(rows.notna(), None).to_dict("records")
+    return {
+        int(key): TestPassageScores(**{str(name): value for name, value in row.items()})
+        for key, row in zip(keys, values, strict=True)
+    }
