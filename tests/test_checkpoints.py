@@ -7,7 +7,7 @@ import pytest
 from pyarrow import fs
 
 from model.errors import CutOff
-from tune.checkpoints import CheckpointStore, drop_older, fetch, place_of
+from tune.storage.checkpoints import CheckpointStore, drop_older, fetch, place_of
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tiny_search import command, kill_driver, kill_family, run_command, trials_o
 
 from model.errors import CheckpointError
 from model.system.files import check_sum
-from tune.checkpoints import CheckpointStore
+from tune.storage.checkpoints import CheckpointStore
 
 CUT_OFF = 75
 

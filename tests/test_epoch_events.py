@@ -8,9 +8,9 @@ import pytest
 from model.config import TrialConfig
 from model.errors import CutOff
 from tune import epoch_events
-from tune.checkpoints import CheckpointStore
 from tune.epoch_events import EPOCHS_FILE, epoch_ended, learn_missed, write_epochs
 from tune.records.history import History, TrialStarted
+from tune.storage.checkpoints import CheckpointStore
 
 CONFIG = TrialConfig(epochs=12)
 

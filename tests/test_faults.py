@@ -45,7 +45,7 @@ from tiny_search import (
 )
 
 from model.training.checkpoint import load_checkpoint
-from tune.checkpoints import CheckpointStore
+from tune.storage.checkpoints import CheckpointStore
 
 CUT_OFF = 75
 FAULTY = Path(__file__).with_name("faulty_search.py")

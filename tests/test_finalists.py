@@ -21,7 +21,6 @@ from model.training.checkpoint import load_checkpoint
 from model.training.trainer import Trainer
 from search_spaces import load_space
 from tune import finalist_scores, finalists
-from tune.checkpoints import CheckpointStore
 from tune.cluster import Cluster
 from tune.finalist_choice import choose, estimated_seconds, fits, reserved_seconds
 from tune.finalist_scores import score_finalists
@@ -33,6 +32,7 @@ from tune.records.trial import EpochRecord, Status, TrialRecord
 from tune.resources import TrialResources
 from tune.search import SearchResult, found_before, num_left
 from tune.stopping import SearchStopper
+from tune.storage.checkpoints import CheckpointStore
 
 
 def record(

@@ -9,9 +9,8 @@ from model.errors import CutOff
 from model.scoring.objective import PreparedCorpus
 from model.training.checkpoint import load_checkpoint
 from model.training.trainer import Trainer
-from tune import kept_checkpoints
-from tune.checkpoints import CheckpointStore
-from tune.kept_checkpoints import keep_checkpoints
+from tune.storage import checkpoints
+from tune.storage.checkpoints import CheckpointStore, keep_checkpoints
 
 
 def test_best_whole_checkpoints_take_the_place_of_those_before(
@@ -65,7 +64,7 @@ def test_storage_that_does_not_answer_can_be_resumed(
     def silent(*arguments: object) -> Path:
         raise OSError("AWS Error NETWORK_CONNECTION during GetObject")
 
-    monkeypatch.setattr(kept_checkpoints, "fetch", silent)
+    monkeypatch.setattr(checkpoints, "fetch", silent)
     with pytest.raises(CutOff, match="checkpoints must be readable: AWS Error"):
         keep_checkpoints(
             root.parent / "checkpoints", [0], CheckpointStore(str(root)), has_ended={0}

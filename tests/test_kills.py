@@ -24,7 +24,7 @@ from tiny_search import command, kill_driver, kill_family, run_command, write_in
 
 from model.errors import CheckpointError
 from model.training.checkpoint import load_checkpoint
-from tune.checkpoints import CheckpointStore
+from tune.storage.checkpoints import CheckpointStore
 
 TRIALS = 6
 TIMES = ["elapsed_seconds", "search_seconds"]

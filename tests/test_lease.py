@@ -12,9 +12,9 @@ import pytest
 from pyarrow import fs
 
 from model.system.filesystem import write
-from tune import lease as lease_module
-from tune.lease import SETTLE_SECONDS, STALE_SECONDS, Holder, Lease
 from tune.records.run_folder import LEASE_FILE
+from tune.storage import lease as lease_module
+from tune.storage.lease import SETTLE_SECONDS, STALE_SECONDS, Holder, Lease
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="nothing is known of a process")

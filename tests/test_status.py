@@ -14,9 +14,7 @@ from pyarrow import fs
 from test_progress import RECORDS, SPACE
 
 from model.errors import ConfigError
-from tune import lease as lease_file
 from tune import status
-from tune.lease import STALE_SECONDS, Lease
 from tune.records import load
 from tune.records.history import (
     EpochEnded,
@@ -29,6 +27,8 @@ from tune.records.history import (
 from tune.records.run_folder import LEASE_FILE, STILL_RUNNING, RunFolder
 from tune.records.trial import Status
 from tune.status_text import RunStatus
+from tune.storage import lease as lease_file
+from tune.storage.lease import STALE_SECONDS, Lease
 
 UNLIMITED = dataclasses.replace(
     SPACE, budget=dataclasses.replace(SPACE.budget, time_budget_seconds=None)

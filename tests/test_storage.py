@@ -23,17 +23,18 @@ from model.system.filesystem import check_storage, join, normal, split, write
 from model.training.cost import num_parameters
 from search_spaces import load_space
 from search_spaces.random_configs import random_configs
-from tune import lease as lease_module
-from tune import lease_keeper, run
-from tune import mirror as mirror_module
-from tune.lease import Lease
-from tune.mirror import Mirror
+from tune import run
 from tune.prepare import prepare
 from tune.records.history import History, TrialStarted
 from tune.records.run_folder import LEASE_FILE, RunFolder
-from tune.remote_run import fetch_run
 from tune.resume import or_resumed, prepare_resumed
-from tune.storage import files_of_run
+from tune.storage import lease
+from tune.storage import lease as lease_module
+from tune.storage import mirror as mirror_module
+from tune.storage.copies import files_of_run
+from tune.storage.fetch import fetch_run
+from tune.storage.lease import Lease
+from tune.storage.mirror import Mirror
 from tune.study import StudyOptions
 from tune.study_values import study_values
 
@@ -146,8 +147,8 @@ def started(number: int) -> TrialStarted:
     return TrialStarted(number=number, baseline="", config={}, search_seconds=0.0)
 
 
-def mirror(folder: RunFolder, root: Path, said: list[str]) -> Mirror:
-    return Mirror(folder.path, str(root), text="text", say=said.append)
+def mirror(folder: RunFolder, root: Path, said: list[str], text: str = "text") -> Mirror:
+    return Mirror(folder.path, str(root), text=text, say=said.append)
 
 
 def names(root: Path) -> set[str]:
@@ -392,7 +393,7 @@ def test_run_from_its_storage_has_its_text_wherever_that_was(
     options = StudyOptions(space="tiny.py", corpus="book.txt", name="x", storage=f"{tmp_path}/s")
     study = prepare(options, quiet())
     folder = RunFolder.create(study.run_path, study_values(study, None, None))
-    with Mirror.of(study, folder, quiet()):
+    with mirror(folder, tmp_path / "s/x", [], text=tiny_text):
         pass
     shutil.rmtree("results")
     Path("book.txt").write_text(tiny_text + "More.", encoding="utf-8")  # as a URL's text may be
@@ -406,7 +407,7 @@ def test_run_from_its_storage_has_its_text_wherever_that_was(
 def test_lease_is_renewed_while_a_file_is_copied_for_long(
     folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease_keeper, "RENEW_SECONDS", 0.02)
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.02)
     root, said, renewed = tmp_path / "storage" / "shared", list[str](), set[int]()
 
     def slow_write(file_system: fs.FileSystem, path: str, data: bytes) -> None:

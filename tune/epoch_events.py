@@ -12,9 +12,9 @@ from typing import Any
 
 from model.config import TrialConfig
 from model.system.filesystem import read
-from tune.checkpoints import CheckpointStore, Place, place_of, unreadable
 from tune.records.history import EpochEnded, History
 from tune.records.trial import ESTIMATED_MEMORY, PEAK_MEMORY, EpochRecord, trial_id
+from tune.storage.checkpoints import CheckpointStore, Place, place_of, unreadable
 
 EPOCHS_FILE = "epochs.json"
 """Beside the project's own checkpoint folder, in Ray's."""

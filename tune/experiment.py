@@ -8,12 +8,12 @@ from ray.tune.execution import class_cache
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from tune.checkpoints import CheckpointStore
 from tune.concurrency import FollowingLimiter
 from tune.lost_workers import losses_are_deaths
 from tune.progress import Progress
 from tune.recorder import MAX_DEATHS, Recorder
 from tune.stopping import SearchStopper
+from tune.storage.checkpoints import CheckpointStore
 from tune.trainable import trial_dirname
 from tune.trial_timeout import TrialTimeout
 

@@ -15,7 +15,6 @@ from model.system.devices import pick_device, use_threads
 from model.system.durations import counted, format_seconds
 from model.system.terminal import say
 from model.training.checkpoint import load_checkpoint
-from tune.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.finalist_choice import scoring_seconds_of, spread_seconds
 from tune.records.finalist_table import (
     FinalistRecord,
@@ -29,6 +28,7 @@ from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
 from tune.resources import TrialResources
 from tune.stopping import SearchStopper
+from tune.storage.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.study import Study
 
 POLL_SECONDS = 1.0

@@ -16,7 +16,6 @@ from model.system.durations import counted, format_seconds
 from model.system.filesystem import join
 from model.system.seeds import hash_seed
 from model.system.terminal import say
-from tune.checkpoints import CheckpointStore
 from tune.epoch_events import learn_missed
 from tune.experiment import run_trials
 from tune.finalist_choice import (
@@ -37,6 +36,7 @@ from tune.records.trial import Status, TrialRecord
 from tune.resources import TrialResources
 from tune.search import SearchResult
 from tune.stopping import SearchStopper
+from tune.storage.checkpoints import CheckpointStore
 from tune.study import Study
 from tune.trainable import trainable_for
 

@@ -11,12 +11,10 @@ from rich.console import Console
 
 from model.system.terminal import say
 from search_spaces import SearchSpace
-from tune.checkpoints import CheckpointStore
 from tune.confirmation import verdict
 from tune.edges import edge_notes
 from tune.estimate import Estimate
 from tune.event_log import JsonConsole
-from tune.kept_checkpoints import keep_checkpoints
 from tune.noise import table_notes
 from tune.page import write_page
 from tune.quality_text import best_temperature_line
@@ -27,6 +25,7 @@ from tune.records.trial import Status
 from tune.report_text import best_table, write_report
 from tune.samples_text import write_samples
 from tune.search import SearchResult
+from tune.storage.checkpoints import CheckpointStore, keep_checkpoints
 from tune.study import Study
 from tune.study_values import STOPPED_BY_USER, how_it_ended, resume_anywhere, study_values
 from tune.text_quality import Book, measure_run

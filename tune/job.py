@@ -6,6 +6,7 @@ the checks, so that a mistake is told at once.
 """
 
 import dataclasses
+import functools
 
 from rich.console import Console
 
@@ -27,6 +28,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
     study = (prepare if options.resume is None else prepare_resumed)(options, console)
 
     from model.system.signals import take_sigterm_back
+    from model.system.terminal import say
     from tune.cluster import Cluster
     from tune.concurrency import Concurrency
     from tune.cut_off import telling_how_to_go_on
@@ -38,7 +40,6 @@ def run_study(options: StudyOptions, console: Console) -> int:
         resume_command,
         show_finished,
     )
-    from tune.mirror import Mirror
     from tune.plan import print_plan
     from tune.ray_watch import RayWatch
     from tune.records.history import History, check_no_driver, records_so_far
@@ -46,6 +47,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
     from tune.rehearsal import NOTHING
     from tune.resources import TrialResources, default_gpus, num_concurrent, with_memory
     from tune.search import done_before, found_before, is_spent, search
+    from tune.storage.mirror import Mirror
     from tune.study_values import study_values
     from tune.trainable import trainable_for
     from tune.trial_memory import TrialMemory, check_gpu_memory
@@ -105,7 +107,12 @@ def run_study(options: StudyOptions, console: Console) -> int:
         with (
             telling_how_to_go_on(folder.path, command),
             History(folder.history_file) as history,
-            Mirror.of(study, folder, console) as mirror,
+            Mirror(
+                folder.path,
+                study.mirror_root,
+                text=study.corpus.text,
+                say=functools.partial(say, console),
+            ) as mirror,
             RayWatch(command=command) as watch,
         ):
             at_once = Concurrency(cluster.nodes, need, options.max_concurrent)

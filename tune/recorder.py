@@ -8,10 +8,10 @@ import ray.tune as ray_tune
 from ray.tune.experiment import Trial
 
 from model.system.files import unwritable
-from tune.checkpoints import drop_older
 from tune.epoch_events import epoch_ended
 from tune.records.history import History, TrialEnded, TrialStarted
 from tune.records.trial import RUNNING_BEST, Outcome, Status, TrialRecord
+from tune.storage.checkpoints import drop_older
 
 _ENDED = {
     Outcome.FINISHED: Status.COMPLETE,

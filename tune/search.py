@@ -9,7 +9,6 @@ import ray.tune as ray_tune
 from rich.console import Console
 
 from model.training.schedule import training_is_over
-from tune.checkpoints import CheckpointStore
 from tune.epoch_events import learn_missed
 from tune.estimate import Estimate
 from tune.experiment import run_trials
@@ -27,6 +26,7 @@ from tune.remaining import Remaining
 from tune.sampling import StudySearcher
 from tune.scheduling import FairASHA
 from tune.stopping import SearchStopper
+from tune.storage.checkpoints import CheckpointStore
 from tune.study import Study
 from tune.trackers import Trackers
 

@@ -7,10 +7,9 @@ from pyarrow import fs
 
 from model.errors import ConfigError, first_line
 from model.system.filesystem import check_storage, join, open_place, read, split
-from tune.how_far import HowFar
 from tune.records.history import History
 from tune.records.run_folder import LEASE_FILE, RunFolder, check_name
-from tune.storage import files_of_run
+from tune.storage.copies import HowFar, files_of_run
 
 
 def fetch_run(place: str, results: Path) -> tuple[RunFolder, str]:

@@ -2,12 +2,11 @@
 
 In the storage a run looks as in its folder: study.json, history.jsonl, tables, checkpoints/,
 beside the sessions' folders, where Ray keeps the trials' checkpoints. `--resume s3://…/NAME`
-fetches it back (remote_run.py). What was copied last is at most about COPY_SECONDS old, or as old
+fetches it back (fetch.py). What was copied last is at most about COPY_SECONDS old, or as old
 as copying it took by COPY_SHARE.
 """
 
 import contextlib
-import functools
 import os
 import signal
 import threading
@@ -17,17 +16,12 @@ from pathlib import Path
 from types import TracebackType
 
 from pyarrow import fs
-from rich.console import Console
 
 from model.errors import ConfigError, first_line
 from model.system.filesystem import open_place, write
-from model.system.terminal import say
-from tune.how_far import HowFar
-from tune.lease import RENEW_SECONDS, Lease
-from tune.lease_keeper import LeaseKeeper
-from tune.records.run_folder import CHECKPOINTS, CORPUS_FILE, TENSORBOARD, RunFolder
-from tune.storage import files_of_run
-from tune.study import Study
+from tune.records.run_folder import CHECKPOINTS, CORPUS_FILE, TENSORBOARD
+from tune.storage.copies import HowFar, files_of_run
+from tune.storage.lease import RENEW_SECONDS, Lease, LeaseKeeper
 
 COPY_SECONDS = RENEW_SECONDS
 FIRST_SECONDS = 1.0
@@ -64,16 +58,6 @@ class Mirror:
         # Relative path to what the file looked like when it was copied; None: not known.
         self._copied: dict[str, tuple[int, int] | None] = {}
         self._error: OSError | None = None
-
-    @classmethod
-    def of(cls, study: Study, folder: RunFolder, console: Console) -> "Mirror":
-        """Return the mirror of a study."""
-        return cls(
-            folder.path,
-            study.mirror_root,
-            text=study.corpus.text,
-            say=functools.partial(say, console),
-        )
 
     def __enter__(self) -> "Mirror":
         """Take the lease, and copy what there is.
