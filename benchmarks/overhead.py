@@ -10,7 +10,7 @@ import argparse
 import os
 import platform
 
-from tune.ray_environment import prepare_ray_environment
+from tune.cluster.ray_environment import prepare_ray_environment
 
 PARTS = ("search", "sampler")
 GOAL_START = "8 s"

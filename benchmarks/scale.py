@@ -12,7 +12,7 @@ import os
 import platform
 import sys
 
-from tune.ray_environment import prepare_ray_environment
+from tune.cluster.ray_environment import prepare_ray_environment
 from tune.samplers import SAMPLERS, default_sampler
 
 PARTS = ("search", "loop")

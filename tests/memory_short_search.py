@@ -19,17 +19,17 @@ from model.config import TrialConfig
 from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.training.cost import TextSizes
 from search_spaces import SearchSpace, load_space
+from tune.cluster.resources import TrialResources
+from tune.cluster.trial_memory import GIBIBYTE, TrialMemory
 from tune.experiment import run_trials
 from tune.finalists import FinalistSearcher
 from tune.progress import Progress
 from tune.recorder import Recorder
 from tune.records.history import History
 from tune.records.trial import TrialRecord
-from tune.resources import TrialResources
 from tune.stopping import SearchStopper
 from tune.storage.checkpoints import CheckpointStore
 from tune.trainable import trainable_for
-from tune.trial_memory import GIBIBYTE, TrialMemory
 
 
 def held_bytes() -> list[int]:

@@ -8,8 +8,8 @@ import pytest
 import ray
 from ray.exceptions import GetTimeoutError, RayError, WorkerCrashedError
 
-from tune.cluster import Cluster
-from tune.resources import Node, TrialResources
+from tune.cluster.cluster import Cluster
+from tune.cluster.resources import Node, TrialResources
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,8 @@ def test_what_trains_on_a_gpu_is_measured_outside_the_driver(
         return lambda function: Task
 
     monkeypatch.setattr(
-        "tune.cluster.local_nodes", lambda: [Node(num_cpus=2, num_gpus=1, memory_bytes=2**33)]
+        "tune.cluster.cluster.local_nodes",
+        lambda: [Node(num_cpus=2, num_gpus=1, memory_bytes=2**33)],
     )
     monkeypatch.setattr("model.training.speed.measure_machine", lambda **_: "in the driver")
     monkeypatch.setattr(Cluster, "start", lambda self: None)
@@ -76,7 +77,8 @@ def test_what_trains_on_a_gpu_is_measured_outside_the_driver(
 def test_a_local_ray_measures_in_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     # A GPU of Ray's books alone: the worker finds none and measures on its CPU.
     monkeypatch.setattr(
-        "tune.cluster.local_nodes", lambda: [Node(num_cpus=1, num_gpus=1, memory_bytes=2**33)]
+        "tune.cluster.cluster.local_nodes",
+        lambda: [Node(num_cpus=1, num_gpus=1, memory_bytes=2**33)],
     )
     with Cluster(None) as cluster:
         machine = cluster.measure(

@@ -16,6 +16,8 @@ from model.system.limits import peak_bytes, reset_peak
 from search_spaces import load_space
 from tune import measured_memory
 from tune import trainable as trainable_module
+from tune.cluster.resources import TrialResources
+from tune.cluster.trial_memory import GIBIBYTE, TrialMemory
 from tune.concurrency import FollowingLimiter
 from tune.measured_memory import MeasuredMemory, memory_excess_bytes
 from tune.records.history import EpochEnded, History, TrialStarted
@@ -27,10 +29,8 @@ from tune.records.trial import (
     TrialRecord,
     trial_id,
 )
-from tune.resources import TrialResources
 from tune.stopping import SearchStopper
 from tune.trainable import CharLSTMTrainable
-from tune.trial_memory import GIBIBYTE, TrialMemory
 
 MEBIBYTE = 1 << 20
 SMALL, LARGE = TrialConfig(hidden_size=64), TrialConfig(hidden_size=256)

@@ -25,11 +25,12 @@ SIZES = TextSizes(
 TRAIN = """
 import dataclasses, json, resource, sys
 from model.config import TrialConfig
-from model.cost import TextSizes
-from model.devices import use_threads
-from model.memory import resident_bytes, training_bytes
-from model.objective import prepare_corpus
-from model.trainer import Trainer
+from model.training.cost import TextSizes
+from model.system.devices import use_threads
+from model.system.limits import resident_bytes
+from model.training.memory import training_bytes
+from model.scoring.objective import prepare_corpus
+from model.training.trainer import Trainer
 
 use_threads(1)
 values = json.loads(sys.argv[1])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.config import TrialConfig
-from tune import node_precision
+from tune.cluster import precision as node_precision
 
 CPU = torch.device("cpu")
 

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tune import ray_watch
-from tune.ray_watch import RayWatch
+from tune.cluster import ray_watch
+from tune.cluster.ray_watch import RayWatch
 
 
 class Ended(Exception):

@@ -1,7 +1,7 @@
 import pytest
 
 from model.errors import ConfigError
-from tune.resources import (
+from tune.cluster.resources import (
     Node,
     TrialResources,
     cluster_nodes,

@@ -25,7 +25,7 @@ from model.scoring.objective import prepare_corpus
 from model.training import speed
 from model.training.cost import WORK_KINDS
 from tune import report, run, samples, status
-from tune.cluster import Cluster
+from tune.cluster.cluster import Cluster
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN_FILES = {

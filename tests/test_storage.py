@@ -120,7 +120,7 @@ def test_lease_keeps_a_living_driver_and_no_dead_one(tmp_path: Path) -> None:
 RENEWS = f"""
 import sys, time
 sys.path[:0] = [{str(ROOT)!r}]
-from tune.lease import Lease
+from tune.storage.lease import Lease
 lease = Lease(sys.argv[1])
 lease._write()
 print("mine", flush=True)

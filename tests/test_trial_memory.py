@@ -18,8 +18,8 @@ from model.scoring.objective import PreparedCorpus
 from model.training.memory import training_bytes
 from search_spaces import SearchSpace, load_space
 from search_spaces.random_configs import random_configs
-from tune.resources import Node, TrialResources, num_concurrent, with_memory
-from tune.trial_memory import GIBIBYTE, TrialMemory, check_gpu_memory
+from tune.cluster.resources import Node, TrialResources, num_concurrent, with_memory
+from tune.cluster.trial_memory import GIBIBYTE, TrialMemory, check_gpu_memory
 
 PROCESS_BYTES = 500_000_000
 EXTENDED = load_space("extended")

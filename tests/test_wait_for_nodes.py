@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 import ray
 
-from tune import ray_environment, wait_for_nodes
+from tune import wait_for_nodes
+from tune.cluster import ray_environment
 
 
 class Cluster:

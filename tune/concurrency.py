@@ -1,6 +1,5 @@
 """How many trials run at once, and how much memory each asks for, by what is known now."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -8,35 +7,7 @@ from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from tune.measured_memory import excess_bytes
 from tune.records.trial import ESTIMATED_MEMORY, MEMORY_EXCESS, PEAK_MEMORY
-from tune.resources import Node, TrialResources, num_fitting
 from tune.stopping import SearchStopper
-
-ASKED_SECONDS = 2.0
-"""The cluster is asked for its nodes so often."""
-
-
-class Concurrency:
-    """Says how many trials run at once, at least one."""
-
-    def __init__(
-        self, nodes: Callable[[], list[Node]], need: TrialResources, max_concurrent: int | None
-    ) -> None:
-        """Follow a cluster.
-
-        Args:
-            nodes: Returns what there is now.
-            need: What a trial takes.
-            max_concurrent: The most that the user wants; None is no limit.
-        """
-        self._nodes, self._need, self._max_concurrent = nodes, need, max_concurrent
-        self._asked, self._fitting = float("-inf"), 1
-
-    def __call__(self) -> int:
-        """Return how many run at once now."""
-        if time.monotonic() > self._asked + ASKED_SECONDS:
-            self._asked, self._fitting = time.monotonic(), num_fitting(self._nodes(), self._need)
-        most = self._fitting if self._max_concurrent is None else self._max_concurrent
-        return max(1, min(self._fitting, most))
 
 
 class FollowingLimiter(ConcurrencyLimiter):

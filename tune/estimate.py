@@ -16,10 +16,10 @@ from model.scoring.letters import scoring_seconds
 from model.training.cost import num_parameters
 from model.training.speed import MachineSpeed
 from search_spaces.random_configs import random_configs
+from tune.cluster.trial_memory import text_of, text_sizes
 from tune.records.trial import TrialRecord
 from tune.rehearsal import NOTHING, Before, Plan, Training, rehearse
 from tune.study import Study
-from tune.text_sizes import text_of, text_sizes
 
 _DRAWN = 200
 

@@ -15,6 +15,7 @@ from model.system.devices import pick_device, use_threads
 from model.system.durations import counted, format_seconds
 from model.system.terminal import say
 from model.training.checkpoint import load_checkpoint
+from tune.cluster.resources import TrialResources
 from tune.finalist_choice import scoring_seconds_of, spread_seconds
 from tune.records.finalist_table import (
     FinalistRecord,
@@ -26,7 +27,6 @@ from tune.records.finalist_table import (
 from tune.records.history import History
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
-from tune.resources import TrialResources
 from tune.stopping import SearchStopper
 from tune.storage.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.study import Study

@@ -16,6 +16,7 @@ from model.system.durations import counted, format_seconds
 from model.system.filesystem import join
 from model.system.seeds import hash_seed
 from model.system.terminal import say
+from tune.cluster.resources import TrialResources
 from tune.epoch_events import learn_missed
 from tune.experiment import run_trials
 from tune.finalist_choice import (
@@ -33,7 +34,6 @@ from tune.records.finalist_table import finalist_key, finalist_name
 from tune.records.history import History
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
-from tune.resources import TrialResources
 from tune.search import SearchResult
 from tune.stopping import SearchStopper
 from tune.storage.checkpoints import CheckpointStore

@@ -29,8 +29,16 @@ def run_study(options: StudyOptions, console: Console) -> int:
 
     from model.system.signals import take_sigterm_back
     from model.system.terminal import say
-    from tune.cluster import Cluster
-    from tune.concurrency import Concurrency
+    from tune.cluster.cluster import Cluster
+    from tune.cluster.ray_watch import RayWatch
+    from tune.cluster.resources import (
+        Concurrency,
+        TrialResources,
+        default_gpus,
+        num_concurrent,
+        with_memory,
+    )
+    from tune.cluster.trial_memory import TrialMemory, check_gpu_memory
     from tune.cut_off import telling_how_to_go_on
     from tune.estimate import Estimate
     from tune.finalists import confirm
@@ -41,16 +49,13 @@ def run_study(options: StudyOptions, console: Console) -> int:
         show_finished,
     )
     from tune.plan import print_plan
-    from tune.ray_watch import RayWatch
     from tune.records.history import History, check_no_driver, records_so_far
     from tune.records.run_folder import RunFolder, existing_parent
     from tune.rehearsal import NOTHING
-    from tune.resources import TrialResources, default_gpus, num_concurrent, with_memory
     from tune.search import done_before, found_before, is_spent, search
     from tune.storage.mirror import Mirror
     from tune.study_values import study_values
     from tune.trainable import trainable_for
-    from tune.trial_memory import TrialMemory, check_gpu_memory
 
     # Also where its time was not all used: what the finalists need was kept free.
     if study.earlier and already_finished(study.earlier) and not study.extended:

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from model.config import TrialConfig
 from model.system.limits import peak_bytes, reset_peak
+from tune.cluster.trial_memory import TrialMemory
 from tune.records.trial import ESTIMATED_MEMORY, PEAK_MEMORY, TrialRecord
-from tune.trial_memory import TrialMemory
 
 
 def excess_bytes(peak: int | None, estimated: int | None) -> int:

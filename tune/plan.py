@@ -8,13 +8,13 @@ from model.system.durations import counted, format_range, format_seconds
 from model.system.terminal import say
 from model.training.schedule import constant_epochs
 from search_spaces.distributions import describe as describe_distribution
+from tune.cluster.resources import Node, TrialResources, describe
+from tune.cluster.trial_memory import format_bytes
 from tune.estimate import Estimate
 from tune.event_log import JsonConsole
 from tune.rehearsal import Plan
-from tune.resources import Node, TrialResources, describe
 from tune.standing import short
 from tune.study import Study
-from tune.trial_memory import format_bytes
 
 
 def print_plan(

@@ -14,7 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     options = parse_options(sys.argv[1:] if arguments is None else arguments)
 
-    from tune.ray_environment import prepare_ray_environment
+    from tune.cluster.ray_environment import prepare_ray_environment
 
     prepare_ray_environment(options.address)
 

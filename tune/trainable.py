@@ -17,13 +17,13 @@ from model.scoring.objective import PreparedCorpus
 from model.system.devices import pick_device, use_threads
 from model.system.limits import limit_growth
 from model.training.trainer import EpochReport, Trainer
+from tune.cluster.precision import node_folder, precision_on_node
+from tune.cluster.resources import TrialResources
+from tune.cluster.trial_memory import TrialMemory
 from tune.epoch_events import reported_first, write_epochs
 from tune.measured_memory import MeasuredMemory
-from tune.node_precision import node_folder, precision_on_node
 from tune.records.trial import MEMORY_EXCESS, RUNNING_BEST, Outcome, trial_id
-from tune.resources import TrialResources
 from tune.storage.checkpoints import MODEL_FOLDER, Place, beside, drop_older, fetch, place_of
-from tune.trial_memory import TrialMemory
 
 MEMORY_SLACK = 2
 """So many times what it asked for can a trial's process grow; then it has gone wrong."""

@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _wait(options: argparse.Namespace) -> int:
     from model.errors import ConfigError
     from model.system.durations import parse_duration
-    from tune.ray_environment import prepare_ray_environment
+    from tune.cluster.ray_environment import prepare_ray_environment
 
     prepare_ray_environment(options.address)
     try:

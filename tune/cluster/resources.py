@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import time
+from collections.abc import Callable
 from typing import Any
 
 from model.config import TrialConfig
@@ -9,7 +11,10 @@ from model.errors import ConfigError
 from model.system.durations import counted
 from model.system.limits import free_bytes, num_cpus
 from search_spaces import SearchSpace
-from tune.trial_memory import TrialMemory, format_bytes, within_nodes
+from tune.cluster.trial_memory import TrialMemory, format_bytes, within_nodes
+
+ASKED_SECONDS = 2.0
+"""The cluster is asked for its nodes so often."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,3 +160,27 @@ def _num_fitting(node: Node, need: TrialResources) -> int:
             fitting, int(node.memory_bytes // need.memory.asked_bytes(need.memory.smallest))
         )
     return fitting
+
+
+class Concurrency:
+    """Says how many trials run at once, at least one."""
+
+    def __init__(
+        self, nodes: Callable[[], list[Node]], need: TrialResources, max_concurrent: int | None
+    ) -> None:
+        """Follow a cluster.
+
+        Args:
+            nodes: Returns what there is now.
+            need: What a trial takes.
+            max_concurrent: The most that the user wants; None is no limit.
+        """
+        self._nodes, self._need, self._max_concurrent = nodes, need, max_concurrent
+        self._asked, self._fitting = float("-inf"), 1
+
+    def __call__(self) -> int:
+        """Return how many run at once now."""
+        if time.monotonic() > self._asked + ASKED_SECONDS:
+            self._asked, self._fitting = time.monotonic(), num_fitting(self._nodes(), self._need)
+        most = self._fitting if self._max_concurrent is None else self._max_concurrent
+        return max(1, min(self._fitting, most))

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from model.errors import ConfigError, first_line
-from tune.resources import Node, TrialResources, cluster_nodes, local_nodes
+from tune.cluster.resources import Node, TrialResources, cluster_nodes, local_nodes
 
 if TYPE_CHECKING:
     from model.training.speed import Machine
@@ -49,7 +49,7 @@ class Cluster:
         if self._started is not None:
             wait([self._started])
         if self.address is None and ray.is_initialized():
-            from tune.node_precision import node_folder
+            from tune.cluster.precision import node_folder
 
             folder = node_folder()
             assert folder is not None
@@ -117,7 +117,7 @@ class Cluster:
             ConfigError: A node cannot.
         """
         if self.address is not None:
-            from tune.node_storage import check_nodes
+            from tune.cluster.storage_check import check_nodes
 
             self.start()
             check_nodes(place)

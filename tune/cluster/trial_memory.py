@@ -3,16 +3,16 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from model.config import TrialConfig
 from model.errors import ConfigError
 from model.scoring.objective import PreparedCorpus
+from model.training.cost import TextSizes
 from model.training.memory import training_bytes
 from search_spaces import SearchSpace
 from search_spaces.distributions import extremes
-from tune.text_sizes import SizesByText, text_of, text_sizes
 
 GIBIBYTE = 1 << 30
 _FIELDS = (
@@ -20,6 +20,8 @@ _FIELDS = (
     *("normalization", "cleaning", "unit", "regime", "precision"),
 )
 """What memory depends on."""
+SizesByText = Mapping[tuple[str, str], TextSizes]
+"""Cleaning and unit to sizes."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,3 +156,23 @@ def format_bytes(num_bytes: float) -> str:
     '1.5 GiB'
     """
     return f"{num_bytes / GIBIBYTE:,.1f}".removesuffix(".0") + " GiB"
+
+
+def text_sizes(space: SearchSpace, prepared: PreparedCorpus) -> SizesByText:
+    """Measure the encoded texts of a space.
+
+    Words are measured where most of them are symbols, at the space's smallest min_word_count:
+    the others take no more.
+    """
+    most_words = {"min_word_count": min(space.values("min_word_count"))}
+    return {
+        (cleaning, unit): TextSizes.of(
+            prepared.streams(space.config({**most_words, "cleaning": cleaning, "unit": unit}))
+        )
+        for cleaning, unit in itertools.product(prepared.encoded, space.values("unit"))
+    }
+
+
+def text_of(config: TrialConfig) -> tuple[str, str]:
+    """Return which of a space's texts a configuration reads."""
+    return config.cleaning, config.unit
