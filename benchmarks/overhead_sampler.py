@@ -12,10 +12,10 @@ import optuna
 
 from model.config import TrialConfig
 from search_spaces import SearchSpace, load_space
-from tune.optuna_study import open_study
 from tune.records.trial import RUNNING_BEST, EpochRecord, Outcome, Status, TrialRecord, trial_id
-from tune.samplers import default_sampler
-from tune.sampling import StudySearcher
+from tune.sampling.optuna_study import open_study
+from tune.sampling.samplers import default_sampler
+from tune.sampling.searcher import StudySearcher
 
 SPACE = "extended"
 NUM_SUGGESTIONS = 10

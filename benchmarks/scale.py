@@ -13,7 +13,7 @@ import platform
 import sys
 
 from tune.cluster.ray_environment import prepare_ray_environment
-from tune.samplers import SAMPLERS, default_sampler
+from tune.sampling.samplers import SAMPLERS, default_sampler
 
 PARTS = ("search", "loop")
 REAL_TRIAL_SECONDS = 60.0

@@ -29,7 +29,6 @@ from benchmarks.stand_in import Curves
 from model.config import TrialConfig
 from tune.estimate import Estimate
 from tune.finalist_choice import reserved_seconds
-from tune.optuna_study import open_study
 from tune.page import write_page
 from tune.progress import Progress
 from tune.recorder import Recorder
@@ -37,7 +36,8 @@ from tune.records.history import EpochEnded, History, TrialEnded, TrialStarted
 from tune.records.run_folder import RunFolder
 from tune.records.trial import RUNNING_BEST, Outcome, TrialRecord
 from tune.remaining import Remaining
-from tune.sampling import StudySearcher
+from tune.sampling.optuna_study import open_study
+from tune.sampling.searcher import StudySearcher
 from tune.scheduling import FairASHA
 from tune.study_values import study_values
 

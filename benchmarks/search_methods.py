@@ -19,10 +19,10 @@ from ray.tune.search.optuna import OptunaSearch
 from benchmarks.simulation import Method
 from benchmarks.syne_tune_methods import asha_bore, asha_cqr, bohb
 from search_spaces import SearchSpace
-from tune.optuna_study import fill_study
 from tune.records.trial import RUNNING_BEST, Outcome
-from tune.samplers import SAMPLERS, default_sampler
-from tune.sampling import StudySearcher
+from tune.sampling.optuna_study import fill_study
+from tune.sampling.samplers import SAMPLERS, default_sampler
+from tune.sampling.searcher import StudySearcher
 from tune.scheduling import FairASHA
 
 Factory = Callable[[SearchSpace, int, int, int], Method]

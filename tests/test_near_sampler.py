@@ -18,10 +18,9 @@ from optuna.trial import TrialState, create_trial
 
 from search_spaces import load_space
 from search_spaces.distributions import position
-from tune.near_sampler import SPREAD, NearSampler
-from tune.numbered_qmc import NumberedQMCSampler
-from tune.samplers import NEAR_BEST_SHARE, SAMPLERS, TPE, make_sampler, make_thinning
-from tune.thinned_study import ThinnedSampler
+from tune.sampling.own_samplers import SPREAD, NearSampler, NumberedQMCSampler
+from tune.sampling.samplers import NEAR_BEST_SHARE, SAMPLERS, TPE, make_sampler, make_thinning
+from tune.sampling.thinned_study import ThinnedSampler
 
 AXES: dict[str, BaseDistribution] = {
     "size": IntDistribution(64, 1024, log=True),

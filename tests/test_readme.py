@@ -7,7 +7,7 @@ import documents
 import pytest
 
 from search_spaces import SPACE_NAMES, load_space
-from tune.samplers import SAMPLERS
+from tune.sampling.samplers import SAMPLERS
 
 ROOT = Path(__file__).resolve().parents[1]
 

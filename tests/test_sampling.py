@@ -14,10 +14,10 @@ from optuna.trial import TrialState
 from model.config import TrialConfig
 from search_spaces import SearchSpace, load_space
 from search_spaces.distributions import distance
-from tune.optuna_study import open_study
 from tune.records.trial import RUNNING_BEST, EpochRecord, Outcome, Status, TrialRecord
-from tune.samplers import SAMPLERS
-from tune.sampling import StudySearcher
+from tune.sampling.optuna_study import open_study
+from tune.sampling.samplers import SAMPLERS
+from tune.sampling.searcher import StudySearcher
 
 QUICK = load_space("quick")
 AXES = tuple(QUICK.distributions.items())

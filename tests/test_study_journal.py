@@ -10,9 +10,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from search_spaces import load_space
-from tune import study_journal
-from tune.optuna_study import open_study
-from tune.study_journal import StudyJournal
+from tune.sampling import optuna_study
+from tune.sampling.optuna_study import StudyJournal, open_study
 
 SPACE = {"x": FloatDistribution(0.0, 1.0), "kind": CategoricalDistribution(("a", "b"))}
 
@@ -94,7 +93,7 @@ def test_full_disk_leaves_no_half_entry(tmp_path: Path, monkeypatch: pytest.Monk
     full = Full()
     monkeypatch.setattr(Path, "open", lambda self, mode, buffering: full)
     with pytest.raises(OSError, match="No space"):
-        study_journal._append(path, b'{"next":2}\n')
+        optuna_study._append(path, b'{"next":2}\n')
     monkeypatch.undo()
     assert path.read_bytes() == b'{"whole":1}\n'
 

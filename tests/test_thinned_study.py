@@ -9,7 +9,7 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
-from tune.thinned_study import ALWAYS_SHOWN, MAX_SHOWN, ThinnedSampler, Thinning
+from tune.sampling.thinned_study import ALWAYS_SHOWN, MAX_SHOWN, ThinnedSampler, Thinning
 
 AXES = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
 

@@ -24,9 +24,9 @@ from tiny_search import free_port
 from model.errors import ConfigError
 from tune import mlflow_log
 from tune.mlflow_log import MlflowLog, check_mlflow
-from tune.optuna_study import open_study
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
+from tune.sampling.optuna_study import open_study
 from tune.tensorboard_log import TensorBoardLog
 from tune.trackers import Trackers
 

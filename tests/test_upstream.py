@@ -36,7 +36,7 @@ def trials(searcher: OptunaSearch) -> list[optuna.trial.FrozenTrial]:
 
 
 def test_ray_tells_a_stopped_trial_as_complete(searcher: OptunaSearch) -> None:
-    """Why tune/sampling.py is no OptunaSearch: its model mixes cut values with final ones."""
+    """Why StudySearcher is no OptunaSearch: its model mixes cut values with final ones."""
     searcher.suggest("a")
     searcher.on_trial_result("a", {"bits": 3.0, "training_iteration": 1})
     searcher.on_trial_complete("a", {"bits": 2.9, "training_iteration": 2})
@@ -45,7 +45,7 @@ def test_ray_tells_a_stopped_trial_as_complete(searcher: OptunaSearch) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_ray_leaves_a_trial_without_a_number_running(searcher: OptunaSearch) -> None:
-    """Why a diverged trial is told FAIL by tune/sampling.py."""
+    """Why a diverged trial is told FAIL by tune/sampling/searcher.py."""
     searcher.suggest("a")
     searcher.on_trial_complete("a", {"bits": math.nan, "training_iteration": 2})
     assert trials(searcher)[0].state == TrialState.RUNNING
@@ -73,7 +73,7 @@ def test_ray_never_stops_a_trial_without_a_number() -> None:
 def test_optuna_ranks_any_complete_trial_before_any_pruned_one() -> None:
     """A poor short trial that ended by itself is taken for better than a pruned good one.
 
-    Nothing stands in for this: tune/thinned_study.py keeps the order, docs/search.md tells it.
+    Nothing stands in for this: ThinnedSampler keeps the order, docs/search.md tells it.
     """
     study = optuna.create_study()
     poor = create_trial(params={"x": 0.1}, distributions=SPACE, value=4.0)
@@ -90,7 +90,7 @@ def test_optuna_ranks_any_complete_trial_before_any_pruned_one() -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_optuna_counts_proposals_for_its_quasi_random_points() -> None:
-    """Why tune/numbered_qmc.py counts trials, not proposals."""
+    """Why tune/sampling/own_samplers.py counts trials, not proposals."""
 
     def third(given: bool) -> float:
         study = optuna.create_study(sampler=optuna.samplers.QMCSampler(seed=0))
@@ -106,7 +106,7 @@ def test_optuna_counts_proposals_for_its_quasi_random_points() -> None:
 def test_optunas_journal_flushes_each_entry_to_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Why tune/study_journal.py is a backend of its own: 30 entries a trial, 7 ms each."""
+    """Why tune/sampling/optuna_study.py is a backend of its own: 30 entries a trial, 7 ms each."""
     flushed: list[int] = []
     monkeypatch.setattr(os, "fsync", flushed.append)
     journal = JournalFileBackend(str(tmp_path / "journal"))
@@ -116,7 +116,7 @@ def test_optunas_journal_flushes_each_entry_to_the_disk(
 
 
 def test_optuna_waits_half_a_minute_for_a_lock_that_a_killed_process_left(tmp_path: Path) -> None:
-    """Why tune/optuna_study.py removes one before it opens a journal."""
+    """Why tune/sampling/optuna_study.py removes one before it opens a journal."""
     lock = JournalFileSymlinkLock(str(tmp_path / "journal"))
     assert lock.acquire()
     assert lock.grace_period == 30

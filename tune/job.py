@@ -12,7 +12,7 @@ from rich.console import Console
 
 from tune.prepare import prepare
 from tune.resume import or_resumed, prepare_resumed
-from tune.samplers import AUTO, default_sampler
+from tune.sampling.samplers import AUTO, default_sampler
 from tune.study import StudyOptions
 
 

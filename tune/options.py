@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.system.command_line import OneLineParser
-from tune.samplers import AUTO, SAMPLERS
+from tune.sampling.samplers import AUTO, SAMPLERS
 
 if TYPE_CHECKING:
     from tune.study import StudyOptions

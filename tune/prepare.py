@@ -15,7 +15,7 @@ from search_spaces import Budget, SearchSpace, load_space
 from tune.cluster.resources import TrialResources
 from tune.mlflow_log import check_mlflow
 from tune.records.run_folder import check_name, check_new, default_name
-from tune.samplers import AUTO, check_sampler
+from tune.sampling.samplers import AUTO, check_sampler
 from tune.start_from import with_starts
 from tune.storage.fetch import check_new_in_storage
 from tune.study import FINALIST_SEEDS, FINALISTS, Study, StudyOptions

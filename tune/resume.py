@@ -14,7 +14,7 @@ from tune.prepare import check_places, named_corpus, prepared_for, seconds_of, w
 from tune.records.history import records_so_far
 from tune.records.run_folder import CORPUS_FILE, RunFolder, check_name, find_run
 from tune.records.trial import num_ended
-from tune.samplers import AUTO, check_sampler
+from tune.sampling.samplers import AUTO, check_sampler
 from tune.storage.fetch import fetch_run, found_in_storage
 from tune.study import Study, StudyOptions
 

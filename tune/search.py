@@ -15,7 +15,6 @@ from tune.experiment import run_trials
 from tune.finalist_choice import ended_finalists, reserved_seconds
 from tune.live_files import LiveFiles
 from tune.measured_memory import memory_excess_bytes
-from tune.optuna_study import open_study
 from tune.progress import Progress
 from tune.recorder import Recorder
 from tune.records.history import History, TrialEnded, records_so_far, seconds_run
@@ -23,7 +22,8 @@ from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord, num_ended
 from tune.rehearsal import Before
 from tune.remaining import Remaining
-from tune.sampling import StudySearcher
+from tune.sampling.optuna_study import open_study
+from tune.sampling.searcher import StudySearcher
 from tune.scheduling import FairASHA
 from tune.stopping import SearchStopper
 from tune.storage.checkpoints import CheckpointStore

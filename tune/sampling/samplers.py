@@ -19,21 +19,18 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
     from search_spaces import SearchSpace
-    from tune.thinned_study import Thinning
+    from tune.sampling.thinned_study import Thinning
 
 TPE = ("tpe-univariate", "tpe")
 SAMPLERS = (*TPE, "random", "qmc", "gp", "cmaes")
 AUTO = "auto"
 """The default: by how many trials run at once, which is not known before there are nodes."""
-
 STATE_PREFIX = "cma:"
 """Of the system attributes of Optuna's trials in which CMA-ES keeps its distribution."""
-
 MAX_STARTUP_TRIALS = 10
 STARTUP_SHARE = 0.25
 """Trials before a model is used; baselines and starts count among them. With TPE they lie near a
 start; with others, `random` aside, or without a start they are points of a Sobol sequence."""
-
 NEAR_BEST_SHARE, NEAR_BEST_MOVED = 1 / 3, 0.5
 """So many of TPE's later proposals move one axis and so many others of the best so far. With 4
 workers both together leave 39 thousandths of a bit on recorded curves, where 44 were left, and 75
@@ -62,7 +59,7 @@ def default_sampler(num_concurrent: int) -> str:
 
 def make_thinning(name: str) -> "Thinning":
     """Return the thinning of one search, by its sampler's name."""
-    from tune.thinned_study import Thinning
+    from tune.sampling.thinned_study import Thinning
 
     # optuna 5.0's Gaussian process knows complete trials alone. Of the first 50 of `full` with
     # ASHA 13 are: most proposals so far would be random.
@@ -85,9 +82,8 @@ def make_sampler(
     from optuna import exceptions, samplers
 
     from model.system.seeds import hash_seed
-    from tune.near_sampler import NearSampler
-    from tune.numbered_qmc import NumberedQMCSampler
-    from tune.thinned_study import ThinnedSampler
+    from tune.sampling.own_samplers import NearSampler, NumberedQMCSampler
+    from tune.sampling.thinned_study import ThinnedSampler
 
     starts, axes = space.all_starts(), space.distributions
     own_seed = hash_seed(seed, number) % 2**32

@@ -22,9 +22,9 @@ from ray.tune.search import Searcher
 from model.config import TrialConfig
 from model.system.seeds import hash_seed
 from search_spaces import SearchSpace
-from tune.optuna_study import BASELINE, ERROR, NUMBER, STOPPED
 from tune.records.trial import RUNNING_BEST, Outcome, TrialRecord
-from tune.samplers import make_sampler, make_thinning
+from tune.sampling.optuna_study import BASELINE, ERROR, NUMBER, STOPPED
+from tune.sampling.samplers import make_sampler, make_thinning
 
 
 class StudySearcher(Searcher):

@@ -26,7 +26,6 @@ MAX_SHOWN = 300
 """Ended trials that are shown at most."""
 ALWAYS_SHOWN = 25
 """Of these, the best: optuna 5.0's TPE never takes more into its density of the good."""
-
 _Rank = tuple[float, float, float]
 
 

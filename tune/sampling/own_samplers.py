@@ -1,8 +1,8 @@
-"""Proposals near a configuration that is known to be good: a start, or the best so far.
+"""Samplers that Optuna does not have: near the best so far, and quasi-random by trial number.
 
-Source: Mallik 2023, "PriorBand: Practical Hyperparameter Optimization in the Age of Deep
-Learning", arXiv:2306.12370, section 4: what a user believes to be good, what was found so far and
-chance each propose a part of the trials.
+Sources: Mallik 2023, "PriorBand: Practical Hyperparameter Optimization in the Age of Deep
+Learning", arXiv:2306.12370, section 4 (what a user believes to be good, what was found so far and
+chance each propose a part of the trials); Sobol 1967.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from optuna import Study
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, QMCSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.distributions import at_position, is_ordered, position
@@ -121,3 +121,26 @@ def _best(study: Study) -> Mapping[str, Any]:
     if not trained:
         return {}
     return min(trained, key=lambda trial: min(trial.intermediate_values.values())).params
+
+
+class NumberedQMCSampler(QMCSampler):
+    """Gives one trial its point of a scrambled Sobol sequence."""
+
+    def __init__(self, index: int, *, seed: int, independent_sampler: BaseSampler) -> None:
+        """Sample one trial.
+
+        Args:
+            index: Of the point, from 0.
+            seed: Of the sequence, one for all trials.
+            independent_sampler: For axes that the first trial did not have.
+        """
+        super().__init__(
+            scramble=True,
+            seed=seed,
+            independent_sampler=independent_sampler,
+            warn_independent_sampling=False,
+        )
+        self._index = index
+
+    def _find_sample_id(self, study: Study, search_space: dict[str, BaseDistribution]) -> int:
+        return self._index
