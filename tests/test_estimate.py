@@ -14,13 +14,12 @@ from model.training.cost import TextSizes
 from model.training.speed import MachineSpeed
 from search_spaces import Baseline, Budget, SearchSpace, load_space
 from search_spaces.random_configs import random_configs
-from tune import rehearsal
-from tune.estimate import Estimate
 from tune.plan import asha_phrase, finalists_phrase, time_line
+from tune.planning import simulation
+from tune.planning.estimate import Estimate, Remaining
+from tune.planning.simulation import Before
+from tune.planning.study import Study
 from tune.records.trial import EpochRecord, Status, TrialRecord
-from tune.rehearsal import Before
-from tune.remaining import Remaining
-from tune.study import Study
 
 SPEED = MachineSpeed(seconds=(1e-3, 1e-5, 1e-11, 1e-8, 1e-8))
 QUICK = load_space("quick")
@@ -127,15 +126,15 @@ def test_time_budget_bounds_the_plan_and_its_trials(tiny_corpus: PreparedCorpus)
 def test_a_large_search_is_not_played_for_minutes(tiny_corpus: PreparedCorpus) -> None:
     played: list[int] = []
 
-    def play(*arguments: Any) -> rehearsal.Played:
+    def play(*arguments: Any) -> simulation.Played:
         played.append(1)
-        return rehearsal.Played(1.0, 1, is_confirmed=False)
+        return simulation.Played(1.0, 1, is_confirmed=False)
 
     for trials, times in ((100, 100), (1_000, 100), (10_000, 10), (1_000_000, 10)):
         played.clear()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(rehearsal, "_play", play)
-            rehearsal.rehearse(study_of(tiny_corpus, trials=trials), [], [], concurrent=2)
+            patch.setattr(simulation, "_play", play)
+            simulation.rehearse(study_of(tiny_corpus, trials=trials), [], [], concurrent=2)
         assert len(played) == 2 * times  # the short end and the long
 
 
@@ -154,7 +153,7 @@ def test_scoring_the_test_passage_is_a_part_of_the_plan(tiny_corpus: PreparedCor
     study = dataclasses.replace(study_of(tiny_corpus, trials=4), num_finalists=1)
     letters = len(tiny_corpus.encoded["letters"].test)
     least = scoring_seconds(QUICK.base, 0, num_chars=letters, with_trend=False)
-    assert Estimate(study, at_once, 1).plan.seconds[0] > 4 * 3 * least / rehearsal.ERROR
+    assert Estimate(study, at_once, 1).plan.seconds[0] > 4 * 3 * least / simulation.ERROR
 
 
 def test_plan_says_if_the_finalists_are_in_it(tiny_corpus: PreparedCorpus) -> None:

@@ -23,9 +23,9 @@ from search_spaces import load_space
 from tune import finalist_scores, finalists
 from tune.cluster.cluster import Cluster
 from tune.cluster.resources import TrialResources
-from tune.finalist_choice import choose, estimated_seconds, fits, reserved_seconds
 from tune.finalist_scores import score_finalists
 from tune.finalists import no_room
+from tune.planning.finalist_budget import choose, estimated_seconds, fits, reserved_seconds
 from tune.records.finalist_table import SEEDS_AT_MOST, TestPassageScores
 from tune.records.history import History, TrialEnded, TrialStarted
 from tune.records.run_folder import RunFolder

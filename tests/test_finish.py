@@ -13,10 +13,10 @@ from rich.console import Console
 from tiny_search import write_inputs
 
 from tune import finish
+from tune.planning.study import StudyOptions
 from tune.prepare import prepare
 from tune.records.run_folder import RunFolder
 from tune.search import SearchResult
-from tune.study import StudyOptions
 from tune.study_values import study_values
 
 

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from search_spaces import load_space
 from tune.event_log import JsonConsole
+from tune.planning.estimate import Remaining
 from tune.progress import Progress
 from tune.records.trial import EpochRecord, Status, TrialRecord
-from tune.remaining import Remaining
 from tune.standing import LiveStanding, Standing
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,7 +16,8 @@ from model.system.durations import counted, format_seconds
 from model.system.terminal import say
 from model.training.checkpoint import load_checkpoint
 from tune.cluster.resources import TrialResources
-from tune.finalist_choice import scoring_seconds_of, spread_seconds
+from tune.planning.finalist_budget import scoring_seconds_of, spread_seconds
+from tune.planning.study import Study
 from tune.records.finalist_table import (
     FinalistRecord,
     TestPassageScores,
@@ -29,7 +30,6 @@ from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
 from tune.stopping import SearchStopper
 from tune.storage.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
-from tune.study import Study
 
 POLL_SECONDS = 1.0
 """Ctrl-C is looked for so often."""

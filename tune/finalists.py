@@ -19,15 +19,16 @@ from model.system.terminal import say
 from tune.cluster.resources import TrialResources
 from tune.epoch_events import learn_missed
 from tune.experiment import run_trials
-from tune.finalist_choice import (
+from tune.finalist_scores import score_finalists
+from tune.measured_memory import memory_excess_bytes
+from tune.planning.finalist_budget import (
     choose,
     ended_finalists,
     estimated_seconds,
     fits,
     left_to_train,
 )
-from tune.finalist_scores import score_finalists
-from tune.measured_memory import memory_excess_bytes
+from tune.planning.study import Study
 from tune.progress import Progress
 from tune.recorder import Recorder
 from tune.records.finalist_table import finalist_key, finalist_name
@@ -37,7 +38,6 @@ from tune.records.trial import Status, TrialRecord
 from tune.search import SearchResult
 from tune.stopping import SearchStopper
 from tune.storage.checkpoints import CheckpointStore
-from tune.study import Study
 from tune.trainable import trainable_for
 
 NONE_COMPLETE = (

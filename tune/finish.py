@@ -13,10 +13,11 @@ from model.system.terminal import say
 from search_spaces import SearchSpace
 from tune.confirmation import verdict
 from tune.edges import edge_notes
-from tune.estimate import Estimate
 from tune.event_log import JsonConsole
 from tune.noise import table_notes
 from tune.page import write_page
+from tune.planning.estimate import Estimate
+from tune.planning.study import Study
 from tune.quality_text import best_temperature_line
 from tune.records.quality_table import read_quality, write_quality
 from tune.records.run_folder import CHECKPOINTS, STILL_RUNNING, RunFolder
@@ -26,7 +27,6 @@ from tune.report_text import best_table, write_report
 from tune.samples_text import write_samples
 from tune.search import SearchResult
 from tune.storage.checkpoints import CheckpointStore, keep_checkpoints
-from tune.study import Study
 from tune.study_values import STOPPED_BY_USER, how_it_ended, resume_anywhere, study_values
 from tune.text_quality import Book, measure_run
 

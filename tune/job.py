@@ -10,10 +10,10 @@ import functools
 
 from rich.console import Console
 
+from tune.planning.study import StudyOptions
 from tune.prepare import prepare
 from tune.resume import or_resumed, prepare_resumed
 from tune.sampling.samplers import AUTO, default_sampler
-from tune.study import StudyOptions
 
 
 def run_study(options: StudyOptions, console: Console) -> int:
@@ -40,7 +40,6 @@ def run_study(options: StudyOptions, console: Console) -> int:
     )
     from tune.cluster.trial_memory import TrialMemory, check_gpu_memory
     from tune.cut_off import telling_how_to_go_on
-    from tune.estimate import Estimate
     from tune.finalists import confirm
     from tune.finish import (
         already_finished,
@@ -49,9 +48,10 @@ def run_study(options: StudyOptions, console: Console) -> int:
         show_finished,
     )
     from tune.plan import print_plan
+    from tune.planning.estimate import Estimate
+    from tune.planning.simulation import NOTHING
     from tune.records.history import History, check_no_driver, records_so_far
     from tune.records.run_folder import RunFolder, existing_parent
-    from tune.rehearsal import NOTHING
     from tune.search import done_before, found_before, is_spent, search
     from tune.storage.mirror import Mirror
     from tune.study_values import study_values

@@ -8,7 +8,7 @@ from model.system.command_line import OneLineParser
 from tune.sampling.samplers import AUTO, SAMPLERS
 
 if TYPE_CHECKING:
-    from tune.study import StudyOptions
+    from tune.planning.study import StudyOptions
 
 _EXAMPLES = """examples:
   python -m tune.run --space quick
@@ -157,7 +157,7 @@ def parse_options(arguments: list[str]) -> "StudyOptions":
         top.error("one of the arguments --space and --resume is required")
 
     from model.errors import ConfigError
-    from tune.study import StudyOptions
+    from tune.planning.study import StudyOptions
 
     try:
         return StudyOptions(**values, command=f"python -m tune.run {shlex.join(arguments)}")

@@ -17,8 +17,8 @@ from model.system.durations import format_seconds
 from model.system.terminal import say
 from search_spaces import SearchSpace
 from tune.event_log import JsonConsole, epoch_event, trial_event
+from tune.planning.estimate import Remaining
 from tune.records.trial import Status, TrialRecord
-from tune.remaining import Remaining
 from tune.standing import LiveStanding, axis_values, short
 
 _SHOWN_ENDED = 8

@@ -10,13 +10,13 @@ from model.errors import ConfigError
 from model.system.filesystem import check_storage, is_uri, join, normal
 from model.text.corpus import Corpus
 from search_spaces import Budget, SearchSpace, load_space
+from tune.planning.study import Study, StudyOptions
 from tune.prepare import check_places, named_corpus, prepared_for, seconds_of, with_budget
 from tune.records.history import records_so_far
 from tune.records.run_folder import CORPUS_FILE, RunFolder, check_name, find_run
 from tune.records.trial import num_ended
 from tune.sampling.samplers import AUTO, check_sampler
 from tune.storage.fetch import fetch_run, found_in_storage
-from tune.study import Study, StudyOptions
 
 
 def or_resumed(options: StudyOptions) -> StudyOptions:

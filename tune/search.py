@@ -10,24 +10,23 @@ from rich.console import Console
 
 from model.training.schedule import training_is_over
 from tune.epoch_events import learn_missed
-from tune.estimate import Estimate
 from tune.experiment import run_trials
-from tune.finalist_choice import ended_finalists, reserved_seconds
 from tune.live_files import LiveFiles
 from tune.measured_memory import memory_excess_bytes
+from tune.planning.estimate import Estimate, Remaining
+from tune.planning.finalist_budget import ended_finalists, reserved_seconds
+from tune.planning.simulation import Before
+from tune.planning.study import Study
 from tune.progress import Progress
 from tune.recorder import Recorder
 from tune.records.history import History, TrialEnded, records_so_far, seconds_run
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord, num_ended
-from tune.rehearsal import Before
-from tune.remaining import Remaining
 from tune.sampling.optuna_study import open_study
 from tune.sampling.searcher import StudySearcher
 from tune.scheduling import FairASHA
 from tune.stopping import SearchStopper
 from tune.storage.checkpoints import CheckpointStore
-from tune.study import Study
 from tune.trackers import Trackers
 
 

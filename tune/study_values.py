@@ -9,10 +9,10 @@ from typing import Any
 
 from model.system.limits import num_cpus
 from search_spaces import Budget, SearchSpace
-from tune.estimate import Estimate
+from tune.planning.estimate import Estimate
+from tune.planning.study import Study
 from tune.records.run_folder import STILL_RUNNING
 from tune.search import SearchResult
-from tune.study import Study
 
 STOPPED_BY_USER = "interrupted"
 

@@ -10,10 +10,10 @@ from rich.console import Console
 
 from model.system.terminal import say
 from tune.mlflow_log import MlflowLog
+from tune.planning.study import Study
 from tune.progress import Progress
 from tune.records.run_folder import RunFolder
 from tune.records.trial import TrialRecord
-from tune.study import Study
 from tune.tensorboard_log import TensorBoardLog
 
 

@@ -4,16 +4,14 @@ import heapq
 from collections.abc import Collection, Iterable, Mapping
 
 from model.scoring.letters import scoring_seconds
+from tune.planning.study import Study
 from tune.records.finalist_table import finalist_key
 from tune.records.trial import Status, TrialRecord
-from tune.study import Study
 
 RESERVED_SHARE = 0.3
 """Finalists may take so much of a time budget; if they need more, none is trained."""
-
 LATE_SHARE = 0.1
 """Finalists are begun where they are estimated to take so much more than the time left."""
-
 
 WRITING_SECONDS, WRITING_SECONDS_A_TRIAL = 1.0, 0.001
 """Tables and page take so long: 10 s with 10,000 trials."""

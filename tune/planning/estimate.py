@@ -1,11 +1,13 @@
 """How long a search is going to take: said before it starts.
 
 An epoch's seconds are those that the machine was timed to need (model/training/speed.py); the
-plan comes from searches that are played through (rehearsal.py); trials that have ended correct
-what is left (remaining.py).
+plan comes from searches that are played through (simulation.py); trials that have ended correct
+what is left (estimate.py).
 """
 
+import bisect
 import functools
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,9 +19,9 @@ from model.training.cost import num_parameters
 from model.training.speed import MachineSpeed
 from search_spaces.random_configs import random_configs
 from tune.cluster.trial_memory import text_of, text_sizes
+from tune.planning.simulation import NOTHING, Before, Plan, Training, rehearse
+from tune.planning.study import Study
 from tune.records.trial import TrialRecord
-from tune.rehearsal import NOTHING, Before, Plan, Training, rehearse
-from tune.study import Study
 
 _DRAWN = 200
 
@@ -159,3 +161,38 @@ class Estimate:
 def _middle(ratios: list[float]) -> list[float] | None:
     """Return the middle 80 % and the median between them."""
     return np.quantile(ratios, (0.1, 0.5, 0.9)).tolist() if ratios else None
+
+
+class Remaining:
+    """What is left of a search: the estimate, as the trials that have ended correct it."""
+
+    def __init__(self, estimate: Estimate) -> None:
+        """Begin before the first trial."""
+        self._estimate = estimate
+        self._open: dict[int, TrialRecord] = {}
+        self._ended: set[int] = set()
+        self._ratios: list[float] = []  # in order
+
+    def see(self, record: TrialRecord) -> None:
+        """Learn how a trial is now."""
+        if not record.has_ended:
+            self._open[record.number] = record
+        elif record.number not in self._ended:
+            self._open.pop(record.number, None)
+            self._ended.add(record.number)
+            for ratio in self._estimate.ratios([record]):
+                bisect.insort(self._ratios, ratio)
+
+    def seconds(self) -> float:
+        """Return what the rest takes."""
+        running = list(self._open.values())  # a display asks from a thread of its own
+        num_known = len(self._ended) + len(running)
+        return self._correction() * self._estimate.planned_seconds(running, num_known)
+
+    def _correction(self) -> float:
+        """Return the median of measured by predicted; between two, what is as far from both."""
+        ratios = self._ratios
+        middle = len(ratios) // 2
+        if not ratios:
+            return 1.0
+        return math.sqrt(ratios[middle] * ratios[len(ratios) - 1 - middle])

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tune.finalist_choice import RESERVED_SHARE, spread_seconds
-from tune.study import Study
+from tune.planning.finalist_budget import RESERVED_SHARE, spread_seconds
+from tune.planning.study import Study
 
 PLAYED = 100
 PLAYED_TRIALS = 100_000
