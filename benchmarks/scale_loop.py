@@ -27,10 +27,10 @@ from benchmarks.overhead_sampler import made_up_records
 from benchmarks.scale_search import CURVES, SPEED, study_of
 from benchmarks.stand_in import Curves
 from model.config import TrialConfig
+from tune.monitoring.progress import Progress
 from tune.page import write_page
 from tune.planning.estimate import Estimate, Remaining
 from tune.planning.finalist_budget import reserved_seconds
-from tune.progress import Progress
 from tune.recorder import Recorder
 from tune.records.history import EpochEnded, History, TrialEnded, TrialStarted
 from tune.records.run_folder import RunFolder

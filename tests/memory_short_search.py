@@ -23,7 +23,7 @@ from tune.cluster.resources import TrialResources
 from tune.cluster.trial_memory import GIBIBYTE, TrialMemory
 from tune.experiment import run_trials
 from tune.finalists import FinalistSearcher
-from tune.progress import Progress
+from tune.monitoring.progress import Progress
 from tune.recorder import Recorder
 from tune.records.history import History
 from tune.records.trial import TrialRecord

@@ -8,11 +8,11 @@ from typing import Any
 from rich.console import Console
 
 from search_spaces import load_space
-from tune.event_log import JsonConsole
+from tune.monitoring.json_events import JsonConsole
+from tune.monitoring.progress import Progress
+from tune.monitoring.search_state import LiveStanding, Standing
 from tune.planning.estimate import Remaining
-from tune.progress import Progress
 from tune.records.trial import EpochRecord, Status, TrialRecord
-from tune.standing import LiveStanding, Standing
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACE = load_space("quick")

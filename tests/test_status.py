@@ -15,6 +15,7 @@ from test_progress import RECORDS, SPACE
 
 from model.errors import ConfigError
 from tune import status
+from tune.monitoring.status import RunStatus
 from tune.records import load
 from tune.records.history import (
     EpochEnded,
@@ -26,7 +27,6 @@ from tune.records.history import (
 )
 from tune.records.run_folder import LEASE_FILE, STILL_RUNNING, RunFolder
 from tune.records.trial import Status
-from tune.status_text import RunStatus
 from tune.storage import lease as lease_file
 from tune.storage.lease import STALE_SECONDS, Lease
 

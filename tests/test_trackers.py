@@ -22,13 +22,13 @@ from test_progress import RECORDS, SPACE, record
 from tiny_search import free_port
 
 from model.errors import ConfigError
-from tune import mlflow_log
-from tune.mlflow_log import MlflowLog, check_mlflow
+from tune.monitoring import mlflow_log
+from tune.monitoring.mlflow_log import MlflowLog, check_mlflow
+from tune.monitoring.tensorboard_log import TensorBoardLog
+from tune.monitoring.trackers import Trackers
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
 from tune.sampling.optuna_study import open_study
-from tune.tensorboard_log import TensorBoardLog
-from tune.trackers import Trackers
 
 
 def play(listener: Any, records: list[TrialRecord]) -> None:
@@ -81,8 +81,8 @@ def test_tensorboard_has_a_folder_a_trial(tmp_path: Path) -> None:
 def test_tracker_that_fails_is_told_no_more(tmp_path: Path) -> None:
     (tmp_path / "tensorboard").write_text("in the way", encoding="utf-8")
     out = io.StringIO()
-    study: Any = SimpleNamespace(space=SPACE, mlflow=None)
-    with Trackers(study, RunFolder(tmp_path), Console(file=out, width=200)) as trackers:
+    console = Console(file=out, width=200)
+    with Trackers(SPACE, RunFolder(tmp_path), console, mlflow=None) as trackers:
         play(trackers, RECORDS)
     assert out.getvalue().count("TensorBoard failed and is disabled for this search") == 1
     assert out.getvalue().count("\n") == 1
@@ -123,8 +123,8 @@ def test_tracker_that_failed_is_abandoned(tmp_path: Path) -> None:
             self.abandoned += 1
 
     failing: Any = Failing()
-    study: Any = SimpleNamespace(space=SPACE, mlflow=None)
-    with Trackers(study, RunFolder(tmp_path), Console(file=io.StringIO())) as trackers:
+    console = Console(file=io.StringIO())
+    with Trackers(SPACE, RunFolder(tmp_path), console, mlflow=None) as trackers:
         trackers._trackers.append(failing)
         play(trackers, RECORDS)
     assert failing.abandoned == 1

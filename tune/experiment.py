@@ -10,7 +10,7 @@ from ray.tune.search import Searcher
 
 from tune.concurrency import FollowingLimiter
 from tune.lost_workers import losses_are_deaths
-from tune.progress import Progress
+from tune.monitoring.progress import Progress
 from tune.recorder import MAX_DEATHS, Recorder
 from tune.stopping import SearchStopper
 from tune.storage.checkpoints import CheckpointStore

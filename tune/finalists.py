@@ -21,6 +21,7 @@ from tune.epoch_events import learn_missed
 from tune.experiment import run_trials
 from tune.finalist_scores import score_finalists
 from tune.measured_memory import memory_excess_bytes
+from tune.monitoring.progress import Progress
 from tune.planning.finalist_budget import (
     choose,
     ended_finalists,
@@ -29,7 +30,6 @@ from tune.planning.finalist_budget import (
     left_to_train,
 )
 from tune.planning.study import Study
-from tune.progress import Progress
 from tune.recorder import Recorder
 from tune.records.finalist_table import finalist_key, finalist_name
 from tune.records.history import History

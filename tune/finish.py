@@ -13,7 +13,7 @@ from model.system.terminal import say
 from search_spaces import SearchSpace
 from tune.confirmation import verdict
 from tune.edges import edge_notes
-from tune.event_log import JsonConsole
+from tune.monitoring.json_events import JsonConsole
 from tune.noise import table_notes
 from tune.page import write_page
 from tune.planning.estimate import Estimate

@@ -10,11 +10,11 @@ from model.training.schedule import constant_epochs
 from search_spaces.distributions import describe as describe_distribution
 from tune.cluster.resources import Node, TrialResources, describe
 from tune.cluster.trial_memory import format_bytes
-from tune.event_log import JsonConsole
+from tune.monitoring.json_events import JsonConsole
+from tune.monitoring.search_state import short
 from tune.planning.estimate import Estimate
 from tune.planning.simulation import Plan
 from tune.planning.study import Study
-from tune.standing import short
 
 
 def print_plan(

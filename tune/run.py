@@ -23,8 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     from model.errors import CheckpointError, ConfigError, CutOff
     from model.system.signals import end_on_signals
     from tune.cut_off import CUT_OFF
-    from tune.event_log import JsonConsole
     from tune.job import run_study
+    from tune.monitoring.json_events import JsonConsole
 
     as_json = options.log_format == "json"
     console = JsonConsole() if as_json else Console(quiet=options.quiet)

@@ -13,11 +13,12 @@ from tune.epoch_events import learn_missed
 from tune.experiment import run_trials
 from tune.live_files import LiveFiles
 from tune.measured_memory import memory_excess_bytes
+from tune.monitoring.progress import Progress
+from tune.monitoring.trackers import Trackers
 from tune.planning.estimate import Estimate, Remaining
 from tune.planning.finalist_budget import ended_finalists, reserved_seconds
 from tune.planning.simulation import Before
 from tune.planning.study import Study
-from tune.progress import Progress
 from tune.recorder import Recorder
 from tune.records.history import History, TrialEnded, records_so_far, seconds_run
 from tune.records.run_folder import RunFolder
@@ -27,7 +28,6 @@ from tune.sampling.searcher import StudySearcher
 from tune.scheduling import FairASHA
 from tune.stopping import SearchStopper
 from tune.storage.checkpoints import CheckpointStore
-from tune.trackers import Trackers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +94,8 @@ def search(
         checkpoints=checkpoints,
     )
     live_files = LiveFiles(folder)
-    with Trackers(study, folder, console) as trackers, live_files:
+    trackers = Trackers(study.space, folder, console, mlflow=study.mlflow)
+    with trackers, live_files:
         recorder = Recorder(
             history,
             clock=stopper.seconds,

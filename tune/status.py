@@ -43,9 +43,9 @@ def _print(options: argparse.Namespace) -> int:
     from model.errors import ConfigError
     from model.system.filesystem import is_uri
     from model.system.terminal import shown
+    from tune.monitoring.status import RunStatus
     from tune.records.load import local_folder
     from tune.records.run_folder import find_run
-    from tune.status_text import RunStatus
 
     try:
         run = options.run

@@ -7,10 +7,10 @@ from typing import Any
 
 from model.system.durations import counted, format_seconds
 from search_spaces import SearchSpace
+from tune.monitoring.search_state import Standing, axis_values
 from tune.records.history import has_driver, read_history, records_so_far, seconds_run
 from tune.records.run_folder import LEASE_FILE, STILL_RUNNING, RunFolder
 from tune.records.trial import TrialRecord, num_ended
-from tune.standing import Standing, axis_values
 from tune.storage.lease import STALE_SECONDS
 
 MINUTE_SECONDS = 60.0

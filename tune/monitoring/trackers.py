@@ -9,12 +9,12 @@ from typing import Protocol
 from rich.console import Console
 
 from model.system.terminal import say
-from tune.mlflow_log import MlflowLog
-from tune.planning.study import Study
-from tune.progress import Progress
+from search_spaces import SearchSpace
+from tune.monitoring.mlflow_log import MlflowLog
+from tune.monitoring.progress import Progress
+from tune.monitoring.tensorboard_log import TensorBoardLog
 from tune.records.run_folder import RunFolder
 from tune.records.trial import TrialRecord
-from tune.tensorboard_log import TensorBoardLog
 
 
 class Tracker(Protocol):
@@ -41,19 +41,22 @@ class Tracker(Protocol):
 class Trackers:
     """All trackers of a search, as one listener; a context manager."""
 
-    def __init__(self, study: Study, folder: RunFolder, console: Console) -> None:
+    def __init__(
+        self, space: SearchSpace, folder: RunFolder, console: Console, *, mlflow: str | None
+    ) -> None:
         """Open them.
 
         Args:
-            study: The search.
-            folder: Its run folder.
+            space: What is searched.
+            folder: The run folder.
             console: Where the one line goes if one fails.
+            mlflow: URI of an MLflow server or database that is told too; None is none.
         """
         self._console = console
         self._progress: Progress | None = None
-        self._trackers: list[Tracker] = [TensorBoardLog(folder.tensorboard_folder, study.space)]
-        if study.mlflow is not None:
-            self._trackers.append(MlflowLog(study.mlflow, folder.path.name))
+        self._trackers: list[Tracker] = [TensorBoardLog(folder.tensorboard_folder, space)]
+        if mlflow is not None:
+            self._trackers.append(MlflowLog(mlflow, folder.path.name))
 
     def __enter__(self) -> "Trackers":
         return self

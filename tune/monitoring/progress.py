@@ -7,6 +7,7 @@ every event is a line.
 from collections import deque
 from collections.abc import Callable, Iterable
 from types import TracebackType
+from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -16,14 +17,23 @@ from rich.text import Text
 from model.system.durations import format_seconds
 from model.system.terminal import say
 from search_spaces import SearchSpace
-from tune.event_log import JsonConsole, epoch_event, trial_event
-from tune.planning.estimate import Remaining
+from tune.monitoring.json_events import JsonConsole, epoch_event, trial_event
+from tune.monitoring.search_state import LiveStanding, axis_values, short
 from tune.records.trial import Status, TrialRecord
-from tune.standing import LiveStanding, axis_values, short
 
 _SHOWN_ENDED = 8
 SILENCE_SECONDS = 60.0
 """Without a terminal, a line comes at least so often while epochs are trained."""
+
+
+class TimeLeft(Protocol):
+    """Says how long the rest of a search takes."""
+
+    def see(self, record: TrialRecord) -> None:
+        """Learn how a trial is now."""
+
+    def seconds(self) -> float:
+        """Return what the rest takes."""
 
 
 def trial_name(record: TrialRecord) -> str:
@@ -44,7 +54,7 @@ class Progress:
         seconds_left: Callable[[], float | None],
         earlier: Iterable[TrialRecord] = (),
         name: Callable[[TrialRecord], str] = trial_name,
-        remaining: Remaining | None = None,
+        remaining: TimeLeft | None = None,
         expected_seconds: float | None = None,
     ) -> None:
         """Show a search.
