@@ -160,7 +160,7 @@ class Cluster:
             )
             return
         _check_listening(self.address)
-        root = Path(__file__).resolve().parent.parent
+        root = Path(__file__).resolve().parents[2]  # the folder of tune/
         packages = [str(root / package) for package in _PACKAGES]
         try:
             ray.init(address=self.address, runtime_env={"py_modules": packages}, **quiet)
