@@ -11,9 +11,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from model.config import TrialConfig
 from search_spaces import Budget, SearchSpace
 from search_spaces.distributions import edges_of
-from tune.edges import edge_notes
 from tune.records.tables import trials_frame
 from tune.records.trial import TrialRecord
+from tune.reporting.axes import edge_notes
 
 SPACE = SearchSpace(
     name="mine",

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from hand_made_run import SPACE, STUDY, curve
 
-from tune import live_files
-from tune.live_files import LiveFiles
 from tune.records.run_folder import STILL_RUNNING, RunFolder
 from tune.records.trial import Status, TrialRecord
+from tune.reporting import live as live_files
+from tune.reporting.live import LiveFiles
 
 
 @pytest.fixture

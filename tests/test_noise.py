@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tune.confirmation import confirmation
-from tune.noise import SeedNoise, seed_noise, table_notes
 from tune.records.finalist_table import FINALIST_DTYPES
+from tune.reporting.confirmation import confirmation
+from tune.reporting.noise import SeedNoise, seed_noise, table_notes
 
 STUDY = {
     "objective": {

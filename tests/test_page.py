@@ -16,16 +16,16 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from benchmarks.overhead_sampler import made_up_records
 from search_spaces import load_space
-from tune import live_page
-from tune.importance import axis_shares
-from tune.live_page import LivePage
-from tune.page import write_page
-from tune.page_render import PLOTLY
-from tune.page_samples import passages_of
 from tune.records.run_folder import STILL_RUNNING, RunFolder
 from tune.records.tables import epochs_frame, trials_frame
 from tune.records.trial import EpochRecord, Status, TrialRecord
-from tune.timeline import busy_share, stretches
+from tune.reporting import live as live_page
+from tune.reporting.axes import axis_shares
+from tune.reporting.figures.over_time import busy_share, stretches
+from tune.reporting.live import LivePage
+from tune.reporting.page import write_page
+from tune.reporting.page_render import PLOTLY
+from tune.reporting.page_samples import passages_of
 
 TEMPLATES = Path(live_page.__file__).parent / "templates"
 SAMPLES = """# Samples

@@ -14,10 +14,10 @@ from test_page import HOSTILE, SAMPLES
 
 from benchmarks.overhead_sampler import made_up_records
 from search_spaces import load_space
-from tune.page import write_page
 from tune.records.load import load_run
 from tune.records.run_folder import STILL_RUNNING, RunFolder
 from tune.records.trial import TrialRecord
+from tune.reporting.page import write_page
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed (pip install .[dev])"

@@ -39,8 +39,6 @@ from model.text.corpus import resolve_corpus
 from model.text.streams import split_text
 from model.text.vocabulary import Vocabulary
 from model.training.checkpoint import copy_model, load_checkpoint
-from tune import text_quality
-from tune.quality_text import best_temperature_line
 from tune.records.quality_table import (
     BOOK,
     CHECKPOINT,
@@ -49,8 +47,9 @@ from tune.records.quality_table import (
     write_quality,
 )
 from tune.records.run_folder import RunFolder
-from tune.samples_text import write_samples
-from tune.text_quality import BOOK_NAME, Book, measure_run
+from tune.reporting import text_quality
+from tune.reporting.samples import write_samples
+from tune.reporting.text_quality import BOOK_NAME, Book, best_temperature_line, measure_run
 
 WORDS = WordList(
     name="a list", words=frozenset({"the", "hare", "said", "she", "can't", "take", "more", "tea"})

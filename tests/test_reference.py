@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tune.records.load import load_run
-from tune.report_text import report_text
+from tune.reporting.markdown_report import report_text
 
 ROOT = Path(__file__).parent.parent
 SPREAD = re.compile(r"(\d\.\d{4}) ± (\d\.\d{4})")

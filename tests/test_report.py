@@ -10,8 +10,6 @@ from hand_made_run import FINALISTS, SPACE, STUDY, curve, finalist, hand_made
 
 from model.training.checkpoint import copy_model
 from tune import report, samples
-from tune.confirmation import verdict
-from tune.importance import axis_importances
 from tune.records.finalist_table import (
     SCORE_COLUMNS,
     SEEDS_AT_MOST,
@@ -24,7 +22,9 @@ from tune.records.finalist_table import (
 from tune.records.run_folder import STILL_RUNNING, RunFolder
 from tune.records.tables import epochs_frame, trials_frame
 from tune.records.trial import Status, TrialRecord
-from tune.report_text import best_table, report_text
+from tune.reporting.axes import axis_importances
+from tune.reporting.confirmation import verdict
+from tune.reporting.markdown_report import best_table, report_text
 
 GOLDEN = Path(__file__).parent / "golden" / "report.md"
 

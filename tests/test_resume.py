@@ -19,7 +19,7 @@ from tune.prepare import prepare
 from tune.records.history import History, TrialEnded, TrialStarted
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status
-from tune.report_text import write_report
+from tune.reporting.markdown_report import write_report
 from tune.resume import prepare_resumed
 from tune.study_values import study_values
 

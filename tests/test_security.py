@@ -16,9 +16,9 @@ from model.system.filesystem import files_below
 from model.system.terminal import shown
 from model.training.checkpoint import load_checkpoint
 from tune import run
-from tune.markdown import escaped
 from tune.records.history import History
 from tune.records.run_folder import check_name
+from tune.reporting.markdown import escaped
 from tune.storage.checkpoints import CheckpointStore, fetch
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -27,8 +27,8 @@ from model.text.words import WordVocabulary, tokenize
 from model.training.checkpoint import META_FILE, WITHOUT_SUMS, load_checkpoint
 from model.training.trainer import Trainer
 from tune.records.run_folder import RunFolder
-from tune.samples_text import write_samples
-from tune.text_quality import Book
+from tune.reporting.samples import write_samples
+from tune.reporting.text_quality import Book
 
 DRAWN = SamplingOptions(temperature=1.0)
 

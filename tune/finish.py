@@ -11,24 +11,23 @@ from rich.console import Console
 
 from model.system.terminal import say
 from search_spaces import SearchSpace
-from tune.confirmation import verdict
-from tune.edges import edge_notes
 from tune.monitoring.json_events import JsonConsole
-from tune.noise import table_notes
-from tune.page import write_page
 from tune.planning.estimate import Estimate
 from tune.planning.study import Study
-from tune.quality_text import best_temperature_line
 from tune.records.quality_table import read_quality, write_quality
 from tune.records.run_folder import CHECKPOINTS, STILL_RUNNING, RunFolder
 from tune.records.tables import config_of, ranked
 from tune.records.trial import Status
-from tune.report_text import best_table, write_report
-from tune.samples_text import write_samples
+from tune.reporting.axes import edge_notes
+from tune.reporting.confirmation import verdict
+from tune.reporting.markdown_report import best_table, write_report
+from tune.reporting.noise import table_notes
+from tune.reporting.page import write_page
+from tune.reporting.samples import write_samples
+from tune.reporting.text_quality import Book, best_temperature_line, measure_run
 from tune.search import SearchResult
 from tune.storage.checkpoints import CheckpointStore, keep_checkpoints
 from tune.study_values import STOPPED_BY_USER, how_it_ended, resume_anywhere, study_values
-from tune.text_quality import Book, measure_run
 
 SAMPLED_CHECKPOINTS = 3
 SAMPLE_CHARS = 1_000

@@ -56,9 +56,9 @@ def _print(options: argparse.Namespace) -> int:
 def _report(runs: list[str], results: Path) -> str:
     from model.errors import ConfigError
     from model.system.filesystem import is_uri
-    from tune.page import write_page
     from tune.records.run_folder import find_run
-    from tune.report_text import write_report
+    from tune.reporting.markdown_report import write_report
+    from tune.reporting.page import write_page
 
     (run,) = runs
     if is_uri(run):
@@ -73,9 +73,9 @@ def _report(runs: list[str], results: Path) -> str:
 
 def _compare(runs: list[str], results: Path) -> str:
     from model.system.filesystem import is_uri
-    from tune.comparison import comparison
     from tune.records.load import load_run
     from tune.records.run_folder import find_run
+    from tune.reporting.comparison import comparison
 
     return comparison(
         [load_run(run if is_uri(run) else find_run(run, results).path) for run in runs]

@@ -44,8 +44,8 @@ def _write(options: argparse.Namespace) -> int:
     from model.errors import CheckpointError, ConfigError
     from model.system.terminal import shown
     from tune.records.run_folder import find_run
-    from tune.samples_text import write_samples
-    from tune.text_quality import Book
+    from tune.reporting.samples import write_samples
+    from tune.reporting.text_quality import Book
 
     try:
         folder = find_run(options.run, options.results)

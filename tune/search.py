@@ -11,7 +11,6 @@ from rich.console import Console
 from model.training.schedule import training_is_over
 from tune.epoch_events import learn_missed
 from tune.experiment import run_trials
-from tune.live_files import LiveFiles
 from tune.measured_memory import memory_excess_bytes
 from tune.monitoring.progress import Progress
 from tune.monitoring.trackers import Trackers
@@ -23,6 +22,7 @@ from tune.recorder import Recorder
 from tune.records.history import History, TrialEnded, records_so_far, seconds_run
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord, num_ended
+from tune.reporting.live import LiveFiles
 from tune.sampling.optuna_study import open_study
 from tune.sampling.searcher import StudySearcher
 from tune.scheduling import FairASHA

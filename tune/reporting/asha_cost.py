@@ -15,12 +15,11 @@ import pandas as pd
 from model.config import TrialConfig
 from model.system.durations import format_seconds
 from search_spaces import SearchSpace
-from tune.markdown import section
 from tune.records.tables import ranked
 from tune.records.trial import Status
+from tune.reporting.markdown import section
 
 TITLE = "What ASHA saved, and what it cost"
-
 MIN_TRIALS = 5
 """A figure that rests on fewer trials is not shown."""
 TOP_SHARE = 0.1

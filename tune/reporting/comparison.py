@@ -8,9 +8,9 @@ import pandas as pd
 
 from model.errors import ConfigError
 from model.system.durations import format_seconds
-from tune.finalist_records import spread, summary
-from tune.markdown import section
 from tune.records.load import LoadedRun
+from tune.reporting.confirmation import spread, summary
+from tune.reporting.markdown import section
 
 _SAME = 1e-9
 """Floors of one text are equal up to the last digits, which differ from machine to machine."""

@@ -17,7 +17,7 @@ import jinja2
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from tune.pictures import Picture
+from tune.reporting.figures.base import Picture
 
 PLOTLY = "plotly-basic-4.1.1.min.js"
 """plotly.js' bundle of scatter, bar and pie: 1.2 MB, where the whole has 4.8 MB."""
@@ -97,7 +97,7 @@ def without_heading(section: str) -> str:
 
 
 def _text(name: str) -> str:
-    return resources.files("tune").joinpath(_FOLDER, name).read_text(encoding="utf-8")
+    return resources.files("tune.reporting").joinpath(_FOLDER, name).read_text(encoding="utf-8")
 
 
 def _hash(script: str) -> str:

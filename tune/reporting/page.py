@@ -5,25 +5,28 @@ from typing import Any
 import pandas as pd
 
 from model.system.files import write_text
-from tune.asha_cost import TITLE as ASHA_TITLE
-from tune.asha_cost import asha_cost
-from tune.axis_pictures import importance, slices
-from tune.confirmation import confirmation
-from tune.edges import edge_notes
-from tune.importance import RESAMPLES, axis_shares
-from tune.noise import table_notes
-from tune.page_render import Part, html_of, render, without_heading
-from tune.page_samples import Passage, passages_of
-from tune.page_words import described, facts, floor_of, headline, title
-from tune.parallel_picture import parallel_coordinates
-from tune.pictures import SCORE, trial_texts
 from tune.records.load import LoadedRun, read_run
 from tune.records.run_folder import RunFolder
 from tune.records.tables import Table, ranked
-from tune.report_sections import baselines_section, best_of_each_cleaning
-from tune.score_picture import compared
-from tune.search_pictures import best_so_far, learning_curves
-from tune.timeline import busy_share, stretches, timeline
+from tune.reporting.asha_cost import TITLE as ASHA_TITLE
+from tune.reporting.asha_cost import asha_cost
+from tune.reporting.axes import RESAMPLES, axis_shares, edge_notes
+from tune.reporting.confirmation import confirmation
+from tune.reporting.figures.axes import importance, parallel_coordinates, slices
+from tune.reporting.figures.base import SCORE, trial_texts
+from tune.reporting.figures.over_time import (
+    best_so_far,
+    busy_share,
+    learning_curves,
+    stretches,
+    timeline,
+)
+from tune.reporting.figures.scores import compared
+from tune.reporting.headline import described, facts, floor_of, headline, title
+from tune.reporting.markdown_report import baselines_section, best_of_each_cleaning
+from tune.reporting.noise import table_notes
+from tune.reporting.page_render import Part, html_of, render, without_heading
+from tune.reporting.page_samples import Passage, passages_of
 
 _COLUMNS = ("number", SCORE, "status", "baseline")
 _LATER_COLUMNS = (

@@ -12,11 +12,10 @@ from model.system.files import write_text
 from model.system.terminal import shown
 from model.text.cleaning import clean
 from model.training.checkpoint import load_checkpoint
-from tune.quality_text import passage_figures, temperatures_section
 from tune.records.quality_table import measured_temperatures, nearest_temperature, read_quality
 from tune.records.run_folder import RunFolder
 from tune.records.tables import Table
-from tune.text_quality import BOOK_NAME, Book
+from tune.reporting.text_quality import BOOK_NAME, Book, passage_figures, temperatures_section
 
 CHARS_AT_EACH = 300
 """Of the best network's passage at each temperature."""

@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from tune.page_words import floor_of
-from tune.pictures import SCORE, SCORE_TITLE, Picture, floor_line, numbers, wrapped
 from tune.records.load import LoadedRun
 from tune.records.tables import ranked
+from tune.reporting.figures.base import SCORE, SCORE_TITLE, Picture, floor_line, numbers, wrapped
+from tune.reporting.headline import floor_of
 
 
 def compared(run: LoadedRun) -> Picture:

@@ -6,11 +6,11 @@ from typing import Any
 import pandas as pd
 
 from model.system.durations import counted, format_seconds
-from tune.finalist_records import spread, summary
-from tune.noise import seed_noise
 from tune.records.load import LoadedRun, floor_bits
 from tune.records.tables import ranked, starts_of
 from tune.records.trial import Status
+from tune.reporting.confirmation import spread, summary
+from tune.reporting.noise import seed_noise
 
 _READS = {
     "cased": "the text as it is",
