@@ -30,15 +30,15 @@ from model.config import TrialConfig
 from tune.monitoring.progress import Progress
 from tune.planning.estimate import Estimate, Remaining
 from tune.planning.finalist_budget import reserved_seconds
-from tune.recorder import Recorder
 from tune.records.history import EpochEnded, History, TrialEnded, TrialStarted
 from tune.records.run_folder import RunFolder
 from tune.records.trial import RUNNING_BEST, Outcome, TrialRecord
 from tune.reporting.page import write_page
 from tune.sampling.optuna_study import open_study
 from tune.sampling.searcher import StudySearcher
-from tune.scheduling import FairASHA
 from tune.study_values import study_values
+from tune.trials.asha import FairASHA
+from tune.trials.recorder import Recorder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,7 +23,7 @@ from tune.records.trial import RUNNING_BEST, Outcome
 from tune.sampling.optuna_study import fill_study
 from tune.sampling.samplers import SAMPLERS, default_sampler
 from tune.sampling.searcher import StudySearcher
-from tune.scheduling import FairASHA
+from tune.trials.asha import FairASHA
 
 Factory = Callable[[SearchSpace, int, int, int], Method]
 """Takes space, epochs of a whole training, seed, workers."""

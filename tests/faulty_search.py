@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tune import run, trainable
+from tune import run
+from tune.trials import trainable
 
 DIES, DIES_SAVING, HANGS, STOPS, RAISES, DIES_ONCE, GROWS, IDLES = range(1, 9)
 """The numbers of the trials; those that take longest come first."""

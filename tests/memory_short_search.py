@@ -21,15 +21,15 @@ from model.training.cost import TextSizes
 from search_spaces import SearchSpace, load_space
 from tune.cluster.resources import TrialResources
 from tune.cluster.trial_memory import GIBIBYTE, TrialMemory
-from tune.experiment import run_trials
 from tune.finalists import FinalistSearcher
 from tune.monitoring.progress import Progress
-from tune.recorder import Recorder
 from tune.records.history import History
 from tune.records.trial import TrialRecord
-from tune.stopping import SearchStopper
 from tune.storage.checkpoints import CheckpointStore
-from tune.trainable import trainable_for
+from tune.trials.experiment import run_trials
+from tune.trials.recorder import Recorder
+from tune.trials.stopper import SearchStopper
+from tune.trials.trainable import trainable_for
 
 
 def held_bytes() -> list[int]:
@@ -130,7 +130,7 @@ def searched(
             recorder=Recorder(
                 history, clock=stopper.seconds, save=lambda records: None, listener=spy
             ),
-            progress=progress,
+            display=progress,
             memory_excess_bytes=memory_excess_bytes,
         )
         records = [history.records[number] for number in sorted(history.records)]

@@ -5,7 +5,8 @@ import sys
 import time
 from typing import Any
 
-from tune import run, trainable
+from tune import run
+from tune.trials import trainable
 
 
 class TellingTrainable(trainable.CharLSTMTrainable):

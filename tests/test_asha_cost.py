@@ -11,7 +11,7 @@ from search_spaces import Budget, load_space
 from tune.records.tables import epochs_frame, trials_frame
 from tune.records.trial import RUNNING_BEST, EpochRecord, Status, TrialRecord
 from tune.reporting.asha_cost import asha_cost, rung_table, saved_seconds
-from tune.scheduling import FairASHA
+from tune.trials.asha import FairASHA
 
 QUICK = load_space("quick")
 SPACE = dataclasses.replace(

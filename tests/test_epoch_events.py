@@ -7,10 +7,10 @@ import pytest
 
 from model.config import TrialConfig
 from model.errors import CutOff
-from tune import epoch_events
-from tune.epoch_events import EPOCHS_FILE, epoch_ended, learn_missed, write_epochs
 from tune.records.history import History, TrialStarted
 from tune.storage.checkpoints import CheckpointStore
+from tune.trials import epoch_reports
+from tune.trials.epoch_reports import EPOCHS_FILE, epoch_ended, learn_missed, write_epochs
 
 CONFIG = TrialConfig(epochs=12)
 
@@ -65,7 +65,7 @@ def test_history_gets_no_gap_because_the_storage_is_silent(
     def silent(*arguments: object) -> bytes:
         raise OSError("AWS Error NETWORK_CONNECTION during GetObject")
 
-    monkeypatch.setattr(epoch_events, "read", silent)
+    monkeypatch.setattr(epoch_reports, "read", silent)
     with History(tmp_path / "history.jsonl") as history:
         config = CONFIG.to_dict()
         history.add(TrialStarted(number=0, baseline="", config=config, search_seconds=0.0))

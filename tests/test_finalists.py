@@ -31,8 +31,8 @@ from tune.records.history import History, TrialEnded, TrialStarted
 from tune.records.run_folder import RunFolder
 from tune.records.trial import EpochRecord, Status, TrialRecord
 from tune.search import SearchResult, found_before, num_left
-from tune.stopping import SearchStopper
 from tune.storage.checkpoints import CheckpointStore
+from tune.trials.stopper import SearchStopper
 
 
 def record(

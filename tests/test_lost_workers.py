@@ -9,7 +9,7 @@ import pytest
 from ray.air.execution._internal import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
 
-from tune.lost_workers import losses_are_deaths
+from tune.trials.lost_workers import losses_are_deaths
 
 
 def test_worker_that_was_killed_for_memory_is_a_dead_worker(

@@ -14,12 +14,8 @@ from model.config import TrialConfig
 from model.scoring.objective import PreparedCorpus
 from model.system.limits import peak_bytes, reset_peak
 from search_spaces import load_space
-from tune import measured_memory
-from tune import trainable as trainable_module
 from tune.cluster.resources import TrialResources
 from tune.cluster.trial_memory import GIBIBYTE, TrialMemory
-from tune.concurrency import FollowingLimiter
-from tune.measured_memory import MeasuredMemory, memory_excess_bytes
 from tune.records.history import EpochEnded, History, TrialStarted
 from tune.records.trial import (
     ESTIMATED_MEMORY,
@@ -29,8 +25,11 @@ from tune.records.trial import (
     TrialRecord,
     trial_id,
 )
-from tune.stopping import SearchStopper
-from tune.trainable import CharLSTMTrainable
+from tune.trials import limiter as measured_memory
+from tune.trials import trainable as trainable_module
+from tune.trials.limiter import FollowingLimiter, memory_excess_bytes
+from tune.trials.stopper import SearchStopper
+from tune.trials.trainable import CharLSTMTrainable, MeasuredMemory
 
 MEBIBYTE = 1 << 20
 SMALL, LARGE = TrialConfig(hidden_size=64), TrialConfig(hidden_size=256)

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from model.config import TrialConfig
-from tune.recorder import MAX_DEATHS, Recorder
 from tune.records.history import History
 from tune.records.trial import RUNNING_BEST, Outcome
+from tune.trials.recorder import MAX_DEATHS, Recorder
 
 
 def epoch(number: int) -> dict[str, Any]:

@@ -8,11 +8,10 @@ from ray.tune.schedulers import TrialScheduler
 
 from model.config import TrialConfig
 from search_spaces import Budget
-from tune.ranked_values import RankedValues
 from tune.records.history import TrialEnded
 from tune.records.trial import RUNNING_BEST, EpochRecord, Outcome, Status, TrialRecord
-from tune.scheduling import FairASHA
 from tune.search import _settle_stopped
+from tune.trials.asha import FairASHA, RankedValues
 
 BUDGET = Budget(trials=9, grace_period_epochs=1, reduction_factor=3)
 STEADY = TrialConfig(epochs=30, decay_fraction=0.0)

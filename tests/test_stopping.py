@@ -8,8 +8,8 @@ import pytest
 
 from model.errors import CutOff
 from model.system.signals import SIGNALS, end_on_signals, take_sigterm_back
-from tune import stopping
-from tune.stopping import SearchStopper
+from tune.trials import stopper as stopping
+from tune.trials.stopper import SearchStopper
 
 
 @pytest.fixture

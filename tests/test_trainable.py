@@ -16,11 +16,11 @@ from ray.tune import Checkpoint
 from model.config import TrialConfig
 from model.errors import CorpusError
 from model.scoring.objective import PreparedCorpus
-from tune import epoch_events
-from tune import trainable as trainable_module
-from tune.epoch_events import EPOCHS_FILE
 from tune.records.trial import Outcome
-from tune.trainable import CharLSTMTrainable, StorageSilent
+from tune.trials import epoch_reports
+from tune.trials import trainable as trainable_module
+from tune.trials.epoch_reports import EPOCHS_FILE
+from tune.trials.trainable import CharLSTMTrainable, StorageSilent
 
 
 def proposal(config: TrialConfig, checkpoints: list[str] | None = None) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def test_trial_does_not_begin_anew_because_its_storage_is_silent(
     def silent(*arguments: object) -> Path:
         raise OSError("AWS Error NETWORK_CONNECTION during GetObject")
 
-    for module, name in ((trainable_module, "fetch"), (epoch_events, "read")):
+    for module, name in ((trainable_module, "fetch"), (epoch_reports, "read")):
         with monkeypatch.context() as patched:
             patched.setattr(module, name, silent)
             with pytest.raises(StorageSilent, match="NETWORK_CONNECTION"):

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from tune import trial_timeout
-from tune.recorder import Recorder
 from tune.records.history import History
 from tune.records.trial import Outcome
-from tune.trial_timeout import TrialTimeout
+from tune.trials import lost_workers
+from tune.trials.lost_workers import TrialTimeout
+from tune.trials.recorder import Recorder
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     now = [100.0]
-    monkeypatch.setattr(trial_timeout, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(lost_workers, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
     def wait(seconds: float) -> None:
         now[0] += seconds
@@ -28,7 +28,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 @pytest.fixture
 def killed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     actors: list[str] = []
-    monkeypatch.setattr(trial_timeout, "ray", SimpleNamespace(kill=actors.append))
+    monkeypatch.setattr(lost_workers, "ray", SimpleNamespace(kill=actors.append))
     return actors
 
 

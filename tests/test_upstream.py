@@ -141,5 +141,5 @@ def test_ray_writes_all_trials_states_when_one_has_saved_as_often_as_it_keeps() 
 
 
 def test_ray_gives_actors_an_environment_that_no_idle_worker_has() -> None:
-    """Why tune/experiment.py empties a dictionary of Ray's: each actor would be a new process."""
+    """Why run_trials empties a dictionary of Ray's: each actor would be a new process."""
     assert '"PL_DISABLE_FORK": "1"' in inspect.getsource(class_cache)

@@ -28,8 +28,8 @@ from tune.records.finalist_table import (
 from tune.records.history import History
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
-from tune.stopping import SearchStopper
 from tune.storage.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
+from tune.trials.stopper import SearchStopper
 
 POLL_SECONDS = 1.0
 """Ctrl-C is looked for so often."""

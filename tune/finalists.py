@@ -17,10 +17,7 @@ from model.system.filesystem import join
 from model.system.seeds import hash_seed
 from model.system.terminal import say
 from tune.cluster.resources import TrialResources
-from tune.epoch_events import learn_missed
-from tune.experiment import run_trials
 from tune.finalist_scores import score_finalists
-from tune.measured_memory import memory_excess_bytes
 from tune.monitoring.progress import Progress
 from tune.planning.finalist_budget import (
     choose,
@@ -30,15 +27,18 @@ from tune.planning.finalist_budget import (
     left_to_train,
 )
 from tune.planning.study import Study
-from tune.recorder import Recorder
 from tune.records.finalist_table import finalist_key, finalist_name
 from tune.records.history import History
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
 from tune.search import SearchResult
-from tune.stopping import SearchStopper
 from tune.storage.checkpoints import CheckpointStore
-from tune.trainable import trainable_for
+from tune.trials.epoch_reports import learn_missed
+from tune.trials.experiment import run_trials
+from tune.trials.limiter import memory_excess_bytes
+from tune.trials.recorder import Recorder
+from tune.trials.stopper import SearchStopper
+from tune.trials.trainable import trainable_for
 
 NONE_COMPLETE = (
     "no retraining had finished when the time budget ran out; --resume with a larger "
@@ -199,7 +199,7 @@ def _train(
         store=store,
         stopper=stopper,
         recorder=recorder,
-        progress=progress,
+        display=progress,
         trial_timeout_seconds=study.trial_timeout_seconds,
         memory_excess_bytes=excess_bytes,
     )

@@ -55,7 +55,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
     from tune.search import done_before, found_before, is_spent, search
     from tune.storage.mirror import Mirror
     from tune.study_values import study_values
-    from tune.trainable import trainable_for
+    from tune.trials.trainable import trainable_for
 
     # Also where its time was not all used: what the finalists need was kept free.
     if study.earlier and already_finished(study.earlier) and not study.extended:

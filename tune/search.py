@@ -9,25 +9,25 @@ import ray.tune as ray_tune
 from rich.console import Console
 
 from model.training.schedule import training_is_over
-from tune.epoch_events import learn_missed
-from tune.experiment import run_trials
-from tune.measured_memory import memory_excess_bytes
 from tune.monitoring.progress import Progress
 from tune.monitoring.trackers import Trackers
 from tune.planning.estimate import Estimate, Remaining
 from tune.planning.finalist_budget import ended_finalists, reserved_seconds
 from tune.planning.simulation import Before
 from tune.planning.study import Study
-from tune.recorder import Recorder
 from tune.records.history import History, TrialEnded, records_so_far, seconds_run
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord, num_ended
 from tune.reporting.live import LiveFiles
 from tune.sampling.optuna_study import open_study
 from tune.sampling.searcher import StudySearcher
-from tune.scheduling import FairASHA
-from tune.stopping import SearchStopper
 from tune.storage.checkpoints import CheckpointStore
+from tune.trials.asha import FairASHA
+from tune.trials.epoch_reports import learn_missed
+from tune.trials.experiment import run_trials
+from tune.trials.limiter import memory_excess_bytes
+from tune.trials.recorder import Recorder
+from tune.trials.stopper import SearchStopper
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,7 +114,7 @@ def search(
             store=store,
             stopper=stopper,
             recorder=recorder,
-            progress=progress,
+            display=progress,
             trial_timeout_seconds=study.trial_timeout_seconds,
             memory_excess_bytes=memory_excess_bytes(records),
         )

@@ -12,7 +12,7 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     # A diverged trial's last report has no metrics.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    # Signals are ours to handle (see stopping.py).
+    # Signals are ours to handle (see stopper.py).
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # Ray 2.60: an actor still training at the end of the search is killed after so long.
     "TUNE_FORCE_TRIAL_CLEANUP_S": "10",

@@ -15,21 +15,51 @@ from model.config import TrialConfig
 from model.errors import CheckpointError, TrainingDiverged
 from model.scoring.objective import PreparedCorpus
 from model.system.devices import pick_device, use_threads
-from model.system.limits import limit_growth
+from model.system.limits import limit_growth, peak_bytes, reset_peak
 from model.training.trainer import EpochReport, Trainer
 from tune.cluster.precision import node_folder, precision_on_node
 from tune.cluster.resources import TrialResources
 from tune.cluster.trial_memory import TrialMemory
-from tune.epoch_events import reported_first, write_epochs
-from tune.measured_memory import MeasuredMemory
-from tune.records.trial import MEMORY_EXCESS, RUNNING_BEST, Outcome, trial_id
+from tune.records.trial import (
+    ESTIMATED_MEMORY,
+    MEMORY_EXCESS,
+    PEAK_MEMORY,
+    RUNNING_BEST,
+    Outcome,
+    trial_id,
+)
 from tune.storage.checkpoints import MODEL_FOLDER, Place, beside, drop_older, fetch, place_of
+from tune.trials.epoch_reports import reported_first, write_epochs
 
 MEMORY_SLACK = 2
 """So many times what it asked for can a trial's process grow; then it has gone wrong."""
-
 KEPT_WHILE_RUNNING = 2
 """Checkpoints of a trial, the one before the last too: the last may turn out to be damaged."""
+
+
+class MeasuredMemory:
+    """Follows the trials of one process, which come one after another."""
+
+    def __init__(self, memory: TrialMemory | None) -> None:
+        """Compare with an estimate; None where there is none."""
+        self._memory = memory
+        self._most_needed = 0
+        self._estimated_bytes: int | None = None
+
+    def begin(self, config: TrialConfig) -> None:
+        """Take the next trial."""
+        self._estimated_bytes = None
+        if self._memory is None:
+            return
+        needed = self._memory.needed_bytes(config)
+        # A process keeps much of what earlier trials took: a smaller one after them tells nothing.
+        if needed >= self._most_needed and reset_peak():
+            self._most_needed = self._estimated_bytes = needed
+
+    def values(self) -> dict[str, int | None]:
+        """Return the trial's peak so far and its estimate, for its report; None if unknown."""
+        peak = peak_bytes() if self._estimated_bytes is not None else None
+        return {PEAK_MEMORY: peak, ESTIMATED_MEMORY: self._estimated_bytes}
 
 
 class StorageSilent(RuntimeError):

@@ -1,13 +1,25 @@
 """How many trials run at once, and how much memory each asks for, by what is known now."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
-from tune.measured_memory import excess_bytes
-from tune.records.trial import ESTIMATED_MEMORY, MEMORY_EXCESS, PEAK_MEMORY
-from tune.stopping import SearchStopper
+from tune.records.trial import ESTIMATED_MEMORY, MEMORY_EXCESS, PEAK_MEMORY, TrialRecord
+from tune.trials.stopper import SearchStopper
+
+
+def excess_bytes(peak: int | None, estimated: int | None) -> int:
+    """Return how far a trial went beyond its estimate; 0 if it did not, or cannot tell."""
+    return max(0, peak - estimated) if peak is not None and estimated is not None else 0
+
+
+def memory_excess_bytes(records: Iterable[TrialRecord]) -> int:
+    """Return how far some trials went beyond their estimates, at most."""
+    return max(
+        (excess_bytes(each.peak_memory_bytes, each.estimated_memory_bytes) for each in records),
+        default=0,
+    )
 
 
 class FollowingLimiter(ConcurrencyLimiter):

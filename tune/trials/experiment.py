@@ -1,6 +1,7 @@
 """One Ray Tune experiment: the trials that a searcher proposes, until a stopper ends them."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import ray.tune as ray_tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
@@ -8,14 +9,12 @@ from ray.tune.execution import class_cache
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from tune.concurrency import FollowingLimiter
-from tune.lost_workers import losses_are_deaths
-from tune.monitoring.progress import Progress
-from tune.recorder import MAX_DEATHS, Recorder
-from tune.stopping import SearchStopper
 from tune.storage.checkpoints import CheckpointStore
-from tune.trainable import trial_dirname
-from tune.trial_timeout import TrialTimeout
+from tune.trials.limiter import FollowingLimiter
+from tune.trials.lost_workers import TrialTimeout, losses_are_deaths
+from tune.trials.recorder import MAX_DEATHS, Recorder
+from tune.trials.stopper import SearchStopper
+from tune.trials.trainable import trial_dirname
 
 
 def run_trials(
@@ -28,7 +27,7 @@ def run_trials(
     store: CheckpointStore,
     stopper: SearchStopper,
     recorder: Recorder,
-    progress: Progress,
+    display: AbstractContextManager[object],
     trial_timeout_seconds: float | None = None,
     memory_excess_bytes: int = 0,
 ) -> None:
@@ -43,7 +42,7 @@ def run_trials(
         store: Where their checkpoints go.
         stopper: Ends them all.
         recorder: Writes what happens.
-        progress: Shows what happens.
+        display: Is open while trials run.
         trial_timeout_seconds: A trial that reports nothing for so long is killed.
         memory_excess_bytes: See TrialMemory.asked_bytes; the trials correct it.
 
@@ -81,7 +80,7 @@ def run_trials(
             verbose=0,
         ),
     )
-    with stopper.catching_signals(), progress, losses_are_deaths():
+    with stopper.catching_signals(), display, losses_are_deaths():
         stopper.start(limiter.num_live)
         tuner.fit()
         stopper.check()

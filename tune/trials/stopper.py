@@ -17,7 +17,6 @@ GRACE_SECONDS, GRACE_SHARE = 10.0, 0.05
 """When the time budget is over, trials may end the epoch they are in, for so many seconds or this
 share of the budget more. Ray 2.60 waits up to 10 s for a trial that it stops in any case, and has
 no use for what it reports then."""
-
 RESERVE_ASKED_SECONDS = 2.0
 """The reserve is asked for so often: it looks at every trial."""
 

@@ -8,20 +8,18 @@ import ray.tune as ray_tune
 from ray.tune.experiment import Trial
 
 from model.system.files import unwritable
-from tune.epoch_events import epoch_ended
 from tune.records.history import History, TrialEnded, TrialStarted
 from tune.records.trial import RUNNING_BEST, Outcome, Status, TrialRecord
 from tune.storage.checkpoints import drop_older
+from tune.trials.epoch_reports import epoch_ended
 
 _ENDED = {
     Outcome.FINISHED: Status.COMPLETE,
     Outcome.DIVERGED: Status.DIVERGED,
     Outcome.TRAINING: Status.PRUNED,  # it wanted to go on: ASHA stopped it
 }
-
 MAX_DEATHS = 3
 """A trial goes on so often after its worker died; once more without an epoch, and it failed."""
-
 SAVE_SECONDS = 10.0
 """Between two trials' ends the tables are saved at most so often."""
 

@@ -1,15 +1,22 @@
-"""Kills the worker of a trial that reports nothing for too long: it is stuck.
+"""Workers that die or are stuck: each loss is a death of its trial, and a silent one is killed.
 
-Ray 2.60 itself waits for ever. A worker can hang where no Python code runs any more, in a driver
-of the device or in a file system, so its process is killed, not asked.
+Ray 2.60 ends the whole search where its memory monitor killed a trial's worker: RayActorManager
+knows the errors RayActorError and RayTaskError and no other, OutOfMemoryError for one.
+tests/test_upstream.py fails when that has changed.
+
+For a worker that is stuck Ray 2.60 waits for ever. It can hang where no Python code runs any more,
+in a driver of the device or in a file system, so its process is killed, not asked.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ray
 import ray.tune as ray_tune
+from ray.air.execution._internal import RayActorManager
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune.experiment import Trial
 
 from model.system.durations import format_seconds
@@ -17,6 +24,29 @@ from model.system.durations import format_seconds
 STEP_SECONDS = 1.0
 """Time between two steps of Ray's loop counts up to so much. While the driver writes tables or
 waits for a disk, reports of trials that are well wait for it."""
+
+
+@contextmanager
+def losses_are_deaths() -> Iterator[None]:
+    """Have Ray Tune start a trial anew on another worker, however it lost the one it had."""
+    original = RayActorManager._actor_task_failed
+
+    def task_failed(
+        manager: RayActorManager, tracked_actor_task: Any, exception: Exception
+    ) -> None:
+        if isinstance(exception, RayError) and not isinstance(
+            exception, RayActorError | RayTaskError
+        ):
+            # The rest of an OutOfMemoryError are lists of what else took memory.
+            first_line = str(exception).partition("\n")[0]
+            exception = RayActorError(error_msg=first_line)
+        original(manager, tracked_actor_task, exception)
+
+    RayActorManager._actor_task_failed = task_failed
+    try:
+        yield
+    finally:
+        RayActorManager._actor_task_failed = original
 
 
 class TrialTimeout(ray_tune.Callback):
