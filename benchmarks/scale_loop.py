@@ -27,6 +27,7 @@ from benchmarks.overhead_sampler import made_up_records
 from benchmarks.scale_search import CURVES, SPEED, study_of
 from benchmarks.stand_in import Curves
 from model.config import TrialConfig
+from tune.job.study_json import study_values
 from tune.monitoring.progress import Progress
 from tune.planning.estimate import Estimate, Remaining
 from tune.planning.finalist_budget import reserved_seconds
@@ -36,7 +37,6 @@ from tune.records.trial import RUNNING_BEST, Outcome, TrialRecord
 from tune.reporting.page import write_page
 from tune.sampling.optuna_study import open_study
 from tune.sampling.searcher import StudySearcher
-from tune.study_values import study_values
 from tune.trials.asha import FairASHA
 from tune.trials.recorder import Recorder
 

@@ -18,14 +18,14 @@ from rich.console import Console
 from benchmarks.scale_stages import Sample, Stage, stages
 from benchmarks.stand_in import GATE, Curves, StandIn
 from model.training.speed import MachineSpeed
+from tune.job.prepare import prepare
+from tune.job.search import search
+from tune.job.study_json import study_values
 from tune.planning.estimate import Estimate
 from tune.planning.study import Study, StudyOptions
-from tune.prepare import prepare
 from tune.records.history import History
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status
-from tune.search import search
-from tune.study_values import study_values
 
 SPACE, CORPUS = "full", "python-docs"
 CURVES = Path(__file__).parent / "curves" / "alice.parquet"

@@ -27,7 +27,7 @@ from benchmarks.landscape import Fit, Landscape
 from benchmarks.record_curves import CURVES, configurations, recorded_space
 from benchmarks.search_methods import METHODS, SLOW, STARTED
 from benchmarks.simulation import simulate
-from tune.start_from import unlike
+from tune.job.start_from import unlike
 
 Array = NDArray[np.float64]
 

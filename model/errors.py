@@ -15,6 +15,9 @@ The command lines print each as one line and exit with 2, after CutOff with 75. 
 import difflib
 from collections.abc import Iterable
 
+CUT_OFF = 75
+"""The exit code: EX_TEMPFAIL of sysexits.h, "the user is invited to retry"."""
+
 
 class ConfigError(ValueError):
     """A setting breaks a rule. The message states the rule, the value and the choices."""

@@ -21,7 +21,7 @@ from model.training.cost import TextSizes
 from search_spaces import SearchSpace, load_space
 from tune.cluster.resources import TrialResources
 from tune.cluster.trial_memory import GIBIBYTE, TrialMemory
-from tune.finalists import FinalistSearcher
+from tune.job.finalists import FinalistSearcher
 from tune.monitoring.progress import Progress
 from tune.records.history import History
 from tune.records.trial import TrialRecord

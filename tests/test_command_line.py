@@ -85,6 +85,6 @@ def test_completions(line: str, expected: set[str]) -> None:
 def test_without_argcomplete_a_command_still_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_ARGCOMPLETE", "3")
     monkeypatch.setitem(sys.modules, "argcomplete", None)
-    from tune.options import parser
+    from tune.job.options import parser
 
     assert parser().parse_args(["--space", "quick"]).space == "quick"

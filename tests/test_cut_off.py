@@ -7,7 +7,7 @@ import pytest
 
 from model.errors import ConfigError, CutOff
 from model.system.files import unwritable
-from tune.cut_off import telling_how_to_go_on
+from tune.job.job import telling_how_to_go_on
 
 
 def test_full_disk_is_known_in_whatever_it_is_wrapped() -> None:

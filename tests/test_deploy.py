@@ -19,7 +19,7 @@ import yaml
 from ray_nodes import free_port, ray_nodes
 from tiny_search import kill_family, trials_of, wait_until, write_inputs
 
-from tune.options import parse_options
+from tune.job.options import parse_options
 
 ROOT = Path(__file__).resolve().parents[1]
 DEPLOY = ROOT / "deploy"

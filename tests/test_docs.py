@@ -16,7 +16,7 @@ from model.scoring.objective import PreparedCorpus
 from model.training.checkpoint import load_checkpoint
 from model.training.trainer import Trainer
 from search_spaces import load_space
-from tune.options import parse_options
+from tune.job.options import parse_options
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [

@@ -14,7 +14,7 @@ from model.training.cost import TextSizes
 from model.training.speed import MachineSpeed
 from search_spaces import Baseline, Budget, SearchSpace, load_space
 from search_spaces.random_configs import random_configs
-from tune.plan import asha_phrase, finalists_phrase, time_line
+from tune.job.plan import asha_phrase, finalists_phrase, time_line
 from tune.planning import simulation
 from tune.planning.estimate import Estimate, Remaining
 from tune.planning.simulation import Before

@@ -20,17 +20,17 @@ from model.scoring.objective import PreparedCorpus
 from model.training.checkpoint import load_checkpoint
 from model.training.trainer import Trainer
 from search_spaces import load_space
-from tune import finalist_scores, finalists
 from tune.cluster.cluster import Cluster
 from tune.cluster.resources import TrialResources
-from tune.finalist_scores import score_finalists
-from tune.finalists import no_room
+from tune.job import finalist_scores, finalists
+from tune.job.finalist_scores import score_finalists
+from tune.job.finalists import no_room
+from tune.job.search import SearchResult, found_before, num_left
 from tune.planning.finalist_budget import choose, estimated_seconds, fits, reserved_seconds
 from tune.records.finalist_table import SEEDS_AT_MOST, TestPassageScores
 from tune.records.history import History, TrialEnded, TrialStarted
 from tune.records.run_folder import RunFolder
 from tune.records.trial import EpochRecord, Status, TrialRecord
-from tune.search import SearchResult, found_before, num_left
 from tune.storage.checkpoints import CheckpointStore
 from tune.trials.stopper import SearchStopper
 

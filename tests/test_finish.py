@@ -12,12 +12,12 @@ from hand_made_run import hand_made
 from rich.console import Console
 from tiny_search import write_inputs
 
-from tune import finish
+from tune.job import finish
+from tune.job.prepare import prepare
+from tune.job.search import SearchResult
+from tune.job.study_json import study_values
 from tune.planning.study import StudyOptions
-from tune.prepare import prepare
 from tune.records.run_folder import RunFolder
-from tune.search import SearchResult
-from tune.study_values import study_values
 
 
 def test_page_that_fails_does_not_cost_the_run_its_end(

@@ -25,7 +25,6 @@ from tune.records.trial import (
     TrialRecord,
     trial_id,
 )
-from tune.trials import limiter as measured_memory
 from tune.trials import trainable as trainable_module
 from tune.trials.limiter import FollowingLimiter, memory_excess_bytes
 from tune.trials.stopper import SearchStopper
@@ -65,8 +64,8 @@ def test_peak_is_that_since_it_was_reset() -> None:
 def test_a_smaller_trial_after_a_larger_one_tells_nothing(
     memory: TrialMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measured_memory, "reset_peak", lambda: True)
-    monkeypatch.setattr(measured_memory, "peak_bytes", lambda: 7)
+    monkeypatch.setattr(trainable_module, "reset_peak", lambda: True)
+    monkeypatch.setattr(trainable_module, "peak_bytes", lambda: 7)
     measured = MeasuredMemory(memory)
     nothing = {PEAK_MEMORY: None, ESTIMATED_MEMORY: None}
     for config, tells in ((SMALL, True), (LARGE, True), (SMALL, False), (LARGE, True)):
@@ -74,7 +73,7 @@ def test_a_smaller_trial_after_a_larger_one_tells_nothing(
         estimated = memory.needed_bytes(config)
         told = {PEAK_MEMORY: 7, ESTIMATED_MEMORY: estimated}
         assert measured.values() == (told if tells else nothing)
-    monkeypatch.setattr(measured_memory, "reset_peak", lambda: False)
+    monkeypatch.setattr(trainable_module, "reset_peak", lambda: False)
     measured.begin(LARGE)
     assert measured.values() == nothing
     without = MeasuredMemory(None)

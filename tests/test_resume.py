@@ -14,14 +14,14 @@ from tiny_search import FinishedSearch, assert_interrupted, run_command, trials_
 
 from model.errors import ConfigError
 from tune import report, run
+from tune.job.prepare import prepare
+from tune.job.resume import prepare_resumed
+from tune.job.study_json import study_values
 from tune.planning.study import StudyOptions
-from tune.prepare import prepare
 from tune.records.history import History, TrialEnded, TrialStarted
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status
 from tune.reporting.markdown_report import write_report
-from tune.resume import prepare_resumed
-from tune.study_values import study_values
 
 
 def epochs_of(name: str) -> pd.DataFrame:

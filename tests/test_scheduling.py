@@ -8,9 +8,9 @@ from ray.tune.schedulers import TrialScheduler
 
 from model.config import TrialConfig
 from search_spaces import Budget
+from tune.job.search import _settle_stopped
 from tune.records.history import TrialEnded
 from tune.records.trial import RUNNING_BEST, EpochRecord, Outcome, Status, TrialRecord
-from tune.search import _settle_stopped
 from tune.trials.asha import FairASHA, RankedValues
 
 BUDGET = Budget(trials=9, grace_period_epochs=1, reduction_factor=3)

@@ -22,7 +22,7 @@ from benchmarks.record_curves import (
 )
 from search_spaces import SearchSpace
 from search_spaces.distributions import contains
-from tune.start_from import STARTS_PER_RUN
+from tune.job.start_from import STARTS_PER_RUN
 
 for module in ("sklearn", "syne_tune"):
     pytest.importorskip(module, reason=f"{module} is not installed (pip install .[bench])")

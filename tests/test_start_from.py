@@ -15,14 +15,14 @@ from model.config import TrialConfig
 from model.errors import ConfigError
 from search_spaces import SearchSpace, load_space
 from tune import run
-from tune.options import parse_options
+from tune.job.options import parse_options
+from tune.job.prepare import prepare
+from tune.job.resume import or_resumed, prepare_resumed
+from tune.job.start_from import STARTS_PER_RUN, with_starts
+from tune.job.study_json import study_values
 from tune.planning.study import StudyOptions
-from tune.prepare import prepare
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
-from tune.resume import or_resumed, prepare_resumed
-from tune.start_from import STARTS_PER_RUN, with_starts
-from tune.study_values import study_values
 
 RESULTS = Path("results")
 

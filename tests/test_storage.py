@@ -24,11 +24,12 @@ from model.training.cost import num_parameters
 from search_spaces import load_space
 from search_spaces.random_configs import random_configs
 from tune import run
+from tune.job.prepare import prepare
+from tune.job.resume import or_resumed, prepare_resumed
+from tune.job.study_json import study_values
 from tune.planning.study import StudyOptions
-from tune.prepare import prepare
 from tune.records.history import History, TrialStarted
 from tune.records.run_folder import LEASE_FILE, RunFolder
-from tune.resume import or_resumed, prepare_resumed
 from tune.storage import lease
 from tune.storage import lease as lease_module
 from tune.storage import mirror as mirror_module
@@ -36,7 +37,6 @@ from tune.storage.copies import files_of_run
 from tune.storage.fetch import fetch_run
 from tune.storage.lease import Lease
 from tune.storage.mirror import Mirror
-from tune.study_values import study_values
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -10,7 +10,7 @@ def main(arguments: list[str] | None = None) -> int:
     0 is done, 1 every trial failed, 2 the user's mistake, 75 cut off by a full disk or a lost
     Ray, 130 interrupted.
     """
-    from tune.options import parse_options
+    from tune.job.options import parse_options
 
     options = parse_options(sys.argv[1:] if arguments is None else arguments)
 
@@ -20,10 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     from rich.console import Console
 
-    from model.errors import CheckpointError, ConfigError, CutOff
+    from model.errors import CUT_OFF, CheckpointError, ConfigError, CutOff
     from model.system.signals import end_on_signals
-    from tune.cut_off import CUT_OFF
-    from tune.job import run_study
+    from tune.job.job import run_study
     from tune.monitoring.json_events import JsonConsole
 
     as_json = options.log_format == "json"

@@ -1,4 +1,4 @@
 """The networks and their arithmetic.
 
-May import: `config`, `errors`. Must not know: texts, training, files.
+May import: no other room. Must not know: texts, training, files.
 """

@@ -1,4 +1,4 @@
 """Ray and its nodes, and what a trial asks of them.
 
-May import: no other room of tune/. Must not know: what is searched.
+May import: no other room. Must not know: what is searched.
 """

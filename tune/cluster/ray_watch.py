@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
-from tune.cut_off import CUT_OFF
+from model.errors import CUT_OFF
 
 POLL_SECONDS = 1.0
 _SHOW_CURSOR = "\x1b[?25h"

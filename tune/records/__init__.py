@@ -1,6 +1,6 @@
 """What is known of a run: trials, history, tables, folder, study.json, and `load_run`.
 
-May import: no other room of tune/. Must not know: Ray, Optuna, how a search decides.
+May import: no other room. Must not know: Ray, Optuna, how a search decides.
 
 `from tune.records import load_run` is how a notebook begins; it is imported when it is asked for,
 so that a command's --help need not wait for pandas.

@@ -6,6 +6,7 @@ often it was resumed; optuna-dashboard opens it.
 
 import contextlib
 import json
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,13 @@ def _append(path: Path, content: bytes) -> None:
             with contextlib.suppress(OSError):
                 file.truncate(end)
             raise
+
+
+def quiet_optuna() -> None:
+    """Have Optuna print nothing but errors in this process."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    # For good: two threads that each do so for a moment undo one another's.
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
 
 
 def open_study(

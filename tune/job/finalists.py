@@ -17,7 +17,8 @@ from model.system.filesystem import join
 from model.system.seeds import hash_seed
 from model.system.terminal import say
 from tune.cluster.resources import TrialResources
-from tune.finalist_scores import score_finalists
+from tune.job.finalist_scores import score_finalists
+from tune.job.search import SearchResult
 from tune.monitoring.progress import Progress
 from tune.planning.finalist_budget import (
     choose,
@@ -31,7 +32,6 @@ from tune.records.finalist_table import finalist_key, finalist_name
 from tune.records.history import History
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
-from tune.search import SearchResult
 from tune.storage.checkpoints import CheckpointStore
 from tune.trials.epoch_reports import learn_missed
 from tune.trials.experiment import run_trials

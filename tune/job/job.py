@@ -7,12 +7,17 @@ the checks, so that a mistake is told at once.
 
 import dataclasses
 import functools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 
+from model.errors import ConfigError, CutOff
+from model.system.files import unwritable
+from tune.job.prepare import prepare
+from tune.job.resume import or_resumed, prepare_resumed
 from tune.planning.study import StudyOptions
-from tune.prepare import prepare
-from tune.resume import or_resumed, prepare_resumed
 from tune.sampling.samplers import AUTO, default_sampler
 
 
@@ -39,22 +44,16 @@ def run_study(options: StudyOptions, console: Console) -> int:
         with_memory,
     )
     from tune.cluster.trial_memory import TrialMemory, check_gpu_memory
-    from tune.cut_off import telling_how_to_go_on
-    from tune.finalists import confirm
-    from tune.finish import (
-        already_finished,
-        finish,
-        resume_command,
-        show_finished,
-    )
-    from tune.plan import print_plan
+    from tune.job.finalists import confirm
+    from tune.job.finish import already_finished, finish, resume_command, show_finished
+    from tune.job.plan import print_plan
+    from tune.job.search import done_before, found_before, is_spent, search
+    from tune.job.study_json import study_values
     from tune.planning.estimate import Estimate
     from tune.planning.simulation import NOTHING
     from tune.records.history import History, check_no_driver, records_so_far
     from tune.records.run_folder import RunFolder, existing_parent
-    from tune.search import done_before, found_before, is_spent, search
     from tune.storage.mirror import Mirror
-    from tune.study_values import study_values
     from tune.trials.trainable import trainable_for
 
     # Also where its time was not all used: what the finalists need was kept free.
@@ -132,3 +131,30 @@ def run_study(options: StudyOptions, console: Console) -> int:
                 join_ray(watch)
                 result = confirm(study, folder, result, need, at_once, console)
             return finish(study, folder, result, estimate, console, may_delete=mirror.may_delete)
+
+
+@contextmanager
+def telling_how_to_go_on(place: object, command: Callable[[], str]) -> Iterator[None]:
+    """Say what goes on with the run when something outside of it ends it.
+
+    Args:
+        place: Where the run writes.
+        command: Returns the command line that goes on.
+
+    Raises:
+        CutOff: A file could not be written.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"go on: {command()}", file=sys.stderr)
+        raise
+    except Exception as error:
+        reason = str(error) if isinstance(error, CutOff) else unwritable(error)
+        if reason is None:
+            if not isinstance(error, ConfigError):  # not a mistake of the user's: ours
+                print(f"go on: {command()}", file=sys.stderr)
+            raise
+        if not isinstance(error, CutOff):
+            reason = f"a run must be able to write its files: {place}: {reason}"
+        raise CutOff(f"{reason}; go on: {command()}") from error

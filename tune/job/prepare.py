@@ -13,11 +13,11 @@ from model.system.terminal import say
 from model.text.corpus import Corpus, resolve_corpus
 from search_spaces import Budget, SearchSpace, load_space
 from tune.cluster.resources import TrialResources
+from tune.job.start_from import with_starts
 from tune.monitoring.mlflow_log import check_mlflow
 from tune.planning.study import FINALIST_SEEDS, FINALISTS, Study, StudyOptions
 from tune.records.run_folder import check_name, check_new, default_name
 from tune.sampling.samplers import AUTO, check_sampler
-from tune.start_from import with_starts
 from tune.storage.fetch import check_new_in_storage
 
 

@@ -1,10 +1,8 @@
 """A search: proposals from Optuna, ASHA over their epochs, a history of both."""
 
 import dataclasses
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 
-import optuna
 import ray.tune as ray_tune
 from rich.console import Console
 
@@ -19,7 +17,7 @@ from tune.records.history import History, TrialEnded, records_so_far, seconds_ru
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord, num_ended
 from tune.reporting.live import LiveFiles
-from tune.sampling.optuna_study import open_study
+from tune.sampling.optuna_study import open_study, quiet_optuna
 from tune.sampling.searcher import StudySearcher
 from tune.storage.checkpoints import CheckpointStore
 from tune.trials.asha import FairASHA
@@ -59,9 +57,7 @@ def search(
     console: Console,
 ) -> SearchResult:
     """Run the trials that a study has left; the history and the tables are written meanwhile."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    # For good: two threads that each do so for a moment undo one another's.
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    quiet_optuna()
     store = CheckpointStore(study.checkpoints_root)
     checkpoints = learn_missed(history, store)
     trained = ended_finalists(records_so_far(folder.finalists_history_file))

@@ -6,17 +6,18 @@ import shutil
 import sys
 from collections.abc import Callable
 
-import pandas as pd
 from rich.console import Console
 
 from model.system.terminal import say
 from search_spaces import SearchSpace
+from tune.job.search import SearchResult
+from tune.job.study_json import STOPPED_BY_USER, how_it_ended, resume_anywhere, study_values
 from tune.monitoring.json_events import JsonConsole
 from tune.planning.estimate import Estimate
 from tune.planning.study import Study
 from tune.records.quality_table import read_quality, write_quality
 from tune.records.run_folder import CHECKPOINTS, STILL_RUNNING, RunFolder
-from tune.records.tables import config_of, ranked
+from tune.records.tables import Table, config_of, ranked
 from tune.records.trial import Status
 from tune.reporting.axes import edge_notes
 from tune.reporting.confirmation import verdict
@@ -25,16 +26,12 @@ from tune.reporting.noise import table_notes
 from tune.reporting.page import write_page
 from tune.reporting.samples import write_samples
 from tune.reporting.text_quality import Book, best_temperature_line, measure_run
-from tune.search import SearchResult
 from tune.storage.checkpoints import CheckpointStore, keep_checkpoints
-from tune.study_values import STOPPED_BY_USER, how_it_ended, resume_anywhere, study_values
 
 SAMPLED_CHECKPOINTS = 3
 SAMPLE_CHARS = 1_000
 PRINTED_CHARS = 500
-
 INTERRUPTED = 130
-
 _FOUR_DECIMALS = "{:.4f}".format
 
 
@@ -161,7 +158,7 @@ def _write_page(folder: RunFolder, console: Console) -> None:
 
 
 def _tell_best(
-    folder: RunFolder, space: SearchSpace, trials: pd.DataFrame, ending: str, console: Console
+    folder: RunFolder, space: SearchSpace, trials: Table, ending: str, console: Console
 ) -> None:
     if ranked(trials).empty:
         say(console, "no trial trained an epoch")
@@ -174,7 +171,7 @@ def _tell_best(
         say(console, note)
 
 
-def _fitted(table: pd.DataFrame, width: int | None) -> str:
+def _fitted(table: Table, width: int | None) -> str:
     """Return a table as text; one that is wider than a terminal goes on below itself."""
     text: str = table.to_string(index=False, float_format=_FOUR_DECIMALS)
     if width is None or max(map(len, text.splitlines())) <= width:

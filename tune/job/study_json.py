@@ -9,10 +9,10 @@ from typing import Any
 
 from model.system.limits import num_cpus
 from search_spaces import Budget, SearchSpace
+from tune.job.search import SearchResult
 from tune.planning.estimate import Estimate
 from tune.planning.study import Study
 from tune.records.run_folder import STILL_RUNNING
-from tune.search import SearchResult
 
 STOPPED_BY_USER = "interrupted"
 

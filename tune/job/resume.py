@@ -10,8 +10,8 @@ from model.errors import ConfigError
 from model.system.filesystem import check_storage, is_uri, join, normal
 from model.text.corpus import Corpus
 from search_spaces import Budget, SearchSpace, load_space
+from tune.job.prepare import check_places, named_corpus, prepared_for, seconds_of, with_budget
 from tune.planning.study import Study, StudyOptions
-from tune.prepare import check_places, named_corpus, prepared_for, seconds_of, with_budget
 from tune.records.history import records_so_far
 from tune.records.run_folder import CORPUS_FILE, RunFolder, check_name, find_run
 from tune.records.trial import num_ended

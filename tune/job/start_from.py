@@ -20,14 +20,11 @@ from tune.records.tables import config_of, ranked
 from tune.records.trial import Status
 
 STARTS_PER_RUN = 4
-
 BEST_SHARE = 0.25
-
 NEAR = 0.1
 """Of configurations that lie nearer to each other, in the mean over the axes, the best stands for
 all: a search ends among neighbours, and the ten best of `extended` on the reference's book lie
 within 0.04 of each other."""
-
 
 _GOOD = (Status.COMPLETE, Status.STOPPED, Status.RUNNING)
 """How a trial may have ended, or not yet, that is a start: ASHA has not stopped it."""
