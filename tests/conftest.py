@@ -12,6 +12,11 @@ from pathlib import Path
 
 import pytest
 import torch
+
+from model.config import TrialConfig
+from model.scoring.objective import PreparedCorpus, prepare_corpus
+from model.training.trainer import Trainer
+from repository import SHARED_DATA
 from tiny_search import (
     FinishedSearch,
     command,
@@ -21,12 +26,6 @@ from tiny_search import (
     wait_until,
     write_inputs,
 )
-
-from model.config import TrialConfig
-from model.scoring.objective import PreparedCorpus, prepare_corpus
-from model.training.trainer import Trainer
-
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 TINY_SENTENCES = (
     "The Hatter's tea-party went on; nobody had noticed that it was six o'clock.\n"

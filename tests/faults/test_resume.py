@@ -1,0 +1,205 @@
+"""Searches that are interrupted or killed, and go on."""
+
+import io
+import signal
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from model.errors import ConfigError
+from tiny_search import FinishedSearch, assert_interrupted, run_command, trials_of, write_inputs
+from tune import report, run
+from tune.job.prepare import prepare
+from tune.job.resume import prepare_resumed
+from tune.job.study_json import study_values
+from tune.planning.study import StudyOptions
+from tune.records.history import History, TrialEnded, TrialStarted
+from tune.records.run_folder import RunFolder
+from tune.records.trial import Status
+from tune.reporting.markdown_report import write_report
+
+
+def epochs_of(name: str) -> pd.DataFrame:
+    return pd.read_csv(Path("results") / name / "epochs.csv")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_interrupted_search_goes_on_with_its_running_trials(
+    running: subprocess.Popen[str],
+) -> None:
+    second = run_command(["--resume", "results/long"])
+    assert second.returncode == 2
+    assert "a run must have one driver" in second.stderr
+    running.send_signal(signal.SIGINT)
+    output = assert_interrupted(running)
+    before = trials_of("long")
+    (line,) = [line for line in output.splitlines() if line.startswith("go on: ")]
+    assert line.endswith("-m tune.run --resume results/long")
+    # More than it has had: its workers need some seconds to start.
+    budget_seconds = int(before["search_seconds"].max()) + 15
+    done = run_command(["--resume", "long", "--time-budget", f"{budget_seconds}s"])
+    assert done.returncode == 0, done.stderr
+    after, epochs = trials_of("long"), epochs_of("long")
+    assert set(after["number"]) >= set(before["number"])
+    more = after.set_index("number")["epochs_run"] - before.set_index("number")["epochs_run"]
+    assert (more.dropna() > 0).all() and len(more.dropna()) == len(before)
+    for _, rows in epochs.groupby("number"):  # each epoch once
+        assert rows["epoch"].to_list() == list(range(1, len(rows) + 1))
+        assert rows["elapsed_seconds"].is_monotonic_increasing
+    assert after["search_seconds"].max() >= budget_seconds
+    # Nothing left: nothing is done.
+    stamp = Path("results/long/study.json").stat().st_mtime_ns
+    again = run_command(["--resume", "long"])
+    assert again.returncode == 0
+    assert "already finished; nothing to do" in again.stdout
+    assert Path("results/long/study.json").stat().st_mtime_ns == stamp
+
+
+@pytest.mark.slow
+def test_finished_search_can_be_extended(finished: FinishedSearch, tiny_text: str) -> None:
+    flags = [*finished.flags, "--finalists", "0"]
+    first = trials_of("one")
+    done = run_command([*flags, "--resume", "one", "--trials", "14"])
+    assert done.returncode == 0, done.stderr
+    pd.testing.assert_frame_equal(trials_of("one")[:12], first)
+    assert len(trials_of("one")) == 14
+    mistakes = {
+        "--seed 5": "seed must be that of the resumed run, 3, got 5",
+        "--sampler random": "sampler must be that of the resumed run, 'tpe', got 'random'",
+        "--name other": "name must be that of the resumed run, 'one', got 'other'",
+        "--space quick": "a resumed run's space must be the one in",
+        "--corpus other.txt": "a resumed run's corpus must be the text it began with",
+    }
+    Path("other.txt").write_text(tiny_text + "More.", encoding="utf-8")
+    for words, rule in mistakes.items():
+        refused = run_command(["--resume", "one", *words.split()])
+        assert refused.returncode == 2
+        assert rule in refused.stderr and refused.stderr.count("\n") == 1
+    study = Path("results/one/study.json")
+    study.write_text(study.read_text().replace('"format_version": 1', '"format_version": 9'))
+    refused = run_command(["--resume", "one"])
+    assert refused.returncode == 2 and "format must be at most 1, got 9" in refused.stderr
+
+
+def test_what_is_no_run_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["--resume", "nowhere"]) == 2
+    assert "a run must be a folder with study.json" in capsys.readouterr().err
+    damaged = Path("results/damaged")
+    damaged.mkdir(parents=True)
+    for version in ('"x"', "null", "Infinity"):
+        (damaged / "study.json").write_text(f'{{"format_version": {version}}}', encoding="utf-8")
+        assert run.main(["--resume", "damaged"]) == 2
+        assert "study.json must be readable" in capsys.readouterr().err
+
+
+def test_only_a_larger_budget_or_other_finalists_extend_a_search(tiny_text: str) -> None:
+    write_inputs(tiny_text)
+    console = Console(file=io.StringIO())
+    named = StudyOptions(space="tiny.py", corpus="book.txt", name="done", time_budget="60s")
+    study = prepare(named, console)
+    RunFolder.create(study.run_path).write_study(study_values(study, None, None))
+
+    def extends(**words: Any) -> bool:
+        return prepare_resumed(StudyOptions(resume="done", **words), console).extended
+
+    assert not extends()
+    assert not extends(sampler="auto")  # the one that it began with
+    assert not extends(time_budget="60s")
+    assert not extends(time_budget="30s")
+    assert extends(time_budget="61s")
+    assert extends(trials=10)  # a number of trials has no time limit
+    assert extends(finalists=1)
+    assert extends(finalist_seeds=2)
+
+
+def test_fewer_trials_than_have_ended_are_refused(tiny_text: str) -> None:
+    write_inputs(tiny_text)
+    console = Console(file=io.StringIO())
+    study = prepare(StudyOptions(space="tiny.py", corpus="book.txt", name="done"), console)
+    folder = RunFolder.create(study.run_path)
+    folder.write_study(study_values(study, None, None))
+    with History(folder.history_file) as history:
+        for number in range(3):
+            config = study.space.base.to_dict()
+            history.add(
+                TrialStarted(number=number, baseline="", config=config, search_seconds=0.0)
+            )
+            status = Status.COMPLETE if number < 2 else Status.STOPPED
+            history.add(TrialEnded(number=number, status=status, error="", search_seconds=1.0))
+
+    def resumed(trials: int) -> int:
+        return prepare_resumed(StudyOptions(resume="done", trials=trials), console).num_trials
+
+    assert resumed(2) == 2
+    with pytest.raises(ConfigError, match="at least the 2 that have ended, got 1"):
+        resumed(1)
+
+
+def estimate(seconds: float, measured: float | None) -> Any:
+    values = {
+        "planned_seconds": [seconds, 2 * seconds],
+        "planned_trials": [10, 10],
+        "measured_trials": 0 if measured is None else 3,
+        "measured_by_predicted": None if measured is None else [measured] * 3,
+        "memory_trials": 0 if measured is None else 2,
+        "memory_by_predicted": None if measured is None else [measured / 2] * 3,
+    }
+    return SimpleNamespace(values=lambda records: values)
+
+
+def test_plan_is_the_first_sessions_until_one_asks_for_something_else(tiny_text: str) -> None:
+    write_inputs(tiny_text)
+    console = Console(file=io.StringIO())
+    study = prepare(StudyOptions(space="tiny.py", corpus="book.txt", name="done"), console)
+    folder = RunFolder.create(study.run_path, study_values(study, None, estimate(60.0, None)))
+    folder.write_tables([])
+
+    def session(of_session: Any, **words: Any) -> tuple[Any, str]:
+        """Return what a session leaves of the plan in study.json, and the report's sentence."""
+        study = prepare_resumed(StudyOptions(resume="done", **words), console)
+        for _ in ("as it begins", "as it ends"):
+            folder.write_study(study_values(study, None, of_session))
+        folder.write_study({**folder.read_study(), "ended": "all trials done"})
+        (line,) = [
+            line for line in write_report(folder).splitlines() if "The plan was" in line
+        ] or [""]
+        return folder.read_study()["estimate"], line
+
+    first = folder.read_study()["estimate"]
+    assert "planned_on_resuming" not in first
+    assert session(estimate(30.0, 1.1)) == (
+        {**first, **estimate(60.0, 1.1).values([])},
+        "The plan was 1m to 2m; it took 0s. An epoch took 1.10 times as long as predicted "
+        "(1.10 to 1.10; median and middle 80 % of 3 trials). A trial's process took 0.55 times "
+        "the memory that was predicted (0.55 to 0.55; 2 trials).",
+    )
+    assert session(None)[0] == first  # this time, nothing could be measured
+    more, line = session(estimate(90.0, None), trials=15)
+    assert more["planned_seconds"] == [90.0, 180.0]
+    assert line == "The plan was 1m30s to 3m in all when it was resumed; it took 0s."
+    assert session(estimate(45.0, None)) == (more, line)
+    assert session(estimate(45.0, None), finalists=0)[0]["planned_seconds"] == [45.0, 90.0]
+    assert session(None, trials=20) == (None, "")
+    assert "when it was resumed" in session(estimate(45.0, None))[1]  # the first had no plan
+
+
+def test_run_from_before_there_were_estimates_goes_on_and_is_reported(
+    tiny_text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, space, _, corpus = write_inputs(tiny_text)
+    options = StudyOptions(space=space, corpus=corpus, name="old")
+    study = prepare(options, Console(file=io.StringIO()))
+    values = study_values(study, None, None)
+    assert values.pop("estimate") is None
+    folder = RunFolder.create(study.run_path)
+    folder.write_study(values)
+    folder.write_tables([])
+    assert run.main(["--resume", "old", "--dry-run"]) == 0
+    assert "time: about " in capsys.readouterr().out
+    assert report.main(["results/old"]) == 0

@@ -1,0 +1,203 @@
+"""What others wrote: names, paths, checkpoints and texts that mean harm."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from model.errors import CheckpointError, ConfigError
+from model.system.filesystem import files_below
+from model.system.terminal import shown
+from model.training.checkpoint import load_checkpoint
+from repository import ROOT
+from tiny_search import command, kill_family, trial_worker, write_inputs
+from tune import run
+from tune.records.history import History
+from tune.records.run_folder import check_name
+from tune.reporting.markdown import escaped
+from tune.storage.checkpoints import CheckpointStore, fetch
+
+READERS_OF_PICKLES = {
+    *("pickle", "cloudpickle", "ray.cloudpickle", "joblib", "shelve"),
+    *("torch.load", "np.load", "numpy.load", "pd.read_pickle"),
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x", "a/b", "..", ".hidden", "-rf", "a\nb", "a\x1b[2J", ""]
+)
+def test_name_of_a_run_stays_in_its_folder(
+    name: str, tiny_text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = write_inputs(tiny_text)
+    before = sorted(Path.cwd().rglob("*"))
+    assert run.main([*flags, f"--name={name}"]) == 2
+    error = capsys.readouterr().err
+    assert "a run's name must be a folder's name" in error and error.count("\n") == 1
+    assert "\x1b" not in error
+    assert sorted(Path.cwd().rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"number": "../../../x"},
+        {"number": -1},
+        {"number": 1.5},
+        {"trial_id": "../../x"},
+    ],
+)
+def test_tampered_history_is_refused(change: dict[str, object], tmp_path: Path) -> None:
+    epoch = {
+        "trial_id": "trial_00000",
+        "number": 0,
+        "epoch": 1,
+        "train_nats_per_char": 1.0,
+        "val_nats_per_char": 1.0,
+        "val_own_bits_per_char": 1.0,
+        "val_bits_per_char": 1.0,
+        "elapsed_seconds": 1.0,
+        "search_seconds": 1.0,
+    }
+    start = {"event": "TrialStarted", "number": 0, "baseline": "", "config": {}}
+    ended = {"event": "EpochEnded", "precision": "float32", "num_parameters": 1}
+    lines = [
+        {**start, "search_seconds": 0.0},
+        {**ended, "vocabulary_size": 2, "epoch": {**epoch, **change}},
+    ]
+    path = tmp_path / "history.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"damaged history: .*, line 2: ValueError"):
+        History(path)
+
+
+def test_names_in_a_storage_lead_out_of_no_folder(tmp_path: Path) -> None:
+    class Tampered:
+        """A file system whose object names are not those that we wrote."""
+
+        def get_file_info(self, selector: object) -> list[object]:
+            from pyarrow import fs
+
+            names = ("ok.json", "../evil.json", "a/../../evil.json", "a\\..\\evil.json", "/evil")
+            return [
+                fs.FileInfo(path=f"bucket/run/{name}", type=fs.FileType.File) for name in names
+            ]
+
+    assert list(files_below(Tampered(), "bucket/run", recursive=True)) == ["ok.json"]  # type: ignore[arg-type]
+
+
+def test_checkpoint_in_a_storage_that_lacks_its_network_is_damaged(tmp_path: Path) -> None:
+    store = tmp_path / "store" / "session-1" / "trial_00000" / "checkpoint_000000" / "checkpoint"
+    store.mkdir(parents=True)
+    (store / "meta.json").write_text("{}", encoding="utf-8")
+    (locations,) = CheckpointStore(str(tmp_path / "store")).newest_first().values()
+    with pytest.raises(CheckpointError):
+        load_checkpoint(fetch(locations[0], tmp_path / "fetched"))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"config": {"cleaning": "../../x"}},
+        {"config": {"regime": "__import__('os')"}},
+        {"vocabulary": {"tokens": "../../x"}},
+        {"format_version": "../x"},
+    ],
+)
+def test_checkpoint_with_odd_values_is_damaged(
+    values: dict[str, object], trained_checkpoint: Path, tmp_path: Path
+) -> None:
+    meta = json.loads((trained_checkpoint / "meta.json").read_text(encoding="utf-8"))
+    for key, value in values.items():
+        meta[key] = (
+            {**meta[key], **value} if isinstance(value, dict) and key == "config" else value
+        )
+    (tmp_path / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+    (tmp_path / "model.safetensors").write_bytes(
+        (trained_checkpoint / "model.safetensors").read_bytes()
+    )
+    with pytest.raises(CheckpointError):
+        load_checkpoint(tmp_path)
+
+
+def test_nothing_of_ours_reads_a_pickle() -> None:
+    for package in ("model", "search_spaces", "tune"):
+        for path in (ROOT / package).glob("*.py"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Import):
+                    names = {alias.name for alias in node.names}
+                elif isinstance(node, ast.ImportFrom):
+                    names = {node.module or ""}
+                elif isinstance(node, ast.Attribute):
+                    names = {ast.unparse(node)}
+                else:
+                    continue
+                assert not names & READERS_OF_PICKLES, (path, names & READERS_OF_PICKLES)
+
+
+def test_texts_of_others_are_shown_and_do_nothing() -> None:
+    assert shown("a\x1b]0;title\x07b\u202ec\td\n") == "a\\x1b]0;title\\x07b\\u202ec\td\n"
+    text = "x\n# not a title | <script> `code` [a](javascript:b) \x1b[2J"
+    line = escaped(text)
+    assert "\n" not in line and "<" not in line and "\x1b" not in line
+    assert "\\|" in line and "\\`" in line and "\\[" in line
+    assert check_name("Book_2.lower-case") == "Book_2.lower-case"
+
+
+def ask_for_nodes(port: int, **environment: str) -> str:
+    """Return what a process learns from Ray's head; Ray tries for minutes with a wrong token."""
+    code = (
+        f"import ray, logging; ray.init(address='127.0.0.1:{port}', "
+        "logging_level=logging.CRITICAL); print(ray.nodes())"
+    )
+    local = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            env={**os.environ, **local, **environment},
+        )
+    except subprocess.TimeoutExpired as late:
+        return str(late.stdout or "")
+    return asked.stdout
+
+
+@pytest.mark.long
+def test_local_ray_listens_on_the_loopback_address_alone_and_asks_for_a_token(
+    tiny_text: str,
+) -> None:
+    flags = write_inputs(tiny_text, epochs=(100_000, 100_000))
+    driver = subprocess.Popen(
+        command([*flags, "--name", "local"]),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        worker = trial_worker(driver)
+        assert worker.environ()["RAY_AUTH_MODE"] == "token"
+        family = [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]
+        listening = [
+            (process.name(), connection.laddr)
+            for process in family
+            for connection in process.net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN
+        ]
+        assert listening
+        names = {address.ip.removeprefix("::ffff:") for _, address in listening}
+        assert names == {"127.0.0.1"}, listening
+        assert not [process for process in family if "dashboard/dashboard.py" in process.cmdline()]
+        # Who has another token learns nothing; who has the right one, all.
+        (port,) = {address.port for name, address in listening if name == "gcs_server"}
+        assert "NodeID" not in ask_for_nodes(port, RAY_AUTH_TOKEN="0" * 64)
+        assert "NodeID" in ask_for_nodes(port)
+    finally:
+        kill_family(driver)

@@ -1,0 +1,462 @@
+"""Places that machines share: names, copies of a run, one driver, what a run occupies."""
+
+import dataclasses
+import io
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyarrow import fs
+from rich.console import Console
+
+from model.errors import ConfigError
+from model.system import filesystem
+from model.system.filesystem import check_storage, join, normal, split, write
+from model.training.cost import num_parameters
+from repository import ROOT
+from search_spaces import load_space
+from search_spaces.random_configs import random_configs
+from tiny_search import write_inputs
+from tune import run
+from tune.job.prepare import prepare
+from tune.job.resume import or_resumed, prepare_resumed
+from tune.job.study_json import study_values
+from tune.planning.study import StudyOptions
+from tune.records.history import History, TrialStarted
+from tune.records.run_folder import LEASE_FILE, RunFolder
+from tune.storage import lease
+from tune.storage import lease as lease_module
+from tune.storage import mirror as mirror_module
+from tune.storage.copies import files_of_run
+from tune.storage.fetch import fetch_run
+from tune.storage.lease import Lease
+from tune.storage.mirror import Mirror
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO())
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_module, "SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr(lease_module, "POLL_SECONDS", 0.02)
+
+
+@pytest.mark.parametrize(
+    ("place", "inside"),
+    [
+        ("/data/runs", "/data/runs/book"),
+        ("s3://bucket/runs/", "s3://bucket/runs/book"),
+        ("s3://bucket?scheme=http", "s3://bucket/book?scheme=http"),
+        ("/odd?folder", "/odd?folder/book"),
+    ],
+)
+def test_place_in_a_place(place: str, inside: str) -> None:
+    assert join(place, "book") == inside
+    assert split(inside) == (normal(place), "book")
+
+
+def test_storage_that_holds_credentials_or_is_none_is_refused(tmp_path: Path) -> None:
+    check_storage(str(tmp_path / "new"))
+    assert list((tmp_path / "new").iterdir()) == []
+    with pytest.raises(ConfigError, match="must hold no credentials") as caught:
+        check_storage("s3://key:hush@bucket/runs")
+    assert "hush" not in str(caught.value)
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(ConfigError, match="a storage must be an absolute path or a URI"):
+        check_storage(str(tmp_path / "file"))
+
+
+def test_storage_that_does_not_return_what_was_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filesystem, "read", lambda file_system, path: b"prob")
+    with pytest.raises(ConfigError, match=r"written and read: .*what was written cannot be read"):
+        check_storage(str(tmp_path))
+
+
+def test_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    file_system = fs.LocalFileSystem()
+    with pytest.raises(OSError, match="taken"):
+        write(file_system, f"{tmp_path}/taken", b"content")
+    assert list(files_of_run(file_system, str(tmp_path))) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_lease_keeps_a_living_driver_and_no_dead_one(tmp_path: Path) -> None:
+    said: list[str] = []
+    first, second = Lease(str(tmp_path)), Lease(str(tmp_path))
+    first.take(said.append)
+    assert first.renew()
+    # The holder is this very process, which lives: renewing is its sign of life.
+    child = subprocess.Popen(
+        [sys.executable, "-c", RENEWS, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert child.stdout is not None and child.stdout.readline() == "mine\n"
+        with pytest.raises(ConfigError, match=f"one driver, but process {child.pid} on "):
+            second.take(said.append)
+        assert len(said) == 1 and "waiting" in said[0]
+        assert not first.renew()
+    finally:
+        child.kill()
+        child.communicate()
+    second.take(said.append)  # at once: the process is no more
+    assert len(said) == 1
+    second.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+RENEWS = f"""
+import sys, time
+sys.path[:0] = [{str(ROOT)!r}]
+from tune.storage.lease import Lease
+lease = Lease(sys.argv[1])
+lease._write()
+print("mine", flush=True)
+while lease.renew():
+    time.sleep(0.05)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    folder = RunFolder.create(tmp_path / "results" / "shared")
+    folder.write_study({"seed": 1})
+    (folder.path / "checkpoints/01").mkdir(parents=True)
+    (folder.path / "checkpoints/01/meta.json").write_text("{}", encoding="utf-8")
+    (folder.path / "ray/session-1").mkdir(parents=True)
+    (folder.path / "ray/session-1/state.pkl").write_bytes(b"Ray's")
+    (folder.path / ".study.json.partial").write_text("", encoding="utf-8")
+    with History(folder.history_file) as history:
+        history.add(started(0))
+    return folder
+
+
+def started(number: int) -> TrialStarted:
+    return TrialStarted(number=number, baseline="", config={}, search_seconds=0.0)
+
+
+def mirror(folder: RunFolder, root: Path, said: list[str], text: str = "text") -> Mirror:
+    return Mirror(folder.path, str(root), text=text, say=said.append)
+
+
+def names(root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+def test_copy_of_a_run_has_its_files_and_none_of_rays(folder: RunFolder, tmp_path: Path) -> None:
+    root, said = tmp_path / "storage" / "shared", list[str]()
+    with mirror(folder, root, said):
+        copied = {"study.json", "history.jsonl", "checkpoints/01/meta.json", "corpus.txt"}
+        assert names(root) == copied | {"driver.json"}
+        with History(folder.history_file) as history:
+            history.add(started(1))
+        shutil.rmtree(folder.path / "checkpoints")
+    assert names(root) == copied - {"checkpoints/01/meta.json"}
+    assert (root / "history.jsonl").read_bytes() == folder.history_file.read_bytes()
+    assert (root / "corpus.txt").read_text(encoding="utf-8") == "text"
+    assert said == []
+
+
+def test_what_is_many_files_a_trial_or_a_lock_is_neither_copied_nor_fetched(
+    folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, said = tmp_path / "storage" / "shared", list[str]()
+    # In the storage: by an earlier version.
+    for place, name in ((folder.tensorboard_folder, "new.out"), (root / "tensorboard", "old.out")):
+        (place / "trial_00000").mkdir(parents=True)
+        (place / "trial_00000" / name).write_bytes(b"curves")
+    folder.optuna_file.write_text("{}", encoding="utf-8")
+    lock = folder.path / "optuna.journal.lock"  # as optuna-dashboard makes it
+    lock.symlink_to(folder.optuna_file)
+    walk = os.walk
+
+    def hasty_walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        for parent, below, files in walk(top):
+            yield parent, below, [*files, "gone"]  # when it is looked at
+
+    monkeypatch.setattr(os, "walk", hasty_walk)
+    with mirror(folder, root, said):
+        pass
+    assert "optuna.journal" in names(root) and said == []
+    fetched, _ = fetch_run(f"file://{root}", tmp_path / "other")
+    assert names(fetched.path) == names(root) - {"tensorboard/trial_00000/old.out"}
+    assert not names(root) & {"gone", lock.name, "tensorboard/trial_00000/new.out"}
+
+
+def test_run_is_fetched_and_the_one_that_goes_further_is_kept(
+    folder: RunFolder, tmp_path: Path
+) -> None:
+    root, said = tmp_path / "storage" / "shared", list[str]()
+    with mirror(folder, root, said):
+        pass
+    other = tmp_path / "other"
+    fetched, storage = fetch_run(f"file://{root}", other)
+    assert storage == f"file://{tmp_path}/storage"
+    assert names(fetched.path) == names(root)
+    with History(fetched.history_file) as history, mirror(fetched, root, said):
+        history.add(started(1))
+    # Here is less than there: a copy must not go back, a fetch goes on.
+    with pytest.raises(ConfigError, match=r"went on without .*; use --resume"):
+        mirror(folder, root, said).__enter__()
+    assert not (root / LEASE_FILE).exists()
+    again, _ = fetch_run(f"file://{root}", folder.path.parent)
+    assert again.path == folder.path
+    assert folder.history_file.read_bytes() == (root / "history.jsonl").read_bytes()
+    # Here is more than there: what is here stays.
+    with History(folder.history_file) as history:
+        history.add(started(2))
+        with pytest.raises(ConfigError, match="one driver"):
+            fetch_run(f"file://{root}", folder.path.parent)
+    ours = folder.history_file.read_bytes()
+    fetch_run(f"file://{root}", folder.path.parent)
+    assert folder.history_file.read_bytes() == ours
+    # Each has what the other has not.
+    with History(fetched.history_file) as history, mirror(fetched, root, said):
+        history.add(started(3))
+    with pytest.raises(ConfigError, match="must continue in one place only"):
+        fetch_run(f"file://{root}", folder.path.parent)
+    with pytest.raises(ConfigError, match=r"must be a folder with study\.json"):
+        fetch_run(f"file://{tmp_path}/storage/none", other)
+    assert [path.name for path in other.iterdir()] == ["shared"]
+
+
+def test_finalists_and_the_end_of_a_run_count_as_the_search_does(
+    folder: RunFolder, tmp_path: Path
+) -> None:
+    root, said = tmp_path / "storage" / "shared", list[str]()
+    place, results = f"file://{root}", folder.path.parent
+    folder.write_study({"finished": False})
+    with mirror(folder, root, said):  # its machine dies after the search
+        pass
+
+    def refused() -> bool:
+        with pytest.raises(ConfigError, match=r"went on without .*; use --resume"):
+            mirror(folder, root, said).__enter__()
+        return True
+
+    # Another trains the finalists there, and is killed before its end.
+    other, _ = fetch_run(place, tmp_path / "other")
+    with History(other.finalists_history_file) as history, mirror(other, root, said):
+        history.add(started(300))
+    assert refused()
+    fetch_run(place, results)
+    trained = other.finalists_history_file.read_bytes()
+    assert trained and folder.finalists_history_file.read_bytes() == trained
+    # It goes on: of two with the same events, the one that has ended is used.
+    with mirror(other, root, said):
+        (other.path / "checkpoints/02").mkdir()
+        (other.path / "checkpoints/02/meta.json").write_text("{}", encoding="utf-8")
+        other.write_study({"finished": True})
+    assert refused()
+    fetch_run(place, results)
+    with mirror(folder, root, said):
+        pass
+    assert folder.read_study()["finished"]
+    assert "checkpoints/02/meta.json" in names(root)
+    assert (root / "finalists.jsonl").read_bytes() == trained
+    # What has ended here is not taken back by what has not there.
+    (root / "study.json").write_text('{"format_version": 1, "finished": false}', encoding="utf-8")
+    fetch_run(place, results)
+    assert folder.read_study()["finished"]
+    # More trials here and more finalists there: each has what the other has not.
+    with History(folder.history_file) as history:
+        history.add(started(1))
+    with History(other.finalists_history_file) as history, mirror(other, root, said):
+        history.add(started(301))
+    assert refused()
+    with pytest.raises(ConfigError, match="must continue in one place only"):
+        fetch_run(place, results)
+    assert said == []
+
+
+@pytest.mark.parametrize("num_more", [0, 1])
+def test_fetching_that_was_cut_off_anywhere_is_done_again(
+    num_more: int, folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "storage" / "shared"
+    place, results = f"file://{root}", folder.path.parent
+    folder.finalists_history_file.touch()
+    with mirror(folder, root, []):
+        pass
+    other, _ = fetch_run(place, tmp_path / "other")
+    with History(other.finalists_history_file) as history, mirror(other, root, []):
+        for number in range(num_more):
+            history.add(started(number))
+        for name in ("best.json", "trials.csv"):
+            (other.path / name).write_text("new", encoding="utf-8")
+        other.write_study({"finished": True})
+    replace, left = Path.replace, 0
+
+    def dying(path: Path, target: Path | str) -> Path:
+        nonlocal left
+        if Path(target).is_relative_to(folder.path):
+            if left == 0:
+                raise OSError("killed")
+            left -= 1
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", dying)
+    as_it_was = {name: (folder.path / name).read_bytes() for name in names(folder.path)}
+    for num_moved in range(len(names(root))):
+        for name in names(folder.path):
+            (folder.path / name).unlink()
+        for name, content in as_it_was.items():
+            (folder.path / name).parent.mkdir(exist_ok=True)
+            (folder.path / name).write_bytes(content)
+        left = num_moved
+        with pytest.raises(ConfigError, match="killed"):
+            fetch_run(place, results)
+        left = 100
+        fetch_run(place, results)
+        for name in names(root):
+            assert (folder.path / name).read_bytes() == (root / name).read_bytes(), num_moved
+
+
+def test_driver_that_lost_its_lease_stops_copying_and_ends(
+    folder: RunFolder, tmp_path: Path
+) -> None:
+    root, said, signals = tmp_path / "storage" / "shared", list[str](), list[int]()
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: signals.append(number))
+    try:
+        with mirror(folder, root, said):
+            Lease(str(root))._write()
+            with History(folder.history_file) as history:
+                history.add(started(1))
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    assert signals == [signal.SIGTERM]
+    assert len(said) == 1 and "another driver took over" in said[0]
+    assert len((root / "history.jsonl").read_bytes().splitlines()) == 1
+    assert (root / LEASE_FILE).exists()
+
+
+def test_storage_that_fails_in_the_middle_ends_no_search(
+    folder: RunFolder, tmp_path: Path
+) -> None:
+    root, said = tmp_path / "storage" / "shared", list[str]()
+    with mirror(folder, root, said):
+        shutil.rmtree(tmp_path / "storage")
+        (tmp_path / "storage").write_text("no folder any more", encoding="utf-8")
+        with History(folder.history_file) as history:
+            history.add(started(1))
+    assert len(said) == 1 and "not all of" in said[0] and str(folder.path) in said[0]
+
+
+def test_or_resume_starts_a_run_or_goes_on_with_it(
+    tiny_text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_inputs(tiny_text)
+    options = StudyOptions(space="tiny.py", corpus="book.txt", name="x", or_resume=True)
+    assert or_resumed(options).resume is None
+    study = prepare(options, quiet())
+    RunFolder.create(study.run_path).write_study(study_values(study, None, None))
+    assert or_resumed(options).resume == "results/x"
+    assert prepare_resumed(or_resumed(options), quiet()).earlier is not None
+    stored = dataclasses.replace(options, storage=str(tmp_path / "store"))
+    with pytest.raises(ConfigError, match="storage must be that of the resumed run, None"):
+        prepare_resumed(or_resumed(stored), quiet())
+    shutil.copytree("results/x", "store/x")
+    values = (tmp_path / "store/x/study.json").read_text()
+    (tmp_path / "store/x/study.json").write_text(
+        values.replace('"storage": null', f'"storage": "{tmp_path}/store"')
+    )
+    shutil.rmtree("results")
+    found = prepare_resumed(or_resumed(stored), quiet())
+    assert found.run_path == tmp_path / "results/x"
+    assert found.mirror_root == f"{tmp_path}/store/x"
+    # However its slashes are written: study.json has one spelling of a place.
+    slash = dataclasses.replace(options, storage=f"{tmp_path}/store/")
+    assert prepare_resumed(or_resumed(slash), quiet()).storage == f"{tmp_path}/store"
+    # In the storage's own folder there is nothing to copy.
+    in_place = prepare_resumed(StudyOptions(resume="store/x"), quiet())
+    assert in_place.run_path == tmp_path / "store/x" and in_place.mirror_root is None
+    assert run.main(["--space", "tiny.py", "--or-resume"]) == 2
+    assert "--or-resume needs the --name" in capsys.readouterr().err
+
+
+def test_run_from_its_storage_has_its_text_wherever_that_was(
+    tiny_text: str, tmp_path: Path
+) -> None:
+    write_inputs(tiny_text)
+    options = StudyOptions(space="tiny.py", corpus="book.txt", name="x", storage=f"{tmp_path}/s")
+    study = prepare(options, quiet())
+    folder = RunFolder.create(study.run_path, study_values(study, None, None))
+    with mirror(folder, tmp_path / "s/x", [], text=tiny_text):
+        pass
+    shutil.rmtree("results")
+    Path("book.txt").write_text(tiny_text + "More.", encoding="utf-8")  # as a URL's text may be
+    again = prepare_resumed(StudyOptions(resume=f"file://{tmp_path}/s/x"), quiet())
+    assert again.corpus == study.corpus
+    changed = StudyOptions(resume=f"file://{tmp_path}/s/x", corpus="book.txt")
+    with pytest.raises(ConfigError, match="corpus must be the text it began with"):
+        prepare_resumed(changed, quiet())
+
+
+def test_lease_is_renewed_while_a_file_is_copied_for_long(
+    folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.02)
+    root, said, renewed = tmp_path / "storage" / "shared", list[str](), set[int]()
+
+    def slow_write(file_system: fs.FileSystem, path: str, data: bytes) -> None:
+        if path.endswith("history.jsonl"):
+            deadline = time.monotonic() + 30
+            while len(renewed) < 3 and time.monotonic() < deadline:
+                renewed.add((root / LEASE_FILE).stat().st_mtime_ns)
+                time.sleep(0.02)
+        write(file_system, path, data)
+
+    monkeypatch.setattr(mirror_module, "write", slow_write)
+    with mirror(folder, root, said):
+        pass
+    assert len(renewed) >= 3
+    assert said == []
+
+
+def test_driver_that_lost_its_lease_may_not_delete(folder: RunFolder, tmp_path: Path) -> None:
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    try:
+        with mirror(folder, tmp_path / "storage" / "shared", []) as ours:
+            assert ours.may_delete()
+            Lease(str(tmp_path / "storage" / "shared"))._write()
+            assert not ours.may_delete()
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def test_or_resume_goes_on_with_a_run_that_was_never_copied(
+    tiny_text: str, tmp_path: Path
+) -> None:
+    write_inputs(tiny_text)
+    options = StudyOptions(
+        space="tiny.py", corpus="book.txt", name="x", storage=f"{tmp_path}/store/", or_resume=True
+    )
+    new = or_resumed(options)
+    assert new.resume is None
+    study = prepare(new, quiet())
+    RunFolder.create(study.run_path, study_values(study, None, None))
+    again = prepare_resumed(or_resumed(options), quiet())
+    assert again.earlier is not None and again.storage == f"{tmp_path}/store"
+    assert again.mirror_root == f"{tmp_path}/store/x"
+
+
+@pytest.mark.slow
+def test_what_a_thousand_trials_occupy_is_what_the_docs_say() -> None:
+    text = (ROOT / "docs/storage.md").read_text(encoding="utf-8")
+    stated = dict(re.findall(r"^\| `(\w+)`[^|]*\| ([\d.]+) \|$", text, re.MULTILINE))
+    assert set(stated) == {"quick", "full", "extended"}
+    for name, gibibytes in stated.items():
+        configs = random_configs(load_space(name), 1_000, seed=0)
+        numbers = sum(num_parameters(config, 60) for config in configs)
+        assert 16 * numbers / 2**30 == pytest.approx(float(gibibytes), rel=0.02), name

@@ -1,0 +1,91 @@
+"""What all commands have in common: help, completion, mistakes."""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from repository import ROOT
+
+COMMANDS = (
+    *("tune.run", "tune.report", "tune.samples", "tune.status"),
+    *("model.train", "model.generate"),
+)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_three_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(name).main(["--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    examples = shown.partition("examples:")[2].splitlines()
+    assert sum(f"python -m {name}" in line for line in examples) >= 3
+    assert max(len(line) for line in examples) < 100
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_shells_can_complete(name: str) -> None:
+    source = (ROOT / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")
+    assert "PYTHON_ARGCOMPLETE_OK" in source[:1_024]  # what argcomplete looks for
+
+
+@pytest.mark.slow
+def test_reader_that_went_ends_a_command_quietly(trained_checkpoint: Path, tiny_text: str) -> None:
+    Path("book.txt").write_text(tiny_text, encoding="utf-8")
+    flags = "--corpus book.txt --epochs 1000 --hidden-size 8 --checkpoint kept"
+    reference = ROOT / "results" / "reference"
+    for command in (
+        f"model.train {flags}",
+        f"model.generate {trained_checkpoint} --chars 9",
+        f"tune.report {reference / 'full'} {reference / 'extended'}",
+    ):
+        with subprocess.Popen(
+            [sys.executable, "-m", *command.split()],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            assert process.stdout is not None and process.stderr is not None
+            process.stdout.close()
+            complaint = process.stderr.read()
+        assert (complaint, process.returncode) == (b"", 141)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("python -m tune.run --time-b", {"--time-budget "}),
+        ("python -m tune.run --space f", {"full "}),
+        ("python -m tune.run --sampler tpe-", {"tpe-univariate "}),
+        ("python -m tune.run --log-format j", {"json "}),
+    ],
+)
+def test_completions(line: str, expected: set[str]) -> None:
+    pytest.importorskip("argcomplete", reason="pip install argcomplete")
+    environment = {
+        **os.environ,
+        "_ARGCOMPLETE": "3",  # python, -m and the module's name stand before the options
+        "_ARGCOMPLETE_IFS": "\n",
+        "_ARGCOMPLETE_STDOUT_FILENAME": "completions",
+        "_ARGCOMPLETE_COMP_WORDBREAKS": " ",
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", line.split()[2]], env=environment, capture_output=True
+    )
+    assert done.returncode == 0
+    found = Path("completions").read_text(encoding="utf-8")
+    assert set(found.split("\n")) == expected
+
+
+def test_without_argcomplete_a_command_still_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_ARGCOMPLETE", "3")
+    monkeypatch.setitem(sys.modules, "argcomplete", None)
+    from tune.job.options import parser
+
+    assert parser().parse_args(["--space", "quick"]).space == "quick"

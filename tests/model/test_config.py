@@ -1,0 +1,66 @@
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from model.config import FIELD_NAMES, TrialConfig
+from model.errors import ConfigError
+from repository import ROOT
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"hidden_size": -4}, "hidden_size must be at least 1, got -4"),
+        ({"epochs": 1.5}, "epochs must be int, got 1.5"),
+        ({"epochs": True}, "epochs must be int, got True"),
+        ({"dropout": 1.0}, "dropout must be in 0 <= p < 1, got 1.0"),
+        ({"dropout": float("nan")}, "dropout must be a finite number, got nan"),
+        ({"dropout": "0.2"}, "dropout must be a finite number, got '0.2'"),
+        ({"learning_rate": 10**400}, "learning_rate must be a finite number, got 1000"),
+        ({"learning_rate": float("-inf")}, "learning_rate must be a finite number, got -inf"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0, got 0.0"),
+        ({"decay_fraction": 1.1}, "decay_fraction must be in 0 <= f <= 1"),
+        ({"weight_decay": -0.1}, "weight_decay must be at least 0"),
+        ({"cleaning": "lowre"}, "unknown cleaning 'lowre'; did you mean lower"),
+        ({"precision": "fp16"}, "unknown precision 'fp16'"),
+        ({"seed": -1}, "seed must be in 0 <= seed"),
+        ({"hiden_size": 4}, "unknown TrialConfig field 'hiden_size'; did you mean hidden_size"),
+    ],
+)
+def test_bad_value_is_refused_with_rule_and_value(values: dict[str, object], rule: str) -> None:
+    with pytest.raises(ConfigError, match=rule):
+        TrialConfig.from_dict(values)
+
+
+def test_config_survives_json(tmp_path: Path) -> None:
+    config = TrialConfig(hidden_size=17, dropout=0.25, seed=2**62)
+    path = tmp_path / "best.json"
+    path.write_text(json.dumps(config.to_dict()), encoding="utf-8")
+    assert TrialConfig.from_json(path) == config
+    path.write_text("[1, 2]", encoding="utf-8")
+    with pytest.raises(ConfigError, match="must hold a JSON object, got list"):
+        TrialConfig.from_json(path)
+
+
+def test_whole_number_serves_as_float() -> None:
+    assert TrialConfig(dropout=0).dropout == 0
+
+
+def test_every_field_is_documented_and_frozen() -> None:
+    assert all(field.metadata["help"] for field in dataclasses.fields(TrialConfig))
+    assert len(FIELD_NAMES) == len(set(FIELD_NAMES))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TrialConfig().epochs = 3  # type: ignore[misc]
+
+
+def test_config_is_light_to_import() -> None:
+    code = "import model.config, sys; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout.split() == ["False", "False"]

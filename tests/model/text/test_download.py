@@ -1,0 +1,177 @@
+"""Texts from URLs: limits of size and time, and where a redirect may lead."""
+
+import http.server
+import itertools
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+
+from model.errors import CorpusError
+from model.text import download as download_module
+from model.text.corpus import resolve_corpus
+from model.text.download import download, download_object
+from s3_server import s3_server
+
+TEXT = b"Once upon a time"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Sends /to/URL to URL, drips /slow and /drip and /drip-headers, and has a text otherwise."""
+
+    seen: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.seen.append(self.path)
+        _, _, target = self.path.partition("/to/")
+        if self.path == "/drip-headers":
+            self._drip(b"HTTP/1.0 200 OK\r\nX: " + b"x" * 1_000)
+            return
+        self.send_response(302 if target else 200)
+        if target:
+            self.send_header("Location", target)
+        self.end_headers()
+        if self.path == "/drip":
+            self._drip(b"x" * 1_000)
+            return
+        for _ in range(20 if self.path == "/slow" else 1):
+            try:
+                self.wfile.write(TEXT)
+            except OSError:
+                return
+            if self.path == "/slow":
+                time.sleep(0.05)
+
+    def _drip(self, data: bytes) -> None:
+        for byte in data:
+            try:
+                self.wfile.write(bytes([byte]))
+            except OSError:
+                return
+            time.sleep(0.02)
+
+    def log_message(self, *args: object) -> None: ...
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    Handler.seen.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_url_of_the_user_may_be_anywhere_and_redirect_on_its_host(port: int) -> None:
+    assert download(f"http://127.0.0.1:{port}/book", seconds=5) == TEXT
+    onward = f"http://127.0.0.1:{port}/to/http://127.0.0.1:{port}/book"
+    assert download(onward, seconds=5) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("target", "rule"),
+    [
+        ("file:///etc/hostname", "file:///etc/hostname' is not allowed"),
+        ("ftp://127.0.0.1/x", "redirects to a ftp: URL"),
+        ("http://127.0.0.1:{port}/secret", "127.0.0.1, which is not a public address"),
+        ("http://169.254.169.254/latest/meta-data", "which is not a public address"),
+        ("http://10.0.0.1/x", "10.0.0.1, which is not a public address"),
+        ("http://[::1]:{port}/secret", "which is not a public address"),
+        ("http://[::ffff:127.0.0.1]:{port}/secret", "which is not a public address"),
+        ("http://0x7f000001:{port}/secret", "which is not a public address"),
+    ],
+)
+def test_redirect_reaches_no_file_and_no_private_address(
+    target: str, rule: str, port: int
+) -> None:
+    # The user names the server by a name that is not the address it redirects to.
+    with pytest.raises(CorpusError, match="must be reachable") as caught:
+        download(f"http://localhost:{port}/to/{target.format(port=port)}", seconds=5)
+    assert rule in str(caught.value)
+    assert not any("secret" in path for path in Handler.seen[1:])
+
+
+def test_name_that_leads_home_is_found_out_when_it_is_connected(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Any host name will do whose address is not public, whatever was looked up before.
+    monkeypatch.setattr(download_module, "_may_be_public", lambda host: True)
+    with pytest.raises(CorpusError, match="localhost, which is not a public address"):
+        download(f"http://127.0.0.1:{port}/to/http://localhost:{port}/secret", seconds=5)
+    assert Handler.seen == [f"/to/http://localhost:{port}/secret"]
+
+
+def test_host_that_moves_home_while_it_redirects_is_found_out(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DNS rebinding: at the second look the user's own host is another machine of the network."""
+    looks = itertools.count()
+    connect = socket.create_connection
+
+    def rebound(address: tuple[str, int], *args: Any, **kwargs: Any) -> socket.socket:
+        return connect(
+            (("127.0.0.1", "127.0.0.2")[min(next(looks), 1)], address[1]), *args, **kwargs
+        )
+
+    monkeypatch.setattr(socket, "create_connection", rebound)
+    other = http.server.ThreadingHTTPServer(("127.0.0.2", port), Handler)
+    threading.Thread(target=other.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(CorpusError, match=r"book\.example, which is not a public address"):
+            download(f"http://book.example:{port}/to/http://book.example:{port}/secret", seconds=5)
+    finally:
+        other.shutdown()
+        other.server_close()
+    assert not any("secret" in path for path in Handler.seen[1:])
+
+
+def test_too_large_and_too_slow_are_refused(port: int) -> None:
+    url = f"http://127.0.0.1:{port}"
+    assert download(f"{url}/book", seconds=5, max_bytes=len(TEXT)) == TEXT
+    with pytest.raises(CorpusError, match="at most 15 bytes"):
+        download(f"{url}/book", seconds=5, max_bytes=len(TEXT) - 1)
+    with pytest.raises(CorpusError, match=r"must answer within 0\.2 s"):
+        download(f"{url}/slow", seconds=0.2)
+
+
+@pytest.mark.parametrize("path", ["drip", "drip-headers"])
+def test_a_server_that_drips_is_waited_for_no_longer_than_any(path: str, port: int) -> None:
+    start = time.monotonic()
+    with pytest.raises(CorpusError, match="must answer within 1 s"):
+        download(f"http://127.0.0.1:{port}/{path}", seconds=1)
+    assert time.monotonic() - start < 5
+
+
+def test_the_case_of_a_host_is_of_no_matter(port: int) -> None:
+    assert download(f"http://LOCALHOST:{port}/book", seconds=5) == TEXT
+    onward = f"http://LocalHost:{port}/to/http://localHOST:{port}/book"
+    assert download(onward, seconds=5) == TEXT
+
+
+def test_credentials_in_a_uri_are_refused() -> None:
+    with pytest.raises(CorpusError, match="must hold no credentials") as caught:
+        resolve_corpus("s3://key:hush@bucket/book.txt")
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_text_in_an_object_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    with s3_server() as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        from model.system.filesystem import open_place
+
+        with open_place("s3://bucket")[0].open_output_stream("bucket/book.txt") as stream:
+            stream.write(TEXT)
+        corpus = resolve_corpus("s3://bucket/book.txt")
+        assert (corpus.text, corpus.location) == (TEXT.decode(), "s3://bucket/book.txt")
+        with pytest.raises(CorpusError, match="at most 15 bytes"):
+            download_object("s3://bucket/book.txt", seconds=10, max_bytes=15)
+        with pytest.raises(CorpusError, match="must be reachable"):
+            resolve_corpus("s3://bucket/missing.txt")

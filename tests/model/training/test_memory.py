@@ -1,0 +1,129 @@
+"""Bytes of a training process, against what real ones took."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.config import TrialConfig
+from model.system.limits import free_bytes, resident_bytes
+from model.training.cost import TextSizes
+from model.training.memory import training_bytes
+from repository import ROOT
+
+SIZES = TextSizes(
+    train_symbols=100_000,
+    validation_symbols=12_000,
+    vocabulary_size=40,
+    text_bytes=124_000,
+    symbol_bytes=1,
+)
+TRAIN = """
+import dataclasses, json, resource, sys
+from model.config import TrialConfig
+from model.training.cost import TextSizes
+from model.system.devices import use_threads
+from model.system.limits import resident_bytes
+from model.training.memory import training_bytes
+from model.scoring.objective import prepare_corpus
+from model.training.trainer import Trainer
+
+use_threads(1)
+values = json.loads(sys.argv[1])
+text = "Alice was beginning to get very tired of sitting by her sister on the bank. " * 1_000
+corpus = prepare_corpus(text, ["lower"]).encoded["lower"]
+
+def train(config):
+    trainer = Trainer(config, corpus)
+    trainer.regime.begin_epoch(0)
+    for step in range(2):
+        trainer.train_step(1, step)
+    trainer.validation_nats()
+
+config = TrialConfig.from_dict(values)
+train(dataclasses.replace(config, hidden_size=8, batch_size=2, sequence_length=8))
+base = resident_bytes()
+train(config)
+unit = 1 if sys.platform == "darwin" else 1024
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+print(json.dumps([peak - base, training_bytes(config, TextSizes.of(corpus))]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"hidden_size": 256, "batch_size": 64, "sequence_length": 200},
+        {
+            "hidden_size": 128,
+            "num_layers": 3,
+            "batch_size": 128,
+            "sequence_length": 100,
+            "normalization": "layer",
+        },
+    ],
+)
+def test_estimate_is_what_a_process_took(shape: dict[str, Any]) -> None:
+    """Never much less, or trials are killed; not twice as much, or a core stays idle."""
+    values = json.dumps({**shape, "precision": "float32"})
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN, values], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    measured, estimated = json.loads(done.stdout)
+    assert measured > 100e6
+    assert 0.8 < estimated / measured < 1.4, (measured, estimated)
+
+
+@pytest.mark.parametrize("regime", ["stream", "window"])
+@pytest.mark.parametrize(
+    "field",
+    ["hidden_size", "num_layers", "batch_size", "sequence_length", "embedding_dim"],
+)
+def test_nothing_takes_less_when_it_grows(regime: str, field: str) -> None:
+    config = TrialConfig(regime=regime)
+    needs = [
+        training_bytes(dataclasses.replace(config, **{field: value}), SIZES)
+        for value in (1, 2, 3, 8, 60, 64, 500, 1_024)
+    ]
+    assert needs == sorted(needs)
+    if (regime, field) != ("window", "embedding_dim"):
+        assert needs[0] < needs[-1]
+
+
+def test_norm_precision_and_text_count() -> None:
+    config = TrialConfig(batch_size=64, sequence_length=100)
+    need = training_bytes(config, SIZES)
+    assert training_bytes(dataclasses.replace(config, normalization="layer"), SIZES) > need
+    assert training_bytes(dataclasses.replace(config, precision="float32"), SIZES) == need
+    assert training_bytes(dataclasses.replace(config, precision="bfloat16"), SIZES) < need
+    for field in ("train_symbols", "vocabulary_size"):
+        grown = dataclasses.replace(SIZES, **{field: 2 * getattr(SIZES, field)})
+        assert training_bytes(config, grown) > need
+
+
+def test_this_process_holds_torch() -> None:
+    assert 100e6 < resident_bytes() < 20e9
+
+
+def test_free_memory_is_what_a_container_leaves(tmp_path: Path) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:  9000000 kB\nMemAvailable:  8000000 kB\n", encoding="ascii")
+    container = tmp_path / "cgroup"
+    container.mkdir()
+    assert free_bytes(meminfo, [container]) == 8_192_000_000
+    for name, text in (("max", "max"), ("current", "700"), ("stat", "anon 1\ninactive_file 50\n")):
+        (container / f"memory.{name}").write_text(f"{text}\n", encoding="ascii")
+    assert free_bytes(meminfo, [container]) == 8_192_000_000
+    (container / "memory.max").write_text("1000\n", encoding="ascii")
+    assert free_bytes(meminfo, [container]) == 350
+    (container / "memory").mkdir()
+    old = {"limit_in_bytes": "900", "usage_in_bytes": "800", "stat": "total_inactive_file 30\n"}
+    for name, text in old.items():
+        (container / "memory" / f"memory.{name}").write_text(text, encoding="ascii")
+    assert free_bytes(meminfo, [container, container / "memory"]) == 130
+    assert free_bytes() > 1e6

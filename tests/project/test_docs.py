@@ -1,0 +1,153 @@
+"""The pages of docs/: their links lead somewhere, their commands are run."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import documents
+from model.config import TrialConfig
+from model.generation.decoding import SamplingOptions, write_passages
+from model.scoring.objective import PreparedCorpus
+from model.training.checkpoint import load_checkpoint
+from model.training.trainer import Trainer
+from ray_nodes import RAY, ray_nodes
+from repository import ROOT
+from search_spaces import load_space
+from tune.job.options import parse_options
+
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "DESIGN.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *(ROOT / folder / "README.md" for folder in ("benchmarks", "deploy", "results")),
+    ROOT / "results" / "reference" / "README.md",
+]
+TUTORIAL = ROOT / "docs" / "tutorial.md"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        target, _, anchor = link.partition("#")
+        if not target.startswith("http"):
+            path = page.parent / target if target else page
+            assert path.exists(), link
+            assert not anchor or anchor in anchors(path), link
+
+
+def anchors(page: Path) -> list[str]:
+    """Return what links to the headings of a page are called on GitHub."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+def test_index_names_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name == "README.md" or f"({page.name})" in index, page
+
+
+def test_design_names_each_file() -> None:
+    text = documents.blocks(ROOT / "DESIGN.md", "text")
+    (tree,) = [block for block in text if block.startswith("model/")]
+    for package in ("model", "tune"):
+        for path in (ROOT / package).glob("*.py"):
+            if path.stem != "__init__":
+                assert re.search(rf"\b{re.escape(path.name)}\b", tree), path
+
+
+@pytest.mark.parametrize("num_layers", [1, 11])
+def test_script_without_this_project_writes_what_the_network_does(
+    num_layers: int,
+    tiny_config: TrialConfig,
+    tiny_corpus: PreparedCorpus,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = dataclasses.replace(tiny_config, num_layers=num_layers, epochs=1, hidden_size=8)
+    trainer = Trainer(config, tiny_corpus.encoded["lower"])
+    next(trainer.epochs())
+    trainer.save(Path("results/mine/checkpoints/01"))
+    (script,) = documents.blocks(ROOT / "docs" / "checkpoint.md", "python")
+    assert len([line for line in script.splitlines() if line]) <= 25
+    assert not re.search(r"^(from|import) (model|tune|search_spaces)", script, re.MULTILINE)
+    draw = "torch.multinomial(probabilities, 1)"
+    assert draw in script
+    exec(script.replace(draw, "probabilities.argmax()"), {})
+    written = capsys.readouterr().out.removesuffix("\n")
+    model, meta = load_checkpoint(Path("results/mine/checkpoints/01"))
+    (expected,) = write_passages(
+        model,
+        meta.vocabulary,
+        prime=written[0],
+        cleaning="lower",
+        num_chars=300,
+        options=SamplingOptions(temperature=0.0),
+    )
+    assert written[1:] == expected
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_searches_have_options_that_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for line in re.findall(r"^ *python -m tune\.run (.*)$", text, re.MULTILINE):
+        parse_options(line.partition("#")[0].split())  # ends the test where one does not
+
+
+def test_space_of_the_tutorial_loads() -> None:
+    (code,) = documents.blocks(TUTORIAL, "python")
+    Path("small_space.py").write_text(code, encoding="utf-8")
+    space = load_space("small_space.py")
+    assert space.name == "small" and space.all_starts()
+    assert [baseline.name for baseline in space.baselines] == ["what I use now"]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_tutorial_runs_from_its_beginning_to_its_end() -> None:
+    Path("small_space.py").write_text(documents.blocks(TUTORIAL, "python")[0], encoding="utf-8")
+    sentence = "Alice was beginning to get very tired of sitting by her sister on the bank. "
+    Path("book.txt").write_text(sentence * 400, encoding="utf-8")
+    lines = documents.commands(TUTORIAL)
+    others = [line for line in lines if not line.startswith("python ")]
+    documents.run(line for line in lines if line.startswith("python "))
+    # test_trackers.py starts these two.
+    assert [line.split()[0] for line in others] == ["tensorboard", "optuna-dashboard"]
+    assert list(Path(others[0].split()[2]).glob("trial_*/events*"))
+    assert Path(others[1].split()[1]).is_file()
+    notebook = documents.blocks(TUTORIAL, "pycon")[0].splitlines()
+    code = "\n".join(line.removeprefix(">>> ") for line in notebook)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert "at each temperature" in Path("results/small/samples.md").read_text().lower()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_commands_of_the_page_on_the_search_run() -> None:
+    sentence = "Alice was beginning to get very tired of sitting by her sister on the bank. "
+    Path("book.txt").write_text(sentence * 100, encoding="utf-8")
+    documents.run(documents.commands(ROOT / "docs" / "search.md"))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_commands_of_the_page_on_clusters_run_and_their_head_asks_for_the_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, start, search, stop = documents.commands(ROOT / "docs" / "clusters.md")
+    assert stop == "ray stop"  # it would end every Ray of this machine
+    monkeypatch.setenv("HOME", str(tmp_path))  # of one who has never had a token
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    made = [*RAY, *token.removesuffix("> /dev/null").split()[1:]]
+    subprocess.run(made, check=True, capture_output=True)
+    assert (tmp_path / ".ray" / "auth_token").read_text()
+    with ray_nodes(tmp_path) as nodes:
+        nodes.add("head", *start.split()[3:], environment={"RAY_AUTH_MODE": None})
+        assert "Token authentication is enabled" in (tmp_path / "head.log").read_text()
+        documents.run([search.replace("auto", nodes.address)])

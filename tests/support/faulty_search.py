@@ -1,0 +1,77 @@
+"""A search whose trials misbehave by their number: `python tests/support/faulty_search.py FLAGS`.
+
+The driver, Ray and the processes are the real ones; a trial of these does what a defect in a
+trial, a library or the system would do, once its first epoch is trained.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from tune import run
+from tune.trials import trainable
+
+DIES, DIES_SAVING, HANGS, STOPS, RAISES, DIES_ONCE, GROWS, IDLES = range(1, 9)
+"""The numbers of the trials; those that take longest come first."""
+
+TRIALS = 9
+
+
+class FaultyTrainable(trainable.CharLSTMTrainable):
+    """Misbehaves before it trains another epoch than its first, or as it saves that one."""
+
+    def setup(self, config: dict[str, Any], **parameters: Any) -> None:
+        super().setup(config, **parameters)
+        self._number = config["number"]
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._number = new_config["number"]
+        return super().reset_config(new_config)
+
+    def _take(self, proposal: dict[str, Any]) -> None:
+        if proposal["number"] == IDLES:  # it learns nothing, until its patience is at an end
+            proposal = {**proposal, "config": {**proposal["config"], "learning_rate": 1e-30}}
+        super()._take(proposal)
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        if self._number == DIES_SAVING:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().save_checkpoint(checkpoint_dir)
+
+    def _train_epoch(self) -> dict[str, Any]:
+        if self._trainer is not None or self._checkpoints:
+            misbehave(self._number)
+        return super()._train_epoch()
+
+
+def misbehave(number: int) -> None:
+    """Do what the trial of a number does."""
+    if number == RAISES:
+        raise ValueError("a defect\nof two lines")
+    if number == HANGS:
+        ctypes.PyDLL(None).sleep(3_600)  # in C, and no other Python thread can run
+    if number == STOPS:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if number == DIES or (number == DIES_ONCE and first_time()):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if number == GROWS:
+        held = []
+        while True:
+            held.append(bytearray(64 << 20))
+
+
+def first_time() -> bool:
+    """Return whether nobody has called this before."""
+    try:
+        Path(os.environ["FIRST_TIME"]).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    trainable.CharLSTMTrainable = FaultyTrainable  # type: ignore[misc]
+    sys.exit(run.main(sys.argv[1:]))

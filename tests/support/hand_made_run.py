@@ -1,0 +1,134 @@
+"""A run made by hand, with all that a run can have, for the tests that read one."""
+
+import dataclasses
+from typing import Any
+
+from search_spaces import load_space
+from tune.records.finalist_table import SEEDS_AT_MOST, FinalistRecord, TestPassageScores
+from tune.records.trial import EpochRecord, Status, TrialRecord
+
+SPACE = load_space("full")
+
+STUDY: dict[str, Any] = {
+    "command": "python -m tune.run --space full --corpus book.txt",
+    "space": SPACE.to_json(),
+    "seed": 0,
+    "corpus": {
+        "name": "book.txt",
+        "source": "file book.txt",
+        "num_chars": 144_342,
+        "sha256": "70f0",
+    },
+    "objective": {
+        "name": "val_bits_per_char",
+        "floor_order": 5,
+        "floors": {
+            "cased": {"validation_bits_per_char": 2.2666, "test_bits_per_char": 2.3638},
+            "lower": {"validation_bits_per_char": 2.2213, "test_bits_per_char": 2.2661},
+            "letters": {"validation_bits_per_char": 1.9159, "test_bits_per_char": 1.9818},
+        },
+        "restoration_bits_per_char": {"cased": 0.0, "lower": 0.0453, "letters": 0.3507},
+    },
+    "machine": "x86_64 Linux, 2 CPU",
+    "search_seconds": 605.4,
+    "ended": "ended by its time budget",
+}
+
+
+SAMPLES = """# Samples
+
+Drawn with temperature 0.8, seed 0. In full: `python -m tune.samples`.
+
+## 1. 1.9600 bits per character: 1 x 512, lower, epoch 2
+
+    said the hatter.
+
+        ## no heading
+    the end
+
+| | figure |
+| --- | --- |
+| words | 0.9 |
+
+## At each temperature
+
+| temperature | words |
+| --- | --- |
+| 0.5 | 0.95 |
+"""
+HOSTILE = (
+    """</script><script>pwned()</script><img src=http://evil/a onerror="pwned()"> ![b](//evil/b)"""
+)
+
+
+def curve(number: int, bits: list[float]) -> list[EpochRecord]:
+    return [
+        EpochRecord(
+            trial_id=f"trial_{number:05d}",
+            number=number,
+            epoch=epoch,
+            train_nats_per_char=value * 0.7,
+            val_nats_per_char=value * 0.69,
+            val_own_bits_per_char=value - 0.05,
+            val_bits_per_char=value,
+            elapsed_seconds=2.0 * epoch,
+            search_seconds=30.0 * number + 2 * epoch,
+        )
+        for epoch, value in enumerate(bits, start=1)
+    ]
+
+
+def hand_made() -> list[TrialRecord]:
+    records = [
+        TrialRecord(
+            number=number,
+            config=SPACE.config(baseline.params),
+            baseline=baseline.name,
+            status=Status.COMPLETE,
+            epochs=curve(number, [3.0, 2.2 - number / 20]),
+        )
+        for number, baseline in enumerate(SPACE.baselines)
+    ]
+    base = SPACE.base
+    return [
+        *records,
+        TrialRecord(
+            number=3, config=base, status=Status.COMPLETE, epochs=curve(3, [2.5, 1.96, 1.99])
+        ),
+        TrialRecord(
+            number=4,
+            config=dataclasses.replace(base, cleaning="cased"),
+            status=Status.PRUNED,
+            epochs=curve(4, [3.4]),
+        ),
+        TrialRecord(
+            number=5, config=base, status=Status.DIVERGED, error="diverged in epoch 1 at step 3"
+        ),
+        TrialRecord(number=6, config=base, status=Status.FAILED, error="OSError: a | b"),
+    ]
+
+
+def finalist(number: int, finalist_seed: int, bits: float, baseline: str = "") -> FinalistRecord:
+    record = TrialRecord(
+        number=number * SEEDS_AT_MOST + finalist_seed,
+        config=SPACE.base,
+        baseline=baseline,
+        status=Status.COMPLETE,
+        epochs=curve(number, [3.0, bits]),
+    )
+    first = finalist_seed == 0
+    scores = TestPassageScores(
+        test_bits_per_char=bits + 0.1,
+        test_bits_per_letter=bits + 0.2,
+        letter_particles=32,
+        test_bits_per_letter_quarter=bits + 0.22 if first else None,
+        test_bits_per_letter_sixteenth=bits + 0.3 if first else None,
+    )
+    return FinalistRecord.of(record, scores)
+
+
+FINALISTS = [
+    *(finalist(3, seed, bits) for seed, bits in enumerate([1.97, 1.98, 1.99])),
+    *(finalist(2, seed, bits, "experiment 3") for seed, bits in enumerate([2.1, 2.11, 2.12])),
+    *(finalist(4, seed, bits) for seed, bits in enumerate([1.98, 1.985, 1.99])),
+]

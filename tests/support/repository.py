@@ -1,0 +1,8 @@
+"""Where the project is: its root, and what tests start as programs of their own."""
+
+from pathlib import Path
+
+SUPPORT = Path(__file__).resolve().parent
+ROOT = SUPPORT.parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+"""The real corpora, which the project does not contain."""

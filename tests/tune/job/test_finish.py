@@ -1,0 +1,105 @@
+"""What is written when a search has ended, whatever goes wrong there."""
+
+import dataclasses
+import io
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from hand_made_run import hand_made
+from tiny_search import write_inputs
+from tune.job import finish
+from tune.job.prepare import prepare
+from tune.job.search import SearchResult
+from tune.job.study_json import study_values
+from tune.planning.study import StudyOptions
+from tune.records.run_folder import RunFolder
+
+
+def test_page_that_fails_does_not_cost_the_run_its_end(
+    tiny_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, space, _, corpus = write_inputs(tiny_text)
+    console = Console(file=io.StringIO())
+    study = prepare(StudyOptions(space=space, corpus=corpus, name="done"), console)
+    folder = RunFolder.create(study.run_path, study_values(study, None, None))
+    result = SearchResult(records=hand_made(), seconds=9.0, interrupted=False, timed_out=False)
+
+    def mistaken(run: RunFolder) -> None:
+        raise KeyError("a picture's mistake")
+
+    monkeypatch.setattr(finish, "write_page", mistaken)
+    assert finish.finish(study, folder, result, None, console) == 0
+    assert folder.read_study()["finished"]
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    assert 'report.html could not be written: KeyError: "a picture\'s mistake"' in said
+
+    def full(run: RunFolder) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(finish, "write_page", full)
+    with pytest.raises(OSError, match="No space left"):
+        finish.finish(study, folder, result, None, console)
+    assert not folder.read_study()["finished"]
+    assert Path("results/done/report.md").exists()
+
+
+def test_printed_commands_are_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunFolder(Path("my results/ten"))
+    (run.path / "checkpoints" / "01").mkdir(parents=True)
+    monkeypatch.setattr(sys, "executable", str(Path("my env/bin/python").resolve()))
+    commands = [line for line in finish.last_words(run) if line.startswith("  ")]
+    assert len(commands) == 4
+    for line in [*commands, finish.resume_command(run)]:
+        python, _, module, *words = shlex.split(line)
+        assert python == "my env/bin/python" and module.partition(".")[0] in ("model", "tune")
+        assert any(word.startswith("my results/ten") for word in words)
+
+
+def test_why_nothing_was_confirmed_is_in_study_json(tiny_text: str) -> None:
+    _, space, _, corpus = write_inputs(tiny_text)
+    console = Console(file=io.StringIO())
+
+    def reason(result: SearchResult | None, **words: Any) -> str | None:
+        options = StudyOptions(space=space, corpus=corpus, name="done", **words)
+        values = study_values(prepare(options, console), result, None)
+        found: str | None = values["unconfirmed"]
+        return found
+
+    result = SearchResult(records=hand_made(), seconds=9.0, interrupted=False, timed_out=False)
+    no_room = dataclasses.replace(result, unconfirmed="no room")
+    interrupted = dataclasses.replace(result, interrupted=True)
+    assert reason(None) is None and reason(result) is None
+    assert reason(no_room) == "no room"
+    assert reason(interrupted) == "the search was interrupted"
+    for each in (None, result, interrupted):
+        assert reason(each, finalists=0) == "--finalists 0 was given"
+    space = "documented"
+    corpus = "long.txt"
+    Path(corpus).write_text(tiny_text * 20, encoding="utf-8")
+    assert reason(result) == "a space without axes has no finalists"
+
+
+@pytest.mark.parametrize("width", [50, 80, 300])
+def test_table_fits_the_terminal_and_each_part_of_it_names_its_trials(
+    tiny_text: str, width: int
+) -> None:
+    _, space, _, corpus = write_inputs(tiny_text)
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+    study = prepare(StudyOptions(space=space, corpus=corpus, name="done"), console)
+    folder = RunFolder.create(study.run_path, study_values(study, None, None))
+    result = SearchResult(records=hand_made(), seconds=9.0, interrupted=False, timed_out=False)
+    assert finish.finish(study, folder, result, None, console) == 0
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    table = said[said.index("best configurations") : said.index("noise: ")].splitlines()[1:]
+    assert max(map(len, table)) <= width
+    for axis in ("val_bits_per_char", "best_epoch", "status", "baseline"):
+        assert sum(axis in line.split() for line in table) == 1
+    numbers = [line.split()[0] for line in table if line[:1].isdigit()]
+    assert (len(numbers) > len(set(numbers))) == (width < 300)

@@ -1,0 +1,207 @@
+import dataclasses
+import io
+import json
+import re
+from typing import Any
+
+from rich.console import Console
+
+from hand_made_trials import RECORDS, SPACE, record
+from repository import ROOT
+from tune.monitoring.json_events import JsonConsole
+from tune.monitoring.progress import Progress
+from tune.monitoring.search_state import LiveStanding, Standing
+from tune.planning.estimate import Remaining
+from tune.records.trial import Status, TrialRecord
+
+
+def show(*, terminal: bool, records: list[TrialRecord], seconds_left: float | None = None) -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=terminal, width=140, _environ={})
+    begin = iter([0.0])
+    progress = Progress(
+        console,
+        SPACE,
+        num_trials=16,
+        clock=lambda: next(begin, 30.0),
+        seconds_left=lambda: seconds_left,
+    )
+    with progress:
+        for entry in records:
+            progress.trial_started(entry)
+            if entry.epochs:
+                progress.epoch_ended(entry)
+            if entry.status != Status.RUNNING:
+                progress.trial_ended(entry)
+    return stream.getvalue()
+
+
+def plain(stream: io.StringIO, seconds: list[float], **changes: Any) -> Progress:
+    """Progress without a terminal, on a clock that the test sets."""
+    values = {"num_trials": 16, "seconds_left": lambda: None, **changes}
+    console = Console(file=stream, width=140, _environ={})
+    return Progress(console, SPACE, clock=lambda: seconds[0], **values)
+
+
+def test_one_line_a_finished_trial_where_there_is_no_terminal() -> None:
+    lines = show(terminal=False, records=RECORDS).splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("[ 1/16] COMPLETE trial 0: 2.5000 bits, epoch 2 of 5, hidden_size=")
+    assert "best 2.5000 (trial 0) | 1 pruned | about 3m30s left" in lines[1]
+    assert "training diverged in epoch 1" in lines[2]
+
+
+def test_brackets_in_an_error_are_text() -> None:
+    failed = record(0, [], Status.FAILED, error="OSError: '[/book]' is not there")
+    assert "'[/book]' is not there" in show(terminal=False, records=[failed])
+
+
+def test_time_budget_bounds_the_time_left() -> None:
+    assert "about 5s left" in show(terminal=False, records=RECORDS, seconds_left=5.0)
+
+
+def test_time_left_is_what_an_estimate_says_of_all_trials() -> None:
+    console = Console(file=io.StringIO(), width=140)
+    told: list[int] = []
+
+    class Told(Remaining):
+        def __init__(self) -> None:
+            pass
+
+        def see(self, record: TrialRecord) -> None:
+            told.append(record.number)
+
+        def seconds(self) -> float:
+            return 75.0
+
+    progress = Progress(
+        console,
+        SPACE,
+        num_trials=16,
+        clock=lambda: 30.0,
+        seconds_left=lambda: None,
+        earlier=RECORDS[:1],
+        remaining=Told(),
+    )
+    progress.trial_started(RECORDS[3])
+    assert "about 1m15s left" in progress.summary()
+    assert told == [0, 3]
+
+
+def test_what_stands_is_counted_as_trials_change_and_no_trial_is_looked_at_twice() -> None:
+    grown = record(0, [3.0, 2.5], Status.RUNNING)
+    lost = record(1, [2.0, 1.5, 1.4], Status.RUNNING)
+    records = [grown, lost, record(2, [2.2], Status.STOPPED)]
+    standing = LiveStanding(SPACE, records)
+    lost.add_epoch(lost.epochs[0])  # its worker died
+    lost.status = Status.FAILED
+    grown.add_epoch(dataclasses.replace(grown.epochs[0], epoch=3, val_bits_per_char=1.9))
+    for changed in (lost, grown):
+        standing.see(changed)
+    records[2].status = Status.RUNNING
+    standing.see(records[2])
+    assert standing.now() == Standing.of(records, SPACE)
+    assert standing.now().running == [grown, records[2]]
+    for number in range(3, 1_000):  # nothing of these is looked at when what stands is asked for
+        ended = record(number, [2.1], Status.PRUNED)
+        standing.see(ended)
+        ended.epochs = None  # type: ignore[assignment]
+    assert standing.now().statuses[Status.PRUNED] == 997
+
+
+def test_line_comes_at_least_each_minute() -> None:
+    stream, seconds = io.StringIO(), [0.0]
+    progress = plain(stream, seconds)
+    progress.trial_started(RECORDS[3])
+    for after in (30.0, 61.0, 90.0, 122.0):
+        seconds[0] = after
+        progress.epoch_ended(RECORDS[3])
+    lines = stream.getvalue().splitlines()
+    assert lines == ["[ 0/16] 1 running | best 2.2500 (trial 3) | 0 pruned | starting"] * 2
+
+
+def test_finalists_time_left_is_not_of_the_search_before_them() -> None:
+    """Once 46 minutes were said where 10 had trained half of them: the search took the rest."""
+    stream, seconds = io.StringIO(), [2_400.0]
+    progress = plain(stream, seconds, num_trials=4, expected_seconds=600.0)
+    assert progress.summary().endswith("| about 10m0s left")
+    seconds[0] += 100.0
+    assert progress.summary().endswith("| about 8m20s left")
+    progress.trial_ended(record(0, [2.5], Status.COMPLETE))
+    assert progress.summary().endswith("| about 5m0s left")
+
+
+def documented_fields(event: str) -> set[str]:
+    """Return what results/README.md says that an event tells."""
+    page = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    (row,) = re.findall(rf"^\| {event} \| ([^|:]*)", page, flags=re.MULTILINE)
+    (trial,) = re.findall(r'^"The trial" is ([^.]*)\.', page, flags=re.MULTILINE)
+    return set(row.replace("the trial", trial).strip().split(", "))
+
+
+def test_json_has_one_object_for_each_event_and_no_words() -> None:
+    stream = io.StringIO()
+    console = JsonConsole(stream)
+    console.print("words")
+    progress = Progress(
+        console, SPACE, num_trials=16, clock=lambda: 30.0, seconds_left=lambda: None
+    )
+    with progress:
+        for entry in RECORDS:
+            progress.trial_started(entry)
+            if entry.epochs:
+                progress.epoch_ended(entry)
+            if entry.status != Status.RUNNING:
+                progress.trial_ended(entry)
+        progress.trial_recovered(RECORDS[0], "its node is gone")
+    events = [json.loads(line) for line in stream.getvalue().splitlines()]
+    names = [event["event"] for event in events]
+    counts = [names.count(name) for name in ("trial_started", "epoch_ended", "trial_ended")]
+    assert counts == [4, 3, 3] and len(events) == 11
+    started, epoch, ended = events[:3]
+    assert started["config"]["hidden_size"] == SPACE.base.hidden_size
+    assert (epoch["trial"], epoch["epoch"], epoch["val_bits_per_char"]) == (0, 2, 2.5)
+    assert (ended["status"], ended["best_trial"], ended["num_ended"]) == ("COMPLETE", 0, 1)
+    assert "diverged" in next(event for event in events if event.get("error"))["error"]
+    assert events[-1]["event"] == "trial_recovered"
+    assert events[-1]["reason"] == "its node is gone"
+    for event in (started, ended, events[-1]):
+        assert set(event) == {"event", "time", *documented_fields(event["event"])}
+
+
+def test_no_color_is_honoured_and_quiet_is_silent() -> None:
+    for environ, has_colour in (({}, True), ({"NO_COLOR": "1"}, False)):
+        stream = io.StringIO()
+        console = Console(
+            file=stream, force_terminal=True, color_system="standard", _environ=environ
+        )
+        console.print("[red]x[/red]")
+        assert ("\x1b[31m" in stream.getvalue()) is has_colour
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, quiet=True, _environ={})
+    progress = Progress(
+        console, SPACE, num_trials=16, clock=lambda: 99.0, seconds_left=lambda: None
+    )
+    with progress:
+        progress.trial_ended(RECORDS[0])
+        progress.epoch_ended(RECORDS[3])
+    assert stream.getvalue() == ""
+
+
+def test_live_table_on_a_terminal() -> None:
+    shown = show(terminal=True, records=RECORDS)
+    assert "1 running | reached the rungs: epoch 1: 3" in shown
+    assert "3 of 16 trials | best 2.2500 (trial 3) | 1 pruned" in shown
+    for expected in ("RUNNING", "COMPLETE", "DIVERGED", "cleaning", "2/5", "* baseline"):
+        assert expected in shown
+
+
+def test_stopped_trials_have_not_ended() -> None:
+    stream, seconds = io.StringIO(), [0.0]
+    progress = plain(stream, seconds)
+    seconds[0] = 60.0
+    progress.trial_ended(record(0, [2.5], Status.COMPLETE))
+    progress.trial_ended(record(1, [2.4], Status.STOPPED))
+    ended, stopped = stream.getvalue().splitlines()
+    assert ended.startswith("[ 1/16] COMPLETE trial 0") and ended.endswith("| about 15m0s left")
+    assert stopped.startswith("[ 1/16] STOPPED  trial 1: 2.4000 bits") and "left" not in stopped

@@ -1,0 +1,188 @@
+"""Where a run stands, read from its folder while a driver writes it or after it has died."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyarrow import fs
+
+from hand_made_trials import RECORDS, SPACE
+from model.errors import ConfigError
+from tune import status
+from tune.monitoring.status import RunStatus
+from tune.records import load
+from tune.records.history import (
+    EpochEnded,
+    History,
+    TrialEnded,
+    TrialStarted,
+    has_driver,
+    read_history,
+)
+from tune.records.run_folder import LEASE_FILE, STILL_RUNNING, RunFolder
+from tune.records.trial import Status
+from tune.storage import lease as lease_file
+from tune.storage.lease import STALE_SECONDS, Lease
+
+UNLIMITED = dataclasses.replace(
+    SPACE, budget=dataclasses.replace(SPACE.budget, time_budget_seconds=None)
+)
+
+
+def add_all(history: History) -> None:
+    for record in RECORDS:
+        started = TrialStarted(
+            number=record.number,
+            baseline="experiment 0" if record.number == 0 else "",
+            config=record.config.to_dict(),
+            search_seconds=0.0,
+        )
+        history.add(started)
+        for epoch in record.epochs:
+            event = EpochEnded(
+                epoch=epoch, precision="float32", num_parameters=1, vocabulary_size=27
+            )
+            history.add(event)
+        if record.status != Status.RUNNING:
+            end = TrialEnded(
+                number=record.number,
+                status=record.status,
+                error=record.error,
+                search_seconds=60.0 * (record.number + 1),
+            )
+            history.add(end)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    made = RunFolder.create(tmp_path / "results" / "ten")
+    made.write_study(
+        {
+            "space": UNLIMITED.to_json(),
+            "corpus": {"name": "book.txt"},
+            "ended": STILL_RUNNING,
+            "search_seconds": 0.0,
+            "resume": "python -m tune.run --resume ten",
+        }
+    )
+    return made
+
+
+def test_run_with_a_driver(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    with History(folder.history_file) as history:
+        add_all(history)
+        assert has_driver(folder.history_file)
+        assert status.main(["ten"]) == 0
+        text = capsys.readouterr().out
+        assert "ten: quick on book.txt: its driver is alive" in text
+        assert f"best so far: trial 3: 2.2500 bits, epoch 1 of {SPACE.base.epochs}, " in text
+        ended = f"trials: 3 of {SPACE.budget.trials} ended; "
+        assert f"{ended}1 RUNNING, 1 COMPLETE, 1 PRUNED, 1 DIVERGED" in text
+        assert "reached the rungs: epoch " in text
+        minutes = SPACE.budget.trials - 3  # one trial a minute so far
+        assert "  running: trial 3: 2.2500 bits" in text and "1.0s an epoch" in text
+        assert f"time: 3m0s, 1.0 trials a minute, about {minutes}m" in text
+        assert status.main(["ten", "--json"]) == 0
+        values = json.loads(capsys.readouterr().out)
+        assert values["alive"] and values["statuses"]["PRUNED"] == 1
+        assert values["best"]["number"] == 3 and values["best"]["val_bits_per_char"] == 2.25
+        assert values["left_seconds"] == pytest.approx(minutes * 60, abs=5)
+
+
+def test_time_budget_bounds_what_is_left(folder: RunFolder) -> None:
+    folder.write_study({**folder.read_study(), "space": SPACE.to_json()})
+    with History(folder.history_file) as history:
+        add_all(history)
+        seen = RunStatus.of(folder)
+        assert seen.left_seconds == 0.0 and "time: 3m0s of 2m0s, " in seen.text()
+
+
+def test_run_whose_driver_died_says_how_to_go_on(folder: RunFolder) -> None:
+    with History(folder.history_file) as history:
+        add_all(history)
+    with folder.history_file.open("ab") as file:
+        file.write(b'{"event": "TrialEn')  # it was killed while it wrote
+    seen = RunStatus.of(folder)
+    assert not seen.alive and seen.left_seconds is None
+    assert seen.state == "its driver is gone; go on: python -m tune.run --resume ten"
+    assert "running: trial" not in seen.text()
+    assert read_history(folder.history_file)[3].objective == 2.25
+
+
+def test_run_that_is_over_says_how_it_ended(folder: RunFolder) -> None:
+    with History(folder.history_file) as history:
+        add_all(history)
+    study: dict[str, Any] = folder.read_study()
+    folder.write_study({**study, "ended": "all trials done", "search_seconds": 200.0})
+    seen = RunStatus.of(folder)
+    assert seen.state == "all trials done" and seen.search_seconds == 200.0
+
+
+def test_asking_for_the_driver_leaves_the_run_to_a_driver(folder: RunFolder) -> None:
+    with History(folder.history_file):
+        pass
+    assert not has_driver(folder.history_file)
+    with History(folder.history_file), pytest.raises(ConfigError, match="one driver"):
+        History(folder.history_file)
+    assert not has_driver(folder.path / "missing.jsonl")
+
+
+def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status.main(["nowhere"]) == 2
+    RunFolder.create(tmp_path / "empty").write_study({"space": SPACE.to_json()})
+    assert status.main([str(tmp_path / "empty")]) == 2
+    assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_status_needs_no_torch_and_no_ray(folder: RunFolder) -> None:
+    with History(folder.history_file) as history:
+        add_all(history)
+    code = (
+        "import sys; from tune import status; assert status.main(['ten']) == 0; "
+        "assert not {'torch', 'ray'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ}
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("is_fetched", [False, True])
+def test_run_in_a_storage(
+    folder: RunFolder,
+    is_fetched: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Nobody locks the copy that a driver keeps in a storage, so the lease tells.
+    monkeypatch.setattr(lease_file, "SETTLE_SECONDS", 0.0)
+    if is_fetched:
+        elsewhere = fs.SubTreeFileSystem("/", fs.LocalFileSystem())
+        monkeypatch.setattr(
+            load, "open_place", lambda place: (elsewhere, place.removeprefix("file://"))
+        )
+    place, lease = f"file://{folder.path}", Lease(f"file://{folder.path}")
+    with History(folder.history_file) as history:
+        add_all(history)
+    os.utime(folder.history_file, (time.time() - 600,) * 2)
+    lease.take(say=print)
+    assert status.main([place]) == 0
+    text = capsys.readouterr().out
+    assert "ten: quick on book.txt: its driver is alive" in text
+    assert "; last event 10m" in text
+    old = time.time() - 2 * STALE_SECONDS
+    os.utime(folder.path / LEASE_FILE, (old, old))
+    assert status.main([place]) == 0
+    assert "its driver is gone; go on: python -m tune.run --resume ten" in capsys.readouterr().out
+    lease.take(say=print)
+    lease.release()
+    assert status.main([place, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["alive"] is False
+    assert status.main([f"{place}/none"]) == 2
+    assert "must be a folder with study.json" in capsys.readouterr().err

@@ -1,0 +1,161 @@
+import dataclasses
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from model.config import TrialConfig
+from model.errors import ConfigError
+from model.system.files import write_text
+from repository import ROOT
+from tune.records.finalist_table import FINALIST_DTYPES
+from tune.records.quality_table import QUALITY_DTYPES
+from tune.records.tables import (
+    EPOCH_DTYPES,
+    TRIAL_DTYPES,
+    config_of,
+    epochs_frame,
+    ranked,
+    read_table,
+    trials_frame,
+    write_table,
+)
+from tune.records.trial import EpochRecord, Status, TrialRecord
+
+
+def epoch(number: int, epoch: int, bits: float) -> EpochRecord:
+    return EpochRecord(
+        trial_id=f"trial_{number:05d}",
+        number=number,
+        epoch=epoch,
+        train_nats_per_char=bits * 0.7,
+        val_nats_per_char=bits * 0.69,
+        val_own_bits_per_char=bits,
+        val_bits_per_char=bits,
+        elapsed_seconds=1.5 * epoch,
+        search_seconds=10.0 * number + epoch,
+    )
+
+
+def records() -> list[TrialRecord]:
+    complete = TrialRecord(
+        number=1,
+        config=TrialConfig(dropout=0.25, seed=2**62),
+        baseline="experiment 1",
+        status=Status.COMPLETE,
+        precision="bfloat16",
+        num_parameters=1_000,
+        vocabulary_size=27,
+        epochs=[epoch(1, 1, 3.0), epoch(1, 2, 2.0), epoch(1, 3, 2.5)],
+    )
+    failed = TrialRecord(
+        number=0, config=TrialConfig(), status=Status.FAILED, error='OSError: "x", y\nz'
+    )
+    tied = TrialRecord(
+        number=2, config=TrialConfig(), status=Status.PRUNED, epochs=[epoch(2, 1, 2.0)]
+    )
+    return [complete, failed, tied]
+
+
+def test_rows_hold_the_best_epoch() -> None:
+    frame = trials_frame(records())
+    assert frame["number"].to_list() == [0, 1, 2]
+    row = frame.iloc[1]
+    assert (row["best_epoch"], row["epochs_run"], row["val_bits_per_char"]) == (2, 3, 2.0)
+    assert row["precision"] == "bfloat16"
+    assert frame["val_bits_per_char"].isna().to_list() == [True, False, False]
+    assert ranked(frame)["number"].to_list() == [1, 2]
+
+
+def test_best_epoch_is_known_while_epochs_come_and_are_trained_again() -> None:
+    trial = TrialRecord(number=1, config=TrialConfig())
+    assert trial.best is None and trial.objective == float("inf")
+    for number, bits, best in ((1, 3.0, 1), (2, 2.0, 2), (3, 2.0, 2), (4, 1.0, 4), (2, 2.5, 2)):
+        trial.add_epoch(epoch(1, number, bits))
+        assert trial.best is not None and trial.best.epoch == best
+    assert [known.epoch for known in trial.epochs] == [1, 2]  # its worker had died in epoch 5
+    trial.add_epoch(epoch(1, 1, 4.0))
+    assert dataclasses.replace(trial).best == trial.best == epoch(1, 1, 4.0)
+
+
+def test_write_then_read_is_identity(tmp_path: Path) -> None:
+    for frame, dtypes in (
+        (trials_frame(records()), TRIAL_DTYPES),
+        (epochs_frame(records()), EPOCH_DTYPES),
+        (trials_frame([]), TRIAL_DTYPES),
+        (epochs_frame([]), EPOCH_DTYPES),
+    ):
+        path = tmp_path / "table.csv"
+        write_table(frame, path)
+        pd.testing.assert_frame_equal(read_table(path, dtypes), frame)
+        assert list(pd.read_csv(path).columns) == list(dtypes)
+
+
+def test_plain_read_csv_needs_no_fixing(tmp_path: Path) -> None:
+    write_table(trials_frame(records()), tmp_path / "trials.csv")
+    plain = pd.read_csv(tmp_path / "trials.csv")
+    assert plain["seed"].to_list() == [0, 2**62, 0]
+    assert plain["val_bits_per_char"].dtype == float
+    assert plain.loc[0, "error"] == 'OSError: "x", y\nz'
+
+
+def test_failed_write_leaves_the_old_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "trials.csv"
+    write_table(trials_frame(records()), path)
+    before = path.read_text(encoding="utf-8")
+
+    def disk_full(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("os.fsync", disk_full)
+    with pytest.raises(OSError, match="no space"):
+        write_table(trials_frame([]), path)
+    assert path.read_text(encoding="utf-8") == before
+
+
+def test_two_writers_of_a_file_leave_a_whole_one(tmp_path: Path) -> None:
+    """Once `tune.report` on a run in progress took the driver's half-written file away."""
+    path = tmp_path / "report.html"
+    texts = ["a" * 100_000, "b" * 100_000]
+
+    def write(text: str) -> None:
+        for _ in range(30):
+            write_text(path, text)
+            assert path.read_text(encoding="utf-8") in texts
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, texts))
+    assert [left.name for left in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_baseline_may_be_named_like_a_missing_value(tmp_path: Path) -> None:
+    for name in ("NA", "None", "null"):
+        record = dataclasses.replace(records()[0], baseline=name)
+        write_table(trials_frame([record]), tmp_path / "trials.csv")
+        table = read_table(tmp_path / "trials.csv", TRIAL_DTYPES)
+        assert table["baseline"].to_list() == [name]
+
+
+def test_row_gives_its_config_back() -> None:
+    frame = trials_frame(records())
+    config = config_of(frame.iloc[1])
+    assert config == dataclasses.replace(records()[0].config, precision="bfloat16")
+
+
+def test_missing_or_foreign_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="must be readable"):
+        read_table(tmp_path / "trials.csv", TRIAL_DTYPES)
+    (tmp_path / "trials.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="must be readable"):
+        read_table(tmp_path / "trials.csv", TRIAL_DTYPES)
+
+
+def test_every_column_is_documented() -> None:
+    readme = ROOT / "results" / "README.md"
+    documented = re.findall(r"^\| `(\w+)`", readme.read_text(encoding="utf-8"), re.MULTILINE)
+    columns = set(TRIAL_DTYPES) | set(EPOCH_DTYPES) | set(FINALIST_DTYPES) | set(QUALITY_DTYPES)
+    assert set(documented) == columns

@@ -1,0 +1,61 @@
+"""Several runs in one table; those that were not judged alike are refused."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hand_made_run import FINALISTS, STUDY, hand_made
+from tune import report
+from tune.records.run_folder import STILL_RUNNING, RunFolder
+
+
+def make(name: str, *, finalists: bool = False, trials: int = 7, **study: Any) -> str:
+    folder = RunFolder.create(Path(name).resolve())
+    folder.write_study({**copy.deepcopy(STUDY), **study})
+    folder.write_tables(hand_made()[:trials])
+    if finalists:
+        folder.write_finalists(FINALISTS)
+    return name
+
+
+def test_runs_stand_in_one_table_the_best_first(capsys: pytest.CaptureFixture[str]) -> None:
+    make("baselines", trials=3, seed=4, sampler="random", ended=STILL_RUNNING)
+    make("whole", finalists=True)
+    make("nothing", trials=0)
+    assert report.main(["baselines", "nothing", f"file://{Path('whole').resolve()}"]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert rows[2:] == [
+        "| whole | full | tpe | 0 | book.txt | 7 | 1.9600 | 1.9800 ± 0.0100 | 2.0800 ± 0.0100 "
+        "| 10m5s | ended by its time budget |",
+        "| baselines | full | random | 4 | book.txt | 3 | 2.1000 |  |  | 1m4s | still running |",
+        "| nothing | full | tpe | 0 | book.txt | 0 |  |  |  | 10m5s | ended by its time budget |",
+    ]
+    assert not Path("whole/report.md").exists()  # it only looks
+
+
+def test_runs_that_were_not_judged_alike_are_refused_with_the_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    corpus, objective = STUDY["corpus"], copy.deepcopy(STUDY["objective"])
+    objective["floors"]["lower"]["validation_bits_per_char"] += 1e-3
+    make("one")
+    make("text", corpus={**corpus, "sha256": "11" * 32})
+    make("order", objective={**STUDY["objective"], "floor_order": 6})
+    make("floor", objective=objective)
+    for other, reason in (
+        ("text", "the same corpus (sha256), but one has 70f0 and text has 111111111111"),
+        ("order", "the same objective's floor_order, but one has 5 and order has 6"),
+        ("floor", "the same floor of lower, but one has 2.2213 and floor has 2.2223"),
+        ("nowhere", "a run must be a folder with study.json"),
+    ):
+        assert report.main(["one", other]) == 2
+        error = capsys.readouterr().err
+        assert reason in error and error.count("\n") == 1
+
+
+def test_floors_of_two_machines_may_differ_in_the_last_digit() -> None:
+    objective = copy.deepcopy(STUDY["objective"])
+    objective["floors"]["lower"]["validation_bits_per_char"] *= 1 + 1e-14
+    assert report.main([make("one"), make("two", objective=objective)]) == 0

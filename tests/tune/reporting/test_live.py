@@ -1,0 +1,91 @@
+"""Tables and page are written beside the search: it never waits, and learns what went wrong."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hand_made_run import SPACE, STUDY, curve
+from tune.records.run_folder import STILL_RUNNING, RunFolder
+from tune.records.trial import Status, TrialRecord
+from tune.reporting import live as live_files
+from tune.reporting.live import LiveFiles
+
+
+@pytest.fixture
+def folder() -> RunFolder:
+    folder = RunFolder.create(Path("live").resolve())
+    folder.write_study({**STUDY, "ended": STILL_RUNNING})
+    return folder
+
+
+def trial(number: int, bits: list[float], status: Status = Status.RUNNING) -> TrialRecord:
+    return TrialRecord(number=number, config=SPACE.base, status=status, epochs=curve(number, bits))
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_search_goes_on_while_tables_are_written(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_write, write = threading.Event(), RunFolder.write_tables
+    given: list[list[TrialRecord]] = []
+
+    def slow(self: RunFolder, records: list[TrialRecord]) -> tuple[pd.DataFrame, pd.DataFrame]:
+        given.append(records)
+        assert may_write.wait(20)
+        return write(self, records)
+
+    monkeypatch.setattr(RunFolder, "write_tables", slow)
+    running, ended = trial(0, [3.0]), trial(1, [2.0, 1.9], Status.COMPLETE)
+    with LiveFiles(folder) as live:
+        live.save([running, ended])
+        running.add_epoch(curve(0, [3.0, 2.5])[-1])
+        live.save([running, ended])  # comes back at once, and nothing is written twice
+        may_write.set()
+        wait_until(folder.page_file.exists)
+    assert [len(each.epochs) for each in given[0]] == [1, 2]  # of one moment
+    assert given[0][1] is ended  # what has ended is not copied
+    assert len(given) == 1
+    live.save_all([running, ended])
+    assert pd.read_csv(folder.trials_file)["epochs_run"].to_list() == [2, 2]
+
+
+def test_writing_takes_a_share_of_the_time(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_files, "SAVE_SHARE", 1e-6)
+    start = time.monotonic()
+    with LiveFiles(folder) as live:
+        live.save([trial(0, [3.0])])
+        wait_until(folder.page_file.exists)
+        folder.trials_file.unlink()
+        live.save([trial(0, [3.0, 2.0])])
+    assert not folder.trials_file.exists()
+    assert time.monotonic() - start < 60  # the end of the search does not wait for the rest
+
+
+def test_full_disk_is_raised_where_the_search_is(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: RunFolder, records: list[TrialRecord]) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(RunFolder, "write_tables", full)
+    with pytest.raises(OSError, match="No space"), LiveFiles(folder) as live:
+        live.save([trial(0, [3.0])])
+        live._thread.join(20)
+        live.save([trial(0, [3.0])])
+    with pytest.raises(OSError, match="No space"), LiveFiles(folder) as live:
+        live.save([trial(0, [3.0])])  # the last of the search
+    with pytest.raises(KeyError), LiveFiles(folder) as live:
+        live.save([trial(0, [3.0])])
+        raise KeyError("what ended the search")

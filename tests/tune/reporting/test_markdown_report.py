@@ -1,0 +1,221 @@
+"""report.md from hand-made tables: the text is a function of tables and study.json alone."""
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hand_made_run import FINALISTS, SPACE, STUDY, curve, finalist, hand_made
+from model.training.checkpoint import copy_model
+from tune import report, samples
+from tune.records.finalist_table import (
+    SCORE_COLUMNS,
+    SEEDS_AT_MOST,
+    FinalistRecord,
+    TestPassageScores,
+    known_scores,
+    read_finalists,
+    write_finalists,
+)
+from tune.records.run_folder import STILL_RUNNING, RunFolder
+from tune.records.tables import epochs_frame, trials_frame
+from tune.records.trial import Status, TrialRecord
+from tune.reporting.axes import axis_importances
+from tune.reporting.confirmation import verdict
+from tune.reporting.markdown_report import best_table, report_text
+
+GOLDEN = Path(__file__).parent / "golden" / "report.md"
+
+
+def text_of(records: list[TrialRecord], finalists: Iterable[FinalistRecord] = ()) -> str:
+    write_finalists(finalists, Path("finalists.csv"))
+    return report_text(
+        STUDY, trials_frame(records), epochs_frame(records), read_finalists(Path("finalists.csv"))
+    )
+
+
+def test_report_is_the_golden_one_byte_for_byte() -> None:
+    assert text_of(hand_made(), FINALISTS) == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_winner_is_compared_with_what_the_search_started_from() -> None:
+    base, *others = hand_made()[3:]
+    assert "The search started from it: nothing that it proposed was better." in text_of(
+        hand_made()
+    )
+    better = TrialRecord(
+        number=7, config=SPACE.base, status=Status.COMPLETE, epochs=curve(7, [1.95])
+    )
+    said = "The best that the search started from, trial 3, scores 1.9600: 0.0100 bits more."
+    assert said in text_of([*hand_made(), better])
+    # Where the base was not measured, the next trial is none that the search started from.
+    failed = dataclasses.replace(base, epochs=[], status=Status.FAILED, error="x")
+    assert "the search started from" not in text_of([*hand_made()[:3], failed, *others, better])
+
+
+def test_start_is_known_where_a_kill_let_it_come_before_the_baselines() -> None:
+    records = [
+        dataclasses.replace(each, number=number, epochs=curve(number, [each.objective]))
+        for number, each in enumerate([hand_made()[3], *hand_made()[:3]])
+    ]
+    assert records[0].baseline == "" and records[3].baseline
+    assert "The search started from it" in text_of(records)
+
+
+def test_empty_and_all_failed_studies_give_a_readable_report() -> None:
+    assert "No trial trained an epoch" in text_of([])
+    failed = [record for record in hand_made() if record.error]
+    text = text_of(failed)
+    assert "1 DIVERGED, 1 FAILED" in text
+    assert "OSError: a \\| b" in text
+
+
+def test_what_was_planned_stands_beside_what_it_took() -> None:
+    assert "The plan was" not in text_of(hand_made())  # a run from before there were estimates
+    estimate = {
+        "planned_seconds": [300.0, 1_500.0],
+        "planned_trials": [7, 7],
+        "measured_trials": 5,
+        "measured_by_predicted": [0.9, 1.1, 1.4],
+    }
+    frames = (
+        trials_frame(hand_made()),
+        epochs_frame(hand_made()),
+        pd.DataFrame(columns=["status", "number", "val_bits_per_char"]),
+    )
+    text = report_text({**STUDY, "estimate": estimate}, *frames)
+    assert (
+        "The plan was 5m to 25m; it took 10m5s. An epoch took 1.10 times as long as predicted "
+        "(0.90 to 1.40; median and middle 80 % of 5 trials)."
+    ) in text
+    assert "the memory" not in text
+    known = {**estimate, "memory_trials": 4, "memory_by_predicted": [0.68, 0.7, 1.2]}
+    assert (
+        "of 5 trials). A trial's process took 0.70 times the memory that was predicted (0.68 to "
+        "1.20; 4 trials)."
+    ) in report_text({**STUDY, "estimate": known}, *frames)
+    unmeasured = {**estimate, "measured_trials": 0, "measured_by_predicted": None}
+    text = report_text({**STUDY, "estimate": unmeasured}, *frames)
+    assert "it took 10m5s.\n" in text
+    # A resumed run has no seconds in study.json until it ends: its tables have.
+    resumed = {**STUDY, "estimate": unmeasured, "ended": STILL_RUNNING, "search_seconds": 0.0}
+    trials, epochs = frames[0].assign(search_seconds=0.0), frames[1].assign(search_seconds=95.6)
+    text = report_text(resumed, trials, epochs, *frames[2:])
+    assert "in 1m36s, still running." in text
+    assert "The plan was 5m to 25m.\n" in text
+
+
+def test_unconfirmed_winner_is_said_to_be_one() -> None:
+    earlier = text_of(hand_made())  # its study.json does not say why
+    assert "To find out, use `--finalists` and leave room in the time budget." in earlier
+    frames = trials_frame(hand_made()), epochs_frame(hand_made())
+    none = read_finalists(Path("nowhere.csv"))
+    text = report_text({**STUDY, "unconfirmed": "--finalists 0 was given"}, *frames, none)
+    assert (
+        "No: nothing was retrained, so it is unknown how much of its lead is luck. "
+        "The reason: --finalists 0 was given.\n"
+    ) in text
+    assert text_of(hand_made()) == report_text({**STUDY, "unconfirmed": None}, *frames, none)
+    one_each = [finalist(3, 0, 1.97), finalist(4, 0, 1.99)]
+    assert "one training says nothing about noise" in text_of(hand_made(), one_each)
+
+
+def test_finalists_of_an_earlier_version_are_read() -> None:
+    path = Path("finalists.csv")
+    write_finalists(FINALISTS, path)
+    keys = [f.number * SEEDS_AT_MOST + f.finalist_seed for f in FINALISTS]
+    assert known_scores(read_finalists(path)) == {
+        key: f.scores for key, f in zip(keys, FINALISTS, strict=True)
+    }
+    pd.read_csv(path).drop(columns=list(SCORE_COLUMNS[1:])).to_csv(path, index=False)
+    early = read_finalists(path)
+    assert known_scores(early)[keys[0]] == TestPassageScores(
+        test_bits_per_char=FINALISTS[0].scores.test_bits_per_char
+    )
+    records = hand_made()
+    text = report_text(STUDY, trials_frame(records), epochs_frame(records), early)
+    assert "2.0800" in text and "on a letter of the test passage" not in text
+
+
+def test_best_table_is_ordered_and_shows_each_axis() -> None:
+    table = best_table(trials_frame(hand_made()), SPACE)
+    assert table["number"].to_list() == [3, 2, 1, 0, 4]
+    assert set(SPACE.distributions) <= set(table.columns)
+
+
+def test_importance_finds_the_axis_that_matters() -> None:
+    records = [
+        TrialRecord(
+            number=number,
+            config=dataclasses.replace(
+                SPACE.base,
+                hidden_size=64 + 7 * number,
+                dropout=(number * 37 % 70) / 100,
+                epochs=8 + number * 13 % 50,
+            ),
+            status=Status.COMPLETE,
+            epochs=curve(number, [3.0 - number / 30]),
+        )
+        for number in range(60)
+    ]
+    shares = axis_importances(trials_frame(records), SPACE)
+    assert max(shares, key=lambda axis: shares[axis]) == "hidden_size"
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert axis_importances(trials_frame(records[:5]), SPACE) == {}
+
+
+def test_command_redoes_the_report_from_the_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    folder.write_study(STUDY)
+    folder.write_tables(hand_made())
+    assert report.main([str(folder.path)]) == 0
+    assert folder.report_file.read_text(encoding="utf-8") == text_of(hand_made())
+    capsys.readouterr()
+    by_name = [folder.path.name, "--results", str(folder.path.parent)]
+    assert report.main(by_name) == 0
+    capsys.readouterr()
+    assert report.main(["s3://bucket/run"]) == 2
+    assert "must be a folder, got s3://bucket/run" in capsys.readouterr().err
+    assert report.main([str(tmp_path / "nowhere")]) == 2
+    folder.trials_file.unlink()
+    assert report.main([str(folder.path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_samples_command_writes_from_the_kept_checkpoints(
+    tmp_path: Path, trained_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    folder.write_study(STUDY)
+    for rank in (1, 2):
+        copy_model(trained_checkpoint, folder.checkpoint(rank))
+    flags = [str(folder.path), "--chars", "60", "--prime", "alice"]
+    assert samples.main(flags) == 0
+    first = folder.samples_file.read_text(encoding="utf-8")
+    assert first.count("## ") == 2 and "    alice" in first
+    assert samples.main([*flags, "--top", "1"]) == 0
+    assert folder.samples_file.read_text(encoding="utf-8").count("## ") == 1
+    capsys.readouterr()
+    for wrong in (["--top", "0"], ["--chars", "0"], ["--prime", "§"], ["--temperature", "-1"]):
+        assert samples.main([str(folder.path), *wrong]) == 2
+    assert capsys.readouterr().err.count("\n") == 4
+
+
+def test_tables_of_an_empty_run_have_their_columns() -> None:
+    assert isinstance(trials_frame([]), pd.DataFrame)
+    assert list(epochs_frame([]).columns)[:3] == ["trial_id", "number", "epoch"]
+
+
+def test_finalists_that_are_not_scored_yet_are_said_to_be_so() -> None:
+    unscored = [
+        dataclasses.replace(each, scores=TestPassageScores())
+        for each in FINALISTS
+        if each.number == 3
+    ]
+    write_finalists(unscored, Path("finalists.csv"))
+    line = verdict(read_finalists(Path("finalists.csv")), trials_frame(hand_made()))
+    assert "1.9800 ± 0.0100 bits, not scored yet on the test passage" in line

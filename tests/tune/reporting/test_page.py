@@ -1,0 +1,373 @@
+"""report.html from hand-made runs: what it says, and that it says it of any run."""
+
+import base64
+import dataclasses
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+from benchmarks.overhead_sampler import made_up_records
+from hand_made_run import FINALISTS, HOSTILE, SAMPLES, SPACE, STUDY, curve, hand_made
+from search_spaces import load_space
+from tune.records.run_folder import STILL_RUNNING, RunFolder
+from tune.records.tables import epochs_frame, trials_frame
+from tune.records.trial import EpochRecord, Status, TrialRecord
+from tune.reporting import live as live_page
+from tune.reporting.axes import axis_shares
+from tune.reporting.figures.over_time import busy_share, stretches
+from tune.reporting.live import LivePage
+from tune.reporting.page import write_page
+from tune.reporting.page_render import PLOTLY
+from tune.reporting.page_samples import passages_of
+
+TEMPLATES = Path(live_page.__file__).parent / "templates"
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.scripts: list[str] = []
+        self._in_script = False
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+        self.text += "" if tag == "wbr" else " "
+        self._in_script = tag == "script"
+        if self._in_script:
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_script = False
+
+    def handle_data(self, data: str) -> None:
+        if self._in_script:
+            self.scripts[-1] += data
+        else:
+            self.text += data
+
+    def words(self) -> str:
+        """Return the text with single spaces."""
+        return " ".join(self.text.split())
+
+    def figures(self) -> dict[str, Any]:
+        """Return the pictures."""
+        found: dict[str, Any] = json.loads(self.scripts[0])
+        return found
+
+
+def page_of(
+    records: list[TrialRecord],
+    *,
+    study: dict[str, Any] | None = None,
+    finalists: bool = False,
+    samples: str = "",
+) -> Page:
+    folder = RunFolder(Path("run").resolve())
+    folder.path.mkdir(exist_ok=True)
+    folder.write_study({**STUDY, **(study or {})})
+    folder.write_tables(records)
+    if finalists:
+        folder.write_finalists(FINALISTS)
+    if samples:
+        folder.samples_file.write_text(samples, encoding="utf-8")
+    write_page(folder)
+    return Page(folder.page_file.read_text(encoding="utf-8"))
+
+
+def test_page_says_who_won_how_surely_and_at_what_cost() -> None:
+    page = page_of(hand_made(), finalists=True, samples=SAMPLES)
+    words = page.words()
+    for sentence in (
+        "The best network, an LSTM with 1 layer of 512 units, spends 1.960 bits on a character of "
+        "text that it has not seen; the best baseline, experiment 3, spends 2.100.",
+        "It reads the text in lower case, character by character, and was at its best after "
+        "epoch 2 of 15.",
+        "The search started from it.",
+        "Retrained 1.9800 ± 0.0100 trial 3, 3 seeds; 2.0800 on the test passage",
+        "Against the floor 0.3066 bits better than a character 5-gram (2.2666)",
+        "Cost 10m5s 7 trials, 1 of them stopped by ASHA; 10 epochs; ",
+        "lead beyond noise the lead over experiment 3 is 0.1300 bits, noise is up to 0.0217; "
+        "the search's winner is also the best when retrained",
+        "said the hatter.",
+    ):
+        assert sentence in words, sentence
+    assert set(page.figures()) == {
+        *("scores", "best-so-far", "learning-curves", "parallel", "timeline"),
+        *(f"slice-{axis}" for axis in SPACE.distributions),
+    }  # eight trials are needed to say which axis mattered
+
+
+def test_every_picture_has_its_place_and_says_what_it_shows() -> None:
+    page = page_of(hand_made(), finalists=True)
+    places = {
+        attributes["id"]: attributes["aria-label"]
+        for _, attributes in page.tags
+        if attributes.get("class") == "picture"
+    }
+    assert set(places) == set(page.figures())
+    assert all(places.values())
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_pictures_hold_what_the_tables_do() -> None:
+    figures = page_of(hand_made(), finalists=True).figures()
+    traces = {trace["name"]: trace for trace in figures["slice-hidden_size"]["data"]}
+    assert traces["winner"]["customdata"] == [3] and traces["winner"]["y"] == [1.96]
+    assert traces["baseline"]["x"] == [256, 256, 256]
+    curves = {trace["name"]: trace for trace in figures["learning-curves"]["data"]}
+    assert curves["winner"]["y"] == [2.5, 1.96, 1.99, None]
+    assert curves["baseline"]["x"] == [1, 2, None, 1, 2, None, 1, 2, None]
+    assert curves["stopped by ASHA"]["customdata"] == [4, None]
+    anew = {trace["name"]: trace for trace in figures["scores"]["data"]}
+    assert anew["mean ± standard deviation"]["x"] == [1.98, 1.985, 2.11]
+    assert anew["mean ± standard deviation"]["error_x"]["array"] == [0.01, 0.005, 0.01]
+    assert sorted(anew["in the search"]["x"]) == [1.96, 2.1, 2.15, 2.2, 3.4]
+
+
+def test_trial_without_a_conditional_axis_has_a_gap_there() -> None:
+    # The base's values lie on no scale of the axes: 0 has no logarithm, "none" is no choice.
+    space = dataclasses.replace(
+        SPACE,
+        distributions={
+            **SPACE.distributions,
+            "weight_decay": FloatDistribution(0.01, 0.1, log=True),
+            "normalization": CategoricalDistribution(("layer",)),
+        },
+        conditions={"weight_decay": ("num_layers", 3), "normalization": ("num_layers", 3)},
+        baselines=(),
+    )
+    records = hand_made()
+    records[4].config = dataclasses.replace(
+        records[4].config, num_layers=3, weight_decay=0.1, normalization="layer"
+    )
+    figures = page_of(records, study={"space": space.to_json()}).figures()
+    ends = len(space.distributions) + 2  # the score, and the gap after each trial's line
+    heights = {
+        number: trace["y"][start : start + ends]
+        for trace in figures["parallel"]["data"]
+        for start, number in enumerate(trace["customdata"])
+        if start % ends == 0
+    }
+    assert heights[3][6:8] == [None, None]
+    assert heights[4][6:8] == [1.0, 0.0]
+
+
+def test_whatever_a_run_holds_is_shown_and_never_run() -> None:
+    space = dataclasses.replace(
+        SPACE,
+        name=HOSTILE,
+        baselines=tuple(
+            dataclasses.replace(baseline, name=f"{HOSTILE}{number}")
+            for number, baseline in enumerate(SPACE.baselines)
+        ),
+    )
+    records = [
+        dataclasses.replace(record, baseline=HOSTILE if record.baseline else "")
+        for record in hand_made()
+    ]
+    records[-1].error = HOSTILE
+    page = page_of(
+        records,
+        study={
+            "space": space.to_json(),
+            "corpus": {**STUDY["corpus"], "name": HOSTILE, "source": HOSTILE},
+            "command": HOSTILE,
+            "machine": HOSTILE,
+            "versions": {HOSTILE: HOSTILE},
+        },
+        samples=SAMPLES.replace("said the hatter.", HOSTILE).replace("epoch 2", HOSTILE),
+    )
+    assert page.text.count("<script>pwned()") >= 8  # as text
+    tags = [tag for tag, _ in page.tags]
+    assert tags.count("script") == 4 and "img" not in tags
+    for tag, attributes in page.tags:
+        assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
+        for name in ("src", "href"):
+            assert attributes.get(name, "#").startswith(("#", "data:")), (tag, attributes)
+    # plotly.js takes tags in a text for markup.
+    assert "<script>" not in json.dumps(page.figures()) + page.scripts[1]
+
+
+def test_policy_lets_the_two_scripts_run_and_nothing_be_loaded() -> None:
+    page = page_of(hand_made())
+    (policy,) = (
+        attributes["content"]
+        for tag, attributes in page.tags
+        if tag == "meta" and attributes.get("http-equiv") == "Content-Security-Policy"
+    )
+    assert policy is not None and policy.startswith("default-src 'none'; script-src 'sha256-")
+    hashes = re.findall(r"'sha256-([^']+)'", policy)
+    expected = [
+        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        for script in page.scripts[2:]
+    ]
+    assert hashes == expected
+
+
+def test_runs_with_little_in_them_give_pages_that_read_well() -> None:
+    running = {"ended": STILL_RUNNING}
+    for records, study, said, unsaid in (
+        ([], {}, "The search found nothing: no trial trained an epoch.", "Learning curves"),
+        ([], running, "The search has begun; no trial has trained an epoch yet.", "What went"),
+        (hand_made()[5:], {}, "trial 6, FAILED: OSError: a | b", "Best so far"),
+        (hand_made()[3:4], {}, "no baseline was measured beside it", "What went wrong"),
+        (hand_made()[:1], {}, "it is experiment 1, a baseline: no configuration from the", "yet "),
+        (hand_made(), running, "So far the best network", "The search found nothing"),
+    ):
+        page = page_of(records, study=study)
+        assert said in page.words(), said
+        assert unsaid not in page.words(), unsaid
+        assert "nan" not in page.words().lower().replace("finance", ""), said
+    documented = load_space("documented")  # it has no axes
+    page = page_of(hand_made()[:3], study={"space": documented.to_json()})
+    assert not [name for name in page.figures() if name.startswith("slice-")]
+    assert "best-so-far" in page.figures()
+
+
+def test_page_says_why_the_winner_is_not_confirmed() -> None:
+    reason = "12 trainings would take 3m; --resume with a larger --time-budget trains them"
+    words = page_of(hand_made(), study={"unconfirmed": reason}).words()
+    assert f"so the lead may be luck in part; the reason: {reason}" in words
+    assert f"of its lead is luck. The reason: {reason}." in words
+    for unknown in ({}, {"unconfirmed": None}):
+        assert "reason" not in page_of(hand_made(), study=unknown).words()
+    hostile = page_of(hand_made(), study={"unconfirmed": HOSTILE})
+    assert "pwned()" in hostile.words() and len(hostile.scripts) == 4
+    confirmed = page_of(hand_made(), study={"unconfirmed": reason}, finalists=True)
+    assert reason not in confirmed.words()
+
+
+def test_axes_that_only_some_trials_have_are_drawn_for_those() -> None:
+    space = load_space("extended")
+    records = made_up_records(space, 30)
+    figures = page_of(records, study={"space": space.to_json()}).figures()
+    drawn = [
+        number
+        for trace in figures["slice-min_word_count"]["data"]
+        for number in trace["customdata"]
+    ]
+    words = [record.number for record in records if record.config.unit == "word"]
+    assert sorted(drawn) == words and 0 < len(words) < 30
+
+
+def test_samples_are_told_from_what_stands_around_them() -> None:
+    first, second = passages_of(SAMPLES)
+    assert first.caption == "1.9600 bits per character: 1 x 512, lower, epoch 2"
+    assert first.text == "said the hatter.\n\n    ## no heading\nthe end"
+    assert first.how.startswith("Drawn with temperature 0.8") and first.figures.startswith(
+        "| | figure"
+    )
+    assert second.caption == "At each temperature" and second.text == ""
+    assert passages_of("") == []
+
+
+def timed(number: int, ends: list[float], seconds: float) -> list[EpochRecord]:
+    """Return epochs that each took so many seconds and ended then."""
+    return [
+        dataclasses.replace(epoch, search_seconds=end, elapsed_seconds=seconds * epoch.epoch)
+        for epoch, end in zip(curve(number, [2.0] * len(ends)), ends, strict=True)
+    ]
+
+
+def test_trials_lie_in_as_few_rows_as_were_at_work() -> None:
+    ends = {0: [10.0, 20.0], 1: [10.0, 40.0, 50.0], 2: [30.0], 3: [60.0]}
+    records = [
+        TrialRecord(number=number, config=SPACE.base, epochs=timed(number, times, 10.0))
+        for number, times in ends.items()
+    ]
+    found = [(s.number, s.start, s.end, s.row) for s in stretches(epochs_frame(records))]
+    assert found == [
+        (1, 0.0, 10.0, 0),  # it was interrupted, and went on later
+        (0, 0.0, 20.0, 1),
+        (2, 20.0, 30.0, 0),
+        (1, 30.0, 50.0, 0),
+        (3, 50.0, 60.0, 0),
+    ]
+    assert busy_share(stretches(epochs_frame(records))) == pytest.approx(70 / 120)
+
+
+def test_spread_of_an_importance_comes_from_resamples() -> None:
+    trials = trials_frame(made_up_records(SPACE, 40))
+    shares = axis_shares(trials, SPACE, resamples=10, seed=3)
+    assert shares == axis_shares(trials, SPACE, resamples=10, seed=3)
+    assert sum(share.share for share in shares) == pytest.approx(1.0)
+    for share in shares:
+        assert share.low is not None and share.high is not None
+        assert 0.0 <= share.low < share.high <= 1.0
+    assert [share.low for share in axis_shares(trials, SPACE)] == [None] * len(shares)
+
+
+def test_live_page_costs_a_share_and_never_ends_a_search(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = RunFolder.create(Path("live").resolve())
+    folder.write_study({**STUDY, "ended": STILL_RUNNING})
+    written: list[bool] = []
+    now = [0.0]
+
+    def slow_page(of: RunFolder, *, light: bool, tables: tuple[pd.DataFrame, ...]) -> None:
+        assert of == folder and len(tables[0]) == 7
+        written.append(light)
+        now[0] += 3.0
+        raise KeyError("a mistake of ours")
+
+    monkeypatch.setattr(live_page, "write_page", slow_page)
+    monkeypatch.setattr(live_page.time, "monotonic", lambda: now[0])
+    live = LivePage(folder)
+    live.write(folder.write_tables([TrialRecord(number=0, config=SPACE.base)]))
+    assert written == []  # nothing to show
+    tables = folder.write_tables(hand_made())
+    for at, expected in ((1.0, 1), (100.0, 1), (153.0, 1), (155.0, 2)):
+        now[0] = at
+        live.write(tables)
+        assert len(written) == expected, at
+    live.write(tables, at_once=True)  # the search is over
+    assert written == [True, True, True]
+    assert [record.getMessage() for record in caplog.records] == [
+        "report.html could not be written"
+    ] * 3
+
+
+def test_a_run_in_progress_has_its_light_page() -> None:
+    folder = RunFolder.create(Path("live").resolve())
+    folder.write_study({**STUDY, "ended": STILL_RUNNING})
+    records = made_up_records(SPACE, 12)
+    records[-1].status = Status.RUNNING
+    LivePage(folder).write(folder.write_tables(records))
+    text = folder.page_file.read_text(encoding="utf-8")
+    page = Page(text)
+    assert "still running" in page.words()
+    assert "How sure they are is worked out when the search is over." in page.words()
+    assert len(page.figures()["importance"]["data"]) == 1
+    write_page(folder, light=True)  # from the files
+    assert folder.page_file.read_text(encoding="utf-8") == text
+
+
+def test_bundle_of_plotly_is_the_one_it_is_called() -> None:
+    text = (TEMPLATES / PLOTLY).read_text(encoding="utf-8")
+    (version,) = re.findall(r"plotly-basic-([\d.]+)\.min\.js", PLOTLY)
+    assert text.startswith(f"/**\n* plotly.js (basic - minified) v{version}\n")
+    assert "Licensed under the MIT license" in text[:300]
+    assert "</script" not in text and "\r" not in text  # its hash is of what the browser reads
+    assert len(text) < 1_300_000
+
+
+@pytest.mark.slow
+def test_page_of_a_thousand_trials_is_small() -> None:
+    space = load_space("extended")  # it has the most axes
+    page_of(made_up_records(space, 1_000), study={"space": space.to_json()}, finalists=True)
+    assert Path("run/report.html").stat().st_size < 6_000_000
