@@ -22,10 +22,10 @@ def write_text(path: Path, megabytes: int) -> None:
     from model.text.corpus import resolve_corpus
 
     words = sorted(set(resolve_corpus("python-docs").text.split()))
-    chance = random.Random(0)
+    generator = random.Random(0)
     with path.open("w", encoding="utf-8") as file:
         while file.tell() < megabytes * 1_000_000:
-            lines = (" ".join(chance.choices(words, k=12)) for _ in range(1_000))
+            lines = (" ".join(generator.choices(words, k=12)) for _ in range(1_000))
             file.write("\n".join(lines) + "\n")
 
 

@@ -132,7 +132,7 @@ def loop_cost(num_told: int, num_trials: int, num_workers: int, sampler: str | N
             history, clock=lambda: clock[0], save=lambda records: None, listener=progress
         )
         with history:
-            _play(searcher, scheduler, recorder, watch, clock, num_trials, num_workers)
+            _simulate_once(searcher, scheduler, recorder, watch, clock, num_trials, num_workers)
             records = list(history.records.values())
             for name, once in (
                 ("display", lambda: Console(file=io.StringIO()).print(progress._render())),
@@ -172,7 +172,7 @@ def _write(history: History, record: TrialRecord) -> None:
     )
 
 
-def _play(
+def _simulate_once(
     searcher: StudySearcher,
     scheduler: FairASHA,
     recorder: Recorder,

@@ -123,9 +123,9 @@ def replay(job: Job) -> Array:
     return np.array([found.best_at(point) for point in points]) - _landscape.best
 
 
-def interval(values: Array, chance: np.random.Generator) -> tuple[float, float]:
+def interval(values: Array, generator: np.random.Generator) -> tuple[float, float]:
     """Return the bootstrapped 95 % interval of the median."""
-    resampled = chance.choice(values, (RESAMPLES, len(values)))
+    resampled = generator.choice(values, (RESAMPLES, len(values)))
     low, high = np.quantile(np.median(resampled, axis=1), [0.025, 0.975])
     return float(low), float(high)
 
@@ -139,16 +139,16 @@ def share_to_reach(regrets: Array, target: float) -> float:
     return float((reached[0] + 1) / GRID) if len(reached) else float("nan")
 
 
-def reach(ours: Array, other: Array, chance: np.random.Generator) -> str:
+def reach(ours: Array, other: Array, generator: np.random.Generator) -> str:
     """Return after which share of the budget ours is where another ends, with its 95 % interval.
 
     Args:
         ours: Regret of each seed at each point of the budget.
         other: The other's, of the same seeds, which are resampled together.
-        chance: For the bootstrap.
+        generator: For the bootstrap.
     """
     num_seeds = len(ours)
-    rows = [np.arange(num_seeds), *chance.integers(num_seeds, size=(RESAMPLES, num_seeds))]
+    rows = [np.arange(num_seeds), *generator.integers(num_seeds, size=(RESAMPLES, num_seeds))]
     share, *resampled = (
         share_to_reach(ours[row], float(np.median(other[row, -1]))) for row in rows
     )
@@ -165,7 +165,7 @@ def _percent(share: float) -> str:
 
 def print_table(num_workers: int, regrets: dict[str, Array], ours: str = OURS) -> None:
     """Print one row a method, compared with one of them."""
-    chance = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     columns = [int(mark * GRID) - 1 for mark in MARKS]
     marks = " | ".join(f"{mark:.0%}" for mark in MARKS)
     print(f"\n{num_workers} workers; median regret, bits x 1000, with its 95 % interval\n")
@@ -173,17 +173,17 @@ def print_table(num_workers: int, regrets: dict[str, Array], ours: str = OURS) -
     for name, values in regrets.items():
         cells = []
         for column in columns:
-            low, high = interval(values[:, column], chance)
+            low, high = interval(values[:, column], generator)
             worse = ""
             if name != ours and ours in regrets:
                 differences = regrets[ours][:, column] - values[:, column]
                 # Ours is worse where the whole interval of the paired difference is above 0.
-                worse = " *" if interval(differences, chance)[0] > 0 else ""
+                worse = " *" if interval(differences, generator)[0] > 0 else ""
             median = np.median(values[:, column])
             cells.append(f"{median * 1e3:.0f} ({low * 1e3:.0f} to {high * 1e3:.0f}){worse}")
         there = ""
         if name != ours and ours in regrets:
-            there = reach(regrets[ours], values, chance)
+            there = reach(regrets[ours], values, generator)
         print(f"| {name} | {' | '.join(cells)} | {there} |", flush=True)
 
 

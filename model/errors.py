@@ -5,17 +5,17 @@ ValueError
      └─ CorpusError      a text that cannot be read, or is unfit for training
 RuntimeError
  ├─ CheckpointError      a checkpoint folder is missing, incomplete or damaged
- ├─ CutOff               a search was ended from outside, and can go on when that is mended
+ ├─ ExternalFault               a search was ended from outside, and can go on when that is mended
  └─ TrainingDiverged     the loss became NaN or infinite
 
-The command lines print each as one line and exit with 2, after CutOff with 75. TrainingDiverged is
-1 in model.train, and in a search the status of a trial.
+The command lines print each as one line and exit with 2, after ExternalFault with 75.
+TrainingDiverged is 1 in model.train, and in a search the status of a trial.
 """
 
 import difflib
 from collections.abc import Iterable
 
-CUT_OFF = 75
+EXTERNAL_FAULT = 75
 """The exit code: EX_TEMPFAIL of sysexits.h, "the user is invited to retry"."""
 
 
@@ -31,7 +31,7 @@ class CheckpointError(RuntimeError):
     """A checkpoint folder is missing, incomplete or damaged."""
 
 
-class CutOff(RuntimeError):
+class ExternalFault(RuntimeError):
     """A full disk or the like ended a search; what it has can be resumed."""
 
 

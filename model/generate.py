@@ -61,7 +61,7 @@ def _parser() -> OneLineParser:
 def _write(options: argparse.Namespace) -> int:
     from model.errors import CheckpointError, ConfigError
     from model.system.devices import memory_for
-    from model.system.terminal import shown
+    from model.system.terminal import printable
 
     try:
         with memory_for("the network and its passages"):
@@ -73,7 +73,7 @@ def _write(options: argparse.Namespace) -> int:
         if options.passages > 1:
             print(f"--- {number}")
         text = options.prime + passage
-        print(shown(text) if sys.stdout.isatty() else text)  # a file gets the text as it is
+        print(printable(text) if sys.stdout.isatty() else text)  # a file gets the text as it is
     return 0
 
 
@@ -124,7 +124,7 @@ def _converse(conversation: "Conversation") -> None:
     import io
 
     from model.generation.interactive import converse
-    from model.system.terminal import shown
+    from model.system.terminal import printable
 
     on_terminal = sys.stdout.isatty()
     if isinstance(sys.stdin, io.TextIOWrapper):
@@ -138,7 +138,7 @@ def _converse(conversation: "Conversation") -> None:
             import readline  # noqa: F401 - input() edits lines where it is imported
 
     def say(text: str) -> None:
-        print(shown(text) if on_terminal else text, end="", flush=True)
+        print(printable(text) if on_terminal else text, end="", flush=True)
 
     converse(conversation, lambda: input(prompt), say)
 

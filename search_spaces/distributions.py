@@ -120,7 +120,7 @@ def describe(distribution: BaseDistribution) -> str:
     return text + ", log scale" * distribution.log
 
 
-def edges_of(distribution: BaseDistribution) -> list[Edge]:
+def boundary_of(distribution: BaseDistribution) -> list[Edge]:
     """Return both ends of an axis of numbers; none of one whose choices have no order."""
     if isinstance(distribution, CategoricalDistribution):
         numbers = [c for c in distribution.choices if isinstance(c, (int, float))]

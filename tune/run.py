@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     from rich.console import Console
 
-    from model.errors import CUT_OFF, CheckpointError, ConfigError, CutOff
+    from model.errors import EXTERNAL_FAULT, CheckpointError, ConfigError, ExternalFault
     from model.system.signals import end_on_signals
     from tune.job.job import run_study
     from tune.monitoring.json_events import JsonConsole
@@ -34,9 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ConfigError, CheckpointError) as error:
         print(f"tune.run: {error}", file=sys.stderr)
         return 2
-    except CutOff as error:
+    except ExternalFault as error:
         print(f"tune.run: {error}", file=sys.stderr)
-        return CUT_OFF
+        return EXTERNAL_FAULT
     except KeyboardInterrupt:
         return 130
 

@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _write(options: argparse.Namespace) -> int:
     from model.errors import CheckpointError, ConfigError
-    from model.system.terminal import shown
+    from model.system.terminal import printable
     from tune.records.run_folder import find_run
     from tune.reporting.samples import write_samples
     from tune.reporting.text_quality import Book
@@ -63,7 +63,7 @@ def _write(options: argparse.Namespace) -> int:
     except (ConfigError, CheckpointError, OSError) as error:
         print(f"tune.samples: {error}", file=sys.stderr)
         return 2
-    fit = shown if sys.stdout.isatty() else str  # a file gets the text as it is
+    fit = printable if sys.stdout.isatty() else str  # a file gets the text as it is
     for rank, passage in enumerate(passages, start=1):
         print(f"--- {rank}. {passage.caption}; {passage.how}\n{fit(passage.text)}\n")
     return 0

@@ -42,20 +42,20 @@ def _print(options: argparse.Namespace) -> int:
 
     from model.errors import ConfigError
     from model.system.filesystem import is_uri
-    from model.system.terminal import shown
+    from model.system.terminal import printable
     from tune.monitoring.status import RunStatus
     from tune.records.load import local_folder
     from tune.records.run_folder import find_run
 
     try:
         run = options.run
-        place = run if is_uri(run) else find_run(run, options.results).path
-        with local_folder(place, lambda folder: folder.live_files) as folder:
+        location = run if is_uri(run) else find_run(run, options.results).path
+        with local_folder(location, lambda folder: folder.live_files) as folder:
             status = RunStatus.of(folder)
     except ConfigError as error:
         print(f"tune.status: {error}", file=sys.stderr)
         return 2
-    print(json.dumps(status.to_json()) if options.json else shown(status.text()))
+    print(json.dumps(status.to_json()) if options.json else printable(status.text()))
     return 0
 
 

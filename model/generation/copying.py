@@ -55,15 +55,17 @@ class CopyFinder:
         """Return the length of the longest passage of the text that the book has."""
         longest = 0
         # Only where every window is the book's can a longer passage be: few places are asked.
-        places = [(start, len(text)) for start in range(len(text))]
+        positions = [(start, len(text)) for start in range(len(text))]
         for length in _FILTER_CHARS:
             found = self._has_windows(text, length)
             if found.any():
                 stops = np.flatnonzero(~np.append(found, False))
                 reaches = stops[np.searchsorted(stops, np.arange(len(found)))] + length - 1
-                places = [(start, int(reaches[start])) for start in np.flatnonzero(found).tolist()]
+                positions = [
+                    (start, int(reaches[start])) for start in np.flatnonzero(found).tolist()
+                ]
                 break
-        for start, reach in places:
+        for start, reach in positions:
             if start + longest < reach and text[start : start + longest + 1] in self._book:
                 longest = self._copied_chars(text[start:reach], longest + 1)
         return longest
@@ -77,8 +79,8 @@ class CopyFinder:
         hashes, known = window_hashes(text, length), self._known(length)
         if len(known) == 0:
             return np.zeros(len(hashes), dtype=np.bool_)
-        places = np.searchsorted(known, hashes).clip(max=len(known) - 1)
-        return np.asarray(known[places] == hashes)
+        positions = np.searchsorted(known, hashes).clip(max=len(known) - 1)
+        return np.asarray(known[positions] == hashes)
 
     def _known(self, length: int) -> Hashes:
         """Return the hashes of the book's windows, sorted; made once for each length."""

@@ -24,7 +24,7 @@ from model.generation.quality import (
     pieces,
 )
 from model.network.base import Network
-from model.system.files import standing, write_whole
+from model.system.files import readable_folder, write_whole
 from model.text.cleaning import clean
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary
@@ -160,7 +160,7 @@ def default_temperature(checkpoint: Path, config: TrialConfig) -> float:
     Raises:
         CheckpointError: The file that tells the temperature is damaged.
     """
-    file = standing(checkpoint) / TEMPERATURE_FILE
+    file = readable_folder(checkpoint) / TEMPERATURE_FILE
     if not file.exists():
         return DEFAULT_TEMPERATURE if config.regime == "stream" else 0.0
     try:

@@ -57,9 +57,9 @@ def ngram_bits(
         scored.append(np.arange(len(passage.symbols)) + end + len(tail))
         end += len(tail) + len(passage.symbols)
     symbols = np.concatenate(pieces).astype(np.int64)
-    places = np.concatenate(scored)
+    positions = np.concatenate(scored)
     ends = np.cumsum([len(of_passage) for of_passage in scored])
-    probability = np.full(len(places), 1.0 / vocabulary_size)
+    probability = np.full(len(positions), 1.0 / vocabulary_size)
     # grams[i] numbers the n - 1 characters before position i; 0 characters have one number.
     grams = np.zeros(len(symbols), dtype=np.int64)
     bits = []
@@ -69,12 +69,12 @@ def ngram_bits(
         joint_count = np.bincount(joint[counted], minlength=len(symbols))
         context_count = np.bincount(grams[counted], minlength=len(symbols))
         # Any one place of each gram that was counted: their contexts are what was seen there.
-        place_of = np.full(len(symbols), -1)
-        place_of[joint[counted]] = np.arange(len(symbols))[counted]
-        kinds = np.bincount(grams[place_of[place_of >= 0]], minlength=len(symbols))
-        here = grams[places]
+        position_of = np.full(len(symbols), -1)
+        position_of[joint[counted]] = np.arange(len(symbols))[counted]
+        kinds = np.bincount(grams[position_of[position_of >= 0]], minlength=len(symbols))
+        here = grams[positions]
         seen = context_count[here] + kinds[here]
-        updated = joint_count[joint[places]] + kinds[here] * probability
+        updated = joint_count[joint[positions]] + kinds[here] * probability
         probability = np.where(seen > 0, updated / np.maximum(seen, 1), probability)
         bits.append([float(-np.log2(part).sum()) for part in np.split(probability, ends[:-1])])
         grams = np.concatenate([joint[:1], joint[:-1]])  # the gram that ends before position i

@@ -1,7 +1,8 @@
 """Files and folders that take another's place whole, and their checksums.
 
 A kill leaves the old one or the new one. No portable call exchanges two folders, so the old one is
-renamed aside first. Between the two renames it is there alone, under a name that `standing` knows.
+renamed aside first. Between the two renames it is there alone, under a name that
+`readable_folder` knows.
 
 Checksums are SHA-256, in a file as the command sha256sum writes and checks it. Names in it are
 plain file names without line breaks: they are ours.
@@ -41,7 +42,7 @@ def in_place_of(folder: Path) -> Iterator[Path]:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def check_place(folder: Path) -> None:
+def check_replaceable(folder: Path) -> None:
     """Make the parents of a folder, and see that there is place for it and what is beside it.
 
     Raises:
@@ -52,7 +53,7 @@ def check_place(folder: Path) -> None:
     probe.rmdir()
 
 
-def standing(folder: Path) -> Path:
+def readable_folder(folder: Path) -> Path:
     """Return where a folder can be read: aside, if whoever replaced it was killed meanwhile.
 
     It is not put back: that process may be alive, and about to put the new one there.

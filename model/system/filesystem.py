@@ -22,12 +22,12 @@ STORE_ERRORS = (OSError, ValueError, NotImplementedError)
 _CREDENTIALS = re.compile(r"[\w+.-]+://[^/?#]*@")
 
 
-def is_uri(place: str) -> bool:
+def is_uri(location: str) -> bool:
     """Return whether a place is a URI, not a path."""
-    return "://" in place
+    return "://" in location
 
 
-def join(place: str, *names: str) -> str:
+def join(location: str, *names: str) -> str:
     """Return a place inside another.
 
     >>> join("s3://bucket/runs?endpoint_override=127.0.0.1:9000", "book")
@@ -35,22 +35,22 @@ def join(place: str, *names: str) -> str:
     >>> join("/data/runs/", "book", "session-1")
     '/data/runs/book/session-1'
     """
-    path, mark, query = _parts(place)
+    path, mark, query = _parts(location)
     return "/".join([path.rstrip("/"), *names]) + mark + query
 
 
-def normal(place: str) -> str:
+def normal(location: str) -> str:
     """Return a place without slashes at its end: one place has one spelling.
 
     >>> normal("s3://bucket/runs/?scheme=http"), normal("/data/runs/"), normal("/")
     ('s3://bucket/runs?scheme=http', '/data/runs', '/')
     """
-    path, mark, query = _parts(place)
+    path, mark, query = _parts(location)
     short = path.rstrip("/")
-    return place if short.endswith(":") or not short else short + mark + query
+    return location if short.endswith(":") or not short else short + mark + query
 
 
-def split(place: str) -> tuple[str, str]:
+def split(location: str) -> tuple[str, str]:
     """Return the place that holds another, and the other's name in it.
 
     >>> split("s3://bucket/runs/book?scheme=http")
@@ -58,17 +58,17 @@ def split(place: str) -> tuple[str, str]:
     >>> split("/odd?folder/book")
     ('/odd?folder', 'book')
     """
-    path, mark, query = _parts(place)
+    path, mark, query = _parts(location)
     parent, _, name = path.rstrip("/").rpartition("/")
     return parent + mark + query, name
 
 
-def _parts(place: str) -> tuple[str, str, str]:
+def _parts(location: str) -> tuple[str, str, str]:
     """Return the path, the question mark and the query; a local path has no query."""
-    return place.partition("?") if is_uri(place) else (place, "", "")
+    return location.partition("?") if is_uri(location) else (location, "", "")
 
 
-def check_storage(place: str) -> None:
+def check_storage(location: str) -> None:
     """Write, read and delete a small file at a storage URI or an absolute local path.
 
     Raises:
@@ -78,7 +78,7 @@ def check_storage(place: str) -> None:
 
     def probe() -> None:
         try:
-            file_system, path = open_place(place)
+            file_system, path = open_location(location)
             file_system.create_dir(path, recursive=True)
             probe_path = f"{path}/.write-probe-{uuid.uuid4().hex}"
             write(file_system, probe_path, b"probe")
@@ -93,11 +93,11 @@ def check_storage(place: str) -> None:
     thread.start()
     thread.join(ANSWER_SECONDS)
     if thread.is_alive():
-        raise ConfigError(f"a storage must answer within {ANSWER_SECONDS:g} s: {place}")
+        raise ConfigError(f"a storage must answer within {ANSWER_SECONDS:g} s: {location}")
     if failure:
         if isinstance(failure[0], ConfigError):
             raise failure[0]
-        raise ConfigError(broken_rule(place, failure[0]))
+        raise ConfigError(broken_rule(location, failure[0]))
 
 
 def write(file_system: fs.FileSystem, path: str, data: bytes) -> None:
@@ -148,28 +148,28 @@ def is_safe(relative: str) -> bool:
     return all(_SAFE_NAME.fullmatch(part) for part in relative.split("/"))
 
 
-def open_place(place: str) -> tuple[fs.FileSystem, str]:
+def open_location(location: str) -> tuple[fs.FileSystem, str]:
     """Return the file system of an absolute path or a URI, and the path in it.
 
     Raises:
         ConfigError: It is neither, or it holds credentials.
     """
-    if _CREDENTIALS.match(place):
+    if _CREDENTIALS.match(location):
         raise ConfigError(
             "a URI must hold no credentials; give them as AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, in ~/.aws or by the machine's role"
         )
     try:
-        file_system, path = fs.FileSystem.from_uri(place)
+        file_system, path = fs.FileSystem.from_uri(location)
     except STORE_ERRORS as error:
-        raise ConfigError(broken_rule(place, error)) from error
+        raise ConfigError(broken_rule(location, error)) from error
     return file_system, path.rstrip("/")
 
 
-def broken_rule(place: str, error: Exception) -> str:
+def broken_rule(location: str, error: Exception) -> str:
     """Return the message for a place that cannot be used."""
     reason = first_line(error)
     return (
         f"a storage must be an absolute path or a URI that can be written and read: "
-        f"{place}: {reason}"
+        f"{location}: {reason}"
     )

@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
-def shown(text: str) -> str:
+def printable(text: str) -> str:
     r"""Return a text whose control characters are visible and do nothing.
 
     Left alone, an escape character in a book could move the cursor or set the terminal's title,
     and marks of direction could make a line read as another. Line feeds and tabs stay.
 
-    >>> shown("a\x1b[2Jb\n")
+    >>> printable("a\x1b[2Jb\n")
     'a\\x1b[2Jb\n'
     """
     return _CONTROL.sub(lambda match: _escaped(match[0]), text)
@@ -31,4 +31,4 @@ def say(console: "Console", text: str = "") -> None:
 
     Errors, names and generated text may hold any of these.
     """
-    console.print(shown(text), highlight=False, markup=False, soft_wrap=True)
+    console.print(printable(text), highlight=False, markup=False, soft_wrap=True)

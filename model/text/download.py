@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from model.errors import ConfigError, CorpusError, first_line
-from model.system.filesystem import STORE_ERRORS, open_place
+from model.system.filesystem import STORE_ERRORS, open_location
 
 MAX_BYTES = 256 << 20
 """A longer text is refused: a character-level search of it would take weeks."""
@@ -71,7 +71,7 @@ def download_object(uri: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> 
     """
 
     def fetch() -> bytes:
-        file_system, path = open_place(uri)
+        file_system, path = open_location(uri)
         with file_system.open_input_stream(path) as stream:
             data: bytes = stream.read(max_bytes + 1)
         return data

@@ -53,8 +53,10 @@ class Speller:
         """Return what it costs to spell a word of the alphabet, its end included."""
         assert word and MARK not in word
         text = f"{_BEFORE}{word}{MARK}"
-        places = range(ORDER - 1, len(text))
-        spelt = sum(math.log2(self._probability(text[:place], text[place])) for place in places)
+        positions = range(ORDER - 1, len(text))
+        spelt = sum(
+            math.log2(self._probability(text[:position], text[position])) for position in positions
+        )
         return math.log2(self._begins) - spelt
 
     def draw(self, uniform: Callable[[], float]) -> str:
@@ -82,9 +84,12 @@ class Speller:
         return 1.0 - self._probability(_BEFORE, MARK)
 
     def _count(self, text: str) -> None:
-        for place in range(ORDER - 1, len(text)):
+        for position in range(ORDER - 1, len(text)):
             for length in range(ORDER):
-                context, seen = text[place - length : place], text[place - length : place + 1]
+                context, seen = (
+                    text[position - length : position],
+                    text[position - length : position + 1],
+                )
                 self._kinds[context] += seen not in self._counts
                 self._totals[context] += 1
                 self._counts[seen] += 1

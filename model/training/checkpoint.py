@@ -22,7 +22,14 @@ from model.config import RESOLVED_PRECISIONS, TrialConfig
 from model.errors import CheckpointError, ConfigError, unknown_choice
 from model.network.base import Network
 from model.network.lstm import build_network
-from model.system.files import SUMS_FILE, check_place, check_sum, in_place_of, standing, write_sums
+from model.system.files import (
+    SUMS_FILE,
+    check_replaceable,
+    check_sum,
+    in_place_of,
+    readable_folder,
+    write_sums,
+)
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary
 
@@ -65,10 +72,10 @@ def check_new(folder: Path) -> None:
         CheckpointError: The folder cannot be written.
     """
     try:
-        if standing(folder).exists():
+        if readable_folder(folder).exists():
             rule = "a checkpoint folder must not exist yet"
             raise ConfigError(f"{rule}: {folder}; go on with --resume")
-        check_place(folder)
+        check_replaceable(folder)
     except OSError as error:
         raise CheckpointError(f"cannot write checkpoint {folder}: {error.strerror}") from error
 
@@ -112,7 +119,7 @@ def load_checkpoint(
     Raises:
         CheckpointError: The folder is missing, incomplete, damaged or of another format.
     """
-    folder = standing(folder)
+    folder = readable_folder(folder)
     meta = _read_meta(folder)
     _check(folder, META_FILE, MODEL_FILE)
     model = build_network(meta.config, len(meta.vocabulary))
@@ -129,7 +136,7 @@ def load_training_state(folder: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: The checkpoint has none, or the file is damaged.
     """
-    folder = standing(folder)
+    folder = readable_folder(folder)
     _check(folder, TRAINING_FILE)
     try:
         return load_file(folder / TRAINING_FILE, device="cpu")
@@ -144,7 +151,7 @@ def copy_model(folder: Path, target: Path) -> None:
         CheckpointError: The checkpoint is damaged.
         OSError: The copy cannot be written.
     """
-    folder = standing(folder)
+    folder = readable_folder(folder)
     load_checkpoint(folder)
     target.mkdir(parents=True)
     for name in (MODEL_FILE, META_FILE):

@@ -17,7 +17,7 @@ from model.system.files import check_sum
 from tiny_search import command, kill_driver, kill_family, run_command, trials_of, write_inputs
 from tune.storage.checkpoints import CheckpointStore
 
-CUT_OFF = 75
+EXTERNAL_FAULT = 75
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_unwritable_disk_is_one_line_and_the_search_goes_on_when_there_is_room(
             fill(disk)
 
     ended = search_until_fault([*flags, "--name", "full"], run, fault)
-    assert ended.returncode == CUT_OFF, ended.stderr
+    assert ended.returncode == EXTERNAL_FAULT, ended.stderr
     (line,) = ended.stderr.splitlines()
     reason = "Read-only file system" if "read-only" in faulty else "No space left on device"
     assert line.startswith("tune.run: a ") and reason in line

@@ -48,7 +48,7 @@ from tiny_search import (
 )
 from tune.storage.checkpoints import CheckpointStore
 
-CUT_OFF = 75
+EXTERNAL_FAULT = 75
 FAULTY = SUPPORT / "faulty_search.py"
 
 
@@ -180,7 +180,7 @@ def test_lost_ray_is_one_line_and_can_be_resumed(
     start = time.monotonic()
     lost.kill()
     _, errors = running.communicate(timeout=60)
-    assert running.returncode == CUT_OFF, errors
+    assert running.returncode == EXTERNAL_FAULT, errors
     assert time.monotonic() - start < 20  # Ray itself would take 60 s
     (line,) = errors.splitlines()
     assert line.startswith("tune.run: lost Ray's ")
@@ -228,7 +228,7 @@ def test_search_whose_cluster_lost_its_head_goes_on_in_another(
             _, errors = driver.communicate(timeout=120)
         finally:
             kill_family(driver)
-    assert driver.returncode == CUT_OFF, errors
+    assert driver.returncode == EXTERNAL_FAULT, errors
     assert re.search(r"^tune\.run: lost Ray's .* -m tune\.run --resume results/two$", errors, re.M)
     before = num_epochs("two")
     with ray_nodes(tmp_path / "second") as nodes:

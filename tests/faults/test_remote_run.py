@@ -17,7 +17,7 @@ import psutil
 import pytest
 from pyarrow import fs
 
-from model.system.filesystem import files_below, open_place, read
+from model.system.filesystem import files_below, open_location, read
 from repository import ROOT
 from s3_server import s3_server
 from tiny_search import command, kill_family, run_command, trial_workers, trials_of, write_inputs
@@ -30,7 +30,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[fs.FileSystem]:
     with s3_server() as environment:
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        yield open_place("s3://bucket")[0]
+        yield open_location("s3://bucket")[0]
 
 
 def names(bucket: fs.FileSystem, root: str) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from model.errors import CheckpointError, ConfigError
 from model.system.filesystem import files_below
-from model.system.terminal import shown
+from model.system.terminal import printable
 from model.training.checkpoint import load_checkpoint
 from repository import ROOT
 from tiny_search import command, kill_family, trial_worker, write_inputs
@@ -142,7 +142,7 @@ def test_nothing_of_ours_reads_a_pickle() -> None:
 
 
 def test_texts_of_others_are_shown_and_do_nothing() -> None:
-    assert shown("a\x1b]0;title\x07b\u202ec\td\n") == "a\\x1b]0;title\\x07b\\u202ec\td\n"
+    assert printable("a\x1b]0;title\x07b\u202ec\td\n") == "a\\x1b]0;title\\x07b\\u202ec\td\n"
     text = "x\n# not a title | <script> `code` [a](javascript:b) \x1b[2J"
     line = escaped(text)
     assert "\n" not in line and "<" not in line and "\x1b" not in line

@@ -107,11 +107,11 @@ class Cluster:
             return f"a worker failed to measure it: {reason}"
         return machine
 
-    def check_storage(self, place: str) -> None:
+    def check_storage(self, location: str) -> None:
         """Check that every node writes and reads a storage, if there may be several.
 
         Args:
-            place: An absolute path or a URI.
+            location: An absolute path or a URI.
 
         Raises:
             ConfigError: A node cannot.
@@ -120,7 +120,7 @@ class Cluster:
             from tune.cluster.storage_check import check_nodes
 
             self.start()
-            check_nodes(place)
+            check_nodes(location)
 
     def start_soon(self) -> None:
         """Begin to start a local Ray, or to join the cluster, beside what the caller does next.

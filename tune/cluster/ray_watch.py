@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
-from model.errors import CUT_OFF
+from model.errors import EXTERNAL_FAULT
 
 POLL_SECONDS = 1.0
 _SHOW_CURSOR = "\x1b[?25h"
@@ -45,7 +45,7 @@ class RayWatch:
         """
         if self._thread is None:
             patience_seconds = LOCAL_SECONDS if is_local else CLUSTER_SECONDS
-            arguments = (dict(_places()), patience_seconds)
+            arguments = (dict(_addresses()), patience_seconds)
             self._thread = threading.Thread(target=self._watch, args=arguments, daemon=True)
             self._thread.start()
 
@@ -62,12 +62,12 @@ class RayWatch:
         if self._thread is not None:
             self._thread.join()
 
-    def _watch(self, places: dict[str, tuple[str, int]], patience_seconds: float) -> None:
+    def _watch(self, addresses: dict[str, tuple[str, int]], patience_seconds: float) -> None:
         silent_since: dict[str, float] = {}
         while not self._ended.wait(POLL_SECONDS):
-            for name, place in places.items():
+            for name, address in addresses.items():
                 start = time.monotonic()  # asking takes up to a second itself
-                if _listens(place):
+                if _listens(address):
                     silent_since.pop(name, None)
                 elif time.monotonic() - silent_since.setdefault(name, start) >= patience_seconds:
                     self._end(name)
@@ -78,10 +78,10 @@ class RayWatch:
             if sys.stdout.isatty():
                 print(_SHOW_CURSOR, end="", flush=True)  # the live table has hidden it
             print(f"tune.run: lost {name}; go on: {self._command()}", file=sys.stderr, flush=True)
-        os._exit(CUT_OFF)
+        os._exit(EXTERNAL_FAULT)
 
 
-def _places() -> Iterator[tuple[str, tuple[str, int]]]:
+def _addresses() -> Iterator[tuple[str, tuple[str, int]]]:
     """Yield what must listen, and where."""
     import ray
 
@@ -94,9 +94,9 @@ def _places() -> Iterator[tuple[str, tuple[str, int]]]:
             yield f"Ray's process on this node, {host}:{node_port}", (host, node_port)
 
 
-def _listens(place: tuple[str, int]) -> bool:
+def _listens(address: tuple[str, int]) -> bool:
     try:
-        socket.create_connection(place, timeout=POLL_SECONDS).close()
+        socket.create_connection(address, timeout=POLL_SECONDS).close()
     except OSError:
         return False
     return True

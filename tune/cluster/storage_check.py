@@ -9,22 +9,22 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from model.errors import ConfigError, first_line
-from model.system.filesystem import STORE_ERRORS, open_place, read, write
+from model.system.filesystem import STORE_ERRORS, open_location, read, write
 
 ANSWER_SECONDS = 60.0
 """A node must start a process and import pyarrow in this time."""
 
 
-def check_nodes(place: str) -> None:
+def check_nodes(location: str) -> None:
     """Have each node that can run trials read what the driver wrote, and write what it reads.
 
     Args:
-        place: A storage URI, or an absolute path that all nodes must see.
+        location: A storage URI, or an absolute path that all nodes must see.
 
     Raises:
         ConfigError: A node cannot; the line names it.
     """
-    file_system, path = open_place(place)
+    file_system, path = open_location(location)
     probe = f"{path}/.node-probe-{uuid.uuid4().hex}"
     nodes = {
         node["NodeID"]: node["NodeName"] or node["NodeManagerAddress"]
@@ -33,12 +33,12 @@ def check_nodes(place: str) -> None:
     }
     try:
         write(file_system, probe, b"driver")
-        failures = _ask(nodes, place, Path(probe).name)
+        failures = _ask(nodes, location, Path(probe).name)
         for node_id, name in nodes.items():
             if node_id not in failures and read(file_system, _answer(probe, node_id)) != b"node":
                 failures[node_id] = f"what {name} writes cannot be read here"
     except OSError as error:
-        raise ConfigError(f"a storage must be writable: {place}: {error}") from error
+        raise ConfigError(f"a storage must be writable: {location}: {error}") from error
     finally:
         for left in (probe, *(_answer(probe, node_id) for node_id in nodes)):
             with contextlib.suppress(OSError):
@@ -47,17 +47,17 @@ def check_nodes(place: str) -> None:
         names = ", ".join(nodes[node_id] for node_id in failures)
         reason = next(iter(failures.values()))
         raise ConfigError(
-            f"every node must write and read the storage {place}, but {names} cannot: {reason}"
+            f"every node must write and read the storage {location}, but {names} cannot: {reason}"
         )
 
 
-def _ask(nodes: dict[str, str], place: str, probe_name: str) -> dict[str, str]:
+def _ask(nodes: dict[str, str], location: str, probe_name: str) -> dict[str, str]:
     """Return why nodes cannot, by their ids."""
     task = ray.remote(num_cpus=0)(_write_and_read)
     running = {
         task.options(
             scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)
-        ).remote(place, probe_name, node_id): node_id
+        ).remote(location, probe_name, node_id): node_id
         for node_id in nodes
     }
     ended, late = ray.wait(list(running), num_returns=len(running), timeout=ANSWER_SECONDS)
@@ -79,10 +79,10 @@ def _result(reference: Any) -> str:
     return reason
 
 
-def _write_and_read(place: str, probe_name: str, node_id: str) -> str:
+def _write_and_read(location: str, probe_name: str, node_id: str) -> str:
     """Return why this node cannot use a storage, "" if it can."""
     try:
-        file_system, path = open_place(place)
+        file_system, path = open_location(location)
         try:
             seen = read(file_system, f"{path}/{probe_name}")
         except FileNotFoundError:

@@ -19,7 +19,7 @@ from tune.records.quality_table import read_quality, write_quality
 from tune.records.run_folder import CHECKPOINTS, STILL_RUNNING, RunFolder
 from tune.records.tables import Table, config_of, ranked
 from tune.records.trial import Status
-from tune.reporting.axes import edge_notes
+from tune.reporting.axes import boundary_notes
 from tune.reporting.confirmation import verdict
 from tune.reporting.markdown_report import best_table, write_report
 from tune.reporting.noise import table_notes
@@ -167,7 +167,7 @@ def _tell_best(
     table = best_table(trials, space)
     say(console, _fitted(table, console.width if console.is_terminal else None))
     notes = table_notes(folder.read_study(), table, trials, folder.read_finalists())
-    for note in [*notes, *edge_notes(trials, space)]:
+    for note in [*notes, *boundary_notes(trials, space)]:
         say(console, note)
 
 

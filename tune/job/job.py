@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from model.errors import ConfigError, CutOff
+from model.errors import ConfigError, ExternalFault
 from model.system.files import unwritable
 from tune.job.prepare import prepare
 from tune.job.resume import or_resumed, prepare_resumed
@@ -26,7 +26,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
 
     Raises:
         ConfigError: The user's mistake, in one line.
-        CutOff: Something outside ended the search, which can be resumed.
+        ExternalFault: Something outside ended the search, which can be resumed.
     """
     if options.or_resume:
         options = or_resumed(options)
@@ -50,7 +50,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
     from tune.job.search import done_before, found_before, is_spent, search
     from tune.job.study_json import study_values
     from tune.planning.estimate import Estimate
-    from tune.planning.simulation import NOTHING
+    from tune.planning.simulation import NOTHING_SPENT
     from tune.records.history import History, check_no_driver, records_so_far
     from tune.records.run_folder import RunFolder, existing_parent
     from tune.storage.mirror import Mirror
@@ -89,7 +89,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
                 check_gpu_memory(study.space, memory, machine.free_gpu_bytes)
             need = with_memory(study.space, need, memory, nodes)
             concurrent = num_concurrent(nodes, need, options.max_concurrent)
-            before = done_before(study.earlier) if study.earlier else NOTHING
+            before = done_before(study.earlier) if study.earlier else NOTHING_SPENT
             estimate = Estimate(study, machine.speed, concurrent, before)
         if study.sampler == AUTO:
             study = dataclasses.replace(study, sampler=default_sampler(concurrent))
@@ -109,7 +109,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
             watch.start(is_local=not cluster.address)
 
         with (
-            telling_how_to_go_on(folder.path, command),
+            naming_how_to_resume(folder.path, command),
             History(folder.history_file) as history,
             Mirror(
                 folder.path,
@@ -134,15 +134,15 @@ def run_study(options: StudyOptions, console: Console) -> int:
 
 
 @contextmanager
-def telling_how_to_go_on(place: object, command: Callable[[], str]) -> Iterator[None]:
+def naming_how_to_resume(location: object, command: Callable[[], str]) -> Iterator[None]:
     """Say what goes on with the run when something outside of it ends it.
 
     Args:
-        place: Where the run writes.
+        location: Where the run writes.
         command: Returns the command line that goes on.
 
     Raises:
-        CutOff: A file could not be written.
+        ExternalFault: A file could not be written.
     """
     try:
         yield
@@ -150,11 +150,11 @@ def telling_how_to_go_on(place: object, command: Callable[[], str]) -> Iterator[
         print(f"go on: {command()}", file=sys.stderr)
         raise
     except Exception as error:
-        reason = str(error) if isinstance(error, CutOff) else unwritable(error)
+        reason = str(error) if isinstance(error, ExternalFault) else unwritable(error)
         if reason is None:
             if not isinstance(error, ConfigError):  # not a mistake of the user's: ours
                 print(f"go on: {command()}", file=sys.stderr)
             raise
-        if not isinstance(error, CutOff):
-            reason = f"a run must be able to write its files: {place}: {reason}"
-        raise CutOff(f"{reason}; go on: {command()}") from error
+        if not isinstance(error, ExternalFault):
+            reason = f"a run must be able to write its files: {location}: {reason}"
+        raise ExternalFault(f"{reason}; go on: {command()}") from error

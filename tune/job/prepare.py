@@ -35,7 +35,7 @@ def prepare(options: StudyOptions, console: Console) -> Study:
     name = options.name if options.name is not None else default_name(space.name)
     run_path = options.results / check_name(name)
     check_new(run_path)
-    check_places(options, options.storage)
+    check_locations(options, options.storage)
     if options.storage is not None:
         check_new_in_storage(options.storage, name)
     corpus = named_corpus(options.corpus, console)
@@ -66,7 +66,7 @@ def seconds_of(duration: str | None) -> float | None:
     return None if duration is None else parse_duration(duration)
 
 
-def check_places(options: StudyOptions, storage: str | None) -> None:
+def check_locations(options: StudyOptions, storage: str | None) -> None:
     """Check what a trial asks for, where its checkpoints go, and who is told.
 
     Raises:

@@ -10,7 +10,7 @@ from model.errors import ConfigError
 from model.system.filesystem import check_storage, is_uri, join, normal
 from model.text.corpus import Corpus
 from search_spaces import Budget, SearchSpace, load_space
-from tune.job.prepare import check_places, named_corpus, prepared_for, seconds_of, with_budget
+from tune.job.prepare import check_locations, named_corpus, prepared_for, seconds_of, with_budget
 from tune.planning.study import Study, StudyOptions
 from tune.records.history import records_so_far
 from tune.records.run_folder import CORPUS_FILE, RunFolder, check_name, find_run
@@ -28,16 +28,16 @@ def or_resumed(options: StudyOptions) -> StudyOptions:
     if options.name is None:
         raise ConfigError("--or-resume needs the --name of the run")
     name = check_name(options.name)
-    place = None
+    location = None
     if options.storage is not None:
         check_storage(options.storage)
-        place = found_in_storage(options.storage, name)
+        location = found_in_storage(options.storage, name)
     # Also of a run with a storage: it may have ended before its first copy.
-    if place is None and RunFolder(options.results / name).study_file.is_file():
-        place = str(options.results / name)
-    if place is not None:  # the run has its starts
+    if location is None and RunFolder(options.results / name).study_file.is_file():
+        location = str(options.results / name)
+    if location is not None:  # the run has its starts
         options = dataclasses.replace(options, start_from=())
-    return dataclasses.replace(options, or_resume=False, resume=place)
+    return dataclasses.replace(options, or_resume=False, resume=location)
 
 
 def prepare_resumed(options: StudyOptions, console: Console) -> Study:
@@ -81,7 +81,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         )
     space = with_budget(stored, options)
     _check_trials(options.trials, folder)
-    check_places(options, storage)
+    check_locations(options, storage)
     corpus = _text(options.corpus, values["corpus"], folder, console)
     if corpus.sha256 != sha256:
         raise ConfigError(

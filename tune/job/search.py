@@ -11,7 +11,7 @@ from tune.monitoring.progress import Progress
 from tune.monitoring.trackers import Trackers
 from tune.planning.estimate import Estimate, Remaining
 from tune.planning.finalist_budget import ended_finalists, reserved_seconds
-from tune.planning.simulation import Before
+from tune.planning.simulation import Spent
 from tune.planning.study import Study
 from tune.records.history import History, TrialEnded, records_so_far, seconds_run
 from tune.records.run_folder import RunFolder
@@ -131,10 +131,10 @@ def seconds_before(folder: RunFolder, records: Mapping[int, TrialRecord]) -> flo
     return max(seconds_run(records), seconds_run(finalists))
 
 
-def done_before(folder: RunFolder) -> Before:
+def done_before(folder: RunFolder) -> Spent:
     """Return what the earlier sessions did, for the plan."""
     records = records_so_far(folder.history_file)
-    return Before(num_ended=num_ended(records.values()), seconds=seconds_before(folder, records))
+    return Spent(num_ended=num_ended(records.values()), seconds=seconds_before(folder, records))
 
 
 def found_before(

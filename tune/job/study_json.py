@@ -115,8 +115,8 @@ def _why_unconfirmed(study: Study, result: SearchResult | None) -> str:
 
 def resume_anywhere(study: Study) -> str:
     """Return the command that goes on with a run: from its storage if that has a copy."""
-    place = study.mirror_root or str(study.run_path.resolve())
-    return f"python -m tune.run --resume {shlex.quote(place)}"
+    location = study.mirror_root or str(study.run_path.resolve())
+    return f"python -m tune.run --resume {shlex.quote(location)}"
 
 
 def how_it_ended(result: SearchResult) -> str:

@@ -18,7 +18,7 @@ from model.system.durations import format_seconds
 from model.system.terminal import say
 from search_spaces import SearchSpace
 from tune.monitoring.json_events import JsonConsole, epoch_event, trial_event
-from tune.monitoring.search_state import LiveStanding, axis_values, short
+from tune.monitoring.search_state import LiveSearchState, axis_values, short
 from tune.records.trial import Status, TrialRecord
 
 _SHOWN_ENDED = 8
@@ -80,7 +80,7 @@ class Progress:
         self._remaining = remaining
         self._clock = clock
         self._seconds_left = seconds_left
-        self._standing = LiveStanding(space)
+        self._search_state = LiveSearchState(space)
         self._expected_seconds = expected_seconds
         self._num_ended = 0
         self._ended_last: deque[TrialRecord] = deque(maxlen=_SHOWN_ENDED)
@@ -117,10 +117,10 @@ class Progress:
         """See whether a trial is the best now."""
         self._see(record)
         if self._events:
-            is_best = record is self._standing.best
+            is_best = record is self._search_state.best
             self._events.event("epoch_ended", **epoch_event(record), is_best=is_best)
         elif not self._is_live and self._clock() - self._said_seconds >= SILENCE_SECONDS:
-            num_running = self._standing.number_of(Status.RUNNING)
+            num_running = self._search_state.number_of(Status.RUNNING)
             self._say(f"{self._counted()} {num_running} running | {self.summary()}")
 
     def trial_recovered(self, record: TrialRecord, reason: str) -> None:
@@ -136,7 +136,7 @@ class Progress:
         self._see(record)
         self._ended(record)
         if self._events:
-            best = self._standing.best
+            best = self._search_state.best
             self._events.event(
                 "trial_ended",
                 **trial_event(record, self._name(record)),
@@ -152,9 +152,9 @@ class Progress:
 
     def summary(self) -> str:
         """Return who is best, how many were pruned, and the time left."""
-        best = self._standing.best
+        best = self._search_state.best
         who = f"best {best.objective:.4f} ({self._name(best)})" if best else "no result yet"
-        num_pruned = self._standing.number_of(Status.PRUNED)
+        num_pruned = self._search_state.number_of(Status.PRUNED)
         return f"{who} | {num_pruned} pruned | {self._time_left()}"
 
     @property
@@ -166,7 +166,7 @@ class Progress:
         return f"[{self._num_ended:>{width}}/{self._num_trials}]"
 
     def _see(self, record: TrialRecord) -> None:
-        self._standing.see(record)
+        self._search_state.see(record)
         if self._remaining is not None:
             self._remaining.see(record)
 
@@ -210,8 +210,8 @@ class Progress:
         table = Table(expand=False)
         for title in ("trial", "status", "bits per char", "epoch", *self._axes):
             table.add_column(title, justify="left" if title == "status" else "right")
-        standing = self._standing.now()
-        for record in [*self._ended_last, *standing.running]:
+        search_state = self._search_state.now()
+        for record in [*self._ended_last, *search_state.running]:
             values = record.config.to_dict()
             table.add_row(
                 f"{record.number}" + "*" * bool(record.baseline),
@@ -219,11 +219,11 @@ class Progress:
                 f"{record.objective:.4f}" if record.best else "",
                 f"{len(record.epochs)}/{record.config.epochs}",
                 *(short(values[axis]) for axis in self._axes),
-                style="bold" if record is standing.best else None,
+                style="bold" if record is search_state.best else None,
             )
         head = f"{self._num_ended} of {self._num_trials} trials | {self.summary()}"
         foot = (
-            f"* baseline | {len(standing.running)} running | "
-            f"reached the rungs: {standing.rungs_text()}"
+            f"* baseline | {len(search_state.running)} running | "
+            f"reached the rungs: {search_state.rungs_text()}"
         )
         return Group(Text(head), table, Text(foot, style="dim"))

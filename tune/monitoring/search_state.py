@@ -9,7 +9,7 @@ from tune.records.trial import Status, TrialRecord
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class SearchState:
     """Where a search stands.
 
     Attributes:
@@ -25,9 +25,9 @@ class Standing:
     rungs: dict[int, int]
 
     @classmethod
-    def of(cls, records: Iterable[TrialRecord], space: SearchSpace) -> "Standing":
+    def of(cls, records: Iterable[TrialRecord], space: SearchSpace) -> "SearchState":
         """Work it out from all trials so far."""
-        return LiveStanding(space, sorted(records, key=lambda record: record.number)).now()
+        return LiveSearchState(space, sorted(records, key=lambda record: record.number)).now()
 
     @property
     def num_ended(self) -> int:
@@ -38,7 +38,8 @@ class Standing:
     def statuses_text(self) -> str:
         """Return how many trials have which status.
 
-        >>> Standing(best=None, running=[], statuses={Status.PRUNED: 2}, rungs={}).statuses_text()
+        >>> state = SearchState(best=None, running=[], statuses={Status.PRUNED: 2}, rungs={})
+        >>> state.statuses_text()
         '2 PRUNED'
         """
         parts = (f"{number} {status.value}" for status, number in self.statuses.items())
@@ -47,13 +48,13 @@ class Standing:
     def rungs_text(self) -> str:
         """Return how many trials reached each rung.
 
-        >>> Standing(best=None, running=[], statuses={}, rungs={1: 8, 3: 2}).rungs_text()
+        >>> SearchState(best=None, running=[], statuses={}, rungs={1: 8, 3: 2}).rungs_text()
         'epoch 1: 8, epoch 3: 2'
         """
         return ", ".join(f"epoch {rung}: {number}" for rung, number in self.rungs.items())
 
 
-class LiveStanding:
+class LiveSearchState:
     """Where a search stands while it runs: a trial is looked at when it changes.
 
     Attributes:
@@ -93,10 +94,10 @@ class LiveStanding:
         """Return how many trials have a status."""
         return self._statuses[status]
 
-    def now(self) -> Standing:
+    def now(self) -> SearchState:
         """Return where the search stands."""
         running = list(self._running.values())  # a display asks from a thread of its own
-        return Standing(
+        return SearchState(
             best=self.best,
             running=sorted(running, key=lambda record: record.number),
             statuses={

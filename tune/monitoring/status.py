@@ -7,7 +7,7 @@ from typing import Any
 
 from model.system.durations import counted, format_seconds
 from search_spaces import SearchSpace
-from tune.monitoring.search_state import Standing, axis_values
+from tune.monitoring.search_state import SearchState, axis_values
 from tune.records.history import has_driver, read_history, records_so_far, seconds_run
 from tune.records.run_folder import LEASE_FILE, STILL_RUNNING, RunFolder
 from tune.records.trial import TrialRecord, num_ended
@@ -30,7 +30,7 @@ class RunStatus:
         search_seconds: Seconds that the search has run, all sessions together.
         left_seconds: About how many more it takes; None where that is not known or nothing runs.
         num_trials: Trials in all.
-        standing: Where its trials stand.
+        search_state: Where its trials stand.
         num_finalist_trainings: Trainings of finalists that have ended.
     """
 
@@ -43,7 +43,7 @@ class RunStatus:
     search_seconds: float
     left_seconds: float | None
     num_trials: int
-    standing: Standing
+    search_state: SearchState
     num_finalist_trainings: int
 
     @classmethod
@@ -56,7 +56,7 @@ class RunStatus:
         study = folder.read_study()
         space = SearchSpace.from_json(study["space"])
         records = read_history(folder.history_file)
-        standing = Standing.of(records.values(), space)
+        search_state = SearchState.of(records.values(), space)
         modified = [path.stat().st_mtime for path in folder.history_files if path.exists()]
         silent_seconds = max(0.0, time.time() - max(modified))
         alive = _has_driver(folder, folder.history_file)
@@ -71,15 +71,15 @@ class RunStatus:
             alive=alive,
             silent_seconds=silent_seconds,
             search_seconds=max(seconds, study["search_seconds"]),
-            left_seconds=_left_seconds(space, standing, seconds) if alive else None,
+            left_seconds=_left_seconds(space, search_state, seconds) if alive else None,
             num_trials=space.budget.trials,
-            standing=standing,
+            search_state=search_state,
             num_finalist_trainings=_num_finalists(folder),
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        best = self.standing.best
+        best = self.search_state.best
         return {
             "path": str(self.path),
             "space": self.space.name,
@@ -90,29 +90,30 @@ class RunStatus:
             "search_seconds": round(self.search_seconds, 1),
             "left_seconds": None if self.left_seconds is None else round(self.left_seconds, 1),
             "num_trials": self.num_trials,
-            "statuses": {status.value: n for status, n in self.standing.statuses.items()},
-            "rungs": {str(rung): number for rung, number in self.standing.rungs.items()},
+            "statuses": {status.value: n for status, n in self.search_state.statuses.items()},
+            "rungs": {str(rung): number for rung, number in self.search_state.rungs.items()},
             "best": _trial_json(best) if best else None,
-            "running": [_trial_json(record) for record in self.standing.running],
+            "running": [_trial_json(record) for record in self.search_state.running],
             "num_finalist_trainings": self.num_finalist_trainings,
         }
 
     def text(self) -> str:
         """Return it for people, one line a fact."""
-        standing, axes = self.standing, self.space.axes
+        search_state, axes = self.search_state, self.space.axes
         lines = [f"{self.path.name}: {self.space.name} on {self.corpus}: {self.state}"]
-        best = standing.best
+        best = search_state.best
         lines.append("best so far: " + (_trial_text(best, axes) if best else "no result yet"))
         lines.append(
-            f"trials: {standing.num_ended} of {self.num_trials} ended; {standing.statuses_text()}"
+            f"trials: {search_state.num_ended} of {self.num_trials} ended; "
+            f"{search_state.statuses_text()}"
         )
-        lines.append(f"reached the rungs: {standing.rungs_text()}")
+        lines.append(f"reached the rungs: {search_state.rungs_text()}")
         if self.num_finalist_trainings:
             lines.append(f"finalists: {counted(self.num_finalist_trainings, 'training')} ended")
         if self.alive:
             lines += [
                 f"  running: {_trial_text(record, axes)}, {_epoch_rate(record)}"
-                for record in standing.running
+                for record in search_state.running
             ]
         lines.append(self._times())
         return "\n".join(lines)
@@ -122,7 +123,7 @@ class RunStatus:
         text = f"time: {format_seconds(self.search_seconds)}"
         text += f" of {format_seconds(limit)}" if limit else ""
         if self.search_seconds:
-            rate = self.standing.num_ended / self.search_seconds * MINUTE_SECONDS
+            rate = self.search_state.num_ended / self.search_seconds * MINUTE_SECONDS
             text += f", {rate:.1f} trials a minute"
         if self.left_seconds is not None:
             text += f", about {format_seconds(self.left_seconds)} left for the search"
@@ -149,12 +150,12 @@ def _state(folder: RunFolder, study: dict[str, Any], *, alive: bool) -> str:
     return ended
 
 
-def _left_seconds(space: SearchSpace, standing: Standing, seconds: float) -> float | None:
+def _left_seconds(space: SearchSpace, search_state: SearchState, seconds: float) -> float | None:
     """Take the rest to go as fast as what has ended, and the time budget for the most."""
     estimates = []
-    if standing.num_ended:
-        left = space.budget.trials - standing.num_ended
-        estimates.append(seconds / standing.num_ended * left)
+    if search_state.num_ended:
+        left = space.budget.trials - search_state.num_ended
+        estimates.append(seconds / search_state.num_ended * left)
     if space.budget.time_budget_seconds is not None:
         estimates.append(space.budget.time_budget_seconds - seconds)
     return max(0.0, min(estimates)) if estimates else None

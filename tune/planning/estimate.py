@@ -19,7 +19,7 @@ from model.training.cost import num_parameters
 from model.training.speed import MachineSpeed
 from search_spaces.random_configs import random_configs
 from tune.cluster.trial_memory import text_of, text_sizes
-from tune.planning.simulation import NOTHING, Before, Plan, Training, rehearse
+from tune.planning.simulation import NOTHING_SPENT, Plan, Spent, Training, simulate
 from tune.planning.study import Study
 from tune.records.trial import TrialRecord
 
@@ -34,7 +34,7 @@ class Estimate:
         study: Study,
         speed: MachineSpeed,
         concurrent: int,
-        before: Before = NOTHING,
+        before: Spent = NOTHING_SPENT,
     ) -> None:
         """Estimate a study.
 
@@ -64,7 +64,7 @@ class Estimate:
     @functools.cached_property
     def plan(self) -> Plan:
         """What the whole search is going to take."""
-        return rehearse(
+        return simulate(
             self._study,
             self._first,
             self._drawn,

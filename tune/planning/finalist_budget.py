@@ -21,14 +21,14 @@ def choose(records: Iterable[TrialRecord], num_best: int) -> list[TrialRecord]:
     """Return the best trials and all baselines that were measured, best first."""
     measured = [record for record in records if record.best is not None]
 
-    def place(record: TrialRecord) -> tuple[float, int]:
+    def rank_key(record: TrialRecord) -> tuple[float, int]:
         return record.objective, record.number
 
     # Not sorted whole: a search asks every other second, of thousands.
-    best = heapq.nsmallest(num_best, measured, key=place)
+    best = heapq.nsmallest(num_best, measured, key=rank_key)
     chosen = {record.number for record in best}
     baselines = (record for record in measured if record.baseline and record.number not in chosen)
-    return best + sorted(baselines, key=place)
+    return best + sorted(baselines, key=rank_key)
 
 
 def estimated_seconds(

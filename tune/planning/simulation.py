@@ -19,10 +19,10 @@ import numpy as np
 from tune.planning.finalist_budget import RESERVED_SHARE, spread_seconds
 from tune.planning.study import Study
 
-PLAYED = 100
-PLAYED_TRIALS = 100_000
+SIMULATIONS = 100
+SIMULATED_TRIALS = 100_000
 """In all of them together: the more trials a search has, the less its time hangs on chance."""
-MIN_PLAYED = 10
+MIN_SIMULATIONS = 10
 ENDS = (0.05, 0.95)
 """Shares of the played searches that are shorter than the ends of the range."""
 ERROR = 1.25
@@ -65,17 +65,17 @@ class Plan:
     share_confirmed: float
 
 
-class Before(NamedTuple):
+class Spent(NamedTuple):
     """What the earlier sessions of a search did; the first trials are taken to have ended."""
 
     num_ended: int = 0
     seconds: float = 0.0
 
 
-NOTHING = Before()
+NOTHING_SPENT = Spent()
 
 
-class Played(NamedTuple):
+class Simulated(NamedTuple):
     """One search that was played."""
 
     seconds: float
@@ -83,13 +83,13 @@ class Played(NamedTuple):
     is_confirmed: bool
 
 
-def rehearse(
+def simulate(
     study: Study,
     first: Sequence[Training],
     drawn: Sequence[Training],
     *,
     concurrent: int,
-    before: Before = NOTHING,
+    before: Spent = NOTHING_SPENT,
 ) -> Plan:
     """Return the range of what many played searches took.
 
@@ -101,11 +101,11 @@ def rehearse(
         before: What is done already.
     """
     factor = study.space.budget.reduction_factor
-    times = min(PLAYED, max(MIN_PLAYED, PLAYED_TRIALS // study.num_trials))
-    chance = np.random.Generator(np.random.PCG64(study.seed))
+    times = min(SIMULATIONS, max(MIN_SIMULATIONS, SIMULATED_TRIALS // study.num_trials))
+    generator = np.random.Generator(np.random.PCG64(study.seed))
     short, long = (
         [
-            _play(study, first, drawn, concurrent, before, goes_on, error, chance)
+            _simulate_once(study, first, drawn, concurrent, before, goes_on, error, generator)
             for _ in range(times)
         ]
         for goes_on, error in ((1 / factor, 1 / ERROR), (factor**-0.5, ERROR))
@@ -124,33 +124,33 @@ def rehearse(
     )
 
 
-def _play(
+def _simulate_once(
     study: Study,
     first: Sequence[Training],
     drawn: Sequence[Training],
     concurrent: int,
-    before: Before,
+    before: Spent,
     goes_on: float,
     error: float,
-    chance: np.random.Generator,
-) -> Played:
+    generator: np.random.Generator,
+) -> Simulated:
     """Play one search.
 
     Args:
-        study: As for `rehearse`, like the four after it.
+        study: As for `simulate`, like the four after it.
         first: Run in full.
         drawn: What the others are drawn from.
         concurrent: Trials at once.
         before: What is done already.
         goes_on: Chance of a trial at a rung, above 0 and below 1.
         error: What all seconds are multiplied by.
-        chance: What is drawn from.
+        generator: What is drawn from.
     """
     left = first[before.num_ended :]
     num_others = study.num_trials - max(before.num_ended, len(first))
-    others = [drawn[i] for i in chance.integers(max(1, len(drawn)), size=num_others)]
+    others = [drawn[i] for i in generator.integers(max(1, len(drawn)), size=num_others)]
     stops = [*study.space.budget.rungs(study.max_epochs), math.inf]
-    num_passed = (chance.geometric(1 - goes_on, size=num_others) - 1).clip(max=len(stops) - 1)
+    num_passed = (generator.geometric(1 - goes_on, size=num_others) - 1).clip(max=len(stops) - 1)
     trials = [training.seconds for training in left] + [
         min(stops[passed], training.epochs) * training.epoch_seconds
         for training, passed in zip(others, num_passed, strict=True)
@@ -170,7 +170,7 @@ def _play(
     seconds = max(before.seconds, min(seconds, limit - kept_free))
     # Without time kept free for them they are trained in what the search happens to leave.
     is_confirmed = kept_free > 0 or 0 < again <= limit - seconds
-    return Played(
+    return Simulated(
         seconds=seconds + again * is_confirmed,
         num_ended=before.num_ended
         + sum(before.seconds + end <= limit - kept_free for end in ends),

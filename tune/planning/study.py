@@ -9,7 +9,7 @@ from pyarrow.fs import LocalFileSystem
 from model.errors import ConfigError
 from model.scoring.objective import PreparedCorpus
 from model.system.durations import parse_duration
-from model.system.filesystem import join, normal, open_place
+from model.system.filesystem import join, normal, open_location
 from model.text.corpus import Corpus
 from search_spaces import SearchSpace
 from tune.records.finalist_table import SEEDS_AT_MOST
@@ -133,7 +133,7 @@ class Study:
     @property
     def _is_in_storage(self) -> bool:
         """Whether the run goes on in the storage's own folder, on NFS say."""
-        file_system, path = open_place(self.checkpoints_root)
+        file_system, path = open_location(self.checkpoints_root)
         local = isinstance(file_system, LocalFileSystem)
         return local and Path(path).resolve() == self.run_path.resolve()
 

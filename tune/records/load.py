@@ -13,7 +13,7 @@ from pyarrow import fs
 
 from model.config import TrialConfig
 from model.errors import ConfigError
-from model.system.filesystem import STORE_ERRORS, broken_rule, is_uri, open_place, read, split
+from model.system.filesystem import STORE_ERRORS, broken_rule, is_uri, open_location, read, split
 from search_spaces import SearchSpace
 from tune.records.quality_table import read_quality
 from tune.records.run_folder import STILL_RUNNING, RunFolder
@@ -150,7 +150,7 @@ def local_folder(
     if not is_uri(location):
         yield RunFolder.open(Path(run).expanduser().resolve())
         return
-    file_system, root = open_place(location)
+    file_system, root = open_location(location)
     if isinstance(file_system, fs.LocalFileSystem):
         yield RunFolder.open(Path(root))
         return

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, create_trial
 from model.config import TrialConfig
 from model.errors import ConfigError
 from search_spaces import SearchSpace
-from search_spaces.distributions import edges_of
+from search_spaces.distributions import boundary_of
 from tune.records.tables import Table, config_of, ranked
 
 MIN_TRIALS = 8
@@ -85,9 +85,9 @@ def axis_shares(
     generator = np.random.default_rng(seed)
     drawn: dict[str, list[float]] = {axis: [] for axis in shares}
     for _ in range(resamples if shares else 0):
-        places = generator.integers(len(measured), size=len(measured))
+        indices = generator.integers(len(measured), size=len(measured))
         # None where all values drawn are equal; an axis that varied in no trial drawn has 0.
-        resampled = _shares([measured[place] for place in places])
+        resampled = _shares([measured[index] for index in indices])
         for axis, found in drawn.items():
             found += [resampled.get(axis, 0.0)] if resampled else []
     spreads = {
@@ -130,7 +130,7 @@ def _shares(measured: Sequence[FrozenTrial]) -> dict[str, float]:
     return {} if any(math.isnan(share) for share in shares.values()) else shares
 
 
-def edge_notes(trials: Table, space: SearchSpace) -> list[str]:
+def boundary_notes(trials: Table, space: SearchSpace) -> list[str]:
     """Return a line that names the axes at whose edge most of the best lie; or none.
 
     Args:
@@ -146,7 +146,7 @@ def edge_notes(trials: Table, space: SearchSpace) -> list[str]:
     parts = []
     for axis, distribution in space.distributions.items():
         values = best[axis].dropna()
-        for edge in edges_of(distribution):
+        for edge in boundary_of(distribution):
             count = sum(map(edge.has, values))
             if count >= LEAST_COUNT and _is_possible(config, axis, edge.beyond):
                 parts.append(f"the {edge.name} {axis}, {edge.bound:g} ({count} of {NUM_BEST})")

@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 
-from model.system.terminal import shown
+from model.system.terminal import printable
 
 
 def section(title: str, table: pd.DataFrame, note: str = "") -> str:
@@ -33,5 +33,5 @@ def escaped(text: str) -> str:
     >>> print(escaped("<b>a|b</b>\n[link](x)"))
     &lt;b>a\|b&lt;/b> \[link](x)
     """
-    one_line = shown(" ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;")
+    one_line = printable(" ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;")
     return re.sub(r"([\\`\[|])", r"\\\1", one_line)

@@ -6,14 +6,14 @@ import pandas as pd
 
 from model.system.durations import counted, format_range, format_seconds
 from model.system.files import write_text
-from model.system.terminal import shown
+from model.system.terminal import printable
 from search_spaces import SearchSpace
 from tune.records.load import floor_bits, searched_seconds
 from tune.records.run_folder import STILL_RUNNING, RunFolder
 from tune.records.tables import ranked, starts_of
 from tune.records.trial import Status
 from tune.reporting.asha_cost import asha_cost
-from tune.reporting.axes import axis_importances, edge_notes
+from tune.reporting.axes import axis_importances, boundary_notes
 from tune.reporting.confirmation import confirmation
 from tune.reporting.markdown import cell, escaped, section
 from tune.reporting.noise import table_notes
@@ -86,7 +86,7 @@ def _head(study: dict[str, Any], trials: pd.DataFrame, epochs: pd.DataFrame) -> 
     corpus = study["corpus"]
     return (
         f"# Search of {escaped(study['space']['name'])} on {escaped(corpus['name'])}\n\n"
-        f"    {' '.join(shown(study['command']).split())}\n\n"
+        f"    {' '.join(printable(study['command']).split())}\n\n"
         f"{counted(len(trials), 'trial')} ({statuses or 'none'}) in "
         f"{format_seconds(searched_seconds(study, trials, epochs))}, {study['ended']}. "
         f"{counted(int(trials['epochs_run'].sum()), 'epoch')}. "
@@ -168,7 +168,7 @@ def _ten_best(
     study: dict[str, Any], trials: pd.DataFrame, finalists: pd.DataFrame, space: SearchSpace
 ) -> str:
     table = best_table(trials, space)
-    notes = [*table_notes(study, table, trials, finalists), *edge_notes(trials, space)]
+    notes = [*table_notes(study, table, trials, finalists), *boundary_notes(trials, space)]
     return section("The ten best", table, "\n".join(f"- {note}" for note in notes))
 
 

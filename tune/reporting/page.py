@@ -10,7 +10,7 @@ from tune.records.run_folder import RunFolder
 from tune.records.tables import Table, ranked
 from tune.reporting.asha_cost import TITLE as ASHA_TITLE
 from tune.reporting.asha_cost import asha_cost
-from tune.reporting.axes import RESAMPLES, axis_shares, edge_notes
+from tune.reporting.axes import RESAMPLES, axis_shares, boundary_notes
 from tune.reporting.confirmation import confirmation
 from tune.reporting.figures.axes import importance, parallel_coordinates, slices
 from tune.reporting.figures.base import SCORE, trial_texts
@@ -99,7 +99,7 @@ def _parts(run: LoadedRun, *, light: bool) -> list[Part]:
     """Return the sections of a run in which a trial was measured."""
     trials, epochs, space, floor = run.trials, run.epochs, run.space, floor_of(run)
     best = ranked(trials)
-    notes = [*table_notes(run.study, best, trials, run.finalists), *edge_notes(trials, space)]
+    notes = [*table_notes(run.study, best, trials, run.finalists), *boundary_notes(trials, space)]
     ran = stretches(epochs)
     num_rows = max(stretch.row for stretch in ran) + 1
     parts = [

@@ -9,7 +9,7 @@ from model.generation.own_bits import own_bits_per_char
 from model.generation.quality import TextQuality, mean_quality
 from model.generation.temperature import book_passages, default_temperature
 from model.system.files import write_text
-from model.system.terminal import shown
+from model.system.terminal import printable
 from model.text.cleaning import clean
 from model.training.checkpoint import load_checkpoint
 from tune.records.quality_table import measured_temperatures, nearest_temperature, read_quality
@@ -168,4 +168,4 @@ def _passage(
 
 def _indent(text: str) -> str:
     """Indent by four: Markdown shows the text as it is, whatever it contains."""
-    return "\n".join("    " + line for line in shown(text).split("\n"))
+    return "\n".join("    " + line for line in printable(text).split("\n"))

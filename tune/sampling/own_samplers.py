@@ -33,7 +33,7 @@ class NearSampler(BaseSampler):
         *,
         axes: Mapping[str, BaseDistribution],
         moved_share: float,
-        chance: np.random.Generator,
+        generator: np.random.Generator,
         otherwise: BaseSampler,
     ) -> None:
         """Sample one trial.
@@ -42,13 +42,13 @@ class NearSampler(BaseSampler):
             center: The point; None is the trial of the study with the lowest value so far.
             axes: Of the space.
             moved_share: How many of the other axes are drawn, in the mean.
-            chance: Of this proposal.
+            generator: Of this proposal.
             otherwise: For axes that the point does not have, and where there is none yet.
         """
         self._center = center
         self._axes = axes
         self._moved_share = moved_share
-        self._chance = chance
+        self._generator = generator
         self._otherwise = otherwise
         self._always_moved: str | None = None
 
@@ -80,34 +80,34 @@ class NearSampler(BaseSampler):
             return self._otherwise.sample_independent(study, trial, param_name, param_distribution)
         value = self._center[param_name]
         if param_name == self._always_moved:
-            return _other(param_distribution, value, self._chance)
-        if self._chance.random() >= self._moved_share:
+            return _other(param_distribution, value, self._generator)
+        if self._generator.random() >= self._moved_share:
             return value
-        return _near(param_distribution, value, self._chance)
+        return _near(param_distribution, value, self._generator)
 
     def _choose_axis(self, center: Mapping[str, Any]) -> str:
         movable = [name for name in self._axes if name in center and not self._axes[name].single()]
-        return str(self._chance.choice(movable)) if movable else ""
+        return str(self._generator.choice(movable)) if movable else ""
 
 
-def _near(distribution: BaseDistribution, value: Any, chance: np.random.Generator) -> Any:
+def _near(distribution: BaseDistribution, value: Any, generator: np.random.Generator) -> Any:
     """Return a value near another, which it may be."""
     if isinstance(distribution, CategoricalDistribution) and not is_ordered(distribution):
-        drawn = distribution.choices[int(chance.integers(len(distribution.choices)))]
-        return drawn if chance.random() < SPREAD else value
+        drawn = distribution.choices[int(generator.integers(len(distribution.choices)))]
+        return drawn if generator.random() < SPREAD else value
     center = position(distribution, value)
     while True:  # a normal distribution, cut at the bounds: at least 2 in 5 lie inside
-        place = chance.normal(center, SPREAD)
-        if 0 <= place <= 1:
-            return at_position(distribution, place)
+        drawn = generator.normal(center, SPREAD)
+        if 0 <= drawn <= 1:
+            return at_position(distribution, drawn)
 
 
-def _other(distribution: BaseDistribution, value: Any, chance: np.random.Generator) -> Any:
+def _other(distribution: BaseDistribution, value: Any, generator: np.random.Generator) -> Any:
     """Return a value near another, which it is not; the axis has more than one."""
     drawn = value
     # Of two numbers the other is drawn least often, in 1 of 22 cases; 1 and 1.0 are no others.
     for _ in range(1_000):
-        drawn = _near(distribution, value, chance)
+        drawn = _near(distribution, value, generator)
         if drawn != value:
             break
     return drawn

@@ -89,13 +89,15 @@ def make_sampler(
     own_seed = hash_seed(seed, number) % 2**32
     startup_trials = min(MAX_STARTUP_TRIALS, math.ceil(STARTUP_SHARE * space.budget.trials))
     is_early = number < startup_trials
-    chance = np.random.default_rng(own_seed)
+    generator = np.random.default_rng(own_seed)
     random = samplers.RandomSampler(seed=own_seed)
     if name == "random":
         return random
     if is_early and name in TPE and starts:
-        start = starts[int(chance.integers(len(starts)))]
-        return NearSampler(start, axes=axes, moved_share=1.0, chance=chance, otherwise=random)
+        start = starts[int(generator.integers(len(starts)))]
+        return NearSampler(
+            start, axes=axes, moved_share=1.0, generator=generator, otherwise=random
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", exceptions.ExperimentalWarning)
         if is_early or name == "qmc":
@@ -114,9 +116,15 @@ def make_sampler(
         match name:
             case "tpe" | "tpe-univariate":
                 near = NearSampler(
-                    None, axes=axes, moved_share=NEAR_BEST_MOVED, chance=chance, otherwise=random
+                    None,
+                    axes=axes,
+                    moved_share=NEAR_BEST_MOVED,
+                    generator=generator,
+                    otherwise=random,
                 )
-                return ThinnedSampler(near if chance.random() < NEAR_BEST_SHARE else tpe, thinning)
+                return ThinnedSampler(
+                    near if generator.random() < NEAR_BEST_SHARE else tpe, thinning
+                )
             case "gp":
                 process = samplers.GPSampler(
                     seed=own_seed,

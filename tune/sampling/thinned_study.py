@@ -68,10 +68,10 @@ class _Part:
 
     def shown(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
         assert len(trials) >= self._num_seen
-        places = [*self._not_ended, *range(self._num_seen, len(trials))]
+        indices = [*self._not_ended, *range(self._num_seen, len(trials))]
         self._num_seen = len(trials)
-        self._not_ended = [at for at in places if not trials[at].state.is_finished()]
-        for at in places:
+        self._not_ended = [at for at in indices if not trials[at].state.is_finished()]
+        for at in indices:
             if trials[at].state.is_finished() and trials[at].state in self._states:
                 trial = trials[at]
                 self._add(_as_complete(trial) if self._pruned_as_complete else trial)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from pyarrow import fs
 
-from model.errors import CheckpointError, CutOff, first_line
+from model.errors import CheckpointError, ExternalFault, first_line
 from model.system.files import in_place_of
-from model.system.filesystem import files_below, join, open_place, read
+from model.system.filesystem import files_below, join, open_location, read
 from model.training.checkpoint import META_FILE, copy_model, load_checkpoint, load_training_state
 
 SESSION = "session-"
@@ -45,7 +45,7 @@ class CheckpointStore:
         """Return the name of the folder of the session to come.
 
         Raises:
-            CutOff: The storage does not answer.
+            ExternalFault: The storage does not answer.
         """
         found = (re.fullmatch(rf"{SESSION}(\d+)", name) for name in self._paths(recursive=False))
         last = max((int(match[1]) for match in found if match), default=0)
@@ -55,7 +55,7 @@ class CheckpointStore:
         """Return each trial's checkpoints: trial number to locations, the newest first.
 
         Raises:
-            CutOff: The storage does not answer.
+            ExternalFault: The storage does not answer.
         """
         found: dict[int, list[tuple[int, int, str]]] = {}
         for path in self._paths(recursive=True):
@@ -70,7 +70,7 @@ class CheckpointStore:
         }
 
     def _paths(self, *, recursive: bool) -> list[str]:
-        file_system, root = open_place(self.root)
+        file_system, root = open_location(self.root)
         selector = fs.FileSelector(root, allow_not_found=True, recursive=recursive)
         try:
             found = file_system.get_file_info(selector)
@@ -79,25 +79,25 @@ class CheckpointStore:
         return [info.path[len(root) + 1 :] for info in found]
 
 
-def unreadable(error: OSError) -> CutOff:
+def unreadable(error: OSError) -> ExternalFault:
     """Return what ends a search whose checkpoints the storage does not give."""
-    return CutOff(f"the trials' checkpoints must be readable: {first_line(error)}")
+    return ExternalFault(f"the trials' checkpoints must be readable: {first_line(error)}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Place:
+class StoredCheckpoint:
     """A checkpoint folder of the project's own: where it is, and how to get there."""
 
     file_system: fs.FileSystem
     path: str
 
 
-def place_of(location: str) -> Place:
+def stored_checkpoint(location: str) -> StoredCheckpoint:
     """Return the place that one of `newest_first`'s locations names."""
-    return Place(*open_place(location))
+    return StoredCheckpoint(*open_location(location))
 
 
-def beside(file_system: fs.FileSystem, newest: str) -> list[Place]:
+def beside(file_system: fs.FileSystem, newest: str) -> list[StoredCheckpoint]:
     """Return a trial's checkpoints of one session, the newest first.
 
     Args:
@@ -107,7 +107,9 @@ def beside(file_system: fs.FileSystem, newest: str) -> list[Place]:
     folder = newest.rstrip("/").rpartition("/")[0]
     found = file_system.get_file_info(fs.FileSelector(folder, allow_not_found=True))
     paths = [info.path for info in found if info.base_name.startswith(RAY_FOLDER)]
-    return [Place(file_system, f"{path}/{MODEL_FOLDER}") for path in sorted(paths)[::-1]]
+    return [
+        StoredCheckpoint(file_system, f"{path}/{MODEL_FOLDER}") for path in sorted(paths)[::-1]
+    ]
 
 
 def drop_older(file_system: fs.FileSystem, trial_folder: str, *, keep: int = 1) -> None:
@@ -116,24 +118,24 @@ def drop_older(file_system: fs.FileSystem, trial_folder: str, *, keep: int = 1) 
         drop(beside(file_system, f"{trial_folder}/{RAY_FOLDER}")[keep:])
 
 
-def drop(places: Iterable[Place]) -> None:
+def drop(stored_newest_first: Iterable[StoredCheckpoint]) -> None:
     """Remove checkpoints, with the folder of Ray's around each; what cannot be removed stays."""
-    for place in places:
+    for stored in stored_newest_first:
         with contextlib.suppress(OSError):
-            place.file_system.delete_dir(place.path.rpartition("/")[0])
+            stored.file_system.delete_dir(stored.path.rpartition("/")[0])
 
 
-def fetch(place: Place | str, folder: Path) -> Path:
+def fetch(stored: StoredCheckpoint | str, folder: Path) -> Path:
     """Copy a checkpoint into a new local folder of that name and return the folder.
 
     Raises:
         OSError: It cannot be read.
     """
-    if isinstance(place, str):
-        place = place_of(place)
+    if isinstance(stored, str):
+        stored = stored_checkpoint(stored)
     folder.mkdir(parents=True)
-    for name in files_below(place.file_system, place.path, recursive=False):
-        (folder / name).write_bytes(read(place.file_system, f"{place.path}/{name}"))
+    for name in files_below(stored.file_system, stored.path, recursive=False):
+        (folder / name).write_bytes(read(stored.file_system, f"{stored.path}/{name}"))
     return folder
 
 
@@ -156,7 +158,7 @@ def keep_checkpoints(
         may_delete: Says whether anything may be removed.
 
     Raises:
-        CutOff: The storage does not answer.
+        ExternalFault: The storage does not answer.
     """
     locations = store.newest_first()
     with in_place_of(kept) as folder:
@@ -177,11 +179,11 @@ def drop_superseded(
         may_delete: Says whether anything may be removed.
 
     Raises:
-        CutOff: The storage does not answer.
+        ExternalFault: The storage does not answer.
     """
     for newest, *older in locations.values():
         if older and _is_whole(newest) and may_delete():
-            drop(place_of(location) for location in older)
+            drop(stored_checkpoint(location) for location in older)
 
 
 def _copy(locations: list[str] | None, target: Path) -> bool:
@@ -212,7 +214,7 @@ def _fetched(location: str) -> Iterator[Path]:
 
     Raises:
         CheckpointError: It was removed meanwhile.
-        CutOff: The storage does not answer.
+        ExternalFault: The storage does not answer.
     """
     with tempfile.TemporaryDirectory() as temporary:
         try:

@@ -20,7 +20,7 @@ _NOT_COPIED = re.compile(rf"session-\d+|finalists|{TENSORBOARD}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class HowFar:
+class RunExtent:
     """What a copy of a run knows.
 
     Attributes:
@@ -32,7 +32,7 @@ class HowFar:
     finished: bool
 
     @classmethod
-    def of(cls, file_system: fs.FileSystem, path: str) -> "HowFar":
+    def of(cls, file_system: fs.FileSystem, path: str) -> "RunExtent":
         """Return how far the copy in a folder has come.
 
         Raises:
@@ -50,7 +50,7 @@ class HowFar:
             finished=_is_finished(content(folder.study_file)),
         )
 
-    def has_all_of(self, other: "HowFar") -> bool:
+    def has_all_of(self, other: "RunExtent") -> bool:
         """Return whether the other copy has nothing that this one has not."""
         if self.histories == other.histories:
             return self.finished or not other.finished

@@ -6,17 +6,17 @@ from pathlib import Path
 from pyarrow import fs
 
 from model.errors import ConfigError, first_line
-from model.system.filesystem import check_storage, join, open_place, read, split
+from model.system.filesystem import check_storage, join, open_location, read, split
 from tune.records.history import History
 from tune.records.run_folder import LEASE_FILE, RunFolder, check_name
-from tune.storage.copies import HowFar, files_of_run
+from tune.storage.copies import RunExtent, files_of_run
 
 
-def fetch_run(place: str, results: Path) -> tuple[RunFolder, str]:
+def fetch_run(location: str, results: Path) -> tuple[RunFolder, str]:
     """Fetch a run, unless what is known of it here goes as far or further.
 
     Args:
-        place: Where the run is in its storage.
+        location: Where the run is in its storage.
         results: The folder of results; the run's folder in it is made if it is not there.
 
     Returns:
@@ -25,30 +25,30 @@ def fetch_run(place: str, results: Path) -> tuple[RunFolder, str]:
     Raises:
         ConfigError: There is no run, a driver runs here, or the run went on here and there.
     """
-    storage, name = split(place)
+    storage, name = split(location)
     path = results / check_name(name)
     check_storage(storage)
     try:
         results.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=results, prefix=".fetched-") as temporary:
             fetched = RunFolder(Path(temporary) / name)
-            _copy(place, fetched.path)
+            _copy(location, fetched.path)
             if not fetched.study_file.is_file():
-                raise ConfigError(f"a run must be a folder with study.json, got {place}")
-            _put(fetched, RunFolder(path), place)
+                raise ConfigError(f"a run must be a folder with study.json, got {location}")
+            _put(fetched, RunFolder(path), location)
     except OSError as error:
         reason = first_line(error)
-        raise ConfigError(f"a run must be readable: {place}: {reason}") from error
+        raise ConfigError(f"a run must be readable: {location}: {reason}") from error
     return RunFolder.open(path.resolve()), storage
 
 
 def found_in_storage(storage: str, name: str) -> str | None:
     """Return where a storage has a run of that name, None if it has none."""
-    place = join(storage, name)
-    file_system, root = open_place(place)
+    location = join(storage, name)
+    file_system, root = open_location(location)
     known = f"{root}/{RunFolder(Path(name)).study_file.name}"
     is_there = file_system.get_file_info(known).type != fs.FileType.NotFound
-    return place if is_there else None
+    return location if is_there else None
 
 
 def check_new_in_storage(storage: str, name: str) -> None:
@@ -57,16 +57,16 @@ def check_new_in_storage(storage: str, name: str) -> None:
     Raises:
         ConfigError: It has.
     """
-    place = found_in_storage(storage, name)
-    if place is not None:
+    location = found_in_storage(storage, name)
+    if location is not None:
         raise ConfigError(
-            f"a run must not exist yet in the storage: {place}; choose another --name, or go on "
-            f"with --resume {place}"
+            f"a run must not exist yet in the storage: {location}; choose another --name, or go "
+            f"on with --resume {location}"
         )
 
 
-def _copy(place: str, folder: Path) -> None:
-    file_system, root = open_place(place)
+def _copy(location: str, folder: Path) -> None:
+    file_system, root = open_location(location)
     for name in files_of_run(file_system, root):
         if not name.startswith(LEASE_FILE):
             target = folder / name
@@ -74,18 +74,18 @@ def _copy(place: str, folder: Path) -> None:
             target.write_bytes(read(file_system, f"{root}/{name}"))
 
 
-def _put(fetched: RunFolder, folder: RunFolder, place: str) -> None:
+def _put(fetched: RunFolder, folder: RunFolder, location: str) -> None:
     """Make the run's folder what was fetched, if that goes further."""
     if folder.history_file.exists():
         with History(folder.history_file):  # no driver may run on it
             there, here = (
-                HowFar.of(fs.LocalFileSystem(), str(run.path)) for run in (fetched, folder)
+                RunExtent.of(fs.LocalFileSystem(), str(run.path)) for run in (fetched, folder)
             )
         if here.has_all_of(there):
             return
         if not there.has_all_of(here):
             raise ConfigError(
-                f"a run must continue in one place only, but {folder.path} and {place} each "
+                f"a run must continue in one place only, but {folder.path} and {location} each "
                 f"have something that the other lacks; remove one of them"
             )
     if not folder.path.exists():

@@ -21,7 +21,7 @@ from pathlib import Path
 from pyarrow import fs
 
 from model.errors import ConfigError
-from model.system.filesystem import open_place, read, write
+from model.system.filesystem import open_location, read, write
 from tune.records.run_folder import LEASE_FILE
 
 STALE_SECONDS = 60.0
@@ -81,7 +81,7 @@ class Lease:
 
     def __init__(self, root: str) -> None:
         """Prepare to lease the run whose storage is at `root`."""
-        self._file_system, folder = open_place(root)
+        self._file_system, folder = open_location(root)
         self._path = f"{folder}/{LEASE_FILE}"
         self._holder = Holder.this_process()
 

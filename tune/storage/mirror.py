@@ -18,9 +18,9 @@ from types import TracebackType
 from pyarrow import fs
 
 from model.errors import ConfigError, first_line
-from model.system.filesystem import open_place, write
+from model.system.filesystem import open_location, write
 from tune.records.run_folder import CHECKPOINTS, CORPUS_FILE, TENSORBOARD
-from tune.storage.copies import HowFar, files_of_run
+from tune.storage.copies import RunExtent, files_of_run
 from tune.storage.lease import RENEW_SECONDS, Lease, LeaseKeeper
 
 COPY_SECONDS = RENEW_SECONDS
@@ -67,7 +67,7 @@ class Mirror:
         """
         if self._root is None:
             return self
-        self._file_system, self._path = open_place(self._root)
+        self._file_system, self._path = open_location(self._root)
         self._lease = Lease(self._root)
         self._keeper = LeaseKeeper(
             self._lease, may_write=lambda: not self._is_further_there(), lost=self._end_driver
@@ -128,8 +128,8 @@ class Mirror:
     def _is_further_there(self) -> bool:
         """Return whether the run in the storage has what ours has not."""
         # There first: what is copied meanwhile must not look like another driver's.
-        there = HowFar.of(self._file_system, self._path)
-        return not HowFar.of(fs.LocalFileSystem(), str(self._folder)).has_all_of(there)
+        there = RunExtent.of(self._file_system, self._path)
+        return not RunExtent.of(fs.LocalFileSystem(), str(self._folder)).has_all_of(there)
 
     def _run(self) -> None:
         rest_seconds = FIRST_SECONDS

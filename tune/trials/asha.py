@@ -56,10 +56,10 @@ class RankedValues:
         >>> values.quantile(0.5)
         2.5
         """
-        place = (len(self._in_order) - 1) * share
-        below = self._in_order[int(place)]
-        above = self._in_order[min(int(place) + 1, len(self._in_order) - 1)]
-        part = place - int(place)
+        position = (len(self._in_order) - 1) * share
+        below = self._in_order[int(position)]
+        above = self._in_order[min(int(position) + 1, len(self._in_order) - 1)]
+        part = position - int(position)
         # From the nearer of the two, as numpy does: rounded alike.
         if part < 0.5:
             return below + (above - below) * part

@@ -14,7 +14,12 @@ from model.config import TrialConfig
 from model.system.filesystem import read
 from tune.records.history import EpochEnded, History
 from tune.records.trial import ESTIMATED_MEMORY, PEAK_MEMORY, EpochRecord, trial_id
-from tune.storage.checkpoints import CheckpointStore, Place, place_of, unreadable
+from tune.storage.checkpoints import (
+    CheckpointStore,
+    StoredCheckpoint,
+    stored_checkpoint,
+    unreadable,
+)
 
 EPOCHS_FILE = "epochs.json"
 """Beside the project's own checkpoint folder, in Ray's."""
@@ -61,7 +66,7 @@ def learn_missed(history: History, store: CheckpointStore) -> dict[int, list[str
         that began after the history was copied is begun anew.
 
     Raises:
-        CutOff: The storage does not answer.
+        ExternalFault: The storage does not answer.
     """
     found = store.newest_first()
     locations = {number: found[number] for number in history.records if number in found}
@@ -69,7 +74,7 @@ def learn_missed(history: History, store: CheckpointStore) -> dict[int, list[str
         record = history.records[number]
         if not record.has_ended:
             try:
-                _, results = next(reported_first(map(place_of, of_trial), record.config))
+                _, results = next(reported_first(map(stored_checkpoint, of_trial), record.config))
             except OSError as error:  # to go on would leave a gap
                 raise unreadable(error) from error
             for result in results:
@@ -79,37 +84,37 @@ def learn_missed(history: History, store: CheckpointStore) -> dict[int, list[str
 
 
 def reported_first(
-    places: Iterable[Place], config: TrialConfig
-) -> Iterator[tuple[Place, list[dict[str, Any]]]]:
+    stored_newest_first: Iterable[StoredCheckpoint], config: TrialConfig
+) -> Iterator[tuple[StoredCheckpoint, list[dict[str, Any]]]]:
     """Yield a trial's checkpoints and what it had reported at each, in the order to use them.
 
     Args:
-        places: Where they are, the newest first; those without reports are yielded last.
+        stored_newest_first: The checkpoints; those without reports are yielded last.
         config: The trial's.
 
     Raises:
         OSError: The storage does not answer.
     """
     silent = []
-    for place in places:
-        results = read_epochs(place, config)
+    for stored in stored_newest_first:
+        results = read_epochs(stored, config)
         if results:
-            yield place, results
+            yield stored, results
         else:
-            silent.append(place)
-    for place in silent:
-        yield place, []
+            silent.append(stored)
+    for stored in silent:
+        yield stored, []
 
 
-def read_epochs(place: Place, config: TrialConfig) -> list[dict[str, Any]]:
+def read_epochs(stored: StoredCheckpoint, config: TrialConfig) -> list[dict[str, Any]]:
     """Return what a trial had reported at a checkpoint; nothing if it was another trial.
 
     Raises:
         OSError: The storage does not answer.
     """
-    path = f"{place.path.rpartition('/')[0]}/{EPOCHS_FILE}"
+    path = f"{stored.path.rpartition('/')[0]}/{EPOCHS_FILE}"
     try:
-        values = json.loads(read(place.file_system, path))
+        values = json.loads(read(stored.file_system, path))
         results: list[dict[str, Any]] = values["epochs"]
         is_ours = values["config"] == config.to_dict()
         for result in results:

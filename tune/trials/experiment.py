@@ -47,7 +47,7 @@ def run_trials(
         memory_excess_bytes: See TrialMemory.asked_bytes; the trials correct it.
 
     Raises:
-        CutOff: The storage cannot be written.
+        ExternalFault: The storage cannot be written.
     """
     # Ray 2.60 sets a variable for PyTorch Lightning in each actor: no worker that was started
     # before suits one then, and each imports torch once more (4 s of 2 cores).

@@ -9,7 +9,7 @@ from typing import Any
 
 from ray.tune.stopper import Stopper
 
-from model.errors import CutOff
+from model.errors import ExternalFault
 from model.system.signals import SIGNALS, EndOnSignal
 from tune.records.trial import Outcome
 
@@ -113,14 +113,16 @@ class SearchStopper(Stopper):
         """Refuse to take the trials for ended that the storage or a second signal cut off.
 
         Raises:
-            CutOff: The storage cannot be written.
+            ExternalFault: The storage cannot be written.
             KeyboardInterrupt: There was a second signal. Raised in one of Ray's callbacks it may
                 have been lost: seen once in four runs with ray 2.60.
         """
         if self._at_once:
             raise KeyboardInterrupt
         if self.unwritable is not None:
-            raise CutOff(f"a trial must be able to write its checkpoints: {self.unwritable}")
+            raise ExternalFault(
+                f"a trial must be able to write its checkpoints: {self.unwritable}"
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles its stopper into its experiment state, which we never read back."""

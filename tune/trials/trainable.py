@@ -28,7 +28,14 @@ from tune.records.trial import (
     Outcome,
     trial_id,
 )
-from tune.storage.checkpoints import MODEL_FOLDER, Place, beside, drop_older, fetch, place_of
+from tune.storage.checkpoints import (
+    MODEL_FOLDER,
+    StoredCheckpoint,
+    beside,
+    drop_older,
+    fetch,
+    stored_checkpoint,
+)
 from tune.trials.epoch_reports import reported_first, write_epochs
 
 MEMORY_SLACK = 2
@@ -72,7 +79,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
     _trainer: Trainer | None
     _epochs: Iterator[EpochReport]
     _error: Exception | None
-    _checkpoints: list[Place]
+    _checkpoints: list[StoredCheckpoint]
 
     def setup(
         self,
@@ -172,7 +179,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
     def _take(self, proposal: dict[str, Any]) -> None:
         """Have a trial begun by its first step, so that what goes wrong there is reported."""
         self._config = TrialConfig.from_dict(proposal["config"])
-        self._checkpoints = [place_of(location) for location in proposal["checkpoints"]]
+        self._checkpoints = [stored_checkpoint(location) for location in proposal["checkpoints"]]
         self._trainer = None
         self._epochs = iter(())  # the last trial's hold its trainer
         self._error = None
@@ -212,11 +219,11 @@ class CharLSTMTrainable(ray_tune.Trainable):
         corpus = self._corpus.streams(self._config)
         chosen = precision_on_node(self._config, self._device, node_folder())
         try:
-            for place, results in reported_first(self._checkpoints, self._config):
+            for stored, results in reported_first(self._checkpoints, self._config):
                 trainer = Trainer(self._config, corpus, device=self._device, precision=chosen)
                 try:
                     with tempfile.TemporaryDirectory() as folder:
-                        trainer.restore(fetch(place, Path(folder) / MODEL_FOLDER))
+                        trainer.restore(fetch(stored, Path(folder) / MODEL_FOLDER))
                 except (CheckpointError, FileNotFoundError):
                     continue  # half of it may have been read in
                 assert trainer.last_report is not None

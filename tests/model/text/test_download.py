@@ -165,9 +165,9 @@ def test_text_in_an_object_store(monkeypatch: pytest.MonkeyPatch) -> None:
     with s3_server() as environment:
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        from model.system.filesystem import open_place
+        from model.system.filesystem import open_location
 
-        with open_place("s3://bucket")[0].open_output_stream("bucket/book.txt") as stream:
+        with open_location("s3://bucket")[0].open_output_stream("bucket/book.txt") as stream:
             stream.write(TEXT)
         corpus = resolve_corpus("s3://bucket/book.txt")
         assert (corpus.text, corpus.location) == (TEXT.decode(), "s3://bucket/book.txt")

@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from model.errors import ConfigError, CutOff
+from model.errors import ConfigError, ExternalFault
 from model.system.files import unwritable
-from tune.job.job import telling_how_to_go_on
+from tune.job.job import naming_how_to_resume
 
 
 def test_full_disk_is_known_in_whatever_it_is_wrapped() -> None:
@@ -22,13 +22,13 @@ def test_full_disk_is_known_in_whatever_it_is_wrapped() -> None:
 
 def test_line_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     def telling(error: BaseException) -> None:
-        with telling_how_to_go_on("results/x", lambda: "resume x"):
+        with naming_how_to_resume("results/x", lambda: "resume x"):
             raise error
 
-    with pytest.raises(CutOff, match=r"results/x: Read-only file system; go on: resume x$"):
+    with pytest.raises(ExternalFault, match=r"results/x: Read-only file system; go on: resume x$"):
         telling(OSError(errno.EROFS, "read-only"))
-    with pytest.raises(CutOff, match=r"^the storage; go on: resume x$"):
-        telling(CutOff("the storage"))
+    with pytest.raises(ExternalFault, match=r"^the storage; go on: resume x$"):
+        telling(ExternalFault("the storage"))
     assert capsys.readouterr().err == ""
     for error in (KeyboardInterrupt(), RuntimeError("ours")):
         with pytest.raises(type(error)):

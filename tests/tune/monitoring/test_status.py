@@ -165,7 +165,7 @@ def test_run_in_a_storage(
     if is_fetched:
         elsewhere = fs.SubTreeFileSystem("/", fs.LocalFileSystem())
         monkeypatch.setattr(
-            load, "open_place", lambda place: (elsewhere, place.removeprefix("file://"))
+            load, "open_location", lambda place: (elsewhere, place.removeprefix("file://"))
         )
     place, lease = f"file://{folder.path}", Lease(f"file://{folder.path}")
     with History(folder.history_file) as history:

@@ -17,7 +17,7 @@ from search_spaces.random_configs import random_configs
 from tune.job.plan import asha_phrase, finalists_phrase, time_line
 from tune.planning import simulation
 from tune.planning.estimate import Estimate, Remaining
-from tune.planning.simulation import Before
+from tune.planning.simulation import Spent
 from tune.planning.study import Study
 from tune.records.trial import EpochRecord, Status, TrialRecord
 
@@ -123,17 +123,17 @@ def test_time_budget_bounds_the_plan_and_its_trials(tiny_corpus: PreparedCorpus)
     assert 0 < low < high < 100
 
 
-def test_a_large_search_is_not_played_for_minutes(tiny_corpus: PreparedCorpus) -> None:
+def test_a_large_search_is_not_simulated_for_minutes(tiny_corpus: PreparedCorpus) -> None:
     played: list[int] = []
 
-    def play(*arguments: Any) -> simulation.Played:
+    def play(*arguments: Any) -> simulation.Simulated:
         played.append(1)
-        return simulation.Played(1.0, 1, is_confirmed=False)
+        return simulation.Simulated(1.0, 1, is_confirmed=False)
 
     for trials, times in ((100, 100), (1_000, 100), (10_000, 10), (1_000_000, 10)):
         played.clear()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(simulation, "_play", play)
+            patch.setattr(simulation, "_simulate_once", play)
             simulation.rehearse(study_of(tiny_corpus, trials=trials), [], [], concurrent=2)
         assert len(played) == 2 * times  # the short end and the long
 
@@ -186,12 +186,12 @@ def test_finalists_are_planned_in_what_a_short_search_leaves(tiny_corpus: Prepar
 def test_resumed_search_is_planned_without_what_has_ended(tiny_corpus: PreparedCorpus) -> None:
     study = dataclasses.replace(study_of(tiny_corpus, trials=100), num_finalists=3)
     whole = Estimate(study, SPEED, 2)
-    resumed = Estimate(study, SPEED, 2, Before(num_ended=98, seconds=1_000.0))
+    resumed = Estimate(study, SPEED, 2, Spent(num_ended=98, seconds=1_000.0))
     assert 1_000 < resumed.plan.seconds[0] < 1_000 + whole.plan.seconds[0]
     assert resumed.plan.num_trials == (100, 100)
     said = time_line(study, 2, resumed)
     assert said.endswith(" more for 2 of 100 trials in all, 2 at once, the finalists included")
-    ended = Estimate(study, SPEED, 2, Before(num_ended=100, seconds=1_000.0))
+    ended = Estimate(study, SPEED, 2, Spent(num_ended=100, seconds=1_000.0))
     said = time_line(study, 2, ended)
     assert said.endswith(" more for what is left, the finalists included")
 

@@ -10,7 +10,7 @@ import pytest
 
 from hand_made_run import FINALISTS, STUDY, hand_made
 from model.errors import ConfigError, CorpusError
-from model.system.filesystem import check_storage, open_place, write
+from model.system.filesystem import check_storage, open_location, write
 from model.text.download import download_object
 from s3_server import s3_server
 from tune.records.finalist_table import FINALIST_DTYPES
@@ -81,7 +81,7 @@ def test_a_run_is_read_from_s3(folder: RunFolder, monkeypatch: pytest.MonkeyPatc
             monkeypatch.setenv(name, value)
         address = environment["AWS_ENDPOINT_URL"].removeprefix("http://")
         place = f"s3://bucket/results/ten?endpoint_override={address}&scheme=http"
-        file_system, root = open_place(place)
+        file_system, root = open_location(place)
         for path in folder.record_files:
             if path.exists():
                 write(file_system, f"{root}/{path.name}", path.read_bytes())

@@ -58,7 +58,7 @@ def proposals(
             center,
             axes=axes,
             moved_share=moved_share,
-            chance=np.random.default_rng(seed),
+            generator=np.random.default_rng(seed),
             otherwise=otherwise or _Fixed({}),
         )
         drawn.append(study.ask(axes).params)

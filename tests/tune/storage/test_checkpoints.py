@@ -6,8 +6,8 @@ from typing import cast
 import pytest
 from pyarrow import fs
 
-from model.errors import CutOff
-from tune.storage.checkpoints import CheckpointStore, drop_older, fetch, place_of
+from model.errors import ExternalFault
+from tune.storage.checkpoints import CheckpointStore, drop_older, fetch, stored_checkpoint
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_newest_first(root: Path, scheme: str, tmp_path: Path) -> None:
     store = CheckpointStore(f"{scheme}{root}")
     found = store.newest_first()
     assert sorted(found) == [0, 7]
-    folder = fetch(place_of(found[0][0]), tmp_path / "fetched")
+    folder = fetch(stored_checkpoint(found[0][0]), tmp_path / "fetched")
     assert (folder / "meta.json").read_text() == "session-10/trial_00000/checkpoint_000000"
     assert len(found[0]) == 3
     assert store.next_session() == "session-11"
@@ -46,7 +46,7 @@ def test_storage_that_does_not_answer_ends_a_search_in_one_line(tmp_path: Path) 
     (tmp_path / "file").touch()
     store = CheckpointStore(str(tmp_path / "file"))
     for ask in (store.newest_first, store.next_session):
-        with pytest.raises(CutOff, match="the trials' checkpoints must be readable: "):
+        with pytest.raises(ExternalFault, match="the trials' checkpoints must be readable: "):
             ask()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from model.config import TrialConfig
-from model.errors import CutOff
+from model.errors import ExternalFault
 from model.scoring.objective import PreparedCorpus
 from model.training.checkpoint import load_checkpoint
 from model.training.trainer import Trainer
@@ -65,7 +65,7 @@ def test_storage_that_does_not_answer_can_be_resumed(
         raise OSError("AWS Error NETWORK_CONNECTION during GetObject")
 
     monkeypatch.setattr(checkpoints, "fetch", silent)
-    with pytest.raises(CutOff, match="checkpoints must be readable: AWS Error"):
+    with pytest.raises(ExternalFault, match="checkpoints must be readable: AWS Error"):
         keep_checkpoints(
             root.parent / "checkpoints", [0], CheckpointStore(str(root)), has_ended={0}
         )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from model.config import TrialConfig
-from model.errors import CutOff
+from model.errors import ExternalFault
 from tune.records.history import History, TrialStarted
 from tune.storage.checkpoints import CheckpointStore
 from tune.trials import epoch_reports
@@ -69,5 +69,5 @@ def test_history_gets_no_gap_because_the_storage_is_silent(
     with History(tmp_path / "history.jsonl") as history:
         config = CONFIG.to_dict()
         history.add(TrialStarted(number=0, baseline="", config=config, search_seconds=0.0))
-        with pytest.raises(CutOff, match="must be readable: AWS Error NETWORK_CONNECTION"):
+        with pytest.raises(ExternalFault, match="must be readable: AWS Error NETWORK_CONNECTION"):
             learn_missed(history, CheckpointStore(str(tmp_path / "ray")))

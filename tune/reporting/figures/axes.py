@@ -162,7 +162,7 @@ def parallel_coordinates(trials: pd.DataFrame, space: SearchSpace) -> Picture:
         space: What was searched; one axis at least.
     """
     best = ranked(trials)
-    scales = {axis: _places(best, axis, space) for axis in space.distributions}
+    scales = {axis: _positions(best, axis, space) for axis in space.distributions}
     heights = {axis: scale[0] for axis, scale in scales.items()}
     # By rank, the best on top: scores crowd at their good end.
     last = max(1, len(best) - 1)
@@ -213,17 +213,17 @@ def parallel_coordinates(trials: pd.DataFrame, space: SearchSpace) -> Picture:
             "shapes": [
                 {
                     "type": "line",
-                    "x0": place,
-                    "x1": place,
+                    "x0": position,
+                    "x1": position,
                     "y0": 0,
                     "y1": 1,
                     "line": {"color": "--rung", "width": 1},
                 }
-                for place in range(len(axes))
+                for position in range(len(axes))
             ],
             "annotations": [
                 {
-                    "x": place,
+                    "x": position,
                     "y": height,
                     "text": escaped(text),
                     "showarrow": False,
@@ -233,7 +233,7 @@ def parallel_coordinates(trials: pd.DataFrame, space: SearchSpace) -> Picture:
                     "bgcolor": "--veil",
                     "borderpad": 1,
                 }
-                for place, axis in enumerate(axes)
+                for position, axis in enumerate(axes)
                 for height, text in ticks[axis]
             ],
         },
@@ -253,7 +253,7 @@ def _parts(best: pd.DataFrame) -> dict[_Lines, list[int]]:
     return {kind: members for kind, members in rows.items() if members}
 
 
-def _places(
+def _positions(
     best: pd.DataFrame, axis: str, space: SearchSpace
 ) -> tuple[list[float | None], list[tuple[float, str]]]:
     """Return where the trials lie on an axis, 0 to 1, and the places that have a label."""
@@ -262,17 +262,17 @@ def _places(
     if isinstance(distribution, CategoricalDistribution):
         choices = list(distribution.choices)
         steps = max(1, len(choices) - 1)
-        labels = [(place / steps, str(choice)) for place, choice in enumerate(choices)]
-        places = [
+        labels = [(position / steps, str(choice)) for position, choice in enumerate(choices)]
+        positions = [
             round(choices.index(value) / steps, 3) if here else None
             for value, here in zip(best[axis], exists, strict=True)
         ]
-        return places, labels
+        return positions, labels
     assert isinstance(distribution, IntDistribution | FloatDistribution)
     low, high = float(distribution.low), float(distribution.high)
     # A trial without the axis has the base's value there, which may lie anywhere.
-    places = [
+    positions = [
         round(position(distribution, float(value)), 3) if here else None
         for value, here in zip(best[axis], exists, strict=True)
     ]
-    return places, [(0.0, f"{low:.4g}"), (1.0, f"{high:.4g}")]
+    return positions, [(0.0, f"{low:.4g}"), (1.0, f"{high:.4g}")]

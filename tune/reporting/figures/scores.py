@@ -36,7 +36,7 @@ def compared(run: LoadedRun) -> Picture:
                 ignore_index=True,
             )
         )
-    order = sorted(range(len(names)), key=lambda place: _rank(points[place]))
+    order = sorted(range(len(names)), key=lambda index: _rank(points[index]))
     return _scores([names[p] for p in order], [points[p] for p in order], floor_of(run))
 
 

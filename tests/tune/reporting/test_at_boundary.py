@@ -10,10 +10,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from hand_made_run import hand_made
 from model.config import TrialConfig
 from search_spaces import Budget, SearchSpace
-from search_spaces.distributions import edges_of
+from search_spaces.distributions import boundary_of
 from tune.records.tables import trials_frame
 from tune.records.trial import TrialRecord
-from tune.reporting.axes import edge_notes
+from tune.reporting.axes import boundary_notes
 
 SPACE = SearchSpace(
     name="mine",
@@ -46,7 +46,7 @@ def notes(values: Sequence[dict[str, Any]], baselines: int = 0) -> list[str]:
         record.config = dataclasses.replace(TrialConfig(), **{**INSIDE, **changed})
         record.baseline = "experiment" if number < baselines else ""
         records.append(record)
-    return edge_notes(trials_frame(records), SPACE)
+    return boundary_notes(trials_frame(records), SPACE)
 
 
 def test_nothing_is_said_of_what_lies_inside_or_of_few() -> None:
@@ -70,9 +70,9 @@ def test_what_lies_beyond_a_choice_is_none_of_them() -> None:
         ((1, 2, 4), 0, 8),
         ((-2, -1, 0), -3, 1),
     ):
-        lowest, highest = edges_of(CategoricalDistribution(choices))
+        lowest, highest = boundary_of(CategoricalDistribution(choices))
         assert (lowest.beyond, highest.beyond) == (low, high)
-    assert edges_of(CategoricalDistribution((8, 16))) == []
+    assert boundary_of(CategoricalDistribution((8, 16))) == []
 
 
 @pytest.mark.parametrize(
