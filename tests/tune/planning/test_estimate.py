@@ -134,7 +134,7 @@ def test_a_large_search_is_not_simulated_for_minutes(tiny_corpus: PreparedCorpus
         played.clear()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(simulation, "_simulate_once", play)
-            simulation.rehearse(study_of(tiny_corpus, trials=trials), [], [], concurrent=2)
+            simulation.simulate(study_of(tiny_corpus, trials=trials), [], [], concurrent=2)
         assert len(played) == 2 * times  # the short end and the long
 
 
