@@ -67,7 +67,7 @@ def search_cost(minutes: float, num_workers: int) -> SearchCost:
         return SearchCost(
             num_trials=len(trials),
             command_seconds=command_seconds,
-            search_seconds=folder.read_study()["search_seconds"] - before_seconds,
+            search_seconds=folder.read_study().search_seconds - before_seconds,
             start_seconds=start_seconds,
             trained_seconds=float(trials["elapsed_seconds"].sum()),
             num_workers=num_workers,

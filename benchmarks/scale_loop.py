@@ -27,7 +27,7 @@ from benchmarks.overhead_sampler import made_up_records
 from benchmarks.scale_search import CURVES, SPEED, study_of
 from benchmarks.stand_in import Curves
 from model.config import TrialConfig
-from tune.job.study_json import study_values
+from tune.job.study_json import study_file
 from tune.monitoring.progress import Progress
 from tune.planning.estimate import Estimate, Remaining
 from tune.planning.finalist_budget import reserved_seconds
@@ -100,7 +100,7 @@ def loop_cost(num_told: int, num_trials: int, num_workers: int, sampler: str | N
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with tempfile.TemporaryDirectory() as results:
         study = study_of(Path(results), num_trials=num_told + num_trials, sampler=sampler)
-        folder = RunFolder.create(study.run_path, study_values(study, None, None))
+        folder = RunFolder.create(study.run_path, study_file(study, None, None))
         with History(folder.history_file) as history:
             for record in made_up_records(study.space, num_told):
                 _write(history, record)
@@ -113,8 +113,8 @@ def loop_cost(num_told: int, num_trials: int, num_workers: int, sampler: str | N
             searcher = StudySearcher(
                 open_study(folder.optuna_file, study.space, records=known),
                 study.space,
-                seed=study.seed,
-                sampler=study.sampler,
+                seed=study.settings.seed,
+                sampler=study.settings.sampler,
                 records=known,
             )
             estimate = Estimate(study, SPEED, num_workers)

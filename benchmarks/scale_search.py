@@ -20,7 +20,7 @@ from benchmarks.stand_in import GATE, Curves, StandIn
 from model.training.speed import MachineSpeed
 from tune.job.prepare import prepare
 from tune.job.search import search
-from tune.job.study_json import study_values
+from tune.job.study_json import study_file
 from tune.planning.estimate import Estimate
 from tune.planning.study import Study, StudyOptions
 from tune.records.history import History
@@ -77,7 +77,7 @@ def search_stages(
         # A terminal: its table is the dearest way to show a search.
         console = Console(file=nowhere, force_terminal=True, width=160)
         study = study_of(Path(results), num_trials=num_ended[-1] + num_workers, sampler=sampler)
-        folder = RunFolder.create(study.run_path, study_values(study, None, None))
+        folder = RunFolder.create(study.run_path, study_file(study, None, None))
         trainable = ray_tune.with_resources(
             ray_tune.with_parameters(
                 StandIn,

@@ -16,7 +16,7 @@ from tiny_search import FinishedSearch, assert_interrupted, run_command, trials_
 from tune import report, run
 from tune.job.prepare import prepare
 from tune.job.resume import prepare_resumed
-from tune.job.study_json import study_values
+from tune.job.study_json import study_file
 from tune.planning.study import StudyOptions
 from tune.records.history import History, TrialEnded, TrialStarted
 from tune.records.run_folder import RunFolder
@@ -103,7 +103,7 @@ def test_only_a_larger_budget_or_other_finalists_extend_a_search(tiny_text: str)
     console = Console(file=io.StringIO())
     named = StudyOptions(space="tiny.py", corpus="book.txt", name="done", time_budget="60s")
     study = prepare(named, console)
-    RunFolder.create(study.run_path).write_study(study_values(study, None, None))
+    RunFolder.create(study.run_path).write_study(study_file(study, None, None))
 
     def extends(**words: Any) -> bool:
         return prepare_resumed(StudyOptions(resume="done", **words), console).extended
@@ -123,7 +123,7 @@ def test_fewer_trials_than_have_ended_are_refused(tiny_text: str) -> None:
     console = Console(file=io.StringIO())
     study = prepare(StudyOptions(space="tiny.py", corpus="book.txt", name="done"), console)
     folder = RunFolder.create(study.run_path)
-    folder.write_study(study_values(study, None, None))
+    folder.write_study(study_file(study, None, None))
     with History(folder.history_file) as history:
         for number in range(3):
             config = study.space.base.to_dict()
@@ -157,14 +157,14 @@ def test_plan_is_the_first_sessions_until_one_asks_for_something_else(tiny_text:
     write_inputs(tiny_text)
     console = Console(file=io.StringIO())
     study = prepare(StudyOptions(space="tiny.py", corpus="book.txt", name="done"), console)
-    folder = RunFolder.create(study.run_path, study_values(study, None, estimate(60.0, None)))
+    folder = RunFolder.create(study.run_path, study_file(study, None, estimate(60.0, None)))
     folder.write_tables([])
 
     def session(of_session: Any, **words: Any) -> tuple[Any, str]:
         """Return what a session leaves of the plan in study.json, and the report's sentence."""
         study = prepare_resumed(StudyOptions(resume="done", **words), console)
         for _ in ("as it begins", "as it ends"):
-            folder.write_study(study_values(study, None, of_session))
+            folder.write_study(study_file(study, None, of_session))
         folder.write_study({**folder.read_study(), "ended": "all trials done"})
         (line,) = [
             line for line in write_report(folder).splitlines() if "The plan was" in line
@@ -195,7 +195,7 @@ def test_run_from_before_there_were_estimates_goes_on_and_is_reported(
     _, space, _, corpus = write_inputs(tiny_text)
     options = StudyOptions(space=space, corpus=corpus, name="old")
     study = prepare(options, Console(file=io.StringIO()))
-    values = study_values(study, None, None)
+    values = study_file(study, None, None)
     assert values.pop("estimate") is None
     folder = RunFolder.create(study.run_path)
     folder.write_study(values)

@@ -27,7 +27,7 @@ from tiny_search import write_inputs
 from tune import run
 from tune.job.prepare import prepare
 from tune.job.resume import or_resumed, prepare_resumed
-from tune.job.study_json import study_values
+from tune.job.study_json import study_file
 from tune.planning.study import StudyOptions
 from tune.records.history import History, TrialStarted
 from tune.records.run_folder import LEASE_FILE, RunFolder
@@ -262,13 +262,13 @@ def test_finalists_and_the_end_of_a_run_count_as_the_search_does(
     fetch_run(place, results)
     with mirror(folder, root, said):
         pass
-    assert folder.read_study()["finished"]
+    assert folder.read_study().finished
     assert "checkpoints/02/meta.json" in names(root)
     assert (root / "finalists.jsonl").read_bytes() == trained
     # What has ended here is not taken back by what has not there.
     (root / "study.json").write_text('{"format_version": 1, "finished": false}', encoding="utf-8")
     fetch_run(place, results)
-    assert folder.read_study()["finished"]
+    assert folder.read_study().finished
     # More trials here and more finalists there: each has what the other has not.
     with History(folder.history_file) as history:
         history.add(started(1))
@@ -360,7 +360,7 @@ def test_or_resume_starts_a_run_or_goes_on_with_it(
     options = StudyOptions(space="tiny.py", corpus="book.txt", name="x", or_resume=True)
     assert or_resumed(options).resume is None
     study = prepare(options, quiet())
-    RunFolder.create(study.run_path).write_study(study_values(study, None, None))
+    RunFolder.create(study.run_path).write_study(study_file(study, None, None))
     assert or_resumed(options).resume == "results/x"
     assert prepare_resumed(or_resumed(options), quiet()).earlier is not None
     stored = dataclasses.replace(options, storage=str(tmp_path / "store"))
@@ -391,7 +391,7 @@ def test_run_from_its_storage_has_its_text_wherever_that_was(
     write_inputs(tiny_text)
     options = StudyOptions(space="tiny.py", corpus="book.txt", name="x", storage=f"{tmp_path}/s")
     study = prepare(options, quiet())
-    folder = RunFolder.create(study.run_path, study_values(study, None, None))
+    folder = RunFolder.create(study.run_path, study_file(study, None, None))
     with mirror(folder, tmp_path / "s/x", [], text=tiny_text):
         pass
     shutil.rmtree("results")
@@ -445,7 +445,7 @@ def test_or_resume_goes_on_with_a_run_that_was_never_copied(
     new = or_resumed(options)
     assert new.resume is None
     study = prepare(new, quiet())
-    RunFolder.create(study.run_path, study_values(study, None, None))
+    RunFolder.create(study.run_path, study_file(study, None, None))
     again = prepare_resumed(or_resumed(options), quiet())
     assert again.earlier is not None and again.storage == f"{tmp_path}/store"
     assert again.mirror_root == f"{tmp_path}/store/x"

@@ -1,38 +1,33 @@
 """A run made by hand, with all that a run can have, for the tests that read one."""
 
 import dataclasses
-from typing import Any
 
+from model.scoring.objective import Floor
 from search_spaces import load_space
 from tune.records.finalist_table import SEEDS_AT_MOST, FinalistRecord, TestPassageScores
+from tune.records.study_file import CorpusOrigin, ObjectiveFacts, StudyFile, StudySettings
 from tune.records.trial import EpochRecord, Status, TrialRecord
 
 SPACE = load_space("full")
 
-STUDY: dict[str, Any] = {
-    "command": "python -m tune.run --space full --corpus book.txt",
-    "space": SPACE.to_json(),
-    "seed": 0,
-    "corpus": {
-        "name": "book.txt",
-        "source": "file book.txt",
-        "num_chars": 144_342,
-        "sha256": "70f0",
-    },
-    "objective": {
-        "name": "val_bits_per_char",
-        "floor_order": 5,
-        "floors": {
-            "cased": {"validation_bits_per_char": 2.2666, "test_bits_per_char": 2.3638},
-            "lower": {"validation_bits_per_char": 2.2213, "test_bits_per_char": 2.2661},
-            "letters": {"validation_bits_per_char": 1.9159, "test_bits_per_char": 1.9818},
+STUDY = StudyFile(
+    command="python -m tune.run --space full --corpus book.txt",
+    space=SPACE,
+    settings=StudySettings(),
+    corpus=CorpusOrigin(name="book.txt", source="file book.txt", num_chars=144_342, sha256="70f0"),
+    objective=ObjectiveFacts(
+        floor_order=5,
+        floors={
+            "cased": Floor(validation_bits_per_char=2.2666, test_bits_per_char=2.3638),
+            "lower": Floor(validation_bits_per_char=2.2213, test_bits_per_char=2.2661),
+            "letters": Floor(validation_bits_per_char=1.9159, test_bits_per_char=1.9818),
         },
-        "restoration_bits_per_char": {"cased": 0.0, "lower": 0.0453, "letters": 0.3507},
-    },
-    "machine": "x86_64 Linux, 2 CPU",
-    "search_seconds": 605.4,
-    "ended": "ended by its time budget",
-}
+        restoration_bits_per_char={"cased": 0.0, "lower": 0.0453, "letters": 0.3507},
+    ),
+    machine="x86_64 Linux, 2 CPU",
+    search_seconds=605.4,
+    ended="ended by its time budget",
+)
 
 
 SAMPLES = """# Samples

@@ -91,7 +91,7 @@ def confirm(
             # An earlier session may have been killed in the middle of them.
             spent_seconds=max(result.seconds, history.seconds()),
         )
-        chosen = choose(result.records, study.num_finalists)
+        chosen = choose(result.records, study.settings.finalists)
         missing = left_to_train(study, chosen, ended_finalists(history.records))
         seconds = estimated_seconds(study, missing, concurrent())
         left = stopper.seconds_left()
@@ -149,7 +149,7 @@ def _proposals(
     proposals = []
     for record, seed_number in missing:
         number = finalist_key(record.number, seed_number)
-        seed = hash_seed(study.seed, record.number, seed_number)
+        seed = hash_seed(study.settings.seed, record.number, seed_number)
         proposals.append(
             {
                 "number": number,
@@ -200,6 +200,6 @@ def _train(
         stopper=stopper,
         recorder=recorder,
         display=progress,
-        trial_timeout_seconds=study.trial_timeout_seconds,
+        trial_timeout_seconds=study.settings.trial_timeout_seconds,
         memory_excess_bytes=excess_bytes,
     )

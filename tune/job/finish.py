@@ -1,5 +1,6 @@
 """After the search: best configurations, kept checkpoints, report, samples, last words."""
 
+import dataclasses
 import os
 import shlex
 import shutil
@@ -11,12 +12,12 @@ from rich.console import Console
 from model.system.terminal import say
 from search_spaces import SearchSpace
 from tune.job.search import SearchResult
-from tune.job.study_json import STOPPED_BY_USER, how_it_ended, resume_anywhere, study_values
+from tune.job.study_json import how_it_ended, resume_anywhere, study_file
 from tune.monitoring.json_events import JsonConsole
 from tune.planning.estimate import Estimate
 from tune.planning.study import Study
 from tune.records.quality_table import read_quality, write_quality
-from tune.records.run_folder import CHECKPOINTS, STILL_RUNNING, RunFolder
+from tune.records.run_folder import CHECKPOINTS, RunFolder
 from tune.records.tables import Table, config_of, ranked
 from tune.records.trial import Status
 from tune.reporting.axes import boundary_notes
@@ -56,8 +57,8 @@ def finish(
             has the run.
     """
     folder.write_tables(result.records)
-    values = study_values(study, result, estimate)
-    folder.write_study(values)
+    facts = study_file(study, result, estimate)
+    folder.write_study(facts)
     trials, _ = folder.read_tables()
     best = ranked(trials)
     say(console)
@@ -86,7 +87,7 @@ def finish(
         say(console, best_temperature_line(read_quality(folder.quality_file)))
     _write_page(folder, console)
     # Last: a driver that is killed before this does it all again.
-    folder.write_study({**values, "finished": not result.interrupted})
+    folder.write_study(dataclasses.replace(facts, finished=not result.interrupted))
     for line in last_words(folder):
         say(console, line)
     if result.interrupted:
@@ -106,10 +107,7 @@ def finish(
 
 def already_finished(folder: RunFolder) -> bool:
     """Return whether an earlier session wrote its results, to the last."""
-    values = folder.read_study()
-    # Runs from before "finished" was written: they ended as they say.
-    ended = values["ended"] not in (STILL_RUNNING, STOPPED_BY_USER)
-    return bool(values.get("finished", ended))
+    return folder.read_study().has_finished
 
 
 def show_finished(

@@ -48,7 +48,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
     from tune.job.finish import already_finished, finish, resume_command, show_finished
     from tune.job.plan import print_plan
     from tune.job.search import done_before, found_before, is_spent, search
-    from tune.job.study_json import study_values
+    from tune.job.study_json import study_file
     from tune.planning.estimate import Estimate
     from tune.planning.simulation import NOTHING_SPENT
     from tune.records.history import History, check_no_driver, records_so_far
@@ -66,7 +66,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
         check_no_driver(study.earlier.history_file)
     with Cluster(options.address) as cluster:
         nodes = cluster.nodes()
-        cluster.check_storage(study.storage or str(existing_parent(study.run_path)))
+        cluster.check_storage(study.settings.storage or str(existing_parent(study.run_path)))
         gpus = default_gpus(nodes) if options.gpus_per_trial is None else options.gpus_per_trial
         need = TrialResources(cpus=options.cpus_per_trial, gpus=gpus)
         concurrent = num_concurrent(nodes, need, options.max_concurrent)
@@ -91,13 +91,14 @@ def run_study(options: StudyOptions, console: Console) -> int:
             concurrent = num_concurrent(nodes, need, options.max_concurrent)
             before = done_before(study.earlier) if study.earlier else NOTHING_SPENT
             estimate = Estimate(study, machine.speed, concurrent, before)
-        if study.sampler == AUTO:
-            study = dataclasses.replace(study, sampler=default_sampler(concurrent))
+        if study.settings.sampler == AUTO:
+            settings = dataclasses.replace(study.settings, sampler=default_sampler(concurrent))
+            study = dataclasses.replace(study, settings=settings)
         print_plan(study, nodes, need, concurrent, estimate, console, unmeasured=unmeasured)
         if options.dry_run:
             return 0
         folder = study.earlier or RunFolder.create(
-            study.run_path, study_values(study, None, estimate)
+            study.run_path, study_file(study, None, estimate)
         )
 
         def command() -> str:
@@ -122,7 +123,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
             at_once = Concurrency(cluster.nodes, need, options.max_concurrent)
             result = found_before(study, folder, history.records)
             if study.earlier:
-                folder.write_study(study_values(study, None, estimate))
+                folder.write_study(study_file(study, None, estimate))
             if not is_spent(study, result):
                 join_ray(watch)
                 trainable = trainable_for(study.prepared, need)

@@ -100,7 +100,7 @@ def _plan_lines(
     budget = space.budget
     limit = budget.time_budget_seconds
     lines += [
-        f"sampler: {study.sampler}, seed {study.seed}",
+        f"sampler: {study.settings.sampler}, seed {study.settings.seed}",
         f"budget: {counted(budget.trials, 'trial')}, "
         f"{format_seconds(limit) if limit else 'no time limit'}, "
         f"{asha_phrase(study)}",
@@ -110,8 +110,8 @@ def _plan_lines(
         time_line(study, concurrent, estimate, unmeasured),
         f"run folder: {study.run_path}",
     ]
-    if study.trial_timeout_seconds is not None:
-        limit_text = format_seconds(study.trial_timeout_seconds)
+    if study.settings.trial_timeout_seconds is not None:
+        limit_text = format_seconds(study.settings.trial_timeout_seconds)
         lines.append(f"trial timeout: a trial that reports nothing for {limit_text} is killed")
     return lines
 
@@ -120,10 +120,10 @@ def _finalists(study: Study) -> str:
     if not study.wants_finalists:
         return "finalists: none"
     room = ", if the time budget has room" if study.space.budget.time_budget_seconds else ""
-    best = f"{study.num_finalists} best" if study.num_finalists > 1 else "best"
+    best = f"{study.settings.finalists} best" if study.settings.finalists > 1 else "best"
     num_baselines = len(study.space.baselines)
     baselines = f" and the {counted(num_baselines, 'baseline')}" if num_baselines else ""
-    seeds = counted(study.num_finalist_seeds, "seed")
+    seeds = counted(study.settings.finalist_seeds, "seed")
     return f"finalists: the {best}{baselines}, retrained with {seeds} each{room}"
 
 

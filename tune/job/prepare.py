@@ -15,8 +15,9 @@ from search_spaces import Budget, SearchSpace, load_space
 from tune.cluster.resources import TrialResources
 from tune.job.start_from import with_starts
 from tune.monitoring.mlflow_log import check_mlflow
-from tune.planning.study import FINALIST_SEEDS, FINALISTS, Study, StudyOptions
+from tune.planning.study import Study, StudyOptions
 from tune.records.run_folder import check_name, check_new, default_name
+from tune.records.study_file import StudySettings
 from tune.sampling.samplers import AUTO, check_sampler
 from tune.storage.fetch import check_new_in_storage
 
@@ -30,8 +31,8 @@ def prepare(options: StudyOptions, console: Console) -> Study:
     assert options.space is not None
     space = with_starts(load_space(options.space), options.start_from, options.results)
     space = with_budget(space, options)
-    sampler = check_sampler(options.sampler or AUTO)
-    seed = 0 if options.seed is None else options.seed
+    settings = options.over(StudySettings(sampler=AUTO))
+    check_sampler(settings.sampler)
     name = options.name if options.name is not None else default_name(space.name)
     run_path = options.results / check_name(name)
     check_new(run_path)
@@ -44,26 +45,10 @@ def prepare(options: StudyOptions, console: Console) -> Study:
         corpus=corpus,
         prepared=prepared_for(space, corpus),
         run_path=run_path,
-        storage=options.storage,
-        seed=seed,
-        sampler=sampler,
-        num_finalists=FINALISTS if options.finalists is None else options.finalists,
-        num_finalist_seeds=(
-            FINALIST_SEEDS if options.finalist_seeds is None else options.finalist_seeds
-        ),
+        settings=settings,
         command=options.command,
         mlflow=options.mlflow,
-        trial_timeout_seconds=seconds_of(options.trial_timeout),
     )
-
-
-def seconds_of(duration: str | None) -> float | None:
-    """Return the seconds of a duration that the command line names, None if it names none.
-
-    Raises:
-        ConfigError: It is no duration.
-    """
-    return None if duration is None else parse_duration(duration)
 
 
 def check_locations(options: StudyOptions, storage: str | None) -> None:

@@ -10,10 +10,11 @@ from model.errors import ConfigError
 from model.system.filesystem import check_storage, is_uri, join, normal
 from model.text.corpus import Corpus
 from search_spaces import Budget, SearchSpace, load_space
-from tune.job.prepare import check_locations, named_corpus, prepared_for, seconds_of, with_budget
-from tune.planning.study import Study, StudyOptions
+from tune.job.prepare import check_locations, named_corpus, prepared_for, with_budget
+from tune.planning.study import Study, StudyOptions, finalists_of
 from tune.records.history import records_so_far
 from tune.records.run_folder import CORPUS_FILE, RunFolder, check_name, find_run
+from tune.records.study_file import CorpusOrigin
 from tune.records.trial import num_ended
 from tune.sampling.samplers import AUTO, check_sampler
 from tune.storage.fetch import fetch_run, found_in_storage
@@ -57,61 +58,44 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         folder, found_in = fetch_run(options.resume, options.results)
     else:
         folder = find_run(options.resume, options.results)
-    values = folder.read_study()
-    try:
-        stored = SearchSpace.from_json(values["space"])
-        seed, storage, command = values["seed"], values["storage"], values["command"]
-        sampler = check_sampler(values.get("sampler", "tpe"))  # the only one there was
-        num_finalists, num_finalist_seeds = values["finalists"], values["finalist_seeds"]
-        name, sha256, _ = (values["corpus"][key] for key in ("name", "sha256", "location"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"study.json must be whole: {folder.path}: {error!r}") from error
+    stored = folder.read_study()
+    check_sampler(stored.settings.sampler)
+    storage = stored.settings.storage
     storage = found_in or (storage and normal(storage))  # a bucket may have been copied
-    _check_same("seed", options.seed, seed)
-    if options.sampler != AUTO:
-        _check_same("sampler", options.sampler, sampler)
-    _check_same("storage", options.storage, storage)
+    settings = dataclasses.replace(stored.settings, storage=storage)
+    for name in ("seed", "sampler", "storage"):
+        if getattr(options, name) != AUTO:
+            _check_same(name, getattr(options, name), getattr(settings, name))
     _check_same("name", options.name, folder.path.name)
     if options.space is not None and _without_starts(load_space(options.space)) != _without_starts(
-        stored
+        stored.space
     ):
         raise ConfigError(
             f"a resumed run's space must be the one in {folder.study_file}, "
             f"but {options.space!r} differs from it"
         )
-    space = with_budget(stored, options)
+    space = with_budget(stored.space, options)
     _check_trials(options.trials, folder)
     check_locations(options, storage)
-    corpus = _text(options.corpus, values["corpus"], folder, console)
-    if corpus.sha256 != sha256:
+    corpus = _text(options.corpus, stored.corpus, folder, console)
+    if corpus.sha256 != stored.corpus.sha256:
         raise ConfigError(
-            f"a resumed run's corpus must be the text it began with, sha256 {sha256[:12]}, "
-            f"but {corpus.name} has {corpus.sha256[:12]}"
+            f"a resumed run's corpus must be the text it began with, sha256 "
+            f"{stored.corpus.sha256[:12]}, but {corpus.name} has {corpus.sha256[:12]}"
         )
     study = Study(
         space=space,
-        corpus=dataclasses.replace(corpus, name=name),
+        corpus=dataclasses.replace(corpus, name=stored.corpus.name),
         prepared=prepared_for(space, corpus),
         run_path=folder.path,
-        storage=storage,
-        seed=seed,
-        sampler=sampler,
-        num_finalists=num_finalists if options.finalists is None else options.finalists,
-        num_finalist_seeds=(
-            num_finalist_seeds if options.finalist_seeds is None else options.finalist_seeds
-        ),
-        command=command,
-        trial_timeout_seconds=(
-            seconds_of(options.trial_timeout) or values.get("trial_timeout_seconds")
-        ),
+        settings=dataclasses.replace(options.over(settings), sampler=settings.sampler),
+        command=stored.command,
         earlier=folder,
         mlflow=options.mlflow,
     )
-    wanted = study.num_finalists, study.num_finalist_seeds
-    other_finalists = wanted != (num_finalists, num_finalist_seeds)
-    return dataclasses.replace(
-        study, extended=other_finalists or _is_larger(space.budget, stored.budget)
-    )
+    other_finalists = finalists_of(study.settings) != finalists_of(stored.settings)
+    is_larger = _is_larger(space.budget, stored.space.budget)
+    return dataclasses.replace(study, extended=other_finalists or is_larger)
 
 
 def _without_starts(space: SearchSpace) -> dict[str, Any]:
@@ -120,9 +104,7 @@ def _without_starts(space: SearchSpace) -> dict[str, Any]:
     return {key: values[key] for key in values if key not in ("budget", "starts")}
 
 
-def _text(
-    named: str | None, stored: dict[str, Any], folder: RunFolder, console: Console
-) -> Corpus:
+def _text(named: str | None, stored: CorpusOrigin, folder: RunFolder, console: Console) -> Corpus:
     """Return the text, from where the user names it or where the run had it.
 
     A run that came from its storage brought its text, as it was read: the file may be another
@@ -130,11 +112,9 @@ def _text(
     """
     copy = folder.path / CORPUS_FILE
     if named is not None or not copy.exists():
-        return named_corpus(named or stored["location"], console)
+        return named_corpus(named or stored.location, console)
     corpus = named_corpus(str(copy), console)
-    return dataclasses.replace(
-        corpus, location=stored["location"], source=stored.get("source", corpus.source)
-    )
+    return dataclasses.replace(corpus, location=stored.location, source=stored.source)
 
 
 def _is_larger(budget: Budget, stored: Budget) -> bool:

@@ -84,8 +84,8 @@ def search(
     searcher = StudySearcher(
         open_study(folder.optuna_file, study.space, records=records),
         study.space,
-        seed=study.seed,
-        sampler=study.sampler,
+        seed=study.settings.seed,
+        sampler=study.settings.sampler,
         records=records,
         checkpoints=checkpoints,
     )
@@ -111,7 +111,7 @@ def search(
             stopper=stopper,
             recorder=recorder,
             display=progress,
-            trial_timeout_seconds=study.trial_timeout_seconds,
+            trial_timeout_seconds=study.settings.trial_timeout_seconds,
             memory_excess_bytes=memory_excess_bytes(records),
         )
     searcher.stop_running()

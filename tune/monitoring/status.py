@@ -9,7 +9,8 @@ from model.system.durations import counted, format_seconds
 from search_spaces import SearchSpace
 from tune.monitoring.search_state import SearchState, axis_values
 from tune.records.history import has_driver, read_history, records_so_far, seconds_run
-from tune.records.run_folder import LEASE_FILE, STILL_RUNNING, RunFolder
+from tune.records.run_folder import LEASE_FILE, RunFolder
+from tune.records.study_file import StudyFile
 from tune.records.trial import TrialRecord, num_ended
 from tune.storage.lease import STALE_SECONDS
 
@@ -54,7 +55,7 @@ class RunStatus:
             ConfigError: study.json or the history cannot be read.
         """
         study = folder.read_study()
-        space = SearchSpace.from_json(study["space"])
+        space = study.space
         records = read_history(folder.history_file)
         search_state = SearchState.of(records.values(), space)
         modified = [path.stat().st_mtime for path in folder.history_files if path.exists()]
@@ -66,11 +67,11 @@ class RunStatus:
         return cls(
             path=folder.path,
             space=space,
-            corpus=study["corpus"]["name"],
+            corpus=study.corpus.name,
             state=_state(folder, study, alive=alive),
             alive=alive,
             silent_seconds=silent_seconds,
-            search_seconds=max(seconds, study["search_seconds"]),
+            search_seconds=max(seconds, study.search_seconds),
             left_seconds=_left_seconds(space, search_state, seconds) if alive else None,
             num_trials=space.budget.trials,
             search_state=search_state,
@@ -140,14 +141,11 @@ def _has_driver(folder: RunFolder, history_file: Path) -> bool:
     return history_file.exists() and (is_leased or has_driver(history_file))
 
 
-def _state(folder: RunFolder, study: dict[str, Any], *, alive: bool) -> str:
-    ended = str(study["ended"])
+def _state(folder: RunFolder, study: StudyFile, *, alive: bool) -> str:
     if alive:
         confirming = _has_driver(folder, folder.finalists_history_file)
         return "its driver is retraining the finalists" if confirming else "its driver is alive"
-    if ended == STILL_RUNNING:
-        return f"its driver is gone; go on: {study['resume']}"
-    return ended
+    return f"its driver is gone; go on: {study.resume}" if study.is_running else study.ended
 
 
 def _left_seconds(space: SearchSpace, search_state: SearchState, seconds: float) -> float | None:

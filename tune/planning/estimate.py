@@ -9,7 +9,6 @@ import bisect
 import functools
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from search_spaces.random_configs import random_configs
 from tune.cluster.trial_memory import text_of, text_sizes
 from tune.planning.simulation import NOTHING_SPENT, Plan, Spent, Training, simulate
 from tune.planning.study import Study
+from tune.records.study_file import PlannedTime
 from tune.records.trial import TrialRecord
 
 _DRAWN = 200
@@ -54,7 +54,7 @@ class Estimate:
         first = [space.config(baseline.params) for baseline in space.baselines]
         first += [space.config(point) for point in space.all_starts()]
         self._first = [self._training(config) for config in first[: study.num_trials]]
-        drawn = random_configs(space, _DRAWN, seed=study.seed)
+        drawn = random_configs(space, _DRAWN, seed=study.settings.seed)
         self._drawn = [self._training(config) for config in drawn]
 
     def epoch_seconds(self, config: TrialConfig) -> float:
@@ -100,8 +100,8 @@ class Estimate:
             if record.has_ended and record.epochs
         ]
 
-    def values(self, records: Iterable[TrialRecord]) -> dict[str, Any]:
-        """Return what study.json holds of the plan, and how far off seconds and memory were."""
+    def compared_with(self, records: Iterable[TrialRecord]) -> PlannedTime:
+        """Return the plan, and how far off seconds and memory were in trials that have ended."""
         records = list(records)
         ratios = self.ratios(records)
         memory = [
@@ -109,14 +109,14 @@ class Estimate:
             for record in records
             if record.peak_memory_bytes and record.estimated_memory_bytes
         ]
-        return {
-            "planned_seconds": list(self.plan.seconds),
-            "planned_trials": list(self.plan.num_trials),
-            "measured_trials": len(ratios),
-            "measured_by_predicted": _middle(ratios),
-            "memory_trials": len(memory),
-            "memory_by_predicted": _middle(memory),
-        }
+        return PlannedTime(
+            planned_seconds=self.plan.seconds,
+            planned_trials=self.plan.num_trials,
+            measured_trials=len(ratios),
+            measured_by_predicted=_middle(ratios),
+            memory_trials=len(memory),
+            memory_by_predicted=_middle(memory),
+        )
 
     @functools.cached_property
     def _mean_seconds(self) -> float:
@@ -135,7 +135,7 @@ class Estimate:
             )
             for with_trend in (True, False)
         )
-        scoring = (trend, *[plain] * (self._study.num_finalist_seeds - 1))
+        scoring = (trend, *[plain] * (self._study.settings.finalist_seeds - 1))
         return Training(config.epochs, self.epoch_seconds(config), scoring)
 
     def _expected_seconds(self, training: Training, done: int, *, whole: bool) -> float:
@@ -158,9 +158,12 @@ class Estimate:
         return (epochs + reached * (training.epochs - at)) * training.epoch_seconds
 
 
-def _middle(ratios: list[float]) -> list[float] | None:
+def _middle(ratios: list[float]) -> tuple[float, float, float] | None:
     """Return the middle 80 % and the median between them."""
-    return np.quantile(ratios, (0.1, 0.5, 0.9)).tolist() if ratios else None
+    if not ratios:
+        return None
+    low, median, high = np.quantile(ratios, (0.1, 0.5, 0.9)).tolist()
+    return low, median, high
 
 
 class Remaining:

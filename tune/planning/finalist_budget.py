@@ -99,7 +99,7 @@ def left_to_train(
     """
     return [
         (record, seed_number)
-        for seed_number in range(study.num_finalist_seeds)  # every finalist once, then again
+        for seed_number in range(study.settings.finalist_seeds)  # every finalist once, then again
         for record in chosen
         if finalist_key(record.number, seed_number) not in trained
     ]
@@ -123,7 +123,7 @@ def reserved_seconds(
     if budget is None or not study.wants_finalists:
         return 0.0
     records = list(records)
-    trainings = left_to_train(study, choose(records, study.num_finalists), trained)
+    trainings = left_to_train(study, choose(records, study.settings.finalists), trained)
     seconds = estimated_seconds(study, trainings, concurrent)
     if not trainings or seconds > RESERVED_SHARE * budget:
         return 0.0

@@ -102,7 +102,7 @@ def simulate(
     """
     factor = study.space.budget.reduction_factor
     times = min(SIMULATIONS, max(MIN_SIMULATIONS, SIMULATED_TRIALS // study.num_trials))
-    generator = np.random.Generator(np.random.PCG64(study.seed))
+    generator = np.random.Generator(np.random.PCG64(study.settings.seed))
     short, long = (
         [
             _simulate_once(study, first, drawn, concurrent, before, goes_on, error, generator)
@@ -160,9 +160,9 @@ def _simulate_once(
     again = 0.0
     if study.wants_finalists:
         num_baselines = len(study.space.baselines)
-        best = [*others, *first[num_baselines:], *drawn][: study.num_finalists]
+        best = [*others, *first[num_baselines:], *drawn][: study.settings.finalists]
         chosen = [*best, *first[:num_baselines]]
-        trained = [training.seconds for training in chosen] * study.num_finalist_seeds
+        trained = [training.seconds for training in chosen] * study.settings.finalist_seeds
         scored = [seconds for training in chosen for seconds in training.scoring_seconds]
         again = error * (spread_seconds(trained, concurrent) + spread_seconds(scored, concurrent))
     kept_free = again if again <= RESERVED_SHARE * limit else 0.0

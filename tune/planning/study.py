@@ -12,11 +12,8 @@ from model.system.durations import parse_duration
 from model.system.filesystem import join, normal, open_location
 from model.text.corpus import Corpus
 from search_spaces import SearchSpace
-from tune.records.finalist_table import SEEDS_AT_MOST
 from tune.records.run_folder import RunFolder
-
-FINALISTS = 3
-FINALIST_SEEDS = 3
+from tune.records.study_file import StudySettings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,20 +50,30 @@ class StudyOptions:
     command: str = ""
 
     def __post_init__(self) -> None:
-        if self.seed is not None and self.seed < 0:
-            raise ConfigError(f"seed must be at least 0, got {self.seed}")
         if self.max_concurrent is not None and self.max_concurrent < 1:
             raise ConfigError(f"max_concurrent must be at least 1, got {self.max_concurrent}")
-        _check_finalists(
-            FINALISTS if self.finalists is None else self.finalists,
-            FINALIST_SEEDS if self.finalist_seeds is None else self.finalist_seeds,
-        )
-        for duration in (self.time_budget, self.trial_timeout):
-            if duration is not None:
-                parse_duration(duration)
+        if self.time_budget is not None:
+            parse_duration(self.time_budget)
         # One spelling: what study.json holds is compared with what the command line says.
         if self.storage is not None:
             object.__setattr__(self, "storage", normal(self.storage))
+        self.over(StudySettings())
+
+    @property
+    def trial_timeout_seconds(self) -> float | None:
+        """Seconds of `trial_timeout`."""
+        return None if self.trial_timeout is None else parse_duration(self.trial_timeout)
+
+    def over(self, settings: StudySettings) -> StudySettings:
+        """Return settings in which what the command line says stands over what was there.
+
+        Raises:
+            ConfigError: A number is out of its range, or a duration is none.
+        """
+        names = [field.name for field in dataclasses.fields(settings)]
+        said = {name: getattr(self, name) for name in names}
+        known = {name: value for name, value in said.items() if value is not None}
+        return dataclasses.replace(settings, **known)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,13 +85,8 @@ class Study:
         corpus: The text.
         prepared: The text, split, cleaned and encoded, with floors and prices.
         run_path: The run folder.
-        storage: Where Ray keeps checkpoints; None is the run folder.
-        seed: Seed of everything.
-        sampler: Proposes the trials, one of SAMPLERS; AUTO until the nodes are known.
-        num_finalists: How many of the best are trained anew in the end.
-        num_finalist_seeds: How often each of them.
+        settings: What study.json keeps of the command line.
         command: The command line that began it, for the report.
-        trial_timeout_seconds: A trial that reports nothing for so long is killed; None is never.
         earlier: The run folder of its earlier sessions, None for a new search.
         extended: Whether it is to do more than its earlier sessions were, or has other finalists.
         mlflow: An MLflow tracking URI that is told of every trial.
@@ -94,24 +96,16 @@ class Study:
     corpus: Corpus
     prepared: PreparedCorpus
     run_path: Path
-    storage: str | None
-    seed: int
-    sampler: str
-    num_finalists: int
-    num_finalist_seeds: int
+    settings: StudySettings
     command: str
-    trial_timeout_seconds: float | None = None
     earlier: RunFolder | None = None
     extended: bool = False
     mlflow: str | None = None
 
-    def __post_init__(self) -> None:
-        _check_finalists(self.num_finalists, self.num_finalist_seeds)
-
     @property
     def wants_finalists(self) -> bool:
         """Whether the best are to be trained anew; a space without axes has no winner."""
-        return self.num_finalists > 0 and bool(self.space.distributions)
+        return self.settings.finalists > 0 and bool(self.space.distributions)
 
     @property
     def num_trials(self) -> int:
@@ -121,14 +115,15 @@ class Study:
     @property
     def checkpoints_root(self) -> str:
         """Where Ray keeps the trials' checkpoints: an absolute path or a URI."""
-        if self.storage is None:
+        if self.settings.storage is None:
             return str(RunFolder(self.run_path.resolve()).ray_folder)
-        return join(self.storage, self.run_path.name)
+        return join(self.settings.storage, self.run_path.name)
 
     @property
     def mirror_root(self) -> str | None:
         """Where the storage has a copy of the run folder; None where the folder lies there."""
-        return None if self.storage is None or self._is_in_storage else self.checkpoints_root
+        has_copy = self.settings.storage is not None and not self._is_in_storage
+        return self.checkpoints_root if has_copy else None
 
     @property
     def _is_in_storage(self) -> bool:
@@ -143,8 +138,6 @@ class Study:
         return int(max(self.space.values("epochs")))
 
 
-def _check_finalists(number: int, seeds: int) -> None:
-    if number < 0:
-        raise ConfigError(f"finalists must be at least 0, got {number}")
-    if not 1 <= seeds <= SEEDS_AT_MOST:
-        raise ConfigError(f"finalist_seeds must be in 1 to {SEEDS_AT_MOST}, got {seeds}")
+def finalists_of(settings: StudySettings) -> tuple[int, int]:
+    """Return how many finalists are trained, and with how many seeds."""
+    return settings.finalists, settings.finalist_seeds

@@ -7,11 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from tune.records.study_file import SEEDS_AT_MOST
 from tune.records.tables import read_table, write_table
 from tune.records.trial import TrialRecord
 
-SEEDS_AT_MOST = 100
-"""A finalist's key is its trial's number times this, plus the number of its seed."""
 FINALIST_DTYPES = {
     "number": "Int64",
     "finalist_seed": "Int64",

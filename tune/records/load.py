@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from pyarrow import fs
@@ -16,7 +15,8 @@ from model.errors import ConfigError
 from model.system.filesystem import STORE_ERRORS, broken_rule, is_uri, open_location, read, split
 from search_spaces import SearchSpace
 from tune.records.quality_table import read_quality
-from tune.records.run_folder import STILL_RUNNING, RunFolder
+from tune.records.run_folder import RunFolder
+from tune.records.study_file import StudyFile
 from tune.records.tables import Table, config_of, epochs_frame, ranked, trials_frame
 
 
@@ -34,7 +34,7 @@ class LoadedRun:
     """
 
     name: str
-    study: dict[str, Any]
+    study: StudyFile
     trials: pd.DataFrame
     epochs: pd.DataFrame
     finalists: pd.DataFrame
@@ -49,12 +49,12 @@ class LoadedRun:
     @property
     def space(self) -> SearchSpace:
         """What was searched."""
-        return SearchSpace.from_json(self.study["space"])
+        return self.study.space
 
     @property
     def is_running(self) -> bool:
         """Whether the search had not come to an end; one that was killed looks the same."""
-        return bool(self.study["ended"] == STILL_RUNNING)
+        return self.study.is_running
 
     @property
     def search_seconds(self) -> float:
@@ -71,23 +71,17 @@ class LoadedRun:
         best = self.trials["val_bits_per_char"].min()
         score = f", best {best:.4f} bits per character" if self.has_result else ""
         return (
-            f"<run {self.name}: {self.study['space']['name']} on "
-            f"{self.study['corpus']['name']}, {len(self.trials)} trials{score}, "
-            f"{self.study['ended']}>"
+            f"<run {self.name}: {self.space.name} on {self.study.corpus.name}, "
+            f"{len(self.trials)} trials{score}, {self.study.ended}>"
         )
 
 
-def floor_bits(study: dict[str, Any]) -> float:
-    """Return what the n-gram scores on the validation passage, by what study.json holds."""
-    return float(study["objective"]["floors"]["cased"]["validation_bits_per_char"])
-
-
-def searched_seconds(study: dict[str, Any], trials: pd.DataFrame, epochs: pd.DataFrame) -> float:
+def searched_seconds(study: StudyFile, trials: pd.DataFrame, epochs: pd.DataFrame) -> float:
     """Return how long a search has run: study.json knows when it has ended, the tables before."""
-    if study["ended"] != STILL_RUNNING:
-        return float(study["search_seconds"])
+    if not study.is_running:
+        return study.search_seconds
     known = pd.concat([trials["search_seconds"], epochs["search_seconds"]]).dropna()
-    return float(known.max()) if len(known) else float(study["search_seconds"])
+    return float(known.max()) if len(known) else study.search_seconds
 
 
 def load_run(run: str | Path) -> LoadedRun:
@@ -118,7 +112,7 @@ def read_run(folder: RunFolder, tables: tuple[Table, Table] | None = None) -> Lo
     study = folder.read_study()
     if tables is not None:
         trials, epochs = tables
-    elif study["ended"] == STILL_RUNNING and not folder.trials_file.exists():
+    elif study.is_running and not folder.trials_file.exists():
         trials, epochs = trials_frame([]), epochs_frame([])  # no trial has begun
     else:
         trials, epochs = folder.read_tables()

@@ -13,6 +13,7 @@ from model.errors import ConfigError, unknown_choice
 from model.system.files import write_text
 from model.system.filesystem import is_safe
 from tune.records.finalist_table import FinalistRecord, read_finalists, write_finalists
+from tune.records.study_file import StudyFile
 from tune.records.tables import (
     EPOCH_DTYPES,
     TRIAL_DTYPES,
@@ -25,9 +26,6 @@ from tune.records.tables import (
 )
 from tune.records.trial import TrialRecord
 
-FORMAT_VERSION = 1
-STILL_RUNNING = "still running"
-"""How study.json says that a search has not ended, or was killed."""
 CHECKPOINTS = "checkpoints"
 CORPUS_FILE = "corpus.txt"
 """A run's text in its storage, so that another machine has it."""
@@ -131,7 +129,7 @@ class RunFolder:
         return self.study_file, *self.history_files, self.path / LEASE_FILE
 
     @classmethod
-    def create(cls, path: Path, study: dict[str, Any] | None = None) -> "RunFolder":
+    def create(cls, path: Path, study: StudyFile | None = None) -> "RunFolder":
         """Make a new run folder; it appears with its study.json, if one is given, or not at all.
 
         Raises:
@@ -169,11 +167,11 @@ class RunFolder:
         """Return the folders of the kept checkpoints, best first."""
         return sorted((self.path / CHECKPOINTS).glob("[0-9][0-9]"))
 
-    def write_study(self, values: dict[str, Any]) -> None:
+    def write_study(self, study: StudyFile) -> None:
         """Write study.json."""
-        self._write_json(self.study_file, {"format_version": FORMAT_VERSION, **values})
+        self._write_json(self.study_file, study.to_json())
 
-    def read_study(self) -> dict[str, Any]:
+    def read_study(self) -> StudyFile:
         """Read study.json.
 
         Raises:
@@ -181,13 +179,12 @@ class RunFolder:
         """
         try:
             values = json.loads(self.study_file.read_text(encoding="utf-8"))
-            version = int(values["format_version"])
-        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ConfigError(f"study.json must be readable: {self.path}: {error!r}") from error
-        if version > FORMAT_VERSION:
-            raise ConfigError(f"a run's format must be at most {FORMAT_VERSION}, got {version}")
-        assert isinstance(values, dict)
-        return values
+        try:
+            return StudyFile.from_json(values)
+        except ConfigError as error:
+            raise ConfigError(f"{self.path}: {error}") from error
 
     def write_tables(self, records: list[TrialRecord]) -> tuple[Table, Table]:
         """Write epochs.csv, then trials.csv: what a reader of the latter sees counted is there.

@@ -9,6 +9,7 @@ import pandas as pd
 from model.errors import ConfigError
 from model.system.durations import format_seconds
 from tune.records.load import LoadedRun
+from tune.records.study_file import StudyFile
 from tune.reporting.confirmation import spread, summary
 from tune.reporting.markdown import section
 
@@ -41,16 +42,16 @@ def _row(run: LoadedRun) -> dict[str, Any]:
     best = run.trials["val_bits_per_char"].min() if run.has_result else None
     row = {
         "run": run.name,
-        "space": run.study["space"]["name"],
-        "sampler": run.study.get("sampler", "tpe"),  # the only one there was
-        "seed": run.study["seed"],
-        "corpus": run.study["corpus"]["name"],
+        "space": run.space.name,
+        "sampler": run.study.settings.sampler,
+        "seed": run.study.settings.seed,
+        "corpus": run.study.corpus.name,
         "trials": len(run.trials),
         "best": best,
         "retrained": None,
         "test": None,
         "time": format_seconds(run.search_seconds),
-        "ended": run.study["ended"],
+        "ended": run.study.ended,
     }
     finalists = summary(run.finalists, run.trials)
     if not finalists.empty:
@@ -83,22 +84,25 @@ def _check_comparable(first: LoadedRun, other: LoadedRun) -> None:
             )
 
 
-def _rules(ours: dict[str, Any], theirs: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+def _rules(ours: StudyFile, theirs: StudyFile) -> list[tuple[str, Any, Any]]:
     """Return what must be equal: its name and the two values."""
-    rules = [("corpus (sha256)", *(study["corpus"]["sha256"][:12] for study in (ours, theirs)))]
-    objectives = ours["objective"], theirs["objective"]
-    for name in ("name", "floor_order"):
-        rules.append((f"objective's {name}", *(objective[name] for objective in objectives)))
-    for what, key in (("floor", "floors"), ("restoration price", "restoration_bits_per_char")):
-        for cleaning in sorted(set(objectives[0][key]) & set(objectives[1][key])):
-            values = (_number(objective[key][cleaning]) for objective in objectives)
-            rules.append((f"{what} of {cleaning}", *values))
+    rules: list[tuple[str, Any, Any]] = [
+        ("corpus (sha256)", ours.corpus.sha256[:12], theirs.corpus.sha256[:12]),
+        ("objective's name", ours.objective.name, theirs.objective.name),
+        ("objective's floor_order", ours.objective.floor_order, theirs.objective.floor_order),
+    ]
+    prices, others = (each.objective.restoration_bits_per_char for each in (ours, theirs))
+    for cleaning in sorted(set(prices) & set(others)):
+        first, other = (each.objective.floors[cleaning] for each in (ours, theirs))
+        rules += [
+            (
+                f"floor of {cleaning}",
+                first.validation_bits_per_char,
+                other.validation_bits_per_char,
+            ),
+            (f"restoration price of {cleaning}", prices[cleaning], others[cleaning]),
+        ]
     return rules
-
-
-def _number(value: Any) -> float:
-    """Return a price, or the floor of the validation passage."""
-    return float(value["validation_bits_per_char"] if isinstance(value, dict) else value)
 
 
 def _shown(value: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from model.system.durations import counted, format_seconds
-from tune.records.load import LoadedRun, floor_bits
+from tune.records.load import LoadedRun
 from tune.records.tables import ranked, starts_of
 from tune.records.trial import Status
 from tune.reporting.confirmation import spread, summary
@@ -22,12 +22,12 @@ _UNITS = {"char": "character by character", "word": "word by word"}
 
 def title(run: LoadedRun) -> str:
     """Return what was searched, and on which text."""
-    return f"{run.study['space']['name']} on {PurePath(run.study['corpus']['name']).name}"
+    return f"{run.space.name} on {PurePath(run.study.corpus.name).name}"
 
 
 def floor_of(run: LoadedRun) -> float:
     """Return what the n-gram scores on the validation passage."""
-    return floor_bits(run.study)
+    return run.study.floor_bits_per_char
 
 
 def headline(run: LoadedRun) -> str:
@@ -89,7 +89,7 @@ def _score_facts(run: LoadedRun) -> list[tuple[str, str, str]]:
     best = ranked(run.trials)
     winner = best.iloc[0]
     score, floor = float(winner["val_bits_per_char"]), floor_of(run)
-    order = run.study["objective"]["floor_order"]
+    order = run.study.objective.floor_order
     again = summary(run.finalists, run.trials)
     found = [
         (
@@ -131,7 +131,7 @@ def _cost(run: LoadedRun) -> tuple[str, str, str]:
         format_seconds(run.search_seconds),
         f"{counted(len(trials), 'trial')}{stopped}; {counted(len(epochs), 'epoch')}; "
         f"{format_seconds(worked)} of training in all; "
-        f"{run.study['machine']}",
+        f"{run.study.machine}",
     )
 
 
@@ -140,7 +140,7 @@ def _sureness(run: LoadedRun) -> tuple[str, str, str]:
     again = summary(run.finalists, run.trials)
     if again.empty:
         when = "yet " if run.is_running else ""
-        reason = run.study.get("unconfirmed")  # earlier runs do not say
+        reason = run.study.unconfirmed  # earlier runs do not say
         return (
             label,
             "not confirmed",

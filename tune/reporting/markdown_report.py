@@ -8,8 +8,9 @@ from model.system.durations import counted, format_range, format_seconds
 from model.system.files import write_text
 from model.system.terminal import printable
 from search_spaces import SearchSpace
-from tune.records.load import floor_bits, searched_seconds
-from tune.records.run_folder import STILL_RUNNING, RunFolder
+from tune.records.load import searched_seconds
+from tune.records.run_folder import RunFolder
+from tune.records.study_file import StudyFile
 from tune.records.tables import ranked, starts_of
 from tune.records.trial import Status
 from tune.reporting.asha_cost import asha_cost
@@ -36,7 +37,7 @@ def write_report(folder: RunFolder) -> str:
 
 
 def report_text(
-    study: dict[str, Any],
+    study: StudyFile,
     trials: pd.DataFrame,
     epochs: pd.DataFrame,
     finalists: pd.DataFrame,
@@ -49,7 +50,7 @@ def report_text(
         epochs: The epochs table.
         finalists: The finalists table.
     """
-    space = SearchSpace.from_json(study["space"])
+    space = study.space
     best = ranked(trials)
     sections = [_head(study, trials, epochs)]
     if best.empty:
@@ -57,7 +58,7 @@ def report_text(
     else:
         sections += [
             _winner(trials, space, study),
-            confirmation(finalists, trials, study.get("unconfirmed")),
+            confirmation(finalists, trials, study.unconfirmed),
             _ten_best(study, trials, finalists, space),
             best_of_each_cleaning(best, study),
             baselines_section(trials, epochs, space),
@@ -80,53 +81,53 @@ def best_table(trials: pd.DataFrame, space: SearchSpace) -> pd.DataFrame:
     return best[columns].assign(baseline=best["baseline"].fillna(""))
 
 
-def _head(study: dict[str, Any], trials: pd.DataFrame, epochs: pd.DataFrame) -> str:
+def _head(study: StudyFile, trials: pd.DataFrame, epochs: pd.DataFrame) -> str:
     counts = trials["status"].value_counts()
     statuses = ", ".join(f"{counts[s.value]} {s.value}" for s in Status if s.value in counts)
-    corpus = study["corpus"]
+    corpus = study.corpus
     return (
-        f"# Search of {escaped(study['space']['name'])} on {escaped(corpus['name'])}\n\n"
-        f"    {' '.join(printable(study['command']).split())}\n\n"
+        f"# Search of {escaped(study.space.name)} on {escaped(corpus.name)}\n\n"
+        f"    {' '.join(printable(study.command).split())}\n\n"
         f"{counted(len(trials), 'trial')} ({statuses or 'none'}) in "
-        f"{format_seconds(searched_seconds(study, trials, epochs))}, {study['ended']}. "
+        f"{format_seconds(searched_seconds(study, trials, epochs))}, {study.ended}. "
         f"{counted(int(trials['epochs_run'].sum()), 'epoch')}. "
-        f"Corpus: {corpus['num_chars']:,} characters, {escaped(corpus['source'])}. "
-        f"Seed {study['seed']}. {study['machine']}.{_planned(study)}"
+        f"Corpus: {corpus.num_chars:,} characters, {escaped(corpus.source)}. "
+        f"Seed {study.settings.seed}. {study.machine}.{_planned(study)}"
     )
 
 
-def _planned(study: dict[str, Any]) -> str:
+def _planned(study: StudyFile) -> str:
     """Return what the plan had said of the time; nothing for a run that had no estimate."""
-    estimate = study.get("estimate")
+    estimate = study.estimate
     if estimate is None:
         return ""
-    took = f"; it took {format_seconds(study['search_seconds'])}"
+    took = f"; it took {format_seconds(study.search_seconds)}"
     # Of a search that was given another budget: its first plan was for something else.
-    later = " in all when it was resumed" if estimate.get("planned_on_resuming") else ""
+    later = " in all when it was resumed" if estimate.planned_on_resuming else ""
     text = (
-        f"\n\nThe plan was {format_range(*estimate['planned_seconds'])}{later}"
-        f"{took if study['ended'] != STILL_RUNNING else ''}."
+        f"\n\nThe plan was {format_range(*estimate.planned_seconds)}{later}"
+        f"{'' if study.is_running else took}."
     )
-    if estimate["measured_by_predicted"] is not None:
-        low, median, high = estimate["measured_by_predicted"]
+    if estimate.measured_by_predicted is not None:
+        low, median, high = estimate.measured_by_predicted
         text += (
             f" An epoch took {median:.2f} times as long as predicted ({low:.2f} to {high:.2f}; "
-            f"median and middle 80 % of {counted(estimate['measured_trials'], 'trial')})."
+            f"median and middle 80 % of {counted(estimate.measured_trials, 'trial')})."
         )
     # Runs from before 2026-11-26 have none.
-    if estimate.get("memory_by_predicted") is not None:
-        low, median, high = estimate["memory_by_predicted"]
+    if estimate.memory_by_predicted is not None:
+        low, median, high = estimate.memory_by_predicted
         text += (
             f" A trial's process took {median:.2f} times the memory that was predicted "
-            f"({low:.2f} to {high:.2f}; {counted(estimate['memory_trials'], 'trial')})."
+            f"({low:.2f} to {high:.2f}; {counted(estimate.memory_trials, 'trial')})."
         )
     return text
 
 
-def _winner(trials: pd.DataFrame, space: SearchSpace, study: dict[str, Any]) -> str:
+def _winner(trials: pd.DataFrame, space: SearchSpace, study: StudyFile) -> str:
     best = ranked(trials)
     winner = best.iloc[0]
-    floor = floor_bits(study)
+    floor = study.floor_bits_per_char
     settings = ", ".join(f"{axis} {cell(winner[axis])}" for axis in space.axes)
     rivals = best[best["baseline"].notna()]
     if rivals.empty:
@@ -145,7 +146,7 @@ def _winner(trials: pd.DataFrame, space: SearchSpace, study: dict[str, Any]) -> 
         f"({winner['val_own_bits_per_char']:.4f} own), trial {winner['number']}, epoch "
         f"{winner['best_epoch']}: {settings}.\n\n"
         f"{against}{_against_starts(winner, starts_of(trials, space))} The floor, a character "
-        f"{study['objective']['floor_order']}-gram that trains in a second, scores {floor:.4f}. "
+        f"{study.objective.floor_order}-gram that trains in a second, scores {floor:.4f}. "
         f"The winner's value is the best of many on the same validation passage, so it is "
         f"optimistic."
     )
@@ -165,22 +166,22 @@ def _against_starts(winner: pd.Series, starts: pd.DataFrame) -> str:
 
 
 def _ten_best(
-    study: dict[str, Any], trials: pd.DataFrame, finalists: pd.DataFrame, space: SearchSpace
+    study: StudyFile, trials: pd.DataFrame, finalists: pd.DataFrame, space: SearchSpace
 ) -> str:
     table = best_table(trials, space)
     notes = [*table_notes(study, table, trials, finalists), *boundary_notes(trials, space)]
     return section("The ten best", table, "\n".join(f"- {note}" for note in notes))
 
 
-def best_of_each_cleaning(best: pd.DataFrame, study: dict[str, Any]) -> str:
+def best_of_each_cleaning(best: pd.DataFrame, study: StudyFile) -> str:
     """Return the section on cleanings: restored and own bits, prices, floors.
 
     Args:
         best: The measured trials, best first.
         study: What study.json holds.
     """
-    floors = study["objective"]["floors"]
-    prices = study["objective"]["restoration_bits_per_char"]
+    floors = study.objective.floors
+    prices = study.objective.restoration_bits_per_char
     rows = []
     for cleaning, price in prices.items():
         of_cleaning = best[best["cleaning"] == cleaning]
@@ -192,8 +193,8 @@ def best_of_each_cleaning(best: pd.DataFrame, study: dict[str, Any]) -> str:
                 "restored bits": None if first is None else first["val_bits_per_char"],
                 "own bits": None if first is None else first["val_own_bits_per_char"],
                 "restoration price": price,
-                "floor": floors[cleaning]["validation_bits_per_char"] + price,
-                "floor, own text": floors[cleaning]["validation_bits_per_char"],
+                "floor": floors[cleaning].validation_bits_per_char + price,
+                "floor, own text": floors[cleaning].validation_bits_per_char,
             }
         )
     note = (

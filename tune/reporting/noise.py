@@ -11,12 +11,11 @@ difference (The Design of Experiments, 1935).
 import dataclasses
 import functools
 import math
-from typing import Any
 
 import pandas as pd
 
 from model.system.durations import counted
-from tune.records.load import floor_bits
+from tune.records.study_file import StudyFile
 from tune.records.tables import ranked
 from tune.records.trial import Status
 
@@ -107,7 +106,7 @@ def seed_noise(finalists: pd.DataFrame) -> SeedNoise | None:
 
 
 def table_notes(
-    study: dict[str, Any], table: pd.DataFrame, trials: pd.DataFrame, finalists: pd.DataFrame
+    study: StudyFile, table: pd.DataFrame, trials: pd.DataFrame, finalists: pd.DataFrame
 ) -> list[str]:
     """Return what stands under a table of the best: how far its ranks hold, and the floor.
 
@@ -138,8 +137,8 @@ def _noise(scores: pd.Series, noise: SeedNoise | None) -> str:
     )
 
 
-def _floor(scores: pd.Series, study: dict[str, Any]) -> str:
-    floor, order = floor_bits(study), study["objective"]["floor_order"]
+def _floor(scores: pd.Series, study: StudyFile) -> str:
+    floor, order = study.floor_bits_per_char, study.objective.floor_order
     num_better = int((scores < floor).sum())
     line = f"floor: a character {order}-gram scores {floor:.4f} bits;"
     if num_better == 0:

@@ -73,10 +73,10 @@ def page(run: LoadedRun, *, samples: str = "", light: bool = False) -> str:
         "headline": headline(run),
         "described": described(run),
         "is_running": run.is_running,
-        "ended": run.study["ended"],
-        "command": run.study["command"],
-        "corpus": run.study["corpus"],
-        "seed": run.study["seed"],
+        "ended": run.study.ended,
+        "command": run.study.command,
+        "corpus": run.study.corpus,
+        "seed": run.study.settings.seed,
         "facts": facts(run),
         "passage": passages[0] if passages else None,
         "passage_figures": html_of(passages[0].figures) if passages else "",
@@ -90,7 +90,7 @@ def page(run: LoadedRun, *, samples: str = "", light: bool = False) -> str:
         "trial_texts": trial_texts(run.trials, run.space),
         "columns": columns,
         "rows": rows,
-        "versions": run.study.get("versions", {}),
+        "versions": run.study.versions,
     }
     return render(values, parts, beside)
 
@@ -107,7 +107,7 @@ def _parts(run: LoadedRun, *, light: bool) -> list[Part]:
             name="sure",
             title="Is the winner confirmed?",
             words=html_of(
-                without_heading(confirmation(run.finalists, trials, run.study.get("unconfirmed")))
+                without_heading(confirmation(run.finalists, trials, run.study.unconfirmed))
                 + "\n\n"
                 + "\n".join(f"- {note}" for note in notes)
             ),
@@ -164,7 +164,7 @@ def _parts(run: LoadedRun, *, light: bool) -> list[Part]:
 
 def _axis_parts(run: LoadedRun, floor: float, *, light: bool) -> list[Part]:
     resamples = 0 if light else RESAMPLES
-    shares = axis_shares(run.trials, run.space, resamples=resamples, seed=run.study["seed"])
+    shares = axis_shares(run.trials, run.space, resamples=resamples, seed=run.study.settings.seed)
     spread = (
         f" The bar spans the middle 80 % of {resamples} resamples of the trials: where bars "
         "overlap, the order is not sure. A resample has fewer different trials, so its shares "

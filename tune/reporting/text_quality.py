@@ -71,12 +71,12 @@ class Book:
         Raises:
             ConfigError: study.json is damaged.
         """
-        corpus = folder.read_study()["corpus"]
+        corpus = folder.read_study().corpus
         try:
-            found = resolve_corpus(corpus.get("location") or corpus["name"])
+            found = resolve_corpus(corpus.location or corpus.name)
         except CorpusError:
             return cls(None)
-        return cls(found.text if found.sha256 == corpus.get("sha256") else None)
+        return cls(found.text if found.sha256 == corpus.sha256 else None)
 
     def measure(self, cleaning: str) -> Measure:
         """Return what measures texts of a cleaning; made once."""

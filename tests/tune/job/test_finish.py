@@ -15,7 +15,7 @@ from tiny_search import write_inputs
 from tune.job import finish
 from tune.job.prepare import prepare
 from tune.job.search import SearchResult
-from tune.job.study_json import study_values
+from tune.job.study_json import study_file
 from tune.planning.study import StudyOptions
 from tune.records.run_folder import RunFolder
 
@@ -26,7 +26,7 @@ def test_page_that_fails_does_not_cost_the_run_its_end(
     _, space, _, corpus = write_inputs(tiny_text)
     console = Console(file=io.StringIO())
     study = prepare(StudyOptions(space=space, corpus=corpus, name="done"), console)
-    folder = RunFolder.create(study.run_path, study_values(study, None, None))
+    folder = RunFolder.create(study.run_path, study_file(study, None, None))
     result = SearchResult(records=hand_made(), seconds=9.0, interrupted=False, timed_out=False)
 
     def mistaken(run: RunFolder) -> None:
@@ -34,7 +34,7 @@ def test_page_that_fails_does_not_cost_the_run_its_end(
 
     monkeypatch.setattr(finish, "write_page", mistaken)
     assert finish.finish(study, folder, result, None, console) == 0
-    assert folder.read_study()["finished"]
+    assert folder.read_study().finished
     assert isinstance(console.file, io.StringIO)
     said = console.file.getvalue()
     assert 'report.html could not be written: KeyError: "a picture\'s mistake"' in said
@@ -45,7 +45,7 @@ def test_page_that_fails_does_not_cost_the_run_its_end(
     monkeypatch.setattr(finish, "write_page", full)
     with pytest.raises(OSError, match="No space left"):
         finish.finish(study, folder, result, None, console)
-    assert not folder.read_study()["finished"]
+    assert not folder.read_study().finished
     assert Path("results/done/report.md").exists()
 
 
@@ -67,7 +67,7 @@ def test_why_nothing_was_confirmed_is_in_study_json(tiny_text: str) -> None:
 
     def reason(result: SearchResult | None, **words: Any) -> str | None:
         options = StudyOptions(space=space, corpus=corpus, name="done", **words)
-        values = study_values(prepare(options, console), result, None)
+        values = study_file(prepare(options, console), result, None)
         found: str | None = values["unconfirmed"]
         return found
 
@@ -92,7 +92,7 @@ def test_table_fits_the_terminal_and_each_part_of_it_names_its_trials(
     _, space, _, corpus = write_inputs(tiny_text)
     console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
     study = prepare(StudyOptions(space=space, corpus=corpus, name="done"), console)
-    folder = RunFolder.create(study.run_path, study_values(study, None, None))
+    folder = RunFolder.create(study.run_path, study_file(study, None, None))
     result = SearchResult(records=hand_made(), seconds=9.0, interrupted=False, timed_out=False)
     assert finish.finish(study, folder, result, None, console) == 0
     assert isinstance(console.file, io.StringIO)

@@ -19,7 +19,7 @@ from tune.job.options import parse_options
 from tune.job.prepare import prepare
 from tune.job.resume import or_resumed, prepare_resumed
 from tune.job.start_from import STARTS_PER_RUN, with_starts
-from tune.job.study_json import study_values
+from tune.job.study_json import study_file
 from tune.planning.study import StudyOptions
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
@@ -29,7 +29,7 @@ RESULTS = Path("results")
 
 def write_run(name: str, records: list[TrialRecord], space: SearchSpace = SPACE) -> str:
     folder = RunFolder.create(Path("results").resolve() / name)
-    folder.write_study({**STUDY, "space": space.to_json()})
+    folder.write_study(dataclasses.replace(STUDY, space=space.to_json()))
     folder.write_tables(records)
     return name
 
@@ -162,7 +162,7 @@ def test_plan_shows_them_and_a_resumed_run_keeps_them(
     study = prepare(parse_options(flags), console)
     assert study.space.starts == ({"epochs": 5, "hidden_size": 30, "cleaning": "lower"},)
     folder = RunFolder.create(Path("results").resolve() / "new")
-    folder.write_study(study_values(study, None, None))
+    folder.write_study(study_file(study, None, None))
     options = StudyOptions(resume="new", space="tiny.py")
     assert prepare_resumed(options, console).space.starts == study.space.starts
     with pytest.raises(ConfigError, match="start_from is for a new search"):

@@ -25,7 +25,8 @@ from tune.records.history import (
     has_driver,
     read_history,
 )
-from tune.records.run_folder import LEASE_FILE, STILL_RUNNING, RunFolder
+from tune.records.run_folder import LEASE_FILE, RunFolder
+from tune.records.study_file import STILL_RUNNING
 from tune.records.trial import Status
 from tune.storage import lease as lease_file
 from tune.storage.lease import STALE_SECONDS, Lease

@@ -1,5 +1,6 @@
 """A run as a notebook reads it: from a folder, from a URI, in progress."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,8 @@ from model.text.download import download_object
 from s3_server import s3_server
 from tune.records.finalist_table import FINALIST_DTYPES
 from tune.records.load import load_run
-from tune.records.run_folder import STILL_RUNNING, RunFolder
+from tune.records.run_folder import RunFolder
+from tune.records.study_file import STILL_RUNNING
 from tune.records.tables import EPOCH_DTYPES, TRIAL_DTYPES
 
 
@@ -39,7 +41,7 @@ def test_a_run_is_typed_tables_a_winner_and_a_study(folder: RunFolder) -> None:
         assert len(frame) > 0
     assert run.quality.empty and str(run.quality["nearest"].dtype) == "boolean"
     assert run.best == hand_made()[3].config
-    assert run.study["seed"] == 0 and run.space.name == "full"
+    assert run.study.settings.seed == 0 and run.space.name == "full"
     assert repr(run) == (
         "<run ten: full on book.txt, 7 trials, best 1.9600 bits per character, "
         "ended by its time budget>"
@@ -57,7 +59,7 @@ def test_parquet_beside_the_csv_holds_the_same_typed_table(folder: RunFolder) ->
 
 
 def test_a_run_in_progress_is_read_from_its_first_moment_on(folder: RunFolder) -> None:
-    folder.write_study({**STUDY, "ended": STILL_RUNNING})
+    folder.write_study(dataclasses.replace(STUDY, ended=STILL_RUNNING))
     assert load_run("ten").is_running and load_run("ten").has_result
     for path in (folder.trials_file, folder.epochs_file, folder.finalists_file):
         path.unlink()

@@ -8,7 +8,8 @@ import pytest
 
 from hand_made_run import FINALISTS, STUDY, hand_made
 from tune import report
-from tune.records.run_folder import STILL_RUNNING, RunFolder
+from tune.records.run_folder import RunFolder
+from tune.records.study_file import STILL_RUNNING
 
 
 def make(name: str, *, finalists: bool = False, trials: int = 7, **study: Any) -> str:

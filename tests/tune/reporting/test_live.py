@@ -1,5 +1,6 @@
 """Tables and page are written beside the search: it never waits, and learns what went wrong."""
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable
@@ -9,7 +10,8 @@ import pandas as pd
 import pytest
 
 from hand_made_run import SPACE, STUDY, curve
-from tune.records.run_folder import STILL_RUNNING, RunFolder
+from tune.records.run_folder import RunFolder
+from tune.records.study_file import STILL_RUNNING
 from tune.records.trial import Status, TrialRecord
 from tune.reporting import live as live_files
 from tune.reporting.live import LiveFiles
@@ -18,7 +20,7 @@ from tune.reporting.live import LiveFiles
 @pytest.fixture
 def folder() -> RunFolder:
     folder = RunFolder.create(Path("live").resolve())
-    folder.write_study({**STUDY, "ended": STILL_RUNNING})
+    folder.write_study(dataclasses.replace(STUDY, ended=STILL_RUNNING))
     return folder
 
 

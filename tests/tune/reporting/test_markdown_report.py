@@ -19,7 +19,8 @@ from tune.records.finalist_table import (
     read_finalists,
     write_finalists,
 )
-from tune.records.run_folder import STILL_RUNNING, RunFolder
+from tune.records.run_folder import RunFolder
+from tune.records.study_file import STILL_RUNNING
 from tune.records.tables import epochs_frame, trials_frame
 from tune.records.trial import Status, TrialRecord
 from tune.reporting.axes import axis_importances
@@ -85,7 +86,7 @@ def test_what_was_planned_stands_beside_what_it_took() -> None:
         epochs_frame(hand_made()),
         pd.DataFrame(columns=["status", "number", "val_bits_per_char"]),
     )
-    text = report_text({**STUDY, "estimate": estimate}, *frames)
+    text = report_text(dataclasses.replace(STUDY, estimate=estimate), *frames)
     assert (
         "The plan was 5m to 25m; it took 10m5s. An epoch took 1.10 times as long as predicted "
         "(0.90 to 1.40; median and middle 80 % of 5 trials)."
@@ -95,12 +96,14 @@ def test_what_was_planned_stands_beside_what_it_took() -> None:
     assert (
         "of 5 trials). A trial's process took 0.70 times the memory that was predicted (0.68 to "
         "1.20; 4 trials)."
-    ) in report_text({**STUDY, "estimate": known}, *frames)
+    ) in report_text(dataclasses.replace(STUDY, estimate=known), *frames)
     unmeasured = {**estimate, "measured_trials": 0, "measured_by_predicted": None}
-    text = report_text({**STUDY, "estimate": unmeasured}, *frames)
+    text = report_text(dataclasses.replace(STUDY, estimate=unmeasured), *frames)
     assert "it took 10m5s.\n" in text
     # A resumed run has no seconds in study.json until it ends: its tables have.
-    resumed = {**STUDY, "estimate": unmeasured, "ended": STILL_RUNNING, "search_seconds": 0.0}
+    resumed = dataclasses.replace(
+        STUDY, estimate=unmeasured, ended=STILL_RUNNING, search_seconds=0.0
+    )
     trials, epochs = frames[0].assign(search_seconds=0.0), frames[1].assign(search_seconds=95.6)
     text = report_text(resumed, trials, epochs, *frames[2:])
     assert "in 1m36s, still running." in text
@@ -112,12 +115,14 @@ def test_unconfirmed_winner_is_said_to_be_one() -> None:
     assert "To find out, use `--finalists` and leave room in the time budget." in earlier
     frames = trials_frame(hand_made()), epochs_frame(hand_made())
     none = read_finalists(Path("nowhere.csv"))
-    text = report_text({**STUDY, "unconfirmed": "--finalists 0 was given"}, *frames, none)
+    text = report_text(
+        dataclasses.replace(STUDY, unconfirmed="--finalists 0 was given"), *frames, none
+    )
     assert (
         "No: nothing was retrained, so it is unknown how much of its lead is luck. "
         "The reason: --finalists 0 was given.\n"
     ) in text
-    assert text_of(hand_made()) == report_text({**STUDY, "unconfirmed": None}, *frames, none)
+    assert text_of(hand_made()) == report_text(STUDY, *frames, none)
     one_each = [finalist(3, 0, 1.97), finalist(4, 0, 1.99)]
     assert "one training says nothing about noise" in text_of(hand_made(), one_each)
 

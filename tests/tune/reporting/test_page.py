@@ -16,7 +16,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from benchmarks.overhead_sampler import made_up_records
 from hand_made_run import FINALISTS, HOSTILE, SAMPLES, SPACE, STUDY, curve, hand_made
 from search_spaces import load_space
-from tune.records.run_folder import STILL_RUNNING, RunFolder
+from tune.records.run_folder import RunFolder
+from tune.records.study_file import STILL_RUNNING
 from tune.records.tables import epochs_frame, trials_frame
 from tune.records.trial import EpochRecord, Status, TrialRecord
 from tune.reporting import live as live_page
@@ -315,7 +316,7 @@ def test_live_page_costs_a_share_and_never_ends_a_search(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = RunFolder.create(Path("live").resolve())
-    folder.write_study({**STUDY, "ended": STILL_RUNNING})
+    folder.write_study(dataclasses.replace(STUDY, ended=STILL_RUNNING))
     written: list[bool] = []
     now = [0.0]
 
@@ -344,7 +345,7 @@ def test_live_page_costs_a_share_and_never_ends_a_search(
 
 def test_a_run_in_progress_has_its_light_page() -> None:
     folder = RunFolder.create(Path("live").resolve())
-    folder.write_study({**STUDY, "ended": STILL_RUNNING})
+    folder.write_study(dataclasses.replace(STUDY, ended=STILL_RUNNING))
     records = made_up_records(SPACE, 12)
     records[-1].status = Status.RUNNING
     LivePage(folder).write(folder.write_tables(records))

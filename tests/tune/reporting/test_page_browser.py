@@ -14,7 +14,8 @@ from benchmarks.overhead_sampler import made_up_records
 from hand_made_run import FINALISTS, HOSTILE, SAMPLES, STUDY, hand_made
 from search_spaces import load_space
 from tune.records.load import load_run
-from tune.records.run_folder import STILL_RUNNING, RunFolder
+from tune.records.run_folder import RunFolder
+from tune.records.study_file import STILL_RUNNING
 from tune.records.trial import TrialRecord
 from tune.reporting.page import write_page
 

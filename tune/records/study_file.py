@@ -1,0 +1,235 @@
+"""study.json: what a search was asked for, what it ran on, how it ended.
+
+This file owns its keys: whoever reads or writes study.json does it through StudyFile. A key that
+earlier versions did not write has a default here, and a key that is not known is left out.
+"""
+
+import dataclasses
+import types
+import typing
+from typing import Any
+
+from model.errors import ConfigError
+from model.scoring.objective import Floor
+from search_spaces import SearchSpace
+
+FORMAT_VERSION = 1
+STILL_RUNNING = "still running"
+"""`ended` of a search that has not ended, or was killed."""
+STOPPED_BY_USER = "interrupted"
+SEEDS_AT_MOST = 100
+"""A finalist's key is its trial's number times this, plus the number of its seed."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class StudySettings:
+    """Settings of the command line that a run keeps; a resumed run has them too.
+
+    Attributes:
+        seed: Seed of everything, at least 0.
+        sampler: Name of the sampler; "auto" until the nodes are known.
+        storage: Storage of the run and its checkpoints; None is the run folder.
+        trial_timeout_seconds: Silence after which a trial is killed; None is never.
+        finalists: Number of the best trials that are trained again at the end.
+        finalist_seeds: Trainings of each finalist, 1 to SEEDS_AT_MOST.
+
+    Raises:
+        ConfigError: A number is out of its range.
+    """
+
+    seed: int = 0
+    sampler: str = "tpe"  # the only one there was before the key
+    storage: str | None = None
+    trial_timeout_seconds: float | None = None
+    finalists: int = 3
+    finalist_seeds: int = 3
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError(f"seed must be at least 0, got {self.seed}")
+        if self.finalists < 0:
+            raise ConfigError(f"finalists must be at least 0, got {self.finalists}")
+        if not 1 <= self.finalist_seeds <= SEEDS_AT_MOST:
+            raise ConfigError(
+                f"finalist_seeds must be in 1 to {SEEDS_AT_MOST}, got {self.finalist_seeds}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class CorpusOrigin:
+    """Which text it was.
+
+    Attributes:
+        name: Its name, as the user gave it.
+        source: Where it came from, in words.
+        sha256: Hexadecimal SHA-256 of the text.
+        num_chars: Length of the text.
+        location: Path, name or URL that finds it again; empty in the oldest runs.
+    """
+
+    name: str
+    source: str
+    sha256: str
+    num_chars: int
+    location: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectiveFacts:
+    """The n-gram floor and the prices of the cleanings.
+
+    Attributes:
+        floor_order: Order of the n-gram.
+        floors: Cleaning to its floor.
+        restoration_bits_per_char: Cleaning to the price of restoring what it dropped.
+        name: The metric.
+    """
+
+    floor_order: int
+    floors: dict[str, Floor]
+    restoration_bits_per_char: dict[str, float]
+    name: str = "val_bits_per_char"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedTime:
+    """The plan's estimate of a search, and how far off it was.
+
+    Attributes:
+        planned_seconds: Range of the search's seconds.
+        planned_trials: Range of the number of trials.
+        measured_trials: Trials that have been compared with it.
+        measured_by_predicted: Measured by predicted seconds of an epoch, the quantiles 0.1, 0.5
+            and 0.9.
+        memory_trials: Trials whose memory has been compared.
+        memory_by_predicted: Measured by predicted peak memory: the same quantiles.
+        planned_on_resuming: Whether a later session made it, for another budget.
+    """
+
+    planned_seconds: tuple[float, float]
+    planned_trials: tuple[int, int]
+    measured_trials: int = 0
+    measured_by_predicted: tuple[float, float, float] | None = None
+    memory_trials: int = 0
+    memory_by_predicted: tuple[float, float, float] | None = None
+    planned_on_resuming: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class StudyFile:
+    """What study.json holds; results/README.md documents the keys.
+
+    Attributes:
+        command: Command line that began the search.
+        space: What was searched, its budget as asked for last.
+        settings: The other settings; in the file their keys stand beside the others.
+        corpus: The text.
+        objective: Floors and prices.
+        machine: Processor, system and number of cores.
+        search_seconds: Seconds of all sessions; 0 until the search has ended.
+        ended: How it ended, in words, or STILL_RUNNING.
+        versions: Package to version.
+        git_commit: Commit of the code; None outside a checkout.
+        estimate: The plan; None where the machine was not measured.
+        unconfirmed: Why no finalist was trained again; None where one was, or that is open.
+        finished: Whether all results were written; None in the oldest runs.
+        resume: Command that goes on with the run, on any machine.
+    """
+
+    command: str
+    space: SearchSpace
+    settings: StudySettings
+    corpus: CorpusOrigin
+    objective: ObjectiveFacts
+    machine: str
+    search_seconds: float
+    ended: str
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    git_commit: str | None = None
+    estimate: PlannedTime | None = None
+    unconfirmed: str | None = None
+    finished: bool | None = None
+    resume: str = ""
+
+    @property
+    def floor_bits_per_char(self) -> float:
+        """What the n-gram scores on the raw validation passage."""
+        return self.objective.floors["cased"].validation_bits_per_char
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the search had not come to an end; one that was killed looks the same."""
+        return self.ended == STILL_RUNNING
+
+    @property
+    def has_finished(self) -> bool:
+        """Whether a session wrote all results."""
+        ended = self.ended not in (STILL_RUNNING, STOPPED_BY_USER)
+        return ended if self.finished is None else self.finished
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys and values of study.json."""
+        values: dict[str, Any] = {"format_version": FORMAT_VERSION}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name == "settings":
+                values |= dataclasses.asdict(value)
+            elif field.name == "space":
+                values["space"] = value.to_json()
+            else:
+                is_record = dataclasses.is_dataclass(value)
+                values[field.name] = dataclasses.asdict(value) if is_record else value
+        return values
+
+    @classmethod
+    def from_json(cls, values: Any) -> "StudyFile":
+        """Check and take what study.json holds.
+
+        Raises:
+            ConfigError: A key is missing, a value is of another type, or the format is newer.
+        """
+        try:
+            version = _typed(values["format_version"], int, "format_version")
+            if version > FORMAT_VERSION:
+                raise ConfigError(
+                    f"a run's format must be at most {FORMAT_VERSION}, got {version}"
+                )
+            study: StudyFile = _dataclass(values | {"settings": values}, cls, "study.json")
+        except ConfigError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(f"study.json must be whole: {error!r}") from error
+        return study
+
+
+def _dataclass(values: Any, kind: type[Any], name: str) -> Any:
+    """Return a dataclass of the values that a mapping has for its fields."""
+    if not isinstance(values, dict):
+        raise TypeError(f"{name} must be an object, got {type(values).__name__}")
+    hints = typing.get_type_hints(kind)
+    known = {key: _typed(values[key], hint, key) for key, hint in hints.items() if key in values}
+    try:
+        return kind(**known)
+    except TypeError as error:  # names the keys that are missing
+        raise TypeError(f"{name}: {error}") from error
+
+
+def _typed(value: Any, hint: Any, name: str) -> Any:
+    """Return a value of JSON as its type hint has it."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType:
+        return None if value is None else _typed(value, arguments[0], name)
+    if hint is SearchSpace:
+        return SearchSpace.from_json(value)
+    if dataclasses.is_dataclass(hint):
+        return _dataclass(value, typing.cast(type[Any], hint), name)
+    if origin is dict and isinstance(value, dict):
+        return {key: _typed(each, arguments[1], f"{name}.{key}") for key, each in value.items()}
+    if origin is tuple and isinstance(value, list) and len(value) == len(arguments):
+        pairs = zip(value, arguments, strict=True)
+        return tuple(_typed(each, kind, name) for each, kind in pairs)
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise TypeError(f"{name} must be {getattr(hint, '__name__', hint)}, got {value!r}")
+    return value
