@@ -1,6 +1,8 @@
 """Searches that are interrupted or killed, and go on."""
 
+import dataclasses
 import io
+import json
 import signal
 import subprocess
 from pathlib import Path
@@ -20,6 +22,7 @@ from tune.job.study_json import study_file
 from tune.planning.study import StudyOptions
 from tune.records.history import History, TrialEnded, TrialStarted
 from tune.records.run_folder import RunFolder
+from tune.records.study_file import PlannedTime
 from tune.records.trial import Status
 from tune.reporting.markdown_report import write_report
 
@@ -142,15 +145,17 @@ def test_fewer_trials_than_have_ended_are_refused(tiny_text: str) -> None:
 
 
 def estimate(seconds: float, measured: float | None) -> Any:
-    values = {
-        "planned_seconds": [seconds, 2 * seconds],
-        "planned_trials": [10, 10],
-        "measured_trials": 0 if measured is None else 3,
-        "measured_by_predicted": None if measured is None else [measured] * 3,
-        "memory_trials": 0 if measured is None else 2,
-        "memory_by_predicted": None if measured is None else [measured / 2] * 3,
-    }
-    return SimpleNamespace(values=lambda records: values)
+    planned = PlannedTime(planned_seconds=(seconds, 2 * seconds), planned_trials=(10, 10))
+    if measured is not None:
+        half = measured / 2
+        planned = dataclasses.replace(
+            planned,
+            measured_trials=3,
+            measured_by_predicted=(measured, measured, measured),
+            memory_trials=2,
+            memory_by_predicted=(half, half, half),
+        )
+    return SimpleNamespace(compared_with=lambda records: planned)
 
 
 def test_plan_is_the_first_sessions_until_one_asks_for_something_else(tiny_text: str) -> None:
@@ -165,26 +170,27 @@ def test_plan_is_the_first_sessions_until_one_asks_for_something_else(tiny_text:
         study = prepare_resumed(StudyOptions(resume="done", **words), console)
         for _ in ("as it begins", "as it ends"):
             folder.write_study(study_file(study, None, of_session))
-        folder.write_study({**folder.read_study(), "ended": "all trials done"})
+        ended = dataclasses.replace(folder.read_study(), ended="all trials done")
+        folder.write_study(ended)
         (line,) = [
             line for line in write_report(folder).splitlines() if "The plan was" in line
         ] or [""]
-        return folder.read_study()["estimate"], line
+        return folder.read_study().estimate, line
 
-    first = folder.read_study()["estimate"]
-    assert "planned_on_resuming" not in first
+    first = folder.read_study().estimate
+    assert first is not None and not first.planned_on_resuming
     assert session(estimate(30.0, 1.1)) == (
-        {**first, **estimate(60.0, 1.1).values([])},
+        estimate(60.0, 1.1).compared_with([]),
         "The plan was 1m to 2m; it took 0s. An epoch took 1.10 times as long as predicted "
         "(1.10 to 1.10; median and middle 80 % of 3 trials). A trial's process took 0.55 times "
         "the memory that was predicted (0.55 to 0.55; 2 trials).",
     )
     assert session(None)[0] == first  # this time, nothing could be measured
     more, line = session(estimate(90.0, None), trials=15)
-    assert more["planned_seconds"] == [90.0, 180.0]
+    assert more.planned_seconds == (90.0, 180.0)
     assert line == "The plan was 1m30s to 3m in all when it was resumed; it took 0s."
     assert session(estimate(45.0, None)) == (more, line)
-    assert session(estimate(45.0, None), finalists=0)[0]["planned_seconds"] == [45.0, 90.0]
+    assert session(estimate(45.0, None), finalists=0)[0].planned_seconds == (45.0, 90.0)
     assert session(None, trials=20) == (None, "")
     assert "when it was resumed" in session(estimate(45.0, None))[1]  # the first had no plan
 
@@ -195,10 +201,10 @@ def test_run_from_before_there_were_estimates_goes_on_and_is_reported(
     _, space, _, corpus = write_inputs(tiny_text)
     options = StudyOptions(space=space, corpus=corpus, name="old")
     study = prepare(options, Console(file=io.StringIO()))
-    values = study_file(study, None, None)
+    values = study_file(study, None, None).to_json()
     assert values.pop("estimate") is None
     folder = RunFolder.create(study.run_path)
-    folder.write_study(values)
+    folder.study_file.write_text(json.dumps(values), encoding="utf-8")
     folder.write_tables([])
     assert run.main(["--resume", "old", "--dry-run"]) == 0
     assert "time: about " in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ import pytest
 from pyarrow import fs
 from rich.console import Console
 
+from hand_made_run import STUDY
 from model.errors import ConfigError
 from model.system import filesystem
 from model.system.filesystem import check_storage, join, normal, split, write
@@ -131,7 +133,7 @@ while lease.renew():
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
     folder = RunFolder.create(tmp_path / "results" / "shared")
-    folder.write_study({"seed": 1})
+    folder.write_study(STUDY)
     (folder.path / "checkpoints/01").mkdir(parents=True)
     (folder.path / "checkpoints/01/meta.json").write_text("{}", encoding="utf-8")
     (folder.path / "ray/session-1").mkdir(parents=True)
@@ -236,7 +238,7 @@ def test_finalists_and_the_end_of_a_run_count_as_the_search_does(
 ) -> None:
     root, said = tmp_path / "storage" / "shared", list[str]()
     place, results = f"file://{root}", folder.path.parent
-    folder.write_study({"finished": False})
+    folder.write_study(dataclasses.replace(STUDY, finished=False))
     with mirror(folder, root, said):  # its machine dies after the search
         pass
 
@@ -257,7 +259,7 @@ def test_finalists_and_the_end_of_a_run_count_as_the_search_does(
     with mirror(other, root, said):
         (other.path / "checkpoints/02").mkdir()
         (other.path / "checkpoints/02/meta.json").write_text("{}", encoding="utf-8")
-        other.write_study({"finished": True})
+        other.write_study(dataclasses.replace(STUDY, finished=True))
     assert refused()
     fetch_run(place, results)
     with mirror(folder, root, said):
@@ -266,7 +268,8 @@ def test_finalists_and_the_end_of_a_run_count_as_the_search_does(
     assert "checkpoints/02/meta.json" in names(root)
     assert (root / "finalists.jsonl").read_bytes() == trained
     # What has ended here is not taken back by what has not there.
-    (root / "study.json").write_text('{"format_version": 1, "finished": false}', encoding="utf-8")
+    unfinished = dataclasses.replace(STUDY, finished=False)
+    (root / "study.json").write_text(json.dumps(unfinished.to_json()), encoding="utf-8")
     fetch_run(place, results)
     assert folder.read_study().finished
     # More trials here and more finalists there: each has what the other has not.
@@ -295,7 +298,7 @@ def test_fetching_that_was_cut_off_anywhere_is_done_again(
             history.add(started(number))
         for name in ("best.json", "trials.csv"):
             (other.path / name).write_text("new", encoding="utf-8")
-        other.write_study({"finished": True})
+        other.write_study(dataclasses.replace(STUDY, finished=True))
     replace, left = Path.replace, 0
 
     def dying(path: Path, target: Path | str) -> Path:
@@ -377,7 +380,7 @@ def test_or_resume_starts_a_run_or_goes_on_with_it(
     assert found.mirror_root == f"{tmp_path}/store/x"
     # However its slashes are written: study.json has one spelling of a place.
     slash = dataclasses.replace(options, storage=f"{tmp_path}/store/")
-    assert prepare_resumed(or_resumed(slash), quiet()).storage == f"{tmp_path}/store"
+    assert prepare_resumed(or_resumed(slash), quiet()).settings.storage == f"{tmp_path}/store"
     # In the storage's own folder there is nothing to copy.
     in_place = prepare_resumed(StudyOptions(resume="store/x"), quiet())
     assert in_place.run_path == tmp_path / "store/x" and in_place.mirror_root is None
@@ -447,7 +450,7 @@ def test_or_resume_goes_on_with_a_run_that_was_never_copied(
     study = prepare(new, quiet())
     RunFolder.create(study.run_path, study_file(study, None, None))
     again = prepare_resumed(or_resumed(options), quiet())
-    assert again.earlier is not None and again.storage == f"{tmp_path}/store"
+    assert again.earlier is not None and again.settings.storage == f"{tmp_path}/store"
     assert again.mirror_root == f"{tmp_path}/store/x"
 
 

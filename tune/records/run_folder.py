@@ -178,13 +178,9 @@ class RunFolder:
             ConfigError: It is damaged or of a newer format.
         """
         try:
-            values = json.loads(self.study_file.read_text(encoding="utf-8"))
+            return StudyFile.from_json(json.loads(self.study_file.read_text(encoding="utf-8")))
         except (OSError, ValueError, RecursionError) as error:
-            raise ConfigError(f"study.json must be readable: {self.path}: {error!r}") from error
-        try:
-            return StudyFile.from_json(values)
-        except ConfigError as error:
-            raise ConfigError(f"{self.path}: {error}") from error
+            raise ConfigError(f"study.json must be readable: {self.path}: {error}") from error
 
     def write_tables(self, records: list[TrialRecord]) -> tuple[Table, Table]:
         """Write epochs.csv, then trials.csv: what a reader of the latter sees counted is there.

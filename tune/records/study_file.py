@@ -195,10 +195,12 @@ class StudyFile:
                     f"a run's format must be at most {FORMAT_VERSION}, got {version}"
                 )
             study: StudyFile = _dataclass(values | {"settings": values}, cls, "study.json")
+        except KeyError as error:
+            raise ConfigError(f"it lacks {error}") from error
         except ConfigError:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ConfigError(f"study.json must be whole: {error!r}") from error
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(str(error)) from error
         return study
 
 

@@ -30,6 +30,7 @@ from tune.planning.finalist_budget import choose, estimated_seconds, fits, reser
 from tune.records.finalist_table import SEEDS_AT_MOST, TestPassageScores
 from tune.records.history import History, TrialEnded, TrialStarted
 from tune.records.run_folder import RunFolder
+from tune.records.study_file import StudySettings
 from tune.records.trial import EpochRecord, Status, TrialRecord
 from tune.storage.checkpoints import CheckpointStore
 from tune.trials.stopper import SearchStopper
@@ -79,8 +80,7 @@ def study(time_budget_seconds: float | None, num_finalists: int = 2) -> Any:
     budget = dataclasses.replace(space.budget, time_budget_seconds=time_budget_seconds)
     return SimpleNamespace(
         space=dataclasses.replace(space, budget=budget),
-        num_finalists=num_finalists,
-        num_finalist_seeds=3,
+        settings=StudySettings(finalists=num_finalists, finalist_seeds=3),
         num_trials=len(RECORDS),
         prepared=SimpleNamespace(encoded={"lower": SimpleNamespace(test=[0] * 500)}),
         wants_finalists=num_finalists > 0,
@@ -185,7 +185,7 @@ def test_why_no_finalist_was_trained_is_kept(
     monkeypatch.setattr(finalists, "_train", train)
     monkeypatch.setattr(finalists, "score_finalists", lambda *_: None)
     of_study = study(budget)
-    of_study.checkpoints_root, of_study.seed = str(tmp_path / "ray"), 0
+    of_study.checkpoints_root = str(tmp_path / "ray")
     result = SearchResult(records=RECORDS, seconds=9.0, interrupted=False, timed_out=False)
     folder = RunFolder.create(tmp_path / "run")
     if budget == 30.0:

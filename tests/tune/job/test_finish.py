@@ -67,9 +67,7 @@ def test_why_nothing_was_confirmed_is_in_study_json(tiny_text: str) -> None:
 
     def reason(result: SearchResult | None, **words: Any) -> str | None:
         options = StudyOptions(space=space, corpus=corpus, name="done", **words)
-        values = study_file(prepare(options, console), result, None)
-        found: str | None = values["unconfirmed"]
-        return found
+        return study_file(prepare(options, console), result, None).unconfirmed
 
     result = SearchResult(records=hand_made(), seconds=9.0, interrupted=False, timed_out=False)
     no_room = dataclasses.replace(result, unconfirmed="no room")

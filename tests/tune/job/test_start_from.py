@@ -29,7 +29,7 @@ RESULTS = Path("results")
 
 def write_run(name: str, records: list[TrialRecord], space: SearchSpace = SPACE) -> str:
     folder = RunFolder.create(Path("results").resolve() / name)
-    folder.write_study(dataclasses.replace(STUDY, space=space.to_json()))
+    folder.write_study(dataclasses.replace(STUDY, space=space))
     folder.write_tables(records)
     return name
 

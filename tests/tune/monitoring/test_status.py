@@ -7,11 +7,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pyarrow import fs
 
+from hand_made_run import STUDY
 from hand_made_trials import RECORDS, SPACE
 from model.errors import ConfigError
 from tune import status
@@ -64,13 +64,13 @@ def add_all(history: History) -> None:
 def folder(tmp_path: Path) -> RunFolder:
     made = RunFolder.create(tmp_path / "results" / "ten")
     made.write_study(
-        {
-            "space": UNLIMITED.to_json(),
-            "corpus": {"name": "book.txt"},
-            "ended": STILL_RUNNING,
-            "search_seconds": 0.0,
-            "resume": "python -m tune.run --resume ten",
-        }
+        dataclasses.replace(
+            STUDY,
+            space=UNLIMITED,
+            ended=STILL_RUNNING,
+            search_seconds=0.0,
+            resume="python -m tune.run --resume ten",
+        )
     )
     return made
 
@@ -97,7 +97,7 @@ def test_run_with_a_driver(folder: RunFolder, capsys: pytest.CaptureFixture[str]
 
 
 def test_time_budget_bounds_what_is_left(folder: RunFolder) -> None:
-    folder.write_study({**folder.read_study(), "space": SPACE.to_json()})
+    folder.write_study(dataclasses.replace(folder.read_study(), space=SPACE))
     with History(folder.history_file) as history:
         add_all(history)
         seen = RunStatus.of(folder)
@@ -119,8 +119,8 @@ def test_run_whose_driver_died_says_how_to_go_on(folder: RunFolder) -> None:
 def test_run_that_is_over_says_how_it_ended(folder: RunFolder) -> None:
     with History(folder.history_file) as history:
         add_all(history)
-    study: dict[str, Any] = folder.read_study()
-    folder.write_study({**study, "ended": "all trials done", "search_seconds": 200.0})
+    study = folder.read_study()
+    folder.write_study(dataclasses.replace(study, ended="all trials done", search_seconds=200.0))
     seen = RunStatus.of(folder)
     assert seen.state == "all trials done" and seen.search_seconds == 200.0
 
@@ -136,7 +136,7 @@ def test_asking_for_the_driver_leaves_the_run_to_a_driver(folder: RunFolder) -> 
 
 def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert status.main(["nowhere"]) == 2
-    RunFolder.create(tmp_path / "empty").write_study({"space": SPACE.to_json()})
+    RunFolder.create(tmp_path / "empty").write_study(dataclasses.replace(STUDY, space=SPACE))
     assert status.main([str(tmp_path / "empty")]) == 2
     assert capsys.readouterr().err.count("\n") == 2
 

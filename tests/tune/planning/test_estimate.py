@@ -19,6 +19,7 @@ from tune.planning import simulation
 from tune.planning.estimate import Estimate, Remaining
 from tune.planning.simulation import Spent
 from tune.planning.study import Study
+from tune.records.study_file import StudySettings
 from tune.records.trial import EpochRecord, Status, TrialRecord
 
 SPEED = MachineSpeed(seconds=(1e-3, 1e-5, 1e-11, 1e-8, 1e-8))
@@ -32,13 +33,13 @@ def study_of(corpus: PreparedCorpus, space: SearchSpace = QUICK, **budget: Any) 
         corpus=None,  # type: ignore[arg-type]  # not looked at
         prepared=corpus,
         run_path=None,  # type: ignore[arg-type]
-        storage=None,
-        seed=0,
-        sampler="tpe",
-        num_finalists=0,
-        num_finalist_seeds=3,
+        settings=StudySettings(finalists=0),
         command="",
     )
+
+
+def with_finalists(study: Study, finalists: int) -> Study:
+    return dataclasses.replace(study, settings=StudySettings(finalists=finalists))
 
 
 def estimate_of(corpus: PreparedCorpus, concurrent: int = 2, **budget: Any) -> Estimate:
@@ -140,9 +141,7 @@ def test_a_large_search_is_not_simulated_for_minutes(tiny_corpus: PreparedCorpus
 
 def test_finalists_take_their_time(tiny_corpus: PreparedCorpus) -> None:
     study = study_of(tiny_corpus, trials=20)
-    without, confirmed = (
-        Estimate(dataclasses.replace(study, num_finalists=num), SPEED, 2).plan for num in (0, 3)
-    )
+    without, confirmed = (Estimate(with_finalists(study, num), SPEED, 2).plan for num in (0, 3))
     assert confirmed.seconds[0] > without.seconds[0]
     assert (without.share_confirmed, confirmed.share_confirmed) == (0, 1)
 
@@ -150,41 +149,38 @@ def test_finalists_take_their_time(tiny_corpus: PreparedCorpus) -> None:
 def test_scoring_the_test_passage_is_a_part_of_the_plan(tiny_corpus: PreparedCorpus) -> None:
     """Trainings that take no time: what is planned is the scoring of four networks' seeds."""
     at_once = MachineSpeed(seconds=(1e-12, 0.0, 0.0, 0.0, 0.0))
-    study = dataclasses.replace(study_of(tiny_corpus, trials=4), num_finalists=1)
+    study = with_finalists(study_of(tiny_corpus, trials=4), 1)
     letters = len(tiny_corpus.encoded["letters"].test)
     least = scoring_seconds(QUICK.base, 0, num_chars=letters, with_trend=False)
     assert Estimate(study, at_once, 1).plan.seconds[0] > 4 * 3 * least / simulation.ERROR
 
 
 def test_plan_says_if_the_finalists_are_in_it(tiny_corpus: PreparedCorpus) -> None:
-    study = dataclasses.replace(study_of(tiny_corpus, trials=20), num_finalists=3)
+    study = with_finalists(study_of(tiny_corpus, trials=20), 3)
     whole = Estimate(study, SPEED, 2).plan
 
-    def said(limit: float | None, **changes: Any) -> str:
-        limited = dataclasses.replace(
-            study_of(tiny_corpus, trials=20, time_budget_seconds=limit),
-            **{"num_finalists": 3, **changes},
+    def said(limit: float | None, finalists: int = 3) -> str:
+        limited = with_finalists(
+            study_of(tiny_corpus, trials=20, time_budget_seconds=limit), finalists
         )
         return finalists_phrase(limited, Estimate(limited, SPEED, 2).plan)
 
     assert said(None) == ", the finalists included"
     assert said(10 * whole.seconds[1]) == ", the finalists included"
     assert said(whole.seconds[0] / 10) == "; the time budget has no room for the finalists"
-    assert said(None, num_finalists=0) == ""
+    assert said(None, finalists=0) == ""
 
 
 def test_finalists_are_planned_in_what_a_short_search_leaves(tiny_corpus: PreparedCorpus) -> None:
     """They need more than is kept free for them, but the trials end long before the limit."""
-    study = dataclasses.replace(study_of(tiny_corpus, trials=4), num_finalists=3)
+    study = with_finalists(study_of(tiny_corpus, trials=4), 3)
     limit = 1.5 * Estimate(study, SPEED, 2).plan.seconds[1]
-    limited = dataclasses.replace(
-        study_of(tiny_corpus, trials=4, time_budget_seconds=limit), num_finalists=3
-    )
+    limited = with_finalists(study_of(tiny_corpus, trials=4, time_budget_seconds=limit), 3)
     assert Estimate(limited, SPEED, 2).plan.share_confirmed == 1
 
 
 def test_resumed_search_is_planned_without_what_has_ended(tiny_corpus: PreparedCorpus) -> None:
-    study = dataclasses.replace(study_of(tiny_corpus, trials=100), num_finalists=3)
+    study = with_finalists(study_of(tiny_corpus, trials=100), 3)
     whole = Estimate(study, SPEED, 2)
     resumed = Estimate(study, SPEED, 2, Spent(num_ended=98, seconds=1_000.0))
     assert 1_000 < resumed.plan.seconds[0] < 1_000 + whole.plan.seconds[0]
@@ -216,16 +212,16 @@ def test_ended_trials_correct_what_is_left(tiny_corpus: PreparedCorpus) -> None:
     everyone = [record(estimate, n, config, 2, 1.0, Status.COMPLETE) for n in range(16)]
     assert seconds_left(estimate, everyone) == 0
     assert seconds_left(estimate, []) > left
-    values = estimate.values(ended)
-    assert values["measured_trials"] == 3
-    assert values["measured_by_predicted"][1] == pytest.approx(2.0)
-    assert estimate.values([])["measured_by_predicted"] is None
-    assert values["memory_by_predicted"] is None  # no process could tell
+    values = estimate.compared_with(ended)
+    assert values.measured_trials == 3
+    assert values.measured_by_predicted[1] == pytest.approx(2.0)
+    assert estimate.compared_with([]).measured_by_predicted is None
+    assert values.memory_by_predicted is None  # no process could tell
     for number, each in enumerate(ended[:2]):
         each.peak_memory_bytes, each.estimated_memory_bytes = 50 + 100 * number, 100
-    values = estimate.values(ended)
-    assert values["memory_trials"] == 2
-    assert values["memory_by_predicted"] == pytest.approx([0.6, 1.0, 1.4])
+    values = estimate.compared_with(ended)
+    assert values.memory_trials == 2
+    assert values.memory_by_predicted == pytest.approx([0.6, 1.0, 1.4])
 
 
 def test_plan_says_where_asha_compares_trials_and_where_it_cannot(

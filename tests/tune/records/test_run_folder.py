@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from hand_made_run import STUDY
 from model.config import TrialConfig
 from model.errors import ConfigError
 from tune.records.run_folder import RunFolder, check_new, find_run
@@ -37,8 +38,8 @@ def test_only_our_folders_open(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"must be a folder with study\.json"):
         RunFolder.open(tmp_path)
     folder = RunFolder.create(tmp_path / "run")
-    folder.write_study({"seed": 3})
-    assert RunFolder.open(folder.path).read_study()["seed"] == 3
+    folder.write_study(STUDY)
+    assert RunFolder.open(folder.path).read_study() == STUDY
     folder.study_file.write_text('{"format_version": 99}', encoding="utf-8")
     with pytest.raises(ConfigError, match="must be at most 1, got 99"):
         folder.read_study()
@@ -51,8 +52,8 @@ def test_a_run_is_found_by_name_or_folder_and_a_misspelt_one_is_suggested(tmp_pa
     results = tmp_path / "results"
     with pytest.raises(ConfigError, match=r"must be a folder with study\.json"):
         find_run("ten", results)
-    ten = RunFolder.create(results / "ten", {"seed": 3}).path
-    RunFolder.create(results / "first", {"seed": 3})
+    ten = RunFolder.create(results / "ten", STUDY).path
+    RunFolder.create(results / "first", STUDY)
     assert find_run("ten", results).path == find_run(str(ten), Path("elsewhere")).path == ten
     for wrong in ("tne", str(results / "tne")):
         with pytest.raises(ConfigError) as caught:
@@ -63,8 +64,8 @@ def test_a_run_is_found_by_name_or_folder_and_a_misspelt_one_is_suggested(tmp_pa
 
 
 def test_folder_appears_with_its_study_or_not_at_all(tmp_path: Path) -> None:
-    folder = RunFolder.create(tmp_path / "run", {"seed": 3})
-    assert folder.read_study()["seed"] == 3
+    folder = RunFolder.create(tmp_path / "run", STUDY)
+    assert folder.read_study() == STUDY
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
