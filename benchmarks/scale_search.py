@@ -99,7 +99,15 @@ def search_stages(
             observer.start()
             estimate = Estimate(study, SPEED, num_workers)
             result = search(
-                study, folder, history, trainable, lambda: num_workers, estimate, console
+                study,
+                folder,
+                history,
+                trainable,
+                lambda: num_workers,
+                estimate,
+                console,
+                spent_seconds=0.0,
+                finalists={},
             )
             observer.finish()
     ray.shutdown()

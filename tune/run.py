@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     from model.errors import EXTERNAL_FAULT, CheckpointError, ConfigError, ExternalFault
     from model.system.signals import end_on_signals
-    from tune.job.job import run_study
+    from tune.job.resume import prepared_study
     from tune.monitoring.json_events import JsonConsole
 
     as_json = options.log_format == "json"
@@ -30,7 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         end_on_signals()
-        return run_study(options, console)
+        study = prepared_study(options, console)
+
+        # Ray and torch are imported after the checks, so that a mistake is told at once.
+        from tune.job.job import run_study
+
+        return run_study(study, options, console)
     except (ConfigError, CheckpointError) as error:
         print(f"tune.run: {error}", file=sys.stderr)
         return 2

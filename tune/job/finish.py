@@ -105,11 +105,6 @@ def finish(
     return _exit_code(result)
 
 
-def already_finished(folder: RunFolder) -> bool:
-    """Return whether an earlier session wrote its results, to the last."""
-    return folder.read_study().has_finished
-
-
 def show_finished(
     folder: RunFolder, space: SearchSpace, result: SearchResult, console: Console
 ) -> int:

@@ -1,8 +1,7 @@
-"""One search from options to exit code: check, show the plan, search, finish.
+"""One search from its checked settings to its exit code: plan, search, finalists, finish.
 
-Everything that a user can get wrong is found out before Ray starts and before a file is
-written; only what a cluster has is learnt after joining it. Ray and torch are imported after
-the checks, so that a mistake is told at once.
+What can be checked without Ray was checked before, and no file has been written; what a cluster
+has is learnt after joining it.
 """
 
 import dataclasses
@@ -15,123 +14,136 @@ from rich.console import Console
 
 from model.errors import ConfigError, ExternalFault
 from model.system.files import unwritable
-from tune.job.prepare import prepare
-from tune.job.resume import or_resumed, prepare_resumed
-from tune.planning.study import StudyOptions
+from model.system.signals import take_sigterm_back
+from model.system.terminal import say
+from tune.cluster.cluster import Cluster
+from tune.cluster.ray_watch import RayWatch
+from tune.cluster.resources import (
+    Concurrency,
+    TrialResources,
+    default_gpus,
+    num_concurrent,
+    with_memory,
+)
+from tune.cluster.trial_memory import TrialMemory, check_gpu_memory
+from tune.job.finalists import confirm
+from tune.job.finish import finish, resume_command, show_finished
+from tune.job.plan import JobPlan, print_plan
+from tune.job.search import found_before, is_spent, search
+from tune.job.study_json import study_file
+from tune.planning.estimate import Estimate
+from tune.planning.study import NOTHING_SPENT, Study, StudyOptions
+from tune.records.history import History, check_no_driver, records_so_far
+from tune.records.run_folder import RunFolder, existing_parent
 from tune.sampling.samplers import AUTO, default_sampler
+from tune.storage.mirror import Mirror
+from tune.trials.trainable import trainable_for
 
 
-def run_study(options: StudyOptions, console: Console) -> int:
+def run_study(study: Study, options: StudyOptions, console: Console) -> int:
     """Run a search and return the exit code.
 
     Raises:
         ConfigError: The user's mistake, in one line.
         ExternalFault: Something outside ended the search, which can be resumed.
     """
-    if options.or_resume:
-        options = or_resumed(options)
-    study = (prepare if options.resume is None else prepare_resumed)(options, console)
-
-    from model.system.signals import take_sigterm_back
-    from model.system.terminal import say
-    from tune.cluster.cluster import Cluster
-    from tune.cluster.ray_watch import RayWatch
-    from tune.cluster.resources import (
-        Concurrency,
-        TrialResources,
-        default_gpus,
-        num_concurrent,
-        with_memory,
-    )
-    from tune.cluster.trial_memory import TrialMemory, check_gpu_memory
-    from tune.job.finalists import confirm
-    from tune.job.finish import already_finished, finish, resume_command, show_finished
-    from tune.job.plan import print_plan
-    from tune.job.search import done_before, found_before, is_spent, search
-    from tune.job.study_json import study_file
-    from tune.planning.estimate import Estimate
-    from tune.planning.simulation import NOTHING_SPENT
-    from tune.records.history import History, check_no_driver, records_so_far
-    from tune.records.run_folder import RunFolder, existing_parent
-    from tune.storage.mirror import Mirror
-    from tune.trials.trainable import trainable_for
-
+    earlier = study.earlier
     # Also where its time was not all used: what the finalists need was kept free.
-    if study.earlier and already_finished(study.earlier) and not study.extended:
-        # Read, not opened: what has ended may be a copy that cannot be written to.
-        records = records_so_far(study.earlier.history_file)
-        found = found_before(study, study.earlier, records)
-        return show_finished(study.earlier, study.space, found, console)
-    if study.earlier and not options.dry_run:
-        check_no_driver(study.earlier.history_file)
+    if earlier and earlier.study.has_finished and not study.extended:
+        found = found_before(study, earlier.records, earlier.finalists)
+        return show_finished(earlier.folder, study.space, found, console)
+    if earlier and not options.dry_run:
+        check_no_driver(earlier.folder.history_file)
     with Cluster(options.address) as cluster:
-        nodes = cluster.nodes()
-        cluster.check_storage(study.settings.storage or str(existing_parent(study.run_path)))
-        gpus = default_gpus(nodes) if options.gpus_per_trial is None else options.gpus_per_trial
-        need = TrialResources(cpus=options.cpus_per_trial, gpus=gpus)
+        plan = _planned(study, options, cluster, console)
+        print_plan(plan, console)
+        return 0 if options.dry_run else _carried_out(plan, options, cluster, console)
+
+
+def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Console) -> JobPlan:
+    """Measure the machine, and work out what a trial asks for and how many run at once."""
+    nodes = cluster.nodes()
+    cluster.check_storage(study.settings.storage or str(existing_parent(study.run_path)))
+    gpus = default_gpus(nodes) if options.gpus_per_trial is None else options.gpus_per_trial
+    need = TrialResources(cpus=options.cpus_per_trial, gpus=gpus)
+    concurrent = num_concurrent(nodes, need, options.max_concurrent)
+    if not options.dry_run:
+        cluster.start_soon()  # all that can be checked without it is checked
+    console.print("measuring how fast a trial trains here …", highlight=False)
+    machine = cluster.measure(
+        need,
+        precision=study.space.base.precision,
+        largest_hidden_size=max(study.space.values("hidden_size")),
+    )
+    estimate, unmeasured = None, ""
+    if isinstance(machine, str):
+        unmeasured = machine
+    else:
+        memory = TrialMemory.of(study.space, study.prepared, process_bytes=machine.process_bytes)
+        if machine.free_gpu_bytes is not None and not cluster.address:
+            check_gpu_memory(study.space, memory, machine.free_gpu_bytes)
+        need = with_memory(study.space, need, memory, nodes)
         concurrent = num_concurrent(nodes, need, options.max_concurrent)
-        if not options.dry_run:
-            cluster.start_soon()  # all that can be checked without it is checked
-        console.print("measuring how fast a trial trains here …", highlight=False)
-        machine = cluster.measure(
-            need,
-            precision=study.space.base.precision,
-            largest_hidden_size=max(study.space.values("hidden_size")),
-        )
-        estimate, unmeasured = None, ""
-        if isinstance(machine, str):
-            unmeasured = machine
-        else:
-            memory = TrialMemory.of(
-                study.space, study.prepared, process_bytes=machine.process_bytes
+        spent = study.earlier.spent if study.earlier else NOTHING_SPENT
+        estimate = Estimate(study, machine.speed, concurrent, spent)
+    if study.settings.sampler == AUTO:
+        settings = dataclasses.replace(study.settings, sampler=default_sampler(concurrent))
+        study = dataclasses.replace(study, settings=settings)
+    return JobPlan(
+        study=study,
+        nodes=nodes,
+        need=need,
+        concurrent=concurrent,
+        estimate=estimate,
+        unmeasured=unmeasured,
+    )
+
+
+def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console: Console) -> int:
+    """Search, train the finalists, write what was found, and return the exit code."""
+    study, need, estimate = plan.study, plan.need, plan.estimate
+    facts = study_file(study, None, estimate)
+    folder = study.earlier.folder if study.earlier else RunFolder.create(study.run_path, facts)
+    command = functools.partial(resume_command, folder)
+
+    def join_ray() -> None:
+        cluster.start()
+        take_sigterm_back()
+        watch.start(is_local=not cluster.address)
+
+    with (
+        naming_how_to_resume(folder.path, command),
+        History(folder.history_file) as history,
+        Mirror(
+            folder.path,
+            study.mirror_root,
+            text=study.corpus.text,
+            say=functools.partial(say, console),
+        ) as mirror,
+        RayWatch(command=command) as watch,
+    ):
+        at_once = Concurrency(cluster.nodes, need, options.max_concurrent)
+        finalists = records_so_far(folder.finalists_history_file)
+        result = found_before(study, history.records, finalists)
+        if study.earlier:
+            folder.write_study(facts)
+        if not is_spent(study, result):
+            join_ray()
+            result = search(
+                study,
+                folder,
+                history,
+                trainable_for(study.prepared, need),
+                at_once,
+                estimate,
+                console,
+                spent_seconds=result.seconds,
+                finalists=finalists,
             )
-            if machine.free_gpu_bytes is not None and not cluster.address:
-                check_gpu_memory(study.space, memory, machine.free_gpu_bytes)
-            need = with_memory(study.space, need, memory, nodes)
-            concurrent = num_concurrent(nodes, need, options.max_concurrent)
-            before = done_before(study.earlier) if study.earlier else NOTHING_SPENT
-            estimate = Estimate(study, machine.speed, concurrent, before)
-        if study.settings.sampler == AUTO:
-            settings = dataclasses.replace(study.settings, sampler=default_sampler(concurrent))
-            study = dataclasses.replace(study, settings=settings)
-        print_plan(study, nodes, need, concurrent, estimate, console, unmeasured=unmeasured)
-        if options.dry_run:
-            return 0
-        folder = study.earlier or RunFolder.create(
-            study.run_path, study_file(study, None, estimate)
-        )
-
-        def command() -> str:
-            return resume_command(folder)
-
-        def join_ray(watch: RayWatch) -> None:
-            cluster.start()
-            take_sigterm_back()
-            watch.start(is_local=not cluster.address)
-
-        with (
-            naming_how_to_resume(folder.path, command),
-            History(folder.history_file) as history,
-            Mirror(
-                folder.path,
-                study.mirror_root,
-                text=study.corpus.text,
-                say=functools.partial(say, console),
-            ) as mirror,
-            RayWatch(command=command) as watch,
-        ):
-            at_once = Concurrency(cluster.nodes, need, options.max_concurrent)
-            result = found_before(study, folder, history.records)
-            if study.earlier:
-                folder.write_study(study_file(study, None, estimate))
-            if not is_spent(study, result):
-                join_ray(watch)
-                trainable = trainable_for(study.prepared, need)
-                result = search(study, folder, history, trainable, at_once, estimate, console)
-            if study.wants_finalists and not result.interrupted:
-                join_ray(watch)
-                result = confirm(study, folder, result, need, at_once, console)
-            return finish(study, folder, result, estimate, console, may_delete=mirror.may_delete)
+        if study.wants_finalists and not result.interrupted:
+            join_ray()
+            result = confirm(study, folder, result, need, at_once, console)
+        return finish(study, folder, result, estimate, console, may_delete=mirror.may_delete)
 
 
 @contextmanager

@@ -17,27 +17,30 @@ from tune.planning.simulation import Plan
 from tune.planning.study import Study
 
 
-def print_plan(
-    study: Study,
-    nodes: list[Node],
-    need: TrialResources,
-    concurrent: int,
-    estimate: Estimate | None,
-    console: Console,
-    *,
-    unmeasured: str = "",
-) -> None:
-    """Print space, corpus, objective, budget, resources and time.
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class JobPlan:
+    """What a search is going to do.
 
-    Args:
-        study: The search.
-        nodes: What there is.
-        need: What a trial takes.
-        concurrent: How many run at once.
-        estimate: How long it takes.
-        console: Where it is printed.
-        unmeasured: Why there is no estimate.
+    Attributes:
+        study: The search, its sampler chosen.
+        nodes: The nodes of the cluster.
+        need: What a trial asks for.
+        concurrent: Trials at once.
+        estimate: How long it takes; None where nothing could be measured.
+        unmeasured: Why there is no estimate, or empty.
     """
+
+    study: Study
+    nodes: list[Node]
+    need: TrialResources
+    concurrent: int
+    estimate: Estimate | None
+    unmeasured: str
+
+
+def print_plan(plan: JobPlan, console: Console) -> None:
+    """Print space, corpus, objective, budget, resources and time."""
+    study, estimate = plan.study, plan.estimate
     if isinstance(console, JsonConsole):
         console.event(
             "plan",
@@ -45,24 +48,18 @@ def print_plan(
             space=study.space.name,
             corpus=study.corpus.name,
             num_trials=study.num_trials,
-            concurrent=concurrent,
+            concurrent=plan.concurrent,
             time_budget_seconds=study.space.budget.time_budget_seconds,
             planned_seconds=list(estimate.plan.seconds) if estimate else None,
         )
-    for line in _plan_lines(study, nodes, need, concurrent, estimate, unmeasured=unmeasured):
+    for line in _plan_lines(plan):
         say(console, line)
 
 
-def _plan_lines(
-    study: Study,
-    nodes: list[Node],
-    need: TrialResources,
-    concurrent: int,
-    estimate: Estimate | None,
-    *,
-    unmeasured: str = "",
-) -> list[str]:
+def _plan_lines(plan: JobPlan) -> list[str]:
     """Return the plan, line by line; without an estimate its times are not known, and why."""
+    study, nodes, need, estimate = plan.study, plan.nodes, plan.need, plan.estimate
+    concurrent, unmeasured = plan.concurrent, plan.unmeasured
     space, prepared = study.space, study.prepared
     lines = [f"space: {space.name}: {space.description}"]
     for axis, distribution in space.distributions.items():

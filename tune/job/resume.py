@@ -10,14 +10,29 @@ from model.errors import ConfigError
 from model.system.filesystem import check_storage, is_uri, join, normal
 from model.text.corpus import Corpus
 from search_spaces import Budget, SearchSpace, load_space
-from tune.job.prepare import check_locations, named_corpus, prepared_for, with_budget
-from tune.planning.study import Study, StudyOptions, finalists_of
-from tune.records.history import records_so_far
+from tune.job.prepare import (
+    check_locations,
+    named_corpus,
+    prepare,
+    prepared_for,
+    with_budget,
+)
+from tune.planning.study import EarlierSessions, Study, StudyOptions, finalists_of
 from tune.records.run_folder import CORPUS_FILE, RunFolder, check_name, find_run
 from tune.records.study_file import CorpusOrigin
-from tune.records.trial import num_ended
 from tune.sampling.samplers import AUTO, check_sampler
 from tune.storage.fetch import fetch_run, found_in_storage
+
+
+def prepared_study(options: StudyOptions, console: Console) -> Study:
+    """Check what the command line asks for: a new search, or one that goes on.
+
+    Raises:
+        ConfigError: The first rule that is broken.
+    """
+    if options.or_resume:
+        options = or_resumed(options)
+    return (prepare if options.resume is None else prepare_resumed)(options, console)
 
 
 def or_resumed(options: StudyOptions) -> StudyOptions:
@@ -58,7 +73,8 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         folder, found_in = fetch_run(options.resume, options.results)
     else:
         folder = find_run(options.resume, options.results)
-    stored = folder.read_study()
+    earlier = EarlierSessions.of(folder)
+    stored = earlier.study
     check_sampler(stored.settings.sampler)
     storage = stored.settings.storage
     storage = found_in or (storage and normal(storage))  # a bucket may have been copied
@@ -75,7 +91,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
             f"but {options.space!r} differs from it"
         )
     space = with_budget(stored.space, options)
-    _check_trials(options.trials, folder)
+    _check_trials(options.trials, earlier.spent.num_ended)
     check_locations(options, storage)
     corpus = _text(options.corpus, stored.corpus, folder, console)
     if corpus.sha256 != stored.corpus.sha256:
@@ -90,7 +106,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         run_path=folder.path,
         settings=dataclasses.replace(options.over(settings), sampler=settings.sampler),
         command=stored.command,
-        earlier=folder,
+        earlier=earlier,
         mlflow=options.mlflow,
     )
     other_finalists = finalists_of(study.settings) != finalists_of(stored.settings)
@@ -122,11 +138,8 @@ def _is_larger(budget: Budget, stored: Budget) -> bool:
     return budget.trials > stored.trials or seconds > stored_seconds
 
 
-def _check_trials(trials: int | None, folder: RunFolder) -> None:
-    if trials is None:
-        return
-    ended = num_ended(records_so_far(folder.history_file).values())
-    if trials < ended:
+def _check_trials(trials: int | None, ended: int) -> None:
+    if trials is not None and trials < ended:
         raise ConfigError(
             f"trials counts the whole run and must be at least the {ended} that have ended, "
             f"got {trials}"

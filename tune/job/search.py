@@ -11,9 +11,8 @@ from tune.monitoring.progress import Progress
 from tune.monitoring.trackers import Trackers
 from tune.planning.estimate import Estimate, Remaining
 from tune.planning.finalist_budget import ended_finalists, reserved_seconds
-from tune.planning.simulation import Spent
 from tune.planning.study import Study
-from tune.records.history import History, TrialEnded, records_so_far, seconds_run
+from tune.records.history import History, TrialEnded, seconds_run
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord, num_ended
 from tune.reporting.live import LiveFiles
@@ -55,15 +54,30 @@ def search(
     concurrent: Callable[[], int],
     estimate: Estimate | None,
     console: Console,
+    *,
+    spent_seconds: float,
+    finalists: Mapping[int, TrialRecord],
 ) -> SearchResult:
-    """Run the trials that a study has left; the history and the tables are written meanwhile."""
+    """Run the trials that a study has left; the history and the tables are written meanwhile.
+
+    Args:
+        study: The search.
+        folder: Its run folder.
+        history: Open history of its trials.
+        trainable: What a trial is, with its resources.
+        concurrent: Returns how many trials run at once, at most.
+        estimate: The plan; None where nothing was measured.
+        console: Shows the progress.
+        spent_seconds: Seconds of the earlier sessions.
+        finalists: Finalists that earlier sessions trained; no time is kept free for them.
+    """
     quiet_optuna()
     store = CheckpointStore(study.checkpoints_root)
     checkpoints = learn_missed(history, store)
-    trained = ended_finalists(records_so_far(folder.finalists_history_file))
+    trained = ended_finalists(finalists)
     stopper = SearchStopper(
         study.space.budget.time_budget_seconds,
-        spent_seconds=seconds_before(folder, history.records),
+        spent_seconds=spent_seconds,
         reserve_seconds=lambda: reserved_seconds(
             study, history.records.values(), concurrent(), trained
         ),
@@ -125,23 +139,17 @@ def search(
     )
 
 
-def seconds_before(folder: RunFolder, records: Mapping[int, TrialRecord]) -> float:
-    """Return how long the earlier sessions took, the training of their finalists included."""
-    finalists = records_so_far(folder.finalists_history_file)
-    return max(seconds_run(records), seconds_run(finalists))
-
-
-def done_before(folder: RunFolder) -> Spent:
-    """Return what the earlier sessions did, for the plan."""
-    records = records_so_far(folder.history_file)
-    return Spent(num_ended=num_ended(records.values()), seconds=seconds_before(folder, records))
-
-
 def found_before(
-    study: Study, folder: RunFolder, records: Mapping[int, TrialRecord]
+    study: Study, records: Mapping[int, TrialRecord], finalists: Mapping[int, TrialRecord]
 ) -> SearchResult:
-    """Return what the earlier sessions left."""
-    seconds = seconds_before(folder, records)
+    """Return what the earlier sessions left.
+
+    Args:
+        study: The search.
+        records: Its trials.
+        finalists: The trainings of its finalists, which take time too.
+    """
+    seconds = max(seconds_run(records), seconds_run(finalists))
     limit = study.space.budget.time_budget_seconds
     is_late = limit is not None and seconds >= limit  # perhaps by its finalists alone
     return SearchResult(

@@ -69,7 +69,7 @@ def _planned(
     now = estimate.compared_with(result.records if result else ()) if estimate else None
     if study.earlier is None:
         return now
-    stored = study.earlier.read_study()
+    stored = study.earlier.study
     asked = study.space.budget, finalists_of(study.settings)
     if stored.estimate is not None and asked == (
         stored.space.budget,

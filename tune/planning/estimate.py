@@ -18,8 +18,8 @@ from model.training.cost import num_parameters
 from model.training.speed import MachineSpeed
 from search_spaces.random_configs import random_configs
 from tune.cluster.trial_memory import text_of, text_sizes
-from tune.planning.simulation import NOTHING_SPENT, Plan, Spent, Training, simulate
-from tune.planning.study import Study
+from tune.planning.simulation import Plan, Training, simulate
+from tune.planning.study import NOTHING_SPENT, Spent, Study
 from tune.records.study_file import PlannedTime
 from tune.records.trial import TrialRecord
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tune.planning.finalist_budget import RESERVED_SHARE, spread_seconds
-from tune.planning.study import Study
+from tune.planning.study import NOTHING_SPENT, Spent, Study
 
 SIMULATIONS = 100
 SIMULATED_TRIALS = 100_000
@@ -63,16 +63,6 @@ class Plan:
     seconds: tuple[float, float]
     num_trials: tuple[int, int]
     share_confirmed: float
-
-
-class Spent(NamedTuple):
-    """What the earlier sessions of a search did; the first trials are taken to have ended."""
-
-    num_ended: int = 0
-    seconds: float = 0.0
-
-
-NOTHING_SPENT = Spent()
 
 
 class Simulated(NamedTuple):

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from pyarrow.fs import LocalFileSystem
 
@@ -12,8 +13,10 @@ from model.system.durations import parse_duration
 from model.system.filesystem import join, normal, open_location
 from model.text.corpus import Corpus
 from search_spaces import SearchSpace
+from tune.records.history import records_so_far, seconds_run
 from tune.records.run_folder import RunFolder
-from tune.records.study_file import StudySettings
+from tune.records.study_file import StudyFile, StudySettings
+from tune.records.trial import TrialRecord, num_ended
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +79,53 @@ class StudyOptions:
         return dataclasses.replace(settings, **known)
 
 
+class Spent(NamedTuple):
+    """What the earlier sessions of a search did; the first trials are taken to have ended."""
+
+    num_ended: int = 0
+    seconds: float = 0.0
+
+
+NOTHING_SPENT = Spent()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class EarlierSessions:
+    """A run as its earlier sessions left it, read once.
+
+    Attributes:
+        folder: The run folder.
+        study: What study.json holds.
+        records: Trial number to trial.
+        finalists: The same of the finalists' trainings, by their keys.
+    """
+
+    folder: RunFolder
+    study: StudyFile
+    records: dict[int, TrialRecord]
+    finalists: dict[int, TrialRecord]
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> "EarlierSessions":
+        """Read a run.
+
+        Raises:
+            ConfigError: study.json or a history cannot be read.
+        """
+        return cls(
+            folder=folder,
+            study=folder.read_study(),
+            records=records_so_far(folder.history_file),
+            finalists=records_so_far(folder.finalists_history_file),
+        )
+
+    @property
+    def spent(self) -> Spent:
+        """What they did; the training of finalists takes time too."""
+        seconds = max(seconds_run(self.records), seconds_run(self.finalists))
+        return Spent(num_ended=num_ended(self.records.values()), seconds=seconds)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Study:
     """A search whose settings are all checked.
@@ -87,7 +137,7 @@ class Study:
         run_path: The run folder.
         settings: What study.json keeps of the command line.
         command: The command line that began it, for the report.
-        earlier: The run folder of its earlier sessions, None for a new search.
+        earlier: Its earlier sessions, None for a new search.
         extended: Whether it is to do more than its earlier sessions were, or has other finalists.
         mlflow: An MLflow tracking URI that is told of every trial.
     """
@@ -98,7 +148,7 @@ class Study:
     run_path: Path
     settings: StudySettings
     command: str
-    earlier: RunFolder | None = None
+    earlier: EarlierSessions | None = None
     extended: bool = False
     mlflow: str | None = None
 

@@ -28,7 +28,7 @@ from tune.job.finalists import no_room
 from tune.job.search import SearchResult, found_before, num_left
 from tune.planning.finalist_budget import choose, estimated_seconds, fits, reserved_seconds
 from tune.records.finalist_table import SEEDS_AT_MOST, TestPassageScores
-from tune.records.history import History, TrialEnded, TrialStarted
+from tune.records.history import History, TrialEnded, TrialStarted, records_so_far
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import StudySettings
 from tune.records.trial import EpochRecord, Status, TrialRecord
@@ -123,7 +123,7 @@ def test_time_is_reserved_where_it_is_a_small_part_of_the_budget() -> None:
 
 def test_time_of_finalists_counts_when_a_search_is_resumed(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    assert found_before(study(600.0), folder, {}).seconds == 0.0
+    assert found_before(study(600.0), {}, {}).seconds == 0.0
     config = RECORDS[0].config.to_dict()
     ended = {"number": 0, "status": Status.COMPLETE, "error": ""}
     with History(folder.history_file) as history:
@@ -132,13 +132,14 @@ def test_time_of_finalists_counts_when_a_search_is_resumed(tmp_path: Path) -> No
         with History(folder.finalists_history_file) as finalists:
             finalists.add(TrialStarted(number=0, baseline="", config=config, search_seconds=410.0))
             finalists.add(TrialEnded(**ended, search_seconds=590.0))
-        found = found_before(study(600.0), folder, history.records)
+        trained = records_so_far(folder.finalists_history_file)
+        found = found_before(study(600.0), history.records, trained)
         assert (found.seconds, found.timed_out) == (590.0, False)
-        assert found_before(study(590.0), folder, history.records).timed_out
+        assert found_before(study(590.0), history.records, trained).timed_out
         # All trials were done in time: it was the finalists that took longer.
         done = study(590.0)
         done.num_trials = 1
-        assert not found_before(done, folder, history.records).timed_out
+        assert not found_before(done, history.records, trained).timed_out
 
 
 def test_no_trial_is_left_where_more_have_ended_than_are_asked_for() -> None:

@@ -17,8 +17,7 @@ from search_spaces.random_configs import random_configs
 from tune.job.plan import asha_phrase, finalists_phrase, time_line
 from tune.planning import simulation
 from tune.planning.estimate import Estimate, Remaining
-from tune.planning.simulation import Spent
-from tune.planning.study import Study
+from tune.planning.study import Spent, Study
 from tune.records.study_file import StudySettings
 from tune.records.trial import EpochRecord, Status, TrialRecord
 
