@@ -18,7 +18,7 @@ _EXAMPLES = """examples:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write a run's report anew and print it, or compare runs."""
+    """Write a run's report again and print it, or compare runs."""
     parser = OneLineParser(
         prog="python -m tune.report",
         description=(

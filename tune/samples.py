@@ -1,5 +1,5 @@
 # PYTHON_ARGCOMPLETE_OK
-"""Writes samples.md anew from a run's kept checkpoints: `python -m tune.samples RUN`."""
+"""Writes samples.md again from a run's kept checkpoints: `python -m tune.samples RUN`."""
 
 import argparse
 import sys

@@ -32,7 +32,7 @@ from tune.storage.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
 from tune.trials.stopper import SearchStopper
 
 POLL_SECONDS = 1.0
-"""Ctrl-C is looked for so often."""
+"""Poll interval of Ctrl-C, seconds."""
 
 
 def score_finalists(

@@ -1,4 +1,4 @@
-"""Trains the best configurations and the baselines anew, to see how lucky the winner was.
+"""Trains the best configurations and the baselines again, to see how lucky the winner was.
 
 The winner's value is the lowest of many, so it flatters. Finalists are trained again with
 other seeds, without ASHA; their checkpoints, and no others, are scored on the test

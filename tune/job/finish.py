@@ -119,7 +119,7 @@ def show_finished(
 
 
 def resume_command(folder: RunFolder) -> str:
-    """Return the command that goes on with a run, as one can type it here."""
+    """Return the command that continues a run, as it is typed in this folder."""
     return f"{_python()} -m tune.run --resume {shlex.quote(os.path.relpath(folder.path))}"
 
 

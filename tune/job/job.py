@@ -148,11 +148,11 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
 
 @contextmanager
 def naming_how_to_resume(location: object, command: Callable[[], str]) -> Iterator[None]:
-    """Say what goes on with the run when something outside of it ends it.
+    """Print the command that continues the run when something outside of it ends it.
 
     Args:
         location: Where the run writes.
-        command: Returns the command line that goes on.
+        command: Returns that command.
 
     Raises:
         ExternalFault: A file could not be written.

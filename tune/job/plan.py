@@ -137,7 +137,7 @@ def _memory(need: TrialResources) -> str:
 def time_line(
     study: Study, concurrent: int, estimate: Estimate | None, unmeasured: str = ""
 ) -> str:
-    """Return what the plan says of the time; without an estimate, why it is not known."""
+    """Return the plan's line on time; without an estimate, the reason."""
     if estimate is None:
         return f"time: unknown: {unmeasured}"
     plan, limit = estimate.plan, study.space.budget.time_budget_seconds

@@ -52,7 +52,7 @@ def prepare(options: StudyOptions, console: Console) -> Study:
 
 
 def check_locations(options: StudyOptions, storage: str | None) -> None:
-    """Check what a trial asks for, where its checkpoints go, and who is told.
+    """Check the resources of a trial, the storage and the MLflow server.
 
     Raises:
         ConfigError: The rule that is broken.

@@ -25,7 +25,7 @@ from tune.storage.fetch import fetch_run, found_in_storage
 
 
 def prepared_study(options: StudyOptions, console: Console) -> Study:
-    """Check what the command line asks for: a new search, or one that goes on.
+    """Return the checked study of a command line: a new search, or a resumed one.
 
     Raises:
         ConfigError: The first rule that is broken.
@@ -57,7 +57,7 @@ def or_resumed(options: StudyOptions) -> StudyOptions:
 
 
 def prepare_resumed(options: StudyOptions, console: Console) -> Study:
-    """Check that the run is what it was; what the command line says besides must agree.
+    """Return the study of an earlier run; options that contradict it are refused.
 
     Raises:
         ConfigError: The first rule that is broken.

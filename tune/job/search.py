@@ -36,7 +36,7 @@ class SearchResult:
         seconds: How long the search took, all its sessions together.
         interrupted: Whether a signal ended it.
         timed_out: Whether its time budget ended it.
-        unconfirmed: Why no finalist was trained anew, as far as that is known by now.
+        unconfirmed: Why no finalist was trained again, as far as that is known; or empty.
     """
 
     records: list[TrialRecord]

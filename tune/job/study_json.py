@@ -88,7 +88,7 @@ def _planned(
 
 
 def _why_unconfirmed(study: Study, result: SearchResult | None) -> str:
-    """Return why no finalist was trained anew; an empty text where that is open, or one was."""
+    """Return why no finalist was trained again; empty where one was, or that is open."""
     if study.settings.finalists == 0:
         return "--finalists 0 was given"
     if not study.space.distributions:
@@ -99,7 +99,7 @@ def _why_unconfirmed(study: Study, result: SearchResult | None) -> str:
 
 
 def resume_anywhere(study: Study) -> str:
-    """Return the command that goes on with a run: from its storage if that has a copy."""
+    """Return the command that continues a run, from its storage if that has a copy."""
     location = study.mirror_root or str(study.run_path.resolve())
     return f"python -m tune.run --resume {shlex.quote(location)}"
 

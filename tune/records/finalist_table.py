@@ -76,7 +76,7 @@ class FinalistRecord:
     """One training of one finalist; the fields are the columns of finalists.csv.
 
     Attributes:
-        number: The trial that it trains anew.
+        number: Number of the trial that is trained again.
         finalist_seed: Counts its trainings from 0.
         val_bits_per_char: Its best epoch's, None if it trained none.
         scores: The same network's on the test passage, a column each.

@@ -25,7 +25,7 @@ LOCK_TRIES, LOCK_REST_SECONDS = 4, 0.05
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TrialStarted:
-    """A trial began, or goes on after an interruption."""
+    """Start of a trial, or its continuation after an interruption."""
 
     number: int
     baseline: str

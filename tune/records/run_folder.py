@@ -125,7 +125,7 @@ class RunFolder:
 
     @property
     def live_files(self) -> tuple[Path, ...]:
-        """The files that tell where a run stands, a driver's lease of its storage among them."""
+        """Files with the state of a run, a driver's lease of its storage among them."""
         return self.study_file, *self.history_files, self.path / LEASE_FILE
 
     @classmethod
@@ -219,7 +219,7 @@ class RunFolder:
         self._write_json(self.best_file, config)
 
     def drop_checkpoints(self) -> None:
-        """Remove the kept checkpoints: a resumed search ranks anew."""
+        """Remove the kept checkpoints: a resumed search ranks its trials again."""
         shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
 
     @staticmethod

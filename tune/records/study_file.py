@@ -133,7 +133,7 @@ class StudyFile:
         estimate: The plan; None where the machine was not measured.
         unconfirmed: Why no finalist was trained again; None where one was, or that is open.
         finished: Whether all results were written; None in the oldest runs.
-        resume: Command that goes on with the run, on any machine.
+        resume: Command that continues the run, on any machine.
     """
 
     command: str

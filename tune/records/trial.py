@@ -106,7 +106,7 @@ class TrialRecord:
             self._best = epoch
 
     def copy(self) -> "TrialRecord":
-        """Return a record that stays as it is while this one goes on."""
+        """Return a copy that does not change with this record."""
         return dataclasses.replace(self, epochs=list(self.epochs))
 
     @property

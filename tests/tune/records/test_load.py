@@ -9,13 +9,15 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+import tune
+import tune.records
 from hand_made_run import FINALISTS, STUDY, hand_made
 from model.errors import ConfigError, CorpusError
 from model.system.filesystem import check_storage, open_location, write
 from model.text.download import download_object
 from s3_server import s3_server
 from tune.records.finalist_table import FINALIST_DTYPES
-from tune.records.load import load_run
+from tune.records.load import LoadedRun, load_run
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import STILL_RUNNING
 from tune.records.tables import EPOCH_DTYPES, TRIAL_DTYPES
@@ -128,3 +130,10 @@ def test_an_ended_run_without_its_tables_is_refused(folder: RunFolder) -> None:
     with pytest.raises(ConfigError, match="table must be readable"):
         load_run("ten")
     shutil.rmtree(folder.path)
+
+
+def test_what_users_import_is_found_where_they_look() -> None:
+    assert tune.load_run is tune.records.load_run is load_run
+    assert tune.records.LoadedRun is LoadedRun
+    with pytest.raises(AttributeError, match="no attribute 'load_runs'"):
+        _ = tune.load_runs
