@@ -36,86 +36,55 @@ TENSORBOARD = "tensorboard"
 """TensorBoard's folder in a run's; it stays on its machine, but earlier versions copied it."""
 
 
+class _Inside:
+    """Path of a file or folder in a run's folder."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, folder: "RunFolder", kind: type | None = None) -> Path:
+        return folder.path / self._name
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class RunFolder:
     """One run's folder."""
 
     path: Path
 
-    @property
-    def study_file(self) -> Path:
-        """What the search was: space, corpus, objective, versions."""
-        return self.path / "study.json"
-
-    @property
-    def trials_file(self) -> Path:
-        """One row a trial."""
-        return self.path / "trials.csv"
-
-    @property
-    def epochs_file(self) -> Path:
-        """One row a trial and epoch."""
-        return self.path / "epochs.csv"
-
-    @property
-    def best_file(self) -> Path:
-        """The winner's configuration."""
-        return self.path / "best.json"
-
-    @property
-    def report_file(self) -> Path:
-        """The report."""
-        return self.path / "report.md"
-
-    @property
-    def page_file(self) -> Path:
-        """The report as a page with pictures."""
-        return self.path / "report.html"
-
-    @property
-    def samples_file(self) -> Path:
-        """What the best checkpoints write."""
-        return self.path / "samples.md"
-
-    @property
-    def quality_file(self) -> Path:
-        """The figures of what the best checkpoints write."""
-        return self.path / "quality.csv"
-
-    @property
-    def optuna_file(self) -> Path:
-        """Optuna's study, a journal."""
-        return self.path / "optuna.journal"
-
-    @property
-    def history_file(self) -> Path:
-        """Every event of the search; the tables are made from it."""
-        return self.path / "history.jsonl"
-
-    @property
-    def finalists_file(self) -> Path:
-        """One row a training of a finalist."""
-        return self.path / "finalists.csv"
-
-    @property
-    def finalists_history_file(self) -> Path:
-        """Every event of the finalists' trainings."""
-        return self.path / "finalists.jsonl"
+    study_file = _Inside("study.json")
+    """What the search was: space, corpus, objective, versions."""
+    trials_file = _Inside("trials.csv")
+    """One row a trial."""
+    epochs_file = _Inside("epochs.csv")
+    """One row a trial and epoch."""
+    best_file = _Inside("best.json")
+    """The winner's configuration."""
+    report_file = _Inside("report.md")
+    """The report."""
+    page_file = _Inside("report.html")
+    """The report as a page with pictures."""
+    samples_file = _Inside("samples.md")
+    """What the best checkpoints write."""
+    quality_file = _Inside("quality.csv")
+    """The figures of what the best checkpoints write."""
+    optuna_file = _Inside("optuna.journal")
+    """Optuna's study, a journal."""
+    history_file = _Inside("history.jsonl")
+    """Every event of the search; the tables are made from it."""
+    finalists_file = _Inside("finalists.csv")
+    """One row a training of a finalist."""
+    finalists_history_file = _Inside("finalists.jsonl")
+    """Every event of the finalists' trainings."""
+    tensorboard_folder = _Inside(TENSORBOARD)
+    """The trials' curves as TensorBoard reads them, one folder each."""
+    ray_folder = _Inside("ray")
+    """Ray's experiment states and the trials' checkpoints, unless kept elsewhere."""
 
     @property
     def history_files(self) -> tuple[Path, ...]:
         """The events of the search and of the finalists: what is done, and only grows."""
         return self.history_file, self.finalists_history_file
-
-    @property
-    def tensorboard_folder(self) -> Path:
-        """The trials' curves as TensorBoard reads them, one folder each."""
-        return self.path / TENSORBOARD
-
-    @property
-    def ray_folder(self) -> Path:
-        """Ray's experiment states and the trials' checkpoints, unless kept elsewhere."""
-        return self.path / "ray"
 
     @property
     def record_files(self) -> tuple[Path, ...]:
