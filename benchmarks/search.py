@@ -156,7 +156,7 @@ def reach(ours: Array, other: Array, generator: np.random.Generator) -> str:
     low, high = np.quantile(np.nan_to_num(resampled, nan=np.inf), [0.025, 0.975], method="nearest")
     if np.isinf(low):
         return _percent(low)
-    return f"{_percent(share)} ({_percent(low)} to {_percent(high)})"
+    return f"{_percent(share)} ({_percent(low)}-{_percent(high)})"
 
 
 def _percent(share: float) -> str:
@@ -180,7 +180,7 @@ def print_table(num_workers: int, regrets: dict[str, Array], ours: str = OURS) -
                 # Ours is worse where the whole interval of the paired difference is above 0.
                 worse = " *" if interval(differences, generator)[0] > 0 else ""
             median = np.median(values[:, column])
-            cells.append(f"{median * 1e3:.0f} ({low * 1e3:.0f} to {high * 1e3:.0f}){worse}")
+            cells.append(f"{median * 1e3:.0f} ({low * 1e3:.0f}-{high * 1e3:.0f}){worse}")
         there = ""
         if name != ours and ours in regrets:
             there = reach(regrets[ours], values, generator)

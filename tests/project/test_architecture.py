@@ -1,6 +1,7 @@
 """The house: which room may import which, and where torch, Ray, Optuna and pandas may be."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -143,6 +144,16 @@ def test_a_room_says_what_it_is() -> None:
             doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
             names = {0: "no other room", len(ALL): "every other room"}.get(len(allowed))
             assert f"May import: {names or ', '.join(sorted(allowed))}." in doc, path
+
+
+def test_design_shows_the_same_table() -> None:
+    text = (ROOT / "DESIGN.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (model|tune)/(\w+) \| [^|]+ \| ([^|]+) \|$", text, re.MULTILINE)
+    stated: dict[str, dict[str, set[str]]] = {package: {} for package in ROOMS}
+    for package, room, others in rows:
+        names = {"none": set(), "all": set(ROOMS[package]) - {room}}
+        stated[package][room] = names.get(others, set(others.split(", ")))
+    assert stated == ROOMS
 
 
 def test_run_holds_nothing_but_main() -> None:

@@ -16,8 +16,9 @@ from model.training.checkpoint import load_checkpoint
 from model.training.trainer import Trainer
 from ray_nodes import RAY, ray_nodes
 from repository import ROOT
-from search_spaces import load_space
+from search_spaces import SPACE_NAMES, load_space
 from tune.job.options import parse_options
+from tune.sampling.samplers import SAMPLERS
 
 PAGES = [
     ROOT / "README.md",
@@ -28,6 +29,7 @@ PAGES = [
     ROOT / "results" / "reference" / "README.md",
 ]
 TUTORIAL = ROOT / "docs" / "tutorial.md"
+SEARCH = ROOT / "docs" / "search.md"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -52,13 +54,28 @@ def test_index_names_every_page() -> None:
         assert page.name == "README.md" or f"({page.name})" in index, page
 
 
-def test_design_names_each_file() -> None:
-    text = documents.blocks(ROOT / "DESIGN.md", "text")
-    (tree,) = [block for block in text if block.startswith("model/")]
-    for package in ("model", "tune"):
-        for path in (ROOT / package).glob("*.py"):
-            if path.stem != "__init__":
-                assert re.search(rf"\b{re.escape(path.name)}\b", tree), path
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    pattern = r"(?<![\w/.-])((?:model|search_spaces|tune|tests|benchmarks|deploy|docs)/[\w./-]*\w)"
+    for name in re.findall(pattern, text):
+        assert (ROOT / name).exists(), name
+
+
+def test_words_of_the_documentation_are_few() -> None:
+    pages = [page for page in PAGES if page.parent.name not in ("deploy", "reference")]
+    pages.remove(ROOT / "CONTRIBUTING.md")
+    words = {page: len(page.read_text(encoding="utf-8").split()) for page in pages}
+    assert words[ROOT / "README.md"] <= 1_200
+    assert words[ROOT / "DESIGN.md"] <= 3_300
+    assert sum(words.values()) < 16_000
+
+
+def test_log_is_newest_first_with_a_conclusion_at_each_head() -> None:
+    text = (ROOT / "LOG.md").read_text(encoding="utf-8")
+    dates = re.findall(r"^## (\S+): ", text, re.MULTILINE)
+    assert dates == sorted(dates, reverse=True)
+    assert len(re.findall(r"^## .*\n\n\*\*.+\.\*\*$", text, re.MULTILINE)) == len(dates)
 
 
 @pytest.mark.parametrize("num_layers", [1, 11])
@@ -116,9 +133,9 @@ def test_tutorial_runs_from_its_beginning_to_its_end() -> None:
     others = [line for line in lines if not line.startswith("python ")]
     documents.run(line for line in lines if line.startswith("python "))
     # test_trackers.py starts these two.
-    assert [line.split()[0] for line in others] == ["tensorboard", "optuna-dashboard"]
-    assert list(Path(others[0].split()[2]).glob("trial_*/events*"))
-    assert Path(others[1].split()[1]).is_file()
+    assert [line.split()[0] for line in others] == ["pip", "tensorboard", "optuna-dashboard"]
+    assert list(Path(others[1].split()[2]).glob("trial_*/events*"))
+    assert Path(others[2].split()[1]).is_file()
     notebook = documents.blocks(TUTORIAL, "pycon")[0].splitlines()
     code = "\n".join(line.removeprefix(">>> ") for line in notebook)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -126,12 +143,43 @@ def test_tutorial_runs_from_its_beginning_to_its_end() -> None:
     assert "at each temperature" in Path("results/small/samples.md").read_text().lower()
 
 
+def test_space_of_the_page_on_the_search_has_ten_lines_and_loads() -> None:
+    (code,) = documents.blocks(SEARCH, "python")
+    Path("my_space.py").write_text(code, encoding="utf-8")
+    assert load_space("my_space.py").name == "mine"
+    assert len([line for line in code.splitlines() if line]) <= 10
+
+
+def test_spaces_have_the_trials_that_the_page_on_the_search_says() -> None:
+    text = SEARCH.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| (\d+) \|", text, re.MULTILINE)
+    assert {name for name, _ in rows} == set(SPACE_NAMES)
+    for name, trials in rows:
+        assert load_space(name).budget.trials == int(trials), name
+
+
+def test_samplers_of_the_page_on_the_search_are_all_there_are() -> None:
+    text = SEARCH.read_text(encoding="utf-8")
+    for sampler in SAMPLERS:
+        assert f"`{sampler}`" in text, sampler
+
+
+def test_programs_of_the_tutorial_are_installed_by_the_line_before_them() -> None:
+    (line,) = [each for each in documents.commands(TUTORIAL) if each.startswith("pip ")]
+    _, _, _, file, *packages = line.split()
+    pinned = (ROOT / file).read_text(encoding="utf-8")
+    assert {*packages} >= {"tensorboard", "optuna-dashboard", "mlflow-skinny", "argcomplete"}
+    for package in packages:
+        assert re.search(rf"^{package}==", pinned, re.MULTILINE), package
+
+
 @pytest.mark.long
 @pytest.mark.timeout(300)
 def test_commands_of_the_page_on_the_search_run() -> None:
     sentence = "Alice was beginning to get very tired of sitting by her sister on the bank. "
     Path("book.txt").write_text(sentence * 100, encoding="utf-8")
-    documents.run(documents.commands(ROOT / "docs" / "search.md"))
+    Path("my_space.py").write_text(documents.blocks(SEARCH, "python")[0], encoding="utf-8")
+    documents.run(documents.commands(SEARCH))
 
 
 @pytest.mark.long

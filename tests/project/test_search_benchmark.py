@@ -143,11 +143,11 @@ def test_share_has_an_interval_and_may_lie_beyond_the_budget() -> None:
     falling = np.linspace(1.0, 0.0, search.GRID)
     chance = np.random.default_rng(0)
     ours, other = np.tile(falling, (9, 1)), np.full((9, search.GRID), 0.5)
-    assert search.reach(ours, other, chance) == "50% (50% to 50%)"
+    assert search.reach(ours, other, chance) == "50% (50%-50%)"
     assert search.reach(ours, other - 1.0, chance) == "not reached"
     # The others of nine seeds end at 0.9 or below ours: so do the medians of many resamples.
     other[:5], other[5:] = 0.9, -1.0
-    assert search.reach(ours, other, chance) == "10% (10% to not reached)"
+    assert search.reach(ours, other, chance) == "10% (10%-not reached)"
 
 
 @pytest.mark.parametrize(
@@ -181,10 +181,10 @@ def test_table_of_curves(capsys: pytest.CaptureFixture[str]) -> None:
     level = {
         name: np.full_like(falling, value) for name, value in (("other", 0.2), ("best", 0.05))
     }
-    at = {value: f"{value} ({value} to {value})" for value in (400, 200, 100, 50)}
+    at = {value: f"{value} ({value}-{value})" for value in (400, 200, 100, 50)}
     assert table_of(capsys, regrets={"ours": falling, **level}) == {
         "ours": [at[400], at[400], at[100], at[100], ""],
-        "other": [f"{at[200]} *", f"{at[200]} *", at[200], at[200], "50% (50% to 50%)"],
+        "other": [f"{at[200]} *", f"{at[200]} *", at[200], at[200], "50% (50%-50%)"],
         "best": [*[f"{at[50]} *"] * 4, "not reached"],
     }
     alone = table_of(capsys, regrets=level)  # without ours nobody is compared
