@@ -7,7 +7,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from model.text.cleaning import clean
+from model.text.cleaning import LETTERS, clean
 
 _PATH = Path(__file__).with_suffix(".json")
 
@@ -42,4 +42,4 @@ def reference_passages(book: str) -> list[ReferencePassage]:
 
 
 def _letters(text: str) -> str:
-    return " ".join(clean(text, "letters").split())
+    return " ".join(clean(text, LETTERS).split())

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from model.text.cleaning import clean
+from model.text.cleaning import LETTERS, clean
 
 SYSTEM_WORDS = Path("/usr/share/dict/words")
 ENOUGH_SHARE = 0.8
@@ -33,7 +33,7 @@ class WordList:
 
     def cleaned(self, cleaning: str) -> "WordList":
         """Return the list as a cleaning leaves it: `letters` makes dont of don't."""
-        if cleaning != "letters":
+        if cleaning != LETTERS:
             return self
         return dataclasses.replace(
             self, words=frozenset(clean(" ".join(self.words), cleaning).split())

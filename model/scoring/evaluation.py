@@ -22,6 +22,7 @@ from model.network.lstm import CharLSTM, WindowLSTM
 from model.network.precision import autocast
 from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, num_columns
 from model.scoring.objective import PreparedCorpus
+from model.text.cleaning import RAW
 
 
 def passage_nats(
@@ -147,5 +148,5 @@ def score_test_passage(
     with autocast(precision or "float32", device):
         nats = network_nats(network, corpus.test, context=corpus.validation, device=device)
     own_bits = nats / math.log(2) + corpus.test_spelling_bits
-    price = floors["cased"].test_bits_per_char - floors[config.cleaning].test_bits_per_char
+    price = floors[RAW].test_bits_per_char - floors[config.cleaning].test_bits_per_char
     return own_bits / corpus.num_raw_test_chars + max(0.0, price)

@@ -15,7 +15,7 @@ from model.network.base import Network
 from model.network.lstm import CharLSTM
 from model.scoring.particle_filter import letter_bits, symbols_by_letter
 from model.system.seeds import hash_seed
-from model.text.cleaning import clean
+from model.text.cleaning import LETTERS, clean
 from model.text.streams import EncodedCorpus
 from model.text.vocabulary import Vocabulary
 
@@ -66,7 +66,7 @@ def score_letters(
     if not (isinstance(network, CharLSTM) and isinstance(vocabulary, Vocabulary)):
         return None
     # Every cleaning keeps the letters, so they can be had from each.
-    letters = clean(vocabulary.decode(corpus.test), "letters")[:MAX_LETTERS]
+    letters = clean(vocabulary.decode(corpus.test), LETTERS)[:MAX_LETTERS]
     if not letters:
         return None
 

@@ -14,7 +14,7 @@ import numpy as np
 from model.config import TrialConfig
 from model.errors import CorpusError
 from model.scoring.ngram import ORDERS, Passage, ngram_bits
-from model.text.cleaning import clean
+from model.text.cleaning import RAW, clean
 from model.text.streams import EncodedCorpus, RawSplit, encode_corpus, encode_words, split_text
 
 MAX_TRAIN_CHARS = 2_000_000
@@ -63,13 +63,13 @@ def prepare_corpus(text: str, cleanings: Sequence[str]) -> PreparedCorpus:
         CorpusError: The text is too short, or a cleaning keeps too little of it.
     """
     split = split_text(text)
-    raw = encode_corpus(split, "cased")
+    raw = encode_corpus(split, RAW)
     raw_bits = _floor_bits(split, raw, max_order=max(ORDERS))
     best = int(np.argmin(raw_bits[0]))
     encoded, floors = {}, {}
-    floors["cased"] = raw_floor = _floor(raw_bits, split, best)
+    floors[RAW] = raw_floor = _floor(raw_bits, split, best)
     for cleaning in cleanings:
-        if cleaning == "cased":
+        if cleaning == RAW:
             streams, floor = raw, raw_floor
         else:
             streams = encode_corpus(split, cleaning)

@@ -24,7 +24,7 @@ from torch import Tensor
 from model.network.lstm import CharLSTM
 from model.network.stepping import Stepper
 from model.scoring.layout import WARM_UP_SYMBOLS
-from model.text.cleaning import clean
+from model.text.cleaning import LETTERS, clean
 from model.text.vocabulary import Vocabulary
 
 MAX_SILENT_RUN = 16
@@ -169,5 +169,5 @@ def symbols_by_letter(vocabulary: Vocabulary) -> dict[str, Indices]:
     """Return the indices of the symbols that clean to each letter, and to nothing."""
     found: dict[str, list[int]] = {}
     for index, symbol in enumerate(vocabulary.symbols):
-        found.setdefault(clean(symbol, "letters"), []).append(index)
+        found.setdefault(clean(symbol, LETTERS), []).append(index)
     return {letter: np.array(indices, dtype=np.intp) for letter, indices in found.items()}

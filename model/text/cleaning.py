@@ -2,13 +2,34 @@
 
 Because each map works on single characters, cleaning the parts of a text and cleaning the
 whole give the same result, so a split made on the raw text stays where it was. To add a
-cleaning, write one function and name it in CLEANINGS.
+cleaning, write one function and its entry in CLEANINGS: it is then a choice of every space, has a
+price and stands in the reports. It must keep the letters, by which finalists of all cleanings are
+compared (model/scoring/letters.py); `clean` refuses one that does not.
 """
 
+import dataclasses
 import unicodedata
 from collections.abc import Callable
 
 from model.errors import ConfigError, unknown_choice
+
+RAW = "cased"
+"""The cleaning that leaves the text as it is: prices and floors are measured against it."""
+LETTERS = "letters"
+"""The cleaning that leaves what all cleanings keep."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Cleaning:
+    """A cleaning.
+
+    Attributes:
+        char: Map of a character to one character, or to an empty string.
+        description: What it leaves, as the end of "It reads ...".
+    """
+
+    char: Callable[[str], str]
+    description: str
 
 
 def _cased(char: str) -> str:
@@ -27,12 +48,11 @@ def _letters(char: str) -> str:
     return lowered if unicodedata.category(lowered)[0] in "LM" else ""
 
 
-CLEANINGS: dict[str, Callable[[str], str]] = {
-    "cased": _cased,
-    "lower": _lower,
-    "letters": _letters,
+CLEANINGS: dict[str, Cleaning] = {
+    RAW: Cleaning(char=_cased, description="the text as it is"),
+    "lower": Cleaning(char=_lower, description="the text in lower case"),
+    LETTERS: Cleaning(char=_letters, description="the letters alone, in lower case"),
 }
-"""Name to map: the text as it is; lower case; lower-case letters, their marks and spaces."""
 
 
 def clean(text: str, cleaning: str) -> str:
@@ -46,5 +66,13 @@ def clean(text: str, cleaning: str) -> str:
     """
     if cleaning not in CLEANINGS:
         raise ConfigError(unknown_choice("cleaning", cleaning, CLEANINGS))
-    clean_char = CLEANINGS[cleaning]
-    return text.translate({ord(char): clean_char(char) for char in set(text)})
+    return text.translate({ord(char): _cleaned(cleaning, char) for char in set(text)})
+
+
+def _cleaned(cleaning: str, char: str) -> str:
+    """Return what a cleaning makes of a character: its letter must survive."""
+    cleaned = CLEANINGS[cleaning].char(char)
+    assert len(cleaned) <= 1, f"cleaning {cleaning!r}: {char!r} becomes {cleaned!r}"
+    survives = not _letters(char) or (cleaned and _letters(cleaned) == _letters(char))
+    assert survives, f"cleaning {cleaning!r} must keep the letter {char!r}, got {cleaned!r}"
+    return cleaned

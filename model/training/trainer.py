@@ -32,8 +32,6 @@ from model.training.checkpoint import (
 from model.training.regimes import build_regime
 from model.training.schedule import schedule_factor, training_is_over
 
-_ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class EpochReport:
@@ -254,14 +252,13 @@ class Trainer:
         if meta.text_sha256 not in (None, training_sha256(self.corpus)):
             raise CheckpointError(f"{folder} was trained on another text of the same symbols")
         tensors = load_training_state(folder)
-        weights = {name: tensors[f"model.{name}"] for name in self.model.state_dict()}
-        self.model.load_state_dict(weights)
-        state = self.optimizer.state_dict()
-        state["state"] = {
-            index: {key: tensors[f"{key}.{name}"] for key in _ADAM_STATE}
-            for index, (name, _) in enumerate(self._trained_parameters())
-        }
-        self.optimizer.load_state_dict(state)
+        try:
+            weights = {name: tensors.pop(f"model.{name}") for name in self.model.state_dict()}
+            self.model.load_state_dict(weights)
+            self._load_optimizer(tensors)
+        except (KeyError, RuntimeError, ValueError) as error:
+            reason = f"{folder}: its training state does not fit its configuration: {error}"
+            raise CheckpointError(reason) from error
         if meta.precision is not None:
             self.precision = meta.precision
         self._best_weights = best_model.state_dict()
@@ -291,9 +288,30 @@ class Trainer:
         return [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
 
     def _optimizer_tensors(self) -> dict[str, Tensor]:
-        state = self.optimizer.state
+        """Return what the optimiser keeps of each parameter, whichever optimiser it is."""
         return {
-            f"{key}.{name}": state[parameter][key]
+            f"{key}.{name}": torch.as_tensor(value)
             for name, parameter in self._trained_parameters()
-            for key in _ADAM_STATE
+            for key, value in self.optimizer.state[parameter].items()
+            if value is not None
         }
+
+    def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
+        """Give the optimiser what `_optimizer_tensors` returned.
+
+        Raises:
+            KeyError: A tensor belongs to no parameter.
+            ValueError: A tensor has another shape than its parameter, or one is missing.
+        """
+        parameters = dict(self._trained_parameters())
+        kept: dict[str, dict[str, Tensor]] = {name: {} for name in parameters}
+        for full_name, tensor in tensors.items():
+            key, _, name = full_name.partition(".")
+            if tensor.dim() and tensor.shape != parameters[name].shape:
+                raise ValueError(f"{full_name} has the shape {tuple(tensor.shape)}")
+            kept[name][key] = tensor
+        if len({frozenset(of_one) for of_one in kept.values()}) > 1:
+            raise ValueError("the optimiser's state lacks some parameters")
+        state = self.optimizer.state_dict()
+        state["state"] = dict(enumerate(kept.values()))
+        self.optimizer.load_state_dict(state)

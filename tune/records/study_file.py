@@ -11,6 +11,7 @@ from typing import Any
 
 from model.errors import ConfigError
 from model.scoring.objective import Floor
+from model.text.cleaning import RAW
 from search_spaces import SearchSpace
 
 FORMAT_VERSION = 1
@@ -154,7 +155,7 @@ class StudyFile:
     @property
     def floor_bits_per_char(self) -> float:
         """What the n-gram scores on the raw validation passage."""
-        return self.objective.floors["cased"].validation_bits_per_char
+        return self.objective.floors[RAW].validation_bits_per_char
 
     @property
     def is_running(self) -> bool:

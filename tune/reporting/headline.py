@@ -6,17 +6,13 @@ from typing import Any
 import pandas as pd
 
 from model.system.durations import counted, format_seconds
+from model.text.cleaning import CLEANINGS
 from tune.records.load import LoadedRun
 from tune.records.tables import ranked, starts_of
 from tune.records.trial import Status
 from tune.reporting.confirmation import spread, summary
 from tune.reporting.noise import seed_noise
 
-_READS = {
-    "cased": "the text as it is",
-    "lower": "the text in lower case",
-    "letters": "the letters alone, in lower case",
-}
 _UNITS = {"char": "character by character", "word": "word by word"}
 
 
@@ -57,8 +53,9 @@ def described(run: LoadedRun) -> str:
     began = " The search started from it." * (
         winner["number"] in starts_of(run.trials, run.space)["number"].tolist()
     )
+    text = CLEANINGS[winner["cleaning"]].description
     return (
-        f"It reads {_READS[winner['cleaning']]}, {_UNITS[winner['unit']]}, and was at its best "
+        f"It reads {text}, {_UNITS[winner['unit']]}, and was at its best "
         f"after epoch {winner['best_epoch']} of {winner['epochs']}. Its settings: "
         + ", ".join(f"{axis} {_value(winner[axis])}" for axis in run.space.axes)
         + f".{began}"

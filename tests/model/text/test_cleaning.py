@@ -1,9 +1,10 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from model.errors import ConfigError, CorpusError
-from model.text.cleaning import CLEANINGS, clean
+from model.text.cleaning import CLEANINGS, Cleaning, clean
 from model.text.corpus import resolve_corpus
 from model.text.streams import encode_corpus, split_text
 
@@ -50,3 +51,29 @@ def test_reference_book_has_its_documented_size(
     encoded = encode_corpus(split_text(resolve_corpus(str(wonderland_path)).text), cleaning)
     assert encoded.num_chars == num_chars
     assert len(encoded.vocabulary) == num_symbols
+
+
+@pytest.mark.parametrize(
+    ("char_map", "what"),
+    [
+        (lambda char: "" if char in "aeiou" else char, "must keep the letter"),
+        (lambda char: "x" if char == "y" else char, "must keep the letter 'y', got 'x'"),
+        (lambda char: char * 2, "becomes"),
+    ],
+)
+def test_cleaning_that_drops_letters_is_a_defect(
+    char_map: Callable[[str], str], what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CLEANINGS, "added", Cleaning(char=char_map, description="added"))
+    with pytest.raises(AssertionError, match=what):
+        clean("a yellow house", "added")
+
+
+def test_every_cleaning_leaves_the_letters_of_the_raw_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    digits = Cleaning(char=lambda char: "0" if char.isdigit() else char, description="one digit")
+    monkeypatch.setitem(CLEANINGS, "digits", digits)
+    assert clean(RAW, "digits").count("00") == 1
+    for cleaning in CLEANINGS:
+        assert clean(clean(RAW, cleaning), "letters") == clean(RAW, "letters")

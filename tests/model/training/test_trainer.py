@@ -2,11 +2,13 @@ import dataclasses
 import hashlib
 import json
 import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from model import train
 from model.config import TrialConfig
@@ -16,7 +18,13 @@ from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.system.files import write_sums
 from model.system.seeds import hash_seed
 from model.text.streams import columns, training_sha256
-from model.training.checkpoint import META_FILE, MODEL_FILE, TRAINING_FILE, load_checkpoint
+from model.training.checkpoint import (
+    META_FILE,
+    MODEL_FILE,
+    TRAINING_FILE,
+    load_checkpoint,
+    load_training_state,
+)
 from model.training.regimes import WindowRegime
 from model.training.trainer import EpochReport, Trainer
 
@@ -78,6 +86,63 @@ def test_resuming_in_the_middle_gives_the_identical_next_epochs(
         resumed.model.parameters(), uninterrupted.model.parameters(), strict=True
     ):
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("make", "num_kept"),
+    [
+        (lambda parameters: torch.optim.SGD(parameters, lr=0.1), 0),
+        (lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9), 1),
+        (lambda parameters: torch.optim.RMSprop(parameters, lr=0.1, centered=True), 3),
+    ],
+    ids=["sgd", "momentum", "rmsprop"],
+)
+def test_any_optimizer_is_saved_and_trains_on(
+    make: Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer],
+    num_kept: int,
+    tiny_corpus: PreparedCorpus,
+    tiny_config: TrialConfig,
+    tmp_path: Path,
+) -> None:
+    """An axis `optimizer` would be a field and its choice in regimes.py."""
+    config = dataclasses.replace(tiny_config, epochs=4)
+
+    def trainer() -> Trainer:
+        new = Trainer(config, tiny_corpus.encoded["lower"])
+        new.optimizer = make(new.model.parameters())
+        return new
+
+    uninterrupted, interrupted, resumed = trainer(), trainer(), trainer()
+    expected = without_seconds(list(uninterrupted.epochs()))
+    reports = interrupted.epochs()
+    next(reports), next(reports)
+    interrupted.save(tmp_path / "kept")
+    kept = load_training_state(tmp_path / "kept")
+    num_parameters = len(list(interrupted.model.parameters()))
+    assert sum(not name.startswith("model.") for name in kept) == num_kept * num_parameters
+    resumed.restore(tmp_path / "kept")
+    assert without_seconds(list(resumed.epochs())) == expected[2:]
+
+
+def test_training_state_that_does_not_fit_is_one_of_our_errors(
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
+) -> None:
+    trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"])
+    next(trainer.epochs())
+    names = (MODEL_FILE, META_FILE, TRAINING_FILE)
+    for change in ("exp_avg.nobody", "exp_avg.output.bias", "model.output.bias"):
+        trainer.save(tmp_path / "kept")
+        tensors = load_training_state(tmp_path / "kept")
+        tensors[change] = torch.zeros(3, 5)
+        save_file(tensors, tmp_path / "kept" / TRAINING_FILE)
+        write_sums(tmp_path / "kept", names)
+        with pytest.raises(CheckpointError, match="does not fit its configuration"):
+            Trainer(tiny_config, tiny_corpus.encoded["lower"]).restore(tmp_path / "kept")
+    del tensors["exp_avg.output.bias"], tensors[change]
+    save_file(tensors, tmp_path / "kept" / TRAINING_FILE)
+    write_sums(tmp_path / "kept", names)
+    with pytest.raises(CheckpointError, match="does not fit its configuration"):
+        Trainer(tiny_config, tiny_corpus.encoded["lower"]).restore(tmp_path / "kept")
 
 
 def test_network_learns(tiny_corpus: PreparedCorpus, tiny_config: TrialConfig) -> None:
