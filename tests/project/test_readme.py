@@ -65,7 +65,7 @@ def test_samplers_of_the_readme_are_all_there_are() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(4_500)
 def test_commands_run_in_order() -> None:
     Path("my_space.py").write_text(blocks("python")[0], encoding="utf-8")
     sentence = "Alice was beginning to get very tired of sitting by her sister on the bank. "
