@@ -14,7 +14,15 @@ import pytest
 
 from model.errors import CheckpointError
 from model.system.files import check_sum
-from tiny_search import command, kill_driver, kill_family, run_command, trials_of, write_inputs
+from tiny_search import (
+    command,
+    kill_driver,
+    kill_family,
+    run_command,
+    trials_of,
+    wait_until,
+    write_inputs,
+)
 from tune.storage.checkpoints import CheckpointStore
 
 EXTERNAL_FAULT = 75
@@ -49,10 +57,8 @@ def fill(place: Path) -> Path:
 
 def set_mode(place: Path, mode: str) -> None:
     """Make a file system ro or rw; ro waits for a moment in which nobody writes."""
-    deadline = time.monotonic() + 30
     remount = ["mount", "-o", f"remount,{mode}", str(place)]
     while subprocess.run(remount, capture_output=True, check=False).returncode != 0:
-        assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
@@ -65,20 +71,20 @@ def search_until_fault(
     )
     try:
         before = num_epochs_of(run)
-        deadline = time.monotonic() + 150
-        while not all(num_epochs_of(run).get(n, 0) >= before.get(n, 0) + 2 for n in (0, 1)):
-            assert driver.poll() is None, driver.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(
+            lambda: all(num_epochs_of(run).get(n, 0) >= before.get(n, 0) + 2 for n in (0, 1)),
+            driver,
+            poll_seconds=0.05,
+        )
         fault(driver)
-        output, errors = driver.communicate(timeout=150)
+        output, errors = driver.communicate()
     finally:
         kill_family(driver)
     return subprocess.CompletedProcess(driver.args, driver.returncode, output, errors)
 
 
 @pytest.mark.long
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(2_500)
 @pytest.mark.parametrize("faulty", ["results", "storage", "read-only storage"])
 def test_unwritable_disk_is_one_line_and_the_search_goes_on_when_there_is_room(
     faulty: str, disk: Path, tiny_text: str, tmp_path: Path
@@ -136,13 +142,10 @@ def flip_a_bit(path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(2_000)
 def test_damaged_checkpoints_are_passed_over(running: subprocess.Popen[str]) -> None:
     run = Path("results/long")
-    deadline = time.monotonic() + 100
-    while not all(num_epochs_of(run).get(number, 0) > 3 for number in (0, 1)):
-        assert running.poll() is None and time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: all(num_epochs_of(run).get(n, 0) > 3 for n in (0, 1)), running)
     kill_driver(running)
     store = CheckpointStore(str(run.resolve() / "ray"))
     places = {n: [Path(p) for p in found] for n, found in store.newest_first().items()}
@@ -160,14 +163,10 @@ def test_damaged_checkpoints_are_passed_over(running: subprocess.Popen[str]) -> 
         command(["--resume", str(run)]), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
+        wait_until(lambda: len(first_epochs(run, num_lines)) == 2, driver)
         new = first_epochs(run, num_lines)
-        deadline = time.monotonic() + 150
-        while len(new) < 2:
-            assert driver.poll() is None and time.monotonic() < deadline
-            time.sleep(0.1)
-            new = first_epochs(run, num_lines)
         interrupt(driver)
-        _, errors = driver.communicate(timeout=150)
+        _, errors = driver.communicate()
     finally:
         kill_family(driver)
     assert driver.returncode == 130, errors
@@ -205,11 +204,13 @@ def test_interrupt_in_the_report_is_130_and_the_report_is_written_on_resuming(
     )
     study = Path("results/short/study.json")
     try:
-        while not study.exists() or json.loads(study.read_text())["ended"] == "still running":
-            assert driver.poll() is None, driver.communicate()
-            time.sleep(0.005)
+        wait_until(
+            lambda: study.exists() and json.loads(study.read_text())["ended"] != "still running",
+            driver,
+            poll_seconds=0.005,
+        )
         driver.send_signal(signal.SIGTERM)
-        _, errors = driver.communicate(timeout=60)
+        _, errors = driver.communicate()
     finally:
         kill_family(driver)
     assert driver.returncode == 130

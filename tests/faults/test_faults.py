@@ -3,6 +3,7 @@
 docs/faults.md has a row for each.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -10,7 +11,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import optuna
@@ -42,6 +42,7 @@ from tiny_search import (
     num_epochs,
     run_command,
     trial_worker,
+    trial_workers,
     trials_of,
     wait_until,
     write_inputs,
@@ -88,22 +89,25 @@ def no_pruning(epochs: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(360)
 def test_trials_that_misbehave_are_rows_and_the_search_goes_on(
     tiny_text: str, tmp_path: Path
 ) -> None:
     flags = write_inputs(tiny_text, epochs=(4, 4), trials=TRIALS, patience=1)
     no_pruning(4)
-    flags += ["--name", "faulty", "--finalists", "0", "--trial-timeout", "8s"]
+    flags += ["--name", "faulty", "--finalists", "0", "--trial-timeout", "2s"]
+    (tmp_path / "stuck").mkdir()
     done = subprocess.run(
         [sys.executable, str(FAULTY), *flags],
-        env={**os.environ, "FIRST_TIME": str(tmp_path / "first")},
+        env={
+            **os.environ,
+            "FIRST_TIME": str(tmp_path / "first"),
+            "STUCK": str(tmp_path / "stuck"),
+        },
         capture_output=True,
         text=True,
-        timeout=340,
     )
     assert done.returncode == 0, done.stderr
-    assert "trial timeout: a trial that reports nothing for 8s is killed" in done.stdout
+    assert "trial timeout: a trial that reports nothing for 2s is killed" in done.stdout
     trials = trials_of("faulty").set_index("number")
     errors = trials["error"].fillna("")
     assert list(trials.index) == list(range(TRIALS))
@@ -112,7 +116,7 @@ def test_trials_that_misbehave_are_rows_and_the_search_goes_on(
     assert set(trials["status"]) == {"FAILED", "COMPLETE"}
     assert errors[RAISES] == "ValueError: a defect of two lines"
     for number in (HANGS, STOPS):
-        assert errors[number] == "no report for 8s (--trial-timeout)"
+        assert errors[number] == "no report for 2s (--trial-timeout)"
     for number in (DIES, DIES_SAVING):
         assert errors[number].startswith("lost 4 workers; the last error: ")
     assert errors[GROWS] == "MemoryError"
@@ -131,7 +135,7 @@ def test_trials_that_misbehave_are_rows_and_the_search_goes_on(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(2_000)
 def test_killed_workers_trial_goes_on_from_its_checkpoint(
     running: subprocess.Popen[str],
 ) -> None:
@@ -142,7 +146,7 @@ def test_killed_workers_trial_goes_on_from_its_checkpoint(
     spoilt = trial_worker(running, other_than=[killed.pid])
     spoilt.rlimit(resource.RLIMIT_FSIZE, (0, 0))
 
-    wait_until(lambda: bool((num_epochs("long") > before + 30).all()), running, 150)
+    wait_until(lambda: bool((num_epochs("long") > before + 30).all()), running)
     running.send_signal(signal.SIGTERM)
     output = assert_interrupted(running)
     assert output.count("goes on from its last checkpoint") >= 2
@@ -170,18 +174,17 @@ def test_diverged_trials_are_rows_among_others(tiny_text: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(2_000)
 @pytest.mark.parametrize("process", ["gcs_server", "raylet"])
 def test_lost_ray_is_one_line_and_can_be_resumed(
     process: str, running: subprocess.Popen[str]
 ) -> None:
     children = psutil.Process(running.pid).children(recursive=True)
     (lost,) = [child for child in children if child.name() == process]
-    start = time.monotonic()
     lost.kill()
-    _, errors = running.communicate(timeout=60)
+    _, errors = running.communicate()
+    # Ray itself would end the process later, with neither this exit code nor this line.
     assert running.returncode == EXTERNAL_FAULT, errors
-    assert time.monotonic() - start < 20  # Ray itself would take 60 s
     (line,) = errors.splitlines()
     assert line.startswith("tune.run: lost Ray's ")
     assert line.endswith(" -m tune.run --resume results/long")
@@ -194,9 +197,9 @@ def test_lost_ray_is_one_line_and_can_be_resumed(
             text=True,
         )
         try:
-            wait_until(lambda: bool((num_epochs("long") > before).all()), resumed, 150)
+            wait_until(lambda: bool((num_epochs("long") > before).all()), resumed)
             resumed.send_signal(signal.SIGINT)
-            _, errors = resumed.communicate(timeout=60)
+            _, errors = resumed.communicate()
         finally:
             kill_family(resumed)
         assert resumed.returncode == 130, errors
@@ -204,7 +207,7 @@ def test_lost_ray_is_one_line_and_can_be_resumed(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(2_500)
 def test_search_whose_cluster_lost_its_head_goes_on_in_another(
     tiny_text: str, tmp_path: Path
 ) -> None:
@@ -222,10 +225,10 @@ def test_search_whose_cluster_lost_its_head_goes_on_in_another(
             text=True,
         )
         try:
-            wait_until(lambda: Path("results/two/epochs.csv").exists(), driver, 120)
-            wait_until(lambda: len(num_epochs("two")) == 2, driver, 120)
+            wait_until(lambda: Path("results/two/epochs.csv").exists(), driver)
+            wait_until(lambda: len(num_epochs("two")) == 2, driver)
             nodes.remove(head)
-            _, errors = driver.communicate(timeout=120)
+            _, errors = driver.communicate()
         finally:
             kill_family(driver)
     assert driver.returncode == EXTERNAL_FAULT, errors
@@ -242,7 +245,7 @@ def test_search_whose_cluster_lost_its_head_goes_on_in_another(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(2_500)
 def test_lost_nodes_trial_goes_on_on_another_node(tiny_text: str, tmp_path: Path) -> None:
     flags = write_inputs(tiny_text, epochs=(100, 100), trials=3)
     no_pruning(100)
@@ -256,14 +259,12 @@ def test_lost_nodes_trial_goes_on_on_another_node(tiny_text: str, tmp_path: Path
             text=True,
         )
         try:
-            wait_until(lambda: Path("results/two/epochs.csv").exists(), driver, 120)
+            wait_until(lambda: Path("results/two/epochs.csv").exists(), driver)
             trial_worker(other)
             trial_worker(head)
-            wait_until(
-                lambda: num_epochs("two").min() > 5 and len(num_epochs("two")) == 2, driver, 120
-            )
+            wait_until(lambda: num_epochs("two").min() > 5 and len(num_epochs("two")) == 2, driver)
             nodes.remove(other)
-            output, errors = driver.communicate(timeout=200)
+            output, errors = driver.communicate()
         finally:
             kill_family(driver)
     assert driver.returncode == 0, errors
@@ -273,18 +274,38 @@ def test_lost_nodes_trial_goes_on_on_another_node(tiny_text: str, tmp_path: Path
     assert (num_epochs("two") == 100).all()
 
 
+@pytest.fixture
+def _ray_waits_for_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNE_FORCE_TRIAL_CLEANUP_S", "3600")
+
+
 @pytest.mark.long
+@pytest.mark.usefixtures("_ray_waits_for_trials")
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
 def test_second_signal_ends_at_once(
     second: signal.Signals, running: subprocess.Popen[str]
 ) -> None:
-    running.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
-    start = time.monotonic()
-    running.send_signal(second)
-    output, errors = running.communicate(timeout=60)
+    # Held, the trials would keep a graceful end waiting for an hour.
+    held = trial_workers(running)
+    for worker in held:
+        worker.suspend()
+    try:
+        running.send_signal(signal.SIGTERM)
+        wait_until_it_ran_on(running)
+        running.send_signal(second)
+        output, errors = running.communicate()
+    finally:
+        for worker in held:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()
     assert running.returncode == 130
-    assert time.monotonic() - start < 8
     at_once = re.fullmatch(r"go on: .* -m tune\.run --resume results/long\n", errors)
     assert at_once, (output, errors)
     assert not json.loads(Path("results/long/study.json").read_text())["finished"]
+
+
+def wait_until_it_ran_on(process: subprocess.Popen[str]) -> None:
+    """Wait until a process's main thread has woken some times, and so has seen its signal."""
+    main_thread = psutil.Process(process.pid)
+    before = main_thread.num_ctx_switches().voluntary
+    wait_until(lambda: main_thread.num_ctx_switches().voluntary > before + 20, process)

@@ -37,7 +37,7 @@ def num_running(name: str) -> int:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(2_000)
 def test_two_machines_share_a_search_through_the_storage_alone(
     tiny_text: str, tmp_path: Path
 ) -> None:
@@ -79,7 +79,7 @@ def test_two_machines_share_a_search_through_the_storage_alone(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(2_000)
 def test_node_that_joins_gets_trials_and_one_that_leaves_ends_no_search(
     tiny_text: str, tmp_path: Path
 ) -> None:
@@ -95,16 +95,16 @@ def test_node_that_joins_gets_trials_and_one_that_leaves_ends_no_search(
             text=True,
         )
         try:
-            wait_until(lambda: num_running("grown") == 1, driver, 90)
+            wait_until(lambda: num_running("grown") == 1, driver)
             second = nodes.add("second", "--num-cpus=2")
-            wait_until(lambda: num_running("grown") == 3, driver, 90)
+            wait_until(lambda: num_running("grown") == 3, driver)
             before = len(trials_of("grown"))
             nodes.remove(second)
             epochs = Path("results/grown/epochs.csv")
             seen = len(epochs.read_text().splitlines())
-            wait_until(lambda: len(epochs.read_text().splitlines()) > seen + 5, driver, 90)
+            wait_until(lambda: len(epochs.read_text().splitlines()) > seen + 5, driver)
             driver.terminate()
-            _, errors = driver.communicate(timeout=60)
+            _, errors = driver.communicate()
             assert driver.returncode == 130, errors
         finally:
             kill_family(driver)
@@ -114,7 +114,6 @@ def test_node_that_joins_gets_trials_and_one_that_leaves_ends_no_search(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(200)
 def test_trials_see_the_gpu_that_ray_gives_them_and_no_other(
     tiny_text: str, tmp_path: Path
 ) -> None:
@@ -130,7 +129,6 @@ def test_trials_see_the_gpu_that_ray_gives_them_and_no_other(
             env={**os.environ, "CUDA_VISIBLE_DEVICES": "3", "RAY_AUTH_MODE": "token"},
             capture_output=True,
             text=True,
-            timeout=150,
         )
     assert done.returncode == 1, done.stderr
     assert ", 4 at once" in done.stdout

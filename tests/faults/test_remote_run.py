@@ -20,7 +20,15 @@ from pyarrow import fs
 from model.system.filesystem import files_below, open_location, read
 from repository import ROOT
 from s3_server import s3_server
-from tiny_search import command, kill_family, run_command, trial_workers, trials_of, write_inputs
+from tiny_search import (
+    command,
+    kill_family,
+    run_command,
+    trial_workers,
+    trials_of,
+    wait_until,
+    write_inputs,
+)
 
 PLACE = "s3://bucket/runs"
 
@@ -49,7 +57,7 @@ def documented_commands() -> list[list[str]]:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3_000)
 def test_search_of_one_machine_is_finished_by_another_from_an_empty_folder(
     bucket: fs.FileSystem, tiny_text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,10 +81,8 @@ def test_search_of_one_machine_is_finished_by_another_from_an_empty_folder(
         # Killed once the storage knows of a trial that has ended. It is told every 10 s; until
         # then the others are held, so that some are left for the second machine.
         history = first / "results/shared/history.jsonl"
-        deadline = time.monotonic() + 200
         while b"TrialEnded" not in copied_history(bucket, "bucket/runs/shared"):
             assert driver.poll() is None, driver.communicate()
-            assert time.monotonic() < deadline
             if history.exists() and b"TrialEnded" in history.read_bytes():
                 for worker in trial_workers(driver):
                     with contextlib.suppress(psutil.NoSuchProcess):
@@ -145,17 +151,14 @@ def test_second_driver_of_a_remote_run_is_refused(
         text=True,
     )
     try:
-        deadline = time.monotonic() + 60
-        while "study.json" not in names(bucket, "bucket/runs/long"):
-            assert driver.poll() is None and time.monotonic() < deadline, driver.communicate()
-            time.sleep(0.5)
+        wait_until(lambda: "study.json" in names(bucket, "bucket/runs/long"), driver)
         second = run_command(["--resume", f"{PLACE}/long", "--results", str(tmp_path / "else")])
         assert second.returncode == 2
         assert "a run must have one driver, but process" in second.stderr
         assert second.stderr.count("\n") == 1
         assert f"process {driver.pid} on {os.uname().nodename}" in second.stderr
         driver.send_signal(signal.SIGINT)
-        output, errors = driver.communicate(timeout=60)
+        output, errors = driver.communicate()
         assert driver.returncode == 130, errors
         assert f"or, on any machine: python -m tune.run --resume {PLACE}/long" in output
         assert "driver.json" not in names(bucket, "bucket/runs/long")

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -150,8 +151,8 @@ def test_texts_of_others_are_shown_and_do_nothing() -> None:
     assert check_name("Book_2.lower-case") == "Book_2.lower-case"
 
 
-def ask_for_nodes(port: int, **environment: str) -> str:
-    """Return what a process learns from Ray's head; Ray tries for minutes with a wrong token."""
+def ask_for_nodes(port: int, *, seconds: float | None = None, **environment: str) -> str:
+    """Return what a process learns from Ray's head, in a limited time if one is given."""
     code = (
         f"import ray, logging; ray.init(address='127.0.0.1:{port}', "
         "logging_level=logging.CRITICAL); print(ray.nodes())"
@@ -162,7 +163,7 @@ def ask_for_nodes(port: int, **environment: str) -> str:
             [sys.executable, "-c", code],
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=seconds,
             env={**os.environ, **local, **environment},
         )
     except subprocess.TimeoutExpired as late:
@@ -195,9 +196,12 @@ def test_local_ray_listens_on_the_loopback_address_alone_and_asks_for_a_token(
         names = {address.ip.removeprefix("::ffff:") for _, address in listening}
         assert names == {"127.0.0.1"}, listening
         assert not [process for process in family if "dashboard/dashboard.py" in process.cmdline()]
-        # Who has another token learns nothing; who has the right one, all.
+        # Who has the right token learns all; who has another one, nothing in three times as long.
+        # Ray tries for minutes.
         (port,) = {address.port for name, address in listening if name == "gcs_server"}
-        assert "NodeID" not in ask_for_nodes(port, RAY_AUTH_TOKEN="0" * 64)
+        start = time.monotonic()
         assert "NodeID" in ask_for_nodes(port)
+        seconds = 3 * (time.monotonic() - start)
+        assert "NodeID" not in ask_for_nodes(port, seconds=seconds, RAY_AUTH_TOKEN="0" * 64)
     finally:
         kill_family(driver)

@@ -75,6 +75,11 @@ def module_of(path: Path) -> str:
 MODULES = {module_of(path): path for path in FILES}
 
 
+def source_of(module: str) -> str:
+    """Return a module's text."""
+    return MODULES[module].read_text(encoding="utf-8")
+
+
 def imported(path: Path) -> set[str]:
     """Return the dotted names that a file imports; of ours, those of modules."""
     names: set[str] = set()
@@ -188,13 +193,36 @@ def test_packages_are_ours() -> None:
     assert all(Path(name).is_relative_to(ROOT) for name in done.stdout.split())
 
 
+HEAVY = "{'torch', 'ray', 'optuna', 'pandas', 'rich', 'numpy', 'scipy', 'pyarrow', 'jinja2'}"
+
+
+def heavy_imports(code: str) -> list[str]:
+    """Return which heavy packages a program imports."""
+    told = f"{code}\nimport sys; print(*({HEAVY} & set(sys.modules)), file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stderr.split()
+
+
 @pytest.mark.parametrize(
     "module", ["tune.job.options", "model.config", "tune.report", "tune.samples"]
 )
 def test_command_line_modules_are_light(module: str) -> None:
-    heavy = "{'torch', 'ray', 'optuna', 'pandas', 'rich', 'numpy'}"
-    code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"
+    assert heavy_imports(f"import {module}") == []
+
+
+COMMANDS = [
+    module for module in MODULES if module.count(".") == 1 and "def main(" in source_of(module)
+]
+
+
+def test_commands_are_all_there() -> None:
+    tune = {f"tune.{name}" for name in ("report", "run", "samples", "status", "wait_for_nodes")}
+    assert set(COMMANDS) == {"model.generate", "model.train", *tune}
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_help_of_a_command_is_light(module: str) -> None:
+    help = f"import contextlib, {module}\nwith contextlib.suppress(SystemExit):\n"
+    assert heavy_imports(f"{help}    {module}.main(['--help'])") == []

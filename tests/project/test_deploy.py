@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -263,7 +262,7 @@ def test_readme_and_scripts_of_deploy_use_flags_that_there_are() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(6_000)
 @pytest.mark.skipif(
     "INSTALL_TEST" not in os.environ,
     reason="installs everything anew, which takes minutes: set INSTALL_TEST=1",
@@ -350,7 +349,7 @@ print(os.environ["JOB_STATE"])
 
 
 @pytest.mark.long
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(2_500)
 def test_slurm_job_uses_its_nodes_is_preempted_and_goes_on(tiny_text: str, tmp_path: Path) -> None:
     commands = tmp_path / "bin"
     commands.mkdir()
@@ -383,11 +382,10 @@ def test_slurm_job_uses_its_nodes_is_preempted_and_goes_on(tiny_text: str, tmp_p
     job = start(JOB_STATE="COMPLETING")  # as after scancel
     try:
         for state in ("COMPLETING", "RUNNING"):
-            while not (tmp_path / "one").exists():  # the first node's Ray starts, no search yet
-                assert job.poll() is None, job.communicate()
-                time.sleep(0.1)
+            # The first node's Ray starts, no search yet.
+            wait_until((tmp_path / "one").exists, job, poll_seconds=0.1)
             job.send_signal(signal.SIGTERM)
-            output, _ = job.communicate(timeout=90)
+            output, _ = job.communicate()
             assert job.returncode in (130, 143), output
             assert not (tmp_path / "results" / run).exists()
             assert (tmp_path / "scontrol.log").exists() == (state == "RUNNING")
@@ -396,12 +394,10 @@ def test_slurm_job_uses_its_nodes_is_preempted_and_goes_on(tiny_text: str, tmp_p
         requeued = f"requeue {environment['SLURM_JOB_ID']}\n"
         assert (tmp_path / "scontrol.log").read_text() == requeued
         epochs = tmp_path / "results" / run / "epochs.csv"
-        deadline = time.monotonic() + 150
-        while not epochs.exists() or len(epochs.read_text().splitlines()) < 20:
-            assert job.poll() is None and time.monotonic() < deadline, job.communicate()
-            time.sleep(0.5)
+        wait_until(epochs.exists, job)
+        wait_until(lambda: len(epochs.read_text().splitlines()) >= 20, job)
         job.send_signal(signal.SIGTERM)
-        output, _ = job.communicate(timeout=90)
+        output, _ = job.communicate()
         assert job.returncode == 130, output
         assert "2 of 2 nodes are there" in output
         assert ", 2 at once" in output  # one core on each of the two nodes
@@ -409,7 +405,7 @@ def test_slurm_job_uses_its_nodes_is_preempted_and_goes_on(tiny_text: str, tmp_p
         before = len(epochs.read_text().splitlines())
         shutil.rmtree(tmp_path / "results")  # the next time it may be other machines
         job = start()
-        output, _ = job.communicate(timeout=300)
+        output, _ = job.communicate()
         assert job.returncode == 0, output
     finally:
         kill_family(job)
@@ -427,7 +423,7 @@ def needs_cluster_tools() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(2_000)
 def test_job_is_submitted_followed_and_ends_with_our_exit_code(
     tiny_text: str, tmp_path: Path
 ) -> None:
@@ -446,7 +442,7 @@ def test_job_is_submitted_followed_and_ends_with_our_exit_code(
             f"--dashboard-agent-listen-port={free_port()}",
             f"--metrics-export-port={free_port()}",
             dashboard_port=dashboard,
-            environment={"RAY_JOB_STOP_WAIT_TIME_S": "60"},  # as in the image
+            environment={"RAY_JOB_STOP_WAIT_TIME_S": "600"},  # the image has 60: a busy machine
         )
         address = f"http://127.0.0.1:{dashboard}"
         ours = [sys.executable, str(DEPLOY / "submit_job.py"), "--address", address, "--"]
@@ -456,9 +452,7 @@ def test_job_is_submitted_followed_and_ends_with_our_exit_code(
 
         def submit(how: list[str], *more: str) -> subprocess.CompletedProcess[str]:
             words = [*how, sys.executable, "-m", "tune.run", *flags, *more]
-            return subprocess.run(
-                words, capture_output=True, text=True, timeout=200, env=environment
-            )
+            return subprocess.run(words, capture_output=True, text=True, env=environment)
 
         done = submit(rays, "--name", "job")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -476,10 +470,10 @@ def test_job_is_submitted_followed_and_ends_with_our_exit_code(
         )
         try:
             epochs = tmp_path / "results" / "stopped" / "epochs.csv"
-            wait_until(epochs.exists, stopped, 120)
-            wait_until(lambda: len(epochs.read_text().splitlines()) > 5, stopped, 120)
+            wait_until(epochs.exists, stopped)
+            wait_until(lambda: len(epochs.read_text().splitlines()) > 5, stopped)
             stopped.send_signal(signal.SIGINT)
-            output, _ = stopped.communicate(timeout=90)
+            output, _ = stopped.communicate()
         finally:
             kill_family(stopped)
         assert stopped.returncode == 130, output

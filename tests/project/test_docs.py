@@ -124,7 +124,7 @@ def test_space_of_the_tutorial_loads() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(4_500)
 def test_tutorial_runs_from_its_beginning_to_its_end() -> None:
     Path("small_space.py").write_text(documents.blocks(TUTORIAL, "python")[0], encoding="utf-8")
     sentence = "Alice was beginning to get very tired of sitting by her sister on the bank. "
@@ -174,7 +174,7 @@ def test_programs_of_the_tutorial_are_installed_by_the_line_before_them() -> Non
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1_500)
 def test_commands_of_the_page_on_the_search_run() -> None:
     sentence = "Alice was beginning to get very tired of sitting by her sister on the bank. "
     Path("book.txt").write_text(sentence * 100, encoding="utf-8")
@@ -183,7 +183,7 @@ def test_commands_of_the_page_on_the_search_run() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1_500)
 def test_commands_of_the_page_on_clusters_run_and_their_head_asks_for_the_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,7 +41,7 @@ def test_claims_are_one_table_whose_rows_say_where_they_were_measured() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(4_500)
 def test_commands_run_in_order() -> None:
     sentence = "Alice was beginning to get very tired of sitting by her sister on the bank. "
     Path("book.txt").write_text(sentence * 400, encoding="utf-8")

@@ -1,18 +1,23 @@
 """A search whose trials misbehave by their number: `python tests/support/faulty_search.py FLAGS`.
 
 The driver, Ray and the processes are the real ones; a trial of these does what a defect in a
-trial, a library or the system would do, once its first epoch is trained.
+trial, a library or the system would do, once its first epoch is trained. FIRST_TIME and STUCK
+name a file and a folder in the environment.
 """
 
 import ctypes
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tune import run
-from tune.trials import trainable
+from tune.trials import experiment, trainable
+from tune.trials.lost_workers import TrialTimeout
 
 DIES, DIES_SAVING, HANGS, STOPS, RAISES, DIES_ONCE, GROWS, IDLES = range(1, 9)
 """The numbers of the trials; those that take longest come first."""
@@ -47,8 +52,29 @@ class FaultyTrainable(trainable.CharLSTMTrainable):
         return super()._train_epoch()
 
 
+class StuckTrialTimeout(TrialTimeout):
+    """Counts time only while every silent trial is a stuck one, so that a healthy trial has as
+    long as the machine takes for it."""
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if all(is_stuck(trial.config["number"]) for trial in self._silent_since):
+            super().on_step_begin(iteration, trials, **info)
+        else:
+            self._last_step = time.monotonic()
+
+
+def is_stuck(number: int) -> bool:
+    """Return whether the worker of a trial got stuck and still exists."""
+    path = Path(os.environ["STUCK"], str(number))
+    return path.exists() and psutil.pid_exists(int(path.read_text()))
+
+
 def misbehave(number: int) -> None:
     """Do what the trial of a number does."""
+    if number in (HANGS, STOPS):
+        partial = Path(os.environ["STUCK"], f"{number}.partial")
+        partial.write_text(str(os.getpid()))
+        partial.rename(partial.with_suffix(""))
     if number == RAISES:
         raise ValueError("a defect\nof two lines")
     if number == HANGS:
@@ -74,4 +100,5 @@ def first_time() -> bool:
 
 if __name__ == "__main__":
     trainable.CharLSTMTrainable = FaultyTrainable  # type: ignore[misc]
+    experiment.TrialTimeout = StuckTrialTimeout
     sys.exit(run.main(sys.argv[1:]))

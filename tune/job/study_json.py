@@ -113,10 +113,11 @@ def how_it_ended(result: SearchResult) -> str:
 
 def _git_commit() -> str | None:
     """Return the commit of the code that runs, None outside a checkout."""
-    root = Path(__file__).resolve().parent
-    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    path = Path(__file__).resolve()
+    # An environment may lie in the checkout of another project, which does not have this file.
+    command = ["git", "-C", str(path.parent), "rev-parse", f"HEAD:./{path.name}", "HEAD"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return done.stdout.split()[-1]

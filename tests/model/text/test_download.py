@@ -1,10 +1,10 @@
 """Texts from URLs: limits of size and time, and where a redirect may lead."""
 
+import contextlib
 import http.server
 import itertools
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -20,38 +20,32 @@ TEXT = b"Once upon a time"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Sends /to/URL to URL, drips /slow and /drip and /drip-headers, and has a text otherwise."""
+    """Sends /to/URL to URL, never ends /drip and /drip-headers, and has a text otherwise."""
 
     seen: ClassVar[list[str]] = []
+    ending = threading.Event()
 
     def do_GET(self) -> None:
         self.seen.append(self.path)
         _, _, target = self.path.partition("/to/")
         if self.path == "/drip-headers":
-            self._drip(b"HTTP/1.0 200 OK\r\nX: " + b"x" * 1_000)
+            self._drip(b"HTTP/1.0 200 OK\r\nX: ")
             return
         self.send_response(302 if target else 200)
         if target:
             self.send_header("Location", target)
         self.end_headers()
         if self.path == "/drip":
-            self._drip(b"x" * 1_000)
+            self._drip(b"")
             return
-        for _ in range(20 if self.path == "/slow" else 1):
-            try:
-                self.wfile.write(TEXT)
-            except OSError:
-                return
-            if self.path == "/slow":
-                time.sleep(0.05)
+        self.wfile.write(TEXT)
 
-    def _drip(self, data: bytes) -> None:
-        for byte in data:
-            try:
-                self.wfile.write(bytes([byte]))
-            except OSError:
-                return
-            time.sleep(0.02)
+    def _drip(self, first: bytes) -> None:
+        """Send some bytes, then one after the other until the server ends."""
+        with contextlib.suppress(OSError):
+            self.wfile.write(first)
+            while not self.ending.wait(0.02):
+                self.wfile.write(b"x")
 
     def log_message(self, *args: object) -> None: ...
 
@@ -59,19 +53,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def port() -> Iterator[int]:
     Handler.seen.clear()
+    Handler.ending.clear()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server.server_port
+        Handler.ending.set()
         server.shutdown()
         thread.join()
 
 
 def test_url_of_the_user_may_be_anywhere_and_redirect_on_its_host(port: int) -> None:
-    assert download(f"http://127.0.0.1:{port}/book", seconds=5) == TEXT
+    assert download(f"http://127.0.0.1:{port}/book", seconds=60) == TEXT
     onward = f"http://127.0.0.1:{port}/to/http://127.0.0.1:{port}/book"
-    assert download(onward, seconds=5) == TEXT
+    assert download(onward, seconds=60) == TEXT
 
 
 @pytest.mark.parametrize(
@@ -92,7 +88,7 @@ def test_redirect_reaches_no_file_and_no_private_address(
 ) -> None:
     # The user names the server by a name that is not the address it redirects to.
     with pytest.raises(CorpusError, match="must be reachable") as caught:
-        download(f"http://localhost:{port}/to/{target.format(port=port)}", seconds=5)
+        download(f"http://localhost:{port}/to/{target.format(port=port)}", seconds=60)
     assert rule in str(caught.value)
     assert not any("secret" in path for path in Handler.seen[1:])
 
@@ -103,7 +99,7 @@ def test_name_that_leads_home_is_found_out_when_it_is_connected(
     # Any host name will do whose address is not public, whatever was looked up before.
     monkeypatch.setattr(download_module, "_may_be_public", lambda host: True)
     with pytest.raises(CorpusError, match="localhost, which is not a public address"):
-        download(f"http://127.0.0.1:{port}/to/http://localhost:{port}/secret", seconds=5)
+        download(f"http://127.0.0.1:{port}/to/http://localhost:{port}/secret", seconds=60)
     assert Handler.seen == [f"/to/http://localhost:{port}/secret"]
 
 
@@ -124,34 +120,33 @@ def test_host_that_moves_home_while_it_redirects_is_found_out(
     threading.Thread(target=other.serve_forever, daemon=True).start()
     try:
         with pytest.raises(CorpusError, match=r"book\.example, which is not a public address"):
-            download(f"http://book.example:{port}/to/http://book.example:{port}/secret", seconds=5)
+            download(
+                f"http://book.example:{port}/to/http://book.example:{port}/secret", seconds=60
+            )
     finally:
         other.shutdown()
         other.server_close()
     assert not any("secret" in path for path in Handler.seen[1:])
 
 
-def test_too_large_and_too_slow_are_refused(port: int) -> None:
+def test_too_large_is_refused(port: int) -> None:
     url = f"http://127.0.0.1:{port}"
-    assert download(f"{url}/book", seconds=5, max_bytes=len(TEXT)) == TEXT
+    assert download(f"{url}/book", seconds=60, max_bytes=len(TEXT)) == TEXT
     with pytest.raises(CorpusError, match="at most 15 bytes"):
-        download(f"{url}/book", seconds=5, max_bytes=len(TEXT) - 1)
-    with pytest.raises(CorpusError, match=r"must answer within 0\.2 s"):
-        download(f"{url}/slow", seconds=0.2)
+        download(f"{url}/book", seconds=60, max_bytes=len(TEXT) - 1)
 
 
 @pytest.mark.parametrize("path", ["drip", "drip-headers"])
 def test_a_server_that_drips_is_waited_for_no_longer_than_any(path: str, port: int) -> None:
-    start = time.monotonic()
+    # The server never ends by itself.
     with pytest.raises(CorpusError, match="must answer within 1 s"):
         download(f"http://127.0.0.1:{port}/{path}", seconds=1)
-    assert time.monotonic() - start < 5
 
 
 def test_the_case_of_a_host_is_of_no_matter(port: int) -> None:
-    assert download(f"http://LOCALHOST:{port}/book", seconds=5) == TEXT
+    assert download(f"http://LOCALHOST:{port}/book", seconds=60) == TEXT
     onward = f"http://LocalHost:{port}/to/http://localHOST:{port}/book"
-    assert download(onward, seconds=5) == TEXT
+    assert download(onward, seconds=60) == TEXT
 
 
 def test_credentials_in_a_uri_are_refused() -> None:

@@ -80,6 +80,7 @@ def test_a_local_ray_measures_in_a_worker(monkeypatch: pytest.MonkeyPatch) -> No
         "tune.cluster.cluster.local_nodes",
         lambda: [Node(num_cpus=1, num_gpus=1, memory_bytes=2**33)],
     )
+    monkeypatch.setattr("tune.cluster.cluster.MEASURE_SECONDS", 3_600)
     with Cluster(None) as cluster:
         machine = cluster.measure(
             TrialResources(gpus=1.0), precision="float32", largest_hidden_size=64

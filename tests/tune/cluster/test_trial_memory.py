@@ -140,7 +140,6 @@ def test_space_without_axes_is_its_baselines(tiny_corpus: PreparedCorpus) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_memory_that_a_trial_asks_for_is_what_ray_gives(tiny_text: str) -> None:
     Path("book.txt").write_text(tiny_text, encoding="utf-8")
     script = SUPPORT / "memory_short_search.py"

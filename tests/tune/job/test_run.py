@@ -20,6 +20,7 @@ from tiny_search import (
     FinishedSearch,
     assert_interrupted,
     run_command,
+    run_timed,
     trials_of,
     wait_until,
     write_inputs,
@@ -117,7 +118,7 @@ def test_killed_driver_leaves_tables_and_a_report(
     running: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     # The records are saved between the trials' ends too.
-    wait_until(lambda: not trials_of("long").empty, running, 60)
+    wait_until(lambda: not trials_of("long").empty, running)
     assert status.main(["long"]) == 0
     text = capsys.readouterr().out
     assert "its driver is alive" in text and text.count("  running: trial") == 2
@@ -149,10 +150,11 @@ def test_all_diverged_ends_with_one_and_readable_tables(tiny_text: str) -> None:
 @pytest.mark.slow
 def test_time_budget_ends_the_search_with_zero(tiny_text: str) -> None:
     flags = write_inputs(tiny_text, epochs=(100_000, 100_000))
-    done = run_command([*flags, "--name", "timed", "--time-budget", "12s"])
+    done = run_timed([*flags, "--name", "timed", "--time-budget", "12s"])
     assert done.returncode == 0, done.stderr
     trials = trials_of("timed")
     assert (trials["status"] == "STOPPED").all()
+    assert sorted(trials["epochs_run"])[-2] >= 12
     # Each ended with an epoch, and its checkpoint is of that.
     for trial_id, epochs_run in zip(trials["trial_id"], trials["epochs_run"], strict=True):
         kept = Path("results/timed/ray/session-1", trial_id).glob("checkpoint_*/epochs.json")
@@ -161,7 +163,7 @@ def test_time_budget_ends_the_search_with_zero(tiny_text: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1_500)
 def test_joins_a_cluster_and_shares_its_logical_gpu(tiny_text: str, tmp_path: Path) -> None:
     (tmp_path / "nodes").mkdir()
     with ray_nodes(tmp_path / "nodes") as nodes:
@@ -187,7 +189,6 @@ def test_joins_a_cluster_and_shares_its_logical_gpu(tiny_text: str, tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_cluster_that_does_not_answer_is_one_line(tiny_text: str) -> None:
     flags = write_inputs(tiny_text)
     done = run_command([*flags, "--address", "127.0.0.1:9"])

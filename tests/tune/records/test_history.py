@@ -107,10 +107,12 @@ def test_damage_in_the_middle_is_one_line() -> None:
 
 def test_second_driver_is_refused_and_a_dead_one_holds_nothing() -> None:
     code = (
-        "import sys, time; from pathlib import Path; from tune.records.history import History; "
-        "history = History(Path('history.jsonl')); print('open', flush=True); time.sleep(60)"
+        "import sys; from pathlib import Path; from tune.records.history import History; "
+        "history = History(Path('history.jsonl')); print('open', flush=True); sys.stdin.read()"
     )
-    other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    other = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert other.stdout is not None and other.stdout.readline() == "open\n"
     with pytest.raises(ConfigError, match="a run must have one driver"):
         History(PATH)

@@ -66,7 +66,9 @@ def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("there is no Chromium on this machine (apt-get install chromium)")
     with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=0
+        )
         yield chromium
         chromium.close()
 
@@ -111,6 +113,7 @@ class Visit:
             has_touch=size == PHONE,
         )
         self.page = self.context.new_page()
+        self.page.set_default_timeout(0)  # the test's own ends a hang
         self.wrong: list[str] = []
         self.page.on("console", lambda message: self.wrong.append(message.text))
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
@@ -164,7 +167,7 @@ def test_nothing_goes_wrong_at_any_width_in_any_light(
     for size, scheme in every if run == "whole" else some:
         with Visit(browser, pages[run], size, scheme) as page:
             page.evaluate(SCROLL)
-            page.wait_for_function(f"() => ({UNDRAWN})().length === 0", timeout=20_000)
+            page.wait_for_function(f"() => ({UNDRAWN})().length === 0")
             assert page.evaluate("() => document.documentElement.scrollWidth") <= size[0]
             assert page.evaluate(MISTAKES) == []
             paper = rgb(page, "body", "backgroundColor")
@@ -182,7 +185,7 @@ def test_screenshots_show_text_and_pictures_on_paper(
 ) -> None:
     with Visit(browser, pages["whole"], size, scheme) as page:
         page.evaluate(SCROLL)
-        page.wait_for_function(f"() => ({UNDRAWN})().length === 0", timeout=20_000)
+        page.wait_for_function(f"() => ({UNDRAWN})().length === 0")
         paper = luminance(rgb(page, "body", "backgroundColor"))
         shots = [
             page.screenshot(),  # where one begins to read, wherever the page was scrolled to

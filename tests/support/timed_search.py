@@ -1,0 +1,46 @@
+"""A search with a clock of its own: `python tests/support/timed_search.py FLAGS`.
+
+Its `--time-budget` is in epochs, one a second: what two of its trials have both trained since the
+session began. However slow the machine is, the budget ends among running trials.
+"""
+
+import sys
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+from tune import run
+from tune.trials import stopper
+
+
+class EpochClock:
+    """Seconds that pass as trials report epochs."""
+
+    def __init__(self) -> None:
+        self._epochs: Counter[str] = Counter()
+
+    def see(self, trial_id: str) -> None:
+        """Count a trial's epoch."""
+        self._epochs[trial_id] += 1
+
+    def monotonic(self) -> float:
+        """Return the epochs of the second of the trials that reported most."""
+        most = self._epochs.most_common(2)
+        return float(most[1][1]) if len(most) == 2 else 0.0
+
+
+def main() -> int:
+    """Run a search."""
+    clock, decide = EpochClock(), stopper.SearchStopper.__call__
+
+    def see_and_decide(self: Any, trial_id: str, result: dict[str, Any]) -> bool:
+        clock.see(trial_id)
+        return decide(self, trial_id, result)
+
+    stopper.SearchStopper.__call__ = see_and_decide
+    stopper.time = SimpleNamespace(monotonic=clock.monotonic)
+    return run.main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
