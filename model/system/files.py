@@ -8,14 +8,17 @@ Checksums are SHA-256, in a file as the command sha256sum writes and checks it. 
 plain file names without line breaks: they are ours.
 """
 
+import contextlib
 import errno
 import hashlib
+import io
 import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from model.errors import CheckpointError
 
@@ -80,6 +83,22 @@ def write_whole(path: Path, content: bytes) -> None:
         partial.replace(path)
     except OSError:
         partial.unlink(missing_ok=True)  # on a full disk it takes what others need
+        raise
+
+
+def append_whole(file: BinaryIO, content: bytes) -> None:
+    """Append to a file that was opened to append and without a buffer: all or nothing.
+
+    Raises:
+        OSError: It cannot be written, for the disk is full, say; then nothing of it is.
+    """
+    end = file.seek(0, io.SEEK_END)
+    try:
+        while content:  # a disk that becomes full takes a part of it
+            content = content[file.write(content) :]
+    except OSError:
+        with contextlib.suppress(OSError):
+            file.truncate(end)
         raise
 
 

@@ -7,8 +7,9 @@ role). A URI that holds some is refused, for locations are printed and written d
 import re
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from pyarrow import fs
 
@@ -20,6 +21,7 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 STORE_ERRORS = (OSError, ValueError, NotImplementedError)
 """The families of pyarrow's errors; the last is of what this pyarrow was built without."""
 _CREDENTIALS = re.compile(r"[\w+.-]+://[^/?#]*@")
+_Answer = TypeVar("_Answer")
 
 
 def is_uri(location: str) -> bool:
@@ -74,30 +76,53 @@ def check_storage(location: str) -> None:
     Raises:
         ConfigError: The storage cannot be reached or written, or is no URI.
     """
-    failure: list[Exception] = []
 
     def probe() -> None:
-        try:
-            file_system, path = open_location(location)
-            file_system.create_dir(path, recursive=True)
-            probe_path = f"{path}/.write-probe-{uuid.uuid4().hex}"
-            write(file_system, probe_path, b"probe")
-            if read(file_system, probe_path) != b"probe":
-                raise OSError("what was written cannot be read")
-            file_system.delete_file(probe_path)
-        except STORE_ERRORS as error:
-            failure.append(error)
+        file_system, path = open_location(location)
+        file_system.create_dir(path, recursive=True)
+        probe_path = f"{path}/.write-probe-{uuid.uuid4().hex}"
+        write(file_system, probe_path, b"probe")
+        if read(file_system, probe_path) != b"probe":
+            raise OSError("what was written cannot be read")
+        file_system.delete_file(probe_path)
 
-    # pyarrow's own retries take minutes, so the wait is ours.
-    thread = threading.Thread(target=probe, daemon=True)
+    late = ConfigError(f"a storage must answer within {ANSWER_SECONDS:g} s: {location}")
+    try:
+        within_seconds(ANSWER_SECONDS, probe, late=late)
+    except ConfigError:
+        raise
+    except STORE_ERRORS as error:
+        raise ConfigError(broken_rule(location, error)) from error
+
+
+def within_seconds(seconds: float, ask: Callable[[], _Answer], *, late: Exception) -> _Answer:
+    """Return what a function returns in a thread, or raise what it raises.
+
+    The wait is ours: a store's own retries take minutes, and urllib has a limit for each read and
+    none for a whole answer.
+
+    Args:
+        seconds: What it may take.
+        ask: The function; it is left to itself after that.
+        late: Raised if it takes longer.
+    """
+    answers: list[_Answer] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            answers.append(ask())
+        except Exception as error:  # raised again by the thread that waits
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(ANSWER_SECONDS)
-    if thread.is_alive():
-        raise ConfigError(f"a storage must answer within {ANSWER_SECONDS:g} s: {location}")
-    if failure:
-        if isinstance(failure[0], ConfigError):
-            raise failure[0]
-        raise ConfigError(broken_rule(location, failure[0]))
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not answers:
+        raise late
+    return answers[0]
 
 
 def write(file_system: fs.FileSystem, path: str, data: bytes) -> None:

@@ -90,13 +90,13 @@ def search(
         checkpoints=checkpoints,
     )
     live_files = LiveFiles(folder)
-    trackers = Trackers(study.space, folder, console, mlflow=study.mlflow)
+    trackers = Trackers(progress, study.space, folder, console, mlflow=study.mlflow)
     with trackers, live_files:
         recorder = Recorder(
             history,
             clock=stopper.seconds,
             save=live_files.save,
-            listener=trackers.after(progress),
+            listener=trackers,
             failed=searcher.fail,
             storage_failed=stopper.storage_failed,
             is_cut_off=stopper.has_cut_off,

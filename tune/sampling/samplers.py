@@ -57,18 +57,18 @@ def default_sampler(num_concurrent: int) -> str:
     return "tpe" if num_concurrent == 1 else "tpe-univariate"
 
 
-def make_thinning(name: str) -> "Thinning":
-    """Return the thinning of one search, by its sampler's name."""
+def make_thinning(name: str) -> "Thinning | None":
+    """Return the thinning of one search by its sampler's name; None if it sees all trials."""
     from tune.sampling.thinned_study import Thinning
 
+    if name not in (*TPE, "gp"):
+        return None
     # optuna 5.0's Gaussian process knows complete trials alone. Of the first 50 of `full` with
     # ASHA 13 are: most proposals so far would be random.
     return Thinning(pruned_as_complete=name == "gp")
 
 
-def make_sampler(
-    name: str, space: "SearchSpace", *, seed: int, number: int, thinning: "Thinning"
-) -> "BaseSampler":
+def make_sampler(name: str, space: "SearchSpace", *, seed: int, number: int) -> "BaseSampler":
     """Return the sampler of one proposal.
 
     Args:
@@ -76,14 +76,12 @@ def make_sampler(
         space: What is searched. The first of a search of few trials are fewer.
         seed: The search's seed.
         number: The trial's number.
-        thinning: What make_thinning gave, one for all proposals of a search.
     """
     import numpy as np
     from optuna import exceptions, samplers
 
     from model.system.seeds import hash_seed
     from tune.sampling.own_samplers import NearSampler, NumberedQMCSampler
-    from tune.sampling.thinned_study import ThinnedSampler
 
     starts, axes = space.all_starts(), space.distributions
     own_seed = hash_seed(seed, number) % 2**32
@@ -122,17 +120,14 @@ def make_sampler(
                     generator=generator,
                     otherwise=random,
                 )
-                return ThinnedSampler(
-                    near if generator.random() < NEAR_BEST_SHARE else tpe, thinning
-                )
+                return near if generator.random() < NEAR_BEST_SHARE else tpe
             case "gp":
-                process = samplers.GPSampler(
+                return samplers.GPSampler(
                     seed=own_seed,
                     independent_sampler=random,
                     n_startup_trials=startup_trials,
                     warn_independent_sampling=False,
                 )
-                return ThinnedSampler(process, thinning)
             case "cmaes":
                 # It has no categories and no conditions: those axes are TPE's. It copies each
                 # pruned trial for each proposal: 0.06 s after 1,000 trials of `full`.

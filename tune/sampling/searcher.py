@@ -25,6 +25,7 @@ from search_spaces import SearchSpace
 from tune.records.trial import RUNNING_BEST, Outcome, TrialRecord
 from tune.sampling.optuna_study import BASELINE, ERROR, NUMBER, STOPPED
 from tune.sampling.samplers import make_sampler, make_thinning
+from tune.sampling.thinned_study import ThinnedStudy
 
 
 class StudySearcher(Searcher):
@@ -71,13 +72,10 @@ class StudySearcher(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Propose the next trial."""
         self._study.sampler = make_sampler(
-            self._sampler,
-            self._space,
-            seed=self._seed,
-            number=self._next_number,
-            thinning=self._thinning,
+            self._sampler, self._space, seed=self._seed, number=self._next_number
         )
-        trial = self._study.ask()
+        seen = ThinnedStudy(self._study, self._thinning) if self._thinning else self._study
+        trial = seen.ask()
         params = _ask_point(trial, self._space)
         self._live[trial_id] = trial
         attributes = trial.user_attrs
@@ -158,13 +156,6 @@ class StudySearcher(Searcher):
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: the journal holds the study's state."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Do nothing: the journal holds the study's state."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles the searcher into its experiment state, which we never read back."""
-        return {}
 
 
 def _ask_point(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:

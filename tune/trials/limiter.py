@@ -6,6 +6,7 @@ from typing import Any
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from tune.records.trial import ESTIMATED_MEMORY, MEMORY_EXCESS, PEAK_MEMORY, TrialRecord
+from tune.trials.driver_only import DriverOnly
 from tune.trials.stopper import SearchStopper
 
 
@@ -22,7 +23,7 @@ def memory_excess_bytes(records: Iterable[TrialRecord]) -> int:
     )
 
 
-class FollowingLimiter(ConcurrencyLimiter):
+class FollowingLimiter(DriverOnly, ConcurrencyLimiter):
     """Ray's limiter of live trials, with a limit that follows the cluster.
 
     Without any limit Ray 2.60 keeps a proposal waiting for room: it would be made before the
@@ -87,8 +88,4 @@ class FollowingLimiter(ConcurrencyLimiter):
 
     def get_state(self) -> dict[str, Any]:
         """Give Ray nothing to pickle into its experiment state, which we never read back."""
-        return {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles the searcher too."""
         return {}

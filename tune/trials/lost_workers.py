@@ -20,6 +20,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune.experiment import Trial
 
 from model.system.durations import format_seconds
+from tune.trials.driver_only import DriverOnly
 
 STEP_SECONDS = 1.0
 """Time between two steps of Ray's loop counts up to so much. While the driver writes tables or
@@ -49,7 +50,7 @@ def losses_are_deaths() -> Iterator[None]:
         RayActorManager._actor_task_failed = original
 
 
-class TrialTimeout(ray_tune.Callback):
+class TrialTimeout(DriverOnly, ray_tune.Callback):
     """Watches the time since each running trial's last sign of life."""
 
     def __init__(self, seconds: float | None, *, will_fail: Callable[[Trial, str], None]) -> None:
@@ -96,7 +97,3 @@ class TrialTimeout(ray_tune.Callback):
 
     on_trial_start = on_trial_result = on_trial_save = _reported
     on_trial_recover = on_trial_complete = on_trial_error = _gone
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles its callbacks into its experiment state, which we never read back."""
-        return {}

@@ -11,6 +11,7 @@ from model.system.files import unwritable
 from tune.records.history import History, TrialEnded, TrialStarted
 from tune.records.trial import RUNNING_BEST, Outcome, Status, TrialRecord
 from tune.storage.checkpoints import drop_older
+from tune.trials.driver_only import DriverOnly
 from tune.trials.epoch_reports import epoch_ended
 
 _ENDED = {
@@ -40,7 +41,7 @@ class Listener(Protocol):
         """A trial ended; its status says how."""
 
 
-class Recorder(ray_tune.Callback):
+class Recorder(DriverOnly, ray_tune.Callback):
     """Writes the history of a search."""
 
     def __init__(
@@ -173,10 +174,6 @@ class Recorder(ray_tune.Callback):
         for record in list(self._history.records.values()):
             if record.status == Status.RUNNING:
                 self._end(record.number, Status.STOPPED, "")
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles its callbacks into its experiment state, which we never read back."""
-        return {}
 
     def _end(self, number: int, status: Status, error: str) -> None:
         event = TrialEnded(number=number, status=status, error=error, search_seconds=self._clock())

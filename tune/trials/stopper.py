@@ -12,6 +12,7 @@ from ray.tune.stopper import Stopper
 from model.errors import ExternalFault
 from model.system.signals import SIGNALS, EndOnSignal
 from tune.records.trial import Outcome
+from tune.trials.driver_only import DriverOnly
 
 GRACE_SECONDS, GRACE_SHARE = 10.0, 0.05
 """When the time budget is over, trials may end the epoch they are in, for so many seconds or this
@@ -21,7 +22,7 @@ RESERVE_ASKED_SECONDS = 2.0
 """The reserve is asked for so often: it looks at every trial."""
 
 
-class SearchStopper(Stopper):
+class SearchStopper(DriverOnly, Stopper):
     """Stops all trials when the time is up or `interrupted` is set.
 
     Attributes:
@@ -123,10 +124,6 @@ class SearchStopper(Stopper):
             raise ExternalFault(
                 f"a trial must be able to write its checkpoints: {self.unwritable}"
             )
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles its stopper into its experiment state, which we never read back."""
-        return {}
 
     @contextmanager
     def catching_signals(self) -> Iterator[None]:

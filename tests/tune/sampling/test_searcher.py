@@ -1,7 +1,6 @@
 """The adapter between Ray's Searcher interface and Optuna."""
 
 import dataclasses
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -320,11 +319,6 @@ def test_resumed_search_knows_what_was_done(tmp_path: Path) -> None:
     new = [searcher.suggest(str(number)) for number in range(2)]
     assert [proposal["number"] for proposal in new] == [4, 5]
     assert [proposal["baseline"] for proposal in new] == [names[2], ""]  # the base was tried
-
-
-def test_ray_can_pickle_the_searcher(tmp_path: Path) -> None:
-    searcher, _ = make(tmp_path)
-    pickle.dumps(searcher)
 
 
 def test_base_outside_the_axes_is_not_tried(tmp_path: Path) -> None:
