@@ -142,9 +142,5 @@ def reset_peak() -> bool:
 
 def peak_bytes() -> int | None:
     """Return the most that this process has held since `reset_peak` was true; None if unknown."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return None
-    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-    return 1024 * int(lines[0].split()[1]) if lines else None
+    peak = _number(r"^VmHWM:\s+(\d+) kB", _STATUS) if _STATUS.exists() else 0
+    return 1024 * peak or None

@@ -32,8 +32,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
         options = or_resumed(options)
     study = (prepare if options.resume is None else prepare_resumed)(options, console)
 
-    from model.system.signals import take_sigterm_back
-    from model.system.terminal import say
+    from model.system.terminal import say, take_sigterm_back
     from tune.cluster.cluster import Cluster
     from tune.cluster.ray_watch import RayWatch
     from tune.cluster.resources import (

@@ -17,7 +17,7 @@ from model.system.durations import format_seconds
 from model.system.terminal import say
 from search_spaces import SearchSpace
 from tune.monitoring.json_events import JsonConsole, epoch_event, trial_event
-from tune.monitoring.search_state import LiveSearchState, axis_values, short
+from tune.monitoring.search_state import SearchState, axis_values, short
 from tune.records.trial import Status, TrialRecord
 
 _SHOWN_ENDED = 8
@@ -79,11 +79,11 @@ class Progress:
         self._remaining = remaining
         self._clock = clock
         self._seconds_left = seconds_left
-        self._search_state = LiveSearchState(space)
+        self._search_state = SearchState(space)
         self._expected_seconds = expected_seconds
         self._num_ended = 0
         self._ended_last: deque[TrialRecord] = deque(maxlen=_SHOWN_ENDED)
-        self._begun_seconds = self._said_seconds = clock()
+        self._begun_seconds = self._last_line_seconds = clock()
         for record in earlier:
             self._see(record)
             if record.has_ended:
@@ -113,8 +113,8 @@ class Progress:
         if self._events:
             is_best = record is self._search_state.best
             self._events.event("epoch_ended", **epoch_event(record), is_best=is_best)
-        elif not self._is_live and self._clock() - self._said_seconds >= SILENCE_SECONDS:
-            num_running = self._search_state.number_of(Status.RUNNING)
+        elif not self._is_live and self._clock() - self._last_line_seconds >= SILENCE_SECONDS:
+            num_running = self._search_state.statuses[Status.RUNNING]
             self._say(f"{self._counted()} {num_running} running | {self.summary()}")
 
     def trial_recovered(self, record: TrialRecord, reason: str) -> None:
@@ -148,7 +148,7 @@ class Progress:
         """Return who is best, how many were pruned, and the time left."""
         best = self._search_state.best
         who = f"best {best.objective:.4f} ({self._name(best)})" if best else "no result yet"
-        num_pruned = self._search_state.number_of(Status.PRUNED)
+        num_pruned = self._search_state.statuses[Status.PRUNED]
         return f"{who} | {num_pruned} pruned | {self._time_left()}"
 
     @property
@@ -169,7 +169,7 @@ class Progress:
         self._ended_last.append(record)
 
     def _say(self, text: str) -> None:
-        self._said_seconds = self._clock()
+        self._last_line_seconds = self._clock()
         say(self._console, text)
 
     def _seconds(self) -> float:
@@ -204,8 +204,8 @@ class Progress:
         table = Table(expand=False)
         for title in ("trial", "status", "bits per char", "epoch", *self._axes):
             table.add_column(title, justify="left" if title == "status" else "right")
-        search_state = self._search_state.now()
-        for record in [*self._ended_last, *search_state.running]:
+        running = self._search_state.running
+        for record in [*self._ended_last, *running]:
             values = record.config.to_dict()
             table.add_row(
                 f"{record.number}" + "*" * bool(record.baseline),
@@ -213,11 +213,11 @@ class Progress:
                 f"{record.objective:.4f}" if record.best else "",
                 f"{len(record.epochs)}/{record.config.epochs}",
                 *(short(values[axis]) for axis in self._axes),
-                style="bold" if record is search_state.best else None,
+                style="bold" if record is self._search_state.best else None,
             )
         head = f"{self._num_ended} of {self._num_trials} trials | {self.summary()}"
         foot = (
-            f"* baseline | {len(search_state.running)} running | "
-            f"reached the rungs: {search_state.rungs_text()}"
+            f"* baseline | {len(running)} running | "
+            f"reached the rungs: {self._search_state.rungs_text()}"
         )
         return Group(Text(head), table, Text(foot, style="dim"))

@@ -56,7 +56,10 @@ class RunStatus:
         study = folder.read_study()
         space = SearchSpace.from_json(study["space"])
         records = read_history(folder.history_file)
-        search_state = SearchState.of(records.values(), space)
+        finalists = records_so_far(folder.finalists_history_file)
+        search_state = SearchState(
+            space, sorted(records.values(), key=lambda record: record.number)
+        )
         modified = [path.stat().st_mtime for path in folder.history_files if path.exists()]
         silent_seconds = max(0.0, time.time() - max(modified))
         alive = _has_driver(folder, folder.history_file)
@@ -74,7 +77,7 @@ class RunStatus:
             left_seconds=_left_seconds(space, search_state, seconds) if alive else None,
             num_trials=space.budget.trials,
             search_state=search_state,
-            num_finalist_trainings=_num_finalists(folder),
+            num_finalist_trainings=num_ended(finalists.values()),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -159,11 +162,6 @@ def _left_seconds(space: SearchSpace, search_state: SearchState, seconds: float)
     if space.budget.time_budget_seconds is not None:
         estimates.append(space.budget.time_budget_seconds - seconds)
     return max(0.0, min(estimates)) if estimates else None
-
-
-def _num_finalists(folder: RunFolder) -> int:
-    records = records_so_far(folder.finalists_history_file)
-    return num_ended(records.values())
 
 
 def _trial_text(record: TrialRecord, axes: list[str]) -> str:

@@ -30,11 +30,7 @@ class Estimate:
     """Estimates of one study, its earlier sessions included."""
 
     def __init__(
-        self,
-        study: Study,
-        speed: MachineSpeed,
-        concurrent: int,
-        before: Spent = NOTHING_SPENT,
+        self, study: Study, speed: MachineSpeed, concurrent: int, before: Spent = NOTHING_SPENT
     ) -> None:
         """Estimate a study.
 
@@ -65,11 +61,7 @@ class Estimate:
     def plan(self) -> Plan:
         """What the whole search is going to take."""
         return simulate(
-            self._study,
-            self._first,
-            self._drawn,
-            concurrent=self._concurrent,
-            before=self.before,
+            self._study, self._first, self._drawn, concurrent=self._concurrent, before=self.before
         )
 
     def planned_seconds(self, running: Iterable[TrialRecord], num_known: int) -> float:

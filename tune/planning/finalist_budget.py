@@ -61,10 +61,7 @@ def scoring_seconds_of(study: Study, record: TrialRecord, *, with_trend: bool) -
     """Return how long it takes to score a network of this configuration."""
     test = study.prepared.encoded[record.config.cleaning].test  # in characters
     return scoring_seconds(
-        record.config,
-        record.num_parameters or 0,
-        num_chars=len(test),
-        with_trend=with_trend,
+        record.config, record.num_parameters or 0, num_chars=len(test), with_trend=with_trend
     )
 
 
@@ -106,10 +103,7 @@ def left_to_train(
 
 
 def reserved_seconds(
-    study: Study,
-    records: Iterable[TrialRecord],
-    concurrent: int,
-    trained: Collection[int] = (),
+    study: Study, records: Iterable[TrialRecord], concurrent: int, trained: Collection[int] = ()
 ) -> float:
     """Return what the search leaves of its time budget for the finalists and for its own end.
 

@@ -136,15 +136,8 @@ def _simulate_once(
 ) -> Simulated:
     """Play one search.
 
-    Args:
-        study: As for `simulate`, like the four after it.
-        first: Run in full.
-        drawn: What the others are drawn from.
-        concurrent: Trials at once.
-        before: What is done already.
-        goes_on: Chance of a trial at a rung, above 0 and below 1.
-        error: What all seconds are multiplied by.
-        generator: What is drawn from.
+    A trial passes a rung with the chance `goes_on`, in (0, 1); all seconds are multiplied by
+    `error`. The rest is as for `simulate`.
     """
     left = first[before.num_ended :]
     num_others = study.num_trials - max(before.num_ended, len(first))

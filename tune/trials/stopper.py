@@ -10,7 +10,7 @@ from typing import Any
 from ray.tune.stopper import Stopper
 
 from model.errors import ExternalFault
-from model.system.signals import SIGNALS, EndOnSignal
+from model.system.terminal import SIGNALS, EndOnSignal
 from tune.records.trial import Outcome
 from tune.trials.driver_only import DriverOnly
 

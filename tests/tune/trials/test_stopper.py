@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from model.errors import ExternalFault
-from model.system.signals import SIGNALS, end_on_signals, take_sigterm_back
+from model.system.terminal import SIGNALS, end_on_signals, take_sigterm_back
 from tune.trials import stopper as stopping
 from tune.trials.stopper import SearchStopper
 
