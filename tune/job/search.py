@@ -93,13 +93,7 @@ def search(
     trackers = Trackers(progress, study.space, folder, console, mlflow=study.mlflow)
     with trackers, live_files:
         recorder = Recorder(
-            history,
-            clock=stopper.seconds,
-            save=live_files.save,
-            listener=trackers,
-            failed=searcher.fail,
-            storage_failed=stopper.storage_failed,
-            is_cut_off=stopper.has_cut_off,
+            history, stopper, save=live_files.save, listener=trackers, failed=searcher.fail
         )
         run_trials(
             trainable,

@@ -128,14 +128,13 @@ class Study:
     @property
     def mirror_root(self) -> str | None:
         """Where the storage has a copy of the run folder; None where the folder lies there."""
-        return None if self.storage is None or self._is_in_storage else self.checkpoints_root
-
-    @property
-    def _is_in_storage(self) -> bool:
-        """Whether the run goes on in the storage's own folder, on NFS say."""
+        if self.storage is None:
+            return None
         file_system, path = open_location(self.checkpoints_root)
         local = isinstance(file_system, LocalFileSystem)
-        return local and Path(path).resolve() == self.run_path.resolve()
+        # The run may go on in the storage's own folder, on NFS say.
+        is_there = local and Path(path).resolve() == self.run_path.resolve()
+        return None if is_there else self.checkpoints_root
 
     @property
     def max_epochs(self) -> int:

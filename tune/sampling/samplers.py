@@ -111,32 +111,26 @@ def make_sampler(name: str, space: "SearchSpace", *, seed: int, number: int) -> 
             constant_liar=True,
             seed=own_seed,
         )
-        match name:
-            case "tpe" | "tpe-univariate":
-                near = NearSampler(
-                    None,
-                    axes=axes,
-                    moved_share=NEAR_BEST_MOVED,
-                    generator=generator,
-                    otherwise=random,
-                )
-                return near if generator.random() < NEAR_BEST_SHARE else tpe
-            case "gp":
-                return samplers.GPSampler(
-                    seed=own_seed,
-                    independent_sampler=random,
-                    n_startup_trials=startup_trials,
-                    warn_independent_sampling=False,
-                )
-            case "cmaes":
-                # It has no categories and no conditions: those axes are TPE's. It copies each
-                # pruned trial for each proposal: 0.06 s after 1,000 trials of `full`.
-                return samplers.CmaEsSampler(
-                    seed=own_seed,
-                    n_startup_trials=startup_trials,
-                    independent_sampler=tpe,
-                    consider_pruned_trials=True,
-                    warn_independent_sampling=False,
-                )
-            case _:
-                raise AssertionError(f"not a sampler: {name!r}")
+        if name == "gp":
+            return samplers.GPSampler(
+                seed=own_seed,
+                independent_sampler=random,
+                n_startup_trials=startup_trials,
+                warn_independent_sampling=False,
+            )
+        if name == "cmaes":
+            # It has no categories and no conditions: those axes are TPE's. It copies each
+            # pruned trial for each proposal: 0.06 s after 1,000 trials of `full`.
+            return samplers.CmaEsSampler(
+                seed=own_seed,
+                n_startup_trials=startup_trials,
+                independent_sampler=tpe,
+                consider_pruned_trials=True,
+                warn_independent_sampling=False,
+            )
+    assert name in TPE, name
+    if generator.random() >= NEAR_BEST_SHARE:
+        return tpe
+    return NearSampler(
+        None, axes=axes, moved_share=NEAR_BEST_MOVED, generator=generator, otherwise=random
+    )

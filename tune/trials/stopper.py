@@ -28,7 +28,8 @@ class SearchStopper(DriverOnly, Stopper):
     Attributes:
         interrupted: Whether a signal asked for the end.
         timed_out: Whether the time budget ran out.
-        unwritable: Why the trials' storage cannot be written, once that is known.
+        unwritable: Why the trials' storage cannot be written, set once that is known; it ends the
+            search.
     """
 
     def __init__(
@@ -105,10 +106,6 @@ class SearchStopper(DriverOnly, Stopper):
             time.monotonic() > self._grace_ends or self._num_running() == 0
         )
         return is_over or self.interrupted or self.unwritable is not None
-
-    def storage_failed(self, reason: str) -> None:
-        """End the search: all other trials would fail too."""
-        self.unwritable = reason
 
     def check(self) -> None:
         """Refuse to take the trials for ended that the storage or a second signal cut off.

@@ -151,7 +151,7 @@ def test_storage_that_cannot_be_written_ends_the_search() -> None:
     stopper = SearchStopper(None)
     stopper.check()
     assert not stopper.stop_all()
-    stopper.storage_failed("No space left on device")
+    stopper.unwritable = "No space left on device"
     assert stopper.stop_all()
     with pytest.raises(ExternalFault, match="No space left on device"):
         stopper.check()
