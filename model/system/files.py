@@ -1,4 +1,4 @@
-"""Files and folders that take another's place whole, and their checksums.
+"""Files and folders that are written or replaced whole, and their checksums.
 
 A kill leaves the old one or the new one. No portable call exchanges two folders, so the old one is
 renamed aside first. Between the two renames it is there alone, under a name that
@@ -28,7 +28,7 @@ _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 
 @contextmanager
 def in_place_of(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder that takes another's place when it is full.
+    """Yield an empty folder that replaces another when it is full.
 
     Raises:
         OSError: A folder cannot be written.
@@ -46,7 +46,7 @@ def in_place_of(folder: Path) -> Iterator[Path]:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Make the parents of a folder, and see that there is place for it and what is beside it.
+    """Make the parents of a folder, and see that it and what is beside it can be made.
 
     Raises:
         OSError: A folder cannot be written.

@@ -1,6 +1,6 @@
 """Opens and uses a local path or a URI through pyarrow's file systems.
 
-Credentials come from the standard places alone (environment, configuration files, the machine's
+Credentials come from the standard sources alone (environment, configuration files, the machine's
 role). A URI that holds some is refused, for locations are printed and written down.
 """
 
@@ -25,12 +25,12 @@ _Answer = TypeVar("_Answer")
 
 
 def is_uri(location: str) -> bool:
-    """Return whether a place is a URI, not a path."""
+    """Return whether a location is a URI, not a path."""
     return "://" in location
 
 
 def join(location: str, *names: str) -> str:
-    """Return a place inside another.
+    """Return a location inside another.
 
     >>> join("s3://bucket/runs?endpoint_override=127.0.0.1:9000", "book")
     's3://bucket/runs/book?endpoint_override=127.0.0.1:9000'
@@ -42,7 +42,7 @@ def join(location: str, *names: str) -> str:
 
 
 def normal(location: str) -> str:
-    """Return a place without slashes at its end: one place has one spelling.
+    """Return a location without slashes at its end: each has one spelling.
 
     >>> normal("s3://bucket/runs/?scheme=http"), normal("/data/runs/"), normal("/")
     ('s3://bucket/runs?scheme=http', '/data/runs', '/')
@@ -53,7 +53,7 @@ def normal(location: str) -> str:
 
 
 def split(location: str) -> tuple[str, str]:
-    """Return the place that holds another, and the other's name in it.
+    """Return the parent of a location, and the location's name in it.
 
     >>> split("s3://bucket/runs/book?scheme=http")
     ('s3://bucket/runs?scheme=http', 'book')
@@ -192,7 +192,7 @@ def open_location(location: str) -> tuple[fs.FileSystem, str]:
 
 
 def broken_rule(location: str, error: Exception) -> str:
-    """Return the message for a place that cannot be used."""
+    """Return the message for a location that cannot be used."""
     reason = first_line(error)
     return (
         f"a storage must be an absolute path or a URI that can be written and read: "

@@ -103,7 +103,7 @@ def free_bytes(meminfo: Path = _MEMINFO, groups: list[Path] | None = None) -> in
 
 
 def limit_growth(num_bytes: int) -> None:
-    """Have the system refuse this process more memory than it has now and so many bytes.
+    """Have the system refuse this process more than `num_bytes` beyond the memory it has now.
 
     An allocation then fails, so a defect that allocates without end is an error of its own, and
     takes nothing from others. Where the system does not tell what a process has, nothing is done.

@@ -26,7 +26,7 @@ def download(url: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> bytes:
 
     Args:
         url: What the user named.
-        seconds: The whole must be here by then.
+        seconds: The most for the whole.
         max_bytes: The most that is read, inclusive.
 
     Raises:

@@ -19,9 +19,9 @@ from model.errors import EXTERNAL_FAULT
 POLL_SECONDS = 1.0
 _SHOW_CURSOR = "\x1b[?25h"
 LOCAL_SECONDS = 3.0
-"""A local Ray that does not listen for so long is gone: nobody starts it again."""
+"""Silence after which a local Ray is gone: nobody starts it again."""
 CLUSTER_SECONDS = 30.0
-"""A cluster's head may be started again, as KubeRay does it; Ray gives up after 60."""
+"""The same of a cluster's head, which KubeRay may start again; Ray gives up after 60."""
 
 
 class RayWatch(AbstractContextManager["RayWatch"]):

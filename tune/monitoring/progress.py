@@ -22,7 +22,7 @@ from tune.records.trial import Status, TrialRecord
 
 _SHOWN_ENDED = 8
 SILENCE_SECONDS = 60.0
-"""Without a terminal, a line comes at least so often while epochs are trained."""
+"""Without a terminal, longest time without a line while epochs are trained."""
 
 
 class TimeLeft(Protocol):
@@ -33,11 +33,6 @@ class TimeLeft(Protocol):
 
     def seconds(self) -> float:
         """Return what the rest takes."""
-
-
-def trial_name(record: TrialRecord) -> str:
-    """Return what a trial of the search is called."""
-    return f"trial {record.number}"
 
 
 class Progress:
@@ -52,7 +47,7 @@ class Progress:
         clock: Callable[[], float],
         seconds_left: Callable[[], float | None],
         earlier: Iterable[TrialRecord] = (),
-        name: Callable[[TrialRecord], str] = trial_name,
+        name: Callable[[TrialRecord], str] = lambda record: f"trial {record.number}",
         remaining: TimeLeft | None = None,
         expected_seconds: float | None = None,
     ) -> None:
@@ -66,8 +61,8 @@ class Progress:
             seconds_left: What is left of the time budget, None without one.
             earlier: The trials of earlier sessions.
             name: What a trial is called.
-            remaining: Says how many seconds the rest takes; None takes it for as long as those
-                that have ended since the start took.
+            remaining: Estimates the rest; None extrapolates from the trials that ended since the
+                start.
             expected_seconds: What all are expected to take, until one has ended; None where
                 nothing is known.
         """
@@ -172,18 +167,15 @@ class Progress:
         self._last_line_seconds = self._clock()
         say(self._console, text)
 
-    def _seconds(self) -> float:
-        return self._clock() - self._begun_seconds
-
     def _time_left(self) -> str:
-        estimates = []
+        estimates, seconds = [], self._clock() - self._begun_seconds
         if self._remaining is not None:
             estimates.append(self._remaining.seconds())
         elif self._num_ended > self._num_earlier:
-            pace = self._seconds() / (self._num_ended - self._num_earlier)
+            pace = seconds / (self._num_ended - self._num_earlier)
             estimates.append(pace * (self._num_trials - self._num_ended))
         elif self._expected_seconds is not None:
-            estimates.append(max(0.0, self._expected_seconds - self._seconds()))
+            estimates.append(max(0.0, self._expected_seconds - seconds))
         budget_left = self._seconds_left()
         if budget_left is not None:
             estimates.append(budget_left)

@@ -28,7 +28,7 @@ class RunStatus:
         alive: Whether a driver has it.
         silent_seconds: Seconds since its last event.
         search_seconds: Seconds that the search has run, all sessions together.
-        left_seconds: About how many more it takes; None where that is not known or nothing runs.
+        left_seconds: Estimate of the rest; None where it is not known or nothing runs.
         num_trials: Trials in all.
         search_state: Where its trials stand.
         num_finalist_trainings: Trainings of finalists that have ended.
@@ -115,7 +115,8 @@ class RunStatus:
             lines.append(f"finalists: {counted(self.num_finalist_trainings, 'training')} ended")
         if self.alive:
             lines += [
-                f"  running: {_trial_text(record, axes)}, {_epoch_rate(record)}"
+                f"  running: {_trial_text(record, axes)}, "
+                + (f"{record.epoch_seconds:.1f}s an epoch" if record.epochs else "its first epoch")
                 for record in search_state.running
             ]
         lines.append(self._times())
@@ -171,12 +172,6 @@ def _trial_text(record: TrialRecord, axes: list[str]) -> str:
         f"trial {record.number}{baseline}: {score}, epoch {len(record.epochs)} of "
         f"{record.config.epochs}, {axis_values(record, axes)}"
     )
-
-
-def _epoch_rate(record: TrialRecord) -> str:
-    if not record.epochs:
-        return "its first epoch"
-    return f"{record.epoch_seconds:.1f}s an epoch"
 
 
 def _trial_json(record: TrialRecord) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Tells other programs of a search's trials: TensorBoard's files always, MLflow where asked.
 
-They are guests: one that fails is disabled, with one line, and the search goes on.
+One that fails is disabled, with one line, and the search goes on.
 """
 
 from contextlib import AbstractContextManager
@@ -18,7 +18,7 @@ from tune.records.trial import TrialRecord
 
 
 class Tracker(Protocol):
-    """Whoever is told of trials."""
+    """A receiver of trials' events."""
 
     name: str
 
@@ -35,7 +35,7 @@ class Tracker(Protocol):
         """The search is over."""
 
     def abandon(self) -> None:
-        """It failed: it is told no more, and nothing waits for it."""
+        """It failed: it receives no more, and nothing waits for it."""
 
 
 class Trackers(AbstractContextManager["Trackers"]):
@@ -66,17 +66,17 @@ class Trackers(AbstractContextManager["Trackers"]):
             self._trackers.append(MlflowLog(mlflow, folder.path.name))
 
     def __exit__(self, *_: object) -> None:
-        self._tell("close")
+        self._notify("close")
 
     def trial_started(self, record: TrialRecord) -> None:
         """Tell that a trial began, or goes on."""
         self._progress.trial_started(record)
-        self._tell("trial_started", record)
+        self._notify("trial_started", record)
 
     def epoch_ended(self, record: TrialRecord) -> None:
         """Tell that a trial reported an epoch."""
         self._progress.epoch_ended(record)
-        self._tell("epoch_ended", record)
+        self._notify("epoch_ended", record)
 
     def trial_recovered(self, record: TrialRecord, reason: str) -> None:
         """Show that a trial lost its worker and goes on; trackers see no difference."""
@@ -85,9 +85,9 @@ class Trackers(AbstractContextManager["Trackers"]):
     def trial_ended(self, record: TrialRecord) -> None:
         """Tell that a trial ended."""
         self._progress.trial_ended(record)
-        self._tell("trial_ended", record)
+        self._notify("trial_ended", record)
 
-    def _tell(self, event: str, *values: TrialRecord) -> None:
+    def _notify(self, event: str, *values: TrialRecord) -> None:
         for tracker in list(self._trackers):
             try:
                 getattr(tracker, event)(*values)

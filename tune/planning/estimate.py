@@ -1,8 +1,7 @@
-"""How long a search is going to take: said before it starts.
+"""Estimates how long a search takes, before it starts and while it runs.
 
 An epoch's seconds are those that the machine was timed to need (model/training/speed.py); the
-plan comes from searches that are played through (simulation.py); trials that have ended correct
-what is left (estimate.py).
+plan comes from simulated searches (simulation.py); trials that have ended correct what is left.
 """
 
 import bisect

@@ -21,7 +21,7 @@ FINALIST_SEEDS = 3
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StudyOptions:
-    """What the command line says; None is "not said".
+    """What the command line says; None is an option that was not given.
 
     Raises:
         ConfigError: A number is out of its range, or a duration is none.
@@ -81,10 +81,10 @@ class Study:
         storage: Where Ray keeps checkpoints; None is the run folder.
         seed: Seed of everything.
         sampler: Proposes the trials, one of SAMPLERS; AUTO until the nodes are known.
-        num_finalists: How many of the best are trained anew in the end.
-        num_finalist_seeds: How often each of them.
+        num_finalists: Number of the best trials that are retrained at the end.
+        num_finalist_seeds: Number of trainings of each.
         command: The command line that began it, for the report.
-        trial_timeout_seconds: A trial that reports nothing for so long is killed; None is never.
+        trial_timeout_seconds: Silence after which a trial is killed; None is never.
         earlier: The run folder of its earlier sessions, None for a new search.
         extended: Whether it is to do more than its earlier sessions were, or has other finalists.
         mlflow: An MLflow tracking URI that is told of every trial.
@@ -110,7 +110,7 @@ class Study:
 
     @property
     def wants_finalists(self) -> bool:
-        """Whether the best are to be trained anew; a space without axes has no winner."""
+        """Whether the best are to be retrained; a space without axes has no winner."""
         return self.num_finalists > 0 and bool(self.space.distributions)
 
     @property

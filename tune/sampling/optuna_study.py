@@ -8,6 +8,7 @@ import json
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -97,7 +98,7 @@ def open_study(
     study = optuna.create_study(
         storage=JournalStorage(journal), study_name=space.name, direction="minimize"
     )
-    fill_study(study, space, records, remembered=remembered)
+    fill_study(study, space, records, remembered)
     journal.move_to(path)
     return study
 
@@ -106,8 +107,7 @@ def fill_study(
     study: optuna.Study,
     space: SearchSpace,
     records: Iterable[TrialRecord],
-    *,
-    remembered: Mapping[int, dict[str, Any]] | None = None,
+    remembered: Mapping[int, dict[str, Any]] = MappingProxyType({}),
 ) -> None:
     """Put what was done into an empty study, and what is to be tried first into its queue.
 
@@ -120,7 +120,6 @@ def fill_study(
         records: What earlier sessions of the search did.
         remembered: Trial number to what a sampler keeps with the trial.
     """
-    remembered = remembered or {}
     ordered = sorted(records, key=lambda record: record.number)
     for record in ordered:
         if record.has_ended:

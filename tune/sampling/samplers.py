@@ -1,6 +1,6 @@
 """The samplers by name: Optuna's, each set up for a parallel search with conditional axes.
 
-A sampler is made anew for each proposal, from the search's seed and the trial's number, so that
+A new sampler is made for each proposal, from the search's seed and the trial's number, so that
 a resumed search proposes what the uninterrupted one would have. What CMA-ES must remember besides,
 its distribution, it keeps in the study.
 
@@ -32,7 +32,8 @@ STARTUP_SHARE = 0.25
 """Trials before a model is used; baselines and starts count among them. With TPE they lie near a
 start; with others, `random` aside, or without a start they are points of a Sobol sequence."""
 NEAR_BEST_SHARE, NEAR_BEST_MOVED = 1 / 3, 0.5
-"""So many of TPE's later proposals move one axis and so many others of the best so far. With 4
+"""Share of TPE's later proposals that move an axis of the best so far, and mean share of its other
+axes that move with it. With 4
 workers both together leave 39 thousandths of a bit on recorded curves, where 44 were left, and 75
 after a quarter of the budget, where 88 were (LOG.md, 2026-11-26)."""
 

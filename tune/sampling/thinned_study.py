@@ -4,9 +4,9 @@ The Gaussian process (optuna 5.0) knows complete trials alone; stopped ones are 
 
 TPE (optuna 5.0) builds its two densities from all trials for each axis: 0.2 s for a proposal after
 1,000 trials of `extended`, in proportion to their number. The best trials make one density and
-are all shown; the other is made of the many, of which an even part tells the same. To sort all of
-them for each proposal would cost more than the proposal after 10,000 trials (85 of 135 ms), so
-what has ended is sorted once: it does not change.
+are all shown; the other is made of the many, of which an even part tells the same. To rank all
+of them for each answer takes 31 ms after 10,000 trials, and a proposal that takes 50 ms asks twice
+(measured 2026-11-28). What has ended does not change: sorted once, an answer takes 0.1 ms.
 
 Source: Bergstra 2011, "Algorithms for Hyper-Parameter Optimization", section 4.
 """
@@ -53,7 +53,7 @@ class Thinning:
 
 
 class _Part:
-    """The trials in some states: those that have ended in order, those that have not by place."""
+    """The trials in some states: those that have ended in order, the others by index."""
 
     def __init__(self, states: frozenset[TrialState], pruned_as_complete: bool) -> None:
         self._states = states

@@ -1,4 +1,4 @@
-"""Where the trials' checkpoints lie in a run's storage, and how to get at one.
+"""The trials' checkpoints in a run's storage: listed, fetched, kept and removed.
 
 Ray keeps them, each session of a run in a folder of its own:
 <storage>/session-1/trial_00007/checkpoint_000003/checkpoint/meta.json
@@ -86,14 +86,14 @@ def unreadable(error: OSError) -> ExternalFault:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StoredCheckpoint:
-    """A checkpoint folder of the project's own: where it is, and how to get there."""
+    """A checkpoint folder of the project's own: its file system, and its path there."""
 
     file_system: fs.FileSystem
     path: str
 
 
 def stored_checkpoint(location: str) -> StoredCheckpoint:
-    """Return the place that one of `newest_first`'s locations names."""
+    """Return the checkpoint at one of `newest_first`'s locations."""
     return StoredCheckpoint(*open_location(location))
 
 

@@ -25,11 +25,11 @@ from model.system.filesystem import open_location, read, write
 from tune.records.run_folder import LEASE_FILE
 
 STALE_SECONDS = 60.0
-"""A driver that has not renewed its lease for so long is taken for dead."""
+"""Age of a lease from which its driver is taken for dead."""
 RENEW_SECONDS = 10.0
 POLL_SECONDS = 1.0
 SETTLE_SECONDS = 1.0
-"""So long after taking a lease a driver looks whether another took it too."""
+"""Wait after taking a lease, before a driver looks whether another took it too."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -42,9 +42,9 @@ class Mirror:
 
         Args:
             folder: The run's folder; a copy that has come further is not overwritten.
-            root: Its place in the storage; None where the folder itself is the storage.
+            root: Its location in the storage; None where the folder itself is the storage.
             text: The corpus.
-            say: Tells the user a line.
+            say: Prints a line for the user.
         """
         self._folder, self._root, self._text, self._say = folder, root, text, say
         self._ending = threading.Event()
@@ -146,7 +146,7 @@ class Mirror:
                 return
             try:
                 data = (self._folder / name).read_bytes()
-            except FileNotFoundError:  # ranked anew meanwhile
+            except FileNotFoundError:  # ranked again meanwhile
                 continue
             write(self._file_system, f"{self._path}/{name}", data)
             self._copied[name] = here[name]

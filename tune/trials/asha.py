@@ -5,7 +5,7 @@ fall with it. Ray 2.60's AsyncHyperBandScheduler would compare a short trial in 
 long ones before theirs: the short one passes rungs that it should not, and its value stops
 long ones that are better. Here values from a decay are compared with nobody's. A rung that lies
 in a trial's decay is moved to the last epoch before it; there the trial is compared with all
-others in that same epoch. What a trial is compared by is its running best.
+others in that same epoch. Trials are compared by their running best.
 
 Source: Li 2018, "A System for Massively Parallel Hyperparameter Tuning", arXiv:1810.05934, in
 the variant that stops trials and never pauses them: the first trial at a rung goes on.
@@ -36,7 +36,7 @@ class FairASHA(FIFOScheduler):
         # gives them other ids.
         self._values: dict[int, dict[int, float]] = {}
         # A worker may die while it saves what it was stopped at; the trial then comes again.
-        self._told_to_stop: set[int] = set()
+        self._stopped: set[int] = set()
 
     def replay(self, records: Collection[TrialRecord]) -> set[int]:
         """Learn the epochs of earlier sessions, in the order they came in.
@@ -62,15 +62,11 @@ class FairASHA(FIFOScheduler):
         self, tune_controller: TuneController | None, trial: Trial, result: dict[str, Any]
     ) -> str:
         """Record an epoch and decide whether the trial goes on."""
-        if RUNNING_BEST not in result:  # diverged or failed: it ends by itself
-            return str(TrialScheduler.CONTINUE)
-        passes = self._learn(trial, result)
-        decision: str = TrialScheduler.CONTINUE
         number = trial.config["number"]
-        if number in self._told_to_stop or not (passes or trial.config["baseline"]):
-            self._told_to_stop.add(number)
-            decision = TrialScheduler.STOP
-        return decision
+        if not (self._learn(trial, result) or trial.config["baseline"]):
+            self._stopped.add(number)
+        stops = number in self._stopped and RUNNING_BEST in result
+        return str(TrialScheduler.STOP if stops else TrialScheduler.CONTINUE)
 
     def on_trial_complete(
         self, tune_controller: TuneController | None, trial: Trial, result: dict[str, Any]
@@ -79,7 +75,7 @@ class FairASHA(FIFOScheduler):
         self._learn(trial, result)
 
     def _learn(self, trial: Trial, result: dict[str, Any]) -> bool:
-        if RUNNING_BEST not in result:  # diverged: it ends by itself
+        if RUNNING_BEST not in result:  # diverged or failed: it ends by itself
             return True
         config = TrialConfig.from_dict(trial.config["config"])
         return self._judge(trial.config["number"], config, result["epoch"], result[RUNNING_BEST])

@@ -27,7 +27,7 @@ SAVE_SECONDS = 10.0
 
 
 class Listener(Protocol):
-    """Whoever shows the search's progress."""
+    """A receiver of the search's events."""
 
     def trial_started(self, record: TrialRecord) -> None:
         """A trial began."""
@@ -61,8 +61,8 @@ class Recorder(DriverOnly, ray_tune.Callback):
             stopper: Has the search's clock, knows what it cut off, and ends the search where a
                 trial cannot write to the storage.
             save: Has the tables written; called when trials end, and now and then between.
-            listener: Told of every event.
-            failed: Told of Ray's id of a trial that failed, and why it did.
+            listener: Receives every event.
+            failed: Called with Ray's id of a trial that failed, and the reason.
         """
         self._history = history
         self._stopper = stopper

@@ -364,4 +364,4 @@ def test_searcher_forgets_what_it_told_of_trials_that_ended(tmp_path: Path) -> N
     searcher.on_trial_complete("ended", result(2, 2.9))
     searcher.on_trial_complete("failed", error=True)
     searcher.fail("failed", "its worker died")
-    assert list(searcher._told) == list(searcher._live) == ["running"]
+    assert list(searcher._last_epochs) == list(searcher._live) == ["running"]
