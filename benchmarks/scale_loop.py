@@ -39,6 +39,7 @@ from tune.sampling.optuna_study import open_study
 from tune.sampling.searcher import StudySearcher
 from tune.trials.asha import FairASHA
 from tune.trials.recorder import Recorder
+from tune.trials.stopper import SearchStopper
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,8 +129,13 @@ def loop_cost(num_told: int, num_trials: int, num_workers: int, sampler: str | N
                 remaining=Remaining(estimate),
             )
         clock = [history.seconds()]
+
+        class SimulatedTime(SearchStopper):
+            def seconds(self) -> float:
+                return clock[0]
+
         recorder = Recorder(
-            history, clock=lambda: clock[0], save=lambda records: None, listener=progress
+            history, SimulatedTime(None), save=lambda records: None, listener=progress
         )
         with history:
             _simulate_once(searcher, scheduler, recorder, watch, clock, num_trials, num_workers)

@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     from rich.console import Console
 
     from model.errors import EXTERNAL_FAULT, CheckpointError, ConfigError, ExternalFault
-    from model.system.signals import end_on_signals
+    from model.system.terminal import end_on_signals
     from tune.job.resume import prepared_study
     from tune.monitoring.json_events import JsonConsole
 

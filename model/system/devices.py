@@ -31,7 +31,7 @@ def memory_for(what: str) -> Iterator[None]:
         yield
     except (MemoryError, RuntimeError, TypeError) as error:
         text = str(error)
-        if not isinstance(error, MemoryError) and not any(said in text for said in _TOO_LARGE):
+        if not isinstance(error, MemoryError) and not any(phrase in text for phrase in _TOO_LARGE):
             raise
         asked = re.search(r"ried to allocate ([\d.]+ \w+)", text)
         room = f"there is no room for {asked[1]}" if asked else "there is not enough"
@@ -74,6 +74,6 @@ def named_device(name: str | None) -> torch.device:
 
 
 def use_threads(num_threads: int) -> None:
-    """Limit torch's arithmetic to so many CPU threads in this process."""
+    """Limit the CPU threads of torch's arithmetic in this process."""
     if torch.get_num_threads() != num_threads:
         torch.set_num_threads(num_threads)

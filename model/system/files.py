@@ -1,4 +1,4 @@
-"""Files and folders that take another's place whole, and their checksums.
+"""Files and folders that are written or replaced whole, and their checksums.
 
 A kill leaves the old one or the new one. No portable call exchanges two folders, so the old one is
 renamed aside first. Between the two renames it is there alone, under a name that
@@ -8,14 +8,17 @@ Checksums are SHA-256, in a file as the command sha256sum writes and checks it. 
 plain file names without line breaks: they are ours.
 """
 
+import contextlib
 import errno
 import hashlib
+import io
 import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from model.errors import CheckpointError
 
@@ -25,7 +28,7 @@ _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 
 @contextmanager
 def in_place_of(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder that takes another's place when it is full.
+    """Yield an empty folder that replaces another when it is full.
 
     Raises:
         OSError: A folder cannot be written.
@@ -43,7 +46,7 @@ def in_place_of(folder: Path) -> Iterator[Path]:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Make the parents of a folder, and see that there is place for it and what is beside it.
+    """Make the parents of a folder, and see that it and what is beside it can be made.
 
     Raises:
         OSError: A folder cannot be written.
@@ -80,6 +83,22 @@ def write_whole(path: Path, content: bytes) -> None:
         partial.replace(path)
     except OSError:
         partial.unlink(missing_ok=True)  # on a full disk it takes what others need
+        raise
+
+
+def append_whole(file: BinaryIO, content: bytes) -> None:
+    """Append to a file that was opened to append and without a buffer: all or nothing.
+
+    Raises:
+        OSError: It cannot be written, for the disk is full, say; then nothing of it is.
+    """
+    end = file.seek(0, io.SEEK_END)
+    try:
+        while content:  # a disk that becomes full takes a part of it
+            content = content[file.write(content) :]
+    except OSError:
+        with contextlib.suppress(OSError):
+            file.truncate(end)
         raise
 
 

@@ -1,14 +1,15 @@
 """Opens and uses a local path or a URI through pyarrow's file systems.
 
-Credentials come from the standard places alone (environment, configuration files, the machine's
+Credentials come from the standard sources alone (environment, configuration files, the machine's
 role). A URI that holds some is refused, for locations are printed and written down.
 """
 
 import re
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from pyarrow import fs
 
@@ -20,15 +21,16 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 STORE_ERRORS = (OSError, ValueError, NotImplementedError)
 """The families of pyarrow's errors; the last is of what this pyarrow was built without."""
 _CREDENTIALS = re.compile(r"[\w+.-]+://[^/?#]*@")
+_Answer = TypeVar("_Answer")
 
 
 def is_uri(location: str) -> bool:
-    """Return whether a place is a URI, not a path."""
+    """Return whether a location is a URI, not a path."""
     return "://" in location
 
 
 def join(location: str, *names: str) -> str:
-    """Return a place inside another.
+    """Return a location inside another.
 
     >>> join("s3://bucket/runs?endpoint_override=127.0.0.1:9000", "book")
     's3://bucket/runs/book?endpoint_override=127.0.0.1:9000'
@@ -40,7 +42,7 @@ def join(location: str, *names: str) -> str:
 
 
 def normal(location: str) -> str:
-    """Return a place without slashes at its end: one place has one spelling.
+    """Return a location without slashes at its end: each has one spelling.
 
     >>> normal("s3://bucket/runs/?scheme=http"), normal("/data/runs/"), normal("/")
     ('s3://bucket/runs?scheme=http', '/data/runs', '/')
@@ -51,7 +53,7 @@ def normal(location: str) -> str:
 
 
 def split(location: str) -> tuple[str, str]:
-    """Return the place that holds another, and the other's name in it.
+    """Return the parent of a location, and the location's name in it.
 
     >>> split("s3://bucket/runs/book?scheme=http")
     ('s3://bucket/runs?scheme=http', 'book')
@@ -74,30 +76,53 @@ def check_storage(location: str) -> None:
     Raises:
         ConfigError: The storage cannot be reached or written, or is no URI.
     """
-    failure: list[Exception] = []
 
     def probe() -> None:
-        try:
-            file_system, path = open_location(location)
-            file_system.create_dir(path, recursive=True)
-            probe_path = f"{path}/.write-probe-{uuid.uuid4().hex}"
-            write(file_system, probe_path, b"probe")
-            if read(file_system, probe_path) != b"probe":
-                raise OSError("what was written cannot be read")
-            file_system.delete_file(probe_path)
-        except STORE_ERRORS as error:
-            failure.append(error)
+        file_system, path = open_location(location)
+        file_system.create_dir(path, recursive=True)
+        probe_path = f"{path}/.write-probe-{uuid.uuid4().hex}"
+        write(file_system, probe_path, b"probe")
+        if read(file_system, probe_path) != b"probe":
+            raise OSError("what was written cannot be read")
+        file_system.delete_file(probe_path)
 
-    # pyarrow's own retries take minutes, so the wait is ours.
-    thread = threading.Thread(target=probe, daemon=True)
+    late = ConfigError(f"a storage must answer within {ANSWER_SECONDS:g} s: {location}")
+    try:
+        within_seconds(ANSWER_SECONDS, probe, late=late)
+    except ConfigError:
+        raise
+    except STORE_ERRORS as error:
+        raise ConfigError(broken_rule(location, error)) from error
+
+
+def within_seconds(seconds: float, ask: Callable[[], _Answer], *, late: Exception) -> _Answer:
+    """Return what a function returns in a thread, or raise what it raises.
+
+    The wait is ours: a store's own retries take minutes, and urllib has a limit for each read and
+    none for a whole answer.
+
+    Args:
+        seconds: What it may take.
+        ask: The function; it is left to itself after that.
+        late: Raised if it takes longer.
+    """
+    answers: list[_Answer] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            answers.append(ask())
+        except Exception as error:  # raised again by the thread that waits
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(ANSWER_SECONDS)
-    if thread.is_alive():
-        raise ConfigError(f"a storage must answer within {ANSWER_SECONDS:g} s: {location}")
-    if failure:
-        if isinstance(failure[0], ConfigError):
-            raise failure[0]
-        raise ConfigError(broken_rule(location, failure[0]))
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not answers:
+        raise late
+    return answers[0]
 
 
 def write(file_system: fs.FileSystem, path: str, data: bytes) -> None:
@@ -167,7 +192,7 @@ def open_location(location: str) -> tuple[fs.FileSystem, str]:
 
 
 def broken_rule(location: str, error: Exception) -> str:
-    """Return the message for a place that cannot be used."""
+    """Return the message for a location that cannot be used."""
     reason = first_line(error)
     return (
         f"a storage must be an absolute path or a URI that can be written and read: "

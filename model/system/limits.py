@@ -103,7 +103,7 @@ def free_bytes(meminfo: Path = _MEMINFO, groups: list[Path] | None = None) -> in
 
 
 def limit_growth(num_bytes: int) -> None:
-    """Have the system refuse this process more memory than it has now and so many bytes.
+    """Have the system refuse this process more than `num_bytes` beyond the memory it has now.
 
     An allocation then fails, so a defect that allocates without end is an error of its own, and
     takes nothing from others. Where the system does not tell what a process has, nothing is done.
@@ -142,9 +142,5 @@ def reset_peak() -> bool:
 
 def peak_bytes() -> int | None:
     """Return the most that this process has held since `reset_peak` was true; None if unknown."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return None
-    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-    return 1024 * int(lines[0].split()[1]) if lines else None
+    peak = _number(r"^VmHWM:\s+(\d+) kB", _STATUS) if _STATUS.exists() else 0
+    return 1024 * peak or None

@@ -1,4 +1,4 @@
-"""Seeds derived from seeds: randomness is always a function of the study's one seed."""
+"""Seeds derived from seeds: all randomness follows from a study's one seed. Needs numpy alone."""
 
 import numpy as np
 

@@ -1,11 +1,15 @@
-"""Makes text from corpora, networks and names fit for a terminal, and prints it."""
+"""What a terminal shows, and the signals that come from it, or from a scheduler of jobs."""
 
 import re
+import signal
+from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""People send the one, schedulers of jobs the other."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -32,3 +36,33 @@ def say(console: "Console", text: str = "") -> None:
     Errors, names and generated text may hold any of these.
     """
     console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
+
+
+class EndOnSignal:
+    """A handler of signals that raises KeyboardInterrupt, and knows that it has.
+
+    What it raises can be lost: Python prints and drops what is raised in a callback of C code.
+
+    Attributes:
+        was_called: Whether there was a signal.
+    """
+
+    def __init__(self) -> None:
+        self.was_called = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Raise KeyboardInterrupt."""
+        self.was_called = True
+        raise KeyboardInterrupt
+
+
+def end_on_signals() -> None:
+    """Have SIGINT and SIGTERM raise KeyboardInterrupt."""
+    handler = EndOnSignal()
+    for number in SIGNALS:
+        signal.signal(number, handler)
+
+
+def take_sigterm_back() -> None:
+    """Handle SIGTERM as SIGINT again, once Ray has started: ray 2.60 exits with code 15."""
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))

@@ -1,23 +1,19 @@
 """Fetches a text from a URL: http(s) or an object store, within a time and a size.
 
-What the user's own URL names may be anywhere, for the user said so. Where a server sends us is
-another matter: a redirect is followed to http(s) only, and never to an address that is not
-public (loopback, link-local, private), unless it is the very host that the user named.
+The user's own URL may name any host. A redirect is followed only to http(s) on that host, at the
+address that its name had at first, so no server leads us to another machine.
 """
 
 import http.client
-import ipaddress
 import socket
-import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from model.errors import ConfigError, CorpusError, first_line
-from model.system.filesystem import STORE_ERRORS, open_location
+from model.system.filesystem import STORE_ERRORS, open_location, within_seconds
 
 MAX_BYTES = 256 << 20
 """A longer text is refused: a character-level search of it would take weeks."""
@@ -30,7 +26,7 @@ def download(url: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> bytes:
 
     Args:
         url: What the user named.
-        seconds: The whole must be here by then.
+        seconds: The most for the whole.
         max_bytes: The most that is read, inclusive.
 
     Raises:
@@ -51,7 +47,7 @@ def download(url: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> bytes:
         return b"".join(chunks)
 
     try:
-        return _within(seconds, url, fetch)
+        return within_seconds(seconds, fetch, late=_too_slow(url, seconds))
     except (OSError, ValueError, http.client.HTTPException) as error:
         if isinstance(error, CorpusError):
             raise
@@ -77,7 +73,7 @@ def download_object(uri: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> 
         return data
 
     try:
-        data = _within(seconds, uri, fetch)
+        data = within_seconds(seconds, fetch, late=_too_slow(uri, seconds))
     except CorpusError:
         raise
     except ConfigError as error:
@@ -87,33 +83,6 @@ def download_object(uri: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> 
         raise CorpusError(f"a URL must be reachable: {uri}: {reason}") from error
     _check_size(uri, len(data), max_bytes)
     return data
-
-
-def _within(seconds: float, url: str, fetch: Callable[[], bytes]) -> bytes:
-    """Return what a function fetches in a thread, or raise what it raises.
-
-    The wait is ours: urllib has a limit for each read and none for a whole answer, whose headers
-    may drip too, and a store's own retries take minutes.
-
-    Raises:
-        CorpusError: It takes too long.
-    """
-    result: list[bytes | Exception] = []
-
-    def run() -> None:
-        try:
-            result.append(fetch())
-        except Exception as error:  # raised again by the thread that waits
-            result.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not result:
-        raise _too_slow(url, seconds)
-    if isinstance(result[0], Exception):
-        raise result[0]
-    return result[0]
 
 
 def _too_slow(url: str, seconds: float) -> CorpusError:
@@ -126,59 +95,42 @@ def _check_size(url: str, num_bytes: int, max_bytes: int) -> None:
 
 
 def _opener(own_host: str) -> urllib.request.OpenerDirector:
-    """Return what opens http(s) URLs of the user's host, and of public addresses."""
-    own_peers: list[str] = []
+    """Return what opens the http(s) URLs of one host, directly or by the user's own proxy."""
+    peers: dict[str, str] = {}
 
     def connect(address: tuple[str, int], *args: Any, **kwargs: Any) -> socket.socket:
-        connected = socket.create_connection(address, *args, **kwargs)
-        # The peer is looked at, not the name: what a name means may change between two looks.
-        # So the user's host is where its name led at first, and may be anywhere.
-        peer = connected.getpeername()[0]
-        if not own_peers:
-            own_peers.append(peer)
-        is_own = address[0].lower() == own_host and peer in own_peers
-        if not is_own and not _is_public(peer):
-            connected.close()
-            raise OSError(f"it redirects to {address[0]}, which is not a public address")
+        host, port = address
+        connected = socket.create_connection((peers.get(host, host), port), *args, **kwargs)
+        # What a name means may change between two looks, to lead inwards: it is looked up once.
+        peers[host] = connected.getpeername()[0]
         return connected
 
-    class Plain(http.client.HTTPConnection):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            self._create_connection = connect
+    def pinned(kind: type[http.client.HTTPConnection]) -> Any:
+        def connection(*args: Any, **kwargs: Any) -> http.client.HTTPConnection:
+            made = kind(*args, **kwargs)
+            made._create_connection = connect  # type: ignore[attr-defined]
+            return made
 
-    class Encrypted(http.client.HTTPSConnection):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            self._create_connection = connect
+        return connection
 
-    class PlainHandler(urllib.request.HTTPHandler):
+    class Plain(urllib.request.HTTPHandler):
         def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-            return self.do_open(_of(request, Plain, http.client.HTTPConnection), request)
+            return self.do_open(pinned(http.client.HTTPConnection), request)
 
-    class EncryptedHandler(urllib.request.HTTPSHandler):
+    class Encrypted(urllib.request.HTTPSHandler):
         def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-            return self.do_open(_of(request, Encrypted, http.client.HTTPSConnection), request)
+            return self.do_open(pinned(http.client.HTTPSConnection), request)
 
     class Redirects(urllib.request.HTTPRedirectHandler):
         def redirect_request(
-            self,
-            req: urllib.request.Request,
-            fp: Any,
-            code: int,
-            msg: str,
-            headers: Any,
-            newurl: str,
+            self, req: urllib.request.Request, fp: Any, *words: Any
         ) -> urllib.request.Request | None:
-            to, reason = urlsplit(newurl), ""
-            if to.scheme not in ("http", "https"):
-                reason = f"it redirects to a {to.scheme}: URL"
-            elif to.hostname != own_host and not _may_be_public(to.hostname or ""):
-                reason = f"it redirects to {to.hostname}, which is not a public address"
-            if reason:
+            *_, newurl = words
+            to = urlsplit(newurl)
+            if to.scheme not in ("http", "https") or to.hostname != own_host:
                 fp.close()
-                raise OSError(reason)
-            return super().redirect_request(req, fp, code, msg, headers, newurl)
+                raise OSError(f"it redirects to {to.scheme}://{to.netloc}; name that URL instead")
+            return super().redirect_request(req, fp, *words)
 
     opener = urllib.request.OpenerDirector()
     for handler in (
@@ -186,36 +138,9 @@ def _opener(own_host: str) -> urllib.request.OpenerDirector:
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.UnknownHandler(),
-        PlainHandler(),
-        EncryptedHandler(),
+        Plain(),
+        Encrypted(),
         Redirects(),
     ):
         opener.add_handler(handler)
     return opener
-
-
-def _of(request: urllib.request.Request, checked: Any, plain: Any) -> Any:
-    """Return the class of a request's connection: the user's own proxy may be anywhere."""
-    return plain if request.has_proxy() or request._tunnel_host else checked  # type: ignore[attr-defined]
-
-
-def _may_be_public(host: str) -> bool:
-    """Return False for an address that is not public; a name is looked at when it is connected."""
-    try:
-        return _is_public(host)
-    except ValueError:
-        return host != "localhost"
-
-
-def _is_public(address: str) -> bool:
-    """Return whether an address is for everybody.
-
-    >>> [_is_public(address) for address in ("8.8.8.8", "169.254.169.254", "::ffff:10.0.0.1")]
-    [True, False, False]
-
-    Raises:
-        ValueError: It is no address.
-    """
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return bool((mapped or parsed).is_global)

@@ -73,7 +73,7 @@ def test_ray_never_stops_a_trial_without_a_number() -> None:
 def test_optuna_ranks_any_complete_trial_before_any_pruned_one() -> None:
     """A poor short trial that ended by itself is taken for better than a pruned good one.
 
-    Nothing stands in for this: ThinnedSampler keeps the order, docs/search.md tells it.
+    Nothing stands in for this: ThinnedStudy keeps the order, docs/search.md tells it.
     """
     study = optuna.create_study()
     poor = create_trial(params={"x": 0.1}, distributions=SPACE, value=4.0)

@@ -5,8 +5,8 @@ import os
 import shutil
 import socket
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from model.errors import ConfigError, first_line
@@ -20,7 +20,7 @@ MEASURE_SECONDS = 60.0
 _PACKAGES = ("model", "search_spaces", "tune")
 
 
-class Cluster:
+class Cluster(AbstractContextManager["Cluster"]):
     """A context manager around Ray's life; nothing starts before it must."""
 
     def __init__(self, address: str | None) -> None:
@@ -35,15 +35,7 @@ class Cluster:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ray-start")
         self._started: Future[None] | None = None
 
-    def __enter__(self) -> "Cluster":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         import ray
 
         if self._started is not None:

@@ -14,7 +14,7 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     # Signals are ours to handle (see stopper.py).
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    # Ray 2.60: an actor still training at the end of the search is killed after so long.
+    # Ray 2.60: an actor still training at the end of the search is killed after this time.
     "TUNE_FORCE_TRIAL_CLEANUP_S": "10",
     # The states of all trials, which nobody reads: written at the start and at the end only.
     "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
@@ -50,5 +50,5 @@ def prepare_ray_environment(address: str | None) -> None:
 
 
 def _has_auth_token() -> bool:
-    named = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    return named or (Path.home() / ".ray" / "auth_token").is_file()
+    in_environment = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return in_environment or (Path.home() / ".ray" / "auth_token").is_file()

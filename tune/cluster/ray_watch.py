@@ -12,19 +12,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from types import TracebackType
+from contextlib import AbstractContextManager
 
 from model.errors import EXTERNAL_FAULT
 
 POLL_SECONDS = 1.0
 _SHOW_CURSOR = "\x1b[?25h"
 LOCAL_SECONDS = 3.0
-"""A local Ray that does not listen for so long is gone: nobody starts it again."""
+"""Silence after which a local Ray is gone: nobody starts it again."""
 CLUSTER_SECONDS = 30.0
-"""A cluster's head may be started again, as KubeRay does it; Ray gives up after 60."""
+"""The same of a cluster's head, which KubeRay may start again; Ray gives up after 60."""
 
 
-class RayWatch:
+class RayWatch(AbstractContextManager["RayWatch"]):
     """A context manager: looks whether the head and this node's raylet still listen."""
 
     def __init__(self, *, command: Callable[[], str]) -> None:
@@ -49,15 +49,7 @@ class RayWatch:
             self._thread = threading.Thread(target=self._watch, args=arguments, daemon=True)
             self._thread.start()
 
-    def __enter__(self) -> "RayWatch":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         if self._thread is not None:
             self._thread.join()

@@ -13,8 +13,8 @@ from model.system.limits import free_bytes, num_cpus
 from search_spaces import SearchSpace
 from tune.cluster.trial_memory import TrialMemory, format_bytes, within_nodes
 
-ASKED_SECONDS = 2.0
-"""The cluster is asked for its nodes so often."""
+POLL_SECONDS = 2.0
+"""Poll interval of the node list, seconds."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,7 +163,7 @@ def _num_fitting(node: Node, need: TrialResources) -> int:
 
 
 class Concurrency:
-    """Says how many trials run at once, at least one."""
+    """The number of trials that run at once, at least one."""
 
     def __init__(
         self, nodes: Callable[[], list[Node]], need: TrialResources, max_concurrent: int | None
@@ -173,14 +173,14 @@ class Concurrency:
         Args:
             nodes: Returns what there is now.
             need: What a trial takes.
-            max_concurrent: The most that the user wants; None is no limit.
+            max_concurrent: The user's limit; None is none.
         """
         self._nodes, self._need, self._max_concurrent = nodes, need, max_concurrent
-        self._asked, self._fitting = float("-inf"), 1
+        self._polled, self._fitting = float("-inf"), 1
 
     def __call__(self) -> int:
         """Return how many run at once now."""
-        if time.monotonic() > self._asked + ASKED_SECONDS:
-            self._asked, self._fitting = time.monotonic(), num_fitting(self._nodes(), self._need)
+        if time.monotonic() > self._polled + POLL_SECONDS:
+            self._polled, self._fitting = time.monotonic(), num_fitting(self._nodes(), self._need)
         most = self._fitting if self._max_concurrent is None else self._max_concurrent
         return max(1, min(self._fitting, most))

@@ -3,7 +3,6 @@
 import contextlib
 import uuid
 from pathlib import Path
-from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -65,18 +64,13 @@ def _ask(nodes: dict[str, str], location: str, probe_name: str) -> dict[str, str
     for reference in late:
         ray.cancel(reference, force=True)
     for reference in ended:
-        reason = _result(reference)
+        try:
+            reason = str(ray.get(reference))
+        except ray.exceptions.RayError as error:
+            reason = first_line(error)
         if reason:
             failures[running[reference]] = reason
     return failures
-
-
-def _result(reference: Any) -> str:
-    try:
-        reason: str = ray.get(reference)
-    except ray.exceptions.RayError as error:
-        return first_line(error)
-    return reason
 
 
 def _write_and_read(location: str, probe_name: str, node_id: str) -> str:

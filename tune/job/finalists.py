@@ -185,11 +185,9 @@ def _train(
     )
     recorder = Recorder(
         history,
-        clock=stopper.seconds,
+        stopper,
         save=lambda records: None,
         listener=progress,
-        storage_failed=stopper.storage_failed,
-        is_cut_off=stopper.has_cut_off,
     )
     run_trials(
         trainable_for(study.prepared, need),

@@ -14,8 +14,7 @@ from rich.console import Console
 
 from model.errors import ConfigError, ExternalFault
 from model.system.files import unwritable
-from model.system.signals import take_sigterm_back
-from model.system.terminal import say
+from model.system.terminal import say, take_sigterm_back
 from tune.cluster.cluster import Cluster
 from tune.cluster.ray_watch import RayWatch
 from tune.cluster.resources import (

@@ -104,16 +104,10 @@ def search(
         checkpoints=checkpoints,
     )
     live_files = LiveFiles(folder)
-    trackers = Trackers(study.space, folder, console, mlflow=study.mlflow)
+    trackers = Trackers(progress, study.space, folder, console, mlflow=study.mlflow)
     with trackers, live_files:
         recorder = Recorder(
-            history,
-            clock=stopper.seconds,
-            save=live_files.save,
-            listener=trackers.after(progress),
-            failed=searcher.fail,
-            storage_failed=stopper.storage_failed,
-            is_cut_off=stopper.has_cut_off,
+            history, stopper, save=live_files.save, listener=trackers, failed=searcher.fail
         )
         run_trials(
             trainable,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CLOSE_SECONDS = 60.0
-"""A search that has ended waits so long for the server to take what is left."""
+"""Longest wait, after a search, for the server to take what is left."""
 NUMBER_TAG, BASELINE_TAG, STATUS_TAG = "trial_number", "baseline", "status"
 _ENDS = {
     Status.COMPLETE: "FINISHED",
@@ -60,7 +60,7 @@ class BackgroundTasks:
         """Wait until all have run.
 
         Args:
-            wait_seconds: At most so long.
+            wait_seconds: The longest wait.
 
         Raises:
             TimeoutError: Some are left.

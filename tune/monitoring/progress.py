@@ -6,7 +6,6 @@ every event is a line.
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from types import TracebackType
 from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -18,12 +17,12 @@ from model.system.durations import format_seconds
 from model.system.terminal import say
 from search_spaces import SearchSpace
 from tune.monitoring.json_events import JsonConsole, epoch_event, trial_event
-from tune.monitoring.search_state import LiveSearchState, axis_values, short
+from tune.monitoring.search_state import SearchState, axis_values, short
 from tune.records.trial import Status, TrialRecord
 
 _SHOWN_ENDED = 8
 SILENCE_SECONDS = 60.0
-"""Without a terminal, a line comes at least so often while epochs are trained."""
+"""Without a terminal, longest time without a line while epochs are trained."""
 
 
 class TimeLeft(Protocol):
@@ -34,11 +33,6 @@ class TimeLeft(Protocol):
 
     def seconds(self) -> float:
         """Return what the rest takes."""
-
-
-def trial_name(record: TrialRecord) -> str:
-    """Return what a trial of the search is called."""
-    return f"trial {record.number}"
 
 
 class Progress:
@@ -53,7 +47,7 @@ class Progress:
         clock: Callable[[], float],
         seconds_left: Callable[[], float | None],
         earlier: Iterable[TrialRecord] = (),
-        name: Callable[[TrialRecord], str] = trial_name,
+        name: Callable[[TrialRecord], str] = lambda record: f"trial {record.number}",
         remaining: TimeLeft | None = None,
         expected_seconds: float | None = None,
     ) -> None:
@@ -67,8 +61,8 @@ class Progress:
             seconds_left: What is left of the time budget, None without one.
             earlier: The trials of earlier sessions.
             name: What a trial is called.
-            remaining: Says how many seconds the rest takes; None takes it for as long as those
-                that have ended since the start took.
+            remaining: Estimates the rest; None extrapolates from the trials that ended since the
+                start.
             expected_seconds: What all are expected to take, until one has ended; None where
                 nothing is known.
         """
@@ -80,11 +74,11 @@ class Progress:
         self._remaining = remaining
         self._clock = clock
         self._seconds_left = seconds_left
-        self._search_state = LiveSearchState(space)
+        self._search_state = SearchState(space)
         self._expected_seconds = expected_seconds
         self._num_ended = 0
         self._ended_last: deque[TrialRecord] = deque(maxlen=_SHOWN_ENDED)
-        self._begun_seconds = self._said_seconds = clock()
+        self._begun_seconds = self._last_line_seconds = clock()
         for record in earlier:
             self._see(record)
             if record.has_ended:
@@ -97,12 +91,7 @@ class Progress:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._is_live:
             self._live.stop()
 
@@ -119,8 +108,8 @@ class Progress:
         if self._events:
             is_best = record is self._search_state.best
             self._events.event("epoch_ended", **epoch_event(record), is_best=is_best)
-        elif not self._is_live and self._clock() - self._said_seconds >= SILENCE_SECONDS:
-            num_running = self._search_state.number_of(Status.RUNNING)
+        elif not self._is_live and self._clock() - self._last_line_seconds >= SILENCE_SECONDS:
+            num_running = self._search_state.statuses[Status.RUNNING]
             self._say(f"{self._counted()} {num_running} running | {self.summary()}")
 
     def trial_recovered(self, record: TrialRecord, reason: str) -> None:
@@ -154,7 +143,7 @@ class Progress:
         """Return who is best, how many were pruned, and the time left."""
         best = self._search_state.best
         who = f"best {best.objective:.4f} ({self._name(best)})" if best else "no result yet"
-        num_pruned = self._search_state.number_of(Status.PRUNED)
+        num_pruned = self._search_state.statuses[Status.PRUNED]
         return f"{who} | {num_pruned} pruned | {self._time_left()}"
 
     @property
@@ -175,21 +164,18 @@ class Progress:
         self._ended_last.append(record)
 
     def _say(self, text: str) -> None:
-        self._said_seconds = self._clock()
+        self._last_line_seconds = self._clock()
         say(self._console, text)
 
-    def _seconds(self) -> float:
-        return self._clock() - self._begun_seconds
-
     def _time_left(self) -> str:
-        estimates = []
+        estimates, seconds = [], self._clock() - self._begun_seconds
         if self._remaining is not None:
             estimates.append(self._remaining.seconds())
         elif self._num_ended > self._num_earlier:
-            pace = self._seconds() / (self._num_ended - self._num_earlier)
+            pace = seconds / (self._num_ended - self._num_earlier)
             estimates.append(pace * (self._num_trials - self._num_ended))
         elif self._expected_seconds is not None:
-            estimates.append(max(0.0, self._expected_seconds - self._seconds()))
+            estimates.append(max(0.0, self._expected_seconds - seconds))
         budget_left = self._seconds_left()
         if budget_left is not None:
             estimates.append(budget_left)
@@ -210,8 +196,8 @@ class Progress:
         table = Table(expand=False)
         for title in ("trial", "status", "bits per char", "epoch", *self._axes):
             table.add_column(title, justify="left" if title == "status" else "right")
-        search_state = self._search_state.now()
-        for record in [*self._ended_last, *search_state.running]:
+        running = self._search_state.running
+        for record in [*self._ended_last, *running]:
             values = record.config.to_dict()
             table.add_row(
                 f"{record.number}" + "*" * bool(record.baseline),
@@ -219,11 +205,11 @@ class Progress:
                 f"{record.objective:.4f}" if record.best else "",
                 f"{len(record.epochs)}/{record.config.epochs}",
                 *(short(values[axis]) for axis in self._axes),
-                style="bold" if record is search_state.best else None,
+                style="bold" if record is self._search_state.best else None,
             )
         head = f"{self._num_ended} of {self._num_trials} trials | {self.summary()}"
         foot = (
-            f"* baseline | {len(search_state.running)} running | "
-            f"reached the rungs: {search_state.rungs_text()}"
+            f"* baseline | {len(running)} running | "
+            f"reached the rungs: {self._search_state.rungs_text()}"
         )
         return Group(Text(head), table, Text(foot, style="dim"))

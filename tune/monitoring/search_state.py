@@ -1,6 +1,5 @@
 """Where a search stands: who leads, how many trials are where. For the display and tune.status."""
 
-import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 
@@ -8,57 +7,13 @@ from search_spaces import SearchSpace
 from tune.records.trial import Status, TrialRecord
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SearchState:
-    """Where a search stands.
+    """Where a search stands: a trial is looked at when it changes.
 
     Attributes:
-        best: The trial with the lowest objective so far, None before the first epoch.
-        running: The trials that run, by number.
-        statuses: Status to number of trials.
+        best: The trial with the lowest objective so far, the first of equals; None before the
+            first epoch.
         rungs: Epoch of a rung to number of trials that reached it.
-    """
-
-    best: TrialRecord | None
-    running: list[TrialRecord]
-    statuses: dict[Status, int]
-    rungs: dict[int, int]
-
-    @classmethod
-    def of(cls, records: Iterable[TrialRecord], space: SearchSpace) -> "SearchState":
-        """Work it out from all trials so far."""
-        return LiveSearchState(space, sorted(records, key=lambda record: record.number)).now()
-
-    @property
-    def num_ended(self) -> int:
-        """Trials that have nothing more to train."""
-        open_statuses = (Status.RUNNING, Status.STOPPED)
-        return sum(n for status, n in self.statuses.items() if status not in open_statuses)
-
-    def statuses_text(self) -> str:
-        """Return how many trials have which status.
-
-        >>> state = SearchState(best=None, running=[], statuses={Status.PRUNED: 2}, rungs={})
-        >>> state.statuses_text()
-        '2 PRUNED'
-        """
-        parts = (f"{number} {status.value}" for status, number in self.statuses.items())
-        return ", ".join(parts) or "none yet"
-
-    def rungs_text(self) -> str:
-        """Return how many trials reached each rung.
-
-        >>> SearchState(best=None, running=[], statuses={}, rungs={1: 8, 3: 2}).rungs_text()
-        'epoch 1: 8, epoch 3: 2'
-        """
-        return ", ".join(f"epoch {rung}: {number}" for rung, number in self.rungs.items())
-
-
-class LiveSearchState:
-    """Where a search stands while it runs: a trial is looked at when it changes.
-
-    Attributes:
-        best: The trial with the lowest objective so far, the first of equals.
     """
 
     def __init__(self, space: SearchSpace, records: Iterable[TrialRecord] = ()) -> None:
@@ -69,9 +24,9 @@ class LiveSearchState:
             records: Those trials.
         """
         self.best: TrialRecord | None = None
+        self.rungs = dict.fromkeys(space.budget.rungs(max(space.values("epochs"))), 0)
         self._running: dict[int, TrialRecord] = {}
         self._statuses: Counter[Status] = Counter()
-        self._reached = dict.fromkeys(space.budget.rungs(max(space.values("epochs"))), 0)
         # Trial number to status and epochs as they were counted last.
         self._counted: dict[int, tuple[Status, int]] = {}
         for record in records:
@@ -90,27 +45,37 @@ class LiveSearchState:
         else:
             self._running.pop(record.number, None)
 
-    def number_of(self, status: Status) -> int:
-        """Return how many trials have a status."""
-        return self._statuses[status]
-
-    def now(self) -> SearchState:
-        """Return where the search stands."""
+    @property
+    def running(self) -> list[TrialRecord]:
+        """The trials that run, by number."""
         running = list(self._running.values())  # a display asks from a thread of its own
-        return SearchState(
-            best=self.best,
-            running=sorted(running, key=lambda record: record.number),
-            statuses={
-                status: self._statuses[status] for status in Status if self._statuses[status]
-            },
-            rungs=dict(self._reached),
-        )
+        return sorted(running, key=lambda record: record.number)
+
+    @property
+    def statuses(self) -> Counter[Status]:
+        """Status to number of trials, in the order of Status."""
+        return Counter({each: self._statuses[each] for each in Status if self._statuses[each]})
+
+    @property
+    def num_ended(self) -> int:
+        """Trials that have nothing more to train."""
+        open_statuses = (Status.RUNNING, Status.STOPPED)
+        return sum(n for status, n in self._statuses.items() if status not in open_statuses)
+
+    def statuses_text(self) -> str:
+        """Return how many trials have which status: "2 PRUNED, 1 RUNNING"."""
+        parts = (f"{number} {status.value}" for status, number in self.statuses.items())
+        return ", ".join(parts) or "none yet"
+
+    def rungs_text(self) -> str:
+        """Return how many trials reached each rung: "epoch 1: 8, epoch 3: 2"."""
+        return ", ".join(f"epoch {rung}: {number}" for rung, number in self.rungs.items())
 
     def _count(self, status: Status, num_epochs: int, trials: int) -> None:
         self._statuses[status] += trials
-        for rung in self._reached:
+        for rung in self.rungs:
             if num_epochs >= rung:
-                self._reached[rung] += trials
+                self.rungs[rung] += trials
 
 
 def axis_values(record: TrialRecord, axes: Iterable[str]) -> str:

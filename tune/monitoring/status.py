@@ -29,7 +29,7 @@ class RunStatus:
         alive: Whether a driver has it.
         silent_seconds: Seconds since its last event.
         search_seconds: Seconds that the search has run, all sessions together.
-        left_seconds: About how many more it takes; None where that is not known or nothing runs.
+        left_seconds: Estimate of the rest; None where it is not known or nothing runs.
         num_trials: Trials in all.
         search_state: Where its trials stand.
         num_finalist_trainings: Trainings of finalists that have ended.
@@ -57,7 +57,10 @@ class RunStatus:
         study = folder.read_study()
         space = study.space
         records = read_history(folder.history_file)
-        search_state = SearchState.of(records.values(), space)
+        finalists = records_so_far(folder.finalists_history_file)
+        search_state = SearchState(
+            space, sorted(records.values(), key=lambda record: record.number)
+        )
         modified = [path.stat().st_mtime for path in folder.history_files if path.exists()]
         silent_seconds = max(0.0, time.time() - max(modified))
         alive = _has_driver(folder, folder.history_file)
@@ -75,7 +78,7 @@ class RunStatus:
             left_seconds=_left_seconds(space, search_state, seconds) if alive else None,
             num_trials=space.budget.trials,
             search_state=search_state,
-            num_finalist_trainings=_num_finalists(folder),
+            num_finalist_trainings=num_ended(finalists.values()),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -113,7 +116,8 @@ class RunStatus:
             lines.append(f"finalists: {counted(self.num_finalist_trainings, 'training')} ended")
         if self.alive:
             lines += [
-                f"  running: {_trial_text(record, axes)}, {_epoch_rate(record)}"
+                f"  running: {_trial_text(record, axes)}, "
+                + (f"{record.epoch_seconds:.1f}s an epoch" if record.epochs else "its first epoch")
                 for record in search_state.running
             ]
         lines.append(self._times())
@@ -159,11 +163,6 @@ def _left_seconds(space: SearchSpace, search_state: SearchState, seconds: float)
     return max(0.0, min(estimates)) if estimates else None
 
 
-def _num_finalists(folder: RunFolder) -> int:
-    records = records_so_far(folder.finalists_history_file)
-    return num_ended(records.values())
-
-
 def _trial_text(record: TrialRecord, axes: list[str]) -> str:
     score = f"{record.objective:.4f} bits" if record.best else "no epoch yet"
     baseline = f" ({record.baseline})" if record.baseline else ""
@@ -171,12 +170,6 @@ def _trial_text(record: TrialRecord, axes: list[str]) -> str:
         f"trial {record.number}{baseline}: {score}, epoch {len(record.epochs)} of "
         f"{record.config.epochs}, {axis_values(record, axes)}"
     )
-
-
-def _epoch_rate(record: TrialRecord) -> str:
-    if not record.epochs:
-        return "its first epoch"
-    return f"{record.epoch_seconds:.1f}s an epoch"
 
 
 def _trial_json(record: TrialRecord) -> dict[str, Any]:

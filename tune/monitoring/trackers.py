@@ -1,9 +1,9 @@
 """Tells other programs of a search's trials: TensorBoard's files always, MLflow where asked.
 
-They are guests: one that fails is disabled, with one line, and the search goes on.
+One that fails is disabled, with one line, and the search goes on.
 """
 
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from rich.console import Console
@@ -18,7 +18,7 @@ from tune.records.trial import TrialRecord
 
 
 class Tracker(Protocol):
-    """Whoever is told of trials."""
+    """A receiver of trials' events."""
 
     name: str
 
@@ -35,69 +35,59 @@ class Tracker(Protocol):
         """The search is over."""
 
     def abandon(self) -> None:
-        """It failed: it is told no more, and nothing waits for it."""
+        """It failed: it receives no more, and nothing waits for it."""
 
 
-class Trackers:
+class Trackers(AbstractContextManager["Trackers"]):
     """All trackers of a search, as one listener; a context manager."""
 
     def __init__(
-        self, space: SearchSpace, folder: RunFolder, console: Console, *, mlflow: str | None
+        self,
+        progress: Progress,
+        space: SearchSpace,
+        folder: RunFolder,
+        console: Console,
+        *,
+        mlflow: str | None,
     ) -> None:
         """Open them.
 
         Args:
+            progress: The display, which is told first.
             space: What is searched.
             folder: The run folder.
             console: Where the one line goes if one fails.
             mlflow: URI of an MLflow server or database that is told too; None is none.
         """
         self._console = console
-        self._progress: Progress | None = None
+        self._progress = progress
         self._trackers: list[Tracker] = [TensorBoardLog(folder.tensorboard_folder, space)]
         if mlflow is not None:
             self._trackers.append(MlflowLog(mlflow, folder.path.name))
 
-    def __enter__(self) -> "Trackers":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._tell("close")
-
-    def after(self, progress: Progress) -> "Trackers":
-        """Return the listener that shows progress first and tells the trackers then."""
-        self._progress = progress
-        return self
+    def __exit__(self, *_: object) -> None:
+        self._notify("close")
 
     def trial_started(self, record: TrialRecord) -> None:
         """Tell that a trial began, or goes on."""
-        if self._progress:
-            self._progress.trial_started(record)
-        self._tell("trial_started", record)
+        self._progress.trial_started(record)
+        self._notify("trial_started", record)
 
     def epoch_ended(self, record: TrialRecord) -> None:
         """Tell that a trial reported an epoch."""
-        if self._progress:
-            self._progress.epoch_ended(record)
-        self._tell("epoch_ended", record)
+        self._progress.epoch_ended(record)
+        self._notify("epoch_ended", record)
 
     def trial_recovered(self, record: TrialRecord, reason: str) -> None:
         """Show that a trial lost its worker and goes on; trackers see no difference."""
-        if self._progress:
-            self._progress.trial_recovered(record, reason)
+        self._progress.trial_recovered(record, reason)
 
     def trial_ended(self, record: TrialRecord) -> None:
         """Tell that a trial ended."""
-        if self._progress:
-            self._progress.trial_ended(record)
-        self._tell("trial_ended", record)
+        self._progress.trial_ended(record)
+        self._notify("trial_ended", record)
 
-    def _tell(self, event: str, *values: TrialRecord) -> None:
+    def _notify(self, event: str, *values: TrialRecord) -> None:
         for tracker in list(self._trackers):
             try:
                 getattr(tracker, event)(*values)

@@ -1,8 +1,7 @@
-"""How long a search is going to take: said before it starts.
+"""Estimates how long a search takes, before it starts and while it runs.
 
 An epoch's seconds are those that the machine was timed to need (model/training/speed.py); the
-plan comes from searches that are played through (simulation.py); trials that have ended correct
-what is left (estimate.py).
+plan comes from simulated searches (simulation.py); trials that have ended correct what is left.
 """
 
 import bisect
@@ -30,11 +29,7 @@ class Estimate:
     """Estimates of one study, its earlier sessions included."""
 
     def __init__(
-        self,
-        study: Study,
-        speed: MachineSpeed,
-        concurrent: int,
-        before: Spent = NOTHING_SPENT,
+        self, study: Study, speed: MachineSpeed, concurrent: int, before: Spent = NOTHING_SPENT
     ) -> None:
         """Estimate a study.
 
@@ -65,11 +60,7 @@ class Estimate:
     def plan(self) -> Plan:
         """What the whole search is going to take."""
         return simulate(
-            self._study,
-            self._first,
-            self._drawn,
-            concurrent=self._concurrent,
-            before=self.before,
+            self._study, self._first, self._drawn, concurrent=self._concurrent, before=self.before
         )
 
     def planned_seconds(self, running: Iterable[TrialRecord], num_known: int) -> float:

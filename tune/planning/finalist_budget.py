@@ -1,4 +1,4 @@
-"""Which trials are trained anew in the end, how long that takes, and what is kept for it."""
+"""Which trials are retrained at the end, how long that takes, and what is kept for it."""
 
 import heapq
 from collections.abc import Collection, Iterable, Mapping
@@ -9,12 +9,12 @@ from tune.records.finalist_table import finalist_key
 from tune.records.trial import Status, TrialRecord
 
 RESERVED_SHARE = 0.3
-"""Finalists may take so much of a time budget; if they need more, none is trained."""
+"""Share of a time budget that is kept for finalists; if they need more, nothing is."""
 LATE_SHARE = 0.1
-"""Finalists are begun where they are estimated to take so much more than the time left."""
+"""Share of the time left by which the estimate of finalists that are begun may exceed it."""
 
 WRITING_SECONDS, WRITING_SECONDS_A_TRIAL = 1.0, 0.001
-"""Tables and page take so long: 10 s with 10,000 trials."""
+"""Time to write tables and page, and its part for each trial: 11 s with 10,000 trials."""
 
 
 def choose(records: Iterable[TrialRecord], num_best: int) -> list[TrialRecord]:
@@ -34,7 +34,7 @@ def choose(records: Iterable[TrialRecord], num_best: int) -> list[TrialRecord]:
 def estimated_seconds(
     study: Study, trainings: Collection[tuple[TrialRecord, int]], concurrent: int
 ) -> float:
-    """Return how long it would take to train all these anew, so many at once, and to score them.
+    """Return how long it would take to retrain all these, `concurrent` at once, and to score them.
 
     Args:
         study: The study.
@@ -50,7 +50,7 @@ def estimated_seconds(
 
 
 def spread_seconds(seconds: Collection[float], concurrent: int) -> float:
-    """Return how long tasks take at most, so many at once: the longest may be the last to begin.
+    """Return the most time that tasks take, `concurrent` at once: the longest may begin last.
 
     The bound is Graham's (1969).
     """
@@ -61,18 +61,15 @@ def scoring_seconds_of(study: Study, record: TrialRecord, *, with_trend: bool) -
     """Return how long it takes to score a network of this configuration."""
     test = study.prepared.encoded[record.config.cleaning].test  # in characters
     return scoring_seconds(
-        record.config,
-        record.num_parameters or 0,
-        num_chars=len(test),
-        with_trend=with_trend,
+        record.config, record.num_parameters or 0, num_chars=len(test), with_trend=with_trend
     )
 
 
 def fits(seconds: float, seconds_left: float | None, *, was_reserved: bool) -> bool:
-    """Return whether finalists that are estimated to take so long should be begun.
+    """Return whether finalists should be begun.
 
     Args:
-        seconds: How long.
+        seconds: Their estimate.
         seconds_left: What is left of the time budget; None is without limit.
         was_reserved: Whether the search ended early for them. Then they are begun also where it
             ended later than was thought: each is trained once before any is trained again.
@@ -106,10 +103,7 @@ def left_to_train(
 
 
 def reserved_seconds(
-    study: Study,
-    records: Iterable[TrialRecord],
-    concurrent: int,
-    trained: Collection[int] = (),
+    study: Study, records: Iterable[TrialRecord], concurrent: int, trained: Collection[int] = ()
 ) -> float:
     """Return what the search leaves of its time budget for the finalists and for its own end.
 

@@ -1,6 +1,6 @@
-"""Plays a search through by chance, many times, to see how long it takes.
+"""Simulates a search many times, to see how long it takes.
 
-A trial goes on from a rung by chance, and the next one takes the first place that is free.
+A trial goes on from a rung by chance, and the next one takes the first free slot.
 Assumed for the short end: one in reduction_factor goes on, as ASHA is built. For the long end: as
 many as the square root of that, 58 % for a third, for a sampler that learns proposes better and
 better trials. In results/reference, of the proposed trials 52, 72 and 71 % went on from the first
@@ -24,7 +24,7 @@ SIMULATED_TRIALS = 100_000
 """In all of them together: the more trials a search has, the less its time hangs on chance."""
 MIN_SIMULATIONS = 10
 ENDS = (0.05, 0.95)
-"""Shares of the played searches that are shorter than the ends of the range."""
+"""Shares of the simulated searches that are shorter than the ends of the range."""
 ERROR = 1.25
 """How many times longer or shorter than timed all trials together may be."""
 
@@ -57,7 +57,7 @@ class Plan:
         seconds: Of the whole search, its earlier sessions and the finalists included, within its
             time budget.
         num_trials: Trials that end in that time.
-        share_confirmed: Share of the played searches in which the finalists are trained.
+        share_confirmed: Share of the simulated searches in which the finalists are trained.
     """
 
     seconds: tuple[float, float]
@@ -66,7 +66,7 @@ class Plan:
 
 
 class Simulated(NamedTuple):
-    """One search that was played."""
+    """One simulated search."""
 
     seconds: float
     num_ended: int
@@ -81,7 +81,7 @@ def simulate(
     concurrent: int,
     before: Spent = NOTHING_SPENT,
 ) -> Plan:
-    """Return the range of what many played searches took.
+    """Return the range of what many simulated searches took.
 
     Args:
         study: Its budget, seed and finalists.
@@ -103,14 +103,14 @@ def simulate(
     low, high = ENDS
     return Plan(
         seconds=(
-            float(np.quantile([played.seconds for played in short], low)),
-            float(np.quantile([played.seconds for played in long], high)),
+            float(np.quantile([each.seconds for each in short], low)),
+            float(np.quantile([each.seconds for each in long], high)),
         ),
         num_trials=(
-            int(np.quantile([played.num_ended for played in long], low)),
-            int(np.quantile([played.num_ended for played in short], high)),
+            int(np.quantile([each.num_ended for each in long], low)),
+            int(np.quantile([each.num_ended for each in short], high)),
         ),
-        share_confirmed=float(np.mean([played.is_confirmed for played in [*short, *long]])),
+        share_confirmed=float(np.mean([each.is_confirmed for each in [*short, *long]])),
     )
 
 
@@ -124,17 +124,10 @@ def _simulate_once(
     error: float,
     generator: np.random.Generator,
 ) -> Simulated:
-    """Play one search.
+    """Simulate one search.
 
-    Args:
-        study: As for `simulate`, like the four after it.
-        first: Run in full.
-        drawn: What the others are drawn from.
-        concurrent: Trials at once.
-        before: What is done already.
-        goes_on: Chance of a trial at a rung, above 0 and below 1.
-        error: What all seconds are multiplied by.
-        generator: What is drawn from.
+    A trial passes a rung with the chance `goes_on`, in (0, 1); all seconds are multiplied by
+    `error`. The rest is as for `simulate`.
     """
     left = first[before.num_ended :]
     num_others = study.num_trials - max(before.num_ended, len(first))
@@ -169,7 +162,7 @@ def _simulate_once(
 
 
 def _ends(seconds: list[float], concurrent: int) -> list[float]:
-    """Return when each trial ends, if each takes the first place that is free.
+    """Return when each trial ends, if each takes the first free slot.
 
     >>> _ends([3.0, 1.0, 1.0, 2.0], concurrent=2)
     [3.0, 1.0, 2.0, 4.0]

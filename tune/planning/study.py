@@ -21,7 +21,7 @@ from tune.records.trial import TrialRecord, num_ended
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StudyOptions:
-    """What the command line says; None is "not said".
+    """What the command line says; None is an option that was not given.
 
     Raises:
         ConfigError: A number is out of its range, or a duration is none.
@@ -154,7 +154,7 @@ class Study:
 
     @property
     def wants_finalists(self) -> bool:
-        """Whether the best are to be trained anew; a space without axes has no winner."""
+        """Whether the best are to be retrained; a space without axes has no winner."""
         return self.settings.finalists > 0 and bool(self.space.distributions)
 
     @property
@@ -172,15 +172,13 @@ class Study:
     @property
     def mirror_root(self) -> str | None:
         """Where the storage has a copy of the run folder; None where the folder lies there."""
-        has_copy = self.settings.storage is not None and not self._is_in_storage
-        return self.checkpoints_root if has_copy else None
-
-    @property
-    def _is_in_storage(self) -> bool:
-        """Whether the run goes on in the storage's own folder, on NFS say."""
+        if self.settings.storage is None:
+            return None
         file_system, path = open_location(self.checkpoints_root)
         local = isinstance(file_system, LocalFileSystem)
-        return local and Path(path).resolve() == self.run_path.resolve()
+        # The run may go on in the storage's own folder, on NFS say.
+        is_there = local and Path(path).resolve() == self.run_path.resolve()
+        return None if is_there else self.checkpoints_root
 
     @property
     def max_epochs(self) -> int:

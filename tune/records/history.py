@@ -8,7 +8,6 @@ file is also the lock of its run: a second driver is refused, and a dead one hol
 import contextlib
 import dataclasses
 import fcntl
-import io
 import json
 import time
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from typing import Any, BinaryIO
 
 from model.config import TrialConfig
 from model.errors import ConfigError
+from model.system.files import append_whole
 from tune.records.trial import EpochRecord, Status, TrialRecord, trial_id
 
 LOCK_TRIES, LOCK_REST_SECONDS = 4, 0.05
@@ -183,15 +183,7 @@ class History:
         Raises:
             OSError: It cannot be written, for the disk is full, say; then nothing of it is.
         """
-        line = line_of(event)
-        end = self._file.seek(0, io.SEEK_END)
-        try:
-            while line:  # a disk that becomes full takes a part of it
-                line = line[self._file.write(line) :]
-        except OSError:
-            with contextlib.suppress(OSError):  # half a line is cut off on reading too
-                self._file.truncate(end)
-            raise
+        append_whole(self._file, line_of(event))  # half a line is cut off on reading too
         return apply_event(self.records, event)
 
     def seconds(self) -> float:

@@ -4,11 +4,11 @@ The history is the truth and the journal is made from it, so each trial is in it
 often it was resumed; optuna-dashboard opens it.
 """
 
-import contextlib
 import json
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -16,6 +16,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.trial import TrialState
 
+from model.system.files import append_whole
 from search_spaces import SearchSpace
 from tune.records.trial import Status, TrialRecord
 from tune.sampling.samplers import STATE_PREFIX
@@ -59,7 +60,8 @@ class StudyJournal(BaseJournalBackend):
         if self._path is None:
             self._lines += lines
         else:
-            _append(self._path, b"".join(lines))
+            with self._path.open("ab", buffering=0) as file:
+                append_whole(file, b"".join(lines))
         # As they would be read from the file: a tuple is a list, and nothing is shared.
         self._unread += [json.loads(line) for line in lines]
 
@@ -69,19 +71,6 @@ class StudyJournal(BaseJournalBackend):
         partial_path.write_bytes(b"".join(self._lines))
         partial_path.replace(path)
         self._path, self._lines = path, []
-
-
-def _append(path: Path, content: bytes) -> None:
-    # Without a buffer, as the history: a disk that becomes full takes a part of it.
-    with path.open("ab", buffering=0) as file:
-        end = file.tell()
-        try:
-            while content:
-                content = content[file.write(content) :]
-        except OSError:
-            with contextlib.suppress(OSError):
-                file.truncate(end)
-            raise
 
 
 def quiet_optuna() -> None:
@@ -102,13 +91,14 @@ def open_study(
         space: What is searched.
         records: What earlier sessions of the search did.
     """
-    _lock(path).unlink(missing_ok=True)
+    # Optuna's lock, left by an earlier version of ours, would make optuna 5.0 wait for 30 s.
+    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
     remembered = _remembered(path, space.name)
     journal = StudyJournal()
     study = optuna.create_study(
         storage=JournalStorage(journal), study_name=space.name, direction="minimize"
     )
-    fill_study(study, space, records, remembered=remembered)
+    fill_study(study, space, records, remembered)
     journal.move_to(path)
     return study
 
@@ -117,8 +107,7 @@ def fill_study(
     study: optuna.Study,
     space: SearchSpace,
     records: Iterable[TrialRecord],
-    *,
-    remembered: Mapping[int, dict[str, Any]] | None = None,
+    remembered: Mapping[int, dict[str, Any]] = MappingProxyType({}),
 ) -> None:
     """Put what was done into an empty study, and what is to be tried first into its queue.
 
@@ -131,7 +120,6 @@ def fill_study(
         records: What earlier sessions of the search did.
         remembered: Trial number to what a sampler keeps with the trial.
     """
-    remembered = remembered or {}
     ordered = sorted(records, key=lambda record: record.number)
     for record in ordered:
         if record.has_ended:
@@ -148,14 +136,6 @@ def fill_study(
     for point in space.all_starts():
         if point not in begun:
             study.enqueue_trial(point)
-
-
-def _lock(path: Path) -> Path:
-    """Return Optuna's lock of a journal, which an earlier version of ours may have left.
-
-    One that is left makes optuna 5.0 wait for 30 s.
-    """
-    return path.with_name(f"{path.name}.lock")
 
 
 def _remembered(path: Path, name: str) -> dict[int, dict[str, Any]]:

@@ -17,8 +17,8 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces.distributions import at_position, is_ordered, position
 
 SPREAD = 0.25
-"""The standard deviation of a step along an axis whose length is 1; a choice that has no order is
-drawn anew as often."""
+"""Standard deviation of a step along an axis of length 1; share of the choices without an order
+that are drawn again."""
 
 
 class NearSampler(BaseSampler):
@@ -41,7 +41,7 @@ class NearSampler(BaseSampler):
         Args:
             center: The point; None is the trial of the study with the lowest value so far.
             axes: Of the space.
-            moved_share: How many of the other axes are drawn, in the mean.
+            moved_share: Mean share of the other axes that are drawn.
             generator: Of this proposal.
             otherwise: For axes that the point does not have, and where there is none yet.
         """

@@ -1,6 +1,6 @@
 """The samplers by name: Optuna's, each set up for a parallel search with conditional axes.
 
-A sampler is made anew for each proposal, from the search's seed and the trial's number, so that
+A new sampler is made for each proposal, from the search's seed and the trial's number, so that
 a resumed search proposes what the uninterrupted one would have. What CMA-ES must remember besides,
 its distribution, it keeps in the study.
 
@@ -32,7 +32,8 @@ STARTUP_SHARE = 0.25
 """Trials before a model is used; baselines and starts count among them. With TPE they lie near a
 start; with others, `random` aside, or without a start they are points of a Sobol sequence."""
 NEAR_BEST_SHARE, NEAR_BEST_MOVED = 1 / 3, 0.5
-"""So many of TPE's later proposals move one axis and so many others of the best so far. With 4
+"""Share of TPE's later proposals that move an axis of the best so far, and mean share of its other
+axes that move with it. With 4
 workers both together leave 39 thousandths of a bit on recorded curves, where 44 were left, and 75
 after a quarter of the budget, where 88 were (LOG.md, 2026-11-26)."""
 
@@ -57,18 +58,18 @@ def default_sampler(num_concurrent: int) -> str:
     return "tpe" if num_concurrent == 1 else "tpe-univariate"
 
 
-def make_thinning(name: str) -> "Thinning":
-    """Return the thinning of one search, by its sampler's name."""
+def make_thinning(name: str) -> "Thinning | None":
+    """Return the thinning of one search by its sampler's name; None if it sees all trials."""
     from tune.sampling.thinned_study import Thinning
 
+    if name not in (*TPE, "gp"):
+        return None
     # optuna 5.0's Gaussian process knows complete trials alone. Of the first 50 of `full` with
     # ASHA 13 are: most proposals so far would be random.
     return Thinning(pruned_as_complete=name == "gp")
 
 
-def make_sampler(
-    name: str, space: "SearchSpace", *, seed: int, number: int, thinning: "Thinning"
-) -> "BaseSampler":
+def make_sampler(name: str, space: "SearchSpace", *, seed: int, number: int) -> "BaseSampler":
     """Return the sampler of one proposal.
 
     Args:
@@ -76,14 +77,12 @@ def make_sampler(
         space: What is searched. The first of a search of few trials are fewer.
         seed: The search's seed.
         number: The trial's number.
-        thinning: What make_thinning gave, one for all proposals of a search.
     """
     import numpy as np
     from optuna import exceptions, samplers
 
     from model.system.seeds import hash_seed
     from tune.sampling.own_samplers import NearSampler, NumberedQMCSampler
-    from tune.sampling.thinned_study import ThinnedSampler
 
     starts, axes = space.all_starts(), space.distributions
     own_seed = hash_seed(seed, number) % 2**32
@@ -113,35 +112,26 @@ def make_sampler(
             constant_liar=True,
             seed=own_seed,
         )
-        match name:
-            case "tpe" | "tpe-univariate":
-                near = NearSampler(
-                    None,
-                    axes=axes,
-                    moved_share=NEAR_BEST_MOVED,
-                    generator=generator,
-                    otherwise=random,
-                )
-                return ThinnedSampler(
-                    near if generator.random() < NEAR_BEST_SHARE else tpe, thinning
-                )
-            case "gp":
-                process = samplers.GPSampler(
-                    seed=own_seed,
-                    independent_sampler=random,
-                    n_startup_trials=startup_trials,
-                    warn_independent_sampling=False,
-                )
-                return ThinnedSampler(process, thinning)
-            case "cmaes":
-                # It has no categories and no conditions: those axes are TPE's. It copies each
-                # pruned trial for each proposal: 0.06 s after 1,000 trials of `full`.
-                return samplers.CmaEsSampler(
-                    seed=own_seed,
-                    n_startup_trials=startup_trials,
-                    independent_sampler=tpe,
-                    consider_pruned_trials=True,
-                    warn_independent_sampling=False,
-                )
-            case _:
-                raise AssertionError(f"not a sampler: {name!r}")
+        if name == "gp":
+            return samplers.GPSampler(
+                seed=own_seed,
+                independent_sampler=random,
+                n_startup_trials=startup_trials,
+                warn_independent_sampling=False,
+            )
+        if name == "cmaes":
+            # It has no categories and no conditions: those axes are TPE's. It copies each
+            # pruned trial for each proposal: 0.06 s after 1,000 trials of `full`.
+            return samplers.CmaEsSampler(
+                seed=own_seed,
+                n_startup_trials=startup_trials,
+                independent_sampler=tpe,
+                consider_pruned_trials=True,
+                warn_independent_sampling=False,
+            )
+    assert name in TPE, name
+    if generator.random() >= NEAR_BEST_SHARE:
+        return tpe
+    return NearSampler(
+        None, axes=axes, moved_share=NEAR_BEST_MOVED, generator=generator, otherwise=random
+    )

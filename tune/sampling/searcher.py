@@ -25,6 +25,7 @@ from search_spaces import SearchSpace
 from tune.records.trial import RUNNING_BEST, Outcome, TrialRecord
 from tune.sampling.optuna_study import BASELINE, ERROR, NUMBER, STOPPED
 from tune.sampling.samplers import make_sampler, make_thinning
+from tune.sampling.thinned_study import ThinnedStudy
 
 
 class StudySearcher(Searcher):
@@ -66,18 +67,15 @@ class StudySearcher(Searcher):
         self._next_number = max(self._earlier, default=-1) + 1
         self._checkpoints = checkpoints or {}
         self._live: dict[str, optuna.Trial] = {}
-        self._told: dict[str, int] = {}  # Ray's id to the last epoch that Optuna knows of
+        self._last_epochs: dict[str, int] = {}  # Ray's id to the last epoch that Optuna knows of
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Propose the next trial."""
         self._study.sampler = make_sampler(
-            self._sampler,
-            self._space,
-            seed=self._seed,
-            number=self._next_number,
-            thinning=self._thinning,
+            self._sampler, self._space, seed=self._seed, number=self._next_number
         )
-        trial = self._study.ask()
+        seen = ThinnedStudy(self._study, self._thinning) if self._thinning else self._study
+        trial = seen.ask()
         params = _ask_point(trial, self._space)
         self._live[trial_id] = trial
         attributes = trial.user_attrs
@@ -86,7 +84,7 @@ class StudySearcher(Searcher):
             record = self._earlier[attributes[NUMBER]]
             for epoch, value in record.running_best().items():
                 trial.report(value, step=epoch)
-                self._told[trial_id] = epoch
+                self._last_epochs[trial_id] = epoch
             number, config = record.number, record.config
         else:
             number = self._next_number
@@ -113,9 +111,9 @@ class StudySearcher(Searcher):
             return
         trial = self._live[trial_id]
         # An epoch that is trained again, after its driver or its worker died, was told before.
-        if result["epoch"] > self._told.get(trial_id, 0):
+        if result["epoch"] > self._last_epochs.get(trial_id, 0):
             trial.report(result[RUNNING_BEST], step=result["epoch"])
-            self._told[trial_id] = result["epoch"]
+            self._last_epochs[trial_id] = result["epoch"]
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -127,7 +125,7 @@ class StudySearcher(Searcher):
             # Ray 2.60 passes a trial's last epoch here alone, not to on_trial_result.
             self.on_trial_result(trial_id, result)
         trial = self._live.pop(trial_id)
-        self._told.pop(trial_id, None)
+        self._last_epochs.pop(trial_id, None)
         if result is None:
             self._tell_stopped(trial)
         elif result["outcome"] == Outcome.DIVERGED:
@@ -139,7 +137,7 @@ class StudySearcher(Searcher):
 
     def fail(self, trial_id: str, reason: str) -> None:
         """Tell Optuna why a trial raised, or that its process died."""
-        self._told.pop(trial_id, None)
+        self._last_epochs.pop(trial_id, None)
         self._tell_failed(self._live.pop(trial_id), reason)
 
     def stop_running(self) -> None:
@@ -158,13 +156,6 @@ class StudySearcher(Searcher):
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: the journal holds the study's state."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Do nothing: the journal holds the study's state."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles the searcher into its experiment state, which we never read back."""
-        return {}
 
 
 def _ask_point(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:

@@ -4,9 +4,9 @@ The Gaussian process (optuna 5.0) knows complete trials alone; stopped ones are 
 
 TPE (optuna 5.0) builds its two densities from all trials for each axis: 0.2 s for a proposal after
 1,000 trials of `extended`, in proportion to their number. The best trials make one density and
-are all shown; the other is made of the many, of which an even part tells the same. To sort all of
-them for each proposal would cost more than the proposal after 10,000 trials (85 of 135 ms), so
-what has ended is sorted once: it does not change.
+are all shown; the other is made of the many, of which an even part tells the same. To rank all
+of them for each answer takes 31 ms after 10,000 trials, and a proposal that takes 50 ms asks twice
+(measured 2026-11-28). What has ended does not change: sorted once, an answer takes 0.1 ms.
 
 Source: Bergstra 2011, "Algorithms for Hyper-Parameter Optimization", section 4.
 """
@@ -14,12 +14,9 @@ Source: Bergstra 2011, "Algorithms for Hyper-Parameter Optimization", section 4.
 import copy
 from bisect import insort
 from collections.abc import Container
-from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 MAX_SHOWN = 300
@@ -56,7 +53,7 @@ class Thinning:
 
 
 class _Part:
-    """The trials in some states: those that have ended in order, those that have not by place."""
+    """The trials in some states: those that have ended in order, the others by index."""
 
     def __init__(self, states: frozenset[TrialState], pruned_as_complete: bool) -> None:
         self._states = states
@@ -90,55 +87,14 @@ class _Part:
             insort(self._others, (number, other))
 
 
-class ThinnedSampler(BaseSampler):
-    """A sampler that sees at most MAX_SHOWN ended trials, and all that run."""
-
-    def __init__(self, sampler: BaseSampler, thinning: Thinning) -> None:
-        """Thin what another sampler sees; it is made for one proposal, the thinning for all."""
-        self._sampler = sampler
-        self._thinning = thinning
-        self._shown: _ThinnedStudy | None = None
-
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """Return the axes that are sampled together."""
-        return self._sampler.infer_relative_search_space(self._of(study), trial)
-
-    def sample_relative(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        search_space: dict[str, BaseDistribution],
-    ) -> dict[str, Any]:
-        """Sample them."""
-        return self._sampler.sample_relative(self._of(study), trial, search_space)
-
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """Sample an axis by itself."""
-        return self._sampler.sample_independent(
-            self._of(study), trial, param_name, param_distribution
-        )
-
-    def _of(self, study: optuna.Study) -> optuna.Study:
-        if self._shown is None:
-            self._shown = _ThinnedStudy(study, self._thinning)
-        return self._shown
-
-
-class _ThinnedStudy(optuna.Study):
-    """A study as it is, but for the trials that it tells of; for one proposal."""
+class ThinnedStudy(optuna.Study):
+    """A study that tells a sampler of at most MAX_SHOWN ended trials, and of all that run."""
 
     def __init__(self, study: optuna.Study, thinning: Thinning) -> None:
+        """Show a study for one proposal; the thinning is one for all proposals."""
         self.__dict__.update(study.__dict__)
         self._thinning = thinning
-        self._told: dict[frozenset[TrialState], list[FrozenTrial]] = {}
+        self._shown: dict[frozenset[TrialState], list[FrozenTrial]] = {}
 
     # What optuna 5.0's samplers ask, for each axis; its public `get_trials` copies all trials.
     def _get_trials(
@@ -149,10 +105,10 @@ class _ThinnedStudy(optuna.Study):
     ) -> list[FrozenTrial]:
         assert not deepcopy
         wanted = frozenset(state for state in TrialState if states is None or state in states)
-        if wanted not in self._told:
+        if wanted not in self._shown:
             trials = super()._get_trials(deepcopy=False, states=None, use_cache=use_cache)
-            self._told[wanted] = self._thinning.shown(trials, wanted)
-        return self._told[wanted]
+            self._shown[wanted] = self._thinning.shown(trials, wanted)
+        return self._shown[wanted]
 
 
 def _as_complete(trial: FrozenTrial) -> FrozenTrial:

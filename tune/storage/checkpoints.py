@@ -1,4 +1,4 @@
-"""Where the trials' checkpoints lie in a run's storage, and how to get at one.
+"""The trials' checkpoints in a run's storage: listed, fetched, kept and removed.
 
 Ray keeps them, each session of a run in a folder of its own:
 <storage>/session-1/trial_00007/checkpoint_000003/checkpoint/meta.json
@@ -6,10 +6,10 @@ Ray keeps them, each session of a run in a folder of its own:
 
 import contextlib
 import dataclasses
+import functools
 import re
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from pyarrow import fs
@@ -86,14 +86,14 @@ def unreadable(error: OSError) -> ExternalFault:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StoredCheckpoint:
-    """A checkpoint folder of the project's own: where it is, and how to get there."""
+    """A checkpoint folder of the project's own: its file system, and its path there."""
 
     file_system: fs.FileSystem
     path: str
 
 
 def stored_checkpoint(location: str) -> StoredCheckpoint:
-    """Return the place that one of `newest_first`'s locations names."""
+    """Return the checkpoint at one of `newest_first`'s locations."""
     return StoredCheckpoint(*open_location(location))
 
 
@@ -164,8 +164,10 @@ def keep_checkpoints(
     with in_place_of(kept) as folder:
         rank = 1
         for number in numbers:
-            if rank <= KEPT_CHECKPOINTS and _copy(locations.get(number), folder / f"{rank:02d}"):
-                rank += 1
+            target = folder / f"{rank:02d}"
+            if rank > KEPT_CHECKPOINTS or number not in locations:
+                continue
+            rank += _serves(locations[number][0], functools.partial(copy_model, target=target))
     drop_superseded({n: of for n, of in locations.items() if n in has_ended}, may_delete)
 
 
@@ -186,41 +188,31 @@ def drop_superseded(
             drop(stored_checkpoint(location) for location in older)
 
 
-def _copy(locations: list[str] | None, target: Path) -> bool:
-    if not locations:
-        return False
-    try:
-        with _fetched(locations[0]) as folder:
-            copy_model(folder, target)
-    except CheckpointError:
-        return False
-    return True
-
-
 def _is_whole(location: str) -> bool:
     """Return whether a trial could go on from a checkpoint; its files' sums are compared."""
-    try:
-        with _fetched(location) as folder:
-            load_checkpoint(folder)
-            load_training_state(folder)
-    except CheckpointError:
-        return False
-    return True
+
+    def load(folder: Path) -> None:
+        load_checkpoint(folder)
+        load_training_state(folder)
+
+    return _serves(location, load)
 
 
-@contextmanager
-def _fetched(location: str) -> Iterator[Path]:
-    """Yield a local copy of a checkpoint.
+def _serves(location: str, use: Callable[[Path], None]) -> bool:
+    """Use a local copy of a checkpoint; return whether it was there and undamaged.
 
     Raises:
-        CheckpointError: It was removed meanwhile.
         ExternalFault: The storage does not answer.
     """
     with tempfile.TemporaryDirectory() as temporary:
         try:
             folder = fetch(location, Path(temporary) / MODEL_FOLDER)
-        except FileNotFoundError as error:
-            raise CheckpointError(f"damaged checkpoint {location}: {error}") from error
+        except FileNotFoundError:  # removed meanwhile
+            return False
         except OSError as error:
             raise unreadable(error) from error
-        yield folder
+        try:
+            use(folder)
+        except CheckpointError:
+            return False
+    return True

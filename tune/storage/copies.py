@@ -8,11 +8,7 @@ from pathlib import Path
 
 from pyarrow import fs
 
-from model.system.filesystem import (
-    files_below,
-    is_safe,
-    read,
-)
+from model.system.filesystem import files_below, is_safe, read
 from tune.records.history import whole_lines
 from tune.records.run_folder import TENSORBOARD, RunFolder
 

@@ -25,11 +25,11 @@ from model.system.filesystem import open_location, read, write
 from tune.records.run_folder import LEASE_FILE
 
 STALE_SECONDS = 60.0
-"""A driver that has not renewed its lease for so long is taken for dead."""
+"""Age of a lease from which its driver is taken for dead."""
 RENEW_SECONDS = 10.0
 POLL_SECONDS = 1.0
 SETTLE_SECONDS = 1.0
-"""So long after taking a lease a driver looks whether another took it too."""
+"""Wait after taking a lease, before a driver looks whether another took it too."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +40,7 @@ class Holder:
         host: The machine's name.
         pid: The process.
         started: What tells it from a later process of that number, "" where not known.
-        token: Told by chance once a lease.
+        token: Random, unique to one lease.
         boot_id: The machine's, since it was started; "" where not known, as in older leases.
         pid_namespace: What the process's number counts in, "" as before.
     """
@@ -77,13 +77,35 @@ class Holder:
 
 
 class Lease:
-    """A driver's lease of a run."""
+    """A driver's lease of a run.
 
-    def __init__(self, root: str) -> None:
-        """Prepare to lease the run whose storage is at `root`."""
+    Attributes:
+        is_lost: Whether another driver took over, as far as is known.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        *,
+        may_write: Callable[[], bool] = lambda: True,
+        lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare to lease the run whose storage is at `root`.
+
+        Args:
+            root: Absolute path or URI.
+            may_write: Says whether it may be written again where nobody has it: it was removed,
+                by another driver that had taken it and has ended, or by hand.
+            lost: Called once, when another driver took over.
+        """
         self._file_system, folder = open_location(root)
         self._path = f"{folder}/{LEASE_FILE}"
         self._holder = Holder.this_process()
+        self._may_write, self._lost = may_write, lost
+        self.is_lost = False
+        self._one_at_a_time = threading.Lock()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="lease")
 
     def take(self, say: Callable[[str], None]) -> None:
         """Take the lease; waits for one that may have a living holder.
@@ -118,26 +140,34 @@ class Lease:
         Raises:
             OSError: The storage cannot be read.
         """
-        found = self._read()
-        return found is not None and found.token == self._holder.token
+        return self._is_own(self._read())
 
-    def renew(self, *, may_write: Callable[[], bool] = lambda: True) -> bool:
-        """Renew it and return True, or return False if another has or had it.
+    def keep(self) -> None:
+        """Begin to renew it every RENEW_SECONDS, until `stop` or until another driver has it."""
+        self._thread.start()
 
-        Args:
-            may_write: Says whether it may be written again where nobody has it: it was removed,
-                by another driver that had taken it and has ended, or by hand.
+    def stop(self) -> None:
+        """Renew it no more."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def renew(self) -> bool:
+        """Renew it now and return True, or return False if another driver took over.
 
         Raises:
             OSError: The storage cannot be used.
         """
-        found = self._read()
-        if found is None and not may_write():
-            return False
-        if found is not None and found.token != self._holder.token:
-            return False
-        self._write()
-        return True
+        with self._one_at_a_time:
+            if not self.is_lost:
+                found = self._read()
+                is_ours = self._is_own(found) if found is not None else self._may_write()
+                if is_ours:
+                    self._write()
+                else:
+                    self.is_lost = True
+                    self._lost()
+        return not self.is_lost
 
     def release(self) -> None:
         """Give it back if it is ours still.
@@ -147,6 +177,14 @@ class Lease:
         """
         if self.is_ours():
             self._file_system.delete_file(self._path)
+
+    def _run(self) -> None:
+        while not (self._ending.wait(RENEW_SECONDS) or self.is_lost):
+            with contextlib.suppress(OSError):  # the copying thread tells of it
+                self.renew()
+
+    def _is_own(self, found: Holder | None) -> bool:
+        return found is not None and found.token == self._holder.token
 
     def _write(self) -> None:
         write(self._file_system, self._path, json.dumps(dataclasses.asdict(self._holder)).encode())
@@ -184,77 +222,25 @@ class _Found:
 
 
 def _started(pid: int) -> str:
-    """Return when a process started, "" if there is none, or if this is no Linux."""
-    path = Path(f"/proc/{pid}/stat")
-    try:
-        return path.read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
+    """Return when a process started; "" if there is none."""
+    stat = _known(lambda: Path(f"/proc/{pid}/stat").read_text(encoding="utf-8"))
+    return stat.rpartition(")")[2].split()[19] if stat else ""
 
 
 def _boot_id() -> str:
-    """Return what tells this start of the machine from all others, "" if this is no Linux."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
-    except OSError:
-        return ""
+    """Return what tells this start of the machine from all others."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return _known(lambda: path.read_text(encoding="utf-8").strip())
 
 
 def _pid_namespace() -> str:
-    """Return in which namespace this process has its number, "" if this is no Linux."""
+    """Return the namespace in which this process has its number."""
+    return _known(lambda: str(Path("/proc/self/ns/pid").readlink()))
+
+
+def _known(read_it: Callable[[], str]) -> str:
+    """Return what the system tells, "" if it does not: this is no Linux, say."""
     try:
-        return str(Path("/proc/self/ns/pid").readlink())
+        return read_it()
     except OSError:
         return ""
-
-
-class LeaseKeeper:
-    """Keeps a lease that was taken until `stop`, or until another driver has it."""
-
-    def __init__(
-        self, lease: Lease, *, may_write: Callable[[], bool], lost: Callable[[], None]
-    ) -> None:
-        """Prepare to renew a lease.
-
-        Args:
-            lease: It is ours.
-            may_write: As for `Lease.renew`.
-            lost: Told once that another driver took over.
-        """
-        self._lease, self._may_write, self._lost = lease, may_write, lost
-        self._is_lost = False
-        self._one_at_a_time = threading.Lock()
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True, name="lease")
-
-    def start(self) -> None:
-        """Begin to renew it every RENEW_SECONDS."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Renew it no more."""
-        self._ending.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether another driver took over, as far as is known."""
-        return self._is_lost
-
-    def renew(self) -> bool:
-        """Renew it now and return True, or return False if another driver took over.
-
-        Raises:
-            OSError: The storage cannot be used.
-        """
-        with self._one_at_a_time:
-            if not self._is_lost and not self._lease.renew(may_write=self._may_write):
-                self._is_lost = True
-                self._lost()
-        return not self._is_lost
-
-    def _run(self) -> None:
-        while not (self._ending.wait(RENEW_SECONDS) or self._is_lost):
-            with contextlib.suppress(OSError):  # the copying thread tells of it
-                self.renew()

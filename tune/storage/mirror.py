@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 
 from pyarrow import fs
 
@@ -21,7 +20,7 @@ from model.errors import ConfigError, first_line
 from model.system.filesystem import open_location, write
 from tune.records.run_folder import CHECKPOINTS, CORPUS_FILE, TENSORBOARD
 from tune.storage.copies import RunExtent, files_of_run
-from tune.storage.lease import RENEW_SECONDS, Lease, LeaseKeeper
+from tune.storage.lease import RENEW_SECONDS, Lease
 
 COPY_SECONDS = RENEW_SECONDS
 FIRST_SECONDS = 1.0
@@ -37,20 +36,15 @@ class Mirror:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        root: str | None,
-        *,
-        text: str,
-        say: Callable[[str], None],
+        self, folder: Path, root: str | None, *, text: str, say: Callable[[str], None]
     ) -> None:
         """Prepare to copy a run.
 
         Args:
             folder: The run's folder; a copy that has come further is not overwritten.
-            root: Its place in the storage; None where the folder itself is the storage.
+            root: Its location in the storage; None where the folder itself is the storage.
             text: The corpus.
-            say: Tells the user a line.
+            say: Prints a line for the user.
         """
         self._folder, self._root, self._text, self._say = folder, root, text, say
         self._ending = threading.Event()
@@ -68,13 +62,12 @@ class Mirror:
         if self._root is None:
             return self
         self._file_system, self._path = open_location(self._root)
-        self._lease = Lease(self._root)
-        self._keeper = LeaseKeeper(
-            self._lease, may_write=lambda: not self._is_further_there(), lost=self._end_driver
+        self._lease = Lease(
+            self._root, may_write=lambda: not self._is_further_there(), lost=self._end_driver
         )
         try:
             self._lease.take(self._say)
-            self._keeper.start()
+            self._lease.keep()
             try:
                 if self._is_further_there():
                     raise ConfigError(
@@ -85,7 +78,7 @@ class Mirror:
                 write(self._file_system, f"{self._path}/{CORPUS_FILE}", self._text.encode())
                 self._copy()
             except BaseException:
-                self._keeper.stop()
+                self._lease.stop()
                 self._lease.release()
                 raise
         except OSError as error:
@@ -94,20 +87,15 @@ class Mirror:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Copy what is new a last time and give the lease back."""
         if self._root is None:
             return
         self._ending.set()
         self._thread.join()
         self._copy_or_remember()
-        self._keeper.stop()
-        if self._error is None and not self._keeper.is_lost:
+        self._lease.stop()
+        if self._error is None and not self._lease.is_lost:
             try:
                 self._lease.release()
             except OSError as failure:
@@ -121,7 +109,7 @@ class Mirror:
         if self._root is None:
             return True
         try:
-            return not self._keeper.is_lost and self._lease.is_ours()
+            return not self._lease.is_lost and self._lease.is_ours()
         except OSError:  # not known
             return False
 
@@ -133,7 +121,7 @@ class Mirror:
 
     def _run(self) -> None:
         rest_seconds = FIRST_SECONDS
-        while not (self._ending.wait(rest_seconds) or self._keeper.is_lost):
+        while not (self._ending.wait(rest_seconds) or self._lease.is_lost):
             start = time.monotonic()
             self._copy_or_remember()
             rest_seconds = max(COPY_SECONDS, (time.monotonic() - start) / COPY_SHARE)
@@ -151,19 +139,19 @@ class Mirror:
         here = self._files()
         changed = [name for name, look in here.items() if self._copied.get(name) != look]
         gone = [name for name in self._copied if name not in here]
-        if not self._keeper.renew():
+        if not self._lease.renew():
             return
         for name in changed:
-            if self._keeper.is_lost:
+            if self._lease.is_lost:
                 return
             try:
                 data = (self._folder / name).read_bytes()
-            except FileNotFoundError:  # ranked anew meanwhile
+            except FileNotFoundError:  # ranked again meanwhile
                 continue
             write(self._file_system, f"{self._path}/{name}", data)
             self._copied[name] = here[name]
         for name in gone:
-            if self._keeper.is_lost:
+            if self._lease.is_lost:
                 return
             if name.startswith(f"{CHECKPOINTS}/"):
                 self._file_system.delete_file(f"{self._path}/{name}")

@@ -63,7 +63,7 @@ def learn_missed(history: History, store: CheckpointStore) -> dict[int, list[str
 
     Returns:
         The checkpoints of the trials that the history knows, as `newest_first` gives them. One
-        that began after the history was copied is begun anew.
+        that began after the history was copied begins again.
 
     Raises:
         ExternalFault: The storage does not answer.

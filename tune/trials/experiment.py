@@ -37,13 +37,13 @@ def run_trials(
         trainable: What a trial is, with its resources.
         searcher: Proposes them.
         scheduler: Stops some of them early; None stops none.
-        num_trials: How many, at most.
-        concurrent: Returns how many at once, at most; asked before each.
+        num_trials: The most that are run.
+        concurrent: Returns the most that run at once; called before each proposal.
         store: Where their checkpoints go.
         stopper: Ends them all.
         recorder: Writes what happens.
         display: Is open while trials run.
-        trial_timeout_seconds: A trial that reports nothing for so long is killed.
+        trial_timeout_seconds: Silence after which a trial is killed; None is never.
         memory_excess_bytes: See TrialMemory.asked_bytes; the trials correct it.
 
     Raises:
@@ -74,14 +74,14 @@ def run_trials(
             stop=stopper,
             failure_config=FailureConfig(max_failures=MAX_DEATHS),
             # Each report asks for its own checkpoint; a diverged one must have none. The worker
-            # removes the older ones: for a number to keep, Ray 2.60 writes the states of all
-            # trials anew whenever one has saved so often.
+            # removes the older ones: for a number to keep, Ray 2.60 rewrites the states of
+            # all trials whenever one has saved that number of times.
             checkpoint_config=CheckpointConfig(num_to_keep=None, checkpoint_at_end=False),
             verbose=0,
         ),
     )
     with stopper.catching_signals(), display, losses_are_deaths():
-        stopper.start(limiter.num_live)
+        stopper.start(lambda: len(limiter.live_trials))
         tuner.fit()
         stopper.check()
         recorder.stop_running()

@@ -1,4 +1,4 @@
-"""How many trials run at once, and how much memory each asks for, by what is known now."""
+"""Limits the live trials, and corrects the memory that each asks for, by what is known now."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -6,23 +6,24 @@ from typing import Any
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from tune.records.trial import ESTIMATED_MEMORY, MEMORY_EXCESS, PEAK_MEMORY, TrialRecord
+from tune.trials.driver_only import DriverOnly
 from tune.trials.stopper import SearchStopper
 
 
 def excess_bytes(peak: int | None, estimated: int | None) -> int:
-    """Return how far a trial went beyond its estimate; 0 if it did not, or cannot tell."""
+    """Return the bytes by which a trial exceeded its estimate; 0 if none are known."""
     return max(0, peak - estimated) if peak is not None and estimated is not None else 0
 
 
 def memory_excess_bytes(records: Iterable[TrialRecord]) -> int:
-    """Return how far some trials went beyond their estimates, at most."""
+    """Return the most bytes by which one of some trials exceeded its estimate."""
     return max(
         (excess_bytes(each.peak_memory_bytes, each.estimated_memory_bytes) for each in records),
         default=0,
     )
 
 
-class FollowingLimiter(ConcurrencyLimiter):
+class FollowingLimiter(DriverOnly, ConcurrencyLimiter):
     """Ray's limiter of live trials, with a limit that follows the cluster.
 
     Without any limit Ray 2.60 keeps a proposal waiting for room: it would be made before the
@@ -45,15 +46,11 @@ class FollowingLimiter(ConcurrencyLimiter):
             searcher: Proposes.
             concurrency: Returns how many trials run at once.
             stopper: Ends the search.
-            memory_excess_bytes: How far earlier trials went beyond their estimates, at most.
+            memory_excess_bytes: What `memory_excess_bytes` gives of earlier trials.
         """
         super().__init__(searcher, max_concurrent=concurrency())
         self._concurrency, self._stopper = concurrency, stopper
         self._memory_excess_bytes = memory_excess_bytes
-
-    def num_live(self) -> int:
-        """Return how many trials run, or are about to."""
-        return len(self.live_trials)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Propose a trial, None while there is no room for one, FINISHED when the time is up."""
@@ -87,8 +84,4 @@ class FollowingLimiter(ConcurrencyLimiter):
 
     def get_state(self) -> dict[str, Any]:
         """Give Ray nothing to pickle into its experiment state, which we never read back."""
-        return {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles the searcher too."""
         return {}

@@ -2,7 +2,7 @@
 
 Ray 2.60 ends the whole search where its memory monitor killed a trial's worker: RayActorManager
 knows the errors RayActorError and RayTaskError and no other, OutOfMemoryError for one.
-tests/test_upstream.py fails when that has changed.
+tests/project/test_upstream.py fails when that has changed.
 
 For a worker that is stuck Ray 2.60 waits for ever. It can hang where no Python code runs any more,
 in a driver of the device or in a file system, so its process is killed, not asked.
@@ -20,15 +20,16 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune.experiment import Trial
 
 from model.system.durations import format_seconds
+from tune.trials.driver_only import DriverOnly
 
 STEP_SECONDS = 1.0
-"""Time between two steps of Ray's loop counts up to so much. While the driver writes tables or
+"""Most time that is counted between two steps of Ray's loop. While the driver writes tables or
 waits for a disk, reports of trials that are well wait for it."""
 
 
 @contextmanager
 def losses_are_deaths() -> Iterator[None]:
-    """Have Ray Tune start a trial anew on another worker, however it lost the one it had."""
+    """Have Ray Tune restart a trial on another worker, however it lost the one it had."""
     original = RayActorManager._actor_task_failed
 
     def task_failed(
@@ -49,16 +50,16 @@ def losses_are_deaths() -> Iterator[None]:
         RayActorManager._actor_task_failed = original
 
 
-class TrialTimeout(ray_tune.Callback):
+class TrialTimeout(DriverOnly, ray_tune.Callback):
     """Watches the time since each running trial's last sign of life."""
 
     def __init__(self, seconds: float | None, *, will_fail: Callable[[Trial, str], None]) -> None:
         """Watch trials.
 
         Args:
-            seconds: So long a trial may be silent: from its start to its first report, from one
+            seconds: Longest silence of a trial: from its start to its first report, from one
                 report to the next, while it saves. None is for ever.
-            will_fail: Told of a trial whose worker is about to be killed, and why.
+            will_fail: Called with a trial whose worker is about to be killed, and the reason.
         """
         self._seconds = seconds
         self._will_fail = will_fail
@@ -85,7 +86,7 @@ class TrialTimeout(ray_tune.Callback):
     def _reported(
         self, iteration: int, trials: list[Trial], trial: Trial, *_: Any, **info: Any
     ) -> None:
-        """Count anew: it gave a sign of life."""
+        """Restart the count: it gave a sign of life."""
         self._silent_since[trial] = self._ran_seconds
 
     def _gone(
@@ -96,7 +97,3 @@ class TrialTimeout(ray_tune.Callback):
 
     on_trial_start = on_trial_result = on_trial_save = _reported
     on_trial_recover = on_trial_complete = on_trial_error = _gone
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles its callbacks into its experiment state, which we never read back."""
-        return {}

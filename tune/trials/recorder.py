@@ -11,7 +11,9 @@ from model.system.files import unwritable
 from tune.records.history import History, TrialEnded, TrialStarted
 from tune.records.trial import RUNNING_BEST, Outcome, Status, TrialRecord
 from tune.storage.checkpoints import drop_older
+from tune.trials.driver_only import DriverOnly
 from tune.trials.epoch_reports import epoch_ended
+from tune.trials.stopper import SearchStopper
 
 _ENDED = {
     Outcome.FINISHED: Status.COMPLETE,
@@ -19,13 +21,13 @@ _ENDED = {
     Outcome.TRAINING: Status.PRUNED,  # it wanted to go on: ASHA stopped it
 }
 MAX_DEATHS = 3
-"""A trial goes on so often after its worker died; once more without an epoch, and it failed."""
+"""Deaths of its workers, without an epoch between them, after which a trial still goes on."""
 SAVE_SECONDS = 10.0
-"""Between two trials' ends the tables are saved at most so often."""
+"""Shortest time between two writings of the tables while no trial ends, seconds."""
 
 
 class Listener(Protocol):
-    """Whoever shows the search's progress."""
+    """A receiver of the search's events."""
 
     def trial_started(self, record: TrialRecord) -> None:
         """A trial began."""
@@ -40,41 +42,36 @@ class Listener(Protocol):
         """A trial ended; its status says how."""
 
 
-class Recorder(ray_tune.Callback):
+class Recorder(DriverOnly, ray_tune.Callback):
     """Writes the history of a search."""
 
     def __init__(
         self,
         history: History,
+        stopper: SearchStopper,
         *,
-        clock: Callable[[], float],
         save: Callable[[Iterable[TrialRecord]], None],
         listener: Listener,
         failed: Callable[[str, str], None] = lambda trial_id, reason: None,
-        storage_failed: Callable[[str], None] = lambda reason: None,
-        is_cut_off: Callable[[str], bool] = lambda trial_id: False,
     ) -> None:
         """Record a search.
 
         Args:
             history: What is known already, and where events go.
-            clock: Seconds since the search's start.
+            stopper: Has the search's clock, knows what it cut off, and ends the search where a
+                trial cannot write to the storage.
             save: Has the tables written; called when trials end, and now and then between.
-            listener: Told of every event.
-            failed: Told of Ray's id of a trial that failed, and why it did.
-            storage_failed: Told why a trial could not write to the storage, if one cannot.
-            is_cut_off: Says of Ray's id of a trial whether it ended for want of time.
+            listener: Receives every event.
+            failed: Called with Ray's id of a trial that failed, and the reason.
         """
         self._history = history
-        self._clock = clock
+        self._stopper = stopper
         self._save = save
         self._listener = listener
         self._failed = failed
-        self._storage_failed = storage_failed
-        self._is_cut_off = is_cut_off
         self._reasons: dict[str, str] = {}
         self._last_epochs: dict[str, int] = {}  # Ray's id to the furthest epoch of a running trial
-        self._saved_seconds = clock()
+        self._saved_seconds = stopper.seconds()
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -84,7 +81,7 @@ class Recorder(ray_tune.Callback):
             number=trial.config["number"],
             config=trial.config["config"],
             baseline=trial.config["baseline"],
-            search_seconds=self._clock(),
+            search_seconds=self._stopper.seconds(),
         )
         self._listener.trial_started(self._history.add(event))
 
@@ -108,7 +105,7 @@ class Recorder(ray_tune.Callback):
         if result["epoch"] > self._last_epochs.get(trial.trial_id, 0):
             self._last_epochs[trial.trial_id] = result["epoch"]
             trial.max_failures = trial.num_failures + MAX_DEATHS
-        event = epoch_ended(trial.config["number"], result, self._clock())
+        event = epoch_ended(trial.config["number"], result, self._stopper.seconds())
         record = self._history.add(event)
         self._save_after(SAVE_SECONDS)
         self._listener.epoch_ended(record)
@@ -117,7 +114,7 @@ class Recorder(ray_tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """Close the record of a trial that ended by itself, by ASHA or for want of time."""
-        if self._is_cut_off(trial.trial_id):
+        if self._stopper.has_cut_off(trial.trial_id):
             self._end(trial.config["number"], Status.STOPPED, "")
             return
         outcome = Outcome(trial.last_result["outcome"])
@@ -165,7 +162,7 @@ class Recorder(ray_tune.Callback):
     def _look_at_storage(self, reason: str) -> bool:
         text = unwritable(reason)
         if text is not None:
-            self._storage_failed(text)
+            self._stopper.unwritable = text  # all other trials would fail too
         return text is not None
 
     def stop_running(self) -> None:
@@ -174,21 +171,19 @@ class Recorder(ray_tune.Callback):
             if record.status == Status.RUNNING:
                 self._end(record.number, Status.STOPPED, "")
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles its callbacks into its experiment state, which we never read back."""
-        return {}
-
     def _end(self, number: int, status: Status, error: str) -> None:
-        event = TrialEnded(number=number, status=status, error=error, search_seconds=self._clock())
+        event = TrialEnded(
+            number=number, status=status, error=error, search_seconds=self._stopper.seconds()
+        )
         record = self._history.add(event)
         self._save_after(0.0)
         self._listener.trial_ended(record)
 
     def _save_after(self, seconds: float) -> None:
-        """Save the tables if the last time lies so many seconds back."""
-        if self._clock() - self._saved_seconds >= seconds:
+        """Save the tables if the last time lies that many seconds back."""
+        if self._stopper.seconds() - self._saved_seconds >= seconds:
             self._save(self._history.records.values())
-            self._saved_seconds = self._clock()
+            self._saved_seconds = self._stopper.seconds()
 
 
 def _reason(trial: Trial) -> str:

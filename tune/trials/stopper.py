@@ -10,24 +10,26 @@ from typing import Any
 from ray.tune.stopper import Stopper
 
 from model.errors import ExternalFault
-from model.system.signals import SIGNALS, EndOnSignal
+from model.system.terminal import SIGNALS, EndOnSignal
 from tune.records.trial import Outcome
+from tune.trials.driver_only import DriverOnly
 
 GRACE_SECONDS, GRACE_SHARE = 10.0, 0.05
-"""When the time budget is over, trials may end the epoch they are in, for so many seconds or this
-share of the budget more. Ray 2.60 waits up to 10 s for a trial that it stops in any case, and has
-no use for what it reports then."""
+"""Time after the budget's end in which trials may end their epoch: the longer of these seconds
+and this share of the budget. Ray 2.60 waits up to 10 s for a trial that it stops in any case, and
+has no use for what it reports then."""
 RESERVE_ASKED_SECONDS = 2.0
-"""The reserve is asked for so often: it looks at every trial."""
+"""Poll interval of the reserve, seconds: it reads every trial."""
 
 
-class SearchStopper(Stopper):
+class SearchStopper(DriverOnly, Stopper):
     """Stops all trials when the time is up or `interrupted` is set.
 
     Attributes:
         interrupted: Whether a signal asked for the end.
         timed_out: Whether the time budget ran out.
-        unwritable: Why the trials' storage cannot be written, once that is known.
+        unwritable: Why the trials' storage cannot be written, set once that is known; it ends the
+            search.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class SearchStopper(Stopper):
         Args:
             time_budget_seconds: Seconds for the whole search, None is without limit.
             spent_seconds: What was spent of it before.
-            reserve_seconds: Says what shall be left of it; asked now and then.
+            reserve_seconds: Returns what shall be left of it.
         """
         self.interrupted = False
         self._at_once = False
@@ -56,14 +58,14 @@ class SearchStopper(Stopper):
         self._cut_off: set[str] = set()
         # Asked in stop_all alone, which Ray calls in the thread that changes the records; a
         # terminal asks for the seconds left from a thread of its own.
-        self._reserve, self._asked = 0.0, float("-inf")
+        self._reserve, self._polled = 0.0, float("-inf")
         self._start = time.monotonic()
 
     def start(self, num_running: Callable[[], int] = lambda: 0) -> None:
         """Begin to count this session's time.
 
         Args:
-            num_running: Says how many trials run; asked when the time is up.
+            num_running: Returns the number of running trials; called when the time is up.
         """
         self._start, self._num_running = time.monotonic(), num_running
 
@@ -93,8 +95,8 @@ class SearchStopper(Stopper):
 
     def stop_all(self) -> bool:
         """Return whether the search must end now, whatever its trials are doing."""
-        if time.monotonic() > self._asked + RESERVE_ASKED_SECONDS:
-            self._asked, self._reserve = time.monotonic(), self._reserve_seconds()
+        if time.monotonic() > self._polled + RESERVE_ASKED_SECONDS:
+            self._polled, self._reserve = time.monotonic(), self._reserve_seconds()
         if not self.timed_out and self.seconds_left() == 0.0:
             assert self._time_budget_seconds is not None
             self.timed_out = True
@@ -104,10 +106,6 @@ class SearchStopper(Stopper):
             time.monotonic() > self._grace_ends or self._num_running() == 0
         )
         return is_over or self.interrupted or self.unwritable is not None
-
-    def storage_failed(self, reason: str) -> None:
-        """End the search: all other trials would fail too."""
-        self.unwritable = reason
 
     def check(self) -> None:
         """Refuse to take the trials for ended that the storage or a second signal cut off.
@@ -123,10 +121,6 @@ class SearchStopper(Stopper):
             raise ExternalFault(
                 f"a trial must be able to write its checkpoints: {self.unwritable}"
             )
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles its stopper into its experiment state, which we never read back."""
-        return {}
 
     @contextmanager
     def catching_signals(self) -> Iterator[None]:

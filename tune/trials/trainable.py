@@ -39,7 +39,7 @@ from tune.storage.checkpoints import (
 from tune.trials.epoch_reports import reported_first, write_epochs
 
 MEMORY_SLACK = 2
-"""So many times what it asked for can a trial's process grow; then it has gone wrong."""
+"""Factor of what it asked for to which a trial's process may grow: beyond, it has gone wrong."""
 KEPT_WHILE_RUNNING = 2
 """Checkpoints of a trial, the one before the last too: the last may turn out to be damaged."""
 
@@ -229,7 +229,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
                 assert trainer.last_report is not None
                 self._reported = _up_to(trainer.last_report.epoch, results)
                 return trainer
-        except OSError as error:  # to begin anew would lose what is there
+        except OSError as error:  # to begin again would lose what is there
             raise StorageSilent(f"{type(error).__name__}: {error}") from error
         return Trainer(self._config, corpus, device=self._device, precision=chosen)
 

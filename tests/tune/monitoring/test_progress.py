@@ -10,7 +10,7 @@ from hand_made_trials import RECORDS, SPACE, record
 from repository import ROOT
 from tune.monitoring.json_events import JsonConsole
 from tune.monitoring.progress import Progress
-from tune.monitoring.search_state import LiveSearchState, SearchState
+from tune.monitoring.search_state import SearchState
 from tune.planning.estimate import Remaining
 from tune.records.trial import Status, TrialRecord
 
@@ -92,7 +92,7 @@ def test_what_stands_is_counted_as_trials_change_and_no_trial_is_looked_at_twice
     grown = record(0, [3.0, 2.5], Status.RUNNING)
     lost = record(1, [2.0, 1.5, 1.4], Status.RUNNING)
     records = [grown, lost, record(2, [2.2], Status.STOPPED)]
-    search_state = LiveSearchState(SPACE, records)
+    search_state = SearchState(SPACE, records)
     lost.add_epoch(lost.epochs[0])  # its worker died
     lost.status = Status.FAILED
     grown.add_epoch(dataclasses.replace(grown.epochs[0], epoch=3, val_bits_per_char=1.9))
@@ -100,13 +100,17 @@ def test_what_stands_is_counted_as_trials_change_and_no_trial_is_looked_at_twice
         search_state.see(changed)
     records[2].status = Status.RUNNING
     search_state.see(records[2])
-    assert search_state.now() == SearchState.of(records, SPACE)
-    assert search_state.now().running == [grown, records[2]]
+    at_once = SearchState(SPACE, records)
+    for name in ("best", "running", "statuses", "rungs", "num_ended"):
+        assert getattr(search_state, name) == getattr(at_once, name)
+    assert search_state.running == [grown, records[2]]
+    assert search_state.statuses_text() == "2 RUNNING, 1 FAILED"
+    assert search_state.rungs_text().startswith("epoch 1: 3, ")
     for number in range(3, 1_000):  # nothing of these is looked at when what stands is asked for
         ended = record(number, [2.1], Status.PRUNED)
         search_state.see(ended)
         ended.epochs = None  # type: ignore[assignment]
-    assert search_state.now().statuses[Status.PRUNED] == 997
+    assert search_state.statuses[Status.PRUNED] == 997
 
 
 def test_line_comes_at_least_each_minute() -> None:

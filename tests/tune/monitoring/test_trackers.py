@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from rich.console import Console
@@ -79,11 +80,12 @@ def test_tensorboard_has_a_folder_a_trial(tmp_path: Path) -> None:
 def test_tracker_that_fails_is_told_no_more(tmp_path: Path) -> None:
     (tmp_path / "tensorboard").write_text("in the way", encoding="utf-8")
     out = io.StringIO()
-    console = Console(file=out, width=200)
-    with Trackers(SPACE, RunFolder(tmp_path), console, mlflow=None) as trackers:
+    console, display = Console(file=out, width=200), Mock()
+    with Trackers(display, SPACE, RunFolder(tmp_path), console, mlflow=None) as trackers:
         play(trackers, RECORDS)
     assert out.getvalue().count("TensorBoard failed and is disabled for this search") == 1
     assert out.getvalue().count("\n") == 1
+    assert display.trial_started.call_count == len(RECORDS)
 
 
 def test_mlflow_that_is_not_installed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,8 +122,8 @@ def test_tracker_that_failed_is_abandoned(tmp_path: Path) -> None:
             self.abandoned += 1
 
     failing: Any = Failing()
-    console = Console(file=io.StringIO())
-    with Trackers(SPACE, RunFolder(tmp_path), console, mlflow=None) as trackers:
+    console, display = Console(file=io.StringIO()), Mock()
+    with Trackers(display, SPACE, RunFolder(tmp_path), console, mlflow=None) as trackers:
         trackers._trackers.append(failing)
         play(trackers, RECORDS)
     assert failing.abandoned == 1

@@ -19,8 +19,7 @@ from optuna.trial import TrialState, create_trial
 from search_spaces import load_space
 from search_spaces.distributions import position
 from tune.sampling.own_samplers import SPREAD, NearSampler, NumberedQMCSampler
-from tune.sampling.samplers import NEAR_BEST_SHARE, SAMPLERS, TPE, make_sampler, make_thinning
-from tune.sampling.thinned_study import ThinnedSampler
+from tune.sampling.samplers import NEAR_BEST_SHARE, SAMPLERS, TPE, make_sampler
 
 AXES: dict[str, BaseDistribution] = {
     "size": IntDistribution(64, 1024, log=True),
@@ -167,9 +166,7 @@ def test_best_so_far_is_the_lowest_of_any_epoch_and_no_failed_one(study: optuna.
 def test_a_third_of_what_tpe_proposes_lies_near_the_best(name: str) -> None:
     kinds = Counter[str]()
     for number in range(SPACE.budget.trials):
-        sampler = make_sampler(name, SPACE, seed=0, number=number, thinning=make_thinning(name))
-        if isinstance(sampler, ThinnedSampler):
-            sampler = sampler._sampler
+        sampler = make_sampler(name, SPACE, seed=0, number=number)
         kinds["near" if isinstance(sampler, NearSampler) else "other"] += 1
     near = 10 + (SPACE.budget.trials - 10) * NEAR_BEST_SHARE if name in TPE else 0
     assert kinds["near"] == pytest.approx(near, abs=25)
@@ -179,5 +176,5 @@ def test_a_third_of_what_tpe_proposes_lies_near_the_best(name: str) -> None:
 def test_tpe_without_a_start_begins_with_a_quasi_random_point(name: str) -> None:
     base = dataclasses.replace(SPACE.base, hidden_size=4_096)
     space = dataclasses.replace(SPACE, base=base)
-    sampler = make_sampler(name, space, seed=0, number=3, thinning=make_thinning(name))
+    sampler = make_sampler(name, space, seed=0, number=3)
     assert isinstance(sampler, NumberedQMCSampler)

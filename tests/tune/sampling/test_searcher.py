@@ -1,7 +1,6 @@
 """The adapter between Ray's Searcher interface and Optuna."""
 
 import dataclasses
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -322,11 +321,6 @@ def test_resumed_search_knows_what_was_done(tmp_path: Path) -> None:
     assert [proposal["baseline"] for proposal in new] == [names[2], ""]  # the base was tried
 
 
-def test_ray_can_pickle_the_searcher(tmp_path: Path) -> None:
-    searcher, _ = make(tmp_path)
-    pickle.dumps(searcher)
-
-
 def test_base_outside_the_axes_is_not_tried(tmp_path: Path) -> None:
     base = dataclasses.replace(QUICK.base, hidden_size=4_096)
     space = dataclasses.replace(QUICK, base=base)
@@ -370,4 +364,4 @@ def test_searcher_forgets_what_it_told_of_trials_that_ended(tmp_path: Path) -> N
     searcher.on_trial_complete("ended", result(2, 2.9))
     searcher.on_trial_complete("failed", error=True)
     searcher.fail("failed", "its worker died")
-    assert list(searcher._told) == list(searcher._live) == ["running"]
+    assert list(searcher._last_epochs) == list(searcher._live) == ["running"]

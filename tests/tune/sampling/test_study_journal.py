@@ -10,7 +10,6 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from search_spaces import load_space
-from tune.sampling import optuna_study
 from tune.sampling.optuna_study import StudyJournal, open_study
 
 SPACE = {"x": FloatDistribution(0.0, 1.0), "kind": CategoricalDistribution(("a", "b"))}
@@ -77,8 +76,8 @@ def test_full_disk_leaves_no_half_entry(tmp_path: Path, monkeypatch: pytest.Monk
         def __exit__(self, *error: object) -> None:
             self._file.close()
 
-        def tell(self) -> int:
-            return self._file.tell()
+        def seek(self, offset: int, whence: int) -> int:
+            return self._file.seek(offset, whence)
 
         def truncate(self, size: int) -> int:
             return self._file.truncate(size)
@@ -90,12 +89,14 @@ def test_full_disk_leaves_no_half_entry(tmp_path: Path, monkeypatch: pytest.Monk
             self._room -= written
             return written
 
+    journal = StudyJournal()
+    journal._path = path
     full = Full()
     monkeypatch.setattr(Path, "open", lambda self, mode, buffering: full)
     with pytest.raises(OSError, match="No space"):
-        optuna_study._append(path, b'{"next":2}\n')
+        journal.append_logs([{"next": 2}])
     monkeypatch.undo()
-    assert path.read_bytes() == b'{"whole":1}\n'
+    assert path.read_bytes() == b'{"whole":1}\n' and not journal._unread
 
 
 def test_damaged_journal_is_made_anew(tmp_path: Path) -> None:

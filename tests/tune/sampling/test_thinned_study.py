@@ -6,10 +6,10 @@ import numpy as np
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
-from optuna.samplers import BaseSampler, TPESampler
+from optuna.samplers import TPESampler
 from optuna.trial import TrialState, create_trial
 
-from tune.sampling.thinned_study import ALWAYS_SHOWN, MAX_SHOWN, ThinnedSampler, Thinning
+from tune.sampling.thinned_study import ALWAYS_SHOWN, MAX_SHOWN, ThinnedStudy, Thinning
 
 AXES = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
 
@@ -38,19 +38,19 @@ def study_of(num_trials: int, *, pruned_share: float = 0.6) -> optuna.Study:
     return study
 
 
-def thinned() -> Callable[[BaseSampler], BaseSampler]:
-    """Return what wraps the samplers of one search."""
+def thinned() -> Callable[[optuna.Study], optuna.Study]:
+    """Return what shows one search's study to its samplers."""
     thinning = Thinning()
-    return lambda sampler: ThinnedSampler(sampler, thinning)
+    return lambda study: ThinnedStudy(study, thinning)
 
 
 def proposals(
-    study: optuna.Study, wrapped: Callable[[BaseSampler], BaseSampler], *, multivariate: bool
+    study: optuna.Study, seen: Callable[[optuna.Study], optuna.Study], *, multivariate: bool
 ) -> list[dict[str, float]]:
     found = []
     for seed in range(5):
-        study.sampler = wrapped(TPESampler(seed=seed, multivariate=multivariate))
-        trial = study.ask()
+        study.sampler = TPESampler(seed=seed, multivariate=multivariate)
+        trial = seen(study).ask()
         found.append({axis: trial.suggest_float(axis, 0.0, 1.0) for axis in AXES})
         study.tell(trial, state=TrialState.FAIL)
     return found
@@ -58,7 +58,7 @@ def proposals(
 
 @pytest.mark.parametrize("multivariate", [False, True])
 def test_short_search_is_seen_whole(multivariate: bool) -> None:
-    plain = proposals(study_of(100), lambda sampler: sampler, multivariate=multivariate)
+    plain = proposals(study_of(100), lambda study: study, multivariate=multivariate)
     assert proposals(study_of(100), thinned(), multivariate=multivariate) == plain
 
 
@@ -82,8 +82,8 @@ class _Seen(TPESampler):
 def test_long_search_shows_its_best_an_even_part_and_all_that_run(pruned_share: float) -> None:
     study = study_of(2 * MAX_SHOWN, pruned_share=pruned_share)
     running = [study.ask() for _ in range(3)]
-    study.sampler = thinned()(_Seen(seed=0, multivariate=False))
-    study.ask().suggest_float("x", 0.0, 1.0)
+    study.sampler = _Seen(seed=0, multivariate=False)
+    thinned()(study).ask().suggest_float("x", 0.0, 1.0)
 
     shown = {trial.number for trial in _Seen.trials}
     assert len(shown) == MAX_SHOWN + len(running) + 1

@@ -9,6 +9,7 @@ from model.config import TrialConfig
 from tune.records.history import History
 from tune.records.trial import RUNNING_BEST, Outcome
 from tune.trials.recorder import MAX_DEATHS, Recorder
+from tune.trials.stopper import SearchStopper
 
 
 def epoch(number: int) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def test_only_a_new_epoch_lets_a_trial_lose_workers_again(tmp_path: Path) -> Non
     )
     with History(tmp_path / "history.jsonl") as history:
         recorder = Recorder(
-            history, clock=lambda: 0.0, save=lambda records: None, listener=listener
+            history, SearchStopper(None), save=lambda records: None, listener=listener
         )
         recorder.on_trial_start(0, [], trial)
         recorder.on_trial_result(0, [], trial, epoch(1))

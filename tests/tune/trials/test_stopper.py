@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from model.errors import ExternalFault
-from model.system.signals import SIGNALS, end_on_signals, take_sigterm_back
+from model.system.terminal import SIGNALS, end_on_signals, take_sigterm_back
 from tune.trials import stopper as stopping
 from tune.trials.stopper import SearchStopper
 
@@ -151,7 +151,7 @@ def test_storage_that_cannot_be_written_ends_the_search() -> None:
     stopper = SearchStopper(None)
     stopper.check()
     assert not stopper.stop_all()
-    stopper.storage_failed("No space left on device")
+    stopper.unwritable = "No space left on device"
     assert stopper.stop_all()
     with pytest.raises(ExternalFault, match="No space left on device"):
         stopper.check()

@@ -12,6 +12,7 @@ from tune.records.trial import Outcome
 from tune.trials import lost_workers
 from tune.trials.lost_workers import TrialTimeout
 from tune.trials.recorder import Recorder
+from tune.trials.stopper import SearchStopper
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_trial_that_reports_after_all_is_not_failed_for_its_silence(tmp_path: Pa
     with History(tmp_path / "history.jsonl") as history:
         recorder = Recorder(
             history,
-            clock=lambda: 0.0,
+            SearchStopper(None),
             save=lambda records: None,
             listener=SimpleNamespace(),  # type: ignore[arg-type]
         )
