@@ -140,7 +140,7 @@ def documented_fields(event: str) -> set[str]:
     page = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
     (row,) = re.findall(rf"^\| {event} \| ([^|:]*)", page, flags=re.MULTILINE)
     (trial,) = re.findall(r'^"The trial" is ([^.]*)\.', page, flags=re.MULTILINE)
-    return set(row.replace("the trial", trial).strip().split(", "))
+    return set(" ".join(row.replace("the trial", trial).split()).split(", "))
 
 
 def test_json_has_one_object_for_each_event_and_no_words() -> None:

@@ -20,7 +20,7 @@ from tune.records.finalist_table import (
     write_finalists,
 )
 from tune.records.run_folder import RunFolder
-from tune.records.study_file import STILL_RUNNING
+from tune.records.study_file import STILL_RUNNING, PlannedTime
 from tune.records.tables import epochs_frame, trials_frame
 from tune.records.trial import Status, TrialRecord
 from tune.reporting.axes import axis_importances
@@ -75,12 +75,12 @@ def test_empty_and_all_failed_studies_give_a_readable_report() -> None:
 
 def test_what_was_planned_stands_beside_what_it_took() -> None:
     assert "The plan was" not in text_of(hand_made())  # a run from before there were estimates
-    estimate = {
-        "planned_seconds": [300.0, 1_500.0],
-        "planned_trials": [7, 7],
-        "measured_trials": 5,
-        "measured_by_predicted": [0.9, 1.1, 1.4],
-    }
+    estimate = PlannedTime(
+        planned_seconds=(300.0, 1_500.0),
+        planned_trials=(7, 7),
+        measured_trials=5,
+        measured_by_predicted=(0.9, 1.1, 1.4),
+    )
     frames = (
         trials_frame(hand_made()),
         epochs_frame(hand_made()),
@@ -92,12 +92,12 @@ def test_what_was_planned_stands_beside_what_it_took() -> None:
         "(0.90 to 1.40; median and middle 80 % of 5 trials)."
     ) in text
     assert "the memory" not in text
-    known = {**estimate, "memory_trials": 4, "memory_by_predicted": [0.68, 0.7, 1.2]}
+    known = dataclasses.replace(estimate, memory_trials=4, memory_by_predicted=(0.68, 0.7, 1.2))
     assert (
         "of 5 trials). A trial's process took 0.70 times the memory that was predicted (0.68 to "
         "1.20; 4 trials)."
     ) in report_text(dataclasses.replace(STUDY, estimate=known), *frames)
-    unmeasured = {**estimate, "measured_trials": 0, "measured_by_predicted": None}
+    unmeasured = dataclasses.replace(estimate, measured_trials=0, measured_by_predicted=None)
     text = report_text(dataclasses.replace(STUDY, estimate=unmeasured), *frames)
     assert "it took 10m5s.\n" in text
     # A resumed run has no seconds in study.json until it ends: its tables have.

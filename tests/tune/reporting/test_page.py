@@ -78,7 +78,7 @@ def page_of(
 ) -> Page:
     folder = RunFolder(Path("run").resolve())
     folder.path.mkdir(exist_ok=True)
-    folder.write_study({**STUDY, **(study or {})})
+    folder.write_study(dataclasses.replace(STUDY, **(study or {})))
     folder.write_tables(records)
     if finalists:
         folder.write_finalists(FINALISTS)
@@ -155,7 +155,7 @@ def test_trial_without_a_conditional_axis_has_a_gap_there() -> None:
     records[4].config = dataclasses.replace(
         records[4].config, num_layers=3, weight_decay=0.1, normalization="layer"
     )
-    figures = page_of(records, study={"space": space.to_json()}).figures()
+    figures = page_of(records, study={"space": space}).figures()
     ends = len(space.distributions) + 2  # the score, and the gap after each trial's line
     heights = {
         number: trace["y"][start : start + ends]
@@ -184,8 +184,8 @@ def test_whatever_a_run_holds_is_shown_and_never_run() -> None:
     page = page_of(
         records,
         study={
-            "space": space.to_json(),
-            "corpus": {**STUDY["corpus"], "name": HOSTILE, "source": HOSTILE},
+            "space": space,
+            "corpus": dataclasses.replace(STUDY.corpus, name=HOSTILE, source=HOSTILE),
             "command": HOSTILE,
             "machine": HOSTILE,
             "versions": {HOSTILE: HOSTILE},
@@ -234,7 +234,7 @@ def test_runs_with_little_in_them_give_pages_that_read_well() -> None:
         assert unsaid not in page.words(), unsaid
         assert "nan" not in page.words().lower().replace("finance", ""), said
     documented = load_space("documented")  # it has no axes
-    page = page_of(hand_made()[:3], study={"space": documented.to_json()})
+    page = page_of(hand_made()[:3], study={"space": documented})
     assert not [name for name in page.figures() if name.startswith("slice-")]
     assert "best-so-far" in page.figures()
 
@@ -255,7 +255,7 @@ def test_page_says_why_the_winner_is_not_confirmed() -> None:
 def test_axes_that_only_some_trials_have_are_drawn_for_those() -> None:
     space = load_space("extended")
     records = made_up_records(space, 30)
-    figures = page_of(records, study={"space": space.to_json()}).figures()
+    figures = page_of(records, study={"space": space}).figures()
     drawn = [
         number
         for trace in figures["slice-min_word_count"]["data"]
@@ -370,5 +370,5 @@ def test_bundle_of_plotly_is_the_one_it_is_called() -> None:
 @pytest.mark.slow
 def test_page_of_a_thousand_trials_is_small() -> None:
     space = load_space("extended")  # it has the most axes
-    page_of(made_up_records(space, 1_000), study={"space": space.to_json()}, finalists=True)
+    page_of(made_up_records(space, 1_000), study={"space": space}, finalists=True)
     assert Path("run/report.html").stat().st_size < 6_000_000

@@ -1,6 +1,7 @@
 """report.html in a real browser: nothing goes wrong, nothing is loaded, the table works."""
 
 import base64
+import dataclasses
 import itertools
 import json
 import shutil
@@ -86,12 +87,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "empty": ([], {}),
         "failed": (hand_made()[5:], {}),
         "single": (hand_made()[3:4], {}),
-        "hostile": (hostile, {"corpus": {**STUDY["corpus"], "name": HOSTILE}}),
-        "thousand": (made_up_records(extended, 1_000), {"space": extended.to_json()}),
+        "hostile": (hostile, {"corpus": dataclasses.replace(STUDY.corpus, name=HOSTILE)}),
+        "thousand": (made_up_records(extended, 1_000), {"space": extended}),
     }
     for name, (records, study) in runs.items():
         run = RunFolder.create(folder / name)
-        run.write_study({**STUDY, **study})
+        run.write_study(dataclasses.replace(STUDY, **study))
         run.write_tables(records)
         if name in ("whole", "hostile"):
             run.write_finalists(FINALISTS)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from hand_made_run import STUDY
 from model.config import TrialConfig
 from model.generation import quality, word_list
 from model.generation.copying import CopyFinder, window_hashes
@@ -348,8 +349,8 @@ def test_quality_table_of_a_run_and_what_it_decides(
 
 def test_without_its_book_a_run_still_writes(trained_checkpoint: Path, tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run")
-    corpus = {"name": "gone.txt", "location": str(tmp_path / "gone.txt"), "sha256": "0"}
-    folder.write_study({"corpus": corpus})
+    gone = dataclasses.replace(STUDY.corpus, location=str(tmp_path / "gone.txt"))
+    folder.write_study(dataclasses.replace(STUDY, corpus=gone))
     copy_model(trained_checkpoint, folder.checkpoint(1))
     (passage,) = write_samples(folder, Book.of_run(folder), top=1, num_chars=100)
     assert passage.how == "temperature 0.8, seed 0"
@@ -365,7 +366,8 @@ def test_run_finds_its_book_again_unless_it_has_changed(tmp_path: Path, tiny_tex
     path.write_text(tiny_text, encoding="utf-8")
     folder = RunFolder.create(tmp_path / "run")
     corpus = resolve_corpus(str(path))
-    folder.write_study({"corpus": {"location": corpus.location, "sha256": corpus.sha256}})
+    found = dataclasses.replace(STUDY.corpus, location=corpus.location, sha256=corpus.sha256)
+    folder.write_study(dataclasses.replace(STUDY, corpus=found))
     assert Book.of_run(folder).text == tiny_text
     path.write_text(tiny_text + "more", encoding="utf-8")
     assert Book.of_run(folder).text is None
