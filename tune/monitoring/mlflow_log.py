@@ -35,16 +35,12 @@ _ENDS = {
 class BackgroundTasks:
     """A queue of tasks with one thread; after one that raises none is run."""
 
-    def __init__(self, name: str) -> None:
-        """Start the thread.
-
-        Args:
-            name: The thread's name.
-        """
+    def __init__(self) -> None:
+        """Start the thread."""
         self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._failure: Exception | None = None
         self._abandoned = False
-        self._thread = threading.Thread(target=self._run, daemon=True, name=name)
+        self._thread = threading.Thread(target=self._run, daemon=True, name="mlflow")
         self._thread.start()
 
     def submit(self, task: Callable[..., None], *values: Any) -> None:
@@ -122,7 +118,7 @@ class MlflowLog:
         self._client: MlflowClient | None = None
         self._experiment_id = ""
         self._run_ids: dict[int, str] = {}
-        self._tasks = BackgroundTasks("mlflow")
+        self._tasks = BackgroundTasks()
 
     def trial_started(self, record: TrialRecord) -> None:
         """Begin an MLflow run, or find the one that goes on."""

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import re
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from pyarrow import fs
@@ -168,23 +168,8 @@ def keep_checkpoints(
             if rank > KEPT_CHECKPOINTS or number not in locations:
                 continue
             rank += _serves(locations[number][0], functools.partial(copy_model, target=target))
-    drop_superseded({n: of for n, of in locations.items() if n in has_ended}, may_delete)
-
-
-def drop_superseded(
-    locations: Mapping[int, list[str]], may_delete: Callable[[], bool] = lambda: True
-) -> None:
-    """Remove all but the newest of each trial's checkpoints, where the newest is whole.
-
-    Args:
-        locations: Trial number to its checkpoints, the newest first.
-        may_delete: Says whether anything may be removed.
-
-    Raises:
-        ExternalFault: The storage does not answer.
-    """
-    for newest, *older in locations.values():
-        if older and _is_whole(newest) and may_delete():
+    for number, (newest, *older) in locations.items():
+        if number in has_ended and older and _is_whole(newest) and may_delete():
             drop(stored_checkpoint(location) for location in older)
 
 
