@@ -1,6 +1,7 @@
-"""What the reference's three networks wrote, as the scale of a text's figures.
+"""Passages of the reference's three networks, the scale of a text's figures.
 
-reference_passages.json has the passages, their prompts and their source.
+reference_passages.json has the passages, their prompts and their source; this file stands beside
+it to read it.
 """
 
 import dataclasses

@@ -1,4 +1,7 @@
-"""How a passage is laid out when it is scored: constants, so a score depends on no setting."""
+"""Layout of a scored passage: constants, so a score depends on no setting.
+
+Torch-free, for the estimates of time and memory.
+"""
 
 MIN_COLUMNS, MAX_COLUMNS = 16, 128
 COLUMN_SYMBOLS = 1_024

@@ -1,7 +1,7 @@
 """The learning rate over a run: warm-up, constant, late linear decay.
 
 It is constant until the decay, so that ASHA's rungs compare trials in the same phase for as
-long as the decay leaves; see DESIGN.md.
+long as the decay leaves; see DESIGN.md. Torch-free, for the scheduler and the plan.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""One choice of arithmetic a node and shape, for all workers of a search there.
+"""The arithmetic of a node's workers: one choice for each shape.
 
 Each worker would measure for itself, and on a busy machine two may come to different answers: with
 two threads a trial, 14 of 80 measurements did. Trials of one search would then not compare.

@@ -1,7 +1,7 @@
 """Environment variables for Ray; must be set before the first import of ray.
 
 Ray 2.60 reads some of them in its C++ core at import, so `main` calls this before anything
-that imports Ray.
+that imports Ray. For that it imports nothing of ours.
 """
 
 import os

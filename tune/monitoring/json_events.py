@@ -1,6 +1,7 @@
-"""A search's events as JSON, one object a line: what `--log-format json` prints, and nothing else.
+"""Events of a search as JSON, one object a line: the output of `--log-format json`.
 
-Words for people are swallowed, so every line can be parsed.
+Text for people is dropped, so every line can be parsed. The display, the plan and the end of a
+job print them, and need nothing else of each other.
 """
 
 import dataclasses
