@@ -7,7 +7,7 @@ from search_spaces.space import SearchSpace
 
 
 def random_configs(space: SearchSpace, num: int, *, seed: int) -> list[TrialConfig]:
-    """Draw so many configurations independently; a space without axes gives none."""
+    """Draw `num` configurations independently; a space without axes gives none."""
     if not space.distributions:
         return []
     own_seed = seed % 2**32  # numpy takes no larger one

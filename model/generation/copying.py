@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Hashes = NDArray[np.uint64]
 COPIED_CHARS = 40
-"""A window of so many characters that the book has too is copied: by chance none is."""
+"""Length from which text that stands in the book counts as copied; by chance none is as long."""
 _FILTER_CHARS = (16, 5)
 """The short one is for texts that copy next to nothing."""
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)

@@ -110,7 +110,7 @@ def words(text: str) -> Iterator[str]:
 
 
 def repeated_share(items: Sequence[str], length: int) -> float | None:
-    """Return the share of the runs of so many items that were there before; None without a run.
+    """Return the share of runs of `length` items that were there before; None without a run.
 
     >>> repeated_share("a rose is a rose is a rose".split(), 3)
     0.5

@@ -14,7 +14,7 @@ from model.text.cleaning import LETTERS, clean
 
 SYSTEM_WORDS = Path("/usr/share/dict/words")
 ENOUGH_SHARE = 0.8
-"""A list that has so many of a book's running words is of its language; no other is tried."""
+"""Share of a book's running words at which a list is of its language; no other is tried."""
 LEAST_SHARE = 0.5
 """A list that has fewer of them says nothing about its spelling."""
 

@@ -87,7 +87,7 @@ class Dropout:
         self.seed(0)
 
     def seed(self, seed: int) -> None:
-        """Begin the masks anew; the same seed gives the same masks."""
+        """Begin a new sequence of masks; the same seed gives the same masks."""
         self._bits = np.random.SFC64(seed)
 
     def __call__(self, values: Tensor, p: float) -> Tensor:

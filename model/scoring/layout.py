@@ -17,7 +17,7 @@ WINDOWS_AT_ONCE = 256
 
 
 def num_columns(num_symbols: int) -> int:
-    """Return how many columns a passage of so many symbols is scored in.
+    """Return the number of columns in which a passage is scored.
 
     >>> num_columns(14_434), num_columns(50_000)
     (16, 48)

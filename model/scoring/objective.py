@@ -21,7 +21,7 @@ MAX_TRAIN_CHARS = 2_000_000
 """The floor counts only the last raw characters of a longer training part, to stay within
 seconds."""
 MAX_SCORED_CHARS = 1_000_000
-"""The floor is measured on so many raw characters of a longer passage, for the same reason."""
+"""Raw characters of a longer passage on which the floor is measured, for the same reason."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

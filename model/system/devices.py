@@ -12,7 +12,7 @@ Device = torch.device
 """For callers that must not import torch."""
 
 MAX_THREADS = 1_024
-"""More than any machine has cores; OpenMP ends the process where it cannot begin so many."""
+"""More than any machine has cores; OpenMP ends a process that cannot begin its threads."""
 _TOO_LARGE = ("t allocate memory", "out of memory", "size calculation overflowed", "Overflow when")
 """How torch 2.13 says so, in a RuntimeError or, of 2**63 and more, in a TypeError."""
 

@@ -25,7 +25,7 @@ MIN_KEPT_FRACTION = 0.5
 Symbols = NDArray[np.integer[Any]]
 """Indices of symbols, in the smallest type that leaves one number for padding."""
 WORD_STREAMS_KEPT = 4
-"""A process keeps so many word streams: a text of 100 MB takes 50 MB in each."""
+"""Number of word streams that a process keeps; a text of 100 MB takes 50 MB in each."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,7 +138,7 @@ def encode_words(chars: EncodedCorpus, min_word_count: int) -> EncodedCorpus:
 
     Args:
         chars: The corpus in characters.
-        min_word_count: A word of the training part is a symbol if it stands there so often.
+        min_word_count: Least count in the training part of a word that is a symbol.
     """
     assert isinstance(chars.vocabulary, Vocabulary)
     train, validation, test = (

@@ -98,7 +98,7 @@ class WordVocabulary:
         Args:
             train: The cleaned training text.
             alphabet: The characters of the whole cleaned text, sorted.
-            min_word_count: A token is a symbol if it stands in the text so often; at least 1.
+            min_word_count: Least count in the text of a token that is a symbol; at least 1.
         """
         counts = Counter(tokenize(train))
         rare_below = max(min_word_count, 2)

@@ -43,7 +43,7 @@ between. As a search draws them: units that are no multiple of 16 cost up to a f
 _PROBE_SYMBOLS = 64
 _PROBE_SECONDS = 0.1
 _PROBE_STEPS = 2
-"""Each shape is timed for so long, and at least so many steps; their median counts."""
+"""Least seconds and least steps for which each shape is timed; the median step counts."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

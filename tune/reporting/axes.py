@@ -30,7 +30,8 @@ MIDDLE = (0.1, 0.9)
 NUM_BEST = 10
 """So many of the best are looked at; with fewer nothing is said."""
 LEAST_COUNT = 5
-"""Of these so many must lie at an edge: of ten drawn from five choices they do in 3 of 100."""
+"""Number of the ten best that must lie at a boundary; of ten random draws from five choices
+as many do in 3 of 100 searches."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

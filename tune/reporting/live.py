@@ -18,7 +18,7 @@ from tune.reporting.page import write_page
 SAVE_SHARE = 0.05
 """Writing the tables takes at most about this share of the time, however many trials there are."""
 PAGE_SECONDS = 20.0
-"""The page is written at most so often."""
+"""Shortest interval between two writes of the page, seconds."""
 PAGE_SHARE = 0.02
 """Writing it takes at most about this share of the time, however many trials there are."""
 _log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from tune.records.tables import ranked
 from tune.records.trial import Status
 
 FALSE_ALARMS = 0.05
-"""Where all compared are equal, a difference is called more than noise so often."""
+"""Share of searches of equal configurations in which a difference is called more than noise."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -154,7 +154,7 @@ def numbers(values: pd.Series, digits: int = 4) -> list[float | None]:
 
 
 def time_unit(seconds: float) -> tuple[float, str]:
-    """Return the seconds and the name of the unit in which so long a time is told."""
+    """Return the unit for a duration: its seconds and its name."""
     if seconds < 180:
         return 1.0, "seconds"
     return (60.0, "minutes") if seconds < 3 * 3_600 else (3_600.0, "hours")
