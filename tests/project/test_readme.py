@@ -7,6 +7,7 @@ import pytest
 
 import documents
 from repository import ROOT
+from tune.records.tables import TRIAL_DTYPES, read_table
 
 
 def commands() -> list[str]:
@@ -44,8 +45,9 @@ def test_claims_are_one_table_whose_rows_say_where_they_were_measured() -> None:
 @pytest.mark.timeout(4_500)
 def test_commands_run_in_order() -> None:
     sentence = "Alice was beginning to get very tired of sitting by her sister on the bank. "
-    Path("book.txt").write_text(sentence * 400, encoding="utf-8")
+    Path("book.txt").write_text(sentence * 60, encoding="utf-8")
     run = [command for command in commands() if command.startswith("python ")]
     assert len(run) == 7
     documents.run(run)
+    assert len(read_table(Path("results/ten/trials.csv"), TRIAL_DTYPES)) == 10
     assert Path("results/ten/report.html").exists()

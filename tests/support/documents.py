@@ -16,7 +16,7 @@ SHORTENED = {
     ),
     "--time-budget 2m": "--time-budget 1h --trials 4",
     "--name mine": "--name mine --finalists 1 --finalist-seeds 1",
-    "--name told": "--name told --finalists 0",
+    "--name ten": "--name ten --finalists 0",
     "--name events": "--name events --finalists 0",
     "--name small": "--name small --finalists 1 --finalist-seeds 1",
     "--name first-search": "--name first-search --finalists 0",
