@@ -19,9 +19,10 @@ from tune.job.resume import prepare_resumed
 from tune.job.study_json import study_file
 from tune.planning.study import StudyOptions
 from tune.records.history import History, TrialEnded, TrialStarted
+from tune.records.load import read_run
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status
-from tune.reporting.markdown_report import write_report
+from tune.reporting.markdown_report import report_text
 
 
 def epochs_of(name: str) -> pd.DataFrame:
@@ -167,7 +168,7 @@ def test_plan_is_the_first_sessions_until_one_asks_for_something_else(tiny_text:
             folder.write_study(study_file(study, None, of_session))
         folder.write_study({**folder.read_study(), "ended": "all trials done"})
         (line,) = [
-            line for line in write_report(folder).splitlines() if "The plan was" in line
+            line for line in report_text(read_run(folder)).splitlines() if "The plan was" in line
         ] or [""]
         return folder.read_study()["estimate"], line
 

@@ -61,7 +61,7 @@ def run_study(options: StudyOptions, console: Console) -> int:
         # Read, not opened: what has ended may be a copy that cannot be written to.
         records = records_so_far(study.earlier.history_file)
         found = found_before(study, study.earlier, records)
-        return show_finished(study.earlier, study.space, found, console)
+        return show_finished(study.earlier, found, console)
     if study.earlier and not options.dry_run:
         check_no_driver(study.earlier.history_file)
     with Cluster(options.address) as cluster:

@@ -78,6 +78,11 @@ class RunFolder:
         return self.path / "samples.md"
 
     @property
+    def samples_data_file(self) -> Path:
+        """The same as data."""
+        return self.path / "samples.json"
+
+    @property
     def quality_file(self) -> Path:
         """The figures of what the best checkpoints write."""
         return self.path / "quality.csv"
@@ -121,7 +126,7 @@ class RunFolder:
     def record_files(self) -> tuple[Path, ...]:
         """The files that a run is read from; all but study.json may be missing."""
         tables = self.trials_file, self.epochs_file, self.finalists_file, self.quality_file
-        return self.study_file, *tables
+        return self.study_file, *tables, self.samples_data_file
 
     @property
     def live_files(self) -> tuple[Path, ...]:

@@ -1,6 +1,6 @@
 """Several runs in one table; those that were not judged alike are refused."""
 
-import copy
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +9,31 @@ import pytest
 from hand_made_run import FINALISTS, STUDY, hand_made
 from tune import report
 from tune.records.run_folder import RunFolder
-from tune.records.study_file import STILL_RUNNING
+from tune.records.study_file import STILL_RUNNING, ObjectiveFacts, StudySettings
 
 
 def make(name: str, *, finalists: bool = False, trials: int = 7, **study: Any) -> str:
     folder = RunFolder.create(Path(name).resolve())
-    folder.write_study({**copy.deepcopy(STUDY), **study})
+    folder.write_study(dataclasses.replace(STUDY, **study))
     folder.write_tables(hand_made()[:trials])
     if finalists:
         folder.write_finalists(FINALISTS)
     return name
 
 
+def with_floor_of_lower(bits: float) -> ObjectiveFacts:
+    floors = STUDY.objective.floors
+    lower = dataclasses.replace(floors["lower"], validation_bits_per_char=bits)
+    return dataclasses.replace(STUDY.objective, floors={**floors, "lower": lower})
+
+
 def test_runs_stand_in_one_table_the_best_first(capsys: pytest.CaptureFixture[str]) -> None:
-    make("baselines", trials=3, seed=4, sampler="random", ended=STILL_RUNNING)
+    make(
+        "baselines",
+        trials=3,
+        settings=StudySettings(seed=4, sampler="random"),
+        ended=STILL_RUNNING,
+    )
     make("whole", finalists=True)
     make("nothing", trials=0)
     assert report.main(["baselines", "nothing", f"file://{Path('whole').resolve()}"]) == 0
@@ -39,12 +50,10 @@ def test_runs_stand_in_one_table_the_best_first(capsys: pytest.CaptureFixture[st
 def test_runs_that_were_not_judged_alike_are_refused_with_the_reason(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    corpus, objective = STUDY["corpus"], copy.deepcopy(STUDY["objective"])
-    objective["floors"]["lower"]["validation_bits_per_char"] += 1e-3
     make("one")
-    make("text", corpus={**corpus, "sha256": "11" * 32})
-    make("order", objective={**STUDY["objective"], "floor_order": 6})
-    make("floor", objective=objective)
+    make("text", corpus=dataclasses.replace(STUDY.corpus, sha256="11" * 32))
+    make("order", objective=dataclasses.replace(STUDY.objective, floor_order=6))
+    make("floor", objective=with_floor_of_lower(2.2223))
     for other, reason in (
         ("text", "the same corpus (sha256), but one has 70f0 and text has 111111111111"),
         ("order", "the same objective's floor_order, but one has 5 and order has 6"),
@@ -57,6 +66,5 @@ def test_runs_that_were_not_judged_alike_are_refused_with_the_reason(
 
 
 def test_floors_of_two_machines_may_differ_in_the_last_digit() -> None:
-    objective = copy.deepcopy(STUDY["objective"])
-    objective["floors"]["lower"]["validation_bits_per_char"] *= 1 + 1e-14
+    objective = with_floor_of_lower(2.2213 * (1 + 1e-14))
     assert report.main([make("one"), make("two", objective=objective)]) == 0

@@ -7,8 +7,8 @@ import pandas as pd
 
 from tune.records.load import LoadedRun
 from tune.records.tables import ranked
-from tune.reporting.figures.base import SCORE, SCORE_TITLE, Picture, floor_line, numbers, wrapped
-from tune.reporting.headline import floor_of
+from tune.reporting.figures.base import SCORE, SCORE_TITLE, floor_line, numbers, wrapped
+from tune.reporting.section import Picture
 
 
 def compared(run: LoadedRun) -> Picture:
@@ -37,11 +37,13 @@ def compared(run: LoadedRun) -> Picture:
             )
         )
     order = sorted(range(len(names)), key=lambda index: _rank(points[index]))
-    return _scores([names[p] for p in order], [points[p] for p in order], floor_of(run))
+    return _scores(
+        [names[p] for p in order], [points[p] for p in order], run.study.floor_bits_per_char
+    )
 
 
 def _rank(points: pd.DataFrame) -> float:
-    """Return the mean of the trainings anew, or the search's own value."""
+    """Return the mean of the finalist's trainings, or the search's own value."""
     again = points[~points["searched"]]
     return float((points if again.empty else again)[SCORE].mean())
 
@@ -56,12 +58,12 @@ def _scores(names: Sequence[str], points: Sequence[pd.DataFrame], floor: float) 
         floor: What the n-gram scores.
     """
     labels = [wrapped(name) for name in names]
-    anew: dict[str, list[Any]] = {"x": [], "y": []}
+    retrained: dict[str, list[Any]] = {"x": [], "y": []}
     searched: dict[str, list[Any]] = {"x": [], "y": []}
     mean: dict[str, list[Any]] = {"x": [], "y": [], "spread": []}
     for label, table in zip(labels, points, strict=True):
         for target, values in (
-            (anew, table[~table["searched"]][SCORE]),
+            (retrained, table[~table["searched"]][SCORE]),
             (searched, table[table["searched"]][SCORE]),
         ):
             target["x"] += numbers(values)
@@ -73,7 +75,7 @@ def _scores(names: Sequence[str], points: Sequence[pd.DataFrame], floor: float) 
             mean["spread"].append(round(again.std(), 4))
     data = [
         _dots("in the search", searched, "--muted", "circle-open", 9),
-        _dots("retrained", anew, "--complete", "circle", 7),
+        _dots("retrained", retrained, "--complete", "circle", 7),
         {
             **_dots("mean ± standard deviation", mean, "--ink", "line-ns", 14),
             "error_x": {
