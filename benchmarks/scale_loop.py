@@ -32,6 +32,7 @@ from tune.monitoring.progress import Progress
 from tune.planning.estimate import Estimate, Remaining
 from tune.planning.finalist_budget import reserved_seconds
 from tune.records.history import EpochEnded, History, TrialEnded, TrialStarted
+from tune.records.load import read_run
 from tune.records.run_folder import RunFolder
 from tune.records.trial import RUNNING_BEST, Outcome, TrialRecord
 from tune.reporting.page import write_page
@@ -144,7 +145,7 @@ def loop_cost(num_told: int, num_trials: int, num_workers: int, sampler: str | N
                 ("display", lambda: Console(file=io.StringIO()).print(progress._render())),
                 ("reserve", lambda: reserved_seconds(study, records, num_workers)),
                 ("tables", lambda: folder.write_tables(records)),
-                ("page", lambda: write_page(folder, light=True)),
+                ("page", lambda: write_page(read_run(folder), folder)),
             ):
                 with watch(name):
                     once()

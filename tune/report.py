@@ -18,7 +18,7 @@ _EXAMPLES = """examples:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write a run's report again and print it, or compare runs."""
+    """Rewrite a run's report and print it, or compare runs."""
     parser = OneLineParser(
         prog="python -m tune.report",
         description=(
@@ -56,6 +56,7 @@ def _print(options: argparse.Namespace) -> int:
 def _report(runs: list[str], results: Path) -> str:
     from model.errors import ConfigError
     from model.system.filesystem import is_uri
+    from tune.records.load import read_run
     from tune.records.run_folder import find_run
     from tune.reporting.markdown_report import write_report
     from tune.reporting.page import write_page
@@ -66,8 +67,9 @@ def _report(runs: list[str], results: Path) -> str:
             f"a run whose report is written must be a folder, got {run}; URIs can be compared only"
         )
     folder = find_run(run, results)
-    text = write_report(folder)
-    write_page(folder)
+    loaded = read_run(folder)
+    text = write_report(loaded, folder)
+    write_page(loaded, folder)
     return text
 
 

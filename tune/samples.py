@@ -1,5 +1,5 @@
 # PYTHON_ARGCOMPLETE_OK
-"""Writes samples.md again from a run's kept checkpoints: `python -m tune.samples RUN`."""
+"""Rewrites samples.md and samples.json from kept checkpoints: `python -m tune.samples RUN`."""
 
 import argparse
 import sys
@@ -49,7 +49,7 @@ def _write(options: argparse.Namespace) -> int:
 
     try:
         folder = find_run(options.run, options.results)
-        passages = write_samples(
+        samples = write_samples(
             folder,
             Book.of_run(folder),
             top=options.top,
@@ -64,7 +64,7 @@ def _write(options: argparse.Namespace) -> int:
         print(f"tune.samples: {error}", file=sys.stderr)
         return 2
     fit = printable if sys.stdout.isatty() else str  # a file gets the text as it is
-    for rank, passage in enumerate(passages, start=1):
+    for rank, passage in enumerate(samples.passages, start=1):
         print(f"--- {rank}. {passage.caption}; {passage.how}\n{fit(passage.text)}\n")
     return 0
 

@@ -28,10 +28,11 @@ from tune.job.resume import prepare_resumed
 from tune.job.study_json import study_file
 from tune.planning.study import StudyOptions
 from tune.records.history import History, TrialEnded, TrialStarted
+from tune.records.load import read_run
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import PlannedTime
 from tune.records.trial import Status
-from tune.reporting.markdown_report import write_report
+from tune.reporting.markdown_report import report_text
 
 
 def epochs_of(name: str) -> pd.DataFrame:
@@ -180,7 +181,7 @@ def test_plan_is_the_first_sessions_until_one_asks_for_something_else(tiny_text:
         ended = dataclasses.replace(folder.read_study(), ended="all trials done")
         folder.write_study(ended)
         (line,) = [
-            line for line in write_report(folder).splitlines() if "The plan was" in line
+            line for line in report_text(read_run(folder)).splitlines() if "The plan was" in line
         ] or [""]
         return folder.read_study().estimate, line
 

@@ -20,7 +20,7 @@ from tiny_search import command, kill_family, trial_worker, write_inputs
 from tune import run
 from tune.records.history import History
 from tune.records.run_folder import check_name
-from tune.reporting.markdown import escaped
+from tune.reporting.section import escaped
 from tune.storage.checkpoints import CheckpointStore, fetch
 
 READERS_OF_PICKLES = {

@@ -20,7 +20,7 @@ def test_published_run_can_be_read_and_reported(folder: Path) -> None:
     run = load_run(folder)
     assert run.best is not None and not run.is_running
     assert len(run.finalists) > 0 and not run.quality.empty
-    text = report_text(run.study, run.trials, run.epochs, run.finalists)
+    text = report_text(run)
     assert f"{run.trials['val_bits_per_char'].min():.4f} bits per character" in text
 
 

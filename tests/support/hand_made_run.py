@@ -1,11 +1,25 @@
 """A run made by hand, with all that a run can have, for the tests that read one."""
 
 import dataclasses
+from collections.abc import Iterable
+from typing import Any
 
+import pandas as pd
+
+from model.generation.quality import TextQuality
 from model.scoring.objective import Floor
 from search_spaces import load_space
-from tune.records.finalist_table import SEEDS_AT_MOST, FinalistRecord, TestPassageScores
+from tune.records.finalist_table import (
+    FINALIST_DTYPES,
+    SEEDS_AT_MOST,
+    FinalistRecord,
+    TestPassageScores,
+)
+from tune.records.load import LoadedRun
+from tune.records.quality_table import QUALITY_DTYPES
+from tune.records.samples_file import Passage, Samples
 from tune.records.study_file import CorpusOrigin, ObjectiveFacts, StudyFile, StudySettings
+from tune.records.tables import epochs_frame, trials_frame
 from tune.records.trial import EpochRecord, Status, TrialRecord
 
 SPACE = load_space("full")
@@ -30,27 +44,18 @@ STUDY = StudyFile(
 )
 
 
-SAMPLES = """# Samples
-
-Drawn with temperature 0.8, seed 0. In full: `python -m tune.samples`.
-
-## 1. 1.9600 bits per character: 1 x 512, lower, epoch 2
-
-    said the hatter.
-
-        ## no heading
-    the end
-
-| | figure |
-| --- | --- |
-| words | 0.9 |
-
-## At each temperature
-
-| temperature | words |
-| --- | --- |
-| 0.5 | 0.95 |
-"""
+SAMPLES = Samples(
+    passages=(
+        Passage(
+            caption="1.9600 bits per character: 1 x 512, lower, epoch 2",
+            how="temperature 0.8, seed 0",
+            text="said the hatter.\n\n    ## no heading\nthe end",
+            quality=TextQuality(book_word_share=0.9, longest_copied_chars=21.0),
+            book=TextQuality(book_word_share=0.95, own_bits_per_char=1.914),
+        ),
+    ),
+    at_temperatures=((0.5, "off with"), (1.0, "his head")),
+)
 HOSTILE = (
     """</script><script>pwned()</script><img src=http://evil/a onerror="pwned()"> ![b](//evil/b)"""
 )
@@ -127,3 +132,19 @@ FINALISTS = [
     *(finalist(2, seed, bits, "experiment 3") for seed, bits in enumerate([2.1, 2.11, 2.12])),
     *(finalist(4, seed, bits) for seed, bits in enumerate([1.98, 1.985, 1.99])),
 ]
+
+
+def loaded_run(
+    records: Iterable[TrialRecord], finalists: Iterable[FinalistRecord] = (), **study: Any
+) -> LoadedRun:
+    """Return a run of some records; `study` replaces values of STUDY."""
+    records = list(records)
+    rows = [each.row() for each in finalists]
+    return LoadedRun(
+        name="run",
+        study=dataclasses.replace(STUDY, **study),
+        trials=trials_frame(records),
+        epochs=epochs_frame(records),
+        finalists=pd.DataFrame(rows, columns=list(FINALIST_DTYPES)).astype(FINALIST_DTYPES),
+        quality=pd.DataFrame(columns=list(QUALITY_DTYPES)).astype(QUALITY_DTYPES),
+    )

@@ -10,23 +10,23 @@ from collections.abc import Callable
 from rich.console import Console
 
 from model.system.terminal import say
-from search_spaces import SearchSpace
 from tune.job.search import SearchResult
 from tune.job.study_json import how_it_ended, resume_anywhere, study_file
 from tune.monitoring.json_events import JsonConsole
 from tune.planning.estimate import Estimate
 from tune.planning.study import Study
+from tune.records.load import LoadedRun, read_run
 from tune.records.quality_table import read_quality, write_quality
 from tune.records.run_folder import CHECKPOINTS, RunFolder
 from tune.records.tables import Table, config_of, ranked
 from tune.records.trial import Status
-from tune.reporting.axes import boundary_notes
 from tune.reporting.confirmation import verdict
-from tune.reporting.markdown_report import best_table, write_report
-from tune.reporting.noise import table_notes
+from tune.reporting.contents import best_notes, best_table
+from tune.reporting.markdown_report import write_report
 from tune.reporting.page import write_page
 from tune.reporting.samples import write_samples
-from tune.reporting.text_quality import Book, best_temperature_line, measure_run
+from tune.reporting.samples_section import best_temperature_line
+from tune.reporting.text_quality import Book, measure_run
 from tune.storage.checkpoints import CheckpointStore, keep_checkpoints
 
 SAMPLED_CHECKPOINTS = 3
@@ -59,8 +59,8 @@ def finish(
     folder.write_tables(result.records)
     facts = study_file(study, result, estimate)
     folder.write_study(facts)
-    trials, _ = folder.read_tables()
-    best = ranked(trials)
+    run = read_run(folder)
+    best = ranked(run.trials)
     say(console)
     store = CheckpointStore(study.checkpoints_root)
     has_ended = {record.number for record in result.records if record.has_ended}
@@ -73,19 +73,22 @@ def finish(
     )
     if not best.empty:
         folder.write_best(config_of(best.iloc[0]).to_dict())
-    write_report(folder)
-    _tell_best(folder, study.space, trials, how_it_ended(result), console)
-    line = verdict(folder.read_finalists(), trials)
+    write_report(run, folder)
+    _tell_best(run, how_it_ended(result), console)
+    line = verdict(run)
     if line:
         say(console, f"\n{line}")
     if folder.checkpoints():
         book = Book(study.corpus.text)
         write_quality(measure_run(folder, book, top=SAMPLED_CHECKPOINTS), folder.quality_file)
-        passages = write_samples(folder, book, top=SAMPLED_CHECKPOINTS, num_chars=SAMPLE_CHARS)
-        say(console, f"\nsample text from the best network ({passages[0].caption}):")
-        say(console, passages[0].text[:PRINTED_CHARS])
-        say(console, best_temperature_line(read_quality(folder.quality_file)))
-    _write_page(folder, console)
+        samples = write_samples(folder, book, top=SAMPLED_CHECKPOINTS, num_chars=SAMPLE_CHARS)
+        quality = read_quality(folder.quality_file)
+        run = dataclasses.replace(run, quality=quality, samples=samples)
+        best_passage = samples.passages[0]
+        say(console, f"\nsample text from the best network ({best_passage.caption}):")
+        say(console, best_passage.text[:PRINTED_CHARS])
+        say(console, best_temperature_line(quality))
+    _write_page(run, folder, console)
     # Last: a driver that is killed before this does it all again.
     folder.write_study(dataclasses.replace(facts, finished=not result.interrupted))
     for line in last_words(folder):
@@ -105,13 +108,10 @@ def finish(
     return _exit_code(result)
 
 
-def show_finished(
-    folder: RunFolder, space: SearchSpace, result: SearchResult, console: Console
-) -> int:
+def show_finished(folder: RunFolder, result: SearchResult, console: Console) -> int:
     """Print what a finished run found, write nothing, and return the exit code."""
-    trials, _ = folder.read_tables()
     say(console)
-    _tell_best(folder, space, trials, "already finished; nothing to do", console)
+    _tell_best(read_run(folder), "already finished; nothing to do", console)
     for line in last_words(folder):
         say(console, line)
     say(console, f"go on: {resume_command(folder)} with a larger --trials or --time-budget")
@@ -139,10 +139,10 @@ def last_words(folder: RunFolder) -> list[str]:
     return [*lines, f"  {python} -m tune.report {run}"]
 
 
-def _write_page(folder: RunFolder, console: Console) -> None:
+def _write_page(run: LoadedRun, folder: RunFolder, console: Console) -> None:
     """Write report.html; a mistake in a picture must not cost the run its end."""
     try:
-        write_page(folder)
+        write_page(run, folder)
     except OSError:  # a full disk: there is something to mend, and to resume
         raise
     except Exception as error:
@@ -150,17 +150,13 @@ def _write_page(folder: RunFolder, console: Console) -> None:
         say(console, f"{folder.page_file.name} could not be written: {reason}")
 
 
-def _tell_best(
-    folder: RunFolder, space: SearchSpace, trials: Table, ending: str, console: Console
-) -> None:
-    if ranked(trials).empty:
+def _tell_best(run: LoadedRun, ending: str, console: Console) -> None:
+    if not run.has_result:
         say(console, "no trial trained an epoch")
         return
-    say(console, f"best configurations ({space.name}, {ending}):")
-    table = best_table(trials, space)
-    say(console, _fitted(table, console.width if console.is_terminal else None))
-    notes = table_notes(folder.read_study(), table, trials, folder.read_finalists())
-    for note in [*notes, *boundary_notes(trials, space)]:
+    say(console, f"best configurations ({run.space.name}, {ending}):")
+    say(console, _fitted(best_table(run), console.width if console.is_terminal else None))
+    for note in best_notes(run):
         say(console, note)
 
 

@@ -50,7 +50,7 @@ def run_study(study: Study, options: StudyOptions, console: Console) -> int:
     # Also where its time was not all used: what the finalists need was kept free.
     if earlier and earlier.study.has_finished and not study.extended:
         found = found_before(study, earlier.records, earlier.finalists)
-        return show_finished(earlier.folder, study.space, found, console)
+        return show_finished(earlier.folder, found, console)
     if earlier and not options.dry_run:
         check_no_driver(earlier.folder.history_file)
     with Cluster(options.address) as cluster:

@@ -16,6 +16,7 @@ from model.system.filesystem import STORE_ERRORS, broken_rule, is_uri, open_loca
 from search_spaces import SearchSpace
 from tune.records.quality_table import read_quality
 from tune.records.run_folder import RunFolder
+from tune.records.samples_file import Samples, read_samples_file
 from tune.records.study_file import StudyFile
 from tune.records.tables import Table, config_of, epochs_frame, ranked, trials_frame
 
@@ -31,6 +32,7 @@ class LoadedRun:
         epochs: One row a trial and epoch.
         finalists: One row a training of a finalist; no rows where there are none yet.
         quality: How good the text is that the best networks write; no rows before the end.
+        samples: What the best networks write; None before the end, and in earlier runs.
     """
 
     name: str
@@ -39,6 +41,7 @@ class LoadedRun:
     epochs: pd.DataFrame
     finalists: pd.DataFrame
     quality: pd.DataFrame
+    samples: Samples | None = None
 
     @property
     def best(self) -> TrialConfig | None:
@@ -123,6 +126,7 @@ def read_run(folder: RunFolder, tables: tuple[Table, Table] | None = None) -> Lo
         epochs=epochs,
         finalists=folder.read_finalists(),
         quality=read_quality(folder.quality_file),
+        samples=read_samples_file(folder.samples_data_file),
     )
 
 

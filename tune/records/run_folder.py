@@ -66,6 +66,8 @@ class RunFolder:
     """The report as a page with pictures."""
     samples_file = _Inside("samples.md")
     """What the best checkpoints write."""
+    samples_data_file = _Inside("samples.json")
+    """The same as data."""
     quality_file = _Inside("quality.csv")
     """The figures of what the best checkpoints write."""
     optuna_file = _Inside("optuna.journal")
@@ -90,7 +92,7 @@ class RunFolder:
     def record_files(self) -> tuple[Path, ...]:
         """The files that a run is read from; all but study.json may be missing."""
         tables = self.trials_file, self.epochs_file, self.finalists_file, self.quality_file
-        return self.study_file, *tables
+        return self.study_file, *tables, self.samples_data_file
 
     @property
     def live_files(self) -> tuple[Path, ...]:

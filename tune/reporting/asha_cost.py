@@ -14,36 +14,41 @@ import pandas as pd
 
 from model.config import TrialConfig
 from model.system.durations import format_seconds
-from search_spaces import SearchSpace
+from tune.records.load import LoadedRun
 from tune.records.tables import ranked
 from tune.records.trial import Status
-from tune.reporting.markdown import section
+from tune.reporting.figures.over_time import learning_curves
+from tune.reporting.section import Section
 
-TITLE = "What ASHA saved, and what it cost"
 MIN_TRIALS = 5
 """A figure that rests on fewer trials is not shown."""
 TOP_SHARE = 0.1
 MIN_TOP = 3
-"""So many of the finished trials are the eventual best: a tenth, at least three."""
+"""The eventual best are a tenth of the finished trials, three at least."""
 
 
-def asha_cost(trials: pd.DataFrame, epochs: pd.DataFrame, space: SearchSpace) -> str:
-    """Return the section as Markdown.
+def asha_cost(run: LoadedRun) -> Section:
+    """Return the section."""
+    factor = run.space.budget.reduction_factor
+    body: tuple[pd.DataFrame | str, ...] = ("It stopped no trial.",)
+    if (run.trials["status"] == Status.PRUNED.value).any():
+        body = rung_table(run), _saved(run.trials), _reading(factor)
+    return Section(
+        title="What ASHA saved, and what it cost",
+        body=body,
+        page_title="Learning curves",
+        caption=(
+            "A line is a trial. At a rung ASHA stops those that are not among the best "
+            f"1 in {factor} so far; baselines are never stopped."
+        ),
+        draw=lambda: [learning_curves(run)],
+    )
 
-    Args:
-        trials: The trials table.
-        epochs: The epochs table.
-        space: What was searched; its budget has the rungs.
-    """
-    if not (trials["status"] == Status.PRUNED.value).any():
-        return f"## {TITLE}\n\nIt stopped no trial."
-    note = f"{_saved(trials)}\n\n{_reading(space.budget.reduction_factor)}"
-    return section(TITLE, rung_table(trials, epochs, space), note)
 
-
-def rung_table(trials: pd.DataFrame, epochs: pd.DataFrame, space: SearchSpace) -> pd.DataFrame:
+def rung_table(run: LoadedRun) -> pd.DataFrame:
     """Return one row a rung that a trial reached; what too few trials carry is None."""
-    budget, max_epochs = space.budget, int(max(space.values("epochs")))
+    trials, budget = run.trials, run.space.budget
+    max_epochs = int(max(run.space.values("epochs")))
     # What a trial's learning rate depends on, and nothing else: rows of all columns are slow.
     settings = zip(trials["epochs"], trials["decay_fraction"], trials["regime"], strict=True)
     judged = [
@@ -57,7 +62,8 @@ def rung_table(trials: pd.DataFrame, epochs: pd.DataFrame, space: SearchSpace) -
     for rung in budget.rungs(max_epochs):
         # Never reached where the trial itself ends before the rung.
         epoch = pd.Series([at.get(rung, math.inf) for at in judged], index=trials.index)
-        rows.append(_rung(trials.assign(judged=epoch), epochs, rung, budget.reduction_factor))
+        at_rung = _rung(trials.assign(judged=epoch), run.epochs, rung, budget.reduction_factor)
+        rows.append(at_rung)
     # Objects: beside a None, pandas would make floats of counts.
     return pd.DataFrame([row for row in rows if row["reached"]], dtype=object)
 

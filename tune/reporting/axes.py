@@ -12,23 +12,22 @@ from typing import Any
 
 import numpy as np
 import optuna
-import pandas as pd
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, create_trial
 
 from model.config import TrialConfig
 from model.errors import ConfigError
-from search_spaces import SearchSpace
 from search_spaces.distributions import boundary_of
-from tune.records.tables import Table, config_of, ranked
+from tune.records.load import LoadedRun
+from tune.records.tables import config_of, ranked
 
 MIN_TRIALS = 8
-"""With fewer measured trials the shares say nothing."""
+"""Least number of measured trials for shares that say something."""
 RESAMPLES = 20
 """A resample of 1,000 trials takes 0.2 s."""
 MIDDLE = (0.1, 0.9)
 NUM_BEST = 10
-"""So many of the best are looked at; with fewer nothing is said."""
+"""Number of the best that are looked at; with fewer nothing is said."""
 LEAST_COUNT = 5
 """Number of the ten best that must lie at a boundary; of ten random draws from five choices
 as many do in 3 of 100 searches."""
@@ -41,8 +40,8 @@ class AxisShare:
     Attributes:
         axis: Its name.
         share: Its share in what separates good trials from bad, 0 to 1.
-        low: The share that a tenth of the resamples lie below; None without resamples.
-        high: The share that a tenth of the resamples lie above.
+        low: The 0.1 quantile of the share over resamples; None without resamples.
+        high: The 0.9 quantile.
     """
 
     axis: str
@@ -51,39 +50,23 @@ class AxisShare:
     high: float | None = None
 
 
-def axis_importances(trials: pd.DataFrame, space: SearchSpace) -> dict[str, float]:
+def axis_shares(run: LoadedRun, *, resamples: int = 0) -> list[AxisShare]:
     """Return each axis' share in what separates good trials from bad, largest first.
 
     Trials that ASHA stopped count with their best value so far, which blurs `epochs`. Axes
-    that not all trials have are left out.
+    that not all trials have are left out. A resample draws as many trials as there are, with
+    replacement: the spread says how much depends on which trials a search happened to make.
 
     Args:
-        trials: The trials table.
-        space: What was searched.
+        run: The run; its seed is that of the draws.
+        resamples: Their number; 0 gives shares without a spread.
 
     Returns:
         Shares that sum to 1; empty if there are too few trials or they are all equal.
     """
-    return _shares(_frozen_trials(trials, space))
-
-
-def axis_shares(
-    trials: pd.DataFrame, space: SearchSpace, *, resamples: int = 0, seed: int = 0
-) -> list[AxisShare]:
-    """Return what `axis_importances` does, each share with its spread over resamples.
-
-    A resample draws as many trials as there are, with replacement: the spread says how much
-    hangs on which trials a search happened to make.
-
-    Args:
-        trials: The trials table.
-        space: What was searched.
-        resamples: How many; 0 gives shares without a spread.
-        seed: Seed of the draws.
-    """
-    measured = _frozen_trials(trials, space)
+    measured = _frozen_trials(run)
     shares = _shares(measured)
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(run.study.settings.seed)
     drawn: dict[str, list[float]] = {axis: [] for axis in shares}
     for _ in range(resamples if shares else 0):
         indices = generator.integers(len(measured), size=len(measured))
@@ -103,9 +86,10 @@ def axis_shares(
     ]
 
 
-def _frozen_trials(trials: pd.DataFrame, space: SearchSpace) -> list[FrozenTrial]:
+def _frozen_trials(run: LoadedRun) -> list[FrozenTrial]:
     """Return the measured trials as Optuna has them; none where they are too few."""
-    measured = trials[trials["val_bits_per_char"].notna()]
+    space = run.space
+    measured = run.trials[run.trials["val_bits_per_char"].notna()]
     if len(measured) < MIN_TRIALS or not space.distributions:
         return []
     columns = [*space.distributions, "val_bits_per_char"]
@@ -128,29 +112,29 @@ def _shares(measured: Sequence[FrozenTrial]) -> dict[str, float]:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         evaluator = PedAnovaImportanceEvaluator()
         shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return {} if any(math.isnan(share) for share in shares.values()) else shares
+    if any(math.isnan(share) for share in shares.values()):
+        return {}
+    # Optuna leaves equal shares in the order of a set, which differs from process to process.
+    return dict(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
 
 
-def boundary_notes(trials: Table, space: SearchSpace) -> list[str]:
-    """Return a line that names the axes at whose edge most of the best lie; or none.
+def boundary_notes(run: LoadedRun) -> list[str]:
+    """Return a line that names the axes at whose boundary most of the best lie; or none.
 
-    Args:
-        trials: The trials table.
-        space: What was searched. An edge that no configuration can cross, such as no dropout, is
-            none.
+    A bound that no configuration can cross, such as no dropout, does not count.
     """
-    found = ranked(trials)
+    found = ranked(run.trials)
     best = found[found["baseline"].isna()].head(NUM_BEST)
     if len(best) < NUM_BEST:
         return []
     config = config_of(best.iloc[0])
     parts = []
-    for axis, distribution in space.distributions.items():
+    for axis, distribution in run.space.distributions.items():
         values = best[axis].dropna()
-        for edge in boundary_of(distribution):
-            count = sum(map(edge.has, values))
-            if count >= LEAST_COUNT and _is_possible(config, axis, edge.beyond):
-                parts.append(f"the {edge.name} {axis}, {edge.bound:g} ({count} of {NUM_BEST})")
+        for bound in boundary_of(distribution):
+            count = sum(map(bound.has, values))
+            if count >= LEAST_COUNT and _is_possible(config, axis, bound.beyond):
+                parts.append(f"the {bound.name} {axis}, {bound.bound:g} ({count} of {NUM_BEST})")
     if not parts:
         return []
     said = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))

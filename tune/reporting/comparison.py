@@ -10,8 +10,8 @@ from model.errors import ConfigError
 from model.system.durations import format_seconds
 from tune.records.load import LoadedRun
 from tune.records.study_file import StudyFile
-from tune.reporting.confirmation import spread, summary
-from tune.reporting.markdown import section
+from tune.reporting.confirmation import summary
+from tune.reporting.section import Section, markdown, shown, spread
 
 _SAME = 1e-9
 """Floors of one text are equal up to the last digits, which differ from machine to machine."""
@@ -35,7 +35,8 @@ def comparison(runs: Sequence[LoadedRun]) -> str:
         "the best mean of its finalists, ± the standard deviation between their seeds, and "
         "`test` the same networks' on the test passage."
     )
-    return section(f"{len(runs)} runs", pd.DataFrame(rows, dtype=object), note) + "\n"
+    table = pd.DataFrame(rows, dtype=object)
+    return markdown(Section(title=f"{len(runs)} runs", body=(table, note))) + "\n"
 
 
 def _row(run: LoadedRun) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def _row(run: LoadedRun) -> dict[str, Any]:
         "time": format_seconds(run.search_seconds),
         "ended": run.study.ended,
     }
-    finalists = summary(run.finalists, run.trials)
+    finalists = summary(run)
     if not finalists.empty:
         first = finalists.iloc[0]
         row["retrained"] = spread(first["mean"], first["deviation"])
@@ -78,9 +79,10 @@ def _check_comparable(first: LoadedRun, other: LoadedRun) -> None:
             else ours == theirs
         )
         if not same:
+            one, another = (shown(value, ".6g") for value in (ours, theirs))
             raise ConfigError(
-                f"compared runs must have the same {what}, but {first.name} has {_shown(ours)} "
-                f"and {other.name} has {_shown(theirs)}"
+                f"compared runs must have the same {what}, but {first.name} has {one} "
+                f"and {other.name} has {another}"
             )
 
 
@@ -103,7 +105,3 @@ def _rules(ours: StudyFile, theirs: StudyFile) -> list[tuple[str, Any, Any]]:
             (f"restoration price of {cleaning}", prices[cleaning], others[cleaning]),
         ]
     return rules
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

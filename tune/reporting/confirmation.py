@@ -3,65 +3,64 @@
 import pandas as pd
 
 from model.system.durations import counted
+from tune.records.load import LoadedRun
 from tune.records.trial import Status
-from tune.reporting.markdown import escaped, section
 from tune.reporting.noise import FALSE_ALARMS, SeedNoise, seed_noise
+from tune.reporting.section import Section, escaped, shown, spread
+
+_COLUMNS = (
+    *("trial", "baseline", "seeds", "in the search", "mean", "deviation", "optimism"),
+    *("test, mean", "test, deviation", "per letter, mean", "per letter, deviation"),
+)
 
 
-def confirmation(
-    finalists: pd.DataFrame, trials: pd.DataFrame, unconfirmed: str | None = None
-) -> str:
-    """Return the section as Markdown.
-
-    Args:
-        finalists: The finalists table.
-        trials: The trials table.
-        unconfirmed: What study.json says of why none was trained; None in earlier runs.
-    """
-    table = summary(finalists, trials)
+def confirmation(run: LoadedRun) -> Section:
+    """Return the section."""
+    title = "Is the winner confirmed?"
+    table = summary(run)
     if table.empty:
+        reason = run.study.unconfirmed  # earlier runs do not have it
         needed = "To find out, use `--finalists` and leave room in the time budget."
-        return (
-            f"## Is the winner confirmed?\n\nNo: nothing was retrained, so it is unknown how "
-            f"much of its lead is luck. "
-            f"{f'The reason: {escaped(unconfirmed)}.' if unconfirmed else needed}"
+        text = (
+            f"No: nothing was retrained, so it is unknown how much of its lead is luck. "
+            f"{f'The reason: {escaped(reason)}.' if reason else needed}"
         )
+        return Section(title=title, body=(text,))
     first = table.iloc[0]
     lines = [
         f"Each was retrained with other seeds, without ASHA; values are bits per "
         f"character. The best mean, {first['mean']:.4f}, is trial {first['trial']}'s; in the "
         f"search it had {first['in the search']:.4f}. `optimism` is the mean less the search's "
-        f"value. The test passage was scored once per training, by these networks alone."
+        f"value. The test passage was scored once per training, by these networks alone.",
+        *_letters(run.finalists, table),
+        *_comparisons(table, seed_noise(run.finalists)),
     ]
-    lines += _letters(finalists, table)
-    lines += _comparisons(table, seed_noise(finalists))
-    return section("Is the winner confirmed?", table, "\n".join(lines))
+    return Section(title=title, body=(table, "\n".join(lines)))
 
 
-def verdict(finalists: pd.DataFrame, trials: pd.DataFrame) -> str:
+def verdict(run: LoadedRun) -> str:
     """Return the best mean in one line, or an empty text where nothing was retrained."""
-    table = summary(finalists, trials)
+    table = summary(run)
     if table.empty:
         return ""
     first = table.iloc[0]
-    test = first["test, mean"]
-    on_test = "not scored yet" if pd.isna(test) else f"{test:.4f}"
     return (
         f"retrained with {counted(first['seeds'], 'seed')}, trial {first['trial']} is best: "
-        f"{spread(first['mean'], first['deviation'])} bits, {on_test} on the test passage "
+        f"{spread(first['mean'], first['deviation'])} bits, "
+        f"{shown(first['test, mean']) or 'not scored yet'} on the test passage "
         f"(in the search: {first['in the search']:.4f})"
     )
 
 
 def _letters(finalists: pd.DataFrame, table: pd.DataFrame) -> list[str]:
-    """Say what bits per letter are, and how far their estimates may still fall."""
+    """Return a sentence on bits per letter, and on how far their estimates may still fall."""
     trends = finalists[finalists["test_bits_per_letter_sixteenth"].notna()]
     if trends.empty:
         return []
     steps = ["sixteenth", "quarter"]
     names = [*(f"test_bits_per_letter_{step}" for step in steps), "test_bits_per_letter"]
     first = trends.groupby("number").first()
-    shown = [
+    estimates = [
         f"trial {number}: " + ", ".join(f"{first.loc[number, name]:.4f}" for name in names)
         for number in table["trial"]
         if number in first.index
@@ -70,12 +69,12 @@ def _letters(finalists: pd.DataFrame, table: pd.DataFrame) -> list[str]:
         f"`per letter` is what a network spends on a letter of the test passage, marginalised "
         f"over what cleanings may drop by {finalists['letter_particles'].max()} particles (one "
         f"where that is exact): all are judged on the same letters, from above. With a "
-        f"sixteenth, a quarter and all of the particles: {'; '.join(shown)}."
+        f"sixteenth, a quarter and all of the particles: {'; '.join(estimates)}."
     ]
 
 
 def _comparisons(table: pd.DataFrame, noise: SeedNoise | None) -> list[str]:
-    """Say how far each is behind the best, and whether that is more than noise."""
+    """Return each one's distance from the best, and whether that is more than noise."""
     first, rivals = table.iloc[0], table.iloc[1:]
     lines = []
     if noise is not None and not rivals.empty:
@@ -85,56 +84,36 @@ def _comparisons(table: pd.DataFrame, noise: SeedNoise | None) -> list[str]:
             f"(Tukey's range test, with the deviation between seeds, {noise.basis})."
         )
     for _, rival in rivals.iterrows():
-        name = f"trial {rival['trial']}" + (f" ({rival['baseline']})" if rival["baseline"] else "")
+        baseline = f" ({escaped(rival['baseline'])})" if rival["baseline"] else ""
         gap = rival["mean"] - first["mean"]
+        line = f"- trial {rival['trial']}{baseline}: {gap:.4f} bits more"
         if noise is None:
-            lines.append(f"- {name}: {gap:.4f} bits more; one training says nothing about noise.")
+            lines.append(f"{line}; one training says nothing about noise.")
             continue
         least = noise.least_lead(first["seeds"], rival["seeds"], num_compared=len(table))
         kind = "more than noise" if gap > least else "within noise"
-        lines.append(f"- {name}: {gap:.4f} bits more, noise is up to {least:.4f}: {kind}.")
+        lines.append(f"{line}, noise is up to {least:.4f}: {kind}.")
     return lines
 
 
-def spread(mean: float, deviation: float) -> str | None:
-    """Return a mean and its deviation in words; None without a mean.
-
-    >>> spread(1.9608, 0.0084), spread(1.9608, float("nan"))
-    ('1.9608 ± 0.0084', '1.9608')
-    """
-    if pd.isna(mean):
-        return None
-    return f"{mean:.4f}" + ("" if pd.isna(deviation) else f" ± {deviation:.4f}")
-
-
-def summary(finalists: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a finalist, best mean first.
-
-    Args:
-        finalists: finalists.csv.
-        trials: trials.csv, for the values that the search saw.
-    """
-    ended = finalists[finalists["status"] == Status.COMPLETE.value]
-    searched = trials.set_index("number")["val_bits_per_char"]
+def summary(run: LoadedRun) -> pd.DataFrame:
+    """Return one row a finalist, best mean first."""
+    ended = run.finalists[run.finalists["status"] == Status.COMPLETE.value]
+    searched = run.trials.set_index("number")["val_bits_per_char"]
     rows = []
     for number, group in ended.groupby("number"):
-        scores = group["val_bits_per_char"]
-        rows.append(
-            {
-                "trial": number,
-                "baseline": group["baseline"].fillna("").iloc[0],
-                "seeds": len(group),
-                "in the search": searched[number],
-                "mean": scores.mean(),
-                "deviation": scores.std(),
-                "optimism": scores.mean() - searched[number],
-                "test, mean": group["test_bits_per_char"].mean(),
-                "test, deviation": group["test_bits_per_char"].std(),
-                "per letter, mean": group["test_bits_per_letter"].mean(),
-                "per letter, deviation": group["test_bits_per_letter"].std(),
-            }
-        )
-    columns = ["trial", "baseline", "seeds", "in the search", "mean", "deviation", "optimism"]
-    columns += ["test, mean", "test, deviation", "per letter, mean", "per letter, deviation"]
-    table = pd.DataFrame(rows, columns=columns)
+        row = {
+            "trial": number,
+            "baseline": group["baseline"].fillna("").iloc[0],
+            "seeds": len(group),
+            "in the search": searched[number],
+        }
+        for prefix, score in (
+            ("", "val_bits_per_char"),
+            ("test, ", "test_bits_per_char"),
+            ("per letter, ", "test_bits_per_letter"),
+        ):
+            row |= {f"{prefix}mean": group[score].mean(), f"{prefix}deviation": group[score].std()}
+        rows.append(row | {"optimism": row["mean"] - searched[number]})
+    table = pd.DataFrame(rows, columns=list(_COLUMNS))
     return table.sort_values(["mean", "trial"], ignore_index=True)

@@ -1,7 +1,6 @@
 """What report.html says of a run in sentences: the winner, what it cost, how sure it is."""
 
 from pathlib import PurePath
-from typing import Any
 
 import pandas as pd
 
@@ -10,8 +9,9 @@ from model.text.cleaning import CLEANINGS
 from tune.records.load import LoadedRun
 from tune.records.tables import ranked, starts_of
 from tune.records.trial import Status
-from tune.reporting.confirmation import spread, summary
+from tune.reporting.confirmation import summary
 from tune.reporting.noise import seed_noise
+from tune.reporting.section import shown, spread
 
 _UNITS = {"char": "character by character", "word": "word by word"}
 
@@ -19,11 +19,6 @@ _UNITS = {"char": "character by character", "word": "word by word"}
 def title(run: LoadedRun) -> str:
     """Return what was searched, and on which text."""
     return f"{run.space.name} on {PurePath(run.study.corpus.name).name}"
-
-
-def floor_of(run: LoadedRun) -> float:
-    """Return what the n-gram scores on the validation passage."""
-    return run.study.floor_bits_per_char
 
 
 def headline(run: LoadedRun) -> str:
@@ -45,7 +40,7 @@ def headline(run: LoadedRun) -> str:
 
 
 def described(run: LoadedRun) -> str:
-    """Return how the winner reads and was trained; nothing without one."""
+    """Return how the winner reads and was trained; empty without one."""
     best = ranked(run.trials)
     if best.empty:
         return ""
@@ -57,16 +52,13 @@ def described(run: LoadedRun) -> str:
     return (
         f"It reads {text}, {_UNITS[winner['unit']]}, and was at its best "
         f"after epoch {winner['best_epoch']} of {winner['epochs']}. Its settings: "
-        + ", ".join(f"{axis} {_value(winner[axis])}" for axis in run.space.axes)
+        + ", ".join(f"{axis} {shown(winner[axis], '.4g')}" for axis in run.space.axes)
         + f".{began}"
     )
 
 
 def facts(run: LoadedRun) -> list[tuple[str, str, str]]:
-    """Return what stands under the headline: label, value, explanation; without a result, cost.
-
-    Of a run in progress, what it has come to so far.
-    """
+    """Return label, value and explanation of each fact below the headline, so far."""
     return [*_score_facts(run), _cost(run), _sureness(run)] if run.has_result else [_cost(run)]
 
 
@@ -85,9 +77,9 @@ def _against(best: pd.DataFrame, winner: pd.Series) -> str:
 def _score_facts(run: LoadedRun) -> list[tuple[str, str, str]]:
     best = ranked(run.trials)
     winner = best.iloc[0]
-    score, floor = float(winner["val_bits_per_char"]), floor_of(run)
+    score, floor = float(winner["val_bits_per_char"]), run.study.floor_bits_per_char
     order = run.study.objective.floor_order
-    again = summary(run.finalists, run.trials)
+    again = summary(run)
     found = [
         (
             "Score",
@@ -98,13 +90,13 @@ def _score_facts(run: LoadedRun) -> list[tuple[str, str, str]]:
     ]
     if not again.empty:
         first = again.iloc[0]
-        on_test = f"; {first['test, mean']:.4f} on the test passage"
+        on_test = shown(first["test, mean"])
         found.append(
             (
                 "Retrained",
-                f"{spread(first['mean'], first['deviation'])}",
+                spread(first["mean"], first["deviation"]),
                 f"trial {first['trial']}, {counted(first['seeds'], 'seed')}"
-                f"{on_test if pd.notna(first['test, mean']) else ''}",
+                f"{f'; {on_test} on the test passage' if on_test else ''}",
             )
         )
     compared = "better than" if score < floor else "worse than"
@@ -134,7 +126,7 @@ def _cost(run: LoadedRun) -> tuple[str, str, str]:
 
 def _sureness(run: LoadedRun) -> tuple[str, str, str]:
     label = "How sure"
-    again = summary(run.finalists, run.trials)
+    again = summary(run)
     if again.empty:
         when = "yet " if run.is_running else ""
         reason = run.study.unconfirmed  # earlier runs do not say
@@ -169,7 +161,3 @@ def _sureness(run: LoadedRun) -> tuple[str, str, str]:
         "lead beyond noise" if gap > least else "lead within noise",
         f"the lead over {rival['baseline']} is {gap:.4f} bits, noise is up to {least:.4f}; {same}",
     )
-
-
-def _value(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -10,17 +10,18 @@ import time
 from collections.abc import Iterable
 from types import TracebackType
 
+from tune.records.load import read_run
 from tune.records.run_folder import RunFolder
 from tune.records.tables import Table
 from tune.records.trial import TrialRecord
 from tune.reporting.page import write_page
 
 SAVE_SHARE = 0.05
-"""Writing the tables takes at most about this share of the time, however many trials there are."""
+"""Largest share of the time, about, that goes into the tables, however many trials there are."""
 PAGE_SECONDS = 20.0
 """Shortest interval between two writes of the page, seconds."""
 PAGE_SHARE = 0.02
-"""Writing it takes at most about this share of the time, however many trials there are."""
+"""Largest share of the time, about, that goes into pages."""
 _log = logging.getLogger(__name__)
 
 
@@ -123,7 +124,7 @@ class LivePage:
         if rests or tables[1].empty:
             return
         try:
-            write_page(self._folder, light=True, tables=tables)
+            write_page(read_run(self._folder, tables), self._folder)
         except Exception:  # the tables are safe: a page must never end a search of hours
             _log.warning("report.html could not be written", exc_info=True)
         end = time.monotonic()

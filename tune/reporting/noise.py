@@ -15,7 +15,7 @@ import math
 import pandas as pd
 
 from model.system.durations import counted
-from tune.records.study_file import StudyFile
+from tune.records.load import LoadedRun
 from tune.records.tables import ranked
 from tune.records.trial import Status
 
@@ -86,9 +86,6 @@ def seed_noise(finalists: pd.DataFrame) -> SeedNoise | None:
 
     It is pooled: each finalist's squared deviations from its own mean, over the trainings less
     one a finalist. So it rests on all of them, each alone being two or three.
-
-    Args:
-        finalists: The finalists table.
     """
     ended = finalists[finalists["status"] == Status.COMPLETE.value]
     scores = ended.groupby("number")["val_bits_per_char"]
@@ -105,19 +102,15 @@ def seed_noise(finalists: pd.DataFrame) -> SeedNoise | None:
     )
 
 
-def table_notes(
-    study: StudyFile, table: pd.DataFrame, trials: pd.DataFrame, finalists: pd.DataFrame
-) -> list[str]:
-    """Return what stands under a table of the best: how far its ranks hold, and the floor.
+def table_notes(run: LoadedRun, table: pd.DataFrame) -> list[str]:
+    """Return two sentences on a table of the best: how far its ranks hold, and the floor.
 
     Args:
-        study: What study.json holds.
-        table: The best trials, best first; one at least.
-        trials: The trials table.
-        finalists: The finalists table.
+        run: The run.
+        table: Its best trials, best first; one at least.
     """
-    scores = ranked(trials)["val_bits_per_char"]
-    return [_noise(scores, seed_noise(finalists)), _floor(table["val_bits_per_char"], study)]
+    scores = ranked(run.trials)["val_bits_per_char"]
+    return [_noise(scores, seed_noise(run.finalists)), _floor(table["val_bits_per_char"], run)]
 
 
 def _noise(scores: pd.Series, noise: SeedNoise | None) -> str:
@@ -137,8 +130,8 @@ def _noise(scores: pd.Series, noise: SeedNoise | None) -> str:
     )
 
 
-def _floor(scores: pd.Series, study: StudyFile) -> str:
-    floor, order = study.floor_bits_per_char, study.objective.floor_order
+def _floor(scores: pd.Series, run: LoadedRun) -> str:
+    floor, order = run.study.floor_bits_per_char, run.study.objective.floor_order
     num_better = int((scores < floor).sum())
     line = f"floor: a character {order}-gram scores {floor:.4f} bits;"
     if num_better == 0:

@@ -1,4 +1,4 @@
-"""The text of samples.md: passages that the kept checkpoints write, with their figures."""
+"""Has the kept checkpoints write passages: samples.json, and samples.md from the same data."""
 
 import dataclasses
 from pathlib import Path
@@ -6,39 +6,21 @@ from pathlib import Path
 from model.errors import ConfigError
 from model.generation.decoding import SamplingOptions, write_passages
 from model.generation.own_bits import own_bits_per_char
-from model.generation.quality import TextQuality, mean_quality
+from model.generation.quality import mean_quality
 from model.generation.temperature import book_passages, default_temperature
 from model.system.files import write_text
-from model.system.terminal import printable
 from model.text.cleaning import clean
 from model.training.checkpoint import load_checkpoint
 from tune.records.quality_table import measured_temperatures, nearest_temperature, read_quality
 from tune.records.run_folder import RunFolder
+from tune.records.samples_file import Passage, Samples, write_samples_file
 from tune.records.tables import Table
-from tune.reporting.text_quality import BOOK_NAME, Book, passage_figures, temperatures_section
+from tune.reporting.samples_section import samples_section
+from tune.reporting.section import markdown
+from tune.reporting.text_quality import Book
 
 CHARS_AT_EACH = 300
-"""Of the best network's passage at each temperature."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Passage:
-    """What one checkpoint wrote.
-
-    Attributes:
-        caption: Its score and its network.
-        how: The options that it was drawn with.
-        text: The passage, its prime included.
-        quality: Its figures, the prime left out.
-        book: The mean figures of passages of the same length of the book that the network has
-            not learnt; None where the book is not to be had.
-    """
-
-    caption: str
-    how: str
-    text: str
-    quality: TextQuality
-    book: TextQuality | None
+"""Length of the best network's passage at each temperature."""
 
 
 def write_samples(
@@ -52,13 +34,13 @@ def write_samples(
     top_p: float | None = None,
     prime: str = "",
     seed: int = 0,
-) -> list[Passage]:
-    """Write samples.md from a run's kept checkpoints and return its passages, best first.
+) -> Samples:
+    """Write samples.json and samples.md from a run's kept checkpoints, and return the data.
 
     Args:
         folder: The run.
         book: Its text, to compare with.
-        top: How many checkpoints write, at least 1.
+        top: Number of checkpoints that write, at least 1.
         num_chars: Characters of a passage, at least 1.
         temperature: See SamplingOptions; None is for each checkpoint the one of quality.csv
             that is nearest to the book.
@@ -87,24 +69,23 @@ def write_samples(
         passages.append(
             _passage(path, book, num_chars=num_chars, options=options, prime=prime, seed=seed)
         )
-    sections = ["# Samples\n\nMore of them: `python -m tune.samples`."]
-    for rank, passage in enumerate(passages, start=1):
-        figures = passage_figures({"this passage": passage.quality, BOOK_NAME: passage.book})
-        sections.append(
-            f"## {rank}. {passage.caption}\n\nDrawn with {passage.how}.\n\n"
-            f"{_indent(passage.text)}\n\n{figures}"
-        )
-    sections += temperatures_section(table)
-    sections += _at_each_temperature(kept[0], table, prime=prime, seed=seed)
-    write_text(folder.samples_file, "\n\n".join(sections) + "\n")
-    return passages
+    samples = Samples(
+        passages=tuple(passages),
+        at_temperatures=_at_each_temperature(kept[0], table, prime=prime, seed=seed),
+    )
+    write_samples_file(samples, folder.samples_data_file)
+    text = markdown(samples_section(samples, table), level=1)
+    write_text(folder.samples_file, text + "\n")
+    return samples
 
 
-def _at_each_temperature(path: Path, table: Table, *, prime: str, seed: int) -> list[str]:
+def _at_each_temperature(
+    path: Path, table: Table, *, prime: str, seed: int
+) -> tuple[tuple[float, str], ...]:
     """Return what the best network writes at each temperature that it was measured at."""
     temperatures = measured_temperatures(table, checkpoint=1)
     if len(temperatures) < 2:  # not measured, or of the window regime: greedy alone
-        return []
+        return ()
     model, meta = load_checkpoint(path)
     written = write_passages(
         model,
@@ -118,10 +99,10 @@ def _at_each_temperature(path: Path, table: Table, *, prime: str, seed: int) -> 
         seed=seed,
     )
     begun = clean(prime, meta.config.cleaning)
-    sections = ["What the best of them writes:"]
-    for temperature, text in zip(temperatures, written, strict=True):
-        sections += [f"At {temperature:g}:", _indent(begun + text)]
-    return sections
+    return tuple(
+        (temperature, begun + text)
+        for temperature, text in zip(temperatures, written, strict=True)
+    )
 
 
 def _passage(
@@ -164,8 +145,3 @@ def _passage(
         quality=quality,
         book=mean_quality(of_pieces) if of_pieces else None,
     )
-
-
-def _indent(text: str) -> str:
-    """Indent by four: Markdown shows the text as it is, whatever it contains."""
-    return "\n".join("    " + line for line in printable(text).split("\n"))

@@ -313,7 +313,7 @@ def test_samples_of_a_run_say_that_they_are_words(
     book = Book(tiny_text)
     (sample,) = write_samples(
         RunFolder(tmp_path / "run"), book, top=3, num_chars=80, temperature=0.8, prime="The Jubjub"
-    )
+    ).passages
     assert "1 x 16, words, lower, epoch" in sample.caption
     assert sample.text.startswith("the jubjub") and len(sample.text) == len("the jubjub") + 80
     assert sample.quality.own_bits_per_char is not None and sample.book is not None

@@ -17,6 +17,7 @@ from tune.job.prepare import prepare
 from tune.job.search import SearchResult
 from tune.job.study_json import study_file
 from tune.planning.study import StudyOptions
+from tune.records.load import LoadedRun
 from tune.records.run_folder import RunFolder
 
 
@@ -29,7 +30,7 @@ def test_page_that_fails_does_not_cost_the_run_its_end(
     folder = RunFolder.create(study.run_path, study_file(study, None, None))
     result = SearchResult(records=hand_made(), seconds=9.0, interrupted=False, timed_out=False)
 
-    def mistaken(run: RunFolder) -> None:
+    def mistaken(run: LoadedRun, folder: RunFolder) -> None:
         raise KeyError("a picture's mistake")
 
     monkeypatch.setattr(finish, "write_page", mistaken)
@@ -39,7 +40,7 @@ def test_page_that_fails_does_not_cost_the_run_its_end(
     said = console.file.getvalue()
     assert 'report.html could not be written: KeyError: "a picture\'s mistake"' in said
 
-    def full(run: RunFolder) -> None:
+    def full(run: LoadedRun, folder: RunFolder) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(finish, "write_page", full)

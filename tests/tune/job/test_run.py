@@ -30,6 +30,7 @@ from tune.cluster.cluster import Cluster
 
 RUN_FILES = {
     *("study.json", "trials.csv", "epochs.csv", "best.json", "report.md", "samples.md"),
+    "samples.json",
     *("quality.csv", "quality.parquet", "tensorboard"),
     *("checkpoints", "history.jsonl", "optuna.journal", "ray"),
     *("finalists.csv", "finalists.jsonl", "report.html"),

@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 from ray.tune.schedulers import TrialScheduler
 
+from hand_made_run import loaded_run
 from search_spaces import Budget, load_space
-from tune.records.tables import epochs_frame, trials_frame
+from tune.records.tables import trials_frame
 from tune.records.trial import RUNNING_BEST, EpochRecord, Status, TrialRecord
 from tune.reporting.asha_cost import asha_cost, rung_table, saved_seconds
+from tune.reporting.section import markdown
 from tune.trials.asha import FairASHA
 
 QUICK = load_space("quick")
@@ -68,11 +70,11 @@ RECORDS = [
 
 
 def table_of(records: list[TrialRecord]) -> pd.DataFrame:
-    return rung_table(trials_frame(records), epochs_frame(records), SPACE).set_index("rung, epoch")
+    return rung_table(loaded_run(records, space=SPACE)).set_index("rung, epoch")
 
 
 def text_of(records: list[TrialRecord]) -> str:
-    return asha_cost(trials_frame(records), epochs_frame(records), SPACE)
+    return markdown(asha_cost(loaded_run(records, space=SPACE)))
 
 
 def test_rungs_count_who_came_who_went_and_who_was_told_apart() -> None:

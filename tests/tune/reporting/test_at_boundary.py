@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from hand_made_run import hand_made
+from hand_made_run import hand_made, loaded_run
 from model.config import TrialConfig
 from search_spaces import Budget, SearchSpace
 from search_spaces.distributions import boundary_of
-from tune.records.tables import trials_frame
 from tune.records.trial import TrialRecord
 from tune.reporting.axes import boundary_notes
 
@@ -46,7 +45,7 @@ def notes(values: Sequence[dict[str, Any]], baselines: int = 0) -> list[str]:
         record.config = dataclasses.replace(TrialConfig(), **{**INSIDE, **changed})
         record.baseline = "experiment" if number < baselines else ""
         records.append(record)
-    return boundary_notes(trials_frame(records), SPACE)
+    return boundary_notes(loaded_run(records, space=SPACE))
 
 
 def test_nothing_is_said_of_what_lies_inside_or_of_few() -> None:

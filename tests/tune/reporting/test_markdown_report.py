@@ -1,14 +1,17 @@
 """report.md from hand-made tables: the text is a function of tables and study.json alone."""
 
 import dataclasses
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from hand_made_run import FINALISTS, SPACE, STUDY, curve, finalist, hand_made
+from hand_made_run import FINALISTS, HOSTILE, SPACE, STUDY, curve, finalist, hand_made, loaded_run
 from model.training.checkpoint import copy_model
+from repository import ROOT
 from tune import report, samples
 from tune.records.finalist_table import (
     SCORE_COLUMNS,
@@ -20,25 +23,45 @@ from tune.records.finalist_table import (
     write_finalists,
 )
 from tune.records.run_folder import RunFolder
+from tune.records.samples_file import read_samples_file
 from tune.records.study_file import STILL_RUNNING, PlannedTime
 from tune.records.tables import epochs_frame, trials_frame
 from tune.records.trial import Status, TrialRecord
-from tune.reporting.axes import axis_importances
+from tune.reporting.axes import axis_shares
 from tune.reporting.confirmation import verdict
-from tune.reporting.markdown_report import best_table, report_text
+from tune.reporting.contents import best_table
+from tune.reporting.markdown_report import report_text
 
 GOLDEN = Path(__file__).parent / "golden" / "report.md"
 
 
-def text_of(records: list[TrialRecord], finalists: Iterable[FinalistRecord] = ()) -> str:
-    write_finalists(finalists, Path("finalists.csv"))
-    return report_text(
-        STUDY, trials_frame(records), epochs_frame(records), read_finalists(Path("finalists.csv"))
-    )
+def text_of(
+    records: list[TrialRecord], finalists: Iterable[FinalistRecord] = (), **study: Any
+) -> str:
+    return report_text(loaded_run(records, finalists, **study))
 
 
 def test_report_is_the_golden_one_byte_for_byte() -> None:
     assert text_of(hand_made(), FINALISTS) == GOLDEN.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["extended", "extended-python-docs", "full"])
+def test_report_of_a_published_run_is_the_published_one(name: str, tmp_path: Path) -> None:
+    published = ROOT / "results" / "reference" / name
+    shutil.copytree(published, tmp_path / name)
+    assert report.main([str(tmp_path / name)]) == 0
+    for text in ("report.md", "study.json", "trials.csv"):
+        assert (tmp_path / name / text).read_bytes() == (published / text).read_bytes(), text
+
+
+def test_texts_of_others_are_no_markup() -> None:
+    records = hand_made()
+    for record in records[:3]:
+        record.baseline = f"{HOSTILE}\x1b[2J"
+    finalists = [finalist(0, 0, 1.9, HOSTILE), finalist(3, 0, 1.97)]
+    text = text_of(records, [finalist(3, 0, 1.8), *finalists], machine=HOSTILE, ended=HOSTILE)
+    assert text.count("&lt;script>pwned()") > 5
+    assert "<" not in text and "\x1b" not in text and "![" not in text
 
 
 def test_winner_is_compared_with_what_the_search_started_from() -> None:
@@ -81,12 +104,7 @@ def test_what_was_planned_stands_beside_what_it_took() -> None:
         measured_trials=5,
         measured_by_predicted=(0.9, 1.1, 1.4),
     )
-    frames = (
-        trials_frame(hand_made()),
-        epochs_frame(hand_made()),
-        pd.DataFrame(columns=["status", "number", "val_bits_per_char"]),
-    )
-    text = report_text(dataclasses.replace(STUDY, estimate=estimate), *frames)
+    text = text_of(hand_made(), estimate=estimate)
     assert (
         "The plan was 5m to 25m; it took 10m5s. An epoch took 1.10 times as long as predicted "
         "(0.90 to 1.40; median and middle 80 % of 5 trials)."
@@ -96,16 +114,19 @@ def test_what_was_planned_stands_beside_what_it_took() -> None:
     assert (
         "of 5 trials). A trial's process took 0.70 times the memory that was predicted (0.68 to "
         "1.20; 4 trials)."
-    ) in report_text(dataclasses.replace(STUDY, estimate=known), *frames)
+    ) in text_of(hand_made(), estimate=known)
     unmeasured = dataclasses.replace(estimate, measured_trials=0, measured_by_predicted=None)
-    text = report_text(dataclasses.replace(STUDY, estimate=unmeasured), *frames)
+    text = text_of(hand_made(), estimate=unmeasured)
     assert "it took 10m5s.\n" in text
     # A resumed run has no seconds in study.json until it ends: its tables have.
-    resumed = dataclasses.replace(
-        STUDY, estimate=unmeasured, ended=STILL_RUNNING, search_seconds=0.0
+    resumed = loaded_run(hand_made(), estimate=unmeasured, ended=STILL_RUNNING, search_seconds=0.0)
+    text = report_text(
+        dataclasses.replace(
+            resumed,
+            trials=resumed.trials.assign(search_seconds=0.0),
+            epochs=resumed.epochs.assign(search_seconds=95.6),
+        )
     )
-    trials, epochs = frames[0].assign(search_seconds=0.0), frames[1].assign(search_seconds=95.6)
-    text = report_text(resumed, trials, epochs, *frames[2:])
     assert "in 1m36s, still running." in text
     assert "The plan was 5m to 25m.\n" in text
 
@@ -113,16 +134,13 @@ def test_what_was_planned_stands_beside_what_it_took() -> None:
 def test_unconfirmed_winner_is_said_to_be_one() -> None:
     earlier = text_of(hand_made())  # its study.json does not say why
     assert "To find out, use `--finalists` and leave room in the time budget." in earlier
-    frames = trials_frame(hand_made()), epochs_frame(hand_made())
-    none = read_finalists(Path("nowhere.csv"))
-    text = report_text(
-        dataclasses.replace(STUDY, unconfirmed="--finalists 0 was given"), *frames, none
-    )
+    text = text_of(hand_made(), unconfirmed="--finalists 0 was given")
     assert (
         "No: nothing was retrained, so it is unknown how much of its lead is luck. "
         "The reason: --finalists 0 was given.\n"
     ) in text
-    assert text_of(hand_made()) == report_text(STUDY, *frames, none)
+    none = read_finalists(Path("nowhere.csv"))
+    assert report_text(dataclasses.replace(loaded_run(hand_made()), finalists=none)) == earlier
     one_each = [finalist(3, 0, 1.97), finalist(4, 0, 1.99)]
     assert "one training says nothing about noise" in text_of(hand_made(), one_each)
 
@@ -139,13 +157,12 @@ def test_finalists_of_an_earlier_version_are_read() -> None:
     assert known_scores(early)[keys[0]] == TestPassageScores(
         test_bits_per_char=FINALISTS[0].scores.test_bits_per_char
     )
-    records = hand_made()
-    text = report_text(STUDY, trials_frame(records), epochs_frame(records), early)
+    text = report_text(dataclasses.replace(loaded_run(hand_made()), finalists=early))
     assert "2.0800" in text and "on a letter of the test passage" not in text
 
 
 def test_best_table_is_ordered_and_shows_each_axis() -> None:
-    table = best_table(trials_frame(hand_made()), SPACE)
+    table = best_table(loaded_run(hand_made()))
     assert table["number"].to_list() == [3, 2, 1, 0, 4]
     assert set(SPACE.distributions) <= set(table.columns)
 
@@ -165,10 +182,11 @@ def test_importance_finds_the_axis_that_matters() -> None:
         )
         for number in range(60)
     ]
-    shares = axis_importances(trials_frame(records), SPACE)
-    assert max(shares, key=lambda axis: shares[axis]) == "hidden_size"
-    assert sum(shares.values()) == pytest.approx(1.0)
-    assert axis_importances(trials_frame(records[:5]), SPACE) == {}
+    shares = axis_shares(loaded_run(records))
+    assert shares[0].axis == "hidden_size"
+    assert shares == sorted(shares, key=lambda each: (-each.share, each.axis))
+    assert sum(each.share for each in shares) == pytest.approx(1.0)
+    assert axis_shares(loaded_run(records[:5])) == []
 
 
 def test_command_redoes_the_report_from_the_folder(
@@ -202,6 +220,11 @@ def test_samples_command_writes_from_the_kept_checkpoints(
     assert samples.main(flags) == 0
     first = folder.samples_file.read_text(encoding="utf-8")
     assert first.count("## ") == 2 and "    alice" in first
+    data = read_samples_file(folder.samples_data_file)
+    assert data is not None and len(data.passages) == 2
+    for passage in data.passages:  # of the same data
+        assert f"## 1. {passage.caption}\n\nDrawn with {passage.how}.\n\n    alice" in first
+        assert passage.text.startswith("alice") and len(passage.text) == len("alice") + 60
     assert samples.main([*flags, "--top", "1"]) == 0
     assert folder.samples_file.read_text(encoding="utf-8").count("## ") == 1
     capsys.readouterr()
@@ -221,6 +244,5 @@ def test_finalists_that_are_not_scored_yet_are_said_to_be_so() -> None:
         for each in FINALISTS
         if each.number == 3
     ]
-    write_finalists(unscored, Path("finalists.csv"))
-    line = verdict(read_finalists(Path("finalists.csv")), trials_frame(hand_made()))
+    line = verdict(loaded_run(hand_made(), unscored))
     assert "1.9800 ± 0.0100 bits, not scored yet on the test passage" in line

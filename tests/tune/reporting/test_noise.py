@@ -7,15 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import hand_made_run
+from hand_made_run import loaded_run
 from model.scoring.objective import Floor
 from tune.records.finalist_table import FINALIST_DTYPES
+from tune.records.load import LoadedRun
+from tune.records.study_file import ObjectiveFacts
 from tune.reporting.confirmation import confirmation
 from tune.reporting.noise import SeedNoise, seed_noise, table_notes
+from tune.reporting.section import markdown
 
-FLOOR = Floor(validation_bits_per_char=2.3, test_bits_per_char=2.4)
-OBJECTIVE = dataclasses.replace(hand_made_run.STUDY.objective, floors={"cased": FLOOR})
-STUDY = dataclasses.replace(hand_made_run.STUDY, objective=OBJECTIVE)
+FLOOR = Floor(validation_bits_per_char=2.3, test_bits_per_char=2.3)
+OBJECTIVE = ObjectiveFacts(
+    floor_order=5, floors={"cased": FLOOR}, restoration_bits_per_char={"cased": 0.0}
+)
 
 
 def finalists_of(*rows: tuple[int, float, str]) -> pd.DataFrame:
@@ -26,8 +30,10 @@ def finalists_of(*rows: tuple[int, float, str]) -> pd.DataFrame:
     return pd.DataFrame(values, columns=list(FINALIST_DTYPES)).astype(FINALIST_DTYPES)
 
 
-def trials_of(scores: list[float]) -> pd.DataFrame:
-    return pd.DataFrame({"number": range(len(scores)), "val_bits_per_char": scores})
+def run_of(scores: list[float], finalists: pd.DataFrame) -> LoadedRun:
+    trials = pd.DataFrame({"number": range(len(scores)), "val_bits_per_char": scores})
+    run = loaded_run([], objective=OBJECTIVE)
+    return dataclasses.replace(run, trials=trials, finalists=finalists)
 
 
 MEASURED = finalists_of(
@@ -41,9 +47,8 @@ DEVIATION = math.sqrt(0.001 / 3)
 
 
 def notes_of(scores: list[float], finalists: pd.DataFrame, num_shown: int = 10) -> list[str]:
-    trials = trials_of(scores)
-    table = trials.sort_values("val_bits_per_char").head(num_shown)
-    return table_notes(STUDY, table, trials, finalists)
+    run = run_of(scores, finalists)
+    return table_notes(run, run.trials.sort_values("val_bits_per_char").head(num_shown))
 
 
 def test_scatter_between_seeds_is_pooled_over_the_finalists() -> None:
@@ -83,7 +88,7 @@ def test_equal_configurations_are_seldom_told_apart() -> None:
     shown = [*np.flatnonzero(false_alarms)[:3], *range(20)]
     for index in shown:
         rows = [(n, bits, "COMPLETE") for n in range(5) for bits in searches[index, n]]
-        said = confirmation(finalists_of(*rows), trials_of([2.0] * 5))
+        said = markdown(confirmation(run_of([2.0] * 5, finalists_of(*rows))))
         assert (": more than noise." in said) == false_alarms[index]
 
 

@@ -9,24 +9,29 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from benchmarks.overhead_sampler import made_up_records
-from hand_made_run import FINALISTS, HOSTILE, SAMPLES, SPACE, STUDY, curve, hand_made
+from hand_made_run import FINALISTS, HOSTILE, SAMPLES, SPACE, STUDY, curve, hand_made, loaded_run
+from model.errors import ConfigError
 from search_spaces import load_space
+from tune.records.load import LoadedRun, load_run, read_run
 from tune.records.run_folder import RunFolder
+from tune.records.samples_file import Samples, write_samples_file
 from tune.records.study_file import STILL_RUNNING
-from tune.records.tables import epochs_frame, trials_frame
+from tune.records.tables import epochs_frame
 from tune.records.trial import EpochRecord, Status, TrialRecord
 from tune.reporting import live as live_page
 from tune.reporting.axes import axis_shares
+from tune.reporting.contents import SECTIONS, sections_of
 from tune.reporting.figures.over_time import busy_share, stretches
 from tune.reporting.live import LivePage
+from tune.reporting.markdown_report import report_text
 from tune.reporting.page import write_page
 from tune.reporting.page_render import PLOTLY
-from tune.reporting.page_samples import passages_of
+from tune.reporting.samples_section import samples_section
+from tune.reporting.section import markdown, shown
 
 TEMPLATES = Path(live_page.__file__).parent / "templates"
 
@@ -39,7 +44,8 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
         self.scripts: list[str] = []
-        self._in_script = False
+        self.headings: list[str] = []
+        self._in_script = self._in_heading = False
         self.feed(html)
         self.close()
 
@@ -47,17 +53,19 @@ class Page(HTMLParser):
         self.tags.append((tag, dict(attributes)))
         self.text += "" if tag == "wbr" else " "
         self._in_script = tag == "script"
+        self._in_heading = tag == "h2"
         if self._in_script:
             self.scripts.append("")
 
     def handle_endtag(self, tag: str) -> None:
-        self._in_script = False
+        self._in_script = self._in_heading = False
 
     def handle_data(self, data: str) -> None:
         if self._in_script:
             self.scripts[-1] += data
         else:
             self.text += data
+            self.headings += [data] * self._in_heading
 
     def words(self) -> str:
         """Return the text with single spaces."""
@@ -74,7 +82,7 @@ def page_of(
     *,
     study: dict[str, Any] | None = None,
     finalists: bool = False,
-    samples: str = "",
+    samples: Samples | None = None,
 ) -> Page:
     folder = RunFolder(Path("run").resolve())
     folder.path.mkdir(exist_ok=True)
@@ -82,9 +90,9 @@ def page_of(
     folder.write_tables(records)
     if finalists:
         folder.write_finalists(FINALISTS)
-    if samples:
-        folder.samples_file.write_text(samples, encoding="utf-8")
-    write_page(folder)
+    if samples is not None:
+        write_samples_file(samples, folder.samples_data_file)
+    write_page(read_run(folder), folder)
     return Page(folder.page_file.read_text(encoding="utf-8"))
 
 
@@ -181,6 +189,9 @@ def test_whatever_a_run_holds_is_shown_and_never_run() -> None:
         for record in hand_made()
     ]
     records[-1].error = HOSTILE
+    passage = dataclasses.replace(
+        SAMPLES.passages[0], caption=HOSTILE, how=HOSTILE, text=f"{HOSTILE}\x1b[2J"
+    )
     page = page_of(
         records,
         study={
@@ -190,9 +201,10 @@ def test_whatever_a_run_holds_is_shown_and_never_run() -> None:
             "machine": HOSTILE,
             "versions": {HOSTILE: HOSTILE},
         },
-        samples=SAMPLES.replace("said the hatter.", HOSTILE).replace("epoch 2", HOSTILE),
+        samples=dataclasses.replace(SAMPLES, passages=(passage,)),
     )
     assert page.text.count("<script>pwned()") >= 8  # as text
+    assert "\x1b" not in page.text and page.text.count("\\x1b[2J") == 2
     tags = [tag for tag, _ in page.tags]
     assert tags.count("script") == 4 and "img" not in tags
     for tag, attributes in page.tags:
@@ -224,7 +236,7 @@ def test_runs_with_little_in_them_give_pages_that_read_well() -> None:
     for records, study, said, unsaid in (
         ([], {}, "The search found nothing: no trial trained an epoch.", "Learning curves"),
         ([], running, "The search has begun; no trial has trained an epoch yet.", "What went"),
-        (hand_made()[5:], {}, "trial 6, FAILED: OSError: a | b", "Best so far"),
+        (hand_made()[5:], {}, "trial_00006 FAILED OSError: a | b", "Best so far"),
         (hand_made()[3:4], {}, "no baseline was measured beside it", "What went wrong"),
         (hand_made()[:1], {}, "it is experiment 1, a baseline: no configuration from the", "yet "),
         (hand_made(), running, "So far the best network", "The search found nothing"),
@@ -265,15 +277,58 @@ def test_axes_that_only_some_trials_have_are_drawn_for_those() -> None:
     assert sorted(drawn) == words and 0 < len(words) < 30
 
 
-def test_samples_are_told_from_what_stands_around_them() -> None:
-    first, second = passages_of(SAMPLES)
-    assert first.caption == "1.9600 bits per character: 1 x 512, lower, epoch 2"
-    assert first.text == "said the hatter.\n\n    ## no heading\nthe end"
-    assert first.how.startswith("Drawn with temperature 0.8") and first.figures.startswith(
-        "| | figure"
+def test_page_and_samples_md_show_the_passages_of_samples_json() -> None:
+    page = page_of(hand_made(), samples=SAMPLES)
+    run = load_run(Path("run"))
+    assert run.samples == SAMPLES
+    assert "said the hatter.\n\n    ## no heading\nthe end" in page.text
+    words = page.words()
+    figures = (
+        "this passage 90.0 % 21 the book, held out 95.0 % 1.91",
+        "At each temperature What the best of them writes: At 0.5: off with At 1: his head",
     )
-    assert second.caption == "At each temperature" and second.text == ""
-    assert passages_of("") == []
+    for said in ("1. 1.9600 bits per character: 1 x 512, lower, epoch 2 Drawn with", *figures):
+        assert said in words, said
+    text = markdown(samples_section(SAMPLES, run.quality), level=1)
+    assert text.startswith("# Samples\n\nMore of them: `python -m tune.samples`.\n\n## 1. 1.9600 ")
+    assert "\n\n    said the hatter.\n    \n        ## no heading\n    the end\n\n| " in text
+    assert text.endswith("At 0.5:\n\n    off with\n\nAt 1:\n\n    his head")
+
+
+def test_samples_of_earlier_runs_are_shown_as_they_are() -> None:
+    folder = RunFolder.create(Path("run").resolve())
+    folder.samples_file.write_text("# Samples\n\n<b>\x1b[2Jsaid | he\n", encoding="utf-8")
+    page = page_of(hand_made())
+    assert "# Samples\n\n<b>\\x1b[2Jsaid | he" in page.text
+    assert "It writes" not in page.words()
+
+
+def test_damaged_samples_are_refused_in_one_line() -> None:
+    page_of(hand_made(), samples=SAMPLES)
+    path = Path("run/samples.json")
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    for damaged in ("", "[]", "{}", json.dumps({**whole, "passages": [{"text": "x"}]})):
+        path.write_text(damaged, encoding="utf-8")
+        with pytest.raises(ConfigError, match="a run's samples must be readable"):
+            load_run(Path("run"))
+
+
+def test_sections_of_both_reports_are_one_list() -> None:
+    page = page_of(hand_made(), finalists=True)
+    run = load_run(Path("run"))
+    text = report_text(run)
+    sections = sections_of(run)
+    assert len(sections) == len(SECTIONS)
+    headings = [section.title for section in sections if section.body]
+    assert re.findall("^## (.*)", text, flags=re.MULTILINE) == headings
+    assert [words for words in page.headings if words not in ("It writes", "All trials")] == [
+        section.heading for section in sections
+    ]
+    for section in sections:  # the page has all that report.md has
+        for block in section.body:
+            if not isinstance(block, str):
+                cells = [value for row in block.itertuples(index=False) for value in row]
+                assert all(shown(cell) in page.text for cell in cells), section.title
 
 
 def timed(number: int, ends: list[float], seconds: float) -> list[EpochRecord]:
@@ -302,14 +357,14 @@ def test_trials_lie_in_as_few_rows_as_were_at_work() -> None:
 
 
 def test_spread_of_an_importance_comes_from_resamples() -> None:
-    trials = trials_frame(made_up_records(SPACE, 40))
-    shares = axis_shares(trials, SPACE, resamples=10, seed=3)
-    assert shares == axis_shares(trials, SPACE, resamples=10, seed=3)
+    run = loaded_run(made_up_records(SPACE, 40))
+    shares = axis_shares(run, resamples=10)
+    assert shares == axis_shares(run, resamples=10)
     assert sum(share.share for share in shares) == pytest.approx(1.0)
     for share in shares:
         assert share.low is not None and share.high is not None
         assert 0.0 <= share.low < share.high <= 1.0
-    assert [share.low for share in axis_shares(trials, SPACE)] == [None] * len(shares)
+    assert [share.low for share in axis_shares(run)] == [None] * len(shares)
 
 
 def test_live_page_costs_a_share_and_never_ends_a_search(
@@ -320,9 +375,9 @@ def test_live_page_costs_a_share_and_never_ends_a_search(
     written: list[bool] = []
     now = [0.0]
 
-    def slow_page(of: RunFolder, *, light: bool, tables: tuple[pd.DataFrame, ...]) -> None:
-        assert of == folder and len(tables[0]) == 7
-        written.append(light)
+    def slow_page(run: LoadedRun, of: RunFolder) -> None:
+        assert of == folder and len(run.trials) == 7
+        written.append(run.is_running)
         now[0] += 3.0
         raise KeyError("a mistake of ours")
 
@@ -354,7 +409,7 @@ def test_a_run_in_progress_has_its_light_page() -> None:
     assert "still running" in page.words()
     assert "How sure they are is worked out when the search is over." in page.words()
     assert len(page.figures()["importance"]["data"]) == 1
-    write_page(folder, light=True)  # from the files
+    write_page(read_run(folder), folder)  # from the files
     assert folder.page_file.read_text(encoding="utf-8") == text
 
 

@@ -14,8 +14,9 @@ import pytest
 from benchmarks.overhead_sampler import made_up_records
 from hand_made_run import FINALISTS, HOSTILE, SAMPLES, STUDY, hand_made
 from search_spaces import load_space
-from tune.records.load import load_run
+from tune.records.load import load_run, read_run
 from tune.records.run_folder import RunFolder
+from tune.records.samples_file import write_samples_file
 from tune.records.study_file import STILL_RUNNING
 from tune.records.trial import TrialRecord
 from tune.reporting.page import write_page
@@ -96,9 +97,11 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         run.write_tables(records)
         if name in ("whole", "hostile"):
             run.write_finalists(FINALISTS)
-            text = SAMPLES.replace("said the hatter", HOSTILE) if name == "hostile" else SAMPLES
-            run.samples_file.write_text(text, encoding="utf-8")
-        write_page(run, light=name == "thousand")
+            text = HOSTILE if name == "hostile" else SAMPLES.passages[0].text
+            passage = dataclasses.replace(SAMPLES.passages[0], text=text)
+            samples = dataclasses.replace(SAMPLES, passages=(passage,))
+            write_samples_file(samples, run.samples_data_file)
+        write_page(read_run(run), run)
     return {name: folder / name / "report.html" for name in runs}
 
 
@@ -217,7 +220,7 @@ def test_a_hostile_run_does_nothing_but_show(browser: Any, pages: dict[str, Path
     with Visit(browser, pages["hostile"], DESK, "light") as page:
         page.evaluate(SCROLL)
         assert page.evaluate("() => document.images.length") == 0
-        assert page.locator("#errors code").all_inner_texts()[-1] == HOSTILE
+        assert page.locator("#section-what-went-wrong td").all_inner_texts()[-1] == HOSTILE
         assert "<script>pwned()" in page.inner_text(".passage")
         assert "<script>pwned()" in page.inner_text("#scores")  # a baseline's name
         assert page.evaluate("() => typeof pwned") == "undefined"

@@ -48,9 +48,11 @@ from tune.records.quality_table import (
     write_quality,
 )
 from tune.records.run_folder import RunFolder
+from tune.records.samples_file import read_samples_file
 from tune.reporting import text_quality
 from tune.reporting.samples import write_samples
-from tune.reporting.text_quality import BOOK_NAME, Book, best_temperature_line, measure_run
+from tune.reporting.samples_section import BOOK_NAME, best_temperature_line
+from tune.reporting.text_quality import Book, measure_run
 
 WORDS = WordList(
     name="a list", words=frozenset({"the", "hare", "said", "she", "can't", "take", "more", "tea"})
@@ -333,7 +335,8 @@ def test_quality_table_of_a_run_and_what_it_decides(
     )
     assert own == nearest["temperature"]
     assert table["book_word_share"].iloc[-1] == records[-1].quality.book_word_share
-    (passage,) = write_samples(folder, book, top=1, num_chars=100)
+    samples = write_samples(folder, book, top=1, num_chars=100)
+    (passage,) = samples.passages
     assert passage.how == f"temperature {nearest['temperature']}, seed 0"
     text = folder.samples_file.read_text(encoding="utf-8")
     assert "| this passage |" in text and f"| {BOOK_NAME} |" in text
@@ -342,6 +345,8 @@ def test_quality_table_of_a_run_and_what_it_decides(
     passages = re.findall(r"^At ([0-9.]+):\n\n((?: {4}.*\n)+)", below, flags=re.MULTILINE)
     assert tuple(float(at) for at, _ in passages) == TEMPERATURES
     assert len({passage for _, passage in passages}) == len(TEMPERATURES)
+    assert samples == read_samples_file(folder.samples_data_file)
+    assert [at for at, _ in samples.at_temperatures] == list(TEMPERATURES)
     line = best_temperature_line(table)
     assert f"temperature {nearest['temperature']:g}: of 0.5, 0.7, 0.8, 0.9, 1, " in line
     assert line.endswith(f"(distance {nearest['distance']:.1f})")
@@ -349,10 +354,12 @@ def test_quality_table_of_a_run_and_what_it_decides(
 
 def test_without_its_book_a_run_still_writes(trained_checkpoint: Path, tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run")
-    gone = dataclasses.replace(STUDY.corpus, location=str(tmp_path / "gone.txt"))
-    folder.write_study(dataclasses.replace(STUDY, corpus=gone))
+    corpus = dataclasses.replace(
+        STUDY.corpus, name="gone.txt", location=str(tmp_path / "gone.txt"), sha256="0"
+    )
+    folder.write_study(dataclasses.replace(STUDY, corpus=corpus))
     copy_model(trained_checkpoint, folder.checkpoint(1))
-    (passage,) = write_samples(folder, Book.of_run(folder), top=1, num_chars=100)
+    (passage,) = write_samples(folder, Book.of_run(folder), top=1, num_chars=100).passages
     assert passage.how == "temperature 0.8, seed 0"
     assert passage.book is None and passage.quality.book_word_share is None
     assert passage.quality.own_bits_per_char is not None
@@ -365,9 +372,9 @@ def test_run_finds_its_book_again_unless_it_has_changed(tmp_path: Path, tiny_tex
     path = tmp_path / "book.txt"
     path.write_text(tiny_text, encoding="utf-8")
     folder = RunFolder.create(tmp_path / "run")
-    corpus = resolve_corpus(str(path))
-    found = dataclasses.replace(STUDY.corpus, location=corpus.location, sha256=corpus.sha256)
-    folder.write_study(dataclasses.replace(STUDY, corpus=found))
+    found = resolve_corpus(str(path))
+    corpus = dataclasses.replace(STUDY.corpus, location=found.location, sha256=found.sha256)
+    folder.write_study(dataclasses.replace(STUDY, corpus=corpus))
     assert Book.of_run(folder).text == tiny_text
     path.write_text(tiny_text + "more", encoding="utf-8")
     assert Book.of_run(folder).text is None

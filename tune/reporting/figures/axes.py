@@ -9,15 +9,12 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from search_spaces import SearchSpace
 from search_spaces.distributions import position
+from tune.records.load import LoadedRun
 from tune.records.tables import ranked
-from tune.records.trial import Status
 from tune.reporting.axes import AxisShare
 from tune.reporting.figures.base import (
     SCORE,
     SCORE_TITLE,
-    STYLES,
-    TRIAL_TEXT,
-    Picture,
     by_kind,
     escaped,
     have_axis,
@@ -25,7 +22,9 @@ from tune.reporting.figures.base import (
     log_ticks,
     numbers,
     score_range,
+    trial_points,
 )
+from tune.reporting.section import Picture
 
 
 def importance(shares: Sequence[AxisShare]) -> Picture:
@@ -68,17 +67,12 @@ def importance(shares: Sequence[AxisShare]) -> Picture:
     )
 
 
-def slices(trials: pd.DataFrame, space: SearchSpace, floor: float) -> list[Picture]:
-    """Return one picture an axis: every trial's score over its value.
-
-    Args:
-        trials: The trials table; one trial at least was measured.
-        space: What was searched.
-        floor: What the n-gram scores.
-    """
-    measured = trials.loc[trials[SCORE].notna(), ["number", SCORE, *space.distributions]]
-    kinds, shown = kinds_of(trials), score_range(trials, floor)
-    return [_slice(axis, measured, kinds, space, shown) for axis in space.distributions]
+def slices(run: LoadedRun) -> list[Picture]:
+    """Return one picture an axis: every trial's score over its value."""
+    trials, axes = run.trials, run.space.distributions
+    measured = trials.loc[trials[SCORE].notna(), ["number", SCORE, *axes]]
+    kinds, scores = kinds_of(trials), score_range(run)
+    return [_slice(axis, measured, kinds, run.space, scores) for axis in axes]
 
 
 def _slice(
@@ -86,28 +80,13 @@ def _slice(
     measured: pd.DataFrame,
     kinds: dict[int, str],
     space: SearchSpace,
-    shown: list[float],
+    scores: list[float],
 ) -> Picture:
     distribution = space.distributions[axis]
     points = measured.loc[have_axis(measured, axis, space), ["number", SCORE, axis]]
     is_category = isinstance(distribution, CategoricalDistribution)
     data = [
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": STYLES[kind].label,
-            "marker": {
-                "color": STYLES[kind].colour,
-                "symbol": STYLES[kind].symbol,
-                "size": STYLES[kind].size,
-                "opacity": 0.7 if kind == Status.PRUNED else 1,
-            },
-            "x": _values(group[axis], as_text=is_category),
-            "y": numbers(group[SCORE]),
-            "customdata": numbers(group["number"], 0),
-            "text": TRIAL_TEXT,
-            "hovertemplate": "%{text}<extra></extra>",
-        }
+        trial_points(kind, group, _values(group[axis], as_text=is_category), pruned_opacity=0.7)
         for kind, group in by_kind(points, kinds)
     ]
     across: dict[str, Any] = {"title": {"text": axis}}
@@ -125,7 +104,7 @@ def _slice(
         data=data,
         layout={
             "xaxis": across,
-            "yaxis": {"title": {"text": SCORE_TITLE}, "range": shown},
+            "yaxis": {"title": {"text": SCORE_TITLE}, "range": scores},
             "showlegend": False,
         },
         height=270,
@@ -154,14 +133,9 @@ _BASELINE = _Lines(name="baseline", colour="--baseline", opacity=1, width=2, das
 _WINNER = _Lines(name="winner", colour="--winner", opacity=1, width=3.5)
 
 
-def parallel_coordinates(trials: pd.DataFrame, space: SearchSpace) -> Picture:
-    """Return every trial as a line over all axes and its score.
-
-    Args:
-        trials: The trials table; one trial at least was measured.
-        space: What was searched; one axis at least.
-    """
-    best = ranked(trials)
+def parallel_coordinates(run: LoadedRun) -> Picture:
+    """Return every trial as a line over all axes, one at least, and its score."""
+    best, space = ranked(run.trials), run.space
     scales = {axis: _positions(best, axis, space) for axis in space.distributions}
     heights = {axis: scale[0] for axis, scale in scales.items()}
     # By rank, the best on top: scores crowd at their good end.
@@ -243,7 +217,7 @@ def parallel_coordinates(trials: pd.DataFrame, space: SearchSpace) -> Picture:
 
 
 def _parts(best: pd.DataFrame) -> dict[_Lines, list[int]]:
-    """Return the rows of each kind, those that are drawn first before the others."""
+    """Return the rows of each kind, in the order of drawing."""
     rows: dict[_Lines, list[int]] = {kind: [] for kind in (_REST, _NEXT, _TOP, _BASELINE, _WINNER)}
     is_baseline = best["baseline"].notna().tolist()
     for row in range(len(best)):
@@ -256,7 +230,7 @@ def _parts(best: pd.DataFrame) -> dict[_Lines, list[int]]:
 def _positions(
     best: pd.DataFrame, axis: str, space: SearchSpace
 ) -> tuple[list[float | None], list[tuple[float, str]]]:
-    """Return where the trials lie on an axis, 0 to 1, and the places that have a label."""
+    """Return the positions of the trials on an axis, 0 to 1, and its labels with theirs."""
     distribution = space.distributions[axis]
     exists = have_axis(best, axis, space)
     if isinstance(distribution, CategoricalDistribution):

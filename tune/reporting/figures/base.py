@@ -1,4 +1,4 @@
-"""What the pictures of report.html share: figures of plotly.js, colours, symbols, scales.
+"""Shared by the pictures of report.html, figures of plotly.js: colours, symbols, scales, traces.
 
 A figure is plain data: plotly.js draws it in the browser, and a test has plotly.js check it.
 A colour is the name of a CSS variable of the page, so it follows the reader's light or dark.
@@ -14,38 +14,20 @@ from typing import Any
 
 import pandas as pd
 
+from model.system.terminal import printable
 from search_spaces import SearchSpace
+from tune.records.load import LoadedRun
 from tune.records.tables import ranked
 from tune.records.trial import Status
+from tune.reporting.section import shown
 
 WINNER, BASELINE = "WINNER", "BASELINE"
 SCORE = "val_bits_per_char"
 SCORE_TITLE = "bits per character"
 MANY = 200
-"""So many trials are drawn finer."""
+"""Number of trials above which lines have no points."""
 TRIAL_TEXT = "trial"
-"""As a trace's text: the page puts there what it says of the trials in its customdata."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Picture:
-    """One picture of the page.
-
-    Attributes:
-        name: Its id in the page.
-        alt: What it shows, for those who do not see it.
-        data: Traces of plotly.js.
-        layout: Layout of plotly.js, without what all pictures share.
-        height: In pixels.
-        min_width: In pixels; a narrower screen scrolls it.
-    """
-
-    name: str
-    alt: str
-    data: list[dict[str, Any]]
-    layout: dict[str, Any]
-    height: int = 360
-    min_width: int = 0
+"""A trace's text that the page replaces by the labels of the trials in its customdata."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,19 +66,15 @@ def kinds_of(trials: pd.DataFrame) -> dict[int, str]:
 
 
 def by_kind(points: pd.DataFrame, kinds: dict[int, str]) -> list[tuple[str, pd.DataFrame]]:
-    """Return the rows of each kind of trial, in the order in which they are drawn.
-
-    Args:
-        points: Rows with `number`.
-        kinds: What `kinds_of` gave.
-    """
+    """Return the rows of each kind of trial, given by number, in the order of drawing."""
     of_points = pd.Series([kinds[number] for number in points["number"]], index=points.index)
     groups = {str(kind): group for kind, group in points.groupby(of_points)}
     return [(kind, groups[kind]) for kind in STYLES if kind in groups]
 
 
-def score_range(trials: pd.DataFrame, floor: float) -> list[float]:
-    """Return what an axis of scores shows: best, floor, baselines and three in four trials."""
+def score_range(run: LoadedRun) -> list[float]:
+    """Return the range of an axis of scores: best, floor, baselines and three in four trials."""
+    trials, floor = run.trials, run.study.floor_bits_per_char
     values = trials[SCORE].dropna().astype(float)
     baselines = trials[trials["baseline"].notna()][SCORE].dropna().astype(float)
     low = min(float(values.min()), floor)
@@ -106,19 +84,9 @@ def score_range(trials: pd.DataFrame, floor: float) -> list[float]:
 
 
 def floor_line(floor: float, *, upright: bool = False) -> dict[str, Any]:
-    """Return the shapes and annotations of a layout that has the floor as a line."""
+    """Return the shapes and annotations of a layout with the floor as a line."""
     along, across = ("y", "x") if upright else ("x", "y")
-    line = {
-        "type": "line",
-        "layer": "below",
-        f"{along}ref": "paper",
-        f"{across}ref": across,
-        f"{along}0": 0,
-        f"{along}1": 1,
-        f"{across}0": floor,
-        f"{across}1": floor,
-        "line": {"color": "--floor", "width": 1.5, "dash": "dash"},
-    }
+    line = straight_line(across, floor, color="--floor", width=1.5, dash="dash")
     label = {
         "text": "n-gram floor",
         "showarrow": False,
@@ -133,6 +101,22 @@ def floor_line(floor: float, *, upright: bool = False) -> dict[str, Any]:
         **({} if upright else {"yanchor": "bottom"}),
     }
     return {"shapes": [line], "annotations": [label]}
+
+
+def straight_line(axis: str, at: float, **style: Any) -> dict[str, Any]:
+    """Return the shape of a line across the whole picture, at a value of the axis x or y."""
+    along = "x" if axis == "y" else "y"
+    return {
+        "type": "line",
+        "layer": "below",
+        f"{along}ref": "paper",
+        f"{axis}ref": axis,
+        f"{along}0": 0,
+        f"{along}1": 1,
+        f"{axis}0": at,
+        f"{axis}1": at,
+        "line": style,
+    }
 
 
 def log_ticks(low: float, high: float) -> dict[str, Any]:
@@ -162,7 +146,7 @@ def time_unit(seconds: float) -> tuple[float, str]:
 
 def escaped(text: object) -> str:
     """Return a text that plotly.js shows as it is: it takes tags for its own markup."""
-    return html.escape(str(text), quote=False)
+    return html.escape(printable(str(text)), quote=False)
 
 
 def wrapped(text: str) -> str:
@@ -172,36 +156,62 @@ def wrapped(text: str) -> str:
     return "<br>".join(escaped(line) for line in lines)
 
 
-def trial_texts(trials: pd.DataFrame, space: SearchSpace) -> dict[int, str]:
-    """Return what the pictures say of each trial, by number."""
-    columns = ["number", "baseline", SCORE, "epochs_run", "epochs", *space.axes]
-    rows = trials[list(dict.fromkeys(columns))].astype(object).to_dict("records")
-    return {row["number"]: _trial_text(row, space) for row in rows}
+def trial_texts(run: LoadedRun) -> dict[int, str]:
+    """Return the label of each trial in the pictures, by number."""
+    columns = ["number", "baseline", SCORE, "epochs_run", "epochs", *run.space.axes]
+    rows = run.trials[list(dict.fromkeys(columns))].astype(object).to_dict("records")
+    return {row["number"]: _trial_text(row, run.space) for row in rows}
 
 
 def _trial_text(row: dict[Any, Any], space: SearchSpace) -> str:
     name = f"trial {row['number']}" + (f", {row['baseline']}" if pd.notna(row["baseline"]) else "")
     score = f": {row[SCORE]:.4f}" if pd.notna(row[SCORE]) else ""
-    settings = [
-        f"{axis} {row[axis]:.3g}" if isinstance(row[axis], float) else f"{axis} {row[axis]}"
-        for axis in space.axes
-    ]
+    settings = [f"{axis} {shown(row[axis], '.3g')}" for axis in space.axes]
     pairs = [", ".join(settings[at : at + 2]) for at in range(0, len(settings), 2)]
     lines = [f"{name}{score}", *pairs, f"{row['epochs_run']} of {row['epochs']} epochs trained"]
     return "<br>".join(escaped(line) for line in lines)
 
 
-def marked(kind: str) -> dict[str, Any]:
-    """Return the name and the marker of a trace of trials of one kind."""
+def trial_points(
+    kind: str, rows: pd.DataFrame, x: list[Any], *, pruned_opacity: float = 1.0
+) -> dict[str, Any]:
+    """Return a trace of trials of one kind: a point each, at its score.
+
+    Args:
+        kind: Key of STYLES.
+        rows: Rows with `number` and the score.
+        x: Their values on the other axis.
+        pruned_opacity: Of the trials that ASHA stopped, where they are many in the picture.
+    """
     style = STYLES[kind]
+    opacity = pruned_opacity if kind == Status.PRUNED else 1.0
     return {
+        "type": "scatter",
+        "mode": "markers",
         "name": style.label,
-        "marker": {"color": style.colour, "symbol": style.symbol, "size": style.size},
+        "marker": {
+            "color": style.colour,
+            "symbol": style.symbol,
+            "size": style.size,
+            "opacity": opacity,
+        },
+        "x": x,
+        "y": numbers(rows[SCORE]),
+        **labelled(rows),
+    }
+
+
+def labelled(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return the part of a trace that labels its points with their trials."""
+    return {
+        "customdata": numbers(rows["number"], 0),
+        "text": TRIAL_TEXT,
+        "hovertemplate": "%{text}<extra></extra>",
     }
 
 
 def have_axis(trials: pd.DataFrame, axis: str, space: SearchSpace) -> list[bool]:
-    """Return which trials have an axis: it may exist only where another has a value."""
+    """Return of each trial whether it has an axis, which may depend on another's value."""
     if axis not in space.conditions:
         return [True] * len(trials)
     other, _ = space.conditions[axis]

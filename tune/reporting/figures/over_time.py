@@ -1,11 +1,11 @@
-"""Pictures of a search for report.html: how its scores came about over time and over epochs."""
+"""Pictures of a search for report.html: its scores over time and over epochs, its workers."""
 
 import dataclasses
 import math
 
 import pandas as pd
 
-from search_spaces import SearchSpace
+from tune.records.load import LoadedRun
 from tune.records.trial import Status
 from tune.reporting.figures.base import (
     BASELINE,
@@ -13,18 +13,19 @@ from tune.reporting.figures.base import (
     SCORE,
     SCORE_TITLE,
     STYLES,
-    TRIAL_TEXT,
     WINNER,
-    Picture,
     by_kind,
     floor_line,
     kinds_of,
+    labelled,
     log_ticks,
-    marked,
     numbers,
     score_range,
+    straight_line,
     time_unit,
+    trial_points,
 )
+from tune.reporting.section import Picture
 
 _GAP_SECONDS = 10.0
 """A trial that was silent for longer before an epoch began did not run meanwhile."""
@@ -32,14 +33,9 @@ _OVERLAP_SECONDS = 1.0
 """Times are the driver's, which hears of an epoch a moment after it ended."""
 
 
-def best_so_far(trials: pd.DataFrame, epochs: pd.DataFrame, floor: float) -> Picture:
-    """Return each trial's score when it was reached, and the lowest so far.
-
-    Args:
-        trials: The trials table; one trial at least was measured.
-        epochs: The epochs table.
-        floor: What the n-gram scores.
-    """
+def best_so_far(run: LoadedRun) -> Picture:
+    """Return each trial's score when it was reached, and the lowest so far."""
+    trials, epochs = run.trials, run.epochs
     ordered = epochs.sort_values("search_seconds", ignore_index=True)
     divisor, unit = time_unit(float(ordered["search_seconds"].max()))
     lowest = ordered[SCORE].cummin()
@@ -49,16 +45,7 @@ def best_so_far(trials: pd.DataFrame, epochs: pd.DataFrame, floor: float) -> Pic
         right_on=["number", "epoch"],
     )
     data = [
-        {
-            "type": "scatter",
-            "mode": "markers",
-            **marked(kind),
-            "x": numbers(points["search_seconds"] / divisor, 3),
-            "y": numbers(points[SCORE]),
-            "customdata": numbers(points["number"], 0),
-            "text": TRIAL_TEXT,
-            "hovertemplate": "%{text}<extra></extra>",
-        }
+        trial_points(kind, points, numbers(points["search_seconds"] / divisor, 3))
         for kind, points in by_kind(reached, kinds_of(trials))
     ]
     line = {
@@ -76,26 +63,17 @@ def best_so_far(trials: pd.DataFrame, epochs: pd.DataFrame, floor: float) -> Pic
         data=[line, *data],
         layout={
             "xaxis": {"title": {"text": f"{unit} since the search began"}, "rangemode": "tozero"},
-            "yaxis": {"title": {"text": SCORE_TITLE}, "range": score_range(trials, floor)},
-            **floor_line(floor),
+            "yaxis": {"title": {"text": SCORE_TITLE}, "range": score_range(run)},
+            **floor_line(run.study.floor_bits_per_char),
         },
     )
 
 
-def learning_curves(
-    trials: pd.DataFrame, epochs: pd.DataFrame, space: SearchSpace, floor: float
-) -> Picture:
-    """Return each trial's score after each epoch; the rungs of ASHA are upright lines.
-
-    Args:
-        trials: The trials table; one trial at least was measured.
-        epochs: The epochs table.
-        space: What was searched; its budget has the rungs.
-        floor: What the n-gram scores.
-    """
+def learning_curves(run: LoadedRun) -> Picture:
+    """Return each trial's score after each epoch; the rungs of ASHA are upright lines."""
     data = []
-    ordered = epochs[["number", "epoch", SCORE]].sort_values(["number", "epoch"])
-    for kind, curves in by_kind(ordered, kinds_of(trials)):
+    ordered = run.epochs[["number", "epoch", SCORE]].sort_values(["number", "epoch"])
+    for kind, curves in by_kind(ordered, kinds_of(run.trials)):
         # A gap ends each curve, so a thousand of them are one line to the browser.
         ends = (~curves["number"].duplicated(keep="last")).tolist()
         x, y, which = (
@@ -103,7 +81,7 @@ def learning_curves(
             for column, digits in (("epoch", 0), (SCORE, 4), ("number", 0))
         )
         style, above = STYLES[kind], kind in (WINNER, BASELINE)
-        has_points = above or len(trials) <= MANY
+        has_points = above or len(run.trials) <= MANY
         points = {"marker": {"size": 4, "symbol": style.symbol, "color": style.colour}}
         data.append(
             {
@@ -125,22 +103,10 @@ def learning_curves(
                 ),
             }
         )
-    max_epochs = int(max(space.values("epochs")))
-    low, high = score_range(trials, floor)
-    rungs = [
-        {
-            "type": "line",
-            "xref": "x",
-            "yref": "paper",
-            "layer": "below",
-            "x0": rung,
-            "x1": rung,
-            "y0": 0,
-            "y1": 1,
-            "line": {"color": "--rung", "width": 1, "dash": "dot"},
-        }
-        for rung in space.budget.rungs(max_epochs)
-    ]
+    max_epochs = int(max(run.space.values("epochs")))
+    low, high = score_range(run)
+    rungs = run.space.budget.rungs(max_epochs)
+    upright = [straight_line("x", rung, color="--rung", width=1, dash="dot") for rung in rungs]
     labels = [
         {
             "text": f"rung {rung}",
@@ -153,9 +119,9 @@ def learning_curves(
             "yanchor": "top",
             "font": {"size": 10, "color": "--muted"},
         }
-        for rung in space.budget.rungs(max_epochs)
+        for rung in rungs
     ]
-    lines = floor_line(floor)
+    lines = floor_line(run.study.floor_bits_per_char)
     return Picture(
         name="learning-curves",
         alt="Each trial's score after each epoch; those that ASHA stopped are grey.",
@@ -166,7 +132,7 @@ def learning_curves(
                 "title": {"text": SCORE_TITLE},
                 "range": [low, high + 0.2 * (high - low)],
             },
-            "shapes": [*rungs, *lines["shapes"]],
+            "shapes": [*upright, *lines["shapes"]],
             "annotations": [*labels, *lines["annotations"]],
         },
         height=420,
@@ -174,7 +140,7 @@ def learning_curves(
 
 
 def _with_gaps(values: list[float | None], ends: list[bool]) -> list[float | None]:
-    """Return the values with a null after each that ends a curve."""
+    """Return the values with a null after each end of a curve."""
     pairs = zip(values, ends, strict=True)
     return [item for value, last in pairs for item in ((value, None) if last else (value,))]
 
@@ -187,7 +153,7 @@ class Stretch:
         number: The trial.
         start: Seconds since the search began.
         end: The same.
-        row: The row that it lies in; the first is 0.
+        row: Row of the picture; the first is 0.
     """
 
     number: int
@@ -197,11 +163,7 @@ class Stretch:
 
 
 def stretches(epochs: pd.DataFrame) -> list[Stretch]:
-    """Return when trials ran, in the order of their starts.
-
-    Args:
-        epochs: The epochs table.
-    """
+    """Return when trials ran, in the order of their starts."""
     ordered = epochs.sort_values(["number", "epoch"])
     number, end, elapsed = (
         ordered[name].astype(float) for name in ("number", "search_seconds", "elapsed_seconds")
@@ -213,13 +175,13 @@ def stretches(epochs: pd.DataFrame) -> list[Stretch]:
     table = spans.agg({"number": "first", "start": "first", "end": "last"})
     found = zip(*(table[name].tolist() for name in ("start", "end", "number")), strict=True)
     row_ends: list[float] = []
-    placed = []
+    stretched = []
     for start, end, number in sorted(found):
         free = [row for row, until in enumerate(row_ends) if until <= start + _OVERLAP_SECONDS]
         row = free[0] if free else len(row_ends)
         row_ends[row : row + 1] = [end]
-        placed.append(Stretch(number=int(number), start=start, end=end, row=row))
-    return placed
+        stretched.append(Stretch(number=int(number), start=start, end=end, row=row))
+    return stretched
 
 
 def busy_share(found: list[Stretch]) -> float:
@@ -229,13 +191,8 @@ def busy_share(found: list[Stretch]) -> float:
     return min(1.0, sum(s.end - s.start for s in found) / (rows * span)) if span else 1.0
 
 
-def timeline(trials: pd.DataFrame, found: list[Stretch]) -> Picture:
-    """Return the picture.
-
-    Args:
-        trials: The trials table.
-        found: What `stretches` gave; one at least.
-    """
+def timeline(run: LoadedRun, found: list[Stretch]) -> Picture:
+    """Return the stretches of a run, one at least, as bars over time."""
     table = pd.DataFrame([dataclasses.asdict(stretch) for stretch in found])
     divisor, unit = time_unit(max(stretch.end for stretch in found))
     num_rows = int(table["row"].max()) + 1
@@ -248,13 +205,11 @@ def timeline(trials: pd.DataFrame, found: list[Stretch]) -> Picture:
             "x": numbers((bars["end"] - bars["start"]) / divisor, 3),
             "y": numbers(bars["row"] + 1, 0),
             "width": 0.8,
-            "customdata": numbers(bars["number"], 0),
-            "text": TRIAL_TEXT,
+            **labelled(bars),
             "textposition": "none",
-            "hovertemplate": "%{text}<extra></extra>",
             "marker": {"color": STYLES[kind].colour, "line": {"color": "--page", "width": 0.5}},
         }
-        for kind, bars in by_kind(table, kinds_of(trials))
+        for kind, bars in by_kind(table, kinds_of(run.trials))
     ]
     return Picture(
         name="timeline",

@@ -7,8 +7,8 @@ import pandas as pd
 
 from tune.records.load import LoadedRun
 from tune.records.tables import ranked
-from tune.reporting.figures.base import SCORE, SCORE_TITLE, Picture, floor_line, numbers, wrapped
-from tune.reporting.headline import floor_of
+from tune.reporting.figures.base import SCORE, SCORE_TITLE, floor_line, numbers, wrapped
+from tune.reporting.section import Picture
 
 
 def compared(run: LoadedRun) -> Picture:
@@ -37,11 +37,13 @@ def compared(run: LoadedRun) -> Picture:
             )
         )
     order = sorted(range(len(names)), key=lambda index: _rank(points[index]))
-    return _scores([names[p] for p in order], [points[p] for p in order], floor_of(run))
+    return _scores(
+        [names[p] for p in order], [points[p] for p in order], run.study.floor_bits_per_char
+    )
 
 
 def _rank(points: pd.DataFrame) -> float:
-    """Return the mean of the retrainings, or the value of the search."""
+    """Return the mean of the finalist's trainings, or the search's own value."""
     again = points[~points["searched"]]
     return float((points if again.empty else again)[SCORE].mean())
 

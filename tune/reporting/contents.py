@@ -1,0 +1,280 @@
+"""Which sections the reports of a run have, and those on its trials."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from model.system.durations import format_seconds
+from tune.records.load import LoadedRun
+from tune.records.tables import ranked, starts_of
+from tune.records.trial import Status
+from tune.reporting.asha_cost import asha_cost
+from tune.reporting.axes import RESAMPLES, axis_shares, boundary_notes
+from tune.reporting.confirmation import confirmation
+from tune.reporting.figures.axes import importance, parallel_coordinates, slices
+from tune.reporting.figures.over_time import best_so_far, busy_share, stretches, timeline
+from tune.reporting.figures.scores import compared
+from tune.reporting.noise import table_notes
+from tune.reporting.section import Section, escaped, listed, shown
+
+_TOP = 10
+
+
+def sections_of(run: LoadedRun) -> list[Section]:
+    """Return the sections of a run's reports, in order."""
+    functions = SECTIONS if run.has_result else (failures,)
+    found = (function(run) for function in functions)
+    return [section for section in found if section is not None]
+
+
+def winner(run: LoadedRun) -> Section:
+    """Return the section on the best trial."""
+    best = ranked(run.trials)
+    first = best.iloc[0]
+    floor = run.study.floor_bits_per_char
+    settings = ", ".join(f"{axis} {escaped(shown(first[axis]))}" for axis in run.space.axes)
+    rivals = best[best["baseline"].notna()]
+    if rivals.empty:
+        against = "No baseline was measured."
+    elif first["number"] == rivals.iloc[0]["number"]:
+        against = f"It is a baseline, {escaped(first['baseline'])}: no other trial was better."
+    else:
+        rival = rivals.iloc[0]
+        against = f"The best baseline, {escaped(rival['baseline'])}, {_behind(rival, first)}"
+    return Section(
+        title="The winner",
+        body=(
+            f"**{first['val_bits_per_char']:.4f} bits per character** "
+            f"({first['val_own_bits_per_char']:.4f} own), trial {first['number']}, epoch "
+            f"{first['best_epoch']}: {settings}.",
+            f"{against}{_against_starts(first, starts_of(run.trials, run.space))} The floor, a "
+            f"character {run.study.objective.floor_order}-gram that trains in a second, scores "
+            f"{floor:.4f}. The winner's value is the best of many on the same validation "
+            f"passage, so it is optimistic.",
+        ),
+        page_title="Beside the baselines",
+        draw=lambda: [compared(run)],
+    )
+
+
+def _behind(rival: pd.Series, first: pd.Series) -> str:
+    score = rival["val_bits_per_char"]
+    return f"scores {score:.4f}: {score - first['val_bits_per_char']:.4f} bits more."
+
+
+def _against_starts(first: pd.Series, starts: pd.DataFrame) -> str:
+    if starts.empty:
+        return ""
+    start = starts.iloc[0]
+    if start["number"] == first["number"]:
+        return " The search started from it: nothing that it proposed was better."
+    return (
+        f" The best that the search started from, trial {start['number']}, {_behind(start, first)}"
+    )
+
+
+def ten_best(run: LoadedRun) -> Section:
+    """Return the section on the best configurations."""
+    return Section(title="The ten best", body=(best_table(run), listed(best_notes(run))))
+
+
+def best_table(run: LoadedRun) -> pd.DataFrame:
+    """Return the best configurations, at most ten, best first."""
+    best = ranked(run.trials).head(_TOP)
+    axes = [axis for axis in run.space.axes if axis != "cleaning"]
+    scores = ["val_bits_per_char", "val_own_bits_per_char"]
+    columns = ["number", *scores, "cleaning", *axes, "best_epoch", "status", "baseline"]
+    return best[columns].assign(baseline=best["baseline"].fillna(""))
+
+
+def best_notes(run: LoadedRun) -> list[str]:
+    """Return sentences on these: noise, the floor, the boundary of the space."""
+    return [*table_notes(run, best_table(run)), *boundary_notes(run)]
+
+
+def best_of_each_cleaning(run: LoadedRun) -> Section:
+    """Return the section on cleanings: restored and own bits, prices, floors."""
+    best = ranked(run.trials)
+    floors = run.study.objective.floors
+    rows = []
+    for cleaning, price in run.study.objective.restoration_bits_per_char.items():
+        of_cleaning = best[best["cleaning"] == cleaning]
+        first = of_cleaning.iloc[0] if not of_cleaning.empty else None
+        rows.append(
+            {
+                "cleaning": cleaning,
+                "best trial": "" if first is None else str(first["number"]),
+                "restored bits": None if first is None else first["val_bits_per_char"],
+                "own bits": None if first is None else first["val_own_bits_per_char"],
+                "restoration price": price,
+                "floor": floors[cleaning].validation_bits_per_char + price,
+                "floor, own text": floors[cleaning].validation_bits_per_char,
+            }
+        )
+    note = (
+        "Restored bits are compared: own bits and what the cleaning dropped, at the floor "
+        "model's price, per raw character. Own bits, per cleaned character, fall with every "
+        "symbol that is dropped. Both floor columns are per raw character."
+    )
+    return Section(
+        title="The best of each cleaning, and the floor", body=(pd.DataFrame(rows), note)
+    )
+
+
+def baselines(run: LoadedRun) -> Section:
+    """Return the section on the baselines, beside what their source reports of them."""
+    rows = []
+    for baseline in run.space.baselines:
+        ours = run.trials[run.trials["baseline"] == baseline.name]
+        row: dict[str, Any] = {"baseline": baseline.name, "status": "not run"}
+        if not ours.empty:
+            trial = ours.iloc[0]
+            last = run.epochs[run.epochs["number"] == trial["number"]].tail(1)
+            row |= {
+                "status": trial["status"],
+                "val_bits_per_char": trial["val_bits_per_char"],
+                "own bits": trial["val_own_bits_per_char"],
+                "training loss": None if last.empty else last["train_nats_per_char"].iloc[0],
+                "seconds": trial["elapsed_seconds"],
+            }
+        row["documented loss"] = baseline.documented_nats_per_char
+        row["documented seconds"] = baseline.documented_seconds
+        rows.append(row)
+    if not rows:
+        return Section(title="Baselines", body=("The space has none.",))
+    note = (
+        "Training losses are in nats per own character, dropout on, of the last epoch. The "
+        "documented ones are of the same settings in the reference's own way of training."
+    )
+    return Section(title="Baselines", body=(pd.DataFrame(rows), note))
+
+
+def pruned(run: LoadedRun) -> Section:
+    """Return the section on the trials that ASHA stopped, by epoch."""
+    stopped = run.trials[run.trials["status"] == Status.PRUNED.value]
+    groups = stopped.groupby("epochs_run")["val_bits_per_char"]
+    table = groups.agg(["count", "min", "median", "max"]).reset_index()
+    table = table.rename(columns={"epochs_run": "after epoch", "count": "trials"})
+    return Section(title="What was pruned when", body=(table,))
+
+
+def progress(run: LoadedRun) -> Section:
+    """Return the section on the best value over time."""
+    ordered = run.epochs.sort_values("search_seconds", ignore_index=True)
+    before = ordered["val_bits_per_char"].cummin().shift(fill_value=float("inf"))
+    better = ordered[ordered["val_bits_per_char"] < before]
+    # One row for each trial that took the lead, with the last value it led with.
+    leads = (better["number"] != better["number"].shift()).cumsum()
+    last = better.groupby(leads).tail(1)
+    table = pd.DataFrame(
+        {
+            "after": [format_seconds(seconds) for seconds in last["search_seconds"]],
+            "trial": last["number"].to_list(),
+            "epoch": last["epoch"].to_list(),
+            "best so far": last["val_bits_per_char"].to_list(),
+        }
+    )
+    return Section(
+        title="How the best value fell",
+        body=(table,),
+        page_title="Best so far",
+        caption=(
+            "A point is a trial's score, when it was reached; a click on one shows the trial in "
+            "the table below. Points far above are outside the picture: a double click shows all."
+        ),
+        draw=lambda: [best_so_far(run)],
+    )
+
+
+def axis_importance(run: LoadedRun) -> Section:
+    """Return the section on the axes that mattered."""
+    title, page_title = "Importance of each axis", "Which axis mattered"
+    shares = axis_shares(run)
+    if not shares:
+        unknown = "Too few different trials to tell."
+        return Section(title=title, page_title=page_title, body=(unknown,))
+    table = pd.DataFrame([{"axis": share.axis, "share": share.share} for share in shares])
+    note = "PED-ANOVA over all measured trials; those that ASHA stopped blur `epochs`."
+    resamples = 0 if run.is_running else RESAMPLES  # 2.4 to 5 s with 1,000 trials
+    uncertainty = (
+        f"The bar spans the middle 80 % of {resamples} resamples of the trials: where bars "
+        "overlap, the order is not sure. A resample has fewer different trials, so its shares "
+        "are more even: a large share may lie above its bar."
+        if resamples
+        else "How sure they are is worked out when the search is over."
+    )
+    return Section(
+        title=title,
+        body=(table, note),
+        page_title=page_title,
+        caption=(
+            "PED-ANOVA over all measured trials: an axis' share in what separates the best tenth "
+            f"from the rest. {uncertainty} Trials that ASHA stopped blur `epochs`."
+        ),
+        draw=lambda: [importance(axis_shares(run, resamples=resamples))],
+    )
+
+
+def all_axes(run: LoadedRun) -> Section | None:
+    """Return the section on all axes together; None for a space without axes."""
+    if not run.space.distributions:
+        return None
+    return Section(
+        title="All axes at once",
+        caption="A line is a trial. The last axis is its rank, the best score on top.",
+        draw=lambda: [parallel_coordinates(run)],
+    )
+
+
+def each_axis(run: LoadedRun) -> Section | None:
+    """Return the section on single axes; None for a space without axes."""
+    if not run.space.distributions:
+        return None
+    return Section(
+        title="Each axis by itself",
+        caption=(
+            "The star is the winner, diamonds are the baselines, grey rings were stopped by "
+            "ASHA after few epochs, so their scores are high whatever their axes are."
+        ),
+        draw=lambda: slices(run),
+    )
+
+
+def workers(run: LoadedRun) -> Section:
+    """Return the section on which trials ran together."""
+    ran = stretches(run.epochs)
+    return Section(
+        title="When each trial ran",
+        caption=(
+            f"A bar is a trial. {max(stretch.row for stretch in ran) + 1} ran at once at most, "
+            f"and trained {busy_share(ran):.0%} of the time. A trial lies in the first row that "
+            "was free when it began: which process ran it is not recorded."
+        ),
+        draw=lambda: [timeline(run, ran)],
+    )
+
+
+def failures(run: LoadedRun) -> Section | None:
+    """Return the section on errors; None without one."""
+    failed = run.trials[run.trials["error"].notna()]
+    table = failed[["trial_id", "status", "error"]]
+    return None if failed.empty else Section(title="What went wrong", body=(table,))
+
+
+SECTIONS: tuple[Callable[[LoadedRun], Section | None], ...] = (
+    winner,
+    confirmation,
+    ten_best,
+    best_of_each_cleaning,
+    baselines,
+    pruned,
+    asha_cost,
+    progress,
+    axis_importance,
+    all_axes,
+    each_axis,
+    workers,
+    failures,
+)
+"""Makers of the sections of a run with a result; None is a section that the run has not."""

@@ -1,0 +1,133 @@
+"""What the best networks write, as a section: samples.md, and a part of the page."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from model.generation.copying import COPIED_CHARS
+from model.generation.quality import FIGURES
+from tune.records.quality_table import BOOK, CHECKPOINT, REFERENCE
+from tune.records.samples_file import Passage, Samples
+from tune.records.tables import Table
+from tune.reporting.section import Section, escaped, shown, shown_in, verbatim
+
+BOOK_NAME = "the book, held out"
+_TITLES = {
+    "book_word_share": "book's words",
+    "listed_word_share": "listed words",
+    "distinct_word_share": "distinct words",
+    "repeated_4gram_share": "repeated 4-grams",
+    "loop_share": "in loops",
+    "longest_copied_chars": "longest copy",
+    "copied_40gram_share": f"copied {COPIED_CHARS}-grams",
+    "own_bits_per_char": "own bits",
+}
+
+
+def samples_section(samples: Samples, quality: Table) -> Section:
+    """Return the passages with their figures, and the figures at each temperature.
+
+    Args:
+        samples: What samples.json holds.
+        quality: The table quality.csv.
+    """
+    parts = [
+        Section(
+            title=f"{rank}. {passage.caption}",
+            body=(
+                f"Drawn with {escaped(passage.how)}.",
+                verbatim(passage.text),
+                passage_figures(passage),
+            ),
+        )
+        for rank, passage in enumerate(samples.passages, start=1)
+    ]
+    at_temperatures: list[pd.DataFrame | str] = []
+    if not quality.empty:
+        at_temperatures += [_temperatures_table(quality), _temperatures_note(quality)]
+    if samples.at_temperatures:
+        at_temperatures.append("What the best of them writes:")
+    for temperature, text in samples.at_temperatures:
+        at_temperatures += [f"At {temperature:g}:", verbatim(text)]
+    if at_temperatures:
+        parts.append(Section(title="At each temperature", body=at_temperatures))
+    return _samples(("More of them: `python -m tune.samples`.",), parts)
+
+
+def unparsed_samples(text: str) -> Section:
+    """Return the section of a run from before samples.json, whose samples.md is shown as it is."""
+    return _samples((), [Section(title="samples.md", body=(verbatim(text),))])
+
+
+def _samples(body: tuple[str, ...], parts: list[Section]) -> Section:
+    title = "What the best networks write"
+    return Section(title="Samples", body=body, page_title=title, parts=parts)
+
+
+def passage_figures(passage: Passage) -> pd.DataFrame:
+    """Return the figures of a passage and of the book."""
+    qualities = {"this passage": passage.quality, BOOK_NAME: passage.book}
+    rows = [
+        {"": name, **_figures(dataclasses.asdict(quality))}
+        for name, quality in qualities.items()
+        if quality is not None
+    ]
+    return pd.DataFrame(rows)
+
+
+def _figures(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the figures of a text in words, by their titles."""
+    return {_TITLES[name]: shown_in(name, values[name]) for name in FIGURES}
+
+
+def _temperatures_table(quality: Table) -> pd.DataFrame:
+    rows = []
+    for row in quality.to_dict("records"):
+        of_book = f", by {row['checkpoint']}" if row["writer"] == BOOK else ""
+        temperature = shown(row["temperature"], "g")
+        rows.append(
+            {
+                "": f"{row['name']}{of_book}",
+                "cleaning": row["cleaning"],
+                "temperature": f"{temperature}, nearest" if row["nearest"] else temperature,
+                "passages": row["passages"],
+                **_figures({str(column): value for column, value in row.items()}),
+                "distance": shown_in("distance", row["distance"]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _temperatures_note(quality: Table) -> str:
+    words = quality["word_list"].iloc[0]
+    listed = "No list of words fits this text" if pd.isna(words) else f"Listed words: {words}"
+    note = (
+        "Means over passages of the same length. The distance is from the book's own passages "
+        "that no network has learnt, in standard deviations among these. `nearest` is the "
+        "temperature that is lowest on a parabola through the distances: one distance alone "
+        "scatters, so another may be smaller (results/README.md). Own bits are what the "
+        f"checkpoint's network spends on a text, per character. {escaped(listed)}."
+    )
+    if (quality["writer"] == REFERENCE).any():
+        note += " The reference's passages are those of its page, written greedily."
+    return note
+
+
+def best_temperature_line(quality: Table) -> str:
+    """Return which temperature the best checkpoint writes at, and why; empty if not measured."""
+    rows = quality[(quality["checkpoint"] == 1) & (quality["writer"] == CHECKPOINT)]
+    if rows.empty:
+        return ""
+    nearest = rows[rows["nearest"]].iloc[0]
+    if len(rows) == 1:
+        return (
+            f"temperature {nearest['temperature']:g}, the only one measured "
+            f"(distance from the book {nearest['distance']:.1f})"
+        )
+    tried = ", ".join(f"{temperature:g}" for temperature in rows["temperature"])
+    return (
+        f"temperature {nearest['temperature']:g}: of {tried}, where its text is most like the "
+        f"book's (distance {nearest['distance']:.1f})"
+    )
