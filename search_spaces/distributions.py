@@ -58,6 +58,25 @@ def extremes(distribution: BaseDistribution) -> list[Any]:
     return [distribution.low, distribution.high]
 
 
+def ends(distribution: BaseDistribution) -> list[Any]:
+    """Return the lowest and the highest value of numbers, or every choice of names."""
+    values = extremes(distribution)
+    return [min(values), max(values)] if is_ordered(distribution) else values
+
+
+def on_step(distribution: BaseDistribution, value: Any) -> Any:
+    """Return a value of a grid as people write it: 0.3, not the 0.30000000000000004 of 3 * 0.1.
+
+    Args:
+        distribution: An axis.
+        value: A value; off the steps of a grid, or of another axis than one, it stays as it is.
+    """
+    step = getattr(distribution, "step", None)
+    if not isinstance(distribution, FloatDistribution) or step is None:
+        return value
+    return float(f"{value:.12g}") if contains(distribution, value) else value
+
+
 def is_ordered(distribution: BaseDistribution) -> bool:
     """Return whether values that lie side by side are alike: numbers are, names are not."""
     return not isinstance(distribution, CategoricalDistribution) or all(

@@ -5,8 +5,9 @@ extremes TrialConfig refuses is refused before anything starts.
 """
 
 import dataclasses
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
@@ -15,7 +16,7 @@ from model.config import FIELD_NAMES, TrialConfig
 from model.errors import ConfigError, unknown_choice
 from search_spaces.baseline import Baseline, check_name
 from search_spaces.budget import Budget
-from search_spaces.distributions import contains, describe, extremes
+from search_spaces.distributions import contains, describe, ends, extremes, on_step
 
 PER_TRIAL_FIELDS = ("seed",)
 """Fields that the search itself sets for each trial; no space may name them as an axis."""
@@ -33,9 +34,9 @@ class SearchSpace:
         starts: Configurations known to be good elsewhere, tried right after the base: values
             of axes; those not named are the base's.
         distributions: Axis to Optuna distribution; both bounds of a range are included.
-        conditions: Axis to (another axis, one of its values): the axis exists only for trials
-            in which the other has that value; elsewhere its field is the base's. The other
-            axis must have no condition itself, and stand before.
+        conditions: Axis to (another axis, its value or a tuple of its values): the axis exists
+            only for trials that have the other axis with such a value; elsewhere its field is the
+            base's. The other axis must stand before, and may have a condition itself.
         baselines: Run first, never stopped early; each has a name of its own.
         budget: What the search may spend unless the command line says otherwise.
 
@@ -71,13 +72,7 @@ class SearchSpace:
                 )
         for axis in self.conditions:
             self._check_condition(axis)
-        for axis, distribution in self.distributions.items():
-            condition = {}
-            if axis in self.conditions:
-                other, needed = self.conditions[axis]
-                condition = {other: needed}
-            for value in extremes(distribution):
-                self.config({**condition, axis: value})
+        self._check_corners()
         if not self.distributions and not self.baselines:
             raise ConfigError(f"space {self.name!r} must have an axis or a baseline")
         for baseline in self.baselines:
@@ -104,30 +99,55 @@ class SearchSpace:
         return list(self.distributions) or list(self.baselines[0].params)
 
     def config(self, params: Mapping[str, Any]) -> TrialConfig:
-        """Return the base with some fields replaced.
+        """Return the base with some fields replaced; a value between two steps of a grid is none.
 
         Raises:
             ConfigError: A name is no field, or a value breaks its rule.
         """
-        return TrialConfig.from_dict({**self.base.to_dict(), **params})
+        stepped = {
+            axis: on_step(distribution, params[axis])
+            for axis, distribution in self.distributions.items()
+            if axis in params
+        }
+        return TrialConfig.from_dict({**self.base.to_dict(), **params, **stepped})
+
+    def corners(self, fields: Iterable[str]) -> Iterator[TrialConfig]:
+        """Yield the baselines, and the configurations at the ends of some axes.
+
+        Only combinations that a trial can have: an axis whose condition does not hold has the
+        base's value.
+
+        Args:
+            fields: Fields of TrialConfig; those that are no axis have the base's value.
+        """
+        for baseline in self.baselines:
+            yield self.config(baseline.params)
+        if self.distributions or not self.baselines:
+            for params in self._combinations(set(fields), ends):
+                yield self.config(params)
 
     def values(self, field: str) -> list[Any]:
-        """Return the extreme values a field takes in this space; all choices of a category."""
-        found = [self.config(baseline.params).to_dict()[field] for baseline in self.baselines]
-        if field in self.distributions:
-            found += extremes(self.distributions[field])
-            if field in self.conditions:  # where it does not hold, the field is the base's
-                found.append(self.base.to_dict()[field])
-        elif self.distributions or not self.baselines:
-            found.append(self.base.to_dict()[field])
-        return list(dict.fromkeys(found))
+        """Return the ends of the values that a field takes in this space; all names of it."""
+        return list(dict.fromkeys(getattr(config, field) for config in self.corners([field])))
+
+    def condition(self, axis: str) -> tuple[str, tuple[Any, ...]] | None:
+        """Return the axis that another depends on, and the values that it needs there."""
+        if axis not in self.conditions:
+            return None
+        other, needed = self.conditions[axis]
+        return other, tuple(needed) if isinstance(needed, (tuple, list)) else (needed,)
 
     def exists(self, axis: str, params: Mapping[str, Any]) -> bool:
         """Return whether a trial with these values of the other axes has this axis."""
-        if axis not in self.conditions:
+        condition = self.condition(axis)
+        if condition is None:
             return True
-        other, value = self.conditions[axis]
-        return bool(params[other] == value)
+        other, needed = condition
+        if other not in params or not self.exists(other, params):
+            return False
+        distribution = self.distributions[other]
+        value = on_step(distribution, params[other])
+        return any(value == on_step(distribution, each) for each in needed)
 
     def point(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of the values that are a trial's axes.
@@ -172,7 +192,7 @@ class SearchSpace:
                 for axis, distribution in values["distributions"].items()
             },
             conditions={
-                axis: (other, value)
+                axis: (other, tuple(value) if isinstance(value, list) else value)
                 for axis, (other, value) in values.get("conditions", {}).items()
             },
             baselines=tuple(Baseline(**baseline) for baseline in values["baselines"]),
@@ -200,21 +220,68 @@ class SearchSpace:
         return points
 
     def _check_condition(self, axis: str) -> None:
-        """Refuse a condition that can never hold, or that another one hides."""
-        other, value = self.conditions[axis]
+        """Refuse a condition that can never hold."""
         axes = list(self.distributions)
         if axis not in axes:
             raise ConfigError(unknown_choice("axis of a condition", axis, axes))
-        if other not in axes[: axes.index(axis)] or other in self.conditions:
+        rule = self.conditions[axis]
+        if not isinstance(rule, (tuple, list)) or len(rule) != 2:
             raise ConfigError(
-                f"the condition of {axis} must name an axis before it that has none itself, "
-                f"got {other!r}"
+                f"the condition of {axis} must be (axis, its value or a tuple of values), "
+                f"got {rule!r}"
             )
-        if not contains(self.distributions[other], value):
+        other, needed = self.condition(axis) or ("", ())
+        if other not in axes[: axes.index(axis)]:
             raise ConfigError(
-                f"the condition of {axis} must be a value of {other}: "
-                f"{describe(self.distributions[other])}, got {value!r}"
+                f"the condition of {axis} must name an axis before it, got {other!r}"
             )
+        for value in needed or (needed,):
+            if not contains(self.distributions[other], value):
+                raise ConfigError(
+                    f"the condition of {axis} must be a value of {other}: "
+                    f"{describe(self.distributions[other])}, got {value!r}"
+                )
+
+    def _check_corners(self) -> None:
+        """Refuse what TrialConfig refuses: a choice, an end, or two of them that a trial can have.
+
+        Raises:
+            ConfigError: The rule of TrialConfig that is broken.
+        """
+        for axis in self.distributions:
+            for params in self._combinations({axis}, extremes):
+                self.config(params)
+        for pair in itertools.combinations(self.distributions, 2):
+            for params in self._combinations(set(pair), ends):
+                self.config(params)
+
+    def _combinations(
+        self, axes: set[str], values_of: Callable[[BaseDistribution], list[Any]]
+    ) -> list[dict[str, Any]]:
+        """Return the combinations of some axes' values that a trial can have.
+
+        The axes that their conditions name have theirs too, and the values that are needed there.
+        """
+        needed: dict[str, list[Any]] = {}
+        for axis in reversed(
+            list(self.distributions)
+        ):  # an axis stands after those that it depends on
+            condition = self.condition(axis)
+            if condition is not None and (axis in axes or axis in needed):
+                needed.setdefault(condition[0], []).extend(condition[1])
+        points: list[dict[str, Any]] = [{}]
+        for axis, distribution in self.distributions.items():
+            if axis in axes or axis in needed:
+                found = values_of(distribution) if axis in axes else ends(distribution)
+                values = list(dict.fromkeys([*found, *needed.get(axis, [])]))
+                points = [
+                    {**point, **chosen}
+                    for point in points
+                    for chosen in (
+                        [{axis: value} for value in values] if self.exists(axis, point) else [{}]
+                    )
+                ]
+        return points
 
     def _outside(self, params: Mapping[str, Any]) -> str:
         """Return the rule that a point of the space breaks, or an empty text."""

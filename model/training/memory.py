@@ -9,6 +9,11 @@ from model.config import TrialConfig
 from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, num_columns
 from model.training.cost import TextSizes, layer_weights, num_parameters
 
+MEMORY_FIELDS = (
+    *("hidden_size", "num_layers", "batch_size", "sequence_length", "embedding_dim"),
+    *("normalization", "cleaning", "unit", "regime", "precision"),
+)
+"""The fields that memory depends on."""
 _KEPT_BYTES = 20
 """Of a parameter: weight, gradient, Adam's two moments, the best epoch's weight, in float32."""
 _AT_WORK_BYTES = 12

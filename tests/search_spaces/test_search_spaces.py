@@ -1,4 +1,5 @@
 import itertools
+import json
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from model.config import TrialConfig
 from model.errors import ConfigError
 from search_spaces import SPACE_NAMES, Baseline, Budget, SearchSpace, load_space
 from search_spaces.distributions import at_position, contains, distance, extremes, position
+from search_spaces.random_configs import random_configs
 
 DOCUMENTED_AXES = {"epochs", "hidden_size", "batch_size", "dropout", "num_layers", "cleaning"}
 
@@ -120,6 +122,10 @@ def _reached(distribution: BaseDistribution, values: set[object]) -> bool:
         ({"name": ""}, "a space must have a name, got ''"),
         ({"conditions": {"dropout": ("epochs", 1)}}, "unknown axis of a condition 'dropout'"),
         ({"conditions": {"epochs": ("epochs", 1)}}, "must name an axis before it"),
+        (
+            {"conditions": {"epochs": "dropout"}},
+            r"must be \(axis, its value or a tuple of values\)",
+        ),
         (
             {
                 "distributions": {
@@ -227,8 +233,58 @@ def test_values_of_a_conditional_axis_are_also_the_bases() -> None:
         conditions={"epochs": ("num_layers", 2)},
         base=TrialConfig(epochs=40),
     )
-    assert conditional.values("epochs") == [1, 3, 40]
+    assert conditional.values("epochs") == [40, 1, 3]
     assert conditional.values("num_layers") == [1, 2]
+
+
+def test_two_ends_are_combined_only_where_their_condition_lets_them() -> None:
+    # The window regime reads characters alone: the condition keeps words out of it.
+    axes = {
+        "regime": CategoricalDistribution(("window", "stream")),
+        "unit": CategoricalDistribution(("char", "word")),
+        "min_word_count": IntDistribution(2, 9),
+    }
+    base = TrialConfig(regime="window")
+    conditions = {"unit": ("regime", "stream"), "min_word_count": ("unit", "word")}
+    regimes = space(base=base, distributions=axes, conditions=conditions, baselines=())
+    found = [
+        (config.regime, config.unit, config.min_word_count)
+        for config in regimes.corners(["min_word_count"])
+    ]
+    assert found == [
+        ("window", "char", 5),
+        ("stream", "char", 5),
+        ("stream", "word", 2),
+        ("stream", "word", 9),
+    ]
+    with pytest.raises(ConfigError, match="unit must be char in the window regime, got 'word'"):
+        space(base=base, distributions=axes, conditions={}, baselines=())
+
+
+def test_condition_may_name_several_values() -> None:
+    deep = space(
+        distributions={"num_layers": IntDistribution(1, 3), "dropout": FloatDistribution(0, 0.5)},
+        conditions={"dropout": ("num_layers", (2, 3))},
+    )
+    assert [deep.exists("dropout", {"num_layers": layers}) for layers in (1, 2, 3)] == [0, 1, 1]
+    read = SearchSpace.from_json(json.loads(json.dumps(deep.to_json())))
+    assert read == deep and read.exists("dropout", {"num_layers": 2})
+    assert not read.exists("dropout", {"num_layers": 1})
+
+
+def test_condition_holds_for_a_value_of_a_grid_however_it_was_computed() -> None:
+    grid = space(
+        distributions={
+            "dropout": FloatDistribution(0.0, 0.5, step=0.1),
+            "input_dropout": FloatDistribution(0.0, 0.5),
+        },
+        conditions={"input_dropout": ("dropout", 0.3)},
+    )
+    assert 0.1 * 3 != 0.3
+    assert grid.exists("input_dropout", {"dropout": 0.1 * 3})
+    assert grid.config({"dropout": 0.1 * 3}) == grid.config({"dropout": 0.3})
+    points = [config.dropout for config in random_configs(grid, 100, seed=0)]
+    assert set(points) == {0.0, 0.1, 0.2, 0.3, 0.4, 0.5}
 
 
 def test_conditional_axis_belongs_to_a_point_only_where_it_exists() -> None:

@@ -1,7 +1,6 @@
 """What memory a trial asks Ray for, and which spaces no node can hold."""
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,16 +9,10 @@ from model.config import TrialConfig
 from model.errors import ConfigError
 from model.scoring.objective import PreparedCorpus
 from model.training.cost import TextSizes
-from model.training.memory import training_bytes
+from model.training.memory import MEMORY_FIELDS, training_bytes
 from search_spaces import SearchSpace
-from search_spaces.distributions import extremes
 
 GIBIBYTE = 1 << 30
-_FIELDS = (
-    *("hidden_size", "num_layers", "batch_size", "sequence_length", "embedding_dim"),
-    *("normalization", "cleaning", "unit", "regime", "precision"),
-)
-"""What memory depends on."""
 SizesByText = Mapping[tuple[str, str], TextSizes]
 """Cleaning and unit to sizes."""
 
@@ -56,9 +49,7 @@ class TrialMemory:
         def needed(config: TrialConfig) -> int:
             return training_bytes(config, sizes[text_of(config)])
 
-        candidates = [space.config(baseline.params) for baseline in space.baselines]
-        if space.distributions:
-            candidates += _corners(space)
+        candidates = list(space.corners(MEMORY_FIELDS))
         return cls(
             sizes=sizes,
             process_bytes=process_bytes,
@@ -124,29 +115,12 @@ def within_nodes(
 def _too_large(space: SearchSpace, memory: TrialMemory, needed: int, there: str) -> str:
     values: dict[str, Any] = memory.largest.to_dict()
     smaller: dict[str, Any] = memory.smallest.to_dict()
-    differing = [axis for axis in _FIELDS if values[axis] != smaller[axis]]
-    axes = [f"{axis}={values[axis]}" for axis in differing or _FIELDS]
+    differing = [axis for axis in MEMORY_FIELDS if values[axis] != smaller[axis]]
+    axes = [f"{axis}={values[axis]}" for axis in differing or MEMORY_FIELDS]
     return (
         f"the largest configuration of the space {space.name!r} must fit into memory: "
         f"{' '.join(axes)} needs {format_bytes(needed)}, {there}"
     )
-
-
-def _corners(space: SearchSpace) -> Iterable[TrialConfig]:
-    """Return the space's extremes of all axes that memory depends on, in all combinations."""
-    axes = [axis for axis in _FIELDS if axis in space.distributions]
-    base: dict[str, Any] = space.base.to_dict()
-    values = [
-        # Where its condition does not hold, an axis has the base's value.
-        [*extremes(space.distributions[axis]), *([base[axis]] if axis in space.conditions else [])]
-        for axis in axes
-    ]
-    ends = [
-        (min(choices), max(choices)) if isinstance(choices[0], int) else choices
-        for choices in values
-    ]
-    for point in itertools.product(*ends):
-        yield space.config(dict(zip(axes, point, strict=True)))
 
 
 def format_bytes(num_bytes: float) -> str:
@@ -164,13 +138,13 @@ def text_sizes(space: SearchSpace, prepared: PreparedCorpus) -> SizesByText:
     Words are measured where most of them are symbols, at the space's smallest min_word_count:
     the others take no more.
     """
-    most_words = {"min_word_count": min(space.values("min_word_count"))}
-    return {
-        (cleaning, unit): TextSizes.of(
-            prepared.streams(space.config({**most_words, "cleaning": cleaning, "unit": unit}))
-        )
-        for cleaning, unit in itertools.product(prepared.encoded, space.values("unit"))
-    }
+    # The last of a text stands: the smallest min_word_count.
+    configs = sorted(
+        space.corners(("cleaning", "unit", "min_word_count")),
+        key=lambda config: -config.min_word_count,
+    )
+    of_text = {text_of(config): config for config in configs}
+    return {text: TextSizes.of(prepared.streams(config)) for text, config in of_text.items()}
 
 
 def text_of(config: TrialConfig) -> tuple[str, str]:

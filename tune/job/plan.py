@@ -63,8 +63,9 @@ def _plan_lines(plan: JobPlan) -> list[str]:
     space, prepared = study.space, study.prepared
     lines = [f"space: {space.name}: {space.description}"]
     for axis, distribution in space.distributions.items():
-        condition = space.conditions.get(axis)
-        only = f", only where {condition[0]} is {condition[1]}" if condition else ""
+        only = ""
+        if condition := space.condition(axis):
+            only = f", only where {condition[0]} is {' or '.join(map(str, condition[1]))}"
         lines.append(f"  {axis:<18} {describe_distribution(distribution)}{only}")
     for baseline in space.baselines:
         params = " ".join(f"{axis}={value}" for axis, value in baseline.params.items())
@@ -82,7 +83,8 @@ def _plan_lines(plan: JobPlan) -> list[str]:
             f"{len(encoded.vocabulary)} symbols, floor {floor:.4f}, restoration {price:.4f}"
         )
         if "word" in space.values("unit"):
-            config = space.config({"cleaning": cleaning, "unit": "word"})
+            # The regime of windows reads no words.
+            config = space.config({"cleaning": cleaning, "unit": "word", "regime": "stream"})
             words = prepared.streams(config)
             lines.append(
                 f"  {cleaning + ', words':<18} {len(words.train):,} tokens to train on, "

@@ -1,7 +1,6 @@
 """Checks what the command line asks for, before Ray starts or a file is written."""
 
 import dataclasses
-import itertools
 
 from rich.console import Console
 
@@ -84,11 +83,12 @@ def prepared_for(space: SearchSpace, corpus: Corpus) -> PreparedCorpus:
         CorpusError: It is too short for the space's largest batch or window.
     """
     prepared = prepare_corpus(corpus.text, space.values("cleaning"))
-    for cleaning, unit in itertools.product(prepared.encoded, space.values("unit")):
+    fields = ("cleaning", "unit", "min_word_count", "batch_size", "sequence_length")
+    for config in space.corners(fields):
         check_fits(
-            prepared.streams(space.config({"cleaning": cleaning, "unit": unit})),
-            batch_size=max(space.values("batch_size")),
-            sequence_length=max(space.values("sequence_length")),
+            prepared.streams(config),
+            batch_size=config.batch_size,
+            sequence_length=config.sequence_length,
         )
     return prepared
 

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from optuna.distributions import IntDistribution
 
-from model.config import TrialConfig
+from model.config import FIELD_NAMES, TrialConfig
 from model.errors import ConfigError
 from model.scoring.objective import PreparedCorpus
-from model.training.memory import training_bytes
+from model.training.cost import TextSizes
+from model.training.memory import MEMORY_FIELDS, training_bytes
 from repository import ROOT, SUPPORT
 from search_spaces import SearchSpace, load_space
 from search_spaces.random_configs import random_configs
@@ -161,3 +162,18 @@ def test_memory_that_a_trial_asks_for_is_what_ray_gives(tiny_text: str) -> None:
     assert corrected == [[0, [large]]] * 2  # its two epochs
     assert 0.9 * GIBIBYTE < estimated < GIBIBYTE  # made so by the script
     assert 0.1 * GIBIBYTE < peak < GIBIBYTE
+
+
+@pytest.mark.parametrize("field", [name for name in FIELD_NAMES if name not in MEMORY_FIELDS])
+def test_memory_depends_on_the_fields_that_it_names_alone(field: str) -> None:
+    sizes = TextSizes(
+        train_symbols=90_000,
+        validation_symbols=10_000,
+        vocabulary_size=40,
+        text_bytes=200_000,
+        symbol_bytes=1,
+    )
+    value = getattr(TrialConfig(), field)
+    changed = TrialConfig(**{field: value + 0.05 if isinstance(value, float) else value + 1})
+    assert changed != TrialConfig()
+    assert training_bytes(changed, sizes) == training_bytes(TrialConfig(), sizes)

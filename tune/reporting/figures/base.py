@@ -212,7 +212,6 @@ def labelled(rows: pd.DataFrame) -> dict[str, Any]:
 
 def have_axis(trials: pd.DataFrame, axis: str, space: SearchSpace) -> list[bool]:
     """Return of each trial whether it has an axis, which may depend on another's value."""
-    if axis not in space.conditions:
-        return [True] * len(trials)
-    other, _ = space.conditions[axis]
-    return [space.exists(axis, {other: value}) for value in trials[other]]
+    axes = [other for other in space.distributions if other in trials]
+    rows = trials[axes].to_dict("records")
+    return [space.exists(axis, {str(other): row[other] for other in row}) for row in rows]
