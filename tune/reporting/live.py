@@ -8,7 +8,6 @@ import queue
 import threading
 import time
 from collections.abc import Iterable
-from types import TracebackType
 
 from tune.records.load import read_run
 from tune.records.run_folder import RunFolder
@@ -31,7 +30,7 @@ class LiveFiles:
     def __init__(self, folder: RunFolder) -> None:
         """Write into a run's folder."""
         self._folder = folder
-        self._page = LivePage(folder)
+        self._page_rests_until = 0.0
         self._given: queue.SimpleQueue[list[TrialRecord] | None] = queue.SimpleQueue()
         self._is_free = True
         self._ending = threading.Event()
@@ -42,12 +41,7 @@ class LiveFiles:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         """Wait until what is being written is.
 
         Raises:
@@ -84,7 +78,8 @@ class LiveFiles:
             OSError: A table cannot be written.
         """
         assert not self._thread.is_alive()
-        self._page.write(self._folder.write_tables(list(records)), at_once=True)
+        self._page_rests_until = 0.0
+        self.write_page(self._folder.write_tables(list(records)))
 
     def _run(self) -> None:
         while (records := self._given.get()) is not None:
@@ -92,7 +87,7 @@ class LiveFiles:
             try:
                 tables = self._folder.write_tables(records)
                 seconds = time.monotonic() - start
-                self._page.write(tables)
+                self.write_page(tables)
             except Exception as error:  # raised where the search is: it ends there
                 self._error = error
                 return
@@ -103,29 +98,14 @@ class LiveFiles:
         if self._error is not None:
             raise self._error
 
-
-class LivePage:
-    """Writes the page of a search now and then."""
-
-    def __init__(self, folder: RunFolder) -> None:
-        """Write into a run's folder."""
-        self._folder = folder
-        self._rest_until = 0.0
-
-    def write(self, tables: tuple[Table, Table], *, at_once: bool = False) -> None:
-        """Write the page if its last time lies long enough back and there is anything to show.
-
-        Args:
-            tables: The trials and the epochs, as they were just written.
-            at_once: Write it however short a time ago it was written.
-        """
+    def write_page(self, tables: tuple[Table, Table]) -> None:
+        """Write the page if its last time lies long enough back and there is anything to show."""
         start = time.monotonic()
-        rests = start < self._rest_until and not at_once
-        if rests or tables[1].empty:
+        if start < self._page_rests_until or tables[1].empty:
             return
         try:
             write_page(read_run(self._folder, tables), self._folder)
         except Exception:  # the tables are safe: a page must never end a search of hours
             _log.warning("report.html could not be written", exc_info=True)
         end = time.monotonic()
-        self._rest_until = end + max(PAGE_SECONDS, (end - start) / PAGE_SHARE)
+        self._page_rests_until = end + max(PAGE_SECONDS, (end - start) / PAGE_SHARE)

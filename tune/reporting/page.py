@@ -1,15 +1,36 @@
-"""report.html: a run as a page that one looks at, made from its tables alone."""
+"""report.html: a run as a page that one looks at, made from its tables alone.
+
+One file that asks for nothing on the network. Everything that comes from a text, a name or an
+error is escaped: by Jinja in the page, by its `tojson` in scripts, by markdown-it in Markdown, of
+which links and pictures are not taken; control characters are made visible. The page's own policy
+forbids what should slip through: it names the hashes of the only scripts that may run, and no
+address from which anything may be loaded.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markdown_it import MarkdownIt
+from markupsafe import Markup
 
 from model.system.files import write_text
+from model.system.terminal import printable
 from tune.records.load import LoadedRun
 from tune.records.run_folder import RunFolder
 from tune.reporting.contents import sections_of
 from tune.reporting.figures.base import SCORE, trial_texts
 from tune.reporting.headline import described, facts, headline, title
-from tune.reporting.page_render import render
 from tune.reporting.samples_section import passage_figures, samples_section, unparsed_samples
-from tune.reporting.section import shown_in
+from tune.reporting.section import Section, shown, shown_in
 
+PLOTLY = "plotly-basic-4.1.1.min.js"
+"""plotly.js' bundle of scatter, bar and pie: 1.2 MB, where the whole has 4.8 MB."""
+_FOLDER = "templates"
 _COLUMNS = ("number", SCORE, "status", "baseline")
 _LATER_COLUMNS = (
     *("epochs_run", "best_epoch", "val_own_bits_per_char", "num_parameters"),
@@ -50,3 +71,82 @@ def _table(run: LoadedRun) -> tuple[list[list[str]], list[str]]:
     columns = [c for c in dict.fromkeys(columns) if c in _COLUMNS[:3] or trials[c].notna().any()]
     rows = [[shown_in(c, row[c]) for c in columns] for row in trials.to_dict("records")]
     return rows, columns
+
+
+def render(sections: Sequence[Section], **values: Any) -> str:
+    """Return the page.
+
+    Args:
+        sections: Its sections, in order.
+        values: The template's other values.
+    """
+    plotly, script, style = (_text(name) for name in (PLOTLY, "report.js", "report.css"))
+    drawn = [(section, section.draw() if section.draw else []) for section in sections]
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_text),
+        autoescape=True,
+        finalize=_printable,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "anchor": _anchor,
+        "breakable": _breakable,
+        "markdown": _html,
+        "shown": shown,
+    }
+    return environment.get_template("report.html.jinja").render(
+        **values,
+        sections=drawn,
+        figures={
+            picture.name: {"data": picture.data, "layout": picture.layout}
+            for _, pictures in drawn
+            for picture in pictures
+        },
+        plotly=Markup(plotly),
+        script=Markup(script),
+        style=Markup(style),
+        policy="; ".join(
+            (
+                "default-src 'none'",
+                f"script-src {_hash(plotly)} {_hash(script)}",
+                "style-src 'unsafe-inline'",
+                "img-src data: blob:",
+                "base-uri 'none'",
+                "form-action 'none'",
+            )
+        ),
+    )
+
+
+def _printable(value: Any) -> Any:
+    """Return a value as the template prints it; what is markup already is left alone."""
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
+    return printable(value) if is_text else value
+
+
+def _html(markdown: str) -> Markup:
+    """Return Markdown as HTML; HTML, links and pictures in it stay text."""
+    parser = MarkdownIt("commonmark", {"html": False})
+    parser.disable(["link", "image", "autolink", "reference"])
+    return Markup(parser.render(printable(markdown)))
+
+
+def _text(name: str) -> str:
+    return resources.files("tune.reporting").joinpath(_FOLDER, name).read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
+
+
+def _anchor(title: str) -> str:
+    """Return the id of a section, which no figure has."""
+    return "section-" + re.sub(r"\W+", "-", title.lower()).strip("-")
+
+
+def _breakable(name: str) -> Markup:
+    """Return a column's name that may break after each of its words."""
+    return Markup("_<wbr>").join(name.split("_"))

@@ -1,6 +1,6 @@
 """A section of a report as data, its values in words, and its Markdown.
 
-The page renders the same sections as HTML (page_render.py).
+The page renders the same sections as HTML (page.py).
 """
 
 import dataclasses

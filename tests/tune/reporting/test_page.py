@@ -26,10 +26,9 @@ from tune.reporting import live as live_page
 from tune.reporting.axes import axis_shares
 from tune.reporting.contents import SECTIONS, sections_of
 from tune.reporting.figures.over_time import busy_share, stretches
-from tune.reporting.live import LivePage
+from tune.reporting.live import LiveFiles
 from tune.reporting.markdown_report import report_text
-from tune.reporting.page import write_page
-from tune.reporting.page_render import PLOTLY
+from tune.reporting.page import PLOTLY, write_page
 from tune.reporting.samples_section import samples_section
 from tune.reporting.section import markdown, shown
 
@@ -383,15 +382,15 @@ def test_live_page_costs_a_share_and_never_ends_a_search(
 
     monkeypatch.setattr(live_page, "write_page", slow_page)
     monkeypatch.setattr(live_page.time, "monotonic", lambda: now[0])
-    live = LivePage(folder)
-    live.write(folder.write_tables([TrialRecord(number=0, config=SPACE.base)]))
+    live = LiveFiles(folder)
+    live.write_page(folder.write_tables([TrialRecord(number=0, config=SPACE.base)]))
     assert written == []  # nothing to show
     tables = folder.write_tables(hand_made())
     for at, expected in ((1.0, 1), (100.0, 1), (153.0, 1), (155.0, 2)):
         now[0] = at
-        live.write(tables)
+        live.write_page(tables)
         assert len(written) == expected, at
-    live.write(tables, at_once=True)  # the search is over
+    live.save_all(hand_made())  # the search is over
     assert written == [True, True, True]
     assert [record.getMessage() for record in caplog.records] == [
         "report.html could not be written"
@@ -403,7 +402,7 @@ def test_a_run_in_progress_has_its_light_page() -> None:
     folder.write_study(dataclasses.replace(STUDY, ended=STILL_RUNNING))
     records = made_up_records(SPACE, 12)
     records[-1].status = Status.RUNNING
-    LivePage(folder).write(folder.write_tables(records))
+    LiveFiles(folder).save_all(records)
     text = folder.page_file.read_text(encoding="utf-8")
     page = Page(text)
     assert "still running" in page.words()
