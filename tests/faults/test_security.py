@@ -128,7 +128,7 @@ def test_checkpoint_with_odd_values_is_damaged(
 
 def test_nothing_of_ours_reads_a_pickle() -> None:
     for package in ("model", "search_spaces", "tune"):
-        for path in (ROOT / package).glob("*.py"):
+        for path in (ROOT / package).rglob("*.py"):
             tree = ast.parse(path.read_text(encoding="utf-8"))
             for node in ast.walk(tree):
                 if isinstance(node, ast.Import):

@@ -30,6 +30,7 @@ class TrialStarted:
     baseline: str
     config: dict[str, Any]
     search_seconds: float
+    generation: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,6 +108,7 @@ def apply_event(records: dict[int, TrialRecord], event: Event) -> TrialRecord:
                 number=event.number,
                 config=TrialConfig.from_dict(event.config),
                 baseline=event.baseline,
+                generation=event.generation,
             ),
         )
         record.status, record.search_seconds = Status.RUNNING, event.search_seconds

@@ -61,6 +61,7 @@ class TrialRecord:
         number: Counts trials from 0 in the order in which they were proposed.
         config: Its configuration.
         baseline: Name of the baseline it is, or empty.
+        generation: Generation of CMA-ES that it was drawn in; None with other samplers.
         status: How it ended.
         precision: The arithmetic it ran in, empty before the first epoch.
         num_parameters: Trained numbers of its network, None before the first epoch.
@@ -75,6 +76,7 @@ class TrialRecord:
     number: int
     config: TrialConfig
     baseline: str = ""
+    generation: int | None = None
     status: Status = Status.RUNNING
     precision: str = ""
     num_parameters: int | None = None

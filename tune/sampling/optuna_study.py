@@ -6,20 +6,19 @@ often it was resumed; optuna-dashboard opens it.
 
 import json
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
+from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import TrialState
 
 from model.system.files import append_whole
 from search_spaces import SearchSpace
 from tune.records.trial import Status, TrialRecord
-from tune.sampling.samplers import STATE_PREFIX
+from tune.sampling.samplers import GENERATION
 
 NUMBER, BASELINE, ERROR, STOPPED = "number", "baseline", "error", "stopped"
 """User attributes of the Optuna trials."""
@@ -86,29 +85,23 @@ def open_study(
     """Write the Optuna study of a search to a new journal file.
 
     Args:
-        path: The journal; optuna-dashboard opens it. One that exists is replaced, and what a
-            sampler remembers in it is taken over.
+        path: The journal; optuna-dashboard opens it. One that exists is replaced; nothing is read
+            from it, for others may have written it.
         space: What is searched.
         records: What earlier sessions of the search did.
     """
     # Optuna's lock, left by an earlier version of ours, would make optuna 5.0 wait for 30 s.
     path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
-    remembered = _remembered(path, space.name)
     journal = StudyJournal()
     study = optuna.create_study(
         storage=JournalStorage(journal), study_name=space.name, direction="minimize"
     )
-    fill_study(study, space, records, remembered)
+    fill_study(study, space, records)
     journal.move_to(path)
     return study
 
 
-def fill_study(
-    study: optuna.Study,
-    space: SearchSpace,
-    records: Iterable[TrialRecord],
-    remembered: Mapping[int, dict[str, Any]] = MappingProxyType({}),
-) -> None:
+def fill_study(study: optuna.Study, space: SearchSpace, records: Iterable[TrialRecord]) -> None:
     """Put what was done into an empty study, and what is to be tried first into its queue.
 
     First in the queue are the trials that an earlier session began and did not end, then the
@@ -118,12 +111,11 @@ def fill_study(
         study: The empty study.
         space: What is searched.
         records: What earlier sessions of the search did.
-        remembered: Trial number to what a sampler keeps with the trial.
     """
     ordered = sorted(records, key=lambda record: record.number)
     for record in ordered:
         if record.has_ended:
-            study.add_trial(_ended_trial(record, space, remembered.get(record.number, {})))
+            study.add_trial(_ended_trial(record, space))
     for record in ordered:
         if not record.has_ended:
             attributes = {NUMBER: record.number, BASELINE: record.baseline}
@@ -138,31 +130,7 @@ def fill_study(
             study.enqueue_trial(point)
 
 
-def _remembered(path: Path, name: str) -> dict[int, dict[str, Any]]:
-    """Return what CMA-ES keeps in a journal with each trial's number.
-
-    Nothing if there is none, or if it is damaged: the history has all else.
-    """
-    if not path.exists():
-        return {}
-    try:
-        storage = JournalStorage(JournalFileBackend(str(path)))  # reads all of it
-        study_id = storage.get_study_id_from_name(name)
-        trials = storage.get_all_trials(study_id, deepcopy=False)
-    except (OSError, ValueError, KeyError):
-        return {}
-    return {
-        trial.user_attrs[NUMBER]: {
-            key: value for key, value in trial.system_attrs.items() if key.startswith(STATE_PREFIX)
-        }
-        for trial in trials
-        if NUMBER in trial.user_attrs
-    }
-
-
-def _ended_trial(
-    record: TrialRecord, space: SearchSpace, remembered: dict[str, Any]
-) -> optuna.trial.FrozenTrial:
+def _ended_trial(record: TrialRecord, space: SearchSpace) -> optuna.trial.FrozenTrial:
     state = _STATES[record.status]
     best = record.best
     params = space.point(record.config.to_dict())
@@ -174,5 +142,5 @@ def _ended_trial(
         distributions={axis: space.distributions[axis] for axis in params},
         intermediate_values=record.running_best(),
         user_attrs=attributes | ({ERROR: record.error} if record.error else {}),
-        system_attrs=remembered,
+        system_attrs={} if record.generation is None else {GENERATION: record.generation},
     )

@@ -1,8 +1,8 @@
-"""Samplers that Optuna does not have: near the best so far, and quasi-random by trial number.
+"""Samplers that Optuna does not have: near the best, Sobol by number, CMA-ES without pickles.
 
 Sources: Mallik 2023, "PriorBand: Practical Hyperparameter Optimization in the Age of Deep
 Learning", arXiv:2306.12370, section 4 (what a user believes to be good, what was found so far and
-chance each propose a part of the trials); Sobol 1967.
+chance each propose a part of the trials); Sobol 1967; Hansen 2016, arXiv:1604.00772 (CMA-ES).
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 from optuna import Study
+from optuna._transform import _SearchSpaceTransform
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.samplers import BaseSampler, QMCSampler
+from optuna.samplers import BaseSampler, CmaEsSampler, QMCSampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.distributions import at_position, is_ordered, position
@@ -144,3 +146,29 @@ class NumberedQMCSampler(QMCSampler):
 
     def _find_sample_id(self, study: Study, search_space: dict[str, BaseDistribution]) -> int:
         return self._index
+
+
+class ReplayedCmaEsSampler(CmaEsSampler):
+    """CMA-ES whose distribution is worked out from the trials again for each proposal.
+
+    optuna 5.0 keeps it as a pickle in the trials' attributes and loads it from there, so whoever
+    can write a run's journal could run code. From the trials follows the same: each has the
+    number of the generation that it was drawn in (GENERATION).
+    """
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Sample the axes together."""
+        self._together = search_space
+        return super().sample_relative(study, trial, search_space)
+
+    def _restore_optimizer(self, completed_trials: list[FrozenTrial]) -> Any:
+        transform = _SearchSpaceTransform(self._together, transform_0_1=True)
+        optimizer = self._init_optimizer(transform, StudyDirection.MINIMIZE)
+        while True:
+            drawn = self._get_solution_trials(completed_trials, optimizer.generation)
+            if len(drawn) < optimizer.population_size:
+                return optimizer
+            first = drawn[: optimizer.population_size]
+            optimizer.tell([(transform.transform(trial.params), trial.value) for trial in first])

@@ -1,8 +1,7 @@
 """The samplers by name: Optuna's, each set up for a parallel search with conditional axes.
 
 A new sampler is made for each proposal, from the search's seed and the trial's number, so that
-a resumed search proposes what the uninterrupted one would have. What CMA-ES must remember besides,
-its distribution, it keeps in the study.
+a resumed search proposes what the uninterrupted one would have.
 
 Sources: Bergstra 2011 (TPE); Ginsbourger 2010 (constant liar, for trials that still run);
 Hansen 2016, arXiv:1604.00772 (CMA-ES); Sobol 1967 (QMC); Mallik 2023,
@@ -25,8 +24,8 @@ TPE = ("tpe-univariate", "tpe")
 SAMPLERS = (*TPE, "random", "qmc", "gp", "cmaes")
 AUTO = "auto"
 """The default: by how many trials run at once, which is not known before there are nodes."""
-STATE_PREFIX = "cma:"
-"""Of the system attributes of Optuna's trials in which CMA-ES keeps its distribution."""
+GENERATION = "cma:generation"
+"""System attribute of Optuna's trials, a number: the generation of CMA-ES that they belong to."""
 MAX_STARTUP_TRIALS = 10
 STARTUP_SHARE = 0.25
 """Trials before a model is used; baselines and starts count among them. With TPE they lie near a
@@ -82,7 +81,11 @@ def make_sampler(name: str, space: "SearchSpace", *, seed: int, number: int) -> 
     from optuna import exceptions, samplers
 
     from model.system.seeds import hash_seed
-    from tune.sampling.own_samplers import NearSampler, NumberedQMCSampler
+    from tune.sampling.own_samplers import (
+        NearSampler,
+        NumberedQMCSampler,
+        ReplayedCmaEsSampler,
+    )
 
     starts, axes = space.all_starts(), space.distributions
     own_seed = hash_seed(seed, number) % 2**32
@@ -122,7 +125,7 @@ def make_sampler(name: str, space: "SearchSpace", *, seed: int, number: int) -> 
         if name == "cmaes":
             # It has no categories and no conditions: those axes are TPE's. It copies each
             # pruned trial for each proposal: 0.06 s after 1,000 trials of `full`.
-            return samplers.CmaEsSampler(
+            return ReplayedCmaEsSampler(
                 seed=own_seed,
                 n_startup_trials=startup_trials,
                 independent_sampler=tpe,

@@ -24,17 +24,17 @@ from model.system.seeds import hash_seed
 from search_spaces import SearchSpace
 from tune.records.trial import RUNNING_BEST, Outcome, TrialRecord
 from tune.sampling.optuna_study import BASELINE, ERROR, NUMBER, STOPPED
-from tune.sampling.samplers import make_sampler, make_thinning
+from tune.sampling.samplers import GENERATION, make_sampler, make_thinning
 from tune.sampling.thinned_study import ThinnedStudy
 
 
 class StudySearcher(Searcher):
     """Proposes trials from an Optuna study and tells it how they went.
 
-    A proposal is {"number": …, "baseline": …, "config": TrialConfig fields, "checkpoints":
-    where to go on from, newest first}. What is proposed follows from the seed, the trial's
-    number and what the study was told, and from nothing else: a resumed search proposes what
-    the uninterrupted one would have.
+    A proposal is {"number": …, "baseline": …, "config": TrialConfig fields, "generation": of
+    CMA-ES or None, "checkpoints": where to go on from, newest first}. What is proposed follows
+    from the seed, the trial's number and what the study was told, and from nothing else: a
+    resumed search proposes what the uninterrupted one would have.
     """
 
     def __init__(
@@ -85,16 +85,21 @@ class StudySearcher(Searcher):
             for epoch, value in record.running_best().items():
                 trial.report(value, step=epoch)
                 self._last_epochs[trial_id] = epoch
-            number, config = record.number, record.config
+            number, config, generation = record.number, record.config, record.generation
+            if generation is not None:
+                trial.storage.set_trial_system_attr(trial._trial_id, GENERATION, generation)
         else:
             number = self._next_number
             self._next_number += 1
             trial.set_user_attr(NUMBER, number)
             config = self._config(number, baseline, params)
+            known = trial.storage.get_trial(trial._trial_id).system_attrs
+            generation = known.get(GENERATION)
         return {
             "number": number,
             "baseline": baseline,
             "config": config.to_dict(),
+            "generation": generation,
             "checkpoints": self._checkpoints.get(number, []),
         }
 

@@ -81,6 +81,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
             number=trial.config["number"],
             config=trial.config["config"],
             baseline=trial.config["baseline"],
+            generation=trial.config.get("generation"),
             search_seconds=self._stopper.seconds(),
         )
         self._listener.trial_started(self._history.add(event))

@@ -137,12 +137,29 @@ def test_resumed_search_proposes_what_the_whole_one_did(tmp_path: Path, sampler:
                 proposal["baseline"],
             ),
             config=TrialConfig.from_dict(proposal["config"]),
+            generation=proposal["generation"],
         )
         for number, proposal in enumerate(expected[:20])
     ]
     study = open_study(tmp_path / "optuna.journal", QUICK, records=records)
     resumed = StudySearcher(study, QUICK, seed=0, sampler=sampler, records=records)
     assert run_trials(resumed, range(20, 24)) == expected[20:]
+
+
+def test_cma_es_moves_on_by_its_generations_and_keeps_no_pickle(tmp_path: Path) -> None:
+    searcher, study = make(tmp_path, sampler="cmaes")
+    proposals = run_trials(searcher, range(60))
+    generations = [each["generation"] for each in proposals if each["generation"] is not None]
+    assert generations == sorted(generations) and generations[-1] >= 5
+    # A smaller dropout is better here.
+    dropouts = [proposal["config"]["dropout"] for proposal in proposals]
+    assert np.mean(dropouts[-10:]) < np.mean(dropouts[10:20])
+    attributes = {name for trial in study.trials for name in trial.system_attrs}
+    assert {name for name in attributes if name.startswith("cma:")} == {"cma:generation"}
+    # optuna 5.0's own leaves its pickles there.
+    own = optuna.create_study(sampler=optuna.samplers.CmaEsSampler(seed=0))
+    own.optimize(lambda trial: trial.suggest_float("x", 0, 1) + trial.suggest_float("y", 0, 1), 30)
+    assert any("cma:optimizer" in name for trial in own.trials for name in trial.system_attrs)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "qmc"])

@@ -100,7 +100,6 @@ def test_full_disk_leaves_no_half_entry(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_damaged_journal_is_made_anew(tmp_path: Path) -> None:
-    """The history has all but what a sampler remembers."""
     path, space = tmp_path / "optuna.journal", load_space("quick")
     open_study(path, space)
     whole = path.read_bytes()
