@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--corpus", default="python-docs")
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    configs = [TrialConfig.from_json(REFERENCE / name / "best.json") for name in SEARCHES]
+    configs = [TrialConfig.from_file(REFERENCE / name / "best.json") for name in SEARCHES]
     context = get_context("spawn")
     with ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=context) as pool:
         runs = [

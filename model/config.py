@@ -4,13 +4,13 @@ One name is the field, the Optuna parameter, the command-line flag and the table
 """
 
 import dataclasses
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from model.errors import ConfigError, unknown_choice
+from model.system.json_schema import parsed
 from model.text.cleaning import CLEANINGS
 
 RESOLVED_PRECISIONS = ("float32", "bfloat16")
@@ -119,20 +119,19 @@ class TrialConfig:
         return cls(**values)
 
     @classmethod
-    def from_json(cls, path: Path) -> "TrialConfig":
+    def from_file(cls, path: Path) -> "TrialConfig":
         """Read a JSON object of fields, such as a run's best.json.
 
         Raises:
             ConfigError: The file cannot be read, is not a JSON object, or breaks a rule.
         """
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            values: dict[str, Any] = parsed(text, dict[str, Any], "a config file")
         except (OSError, ValueError) as error:
             # Python's own text of an OSError names the file a second time.
             reason = error.strerror if isinstance(error, OSError) else error
             raise ConfigError(f"config file must be readable JSON: {path}: {reason}") from error
-        if not isinstance(values, dict):
-            raise ConfigError(f"config file must hold a JSON object, got {type(values).__name__}")
         return cls.from_dict(values)
 
     def to_dict(self) -> dict[str, Any]:

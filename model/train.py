@@ -79,7 +79,7 @@ def _train(options: argparse.Namespace) -> int:
     from model.training.trainer import Trainer
 
     folder, threads = options.checkpoint, options.threads
-    base = TrialConfig.from_json(options.config) if options.config else TrialConfig()
+    base = TrialConfig.from_file(options.config) if options.config else TrialConfig()
     named = {name: getattr(options, name) for name in FIELD_NAMES}
     flags = {name: value for name, value in named.items() if value is not None}
     config = TrialConfig.from_dict({**base.to_dict(), **flags})

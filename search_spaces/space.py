@@ -162,7 +162,7 @@ class SearchSpace:
         return None if self.distributions else len(self.baselines)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the space as JSON values; `from_json` reads them back."""
+        """Return the space as JSON values; `from_dict` reads them back."""
         return {
             "name": self.name,
             "description": self.description,
@@ -181,14 +181,14 @@ class SearchSpace:
         }
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "SearchSpace":
+    def from_dict(cls, values: Mapping[str, Any]) -> "SearchSpace":
         """Build a space from what `to_json` gave."""
         return cls(
             name=values["name"],
             description=values["description"],
             base=TrialConfig.from_dict(values["base"]),
             distributions={
-                axis: json_to_distribution(json.dumps(distribution))
+                axis: _distribution(axis, distribution)
                 for axis, distribution in values["distributions"].items()
             },
             conditions={
@@ -294,3 +294,11 @@ class SearchSpace:
             if not contains(distribution, value):
                 return f"{axis} must be in {describe(distribution)}, got {value!r}"
         return ""
+
+
+def _distribution(axis: str, values: Mapping[str, Any]) -> BaseDistribution:
+    """Return a distribution of what Optuna wrote; it warns of lists as choices, and takes them."""
+    choices = values["attributes"].get("choices", [])
+    if any(isinstance(choice, (list, dict)) for choice in choices):
+        raise ConfigError(f"each choice of {axis} must be a number or a name, got {choices!r}")
+    return json_to_distribution(json.dumps(values))

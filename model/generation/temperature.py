@@ -25,6 +25,7 @@ from model.generation.quality import (
 )
 from model.network.base import Network
 from model.system.files import readable_folder, write_whole
+from model.system.json_schema import parsed
 from model.text.cleaning import clean
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary
@@ -164,8 +165,11 @@ def default_temperature(checkpoint: Path, config: TrialConfig) -> float:
     if not file.exists():
         return DEFAULT_TEMPERATURE if config.regime == "stream" else 0.0
     try:
-        return float(json.loads(file.read_text(encoding="utf-8"))["temperature"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        text = file.read_text(encoding="utf-8")
+        temperature: float = parsed(text, dict[str, float], file.name)["temperature"]
+        SamplingOptions(temperature=temperature)
+        return temperature
+    except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"damaged checkpoint {checkpoint}: {TEMPERATURE_FILE}") from error
 
 

@@ -9,12 +9,13 @@ A folder appears, or replaces another, whole or not at all (files.py).
 
 import dataclasses
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from model.config import RESOLVED_PRECISIONS, TrialConfig
 from model.errors import CheckpointError, ConfigError, unknown_choice
 from model.network.base import Network
 from model.network.lstm import build_network
+from model.scoring.objective import restored_bits_per_char
 from model.system.files import (
     SUMS_FILE,
     check_replaceable,
@@ -30,6 +32,8 @@ from model.system.files import (
     readable_folder,
     write_sums,
 )
+from model.system.json_schema import checked, parsed, record
+from model.text.streams import EncodedCorpus
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary
 
@@ -39,6 +43,61 @@ WITHOUT_SUMS = 2
 MODEL_FILE = "model.safetensors"
 META_FILE = "meta.json"
 TRAINING_FILE = "training.safetensors"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class EpochReport:
+    """What one epoch of training gave.
+
+    Own characters are those of the cleaned text, whether the network reads characters or words.
+
+    Attributes:
+        epoch: The first is 1.
+        train_nats_per_char: Mean loss over the epoch, dropout on, own characters. With words,
+            spelling is in it, by a model that has learnt from the same words.
+        val_nats_per_char: Validation loss, natural logarithm, own characters, spelling in it.
+        val_own_bits_per_char: The same in bits.
+        val_bits_per_char: The objective: restored bits per raw character.
+        elapsed_seconds: Seconds spent in training and evaluation since epoch 1 began.
+    """
+
+    epoch: int
+    train_nats_per_char: float
+    val_nats_per_char: float
+    val_own_bits_per_char: float
+    val_bits_per_char: float
+    elapsed_seconds: float
+
+    @classmethod
+    def of(
+        cls,
+        corpus: EncodedCorpus,
+        *,
+        epoch: int,
+        train_nats_per_symbol: float,
+        val_nats: float,
+        elapsed_seconds: float,
+    ) -> "EpochReport":
+        """Work out an epoch's report.
+
+        Args:
+            corpus: The streams that were read.
+            epoch: The first is 1.
+            train_nats_per_symbol: Mean training loss of the epoch.
+            val_nats: What the network spends on the symbols of the validation passage, in all.
+            elapsed_seconds: Seconds since epoch 1 began.
+        """
+        bit = math.log(2)
+        train_nats = train_nats_per_symbol * len(corpus.train) + corpus.train_spelling_bits * bit
+        own_nats = val_nats + corpus.validation_spelling_bits * bit
+        return cls(
+            epoch=epoch,
+            train_nats_per_char=train_nats / corpus.num_train_chars,
+            val_nats_per_char=own_nats / corpus.num_validation_chars,
+            val_own_bits_per_char=own_nats / bit / corpus.num_validation_chars,
+            val_bits_per_char=restored_bits_per_char(own_nats / bit, corpus),
+            elapsed_seconds=elapsed_seconds,
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,10 +117,16 @@ class CheckpointMeta:
 
     config: TrialConfig
     vocabulary: Vocabulary | WordVocabulary
-    metrics: dict[str, Any]
-    last_metrics: dict[str, Any]
+    metrics: EpochReport
+    last_metrics: EpochReport
     precision: str | None = None
     text_sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.precision not in (None, *RESOLVED_PRECISIONS):
+            raise ConfigError(
+                unknown_choice("precision", str(self.precision), RESOLVED_PRECISIONS)
+            )
 
 
 def check_new(folder: Path) -> None:
@@ -95,8 +160,8 @@ def save_checkpoint(
         "format_version": FORMAT_VERSION,
         "config": meta.config.to_dict(),
         "vocabulary": _vocabulary_to_json(meta.vocabulary),
-        "metrics": meta.metrics,
-        "last_metrics": meta.last_metrics,
+        "metrics": dataclasses.asdict(meta.metrics),
+        "last_metrics": dataclasses.asdict(meta.last_metrics),
         "precision": meta.precision,
         "text_sha256": meta.text_sha256,
     }
@@ -122,12 +187,37 @@ def load_checkpoint(
     folder = readable_folder(folder)
     meta = _read_meta(folder)
     _check(folder, META_FILE, MODEL_FILE)
-    model = build_network(meta.config, len(meta.vocabulary))
+    path = folder / MODEL_FILE
     try:
-        model.load_state_dict(load_file(folder / MODEL_FILE, device="cpu"))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise CheckpointError(f"damaged checkpoint {folder / MODEL_FILE}: {error}") from error
+        _check_shapes(path, meta)
+        weights = load_file(path, device="cpu")
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(f"damaged checkpoint {path}: {error}") from error
+    if not all(torch.isfinite(weight).all() for weight in weights.values()):
+        raise CheckpointError(f"damaged checkpoint {path}: weights must be finite numbers")
+    model = build_network(meta.config, len(meta.vocabulary))
+    model.load_state_dict(weights)
     return model.to(device), meta
+
+
+def _check_shapes(path: Path, meta: CheckpointMeta) -> None:
+    """Compare what a file of tensors has with its configuration, before either takes memory.
+
+    Raises:
+        ValueError: A tensor is missing, or has another shape, or holds no floats.
+    """
+    with torch.device("meta"):
+        expected = build_network(meta.config, len(meta.vocabulary)).state_dict()
+    with safe_open(path, framework="pt") as file:
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        found = {name: (tuple(s.get_shape()), s.get_dtype()) for name, s in slices.items()}
+    for name in expected.keys() | found.keys():
+        shape = tuple(expected[name].shape) if name in expected else None
+        if name not in found or found[name] != (shape, "F32"):
+            raise ValueError(
+                f"the tensor {name!r} must be {shape} of F32 by the configuration, "
+                f"got {found.get(name)}"
+            )
 
 
 def load_training_state(folder: Path) -> dict[str, Tensor]:
@@ -161,43 +251,46 @@ def copy_model(folder: Path, target: Path) -> None:
 
 def _check(folder: Path, *names: str) -> None:
     """Compare files with their checksums; a folder of the format without them has none."""
-    if not (folder / SUMS_FILE).exists():
-        values = json.loads((folder / META_FILE).read_text(encoding="utf-8"))
-        if values["format_version"] == WITHOUT_SUMS:
-            return
-    for name in names:
-        check_sum(folder, name)
+    if (folder / SUMS_FILE).exists() or _read_values(folder)["format_version"] != WITHOUT_SUMS:
+        for name in names:
+            check_sum(folder, name)
 
 
-def _read_meta(folder: Path) -> CheckpointMeta:
+def _read_values(folder: Path) -> dict[str, Any]:
+    """Return what meta.json holds, its format checked.
+
+    Raises:
+        CheckpointError: It is missing, damaged, or of another format.
+    """
     path = folder / META_FILE
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values["format_version"] not in (WITHOUT_SUMS, FORMAT_VERSION):
-            raise CheckpointError(
-                f"checkpoint format must be {WITHOUT_SUMS} or {FORMAT_VERSION}, "
-                f"got {values['format_version']} in {path}"
-            )
-        return CheckpointMeta(
-            config=TrialConfig.from_dict(values["config"]),
-            vocabulary=_vocabulary_from_json(values["vocabulary"]),
-            metrics=values["metrics"],
-            last_metrics=values["last_metrics"],
-            precision=_precision_from_json(values.get("precision")),
-            text_sha256=values.get("text_sha256"),
-        )
+        text = path.read_text(encoding="utf-8")
+        values: dict[str, Any] = parsed(text, dict[str, Any], META_FILE)
     except FileNotFoundError as error:
         raise CheckpointError(
             f"a checkpoint must be a folder with {MODEL_FILE} and {META_FILE}, got {folder}"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
-        raise CheckpointError(f"damaged checkpoint {path}: {error!r}") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"damaged checkpoint {path}: {error}") from error
+    found = values.get("format_version")
+    if found not in (WITHOUT_SUMS, FORMAT_VERSION):
+        raise CheckpointError(
+            f"checkpoint format must be {WITHOUT_SUMS} or {FORMAT_VERSION}, "
+            f"got {found!r} in {path}"
+        )
+    return values
 
 
-def _precision_from_json(value: Any) -> str | None:
-    if value is not None and value not in RESOLVED_PRECISIONS:
-        raise ConfigError(unknown_choice("precision", str(value), RESOLVED_PRECISIONS))
-    return None if value is None else str(value)
+def _read_meta(folder: Path) -> CheckpointMeta:
+    values = _read_values(folder)
+    try:
+        vocabulary = _vocabulary_from_json(values.get("vocabulary"))
+        meta: CheckpointMeta = record(
+            {**values, "vocabulary": vocabulary}, CheckpointMeta, META_FILE
+        )
+    except ValueError as error:
+        raise CheckpointError(f"damaged checkpoint {folder / META_FILE}: {error}") from error
+    return meta
 
 
 def _vocabulary_to_json(vocabulary: Vocabulary | WordVocabulary) -> str | dict[str, Any]:
@@ -211,11 +304,12 @@ def _vocabulary_to_json(vocabulary: Vocabulary | WordVocabulary) -> str | dict[s
     }
 
 
-def _vocabulary_from_json(values: str | dict[str, Any]) -> Vocabulary | WordVocabulary:
+def _vocabulary_from_json(values: Any) -> Vocabulary | WordVocabulary:
     if isinstance(values, str):
         return Vocabulary(tuple(values))
-    return WordVocabulary(
-        tokens=tuple(values["tokens"]),
-        rare_words=tuple(values["rare_words"]),
-        alphabet=tuple(values["alphabet"]),
+    words = checked(values, dict[str, Any], "vocabulary")
+    alphabet = checked(words.get("alphabet"), str, "alphabet")
+    words_only: WordVocabulary = record(
+        {**words, "alphabet": list(alphabet)}, WordVocabulary, "vocabulary"
     )
+    return words_only

@@ -6,7 +6,6 @@ reports, and checkpoints that training goes on from.
 Sources: Pascanu 2013 (gradient clipping), Loshchilov & Hutter, arXiv:1711.05101 (AdamW).
 """
 
-import dataclasses
 import math
 import time
 from collections.abc import Iterator
@@ -19,73 +18,19 @@ from model.config import TrialConfig
 from model.errors import CheckpointError, TrainingDiverged
 from model.network.precision import autocast, resolve_precision
 from model.scoring.evaluation import network_nats
-from model.scoring.objective import check_fits, restored_bits_per_char
+from model.scoring.objective import check_fits
 from model.system.seeds import hash_seed
 from model.text.streams import EncodedCorpus, training_sha256
 from model.text.words import WordVocabulary
 from model.training.checkpoint import (
     CheckpointMeta,
+    EpochReport,
     load_checkpoint,
     load_training_state,
     save_checkpoint,
 )
 from model.training.regimes import build_regime
 from model.training.schedule import schedule_factor, training_is_over
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class EpochReport:
-    """What one epoch of training gave.
-
-    Own characters are those of the cleaned text, whether the network reads characters or words.
-
-    Attributes:
-        epoch: The first is 1.
-        train_nats_per_char: Mean loss over the epoch, dropout on, own characters. With words,
-            spelling is in it, by a model that has learnt from the same words.
-        val_nats_per_char: Validation loss, natural logarithm, own characters, spelling in it.
-        val_own_bits_per_char: The same in bits.
-        val_bits_per_char: The objective: restored bits per raw character.
-        elapsed_seconds: Seconds spent in training and evaluation since epoch 1 began.
-    """
-
-    epoch: int
-    train_nats_per_char: float
-    val_nats_per_char: float
-    val_own_bits_per_char: float
-    val_bits_per_char: float
-    elapsed_seconds: float
-
-    @classmethod
-    def of(
-        cls,
-        corpus: EncodedCorpus,
-        *,
-        epoch: int,
-        train_nats_per_symbol: float,
-        val_nats: float,
-        elapsed_seconds: float,
-    ) -> "EpochReport":
-        """Work out an epoch's report.
-
-        Args:
-            corpus: The streams that were read.
-            epoch: The first is 1.
-            train_nats_per_symbol: Mean training loss of the epoch.
-            val_nats: What the network spends on the symbols of the validation passage, in all.
-            elapsed_seconds: Seconds since epoch 1 began.
-        """
-        bit = math.log(2)
-        train_nats = train_nats_per_symbol * len(corpus.train) + corpus.train_spelling_bits * bit
-        own_nats = val_nats + corpus.validation_spelling_bits * bit
-        return cls(
-            epoch=epoch,
-            train_nats_per_char=train_nats / corpus.num_train_chars,
-            val_nats_per_char=own_nats / corpus.num_validation_chars,
-            val_own_bits_per_char=own_nats / bit / corpus.num_validation_chars,
-            val_bits_per_char=restored_bits_per_char(own_nats / bit, corpus),
-            elapsed_seconds=elapsed_seconds,
-        )
 
 
 class Trainer:
@@ -222,8 +167,8 @@ class Trainer:
         meta = CheckpointMeta(
             config=self.config,
             vocabulary=self.corpus.vocabulary,
-            metrics=dataclasses.asdict(self.best_report),
-            last_metrics=dataclasses.asdict(self.last_report),
+            metrics=self.best_report,
+            last_metrics=self.last_report,
             precision=self.precision,
             text_sha256=training_sha256(self.corpus),
         )
@@ -262,8 +207,8 @@ class Trainer:
         if meta.precision is not None:
             self.precision = meta.precision
         self._best_weights = best_model.state_dict()
-        self.best_report = EpochReport(**meta.metrics)
-        self.last_report = EpochReport(**meta.last_metrics)
+        self.best_report = meta.metrics
+        self.last_report = meta.last_metrics
 
     def _keep(self, report: EpochReport) -> None:
         self.last_report = report

@@ -130,8 +130,8 @@ def test_trials_that_misbehave_are_rows_and_the_search_goes_on(
     assert (patient["epochs_run"], patient["best_epoch"]) == (2, 1)
     (newest, *_) = CheckpointStore(str(Path("results/faulty/ray").resolve())).newest_first()[IDLES]
     _, meta = load_checkpoint(Path(newest))
-    assert (meta.metrics["epoch"], meta.last_metrics["epoch"]) == (1, 2)
-    assert meta.metrics["val_bits_per_char"] == patient["val_bits_per_char"]
+    assert (meta.metrics.epoch, meta.last_metrics.epoch) == (1, 2)
+    assert meta.metrics.val_bits_per_char == patient["val_bits_per_char"]
 
 
 @pytest.mark.slow

@@ -72,7 +72,7 @@ def checkpoint_epochs() -> dict[int, int]:
                 _, meta = load_checkpoint(Path(location))
             except CheckpointError:
                 continue
-            found[number] = int(meta.last_metrics["epoch"])
+            found[number] = int(meta.last_metrics.epoch)
             break
     return found
 

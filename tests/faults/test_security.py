@@ -45,15 +45,17 @@ def test_name_of_a_run_stays_in_its_folder(
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "rule"),
     [
-        {"number": "../../../x"},
-        {"number": -1},
-        {"number": 1.5},
-        {"trial_id": "../../x"},
+        ({"number": "../../../x"}, "number must be int, got '../../../x'"),
+        ({"number": -1}, "a trial's number must be 0, 1, 2, …, got -1"),
+        ({"number": 1.5}, "number must be int, got 1.5"),
+        ({"trial_id": "../../x"}, "trial 0 must be trial_00000, got '../../x'"),
+        ({"val_bits_per_char": float("nan")}, "val_bits_per_char must be a finite number"),
+        ({"number": 7, "trial_id": "trial_00007"}, "trial 7 must start before it goes on"),
     ],
 )
-def test_tampered_history_is_refused(change: dict[str, object], tmp_path: Path) -> None:
+def test_tampered_history_is_refused(change: dict[str, object], rule: str, tmp_path: Path) -> None:
     epoch = {
         "trial_id": "trial_00000",
         "number": 0,
@@ -73,7 +75,7 @@ def test_tampered_history_is_refused(change: dict[str, object], tmp_path: Path) 
     ]
     path = tmp_path / "history.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"damaged history: .*, line 2: ValueError"):
+    with pytest.raises(ConfigError, match=f"damaged history: .*, line 2: {rule}"):
         History(path)
 
 

@@ -41,10 +41,10 @@ def test_config_survives_json(tmp_path: Path) -> None:
     config = TrialConfig(hidden_size=17, dropout=0.25, seed=2**62)
     path = tmp_path / "best.json"
     path.write_text(json.dumps(config.to_dict()), encoding="utf-8")
-    assert TrialConfig.from_json(path) == config
+    assert TrialConfig.from_file(path) == config
     path.write_text("[1, 2]", encoding="utf-8")
-    with pytest.raises(ConfigError, match="must hold a JSON object, got list"):
-        TrialConfig.from_json(path)
+    with pytest.raises(ConfigError, match="must be an object, got list"):
+        TrialConfig.from_file(path)
 
 
 def test_whole_number_serves_as_float() -> None:

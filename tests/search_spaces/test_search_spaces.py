@@ -37,7 +37,7 @@ def space(**changes: object) -> SearchSpace:
 def test_shipped_space_builds_its_extremes_and_survives_json(name: str) -> None:
     loaded = load_space(name)
     assert loaded.name == name
-    assert SearchSpace.from_json(loaded.to_json()) == loaded
+    assert SearchSpace.from_dict(loaded.to_json()) == loaded
     for axis, distribution in loaded.distributions.items():
         for value in extremes(distribution):
             assert loaded.config({axis: value}).to_dict()[axis] == value
@@ -267,7 +267,7 @@ def test_condition_may_name_several_values() -> None:
         conditions={"dropout": ("num_layers", (2, 3))},
     )
     assert [deep.exists("dropout", {"num_layers": layers}) for layers in (1, 2, 3)] == [0, 1, 1]
-    read = SearchSpace.from_json(json.loads(json.dumps(deep.to_json())))
+    read = SearchSpace.from_dict(json.loads(json.dumps(deep.to_json())))
     assert read == deep and read.exists("dropout", {"num_layers": 2})
     assert not read.exists("dropout", {"num_layers": 1})
 

@@ -134,7 +134,8 @@ def read_finalists(path: Path) -> pd.DataFrame:
     """
     if not path.exists():
         return pd.DataFrame(columns=list(FINALIST_DTYPES)).astype(FINALIST_DTYPES)
-    return read_table(path, FINALIST_DTYPES, later_columns=SCORE_COLUMNS[1:])
+    keys = ["number", "finalist_seed"]
+    return read_table(path, FINALIST_DTYPES, keys=keys, later_columns=SCORE_COLUMNS[1:])
 
 
 def known_scores(finalists: pd.DataFrame) -> dict[int, TestPassageScores]:

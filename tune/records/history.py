@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from model.config import TrialConfig
 from model.errors import ConfigError
 from model.system.files import append_whole
+from model.system.json_schema import checked, parsed, record
 from tune.records.trial import EpochRecord, Status, TrialRecord, trial_id
 
 LOCK_TRIES, LOCK_REST_SECONDS = 4, 0.05
@@ -71,15 +72,13 @@ def event_of(line: bytes) -> Event:
     """Read an event from its line.
 
     Raises:
-        ValueError: It is no event of ours; or KeyError, TypeError, AttributeError.
+        ValueError: It is no event of ours.
     """
-    values = json.loads(line)
-    kind = _EVENTS[values.pop("event")]
-    if kind is EpochEnded:
-        values["epoch"] = EpochRecord(**values["epoch"])
-    if kind is TrialEnded:
-        values["status"] = Status(values["status"])
-    event = kind(**values)
+    values = parsed(line, dict[str, Any], "a line of a history")
+    name = checked(values.get("event"), str, "event")
+    if name not in _EVENTS:
+        raise ValueError(f"an event must be one of {', '.join(_EVENTS)}, got {name!r}")
+    event: Event = record(values, _EVENTS[name], name)
     _check_number(event)
     return event
 
@@ -90,8 +89,8 @@ def _check_number(event: Event) -> None:
     Raises:
         ValueError: The rule that it breaks.
     """
-    number = event.epoch.number if isinstance(event, EpochEnded) else event.number
-    if type(number) is not int or number < 0:
+    number = _number(event)
+    if number < 0:
         raise ValueError(f"a trial's number must be 0, 1, 2, …, got {number!r}")
     if isinstance(event, EpochEnded) and event.epoch.trial_id != trial_id(number):
         raise ValueError(
@@ -99,10 +98,20 @@ def _check_number(event: Event) -> None:
         )
 
 
+def _number(event: Event) -> int:
+    return event.epoch.number if isinstance(event, EpochEnded) else event.number
+
+
 def apply_event(records: dict[int, TrialRecord], event: Event) -> TrialRecord:
-    """Change the record of an event's trial, and return it."""
+    """Change the record of an event's trial, and return it.
+
+    Raises:
+        ValueError: The trial has not started, or its configuration breaks a rule.
+    """
+    if not isinstance(event, TrialStarted) and _number(event) not in records:
+        raise ValueError(f"trial {_number(event)} must start before it goes on")
     if isinstance(event, TrialStarted):
-        record = records.setdefault(
+        known = records.setdefault(
             event.number,
             TrialRecord(
                 number=event.number,
@@ -111,24 +120,24 @@ def apply_event(records: dict[int, TrialRecord], event: Event) -> TrialRecord:
                 generation=event.generation,
             ),
         )
-        record.status, record.search_seconds = Status.RUNNING, event.search_seconds
+        known.status, known.search_seconds = Status.RUNNING, event.search_seconds
     elif isinstance(event, EpochEnded):
         epoch = event.epoch
-        record = records[epoch.number]
-        record.add_epoch(epoch)
-        record.precision = event.precision
-        record.num_parameters = event.num_parameters
-        record.vocabulary_size = event.vocabulary_size
+        known = records[epoch.number]
+        known.add_epoch(epoch)
+        known.precision = event.precision
+        known.num_parameters = event.num_parameters
+        known.vocabulary_size = event.vocabulary_size
         # In another process, where the trial goes on, its peak may be lower.
-        if (event.peak_memory_bytes or 0) > (record.peak_memory_bytes or 0):
-            record.peak_memory_bytes = event.peak_memory_bytes
-            record.estimated_memory_bytes = event.estimated_memory_bytes
-        record.search_seconds = epoch.search_seconds
+        if (event.peak_memory_bytes or 0) > (known.peak_memory_bytes or 0):
+            known.peak_memory_bytes = event.peak_memory_bytes
+            known.estimated_memory_bytes = event.estimated_memory_bytes
+        known.search_seconds = epoch.search_seconds
     else:
-        record = records[event.number]
-        record.status, record.error = event.status, event.error
-        record.search_seconds = event.search_seconds
-    return record
+        known = records[event.number]
+        known.status, known.error = event.status, event.error
+        known.search_seconds = event.search_seconds
+    return known
 
 
 class History:
@@ -161,9 +170,9 @@ class History:
         for number, line in enumerate(whole.splitlines(), start=1):
             try:
                 apply_event(self.records, event_of(line))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except ValueError as error:
                 self._file.close()
-                raise ConfigError(f"damaged history: {path}, line {number}: {error!r}") from error
+                raise ConfigError(f"damaged history: {path}, line {number}: {error}") from error
         if whole != text:  # a driver was killed while it wrote
             self._file.truncate(len(whole))
 
@@ -206,7 +215,7 @@ def read_history(path: Path) -> dict[int, TrialRecord]:
     except OSError as error:
         raise ConfigError(f"a history must be readable: {path}: {error.strerror}") from error
     records: dict[int, TrialRecord] = {}
-    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+    with contextlib.suppress(ValueError):
         for line in whole_lines(text).splitlines():
             apply_event(records, event_of(line))
     return records

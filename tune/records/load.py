@@ -119,12 +119,15 @@ def read_run(folder: RunFolder, tables: tuple[Table, Table] | None = None) -> Lo
         trials, epochs = trials_frame([]), epochs_frame([])  # no trial has begun
     else:
         trials, epochs = folder.read_tables()
+    finalists = folder.read_finalists()
+    if not finalists["number"].isin(trials["number"]).all():
+        raise ConfigError(f"each finalist of a run must be a trial of it, got {folder.path}")
     return LoadedRun(
         name=folder.path.name,
         study=study,
         trials=trials,
         epochs=epochs,
-        finalists=folder.read_finalists(),
+        finalists=finalists,
         quality=read_quality(folder.quality_file),
         samples=read_samples_file(folder.samples_data_file),
     )

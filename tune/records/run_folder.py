@@ -12,6 +12,7 @@ from typing import Any
 from model.errors import ConfigError, unknown_choice
 from model.system.files import write_text
 from model.system.filesystem import is_safe
+from model.system.json_schema import parsed
 from tune.records.finalist_table import FinalistRecord, read_finalists, write_finalists
 from tune.records.study_file import StudyFile
 from tune.records.tables import (
@@ -149,8 +150,9 @@ class RunFolder:
             ConfigError: It is damaged or of a newer format.
         """
         try:
-            return StudyFile.from_json(json.loads(self.study_file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, RecursionError) as error:
+            text = self.study_file.read_text(encoding="utf-8")
+            return StudyFile.from_json(parsed(text, dict[str, Any], "study.json"))
+        except (OSError, ValueError) as error:
             raise ConfigError(f"study.json must be readable: {self.path}: {error}") from error
 
     def write_tables(self, records: list[TrialRecord]) -> tuple[Table, Table]:
@@ -170,8 +172,9 @@ class RunFolder:
         Raises:
             ConfigError: A table is missing or has other columns.
         """
-        trials = read_table(self.trials_file, TRIAL_DTYPES)
-        return trials, counted_epochs(trials, read_table(self.epochs_file, EPOCH_DTYPES))
+        trials = read_table(self.trials_file, TRIAL_DTYPES, keys=["number"])
+        epochs = read_table(self.epochs_file, EPOCH_DTYPES, keys=["number", "epoch"])
+        return trials, counted_epochs(trials, epochs)
 
     def write_finalists(self, finalists: Iterable[FinalistRecord]) -> None:
         """Write finalists.csv."""

@@ -3,11 +3,11 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 from model.errors import ConfigError
-from model.generation.quality import FIGURES, TextQuality
+from model.generation.quality import TextQuality
 from model.system.files import write_text
+from model.system.json_schema import parsed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,29 +58,7 @@ def read_samples_file(path: Path) -> Samples | None:
     if not path.exists():
         return None
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return Samples(
-            passages=tuple(_passage(each) for each in values["passages"]),
-            at_temperatures=tuple(
-                (float(temperature), str(text)) for temperature, text in values["at_temperatures"]
-            ),
-        )
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ConfigError(f"a run's samples must be readable: {path}: {error!r}") from error
-
-
-def _passage(values: Any) -> Passage:
-    texts = {name: str(values[name]) for name in ("caption", "how", "text")}
-    book = values["book"]
-    return Passage(
-        **texts,
-        quality=_quality(values["quality"]),
-        book=None if book is None else _quality(book),
-    )
-
-
-def _quality(values: Any) -> TextQuality:
-    known = {name: values[name] for name in FIGURES}
-    return TextQuality(
-        **{name: None if value is None else float(value) for name, value in known.items()}
-    )
+        samples: Samples = parsed(path.read_text(encoding="utf-8"), Samples, path.name)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"a run's samples must be readable: {path}: {error}") from error
+    return samples

@@ -5,12 +5,11 @@ earlier versions did not write has a default here, and a key that is not known i
 """
 
 import dataclasses
-import types
-import typing
 from typing import Any
 
 from model.errors import ConfigError
 from model.scoring.objective import Floor
+from model.system.json_schema import checked, record
 from model.text.cleaning import RAW
 from search_spaces import SearchSpace
 
@@ -190,49 +189,15 @@ class StudyFile:
             ConfigError: A key is missing, a value is of another type, or the format is newer.
         """
         try:
-            version = _typed(values["format_version"], int, "format_version")
+            values = checked(values, dict[str, Any], "study.json")
+            version = checked(values.get("format_version"), int, "format_version")
             if version > FORMAT_VERSION:
                 raise ConfigError(
                     f"a run's format must be at most {FORMAT_VERSION}, got {version}"
                 )
-            study: StudyFile = _dataclass(values | {"settings": values}, cls, "study.json")
-        except KeyError as error:
-            raise ConfigError(f"it lacks {error}") from error
+            study: StudyFile = record(values | {"settings": values}, cls, "study.json")
         except ConfigError:
             raise
-        except (TypeError, ValueError, AttributeError) as error:
+        except ValueError as error:
             raise ConfigError(str(error)) from error
         return study
-
-
-def _dataclass(values: Any, kind: type[Any], name: str) -> Any:
-    """Return a dataclass of the values that a mapping has for its fields."""
-    if not isinstance(values, dict):
-        raise TypeError(f"{name} must be an object, got {type(values).__name__}")
-    hints = typing.get_type_hints(kind)
-    known = {key: _typed(values[key], hint, key) for key, hint in hints.items() if key in values}
-    try:
-        return kind(**known)
-    except TypeError as error:  # names the keys that are missing
-        raise TypeError(f"{name}: {error}") from error
-
-
-def _typed(value: Any, hint: Any, name: str) -> Any:
-    """Return a value of JSON as its type hint has it."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is types.UnionType:
-        return None if value is None else _typed(value, arguments[0], name)
-    if hint is SearchSpace:
-        return SearchSpace.from_json(value)
-    if dataclasses.is_dataclass(hint):
-        return _dataclass(value, typing.cast(type[Any], hint), name)
-    if origin is dict and isinstance(value, dict):
-        return {key: _typed(each, arguments[1], f"{name}.{key}") for key, each in value.items()}
-    if origin is tuple and isinstance(value, list) and len(value) == len(arguments):
-        pairs = zip(value, arguments, strict=True)
-        return tuple(_typed(each, kind, name) for each, kind in pairs)
-    if hint is float and type(value) is int:
-        return float(value)
-    if type(value) is not hint:
-        raise TypeError(f"{name} must be {getattr(hint, '__name__', hint)}, got {value!r}")
-    return value

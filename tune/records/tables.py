@@ -5,17 +5,19 @@ results/README.md documents every column; a test holds the two together.
 
 import dataclasses
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from model.config import FIELD_NAMES, TrialConfig
-from model.errors import ConfigError
+from model.config import FIELD_NAMES, NORMALIZATIONS, REGIMES, UNITS, TrialConfig
+from model.errors import ConfigError, first_line
 from model.system.files import write_text, write_whole
+from model.text.cleaning import CLEANINGS
 from search_spaces import SearchSpace
-from tune.records.trial import SCORES, EpochRecord, TrialRecord
+from tune.records.trial import SCORES, EpochRecord, Status, TrialRecord
 
 Table = pd.DataFrame
 """For the type hints of files that only pass tables on."""
@@ -43,6 +45,16 @@ EPOCH_DTYPES: dict[str, str] = {
 """Columns of epochs.csv, in order, with their pandas types."""
 
 
+_CHOICES: dict[str, Iterable[str]] = {
+    "status": Status,
+    "cleaning": CLEANINGS,
+    "unit": UNITS,
+    "regime": REGIMES,
+    "normalization": NORMALIZATIONS,
+}
+"""Columns that hold names, and which."""
+
+
 def trials_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
     """Return one row a trial, in the order of their numbers; no trials give an empty frame."""
     rows = [record.row() for record in sorted(records, key=lambda record: record.number)]
@@ -64,26 +76,51 @@ def counted_epochs(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_table(
-    path: Path, dtypes: dict[str, str], later_columns: Iterable[str] = ()
+    path: Path,
+    dtypes: dict[str, str],
+    *,
+    keys: Sequence[str] = (),
+    later_columns: Iterable[str] = (),
 ) -> pd.DataFrame:
     """Read a table that `write_table` wrote, also before TrialConfig got its latest fields.
 
     Args:
         path: The file.
         dtypes: Its columns.
+        keys: Columns that together tell its rows apart.
         later_columns: Those that earlier versions did not write; without them they are empty.
 
     Raises:
-        ConfigError: The file is missing or has other columns.
+        ConfigError: The file is missing, has other columns, or values that no run writes.
     """
     try:
         # Empty is missing, and nothing else: a baseline may be named NA.
         table = pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""])
         later: dict[str, Any] = dict.fromkeys(set(later_columns) - set(table), pd.NA)
         table = table.assign(**later, **_later_fields(table, dtypes))
-        return table[list(dtypes)].astype(dtypes)
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"a run's table must be readable: {path}: {error}") from error
+        table = table[list(dtypes)].astype(dtypes)
+        _check_values(table, keys)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        raise ConfigError(
+            f"a run's table must be readable: {path}: {first_line(error)}"
+        ) from error
+    return table
+
+
+def _check_values(table: pd.DataFrame, keys: Sequence[str]) -> None:
+    """Refuse numbers that are none, and rows that are not one of a kind.
+
+    Raises:
+        ValueError: The rule that is broken.
+    """
+    floats = table.select_dtypes("Float64").astype("float64")
+    if np.isinf(floats.to_numpy()).any():
+        raise ValueError("numbers must be finite")
+    if keys and (table[list(keys)].isna().any(axis=None) or table.duplicated(list(keys)).any()):
+        raise ValueError(f"each row must have a {' and '.join(keys)} of its own")
+    for column, choices in _CHOICES.items():
+        if column in table and not table[column].isin(list(choices)).all():
+            raise ValueError(f"{column} must be one of {', '.join(choices)}")
 
 
 def _later_fields(table: pd.DataFrame, dtypes: dict[str, str]) -> dict[str, Any]:

@@ -130,8 +130,8 @@ def _passage(
     )
     unit = "words, " if config.unit == "word" else ""
     caption = (
-        f"{meta.metrics['val_bits_per_char']:.4f} bits per character: {config.num_layers} x "
-        f"{config.hidden_size}, {unit}{config.cleaning}, epoch {meta.metrics['epoch']}"
+        f"{meta.metrics.val_bits_per_char:.4f} bits per character: {config.num_layers} x "
+        f"{config.hidden_size}, {unit}{config.cleaning}, epoch {meta.metrics.epoch}"
     )
     how = ", ".join(
         f"{name} {value}"

@@ -1,14 +1,15 @@
 """How far a run has come, in its folder or in its storage: which of two copies goes on."""
 
 import dataclasses
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pyarrow import fs
 
 from model.system.filesystem import files_below, is_safe, read
+from model.system.json_schema import parsed
 from tune.records.history import whole_lines
 from tune.records.run_folder import TENSORBOARD, RunFolder
 
@@ -56,10 +57,10 @@ class RunExtent:
 
 def _is_finished(study: bytes) -> bool:
     try:
-        values = json.loads(study)
+        values = parsed(study, dict[str, Any], "study.json")
     except ValueError:  # none yet, or damaged
         return False
-    return isinstance(values, dict) and values.get("finished") is True
+    return values.get("finished") is True
 
 
 def files_of_run(file_system: fs.FileSystem, root: str) -> Iterator[str]:

@@ -22,6 +22,7 @@ from pyarrow import fs
 
 from model.errors import ConfigError
 from model.system.filesystem import open_location, read, write
+from model.system.json_schema import parsed
 from tune.records.run_folder import LEASE_FILE
 
 STALE_SECONDS = 60.0
@@ -193,11 +194,12 @@ class Lease:
         if self._file_system.get_file_info(self._path).type == fs.FileType.NotFound:
             return None
         try:
-            return Holder(**json.loads(read(self._file_system, self._path)))
+            holder: Holder = parsed(read(self._file_system, self._path), Holder, LEASE_FILE)
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError):  # not written by us
+        except ValueError:  # not written by us
             return Holder(host="an unknown machine", pid=0, started="", token="")
+        return holder
 
     def _found(self) -> "_Found | None":
         """Return the lease that there is; its age is by the storage's own clock."""

@@ -5,6 +5,7 @@ each checkpoint carries the reports of the epochs that led to it, and those that
 lacks are added to it. A trial that went on from a checkpoint without them would leave a gap.
 """
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any
 
 from model.config import TrialConfig
 from model.system.filesystem import read
-from tune.records.history import EpochEnded, History
+from model.system.json_schema import parsed
+from tune.records.history import EpochEnded, History, event_of, line_of
 from tune.records.trial import ESTIMATED_MEMORY, PEAK_MEMORY, EpochRecord, trial_id
 from tune.storage.checkpoints import (
     CheckpointStore,
@@ -114,11 +116,15 @@ def read_epochs(stored: StoredCheckpoint, config: TrialConfig) -> list[dict[str,
     """
     path = f"{stored.path.rpartition('/')[0]}/{EPOCHS_FILE}"
     try:
-        values = json.loads(read(stored.file_system, path))
-        results: list[dict[str, Any]] = values["epochs"]
-        is_ours = values["config"] == config.to_dict()
-        for result in results:
-            epoch_ended(0, result, 0.0)
-    except (FileNotFoundError, ValueError, KeyError, TypeError):  # damaged, or never written
+        written: _Epochs = parsed(read(stored.file_system, path), _Epochs, EPOCHS_FILE)
+        for result in written.epochs:
+            event_of(line_of(epoch_ended(0, result, 0.0)))
+    except (FileNotFoundError, ValueError, KeyError):  # damaged, or never written
         return []
-    return results if is_ours else []
+    return list(written.epochs) if written.config == config.to_dict() else []
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _Epochs:
+    config: dict[str, Any]
+    epochs: tuple[dict[str, Any], ...]

@@ -38,7 +38,7 @@ def test_loaded_network_gives_equal_logits(
     assert torch.equal(loaded.eval()(inputs_TB)[0], trainer.model.eval()(inputs_TB)[0])
     assert meta.config == tiny_config
     assert meta.vocabulary == trainer.corpus.vocabulary
-    assert meta.metrics["epoch"] == 1
+    assert meta.metrics.epoch == 1
 
 
 def test_generating_needs_two_files_only(copy: Path) -> None:

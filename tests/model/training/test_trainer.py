@@ -22,11 +22,12 @@ from model.training.checkpoint import (
     META_FILE,
     MODEL_FILE,
     TRAINING_FILE,
+    EpochReport,
     load_checkpoint,
     load_training_state,
 )
 from model.training.regimes import WindowRegime
-from model.training.trainer import EpochReport, Trainer
+from model.training.trainer import Trainer
 
 
 def without_seconds(reports: list[EpochReport]) -> list[EpochReport]:
@@ -217,7 +218,7 @@ def test_patience_ends_an_overfitting_training_and_keeps_the_best(
     best = min(reports, key=lambda report: report.val_bits_per_char)
     assert len(reports) == best.epoch + 3 < 60
     trainer.save(tmp_path / "checkpoint")
-    assert load_checkpoint(tmp_path / "checkpoint")[1].metrics["epoch"] == best.epoch
+    assert load_checkpoint(tmp_path / "checkpoint")[1].metrics.epoch == best.epoch
     resumed = Trainer(config, tiny_corpus.encoded["lower"])
     resumed.restore(tmp_path / "checkpoint")
     assert resumed.is_finished and list(resumed.epochs()) == []

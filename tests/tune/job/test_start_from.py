@@ -140,13 +140,13 @@ def test_starts_are_tried_after_the_base_each_once() -> None:
         {"epochs": 2, "hidden_size": 8},
         {"epochs": 5, "hidden_size": 8},
     ]
-    assert SearchSpace.from_json(space.to_json()) == space
+    assert SearchSpace.from_dict(space.to_json()) == space
 
 
 def test_an_older_study_has_no_starts() -> None:
     values = SPACE.to_json()
     del values["starts"]
-    assert SearchSpace.from_json(values) == SPACE
+    assert SearchSpace.from_dict(values) == SPACE
 
 
 def test_plan_shows_them_and_a_resumed_run_keeps_them(

@@ -80,7 +80,7 @@ def test_runs_from_before_a_key_was_written_have_its_default() -> None:
             {"planned_seconds": [1], "planned_trials": [1, 2]},
             "planned_seconds must be",
         ),
-        ("space", {"name": "full"}, "it lacks 'description'"),
+        ("space", {"name": "full"}, "space lacks 'description'"),
         ("format_version", 2, "format must be at most 1, got 2"),
         ("format_version", "1", "format_version must be int, got '1'"),
     ],

@@ -1,0 +1,252 @@
+"""Whatever a file of a run holds, its reader gives values of the right kinds or our errors."""
+
+import copy
+import dataclasses
+import functools
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyarrow import fs
+
+from hand_made_run import FINALISTS, SAMPLES, STUDY, hand_made
+from model.config import TrialConfig
+from model.errors import CheckpointError, ConfigError
+from model.generation.temperature import TEMPERATURE_FILE, default_temperature
+from model.training.checkpoint import META_FILE, SUMS_FILE, load_checkpoint
+from tune.records.history import (
+    EpochEnded,
+    History,
+    TrialEnded,
+    TrialStarted,
+    line_of,
+    read_history,
+)
+from tune.records.load import read_run
+from tune.records.quality_table import CHECKPOINT, QualityRecord, write_quality
+from tune.records.run_folder import LEASE_FILE, RunFolder
+from tune.records.samples_file import read_samples_file, write_samples_file
+from tune.reporting.markdown_report import report_text
+from tune.storage.checkpoints import StoredCheckpoint
+from tune.storage.copies import RunExtent
+from tune.storage.lease import Lease
+from tune.trials.epoch_reports import EPOCHS_FILE, read_epochs
+
+OURS = (ConfigError, CheckpointError)
+ATOMS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.sampled_from([10**30, -(10**400), 2**63, 1e308, float("nan"), float("inf"), -0.0, 0.5]),
+    st.sampled_from(["", "x", "../../x", "\x1b[2J", "\ud800", "RUNNING", "lower", "1", "a" * 300]),
+)
+VALUES = st.recursive(
+    ATOMS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=4,
+)
+fuzzed = settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the paths of all values inside a JSON value."""
+    keys: list[Any] = []
+    if isinstance(value, (dict, list)):
+        keys = list(value if isinstance(value, dict) else range(len(value)))
+    return [path, *(found for key in keys for found in places(value[key], (*path, key)))]
+
+
+@st.composite
+def changed(draw: st.DrawFn, document: Any) -> str:
+    """Draw a JSON document with one to three of its values replaced or left out."""
+    document = copy.deepcopy(document)
+    for _ in range(draw(st.integers(1, 3))):
+        path = draw(st.sampled_from(places(document)))
+        if not path:
+            document = draw(VALUES)
+            continue
+        parent = functools.reduce(lambda inner, key: inner[key], path[:-1], document)
+        if draw(st.booleans()):
+            parent[path[-1]] = draw(VALUES)
+        else:
+            del parent[path[-1]]
+    text = json.dumps(document)
+    return draw(st.sampled_from([text, text, text, text[: len(text) // 2], "[" * 50_000, ""]))
+
+
+def tolerate(read: Callable[[], Any]) -> Any:
+    """Read; what is raised must be ours, and be one line."""
+    try:
+        return read()
+    except OURS as error:
+        assert "\n" not in str(error)
+        return None
+
+
+@fuzzed
+@given(text=changed(STUDY.to_json()))
+def test_study_file(text: str, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.study_file.write_text(text, encoding="utf-8")
+    study = tolerate(folder.read_study)
+    if study is not None:
+        assert type(study.settings.seed) is int and type(study.ended) is str
+    extent = RunExtent.of(fs.LocalFileSystem(), str(tmp_path))
+    assert extent.finished in (True, False)
+
+
+def history_lines() -> list[str]:
+    """Return the history of the run made by hand."""
+    events: list[TrialStarted | EpochEnded | TrialEnded] = []
+    for record in hand_made():
+        name, config = record.baseline, record.config.to_dict()
+        ended = {"status": record.status, "error": record.error, "search_seconds": 9.0}
+        events += [
+            TrialStarted(number=record.number, baseline=name, config=config, search_seconds=0.0),
+            *(
+                EpochEnded(epoch=epoch, precision="float32", num_parameters=9, vocabulary_size=3)
+                for epoch in record.epochs
+            ),
+            TrialEnded(number=record.number, **ended),
+        ]
+    return [line_of(event).decode() for event in events]
+
+
+LINES = history_lines()
+
+
+@fuzzed
+@given(data=st.data())
+def test_history(data: st.DataObject, tmp_path: Path) -> None:
+    at = data.draw(st.integers(0, len(LINES) - 1))
+    lines = [*LINES]
+    lines[at] = data.draw(changed(json.loads(LINES[at]))) + "\n"
+    path = tmp_path / "history.jsonl"
+    path.write_text("".join(lines), encoding="utf-8")
+    records = read_history(path)
+    rows = [record.row() for record in records.values()]
+    assert all(type(row["number"]) is int for row in rows)
+    RunFolder(tmp_path).write_tables(list(records.values()))
+
+    def whole() -> None:
+        with History(path):
+            pass
+
+    tolerate(whole)
+
+
+@fuzzed
+@given(text=changed(json.loads(json.dumps(dataclasses.asdict(SAMPLES)))))
+def test_samples(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "samples.json"
+    path.write_text(text, encoding="utf-8")
+    samples = tolerate(lambda: read_samples_file(path))
+    if samples is not None:
+        write_samples_file(samples, path)
+        assert read_samples_file(path) == samples
+
+
+@fuzzed
+@given(text=changed({"host": "a", "pid": 1, "started": "7", "token": "x", "boot_id": "b"}))
+def test_lease(text: str, tmp_path: Path) -> None:
+    (tmp_path / LEASE_FILE).write_text(text, encoding="utf-8")
+    lease = Lease(str(tmp_path))
+    assert lease.is_ours() is False
+    found = lease._found()
+    assert found is not None and found.holder.is_dead() in (True, False)
+
+
+REPORTED = {
+    "epoch": 1,
+    "train_nats_per_char": 2.0,
+    "val_nats_per_char": 2.0,
+    "elapsed_seconds": 1.0,
+    "val_own_bits_per_char": 2.0,
+    "val_bits_per_char": 2.0,
+    "precision": "float32",
+    "num_parameters": 5,
+    "vocabulary_size": 3,
+    "peak_memory_bytes": 9,
+}
+
+
+@fuzzed
+@given(text=changed({"config": TrialConfig().to_dict(), "epochs": [REPORTED, REPORTED]}))
+def test_epoch_reports(text: str, tmp_path: Path) -> None:
+    (tmp_path / EPOCHS_FILE).write_text(text, encoding="utf-8")
+    stored = StoredCheckpoint(fs.LocalFileSystem(), str(tmp_path / "checkpoint"))
+    for result in read_epochs(stored, TrialConfig()):
+        assert type(result["epoch"]) is int and type(result["val_bits_per_char"]) is float
+
+
+@fuzzed
+@given(text=changed({"temperature": 0.6}))
+def test_temperature(text: str, tmp_path: Path) -> None:
+    (tmp_path / TEMPERATURE_FILE).write_text(text, encoding="utf-8")
+    temperature = tolerate(lambda: default_temperature(tmp_path, TrialConfig()))
+    assert temperature is None or 0 <= temperature < float("inf")
+
+
+@pytest.fixture(scope="module")
+def copied(trained_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("copied") / "checkpoint"
+    shutil.copytree(trained_checkpoint, folder)
+    (folder / SUMS_FILE).unlink()  # as before there were checksums: nothing else guards it
+    return folder
+
+
+@fuzzed
+@given(data=st.data())
+def test_checkpoint(data: st.DataObject, copied: Path, trained_checkpoint: Path) -> None:
+    meta = json.loads((trained_checkpoint / META_FILE).read_text(encoding="utf-8"))
+    text = data.draw(changed({**meta, "format_version": 2}))
+    (copied / META_FILE).write_text(text, encoding="utf-8")
+    tolerate(lambda: load_checkpoint(copied))
+
+
+QUALITY = QualityRecord(
+    writer=CHECKPOINT,
+    name="checkpoint 1",
+    checkpoint=1,
+    cleaning="lower",
+    temperature=0.6,
+    passages=3,
+    quality=SAMPLES.passages[0].quality,
+    distance=2.0,
+    nearest=True,
+    word_list=None,
+)
+TABLES = ("trials.csv", "epochs.csv", "finalists.csv", "quality.csv")
+CELLS = ["", "x", "nan", "inf", "-1", "1e400", "9" * 30, "2.5", "True", "\x1b[2J", '"', "<b>"]
+
+
+@fuzzed
+@given(data=st.data())
+def test_tables(data: st.DataObject, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_study(STUDY)
+    folder.write_tables(hand_made())
+    folder.write_finalists(FINALISTS)
+    write_quality([QUALITY], folder.quality_file)
+    path = tmp_path / data.draw(st.sampled_from(TABLES))
+    rows = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
+    for _ in range(data.draw(st.integers(1, 2))):
+        row = data.draw(st.sampled_from(rows))
+        if data.draw(st.booleans()):
+            rows.append(list(row))
+        else:
+            row[data.draw(st.integers(0, len(row) - 1))] = data.draw(st.sampled_from(CELLS))
+    path.write_text("\n".join(",".join(row) for row in rows) + "\n", encoding="utf-8")
+    run = tolerate(lambda: read_run(folder))
+    if run is not None:
+        tolerate(lambda: (run.best, report_text(run)))
