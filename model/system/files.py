@@ -14,11 +14,13 @@ import hashlib
 import io
 import os
 import shutil
+import stat
+import typing
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from model.errors import CheckpointError
 
@@ -67,6 +69,56 @@ def readable_folder(folder: Path) -> Path:
     return aside if is_aside else folder
 
 
+def read_regular(path: Path, *, max_bytes: int | None = None) -> bytes:
+    """Read a file whose name others chose: a link, a pipe or a device is refused, not opened.
+
+    Args:
+        path: The file; its folders are the caller's word.
+        max_bytes: The most that it may have, inclusive; None is no limit.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, or is larger.
+    """
+    with _opened(path, os.O_RDONLY) as file:
+        size = os.fstat(file.fileno()).st_size
+        if max_bytes is not None and size > max_bytes:
+            raise OSError(errno.EFBIG, f"a file must have at most {max_bytes:,} bytes", str(path))
+        return file.read()
+
+
+def opened_to_append(path: Path) -> BinaryIO:
+    """Open a file to read it and append to it, without a buffer; a link is refused.
+
+    Raises:
+        OSError: It cannot be written, or is no regular file.
+    """
+    # Without a buffer: what cannot be written must not be tried again later.
+    return _opened(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+
+
+def _opened(path: Path, flags: int) -> BinaryIO:
+    # O_NONBLOCK: a pipe that nobody writes would hang.
+    number = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise OSError(errno.EINVAL, "a file must be a regular file", str(path))
+    mode: Any = "rb" if flags == os.O_RDONLY else "ab+"
+    return typing.cast(BinaryIO, os.fdopen(number, mode, buffering=0))
+
+
+def check_no_links(paths: Iterable[Path]) -> None:
+    """Refuse links, pipes and devices among some files and folders; those that are missing may.
+
+    Raises:
+        OSError: One is none of a regular file and a folder.
+    """
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            mode = path.lstat().st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise OSError(errno.ELOOP, "neither a file nor a folder, but a link", str(path))
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file whole or not at all: a reader never sees half of it.
 
@@ -76,7 +128,7 @@ def write_whole(path: Path, content: bytes) -> None:
     # A name of its own: what a driver writes, `tune.report` or another machine may write too.
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
-        with partial.open("wb") as file:
+        with partial.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -14,7 +14,7 @@ from typing import TypeVar
 from pyarrow import fs
 
 from model.errors import ConfigError, first_line
-from model.system.files import write_whole
+from model.system.files import read_regular, write_whole
 
 ANSWER_SECONDS = 20.0
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -141,11 +141,13 @@ def write(file_system: fs.FileSystem, path: str, data: bytes) -> None:
 
 
 def read(file_system: fs.FileSystem, path: str) -> bytes:
-    """Return a file's bytes.
+    """Return a file's bytes; a link is none.
 
     Raises:
         OSError: It cannot be read.
     """
+    if isinstance(file_system, fs.LocalFileSystem):
+        return read_regular(Path(path))
     with file_system.open_input_stream(path) as stream:
         data: bytes = stream.read()
     return data
@@ -155,13 +157,23 @@ def files_below(file_system: fs.FileSystem, root: str, *, recursive: bool) -> It
     """Yield the paths of files relative to a folder, in order; none if it is not there.
 
     A storage is written by others too: names that would lead out of a folder they are copied to
-    are left out.
+    are left out, and so is what lies behind a link.
     """
     selector = fs.FileSelector(root, allow_not_found=True, recursive=recursive)
     for info in sorted(file_system.get_file_info(selector), key=lambda info: info.path):
         relative = info.path[len(root) + 1 :]
-        if info.type == fs.FileType.File and is_safe(relative):
+        is_plain = is_safe(relative) and not is_linked(file_system, root, relative)
+        if info.type == fs.FileType.File and is_plain:
             yield relative
+
+
+def is_linked(file_system: fs.FileSystem, root: str, relative: str) -> bool:
+    """Return whether a part of a path below a folder is a symbolic link."""
+    if not isinstance(file_system, fs.LocalFileSystem):
+        return False
+    path = Path(root, relative)
+    inside = len(Path(relative).parts)
+    return any(part.is_symlink() for part in (path, *path.parents[: inside - 1]))
 
 
 def is_safe(relative: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from model.config import TrialConfig
 from model.errors import ConfigError
-from model.system.files import append_whole
+from model.system.files import append_whole, opened_to_append, read_regular
 from model.system.json_schema import checked, parsed, record
 from tune.records.trial import EpochRecord, Status, TrialRecord, trial_id
 
@@ -155,10 +155,12 @@ class History:
         """
         self.records: dict[int, TrialRecord] = {}
         try:
-            # Without a buffer: what cannot be written must not be tried again later.
-            self._file = path.open("ab+", buffering=0)
-        except PermissionError as error:
-            raise ConfigError(f"a run that goes on must be writable, got {path.parent}") from error
+            self._file = opened_to_append(path)
+        except OSError as error:
+            reason = f"{path.name}: {error.strerror}"
+            raise ConfigError(
+                f"a run that goes on must be writable, got {path.parent}: {reason}"
+            ) from error
         try:
             _lock(self._file)
         except BlockingIOError as error:
@@ -211,7 +213,7 @@ def read_history(path: Path) -> dict[int, TrialRecord]:
         ConfigError: It cannot be read.
     """
     try:
-        text = path.read_bytes()
+        text = read_regular(path)
     except OSError as error:
         raise ConfigError(f"a history must be readable: {path}: {error.strerror}") from error
     records: dict[int, TrialRecord] = {}

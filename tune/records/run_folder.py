@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import ConfigError, unknown_choice
-from model.system.files import write_text
+from model.system.files import check_no_links, write_text
 from model.system.filesystem import is_safe
 from model.system.json_schema import parsed
 from tune.records.finalist_table import FinalistRecord, read_finalists, write_finalists
@@ -41,10 +42,10 @@ class _Inside:
     """Path of a file or folder in a run's folder."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self.name = name
 
     def __get__(self, folder: "RunFolder", kind: type | None = None) -> Path:
-        return folder.path / self._name
+        return folder.path / self.name
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -129,7 +130,22 @@ class RunFolder:
         folder = cls(path)
         if not folder.study_file.is_file():
             raise ConfigError(f"a run must be a folder with study.json, got {path}")
+        folder.check_no_links()
         return folder
+
+    def check_no_links(self) -> None:
+        """Refuse a folder in which a name of ours is a link: we would read and write elsewhere.
+
+        Raises:
+            ConfigError: It has one.
+        """
+        kept = self.path / CHECKPOINTS
+        inside = [] if kept.is_symlink() else kept.rglob("*")
+        try:
+            check_no_links([kept, *inside, *(self.path / name for name in _NAMES)])
+        except OSError as error:
+            rule = "a run must hold its files itself, no links or pipes"
+            raise ConfigError(f"{rule}, got {error.filename}") from error
 
     def checkpoint(self, rank: int) -> Path:
         """Return the folder of the checkpoint of a rank; the best is 1."""
@@ -199,6 +215,23 @@ class RunFolder:
     @staticmethod
     def _write_json(path: Path, values: dict[str, Any]) -> None:
         write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+_NAMES = (
+    *(each.name for each in vars(RunFolder).values() if isinstance(each, _Inside)),
+    *(CORPUS_FILE, LEASE_FILE),
+)
+_KEPT = re.compile(rf"{CHECKPOINTS}/\d\d/[^/]+")
+
+
+def is_run_file(relative: str) -> bool:
+    """Return whether a run's folder has a file of that name; others are not copied.
+
+    >>> is_run_file("trials.parquet"), is_run_file("checkpoints/01/meta.json"), is_run_file("x.py")
+    (True, True, False)
+    """
+    known = relative in _NAMES or relative.replace(".parquet", ".csv") in _NAMES
+    return known or _KEPT.fullmatch(relative) is not None
 
 
 def find_run(run: str, results: Path) -> RunFolder:

@@ -15,7 +15,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import TrialState
 
-from model.system.files import append_whole
+from model.system.files import append_whole, write_whole
 from search_spaces import SearchSpace
 from tune.records.trial import Status, TrialRecord
 from tune.sampling.samplers import GENERATION
@@ -66,9 +66,7 @@ class StudyJournal(BaseJournalBackend):
 
     def move_to(self, path: Path) -> None:
         """Write all entries so far to a file, in place of one that is there, and go on in it."""
-        partial_path = path.with_name(f".{path.name}.partial")
-        partial_path.write_bytes(b"".join(self._lines))
-        partial_path.replace(path)
+        write_whole(path, b"".join(self._lines))
         self._path, self._lines = path, []
 
 

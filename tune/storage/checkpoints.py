@@ -16,7 +16,7 @@ from pyarrow import fs
 
 from model.errors import CheckpointError, ExternalFault, first_line
 from model.system.files import in_place_of
-from model.system.filesystem import files_below, join, open_location, read
+from model.system.filesystem import files_below, is_linked, join, open_location, read
 from model.training.checkpoint import META_FILE, copy_model, load_checkpoint, load_training_state
 
 SESSION = "session-"
@@ -76,7 +76,8 @@ class CheckpointStore:
             found = file_system.get_file_info(selector)
         except OSError as error:
             raise unreadable(error) from error
-        return [info.path[len(root) + 1 :] for info in found]
+        paths = (info.path[len(root) + 1 :] for info in found)
+        return [path for path in paths if not is_linked(file_system, root, path)]
 
 
 def unreadable(error: OSError) -> ExternalFault:

@@ -1,19 +1,16 @@
 """How far a run has come, in its folder or in its storage: which of two copies goes on."""
 
 import dataclasses
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pyarrow import fs
 
-from model.system.filesystem import files_below, is_safe, read
+from model.system.filesystem import files_below, is_linked, read
 from model.system.json_schema import parsed
 from tune.records.history import whole_lines
-from tune.records.run_folder import TENSORBOARD, RunFolder
-
-_NOT_COPIED = re.compile(rf"session-\d+|finalists|{TENSORBOARD}")
+from tune.records.run_folder import CHECKPOINTS, RunFolder, is_run_file
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,15 +61,9 @@ def _is_finished(study: bytes) -> bool:
 
 
 def files_of_run(file_system: fs.FileSystem, root: str) -> Iterator[str]:
-    """Yield the files of a run's folder in its storage; Ray's and TensorBoard's are left out."""
-    yield from files_below(file_system, root, recursive=False)
-    selector = fs.FileSelector(root, allow_not_found=True)
-    for info in file_system.get_file_info(selector):
-        name = info.path[len(root) + 1 :]
-        if (
-            info.type == fs.FileType.Directory
-            and is_safe(name)
-            and not _NOT_COPIED.fullmatch(name)
-        ):
-            for below in files_below(file_system, f"{root}/{name}", recursive=True):
-                yield f"{name}/{below}"
+    """Yield the files of a run's folder in its storage: those of ours, none behind a link."""
+    kept = f"{root}/{CHECKPOINTS}"
+    if not is_linked(file_system, root, CHECKPOINTS):
+        below = files_below(file_system, kept, recursive=True)
+        yield from filter(is_run_file, (f"{CHECKPOINTS}/{name}" for name in below))
+    yield from filter(is_run_file, files_below(file_system, root, recursive=False))

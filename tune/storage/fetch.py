@@ -76,6 +76,7 @@ def _copy(location: str, folder: Path) -> None:
 
 def _put(fetched: RunFolder, folder: RunFolder, location: str) -> None:
     """Make the run's folder what was fetched, if that goes further."""
+    folder.check_no_links()
     if folder.history_file.exists():
         with History(folder.history_file):  # no driver may run on it
             there, here = (

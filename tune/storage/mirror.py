@@ -17,8 +17,9 @@ from pathlib import Path
 from pyarrow import fs
 
 from model.errors import ConfigError, first_line
+from model.system.files import read_regular
 from model.system.filesystem import open_location, write
-from tune.records.run_folder import CHECKPOINTS, CORPUS_FILE, TENSORBOARD
+from tune.records.run_folder import CHECKPOINTS, CORPUS_FILE
 from tune.storage.copies import RunExtent, files_of_run
 from tune.storage.lease import RENEW_SECONDS, Lease
 
@@ -26,7 +27,6 @@ COPY_SECONDS = RENEW_SECONDS
 FIRST_SECONDS = 1.0
 COPY_SHARE = 0.05
 """Copying takes at most about this share of one thread's time."""
-_LEFT_OUT = ("ray", TENSORBOARD)
 
 
 class Mirror:
@@ -145,7 +145,7 @@ class Mirror:
             if self._lease.is_lost:
                 return
             try:
-                data = (self._folder / name).read_bytes()
+                data = read_regular(self._folder / name)
             except FileNotFoundError:  # ranked again meanwhile
                 continue
             write(self._file_system, f"{self._path}/{name}", data)
@@ -165,17 +165,12 @@ class Mirror:
     def _files(self) -> dict[str, tuple[int, int]]:
         """Return the files that are copied, and what each looks like.
 
-        Left out are Ray's, hidden ones, links, which are optuna-dashboard's locks, and
-        TensorBoard's: one or more a trial, and all of them are in the history too.
+        They are those of ours. TensorBoard's are none: one or more a trial, and all that they have
+        is in the history too.
         """
         found = {}
-        for parent, folders, names in os.walk(self._folder):
-            folders[:] = [name for name in folders if name not in _LEFT_OUT and name[0] != "."]
-            for name in names:
-                path = Path(parent) / name
-                if name[0] != "." and not path.is_symlink():
-                    with contextlib.suppress(FileNotFoundError):  # replaced meanwhile
-                        look = path.stat()
-                        relative = path.relative_to(self._folder).as_posix()
-                        found[relative] = (look.st_mtime_ns, look.st_size)
+        for name in files_of_run(fs.LocalFileSystem(), str(self._folder)):
+            with contextlib.suppress(FileNotFoundError):  # replaced meanwhile
+                look = (self._folder / name).stat()
+                found[name] = (look.st_mtime_ns, look.st_size)
         return found

@@ -115,7 +115,9 @@ def test_axes_of_another_space_are_taken_with_their_conditions() -> None:
     word = dataclasses.replace(extended.base, unit="word", min_word_count=3, hidden_size=200)
     char = dataclasses.replace(extended.base, hidden_size=300, cleaning="cased")
     records = [
-        TrialRecord(number=number, config=config, status=Status.COMPLETE, epochs=curve(0, [bits]))
+        TrialRecord(
+            number=number, config=config, status=Status.COMPLETE, epochs=curve(number, [bits])
+        )
         for number, (config, bits) in enumerate(((word, 1.8), (char, 1.9)))
     ]
     records += [trial(number, 3.0) for number in range(2, 8)]
