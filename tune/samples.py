@@ -36,12 +36,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--top-p", type=float, help="draw among the most probable up to p in sum")
     parser.add_argument("--prime", default="", metavar="TEXT", help="what the passages begin with")
     parser.add_argument("--seed", type=int, default=0, help="seed of the draws (0)")
+    parser.add_argument(
+        "--corpus", metavar="TEXT", help="the run's text, where it is no longer found"
+    )
     options = parser.parse_args(arguments)
     return ended_quietly(lambda: _write(options))
 
 
 def _write(options: argparse.Namespace) -> int:
-    from model.errors import CheckpointError, ConfigError
+    from model.errors import CheckpointError, ConfigError, CorpusError
     from model.system.terminal import printable
     from tune.records.run_folder import find_run
     from tune.reporting.samples import write_samples
@@ -49,9 +52,16 @@ def _write(options: argparse.Namespace) -> int:
 
     try:
         folder = find_run(options.run, options.results)
+        try:
+            book = Book.of_run(folder, options.corpus)
+        except CorpusError as error:
+            if options.corpus is not None:
+                raise
+            book = Book(None)
+            print(f"the text is not compared with the book: {error}", file=sys.stderr)
         samples = write_samples(
             folder,
-            Book.of_run(folder),
+            book,
             top=options.top,
             num_chars=options.chars,
             temperature=options.temperature,

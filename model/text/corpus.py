@@ -65,10 +65,10 @@ def resolve_corpus(name: str | None) -> Corpus:
         return CORPORA[name]()
     if name.startswith(("http://", "https://")):
         data = download(name, seconds=URL_SECONDS)
-        return _corpus(name, f"downloaded from {name}", data)
+        return decoded(name, f"downloaded from {name}", data)
     if name.startswith(OBJECT_SCHEMES):
         data = download_object(name, seconds=URL_SECONDS)
-        return _corpus(name, f"read from {name}", data)
+        return decoded(name, f"read from {name}", data)
     try:
         path = Path(name).expanduser()
         if path.is_dir():
@@ -81,7 +81,7 @@ def resolve_corpus(name: str | None) -> Corpus:
         raise CorpusError(f"a corpus must be readable: {name}: {error.strerror}") from error
     except RuntimeError as error:  # expanduser: nobody of that name
         raise CorpusError(f"a corpus must be readable: {name}: {error}") from error
-    corpus = _corpus(name, f"file {name}", data)
+    corpus = decoded(name, f"file {name}", data)
     return dataclasses.replace(corpus, location=str(path.resolve()))
 
 
@@ -96,11 +96,11 @@ def _default_corpus() -> Corpus:
 
 
 def _alice() -> Corpus:
-    cache_path = _cache_folder() / "alice-pg11.txt"
+    cache_path = cache_folder() / "alice-pg11.txt"
     if cache_path.exists():
-        return _corpus("alice", f"cached file {cache_path}", cache_path.read_bytes())
+        return decoded("alice", f"cached file {cache_path}", cache_path.read_bytes())
     data = download(ALICE_URL, seconds=DOWNLOAD_SECONDS)
-    corpus = _corpus("alice", f"downloaded from {ALICE_URL}", data)
+    corpus = decoded("alice", f"downloaded from {ALICE_URL}", data)
     if not corpus.text.startswith("CHAPTER I"):
         raise CorpusError(f"{ALICE_URL} did not answer with the book")
     try:
@@ -125,13 +125,18 @@ CORPORA: dict[str, Callable[[], Corpus]] = {
 """The corpora that have a name."""
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Return the folder of what this program keeps for the user from run to run."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "char-lstm-tune"
 
 
-def _corpus(name: str, source: str, data: bytes) -> Corpus:
-    """Decode a text and bring it into the form that every corpus has."""
+def decoded(name: str, source: str, data: bytes) -> Corpus:
+    """Decode a text and bring it into the form that every corpus has.
+
+    Raises:
+        CorpusError: It is empty, binary or not UTF-8.
+    """
     if b"\0" in data:
         raise CorpusError(f"a corpus must be a UTF-8 text, but {name} is binary")
     try:

@@ -10,6 +10,7 @@ from model.system.durations import parse_duration
 from model.system.filesystem import check_storage
 from model.system.terminal import say
 from model.text.corpus import Corpus, resolve_corpus
+from model.text.known_text import remember
 from search_spaces import Budget, SearchSpace, load_space
 from tune.cluster.resources import TrialResources
 from tune.job.start_from import with_starts
@@ -70,10 +71,16 @@ def named_corpus(name: str | None, console: Console) -> Corpus:
         CorpusError: It cannot be had.
     """
     corpus = resolve_corpus(name)
+    remember(corpus)
+    tell_corpus(corpus, console)
+    return corpus
+
+
+def tell_corpus(corpus: Corpus, console: Console) -> None:
+    """Print which text it is."""
     # The source of a file or a URL names it.
     name = "" if f" {corpus.name}," in f"{corpus.source}," else f"{corpus.name}: "
     say(console, f"corpus: {name}{corpus.source}")
-    return corpus
 
 
 def prepared_for(space: SearchSpace, corpus: Corpus) -> PreparedCorpus:

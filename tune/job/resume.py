@@ -9,12 +9,14 @@ from rich.console import Console
 from model.errors import ConfigError
 from model.system.filesystem import check_storage, is_uri, join, normal
 from model.text.corpus import Corpus
+from model.text.known_text import known_text
 from search_spaces import Budget, SearchSpace, load_space
 from tune.job.prepare import (
     check_locations,
     named_corpus,
     prepare,
     prepared_for,
+    tell_corpus,
     with_budget,
 )
 from tune.planning.study import EarlierSessions, Study, StudyOptions, finalists_of
@@ -121,16 +123,17 @@ def _without_starts(space: SearchSpace) -> dict[str, Any]:
 
 
 def _text(named: str | None, stored: CorpusOrigin, folder: RunFolder, console: Console) -> Corpus:
-    """Return the text, from where the user names it or where the run had it.
-
-    A run that came from its storage brought its text, as it was read: the file may be another
-    machine's, and what a URL leads to may have changed.
-    """
-    copy = folder.path / CORPUS_FILE
-    if named is not None or not copy.exists():
-        return named_corpus(named or stored.location, console)
-    corpus = named_corpus(str(copy), console)
-    return dataclasses.replace(corpus, location=stored.location, source=stored.source)
+    """Return the text, from where the user names it or where it is known to be the same."""
+    if named is not None:
+        return named_corpus(named, console)
+    corpus = known_text(
+        stored.location or stored.name,
+        sha256=stored.sha256,
+        num_chars=stored.num_chars,
+        copies=[folder.path / CORPUS_FILE],
+    )
+    tell_corpus(corpus, console)
+    return dataclasses.replace(corpus, source=stored.source)
 
 
 def _is_larger(budget: Budget, stored: Budget) -> bool:

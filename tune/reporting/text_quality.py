@@ -3,7 +3,7 @@
 import functools
 from pathlib import Path
 
-from model.errors import CorpusError
+from model.errors import ConfigError
 from model.generation.quality import (
     MAX_BOOK_CHARS,
     Measure,
@@ -17,10 +17,11 @@ from model.generation.temperature import MAX_BOOK_PASSAGES, survey_temperatures,
 from model.generation.word_list import WordList, find_word_list
 from model.text.cleaning import clean
 from model.text.corpus import resolve_corpus
+from model.text.known_text import known_text
 from model.text.streams import split_text
 from model.training.checkpoint import load_checkpoint
 from tune.records.quality_table import BOOK, CHECKPOINT, REFERENCE, QualityRecord
-from tune.records.run_folder import RunFolder
+from tune.records.run_folder import CORPUS_FILE, RunFolder
 from tune.reporting.samples_section import BOOK_NAME
 
 
@@ -44,18 +45,33 @@ class Book:
             self.word_list = find_word_list(words(self._train))
 
     @classmethod
-    def of_run(cls, folder: RunFolder) -> "Book":
-        """Find the text of a run where study.json locates it; without text if it has changed.
+    def of_run(cls, folder: RunFolder, named: str | None = None) -> "Book":
+        """Find the text of a run.
+
+        Args:
+            folder: The run.
+            named: The text as the user names it: a corpus, a path or a URL; None looks for it.
 
         Raises:
-            ConfigError: study.json is damaged.
+            ConfigError: study.json is damaged, or the named text is not that of the run.
+            CorpusError: The text is not to be had.
         """
         corpus = folder.read_study().corpus
-        try:
-            found = resolve_corpus(corpus.location or corpus.name)
-        except CorpusError:
-            return cls(None)
-        return cls(found.text if found.sha256 == corpus.sha256 else None)
+        if named is None:
+            found = known_text(
+                corpus.location or corpus.name,
+                sha256=corpus.sha256,
+                num_chars=corpus.num_chars,
+                copies=[folder.path / CORPUS_FILE],
+            )
+            return cls(found.text)
+        text = resolve_corpus(named)
+        if text.sha256 != corpus.sha256:
+            raise ConfigError(
+                f"the corpus must be the run's text, sha256 {corpus.sha256[:12]}, but {named} has "
+                f"{text.sha256[:12]}"
+            )
+        return cls(text.text)
 
     def measure(self, cleaning: str) -> Measure:
         """Return the measure of texts of a cleaning; it is made once."""

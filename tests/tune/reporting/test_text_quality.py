@@ -12,6 +12,7 @@ import torch
 
 from hand_made_run import STUDY
 from model.config import TrialConfig
+from model.errors import ConfigError, CorpusError
 from model.generation import quality, word_list
 from model.generation.copying import CopyFinder, window_hashes
 from model.generation.own_bits import own_bits_per_char
@@ -359,7 +360,9 @@ def test_without_its_book_a_run_still_writes(trained_checkpoint: Path, tmp_path:
     )
     folder.write_study(dataclasses.replace(STUDY, corpus=corpus))
     copy_model(trained_checkpoint, folder.checkpoint(1))
-    (passage,) = write_samples(folder, Book.of_run(folder), top=1, num_chars=100).passages
+    with pytest.raises(CorpusError, match="must be given with --corpus"):
+        Book.of_run(folder)
+    (passage,) = write_samples(folder, Book(None), top=1, num_chars=100).passages
     assert passage.how == "temperature 0.8, seed 0"
     assert passage.book is None and passage.quality.book_word_share is None
     assert passage.quality.own_bits_per_char is not None
@@ -376,8 +379,12 @@ def test_run_finds_its_book_again_unless_it_has_changed(tmp_path: Path, tiny_tex
     corpus = dataclasses.replace(STUDY.corpus, location=found.location, sha256=found.sha256)
     folder.write_study(dataclasses.replace(STUDY, corpus=corpus))
     assert Book.of_run(folder).text == tiny_text
+    assert Book.of_run(folder, str(path)).text == tiny_text
     path.write_text(tiny_text + "more", encoding="utf-8")
-    assert Book.of_run(folder).text is None
+    with pytest.raises(CorpusError, match="is no longer at"):
+        Book.of_run(folder)
+    with pytest.raises(ConfigError, match="the corpus must be the run's text"):
+        Book.of_run(folder, str(path))
 
 
 def test_temperature_line_does_not_claim_the_smallest_distance() -> None:

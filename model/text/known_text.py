@@ -1,0 +1,79 @@
+"""Reads the text of a run again: by its hash, for where a run says it lies is a stranger's word.
+
+A copy beside the run is looked at first, then this machine's cache, which has the texts that
+cannot be read twice: of URLs, objects and pipes. Of what a run names only a corpus of our own or a
+regular file is opened, up to a size, and no address is asked: `--corpus` is the user's word.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from model.errors import CorpusError
+from model.system.files import read_regular, write_whole
+from model.system.filesystem import is_uri
+from model.text.corpus import CORPORA, Corpus, cache_folder, decoded
+
+MAX_FILE_BYTES = 2 << 30
+_BYTES_PER_CHAR = 8
+"""A character of UTF-8 has 4 bytes at most; the rest is for what is cut off around a book."""
+_CUT_OFF_BYTES = 1 << 20
+
+
+def remember(corpus: Corpus) -> None:
+    """Keep a text in the cache if its location does not give it again; without room, it is not."""
+    if corpus.location in CORPORA or Path(corpus.location).is_file():
+        return
+    with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: there is no home folder
+        path = _cached(corpus.sha256)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(path, corpus.text.encode())
+
+
+def known_text(
+    location: str, *, sha256: str, num_chars: int, copies: Sequence[Path] = ()
+) -> Corpus:
+    """Find a text that a run was made with.
+
+    Args:
+        location: Where the run says that it lies.
+        sha256: What it is.
+        num_chars: Its length, by the run.
+        copies: Files that may have it as it was read.
+
+    Raises:
+        CorpusError: It cannot be had without asking a server, or has changed.
+    """
+    for copy in (*copies, None):
+        with contextlib.suppress(OSError, UnicodeDecodeError, RuntimeError):
+            path = copy or _cached(sha256)
+            text = read_regular(path, max_bytes=MAX_FILE_BYTES).decode()
+            if hashlib.sha256(text.encode()).hexdigest() == sha256:
+                return Corpus(name=location, location=location, source=f"file {path}", text=text)
+    if is_uri(location):
+        raise CorpusError(f"this run's text is no longer here: give it with --corpus {location}")
+    if location in CORPORA:
+        corpus = CORPORA[location]()
+    else:
+        most = min(MAX_FILE_BYTES, _BYTES_PER_CHAR * num_chars + _CUT_OFF_BYTES)
+        try:
+            data = read_regular(Path(location), max_bytes=most)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise CorpusError(
+                f"this run's text must be given with --corpus: {location}: {reason}"
+            ) from error
+        corpus = decoded(location, f"file {location}", data)
+    if corpus.sha256 != sha256:
+        raise CorpusError(
+            f"the text of this run, sha256 {sha256[:12]}, is no longer at {location}, which has "
+            f"{corpus.sha256[:12]}: give it with --corpus"
+        )
+    return corpus
+
+
+def _cached(sha256: str) -> Path:
+    # What a run says is its hash must not lead out of the folder.
+    plain = sha256 if sha256.isalnum() else "none"
+    return cache_folder() / "texts" / f"{plain}.txt"
