@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.system.command_line import DEVICES, OneLineParser, ended_quietly
+from model.system.terminal import complain, printable
 
 if TYPE_CHECKING:
     from model.generation.interactive import Conversation
@@ -61,13 +62,12 @@ def _parser() -> OneLineParser:
 def _write(options: argparse.Namespace) -> int:
     from model.errors import CheckpointError, ConfigError
     from model.system.devices import memory_for
-    from model.system.terminal import printable
 
     try:
         with memory_for("the network and its passages"):
             written = _written(options)
     except (ConfigError, CheckpointError) as error:
-        print(f"model.generate: {error}", file=sys.stderr)
+        complain("model.generate", error)
         return 2
     for number, passage in enumerate(written, start=1):
         if options.passages > 1:
@@ -124,7 +124,6 @@ def _converse(conversation: "Conversation") -> None:
     import io
 
     from model.generation.interactive import converse
-    from model.system.terminal import printable
 
     on_terminal = sys.stdout.isatty()
     if isinstance(sys.stdin, io.TextIOWrapper):

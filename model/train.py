@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.system.command_line import DEVICES, OneLineParser, ended_quietly
+from model.system.terminal import complain, printable
 
 if TYPE_CHECKING:
     from model.training.trainer import Trainer
@@ -30,10 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return ended_quietly(lambda: _train(options))
     except (ConfigError, CheckpointError) as error:
-        print(f"model.train: {error}", file=sys.stderr)
+        complain("model.train", error)
         return 2
     except TrainingDiverged as error:
-        print(f"model.train: {error}", file=sys.stderr)
+        complain("model.train", error)
         return 1
 
 
@@ -92,7 +93,7 @@ def _train(options: argparse.Namespace) -> int:
     if folder is not None and not options.resume:
         check_new(folder)
     corpus = resolve_corpus(options.corpus)
-    print(f"corpus: {corpus.name}: {corpus.source}", flush=True)
+    print(printable(f"corpus: {corpus.name}: {corpus.source}"), flush=True)
     prepared = prepare_corpus(corpus.text, [config.cleaning])
     with memory_for("hidden_size, embedding_dim, num_layers and batch_size"):
         trainer = Trainer(config, prepared.streams(config), device=device)

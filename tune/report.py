@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from model.system.command_line import OneLineParser, ended_quietly
+from model.system.terminal import complain, printable
 
 _EXAMPLES = """examples:
   python -m tune.report results/ten
@@ -47,9 +48,9 @@ def _print(options: argparse.Namespace) -> int:
         write = _report if len(options.runs) == 1 else _compare
         text = write(options.runs, options.results)
     except (ConfigError, OSError) as error:
-        print(f"tune.report: {error}", file=sys.stderr)
+        complain("tune.report", error)
         return 2
-    print(text)
+    print(printable(text))
     return 0
 
 

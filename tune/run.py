@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     from rich.console import Console
 
     from model.errors import EXTERNAL_FAULT, CheckpointError, ConfigError, ExternalFault
-    from model.system.terminal import end_on_signals
+    from model.system.terminal import complain, end_on_signals
     from tune.job.resume import prepared_study
     from tune.monitoring.json_events import JsonConsole
 
@@ -37,10 +37,10 @@ def main(arguments: list[str] | None = None) -> int:
 
         return run_study(study, options, console)
     except (ConfigError, CheckpointError) as error:
-        print(f"tune.run: {error}", file=sys.stderr)
+        complain("tune.run", error)
         return 2
     except ExternalFault as error:
-        print(f"tune.run: {error}", file=sys.stderr)
+        complain("tune.run", error)
         return EXTERNAL_FAULT
     except KeyboardInterrupt:
         return 130

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from model.system.command_line import OneLineParser, ended_quietly
+from model.system.terminal import complain, printable
 
 _EXAMPLES = """examples:
   python -m tune.samples results/ten
@@ -45,7 +46,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _write(options: argparse.Namespace) -> int:
     from model.errors import CheckpointError, ConfigError, CorpusError
-    from model.system.terminal import printable
     from tune.records.run_folder import find_run
     from tune.reporting.samples import write_samples
     from tune.reporting.text_quality import Book
@@ -58,7 +58,7 @@ def _write(options: argparse.Namespace) -> int:
             if options.corpus is not None:
                 raise
             book = Book(None)
-            print(f"the text is not compared with the book: {error}", file=sys.stderr)
+            complain("tune.samples", f"the text is not compared with the book: {error}")
         samples = write_samples(
             folder,
             book,
@@ -71,11 +71,12 @@ def _write(options: argparse.Namespace) -> int:
             seed=options.seed,
         )
     except (ConfigError, CheckpointError, OSError) as error:
-        print(f"tune.samples: {error}", file=sys.stderr)
+        complain("tune.samples", error)
         return 2
     fit = printable if sys.stdout.isatty() else str  # a file gets the text as it is
     for rank, passage in enumerate(samples.passages, start=1):
-        print(f"--- {rank}. {passage.caption}; {passage.how}\n{fit(passage.text)}\n")
+        print(printable(f"--- {rank}. {passage.caption}; {passage.how}"))
+        print(f"{fit(passage.text)}\n")
     return 0
 
 

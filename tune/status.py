@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from model.system.command_line import OneLineParser, ended_quietly
+from model.system.terminal import complain, printable
 
 _EXAMPLES = """examples:
   python -m tune.status results/ten
@@ -42,7 +43,6 @@ def _print(options: argparse.Namespace) -> int:
 
     from model.errors import ConfigError
     from model.system.filesystem import is_uri
-    from model.system.terminal import printable
     from tune.monitoring.status import RunStatus
     from tune.records.load import local_folder
     from tune.records.run_folder import find_run
@@ -51,9 +51,9 @@ def _print(options: argparse.Namespace) -> int:
         run = options.run
         location = run if is_uri(run) else find_run(run, options.results).path
         with local_folder(location, lambda folder: folder.live_files) as folder:
-            status = RunStatus.of(folder)
+            status = RunStatus.of(folder, str(location))
     except ConfigError as error:
-        print(f"tune.status: {error}", file=sys.stderr)
+        complain("tune.status", error)
         return 2
     print(json.dumps(status.to_json()) if options.json else printable(status.text()))
     return 0

@@ -10,6 +10,7 @@ import sys
 import time
 
 from model.system.command_line import OneLineParser, ended_quietly
+from model.system.terminal import complain
 
 POLL_SECONDS = 1.0
 
@@ -36,7 +37,7 @@ def _wait(options: argparse.Namespace) -> int:
     try:
         deadline = time.monotonic() + parse_duration(options.timeout)
     except ConfigError as error:
-        print(f"tune.wait_for_nodes: {error}", file=sys.stderr)
+        complain("tune.wait_for_nodes", error)
         return 2
     found = 0
     while found < options.count and time.monotonic() < deadline:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
+from model.system.terminal import complain
+
 DEVICES = ("cpu", "cuda")
 _UNKNOWN = "unrecognized arguments: "
 _INTERRUPTED, _READER_GONE = 130, 141
@@ -64,5 +66,5 @@ class OneLineParser(argparse.ArgumentParser):
             options = [option for option in self._option_string_actions if option.startswith("--")]
             near = difflib.get_close_matches(word, options, n=1)
             message = f"unknown option {word!r}" + (f"; did you mean {near[0]}?" if near else "")
-        print(f"{self.prog.removeprefix('python -m ')}: {message}; see --help", file=sys.stderr)
+        complain(self.prog.removeprefix("python -m "), f"{message}; see --help")
         sys.exit(2)

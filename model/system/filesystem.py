@@ -20,6 +20,8 @@ ANSWER_SECONDS = 20.0
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 STORE_ERRORS = (OSError, ValueError, NotImplementedError)
 """The families of pyarrow's errors; the last is of what this pyarrow was built without."""
+_OBJECT_STORES = ("s3", "gcs", "abfs")
+"""Where a path needs no folder; one that is made there is an object of its own."""
 _CREDENTIALS = re.compile(r"[\w+.-]+://[^/?#]*@")
 _Answer = TypeVar("_Answer")
 
@@ -80,11 +82,12 @@ def check_storage(location: str) -> None:
     def probe() -> None:
         file_system, path = open_location(location)
         file_system.create_dir(path, recursive=True)
-        probe_path = f"{path}/.write-probe-{uuid.uuid4().hex}"
+        folder = f"{path}/write-probe-{uuid.uuid4().hex}"
+        probe_path = f"{folder}/probe"  # a run has folders inside it
         write(file_system, probe_path, b"probe")
         if read(file_system, probe_path) != b"probe":
             raise OSError("what was written cannot be read")
-        file_system.delete_file(probe_path)
+        file_system.delete_dir(folder)
 
     late = ConfigError(f"a storage must answer within {ANSWER_SECONDS:g} s: {location}")
     try:
@@ -136,6 +139,8 @@ def write(file_system: fs.FileSystem, path: str, data: bytes) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         write_whole(Path(path), data)
         return
+    if file_system.type_name not in _OBJECT_STORES:
+        file_system.create_dir(path.rpartition("/")[0], recursive=True)
     with file_system.open_output_stream(path) as stream:
         stream.write(data)
 

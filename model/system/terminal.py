@@ -2,6 +2,7 @@
 
 import re
 import signal
+import sys
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,10 @@ if TYPE_CHECKING:
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """People send the one, schedulers of jobs the other."""
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Not U+200E and U+200F: Arabic and Hebrew texts have them, and they turn no other letter."""
 
 
 def printable(text: str) -> str:
@@ -23,6 +27,12 @@ def printable(text: str) -> str:
     'a\\x1b[2Jb\n'
     """
     return _CONTROL.sub(lambda match: _escaped(match[0]), text)
+
+
+def complain(program: str, error: object) -> None:
+    """Print why a command ends, in one line on stderr; it does nothing to a terminal."""
+    line = " ".join(f"{program}: {error}".splitlines())
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def _escaped(character: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from model.errors import CorpusError, unknown_choice
 from model.system.files import write_whole
+from model.system.secrets import redacted
 from model.text.download import OBJECT_SCHEMES, download, download_object
 
 ALICE_URL = "https://www.gutenberg.org/cache/epub/11/pg11.txt"
@@ -65,7 +66,8 @@ def resolve_corpus(name: str | None) -> Corpus:
         return CORPORA[name]()
     if name.startswith(("http://", "https://")):
         data = download(name, seconds=URL_SECONDS)
-        return decoded(name, f"downloaded from {name}", data)
+        known = redacted(name)  # it is written down
+        return decoded(known, f"downloaded from {known}", data)
     if name.startswith(OBJECT_SCHEMES):
         data = download_object(name, seconds=URL_SECONDS)
         return decoded(name, f"read from {name}", data)

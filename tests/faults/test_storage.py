@@ -18,7 +18,7 @@ from pyarrow import fs
 from rich.console import Console
 
 from hand_made_run import STUDY
-from model.errors import ConfigError
+from model.errors import ConfigError, ExternalFault
 from model.system import filesystem
 from model.system.filesystem import check_storage, join, normal, split, write
 from model.training.cost import num_parameters
@@ -348,12 +348,19 @@ def test_storage_that_fails_in_the_middle_ends_no_search(
     folder: RunFolder, tmp_path: Path
 ) -> None:
     root, said = tmp_path / "storage" / "shared", list[str]()
-    with mirror(folder, root, said):
+    lost = pytest.raises(ExternalFault, match=f"not all of {folder.path}")
+    with lost, mirror(folder, root, said):
         shutil.rmtree(tmp_path / "storage")
         (tmp_path / "storage").write_text("no folder any more", encoding="utf-8")
         with History(folder.history_file) as history:
             history.add(started(1))
-    assert len(said) == 1 and "not all of" in said[0] and str(folder.path) in said[0]
+    assert said == []
+
+
+def test_storage_whose_folders_must_be_made_has_them(tmp_path: Path) -> None:
+    below = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    write(below, "run/checkpoints/01/meta.json", b"{}")
+    assert (tmp_path / "run/checkpoints/01/meta.json").read_bytes() == b"{}"
 
 
 def test_or_resume_starts_a_run_or_goes_on_with_it(

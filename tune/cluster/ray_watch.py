@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 from model.errors import EXTERNAL_FAULT
+from model.system.terminal import complain
 
 POLL_SECONDS = 1.0
 _SHOW_CURSOR = "\x1b[?25h"
@@ -69,7 +70,7 @@ class RayWatch(AbstractContextManager["RayWatch"]):
         with contextlib.suppress(OSError):
             if sys.stdout.isatty():
                 print(_SHOW_CURSOR, end="", flush=True)  # the live table has hidden it
-            print(f"tune.run: lost {name}; go on: {self._command()}", file=sys.stderr, flush=True)
+            complain("tune.run", f"lost {name}; go on: {self._command()}")
         os._exit(EXTERNAL_FAULT)
 
 

@@ -6,7 +6,6 @@ has is learnt after joining it.
 
 import dataclasses
 import functools
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -14,7 +13,7 @@ from rich.console import Console
 
 from model.errors import ConfigError, ExternalFault
 from model.system.files import unwritable
-from model.system.terminal import say, take_sigterm_back
+from model.system.terminal import complain, say, take_sigterm_back
 from tune.cluster.cluster import Cluster
 from tune.cluster.ray_watch import RayWatch
 from tune.cluster.resources import (
@@ -159,13 +158,13 @@ def naming_how_to_resume(location: object, command: Callable[[], str]) -> Iterat
     try:
         yield
     except KeyboardInterrupt:
-        print(f"go on: {command()}", file=sys.stderr)
+        complain("go on", command())
         raise
     except Exception as error:
         reason = str(error) if isinstance(error, ExternalFault) else unwritable(error)
         if reason is None:
             if not isinstance(error, ConfigError):  # not a mistake of the user's: ours
-                print(f"go on: {command()}", file=sys.stderr)
+                complain("go on", command())
             raise
         if not isinstance(error, ExternalFault):
             reason = f"a run must be able to write its files: {location}: {reason}"

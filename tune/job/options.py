@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.system.command_line import OneLineParser
+from model.system.secrets import redacted
 from tune.sampling.samplers import AUTO, SAMPLERS
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ def parse_options(arguments: list[str]) -> "StudyOptions":
     from tune.planning.study import StudyOptions
 
     try:
-        return StudyOptions(**values, command=f"python -m tune.run {shlex.join(arguments)}")
+        command = redacted(f"python -m tune.run {shlex.join(arguments)}")
+        return StudyOptions(**values, command=command)
     except ConfigError as error:
         top.error(str(error))

@@ -24,7 +24,7 @@ class JsonConsole(Console):
     def event(self, name: str, **values: Any) -> None:
         """Print an event: its name, the seconds since 1970, and its values."""
         line = {"event": name, "time": round(time.time(), 3), **values}
-        print(json.dumps(line, ensure_ascii=False), file=self.file, flush=True)
+        print(json.dumps(line), file=self.file, flush=True)
 
 
 def trial_event(record: TrialRecord, label: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What `python -m tune.status` says of a run: made from its folder alone, while it is written."""
 
 import dataclasses
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,12 @@ class RunStatus:
     num_finalist_trainings: int
 
     @classmethod
-    def of(cls, folder: RunFolder) -> "RunStatus":
+    def of(cls, folder: RunFolder, location: str | None = None) -> "RunStatus":
         """Read a run.
+
+        Args:
+            folder: Its folder, or a copy of it.
+            location: Where the user says that it is; None is the folder.
 
         Raises:
             ConfigError: study.json or the history cannot be read.
@@ -71,7 +76,7 @@ class RunStatus:
             path=folder.path,
             space=space,
             corpus=study.corpus.name,
-            state=_state(folder, study, alive=alive),
+            state=_state(folder, study, location or str(folder.path), alive=alive),
             alive=alive,
             silent_seconds=silent_seconds,
             search_seconds=max(seconds, study.search_seconds),
@@ -145,11 +150,13 @@ def _has_driver(folder: RunFolder, history_file: Path) -> bool:
     return history_file.exists() and (is_leased or has_driver(history_file))
 
 
-def _state(folder: RunFolder, study: StudyFile, *, alive: bool) -> str:
+def _state(folder: RunFolder, study: StudyFile, location: str, *, alive: bool) -> str:
     if alive:
         confirming = _has_driver(folder, folder.finalists_history_file)
         return "its driver is retraining the finalists" if confirming else "its driver is alive"
-    return f"its driver is gone; go on: {study.resume}" if study.is_running else study.ended
+    # Not study.json's own `resume`: others may have written it, and it would be typed here.
+    command = f"python -m tune.run --resume {shlex.quote(location)}"
+    return f"its driver is gone; go on: {command}" if study.is_running else study.ended
 
 
 def _left_seconds(space: SearchSpace, search_state: SearchState, seconds: float) -> float | None:

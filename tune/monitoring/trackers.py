@@ -8,6 +8,7 @@ from typing import Protocol
 
 from rich.console import Console
 
+from model.system.secrets import redacted
 from model.system.terminal import say
 from search_spaces import SearchSpace
 from tune.monitoring.mlflow_log import MlflowLog
@@ -94,7 +95,7 @@ class Trackers(AbstractContextManager["Trackers"]):
             except Exception as error:  # of another program, its server or a full disk
                 self._trackers.remove(tracker)
                 tracker.abandon()
-                reason = " ".join(str(error).split()) or type(error).__name__
+                reason = redacted(" ".join(str(error).split())) or type(error).__name__
                 say(
                     self._console,
                     f"{tracker.name} failed and is disabled for this search: {reason}",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pyarrow import fs
 
-from model.errors import ConfigError, first_line
+from model.errors import ConfigError, ExternalFault, first_line
 from model.system.files import read_regular
 from model.system.filesystem import open_location, write
 from tune.records.run_folder import CHECKPOINTS, CORPUS_FILE
@@ -87,8 +87,12 @@ class Mirror:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Copy what is new a last time and give the lease back."""
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Copy what is new a last time and give the lease back.
+
+        Raises:
+            ExternalFault: Not all is in the storage, and nothing else ends the search.
+        """
         if self._root is None:
             return
         self._ending.set()
@@ -102,7 +106,10 @@ class Mirror:
                 self._error = failure
         if self._error is not None:
             reason = first_line(self._error)
-            self._say(f"not all of {self._folder} is in the storage: {self._root}: {reason}")
+            text = f"not all of {self._folder} is in the storage: {self._root}: {reason}"
+            if kind is None:
+                raise ExternalFault(text)
+            self._say(text)
 
     def may_delete(self) -> bool:
         """Return whether the run is still this driver's alone, so that it may clean up."""

@@ -9,6 +9,7 @@ from ray.tune.execution import class_cache
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from model.system.filesystem import open_location
 from tune.storage.checkpoints import CheckpointStore
 from tune.trials.limiter import FollowingLimiter
 from tune.trials.lost_workers import TrialTimeout, losses_are_deaths
@@ -53,6 +54,8 @@ def run_trials(
     # before suits one then, and each imports torch once more (4 s of 2 cores).
     class_cache.DEFAULT_ENV_VARS.clear()
     limiter = FollowingLimiter(searcher, concurrent, stopper, memory_excess_bytes)
+    # Opened here: Ray by itself knows the schemes that pyarrow knows, and no others.
+    file_system, path = open_location(store.root)
     tuner = ray_tune.Tuner(
         trainable,
         tune_config=TuneConfig(
@@ -66,7 +69,8 @@ def run_trials(
             # Tuner.restore of Ray 2.60 cannot extend a budget, so each session is a new
             # experiment to Ray, and what goes on is ours: history, rungs, journal, checkpoints.
             name=store.next_session(),
-            storage_path=store.root,
+            storage_path=path,
+            storage_filesystem=file_system,
             callbacks=[
                 recorder,
                 TrialTimeout(trial_timeout_seconds, will_fail=recorder.will_fail),

@@ -111,7 +111,7 @@ def test_run_whose_driver_died_says_how_to_go_on(folder: RunFolder) -> None:
         file.write(b'{"event": "TrialEn')  # it was killed while it wrote
     seen = RunStatus.of(folder)
     assert not seen.alive and seen.left_seconds is None
-    assert seen.state == "its driver is gone; go on: python -m tune.run --resume ten"
+    assert seen.state == f"its driver is gone; go on: python -m tune.run --resume {folder.path}"
     assert "running: trial" not in seen.text()
     assert read_history(folder.history_file)[3].objective == 2.25
 
@@ -180,7 +180,8 @@ def test_run_in_a_storage(
     old = time.time() - 2 * STALE_SECONDS
     os.utime(folder.path / LEASE_FILE, (old, old))
     assert status.main([place]) == 0
-    assert "its driver is gone; go on: python -m tune.run --resume ten" in capsys.readouterr().out
+    goes_on = f"its driver is gone; go on: python -m tune.run --resume {place}"
+    assert goes_on in capsys.readouterr().out
     lease.take(say=print)
     lease.release()
     assert status.main([place, "--json"]) == 0

@@ -1,0 +1,73 @@
+"""What is written down has no secrets: command lines, corpora, errors of other programs."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from model.system.secrets import redacted
+from search_spaces import load_space
+from tune.job.options import parse_options
+from tune.monitoring.progress import Progress
+from tune.monitoring.trackers import Trackers
+from tune.records.run_folder import RunFolder
+from tune.records.trial import TrialRecord
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://me:hush@db/runs", "postgresql://…@db/runs"),
+        (
+            "see https://hush@host/x and mysql+pymysql://a:hush@h:3/x",
+            "see https://…@host/x and mysql+pymysql://…@h:3/x",
+        ),
+        (
+            "https://h/k?a=1&X-Amz-Credential=hush&X-Amz-Signature=hush",
+            "https://h/k?a=1&X-Amz-Credential=…&X-Amz-Signature=…",
+        ),
+        ("https://h/k?sv=2&sig=hush'", "https://h/k?sv=2&sig=…'"),
+        ("https://h/k?access_token=hush#x", "https://h/k?access_token=…"),
+        (
+            "s3://bucket/runs?region=eu&endpoint_override=a:9",
+            "s3://bucket/runs?region=eu&endpoint_override=a:9",
+        ),
+        ("a@b.c mail, book.txt", "a@b.c mail, book.txt"),
+    ],
+)
+def test_secrets_are_hidden(text: str, shown: str) -> None:
+    assert redacted(text) == shown and "hush" not in shown
+
+
+def test_command_line_is_kept_without_its_secrets() -> None:
+    options = parse_options(
+        [
+            *("--space", "quick", "--mlflow", "postgresql://me:hush@db/runs"),
+            *("--corpus", "https://host/book.txt?X-Amz-Signature=hush"),
+        ]
+    )
+    assert "hush" not in options.command and "--space quick" in options.command
+    assert options.mlflow == "postgresql://me:hush@db/runs"  # it is still used
+
+
+def test_error_of_a_tracker_is_told_without_its_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = io.StringIO()
+    console, space = Console(file=output), load_space("quick")
+    progress = Progress(console, space, num_trials=1, clock=lambda: 0.0, seconds_left=lambda: None)
+    trackers = Trackers(progress, space, RunFolder(tmp_path), console, mlflow=None)
+
+    class Broken:
+        name = "MLflow"
+
+        def trial_started(self, record: TrialRecord) -> None:
+            raise OSError("cannot reach postgresql://me:hush@db/runs")
+
+        def abandon(self) -> None:
+            pass
+
+    monkeypatch.setattr(trackers, "_trackers", [Broken()])
+    trackers.trial_started(TrialRecord(number=0, config=space.base))
+    assert "MLflow failed" in output.getvalue() and "hush" not in output.getvalue()
