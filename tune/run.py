@@ -2,18 +2,28 @@
 """Runs a hyperparameter search: `python -m tune.run --space full`."""
 
 import sys
+from typing import TYPE_CHECKING
+
+from model.system.terminal import complain, end_on_signals, steady_output
+
+if TYPE_CHECKING:
+    from tune.planning.study import StudyOptions
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a search from the command line and return the exit code.
 
     0 is done, 1 every trial failed, 2 the user's mistake, 75 cut off by a full disk or a lost
-    Ray, 130 interrupted.
+    Ray, 128 and the number of a signal interrupted: 130 by Ctrl-C.
     """
     from tune.job.options import parse_options
 
     options = parse_options(sys.argv[1:] if arguments is None else arguments)
+    with steady_output():
+        return _run(options)
 
+
+def _run(options: "StudyOptions") -> int:
     from tune.cluster.ray_environment import prepare_ray_environment
 
     prepare_ray_environment(options.address)
@@ -21,21 +31,22 @@ def main(arguments: list[str] | None = None) -> int:
     from rich.console import Console
 
     from model.errors import EXTERNAL_FAULT, CheckpointError, ConfigError, ExternalFault
-    from model.system.terminal import complain, end_on_signals
     from tune.job.resume import prepared_study
     from tune.monitoring.json_events import JsonConsole
 
     as_json = options.log_format == "json"
     console = JsonConsole() if as_json else Console(quiet=options.quiet)
 
+    on_signal = end_on_signals()
     try:
-        end_on_signals()
         study = prepared_study(options, console)
 
         # Ray and torch are imported after the checks, so that a mistake is told at once.
+        from tune.job.finish import INTERRUPTED
         from tune.job.job import run_study
 
-        return run_study(study, options, console)
+        code = run_study(study, options, console)
+        return on_signal.exit_code() if code == INTERRUPTED else code
     except (ConfigError, CheckpointError) as error:
         complain("tune.run", error)
         return 2
@@ -43,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         complain("tune.run", error)
         return EXTERNAL_FAULT
     except KeyboardInterrupt:
-        return 130
+        return on_signal.exit_code()
 
 
 if __name__ == "__main__":

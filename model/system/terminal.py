@@ -1,16 +1,20 @@
 """What a terminal shows, and the signals that come from it, or from a scheduler of jobs."""
 
+import io
+import os
 import re
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""People send the one, schedulers of jobs the other."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""People send the first, schedulers of jobs the second, a terminal that is closed the third."""
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -48,31 +52,104 @@ def say(console: "Console", text: str = "") -> None:
     console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
 
+class SteadyOutput:
+    """Standard output or error as a stream that fails nobody: a reader that is gone mutes it.
+
+    `| tee log` dies of Ctrl-C before us, a terminal is closed, a pipe's reader ends, an encoding
+    has no letter for what is written: none of them is a reason to end a search of hours.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to a stream."""
+        self._stream = stream
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+    def write(self, text: str) -> int:
+        """Write a text, as far as it can be."""
+        with self._muted_by_errors():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what was written."""
+        with self._muted_by_errors():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the stream in all else."""
+        return getattr(self._stream, name)
+
+    @contextmanager
+    def _muted_by_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            # What is left in Python's buffer goes there too, else it would complain at its end.
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+
+@contextmanager
+def steady_output() -> Iterator[None]:
+    """Have nothing that this process prints raise an error, nor end it."""
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(SteadyOutput, streams)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        sys.stdout, sys.stderr = streams
+
+
 class EndOnSignal:
     """A handler of signals that raises KeyboardInterrupt, and knows that it has.
 
     What it raises can be lost: Python prints and drops what is raised in a callback of C code.
 
     Attributes:
-        was_called: Whether there was a signal.
+        first: The first signal that there was; None before.
+        ends_on_hangup: Whether SIGHUP is to end the process: not under `nohup`.
     """
 
     def __init__(self) -> None:
-        self.was_called = False
+        self.first: int | None = None
+        self.ends_on_hangup = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Raise KeyboardInterrupt."""
-        self.was_called = True
+        self.note(number)
         raise KeyboardInterrupt
 
+    def note(self, number: int) -> None:
+        """Remember a signal that another handler has received."""
+        self.first = self.first or number
 
-def end_on_signals() -> None:
-    """Have SIGINT and SIGTERM raise KeyboardInterrupt."""
+    def exit_code(self) -> int:
+        """Return what a process ends with that a signal has ended, as shells have it."""
+        return 128 + (self.first or signal.SIGINT)
+
+
+def end_on_signals() -> EndOnSignal:
+    """Have SIGINT and SIGTERM raise KeyboardInterrupt, and SIGHUP do nothing yet.
+
+    What is started from here ignores it: a terminal that is closed sends it to all of a job, and
+    Ray's processes would die of it before the results are written.
+    """
     handler = EndOnSignal()
-    for number in SIGNALS:
+    handler.ends_on_hangup = signal.signal(signal.SIGHUP, signal.SIG_IGN) != signal.SIG_IGN
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)
+    return handler
 
 
-def take_sigterm_back() -> None:
-    """Handle SIGTERM as SIGINT again, once Ray has started: ray 2.60 exits with code 15."""
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+def take_signals_back() -> None:
+    """Handle all SIGNALS as SIGINT, once Ray has started; under `nohup` SIGHUP is still ignored.
+
+    Ray 2.60 makes SIGTERM an exit with code 15.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGTERM, handler)
+    if isinstance(handler, EndOnSignal) and handler.ends_on_hangup:
+        signal.signal(signal.SIGHUP, handler)

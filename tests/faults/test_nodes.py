@@ -105,7 +105,7 @@ def test_node_that_joins_gets_trials_and_one_that_leaves_ends_no_search(
             wait_until(lambda: len(epochs.read_text().splitlines()) > seen + 5, driver)
             driver.terminate()
             _, errors = driver.communicate()
-            assert driver.returncode == 130, errors
+            assert driver.returncode == 143, errors
         finally:
             kill_family(driver)
     trials = trials_of("grown")

@@ -398,7 +398,7 @@ def test_slurm_job_uses_its_nodes_is_preempted_and_goes_on(tiny_text: str, tmp_p
         wait_until(lambda: len(epochs.read_text().splitlines()) >= 20, job)
         job.send_signal(signal.SIGTERM)
         output, _ = job.communicate()
-        assert job.returncode == 130, output
+        assert job.returncode == 143, output
         assert "2 of 2 nodes are there" in output
         assert ", 2 at once" in output  # one core on each of the two nodes
         assert (tmp_path / "scontrol.log").read_text() == 2 * requeued

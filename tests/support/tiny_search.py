@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -116,10 +117,10 @@ def num_epochs(name: str) -> "pd.Series[int]":
     return pd.DataFrame(epochs, columns=["number", "epoch"]).groupby("number")["epoch"].max()
 
 
-def assert_interrupted(running: subprocess.Popen[str]) -> str:
+def assert_interrupted(running: subprocess.Popen[str], number: int = signal.SIGINT) -> str:
     """Wait for the end of the search "long", which a signal was sent; return what it printed."""
     output, errors = running.communicate()
-    assert running.returncode == 130, errors
+    assert running.returncode == 128 + number, errors
     assert errors == ""
     trials = trials_of("long")
     assert (trials["status"] == "STOPPED").all()

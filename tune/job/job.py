@@ -13,7 +13,7 @@ from rich.console import Console
 
 from model.errors import ConfigError, ExternalFault
 from model.system.files import unwritable
-from model.system.terminal import complain, say, take_sigterm_back
+from model.system.terminal import complain, say, take_signals_back
 from tune.cluster.cluster import Cluster
 from tune.cluster.ray_watch import RayWatch
 from tune.cluster.resources import (
@@ -106,7 +106,7 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
 
     def join_ray() -> None:
         cluster.start()
-        take_sigterm_back()
+        take_signals_back()
         watch.start(is_local=not cluster.address)
 
     with (

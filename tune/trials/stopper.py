@@ -124,23 +124,25 @@ class SearchStopper(DriverOnly, Stopper):
 
     @contextmanager
     def catching_signals(self) -> Iterator[None]:
-        """Turn the first SIGINT or SIGTERM into a graceful end; a second one ends at once.
+        """Turn the first signal of SIGNALS into a graceful end; a second one ends at once.
 
         A signal that came before counts as the first: what it raised was lost.
         """
-        previous = {number: signal.getsignal(number) for number in SIGNALS}
+        handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        previous = {n: handler for n, handler in handlers.items() if handler != signal.SIG_IGN}
+        ours = [each for each in previous.values() if isinstance(each, EndOnSignal)]
 
         def interrupt(number: int, frame: FrameType | None) -> None:
+            for handler in ours:
+                handler.note(number)
             self._at_once = self.interrupted
             self.interrupted = True
             if self._at_once:
                 raise KeyboardInterrupt
 
-        for number in SIGNALS:
+        for number in previous:
             signal.signal(number, interrupt)
-        if any(
-            isinstance(ending, EndOnSignal) and ending.was_called for ending in previous.values()
-        ):
+        if any(handler.first is not None for handler in ours):
             self.interrupted = True
         try:
             yield

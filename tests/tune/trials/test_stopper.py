@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from model.errors import ExternalFault
-from model.system.terminal import SIGNALS, end_on_signals, take_sigterm_back
+from model.system.terminal import SIGNALS, end_on_signals, take_signals_back
 from tune.trials import stopper as stopping
 from tune.trials.stopper import SearchStopper
 
@@ -129,7 +129,9 @@ def own_signals() -> Iterator[None]:
 def test_signal_that_was_lost_before_the_search_ends_it(
     number: signal.Signals, own_signals: None
 ) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     end_on_signals()
+    take_signals_back()
     with SearchStopper(None).catching_signals():
         pass
     with pytest.raises(KeyboardInterrupt):  # as C code may do, which then goes on
@@ -143,7 +145,7 @@ def test_sigterm_is_taken_back_from_ray(own_signals: None) -> None:
     end_on_signals()
     ours = signal.getsignal(signal.SIGTERM)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    take_sigterm_back()
+    take_signals_back()
     assert signal.getsignal(signal.SIGTERM) == ours
 
 

@@ -1,0 +1,125 @@
+"""What is printed, and cannot be: no search ends by it, and no exit code changes."""
+
+import io
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from model.system.terminal import SteadyOutput, end_on_signals, steady_output, take_signals_back
+from tiny_search import (
+    command,
+    kill_family,
+    num_epochs,
+    wait_until,
+    write_inputs,
+)
+
+
+def test_stream_whose_reader_is_gone_is_muted() -> None:
+    reading, writing = os.pipe()
+    stream = SteadyOutput(open(writing, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+    os.close(reading)
+    for _ in range(3):
+        assert stream.write("a line\n" * 10_000) == 70_000
+        stream.flush()
+    stream.close()  # what was left in the buffer raises no error
+
+
+def test_letter_that_an_encoding_lacks_is_shown_as_another() -> None:
+    buffer = io.BytesIO()
+    stream = SteadyOutput(io.TextIOWrapper(buffer, encoding="ascii"))
+    stream.write("measuring …")
+    stream.flush()
+    assert buffer.getvalue() == b"measuring ?"
+    assert stream.encoding == "ascii" and not stream.isatty()
+
+
+def test_full_disk_under_standard_output_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
+        monkeypatch.setattr(sys, "stdout", full)
+        with steady_output():
+            print("nobody reads it", flush=True)
+            print("nor this")
+
+
+def test_exit_code_tells_the_first_signal() -> None:
+    before = {number: signal.getsignal(number) for number in (1, 2, 15)}
+    try:
+        for under_nohup in (True, False):
+            signal.signal(signal.SIGHUP, signal.SIG_IGN if under_nohup else signal.SIG_DFL)
+            handler = end_on_signals()
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # while Ray starts
+            take_signals_back()
+            assert (signal.getsignal(signal.SIGHUP) == signal.SIG_IGN) == under_nohup
+        assert handler.exit_code() == 130
+        for number in (15, 2):
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), number)
+            assert handler.exit_code() == 143
+    finally:
+        for number, known in before.items():
+            signal.signal(number, known)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_reader_that_is_gone_ends_no_search(tiny_text: str, encoding: str) -> None:
+    flags = write_inputs(tiny_text, trials=3)
+    words = command([*flags, "--name", "unread", "--finalists", "0"])
+    search = subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+    )
+    assert search.stdout is not None
+    assert search.stdout.readline().startswith("corpus: ")
+    if encoding == "utf-8":
+        search.stdout.close()  # as `| head -1` does
+        search.stdout = None
+    _, errors = search.communicate()
+    assert (search.returncode, errors) == (0, "")
+    for name in ("report.md", "best.json", "samples.md"):
+        assert Path("results/unread", name).is_file(), name
+
+
+@pytest.mark.slow
+def test_closed_terminal_leaves_the_results(tiny_text: str) -> None:
+    flags = write_inputs(tiny_text, epochs=(4_000, 5_000), trials=2)
+    ours, theirs = pty.openpty()
+    search = subprocess.Popen(
+        command([*flags, "--name", "long", "--finalists", "0"]),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        os.close(theirs)
+        os.set_blocking(ours, False)
+        wait_until(lambda: bool(drained(ours)) and len(num_epochs("long")) > 0, search)
+        os.close(ours)  # from now on all that it prints fails
+        os.killpg(search.pid, signal.SIGHUP)
+        search.wait()
+    finally:
+        kill_family(search)
+    assert search.returncode == 129
+    assert "interrupted" in Path("results/long/report.md").read_text(encoding="utf-8")
+    assert Path("results/long/best.json").is_file()
+
+
+def drained(terminal: int) -> bool:
+    """Read what a terminal was sent, so that it takes more."""
+    try:
+        while os.read(terminal, 65_536):
+            pass
+    except BlockingIOError:
+        return True
+    return True
