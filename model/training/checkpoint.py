@@ -185,7 +185,7 @@ def load_checkpoint(
         CheckpointError: The folder is missing, incomplete, damaged or of another format.
     """
     folder = readable_folder(folder)
-    meta = _read_meta(folder)
+    meta = read_meta(folder)
     _check(folder, META_FILE, MODEL_FILE)
     path = folder / MODEL_FILE
     try:
@@ -281,7 +281,12 @@ def _read_values(folder: Path) -> dict[str, Any]:
     return values
 
 
-def _read_meta(folder: Path) -> CheckpointMeta:
+def read_meta(folder: Path) -> CheckpointMeta:
+    """Read what is known of a checkpoint, without its network.
+
+    Raises:
+        CheckpointError: It is missing, damaged, or of another format.
+    """
     values = _read_values(folder)
     try:
         vocabulary = _vocabulary_from_json(values.get("vocabulary"))

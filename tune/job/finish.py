@@ -64,13 +64,16 @@ def finish(
     say(console)
     store = CheckpointStore(study.checkpoints_root)
     has_ended = {record.number for record in result.records if record.has_ended}
-    keep_checkpoints(
+    configs = {record.number: record.config for record in result.records}
+    gone = keep_checkpoints(
         folder.path / CHECKPOINTS,
-        best["number"],
+        {number: configs[number] for number in best["number"]},
         store,
         has_ended=has_ended,
         may_delete=may_delete,
     )
+    for number in gone:
+        say(console, f"the network of trial {number} is gone: {CHECKPOINTS} has the next best one")
     if not best.empty:
         folder.write_best(config_of(best.iloc[0]).to_dict())
     write_report(run, folder)

@@ -9,15 +9,22 @@ import dataclasses
 import functools
 import re
 import tempfile
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from pyarrow import fs
 
+from model.config import TrialConfig
 from model.errors import CheckpointError, ExternalFault, first_line
 from model.system.files import in_place_of
 from model.system.filesystem import files_below, is_linked, join, open_location, read
-from model.training.checkpoint import META_FILE, copy_model, load_checkpoint, load_training_state
+from model.training.checkpoint import (
+    META_FILE,
+    copy_model,
+    load_checkpoint,
+    load_training_state,
+    read_meta,
+)
 
 SESSION = "session-"
 MODEL_FOLDER = "checkpoint"
@@ -142,36 +149,63 @@ def fetch(stored: StoredCheckpoint | str, folder: Path) -> Path:
 
 def keep_checkpoints(
     kept: Path,
-    numbers: Iterable[int],
+    best: Mapping[int, TrialConfig],
     store: CheckpointStore,
     *,
     has_ended: Collection[int],
     may_delete: Callable[[], bool] = lambda: True,
-) -> None:
+) -> list[int]:
     """Copy the networks of the best trials, and remove what the storage has of older ones.
 
     Args:
-        kept: The folder that gets them, by rank; one of an earlier session is replaced.
-        numbers: The trials, best first.
-        store: Where their checkpoints are. A trial whose newest is missing or damaged is left
-            out, and the next one takes its rank.
+        kept: The folder that gets them, by rank. What an earlier session kept there stays there
+            until it has been copied or something better is whole.
+        best: Trial number to configuration, best first.
+        store: Where their checkpoints are.
         has_ended: The trials that do not go on. Of others nothing is removed.
         may_delete: Says whether anything may be removed.
+
+    Returns:
+        The trials whose networks are gone, or damaged: the next one took their rank.
 
     Raises:
         ExternalFault: The storage does not answer.
     """
     locations = store.newest_first()
+    earlier = _kept_before(kept)
+    gone: list[int] = []
     with in_place_of(kept) as folder:
         rank = 1
-        for number in numbers:
-            target = folder / f"{rank:02d}"
-            if rank > KEPT_CHECKPOINTS or number not in locations:
-                continue
-            rank += _serves(locations[number][0], functools.partial(copy_model, target=target))
+        for number, config in best.items():
+            copy = functools.partial(copy_model, target=folder / f"{rank:02d}")
+            if rank > KEPT_CHECKPOINTS:
+                break
+            is_stored = number in locations and _serves(locations[number][0], copy)
+            if is_stored or _copied(earlier.get(config), copy):
+                rank += 1
+            else:
+                gone.append(number)
     for number, (newest, *older) in locations.items():
         if number in has_ended and older and _is_whole(newest) and may_delete():
             drop(stored_checkpoint(location) for location in older)
+    return gone
+
+
+def _kept_before(kept: Path) -> dict[TrialConfig, Path]:
+    """Return the networks that are kept, by their configurations; each trial has its own seed."""
+    found = {}
+    for path in sorted(kept.glob("[0-9][0-9]")):
+        with contextlib.suppress(CheckpointError):
+            found[read_meta(path).config] = path
+    return found
+
+
+def _copied(path: Path | None, copy: Callable[[Path], None]) -> bool:
+    if path is not None:
+        with contextlib.suppress(CheckpointError):
+            copy(path)
+            return True
+    return False
 
 
 def _is_whole(location: str) -> bool:
