@@ -64,6 +64,25 @@ def ends(distribution: BaseDistribution) -> list[Any]:
     return [min(values), max(values)] if is_ordered(distribution) else values
 
 
+def num_values(distribution: BaseDistribution) -> float:
+    """Return how many values an axis has: infinity for real numbers without steps."""
+    if isinstance(distribution, CategoricalDistribution):
+        return len(distribution.choices)
+    assert isinstance(distribution, (IntDistribution, FloatDistribution))
+    if distribution.step is None:
+        return 1 if distribution.single() else math.inf
+    return round((distribution.high - distribution.low) / distribution.step) + 1
+
+
+def all_values(distribution: BaseDistribution) -> list[Any]:
+    """Return all values of an axis that has finitely many, as people write them."""
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, (IntDistribution, FloatDistribution))
+    steps = range(int(num_values(distribution)))
+    return [on_step(distribution, distribution.low + n * (distribution.step or 0)) for n in steps]
+
+
 def on_step(distribution: BaseDistribution, value: Any) -> Any:
     """Return a value of a grid as people write it: 0.3, not the 0.30000000000000004 of 3 * 0.1.
 

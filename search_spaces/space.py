@@ -7,6 +7,7 @@ extremes TrialConfig refuses is refused before anything starts.
 import dataclasses
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -16,8 +17,18 @@ from model.config import FIELD_NAMES, TrialConfig
 from model.errors import ConfigError, unknown_choice
 from search_spaces.baseline import Baseline, check_name
 from search_spaces.budget import Budget
-from search_spaces.distributions import contains, describe, ends, extremes, on_step
+from search_spaces.distributions import (
+    all_values,
+    contains,
+    describe,
+    ends,
+    extremes,
+    num_values,
+    on_step,
+)
 
+MAX_POINTS = 10_000
+"""Points of a space that are listed at most: a larger one never comes to its end."""
 PER_TRIAL_FIELDS = ("seed",)
 """Fields that the search itself sets for each trial; no space may name them as an axis."""
 
@@ -157,9 +168,17 @@ class SearchSpace:
         """
         return {axis: values[axis] for axis in self.distributions if self.exists(axis, values)}
 
+    def points(self) -> list[dict[str, Any]] | None:
+        """Return every point of the axes, if there are at most MAX_POINTS; else None."""
+        sizes = (num_values(distribution) for distribution in self.distributions.values())
+        if math.prod(sizes) > MAX_POINTS:
+            return None
+        return self._combinations(set(self.distributions), all_values)
+
     def max_trials(self) -> int | None:
-        """Return how many trials the space can give: its baselines if it has no axes."""
-        return None if self.distributions else len(self.baselines)
+        """Return how many different trials the space can give; None if they are too many."""
+        points = self.points() if self.distributions else []
+        return None if points is None else len(points) + len(self.baselines)
 
     def to_json(self) -> dict[str, Any]:
         """Return the space as JSON values; `from_dict` reads them back."""

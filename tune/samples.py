@@ -52,13 +52,13 @@ def _write(options: argparse.Namespace) -> int:
 
     try:
         folder = find_run(options.run, options.results)
+        reason: Exception | None = None
         try:
             book = Book.of_run(folder, options.corpus)
         except CorpusError as error:
             if options.corpus is not None:
                 raise
-            book = Book(None)
-            complain("tune.samples", f"the text is not compared with the book: {error}")
+            book, reason = Book(None), error
         samples = write_samples(
             folder,
             book,
@@ -73,6 +73,8 @@ def _write(options: argparse.Namespace) -> int:
     except (ConfigError, CheckpointError, OSError) as error:
         complain("tune.samples", error)
         return 2
+    if reason is not None:
+        complain("tune.samples", f"what was written is not compared with the book: {reason}")
     fit = printable if sys.stdout.isatty() else str  # a file gets the text as it is
     for rank, passage in enumerate(samples.passages, start=1):
         print(printable(f"--- {rank}. {passage.caption}; {passage.how}"))

@@ -261,6 +261,23 @@ def test_two_ends_are_combined_only_where_their_condition_lets_them() -> None:
         space(base=base, distributions=axes, conditions={}, baselines=())
 
 
+def test_points_of_a_small_space_are_listed_under_its_conditions() -> None:
+    six = space(
+        baselines=(),
+        distributions={
+            "num_layers": IntDistribution(1, 2),
+            "dropout": FloatDistribution(0.1, 0.5, step=0.2),
+            "learning_rate": CategoricalDistribution((0.01, 0.001)),
+        },
+        conditions={"learning_rate": ("num_layers", 2)},
+    )
+    points = six.points()
+    assert points is not None and len(points) == 3 + 3 * 2 and six.max_trials() == 9
+    assert {point["dropout"] for point in points} == {0.1, 0.3, 0.5}
+    assert space(distributions={"dropout": FloatDistribution(0, 0.5)}).max_trials() is None
+    assert load_space("full").max_trials() is None
+
+
 def test_condition_may_name_several_values() -> None:
     deep = space(
         distributions={"num_layers": IntDistribution(1, 3), "dropout": FloatDistribution(0, 0.5)},

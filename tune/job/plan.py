@@ -98,9 +98,11 @@ def _plan_lines(plan: JobPlan) -> list[str]:
     )
     budget = space.budget
     limit = budget.time_budget_seconds
+    is_all = space.distributions and space.max_trials() == budget.trials
+    all_of_them = "which are all configurations of the space, " if is_all else ""
     lines += [
         f"sampler: {study.settings.sampler}, seed {study.settings.seed}",
-        f"budget: {counted(budget.trials, 'trial')}, "
+        f"budget: {counted(budget.trials, 'trial')}, {all_of_them}"
         f"{format_seconds(limit) if limit else 'no time limit'}, "
         f"{asha_phrase(study)}",
         _finalists(study),

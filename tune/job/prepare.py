@@ -116,8 +116,10 @@ def with_budget(space: SearchSpace, options: StudyOptions) -> SearchSpace:
     budget: Budget = dataclasses.replace(space.budget, **changes)  # type: ignore[arg-type]
     most = space.max_trials()
     if most is not None and budget.trials > most:
-        raise ConfigError(
-            f"trials must be at most {most} in the space {space.name!r}, which has no axes, "
-            f"got {budget.trials}"
-        )
+        if not space.distributions:
+            raise ConfigError(
+                f"trials must be at most {most} in the space {space.name!r}, which has no axes, "
+                f"got {budget.trials}"
+            )
+        budget = dataclasses.replace(budget, trials=most)  # the plan says so
     return dataclasses.replace(space, budget=budget)

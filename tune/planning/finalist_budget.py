@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from model.scoring.letters import scoring_seconds
 from tune.planning.study import Study
 from tune.records.finalist_table import finalist_key
-from tune.records.trial import Status, TrialRecord
+from tune.records.trial import Status, TrialRecord, configuration
 
 RESERVED_SHARE = 0.3
 """Share of a time budget that is kept for finalists; if they need more, nothing is."""
@@ -18,12 +18,20 @@ WRITING_SECONDS, WRITING_SECONDS_A_TRIAL = 1.0, 0.001
 
 
 def choose(records: Iterable[TrialRecord], num_best: int) -> list[TrialRecord]:
-    """Return the best trials and all baselines that were measured, best first."""
-    measured = [record for record in records if record.best is not None]
+    """Return the best trials and all baselines that were measured, best first.
+
+    Of trials of one configuration, whose seeds alone differ, the best stands for all.
+    """
 
     def rank_key(record: TrialRecord) -> tuple[float, int]:
         return record.objective, record.number
 
+    of_config: dict[object, TrialRecord] = {}
+    for record in records:
+        if record.best is not None:
+            key = configuration(record.config)
+            of_config[key] = min(of_config.get(key, record), record, key=rank_key)
+    measured = of_config.values()
     # Not sorted whole: a search asks every other second, of thousands.
     best = heapq.nsmallest(num_best, measured, key=rank_key)
     chosen = {record.number for record in best}

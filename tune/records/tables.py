@@ -162,6 +162,12 @@ def starts_of(trials: pd.DataFrame, space: SearchSpace) -> pd.DataFrame:
     return ranked(own.head(len(space.all_starts())))
 
 
+def ranked_configurations(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the best trial of each configuration, best first; a baseline is one of its own."""
+    own = [name for name in (*FIELD_NAMES, "baseline") if name != "seed"]
+    return ranked(trials).drop_duplicates(own, ignore_index=True)
+
+
 def ranked(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the trials that were measured, best first; equals by number."""
     measured = trials[trials["val_bits_per_char"].notna()]

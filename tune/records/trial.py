@@ -3,10 +3,11 @@
 import dataclasses
 import enum
 import itertools
+import operator
 from collections.abc import Iterable
 from typing import Any
 
-from model.config import TrialConfig
+from model.config import FIELD_NAMES, TrialConfig
 
 SCORES = (
     *("val_bits_per_char", "val_own_bits_per_char"),
@@ -162,6 +163,10 @@ class TrialRecord:
             "search_seconds": self.search_seconds,
             "error": self.error or None,
         }
+
+
+configuration = operator.attrgetter(*(name for name in FIELD_NAMES if name != "seed"))
+"""Returns of a TrialConfig what tells it from others; each trial has a seed of its own."""
 
 
 def num_ended(records: Iterable[TrialRecord]) -> int:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from model.system.durations import format_seconds
 from tune.records.load import LoadedRun
-from tune.records.tables import ranked, starts_of
+from tune.records.tables import ranked, ranked_configurations, starts_of
 from tune.records.trial import Status
 from tune.reporting.asha_cost import asha_cost
 from tune.reporting.axes import RESAMPLES, axis_shares, boundary_notes
@@ -81,7 +81,7 @@ def ten_best(run: LoadedRun) -> Section:
 
 def best_table(run: LoadedRun) -> pd.DataFrame:
     """Return the best configurations, at most ten, best first."""
-    best = ranked(run.trials).head(_TOP)
+    best = ranked_configurations(run.trials).head(_TOP)
     axes = [axis for axis in run.space.axes if axis != "cleaning"]
     scores = ["val_bits_per_char", "val_own_bits_per_char"]
     columns = ["number", *scores, "cleaning", *axes, "best_epoch", "status", "baseline"]
@@ -90,7 +90,9 @@ def best_table(run: LoadedRun) -> pd.DataFrame:
 
 def best_notes(run: LoadedRun) -> list[str]:
     """Return sentences on these: noise, the floor, the boundary of the space."""
-    return [*table_notes(run, best_table(run)), *boundary_notes(run)]
+    repeats = len(ranked(run.trials)) - len(ranked_configurations(run.trials))
+    notes = [f"{repeats} trials repeat a configuration; the table has the best of each."]
+    return [*table_notes(run, best_table(run)), *boundary_notes(run), *notes * (repeats > 0)]
 
 
 def best_of_each_cleaning(run: LoadedRun) -> Section:

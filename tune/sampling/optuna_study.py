@@ -20,7 +20,7 @@ from search_spaces import SearchSpace
 from tune.records.trial import Status, TrialRecord
 from tune.sampling.samplers import GENERATION
 
-NUMBER, BASELINE, ERROR, STOPPED = "number", "baseline", "error", "stopped"
+NUMBER, BASELINE, ERROR, STOPPED, REPEAT = "number", "baseline", "error", "stopped", "repeat"
 """User attributes of the Optuna trials."""
 _STATES = {
     Status.COMPLETE: TrialState.COMPLETE,

@@ -5,6 +5,7 @@ Learning", arXiv:2306.12370, section 4 (what a user believes to be good, what wa
 chance each propose a part of the trials); Sobol 1967; Hansen 2016, arXiv:1604.00772 (CMA-ES).
 """
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -153,7 +154,8 @@ class ReplayedCmaEsSampler(CmaEsSampler):
 
     optuna 5.0 keeps it as a pickle in the trials' attributes and loads it from there, so whoever
     can write a run's journal could run code. From the trials follows the same: each has the
-    number of the generation that it was drawn in (GENERATION).
+    number of the generation that it was drawn in (GENERATION). Its draws do not depend on Optuna's
+    numbers of the trials, which count proposals that were repeats too.
     """
 
     def sample_relative(
@@ -161,7 +163,9 @@ class ReplayedCmaEsSampler(CmaEsSampler):
     ) -> dict[str, Any]:
         """Sample the axes together."""
         self._together = search_space
-        return super().sample_relative(study, trial, search_space)
+        unnumbered = copy.copy(trial)
+        unnumbered.number = 0
+        return super().sample_relative(study, unnumbered, search_space)
 
     def _restore_optimizer(self, completed_trials: list[FrozenTrial]) -> Any:
         transform = _SearchSpaceTransform(self._together, transform_0_1=True)

@@ -36,6 +36,9 @@ axes that move with it. With 4
 workers both together leave 39 thousandths of a bit on recorded curves, where 44 were left, and 75
 after a quarter of the budget, where 88 were (LOG.md, 2026-11-26)."""
 
+ATTEMPTS, ATTEMPTS_OF_MODEL = 8, 4
+"""Proposals for a trial until it may be a configuration that was tried before."""
+
 
 def check_sampler(name: str) -> str:
     """Return the name if a sampler has it, or if it is AUTO.
@@ -68,7 +71,9 @@ def make_thinning(name: str) -> "Thinning | None":
     return Thinning(pruned_as_complete=name == "gp")
 
 
-def make_sampler(name: str, space: "SearchSpace", *, seed: int, number: int) -> "BaseSampler":
+def make_sampler(
+    name: str, space: "SearchSpace", *, seed: int, number: int, attempt: int = 0
+) -> "BaseSampler":
     """Return the sampler of one proposal.
 
     Args:
@@ -76,6 +81,8 @@ def make_sampler(name: str, space: "SearchSpace", *, seed: int, number: int) -> 
         space: What is searched. The first of a search of few trials are fewer.
         seed: The search's seed.
         number: The trial's number.
+        attempt: How many proposals for it were configurations that had been tried; later ones are
+            drawn at random.
     """
     import numpy as np
     from optuna import exceptions, samplers
@@ -88,12 +95,12 @@ def make_sampler(name: str, space: "SearchSpace", *, seed: int, number: int) -> 
     )
 
     starts, axes = space.all_starts(), space.distributions
-    own_seed = hash_seed(seed, number) % 2**32
+    own_seed = hash_seed(seed, number, *[attempt] * (attempt > 0)) % 2**32
     startup_trials = min(MAX_STARTUP_TRIALS, math.ceil(STARTUP_SHARE * space.budget.trials))
     is_early = number < startup_trials
     generator = np.random.default_rng(own_seed)
     random = samplers.RandomSampler(seed=own_seed)
-    if name == "random":
+    if name == "random" or attempt >= ATTEMPTS_OF_MODEL:
         return random
     if is_early and name in TPE and starts:
         start = starts[int(generator.integers(len(starts)))]
@@ -103,6 +110,8 @@ def make_sampler(name: str, space: "SearchSpace", *, seed: int, number: int) -> 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", exceptions.ExperimentalWarning)
         if is_early or name == "qmc":
+            if attempt:
+                return random  # a trial has one point of the sequence
             return NumberedQMCSampler(
                 max(0, number - len(space.baselines) - len(starts)),
                 seed=hash_seed(seed) % 2**32,

@@ -9,6 +9,7 @@ intermediate value. Axes with a condition are asked for only where it holds.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import (
     BaseDistribution,
@@ -22,9 +23,9 @@ from ray.tune.search import Searcher
 from model.config import TrialConfig
 from model.system.seeds import hash_seed
 from search_spaces import SearchSpace
-from tune.records.trial import RUNNING_BEST, Outcome, TrialRecord
-from tune.sampling.optuna_study import BASELINE, ERROR, NUMBER, STOPPED
-from tune.sampling.samplers import GENERATION, make_sampler, make_thinning
+from tune.records.trial import RUNNING_BEST, Outcome, TrialRecord, configuration
+from tune.sampling.optuna_study import BASELINE, ERROR, NUMBER, REPEAT, STOPPED
+from tune.sampling.samplers import ATTEMPTS, GENERATION, make_sampler, make_thinning
 from tune.sampling.thinned_study import ThinnedStudy
 
 
@@ -65,18 +66,14 @@ class StudySearcher(Searcher):
         self._thinning = make_thinning(sampler)
         self._earlier = {record.number: record for record in records}
         self._next_number = max(self._earlier, default=-1) + 1
+        self._tried = {configuration(record.config) for record in self._earlier.values()}
         self._checkpoints = checkpoints or {}
         self._live: dict[str, optuna.Trial] = {}
         self._last_epochs: dict[str, int] = {}  # Ray's id to the last epoch that Optuna knows of
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Propose the next trial."""
-        self._study.sampler = make_sampler(
-            self._sampler, self._space, seed=self._seed, number=self._next_number
-        )
-        seen = ThinnedStudy(self._study, self._thinning) if self._thinning else self._study
-        trial = seen.ask()
-        params = _ask_point(trial, self._space)
+        trial, params = self._new_point()
         self._live[trial_id] = trial
         attributes = trial.user_attrs
         baseline = attributes.get(BASELINE, "")
@@ -95,6 +92,7 @@ class StudySearcher(Searcher):
             config = self._config(number, baseline, params)
             known = trial.storage.get_trial(trial._trial_id).system_attrs
             generation = known.get(GENERATION)
+            self._tried.add(configuration(config))
         return {
             "number": number,
             "baseline": baseline,
@@ -102,6 +100,38 @@ class StudySearcher(Searcher):
             "generation": generation,
             "checkpoints": self._checkpoints.get(number, []),
         }
+
+    def _new_point(self) -> tuple[optuna.Trial, dict[str, Any]]:
+        """Ask for a trial whose configuration was not tried, if that can be had."""
+        for attempt in range(ATTEMPTS):
+            trial, params = self._ask(attempt)
+            is_fixed = {NUMBER, BASELINE} & trial.user_attrs.keys()
+            if is_fixed or configuration(self._space.config(params)) not in self._tried:
+                return trial, params
+            if attempt == ATTEMPTS - 1 and not (untried := self._untried()):
+                return trial, params  # it is counted
+            trial.set_user_attr(REPEAT, True)
+            self._study.tell(trial, state=TrialState.FAIL)
+        generator = np.random.default_rng(hash_seed(self._seed, self._next_number))
+        self._study.enqueue_trial(untried[int(generator.integers(len(untried)))])
+        return self._ask(0)
+
+    def _ask(self, attempt: int) -> tuple[optuna.Trial, dict[str, Any]]:
+        self._study.sampler = make_sampler(
+            self._sampler,
+            self._space,
+            seed=self._seed,
+            number=self._next_number,
+            attempt=attempt,
+        )
+        seen = ThinnedStudy(self._study, self._thinning) if self._thinning else self._study
+        trial = seen.ask()
+        return trial, _ask_point(trial, self._space)
+
+    def _untried(self) -> list[dict[str, Any]]:
+        """Return the points that no trial has had, of a space that has few."""
+        points = self._space.points() or []
+        return [p for p in points if configuration(self._space.config(p)) not in self._tried]
 
     def _config(self, number: int, baseline: str, params: dict[str, Any]) -> TrialConfig:
         fixed: dict[str, Any] = {}

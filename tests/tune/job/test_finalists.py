@@ -54,7 +54,7 @@ def record(
                 search_seconds=1.0,
             )
         ]
-    config = TrialConfig(epochs=10)
+    config = TrialConfig(epochs=10, dropout=number / 100, seed=number)
     return TrialRecord(
         number=number,
         config=config,
@@ -91,6 +91,14 @@ def test_best_and_baselines_are_chosen_once_each() -> None:
     assert [chosen.number for chosen in choose(RECORDS, 2)] == [4, 1, 0]
     assert [chosen.number for chosen in choose(RECORDS, 3)] == [4, 1, 3, 0]
     assert choose(RECORDS[5:], 3) == []
+
+
+def test_trials_that_differ_in_their_seed_alone_are_one_candidate() -> None:
+    again = [
+        dataclasses.replace(each, config=dataclasses.replace(RECORDS[4].config, seed=number))
+        for number, each in ((6, record(6, 1.95)), (7, record(7, 1.85)))
+    ]
+    assert [chosen.number for chosen in choose([*RECORDS, *again], 3)] == [7, 1, 3, 0]
 
 
 def test_time_is_reserved_where_it_is_a_small_part_of_the_budget() -> None:

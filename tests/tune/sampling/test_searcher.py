@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from model.config import TrialConfig
@@ -183,6 +183,50 @@ def test_proposal_that_was_lost_with_its_driver_is_made_again(
         trial.config = TrialConfig.from_dict(proposal["config"])
         proposed([*ended, dataclasses.replace(trial, status=Status.RUNNING, epochs=[])])
         ended.append(trial)
+
+
+GRID = {
+    "hidden_size": CategoricalDistribution((16, 24, 32)),
+    "dropout": FloatDistribution(0.0, 0.5, step=0.1),
+    "num_layers": IntDistribution(1, 2),
+    "cleaning": CategoricalDistribution(("lower", "cased", "letters")),
+}
+
+
+def distinct(proposals: list[dict[str, Any]]) -> int:
+    return len({tuple(p["config"][axis] for axis in GRID) for p in proposals})
+
+
+@pytest.mark.parametrize("sampler", EACH_SAMPLER)
+def test_grid_is_proposed_without_repeats_until_it_is_exhausted(
+    tmp_path: Path, sampler: str
+) -> None:
+    axes = dict(list(GRID.items())[:3])
+    space = dataclasses.replace(QUICK, baselines=(), distributions=axes)
+    assert space.max_trials() == 36
+    searcher, study = make(tmp_path, space=space, sampler=sampler)
+    proposals = run_trials(searcher, range(36))
+    assert distinct(proposals) == 36
+    assert {p["config"]["dropout"] for p in proposals} == {0.0, 0.1, 0.2, 0.3, 0.4, 0.5}
+    assert distinct(run_trials(searcher, range(36, 38))) <= 2  # nothing is left: a repeat
+    told = [trial for trial in study.trials if "repeat" not in trial.user_attrs]
+    assert len(told) == 38
+
+
+def test_resumed_search_repeats_nothing_either(tmp_path: Path) -> None:
+    space = dataclasses.replace(QUICK, baselines=(), distributions=GRID)
+    first, _ = make(tmp_path, space=space)
+    proposals = run_trials(first, range(40))
+    records = [
+        dataclasses.replace(
+            record(number, [bits(each["config"])], Status.COMPLETE),
+            config=TrialConfig.from_dict(each["config"]),
+        )
+        for number, each in enumerate(proposals)
+    ]
+    study = open_study(tmp_path / "optuna.journal", space, records=records)
+    again = StudySearcher(study, space, seed=0, sampler="tpe-univariate", records=records)
+    assert distinct(proposals + run_trials(again, range(40, 60))) == 60
 
 
 @pytest.mark.parametrize("sampler", EACH_SAMPLER)
