@@ -46,6 +46,7 @@ def _parser() -> OneLineParser:
         epilog=_EXAMPLES,
     )
     parser.add_argument("--corpus", metavar="NAME|PATH|URL", help="as for tune.run")
+    parser.add_argument("--keep-front-matter", action="store_true", help="as for tune.run")
     parser.add_argument("--config", type=Path, metavar="JSON", help="a config, e.g. best.json")
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FOLDER", help="written after each epoch"
@@ -91,7 +92,7 @@ def _train(options: argparse.Namespace) -> int:
         raise ConfigError("--resume needs --checkpoint, the folder to go on from")
     if folder is not None and not options.resume:
         check_new(folder)
-    corpus = resolve_corpus(options.corpus)
+    corpus = resolve_corpus(options.corpus, keep_front_matter=options.keep_front_matter)
     print(f"corpus: {corpus.name}: {corpus.source}", flush=True)
     prepared = prepare_corpus(corpus.text, [config.cleaning])
     with memory_for("hidden_size, embedding_dim, num_layers and batch_size"):

@@ -19,7 +19,7 @@ from tune.job.prepare import (
 )
 from tune.planning.study import EarlierSessions, Study, StudyOptions, finalists_of
 from tune.records.run_folder import CORPUS_FILE, RunFolder, check_name, find_run
-from tune.records.study_file import CorpusOrigin
+from tune.records.study_file import StudyFile
 from tune.sampling.samplers import AUTO, check_sampler
 from tune.storage.fetch import fetch_run, found_in_storage
 
@@ -79,7 +79,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     storage = stored.settings.storage
     storage = found_in or (storage and normal(storage))  # a bucket may have been copied
     settings = dataclasses.replace(stored.settings, storage=storage)
-    for name in ("seed", "sampler", "storage"):
+    for name in ("seed", "sampler", "storage", "keep_front_matter"):
         if getattr(options, name) != AUTO:
             _check_same(name, getattr(options, name), getattr(settings, name))
     _check_same("name", options.name, folder.path.name)
@@ -93,7 +93,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     space = with_budget(stored.space, options)
     _check_trials(options.trials, earlier.spent.num_ended)
     check_locations(options, storage)
-    corpus = _text(options.corpus, stored.corpus, folder, console)
+    corpus = _text(options.corpus, stored, folder, console)
     if corpus.sha256 != stored.corpus.sha256:
         raise ConfigError(
             f"a resumed run's corpus must be the text it began with, sha256 "
@@ -120,7 +120,7 @@ def _without_starts(space: SearchSpace) -> dict[str, Any]:
     return {key: values[key] for key in values if key not in ("budget", "starts")}
 
 
-def _text(named: str | None, stored: CorpusOrigin, folder: RunFolder, console: Console) -> Corpus:
+def _text(named: str | None, stored: StudyFile, folder: RunFolder, console: Console) -> Corpus:
     """Return the text, from where the user names it or where the run had it.
 
     A run that came from its storage brought its text, as it was read: the file may be another
@@ -128,9 +128,11 @@ def _text(named: str | None, stored: CorpusOrigin, folder: RunFolder, console: C
     """
     copy = folder.path / CORPUS_FILE
     if named is not None or not copy.exists():
-        return named_corpus(named or stored.location, console)
-    corpus = named_corpus(str(copy), console)
-    return dataclasses.replace(corpus, location=stored.location, source=stored.source)
+        return named_corpus(named or stored.corpus.location, stored.settings, console)
+    corpus = named_corpus(str(copy), stored.settings, console)
+    return dataclasses.replace(
+        corpus, location=stored.corpus.location, source=stored.corpus.source
+    )
 
 
 def _is_larger(budget: Budget, stored: Budget) -> bool:

@@ -32,6 +32,7 @@ class StudySettings:
         trial_timeout_seconds: Silence after which a trial is killed; None is never.
         finalists: Number of the best trials that are trained again at the end.
         finalist_seeds: Trainings of each finalist, 1 to SEEDS_AT_MOST.
+        keep_front_matter: Whether the text has the front matter of Gutenberg's books.
 
     Raises:
         ConfigError: A number is out of its range.
@@ -43,6 +44,7 @@ class StudySettings:
     trial_timeout_seconds: float | None = None
     finalists: int = 3
     finalist_seeds: int = 3
+    keep_front_matter: bool = False
 
     def __post_init__(self) -> None:
         if self.seed < 0:

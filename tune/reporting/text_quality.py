@@ -50,9 +50,10 @@ class Book:
         Raises:
             ConfigError: study.json is damaged.
         """
-        corpus = folder.read_study().corpus
+        study = folder.read_study()
+        corpus, keep = study.corpus, study.settings.keep_front_matter
         try:
-            found = resolve_corpus(corpus.location or corpus.name)
+            found = resolve_corpus(corpus.location or corpus.name, keep_front_matter=keep)
         except CorpusError:
             return cls(None)
         return cls(found.text if found.sha256 == corpus.sha256 else None)
