@@ -76,6 +76,7 @@ def _train(options: argparse.Namespace) -> int:
     from model.system.devices import MAX_THREADS, memory_for, named_device, use_threads
     from model.system.limits import num_cpus
     from model.text.corpus import resolve_corpus
+    from model.text.words import CLAUSES, has_no_spaces_between_words
     from model.training.checkpoint import check_new
     from model.training.trainer import Trainer
 
@@ -94,6 +95,8 @@ def _train(options: argparse.Namespace) -> int:
         check_new(folder)
     corpus = resolve_corpus(options.corpus, keep_front_matter=options.keep_front_matter)
     print(f"corpus: {corpus.name}: {corpus.source}", flush=True)
+    if config.unit == "word" and has_no_spaces_between_words(corpus.text):
+        print(f"words: {CLAUSES}", flush=True)
     prepared = prepare_corpus(corpus.text, [config.cleaning])
     with memory_for("hidden_size, embedding_dim, num_layers and batch_size"):
         trainer = Trainer(config, prepared.streams(config), device=device)
