@@ -98,6 +98,8 @@ def _train(options: argparse.Namespace) -> int:
     if config.unit == "word" and has_no_spaces_between_words(corpus.text):
         print(f"words: {CLAUSES}", flush=True)
     prepared = prepare_corpus(corpus.text, [config.cleaning])
+    if prepared.resemblance is not None and prepared.resemblance.warning:
+        print(f"warning: {prepared.resemblance.warning}", flush=True)
     with memory_for("hidden_size, embedding_dim, num_layers and batch_size"):
         trainer = Trainer(config, prepared.streams(config), device=device)
         if options.resume:

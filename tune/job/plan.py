@@ -99,6 +99,8 @@ def _plan_lines(plan: JobPlan) -> list[str]:
         f"objective: val_bits_per_char, restored bits per raw character, lower is better, "
         f"on {judged:,} held-out raw characters"
     )
+    if prepared.resemblance is not None and prepared.resemblance.warning:
+        lines.append(f"warning: {prepared.resemblance.warning}")
     budget = space.budget
     limit = budget.time_budget_seconds
     lines += [

@@ -9,6 +9,7 @@ from typing import Any
 
 from model.errors import ConfigError
 from model.scoring.objective import Floor
+from model.scoring.resemblance import Resemblance
 from model.system.json_schema import checked, record
 from model.text.cleaning import RAW
 from search_spaces import SearchSpace
@@ -127,6 +128,7 @@ class StudyFile:
         settings: The other settings; in the file their keys stand beside the others.
         corpus: The text.
         objective: Floors and prices.
+        resemblance: Of the validation passage to the training part; None where it is not known.
         machine: Processor, system and number of cores.
         search_seconds: Seconds of all sessions; 0 until the search has ended.
         ended: How it ended, in words, or STILL_RUNNING.
@@ -146,6 +148,7 @@ class StudyFile:
     machine: str
     search_seconds: float
     ended: str
+    resemblance: Resemblance | None = None
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     git_commit: str | None = None
     estimate: PlannedTime | None = None
