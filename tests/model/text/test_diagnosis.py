@@ -31,35 +31,35 @@ def with_a_nul() -> bytes:
     return TEXT[:340].encode() + b"\0" + TEXT[340:].encode()
 
 
-@pytest.mark.parametrize(
-    ("data", "what", "remedy"),
-    [
-        (TEXT.encode("utf-16"), "is UTF-16", "iconv -f UTF-16 -t UTF-8"),
-        (RUSSIAN.encode("utf-16"), "is UTF-16", "iconv -f UTF-16 -t UTF-8"),
-        (TEXT.encode("utf-16-le"), "is UTF-16LE", "iconv -f UTF-16LE -t UTF-8"),
-        (FRENCH.encode("utf-16-be"), "is UTF-16BE", "iconv -f UTF-16BE -t UTF-8"),
-        (TEXT.encode("utf-32"), "is UTF-32", "iconv -f UTF-32 -t UTF-8"),
-        (gzip.compress(TEXT.encode()), "is gzip", "gunzip"),
-        (bz2.compress(TEXT.encode()), "is bzip2", "bunzip2"),
-        (lzma.compress(TEXT.encode()), "is xz", "unxz"),
-        (zipped(), "is a zip archive", "unpack it"),
-        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF", "pdftotext"),
-        (b"\x89PNG\r\n\x1a\n\0\0", "is a PNG picture", "name a text"),
-        (random.Random(0).randbytes(2_000), "is binary", "name a text"),
-        (with_a_nul(), "has 1 NUL character, the first at offset 340 in line 11", r"tr -d '\000'"),
-        (FRENCH.encode() + b"\0\0", "has 2 NUL characters", r"tr -d '\000'"),
-        (FRENCH.encode("cp1252"), "byte 0xc9 at offset 0: 'É' in WINDOWS-1252", "-f WINDOWS-1252"),
-        (
-            ("x€ “a cat”, he said\n" * 9).encode("cp1252"),
-            "0x80 at offset 1: '€' in WIN",
-            "-f WINDOWS-1252",
-        ),
-        (RUSSIAN.encode("koi8-r"), "an older encoding of its language", "iconv -f ENCODING"),
-        ("吾輩は猫である。".encode("shift-jis"), "an older encoding", "iconv -f ENCODING"),
-        (FRENCH.encode() + b"caf\xe9 noir", "UTF-8 but for 1 of 1,", "iconv -c"),
-        (RUSSIAN.encode()[:32], "ends within a character, as if cut off", "get it whole"),
-    ],
-)
+CASES = [
+    (TEXT.encode("utf-16"), "is UTF-16", "iconv -f UTF-16 -t UTF-8"),
+    (RUSSIAN.encode("utf-16"), "is UTF-16", "iconv -f UTF-16 -t UTF-8"),
+    (TEXT.encode("utf-16-le"), "is UTF-16LE", "iconv -f UTF-16LE -t UTF-8"),
+    (FRENCH.encode("utf-16-be"), "is UTF-16BE", "iconv -f UTF-16BE -t UTF-8"),
+    (TEXT.encode("utf-32"), "is UTF-32", "iconv -f UTF-32 -t UTF-8"),
+    (gzip.compress(TEXT.encode()), "is gzip", "gunzip"),
+    (bz2.compress(TEXT.encode()), "is bzip2", "bunzip2"),
+    (lzma.compress(TEXT.encode()), "is xz", "unxz"),
+    (zipped(), "is a zip archive", "unpack it"),
+    (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "is a PDF", "pdftotext"),
+    (b"\x89PNG\r\n\x1a\n\0\0", "is a PNG picture", "name a text"),
+    (random.Random(0).randbytes(2_000), "is binary", "name a text"),
+    (with_a_nul(), "has 1 NUL character, the first at offset 340 in line 11", r"tr -d '\000'"),
+    (FRENCH.encode() + b"\0\0", "has 2 NUL characters", r"tr -d '\000'"),
+    (FRENCH.encode("cp1252"), "byte 0xc9 at offset 0: 'É' in WINDOWS-1252", "-f WINDOWS-1252"),
+    (
+        ("x€ “a cat”, he said\n" * 9).encode("cp1252"),
+        "0x80 at offset 1: '€' in WIN",
+        "-f WINDOWS-1252",
+    ),
+    (RUSSIAN.encode("koi8-r"), "an older encoding of its language", "iconv -f ENCODING"),
+    ("吾輩は猫である。".encode("shift-jis"), "an older encoding", "iconv -f ENCODING"),
+    (FRENCH.encode() + b"caf\xe9 noir", "UTF-8 but for 1 of 1,", "iconv -c"),
+    (RUSSIAN.encode()[:32], "ends within a character, as if cut off", "get it whole"),
+]
+
+
+@pytest.mark.parametrize(("data", "what", "remedy"), CASES, ids=[what for _, what, _ in CASES])
 def test_what_is_no_text_is_named_with_what_helps(data: bytes, what: str, remedy: str) -> None:
     Path("book.txt").write_bytes(data)
     with pytest.raises(CorpusError, match=r"must be a UTF-8 text, but book\.txt ") as caught:
