@@ -47,6 +47,7 @@ def _parser() -> OneLineParser:
         epilog=_EXAMPLES,
     )
     parser.add_argument("--corpus", metavar="NAME|PATH|URL", help="as for tune.run")
+    parser.add_argument("--keep-front-matter", action="store_true", help="as for tune.run")
     parser.add_argument("--config", type=Path, metavar="JSON", help="a config, e.g. best.json")
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FOLDER", help="written after each epoch"
@@ -76,6 +77,7 @@ def _train(options: argparse.Namespace) -> int:
     from model.system.devices import MAX_THREADS, memory_for, named_device, use_threads
     from model.system.limits import num_cpus
     from model.text.corpus import resolve_corpus
+    from model.text.words import CLAUSES, has_no_spaces_between_words
     from model.training.checkpoint import check_new
     from model.training.trainer import Trainer
 
@@ -92,9 +94,13 @@ def _train(options: argparse.Namespace) -> int:
         raise ConfigError("--resume needs --checkpoint, the folder to go on from")
     if folder is not None and not options.resume:
         check_new(folder)
-    corpus = resolve_corpus(options.corpus)
+    corpus = resolve_corpus(options.corpus, keep_front_matter=options.keep_front_matter)
     print(printable(f"corpus: {corpus.name}: {corpus.source}"), flush=True)
+    if config.unit == "word" and has_no_spaces_between_words(corpus.text):
+        print(f"words: {CLAUSES}", flush=True)
     prepared = prepare_corpus(corpus.text, [config.cleaning])
+    if prepared.resemblance is not None and prepared.resemblance.warning:
+        print(f"warning: {prepared.resemblance.warning}", flush=True)
     with memory_for("hidden_size, embedding_dim, num_layers and batch_size"):
         trainer = Trainer(config, prepared.streams(config), device=device)
         if options.resume:

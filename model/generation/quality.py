@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from model.generation.copying import CopyFinder
 from model.generation.word_list import WordList
 from model.text.cleaning import clean
-from model.text.words import is_word_char, tokenize
+from model.text.words import has_no_spaces_between_words, is_word_char, tokenize
 
 PASSAGE_CHARS = 1_000
 """Passages of this length are measured: the reference's have 800 to 1,000 characters."""
@@ -77,16 +77,20 @@ class Measure:
         cleaned = None if book is None else clean(book[:MAX_BOOK_CHARS], cleaning)
         self._book_words = None if cleaned is None else frozenset(words(cleaned))
         self._copies = None if cleaned is None else CopyFinder(cleaned)
+        self._has_words = cleaned is None or not has_no_spaces_between_words(cleaned)
         self._listed = word_list.cleaned(cleaning).words if word_list else None
 
     def __call__(self, text: str, *, own_bits_per_char: float | None = None) -> TextQuality:
         """Return the figures of a cleaned text.
 
+        Those of words are not known where the book has no spaces between words: whole clauses
+        would choose the temperature.
+
         Args:
             text: The text.
             own_bits_per_char: What a network spends on it, if one was asked.
         """
-        running = list(words(text))
+        running = list(words(text)) if self._has_words else []
         return TextQuality(
             book_word_share=_share(running, self._book_words),
             listed_word_share=_share(running, self._listed),

@@ -14,6 +14,7 @@ import numpy as np
 from model.config import TrialConfig
 from model.errors import CorpusError
 from model.scoring.ngram import ORDERS, Passage, ngram_bits
+from model.scoring.resemblance import Resemblance, resemblance
 from model.text.cleaning import RAW, clean
 from model.text.streams import EncodedCorpus, RawSplit, encode_corpus, encode_words, split_text
 
@@ -40,11 +41,13 @@ class PreparedCorpus:
         encoded: Cleaning to streams of characters, restoration price included.
         floors: Cleaning to floor; "cased", the raw text, is always among them.
         floor_order: The order of the n-gram, chosen on the raw validation passage.
+        resemblance: Of the validation passage to the training part; None for a short text.
     """
 
     encoded: dict[str, EncodedCorpus]
     floors: dict[str, Floor]
     floor_order: int
+    resemblance: Resemblance | None = None
 
     def streams(self, config: TrialConfig) -> EncodedCorpus:
         """Return the streams of a configuration: of its cleaning, in its unit.
@@ -77,7 +80,9 @@ def prepare_corpus(text: str, cleanings: Sequence[str]) -> PreparedCorpus:
         floors[cleaning] = floor
         price = raw_floor.validation_bits_per_char - floor.validation_bits_per_char
         encoded[cleaning] = dataclasses.replace(streams, restoration_bits_per_char=max(0.0, price))
-    return PreparedCorpus(encoded=encoded, floors=floors, floor_order=best + 1)
+    return PreparedCorpus(
+        encoded=encoded, floors=floors, floor_order=best + 1, resemblance=resemblance(raw)
+    )
 
 
 def restored_bits_per_char(own_bits: float, corpus: EncodedCorpus) -> float:

@@ -1,35 +1,27 @@
 """Finds the text to learn: a named corpus, a UTF-8 file, or an http(s), s3 or gs URL.
 
 A corpus that the user names is never replaced by another one. What Project Gutenberg wraps around
-a book is removed: header, footer and front matter.
+a book is removed (gutenberg.py), and the source counts it.
 """
 
 import dataclasses
 import hashlib
 import importlib
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 from model.errors import CorpusError, unknown_choice
 from model.system.files import write_whole
 from model.system.secrets import redacted
+from model.text.diagnosis import decoded
 from model.text.download import OBJECT_SCHEMES, download, download_object
+from model.text.gutenberg import strip_gutenberg
 
 ALICE_URL = "https://www.gutenberg.org/cache/epub/11/pg11.txt"
 DOWNLOAD_SECONDS = 10.0
 URL_SECONDS = 60.0
 """For a text that the user names, and wants."""
-_START = re.compile(r"^\*\*\* ?START OF TH(?:E|IS) PROJECT GUTENBERG EBOOK.*$", re.MULTILINE)
-_END = re.compile(
-    r"^(?:\*\*\* ?END OF TH(?:E|IS) PROJECT GUTENBERG EBOOK|End of (?:the )?Project Gutenberg)",
-    re.MULTILINE,
-)
-_FIRST_CHAPTER = re.compile(r"^CHAPTER I\b", re.MULTILINE)
-_SECOND_CHAPTER = re.compile(r"^\s*CHAPTER II\b", re.MULTILINE)
-# A heading in the table of contents is followed by the next heading within a line or two.
-_MIN_CHAPTER_CHARS = 1_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,23 +46,28 @@ class Corpus:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
-def resolve_corpus(name: str | None) -> Corpus:
+def resolve_corpus(name: str | None, *, keep_front_matter: bool = False) -> Corpus:
     """Find a corpus by name, path or URL; None takes alice if it can be had, else python-docs.
+
+    Args:
+        name: What the user calls it.
+        keep_front_matter: Whether title and contents of Gutenberg's books stay.
 
     Raises:
         CorpusError: No such corpus, or its text is unreachable, empty, binary or not UTF-8.
     """
+    keep = keep_front_matter
     if name is None:
-        return _default_corpus()
+        return _default_corpus(keep)
     if name in CORPORA:
-        return CORPORA[name]()
+        return CORPORA[name](keep)
     if name.startswith(("http://", "https://")):
         data = download(name, seconds=URL_SECONDS)
         known = redacted(name)  # it is written down
-        return decoded(known, f"downloaded from {known}", data)
+        return corpus_of(known, f"downloaded from {known}", data, keep)
     if name.startswith(OBJECT_SCHEMES):
         data = download_object(name, seconds=URL_SECONDS)
-        return decoded(name, f"read from {name}", data)
+        return corpus_of(name, f"read from {name}", data, keep)
     try:
         path = Path(name).expanduser()
         if path.is_dir():
@@ -83,27 +80,28 @@ def resolve_corpus(name: str | None) -> Corpus:
         raise CorpusError(f"a corpus must be readable: {name}: {error.strerror}") from error
     except RuntimeError as error:  # expanduser: nobody of that name
         raise CorpusError(f"a corpus must be readable: {name}: {error}") from error
-    corpus = decoded(name, f"file {name}", data)
+    corpus = corpus_of(name, f"file {name}", data, keep)
     return dataclasses.replace(corpus, location=str(path.resolve()))
 
 
-def _default_corpus() -> Corpus:
+def _default_corpus(keep_front_matter: bool) -> Corpus:
     try:
-        alice = _alice()
+        alice = _alice(keep_front_matter)
     except CorpusError as error:
-        embedded = _python_docs()
+        embedded = _python_docs(keep_front_matter)
         reason = f"{embedded.source}; alice is unavailable: {error}"
         return dataclasses.replace(embedded, source=reason)
     return dataclasses.replace(alice, source=f"{alice.source}; the default when none is named")
 
 
-def _alice() -> Corpus:
+def _alice(keep_front_matter: bool) -> Corpus:
     cache_path = cache_folder() / "alice-pg11.txt"
     if cache_path.exists():
-        return decoded("alice", f"cached file {cache_path}", cache_path.read_bytes())
+        source, data = f"cached file {cache_path}", cache_path.read_bytes()
+        return corpus_of("alice", source, data, keep_front_matter)
     data = download(ALICE_URL, seconds=DOWNLOAD_SECONDS)
-    corpus = decoded("alice", f"downloaded from {ALICE_URL}", data)
-    if not corpus.text.startswith("CHAPTER I"):
+    corpus = corpus_of("alice", f"downloaded from {ALICE_URL}", data, keep_front_matter)
+    if "\nCHAPTER I" not in f"\n{corpus.text}":
         raise CorpusError(f"{ALICE_URL} did not answer with the book")
     try:
         cache_path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,18 +111,18 @@ def _alice() -> Corpus:
     return corpus
 
 
-def _python_docs() -> Corpus:
+def _python_docs(_: bool) -> Corpus:
     topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
     text = "\n".join(topics[topic] for topic in sorted(topics))
     source = "embedded: the prose of this Python's own help topics"
     return Corpus(name="python-docs", location="python-docs", source=source, text=text)
 
 
-CORPORA: dict[str, Callable[[], Corpus]] = {
+CORPORA: dict[str, Callable[[bool], Corpus]] = {
     "alice": _alice,
     "python-docs": _python_docs,
 }
-"""The corpora that have a name."""
+"""The corpora that have a name: what reads each, with its front matter or without."""
 
 
 def cache_folder() -> Path:
@@ -133,43 +131,20 @@ def cache_folder() -> Path:
     return Path(root) / "char-lstm-tune"
 
 
-def decoded(name: str, source: str, data: bytes) -> Corpus:
+def corpus_of(name: str, source: str, data: bytes, keep_front_matter: bool) -> Corpus:
     """Decode a text and bring it into the form that every corpus has.
 
     Raises:
-        CorpusError: It is empty, binary or not UTF-8.
+        CorpusError: It is empty, or no text in UTF-8.
     """
-    if b"\0" in data:
-        raise CorpusError(f"a corpus must be a UTF-8 text, but {name} is binary")
-    try:
-        text = data.decode().removeprefix("\ufeff")  # utf-8-sig counts offsets after the mark
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"a corpus must be UTF-8, but {name} has byte 0x{data[error.start]:02x} "
-            f"at offset {error.start:,}"
-        ) from error
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    book = strip_gutenberg(text)
-    if book != text:
-        source += ", Gutenberg's header, footer and front matter removed"
+    text = decoded(name, data).replace("\r\n", "\n").replace("\r", "\n")
+    book = strip_gutenberg(text, keep_front_matter=keep_front_matter)
     if not book.strip():
         raise CorpusError(f"a corpus must not be empty: {name}")
+    if book != text:
+        with_front = strip_gutenberg(text, keep_front_matter=True)
+        has_front = book != with_front
+        num_removed = f"{len(text) - len(book):,} of {len(text):,} characters removed"
+        front = ", footer and front matter (--keep-front-matter keeps it)"
+        source += f", {num_removed}: Gutenberg's header{front if has_front else ' and footer'}"
     return Corpus(name=name, location=name, source=source, text=book)
-
-
-def strip_gutenberg(text: str) -> str:
-    """Return the book alone; a text without Gutenberg's two markers comes back as it is.
-
-    Front matter (title, author, contents) is what stands before the first chapter's heading,
-    "CHAPTER I" at a line's start; a book without that heading keeps its front matter.
-    """
-    start = _START.search(text)
-    end = _END.search(text, start.end()) if start else None
-    if start is None or end is None:
-        return text
-    book = text[start.end() : end.start()].strip()
-    for heading in _FIRST_CHAPTER.finditer(book):
-        following = _SECOND_CHAPTER.search(book, heading.end())
-        if following is None or following.start() - heading.end() > _MIN_CHAPTER_CHARS:
-            return book[heading.start() :]
-    return book

@@ -13,7 +13,7 @@ from pathlib import Path
 from model.errors import CorpusError
 from model.system.files import read_regular, write_whole
 from model.system.filesystem import is_uri
-from model.text.corpus import CORPORA, Corpus, cache_folder, decoded
+from model.text.corpus import CORPORA, Corpus, cache_folder, corpus_of
 
 MAX_FILE_BYTES = 2 << 30
 _BYTES_PER_CHAR = 8
@@ -32,7 +32,12 @@ def remember(corpus: Corpus) -> None:
 
 
 def known_text(
-    location: str, *, sha256: str, num_chars: int, copies: Sequence[Path] = ()
+    location: str,
+    *,
+    sha256: str,
+    num_chars: int,
+    copies: Sequence[Path] = (),
+    keep_front_matter: bool = False,
 ) -> Corpus:
     """Find a text that a run was made with.
 
@@ -41,6 +46,7 @@ def known_text(
         sha256: What it is.
         num_chars: Its length, by the run.
         copies: Files that may have it as it was read.
+        keep_front_matter: As in `resolve_corpus`.
 
     Raises:
         CorpusError: It cannot be had without asking a server, or has changed.
@@ -54,7 +60,7 @@ def known_text(
     if is_uri(location):
         raise CorpusError(f"this run's text is no longer here: give it with --corpus {location}")
     if location in CORPORA:
-        corpus = CORPORA[location]()
+        corpus = CORPORA[location](keep_front_matter)
     else:
         most = min(MAX_FILE_BYTES, _BYTES_PER_CHAR * num_chars + _CUT_OFF_BYTES)
         try:
@@ -64,7 +70,7 @@ def known_text(
             raise CorpusError(
                 f"this run's text must be given with --corpus: {location}: {reason}"
             ) from error
-        corpus = decoded(location, f"file {location}", data)
+        corpus = corpus_of(location, f"file {location}", data, keep_front_matter)
     if corpus.sha256 != sha256:
         raise CorpusError(
             f"the text of this run, sha256 {sha256[:12]}, is no longer at {location}, which has "

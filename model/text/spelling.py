@@ -19,7 +19,7 @@ lower: 5 is best or within 0.002 bits per character of the best on the validatio
 MAX_WORDS = 50_000
 """Only the last rare words of a longer text are learnt, to stay within seconds."""
 MARK = "\0"
-"""What stands before and after a word; no corpus has it (corpus.py takes it for binary)."""
+"""What stands before and after a word; no corpus has it (diagnosis.py refuses it)."""
 _BEFORE = MARK * (ORDER - 1)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import ConfigError
+from model.text.diagnosis import described_strangers
 
 _CHUNK_CHARS = 1 << 20
 
@@ -59,11 +60,7 @@ class Vocabulary:
             codes = np.frombuffer(chunk.encode("utf-32-le"), dtype=np.uint32)
             found = np.searchsorted(known, codes).clip(max=len(known) - 1)
             if not np.array_equal(known[found], codes):
-                strangers = "".join(sorted(set(chunk) - set(self.symbols)))
-                raise ConfigError(
-                    f"every character must be in the vocabulary {''.join(self.symbols)!r}, "
-                    f"got {strangers!r}"
-                )
+                raise ConfigError(described_strangers(text, self.symbols))
             indices[start : start + _CHUNK_CHARS] = found
         return indices
 

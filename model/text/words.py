@@ -3,7 +3,8 @@ r"""Cuts a text into tokens: words, and every other character alone.
 A word is letters, marks and digits, with apostrophes between them ("don't"). Words are as long
 as can be, so two of them never touch. That leaves the commonest token for free: a single
 space between two words is not written down, and two words in a row are read with a space
-between them. Joining the tokens gives the text back, whatever it is.
+between them. Joining the tokens gives the text back, whatever it is. Beside a character of a
+script without spaces (Han, kana, Thai) a space is a token, as none is read there.
 
     text     'Oh dear! Oh dear!'
     tokens   ' Oh dear ! _ Oh dear ! '          (_ is the space after the exclamation mark)
@@ -29,11 +30,41 @@ from model.text.spelling import MAX_WORDS, Speller
 from model.text.vocabulary import smallest_type
 
 _APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}"
+_WITHOUT_SPACES = (
+    *("CJK ", "IDEOGRAPHIC ", "HIRAGANA ", "KATAKANA", "HALFWIDTH KATAKANA", "YI SYLLABLE "),
+    *(
+        "COMBINING KATAKANA",
+        "THAI ",
+        "LAO ",
+        "KHMER ",
+        "MYANMAR ",
+        "TAI ",
+        "NEW TAI LUE ",
+        "AHOM ",
+    ),
+)
+"""How the Unicode names of characters begin that are written without spaces between words: those
+of class SA in Unicode's annex 14 (complex context), and ideographs, kana and Yi of class ID."""
+CLAUSES = "this text has no spaces between words: a word is all that stands between two marks"
+"""What a reader is told where words are counted in such a text."""
 
 
 def is_word_char(char: str) -> bool:
     """Return whether a character is a letter, a mark or a digit, in any script."""
     return unicodedata.category(char)[0] in "LMN"
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def is_of_script_without_spaces(char: str) -> bool:
+    """Return whether a character is of a script that puts no spaces between words."""
+    return unicodedata.name(char, "").startswith(_WITHOUT_SPACES)
+
+
+def has_no_spaces_between_words(text: str) -> bool:
+    """Return whether most letters of a text are of scripts without spaces between words."""
+    counts = {char: count for char, count in Counter(text).items() if is_word_char(char)}
+    without = sum(count for char, count in counts.items() if is_of_script_without_spaces(char))
+    return without > sum(counts.values()) / 2
 
 
 def tokenize(text: str) -> Iterator[str]:
@@ -42,9 +73,13 @@ def tokenize(text: str) -> Iterator[str]:
     >>> list(tokenize("'Don't,' said  Alice to it."))
     ["'", "Don't", ',', "'", ' ', 'said', ' ', ' ', 'Alice', 'to', 'it', '.']
     """
-    letters = "".join(re.escape(char) for char in sorted(set(text)) if is_word_char(char))
-    of_word = f"[0-9{letters}]"  # digits are there anyway: no class may be empty
-    between_words = f"(?<={of_word}) (?={of_word})"
+    letters = [char for char in sorted(set(text)) if is_word_char(char)]
+    spaced_letters = [char for char in letters if not is_of_script_without_spaces(char)]
+    # Digits are there anyway: no class may be empty.
+    of_word, at_space = (
+        f"[0-9{''.join(map(re.escape, chars))}]" for chars in (letters, spaced_letters)
+    )
+    between_words = f"(?<={at_space}) (?={at_space})"
     token = f"({of_word}+(?:[{_APOSTROPHES}]{of_word}+)*|.)"
     for match in re.finditer(f"{between_words}|{token}", text, re.DOTALL):
         if match[1]:
@@ -54,12 +89,18 @@ def tokenize(text: str) -> Iterator[str]:
 def spaced(token: str, before: str) -> str:
     """Return what a token adds to a text: itself, after a space between two words.
 
+    In a script without spaces there is none: two words are read as one.
+
     Args:
         token: At least one character.
         before: The text before it, or at least its last character.
     """
-    between_words = before and is_word_char(before[-1]) and is_word_char(token[0])
+    between_words = before and _stands_at_space(before[-1]) and _stands_at_space(token[0])
     return f" {token}" if between_words else token
+
+
+def _stands_at_space(char: str) -> bool:
+    return is_word_char(char) and not is_of_script_without_spaces(char)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +160,7 @@ class WordVocabulary:
 
     def encode_prime(self, text: str) -> NDArray[np.integer[Any]]:
         """Return the indices of a text that goes on: a space at its end is before a word."""
-        ends_in_space = text[-1:] == " " and is_word_char(text[-2:-1] or " ")
+        ends_in_space = text[-1:] == " " and _stands_at_space(text[-2:-1] or " ")
         return self.encode(text[:-1] if ends_in_space else text)
 
     def spelling_bits(self, text: str) -> float:
@@ -130,6 +171,8 @@ class WordVocabulary:
     def written(self, symbol: int, before: str, uniform: Callable[[], float]) -> str:
         """Return what a symbol adds to a text; an unknown one is spelled.
 
+        Where the text that was learnt has no space at all, none is written.
+
         Args:
             symbol: An index.
             before: The text before it.
@@ -137,7 +180,11 @@ class WordVocabulary:
         """
         known = symbol < len(self.tokens)
         token = self.tokens[symbol] if known else self._speller.draw(uniform)
-        return spaced(token, before)
+        return spaced(token, before) if self._has_spaces else token
+
+    @functools.cached_property
+    def _has_spaces(self) -> bool:
+        return " " in self.alphabet
 
     @functools.cached_property
     def _index(self) -> dict[str, int]:

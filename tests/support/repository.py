@@ -6,3 +6,5 @@ SUPPORT = Path(__file__).resolve().parent
 ROOT = SUPPORT.parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 """The real corpora, which the project does not contain."""
+SHARED_CASES = SHARED_DATA.parent / "cases"
+"""Inputs that failed, likewise; each a kind that tests also have one of their own of."""

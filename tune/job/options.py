@@ -40,6 +40,12 @@ def parser() -> OneLineParser:
         help="alice, python-docs, a UTF-8 file, or an http(s), s3 or gs URL "
         "(alice if it can be downloaded)",
     )
+    what.add_argument(
+        "--keep-front-matter",
+        action="store_true",
+        default=None,
+        help="keep title and contents of Project Gutenberg's books (cut where short and sure)",
+    )
     sampler = what.add_argument(
         "--sampler",
         metavar="NAME",

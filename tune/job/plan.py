@@ -6,6 +6,7 @@ from rich.console import Console
 
 from model.system.durations import counted, format_range, format_seconds
 from model.system.terminal import say
+from model.text.words import CLAUSES, has_no_spaces_between_words
 from model.training.schedule import constant_epochs
 from search_spaces.distributions import describe as describe_distribution
 from tune.cluster.resources import Node, TrialResources, describe
@@ -91,11 +92,15 @@ def _plan_lines(plan: JobPlan) -> list[str]:
                 f"{len(words.vocabulary):,} symbols that occur in them {config.min_word_count} "
                 f"times or more"
             )
+    if "word" in space.values("unit") and has_no_spaces_between_words(study.corpus.text):
+        lines.append(f"  {'words':<18} {CLAUSES}")
     judged = next(iter(prepared.encoded.values())).num_raw_validation_chars
     lines.append(
         f"objective: val_bits_per_char, restored bits per raw character, lower is better, "
         f"on {judged:,} held-out raw characters"
     )
+    if prepared.resemblance is not None and prepared.resemblance.warning:
+        lines.append(f"warning: {prepared.resemblance.warning}")
     budget = space.budget
     limit = budget.time_budget_seconds
     is_all = space.distributions and space.max_trials() == budget.trials

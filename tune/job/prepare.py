@@ -39,7 +39,7 @@ def prepare(options: StudyOptions, console: Console) -> Study:
     check_locations(options, options.storage)
     if options.storage is not None:
         check_new_in_storage(options.storage, name)
-    corpus = named_corpus(options.corpus, console)
+    corpus = named_corpus(options.corpus, settings, console)
     return Study(
         space=space,
         corpus=corpus,
@@ -64,13 +64,18 @@ def check_locations(options: StudyOptions, storage: str | None) -> None:
         check_storage(storage)
 
 
-def named_corpus(name: str | None, console: Console) -> Corpus:
+def named_corpus(name: str | None, settings: StudySettings, console: Console) -> Corpus:
     """Find the corpus and print which it is.
+
+    Args:
+        name: What the user calls it.
+        settings: Those of its run.
+        console: Where the line is printed.
 
     Raises:
         CorpusError: It cannot be had.
     """
-    corpus = resolve_corpus(name)
+    corpus = resolve_corpus(name, keep_front_matter=settings.keep_front_matter)
     remember(corpus)
     tell_corpus(corpus, console)
     return corpus

@@ -9,7 +9,6 @@ from rich.console import Console
 from model.errors import ConfigError
 from model.system.filesystem import check_storage, is_uri, join, normal
 from model.text.corpus import Corpus
-from model.text.known_text import known_text
 from search_spaces import Budget, SearchSpace, load_space
 from tune.job.prepare import (
     check_locations,
@@ -20,8 +19,8 @@ from tune.job.prepare import (
     with_budget,
 )
 from tune.planning.study import EarlierSessions, Study, StudyOptions, finalists_of
-from tune.records.run_folder import CORPUS_FILE, RunFolder, check_name, find_run
-from tune.records.study_file import CorpusOrigin
+from tune.records.run_folder import RunFolder, check_name, find_run, text_of_run
+from tune.records.study_file import StudyFile
 from tune.sampling.samplers import AUTO, check_sampler
 from tune.storage.fetch import fetch_run, found_in_storage
 
@@ -81,7 +80,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     storage = stored.settings.storage
     storage = found_in or (storage and normal(storage))  # a bucket may have been copied
     settings = dataclasses.replace(stored.settings, storage=storage)
-    for name in ("seed", "sampler", "storage"):
+    for name in ("seed", "sampler", "storage", "keep_front_matter"):
         if getattr(options, name) != AUTO:
             _check_same(name, getattr(options, name), getattr(settings, name))
     _check_same("name", options.name, folder.path.name)
@@ -95,7 +94,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     space = with_budget(stored.space, options)
     _check_trials(options.trials, earlier.spent.num_ended)
     check_locations(options, storage)
-    corpus = _text(options.corpus, stored.corpus, folder, console)
+    corpus = _text(options.corpus, stored, folder, console)
     if corpus.sha256 != stored.corpus.sha256:
         raise ConfigError(
             f"a resumed run's corpus must be the text it began with, sha256 "
@@ -122,18 +121,13 @@ def _without_starts(space: SearchSpace) -> dict[str, Any]:
     return {key: values[key] for key in values if key not in ("budget", "starts")}
 
 
-def _text(named: str | None, stored: CorpusOrigin, folder: RunFolder, console: Console) -> Corpus:
+def _text(named: str | None, stored: StudyFile, folder: RunFolder, console: Console) -> Corpus:
     """Return the text, from where the user names it or where it is known to be the same."""
     if named is not None:
-        return named_corpus(named, console)
-    corpus = known_text(
-        stored.location or stored.name,
-        sha256=stored.sha256,
-        num_chars=stored.num_chars,
-        copies=[folder.path / CORPUS_FILE],
-    )
+        return named_corpus(named, stored.settings, console)
+    corpus = text_of_run(stored, folder)
     tell_corpus(corpus, console)
-    return dataclasses.replace(corpus, source=stored.source)
+    return dataclasses.replace(corpus, source=stored.corpus.source)
 
 
 def _is_larger(budget: Budget, stored: Budget) -> bool:

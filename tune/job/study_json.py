@@ -43,6 +43,7 @@ def study_file(study: Study, result: SearchResult | None, estimate: Estimate | N
                 for cleaning, encoded in prepared.encoded.items()
             },
         ),
+        resemblance=prepared.resemblance,
         machine=f"{platform.machine()} {platform.system()}, {num_cpus()} CPU",
         versions={
             "python": platform.python_version(),

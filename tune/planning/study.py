@@ -31,6 +31,7 @@ class StudyOptions:
     resume: str | None = None
     or_resume: bool = False
     corpus: str | None = None
+    keep_front_matter: bool | None = None
     trials: int | None = None
     time_budget: str | None = None
     finalists: int | None = None

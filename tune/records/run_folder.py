@@ -14,6 +14,8 @@ from model.errors import ConfigError, unknown_choice
 from model.system.files import check_no_links, write_text
 from model.system.filesystem import is_safe
 from model.system.json_schema import parsed
+from model.text.corpus import Corpus
+from model.text.known_text import known_text
 from tune.records.finalist_table import FinalistRecord, read_finalists, write_finalists
 from tune.records.study_file import StudyFile
 from tune.records.tables import (
@@ -232,6 +234,22 @@ def is_run_file(relative: str) -> bool:
     """
     known = relative in _NAMES or relative.replace(".parquet", ".csv") in _NAMES
     return known or _KEPT.fullmatch(relative) is not None
+
+
+def text_of_run(study: StudyFile, folder: RunFolder) -> Corpus:
+    """Find the text of a run.
+
+    Raises:
+        CorpusError: It cannot be had without asking a server, or has changed.
+    """
+    corpus = study.corpus
+    return known_text(
+        corpus.location or corpus.name,
+        sha256=corpus.sha256,
+        num_chars=corpus.num_chars,
+        copies=[folder.path / CORPUS_FILE],
+        keep_front_matter=study.settings.keep_front_matter,
+    )
 
 
 def find_run(run: str, results: Path) -> RunFolder:

@@ -9,6 +9,7 @@ from typing import Any
 
 from model.errors import ConfigError
 from model.scoring.objective import Floor
+from model.scoring.resemblance import Resemblance
 from model.system.json_schema import checked, record
 from model.text.cleaning import RAW
 from search_spaces import SearchSpace
@@ -32,6 +33,7 @@ class StudySettings:
         trial_timeout_seconds: Silence after which a trial is killed; None is never.
         finalists: Number of the best trials that are trained again at the end.
         finalist_seeds: Trainings of each finalist, 1 to SEEDS_AT_MOST.
+        keep_front_matter: Whether the text has the front matter of Gutenberg's books.
 
     Raises:
         ConfigError: A number is out of its range.
@@ -43,6 +45,7 @@ class StudySettings:
     trial_timeout_seconds: float | None = None
     finalists: int = 3
     finalist_seeds: int = 3
+    keep_front_matter: bool = False
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -125,6 +128,7 @@ class StudyFile:
         settings: The other settings; in the file their keys stand beside the others.
         corpus: The text.
         objective: Floors and prices.
+        resemblance: Of the validation passage to the training part; None where it is not known.
         machine: Processor, system and number of cores.
         search_seconds: Seconds of all sessions; 0 until the search has ended.
         ended: How it ended, in words, or STILL_RUNNING.
@@ -144,6 +148,7 @@ class StudyFile:
     machine: str
     search_seconds: float
     ended: str
+    resemblance: Resemblance | None = None
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     git_commit: str | None = None
     estimate: PlannedTime | None = None

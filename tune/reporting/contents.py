@@ -42,9 +42,13 @@ def winner(run: LoadedRun) -> Section:
     else:
         rival = rivals.iloc[0]
         against = f"The best baseline, {escaped(rival['baseline'])}, {_behind(rival, first)}"
+    resemblance = run.study.resemblance
+    warning = f"**Warning**: {resemblance.warning}." if resemblance and resemblance.warning else ""
     return Section(
         title="The winner",
+        caption=warning,
         body=(
+            *([warning] if warning else []),
             f"**{first['val_bits_per_char']:.4f} bits per character** "
             f"({first['val_own_bits_per_char']:.4f} own), trial {first['number']}, epoch "
             f"{first['best_epoch']}: {settings}.",

@@ -8,6 +8,7 @@ import pandas as pd
 
 from model.generation.copying import COPIED_CHARS
 from model.generation.quality import FIGURES
+from model.text.words import CLAUSES
 from tune.records.quality_table import BOOK, CHECKPOINT, REFERENCE
 from tune.records.samples_file import Passage, Samples
 from tune.records.tables import Table
@@ -103,6 +104,8 @@ def _temperatures_table(quality: Table) -> pd.DataFrame:
 def _temperatures_note(quality: Table) -> str:
     words = quality["word_list"].iloc[0]
     listed = "No list of words fits this text" if pd.isna(words) else f"Listed words: {words}"
+    if quality["distinct_word_share"].isna().all():
+        listed = f"Figures of words are left out: {CLAUSES}"
     note = (
         "Means over passages of the same length. The distance is from the book's own passages "
         "that no network has learnt, in standard deviations among these. `nearest` is the "

@@ -17,11 +17,10 @@ from model.generation.temperature import MAX_BOOK_PASSAGES, survey_temperatures,
 from model.generation.word_list import WordList, find_word_list
 from model.text.cleaning import clean
 from model.text.corpus import resolve_corpus
-from model.text.known_text import known_text
 from model.text.streams import split_text
 from model.training.checkpoint import load_checkpoint
 from tune.records.quality_table import BOOK, CHECKPOINT, REFERENCE, QualityRecord
-from tune.records.run_folder import CORPUS_FILE, RunFolder
+from tune.records.run_folder import RunFolder, text_of_run
 from tune.reporting.samples_section import BOOK_NAME
 
 
@@ -56,19 +55,14 @@ class Book:
             ConfigError: study.json is damaged, or the named text is not that of the run.
             CorpusError: The text is not to be had.
         """
-        corpus = folder.read_study().corpus
+        study = folder.read_study()
         if named is None:
-            found = known_text(
-                corpus.location or corpus.name,
-                sha256=corpus.sha256,
-                num_chars=corpus.num_chars,
-                copies=[folder.path / CORPUS_FILE],
-            )
-            return cls(found.text)
-        text = resolve_corpus(named)
-        if text.sha256 != corpus.sha256:
+            return cls(text_of_run(study, folder).text)
+        keep, expected = study.settings.keep_front_matter, study.corpus.sha256
+        text = resolve_corpus(named, keep_front_matter=keep)
+        if text.sha256 != expected:
             raise ConfigError(
-                f"the corpus must be the run's text, sha256 {corpus.sha256[:12]}, but {named} has "
+                f"the corpus must be the run's text, sha256 {expected[:12]}, but {named} has "
                 f"{text.sha256[:12]}"
             )
         return cls(text.text)

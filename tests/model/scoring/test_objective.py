@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import random
 from pathlib import Path
 
 import numpy as np
@@ -182,3 +183,13 @@ def test_text_too_short_for_the_batch_is_refused(tiny_corpus: PreparedCorpus) ->
             check_fits(corpus, batch_size=sizes[0], sequence_length=sizes[1])
     with pytest.raises(CorpusError, match="at least 1,000 characters, got 5"):
         prepare_corpus("short", ["cased"])
+
+
+def test_price_can_be_less_than_what_was_dropped_is_worth() -> None:
+    chance = random.Random(0)  # docs/objective.md names the figures
+    text = "".join(
+        chance.choice("abcdefgh") * 4 + chance.choice("0123456789") for _ in range(20_000)
+    )
+    encoded = prepare_corpus(text, ["letters"]).encoded["letters"]
+    assert encoded.restoration_bits_per_char == pytest.approx(0.51, abs=0.01)
+    assert math.log2(10) / 5 == pytest.approx(0.66, abs=0.01)

@@ -8,7 +8,8 @@ import pytest
 
 from model.errors import CorpusError
 from model.text import corpus as corpus_module
-from model.text.corpus import resolve_corpus, strip_gutenberg
+from model.text.corpus import resolve_corpus
+from model.text.gutenberg import strip_gutenberg
 
 GUTENBERG = """Header with licence
 *** START OF THE PROJECT GUTENBERG EBOOK A BOOK ***
@@ -52,7 +53,7 @@ def test_file_drops_byte_order_mark_and_carriage_returns(tmp_path: Path) -> None
     [
         (b"", "must not be empty"),
         (b" \n\n", "must not be empty"),
-        (b"text\0text", "is binary"),
+        (b"text\0text", "has 1 NUL character, the first at offset 4 in line 1"),
         (b"caf\xe9 au lait", "byte 0xe9 at offset 3"),
         (b"\xef\xbb\xbfcaf\xe9 au lait", "byte 0xe9 at offset 6"),
     ],

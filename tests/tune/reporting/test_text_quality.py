@@ -36,11 +36,14 @@ from model.generation.temperature import (
 )
 from model.generation.word_list import WordList, find_word_list
 from model.network.lstm import WindowLSTM
+from model.scoring.objective import prepare_corpus
 from model.text.cleaning import clean
 from model.text.corpus import resolve_corpus
 from model.text.streams import split_text
 from model.text.vocabulary import Vocabulary
+from model.text.words import CLAUSES
 from model.training.checkpoint import copy_model, load_checkpoint
+from model.training.trainer import Trainer
 from tune.records.quality_table import (
     BOOK,
     CHECKPOINT,
@@ -351,6 +354,27 @@ def test_quality_table_of_a_run_and_what_it_decides(
     line = best_temperature_line(table)
     assert f"temperature {nearest['temperature']:g}: of 0.5, 0.7, 0.8, 0.9, 1, " in line
     assert line.endswith(f"(distance {nearest['distance']:.1f})")
+
+
+def test_samples_say_where_words_would_be_clauses(
+    tiny_config: TrialConfig, tmp_path: Path, tiny_text: str
+) -> None:
+    chance = random.Random(0)
+    thai = "".join(chance.choice(("เด็กเล่นใต้ต้นไม้\n", "เขาถามว่าชาร้อนไหม\n")) for _ in range(100))
+    for text, told in ((thai, True), (tiny_text, False)):
+        folder = RunFolder.create(tmp_path / f"run {told}")
+        config = dataclasses.replace(tiny_config, epochs=1, hidden_size=4)
+        trainer = Trainer(config, prepare_corpus(text, ["lower"]).streams(config))
+        list(trainer.epochs())
+        trainer.save(folder.checkpoint(1))
+        book = Book(text)
+        write_quality(measure_run(folder, book, top=1), folder.quality_file)
+        table = read_quality(folder.quality_file)
+        assert table["distinct_word_share"].isna().all() == told
+        assert table["nearest"].sum() == 1
+        write_samples(folder, book, top=1, num_chars=50)
+        written = folder.samples_file.read_text(encoding="utf-8")
+        assert (CLAUSES in written) == told
 
 
 def test_without_its_book_a_run_still_writes(trained_checkpoint: Path, tmp_path: Path) -> None:

@@ -1,0 +1,72 @@
+"""--keep-front-matter: a run keeps it, so that a resumed one reads the same text."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from hand_made_run import STUDY
+from model import train
+from model.errors import ConfigError
+from tune.job.options import parse_options
+from tune.job.prepare import named_corpus
+from tune.job.resume import prepared_study
+from tune.planning.study import StudyOptions
+from tune.records.run_folder import RunFolder
+from tune.records.study_file import CorpusOrigin, StudySettings
+from tune.reporting.text_quality import Book
+
+QUIET = Console(quiet=True)
+FLAG = "--keep-front-matter"
+
+
+@pytest.fixture
+def book() -> Path:
+    story = "Petra opened the silver beacon along the shore, and nobody minded it.\n" * 40
+    path = Path("book.txt")
+    path.write_text(
+        "*** START OF THE PROJECT GUTENBERG EBOOK A BOOK ***\n\nA BOOK\n\nCHAPTER I\n\n"
+        f"{story}\n*** END OF THE PROJECT GUTENBERG EBOOK A BOOK ***\n\nlicence words\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_command_lines_keep_front_matter_where_it_is_asked_for(
+    book: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = [
+        parse_options(["--space", "quick", *flags]).over(StudySettings()) for flags in ([], [FLAG])
+    ]
+    texts = [named_corpus(str(book), each, QUIET).text for each in settings]
+    assert [text[:6] for text in texts] == ["CHAPTE", "A BOOK"]
+    for flags, told in (([], "matter (--keep-front-matter keeps it)"), ([FLAG], "and footer")):
+        wanted = ["--corpus", str(book), *flags, "--epochs", "1", "--hidden-size", "4"]
+        assert train.main([*wanted, "--batch-size", "4"]) == 0
+        assert capsys.readouterr().out.splitlines()[0].endswith(told)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_resumed_run_reads_the_text_that_it_began_with(book: Path, kept: bool) -> None:
+    settings = StudySettings(keep_front_matter=kept)
+    corpus = named_corpus(str(book), settings, QUIET)
+    origin = CorpusOrigin(
+        name=corpus.name,
+        location=corpus.location,
+        source=corpus.source,
+        sha256=corpus.sha256,
+        num_chars=len(corpus.text),
+    )
+    folder = RunFolder.create(Path("run"))
+    folder.write_study(dataclasses.replace(STUDY, settings=settings, corpus=origin))
+    options = StudyOptions(resume=str(folder.path), trials=30)
+    study = prepared_study(options, QUIET)
+    assert study.corpus.text == corpus.text == Book.of_run(folder).text
+    assert study.settings.keep_front_matter == kept
+    other = dataclasses.replace(options, keep_front_matter=not kept or None)
+    if kept:
+        prepared_study(other, QUIET)
+    else:
+        with pytest.raises(ConfigError, match="keep_front_matter must be that of the resumed run"):
+            prepared_study(other, QUIET)
