@@ -5,6 +5,7 @@ import contextlib
 import difflib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -14,8 +15,18 @@ _INTERRUPTED, _READER_GONE = 130, 141
 """Exit codes, as shells have them."""
 
 
+def quiet_libraries() -> None:
+    """Have no library's warning reach stderr, in a process that is a command.
+
+    Our own words are printed, never warned. The rule comes after all others: what `-W` or
+    PYTHONWARNINGS ask for is shown, and a test that makes errors of warnings sees them.
+    """
+    warnings.simplefilter("ignore", append=True)
+
+
 def ended_quietly(command: Callable[[], int]) -> int:
     """Run a command and return its exit code; Ctrl-C and `| head` end it without a traceback."""
+    quiet_libraries()
     try:
         code = command()
         sys.stdout.flush()
