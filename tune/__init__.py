@@ -4,12 +4,41 @@ A file here is a command, a folder is a room. What users import is here too, and
 it is asked for: a command's --help need not wait for pandas.
 """
 
+import importlib.util
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tune.records.load import load_run
 
 __all__ = ["load_run"]
+
+
+def _check_siblings() -> None:
+    """Refuse another package or file by the name of one of ours: `python -m` finds it first.
+
+    Raises:
+        ImportError: Where `tune` is imported.
+        SystemExit: Where it is a command's, with one line and code 2.
+    """
+    root = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120
+    for name in ("model", "search_spaces"):
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            continue
+        if os.path.realpath(spec.origin) != os.path.join(root, name, "__init__.py"):  # noqa: PTH118
+            rule = (
+                f"{spec.origin!r} stands before the package {name!r} of char-lstm-tune: use "
+                "another folder, or the command char-lstm-tune"
+            )
+            if sys.argv[:1] == ["-m"]:  # as Python has it while it looks for the module of -m
+                print(f"tune: {rule}", file=sys.stderr)
+                sys.exit(2)
+            raise ImportError(rule)
+
+
+_check_siblings()
 
 
 def __getattr__(name: str) -> Any:
