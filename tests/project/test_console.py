@@ -124,6 +124,17 @@ def test_folder_without_code_by_the_name_of_ours_is_in_nobodys_way() -> None:
     assert run("-m", "tune.run", "--help").returncode == 0
 
 
+def test_packages_need_not_lie_side_by_side(tmp_path: Path) -> None:
+    """Ray unpacks each into a folder of its own on the nodes of a cluster."""
+    folders = []
+    for name in ("model", "search_spaces", "tune"):
+        folders.append(tmp_path / f"of_{name}")
+        folders[-1].mkdir()
+        (folders[-1] / name).symlink_to(ROOT / name)
+    done = run("-m", "tune.run", "--help", PYTHONPATH=os.pathsep.join(map(str, folders)))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.slow
 def test_search_beside_another_model_runs(script: Path, tiny_text: str) -> None:
     flags = write_inputs(tiny_text, trials=3)
