@@ -3,6 +3,8 @@
 
 import argparse
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +12,15 @@ from model.system.command_line import DEVICES, OneLineParser, ended_quietly
 from model.system.terminal import complain, printable
 
 if TYPE_CHECKING:
+    from model.generation.ending import Piece
     from model.generation.interactive import Conversation
 
+FLUSH_SECONDS = 0.05
+"""What is written waits no longer than this, and one symbol more."""
 _EXAMPLES = """examples:
   python -m model.generate results/ten/checkpoints/01 --chars 2000
   python -m model.generate results/ten/checkpoints/01 --prime "The " --temperature 0.5
+  python -m model.generate results/ten/checkpoints/01 --per-line --passages 20
   python -m model.generate results/ten/checkpoints/01 --interactive
 """
 
@@ -33,9 +39,25 @@ def _parser() -> OneLineParser:
     )
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a checkpoint folder")
     what = parser.add_argument_group("what to write")
-    what.add_argument("--chars", type=int, default=1_000, metavar="N", help="length (1000)")
+    what.add_argument(
+        "--chars", type=int, default=1_000, metavar="N", help="most characters (1000)"
+    )
     what.add_argument("--passages", type=int, default=1, metavar="N", help="in one batch (1)")
     what.add_argument("--prime", default="", metavar="TEXT", help="what the text begins with")
+    what.add_argument("--stop", metavar="STRING", help="end a passage after this string")
+    alone = what.add_mutually_exclusive_group()
+    alone.add_argument(
+        "--separator",
+        metavar="STRING",
+        help="passages begin after this string and end after it; empty ones are left out",
+    )
+    alone.add_argument(
+        "--per-line",
+        action="store_const",
+        dest="separator",
+        const="\n",
+        help="the same with the line feed: names, tweets",
+    )
     what.add_argument(
         "--interactive",
         action="store_true",
@@ -65,26 +87,48 @@ def _write(options: argparse.Namespace) -> int:
 
     try:
         with memory_for("the network and its passages"):
-            written = _written(options)
+            pieces = _pieces(options)  # the mistakes are found here, before anything is printed
+            _print(pieces, options, printable if sys.stdout.isatty() else str)
     except (ConfigError, CheckpointError) as error:
         complain("model.generate", error)
         return 2
-    for number, passage in enumerate(written, start=1):
-        if options.passages > 1:
-            print(f"--- {number}")
-        text = options.prime + passage
-        print(printable(text) if sys.stdout.isatty() else text)  # a file gets the text as it is
     return 0
 
 
-def _written(options: argparse.Namespace) -> list[str]:
-    """Return the passages; none after a conversation."""
-    from model.generation.decoding import SamplingOptions, write_passages
+def _print(
+    pieces: "Iterator[Piece]", options: argparse.Namespace, fit: Callable[[str], str]
+) -> None:
+    """Print passages as they are written; a file gets the text as it is."""
+    ends_in_line = options.stop is not None or options.separator is not None
+    is_new, flushed, last = True, time.monotonic(), ""
+    for piece in pieces:
+        if is_new:
+            if options.passages > 1 and options.separator is None:
+                print(f"--- {piece.passage + 1}")
+            print(fit(options.prime), end="")
+            last = ""
+        print(fit(piece.text), end="")
+        last = piece.text[-1:] or last
+        is_new = piece.is_last
+        if is_new and not (ends_in_line and last == "\n"):
+            print()
+        if time.monotonic() - flushed > FLUSH_SECONDS:
+            sys.stdout.flush()
+            flushed = time.monotonic()
+
+
+def _pieces(options: argparse.Namespace) -> "Iterator[Piece]":
+    """Return what is written, passage after passage; nothing after a conversation."""
+    from model.errors import ConfigError
+    from model.generation.decoding import SamplingOptions, stream_passages
+    from model.generation.ending import Bounds, in_order
     from model.generation.interactive import Conversation
     from model.generation.temperature import default_temperature
     from model.system.devices import named_device
     from model.training.checkpoint import load_checkpoint
 
+    if options.interactive and options.separator is not None:
+        raise ConfigError("--interactive must be without --per-line and --separator; see --stop")
     model, meta = load_checkpoint(options.checkpoint, named_device(options.device))
     temperature = options.temperature
     if temperature is None:
@@ -103,19 +147,21 @@ def _written(options: argparse.Namespace) -> list[str]:
                 options=sampling,
                 seed=options.seed,
                 num_chars=options.chars,
+                stop=options.stop,
             )
         )
-        return []
-    return write_passages(
+        return iter(())
+    pieces = stream_passages(
         model,
         meta.vocabulary,
         prime=options.prime,
         cleaning=meta.config.cleaning,
-        num_chars=options.chars,
+        bounds=Bounds(num_chars=options.chars, stop=options.stop, separator=options.separator),
         num_passages=options.passages,
         options=sampling,
         seed=options.seed,
     )
+    return in_order(pieces, options.passages)
 
 
 def _converse(conversation: "Conversation") -> None:

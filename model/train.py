@@ -14,12 +14,16 @@ from model.system.command_line import DEVICES, OneLineParser, ended_quietly
 from model.system.terminal import complain, printable
 
 if TYPE_CHECKING:
+    from model.config import TrialConfig
+    from model.text.streams import EncodedCorpus
+    from model.training.checkpoint import CheckpointMeta
     from model.training.trainer import Trainer
 
 _EXAMPLES = """examples:
   python -m model.train --corpus book.txt --epochs 10 --checkpoint mine
   python -m model.train --corpus book.txt --config results/ten/best.json --epochs 40
-  python -m model.train --corpus book.txt --epochs 10 --checkpoint mine --resume
+  python -m model.train --checkpoint mine --resume
+  python -m model.train --corpus letters.txt --init mine --epochs 3 --checkpoint finer
 """
 
 
@@ -46,13 +50,27 @@ def _parser() -> OneLineParser:
         description="Train one LSTM; the best epoch's network is kept as a checkpoint.",
         epilog=_EXAMPLES,
     )
-    parser.add_argument("--corpus", metavar="NAME|PATH|URL", help="as for tune.run")
+    parser.add_argument(
+        "--corpus", metavar="NAME|PATH|URL", help="as for tune.run (--resume: the checkpoint's)"
+    )
     parser.add_argument("--keep-front-matter", action="store_true", help="as for tune.run")
     parser.add_argument("--config", type=Path, metavar="JSON", help="a config, e.g. best.json")
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FOLDER", help="written after each epoch"
     )
-    parser.add_argument("--resume", action="store_true", help="continue from --checkpoint")
+    begin = parser.add_mutually_exclusive_group()
+    begin.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue from --checkpoint, with its settings and its text, if that is found",
+    )
+    begin.add_argument(
+        "--init",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="begin with its weights; other settings than its own may be named, and another text "
+        "of its characters",
+    )
     parser.add_argument(
         "--device", choices=DEVICES, help="what it trains on (a GPU where there is one)"
     )
@@ -71,21 +89,15 @@ def _parser() -> OneLineParser:
 def _train(options: argparse.Namespace) -> int:
     import torch
 
-    from model.config import FIELD_NAMES, TrialConfig
     from model.errors import ConfigError
-    from model.scoring.objective import prepare_corpus
     from model.system.devices import MAX_THREADS, memory_for, named_device, use_threads
     from model.system.limits import num_cpus
-    from model.text.corpus import resolve_corpus
-    from model.text.words import CLAUSES, has_no_spaces_between_words
-    from model.training.checkpoint import check_new
+    from model.training.checkpoint import check_new, load_checkpoint
     from model.training.trainer import Trainer
+    from model.training.warm_start import check_shape, origin_of
 
     folder, threads = options.checkpoint, options.threads
-    base = TrialConfig.from_file(options.config) if options.config else TrialConfig()
-    named = {name: getattr(options, name) for name in FIELD_NAMES}
-    flags = {name: value for name, value in named.items() if value is not None}
-    config = TrialConfig.from_dict({**base.to_dict(), **flags})
+    _config(options, None)  # a mistake in a flag is told first
     device = named_device(options.device)
     if threads is not None and not 1 <= threads <= MAX_THREADS:
         raise ConfigError(f"threads must be at least 1 and at most {MAX_THREADS}, got {threads}")
@@ -94,20 +106,74 @@ def _train(options: argparse.Namespace) -> int:
         raise ConfigError("--resume needs --checkpoint, the folder to go on from")
     if folder is not None and not options.resume:
         check_new(folder)
-    corpus = resolve_corpus(options.corpus, keep_front_matter=options.keep_front_matter)
+    source = folder if options.resume else options.init
+    with memory_for(f"the weights in {source}"):
+        network, meta = load_checkpoint(source, device) if source else (None, None)
+    config = _config(options, meta)
+    if options.init and meta:
+        check_shape(config, meta, source)
+    streams, location = _streams(options, config, meta)
+    with memory_for("hidden_size, embedding_dim, num_layers and batch_size"):
+        trainer = Trainer(config, streams, device=device, location=location)
+        if options.resume:
+            trainer.restore(folder)
+        elif network and meta:
+            trainer.begin_with(network, origin_of(source, meta))
+        _tell(trainer)
+        _run(trainer, folder)
+    return 0
+
+
+def _config(options: argparse.Namespace, meta: "CheckpointMeta | None") -> "TrialConfig":
+    """Return the settings: flags, else those of --config, else the checkpoint's, else ours."""
+    from model.config import FIELD_NAMES, TrialConfig
+
+    base = meta.config if meta else TrialConfig()
+    if options.config:
+        base = TrialConfig.from_file(options.config)
+    named = {name: getattr(options, name) for name in FIELD_NAMES}
+    flags = {name: value for name, value in named.items() if value is not None}
+    return TrialConfig.from_dict({**base.to_dict(), **flags})
+
+
+def _streams(
+    options: argparse.Namespace, config: "TrialConfig", meta: "CheckpointMeta | None"
+) -> "tuple[EncodedCorpus, str | None]":
+    """Return the text that is named, or the checkpoint's, and where it is found again."""
+    from model.scoring.objective import prepare_corpus
+    from model.text.corpus import resolve_corpus
+    from model.text.streams import encode_in
+    from model.text.words import CLAUSES, has_no_spaces_between_words
+    from model.training.warm_start import findable, text_of
+
+    name = options.corpus
+    if name is None and meta:
+        name = text_of(meta, options.checkpoint if options.resume else options.init)
+    corpus = resolve_corpus(name, keep_front_matter=options.keep_front_matter)
     print(printable(f"corpus: {corpus.name}: {corpus.source}"), flush=True)
     if config.unit == "word" and has_no_spaces_between_words(corpus.text):
         print(f"words: {CLAUSES}", flush=True)
     prepared = prepare_corpus(corpus.text, [config.cleaning])
     if prepared.resemblance is not None and prepared.resemblance.warning:
         print(f"warning: {prepared.resemblance.warning}", flush=True)
-    with memory_for("hidden_size, embedding_dim, num_layers and batch_size"):
-        trainer = Trainer(config, prepared.streams(config), device=device)
-        if options.resume:
-            trainer.restore(folder)
-        print(f"{trainer.model.num_parameters():,} parameters, {trainer.precision} on {device}")
-        _run(trainer, folder)
-    return 0
+    if meta and (options.init or meta.origin):  # the symbols may be those of an earlier text
+        return encode_in(prepared.encoded[config.cleaning], meta.vocabulary), findable(corpus)
+    return prepared.streams(config), findable(corpus)
+
+
+def _tell(trainer: "Trainer") -> None:
+    """Say what is trained, and from where it goes on."""
+    print(
+        f"{trainer.model.num_parameters():,} parameters, {trainer.precision} on {trainer.device}"
+    )
+    if trainer.origin is not None:
+        origin = trainer.origin
+        print(
+            f"began with the weights of {printable(origin.checkpoint)}: epoch {origin.epoch}, "
+            f"{origin.val_bits_per_char:.4f} restored bits per character on its own text"
+        )
+    if trainer.last_report is not None:
+        print(f"goes on after epoch {trainer.last_report.epoch} of {trainer.config.epochs}")
 
 
 def _run(trainer: "Trainer", folder: Path | None) -> None:

@@ -1,9 +1,11 @@
 """Finds a search space: one of ours by name, or a user's Python file."""
 
+import contextlib
 import dataclasses
 import importlib
 import re
 import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,8 @@ def load_space(name_or_path: str) -> SearchSpace:
     """Load a space.
 
     Args:
-        name_or_path: One of SPACE_NAMES, or a path that ends in .py.
+        name_or_path: One of SPACE_NAMES, or a path that ends in .py; that file may import what
+            lies beside it.
 
     Raises:
         ConfigError: No such space; or the file does not import or has no valid SPACE.
@@ -44,6 +47,8 @@ def load_space(name_or_path: str) -> SearchSpace:
 def _load_file(path: Path) -> SearchSpace:
     if not path.is_file():
         raise ConfigError(f"a space file must exist, got {path}")
+    beside = str(path.resolve().parent)  # where Python looks for what a script imports
+    sys.path.insert(0, beside)
     try:
         names = runpy.run_path(str(path))
     except TypeError as error:
@@ -52,6 +57,9 @@ def _load_file(path: Path) -> SearchSpace:
         raise ConfigError(
             f"a space file must import: {path}: {type(error).__name__}: {_one_line(error)}"
         ) from error
+    finally:
+        with contextlib.suppress(ValueError):  # the file itself may have removed it
+            sys.path.remove(beside)
     space = names.get("SPACE")
     if not isinstance(space, SearchSpace):
         found = "nothing" if space is None else type(space).__name__

@@ -5,6 +5,7 @@ Sources: Fan 2018, arXiv:1805.04833 (top-k); Holtzman 2019, arXiv:1904.09751 (to
 """
 
 import dataclasses
+import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from model.config import check_seed
 from model.errors import ConfigError
+from model.generation.ending import Bounds, Passage, Piece
 from model.network.base import Network
 from model.text.cleaning import clean
 from model.text.vocabulary import Vocabulary
@@ -20,6 +22,7 @@ from model.text.words import WordVocabulary
 GREEDY_BELOW = 1e-6
 """A lower temperature is greedy: float32 logits are not told apart so finely, and below 1e-45 it
 would be 0 there, and 0 / 0 no number."""
+_ENDLESS = Bounds(num_chars=sys.maxsize)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,23 +102,75 @@ def write_passages(
         ConfigError: A number is out of its range, or the prime cannot be read (see
             `encode_prime`).
     """
-    for name, number in (("num_chars", num_chars), ("num_passages", num_passages)):
-        if number < 1:
-            raise ConfigError(f"{name} must be at least 1, got {number}")
-    prime_T = encode_prime(prime, vocabulary, cleaning)
+    pieces = stream_passages(
+        model,
+        vocabulary,
+        prime=prime,
+        cleaning=cleaning,
+        bounds=Bounds(num_chars=num_chars),
+        num_passages=num_passages,
+        options=options,
+        temperatures=temperatures,
+        seed=seed,
+    )
+    written: list[list[str]] = [[] for _ in range(num_passages)]
+    for piece in pieces:
+        written[piece.passage].append(piece.text)
+    return ["".join(texts) for texts in written]
+
+
+def stream_passages(
+    model: Network,
+    vocabulary: Vocabulary | WordVocabulary,
+    *,
+    prime: str,
+    cleaning: str,
+    bounds: Bounds,
+    num_passages: int = 1,
+    options: SamplingOptions,
+    temperatures: Sequence[float] | None = None,
+    seed: int = 0,
+) -> Iterator[Piece]:
+    """Return passages as they are written, symbol by symbol, those of a batch in turns.
+
+    It is the text that `write_passages` returns for the same arguments, to where it ends.
+
+    Args:
+        model: See `write_passages`, as the others.
+        vocabulary: Its symbols.
+        prime: What it reads first, after the separator if there is one.
+        cleaning: How the prime and the strings of the bounds are cleaned.
+        bounds: Where passages end, and after what they begin.
+        num_passages: Passages written side by side, at least 1.
+        options: How symbols are drawn.
+        temperatures: One for each passage.
+        seed: Seed of all draws.
+
+    Raises:
+        ConfigError: As `write_passages`, or the network cannot write a string of the bounds.
+    """
+    if num_passages < 1:
+        raise ConfigError(f"num_passages must be at least 1, got {num_passages}")
+    # Here: a generator would raise late.
+    bounds = bounds.cleaned(cleaning, vocabulary.alphabet)
+    context = (bounds.separator or "") + prime
+    prime_T = encode_prime(context, vocabulary, cleaning)
     generator = _generator(model, seed)
-    pieces = [[clean(prime, cleaning)] for _ in range(num_passages)]
-    left = [num_chars] * num_passages
-    for drawn_B in drawn(model, prime_T, num_passages, options, generator, temperatures):
-        for number, symbol in enumerate(drawn_B.tolist()):
-            if left[number] > 0:
-                before = pieces[number][-1]
-                written = vocabulary.written(symbol, before, _uniform(generator))
-                pieces[number].append(written[: left[number]])
-                left[number] -= len(pieces[number][-1])
-        if not any(left):
-            break
-    return ["".join(written) for _, *written in pieces]
+
+    def pieces() -> Iterator[Piece]:
+        passages = [Passage(bounds) for _ in range(num_passages)]
+        before = [clean(context, cleaning)] * num_passages
+        for drawn_B in drawn(model, prime_T, num_passages, options, generator, temperatures):
+            for number, symbol in enumerate(drawn_B.tolist()):
+                passage = passages[number]
+                if not passage.is_over:
+                    written = vocabulary.written(symbol, before[number], _uniform(generator))
+                    before[number] = written
+                    yield Piece(number, passage.take(written), passage.is_over)
+            if all(passage.is_over for passage in passages):
+                return
+
+    return pieces()
 
 
 def stream_text(
@@ -125,26 +180,25 @@ def stream_text(
     prime: str,
     cleaning: str,
     options: SamplingOptions,
+    bounds: Bounds = _ENDLESS,
     seed: int = 0,
 ) -> Iterator[str]:
-    """Return one passage as it is written, symbol by symbol, without end.
-
-    It is the text that `write_passages` returns for the same arguments.
+    """Return one passage as it is written; see `stream_passages`.
 
     Raises:
         ConfigError: The seed is out of its range, or the prime cannot be read (see
             `encode_prime`).
     """
-    prime_T = encode_prime(prime, vocabulary, cleaning)  # here: a generator would raise late
-    generator = _generator(model, seed)
-
-    def pieces() -> Iterator[str]:
-        before = clean(prime, cleaning)
-        for drawn_B in drawn(model, prime_T, 1, options, generator):
-            before = vocabulary.written(int(drawn_B), before, _uniform(generator))
-            yield before
-
-    return pieces()
+    pieces = stream_passages(
+        model,
+        vocabulary,
+        prime=prime,
+        cleaning=cleaning,
+        bounds=bounds,
+        options=options,
+        seed=seed,
+    )
+    return (piece.text for piece in pieces)
 
 
 def _uniform(generator: torch.Generator) -> Callable[[], float]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from model.config import check_seed
 from model.errors import ConfigError, unknown_choice
 from model.generation.decoding import SamplingOptions, stream_text
+from model.generation.ending import Bounds
 from model.network.base import Network
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary
@@ -36,10 +37,12 @@ class Conversation:
         options: How symbols are drawn.
         seed: Seed of the draws.
         num_chars: Characters of a passage.
+        stop: A passage ends after this string too; None is no such string.
         text: What was written last, its beginning included.
 
     Raises:
-        ConfigError: The seed or the number of characters is out of its range.
+        ConfigError: The seed or the number of characters is out of its range, or the network
+            cannot write the string.
     """
 
     model: Network
@@ -48,11 +51,13 @@ class Conversation:
     options: SamplingOptions
     seed: int
     num_chars: int
+    stop: str | None = None
     text: str = ""
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
         _check_chars(self.num_chars)
+        self._bounds().cleaned(self.cleaning, self.vocabulary.alphabet)
 
     def answer(self, line: str) -> Iterator[str]:
         """Return the answer to a line, in pieces as they come.
@@ -75,6 +80,7 @@ class Conversation:
             prime=prime[-READ_AGAIN_CHARS:],
             cleaning=self.cleaning,
             options=self.options,
+            bounds=self._bounds(),
             seed=self.seed,
         )
         self.text = prime
@@ -82,15 +88,14 @@ class Conversation:
         def written() -> Iterator[str]:
             if is_new:
                 yield prime
-            left = self.num_chars
             for piece in pieces:
-                self.text += piece[:left]
-                yield piece[:left]
-                left -= len(piece)
-                if left <= 0:
-                    return
+                self.text += piece
+                yield piece
 
         return written()
+
+    def _bounds(self) -> Bounds:
+        return Bounds(num_chars=self.num_chars, stop=self.stop)
 
     def _command(self, command: str, value: str = "") -> str:
         if command not in COMMANDS:

@@ -4,20 +4,35 @@ import argparse
 import contextlib
 import difflib
 import os
+import re
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from model.system.terminal import complain
 
 DEVICES = ("cpu", "cuda")
+CONSOLE = "char-lstm-tune"
+"""The command of an installed project; see tune/console.py."""
+_MODULE = re.compile(r"python -m (?:model|tune)\.(\w+)")
 _UNKNOWN = "unrecognized arguments: "
 _INTERRUPTED, _READER_GONE = 130, 141
 """Exit codes, as shells have them."""
 
 
+def quiet_libraries() -> None:
+    """Have no library's warning reach stderr, in a process that is a command.
+
+    Our own words are printed, never warned. The rule comes after all others: what `-W` or
+    PYTHONWARNINGS ask for is shown, and a test that makes errors of warnings sees them.
+    """
+    warnings.simplefilter("ignore", append=True)
+
+
 def ended_quietly(command: Callable[[], int]) -> int:
     """Run a command and return its exit code; Ctrl-C and `| head` end it without a traceback."""
+    quiet_libraries()
     try:
         code = command()
         sys.stdout.flush()
@@ -31,13 +46,22 @@ def ended_quietly(command: Callable[[], int]) -> int:
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """An ArgumentParser that takes no abbreviations and tells a mistake in one line."""
+    """An ArgumentParser that takes no abbreviations and tells a mistake in one line.
+
+    Attributes:
+        is_console: Whether the process is the command CONSOLE: then it is named so.
+    """
+
+    is_console = False
 
     def __init__(self, *, prog: str, description: str, epilog: str | None = None) -> None:
+        def named(text: str) -> str:
+            return _MODULE.sub(rf"{CONSOLE} \1", text) if self.is_console else text
+
         super().__init__(
-            prog=prog,
+            prog=named(prog),
             description=description,
-            epilog=epilog,
+            epilog=named(epilog or ""),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )

@@ -26,6 +26,8 @@ Symbols = NDArray[np.integer[Any]]
 """Indices of symbols, in the smallest type that leaves one number for padding."""
 WORD_STREAMS_KEPT = 4
 """Number of word streams that a process keeps; a text of 100 MB takes 50 MB in each."""
+MAX_STRANGERS = 40
+"""So many of the characters that a network does not know are told."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,21 +142,50 @@ def encode_words(chars: EncodedCorpus, min_word_count: int) -> EncodedCorpus:
         chars: The corpus in characters.
         min_word_count: Least count in the training part of a word that is a symbol.
     """
-    assert isinstance(chars.vocabulary, Vocabulary)
-    train, validation, test = (
-        chars.vocabulary.decode(part) for part in (chars.train, chars.validation, chars.test)
-    )
-    vocabulary = WordVocabulary.of(train, chars.vocabulary.symbols, min_word_count=min_word_count)
-    return dataclasses.replace(
+    train, *_ = _texts(chars)
+    vocabulary = WordVocabulary.of(train, chars.vocabulary.alphabet, min_word_count=min_word_count)
+    return encode_in(chars, vocabulary)
+
+
+def encode_in(chars: EncodedCorpus, vocabulary: Vocabulary | WordVocabulary) -> EncodedCorpus:
+    """Return the same corpus in the symbols of a vocabulary, of another text perhaps.
+
+    Args:
+        chars: The corpus in characters.
+        vocabulary: The symbols.
+
+    Raises:
+        CorpusError: The text has characters that the vocabulary has not.
+    """
+    strangers = "".join(sorted({*chars.vocabulary.alphabet} - {*vocabulary.alphabet}))
+    if strangers:
+        raise CorpusError(
+            f"a text must be made of the network's characters, got {len(strangers):,} others: "
+            f"{strangers[:MAX_STRANGERS]!r}"
+        )
+    train, validation, test = _texts(chars)
+    streams = dataclasses.replace(
         chars,
         vocabulary=vocabulary,
         train=vocabulary.encode(train),
         validation=vocabulary.encode(validation),
         test=vocabulary.encode(test),
+    )
+    if isinstance(vocabulary, Vocabulary):
+        return streams
+    return dataclasses.replace(
+        streams,
         train_spelling_bits=vocabulary.spelling_bits(train),
         validation_spelling_bits=vocabulary.spelling_bits(validation),
         test_spelling_bits=vocabulary.spelling_bits(test),
     )
+
+
+def _texts(chars: EncodedCorpus) -> tuple[str, str, str]:
+    """Return the cleaned parts: train, validation, test."""
+    assert isinstance(chars.vocabulary, Vocabulary)
+    decode = chars.vocabulary.decode
+    return decode(chars.train), decode(chars.validation), decode(chars.test)
 
 
 @functools.lru_cache(maxsize=WORD_STREAMS_KEPT)

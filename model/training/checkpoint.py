@@ -101,6 +101,25 @@ class EpochReport:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """A checkpoint whose weights a training began with.
+
+    Attributes:
+        checkpoint: Its folder, an absolute path.
+        model_sha256: SHA-256 of its file of weights.
+        epoch: The epoch that they are of.
+        val_bits_per_char: The objective of that epoch, on its own text.
+        text_sha256: As in `CheckpointMeta`.
+    """
+
+    checkpoint: str
+    model_sha256: str
+    epoch: int
+    val_bits_per_char: float
+    text_sha256: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointMeta:
     """What meta.json holds.
 
@@ -113,6 +132,9 @@ class CheckpointMeta:
             from before it was written down.
         text_sha256: Of the training part and the validation passage (streams.training_sha256);
             None as above.
+        corpus: Where the text was found, a corpus name or an absolute path; None where neither
+            is known.
+        origin: What the training began with; None are random weights.
     """
 
     config: TrialConfig
@@ -121,6 +143,8 @@ class CheckpointMeta:
     last_metrics: EpochReport
     precision: str | None = None
     text_sha256: str | None = None
+    corpus: str | None = None
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in (None, *RESOLVED_PRECISIONS):
@@ -164,6 +188,8 @@ def save_checkpoint(
         "last_metrics": dataclasses.asdict(meta.last_metrics),
         "precision": meta.precision,
         "text_sha256": meta.text_sha256,
+        "corpus": meta.corpus,
+        "origin": dataclasses.asdict(meta.origin) if meta.origin else None,
     }
     try:
         with in_place_of(folder) as partial:

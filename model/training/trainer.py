@@ -16,6 +16,7 @@ from torch import Tensor
 
 from model.config import TrialConfig
 from model.errors import CheckpointError, TrainingDiverged
+from model.network.base import Network
 from model.network.precision import autocast, resolve_precision
 from model.scoring.evaluation import network_nats
 from model.scoring.objective import check_fits
@@ -25,6 +26,7 @@ from model.text.words import WordVocabulary
 from model.training.checkpoint import (
     CheckpointMeta,
     EpochReport,
+    Origin,
     load_checkpoint,
     load_training_state,
     save_checkpoint,
@@ -47,6 +49,7 @@ class Trainer:
         *,
         device: torch.device | str = "cpu",
         precision: str | None = None,
+        location: str | None = None,
     ) -> None:
         """Begin at epoch 0.
 
@@ -55,6 +58,7 @@ class Trainer:
             corpus: The streams of its cleaning.
             device: What it trains on.
             precision: "float32" or "bfloat16"; None is as the config says.
+            location: Where the text is found again, for checkpoints; None is not known.
         """
         check_fits(corpus, batch_size=config.batch_size, sequence_length=config.sequence_length)
         assert config.cleaning == corpus.cleaning
@@ -63,6 +67,8 @@ class Trainer:
         self.corpus = corpus
         self.device = torch.device(device)
         self.precision = precision or resolve_precision(config, self.device)
+        self.location = location
+        self.origin: Origin | None = None
         self.last_report: EpochReport | None = None
         self.best_report: EpochReport | None = None
         self._best_weights: dict[str, Tensor] = {}
@@ -171,10 +177,17 @@ class Trainer:
             last_metrics=self.last_report,
             precision=self.precision,
             text_sha256=training_sha256(self.corpus),
+            corpus=self.location,
+            origin=self.origin,
         )
         weights = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         training = {**weights, **self._optimizer_tensors()}
         save_checkpoint(folder, self._best_weights, meta, training)
+
+    def begin_with(self, network: Network, origin: Origin) -> None:
+        """Take the weights of a network of the same shape and symbols, before the first epoch."""
+        self.model.load_state_dict(network.state_dict())
+        self.origin = origin
 
     def restore(self, folder: Path) -> None:
         """Go back to a saved state; the next epochs are those that would have followed.
@@ -206,6 +219,7 @@ class Trainer:
             raise CheckpointError(reason) from error
         if meta.precision is not None:
             self.precision = meta.precision
+        self.origin = meta.origin
         self._best_weights = best_model.state_dict()
         self.best_report = meta.metrics
         self.last_report = meta.last_metrics

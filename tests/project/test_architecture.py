@@ -218,7 +218,8 @@ COMMANDS = [
 
 
 def test_commands_are_all_there() -> None:
-    tune = {f"tune.{name}" for name in ("report", "run", "samples", "status", "wait_for_nodes")}
+    names = ("console", "report", "run", "samples", "status", "wait_for_nodes")
+    tune = {f"tune.{name}" for name in names}
     assert set(COMMANDS) == {"model.generate", "model.train", *tune}
 
 

@@ -93,6 +93,7 @@ def test_wheel_has_all_files_and_works_from_another_folder(
     for path in run("-c", code).split():
         assert Path(path).is_relative_to(tmp_path / "venv")
     assert "--or-resume" in run("-m", "tune.run", "--help")
+    assert "--or-resume" in run(str(python.parent / "char-lstm-tune"), "run", "--help")
     flags = [*write_inputs(tiny_text, trials=3), "--finalists", "0", "--name", "installed"]
     run("-m", "tune.run", *flags)
     folder = Path("results/installed")

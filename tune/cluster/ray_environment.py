@@ -23,7 +23,9 @@ _ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints its box even at verbose=0
     # A local Ray starts a worker for each core at once. They import these while the driver
     # measures the machine, and become the actors (see experiment.py and cluster.py).
-    "RAY_preload_python_modules": "torch,ray.tune",
+    # Ours come first: later Ray 2.60 has workers look for modules in the driver's folder before
+    # all others, and what is there may have the name of one of our packages.
+    "RAY_preload_python_modules": "model,search_spaces,tune,torch,ray.tune",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }

@@ -100,7 +100,9 @@ def parser() -> OneLineParser:
         metavar="FOLDER",
         help="folder of all runs (results)",
     )
-    where.add_argument("--name", metavar="RUN", help="the run's folder in it (space and time)")
+    where.add_argument(
+        "--name", metavar="RUN", help="the run's folder in it (space, time, a number)"
+    )
     where.add_argument(
         "--storage",
         metavar="URI",

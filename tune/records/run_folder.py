@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Iterable
@@ -269,8 +270,11 @@ def find_run(run: str, results: Path) -> RunFolder:
 
 
 def default_name(space_name: str) -> str:
-    """Return the name of a run whose user names none: space and local time."""
-    return f"{space_name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    """Return the name of a run whose user names none: space, local time, and a random number.
+
+    By the number, searches that start in the same second, on two machines perhaps, are two runs.
+    """
+    return f"{space_name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
 
 
 def check_new(path: Path) -> None:

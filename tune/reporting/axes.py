@@ -110,6 +110,8 @@ def _shares(measured: Sequence[FrozenTrial]) -> dict[str, float]:
     study.add_trials(measured)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        # optuna 5.0: that shares of few trials, or of equal ones, are inaccurate or equal.
+        warnings.simplefilter("ignore", UserWarning)
         evaluator = PedAnovaImportanceEvaluator()
         shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
     if any(math.isnan(share) for share in shares.values()):

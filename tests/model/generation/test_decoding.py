@@ -155,7 +155,7 @@ def test_too_many_passages_are_told_in_one_line(
     def full(*_: object, **__: object) -> list[str]:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has")
 
-    monkeypatch.setattr("model.generation.decoding.write_passages", full)
+    monkeypatch.setattr("model.generation.decoding.stream_passages", full)
     assert command.main([str(trained_checkpoint)]) == 2
     rule = "the network and its passages must fit into memory: there is no room for 20.00 GiB"
     assert capsys.readouterr().err == f"model.generate: {rule}\n"
@@ -167,5 +167,5 @@ def test_ctrl_c_ends_writing_without_a_traceback(
     def interrupted(*_: object, **__: object) -> list[str]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("model.generation.decoding.write_passages", interrupted)
+    monkeypatch.setattr("model.generation.decoding.stream_passages", interrupted)
     assert command.main([str(trained_checkpoint)]) == 130

@@ -6,7 +6,7 @@ import pytest
 from hand_made_run import STUDY
 from model.config import TrialConfig
 from model.errors import ConfigError
-from tune.records.run_folder import RunFolder, check_new, find_run
+from tune.records.run_folder import RunFolder, check_name, check_new, default_name, find_run
 from tune.records.trial import EpochRecord, TrialRecord
 
 FIGURES = [
@@ -81,3 +81,10 @@ def test_tables_are_read_as_of_one_moment(tmp_path: Path) -> None:
     assert [len(table) for table in folder.read_tables()] == [1, 1]
     folder.trials_file.write_bytes(trials_text)  # epochs.csv is written first
     assert [len(table) for table in folder.read_tables()] == [1, 0]
+
+
+def test_searches_of_the_same_second_have_two_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.strftime", lambda _: "20261128-090145")
+    names = {default_name("full") for _ in range(20)}
+    assert len(names) == 20
+    assert all(check_name(name).startswith("full-20261128-090145-") for name in names)

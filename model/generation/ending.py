@@ -1,0 +1,141 @@
+"""Where passages begin and end: a length, a string that ends them, a separator around them."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from model.errors import ConfigError
+from model.text.cleaning import clean
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Bounds:
+    """Where passages begin and end.
+
+    Attributes:
+        num_chars: Most characters that are drawn for a passage, at least 1.
+        stop: A passage ends after this string; None is no such string.
+        separator: The network reads this string before the prime, and a passage ends after it;
+            None is no such string. Those that a passage begins with are left out.
+
+    Raises:
+        ConfigError: A value is out of its range.
+    """
+
+    num_chars: int
+    stop: str | None = None
+    separator: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_chars < 1:
+            raise ConfigError(f"num_chars must be at least 1, got {self.num_chars}")
+        for name in ("stop", "separator"):
+            if getattr(self, name) == "":
+                raise ConfigError(f"{name} must have at least one character")
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The strings that end a passage."""
+        return tuple(end for end in (self.stop, self.separator) if end is not None)
+
+    def cleaned(self, cleaning: str, alphabet: Iterable[str]) -> "Bounds":
+        """Return the same for a network: its strings are cleaned, and it can write them.
+
+        Args:
+            cleaning: The network's; it may change no more than the case of a string.
+            alphabet: The characters that the network writes.
+
+        Raises:
+            ConfigError: The network can never write a string.
+        """
+        written = set(alphabet)
+        strings: dict[str, str] = {}
+        for name in ("stop", "separator"):
+            string = getattr(self, name)
+            if string is None:
+                continue
+            strings[name] = clean(string, cleaning)
+            if strings[name].lower() != string.lower():
+                raise ConfigError(
+                    f"{name} must be left by the cleaning {cleaning!r}, got {string!r}, of which "
+                    f"it leaves {strings[name]!r}"
+                )
+            strangers = "".join(sorted(set(strings[name]) - written))
+            if strangers:
+                raise ConfigError(
+                    f"{name} must be made of the network's characters, got {string!r} with "
+                    f"{strangers!r}"
+                )
+        return dataclasses.replace(self, **strings)  # type: ignore[arg-type]  # mypy 2
+
+
+class Piece(NamedTuple):
+    """What a step adds to a passage: its number from 0, its text, whether it is then over."""
+
+    passage: int
+    text: str
+    is_last: bool
+
+
+class Passage:
+    """One passage while it is written.
+
+    Attributes:
+        is_over: Whether it has its length, or the string that ends it.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        """Begin with nothing.
+
+        Args:
+            bounds: Where it begins and ends; cleaned.
+        """
+        self.is_over = False
+        self._left = bounds.num_chars
+        self._ends = bounds.ends
+        self._leading = bounds.separator
+        self._held = ""
+        self._tail = ""
+        self._tail_chars = max(map(len, self._ends), default=1) - 1
+
+    def take(self, written: str) -> str:
+        """Return what of the next text that is written belongs to the passage."""
+        written = written[: self._left]
+        self._left -= len(written)
+        self.is_over = self._left == 0
+        if self._leading is not None:
+            written = self._without_leading(written, self._leading)
+        text = self._tail + written
+        found = [text.find(end) + len(end) for end in self._ends if end in text]
+        if found:
+            self.is_over = True
+            return text[len(self._tail) : min(found)]
+        self._tail = text[len(text) - self._tail_chars :] if self._tail_chars else ""
+        return written
+
+    def _without_leading(self, written: str, separator: str) -> str:
+        """Hold back what may become a separator at the beginning, and drop what has become one."""
+        self._held = (self._held + written).removeprefix(separator)
+        while self._held.startswith(separator):
+            self._held = self._held.removeprefix(separator)
+        if separator.startswith(self._held) and not self.is_over:
+            return ""
+        self._leading = None
+        return self._held
+
+
+def in_order(pieces: Iterable[Piece], num_passages: int) -> Iterator[Piece]:
+    """Yield pieces of passages that are written side by side one passage after the other.
+
+    The first comes as it is written; what is written of the others meanwhile is kept.
+    """
+    waiting: list[list[str]] = [[] for _ in range(num_passages)]
+    over = [False] * num_passages
+    first = 0
+    for piece in pieces:
+        waiting[piece.passage].append(piece.text)
+        over[piece.passage] = piece.is_last
+        while first < num_passages and waiting[first]:
+            yield Piece(first, "".join(waiting[first]), over[first])
+            waiting[first] = []
+            first += over[first]

@@ -1,0 +1,69 @@
+"""Training that begins with the weights of a checkpoint, or goes on with its settings and text."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from model.config import TrialConfig
+from model.errors import ConfigError
+from model.system.files import readable_folder
+from model.text.corpus import CORPORA, Corpus
+from model.training.checkpoint import MODEL_FILE, CheckpointMeta, Origin
+
+_SHAPE = {
+    "stream": ("regime", "unit", "hidden_size", "num_layers", "normalization", "embedding_dim"),
+    "window": ("regime", "unit", "hidden_size", "num_layers"),
+}
+"""The fields that a network's shape follows from, by its regime."""
+
+
+def check_shape(config: TrialConfig, meta: CheckpointMeta, folder: Path) -> None:
+    """Refuse a configuration whose network cannot take the weights of a checkpoint.
+
+    Raises:
+        ConfigError: It is of another shape.
+    """
+    for name in _SHAPE[meta.config.regime]:
+        ours, theirs = getattr(config, name), getattr(meta.config, name)
+        if ours != theirs:
+            raise ConfigError(
+                f"{name} must be that of the weights in {folder}, {theirs!r}, got {ours!r}"
+            )
+
+
+def origin_of(folder: Path, meta: CheckpointMeta) -> Origin:
+    """Return what is recorded of a checkpoint whose weights a training begins with."""
+    with (readable_folder(folder) / MODEL_FILE).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Origin(
+        checkpoint=str(folder.resolve()),
+        model_sha256=digest,
+        epoch=meta.metrics.epoch,
+        val_bits_per_char=meta.metrics.val_bits_per_char,
+        text_sha256=meta.text_sha256,
+    )
+
+
+def findable(corpus: Corpus) -> str | None:
+    """Return where a text will be found again: a corpus name or a path.
+
+    A URL may hold a password, and would be asked by whoever opens the checkpoint: it is None.
+    """
+    location = corpus.location
+    return location if location in CORPORA or Path(location).is_absolute() else None
+
+
+def text_of(meta: CheckpointMeta, folder: Path) -> str:
+    """Return where the text of a checkpoint is: a corpus name, or a file that is here.
+
+    Raises:
+        ConfigError: It is not known, or nothing that can be read is there.
+    """
+    location = meta.corpus
+    if location is None:
+        raise ConfigError(
+            f"--corpus must name the text of {folder}, which does not say where it is"
+        )
+    if location in CORPORA or (Path(location).is_absolute() and os.path.isfile(location)):  # noqa: PTH113
+        return location
+    raise ConfigError(f"--corpus must name the text of {folder}: no file is at {location!r}")
