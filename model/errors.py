@@ -3,6 +3,7 @@
 ValueError
  └─ ConfigError          a setting breaks a rule; the message says rule, value and choices
      └─ CorpusError      a text that cannot be read, or is unfit for training
+         └─ UnfitCleaning    a cleaning keeps too little of a text
 RuntimeError
  ├─ CheckpointError      a checkpoint folder is missing, incomplete or damaged
  ├─ ExternalFault               a search was ended from outside, and can go on when that is mended
@@ -25,6 +26,18 @@ class ConfigError(ValueError):
 
 class CorpusError(ConfigError):
     """A text cannot be read or is unfit for training."""
+
+
+class UnfitCleaning(CorpusError):
+    """A cleaning keeps too little of a text.
+
+    Attributes:
+        cleaning: Its name.
+    """
+
+    def __init__(self, cleaning: str, reason: str) -> None:
+        super().__init__(reason)
+        self.cleaning = cleaning
 
 
 class CheckpointError(RuntimeError):

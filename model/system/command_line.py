@@ -16,7 +16,6 @@ DEVICES = ("cpu", "cuda")
 CONSOLE = "char-lstm-tune"
 """The command of an installed project; see tune/console.py."""
 _MODULE = re.compile(r"python -m (?:model|tune)\.(\w+)")
-_UNKNOWN = "unrecognized arguments: "
 _INTERRUPTED, _READER_GONE = 130, 141
 """Exit codes, as shells have them."""
 
@@ -80,15 +79,34 @@ class OneLineParser(argparse.ArgumentParser):
                 import argcomplete
 
                 argcomplete.autocomplete(self)
-        parsed: argparse.Namespace = super().parse_args(args, namespace)
+        words = sys.argv[1:] if args is None else list(args)
+        self._check_given_once(words)
+        parsed: argparse.Namespace
+        parsed, unknown = self.parse_known_args(words, namespace)
+        if unknown:
+            self._refuse(unknown[0])
         return parsed
 
+    def _check_given_once(self, words: Sequence[str]) -> None:
+        """Refuse an option that is given twice: the last would win, and nobody would know."""
+        seen: set[str] = set()
+        for word in words:
+            action = self._option_string_actions.get(word.partition("=")[0])
+            if isinstance(action, argparse._StoreAction):
+                if action.dest in seen:
+                    self.error(f"{action.option_strings[-1]} must be given once")
+                seen.add(action.dest)
+
+    def _refuse(self, word: str) -> NoReturn:
+        """End because of a word that is no option, with the nearest that is."""
+        if not word.startswith("-"):
+            self.error(f"unexpected {word!r}; a name with blanks needs quotes")
+        word = word.partition("=")[0]
+        options = [option for option in self._option_string_actions if option.startswith("--")]
+        near = difflib.get_close_matches(word, options, n=1)
+        self.error(f"unknown option {word!r}" + (f"; did you mean {near[0]}?" if near else ""))
+
     def error(self, message: str) -> NoReturn:
-        """Print the mistake with the nearest option, and end with exit code 2."""
-        if message.startswith(_UNKNOWN):
-            word = message.removeprefix(_UNKNOWN).split()[0].partition("=")[0]
-            options = [option for option in self._option_string_actions if option.startswith("--")]
-            near = difflib.get_close_matches(word, options, n=1)
-            message = f"unknown option {word!r}" + (f"; did you mean {near[0]}?" if near else "")
+        """Print the mistake, and end with exit code 2."""
         complain(self.prog.removeprefix("python -m "), f"{message}; see --help")
         sys.exit(2)

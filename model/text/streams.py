@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import CorpusError
+from model.errors import CorpusError, UnfitCleaning
 from model.text.cleaning import clean
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary
@@ -114,9 +114,10 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
     num_chars = sum(len(part) for part in cleaned_parts)
     num_raw_chars = len(split.train) + len(split.validation) + len(split.test)
     if num_chars < MIN_KEPT_FRACTION * num_raw_chars or not all(cleaned_parts):
-        raise CorpusError(
+        raise UnfitCleaning(
+            cleaning,
             f"a cleaning must keep at least half of the text and something of each part: "
-            f"{cleaning!r} keeps {num_chars:,} of {num_raw_chars:,} characters"
+            f"{cleaning!r} keeps {num_chars:,} of {num_raw_chars:,} characters",
         )
     vocabulary = Vocabulary.of(*cleaned_parts)
     train, validation, test = (vocabulary.encode(part) for part in cleaned_parts)

@@ -61,6 +61,13 @@ def parser() -> OneLineParser:
         help="begin with the best configurations of earlier runs, of any text: folders, names in "
         "--results, or s3://…",
     )
+    what.add_argument(
+        "--fix",
+        action="append",
+        default=[],
+        metavar="AXIS=VALUE",
+        help="search no other value of an axis: --fix cleaning=cased; for several axes, several",
+    )
     what.add_argument("--seed", type=int, metavar="N", help="seed of everything (0)")
     what.add_argument(
         "--resume",

@@ -5,14 +5,15 @@ import dataclasses
 from rich.console import Console
 
 from model.errors import ConfigError
-from model.scoring.objective import PreparedCorpus, check_fits, prepare_corpus
 from model.system.durations import parse_duration
 from model.system.filesystem import check_storage
 from model.system.terminal import say
 from model.text.corpus import Corpus, resolve_corpus
 from model.text.known_text import remember
 from search_spaces import Budget, SearchSpace, load_space
+from search_spaces.narrow import fixed
 from tune.cluster.resources import TrialResources
+from tune.job.fit import fitted
 from tune.job.start_from import with_starts
 from tune.monitoring.mlflow_log import check_mlflow
 from tune.planning.study import Study, StudyOptions
@@ -28,9 +29,8 @@ def prepare(options: StudyOptions, console: Console) -> Study:
     Raises:
         ConfigError: The first rule that is broken.
     """
-    assert options.space is not None
-    space = with_starts(load_space(options.space), options.start_from, options.results)
-    space = with_budget(space, options)
+    space = with_starts(named_space(options), options.start_from, options.results)
+    with_budget(space, options)  # a mistake is told before a text is fetched
     settings = options.over(StudySettings(sampler=AUTO))
     check_sampler(settings.sampler)
     name = options.name if options.name is not None else default_name(space.name)
@@ -40,15 +40,30 @@ def prepare(options: StudyOptions, console: Console) -> Study:
     if options.storage is not None:
         check_new_in_storage(options.storage, name)
     corpus = named_corpus(options.corpus, settings, console)
+    found = fitted(space, corpus)
     return Study(
-        space=space,
+        space=with_budget(found.space, options),
         corpus=corpus,
-        prepared=prepared_for(space, corpus),
+        prepared=found.prepared,
+        left_out=found.left_out,
         run_path=run_path,
         settings=settings,
         command=options.command,
         mlflow=options.mlflow,
     )
+
+
+def named_space(options: StudyOptions) -> SearchSpace:
+    """Return the space that the command line names, its axes fixed as it says.
+
+    Raises:
+        ConfigError: There is none of that name, or a value that is fixed is none of its axis.
+    """
+    assert options.space is not None
+    space = load_space(options.space)
+    for rule in options.fix:
+        space = fixed(space, rule)
+    return space
 
 
 def check_locations(options: StudyOptions, storage: str | None) -> None:
@@ -86,23 +101,6 @@ def tell_corpus(corpus: Corpus, console: Console) -> None:
     # The source of a file or a URL names it.
     name = "" if f" {corpus.name}," in f"{corpus.source}," else f"{corpus.name}: "
     say(console, f"corpus: {name}{corpus.source}")
-
-
-def prepared_for(space: SearchSpace, corpus: Corpus) -> PreparedCorpus:
-    """Prepare a text for a space.
-
-    Raises:
-        CorpusError: It is too short for the space's largest batch or window.
-    """
-    prepared = prepare_corpus(corpus.text, space.values("cleaning"))
-    fields = ("cleaning", "unit", "min_word_count", "batch_size", "sequence_length")
-    for config in space.corners(fields):
-        check_fits(
-            prepared.streams(config),
-            batch_size=config.batch_size,
-            sequence_length=config.sequence_length,
-        )
-    return prepared
 
 
 def with_budget(space: SearchSpace, options: StudyOptions) -> SearchSpace:

@@ -9,12 +9,13 @@ from rich.console import Console
 from model.errors import ConfigError
 from model.system.filesystem import check_storage, is_uri, join, normal
 from model.text.corpus import Corpus
-from search_spaces import Budget, SearchSpace, load_space
+from search_spaces import Budget, SearchSpace
+from tune.job.fit import fitted
 from tune.job.prepare import (
     check_locations,
     named_corpus,
+    named_space,
     prepare,
-    prepared_for,
     tell_corpus,
     with_budget,
 )
@@ -64,6 +65,8 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         ConfigError: The first rule that is broken.
     """
     assert options.resume is not None
+    if options.fix and options.space is None:
+        raise ConfigError("--fix narrows --space: a resumed run has the space that it began with")
     if options.start_from:
         raise ConfigError("start_from is for a new search: a resumed run has its starts")
     found_in = None
@@ -84,13 +87,6 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         if getattr(options, name) != AUTO:
             _check_same(name, getattr(options, name), getattr(settings, name))
     _check_same("name", options.name, folder.path.name)
-    if options.space is not None and _without_starts(load_space(options.space)) != _without_starts(
-        stored.space
-    ):
-        raise ConfigError(
-            f"a resumed run's space must be the one in {folder.study_file}, "
-            f"but {options.space!r} differs from it"
-        )
     space = with_budget(stored.space, options)
     _check_trials(options.trials, earlier.spent.num_ended)
     check_locations(options, storage)
@@ -100,10 +96,13 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
             f"a resumed run's corpus must be the text it began with, sha256 "
             f"{stored.corpus.sha256[:12]}, but {corpus.name} has {corpus.sha256[:12]}"
         )
+    if options.space is not None:
+        _check_space(named_space(options), stored.space, corpus, options)
+    found = fitted(space, corpus)
     study = Study(
-        space=space,
+        space=found.space,
         corpus=dataclasses.replace(corpus, name=stored.corpus.name),
-        prepared=prepared_for(space, corpus),
+        prepared=found.prepared,
         run_path=folder.path,
         settings=dataclasses.replace(options.over(settings), sampler=settings.sampler),
         command=stored.command,
@@ -113,6 +112,23 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     other_finalists = finalists_of(study.settings) != finalists_of(stored.settings)
     is_larger = _is_larger(space.budget, stored.space.budget)
     return dataclasses.replace(study, extended=other_finalists or is_larger)
+
+
+def _check_space(
+    named: SearchSpace, stored: SearchSpace, corpus: Corpus, options: StudyOptions
+) -> None:
+    """Refuse a space that is not the run's, which was fitted to its text.
+
+    Raises:
+        ConfigError: It is another one.
+    """
+    if _without_starts(named) == _without_starts(stored):
+        return
+    if _without_starts(fitted(named, corpus).space) != _without_starts(stored):
+        raise ConfigError(
+            f"a resumed run's space must be the one in its study.json, but {options.space!r} "
+            f"differs from it"
+        )
 
 
 def _without_starts(space: SearchSpace) -> dict[str, Any]:

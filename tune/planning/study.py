@@ -31,6 +31,7 @@ class StudyOptions:
     resume: str | None = None
     or_resume: bool = False
     corpus: str | None = None
+    fix: Sequence[str] = ()
     keep_front_matter: bool | None = None
     trials: int | None = None
     time_budget: str | None = None
@@ -139,6 +140,7 @@ class Study:
         settings: What study.json keeps of the command line.
         command: The command line that began it, for the report.
         earlier: Its earlier sessions, None for a new search.
+        left_out: What was left out of the space for the text, a sentence each.
         extended: Whether it is to do more than its earlier sessions were, or has other finalists.
         mlflow: An MLflow tracking URI that is told of every trial.
     """
@@ -150,6 +152,7 @@ class Study:
     settings: StudySettings
     command: str
     earlier: EarlierSessions | None = None
+    left_out: tuple[str, ...] = ()
     extended: bool = False
     mlflow: str | None = None
 

@@ -1,0 +1,122 @@
+"""Smaller spaces from a space: an axis that is fixed, choices that are left out, a lower end."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    IntDistribution,
+)
+
+from model.config import TrialConfig
+from model.errors import ConfigError, unknown_choice
+from search_spaces.distributions import contains, describe
+from search_spaces.space import SearchSpace
+
+
+def fixed(space: SearchSpace, rule: str) -> SearchSpace:
+    """Return the space with one value of an axis: `--fix cleaning=cased`.
+
+    Raises:
+        ConfigError: It is no axis, or the value does not lie in it.
+    """
+    axis, mark, text = rule.partition("=")
+    if not mark:
+        raise ConfigError(f"--fix needs AXIS=VALUE, got {rule!r}")
+    if axis not in space.distributions:
+        raise ConfigError(unknown_choice("axis", axis, space.distributions))
+    kinds = {field.name: field.type for field in dataclasses.fields(TrialConfig)}
+    try:
+        value = kinds[axis](text)  # type: ignore[operator]
+    except ValueError:
+        value = text
+    distribution = space.distributions[axis]
+    if isinstance(value, str) != isinstance(getattr(space.base, axis), str) or not contains(
+        distribution, value
+    ):
+        raise ConfigError(f"{axis} must be in {describe(distribution)}, got {text!r}")
+    smaller = with_choices(space, axis, [value])
+    assert smaller is not None
+    return smaller
+
+
+def with_choices(space: SearchSpace, axis: str, values: Sequence[Any]) -> SearchSpace | None:
+    """Return the space with some of the values of an axis; None without any."""
+    if not values:
+        return None
+    if len(values) == 1:
+        base = dataclasses.replace(space.base, **{axis: values[0]})
+        left = {name: d for name, d in space.distributions.items() if name != axis}
+        return _rebuilt(space, left, base)
+    narrow = CategoricalDistribution(tuple(values))
+    return _rebuilt(space, {**space.distributions, axis: narrow}, space.base)
+
+
+def at_most(space: SearchSpace, axis: str, highest: int) -> SearchSpace | None:
+    """Return the space with an axis of numbers that ends at a value; None if nothing is left."""
+    distribution = space.distributions.get(axis)
+    if isinstance(distribution, CategoricalDistribution):
+        choices: list[Any] = list(distribution.choices)
+        return with_choices(space, axis, [choice for choice in choices if choice <= highest])
+    if not isinstance(distribution, IntDistribution) or distribution.low > highest:
+        return None
+    low, step, log = distribution.low, distribution.step, distribution.log
+    high = min(distribution.high, highest - (highest - low) % step)
+    narrow = IntDistribution(low, high, step=step, log=log)
+    return _rebuilt(space, {**space.distributions, axis: narrow}, space.base)
+
+
+def _rebuilt(
+    space: SearchSpace, distributions: Mapping[str, BaseDistribution], base: TrialConfig
+) -> SearchSpace:
+    """Return the space with other axes: without what their conditions and values exclude."""
+    left, conditions = dict(distributions), dict[str, tuple[str, Any]]()
+    for axis in distributions:
+        condition = space.condition(axis)
+        if condition is None:
+            continue
+        other, needed = condition
+        if other in left:
+            held = tuple(value for value in needed if contains(left[other], value))
+            conditions[axis] = (other, held)
+        else:
+            held = tuple(value for value in needed if value == getattr(base, other))
+        if not held:
+            conditions.pop(axis, None)
+            del left[axis]
+    baselines = tuple(
+        baseline
+        for baseline in space.baselines
+        if _lies_in(space.config(baseline.params), space, left, base)
+    )
+    inside = [start for start in space.starts if _lies_in(space.config(start), space, left, base)]
+    starts = tuple({axis: value for axis, value in s.items() if axis in left} for s in inside)
+    if not left and not baselines:
+        raise ConfigError(f"space {space.name!r} must keep an axis: all are fixed")
+    return dataclasses.replace(
+        space,
+        base=base,
+        distributions=left,
+        conditions=conditions,
+        baselines=baselines,
+        starts=tuple(start for start in starts if start),
+    )
+
+
+def _lies_in(
+    config: TrialConfig,
+    space: SearchSpace,
+    distributions: Mapping[str, BaseDistribution],
+    base: TrialConfig,
+) -> bool:
+    """Return whether a point of a space is one of the smaller space too."""
+    values, fixed_values = config.to_dict(), base.to_dict()
+    return all(
+        contains(distributions[axis], values[axis])
+        if axis in distributions
+        else values[axis] == fixed_values[axis]
+        for axis in space.distributions
+        if space.exists(axis, values)
+    )

@@ -1,0 +1,68 @@
+"""Smaller spaces: `--fix`, and what a text does not fit."""
+
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from model.config import TrialConfig
+from model.errors import ConfigError
+from search_spaces import Budget, SearchSpace, load_space
+from search_spaces.narrow import at_most, fixed, with_choices
+
+
+def test_fixed_axis_is_the_bases_and_baselines_with_another_value_go() -> None:
+    full = load_space("full")
+    cased = fixed(full, "cleaning=cased")
+    assert "cleaning" not in cased.distributions and cased.base.cleaning == "cased"
+    assert cased.baselines == ()  # they are in lower case, or letters
+    lower = fixed(full, "cleaning=lower")
+    assert [each.name for each in lower.baselines] == ["experiment 1", "experiment 2"]
+    assert lower.axes == [axis for axis in full.axes if axis != "cleaning"]
+    deeper = fixed(fixed(lower, "num_layers=2"), "dropout=0.2")
+    assert (deeper.base.num_layers, deeper.base.dropout) == (2, 0.2)
+
+
+def test_fixed_axis_decides_the_conditions_that_name_it() -> None:
+    extended = load_space("extended")
+    assert "min_word_count" not in fixed(extended, "unit=char").distributions
+    words = fixed(extended, "unit=word")
+    assert words.condition("min_word_count") is None and "min_word_count" in words.distributions
+    assert words.starts and "unit" not in words.starts[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("cleaning", "--fix needs AXIS=VALUE, got 'cleaning'"),
+        ("cleanin=cased", "did you mean cleaning"),
+        ("cleaning=upper", "cleaning must be in cased, lower, letters, got 'upper'"),
+        ("epochs=many", "epochs must be in 8 to 64, log scale, got 'many'"),
+        ("dropout=0.9", "dropout must be in 0 to 0.7, got '0.9'"),
+    ],
+)
+def test_what_cannot_be_fixed_is_one_line(rule: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        fixed(load_space("full"), rule)
+
+
+def test_numbers_end_lower_and_nothing_is_no_space() -> None:
+    space = SearchSpace(
+        name="s",
+        description="d",
+        base=TrialConfig(batch_size=4),
+        distributions={
+            "batch_size": CategoricalDistribution((8, 32, 16)),
+            "sequence_length": IntDistribution(10, 100, step=30),
+            "dropout": FloatDistribution(0, 0.5),
+        },
+        budget=Budget(trials=3),
+    )
+    smaller = at_most(space, "batch_size", 20)
+    assert smaller is not None
+    assert smaller.distributions["batch_size"] == CategoricalDistribution((8, 16))
+    smaller = at_most(smaller, "sequence_length", 99)
+    assert smaller is not None
+    assert smaller.distributions["sequence_length"] == IntDistribution(10, 70, step=30)
+    one = at_most(smaller, "batch_size", 9)
+    assert one is not None and one.base.batch_size == 8 and "batch_size" not in one.distributions
+    assert at_most(space, "batch_size", 7) is None and at_most(space, "dropout", 7) is None
+    assert with_choices(space, "batch_size", []) is None

@@ -1,0 +1,77 @@
+"""A text that some choices of a space do not fit is searched without these."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from model.errors import CorpusError
+from model.text.corpus import Corpus
+from search_spaces import load_space
+from search_spaces.narrow import fixed
+from tune import run
+from tune.job.fit import fitted
+from tune.planning.study import StudyOptions
+
+NUMBERS = "".join(f"{n},{n * n % 977},{n % 13}\n" for n in range(2_000))
+"""A table: the cleaning letters keeps next to nothing of it."""
+
+
+def corpus(text: str) -> Corpus:
+    return Corpus(name="x", location="x", source="x", text=text)
+
+
+@pytest.mark.parametrize("name", ["quick", "full", "extended"])
+def test_cleaning_that_keeps_too_little_is_left_out(name: str) -> None:
+    found = fitted(load_space(name), corpus(NUMBERS))
+    assert "letters" not in found.space.values("cleaning")
+    assert found.space.values("cleaning") == list(found.prepared.encoded)
+    first, *others = found.left_out
+    assert first.startswith("cleaning letters is left out: a cleaning must keep at least half")
+    assert all(note.endswith("is left out with it") for note in others) and others
+
+
+@pytest.mark.parametrize("num_chars", [1_000, 1_150, 1_300, 3_000])
+@pytest.mark.parametrize("name", ["full", "extended"])
+def test_short_text_has_smaller_batches_and_windows(name: str, num_chars: int) -> None:
+    words = random.Random(0).choices(["the", "hatter", "said", "tea", "time"], k=2_000)
+    found = fitted(load_space(name), corpus(" ".join(words)[:num_chars]))
+    for config in found.space.corners(("cleaning", "unit", "batch_size", "sequence_length")):
+        needed = max(config.batch_size, config.sequence_length)
+        assert needed < len(found.prepared.streams(config).train)
+    assert len(found.space.values("cleaning")) == 3
+
+
+def test_text_that_nothing_fits_is_refused() -> None:
+    with pytest.raises(CorpusError, match="at least half of the text"):
+        fitted(fixed(load_space("quick"), "cleaning=letters"), corpus(NUMBERS))
+    untouched = load_space("quick")
+    found = fitted(untouched, corpus("The quick brown fox, and the lazy dog. " * 400))
+    assert found.space == untouched and found.left_out == ()
+
+
+def test_plan_tells_what_is_left_out_and_a_resumed_run_may_name_its_space(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("table.csv").write_text(NUMBERS, encoding="utf-8")
+    flags = ["--space", "quick", "--fix", "num_layers=1", "--corpus", "table.csv"]
+    assert run.main([*flags, "--dry-run"]) == 0
+    output = capsys.readouterr().out
+    assert "cleaning letters is left out" in output and "num_layers  " not in output
+    assert StudyOptions(space="quick", fix=["a=1"]).fix == ["a=1"]
+
+
+def test_option_given_twice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (
+        ["--space", "quick", "--corpus", "a.txt", "--corpus", "b.txt"],
+        ["--space", "quick", "--space=full"],
+        ["--space", "quick", "--trials", "3", "--trials=3"],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            run.main(words)
+        assert ended.value.code == 2
+        line = capsys.readouterr().err
+        assert "must be given once" in line and line.count("\n") == 1
+    with pytest.raises(SystemExit):
+        run.main(["--space", "quick", "--corpus", "my", "great book.txt"])
+    assert "'great book.txt'" in capsys.readouterr().err

@@ -1,0 +1,103 @@
+"""Fits a space to a text: choices that the text is too short or too poor for are left out."""
+
+import dataclasses
+
+from optuna.distributions import CategoricalDistribution
+
+from model.config import TrialConfig
+from model.errors import CorpusError, UnfitCleaning
+from model.scoring.objective import PreparedCorpus, check_fits, prepare_corpus
+from model.text.corpus import Corpus
+from search_spaces import SearchSpace
+from search_spaces.narrow import at_most, with_choices
+
+_FIELDS = ("cleaning", "unit", "min_word_count", "batch_size", "sequence_length")
+"""What a text must be long enough for."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Fitted:
+    """A space that a text is long enough for, and the text.
+
+    Attributes:
+        space: The space, without what does not fit.
+        prepared: The text, prepared for it.
+        left_out: What was left out and why, a sentence each.
+    """
+
+    space: SearchSpace
+    prepared: PreparedCorpus
+    left_out: tuple[str, ...]
+
+
+def fitted(space: SearchSpace, corpus: Corpus) -> Fitted:
+    """Leave out of a space what a text does not fit.
+
+    Raises:
+        CorpusError: Nothing would be left.
+    """
+    original = space
+    notes: list[str] = []
+    while True:
+        try:
+            prepared = prepare_corpus(corpus.text, space.values("cleaning"))
+            break
+        except UnfitCleaning as unfit:
+            without = _without(space, "cleaning", unfit.cleaning)
+            if without is None:
+                raise
+            notes.append(f"cleaning {unfit.cleaning} is left out: {unfit}")
+            space = without
+    while (misfit := _misfit(space, prepared)) is not None:
+        config, error = misfit
+        narrowed = _smaller(space, config, len(prepared.streams(config).train) - 1)
+        if narrowed is None:
+            raise error
+        axis, space = narrowed
+        notes.append(f"{axis} has fewer values: {error}")
+    kept = {baseline.name for baseline in space.baselines}
+    gone = [each.name for each in original.baselines if each.name not in kept]
+    notes += [f"baseline {name} is left out with it" for name in gone]
+    cleanings = {name: prepared.encoded[name] for name in space.values("cleaning")}
+    return Fitted(
+        space=space,
+        prepared=dataclasses.replace(prepared, encoded=cleanings),
+        left_out=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _misfit(
+    space: SearchSpace, prepared: PreparedCorpus
+) -> tuple[TrialConfig, CorpusError] | None:
+    """Return the first configuration at the space's ends that the text is too short for."""
+    for config in space.corners(_FIELDS):
+        try:
+            check_fits(
+                prepared.streams(config),
+                batch_size=config.batch_size,
+                sequence_length=config.sequence_length,
+            )
+        except CorpusError as error:
+            return config, error
+    return None
+
+
+def _smaller(space: SearchSpace, config: TrialConfig, most: int) -> tuple[str, SearchSpace] | None:
+    """Return the axis that is narrowed for a configuration that does not fit, and the space."""
+    sizes = {"batch_size": config.batch_size, "sequence_length": config.sequence_length}
+    for axis in (axis for axis in sizes if sizes[axis] > most):
+        smaller = at_most(space, axis, most)
+        if smaller is not None and smaller != space:
+            return axis, smaller
+    for axis in ("unit", "cleaning"):
+        smaller = _without(space, axis, getattr(config, axis))
+        if smaller is not None:
+            return axis, smaller
+    return None
+
+
+def _without(space: SearchSpace, axis: str, value: str) -> SearchSpace | None:
+    distribution = space.distributions.get(axis)
+    if not isinstance(distribution, CategoricalDistribution):
+        return None
+    return with_choices(space, axis, [each for each in distribution.choices if each != value])
