@@ -54,6 +54,14 @@ def with_choices(space: SearchSpace, axis: str, values: Sequence[Any]) -> Search
     return _rebuilt(space, {**space.distributions, axis: narrow}, space.base)
 
 
+def without(space: SearchSpace, axis: str, name: str) -> SearchSpace | None:
+    """Return the space without one of an axis' names; None if it is no axis, or the only one."""
+    distribution = space.distributions.get(axis)
+    if not isinstance(distribution, CategoricalDistribution):
+        return None
+    return with_choices(space, axis, [each for each in distribution.choices if each != name])
+
+
 def at_most(space: SearchSpace, axis: str, highest: int) -> SearchSpace | None:
     """Return the space with an axis of numbers that ends at a value; None if nothing is left."""
     distribution = space.distributions.get(axis)

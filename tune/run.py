@@ -2,12 +2,8 @@
 """Runs a hyperparameter search: `python -m tune.run --space full`."""
 
 import sys
-from typing import TYPE_CHECKING
 
 from model.system.terminal import complain, end_on_signals, steady_output
-
-if TYPE_CHECKING:
-    from tune.planning.study import StudyOptions
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,41 +18,37 @@ def main(arguments: list[str] | None = None) -> int:
     quiet_libraries()
     options = parse_options(sys.argv[1:] if arguments is None else arguments)
     with steady_output():
-        return _run(options)
+        from tune.cluster.ray_environment import prepare_ray_environment
 
+        prepare_ray_environment(options.address)
 
-def _run(options: "StudyOptions") -> int:
-    from tune.cluster.ray_environment import prepare_ray_environment
+        from rich.console import Console
 
-    prepare_ray_environment(options.address)
+        from model.errors import EXTERNAL_FAULT, CheckpointError, ConfigError, ExternalFault
+        from tune.job.resume import prepared_study
+        from tune.monitoring.json_events import JsonConsole
 
-    from rich.console import Console
+        as_json = options.log_format == "json"
+        console = JsonConsole() if as_json else Console(quiet=options.quiet)
 
-    from model.errors import EXTERNAL_FAULT, CheckpointError, ConfigError, ExternalFault
-    from tune.job.resume import prepared_study
-    from tune.monitoring.json_events import JsonConsole
+        on_signal = end_on_signals()
+        try:
+            study = prepared_study(options, console)
 
-    as_json = options.log_format == "json"
-    console = JsonConsole() if as_json else Console(quiet=options.quiet)
+            # Ray and torch are imported after the checks, so that a mistake is told at once.
+            from tune.job.finish import INTERRUPTED
+            from tune.job.job import run_study
 
-    on_signal = end_on_signals()
-    try:
-        study = prepared_study(options, console)
-
-        # Ray and torch are imported after the checks, so that a mistake is told at once.
-        from tune.job.finish import INTERRUPTED
-        from tune.job.job import run_study
-
-        code = run_study(study, options, console)
-        return on_signal.exit_code() if code == INTERRUPTED else code
-    except (ConfigError, CheckpointError) as error:
-        complain("tune.run", error)
-        return 2
-    except ExternalFault as error:
-        complain("tune.run", error)
-        return EXTERNAL_FAULT
-    except KeyboardInterrupt:
-        return on_signal.exit_code()
+            code = run_study(study, options, console)
+            return on_signal.exit_code() if code == INTERRUPTED else code
+        except (ConfigError, CheckpointError) as error:
+            complain("tune.run", error)
+            return 2
+        except ExternalFault as error:
+            complain("tune.run", error)
+            return EXTERNAL_FAULT
+        except KeyboardInterrupt:
+            return on_signal.exit_code()
 
 
 if __name__ == "__main__":

@@ -2,14 +2,12 @@
 
 import dataclasses
 
-from optuna.distributions import CategoricalDistribution
-
 from model.config import TrialConfig
 from model.errors import CorpusError, UnfitCleaning
 from model.scoring.objective import PreparedCorpus, check_fits, prepare_corpus
 from model.text.corpus import Corpus
 from search_spaces import SearchSpace
-from search_spaces.narrow import at_most, with_choices
+from search_spaces.narrow import at_most, without
 
 _FIELDS = ("cleaning", "unit", "min_word_count", "batch_size", "sequence_length")
 """What a text must be long enough for."""
@@ -43,11 +41,11 @@ def fitted(space: SearchSpace, corpus: Corpus) -> Fitted:
             prepared = prepare_corpus(corpus.text, space.values("cleaning"))
             break
         except UnfitCleaning as unfit:
-            without = _without(space, "cleaning", unfit.cleaning)
-            if without is None:
+            smaller = without(space, "cleaning", unfit.cleaning)
+            if smaller is None:
                 raise
             notes.append(f"cleaning {unfit.cleaning} is left out: {unfit}")
-            space = without
+            space = smaller
     while (misfit := _misfit(space, prepared)) is not None:
         config, error = misfit
         narrowed = _smaller(space, config, len(prepared.streams(config).train) - 1)
@@ -90,14 +88,7 @@ def _smaller(space: SearchSpace, config: TrialConfig, most: int) -> tuple[str, S
         if smaller is not None and smaller != space:
             return axis, smaller
     for axis in ("unit", "cleaning"):
-        smaller = _without(space, axis, getattr(config, axis))
+        smaller = without(space, axis, getattr(config, axis))
         if smaller is not None:
             return axis, smaller
     return None
-
-
-def _without(space: SearchSpace, axis: str, value: str) -> SearchSpace | None:
-    distribution = space.distributions.get(axis)
-    if not isinstance(distribution, CategoricalDistribution):
-        return None
-    return with_choices(space, axis, [each for each in distribution.choices if each != value])
