@@ -7,7 +7,7 @@ import sys
 def main(arguments: list[str] | None = None) -> int:
     """Run a search from the command line and return the exit code.
 
-    0 is done, 1 every trial failed, 2 the user's mistake, 75 cut off by a full disk or a lost
+    0 is done, 1 nothing was found, 2 the user's mistake, 75 cut off by a full disk or a lost
     Ray, 130 interrupted.
     """
     from tune.job.options import parse_options

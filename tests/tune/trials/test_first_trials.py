@@ -97,5 +97,3 @@ def test_uniform_guess_follows_from_the_vocabulary_and_the_price(tiny_text: str)
         kept = encoded.num_validation_chars / encoded.num_raw_validation_chars
         own = uniform_guess_bits_per_char(encoded) - encoded.restoration_bits_per_char
         assert 2 ** (own / kept) == pytest.approx(len(encoded.vocabulary))
-    (letters,) = (prepared.encoded["letters"],)
-    assert letters.restoration_bits_per_char > 0
