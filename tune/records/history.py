@@ -168,6 +168,9 @@ class History:
         except BlockingIOError as error:
             self._file.close()
             raise _two_drivers(path) from error
+        except OSError:
+            self._file.close()
+            raise
         self._file.seek(0)
         text = self._file.read()
         whole = whole_lines(text)

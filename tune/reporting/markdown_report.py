@@ -30,7 +30,7 @@ def _nothing(run: LoadedRun) -> str:
     """Return why there is nothing to report, and what to do."""
     if run.trials["error"].notna().any():
         return "No trial trained an epoch; see the errors below."
-    begun = "No trial trained an epoch" if len(run.trials) else "No trial began"
+    begun = "No trial trained an epoch" + ("" if len(run.trials) else " (none began)")
     if run.study.space.budget.time_budget_seconds is None:
         return f"{begun}: {escaped(run.study.ended)}."
     return (

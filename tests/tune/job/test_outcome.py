@@ -52,7 +52,12 @@ def without_epochs(*statuses: Status) -> list[TrialRecord]:
             "a longer --time-budget, a smaller text",
             "No trial trained an epoch: ended by its time budget. A longer `--time-budget`",
         ),
-        ([], True, "no trial trained an epoch: the time budget of 10s", "No trial began: "),
+        (
+            [],
+            True,
+            "no trial trained an epoch: the time budget of 10s",
+            "No trial trained an epoch (none began): ended by its time budget.",
+        ),
         (
             [Status.FAILED, Status.STOPPED],
             True,

@@ -3,12 +3,16 @@
 import errno
 import fcntl
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from model.errors import ConfigError
+from repository import SUPPORT
+from tiny_search import trials_of, write_inputs
 from tune.records.history import History, check_no_driver
 from tune.storage import lease
 from tune.storage.folder_lease import leased_folder
@@ -61,3 +65,14 @@ def test_second_driver_is_refused_by_the_lease(
     assert list(tmp_path.iterdir()) == []
     with leased_folder(tmp_path, wanted=lambda: False, say=said.append):
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_search_on_a_file_system_without_locks_runs_to_its_end(tiny_text: str) -> None:
+    flags = [*write_inputs(tiny_text, trials=3), "--name", "lockless", "--finalists", "1"]
+    program = [sys.executable, str(SUPPORT / "search_without_locks.py")]
+    done = subprocess.run([*program, *flags], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("has no locks: a file keeps other drivers out instead") == 1
+    assert len(trials_of("lockless")) == 3
+    assert not Path("results/lockless/driver.json").exists()
