@@ -13,6 +13,8 @@ from optuna.distributions import (
 
 NEAR_SHARE = 0.01
 """A real number is at an edge if it is nearer than this share of the axis, on its own scale."""
+MAX_CHOICES = 20
+"""Choices that are named, one by one, where an axis is described or drawn."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,7 +152,10 @@ def describe(distribution: BaseDistribution) -> str:
     '64 to 512, log scale'
     """
     if isinstance(distribution, CategoricalDistribution):
-        return ", ".join(str(choice) for choice in distribution.choices)
+        choices = [str(choice) for choice in distribution.choices]
+        if len(choices) > MAX_CHOICES:
+            return f"{choices[0]}, …, {choices[-1]} ({len(choices):,} choices)"
+        return ", ".join(choices)
     assert isinstance(distribution, (IntDistribution, FloatDistribution))
     text = f"{distribution.low:g} to {distribution.high:g}"
     if distribution.step not in (None, 1):

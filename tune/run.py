@@ -9,7 +9,7 @@ from model.system.terminal import complain, end_on_signals, steady_output
 def main(arguments: list[str] | None = None) -> int:
     """Run a search from the command line and return the exit code.
 
-    0 is done, 1 every trial failed, 2 the user's mistake, 75 cut off by a full disk or a lost
+    0 is done, 1 nothing was found, 2 the user's mistake, 75 cut off by a full disk or a lost
     Ray, 128 and the number of a signal interrupted: 130 by Ctrl-C.
     """
     from model.system.command_line import quiet_libraries

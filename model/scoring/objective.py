@@ -7,6 +7,7 @@ once for the study by the n-gram floor model.
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -94,6 +95,16 @@ def restored_bits_per_char(own_bits: float, corpus: EncodedCorpus) -> float:
         corpus: The model's streams.
     """
     return own_bits / corpus.num_raw_validation_chars + corpus.restoration_bits_per_char
+
+
+def uniform_guess_bits_per_char(corpus: EncodedCorpus) -> float:
+    """Return what a uniform guess among a cleaning's characters scores, restored.
+
+    Args:
+        corpus: The streams of characters; who reads words can guess characters too.
+    """
+    own_bits = math.log2(len(corpus.vocabulary)) * len(corpus.validation)
+    return restored_bits_per_char(own_bits, corpus)
 
 
 def check_fits(corpus: EncodedCorpus, *, batch_size: int, sequence_length: int) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 import socket
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
@@ -10,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model.errors import ConfigError, first_line
+from tune.cluster.ray_environment import NamedAddress, named_address
 from tune.cluster.resources import Node, TrialResources, cluster_nodes, local_nodes
+from tune.cluster.temporary_folder import make_ray_folder, remove_all, why_full
 
 if TYPE_CHECKING:
     from model.training.speed import Machine
@@ -29,25 +30,45 @@ class Cluster(AbstractContextManager["Cluster"]):
         Args:
             address: A cluster's address; None takes RAY_ADDRESS, else a local Ray.
         """
-        self.address = address or os.environ.get("RAY_ADDRESS") or None
+        self._named = named_address(address)
+        self.address = None if self._named is None else self._named.address
         self._local_nodes = local_nodes() if self.address is None else []
+        self._folders: list[Path] = []  # of a local Ray
         # Linux kills Ray's processes when the thread that started them ends: this one stays.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ray-start")
         self._started: Future[None] | None = None
 
     def __exit__(self, *_: object) -> None:
-        import ray
+        try:
+            if self._started is not None:
+                import ray
 
-        if self._started is not None:
-            wait([self._started])
-        if self.address is None and ray.is_initialized():
-            from tune.cluster.precision import node_folder
+                wait([self._started])
+                ray.shutdown()
+            self._thread.shutdown()
+        finally:
+            self.remove_folders()
 
-            folder = node_folder()
-            assert folder is not None
-            shutil.rmtree(folder, ignore_errors=True)
-        ray.shutdown()
-        self._thread.shutdown()
+    def remove_folders(self) -> None:
+        """Remove what a local Ray has left in the temporary folder; it has ended."""
+        remove_all(self._folders)
+
+    def why_full(self) -> str | None:
+        """Return that the local Ray's temporary folder takes no files, and why; or None."""
+        for folder in self._folders[:1]:
+            reason = why_full(folder.parent)
+            if reason is not None:
+                return f"the temporary folder must be writable: {folder.parent}: {reason}"
+        return None
+
+    def check_local(self) -> None:
+        """Check that a local Ray can keep its files, if there is to be one.
+
+        Raises:
+            ConfigError: The temporary folder is not fit for it.
+        """
+        if self.address is None and not self._folders:
+            self._folders.append(make_ray_folder())
 
     def nodes(self) -> list[Node]:
         """Return what there is to use; joins the cluster if one is named.
@@ -126,7 +147,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         """Start the local Ray, or join the cluster; once.
 
         Raises:
-            ConfigError: The cluster cannot be reached.
+            ConfigError: The cluster cannot be reached, or the local Ray does not start.
         """
         self.start_soon()
         assert self._started is not None
@@ -135,44 +156,62 @@ class Cluster(AbstractContextManager["Cluster"]):
     def _start(self) -> None:
         import ray
 
+        from tune.cluster.precision import node_folder
+
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         if self.address is None:
+            self.check_local()
             (node,) = self._local_nodes
             # Ray 2.60 ends idle workers where they, the driver and one more exceed the cores: all
             # that it has begun to start for the actors.
             os.environ.setdefault("RAY_num_workers_soft_limit", str(int(node.num_cpus) + 2))
-            ray.init(
-                address="local",
-                num_cpus=int(node.num_cpus),
-                num_gpus=int(node.num_gpus),
-                _memory=int(node.memory_bytes),
-                include_dashboard=False,
-                **quiet,
-            )
+            (folder,) = self._folders
+            try:
+                ray.init(
+                    address="local",
+                    num_cpus=int(node.num_cpus),
+                    num_gpus=int(node.num_gpus),
+                    _memory=int(node.memory_bytes),
+                    _temp_dir=str(folder),
+                    include_dashboard=False,
+                    **quiet,
+                )
+            except Exception as error:  # Ray 2.60 raises Exception itself, among others
+                raise ConfigError(
+                    f"a local Ray must start, with its files in {folder.parent}: "
+                    f"{first_line(error)}"
+                ) from error
+            self._folders += filter(None, [node_folder()])
             return
-        _check_listening(self.address)
+        assert self._named is not None
+        _check_listening(self._named)
         root = Path(__file__).resolve().parents[2]  # the folder of tune/
         packages = [str(root / package) for package in _PACKAGES]
         try:
             ray.init(address=self.address, runtime_env={"py_modules": packages}, **quiet)
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = first_line(error)
-            raise ConfigError(
-                f"a Ray cluster must answer at {self.address!r}: {reason}"
-            ) from error
+            raise _no_answer(self._named, reason) from error
 
 
-def _check_listening(address: str) -> None:
+def _no_answer(named: NamedAddress, reason: object) -> ConfigError:
+    source = ""
+    if named.source == "RAY_ADDRESS":
+        source = " (from RAY_ADDRESS; without it, Ray starts here)"
+    return ConfigError(f"a Ray cluster must answer at {named.address!r}{source}: {reason}")
+
+
+def _check_listening(named: NamedAddress) -> None:
     """Refuse a host and port that nobody listens at: Ray 2.60 itself tries for minutes.
 
     Raises:
         ConfigError: Nobody answers within CONNECT_SECONDS.
     """
-    host, separator, port = address.rpartition(":")
-    if not separator or "/" in address or not port.isdigit():
+    host, separator, port = named.address.rpartition(":")
+    if not separator or "/" in named.address or not port.isdigit():
         return  # "auto", ray://…: Ray knows what to do
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
-        raise ConfigError(f"a Ray cluster must answer at {address!r}: {error}") from error
+        raise _no_answer(named, error) from error

@@ -5,7 +5,9 @@ that imports Ray. For that it imports nothing of ours.
 """
 
 import os
+import secrets
 from pathlib import Path
+from typing import NamedTuple
 
 _ENVIRONMENT = {
     # The trials' files would be Ray's CSV, JSON and TensorBoard logs: we write our own tables.
@@ -31,6 +33,27 @@ _ENVIRONMENT = {
 }
 
 
+class NamedAddress(NamedTuple):
+    """A cluster's address, and who named it: `--address` or RAY_ADDRESS."""
+
+    address: str
+    source: str
+
+
+def named_address(address: str | None) -> NamedAddress | None:
+    """Return the cluster that is to be joined; None is a Ray of this search's own.
+
+    So is "local": as Ray 2.60 takes it, it would listen on all of the machine's addresses.
+
+    Args:
+        address: As the command line names it, or None.
+    """
+    found = NamedAddress(address, "--address") if address else None
+    if found is None and os.environ.get("RAY_ADDRESS"):
+        found = NamedAddress(os.environ["RAY_ADDRESS"], "RAY_ADDRESS")
+    return None if found is None or found.address == "local" else found
+
+
 def prepare_ray_environment(address: str | None) -> None:
     """Set what is not set yet.
 
@@ -38,7 +61,7 @@ def prepare_ray_environment(address: str | None) -> None:
         address: The cluster that will be joined, as the command line names it, or None.
     """
     values = dict(_ENVIRONMENT)
-    if address or os.environ.get("RAY_ADDRESS"):
+    if named_address(address) is not None:
         # Ray 2.60: clusters ask for the token by default, yet a driver that names an address
         # does not send it unless told to.
         if _has_auth_token():
@@ -47,10 +70,20 @@ def prepare_ray_environment(address: str | None) -> None:
         # Ray 2.60 would listen on all of the machine's addresses. What it does by default on
         # macOS and Windows has it listen on the loopback address alone.
         values["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        # It would write a token into the home folder, which may be read-only, or nobody's.
+        if not _names_auth_token():
+            values["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     for name, value in values.items():
         os.environ.setdefault(name, value)
 
 
+def _names_auth_token() -> bool:
+    return any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+
+
 def _has_auth_token() -> bool:
-    in_environment = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    return in_environment or (Path.home() / ".ray" / "auth_token").is_file()
+    try:
+        is_at_home = (Path.home() / ".ray" / "auth_token").is_file()
+    except (OSError, RuntimeError):  # no home, or one that may not be looked into
+        is_at_home = False
+    return is_at_home or _names_auth_token()

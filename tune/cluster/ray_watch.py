@@ -28,13 +28,16 @@ CLUSTER_SECONDS = 30.0
 class RayWatch(AbstractContextManager["RayWatch"]):
     """A context manager: looks whether the head and this node's raylet still listen."""
 
-    def __init__(self, *, command: Callable[[], str]) -> None:
+    def __init__(
+        self, *, command: Callable[[], str], ended: Callable[[], None] = lambda: None
+    ) -> None:
         """Watch nothing yet.
 
         Args:
             command: Returns the command line that goes on.
+            ended: Called just before the process is ended: nothing else cleans up then.
         """
-        self._command = command
+        self._command, self._ending = command, ended
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -71,6 +74,7 @@ class RayWatch(AbstractContextManager["RayWatch"]):
             if sys.stdout.isatty():
                 print(_SHOW_CURSOR, end="", flush=True)  # the live table has hidden it
             complain("tune.run", f"lost {name}; go on: {self._command()}")
+        self._ending()
         os._exit(EXTERNAL_FAULT)
 
 

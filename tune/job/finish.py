@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from model.system.terminal import say
+from model.system.terminal import printable, say
+from tune.job.outcome import why_nothing
 from tune.job.search import SearchResult
 from tune.job.study_json import how_it_ended, resume_anywhere, study_file
 from tune.monitoring.json_events import JsonConsole
@@ -19,7 +20,6 @@ from tune.records.load import LoadedRun, read_run
 from tune.records.quality_table import read_quality, write_quality
 from tune.records.run_folder import CHECKPOINTS, RunFolder
 from tune.records.tables import Table, config_of, ranked
-from tune.records.trial import Status
 from tune.reporting.confirmation import verdict
 from tune.reporting.contents import best_notes, best_table
 from tune.reporting.markdown_report import write_report
@@ -100,25 +100,26 @@ def finish(
         say(console, f"go on: {resume_command(folder)}")
         if study.mirror_root is not None:
             say(console, f"or, on any machine: {resume_anywhere(study)}")
+    exit_code = _exit_code(study, result)
     if isinstance(console, JsonConsole):
         console.event(
             "search_ended",
             ended=how_it_ended(result),
             search_seconds=result.seconds,
-            exit_code=_exit_code(result),
+            exit_code=exit_code,
             report=str(folder.report_file),
         )
-    return _exit_code(result)
+    return exit_code
 
 
-def show_finished(folder: RunFolder, result: SearchResult, console: Console) -> int:
+def show_finished(study: Study, folder: RunFolder, result: SearchResult, console: Console) -> int:
     """Print what a finished run found, write nothing, and return the exit code."""
     say(console)
     _tell_best(read_run(folder), "already finished; nothing to do", console)
     for line in last_words(folder):
         say(console, line)
     say(console, f"go on: {resume_command(folder)} with a larger --trials or --time-budget")
-    return _exit_code(result)
+    return _exit_code(study, result)
 
 
 def resume_command(folder: RunFolder) -> str:
@@ -173,11 +174,14 @@ def _fitted(table: Table, width: int | None) -> str:
     return narrow
 
 
-def _exit_code(result: SearchResult) -> int:
+def _exit_code(study: Study, result: SearchResult) -> int:
+    """Return the exit code; a search that found nothing says why, also where it is quiet."""
     if result.interrupted:
         return INTERRUPTED
-    failed = {Status.FAILED, Status.DIVERGED}
-    return 1 if result.records and all(r.status in failed for r in result.records) else 0
+    nothing = why_nothing(study, result)
+    if nothing:
+        print(f"tune.run: {printable(nothing)}", file=sys.stderr)
+    return 1 if nothing else 0
 
 
 def _python() -> str:

@@ -8,6 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 
@@ -23,9 +24,11 @@ from tune.cluster.resources import (
     num_concurrent,
     with_memory,
 )
+from tune.cluster.temporary_folder import why_full
 from tune.cluster.trial_memory import TrialMemory, check_gpu_memory
 from tune.job.finalists import confirm
 from tune.job.finish import finish, resume_command, show_finished
+from tune.job.outcome import why_nothing
 from tune.job.plan import JobPlan, print_plan
 from tune.job.search import found_before, is_spent, search
 from tune.job.study_json import study_file
@@ -34,6 +37,7 @@ from tune.planning.study import NOTHING_SPENT, Study, StudyOptions
 from tune.records.history import History, check_no_driver, records_so_far
 from tune.records.run_folder import RunFolder, existing_parent
 from tune.sampling.samplers import AUTO, default_sampler
+from tune.storage.folder_lease import leased_folder
 from tune.storage.mirror import Mirror
 from tune.trials.trainable import trainable_for
 
@@ -49,7 +53,7 @@ def run_study(study: Study, options: StudyOptions, console: Console) -> int:
     # Also where its time was not all used: what the finalists need was kept free.
     if earlier and earlier.study.has_finished and not study.extended:
         found = found_before(study, earlier.records, earlier.finalists)
-        return show_finished(earlier.folder, found, console)
+        return show_finished(study, earlier.folder, found, console)
     if earlier and not options.dry_run:
         check_no_driver(earlier.folder.history_file)
     with Cluster(options.address) as cluster:
@@ -61,6 +65,7 @@ def run_study(study: Study, options: StudyOptions, console: Console) -> int:
 def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Console) -> JobPlan:
     """Measure the machine, and work out what a trial asks for and how many run at once."""
     nodes = cluster.nodes()
+    cluster.check_local()
     cluster.check_storage(study.settings.storage or str(existing_parent(study.run_path)))
     gpus = default_gpus(nodes) if options.gpus_per_trial is None else options.gpus_per_trial
     need = TrialResources(cpus=options.cpus_per_trial, gpus=gpus)
@@ -101,6 +106,9 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
     """Search, train the finalists, write what was found, and return the exit code."""
     study, need, estimate = plan.study, plan.need, plan.estimate
     facts = study_file(study, None, estimate)
+    if not study.earlier:  # a Ray that does not start leaves no run folder
+        cluster.start()
+        take_signals_back()
     folder = study.earlier.folder if study.earlier else RunFolder.create(study.run_path, facts)
     command = functools.partial(resume_command, folder)
 
@@ -110,15 +118,20 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         watch.start(is_local=not cluster.address)
 
     with (
-        naming_how_to_resume(folder.path, command),
+        naming_how_to_resume(folder.path, command, other_place=cluster.why_full),
         History(folder.history_file) as history,
+        leased_folder(
+            folder.path,
+            wanted=lambda: not (history.is_locked or study.mirror_root),
+            say=functools.partial(say, console),
+        ),
         Mirror(
             folder.path,
             study.mirror_root,
             text=study.corpus.text,
             say=functools.partial(say, console),
         ) as mirror,
-        RayWatch(command=command) as watch,
+        RayWatch(command=command, ended=cluster.remove_folders) as watch,
     ):
         at_once = Concurrency(cluster.nodes, need, options.max_concurrent)
         finalists = records_so_far(folder.finalists_history_file)
@@ -138,19 +151,22 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
                 spent_seconds=result.seconds,
                 finalists=finalists,
             )
-        if study.wants_finalists and not result.interrupted:
+        if study.wants_finalists and not result.interrupted and not why_nothing(study, result):
             join_ray()
             result = confirm(study, folder, result, need, at_once, console)
         return finish(study, folder, result, estimate, console, may_delete=mirror.may_delete)
 
 
 @contextmanager
-def naming_how_to_resume(location: object, command: Callable[[], str]) -> Iterator[None]:
+def naming_how_to_resume(
+    location: object, command: Callable[[], str], *, other_place: Callable[[], str | None]
+) -> Iterator[None]:
     """Print the command that continues the run when something outside of it ends it.
 
     Args:
         location: Where the run writes.
         command: Returns that command.
+        other_place: Returns why another place than that cannot be written, or None.
 
     Raises:
         ExternalFault: A file could not be written.
@@ -166,6 +182,10 @@ def naming_how_to_resume(location: object, command: Callable[[], str]) -> Iterat
             if not isinstance(error, ConfigError):  # not a mistake of the user's: ours
                 complain("go on", command())
             raise
-        if not isinstance(error, ExternalFault):
+        # What is full seldom says where: the temporary folder, and not the run's?
+        elsewhere = other_place() if unwritable(error) else None
+        if elsewhere is not None and why_full(Path(str(location))) is None:
+            reason = elsewhere
+        elif not isinstance(error, ExternalFault):
             reason = f"a run must be able to write its files: {location}: {reason}"
         raise ExternalFault(f"{reason}; go on: {command()}") from error

@@ -1,11 +1,15 @@
 """A search: proposals from Optuna, ASHA over their epochs, a history of both."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Mapping
 
 import ray.tune as ray_tune
 from rich.console import Console
 
+from model.config import TrialConfig
+from model.scoring.objective import uniform_guess_bits_per_char
+from model.system.terminal import say
 from model.training.schedule import training_is_over
 from tune.monitoring.progress import Progress
 from tune.monitoring.trackers import Trackers
@@ -22,6 +26,7 @@ from tune.storage.checkpoints import CheckpointStore
 from tune.trials.asha import FairASHA
 from tune.trials.epoch_reports import learn_missed
 from tune.trials.experiment import run_trials
+from tune.trials.first_trials import FirstTrials
 from tune.trials.limiter import memory_excess_bytes
 from tune.trials.recorder import Recorder
 from tune.trials.stopper import SearchStopper
@@ -37,6 +42,7 @@ class SearchResult:
         interrupted: Whether a signal ended it.
         timed_out: Whether its time budget ended it.
         unconfirmed: Why no finalist was trained again, as far as that is known; or empty.
+        hopeless: Why it was ended early, for nothing was to be expected of it; or empty.
     """
 
     records: list[TrialRecord]
@@ -44,6 +50,7 @@ class SearchResult:
     interrupted: bool
     timed_out: bool
     unconfirmed: str = ""
+    hopeless: str = ""
 
 
 def search(
@@ -106,8 +113,15 @@ def search(
     live_files = LiveFiles(folder)
     trackers = Trackers(progress, study.space, folder, console, mlflow=study.mlflow)
     with trackers, live_files:
+        first_trials = FirstTrials(
+            trackers,
+            guess=guess_of(study),
+            say=functools.partial(say, console),
+            end=stopper.end_hopeless,
+            earlier=records,
+        )
         recorder = Recorder(
-            history, stopper, save=live_files.save, listener=trackers, failed=searcher.fail
+            history, stopper, save=live_files.save, listener=first_trials, failed=searcher.fail
         )
         run_trials(
             trainable,
@@ -130,7 +144,17 @@ def search(
         seconds=stopper.seconds(),
         interrupted=stopper.interrupted,
         timed_out=stopper.timed_out,
+        hopeless=stopper.hopeless,
     )
+
+
+def guess_of(study: Study) -> Callable[[TrialConfig], float]:
+    """Return what tells a uniform guess's restored bits per raw character of a configuration."""
+    bits = {
+        cleaning: uniform_guess_bits_per_char(encoded)
+        for cleaning, encoded in study.prepared.encoded.items()
+    }
+    return lambda config: bits[config.cleaning]
 
 
 def found_before(

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from model.system.limits import num_cpus
+from tune.job.outcome import why_nothing
 from tune.job.search import SearchResult
 from tune.planning.estimate import Estimate
 from tune.planning.study import Study, finalists_of
@@ -96,7 +97,9 @@ def _why_unconfirmed(study: Study, result: SearchResult | None) -> str:
         return "a space without axes has no finalists"
     if result is None:
         return ""
-    return "the search was interrupted" if result.interrupted else result.unconfirmed
+    if result.interrupted:
+        return "the search was interrupted"
+    return "the search found nothing" if why_nothing(study, result) else result.unconfirmed
 
 
 def resume_anywhere(study: Study) -> str:
@@ -109,6 +112,8 @@ def how_it_ended(result: SearchResult) -> str:
     """Return in a few words why a search is over."""
     if result.interrupted:
         return STOPPED_BY_USER
+    if result.hopeless:
+        return f"ended early: {result.hopeless}"
     return "ended by its time budget" if result.timed_out else "all trials done"
 
 

@@ -7,6 +7,7 @@ file is also the lock of its run: a second driver is refused, and a dead one hol
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import json
 import time
@@ -21,6 +22,8 @@ from model.system.json_schema import checked, parsed, record
 from tune.records.trial import EpochRecord, Status, TrialRecord, trial_id
 
 LOCK_TRIES, LOCK_REST_SECONDS = 4, 0.05
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+"""What flock gives on file systems without it: Lustre, some of NFS and of FUSE."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,6 +148,7 @@ class History:
 
     Attributes:
         records: Trial number to record.
+        is_locked: Whether other drivers are kept out; not on a file system without locks.
     """
 
     def __init__(self, path: Path) -> None:
@@ -162,10 +166,13 @@ class History:
                 f"a run that goes on must be writable, got {path.parent}: {reason}"
             ) from error
         try:
-            _lock(self._file)
+            self.is_locked = _lock(self._file)
         except BlockingIOError as error:
             self._file.close()
             raise _two_drivers(path) from error
+        except OSError:
+            self._file.close()
+            raise
         self._file.seek(0)
         text = self._file.read()
         whole = whole_lines(text)
@@ -262,20 +269,29 @@ def _two_drivers(path: Path) -> ConfigError:
     return ConfigError(f"a run must have one driver, but another process writes to {path.parent}")
 
 
-def _lock(file: BinaryIO) -> None:
+def _lock(file: BinaryIO) -> bool:
     """Lock a file for this process; whoever only asks for its driver has it for an instant.
+
+    Returns:
+        Whether it is locked: False on a file system without locks.
 
     Raises:
         BlockingIOError: Another process holds it.
     """
-    for _ in range(LOCK_TRIES - 1):
+    for left in reversed(range(LOCK_TRIES)):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if not left:
+                raise
             time.sleep(LOCK_REST_SECONDS)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            return False
         else:
-            return
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+    return True
 
 
 def whole_lines(data: bytes) -> bytes:

@@ -10,7 +10,7 @@ from tune.records.load import LoadedRun
 from tune.records.tables import ranked, ranked_configurations, starts_of
 from tune.records.trial import Status
 from tune.reporting.asha_cost import asha_cost
-from tune.reporting.axes import RESAMPLES, axis_shares, boundary_notes
+from tune.reporting.axes import RESAMPLES, axis_shares, boundary_notes, constant_axes
 from tune.reporting.confirmation import confirmation
 from tune.reporting.figures.axes import importance, parallel_coordinates, slices
 from tune.reporting.figures.over_time import best_so_far, busy_share, stretches, timeline
@@ -202,6 +202,8 @@ def axis_importance(run: LoadedRun) -> Section:
         return Section(title=title, page_title=page_title, body=(unknown,))
     table = pd.DataFrame([{"axis": share.axis, "share": share.share} for share in shares])
     note = "PED-ANOVA over all measured trials; those that ASHA stopped blur `epochs`."
+    constant = ", ".join(f"`{axis}`" for axis in constant_axes(run))
+    left_out = f" Left out, for they had one value: {constant}." if constant else ""
     resamples = 0 if run.is_running else RESAMPLES  # 2.4 to 5 s with 1,000 trials
     uncertainty = (
         f"The bar spans the middle 80 % of {resamples} resamples of the trials: where bars "
@@ -212,11 +214,12 @@ def axis_importance(run: LoadedRun) -> Section:
     )
     return Section(
         title=title,
-        body=(table, note),
+        body=(table, note + left_out),
         page_title=page_title,
         caption=(
             "PED-ANOVA over all measured trials: an axis' share in what separates the best tenth "
             f"from the rest. {uncertainty} Trials that ASHA stopped blur `epochs`."
+            f"{left_out}"
         ),
         draw=lambda: [importance(axis_shares(run, resamples=resamples))],
     )

@@ -21,10 +21,22 @@ def report_text(run: LoadedRun) -> str:
     """Return the report as Markdown."""
     sections = sections_of(run)
     if not run.has_result:
-        nothing = "No trial trained an epoch; see the errors below."
-        sections.insert(0, Section(title="No result", body=(nothing,)))
+        sections.insert(0, Section(title="No result", body=(_nothing(run),)))
     texts = [markdown(section) for section in sections if section.body]
     return "\n\n".join([_head(run), *texts]) + "\n"
+
+
+def _nothing(run: LoadedRun) -> str:
+    """Return why there is nothing to report, and what to do."""
+    if run.trials["error"].notna().any():
+        return "No trial trained an epoch; see the errors below."
+    begun = "No trial trained an epoch" + ("" if len(run.trials) else " (none began)")
+    if run.study.space.budget.time_budget_seconds is None:
+        return f"{begun}: {escaped(run.study.ended)}."
+    return (
+        f"{begun}: {escaped(run.study.ended)}. A longer `--time-budget`, a smaller text or "
+        "smaller networks would have a result."
+    )
 
 
 def _head(run: LoadedRun) -> str:

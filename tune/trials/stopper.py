@@ -28,6 +28,8 @@ class SearchStopper(DriverOnly, Stopper):
     Attributes:
         interrupted: Whether a signal asked for the end.
         timed_out: Whether the time budget ran out.
+        hopeless: Why nothing is to be expected of further trials, set once that is known; it ends
+            the search.
         unwritable: Why the trials' storage cannot be written, set once that is known; it ends the
             search.
     """
@@ -50,6 +52,7 @@ class SearchStopper(DriverOnly, Stopper):
         self._at_once = False
         self.timed_out = False
         self.unwritable: str | None = None
+        self.hopeless = ""
         self._time_budget_seconds = time_budget_seconds
         self._spent_seconds = spent_seconds
         self._reserve_seconds = reserve_seconds
@@ -89,6 +92,10 @@ class SearchStopper(DriverOnly, Stopper):
         self._cut_off.discard(trial_id)
         return False
 
+    def end_hopeless(self, reason: str) -> None:
+        """End the search, for nothing is to be expected of it."""
+        self.hopeless = reason
+
     def has_cut_off(self, trial_id: str) -> bool:
         """Return whether a trial, by Ray's id, had more to train when the time was up."""
         return trial_id in self._cut_off
@@ -105,7 +112,7 @@ class SearchStopper(DriverOnly, Stopper):
         is_over = self.timed_out and (
             time.monotonic() > self._grace_ends or self._num_running() == 0
         )
-        return is_over or self.interrupted or self.unwritable is not None
+        return is_over or self.interrupted or bool(self.hopeless or self.unwritable)
 
     def check(self) -> None:
         """Refuse to take the trials for ended that the storage or a second signal cut off.

@@ -22,7 +22,7 @@ def test_full_disk_is_known_in_whatever_it_is_wrapped() -> None:
 
 def test_line_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     def telling(error: BaseException) -> None:
-        with naming_how_to_resume("results/x", lambda: "resume x"):
+        with naming_how_to_resume("results/x", lambda: "resume x", other_place=lambda: None):
             raise error
 
     with pytest.raises(ExternalFault, match=r"results/x: Read-only file system; go on: resume x$"):

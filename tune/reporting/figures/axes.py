@@ -8,7 +8,7 @@ import pandas as pd
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search_spaces import SearchSpace
-from search_spaces.distributions import position
+from search_spaces.distributions import MAX_CHOICES, position
 from tune.records.load import LoadedRun
 from tune.records.tables import ranked
 from tune.reporting.axes import AxisShare
@@ -91,7 +91,11 @@ def _slice(
     ]
     across: dict[str, Any] = {"title": {"text": axis}}
     if isinstance(distribution, CategoricalDistribution):
-        choices = [escaped(choice) for choice in distribution.choices]
+        drawn = distribution.choices
+        if len(drawn) > MAX_CHOICES:  # those that a trial had; else the page grows by megabytes
+            had = set(points[axis])
+            drawn = tuple(choice for choice in drawn if choice in had)
+        choices = [escaped(choice) for choice in drawn]
         across |= {"type": "category", "categoryorder": "array", "categoryarray": choices}
         across["range"] = [-0.5, len(choices) - 0.5]
     elif isinstance(distribution, IntDistribution | FloatDistribution) and distribution.log:
@@ -236,9 +240,11 @@ def _positions(
     if isinstance(distribution, CategoricalDistribution):
         choices = list(distribution.choices)
         steps = max(1, len(choices) - 1)
-        labels = [(position / steps, str(choice)) for position, choice in enumerate(choices)]
+        named = range(len(choices)) if len(choices) <= MAX_CHOICES else (0, len(choices) - 1)
+        labels = [(place / steps, str(choices[place])) for place in named]
+        places = {choice: place for place, choice in enumerate(choices)}
         positions = [
-            round(choices.index(value) / steps, 3) if here else None
+            round(places[value] / steps, 3) if here else None
             for value, here in zip(best[axis], exists, strict=True)
         ]
         return positions, labels

@@ -1,0 +1,117 @@
+"""Axes with one value, or with thousands, in the plan, the report and the page."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from hand_made_run import curve, loaded_run
+from model.config import TrialConfig
+from search_spaces import Budget, SearchSpace
+from search_spaces.distributions import MAX_CHOICES, describe
+from tune.records.load import LoadedRun
+from tune.records.trial import Status, TrialRecord
+from tune.reporting.axes import axis_shares, constant_axes
+from tune.reporting.contents import axis_importance
+from tune.reporting.figures.axes import parallel_coordinates, slices
+
+
+def run_of(axes: Mapping[str, BaseDistribution], values: list[dict[str, Any]]) -> LoadedRun:
+    space = SearchSpace(
+        name="mine",
+        description="",
+        base=TrialConfig(),
+        budget=Budget(trials=len(values)),
+        distributions=dict(axes),
+    )
+    records = [
+        TrialRecord(
+            number=number,
+            config=dataclasses.replace(TrialConfig(), **value),
+            status=Status.COMPLETE,
+            epochs=curve(number, [2.0 + abs(math.log10(value["learning_rate"]) + 2)]),
+        )
+        for number, value in enumerate(values)
+    ]
+    return loaded_run(records, space=space)
+
+
+RATES = [10 ** (-4 + number / 10) for number in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("axis", "distribution", "value"),
+    [
+        ("batch_size", CategoricalDistribution((16,)), 16),
+        ("dropout", FloatDistribution(0.2, 0.2), 0.2),
+        ("num_layers", IntDistribution(2, 2), 2),
+        ("hidden_size", IntDistribution(8, 64), 32),  # no trial had another
+    ],
+)
+def test_axis_of_one_value_has_no_importance_and_that_is_said(
+    axis: str, distribution: BaseDistribution, value: float
+) -> None:
+    rate = FloatDistribution(1e-4, 1e-1, log=True)
+    layers = IntDistribution(1, 3)
+    other = (
+        {"num_layers": layers} if axis != "num_layers" else {"batch_size": IntDistribution(8, 16)}
+    )
+    (name,) = other
+    values = [
+        {
+            "learning_rate": each,
+            axis: value,
+            name: 1 + n % 3 if name == "num_layers" else 8 + n % 8,
+        }
+        for n, each in enumerate(RATES)
+    ]
+    run = run_of({"learning_rate": rate, axis: distribution, **other}, values)
+    shares = {share.axis: share.share for share in axis_shares(run, resamples=2)}
+    assert set(shares) == {"learning_rate", name}
+    assert constant_axes(run) == [axis]
+    section = axis_importance(run)
+    assert f"Left out, for they had one value: `{axis}`." in str(section.body[-1])
+    assert f"`{axis}`" in section.caption
+    alone = run_of({axis: distribution}, values)
+    assert axis_shares(alone) == []
+
+
+def test_importance_without_such_an_axis_says_nothing_of_it() -> None:
+    run = run_of(
+        {"learning_rate": FloatDistribution(1e-4, 1e-1, log=True)},
+        [{"learning_rate": each} for each in RATES],
+    )
+    assert "Left out" not in str(axis_importance(run).body[-1])
+
+
+@pytest.mark.parametrize("number", [MAX_CHOICES + 1, 1_000, 20_000])
+def test_thousands_of_choices_are_the_first_the_last_and_their_count(number: int) -> None:
+    choices = tuple(range(1, number + 1))
+    distribution = CategoricalDistribution(choices)
+    assert describe(distribution) == f"1, …, {number} ({number:,} choices)"
+    values = [
+        {"learning_rate": each, "hidden_size": choices[(7 * n) % number]}
+        for n, each in enumerate(RATES)
+    ]
+    run = run_of({"hidden_size": distribution}, values)
+    pictures = [*slices(run), parallel_coordinates(run)]
+    assert sum(len(str(picture.layout)) for picture in pictures) < 10_000
+    (across,) = [picture.layout["xaxis"] for picture in slices(run)]
+    had = sorted({value["hidden_size"] for value in values})
+    assert across["categoryarray"] == [str(value) for value in had]
+    texts = [note["text"] for note in pictures[-1].layout["annotations"]]
+    assert {"1", str(number)} <= set(texts) and len(texts) == 4
+
+
+def test_few_choices_are_all_named() -> None:
+    assert describe(CategoricalDistribution(tuple(range(MAX_CHOICES)))).count(",") == (
+        MAX_CHOICES - 1
+    )

@@ -1,0 +1,78 @@
+"""A run on a file system without flock: a lease keeps other drivers out instead."""
+
+import errno
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.errors import ConfigError
+from repository import SUPPORT
+from tiny_search import trials_of, write_inputs
+from tune.records.history import History, check_no_driver
+from tune.storage import lease
+from tune.storage.folder_lease import leased_folder
+
+PATH = Path("history.jsonl")
+
+
+@pytest.mark.parametrize(
+    "number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL], ids=os.strerror
+)
+def test_history_opens_where_the_file_system_has_no_locks(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with History(PATH) as history:
+        assert history.is_locked
+
+    def flock(file: Any, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with History(PATH) as history:
+        assert not history.is_locked
+        check_no_driver(PATH)
+
+
+def test_other_faults_of_a_lock_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(file: Any, operation: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(OSError, match="Input/output error"):
+        History(PATH)
+
+
+def test_second_driver_is_refused_by_the_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.05)
+    monkeypatch.setattr(lease, "SETTLE_SECONDS", 0.05)
+    monkeypatch.setattr(lease, "POLL_SECONDS", 0.3)
+    said: list[str] = []
+    with leased_folder(tmp_path, wanted=lambda: True, say=said.append):
+        assert (tmp_path / "driver.json").exists()
+        assert "has no locks" in said[0]
+        with (
+            pytest.raises(ConfigError, match="a run must have one driver, but process"),
+            leased_folder(tmp_path, wanted=lambda: True, say=said.append),
+        ):
+            pytest.fail("two drivers")
+    assert list(tmp_path.iterdir()) == []
+    with leased_folder(tmp_path, wanted=lambda: False, say=said.append):
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_search_on_a_file_system_without_locks_runs_to_its_end(tiny_text: str) -> None:
+    flags = [*write_inputs(tiny_text, trials=3), "--name", "lockless", "--finalists", "1"]
+    program = [sys.executable, str(SUPPORT / "search_without_locks.py")]
+    done = subprocess.run([*program, *flags], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("has no locks: a file keeps other drivers out instead") == 1
+    assert len(trials_of("lockless")) == 3
+    assert not Path("results/lockless/driver.json").exists()

@@ -1,0 +1,47 @@
+"""A lease in a run's own folder, where the file system keeps no locks: Lustre, some of NFS."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from model.errors import ConfigError, first_line
+from tune.storage.lease import Lease
+
+
+@contextlib.contextmanager
+def leased_folder(
+    folder: Path, *, wanted: Callable[[], bool], say: Callable[[str], None]
+) -> Iterator[None]:
+    """Keep other drivers out of a run folder; one that took over ends this driver.
+
+    Args:
+        folder: The run's.
+        wanted: Says whether there must be a lease: a lock or one in the storage does it too.
+        say: Prints a line for the user.
+
+    Raises:
+        ConfigError: Another driver has the run, or the folder cannot be written.
+    """
+    if not wanted():
+        yield
+        return
+
+    def end_driver() -> None:
+        say(f"another driver took over {folder}; this one ends")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    lease = Lease(str(folder), lost=end_driver)
+    say(f"the file system of {folder} has no locks: a file keeps other drivers out instead")
+    try:
+        lease.take(say)
+    except OSError as error:
+        raise ConfigError(f"a run folder must be writable: {first_line(error)}") from error
+    lease.keep()
+    try:
+        yield
+    finally:
+        lease.stop()
+        with contextlib.suppress(OSError):
+            lease.release()

@@ -1,0 +1,76 @@
+"""Tells of first trials that are of no use, and ends a search that has no other."""
+
+from collections.abc import Callable, Iterable
+
+from model.config import TrialConfig
+from tune.records.trial import TrialRecord
+from tune.trials.recorder import Listener
+
+NUM_FIRST = 10
+"""Trials that have ended in a session, after which a search that found nothing ends."""
+
+
+class FirstTrials(Listener):
+    """A listener before another: looks whether trials beat a uniform guess."""
+
+    def __init__(
+        self,
+        listener: Listener,
+        *,
+        guess: Callable[[TrialConfig], float],
+        say: Callable[[str], None],
+        end: Callable[[str], None],
+        earlier: Iterable[TrialRecord] = (),
+    ) -> None:
+        """Look at the trials of a session.
+
+        Args:
+            listener: Is told everything first.
+            guess: Returns what a uniform guess scores on a configuration's text, in restored
+                bits per raw character.
+            say: Prints a line for the user.
+            end: Ends the search, for the reason that it is given.
+            earlier: The trials of earlier sessions; one of use is enough.
+        """
+        self._listener, self._guess, self._say, self._end = listener, guess, say, end
+        self._has_use = any(is_of_use(record, guess) for record in earlier)
+        self._num_ended = 0
+
+    def trial_started(self, record: TrialRecord) -> None:
+        """Pass it on."""
+        self._listener.trial_started(record)
+
+    def epoch_ended(self, record: TrialRecord) -> None:
+        """Learn that a trial is of use, also one that goes on."""
+        self._listener.epoch_ended(record)
+        self._has_use = self._has_use or is_of_use(record, self._guess)
+
+    def trial_recovered(self, record: TrialRecord, reason: str) -> None:
+        """Pass it on."""
+        self._listener.trial_recovered(record, reason)
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        """Tell that a baseline or a first trial is of no use; end a search of nothing else."""
+        self._listener.trial_ended(record)
+        if not record.has_ended:  # stopped: it can go on
+            return
+        self._num_ended += 1
+        is_first = self._num_ended <= NUM_FIRST
+        if (record.baseline or is_first) and not is_of_use(record, self._guess):
+            self._say(self._line(record))
+        if self._num_ended == NUM_FIRST and not self._has_use:
+            self._end(f"the first {NUM_FIRST} trials that ended were of no use, all of them")
+
+    def _line(self, record: TrialRecord) -> str:
+        name = f"trial {record.number}" + (f" ({record.baseline})" if record.baseline else "")
+        if record.best is None:
+            return f"{name} is of no use: {record.error or 'it trained no epoch'}"
+        return (
+            f"{name} is of no use: {record.objective:.5g} bits per character, where a uniform "
+            f"guess has {self._guess(record.config):.4f}"
+        )
+
+
+def is_of_use(record: TrialRecord, guess: Callable[[TrialConfig], float]) -> bool:
+    """Return whether a trial has an epoch that is no worse than a uniform guess."""
+    return record.best is not None and record.objective <= guess(record.config)
