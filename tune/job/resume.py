@@ -81,6 +81,10 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     stored = earlier.study
     check_sampler(stored.settings.sampler)
     storage = stored.settings.storage
+    if found_in is None and options.storage is None and storage and "endpoint" in storage:
+        raise ConfigError(
+            f"a run's storage with an endpoint of its own must be given with --storage: {storage}"
+        )
     storage = found_in or (storage and normal(storage))  # a bucket may have been copied
     settings = dataclasses.replace(stored.settings, storage=storage)
     for name in ("seed", "sampler", "storage", "keep_front_matter"):
