@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.config import TrialConfig
-from model.network.precision import resolve_precision
+from model.network.precision import resolve_precision, step_clock
 from model.system.devices import free_gpu_bytes, num_gpus, pick_device, use_threads
 from model.system.limits import resident_bytes
 from model.text.streams import EncodedCorpus
@@ -127,7 +127,7 @@ def _step_seconds(config: TrialConfig, device: torch.device) -> float:
 
 
 def _clock(device: torch.device) -> Callable[[], float]:
-    """Return a clock that other work on the machine disturbs as little as can be."""
+    """Return a clock of a device's work."""
     if device.type == "cuda":
 
         def synchronized() -> float:
@@ -135,9 +135,7 @@ def _clock(device: torch.device) -> Callable[[], float]:
             return time.perf_counter()
 
         return synchronized
-    # This thread's CPU seconds are what it would take alone. With more threads there is no such
-    # clock: theirs add up, and those of other work in this process with them.
-    return time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
+    return step_clock()
 
 
 def _random_corpus(config: TrialConfig) -> EncodedCorpus:

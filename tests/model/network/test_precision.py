@@ -1,5 +1,6 @@
 """The arithmetic of a run: what is chosen, and what the LSTM really runs in."""
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator
@@ -142,3 +143,16 @@ def test_the_lstm_never_runs_in_float16_on_a_gpu(
     next(trainer.epochs())  # trains and evaluates
     assert of_lstm == {torch.float32}
     assert of_output == {torch.bfloat16 if asked == "bfloat16" else torch.float32}
+
+
+def test_arithmetic_is_chosen_by_the_work_and_not_by_the_clock_on_the_wall(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Other programs hold the wall's clock up, more in one arithmetic than in the other."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    monkeypatch.setattr(precision, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(precision, "autocast", lambda *_: contextlib.nullcontext())
+    work, now = iter([0.0, 3.0, 3.0, 4.0] * 100), [0.0]
+    monkeypatch.setattr(precision.time, "thread_time", lambda: next(work))
+    monkeypatch.setattr(precision.time, "perf_counter", lambda: now[0])
+    assert precision._faster.__wrapped__(64) == "bfloat16"
