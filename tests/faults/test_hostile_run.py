@@ -19,7 +19,7 @@ def payload(path: Path) -> bytes:
 def test_nothing_that_a_run_holds_is_unpickled(tiny_text: str, tmp_path: Path) -> None:
     marker = tmp_path / "executed"
     bait = payload(marker)
-    pickle.loads(bait)
+    pickle.loads(bait).close()
     assert marker.exists()
     marker.unlink()
 
