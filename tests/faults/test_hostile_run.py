@@ -15,7 +15,7 @@ def payload(path: Path) -> bytes:
     return b"cbuiltins\nopen\n(V" + str(path).encode() + b"\nVw\ntR."
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_nothing_that_a_run_holds_is_unpickled(tiny_text: str, tmp_path: Path) -> None:
     marker = tmp_path / "executed"
     bait = payload(marker)
