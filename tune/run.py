@@ -49,6 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
             return EXTERNAL_FAULT
         except KeyboardInterrupt:
             return on_signal.exit_code()
+        finally:
+            on_signal.release()
 
 
 if __name__ == "__main__":

@@ -126,6 +126,11 @@ class EndOnSignal:
         """Remember a signal that another handler has received."""
         self.first = self.first or number
 
+    def release(self) -> None:
+        """Leave SIGHUP as it was: what the process starts later must not ignore it."""
+        if self.ends_on_hangup:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
     def exit_code(self) -> int:
         """Return what a process ends with that a signal has ended, as shells have it."""
         return 128 + (self.first or signal.SIGINT)

@@ -56,6 +56,9 @@ def test_exit_code_tells_the_first_signal() -> None:
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # while Ray starts
             take_signals_back()
             assert (signal.getsignal(signal.SIGHUP) == signal.SIG_IGN) == under_nohup
+            handler.release()
+            expected = signal.SIG_IGN if under_nohup else signal.SIG_DFL
+            assert signal.getsignal(signal.SIGHUP) == expected
         assert handler.exit_code() == 130
         for number in (15, 2):
             with pytest.raises(KeyboardInterrupt):
@@ -91,6 +94,7 @@ def test_reader_that_is_gone_ends_no_search(tiny_text: str) -> None:
 @pytest.mark.slow
 def test_closed_terminal_leaves_the_results(tiny_text: str) -> None:
     flags = write_inputs(tiny_text, epochs=(4_000, 5_000), trials=2)
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL  # it would be inherited
     ours, theirs = pty.openpty()
     search = subprocess.Popen(
         command([*flags, "--name", "long", "--finalists", "0"]),
