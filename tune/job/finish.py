@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from model.system.terminal import printable, say
+from model.system.terminal import complain, say
 from tune.job.outcome import why_nothing
 from tune.job.search import SearchResult
 from tune.job.study_json import how_it_ended, resume_anywhere, study_file
@@ -180,7 +180,7 @@ def _exit_code(study: Study, result: SearchResult) -> int:
         return INTERRUPTED
     nothing = why_nothing(study, result)
     if nothing:
-        print(f"tune.run: {printable(nothing)}", file=sys.stderr)
+        complain("tune.run", nothing)
     return 1 if nothing else 0
 
 
