@@ -146,10 +146,12 @@ def _streams(
     from model.text.words import CLAUSES, has_no_spaces_between_words
     from model.training.warm_start import findable, text_of
 
-    name = options.corpus
-    if name is None and meta:
-        name = text_of(meta, options.checkpoint if options.resume else options.init)
-    corpus = resolve_corpus(name, keep_front_matter=options.keep_front_matter)
+    keep = options.keep_front_matter
+    if options.corpus is None and meta:
+        source = options.checkpoint if options.resume else options.init
+        corpus = text_of(meta, source, keep_front_matter=keep)
+    else:
+        corpus = resolve_corpus(options.corpus, keep_front_matter=keep)
     print(printable(f"corpus: {corpus.name}: {corpus.source}"), flush=True)
     if config.unit == "word" and has_no_spaces_between_words(corpus.text):
         print(f"words: {CLAUSES}", flush=True)

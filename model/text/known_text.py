@@ -6,6 +6,7 @@ regular file is opened, up to a size, and no address is asked: `--corpus` is the
 """
 
 import contextlib
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,26 +58,42 @@ def known_text(
             text = read_regular(path, max_bytes=MAX_FILE_BYTES).decode()
             if hashlib.sha256(text.encode()).hexdigest() == sha256:
                 return Corpus(name=location, location=location, source=f"file {path}", text=text)
-    if is_uri(location):
-        raise CorpusError(f"this run's text is no longer here: give it with --corpus {location}")
-    if location in CORPORA:
-        corpus = CORPORA[location](keep_front_matter)
-    else:
-        most = min(MAX_FILE_BYTES, _BYTES_PER_CHAR * num_chars + _CUT_OFF_BYTES)
-        try:
-            data = read_regular(Path(location), max_bytes=most)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise CorpusError(
-                f"this run's text must be given with --corpus: {location}: {reason}"
-            ) from error
-        corpus = corpus_of(location, f"file {location}", data, keep_front_matter)
+    most = min(MAX_FILE_BYTES, _BYTES_PER_CHAR * num_chars + _CUT_OFF_BYTES)
+    corpus = text_at(location, max_bytes=most, keep_front_matter=keep_front_matter)
     if corpus.sha256 != sha256:
         raise CorpusError(
             f"the text of this run, sha256 {sha256[:12]}, is no longer at {location}, which has "
             f"{corpus.sha256[:12]}: give it with --corpus"
         )
     return corpus
+
+
+def text_at(
+    location: str, *, max_bytes: int = MAX_FILE_BYTES, keep_front_matter: bool = False
+) -> Corpus:
+    """Read a text where a file of others says that it lies: a corpus of ours or a regular file.
+
+    Args:
+        location: A corpus name or a path.
+        max_bytes: The most that a file may have.
+        keep_front_matter: As in `resolve_corpus`.
+
+    Raises:
+        CorpusError: It is something else, or not there.
+    """
+    if location in CORPORA:
+        return CORPORA[location](keep_front_matter)
+    try:
+        if is_uri(location):
+            raise ValueError("no server is asked")
+        data = read_regular(Path(location), max_bytes=max_bytes)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise CorpusError(f"the text must be given with --corpus: {location}: {reason}") from error
+    return dataclasses.replace(
+        corpus_of(location, f"file {location}", data, keep_front_matter),
+        location=str(Path(location).absolute()),
+    )
 
 
 def _cached(sha256: str) -> Path:

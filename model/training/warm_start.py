@@ -1,13 +1,13 @@
 """Training that begins with the weights of a checkpoint, or goes on with its settings and text."""
 
 import hashlib
-import os
 from pathlib import Path
 
 from model.config import TrialConfig
 from model.errors import ConfigError
 from model.system.files import readable_folder
 from model.text.corpus import CORPORA, Corpus
+from model.text.known_text import text_at
 from model.training.checkpoint import MODEL_FILE, CheckpointMeta, Origin
 
 _SHAPE = {
@@ -53,17 +53,16 @@ def findable(corpus: Corpus) -> str | None:
     return location if location in CORPORA or Path(location).is_absolute() else None
 
 
-def text_of(meta: CheckpointMeta, folder: Path) -> str:
-    """Return where the text of a checkpoint is: a corpus name, or a file that is here.
+def text_of(meta: CheckpointMeta, folder: Path, *, keep_front_matter: bool) -> Corpus:
+    """Return the text of a checkpoint, from where the checkpoint says that it is.
 
     Raises:
-        ConfigError: It is not known, or nothing that can be read is there.
+        ConfigError: It does not say so, or no text is there.
     """
-    location = meta.corpus
-    if location is None:
+    if meta.corpus is None:
         raise ConfigError(
             f"--corpus must name the text of {folder}, which does not say where it is"
         )
-    if location in CORPORA or (Path(location).is_absolute() and os.path.isfile(location)):  # noqa: PTH113
-        return location
-    raise ConfigError(f"--corpus must name the text of {folder}: no file is at {location!r}")
+    if meta.corpus not in CORPORA and not Path(meta.corpus).is_absolute():
+        raise ConfigError(f"--corpus must name the text of {folder}: {meta.corpus} is no path")
+    return text_at(meta.corpus, keep_front_matter=keep_front_matter)

@@ -56,7 +56,7 @@ def asked() -> Iterator[tuple[str, list[str]]]:
 def test_no_address_that_a_run_names_is_asked(location: str, asked: tuple[str, list[str]]) -> None:
     address, paths = asked
     location = location.format(address)
-    with pytest.raises(CorpusError, match="give it with --corpus"):
+    with pytest.raises(CorpusError, match="with --corpus"):
         again(location)
     assert paths == []
 
@@ -65,7 +65,7 @@ def test_text_of_a_url_or_a_pipe_is_known_by_its_hash() -> None:
     for location in ("https://example.org/book.txt", "/proc/7/fd/pipe:[3]"):
         remember(Corpus(name="x", location=location, source="s", text=TEXT))
         assert again(location).text == TEXT
-    with pytest.raises(CorpusError, match="give it with --corpus"):
+    with pytest.raises(CorpusError, match="with --corpus"):
         again("https://example.org/book.txt", sha256="../" + SHA256)
 
 
@@ -75,7 +75,7 @@ def test_copy_beside_a_run_is_taken_if_it_is_the_text(tmp_path: Path) -> None:
     assert again("https://example.org/x", copies=[copy]).text == TEXT
     for content in ("another", "\ud800"):
         copy.write_text(content, encoding="utf-8", errors="surrogatepass")
-        with pytest.raises(CorpusError, match="give it with --corpus"):
+        with pytest.raises(CorpusError, match="with --corpus"):
             again("https://example.org/x", copies=[copy])
 
 

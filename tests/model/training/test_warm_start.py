@@ -74,7 +74,7 @@ def test_text_that_is_gone_is_asked_for(book: str, tiny_text: str, capsys: Error
     capsys.readouterr()
     assert train.main(["--checkpoint", "mine", "--resume"]) == 2
     told = capsys.readouterr().err
-    assert "--corpus must name the text of mine: no file is at" in told and told.count("\n") == 1
+    assert "the text must be given with --corpus: " in told and told.count("\n") == 1
     Path(book).write_text(tiny_text.replace("Alice", "Cilia"), encoding="utf-8")
     assert train.main(["--checkpoint", "mine", "--resume"]) == 2
     assert "trained on another text of the same symbols" in capsys.readouterr().err
@@ -85,11 +85,11 @@ def test_text_that_is_gone_is_asked_for(book: str, tiny_text: str, capsys: Error
     ("location", "rule"),
     [
         (None, "which does not say where it is"),
-        ("/dev/zero", "no file is at '/dev/zero'"),
-        ("http://127.0.0.1:1/a", "no file is at 'http://127.0.0.1:1/a'"),
-        ("book.txt", "no file is at 'book.txt'"),  # of whoever opens the checkpoint
-        ("/" + "x" * 5_000, "no file is at '/xxx"),
-        ("/a\0b", r"no file is at '/a\\x00b'"),
+        ("/dev/zero", "with --corpus: /dev/zero: a file must be a regular file"),
+        ("http://127.0.0.1:1/a", "the text of .*: http://127.0.0.1:1/a is no path"),
+        ("book.txt", "the text of .*: book.txt is no path"),  # of whoever opens the checkpoint
+        ("/" + "x" * 5_000, "with --corpus: /x.*File name too long"),
+        ("/a\0b", "with --corpus: /a.*embedded null byte"),
     ],
 )
 def test_text_of_a_checkpoint_is_a_file_or_a_corpus(
@@ -97,9 +97,11 @@ def test_text_of_a_checkpoint_is_a_file_or_a_corpus(
 ) -> None:
     _, known = load_checkpoint(trained_checkpoint)
     with pytest.raises(ConfigError, match=rule):
-        text_of(dataclasses.replace(known, corpus=location), trained_checkpoint)
+        said = dataclasses.replace(known, corpus=location)
+        text_of(said, trained_checkpoint, keep_front_matter=False)
     named = dataclasses.replace(known, corpus="python-docs")
-    assert text_of(named, trained_checkpoint) == "python-docs"
+    found = text_of(named, trained_checkpoint, keep_front_matter=False)
+    assert found.location == "python-docs" and found.text
 
 
 def test_url_is_not_written_down() -> None:
