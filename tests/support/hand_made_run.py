@@ -16,7 +16,7 @@ from tune.records.finalist_table import (
     TestPassageScores,
 )
 from tune.records.load import LoadedRun
-from tune.records.quality_table import QUALITY_DTYPES
+from tune.records.quality_table import CHECKPOINT, QUALITY_DTYPES, QualityRecord
 from tune.records.samples_file import Passage, Samples
 from tune.records.study_file import CorpusOrigin, ObjectiveFacts, StudyFile, StudySettings
 from tune.records.tables import epochs_frame, trials_frame
@@ -55,6 +55,18 @@ SAMPLES = Samples(
         ),
     ),
     at_temperatures=((0.5, "off with"), (1.0, "his head")),
+)
+QUALITY = QualityRecord(
+    writer=CHECKPOINT,
+    name="checkpoint 1",
+    checkpoint=1,
+    cleaning="lower",
+    temperature=0.6,
+    passages=3,
+    quality=SAMPLES.passages[0].quality,
+    distance=2.0,
+    nearest=True,
+    word_list=None,
 )
 HOSTILE = (
     """</script><script>pwned()</script><img src=http://evil/a onerror="pwned()"> ![b](//evil/b)"""

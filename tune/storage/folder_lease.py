@@ -1,13 +1,11 @@
 """A lease in a run's own folder, where the file system keeps no locks: Lustre, some of NFS."""
 
 import contextlib
-import os
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from model.errors import ConfigError, first_line
-from tune.storage.lease import Lease
+from tune.storage.lease import Lease, end_this_driver
 
 
 @contextlib.contextmanager
@@ -28,11 +26,7 @@ def leased_folder(
         yield
         return
 
-    def end_driver() -> None:
-        say(f"another driver took over {folder}; this one ends")
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    lease = Lease(str(folder), lost=end_driver)
+    lease = Lease(str(folder), lost=lambda: end_this_driver(folder, say))
     say(f"the file system of {folder} has no locks: a file keeps other drivers out instead")
     try:
         lease.take(say)

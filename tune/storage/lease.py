@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import platform
+import signal
 import threading
 import time
 import uuid
@@ -221,6 +222,12 @@ class _Found:
     holder: Holder
     written: datetime
     age_seconds: float
+
+
+def end_this_driver(place: object, say: Callable[[str], None]) -> None:
+    """End this driver as if the user had asked for it: another one has its run."""
+    say(f"another driver took over {place}; this one ends")
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _started(pid: int) -> str:

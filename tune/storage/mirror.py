@@ -7,8 +7,6 @@ as copying it took by COPY_SHARE.
 """
 
 import contextlib
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +19,7 @@ from model.system.files import read_regular
 from model.system.filesystem import open_location, write
 from tune.records.run_folder import CHECKPOINTS, CORPUS_FILE
 from tune.storage.copies import RunExtent, files_of_run
-from tune.storage.lease import RENEW_SECONDS, Lease
+from tune.storage.lease import RENEW_SECONDS, Lease, end_this_driver
 
 COPY_SECONDS = RENEW_SECONDS
 FIRST_SECONDS = 1.0
@@ -63,7 +61,9 @@ class Mirror:
             return self
         self._file_system, self._path = open_location(self._root)
         self._lease = Lease(
-            self._root, may_write=lambda: not self._is_further_there(), lost=self._end_driver
+            self._root,
+            may_write=lambda: not self._is_further_there(),
+            lost=lambda: end_this_driver(self._root, self._say),
         )
         try:
             self._lease.take(self._say)
@@ -163,11 +163,6 @@ class Mirror:
             if name.startswith(f"{CHECKPOINTS}/"):
                 self._file_system.delete_file(f"{self._path}/{name}")
             del self._copied[name]
-
-    def _end_driver(self) -> None:
-        """End this driver as if the user had asked for it."""
-        self._say(f"another driver took over {self._root}; this one ends")
-        os.kill(os.getpid(), signal.SIGTERM)
 
     def _files(self) -> dict[str, tuple[int, int]]:
         """Return the files that are copied, and what each looks like.

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import fs
 
-from hand_made_run import FINALISTS, SAMPLES, STUDY, hand_made
+from hand_made_run import FINALISTS, QUALITY, SAMPLES, STUDY, hand_made
 from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError
 from model.generation.temperature import TEMPERATURE_FILE, default_temperature
@@ -28,7 +28,7 @@ from tune.records.history import (
     read_history,
 )
 from tune.records.load import read_run
-from tune.records.quality_table import CHECKPOINT, QualityRecord, write_quality
+from tune.records.quality_table import write_quality
 from tune.records.run_folder import LEASE_FILE, RunFolder
 from tune.records.samples_file import read_samples_file, write_samples_file
 from tune.reporting.markdown_report import report_text
@@ -214,18 +214,6 @@ def test_checkpoint(data: st.DataObject, copied: Path, trained_checkpoint: Path)
     tolerate(lambda: load_checkpoint(copied))
 
 
-QUALITY = QualityRecord(
-    writer=CHECKPOINT,
-    name="checkpoint 1",
-    checkpoint=1,
-    cleaning="lower",
-    temperature=0.6,
-    passages=3,
-    quality=SAMPLES.passages[0].quality,
-    distance=2.0,
-    nearest=True,
-    word_list=None,
-)
 TABLES = ("trials.csv", "epochs.csv", "finalists.csv", "quality.csv")
 CELLS = ["", "x", "nan", "inf", "-1", "1e400", "9" * 30, "2.5", "True", "\x1b[2J", '"', "<b>"]
 

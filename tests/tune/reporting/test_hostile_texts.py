@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from hand_made_run import FINALISTS, HOSTILE, SAMPLES, STUDY, hand_made
+from hand_made_run import FINALISTS, HOSTILE, QUALITY, SAMPLES, STUDY, hand_made
 from model.errors import ConfigError
 from tune.monitoring.status import RunStatus
 from tune.records.load import read_run
-from tune.records.quality_table import CHECKPOINT, QualityRecord, write_quality
+from tune.records.quality_table import write_quality
 from tune.records.run_folder import RunFolder
 from tune.records.samples_file import write_samples_file
 from tune.records.study_file import PlannedTime, StudyFile
@@ -93,21 +93,7 @@ def test_tables(column: str, folder: RunFolder) -> None:
 
 @pytest.mark.parametrize("field", ["name", "word_list", "caption", "how", "text"])
 def test_samples(field: str, folder: RunFolder) -> None:
-    passage, record = (
-        SAMPLES.passages[0],
-        QualityRecord(
-            writer=CHECKPOINT,
-            name="checkpoint 1",
-            checkpoint=1,
-            cleaning="lower",
-            temperature=0.6,
-            passages=3,
-            quality=SAMPLES.passages[0].quality,
-            distance=2.0,
-            nearest=True,
-            word_list="words",
-        ),
-    )
+    passage, record = SAMPLES.passages[0], QUALITY
     if field in ("name", "word_list"):
         record = dataclasses.replace(record, **{field: TEXT})
     else:
