@@ -143,7 +143,7 @@ def _streams(
     from model.scoring.objective import prepare_corpus
     from model.text.corpus import resolve_corpus
     from model.text.streams import encode_in
-    from model.text.words import CLAUSES, has_no_spaces_between_words
+    from model.text.words import CLAUSES, NO_WORDS, has_no_spaces_between_words
     from model.training.warm_start import findable, text_of
 
     keep = options.keep_front_matter
@@ -156,6 +156,8 @@ def _streams(
     if config.unit == "word" and has_no_spaces_between_words(corpus.text):
         print(f"words: {CLAUSES}", flush=True)
     prepared = prepare_corpus(corpus.text, [config.cleaning])
+    if config.unit == "word" and len(prepared.streams(config).vocabulary) == 1:
+        print(f"warning: {NO_WORDS}", flush=True)
     if prepared.resemblance is not None and prepared.resemblance.warning:
         print(f"warning: {prepared.resemblance.warning}", flush=True)
     if meta and (options.init or meta.origin):  # the symbols may be those of an earlier text

@@ -49,6 +49,10 @@ CLAUSES = "this text has no spaces between words: a word is all that stands betw
 """What a reader is told where words are counted in such a text."""
 
 
+NO_WORDS = "no token occurs min_word_count times: each is spelled, and words are not learnt"
+"""What a reader is told where a vocabulary of words has none."""
+
+
 def is_word_char(char: str) -> bool:
     """Return whether a character is a letter, a mark or a digit, in any script."""
     return unicodedata.category(char)[0] in "LMN"

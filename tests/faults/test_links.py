@@ -1,15 +1,19 @@
 """Links and pipes where a stranger may write: in a run, in a storage, in what is fetched."""
 
+import dataclasses
 import os
 from pathlib import Path
 
 import pytest
 from pyarrow import fs
+from rich.console import Console
 
 from hand_made_run import STUDY, hand_made
 from model.errors import ConfigError
 from model.system.files import read_regular
 from model.system.filesystem import read
+from tune.job.resume import prepare_resumed
+from tune.planning.study import StudyOptions
 from tune.records.history import History
 from tune.records.run_folder import RunFolder, find_run
 from tune.sampling.optuna_study import StudyJournal
@@ -107,3 +111,13 @@ def test_pipes_and_links_are_not_opened(tmp_path: Path) -> None:
     (tmp_path / ".optuna.journal.partial").symlink_to("secret")
     StudyJournal().move_to(tmp_path / "optuna.journal")
     assert (tmp_path / "secret").read_text(encoding="utf-8") == "id_rsa"
+
+
+def test_endpoint_that_a_run_names_is_not_asked(stored: Path) -> None:
+    folder = RunFolder(stored)
+    storage = "s3://bucket/runs?endpoint_override=127.0.0.1:9&scheme=http"
+    settings = dataclasses.replace(STUDY.settings, storage=storage)
+    folder.write_study(dataclasses.replace(STUDY, settings=settings))
+    options = StudyOptions(resume=str(stored))
+    with pytest.raises(ConfigError, match="must be given with --storage: s3://bucket/runs"):
+        prepare_resumed(options, Console(quiet=True))

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from model.system.durations import counted, format_range, format_seconds
 from model.system.terminal import say
-from model.text.words import CLAUSES, has_no_spaces_between_words
+from model.text.words import CLAUSES, NO_WORDS, has_no_spaces_between_words
 from model.training.schedule import constant_epochs
 from search_spaces.distributions import describe as describe_distribution
 from tune.cluster.resources import Node, TrialResources, describe
@@ -93,6 +93,8 @@ def _plan_lines(plan: JobPlan) -> list[str]:
                 f"{len(words.vocabulary):,} symbols that occur in them {config.min_word_count} "
                 f"times or more"
             )
+            if len(words.vocabulary) == 1:
+                lines.append(f"warning: {NO_WORDS}")
     if "word" in space.values("unit") and has_no_spaces_between_words(study.corpus.text):
         lines.append(f"  {'words':<18} {CLAUSES}")
     judged = next(iter(prepared.encoded.values())).num_raw_validation_chars

@@ -325,3 +325,14 @@ def test_words_of_the_reference_book(wonderland_path: Path) -> None:
     assert len(corpus.train) == 33_841  # counted by another program, as is the next
     assert len(corpus.vocabulary) == 1_311
     assert corpus.validation_spelling_bits / 14_434 == pytest.approx(0.4747, abs=1e-4)
+
+
+def test_vocabulary_without_words_is_told(
+    tiny_text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("book.txt").write_text(tiny_text, encoding="utf-8")
+    small = "--unit word --epochs 1 --hidden-size 4 --batch-size 4 --sequence-length 8"
+    for count, told in (("1000000", 1), ("2", 0)):
+        flags = ["--corpus", "book.txt", *small.split(), "--min-word-count", count]
+        assert train.main(flags) == 0
+        assert capsys.readouterr().out.count("no token occurs min_word_count times") == told
