@@ -94,8 +94,9 @@ def test_reader_that_is_gone_ends_no_search(tiny_text: str) -> None:
 @pytest.mark.slow
 def test_closed_terminal_leaves_the_results(tiny_text: str) -> None:
     flags = write_inputs(tiny_text, epochs=(4_000, 5_000), trials=2)
-    assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL  # it would be inherited
     ours, theirs = pty.openpty()
+    # Inherited: these tests may run under `nohup`.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     search = subprocess.Popen(
         command([*flags, "--name", "long", "--finalists", "0"]),
         stdin=theirs,
@@ -104,6 +105,7 @@ def test_closed_terminal_leaves_the_results(tiny_text: str) -> None:
         text=True,
         start_new_session=True,
     )
+    signal.signal(signal.SIGHUP, before)
     try:
         os.close(theirs)
         os.set_blocking(ours, False)

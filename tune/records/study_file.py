@@ -136,6 +136,8 @@ class StudyFile:
         git_commit: Commit of the code; None outside a checkout.
         estimate: The plan; None where the machine was not measured.
         unconfirmed: Why no finalist was trained again; None where one was, or that is open.
+        found_nothing: Why the search has nothing to show, and what to do; empty for one that has,
+            and while it runs.
         finished: Whether all results were written; None in the oldest runs.
         resume: Command that continues the run, on any machine.
     """
@@ -153,6 +155,7 @@ class StudyFile:
     git_commit: str | None = None
     estimate: PlannedTime | None = None
     unconfirmed: str | None = None
+    found_nothing: str = ""
     finished: bool | None = None
     resume: str = ""
 

@@ -42,8 +42,11 @@ def winner(run: LoadedRun) -> Section:
     else:
         rival = rivals.iloc[0]
         against = f"The best baseline, {escaped(rival['baseline'])}, {_behind(rival, first)}"
-    resemblance = run.study.resemblance
-    warning = f"**Warning**: {resemblance.warning}." if resemblance and resemblance.warning else ""
+    resemblance, nothing = run.study.resemblance, run.study.found_nothing
+    reasons = [escaped(nothing)] if nothing else []
+    if resemblance and resemblance.warning:
+        reasons.append(resemblance.warning)
+    warning = " ".join(f"**Warning**: {reason}." for reason in reasons)
     return Section(
         title="The winner",
         caption=warning,

@@ -28,6 +28,8 @@ def headline(run: LoadedRun) -> str:
         if run.is_running:
             return "The search has begun; no trial has trained an epoch yet."
         return "The search found nothing: no trial trained an epoch."
+    if run.study.found_nothing:
+        return f"The search found nothing: {run.study.found_nothing}."
     winner = best.iloc[0]
     first = "So far the best" if run.is_running else "The best"
     layers = int(winner["num_layers"])

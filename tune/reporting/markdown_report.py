@@ -27,16 +27,9 @@ def report_text(run: LoadedRun) -> str:
 
 
 def _nothing(run: LoadedRun) -> str:
-    """Return why there is nothing to report, and what to do."""
-    if run.trials["error"].notna().any():
-        return "No trial trained an epoch; see the errors below."
-    begun = "No trial trained an epoch" + ("" if len(run.trials) else " (none began)")
-    if run.study.space.budget.time_budget_seconds is None:
-        return f"{begun}: {escaped(run.study.ended)}."
-    return (
-        f"{begun}: {escaped(run.study.ended)}. A longer `--time-budget`, a smaller text or "
-        "smaller networks would have a result."
-    )
+    """Return why there is nothing to report; running and earlier runs know less."""
+    reason = run.study.found_nothing or f"no trial trained an epoch: {run.study.ended}"
+    return f"{escaped(reason[:1].upper() + reason[1:])}."
 
 
 def _head(run: LoadedRun) -> str:

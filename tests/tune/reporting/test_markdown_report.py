@@ -96,6 +96,14 @@ def test_empty_and_all_failed_studies_give_a_readable_report() -> None:
     assert "OSError: a \\| b" in text
 
 
+def test_winner_of_a_worthless_search_has_a_warning() -> None:
+    reason = "no trial was better than a uniform guess: <b>"
+    assert f"**Warning**: {reason.replace('<', '&lt;')}." in text_of(
+        hand_made(), found_nothing=reason
+    )
+    assert "**Warning**" not in text_of(hand_made())
+
+
 def test_what_was_planned_stands_beside_what_it_took() -> None:
     assert "The plan was" not in text_of(hand_made())  # a run from before there were estimates
     estimate = PlannedTime(
