@@ -14,7 +14,7 @@ from model.config import TrialConfig
 from model.scoring.objective import prepare_corpus
 from model.system.devices import use_threads
 from model.text.corpus import resolve_corpus
-from model.training.checkpoint import EpochReport
+from model.training.epoch_report import EpochReport
 from model.training.trainer import Trainer
 
 SIZES = ((1, 128, 32), (1, 256, 32), (2, 256, 64))

@@ -143,7 +143,7 @@ def score_test_passage(
         config: The network's configuration.
         precision: The arithmetic that it was trained and validated in; None is float32.
     """
-    corpus, floors = prepared.streams(config), prepared.floors
+    corpus, floors = prepared.streams(config), prepared.floors.of_cleaning
     device = next(network.parameters()).device
     with autocast(precision or "float32", device):
         nats = network_nats(network, corpus.test, context=corpus.validation, device=device)

@@ -8,17 +8,22 @@ once for the study by the n-gram floor model.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from model.config import TrialConfig
-from model.errors import CorpusError
-from model.scoring.ngram import ORDERS, Passage, ngram_bits
+from model.errors import ConfigError, CorpusError
 from model.scoring.resemblance import Resemblance, resemblance
 from model.text.cleaning import RAW, clean
+from model.text.ngram import Ngram, Smoothing, choose_order
 from model.text.streams import EncodedCorpus, RawSplit, encode_corpus, encode_words, split_text
 
+OBJECTIVE_VERSION = 2
+"""Scores of different versions are not compared. 1 had a Witten-Bell n-gram, its order chosen on
+the validation passage, for the floor, the prices and the spelling."""
+SPELLERS: Mapping[int, Smoothing] = {1: "witten-bell", 2: "kneser-ney"}
+"""Version of the objective to what spells unknown words."""
 MAX_TRAIN_CHARS = 2_000_000
 """The floor counts only the last raw characters of a longer training part, to stay within
 seconds."""
@@ -35,19 +40,48 @@ class Floor:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Floors:
+    """The n-gram's figures on one text.
+
+    Attributes:
+        order: Its order, chosen on the end of the raw training part.
+        of_cleaning: Cleaning to floor; "cased", the raw text, is always among them.
+        version: Of the objective, see OBJECTIVE_VERSION.
+
+    Raises:
+        ConfigError: There is none of the raw text, or the version is unknown.
+    """
+
+    order: int
+    of_cleaning: Mapping[str, Floor]
+    version: int = OBJECTIVE_VERSION
+
+    def __post_init__(self) -> None:
+        if RAW not in self.of_cleaning:
+            raise ConfigError(f"floors must have one of {RAW!r}, got {sorted(self.of_cleaning)}")
+        if self.version not in SPELLERS:
+            raise ConfigError(
+                f"an objective's version must be 1 to {OBJECTIVE_VERSION}, got {self.version}"
+            )
+
+    def restoration_bits_per_char(self, cleaning: str) -> float:
+        """Return the price of restoring a validation passage, per raw character, at least 0."""
+        raw, cleaned = (self.of_cleaning[name] for name in (RAW, cleaning))
+        return max(0.0, raw.validation_bits_per_char - cleaned.validation_bits_per_char)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PreparedCorpus:
     """A corpus ready for a search: encoded once for each cleaning, with floors and prices.
 
     Attributes:
         encoded: Cleaning to streams of characters, restoration price included.
-        floors: Cleaning to floor; "cased", the raw text, is always among them.
-        floor_order: The order of the n-gram, chosen on the raw validation passage.
+        floors: The n-gram's figures, of each cleaning.
         resemblance: Of the validation passage to the training part; None for a short text.
     """
 
     encoded: dict[str, EncodedCorpus]
-    floors: dict[str, Floor]
-    floor_order: int
+    floors: Floors
     resemblance: Resemblance | None = None
 
     def streams(self, config: TrialConfig) -> EncodedCorpus:
@@ -57,33 +91,43 @@ class PreparedCorpus:
         as the text, and kept there.
         """
         chars = self.encoded[config.cleaning]
-        return chars if config.unit == "char" else encode_words(chars, config.min_word_count)
+        if config.unit == "char":
+            return chars
+        return encode_words(chars, config.min_word_count, SPELLERS[self.floors.version])
 
 
-def prepare_corpus(text: str, cleanings: Sequence[str]) -> PreparedCorpus:
+def prepare_corpus(
+    text: str, cleanings: Sequence[str], *, floors: Floors | None = None
+) -> PreparedCorpus:
     """Split, clean and encode a text, and work out the restoration price of each cleaning.
 
+    Args:
+        text: The raw text.
+        cleanings: Names of cleanings.
+        floors: Of this text, where they are known: an earlier run is judged as it began.
+
     Raises:
+        ConfigError: The floors lack a cleaning.
         CorpusError: The text is too short, or a cleaning keeps too little of it.
     """
     split = split_text(text)
     raw = encode_corpus(split, RAW)
-    raw_bits = _floor_bits(split, raw, max_order=max(ORDERS))
-    best = int(np.argmin(raw_bits[0]))
-    encoded, floors = {}, {}
-    floors[RAW] = raw_floor = _floor(raw_bits, split, best)
-    for cleaning in cleanings:
-        if cleaning == RAW:
-            streams, floor = raw, raw_floor
-        else:
-            streams = encode_corpus(split, cleaning)
-            floor = _floor(_floor_bits(split, streams, max_order=best + 1), split, best)
-        floors[cleaning] = floor
-        price = raw_floor.validation_bits_per_char - floor.validation_bits_per_char
-        encoded[cleaning] = dataclasses.replace(streams, restoration_bits_per_char=max(0.0, price))
-    return PreparedCorpus(
-        encoded=encoded, floors=floors, floor_order=best + 1, resemblance=resemblance(raw)
-    )
+    streams = {RAW: raw} | {name: encode_corpus(split, name) for name in cleanings if name != RAW}
+    if floors is None:
+        learnt = raw.train[-MAX_TRAIN_CHARS:]
+        order = choose_order(learnt, vocabulary_size=len(raw.vocabulary))
+        found = {name: _floor(split, corpus, order) for name, corpus in streams.items()}
+        floors = Floors(order=order, of_cleaning=found)
+    missing = [name for name in cleanings if name not in floors.of_cleaning]
+    if missing:
+        raise ConfigError(f"floors must have one of each cleaning, got none of {missing[0]!r}")
+    encoded = {
+        name: dataclasses.replace(
+            streams[name], restoration_bits_per_char=floors.restoration_bits_per_char(name)
+        )
+        for name in cleanings
+    }
+    return PreparedCorpus(encoded=encoded, floors=floors, resemblance=resemblance(raw))
 
 
 def restored_bits_per_char(own_bits: float, corpus: EncodedCorpus) -> float:
@@ -127,18 +171,8 @@ def check_fits(corpus: EncodedCorpus, *, batch_size: int, sequence_length: int) 
         )
 
 
-def _floor(bits: tuple[list[float], list[float]], split: RawSplit, index: int) -> Floor:
-    validation, test = bits
-    return Floor(
-        validation_bits_per_char=validation[index] / min(len(split.validation), MAX_SCORED_CHARS),
-        test_bits_per_char=test[index] / min(len(split.test), MAX_SCORED_CHARS),
-    )
-
-
-def _floor_bits(
-    split: RawSplit, corpus: EncodedCorpus, *, max_order: int
-) -> tuple[list[float], list[float]]:
-    """Return what each order spends on the validation and on the test passage, in bits in all.
+def _floor(split: RawSplit, corpus: EncodedCorpus, order: int) -> Floor:
+    """Measure the floor of one cleaning.
 
     Of a long text parts stand for all: the same raw characters whatever the cleaning, or the
     price of a harsh one would be that of another text.
@@ -149,15 +183,17 @@ def _floor_bits(
         split.test[:MAX_SCORED_CHARS],
     )
     num_train, num_validation, num_test = (len(clean(part, corpus.cleaning)) for part in parts)
-    # Of a validation passage of numbers "letters" can leave less than a context.
-    before_test = np.concatenate([corpus.train[-max_order:], corpus.validation[-max_order:]])
-    validation, test = ngram_bits(
+    ngram = Ngram.fit(
         corpus.train[len(corpus.train) - num_train :],
-        [
-            Passage(symbols=corpus.validation[:num_validation], context=corpus.train),
-            Passage(symbols=corpus.test[:num_test], context=before_test),
-        ],
         vocabulary_size=len(corpus.vocabulary),
-        max_order=max_order,
+        order=order,
     )
-    return validation, test
+    # Of a validation passage of numbers "letters" can leave less than a context.
+    before_test = np.concatenate([corpus.train[-order:], corpus.validation[-order:]])
+    return Floor(
+        validation_bits_per_char=ngram.bits(
+            corpus.validation[:num_validation], context=corpus.train
+        )
+        / len(parts[1]),
+        test_bits_per_char=ngram.bits(corpus.test[:num_test], context=before_test) / len(parts[2]),
+    )

@@ -9,7 +9,7 @@ import dataclasses
 
 import numpy as np
 
-from model.scoring.ngram import Passage, ngram_bits
+from model.text.ngram import Ngram
 from model.text.streams import EncodedCorpus, Symbols
 
 MIN_CHARS = 16_000
@@ -70,15 +70,16 @@ def resemblance(corpus: EncodedCorpus) -> Resemblance | None:
     judged = np.concatenate(
         [_middle(part, length) for part in np.array_split(corpus.validation, _PARTS)]
     )
-    *of_training, of_validation = ngram_bits(
+    ngram = Ngram.fit(
         learnt,
-        [Passage(symbols=piece, context=corpus.train) for piece in (*held_back, judged)],
         vocabulary_size=len(corpus.vocabulary),
-        max_order=_ORDER,
+        order=_ORDER,
+        smoothing="witten-bell",  # what the thresholds were measured with
     )
     return Resemblance(
-        validation_bits_per_char=of_validation[-1] / len(judged),
-        training_bits_per_char=max(bits[-1] for bits in of_training) / length,
+        validation_bits_per_char=ngram.bits(judged, context=corpus.train) / len(judged),
+        training_bits_per_char=max(ngram.bits(piece, context=corpus.train) for piece in held_back)
+        / length,
     )
 
 

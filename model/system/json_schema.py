@@ -42,8 +42,8 @@ def checked(value: Any, hint: Any, name: str) -> Any:
 
     Args:
         value: What `json.loads` gave.
-        hint: A plain type, Any, a dataclass, an enum, a class with `from_dict`, or X | None,
-            tuple[…] and dict[str, …] of these. Floats are finite.
+        hint: A plain type, Any, a Literal, a dataclass, an enum, a class with `from_dict`, or
+            X | None, tuple[…] and dict[str, …] of these. Floats are finite.
         name: What it is, for the message.
 
     Raises:
@@ -69,6 +69,10 @@ def checked(value: Any, hint: Any, name: str) -> Any:
 
 def _checked(value: Any, hint: Any, name: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise ValueError(f"{name} must be one of {arguments}, got {value!r:.100}")
+        return value
     if origin is types.UnionType:
         known = value is None or type(value) in arguments[1:]
         return value if known else checked(value, arguments[0], name)

@@ -1,63 +1,76 @@
 """Spells words that are no symbols of their own: a character n-gram over words.
 
-It gives every string a probability, so a word-level model can be judged on any text. The
-mathematics is the floor model's (ngram.py): interpolated Witten-Bell. A word is preceded by
-the mark and ended by it, and is at least one character long. The words that it learns from
-count once each: a new word is like a word of the vocabulary's edge, not like the commonest one.
+It gives every string a probability, so a word-level model can be judged on any text. A word is
+preceded by the mark and ended by it, and is at least one character long. The words that it learns
+from count once each: a new word is like a word of the vocabulary's edge, not like the commonest.
+
+Shapes: M words.
 """
 
 import functools
-import math
-from collections import Counter
+import itertools
 from collections.abc import Callable, Sequence
 
-from model.errors import ConfigError
+import numpy as np
+from numpy.typing import NDArray
 
-ORDER = 5
-"""Measured on the reference's book with orders 2 to 6, rare words below 2, 3 and 5, cased and
-lower: 5 is best or within 0.002 bits per character of the best on the validation passage."""
+from model.errors import ConfigError, unknown_choice
+from model.text.ngram import Ngram, Smoothing
+
+ORDERS: dict[str, int] = {"kneser-ney": 7, "witten-bell": 5}
+"""Order of the n-gram by its smoothing. On the book and a manual, rare words below 2, 3 and 5,
+cased and lower, 7 is best or within 0.003 bits per character of the best (LOG.md)."""
 MAX_WORDS = 50_000
 """Only the last rare words of a longer text are learnt, to stay within seconds."""
 MARK = "\0"
 """What stands before and after a word; no corpus has it (diagnosis.py refuses it)."""
-_BEFORE = MARK * (ORDER - 1)
 
 
 class Speller:
     """A probability for every string of an alphabet, at least one character long.
 
     Raises:
-        ConfigError: The alphabet is empty, or has the mark.
+        ConfigError: The alphabet is empty, or has the mark, or the smoothing is unknown.
     """
 
-    def __init__(self, words: Sequence[str], alphabet: Sequence[str]) -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        alphabet: Sequence[str],
+        *,
+        smoothing: Smoothing = "kneser-ney",
+    ) -> None:
         """Learn from words.
 
         Args:
             words: Distinct and not empty; no word at all leaves the uniform model.
             alphabet: The characters that words may have.
+            smoothing: What unseen characters have.
         """
         if not alphabet or MARK in alphabet:
             raise ConfigError("an alphabet must have characters, but not the NUL character")
+        if smoothing not in ORDERS:
+            raise ConfigError(unknown_choice("speller", smoothing, ORDERS))
         self._symbols = (*alphabet, MARK)
-        self._counts: Counter[str] = Counter()
-        """How often a context and the symbol after it were seen."""
-        self._totals: Counter[str] = Counter()
-        """How often a context was seen."""
-        self._kinds: Counter[str] = Counter()
-        """How many different symbols were seen after a context."""
-        for word in words:
-            self._count(f"{_BEFORE}{word}{MARK}")
-
-    def bits(self, word: str) -> float:
-        """Return what it costs to spell a word of the alphabet, its end included."""
-        assert word and MARK not in word
-        text = f"{_BEFORE}{word}{MARK}"
-        positions = range(ORDER - 1, len(text))
-        spelt = sum(
-            math.log2(self._probability(text[:position], text[position])) for position in positions
+        self._index = {symbol: index for index, symbol in enumerate(self._symbols)}
+        self._ngram = Ngram.fit(
+            self._encode(words),
+            vocabulary_size=len(self._symbols),
+            order=ORDERS[smoothing],
+            boundary=len(alphabet),
+            smoothing=smoothing,
         )
-        return math.log2(self._begins) - spelt
+
+    def bits(self, words: Sequence[str]) -> NDArray[np.float64]:
+        """Return what it costs to spell each word (M,) of the alphabet, its end included."""
+        assert all(word and MARK not in word for word in words)
+        if not words:
+            return np.zeros(0)
+        bits = -np.log2(self._ngram.probabilities(self._encode(words)))
+        ends = itertools.accumulate(len(word) + 1 for word in words)
+        starts = np.array([0, *ends])[:-1]
+        spelt: NDArray[np.float64] = np.log2(self._begins) + np.add.reduceat(bits, starts)
+        return spelt
 
     def draw(self, uniform: Callable[[], float]) -> str:
         """Return a random word.
@@ -65,44 +78,29 @@ class Speller:
         Args:
             uniform: Gives random numbers, 0 <= u < 1.
         """
-        text = _BEFORE
+        word = ""
+        state = self._start
         while True:
-            left = uniform() * (self._begins if text == _BEFORE else 1.0)
-            symbols = self._symbols[:-1] if text == _BEFORE else self._symbols
-            for symbol in symbols:
-                left -= self._probability(text, symbol)
-                if left < 0:
-                    break
+            probability_V = self._ngram.distribution(state[:, None])[0]
+            if not word:  # no word is empty
+                probability_V = probability_V[:-1] / self._begins
+            place = int(probability_V.cumsum().searchsorted(uniform(), side="right"))
             # Rounding may leave a last crumb: it falls to the last symbol.
+            symbol = self._symbols[min(place, len(probability_V) - 1)]
             if symbol == MARK:
-                return text[len(_BEFORE) :]
-            text += symbol
+                return word
+            word += symbol
+            state = self._ngram.step(state[:, None], np.array([self._index[symbol]]))[:, 0]
+
+    @functools.cached_property
+    def _start(self) -> NDArray[np.int64]:
+        return self._ngram.start(np.empty(0, dtype=np.int64))
 
     @functools.cached_property
     def _begins(self) -> float:
         """The probability that a word has a first character; the n-gram would allow none."""
-        return 1.0 - self._probability(_BEFORE, MARK)
+        return 1.0 - float(self._ngram.distribution(self._start[:, None])[0, -1])
 
-    def _count(self, text: str) -> None:
-        for position in range(ORDER - 1, len(text)):
-            for length in range(ORDER):
-                context, seen = (
-                    text[position - length : position],
-                    text[position - length : position + 1],
-                )
-                self._kinds[context] += seen not in self._counts
-                self._totals[context] += 1
-                self._counts[seen] += 1
-
-    def _probability(self, text: str, symbol: str) -> float:
-        """Return p(symbol | the last ORDER - 1 characters of the text); see ngram.py."""
-        probability = 1.0 / len(self._symbols)
-        for length in range(ORDER):
-            context = text[len(text) - length :]
-            total = self._totals.get(context, 0)
-            if total == 0:
-                break  # longer contexts were not seen either
-            kinds = self._kinds[context]
-            count = self._counts.get(context + symbol, 0)
-            probability = (count + kinds * probability) / (total + kinds)
-        return probability
+    def _encode(self, words: Sequence[str]) -> NDArray[np.int64]:
+        text = "".join(f"{word}{MARK}" for word in words)
+        return np.fromiter((self._index[char] for char in text), dtype=np.int64, count=len(text))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from model.errors import CorpusError, UnfitCleaning
 from model.text.cleaning import clean
+from model.text.ngram import Smoothing
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary
 
@@ -136,15 +137,20 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
 
 
 @functools.lru_cache(maxsize=WORD_STREAMS_KEPT)
-def encode_words(chars: EncodedCorpus, min_word_count: int) -> EncodedCorpus:
+def encode_words(
+    chars: EncodedCorpus, min_word_count: int, speller: Smoothing = "kneser-ney"
+) -> EncodedCorpus:
     """Return the same corpus in words; made where it is needed, and kept there.
 
     Args:
         chars: The corpus in characters.
         min_word_count: Least count in the training part of a word that is a symbol.
+        speller: Smoothing of the spelling model.
     """
     train, *_ = _texts(chars)
-    vocabulary = WordVocabulary.of(train, chars.vocabulary.alphabet, min_word_count=min_word_count)
+    vocabulary = WordVocabulary.of(
+        train, chars.vocabulary.alphabet, min_word_count=min_word_count, speller=speller
+    )
     return encode_in(chars, vocabulary)
 
 

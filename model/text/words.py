@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import ConfigError
+from model.text.ngram import Smoothing
 from model.text.spelling import MAX_WORDS, Speller
 from model.text.vocabulary import smallest_type
 
@@ -117,6 +118,7 @@ class WordVocabulary:
         tokens: Words and single other characters (see words.py), sorted.
         rare_words: What the spelling model learns from: the training text's rare tokens.
         alphabet: The characters of the whole cleaned text, sorted.
+        speller: Smoothing of the spelling model.
 
     Raises:
         ConfigError: The tokens are not sorted and distinct, one is empty, or the alphabet is.
@@ -125,6 +127,7 @@ class WordVocabulary:
     tokens: tuple[str, ...]
     rare_words: tuple[str, ...]
     alphabet: tuple[str, ...]
+    speller: Smoothing = "kneser-ney"
 
     def __post_init__(self) -> None:
         if list(self.tokens) != sorted(set(self.tokens)) or "" in self.tokens:
@@ -133,7 +136,14 @@ class WordVocabulary:
             raise ConfigError("rare words must not be empty, an alphabet's characters single")
 
     @classmethod
-    def of(cls, train: str, alphabet: Iterable[str], *, min_word_count: int) -> "WordVocabulary":
+    def of(
+        cls,
+        train: str,
+        alphabet: Iterable[str],
+        *,
+        min_word_count: int,
+        speller: Smoothing = "kneser-ney",
+    ) -> "WordVocabulary":
         """The vocabulary of a training text, the only text that is counted.
 
         The spelling model learns from the tokens that are no symbols, each once. With
@@ -144,6 +154,7 @@ class WordVocabulary:
             train: The cleaned training text.
             alphabet: The characters of the whole cleaned text, sorted.
             min_word_count: Least count in the text of a token that is a symbol; at least 1.
+            speller: Smoothing of the spelling model.
         """
         counts = Counter(tokenize(train))
         rare_below = max(min_word_count, 2)
@@ -152,6 +163,7 @@ class WordVocabulary:
             tokens=tuple(sorted(t for t, count in counts.items() if count >= min_word_count)),
             rare_words=tuple(sorted(rare_words[-MAX_WORDS:])),
             alphabet=tuple(alphabet),
+            speller=speller,
         )
 
     def __len__(self) -> int:
@@ -170,7 +182,8 @@ class WordVocabulary:
     def spelling_bits(self, text: str) -> float:
         """Return what spelling the unknown tokens of a text costs, in bits in all."""
         unknown = Counter(token for token in tokenize(text) if token not in self._index)
-        return sum(count * self._speller.bits(token) for token, count in unknown.items())
+        bits = self._speller.bits(list(unknown))
+        return float(bits @ np.fromiter(unknown.values(), dtype=np.float64, count=len(unknown)))
 
     def written(self, symbol: int, before: str, uniform: Callable[[], float]) -> str:
         """Return what a symbol adds to a text; an unknown one is spelled.
@@ -196,4 +209,4 @@ class WordVocabulary:
 
     @functools.cached_property
     def _speller(self) -> Speller:
-        return Speller(self.rare_words, self.alphabet)
+        return Speller(self.rare_words, self.alphabet, smoothing=self.speller)

@@ -9,7 +9,6 @@ A folder appears, or replaces another, whole or not at all (files.py).
 
 import dataclasses
 import json
-import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from model.config import RESOLVED_PRECISIONS, TrialConfig
 from model.errors import CheckpointError, ConfigError, unknown_choice
 from model.network.base import Network
 from model.network.lstm import build_network
-from model.scoring.objective import restored_bits_per_char
 from model.system.files import (
     SUMS_FILE,
     check_replaceable,
@@ -33,71 +31,18 @@ from model.system.files import (
     write_sums,
 )
 from model.system.json_schema import checked, parsed, record
-from model.text.streams import EncodedCorpus
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary
+from model.training.epoch_report import EpochReport
 
 FORMAT_VERSION = 3
 WITHOUT_SUMS = 2
 """The format before there were checksums; it is still read."""
 MODEL_FILE = "model.safetensors"
 META_FILE = "meta.json"
+_FIRST_SPELLER = "witten-bell"
+"""What spells in checkpoints of words that do not say it."""
 TRAINING_FILE = "training.safetensors"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class EpochReport:
-    """What one epoch of training gave.
-
-    Own characters are those of the cleaned text, whether the network reads characters or words.
-
-    Attributes:
-        epoch: The first is 1.
-        train_nats_per_char: Mean loss over the epoch, dropout on, own characters. With words,
-            spelling is in it, by a model that has learnt from the same words.
-        val_nats_per_char: Validation loss, natural logarithm, own characters, spelling in it.
-        val_own_bits_per_char: The same in bits.
-        val_bits_per_char: The objective: restored bits per raw character.
-        elapsed_seconds: Seconds spent in training and evaluation since epoch 1 began.
-    """
-
-    epoch: int
-    train_nats_per_char: float
-    val_nats_per_char: float
-    val_own_bits_per_char: float
-    val_bits_per_char: float
-    elapsed_seconds: float
-
-    @classmethod
-    def of(
-        cls,
-        corpus: EncodedCorpus,
-        *,
-        epoch: int,
-        train_nats_per_symbol: float,
-        val_nats: float,
-        elapsed_seconds: float,
-    ) -> "EpochReport":
-        """Work out an epoch's report.
-
-        Args:
-            corpus: The streams that were read.
-            epoch: The first is 1.
-            train_nats_per_symbol: Mean training loss of the epoch.
-            val_nats: What the network spends on the symbols of the validation passage, in all.
-            elapsed_seconds: Seconds since epoch 1 began.
-        """
-        bit = math.log(2)
-        train_nats = train_nats_per_symbol * len(corpus.train) + corpus.train_spelling_bits * bit
-        own_nats = val_nats + corpus.validation_spelling_bits * bit
-        return cls(
-            epoch=epoch,
-            train_nats_per_char=train_nats / corpus.num_train_chars,
-            val_nats_per_char=own_nats / corpus.num_validation_chars,
-            val_own_bits_per_char=own_nats / bit / corpus.num_validation_chars,
-            val_bits_per_char=restored_bits_per_char(own_nats / bit, corpus),
-            elapsed_seconds=elapsed_seconds,
-        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -332,6 +277,7 @@ def _vocabulary_to_json(vocabulary: Vocabulary | WordVocabulary) -> str | dict[s
         "tokens": list(vocabulary.tokens),
         "rare_words": list(vocabulary.rare_words),
         "alphabet": "".join(vocabulary.alphabet),
+        "speller": vocabulary.speller,
     }
 
 
@@ -341,6 +287,8 @@ def _vocabulary_from_json(values: Any) -> Vocabulary | WordVocabulary:
     words = checked(values, dict[str, Any], "vocabulary")
     alphabet = checked(words.get("alphabet"), str, "alphabet")
     words_only: WordVocabulary = record(
-        {**words, "alphabet": list(alphabet)}, WordVocabulary, "vocabulary"
+        {"speller": _FIRST_SPELLER, **words, "alphabet": list(alphabet)},
+        WordVocabulary,
+        "vocabulary",
     )
     return words_only

@@ -25,12 +25,12 @@ from model.text.streams import EncodedCorpus, training_sha256
 from model.text.words import WordVocabulary
 from model.training.checkpoint import (
     CheckpointMeta,
-    EpochReport,
     Origin,
     load_checkpoint,
     load_training_state,
     save_checkpoint,
 )
+from model.training.epoch_report import EpochReport
 from model.training.regimes import build_regime
 from model.training.schedule import schedule_factor, training_is_over
 

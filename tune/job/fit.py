@@ -4,7 +4,7 @@ import dataclasses
 
 from model.config import TrialConfig
 from model.errors import CorpusError, UnfitCleaning
-from model.scoring.objective import PreparedCorpus, check_fits, prepare_corpus
+from model.scoring.objective import Floors, PreparedCorpus, check_fits, prepare_corpus
 from model.text.corpus import Corpus
 from search_spaces import SearchSpace
 from search_spaces.narrow import at_most, without
@@ -28,8 +28,13 @@ class Fitted:
     left_out: tuple[str, ...]
 
 
-def fitted(space: SearchSpace, corpus: Corpus) -> Fitted:
+def fitted(space: SearchSpace, corpus: Corpus, floors: Floors | None = None) -> Fitted:
     """Leave out of a space what a text does not fit.
+
+    Args:
+        space: What is to be searched.
+        corpus: The text.
+        floors: Of this text, where they are known.
 
     Raises:
         CorpusError: Nothing would be left.
@@ -38,7 +43,7 @@ def fitted(space: SearchSpace, corpus: Corpus) -> Fitted:
     notes: list[str] = []
     while True:
         try:
-            prepared = prepare_corpus(corpus.text, space.values("cleaning"))
+            prepared = prepare_corpus(corpus.text, space.values("cleaning"), floors=floors)
             break
         except UnfitCleaning as unfit:
             smaller = without(space, "cleaning", unfit.cleaning)

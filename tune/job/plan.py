@@ -78,7 +78,7 @@ def _plan_lines(plan: JobPlan) -> list[str]:
     num_raw = len(study.corpus.text)
     lines.append(f"text: {num_raw:,} characters, sha256 {study.corpus.sha256[:12]}")
     for cleaning, encoded in prepared.encoded.items():
-        floor = prepared.floors[cleaning].validation_bits_per_char
+        floor = prepared.floors.of_cleaning[cleaning].validation_bits_per_char
         price = encoded.restoration_bits_per_char
         lines.append(
             f"  {cleaning:<18} {encoded.num_chars:,} characters, "

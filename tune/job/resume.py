@@ -102,7 +102,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         )
     if options.space is not None:
         _check_space(named_space(options), stored.space, corpus, options)
-    found = fitted(space, corpus)
+    found = fitted(space, corpus, stored.objective.known())
     study = Study(
         space=found.space,
         corpus=dataclasses.replace(corpus, name=stored.corpus.name),

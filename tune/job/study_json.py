@@ -37,8 +37,9 @@ def study_file(study: Study, result: SearchResult | None, estimate: Estimate | N
             num_chars=len(corpus.text),
         ),
         objective=ObjectiveFacts(
-            floor_order=prepared.floor_order,
-            floors=dict(prepared.floors),
+            version=prepared.floors.version,
+            floor_order=prepared.floors.order,
+            floors=dict(prepared.floors.of_cleaning),
             restoration_bits_per_char={
                 cleaning: encoded.restoration_bits_per_char
                 for cleaning, encoded in prepared.encoded.items()

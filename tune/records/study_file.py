@@ -8,7 +8,7 @@ import dataclasses
 from typing import Any
 
 from model.errors import ConfigError
-from model.scoring.objective import Floor
+from model.scoring.objective import Floor, Floors
 from model.scoring.resemblance import Resemblance
 from model.system.json_schema import checked, record
 from model.text.cleaning import RAW
@@ -86,12 +86,30 @@ class ObjectiveFacts:
         floors: Cleaning to its floor.
         restoration_bits_per_char: Cleaning to the price of restoring what it dropped.
         name: The metric.
+        version: See model.scoring.objective.OBJECTIVE_VERSION; the earliest runs do not say.
+
+    Raises:
+        ConfigError: The raw text has no floor, or the version is unknown.
     """
 
     floor_order: int
     floors: dict[str, Floor]
     restoration_bits_per_char: dict[str, float]
     name: str = "val_bits_per_char"
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        self.known()
+
+    @property
+    def floor_name(self) -> str:
+        """What the n-gram is called."""
+        kind = "character" if self.version == 1 else "Kneser-Ney"
+        return f"{kind} {self.floor_order}-gram"
+
+    def known(self) -> Floors:
+        """Return the floors, which a resumed run is judged by."""
+        return Floors(order=self.floor_order, of_cleaning=self.floors, version=self.version)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -90,6 +90,7 @@ def _rules(ours: StudyFile, theirs: StudyFile) -> list[tuple[str, Any, Any]]:
     """Return what must be equal: its name and the two values."""
     rules: list[tuple[str, Any, Any]] = [
         ("corpus (sha256)", ours.corpus.sha256[:12], theirs.corpus.sha256[:12]),
+        ("objective's version", ours.objective.version, theirs.objective.version),
         ("objective's name", ours.objective.name, theirs.objective.name),
         ("objective's floor_order", ours.objective.floor_order, theirs.objective.floor_order),
     ]

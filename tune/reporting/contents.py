@@ -44,6 +44,8 @@ def winner(run: LoadedRun) -> Section:
         against = f"The best baseline, {escaped(rival['baseline'])}, {_behind(rival, first)}"
     resemblance, nothing = run.study.resemblance, run.study.found_nothing
     reasons = [escaped(nothing)] if nothing else []
+    if first["val_bits_per_char"] >= floor:
+        reasons.append(f"no network is better than the n-gram, which has {floor:.4f} bits")
     if resemblance and resemblance.warning:
         reasons.append(resemblance.warning)
     warning = " ".join(f"**Warning**: {reason}." for reason in reasons)
@@ -56,9 +58,9 @@ def winner(run: LoadedRun) -> Section:
             f"({first['val_own_bits_per_char']:.4f} own), trial {first['number']}, epoch "
             f"{first['best_epoch']}: {settings}.",
             f"{against}{_against_starts(first, starts_of(run.trials, run.space))} The floor, a "
-            f"character {run.study.objective.floor_order}-gram that trains in a second, scores "
-            f"{floor:.4f}. The winner's value is the best of many on the same validation "
-            f"passage, so it is optimistic.",
+            f"{run.study.objective.floor_name} that trains in a second, scores {floor:.4f}. The "
+            f"winner's value is the best of many on the same validation passage, so it is "
+            f"optimistic.",
         ),
         page_title="Beside the baselines",
         draw=lambda: [compared(run)],

@@ -34,7 +34,13 @@ def headline(run: LoadedRun) -> str:
     first = "So far the best" if run.is_running else "The best"
     layers = int(winner["num_layers"])
     size = f"{winner['hidden_size']} units" + (" a layer" if layers > 1 else "")
+    floor = run.study.floor_bits_per_char
+    behind = (
+        f"No network is better than a {run.study.objective.floor_name}, which trains in a second "
+        f"and spends {floor:.3f} bits on a character. "
+    )
     return (
+        f"{behind * bool(winner['val_bits_per_char'] >= floor)}"
         f"{first} network, an LSTM with {counted(layers, 'layer')} of {size}, spends "
         f"{winner['val_bits_per_char']:.3f} bits on a character of text that it has not seen; "
         f"{_against(best, winner)}."
@@ -80,7 +86,6 @@ def _score_facts(run: LoadedRun) -> list[tuple[str, str, str]]:
     best = ranked(run.trials)
     winner = best.iloc[0]
     score, floor = float(winner["val_bits_per_char"]), run.study.floor_bits_per_char
-    order = run.study.objective.floor_order
     again = summary(run)
     found = [
         (
@@ -106,7 +111,8 @@ def _score_facts(run: LoadedRun) -> list[tuple[str, str, str]]:
         (
             "Against the floor",
             f"{abs(floor - score):.4f}",
-            f"bits {compared} a character {order}-gram ({floor:.4f}), which trains in a second",
+            f"bits {compared} a {run.study.objective.floor_name} ({floor:.4f}), which trains in a "
+            f"second",
         )
     )
     return found

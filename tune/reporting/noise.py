@@ -131,9 +131,9 @@ def _noise(scores: pd.Series, noise: SeedNoise | None) -> str:
 
 
 def _floor(scores: pd.Series, run: LoadedRun) -> str:
-    floor, order = run.study.floor_bits_per_char, run.study.objective.floor_order
+    floor, name = run.study.floor_bits_per_char, run.study.objective.floor_name
     num_better = int((scores < floor).sum())
-    line = f"floor: a character {order}-gram scores {floor:.4f} bits;"
+    line = f"floor: a {name} scores {floor:.4f} bits;"
     if num_better == 0:
         return f"{line} none of these {len(scores)} is better than the n-gram."
     others = ", the others are no better than the n-gram" if num_better < len(scores) else ""

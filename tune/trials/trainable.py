@@ -16,7 +16,7 @@ from model.errors import CheckpointError, TrainingDiverged
 from model.scoring.objective import PreparedCorpus
 from model.system.devices import pick_device, use_threads
 from model.system.limits import limit_growth, peak_bytes, reset_peak
-from model.training.checkpoint import EpochReport
+from model.training.epoch_report import EpochReport
 from model.training.trainer import Trainer
 from tune.cluster.precision import node_folder, precision_on_node
 from tune.cluster.resources import TrialResources

@@ -8,48 +8,50 @@ import numpy as np
 import pytest
 
 from model.errors import ConfigError
-from model.text.spelling import MARK, ORDER, Speller
+from model.text.ngram import Smoothing
+from model.text.spelling import MARK, ORDERS, Speller
 
 WORDS = ("ab", "abba", "ba", "b", "babab")
 
 
-def test_probabilities_of_all_words_sum_to_one() -> None:
+@pytest.mark.parametrize("smoothing", ["kneser-ney", "witten-bell"])
+def test_probabilities_of_all_words_sum_to_one(smoothing: Smoothing) -> None:
     # Of two letters, all words of up to 7 and all that go on after 7: each text is one of them.
-    speller = Speller(WORDS, "ab")
+    speller = Speller(WORDS, "ab", smoothing=smoothing)
     longest = 7
     words = [
         "".join(letters)
         for length in range(1, longest + 1)
         for letters in itertools.product("ab", repeat=length)
     ]
-    ended = sum(2 ** -speller.bits(word) for word in words)
-    before = MARK * (ORDER - 1)
-    going_on = 0.0
-    for word in words[-(2**longest) :]:
-        end = speller._probability(before + word, MARK)
-        going_on += 2 ** -speller.bits(word) / end * (1 - end)
+    probabilities = 2 ** -speller.bits(words)
+    ended = probabilities.sum()
+    last = len(words) - 2**longest
+    ends = speller._ngram.probabilities(speller._encode(words[last:]))[longest :: longest + 1]
+    going_on = (probabilities[last:] / ends * (1 - ends)).sum()
     assert ended + going_on == pytest.approx(1.0, abs=1e-12)
     assert 0.5 < ended < 1
 
 
 def test_bits_match_a_count_by_hand() -> None:
     # Learnt from "a" alone, alphabet a and b. Without context: a once, the end once, two kinds.
-    speller = Speller(["a"], "ab")
+    speller = Speller(["a"], "ab", smoothing="witten-bell")
     of_a = of_end = (1 + 2 / 3) / (2 + 2)
     begins_a, begins_end = of_a, of_end
-    for _ in range(1, ORDER):  # each longer context was seen once, followed by one kind
+    # Each longer context was seen once, followed by one kind.
+    for _ in range(1, ORDERS["witten-bell"]):
         begins_a = (1 + begins_a) / 2  # after marks: a
         begins_end = (0 + begins_end) / 2
         of_end = (1 + of_end) / 2  # after a: the end
     by_hand = -math.log2(begins_a / (1 - begins_end)) - math.log2(of_end)
-    assert speller.bits("a") == pytest.approx(by_hand)
+    assert speller.bits(["a"]) == pytest.approx([by_hand])
 
 
 def test_no_words_leave_the_uniform_model() -> None:
     speller = Speller([], "abc")
     # The first character is one of three, then the end is one of four symbols.
-    assert speller.bits("b") == pytest.approx(math.log2(3) + 2)
-    assert speller.bits("bb") == pytest.approx(math.log2(3) + 4)
+    assert speller.bits(["b", "bb"]) == pytest.approx([math.log2(3) + 2, math.log2(3) + 4])
+    assert len(speller.bits([])) == 0
 
 
 def test_draws_follow_the_probabilities() -> None:
@@ -58,16 +60,22 @@ def test_draws_follow_the_probabilities() -> None:
     num_draws = 4_000
     counts = Counter(speller.draw(uniform) for _ in range(num_draws))
     assert "" not in counts
-    for word in WORDS:
-        assert counts[word] / num_draws == pytest.approx(2 ** -speller.bits(word), abs=0.03)
+    for word, bits in zip(WORDS, speller.bits(WORDS), strict=True):
+        assert counts[word] / num_draws == pytest.approx(2**-bits, abs=0.03)
 
 
 def test_learnt_words_cost_less_than_others() -> None:
     speller = Speller(("waistcoat", "watch", "rabbit"), "abcdefghijklmnopqrstuvwxyz")
-    assert speller.bits("watch") < speller.bits("wa") < speller.bits("zq") < math.inf
+    watch, wa, zq = speller.bits(["watch", "wa", "zq"])
+    assert watch < wa < zq < math.inf
 
 
 @pytest.mark.parametrize("alphabet", ["", f"ab{MARK}"])
 def test_bad_alphabet_is_refused(alphabet: str) -> None:
     with pytest.raises(ConfigError, match="alphabet must have characters"):
         Speller([], alphabet)
+
+
+def test_unknown_smoothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match="unknown speller 'none'; choose from kneser-ney"):
+        Speller([], "ab", smoothing="none")  # type: ignore[arg-type]

@@ -19,9 +19,9 @@ from model.errors import CheckpointError, ConfigError
 from model.generation.decoding import SamplingOptions, encode_prime, write_passages
 from model.scoring.evaluation import score_test_passage
 from model.scoring.objective import PreparedCorpus, check_fits, prepare_corpus
-from model.system.files import SUMS_FILE
+from model.system.files import SUMS_FILE, write_sums
 from model.text.corpus import resolve_corpus
-from model.text.streams import split_text
+from model.text.streams import encode_words, split_text
 from model.text.vocabulary import smallest_type
 from model.text.words import WordVocabulary, tokenize
 from model.training.checkpoint import META_FILE, WITHOUT_SUMS, load_checkpoint
@@ -144,7 +144,7 @@ def test_uniform_network_scores_what_one_works_out_by_hand(
     train_bits = len(corpus.train) * bits_a_word + corpus.train_spelling_bits
     by_hand = train_bits / len(raw.train) * math.log(2)
     assert report.train_nats_per_char == pytest.approx(by_hand, rel=1e-5)
-    floors = prepared.floors
+    floors = prepared.floors.of_cleaning
     price = floors["cased"].test_bits_per_char - floors[cleaning].test_bits_per_char
     test_bits = len(corpus.test) * bits_a_word + corpus.test_spelling_bits
     by_hand = test_bits / len(raw.test) + max(0.0, price)
@@ -294,6 +294,20 @@ def test_checkpoints_of_characters_made_before_still_load(trained_checkpoint: Pa
     assert meta.config.unit == "char"
 
 
+def test_checkpoint_of_words_made_before_is_spelled_as_it_was(checkpoint: Path) -> None:
+    path = checkpoint / META_FILE
+    values = json.loads(path.read_text(encoding="utf-8"))
+    assert values["vocabulary"].pop("speller") == "kneser-ney"
+    older = checkpoint.parent / "older-words"
+    shutil.copytree(checkpoint, older)
+    (older / META_FILE).write_text(json.dumps(values), encoding="utf-8")
+    write_sums(older, ("model.safetensors", META_FILE))
+    new, old = (load_checkpoint(folder)[1].vocabulary for folder in (checkpoint, older))
+    assert isinstance(new, WordVocabulary) and isinstance(old, WordVocabulary)
+    assert (new.speller, old.speller) == ("kneser-ney", "witten-bell")
+    assert new.spelling_bits("quixotic") != old.spelling_bits("quixotic") > 0
+
+
 def test_command_lines_train_and_write(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("book.txt").write_text(text, encoding="utf-8")
     flags = "--corpus book.txt --unit word --epochs 2 --hidden-size 8 --checkpoint kept"
@@ -324,7 +338,9 @@ def test_words_of_the_reference_book(wonderland_path: Path) -> None:
     corpus = prepared.streams(TrialConfig(unit="word", min_word_count=2))
     assert len(corpus.train) == 33_841  # counted by another program, as is the next
     assert len(corpus.vocabulary) == 1_311
-    assert corpus.validation_spelling_bits / 14_434 == pytest.approx(0.4747, abs=1e-4)
+    assert corpus.validation_spelling_bits / 14_434 == pytest.approx(0.4481, abs=1e-4)
+    earlier = encode_words(prepared.encoded["lower"], 2, "witten-bell")
+    assert earlier.validation_spelling_bits / 14_434 == pytest.approx(0.4747, abs=1e-4)
 
 
 def test_vocabulary_without_words_is_told(

@@ -22,10 +22,10 @@ from model.training.checkpoint import (
     META_FILE,
     MODEL_FILE,
     TRAINING_FILE,
-    EpochReport,
     load_checkpoint,
     load_training_state,
 )
+from model.training.epoch_report import EpochReport
 from model.training.regimes import WindowRegime
 from model.training.trainer import Trainer
 

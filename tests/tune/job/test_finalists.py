@@ -256,7 +256,7 @@ def test_test_passage_is_scored_as_the_validation_passage_is(
 def score_price(prepared: PreparedCorpus) -> float:
     """Return what restoring the raw test passage costs, in bits per raw character."""
     cased, lower = (
-        prepared.floors[cleaning].test_bits_per_char for cleaning in ("cased", "lower")
+        prepared.floors.of_cleaning[cleaning].test_bits_per_char for cleaning in ("cased", "lower")
     )
     return max(0.0, cased - lower)
 

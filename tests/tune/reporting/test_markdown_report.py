@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from hand_made_run import FINALISTS, HOSTILE, SPACE, STUDY, curve, finalist, hand_made, loaded_run
+from model.scoring.objective import Floor
 from model.training.checkpoint import copy_model
 from repository import ROOT
 from tune import report, samples
@@ -24,12 +25,13 @@ from tune.records.finalist_table import (
 )
 from tune.records.run_folder import RunFolder
 from tune.records.samples_file import read_samples_file
-from tune.records.study_file import STILL_RUNNING, PlannedTime
+from tune.records.study_file import STILL_RUNNING, ObjectiveFacts, PlannedTime
 from tune.records.tables import epochs_frame, trials_frame
 from tune.records.trial import Status, TrialRecord
 from tune.reporting.axes import axis_shares
 from tune.reporting.confirmation import verdict
 from tune.reporting.contents import best_table
+from tune.reporting.headline import headline
 from tune.reporting.markdown_report import report_text
 
 GOLDEN = Path(__file__).parent / "golden" / "report.md"
@@ -102,6 +104,21 @@ def test_winner_of_a_worthless_search_has_a_warning() -> None:
         hand_made(), found_nothing=reason
     )
     assert "**Warning**" not in text_of(hand_made())
+
+
+def test_networks_that_are_worse_than_the_ngram_are_said_to_be_first_of_all() -> None:
+    raw = Floor(validation_bits_per_char=1.9, test_bits_per_char=2.0)
+    objective = ObjectiveFacts(
+        version=2, floor_order=9, floors={"cased": raw}, restoration_bits_per_char={"cased": 0.0}
+    )
+    text = text_of(hand_made(), objective=objective)
+    assert "**Warning**: no network is better than the n-gram, which has 1.9000 bits" in text
+    assert "The floor, a Kneser-Ney 9-gram that trains in a second, scores 1.9000." in text
+    assert headline(loaded_run(hand_made(), objective=objective)).startswith(
+        "No network is better than a Kneser-Ney 9-gram, which trains in a second and spends "
+        "1.900 bits on a character. The best network, "
+    )
+    assert headline(loaded_run(hand_made())).startswith("The best network, ")
 
 
 def test_what_was_planned_stands_beside_what_it_took() -> None:
