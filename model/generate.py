@@ -37,7 +37,12 @@ def _parser() -> OneLineParser:
         description="Let a trained LSTM write text.",
         epilog=_EXAMPLES,
     )
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a checkpoint folder")
+    parser.add_argument(
+        "checkpoint",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="the folder of a checkpoint or predictor",
+    )
     what = parser.add_argument_group("what to write")
     what.add_argument(
         "--chars", type=int, default=1_000, metavar="N", help="most characters (1000)"
@@ -125,14 +130,14 @@ def _pieces(options: argparse.Namespace) -> "Iterator[Piece]":
     from model.generation.interactive import Conversation
     from model.generation.temperature import default_temperature
     from model.system.devices import named_device
-    from model.training.checkpoint import load_checkpoint
+    from model.training.predictor import load_network
 
     if options.interactive and options.separator is not None:
         raise ConfigError("--interactive must be without --per-line and --separator; see --stop")
-    model, meta = load_checkpoint(options.checkpoint, named_device(options.device))
+    loaded = load_network(options.checkpoint, named_device(options.device))
     temperature = options.temperature
     if temperature is None:
-        temperature = default_temperature(options.checkpoint, meta.config)
+        temperature = default_temperature(options.checkpoint, loaded.config)
     sampling = SamplingOptions(
         temperature=0.0 if options.greedy else temperature,
         top_k=options.top_k,
@@ -141,9 +146,9 @@ def _pieces(options: argparse.Namespace) -> "Iterator[Piece]":
     if options.interactive:
         _converse(
             Conversation(
-                model=model,
-                vocabulary=meta.vocabulary,
-                cleaning=meta.config.cleaning,
+                model=loaded.network,
+                vocabulary=loaded.vocabulary,
+                cleaning=loaded.config.cleaning,
                 options=sampling,
                 seed=options.seed,
                 num_chars=options.chars,
@@ -152,10 +157,10 @@ def _pieces(options: argparse.Namespace) -> "Iterator[Piece]":
         )
         return iter(())
     pieces = stream_passages(
-        model,
-        meta.vocabulary,
+        loaded.network,
+        loaded.vocabulary,
         prime=options.prime,
-        cleaning=meta.config.cleaning,
+        cleaning=loaded.config.cleaning,
         bounds=Bounds(num_chars=options.chars, stop=options.stop, separator=options.separator),
         num_passages=options.passages,
         options=sampling,

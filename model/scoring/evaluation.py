@@ -8,7 +8,7 @@ Shapes: T time steps, B columns, V vocabulary.
 """
 
 import math
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -21,16 +21,14 @@ from model.network.base import Network
 from model.network.lstm import CharLSTM, WindowLSTM
 from model.network.precision import autocast
 from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, num_columns
+from model.scoring.mixture import Mixture, mixed_nats
 from model.scoring.objective import PreparedCorpus
 from model.text.cleaning import RAW
+from model.text.streams import Symbols
 
 
 def passage_nats(
-    model: CharLSTM,
-    passage: NDArray[np.integer[Any]],
-    *,
-    context: NDArray[np.integer[Any]],
-    device: torch.device,
+    model: CharLSTM, passage: Symbols, *, context: Symbols, device: torch.device
 ) -> float:
     """Return the nats that the network spends on a passage, in all.
 
@@ -41,52 +39,85 @@ def passage_nats(
             passage is scored too.
         device: Where the network lies.
     """
-    symbols = np.concatenate([context[-WARM_UP_SYMBOLS:], passage])
-    num_context = len(symbols) - len(passage)
-    column_length = -(-len(passage) // num_columns(len(passage)))
-    starts = np.arange(num_context, len(symbols), column_length)
-    # Row t of a column predicts position start - WARM_UP_SYMBOLS + t of the symbols.
-    positions_TB = starts + np.arange(-WARM_UP_SYMBOLS, column_length)[:, None]
-    scored_TB = (np.arange(-WARM_UP_SYMBOLS, column_length)[:, None] >= 0) & (
-        positions_TB < len(symbols)
-    )
-    # Where a short context has no symbol, its first one is repeated.
-    inputs_TB = symbols[(positions_TB - 1).clip(0, len(symbols) - 1)]
-    targets_TB = symbols[positions_TB.clip(0, len(symbols) - 1)]
-    model.eval()
-    nats = _scored_nats(
-        model,
-        torch.from_numpy(inputs_TB.astype(np.int32)).to(device),
-        torch.from_numpy(targets_TB.astype(np.int64)).to(device),
-        torch.from_numpy(scored_TB).to(device),
-    )
-    model.train()
-    return nats
+    layout = _Layout(passage, context)
+    nats = torch.zeros((), dtype=torch.float64, device=device)
+    for chunk, losses_TB in layout.losses(model, device):
+        scored_TB = torch.from_numpy(layout.scored_TB[chunk]).to(device)
+        nats += losses_TB.masked_fill(~scored_TB, 0.0).sum(dtype=torch.float64)
+    return nats.item()
 
 
 def network_nats(
-    model: Network,
-    passage: NDArray[np.integer[Any]],
-    *,
-    context: NDArray[np.integer[Any]],
-    device: torch.device,
+    model: Network, passage: Symbols, *, context: Symbols, device: torch.device
 ) -> float:
-    """Return what a network of either regime spends on a passage; see `passage_nats`."""
+    """Return what a network of any kind spends on a passage; see `passage_nats`."""
+    if isinstance(model, CharLSTM):
+        return passage_nats(model, passage, context=context, device=device)
+    return float(symbol_nats(model, passage, context=context, device=device).sum())
+
+
+def symbol_nats(
+    model: Network, passage: Symbols, *, context: Symbols, device: torch.device
+) -> NDArray[np.float64]:
+    """Return what a network of any kind spends on each symbol (N,); see `passage_nats`."""
+    if isinstance(model, Mixture):
+        parts = [
+            symbol_nats(member, passage, context=context, device=device)
+            for member in model.networks
+        ]
+        if model.ngram is not None:
+            parts.append(-np.log(model.ngram.probabilities(passage, context=context)))
+        return mixed_nats(np.stack(parts), model.weights)
     if isinstance(model, WindowLSTM):
-        return window_passage_nats(model, passage, context=context, device=device)
+        return _window_nats(model, passage, context=context, device=device)
     assert isinstance(model, CharLSTM)
-    return passage_nats(model, passage, context=context, device=device)
+    layout = _Layout(passage, context)
+    losses_TB = torch.cat([losses for _, losses in layout.losses(model, device)]).cpu().numpy()
+    nats_N = np.empty(len(passage))
+    nats_N[layout.places_TB[layout.scored_TB]] = losses_TB[layout.scored_TB]
+    return nats_N
+
+
+def cold_nats(model: Network, texts_TB: Symbols, *, device: torch.device) -> NDArray[np.float64]:
+    """Return what a network spends on each symbol of texts side by side, but for their first.
+
+    Nothing stands before the first symbol: a network that carries a state has none yet.
+
+    Args:
+        model: The network; it is left in evaluation mode.
+        texts_TB: Indices (T, B), at least two steps.
+        device: Where the network lies.
+
+    Returns:
+        Nats (T - 1, B).
+    """
+    if isinstance(model, Mixture):
+        parts = [cold_nats(member, texts_TB, device=device) for member in model.networks]
+        if model.ngram is not None:
+            columns = [
+                model.ngram.probabilities(text[1:], context=text[:1]) for text in texts_TB.T
+            ]
+            parts.append(-np.log(np.stack(columns, axis=1)))
+        return mixed_nats(np.stack(parts), model.weights)
+    if isinstance(model, CharLSTM):
+        inputs_TB, targets_TB = texts_TB[:-1].astype(np.int32), texts_TB[1:].astype(np.int64)
+        losses = [part for _, part in _losses(model, inputs_TB, targets_TB, device)]
+        nats_TB = torch.cat(losses).double().cpu().numpy()
+    else:
+        assert isinstance(model, WindowLSTM)
+        nats = [
+            _window_nats(model, text[1:], context=text[:1], device=device) for text in texts_TB.T
+        ]
+        nats_TB = np.stack(nats, axis=1)
+    model.eval()
+    return nats_TB
 
 
 @torch.inference_mode()
-def window_passage_nats(
-    model: WindowLSTM,
-    passage: NDArray[np.integer[Any]],
-    *,
-    context: NDArray[np.integer[Any]],
-    device: torch.device,
-) -> float:
-    """Return what the network of the window regime spends on a passage; see `passage_nats`.
+def _window_nats(
+    model: WindowLSTM, passage: Symbols, *, context: Symbols, device: torch.device
+) -> NDArray[np.float64]:
+    """Return what the network of the window regime spends on each symbol; see `passage_nats`.
 
     Each symbol is predicted as in generation: from the window before it, which grows from
     the context until it is whole (WindowLSTM.start_text).
@@ -94,38 +125,65 @@ def window_passage_nats(
     length = model.window_length
     num_context = min(len(context), length)
     symbols = torch.from_numpy(np.concatenate([context[-length:], passage])).to(device)
-    nats = torch.zeros((), dtype=torch.float64, device=device)
     # A row is a window and the symbol after it.
     batches = [symbols[None, : end + 1] for end in range(num_context, min(length, len(symbols)))]
     if len(symbols) > length:
         batches += torch.split(symbols.unfold(0, length + 1, 1), WINDOWS_AT_ONCE)
     model.eval()
-    for batch in batches:
-        logits_BV = model(batch[:, :-1].T)
-        nats += functional.cross_entropy(
-            logits_BV.float(), batch[:, -1].long(), reduction="none"
-        ).sum(dtype=torch.float64)
+    losses = [
+        functional.cross_entropy(
+            model(batch[:, :-1].T).float(), batch[:, -1].long(), reduction="none"
+        )
+        for batch in batches
+    ]
     model.train()
-    return nats.item()
+    return torch.cat(losses).double().cpu().numpy()
+
+
+class _Layout:
+    """A passage as columns side by side, each entered with the symbols before it.
+
+    Attributes:
+        scored_TB: Whether a row's prediction counts.
+        places_TB: Which symbol of the passage it predicts.
+    """
+
+    def __init__(self, passage: Symbols, context: Symbols) -> None:
+        symbols = np.concatenate([context[-WARM_UP_SYMBOLS:], passage])
+        num_context = len(symbols) - len(passage)
+        column_length = -(-len(passage) // num_columns(len(passage)))
+        starts = np.arange(num_context, len(symbols), column_length)
+        # Row t of a column predicts position start - WARM_UP_SYMBOLS + t of the symbols.
+        steps_T1 = np.arange(-WARM_UP_SYMBOLS, column_length)[:, None]
+        positions_TB = starts + steps_T1
+        self.scored_TB = (steps_T1 >= 0) & (positions_TB < len(symbols))
+        self.places_TB = positions_TB - num_context
+        # Where a short context has no symbol, its first one is repeated.
+        last = len(symbols) - 1
+        self._inputs_TB = symbols[(positions_TB - 1).clip(0, last)].astype(np.int32)
+        self._targets_TB = symbols[positions_TB.clip(0, last)].astype(np.int64)
+
+    def losses(self, model: CharLSTM, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
+        """Yield the nats of some rows after the other, those that do not count among them."""
+        yield from _losses(model, self._inputs_TB, self._targets_TB, device)
 
 
 @torch.inference_mode()
-def _scored_nats(
-    model: CharLSTM, inputs_TB: Tensor, targets_TB: Tensor, scored_TB: Tensor
-) -> float:
-    nats = torch.zeros((), dtype=torch.float64, device=inputs_TB.device)
+def _losses(
+    model: CharLSTM, inputs_TB: Symbols, targets_TB: Symbols, device: torch.device
+) -> Iterator[tuple[slice, Tensor]]:
+    model.eval()
     state = None
     num_steps = chunk_steps(inputs_TB.shape[1], model.output.out_features)
     for start in range(0, len(inputs_TB), num_steps):
         chunk = slice(start, start + num_steps)
-        logits_TBV, state = model(inputs_TB[chunk], state)
+        logits_TBV, state = model(torch.from_numpy(inputs_TB[chunk]).to(device), state)
+        targets = torch.from_numpy(targets_TB[chunk]).to(device)
         losses_TB = functional.cross_entropy(
-            logits_TBV.float().flatten(0, 1),
-            targets_TB[chunk].flatten(),
-            reduction="none",
-        ).view_as(targets_TB[chunk])
-        nats += losses_TB.masked_fill(~scored_TB[chunk], 0.0).sum(dtype=torch.float64)
-    return nats.item()
+            logits_TBV.float().flatten(0, 1), targets.flatten(), reduction="none"
+        ).view_as(targets)
+        yield chunk, losses_TB
+    model.train()
 
 
 def score_test_passage(

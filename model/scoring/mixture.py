@@ -1,0 +1,177 @@
+"""A weighted mixture of networks and an n-gram: its text, its weights, its members.
+
+p(c | h) is the weighted sum of the members' probabilities, at each symbol. The weights are the
+maximum of the likelihood of a held-out passage, which is convex, found by expectation
+maximisation.
+
+Shapes: T time steps, B passages, V vocabulary, M members, N symbols of a passage.
+Source: Jelinek & Mercer 1980, "Interpolated estimation of Markov source parameters from sparse
+data" (mixtures and their weights).
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from model.network.base import Network, Step
+from model.text.ngram import Ngram
+
+MIN_GAIN_BITS = 0.003
+"""Bits per symbol that a member must bring on the passage. The means of three seeds of one
+configuration scatter by 0.005 (docs/results.md): less is noise."""
+MAX_MEMBERS = 8
+"""Networks of a mixture: each is one more step for a symbol of text."""
+_BLOCK_SYMBOLS = 256
+"""Neighbouring symbols are dear together: a gain's standard error is that of blocks' means."""
+_MAX_FITTED_SYMBOLS = 100_000
+"""Of a longer passage an even part is fitted: a handful of weights needs no more."""
+_MAX_ITERATIONS, _LEAST_STEP_NATS = 1_000, 1e-7
+Nats = NDArray[np.float64]
+
+
+class Mixture(Network):
+    """Networks over the same symbols, and an n-gram over these, as one network.
+
+    Attributes:
+        networks: The networks.
+        weights: Of the networks, then of the n-gram; at least 0, 1 in sum.
+        ngram: The n-gram; None without one.
+    """
+
+    def __init__(
+        self, networks: Sequence[Network], weights: Sequence[float], ngram: Ngram | None
+    ) -> None:
+        super().__init__()
+        assert networks and len(weights) == len(networks) + (ngram is not None)
+        self.networks = tuple(networks)
+        self._registered = nn.ModuleList(networks)  # so that `to` moves them
+        self.weights = tuple(weights)
+        self.ngram = ngram
+
+    def start_text(self, inputs_TB: Tensor) -> tuple[Tensor, Step]:
+        """Read a text with each member; each step is one of all of them."""
+        started = [network.start_text(inputs_TB) for network in self.networks]
+        states = None
+        if self.ngram is not None:
+            columns = inputs_TB.T.cpu().numpy()
+            states = np.stack([self.ngram.start(column) for column in columns], axis=1)
+
+        def step(drawn_B: Tensor) -> Tensor:
+            nonlocal states
+            if self.ngram is not None and states is not None:
+                states = self.ngram.step(states, drawn_B.cpu().numpy())
+            return self._mixed([step(drawn_B) for _, step in started], states)
+
+        return self._mixed([logits_BV for logits_BV, _ in started], states), step
+
+    def _mixed(self, logits_MBV: Sequence[Tensor], states: NDArray[np.int64] | None) -> Tensor:
+        """Return the logarithms (B, V) of the mixture's probabilities."""
+        mixed_BV = torch.zeros_like(logits_MBV[0], dtype=torch.float32)
+        for weight, logits_BV in zip(self.weights, logits_MBV, strict=False):
+            mixed_BV += weight * logits_BV.float().softmax(dim=-1)
+        if self.ngram is not None and states is not None:
+            of_ngram = torch.from_numpy(self.ngram.distribution(states)).to(mixed_BV)
+            mixed_BV += self.weights[-1] * of_ngram
+        return mixed_BV.log()
+
+
+def mixed_nats(nats_MN: Nats, weights: Sequence[float] | Nats) -> Nats:
+    """Return what a mixture spends on each symbol (N,), by what its members spend; any axes N."""
+    lowest_N = nats_MN.min(axis=0)
+    likelihood_N = np.tensordot(np.asarray(weights), np.exp(lowest_N - nats_MN), axes=1)
+    mixed_N: Nats = lowest_N - np.log(likelihood_N)
+    return mixed_N
+
+
+def fit_weights(nats_MN: Nats) -> Nats:
+    """Return the weights (M,) with which a mixture spends least on a passage.
+
+    Args:
+        nats_MN: What each member spends on each symbol; finite.
+    """
+    nats_MN = nats_MN[:, :: max(1, math.ceil(nats_MN.shape[1] / _MAX_FITTED_SYMBOLS))]
+    likelihood_MN = np.exp(nats_MN.min(axis=0) - nats_MN)
+    weights = np.full(len(nats_MN), 1 / len(nats_MN))
+    before = np.inf
+    for _ in range(_MAX_ITERATIONS):
+        mixed_N = weights @ likelihood_MN
+        nats = -float(np.log(mixed_N).mean())
+        if before - nats < _LEAST_STEP_NATS:
+            break
+        before = nats
+        weights = weights * (likelihood_MN / mixed_N).mean(axis=1)
+        weights /= weights.sum()
+    return weights
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Chosen:
+    """The members of a mixture.
+
+    Attributes:
+        members: Rows of the candidates, in the order in which they were chosen.
+        weights: Of each (M,).
+        gains_bits: What the mixture loses without it, in bits per symbol, the others' weights
+            fitted again (M,); 0 for an only member.
+        bits: What the mixture spends on a symbol of the passage that it was fitted on.
+    """
+
+    members: tuple[int, ...]
+    weights: Nats
+    gains_bits: Nats
+    bits: float
+
+
+def choose_members(nats_CN: Nats) -> Chosen:
+    """Choose the members of a mixture: each time the one that brings most, while it is enough.
+
+    Args:
+        nats_CN: What each candidate spends on each symbol of a held-out passage; finite.
+    """
+    chosen = [int(nats_CN.mean(axis=1).argmin())]
+    now_N = nats_CN[chosen[0]]
+    while len(chosen) < MAX_MEMBERS + 1:
+        tried = {
+            candidate: _fitted_nats(nats_CN[[*chosen, candidate]])
+            for candidate in range(len(nats_CN))
+            if candidate not in chosen
+        }
+        if not tried:
+            break
+        best = min(tried, key=lambda candidate: float(tried[candidate].mean()))
+        if not _is_gain(now_N - tried[best]):
+            break
+        chosen.append(best)
+        now_N = tried[best]
+    weights = fit_weights(nats_CN[chosen])
+    mean = float(now_N.mean())
+    without = [
+        _fitted_nats(nats_CN[[each for each in chosen if each != member]]).mean() - mean
+        if len(chosen) > 1
+        else 0.0
+        for member in chosen
+    ]
+    return Chosen(
+        members=tuple(chosen),
+        weights=weights,
+        gains_bits=np.array(without) / math.log(2),
+        bits=mean / math.log(2),
+    )
+
+
+def _fitted_nats(nats_MN: Nats) -> Nats:
+    return mixed_nats(nats_MN, fit_weights(nats_MN))
+
+
+def _is_gain(gained_N: Nats) -> bool:
+    """Return whether a gain is more than noise: MIN_GAIN_BITS, and two standard errors."""
+    gain = float(gained_N.mean()) / math.log(2)
+    blocks = np.array_split(gained_N, max(2, len(gained_N) // _BLOCK_SYMBOLS))
+    means = np.array([block.mean() for block in blocks]) / math.log(2)
+    error = float(means.std(ddof=1)) / math.sqrt(len(means))
+    return gain > max(MIN_GAIN_BITS, 2 * error)

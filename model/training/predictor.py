@@ -1,0 +1,213 @@
+"""A predictor is a folder: networks over the same symbols, an n-gram of these, and their weights.
+
+It is read like a checkpoint: `load_network` reads either. `predictor.json` has the weights, `01`,
+`02` … are the networks' checkpoints, `ngram.safetensors` is the text that the n-gram counts (its
+grams would take fifty times as much). A folder appears, or replaces another, whole or not at all.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from model.config import TrialConfig
+from model.errors import CheckpointError
+from model.network.base import Network
+from model.scoring.mixture import MAX_MEMBERS, Mixture
+from model.scoring.objective import MAX_TRAIN_CHARS
+from model.system.files import check_sum, in_place_of, readable_folder, write_sums
+from model.system.json_schema import checked, parsed, record
+from model.text.ngram import MAX_ORDER, Ngram
+from model.text.streams import Symbols
+from model.text.vocabulary import Vocabulary
+from model.text.words import WordVocabulary
+from model.training.checkpoint import copy_model, load_checkpoint, read_meta
+
+PREDICTOR_FILE = "predictor.json"
+NGRAM_FILE = "ngram.safetensors"
+FORMAT_VERSION = 1
+_SYMBOLS = "symbols"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class PredictorMeta:
+    """What predictor.json holds.
+
+    Attributes:
+        weights: Of the networks, in their folders' order, then of the n-gram if there is one; at
+            least 0, 1 in sum.
+        ngram_order: The n-gram's order; None without one.
+        val_bits_per_char: What it scores on the validation passage, which the weights were fitted
+            on: restored bits per raw character.
+
+    Raises:
+        ValueError: A number is out of its range.
+    """
+
+    weights: tuple[float, ...]
+    ngram_order: int | None
+    val_bits_per_char: float
+
+    def __post_init__(self) -> None:
+        if min(self.weights, default=-1.0) < 0 or not math.isclose(sum(self.weights), 1.0):
+            raise ValueError(f"weights must be at least 0 and 1 in sum, got {self.weights}")
+        if self.ngram_order is not None and not 1 <= self.ngram_order <= MAX_ORDER:
+            raise ValueError(f"ngram_order must be in 1 to {MAX_ORDER}, got {self.ngram_order}")
+        if not 1 <= self.num_networks <= MAX_MEMBERS:
+            raise ValueError(f"networks must be 1 to {MAX_MEMBERS}, got {self.num_networks}")
+
+    @property
+    def num_networks(self) -> int:
+        """Networks among the members."""
+        return len(self.weights) - (self.ngram_order is not None)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class LoadedNetwork:
+    """What reads and writes: one checkpoint's network, or a predictor.
+
+    Attributes:
+        network: The network.
+        vocabulary: Its symbols.
+        config: Its configuration; of a predictor, its first network's.
+        description: What it scores and is, in words.
+    """
+
+    network: Network
+    vocabulary: Vocabulary | WordVocabulary
+    config: TrialConfig
+    description: str
+
+
+def is_predictor(folder: Path) -> bool:
+    """Return whether a folder is a predictor and no checkpoint."""
+    return (readable_folder(folder) / PREDICTOR_FILE).is_file()
+
+
+def load_network(folder: Path, device: torch.device | str = "cpu") -> LoadedNetwork:
+    """Read the network of a checkpoint, or a predictor.
+
+    Raises:
+        CheckpointError: The folder is missing, incomplete, damaged or of another format.
+    """
+    if is_predictor(folder):
+        return _load_predictor(readable_folder(folder), device)
+    network, meta = load_checkpoint(folder, device)
+    config = meta.config
+    unit = "words, " if config.unit == "word" else ""
+    description = (
+        f"{meta.metrics.val_bits_per_char:.4f} bits per character: {config.num_layers} x "
+        f"{config.hidden_size}, {unit}{config.cleaning}, epoch {meta.metrics.epoch}"
+    )
+    return LoadedNetwork(
+        network=network, vocabulary=meta.vocabulary, config=config, description=description
+    )
+
+
+def save_predictor(
+    folder: Path, networks: Sequence[Path], meta: PredictorMeta, counted: Symbols | None
+) -> None:
+    """Write a predictor; one of that name is replaced, and can be loaded until then.
+
+    Args:
+        folder: Its folder.
+        networks: The checkpoints of its networks; what generating text needs is copied.
+        meta: Their weights.
+        counted: The symbols that the n-gram counts; None without one.
+
+    Raises:
+        CheckpointError: A checkpoint is damaged.
+        OSError: The folder cannot be written.
+    """
+    assert len(networks) == meta.num_networks
+    names = [PREDICTOR_FILE]
+    with in_place_of(folder) as partial:
+        for number, network in enumerate(networks, start=1):
+            copy_model(network, _network_folder(partial, number))
+        values = {"format_version": FORMAT_VERSION, **dataclasses.asdict(meta)}
+        text = json.dumps(values, indent=2) + "\n"
+        (partial / PREDICTOR_FILE).write_text(text, encoding="utf-8")
+        if counted is not None:
+            save_file({_SYMBOLS: np.ascontiguousarray(counted)}, partial / NGRAM_FILE)
+            names.append(NGRAM_FILE)
+        write_sums(partial, names)
+
+
+def read_predictor_meta(folder: Path) -> PredictorMeta:
+    """Read what is known of a predictor, without its networks.
+
+    Raises:
+        CheckpointError: It is missing, damaged or of another format.
+    """
+    path = folder / PREDICTOR_FILE
+    try:
+        values = parsed(path.read_text(encoding="utf-8"), dict[str, Any], PREDICTOR_FILE)
+        version = checked(values.get("format_version"), int, "format_version")
+        if version != FORMAT_VERSION:
+            raise ValueError(f"format must be {FORMAT_VERSION}, got {version}")
+        meta: PredictorMeta = record(values, PredictorMeta, PREDICTOR_FILE)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"damaged predictor {path}: {error}") from error
+    return meta
+
+
+def _load_predictor(folder: Path, device: torch.device | str) -> LoadedNetwork:
+    meta = read_predictor_meta(folder)
+    check_sum(folder, PREDICTOR_FILE)
+    paths = [_network_folder(folder, number) for number in range(1, meta.num_networks + 1)]
+    metas = [read_meta(path) for path in paths]
+    vocabulary, config = metas[0].vocabulary, metas[0].config
+    for path, other in zip(paths, metas, strict=True):
+        if other.vocabulary != vocabulary or other.config.cleaning != config.cleaning:
+            raise CheckpointError(f"damaged predictor {folder}: {path.name} has other symbols")
+    ngram = None
+    if meta.ngram_order is not None:
+        counted = _counted(folder, len(vocabulary))
+        ngram = Ngram.fit(counted, vocabulary_size=len(vocabulary), order=meta.ngram_order)
+    networks = [load_checkpoint(path, device)[0] for path in paths]
+    members = f"{len(networks)} network{'s' * (len(networks) > 1)}"
+    description = (
+        f"{meta.val_bits_per_char:.4f} bits per character: predictor of {members}"
+        f"{f' and a {meta.ngram_order}-gram' if ngram else ''}, {config.cleaning}"
+    )
+    return LoadedNetwork(
+        network=Mixture(networks, meta.weights, ngram),
+        vocabulary=vocabulary,
+        config=config,
+        description=description,
+    )
+
+
+def _counted(folder: Path, vocabulary_size: int) -> Symbols:
+    """Read the symbols that the n-gram counts.
+
+    Raises:
+        CheckpointError: They are missing or damaged.
+    """
+    path = folder / NGRAM_FILE
+    try:
+        check_sum(folder, NGRAM_FILE)
+        tensors = load_file(path)
+        symbols = tensors.get(_SYMBOLS)
+        if (
+            symbols is None
+            or symbols.ndim != 1
+            or symbols.dtype.kind not in "iu"
+            or not 0 < len(symbols) <= MAX_TRAIN_CHARS
+            or not 0 <= int(symbols.min()) <= int(symbols.max()) < vocabulary_size
+        ):
+            raise ValueError(f"must hold 1 to {MAX_TRAIN_CHARS:,} symbols below {vocabulary_size}")
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(f"damaged predictor {path}: {error}") from error
+    return symbols
+
+
+def _network_folder(folder: Path, number: int) -> Path:
+    return folder / f"{number:02d}"
