@@ -125,5 +125,5 @@ def test_damaged_predictor_is_one_line(
 def test_file_that_changed_is_found(predictor: Path) -> None:
     assert (predictor / SUMS_FILE).is_file()
     _values(predictor, val_bits_per_char=0.5)
-    with pytest.raises(CheckpointError, match="predictor.json"):
+    with pytest.raises(CheckpointError, match=PREDICTOR_FILE):
         load_network(predictor)
