@@ -6,6 +6,7 @@ Sources: Fan 2018, arXiv:1805.04833 (top-k); Holtzman 2019, arXiv:1904.09751 (to
 
 import dataclasses
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -22,6 +23,8 @@ from model.text.words import WordVocabulary
 GREEDY_BELOW = 1e-6
 """A lower temperature is greedy: float32 logits are not told apart so finely, and below 1e-45 it
 would be 0 there, and 0 / 0 no number."""
+TIMED_SYMBOLS = 100
+"""Symbols by which the time of one is measured."""
 _ENDLESS = Bounds(num_chars=sys.maxsize)
 
 
@@ -199,6 +202,23 @@ def stream_text(
         seed=seed,
     )
     return (piece.text for piece in pieces)
+
+
+@torch.inference_mode()
+def milliseconds_per_symbol(model: Network) -> float:
+    """Measure what a symbol of text takes where the network lies, one passage alone.
+
+    Args:
+        model: The network; it is left in evaluation mode.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    logits_1V, step = model.start_text(torch.zeros((1, 1), dtype=torch.int64, device=device))
+    start = time.perf_counter()
+    for _ in range(TIMED_SYMBOLS):
+        logits_1V = step(logits_1V.argmax(dim=-1))
+    logits_1V.cpu()  # waits for a GPU
+    return (time.perf_counter() - start) / TIMED_SYMBOLS * 1e3
 
 
 def _uniform(generator: torch.Generator) -> Callable[[], float]:

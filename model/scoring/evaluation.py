@@ -22,8 +22,7 @@ from model.network.lstm import CharLSTM, WindowLSTM
 from model.network.precision import autocast
 from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, num_columns
 from model.scoring.mixture import Mixture, mixed_nats
-from model.scoring.objective import PreparedCorpus
-from model.text.cleaning import RAW
+from model.scoring.objective import MAX_SCORED_CHARS, PreparedCorpus, restored_test_bits_per_char
 from model.text.streams import Symbols
 
 
@@ -186,6 +185,31 @@ def _losses(
     model.train()
 
 
+def passages_nats(
+    network: Network, prepared: PreparedCorpus, config: TrialConfig, *, precision: str | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what a network spends on each symbol of the validation and of the test passage.
+
+    Of a longer passage the first MAX_SCORED_CHARS symbols are scored.
+
+    Args:
+        network: The network.
+        prepared: The corpus.
+        config: The network's configuration.
+        precision: The arithmetic that it was trained and validated in; None is float32.
+    """
+    corpus, device = prepared.streams(config), next(network.parameters()).device
+    with autocast(precision or "float32", device):
+        validation, test = (
+            symbol_nats(network, passage[:MAX_SCORED_CHARS], context=context, device=device)
+            for passage, context in (
+                (corpus.validation, corpus.train),
+                (corpus.test, corpus.validation),
+            )
+        )
+    return validation, test
+
+
 def score_test_passage(
     network: Network, prepared: PreparedCorpus, config: TrialConfig, *, precision: str | None
 ) -> float:
@@ -201,10 +225,9 @@ def score_test_passage(
         config: The network's configuration.
         precision: The arithmetic that it was trained and validated in; None is float32.
     """
-    corpus, floors = prepared.streams(config), prepared.floors.of_cleaning
+    corpus = prepared.streams(config)
     device = next(network.parameters()).device
     with autocast(precision or "float32", device):
         nats = network_nats(network, corpus.test, context=corpus.validation, device=device)
     own_bits = nats / math.log(2) + corpus.test_spelling_bits
-    price = floors[RAW].test_bits_per_char - floors[config.cleaning].test_bits_per_char
-    return own_bits / corpus.num_raw_test_chars + max(0.0, price)
+    return restored_test_bits_per_char(own_bits, prepared, config)

@@ -141,6 +141,22 @@ def restored_bits_per_char(own_bits: float, corpus: EncodedCorpus) -> float:
     return own_bits / corpus.num_raw_validation_chars + corpus.restoration_bits_per_char
 
 
+def restored_test_bits_per_char(
+    own_bits: float, prepared: PreparedCorpus, config: TrialConfig
+) -> float:
+    """Return what `val_bits_per_char` is, of the test passage.
+
+    Args:
+        own_bits: Bits that a model spends on its own cleaned test passage, in all; of a model of
+            words, those of the spelling too.
+        prepared: The corpus.
+        config: The model's configuration.
+    """
+    floors = prepared.floors.of_cleaning
+    price = floors[RAW].test_bits_per_char - floors[config.cleaning].test_bits_per_char
+    return own_bits / prepared.streams(config).num_raw_test_chars + max(0.0, price)
+
+
 def uniform_guess_bits_per_char(corpus: EncodedCorpus) -> float:
     """Return what a uniform guess among a cleaning's characters scores, restored.
 

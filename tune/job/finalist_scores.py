@@ -1,21 +1,15 @@
 """Scores the finalists' networks on the test passage, which no other networks are shown."""
 
-import tempfile
-from pathlib import Path
-from typing import Any
-
 import ray
 from rich.console import Console
 
-from model.errors import CheckpointError
 from model.scoring.evaluation import score_test_passage
 from model.scoring.letters import score_letters
 from model.scoring.objective import PreparedCorpus
-from model.system.devices import pick_device, use_threads
 from model.system.durations import counted, format_seconds
 from model.system.terminal import say
-from model.training.checkpoint import load_checkpoint
 from tune.cluster.resources import TrialResources
+from tune.job.worker_tasks import network_at, run_tasks
 from tune.planning.finalist_budget import scoring_seconds_of, spread_seconds
 from tune.planning.study import Study
 from tune.records.finalist_table import (
@@ -28,11 +22,8 @@ from tune.records.finalist_table import (
 from tune.records.history import History
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
-from tune.storage.checkpoints import MODEL_FOLDER, CheckpointStore, fetch
+from tune.storage.checkpoints import CheckpointStore
 from tune.trials.stopper import SearchStopper
-
-POLL_SECONDS = 1.0
-"""Poll interval of Ctrl-C, seconds."""
 
 
 def score_finalists(
@@ -59,7 +50,6 @@ def score_finalists(
         and number in locations
         and scores.get(number, TestPassageScores()).test_bits_per_char is None
     }
-    running: dict[Any, int] = {}
     try:
         if unscored and not stopper.interrupted:
             seconds = [
@@ -72,20 +62,17 @@ def score_finalists(
                 f"{format_seconds(spread_seconds(seconds, concurrent))}",
             )
             corpus = ray.put(study.prepared)
-            task = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus)(_score)
-            running = {
-                task.remote(corpus, locations[number][0], record, need): number
+            arguments = {
+                number: (corpus, locations[number][0], record, need)
                 for number, record in unscored.items()
             }
-            with stopper.catching_signals():
-                while running and not stopper.interrupted:
-                    ended, _ = ray.wait(list(running), timeout=POLL_SECONDS)
-                    for reference in ended:
-                        number = running.pop(reference)
-                        scores[number] = _result(reference, number, console)
+            for number, result in run_tasks(_score, arguments, need, stopper):
+                if isinstance(result, TestPassageScores):
+                    scores[number] = result
+                else:
+                    reason = f"not scored on the test passage: {result}"
+                    say(console, f"{finalist_name(number)}: {reason}")
     finally:  # what is scored stays so, also where a defect of ours ends the session
-        for reference in running:
-            ray.cancel(reference, force=True)
         finalists = [
             FinalistRecord.of(record, scores.get(number, TestPassageScores()))
             for number, record in sorted(history.records.items())
@@ -93,33 +80,11 @@ def score_finalists(
         folder.write_finalists(finalists)
 
 
-def _result(reference: Any, number: int, console: Console) -> TestPassageScores:
-    """Return what a task gave; nothing, and a line that says why, where it could not be had."""
-    try:
-        result: TestPassageScores | str = ray.get(reference)
-    except ray.exceptions.RayTaskError as error:  # a defect of ours does not cost the report
-        result = f"{type(error.cause).__name__}: {error.cause}"
-    except ray.exceptions.RayError as error:  # its process died, or its node
-        result = str(error)
-    if isinstance(result, TestPassageScores):
-        return result
-    reason = " ".join(result.split("\n", 1)[0].split())
-    say(console, f"{finalist_name(number)}: not scored on the test passage: {reason}")
-    return TestPassageScores()
-
-
 def _score(
     prepared: PreparedCorpus, location: str, record: TrialRecord, need: TrialResources
-) -> TestPassageScores | str:
-    """Score one network, on a worker; return why, where its checkpoint cannot be read."""
-    use_threads(need.cpus)
-    device = pick_device(use_gpu=need.gpus > 0)
-    with tempfile.TemporaryDirectory() as temporary:
-        try:
-            fetched = fetch(location, Path(temporary) / MODEL_FOLDER)
-            network, meta = load_checkpoint(fetched, device)
-        except (CheckpointError, OSError) as error:
-            return " ".join(str(error).split())
+) -> TestPassageScores:
+    """Score one network, on a worker."""
+    network, meta = network_at(location, need)
     bits_per_char = score_test_passage(network, prepared, record.config, precision=meta.precision)
     letters = score_letters(
         network,

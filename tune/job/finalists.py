@@ -13,7 +13,6 @@ from ray.tune.search import Searcher
 from rich.console import Console
 
 from model.system.durations import counted, format_seconds
-from model.system.filesystem import join
 from model.system.seeds import hash_seed
 from model.system.terminal import say
 from tune.cluster.resources import TrialResources
@@ -84,7 +83,7 @@ def confirm(
         finalist if there is none.
     """
     with History(folder.finalists_history_file) as history:
-        store = CheckpointStore(join(study.checkpoints_root, "finalists"))
+        store = CheckpointStore(study.finalists_root)
         checkpoints = learn_missed(history, store)
         stopper = SearchStopper(
             study.space.budget.time_budget_seconds,

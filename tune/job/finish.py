@@ -24,6 +24,7 @@ from tune.reporting.confirmation import verdict
 from tune.reporting.contents import best_notes, best_table
 from tune.reporting.markdown_report import write_report
 from tune.reporting.page import write_page
+from tune.reporting.predictor import predictor_line
 from tune.reporting.samples import write_samples
 from tune.reporting.samples_section import best_temperature_line
 from tune.reporting.text_quality import Book, measure_run
@@ -81,6 +82,8 @@ def finish(
     line = verdict(run)
     if line:
         say(console, f"\n{line}")
+    if predictor_line(run):
+        say(console, f"\n{predictor_line(run)}")
     if folder.checkpoints():
         book = Book(study.corpus.text)
         write_quality(measure_run(folder, book, top=SAMPLED_CHECKPOINTS), folder.quality_file)
@@ -88,7 +91,7 @@ def finish(
         quality = read_quality(folder.quality_file)
         run = dataclasses.replace(run, quality=quality, samples=samples)
         best_passage = samples.passages[0]
-        say(console, f"\nsample text from the best network ({best_passage.caption}):")
+        say(console, f"\nsample text ({best_passage.caption}):")
         say(console, best_passage.text[:PRINTED_CHARS])
         say(console, best_temperature_line(quality))
     _write_page(run, folder, console)
@@ -134,7 +137,8 @@ def last_words(folder: RunFolder) -> list[str]:
     lines = ["", f"report: {path}/{folder.page_file.name} and {folder.report_file.name}"]
     lines.append("look further:")
     if folder.checkpoints():
-        best = shlex.quote(os.path.relpath(folder.checkpoint(1)))
+        _, writer = folder.writers()[0]
+        best = shlex.quote(os.path.relpath(writer))
         lines += [
             f"  {python} -m tune.samples {run} --temperature 0.6",
             f"  {python} -m model.generate {best} --chars 2000",

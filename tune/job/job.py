@@ -30,6 +30,7 @@ from tune.job.finalists import confirm
 from tune.job.finish import finish, resume_command, show_finished
 from tune.job.outcome import why_nothing
 from tune.job.plan import JobPlan, print_plan
+from tune.job.predictor import with_predictor
 from tune.job.search import found_before, is_spent, search
 from tune.job.study_json import study_file
 from tune.planning.estimate import Estimate
@@ -154,6 +155,9 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         if study.wants_finalists and not result.interrupted and not why_nothing(study, result):
             join_ray()
             result = confirm(study, folder, result, need, at_once, console)
+        if not result.interrupted and not why_nothing(study, result):
+            join_ray()
+            result = with_predictor(study, folder, result, need, console)
         return finish(study, folder, result, estimate, console, may_delete=mirror.may_delete)
 
 

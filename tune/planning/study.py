@@ -174,6 +174,11 @@ class Study:
         return join(self.settings.storage, self.run_path.name)
 
     @property
+    def finalists_root(self) -> str:
+        """Where Ray keeps the finalists' checkpoints."""
+        return join(self.checkpoints_root, "finalists")
+
+    @property
     def mirror_root(self) -> str | None:
         """Where the storage has a copy of the run folder; None where the folder lies there."""
         if self.settings.storage is None:

@@ -34,8 +34,8 @@ class QualityRecord:
     Attributes:
         writer: CHECKPOINT, BOOK or REFERENCE.
         name: Which of them, for people.
-        checkpoint: Rank of the kept checkpoint that wrote, or whose network the bits of the
-            book's passages are of; None for the reference.
+        checkpoint: Rank of the kept checkpoint that wrote, 0 is the predictor, or whose network
+            the bits of the book's passages are of; None for the reference.
         cleaning: How the text is cleaned.
         temperature: At which it was drawn, None where it was not.
         passages: How many were measured.

@@ -32,6 +32,7 @@ from tune.records.tables import (
 from tune.records.trial import TrialRecord
 
 CHECKPOINTS = "checkpoints"
+PREDICTOR_FOLDER = "predictor"
 CORPUS_FILE = "corpus.txt"
 """A run's text in its storage, so that another machine has it."""
 LEASE_FILE = "driver.json"
@@ -83,6 +84,10 @@ class RunFolder:
     """One row a training of a finalist."""
     finalists_history_file = _Inside("finalists.jsonl")
     """Every event of the finalists' trainings."""
+    predictor_file = _Inside("predictor.csv")
+    """What the best networks and the n-gram know together; a row a member."""
+    predictor = _Inside(PREDICTOR_FOLDER)
+    """The mixture itself, which is read like a checkpoint."""
     tensorboard_folder = _Inside(TENSORBOARD)
     """The trials' curves as TensorBoard reads them, one folder each."""
     ray_folder = _Inside("ray")
@@ -97,7 +102,7 @@ class RunFolder:
     def record_files(self) -> tuple[Path, ...]:
         """The files that a run is read from; all but study.json may be missing."""
         tables = self.trials_file, self.epochs_file, self.finalists_file, self.quality_file
-        return self.study_file, *tables, self.samples_data_file
+        return self.study_file, *tables, self.predictor_file, self.samples_data_file
 
     @property
     def live_files(self) -> tuple[Path, ...]:
@@ -142,10 +147,10 @@ class RunFolder:
         Raises:
             ConfigError: It has one.
         """
-        kept = self.path / CHECKPOINTS
-        inside = [] if kept.is_symlink() else kept.rglob("*")
+        kept = [self.path / CHECKPOINTS, self.predictor]
+        inside = [path for each in kept if not each.is_symlink() for path in each.rglob("*")]
         try:
-            check_no_links([kept, *inside, *(self.path / name for name in _NAMES)])
+            check_no_links([*kept, *inside, *(self.path / name for name in _NAMES)])
         except OSError as error:
             rule = "a run must hold its files itself, no links or pipes"
             raise ConfigError(f"{rule}, got {error.filename}") from error
@@ -157,6 +162,11 @@ class RunFolder:
     def checkpoints(self) -> list[Path]:
         """Return the folders of the kept checkpoints, best first."""
         return sorted((self.path / CHECKPOINTS).glob("[0-9][0-9]"))
+
+    def writers(self) -> list[tuple[int, Path]]:
+        """Return what writes text, best first: the predictor, 0, then the checkpoints by rank."""
+        kept = [*enumerate(self.checkpoints(), start=1)]
+        return [(0, self.predictor), *kept] if self.predictor.is_dir() else kept
 
     def write_study(self, study: StudyFile) -> None:
         """Write study.json."""
@@ -224,7 +234,7 @@ _NAMES = (
     *(each.name for each in vars(RunFolder).values() if isinstance(each, _Inside)),
     *(CORPUS_FILE, LEASE_FILE),
 )
-_KEPT = re.compile(rf"{CHECKPOINTS}/\d\d/[^/]+")
+_KEPT = re.compile(rf"({CHECKPOINTS}/\d\d|{PREDICTOR_FOLDER}(/\d\d)?)/[^/]+")
 
 
 def is_run_file(relative: str) -> bool:

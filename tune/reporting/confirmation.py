@@ -4,8 +4,10 @@ import pandas as pd
 
 from model.system.durations import counted
 from tune.records.load import LoadedRun
+from tune.records.predictor_table import PREDICTOR
 from tune.records.trial import Status
 from tune.reporting.noise import FALSE_ALARMS, SeedNoise, seed_noise
+from tune.reporting.predictor import predictor_row
 from tune.reporting.section import Section, escaped, shown, spread
 
 _COLUMNS = (
@@ -35,6 +37,12 @@ def confirmation(run: LoadedRun) -> Section:
         *_letters(run.finalists, table),
         *_comparisons(table, seed_noise(run.finalists)),
     ]
+    whole = predictor_row(run)
+    if whole is not None:
+        values = whole["val_bits_per_char"], whole["test_bits_per_char"]
+        row = {"trial": PREDICTOR, "mean": values[0], "test, mean": values[1]}
+        table = pd.DataFrame([*table.to_dict("records"), row], columns=table.columns, dtype=object)
+        lines.append("The predictor's mean is of the passage that it was fitted on.")
     return Section(title=title, body=(table, "\n".join(lines)))
 
 

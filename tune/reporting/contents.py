@@ -16,6 +16,7 @@ from tune.reporting.figures.axes import importance, parallel_coordinates, slices
 from tune.reporting.figures.over_time import best_so_far, busy_share, stretches, timeline
 from tune.reporting.figures.scores import compared
 from tune.reporting.noise import table_notes
+from tune.reporting.predictor import predictor_section
 from tune.reporting.section import Section, escaped, listed, shown
 
 _TOP = 10
@@ -279,6 +280,7 @@ def failures(run: LoadedRun) -> Section | None:
 SECTIONS: tuple[Callable[[LoadedRun], Section | None], ...] = (
     winner,
     confirmation,
+    predictor_section,
     ten_best,
     best_of_each_cleaning,
     baselines,

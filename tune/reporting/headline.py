@@ -11,6 +11,7 @@ from tune.records.tables import ranked, starts_of
 from tune.records.trial import Status
 from tune.reporting.confirmation import summary
 from tune.reporting.noise import seed_noise
+from tune.reporting.predictor import predictor_line, predictor_row
 from tune.reporting.section import shown, spread
 
 _UNITS = {"char": "character by character", "word": "word by word"}
@@ -106,6 +107,9 @@ def _score_facts(run: LoadedRun) -> list[tuple[str, str, str]]:
                 f"{f'; {on_test} on the test passage' if on_test else ''}",
             )
         )
+    whole = predictor_row(run)
+    if whole is not None:
+        found.append(("Predictor", shown(whole["test_bits_per_char"]), predictor_line(run)))
     compared = "better than" if score < floor else "worse than"
     found.append(
         (

@@ -1,7 +1,7 @@
 """Has the kept checkpoints write passages: samples.json, and samples.md from the same data."""
 
 import dataclasses
-from pathlib import Path
+from collections.abc import Sequence
 
 from model.errors import ConfigError
 from model.generation.decoding import SamplingOptions, write_passages
@@ -10,11 +10,10 @@ from model.generation.quality import mean_quality
 from model.generation.temperature import book_passages, default_temperature
 from model.system.files import write_text
 from model.text.cleaning import clean
-from model.training.checkpoint import load_checkpoint
+from model.training.predictor import LoadedNetwork, load_network
 from tune.records.quality_table import measured_temperatures, nearest_temperature, read_quality
 from tune.records.run_folder import RunFolder
 from tune.records.samples_file import Passage, Samples, write_samples_file
-from tune.records.tables import Table
 from tune.reporting.samples_section import samples_section
 from tune.reporting.section import markdown
 from tune.reporting.text_quality import Book
@@ -40,7 +39,7 @@ def write_samples(
     Args:
         folder: The run.
         book: Its text, to compare with.
-        top: Number of checkpoints that write, at least 1.
+        top: Number of checkpoints that write, at least 1; the predictor writes too.
         num_chars: Characters of a passage, at least 1.
         temperature: See SamplingOptions; None is for each checkpoint the one of quality.csv
             that is nearest to the book.
@@ -56,23 +55,25 @@ def write_samples(
     """
     if top < 1:
         raise ConfigError(f"top must be at least 1, got {top}")
-    kept = folder.checkpoints()
+    kept = [(rank, path) for rank, path in folder.writers() if rank <= top]
     if not kept:
         raise ConfigError(f"a run must have kept a checkpoint to write text, got {folder.path}")
     table = read_quality(folder.quality_file)
     passages = []
-    for rank, path in enumerate(kept[:top], start=1):
+    at_temperatures: tuple[tuple[float, str], ...] = ()
+    for rank, path in kept:
+        loaded = load_network(path)
         own = nearest_temperature(table, rank) if temperature is None else temperature
         if own is None:
-            own = default_temperature(path, load_checkpoint(path)[1].config)
+            own = default_temperature(path, loaded.config)
         options = SamplingOptions(temperature=own, top_k=top_k, top_p=top_p)
         passages.append(
-            _passage(path, book, num_chars=num_chars, options=options, prime=prime, seed=seed)
+            _passage(loaded, book, num_chars=num_chars, options=options, prime=prime, seed=seed)
         )
-    samples = Samples(
-        passages=tuple(passages),
-        at_temperatures=_at_each_temperature(kept[0], table, prime=prime, seed=seed),
-    )
+        if not at_temperatures:
+            measured = measured_temperatures(table, checkpoint=rank)
+            at_temperatures = _at_each_temperature(loaded, measured, prime=prime, seed=seed)
+    samples = Samples(passages=tuple(passages), at_temperatures=at_temperatures)
     write_samples_file(samples, folder.samples_data_file)
     text = markdown(samples_section(samples, table), level=1)
     write_text(folder.samples_file, text + "\n")
@@ -80,25 +81,23 @@ def write_samples(
 
 
 def _at_each_temperature(
-    path: Path, table: Table, *, prime: str, seed: int
+    loaded: LoadedNetwork, temperatures: Sequence[float], *, prime: str, seed: int
 ) -> tuple[tuple[float, str], ...]:
-    """Return what the best network writes at each temperature that it was measured at."""
-    temperatures = measured_temperatures(table, checkpoint=1)
+    """Return what the best writes at each temperature that it was measured at."""
     if len(temperatures) < 2:  # not measured, or of the window regime: greedy alone
         return ()
-    model, meta = load_checkpoint(path)
     written = write_passages(
-        model,
-        meta.vocabulary,
+        loaded.network,
+        loaded.vocabulary,
         prime=prime,
-        cleaning=meta.config.cleaning,
+        cleaning=loaded.config.cleaning,
         num_chars=CHARS_AT_EACH,
         num_passages=len(temperatures),
         options=SamplingOptions(temperature=temperatures[0]),
         temperatures=temperatures,
         seed=seed,
     )
-    begun = clean(prime, meta.config.cleaning)
+    begun = clean(prime, loaded.config.cleaning)
     return tuple(
         (temperature, begun + text)
         for temperature, text in zip(temperatures, written, strict=True)
@@ -106,13 +105,18 @@ def _at_each_temperature(
 
 
 def _passage(
-    path: Path, book: Book, *, num_chars: int, options: SamplingOptions, prime: str, seed: int
+    loaded: LoadedNetwork,
+    book: Book,
+    *,
+    num_chars: int,
+    options: SamplingOptions,
+    prime: str,
+    seed: int,
 ) -> Passage:
-    model, meta = load_checkpoint(path)
-    config = meta.config
+    config = loaded.config
     (written,) = write_passages(
-        model,
-        meta.vocabulary,
+        loaded.network,
+        loaded.vocabulary,
         prime=prime,
         cleaning=config.cleaning,
         num_chars=num_chars,
@@ -123,15 +127,12 @@ def _passage(
     if book.held_out is not None:
         of_book = book_passages(book.held_out, config, num_chars)
     texts = [written, *of_book]
-    bits = own_bits_per_char(model, meta.vocabulary, texts, prime=prime, cleaning=config.cleaning)
+    bits = own_bits_per_char(
+        loaded.network, loaded.vocabulary, texts, prime=prime, cleaning=config.cleaning
+    )
     measure = book.measure(config.cleaning)
     quality, *of_pieces = (
         measure(text, own_bits_per_char=of_text) for text, of_text in zip(texts, bits, strict=True)
-    )
-    unit = "words, " if config.unit == "word" else ""
-    caption = (
-        f"{meta.metrics.val_bits_per_char:.4f} bits per character: {config.num_layers} x "
-        f"{config.hidden_size}, {unit}{config.cleaning}, epoch {meta.metrics.epoch}"
     )
     how = ", ".join(
         f"{name} {value}"
@@ -139,7 +140,7 @@ def _passage(
         if value is not None
     )
     return Passage(
-        caption=caption,
+        caption=loaded.description,
         how=how,
         text=clean(prime, config.cleaning) + written,
         quality=quality,

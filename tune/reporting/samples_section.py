@@ -119,10 +119,11 @@ def _temperatures_note(quality: Table) -> str:
 
 
 def best_temperature_line(quality: Table) -> str:
-    """Return which temperature the best checkpoint writes at, and why; empty if not measured."""
-    rows = quality[(quality["checkpoint"] == 1) & (quality["writer"] == CHECKPOINT)]
-    if rows.empty:
+    """Return which temperature the best writes at, and why; empty if not measured."""
+    written = quality[quality["writer"] == CHECKPOINT]
+    if written.empty:
         return ""
+    rows = written[written["checkpoint"] == written["checkpoint"].min()]
     nearest = rows[rows["nearest"]].iloc[0]
     if len(rows) == 1:
         return (

@@ -18,7 +18,7 @@ from model.generation.word_list import WordList, find_word_list
 from model.text.cleaning import clean
 from model.text.corpus import resolve_corpus
 from model.text.streams import split_text
-from model.training.checkpoint import load_checkpoint
+from model.training.predictor import load_network
 from tune.records.quality_table import BOOK, CHECKPOINT, REFERENCE, QualityRecord
 from tune.records.run_folder import RunFolder, text_of_run
 from tune.reporting.samples_section import BOOK_NAME
@@ -84,23 +84,24 @@ def measure_run(folder: RunFolder, book: Book, *, top: int) -> list[QualityRecor
     Args:
         folder: The run.
         book: Its text, which must be there.
-        top: Number of checkpoints that write.
+        top: Number of checkpoints that write; the predictor writes too.
 
     Raises:
         CheckpointError: A checkpoint is damaged.
     """
     records = []
-    for rank, path in enumerate(folder.checkpoints()[:top], start=1):
-        records += _of_checkpoint(rank, path, book)
+    for rank, path in folder.writers():
+        if rank <= top:
+            records += _of_checkpoint(rank, path, book)
     return records + _of_reference(book)
 
 
 def _of_checkpoint(rank: int, path: Path, book: Book) -> list[QualityRecord]:
     assert book.held_out is not None
-    model, meta = load_checkpoint(path)
-    config = meta.config
+    loaded = load_network(path)
+    config = loaded.config
     survey = survey_temperatures(
-        model, meta.vocabulary, config, book.measure(config.cleaning), book.held_out
+        loaded.network, loaded.vocabulary, config, book.measure(config.cleaning), book.held_out
     )
     write_temperature(path, survey.nearest)
     record = functools.partial(
@@ -112,7 +113,7 @@ def _of_checkpoint(rank: int, path: Path, book: Book) -> list[QualityRecord]:
     written = [
         record(
             writer=CHECKPOINT,
-            name=f"checkpoint {rank}",
+            name=f"checkpoint {rank}" if rank else "predictor",
             temperature=temperature,
             passages=survey.num_passages,
             quality=quality,

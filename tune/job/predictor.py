@@ -1,0 +1,237 @@
+"""After the finalists: a mixture of the best networks and the n-gram, kept as predictor/.
+
+Networks can be mixed that read the same symbols in the same way. Of several such groups the one
+is kept that spends least on the validation passage, on which weights and members were chosen; the
+test passage is then scored once, by the predictor and its members.
+"""
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import ray
+from rich.console import Console
+
+from model.config import TrialConfig
+from model.errors import CheckpointError
+from model.generation.decoding import TIMED_SYMBOLS, milliseconds_per_symbol
+from model.scoring.evaluation import passages_nats
+from model.scoring.mixture import Mixture
+from model.scoring.objective import PreparedCorpus
+from model.system.durations import counted
+from model.system.terminal import say
+from model.text.ngram import Ngram
+from model.training.predictor import PredictorMeta, load_network, save_predictor
+from tune.cluster.resources import TrialResources
+from tune.job.mixing import Candidate, Group, Mixed, Nats, mix
+from tune.job.search import SearchResult
+from tune.job.worker_tasks import network_at, run_tasks
+from tune.planning.finalist_budget import choose
+from tune.planning.study import Study
+from tune.records.finalist_table import finalist_name, finalist_of
+from tune.records.history import records_so_far
+from tune.records.predictor_table import (
+    NETWORK,
+    NGRAM,
+    PREDICTOR,
+    PredictorRecord,
+    write_predictor_table,
+)
+from tune.records.run_folder import RunFolder
+from tune.records.trial import Status, TrialRecord
+from tune.storage.checkpoints import KEPT_CHECKPOINTS, CheckpointStore, fetch
+from tune.trials.stopper import SearchStopper
+
+MAX_CANDIDATES = 20
+"""Networks that are scored: the finalists' first, then the kept trials'."""
+
+
+def with_predictor(
+    study: Study,
+    folder: RunFolder,
+    result: SearchResult,
+    need: TrialResources,
+    console: Console,
+) -> SearchResult:
+    """Mix the best networks of a run and write predictor/ and predictor.csv.
+
+    Nothing is written where the user interrupts, or no network can be had.
+
+    Args:
+        study: The search.
+        folder: Its run folder.
+        result: What it left.
+        need: What a trial has.
+        console: Where lines are printed.
+
+    Returns:
+        The result with the time that it took, and whether the user interrupted.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    stopper = SearchStopper(None, spent_seconds=result.seconds)
+    candidates = candidates_of(
+        study, result.records, records_so_far(folder.finalists_history_file)
+    )
+    if candidates:
+        _make(study, folder, candidates, need, console, stopper)
+    return dataclasses.replace(result, seconds=stopper.seconds(), interrupted=stopper.interrupted)
+
+
+def _make(
+    study: Study,
+    folder: RunFolder,
+    candidates: list[Candidate],
+    need: TrialResources,
+    console: Console,
+    stopper: SearchStopper,
+) -> None:
+    say(console, f"\nmixing: {counted(len(candidates), 'network')} and the n-gram")
+    nats: dict[int, tuple[Nats, Nats]] = {}
+    corpus = ray.put(study.prepared)
+    arguments = {
+        index: (corpus, candidate.location, candidate.config, need)
+        for index, candidate in enumerate(candidates)
+    }
+    for index, result in run_tasks(_nats, arguments, need, stopper):
+        if isinstance(result, str):
+            say(console, f"{candidates[index].name}: not mixed: {result}")
+        else:
+            nats[index] = result
+    if stopper.interrupted or not nats:
+        return
+    groups: dict[Group, list[int]] = {}
+    for index in sorted(nats):
+        groups.setdefault(candidates[index].group, []).append(index)
+    mixed = [
+        mix(study.prepared, [candidates[i] for i in group], [nats[i] for i in group])
+        for group in groups.values()
+    ]
+    best = min(mixed, key=lambda each: each.val_bits_per_char(study.prepared, each.chosen.weights))
+    try:
+        _save(study.prepared, folder, best)
+    except CheckpointError as error:  # removed, or damaged since it was scored
+        say(console, f"no predictor: {error}")
+
+
+def candidates_of(
+    study: Study, records: Iterable[TrialRecord], finalists: Mapping[int, TrialRecord]
+) -> list[Candidate]:
+    """Return the networks that may be mixed: the finalists', and those of the best trials.
+
+    A network of the window regime reads a whole window for a symbol, so it is one only where
+    there is no other.
+    """
+    stores = [CheckpointStore(study.finalists_root), CheckpointStore(study.checkpoints_root)]
+    of_finalists, of_trials = (store.newest_first() for store in stores)
+    trained = [
+        (key, record)
+        for key, record in sorted(finalists.items(), key=lambda item: item[1].objective)
+        if record.status == Status.COMPLETE and key in of_finalists
+    ]
+    found = [
+        Candidate(
+            name=finalist_name(key),
+            number=finalist_of(key)[0],
+            config=record.config,
+            location=of_finalists[key][0],
+        )
+        for key, record in trained
+    ]
+    found += [
+        Candidate(
+            name=f"trial {record.number}",
+            number=record.number,
+            config=record.config,
+            location=of_trials[record.number][0],
+        )
+        for record in choose(records, KEPT_CHECKPOINTS)[:KEPT_CHECKPOINTS]
+        if record.number in of_trials
+    ]
+    streams = [each for each in found if each.config.regime == "stream"]
+    return (streams or found)[:MAX_CANDIDATES]
+
+
+def _nats(
+    prepared: PreparedCorpus, location: str, config: TrialConfig, need: TrialResources
+) -> tuple[Nats, Nats]:
+    """Return what a network spends on each symbol of both passages, on a worker."""
+    network, meta = network_at(location, need)
+    return passages_nats(network, prepared, config, precision=meta.precision)
+
+
+def _save(prepared: PreparedCorpus, folder: RunFolder, mixed: Mixed) -> None:
+    """Write predictor/ and predictor.csv.
+
+    Raises:
+        CheckpointError: A member's checkpoint is damaged, or cannot be had any more.
+        OSError: The folder cannot be written.
+    """
+    weights = mixed.chosen.weights
+    meta = PredictorMeta(
+        weights=tuple(map(float, weights)),
+        ngram_order=mixed.ngram.order if mixed.has_ngram else None,
+        val_bits_per_char=mixed.val_bits_per_char(prepared, weights),
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        paths = []
+        for index, candidate in enumerate(mixed.networks):
+            try:
+                paths.append(fetch(candidate.location, Path(temporary) / str(index)))
+            except OSError as error:
+                raise CheckpointError(f"{candidate.name}: {error}") from error
+        save_predictor(folder.predictor, paths, meta, mixed.counted if mixed.has_ngram else None)
+    write_predictor_table(_rows(prepared, mixed, meta, folder.predictor), folder.predictor_file)
+
+
+def _rows(
+    prepared: PreparedCorpus, mixed: Mixed, meta: PredictorMeta, folder: Path
+) -> list[PredictorRecord]:
+    """Return the rows of predictor.csv: the mixture, then its members."""
+    whole = load_network(folder).network
+    assert isinstance(whole, Mixture)
+    rows = [
+        PredictorRecord(
+            kind=PREDICTOR,
+            name=PREDICTOR,
+            number=None,
+            weight=1.0,
+            val_bits_per_char=meta.val_bits_per_char,
+            test_bits_per_char=mixed.test_bits_per_char(prepared, mixed.chosen.weights),
+            gain_bits_per_char=None,
+            milliseconds_per_symbol=milliseconds_per_symbol(whole),
+        )
+    ]
+    corpus = prepared.streams(mixed.networks[0].config)
+    symbols_per_char = len(corpus.validation) / corpus.num_raw_validation_chars
+    for place, weight in enumerate(mixed.chosen.weights):
+        alone = np.eye(len(mixed.chosen.weights))[place]
+        is_ngram = place == len(mixed.networks)
+        rows.append(
+            PredictorRecord(
+                kind=NGRAM if is_ngram else NETWORK,
+                name=f"{mixed.ngram.order}-gram" if is_ngram else mixed.networks[place].name,
+                number=None if is_ngram else mixed.networks[place].number,
+                weight=float(weight),
+                val_bits_per_char=mixed.val_bits_per_char(prepared, alone),
+                test_bits_per_char=mixed.test_bits_per_char(prepared, alone),
+                gain_bits_per_char=float(mixed.chosen.gains_bits[place]) * symbols_per_char,
+                milliseconds_per_symbol=_ngram_milliseconds(mixed.ngram)
+                if is_ngram
+                else milliseconds_per_symbol(whole.networks[place]),
+            )
+        )
+    return rows
+
+
+def _ngram_milliseconds(ngram: Ngram) -> float:
+    """Measure what a symbol of the n-gram alone takes."""
+    state = ngram.start(np.zeros(1, dtype=np.int64))[:, None]
+    start = time.perf_counter()
+    for _ in range(TIMED_SYMBOLS):
+        state = ngram.step(state, ngram.distribution(state).argmax(axis=1))
+    return (time.perf_counter() - start) / TIMED_SYMBOLS * 1e3

@@ -1,0 +1,79 @@
+"""Tasks on Ray's workers that look at networks: each has the CPUs and GPUs of a trial."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from model.errors import CheckpointError
+from model.network.base import Network
+from model.system.devices import pick_device, use_threads
+from model.training.checkpoint import CheckpointMeta, load_checkpoint
+from tune.cluster.resources import TrialResources
+from tune.storage.checkpoints import MODEL_FOLDER, fetch
+from tune.trials.stopper import SearchStopper
+
+POLL_SECONDS = 1.0
+"""Poll interval of Ctrl-C, seconds."""
+
+
+def run_tasks(
+    function: Callable[..., Any],
+    arguments: Mapping[int, tuple[Any, ...]],
+    need: TrialResources,
+    stopper: SearchStopper,
+) -> Iterator[tuple[int, Any]]:
+    """Yield the key and the result of each task as they end, until the user interrupts.
+
+    Memory is not asked for. A result is a text, the reason, where a task failed, its process
+    died, or its node: a defect of ours does not cost the report.
+
+    Args:
+        function: What a task does; CheckpointError and OSError are reasons too.
+        arguments: Key to its arguments.
+        need: What a trial has.
+        stopper: Knows of signals.
+    """
+    task = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus)(_reason_or_result)
+    running = {task.remote(function, *values): key for key, values in arguments.items()}
+    try:
+        with stopper.catching_signals():
+            while running and not stopper.interrupted:
+                ended, _ = ray.wait(list(running), timeout=POLL_SECONDS)
+                for reference in ended:
+                    yield running.pop(reference), _result(reference)
+    finally:
+        for reference in running:
+            ray.cancel(reference, force=True)
+
+
+def network_at(location: str, need: TrialResources) -> tuple[Network, CheckpointMeta]:
+    """Load a trial's network, on a worker.
+
+    Raises:
+        CheckpointError: It is damaged.
+        OSError: The storage does not give it.
+    """
+    use_threads(need.cpus)
+    device = pick_device(use_gpu=need.gpus > 0)
+    with tempfile.TemporaryDirectory() as temporary:
+        return load_checkpoint(fetch(location, Path(temporary) / MODEL_FOLDER), device)
+
+
+def _reason_or_result(function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except (CheckpointError, OSError) as error:
+        return str(error)
+
+
+def _result(reference: Any) -> Any:
+    try:
+        result = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        result = f"{type(error.cause).__name__}: {error.cause}"
+    except ray.exceptions.RayError as error:
+        result = str(error)
+    return " ".join(result.split("\n", 1)[0].split()) if isinstance(result, str) else result

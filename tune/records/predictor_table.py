@@ -1,0 +1,74 @@
+"""predictor.csv: what the best networks and the n-gram know together, and what each brings."""
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tune.records.tables import Table, read_table, write_table
+
+PREDICTOR, NGRAM, NETWORK = "predictor", "n-gram", "network"
+"""Kinds of rows: the mixture, and its members."""
+PREDICTOR_DTYPES = {
+    "kind": "string",
+    "name": "string",
+    "number": "Int64",
+    "weight": "Float64",
+    "val_bits_per_char": "Float64",
+    "test_bits_per_char": "Float64",
+    "gain_bits_per_char": "Float64",
+    "milliseconds_per_symbol": "Float64",
+}
+"""Columns of predictor.csv, in order, with their pandas types."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class PredictorRecord:
+    """One row: the predictor, or a member. The fields are the columns.
+
+    Attributes:
+        kind: PREDICTOR, NGRAM or NETWORK.
+        name: Which of them, for people.
+        number: Number of the trial whose configuration it has; None is not known.
+        weight: Its weight; 1 for the predictor.
+        val_bits_per_char: Restored bits per raw character of the validation passage, on which the
+            weights were fitted.
+        test_bits_per_char: The same of the test passage.
+        gain_bits_per_char: What the predictor loses on the validation passage without it, the
+            weights of the others fitted again; None for the predictor.
+        milliseconds_per_symbol: Time of one symbol of text, one passage alone.
+    """
+
+    kind: str
+    name: str
+    number: int | None
+    weight: float
+    val_bits_per_char: float
+    test_bits_per_char: float
+    gain_bits_per_char: float | None
+    milliseconds_per_symbol: float
+
+
+def write_predictor_table(records: Iterable[PredictorRecord], path: Path) -> None:
+    """Write predictor.csv whole or not at all."""
+    rows: list[dict[str, Any]] = [dataclasses.asdict(record) for record in records]
+    frame = pd.DataFrame(rows, columns=list(PREDICTOR_DTYPES)).astype(PREDICTOR_DTYPES)
+    write_table(frame, path)
+
+
+def no_predictor() -> Table:
+    """Return the table without rows."""
+    return pd.DataFrame(columns=list(PREDICTOR_DTYPES)).astype(PREDICTOR_DTYPES)
+
+
+def read_predictor_table(path: Path) -> Table:
+    """Return predictor.csv; without the file, no rows.
+
+    Raises:
+        ConfigError: It is damaged.
+    """
+    if not path.exists():
+        return no_predictor()
+    return read_table(path, PREDICTOR_DTYPES, keys=["name"])

@@ -1,0 +1,62 @@
+"""The report's section on the predictor: what the best networks and the n-gram know together."""
+
+import pandas as pd
+
+from tune.records.load import LoadedRun
+from tune.records.predictor_table import NETWORK, NGRAM, PREDICTOR
+from tune.reporting.section import Section, shown
+
+_TITLES = {
+    "name": "",
+    "weight": "weight",
+    "val_bits_per_char": "validation",
+    "test_bits_per_char": "test",
+    "gain_bits_per_char": "brings",
+    "milliseconds_per_symbol": "ms a symbol",
+}
+_FORMATS = {"weight": ".2f", "milliseconds_per_symbol": ".2f"}
+_NOTE = (
+    "A mixture: at each symbol the weighted sum of the members' probabilities. Members and "
+    "weights were fitted on the validation passage, so its value there is too low; the test "
+    "passage, scored once, judges. A member `brings` what the validation passage costs more "
+    "without it; networks that bring less than noise are left out. `python -m model.generate` and "
+    "`model.score` read `predictor/` like a checkpoint."
+)
+
+
+def predictor_row(run: LoadedRun) -> pd.Series | None:
+    """Return the predictor's row; None for a run without one."""
+    rows = run.predictor[run.predictor["kind"] == PREDICTOR]
+    return None if rows.empty else rows.iloc[0]
+
+
+def predictor_section(run: LoadedRun) -> Section | None:
+    """Return the section; None for a run without a predictor."""
+    if predictor_row(run) is None:
+        return None
+    table = pd.DataFrame(
+        [
+            {
+                title: shown(row[column], _FORMATS.get(column, ".4f"))
+                for column, title in _TITLES.items()
+            }
+            for row in run.predictor.to_dict("records")
+        ]
+    )
+    return Section(title="The predictor", body=(table, f"{predictor_line(run)} {_NOTE}"))
+
+
+def predictor_line(run: LoadedRun) -> str:
+    """Return what the predictor scores beside its best member; empty without one."""
+    whole = predictor_row(run)
+    members = run.predictor[run.predictor["kind"] != PREDICTOR]
+    if whole is None or members.empty:
+        return ""
+    networks, has_ngram = (int((members["kind"] == kind).sum()) for kind in (NETWORK, NGRAM))
+    plural = "s" if networks > 1 else ""
+    return (
+        f"The predictor, {networks} network{plural}{' and the n-gram' * bool(has_ngram)}, has "
+        f"{shown(whole['test_bits_per_char'])} bits on the test passage, its best member "
+        f"{shown(members['test_bits_per_char'].min())} ({shown(whole['val_bits_per_char'])} on "
+        f"the validation passage, fitted there)."
+    )
