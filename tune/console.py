@@ -16,6 +16,7 @@ COMMANDS = {
     "samples": ("tune.samples", "let a run's best networks write text"),
     "status": ("tune.status", "say where a run stands"),
     "train": ("model.train", "train one network"),
+    "score": ("model.score", "say what a network or an n-gram spends on a text"),
     "generate": ("model.generate", "let a network write text"),
 }
 """The module of each, and what it does."""

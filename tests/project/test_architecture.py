@@ -220,7 +220,7 @@ COMMANDS = [
 def test_commands_are_all_there() -> None:
     names = ("console", "report", "run", "samples", "status", "wait_for_nodes")
     tune = {f"tune.{name}" for name in names}
-    assert set(COMMANDS) == {"model.generate", "model.train", *tune}
+    assert set(COMMANDS) == {"model.generate", "model.score", "model.train", *tune}
 
 
 @pytest.mark.parametrize("module", COMMANDS)

@@ -40,7 +40,8 @@ def script(tmp_path: Path) -> Path:
 def test_pyproject_names_the_command() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["scripts"] == {console.CONSOLE: "tune.console:main"}
-    assert set(console.COMMANDS) == {"run", "report", "samples", "status", "train", "generate"}
+    commands = {"run", "report", "samples", "status", "train", "score", "generate"}
+    assert set(console.COMMANDS) == commands
 
 
 @pytest.mark.parametrize("name", console.COMMANDS)

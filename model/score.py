@@ -1,0 +1,220 @@
+# PYTHON_ARGCOMPLETE_OK
+"""Scores a text by a checkpoint, a predictor or an n-gram: `python -m model.score CHECKPOINT`."""
+
+import argparse
+import dataclasses
+import json
+import math
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from model.system.command_line import DEVICES, OneLineParser, ended_quietly
+from model.system.terminal import complain, printable
+
+if TYPE_CHECKING:
+    from model.scoring.scored_model import ScoredModel
+
+NGRAM = "ngram"
+_EXAMPLES = """examples:
+  python -m model.score results/ten/predictor --text book.txt --part test
+  python -m model.score results/ten/checkpoints/01 --text book.txt --windows 64x256
+  python -m model.score ngram --text book.txt --part validation
+  python -m model.score ngram --train book.txt --text sequel.txt --unknown spell
+"""
+_TITLES = {
+    "bits_per_raw_char": "bits per raw character",
+    "bits_per_byte": "bits per byte",
+    "bits_per_own_char": "bits per own character",
+    "nats_per_own_char": "nats per own character",
+    "perplexity_per_word": "perplexity per word",
+    "nats_per_symbol": "nats per symbol",
+    "bits_per_symbol": "bits per symbol",
+    "standard_error_nats": "standard error, nats",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Score a text and return the exit code."""
+    options = _parser().parse_args(arguments)
+    return ended_quietly(lambda: _score(options))
+
+
+def _parser() -> OneLineParser:
+    parser = OneLineParser(
+        prog="python -m model.score",
+        description="Say what a trained model spends on a text: its figures in the usual units.",
+        epilog=_EXAMPLES,
+    )
+    parser.add_argument(
+        "model", metavar="MODEL", help=f"a checkpoint's or predictor's folder, or {NGRAM}"
+    )
+    parser.add_argument(
+        "--text", required=True, metavar="TEXT", help="what is scored: a corpus, a path or a URL"
+    )
+    parser.add_argument(
+        "--part",
+        choices=("whole", "validation", "test"),
+        default="whole",
+        help="of the text: all, or a held-out tenth as a search splits it (whole)",
+    )
+    parser.add_argument(
+        "--keep-front-matter", action="store_true", help="keep title and contents of a book"
+    )
+    parser.add_argument(
+        "--windows",
+        metavar="NxLENGTH",
+        help="score N random windows of so many symbols, nothing before each, as nanoGPT does",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the windows (0)")
+    parser.add_argument(
+        "--unknown",
+        choices=("error", "spell"),
+        default="error",
+        help="characters that the model lacks: refuse the text, or price them (error)",
+    )
+    ngram = parser.add_argument_group(f"for {NGRAM}, which is trained here")
+    ngram.add_argument(
+        "--train",
+        metavar="TEXT",
+        help="what it learns; without it, the training part of --text, for a held-out --part",
+    )
+    ngram.add_argument("--cleaning", default="cased", help="how its texts are cleaned (cased)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--device", choices=DEVICES, default="cpu", help="where the network lies (cpu)"
+    )
+    return parser
+
+
+def _score(options: argparse.Namespace) -> int:
+    from model.errors import CheckpointError, ConfigError
+    from model.system.devices import memory_for
+
+    try:
+        with memory_for("the model and the text"):
+            values = _values(options)
+    except (ConfigError, CheckpointError) as error:
+        complain("model.score", error)
+        return 2
+    if options.json:
+        print(json.dumps(values, indent=2, ensure_ascii=False))
+        return 0
+    for name, value in values.items():
+        title = _TITLES.get(name, name.removeprefix("num_").replace("_", " "))
+        shown = f"{value:,}" if isinstance(value, int) else value
+        shown = f"{value:.4f}" if isinstance(value, float) else shown
+        print(printable(f"{title:<24}{'none' if value is None else shown}"))
+    return 0
+
+
+def _values(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what is printed: what was scored by what, and the figures.
+
+    Raises:
+        ConfigError: The first rule that is broken.
+        CheckpointError: The model's folder is damaged.
+    """
+    from model.errors import ConfigError
+    from model.scoring.text_score import random_windows, score_text
+    from model.text.cleaning import RAW, clean
+    from model.text.corpus import resolve_corpus
+    from model.text.streams import split_text
+
+    windows = _windows(options.windows)
+    clean("", options.cleaning)  # a mistake is told before a text is fetched
+    if options.seed < 0:
+        raise ConfigError(f"seed must be at least 0, got {options.seed}")
+    if windows is not None and options.unknown == "spell":
+        raise ConfigError("--unknown spell must be without --windows: these have known symbols")
+    corpus = resolve_corpus(options.text, keep_front_matter=options.keep_front_matter)
+    before, text = "", corpus.text
+    if options.part != "whole":
+        split = split_text(corpus.text)
+        is_test = options.part == "test"
+        before = split.train + split.validation * is_test
+        text = split.test if is_test else split.validation
+    model = _model(options, corpus.text)
+    values: dict[str, Any] = {
+        "model": model.description,
+        "text": f"{corpus.source}, {options.part}",
+    }
+    if windows is None:
+        score = score_text(
+            model.symbol_nats,
+            model.vocabulary,
+            text,
+            cleaning=model.cleaning,
+            context=model.context(clean(before, model.cleaning)),
+            spell_unknown=options.unknown == "spell",
+        )
+        values |= {**score.figures(), **dataclasses.asdict(score)}
+    else:
+        symbols = model.vocabulary.encode(clean(text, model.cleaning))
+        texts_TB = random_windows(
+            symbols, num_windows=windows[0], length=windows[1], seed=options.seed
+        )
+        means_B = model.cold_nats(texts_TB).mean(axis=0)
+        nats, deviation = float(means_B.mean()), float(means_B.std(ddof=len(means_B) > 1))
+        values |= {
+            "nats_per_symbol": nats,
+            "bits_per_symbol": nats / math.log(2),
+            "standard_error_nats": deviation / math.sqrt(len(means_B)),
+            "windows": options.windows,
+        }
+    if model.cleaning != RAW:
+        values["not_priced"] = f"what the cleaning {model.cleaning} dropped"
+    return values
+
+
+def _windows(text: str | None) -> tuple[int, int] | None:
+    from model.errors import ConfigError
+
+    if text is None:
+        return None
+    match = re.fullmatch(r"([1-9]\d{0,6})x([1-9]\d{0,6})", text)
+    if match is None:
+        raise ConfigError(f"windows must be NUMBERxLENGTH, as 64x256, got {text!r}")
+    return int(match[1]), int(match[2])
+
+
+def _model(options: argparse.Namespace, text: str) -> "ScoredModel":
+    """Return what scores.
+
+    Raises:
+        ConfigError: It is an n-gram that has nothing to learn from.
+        CheckpointError: Its folder is missing or damaged.
+    """
+    from model.errors import ConfigError
+    from model.scoring.scored_model import ScoredModel
+    from model.system.devices import named_device
+    from model.text.corpus import resolve_corpus
+    from model.text.streams import split_text
+
+    if options.model != NGRAM:
+        if options.train is not None:
+            raise ConfigError(f"--train must be for {NGRAM}: {options.model} has learnt")
+        from model.training.predictor import load_network
+
+        device = named_device(options.device)
+        loaded = load_network(Path(options.model), device)
+        return ScoredModel.of_network(
+            loaded.network,
+            loaded.vocabulary,
+            cleaning=loaded.config.cleaning,
+            description=loaded.description,
+        )
+    if options.train is not None:
+        learnt = resolve_corpus(options.train, keep_front_matter=options.keep_front_matter).text
+        return ScoredModel.of_ngram(learnt, learnt, cleaning=options.cleaning)
+    if options.part == "whole":
+        raise ConfigError(
+            f"{NGRAM} must have something to learn: --train TEXT, or --part validation or test"
+        )
+    # The alphabet is that of the whole text, as in a search.
+    return ScoredModel.of_ngram(split_text(text).train, text, cleaning=options.cleaning)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""A network or an n-gram, with its symbols, as what scores a text.
+
+Shapes: N symbols of a passage, T steps and B windows.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.network.base import Network
+from model.scoring.evaluation import cold_nats, symbol_nats
+from model.scoring.objective import MAX_TRAIN_CHARS
+from model.text.cleaning import clean
+from model.text.ngram import Ngram, choose_order
+from model.text.streams import Symbols
+from model.text.vocabulary import Vocabulary
+from model.text.words import WordVocabulary
+
+CONTEXT_CHARS = 2_000
+"""Characters before a passage that are read: more than any network is entered with."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ScoredModel:
+    """What scores.
+
+    Attributes:
+        description: What it is, in words.
+        vocabulary: Its symbols.
+        cleaning: How its text is cleaned.
+        symbol_nats: Takes a passage (N,) and what stands before, returns what each symbol costs.
+        cold_nats: Takes windows (T + 1, B), returns what all symbols but the first cost (T, B).
+    """
+
+    description: str
+    vocabulary: Vocabulary | WordVocabulary
+    cleaning: str
+    symbol_nats: Callable[[Symbols, Symbols], NDArray[np.float64]]
+    cold_nats: Callable[[Symbols], NDArray[np.float64]]
+
+    @classmethod
+    def of_network(
+        cls,
+        network: Network,
+        vocabulary: Vocabulary | WordVocabulary,
+        *,
+        cleaning: str,
+        description: str,
+    ) -> "ScoredModel":
+        """Take a network of any kind, also a mixture."""
+        device = next(network.parameters()).device
+        return cls(
+            description=description,
+            vocabulary=vocabulary,
+            cleaning=cleaning,
+            symbol_nats=lambda passage, context: symbol_nats(
+                network, passage, context=context, device=device
+            ),
+            cold_nats=lambda texts_TB: cold_nats(network, texts_TB, device=device),
+        )
+
+    @classmethod
+    def of_ngram(cls, learnt: str, whole: str, *, cleaning: str) -> "ScoredModel":
+        """Train an n-gram of characters.
+
+        Args:
+            learnt: The raw text that it learns; of a longer one the end, as the floor does.
+            whole: A raw text with all characters that it may be asked for.
+            cleaning: How its texts are cleaned.
+        """
+        vocabulary = Vocabulary.of(clean(whole, cleaning))
+        train = vocabulary.encode(clean(learnt[-MAX_TRAIN_CHARS:], cleaning))
+        order = choose_order(train, vocabulary_size=len(vocabulary))
+        ngram = Ngram.fit(train, vocabulary_size=len(vocabulary), order=order)
+
+        def cold(texts_TB: Symbols) -> NDArray[np.float64]:
+            columns = [ngram.probabilities(text[1:], context=text[:1]) for text in texts_TB.T]
+            return -np.log(np.stack(columns, axis=1))
+
+        return cls(
+            description=f"Kneser-Ney {order}-gram, {cleaning}, {len(train):,} characters learnt",
+            vocabulary=vocabulary,
+            cleaning=cleaning,
+            symbol_nats=lambda passage, context: (
+                -np.log(ngram.probabilities(passage, context=context))
+            ),
+            cold_nats=cold,
+        )
+
+    def context(self, before: str) -> Symbols:
+        """Return what the model reads before a passage: the text before it, or a space.
+
+        Args:
+            before: A cleaned text; characters that the model lacks are left out.
+        """
+        alphabet = {*self.vocabulary.alphabet}
+        known = "".join(char for char in before[-CONTEXT_CHARS:] if char in alphabet)
+        space = " " if " " in alphabet else self.vocabulary.alphabet[0]
+        return self.vocabulary.encode(known or space)

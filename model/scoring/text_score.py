@@ -1,0 +1,150 @@
+"""What a model spends on any text, in the units that figures are published in.
+
+Shapes: N symbols of a text, T steps of a window, B windows.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import ConfigError
+from model.text.cleaning import clean
+from model.text.diagnosis import described_strangers
+from model.text.streams import Symbols
+from model.text.vocabulary import Vocabulary
+from model.text.words import WordVocabulary
+
+UNICODE_CHARS = 0x110000
+"""Code points: an unknown character is one of them."""
+SymbolNats = Callable[[Symbols, Symbols], NDArray[np.float64]]
+"""Takes a passage (N,) and the symbols before it, returns what each symbol costs (N,)."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TextScore:
+    """What a text costs, and how long it is.
+
+    Attributes:
+        nats: In all, spelling and unknown characters included.
+        num_symbols: Symbols that the model read.
+        num_own_chars: Characters of the cleaned text.
+        num_raw_chars: Characters of the text.
+        num_bytes: Bytes of the text in UTF-8.
+        num_words: Words of the text: what stands between blanks.
+        num_unknown_chars: Characters that the vocabulary lacks; they were priced apart.
+    """
+
+    nats: float
+    num_symbols: int
+    num_own_chars: int
+    num_raw_chars: int
+    num_bytes: int
+    num_words: int
+    num_unknown_chars: int
+
+    def figures(self) -> dict[str, float | None]:
+        """Return the figures by name; None where the text has no word."""
+        bits = self.nats / math.log(2)
+        per_word = self.nats / self.num_words if self.num_words else None
+        return {
+            "bits_per_raw_char": bits / self.num_raw_chars,
+            "bits_per_byte": bits / self.num_bytes,
+            "bits_per_own_char": bits / self.num_own_chars,
+            "nats_per_own_char": self.nats / self.num_own_chars,
+            # A float ends at e**709.
+            "perplexity_per_word": None if per_word is None else math.exp(min(per_word, 700.0)),
+        }
+
+
+def score_text(
+    symbol_nats: SymbolNats,
+    vocabulary: Vocabulary | WordVocabulary,
+    text: str,
+    *,
+    cleaning: str,
+    context: Symbols,
+    spell_unknown: bool = False,
+) -> TextScore:
+    """Score a text, the state carried from its first symbol to its last.
+
+    Args:
+        symbol_nats: The model.
+        vocabulary: Its symbols.
+        text: The raw text.
+        cleaning: How the model's text is cleaned.
+        context: What the model reads before, at least one symbol.
+        spell_unknown: Whether characters that the vocabulary lacks are priced: which they are,
+            each one of Unicode's code points, and where they stand. The model does not see them.
+
+    Raises:
+        ConfigError: Nothing is left of the text, or it has unknown characters.
+    """
+    cleaned = clean(text, cleaning)
+    known, unknown_nats, num_unknown = _without_unknown(cleaned, vocabulary, spell_unknown)
+    symbols = vocabulary.encode(known)
+    if not len(symbols):
+        raise ConfigError(f"a text must have something that the model knows, got {text[:40]!r}")
+    nats = float(symbol_nats(symbols, context).sum()) + unknown_nats
+    if isinstance(vocabulary, WordVocabulary):
+        nats += vocabulary.spelling_bits(known) * math.log(2)
+    return TextScore(
+        nats=nats,
+        num_symbols=len(symbols),
+        num_own_chars=len(cleaned),
+        num_raw_chars=len(text),
+        num_bytes=len(text.encode()),
+        num_words=len(text.split()),
+        num_unknown_chars=num_unknown,
+    )
+
+
+def _without_unknown(
+    text: str, vocabulary: Vocabulary | WordVocabulary, spell_unknown: bool
+) -> tuple[str, float, int]:
+    """Return a text without unknown characters, their price in nats, and their number.
+
+    Which of N places they have is coded as Cover 1973, "Enumerative source encoding", has it.
+
+    Raises:
+        ConfigError: There are some, and they are not to be priced.
+    """
+    alphabet = {*vocabulary.alphabet}
+    num_unknown = sum(char not in alphabet for char in text)
+    if not num_unknown:
+        return text, 0.0, 0
+    if not spell_unknown:
+        raise ConfigError(
+            f"a text must be made of the model's characters, {num_unknown:,} of {len(text):,} are "
+            f"not: {described_strangers(text, vocabulary.alphabet)}; --unknown spell prices them"
+        )
+    known = "".join(char for char in text if char in alphabet)
+    of_all, of_known, of_unknown = (
+        math.lgamma(number + 1) for number in (len(text), len(known), num_unknown)
+    )
+    where = math.log(len(text) + 1) + of_all - of_known - of_unknown
+    which = num_unknown * math.log(UNICODE_CHARS - len(alphabet))
+    return known, where + which, num_unknown
+
+
+def random_windows(symbols: Symbols, *, num_windows: int, length: int, seed: int) -> Symbols:
+    """Return random windows of a text (T + 1, B): the first symbol is read, the others scored.
+
+    Args:
+        symbols: Indices (N,) of the text.
+        num_windows: B, at least 1.
+        length: T, at least 1.
+        seed: Seed of their places.
+
+    Raises:
+        ConfigError: The text is shorter than a window.
+    """
+    if len(symbols) <= length:
+        raise ConfigError(
+            f"a text must have a window's {length:,} symbols and one more, got {len(symbols):,}"
+        )
+    starts = np.random.default_rng(seed).integers(0, len(symbols) - length, num_windows)
+    windows: Symbols = symbols[starts + np.arange(length + 1)[:, None]]
+    return windows

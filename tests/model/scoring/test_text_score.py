@@ -1,0 +1,225 @@
+"""model.score: figures of any text, by a checkpoint, a predictor or an n-gram."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model import score, train
+from model.errors import ConfigError
+from model.scoring.evaluation import score_test_passage
+from model.scoring.objective import PreparedCorpus
+from model.scoring.text_score import UNICODE_CHARS, random_windows, score_text
+from model.text.streams import split_text
+from model.text.vocabulary import Vocabulary
+from model.training.checkpoint import load_checkpoint
+from model.training.predictor import PredictorMeta, save_predictor
+
+CPU = torch.device("cpu")
+_HELD_OUT = ("ngram", "--text", "book.txt", "--part", "test")
+
+
+@pytest.fixture
+def book(tiny_text: str) -> Path:
+    path = Path("book.txt")
+    path.write_text(tiny_text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def predictor(trained_checkpoint: Path, tiny_corpus: PreparedCorpus, tmp_path: Path) -> Path:
+    folder = tmp_path / "predictor"
+    meta = PredictorMeta(weights=(0.6, 0.4), ngram_order=4, val_bits_per_char=1.25)
+    save_predictor(folder, [trained_checkpoint], meta, tiny_corpus.encoded["lower"].train)
+    return folder
+
+
+def values_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, float]:
+    assert score.main([*arguments, "--json"]) == 0
+    values: dict[str, float] = json.loads(capsys.readouterr().out)
+    return values
+
+
+def test_checkpoints_figures_are_those_of_its_search(
+    book: Path,
+    trained_checkpoint: Path,
+    tiny_corpus: PreparedCorpus,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    network, meta = load_checkpoint(trained_checkpoint)
+    price = (
+        tiny_corpus.floors.of_cleaning["cased"].test_bits_per_char
+        - tiny_corpus.floors.of_cleaning["lower"].test_bits_per_char
+    )
+    restored = score_test_passage(network, tiny_corpus, meta.config, precision="float32")
+    arguments = [str(trained_checkpoint), "--text", str(book), "--part", "test"]
+    values = values_of(capsys, *arguments)
+    assert values["bits_per_raw_char"] == pytest.approx(restored - max(0.0, price), rel=1e-6)
+    assert values["not_priced"] == "what the cleaning lower dropped"
+    assert score.main(arguments) == 0
+    assert "bits per raw character  " in capsys.readouterr().out
+
+
+def test_units_are_what_their_names_say() -> None:
+    text = "Ä b, ä"
+    vocabulary = Vocabulary.of("ä ,b")
+    found = score_text(
+        lambda passage, _: np.full(len(passage), math.log(4)),
+        vocabulary,
+        text,
+        cleaning="lower",
+        context=np.zeros(1, dtype=np.uint8),
+    )
+    figures = found.figures()
+    assert figures["bits_per_raw_char"] == pytest.approx(2.0)
+    assert figures["bits_per_byte"] == pytest.approx(2.0 * 6 / 8)
+    assert figures["nats_per_own_char"] == pytest.approx(math.log(4))
+    assert figures["perplexity_per_word"] == pytest.approx(4**2)  # 3 words, 6 symbols
+    assert (found.num_words, found.num_bytes, found.num_symbols) == (3, 8, 6)
+
+
+def test_unknown_symbols_are_named_and_counted_or_priced() -> None:
+    vocabulary, text = Vocabulary.of("ab"), "ab€a€b" * 10
+
+    def scored(spell: bool) -> float:
+        return score_text(
+            lambda passage, _: np.full(len(passage), math.log(2)),
+            vocabulary,
+            text,
+            cleaning="cased",
+            context=np.zeros(1, dtype=np.uint8),
+            spell_unknown=spell,
+        ).nats
+
+    with pytest.raises(ConfigError, match=r"20 of 60 are not: '€' \(U\+20AC\) is not among"):
+        scored(False)
+    where = math.log(61) + math.log(math.comb(60, 20))
+    assert scored(True) == pytest.approx(
+        40 * math.log(2) + where + 20 * math.log(UNICODE_CHARS - 2)
+    )
+
+
+def test_ngram_has_the_floor_of_a_search(
+    book: Path, tiny_corpus: PreparedCorpus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    floors = tiny_corpus.floors.of_cleaning
+    for cleaning in ("cased", "lower"):
+        flags = ["ngram", "--text", str(book), "--cleaning", cleaning]
+        for part, expected in (
+            ("validation", floors[cleaning].validation_bits_per_char),
+            ("test", floors[cleaning].test_bits_per_char),
+        ):
+            values = values_of(capsys, *flags, "--part", part)
+            # The order is chosen on the cleaned text here, and on the raw one in a search.
+            assert values["bits_per_raw_char"] == pytest.approx(expected, rel=0.05)
+
+
+def test_ngram_learns_another_text(
+    book: Path, tiny_text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    split = split_text(tiny_text)
+    Path("learnt.txt").write_text(split.train, encoding="utf-8")
+    Path("other.txt").write_text(split.test + "€", encoding="utf-8")
+    flags = ["ngram", "--train", "learnt.txt", "--text", "other.txt"]
+    values = values_of(capsys, *flags, "--unknown", "spell")
+    assert values["num_unknown_chars"] == 1
+    assert score.main(flags) == 2
+    assert "1 of" in (error := capsys.readouterr().err) and "'€'" in error
+
+
+def test_predictor_spends_what_its_members_make(
+    book: Path,
+    predictor: Path,
+    trained_checkpoint: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole = values_of(capsys, str(predictor), "--text", str(book), "--part", "test")
+    alone = values_of(capsys, str(trained_checkpoint), "--text", str(book), "--part", "test")
+    assert 0 < whole["bits_per_raw_char"] < alone["bits_per_raw_char"]
+
+
+def test_windows_are_read_with_nothing_before_them(
+    book: Path,
+    predictor: Path,
+    trained_checkpoint: Path,
+    tiny_corpus: PreparedCorpus,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    flags = ["--text", str(book), "--part", "validation", "--windows", "8x20", "--seed", "4"]
+    values = values_of(capsys, str(trained_checkpoint), *flags)
+    network, _ = load_checkpoint(trained_checkpoint)
+    texts_TB = random_windows(
+        tiny_corpus.encoded["lower"].validation, num_windows=8, length=20, seed=4
+    )
+    with torch.inference_mode():
+        logits_TBV, _ = network.eval()(torch.from_numpy(texts_TB[:-1]).int())
+    nats = torch.nn.functional.cross_entropy(
+        logits_TBV.flatten(0, 1), torch.from_numpy(texts_TB[1:]).long().flatten()
+    )
+    assert values["nats_per_symbol"] == pytest.approx(nats.item(), rel=1e-5)
+    assert values["bits_per_symbol"] == pytest.approx(nats.item() / math.log(2), rel=1e-5)
+    again = values_of(capsys, str(trained_checkpoint), *flags)
+    assert again == values
+    for model in (str(predictor), "ngram"):
+        cleaning = ["--cleaning", "lower"] if model == "ngram" else []
+        assert 0 < values_of(capsys, model, *flags, *cleaning)["nats_per_symbol"] < 5
+
+
+def test_network_of_words_is_scored_with_its_spelling(
+    book: Path, tiny_text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = "--unit word --epochs 1 --hidden-size 8 --batch-size 4 --sequence-length 8"
+    checkpoint = str(tmp_path / "words")
+    arguments = ["--corpus", str(book), *settings.split(), "--checkpoint", checkpoint]
+    assert train.main(arguments) == 0
+    capsys.readouterr()
+    values = values_of(capsys, checkpoint, "--text", str(book), "--part", "validation")
+    _, meta = load_checkpoint(Path(checkpoint))
+    assert values["bits_per_own_char"] == pytest.approx(
+        meta.metrics.val_own_bits_per_char, rel=1e-4
+    )
+    assert values["num_symbols"] < values["num_own_chars"]
+    assert values["perplexity_per_word"] > 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "rule"),
+    [
+        (["ngram", "--text", "book.txt"], "ngram must have something to learn: --train TEXT"),
+        (["nowhere", "--text", "book.txt"], "a checkpoint must be a folder"),
+        (["ngram", "--text", "nowhere", "--part", "test"], "unknown corpus 'nowhere'"),
+        (["ngram", "--text", "book.txt", "--part", "test", "--windows", "9"], "NUMBERxLENGTH"),
+        (
+            ["ngram", "--text", "book.txt", "--part", "test", "--windows", "2x9999"],
+            "a text must have a window's 9,999 symbols and one more",
+        ),
+        (["ngram", "--text", "book.txt", "--part", "test", "--cleaning", "uper"], "'uper'"),
+        (["ngram", "--text", "book.txt", "--part", "test", "--seed", "-1"], "seed must be"),
+        (["nowhere", "--train", "book.txt", "--text", "book.txt"], "--train must be for ngram"),
+        (
+            [
+                "ngram",
+                *[
+                    "--text",
+                    "book.txt",
+                    "--part",
+                    "test",
+                    "--windows",
+                    "2x9",
+                    "--unknown",
+                    "spell",
+                ],
+            ],
+            "--unknown spell must be without --windows",
+        ),
+    ],
+)
+def test_mistakes_are_one_line(
+    flags: list[str], rule: str, book: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert score.main(flags) == 2
+    error = capsys.readouterr().err
+    assert rule in error and error.count("\n") == 1
