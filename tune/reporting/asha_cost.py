@@ -15,7 +15,7 @@ import pandas as pd
 from model.config import TrialConfig
 from model.system.durations import format_seconds
 from tune.records.load import LoadedRun
-from tune.records.tables import ranked
+from tune.records.tables import of_group, ranked
 from tune.records.trial import Status
 from tune.reporting.figures.over_time import learning_curves
 from tune.reporting.section import Section
@@ -67,10 +67,8 @@ def rung_table(run: LoadedRun) -> pd.DataFrame:
         epoch = pd.Series([at.get(rung, math.inf) for at in judged], index=trials.index)
         for group in run.space.groups():
             values = dict(zip(budget.compare_within, group, strict=True))
-            of_group = trials.assign(judged=epoch)
-            for name, value in values.items():
-                of_group = of_group[of_group[name] == value]
-            at_rung = _rung(of_group, run.epochs, rung, budget.reduction_factor)
+            compared = of_group(trials.assign(judged=epoch), values)
+            at_rung = _rung(compared, run.epochs, rung, budget.reduction_factor)
             rows.append({"rung, epoch": rung, **values, **at_rung})
     # Objects: beside a None, pandas would make floats of counts.
     return pd.DataFrame([row for row in rows if row["reached"]], dtype=object)
