@@ -3,8 +3,9 @@
 Random configurations of `extended`, each trained to the end, without early stopping and
 without patience. Some settings of the space are narrowed so that a recording takes hours and
 not days: `epochs` is 40 for all, so that each curve has each epoch, networks have at most 384
-units, and all read characters. The text is the beginning of a real one. Seconds are those of
-the CPU, one thread a process, so that other work on the machine does not change them.
+units, batches at least 8 columns, and all read characters. The text is the beginning of a real
+one. Seconds are those of the CPU, one thread a process, so that other work on the machine does
+not change them.
 
 An interrupted recording goes on where it was: the table is its memory.
 """
@@ -18,7 +19,7 @@ from typing import Any
 
 import optuna
 import pandas as pd
-from optuna.distributions import IntDistribution
+from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from model.config import TrialConfig
 from model.errors import TrainingDiverged
@@ -31,6 +32,7 @@ from search_spaces import SearchSpace, load_space
 
 EPOCHS = 40
 MAX_HIDDEN_SIZE = 384
+BATCH_SIZES = (8, 16, 32, 64, 128)
 TEXT_CHARS = 50_000
 LEFT_OUT = ("epochs", "unit", "min_word_count")
 SEED = 1
@@ -46,6 +48,7 @@ def recorded_space() -> SearchSpace:
         if axis not in LEFT_OUT
     }
     distributions["hidden_size"] = IntDistribution(64, MAX_HIDDEN_SIZE, log=True)
+    distributions["batch_size"] = CategoricalDistribution(BATCH_SIZES)
     base = dataclasses.replace(
         extended.base, epochs=EPOCHS, patience_epochs=0, hidden_size=MAX_HIDDEN_SIZE
     )

@@ -1,9 +1,10 @@
 """How much a search may spend, and at which epochs ASHA looks at a trial."""
 
 import dataclasses
+from typing import Any
 
-from model.config import TrialConfig, check_type
-from model.errors import ConfigError
+from model.config import FIELD_NAMES, TrialConfig, check_type
+from model.errors import ConfigError, unknown_choice
 from model.training.schedule import constant_epochs
 
 
@@ -17,6 +18,9 @@ class Budget:
         grace_period_epochs: The first rung: no trial is stopped before; at least 1.
         reduction_factor: Each rung stands this many times as high as the one before, and
             about one trial in so many goes on from it; above 1.
+        compare_within: Fields of TrialConfig with a few values, such as `unit`: trials that
+            differ in one are not compared at the rungs, and the best of each group is a
+            finalist.
 
     Raises:
         ConfigError: A value is out of its range.
@@ -26,6 +30,7 @@ class Budget:
     time_budget_seconds: float | None = None
     grace_period_epochs: int = 2
     reduction_factor: int = 3
+    compare_within: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("trials", "grace_period_epochs", "reduction_factor"):
@@ -42,6 +47,16 @@ class Budget:
             )
         if self.reduction_factor <= 1:
             raise ConfigError(f"reduction_factor must be above 1, got {self.reduction_factor}")
+        names = self.compare_within
+        if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+            raise ConfigError(f'compare_within must be a tuple such as ("unit",), got {names!r}')
+        for name in names:
+            if name not in FIELD_NAMES:
+                raise ConfigError(unknown_choice("field of compare_within", name, FIELD_NAMES))
+
+    def group(self, config: TrialConfig) -> tuple[Any, ...]:
+        """Return the values that another trial must have to be compared with this one."""
+        return tuple(getattr(config, name) for name in self.compare_within)
 
     def rungs(self, max_epochs: int) -> list[int]:
         """Return the epochs at which ASHA compares trials.

@@ -11,7 +11,12 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    distribution_to_json,
+    json_to_distribution,
+)
 
 from model.config import FIELD_NAMES, TrialConfig
 from model.errors import ConfigError, unknown_choice
@@ -53,8 +58,8 @@ class SearchSpace:
 
     Raises:
         ConfigError: An axis is no TrialConfig field, an extreme is refused by TrialConfig, a
-            condition can never hold, a baseline or a start lies outside the axes, or two
-            baselines have one name.
+            condition can never hold, a baseline or a start lies outside the axes, two
+            baselines have one name, or trials are to be compared within an axis of numbers.
     """
 
     name: str
@@ -83,6 +88,10 @@ class SearchSpace:
                 )
         for axis in self.conditions:
             self._check_condition(axis)
+        for axis in self.budget.compare_within:
+            distribution = self.distributions.get(axis, CategoricalDistribution((None,)))
+            if axis in PER_TRIAL_FIELDS or not isinstance(distribution, CategoricalDistribution):
+                raise ConfigError(f"compare_within must name axes with choices, got {axis!r}")
         self._check_corners()
         if not self.distributions and not self.baselines:
             raise ConfigError(f"space {self.name!r} must have an axis or a baseline")
@@ -140,6 +149,12 @@ class SearchSpace:
     def values(self, field: str) -> list[Any]:
         """Return the ends of the values that a field takes in this space; all names of it."""
         return list(dict.fromkeys(getattr(config, field) for config in self.corners([field])))
+
+    def groups(self) -> list[tuple[Any, ...]]:
+        """Return the groups within which trials are compared; one, empty, where all are."""
+        points = self._combinations(set(self.budget.compare_within), extremes)
+        points += [dict(baseline.params) for baseline in self.baselines]
+        return list(dict.fromkeys(self.budget.group(self.config(point)) for point in points))
 
     def condition(self, axis: str) -> tuple[str, tuple[Any, ...]] | None:
         """Return the axis that another depends on, and the values that it needs there."""
@@ -216,7 +231,11 @@ class SearchSpace:
             },
             baselines=tuple(Baseline(**baseline) for baseline in values["baselines"]),
             starts=tuple(values.get("starts", ())),
-            budget=Budget(**values["budget"]),
+            # A list in JSON; runs from before the key compared all trials.
+            budget=Budget(
+                **values["budget"]
+                | {"compare_within": tuple(values["budget"].get("compare_within", ()))}
+            ),
         )
 
     def holds(self, point: Mapping[str, Any]) -> bool:

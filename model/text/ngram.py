@@ -41,16 +41,13 @@ class Ngram:
     Attributes:
         vocabulary_size: V.
         order: The length of its longest grams, at least 1.
-        boundary: The symbol that contexts do not reach beyond.
     """
 
-    def __init__(
-        self, levels: "list[_Level]", *, vocabulary_size: int, boundary: int | None = None
-    ) -> None:
+    def __init__(self, levels: "list[_Level]", *, vocabulary_size: int, boundary: int) -> None:
         """Take the levels of `fit`, shortest grams first."""
         self.vocabulary_size = vocabulary_size
         self.order = len(levels)
-        self.boundary = vocabulary_size if boundary is None else boundary
+        self._boundary = boundary
         self._levels = levels
 
     @classmethod
@@ -82,7 +79,7 @@ class Ngram:
             shorter = grams
         assert shorter is not None
         levels.append(shorter.level(None, order, smoothing))
-        return cls(levels, vocabulary_size=vocabulary_size, boundary=boundary)
+        return cls(levels, vocabulary_size=vocabulary_size, boundary=end)
 
     def probabilities(
         self, passage: Symbols, *, context: Symbols = _NO_SYMBOLS
@@ -96,11 +93,10 @@ class Ngram:
         before = self._before(context)
         text = np.concatenate([before, passage]).astype(np.int64)
         probability_N = np.full(len(passage), 1.0 / self.vocabulary_size)
-        grams = np.zeros(len(text), dtype=np.int64)
+        grams, scored = np.zeros(len(text), dtype=np.int64), slice(len(before), None)
         for level in self._levels:
             contexts = grams
             grams = level.find(contexts, text)
-            scored = slice(len(before), None)
             probability_N = level.weigh(contexts[scored], grams[scored], probability_N)
             grams = np.concatenate([[_UNSEEN], grams[:-1]])
         return probability_N
@@ -126,17 +122,19 @@ class Ngram:
 
     def distribution(self, states: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the next symbol's probabilities (B, V) in each state (order, B)."""
-        probability_BV = np.full((states.shape[1], self.vocabulary_size), 1 / self.vocabulary_size)
-        for row_V, state in zip(probability_BV, states.T, strict=True):
-            for level, context in zip(self._levels, state, strict=True):
-                if context == _UNSEEN:  # nor are longer ones
-                    break
-                level.weigh_all(int(context), row_V)
-        return probability_BV
+        # One column more, for a boundary that is no symbol: its grams are never counted.
+        size = self.vocabulary_size
+        probability_BV = np.full((states.shape[1], size + 1), 1 / size)
+        for level, contexts_B in zip(self._levels, states, strict=True):
+            rows = np.flatnonzero(contexts_B != _UNSEEN)
+            if not len(rows):  # nor are longer ones seen
+                break
+            level.weigh_all(contexts_B[rows], rows, probability_BV)
+        return probability_BV[:, :-1]
 
     def _before(self, context: Symbols) -> Symbols:
         if len(context) < self.order - 1:
-            return np.concatenate([[self.boundary], context])
+            return np.concatenate([[self._boundary], context])
         return context[len(context) - self.order + 1 :]
 
 
@@ -203,13 +201,29 @@ class _Level:
         weighed: NDArray[np.float64] = kept + passed_on * below
         return weighed
 
-    def weigh_all(self, context: int, below_V: NDArray[np.float64]) -> None:
-        """Turn the probabilities of all symbols, those of the order below, into this order's."""
-        below_V *= self.passed_on[context]
-        start, end = self.keys.searchsorted([context * self.base, (context + 1) * self.base])
-        seen = self.keys[start:end] - context * self.base
-        inside = seen < len(below_V)  # a boundary is none
-        below_V[seen[inside]] += self.kept[start:end][inside]
+    def weigh_all(
+        self, contexts: NDArray[np.int64], rows: NDArray[np.intp], below_BV: NDArray[np.float64]
+    ) -> None:
+        """Turn the probabilities of all symbols, those of the order below, into this order's.
+
+        Args:
+            contexts: The context of some rows, all seen.
+            rows: These rows.
+            below_BV: The probabilities, a column for the boundary too; they are changed.
+        """
+        first_keys = contexts * self.base
+        starts = self.keys.searchsorted(first_keys)
+        counts = self.keys.searchsorted(first_keys + self.base) - starts
+        if len(rows) == 1:  # most text is one passage
+            of_row = slice(starts[0], starts[0] + counts[0])
+            below_BV[rows[0]] *= self.passed_on[contexts[0]]
+            below_BV[rows[0], self.keys[of_row] - first_keys[0]] += self.kept[of_row]
+            return
+        below_BV[rows] *= self.passed_on[contexts][:, None]
+        ends = counts.cumsum()  # of the grams of all contexts, one after the other
+        grams = (starts - ends + counts).repeat(counts) + np.arange(ends[-1])
+        symbols = self.keys[grams] - first_keys.repeat(counts)
+        below_BV[rows.repeat(counts), symbols] += self.kept[grams]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -281,15 +295,14 @@ class _Grams:
 
 
 def _discounts(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the discounts of counts 0, 1, 2 and more; see Chen & Goodman, section 3."""
+    """Return the discounts of counts 0, 1, 2 and more."""
     one, two, three, four = (np.count_nonzero(counts == count) for count in range(1, 5))
     if one and two and three:
         share = one / (one + 2 * two)
-        found = np.array(
-            [1 - 2 * share * two / one, 2 - 3 * share * three / two, 3 - 4 * share * four / three]
-        )
-        if (found > 0).all():
-            return np.concatenate([[0.0], found])
+        first, second = 1 - 2 * share * two / one, 2 - 3 * share * three / two
+        third = 3 - 4 * share * four / three
+        if min(first, second, third) > 0:
+            return np.array([0.0, first, second, third])
     return np.array([0.0, *_FALLBACK_DISCOUNTS])
 
 
@@ -328,8 +341,7 @@ def _numbered(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.
     """
     num_bits = len(values).bit_length()
     if int(values.max()).bit_length() + num_bits > 63:
-        keys, at = np.unique(values, return_inverse=True)
-        return keys, at
+        return np.unique(values, return_inverse=True)
     both = np.sort((values << num_bits) | np.arange(len(values)))
     sorted_values = both >> num_bits
     is_first = np.concatenate([[True], sorted_values[1:] != sorted_values[:-1]])

@@ -119,7 +119,7 @@ def test_trials_see_the_gpu_that_ray_gives_them_and_no_other(
 ) -> None:
     # Logical GPUs by the names that the node was given; there is no real one, so all train on
     # the CPU. The driver's own list of GPUs is nobody's.
-    flags = [*write_inputs(tiny_text, trials=12), "--finalists", "0", "--name", "told"]
+    flags = [*write_inputs(tiny_text, trials=9), "--finalists", "0", "--name", "told"]
     with ray_nodes(tmp_path) as nodes:
         visible = {"CUDA_VISIBLE_DEVICES": "7,5"}
         nodes.add("only", "--num-cpus=8", "--num-gpus=2", environment=visible)
@@ -133,7 +133,7 @@ def test_trials_see_the_gpu_that_ray_gives_them_and_no_other(
     assert done.returncode == 1, done.stderr
     assert ", 4 at once" in done.stdout
     trials = trials_of("told")
-    assert len(trials) == 12
+    assert len(trials) == 9  # ten that are of no use would end it
     told = [error.removeprefix("ValueError: ") for error in trials["error"]]
     assert set(told) == {f"sees {gpu}, trains on cpu" for gpu in (5, 7)}
     gpu_of = dict(zip(trials["number"], told, strict=True))

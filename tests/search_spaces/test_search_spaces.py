@@ -16,6 +16,7 @@ from model.config import TrialConfig
 from model.errors import ConfigError
 from search_spaces import SPACE_NAMES, Baseline, Budget, SearchSpace, load_space
 from search_spaces.distributions import at_position, contains, distance, extremes, position
+from search_spaces.narrow import fixed
 from search_spaces.random_configs import random_configs
 
 DOCUMENTED_AXES = {"epochs", "hidden_size", "batch_size", "dropout", "num_layers", "cleaning"}
@@ -141,6 +142,38 @@ def _reached(distribution: BaseDistribution, values: set[object]) -> bool:
 def test_impossible_space_is_refused(changes: dict[str, object], rule: str) -> None:
     with pytest.raises(ConfigError, match=rule):
         space(**changes)
+
+
+@pytest.mark.parametrize("name", ["epochs", "seed"])
+def test_trials_are_compared_within_axes_of_choices_alone(name: str) -> None:
+    with pytest.raises(
+        ConfigError, match=f"compare_within must name axes with choices, got '{name}'"
+    ):
+        space(budget=Budget(trials=2, compare_within=(name,)))
+
+
+def test_groups_are_those_that_a_trial_can_have() -> None:
+    extended = load_space("extended")
+    assert extended.groups() == [("char",), ("word",)]
+    assert fixed(extended, "unit=word").groups() == [("word",)]
+    assert load_space("full").groups() == [()]
+    both = Budget(trials=2, compare_within=("batch_size", "regime"))
+    axes = {"batch_size": CategoricalDistribution((4, 8, 16))}
+    window = Baseline(name="b", params={"batch_size": 8, "regime": "window"})
+    grouped = space(budget=both, distributions=axes, baselines=(window,))
+    assert grouped.groups() == [(4, "stream"), (8, "stream"), (16, "stream"), (8, "window")]
+
+
+def test_groups_survive_json_and_a_space_from_before_them_has_none() -> None:
+    values = json.loads(json.dumps(load_space("extended").to_json()))
+    assert SearchSpace.from_dict(values) == load_space("extended")
+    del values["budget"]["compare_within"]
+    assert SearchSpace.from_dict(values).budget.compare_within == ()
+
+
+def test_smallest_batch_of_extended_is_half_of_that_of_full() -> None:
+    smallest = [min(load_space(name).values("batch_size")) for name in ("full", "extended")]
+    assert smallest == [8, 4]
 
 
 def test_what_a_space_takes_for_its_value_optuna_takes_too() -> None:
@@ -322,6 +355,12 @@ def test_conditional_axis_belongs_to_a_point_only_where_it_exists() -> None:
         ({"trials": 1e3}, r"trials must be int, got 1000\.0"),
         ({"trials": 1, "grace_period_epochs": 1.5}, r"grace_period_epochs must be int, got 1\.5"),
         ({"trials": 1, "reduction_factor": 2.5}, r"reduction_factor must be int, got 2\.5"),
+        ({"trials": 1, "compare_within": "unit"}, "compare_within must be a tuple such as"),
+        ({"trials": 1, "compare_within": (1,)}, "compare_within must be a tuple such as"),
+        (
+            {"trials": 1, "compare_within": ("units",)},
+            "unknown field of compare_within 'units'; did you mean unit",
+        ),
         (
             {"trials": 1, "time_budget_seconds": "60"},
             "time_budget_seconds must be a finite number",

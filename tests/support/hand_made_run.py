@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
+from optuna.distributions import CategoricalDistribution
 
 from model.generation.quality import TextQuality
 from model.scoring.objective import Floor
@@ -23,6 +24,15 @@ from tune.records.tables import epochs_frame, trials_frame
 from tune.records.trial import EpochRecord, Status, TrialRecord
 
 SPACE = load_space("full")
+SPACE_WITH_UNITS = dataclasses.replace(
+    SPACE,
+    distributions={"unit": CategoricalDistribution(("char", "word")), **SPACE.distributions},
+    baselines=tuple(
+        dataclasses.replace(baseline, params={**baseline.params, "unit": "char"})
+        for baseline in SPACE.baselines
+    ),
+    budget=dataclasses.replace(SPACE.budget, compare_within=("unit",)),
+)
 
 STUDY = StudyFile(
     command="python -m tune.run --space full --corpus book.txt",

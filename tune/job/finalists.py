@@ -90,7 +90,7 @@ def confirm(
             # An earlier session may have been killed in the middle of them.
             spent_seconds=max(result.seconds, history.seconds()),
         )
-        chosen = choose(result.records, study.settings.finalists)
+        chosen = choose(result.records, study.settings.finalists, study.space.budget.group)
         missing = left_to_train(study, chosen, ended_finalists(history.records))
         seconds = estimated_seconds(study, missing, concurrent())
         left = stopper.seconds_left()

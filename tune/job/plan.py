@@ -130,6 +130,10 @@ def _finalists(study: Study) -> str:
         return "finalists: none"
     room = ", if the time budget has room" if study.space.budget.time_budget_seconds else ""
     best = f"{study.settings.finalists} best" if study.settings.finalists > 1 else "best"
+    num_groups = len(study.space.groups())
+    if num_groups > 1:
+        each = " and ".join(study.space.budget.compare_within)
+        best = f"{max(study.settings.finalists, num_groups)} best with that of each {each}"
     num_baselines = len(study.space.baselines)
     baselines = f" and the {counted(num_baselines, 'baseline')}" if num_baselines else ""
     seeds = counted(study.settings.finalist_seeds, "seed")
@@ -181,7 +185,9 @@ def asha_phrase(study: Study) -> str:
     if constant_epochs(longest) < budget.grace_period_epochs:
         return f"ASHA stops no trial: the learning rate of each falls before {first}"
     epochs = ", ".join(map(str, rungs))
-    return f"ASHA keeps about 1 in {budget.reduction_factor} at epochs {epochs}"
+    each = " and ".join(budget.compare_within)
+    share = f"about 1 in {budget.reduction_factor}{f' of each {each}' if each else ''}"
+    return f"ASHA keeps {share} at epochs {epochs}"
 
 
 def finalists_phrase(study: Study, plan: Plan) -> str:

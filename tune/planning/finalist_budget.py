@@ -1,8 +1,10 @@
 """Which trials are retrained at the end, how long that takes, and what is kept for it."""
 
 import heapq
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
 
+from model.config import TrialConfig
 from model.scoring.letters import scoring_seconds
 from tune.planning.study import Study
 from tune.records.finalist_table import finalist_key
@@ -17,10 +19,19 @@ WRITING_SECONDS, WRITING_SECONDS_A_TRIAL = 1.0, 0.001
 """Time to write tables and page, and its part for each trial: 11 s with 10,000 trials."""
 
 
-def choose(records: Iterable[TrialRecord], num_best: int) -> list[TrialRecord]:
+def choose(
+    records: Iterable[TrialRecord],
+    num_best: int,
+    group: Callable[[TrialConfig], tuple[Any, ...]] = lambda config: (),
+) -> list[TrialRecord]:
     """Return the best trials and all baselines that were measured, best first.
 
     Of trials of one configuration, whose seeds alone differ, the best stands for all.
+
+    Args:
+        records: The trials.
+        num_best: Number of the best, at least 1; the number of groups where those are more.
+        group: What trials share that are compared with each other: the best of each is chosen.
     """
 
     def rank_key(record: TrialRecord) -> tuple[float, int]:
@@ -32,11 +43,18 @@ def choose(records: Iterable[TrialRecord], num_best: int) -> list[TrialRecord]:
             key = configuration(record.config)
             of_config[key] = min(of_config.get(key, record), record, key=rank_key)
     measured = of_config.values()
+    of_group: dict[tuple[Any, ...], TrialRecord] = {}
+    for record in measured:
+        key = group(record.config)
+        of_group[key] = min(of_group.get(key, record), record, key=rank_key)
+    best = list(of_group.values())
+    chosen = {record.number for record in best}
+    others = (record for record in measured if record.number not in chosen)
     # Not sorted whole: a search asks every other second, of thousands.
-    best = heapq.nsmallest(num_best, measured, key=rank_key)
+    best += heapq.nsmallest(num_best - len(best), others, key=rank_key)
     chosen = {record.number for record in best}
     baselines = (record for record in measured if record.baseline and record.number not in chosen)
-    return best + sorted(baselines, key=rank_key)
+    return sorted(best, key=rank_key) + sorted(baselines, key=rank_key)
 
 
 def estimated_seconds(
@@ -125,7 +143,8 @@ def reserved_seconds(
     if budget is None or not study.wants_finalists:
         return 0.0
     records = list(records)
-    trainings = left_to_train(study, choose(records, study.settings.finalists), trained)
+    chosen = choose(records, study.settings.finalists, study.space.budget.group)
+    trainings = left_to_train(study, chosen, trained)
     seconds = estimated_seconds(study, trainings, concurrent)
     if not trainings or seconds > RESERVED_SHARE * budget:
         return 0.0

@@ -4,8 +4,9 @@ A trial goes on from a rung by chance, and the next one takes the first free slo
 Assumed for the short end: one in reduction_factor goes on, as ASHA is built. For the long end: as
 many as the square root of that, 58 % for a third, for a sampler that learns proposes better and
 better trials. In results/reference, of the proposed trials 52, 72 and 71 % went on from the first
-three rungs of `full`, 66, 77 and 78 % of `extended`; only the first is less. Baselines,
-starts and finalists are trained in full; patience only makes a search shorter.
+three rungs of `full`, 66, 77 and 78 % of `extended`; only the first is less. Trials that are
+compared within groups are taken to go on as often. Baselines, starts and finalists are trained in
+full; patience only makes a search shorter.
 """
 
 import dataclasses
@@ -143,7 +144,8 @@ def _simulate_once(
     again = 0.0
     if study.wants_finalists:
         num_baselines = len(study.space.baselines)
-        best = [*others, *first[num_baselines:], *drawn][: study.settings.finalists]
+        num_best = max(study.settings.finalists, len(study.space.groups()))
+        best = [*others, *first[num_baselines:], *drawn][:num_best]
         chosen = [*best, *first[:num_baselines]]
         trained = [training.seconds for training in chosen] * study.settings.finalist_seeds
         scored = [seconds for training in chosen for seconds in training.scoring_seconds]

@@ -5,7 +5,7 @@ results/README.md documents every column; a test holds the two together.
 
 import dataclasses
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +172,10 @@ def ranked(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the trials that were measured, best first; equals by number."""
     measured = trials[trials["val_bits_per_char"].notna()]
     return measured.sort_values(["val_bits_per_char", "number"], ignore_index=True)
+
+
+def of_group(trials: pd.DataFrame, values: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the trials that have some values; all where none is asked for."""
+    for name, value in values.items():
+        trials = trials[trials[name] == value]
+    return trials

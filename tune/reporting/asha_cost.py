@@ -1,8 +1,8 @@
 """The report's section on ASHA: what it saved, and whether its rungs could tell good from poor.
 
 At a rung ASHA compares the running best of the trials that reached it, and stops a trial that
-lies outside the best 1 / reduction_factor of those that came before it. A trial whose learning
-rate falls by then is judged before (search_spaces/budget.py).
+lies outside the best 1 / reduction_factor of those that came before it: of all, or of those in
+its group. A trial whose learning rate falls by then is judged before (search_spaces/budget.py).
 
 Source: Li 2018, "A System for Massively Parallel Hyperparameter Tuning", arXiv:1810.05934.
 """
@@ -15,7 +15,7 @@ import pandas as pd
 from model.config import TrialConfig
 from model.system.durations import format_seconds
 from tune.records.load import LoadedRun
-from tune.records.tables import ranked
+from tune.records.tables import of_group, ranked
 from tune.records.trial import Status
 from tune.reporting.figures.over_time import learning_curves
 from tune.reporting.section import Section
@@ -32,21 +32,24 @@ def asha_cost(run: LoadedRun) -> Section:
     factor = run.space.budget.reduction_factor
     body: tuple[pd.DataFrame | str, ...] = ("It stopped no trial.",)
     if (run.trials["status"] == Status.PRUNED.value).any():
-        body = rung_table(run), _saved(run.trials), _reading(factor)
+        body = rung_table(run), _saved(run.trials), _reading(factor, _within(run))
     return Section(
         title="What ASHA saved, and what it cost",
         body=body,
         page_title="Learning curves",
         caption=(
             "A line is a trial. At a rung ASHA stops those that are not among the best "
-            f"1 in {factor} so far; baselines are never stopped."
+            f"1 in {factor} so far{_within(run)}; baselines are never stopped."
         ),
         draw=lambda: [learning_curves(run)],
     )
 
 
 def rung_table(run: LoadedRun) -> pd.DataFrame:
-    """Return one row a rung that a trial reached; what too few trials carry is None."""
+    """Return one row a rung that a trial reached; what too few trials carry is None.
+
+    Where trials are compared within groups, a rung has one row a group.
+    """
     trials, budget = run.trials, run.space.budget
     max_epochs = int(max(run.space.values("epochs")))
     # What a trial's learning rate depends on, and nothing else: rows of all columns are slow.
@@ -62,8 +65,11 @@ def rung_table(run: LoadedRun) -> pd.DataFrame:
     for rung in budget.rungs(max_epochs):
         # Never reached where the trial itself ends before the rung.
         epoch = pd.Series([at.get(rung, math.inf) for at in judged], index=trials.index)
-        at_rung = _rung(trials.assign(judged=epoch), run.epochs, rung, budget.reduction_factor)
-        rows.append(at_rung)
+        for group in run.space.groups():
+            values = dict(zip(budget.compare_within, group, strict=True))
+            compared = of_group(trials.assign(judged=epoch), values)
+            at_rung = _rung(compared, run.epochs, rung, budget.reduction_factor)
+            rows.append({"rung, epoch": rung, **values, **at_rung})
     # Objects: beside a None, pandas would make floats of counts.
     return pd.DataFrame([row for row in rows if row["reached"]], dtype=object)
 
@@ -91,7 +97,6 @@ def _rung(
     # Where a trial ended at the rung, its value there is its final one: that would be no forecast.
     later = later[later["epochs_run"] > rung].set_index("number")
     row: dict[str, Any] = {
-        "rung, epoch": rung,
         "reached": len(reached),
         "stopped": len(stopped),
         "cut": None,
@@ -117,6 +122,12 @@ def _rung(
     return row
 
 
+def _within(run: LoadedRun) -> str:
+    """Return " of their `unit`" where trials are compared within units, else an empty text."""
+    names = " and ".join(f"`{name}`" for name in run.space.budget.compare_within)
+    return f" of their {names}" if names else ""
+
+
 def _saved(trials: pd.DataFrame) -> str:
     saved, spent = saved_seconds(trials), float(trials["elapsed_seconds"].sum())
     num_pruned = int((trials["status"] == Status.PRUNED.value).sum())
@@ -137,8 +148,10 @@ def _saved(trials: pd.DataFrame) -> str:
     return f"{lines}; those with patience that finished ran {share:.0%} of theirs."
 
 
-def _reading(reduction_factor: int) -> str:
+def _reading(reduction_factor: int, within: str) -> str:
+    groups = f"A trial is compared with those{within} alone, and a row is of these.\n\n"
     return (
+        f"{groups if within else ''}"
         f"`rank correlation` is Spearman's, between the running best at the rung and the best "
         f"at the end, of the trials that were trained on from there to their end. ASHA did not "
         f"choose the baselines among them; the others it let pass here and at every later rung. "

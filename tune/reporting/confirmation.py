@@ -14,6 +14,10 @@ _COLUMNS = (
     *("trial", "baseline", "seeds", "in the search", "mean", "deviation", "optimism"),
     *("test, mean", "test, deviation", "per letter, mean", "per letter, deviation"),
 )
+LETTERLESS = (
+    "`per letter` is worked out character by character, with the state after all before: networks "
+    "of words or of windows have none."
+)
 
 
 def confirmation(run: LoadedRun) -> Section:
@@ -28,15 +32,18 @@ def confirmation(run: LoadedRun) -> Section:
             f"{f'The reason: {escaped(reason)}.' if reason else needed}"
         )
         return Section(title=title, body=(text,))
-    first = table.iloc[0]
+    first, reasons = table.iloc[0], _without_letters(run, table)
     lines = [
         f"Each was retrained with other seeds, without ASHA; values are bits per "
         f"character. The best mean, {first['mean']:.4f}, is trial {first['trial']}'s; in the "
         f"search it had {first['in the search']:.4f}. `optimism` is the mean less the search's "
         f"value. The test passage was scored once per training, by these networks alone.",
         *_letters(run.finalists, table),
+        *([LETTERLESS] if len(reasons) else []),
         *_comparisons(table, seed_noise(run.finalists)),
     ]
+    table = table.astype({"per letter, mean": object})
+    table.loc[reasons.index, "per letter, mean"] = reasons
     whole = predictor_row(run)
     if whole is not None:
         values = whole["val_bits_per_char"], whole["test_bits_per_char"]
@@ -79,6 +86,15 @@ def _letters(finalists: pd.DataFrame, table: pd.DataFrame) -> list[str]:
         f"where that is exact): all are judged on the same letters, from above. With a "
         f"sixteenth, a quarter and all of the particles: {'; '.join(estimates)}."
     ]
+
+
+def _without_letters(run: LoadedRun, table: pd.DataFrame) -> pd.Series:
+    """Return why finalists can have no bits per letter, by their row."""
+    trials = run.trials.set_index("number").loc[table["trial"]]
+    reasons = pd.Series(None, index=table.index, dtype=object)
+    reasons[(trials["unit"] == "word").to_numpy()] = "not for words"
+    reasons[(trials["regime"] == "window").to_numpy()] = "not for windows"
+    return reasons[table["per letter, mean"].isna()].dropna()
 
 
 def _comparisons(table: pd.DataFrame, noise: SeedNoise | None) -> list[str]:

@@ -5,12 +5,21 @@ from typing import Any
 
 import pandas as pd
 
-from model.system.durations import format_seconds
+from model.system.durations import counted, format_seconds
 from tune.records.load import LoadedRun
 from tune.records.tables import ranked, ranked_configurations, starts_of
 from tune.records.trial import Status
 from tune.reporting.asha_cost import asha_cost
-from tune.reporting.axes import RESAMPLES, axis_shares, boundary_notes, constant_axes
+from tune.reporting.axes import (
+    MIN_BEST,
+    RESAMPLES,
+    axis_shares,
+    boundary_notes,
+    constant_axes,
+    num_best_tenth,
+    partial_axes,
+)
+from tune.reporting.best_of_each import best_of_each_cleaning, best_of_each_group
 from tune.reporting.confirmation import confirmation
 from tune.reporting.figures.axes import importance, parallel_coordinates, slices
 from tune.reporting.figures.over_time import best_so_far, busy_share, stretches, timeline
@@ -105,35 +114,6 @@ def best_notes(run: LoadedRun) -> list[str]:
     return [*table_notes(run, best_table(run)), *boundary_notes(run), *notes * (repeats > 0)]
 
 
-def best_of_each_cleaning(run: LoadedRun) -> Section:
-    """Return the section on cleanings: restored and own bits, prices, floors."""
-    best = ranked(run.trials)
-    floors = run.study.objective.floors
-    rows = []
-    for cleaning, price in run.study.objective.restoration_bits_per_char.items():
-        of_cleaning = best[best["cleaning"] == cleaning]
-        first = of_cleaning.iloc[0] if not of_cleaning.empty else None
-        rows.append(
-            {
-                "cleaning": cleaning,
-                "best trial": "" if first is None else str(first["number"]),
-                "restored bits": None if first is None else first["val_bits_per_char"],
-                "own bits": None if first is None else first["val_own_bits_per_char"],
-                "restoration price": price,
-                "floor": floors[cleaning].validation_bits_per_char + price,
-                "floor, own text": floors[cleaning].validation_bits_per_char,
-            }
-        )
-    note = (
-        "Restored bits are compared: own bits and what the cleaning dropped, at the floor "
-        "model's price, per raw character. Own bits, per cleaned character, fall with every "
-        "symbol that is dropped. Both floor columns are per raw character."
-    )
-    return Section(
-        title="The best of each cleaning, and the floor", body=(pd.DataFrame(rows), note)
-    )
-
-
 def baselines(run: LoadedRun) -> Section:
     """Return the section on the baselines, beside what their source reports of them."""
     rows = []
@@ -208,8 +188,13 @@ def axis_importance(run: LoadedRun) -> Section:
         return Section(title=title, page_title=page_title, body=(unknown,))
     table = pd.DataFrame([{"axis": share.axis, "share": share.share} for share in shares])
     note = "PED-ANOVA over all measured trials; those that ASHA stopped blur `epochs`."
-    constant = ", ".join(f"`{axis}`" for axis in constant_axes(run))
-    left_out = f" Left out, for they had one value: {constant}." if constant else ""
+    left_out = _left_out("they had one value", constant_axes(run))
+    left_out += _left_out("not all trials have them", partial_axes(run))
+    num_best = num_best_tenth(run)
+    if num_best < MIN_BEST:
+        left_out += (
+            f" The best tenth is {counted(num_best, 'trial')}: too few to trust the shares."
+        )
     resamples = 0 if run.is_running else RESAMPLES  # 2.4 to 5 s with 1,000 trials
     uncertainty = (
         f"The bar spans the middle 80 % of {resamples} resamples of the trials: where bars "
@@ -229,6 +214,11 @@ def axis_importance(run: LoadedRun) -> Section:
         ),
         draw=lambda: [importance(axis_shares(run, resamples=resamples))],
     )
+
+
+def _left_out(reason: str, axes: list[str]) -> str:
+    names = ", ".join(f"`{axis}`" for axis in axes)
+    return f" Left out, for {reason}: {names}." if names else ""
 
 
 def all_axes(run: LoadedRun) -> Section | None:
@@ -283,6 +273,7 @@ SECTIONS: tuple[Callable[[LoadedRun], Section | None], ...] = (
     predictor_section,
     ten_best,
     best_of_each_cleaning,
+    best_of_each_group,
     baselines,
     pruned,
     asha_cost,

@@ -6,6 +6,7 @@ finished one COMPLETE, a diverged or failed one FAIL with its reason, and every 
 intermediate value. Axes with a condition are asked for only where it holds.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -65,7 +66,7 @@ class StudySearcher(Searcher):
         self._sampler = sampler
         self._thinning = make_thinning(sampler)
         self._earlier = {record.number: record for record in records}
-        self._next_number = max(self._earlier, default=-1) + 1
+        self._next_number = self._free_number(0)
         self._tried = {configuration(record.config) for record in self._earlier.values()}
         self._checkpoints = checkpoints or {}
         self._live: dict[str, optuna.Trial] = {}
@@ -87,7 +88,7 @@ class StudySearcher(Searcher):
                 trial.storage.set_trial_system_attr(trial._trial_id, GENERATION, generation)
         else:
             number = self._next_number
-            self._next_number += 1
+            self._next_number = self._free_number(number + 1)
             trial.set_user_attr(NUMBER, number)
             config = self._config(number, baseline, params)
             known = trial.storage.get_trial(trial._trial_id).system_attrs
@@ -100,6 +101,10 @@ class StudySearcher(Searcher):
             "generation": generation,
             "checkpoints": self._checkpoints.get(number, []),
         }
+
+    def _free_number(self, least: int) -> int:
+        """Return the next number that no trial has: one that a kill kept from beginning, say."""
+        return next(number for number in itertools.count(least) if number not in self._earlier)
 
     def _new_point(self) -> tuple[optuna.Trial, dict[str, Any]]:
         """Ask for a trial whose configuration was not tried, if that can be had."""

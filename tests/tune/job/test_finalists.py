@@ -101,6 +101,25 @@ def test_trials_that_differ_in_their_seed_alone_are_one_candidate() -> None:
     assert [chosen.number for chosen in choose([*RECORDS, *again], 3)] == [7, 1, 3, 0]
 
 
+def test_best_of_each_group_is_a_finalist() -> None:
+    def unit(config: TrialConfig) -> tuple[str]:
+        return (config.unit,)
+
+    words = [
+        dataclasses.replace(each, config=dataclasses.replace(each.config, unit="word"))
+        for each in (record(6, 1.5), record(7, 1.6), record(8, 1.7))
+    ]
+    for num_best, expected in ((1, [6, 4]), (2, [6, 4]), (3, [6, 7, 4]), (5, [6, 7, 8, 4, 1])):
+        found = [each.number for each in choose([*RECORDS, *words], num_best, unit)]
+        assert found == [*expected, *(n for n in (1, 0) if n not in expected)]
+    assert [each.number for each in choose([*RECORDS, *words], 3)] == [6, 7, 8, 1, 0]
+    of_study = study(600.0, num_finalists=1)
+    few, more = [*RECORDS[:5], words[0]], study(600.0, num_finalists=1)
+    budget = dataclasses.replace(more.space.budget, compare_within=("unit",))
+    more.space = dataclasses.replace(more.space, budget=budget)
+    assert reserved_seconds(more, few, 2) > reserved_seconds(of_study, few, 2)
+
+
 def test_time_is_reserved_where_it_is_a_small_part_of_the_budget() -> None:
     # Three trainings of 20 s each (10 s were half of the epochs), three seeds, two at once;
     # the nine networks are scored, three of them with a trend.

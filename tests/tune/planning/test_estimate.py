@@ -14,7 +14,7 @@ from model.training.cost import TextSizes
 from model.training.speed import MachineSpeed
 from search_spaces import Baseline, Budget, SearchSpace, load_space
 from search_spaces.random_configs import random_configs
-from tune.job.plan import asha_phrase, finalists_phrase, time_line
+from tune.job.plan import _finalists, asha_phrase, finalists_phrase, time_line
 from tune.planning import simulation
 from tune.planning.estimate import Estimate, Remaining
 from tune.planning.study import Spent, Study
@@ -240,6 +240,21 @@ def test_plan_says_where_asha_compares_trials_and_where_it_cannot(
         "ASHA stops no trial: the learning rate of each falls before the first rung, epoch 3"
     )
     assert said(4, 4) == "ASHA stops no trial: none goes on after the first rung, epoch 4"
+
+
+def test_plan_says_within_what_asha_compares(tiny_corpus: PreparedCorpus) -> None:
+    study = study_of(tiny_corpus, load_space("extended"))
+    assert asha_phrase(study).startswith("ASHA keeps about 1 in 3 of each unit at epochs 1, 3, ")
+    plan = _finalists(with_finalists(study, 1))
+    more = with_finalists(study, 1)
+    pooled = dataclasses.replace(study.space.budget, compare_within=())
+    less = dataclasses.replace(more, space=dataclasses.replace(more.space, budget=pooled))
+    seconds = [Estimate(each, SPEED, concurrent=2).plan.seconds[0] for each in (more, less)]
+    assert seconds[0] > seconds[1]  # a finalist of each unit
+    assert plan.startswith("finalists: the 2 best with that of each unit and the 3 baselines")
+    assert _finalists(with_finalists(study_of(tiny_corpus, load_space("full")), 1)).startswith(
+        "finalists: the best and the 3 baselines"
+    )
 
 
 def test_fewer_trials_than_have_begun_leave_no_time_below_zero(

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from optuna.distributions import CategoricalDistribution
 from ray.tune.schedulers import TrialScheduler
 
 from hand_made_run import loaded_run
@@ -145,6 +146,31 @@ def test_equal_values_have_no_correlation() -> None:
     records = [record(number, [2.5, 2.0 + number / 10]) for number in range(5)]
     text = text_of([*records, record(5, [2.6], status=Status.PRUNED)])
     assert "| 1 | 6 | 1 | 2.5000 | 5 |  | 3 | 0 |" in text
+
+
+def test_rungs_of_a_search_with_groups_have_a_row_for_each() -> None:
+    budget = dataclasses.replace(SPACE.budget, compare_within=("unit",))
+    axes = {"unit": CategoricalDistribution(("char", "word")), **SPACE.distributions}
+    space = dataclasses.replace(SPACE, distributions=axes, budget=budget, baselines=())
+    words = [
+        dataclasses.replace(each, number=each.number + 10, epochs=[], config=word)
+        for each in RECORDS
+        for word in [dataclasses.replace(each.config, unit="word")]
+    ]
+    for each, like in zip(words, RECORDS, strict=True):
+        lower = [dataclasses.replace(e, number=each.number) for e in like.epochs]
+        each.epochs = [
+            dataclasses.replace(e, val_bits_per_char=e.val_bits_per_char - 1.5) for e in lower
+        ]
+    run = loaded_run([*RECORDS, *words], space=space)
+    table, alone = rung_table(run), table_of(RECORDS).reset_index()
+    assert table["rung, epoch"].to_list() == [1, 1, 3, 3]
+    assert table["unit"].to_list() == ["char", "word"] * 2
+    of_char = table[table["unit"] == "char"].drop(columns="unit").reset_index(drop=True)
+    pd.testing.assert_frame_equal(of_char, alone.astype(object))
+    cuts = table["cut"].to_list()
+    assert cuts[1::2] == pytest.approx([cut - 1.5 for cut in cuts[::2]])
+    assert "A trial is compared with those of their `unit` alone" in markdown(asha_cost(run))
 
 
 def test_search_that_stopped_nothing_says_so() -> None:

@@ -19,18 +19,21 @@ from search_spaces import Budget, SearchSpace
 from search_spaces.distributions import MAX_CHOICES, describe
 from tune.records.load import LoadedRun
 from tune.records.trial import Status, TrialRecord
-from tune.reporting.axes import axis_shares, constant_axes
+from tune.reporting.axes import axis_shares, constant_axes, num_best_tenth, partial_axes
 from tune.reporting.contents import axis_importance
 from tune.reporting.figures.axes import parallel_coordinates, slices
 
 
-def run_of(axes: Mapping[str, BaseDistribution], values: list[dict[str, Any]]) -> LoadedRun:
+def run_of(
+    axes: Mapping[str, BaseDistribution], values: list[dict[str, Any]], **space_values: Any
+) -> LoadedRun:
     space = SearchSpace(
         name="mine",
         description="",
         base=TrialConfig(),
         budget=Budget(trials=len(values)),
         distributions=dict(axes),
+        **space_values,
     )
     records = [
         TrialRecord(
@@ -90,6 +93,47 @@ def test_importance_without_such_an_axis_says_nothing_of_it() -> None:
         [{"learning_rate": each} for each in RATES],
     )
     assert "Left out" not in str(axis_importance(run).body[-1])
+
+
+WORDS = {
+    "unit": CategoricalDistribution(("char", "word")),
+    "min_word_count": IntDistribution(2, 10),
+    "learning_rate": FloatDistribution(1e-4, 1e-1, log=True),
+}
+
+
+@pytest.mark.parametrize("period", [2, 4])
+def test_axis_that_not_all_trials_have_has_no_importance_and_that_is_said(period: int) -> None:
+    values = [
+        {
+            "learning_rate": each,
+            "unit": "char" if n % period == 0 else "word",
+            "min_word_count": 2 + n % 9 if n % period else 5,
+        }
+        for n, each in enumerate(RATES)
+    ]
+    run = run_of(WORDS, values, conditions={"min_word_count": ("unit", "word")})
+    assert partial_axes(run) == ["min_word_count"] and constant_axes(run) == []
+    shares = {share.axis: share.share for share in axis_shares(run, resamples=2)}
+    assert set(shares) == {"learning_rate", "unit"}
+    assert sum(shares.values()) == pytest.approx(1.0)
+    section = axis_importance(run)
+    said = "Left out, for not all trials have them: `min_word_count`."
+    assert said in str(section.body[-1]) and said in section.caption
+    words = [{**value, "unit": "word"} for value in values]
+    whole = run_of(WORDS, words, conditions={"min_word_count": ("unit", "word")})
+    assert partial_axes(whole) == []
+    assert "min_word_count" in {share.axis for share in axis_shares(whole)}
+
+
+@pytest.mark.parametrize(("num_trials", "num_best"), [(30, 3), (40, 4), (41, 5)])
+def test_too_few_best_trials_are_said_to_be_so(num_trials: int, num_best: int) -> None:
+    rates = [10 ** (-4 + number / 20) for number in range(num_trials)]  # the last is the best
+    run = run_of({"learning_rate": WORDS["learning_rate"]}, [{"learning_rate": r} for r in rates])
+    assert num_best_tenth(run) == num_best
+    section = axis_importance(run)
+    said = f"The best tenth is {num_best} trials: too few to trust the shares."
+    assert (said in str(section.body[-1])) == (said in section.caption) == (num_best < 5)
 
 
 @pytest.mark.parametrize("number", [MAX_CHOICES + 1, 1_000, 20_000])

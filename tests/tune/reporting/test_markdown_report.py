@@ -9,7 +9,17 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from hand_made_run import FINALISTS, HOSTILE, SPACE, STUDY, curve, finalist, hand_made, loaded_run
+from hand_made_run import (
+    FINALISTS,
+    HOSTILE,
+    SPACE,
+    SPACE_WITH_UNITS,
+    STUDY,
+    curve,
+    finalist,
+    hand_made,
+    loaded_run,
+)
 from model.scoring.objective import Floor
 from model.training.checkpoint import copy_model
 from repository import ROOT
@@ -184,6 +194,46 @@ def test_finalists_of_an_earlier_version_are_read() -> None:
     )
     text = report_text(dataclasses.replace(loaded_run(hand_made()), finalists=early))
     assert "2.0800" in text and "on a letter of the test passage" not in text
+
+
+def test_finalists_without_bits_per_letter_have_the_reason_in_their_row() -> None:
+    others = {"not for words": {"unit": "word"}, "not for windows": {"regime": "window"}}
+    for reason, changes in others.items():
+        records = hand_made()
+        records[3].config = dataclasses.replace(SPACE.base, **changes)
+        finalists = [
+            dataclasses.replace(
+                each, scores=TestPassageScores(test_bits_per_char=each.scores.test_bits_per_char)
+            )
+            if each.number == 3
+            else each
+            for each in FINALISTS
+        ]
+        text = text_of(records, finalists)
+        row = f"| 3 |  | 3 | 1.9600 | 1.9800 | 0.0100 | 0.0200 | 2.0800 | 0.0100 | {reason} |  |"
+        assert row in text
+        assert text.count(reason) == 1 and text.count("of words or of windows have none.") == 1
+    # A network of characters that was not scored has none of these reasons.
+    unscored = [dataclasses.replace(each, scores=TestPassageScores()) for each in FINALISTS]
+    assert "have none." not in text_of(hand_made(), unscored)
+
+
+def test_best_of_each_unit_stands_beside_that_of_each_cleaning() -> None:
+    word = dataclasses.replace(SPACE.base, unit="word")
+    words = [
+        TrialRecord(number=7, config=word, status=Status.COMPLETE, epochs=curve(7, [2.5, 1.8])),
+        TrialRecord(number=8, config=word, status=Status.PRUNED, epochs=curve(8, [2.9])),
+    ]
+    finalists = [finalist(7, seed, bits) for seed, bits in enumerate([1.81, 1.83])]
+    text = text_of([*hand_made(), *words], [*FINALISTS[:3], *finalists], space=SPACE_WITH_UNITS)
+    assert text.index("## The best of each cleaning") < text.index("## The best of each unit")
+    assert "| char | 7 | 1 | 3 | 1.9600 | 1.9800 ± 0.0100 |" in text
+    assert "| word | 2 | 1 | 7 | 1.8000 | 1.8200 ± 0.0141 |" in text
+    of_characters = text_of(hand_made(), space=SPACE_WITH_UNITS)
+    assert "| word | 0 | 0 |  |  |  |" in of_characters
+    pooled = dataclasses.replace(SPACE_WITH_UNITS.budget, compare_within=())
+    earlier = dataclasses.replace(SPACE_WITH_UNITS, budget=pooled)
+    assert "The best of each unit" not in text_of([*hand_made(), *words], space=earlier)
 
 
 def test_best_table_is_ordered_and_shows_each_axis() -> None:

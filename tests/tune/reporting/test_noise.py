@@ -32,6 +32,7 @@ def finalists_of(*rows: tuple[int, float, str]) -> pd.DataFrame:
 
 def run_of(scores: list[float], finalists: pd.DataFrame) -> LoadedRun:
     trials = pd.DataFrame({"number": range(len(scores)), "val_bits_per_char": scores})
+    trials = trials.assign(unit="char", regime="stream")
     run = loaded_run([], objective=OBJECTIVE)
     return dataclasses.replace(run, trials=trials, finalists=finalists)
 

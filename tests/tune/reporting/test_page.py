@@ -13,7 +13,17 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from benchmarks.overhead_sampler import made_up_records
-from hand_made_run import FINALISTS, HOSTILE, SAMPLES, SPACE, STUDY, curve, hand_made, loaded_run
+from hand_made_run import (
+    FINALISTS,
+    HOSTILE,
+    SAMPLES,
+    SPACE,
+    SPACE_WITH_UNITS,
+    STUDY,
+    curve,
+    hand_made,
+    loaded_run,
+)
 from model.errors import ConfigError
 from search_spaces import load_space
 from tune.records.load import LoadedRun, load_run, read_run
@@ -313,7 +323,7 @@ def test_damaged_samples_are_refused_in_one_line() -> None:
 
 
 def test_sections_of_both_reports_are_one_list() -> None:
-    page = page_of(hand_made(), finalists=True)
+    page = page_of(hand_made(), study={"space": SPACE_WITH_UNITS}, finalists=True)
     run = load_run(Path("run"))
     text = report_text(run)
     sections = sections_of(run)

@@ -383,6 +383,28 @@ def test_resumed_search_knows_what_was_done(tmp_path: Path) -> None:
     assert [proposal["baseline"] for proposal in new] == [names[2], ""]  # the base was tried
 
 
+def test_number_that_a_kill_kept_from_beginning_is_used(tmp_path: Path) -> None:
+    first, _ = make(tmp_path / "first", sampler="tpe-univariate")
+    whole = [first.suggest(str(number)) for number in range(9)]
+    # Trials begin in another order than they were proposed in: 4 and 6 had not.
+    records = [
+        TrialRecord(
+            number=proposal["number"],
+            config=TrialConfig.from_dict(proposal["config"]),
+            baseline=proposal["baseline"],
+            status=Status.STOPPED,
+        )
+        for proposal in whole
+        if proposal["number"] not in (4, 6, 8)
+    ]
+    (tmp_path / "second").mkdir()
+    study = open_study(tmp_path / "second" / "optuna.journal", QUICK, records=records)
+    resumed = StudySearcher(study, QUICK, seed=0, sampler="tpe-univariate", records=records)
+    again = [resumed.suggest(str(number)) for number in range(10)]
+    assert [proposal["number"] for proposal in again] == [0, 1, 2, 3, 5, 7, 4, 6, 8, 9]
+    assert again[6]["config"]["seed"] == whole[4]["config"]["seed"]
+
+
 def test_base_outside_the_axes_is_not_tried(tmp_path: Path) -> None:
     base = dataclasses.replace(QUICK.base, hidden_size=4_096)
     space = dataclasses.replace(QUICK, base=base)

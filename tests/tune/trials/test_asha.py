@@ -21,8 +21,8 @@ STEADY = TrialConfig(epochs=30, decay_fraction=0.0)
 class Search:
     """Feeds curves to a scheduler as Ray would."""
 
-    def __init__(self) -> None:
-        self.scheduler = FairASHA(BUDGET, max_epochs=27)
+    def __init__(self, budget: Budget = BUDGET) -> None:
+        self.scheduler = FairASHA(budget, max_epochs=27)
 
     def run(
         self,
@@ -58,6 +58,31 @@ def test_baseline_is_never_stopped_but_counts() -> None:
     alone = Search()
     assert alone.run(14, [2.0] * 9, baseline="experiment 1") == 9
     assert alone.run(15, [3.0] * 9) == 1
+
+
+BY_UNIT = dataclasses.replace(BUDGET, compare_within=("unit",))
+WORDS = dataclasses.replace(STEADY, unit="word")
+
+
+def test_characters_are_not_stopped_by_words_that_are_ahead() -> None:
+    search, pooled = Search(BY_UNIT), Search()
+    for each in (search, pooled):
+        for number in range(6):
+            each.run(number, [2.0 + number / 10] * 9, config=WORDS)
+    assert search.run(10, [3.0] * 9) == 9  # the first of its unit
+    assert search.run(11, [2.9] * 9) == 9
+    assert search.run(12, [3.1] * 9) == 1  # by the characters before it
+    assert search.run(13, [2.9] * 9, config=WORDS) == 1
+    assert pooled.run(10, [3.0] * 9) == 1
+
+
+def test_replayed_history_has_the_same_groups() -> None:
+    records = [record(number, [2.0 + number / 10], 10.0 * number) for number in range(3)]
+    for each in records:
+        each.config = WORDS
+    search = Search(BY_UNIT)
+    assert search.scheduler.replay([*records, record(3, [3.0], 90.0)]) == {1, 2}
+    assert search.run(4, [3.1] * 9) == 1
 
 
 def test_trial_is_not_stopped_for_reaching_the_longest_epochs() -> None:
