@@ -8,6 +8,7 @@ grams would take fifty times as much). A folder appears, or replaces another, wh
 import dataclasses
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,8 @@ class LoadedNetwork:
 
 def is_predictor(folder: Path) -> bool:
     """Return whether a folder is a predictor and no checkpoint."""
-    return (readable_folder(folder) / PREDICTOR_FILE).is_file()
+    # os.path: pathlib raises where a name is too long, until Python 3.14.
+    return os.path.isfile(readable_folder(folder) / PREDICTOR_FILE)  # noqa: PTH113
 
 
 def load_network(folder: Path, device: torch.device | str = "cpu") -> LoadedNetwork:

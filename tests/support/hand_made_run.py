@@ -17,6 +17,7 @@ from tune.records.finalist_table import (
     TestPassageScores,
 )
 from tune.records.load import LoadedRun
+from tune.records.predictor_table import NETWORK, NGRAM, PREDICTOR, PredictorRecord
 from tune.records.quality_table import CHECKPOINT, QUALITY_DTYPES, QualityRecord
 from tune.records.samples_file import Passage, Samples
 from tune.records.study_file import CorpusOrigin, ObjectiveFacts, StudyFile, StudySettings
@@ -78,6 +79,23 @@ QUALITY = QualityRecord(
     nearest=True,
     word_list=None,
 )
+PREDICTOR_ROWS = [
+    PredictorRecord(
+        kind=kind,
+        name=name,
+        number=3 if kind == NETWORK else None,
+        weight=weight,
+        val_bits_per_char=test - 0.1,
+        test_bits_per_char=test,
+        gain_bits_per_char=None if kind == PREDICTOR else 0.05,
+        milliseconds_per_symbol=0.5,
+    )
+    for kind, name, weight, test in (
+        (PREDICTOR, PREDICTOR, 1.0, 1.85),
+        (NETWORK, "trial 3", 0.7, 1.98),
+        (NGRAM, "4-gram", 0.3, 2.14),
+    )
+]
 HOSTILE = (
     """</script><script>pwned()</script><img src=http://evil/a onerror="pwned()"> ![b](//evil/b)"""
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hand_made_run import FINALISTS, HOSTILE, STUDY, hand_made
+from hand_made_run import FINALISTS, HOSTILE, PREDICTOR_ROWS, STUDY, hand_made
 from model import generate, score
 from model.config import TrialConfig
 from model.scoring.mixture import Mixture
@@ -20,13 +20,7 @@ from tiny_search import FinishedSearch
 from tune import report, samples
 from tune.job.mixing import Candidate, mix
 from tune.records.load import load_run
-from tune.records.predictor_table import (
-    NETWORK,
-    NGRAM,
-    PREDICTOR,
-    PredictorRecord,
-    write_predictor_table,
-)
+from tune.records.predictor_table import NETWORK, PREDICTOR, write_predictor_table
 from tune.records.run_folder import RunFolder, is_run_file
 from tune.records.samples_file import read_samples_file
 from tune.reporting.predictor import predictor_line
@@ -105,19 +99,6 @@ def test_only_networks_of_the_same_symbols_are_of_one_group() -> None:
     assert groups[0] == groups[1] and len(set(groups)) == 5
 
 
-def row(kind: str, name: str, weight: float, test: float) -> PredictorRecord:
-    return PredictorRecord(
-        kind=kind,
-        name=name,
-        number=3 if kind == NETWORK else None,
-        weight=weight,
-        val_bits_per_char=test - 0.1,
-        test_bits_per_char=test,
-        gain_bits_per_char=None if kind == PREDICTOR else 0.05,
-        milliseconds_per_symbol=0.5,
-    )
-
-
 @pytest.fixture
 def folder(trained_checkpoint: Path, tiny_corpus: PreparedCorpus) -> RunFolder:
     folder = RunFolder.create(Path("run"), STUDY)
@@ -129,9 +110,8 @@ def folder(trained_checkpoint: Path, tiny_corpus: PreparedCorpus) -> RunFolder:
         folder.predictor, [trained_checkpoint], meta, tiny_corpus.encoded["lower"].train
     )
     rows = [
-        row(PREDICTOR, PREDICTOR, 1.0, 1.85),
-        row(NETWORK, f"trial 3 {HOSTILE}", 0.7, 1.98),
-        row(NGRAM, "4-gram", 0.3, 2.14),
+        dataclasses.replace(row, name=f"{row.name} {HOSTILE}" * (row.kind == NETWORK) or row.name)
+        for row in PREDICTOR_ROWS
     ]
     write_predictor_table(rows, folder.predictor_file)
     return folder

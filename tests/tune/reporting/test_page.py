@@ -16,6 +16,7 @@ from benchmarks.overhead_sampler import made_up_records
 from hand_made_run import (
     FINALISTS,
     HOSTILE,
+    PREDICTOR_ROWS,
     SAMPLES,
     SPACE,
     SPACE_WITH_UNITS,
@@ -27,6 +28,7 @@ from hand_made_run import (
 from model.errors import ConfigError
 from search_spaces import load_space
 from tune.records.load import LoadedRun, load_run, read_run
+from tune.records.predictor_table import write_predictor_table
 from tune.records.run_folder import RunFolder
 from tune.records.samples_file import Samples, write_samples_file
 from tune.records.study_file import STILL_RUNNING
@@ -99,6 +101,7 @@ def page_of(
     folder.write_tables(records)
     if finalists:
         folder.write_finalists(FINALISTS)
+        write_predictor_table(PREDICTOR_ROWS, folder.predictor_file)
     if samples is not None:
         write_samples_file(samples, folder.samples_data_file)
     write_page(read_run(folder), folder)
