@@ -115,6 +115,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """Close the record of a trial that ended by itself, by ASHA or for want of time."""
+        forget_statistics(trial)
         if self._stopper.has_cut_off(trial.trial_id):
             self._end(trial.config["number"], Status.STOPPED, "")
             return
@@ -147,6 +148,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
         if self._look_at_storage(reason):
             return
         self._last_epochs.pop(trial.trial_id, None)
+        forget_statistics(trial)
         self._failed(trial.trial_id, reason)
         self._end(number, Status.FAILED, reason)
 
@@ -185,6 +187,14 @@ class Recorder(DriverOnly, ray_tune.Callback):
         if self._stopper.seconds() - self._saved_seconds >= seconds:
             self._save(self._history.records.values())
             self._saved_seconds = self._stopper.seconds()
+
+
+def forget_statistics(trial: Trial) -> None:
+    """Free what Ray 2.60 keeps of each metric of a trial, for nobody here: minima, means, deques.
+
+    It is most of what an ended trial takes of the driver's memory: 37 of 41 kB.
+    """
+    trial.run_metadata.metric_analysis, trial.run_metadata.metric_n_steps = {}, {}
 
 
 def _reason(trial: Trial) -> str:

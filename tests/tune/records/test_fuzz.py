@@ -14,11 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import fs
 
-from hand_made_run import FINALISTS, QUALITY, SAMPLES, STUDY, hand_made
+from hand_made_run import FINALISTS, PREDICTOR_ROWS, QUALITY, SAMPLES, STUDY, hand_made
 from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError
 from model.generation.temperature import TEMPERATURE_FILE, default_temperature
 from model.training.checkpoint import META_FILE, SUMS_FILE, load_checkpoint
+from model.training.predictor import PREDICTOR_FILE, read_predictor_meta
 from tune.records.history import (
     EpochEnded,
     History,
@@ -28,6 +29,7 @@ from tune.records.history import (
     read_history,
 )
 from tune.records.load import read_run
+from tune.records.predictor_table import write_predictor_table
 from tune.records.quality_table import write_quality
 from tune.records.run_folder import LEASE_FILE, RunFolder
 from tune.records.samples_file import read_samples_file, write_samples_file
@@ -205,6 +207,22 @@ def copied(trained_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -
     return folder
 
 
+PREDICTOR = {
+    "format_version": 1,
+    "weights": [0.5, 0.5],
+    "ngram_order": 4,
+    "val_bits_per_char": 1.5,
+}
+
+
+@fuzzed
+@given(text=changed(PREDICTOR))
+def test_predictor(text: str, tmp_path: Path) -> None:
+    (tmp_path / PREDICTOR_FILE).write_text(text, encoding="utf-8")
+    meta = tolerate(lambda: read_predictor_meta(tmp_path))
+    assert meta is None or meta.num_networks >= 1
+
+
 @fuzzed
 @given(data=st.data())
 def test_checkpoint(data: st.DataObject, copied: Path, trained_checkpoint: Path) -> None:
@@ -214,7 +232,7 @@ def test_checkpoint(data: st.DataObject, copied: Path, trained_checkpoint: Path)
     tolerate(lambda: load_checkpoint(copied))
 
 
-TABLES = ("trials.csv", "epochs.csv", "finalists.csv", "quality.csv")
+TABLES = ("trials.csv", "epochs.csv", "finalists.csv", "quality.csv", "predictor.csv")
 CELLS = ["", "x", "nan", "inf", "-1", "1e400", "9" * 30, "2.5", "True", "\x1b[2J", '"', "<b>"]
 
 
@@ -226,6 +244,7 @@ def test_tables(data: st.DataObject, tmp_path: Path) -> None:
     folder.write_tables(hand_made())
     folder.write_finalists(FINALISTS)
     write_quality([QUALITY], folder.quality_file)
+    write_predictor_table(PREDICTOR_ROWS, folder.predictor_file)
     path = tmp_path / data.draw(st.sampled_from(TABLES))
     rows = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
     for _ in range(data.draw(st.integers(1, 2))):

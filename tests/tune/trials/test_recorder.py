@@ -5,9 +5,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from ray.tune.experiment import Trial
+
 from model.config import TrialConfig
 from tune.records.history import History
 from tune.records.trial import RUNNING_BEST, Outcome
+from tune.trials import recorder
 from tune.trials.recorder import MAX_DEATHS, Recorder
 from tune.trials.stopper import SearchStopper
 
@@ -37,17 +41,43 @@ def test_only_a_new_epoch_lets_a_trial_lose_workers_again(tmp_path: Path) -> Non
         epoch_ended=lambda record: told.update(["epoch"]),
     )
     with History(tmp_path / "history.jsonl") as history:
-        recorder = Recorder(
+        recording = Recorder(
             history, SearchStopper(None), save=lambda records: None, listener=listener
         )
-        recorder.on_trial_start(0, [], trial)
-        recorder.on_trial_result(0, [], trial, epoch(1))
+        recording.on_trial_start(0, [], trial)
+        recording.on_trial_result(0, [], trial, epoch(1))
         assert trial.max_failures == MAX_DEATHS
         for deaths in (1, 2, 3):  # its worker dies while it saves: the epoch comes again
             trial.num_failures = deaths
-            recorder.on_trial_start(0, [], trial)
-            recorder.on_trial_result(0, [], trial, epoch(1))
+            recording.on_trial_start(0, [], trial)
+            recording.on_trial_result(0, [], trial, epoch(1))
         assert trial.max_failures == MAX_DEATHS
-        recorder.on_trial_result(0, [], trial, epoch(2))
+        recording.on_trial_result(0, [], trial, epoch(2))
         assert trial.max_failures == 3 + MAX_DEATHS
     assert told == {"started": 4, "epoch": 5}
+
+
+def test_ended_trial_keeps_no_statistics_of_rays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "drop_older", lambda *_: None)
+    config = {"number": 0, "baseline": "", "config": TrialConfig(epochs=9).to_dict()}
+    trial = Trial("any", config=config, trial_id="a", stub=True)
+    trial.storage = SimpleNamespace(storage_filesystem=None, trial_fs_path="")
+    listener: Any = SimpleNamespace(
+        **dict.fromkeys(("trial_started", "epoch_ended", "trial_ended"), lambda record: None)
+    )
+    with History(tmp_path / "history.jsonl") as history:
+        recording = Recorder(
+            history, SearchStopper(None), save=lambda records: None, listener=listener
+        )
+        recording.on_trial_start(0, [], trial)
+        result = {**epoch(1), "outcome": Outcome.FINISHED.value}
+        trial.update_last_result({**result, "training_iteration": 1})
+        assert trial.run_metadata.metric_analysis and trial.run_metadata.metric_n_steps
+        long = len(trial.run_metadata.get_json_state())
+        recording.on_trial_result(0, [], trial, result)
+        recording.on_trial_complete(0, [], trial)
+    assert not trial.run_metadata.metric_analysis and not trial.run_metadata.metric_n_steps
+    assert len(trial.run_metadata.get_json_state()) < long / 4
+    assert trial.last_result["epoch"] == 1
