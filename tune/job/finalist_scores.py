@@ -1,8 +1,12 @@
 """Scores the finalists' networks on the test passage, which no other networks are shown."""
 
+import dataclasses
+
 import ray
 from rich.console import Console
 
+from model.network.lstm import CharLSTM
+from model.scoring.dynamic import score_dynamically
 from model.scoring.evaluation import score_test_passage
 from model.scoring.letters import score_letters
 from model.scoring.objective import PreparedCorpus
@@ -15,6 +19,7 @@ from tune.planning.study import Study
 from tune.records.finalist_table import (
     FinalistRecord,
     TestPassageScores,
+    finalist_key,
     finalist_name,
     finalist_of,
     known_scores,
@@ -61,9 +66,9 @@ def score_finalists(
                 f"scoring the test passage: {counted(len(unscored), 'network')}, about "
                 f"{format_seconds(spread_seconds(seconds, concurrent))}",
             )
-            corpus = ray.put(study.prepared)
+            corpus, winner = ray.put(study.prepared), _winner(history)
             arguments = {
-                number: (corpus, locations[number][0], record, need)
+                number: (corpus, locations[number][0], record, need, number == winner)
                 for number, record in unscored.items()
             }
             for number, result in run_tasks(_score, arguments, need, stopper):
@@ -81,26 +86,47 @@ def score_finalists(
 
 
 def _score(
-    prepared: PreparedCorpus, location: str, record: TrialRecord, need: TrialResources
+    prepared: PreparedCorpus,
+    location: str,
+    record: TrialRecord,
+    need: TrialResources,
+    is_winner: bool,
 ) -> TestPassageScores:
     """Score one network, on a worker."""
     network, meta = network_at(location, need)
     bits_per_char = score_test_passage(network, prepared, record.config, precision=meta.precision)
-    letters = score_letters(
-        network,
-        prepared.streams(record.config),
-        seed=record.config.seed,
-        with_trend=_has_trend(record),
-    )
+    streams, seed = prepared.streams(record.config), record.config.seed
+    scores = TestPassageScores(test_bits_per_char=bits_per_char)
+    if is_winner and isinstance(network, CharLSTM):
+        dynamic = score_dynamically(network, streams, seed=seed)
+        gain = dynamic.gain_bits * len(streams.test) / dynamic.num_symbols
+        scores = dataclasses.replace(
+            scores,
+            test_bits_per_char_dynamic=bits_per_char - gain / streams.num_raw_test_chars,
+            dynamic_seconds=dynamic.seconds,
+        )
+    letters = score_letters(network, streams, seed=seed, with_trend=_has_trend(record))
     if letters is None:
-        return TestPassageScores(test_bits_per_char=bits_per_char)
-    return TestPassageScores(
-        test_bits_per_char=bits_per_char,
+        return scores
+    return dataclasses.replace(
+        scores,
         test_bits_per_letter=letters.bits_per_letter,
         letter_particles=letters.num_particles,
         test_bits_per_letter_quarter=letters.bits_per_letter_quarter,
         test_bits_per_letter_sixteenth=letters.bits_per_letter_sixteenth,
     )
+
+
+def _winner(history: History) -> int | None:
+    """Return the key of the first training of the configuration with the lowest mean so far."""
+    scores: dict[int, list[float]] = {}
+    for key, record in history.records.items():
+        if record.status == Status.COMPLETE:
+            scores.setdefault(finalist_of(key)[0], []).append(record.objective)
+    if not scores:
+        return None
+    best = min(scores, key=lambda number: sum(scores[number]) / len(scores[number]))
+    return finalist_key(best, 0)
 
 
 def _has_trend(record: TrialRecord) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from model.config import TrialConfig
+from model.scoring.dynamic import dynamic_seconds
 from model.scoring.letters import scoring_seconds
 from tune.planning.study import Study
 from tune.records.finalist_table import finalist_key
@@ -72,7 +73,16 @@ def estimated_seconds(
         scoring_seconds_of(study, record, with_trend=seed_number == 0)
         for record, seed_number in trainings
     ]
-    return spread_seconds(seconds, concurrent) + spread_seconds(scoring, concurrent)
+    learning = [
+        dynamic_seconds(record.num_parameters or 0, num_symbols=_num_test_chars(study, record))
+        for record, seed_number in trainings
+        if seed_number == 0 and record.config.regime == "stream"
+    ]  # of one of them
+    return (
+        spread_seconds(seconds, concurrent)
+        + spread_seconds(scoring, concurrent)
+        + max(learning, default=0.0)
+    )
 
 
 def spread_seconds(seconds: Collection[float], concurrent: int) -> float:
@@ -85,10 +95,16 @@ def spread_seconds(seconds: Collection[float], concurrent: int) -> float:
 
 def scoring_seconds_of(study: Study, record: TrialRecord, *, with_trend: bool) -> float:
     """Return how long it takes to score a network of this configuration."""
-    test = study.prepared.encoded[record.config.cleaning].test  # in characters
     return scoring_seconds(
-        record.config, record.num_parameters or 0, num_chars=len(test), with_trend=with_trend
+        record.config,
+        record.num_parameters or 0,
+        num_chars=_num_test_chars(study, record),
+        with_trend=with_trend,
     )
+
+
+def _num_test_chars(study: Study, record: TrialRecord) -> int:
+    return len(study.prepared.encoded[record.config.cleaning].test)
 
 
 def fits(seconds: float, seconds_left: float | None, *, was_reserved: bool) -> bool:

@@ -24,6 +24,8 @@ FINALIST_DTYPES = {
     "letter_particles": "Int64",
     "test_bits_per_letter_quarter": "Float64",
     "test_bits_per_letter_sixteenth": "Float64",
+    "test_bits_per_char_dynamic": "Float64",
+    "dynamic_seconds": "Float64",
     "elapsed_seconds": "Float64",
     "seed": "Int64",
     "error": "string",
@@ -57,6 +59,9 @@ class TestPassageScores:
         letter_particles: Particles of this estimate.
         test_bits_per_letter_quarter: The same with a quarter of the particles.
         test_bits_per_letter_sixteenth: The same with a sixteenth of them.
+        test_bits_per_char_dynamic: As test_bits_per_char, by a network that goes on learning
+            from the passage (dynamic.py); of the winner's first training alone.
+        dynamic_seconds: What that took.
     """
 
     __test__ = False  # pytest takes the name for a test's
@@ -66,6 +71,8 @@ class TestPassageScores:
     letter_particles: int | None = None
     test_bits_per_letter_quarter: float | None = None
     test_bits_per_letter_sixteenth: float | None = None
+    test_bits_per_char_dynamic: float | None = None
+    dynamic_seconds: float | None = None
 
 
 SCORE_COLUMNS = tuple(field.name for field in dataclasses.fields(TestPassageScores))

@@ -44,6 +44,8 @@ def confirmation(run: LoadedRun) -> Section:
     ]
     table = table.astype({"per letter, mean": object})
     table.loc[reasons.index, "per letter, mean"] = reasons
+    table, learning = _with_learning(run.finalists, table)
+    lines += learning
     whole = predictor_row(run)
     if whole is not None:
         values = whole["val_bits_per_char"], whole["test_bits_per_char"]
@@ -65,6 +67,23 @@ def verdict(run: LoadedRun) -> str:
         f"{shown(first['test, mean']) or 'not scored yet'} on the test passage "
         f"(in the search: {first['in the search']:.4f})"
     )
+
+
+def _with_learning(finalists: pd.DataFrame, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Return the table with what dynamic evaluation brings, and a sentence on it."""
+    scored = finalists[finalists["test_bits_per_char_dynamic"].notna()]
+    if scored.empty:
+        return table, []
+    first = scored.iloc[0]
+    value = float(first["test_bits_per_char_dynamic"])
+    table = table.assign(**{"test, learning on": None}).astype({"test, learning on": object})
+    table.loc[table["trial"] == first["number"], "test, learning on"] = value
+    return table, [
+        f"`test, learning on`: what the first network of trial {first['number']}, "
+        f"{shown(first['test_bits_per_char'])} as it is, spends on the test passage where it goes "
+        f"on learning from what it has read (dynamic evaluation, Krause 2018), in "
+        f"{shown(first['dynamic_seconds'], '.0f')} s."
+    ]
 
 
 def _letters(finalists: pd.DataFrame, table: pd.DataFrame) -> list[str]:

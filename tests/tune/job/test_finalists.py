@@ -14,6 +14,7 @@ from rich.console import Console
 
 from model.config import TrialConfig
 from model.network.precision import has_bfloat16
+from model.scoring.dynamic import dynamic_seconds
 from model.scoring.evaluation import score_test_passage
 from model.scoring.letters import scoring_seconds
 from model.scoring.objective import PreparedCorpus
@@ -122,13 +123,14 @@ def test_best_of_each_group_is_a_finalist() -> None:
 
 def test_time_is_reserved_where_it_is_a_small_part_of_the_budget() -> None:
     # Three trainings of 20 s each (10 s were half of the epochs), three seeds, two at once;
-    # the nine networks are scored, three of them with a trend.
+    # the nine networks are scored, three of them with a trend, one learns on.
     plain, with_trend = (
         scoring_seconds(RECORDS[0].config, 1_000, num_chars=500, with_trend=with_trend)
         for with_trend in (False, True)
     )
     assert with_trend > plain
     expected = 3 * 60 / 2 + 20 / 2 + (6 * plain + 3 * with_trend) / 2 + with_trend / 2
+    expected += dynamic_seconds(1_000, num_symbols=500)  # of one of them
     trainings = [(record, seed) for seed in range(3) for record in choose(RECORDS, 2)]
     assert estimated_seconds(study(None), trainings, concurrent=2) == pytest.approx(expected)
     # The search's own end: writing the tables of six trials, and an epoch of the slowest.

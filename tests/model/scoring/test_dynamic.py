@@ -1,0 +1,70 @@
+"""Dynamic evaluation: a network that goes on learning, and stays as it was."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.network.lstm import CharLSTM
+from model.scoring import dynamic
+from model.scoring.dynamic import dynamic_seconds, score_dynamically
+from model.scoring.evaluation import cold_nats
+from model.scoring.objective import PreparedCorpus
+from model.text.streams import EncodedCorpus
+from model.training.checkpoint import load_checkpoint
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def network(trained_checkpoint: Path) -> CharLSTM:
+    network, _ = load_checkpoint(trained_checkpoint)
+    assert isinstance(network, CharLSTM)
+    return network
+
+
+@pytest.fixture
+def corpus(tiny_corpus: PreparedCorpus) -> EncodedCorpus:
+    return tiny_corpus.encoded["lower"]
+
+
+def test_network_learns_a_text_of_another_kind_and_stays_as_it_was(
+    network: CharLSTM, corpus: EncodedCorpus
+) -> None:
+    before = {name: weight.clone() for name, weight in network.state_dict().items()}
+    pattern = np.tile(corpus.validation[:7], 60)
+    foreign = dataclasses.replace(corpus, validation=pattern, test=pattern)
+    score = score_dynamically(network, foreign, seed=0)
+    assert score.gain_bits / score.num_symbols > 0.2
+    assert score.learning_rate in dynamic.LEARNING_RATES and score.seconds > 0
+    assert all(torch.equal(weight, before[name]) for name, weight in network.state_dict().items())
+    assert score_dynamically(network, foreign, seed=0).gain_bits == score.gain_bits
+
+
+def test_network_that_does_not_learn_spends_what_it_does(
+    network: CharLSTM, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dynamic, "LEARNING_RATES", (0.0,))
+    assert score_dynamically(network, corpus, seed=0).gain_bits == pytest.approx(0, abs=1e-9)
+    text = np.concatenate([corpus.validation[-128:], corpus.test])
+    expected = cold_nats(network, text[:, None], device=CPU)[127:].sum()
+    nats = dynamic._nats(network, corpus.test, corpus.validation, 0.0, [])
+    assert nats == pytest.approx(expected, rel=1e-5)
+
+
+def test_only_so_much_of_a_long_passage_is_read(
+    network: CharLSTM, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dynamic, "MAX_SYMBOLS", 40)
+    monkeypatch.setattr(dynamic, "TRIED_SYMBOLS", 20)
+    assert score_dynamically(network, corpus, seed=0).num_symbols == 40
+    assert dynamic_seconds(10**6, num_symbols=10**9) == dynamic_seconds(10**6, num_symbols=40)
+
+
+def test_text_of_a_few_symbols_is_scored(network: CharLSTM, corpus: EncodedCorpus) -> None:
+    short = dataclasses.replace(
+        corpus, train=corpus.train[:9], validation=corpus.validation[:3], test=corpus.test[:2]
+    )
+    assert score_dynamically(network, short, seed=0).num_symbols == 2
