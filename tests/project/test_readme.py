@@ -47,7 +47,7 @@ def test_commands_run_in_order() -> None:
     sentence = "Alice was beginning to get very tired of sitting by her sister on the bank. "
     Path("book.txt").write_text(sentence * 60, encoding="utf-8")
     run = [command for command in commands() if command.startswith("python ")]
-    assert len(run) == 7
+    assert len(run) == 8
     documents.run(run)
     assert len(read_table(Path("results/ten/trials.csv"), TRIAL_DTYPES)) == 10
     assert Path("results/ten/report.html").exists()
