@@ -99,11 +99,12 @@ def made_up_text(text: str, num_chars: int) -> str:
     1000
     """
     generator = np.random.default_rng(0)
-    alphabet, symbols = np.unique(np.array(list(text)), return_inverse=True)
+    code_points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+    alphabet, symbols = np.unique(code_points, return_inverse=True)
     repeated = np.resize(symbols, num_chars)
     is_random = generator.random(num_chars) < RANDOM_SHARE
     repeated[is_random] = generator.integers(len(alphabet), size=int(is_random.sum()))
-    return "".join(alphabet[repeated])
+    return alphabet[repeated].tobytes().decode("utf-32-le")
 
 
 def _cells(cost: FloorCost, cleaning: str) -> list[str]:
