@@ -7,10 +7,13 @@ of the figures means anything.
 """
 
 import argparse
+import itertools
 import os
 import platform
 
+from search_spaces import SPACE_NAMES
 from tune.cluster.ray_environment import prepare_ray_environment
+from tune.sampling.samplers import SAMPLERS, default_sampler
 
 PARTS = ("search", "sampler")
 GOAL_START = "8 s"
@@ -28,6 +31,14 @@ def main() -> None:
     parser.add_argument(
         "--told", type=int, nargs="+", default=[100, 1_000, 10_000], help="trials told before"
     )
+    parser.add_argument("--spaces", choices=SPACE_NAMES, nargs="+", default=["extended"])
+    parser.add_argument(
+        "--samplers",
+        choices=SAMPLERS,
+        nargs="+",
+        default=[default_sampler(2)],
+        help="of proposals",
+    )
     options = parser.parse_args()
     prepare_ray_environment(None)
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores\n")
@@ -35,8 +46,10 @@ def main() -> None:
     if "search" in options.only:
         _search(options.minutes, options.workers)
     if "sampler" in options.only:
-        for num_told in options.told:
-            _sampler(num_told)
+        for space, num_told, sampler in itertools.product(
+            options.spaces, options.told, options.samplers
+        ):
+            _sampler(num_told, space, sampler)
 
 
 def _search(minutes: float, num_workers: int) -> None:
@@ -49,12 +62,12 @@ def _search(minutes: float, num_workers: int) -> None:
     _row("training / worker time of the whole command", f"{cost.share_of_command:.1%}")
 
 
-def _sampler(num_told: int) -> None:
-    from benchmarks.overhead_sampler import SPACE, sampler_cost
+def _sampler(num_told: int, space: str, sampler: str) -> None:
+    from benchmarks.overhead_sampler import sampler_cost
 
-    cost = sampler_cost(num_told)
+    cost = sampler_cost(num_told, space_name=space, sampler=sampler)
     _row(
-        f"a proposal in {SPACE} after {num_told:,} trials, median and maximum of 10",
+        f"a proposal of {sampler} in {space} after {num_told:,} trials, median and maximum of 10",
         f"{cost.median_seconds:.3f} s, {cost.max_seconds:.3f} s",
         GOAL_PROPOSAL.get(num_told, ""),
     )

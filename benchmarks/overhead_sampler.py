@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+from optuna.distributions import CategoricalDistribution
 
 from model.config import TrialConfig
 from search_spaces import SearchSpace, load_space
 from tune.records.trial import RUNNING_BEST, EpochRecord, Outcome, Status, TrialRecord, trial_id
 from tune.sampling.optuna_study import open_study
-from tune.sampling.samplers import default_sampler
+from tune.sampling.samplers import MAX_STARTUP_TRIALS
 from tune.sampling.searcher import StudySearcher
 
-SPACE = "extended"
 NUM_SUGGESTIONS = 10
 
 
@@ -38,16 +38,18 @@ class SamplerCost:
     max_seconds: float
 
 
-def sampler_cost(num_told: int) -> SamplerCost:
+def sampler_cost(num_told: int, *, space_name: str, sampler: str) -> SamplerCost:
     """Measure the proposals after so many trials."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    space = load_space(SPACE)
+    space = load_space(space_name)
     records = made_up_records(space, num_told)
+    if sampler == "cmaes":
+        records = in_generations(records, space)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         study = open_study(Path(folder) / "optuna.journal", space, records=records)
         open_seconds = time.perf_counter() - start
-        searcher = StudySearcher(study, space, seed=0, sampler=default_sampler(2), records=records)
+        searcher = StudySearcher(study, space, seed=0, sampler=sampler, records=records)
         seconds = [_suggest(searcher, str(name)) for name in range(NUM_SUGGESTIONS)]
     return SamplerCost(
         num_told=num_told,
@@ -88,6 +90,21 @@ def made_up_records(space: SearchSpace, num_trials: int) -> list[TrialRecord]:
             )
         )
     return records
+
+
+def in_generations(records: list[TrialRecord], space: SearchSpace) -> list[TrialRecord]:
+    """Return trials as CMA-ES would have numbered them, one full generation after another."""
+    num_axes = sum(
+        not isinstance(distribution, CategoricalDistribution) and axis not in space.conditions
+        for axis, distribution in space.distributions.items()
+    )
+    population = 4 + math.floor(3 * math.log(num_axes))
+    return [
+        dataclasses.replace(record, generation=(record.number - MAX_STARTUP_TRIALS) // population)
+        if record.number >= MAX_STARTUP_TRIALS
+        else record
+        for record in records
+    ]
 
 
 def made_up_bits(config: TrialConfig, epoch: int) -> float:

@@ -7,7 +7,8 @@ units, batches at least 8 columns, and all read characters. The text is the begi
 one. Seconds are those of the CPU, one thread a process, so that other work on the machine does
 not change them.
 
-An interrupted recording goes on where it was: the table is its memory.
+An interrupted recording goes on where it was: the table is its memory. `--reprice` trains nothing
+and gives the curves of a table today's restoration prices.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import optuna
 import pandas as pd
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
+from benchmarks.floor import first_floors
 from model.config import TrialConfig
 from model.errors import TrainingDiverged
 from model.scoring.objective import PreparedCorpus, prepare_corpus
@@ -37,6 +39,9 @@ TEXT_CHARS = 50_000
 LEFT_OUT = ("epochs", "unit", "min_word_count")
 SEED = 1
 CURVES = Path(__file__).parent / "curves"
+CLEANINGS = ["cased", "lower", "letters"]
+PRICE = "restoration_bits_per_char"
+"""Column of the price that val_bits_per_char has in it."""
 
 
 def recorded_space() -> SearchSpace:
@@ -86,7 +91,7 @@ _corpus: PreparedCorpus
 def _prepare(text: str) -> None:
     global _corpus
     use_threads(1)
-    _corpus = prepare_corpus(text, ["cased", "lower", "letters"])
+    _corpus = prepare_corpus(text, CLEANINGS)
 
 
 def record(job: tuple[int, dict[str, Any]]) -> dict[str, Any]:
@@ -96,7 +101,8 @@ def record(job: tuple[int, dict[str, Any]]) -> dict[str, Any]:
     config = TrialConfig.from_dict(values)
     curve = []
     start = time.process_time()
-    trainer = Trainer(config, _corpus.streams(config))
+    corpus = _corpus.streams(config)
+    trainer = Trainer(config, corpus)
     try:
         for report in trainer.epochs():
             seconds = time.process_time() - start
@@ -104,6 +110,7 @@ def record(job: tuple[int, dict[str, Any]]) -> dict[str, Any]:
                 {
                     "epoch": report.epoch,
                     "val_bits_per_char": report.val_bits_per_char,
+                    PRICE: corpus.restoration_bits_per_char,
                     "train_nats_per_char": report.train_nats_per_char,
                     "seconds": seconds,
                 }
@@ -118,6 +125,22 @@ def rows(curve: dict[str, Any]) -> list[dict[str, Any]]:
     """Return one row an epoch."""
     named = {"configuration": curve["configuration"], **curve["params"]}
     return [{**named, **point} for point in curve["curve"]]
+
+
+def reprice(table: pd.DataFrame, text: str) -> pd.DataFrame:
+    """Return curves with today's restoration prices.
+
+    Args:
+        table: The curves. One without the prices that it has in it was recorded with the first.
+        text: What was recorded, whole.
+    """
+    if PRICE not in table:
+        first = first_floors(text, CLEANINGS)
+        table = table.assign(**{PRICE: table["cleaning"].map(first.restoration_bits_per_char)})
+    floors = prepare_corpus(text, CLEANINGS).floors
+    prices = table["cleaning"].map(floors.restoration_bits_per_char)
+    own_bits = table["val_bits_per_char"] - table[PRICE]
+    return table.assign(**{"val_bits_per_char": own_bits + prices, PRICE: prices})
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
@@ -135,16 +158,20 @@ def main() -> None:
     parser.add_argument("--name", default="alice", help="of the table in benchmarks/curves/")
     parser.add_argument("--configurations", type=int, default=160)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--reprice", action="store_true", help="train nothing")
     options = parser.parse_args()
+    text = resolve_corpus(options.corpus).text[:TEXT_CHARS]
     path = CURVES / f"{options.name}.parquet"
     table = pd.read_parquet(path) if path.exists() else pd.DataFrame({"configuration": []})
+    if options.reprice:
+        write_table(reprice(table, text), path)
+        return
     known = set(table["configuration"])
     jobs = [
         (number, params)
         for number, params in enumerate(configurations(options.configurations))
         if number not in known
     ]
-    text = resolve_corpus(options.corpus).text[:TEXT_CHARS]
     context = multiprocessing.get_context("spawn")
     with context.Pool(options.processes, _prepare, (text,)) as pool:
         for curve in pool.imap_unordered(record, jobs):

@@ -116,7 +116,7 @@ def prepare_corpus(
     if floors is None:
         learnt = raw.train[-MAX_TRAIN_CHARS:]
         order = choose_order(learnt, vocabulary_size=len(raw.vocabulary))
-        found = {name: _floor(split, corpus, order) for name, corpus in streams.items()}
+        found = {name: measured_floor(split, corpus, order) for name, corpus in streams.items()}
         floors = Floors(order=order, of_cleaning=found)
     missing = [name for name in cleanings if name not in floors.of_cleaning]
     if missing:
@@ -187,11 +187,19 @@ def check_fits(corpus: EncodedCorpus, *, batch_size: int, sequence_length: int) 
         )
 
 
-def _floor(split: RawSplit, corpus: EncodedCorpus, order: int) -> Floor:
+def measured_floor(
+    split: RawSplit, corpus: EncodedCorpus, order: int, smoothing: Smoothing = "kneser-ney"
+) -> Floor:
     """Measure the floor of one cleaning.
 
     Of a long text parts stand for all: the same raw characters whatever the cleaning, or the
     price of a harsh one would be that of another text.
+
+    Args:
+        split: The raw text.
+        corpus: Its streams of characters, of one cleaning.
+        order: Of the n-gram.
+        smoothing: Of the n-gram.
     """
     parts = (
         split.train[-MAX_TRAIN_CHARS:],
@@ -203,6 +211,7 @@ def _floor(split: RawSplit, corpus: EncodedCorpus, order: int) -> Floor:
         corpus.train[len(corpus.train) - num_train :],
         vocabulary_size=len(corpus.vocabulary),
         order=order,
+        smoothing=smoothing,
     )
     # Of a validation passage of numbers "letters" can leave less than a context.
     before_test = np.concatenate([corpus.train[-order:], corpus.validation[-order:]])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.overhead_sampler import made_up_records
+from benchmarks.overhead_sampler import in_generations, made_up_records, sampler_cost
 from benchmarks.overhead_search import SearchCost
 from search_spaces import load_space
 from tune.records.trial import Status
@@ -32,3 +32,15 @@ def test_made_up_trials_are_as_those_of_a_search() -> None:
     for record in records:
         whole = len(record.epochs) == record.config.epochs
         assert whole == (record.status == Status.COMPLETE)
+
+
+def test_made_up_generations_are_full() -> None:
+    space = load_space("full")  # four axes of numbers: eight trials a generation
+    records = in_generations(made_up_records(space, 30), space)
+    assert [record.generation for record in records[:10]] == [None] * 10
+    assert [record.generation for record in records[10:]] == [0] * 8 + [1] * 8 + [2] * 4
+
+
+def test_proposals_of_a_sampler_are_timed() -> None:
+    cost = sampler_cost(40, space_name="full", sampler="cmaes")
+    assert 0 < cost.median_seconds <= cost.max_seconds

@@ -5,7 +5,9 @@ Learning", arXiv:2306.12370, section 4 (what a user believes to be good, what wa
 chance each propose a part of the trials); Sobol 1967; Hansen 2016, arXiv:1604.00772 (CMA-ES).
 """
 
+import collections
 import copy
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -149,14 +151,38 @@ class NumberedQMCSampler(QMCSampler):
         return self._index
 
 
+@dataclasses.dataclass(slots=True)
+class Replay:
+    """What one search has told CMA-ES, kept from one proposal to the next.
+
+    Attributes:
+        axes: That are sampled together.
+        told: Numbers of the trials of each generation.
+        optimizer: Its state after them.
+    """
+
+    axes: dict[str, BaseDistribution] = dataclasses.field(default_factory=dict)
+    told: list[list[int]] = dataclasses.field(default_factory=list)
+    optimizer: Any = None
+
+
 class ReplayedCmaEsSampler(CmaEsSampler):
-    """CMA-ES whose distribution is worked out from the trials again for each proposal.
+    """CMA-ES whose distribution is worked out from the trials, of which each has its generation.
 
     optuna 5.0 keeps it as a pickle in the trials' attributes and loads it from there, so whoever
-    can write a run's journal could run code. From the trials follows the same: each has the
-    number of the generation that it was drawn in (GENERATION). Its draws do not depend on Optuna's
-    numbers of the trials, which count proposals that were repeats too.
+    can write a run's journal could run code. Its draws do not depend on Optuna's numbers of the
+    trials, which count proposals that were repeats too.
     """
+
+    def __init__(self, replay: Replay, **arguments: Any) -> None:
+        """Sample one trial.
+
+        Args:
+            replay: Of this search; what it has is not told again.
+            arguments: Optuna's.
+        """
+        super().__init__(**arguments)
+        self._replay = replay
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -167,12 +193,38 @@ class ReplayedCmaEsSampler(CmaEsSampler):
         unnumbered.number = 0
         return super().sample_relative(study, unnumbered, search_space)
 
+    def _get_trials(self, study: Study) -> list[FrozenTrial]:
+        """Return the trials and their values, without optuna 5.0's deep copy of pruned ones."""
+        states = (TrialState.COMPLETE, TrialState.PRUNED)
+        trials = []
+        for trial in study._get_trials(deepcopy=False, states=states, use_cache=True):
+            known = trial
+            if trial.state == TrialState.PRUNED:
+                if not trial.intermediate_values:
+                    continue
+                known = copy.copy(trial)
+                known.value = trial.intermediate_values[max(trial.intermediate_values)]
+            trials.append(known)
+        return trials
+
     def _restore_optimizer(self, completed_trials: list[FrozenTrial]) -> Any:
         transform = _SearchSpaceTransform(self._together, transform_0_1=True)
-        optimizer = self._init_optimizer(transform, StudyDirection.MINIMIZE)
-        while True:
-            drawn = self._get_solution_trials(completed_trials, optimizer.generation)
-            if len(drawn) < optimizer.population_size:
-                return optimizer
-            first = drawn[: optimizer.population_size]
-            optimizer.tell([(transform.transform(trial.params), trial.value) for trial in first])
+        # Made each time: it takes a number from the generator that draws the proposal.
+        new = self._init_optimizer(transform, StudyDirection.MINIMIZE)
+        drawn = collections.defaultdict(list)
+        for trial in completed_trials:
+            drawn[trial.system_attrs.get(self._attr_key_generation)].append(trial)
+        full: list[list[FrozenTrial]] = []
+        while len(drawn[len(full)]) >= new.population_size:
+            full.append(drawn[len(full)][: new.population_size])
+        numbers = [[trial.number for trial in generation] for generation in full]
+        replay = self._replay
+        # A trial that ends late belongs to its generation in place of another.
+        if replay.axes != self._together or replay.told != numbers[: len(replay.told)]:
+            replay.axes, replay.told, replay.optimizer = self._together, [], None
+        replay.optimizer = replay.optimizer or new
+        for generation in full[len(replay.told) :]:
+            points = [(transform.transform(trial.params), trial.value) for trial in generation]
+            replay.optimizer.tell(points)
+        replay.told = numbers
+        return copy.deepcopy(replay.optimizer)

@@ -26,6 +26,7 @@ from model.system.seeds import hash_seed
 from search_spaces import SearchSpace
 from tune.records.trial import RUNNING_BEST, Outcome, TrialRecord, configuration
 from tune.sampling.optuna_study import BASELINE, ERROR, NUMBER, REPEAT, STOPPED
+from tune.sampling.own_samplers import Replay
 from tune.sampling.samplers import ATTEMPTS, GENERATION, make_sampler, make_thinning
 from tune.sampling.thinned_study import ThinnedStudy
 
@@ -65,6 +66,7 @@ class StudySearcher(Searcher):
         self._seed = seed
         self._sampler = sampler
         self._thinning = make_thinning(sampler)
+        self._replay = Replay()
         self._earlier = {record.number: record for record in records}
         self._next_number = self._free_number(0)
         self._tried = {configuration(record.config) for record in self._earlier.values()}
@@ -128,6 +130,7 @@ class StudySearcher(Searcher):
             seed=self._seed,
             number=self._next_number,
             attempt=attempt,
+            replay=self._replay,
         )
         seen = ThinnedStudy(self._study, self._thinning) if self._thinning else self._study
         trial = seen.ask()

@@ -15,6 +15,7 @@ from search_spaces import SearchSpace, load_space
 from search_spaces.distributions import distance
 from tune.records.trial import RUNNING_BEST, EpochRecord, Outcome, Status, TrialRecord
 from tune.sampling.optuna_study import open_study
+from tune.sampling.own_samplers import Replay
 from tune.sampling.samplers import SAMPLERS
 from tune.sampling.searcher import StudySearcher
 
@@ -144,6 +145,26 @@ def test_resumed_search_proposes_what_the_whole_one_did(tmp_path: Path, sampler:
     study = open_study(tmp_path / "optuna.journal", QUICK, records=records)
     resumed = StudySearcher(study, QUICK, seed=0, sampler=sampler, records=records)
     assert run_trials(resumed, range(20, 24)) == expected[20:]
+
+
+def test_what_cma_es_keeps_changes_no_proposal(tmp_path: Path) -> None:
+    kept, fresh = (make(tmp_path / name, sampler="cmaes")[0] for name in ("kept", "fresh"))
+    ends: dict[int, list[int]] = {}
+    num_told_again = 0
+    for number in range(70):
+        fresh._replay = Replay()
+        told = kept._replay.told
+        proposals = [searcher.suggest(str(number)) for searcher in (kept, fresh)]
+        assert proposals[0] == proposals[1]
+        num_told_again += kept._replay.told[: len(told)] != told
+        # A trial that ends late takes the place of another in its generation.
+        ends.setdefault(number + (11 if number % 5 == 0 else 2), []).append(number)
+        for ended in ends.pop(number, []):
+            value = bits(proposals[0]["config"])
+            outcome = Outcome.TRAINING if ended % 3 == 2 else Outcome.FINISHED
+            for searcher in (kept, fresh):
+                searcher.on_trial_complete(str(ended), result(1, value, outcome))
+    assert len(kept._replay.told) >= 5 and num_told_again
 
 
 def test_cma_es_moves_on_by_its_generations_and_keeps_no_pickle(tmp_path: Path) -> None:
