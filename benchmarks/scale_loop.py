@@ -205,6 +205,7 @@ def _simulate_once(
             config=proposal,
             curve=curves.of(TrialConfig.from_dict(proposal["config"])),
             storage=nowhere,
+            run_metadata=SimpleNamespace(),
             num_failures=0,
         )
         with watch("record"):
