@@ -218,5 +218,5 @@ def test_interrupt_in_the_report_is_130_and_the_report_is_written_on_resuming(
     assert not json.loads(study.read_text())["finished"]
     resumed = run_command(["--resume", "short"])
     assert resumed.returncode == 0, resumed.stderr
-    assert "sample text from the best network" in resumed.stdout
+    assert "sample text (" in resumed.stdout
     assert json.loads(study.read_text())["finished"]

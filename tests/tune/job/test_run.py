@@ -35,6 +35,7 @@ RUN_FILES = {
     *("checkpoints", "history.jsonl", "optuna.journal", "ray"),
     *("finalists.csv", "finalists.jsonl", "report.html"),
     *("trials.parquet", "epochs.parquet", "finalists.parquet"),
+    *("predictor", "predictor.csv", "predictor.parquet"),
 }
 
 
