@@ -80,7 +80,7 @@ def _parser() -> OneLineParser:
         metavar="TEXT",
         help="what it learns; without it, the training part of --text, for a held-out --part",
     )
-    ngram.add_argument("--cleaning", default="cased", help="how its texts are cleaned (cased)")
+    ngram.add_argument("--cleaning", metavar="NAME", help="how its texts are cleaned (cased)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--device", choices=DEVICES, default="cpu", help="where the network lies (cpu)"
@@ -123,7 +123,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
     from model.text.streams import split_text
 
     windows = _windows(options.windows)
-    clean("", options.cleaning)  # a mistake is told before a text is fetched
+    clean("", options.cleaning or RAW)  # a mistake is told before a text is fetched
     if options.seed < 0:
         raise ConfigError(f"seed must be at least 0, got {options.seed}")
     if windows is not None and options.unknown == "spell":
@@ -189,12 +189,14 @@ def _model(options: argparse.Namespace, text: str) -> "ScoredModel":
     from model.errors import ConfigError
     from model.scoring.scored_model import ScoredModel
     from model.system.devices import named_device
+    from model.text.cleaning import RAW
     from model.text.corpus import resolve_corpus
     from model.text.streams import split_text
 
     if options.model != NGRAM:
-        if options.train is not None:
-            raise ConfigError(f"--train must be for {NGRAM}: {options.model} has learnt")
+        for flag in ("train", "cleaning"):
+            if getattr(options, flag) is not None:
+                raise ConfigError(f"--{flag} must be for {NGRAM}: {options.model} has its own")
         from model.training.predictor import load_network
 
         device = named_device(options.device)
@@ -207,13 +209,13 @@ def _model(options: argparse.Namespace, text: str) -> "ScoredModel":
         )
     if options.train is not None:
         learnt = resolve_corpus(options.train, keep_front_matter=options.keep_front_matter).text
-        return ScoredModel.of_ngram(learnt, learnt, cleaning=options.cleaning)
+        return ScoredModel.of_ngram(learnt, learnt, cleaning=options.cleaning or RAW)
     if options.part == "whole":
         raise ConfigError(
             f"{NGRAM} must have something to learn: --train TEXT, or --part validation or test"
         )
     # The alphabet is that of the whole text, as in a search.
-    return ScoredModel.of_ngram(split_text(text).train, text, cleaning=options.cleaning)
+    return ScoredModel.of_ngram(split_text(text).train, text, cleaning=options.cleaning or RAW)
 
 
 if __name__ == "__main__":

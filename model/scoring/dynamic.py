@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.network.lstm import CharLSTM
-from model.scoring.layout import WARM_UP_SYMBOLS
+from model.scoring.layout import MAX_DYNAMIC_SYMBOLS, WARM_UP_SYMBOLS
 from model.text.streams import EncodedCorpus, Symbols
 
 LEARNING_RATES = (1e-4, 2e-4, 4e-4)
@@ -28,8 +28,6 @@ LEARNING_RATES = (1e-4, 2e-4, 4e-4)
 helped nowhere (LOG.md)."""
 TRIED_SYMBOLS = 4_096
 SEGMENT_SYMBOLS = 20
-MAX_SYMBOLS = 16_384
-"""Symbols of a longer passage that are scored: each segment is a step of training."""
 _SEGMENTS = 300
 """Of the training text, whose gradients' mean squares are taken."""
 _EPSILON = 1e-5
@@ -42,7 +40,7 @@ class DynamicScore:
     """What learning on brings on the test passage.
 
     Attributes:
-        gain_bits: Bits that the passage, or its first MAX_SYMBOLS, costs less, in all.
+        gain_bits: Bits that the passage, or its first MAX_DYNAMIC_SYMBOLS, costs less, in all.
         num_symbols: Symbols that were scored.
         learning_rate: The best on the validation passage.
         seconds: What it took.
@@ -64,7 +62,7 @@ def score_dynamically(network: CharLSTM, corpus: EncodedCorpus, *, seed: int) ->
     """
     start = time.perf_counter()
     root_mean_squares = _root_mean_squares(network, corpus.train, seed=seed)
-    tried, test = corpus.validation[:TRIED_SYMBOLS], corpus.test[:MAX_SYMBOLS]
+    tried, test = corpus.validation[:TRIED_SYMBOLS], corpus.test[:MAX_DYNAMIC_SYMBOLS]
     on_validation = {
         rate: _nats(network, tried, corpus.train, rate, root_mean_squares)
         for rate in LEARNING_RATES
@@ -90,7 +88,7 @@ def dynamic_seconds(num_parameters: int, *, num_symbols: int) -> float:
     """
     learnt = _SEGMENTS * SEGMENT_SYMBOLS + len(LEARNING_RATES) * TRIED_SYMBOLS
     each = _SECONDS_A_SYMBOL + num_parameters * _SECONDS_A_SYMBOL_AND_PARAMETER
-    return (learnt + 1.3 * min(num_symbols, MAX_SYMBOLS)) * each
+    return (learnt + 1.3 * min(num_symbols, MAX_DYNAMIC_SYMBOLS)) * each
 
 
 def _nats(
@@ -101,7 +99,7 @@ def _nats(
     root_mean_squares: list[Tensor],
 ) -> float:
     """Return what a passage costs, in nats in all, one segment after the other."""
-    learner = copy.deepcopy(network).eval()
+    learner = _learner(network)
     parameters = [*learner.parameters()]
     device = parameters[0].device
     context = context[-WARM_UP_SYMBOLS:]
@@ -131,9 +129,19 @@ def _nats(
     return nats
 
 
+def _learner(network: CharLSTM) -> CharLSTM:
+    """Return a copy without dropout that gradients go through.
+
+    cuDNN's LSTM has them in training mode alone; its layers have no dropout of their own.
+    """
+    learner = copy.deepcopy(network).eval()
+    learner.layers.train()
+    return learner
+
+
 def _root_mean_squares(network: CharLSTM, train: Symbols, *, seed: int) -> list[Tensor]:
     """Return the root of the mean square of each weight's gradient on the training text."""
-    learner = copy.deepcopy(network).eval()
+    learner = _learner(network)
     parameters = [*learner.parameters()]
     squares = [torch.zeros_like(parameter) for parameter in parameters]
     length = WARM_UP_SYMBOLS + SEGMENT_SYMBOLS + 1

@@ -22,7 +22,7 @@ from model.network.lstm import CharLSTM, WindowLSTM
 from model.network.precision import autocast
 from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, num_columns
 from model.scoring.mixture import Mixture, mixed_nats
-from model.scoring.objective import MAX_SCORED_CHARS, PreparedCorpus, restored_test_bits_per_char
+from model.scoring.objective import PreparedCorpus, restored_test_bits_per_char
 from model.text.streams import Symbols
 
 
@@ -185,29 +185,31 @@ def _losses(
     model.train()
 
 
-def passages_nats(
-    network: Network, prepared: PreparedCorpus, config: TrialConfig, *, precision: str | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return what a network spends on each symbol of the validation and of the test passage.
-
-    Of a longer passage the first MAX_SCORED_CHARS symbols are scored.
+def held_out_nats(
+    network: Network,
+    prepared: PreparedCorpus,
+    config: TrialConfig,
+    *,
+    precision: str | None,
+    is_test: bool,
+    max_symbols: int,
+) -> NDArray[np.float64]:
+    """Return what a network spends on each symbol of the validation or the test passage (N,).
 
     Args:
         network: The network.
         prepared: The corpus.
         config: The network's configuration.
         precision: The arithmetic that it was trained and validated in; None is float32.
+        is_test: Whether it is the test passage.
+        max_symbols: Of a longer passage, only its beginning is scored.
     """
     corpus, device = prepared.streams(config), next(network.parameters()).device
+    passage, context = (
+        (corpus.test, corpus.validation) if is_test else (corpus.validation, corpus.train)
+    )
     with autocast(precision or "float32", device):
-        validation, test = (
-            symbol_nats(network, passage[:MAX_SCORED_CHARS], context=context, device=device)
-            for passage, context in (
-                (corpus.validation, corpus.train),
-                (corpus.test, corpus.validation),
-            )
-        )
-    return validation, test
+        return symbol_nats(network, passage[:max_symbols], context=context, device=device)
 
 
 def score_test_passage(

@@ -12,6 +12,8 @@ MAX_CHUNK_STEPS = 512
 """Time steps of one pass through the network, at most."""
 MAX_CHUNK_LOGITS = 1 << 24
 """64 MiB of float32: with thousands of words a pass has fewer steps."""
+MAX_DYNAMIC_SYMBOLS = 16_384
+"""Symbols of a passage that dynamic evaluation reads: each 20 are a step of training."""
 WINDOWS_AT_ONCE = 256
 """Windows of the window regime that are scored side by side."""
 

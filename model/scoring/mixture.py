@@ -11,7 +11,7 @@ data" (mixtures and their weights).
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -24,12 +24,10 @@ from model.text.ngram import Ngram
 MIN_GAIN_BITS = 0.003
 """Bits per symbol that a member must bring on the passage. The means of three seeds of one
 configuration scatter by 0.005 (docs/results.md): less is noise."""
-MAX_MEMBERS = 8
+MAX_NETWORKS = 8
 """Networks of a mixture: each is one more step for a symbol of text."""
-_BLOCK_SYMBOLS = 256
+_BLOCK_SYMBOLS, _LEAST_BLOCKS = 256, 8
 """Neighbouring symbols are dear together: a gain's standard error is that of blocks' means."""
-_MAX_FITTED_SYMBOLS = 100_000
-"""Of a longer passage an even part is fitted: a handful of weights needs no more."""
 _MAX_ITERATIONS, _LEAST_STEP_NATS = 1_000, 1e-7
 Nats = NDArray[np.float64]
 
@@ -94,7 +92,6 @@ def fit_weights(nats_MN: Nats) -> Nats:
     Args:
         nats_MN: What each member spends on each symbol; finite.
     """
-    nats_MN = nats_MN[:, :: max(1, math.ceil(nats_MN.shape[1] / _MAX_FITTED_SYMBOLS))]
     likelihood_MN = np.exp(nats_MN.min(axis=0) - nats_MN)
     weights = np.full(len(nats_MN), 1 / len(nats_MN))
     before = np.inf
@@ -114,54 +111,69 @@ class Chosen:
     """The members of a mixture.
 
     Attributes:
-        members: Rows of the candidates, in the order in which they were chosen.
+        members: Rows of the candidates, networks first.
         weights: Of each (M,).
         gains_bits: What the mixture loses without it, in bits per symbol, the others' weights
             fitted again (M,); 0 for an only member.
-        bits: What the mixture spends on a symbol of the passage that it was fitted on.
     """
 
     members: tuple[int, ...]
     weights: Nats
     gains_bits: Nats
-    bits: float
+
+    @classmethod
+    def of(cls, nats_CN: Nats, members: Sequence[int]) -> "Chosen":
+        """Fit the mixture of some candidates."""
+        members = tuple(sorted(members))
+        mean = float(_fitted_nats(nats_CN[[*members]]).mean())
+        without = [_fitted_nats(nats_CN[[*rest]]).mean() - mean for rest in _without_one(members)]
+        return cls(
+            members=members,
+            weights=fit_weights(nats_CN[[*members]]),
+            gains_bits=np.array(without or [0.0]) / math.log(2),
+        )
 
 
 def choose_members(nats_CN: Nats) -> Chosen:
     """Choose the members of a mixture: each time the one that brings most, while it is enough.
 
+    Those that bring less than noise once the others are there go again. At least one network is
+    a member.
+
     Args:
-        nats_CN: What each candidate spends on each symbol of a held-out passage; finite.
+        nats_CN: What each candidate spends on each symbol of a held-out passage; finite. The last
+            row is the n-gram's, the others are networks'.
     """
+    ngram = len(nats_CN) - 1
     chosen = [int(nats_CN.mean(axis=1).argmin())]
     now_N = nats_CN[chosen[0]]
-    while len(chosen) < MAX_MEMBERS + 1:
-        tried = {
-            candidate: _fitted_nats(nats_CN[[*chosen, candidate]])
-            for candidate in range(len(nats_CN))
-            if candidate not in chosen
-        }
-        if not tried:
-            break
-        best = min(tried, key=lambda candidate: float(tried[candidate].mean()))
-        if not _is_gain(now_N - tried[best]):
+    while True:
+        is_full = len({*chosen} - {ngram}) == MAX_NETWORKS
+        open_to = ({ngram} if is_full else {*range(len(nats_CN))}) - {*chosen}
+        tried = {row: _fitted_nats(nats_CN[[*chosen, row]]) for row in sorted(open_to)}
+        best = min(tried, key=lambda row: float(tried[row].mean()), default=None)
+        if best is None or not _is_gain(now_N - tried[best]):
             break
         chosen.append(best)
         now_N = tried[best]
-    weights = fit_weights(nats_CN[chosen])
-    mean = float(now_N.mean())
-    without = [
-        _fitted_nats(nats_CN[[each for each in chosen if each != member]]).mean() - mean
-        if len(chosen) > 1
-        else 0.0
-        for member in chosen
-    ]
-    return Chosen(
-        members=tuple(chosen),
-        weights=weights,
-        gains_bits=np.array(without) / math.log(2),
-        bits=mean / math.log(2),
-    )
+    while len(chosen) > 1:
+        rests = [[*rest] for rest in _without_one(chosen)]
+        losses = [_fitted_nats(nats_CN[rest]) - now_N for rest in rests]
+        least = min(range(len(rests)), key=lambda place: float(losses[place].mean()))
+        if _is_gain(losses[least]):
+            break
+        chosen = rests[least]
+        now_N = _fitted_nats(nats_CN[chosen])
+    if chosen == [ngram]:
+        chosen.append(int(nats_CN[:ngram].mean(axis=1).argmin()))
+    return Chosen.of(nats_CN, chosen)
+
+
+def _without_one(members: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Yield the members without each; nothing for an only one."""
+    if len(members) > 1:
+        for member in members:
+            yield [other for other in members if other != member]
 
 
 def _fitted_nats(nats_MN: Nats) -> Nats:
@@ -170,8 +182,10 @@ def _fitted_nats(nats_MN: Nats) -> Nats:
 
 def _is_gain(gained_N: Nats) -> bool:
     """Return whether a gain is more than noise: MIN_GAIN_BITS, and two standard errors."""
+    num_blocks = max(_LEAST_BLOCKS, len(gained_N) // _BLOCK_SYMBOLS)
+    if len(gained_N) < num_blocks:
+        return False
     gain = float(gained_N.mean()) / math.log(2)
-    blocks = np.array_split(gained_N, max(2, len(gained_N) // _BLOCK_SYMBOLS))
-    means = np.array([block.mean() for block in blocks]) / math.log(2)
-    error = float(means.std(ddof=1)) / math.sqrt(len(means))
+    means = np.array([block.mean() for block in np.array_split(gained_N, num_blocks)])
+    error = float(means.std(ddof=1)) / math.sqrt(num_blocks) / math.log(2)
     return gain > max(MIN_GAIN_BITS, 2 * error)

@@ -57,6 +57,8 @@ class Floors:
     version: int = OBJECTIVE_VERSION
 
     def __post_init__(self) -> None:
+        if self.order < 1:
+            raise ConfigError(f"a floor's order must be at least 1, got {self.order}")
         if RAW not in self.of_cleaning:
             raise ConfigError(f"floors must have one of {RAW!r}, got {sorted(self.of_cleaning)}")
         if self.version not in SPELLERS:

@@ -17,6 +17,8 @@ from model.text.streams import Symbols
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary
 
+BLOCK_SYMBOLS = 1_000_000
+"""Symbols that are scored at once."""
 UNICODE_CHARS = 0x110000
 """Code points: an unknown character is one of them."""
 SymbolNats = Callable[[Symbols, Symbols], NDArray[np.float64]]
@@ -68,7 +70,9 @@ def score_text(
     context: Symbols,
     spell_unknown: bool = False,
 ) -> TextScore:
-    """Score a text, the state carried from its first symbol to its last.
+    """Score a text; each symbol is predicted from those before it.
+
+    A network is entered every so many symbols with the state of those before, as in a search.
 
     Args:
         symbol_nats: The model.
@@ -87,7 +91,11 @@ def score_text(
     symbols = vocabulary.encode(known)
     if not len(symbols):
         raise ConfigError(f"a text must have something that the model knows, got {text[:40]!r}")
-    nats = float(symbol_nats(symbols, context).sum()) + unknown_nats
+    nats = unknown_nats
+    for start in range(0, len(symbols), BLOCK_SYMBOLS):  # a long text would fill memory
+        block = symbols[start : start + BLOCK_SYMBOLS]
+        nats += float(symbol_nats(block, context).sum())
+        context = block
     if isinstance(vocabulary, WordVocabulary):
         nats += vocabulary.spelling_bits(known) * math.log(2)
     return TextScore(

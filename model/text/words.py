@@ -134,6 +134,9 @@ class WordVocabulary:
             raise ConfigError("a vocabulary's tokens must be distinct, sorted and not empty")
         if "" in self.rare_words or any(len(char) != 1 for char in self.alphabet):
             raise ConfigError("rare words must not be empty, an alphabet's characters single")
+        alphabet = set(self.alphabet)
+        if len(alphabet) < len(self.alphabet) or not alphabet.issuperset("".join(self.rare_words)):
+            raise ConfigError("an alphabet must have each character once, rare words no other")
 
     @classmethod
     def of(

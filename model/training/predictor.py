@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from model.config import TrialConfig
 from model.errors import CheckpointError
 from model.network.base import Network
-from model.scoring.mixture import MAX_MEMBERS, Mixture
+from model.scoring.mixture import MAX_NETWORKS, Mixture
 from model.scoring.objective import MAX_TRAIN_CHARS
 from model.system.files import check_sum, in_place_of, readable_folder, write_sums
 from model.system.json_schema import checked, parsed, record
@@ -35,6 +35,7 @@ PREDICTOR_FILE = "predictor.json"
 NGRAM_FILE = "ngram.safetensors"
 FORMAT_VERSION = 1
 _SYMBOLS = "symbols"
+_WHOLE_NUMBERS = {"U8", "I16", "I32", "I64"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,8 +62,8 @@ class PredictorMeta:
             raise ValueError(f"weights must be at least 0 and 1 in sum, got {self.weights}")
         if self.ngram_order is not None and not 1 <= self.ngram_order <= MAX_ORDER:
             raise ValueError(f"ngram_order must be in 1 to {MAX_ORDER}, got {self.ngram_order}")
-        if not 1 <= self.num_networks <= MAX_MEMBERS:
-            raise ValueError(f"networks must be 1 to {MAX_MEMBERS}, got {self.num_networks}")
+        if not 1 <= self.num_networks <= MAX_NETWORKS:
+            raise ValueError(f"networks must be 1 to {MAX_NETWORKS}, got {self.num_networks}")
 
     @property
     def num_networks(self) -> int:
@@ -196,15 +197,15 @@ def _counted(folder: Path, vocabulary_size: int) -> Symbols:
     path = folder / NGRAM_FILE
     try:
         check_sum(folder, NGRAM_FILE)
-        tensors = load_file(path)
-        symbols = tensors.get(_SYMBOLS)
-        if (
-            symbols is None
-            or symbols.ndim != 1
-            or symbols.dtype.kind not in "iu"
-            or not 0 < len(symbols) <= MAX_TRAIN_CHARS
-            or not 0 <= int(symbols.min()) <= int(symbols.max()) < vocabulary_size
-        ):
+        with safe_open(path, framework="np") as file:  # before anything takes memory
+            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+            kinds = {file.get_slice(name).get_dtype() for name in shapes}
+        lengths = [*shapes.get(_SYMBOLS, ())]
+        if len(shapes) != 1 or len(lengths) != 1 or not kinds <= _WHOLE_NUMBERS:
+            raise ValueError(f"must hold {_SYMBOLS!r}, whole numbers in one row")
+        is_sized = 0 < lengths[0] <= MAX_TRAIN_CHARS
+        symbols = load_file(path)[_SYMBOLS] if is_sized else np.empty(0, dtype=np.uint8)
+        if not is_sized or not 0 <= symbols.min() <= symbols.max() < vocabulary_size:
             raise ValueError(f"must hold 1 to {MAX_TRAIN_CHARS:,} symbols below {vocabulary_size}")
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"damaged predictor {path}: {error}") from error

@@ -12,6 +12,7 @@ from model.scoring.letters import score_letters
 from model.scoring.objective import PreparedCorpus
 from model.system.durations import counted, format_seconds
 from model.system.terminal import say
+from model.text.streams import EncodedCorpus
 from tune.cluster.resources import TrialResources
 from tune.job.worker_tasks import network_at, run_tasks
 from tune.planning.finalist_budget import scoring_seconds_of, spread_seconds
@@ -19,7 +20,6 @@ from tune.planning.study import Study
 from tune.records.finalist_table import (
     FinalistRecord,
     TestPassageScores,
-    finalist_key,
     finalist_name,
     finalist_of,
     known_scores,
@@ -46,14 +46,21 @@ def score_finalists(
     Each is a Ray task with the CPUs and GPUs of a trial; memory is not asked for. Where the user
     interrupts, those that are left have no scores; `--resume` gives them theirs.
     """
-    scores = known_scores(folder.read_finalists())
+    scores, winner = known_scores(folder.read_finalists()), _winner(history)
     locations = store.newest_first()
     unscored = {
         number: record
         for number, record in sorted(history.records.items())
         if record.status == Status.COMPLETE
         and number in locations
-        and scores.get(number, TestPassageScores()).test_bits_per_char is None
+        and (
+            scores.get(number, TestPassageScores()).test_bits_per_char is None
+            or (
+                number == winner
+                and record.config.regime == "stream"
+                and scores[number].test_bits_per_char_dynamic is None
+            )
+        )
     }
     try:
         if unscored and not stopper.interrupted:
@@ -66,7 +73,7 @@ def score_finalists(
                 f"scoring the test passage: {counted(len(unscored), 'network')}, about "
                 f"{format_seconds(spread_seconds(seconds, concurrent))}",
             )
-            corpus, winner = ray.put(study.prepared), _winner(history)
+            corpus = ray.put(study.prepared)
             arguments = {
                 number: (corpus, locations[number][0], record, need, number == winner)
                 for number, record in unscored.items()
@@ -98,13 +105,7 @@ def _score(
     streams, seed = prepared.streams(record.config), record.config.seed
     scores = TestPassageScores(test_bits_per_char=bits_per_char)
     if is_winner and isinstance(network, CharLSTM):
-        dynamic = score_dynamically(network, streams, seed=seed)
-        gain = dynamic.gain_bits * len(streams.test) / dynamic.num_symbols
-        scores = dataclasses.replace(
-            scores,
-            test_bits_per_char_dynamic=bits_per_char - gain / streams.num_raw_test_chars,
-            dynamic_seconds=dynamic.seconds,
-        )
+        scores = _with_dynamic(scores, network, streams, seed=seed)
     letters = score_letters(network, streams, seed=seed, with_trend=_has_trend(record))
     if letters is None:
         return scores
@@ -117,16 +118,33 @@ def _score(
     )
 
 
+def _with_dynamic(
+    scores: TestPassageScores, network: CharLSTM, streams: EncodedCorpus, *, seed: int
+) -> TestPassageScores:
+    """Return the scores with that of dynamic evaluation, if that can be had."""
+    assert scores.test_bits_per_char is not None
+    try:
+        dynamic = score_dynamically(network, streams, seed=seed)
+    except RuntimeError:  # of torch; it was never run on a GPU, and costs nothing else
+        return scores
+    gain = dynamic.gain_bits * len(streams.test) / dynamic.num_symbols
+    return dataclasses.replace(
+        scores,
+        test_bits_per_char_dynamic=scores.test_bits_per_char - gain / streams.num_raw_test_chars,
+        dynamic_seconds=dynamic.seconds,
+    )
+
+
 def _winner(history: History) -> int | None:
-    """Return the key of the first training of the configuration with the lowest mean so far."""
-    scores: dict[int, list[float]] = {}
+    """Return the key of the first complete training of the configuration with the lowest mean."""
+    trained: dict[int, dict[int, float]] = {}
     for key, record in history.records.items():
         if record.status == Status.COMPLETE:
-            scores.setdefault(finalist_of(key)[0], []).append(record.objective)
-    if not scores:
+            trained.setdefault(finalist_of(key)[0], {})[key] = record.objective
+    if not trained:
         return None
-    best = min(scores, key=lambda number: sum(scores[number]) / len(scores[number]))
-    return finalist_key(best, 0)
+    best = min(trained.values(), key=lambda scores: sum(scores.values()) / len(scores))
+    return min(best)
 
 
 def _has_trend(record: TrialRecord) -> bool:

@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 from rich.console import Console
 
+from model.errors import CheckpointError
 from model.system.terminal import complain, say
+from model.training.predictor import load_network
 from tune.job.outcome import why_nothing
 from tune.job.search import SearchResult
 from tune.job.study_json import how_it_ended, resume_anywhere, study_file
@@ -58,6 +60,7 @@ def finish(
             has the run.
     """
     folder.write_tables(result.records)
+    _check_predictor(folder, console)
     facts = study_file(study, result, estimate)
     folder.write_study(facts)
     run = read_run(folder)
@@ -113,6 +116,17 @@ def finish(
             report=str(folder.report_file),
         )
     return exit_code
+
+
+def _check_predictor(folder: RunFolder, console: Console) -> None:
+    """Remove a predictor that cannot be read: it must not cost the run its end."""
+    if not folder.predictor.is_dir():
+        return
+    try:
+        load_network(folder.predictor)
+    except CheckpointError as error:
+        say(console, f"the predictor is left out: {error}")
+        folder.drop_predictor()
 
 
 def show_finished(study: Study, folder: RunFolder, result: SearchResult, console: Console) -> int:

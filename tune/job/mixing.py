@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.config import TrialConfig
-from model.scoring.mixture import Chosen, choose_members, fit_weights, mixed_nats
+from model.scoring.mixture import Chosen, choose_members, mixed_nats
 from model.scoring.objective import (
-    MAX_SCORED_CHARS,
     MAX_TRAIN_CHARS,
     PreparedCorpus,
     restored_bits_per_char,
@@ -60,8 +59,9 @@ class Mixed:
         has_ngram: Whether it is one.
         chosen: Weights and gains, of the networks in their order, then of the n-gram.
         val_nats: What the members spend on the validation passage (M, N), in the same order.
-        test_nats: The same of the test passage.
         counted: What the n-gram counts.
+        val_bits_per_char: What the mixture spends there: restored bits.
+        members_val_bits_per_char: What each member spends there alone.
     """
 
     networks: tuple[Candidate, ...]
@@ -69,71 +69,65 @@ class Mixed:
     has_ngram: bool
     chosen: Chosen
     val_nats: Nats
-    test_nats: Nats
     counted: Symbols
-
-    def val_bits_per_char(self, prepared: PreparedCorpus, weights: Nats) -> float:
-        """Return restored bits of the validation passage, at some weights (M,)."""
-        corpus = prepared.streams(self.networks[0].config)
-        nats = mixed_nats(self.val_nats, weights).mean() * len(corpus.validation)
-        own_bits = float(nats) / math.log(2) + corpus.validation_spelling_bits
-        return restored_bits_per_char(own_bits, corpus)
-
-    def test_bits_per_char(self, prepared: PreparedCorpus, weights: Nats) -> float:
-        """Return restored bits of the test passage, at some weights (M,)."""
-        config = self.networks[0].config
-        corpus = prepared.streams(config)
-        nats = mixed_nats(self.test_nats, weights).mean() * len(corpus.test)
-        own_bits = float(nats) / math.log(2) + corpus.test_spelling_bits
-        return restored_test_bits_per_char(own_bits, prepared, config)
+    val_bits_per_char: float
+    members_val_bits_per_char: tuple[float, ...]
 
 
-def mix(
-    prepared: PreparedCorpus,
-    networks: list[Candidate],
-    nats: list[tuple[Nats, Nats]],
-) -> Mixed:
+def mix(prepared: PreparedCorpus, networks: list[Candidate], nats: list[Nats]) -> Mixed:
     """Fit the mixture of one group: members and weights.
 
     Args:
         prepared: The corpus.
         networks: The candidates.
-        nats: What each spends on each symbol of the validation and of the test passage.
+        nats: What each spends on each symbol of the validation passage, or its beginning.
     """
     corpus = prepared.streams(networks[0].config)
     size, counted = len(corpus.vocabulary), corpus.train[-MAX_TRAIN_CHARS:]
     order = choose_order(counted, vocabulary_size=size)
     ngram = Ngram.fit(counted, vocabulary_size=size, order=order)
-    before_test = np.concatenate([corpus.train[-order:], corpus.validation[-order:]])
-    of_ngram = [
-        -np.log(ngram.probabilities(passage[:MAX_SCORED_CHARS], context=context))
-        for passage, context in ((corpus.validation, corpus.train), (corpus.test, before_test))
-    ]
-    val_nats = np.stack([*(validation for validation, _ in nats), of_ngram[0]])
-    test_nats = np.stack([*(test for _, test in nats), of_ngram[1]])
-    chosen = choose_members(val_nats)
-    last = len(networks)  # the n-gram's row
-    if chosen.members == (last,):  # no network brings anything: the best of them stands beside it
-        best = int(val_nats[:last].mean(axis=1).argmin())
-        weights = fit_weights(val_nats[[last, best]])
-        chosen = dataclasses.replace(
-            chosen, members=(last, best), weights=weights, gains_bits=np.zeros(2)
-        )
-    rows = [row for row in chosen.members if row != last]
-    has_ngram = last in chosen.members
-    rows += [last] * has_ngram
-    places = [chosen.members.index(row) for row in rows]
+    scored = corpus.validation[: len(nats[0])]
+    all_nats = np.stack([*nats, -np.log(ngram.probabilities(scored, context=corpus.train))])
+    chosen = choose_members(all_nats)
+    val_nats = all_nats[[*chosen.members]]
+
+    def bits_per_char(nats: Nats) -> float:
+        own_bits = float(nats.mean()) * len(corpus.validation) / math.log(2)
+        return restored_bits_per_char(own_bits + corpus.validation_spelling_bits, corpus)
+
     return Mixed(
-        networks=tuple(networks[row] for row in rows if row != last),
+        networks=tuple(networks[row] for row in chosen.members if row < len(networks)),
         ngram=ngram,
-        has_ngram=has_ngram,
-        chosen=dataclasses.replace(
-            chosen,
-            members=tuple(rows),
-            weights=chosen.weights[places],
-            gains_bits=chosen.gains_bits[places],
-        ),
-        val_nats=val_nats[rows],
-        test_nats=test_nats[rows],
+        has_ngram=len(networks) in chosen.members,
+        chosen=chosen,
+        val_nats=val_nats,
         counted=counted,
+        val_bits_per_char=bits_per_char(mixed_nats(val_nats, chosen.weights)),
+        members_val_bits_per_char=tuple(bits_per_char(nats) for nats in val_nats),
     )
+
+
+def on_test_passage(
+    prepared: PreparedCorpus, mixed: Mixed, nats: list[Nats]
+) -> tuple[float, tuple[float, ...]]:
+    """Return restored bits of the test passage: the mixture's, and each member's alone.
+
+    Args:
+        prepared: The corpus.
+        mixed: The mixture.
+        nats: What its networks spend on each symbol of the passage, or its beginning.
+    """
+    config = mixed.networks[0].config
+    corpus = prepared.streams(config)
+    if mixed.has_ngram:
+        order = mixed.ngram.order
+        before = np.concatenate([corpus.train[-order:], corpus.validation[-order:]])
+        scored = corpus.test[: len(nats[0])]
+        nats = [*nats, -np.log(mixed.ngram.probabilities(scored, context=before))]
+
+    def bits_per_char(nats: Nats) -> float:
+        own_bits = float(nats.mean()) * len(corpus.test) / math.log(2)
+        return restored_test_bits_per_char(own_bits + corpus.test_spelling_bits, prepared, config)
+
+    whole = bits_per_char(mixed_nats(np.stack(nats), mixed.chosen.weights))
+    return whole, tuple(map(bits_per_char, nats))

@@ -8,7 +8,7 @@ test passage is then scored once, by the predictor and its members.
 import dataclasses
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +18,19 @@ from rich.console import Console
 from model.config import TrialConfig
 from model.errors import CheckpointError
 from model.generation.decoding import TIMED_SYMBOLS, milliseconds_per_symbol
-from model.scoring.evaluation import passages_nats
+from model.scoring.evaluation import held_out_nats
 from model.scoring.mixture import Mixture
-from model.scoring.objective import PreparedCorpus
-from model.system.durations import counted
+from model.scoring.objective import MAX_SCORED_CHARS, PreparedCorpus
+from model.system.durations import counted, format_seconds
+from model.system.files import unwritable
 from model.system.terminal import say
 from model.text.ngram import Ngram
 from model.training.predictor import PredictorMeta, load_network, save_predictor
 from tune.cluster.resources import TrialResources
-from tune.job.mixing import Candidate, Group, Mixed, Nats, mix
+from tune.job.mixing import Candidate, Group, Mixed, Nats, mix, on_test_passage
 from tune.job.search import SearchResult
 from tune.job.worker_tasks import network_at, run_tasks
-from tune.planning.finalist_budget import choose
+from tune.planning.finalist_budget import LATE_SHARE, choose
 from tune.planning.study import Study
 from tune.records.finalist_table import finalist_name, finalist_of
 from tune.records.history import records_so_far
@@ -47,6 +48,10 @@ from tune.trials.stopper import SearchStopper
 
 MAX_CANDIDATES = 20
 """Networks that are scored: the finalists' first, then the kept trials'."""
+MAX_FITTED_SYMBOLS = 100_000
+"""Of a longer validation passage the beginning is scored: a handful of weights needs no more."""
+SCORING_EPOCHS, FIXED_SECONDS = 0.1, 2.0
+"""A network's two passages in its epochs (evaluation takes 4 % of one), and the n-gram's time."""
 
 
 def with_predictor(
@@ -73,11 +78,21 @@ def with_predictor(
     Raises:
         OSError: The folder cannot be written.
     """
-    stopper = SearchStopper(None, spent_seconds=result.seconds)
-    candidates = candidates_of(
+    budget = study.space.budget.time_budget_seconds
+    stopper = SearchStopper(budget, spent_seconds=result.seconds)
+    candidates, seconds = candidates_of(
         study, result.records, records_so_far(folder.finalists_history_file)
     )
-    if candidates:
+    left = stopper.seconds_left()
+    if budget and left is not None and seconds > max(left, LATE_SHARE * budget):
+        say(
+            console,
+            f"\nno predictor: it would take about {format_seconds(seconds)}; --resume with a "
+            f"larger --time-budget makes it",
+        )
+    elif candidates:
+        number = counted(len(candidates), "network")
+        say(console, f"\nmixing: {number} and the n-gram, about {format_seconds(seconds)}")
         _make(study, folder, candidates, need, console, stopper)
     return dataclasses.replace(result, seconds=stopper.seconds(), interrupted=stopper.interrupted)
 
@@ -90,41 +105,52 @@ def _make(
     console: Console,
     stopper: SearchStopper,
 ) -> None:
-    say(console, f"\nmixing: {counted(len(candidates), 'network')} and the n-gram")
-    nats: dict[int, tuple[Nats, Nats]] = {}
     corpus = ray.put(study.prepared)
-    arguments = {
-        index: (corpus, candidate.location, candidate.config, need)
-        for index, candidate in enumerate(candidates)
-    }
-    for index, result in run_tasks(_nats, arguments, need, stopper):
-        if isinstance(result, str):
-            say(console, f"{candidates[index].name}: not mixed: {result}")
-        else:
-            nats[index] = result
-    if stopper.interrupted or not nats:
-        return
+
+    def nats_of(networks: list[Candidate], *, is_test: bool) -> dict[int, Nats]:
+        arguments = {
+            index: (corpus, candidate.location, candidate.config, need, is_test)
+            for index, candidate in enumerate(networks)
+        }
+        found = {}
+        for index, result in run_tasks(_nats, arguments, need, stopper):
+            if isinstance(result, str):
+                say(console, f"{networks[index].name}: not mixed: {result}")
+            else:
+                found[index] = result
+        return found
+
+    nats = nats_of(candidates, is_test=False)
     groups: dict[Group, list[int]] = {}
     for index in sorted(nats):
         groups.setdefault(candidates[index].group, []).append(index)
-    mixed = [
-        mix(study.prepared, [candidates[i] for i in group], [nats[i] for i in group])
-        for group in groups.values()
-    ]
-    best = min(mixed, key=lambda each: each.val_bits_per_char(study.prepared, each.chosen.weights))
+    mixed: list[Mixed] = []
+    with stopper.catching_signals():
+        for rows in groups.values():
+            if not stopper.interrupted:
+                group = [candidates[row] for row in rows]
+                mixed.append(mix(study.prepared, group, [nats[row] for row in rows]))
+    if stopper.interrupted or not mixed:
+        return
+    best = min(mixed, key=lambda each: each.val_bits_per_char)
+    # Now that the members are chosen: no other network is shown the test passage.
+    on_test = nats_of(list(best.networks), is_test=True)
+    if len(on_test) < len(best.networks):
+        return
+    test = on_test_passage(study.prepared, best, [nats for _, nats in sorted(on_test.items())])
     try:
-        _save(study.prepared, folder, best)
+        _save(study.prepared, folder, best, test)
     except CheckpointError as error:  # removed, or damaged since it was scored
         say(console, f"no predictor: {error}")
 
 
 def candidates_of(
-    study: Study, records: Iterable[TrialRecord], finalists: Mapping[int, TrialRecord]
-) -> list[Candidate]:
-    """Return the networks that may be mixed: the finalists', and those of the best trials.
+    study: Study, records: Collection[TrialRecord], finalists: Mapping[int, TrialRecord]
+) -> tuple[list[Candidate], float]:
+    """Return the networks that may be mixed, and an estimate of the seconds that it takes.
 
-    A network of the window regime reads a whole window for a symbol, so it is one only where
-    there is no other.
+    They are the finalists', and those of the best trials. A network of the window regime reads a
+    whole window for a symbol, so it is one only where there is no other.
     """
     stores = [CheckpointStore(study.finalists_root), CheckpointStore(study.checkpoints_root)]
     of_finalists, of_trials = (store.newest_first() for store in stores)
@@ -153,19 +179,43 @@ def candidates_of(
         if record.number in of_trials
     ]
     streams = [each for each in found if each.config.regime == "stream"]
-    return (streams or found)[:MAX_CANDIDATES]
+    candidates = (streams or found)[:MAX_CANDIDATES]
+    epochs = [record.epoch_seconds for record in records]
+    return candidates, FIXED_SECONDS + SCORING_EPOCHS * max(epochs, default=0.0) * len(candidates)
 
 
 def _nats(
-    prepared: PreparedCorpus, location: str, config: TrialConfig, need: TrialResources
-) -> tuple[Nats, Nats]:
-    """Return what a network spends on each symbol of both passages, on a worker."""
+    prepared: PreparedCorpus,
+    location: str,
+    config: TrialConfig,
+    need: TrialResources,
+    is_test: bool,
+) -> Nats:
+    """Return what a network spends on each symbol of a passage, on a worker."""
     network, meta = network_at(location, need)
-    return passages_nats(network, prepared, config, precision=meta.precision)
+    return held_out_nats(
+        network,
+        prepared,
+        config,
+        precision=meta.precision,
+        is_test=is_test,
+        max_symbols=MAX_SCORED_CHARS if is_test else MAX_FITTED_SYMBOLS,
+    )
 
 
-def _save(prepared: PreparedCorpus, folder: RunFolder, mixed: Mixed) -> None:
+def _save(
+    prepared: PreparedCorpus,
+    folder: RunFolder,
+    mixed: Mixed,
+    test: tuple[float, tuple[float, ...]],
+) -> None:
     """Write predictor/ and predictor.csv.
+
+    Args:
+        prepared: The corpus.
+        folder: The run folder.
+        mixed: The mixture.
+        test: Restored bits of the test passage: the mixture's, and each member's.
 
     Raises:
         CheckpointError: A member's checkpoint is damaged, or cannot be had any more.
@@ -175,7 +225,7 @@ def _save(prepared: PreparedCorpus, folder: RunFolder, mixed: Mixed) -> None:
     meta = PredictorMeta(
         weights=tuple(map(float, weights)),
         ngram_order=mixed.ngram.order if mixed.has_ngram else None,
-        val_bits_per_char=mixed.val_bits_per_char(prepared, weights),
+        val_bits_per_char=mixed.val_bits_per_char,
     )
     with tempfile.TemporaryDirectory() as temporary:
         paths = []
@@ -183,16 +233,21 @@ def _save(prepared: PreparedCorpus, folder: RunFolder, mixed: Mixed) -> None:
             try:
                 paths.append(fetch(candidate.location, Path(temporary) / str(index)))
             except OSError as error:
+                if unwritable(error):  # our disk, not its storage
+                    raise
                 raise CheckpointError(f"{candidate.name}: {error}") from error
         save_predictor(folder.predictor, paths, meta, mixed.counted if mixed.has_ngram else None)
-    write_predictor_table(_rows(prepared, mixed, meta, folder.predictor), folder.predictor_file)
+    write_predictor_table(_rows(prepared, folder, mixed, test), folder.predictor_file)
 
 
 def _rows(
-    prepared: PreparedCorpus, mixed: Mixed, meta: PredictorMeta, folder: Path
+    prepared: PreparedCorpus,
+    folder: RunFolder,
+    mixed: Mixed,
+    test: tuple[float, tuple[float, ...]],
 ) -> list[PredictorRecord]:
     """Return the rows of predictor.csv: the mixture, then its members."""
-    whole = load_network(folder).network
+    whole = load_network(folder.predictor).network
     assert isinstance(whole, Mixture)
     rows = [
         PredictorRecord(
@@ -200,8 +255,8 @@ def _rows(
             name=PREDICTOR,
             number=None,
             weight=1.0,
-            val_bits_per_char=meta.val_bits_per_char,
-            test_bits_per_char=mixed.test_bits_per_char(prepared, mixed.chosen.weights),
+            val_bits_per_char=mixed.val_bits_per_char,
+            test_bits_per_char=test[0],
             gain_bits_per_char=None,
             milliseconds_per_symbol=milliseconds_per_symbol(whole),
         )
@@ -209,7 +264,6 @@ def _rows(
     corpus = prepared.streams(mixed.networks[0].config)
     symbols_per_char = len(corpus.validation) / corpus.num_raw_validation_chars
     for place, weight in enumerate(mixed.chosen.weights):
-        alone = np.eye(len(mixed.chosen.weights))[place]
         is_ngram = place == len(mixed.networks)
         rows.append(
             PredictorRecord(
@@ -217,8 +271,8 @@ def _rows(
                 name=f"{mixed.ngram.order}-gram" if is_ngram else mixed.networks[place].name,
                 number=None if is_ngram else mixed.networks[place].number,
                 weight=float(weight),
-                val_bits_per_char=mixed.val_bits_per_char(prepared, alone),
-                test_bits_per_char=mixed.test_bits_per_char(prepared, alone),
+                val_bits_per_char=mixed.members_val_bits_per_char[place],
+                test_bits_per_char=test[1][place],
                 gain_bits_per_char=float(mixed.chosen.gains_bits[place]) * symbols_per_char,
                 milliseconds_per_symbol=_ngram_milliseconds(mixed.ngram)
                 if is_ngram

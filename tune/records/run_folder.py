@@ -222,8 +222,15 @@ class RunFolder:
         self._write_json(self.best_file, config)
 
     def drop_checkpoints(self) -> None:
-        """Remove the kept checkpoints: a resumed search ranks its trials again."""
+        """Remove the kept networks: a resumed search ranks its trials again."""
         shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
+        self.drop_predictor()
+
+    def drop_predictor(self) -> None:
+        """Remove the predictor and its table."""
+        shutil.rmtree(self.predictor, ignore_errors=True)
+        for suffix in (".csv", ".parquet"):
+            self.predictor_file.with_suffix(suffix).unlink(missing_ok=True)
 
     @staticmethod
     def _write_json(path: Path, values: dict[str, Any]) -> None:

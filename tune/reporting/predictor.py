@@ -56,7 +56,7 @@ def predictor_line(run: LoadedRun) -> str:
     plural = "s" if networks > 1 else ""
     return (
         f"The predictor, {networks} network{plural}{' and the n-gram' * bool(has_ngram)}, has "
-        f"{shown(whole['test_bits_per_char'])} bits on the test passage, its best member "
-        f"{shown(members['test_bits_per_char'].min())} ({shown(whole['val_bits_per_char'])} on "
-        f"the validation passage, fitted there)."
+        f"{shown(whole['test_bits_per_char'])} bits on the test passage "
+        f"({shown(whole['val_bits_per_char'])} on the validation passage, fitted there), its best "
+        f"member there {shown(members['test_bits_per_char'].min())}."
     )

@@ -57,7 +57,7 @@ def test_network_that_does_not_learn_spends_what_it_does(
 def test_only_so_much_of_a_long_passage_is_read(
     network: CharLSTM, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dynamic, "MAX_SYMBOLS", 40)
+    monkeypatch.setattr(dynamic, "MAX_DYNAMIC_SYMBOLS", 40)
     monkeypatch.setattr(dynamic, "TRIED_SYMBOLS", 20)
     assert score_dynamically(network, corpus, seed=0).num_symbols == 40
     assert dynamic_seconds(10**6, num_symbols=10**9) == dynamic_seconds(10**6, num_symbols=40)

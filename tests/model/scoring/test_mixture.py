@@ -11,7 +11,13 @@ from model.generation.decoding import SamplingOptions, write_passages
 from model.generation.own_bits import own_bits_per_char
 from model.network.lstm import build_network
 from model.scoring.evaluation import cold_nats, network_nats, symbol_nats
-from model.scoring.mixture import Mixture, choose_members, fit_weights, mixed_nats
+from model.scoring.mixture import (
+    MAX_NETWORKS,
+    Mixture,
+    choose_members,
+    fit_weights,
+    mixed_nats,
+)
 from model.scoring.objective import PreparedCorpus
 from model.text.ngram import Ngram
 from model.text.streams import EncodedCorpus
@@ -122,26 +128,48 @@ def test_weights_are_those_that_spend_least() -> None:
 
 def test_members_are_those_that_bring_more_than_noise() -> None:
     generator = np.random.default_rng(1)
-    # Two that are right in different places, one that is a little worse than the first there
-    # is, and one that knows nothing.
+    # Two that are right in different places, one that is a little worse than the first, and an
+    # n-gram that knows nothing.
     right = generator.random(4_000) < 0.5
     first = np.where(right, 0.5, 2.5)
     second = np.where(right, 2.5, 0.5)
     same = first + np.abs(generator.normal(0, 0.01, 4_000))
     nothing = np.full(4_000, 4.0)
-    chosen = choose_members(np.stack([nothing, same, first, second]))
-    assert set(chosen.members) == {2, 3}
+    chosen = choose_members(np.stack([same, first, second, nothing]))
+    assert chosen.members == (1, 2)
     assert chosen.weights == pytest.approx([0.5, 0.5], abs=0.03)
-    assert chosen.bits == pytest.approx(
-        mixed_nats(np.stack([first, second]), [0.5, 0.5]).mean() / math.log(2), abs=1e-3
-    )
-    others = [{2: second, 3: first}[member].mean() / math.log(2) for member in chosen.members]
-    assert chosen.gains_bits == pytest.approx(np.array(others) - chosen.bits, abs=1e-9)
-    only = choose_members(np.stack([first, first]))
+    mixed = mixed_nats(np.stack([first, second]), chosen.weights).mean()
+    losses = np.array([second.mean(), first.mean()]) - mixed
+    assert chosen.gains_bits == pytest.approx(losses / math.log(2), abs=1e-9)
+    only = choose_members(np.stack([first, first, nothing]))
     assert only.members == (0,) and only.gains_bits.tolist() == [0.0]
 
 
-def test_one_candidate_is_a_mixture_of_one() -> None:
-    chosen = choose_members(np.full((1, 10), 0.7))
+def test_member_that_the_later_ones_replace_goes_again() -> None:
+    right = np.random.default_rng(2).random(4_000) < 0.5
+    first, second = np.where(right, 0.2, 4.0), np.where(right, 4.0, 0.2)
+    average = np.full(4_000, 2.0)  # the best by itself, and then of no use
+    assert average.mean() < min(first.mean(), second.mean())
+    chosen = choose_members(np.stack([first, average, second, np.full(4_000, 9.0)]))
+    assert chosen.members == (0, 2)
+
+
+def test_networks_are_no_more_than_a_predictor_holds() -> None:
+    # Twelve that are each right in a part of their own, and an n-gram that is of little use.
+    part = np.arange(6_000) % 12
+    networks = np.stack([np.where(part == each, 0.1, 6.0) for each in range(12)])
+    chosen = choose_members(np.vstack([networks, np.full(6_000, 6.5)]))
+    assert len([row for row in chosen.members if row < 12]) == MAX_NETWORKS
+
+
+def test_ngram_has_its_best_network_beside_it_where_none_brings_anything() -> None:
+    nats = np.stack([np.full(4_000, 40.0), np.full(4_000, 30.0), np.full(4_000, 1.0)])
+    chosen = choose_members(nats)
+    assert chosen.members == (1, 2) and chosen.weights[1] > 0.999
+    assert chosen.gains_bits == pytest.approx([0.0, 29 / math.log(2)], abs=1e-3)
+
+
+@pytest.mark.parametrize("length", [1, 7, 10])
+def test_few_symbols_are_no_reason_for_a_second_member(length: int) -> None:
+    chosen = choose_members(np.stack([np.full(length, 0.7), np.full(length, 0.8)]))
     assert chosen.members == (0,) and chosen.weights.tolist() == [1.0]
-    assert chosen.bits == pytest.approx(0.7 / math.log(2))

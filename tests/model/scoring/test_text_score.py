@@ -10,6 +10,7 @@ import torch
 
 from model import score, train
 from model.errors import ConfigError
+from model.scoring import text_score
 from model.scoring.evaluation import score_test_passage
 from model.scoring.objective import PreparedCorpus
 from model.scoring.text_score import UNICODE_CHARS, random_windows, score_text
@@ -79,6 +80,19 @@ def test_units_are_what_their_names_say() -> None:
     assert figures["nats_per_own_char"] == pytest.approx(math.log(4))
     assert figures["perplexity_per_word"] == pytest.approx(4**2)  # 3 words, 6 symbols
     assert (found.num_words, found.num_bytes, found.num_symbols) == (3, 8, 6)
+
+
+def test_long_text_is_scored_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[tuple[int, int]] = []
+
+    def nats(passage: np.ndarray, context: np.ndarray) -> np.ndarray:
+        read.append((len(passage), len(context)))
+        return np.ones(len(passage))
+
+    monkeypatch.setattr(text_score, "BLOCK_SYMBOLS", 4)
+    start = np.zeros(1, dtype=np.uint8)
+    found = score_text(nats, Vocabulary.of("ab"), "ab" * 5, cleaning="cased", context=start)
+    assert found.nats == 10 and read == [(4, 1), (4, 4), (2, 4)]
 
 
 def test_unknown_symbols_are_named_and_counted_or_priced() -> None:
@@ -199,6 +213,7 @@ def test_network_of_words_is_scored_with_its_spelling(
         (["ngram", "--text", "book.txt", "--part", "test", "--cleaning", "uper"], "'uper'"),
         (["ngram", "--text", "book.txt", "--part", "test", "--seed", "-1"], "seed must be"),
         (["nowhere", "--train", "book.txt", "--text", "book.txt"], "--train must be for ngram"),
+        (["nowhere", "--cleaning", "lower", "--text", "book.txt"], "--cleaning must be for ngram"),
         (
             [
                 "ngram",

@@ -352,3 +352,13 @@ def test_vocabulary_without_words_is_told(
         flags = ["--corpus", "book.txt", *small.split(), "--min-word-count", count]
         assert train.main(flags) == 0
         assert capsys.readouterr().out.count("no token occurs min_word_count times") == told
+
+
+@pytest.mark.parametrize(
+    ("rare_words", "alphabet"), [(("xyz",), ("a", "b")), (("a\0",), ("a", "b")), ((), ("a", "a"))]
+)
+def test_rare_words_of_other_characters_are_refused(
+    rare_words: tuple[str, ...], alphabet: tuple[str, ...]
+) -> None:
+    with pytest.raises(ConfigError, match="alphabet must have each character once"):
+        WordVocabulary(tokens=("a",), rare_words=rare_words, alphabet=alphabet)

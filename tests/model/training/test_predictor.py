@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 from safetensors.numpy import save_file
 
 from model import generate, train
@@ -73,6 +75,10 @@ def _symbols(folder: Path, symbols: np.ndarray) -> None:
     save_file({"symbols": symbols}, folder / NGRAM_FILE)
 
 
+def _tensors(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
+    safetensors.torch.save_file(tensors, folder / NGRAM_FILE)
+
+
 def _other_vocabulary(folder: Path) -> None:
     path = folder / "02" / META_FILE
     values = json.loads(path.read_text(encoding="utf-8"))
@@ -81,6 +87,7 @@ def _other_vocabulary(folder: Path) -> None:
     write_sums(folder / "02", ["model.safetensors", META_FILE])
 
 
+_TWO = ("symbols", "more")
 DAMAGES: list[tuple[Callable[[Path], None], str]] = [
     (lambda f: _values(f, weights=[0.5, 0.2, float("nan")]), "finite"),
     (lambda f: _values(f, weights=[0.9, 0.2, 0.3]), "1 in sum"),
@@ -95,10 +102,18 @@ DAMAGES: list[tuple[Callable[[Path], None], str]] = [
     (lambda f: (f / PREDICTOR_FILE).write_text("{}"), "format_version"),
     (lambda f: (f / NGRAM_FILE).unlink(), NGRAM_FILE),
     (lambda f: (f / NGRAM_FILE).write_bytes(b"nothing"), NGRAM_FILE),
-    (lambda f: _symbols(f, np.array([[0, 1]], dtype=np.uint8)), "symbols below"),
+    (lambda f: _symbols(f, np.array([[0, 1]], dtype=np.uint8)), "in one row"),
     (lambda f: _symbols(f, np.array([0, 250], dtype=np.uint8)), "symbols below"),
     (lambda f: _symbols(f, np.array([0, -1], dtype=np.int16)), "symbols below"),
-    (lambda f: _symbols(f, np.array([0.5])), "symbols below"),
+    (lambda f: _symbols(f, np.array([0.5])), "whole numbers"),
+    (lambda f: _tensors(f, {"symbols": torch.zeros(3, dtype=torch.bfloat16)}), "whole numbers"),
+    (lambda f: _tensors(f, {"other": torch.zeros(3, dtype=torch.int16)}), "must hold 'symbols'"),
+    (
+        lambda f: _tensors(
+            f, {name: torch.zeros(3, dtype=torch.uint8) for name in ("symbols", "b")}
+        ),
+        "must hold 'symbols'",
+    ),
     (lambda f: _symbols(f, np.zeros(0, dtype=np.uint8)), "symbols below"),
     (_other_vocabulary, "02 has other symbols"),
     (lambda f: shutil.rmtree(f / "02"), "02"),

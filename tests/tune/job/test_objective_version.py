@@ -75,6 +75,7 @@ def test_new_run_says_its_version(tiny_text: str) -> None:
     ("changes", "rule"),
     [
         ({"version": 3}, "an objective's version must be 1 to 2, got 3"),
+        ({"floor_order": 0}, "a floor's order must be at least 1, got 0"),
         ({"floors": {}}, r"floors must have one of 'cased', got \[\]"),
     ],
 )

@@ -3,26 +3,31 @@
 import dataclasses
 import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from rich.console import Console
 
-from hand_made_run import FINALISTS, HOSTILE, PREDICTOR_ROWS, STUDY, hand_made
+from hand_made_run import FINALISTS, HOSTILE, PREDICTOR_ROWS, STUDY, curve, hand_made
 from model import generate, score
 from model.config import TrialConfig
 from model.scoring.mixture import Mixture
 from model.scoring.objective import PreparedCorpus
-from model.text.ngram import Ngram
-from model.training.checkpoint import copy_model
+from model.training.checkpoint import META_FILE, copy_model
 from model.training.predictor import PredictorMeta, load_network, save_predictor
 from tiny_search import FinishedSearch
 from tune import report, samples
-from tune.job.mixing import Candidate, mix
+from tune.job import finish
+from tune.job.mixing import Candidate, mix, on_test_passage
+from tune.job.predictor import candidates_of
 from tune.records.load import load_run
 from tune.records.predictor_table import NETWORK, PREDICTOR, write_predictor_table
 from tune.records.run_folder import RunFolder, is_run_file
 from tune.records.samples_file import read_samples_file
+from tune.records.trial import Status, TrialRecord
 from tune.reporting.predictor import predictor_line
 
 CONFIG = TrialConfig(cleaning="lower")
@@ -32,53 +37,72 @@ def candidate(number: int, config: TrialConfig = CONFIG) -> Candidate:
     return Candidate(name=f"trial {number}", number=number, config=config, location="nowhere")
 
 
-def nats_around(
-    corpus: PreparedCorpus, mean: float, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return what a network that is sometimes right might spend on both passages."""
-    generator = np.random.default_rng(seed)
-    streams = corpus.encoded["lower"]
-    validation, test = (
-        np.where(generator.random(len(passage)) < 0.5, mean / 5, mean * 9 / 5)
-        for passage in (streams.validation, streams.test)
-    )
-    return validation, test
+def nats_around(length: int, seed: int) -> NDArray[np.float64]:
+    """Return what a network that is sometimes right might spend on a passage."""
+    return np.where(np.random.default_rng(seed).random(length) < 0.5, 0.16, 1.44)
 
 
 def test_mixture_is_scored_as_networks_are(tiny_corpus: PreparedCorpus) -> None:
-    networks = [candidate(number) for number in range(3)]
-    nats = [nats_around(tiny_corpus, 0.8, seed) for seed in range(3)]
-    mixed = mix(tiny_corpus, networks, nats)
-    assert mixed.chosen.weights.sum() == pytest.approx(1)
-    assert len(mixed.networks) + mixed.has_ngram == len(mixed.chosen.weights) >= 2
     corpus = tiny_corpus.encoded["lower"]
+    nats = [nats_around(len(corpus.validation), seed) for seed in range(3)]
+    mixed = mix(tiny_corpus, [candidate(number) for number in range(3)], nats)
     weights = mixed.chosen.weights
+    assert weights.sum() == pytest.approx(1)
+    assert len(mixed.networks) + mixed.has_ngram == len(weights) >= 2
+    for network, of_network in zip(mixed.networks, mixed.val_nats, strict=False):
+        assert (of_network == nats[network.number]).all()
     own = -np.log2(weights @ np.exp(-mixed.val_nats)).sum()
     expected = own / corpus.num_raw_validation_chars + corpus.restoration_bits_per_char
-    assert mixed.val_bits_per_char(tiny_corpus, weights) == pytest.approx(expected)
-    own_test = -np.log2(weights @ np.exp(-mixed.test_nats)).sum()
+    assert mixed.val_bits_per_char == pytest.approx(expected)
+    test_nats = [nats_around(len(corpus.test), 9 + network.number) for network in mixed.networks]
+    whole, members = on_test_passage(tiny_corpus, mixed, test_nats)
     floors = tiny_corpus.floors.of_cleaning
-    price = floors["cased"].test_bits_per_char - floors["lower"].test_bits_per_char
-    assert mixed.test_bits_per_char(tiny_corpus, weights) == pytest.approx(
-        own_test / corpus.num_raw_test_chars + max(0.0, price)
+    price = max(0.0, floors["cased"].test_bits_per_char - floors["lower"].test_bits_per_char)
+    alone = test_nats[0].sum() / math.log(2) / corpus.num_raw_test_chars + price
+    assert members[0] == pytest.approx(alone) and len(members) == len(weights)
+    if mixed.has_ngram and mixed.ngram.order == tiny_corpus.floors.order:
+        assert members[-1] == pytest.approx(floors["lower"].test_bits_per_char + price)
+    assert whole < max(members)
+
+
+def finished_study(folder: Path, trials: dict[int, TrialConfig]) -> Any:
+    """Return what has the checkpoints of some trials, and of the first one's two finalists."""
+    for root, keys in (("ray", trials), ("ray/finalists", (0, 1))):
+        for key in keys:
+            place = folder / root / f"session-1/trial_{key:05d}/checkpoint_000000/checkpoint"
+            place.mkdir(parents=True)
+            (place / META_FILE).touch()
+    return SimpleNamespace(
+        checkpoints_root=str(folder / "ray"), finalists_root=str(folder / "ray/finalists")
     )
-    for place, network in enumerate(mixed.networks):
-        assert (mixed.val_nats[place] == nats[network.number][0]).all()
-        assert (mixed.test_nats[place] == nats[network.number][1]).all()
 
 
-def test_networks_that_know_nothing_leave_the_ngram_and_the_best_of_them(
-    tiny_corpus: PreparedCorpus,
-) -> None:
-    streams = tiny_corpus.encoded["lower"]
-    worthless = [
-        (np.full(len(streams.validation), nats), np.full(len(streams.test), nats))
-        for nats in (40.0, 30.0)
+def trained(number: int, config: TrialConfig, bits: float) -> TrialRecord:
+    return TrialRecord(
+        number=number, config=config, status=Status.COMPLETE, epochs=curve(number, [bits])
+    )
+
+
+def test_finalists_come_first_and_windows_only_where_there_is_nothing_else(tmp_path: Path) -> None:
+    window = dataclasses.replace(CONFIG, regime="window")
+    configs = {
+        0: CONFIG,
+        1: dataclasses.replace(CONFIG, hidden_size=9),
+        2: window,
+        3: dataclasses.replace(CONFIG, hidden_size=8),
+    }
+    study = finished_study(tmp_path, configs)
+    records = [trained(n, config, 2.0 + n / 10) for n, config in configs.items()]
+    records.append(trained(7, dataclasses.replace(CONFIG, hidden_size=5), 1.0))  # it is gone
+    finalists = {0: trained(0, CONFIG, 2.2), 1: trained(1, CONFIG, 2.1)}
+    finalists[2] = TrialRecord(number=2, config=CONFIG, status=Status.FAILED)
+    found, seconds = candidates_of(study, records, finalists)
+    assert [each.name for each in found] == [
+        *("trial 0 again, seed 2", "trial 0 again, seed 1", "trial 0", "trial 1", "trial 3"),
     ]
-    mixed = mix(tiny_corpus, [candidate(0), candidate(1)], worthless)
-    assert [network.number for network in mixed.networks] == [1] and mixed.has_ngram
-    assert mixed.chosen.weights[-1] > 0.999
-    assert isinstance(mixed.ngram, Ngram)
+    assert seconds > 0
+    alone, _ = candidates_of(study, records[2:3], {})
+    assert [each.name for each in alone] == ["trial 2"]
 
 
 def test_only_networks_of_the_same_symbols_are_of_one_group() -> None:
@@ -121,8 +145,8 @@ def test_report_has_the_predictor_its_members_and_what_each_brings(folder: RunFo
     assert report.main([str(folder.path)]) == 0
     text = folder.report_file.read_text(encoding="utf-8")
     line = (
-        "The predictor, 1 network and the n-gram, has 1.8500 bits on the test passage, its best "
-        "member 1.9800 (1.7500 on the validation passage, fitted there)."
+        "The predictor, 1 network and the n-gram, has 1.8500 bits on the test passage (1.7500 on "
+        "the validation passage, fitted there), its best member there 1.9800."
     )
     assert line in text and predictor_line(load_run(folder.path)) == line
     assert "| 4-gram | 0.30 | 2.0400 | 2.1400 | 0.0500 | 0.50 |" in text
@@ -140,6 +164,19 @@ def test_samples_are_written_by_the_predictor_too(folder: RunFolder) -> None:
     assert first.caption == "1.7500 bits per character: predictor of 1 network and a 4-gram, lower"
     assert len(first.text) == len(second.text) == 40
     assert first.quality.own_bits_per_char is not None
+
+
+def test_damaged_predictor_does_not_cost_the_run_its_end(
+    folder: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console = Console(width=200)
+    finish._check_predictor(folder, console)
+    assert folder.predictor.is_dir() and capsys.readouterr().out == ""
+    (folder.predictor / "01" / META_FILE).write_text("{}", encoding="utf-8")
+    finish._check_predictor(folder, console)
+    assert capsys.readouterr().out.startswith("the predictor is left out: ")
+    assert not folder.predictor.exists() and load_run(folder.path).predictor.empty
+    finish._check_predictor(folder, console)
 
 
 def test_its_files_are_those_of_a_run_and_no_links(folder: RunFolder) -> None:
