@@ -115,9 +115,12 @@ class Ngram:
 
     def step(self, states: NDArray[np.int64], symbols: Symbols) -> NDArray[np.int64]:
         """Return the states (order, B) after one more symbol (B,) of each text."""
-        after = np.zeros_like(states)
-        for length in range(1, self.order):
-            after[length] = self._levels[length - 1].find(states[length - 1], symbols)
+        after = np.full_like(states, _UNSEEN)
+        after[0] = 0
+        for length, shorter in enumerate(states[:-1], start=1):
+            after[length] = self._levels[length - 1].find(shorter, symbols)
+            if (after[length] == _UNSEEN).all():  # nor are longer ones seen
+                break
         return after
 
     def distribution(self, states: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -251,13 +254,7 @@ class _Grams:
     begins: NDArray[np.intp]
 
     def level(self, longer: "_Grams | None", order: int, smoothing: Smoothing) -> _Level:
-        """Return the level.
-
-        Args:
-            longer: The grams that are longer by one; None at the highest order.
-            order: The highest order.
-            smoothing: What unseen symbols have.
-        """
+        """Return the level; the longer grams are longer by one, None at the highest order."""
         contexts = self.keys // self.base
         num_contexts = self.num_contexts
         if smoothing == "witten-bell":
