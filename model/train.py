@@ -144,7 +144,7 @@ def _streams(
     from model.text.corpus import resolve_corpus
     from model.text.streams import encode_in
     from model.text.words import CLAUSES, NO_WORDS, has_no_spaces_between_words
-    from model.training.warm_start import findable, text_of
+    from model.training.warm_start import text_of
 
     keep = options.keep_front_matter
     if options.corpus is None and meta:
@@ -161,8 +161,8 @@ def _streams(
     if prepared.resemblance is not None and prepared.resemblance.warning:
         print(f"warning: {prepared.resemblance.warning}", flush=True)
     if meta and (options.init or meta.origin):  # the symbols may be those of an earlier text
-        return encode_in(prepared.encoded[config.cleaning], meta.vocabulary), findable(corpus)
-    return prepared.streams(config), findable(corpus)
+        return encode_in(prepared.encoded[config.cleaning], meta.vocabulary), corpus.path_or_name
+    return prepared.streams(config), corpus.path_or_name
 
 
 def _tell(trainer: "Trainer") -> None:

@@ -80,11 +80,13 @@ class PreparedCorpus:
         encoded: Cleaning to streams of characters, restoration price included.
         floors: The n-gram's figures, of each cleaning.
         resemblance: Of the validation passage to the training part; None for a short text.
+        location: Where the text is found again, for checkpoints; None is not known.
     """
 
     encoded: dict[str, EncodedCorpus]
     floors: Floors
     resemblance: Resemblance | None = None
+    location: str | None = None
 
     def streams(self, config: TrialConfig) -> EncodedCorpus:
         """Return the streams of a configuration: of its cleaning, in its unit.

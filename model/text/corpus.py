@@ -45,6 +45,15 @@ class Corpus:
         """SHA-256 of the text in UTF-8, as hexadecimal digits."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
+    @property
+    def path_or_name(self) -> str | None:
+        """Where it will be found again: a corpus name or a path.
+
+        None for a URL: that may hold a password, and would be asked by whoever opens a checkpoint.
+        """
+        location = self.location
+        return location if location in CORPORA or Path(location).is_absolute() else None
+
 
 def resolve_corpus(name: str | None, *, keep_front_matter: bool = False) -> Corpus:
     """Find a corpus by name, path or URL; None takes alice if it can be had, else python-docs.

@@ -44,15 +44,6 @@ def origin_of(folder: Path, meta: CheckpointMeta) -> Origin:
     )
 
 
-def findable(corpus: Corpus) -> str | None:
-    """Return where a text will be found again: a corpus name or a path.
-
-    A URL may hold a password, and would be asked by whoever opens the checkpoint: it is None.
-    """
-    location = corpus.location
-    return location if location in CORPORA or Path(location).is_absolute() else None
-
-
 def text_of(meta: CheckpointMeta, folder: Path, *, keep_front_matter: bool) -> Corpus:
     """Return the text of a checkpoint, from where the checkpoint says that it is.
 

@@ -64,7 +64,7 @@ def fitted(space: SearchSpace, corpus: Corpus, floors: Floors | None = None) -> 
     cleanings = {name: prepared.encoded[name] for name in space.values("cleaning")}
     return Fitted(
         space=space,
-        prepared=dataclasses.replace(prepared, encoded=cleanings),
+        prepared=dataclasses.replace(prepared, encoded=cleanings, location=corpus.path_or_name),
         left_out=tuple(dict.fromkeys(notes)),
     )
 

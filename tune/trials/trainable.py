@@ -1,6 +1,7 @@
 """A trial on a Ray worker: forwards the trainer's epochs and checkpoints, nothing more."""
 
 import dataclasses
+import functools
 import tempfile
 import traceback
 from collections.abc import Iterator
@@ -217,11 +218,17 @@ class CharLSTMTrainable(ray_tune.Trainable):
         Raises:
             StorageSilent: Whether it is whole cannot be told now.
         """
-        corpus = self._corpus.streams(self._config)
-        chosen = precision_on_node(self._config, self._device, node_folder())
+        make = functools.partial(
+            Trainer,
+            self._config,
+            self._corpus.streams(self._config),
+            device=self._device,
+            precision=precision_on_node(self._config, self._device, node_folder()),
+            location=self._corpus.location,
+        )
         try:
             for stored, results in reported_first(self._checkpoints, self._config):
-                trainer = Trainer(self._config, corpus, device=self._device, precision=chosen)
+                trainer = make()
                 try:
                     with tempfile.TemporaryDirectory() as folder:
                         trainer.restore(fetch(stored, Path(folder) / MODEL_FOLDER))
@@ -232,7 +239,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
                 return trainer
         except OSError as error:  # to begin again would lose what is there
             raise StorageSilent(f"{type(error).__name__}: {error}") from error
-        return Trainer(self._config, corpus, device=self._device, precision=chosen)
+        return make()
 
 
 def _up_to(epoch: int, results: list[dict[str, Any]]) -> list[dict[str, Any]]:

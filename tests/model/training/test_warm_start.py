@@ -16,7 +16,7 @@ from model.text.streams import encode_in
 from model.text.vocabulary import Vocabulary
 from model.training.checkpoint import META_FILE, copy_model, load_checkpoint
 from model.training.trainer import Trainer
-from model.training.warm_start import check_shape, findable, text_of
+from model.training.warm_start import check_shape, text_of
 
 SMALL = "--epochs 3 --hidden-size 8 --batch-size 4 --sequence-length 16 --learning-rate 0.01"
 Errors = pytest.CaptureFixture[str]
@@ -107,9 +107,9 @@ def test_text_of_a_checkpoint_is_a_file_or_a_corpus(
 def test_url_is_not_written_down() -> None:
     url = "https://host/book.txt?token=secret"
     corpus = Corpus(name=url, location=url, source="", text="")
-    assert findable(corpus) is None
-    assert findable(dataclasses.replace(corpus, location="/a/book.txt")) == "/a/book.txt"
-    assert findable(dataclasses.replace(corpus, location="alice")) == "alice"
+    assert corpus.path_or_name is None
+    assert dataclasses.replace(corpus, location="/a/book.txt").path_or_name == "/a/book.txt"
+    assert dataclasses.replace(corpus, location="alice").path_or_name == "alice"
 
 
 def test_init_begins_with_the_weights_and_tells_and_records_it(

@@ -66,6 +66,7 @@ def test_search_from_corpus_to_text(
     assert json.loads((folder / "best.json").read_text())["seed"] == best["seed"]
     meta = json.loads((folder / "checkpoints/01/meta.json").read_text())
     assert meta["metrics"]["val_bits_per_char"] == pytest.approx(best["val_bits_per_char"])
+    assert meta["corpus"] == str(finished.folder.resolve() / "book.txt")  # for model.train --init
     epochs = pd.read_csv(folder / "epochs.csv")
     assert len(epochs) == trials["epochs_run"].sum()
     study = json.loads((folder / "study.json").read_text())
