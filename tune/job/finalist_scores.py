@@ -1,4 +1,4 @@
-"""Scores the finalists' networks on the test passage, which no other networks are shown."""
+"""Scores the finalists' networks on the test passage, which others see in the predictor alone."""
 
 import dataclasses
 

@@ -114,6 +114,7 @@ def finish(
             search_seconds=result.seconds,
             exit_code=exit_code,
             report=str(folder.report_file),
+            predictor=str(folder.predictor) if folder.predictor.is_dir() else None,
         )
     return exit_code
 

@@ -28,6 +28,7 @@ def test_search_tells_whoever_asks(tiny_text: str) -> None:
         events[-2]["best_val_bits_per_char"]
     )
     assert events[-1]["exit_code"] == 0 and Path(events[-1]["report"]).is_file()
+    assert Path(events[-1]["predictor"]).is_dir()
     client = mlflow.MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name("told")
     runs = client.search_runs([experiment.experiment_id])
