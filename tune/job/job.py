@@ -157,7 +157,7 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
             result = confirm(study, folder, result, need, at_once, console)
         if not result.interrupted and not why_nothing(study, result):
             join_ray()
-            result = with_predictor(study, folder, result, need, console)
+            result = with_predictor(study, folder, result, need, at_once(), console)
         return finish(study, folder, result, estimate, console, may_delete=mirror.may_delete)
 
 

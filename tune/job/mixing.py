@@ -34,12 +34,14 @@ class Candidate:
         number: Its trial's number.
         config: Its configuration.
         location: Where its checkpoint is.
+        epoch_seconds: What an epoch of its training took.
     """
 
     name: str
     number: int
     config: TrialConfig
     location: str
+    epoch_seconds: float
 
     @property
     def group(self) -> Group:

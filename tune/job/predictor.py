@@ -30,7 +30,7 @@ from tune.cluster.resources import TrialResources
 from tune.job.mixing import Candidate, Group, Mixed, Nats, mix, on_test_passage
 from tune.job.search import SearchResult
 from tune.job.worker_tasks import network_at, run_tasks
-from tune.planning.finalist_budget import LATE_SHARE, choose
+from tune.planning.finalist_budget import LATE_SHARE, choose, spread_seconds
 from tune.planning.study import Study
 from tune.records.finalist_table import finalist_name, finalist_of
 from tune.records.history import records_so_far
@@ -59,6 +59,7 @@ def with_predictor(
     folder: RunFolder,
     result: SearchResult,
     need: TrialResources,
+    concurrent: int,
     console: Console,
 ) -> SearchResult:
     """Mix the best networks of a run and write predictor/ and predictor.csv.
@@ -70,6 +71,7 @@ def with_predictor(
         folder: Its run folder.
         result: What it left.
         need: What a trial has.
+        concurrent: How many trials run at once.
         console: Where lines are printed.
 
     Returns:
@@ -80,10 +82,11 @@ def with_predictor(
     """
     budget = study.space.budget.time_budget_seconds
     stopper = SearchStopper(budget, spent_seconds=result.seconds)
-    candidates, seconds = candidates_of(
+    candidates = candidates_of(
         study, result.records, records_so_far(folder.finalists_history_file)
     )
-    left = stopper.seconds_left()
+    scoring = [SCORING_EPOCHS * candidate.epoch_seconds for candidate in candidates]
+    seconds, left = FIXED_SECONDS + spread_seconds(scoring, concurrent), stopper.seconds_left()
     if budget and left is not None and seconds > max(left, LATE_SHARE * budget):
         say(
             console,
@@ -146,11 +149,11 @@ def _make(
 
 def candidates_of(
     study: Study, records: Collection[TrialRecord], finalists: Mapping[int, TrialRecord]
-) -> tuple[list[Candidate], float]:
-    """Return the networks that may be mixed, and an estimate of the seconds that it takes.
+) -> list[Candidate]:
+    """Return the networks that may be mixed: the finalists', and those of the best trials.
 
-    They are the finalists', and those of the best trials. A network of the window regime reads a
-    whole window for a symbol, so it is one only where there is no other.
+    A network of the window regime reads a whole window for a symbol, so it is one only where
+    there is no other.
     """
     stores = [CheckpointStore(study.finalists_root), CheckpointStore(study.checkpoints_root)]
     of_finalists, of_trials = (store.newest_first() for store in stores)
@@ -165,6 +168,7 @@ def candidates_of(
             number=finalist_of(key)[0],
             config=record.config,
             location=of_finalists[key][0],
+            epoch_seconds=record.epoch_seconds,
         )
         for key, record in trained
     ]
@@ -174,14 +178,13 @@ def candidates_of(
             number=record.number,
             config=record.config,
             location=of_trials[record.number][0],
+            epoch_seconds=record.epoch_seconds,
         )
         for record in choose(records, KEPT_CHECKPOINTS)[:KEPT_CHECKPOINTS]
         if record.number in of_trials
     ]
     streams = [each for each in found if each.config.regime == "stream"]
-    candidates = (streams or found)[:MAX_CANDIDATES]
-    epochs = [record.epoch_seconds for record in records]
-    return candidates, FIXED_SECONDS + SCORING_EPOCHS * max(epochs, default=0.0) * len(candidates)
+    return (streams or found)[:MAX_CANDIDATES]
 
 
 def _nats(

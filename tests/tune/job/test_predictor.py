@@ -34,7 +34,9 @@ CONFIG = TrialConfig(cleaning="lower")
 
 
 def candidate(number: int, config: TrialConfig = CONFIG) -> Candidate:
-    return Candidate(name=f"trial {number}", number=number, config=config, location="nowhere")
+    return Candidate(
+        name=f"trial {number}", number=number, config=config, location="nowhere", epoch_seconds=1.0
+    )
 
 
 def nats_around(length: int, seed: int) -> NDArray[np.float64]:
@@ -96,12 +98,12 @@ def test_finalists_come_first_and_windows_only_where_there_is_nothing_else(tmp_p
     records.append(trained(7, dataclasses.replace(CONFIG, hidden_size=5), 1.0))  # it is gone
     finalists = {0: trained(0, CONFIG, 2.2), 1: trained(1, CONFIG, 2.1)}
     finalists[2] = TrialRecord(number=2, config=CONFIG, status=Status.FAILED)
-    found, seconds = candidates_of(study, records, finalists)
+    found = candidates_of(study, records, finalists)
     assert [each.name for each in found] == [
         *("trial 0 again, seed 2", "trial 0 again, seed 1", "trial 0", "trial 1", "trial 3"),
     ]
-    assert seconds > 0
-    alone, _ = candidates_of(study, records[2:3], {})
+    assert all(each.epoch_seconds > 0 for each in found)
+    alone = candidates_of(study, records[2:3], {})
     assert [each.name for each in alone] == ["trial 2"]
 
 
