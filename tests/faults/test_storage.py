@@ -130,12 +130,17 @@ while lease.renew():
 """
 
 
+NETWORKS = {"checkpoints/01/meta.json", "predictor/01/meta.json", "predictor/predictor.json"}
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
     folder = RunFolder.create(tmp_path / "results" / "shared")
     folder.write_study(STUDY)
     (folder.path / "checkpoints/01").mkdir(parents=True)
-    (folder.path / "checkpoints/01/meta.json").write_text("{}", encoding="utf-8")
+    (folder.path / "predictor/01").mkdir(parents=True)
+    for name in NETWORKS:
+        (folder.path / name).write_text("{}", encoding="utf-8")
     (folder.path / "ray/session-1").mkdir(parents=True)
     (folder.path / "ray/session-1/state.pkl").write_bytes(b"Ray's")
     (folder.path / ".study.json.partial").write_text("", encoding="utf-8")
@@ -159,12 +164,12 @@ def names(root: Path) -> set[str]:
 def test_copy_of_a_run_has_its_files_and_none_of_rays(folder: RunFolder, tmp_path: Path) -> None:
     root, said = tmp_path / "storage" / "shared", list[str]()
     with mirror(folder, root, said):
-        copied = {"study.json", "history.jsonl", "checkpoints/01/meta.json", "corpus.txt"}
+        copied = {"study.json", "history.jsonl", *NETWORKS, "corpus.txt"}
         assert names(root) == copied | {"driver.json"}
         with History(folder.history_file) as history:
             history.add(started(1))
-        shutil.rmtree(folder.path / "checkpoints")
-    assert names(root) == copied - {"checkpoints/01/meta.json"}
+        folder.drop_checkpoints()
+    assert names(root) == copied - NETWORKS
     assert (root / "history.jsonl").read_bytes() == folder.history_file.read_bytes()
     assert (root / "corpus.txt").read_text(encoding="utf-8") == "text"
     assert said == []

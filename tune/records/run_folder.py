@@ -33,6 +33,8 @@ from tune.records.trial import TrialRecord
 
 CHECKPOINTS = "checkpoints"
 PREDICTOR_FOLDER = "predictor"
+NETWORK_FOLDERS = (CHECKPOINTS, PREDICTOR_FOLDER)
+"""Folders of a run that hold networks, and are replaced whole."""
 CORPUS_FILE = "corpus.txt"
 """A run's text in its storage, so that another machine has it."""
 LEASE_FILE = "driver.json"
@@ -147,7 +149,7 @@ class RunFolder:
         Raises:
             ConfigError: It has one.
         """
-        kept = [self.path / CHECKPOINTS, self.predictor]
+        kept = [self.path / name for name in NETWORK_FOLDERS]
         inside = [path for each in kept if not each.is_symlink() for path in each.rglob("*")]
         try:
             check_no_links([*kept, *inside, *(self.path / name for name in _NAMES)])

@@ -10,7 +10,7 @@ from pyarrow import fs
 from model.system.filesystem import files_below, is_linked, read
 from model.system.json_schema import parsed
 from tune.records.history import whole_lines
-from tune.records.run_folder import CHECKPOINTS, RunFolder, is_run_file
+from tune.records.run_folder import NETWORK_FOLDERS, RunFolder, is_run_file
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,8 +62,8 @@ def _is_finished(study: bytes) -> bool:
 
 def files_of_run(file_system: fs.FileSystem, root: str) -> Iterator[str]:
     """Yield the files of a run's folder in its storage: those of ours, none behind a link."""
-    kept = f"{root}/{CHECKPOINTS}"
-    if not is_linked(file_system, root, CHECKPOINTS):
-        below = files_below(file_system, kept, recursive=True)
-        yield from filter(is_run_file, (f"{CHECKPOINTS}/{name}" for name in below))
+    for folder in NETWORK_FOLDERS:
+        if not is_linked(file_system, root, folder):
+            below = files_below(file_system, f"{root}/{folder}", recursive=True)
+            yield from filter(is_run_file, (f"{folder}/{name}" for name in below))
     yield from filter(is_run_file, files_below(file_system, root, recursive=False))

@@ -17,7 +17,7 @@ from pyarrow import fs
 from model.errors import ConfigError, ExternalFault, first_line
 from model.system.files import read_regular
 from model.system.filesystem import open_location, write
-from tune.records.run_folder import CHECKPOINTS, CORPUS_FILE
+from tune.records.run_folder import CORPUS_FILE, NETWORK_FOLDERS
 from tune.storage.copies import RunExtent, files_of_run
 from tune.storage.lease import RENEW_SECONDS, Lease, end_this_driver
 
@@ -160,7 +160,7 @@ class Mirror:
         for name in gone:
             if self._lease.is_lost:
                 return
-            if name.startswith(f"{CHECKPOINTS}/"):
+            if name.partition("/")[0] in NETWORK_FOLDERS:
                 self._file_system.delete_file(f"{self._path}/{name}")
             del self._copied[name]
 
