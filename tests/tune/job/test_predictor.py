@@ -1,6 +1,7 @@
 """The predictor: which networks are mixed, what is kept, what the report says of it."""
 
 import dataclasses
+import json
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,19 +13,26 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from hand_made_run import FINALISTS, HOSTILE, PREDICTOR_ROWS, STUDY, curve, hand_made
-from model import generate, score
+from model import generate, score, train
 from model.config import TrialConfig
+from model.network.base import Network
+from model.scoring.evaluation import held_out_nats
 from model.scoring.mixture import Mixture
-from model.scoring.objective import PreparedCorpus
-from model.training.checkpoint import META_FILE, copy_model
+from model.scoring.objective import PreparedCorpus, prepare_corpus
+from model.training.checkpoint import META_FILE, copy_model, load_checkpoint
 from model.training.predictor import PredictorMeta, load_network, save_predictor
 from tiny_search import FinishedSearch
 from tune import report, samples
-from tune.job import finish
+from tune.job import finish, predictor
 from tune.job.mixing import Candidate, mix, on_test_passage
 from tune.job.predictor import candidates_of
 from tune.records.load import load_run
-from tune.records.predictor_table import NETWORK, PREDICTOR, write_predictor_table
+from tune.records.predictor_table import (
+    NETWORK,
+    PREDICTOR,
+    read_predictor_table,
+    write_predictor_table,
+)
 from tune.records.run_folder import RunFolder, is_run_file
 from tune.records.samples_file import read_samples_file
 from tune.records.trial import Status, TrialRecord
@@ -123,6 +131,61 @@ def test_only_networks_of_the_same_symbols_are_of_one_group() -> None:
         )
     ]
     assert groups[0] == groups[1] and len(set(groups)) == 5
+
+
+@pytest.mark.parametrize("unit", ["char", "word"])
+def test_predictor_of_networks_of_a_kind_is_saved_scored_and_writes(
+    unit: str, tiny_text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "book.txt"
+    text.write_text(tiny_text, encoding="utf-8")
+    prepared = prepare_corpus(tiny_text, ["lower"])
+    networks, validation = [], []
+    for seed in range(2):
+        place = tmp_path / f"trained-{seed}"
+        settings = f"--unit {unit} --epochs 2 --hidden-size 16 --batch-size 4 --sequence-length 8"
+        arguments = [*settings.split(), "--learning-rate", "0.02", "--seed", str(seed)]
+        assert train.main(["--corpus", str(text), *arguments, "--checkpoint", str(place)]) == 0
+        network, meta = load_checkpoint(place)
+        networks.append(
+            Candidate(
+                name=f"trial {seed}",
+                number=seed,
+                config=meta.config,
+                location=str(place),
+                epoch_seconds=1.0,
+            )
+        )
+        validation.append(nats_of(network, prepared, meta.config, is_test=False))
+    mixed = mix(prepared, networks, validation)
+    on_test = [
+        nats_of(load_checkpoint(Path(n.location))[0], prepared, n.config, is_test=True)
+        for n in mixed.networks
+    ]
+    test = on_test_passage(prepared, mixed, on_test)
+    folder = RunFolder.create(tmp_path / "run", STUDY)
+    predictor._save(prepared, folder, mixed, test)
+    table = read_predictor_table(folder.predictor_file)
+    assert table["kind"].to_list()[0] == PREDICTOR
+    assert float(table["weight"][1:].sum()) == pytest.approx(1)
+    assert (table["milliseconds_per_symbol"] > 0).all()
+    capsys.readouterr()
+    arguments = [str(folder.predictor), "--text", str(text), "--part", "test", "--json"]
+    assert score.main(arguments) == 0
+    own = json.loads(capsys.readouterr().out)["bits_per_raw_char"]
+    floors = prepared.floors.of_cleaning
+    price = max(0.0, floors["cased"].test_bits_per_char - floors["lower"].test_bits_per_char)
+    assert own + price == pytest.approx(test[0], rel=1e-4)
+    assert generate.main([str(folder.predictor), "--chars", "50", "--passages", "2"]) == 0
+    assert len(capsys.readouterr().out) > 100
+
+
+def nats_of(
+    network: Network, prepared: PreparedCorpus, config: TrialConfig, *, is_test: bool
+) -> NDArray[np.float64]:
+    return held_out_nats(
+        network, prepared, config, precision="float32", is_test=is_test, max_symbols=10**6
+    )
 
 
 @pytest.fixture
