@@ -163,8 +163,10 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
             "standard_error_nats": deviation / math.sqrt(len(means_B)),
             "windows": options.windows,
         }
-    if model.cleaning != RAW:
-        values["not_priced"] = f"what the cleaning {model.cleaning} dropped"
+    left_out = [f"what the cleaning {model.cleaning} dropped"] * (model.cleaning != RAW)
+    left_out += ["the spelling of unknown words"] * (windows is not None and model.has_words)
+    if left_out:
+        values["not_priced"] = " and ".join(left_out)
     return values
 
 

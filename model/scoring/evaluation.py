@@ -23,6 +23,7 @@ from model.network.precision import autocast
 from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, num_columns
 from model.scoring.mixture import Mixture, mixed_nats
 from model.scoring.objective import PreparedCorpus, restored_test_bits_per_char
+from model.text.ngram import Ngram
 from model.text.streams import Symbols
 
 
@@ -65,7 +66,7 @@ def symbol_nats(
             for member in model.networks
         ]
         if model.ngram is not None:
-            parts.append(-np.log(model.ngram.probabilities(passage, context=context)))
+            parts.append(model.ngram.nats(passage, context=context))
         return mixed_nats(np.stack(parts), model.weights)
     if isinstance(model, WindowLSTM):
         return _window_nats(model, passage, context=context, device=device)
@@ -93,10 +94,7 @@ def cold_nats(model: Network, texts_TB: Symbols, *, device: torch.device) -> NDA
     if isinstance(model, Mixture):
         parts = [cold_nats(member, texts_TB, device=device) for member in model.networks]
         if model.ngram is not None:
-            columns = [
-                model.ngram.probabilities(text[1:], context=text[:1]) for text in texts_TB.T
-            ]
-            parts.append(-np.log(np.stack(columns, axis=1)))
+            parts.append(ngram_cold_nats(model.ngram, texts_TB))
         return mixed_nats(np.stack(parts), model.weights)
     if isinstance(model, CharLSTM):
         inputs_TB, targets_TB = texts_TB[:-1].astype(np.int32), texts_TB[1:].astype(np.int64)
@@ -110,6 +108,12 @@ def cold_nats(model: Network, texts_TB: Symbols, *, device: torch.device) -> NDA
         nats_TB = np.stack(nats, axis=1)
     model.eval()
     return nats_TB
+
+
+def ngram_cold_nats(ngram: Ngram, texts_TB: Symbols) -> NDArray[np.float64]:
+    """Return what `cold_nats` does, of an n-gram (T - 1, B)."""
+    columns = [ngram.nats(text[1:], context=text[:1]) for text in texts_TB.T]
+    return np.stack(columns, axis=1)
 
 
 @torch.inference_mode()

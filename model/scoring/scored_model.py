@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.network.base import Network
-from model.scoring.evaluation import cold_nats, symbol_nats
+from model.scoring.evaluation import cold_nats, ngram_cold_nats, symbol_nats
 from model.scoring.objective import MAX_TRAIN_CHARS
 from model.text.cleaning import clean
 from model.text.ngram import Ngram, choose_order
@@ -39,6 +39,11 @@ class ScoredModel:
     cleaning: str
     symbol_nats: Callable[[Symbols, Symbols], NDArray[np.float64]]
     cold_nats: Callable[[Symbols], NDArray[np.float64]]
+
+    @property
+    def has_words(self) -> bool:
+        """Whether its symbols are words, of which unknown ones are spelled."""
+        return isinstance(self.vocabulary, WordVocabulary)
 
     @classmethod
     def of_network(
@@ -75,18 +80,12 @@ class ScoredModel:
         order = choose_order(train, vocabulary_size=len(vocabulary))
         ngram = Ngram.fit(train, vocabulary_size=len(vocabulary), order=order)
 
-        def cold(texts_TB: Symbols) -> NDArray[np.float64]:
-            columns = [ngram.probabilities(text[1:], context=text[:1]) for text in texts_TB.T]
-            return -np.log(np.stack(columns, axis=1))
-
         return cls(
             description=f"Kneser-Ney {order}-gram, {cleaning}, {len(train):,} characters learnt",
             vocabulary=vocabulary,
             cleaning=cleaning,
-            symbol_nats=lambda passage, context: (
-                -np.log(ngram.probabilities(passage, context=context))
-            ),
-            cold_nats=cold,
+            symbol_nats=lambda passage, context: ngram.nats(passage, context=context),
+            cold_nats=lambda texts_TB: ngram_cold_nats(ngram, texts_TB),
         )
 
     def context(self, before: str) -> Symbols:

@@ -16,6 +16,7 @@ sections 2.3 (Witten-Bell, method C) and 3 (modified Kneser-Ney).
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -39,13 +40,12 @@ class Ngram:
     """A trained n-gram.
 
     Attributes:
-        vocabulary_size: V.
         order: The length of its longest grams, at least 1.
     """
 
     def __init__(self, levels: "list[_Level]", *, vocabulary_size: int, boundary: int) -> None:
         """Take the levels of `fit`, shortest grams first."""
-        self.vocabulary_size = vocabulary_size
+        self._size = vocabulary_size
         self.order = len(levels)
         self._boundary = boundary
         self._levels = levels
@@ -92,7 +92,7 @@ class Ngram:
         """
         before = self._before(context)
         text = np.concatenate([before, passage]).astype(np.int64)
-        probability_N = np.full(len(passage), 1.0 / self.vocabulary_size)
+        probability_N = np.full(len(passage), 1.0 / self._size)
         grams, scored = np.zeros(len(text), dtype=np.int64), slice(len(before), None)
         for level in self._levels:
             contexts = grams
@@ -101,9 +101,13 @@ class Ngram:
             grams = np.concatenate([[_UNSEEN], grams[:-1]])
         return probability_N
 
+    def nats(self, passage: Symbols, *, context: Symbols = _NO_SYMBOLS) -> NDArray[np.float64]:
+        """Return what each symbol of a passage costs (N,), in nats; see `probabilities`."""
+        return -np.log(self.probabilities(passage, context=context))
+
     def bits(self, passage: Symbols, *, context: Symbols = _NO_SYMBOLS) -> float:
-        """Return what a passage costs, in bits in all; see `probabilities`."""
-        return float(-np.log2(self.probabilities(passage, context=context)).sum())
+        """Return what a passage costs, in bits in all."""
+        return float(self.nats(passage, context=context).sum()) / math.log(2)
 
     def start(self, context: Symbols) -> NDArray[np.int64]:
         """Return the state (order,) after a context: the gram of each length that it ends in."""
@@ -126,8 +130,7 @@ class Ngram:
     def distribution(self, states: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the next symbol's probabilities (B, V) in each state (order, B)."""
         # One column more, for a boundary that is no symbol: its grams are never counted.
-        size = self.vocabulary_size
-        probability_BV = np.full((states.shape[1], size + 1), 1 / size)
+        probability_BV = np.full((states.shape[1], self._size + 1), 1 / self._size)
         for level, contexts_B in zip(self._levels, states, strict=True):
             rows = np.flatnonzero(contexts_B != _UNSEEN)
             if not len(rows):  # nor are longer ones seen
@@ -331,10 +334,10 @@ def _grams(
 
 
 def _numbered(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the different values in order, and the number of each: np.unique with its inverse.
+    """Return np.unique with its inverse.
 
     Values and positions are sorted as one number: numpy sorts numbers four times as fast as it
-    finds their order, which is most of the time.
+    finds their order (LOG.md).
     """
     num_bits = len(values).bit_length()
     if int(values.max()).bit_length() + num_bits > 63:

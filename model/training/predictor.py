@@ -2,7 +2,8 @@
 
 It is read like a checkpoint: `load_network` reads either. `predictor.json` has the weights, `01`,
 `02` … are the networks' checkpoints, `ngram.safetensors` is the text that the n-gram counts (its
-grams would take fifty times as much). A folder appears, or replaces another, whole or not at all.
+grams would take 38 to 64 times as much: LOG.md). A folder appears, or replaces another, whole or
+not at all.
 """
 
 import dataclasses

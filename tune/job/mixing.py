@@ -89,7 +89,7 @@ def mix(prepared: PreparedCorpus, networks: list[Candidate], nats: list[Nats]) -
     order = choose_order(counted, vocabulary_size=size)
     ngram = Ngram.fit(counted, vocabulary_size=size, order=order)
     scored = corpus.validation[: len(nats[0])]
-    all_nats = np.stack([*nats, -np.log(ngram.probabilities(scored, context=corpus.train))])
+    all_nats = np.stack([*nats, ngram.nats(scored, context=corpus.train)])
     chosen = choose_members(all_nats)
     val_nats = all_nats[[*chosen.members]]
 
@@ -125,7 +125,7 @@ def on_test_passage(
         order = mixed.ngram.order
         before = np.concatenate([corpus.train[-order:], corpus.validation[-order:]])
         scored = corpus.test[: len(nats[0])]
-        nats = [*nats, -np.log(mixed.ngram.probabilities(scored, context=before))]
+        nats = [*nats, mixed.ngram.nats(scored, context=before)]
 
     def bits_per_char(nats: Nats) -> float:
         own_bits = float(nats.mean()) * len(corpus.test) / math.log(2)

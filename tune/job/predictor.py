@@ -158,30 +158,24 @@ def candidates_of(
     stores = [CheckpointStore(study.finalists_root), CheckpointStore(study.checkpoints_root)]
     of_finalists, of_trials = (store.newest_first() for store in stores)
     trained = [
-        (key, record)
+        (finalist_name(key), finalist_of(key)[0], record, of_finalists[key][0])
         for key, record in sorted(finalists.items(), key=lambda item: item[1].objective)
         if record.status == Status.COMPLETE and key in of_finalists
     ]
-    found = [
-        Candidate(
-            name=finalist_name(key),
-            number=finalist_of(key)[0],
-            config=record.config,
-            location=of_finalists[key][0],
-            epoch_seconds=record.epoch_seconds,
-        )
-        for key, record in trained
-    ]
-    found += [
-        Candidate(
-            name=f"trial {record.number}",
-            number=record.number,
-            config=record.config,
-            location=of_trials[record.number][0],
-            epoch_seconds=record.epoch_seconds,
-        )
+    trained += [
+        (f"trial {record.number}", record.number, record, of_trials[record.number][0])
         for record in choose(records, KEPT_CHECKPOINTS)[:KEPT_CHECKPOINTS]
         if record.number in of_trials
+    ]
+    found = [
+        Candidate(
+            name=name,
+            number=number,
+            config=record.config,
+            location=location,
+            epoch_seconds=record.epoch_seconds,
+        )
+        for name, number, record, location in trained
     ]
     streams = [each for each in found if each.config.regime == "stream"]
     return (streams or found)[:MAX_CANDIDATES]

@@ -29,13 +29,7 @@ def study_file(study: Study, result: SearchResult | None, estimate: Estimate | N
         command=study.command,
         space=study.space,
         settings=study.settings,
-        corpus=CorpusOrigin(
-            name=corpus.name,
-            location=corpus.location,
-            source=corpus.source,
-            sha256=corpus.sha256,
-            num_chars=len(corpus.text),
-        ),
+        corpus=CorpusOrigin.of(corpus),
         objective=ObjectiveFacts(
             version=prepared.floors.version,
             floor_order=prepared.floors.order,

@@ -12,6 +12,7 @@ from model.scoring.objective import Floor, Floors
 from model.scoring.resemblance import Resemblance
 from model.system.json_schema import checked, record
 from model.text.cleaning import RAW
+from model.text.corpus import Corpus
 from search_spaces import SearchSpace
 
 FORMAT_VERSION = 1
@@ -75,6 +76,17 @@ class CorpusOrigin:
     sha256: str
     num_chars: int
     location: str = ""
+
+    @classmethod
+    def of(cls, corpus: Corpus) -> "CorpusOrigin":
+        """Take from a text what is written down of it."""
+        return cls(
+            name=corpus.name,
+            source=corpus.source,
+            sha256=corpus.sha256,
+            num_chars=len(corpus.text),
+            location=corpus.location,
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

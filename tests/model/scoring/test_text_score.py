@@ -196,6 +196,9 @@ def test_network_of_words_is_scored_with_its_spelling(
         meta.metrics.val_own_bits_per_char, rel=1e-4
     )
     assert values["num_symbols"] < values["num_own_chars"]
+    windows = values_of(capsys, checkpoint, "--text", str(book), "--windows", "4x8")
+    dropped = "what the cleaning lower dropped and the spelling of unknown words"
+    assert windows["not_priced"] == dropped
     assert values["perplexity_per_word"] > 1
 
 

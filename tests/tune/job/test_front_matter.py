@@ -51,13 +51,7 @@ def test_command_lines_keep_front_matter_where_it_is_asked_for(
 def test_resumed_run_reads_the_text_that_it_began_with(book: Path, kept: bool) -> None:
     settings = StudySettings(keep_front_matter=kept)
     corpus = named_corpus(str(book), settings, QUIET)
-    origin = CorpusOrigin(
-        name=corpus.name,
-        location=corpus.location,
-        source=corpus.source,
-        sha256=corpus.sha256,
-        num_chars=len(corpus.text),
-    )
+    origin = CorpusOrigin.of(corpus)
     folder = RunFolder.create(Path("run"))
     folder.write_study(dataclasses.replace(STUDY, settings=settings, corpus=origin))
     options = StudyOptions(resume=str(folder.path), trials=30)

@@ -35,13 +35,7 @@ def resumed(tiny_text: str) -> Study:
     path = Path("text.txt")
     path.write_text(tiny_text, encoding="utf-8")
     corpus = resolve_corpus(str(path))
-    origin = CorpusOrigin(
-        name=corpus.name,
-        location=corpus.location,
-        source=corpus.source,
-        sha256=corpus.sha256,
-        num_chars=len(corpus.text),
-    )
+    origin = CorpusOrigin.of(corpus)
     folder = RunFolder.create(Path("run"))
     folder.write_study(dataclasses.replace(STUDY, objective=EARLIER, corpus=origin))
     return prepared_study(StudyOptions(resume=str(folder.path), trials=30), QUIET)
