@@ -34,7 +34,7 @@ CHROMIUM = next(
 SCROLL = """async () => {
   for (let y = 0; y < document.documentElement.scrollHeight; y += 500) {
     scrollTo({top: y, behavior: "instant"});
-    await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 20)));
+    await new Promise((done) => setTimeout(done, 20));
   }
 }"""
 UNDRAWN = """() => [...document.querySelectorAll(".picture")]
@@ -63,13 +63,14 @@ SHOWN = """() => [...document.querySelectorAll("#table tbody tr")]
   .filter((row) => !row.hidden).map((row) => Number(row.cells[0].textContent))"""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def browser() -> Iterator[Any]:
+    """A browser of the test's own: Chromium 156 once stopped drawing frames between two tests."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium on this machine (apt-get install chromium)")
     with sync_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=0
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"], timeout=0
         )
         yield chromium
         chromium.close()
@@ -138,6 +139,20 @@ class Visit:
             assert self.wrong == []
 
 
+def wait_until(page: Any, condition: str, **asked: Any) -> None:
+    page.wait_for_function(condition, polling=100, **asked)  # ms; by default it waits for frames
+
+
+def draw_all(page: Any) -> None:
+    """Scroll through the page until every picture is drawn.
+
+    Nothing here waits for a frame (`requestAnimationFrame`): a headless Chromium need not draw
+    one (CI once hung so for 20 minutes), but a screenshot makes it.
+    """
+    while page.evaluate(SCROLL) or page.evaluate(UNDRAWN):
+        page.screenshot()
+
+
 def rgb(page: Any, selector: str, style: str) -> tuple[int, ...]:
     text = page.evaluate(
         f"() => getComputedStyle(document.querySelector({json.dumps(selector)})).{style}"
@@ -170,8 +185,7 @@ def test_nothing_goes_wrong_at_any_width_in_any_light(
     some = ((DESK, "light"), (PHONE, "dark"))
     for size, scheme in every if run == "whole" else some:
         with Visit(browser, pages[run], size, scheme) as page:
-            page.evaluate(SCROLL)
-            page.wait_for_function(f"() => ({UNDRAWN})().length === 0")
+            draw_all(page)
             assert page.evaluate("() => document.documentElement.scrollWidth") <= size[0]
             assert page.evaluate(MISTAKES) == []
             paper = rgb(page, "body", "backgroundColor")
@@ -188,8 +202,7 @@ def test_screenshots_show_text_and_pictures_on_paper(
     browser: Any, pages: dict[str, Path], size: tuple[int, int], scheme: str
 ) -> None:
     with Visit(browser, pages["whole"], size, scheme) as page:
-        page.evaluate(SCROLL)
-        page.wait_for_function(f"() => ({UNDRAWN})().length === 0")
+        draw_all(page)
         paper = luminance(rgb(page, "body", "backgroundColor"))
         shots = [
             page.screenshot(),  # where one begins to read, wherever the page was scrolled to
@@ -205,10 +218,11 @@ def test_screenshots_show_text_and_pictures_on_paper(
 
 def test_pictures_follow_the_light(browser: Any, pages: dict[str, Path]) -> None:
     with Visit(browser, pages["whole"], DESK, "light") as page:
-        page.evaluate(SCROLL)
+        draw_all(page)
         before = rgb(page, "#best-so-far text", "fill")
         page.emulate_media(color_scheme="dark")
-        page.wait_for_function(
+        wait_until(
+            page,
             "(before) => getComputedStyle(document.querySelector('#best-so-far text')).fill"
             " !== before",
             arg=f"rgb{before}",
@@ -218,7 +232,7 @@ def test_pictures_follow_the_light(browser: Any, pages: dict[str, Path]) -> None
 
 def test_a_hostile_run_does_nothing_but_show(browser: Any, pages: dict[str, Path]) -> None:
     with Visit(browser, pages["hostile"], DESK, "light") as page:
-        page.evaluate(SCROLL)
+        draw_all(page)
         assert page.evaluate("() => document.images.length") == 0
         assert page.locator("#section-what-went-wrong td").all_inner_texts()[-1] == HOSTILE
         assert "<script>pwned()" in page.inner_text(".passage")
@@ -248,7 +262,7 @@ def test_table_sorts_by_keyboard_and_tells_how(browser: Any, pages: dict[str, Pa
 def test_table_filters_and_the_pictures_with_it(browser: Any, pages: dict[str, Path]) -> None:
     trials = load_run(pages["thousand"].parent).trials
     with Visit(browser, pages["thousand"], DESK, "light") as page:
-        page.evaluate(SCROLL)
+        draw_all(page)
         for text, wanted in (
             ("complete hidden_size>600", "status == 'COMPLETE' and hidden_size > 600"),
             ("unit=word dropout<=0.2", "unit == 'word' and dropout <= 0.2"),
@@ -257,25 +271,27 @@ def test_table_filters_and_the_pictures_with_it(browser: Any, pages: dict[str, P
         ):
             expected = set(trials.query(wanted)["number"])
             page.fill("#filter", text)
-            page.wait_for_function(
+            wait_until(
+                page,
                 "(count) => document.getElementById('shown').value === `${count} of 1000 trials`",
                 arg=len(expected),
             )
             assert set(page.evaluate(SHOWN)) == expected
             assert expected or text == "no_such_word"
         page.fill("#filter", "number=7")
-        page.wait_for_function("() => document.getElementById('shown').value.startsWith('1 of')")
+        wait_until(page, "() => document.getElementById('shown').value.startsWith('1 of')")
         page.locator("#slice-dropout").scroll_into_view_if_needed()
-        page.wait_for_function(
+        wait_until(
+            page,
             """() => {
               const left = document.getElementById("slice-dropout").data
                 .flatMap((trace) => (trace.selectedpoints ?? trace.customdata.keys().toArray())
                   .map((place) => trace.customdata[place]));
               return left.length === 1 && left[0] === 7;
-            }"""
+            }""",
         )
         page.fill("#filter", "")
-        page.wait_for_function("() => document.getElementById('shown').value.startsWith('1000 ')")
+        wait_until(page, "() => document.getElementById('shown').value.startsWith('1000 ')")
         assert len(page.evaluate(SHOWN)) == 1_000
 
 
@@ -288,9 +304,10 @@ def test_a_click_on_a_point_shows_its_trial(browser: Any, pages: dict[str, Path]
             ".emit('plotly_click', {points: [{customdata: 3}]})"
         )
         assert page.locator("tr.found").get_attribute("id") == "trial-3"
-        page.wait_for_function(
+        wait_until(
+            page,
             "() => { const box = document.getElementById('trial-3').getBoundingClientRect();"
-            " return box.top >= 0 && box.bottom <= innerHeight; }"
+            " return box.top >= 0 && box.bottom <= innerHeight; }",
         )
 
 
