@@ -15,6 +15,7 @@ from model.system.terminal import complain, printable
 
 if TYPE_CHECKING:
     from model.scoring.scored_model import ScoredModel
+    from model.text.streams import RawSplit
 
 NGRAM = "ngram"
 _EXAMPLES = """examples:
@@ -24,6 +25,8 @@ _EXAMPLES = """examples:
   python -m model.score ngram --train book.txt --text sequel.txt --unknown spell
 """
 _TITLES = {
+    "restored_bits_per_raw_char": "restored bits per raw character",
+    "restoration_bits_per_char": "of it to restore the raw text",
     "bits_per_raw_char": "bits per raw character",
     "bits_per_byte": "bits per byte",
     "bits_per_own_char": "bits per own character",
@@ -72,7 +75,8 @@ def _parser() -> OneLineParser:
         "--unknown",
         choices=("error", "spell"),
         default="error",
-        help="characters that the model lacks: refuse the text, or price them (error)",
+        help="characters that the model lacks: refuse the text, or price each as one of Unicode's "
+        "(error)",
     )
     ngram = parser.add_argument_group(f"for {NGRAM}, which is trained here")
     ngram.add_argument(
@@ -105,7 +109,7 @@ def _score(options: argparse.Namespace) -> int:
         title = _TITLES.get(name, name.removeprefix("num_").replace("_", " "))
         shown = f"{value:,}" if isinstance(value, int) else value
         shown = f"{value:.4f}" if isinstance(value, float) else shown
-        print(printable(f"{title:<24}{'none' if value is None else shown}"))
+        print(printable(f"{title:<33}{'none' if value is None else shown}"))
     return 0
 
 
@@ -127,15 +131,17 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
     if options.seed < 0:
         raise ConfigError(f"seed must be at least 0, got {options.seed}")
     if windows is not None and options.unknown == "spell":
-        raise ConfigError("--unknown spell must be without --windows: these have known symbols")
+        raise ConfigError(
+            "--unknown spell must be without --windows: their figure is per known symbol"
+        )
     corpus = resolve_corpus(options.text, keep_front_matter=options.keep_front_matter)
-    before, text = "", corpus.text
+    before, text, split = "", corpus.text, None
     if options.part != "whole":
         split = split_text(corpus.text)
         is_test = options.part == "test"
         before = split.train + split.validation * is_test
         text = split.test if is_test else split.validation
-    model = _model(options, corpus.text)
+    model = _model(options, corpus.text, scored=text)
     values: dict[str, Any] = {
         "model": model.description,
         "text": f"{corpus.source}, {options.part}",
@@ -149,6 +155,12 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
             context=model.context(clean(before, model.cleaning)),
             spell_unknown=options.unknown == "spell",
         )
+        if split is not None:
+            price = _restoration_bits(split, model.cleaning, options.part)
+            values |= {
+                "restored_bits_per_raw_char": score.bits_per_raw_char + price,
+                "restoration_bits_per_char": price,
+            }
         values |= {**score.figures(), **dataclasses.asdict(score)}
     else:
         symbols = model.vocabulary.encode(clean(text, model.cleaning))
@@ -163,11 +175,26 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
             "standard_error_nats": deviation / math.sqrt(len(means_B)),
             "windows": options.windows,
         }
-    left_out = [f"what the cleaning {model.cleaning} dropped"] * (model.cleaning != RAW)
+    is_priced = model.cleaning == RAW or "restored_bits_per_raw_char" in values
+    left_out = [] if is_priced else [f"what the cleaning {model.cleaning} dropped"]
     left_out += ["the spelling of unknown words"] * (windows is not None and model.has_words)
     if left_out:
         values["not_priced"] = " and ".join(left_out)
     return values
+
+
+def _restoration_bits(split: "RawSplit", cleaning: str, part: str) -> float:
+    """Return the price of restoring a held-out part as a search has it, per raw character."""
+    from model.scoring.objective import measured_floors
+    from model.text.cleaning import RAW
+    from model.text.streams import encode_corpus
+
+    if cleaning == RAW:
+        return 0.0
+    floors = measured_floors(split, {name: encode_corpus(split, name) for name in (RAW, cleaning)})
+    if part == "test":
+        return floors.test_restoration_bits_per_char(cleaning)
+    return floors.restoration_bits_per_char(cleaning)
 
 
 def _windows(text: str | None) -> tuple[int, int] | None:
@@ -177,12 +204,14 @@ def _windows(text: str | None) -> tuple[int, int] | None:
         return None
     match = re.fullmatch(r"([1-9]\d{0,6})x([1-9]\d{0,6})", text)
     if match is None:
-        raise ConfigError(f"windows must be NUMBERxLENGTH, as 64x256, got {text!r}")
+        raise ConfigError(
+            f"windows must be NUMBERxLENGTH, each 1 to 9,999,999, as 64x256, got {text!r}"
+        )
     return int(match[1]), int(match[2])
 
 
-def _model(options: argparse.Namespace, text: str) -> "ScoredModel":
-    """Return what scores.
+def _model(options: argparse.Namespace, text: str, scored: str) -> "ScoredModel":
+    """Return what scores a part of a text.
 
     Raises:
         ConfigError: It is an n-gram that has nothing to learn from.
@@ -211,6 +240,8 @@ def _model(options: argparse.Namespace, text: str) -> "ScoredModel":
         )
     if options.train is not None:
         learnt = resolve_corpus(options.train, keep_front_matter=options.keep_front_matter).text
+        if scored in learnt:
+            complain("model.score", f"warning: {NGRAM} has learnt the text that it scores")
         return ScoredModel.of_ngram(learnt, learnt, cleaning=options.cleaning or RAW)
     if options.part == "whole":
         raise ConfigError(

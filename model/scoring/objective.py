@@ -71,6 +71,11 @@ class Floors:
         raw, cleaned = (self.of_cleaning[name] for name in (RAW, cleaning))
         return max(0.0, raw.validation_bits_per_char - cleaned.validation_bits_per_char)
 
+    def test_restoration_bits_per_char(self, cleaning: str) -> float:
+        """Return the price of restoring a test passage, per raw character, at least 0."""
+        raw, cleaned = (self.of_cleaning[name] for name in (RAW, cleaning))
+        return max(0.0, raw.test_bits_per_char - cleaned.test_bits_per_char)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PreparedCorpus:
@@ -118,10 +123,7 @@ def prepare_corpus(
     raw = encode_corpus(split, RAW)
     streams = {RAW: raw} | {name: encode_corpus(split, name) for name in cleanings if name != RAW}
     if floors is None:
-        learnt = raw.train[-MAX_TRAIN_CHARS:]
-        order = choose_order(learnt, vocabulary_size=len(raw.vocabulary))
-        found = {name: measured_floor(split, corpus, order) for name, corpus in streams.items()}
-        floors = Floors(order=order, of_cleaning=found)
+        floors = measured_floors(split, streams)
     missing = [name for name in cleanings if name not in floors.of_cleaning]
     if missing:
         raise ConfigError(f"floors must have one of each cleaning, got none of {missing[0]!r}")
@@ -156,9 +158,8 @@ def restored_test_bits_per_char(
         prepared: The corpus.
         config: The model's configuration.
     """
-    floors = prepared.floors.of_cleaning
-    price = floors[RAW].test_bits_per_char - floors[config.cleaning].test_bits_per_char
-    return own_bits / prepared.streams(config).num_raw_test_chars + max(0.0, price)
+    price = prepared.floors.test_restoration_bits_per_char(config.cleaning)
+    return own_bits / prepared.streams(config).num_raw_test_chars + price
 
 
 def uniform_guess_bits_per_char(corpus: EncodedCorpus) -> float:
@@ -189,6 +190,19 @@ def check_fits(corpus: EncodedCorpus, *, batch_size: int, sequence_length: int) 
             f"{needed:,} symbols needed, {len(corpus.train):,} left by the cleaning "
             f"{corpus.cleaning!r}"
         )
+
+
+def measured_floors(split: RawSplit, streams: Mapping[str, EncodedCorpus]) -> Floors:
+    """Measure the floors of a text.
+
+    Args:
+        split: The raw text.
+        streams: Cleaning to its streams of characters; RAW's are among them.
+    """
+    raw = streams[RAW]
+    order = choose_order(raw.train[-MAX_TRAIN_CHARS:], vocabulary_size=len(raw.vocabulary))
+    found = {name: measured_floor(split, corpus, order) for name, corpus in streams.items()}
+    return Floors(order=order, of_cleaning=found)
 
 
 def measured_floor(

@@ -47,12 +47,17 @@ class TextScore:
     num_words: int
     num_unknown_chars: int
 
+    @property
+    def bits_per_raw_char(self) -> float:
+        """Bits that a raw character costs; what a cleaning dropped is not priced."""
+        return self.nats / math.log(2) / self.num_raw_chars
+
     def figures(self) -> dict[str, float | None]:
         """Return the figures by name; None where the text has no word."""
         bits = self.nats / math.log(2)
         per_word = self.nats / self.num_words if self.num_words else None
         return {
-            "bits_per_raw_char": bits / self.num_raw_chars,
+            "bits_per_raw_char": self.bits_per_raw_char,
             "bits_per_byte": bits / self.num_bytes,
             "bits_per_own_char": bits / self.num_own_chars,
             "nats_per_own_char": self.nats / self.num_own_chars,

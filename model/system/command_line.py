@@ -10,7 +10,8 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from model.system.terminal import complain
+from model.errors import EXTERNAL_FAULT
+from model.system.terminal import CheckedOutput, OutputError, complain
 
 DEVICES = ("cpu", "cuda")
 CONSOLE = "char-lstm-tune"
@@ -30,17 +31,24 @@ def quiet_libraries() -> None:
 
 
 def ended_quietly(command: Callable[[], int]) -> int:
-    """Run a command and return its exit code; Ctrl-C and `| head` end it without a traceback."""
+    """Run a command and return its exit code.
+
+    Ctrl-C, `| head` and a full disk under its output end it without a traceback.
+    """
     quiet_libraries()
+    output, sys.stdout = sys.stdout, CheckedOutput(sys.stdout)
     try:
         code = command()
         sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # Python flushes once more at its end, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _READER_GONE
+    except OutputError as error:
+        complain(CONSOLE, f"cannot write the output: {error.strerror}")
+        return EXTERNAL_FAULT
+    finally:
+        sys.stdout = output
     return code
 
 

@@ -180,10 +180,14 @@ def check_sum(folder: Path, name: str) -> None:
         lines = path.read_text(encoding="utf-8").splitlines()
         sums = {of: digest for digest, of in (line.split("  ", 1) for line in lines)}
         expected, found = sums[name], _sha256(folder / name)
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"damaged checkpoint {path}: {error!r}") from error
+    except FileNotFoundError as error:
+        raise CheckpointError(f"damaged folder {folder}: it lacks {error.filename}") from error
+    except KeyError as error:
+        raise CheckpointError(f"damaged folder {folder}: {SUMS_FILE} lacks {name}") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"damaged folder {path}: {error}") from error
     if found != expected:
-        raise CheckpointError(f"damaged checkpoint {folder / name}: its SHA-256 differs")
+        raise CheckpointError(f"damaged file {folder / name}: its SHA-256 differs")
 
 
 def _sha256(path: Path) -> str:

@@ -84,10 +84,30 @@ class SteadyOutput:
     def _muted_by_errors(self) -> Iterator[None]:
         try:
             yield
-        except OSError:
+        except OSError as error:
             # What is left in Python's buffer goes there too, else it would complain at its end.
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            self._failed(error)
+
+    def _failed(self, error: OSError) -> None:
+        """Do nothing more."""
+
+
+class OutputError(OSError):
+    """Standard output takes no more, of a full disk perhaps."""
+
+
+class CheckedOutput(SteadyOutput):
+    """Standard output whose errors can be told from those of other files.
+
+    A reader that is gone is a BrokenPipeError, all else an OutputError.
+    """
+
+    def _failed(self, error: OSError) -> None:
+        if isinstance(error, BrokenPipeError):
+            raise error
+        raise OutputError(error.errno, error.strerror) from error
 
 
 @contextmanager

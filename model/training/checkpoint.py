@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from model.config import RESOLVED_PRECISIONS, TrialConfig
@@ -138,8 +138,9 @@ def save_checkpoint(
     }
     try:
         with in_place_of(folder) as partial:
-            save_file(weights, partial / MODEL_FILE)
-            save_file(training, partial / TRAINING_FILE)
+            # save_file of safetensors 0.8 makes files that only their owner can read.
+            (partial / MODEL_FILE).write_bytes(save(weights))
+            (partial / TRAINING_FILE).write_bytes(save(training))
             text = json.dumps(values, indent=2, ensure_ascii=False)
             (partial / META_FILE).write_text(text + "\n", encoding="utf-8")
             write_sums(partial, (MODEL_FILE, META_FILE, TRAINING_FILE))
@@ -238,8 +239,10 @@ def _read_values(folder: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         values: dict[str, Any] = parsed(text, dict[str, Any], META_FILE)
     except FileNotFoundError as error:
+        is_run = (folder / "checkpoints").is_dir()
+        hint = "; of this run take predictor or checkpoints/01" if is_run else ""
         raise CheckpointError(
-            f"a checkpoint must be a folder with {MODEL_FILE} and {META_FILE}, got {folder}"
+            f"a checkpoint must be a folder with {MODEL_FILE} and {META_FILE}, got {folder}{hint}"
         ) from error
     except (OSError, ValueError) as error:
         raise CheckpointError(f"damaged checkpoint {path}: {error}") from error

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from model.config import TrialConfig
 from model.errors import CheckpointError
@@ -107,8 +107,9 @@ def load_network(folder: Path, device: torch.device | str = "cpu") -> LoadedNetw
     config = meta.config
     unit = "words, " if config.unit == "word" else ""
     description = (
-        f"{meta.metrics.val_bits_per_char:.4f} bits per character: {config.num_layers} x "
-        f"{config.hidden_size}, {unit}{config.cleaning}, epoch {meta.metrics.epoch}"
+        f"{meta.metrics.val_bits_per_char:.4f} validation bits per character: "
+        f"{config.num_layers} x {config.hidden_size}, {unit}{config.cleaning}, "
+        f"epoch {meta.metrics.epoch}"
     )
     return LoadedNetwork(
         network=network, vocabulary=meta.vocabulary, config=config, description=description
@@ -139,7 +140,9 @@ def save_predictor(
         text = json.dumps(values, indent=2) + "\n"
         (partial / PREDICTOR_FILE).write_text(text, encoding="utf-8")
         if counted is not None:
-            save_file({_SYMBOLS: np.ascontiguousarray(counted)}, partial / NGRAM_FILE)
+            # Not save_file: see checkpoint.py.
+            symbols = save({_SYMBOLS: np.ascontiguousarray(counted)})
+            (partial / NGRAM_FILE).write_bytes(symbols)
             names.append(NGRAM_FILE)
         write_sums(partial, names)
 
@@ -178,7 +181,7 @@ def _load_predictor(folder: Path, device: torch.device | str) -> LoadedNetwork:
     networks = [load_checkpoint(path, device)[0] for path in paths]
     members = f"{len(networks)} network{'s' * (len(networks) > 1)}"
     description = (
-        f"{meta.val_bits_per_char:.4f} bits per character: predictor of {members}"
+        f"{meta.val_bits_per_char:.4f} validation bits per character: predictor of {members}"
         f"{f' and a {meta.ngram_order}-gram' if ngram else ''}, {config.cleaning}"
     )
     return LoadedNetwork(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hand_made_run import STUDY, hand_made
 from model.system.terminal import SteadyOutput, end_on_signals, steady_output, take_signals_back
 from tiny_search import (
     command,
@@ -18,6 +19,8 @@ from tiny_search import (
     wait_until,
     write_inputs,
 )
+from tune.records.history import History
+from tune.records.run_folder import RunFolder
 
 
 def test_stream_whose_reader_is_gone_is_muted() -> None:
@@ -45,6 +48,29 @@ def test_full_disk_under_standard_output_is_no_error(monkeypatch: pytest.MonkeyP
         with steady_output():
             print("nobody reads it", flush=True)
             print("nor this")
+
+
+@pytest.mark.parametrize("module", ["tune.status", "tune.report", "model.score"])
+def test_command_whose_output_finds_a_full_disk_says_so(
+    module: str, trained_checkpoint: Path, tiny_text: str
+) -> None:
+    Path("book.txt").write_text(tiny_text, encoding="utf-8")
+    run = RunFolder.create(Path("ten"))
+    run.write_study(STUDY)
+    run.write_tables(hand_made())
+    with History(run.history_file):
+        of_run = [str(run.path)]
+    words = [str(trained_checkpoint), "--text", "book.txt"] if module == "model.score" else of_run
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", module, *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    expected = "char-lstm-tune: cannot write the output: No space left on device\n"
+    assert (done.returncode, done.stderr) == (75, expected)
 
 
 def test_exit_code_tells_the_first_signal() -> None:

@@ -15,7 +15,7 @@ from model.system.terminal import say
 from model.text.streams import EncodedCorpus
 from tune.cluster.resources import TrialResources
 from tune.job.worker_tasks import network_at, run_tasks
-from tune.planning.finalist_budget import scoring_seconds_of, spread_seconds
+from tune.planning.finalist_budget import scoring_seconds_of, slot_ends
 from tune.planning.study import Study
 from tune.records.finalist_table import (
     FinalistRecord,
@@ -71,7 +71,7 @@ def score_finalists(
             say(
                 console,
                 f"scoring the test passage: {counted(len(unscored), 'network')}, about "
-                f"{format_seconds(spread_seconds(seconds, concurrent))}",
+                f"{format_seconds(max(slot_ends(seconds, concurrent)))}",
             )
             corpus = ray.put(study.prepared)
             arguments = {

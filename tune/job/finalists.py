@@ -6,7 +6,7 @@ passage.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -20,11 +20,12 @@ from tune.job.finalist_scores import score_finalists
 from tune.job.search import SearchResult
 from tune.monitoring.progress import Progress
 from tune.planning.finalist_budget import (
+    WINNER_TRAININGS,
     choose,
     ended_finalists,
     estimated_seconds,
-    fits,
     left_to_train,
+    num_begun,
 )
 from tune.planning.study import Study
 from tune.records.finalist_table import finalist_key, finalist_name
@@ -43,6 +44,8 @@ NONE_COMPLETE = (
     "no retraining had finished when the time budget ran out; --resume with a larger "
     "--time-budget goes on with those begun"
 )
+
+ALL_FAILED = "every retraining failed; finalists.csv has the errors"
 
 
 class FinalistSearcher(Searcher):
@@ -94,37 +97,37 @@ def confirm(
         missing = left_to_train(study, chosen, ended_finalists(history.records))
         seconds = estimated_seconds(study, missing, concurrent())
         left = stopper.seconds_left()
-        unconfirmed = ""
         # The search ended by its time, and there is some left: it was kept free for this.
-        if missing and fits(seconds, left, was_reserved=result.timed_out):
+        num = num_begun(seconds, left, was_reserved=result.timed_out)
+        unconfirmed = ""
+        if num:
+            of_all = f" of {len(missing)}" if num < len(missing) else ""
             say(
                 console,
-                f"\nconfirming: {counted(len(missing), 'training')}, "
-                f"about {format_seconds(seconds)}",
+                f"\nconfirming: {num}{of_all} {'training' if len(missing) == 1 else 'trainings'}, "
+                f"about {format_seconds(seconds[num - 1])}",
             )
-            proposals = _proposals(study, missing, checkpoints)
             _train(
                 study,
                 history,
                 store,
-                proposals,
+                _proposals(study, missing[:num], checkpoints),
                 need,
                 concurrent,
                 console,
                 stopper,
-                expected_seconds=seconds,
+                expected_seconds=seconds[num - 1],
                 excess_bytes=memory_excess_bytes([*result.records, *history.records.values()]),
             )
-        elif missing and left is not None:
-            unconfirmed = no_room(len(missing), seconds, left)
+        begun = list(history.records.values())
+        is_confirmed = any(record.status is Status.COMPLETE for record in begun)
+        if missing and not num and not is_confirmed and left is not None:
+            unconfirmed = no_room(seconds[:WINNER_TRAININGS], left)
             say(console, f"\nnot confirmed: {unconfirmed}")
+        elif begun and not is_confirmed:
+            all_ended = all(record.has_ended for record in begun)
+            unconfirmed = ALL_FAILED if all_ended else NONE_COMPLETE
         score_finalists(study, folder, history, store, need, concurrent(), console, stopper)
-        begun = history.records.values()
-        if begun and all(record.status is not Status.COMPLETE for record in begun):
-            if all(record.has_ended for record in begun):
-                unconfirmed = "every retraining failed; finalists.csv has the errors"
-            else:  # without room for them, that is why
-                unconfirmed = unconfirmed or NONE_COMPLETE
     return dataclasses.replace(
         result,
         seconds=stopper.seconds(),
@@ -133,11 +136,16 @@ def confirm(
     )
 
 
-def no_room(num_trainings: int, seconds: float, seconds_left: float) -> str:
-    """Return why finalists are not trained, and what would have them trained."""
+def no_room(seconds: Sequence[float], seconds_left: float) -> str:
+    """Return why no finalist is trained, and what would have them trained.
+
+    Args:
+        seconds: What the winner's first training takes, and the first two.
+        seconds_left: What is left of the time budget.
+    """
     return (
-        f"{counted(num_trainings, 'training')} and their scoring would take about "
-        f"{format_seconds(seconds)}, and {format_seconds(seconds_left)} of the time budget is "
+        f"{counted(len(seconds), 'training')} of the winner with scoring would take about "
+        f"{format_seconds(seconds[-1])}, and {format_seconds(seconds_left)} of the time budget is "
         f"left; --resume with a larger --time-budget trains them"
     )
 

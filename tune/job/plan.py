@@ -14,6 +14,7 @@ from tune.cluster.trial_memory import format_bytes
 from tune.monitoring.json_events import JsonConsole
 from tune.monitoring.search_state import short
 from tune.planning.estimate import Estimate
+from tune.planning.finalist_budget import RESERVED_SHARE
 from tune.planning.simulation import Plan
 from tune.planning.study import Study
 
@@ -128,7 +129,10 @@ def _plan_lines(plan: JobPlan) -> list[str]:
 def _finalists(study: Study) -> str:
     if not study.wants_finalists:
         return "finalists: none"
-    room = ", if the time budget has room" if study.space.budget.time_budget_seconds else ""
+    room, limit = "", study.space.budget.time_budget_seconds
+    if limit:
+        kept = f"up to {format_seconds(RESERVED_SHARE * limit)} of the time budget"
+        room = f", the winner first, as far as {kept} allow"
     best = f"{study.settings.finalists} best" if study.settings.finalists > 1 else "best"
     num_groups = len(study.space.groups())
     if num_groups > 1:
@@ -191,11 +195,12 @@ def asha_phrase(study: Study) -> str:
 
 
 def finalists_phrase(study: Study, plan: Plan) -> str:
-    """Return whether the finalists are in the time that is planned."""
+    """Return which finalists are in the time that is planned."""
     if not study.wants_finalists:
         return ""
-    if plan.share_confirmed == 0:
+    low, high = plan.num_confirmations
+    if high == 0:
         return "; the time budget has no room for the finalists"
-    if plan.share_confirmed < 1:
-        return ", and the finalists if the time budget has room"
-    return ", the finalists included"
+    if study.space.budget.time_budget_seconds is None:
+        return ", the finalists included"
+    return f", {low if low == high else f'{low} to {high}'} trainings of finalists included"

@@ -30,7 +30,7 @@ from tune.cluster.resources import TrialResources
 from tune.job.mixing import Candidate, Group, Mixed, Nats, mix, on_test_passage
 from tune.job.search import SearchResult
 from tune.job.worker_tasks import network_at, run_tasks
-from tune.planning.finalist_budget import LATE_SHARE, choose, spread_seconds
+from tune.planning.finalist_budget import LATE_SHARE, choose, slot_ends
 from tune.planning.study import Study
 from tune.records.finalist_table import finalist_name, finalist_of
 from tune.records.history import records_so_far
@@ -86,7 +86,8 @@ def with_predictor(
         study, result.records, records_so_far(folder.finalists_history_file)
     )
     scoring = [SCORING_EPOCHS * candidate.epoch_seconds for candidate in candidates]
-    seconds, left = FIXED_SECONDS + spread_seconds(scoring, concurrent), stopper.seconds_left()
+    seconds = FIXED_SECONDS + max(slot_ends(scoring, concurrent), default=0.0)
+    left = stopper.seconds_left()
     if budget and left is not None and seconds > max(left, LATE_SHARE * budget):
         say(
             console,

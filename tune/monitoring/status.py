@@ -10,6 +10,7 @@ from model.system.durations import counted, format_seconds
 from search_spaces import SearchSpace
 from tune.monitoring.search_state import SearchState, axis_values
 from tune.records.history import has_driver, read_history, records_so_far, seconds_run
+from tune.records.predictor_table import read_predictor_table, scores_of
 from tune.records.run_folder import LEASE_FILE, RunFolder
 from tune.records.study_file import StudyFile
 from tune.records.trial import TrialRecord, num_ended
@@ -34,6 +35,7 @@ class RunStatus:
         num_trials: Trials in all.
         search_state: Where its trials stand.
         num_finalist_trainings: Trainings of finalists that have ended.
+        predictor_bits_per_char: Of the validation and the test passage; None without predictor.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class RunStatus:
     num_trials: int
     search_state: SearchState
     num_finalist_trainings: int
+    predictor_bits_per_char: tuple[float, float] | None
 
     @classmethod
     def of(cls, folder: RunFolder, location: str | None = None) -> "RunStatus":
@@ -84,6 +87,7 @@ class RunStatus:
             num_trials=space.budget.trials,
             search_state=search_state,
             num_finalist_trainings=num_ended(finalists.values()),
+            predictor_bits_per_char=scores_of(read_predictor_table(folder.predictor_file)),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -104,6 +108,7 @@ class RunStatus:
             "best": _trial_json(best) if best else None,
             "running": [_trial_json(record) for record in self.search_state.running],
             "num_finalist_trainings": self.num_finalist_trainings,
+            "predictor_bits_per_char": self.predictor_bits_per_char,
         }
 
     def text(self) -> str:
@@ -119,6 +124,11 @@ class RunStatus:
         lines.append(f"reached the rungs: {search_state.rungs_text()}")
         if self.num_finalist_trainings:
             lines.append(f"finalists: {counted(self.num_finalist_trainings, 'training')} ended")
+        if self.predictor_bits_per_char:
+            validation, test = self.predictor_bits_per_char
+            lines.append(
+                f"predictor: {test:.4f} bits on the test passage, {validation:.4f} fitted"
+            )
         if self.alive:
             lines += [
                 f"  running: {_trial_text(record, axes)}, "

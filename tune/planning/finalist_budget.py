@@ -1,7 +1,13 @@
-"""Which trials are retrained at the end, how long that takes, and what is kept for it."""
+"""Which trials are retrained at the end, how long that takes, and what is kept for it.
 
+How many trainings there are follows from the room: the winner's first two tell how lucky it was
+and what noise is, then come those of the best baseline, then each finalist's once, then again.
+"""
+
+import bisect
 import heapq
-from collections.abc import Callable, Collection, Iterable, Mapping
+import itertools
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from model.config import TrialConfig
@@ -12,7 +18,10 @@ from tune.records.finalist_table import finalist_key
 from tune.records.trial import Status, TrialRecord, configuration
 
 RESERVED_SHARE = 0.3
-"""Share of a time budget that is kept for finalists; if they need more, nothing is."""
+"""Share of a time budget that is kept for finalists: as many as fit into it."""
+WINNER_TRAININGS, WINNER_SHARE = 2, 0.5
+"""The winner's first trainings, which tell the noise, and the share that is kept for them at
+most."""
 LATE_SHARE = 0.1
 """Share of the time left by which the estimate of finalists that are begun may exceed it."""
 
@@ -34,38 +43,34 @@ def choose(
         num_best: Number of the best, at least 1; the number of groups where those are more.
         group: What trials share that are compared with each other: the best of each is chosen.
     """
-
-    def rank_key(record: TrialRecord) -> tuple[float, int]:
-        return record.objective, record.number
-
     of_config: dict[object, TrialRecord] = {}
     for record in records:
         if record.best is not None:
             key = configuration(record.config)
-            of_config[key] = min(of_config.get(key, record), record, key=rank_key)
+            of_config[key] = min(of_config.get(key, record), record, key=_rank_key)
     measured = of_config.values()
     of_group: dict[tuple[Any, ...], TrialRecord] = {}
     for record in measured:
         key = group(record.config)
-        of_group[key] = min(of_group.get(key, record), record, key=rank_key)
+        of_group[key] = min(of_group.get(key, record), record, key=_rank_key)
     best = list(of_group.values())
     chosen = {record.number for record in best}
     others = (record for record in measured if record.number not in chosen)
     # Not sorted whole: a search asks every other second, of thousands.
-    best += heapq.nsmallest(num_best - len(best), others, key=rank_key)
+    best += heapq.nsmallest(num_best - len(best), others, key=_rank_key)
     chosen = {record.number for record in best}
     baselines = (record for record in measured if record.baseline and record.number not in chosen)
-    return sorted(best, key=rank_key) + sorted(baselines, key=rank_key)
+    return sorted(best, key=_rank_key) + sorted(baselines, key=_rank_key)
 
 
 def estimated_seconds(
     study: Study, trainings: Collection[tuple[TrialRecord, int]], concurrent: int
-) -> float:
-    """Return how long it would take to retrain all these, `concurrent` at once, and to score them.
+) -> list[float]:
+    """Return how long the first training, the first two, … take, their scoring included.
 
     Args:
         study: The study.
-        trainings: The trial, and the number of the seed that it is trained with.
+        trainings: The trial, and the number of the seed that it is trained with, in order.
         concurrent: How many at once.
     """
     seconds = [record.epoch_seconds * record.config.epochs for record, _ in trainings]
@@ -75,22 +80,42 @@ def estimated_seconds(
     ]
     learning = [
         dynamic_seconds(record.num_parameters or 0, num_symbols=_num_test_chars(study, record))
-        for record, seed_number in trainings
         if seed_number == 0 and record.config.regime == "stream"
+        else 0.0
+        for record, seed_number in trainings
     ]  # of one of them
-    return (
-        spread_seconds(seconds, concurrent)
-        + spread_seconds(scoring, concurrent)
-        + max(learning, default=0.0)
-    )
+    return together_seconds(seconds, scoring, learning, concurrent)
 
 
-def spread_seconds(seconds: Collection[float], concurrent: int) -> float:
-    """Return the most time that tasks take, `concurrent` at once: the longest may begin last.
+def together_seconds(
+    seconds: Sequence[float], scoring: Sequence[float], learning: Sequence[float], concurrent: int
+) -> list[float]:
+    """Return how long the first finalist, the first two, … take.
 
-    The bound is Graham's (1969).
+    Args:
+        seconds: Of each one's training.
+        scoring: Of its scoring, which begins when all are trained.
+        learning: Of its dynamic evaluation, which one of them has.
+        concurrent: How many at once.
     """
-    return sum(seconds) / concurrent + max(seconds, default=0.0) * (1 - 1 / concurrent)
+    parts = (slot_ends(seconds, concurrent), slot_ends(scoring, concurrent), learning)
+    latest = (itertools.accumulate(part, max) for part in parts)
+    return [sum(each) for each in zip(*latest, strict=True)]
+
+
+def slot_ends(seconds: Iterable[float], concurrent: int) -> list[float]:
+    """Return when each task ends, if each takes the first free slot.
+
+    >>> slot_ends([3.0, 1.0, 1.0, 2.0], concurrent=2)
+    [3.0, 1.0, 2.0, 4.0]
+    """
+    free = [0.0] * concurrent
+    ends = []
+    for task in seconds:
+        end = heapq.heappop(free) + task
+        heapq.heappush(free, end)
+        ends.append(end)
+    return ends
 
 
 def scoring_seconds_of(study: Study, record: TrialRecord, *, with_trend: bool) -> float:
@@ -107,18 +132,32 @@ def _num_test_chars(study: Study, record: TrialRecord) -> int:
     return len(study.prepared.encoded[record.config.cleaning].test)
 
 
-def fits(seconds: float, seconds_left: float | None, *, was_reserved: bool) -> bool:
-    """Return whether finalists should be begun.
+def num_reserved(seconds: Sequence[float], budget_seconds: float) -> int:
+    """Return for how many of the first trainings time is kept free.
 
     Args:
-        seconds: Their estimate.
+        seconds: What the first takes, the first two, and so on.
+        budget_seconds: The time budget.
+    """
+    num = bisect.bisect_right(seconds, RESERVED_SHARE * budget_seconds)
+    winner = bisect.bisect_right(seconds[:WINNER_TRAININGS], WINNER_SHARE * budget_seconds)
+    return max(num, winner)
+
+
+def num_begun(seconds: Sequence[float], seconds_left: float | None, *, was_reserved: bool) -> int:
+    """Return how many of the first trainings are begun.
+
+    Args:
+        seconds: What the first takes, the first two, and so on.
         seconds_left: What is left of the time budget; None is without limit.
-        was_reserved: Whether the search ended early for them. Then they are begun also where it
-            ended later than was thought: each is trained once before any is trained again.
+        was_reserved: Whether the search ended early for them. Then the winner's are begun also
+            where it ended later than was thought.
     """
     if seconds_left is None:
-        return True
-    return (was_reserved and seconds_left > 0) or seconds <= seconds_left * (1 + LATE_SHARE)
+        return len(seconds)
+    num = bisect.bisect_right(seconds, seconds_left * (1 + LATE_SHARE))
+    least = WINNER_TRAININGS if was_reserved and seconds_left > 0 else 0
+    return min(len(seconds), max(num, least))
 
 
 def ended_finalists(records: Mapping[int, TrialRecord]) -> set[int]:
@@ -127,21 +166,45 @@ def ended_finalists(records: Mapping[int, TrialRecord]) -> set[int]:
 
 
 def left_to_train(
-    study: Study, chosen: Collection[TrialRecord], trained: Collection[int]
+    study: Study, chosen: Sequence[TrialRecord], trained: Collection[int]
 ) -> list[tuple[TrialRecord, int]]:
-    """Return the trainings that are not done yet: the trial and the seed's number.
+    """Return the trainings that are not done yet: the trial and the seed's number, in order.
 
     Args:
         study: The study.
-        chosen: The finalists.
+        chosen: The finalists, best first.
         trained: The keys of those that are done.
     """
+    baselines = sorted((record for record in chosen if record.baseline), key=_rank_key)
+    places = training_order(
+        len(chosen),
+        study.settings.finalist_seeds,
+        best_baseline=chosen.index(baselines[0]) if baselines else None,
+    )
     return [
-        (record, seed_number)
-        for seed_number in range(study.settings.finalist_seeds)  # every finalist once, then again
-        for record in chosen
-        if finalist_key(record.number, seed_number) not in trained
+        (chosen[place], seed_number)
+        for place, seed_number in places
+        if finalist_key(chosen[place].number, seed_number) not in trained
     ]
+
+
+def training_order(
+    num_finalists: int, num_seeds: int, *, best_baseline: int | None
+) -> list[tuple[int, int]]:
+    """Return the trainings, the most telling first: a finalist's place and a seed's number.
+
+    Args:
+        num_finalists: Finalists, the winner at place 0.
+        num_seeds: Seeds of each.
+        best_baseline: The place of the best baseline; None without one.
+
+    >>> training_order(3, 3, best_baseline=2)
+    [(0, 0), (0, 1), (2, 0), (2, 1), (1, 0), (1, 1), (0, 2), (1, 2), (2, 2)]
+    """
+    everyone = [(place, seed) for seed in range(num_seeds) for place in range(num_finalists)]
+    first = [place for place in (0, best_baseline) if place is not None]
+    told = [(place, seed) for place in first for seed in range(min(num_seeds, WINNER_TRAININGS))]
+    return list(dict.fromkeys([*told, *everyone] if num_finalists else []))
 
 
 def reserved_seconds(
@@ -162,9 +225,8 @@ def reserved_seconds(
     chosen = choose(records, study.settings.finalists, study.space.budget.group)
     trainings = left_to_train(study, chosen, trained)
     seconds = estimated_seconds(study, trainings, concurrent)
-    if not trainings or seconds > RESERVED_SHARE * budget:
-        return 0.0
-    return seconds + _ending_seconds(records)
+    num = num_reserved(seconds, budget)
+    return seconds[num - 1] + _ending_seconds(records) if num else 0.0
 
 
 def _ending_seconds(records: Collection[TrialRecord]) -> float:
@@ -178,3 +240,7 @@ def _ending_seconds(records: Collection[TrialRecord]) -> float:
         if record.status == Status.RUNNING and record.epochs
     ]
     return max(epochs, default=0.0) + WRITING_SECONDS + WRITING_SECONDS_A_TRIAL * len(records)
+
+
+def _rank_key(record: TrialRecord) -> tuple[float, int]:
+    return record.objective, record.number

@@ -10,14 +10,19 @@ full; patience only makes a search shorter.
 """
 
 import dataclasses
-import heapq
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from tune.planning.finalist_budget import RESERVED_SHARE, spread_seconds
+from tune.planning.finalist_budget import (
+    num_begun,
+    num_reserved,
+    slot_ends,
+    together_seconds,
+    training_order,
+)
 from tune.planning.study import NOTHING_SPENT, Spent, Study
 
 SIMULATIONS = 100
@@ -58,12 +63,12 @@ class Plan:
         seconds: Of the whole search, its earlier sessions and the finalists included, within its
             time budget.
         num_trials: Trials that end in that time.
-        share_confirmed: Share of the simulated searches in which the finalists are trained.
+        num_confirmations: Trainings of finalists for which there is time.
     """
 
     seconds: tuple[float, float]
     num_trials: tuple[int, int]
-    share_confirmed: float
+    num_confirmations: tuple[int, int]
 
 
 class Simulated(NamedTuple):
@@ -71,7 +76,7 @@ class Simulated(NamedTuple):
 
     seconds: float
     num_ended: int
-    is_confirmed: bool
+    num_confirmations: int
 
 
 def simulate(
@@ -102,16 +107,21 @@ def simulate(
         for goes_on, error in ((1 / factor, 1 / ERROR), (factor**-0.5, ERROR))
     )
     low, high = ENDS
+    ends = (
+        float(np.quantile([each.seconds for each in short], low)),
+        float(np.quantile([each.seconds for each in long], high)),
+    )
     return Plan(
-        seconds=(
-            float(np.quantile([each.seconds for each in short], low)),
-            float(np.quantile([each.seconds for each in long], high)),
-        ),
+        # The short end may have room for more finalists and so be the longer one.
+        seconds=(min(ends), max(ends)),
         num_trials=(
             int(np.quantile([each.num_ended for each in long], low)),
             int(np.quantile([each.num_ended for each in short], high)),
         ),
-        share_confirmed=float(np.mean([each.is_confirmed for each in [*short, *long]])),
+        num_confirmations=(
+            int(np.quantile([each.num_confirmations for each in long], low)),
+            int(np.quantile([each.num_confirmations for each in short], high)),
+        ),
     )
 
 
@@ -139,40 +149,52 @@ def _simulate_once(
         min(stops[passed], training.epochs) * training.epoch_seconds
         for training, passed in zip(others, num_passed, strict=True)
     ]
-    ends = _ends([error * seconds for seconds in trials], concurrent)
+    ends = slot_ends([error * seconds for seconds in trials], concurrent)
     limit = study.space.budget.time_budget_seconds or math.inf
-    again = 0.0
-    if study.wants_finalists:
-        num_baselines = len(study.space.baselines)
-        num_best = max(study.settings.finalists, len(study.space.groups()))
-        best = [*others, *first[num_baselines:], *drawn][:num_best]
-        chosen = [*best, *first[:num_baselines]]
-        trained = [training.seconds for training in chosen] * study.settings.finalist_seeds
-        scored = [seconds for training in chosen for seconds in training.scoring_seconds]
-        again = error * (spread_seconds(trained, concurrent) + spread_seconds(scored, concurrent))
-    kept_free = again if again <= RESERVED_SHARE * limit else 0.0
+    again = _again_seconds(study, first, others, drawn, concurrent, error)
+    num_kept = num_reserved(again, limit)
+    kept_free = again[num_kept - 1] if num_kept else 0.0
     seconds = before.seconds + max(ends, default=0.0)
     seconds = max(before.seconds, min(seconds, limit - kept_free))
-    # Without time kept free for them they are trained in what the search happens to leave.
-    is_confirmed = kept_free > 0 or 0 < again <= limit - seconds
+    # Those without time kept free for them are trained in what the search happens to leave.
+    num_confirmations = max(num_kept, num_begun(again, limit - seconds, was_reserved=False))
     return Simulated(
-        seconds=seconds + again * is_confirmed,
+        seconds=seconds + (again[num_confirmations - 1] if num_confirmations else 0.0),
         num_ended=before.num_ended
         + sum(before.seconds + end <= limit - kept_free for end in ends),
-        is_confirmed=is_confirmed,
+        num_confirmations=num_confirmations,
     )
 
 
-def _ends(seconds: list[float], concurrent: int) -> list[float]:
-    """Return when each trial ends, if each takes the first free slot.
+def _again_seconds(
+    study: Study,
+    first: Sequence[Training],
+    others: Sequence[Training],
+    drawn: Sequence[Training],
+    concurrent: int,
+    error: float,
+) -> list[float]:
+    """Return how long the finalists' first training takes, the first two, and so on.
 
-    >>> _ends([3.0, 1.0, 1.0, 2.0], concurrent=2)
-    [3.0, 1.0, 2.0, 4.0]
+    Args:
+        study: Its finalists.
+        first: The trials that run first, the baselines before others.
+        others: Those that follow, whose first are taken for the best.
+        drawn: What stands for the best where those are too few.
+        concurrent: Trials at once.
+        error: What all seconds are multiplied by.
     """
-    free = [0.0] * concurrent
-    ends = []
-    for trial in seconds:
-        end = heapq.heappop(free) + trial
-        heapq.heappush(free, end)
-        ends.append(end)
-    return ends
+    if not study.wants_finalists:
+        return []
+    num_baselines = len(study.space.baselines)
+    num_best = max(study.settings.finalists, len(study.space.groups()))
+    best = [*others, *first[num_baselines:], *drawn][:num_best]
+    chosen = [*best, *first[:num_baselines]]
+    order = training_order(
+        len(chosen),
+        study.settings.finalist_seeds,
+        best_baseline=len(best) if len(chosen) > len(best) else None,
+    )
+    trained = [error * chosen[place].seconds for place, _ in order]
+    scored = [error * chosen[place].scoring_seconds[seed] for place, seed in order]
+    return together_seconds(trained, scored, [0.0] * len(order), concurrent)

@@ -72,3 +72,11 @@ def read_predictor_table(path: Path) -> Table:
     if not path.exists():
         return no_predictor()
     return read_table(path, PREDICTOR_DTYPES, keys=["name"])
+
+
+def scores_of(table: Table) -> tuple[float, float] | None:
+    """Return the predictor's bits on the validation and the test passage; None without one."""
+    rows = table[table["kind"] == PREDICTOR]
+    if rows.empty:
+        return None
+    return float(rows["val_bits_per_char"].iloc[0]), float(rows["test_bits_per_char"].iloc[0])

@@ -9,6 +9,7 @@ import pandas as pd
 from model.errors import ConfigError
 from model.system.durations import format_seconds
 from tune.records.load import LoadedRun
+from tune.records.predictor_table import scores_of
 from tune.records.study_file import StudyFile
 from tune.reporting.confirmation import summary
 from tune.reporting.section import Section, markdown, shown, spread
@@ -33,7 +34,7 @@ def comparison(runs: Sequence[LoadedRun]) -> str:
         "One text and one objective, so the scores compare. `best` is the lowest of a search's "
         "trials on the validation passage: more trials make it more optimistic. `retrained` is "
         "the best mean of its finalists, ± the standard deviation between their seeds, and "
-        "`test` the same networks' on the test passage."
+        "`test` the same networks' on the test passage, where the predictor is judged too."
     )
     table = pd.DataFrame(rows, dtype=object)
     return markdown(Section(title=f"{len(runs)} runs", body=(table, note))) + "\n"
@@ -51,6 +52,7 @@ def _row(run: LoadedRun) -> dict[str, Any]:
         "best": best,
         "retrained": None,
         "test": None,
+        "predictor, test": (scores_of(run.predictor) or (None, None))[1],
         "time": format_seconds(run.search_seconds),
         "ended": run.study.ended,
     }

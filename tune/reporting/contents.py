@@ -87,7 +87,7 @@ def _against_starts(first: pd.Series, starts: pd.DataFrame) -> str:
         return ""
     start = starts.iloc[0]
     if start["number"] == first["number"]:
-        return " The search started from it: nothing that it proposed was better."
+        return " The winner is where the search started: nothing that was proposed was better."
     return (
         f" The best that the search started from, trial {start['number']}, {_behind(start, first)}"
     )

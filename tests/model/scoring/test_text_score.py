@@ -59,9 +59,17 @@ def test_checkpoints_figures_are_those_of_its_search(
     arguments = [str(trained_checkpoint), "--text", str(book), "--part", "test"]
     values = values_of(capsys, *arguments)
     assert values["bits_per_raw_char"] == pytest.approx(restored - max(0.0, price), rel=1e-6)
-    assert values["not_priced"] == "what the cleaning lower dropped"
+    assert values["restored_bits_per_raw_char"] == pytest.approx(restored, rel=1e-6)
+    assert values["restoration_bits_per_char"] == max(0.0, price)
+    assert "not_priced" not in values
+    validation = values_of(capsys, *arguments[:-1], "validation")
+    expected = meta.metrics.val_bits_per_char
+    assert validation["restored_bits_per_raw_char"] == pytest.approx(expected, rel=1e-6)
     assert score.main(arguments) == 0
-    assert "bits per raw character  " in capsys.readouterr().out
+    assert f"restored bits per raw character  {restored:.4f}\n" in capsys.readouterr().out
+    whole = values_of(capsys, *arguments[:-2])
+    assert whole["not_priced"] == "what the cleaning lower dropped"
+    assert "restored_bits_per_raw_char" not in whole
 
 
 def test_units_are_what_their_names_say() -> None:
@@ -142,6 +150,17 @@ def test_ngram_learns_another_text(
     assert values["num_unknown_chars"] == 1
     assert score.main(flags) == 2
     assert "1 of" in (error := capsys.readouterr().err) and "'€'" in error
+
+
+def test_ngram_that_knows_what_it_scores_is_no_measure(
+    book: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["ngram", "--train", "book.txt", "--text", "book.txt"]
+    for part in ("whole", "test"):
+        assert score.main([*flags, "--part", part]) == 0
+        assert "warning: ngram has learnt the text that it scores\n" in capsys.readouterr().err
+    assert score.main(["ngram", "--text", "book.txt", "--part", "test"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_predictor_spends_what_its_members_make(

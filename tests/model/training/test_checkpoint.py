@@ -76,7 +76,7 @@ def test_flipped_bit_is_detected(
 
 def test_missing_sums_are_damage_but_in_the_format_before_them(copy: Path) -> None:
     (copy / SUMS_FILE).unlink()
-    with pytest.raises(CheckpointError, match=r"damaged checkpoint .*SHA256SUMS"):
+    with pytest.raises(CheckpointError, match=r"damaged folder .*: it lacks .*SHA256SUMS"):
         load_checkpoint(copy)
     text = (copy / META_FILE).read_text(encoding="utf-8")
     older = text.replace('"format_version": 3', '"format_version": 2')
@@ -84,17 +84,30 @@ def test_missing_sums_are_damage_but_in_the_format_before_them(copy: Path) -> No
     load_checkpoint(copy)
 
 
+def test_whoever_may_read_one_file_may_read_all(
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
+) -> None:
+    trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"])
+    next(trainer.epochs())
+    trainer.save(tmp_path / "checkpoint")
+    modes = {path.name: path.stat().st_mode for path in (tmp_path / "checkpoint").iterdir()}
+    assert len(modes) == 4 and len({*modes.values()}) == 1, modes
+
+
 @pytest.mark.parametrize("name", [MODEL_FILE, META_FILE])
 def test_truncated_file_is_detected(copy: Path, name: str) -> None:
     data = (copy / name).read_bytes()
     (copy / name).write_bytes(data[: len(data) // 2])
-    with pytest.raises(CheckpointError, match=f"damaged checkpoint .*{name}"):
+    with pytest.raises(CheckpointError, match=f"damaged .*{name}"):
         load_checkpoint(copy)
 
 
 def test_missing_folder_and_newer_format_are_refused(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="must be a folder with model"):
         load_checkpoint(tmp_path / "nowhere")
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    with pytest.raises(CheckpointError, match="take predictor or checkpoints/01"):
+        load_checkpoint(tmp_path / "run")
     values = json.loads((copy / META_FILE).read_text(encoding="utf-8"))
     (copy / META_FILE).write_text(json.dumps({**values, "format_version": 99}), encoding="utf-8")
     with pytest.raises(CheckpointError, match="format must be 2 or 3, got 99"):

@@ -45,7 +45,7 @@ def test_it_is_read_like_a_checkpoint(
     assert loaded.network.weights == (0.5, 0.2, 0.3) and loaded.network.ngram is not None
     assert loaded.vocabulary == tiny_corpus.encoded["lower"].vocabulary
     assert loaded.description == (
-        "1.2500 bits per character: predictor of 2 networks and a 4-gram, lower"
+        "1.2500 validation bits per character: predictor of 2 networks and a 4-gram, lower"
     )
     alone = load_network(trained_checkpoint)
     assert not isinstance(alone.network, Mixture) and "1 x 24, lower, epoch " in alone.description

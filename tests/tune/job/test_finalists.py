@@ -27,7 +27,13 @@ from tune.job import finalists, worker_tasks
 from tune.job.finalist_scores import score_finalists
 from tune.job.finalists import no_room
 from tune.job.search import SearchResult, found_before, num_left
-from tune.planning.finalist_budget import choose, estimated_seconds, fits, reserved_seconds
+from tune.planning.finalist_budget import (
+    choose,
+    estimated_seconds,
+    left_to_train,
+    num_begun,
+    reserved_seconds,
+)
 from tune.records.finalist_table import SEEDS_AT_MOST, TestPassageScores
 from tune.records.history import History, TrialEnded, TrialStarted, records_so_far
 from tune.records.run_folder import RunFolder
@@ -121,24 +127,35 @@ def test_best_of_each_group_is_a_finalist() -> None:
     assert reserved_seconds(more, few, 2) > reserved_seconds(of_study, few, 2)
 
 
-def test_time_is_reserved_where_it_is_a_small_part_of_the_budget() -> None:
+def test_time_is_reserved_for_what_is_a_small_part_of_the_budget() -> None:
     # Three trainings of 20 s each (10 s were half of the epochs), three seeds, two at once;
     # the nine networks are scored, three of them with a trend, one learns on.
     plain, with_trend = (
         scoring_seconds(RECORDS[0].config, 1_000, num_chars=500, with_trend=with_trend)
         for with_trend in (False, True)
     )
-    assert with_trend > plain
-    expected = 3 * 60 / 2 + 20 / 2 + (6 * plain + 3 * with_trend) / 2 + with_trend / 2
-    expected += dynamic_seconds(1_000, num_symbols=500)  # of one of them
-    trainings = [(record, seed) for seed in range(3) for record in choose(RECORDS, 2)]
-    assert estimated_seconds(study(None), trainings, concurrent=2) == pytest.approx(expected)
+    learning = dynamic_seconds(1_000, num_symbols=500)  # of one of them
+    trainings = left_to_train(study(None), choose(RECORDS, 2), ())
+    seconds = estimated_seconds(study(None), trainings, concurrent=2)
+    assert seconds[:3] == pytest.approx(
+        [
+            20 + with_trend + learning,
+            20 + with_trend + learning,  # the winner's second, beside the first
+            40 + plain + with_trend + learning,
+        ]
+    )
+    assert seconds == sorted(seconds) and seconds[-1] > 5 * 20
     # The search's own end: writing the tables of six trials, and an epoch of the slowest.
-    expected += 1.006
-    assert reserved_seconds(study(600.0), RECORDS, concurrent=2) == pytest.approx(expected)
+    ending = 1.006
+    assert reserved_seconds(study(600.0), RECORDS, 2) == pytest.approx(seconds[-1] + ending)
     running = [*RECORDS[:5], dataclasses.replace(record(5, 3.0), status=Status.RUNNING)]
-    assert reserved_seconds(study(600.0), running, concurrent=2) == pytest.approx(expected + 2.0)
-    assert reserved_seconds(study(300.0), RECORDS, concurrent=2) == 0.0  # no room
+    expected = seconds[-1] + ending + 2.0
+    assert reserved_seconds(study(600.0), running, concurrent=2) == pytest.approx(expected)
+    # Less room: as many as fit into a third; the winner's first two into half.
+    for budget, num in ((200.0, 4), (150.0, 4), (100.0, 2), (47.5, 2)):
+        expected = seconds[num - 1] + ending
+        assert reserved_seconds(study(budget), RECORDS, 2) == pytest.approx(expected), budget
+    assert reserved_seconds(study(35.0), RECORDS, concurrent=2) == 0.0  # no room
     assert reserved_seconds(study(None), RECORDS, concurrent=2) == 0.0
     assert reserved_seconds(study(600.0, num_finalists=0), RECORDS, concurrent=2) == 0.0
     assert reserved_seconds(study(600.0), [], concurrent=2) == 0.0
@@ -147,7 +164,25 @@ def test_time_is_reserved_where_it_is_a_small_part_of_the_budget() -> None:
     assert reserved_seconds(study(600.0), RECORDS, 2, trained) == 0.0
     trained.remove(4 * SEEDS_AT_MOST + 1)
     left = reserved_seconds(study(600.0), RECORDS, 2, trained)
-    assert left == pytest.approx(20.0 + plain + 1.006)
+    assert left == pytest.approx(20.0 + plain + ending)
+
+
+def test_winner_is_trained_twice_first_then_the_best_baseline() -> None:
+    def trained(*chosen: TrialRecord, done: tuple[int, ...] = ()) -> list[tuple[int, int]]:
+        return [(each.number, seed) for each, seed in left_to_train(study(None), chosen, done)]
+
+    both = choose(RECORDS, 3)
+    assert [each.number for each in both] == [4, 1, 3, 0]
+    order = [(4, 0), (4, 1), (1, 0), (1, 1), (3, 0), (0, 0), (3, 1), (0, 1)]
+    assert trained(*both) == [*order, (4, 2), (1, 2), (3, 2), (0, 2)]
+    assert trained(*both, done=(4 * SEEDS_AT_MOST, SEEDS_AT_MOST + 1))[:3] == [
+        (4, 1),
+        (1, 0),
+        (3, 0),
+    ]
+    assert trained(*choose(RECORDS[:2], 1))[:4] == [(1, 0), (1, 1), (0, 0), (0, 1)]
+    assert trained(RECORDS[4]) == [(4, 0), (4, 1), (4, 2)]  # no baseline
+    assert trained() == []
 
 
 def test_time_of_finalists_counts_when_a_search_is_resumed(tmp_path: Path) -> None:
@@ -179,17 +214,23 @@ def test_no_trial_is_left_where_more_have_ended_than_are_asked_for() -> None:
     assert num_left(asked, [*RECORDS[:4], running]) == 0
 
 
-def test_finalists_are_begun_where_time_was_kept_for_them_however_late_it_is() -> None:
-    assert fits(100.0, None, was_reserved=False)
-    assert fits(100.0, 95.0, was_reserved=False)
-    assert not fits(100.0, 60.0, was_reserved=False)
-    assert fits(100.0, 60.0, was_reserved=True)
-    assert not fits(100.0, 0.0, was_reserved=True)  # the time budget was all used
+def test_as_many_finalists_are_begun_as_there_is_room_for() -> None:
+    seconds = [40.0, 45.0, 90.0, 180.0]
+    assert num_begun(seconds, None, was_reserved=False) == 4
+    assert num_begun(seconds, 200.0, was_reserved=False) == 4
+    assert num_begun(seconds, 95.0, was_reserved=False) == 3
+    assert num_begun(seconds, 85.0, was_reserved=False) == 3  # 5 s late
+    assert num_begun(seconds, 30.0, was_reserved=False) == 0
+    # Time was kept for the winner, and the search ended later than was thought.
+    assert num_begun(seconds, 30.0, was_reserved=True) == 2
+    assert num_begun(seconds[:1], 30.0, was_reserved=True) == 1
+    assert num_begun(seconds, 0.0, was_reserved=True) == 0  # the time budget was all used
+    assert num_begun([], 30.0, was_reserved=True) == 0
 
 
 def test_finalists_without_room_are_said_to_be_left_out() -> None:
-    said = no_room(12, seconds=191.0, seconds_left=55.2)
-    assert "12 trainings and their scoring would take about 3m11s" in said
+    said = no_room([150.0, 191.0], seconds_left=55.2)
+    assert "2 trainings of the winner with scoring would take about 3m11s" in said
     assert "55s of the time budget is left" in said
     assert "--time-budget" in said
 
@@ -201,7 +242,7 @@ def test_finalists_without_room_are_said_to_be_left_out() -> None:
         (600.0, Status.FAILED, "every retraining failed"),
         (600.0, Status.STOPPED, "no retraining had finished when the time budget ran out"),
         # No room, and an earlier session's trainings were cut off.
-        (30.0, Status.STOPPED, "9 trainings and their scoring would take about"),
+        (20.0, Status.STOPPED, "2 trainings of the winner with scoring would take about"),
     ],
 )
 def test_why_no_finalist_was_trained_is_kept(
@@ -218,7 +259,7 @@ def test_why_no_finalist_was_trained_is_kept(
     of_study.finalists_root = str(tmp_path / "ray/finalists")
     result = SearchResult(records=RECORDS, seconds=9.0, interrupted=False, timed_out=False)
     folder = RunFolder.create(tmp_path / "run")
-    if budget == 30.0:
+    if budget == 20.0:
         with History(folder.finalists_history_file) as earlier:
             train(of_study, earlier)
     confirmed = finalists.confirm(

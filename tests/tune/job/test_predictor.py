@@ -226,7 +226,10 @@ def test_samples_are_written_by_the_predictor_too(folder: RunFolder) -> None:
     written = read_samples_file(folder.samples_data_file)
     assert written is not None
     first, second = written.passages
-    assert first.caption == "1.7500 bits per character: predictor of 1 network and a 4-gram, lower"
+    assert (
+        first.caption
+        == "1.7500 validation bits per character: predictor of 1 network and a 4-gram, lower"
+    )
     assert len(first.text) == len(second.text) == 40
     assert first.quality.own_bits_per_char is not None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
-from hand_made_run import STUDY
+from hand_made_run import PREDICTOR_ROWS, STUDY
 from hand_made_trials import RECORDS, SPACE
 from model.errors import ConfigError
 from tune import status
@@ -25,6 +25,7 @@ from tune.records.history import (
     has_driver,
     read_history,
 )
+from tune.records.predictor_table import write_predictor_table
 from tune.records.run_folder import LEASE_FILE, RunFolder
 from tune.records.study_file import STILL_RUNNING
 from tune.records.trial import Status
@@ -123,6 +124,17 @@ def test_run_that_is_over_says_how_it_ended(folder: RunFolder) -> None:
     folder.write_study(dataclasses.replace(study, ended="all trials done", search_seconds=200.0))
     seen = RunStatus.of(folder)
     assert seen.state == "all trials done" and seen.search_seconds == 200.0
+
+
+def test_predictor_has_its_line(folder: RunFolder) -> None:
+    with History(folder.history_file) as history:
+        add_all(history)
+    assert RunStatus.of(folder).predictor_bits_per_char is None
+    write_predictor_table(PREDICTOR_ROWS, folder.predictor_file)
+    seen, row = RunStatus.of(folder), PREDICTOR_ROWS[0]
+    assert f"predictor: {row.test_bits_per_char:.4f} bits on the test passage" in seen.text()
+    expected = (row.val_bits_per_char, row.test_bits_per_char)
+    assert seen.to_json()["predictor_bits_per_char"] == expected
 
 
 def test_asking_for_the_driver_leaves_the_run_to_a_driver(folder: RunFolder) -> None:

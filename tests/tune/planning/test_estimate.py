@@ -1,6 +1,7 @@
 """How long a search is said to take, and what it is said afterwards."""
 
 import dataclasses
+import re
 from typing import Any
 
 import pytest
@@ -128,7 +129,7 @@ def test_a_large_search_is_not_simulated_for_minutes(tiny_corpus: PreparedCorpus
 
     def play(*arguments: Any) -> simulation.Simulated:
         played.append(1)
-        return simulation.Simulated(1.0, 1, is_confirmed=False)
+        return simulation.Simulated(1.0, 1, num_confirmations=0)
 
     for trials, times in ((100, 100), (1_000, 100), (10_000, 10), (1_000_000, 10)):
         played.clear()
@@ -142,7 +143,8 @@ def test_finalists_take_their_time(tiny_corpus: PreparedCorpus) -> None:
     study = study_of(tiny_corpus, trials=20)
     without, confirmed = (Estimate(with_finalists(study, num), SPEED, 2).plan for num in (0, 3))
     assert confirmed.seconds[0] > without.seconds[0]
-    assert (without.share_confirmed, confirmed.share_confirmed) == (0, 1)
+    assert without.num_confirmations == (0, 0)
+    assert min(confirmed.num_confirmations) == max(confirmed.num_confirmations) > 3
 
 
 def test_scoring_the_test_passage_is_a_part_of_the_plan(tiny_corpus: PreparedCorpus) -> None:
@@ -165,7 +167,11 @@ def test_plan_says_if_the_finalists_are_in_it(tiny_corpus: PreparedCorpus) -> No
         return finalists_phrase(limited, Estimate(limited, SPEED, 2).plan)
 
     assert said(None) == ", the finalists included"
-    assert said(10 * whole.seconds[1]) == ", the finalists included"
+    num = whole.num_confirmations[0]
+    assert said(10 * whole.seconds[1]) == f", {num} trainings of finalists included"
+    assert re.fullmatch(
+        r", \d+ to \d+ trainings of finalists included", said(whole.seconds[1] / 2)
+    )
     assert said(whole.seconds[0] / 10) == "; the time budget has no room for the finalists"
     assert said(None, finalists=0) == ""
 
@@ -175,7 +181,7 @@ def test_finalists_are_planned_in_what_a_short_search_leaves(tiny_corpus: Prepar
     study = with_finalists(study_of(tiny_corpus, trials=4), 3)
     limit = 1.5 * Estimate(study, SPEED, 2).plan.seconds[1]
     limited = with_finalists(study_of(tiny_corpus, trials=4, time_budget_seconds=limit), 3)
-    assert Estimate(limited, SPEED, 2).plan.share_confirmed == 1
+    assert min(Estimate(limited, SPEED, 2).plan.num_confirmations) == 18
 
 
 def test_resumed_search_is_planned_without_what_has_ended(tiny_corpus: PreparedCorpus) -> None:

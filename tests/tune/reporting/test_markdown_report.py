@@ -78,8 +78,9 @@ def test_texts_of_others_are_no_markup() -> None:
 
 def test_winner_is_compared_with_what_the_search_started_from() -> None:
     base, *others = hand_made()[3:]
-    assert "The search started from it: nothing that it proposed was better." in text_of(
-        hand_made()
+    assert (
+        "The winner is where the search started: nothing that was proposed was better."
+        in text_of(hand_made())
     )
     better = TrialRecord(
         number=7, config=SPACE.base, status=Status.COMPLETE, epochs=curve(7, [1.95])
@@ -97,7 +98,7 @@ def test_start_is_known_where_a_kill_let_it_come_before_the_baselines() -> None:
         for number, each in enumerate([hand_made()[3], *hand_made()[:3]])
     ]
     assert records[0].baseline == "" and records[3].baseline
-    assert "The search started from it" in text_of(records)
+    assert "The winner is where the search started" in text_of(records)
 
 
 def test_empty_and_all_failed_studies_give_a_readable_report() -> None:
