@@ -70,7 +70,7 @@ def _parser() -> OneLineParser:
         metavar="NxLENGTH",
         help="score N random windows of so many symbols, nothing before each, as nanoGPT does",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the windows (0)")
+    parser.add_argument("--seed", type=int, metavar="N", help="of the windows (0)")
     parser.add_argument(
         "--unknown",
         choices=("error", "spell"),
@@ -108,7 +108,8 @@ def _score(options: argparse.Namespace) -> int:
     for name, value in values.items():
         title = _TITLES.get(name, name.removeprefix("num_").replace("_", " "))
         shown = f"{value:,}" if isinstance(value, int) else value
-        shown = f"{value:.4f}" if isinstance(value, float) else shown
+        if isinstance(value, float):
+            shown = f"{value:.4f}" if value < 1e6 else f"{value:.4g}"
         print(printable(f"{title:<33}{'none' if value is None else shown}"))
     return 0
 
@@ -128,8 +129,11 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
 
     windows = _windows(options.windows)
     clean("", options.cleaning or RAW)  # a mistake is told before a text is fetched
-    if options.seed < 0:
-        raise ConfigError(f"seed must be at least 0, got {options.seed}")
+    seed = options.seed or 0
+    if seed < 0:
+        raise ConfigError(f"seed must be at least 0, got {seed}")
+    if windows is None and options.seed is not None:
+        raise ConfigError("--seed must be with --windows: nothing else is drawn")
     if windows is not None and options.unknown == "spell":
         raise ConfigError(
             "--unknown spell must be without --windows: their figure is per known symbol"
@@ -164,9 +168,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
         values |= {**score.figures(), **dataclasses.asdict(score)}
     else:
         symbols = model.vocabulary.encode(clean(text, model.cleaning))
-        texts_TB = random_windows(
-            symbols, num_windows=windows[0], length=windows[1], seed=options.seed
-        )
+        texts_TB = random_windows(symbols, num_windows=windows[0], length=windows[1], seed=seed)
         means_B = model.cold_nats(texts_TB).mean(axis=0)
         nats, deviation = float(means_B.mean()), float(means_B.std(ddof=len(means_B) > 1))
         values |= {

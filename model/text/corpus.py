@@ -144,12 +144,12 @@ def corpus_of(name: str, source: str, data: bytes, keep_front_matter: bool) -> C
     """Decode a text and bring it into the form that every corpus has.
 
     Raises:
-        CorpusError: It is empty, or no text in UTF-8.
+        CorpusError: It is blank, or no text in UTF-8.
     """
     text = decoded(name, data).replace("\r\n", "\n").replace("\r", "\n")
     book = strip_gutenberg(text, keep_front_matter=keep_front_matter)
     if not book.strip():
-        raise CorpusError(f"a corpus must not be empty: {name}")
+        raise CorpusError(f"a corpus must have more than blanks: {name}")
     if book != text:
         with_front = strip_gutenberg(text, keep_front_matter=True)
         has_front = book != with_front

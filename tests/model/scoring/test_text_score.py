@@ -234,6 +234,10 @@ def test_network_of_words_is_scored_with_its_spelling(
         ),
         (["ngram", "--text", "book.txt", "--part", "test", "--cleaning", "uper"], "'uper'"),
         (["ngram", "--text", "book.txt", "--part", "test", "--seed", "-1"], "seed must be"),
+        (
+            ["ngram", "--text", "book.txt", "--part", "test", "--seed", "1"],
+            "must be with --windows",
+        ),
         (["nowhere", "--train", "book.txt", "--text", "book.txt"], "--train must be for ngram"),
         (["nowhere", "--cleaning", "lower", "--text", "book.txt"], "--cleaning must be for ngram"),
         (

@@ -51,8 +51,8 @@ def test_file_drops_byte_order_mark_and_carriage_returns(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("data", "rule"),
     [
-        (b"", "must not be empty"),
-        (b" \n\n", "must not be empty"),
+        (b"", "must have more than blanks"),
+        (b" \n\n", "must have more than blanks"),
         (b"text\0text", "has 1 NUL character, the first at offset 4 in line 1"),
         (b"caf\xe9 au lait", "byte 0xe9 at offset 3"),
         (b"\xef\xbb\xbfcaf\xe9 au lait", "byte 0xe9 at offset 6"),

@@ -258,7 +258,7 @@ def test_plan_counts_words_where_a_space_has_them(
         ("--space ful", "unknown search space 'ful'; did you mean full?"),
         ("--space nowhere.py", "a space file must exist"),
         ("--space tiny.py --corpus nowhere.txt", "unknown corpus 'nowhere.txt'"),
-        ("--space tiny.py --corpus empty.txt", "must not be empty"),
+        ("--space tiny.py --corpus empty.txt", "must have more than blanks"),
         ("--space tiny.py --corpus short.txt", "at least 1,000 characters"),
         ("--space wide.py", "a symbol to predict for each column of batch_size 4096"),
         ("--space tiny.py --sampler cmae", "unknown sampler 'cmae'; did you mean cmaes?"),
