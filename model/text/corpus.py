@@ -1,19 +1,21 @@
-"""Finds the text to learn: a named corpus, a UTF-8 file, or an http(s), s3 or gs URL.
+"""Finds the text to learn: a named corpus, a UTF-8 file, a folder, standard input, or a URL.
 
 A corpus that the user names is never replaced by another one. What Project Gutenberg wraps around
-a book is removed (gutenberg.py), and the source counts it.
+a book is removed (gutenberg.py), and the source counts it; what is compressed is unpacked.
 """
 
 import dataclasses
 import hashlib
 import importlib
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from model.errors import CorpusError, unknown_choice
 from model.system.files import write_whole
 from model.system.secrets import redacted
+from model.text.compressed import MAX_BYTES, unpacked
 from model.text.diagnosis import decoded
 from model.text.download import OBJECT_SCHEMES, download, download_object
 from model.text.gutenberg import strip_gutenberg
@@ -22,6 +24,7 @@ ALICE_URL = "https://www.gutenberg.org/cache/epub/11/pg11.txt"
 DOWNLOAD_SECONDS = 10.0
 URL_SECONDS = 60.0
 """For a text that the user names, and wants."""
+STANDARD_INPUT = "-"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +73,8 @@ def resolve_corpus(name: str | None, *, keep_front_matter: bool = False) -> Corp
         return _default_corpus(keep)
     if name in CORPORA:
         return CORPORA[name](keep)
+    if name == STANDARD_INPUT:
+        return corpus_of(name, "standard input", sys.stdin.buffer.read(), keep)
     if name.startswith(("http://", "https://")):
         data = download(name, seconds=URL_SECONDS)
         known = redacted(name)  # it is written down
@@ -80,10 +85,11 @@ def resolve_corpus(name: str | None, *, keep_front_matter: bool = False) -> Corp
     try:
         path = Path(name).expanduser()
         if path.is_dir():
-            raise CorpusError(f"a corpus must be a file, got the folder {name!r}")
+            return _folder(name, path, keep)
         if not path.exists():
             choices = unknown_choice("corpus", name, CORPORA)
-            raise CorpusError(f"{choices}, a UTF-8 file that exists, or an http(s), s3 or gs URL")
+            others = "a UTF-8 file or folder that exists, - for standard input"
+            raise CorpusError(f"{choices}, {others}, or an http(s), s3 or gs URL")
         data = path.read_bytes()
     except OSError as error:
         raise CorpusError(f"a corpus must be readable: {name}: {error.strerror}") from error
@@ -91,6 +97,35 @@ def resolve_corpus(name: str | None, *, keep_front_matter: bool = False) -> Corp
         raise CorpusError(f"a corpus must be readable: {name}: {error}") from error
     corpus = corpus_of(name, f"file {name}", data, keep)
     return dataclasses.replace(corpus, location=str(path.resolve()))
+
+
+def _folder(name: str, path: Path, keep_front_matter: bool) -> Corpus:
+    """Return the texts of a folder and those in it, one after the other, in the order of names.
+
+    Raises:
+        CorpusError: There is none.
+        OSError: A file cannot be read.
+    """
+    texts, num_skipped = [], 0
+    files = (each for each in path.rglob("*") if not _is_hidden(each.relative_to(path)))
+    for file in sorted(each for each in files if each.is_file()):
+        try:
+            text = corpus_of(str(file), "", file.read_bytes(), keep_front_matter).text
+        except CorpusError:
+            num_skipped += 1
+        else:
+            texts.append(text if text.endswith("\n") else f"{text}\n")
+    if not texts:
+        raise CorpusError(
+            f"a folder must have a UTF-8 text: of {num_skipped} files in {name} none is one"
+        )
+    skipped = f", {num_skipped} skipped that are no UTF-8 text" if num_skipped else ""
+    source = f"folder {name}, {len(texts)} file{'s' * (len(texts) != 1)}{skipped}"
+    return Corpus(name=name, location=str(path.resolve()), source=source, text="".join(texts))
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _default_corpus(keep_front_matter: bool) -> Corpus:
@@ -140,13 +175,24 @@ def cache_folder() -> Path:
     return Path(root) / "char-lstm-tune"
 
 
-def corpus_of(name: str, source: str, data: bytes, keep_front_matter: bool) -> Corpus:
+def corpus_of(
+    name: str,
+    source: str,
+    data: bytes,
+    keep_front_matter: bool,
+    *,
+    max_bytes: int = MAX_BYTES,
+) -> Corpus:
     """Decode a text and bring it into the form that every corpus has.
 
     Raises:
-        CorpusError: It is blank, or no text in UTF-8.
+        CorpusError: It is blank, no text in UTF-8, damaged, or longer than max_bytes.
     """
-    text = decoded(name, data).replace("\r\n", "\n").replace("\r", "\n")
+    text = (
+        decoded(name, unpacked(name, data, max_bytes=max_bytes))
+        .replace("\r\n", "\n")
+        .replace("\r", "\n")
+    )
     book = strip_gutenberg(text, keep_front_matter=keep_front_matter)
     if not book.strip():
         raise CorpusError(f"a corpus must have more than blanks: {name}")

@@ -14,12 +14,8 @@ _MARKS = (
 )
 """Byte-order marks; that of UTF-32 begins with one of UTF-16's."""
 _KINDS = (
-    (b"\x1f\x8b", "gzip", "unpack it: gunzip"),
     (b"PK\x03\x04", "a zip archive (EPUB and DOCX are such)", "unpack it, or save it as text"),
     (b"%PDF-", "a PDF", "take its text out: pdftotext"),
-    (b"BZh", "bzip2", "unpack it: bunzip2"),
-    (b"\xfd7zXZ\0", "xz", "unpack it: unxz"),
-    (b"\x28\xb5\x2f\xfd", "zstd", "unpack it: unzstd"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it: 7z x"),
     (b"Rar!", "a RAR archive", "unpack it: unrar x"),
     (b"\xd0\xcf\x11\xe0", "an old Office document", "save it as text, in UTF-8"),

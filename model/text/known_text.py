@@ -1,8 +1,9 @@
 """Reads the text of a run again: by its hash, for where a run says it lies is a stranger's word.
 
 A copy beside the run is looked at first, then this machine's cache, which has the texts that
-cannot be read twice: of URLs, objects and pipes. Of what a run names only a corpus of our own or a
-regular file is opened, up to a size, and no address is asked: `--corpus` is the user's word.
+cannot be read twice: of URLs, objects, folders and pipes. Of what a run names only a corpus of our
+own or a regular file is opened, up to a size, and no address is asked: `--corpus` is the user's
+word.
 """
 
 import contextlib
@@ -91,7 +92,7 @@ def text_at(
         reason = error.strerror if isinstance(error, OSError) else error
         raise CorpusError(f"the text must be given with --corpus: {location}: {reason}") from error
     return dataclasses.replace(
-        corpus_of(location, f"file {location}", data, keep_front_matter),
+        corpus_of(location, f"file {location}", data, keep_front_matter, max_bytes=max_bytes),
         location=str(Path(location).absolute()),
     )
 

@@ -37,8 +37,8 @@ def parser() -> OneLineParser:
     what.add_argument(
         "--corpus",
         metavar="NAME|PATH|URL",
-        help="alice, python-docs, a UTF-8 file, or an http(s), s3 or gs URL "
-        "(alice if it can be downloaded)",
+        help="alice, python-docs, a UTF-8 file, a folder of such, - for standard input, or an "
+        "http(s), s3 or gs URL; .gz, .bz2, .xz and .zst too (alice if it can be downloaded)",
     )
     what.add_argument(
         "--keep-front-matter",

@@ -1,0 +1,108 @@
+"""Texts as they lie about: compressed, in a folder, on standard input."""
+
+import bz2
+import gzip
+import io
+import lzma
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pytest
+
+from model.errors import CorpusError
+from model.text.compressed import unpacked
+from model.text.corpus import resolve_corpus
+from model.text.known_text import known_text, remember, text_at
+
+TEXT = "It was the best of times, it was the worst of times.\n" * 200
+
+
+def zstd(data: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(data)
+    packed: bytes = sink.getvalue().to_pybytes()
+    return packed
+
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": zstd,
+}
+
+
+@pytest.mark.parametrize("kind", PACKERS)
+def test_compressed_file_is_read_whatever_its_name(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "book.txt"
+    path.write_bytes(PACKERS[kind](TEXT.encode()))
+    corpus = resolve_corpus(str(path))
+    assert corpus.text == TEXT and corpus.location == str(path)
+    assert text_at(str(path)).text == TEXT
+
+
+@pytest.mark.parametrize("kind", PACKERS)
+def test_damaged_file_is_one_line(kind: str, tmp_path: Path) -> None:
+    packed = PACKERS[kind](bytes(range(256)) * 100 + TEXT.encode())
+    flipped = bytearray(packed)
+    flipped[len(packed) // 2] ^= 0xFF
+    path = tmp_path / "book.gz"
+    for damaged in (packed[: len(packed) // 2], packed[:7], bytes(flipped)):
+        path.write_bytes(damaged)
+        with pytest.raises(CorpusError, match=rf"book.gz.*(damaged {kind}|binary)") as error:
+            resolve_corpus(str(path))
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", PACKERS)
+def test_small_file_that_holds_much_is_refused_before_it_fills_memory(kind: str) -> None:
+    bomb = PACKERS[kind](b"a" * 10_000_000)
+    assert len(bomb) < 20_000
+    with pytest.raises(CorpusError, match="must have 1,000 bytes at most, x holds more"):
+        unpacked("x", bomb, max_bytes=1_000)
+    assert len(unpacked("x", bomb)) == 10_000_000
+
+
+def test_text_of_a_run_unpacks_to_its_own_size_and_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "book.gz"
+    path.write_bytes(gzip.compress(b"a" * 10_000_000))
+    with pytest.raises(CorpusError, match="holds more"):
+        known_text(str(path), sha256="0" * 64, num_chars=1_000)
+
+
+def test_folder_is_its_texts_in_the_order_of_their_names(tmp_path: Path) -> None:
+    folder = tmp_path / "books"
+    (folder / "more").mkdir(parents=True)
+    (folder / "b.txt").write_text("second", encoding="utf-8")
+    (folder / "a.txt").write_text("first\n", encoding="utf-8")
+    (folder / "more" / "c.txt.gz").write_bytes(gzip.compress(b"third"))
+    (folder / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
+    (folder / "latin.txt").write_bytes("déjà vu".encode("latin-1"))
+    (folder / ".git").mkdir()
+    (folder / ".git" / "HEAD").write_text("hidden", encoding="utf-8")
+    corpus = resolve_corpus(str(folder))
+    assert corpus.text == "first\nsecond\nthird\n"
+    assert corpus.source == f"folder {folder}, 3 files, 2 skipped that are no UTF-8 text"
+    remember(corpus)  # a folder changes more easily than a file
+    (folder / "b.txt").unlink()
+    known = known_text(str(folder), sha256=corpus.sha256, num_chars=len(corpus.text))
+    assert known.text == corpus.text
+
+
+def test_folder_without_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="must have a UTF-8 text: of 0 files in"):
+        resolve_corpus(str(tmp_path))
+    (tmp_path / "x").write_bytes(b"\0\1\2")
+    with pytest.raises(CorpusError, match=r"of 1 files in .* none is one"):
+        resolve_corpus(str(tmp_path))
+
+
+def test_standard_input_is_a_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(TEXT.encode())))
+    corpus = resolve_corpus("-")
+    assert corpus.text == TEXT and corpus.path_or_name is None
+    remember(corpus)
+    assert known_text("-", sha256=corpus.sha256, num_chars=len(TEXT)).text == TEXT
