@@ -51,7 +51,7 @@ def _parser() -> OneLineParser:
         epilog=_EXAMPLES,
     )
     parser.add_argument(
-        "--corpus", metavar="NAME|PATH|URL", help="as for tune.run (--resume: the checkpoint's)"
+        "--corpus", nargs="+", metavar="TEXT", help="as for tune.run (--resume: the checkpoint's)"
     )
     parser.add_argument("--keep-front-matter", action="store_true", help="as for tune.run")
     parser.add_argument("--config", type=Path, metavar="JSON", help="a config, e.g. best.json")

@@ -9,7 +9,7 @@ import hashlib
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from model.errors import CorpusError, unknown_choice
@@ -58,11 +58,11 @@ class Corpus:
         return location if location in CORPORA or Path(location).is_absolute() else None
 
 
-def resolve_corpus(name: str | None, *, keep_front_matter: bool = False) -> Corpus:
+def resolve_corpus(name: str | Sequence[str] | None, *, keep_front_matter: bool = False) -> Corpus:
     """Find a corpus by name, path or URL; None takes alice if it can be had, else python-docs.
 
     Args:
-        name: What the user calls it.
+        name: What the user calls it; of several, one text follows the other.
         keep_front_matter: Whether title and contents of Gutenberg's books stay.
 
     Raises:
@@ -71,6 +71,8 @@ def resolve_corpus(name: str | None, *, keep_front_matter: bool = False) -> Corp
     keep = keep_front_matter
     if name is None:
         return _default_corpus(keep)
+    if not isinstance(name, str):
+        return _joined([resolve_corpus(each, keep_front_matter=keep) for each in name])
     if name in CORPORA:
         return CORPORA[name](keep)
     if name == STANDARD_INPUT:
@@ -99,6 +101,23 @@ def resolve_corpus(name: str | None, *, keep_front_matter: bool = False) -> Corp
     return dataclasses.replace(corpus, location=str(path.resolve()))
 
 
+def _joined(corpora: Sequence[Corpus]) -> Corpus:
+    """Return several texts as one; it is found nowhere again."""
+    if len(corpora) == 1:
+        return corpora[0]
+    return Corpus(
+        name=" ".join(corpus.name for corpus in corpora),
+        location=" ".join(corpus.location for corpus in corpora),
+        source="; ".join(corpus.source for corpus in corpora),
+        text="".join(_ended(corpus.text) for corpus in corpora),
+    )
+
+
+def _ended(text: str) -> str:
+    """Return a text whose last line ends, so that another can follow."""
+    return text if text.endswith("\n") else f"{text}\n"
+
+
 def _folder(name: str, path: Path, keep_front_matter: bool) -> Corpus:
     """Return the texts of a folder and those in it, one after the other, in the order of names.
 
@@ -114,7 +133,7 @@ def _folder(name: str, path: Path, keep_front_matter: bool) -> Corpus:
         except CorpusError:
             num_skipped += 1
         else:
-            texts.append(text if text.endswith("\n") else f"{text}\n")
+            texts.append(_ended(text))
     if not texts:
         raise CorpusError(
             f"a folder must have a UTF-8 text: of {num_skipped} files in {name} none is one"

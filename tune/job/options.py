@@ -36,9 +36,11 @@ def parser() -> OneLineParser:
     top.completes(space, _space_names)
     what.add_argument(
         "--corpus",
-        metavar="NAME|PATH|URL",
+        nargs="+",
+        metavar="TEXT",
         help="alice, python-docs, a UTF-8 file, a folder of such, - for standard input, or an "
-        "http(s), s3 or gs URL; .gz, .bz2, .xz and .zst too (alice if it can be downloaded)",
+        "http(s), s3 or gs URL; .gz, .bz2, .xz and .zst too; of several, one follows the other "
+        "(alice if it can be downloaded)",
     )
     what.add_argument(
         "--keep-front-matter",

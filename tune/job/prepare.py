@@ -1,6 +1,7 @@
 """Checks what the command line asks for, before Ray starts or a file is written."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from rich.console import Console
 
@@ -79,7 +80,9 @@ def check_locations(options: StudyOptions, storage: str | None) -> None:
         check_storage(storage)
 
 
-def named_corpus(name: str | None, settings: StudySettings, console: Console) -> Corpus:
+def named_corpus(
+    name: str | Sequence[str] | None, settings: StudySettings, console: Console
+) -> Corpus:
     """Find the corpus and print which it is.
 
     Args:

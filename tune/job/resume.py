@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -141,7 +142,9 @@ def _without_starts(space: SearchSpace) -> dict[str, Any]:
     return {key: values[key] for key in values if key not in ("budget", "starts")}
 
 
-def _text(named: str | None, stored: StudyFile, folder: RunFolder, console: Console) -> Corpus:
+def _text(
+    named: str | Sequence[str] | None, stored: StudyFile, folder: RunFolder, console: Console
+) -> Corpus:
     """Return the text, from where the user names it or where it is known to be the same."""
     if named is not None:
         return named_corpus(named, stored.settings, console)

@@ -30,7 +30,7 @@ class StudyOptions:
     space: str | None = None
     resume: str | None = None
     or_resume: bool = False
-    corpus: str | None = None
+    corpus: str | Sequence[str] | None = None
     fix: Sequence[str] = ()
     keep_front_matter: bool | None = None
     trials: int | None = None

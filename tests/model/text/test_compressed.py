@@ -92,6 +92,21 @@ def test_folder_is_its_texts_in_the_order_of_their_names(tmp_path: Path) -> None
     assert known.text == corpus.text
 
 
+def test_several_texts_follow_one_another_as_they_are_named(tmp_path: Path) -> None:
+    (tmp_path / "b.txt").write_text("second", encoding="utf-8")
+    (tmp_path / "a.txt").write_text("first\n", encoding="utf-8")
+    names = [str(tmp_path / "b.txt"), str(tmp_path / "a.txt")]
+    corpus = resolve_corpus(names)
+    assert corpus.text == "second\nfirst\n" and corpus.name == " ".join(names)
+    assert corpus.source == f"file {names[0]}; file {names[1]}"
+    remember(corpus)
+    known = known_text(corpus.location, sha256=corpus.sha256, num_chars=13)
+    assert known.text == corpus.text
+    assert resolve_corpus(names[:1]) == resolve_corpus(names[0])
+    with pytest.raises(CorpusError, match="nowhere"):
+        resolve_corpus([names[0], "nowhere"])
+
+
 def test_folder_without_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="must have a UTF-8 text: of 0 files in"):
         resolve_corpus(str(tmp_path))
