@@ -17,7 +17,8 @@ import numpy as np
 from model.scoring.objective import MAX_TRAIN_CHARS, Floors, measured_floor
 from model.text.cleaning import CLEANINGS, RAW
 from model.text.corpus import resolve_corpus
-from model.text.ngram import Smoothing, choose_order
+from model.text.grams import Smoothing
+from model.text.ngram import choose_order
 from model.text.streams import encode_corpus, split_text
 
 WITTEN_BELL_ORDER = 5

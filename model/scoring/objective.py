@@ -16,7 +16,8 @@ from model.config import TrialConfig
 from model.errors import ConfigError, CorpusError
 from model.scoring.resemblance import Resemblance, resemblance
 from model.text.cleaning import RAW, clean
-from model.text.ngram import Ngram, Smoothing, choose_order
+from model.text.grams import Smoothing
+from model.text.ngram import Ngram, choose_order
 from model.text.streams import EncodedCorpus, RawSplit, encode_corpus, encode_words, split_text
 
 OBJECTIVE_VERSION = 2

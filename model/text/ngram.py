@@ -14,25 +14,17 @@ Sources: Chen & Goodman 1999, "An empirical study of smoothing techniques for la
 sections 2.3 (Witten-Bell, method C) and 3 (modified Kneser-Ney).
 """
 
-import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Symbols = NDArray[np.integer[Any]]
-"""Indices of symbols."""
-Smoothing = Literal["kneser-ney", "witten-bell"]
+from model.text.grams import UNSEEN, Grams, Level, Smoothing, Symbols, grams_by_length
+
 MAX_ORDER = 12
 """An n-gram of order n sees n - 1 symbols of context. The reference's book gains 0.0005 bits from
 the last of them, a manual 0.006 (LOG.md)."""
-_FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
-"""Where counts of counts give none: few grams, or none that was counted once, twice or thrice.
-The values are KenLM's `--discount_fallback`."""
-_UNSEEN = -1
 _NO_SYMBOLS = np.empty(0, dtype=np.int64)
 
 
@@ -43,7 +35,7 @@ class Ngram:
         order: The length of its longest grams, at least 1.
     """
 
-    def __init__(self, levels: "list[_Level]", *, vocabulary_size: int, boundary: int) -> None:
+    def __init__(self, levels: list[Level], *, vocabulary_size: int, boundary: int) -> None:
         """Take the levels of `fit`, shortest grams first."""
         self._size = vocabulary_size
         self.order = len(levels)
@@ -71,9 +63,9 @@ class Ngram:
             smoothing: What unseen symbols have.
         """
         end = vocabulary_size if boundary is None else boundary
-        levels: list[_Level] = []
-        shorter: _Grams | None = None
-        for grams in itertools.islice(_grams(symbols, vocabulary_size, end), order):
+        levels: list[Level] = []
+        shorter: Grams | None = None
+        for grams in itertools.islice(grams_by_length(symbols, vocabulary_size, end), order):
             if shorter is not None:
                 levels.append(shorter.level(grams, order, smoothing))
             shorter = grams
@@ -98,7 +90,7 @@ class Ngram:
             contexts = grams
             grams = level.find(contexts, text)
             probability_N = level.weigh(contexts[scored], grams[scored], probability_N)
-            grams = np.concatenate([[_UNSEEN], grams[:-1]])
+            grams = np.concatenate([[UNSEEN], grams[:-1]])
         return probability_N
 
     def nats(self, passage: Symbols, *, context: Symbols = _NO_SYMBOLS) -> NDArray[np.float64]:
@@ -111,7 +103,7 @@ class Ngram:
 
     def start(self, context: Symbols) -> NDArray[np.int64]:
         """Return the state (order,) after a context: the gram of each length that it ends in."""
-        state = np.full(self.order, _UNSEEN)
+        state = np.full(self.order, UNSEEN)
         state[0] = 0
         for symbol in self._before(context):
             state = self.step(state[:, None], np.array([symbol]))[:, 0]
@@ -119,11 +111,11 @@ class Ngram:
 
     def step(self, states: NDArray[np.int64], symbols: Symbols) -> NDArray[np.int64]:
         """Return the states (order, B) after one more symbol (B,) of each text."""
-        after = np.full_like(states, _UNSEEN)
+        after = np.full_like(states, UNSEEN)
         after[0] = 0
         for length, shorter in enumerate(states[:-1], start=1):
             after[length] = self._levels[length - 1].find(shorter, symbols)
-            if (after[length] == _UNSEEN).all():  # nor are longer ones seen
+            if (after[length] == UNSEEN).all():  # nor are longer ones seen
                 break
         return after
 
@@ -132,7 +124,7 @@ class Ngram:
         # One column more, for a boundary that is no symbol: its grams are never counted.
         probability_BV = np.full((states.shape[1], self._size + 1), 1 / self._size)
         for level, contexts_B in zip(self._levels, states, strict=True):
-            rows = np.flatnonzero(contexts_B != _UNSEEN)
+            rows = np.flatnonzero(contexts_B != UNSEEN)
             if not len(rows):  # nor are longer ones seen
                 break
             level.weigh_all(contexts_B[rows], rows, probability_BV)
@@ -155,8 +147,8 @@ def choose_order(symbols: Symbols, *, vocabulary_size: int) -> int:
     held_out = slice(1 + num_learnt, None)  # after the boundary
     below_N = np.full(len(symbols) - num_learnt, 1.0 / vocabulary_size)
     best_order, best_bits = 1, np.inf
-    shorter: _Grams | None = None
-    all_grams = _grams(symbols, vocabulary_size, vocabulary_size, num_learnt=num_learnt)
+    shorter: Grams | None = None
+    all_grams = grams_by_length(symbols, vocabulary_size, vocabulary_size, num_learnt=num_learnt)
     for order, grams in enumerate(itertools.islice(all_grams, MAX_ORDER), start=1):
         if shorter is not None:
             level = shorter.level(grams, order, "kneser-ney")
@@ -168,183 +160,3 @@ def choose_order(symbols: Symbols, *, vocabulary_size: int) -> int:
             best_order, best_bits = order, bits
         shorter = grams
     return best_order
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class _Level:
-    """The probabilities of one order.
-
-    Attributes:
-        base: What a context's number is multiplied by in a key.
-        keys: Context's number * base + symbol of each gram (G,), sorted. A gram's number is its
-            place here, and the context's number its place in the level below.
-        kept: What a gram has of its context's counts, discounted (G,).
-        passed_on: The share that a context gives to the order below, by its number.
-    """
-
-    base: int
-    keys: NDArray[np.int64]
-    kept: NDArray[np.float64]
-    passed_on: NDArray[np.float64]
-
-    def find(self, contexts: NDArray[np.int64], symbols: Symbols) -> NDArray[np.int64]:
-        """Return the number of each context's gram with a symbol; _UNSEEN where there is none."""
-        wanted = contexts * self.base + symbols
-        places = self.keys.searchsorted(wanted)
-        places[places == len(self.keys)] = 0
-        places[(self.keys[places] != wanted) | (contexts == _UNSEEN)] = _UNSEEN
-        return places
-
-    def weigh(
-        self,
-        contexts: NDArray[np.int64],
-        grams: NDArray[np.int64],
-        below: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        """Return probabilities of this order from those of the order below."""
-        kept = np.where(grams == _UNSEEN, 0.0, self.kept[grams])
-        passed_on = np.where(contexts == _UNSEEN, 1.0, self.passed_on[contexts])
-        weighed: NDArray[np.float64] = kept + passed_on * below
-        return weighed
-
-    def weigh_all(
-        self, contexts: NDArray[np.int64], rows: NDArray[np.intp], below_BV: NDArray[np.float64]
-    ) -> None:
-        """Turn the probabilities of all symbols, those of the order below, into this order's.
-
-        Args:
-            contexts: The context of some rows, all seen.
-            rows: These rows.
-            below_BV: The probabilities, a column for the boundary too; they are changed.
-        """
-        first_keys = contexts * self.base
-        starts = self.keys.searchsorted(first_keys)
-        counts = self.keys.searchsorted(first_keys + self.base) - starts
-        if len(rows) == 1:  # most text is one passage
-            of_row = slice(starts[0], starts[0] + counts[0])
-            below_BV[rows[0]] *= self.passed_on[contexts[0]]
-            below_BV[rows[0], self.keys[of_row] - first_keys[0]] += self.kept[of_row]
-            return
-        below_BV[rows] *= self.passed_on[contexts][:, None]
-        ends = counts.cumsum()  # of the grams of all contexts, one after the other
-        grams = (starts - ends + counts).repeat(counts) + np.arange(ends[-1])
-        symbols = self.keys[grams] - first_keys.repeat(counts)
-        below_BV[rows.repeat(counts), symbols] += self.kept[grams]
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class _Grams:
-    """The grams of one length in a text.
-
-    Attributes:
-        length: Their length.
-        base: See _Level.
-        keys: See _Level; of grams that reach beyond a boundary, too, which are not counted.
-        at: The number of the gram that ends at each position (N + 1,).
-        contexts: The number of the context before each position.
-        num_contexts: Grams that are shorter by one.
-        counted: The positions whose gram is counted.
-        begins: Of these, those whose gram begins with a boundary.
-    """
-
-    length: int
-    base: int
-    keys: NDArray[np.int64]
-    at: NDArray[np.int64]
-    contexts: NDArray[np.int64]
-    num_contexts: int
-    counted: NDArray[np.intp]
-    begins: NDArray[np.intp]
-
-    def level(self, longer: "_Grams | None", order: int, smoothing: Smoothing) -> _Level:
-        """Return the level; the longer grams are longer by one, None at the highest order."""
-        contexts = self.keys // self.base
-        num_contexts = self.num_contexts
-        if smoothing == "witten-bell":
-            counts = np.bincount(self.at[self.counted], minlength=len(self.keys))
-            totals = np.bincount(contexts, weights=counts, minlength=num_contexts)
-            given = np.bincount(contexts[counts > 0], minlength=num_contexts)
-            totals += given
-            discounts = np.zeros(len(counts))
-        else:
-            counts = self._kneser_ney_counts(longer)
-            discounts = _discounts(counts)[np.minimum(counts, 3)]
-            totals = np.bincount(contexts, weights=counts, minlength=num_contexts)
-            given = np.bincount(contexts, weights=discounts, minlength=num_contexts)
-        passed_on = np.where(totals > 0, given / np.maximum(totals, 1), 1.0)
-        kept = (counts - discounts) / np.maximum(totals, 1)[contexts]
-        if smoothing == "witten-bell" and self.length > 1:
-            # It had as many boundaries before a text as its contexts were long.
-            times = np.ones(num_contexts)
-            times[self.contexts[self.begins]] = order - self.length + 1
-            often = passed_on**times
-            kept *= ((1 - often) / np.where(passed_on < 1, 1 - passed_on, 1.0))[contexts]
-            passed_on = often
-        return _Level(self.base, self.keys, kept, passed_on)
-
-    def _kneser_ney_counts(self, longer: "_Grams | None") -> NDArray[np.int64]:
-        """Return how often each gram occurs, or how many different symbols stand before it."""
-        if longer is None:
-            return np.bincount(self.at[self.counted], minlength=len(self.keys))
-        # Any one place of each longer gram: their ends are what different symbols stand before.
-        place = np.full(len(longer.keys), _UNSEEN)
-        place[longer.at[longer.counted]] = longer.counted
-        counts = np.bincount(self.at[place[place != _UNSEEN]], minlength=len(self.keys))
-        # Nothing stands before a boundary.
-        return counts + np.bincount(self.at[self.begins], minlength=len(self.keys))
-
-
-def _discounts(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the discounts of counts 0, 1, 2 and more."""
-    one, two, three, four = (np.count_nonzero(counts == count) for count in range(1, 5))
-    if one and two and three:
-        share = one / (one + 2 * two)
-        first, second = 1 - 2 * share * two / one, 2 - 3 * share * three / two
-        third = 3 - 4 * share * four / three
-        if min(first, second, third) > 0:
-            return np.array([0.0, first, second, third])
-    return np.array([0.0, *_FALLBACK_DISCOUNTS])
-
-
-def _grams(
-    symbols: Symbols, vocabulary_size: int, boundary: int, *, num_learnt: int | None = None
-) -> Iterator[_Grams]:
-    """Yield the grams of a text by their length, without end.
-
-    Args:
-        symbols: Indices (N,).
-        vocabulary_size: V.
-        boundary: See Ngram.fit.
-        num_learnt: The first symbols, which are counted; None is all.
-    """
-    text = np.concatenate([[boundary], symbols]).astype(np.int64)
-    positions = np.arange(len(text))
-    learnt = positions[1 : None if num_learnt is None else num_learnt + 1]
-    last_boundary = np.maximum.accumulate(np.where(text == boundary, positions, 0))
-    # The longest context of each position, its boundary among it.
-    reach = learnt - last_boundary[learnt - 1]
-    base = vocabulary_size + 1
-    contexts, num_contexts = np.zeros(len(text), dtype=np.int64), 1
-    for length in itertools.count(1):
-        keys, at = _numbered(contexts * base + text)
-        begins = learnt[reach == length - 1] if length > 1 else learnt[:0]
-        counted = learnt[reach >= length - 1]
-        yield _Grams(length, base, keys, at, contexts, num_contexts, counted, begins)
-        contexts, num_contexts = np.concatenate([[0], at[:-1]]), len(keys)
-
-
-def _numbered(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return np.unique with its inverse.
-
-    Values and positions are sorted as one number: numpy sorts numbers four times as fast as it
-    finds their order (LOG.md).
-    """
-    num_bits = len(values).bit_length()
-    if int(values.max()).bit_length() + num_bits > 63:
-        return np.unique(values, return_inverse=True)
-    both = np.sort((values << num_bits) | np.arange(len(values)))
-    sorted_values = both >> num_bits
-    is_first = np.concatenate([[True], sorted_values[1:] != sorted_values[:-1]])
-    at = np.empty(len(values), dtype=np.int64)
-    at[both & ((1 << num_bits) - 1)] = np.cumsum(is_first) - 1
-    return sorted_values[is_first], at

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import ConfigError, unknown_choice
-from model.text.ngram import Ngram, Smoothing
+from model.text.grams import Smoothing
+from model.text.ngram import Ngram
 
 ORDERS: dict[str, int] = {"kneser-ney": 7, "witten-bell": 5}
 """Order of the n-gram by its smoothing. On the book and a manual, rare words below 2, 3 and 5,

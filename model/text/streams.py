@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from model.errors import CorpusError, UnfitCleaning
 from model.text.cleaning import clean
-from model.text.ngram import Smoothing
+from model.text.grams import Smoothing
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary
 

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import ConfigError
-from model.text.ngram import Smoothing
+from model.text.grams import Smoothing
 from model.text.spelling import MAX_WORDS, Speller
 from model.text.vocabulary import smallest_type
 

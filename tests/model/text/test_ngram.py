@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from model.text import ngram
-from model.text.ngram import MAX_ORDER, Ngram, Smoothing, choose_order
+from model.text import grams
+from model.text.grams import Smoothing
+from model.text.ngram import MAX_ORDER, Ngram, choose_order
 
 Gram = tuple[int, ...]
 texts = st.lists(st.integers(0, 4), min_size=1, max_size=60)
@@ -212,7 +213,7 @@ def test_choice_of_an_order_is_that_of_whole_models(tiny_text: str) -> None:
 
 def test_numbers_too_large_to_sort_with_their_places_are_numbered_the_same() -> None:
     values = np.random.default_rng(3).integers(0, 50, 400)
-    (small, at), (large, at_large) = (ngram._numbered(v) for v in (values, values + 2**60))
+    (small, at), (large, at_large) = (grams._numbered(v) for v in (values, values + 2**60))
     assert (large - 2**60 == small).all() and (at == at_large).all()
     for found, expected in zip((small, at), np.unique(values, return_inverse=True), strict=True):
         assert (found == expected).all()

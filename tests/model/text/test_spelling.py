@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from model.errors import ConfigError
-from model.text.ngram import Smoothing
+from model.text.grams import Smoothing
 from model.text.spelling import MARK, ORDERS, Speller
 
 WORDS = ("ab", "abba", "ba", "b", "babab")
