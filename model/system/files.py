@@ -185,7 +185,7 @@ def check_sum(folder: Path, name: str) -> None:
     except KeyError as error:
         raise CheckpointError(f"damaged folder {folder}: {SUMS_FILE} lacks {name}") from error
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"damaged folder {path}: {error}") from error
+        raise CheckpointError(f"unreadable folder {folder}: {error}") from error
     if found != expected:
         raise CheckpointError(f"damaged file {folder / name}: its SHA-256 differs")
 

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import zlib
 from collections.abc import Callable
 from typing import IO, Any
@@ -21,11 +22,13 @@ def _open_zstd(packed: IO[bytes]) -> Any:
 
 
 _FORMATS: tuple[tuple[bytes, str, Callable[[IO[bytes]], Any]], ...] = (
-    (b"\x1f\x8b", "gzip", gzip.open),
-    (b"BZh", "bzip2", bz2.open),
-    (b"\xfd7zXZ\0", "xz", lzma.open),
-    (b"\x28\xb5\x2f\xfd", "zstd", _open_zstd),
+    (rb"\x1f\x8b", "gzip", gzip.open),
+    (rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", "bzip2", bz2.open),  # a text may begin with "BZh"
+    (rb"\xfd7zXZ\0", "xz", lzma.open),
+    (rb"\x28\xb5\x2f\xfd", "zstd", _open_zstd),
 )
+"""What a file begins with, as a pattern, its name and what opens it."""
+_READ_BYTES = 1 << 20
 
 
 def unpacked(name: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> bytes:
@@ -34,23 +37,29 @@ def unpacked(name: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> bytes:
     Args:
         name: What the user calls it.
         data: Its bytes.
-        max_bytes: The most that it may hold.
+        max_bytes: The most that it may hold if it is compressed.
 
     Raises:
         CorpusError: It is damaged, or holds more.
     """
     for magic, kind, opened in _FORMATS:
-        if data.startswith(magic):
+        if re.match(magic, data):
             try:
                 with opened(io.BytesIO(data)) as file:
-                    text: bytes = file.read(max_bytes + 1)
-            except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+                    return _read(name, file, max_bytes)
+            except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
                 raise CorpusError(
                     f"a corpus must be readable: {name} is damaged {kind}: {error}"
                 ) from error
-            if len(text) > max_bytes:
-                raise CorpusError(
-                    f"a corpus must have {max_bytes:,} bytes at most, {name} holds more"
-                )
-            return text
     return data
+
+
+def _read(name: str, file: IO[bytes], max_bytes: int) -> bytes:
+    """Read a file block by block: asked for the most at once, Python takes as much memory."""
+    blocks, num_bytes = [], 0
+    while block := file.read(_READ_BYTES):
+        num_bytes += len(block)
+        if num_bytes > max_bytes:
+            raise CorpusError(f"a corpus must have {max_bytes:,} bytes at most, {name} holds more")
+        blocks.append(block)
+    return b"".join(blocks)

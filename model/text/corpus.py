@@ -33,7 +33,8 @@ class Corpus:
 
     Attributes:
         name: What the user calls it: a corpus name, a path or a URL.
-        location: What finds it again from any folder: a corpus name, an absolute path or a URL.
+        location: What finds it again from any folder: a corpus name, an absolute path or a URL; of
+            several texts their names, which find nothing.
         source: Where the text was read, and why this one, in words for the reader.
         text: The text; line ends are one line feed, no byte-order mark.
     """
@@ -76,6 +77,8 @@ def resolve_corpus(name: str | Sequence[str] | None, *, keep_front_matter: bool 
     if name in CORPORA:
         return CORPORA[name](keep)
     if name == STANDARD_INPUT:
+        if sys.stdin is None:
+            raise CorpusError("a corpus must be readable: standard input is closed")
         return corpus_of(name, "standard input", sys.stdin.buffer.read(), keep)
     if name.startswith(("http://", "https://")):
         data = download(name, seconds=URL_SECONDS)
@@ -94,7 +97,8 @@ def resolve_corpus(name: str | Sequence[str] | None, *, keep_front_matter: bool 
             raise CorpusError(f"{choices}, {others}, or an http(s), s3 or gs URL")
         data = path.read_bytes()
     except OSError as error:
-        raise CorpusError(f"a corpus must be readable: {name}: {error.strerror}") from error
+        where = error.filename or name
+        raise CorpusError(f"a corpus must be readable: {where}: {error.strerror}") from error
     except RuntimeError as error:  # expanduser: nobody of that name
         raise CorpusError(f"a corpus must be readable: {name}: {error}") from error
     corpus = corpus_of(name, f"file {name}", data, keep)
@@ -105,9 +109,10 @@ def _joined(corpora: Sequence[Corpus]) -> Corpus:
     """Return several texts as one; it is found nowhere again."""
     if len(corpora) == 1:
         return corpora[0]
+    name = f"{len(corpora)} texts, {corpora[0].name} to {corpora[-1].name}"
     return Corpus(
-        name=" ".join(corpus.name for corpus in corpora),
-        location=" ".join(corpus.location for corpus in corpora),
+        name=name,
+        location=name,
         source="; ".join(corpus.source for corpus in corpora),
         text="".join(_ended(corpus.text) for corpus in corpora),
     )
@@ -125,20 +130,27 @@ def _folder(name: str, path: Path, keep_front_matter: bool) -> Corpus:
         CorpusError: There is none.
         OSError: A file cannot be read.
     """
-    texts, num_skipped = [], 0
+    texts, num_skipped, num_bytes = [], 0, 0
     files = (each for each in path.rglob("*") if not _is_hidden(each.relative_to(path)))
     for file in sorted(each for each in files if each.is_file()):
+        if file.stat().st_size > MAX_BYTES:  # a disk's image, say
+            num_skipped += 1
+            continue
+        data = file.read_bytes()
         try:
-            text = corpus_of(str(file), "", file.read_bytes(), keep_front_matter).text
+            text = corpus_of(str(file), "", data, keep_front_matter).text
         except CorpusError:
             num_skipped += 1
-        else:
-            texts.append(_ended(text))
+            continue
+        num_bytes += len(data)
+        if num_bytes > MAX_BYTES:
+            raise CorpusError(f"a corpus must have {MAX_BYTES:,} bytes at most, {name} has more")
+        texts.append(_ended(text))
     if not texts:
         raise CorpusError(
-            f"a folder must have a UTF-8 text: of {num_skipped} files in {name} none is one"
+            f"a folder must have a text: of {num_skipped} files in {name} none is one"
         )
-    skipped = f", {num_skipped} skipped that are no UTF-8 text" if num_skipped else ""
+    skipped = f", {num_skipped} without a readable text skipped" if num_skipped else ""
     source = f"folder {name}, {len(texts)} file{'s' * (len(texts) != 1)}{skipped}"
     return Corpus(name=name, location=str(path.resolve()), source=source, text="".join(texts))
 

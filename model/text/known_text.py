@@ -15,9 +15,9 @@ from pathlib import Path
 from model.errors import CorpusError
 from model.system.files import read_regular, write_whole
 from model.system.filesystem import is_uri
+from model.text.compressed import MAX_BYTES
 from model.text.corpus import CORPORA, Corpus, cache_folder, corpus_of
 
-MAX_FILE_BYTES = 2 << 30
 _BYTES_PER_CHAR = 8
 """A character of UTF-8 has 4 bytes at most; the rest is for what is cut off around a book."""
 _CUT_OFF_BYTES = 1 << 20
@@ -25,7 +25,8 @@ _CUT_OFF_BYTES = 1 << 20
 
 def remember(corpus: Corpus) -> None:
     """Keep a text in the cache if its location does not give it again; without room, it is not."""
-    if corpus.location in CORPORA or Path(corpus.location).is_file():
+    location = corpus.path_or_name
+    if location is not None and (location in CORPORA or Path(location).is_file()):
         return
     with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: there is no home folder
         path = _cached(corpus.sha256)
@@ -56,10 +57,10 @@ def known_text(
     for copy in (*copies, None):
         with contextlib.suppress(OSError, UnicodeDecodeError, RuntimeError):
             path = copy or _cached(sha256)
-            text = read_regular(path, max_bytes=MAX_FILE_BYTES).decode()
+            text = read_regular(path, max_bytes=MAX_BYTES).decode()
             if hashlib.sha256(text.encode()).hexdigest() == sha256:
                 return Corpus(name=location, location=location, source=f"file {path}", text=text)
-    most = min(MAX_FILE_BYTES, _BYTES_PER_CHAR * num_chars + _CUT_OFF_BYTES)
+    most = min(MAX_BYTES, _BYTES_PER_CHAR * num_chars + _CUT_OFF_BYTES)
     corpus = text_at(location, max_bytes=most, keep_front_matter=keep_front_matter)
     if corpus.sha256 != sha256:
         raise CorpusError(
@@ -70,7 +71,7 @@ def known_text(
 
 
 def text_at(
-    location: str, *, max_bytes: int = MAX_FILE_BYTES, keep_front_matter: bool = False
+    location: str, *, max_bytes: int = MAX_BYTES, keep_front_matter: bool = False
 ) -> Corpus:
     """Read a text where a file of others says that it lies: a corpus of ours or a regular file.
 

@@ -6,7 +6,7 @@ passage.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -20,15 +20,16 @@ from tune.job.finalist_scores import score_finalists
 from tune.job.search import SearchResult
 from tune.monitoring.progress import Progress
 from tune.planning.finalist_budget import (
-    WINNER_TRAININGS,
     choose,
     ended_finalists,
     estimated_seconds,
     left_to_train,
     num_begun,
+    num_of_winner,
+    num_reserved,
 )
 from tune.planning.study import Study
-from tune.records.finalist_table import finalist_key, finalist_name
+from tune.records.finalist_table import finalist_key, finalist_name, finalist_of
 from tune.records.history import History
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
@@ -97,8 +98,11 @@ def confirm(
         missing = left_to_train(study, chosen, ended_finalists(history.records))
         seconds = estimated_seconds(study, missing, concurrent())
         left = stopper.seconds_left()
-        # The search ended by its time, and there is some left: it was kept free for this.
-        num = num_begun(seconds, left, was_reserved=result.timed_out)
+        of_winner = num_of_winner(missing, chosen)
+        budget, kept = study.space.budget.time_budget_seconds, 0
+        if result.timed_out and budget is not None:  # time was kept free for these
+            kept = num_reserved(seconds, budget, of_winner)
+        num = num_begun(seconds, left, least=min(kept, of_winner))
         unconfirmed = ""
         if num:
             of_all = f" of {len(missing)}" if num < len(missing) else ""
@@ -120,13 +124,18 @@ def confirm(
                 excess_bytes=memory_excess_bytes([*result.records, *history.records.values()]),
             )
         begun = list(history.records.values())
-        is_confirmed = any(record.status is Status.COMPLETE for record in begun)
-        if missing and not num and not is_confirmed and left is not None:
-            unconfirmed = no_room(seconds[:WINNER_TRAININGS], left)
+        complete = {
+            finalist_of(record.number)[0] for record in begun if record.status is Status.COMPLETE
+        }
+        if missing and not num and left is not None and chosen[0].number not in complete:
+            unconfirmed = no_room(len(missing), seconds[0], left)
             say(console, f"\nnot confirmed: {unconfirmed}")
-        elif begun and not is_confirmed:
-            all_ended = all(record.has_ended for record in begun)
-            unconfirmed = ALL_FAILED if all_ended else NONE_COMPLETE
+        if complete:
+            unconfirmed = ""
+        elif begun and all(record.has_ended for record in begun):
+            unconfirmed = ALL_FAILED
+        elif begun:
+            unconfirmed = unconfirmed or NONE_COMPLETE
         score_finalists(study, folder, history, store, need, concurrent(), console, stopper)
     return dataclasses.replace(
         result,
@@ -136,17 +145,13 @@ def confirm(
     )
 
 
-def no_room(seconds: Sequence[float], seconds_left: float) -> str:
-    """Return why no finalist is trained, and what would have them trained.
-
-    Args:
-        seconds: What the winner's first training takes, and the first two.
-        seconds_left: What is left of the time budget.
-    """
+def no_room(num_trainings: int, first_seconds: float, seconds_left: float) -> str:
+    """Return why no finalist is trained, and what would have them trained."""
+    first = "the first of " if num_trainings > 1 else ""
     return (
-        f"{counted(len(seconds), 'training')} of the winner with scoring would take about "
-        f"{format_seconds(seconds[-1])}, and {format_seconds(seconds_left)} of the time budget is "
-        f"left; --resume with a larger --time-budget trains them"
+        f"{first}{counted(num_trainings, 'training')} with its scoring would take about "
+        f"{format_seconds(first_seconds)}, and {format_seconds(seconds_left)} of the time budget "
+        f"is left; --resume with a larger --time-budget trains them"
     )
 
 

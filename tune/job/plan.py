@@ -14,7 +14,6 @@ from tune.cluster.trial_memory import format_bytes
 from tune.monitoring.json_events import JsonConsole
 from tune.monitoring.search_state import short
 from tune.planning.estimate import Estimate
-from tune.planning.finalist_budget import RESERVED_SHARE
 from tune.planning.simulation import Plan
 from tune.planning.study import Study
 
@@ -129,10 +128,9 @@ def _plan_lines(plan: JobPlan) -> list[str]:
 def _finalists(study: Study) -> str:
     if not study.wants_finalists:
         return "finalists: none"
-    room, limit = "", study.space.budget.time_budget_seconds
-    if limit:
-        kept = f"up to {format_seconds(RESERVED_SHARE * limit)} of the time budget"
-        room = f", the winner first, as far as {kept} allow"
+    room = ""
+    if study.space.budget.time_budget_seconds:
+        room = ", the winner first, as many as the time budget has room for"
     best = f"{study.settings.finalists} best" if study.settings.finalists > 1 else "best"
     num_groups = len(study.space.groups())
     if num_groups > 1:
@@ -203,4 +201,5 @@ def finalists_phrase(study: Study, plan: Plan) -> str:
         return "; the time budget has no room for the finalists"
     if study.space.budget.time_budget_seconds is None:
         return ", the finalists included"
-    return f", {low if low == high else f'{low} to {high}'} trainings of finalists included"
+    num = counted(high, "training") if low == high else f"{low} to {high} trainings"
+    return f", {num} of finalists included"

@@ -60,7 +60,7 @@ class RunStatus:
             location: Where the user says that it is; None is the folder.
 
         Raises:
-            ConfigError: study.json or the history cannot be read.
+            ConfigError: study.json, the history or predictor.csv cannot be read.
         """
         study = folder.read_study()
         space = study.space
@@ -92,7 +92,7 @@ class RunStatus:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        best = self.search_state.best
+        best, scores = self.search_state.best, self.predictor_bits_per_char
         return {
             "path": str(self.path),
             "space": self.space.name,
@@ -108,7 +108,8 @@ class RunStatus:
             "best": _trial_json(best) if best else None,
             "running": [_trial_json(record) for record in self.search_state.running],
             "num_finalist_trainings": self.num_finalist_trainings,
-            "predictor_bits_per_char": self.predictor_bits_per_char,
+            "predictor": scores
+            and {"val_bits_per_char": scores[0], "test_bits_per_char": scores[1]},
         }
 
     def text(self) -> str:

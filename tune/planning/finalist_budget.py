@@ -1,7 +1,7 @@
 """Which trials are retrained at the end, how long that takes, and what is kept for it.
 
-How many trainings there are follows from the room: the winner's first two tell how lucky it was
-and what noise is, then come those of the best baseline, then each finalist's once, then again.
+How many trainings there are follows from the room. The winner's first two tell how lucky it was
+and what noise is; two of the best baseline follow, then one of each finalist, then their others.
 """
 
 import bisect
@@ -83,19 +83,19 @@ def estimated_seconds(
         if seed_number == 0 and record.config.regime == "stream"
         else 0.0
         for record, seed_number in trainings
-    ]  # of one of them
+    ]
     return together_seconds(seconds, scoring, learning, concurrent)
 
 
 def together_seconds(
     seconds: Sequence[float], scoring: Sequence[float], learning: Sequence[float], concurrent: int
 ) -> list[float]:
-    """Return how long the first finalist, the first two, … take.
+    """Return how long the first training, the first two, … take, if Ray keeps their order.
 
     Args:
-        seconds: Of each one's training.
-        scoring: Of its scoring, which begins when all are trained.
-        learning: Of its dynamic evaluation, which one of them has.
+        seconds: Of each training.
+        scoring: Of its network's scoring, which begins when all are trained.
+        learning: Of its dynamic evaluation if it should be the winner: the longest counts.
         concurrent: How many at once.
     """
     parts = (slot_ends(seconds, concurrent), slot_ends(scoring, concurrent), learning)
@@ -132,32 +132,47 @@ def _num_test_chars(study: Study, record: TrialRecord) -> int:
     return len(study.prepared.encoded[record.config.cleaning].test)
 
 
-def num_reserved(seconds: Sequence[float], budget_seconds: float) -> int:
+def num_of_winner(
+    trainings: Sequence[tuple[TrialRecord, int]], chosen: Sequence[TrialRecord]
+) -> int:
+    """Return how many of the first trainings are those of the winner that tell the noise.
+
+    Args:
+        trainings: As from `left_to_train`.
+        chosen: The finalists, best first.
+    """
+    are_its = (
+        record is chosen[0] and seed_number < WINNER_TRAININGS for record, seed_number in trainings
+    )
+    return sum(itertools.takewhile(bool, are_its))
+
+
+def num_reserved(seconds: Sequence[float], budget_seconds: float, of_winner: int) -> int:
     """Return for how many of the first trainings time is kept free.
 
     Args:
         seconds: What the first takes, the first two, and so on.
         budget_seconds: The time budget.
+        of_winner: How many of the first are the winner's.
     """
     num = bisect.bisect_right(seconds, RESERVED_SHARE * budget_seconds)
-    winner = bisect.bisect_right(seconds[:WINNER_TRAININGS], WINNER_SHARE * budget_seconds)
+    winner = bisect.bisect_right(seconds[:of_winner], WINNER_SHARE * budget_seconds)
     return max(num, winner)
 
 
-def num_begun(seconds: Sequence[float], seconds_left: float | None, *, was_reserved: bool) -> int:
+def num_begun(seconds: Sequence[float], seconds_left: float | None, *, least: int = 0) -> int:
     """Return how many of the first trainings are begun.
 
     Args:
         seconds: What the first takes, the first two, and so on.
         seconds_left: What is left of the time budget; None is without limit.
-        was_reserved: Whether the search ended early for them. Then the winner's are begun also
-            where it ended later than was thought.
+        least: How many are begun while anything is left: time was kept for them, and the search
+            ended later than was thought.
     """
     if seconds_left is None:
         return len(seconds)
     num = bisect.bisect_right(seconds, seconds_left * (1 + LATE_SHARE))
-    least = WINNER_TRAININGS if was_reserved and seconds_left > 0 else 0
-    return min(len(seconds), max(num, least))
+    return max(num, least if seconds_left > 0 else 0)
 
 
 def ended_finalists(records: Mapping[int, TrialRecord]) -> set[int]:
@@ -225,7 +240,7 @@ def reserved_seconds(
     chosen = choose(records, study.settings.finalists, study.space.budget.group)
     trainings = left_to_train(study, chosen, trained)
     seconds = estimated_seconds(study, trainings, concurrent)
-    num = num_reserved(seconds, budget)
+    num = num_reserved(seconds, budget, num_of_winner(trainings, chosen))
     return seconds[num - 1] + _ending_seconds(records) if num else 0.0
 
 

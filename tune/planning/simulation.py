@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tune.planning.finalist_budget import (
+    WINNER_TRAININGS,
     num_begun,
     num_reserved,
     slot_ends,
@@ -152,12 +153,14 @@ def _simulate_once(
     ends = slot_ends([error * seconds for seconds in trials], concurrent)
     limit = study.space.budget.time_budget_seconds or math.inf
     again = _again_seconds(study, first, others, drawn, concurrent, error)
-    num_kept = num_reserved(again, limit)
+    again = again[: max(0, len(again) - before.num_finalist_trainings)]
+    of_winner = min(WINNER_TRAININGS, study.settings.finalist_seeds)
+    num_kept = num_reserved(again, limit, of_winner) if before.seconds < limit else 0
     kept_free = again[num_kept - 1] if num_kept else 0.0
     seconds = before.seconds + max(ends, default=0.0)
     seconds = max(before.seconds, min(seconds, limit - kept_free))
     # Those without time kept free for them are trained in what the search happens to leave.
-    num_confirmations = max(num_kept, num_begun(again, limit - seconds, was_reserved=False))
+    num_confirmations = max(num_kept, num_begun(again, limit - seconds))
     return Simulated(
         seconds=seconds + (again[num_confirmations - 1] if num_confirmations else 0.0),
         num_ended=before.num_ended

@@ -86,6 +86,7 @@ class Spent(NamedTuple):
 
     num_ended: int = 0
     seconds: float = 0.0
+    num_finalist_trainings: int = 0
 
 
 NOTHING_SPENT = Spent()
@@ -125,7 +126,11 @@ class EarlierSessions:
     def spent(self) -> Spent:
         """What they did; the training of finalists takes time too."""
         seconds = max(seconds_run(self.records), seconds_run(self.finalists))
-        return Spent(num_ended=num_ended(self.records.values()), seconds=seconds)
+        return Spent(
+            num_ended=num_ended(self.records.values()),
+            seconds=seconds,
+            num_finalist_trainings=num_ended(self.finalists.values()),
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

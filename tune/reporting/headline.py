@@ -150,12 +150,18 @@ def _sureness(run: LoadedRun) -> tuple[str, str, str]:
         )
     first, noise = again.iloc[0], seed_noise(run.finalists)
     winner = ranked(run.trials).iloc[0]
-    same = (
-        "the search's winner is also the best when retrained"
-        if first["trial"] == winner["number"]
-        else f"retrained, trial {first['trial']} has a lower mean than the search's winner, "
-        f"trial {winner['number']}"
-    )
+    if first["trial"] == winner["number"]:
+        same = "the search's winner is also the best when retrained"
+    elif winner["number"] in again["trial"].tolist():
+        same = (
+            f"retrained, trial {first['trial']} has a lower mean than the search's winner, "
+            f"trial {winner['number']}"
+        )
+    else:
+        same = (
+            f"the search's winner, trial {winner['number']}, was not retrained; of those that "
+            f"were, trial {first['trial']} has the lowest mean"
+        )
     rivals = again[(again["baseline"] != "") & (again["trial"] != first["trial"])]
     if noise is None:
         return label, "one seed", f"{same}; one training each says nothing about noise"

@@ -1,4 +1,5 @@
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -89,9 +90,15 @@ def test_whoever_may_read_one_file_may_read_all(
 ) -> None:
     trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"])
     next(trainer.epochs())
-    trainer.save(tmp_path / "checkpoint")
-    modes = {path.name: path.stat().st_mode for path in (tmp_path / "checkpoint").iterdir()}
-    assert len(modes) == 4 and len({*modes.values()}) == 1, modes
+    before = os.umask(0o022)
+    try:
+        trainer.save(tmp_path / "checkpoint")
+    finally:
+        os.umask(before)
+    modes = {
+        path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "checkpoint").iterdir()
+    }
+    assert len(modes) == 4 and {*modes.values()} == {0o644}, modes
 
 
 @pytest.mark.parametrize("name", [MODEL_FILE, META_FILE])

@@ -32,6 +32,8 @@ from tune.planning.finalist_budget import (
     estimated_seconds,
     left_to_train,
     num_begun,
+    num_of_winner,
+    num_reserved,
     reserved_seconds,
 )
 from tune.records.finalist_table import SEEDS_AT_MOST, TestPassageScores
@@ -216,21 +218,39 @@ def test_no_trial_is_left_where_more_have_ended_than_are_asked_for() -> None:
 
 def test_as_many_finalists_are_begun_as_there_is_room_for() -> None:
     seconds = [40.0, 45.0, 90.0, 180.0]
-    assert num_begun(seconds, None, was_reserved=False) == 4
-    assert num_begun(seconds, 200.0, was_reserved=False) == 4
-    assert num_begun(seconds, 95.0, was_reserved=False) == 3
-    assert num_begun(seconds, 85.0, was_reserved=False) == 3  # 5 s late
-    assert num_begun(seconds, 30.0, was_reserved=False) == 0
+    assert num_begun(seconds, None) == 4
+    assert num_begun(seconds, 200.0) == 4
+    assert num_begun(seconds, 95.0) == 3
+    assert num_begun(seconds, 85.0) == 3  # 5 s late
+    assert num_begun(seconds, 30.0) == 0
     # Time was kept for the winner, and the search ended later than was thought.
-    assert num_begun(seconds, 30.0, was_reserved=True) == 2
-    assert num_begun(seconds[:1], 30.0, was_reserved=True) == 1
-    assert num_begun(seconds, 0.0, was_reserved=True) == 0  # the time budget was all used
-    assert num_begun([], 30.0, was_reserved=True) == 0
+    assert num_begun(seconds, 30.0, least=2) == 2
+    assert num_begun(seconds, 0.0, least=2) == 0  # the time budget was all used
+    assert num_begun([], 30.0) == 0
+
+
+def test_half_of_the_budget_is_for_the_winners_first_two_alone() -> None:
+    assert num_reserved([20.0, 40.0, 60.0], 100.0, of_winner=2) == 2
+    assert num_reserved([41.0, 82.0, 123.0], 100.0, of_winner=2) == 1
+    assert num_reserved([20.0, 40.0, 60.0], 100.0, of_winner=1) == 1  # the second is another's
+    assert num_reserved([20.0, 29.0, 60.0], 100.0, of_winner=0) == 2
+    assert num_reserved([51.0], 100.0, of_winner=1) == 0
+    chosen = choose(RECORDS, 3)
+
+    def of_winner(*done: int, seeds: int = 3) -> int:
+        asked = study(None)
+        asked.settings = StudySettings(finalist_seeds=seeds)
+        return num_of_winner(left_to_train(asked, chosen, done), chosen)
+
+    assert of_winner() == 2
+    assert of_winner(seeds=1) == 1
+    assert of_winner(4 * SEEDS_AT_MOST) == 1
+    assert of_winner(4 * SEEDS_AT_MOST, 4 * SEEDS_AT_MOST + 1) == 0
 
 
 def test_finalists_without_room_are_said_to_be_left_out() -> None:
-    said = no_room([150.0, 191.0], seconds_left=55.2)
-    assert "2 trainings of the winner with scoring would take about 3m11s" in said
+    said = no_room(12, 191.0, 55.2)
+    assert "the first of 12 trainings with its scoring would take about 3m11s" in said
     assert "55s of the time budget is left" in said
     assert "--time-budget" in said
 
@@ -242,7 +262,7 @@ def test_finalists_without_room_are_said_to_be_left_out() -> None:
         (600.0, Status.FAILED, "every retraining failed"),
         (600.0, Status.STOPPED, "no retraining had finished when the time budget ran out"),
         # No room, and an earlier session's trainings were cut off.
-        (20.0, Status.STOPPED, "2 trainings of the winner with scoring would take about"),
+        (20.0, Status.STOPPED, "the first of 9 trainings with its scoring would take about"),
     ],
 )
 def test_why_no_finalist_was_trained_is_kept(

@@ -133,8 +133,10 @@ def test_predictor_has_its_line(folder: RunFolder) -> None:
     write_predictor_table(PREDICTOR_ROWS, folder.predictor_file)
     seen, row = RunStatus.of(folder), PREDICTOR_ROWS[0]
     assert f"predictor: {row.test_bits_per_char:.4f} bits on the test passage" in seen.text()
-    expected = (row.val_bits_per_char, row.test_bits_per_char)
-    assert seen.to_json()["predictor_bits_per_char"] == expected
+    assert seen.to_json()["predictor"] == {
+        "val_bits_per_char": row.val_bits_per_char,
+        "test_bits_per_char": row.test_bits_per_char,
+    }
 
 
 def test_asking_for_the_driver_leaves_the_run_to_a_driver(folder: RunFolder) -> None:
