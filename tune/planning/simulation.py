@@ -112,6 +112,10 @@ def simulate(
         float(np.quantile([each.seconds for each in short], low)),
         float(np.quantile([each.seconds for each in long], high)),
     )
+    confirmations = (
+        int(np.quantile([each.num_confirmations for each in long], low)),
+        int(np.quantile([each.num_confirmations for each in short], high)),
+    )
     return Plan(
         # The short end may have room for more finalists and so be the longer one.
         seconds=(min(ends), max(ends)),
@@ -119,10 +123,7 @@ def simulate(
             int(np.quantile([each.num_ended for each in long], low)),
             int(np.quantile([each.num_ended for each in short], high)),
         ),
-        num_confirmations=(
-            int(np.quantile([each.num_confirmations for each in long], low)),
-            int(np.quantile([each.num_confirmations for each in short], high)),
-        ),
+        num_confirmations=(min(confirmations), max(confirmations)),
     )
 
 

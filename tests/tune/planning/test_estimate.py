@@ -147,6 +147,18 @@ def test_finalists_take_their_time(tiny_corpus: PreparedCorpus) -> None:
     assert min(confirmed.num_confirmations) == max(confirmed.num_confirmations) > 3
 
 
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.3, 0.5, 1.0])
+def test_plan_runs_from_low_to_high_whatever_the_budget(
+    tiny_corpus: PreparedCorpus, share: float
+) -> None:
+    """A short search may have room for finalists, and then last longer than a long one."""
+    whole = Estimate(with_finalists(study_of(tiny_corpus, trials=4), 3), SPEED, 2).plan
+    study = study_of(tiny_corpus, trials=4, time_budget_seconds=share * whole.seconds[1])
+    plan = Estimate(with_finalists(study, 3), SPEED, 2).plan
+    for low, high in (plan.seconds, plan.num_trials, plan.num_confirmations):
+        assert low <= high, plan
+
+
 def test_scoring_the_test_passage_is_a_part_of_the_plan(tiny_corpus: PreparedCorpus) -> None:
     """Trainings that take no time: what is planned is the scoring of four networks' seeds."""
     at_once = MachineSpeed(seconds=(1e-12, 0.0, 0.0, 0.0, 0.0))
