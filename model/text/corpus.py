@@ -130,7 +130,7 @@ def _folder(name: str, path: Path, keep_front_matter: bool) -> Corpus:
         CorpusError: There is none.
         OSError: A file cannot be read.
     """
-    texts, num_skipped, num_bytes = [], 0, 0
+    texts, num_skipped, num_bytes, num_books = [], 0, 0, 0
     files = (each for each in path.rglob("*") if not _is_hidden(each.relative_to(path)))
     for file in sorted(each for each in files if each.is_file()):
         if file.stat().st_size > MAX_BYTES:  # a disk's image, say
@@ -138,20 +138,22 @@ def _folder(name: str, path: Path, keep_front_matter: bool) -> Corpus:
             continue
         data = file.read_bytes()
         try:
-            text = corpus_of(str(file), "", data, keep_front_matter).text
+            corpus = corpus_of(str(file), "", data, keep_front_matter)
         except CorpusError:
             num_skipped += 1
             continue
         num_bytes += len(data)
         if num_bytes > MAX_BYTES:
             raise CorpusError(f"a corpus must have {MAX_BYTES:,} bytes at most, {name} has more")
-        texts.append(_ended(text))
+        texts.append(_ended(corpus.text))
+        num_books += bool(corpus.source)  # it says what was removed
     if not texts:
         raise CorpusError(
             f"a folder must have a text: of {num_skipped} files in {name} none is one"
         )
     skipped = f", {num_skipped} without a readable text skipped" if num_skipped else ""
-    source = f"folder {name}, {len(texts)} file{'s' * (len(texts) != 1)}{skipped}"
+    books = f", what Gutenberg adds removed from {num_books}" if num_books else ""
+    source = f"folder {name}, {len(texts)} file{'s' * (len(texts) != 1)}{skipped}{books}"
     return Corpus(name=name, location=str(path.resolve()), source=source, text="".join(texts))
 
 

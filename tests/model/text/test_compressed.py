@@ -93,7 +93,10 @@ def test_text_of_a_run_unpacks_to_its_own_size_and_no_more(tmp_path: Path) -> No
 def test_folder_is_its_texts_in_the_order_of_their_names(tmp_path: Path) -> None:
     folder = tmp_path / "books"
     (folder / "more").mkdir(parents=True)
-    (folder / "b.txt").write_text("second", encoding="utf-8")
+    book = (
+        "*** START OF THE PROJECT GUTENBERG EBOOK X ***\nsecond\n*** END OF THE PROJECT GUTENBERG"
+    )
+    (folder / "b.txt").write_text(f"{book} EBOOK X ***\n", encoding="utf-8")
     (folder / "a.txt").write_text("first\n", encoding="utf-8")
     (folder / "more" / "c.txt.gz").write_bytes(gzip.compress(b"third"))
     (folder / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
@@ -102,7 +105,10 @@ def test_folder_is_its_texts_in_the_order_of_their_names(tmp_path: Path) -> None
     (folder / ".git" / "HEAD").write_text("hidden", encoding="utf-8")
     corpus = resolve_corpus(str(folder))
     assert corpus.text == "first\nsecond\nthird\n"
-    assert corpus.source == f"folder {folder}, 3 files, 2 without a readable text skipped"
+    removed = "what Gutenberg adds removed from 1"
+    assert (
+        corpus.source == f"folder {folder}, 3 files, 2 without a readable text skipped, {removed}"
+    )
     remember(corpus)  # a folder changes more easily than a file
     (folder / "b.txt").unlink()
     known = known_text(str(folder), sha256=corpus.sha256, num_chars=len(corpus.text))
