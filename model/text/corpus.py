@@ -25,6 +25,8 @@ DOWNLOAD_SECONDS = 10.0
 URL_SECONDS = 60.0
 """For a text that the user names, and wants."""
 STANDARD_INPUT = "-"
+_TOLD_TEXTS = 3
+"""Of several texts, so many have their source told: a shell's `books/*.txt` may be thousands."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +115,8 @@ def _joined(corpora: Sequence[Corpus]) -> Corpus:
     return Corpus(
         name=name,
         location=name,
-        source="; ".join(corpus.source for corpus in corpora),
+        source="; ".join(corpus.source for corpus in corpora[:_TOLD_TEXTS])
+        + f"; and {len(corpora) - _TOLD_TEXTS} more" * (len(corpora) > _TOLD_TEXTS),
         text="".join(_ended(corpus.text) for corpus in corpora),
     )
 

@@ -127,9 +127,8 @@ class RunStatus:
             lines.append(f"finalists: {counted(self.num_finalist_trainings, 'training')} ended")
         if self.predictor_bits_per_char:
             validation, test = self.predictor_bits_per_char
-            lines.append(
-                f"predictor: {test:.4f} bits on the test passage, {validation:.4f} fitted"
-            )
+            on_test = f"predictor: {test:.4f} bits on the test passage"
+            lines.append(f"{on_test}, {validation:.4f} on the validation passage, fitted there")
         if self.alive:
             lines += [
                 f"  running: {_trial_text(record, axes)}, "

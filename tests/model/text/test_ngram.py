@@ -163,13 +163,21 @@ def test_texts_side_by_side_are_what_each_is_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("train", "size"),
-    [([0] * 50, 1), ([0], 1), ([], 3), (list(range(40)), 40), ([0, 1] * 30, 30_000)],
+    ("train", "size", "order"),
+    [
+        ([0] * 50, 1, 1),  # no context says more
+        ([0], 1, 1),
+        ([], 3, None),
+        (list(range(40)), 40, 1),  # no context comes again
+        ([0, 1] * 30, 30_000, MAX_ORDER),  # each order leaves less to 29,998 others
+    ],
 )
-def test_degenerate_texts_have_probabilities(train: list[int], size: int) -> None:
+def test_degenerate_texts_have_probabilities(
+    train: list[int], size: int, order: int | None
+) -> None:
     symbols = np.array(train, dtype=np.int64)
-    if train:
-        assert 1 <= choose_order(symbols, vocabulary_size=size) <= MAX_ORDER
+    if order is not None:
+        assert choose_order(symbols, vocabulary_size=size) == order
     model = Ngram.fit(symbols, vocabulary_size=size, order=4)
     distribution = model.distribution(model.start(symbols)[:, None])[0]
     assert distribution.sum() == pytest.approx(1, abs=1e-12)
