@@ -138,6 +138,15 @@ def at_position(distribution: BaseDistribution, place: float) -> Any:
     return int(value) if isinstance(distribution, IntDistribution) else float(value)
 
 
+def nearest(distribution: BaseDistribution, value: Any) -> Any:
+    """Return the value of an axis that is nearest to one of its kind, which may lie outside."""
+    if contains(distribution, value):
+        return value
+    if isinstance(distribution, CategoricalDistribution):
+        return min(distribution.choices, key=lambda choice: abs(choice - value))
+    return at_position(distribution, min(1.0, max(0.0, position(distribution, value))))
+
+
 def distance(distribution: BaseDistribution, one: Any, other: Any) -> float:
     """Return how far two values lie apart, 0 to 1; two choices without an order by 1."""
     if not is_ordered(distribution):

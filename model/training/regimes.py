@@ -10,6 +10,9 @@ contiguous columns; the state is carried from window to window, and every positi
 `window`: the reference's. Every window of sequence_length characters is an example, in a new
 random order each epoch, and only the character after it counts. It knows no words.
 
+Source of the resets: Melis 2018, "On the State of the Art of Evaluation in Neural Language
+Models", arXiv:1707.05589.
+
 Shapes: T time steps, B columns or windows, V vocabulary, N characters.
 """
 
@@ -25,6 +28,10 @@ from model.config import TrialConfig
 from model.network.base import Network, State
 from model.network.lstm import CharLSTM, WindowLSTM, build_network
 from model.text.streams import EncodedCorpus, columns
+
+RESET_PROBABILITY = 0.05
+"""Chance that a column begins a window with a state of zeros. Columns else begin so but once an
+epoch, and a network may have states that it never leaves, which a passage then begins with."""
 
 
 class Regime(Protocol):
@@ -69,10 +76,12 @@ class StreamRegime:
         self.num_targets = len(corpus.train) - 1
         self.steps_per_epoch = math.ceil((len(symbols_TB) - 1) / config.sequence_length)
         self._state: State | None = None
+        self._resets = torch.Generator()  # on the CPU: the same on each device
 
     def begin_epoch(self, seed: int) -> None:
-        """Start with a state of zeros and this epoch's dropout."""
+        """Start with a state of zeros, and this epoch's dropout and resets."""
         self._state = None
+        self._resets.manual_seed(seed)
         self.network.dropout.seed(seed)
 
     def loss(self, step: int) -> tuple[Tensor, Tensor]:
@@ -83,7 +92,9 @@ class StreamRegime:
         # Padding is no symbol; as an input it is followed by nothing but padding.
         inputs_TB = symbols_TB[:-1].clamp(max=self._padding - 1)
         logits_TBV, (hidden_LBH, cell_LBH) = self.network(inputs_TB, self._state)
-        self._state = hidden_LBH.detach(), cell_LBH.detach()
+        drawn_B1 = torch.rand(inputs_TB.shape[1], 1, generator=self._resets)
+        keeps_B1 = (drawn_B1 >= RESET_PROBABILITY).to(hidden_LBH.device)
+        self._state = hidden_LBH.detach() * keeps_B1, cell_LBH.detach() * keeps_B1
         logits = logits_TBV.flatten(0, 1).float()
         loss = functional.cross_entropy(logits, targets, ignore_index=self._padding)
         return loss, (targets != self._padding).sum()

@@ -68,17 +68,21 @@ def write_inputs(
     text: str,
     *,
     epochs: tuple[int, int] = (2, 6),
+    first: int | None = None,
     trials: int = 10,
     base: str = "",
     patience: int = 0,
     axes: str = "",
 ) -> list[str]:
-    """Write a space and a book into the working folder and return the flags that name them."""
+    """Write a space and a book into the working folder and return the flags that name them.
+
+    The baseline has `first` epochs, the fewest unless they are given.
+    """
     low, high = epochs
     more = ", ".join(f'"{axis}": {value}' for axis, value in OF_BASELINE.items() if axis in axes)
     code = SPACE.format(
         epochs=f"{low}, {high}",
-        first=low,
+        first=low if first is None else first,
         trials=trials,
         base=base,
         axes=axes,

@@ -15,7 +15,7 @@ from model.system.terminal import say
 from model.text.streams import EncodedCorpus
 from tune.cluster.resources import TrialResources
 from tune.job.worker_tasks import network_at, run_tasks
-from tune.planning.finalist_budget import scoring_seconds_of, slot_ends
+from tune.planning.finalist_budget import learning_seconds_of, scoring_seconds_of, slot_ends
 from tune.planning.study import Study
 from tune.records.finalist_table import (
     FinalistRecord,
@@ -43,40 +43,45 @@ def score_finalists(
 ) -> None:
     """Score the test passage with each finalist that ended, once, and write finalists.csv.
 
-    Each is a Ray task with the CPUs and GPUs of a trial; memory is not asked for. Where the user
-    interrupts, those that are left have no scores; `--resume` gives them theirs.
+    Each is a Ray task with the CPUs and GPUs of a trial; memory is not asked for. Second scores,
+    bits per letter and learning on, are had as far as the time budget has room for them. Where
+    the user interrupts, those that are left have no scores; `--resume` gives them theirs.
     """
     scores, winner = known_scores(folder.read_finalists()), _winner(history)
     locations = store.newest_first()
-    unscored = {
-        number: record
-        for number, record in sorted(history.records.items())
-        if record.status == Status.COMPLETE
-        and number in locations
-        and (
-            scores.get(number, TestPassageScores()).test_bits_per_char is None
-            or (
-                number == winner
-                and record.config.regime == "stream"
-                and scores[number].test_bits_per_char_dynamic is None
-            )
-        )
-    }
+    second: dict[int, float] = {}  # key to the seconds of what it lacks beside the first score
+    for number, record in sorted(history.records.items(), key=lambda item: item[0] != winner):
+        if record.status == Status.COMPLETE and number in locations:
+            known = scores.get(number, TestPassageScores())
+            seconds = 0.0
+            if known.test_bits_per_letter is None:
+                seconds += scoring_seconds_of(study, record, _has_trend(record))
+            if number == winner and known.test_bits_per_char_dynamic is None:
+                seconds += learning_seconds_of(study, record)
+            if seconds or known.test_bits_per_char is None:
+                second[number] = seconds
+    left = stopper.seconds_left()
+    ends = zip(second, slot_ends(second.values(), concurrent), strict=True)
+    in_time = {number: end for number, end in ends if left is None or end <= left}
+    unscored = [
+        number
+        for number in second
+        if number in in_time or number not in scores or scores[number].test_bits_per_char is None
+    ]
     try:
         if unscored and not stopper.interrupted:
-            seconds = [
-                scoring_seconds_of(study, record, with_trend=_has_trend(record))
-                for record in unscored.values()
-            ]
             say(
                 console,
                 f"scoring the test passage: {counted(len(unscored), 'network')}, about "
-                f"{format_seconds(max(slot_ends(seconds, concurrent)))}",
+                f"{format_seconds(max(in_time.values(), default=0.0))}",
             )
             corpus = ray.put(study.prepared)
             arguments = {
-                number: (corpus, locations[number][0], record, need, number == winner)
-                for number, record in unscored.items()
+                number: (
+                    *(corpus, locations[number][0], history.records[number], need),
+                    *(number in in_time, number == winner),
+                )
+                for number in unscored
             }
             for number, result in run_tasks(_score, arguments, need, stopper):
                 if isinstance(result, TestPassageScores):
@@ -97,13 +102,16 @@ def _score(
     location: str,
     record: TrialRecord,
     need: TrialResources,
+    has_room: bool,
     is_winner: bool,
 ) -> TestPassageScores:
-    """Score one network, on a worker."""
+    """Score one network, on a worker; its second scores only where they have room."""
     network, meta = network_at(location, need)
     bits_per_char = score_test_passage(network, prepared, record.config, precision=meta.precision)
     streams, seed = prepared.streams(record.config), record.config.seed
     scores = TestPassageScores(test_bits_per_char=bits_per_char)
+    if not has_room:
+        return scores
     if is_winner and isinstance(network, CharLSTM):
         scores = _with_dynamic(scores, network, streams, seed=seed)
     letters = score_letters(network, streams, seed=seed, with_trend=_has_trend(record))

@@ -22,11 +22,8 @@ from tune.monitoring.progress import Progress
 from tune.planning.finalist_budget import (
     choose,
     ended_finalists,
-    estimated_seconds,
+    estimated_times,
     left_to_train,
-    num_begun,
-    num_of_winner,
-    num_reserved,
 )
 from tune.planning.study import Study
 from tune.records.finalist_table import finalist_key, finalist_name, finalist_of
@@ -96,20 +93,19 @@ def confirm(
         )
         chosen = choose(result.records, study.settings.finalists, study.space.budget.group)
         missing = left_to_train(study, chosen, ended_finalists(history.records))
-        seconds = estimated_seconds(study, missing, concurrent())
+        times = estimated_times(study, missing, chosen, concurrent())
         left = stopper.seconds_left()
-        of_winner = num_of_winner(missing, chosen)
         budget, kept = study.space.budget.time_budget_seconds, 0
         if result.timed_out and budget is not None:  # time was kept free for these
-            kept = num_reserved(seconds, budget, of_winner)
-        num = num_begun(seconds, left, least=min(kept, of_winner))
+            kept, _ = times.reserved(budget)
+        num = times.begun(left, least=min(kept, times.num_of_winner))
         unconfirmed = ""
         if num:
             of_all = f" of {len(missing)}" if num < len(missing) else ""
             say(
                 console,
                 f"\nconfirming: {num}{of_all} {'training' if len(missing) == 1 else 'trainings'}, "
-                f"about {format_seconds(seconds[num - 1])}",
+                f"about {format_seconds(times.trained_seconds[num - 1])}",
             )
             _train(
                 study,
@@ -120,7 +116,7 @@ def confirm(
                 concurrent,
                 console,
                 stopper,
-                expected_seconds=seconds[num - 1],
+                expected_seconds=times.trained_seconds[num - 1],
                 excess_bytes=memory_excess_bytes([*result.records, *history.records.values()]),
             )
         begun = list(history.records.values())
@@ -128,7 +124,7 @@ def confirm(
             finalist_of(record.number)[0] for record in begun if record.status is Status.COMPLETE
         }
         if missing and not num and left is not None and chosen[0].number not in complete:
-            unconfirmed = no_room(len(missing), seconds[0], left)
+            unconfirmed = no_room(len(missing), times.trained_seconds[0], left)
             say(console, f"\nnot confirmed: {unconfirmed}")
         if complete:
             unconfirmed = ""
@@ -149,7 +145,7 @@ def no_room(num_trainings: int, first_seconds: float, seconds_left: float) -> st
     """Return why no finalist is trained, and what would have them trained."""
     first = "the first of " if num_trainings > 1 else ""
     return (
-        f"{first}{counted(num_trainings, 'training')} with its scoring would take about "
+        f"{first}{counted(num_trainings, 'training')} would take about "
         f"{format_seconds(first_seconds)}, and {format_seconds(seconds_left)} of the time budget "
         f"is left; --resume with a larger --time-budget trains them"
     )

@@ -1,6 +1,7 @@
 """Prints what a search is going to do, before it does it."""
 
 import dataclasses
+import math
 
 from rich.console import Console
 
@@ -16,6 +17,11 @@ from tune.monitoring.search_state import short
 from tune.planning.estimate import Estimate
 from tune.planning.simulation import Plan
 from tune.planning.study import Study
+from tune.planning.training_time import (
+    baselines_seconds,
+    has_baselines_beside,
+    longest_seconds,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,6 +119,7 @@ def _plan_lines(plan: JobPlan) -> list[str]:
         f"budget: {counted(budget.trials, 'trial')}, {all_of_them}"
         f"{format_seconds(limit) if limit else 'no time limit'}, "
         f"{asha_phrase(study)}",
+        *_time_shares(study, concurrent),
         _finalists(study),
         f"resources: {describe(nodes)}; {need.cpus} CPU and {need.gpus:g} GPU per trial, "
         f"{_memory(need)}{concurrent} at once",
@@ -122,6 +129,21 @@ def _plan_lines(plan: JobPlan) -> list[str]:
     if study.settings.trial_timeout_seconds is not None:
         limit_text = format_seconds(study.settings.trial_timeout_seconds)
         lines.append(f"trial timeout: a trial that reports nothing for {limit_text} is killed")
+    return lines
+
+
+def _time_shares(study: Study, concurrent: int) -> list[str]:
+    """Return what the time budget leaves for a training, and for the baselines."""
+    longest = longest_seconds(study, concurrent)
+    if longest == math.inf:
+        return []
+    lines = [f"trainings: {format_seconds(longest)} at most; longer ones get fewer epochs"]
+    if has_baselines_beside(study) and study.space.baselines:
+        each = baselines_seconds(study, concurrent) / len(study.space.baselines)
+        lines.append(
+            f"baselines: beside the search, each as far as it comes in {format_seconds(each)} or "
+            f"in what the others leave of theirs"
+        )
     return lines
 
 

@@ -16,9 +16,16 @@ from tune.monitoring.trackers import Trackers
 from tune.planning.estimate import Estimate, Remaining
 from tune.planning.finalist_budget import ended_finalists, reserved_seconds
 from tune.planning.study import Study
+from tune.planning.training_time import (
+    BaselinesBeside,
+    has_baselines_beside,
+    longest_seconds,
+    num_settled,
+    shortened,
+)
 from tune.records.history import History, TrialEnded, seconds_run
 from tune.records.run_folder import RunFolder
-from tune.records.trial import Status, TrialRecord, num_ended
+from tune.records.trial import Status, TrialRecord
 from tune.reporting.live import LiveFiles
 from tune.sampling.optuna_study import open_study, quiet_optuna
 from tune.sampling.searcher import StudySearcher
@@ -82,13 +89,18 @@ def search(
     store = CheckpointStore(study.checkpoints_root)
     checkpoints = learn_missed(history, store)
     trained = ended_finalists(finalists)
+    beside = None
+    if has_baselines_beside(study):
+        beside = BaselinesBeside(study, history.records, concurrent)
     stopper = SearchStopper(
         study.space.budget.time_budget_seconds,
         spent_seconds=spent_seconds,
         reserve_seconds=lambda: reserved_seconds(
             study, history.records.values(), concurrent(), trained
         ),
+        has_had_its_time=beside.is_over if beside else lambda result: False,
     )
+    remaining = Remaining(estimate) if estimate else None
     scheduler = FairASHA(study.space.budget, max_epochs=study.max_epochs)
     _settle_stopped(scheduler, history)
     records = list(history.records.values())
@@ -99,7 +111,7 @@ def search(
         clock=stopper.seconds,
         seconds_left=stopper.seconds_left,
         earlier=records,
-        remaining=Remaining(estimate) if estimate else None,
+        remaining=remaining,
     )
     folder.write_tables(records)
     searcher = StudySearcher(
@@ -109,6 +121,8 @@ def search(
         sampler=study.settings.sampler,
         records=records,
         checkpoints=checkpoints,
+        next_baseline=beside.next if beside else None,
+        shorten=_shortening(study, stopper, remaining, concurrent),
     )
     live_files = LiveFiles(folder)
     trackers = Trackers(progress, study.space, folder, console, mlflow=study.mlflow)
@@ -127,7 +141,7 @@ def search(
             trainable,
             searcher=searcher,
             scheduler=scheduler,
-            num_trials=num_left(study, records),
+            num_trials=num_left(study, records, concurrent()),
             concurrent=concurrent,
             store=store,
             stopper=stopper,
@@ -157,8 +171,32 @@ def guess_of(study: Study) -> Callable[[TrialConfig], float]:
     return lambda config: bits[config.cleaning]
 
 
+def _shortening(
+    study: Study,
+    stopper: SearchStopper,
+    remaining: Remaining | None,
+    concurrent: Callable[[], int],
+) -> Callable[[TrialConfig], TrialConfig]:
+    """Return what gives a configuration as many epochs as the time budget has room for."""
+
+    def shorten(config: TrialConfig) -> TrialConfig:
+        left = stopper.seconds_left()
+        if left is None or remaining is None:
+            return config
+        return shortened(
+            config,
+            epoch_seconds=remaining.epoch_seconds(config),
+            seconds=min(left, longest_seconds(study, concurrent())),
+        )
+
+    return shorten
+
+
 def found_before(
-    study: Study, records: Mapping[int, TrialRecord], finalists: Mapping[int, TrialRecord]
+    study: Study,
+    records: Mapping[int, TrialRecord],
+    finalists: Mapping[int, TrialRecord],
+    concurrent: int,
 ) -> SearchResult:
     """Return what the earlier sessions left.
 
@@ -166,6 +204,7 @@ def found_before(
         study: The search.
         records: Its trials.
         finalists: The trainings of its finalists, which take time too.
+        concurrent: How many train at once.
     """
     seconds = max(seconds_run(records), seconds_run(finalists))
     limit = study.space.budget.time_budget_seconds
@@ -174,22 +213,22 @@ def found_before(
         records=list(records.values()),
         seconds=seconds,
         interrupted=False,
-        timed_out=is_late and num_left(study, records.values()) > 0,
+        timed_out=is_late and num_left(study, records.values(), concurrent) > 0,
     )
 
 
-def num_left(study: Study, records: Iterable[TrialRecord]) -> int:
+def num_left(study: Study, records: Iterable[TrialRecord], concurrent: int) -> int:
     """Return how many trials a study has left, those that can go on among them.
 
     Of the open trials of a killed search some may be known by now to have been stopped: more have
     ended than a smaller budget asks for. Ray 2.60 takes -1 trials for trials without end.
     """
-    return max(0, study.num_trials - num_ended(records))
+    return max(0, study.num_trials - num_settled(study, records, concurrent))
 
 
-def is_spent(study: Study, result: SearchResult) -> bool:
+def is_spent(study: Study, result: SearchResult, concurrent: int) -> bool:
     """Return whether the budget has no room for another trial."""
-    return result.timed_out or num_left(study, result.records) == 0
+    return result.timed_out or num_left(study, result.records, concurrent) == 0
 
 
 def _settle_stopped(scheduler: FairASHA, history: History) -> None:

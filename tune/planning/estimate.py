@@ -5,6 +5,7 @@ plan comes from simulated searches (simulation.py); trials that have ended corre
 """
 
 import bisect
+import dataclasses
 import functools
 import math
 from collections.abc import Iterable
@@ -19,6 +20,12 @@ from search_spaces.random_configs import random_configs
 from tune.cluster.trial_memory import text_of, text_sizes
 from tune.planning.simulation import Plan, Training, simulate
 from tune.planning.study import NOTHING_SPENT, Spent, Study
+from tune.planning.training_time import (
+    baselines_seconds,
+    has_baselines_beside,
+    longest_seconds,
+    shortened,
+)
 from tune.records.study_file import PlannedTime
 from tune.records.trial import TrialRecord
 
@@ -44,11 +51,15 @@ class Estimate:
         self._speed = speed
         self._concurrent = concurrent
         self._sizes = text_sizes(study.space, study.prepared)
+        self._longest_seconds = longest_seconds(study, concurrent)
         space = study.space
-        # The baselines, the base and the starts, which are seldom stopped.
-        first = [space.config(baseline.params) for baseline in space.baselines]
-        first += [space.config(point) for point in space.all_starts()]
-        self._first = [self._training(config) for config in first[: study.num_trials]]
+        self._baselines = self._baseline_trainings()
+        # Seldom stopped.
+        starts = [self._training(space.config(point)) for point in space.all_starts()]
+        first = [*self._baselines, *starts]
+        if has_baselines_beside(study):
+            first = [*starts[:1], *self._baselines, *starts[1:]]
+        self._first = first[: study.num_trials]
         drawn = random_configs(space, _DRAWN, seed=study.settings.seed)
         self._drawn = [self._training(config) for config in drawn]
 
@@ -70,9 +81,13 @@ class Estimate:
             running: The trials that have not ended.
             num_known: How many trials there are, ended or not.
         """
+        names = [baseline.name for baseline in self._study.space.baselines]
+        of_baseline = dict(zip(names, self._baselines, strict=True))
         seconds = sum(
             self._expected_seconds(
-                self._training(record.config), len(record.epochs), whole=bool(record.baseline)
+                of_baseline.get(record.baseline) or self._training(record.config),
+                len(record.epochs),
+                whole=bool(record.baseline),
             )
             for record in running
         )
@@ -115,8 +130,33 @@ class Estimate:
         seconds = [self._expected_seconds(training, 0, whole=False) for training in self._drawn]
         return sum(seconds) / max(1, len(seconds))
 
-    def _training(self, config: TrialConfig) -> Training:
+    def _baseline_trainings(self) -> list[Training]:
+        """Return the trainings of the baselines, as far as each comes."""
+        space = self._study.space
+        whole = [
+            dataclasses.replace(
+                self._training(space.config(each.params), math.inf), is_baseline=True
+            )
+            for each in space.baselines
+        ]
+        if not has_baselines_beside(self._study):
+            return whole
+        left = baselines_seconds(self._study, self._concurrent)
+        found = []
+        for place, training in enumerate(whole):
+            part = left / (len(whole) - place)
+            epochs = max(1, min(training.epochs, math.floor(part / training.epoch_seconds)))
+            is_whole = epochs == training.epochs
+            found.append(dataclasses.replace(training, epochs=epochs, is_whole=is_whole))
+            left = max(0.0, left - found[-1].seconds)
+        return found
+
+    def _training(self, config: TrialConfig, longest_seconds: float | None = None) -> Training:
+        """Return the training of a configuration, shortened to the longest that is planned."""
         sizes = self._sizes[text_of(config)]
+        seconds = self._longest_seconds if longest_seconds is None else longest_seconds
+        epoch_seconds = self.epoch_seconds(config)
+        config = shortened(config, epoch_seconds=epoch_seconds, seconds=seconds)
         trend, plain = (
             scoring_seconds(
                 config,
@@ -127,7 +167,7 @@ class Estimate:
             for with_trend in (True, False)
         )
         scoring = (trend, *[plain] * (self._study.settings.finalist_seeds - 1))
-        return Training(config.epochs, self.epoch_seconds(config), scoring)
+        return Training(config.epochs, epoch_seconds, scoring)
 
     def _expected_seconds(self, training: Training, done: int, *, whole: bool) -> float:
         """Return what a trial still takes, by a chance at the rungs between the plan's two.
@@ -182,6 +222,10 @@ class Remaining:
         running = list(self._open.values())  # a display asks from a thread of its own
         num_known = len(self._ended) + len(running)
         return self._correction() * self._estimate.planned_seconds(running, num_known)
+
+    def epoch_seconds(self, config: TrialConfig) -> float:
+        """Return what an epoch of a configuration takes."""
+        return self._correction() * self._estimate.epoch_seconds(config)
 
     def _correction(self) -> float:
         """Return the median of measured by predicted; between two, what is as far from both."""

@@ -2,13 +2,15 @@
 
 How many trainings there are follows from the room. The winner's first two tell how lucky it was
 and what noise is; two of the best baseline follow, then one of each finalist, then their others.
+The winner's two are trained also where there is no room for their second scores: bits per letter
+and learning on.
 """
 
 import bisect
 import heapq
 import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from model.config import TrialConfig
 from model.scoring.dynamic import dynamic_seconds
@@ -34,9 +36,10 @@ def choose(
     num_best: int,
     group: Callable[[TrialConfig], tuple[Any, ...]] = lambda config: (),
 ) -> list[TrialRecord]:
-    """Return the best trials and all baselines that were measured, best first.
+    """Return the best trials and all baselines that were trained, best first.
 
-    Of trials of one configuration, whose seeds alone differ, the best stands for all.
+    A baseline that was not trained to its end is none: it would take longer than it had. Of
+    trials of one configuration, whose seeds alone differ, the best stands for all.
 
     Args:
         records: The trials.
@@ -45,7 +48,7 @@ def choose(
     """
     of_config: dict[object, TrialRecord] = {}
     for record in records:
-        if record.best is not None:
+        if record.best is not None and (record.has_ended or not record.baseline):
             key = configuration(record.config)
             of_config[key] = min(of_config.get(key, record), record, key=_rank_key)
     measured = of_config.values()
@@ -63,44 +66,94 @@ def choose(
     return sorted(best, key=_rank_key) + sorted(baselines, key=_rank_key)
 
 
-def estimated_seconds(
-    study: Study, trainings: Collection[tuple[TrialRecord, int]], concurrent: int
-) -> list[float]:
-    """Return how long the first training, the first two, … take, their scoring included.
+class FinalistTimes(NamedTuple):
+    """How long the first training of the finalists takes, the first two, and so on.
+
+    Attributes:
+        seconds: With all their scores.
+        trained_seconds: Without their second scores.
+        num_of_winner: How many of the first are those of the winner that tell the noise.
+    """
+
+    seconds: Sequence[float]
+    trained_seconds: Sequence[float]
+    num_of_winner: int
+
+    def reserved(self, budget_seconds: float) -> tuple[int, float]:
+        """Return for how many trainings time is kept free, and how much.
+
+        Args:
+            budget_seconds: The time budget.
+        """
+        num = bisect.bisect_right(self.seconds, RESERVED_SHARE * budget_seconds)
+        winner = self._of_winner(WINNER_SHARE * budget_seconds)
+        if winner > num:
+            return winner, self.trained_seconds[winner - 1]
+        return num, self.seconds[num - 1] if num else 0.0
+
+    def begun(self, seconds_left: float | None, *, least: int = 0) -> int:
+        """Return how many of the first trainings are begun.
+
+        Args:
+            seconds_left: What is left of the time budget; None is without limit.
+            least: How many are begun while anything is left: time was kept for them, and the
+                search ended later than was thought.
+        """
+        if seconds_left is None:
+            return len(self.seconds)
+        limit = seconds_left * (1 + LATE_SHARE)
+        num = max(bisect.bisect_right(self.seconds, limit), self._of_winner(limit))
+        return max(num, least if seconds_left > 0 else 0)
+
+    def _of_winner(self, limit: float) -> int:
+        return bisect.bisect_right(self.trained_seconds[: self.num_of_winner], limit)
+
+
+def estimated_times(
+    study: Study,
+    trainings: Collection[tuple[TrialRecord, int]],
+    chosen: Sequence[TrialRecord],
+    concurrent: int,
+) -> FinalistTimes:
+    """Return how long the first training, the first two, … take, if Ray keeps their order.
 
     Args:
         study: The study.
         trainings: The trial, and the number of the seed that it is trained with, in order.
+        chosen: The finalists, best first.
         concurrent: How many at once.
     """
-    seconds = [record.epoch_seconds * record.config.epochs for record, _ in trainings]
-    scoring = [
-        scoring_seconds_of(study, record, with_trend=seed_number == 0)
-        for record, seed_number in trainings
-    ]
-    learning = [
-        dynamic_seconds(record.num_parameters or 0, num_symbols=_num_test_chars(study, record))
-        if seed_number == 0 and record.config.regime == "stream"
-        else 0.0
-        for record, seed_number in trainings
-    ]
-    return together_seconds(seconds, scoring, learning, concurrent)
+    return times_of(
+        [record.epoch_seconds * record.config.epochs for record, _ in trainings],
+        [scoring_seconds_of(study, record, number == 0) for record, number in trainings],
+        [learning_seconds_of(study, record) * (number == 0) for record, number in trainings],
+        num_of_winner=num_of_winner(trainings, chosen),
+        concurrent=concurrent,
+    )
 
 
-def together_seconds(
-    seconds: Sequence[float], scoring: Sequence[float], learning: Sequence[float], concurrent: int
-) -> list[float]:
+def times_of(
+    training: Sequence[float],
+    scoring: Sequence[float],
+    learning: Sequence[float],
+    *,
+    num_of_winner: int,
+    concurrent: int,
+) -> FinalistTimes:
     """Return how long the first training, the first two, … take, if Ray keeps their order.
 
     Args:
-        seconds: Of each training.
-        scoring: Of its network's scoring, which begins when all are trained.
+        training: Seconds of each training.
+        scoring: Of its network's letters, which begin when all are trained.
         learning: Of its dynamic evaluation if it should be the winner: the longest counts.
+        num_of_winner: See FinalistTimes.
         concurrent: How many at once.
     """
-    parts = (slot_ends(seconds, concurrent), slot_ends(scoring, concurrent), learning)
-    latest = (itertools.accumulate(part, max) for part in parts)
-    return [sum(each) for each in zip(*latest, strict=True)]
+    trained = list(itertools.accumulate(slot_ends(training, concurrent), max))
+    scored = itertools.accumulate(slot_ends(scoring, concurrent), max)
+    learnt = itertools.accumulate(learning, max)
+    seconds = [sum(each) for each in zip(trained, scored, learnt, strict=True)]
+    return FinalistTimes(seconds, trained, num_of_winner)
 
 
 def slot_ends(seconds: Iterable[float], concurrent: int) -> list[float]:
@@ -118,8 +171,8 @@ def slot_ends(seconds: Iterable[float], concurrent: int) -> list[float]:
     return ends
 
 
-def scoring_seconds_of(study: Study, record: TrialRecord, *, with_trend: bool) -> float:
-    """Return how long it takes to score a network of this configuration."""
+def scoring_seconds_of(study: Study, record: TrialRecord, with_trend: bool) -> float:
+    """Return how long the letters of a network of this configuration take; 0 if it has none."""
     return scoring_seconds(
         record.config,
         record.num_parameters or 0,
@@ -128,12 +181,19 @@ def scoring_seconds_of(study: Study, record: TrialRecord, *, with_trend: bool) -
     )
 
 
+def learning_seconds_of(study: Study, record: TrialRecord) -> float:
+    """Return how long dynamic evaluation of such a network takes; 0 where there is none."""
+    if record.config.regime != "stream":
+        return 0.0
+    return dynamic_seconds(record.num_parameters or 0, num_symbols=_num_test_chars(study, record))
+
+
 def _num_test_chars(study: Study, record: TrialRecord) -> int:
     return len(study.prepared.encoded[record.config.cleaning].test)
 
 
 def num_of_winner(
-    trainings: Sequence[tuple[TrialRecord, int]], chosen: Sequence[TrialRecord]
+    trainings: Iterable[tuple[TrialRecord, int]], chosen: Sequence[TrialRecord]
 ) -> int:
     """Return how many of the first trainings are those of the winner that tell the noise.
 
@@ -145,34 +205,6 @@ def num_of_winner(
         record is chosen[0] and seed_number < WINNER_TRAININGS for record, seed_number in trainings
     )
     return sum(itertools.takewhile(bool, are_its))
-
-
-def num_reserved(seconds: Sequence[float], budget_seconds: float, of_winner: int) -> int:
-    """Return for how many of the first trainings time is kept free.
-
-    Args:
-        seconds: What the first takes, the first two, and so on.
-        budget_seconds: The time budget.
-        of_winner: How many of the first are the winner's.
-    """
-    num = bisect.bisect_right(seconds, RESERVED_SHARE * budget_seconds)
-    winner = bisect.bisect_right(seconds[:of_winner], WINNER_SHARE * budget_seconds)
-    return max(num, winner)
-
-
-def num_begun(seconds: Sequence[float], seconds_left: float | None, *, least: int = 0) -> int:
-    """Return how many of the first trainings are begun.
-
-    Args:
-        seconds: What the first takes, the first two, and so on.
-        seconds_left: What is left of the time budget; None is without limit.
-        least: How many are begun while anything is left: time was kept for them, and the search
-            ended later than was thought.
-    """
-    if seconds_left is None:
-        return len(seconds)
-    num = bisect.bisect_right(seconds, seconds_left * (1 + LATE_SHARE))
-    return max(num, least if seconds_left > 0 else 0)
 
 
 def ended_finalists(records: Mapping[int, TrialRecord]) -> set[int]:
@@ -239,9 +271,8 @@ def reserved_seconds(
     records = list(records)
     chosen = choose(records, study.settings.finalists, study.space.budget.group)
     trainings = left_to_train(study, chosen, trained)
-    seconds = estimated_seconds(study, trainings, concurrent)
-    num = num_reserved(seconds, budget, num_of_winner(trainings, chosen))
-    return seconds[num - 1] + _ending_seconds(records) if num else 0.0
+    num, seconds = estimated_times(study, trainings, chosen, concurrent).reserved(budget)
+    return seconds + _ending_seconds(records) if num else 0.0
 
 
 def _ending_seconds(records: Collection[TrialRecord]) -> float:

@@ -18,10 +18,9 @@ import numpy as np
 
 from tune.planning.finalist_budget import (
     WINNER_TRAININGS,
-    num_begun,
-    num_reserved,
+    FinalistTimes,
     slot_ends,
-    together_seconds,
+    times_of,
     training_order,
 )
 from tune.planning.study import NOTHING_SPENT, Spent, Study
@@ -44,11 +43,15 @@ class Training:
         epochs: How many.
         epoch_seconds: What one takes.
         scoring_seconds: What the test passage takes if it is a finalist, for each of its seeds.
+        is_baseline: Whether it is one.
+        is_whole: Whether all its epochs are trained; a baseline without is no finalist.
     """
 
     epochs: int
     epoch_seconds: float
     scoring_seconds: tuple[float, ...] = ()
+    is_baseline: bool = False
+    is_whole: bool = True
 
     @property
     def seconds(self) -> float:
@@ -92,7 +95,7 @@ def simulate(
 
     Args:
         study: Its budget, seed and finalists.
-        first: The trials that run first and in full: the baselines, then others.
+        first: The trials that run first and are not stopped at rungs, in their order.
         drawn: Trials as the space gives them at random; may be empty if `first` are all.
         concurrent: Trials at once.
         before: What is done already.
@@ -153,52 +156,61 @@ def _simulate_once(
     ]
     ends = slot_ends([error * seconds for seconds in trials], concurrent)
     limit = study.space.budget.time_budget_seconds or math.inf
-    again = _again_seconds(study, first, others, drawn, concurrent, error)
-    again = again[: max(0, len(again) - before.num_finalist_trainings)]
-    of_winner = min(WINNER_TRAININGS, study.settings.finalist_seeds)
-    num_kept = num_reserved(again, limit, of_winner) if before.seconds < limit else 0
-    kept_free = again[num_kept - 1] if num_kept else 0.0
+    again = _again(study, first, others, drawn, concurrent, error, before)
+    num_kept, kept_free = again.reserved(limit) if before.seconds < limit else (0, 0.0)
     seconds = before.seconds + max(ends, default=0.0)
     seconds = max(before.seconds, min(seconds, limit - kept_free))
     # Those without time kept free for them are trained in what the search happens to leave.
-    num_confirmations = max(num_kept, num_begun(again, limit - seconds))
+    num_confirmations = max(num_kept, again.begun(limit - seconds))
+    scored = 0.0
+    if num_confirmations:
+        whole, bare = (each[num_confirmations - 1] for each in again[:2])
+        scored = max(bare, min(whole, limit - seconds))  # second scores as far as there is room
     return Simulated(
-        seconds=seconds + (again[num_confirmations - 1] if num_confirmations else 0.0),
+        seconds=seconds + scored,
         num_ended=before.num_ended
         + sum(before.seconds + end <= limit - kept_free for end in ends),
         num_confirmations=num_confirmations,
     )
 
 
-def _again_seconds(
+def _again(
     study: Study,
     first: Sequence[Training],
     others: Sequence[Training],
     drawn: Sequence[Training],
     concurrent: int,
     error: float,
-) -> list[float]:
-    """Return how long the finalists' first training takes, the first two, and so on.
+    before: Spent,
+) -> FinalistTimes:
+    """Return how long the finalists' trainings take, those that are left.
 
     Args:
         study: Its finalists.
-        first: The trials that run first, the baselines before others.
+        first: The trials that run first.
         others: Those that follow, whose first are taken for the best.
         drawn: What stands for the best where those are too few.
         concurrent: Trials at once.
         error: What all seconds are multiplied by.
+        before: What is done already.
     """
     if not study.wants_finalists:
-        return []
-    num_baselines = len(study.space.baselines)
+        return FinalistTimes((), (), 0)
+    baselines = [training for training in first if training.is_baseline and training.is_whole]
+    starts = [training for training in first if not training.is_baseline]
     num_best = max(study.settings.finalists, len(study.space.groups()))
-    best = [*others, *first[num_baselines:], *drawn][:num_best]
-    chosen = [*best, *first[:num_baselines]]
+    best = [*others, *starts, *drawn][:num_best]
+    chosen = [*best, *baselines]
     order = training_order(
         len(chosen),
         study.settings.finalist_seeds,
-        best_baseline=len(best) if len(chosen) > len(best) else None,
+        best_baseline=len(best) if baselines else None,
+    )[before.num_finalist_trainings :]
+    of_winner = min(WINNER_TRAININGS, study.settings.finalist_seeds)
+    return times_of(
+        [error * chosen[place].seconds for place, _ in order],
+        [error * chosen[place].scoring_seconds[seed] for place, seed in order],
+        [0.0] * len(order),
+        num_of_winner=max(0, of_winner - before.num_finalist_trainings),
+        concurrent=concurrent,
     )
-    trained = [error * chosen[place].seconds for place, _ in order]
-    scored = [error * chosen[place].scoring_seconds[seed] for place, seed in order]
-    return together_seconds(trained, scored, [0.0] * len(order), concurrent)

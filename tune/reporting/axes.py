@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, create_trial
 
 from model.config import TrialConfig
 from model.errors import ConfigError
-from search_spaces.distributions import boundary_of
+from search_spaces.distributions import boundary_of, nearest
 from tune.records.load import LoadedRun
 from tune.records.tables import config_of, ranked
 
@@ -102,8 +102,11 @@ def _frozen_trials(run: LoadedRun) -> list[FrozenTrial]:
     for row in measured[columns].astype(object).to_dict("records"):
         value = row.pop("val_bits_per_char")
         params = space.point({str(axis): chosen for axis, chosen in row.items()})
-        params = {axis: chosen for axis, chosen in params.items() if axis not in left_out}
-        distributions = {axis: space.distributions[axis] for axis in params}
+        distributions = {
+            a: d for a, d in space.distributions.items() if a in params.keys() - left_out
+        }
+        # A time budget leaves fewer epochs than the axis has.
+        params = {axis: nearest(distributions[axis], params[axis]) for axis in distributions}
         frozen.append(create_trial(params=params, distributions=distributions, value=value))
     return frozen
 

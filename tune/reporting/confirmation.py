@@ -113,7 +113,8 @@ def _letters(finalists: pd.DataFrame, table: pd.DataFrame) -> list[str]:
 def _without_letters(run: LoadedRun, table: pd.DataFrame) -> pd.Series:
     """Return why finalists can have no bits per letter, by their row."""
     trials = run.trials.set_index("number").loc[table["trial"]]
-    reasons = pd.Series(None, index=table.index, dtype=object)
+    limited = run.space.budget.time_budget_seconds is not None
+    reasons = pd.Series("no time left" if limited else None, index=table.index, dtype=object)
     reasons[(trials["unit"] == "word").to_numpy()] = "not for words"
     reasons[(trials["regime"] == "window").to_numpy()] = "not for windows"
     return reasons[table["per letter, mean"].isna()].dropna()

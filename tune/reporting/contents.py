@@ -9,6 +9,7 @@ from model.system.durations import counted, format_seconds
 from tune.records.load import LoadedRun
 from tune.records.tables import ranked, ranked_configurations, starts_of
 from tune.records.trial import Status
+from tune.reporting.against import as_far_as, best_baseline, winner_then
 from tune.reporting.asha_cost import asha_cost
 from tune.reporting.axes import (
     MIN_BEST,
@@ -44,14 +45,18 @@ def winner(run: LoadedRun) -> Section:
     first = best.iloc[0]
     floor = run.study.floor_bits_per_char
     settings = ", ".join(f"{axis} {escaped(shown(first[axis]))}" for axis in run.space.axes)
-    rivals = best[best["baseline"].notna()]
-    if rivals.empty:
+    rival = best_baseline(run)
+    if rival is None:
         against = "No baseline was measured."
-    elif first["number"] == rivals.iloc[0]["number"]:
+    elif first["number"] == rival["number"]:
         against = f"It is a baseline, {escaped(first['baseline'])}: no other trial was better."
     else:
-        rival = rivals.iloc[0]
         against = f"The best baseline, {escaped(rival['baseline'])}, {_behind(rival, first)}"
+        if cut := as_far_as(rival):
+            against += (
+                f" It was trained {cut}; after as many characters the winner had "
+                f"{winner_then(run, rival):.4f}."
+            )
     resemblance, nothing = run.study.resemblance, run.study.found_nothing
     reasons = [escaped(nothing)] if nothing else []
     if first["val_bits_per_char"] >= floor:
@@ -124,7 +129,7 @@ def baselines(run: LoadedRun) -> Section:
             trial = ours.iloc[0]
             last = run.epochs[run.epochs["number"] == trial["number"]].tail(1)
             row |= {
-                "status": trial["status"],
+                "status": as_far_as(trial) or trial["status"],
                 "val_bits_per_char": trial["val_bits_per_char"],
                 "own bits": trial["val_own_bits_per_char"],
                 "training loss": None if last.empty else last["train_nats_per_char"].iloc[0],

@@ -9,6 +9,7 @@ from model.text.cleaning import CLEANINGS
 from tune.records.load import LoadedRun
 from tune.records.tables import ranked, starts_of
 from tune.records.trial import Status
+from tune.reporting.against import as_far_as, best_baseline, winner_then
 from tune.reporting.confirmation import summary
 from tune.reporting.noise import seed_noise
 from tune.reporting.predictor import predictor_line, predictor_row
@@ -44,7 +45,7 @@ def headline(run: LoadedRun) -> str:
         f"{behind * bool(winner['val_bits_per_char'] >= floor)}"
         f"{first} network, an LSTM with {counted(layers, 'layer')} of {size}, spends "
         f"{winner['val_bits_per_char']:.3f} bits on a character of text that it has not seen; "
-        f"{_against(best, winner)}."
+        f"{_against(run, winner)}."
     )
 
 
@@ -71,16 +72,19 @@ def facts(run: LoadedRun) -> list[tuple[str, str, str]]:
     return [*_score_facts(run), _cost(run), _sureness(run)] if run.has_result else [_cost(run)]
 
 
-def _against(best: pd.DataFrame, winner: pd.Series) -> str:
-    rivals = best[best["baseline"].notna()]
-    if pd.notna(winner["baseline"]):
+def _against(run: LoadedRun, winner: pd.Series) -> str:
+    rival = best_baseline(run)
+    if rival is None:
+        return "no baseline was measured beside it"
+    if rival["number"] == winner["number"]:
         return (
             f"it is {winner['baseline']}, a baseline: no configuration from the search is better"
         )
-    if rivals.empty:
-        return "no baseline was measured beside it"
-    rival = rivals.iloc[0]
-    return f"the best baseline, {rival['baseline']}, spends {rival['val_bits_per_char']:.3f}"
+    name, score = f"the best baseline, {rival['baseline']}", rival["val_bits_per_char"]
+    if cut := as_far_as(rival):
+        then = winner_then(run, rival)
+        return f"{name}, trained {cut}, spends {score:.3f}, where it had {then:.3f} by then"
+    return f"{name}, spends {score:.3f}"
 
 
 def _score_facts(run: LoadedRun) -> list[tuple[str, str, str]]:

@@ -8,15 +8,17 @@ import json
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import TrialState
 
+from model.config import TrialConfig
 from model.system.files import append_whole, write_whole
 from search_spaces import SearchSpace
+from search_spaces.distributions import nearest
 from tune.records.trial import Status, TrialRecord
 from tune.sampling.samplers import GENERATION
 
@@ -100,38 +102,80 @@ def open_study(
 
 
 def fill_study(study: optuna.Study, space: SearchSpace, records: Iterable[TrialRecord]) -> None:
-    """Put what was done into an empty study, and what is to be tried first into its queue.
+    """Put the trials that have ended into an empty study."""
+    for record in sorted(records, key=lambda record: record.number):
+        if record.has_ended:
+            study.add_trial(_ended_trial(record, space))
 
-    First in the queue are the trials that an earlier session began and did not end, then the
-    baselines, then the base and the other starts.
+
+class Queued(NamedTuple):
+    """A point to be tried before the sampler's, and what it is: attributes of Optuna's trial."""
+
+    point: dict[str, Any]
+    attributes: dict[str, Any]
+
+    @property
+    def baseline(self) -> str:
+        """Name of the baseline that it is, or empty."""
+        return str(self.attributes.get(BASELINE, ""))
+
+
+def queue(space: SearchSpace, records: Iterable[TrialRecord]) -> list[Queued]:
+    """Return what is to be tried first.
+
+    It is the trials that an earlier session began and did not end, then the baselines, then the
+    base and the other starts.
 
     Args:
-        study: The empty study.
         space: What is searched.
         records: What earlier sessions of the search did.
     """
     ordered = sorted(records, key=lambda record: record.number)
-    for record in ordered:
-        if record.has_ended:
-            study.add_trial(_ended_trial(record, space))
-    for record in ordered:
-        if not record.has_ended:
-            attributes = {NUMBER: record.number, BASELINE: record.baseline}
-            study.enqueue_trial(space.point(record.config.to_dict()), user_attrs=attributes)
+    queued = [
+        Queued(
+            optuna_point(space, record.config),
+            {NUMBER: record.number, BASELINE: record.baseline},
+        )
+        for record in ordered
+        if not record.has_ended
+    ]
     started = {record.baseline for record in ordered}
-    for baseline in space.baselines:
-        if baseline.name not in started:
-            study.enqueue_trial(space.point(baseline.params), user_attrs={BASELINE: baseline.name})
-    begun = [space.point(record.config.to_dict()) for record in ordered if not record.baseline]
-    for point in space.all_starts():
-        if point not in begun:
-            study.enqueue_trial(point)
+    queued += [
+        Queued(space.point(baseline.params), {BASELINE: baseline.name})
+        for baseline in space.baselines
+        if baseline.name not in started
+    ]
+    own = [record.config for record in ordered if not record.baseline]
+    queued += [
+        Queued(point, {})
+        for point in space.all_starts()
+        if not any(_began(point, config) for config in own)
+    ]
+    return queued
+
+
+def optuna_point(space: SearchSpace, config: TrialConfig) -> dict[str, Any]:
+    """Return a trial's point as Optuna takes it.
+
+    A time budget may leave it fewer epochs than the axis has: then they are the axis' fewest.
+    """
+    point = space.point(config.to_dict())
+    return {axis: nearest(space.distributions[axis], value) for axis, value in point.items()}
+
+
+def _began(start: dict[str, Any], config: TrialConfig) -> bool:
+    """Return whether a trial is that start; a time budget may have left it fewer epochs."""
+    values = config.to_dict()
+    return all(
+        values[axis] == value or (axis == "epochs" and values[axis] < value)
+        for axis, value in start.items()
+    )
 
 
 def _ended_trial(record: TrialRecord, space: SearchSpace) -> optuna.trial.FrozenTrial:
     state = _STATES[record.status]
     best = record.best
-    params = space.point(record.config.to_dict())
+    params = optuna_point(space, record.config)
     attributes = {NUMBER: record.number, BASELINE: record.baseline}
     return optuna.trial.create_trial(
         state=state,

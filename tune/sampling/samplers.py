@@ -78,6 +78,7 @@ def make_sampler(
     *,
     seed: int,
     number: int,
+    num_baselines: int = 0,
     attempt: int = 0,
     replay: "Replay | None" = None,
 ) -> "BaseSampler":
@@ -88,6 +89,7 @@ def make_sampler(
         space: What is searched. The first of a search of few trials are fewer.
         seed: The search's seed.
         number: The trial's number.
+        num_baselines: How many trials before it are baselines.
         attempt: How many proposals for it were configurations that had been tried; later ones are
             drawn at random.
         replay: What this search has told CMA-ES; None is nothing.
@@ -122,7 +124,7 @@ def make_sampler(
             if attempt:
                 return random  # a trial has one point of the sequence
             return NumberedQMCSampler(
-                max(0, number - len(space.baselines) - len(starts)),
+                max(0, number - num_baselines - len(starts)),
                 seed=hash_seed(seed) % 2**32,
                 independent_sampler=random,
             )

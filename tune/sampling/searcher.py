@@ -6,8 +6,9 @@ finished one COMPLETE, a diverged or failed one FAIL with its reason, and every 
 intermediate value. Axes with a condition are asked for only where it holds.
 """
 
+import dataclasses
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,22 @@ from model.config import TrialConfig
 from model.system.seeds import hash_seed
 from search_spaces import SearchSpace
 from tune.records.trial import RUNNING_BEST, Outcome, TrialRecord, configuration
-from tune.sampling.optuna_study import BASELINE, ERROR, NUMBER, REPEAT, STOPPED
+from tune.sampling.optuna_study import (
+    BASELINE,
+    ERROR,
+    NUMBER,
+    REPEAT,
+    STOPPED,
+    Queued,
+    optuna_point,
+    queue,
+)
 from tune.sampling.own_samplers import Replay
 from tune.sampling.samplers import ATTEMPTS, GENERATION, make_sampler, make_thinning
 from tune.sampling.thinned_study import ThinnedStudy
+
+EPOCHS = "epochs"
+"""The field of TrialConfig that a time budget shortens."""
 
 
 class StudySearcher(Searcher):
@@ -49,6 +62,8 @@ class StudySearcher(Searcher):
         sampler: str,
         records: Iterable[TrialRecord] = (),
         checkpoints: Mapping[int, list[str]] | None = None,
+        next_baseline: Callable[[int], str | None] | None = None,
+        shorten: Callable[[TrialConfig], TrialConfig] = lambda config: config,
     ) -> None:
         """Search a space.
 
@@ -59,6 +74,9 @@ class StudySearcher(Searcher):
             sampler: One of SAMPLERS.
             records: What earlier sessions of the search did.
             checkpoints: Trial number to the locations of its checkpoints, newest first.
+            next_baseline: Returns of how many trials were proposed the name of the baseline that
+                is to follow, or None; None where all baselines come first.
+            shorten: Returns a configuration with as many epochs as the time budget has room for.
         """
         super().__init__(metric=RUNNING_BEST, mode="min")
         self._study = study
@@ -70,13 +88,17 @@ class StudySearcher(Searcher):
         self._earlier = {record.number: record for record in records}
         self._next_number = self._free_number(0)
         self._tried = {configuration(record.config) for record in self._earlier.values()}
+        self._queue = queue(space, self._earlier.values())
+        self._next_baseline, self._shorten = next_baseline, shorten
+        self._baselines = {each.number for each in self._earlier.values() if each.baseline}
+        self._num_proposed = len(self._earlier)
         self._checkpoints = checkpoints or {}
         self._live: dict[str, optuna.Trial] = {}
         self._last_epochs: dict[str, int] = {}  # Ray's id to the last epoch that Optuna knows of
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Propose the next trial."""
-        trial, params = self._new_point()
+        trial, config = self._new_trial()
         self._live[trial_id] = trial
         attributes = trial.user_attrs
         baseline = attributes.get(BASELINE, "")
@@ -85,14 +107,17 @@ class StudySearcher(Searcher):
             for epoch, value in record.running_best().items():
                 trial.report(value, step=epoch)
                 self._last_epochs[trial_id] = epoch
-            number, config, generation = record.number, record.config, record.generation
+            number, generation = record.number, record.generation
             if generation is not None:
                 trial.storage.set_trial_system_attr(trial._trial_id, GENERATION, generation)
         else:
             number = self._next_number
             self._next_number = self._free_number(number + 1)
+            self._num_proposed += 1
+            if baseline:
+                self._baselines.add(number)
             trial.set_user_attr(NUMBER, number)
-            config = self._config(number, baseline, params)
+            config = dataclasses.replace(config, seed=hash_seed(self._seed, number))
             known = trial.storage.get_trial(trial._trial_id).system_attrs
             generation = known.get(GENERATION)
             self._tried.add(configuration(config))
@@ -108,45 +133,72 @@ class StudySearcher(Searcher):
         """Return the next number that no trial has: one that a kill kept from beginning, say."""
         return next(number for number in itertools.count(least) if number not in self._earlier)
 
-    def _new_point(self) -> tuple[optuna.Trial, dict[str, Any]]:
+    def _new_trial(self) -> tuple[optuna.Trial, TrialConfig]:
         """Ask for a trial whose configuration was not tried, if that can be had."""
         for attempt in range(ATTEMPTS):
-            trial, params = self._ask(attempt)
+            queued = self._next_queued()
+            if queued is not None:
+                self._study.enqueue_trial(queued.point, user_attrs=queued.attributes)
+            trial, config = self._ask(attempt)
             is_fixed = {NUMBER, BASELINE} & trial.user_attrs.keys()
-            if is_fixed or configuration(self._space.config(params)) not in self._tried:
-                return trial, params
+            if is_fixed or configuration(config) not in self._tried:
+                return trial, config
             if attempt == ATTEMPTS - 1 and not (untried := self._untried()):
-                return trial, params  # it is counted
+                return trial, config  # it is counted
             trial.set_user_attr(REPEAT, True)
             self._study.tell(trial, state=TrialState.FAIL)
         generator = np.random.default_rng(hash_seed(self._seed, self._next_number))
         self._study.enqueue_trial(untried[int(generator.integers(len(untried)))])
         return self._ask(0)
 
-    def _ask(self, attempt: int) -> tuple[optuna.Trial, dict[str, Any]]:
+    def _next_queued(self) -> Queued | None:
+        """Return what is to be tried before the sampler's proposals, if anything is left."""
+        if self._next_baseline is None:
+            return self._queue.pop(0) if self._queue else None
+        wanted = self._next_baseline(self._num_proposed) or ""
+        place = next((at for at, each in enumerate(self._queue) if each.baseline == wanted), None)
+        return None if place is None else self._queue.pop(place)
+
+    def _ask(self, attempt: int) -> tuple[optuna.Trial, TrialConfig]:
+        """Ask for a trial, and have the study know how many epochs it is given."""
+        num_baselines = sum(number < self._next_number for number in self._baselines)
         self._study.sampler = make_sampler(
             self._sampler,
             self._space,
             seed=self._seed,
             number=self._next_number,
+            num_baselines=num_baselines,
             attempt=attempt,
             replay=self._replay,
         )
         seen = ThinnedStudy(self._study, self._thinning) if self._thinning else self._study
         trial = seen.ask()
-        return trial, _ask_point(trial, self._space)
+        params = _ask_point(trial, self._space)
+        if NUMBER in trial.user_attrs:
+            return trial, self._earlier[trial.user_attrs[NUMBER]].config
+        if baseline := trial.user_attrs.get(BASELINE):
+            of_name = {entry.name: entry.params for entry in self._space.baselines}
+            # Never stopped early.
+            fixed = {**of_name.get(baseline, {}), "patience_epochs": 0}
+            return trial, self._space.config({**fixed, **params})
+        config = self._space.config(params)
+        shortened = self._shorten(config)
+        if shortened.epochs < config.epochs and EPOCHS in params:
+            distribution = self._space.distributions[EPOCHS]
+            value = optuna_point(self._space, shortened)[EPOCHS]
+            trial.storage.set_trial_param(
+                trial._trial_id, EPOCHS, distribution.to_internal_repr(value), distribution
+            )
+        return trial, shortened
 
     def _untried(self) -> list[dict[str, Any]]:
         """Return the points that no trial has had, of a space that has few."""
         points = self._space.points() or []
-        return [p for p in points if configuration(self._space.config(p)) not in self._tried]
-
-    def _config(self, number: int, baseline: str, params: dict[str, Any]) -> TrialConfig:
-        fixed: dict[str, Any] = {}
-        if baseline:
-            of_name = {entry.name: entry.params for entry in self._space.baselines}
-            fixed = {**of_name[baseline], "patience_epochs": 0}  # never stopped early
-        return self._space.config({**fixed, **params, "seed": hash_seed(self._seed, number)})
+        return [
+            point
+            for point in points
+            if configuration(self._shorten(self._space.config(point))) not in self._tried
+        ]
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Report an epoch as an intermediate value."""

@@ -40,6 +40,7 @@ class SearchStopper(DriverOnly, Stopper):
         *,
         spent_seconds: float = 0.0,
         reserve_seconds: Callable[[], float] = lambda: 0.0,
+        has_had_its_time: Callable[[dict[str, Any]], bool] = lambda result: False,
     ) -> None:
         """Count a time budget.
 
@@ -47,6 +48,7 @@ class SearchStopper(DriverOnly, Stopper):
             time_budget_seconds: Seconds for the whole search, None is without limit.
             spent_seconds: What was spent of it before.
             reserve_seconds: Returns what shall be left of it.
+            has_had_its_time: Returns of a trial's report whether the trial has used its own part.
         """
         self.interrupted = False
         self._at_once = False
@@ -55,7 +57,7 @@ class SearchStopper(DriverOnly, Stopper):
         self.hopeless = ""
         self._time_budget_seconds = time_budget_seconds
         self._spent_seconds = spent_seconds
-        self._reserve_seconds = reserve_seconds
+        self._reserve_seconds, self._has_had_its_time = reserve_seconds, has_had_its_time
         self._num_running: Callable[[], int] = lambda: 0
         self._grace_ends = float("inf")
         self._cut_off: set[str] = set()
@@ -84,8 +86,9 @@ class SearchStopper(DriverOnly, Stopper):
         return max(0.0, left)
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Return whether a trial must end with this epoch: the time is up."""
-        if self.timed_out and result.get("outcome") == Outcome.TRAINING:
+        """Return whether a trial must end with this epoch: the time is up, or its own is."""
+        wants_more = result.get("outcome") == Outcome.TRAINING
+        if wants_more and (self.timed_out or self._has_had_its_time(result)):
             self._cut_off.add(trial_id)
             return True
         # It may have been cut off, have lost its worker as that saved, and end by itself now.

@@ -18,6 +18,7 @@ from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.system.files import write_sums
 from model.system.seeds import hash_seed
 from model.text.streams import columns, training_sha256
+from model.training import regimes
 from model.training.checkpoint import (
     META_FILE,
     MODEL_FILE,
@@ -26,7 +27,7 @@ from model.training.checkpoint import (
     load_training_state,
 )
 from model.training.epoch_report import EpochReport
-from model.training.regimes import WindowRegime
+from model.training.regimes import StreamRegime, WindowRegime
 from model.training.trainer import Trainer
 
 
@@ -55,6 +56,25 @@ def test_same_seed_gives_the_same_reports_twice(
     other = dataclasses.replace(tiny_config, seed=1)
     third = without_seconds(list(Trainer(other, tiny_corpus.encoded["lower"]).epochs()))
     assert third != first
+
+
+@pytest.mark.parametrize(("probability", "num_reset"), [(0.0, {0}), (0.5, {1, 2, 3}), (1.0, {4})])
+def test_columns_begin_some_windows_without_a_state(
+    probability: float,
+    num_reset: set[int],
+    tiny_corpus: PreparedCorpus,
+    tiny_config: TrialConfig,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A passage begins so: a network that never saw it may be lost from there on."""
+    monkeypatch.setattr(regimes, "RESET_PROBABILITY", probability)
+    config = dataclasses.replace(tiny_config, batch_size=4)
+    regime = StreamRegime(config, tiny_corpus.encoded["lower"], torch.device("cpu"))
+    regime.begin_epoch(1)
+    regime.loss(0)
+    assert regime._state is not None
+    hidden_B, cell_B = ((state_LBH == 0).all(dim=2).all(dim=0) for state_LBH in regime._state)
+    assert torch.equal(hidden_B, cell_B) and int(hidden_B.sum()) in num_reset
 
 
 def test_interleaved_trainers_do_not_disturb_each_other(

@@ -28,12 +28,11 @@ from tune.job.finalist_scores import score_finalists
 from tune.job.finalists import no_room
 from tune.job.search import SearchResult, found_before, num_left
 from tune.planning.finalist_budget import (
+    FinalistTimes,
     choose,
-    estimated_seconds,
+    estimated_times,
     left_to_train,
-    num_begun,
     num_of_winner,
-    num_reserved,
     reserved_seconds,
 )
 from tune.records.finalist_table import SEEDS_AT_MOST, TestPassageScores
@@ -102,6 +101,11 @@ def test_best_and_baselines_are_chosen_once_each() -> None:
     assert choose(RECORDS[5:], 3) == []
 
 
+def test_baseline_that_was_not_trained_to_its_end_is_no_finalist() -> None:
+    cut = dataclasses.replace(RECORDS[1], status=Status.STOPPED)
+    assert [chosen.number for chosen in choose([*RECORDS[:1], cut, *RECORDS[2:]], 2)] == [4, 3, 0]
+
+
 def test_trials_that_differ_in_their_seed_alone_are_one_candidate() -> None:
     again = [
         dataclasses.replace(each, config=dataclasses.replace(RECORDS[4].config, seed=number))
@@ -137,8 +141,9 @@ def test_time_is_reserved_for_what_is_a_small_part_of_the_budget() -> None:
         for with_trend in (False, True)
     )
     learning = dynamic_seconds(1_000, num_symbols=500)  # of one of them
-    trainings = left_to_train(study(None), choose(RECORDS, 2), ())
-    seconds = estimated_seconds(study(None), trainings, concurrent=2)
+    chosen = choose(RECORDS, 2)
+    trainings = left_to_train(study(None), chosen, ())
+    seconds, trained_seconds, _ = estimated_times(study(None), trainings, chosen, concurrent=2)
     assert seconds[:3] == pytest.approx(
         [
             20 + with_trend + learning,
@@ -153,9 +158,16 @@ def test_time_is_reserved_for_what_is_a_small_part_of_the_budget() -> None:
     running = [*RECORDS[:5], dataclasses.replace(record(5, 3.0), status=Status.RUNNING)]
     expected = seconds[-1] + ending + 2.0
     assert reserved_seconds(study(600.0), running, concurrent=2) == pytest.approx(expected)
-    # Less room: as many as fit into a third; the winner's first two into half.
-    for budget, num in ((200.0, 4), (150.0, 4), (100.0, 2), (47.5, 2)):
-        expected = seconds[num - 1] + ending
+    # Less room: as many as fit into three tenths; the winner's first two, less their second
+    # scores, into half.
+    assert trained_seconds[:4] == [20.0, 20.0, 40.0, 40.0]
+    for budget, kept in (
+        (200.0, seconds[3]),
+        (150.0, seconds[3]),
+        (100.0, seconds[1]),
+        (47.5, 20),
+    ):
+        expected = kept + ending
         assert reserved_seconds(study(budget), RECORDS, 2) == pytest.approx(expected), budget
     assert reserved_seconds(study(35.0), RECORDS, concurrent=2) == 0.0  # no room
     assert reserved_seconds(study(None), RECORDS, concurrent=2) == 0.0
@@ -189,7 +201,7 @@ def test_winner_is_trained_twice_first_then_the_best_baseline() -> None:
 
 def test_time_of_finalists_counts_when_a_search_is_resumed(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    assert found_before(study(600.0), {}, {}).seconds == 0.0
+    assert found_before(study(600.0), {}, {}, 2).seconds == 0.0
     config = RECORDS[0].config.to_dict()
     ended = {"number": 0, "status": Status.COMPLETE, "error": ""}
     with History(folder.history_file) as history:
@@ -199,42 +211,49 @@ def test_time_of_finalists_counts_when_a_search_is_resumed(tmp_path: Path) -> No
             finalists.add(TrialStarted(number=0, baseline="", config=config, search_seconds=410.0))
             finalists.add(TrialEnded(**ended, search_seconds=590.0))
         trained = records_so_far(folder.finalists_history_file)
-        found = found_before(study(600.0), history.records, trained)
+        found = found_before(study(600.0), history.records, trained, 2)
         assert (found.seconds, found.timed_out) == (590.0, False)
-        assert found_before(study(590.0), history.records, trained).timed_out
+        assert found_before(study(590.0), history.records, trained, 2).timed_out
         # All trials were done in time: it was the finalists that took longer.
         done = study(590.0)
         done.num_trials = 1
-        assert not found_before(done, history.records, trained).timed_out
+        assert not found_before(done, history.records, trained, 2).timed_out
 
 
 def test_no_trial_is_left_where_more_have_ended_than_are_asked_for() -> None:
     running = dataclasses.replace(record(6, 3.0), status=Status.RUNNING)
     asked = study(None)
-    assert num_left(asked, [*RECORDS[:4], running]) == 2
+    assert num_left(asked, [*RECORDS[:4], running], 2) == 2
     asked.num_trials = 3
-    assert num_left(asked, [*RECORDS[:4], running]) == 0
+    assert num_left(asked, [*RECORDS[:4], running], 2) == 0
 
 
 def test_as_many_finalists_are_begun_as_there_is_room_for() -> None:
-    seconds = [40.0, 45.0, 90.0, 180.0]
-    assert num_begun(seconds, None) == 4
-    assert num_begun(seconds, 200.0) == 4
-    assert num_begun(seconds, 95.0) == 3
-    assert num_begun(seconds, 85.0) == 3  # 5 s late
-    assert num_begun(seconds, 30.0) == 0
+    times = FinalistTimes([40.0, 45.0, 90.0, 180.0], [28.0, 28.0, 70.0, 150.0], 2)
+    assert times.begun(None) == 4
+    assert times.begun(200.0) == 4
+    assert times.begun(95.0) == 3
+    assert times.begun(85.0) == 3  # 5 s late
+    assert times.begun(30.0) == 2  # without their second scores
+    assert times.begun(20.0) == 0
     # Time was kept for the winner, and the search ended later than was thought.
-    assert num_begun(seconds, 30.0, least=2) == 2
-    assert num_begun(seconds, 0.0, least=2) == 0  # the time budget was all used
-    assert num_begun([], 30.0) == 0
+    assert times.begun(20.0, least=2) == 2
+    assert times.begun(0.0, least=2) == 0  # the time budget was all used
+    assert FinalistTimes([], [], 0).begun(30.0) == 0
 
 
 def test_half_of_the_budget_is_for_the_winners_first_two_alone() -> None:
-    assert num_reserved([20.0, 40.0, 60.0], 100.0, of_winner=2) == 2
-    assert num_reserved([41.0, 82.0, 123.0], 100.0, of_winner=2) == 1
-    assert num_reserved([20.0, 40.0, 60.0], 100.0, of_winner=1) == 1  # the second is another's
-    assert num_reserved([20.0, 29.0, 60.0], 100.0, of_winner=0) == 2
-    assert num_reserved([51.0], 100.0, of_winner=1) == 0
+    def reserved(seconds: list[float], of_winner: int, scoring: float = 0.0) -> tuple[int, float]:
+        scored = [each + scoring for each in seconds]
+        return FinalistTimes(scored, seconds, of_winner).reserved(100.0)
+
+    assert reserved([20.0, 40.0, 60.0], 2) == (2, 40.0)
+    assert reserved([20.0, 40.0, 60.0], 2, scoring=30.0) == (2, 40.0)  # as far as there is room
+    assert reserved([20.0, 25.0, 60.0], 2, scoring=3.0) == (2, 28.0)
+    assert reserved([41.0, 82.0, 123.0], 2) == (1, 41.0)
+    assert reserved([20.0, 40.0, 60.0], 1) == (1, 20.0)  # the second is another's
+    assert reserved([20.0, 29.0, 60.0], 0) == (2, 29.0)
+    assert reserved([51.0], 1) == (0, 0.0)
     chosen = choose(RECORDS, 3)
 
     def of_winner(*done: int, seeds: int = 3) -> int:
@@ -250,7 +269,7 @@ def test_half_of_the_budget_is_for_the_winners_first_two_alone() -> None:
 
 def test_finalists_without_room_are_said_to_be_left_out() -> None:
     said = no_room(12, 191.0, 55.2)
-    assert "the first of 12 trainings with its scoring would take about 3m11s" in said
+    assert "the first of 12 trainings would take about 3m11s" in said
     assert "55s of the time budget is left" in said
     assert "--time-budget" in said
 
@@ -262,7 +281,7 @@ def test_finalists_without_room_are_said_to_be_left_out() -> None:
         (600.0, Status.FAILED, "every retraining failed"),
         (600.0, Status.STOPPED, "no retraining had finished when the time budget ran out"),
         # No room, and an earlier session's trainings were cut off.
-        (20.0, Status.STOPPED, "the first of 9 trainings with its scoring would take about"),
+        (20.0, Status.STOPPED, "the first of 9 trainings would take about"),
     ],
 )
 def test_why_no_finalist_was_trained_is_kept(

@@ -165,6 +165,28 @@ def test_time_budget_ends_the_search_with_zero(tiny_text: str) -> None:
     assert "ended by its time budget" in Path("results/timed/report.md").read_text()
 
 
+@pytest.mark.slow
+def test_baseline_that_does_not_fit_runs_beside_the_search_as_far_as_it_comes(
+    tiny_text: str,
+) -> None:
+    flags = write_inputs(tiny_text, epochs=(1, 100_000), first=100_000, trials=4, base="epochs=1")
+    name = ["--name", "beside", "--time-budget", "30s", "--finalists", "0"]
+    done = run_command([*flags, *name, "--max-concurrent", "2"])
+    assert done.returncode == 0, done.stderr
+    trials = trials_of("beside").set_index("number")
+    assert pd.isna(trials.at[0, "baseline"]) and trials.at[0, "epochs"] == 1  # the base
+    cut = trials[trials["baseline"] == "experiment 0"].iloc[0]
+    an_epoch = cut["elapsed_seconds"] / cut["epochs_run"]
+    assert cut["status"] == "STOPPED" and cut["epochs"] == 100_000
+    assert cut["elapsed_seconds"] < 15 + an_epoch  # a quarter of what two workers have
+    assert (trials.loc[trials["baseline"].isna(), "epochs"] < 100_000).all()
+    written = Path("results/beside/report.md").read_text()
+    assert f"as far as {cut['epochs_run']} of 100,000 epochs" in written
+    # Nothing is left to do in that time: what a baseline lacks is no trial that is missing.
+    again = run_command(["--resume", "beside"])
+    assert again.returncode == 0, again.stderr
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1_500)
 def test_joins_a_cluster_and_shares_its_logical_gpu(tiny_text: str, tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_plan_says_if_the_finalists_are_in_it(tiny_corpus: PreparedCorpus) -> No
     assert re.fullmatch(
         r", \d+ to \d+ trainings of finalists included", said(whole.seconds[1] / 2)
     )
-    assert said(whole.seconds[0] / 10) == "; the time budget has no room for the finalists"
+    assert said(whole.seconds[0] / 1_000) == "; the time budget has no room for the finalists"
     assert said(None, finalists=0) == ""
 
 

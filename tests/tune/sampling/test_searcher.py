@@ -14,7 +14,7 @@ from model.config import TrialConfig
 from search_spaces import SearchSpace, load_space
 from search_spaces.distributions import distance
 from tune.records.trial import RUNNING_BEST, EpochRecord, Outcome, Status, TrialRecord
-from tune.sampling.optuna_study import open_study
+from tune.sampling.optuna_study import open_study, queue
 from tune.sampling.own_samplers import Replay
 from tune.sampling.samplers import SAMPLERS
 from tune.sampling.searcher import StudySearcher
@@ -426,12 +426,11 @@ def test_number_that_a_kill_kept_from_beginning_is_used(tmp_path: Path) -> None:
     assert again[6]["config"]["seed"] == whole[4]["config"]["seed"]
 
 
-def test_base_outside_the_axes_is_not_tried(tmp_path: Path) -> None:
+def test_base_outside_the_axes_is_not_tried() -> None:
     base = dataclasses.replace(QUICK.base, hidden_size=4_096)
     space = dataclasses.replace(QUICK, base=base)
     assert space.all_starts() == []
-    _, study = make(tmp_path, space=space)
-    assert len(study.trials) == 3
+    assert [each.baseline for each in queue(space, ())] == [each.name for each in QUICK.baselines]
 
 
 def test_resumed_search_tries_the_starts_that_are_left(tmp_path: Path) -> None:
@@ -450,11 +449,9 @@ def test_resumed_search_tries_the_starts_that_are_left(tmp_path: Path) -> None:
         )
         for each in proposals[:5]
     ]
-    late = open_study(tmp_path / "optuna.journal", space, records=[*records[:3], records[4]])
     # With several at once the second start may have begun where the base had not.
-    assert [trial.system_attrs["fixed_params"]["hidden_size"] for trial in late.trials[4:]] == [
-        *(QUICK.base.hidden_size, 50, 60)
-    ]
+    late = queue(space, [*records[:3], records[4]])
+    assert [each.point["hidden_size"] for each in late] == [QUICK.base.hidden_size, 50, 60]
     study = open_study(tmp_path / "optuna.journal", space, records=records)
     resumed = StudySearcher(study, space, seed=0, sampler="tpe", records=records)
     left = [resumed.suggest(str(number)) for number in range(3)]
@@ -470,3 +467,70 @@ def test_searcher_forgets_what_it_told_of_trials_that_ended(tmp_path: Path) -> N
     searcher.on_trial_complete("failed", error=True)
     searcher.fail("failed", "its worker died")
     assert list(searcher._last_epochs) == list(searcher._live) == ["running"]
+
+
+def test_time_budget_gives_a_proposal_fewer_epochs_and_the_sampler_learns_it(
+    tmp_path: Path,
+) -> None:
+    """Fewer than the axis has, too: there Optuna is told the axis' fewest."""
+    study = open_study(tmp_path / "optuna.journal", QUICK)
+    room = {"epochs": 3}
+
+    def shorten(config: TrialConfig) -> TrialConfig:
+        return dataclasses.replace(config, epochs=min(config.epochs, room["epochs"]))
+
+    searcher = StudySearcher(study, QUICK, seed=0, sampler="tpe", shorten=shorten)
+    baselines = [searcher.suggest(f"baseline {number}") for number in range(3)]
+    assert [each["config"]["epochs"] for each in baselines] == [2, 3, 4]  # not proposals
+    records = [record_of(each) for each in baselines]
+    for epochs in (3, 1):
+        room["epochs"] = epochs
+        proposal = searcher.suggest(f"{epochs} epochs")
+        assert proposal["config"]["epochs"] == epochs
+        assert study.trials[-1].params["epochs"] == max(epochs, 2)
+        records.append(record_of(proposal))
+    # A resumed search has the same points, and does not begin the base again.
+    again = open_study(tmp_path / "second.journal", QUICK, records=records)
+    assert [trial.params for trial in again.trials] == [trial.params for trial in study.trials]
+    assert queue(QUICK, records) == []
+
+
+def record_of(proposal: dict[str, Any]) -> TrialRecord:
+    return TrialRecord(
+        number=proposal["number"],
+        config=TrialConfig.from_dict(proposal["config"]),
+        baseline=proposal["baseline"],
+        status=Status.FAILED,
+        error="lost",
+    )
+
+
+def test_baselines_follow_when_they_are_called_for(tmp_path: Path) -> None:
+    wanted = {2: "experiment 3, scaled down", 4: "experiment 1, scaled down"}
+    study = open_study(tmp_path / "optuna.journal", QUICK)
+    searcher = StudySearcher(
+        study,
+        QUICK,
+        seed=0,
+        sampler="tpe",
+        next_baseline=lambda num_proposed: wanted.get(num_proposed),
+    )
+    proposals = [searcher.suggest(str(number)) for number in range(6)]
+    assert [each["baseline"] for each in proposals] == ["", "", wanted[2], "", wanted[4], ""]
+    assert [each["number"] for each in proposals] == [0, 1, 2, 3, 4, 5]
+    assert proposals[0]["config"]["hidden_size"] == QUICK.base.hidden_size
+    assert proposals[2]["config"]["cleaning"] == "letters"
+
+
+def test_sobol_points_follow_one_another_whenever_baselines_come(tmp_path: Path) -> None:
+    def proposed(wanted: dict[int, str]) -> list[dict[str, Any]]:
+        study = open_study(tmp_path / "optuna.journal", QUICK)
+        searcher = StudySearcher(
+            study, QUICK, seed=0, sampler="qmc", next_baseline=lambda num: wanted.get(num)
+        )
+        found = [searcher.suggest(str(number)) for number in range(6 + len(wanted))]
+        return [{**each["config"], "seed": 0} for each in found if not each["baseline"]]
+
+    without = proposed({})
+    assert len({str(each) for each in without}) == 6
+    assert proposed({1: "experiment 1, scaled down", 3: "experiment 2, scaled down"}) == without

@@ -8,7 +8,7 @@ import pandas as pd
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search_spaces import SearchSpace
-from search_spaces.distributions import MAX_CHOICES, position
+from search_spaces.distributions import MAX_CHOICES, nearest, position
 from tune.records.load import LoadedRun
 from tune.records.tables import ranked
 from tune.reporting.axes import AxisShare
@@ -252,7 +252,7 @@ def _positions(
     low, high = float(distribution.low), float(distribution.high)
     # A trial without the axis has the base's value there, which may lie anywhere.
     positions = [
-        round(position(distribution, float(value)), 3) if here else None
+        round(position(distribution, nearest(distribution, float(value))), 3) if here else None
         for value, here in zip(best[axis], exists, strict=True)
     ]
     return positions, [(0.0, f"{low:.4g}"), (1.0, f"{high:.4g}")]

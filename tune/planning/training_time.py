@@ -1,0 +1,168 @@
+"""How long a training may take where the search has a time budget, and how long baselines may.
+
+Without a budget every training is as long as its configuration says. Baselines run beside the
+search then, after its first trial: they are what it is measured by, not what it is for.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from model.config import TrialConfig
+from search_spaces import SearchSpace
+from tune.planning.finalist_budget import RESERVED_SHARE
+from tune.planning.study import Study
+from tune.records.trial import Status, TrialRecord
+
+WORKER_SHARE, TIME_SHARE = 1 / 4, 1 / 2
+"""The longest training, as a share of all workers' time for the search, and of its time."""
+BASELINES_SHARE, WORKERS_A_BASELINE = 1 / 4, 4
+"""Share of the workers' time that baselines take, and of how many workers one at once."""
+
+
+def search_seconds_of(study: Study) -> float | None:
+    """Return what a time budget leaves for the search if finalists take their share; or None."""
+    budget = study.space.budget.time_budget_seconds
+    if budget is None:
+        return None
+    return budget * (1 - RESERVED_SHARE) if study.wants_finalists else budget
+
+
+def longest_seconds(study: Study, concurrent: int) -> float:
+    """Return how long a training may be; infinity without a time budget.
+
+    Args:
+        study: The study.
+        concurrent: How many train at once.
+    """
+    seconds = search_seconds_of(study)
+    if seconds is None:
+        return math.inf
+    return seconds * min(WORKER_SHARE * concurrent, TIME_SHARE)
+
+
+def shortened(config: TrialConfig, *, epoch_seconds: float, seconds: float) -> TrialConfig:
+    """Return a configuration with as many of its epochs as fit, at least one.
+
+    Its learning rate falls over the last of those that it has.
+
+    Args:
+        config: What was proposed.
+        epoch_seconds: What an epoch of it takes.
+        seconds: How long its training may be.
+    """
+    if config.epochs * epoch_seconds <= seconds:
+        return config
+    return dataclasses.replace(config, epochs=max(1, math.floor(seconds / epoch_seconds)))
+
+
+def has_baselines_beside(study: Study) -> bool:
+    """Return whether the study's baselines run beside the search, and not before it."""
+    return study.space.budget.time_budget_seconds is not None and bool(study.space.distributions)
+
+
+def baselines_seconds(study: Study, concurrent: int) -> float:
+    """Return the worker seconds that baselines have in all, where they run beside the search."""
+    return BASELINES_SHARE * concurrent * (search_seconds_of(study) or 0.0)
+
+
+def allowed_seconds(
+    space: SearchSpace, records: Iterable[TrialRecord], total_seconds: float
+) -> dict[str, float]:
+    """Return how long each baseline may train: what others leave of their parts is passed on.
+
+    Args:
+        space: Its baselines take their parts in order.
+        records: The trials so far.
+        total_seconds: The worker seconds of all baselines together.
+    """
+    known = {record.baseline: record for record in records if record.baseline}
+    allowed: dict[str, float] = {}
+    left = total_seconds
+    for place, baseline in enumerate(space.baselines):
+        part = left / (len(space.baselines) - place)
+        allowed[baseline.name] = part
+        record = known.get(baseline.name)
+        settled = record if _is_settled(record, allowed) else None
+        left -= part if settled is None else min(part, _seconds(settled))
+    return allowed
+
+
+def has_had_its_time(record: TrialRecord, allowed: Mapping[str, float]) -> bool:
+    """Return whether a trial is a baseline that would exceed its part with another epoch."""
+    if not record.epochs or record.baseline not in allowed:
+        return False
+    return _seconds(record) + record.epoch_seconds > allowed[record.baseline]
+
+
+def num_settled(study: Study, records: Iterable[TrialRecord], concurrent: int) -> int:
+    """Return how many trials need no more training within this time budget."""
+    records = list(records)
+    allowed: dict[str, float] = {}
+    if has_baselines_beside(study):
+        allowed = allowed_seconds(study.space, records, baselines_seconds(study, concurrent))
+    return sum(_is_settled(record, allowed) for record in records)
+
+
+class BaselinesBeside:
+    """Says which baseline is proposed next beside a search, and when one has had its time."""
+
+    def __init__(
+        self, study: Study, records: Mapping[int, TrialRecord], concurrent: Callable[[], int]
+    ) -> None:
+        """Begin a session.
+
+        Args:
+            study: The study; `has_baselines_beside` holds of it.
+            records: The trials as they are at any time.
+            concurrent: Returns how many train at once.
+        """
+        self._study, self._records, self._concurrent = study, records, concurrent
+        self._proposed: set[str] = set()
+
+    def next(self, num_proposed: int) -> str | None:
+        """Return the name of the baseline to propose now; None for a trial of the search.
+
+        Args:
+            num_proposed: How many trials were proposed, in all sessions.
+        """
+        known = {record.baseline: record for record in self._records.values() if record.baseline}
+        allowed = self._allowed()
+        waiting = [
+            baseline.name
+            for baseline in self._study.space.baselines
+            if baseline.name not in self._proposed
+            and not _is_settled(known.get(baseline.name), allowed)
+        ]
+        num_new = sum(name not in known for name in waiting)
+        are_last = self._study.num_trials - num_proposed <= num_new
+        num_running = sum(
+            name not in known or known[name].status is Status.RUNNING for name in self._proposed
+        )
+        is_full = num_running >= max(1, self._concurrent() // WORKERS_A_BASELINE)
+        is_early = num_proposed == 0  # the base comes first
+        if not waiting or ((is_early or is_full) and not are_last):
+            return None
+        self._proposed.add(waiting[0])
+        return waiting[0]
+
+    def is_over(self, result: dict[str, Any]) -> bool:
+        """Return of a trial's report whether it is a baseline that has had its time."""
+        baseline = result["config"]["baseline"]
+        if not baseline:
+            return False
+        next_seconds: float = result["elapsed_seconds"] * (1 + 1 / result["epoch"])
+        return next_seconds > self._allowed()[baseline]
+
+    def _allowed(self) -> dict[str, float]:
+        seconds = baselines_seconds(self._study, self._concurrent())
+        return allowed_seconds(self._study.space, self._records.values(), seconds)
+
+
+def _is_settled(record: TrialRecord | None, allowed: Mapping[str, float]) -> bool:
+    return record is not None and (record.has_ended or has_had_its_time(record, allowed))
+
+
+def _seconds(record: TrialRecord) -> float:
+    return record.epochs[-1].elapsed_seconds if record.epochs else 0.0

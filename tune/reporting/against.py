@@ -1,0 +1,31 @@
+"""What the winner is compared with: the best baseline, at equal characters where it was cut."""
+
+import pandas as pd
+
+from model.system.durations import counted
+from tune.records.load import LoadedRun
+from tune.records.tables import ranked
+from tune.records.trial import Status
+
+
+def best_baseline(run: LoadedRun) -> pd.Series | None:
+    """Return the baseline with the lowest score; None where none was measured."""
+    best = ranked(run.trials)
+    rivals = best[best["baseline"].notna()]
+    return None if rivals.empty else rivals.iloc[0]
+
+
+def as_far_as(trial: pd.Series) -> str:
+    """Return how far a baseline came that did not come to its end; else nothing."""
+    if trial["status"] != Status.STOPPED.value:
+        return ""
+    return f"as far as {trial['epochs_run']} of {counted(int(trial['epochs']), 'epoch')}"
+
+
+def winner_then(run: LoadedRun, rival: pd.Series) -> float:
+    """Return the winner's lowest score after as many characters as another trial has read."""
+    number = ranked(run.trials).iloc[0]["number"]
+    epochs = run.epochs[
+        (run.epochs["number"] == number) & (run.epochs["epoch"] <= rival["epochs_run"])
+    ]
+    return float(epochs["val_bits_per_char"].min())
