@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from model.system.command_line import DEVICES, OneLineParser, ended_quietly
 from model.system.terminal import complain, printable
+from model.text.reading import UTF_8, Reading
 
 if TYPE_CHECKING:
     from model.scoring.scored_model import ScoredModel
@@ -65,6 +66,7 @@ def _parser() -> OneLineParser:
     parser.add_argument(
         "--keep-front-matter", action="store_true", help="keep title and contents of a book"
     )
+    parser.add_argument("--encoding", default=UTF_8, metavar="NAME", help="as for tune.run")
     parser.add_argument(
         "--windows",
         metavar="NxLENGTH",
@@ -138,7 +140,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
         raise ConfigError(
             "--unknown spell must be without --windows: their figure is per known symbol"
         )
-    corpus = resolve_corpus(options.text, keep_front_matter=options.keep_front_matter)
+    corpus = resolve_corpus(options.text, _reading(options))
     before, text, split = "", corpus.text, None
     if options.part != "whole":
         split = split_text(corpus.text)
@@ -212,6 +214,10 @@ def _windows(text: str | None) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
+def _reading(options: argparse.Namespace) -> Reading:
+    return Reading(keep_front_matter=options.keep_front_matter, encoding=options.encoding)
+
+
 def _model(options: argparse.Namespace, text: str, scored: str) -> "ScoredModel":
     """Return what scores a part of a text.
 
@@ -241,7 +247,7 @@ def _model(options: argparse.Namespace, text: str, scored: str) -> "ScoredModel"
             description=loaded.description,
         )
     if options.train is not None:
-        learnt = resolve_corpus(options.train, keep_front_matter=options.keep_front_matter).text
+        learnt = resolve_corpus(options.train, _reading(options)).text
         if scored in learnt:
             complain("model.score", f"warning: {NGRAM} has learnt the text that it scores")
         return ScoredModel.of_ngram(learnt, learnt, cleaning=options.cleaning or RAW)

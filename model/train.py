@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from model.system.command_line import DEVICES, OneLineParser, ended_quietly
 from model.system.terminal import complain, printable
+from model.text.reading import UTF_8, Reading
 
 if TYPE_CHECKING:
     from model.config import TrialConfig
@@ -54,6 +55,7 @@ def _parser() -> OneLineParser:
         "--corpus", nargs="+", metavar="TEXT", help="as for tune.run (--resume: the checkpoint's)"
     )
     parser.add_argument("--keep-front-matter", action="store_true", help="as for tune.run")
+    parser.add_argument("--encoding", default=UTF_8, metavar="NAME", help="as for tune.run")
     parser.add_argument("--config", type=Path, metavar="JSON", help="a config, e.g. best.json")
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FOLDER", help="written after each epoch"
@@ -146,12 +148,12 @@ def _streams(
     from model.text.words import CLAUSES, NO_WORDS, has_no_spaces_between_words
     from model.training.warm_start import text_of
 
-    keep = options.keep_front_matter
+    reading = Reading(keep_front_matter=options.keep_front_matter, encoding=options.encoding)
     if options.corpus is None and meta:
         source = options.checkpoint if options.resume else options.init
-        corpus = text_of(meta, source, keep_front_matter=keep)
+        corpus = text_of(meta, source, reading=reading)
     else:
-        corpus = resolve_corpus(options.corpus, keep_front_matter=keep)
+        corpus = resolve_corpus(options.corpus, reading)
     print(printable(f"corpus: {corpus.name}: {corpus.source}"), flush=True)
     if config.unit == "word" and has_no_spaces_between_words(corpus.text):
         print(f"words: {CLAUSES}", flush=True)

@@ -16,15 +16,16 @@ from model.errors import CorpusError, unknown_choice
 from model.system.files import write_whole
 from model.system.secrets import redacted
 from model.text.compressed import MAX_BYTES, unpacked
-from model.text.diagnosis import decoded
 from model.text.download import OBJECT_SCHEMES, download, download_object
 from model.text.gutenberg import strip_gutenberg
+from model.text.reading import Reading
 
 ALICE_URL = "https://www.gutenberg.org/cache/epub/11/pg11.txt"
 DOWNLOAD_SECONDS = 10.0
 URL_SECONDS = 60.0
 """For a text that the user names, and wants."""
 STANDARD_INPUT = "-"
+AS_USUAL = Reading()
 _TOLD_TEXTS = 3
 """Of several texts, so many have their source told: a shell's `books/*.txt` may be thousands."""
 
@@ -61,38 +62,37 @@ class Corpus:
         return location if location in CORPORA or Path(location).is_absolute() else None
 
 
-def resolve_corpus(name: str | Sequence[str] | None, *, keep_front_matter: bool = False) -> Corpus:
+def resolve_corpus(name: str | Sequence[str] | None, reading: Reading = AS_USUAL) -> Corpus:
     """Find a corpus by name, path or URL; None takes alice if it can be had, else python-docs.
 
     Args:
         name: What the user calls it; of several, one text follows the other.
-        keep_front_matter: Whether title and contents of Gutenberg's books stay.
+        reading: How its bytes are read; those of a named corpus are known.
 
     Raises:
         CorpusError: No such corpus, or its text is unreachable, empty, binary or not UTF-8.
     """
-    keep = keep_front_matter
     if name is None:
-        return _default_corpus(keep)
+        return _default_corpus(reading.keep_front_matter)
     if not isinstance(name, str):
-        return _joined([resolve_corpus(each, keep_front_matter=keep) for each in name])
+        return _joined([resolve_corpus(each, reading) for each in name])
     if name in CORPORA:
-        return CORPORA[name](keep)
+        return CORPORA[name](reading.keep_front_matter)
     if name == STANDARD_INPUT:
         if sys.stdin is None:
             raise CorpusError("a corpus must be readable: standard input is closed")
-        return corpus_of(name, "standard input", sys.stdin.buffer.read(), keep)
+        return corpus_of(name, "standard input", sys.stdin.buffer.read(), reading)
     if name.startswith(("http://", "https://")):
         data = download(name, seconds=URL_SECONDS)
         known = redacted(name)  # it is written down
-        return corpus_of(known, f"downloaded from {known}", data, keep)
+        return corpus_of(known, f"downloaded from {known}", data, reading)
     if name.startswith(OBJECT_SCHEMES):
         data = download_object(name, seconds=URL_SECONDS)
-        return corpus_of(name, f"read from {name}", data, keep)
+        return corpus_of(name, f"read from {name}", data, reading)
     try:
         path = Path(name).expanduser()
         if path.is_dir():
-            return _folder(name, path, keep)
+            return _folder(name, path, reading)
         if not path.exists():
             choices = unknown_choice("corpus", name, CORPORA)
             others = "a UTF-8 file or folder that exists, - for standard input"
@@ -103,7 +103,7 @@ def resolve_corpus(name: str | Sequence[str] | None, *, keep_front_matter: bool 
         raise CorpusError(f"a corpus must be readable: {where}: {error.strerror}") from error
     except RuntimeError as error:  # expanduser: nobody of that name
         raise CorpusError(f"a corpus must be readable: {name}: {error}") from error
-    corpus = corpus_of(name, f"file {name}", data, keep)
+    corpus = corpus_of(name, f"file {name}", data, reading)
     return dataclasses.replace(corpus, location=str(path.resolve()))
 
 
@@ -126,7 +126,7 @@ def _ended(text: str) -> str:
     return text if text.endswith("\n") else f"{text}\n"
 
 
-def _folder(name: str, path: Path, keep_front_matter: bool) -> Corpus:
+def _folder(name: str, path: Path, reading: Reading) -> Corpus:
     """Return the texts of a folder and those in it, one after the other, in the order of names.
 
     Raises:
@@ -141,7 +141,7 @@ def _folder(name: str, path: Path, keep_front_matter: bool) -> Corpus:
             continue
         data = file.read_bytes()
         try:
-            corpus = corpus_of(str(file), "", data, keep_front_matter)
+            corpus = corpus_of(str(file), "", data, reading)
         except CorpusError:
             num_skipped += 1
             continue
@@ -175,12 +175,13 @@ def _default_corpus(keep_front_matter: bool) -> Corpus:
 
 
 def _alice(keep_front_matter: bool) -> Corpus:
+    reading = Reading(keep_front_matter=keep_front_matter)
     cache_path = cache_folder() / "alice-pg11.txt"
     if cache_path.exists():
         source, data = f"cached file {cache_path}", cache_path.read_bytes()
-        return corpus_of("alice", source, data, keep_front_matter)
+        return corpus_of("alice", source, data, reading)
     data = download(ALICE_URL, seconds=DOWNLOAD_SECONDS)
-    corpus = corpus_of("alice", f"downloaded from {ALICE_URL}", data, keep_front_matter)
+    corpus = corpus_of("alice", f"downloaded from {ALICE_URL}", data, reading)
     if "\nCHAPTER I" not in f"\n{corpus.text}":
         raise CorpusError(f"{ALICE_URL} did not answer with the book")
     try:
@@ -215,21 +216,21 @@ def corpus_of(
     name: str,
     source: str,
     data: bytes,
-    keep_front_matter: bool,
+    reading: Reading = AS_USUAL,
     *,
     max_bytes: int = MAX_BYTES,
 ) -> Corpus:
     """Decode a text and bring it into the form that every corpus has.
 
     Raises:
-        CorpusError: It is blank, no text in UTF-8, damaged, or longer than max_bytes.
+        CorpusError: It is blank, no text in that encoding, damaged, or longer than max_bytes.
     """
     text = (
-        decoded(name, unpacked(name, data, max_bytes=max_bytes))
+        reading.decoded(name, unpacked(name, data, max_bytes=max_bytes))
         .replace("\r\n", "\n")
         .replace("\r", "\n")
     )
-    book = strip_gutenberg(text, keep_front_matter=keep_front_matter)
+    book = strip_gutenberg(text, keep_front_matter=reading.keep_front_matter)
     if not book.strip():
         raise CorpusError(f"a corpus must have more than blanks: {name}")
     if book != text:

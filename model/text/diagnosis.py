@@ -65,7 +65,7 @@ def _unfit(name: str, what: str, remedy: str) -> CorpusError:
 
 
 def _converted_from(encoding: str) -> str:
-    return f"convert it: iconv -f {encoding} -t UTF-8"
+    return f"read it with --encoding {encoding}, or convert it: iconv -f {encoding} -t UTF-8"
 
 
 def _with_nul(name: str, data: bytes) -> CorpusError:
@@ -112,7 +112,7 @@ def _other_encoding(name: str, data: bytes, error: UnicodeDecodeError) -> Corpus
             if char.isprintable():
                 what = f"{at}: {char!r} in {encoding}, which it may be"
                 return _unfit(name, what, _converted_from(encoding))
-    remedy = "convert it from its own encoding: iconv -f ENCODING -t UTF-8"
+    remedy = "name its encoding with --encoding, or convert it: iconv -f ENCODING -t UTF-8"
     return _unfit(name, f"{at}, as in an older encoding of its language", remedy)
 
 

@@ -16,7 +16,8 @@ from model.errors import CorpusError
 from model.system.files import read_regular, write_whole
 from model.system.filesystem import is_uri
 from model.text.compressed import MAX_BYTES
-from model.text.corpus import CORPORA, Corpus, cache_folder, corpus_of
+from model.text.corpus import AS_USUAL, CORPORA, Corpus, cache_folder, corpus_of
+from model.text.reading import Reading
 
 _BYTES_PER_CHAR = 8
 """A character of UTF-8 has 4 bytes at most; the rest is for what is cut off around a book."""
@@ -40,7 +41,7 @@ def known_text(
     sha256: str,
     num_chars: int,
     copies: Sequence[Path] = (),
-    keep_front_matter: bool = False,
+    reading: Reading = AS_USUAL,
 ) -> Corpus:
     """Find a text that a run was made with.
 
@@ -49,7 +50,7 @@ def known_text(
         sha256: What it is.
         num_chars: Its length, by the run.
         copies: Files that may have it as it was read.
-        keep_front_matter: As in `resolve_corpus`.
+        reading: As in `resolve_corpus`.
 
     Raises:
         CorpusError: It cannot be had without asking a server, or has changed.
@@ -61,7 +62,7 @@ def known_text(
             if hashlib.sha256(text.encode()).hexdigest() == sha256:
                 return Corpus(name=location, location=location, source=f"file {path}", text=text)
     most = min(MAX_BYTES, _BYTES_PER_CHAR * num_chars + _CUT_OFF_BYTES)
-    corpus = text_at(location, max_bytes=most, keep_front_matter=keep_front_matter)
+    corpus = text_at(location, max_bytes=most, reading=reading)
     if corpus.sha256 != sha256:
         raise CorpusError(
             f"the text of this run, sha256 {sha256[:12]}, is no longer at {location}, which has "
@@ -70,21 +71,19 @@ def known_text(
     return corpus
 
 
-def text_at(
-    location: str, *, max_bytes: int = MAX_BYTES, keep_front_matter: bool = False
-) -> Corpus:
+def text_at(location: str, *, max_bytes: int = MAX_BYTES, reading: Reading = AS_USUAL) -> Corpus:
     """Read a text where a file of others says that it lies: a corpus of ours or a regular file.
 
     Args:
         location: A corpus name or a path.
         max_bytes: The most that a file may have.
-        keep_front_matter: As in `resolve_corpus`.
+        reading: As in `resolve_corpus`.
 
     Raises:
         CorpusError: It is something else, or not there.
     """
     if location in CORPORA:
-        return CORPORA[location](keep_front_matter)
+        return CORPORA[location](reading.keep_front_matter)
     try:
         if is_uri(location):
             raise ValueError("no server is asked")
@@ -93,7 +92,7 @@ def text_at(
         reason = error.strerror if isinstance(error, OSError) else error
         raise CorpusError(f"the text must be given with --corpus: {location}: {reason}") from error
     return dataclasses.replace(
-        corpus_of(location, f"file {location}", data, keep_front_matter, max_bytes=max_bytes),
+        corpus_of(location, f"file {location}", data, reading, max_bytes=max_bytes),
         location=str(Path(location).absolute()),
     )
 

@@ -8,6 +8,7 @@ from model.errors import ConfigError
 from model.system.files import readable_folder
 from model.text.corpus import CORPORA, Corpus
 from model.text.known_text import text_at
+from model.text.reading import Reading
 from model.training.checkpoint import MODEL_FILE, CheckpointMeta, Origin
 
 _SHAPE = {
@@ -44,7 +45,7 @@ def origin_of(folder: Path, meta: CheckpointMeta) -> Origin:
     )
 
 
-def text_of(meta: CheckpointMeta, folder: Path, *, keep_front_matter: bool) -> Corpus:
+def text_of(meta: CheckpointMeta, folder: Path, *, reading: Reading) -> Corpus:
     """Return the text of a checkpoint, from where the checkpoint says that it is.
 
     Raises:
@@ -56,4 +57,4 @@ def text_of(meta: CheckpointMeta, folder: Path, *, keep_front_matter: bool) -> C
         )
     if meta.corpus not in CORPORA and not Path(meta.corpus).is_absolute():
         raise ConfigError(f"--corpus must name the text of {folder}: {meta.corpus} is no path")
-    return text_at(meta.corpus, keep_front_matter=keep_front_matter)
+    return text_at(meta.corpus, reading=reading)

@@ -90,6 +90,7 @@ def confirm(
             study.space.budget.time_budget_seconds,
             # An earlier session may have been killed in the middle of them.
             spent_seconds=max(result.seconds, history.seconds()),
+            may_be_late=True,  # to cut them off would waste what was kept for them
         )
         chosen = choose(result.records, study.settings.finalists, study.space.budget.group)
         missing = left_to_train(study, chosen, ended_finalists(history.records))

@@ -48,6 +48,9 @@ def parser() -> OneLineParser:
         default=None,
         help="keep title and contents of Project Gutenberg's books (cut where short and sure)",
     )
+    what.add_argument(
+        "--encoding", metavar="NAME", help="of the text's files, such as latin-1 (utf-8)"
+    )
     sampler = what.add_argument(
         "--sampler",
         metavar="NAME",

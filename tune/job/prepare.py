@@ -93,7 +93,7 @@ def named_corpus(
     Raises:
         CorpusError: It cannot be had.
     """
-    corpus = resolve_corpus(name, keep_front_matter=settings.keep_front_matter)
+    corpus = resolve_corpus(name, settings.reading)
     remember(corpus)
     tell_corpus(corpus, console)
     return corpus

@@ -88,7 +88,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         )
     storage = found_in or (storage and normal(storage))  # a bucket may have been copied
     settings = dataclasses.replace(stored.settings, storage=storage)
-    for name in ("seed", "sampler", "storage", "keep_front_matter"):
+    for name in ("seed", "sampler", "storage", "keep_front_matter", "encoding"):
         if getattr(options, name) != AUTO:
             _check_same(name, getattr(options, name), getattr(settings, name))
     _check_same("name", options.name, folder.path.name)

@@ -33,6 +33,7 @@ class StudyOptions:
     corpus: str | Sequence[str] | None = None
     fix: Sequence[str] = ()
     keep_front_matter: bool | None = None
+    encoding: str | None = None
     trials: int | None = None
     time_budget: str | None = None
     finalists: int | None = None

@@ -268,7 +268,7 @@ def text_of_run(study: StudyFile, folder: RunFolder) -> Corpus:
         sha256=corpus.sha256,
         num_chars=corpus.num_chars,
         copies=[folder.path / CORPUS_FILE],
-        keep_front_matter=study.settings.keep_front_matter,
+        reading=study.settings.reading,
     )
 
 

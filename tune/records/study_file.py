@@ -13,6 +13,7 @@ from model.scoring.resemblance import Resemblance
 from model.system.json_schema import checked, record
 from model.text.cleaning import RAW
 from model.text.corpus import Corpus
+from model.text.reading import UTF_8, Reading
 from search_spaces import SearchSpace
 
 FORMAT_VERSION = 1
@@ -35,9 +36,10 @@ class StudySettings:
         finalists: Number of the best trials that are trained again at the end.
         finalist_seeds: Trainings of each finalist, 1 to SEEDS_AT_MOST.
         keep_front_matter: Whether the text has the front matter of Gutenberg's books.
+        encoding: Encoding of the text's files.
 
     Raises:
-        ConfigError: A number is out of its range.
+        ConfigError: A number is out of its range, or there is no such encoding.
     """
 
     seed: int = 0
@@ -47,6 +49,12 @@ class StudySettings:
     finalists: int = 3
     finalist_seeds: int = 3
     keep_front_matter: bool = False
+    encoding: str = UTF_8
+
+    @property
+    def reading(self) -> Reading:
+        """How the bytes of the text are read."""
+        return Reading(keep_front_matter=self.keep_front_matter, encoding=self.encoding)
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -57,6 +65,7 @@ class StudySettings:
             raise ConfigError(
                 f"finalist_seeds must be in 1 to {SEEDS_AT_MOST}, got {self.finalist_seeds}"
             )
+        assert self.reading  # it refuses an encoding that there is not
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -58,8 +58,8 @@ class Book:
         study = folder.read_study()
         if named is None:
             return cls(text_of_run(study, folder).text)
-        keep, expected = study.settings.keep_front_matter, study.corpus.sha256
-        text = resolve_corpus(named, keep_front_matter=keep)
+        expected = study.corpus.sha256
+        text = resolve_corpus(named, study.settings.reading)
         if text.sha256 != expected:
             raise ConfigError(
                 f"the corpus must be the run's text, sha256 {expected[:12]}, but {named} has "

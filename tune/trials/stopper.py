@@ -40,6 +40,7 @@ class SearchStopper(DriverOnly, Stopper):
         *,
         spent_seconds: float = 0.0,
         reserve_seconds: Callable[[], float] = lambda: 0.0,
+        may_be_late: bool = False,
         has_had_its_time: Callable[[dict[str, Any]], bool] = lambda result: False,
     ) -> None:
         """Count a time budget.
@@ -48,6 +49,7 @@ class SearchStopper(DriverOnly, Stopper):
             time_budget_seconds: Seconds for the whole search, None is without limit.
             spent_seconds: What was spent of it before.
             reserve_seconds: Returns what shall be left of it.
+            may_be_late: Whether trials train on in the time after its end.
             has_had_its_time: Returns of a trial's report whether the trial has used its own part.
         """
         self.interrupted = False
@@ -57,6 +59,9 @@ class SearchStopper(DriverOnly, Stopper):
         self.hopeless = ""
         self._time_budget_seconds = time_budget_seconds
         self._spent_seconds = spent_seconds
+        grace_seconds = max(GRACE_SECONDS, GRACE_SHARE * (time_budget_seconds or 0.0))
+        self._late_seconds = grace_seconds if may_be_late else 0.0
+        self._grace_seconds = GRACE_SECONDS if may_be_late else grace_seconds
         self._reserve_seconds, self._has_had_its_time = reserve_seconds, has_had_its_time
         self._num_running: Callable[[], int] = lambda: 0
         self._grace_ends = float("inf")
@@ -80,10 +85,14 @@ class SearchStopper(DriverOnly, Stopper):
 
     def seconds_left(self) -> float | None:
         """Return what is left of the time budget, less the reserve; None without a budget."""
+        left = self._until_end()
+        return None if left is None else max(0.0, left)
+
+    def _until_end(self) -> float | None:
+        """Return the same, below 0 where the end is over."""
         if self._time_budget_seconds is None:
             return None
-        left = self._time_budget_seconds - self._reserve - self.seconds()
-        return max(0.0, left)
+        return self._time_budget_seconds - self._reserve - self.seconds()
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Return whether a trial must end with this epoch: the time is up, or its own is."""
@@ -107,11 +116,10 @@ class SearchStopper(DriverOnly, Stopper):
         """Return whether the search must end now, whatever its trials are doing."""
         if time.monotonic() > self._polled + RESERVE_ASKED_SECONDS:
             self._polled, self._reserve = time.monotonic(), self._reserve_seconds()
-        if not self.timed_out and self.seconds_left() == 0.0:
-            assert self._time_budget_seconds is not None
+        left = self._until_end()
+        if not self.timed_out and left is not None and left + self._late_seconds <= 0.0:
             self.timed_out = True
-            grace_seconds = max(GRACE_SECONDS, GRACE_SHARE * self._time_budget_seconds)
-            self._grace_ends = time.monotonic() + grace_seconds
+            self._grace_ends = time.monotonic() + self._grace_seconds
         is_over = self.timed_out and (
             time.monotonic() > self._grace_ends or self._num_running() == 0
         )

@@ -1,7 +1,9 @@
 """A file that is no UTF-8 text is named, with what helps; so are a vocabulary's strangers."""
 
+import gzip
 import io
 import random
+import re
 import unicodedata
 import zipfile
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 from model.errors import ConfigError, CorpusError
 from model.text.corpus import resolve_corpus
+from model.text.reading import Reading
 from model.text.vocabulary import Vocabulary
 
 TEXT = "It is six o'clock, said the Hare.\n" * 40
@@ -60,6 +63,46 @@ def test_what_is_no_text_is_named_with_what_helps(data: bytes, what: str, remedy
         resolve_corpus("book.txt")
     said = str(caught.value)
     assert what in said and remedy in said and "\n" not in said and said.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (TEXT.encode("utf-16"), TEXT),
+        (FRENCH.encode("utf-16-be"), FRENCH),
+        (TEXT.encode("utf-32"), TEXT),
+        (FRENCH.encode("cp1252"), FRENCH),
+    ],
+)
+def test_encoding_that_is_named_reads_the_text(data: bytes, text: str) -> None:
+    Path("book.txt").write_bytes(data)
+    with pytest.raises(CorpusError) as caught:
+        resolve_corpus("book.txt")
+    (encoding,) = re.findall(r"read it with --encoding ([\w-]+),", str(caught.value))
+    assert resolve_corpus("book.txt", Reading(encoding=encoding)).text == text
+
+
+def test_encoding_of_all_files_of_a_folder_and_of_what_is_compressed() -> None:
+    Path("books").mkdir()
+    Path("books/one.txt").write_bytes(RUSSIAN.encode("koi8-r"))
+    Path("books/two.txt.gz").write_bytes(gzip.compress(RUSSIAN.encode("koi8-r")))
+    read = resolve_corpus("books", Reading(encoding="koi8-r")).text
+    assert read.replace("\n", "") == (RUSSIAN * 2).replace("\n", "")
+
+
+@pytest.mark.parametrize("encoding", ["nothing", "base64", "rot13", "", "a\0b"])
+def test_what_is_no_encoding_is_refused(encoding: str) -> None:
+    with pytest.raises(ConfigError, match="must be one of Python's text encodings, such as"):
+        Reading(encoding=encoding)
+
+
+def test_text_of_another_encoding_is_refused() -> None:
+    Path("book.txt").write_bytes("naïve\n".encode("latin-1"))
+    with pytest.raises(CorpusError, match=r"text in utf-7, but book\.txt is none: .* offset 2"):
+        resolve_corpus("book.txt", Reading(encoding="utf-7"))
+    Path("book.txt").write_bytes(b"a\x81b")
+    with pytest.raises(CorpusError, match=r"text in cp1252, but book\.txt is none"):
+        resolve_corpus("book.txt", Reading(encoding="cp1252"))
 
 
 def test_texts_are_no_binaries() -> None:

@@ -12,6 +12,7 @@ from model.config import TrialConfig
 from model.errors import ConfigError, CorpusError
 from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.text.corpus import Corpus
+from model.text.reading import Reading
 from model.text.streams import encode_in
 from model.text.vocabulary import Vocabulary
 from model.training.checkpoint import META_FILE, copy_model, load_checkpoint
@@ -98,9 +99,9 @@ def test_text_of_a_checkpoint_is_a_file_or_a_corpus(
     _, known = load_checkpoint(trained_checkpoint)
     with pytest.raises(ConfigError, match=rule):
         said = dataclasses.replace(known, corpus=location)
-        text_of(said, trained_checkpoint, keep_front_matter=False)
+        text_of(said, trained_checkpoint, reading=Reading())
     named = dataclasses.replace(known, corpus="python-docs")
-    found = text_of(named, trained_checkpoint, keep_front_matter=False)
+    found = text_of(named, trained_checkpoint, reading=Reading())
     assert found.location == "python-docs" and found.text
 
 

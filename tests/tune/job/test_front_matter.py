@@ -64,3 +64,22 @@ def test_resumed_run_reads_the_text_that_it_began_with(book: Path, kept: bool) -
     else:
         with pytest.raises(ConfigError, match="keep_front_matter must be that of the resumed run"):
             prepared_study(other, QUIET)
+
+
+def test_resumed_run_reads_the_encoding_that_it_began_with() -> None:
+    text = "Élodie a trouvé la clé près du café.\n" * 400
+    book = Path("old.txt").resolve()
+    book.write_bytes(text.encode("cp1252"))
+    settings = StudySettings(encoding="cp1252")
+    corpus = named_corpus(str(book), settings, QUIET)
+    folder = RunFolder.create(Path("run"))
+    origin = CorpusOrigin.of(corpus)
+    folder.write_study(dataclasses.replace(STUDY, settings=settings, corpus=origin))
+    options = StudyOptions(resume=str(folder.path), trials=30)
+    assert prepared_study(options, QUIET).corpus.text == Book.of_run(folder).text == text
+    for again in (None, "cp1252"):
+        named = dataclasses.replace(options, corpus=str(book), encoding=again)
+        assert prepared_study(named, QUIET).corpus.text == text
+    other = dataclasses.replace(options, encoding="latin-1")
+    with pytest.raises(ConfigError, match="encoding must be that of the resumed run, 'cp1252'"):
+        prepared_study(other, QUIET)

@@ -60,6 +60,19 @@ def test_when_the_time_is_up_running_trials_may_end_their_epoch(
     assert stopper.stop_all()  # one that hangs ends no search late
 
 
+def test_finalists_train_on_for_a_twentieth_of_the_budget(wait: Callable[[float], None]) -> None:
+    stopper = SearchStopper(1_000, may_be_late=True)
+    stopper.start(lambda: 1)
+    wait(1_049)
+    assert not stopper.stop_all() and stopper.seconds_left() == 0
+    assert not stopper("one", {"outcome": "TRAINING"})
+    wait(1)
+    assert not stopper.stop_all() and stopper.timed_out
+    assert stopper("one", {"outcome": "TRAINING"})
+    wait(11)
+    assert stopper.stop_all()
+
+
 def test_when_the_time_is_up_the_last_running_trial_ends_the_search(
     wait: Callable[[float], None],
 ) -> None:
