@@ -25,7 +25,7 @@ class Reading:
 
     def __post_init__(self) -> None:
         try:
-            b"".decode(self.encoding)
+            " ".encode(self.encoding)
         except (LookupError, ValueError) as error:  # ValueError: a NUL in the name
             raise CorpusError(
                 f"encoding must be one of Python's text encodings, such as latin-1, cp1252 or "
@@ -46,8 +46,9 @@ class Reading:
             try:
                 data = data.decode(self.encoding).encode()
             except UnicodeError as error:
-                is_decoding = isinstance(error, UnicodeDecodeError)
-                at = f" at offset {error.start:,}" if is_decoding else ""
+                at = ""
+                if isinstance(error, UnicodeDecodeError):
+                    at = f" at offset {error.start:,}"
                 raise CorpusError(
                     f"a corpus must be a text in {self.encoding}, but {name} is none: "
                     f"{getattr(error, 'reason', error)}{at}"
