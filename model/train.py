@@ -54,6 +54,8 @@ def _parser() -> OneLineParser:
     parser.add_argument(
         "--corpus", nargs="+", metavar="TEXT", help="as for tune.run (--resume: the checkpoint's)"
     )
+    parser.add_argument("--validation", metavar="TEXT", help="as for tune.run")
+    parser.add_argument("--test", metavar="TEXT", help="as for tune.run")
     parser.add_argument("--keep-front-matter", action="store_true", help="as for tune.run")
     parser.add_argument("--encoding", default=UTF_8, metavar="NAME", help="as for tune.run")
     parser.add_argument("--config", type=Path, metavar="JSON", help="a config, e.g. best.json")
@@ -144,6 +146,7 @@ def _streams(
     """Return the text that is named, or the checkpoint's, and where it is found again."""
     from model.scoring.objective import prepare_corpus
     from model.text.corpus import resolve_corpus
+    from model.text.held_out import with_held_out
     from model.text.streams import encode_in
     from model.text.words import CLAUSES, NO_WORDS, has_no_spaces_between_words
     from model.training.warm_start import text_of
@@ -154,10 +157,15 @@ def _streams(
         corpus = text_of(meta, source, reading=reading)
     else:
         corpus = resolve_corpus(options.corpus, reading)
+    validation, test = (
+        None if name is None else resolve_corpus(name, reading)
+        for name in (options.validation, options.test)
+    )
+    corpus = with_held_out(corpus, validation=validation, test=test)
     print(printable(f"corpus: {corpus.name}: {corpus.source}"), flush=True)
     if config.unit == "word" and has_no_spaces_between_words(corpus.text):
         print(f"words: {CLAUSES}", flush=True)
-    prepared = prepare_corpus(corpus.text, [config.cleaning])
+    prepared = prepare_corpus(corpus.text, [config.cleaning], lengths=corpus.lengths)
     if config.unit == "word" and len(prepared.streams(config).vocabulary) == 1:
         print(f"warning: {NO_WORDS}", flush=True)
     if prepared.resemblance is not None and prepared.resemblance.warning:

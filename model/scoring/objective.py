@@ -107,7 +107,11 @@ class PreparedCorpus:
 
 
 def prepare_corpus(
-    text: str, cleanings: Sequence[str], *, floors: Floors | None = None
+    text: str,
+    cleanings: Sequence[str],
+    *,
+    floors: Floors | None = None,
+    lengths: tuple[int, int] | None = None,
 ) -> PreparedCorpus:
     """Split, clean and encode a text, and work out the restoration price of each cleaning.
 
@@ -115,12 +119,13 @@ def prepare_corpus(
         text: The raw text.
         cleanings: Names of cleanings.
         floors: Of this text, where they are known: an earlier run is judged as it began.
+        lengths: As in `split_text`.
 
     Raises:
         ConfigError: The floors lack a cleaning.
         CorpusError: The text is too short, or a cleaning keeps too little of it.
     """
-    split = split_text(text)
+    split = split_text(text, lengths)
     raw = encode_corpus(split, RAW)
     streams = {RAW: raw} | {name: encode_corpus(split, name) for name in cleanings if name != RAW}
     if floors is None:

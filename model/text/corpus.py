@@ -40,12 +40,15 @@ class Corpus:
             several texts their names, which find nothing.
         source: Where the text was read, and why this one, in words for the reader.
         text: The text; line ends are one line feed, no byte-order mark.
+        lengths: Characters of the training part and of the validation passage, where these and
+            the test passage were texts of their own; None where a position splits them.
     """
 
     name: str
     location: str
     source: str
     text: str
+    lengths: tuple[int, int] | None = None
 
     @property
     def sha256(self) -> str:
@@ -59,6 +62,8 @@ class Corpus:
         None for a URL: that may hold a password, and would be asked by whoever opens a checkpoint.
         """
         location = self.location
+        if self.lengths is not None:  # its file is not the whole of it
+            return None
         return location if location in CORPORA or Path(location).is_absolute() else None
 
 

@@ -33,15 +33,20 @@ MAX_STRANGERS = 40
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RawSplit:
-    """A raw text in its three parts, in order: 80 %, 10 % and 10 % of its characters."""
+    """A raw text in its three parts, in order."""
 
     train: str
     validation: str
     test: str
 
 
-def split_text(text: str) -> RawSplit:
+def split_text(text: str, lengths: tuple[int, int] | None = None) -> RawSplit:
     """Split a raw text by position.
+
+    Args:
+        text: The text.
+        lengths: Characters of the training part and of the validation passage; None is 80 % and
+            10 % of them.
 
     Raises:
         CorpusError: The text has fewer than MIN_CORPUS_CHARS characters.
@@ -51,6 +56,8 @@ def split_text(text: str) -> RawSplit:
             f"a corpus must have at least {MIN_CORPUS_CHARS:,} characters, got {len(text):,}"
         )
     train_end, validation_end = len(text) * 8 // 10, len(text) * 9 // 10
+    if lengths is not None:
+        train_end, validation_end = lengths[0], sum(lengths)
     return RawSplit(
         train=text[:train_end],
         validation=text[train_end:validation_end],

@@ -88,7 +88,7 @@ def finish(
     if predictor_line(run):
         say(console, f"\n{predictor_line(run)}")
     if folder.checkpoints():
-        book = Book(study.corpus.text)
+        book = Book(study.corpus.text, study.corpus.lengths)
         write_quality(measure_run(folder, book, top=SAMPLED_CHECKPOINTS), folder.quality_file)
         samples = write_samples(folder, book, top=SAMPLED_CHECKPOINTS, num_chars=SAMPLE_CHARS)
         quality = read_quality(folder.quality_file)

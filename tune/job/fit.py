@@ -43,7 +43,10 @@ def fitted(space: SearchSpace, corpus: Corpus, floors: Floors | None = None) -> 
     notes: list[str] = []
     while True:
         try:
-            prepared = prepare_corpus(corpus.text, space.values("cleaning"), floors=floors)
+            cleanings = space.values("cleaning")
+            prepared = prepare_corpus(
+                corpus.text, cleanings, floors=floors, lengths=corpus.lengths
+            )
             break
         except UnfitCleaning as unfit:
             smaller = without(space, "cleaning", unfit.cleaning)
@@ -61,10 +64,10 @@ def fitted(space: SearchSpace, corpus: Corpus, floors: Floors | None = None) -> 
     kept = {baseline.name for baseline in space.baselines}
     gone = [each.name for each in original.baselines if each.name not in kept]
     notes += [f"baseline {name} is left out with it" for name in gone]
-    cleanings = {name: prepared.encoded[name] for name in space.values("cleaning")}
+    encoded = {name: prepared.encoded[name] for name in space.values("cleaning")}
     return Fitted(
         space=space,
-        prepared=dataclasses.replace(prepared, encoded=cleanings, location=corpus.path_or_name),
+        prepared=dataclasses.replace(prepared, encoded=encoded, location=corpus.path_or_name),
         left_out=tuple(dict.fromkeys(notes)),
     )
 

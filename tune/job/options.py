@@ -43,6 +43,16 @@ def parser() -> OneLineParser:
         "(alice if it can be downloaded)",
     )
     what.add_argument(
+        "--validation",
+        metavar="TEXT",
+        help="what trials are judged by (a tenth of the corpus, before its last)",
+    )
+    what.add_argument(
+        "--test",
+        metavar="TEXT",
+        help="what finalists are judged by, once (the last tenth of the corpus)",
+    )
+    what.add_argument(
         "--keep-front-matter",
         action="store_true",
         default=None,

@@ -1,7 +1,6 @@
 """Checks what the command line asks for, before Ray starts or a file is written."""
 
 import dataclasses
-from collections.abc import Sequence
 
 from rich.console import Console
 
@@ -10,6 +9,7 @@ from model.system.durations import parse_duration
 from model.system.filesystem import check_storage
 from model.system.terminal import say
 from model.text.corpus import Corpus, resolve_corpus
+from model.text.held_out import with_held_out
 from model.text.known_text import remember
 from search_spaces import Budget, SearchSpace, load_space
 from search_spaces.narrow import fixed
@@ -40,7 +40,7 @@ def prepare(options: StudyOptions, console: Console) -> Study:
     check_locations(options, options.storage)
     if options.storage is not None:
         check_new_in_storage(options.storage, name)
-    corpus = named_corpus(options.corpus, settings, console)
+    corpus = named_corpus(options, settings, console)
     found = fitted(space, corpus)
     return Study(
         space=with_budget(found.space, options),
@@ -80,20 +80,27 @@ def check_locations(options: StudyOptions, storage: str | None) -> None:
         check_storage(storage)
 
 
-def named_corpus(
-    name: str | Sequence[str] | None, settings: StudySettings, console: Console
-) -> Corpus:
+def named_corpus(options: StudyOptions, settings: StudySettings, console: Console) -> Corpus:
     """Find the corpus and print which it is.
 
     Args:
-        name: What the user calls it.
+        options: What the user calls it, and what it is judged on.
         settings: Those of its run.
         console: Where the line is printed.
 
     Raises:
         CorpusError: It cannot be had.
     """
-    corpus = resolve_corpus(name, settings.reading)
+    corpus, validation, test = (
+        None if name is None and is_optional else resolve_corpus(name, settings.reading)
+        for name, is_optional in (
+            (options.corpus, False),
+            (options.validation, True),
+            (options.test, True),
+        )
+    )
+    assert corpus is not None
+    corpus = with_held_out(corpus, validation=validation, test=test)
     remember(corpus)
     tell_corpus(corpus, console)
     return corpus

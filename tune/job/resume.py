@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -95,8 +94,8 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     space = with_budget(stored.space, options)
     _check_trials(options.trials, earlier.spent.num_ended)
     check_locations(options, storage)
-    corpus = _text(options.corpus, stored, folder, console)
-    if corpus.sha256 != stored.corpus.sha256:
+    corpus = _text(options, stored, folder, console)
+    if (corpus.sha256, corpus.lengths) != (stored.corpus.sha256, stored.corpus.lengths):
         raise ConfigError(
             f"a resumed run's corpus must be the text it began with, sha256 "
             f"{stored.corpus.sha256[:12]}, but {corpus.name} has {corpus.sha256[:12]}"
@@ -142,15 +141,14 @@ def _without_starts(space: SearchSpace) -> dict[str, Any]:
     return {key: values[key] for key in values if key not in ("budget", "starts")}
 
 
-def _text(
-    named: str | Sequence[str] | None, stored: StudyFile, folder: RunFolder, console: Console
-) -> Corpus:
+def _text(options: StudyOptions, stored: StudyFile, folder: RunFolder, console: Console) -> Corpus:
     """Return the text, from where the user names it or where it is known to be the same."""
-    if named is not None:
-        return named_corpus(named, stored.settings, console)
+    if (options.corpus, options.validation, options.test) != (None, None, None):
+        return named_corpus(options, stored.settings, console)
     corpus = text_of_run(stored, folder)
     tell_corpus(corpus, console)
-    return dataclasses.replace(corpus, source=stored.corpus.source)
+    known = stored.corpus
+    return dataclasses.replace(corpus, source=known.source, lengths=known.lengths)
 
 
 def _is_larger(budget: Budget, stored: Budget) -> bool:

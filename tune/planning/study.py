@@ -31,6 +31,8 @@ class StudyOptions:
     resume: str | None = None
     or_resume: bool = False
     corpus: str | Sequence[str] | None = None
+    validation: str | None = None
+    test: str | None = None
     fix: Sequence[str] = ()
     keep_front_matter: bool | None = None
     encoding: str | None = None

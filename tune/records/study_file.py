@@ -78,6 +78,11 @@ class CorpusOrigin:
         sha256: Hexadecimal SHA-256 of the text.
         num_chars: Length of the text.
         location: Path, name or URL that finds it again; empty in the oldest runs.
+        num_train_chars: Length of its training part, where its parts were texts of their own.
+        num_validation_chars: The same of its validation passage.
+
+    Raises:
+        ConfigError: The parts are longer than the text, or one of the two lengths is missing.
     """
 
     name: str
@@ -85,6 +90,29 @@ class CorpusOrigin:
     sha256: str
     num_chars: int
     location: str = ""
+    num_train_chars: int | None = None
+    num_validation_chars: int | None = None
+
+    def __post_init__(self) -> None:
+        lengths = self.num_train_chars, self.num_validation_chars
+        if lengths == (None, None):
+            return
+        if (
+            None in lengths
+            or not all(int(each or 0) > 0 for each in lengths)
+            or (sum(int(each or 0) for each in lengths) >= self.num_chars)
+        ):
+            raise ConfigError(
+                f"num_train_chars and num_validation_chars must be parts of {self.num_chars:,} "
+                f"characters, got {lengths[0]} and {lengths[1]}"
+            )
+
+    @property
+    def lengths(self) -> tuple[int, int] | None:
+        """As in `Corpus`."""
+        if self.num_train_chars is None or self.num_validation_chars is None:
+            return None
+        return self.num_train_chars, self.num_validation_chars
 
     @classmethod
     def of(cls, corpus: Corpus) -> "CorpusOrigin":
@@ -95,6 +123,8 @@ class CorpusOrigin:
             sha256=corpus.sha256,
             num_chars=len(corpus.text),
             location=corpus.location,
+            num_train_chars=corpus.lengths[0] if corpus.lengths else None,
+            num_validation_chars=corpus.lengths[1] if corpus.lengths else None,
         )
 
 

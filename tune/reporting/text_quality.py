@@ -33,8 +33,8 @@ class Book:
         word_list: A list of words that fits it.
     """
 
-    def __init__(self, text: str | None) -> None:
-        split = None if text is None else split_text(text)
+    def __init__(self, text: str | None, lengths: tuple[int, int] | None = None) -> None:
+        split = None if text is None else split_text(text, lengths)
         self.text = text
         self.held_out = split.validation[:MAX_BOOK_CHARS] if split else None
         self._train = split.train[:MAX_BOOK_CHARS] if split else None
@@ -57,7 +57,7 @@ class Book:
         """
         study = folder.read_study()
         if named is None:
-            return cls(text_of_run(study, folder).text)
+            return cls(text_of_run(study, folder).text, study.corpus.lengths)
         expected = study.corpus.sha256
         text = resolve_corpus(named, study.settings.reading)
         if text.sha256 != expected:
@@ -65,7 +65,7 @@ class Book:
                 f"the corpus must be the run's text, sha256 {expected[:12]}, but {named} has "
                 f"{text.sha256[:12]}"
             )
-        return cls(text.text)
+        return cls(text.text, study.corpus.lengths)
 
     def measure(self, cleaning: str) -> Measure:
         """Return the measure of texts of a cleaning; it is made once."""

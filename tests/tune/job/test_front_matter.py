@@ -1,6 +1,7 @@
 """--keep-front-matter: a run keeps it, so that a resumed one reads the same text."""
 
 import dataclasses
+import random
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_command_lines_keep_front_matter_where_it_is_asked_for(
     settings = [
         parse_options(["--space", "quick", *flags]).over(StudySettings()) for flags in ([], [FLAG])
     ]
-    texts = [named_corpus(str(book), each, QUIET).text for each in settings]
+    texts = [named_corpus(StudyOptions(corpus=str(book)), each, QUIET).text for each in settings]
     assert [text[:6] for text in texts] == ["CHAPTE", "A BOOK"]
     for flags, told in (([], "matter (--keep-front-matter keeps it)"), ([FLAG], "and footer")):
         wanted = ["--corpus", str(book), *flags, "--epochs", "1", "--hidden-size", "4"]
@@ -50,7 +51,7 @@ def test_command_lines_keep_front_matter_where_it_is_asked_for(
 @pytest.mark.parametrize("kept", [False, True])
 def test_resumed_run_reads_the_text_that_it_began_with(book: Path, kept: bool) -> None:
     settings = StudySettings(keep_front_matter=kept)
-    corpus = named_corpus(str(book), settings, QUIET)
+    corpus = named_corpus(StudyOptions(corpus=str(book)), settings, QUIET)
     origin = CorpusOrigin.of(corpus)
     folder = RunFolder.create(Path("run"))
     folder.write_study(dataclasses.replace(STUDY, settings=settings, corpus=origin))
@@ -71,7 +72,7 @@ def test_resumed_run_reads_the_encoding_that_it_began_with() -> None:
     book = Path("old.txt").resolve()
     book.write_bytes(text.encode("cp1252"))
     settings = StudySettings(encoding="cp1252")
-    corpus = named_corpus(str(book), settings, QUIET)
+    corpus = named_corpus(StudyOptions(corpus=str(book)), settings, QUIET)
     folder = RunFolder.create(Path("run"))
     origin = CorpusOrigin.of(corpus)
     folder.write_study(dataclasses.replace(STUDY, settings=settings, corpus=origin))
@@ -83,3 +84,40 @@ def test_resumed_run_reads_the_encoding_that_it_began_with() -> None:
     other = dataclasses.replace(options, encoding="latin-1")
     with pytest.raises(ConfigError, match="encoding must be that of the resumed run, 'cp1252'"):
         prepared_study(other, QUIET)
+
+
+def test_resumed_run_is_judged_on_the_text_that_it_began_with() -> None:
+    words = random.Random(0)
+    for name in ("book", "held", "other"):
+        letters = "".join(words.choices("abcdefgh ", k=4_000))
+        Path(f"{name}.txt").write_text(f"{letters}\n", encoding="utf-8")
+    began = StudyOptions(corpus="book.txt", validation="held.txt")
+    corpus = named_corpus(began, StudySettings(), QUIET)
+    folder = RunFolder.create(Path("run"))
+    origin = CorpusOrigin.of(corpus)
+    folder.write_study(dataclasses.replace(STUDY, corpus=origin))
+    options = StudyOptions(resume=str(folder.path), trials=30)
+    held_out = Path("held.txt").read_text(encoding="utf-8")
+    study = prepared_study(options, QUIET)
+    assert study.corpus.lengths == corpus.lengths == (3_600, 4_001)
+    assert next(iter(study.prepared.encoded.values())).num_raw_validation_chars == 4_001
+    assert Book.of_run(folder).held_out == held_out
+    again = dataclasses.replace(options, corpus="book.txt", validation="held.txt")
+    assert prepared_study(again, QUIET).corpus.text == corpus.text
+    for changed in ({"validation": "other.txt"}, {"validation": None}):
+        with pytest.raises(ConfigError, match="corpus must be the text it began with"):
+            prepared_study(dataclasses.replace(again, **changed), QUIET)
+
+
+@pytest.mark.parametrize("lengths", [(0, 10), (10, None), (900, 100), (-1, 5), (10**9, 1)])
+def test_parts_that_no_text_has_are_refused(lengths: tuple[int, int | None]) -> None:
+    train, validation = lengths
+    with pytest.raises(ConfigError, match="must be parts of 1,000 characters"):
+        CorpusOrigin(
+            name="a",
+            source="b",
+            sha256="c",
+            num_chars=1_000,
+            num_train_chars=train,
+            num_validation_chars=validation,
+        )

@@ -46,7 +46,9 @@ def test_published_runs_are_read_and_lose_no_key() -> None:
         written = StudyFile.from_json(values).to_json()
         values["objective"].setdefault("version", 1)  # earlier runs did not say it
         for key, value in values.items():
-            if key not in ("space", "estimate"):
+            if key == "corpus":  # a text has had parts of its own since
+                assert written[key].items() >= value.items()
+            elif key not in ("space", "estimate"):
                 assert json.loads(json.dumps(written[key])) == value, (path, key)
         assert values["estimate"].items() <= json.loads(json.dumps(written["estimate"])).items()
 

@@ -1,0 +1,86 @@
+"""Texts of their own to be judged on, in place of the last fifth of the training text."""
+
+import dataclasses
+import itertools
+
+from model.errors import CorpusError
+from model.text.corpus import Corpus
+
+MIN_HELD_OUT_CHARS = 100
+"""A shorter passage judges nothing; a corpus of the least length holds out as many."""
+SHARED_CHARS = 200
+"""A passage of so many characters that stands in two texts is no coincidence."""
+MOST_SHARED = 0.01
+"""Share of a held-out text that may stand in the training text: quotations, a licence."""
+_LOOKED_AT_CHARS = 1_000_000
+TRAINING_TENTHS = 9
+"""What the training text keeps where one passage is taken from its end."""
+
+
+def with_held_out(corpus: Corpus, *, validation: Corpus | None, test: Corpus | None) -> Corpus:
+    """Return a corpus whose held-out parts are texts of their own.
+
+    Where one of the two is not given, the last tenth of the training text takes its place.
+
+    Args:
+        corpus: The training text.
+        validation: What trials are judged by.
+        test: What finalists and the predictor are judged by, once.
+
+    Raises:
+        CorpusError: A text is too short, or much of it stands in the training text.
+    """
+    if validation is None and test is None:
+        return corpus
+    train, last = corpus.text, ""
+    if validation is None or test is None:
+        end = len(train) * TRAINING_TENTHS // 10
+        train, last = train[:end], train[end:]
+    source = corpus.source
+    parts = [train]
+    for name, held_out in (("validation", validation), ("test", test)):
+        if held_out is None:
+            text, source = last, f"{source}; {name}: its last tenth"
+        else:
+            text, source = held_out.text, f"{source}; {name}: {held_out.source}"
+            _check_apart(name, held_out, train)
+        if len(text) < MIN_HELD_OUT_CHARS:
+            raise CorpusError(
+                f"the {name} text must have at least {MIN_HELD_OUT_CHARS} characters, got "
+                f"{len(text)}"
+            )
+        parts.append(text)
+    lengths = len(parts[0]), len(parts[1])
+    return dataclasses.replace(corpus, source=source, text="".join(parts), lengths=lengths)
+
+
+def _check_apart(name: str, held_out: Corpus, train: str) -> None:
+    """Refuse a held-out text that the training text has learnt by heart.
+
+    Raises:
+        CorpusError: More than MOST_SHARED of it are passages of the training text.
+    """
+    share, example = shared(held_out.text, train)
+    if share > MOST_SHARED:
+        raise CorpusError(
+            f"the {name} text must not stand in the training text, but {share:.0%} of "
+            f"{held_out.name} does: {example[:40]!r}, for one"
+        )
+
+
+def shared(text: str, train: str) -> tuple[float, str]:
+    """Return which share of a text are passages of another, and the beginning of the first.
+
+    Passages of SHARED_CHARS characters and more are found, and many of half of that.
+    """
+    length = SHARED_CHARS // 2
+    known = {train[at : at + length] for at in range(0, len(train) - length + 1, length)}
+    text = text[:_LOOKED_AT_CHARS]
+    covered = bytearray(len(text))
+    starts = (at for at in range(len(text) - length + 1) if text[at : at + length] in known)
+    first = next(starts, None)
+    if first is None:
+        return 0.0, ""
+    for at in itertools.chain([first], starts):
+        covered[at : at + length] = b"\1" * length
+    return covered.count(1) / len(text), text[first : first + length]

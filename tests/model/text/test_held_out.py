@@ -1,0 +1,89 @@
+"""Texts of their own to be judged on: where they stand, and when they are refused."""
+
+import random
+import string
+from pathlib import Path
+
+import pytest
+
+from model import train
+from model.errors import CorpusError
+from model.text.corpus import Corpus, resolve_corpus
+from model.text.held_out import shared, with_held_out
+from model.text.streams import split_text
+
+
+def made_up(num_words: int, seed: int) -> str:
+    generator = random.Random(seed)
+    words = ["".join(generator.choices(string.ascii_lowercase, k=5)) for _ in range(num_words)]
+    return " ".join(words) + "\n"
+
+
+def corpus(name: str, text: str) -> Corpus:
+    return Corpus(name=name, location=f"/{name}", source=f"file {name}", text=text)
+
+
+BOOK, OTHER, THIRD = (made_up(400, seed) for seed in range(3))
+
+
+def test_parts_are_the_texts_that_are_named() -> None:
+    whole = with_held_out(
+        corpus("book", BOOK), validation=corpus("v", OTHER), test=corpus("t", THIRD)
+    )
+    split = split_text(whole.text, whole.lengths)
+    assert (split.train, split.validation, split.test) == (BOOK, OTHER, THIRD)
+    assert whole.source == "file book; validation: file v; test: file t"
+    assert whole.path_or_name is None  # that file alone is another text
+
+
+def test_the_last_tenth_stands_for_the_passage_that_is_not_named() -> None:
+    end = len(BOOK) * 9 // 10
+    one = with_held_out(corpus("book", BOOK), validation=corpus("v", OTHER), test=None)
+    split = split_text(one.text, one.lengths)
+    assert (split.train, split.validation, split.test) == (BOOK[:end], OTHER, BOOK[end:])
+    assert one.source.endswith("validation: file v; test: its last tenth")
+    other = with_held_out(corpus("book", BOOK), validation=None, test=corpus("t", OTHER))
+    split = split_text(other.text, other.lengths)
+    assert (split.train, split.validation, split.test) == (BOOK[:end], BOOK[end:], OTHER)
+    plain = corpus("book", BOOK)
+    assert with_held_out(plain, validation=None, test=None) is plain
+
+
+@pytest.mark.parametrize(
+    "text",
+    [BOOK, OTHER + BOOK[500:900], BOOK[37:700], "An introduction.\n" + BOOK[:600].upper() + BOOK],
+)
+def test_text_that_the_training_text_has_is_refused(text: str) -> None:
+    with pytest.raises(CorpusError, match=r"test text must not stand in the training text.* of t"):
+        with_held_out(corpus("book", BOOK), validation=corpus("v", THIRD), test=corpus("t", text))
+
+
+def test_a_quotation_is_no_copy() -> None:
+    long = made_up(20_000, 5)
+    share, example = shared(long + BOOK[300:550], BOOK)
+    assert 0 < share < 0.01 and example in BOOK
+    held_out = corpus("v", long + BOOK[300:550])
+    assert with_held_out(corpus("book", BOOK), validation=held_out, test=None).lengths
+    assert shared(OTHER, BOOK) == (0.0, "")
+
+
+def test_text_that_is_too_short_is_refused() -> None:
+    with pytest.raises(CorpusError, match="validation text must have at least 100 characters"):
+        with_held_out(corpus("book", BOOK), validation=corpus("v", "short"), test=None)
+
+
+def test_network_is_trained_and_judged_on_texts_of_their_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, text in (("book", BOOK), ("v", OTHER), ("t", THIRD)):
+        Path(f"{name}.txt").write_text(text, encoding="utf-8")
+    flags = ["--epochs", "1", "--hidden-size", "4", "--batch-size", "4"]
+    named = ["--corpus", "book.txt", "--validation", "v.txt"]
+    assert train.main([*named, "--test", "t.txt", *flags]) == 0
+    said = capsys.readouterr().out
+    assert "file book.txt; validation: file v.txt; test: file t.txt" in said
+    assert train.main([*named, "--test", "book.txt", *flags]) == 2
+    refused = capsys.readouterr().err
+    assert "must not stand in the training text, but 100% of book.txt does" in refused
+    assert refused.count("\n") == 1
+    assert resolve_corpus("book.txt").lengths is None
