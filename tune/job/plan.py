@@ -119,7 +119,7 @@ def _plan_lines(plan: JobPlan) -> list[str]:
         f"budget: {counted(budget.trials, 'trial')}, {all_of_them}"
         f"{format_seconds(limit) if limit else 'no time limit'}, "
         f"{asha_phrase(study)}",
-        *_time_shares(study, concurrent),
+        *_time_shares(study, concurrent, is_timed=estimate is not None),
         _finalists(study),
         f"resources: {describe(nodes)}; {need.cpus} CPU and {need.gpus:g} GPU per trial, "
         f"{_memory(need)}{concurrent} at once",
@@ -132,12 +132,11 @@ def _plan_lines(plan: JobPlan) -> list[str]:
     return lines
 
 
-def _time_shares(study: Study, concurrent: int) -> list[str]:
+def _time_shares(study: Study, concurrent: int, *, is_timed: bool) -> list[str]:
     """Return what the time budget leaves for a training, and for the baselines."""
-    longest = longest_seconds(study, concurrent)
-    if longest == math.inf:
-        return []
-    lines = [f"trainings: {format_seconds(longest)} at most; longer ones get fewer epochs"]
+    longest, lines = longest_seconds(study, concurrent), []
+    if is_timed and longest < math.inf:
+        lines.append(f"trainings: {format_seconds(longest)} at most; longer ones get fewer epochs")
     if has_baselines_beside(study) and study.space.baselines:
         each = baselines_seconds(study, concurrent) / len(study.space.baselines)
         lines.append(

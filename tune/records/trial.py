@@ -32,7 +32,7 @@ class Status(enum.StrEnum):
     PRUNED = "PRUNED"
     """Stopped by ASHA at a rung."""
     STOPPED = "STOPPED"
-    """Cut off by the time budget or by Ctrl-C."""
+    """Cut off by the time budget, by Ctrl-C, or as a baseline that has had its time."""
     DIVERGED = "DIVERGED"
     """Its loss became NaN or infinite."""
     FAILED = "FAILED"
