@@ -79,6 +79,7 @@ def score_finalists(
             arguments = {
                 number: (
                     *(corpus, locations[number][0], history.records[number], need),
+                    scores.get(number, TestPassageScores()),
                     *(number in in_time, number == winner),
                 )
                 for number in unscored
@@ -102,18 +103,23 @@ def _score(
     location: str,
     record: TrialRecord,
     need: TrialResources,
+    scores: TestPassageScores,
     has_room: bool,
     is_winner: bool,
 ) -> TestPassageScores:
-    """Score one network, on a worker; its second scores only where they have room."""
+    """Work out the scores that a network lacks, on a worker; second ones where they have room."""
     network, meta = network_at(location, need)
-    bits_per_char = score_test_passage(network, prepared, record.config, precision=meta.precision)
-    streams, seed = prepared.streams(record.config), record.config.seed
-    scores = TestPassageScores(test_bits_per_char=bits_per_char)
+    if scores.test_bits_per_char is None:
+        bits = score_test_passage(network, prepared, record.config, precision=meta.precision)
+        scores = dataclasses.replace(scores, test_bits_per_char=bits)
     if not has_room:
         return scores
-    if is_winner and isinstance(network, CharLSTM):
+    streams, seed = prepared.streams(record.config), record.config.seed
+    lacks_dynamic = is_winner and scores.test_bits_per_char_dynamic is None
+    if lacks_dynamic and isinstance(network, CharLSTM):
         scores = _with_dynamic(scores, network, streams, seed=seed)
+    if scores.test_bits_per_letter is not None:
+        return scores
     letters = score_letters(network, streams, seed=seed, with_trend=_has_trend(record))
     if letters is None:
         return scores

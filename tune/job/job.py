@@ -35,6 +35,7 @@ from tune.job.search import found_before, is_spent, search
 from tune.job.study_json import study_file
 from tune.planning.estimate import Estimate
 from tune.planning.study import NOTHING_SPENT, Study, StudyOptions
+from tune.planning.training_time import num_settled
 from tune.records.history import History, check_no_driver, records_so_far
 from tune.records.run_folder import RunFolder, existing_parent
 from tune.sampling.samplers import AUTO, default_sampler
@@ -88,7 +89,10 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
             check_gpu_memory(study.space, memory, machine.free_gpu_bytes)
         need = with_memory(study.space, need, memory, nodes)
         concurrent = num_concurrent(nodes, need, options.max_concurrent)
-        spent = study.earlier.spent if study.earlier else NOTHING_SPENT
+        spent = NOTHING_SPENT
+        if study.earlier:
+            done = num_settled(study, study.earlier.records.values(), concurrent)
+            spent = study.earlier.spent._replace(num_ended=done)
         estimate = Estimate(study, machine.speed, concurrent, spent)
     if study.settings.sampler == AUTO:
         settings = dataclasses.replace(study.settings, sampler=default_sampler(concurrent))

@@ -27,7 +27,7 @@ from tune.planning.training_time import (
     shortened,
 )
 from tune.records.study_file import PlannedTime
-from tune.records.trial import TrialRecord
+from tune.records.trial import Status, TrialRecord
 
 _DRAWN = 200
 
@@ -85,7 +85,7 @@ class Estimate:
         of_baseline = dict(zip(names, self._baselines, strict=True))
         seconds = sum(
             self._expected_seconds(
-                of_baseline.get(record.baseline) or self._training(record.config),
+                of_baseline.get(record.baseline) or self._training(record.config, math.inf),
                 len(record.epochs),
                 whole=bool(record.baseline),
             )
@@ -186,7 +186,8 @@ class Estimate:
                 epochs += reached * (rung - at)
                 reached *= goes_on
                 at = rung
-        return (epochs + reached * (training.epochs - at)) * training.epoch_seconds
+        # A baseline may go on for longer than was planned.
+        return (epochs + reached * max(0, training.epochs - at)) * training.epoch_seconds
 
 
 def _middle(ratios: list[float]) -> tuple[float, float, float] | None:
@@ -204,12 +205,17 @@ class Remaining:
         """Begin before the first trial."""
         self._estimate = estimate
         self._open: dict[int, TrialRecord] = {}
+        self._cut: set[int] = set()  # baselines that have had their time
         self._ended: set[int] = set()
         self._ratios: list[float] = []  # in order
 
     def see(self, record: TrialRecord) -> None:
         """Learn how a trial is now."""
-        if not record.has_ended:
+        self._cut.discard(record.number)
+        if record.baseline and record.status is Status.STOPPED:
+            self._open.pop(record.number, None)
+            self._cut.add(record.number)
+        elif not record.has_ended:
             self._open[record.number] = record
         elif record.number not in self._ended:
             self._open.pop(record.number, None)
@@ -220,7 +226,7 @@ class Remaining:
     def seconds(self) -> float:
         """Return what the rest takes."""
         running = list(self._open.values())  # a display asks from a thread of its own
-        num_known = len(self._ended) + len(running)
+        num_known = len(self._ended) + len(running) + len(self._cut)
         return self._correction() * self._estimate.planned_seconds(running, num_known)
 
     def epoch_seconds(self, config: TrialConfig) -> float:

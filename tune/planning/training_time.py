@@ -119,7 +119,11 @@ class BaselinesBeside:
             concurrent: Returns how many train at once.
         """
         self._study, self._records, self._concurrent = study, records, concurrent
-        self._proposed: set[str] = set()
+        self._proposed: dict[str, int] = {}  # name to the epochs that it had
+        # Parts may grow; the session has counted these as done.
+        self._settled = {
+            record.baseline for record in records.values() if _is_settled(record, self._allowed())
+        }
 
     def next(self, num_proposed: int) -> str | None:
         """Return the name of the baseline to propose now; None for a trial of the search.
@@ -128,23 +132,22 @@ class BaselinesBeside:
             num_proposed: How many trials were proposed, in all sessions.
         """
         known = {record.baseline: record for record in self._records.values() if record.baseline}
-        allowed = self._allowed()
         waiting = [
             baseline.name
             for baseline in self._study.space.baselines
-            if baseline.name not in self._proposed
-            and not _is_settled(known.get(baseline.name), allowed)
+            if baseline.name not in self._proposed and baseline.name not in self._settled
         ]
         num_new = sum(name not in known for name in waiting)
         are_last = self._study.num_trials - num_proposed <= num_new
         num_running = sum(
-            name not in known or known[name].status is Status.RUNNING for name in self._proposed
+            name not in known or not _is_over(known[name], epochs_before)
+            for name, epochs_before in self._proposed.items()
         )
         is_full = num_running >= max(1, self._concurrent() // WORKERS_A_BASELINE)
         is_early = num_proposed == 0  # the base comes first
         if not waiting or ((is_early or is_full) and not are_last):
             return None
-        self._proposed.add(waiting[0])
+        self._proposed[waiting[0]] = len(known[waiting[0]].epochs) if waiting[0] in known else 0
         return waiting[0]
 
     def is_over(self, result: dict[str, Any]) -> bool:
@@ -153,11 +156,18 @@ class BaselinesBeside:
         if not baseline:
             return False
         next_seconds: float = result["elapsed_seconds"] * (1 + 1 / result["epoch"])
-        return next_seconds > self._allowed()[baseline]
+        return next_seconds > self._allowed().get(baseline, math.inf)
 
     def _allowed(self) -> dict[str, float]:
         seconds = baselines_seconds(self._study, self._concurrent())
         return allowed_seconds(self._study.space, self._records.values(), seconds)
+
+
+def _is_over(record: TrialRecord, epochs_before: int) -> bool:
+    """Return whether a trial that was proposed with so many epochs does not run any more."""
+    return record.has_ended or (
+        record.status is Status.STOPPED and len(record.epochs) > epochs_before
+    )
 
 
 def _is_settled(record: TrialRecord | None, allowed: Mapping[str, float]) -> bool:

@@ -16,16 +16,17 @@ def best_baseline(run: LoadedRun) -> pd.Series | None:
 
 
 def as_far_as(trial: pd.Series) -> str:
-    """Return how far a baseline came that did not come to its end; else nothing."""
-    if trial["status"] != Status.STOPPED.value:
+    """Return how far a baseline came that has not come to its end; else nothing."""
+    if trial["status"] not in (Status.STOPPED.value, Status.RUNNING.value):
         return ""
     return f"as far as {trial['epochs_run']} of {counted(int(trial['epochs']), 'epoch')}"
 
 
-def winner_then(run: LoadedRun, rival: pd.Series) -> float:
-    """Return the winner's lowest score after as many characters as another trial has read."""
-    number = ranked(run.trials).iloc[0]["number"]
+def winner_then(run: LoadedRun, rival: pd.Series) -> str:
+    """Return the winner's lowest score after as many epochs as another trial has, at most."""
+    winner = ranked(run.trials).iloc[0]
     epochs = run.epochs[
-        (run.epochs["number"] == number) & (run.epochs["epoch"] <= rival["epochs_run"])
+        (run.epochs["number"] == winner["number"]) & (run.epochs["epoch"] <= rival["epochs_run"])
     ]
-    return float(epochs["val_bits_per_char"].min())
+    num_epochs = counted(len(epochs), "epoch")
+    return f"{float(epochs['val_bits_per_char'].min()):.4f} after {num_epochs}"

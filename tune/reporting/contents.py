@@ -53,10 +53,7 @@ def winner(run: LoadedRun) -> Section:
     else:
         against = f"The best baseline, {escaped(rival['baseline'])}, {_behind(rival, first)}"
         if cut := as_far_as(rival):
-            against += (
-                f" It was trained {cut}; after as many characters the winner had "
-                f"{winner_then(run, rival):.4f}."
-            )
+            against += f" It was trained {cut}; the winner had {winner_then(run, rival)}."
     resemblance, nothing = run.study.resemblance, run.study.found_nothing
     reasons = [escaped(nothing)] if nothing else []
     if first["val_bits_per_char"] >= floor:

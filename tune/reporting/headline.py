@@ -82,8 +82,7 @@ def _against(run: LoadedRun, winner: pd.Series) -> str:
         )
     name, score = f"the best baseline, {rival['baseline']}", rival["val_bits_per_char"]
     if cut := as_far_as(rival):
-        then = winner_then(run, rival)
-        return f"{name}, trained {cut}, spends {score:.3f}, where it had {then:.3f} by then"
+        return f"{name}, trained {cut}, spends {score:.3f} (the winner {winner_then(run, rival)})"
     return f"{name}, spends {score:.3f}"
 
 

@@ -146,11 +146,15 @@ def queue(space: SearchSpace, records: Iterable[TrialRecord]) -> list[Queued]:
         if baseline.name not in started
     ]
     own = [record.config for record in ordered if not record.baseline]
-    queued += [
-        Queued(point, {})
-        for point in space.all_starts()
-        if not any(_began(point, config) for config in own)
-    ]
+    is_limited = space.budget.time_budget_seconds is not None
+    for point in space.all_starts():
+        begun = [config for config in own if _began(point, config, is_limited=False)] or [
+            config for config in own if is_limited and _began(point, config, is_limited=True)
+        ]
+        if begun:
+            own.remove(begun[0])
+        else:
+            queued.append(Queued(point, {}))
     return queued
 
 
@@ -163,11 +167,11 @@ def optuna_point(space: SearchSpace, config: TrialConfig) -> dict[str, Any]:
     return {axis: nearest(space.distributions[axis], value) for axis, value in point.items()}
 
 
-def _began(start: dict[str, Any], config: TrialConfig) -> bool:
+def _began(start: dict[str, Any], config: TrialConfig, *, is_limited: bool) -> bool:
     """Return whether a trial is that start; a time budget may have left it fewer epochs."""
     values = config.to_dict()
     return all(
-        values[axis] == value or (axis == "epochs" and values[axis] < value)
+        values[axis] == value or (is_limited and axis == "epochs" and values[axis] < value)
         for axis, value in start.items()
     )
 

@@ -70,9 +70,10 @@ class FollowingLimiter(DriverOnly, ConcurrencyLimiter):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Pass it on; a trial that the time cut off has not ended, its last epoch has."""
+        """Pass it on; a trial that the search's end cut off has not ended, its last epoch has."""
         self._learn_memory(result or {})
-        if result is not None and not error and self._stopper.has_cut_off(trial_id):
+        is_cut = self._stopper.timed_out and self._stopper.has_cut_off(trial_id)
+        if result is not None and not error and is_cut:
             self.live_trials.discard(trial_id)
             self.searcher.on_trial_result(trial_id, result)
         else:

@@ -76,6 +76,21 @@ def seconds_left(estimate: Estimate, records: list[TrialRecord]) -> float:
     return remaining.seconds()
 
 
+def test_what_is_left_is_never_less_than_nothing(tiny_corpus: PreparedCorpus) -> None:
+    """A trial has trained longer than the timings gave it time for."""
+    estimate = estimate_of(tiny_corpus, trials=4, time_budget_seconds=1e-6)
+    config = dataclasses.replace(QUICK.base, epochs=10)
+    long = [record(estimate, n, config, 9, 1.0, Status.RUNNING) for n in range(4)]
+    long[1].baseline = QUICK.baselines[0].name
+    remaining = Remaining(estimate)
+    for each in long:
+        remaining.see(each)
+    assert remaining.seconds() == pytest.approx(3 * estimate.epoch_seconds(config) / 2)
+    long[1].status = Status.STOPPED
+    remaining.see(long[1])
+    assert remaining.seconds() == pytest.approx(3 * estimate.epoch_seconds(config) / 2)
+
+
 def test_configurations_are_drawn_from_the_space_by_the_seed() -> None:
     space = load_space("extended")
     first, again, other = (random_configs(space, 30, seed=seed) for seed in (1, 1, 2))

@@ -151,6 +151,18 @@ def test_baseline_goes_on_where_a_resumed_search_has_more_time() -> None:
     assert BaselinesBeside(more, records, lambda: 2).next(len(records)) == FIRST
 
 
+def test_resumed_baseline_runs_until_it_has_trained_on() -> None:
+    """Ray starts it later: until then it is known, and stopped."""
+    cut = record(1, FIRST, 3, 3.0, Status.STOPPED)
+    records = {0: record(0, "", 1, 1.0, Status.COMPLETE), 1: cut}
+    asked = beside(records, time_budget_seconds=200.0)
+    assert [asked.next(2), asked.next(2)] == [FIRST, None]
+    records[1] = dataclasses.replace(cut, status=Status.RUNNING)
+    assert asked.next(3) is None
+    records[1] = record(1, FIRST, 4, 3.0, Status.STOPPED)
+    assert asked.next(4) == SECOND
+
+
 def test_documented_space_has_nothing_beside_which_baselines_could_run() -> None:
     documented = dataclasses.replace(study_of(), space=load_space("documented"))
     assert not has_baselines_beside(documented)

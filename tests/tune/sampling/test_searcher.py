@@ -495,6 +495,16 @@ def test_time_budget_gives_a_proposal_fewer_epochs_and_the_sampler_learns_it(
     assert queue(QUICK, records) == []
 
 
+def test_start_that_has_more_epochs_than_another_is_still_tried() -> None:
+    """Only a time budget leaves a start fewer epochs than it has."""
+    unlimited = dataclasses.replace(QUICK.budget, time_budget_seconds=None)
+    space = dataclasses.replace(QUICK, starts=({"epochs": 6},), budget=unlimited)
+    assert len(space.all_starts()) == 2
+    base = TrialRecord(number=0, config=space.base, status=Status.FAILED, error="lost")
+    left = [each.point["epochs"] for each in queue(space, [base]) if not each.baseline]
+    assert left == [6]
+
+
 def record_of(proposal: dict[str, Any]) -> TrialRecord:
     return TrialRecord(
         number=proposal["number"],
