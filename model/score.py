@@ -16,6 +16,7 @@ from model.text.reading import UTF_8, Reading
 
 if TYPE_CHECKING:
     from model.scoring.scored_model import ScoredModel
+    from model.text.corpus import Corpus
     from model.text.streams import RawSplit
 
 NGRAM = "ngram"
@@ -66,6 +67,8 @@ def _parser() -> OneLineParser:
     parser.add_argument(
         "--keep-front-matter", action="store_true", help="keep title and contents of a book"
     )
+    parser.add_argument("--validation", metavar="TEXT", help="as for tune.run, with --part")
+    parser.add_argument("--test", metavar="TEXT", help="as for tune.run, with --part")
     parser.add_argument("--encoding", default=UTF_8, metavar="NAME", help="as for tune.run")
     parser.add_argument(
         "--windows",
@@ -127,6 +130,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
     from model.scoring.text_score import random_windows, score_text
     from model.text.cleaning import RAW, clean
     from model.text.corpus import resolve_corpus
+    from model.text.held_out import with_named_held_out
     from model.text.streams import split_text
 
     windows = _windows(options.windows)
@@ -140,14 +144,19 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
         raise ConfigError(
             "--unknown spell must be without --windows: their figure is per known symbol"
         )
+    if options.part == "whole" and (options.validation, options.test) != (None, None):
+        raise ConfigError("--validation and --test must be with --part validation or test")
     corpus = resolve_corpus(options.text, _reading(options))
+    corpus = with_named_held_out(
+        corpus, _reading(options), validation=options.validation, test=options.test
+    )
     before, text, split = "", corpus.text, None
     if options.part != "whole":
-        split = split_text(corpus.text)
+        split = split_text(corpus.text, corpus.lengths)
         is_test = options.part == "test"
         before = split.train + split.validation * is_test
         text = split.test if is_test else split.validation
-    model = _model(options, corpus.text, scored=text)
+    model = _model(options, corpus, scored=text)
     values: dict[str, Any] = {
         "model": model.description,
         "text": f"{corpus.source}, {options.part}",
@@ -218,7 +227,7 @@ def _reading(options: argparse.Namespace) -> Reading:
     return Reading(keep_front_matter=options.keep_front_matter, encoding=options.encoding)
 
 
-def _model(options: argparse.Namespace, text: str, scored: str) -> "ScoredModel":
+def _model(options: argparse.Namespace, corpus: "Corpus", scored: str) -> "ScoredModel":
     """Return what scores a part of a text.
 
     Raises:
@@ -256,7 +265,8 @@ def _model(options: argparse.Namespace, text: str, scored: str) -> "ScoredModel"
             f"{NGRAM} must have something to learn: --train TEXT, or --part validation or test"
         )
     # The alphabet is that of the whole text, as in a search.
-    return ScoredModel.of_ngram(split_text(text).train, text, cleaning=options.cleaning or RAW)
+    train = split_text(corpus.text, corpus.lengths).train
+    return ScoredModel.of_ngram(train, corpus.text, cleaning=options.cleaning or RAW)
 
 
 if __name__ == "__main__":

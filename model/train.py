@@ -146,7 +146,7 @@ def _streams(
     """Return the text that is named, or the checkpoint's, and where it is found again."""
     from model.scoring.objective import prepare_corpus
     from model.text.corpus import resolve_corpus
-    from model.text.held_out import with_held_out
+    from model.text.held_out import with_named_held_out
     from model.text.streams import encode_in
     from model.text.words import CLAUSES, NO_WORDS, has_no_spaces_between_words
     from model.training.warm_start import text_of
@@ -157,11 +157,7 @@ def _streams(
         corpus = text_of(meta, source, reading=reading)
     else:
         corpus = resolve_corpus(options.corpus, reading)
-    validation, test = (
-        None if name is None else resolve_corpus(name, reading)
-        for name in (options.validation, options.test)
-    )
-    corpus = with_held_out(corpus, validation=validation, test=test)
+    corpus = with_named_held_out(corpus, reading, validation=options.validation, test=options.test)
     print(printable(f"corpus: {corpus.name}: {corpus.source}"), flush=True)
     if config.unit == "word" and has_no_spaces_between_words(corpus.text):
         print(f"words: {CLAUSES}", flush=True)

@@ -4,7 +4,8 @@ import dataclasses
 import itertools
 
 from model.errors import CorpusError
-from model.text.corpus import Corpus
+from model.text.corpus import Corpus, resolve_corpus
+from model.text.reading import Reading
 
 MIN_HELD_OUT_CHARS = 100
 """A shorter passage judges nothing; a corpus of the least length holds out as many."""
@@ -13,8 +14,29 @@ SHARED_CHARS = 200
 MOST_SHARED = 0.01
 """Share of a held-out text that may stand in the training text: quotations, a licence."""
 _LOOKED_AT_CHARS = 1_000_000
+"""So much of a longer held-out text is compared."""
 TRAINING_TENTHS = 9
 """What the training text keeps where one passage is taken from its end."""
+
+
+def with_named_held_out(
+    corpus: Corpus, reading: Reading, *, validation: str | None, test: str | None
+) -> Corpus:
+    """Return a corpus whose held-out parts are the texts that the user names, if any.
+
+    Args:
+        corpus: The training text.
+        reading: How their bytes are read.
+        validation: As in `resolve_corpus`; None is no text of its own.
+        test: The same.
+
+    Raises:
+        CorpusError: A text cannot be had, or is refused by `with_held_out`.
+    """
+    of_validation, of_test = (
+        None if name is None else resolve_corpus(name, reading) for name in (validation, test)
+    )
+    return with_held_out(corpus, validation=of_validation, test=of_test)
 
 
 def with_held_out(corpus: Corpus, *, validation: Corpus | None, test: Corpus | None) -> Corpus:
@@ -28,7 +50,7 @@ def with_held_out(corpus: Corpus, *, validation: Corpus | None, test: Corpus | N
         test: What finalists and the predictor are judged by, once.
 
     Raises:
-        CorpusError: A text is too short, or much of it stands in the training text.
+        CorpusError: A text is too short, or much of it stands in one before it.
     """
     if validation is None and test is None:
         return corpus
@@ -43,7 +65,7 @@ def with_held_out(corpus: Corpus, *, validation: Corpus | None, test: Corpus | N
             text, source = last, f"{source}; {name}: its last tenth"
         else:
             text, source = held_out.text, f"{source}; {name}: {held_out.source}"
-            _check_apart(name, held_out, train)
+            _check_apart(name, held_out, "".join(parts))
         if len(text) < MIN_HELD_OUT_CHARS:
             raise CorpusError(
                 f"the {name} text must have at least {MIN_HELD_OUT_CHARS} characters, got "
@@ -54,27 +76,28 @@ def with_held_out(corpus: Corpus, *, validation: Corpus | None, test: Corpus | N
     return dataclasses.replace(corpus, source=source, text="".join(parts), lengths=lengths)
 
 
-def _check_apart(name: str, held_out: Corpus, train: str) -> None:
-    """Refuse a held-out text that the training text has learnt by heart.
+def _check_apart(name: str, held_out: Corpus, known: str) -> None:
+    """Refuse a held-out text that is known already.
 
     Raises:
-        CorpusError: More than MOST_SHARED of it are passages of the training text.
+        CorpusError: More than MOST_SHARED of it are passages of the texts before it.
     """
-    share, example = shared(held_out.text, train)
+    share, example = shared(held_out.text, known)
     if share > MOST_SHARED:
+        others = "training text" if name == "validation" else "training or validation text"
         raise CorpusError(
-            f"the {name} text must not stand in the training text, but {share:.0%} of "
+            f"the {name} text must not stand in the {others}, but {share:.0%} of "
             f"{held_out.name} does: {example[:40]!r}, for one"
         )
 
 
-def shared(text: str, train: str) -> tuple[float, str]:
+def shared(text: str, other: str) -> tuple[float, str]:
     """Return which share of a text are passages of another, and the beginning of the first.
 
     Passages of SHARED_CHARS characters and more are found, and many of half of that.
     """
     length = SHARED_CHARS // 2
-    known = {train[at : at + length] for at in range(0, len(train) - length + 1, length)}
+    known = {other[at : at + length] for at in range(0, len(other) - length + 1, length)}
     text = text[:_LOOKED_AT_CHARS]
     covered = bytearray(len(text))
     starts = (at for at in range(len(text) - length + 1) if text[at : at + length] in known)

@@ -1,26 +1,35 @@
 """Hand-made trials of the space `quick`: one of each way to end, and one that runs."""
 
 from search_spaces import load_space
-from tune.records.trial import EpochRecord, Status, TrialRecord
+from tune.records.trial import EpochRecord, Status, TrialRecord, trial_id
 
 SPACE = load_space("quick")
 
 
+def epoch_record(
+    number: int,
+    epoch: int,
+    *,
+    bits: float = 1.0,
+    elapsed_seconds: float = 1.0,
+    search_seconds: float = 1.0,
+) -> EpochRecord:
+    """Return an epoch of a trial that was never trained."""
+    return EpochRecord(
+        trial_id=trial_id(number),
+        number=number,
+        epoch=epoch,
+        train_nats_per_char=1.0,
+        val_nats_per_char=1.0,
+        val_own_bits_per_char=bits,
+        val_bits_per_char=bits,
+        elapsed_seconds=elapsed_seconds,
+        search_seconds=search_seconds,
+    )
+
+
 def record(number: int, bits: list[float], status: Status, error: str = "") -> TrialRecord:
-    epochs = [
-        EpochRecord(
-            trial_id=f"trial_{number:05d}",
-            number=number,
-            epoch=epoch,
-            train_nats_per_char=1.0,
-            val_nats_per_char=1.0,
-            val_own_bits_per_char=value,
-            val_bits_per_char=value,
-            elapsed_seconds=1.0,
-            search_seconds=1.0,
-        )
-        for epoch, value in enumerate(bits, start=1)
-    ]
+    epochs = [epoch_record(number, epoch, bits=value) for epoch, value in enumerate(bits, start=1)]
     return TrialRecord(number=number, config=SPACE.base, status=status, epochs=epochs, error=error)
 
 

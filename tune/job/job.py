@@ -54,7 +54,7 @@ def run_study(study: Study, options: StudyOptions, console: Console) -> int:
     earlier = study.earlier
     # Also where its time was not all used: what the finalists need was kept free.
     if earlier and earlier.study.has_finished and not study.extended:
-        found = found_before(study, earlier.records, earlier.finalists, concurrent=1)
+        found = found_before(study, earlier.records, earlier.finalists)
         return show_finished(study, earlier.folder, found, console)
     if earlier and not options.dry_run:
         check_no_driver(earlier.folder.history_file)
@@ -140,7 +140,7 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
     ):
         at_once = Concurrency(cluster.nodes, need, options.max_concurrent)
         finalists = records_so_far(folder.finalists_history_file)
-        result = found_before(study, history.records, finalists, plan.concurrent)
+        result = found_before(study, history.records, finalists)
         if study.earlier:
             folder.write_study(facts)
         if not is_spent(study, result, plan.concurrent):

@@ -9,7 +9,7 @@ from model.system.durations import parse_duration
 from model.system.filesystem import check_storage
 from model.system.terminal import say
 from model.text.corpus import Corpus, resolve_corpus
-from model.text.held_out import with_held_out
+from model.text.held_out import with_named_held_out
 from model.text.known_text import remember
 from search_spaces import Budget, SearchSpace, load_space
 from search_spaces.narrow import fixed
@@ -91,16 +91,10 @@ def named_corpus(options: StudyOptions, settings: StudySettings, console: Consol
     Raises:
         CorpusError: It cannot be had.
     """
-    corpus, validation, test = (
-        None if name is None and is_optional else resolve_corpus(name, settings.reading)
-        for name, is_optional in (
-            (options.corpus, False),
-            (options.validation, True),
-            (options.test, True),
-        )
+    corpus = resolve_corpus(options.corpus, settings.reading)
+    corpus = with_named_held_out(
+        corpus, settings.reading, validation=options.validation, test=options.test
     )
-    assert corpus is not None
-    corpus = with_held_out(corpus, validation=validation, test=test)
     remember(corpus)
     tell_corpus(corpus, console)
     return corpus

@@ -25,7 +25,7 @@ from tune.planning.training_time import (
 )
 from tune.records.history import History, TrialEnded, seconds_run
 from tune.records.run_folder import RunFolder
-from tune.records.trial import Status, TrialRecord
+from tune.records.trial import Status, TrialRecord, num_ended
 from tune.reporting.live import LiveFiles
 from tune.sampling.optuna_study import open_study, quiet_optuna
 from tune.sampling.searcher import StudySearcher
@@ -98,7 +98,7 @@ def search(
         reserve_seconds=lambda: reserved_seconds(
             study, history.records.values(), concurrent(), trained
         ),
-        has_had_its_time=beside.is_over if beside else lambda result: False,
+        has_had_its_time=beside.has_had_its_time if beside else lambda result: False,
     )
     remaining = Remaining(estimate) if estimate else None
     scheduler = FairASHA(study.space.budget, max_epochs=study.max_epochs)
@@ -193,10 +193,7 @@ def _shortening(
 
 
 def found_before(
-    study: Study,
-    records: Mapping[int, TrialRecord],
-    finalists: Mapping[int, TrialRecord],
-    concurrent: int,
+    study: Study, records: Mapping[int, TrialRecord], finalists: Mapping[int, TrialRecord]
 ) -> SearchResult:
     """Return what the earlier sessions left.
 
@@ -204,7 +201,6 @@ def found_before(
         study: The search.
         records: Its trials.
         finalists: The trainings of its finalists, which take time too.
-        concurrent: How many train at once.
     """
     seconds = max(seconds_run(records), seconds_run(finalists))
     limit = study.space.budget.time_budget_seconds
@@ -213,7 +209,7 @@ def found_before(
         records=list(records.values()),
         seconds=seconds,
         interrupted=False,
-        timed_out=is_late and num_left(study, records.values(), concurrent) > 0,
+        timed_out=is_late and num_ended(records.values()) < study.num_trials,
     )
 
 

@@ -135,7 +135,7 @@ class Progress:
                 best_val_bits_per_char=best.objective if best else None,
             )
         elif not self._is_live:
-            # A stopped trial is the end of a session: nothing is left of it.
+            # Of a stopped trial no summary: the session ends, or a baseline has had its time.
             rest = f" | {self.summary()}" if record.has_ended else ""
             self._say(f"{self._counted()} {self._line(record)}{rest}")
 

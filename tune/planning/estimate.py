@@ -8,7 +8,7 @@ import bisect
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
@@ -55,10 +55,10 @@ class Estimate:
         space = study.space
         self._baselines = self._baseline_trainings()
         # Seldom stopped.
-        starts = [self._training(space.config(point)) for point in space.all_starts()]
-        first = [*self._baselines, *starts]
+        self._starts = [self._training(space.config(point)) for point in space.all_starts()]
+        first = [*self._baselines.values(), *self._starts]
         if has_baselines_beside(study):
-            first = [*starts[:1], *self._baselines, *starts[1:]]
+            first = [*self._starts[:1], *self._baselines.values(), *self._starts[1:]]
         self._first = first[: study.num_trials]
         drawn = random_configs(space, _DRAWN, seed=study.settings.seed)
         self._drawn = [self._training(config) for config in drawn]
@@ -74,27 +74,29 @@ class Estimate:
             self._study, self._first, self._drawn, concurrent=self._concurrent, before=self.before
         )
 
-    def planned_seconds(self, running: Iterable[TrialRecord], num_known: int) -> float:
+    def planned_seconds(
+        self, running: Iterable[TrialRecord], num_known: int, baselines: Collection[str]
+    ) -> float:
         """Return what the rest of a search takes by the timings alone.
 
         Args:
             running: The trials that have not ended.
             num_known: How many trials there are, ended or not.
+            baselines: Names of the baselines among them.
         """
-        names = [baseline.name for baseline in self._study.space.baselines]
-        of_baseline = dict(zip(names, self._baselines, strict=True))
         seconds = sum(
             self._expected_seconds(
-                of_baseline.get(record.baseline) or self._training(record.config, math.inf),
+                self._baselines.get(record.baseline) or self._training(record.config, math.inf),
                 len(record.epochs),
                 whole=bool(record.baseline),
             )
             for record in running
         )
-        # Trials are numbered in the order in which they start.
-        whole = self._first[num_known:]
         # None is left where a resumed search is asked for fewer than it has begun.
-        num_others = max(0, self._study.num_trials - num_known - len(whole))
+        num_left = max(0, self._study.num_trials - num_known)
+        whole = [each for name, each in self._baselines.items() if name not in baselines]
+        whole = [*whole, *self._starts[max(0, num_known - len(baselines)) :]][:num_left]
+        num_others = num_left - len(whole)
         seconds += sum(training.seconds for training in whole) + num_others * self._mean_seconds
         return seconds / self._concurrent
 
@@ -130,25 +132,25 @@ class Estimate:
         seconds = [self._expected_seconds(training, 0, whole=False) for training in self._drawn]
         return sum(seconds) / max(1, len(seconds))
 
-    def _baseline_trainings(self) -> list[Training]:
-        """Return the trainings of the baselines, as far as each comes."""
+    def _baseline_trainings(self) -> dict[str, Training]:
+        """Return the trainings of the baselines by name, as far as each comes."""
         space = self._study.space
-        whole = [
-            dataclasses.replace(
+        whole = {
+            each.name: dataclasses.replace(
                 self._training(space.config(each.params), math.inf), is_baseline=True
             )
             for each in space.baselines
-        ]
+        }
         if not has_baselines_beside(self._study):
             return whole
         left = baselines_seconds(self._study, self._concurrent)
-        found = []
-        for place, training in enumerate(whole):
+        found = {}
+        for place, (name, training) in enumerate(whole.items()):
             part = left / (len(whole) - place)
             epochs = max(1, min(training.epochs, math.floor(part / training.epoch_seconds)))
             is_whole = epochs == training.epochs
-            found.append(dataclasses.replace(training, epochs=epochs, is_whole=is_whole))
-            left = max(0.0, left - found[-1].seconds)
+            found[name] = dataclasses.replace(training, epochs=epochs, is_whole=is_whole)
+            left = max(0.0, left - found[name].seconds)
         return found
 
     def _training(self, config: TrialConfig, longest_seconds: float | None = None) -> Training:
@@ -207,11 +209,14 @@ class Remaining:
         self._open: dict[int, TrialRecord] = {}
         self._cut: set[int] = set()  # baselines that have had their time
         self._ended: set[int] = set()
+        self._baselines: set[str] = set()
         self._ratios: list[float] = []  # in order
 
     def see(self, record: TrialRecord) -> None:
         """Learn how a trial is now."""
         self._cut.discard(record.number)
+        if record.baseline:
+            self._baselines.add(record.baseline)
         if record.baseline and record.status is Status.STOPPED:
             self._open.pop(record.number, None)
             self._cut.add(record.number)
@@ -227,7 +232,9 @@ class Remaining:
         """Return what the rest takes."""
         running = list(self._open.values())  # a display asks from a thread of its own
         num_known = len(self._ended) + len(running) + len(self._cut)
-        return self._correction() * self._estimate.planned_seconds(running, num_known)
+        return self._correction() * self._estimate.planned_seconds(
+            running, num_known, self._baselines
+        )
 
     def epoch_seconds(self, config: TrialConfig) -> float:
         """Return what an epoch of a configuration takes."""

@@ -84,16 +84,25 @@ def allowed_seconds(
         part = left / (len(space.baselines) - place)
         allowed[baseline.name] = part
         record = known.get(baseline.name)
-        settled = record if _is_settled(record, allowed) else None
-        left -= part if settled is None else min(part, _seconds(settled))
+        is_done = record is not None and is_settled(record, allowed)
+        left -= min(part, _seconds(record)) if record is not None and is_done else part
     return allowed
 
 
-def has_had_its_time(record: TrialRecord, allowed: Mapping[str, float]) -> bool:
+def is_settled(record: TrialRecord, allowed: Mapping[str, float]) -> bool:
+    """Return whether a trial has ended, or is a baseline that has had its part of the time."""
+    return record.has_ended or _has_had_its_time(
+        record.baseline, _seconds(record), len(record.epochs), allowed
+    )
+
+
+def _has_had_its_time(
+    baseline: str, elapsed_seconds: float, num_epochs: int, allowed: Mapping[str, float]
+) -> bool:
     """Return whether a trial is a baseline that would exceed its part with another epoch."""
-    if not record.epochs or record.baseline not in allowed:
+    if not num_epochs or baseline not in allowed:
         return False
-    return _seconds(record) + record.epoch_seconds > allowed[record.baseline]
+    return elapsed_seconds * (1 + 1 / num_epochs) > allowed[baseline]
 
 
 def num_settled(study: Study, records: Iterable[TrialRecord], concurrent: int) -> int:
@@ -102,7 +111,7 @@ def num_settled(study: Study, records: Iterable[TrialRecord], concurrent: int) -
     allowed: dict[str, float] = {}
     if has_baselines_beside(study):
         allowed = allowed_seconds(study.space, records, baselines_seconds(study, concurrent))
-    return sum(_is_settled(record, allowed) for record in records)
+    return sum(is_settled(record, allowed) for record in records)
 
 
 class BaselinesBeside:
@@ -120,9 +129,10 @@ class BaselinesBeside:
         """
         self._study, self._records, self._concurrent = study, records, concurrent
         self._proposed: dict[str, int] = {}  # name to the epochs that it had
+        allowed = self._allowed()
         # Parts may grow; the session has counted these as done.
         self._settled = {
-            record.baseline for record in records.values() if _is_settled(record, self._allowed())
+            record.baseline for record in records.values() if is_settled(record, allowed)
         }
 
     def next(self, num_proposed: int) -> str | None:
@@ -140,7 +150,7 @@ class BaselinesBeside:
         num_new = sum(name not in known for name in waiting)
         are_last = self._study.num_trials - num_proposed <= num_new
         num_running = sum(
-            name not in known or not _is_over(known[name], epochs_before)
+            name not in known or not _runs_no_more(known[name], epochs_before)
             for name, epochs_before in self._proposed.items()
         )
         is_full = num_running >= max(1, self._concurrent() // WORKERS_A_BASELINE)
@@ -150,28 +160,23 @@ class BaselinesBeside:
         self._proposed[waiting[0]] = len(known[waiting[0]].epochs) if waiting[0] in known else 0
         return waiting[0]
 
-    def is_over(self, result: dict[str, Any]) -> bool:
-        """Return of a trial's report whether it is a baseline that has had its time."""
-        baseline = result["config"]["baseline"]
+    def has_had_its_time(self, result: dict[str, Any]) -> bool:
+        """Return of a trial's report whether it is a baseline that has had its part."""
+        baseline: str = result["config"]["baseline"]
         if not baseline:
             return False
-        next_seconds: float = result["elapsed_seconds"] * (1 + 1 / result["epoch"])
-        return next_seconds > self._allowed().get(baseline, math.inf)
+        elapsed_seconds, epoch = result["elapsed_seconds"], result["epoch"]
+        return _has_had_its_time(baseline, elapsed_seconds, epoch, self._allowed())
 
     def _allowed(self) -> dict[str, float]:
         seconds = baselines_seconds(self._study, self._concurrent())
         return allowed_seconds(self._study.space, self._records.values(), seconds)
 
 
-def _is_over(record: TrialRecord, epochs_before: int) -> bool:
-    """Return whether a trial that was proposed with so many epochs does not run any more."""
-    return record.has_ended or (
-        record.status is Status.STOPPED and len(record.epochs) > epochs_before
-    )
-
-
-def _is_settled(record: TrialRecord | None, allowed: Mapping[str, float]) -> bool:
-    return record is not None and (record.has_ended or has_had_its_time(record, allowed))
+def _runs_no_more(record: TrialRecord, epochs_before: int) -> bool:
+    """Return whether a trial that was proposed with so many epochs has been cut off or ended."""
+    is_cut = record.status is Status.STOPPED and len(record.epochs) > epochs_before
+    return record.has_ended or is_cut
 
 
 def _seconds(record: TrialRecord) -> float:

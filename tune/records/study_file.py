@@ -94,17 +94,13 @@ class CorpusOrigin:
     num_validation_chars: int | None = None
 
     def __post_init__(self) -> None:
-        lengths = self.num_train_chars, self.num_validation_chars
-        if lengths == (None, None):
+        lengths = (self.num_train_chars or 0, self.num_validation_chars or 0)
+        if (self.num_train_chars, self.num_validation_chars) == (None, None):
             return
-        if (
-            None in lengths
-            or not all(int(each or 0) > 0 for each in lengths)
-            or (sum(int(each or 0) for each in lengths) >= self.num_chars)
-        ):
+        if min(lengths) <= 0 or sum(lengths) >= self.num_chars:
             raise ConfigError(
                 f"num_train_chars and num_validation_chars must be parts of {self.num_chars:,} "
-                f"characters, got {lengths[0]} and {lengths[1]}"
+                f"characters, got {self.num_train_chars} and {self.num_validation_chars}"
             )
 
     @property

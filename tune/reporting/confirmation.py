@@ -19,6 +19,8 @@ LETTERLESS = (
     "`per letter` is worked out character by character, with the state after all before: networks "
     "of words or of windows have none."
 )
+NOT_SCORED = "not scored"
+UNSCORED = f"`{NOT_SCORED}`: the time budget had no room for it, or the scoring was not ended."
 
 
 def confirmation(run: LoadedRun) -> Section:
@@ -40,7 +42,8 @@ def confirmation(run: LoadedRun) -> Section:
         f"search it had {first['in the search']:.4f}. `optimism` is the mean less the search's "
         f"value. The test passage was scored once per training, by these networks alone.",
         *_letters(run.finalists, table),
-        *([LETTERLESS] if len(reasons) else []),
+        *([LETTERLESS] if (reasons != NOT_SCORED).any() else []),
+        *([UNSCORED] if (reasons == NOT_SCORED).any() else []),
         *_comparisons(table, seed_noise(run.finalists)),
     ]
     table = table.astype({"per letter, mean": object})
@@ -114,7 +117,7 @@ def _without_letters(run: LoadedRun, table: pd.DataFrame) -> pd.Series:
     """Return why finalists can have no bits per letter, by their row."""
     trials = run.trials.set_index("number").loc[table["trial"]]
     limited = run.space.budget.time_budget_seconds is not None
-    reasons = pd.Series("no time left" if limited else None, index=table.index, dtype=object)
+    reasons = pd.Series(NOT_SCORED if limited else None, index=table.index, dtype=object)
     reasons[(trials["unit"] == "word").to_numpy()] = "not for words"
     reasons[(trials["regime"] == "window").to_numpy()] = "not for windows"
     return reasons[table["per letter, mean"].isna()].dropna()

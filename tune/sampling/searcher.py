@@ -49,8 +49,9 @@ class StudySearcher(Searcher):
 
     A proposal is {"number": …, "baseline": …, "config": TrialConfig fields, "generation": of
     CMA-ES or None, "checkpoints": where to go on from, newest first}. What is proposed follows
-    from the seed, the trial's number and what the study was told, and from nothing else: a
-    resumed search proposes what the uninterrupted one would have.
+    from the seed, the trial's number and what the study was told, and from nothing else but the
+    clock of a time budget: without one a resumed search proposes what the uninterrupted one
+    would have.
     """
 
     def __init__(

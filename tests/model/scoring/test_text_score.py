@@ -152,6 +152,20 @@ def test_ngram_learns_another_text(
     assert "1 of" in (error := capsys.readouterr().err) and "'€'" in error
 
 
+def test_held_out_text_of_its_own_is_scored_as_a_part(
+    book: Path, tiny_text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("other.txt").write_text(tiny_text.upper()[:3_000], encoding="utf-8")
+    flags = ["ngram", "--text", "book.txt", "--test", "other.txt"]
+    values = values_of(capsys, *flags, "--part", "test")
+    assert values["num_raw_chars"] == 3_000
+    assert "test: file other.txt" in values["text"]
+    assert score.main(flags) == 2
+    assert "must be with --part validation or test" in capsys.readouterr().err
+    assert score.main([*flags[:3], "--test", "book.txt", "--part", "test"]) == 2
+    assert "must not stand in the training or validation text" in capsys.readouterr().err
+
+
 def test_ngram_that_knows_what_it_scores_is_no_measure(
     book: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

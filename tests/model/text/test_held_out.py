@@ -54,8 +54,17 @@ def test_the_last_tenth_stands_for_the_passage_that_is_not_named() -> None:
     [BOOK, OTHER + BOOK[500:900], BOOK[37:700], "An introduction.\n" + BOOK[:600].upper() + BOOK],
 )
 def test_text_that_the_training_text_has_is_refused(text: str) -> None:
-    with pytest.raises(CorpusError, match=r"test text must not stand in the training text.* of t"):
+    with pytest.raises(
+        CorpusError, match=r"test text must not stand in the training or validation text.* of t"
+    ):
         with_held_out(corpus("book", BOOK), validation=corpus("v", THIRD), test=corpus("t", text))
+
+
+def test_what_trials_are_judged_by_does_not_judge_finalists() -> None:
+    with pytest.raises(CorpusError, match=r"test text must not stand in .* but 100% of t does"):
+        with_held_out(corpus("book", BOOK), validation=corpus("v", OTHER), test=corpus("t", OTHER))
+    with pytest.raises(CorpusError, match="validation text must not stand in the training text"):
+        with_held_out(corpus("book", BOOK), validation=corpus("v", BOOK), test=None)
 
 
 def test_a_quotation_is_no_copy() -> None:
@@ -84,6 +93,8 @@ def test_network_is_trained_and_judged_on_texts_of_their_own(
     assert "file book.txt; validation: file v.txt; test: file t.txt" in said
     assert train.main([*named, "--test", "book.txt", *flags]) == 2
     refused = capsys.readouterr().err
-    assert "must not stand in the training text, but 100% of book.txt does" in refused
+    assert (
+        "must not stand in the training or validation text, but 100% of book.txt does" in refused
+    )
     assert refused.count("\n") == 1
     assert resolve_corpus("book.txt").lengths is None

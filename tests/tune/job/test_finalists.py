@@ -12,6 +12,7 @@ import ray
 import torch
 from rich.console import Console
 
+from hand_made_trials import epoch_record
 from model.config import TrialConfig
 from model.network.precision import has_bfloat16
 from model.scoring.dynamic import dynamic_seconds
@@ -39,7 +40,7 @@ from tune.records.finalist_table import SEEDS_AT_MOST, TestPassageScores
 from tune.records.history import History, TrialEnded, TrialStarted, records_so_far
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import StudySettings
-from tune.records.trial import EpochRecord, Status, TrialRecord
+from tune.records.trial import Status, TrialRecord
 from tune.storage.checkpoints import CheckpointStore
 from tune.trials.stopper import SearchStopper
 
@@ -49,19 +50,7 @@ def record(
 ) -> TrialRecord:
     epochs = []
     if bits is not None:
-        epochs = [
-            EpochRecord(
-                trial_id="",
-                number=number,
-                epoch=5,
-                train_nats_per_char=1.0,
-                val_nats_per_char=1.0,
-                val_own_bits_per_char=bits,
-                val_bits_per_char=bits,
-                elapsed_seconds=10.0,
-                search_seconds=1.0,
-            )
-        ]
+        epochs = [epoch_record(number, 5, bits=bits, elapsed_seconds=10.0)]
     config = TrialConfig(epochs=10, gradient_clip_norm=1.0 + number, seed=number)
     return TrialRecord(
         number=number,
@@ -201,7 +190,7 @@ def test_winner_is_trained_twice_first_then_the_best_baseline() -> None:
 
 def test_time_of_finalists_counts_when_a_search_is_resumed(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    assert found_before(study(600.0), {}, {}, 2).seconds == 0.0
+    assert found_before(study(600.0), {}, {}).seconds == 0.0
     config = RECORDS[0].config.to_dict()
     ended = {"number": 0, "status": Status.COMPLETE, "error": ""}
     with History(folder.history_file) as history:
@@ -211,13 +200,13 @@ def test_time_of_finalists_counts_when_a_search_is_resumed(tmp_path: Path) -> No
             finalists.add(TrialStarted(number=0, baseline="", config=config, search_seconds=410.0))
             finalists.add(TrialEnded(**ended, search_seconds=590.0))
         trained = records_so_far(folder.finalists_history_file)
-        found = found_before(study(600.0), history.records, trained, 2)
+        found = found_before(study(600.0), history.records, trained)
         assert (found.seconds, found.timed_out) == (590.0, False)
-        assert found_before(study(590.0), history.records, trained, 2).timed_out
+        assert found_before(study(590.0), history.records, trained).timed_out
         # All trials were done in time: it was the finalists that took longer.
         done = study(590.0)
         done.num_trials = 1
-        assert not found_before(done, history.records, trained, 2).timed_out
+        assert not found_before(done, history.records, trained).timed_out
 
 
 def test_no_trial_is_left_where_more_have_ended_than_are_asked_for() -> None:

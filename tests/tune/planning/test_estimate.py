@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
+from hand_made_trials import epoch_record
 from model.config import TrialConfig
 from model.scoring.letters import scoring_seconds
 from model.scoring.objective import PreparedCorpus
@@ -20,7 +21,7 @@ from tune.planning import simulation
 from tune.planning.estimate import Estimate, Remaining
 from tune.planning.study import Spent, Study
 from tune.records.study_file import StudySettings
-from tune.records.trial import EpochRecord, Status, TrialRecord
+from tune.records.trial import Status, TrialRecord
 
 SPEED = MachineSpeed(seconds=(1e-3, 1e-5, 1e-11, 1e-8, 1e-8))
 QUICK = load_space("quick")
@@ -52,17 +53,7 @@ def record(
     """A trial whose epochs took `ratio` times what was predicted."""
     seconds = ratio * estimate.epoch_seconds(config)
     rows = [
-        EpochRecord(
-            trial_id="",
-            number=number,
-            epoch=epoch,
-            train_nats_per_char=1.0,
-            val_nats_per_char=1.0,
-            val_own_bits_per_char=1.0,
-            val_bits_per_char=1.0,
-            elapsed_seconds=seconds * epoch,
-            search_seconds=1.0,
-        )
+        epoch_record(number, epoch, elapsed_seconds=seconds * epoch)
         for epoch in range(1, epochs + 1)
     ]
     return TrialRecord(number=number, config=config, status=status, epochs=rows)
@@ -89,6 +80,16 @@ def test_what_is_left_is_never_less_than_nothing(tiny_corpus: PreparedCorpus) ->
     long[1].status = Status.STOPPED
     remaining.see(long[1])
     assert remaining.seconds() == pytest.approx(3 * estimate.epoch_seconds(config) / 2)
+
+
+def test_baselines_that_have_not_begun_are_left(tiny_corpus: PreparedCorpus) -> None:
+    """Beside a search they begin at any time, so a trial's number does not tell."""
+    estimate = estimate_of(tiny_corpus, trials=10, time_budget_seconds=1e6)
+    names = [baseline.name for baseline in QUICK.baselines]
+    whole = sum(training.seconds for training in estimate._baselines.values())
+    assert whole > 0
+    missing = estimate.planned_seconds([], 4, []) - estimate.planned_seconds([], 4, names)
+    assert missing == pytest.approx((whole - 3 * estimate._mean_seconds) / 2)
 
 
 def test_configurations_are_drawn_from_the_space_by_the_seed() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hand_made_trials import epoch_record
 from model.config import TrialConfig
 from model.scoring.objective import PreparedCorpus
 from model.training.speed import MachineSpeed
@@ -22,7 +23,7 @@ from tune.planning.training_time import (
     shortened,
 )
 from tune.records.study_file import StudySettings
-from tune.records.trial import EpochRecord, Status, TrialRecord
+from tune.records.trial import Status, TrialRecord
 
 QUICK = load_space("quick")
 FIRST, SECOND, THIRD = (baseline.name for baseline in QUICK.baselines)
@@ -44,17 +45,7 @@ def record(
     number: int, baseline: str, epochs: int, epoch_seconds: float, status: Status
 ) -> TrialRecord:
     rows = [
-        EpochRecord(
-            trial_id="",
-            number=number,
-            epoch=epoch,
-            train_nats_per_char=1.0,
-            val_nats_per_char=1.0,
-            val_own_bits_per_char=1.0,
-            val_bits_per_char=1.0,
-            elapsed_seconds=epoch * epoch_seconds,
-            search_seconds=1.0,
-        )
+        epoch_record(number, epoch, elapsed_seconds=epoch * epoch_seconds)
         for epoch in range(1, epochs + 1)
     ]
     config = dataclasses.replace(QUICK.base, epochs=30)
@@ -131,10 +122,10 @@ def test_baseline_ends_before_the_epoch_that_would_exceed_its_part() -> None:
     part = 70 * 2 / 4 / 3
     assert baselines_seconds(study_of(), 2) == pytest.approx(3 * part)
     asked = beside({})
-    assert not asked.is_over(report(FIRST, 4, 0.79 * part))
-    assert asked.is_over(report(FIRST, 4, 0.81 * part))
-    assert asked.is_over(report(FIRST, 1, 10 * part))
-    assert not asked.is_over(report("", 1, 10 * part))
+    assert not asked.has_had_its_time(report(FIRST, 4, 0.79 * part))
+    assert asked.has_had_its_time(report(FIRST, 4, 0.81 * part))
+    assert asked.has_had_its_time(report(FIRST, 1, 10 * part))
+    assert not asked.has_had_its_time(report("", 1, 10 * part))
 
 
 def test_baseline_goes_on_where_a_resumed_search_has_more_time() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hand_made_trials import epoch_record
 from model.config import TrialConfig
 from model.errors import ConfigError
 from tune.records.history import (
@@ -18,7 +19,7 @@ from tune.records.history import (
     TrialStarted,
     check_no_driver,
 )
-from tune.records.trial import EpochRecord, Status, TrialRecord
+from tune.records.trial import Status, TrialRecord
 
 PATH = Path("history.jsonl")
 
@@ -29,14 +30,10 @@ def started(number: int, seconds: float = 0.0) -> TrialStarted:
 
 
 def epoch(number: int, epoch: int, bits: float) -> EpochEnded:
-    record = EpochRecord(
-        trial_id=f"trial_{number:05d}",
-        number=number,
-        epoch=epoch,
-        train_nats_per_char=1.0,
-        val_nats_per_char=1.0,
-        val_own_bits_per_char=bits,
-        val_bits_per_char=bits,
+    record = epoch_record(
+        number,
+        epoch,
+        bits=bits,
         elapsed_seconds=float(epoch),
         search_seconds=10.0 * number + epoch,
     )

@@ -9,9 +9,10 @@ from optuna.distributions import CategoricalDistribution
 from ray.tune.schedulers import TrialScheduler
 
 from hand_made_run import loaded_run
+from hand_made_trials import epoch_record
 from search_spaces import Budget, load_space
 from tune.records.tables import trials_frame
-from tune.records.trial import RUNNING_BEST, EpochRecord, Status, TrialRecord
+from tune.records.trial import RUNNING_BEST, Status, TrialRecord
 from tune.reporting.asha_cost import asha_cost, rung_table, saved_seconds
 from tune.reporting.section import markdown
 from tune.trials.asha import FairASHA
@@ -32,14 +33,10 @@ def record(
     decay_fraction: float = 0.0,
 ) -> TrialRecord:
     curve = [
-        EpochRecord(
-            trial_id="",
-            number=number,
-            epoch=epoch,
-            train_nats_per_char=1.0,
-            val_nats_per_char=1.0,
-            val_own_bits_per_char=value,
-            val_bits_per_char=value,
+        epoch_record(
+            number,
+            epoch,
+            bits=value,
             elapsed_seconds=epoch * seconds_per_epoch,
             search_seconds=10.0 * number + epoch,
         )

@@ -217,6 +217,11 @@ def test_finalists_without_bits_per_letter_have_the_reason_in_their_row() -> Non
     # A network of characters that was not scored has none of these reasons.
     unscored = [dataclasses.replace(each, scores=TestPassageScores()) for each in FINALISTS]
     assert "have none." not in text_of(hand_made(), unscored)
+    # Where there was a time budget it may have been the reason.
+    budget = dataclasses.replace(SPACE.budget, time_budget_seconds=60.0)
+    limited = text_of(hand_made(), unscored, space=dataclasses.replace(SPACE, budget=budget))
+    assert "| not scored |" in limited and "`not scored`: the time budget had no room" in limited
+    assert "have none." not in limited
 
 
 def test_best_of_each_unit_stands_beside_that_of_each_cleaning() -> None:

@@ -10,10 +10,11 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+from hand_made_trials import epoch_record
 from model.config import TrialConfig
 from search_spaces import SearchSpace, load_space
 from search_spaces.distributions import distance
-from tune.records.trial import RUNNING_BEST, EpochRecord, Outcome, Status, TrialRecord
+from tune.records.trial import RUNNING_BEST, Outcome, Status, TrialRecord
 from tune.sampling.optuna_study import open_study, queue
 from tune.sampling.own_samplers import Replay
 from tune.sampling.samplers import SAMPLERS
@@ -355,20 +356,7 @@ def test_space_without_axes_proposes_its_baselines(tmp_path: Path) -> None:
 def record(number: int, bits: list[float], status: Status, baseline: str = "") -> TrialRecord:
     params = {"hidden_size": 40 + number, "dropout": 0.1, "cleaning": "lower", "epochs": 5}
     config = QUICK.config({**params, "batch_size": 32, "num_layers": 1, "seed": number})
-    epochs = [
-        EpochRecord(
-            trial_id="",
-            number=number,
-            epoch=epoch,
-            train_nats_per_char=1.0,
-            val_nats_per_char=1.0,
-            val_own_bits_per_char=value,
-            val_bits_per_char=value,
-            elapsed_seconds=1.0,
-            search_seconds=1.0,
-        )
-        for epoch, value in enumerate(bits, start=1)
-    ]
+    epochs = [epoch_record(number, epoch, bits=value) for epoch, value in enumerate(bits, start=1)]
     return TrialRecord(
         number=number, config=config, baseline=baseline, status=status, epochs=epochs
     )

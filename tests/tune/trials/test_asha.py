@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 from ray.tune.schedulers import TrialScheduler
 
+from hand_made_trials import epoch_record
 from model.config import TrialConfig
 from search_spaces import Budget
 from tune.job.search import _settle_stopped
 from tune.records.history import TrialEnded
-from tune.records.trial import RUNNING_BEST, EpochRecord, Outcome, Status, TrialRecord
+from tune.records.trial import RUNNING_BEST, Outcome, Status, TrialRecord
 from tune.trials.asha import FairASHA
 
 BUDGET = Budget(trials=9, grace_period_epochs=1, reduction_factor=3)
@@ -137,17 +138,7 @@ def test_diverged_report_is_not_a_result() -> None:
 
 def record(number: int, curve: list[float], seconds: float, baseline: str = "") -> TrialRecord:
     epochs = [
-        EpochRecord(
-            trial_id="",
-            number=number,
-            epoch=epoch,
-            train_nats_per_char=1.0,
-            val_nats_per_char=1.0,
-            val_own_bits_per_char=bits,
-            val_bits_per_char=bits,
-            elapsed_seconds=1.0,
-            search_seconds=seconds + epoch,
-        )
+        epoch_record(number, epoch, bits=bits, search_seconds=seconds + epoch)
         for epoch, bits in enumerate(curve, start=1)
     ]
     return TrialRecord(number=number, config=STEADY, epochs=epochs, baseline=baseline)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ray.tune.search import Searcher
 
+from hand_made_trials import epoch_record
 from model.config import TrialConfig
 from model.scoring.objective import PreparedCorpus
 from model.system.limits import peak_bytes, reset_peak
@@ -21,9 +22,7 @@ from tune.records.trial import (
     ESTIMATED_MEMORY,
     MEMORY_EXCESS,
     PEAK_MEMORY,
-    EpochRecord,
     TrialRecord,
-    trial_id,
 )
 from tune.trials import trainable as trainable_module
 from tune.trials.limiter import FollowingLimiter, memory_excess_bytes
@@ -158,17 +157,7 @@ def test_each_proposal_says_how_far_trials_went_beyond() -> None:
 
 def test_history_knows_it_when_the_search_is_resumed(tmp_path: Path) -> None:
     def ended(number: int, epoch: int, peak: int | None) -> EpochEnded:
-        record = EpochRecord(
-            trial_id=trial_id(number),
-            number=number,
-            epoch=epoch,
-            train_nats_per_char=1.0,
-            val_nats_per_char=1.0,
-            val_own_bits_per_char=1.0,
-            val_bits_per_char=1.0,
-            elapsed_seconds=1.0,
-            search_seconds=1.0,
-        )
+        record = epoch_record(number, epoch)
         return EpochEnded(
             epoch=record,
             precision="float32",
