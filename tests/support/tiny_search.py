@@ -41,7 +41,7 @@ SPACE = SearchSpace(
         name="experiment 0",
         params={{"epochs": {first}, "hidden_size": 4, "cleaning": "lower", {more}}},
     ),),
-    budget=Budget(trials={trials}, grace_period_epochs=1, reduction_factor=2),
+    budget=Budget(trials={trials}, grace_period_epochs={first_rung}, reduction_factor=2),
 )
 """
 
@@ -76,7 +76,8 @@ def write_inputs(
 ) -> list[str]:
     """Write a space and a book into the working folder and return the flags that name them.
 
-    The baseline has `first` epochs, the fewest unless they are given.
+    The baseline has `first` epochs, the fewest unless they are given. Where all trials have the
+    same number of epochs, no rung stops one: such a search goes on until the test ends it.
     """
     low, high = epochs
     more = ", ".join(f'"{axis}": {value}' for axis, value in OF_BASELINE.items() if axis in axes)
@@ -84,6 +85,7 @@ def write_inputs(
         epochs=f"{low}, {high}",
         first=low if first is None else first,
         trials=trials,
+        first_rung=high if low == high else 1,
         base=base,
         axes=axes,
         more=more,
