@@ -61,7 +61,7 @@ def ours(shape: Shape, regime: str) -> tuple[Train, int]:
     """Our trainer, precision as it chooses."""
     config = shape.config(regime)
     trainer = Trainer(config, whole_corpus(text(), "lower"))
-    trainer.regime.begin_epoch(0)
+    trainer.regime.begin_report(0, epoch_seed=0)
     steps = iter(range(10**9))
 
     def train(num_steps: int) -> None:

@@ -85,6 +85,7 @@ def whole_corpus(text: str, cleaning: str) -> EncodedCorpus:
         num_train_chars=len(symbols),
         num_validation_chars=1_000,
         num_test_chars=1_000,
+        num_raw_train_chars=1_000,
         num_raw_validation_chars=1_000,
         num_raw_test_chars=1_000,
     )
@@ -126,7 +127,7 @@ def main() -> None:
     rows = documented_losses(options.experiment)[: options.epochs]
     for epoch, (documented_seconds, documented) in enumerate(rows, start=1):
         start = time.perf_counter()
-        loss = trainer.train_epoch(epoch)
+        loss = trainer.train_until(epoch)
         seconds = time.perf_counter() - start
         print(
             f"{epoch:>5}{loss:>9.4f}{documented:>13.4f}{loss - documented:>+13.4f}"

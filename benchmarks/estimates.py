@@ -32,7 +32,7 @@ def main() -> None:
     def epoch_seconds(config: TrialConfig, corpus: EncodedCorpus) -> float:
         """Measure an epoch: its steps after the first, which warms up, and its evaluation."""
         trainer = Trainer(config, corpus)
-        trainer.regime.begin_epoch(0)
+        trainer.regime.begin_report(0, epoch_seed=0)
         trainer.train_step(1, 0)
         start = time.process_time()
         for num_steps in itertools.count(1):

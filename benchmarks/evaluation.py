@@ -56,7 +56,7 @@ def main() -> None:
         epoch_seconds = evaluation_seconds = math.inf
         for epoch in range(1, options.epochs + 1):
             start = time.perf_counter()
-            trainer.train_epoch(epoch)
+            trainer.train_until(epoch)
             middle = time.perf_counter()
             nats = trainer.validation_nats()
             evaluation_seconds = min(evaluation_seconds, time.perf_counter() - middle)

@@ -43,7 +43,7 @@ def train(path: Path, regime: str) -> None:
     prepared = prepare_corpus(resolve_corpus(str(path)).text, ["lower"])
     config = TrialConfig(regime=regime, hidden_size=256, batch_size=64, cleaning="lower")
     trainer = Trainer(config, prepared.streams(config))
-    trainer.regime.begin_epoch(0)
+    trainer.regime.begin_report(0, epoch_seed=0)
     for step in range(STEPS):
         trainer.train_step(1, step)
 

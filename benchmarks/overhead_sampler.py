@@ -72,11 +72,13 @@ def made_up_records(space: SearchSpace, num_trials: int) -> list[TrialRecord]:
         baseline = space.baselines[number] if number < len(space.baselines) else None
         params = baseline.params if baseline else study.ask(dict(space.distributions)).params
         config = space.config({**params, "seed": number})
-        rungs = [rung for rung in space.budget.rungs(config.epochs) if rung < config.epochs]
+        rungs = [
+            rung for rung in space.budget.rungs(config.num_reports) if rung < config.num_reports
+        ]
         is_pruned = baseline is None and bool(rungs) and generator.random() < 2 / 3
         # Most of them at the first rung.
         passed = min(generator.geometric(2 / 3), len(rungs)) - 1 if is_pruned else 0
-        num_epochs = rungs[passed] if is_pruned else config.epochs
+        num_epochs = rungs[passed] if is_pruned else config.num_reports
         records.append(
             TrialRecord(
                 number=number,
@@ -126,7 +128,7 @@ def _suggest(searcher: StudySearcher, name: str) -> float:
     start = time.perf_counter()
     searcher.suggest(name)
     seconds = time.perf_counter() - start
-    result = {"epoch": 1, RUNNING_BEST: 3.0, "outcome": Outcome.TRAINING.value}
+    result = {"report": 1, RUNNING_BEST: 3.0, "outcome": Outcome.TRAINING.value}
     searcher.on_trial_complete(name, result)
     return seconds
 

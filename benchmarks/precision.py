@@ -28,7 +28,7 @@ def train(config: TrialConfig, num_chars: int) -> list[EpochReport]:
     use_threads(1)
     text = resolve_corpus("python-docs").text[:num_chars]
     corpus = prepare_corpus(text, [config.cleaning]).streams(config)
-    return list(Trainer(config, corpus).epochs())
+    return list(Trainer(config, corpus).reports())
 
 
 def main() -> None:

@@ -104,7 +104,7 @@ def record(job: tuple[int, dict[str, Any]]) -> dict[str, Any]:
     corpus = _corpus.streams(config)
     trainer = Trainer(config, corpus)
     try:
-        for report in trainer.epochs():
+        for report in trainer.reports():
             seconds = time.process_time() - start
             curve.append(
                 {

@@ -110,7 +110,7 @@ def loop_cost(num_told: int, num_trials: int, num_workers: int, sampler: str | N
         with watch("resume"):
             history = History(folder.history_file)
             known = list(history.records.values())
-            scheduler = FairASHA(study.space.budget, max_epochs=study.max_epochs)
+            scheduler = FairASHA(study.space.budget, max_reports=study.space.max_reports)
             scheduler.replay(known)
             searcher = StudySearcher(
                 open_study(folder.optuna_file, study.space, records=known),
@@ -244,6 +244,7 @@ def _result(trial: Any, epoch: int) -> dict[str, Any]:
     bits = float(trial.curve[min(epoch, len(trial.curve)) - 1])
     finished = epoch >= trial.config["config"]["epochs"]
     return {
+        "report": epoch,
         "epoch": epoch,
         "train_nats_per_char": bits,
         "val_nats_per_char": bits,

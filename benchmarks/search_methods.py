@@ -60,6 +60,7 @@ class RayMethod:
         """Learn of an epoch; return whether the trial goes on."""
         outcome = Outcome.FINISHED if last else Outcome.TRAINING
         result = {
+            "report": epoch,
             "epoch": epoch,
             "training_iteration": epoch,
             RUNNING_BEST: running_best,
@@ -222,7 +223,7 @@ def _product(space: SearchSpace, num_epochs: int, seed: int, sampler: str) -> Me
     study = optuna.create_study(direction="minimize")
     fill_study(study, space, records=())
     searcher = StudySearcher(study, space, seed=seed, sampler=sampler)
-    scheduler = FairASHA(space.budget, max_epochs=num_epochs)
+    scheduler = FairASHA(space.budget, max_reports=num_epochs)
     axes = tuple(space.distributions)
     return RayMethod(
         searcher, scheduler, lambda proposal: {axis: proposal["config"][axis] for axis in axes}

@@ -112,6 +112,7 @@ class StandIn(ray_tune.Trainable):
         self._best = min(self._best, bits)
         is_finished = self._epoch >= self._config.epochs
         return {
+            "report": self._epoch,
             "epoch": self._epoch,
             "train_nats_per_char": bits,
             "val_nats_per_char": bits,

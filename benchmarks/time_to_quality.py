@@ -52,7 +52,7 @@ def main() -> None:
         start = time.perf_counter()
         trainer = Trainer(config, corpus)
         for epoch in range(1, MOST_EPOCHS + 1):
-            loss = trainer.train_epoch(epoch)
+            loss = trainer.train_until(epoch)
             if loss <= target:
                 break
         seconds = time.perf_counter() - start

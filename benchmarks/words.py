@@ -34,7 +34,7 @@ def train(config: TrialConfig, corpus_name: str) -> tuple[float, float, float]:
     start = time.perf_counter()
     prepared = prepare_corpus(resolve_corpus(corpus_name).text, [config.cleaning])
     trainer = Trainer(config, prepared.streams(config))
-    for _ in trainer.epochs():
+    for _ in trainer.reports():
         pass
     seconds = time.perf_counter() - start
     best = trainer.best_report

@@ -33,7 +33,9 @@ class TrialConfig:
         ConfigError: A value breaks the rule given in its field's help.
     """
 
-    epochs: int = _rule("passes over the training text, at least 1", 15)
+    epochs: float = _rule(
+        "passes over the training text, above 0, a whole number of reports in all", 15
+    )
     hidden_size: int = _rule("memory units in each LSTM layer, at least 1", 512)
     num_layers: int = _rule("stacked LSTM layers, at least 1", 1)
     batch_size: int = _rule("columns of text trained side by side, at least 1", 16)
@@ -71,15 +73,30 @@ class TrialConfig:
         "sequence_length, precision and seed alone",
         "stream",
     )
+    reports_per_epoch: int = _rule(
+        "how often in an epoch the network is scored and kept, at least 1; rungs and patience go "
+        "by reports",
+        1,
+    )
     precision: str = _rule(f"arithmetic: {', '.join(PRECISIONS)}", "auto")
     seed: int = _rule("seed of the weights and of dropout, at least 0", 0)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             check_type(field.name, getattr(self, field.name), field.type)
+        object.__setattr__(self, "epochs", whole(self.epochs))
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        num_reports = self.epochs * self.reports_per_epoch
+        if self.num_reports < 1:
+            least = "1" if self.reports_per_epoch == 1 else f"1 / {self.reports_per_epoch}"
+            raise ConfigError(f"epochs must be at least {least}, got {self.epochs}")
+        if abs(num_reports - self.num_reports) > _ROUNDING * num_reports:
+            raise ConfigError(
+                f"epochs must be a whole number of reports, of which an epoch has "
+                f"{self.reports_per_epoch} (reports_per_epoch), got {self.epochs}"
+            )
         for name in ("dropout", "input_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be in 0 <= p < 1, got {getattr(self, name)}")
@@ -105,6 +122,27 @@ class TrialConfig:
             raise ConfigError(unknown_choice("normalization", self.normalization, NORMALIZATIONS))
         if self.precision not in PRECISIONS:
             raise ConfigError(unknown_choice("precision", self.precision, PRECISIONS))
+
+    @property
+    def num_reports(self) -> int:
+        """How many reports a whole training gives."""
+        return round(self.epochs * self.reports_per_epoch)
+
+    def epochs_at(self, report: int) -> float:
+        """Return how many passes are done at a report; a whole number is an int.
+
+        >>> TrialConfig(reports_per_epoch=4).epochs_at(6)
+        1.5
+        """
+        return whole(report / self.reports_per_epoch)
+
+    def epochs_near(self, epochs: float) -> float:
+        """Return the number of epochs that is nearest to one and ends with a report.
+
+        >>> TrialConfig(reports_per_epoch=4).epochs_near(1.4)
+        1.5
+        """
+        return self.epochs_at(max(1, round(epochs * self.reports_per_epoch)))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrialConfig":
@@ -141,9 +179,18 @@ class TrialConfig:
 
 FIELD_NAMES = tuple(field.name for field in dataclasses.fields(TrialConfig))
 _AT_LEAST_ONE = (
-    *("epochs", "hidden_size", "num_layers", "batch_size"),
+    *("reports_per_epoch", "hidden_size", "num_layers", "batch_size"),
     *("sequence_length", "embedding_dim", "min_word_count"),
 )
+
+
+_ROUNDING = 1e-9
+"""Relative error of a number of epochs that was divided and multiplied."""
+
+
+def whole(number: float) -> float:
+    """Return a whole number as an int, so that it is written as one; others as they are."""
+    return int(number) if float(number).is_integer() else number
 
 
 def check_type(name: str, value: object, expected: Any) -> None:

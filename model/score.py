@@ -130,7 +130,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
     from model.scoring.text_score import random_windows, score_text
     from model.text.cleaning import RAW, clean
     from model.text.corpus import resolve_corpus
-    from model.text.held_out import with_named_held_out
+    from model.text.held_out import with_named_held_out, with_short_held_out
     from model.text.streams import split_text
 
     windows = _windows(options.windows)
@@ -152,6 +152,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
     )
     before, text, split = "", corpus.text, None
     if options.part != "whole":
+        corpus = with_short_held_out(corpus)
         split = split_text(corpus.text, corpus.lengths)
         is_test = options.part == "test"
         before = split.train + split.validation * is_test

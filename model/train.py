@@ -146,7 +146,7 @@ def _streams(
     """Return the text that is named, or the checkpoint's, and where it is found again."""
     from model.scoring.objective import prepare_corpus
     from model.text.corpus import resolve_corpus
-    from model.text.held_out import with_named_held_out
+    from model.text.held_out import with_named_held_out, with_short_held_out
     from model.text.streams import encode_in
     from model.text.words import CLAUSES, NO_WORDS, has_no_spaces_between_words
     from model.training.warm_start import text_of
@@ -158,6 +158,8 @@ def _streams(
     else:
         corpus = resolve_corpus(options.corpus, reading)
     corpus = with_named_held_out(corpus, reading, validation=options.validation, test=options.test)
+    if config.reports_per_epoch > 1:  # as in a search
+        corpus = with_short_held_out(corpus)
     print(printable(f"corpus: {corpus.name}: {corpus.source}"), flush=True)
     if config.unit == "word" and has_no_spaces_between_words(corpus.text):
         print(f"words: {CLAUSES}", flush=True)
@@ -179,18 +181,18 @@ def _tell(trainer: "Trainer") -> None:
     if trainer.origin is not None:
         origin = trainer.origin
         print(
-            f"began with the weights of {printable(origin.checkpoint)}: epoch {origin.epoch}, "
+            f"began with the weights of {printable(origin.checkpoint)}: epoch {origin.epoch:g}, "
             f"{origin.val_bits_per_char:.4f} restored bits per character on its own text"
         )
     if trainer.last_report is not None:
-        print(f"goes on after epoch {trainer.last_report.epoch} of {trainer.config.epochs}")
+        print(f"goes on after epoch {trainer.last_report.epoch:g} of {trainer.config.epochs:g}")
 
 
 def _run(trainer: "Trainer", folder: Path | None) -> None:
-    """Train to the end, and tell and keep each epoch."""
-    for report in trainer.epochs():
+    """Train to the end, and tell and keep each report."""
+    for report in trainer.reports():
         print(
-            f"epoch {report.epoch:>3}: training {report.train_nats_per_char:.4f} nats, "
+            f"epoch {report.epoch:>3g}: training {report.train_nats_per_char:.4f} nats, "
             f"validation {report.val_nats_per_char:.4f} nats, "
             f"{report.val_bits_per_char:.4f} restored bits per character, "
             f"{report.elapsed_seconds:.1f} s",
@@ -200,7 +202,7 @@ def _run(trainer: "Trainer", folder: Path | None) -> None:
             trainer.save(folder)
     best = trainer.best_report
     assert best is not None
-    print(f"best: {best.val_bits_per_char:.4f} bits per character after epoch {best.epoch}")
+    print(f"best: {best.val_bits_per_char:.4f} bits per character after epoch {best.epoch:g}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""How much a search may spend, and at which epochs ASHA looks at a trial."""
+"""How much a search may spend, and at which reports ASHA looks at a trial."""
 
 import dataclasses
 from typing import Any
 
 from model.config import FIELD_NAMES, TrialConfig, check_type
 from model.errors import ConfigError, unknown_choice
-from model.training.schedule import constant_epochs
+from model.training.schedule import constant_reports
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,7 +15,8 @@ class Budget:
     Attributes:
         trials: Trials in all, baselines included; at least 1.
         time_budget_seconds: Seconds for the search, above 0; None is without limit.
-        grace_period_epochs: The first rung: no trial is stopped before; at least 1.
+        grace_period_epochs: The first rung: no trial is stopped before; at least 1. Where an
+            epoch has several reports, so many reports.
         reduction_factor: Each rung stands this many times as high as the one before, and
             about one trial in so many goes on from it; above 1.
         compare_within: Fields of TrialConfig with a few values, such as `unit`: trials that
@@ -58,31 +59,31 @@ class Budget:
         """Return the values that another trial must have to be compared with this one."""
         return tuple(getattr(config, name) for name in self.compare_within)
 
-    def rungs(self, max_epochs: int) -> list[int]:
-        """Return the epochs at which ASHA compares trials.
+    def rungs(self, max_reports: int) -> list[int]:
+        """Return the reports at which ASHA compares trials.
 
         >>> Budget(trials=1, grace_period_epochs=2, reduction_factor=3).rungs(60)
         [2, 6, 18, 54]
         """
         rungs = []
         rung = self.grace_period_epochs
-        while rung <= max_epochs:
+        while rung <= max_reports:
             rungs.append(rung)
             rung *= self.reduction_factor
         return rungs
 
-    def judged_epochs(self, config: TrialConfig, max_epochs: int) -> dict[int, int]:
-        """Return the epoch after which ASHA decides on a trial, for each rung that it has.
+    def judged_reports(self, config: TrialConfig, max_reports: int) -> dict[int, int]:
+        """Return the report after which ASHA decides on a trial, for each rung that it has.
 
         A rung in the last part of a training, in which the learning rate falls, is moved to
-        the last epoch before: values from there compare with nobody's. Where that would be
+        the last report before: values from there compare with nobody's. Where that would be
         before the first rung, it stays.
 
         >>> budget = Budget(trials=1, grace_period_epochs=1, reduction_factor=3)
-        >>> budget.judged_epochs(TrialConfig(epochs=10, decay_fraction=0.3), 64)
+        >>> budget.judged_reports(TrialConfig(epochs=10, decay_fraction=0.3), 64)
         {1: 1, 3: 3, 9: 7}
         """
-        constant = constant_epochs(config)
-        last = constant if constant >= self.grace_period_epochs else config.epochs
-        rungs = self.rungs(max_epochs)
-        return {rung: min(rung, last) for rung in rungs if rung < config.epochs}
+        constant = constant_reports(config)
+        last = constant if constant >= self.grace_period_epochs else config.num_reports
+        rungs = self.rungs(max_reports)
+        return {rung: min(rung, last) for rung in rungs if rung < config.num_reports}

@@ -1,7 +1,9 @@
 """Optuna's distributions in the words that the rest needs: bounds, membership, description."""
 
 import dataclasses
+import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from optuna.distributions import (
@@ -9,7 +11,10 @@ from optuna.distributions import (
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
+    json_to_distribution,
 )
+
+from model.errors import ConfigError
 
 NEAR_SHARE = 0.01
 """A real number is at an edge if it is nearer than this share of the axis, on its own scale."""
@@ -202,3 +207,15 @@ def boundary_of(distribution: BaseDistribution) -> list[Edge]:
 def _sorted(distribution: CategoricalDistribution) -> list[Any]:
     choices: list[Any] = list(distribution.choices)
     return sorted(choices)
+
+
+def from_json(axis: str, values: Mapping[str, Any]) -> BaseDistribution:
+    """Return a distribution of what Optuna wrote.
+
+    Raises:
+        ConfigError: A choice is a list or an object, of which Optuna only warns.
+    """
+    choices = values["attributes"].get("choices", [])
+    if any(isinstance(choice, (list, dict)) for choice in choices):
+        raise ConfigError(f"each choice of {axis} must be a number or a name, got {choices!r}")
+    return json_to_distribution(json.dumps(values))

@@ -9,6 +9,7 @@ from optuna.distributions import (
 )
 
 from model.config import NORMALIZATIONS, UNITS, TrialConfig
+from model.text.held_out import LONG_TEXT_CHARS
 from search_spaces.baseline import Baseline
 from search_spaces.budget import Budget
 from search_spaces.full import SPACE as FULL
@@ -59,4 +60,5 @@ SPACE = SearchSpace(
     starts=({"unit": "word", "hidden_size": 256, "embedding_dim": 256, "min_word_count": 5},),
     # Words learn more in an epoch: without it characters are stopped at the first rung.
     budget=Budget(trials=400, grace_period_epochs=1, compare_within=("unit",)),
+    most_chars=LONG_TEXT_CHARS,
 )

@@ -8,6 +8,7 @@ from optuna.distributions import (
 
 from model.config import TrialConfig
 from model.text.cleaning import CLEANINGS
+from model.text.held_out import LONG_TEXT_CHARS
 from search_spaces.budget import Budget
 from search_spaces.documented import BASELINES
 from search_spaces.space import SearchSpace
@@ -26,4 +27,5 @@ SPACE = SearchSpace(
     },
     baselines=BASELINES,
     budget=Budget(trials=200, grace_period_epochs=1),
+    most_chars=LONG_TEXT_CHARS,
 )

@@ -8,6 +8,7 @@ from optuna.distributions import (
 
 from model.config import TrialConfig
 from model.text.cleaning import CLEANINGS
+from model.text.held_out import LONG_TEXT_CHARS
 from search_spaces.baseline import Baseline
 from search_spaces.budget import Budget
 from search_spaces.space import SearchSpace
@@ -68,4 +69,5 @@ SPACE = SearchSpace(
         ),
     ),
     budget=Budget(trials=10, time_budget_seconds=120.0, grace_period_epochs=1, reduction_factor=2),
+    most_chars=LONG_TEXT_CHARS,
 )

@@ -14,8 +14,8 @@ from typing import Any
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
+    FloatDistribution,
     distribution_to_json,
-    json_to_distribution,
 )
 
 from model.config import FIELD_NAMES, TrialConfig
@@ -28,6 +28,7 @@ from search_spaces.distributions import (
     describe,
     ends,
     extremes,
+    from_json,
     num_values,
     on_step,
 )
@@ -55,6 +56,8 @@ class SearchSpace:
             base's. The other axis must stand before, and may have a condition itself.
         baselines: Run first, never stopped early; each has a name of its own.
         budget: What the search may spend unless the command line says otherwise.
+        most_chars: The longest text that its epochs are meant for; longer ones get fewer
+            (long_text.py). None leaves them as they are.
 
     Raises:
         ConfigError: An axis is no TrialConfig field, an extreme is refused by TrialConfig, a
@@ -70,6 +73,7 @@ class SearchSpace:
     baselines: tuple[Baseline, ...] = ()
     starts: tuple[Mapping[str, Any], ...] = ()
     budget: Budget
+    most_chars: int | None = None
 
     def __post_init__(self) -> None:
         check_name("a space", self.name)
@@ -114,6 +118,11 @@ class SearchSpace:
                 raise ConfigError(f"start {number}: {outside}")
 
     @property
+    def max_reports(self) -> int:
+        """The most reports of a trial."""
+        return max(config.num_reports for config in self.corners(["epochs"]))
+
+    @property
     def axes(self) -> list[str]:
         """What is searched; without axes, what the baselines set."""
         return list(self.distributions) or list(self.baselines[0].params)
@@ -129,7 +138,10 @@ class SearchSpace:
             for axis, distribution in self.distributions.items()
             if axis in params
         }
-        return TrialConfig.from_dict({**self.base.to_dict(), **params, **stepped})
+        values = {**self.base.to_dict(), **params, **stepped}
+        if isinstance(self.distributions.get("epochs"), FloatDistribution):
+            values["epochs"] = self.base.epochs_near(values["epochs"])
+        return TrialConfig.from_dict(values)
 
     def corners(self, fields: Iterable[str]) -> Iterator[TrialConfig]:
         """Yield the baselines, and the configurations at the ends of some axes.
@@ -212,6 +224,7 @@ class SearchSpace:
             ],
             "starts": [dict(start) for start in self.starts],
             "budget": dataclasses.asdict(self.budget),
+            "most_chars": self.most_chars,
         }
 
     @classmethod
@@ -222,7 +235,7 @@ class SearchSpace:
             description=values["description"],
             base=TrialConfig.from_dict(values["base"]),
             distributions={
-                axis: _distribution(axis, distribution)
+                axis: from_json(axis, distribution)
                 for axis, distribution in values["distributions"].items()
             },
             conditions={
@@ -236,6 +249,7 @@ class SearchSpace:
                 **values["budget"]
                 | {"compare_within": tuple(values["budget"].get("compare_within", ()))}
             ),
+            most_chars=values.get("most_chars"),
         )
 
     def holds(self, point: Mapping[str, Any]) -> bool:
@@ -332,11 +346,3 @@ class SearchSpace:
             if not contains(distribution, value):
                 return f"{axis} must be in {describe(distribution)}, got {value!r}"
         return ""
-
-
-def _distribution(axis: str, values: Mapping[str, Any]) -> BaseDistribution:
-    """Return a distribution of what Optuna wrote; it warns of lists as choices, and takes them."""
-    choices = values["attributes"].get("choices", [])
-    if any(isinstance(choice, (list, dict)) for choice in choices):
-        raise ConfigError(f"each choice of {axis} must be a number or a name, got {choices!r}")
-    return json_to_distribution(json.dumps(values))

@@ -124,7 +124,7 @@ def trained_checkpoint(
 ) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "checkpoint"
     trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"])
-    for _ in trainer.epochs():
+    for _ in trainer.reports():
         pass
     trainer.save(folder)
     return folder

@@ -48,13 +48,13 @@ def format_range(low: float, high: float) -> str:
     return " to ".join(texts)
 
 
-def counted(number: int, what: str) -> str:
+def counted(number: float, what: str) -> str:
     """Return how many there are of something.
 
-    >>> counted(1, "trial"), counted(1_825, "epoch")
-    ('1 trial', '1,825 epochs')
+    >>> counted(1, "trial"), counted(1_825, "epoch"), counted(0.375, "epoch")
+    ('1 trial', '1,825 epochs', '0.38 epochs')
     """
-    return f"{number:,} {what}" + ("s" if number != 1 else "")
+    return f"{round(number, 2):,} {what}" + ("s" if number != 1 else "")
 
 
 def _rough(seconds: float) -> str:

@@ -15,6 +15,10 @@ MOST_SHARED = 0.01
 """Share of a held-out text that may stand in the training text: quotations, a licence."""
 _LOOKED_AT_CHARS = 1_000_000
 """So much of a longer held-out text is compared."""
+LONG_TEXT_CHARS = 1_000_000
+"""Of a longer text less than a tenth is held out for each passage."""
+HELD_OUT_CHARS = 50_000
+"""The longest passage that trials of a long text are judged by, and the longest for the test."""
 TRAINING_TENTHS = 9
 """What the training text keeps where one passage is taken from its end."""
 
@@ -37,6 +41,27 @@ def with_named_held_out(
         None if name is None else resolve_corpus(name, reading) for name in (validation, test)
     )
     return with_held_out(corpus, validation=of_validation, test=of_test)
+
+
+def with_short_held_out(corpus: Corpus) -> Corpus:
+    """Return a text whose held-out parts are at most HELD_OUT_CHARS long, if it is a long one.
+
+    Trials are judged several times an epoch there, which must not take longer than the training.
+
+    Args:
+        corpus: Split by position, or with held-out parts of its own, of which the first
+            characters are kept.
+    """
+    if len(corpus.text) <= LONG_TEXT_CHARS:
+        return corpus
+    if corpus.lengths is None:
+        lengths = len(corpus.text) - 2 * HELD_OUT_CHARS, HELD_OUT_CHARS
+        return dataclasses.replace(corpus, lengths=lengths)
+    train_end, validation_end = corpus.lengths[0], sum(corpus.lengths)
+    validation = corpus.text[train_end:validation_end][:HELD_OUT_CHARS]
+    test = corpus.text[validation_end:][:HELD_OUT_CHARS]
+    text = corpus.text[:train_end] + validation + test
+    return dataclasses.replace(corpus, text=text, lengths=(train_end, len(validation)))
 
 
 def with_held_out(corpus: Corpus, *, validation: Corpus | None, test: Corpus | None) -> Corpus:

@@ -81,6 +81,7 @@ class EncodedCorpus:
         num_train_chars: Cleaned characters of the training part.
         num_validation_chars: Cleaned characters of the validation passage.
         num_test_chars: Cleaned characters of the test passage.
+        num_raw_train_chars: Raw characters of the training part.
         num_raw_validation_chars: Raw characters of the validation passage.
         num_raw_test_chars: Raw characters of the test passage.
         train_spelling_bits: Price of spelling the unknown words of the training part, in all,
@@ -99,6 +100,7 @@ class EncodedCorpus:
     num_train_chars: int
     num_validation_chars: int
     num_test_chars: int
+    num_raw_train_chars: int
     num_raw_validation_chars: int
     num_raw_test_chars: int
     train_spelling_bits: float = 0.0
@@ -138,6 +140,7 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
         num_train_chars=len(train),
         num_validation_chars=len(validation),
         num_test_chars=len(test),
+        num_raw_train_chars=len(split.train),
         num_raw_validation_chars=len(split.validation),
         num_raw_test_chars=len(split.test),
     )

@@ -52,14 +52,14 @@ class Origin:
     Attributes:
         checkpoint: Its folder, an absolute path.
         model_sha256: SHA-256 of its file of weights.
-        epoch: The epoch that they are of.
-        val_bits_per_char: The objective of that epoch, on its own text.
+        epoch: Passes over its text until then.
+        val_bits_per_char: The objective then, on its own text.
         text_sha256: As in `CheckpointMeta`.
     """
 
     checkpoint: str
     model_sha256: str
-    epoch: int
+    epoch: float
     val_bits_per_char: float
     text_sha256: str | None = None
 

@@ -133,8 +133,15 @@ def epoch_work(config: TrialConfig, sizes: TextSizes) -> Work:
         columns = min(passage, WINDOWS_AT_ONCE)
         calls, scored = math.ceil(passage / columns), passage
         steps = calls * length
+    times = config.reports_per_epoch
     return training + _passes(
-        config, vocabulary_size, calls, steps, columns, scored, training=False
+        config,
+        vocabulary_size,
+        times * calls,
+        times * steps,
+        columns,
+        times * scored,
+        training=False,
     )
 
 

@@ -1,59 +1,76 @@
-"""What one epoch of training gave: a line of a history, and what a checkpoint knows of itself."""
+"""What training gave until a report: a line of a history, and what a checkpoint knows of itself.
+
+A report comes after each epoch, of long texts after each of equal parts of one.
+"""
 
 import dataclasses
 import math
 
+from model.config import whole
 from model.scoring.objective import restored_bits_per_char
 from model.text.streams import EncodedCorpus
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class EpochReport:
-    """What one epoch of training gave.
+    """What training gave since the report before.
 
     Own characters are those of the cleaned text, whether the network reads characters or words.
 
     Attributes:
-        epoch: The first is 1.
-        train_nats_per_char: Mean loss over the epoch, dropout on, own characters. With words,
-            spelling is in it, by a model that has learnt from the same words.
+        report: The first is 1; 0 is not known, and the number of the epoch.
+        epoch: Passes over the training text so far.
+        chars_trained: Raw characters trained on so far, each as often as it was read; None in
+            checkpoints from before it was counted.
+        train_nats_per_char: Mean loss since the report before, dropout on, own characters. With
+            words, spelling is in it, by a model that has learnt from the same words.
         val_nats_per_char: Validation loss, natural logarithm, own characters, spelling in it.
         val_own_bits_per_char: The same in bits.
         val_bits_per_char: The objective: restored bits per raw character.
-        elapsed_seconds: Seconds spent in training and evaluation since epoch 1 began.
+        elapsed_seconds: Seconds spent in training and evaluation since the training began.
     """
 
-    epoch: int
+    report: int = 0
+    epoch: float
+    chars_trained: int | None = None
     train_nats_per_char: float
     val_nats_per_char: float
     val_own_bits_per_char: float
     val_bits_per_char: float
     elapsed_seconds: float
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "epoch", whole(self.epoch))
+        object.__setattr__(self, "report", self.report or math.ceil(self.epoch))
+
     @classmethod
     def of(
         cls,
         corpus: EncodedCorpus,
         *,
-        epoch: int,
+        report: int,
+        epoch: float,
         train_nats_per_symbol: float,
         val_nats: float,
         elapsed_seconds: float,
     ) -> "EpochReport":
-        """Work out an epoch's report.
+        """Work out a report.
 
         Args:
             corpus: The streams that were read.
-            epoch: The first is 1.
-            train_nats_per_symbol: Mean training loss of the epoch.
+            report: The first is 1.
+            epoch: Passes so far.
+            train_nats_per_symbol: Mean training loss since the report before.
             val_nats: What the network spends on the symbols of the validation passage, in all.
-            elapsed_seconds: Seconds since epoch 1 began.
+            elapsed_seconds: Seconds since the training began.
         """
         bit = math.log(2)
         train_nats = train_nats_per_symbol * len(corpus.train) + corpus.train_spelling_bits * bit
         own_nats = val_nats + corpus.validation_spelling_bits * bit
         return cls(
+            report=report,
             epoch=epoch,
+            chars_trained=round(epoch * corpus.num_raw_train_chars),
             train_nats_per_char=train_nats / corpus.num_train_chars,
             val_nats_per_char=own_nats / corpus.num_validation_chars,
             val_own_bits_per_char=own_nats / bit / corpus.num_validation_chars,

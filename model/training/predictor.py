@@ -109,7 +109,7 @@ def load_network(folder: Path, device: torch.device | str = "cpu") -> LoadedNetw
     description = (
         f"{meta.metrics.val_bits_per_char:.4f} validation bits per character: "
         f"{config.num_layers} x {config.hidden_size}, {unit}{config.cleaning}, "
-        f"epoch {meta.metrics.epoch}"
+        f"epoch {meta.metrics.epoch:g}"
     )
     return LoadedNetwork(
         network=network, vocabulary=meta.vocabulary, config=config, description=description

@@ -30,8 +30,8 @@ from model.network.lstm import CharLSTM, WindowLSTM, build_network
 from model.text.streams import EncodedCorpus, columns
 
 RESET_PROBABILITY = 0.05
-"""Chance that a column begins a window with a state of zeros. Columns else begin so but once an
-epoch, and a network may have states that it never leaves, which a passage then begins with."""
+"""Chance that a column begins a window with a state of zeros. Columns else begin so but once a
+report, and a network may have states that it never leaves, which a passage then begins with."""
 
 
 class Regime(Protocol):
@@ -46,10 +46,14 @@ class Regime(Protocol):
         """What trains it."""
 
     steps_per_epoch: int
-    num_targets: int
 
-    def begin_epoch(self, seed: int) -> None:
-        """Forget the epoch before."""
+    def begin_report(self, seed: int, *, epoch_seed: int) -> None:
+        """Forget the steps before: what follows is a function of seeds and weights alone.
+
+        Args:
+            seed: Of what is drawn until the report.
+            epoch_seed: Of what is drawn for the whole epoch that the report is of.
+        """
 
     def loss(self, step: int) -> tuple[Tensor, Tensor]:
         """Return the mean loss of a step, and how many symbols it is the mean of."""
@@ -73,13 +77,12 @@ class StreamRegime:
         self._padding = len(corpus.vocabulary)
         symbols_TB = columns(corpus.train, config.batch_size, padding=self._padding)
         self._symbols_TB = torch.from_numpy(symbols_TB).to(device)
-        self.num_targets = len(corpus.train) - 1
         self.steps_per_epoch = math.ceil((len(symbols_TB) - 1) / config.sequence_length)
         self._state: State | None = None
         self._resets = torch.Generator()  # on the CPU: the same on each device
 
-    def begin_epoch(self, seed: int) -> None:
-        """Start with a state of zeros, and this epoch's dropout and resets."""
+    def begin_report(self, seed: int, *, epoch_seed: int) -> None:
+        """Start with a state of zeros, and this report's dropout and resets."""
         self._state = None
         self._resets.manual_seed(seed)
         self.network.dropout.seed(seed)
@@ -117,14 +120,13 @@ class WindowRegime:
         symbols_N = torch.from_numpy(corpus.train).to(device)
         # A view: no window is copied out before the step that reads it.
         self._windows = symbols_N.unfold(0, config.sequence_length + 1, 1)
-        self.num_targets = len(self._windows)
-        self.steps_per_epoch = math.ceil(self.num_targets / config.batch_size)
+        self.steps_per_epoch = math.ceil(len(self._windows) / config.batch_size)
         self._order = torch.zeros(0)
 
-    def begin_epoch(self, seed: int) -> None:
-        """Draw this epoch's order of the windows and its dropout."""
-        order = np.arange(self.num_targets, dtype=np.int32)
-        np.random.Generator(np.random.PCG64(seed)).shuffle(order)
+    def begin_report(self, seed: int, *, epoch_seed: int) -> None:
+        """Draw the epoch's order of the windows and this report's dropout."""
+        order = np.arange(len(self._windows), dtype=np.int32)
+        np.random.Generator(np.random.PCG64(epoch_seed)).shuffle(order)
         self._order = torch.from_numpy(order).to(self._windows.device)
         self.network.dropout.seed(seed)
 

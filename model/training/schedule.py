@@ -25,30 +25,31 @@ def schedule_factor(step: int, *, num_steps: int, decay_fraction: float) -> floa
     return warm_up * min(1.0, (num_steps - step) / decay_steps)
 
 
-def training_is_over(config: TrialConfig, *, epoch: int, best_epoch: int) -> bool:
-    """Return whether a run ends after an epoch: by its epochs, or by its patience.
+def training_is_over(config: TrialConfig, *, report: int, best_report: int) -> bool:
+    """Return whether a run ends after a report: by its epochs, or by its patience.
 
     The window regime has no patience: the reference had none.
 
     Args:
         config: The configuration.
-        epoch: The last trained epoch, from 1.
-        best_epoch: The one with the lowest score so far.
+        report: The last, from 1.
+        best_report: The one with the lowest score so far.
 
-    >>> training_is_over(TrialConfig(epochs=64, patience_epochs=8), epoch=9, best_epoch=1)
+    >>> training_is_over(TrialConfig(epochs=64, patience_epochs=8), report=9, best_report=1)
     True
     """
     patience = config.patience_epochs if config.regime == "stream" else 0
-    return epoch >= config.epochs or 0 < patience <= epoch - best_epoch
+    waited = report - best_report
+    return report >= config.num_reports or 0 < patience * config.reports_per_epoch <= waited
 
 
-def constant_epochs(config: TrialConfig) -> int:
-    """Return how many epochs a run has before its learning rate begins to fall.
+def constant_reports(config: TrialConfig) -> int:
+    """Return how many reports a run gives before its learning rate begins to fall.
 
-    >>> constant_epochs(TrialConfig(epochs=8, decay_fraction=0.3))
+    >>> constant_reports(TrialConfig(epochs=8, decay_fraction=0.3))
     5
     """
     if config.regime == "window":
-        return config.epochs
+        return config.num_reports
     # 30 * (1 - 0.3) may lie a rounding error below 21.
-    return math.floor(config.epochs * (1 - config.decay_fraction) + 1e-9)
+    return math.floor(config.num_reports * (1 - config.decay_fraction) + 1e-9)

@@ -116,7 +116,7 @@ def _step_seconds(config: TrialConfig, device: torch.device) -> float:
     """Return the median of some training steps on random symbols, after one that warms up."""
     trainer = Trainer(config, _random_corpus(config), device=device)
     clock = _clock(device)
-    trainer.regime.begin_epoch(0)
+    trainer.regime.begin_report(0, epoch_seed=0)
     trainer.train_step(1, 0)
     times: list[float] = []
     while len(times) < _PROBE_STEPS or sum(times) < _PROBE_SECONDS:
@@ -151,6 +151,7 @@ def _random_corpus(config: TrialConfig) -> EncodedCorpus:
         num_train_chars=num_chars,
         num_validation_chars=num_chars,
         num_test_chars=num_chars,
+        num_raw_train_chars=num_chars,
         num_raw_validation_chars=num_chars,
         num_raw_test_chars=num_chars,
     )

@@ -1,4 +1,4 @@
-"""Trains one configuration, epoch by epoch. Knows no scheduler and no Ray.
+"""Trains one configuration, report by report. Knows no scheduler and no Ray.
 
 What a step sees is the regime's business (regimes.py); here are precision, optimiser steps,
 reports, and checkpoints that training goes on from.
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from model.config import TrialConfig
-from model.errors import CheckpointError, TrainingDiverged
+from model.errors import CheckpointError, CorpusError, TrainingDiverged
 from model.network.base import Network
 from model.network.precision import autocast, resolve_precision
 from model.scoring.evaluation import network_nats
@@ -39,7 +39,7 @@ class Trainer:
     """Trains one configuration on one cleaned corpus.
 
     Raises:
-        CorpusError: The training part is too short for the batch or the window.
+        CorpusError: The training part is too short for the batch, the window or the reports.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Trainer:
         precision: str | None = None,
         location: str | None = None,
     ) -> None:
-        """Begin at epoch 0.
+        """Begin before the first report.
 
         Args:
             config: What is trained.
@@ -78,26 +78,33 @@ class Trainer:
         self.model = self.regime.network
         self.optimizer = self.regime.optimizer
         self.steps_per_epoch = self.regime.steps_per_epoch
+        if self.steps_per_epoch < config.reports_per_epoch:
+            raise CorpusError(
+                f"reports_per_epoch must be at most the steps of an epoch, "
+                f"{self.steps_per_epoch}, got {config.reports_per_epoch}"
+            )
 
-    def epochs(self) -> Iterator[EpochReport]:
-        """Yield one report after each epoch until the training is finished.
+    def reports(self) -> Iterator[EpochReport]:
+        """Yield a report after each epoch, or part of one, until the training is finished.
 
         Raises:
-            TrainingDiverged: A step's loss was NaN or infinite; raised at that epoch's end.
+            TrainingDiverged: A step's loss was NaN or infinite; raised where the report is due.
         """
-        epoch = self.last_report.epoch if self.last_report else 0
+        number = self.last_report.report if self.last_report else 0
         elapsed_seconds = self.last_report.elapsed_seconds if self.last_report else 0.0
         while not self.is_finished:
-            epoch += 1
+            number += 1
             start = time.perf_counter()
-            train_nats = self.train_epoch(epoch)
+            train_nats = self.train_until(number)
             val_nats = self.validation_nats()
             if not math.isfinite(val_nats):
-                raise TrainingDiverged(epoch=epoch, step=self.steps_per_epoch, loss=val_nats)
+                epoch, steps = self._place(number)
+                raise TrainingDiverged(epoch=epoch, step=steps.stop, loss=val_nats)
             elapsed_seconds += time.perf_counter() - start
             report = EpochReport.of(
                 self.corpus,
-                epoch=epoch,
+                report=number,
+                epoch=self.config.epochs_at(number),
                 train_nats_per_symbol=train_nats,
                 val_nats=val_nats,
                 elapsed_seconds=elapsed_seconds,
@@ -111,34 +118,49 @@ class Trainer:
         last, best = self.last_report, self.best_report
         if last is None or best is None:
             return False
-        return training_is_over(self.config, epoch=last.epoch, best_epoch=best.epoch)
+        return training_is_over(self.config, report=last.report, best_report=best.report)
 
-    def train_epoch(self, epoch: int) -> float:
-        """Train one epoch, counted from 1, and return its mean loss in nats per symbol.
+    def train_until(self, report: int) -> float:
+        """Train from the report before to this one; return the mean loss in nats per symbol.
+
+        Args:
+            report: Counted from 1.
 
         Raises:
             TrainingDiverged: A step's loss was NaN or infinite.
         """
-        losses = torch.zeros(self.steps_per_epoch, device=self.device)
+        epoch, steps = self._place(report)
+        losses = torch.zeros(len(steps), device=self.device)
+        num_scored = torch.zeros(len(steps), dtype=torch.float64, device=self.device)
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            # Dropout is a function of seed and epoch alone: a resumed run needs no saved state.
-            seed = hash_seed(self.config.seed, epoch)
+            # Dropout is a function of seed and report alone: a resumed run needs no saved state.
+            seed = hash_seed(self.config.seed, report)
             torch.manual_seed(seed)
-            self.regime.begin_epoch(seed)
-            for step in range(self.steps_per_epoch):
-                losses[step] = self.train_step(epoch, step)
-        # One look at the losses an epoch: the device need not wait for the host in between.
+            self.regime.begin_report(seed, epoch_seed=hash_seed(self.config.seed, epoch))
+            for place, step in enumerate(steps):
+                losses[place], num_scored[place] = self.train_step(epoch, step)
+        # One look at the losses a report: the device need not wait for the host in between.
         if not torch.isfinite(losses).all():
-            step = int(torch.nonzero(~torch.isfinite(losses))[0])
-            raise TrainingDiverged(epoch=epoch, step=step + 1, loss=losses[step].item())
-        return losses.sum().item() / self.regime.num_targets
+            place = int(torch.nonzero(~torch.isfinite(losses))[0])
+            loss = losses[place].item()
+            raise TrainingDiverged(epoch=epoch, step=steps[place] + 1, loss=loss)
+        return losses.sum().item() / num_scored.sum().item()
 
-    def train_step(self, epoch: int, step: int) -> Tensor:
-        """Take one optimiser step and return its loss, summed over its symbols.
+    def _place(self, report: int) -> tuple[int, range]:
+        """Return the epoch, counted from 1, and its steps, that a report comes after."""
+        epoch, part = divmod(report - 1, self.config.reports_per_epoch)
+        first, end = (
+            number * self.steps_per_epoch // self.config.reports_per_epoch
+            for number in (part, part + 1)
+        )
+        return epoch + 1, range(first, end)
+
+    def train_step(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
+        """Take one optimiser step; return its loss, summed over its symbols, and their number.
 
         Args:
-            epoch: Counted from 1; the regime has begun it.
+            epoch: Counted from 1; the regime has begun a report of it.
             step: Counted from 0 in the epoch.
         """
         with autocast(self.precision, self.device):
@@ -151,7 +173,7 @@ class Trainer:
             norm = self.config.gradient_clip_norm
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), norm)
         self.optimizer.step()
-        return loss.detach() * num_scored
+        return loss.detach() * num_scored, num_scored
 
     def validation_nats(self) -> float:
         """Return what the network spends on the validation passage, in all."""
@@ -238,7 +260,7 @@ class Trainer:
             return self.config.learning_rate
         return self.config.learning_rate * schedule_factor(
             step,
-            num_steps=self.config.epochs * self.steps_per_epoch,
+            num_steps=round(self.config.epochs * self.steps_per_epoch),
             decay_fraction=self.config.decay_fraction,
         )
 

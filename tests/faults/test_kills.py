@@ -21,6 +21,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from model.config import TrialConfig
 from model.errors import CheckpointError
 from model.training.checkpoint import load_checkpoint
 from repository import SUPPORT
@@ -63,8 +64,8 @@ def after_events(num: int, name: str = "history.jsonl") -> Callable[[], bool]:
     return lambda: num_events(name) >= target
 
 
-def checkpoint_epochs() -> dict[int, int]:
-    """Return the epoch of each trial's newest whole checkpoint."""
+def checkpoint_reports() -> dict[int, int]:
+    """Return the report of each trial's newest whole checkpoint."""
     found: dict[int, int] = {}
     for number, locations in CheckpointStore(str(RUN.resolve() / "ray")).newest_first().items():
         for location in locations:
@@ -72,7 +73,7 @@ def checkpoint_epochs() -> dict[int, int]:
                 _, meta = load_checkpoint(Path(location))
             except CheckpointError:
                 continue
-            found[number] = int(meta.last_metrics.epoch)
+            found[number] = meta.last_metrics.report
             break
     return found
 
@@ -150,11 +151,11 @@ def test_killed_search_ends_with_the_tables_of_one_that_was_not(tiny_text: str) 
         for moment, delay in moments:
             seen = num_events()
             kill_when(moment or after_epoch, resume, delay, whole_family=moment is None)
-            kills.append((num_events(), checkpoint_epochs()))
+            kills.append((num_events(), checkpoint_reports()))
         for _ in range(2):  # anywhere
             moment = after_events(chance.randint(2, 5))
             kill_when(moment, resume, chance.uniform(0, 0.5), whole_family=False)
-            kills.append((num_events(), checkpoint_epochs()))
+            kills.append((num_events(), checkpoint_reports()))
         moment = after_events(1, "finalists.jsonl")
         kill_when(moment, resume, chance.uniform(0, 0.2), whole_family=False)
         for delay in (0, chance.uniform(0, 0.3)):  # in the report
@@ -183,9 +184,13 @@ def test_killed_search_ends_with_the_tables_of_one_that_was_not(tiny_text: str) 
 
 @pytest.mark.long
 @pytest.mark.timeout(2_000)
-def test_killed_search_of_two_workers_loses_and_repeats_nothing(tiny_text: str) -> None:
+@pytest.mark.parametrize("reports_per_epoch", [1, 3])
+def test_killed_search_of_two_workers_loses_and_repeats_nothing(
+    tiny_text: str, reports_per_epoch: int
+) -> None:
     chance = random.Random(int(os.environ.get("KILL_SEED", "1")))
-    inputs = write_inputs(tiny_text, trials=TRIALS, epochs=(3, 5))
+    base = f"reports_per_epoch={reports_per_epoch}"
+    inputs = write_inputs(tiny_text, trials=TRIALS, epochs=(3, 5), base=base)
     budget = ["--time-budget", "10h", "--finalists", "0"]
     begin = [*inputs, *budget, "--max-concurrent", "2", "--name", "killed"]
     resume = ["--resume", str(RUN), "--max-concurrent", "2"]
@@ -193,7 +198,7 @@ def test_killed_search_of_two_workers_loses_and_repeats_nothing(tiny_text: str) 
     for flags in (begin, resume, resume, resume):
         moment = after_events(chance.randint(3, 6))
         kill_when(moment, flags, chance.uniform(0, 0.5), whole_family=chance.random() < 0.5)
-        kills.append((num_events(), checkpoint_epochs()))
+        kills.append((num_events(), checkpoint_reports()))
     done = run_command(resume)
     assert done.returncode == 0, done.stderr
     assert_nothing_lost_or_repeated(kills)
@@ -211,7 +216,7 @@ def assert_nothing_lost_or_repeated(kills: list[tuple[int, dict[int, int]]]) -> 
     """
     history = events()
     epochs = [
-        (index, event["epoch"]["number"], event["epoch"]["epoch"])
+        (index, event["epoch"]["number"], event["epoch"]["report"])
         for index, event in enumerate(history)
         if event["event"] == "EpochEnded"
     ]
@@ -236,7 +241,8 @@ def assert_nothing_lost_or_repeated(kills: list[tuple[int, dict[int, int]]]) -> 
             checkpoint = kept.get(number, 0)
             assert before[-1] - 1 <= checkpoint <= before[-1]  # the epoch in progress, no more
             if after:  # one that was complete reports its last epoch again, and trains none
-                is_complete = checkpoint == configs[number]["epochs"]
+                config = TrialConfig.from_dict(configs[number])
+                is_complete = checkpoint == config.num_reports
                 assert after[0] == checkpoint + (not is_complete)
     storage = JournalStorage(JournalFileBackend(str(RUN / "optuna.journal")))
     told = optuna.load_study(storage=storage, study_name="tiny").trials

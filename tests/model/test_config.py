@@ -16,8 +16,10 @@ from repository import ROOT
     [
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"hidden_size": -4}, "hidden_size must be at least 1, got -4"),
-        ({"epochs": 1.5}, "epochs must be int, got 1.5"),
-        ({"epochs": True}, "epochs must be int, got True"),
+        ({"epochs": 1.5}, "epochs must be a whole number of reports, of which an epoch has 1"),
+        ({"epochs": 0.04, "reports_per_epoch": 10}, "epochs must be at least 1 / 10, got 0.04"),
+        ({"epochs": True}, "epochs must be a finite number, got True"),
+        ({"reports_per_epoch": 0}, "reports_per_epoch must be at least 1, got 0"),
         ({"dropout": 1.0}, "dropout must be in 0 <= p < 1, got 1.0"),
         ({"dropout": float("nan")}, "dropout must be a finite number, got nan"),
         ({"dropout": "0.2"}, "dropout must be a finite number, got '0.2'"),

@@ -87,7 +87,7 @@ def test_script_without_this_project_writes_what_the_network_does(
 ) -> None:
     config = dataclasses.replace(tiny_config, num_layers=num_layers, epochs=1, hidden_size=8)
     trainer = Trainer(config, tiny_corpus.encoded["lower"])
-    next(trainer.epochs())
+    next(trainer.reports())
     trainer.save(Path("results/mine/checkpoints/01"))
     (script,) = documents.blocks(ROOT / "docs" / "checkpoint.md", "python")
     assert len([line for line in script.splitlines() if line]) <= 25

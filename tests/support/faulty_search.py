@@ -46,10 +46,10 @@ class FaultyTrainable(trainable.CharLSTMTrainable):
             os.kill(os.getpid(), signal.SIGKILL)
         super().save_checkpoint(checkpoint_dir)
 
-    def _train_epoch(self) -> dict[str, Any]:
+    def _train_on(self) -> dict[str, Any]:
         if self._trainer is not None or self._checkpoints:
             misbehave(self._number)
-        return super()._train_epoch()
+        return super()._train_on()
 
 
 class StuckTrialTimeout(TrialTimeout):

@@ -12,7 +12,7 @@ from tune.trials import trainable
 class TellingTrainable(trainable.CharLSTMTrainable):
     """Holds its resources for a moment, then fails with what Ray lets its process see."""
 
-    def _train_epoch(self) -> dict[str, Any]:
+    def _train_on(self) -> dict[str, Any]:
         time.sleep(1)
         raise ValueError(f"sees {os.environ['CUDA_VISIBLE_DEVICES']}, trains on {self._device}")
 

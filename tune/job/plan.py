@@ -8,7 +8,7 @@ from rich.console import Console
 from model.system.durations import counted, format_range, format_seconds
 from model.system.terminal import say
 from model.text.words import CLAUSES, NO_WORDS, has_no_spaces_between_words
-from model.training.schedule import constant_epochs
+from model.training.schedule import constant_reports
 from search_spaces.distributions import describe as describe_distribution
 from tune.cluster.resources import Node, TrialResources, describe
 from tune.cluster.trial_memory import format_bytes
@@ -108,6 +108,8 @@ def _plan_lines(plan: JobPlan) -> list[str]:
         f"objective: val_bits_per_char, restored bits per raw character, lower is better, "
         f"on {judged:,} held-out raw characters"
     )
+    if space.base.reports_per_epoch > 1:
+        lines.append(_reports(study))
     if prepared.resemblance is not None and prepared.resemblance.warning:
         lines.append(f"warning: {prepared.resemblance.warning}")
     budget = space.budget
@@ -130,6 +132,13 @@ def _plan_lines(plan: JobPlan) -> list[str]:
         limit_text = format_seconds(study.settings.trial_timeout_seconds)
         lines.append(f"trial timeout: a trial that reports nothing for {limit_text} is killed")
     return lines
+
+
+def _reports(study: Study) -> str:
+    """Return how often trials report on a long text."""
+    chars = next(iter(study.prepared.encoded.values())).num_raw_train_chars
+    times = study.space.base.reports_per_epoch
+    return f"reports: {times} an epoch, each after about {chars // times:,} characters"
 
 
 def _time_shares(study: Study, concurrent: int, *, is_timed: bool) -> list[str]:
@@ -199,15 +208,17 @@ def asha_phrase(study: Study) -> str:
     """Return at which epochs ASHA stops trials, or why it stops none."""
     space, budget = study.space, study.space.budget
     longest = dataclasses.replace(
-        space.base, epochs=study.max_epochs, decay_fraction=min(space.values("decay_fraction"))
+        space.base,
+        epochs=space.base.epochs_at(space.max_reports),
+        decay_fraction=min(space.values("decay_fraction")),
     )
-    rungs = budget.judged_epochs(longest, longest.epochs)
-    first = f"the first rung, epoch {budget.grace_period_epochs}"
+    rungs = budget.judged_reports(longest, longest.num_reports)
+    first = f"the first rung, epoch {longest.epochs_at(budget.grace_period_epochs):g}"
     if not rungs:
         return f"ASHA stops no trial: none goes on after {first}"
-    if constant_epochs(longest) < budget.grace_period_epochs:
+    if constant_reports(longest) < budget.grace_period_epochs:
         return f"ASHA stops no trial: the learning rate of each falls before {first}"
-    epochs = ", ".join(map(str, rungs))
+    epochs = ", ".join(f"{longest.epochs_at(rung):g}" for rung in rungs)
     each = " and ".join(budget.compare_within)
     share = f"about 1 in {budget.reduction_factor}{f' of each {each}' if each else ''}"
     return f"ASHA keeps {share} at epochs {epochs}"

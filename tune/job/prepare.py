@@ -9,9 +9,10 @@ from model.system.durations import parse_duration
 from model.system.filesystem import check_storage
 from model.system.terminal import say
 from model.text.corpus import Corpus, resolve_corpus
-from model.text.held_out import with_named_held_out
+from model.text.held_out import with_named_held_out, with_short_held_out
 from model.text.known_text import remember
 from search_spaces import Budget, SearchSpace, load_space
+from search_spaces.long_text import for_text
 from search_spaces.narrow import fixed
 from tune.cluster.resources import TrialResources
 from tune.job.fit import fitted
@@ -41,6 +42,7 @@ def prepare(options: StudyOptions, console: Console) -> Study:
     if options.storage is not None:
         check_new_in_storage(options.storage, name)
     corpus = named_corpus(options, settings, console)
+    space = for_text(space, len(corpus.text), on_gpu=bool(options.gpus_per_trial))
     found = fitted(space, corpus)
     return Study(
         space=with_budget(found.space, options),
@@ -95,6 +97,7 @@ def named_corpus(options: StudyOptions, settings: StudySettings, console: Consol
     corpus = with_named_held_out(
         corpus, settings.reading, validation=options.validation, test=options.test
     )
+    corpus = with_short_held_out(corpus)
     remember(corpus)
     tell_corpus(corpus, console)
     return corpus

@@ -144,7 +144,10 @@ def _without_starts(space: SearchSpace) -> dict[str, Any]:
 def _text(options: StudyOptions, stored: StudyFile, folder: RunFolder, console: Console) -> Corpus:
     """Return the text, from where the user names it or where it is known to be the same."""
     if (options.corpus, options.validation, options.test) != (None, None, None):
-        return named_corpus(options, stored.settings, console)
+        corpus = named_corpus(options, stored.settings, console)
+        # Runs of before 2026-11-29 split a long text by tenths.
+        by_tenths = stored.corpus.lengths is None and options.validation is options.test is None
+        return dataclasses.replace(corpus, lengths=None) if by_tenths else corpus
     corpus = text_of_run(stored, folder)
     tell_corpus(corpus, console)
     known = stored.corpus

@@ -101,7 +101,7 @@ def search(
         has_had_its_time=beside.has_had_its_time if beside else lambda result: False,
     )
     remaining = Remaining(estimate) if estimate else None
-    scheduler = FairASHA(study.space.budget, max_epochs=study.max_epochs)
+    scheduler = FairASHA(study.space.budget, max_reports=study.space.max_reports)
     _settle_stopped(scheduler, history)
     records = list(history.records.values())
     progress = Progress(
@@ -233,7 +233,7 @@ def _settle_stopped(scheduler: FairASHA, history: History) -> None:
         record = history.records[number]
         assert record.best is not None  # it was compared
         is_over = training_is_over(
-            record.config, epoch=record.epochs[-1].epoch, best_epoch=record.best.epoch
+            record.config, report=record.epochs[-1].report, best_report=record.best.report
         )
         if not record.has_ended and not is_over:
             event = TrialEnded(

@@ -40,7 +40,7 @@ def trial_event(record: TrialRecord, label: str) -> dict[str, Any]:
         "baseline": record.baseline or None,
         "status": record.status.value,
         "epochs": record.config.epochs,
-        "epochs_run": len(record.epochs),
+        "epochs_run": record.epochs_run,
         "val_bits_per_char": record.objective if record.best else None,
         "search_seconds": record.search_seconds,
         "error": record.error or None,

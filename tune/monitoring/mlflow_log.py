@@ -128,7 +128,7 @@ class MlflowLog:
         """Send an epoch's scores."""
         epoch = record.epochs[-1]
         scores = {score: getattr(epoch, score) for score in SCORES}
-        self._tasks.submit(self._log_scores, record.number, epoch.epoch, scores, time.time())
+        self._tasks.submit(self._log_scores, record.number, epoch.report, scores, time.time())
 
     def trial_ended(self, record: TrialRecord) -> None:
         """End the MLflow run."""
@@ -163,12 +163,12 @@ class MlflowLog:
         client.log_batch(run.info.run_id, params=params)
 
     def _log_scores(
-        self, number: int, epoch: int, scores: dict[str, float], seconds: float
+        self, number: int, report: int, scores: dict[str, float], seconds: float
     ) -> None:
         from mlflow.entities import Metric
 
         metrics = [
-            Metric(name, value, int(seconds * 1_000), epoch) for name, value in scores.items()
+            Metric(name, value, int(seconds * 1_000), report) for name, value in scores.items()
         ]
         self._connect().log_batch(self._run_ids[number], metrics=metrics)
 

@@ -188,7 +188,7 @@ class Progress:
         if record.error:
             return f"{record.status.value:<8} {label}: {record.error}"
         objective = f"{record.objective:.4f} bits" if record.best else "not measured"
-        epochs = f"epoch {len(record.epochs)} of {record.config.epochs}"
+        epochs = f"epoch {record.epochs_run:g} of {record.config.epochs:g}"
         values = axis_values(record, self._axes)
         return f"{record.status.value:<8} {label}: {objective}, {epochs}, {values}"
 
@@ -203,7 +203,7 @@ class Progress:
                 f"{record.number}" + "*" * bool(record.baseline),
                 record.status.value,
                 f"{record.objective:.4f}" if record.best else "",
-                f"{len(record.epochs)}/{record.config.epochs}",
+                f"{record.epochs_run:g}/{record.config.epochs:g}",
                 *(short(values[axis]) for axis in self._axes),
                 style="bold" if record is self._search_state.best else None,
             )

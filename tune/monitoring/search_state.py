@@ -13,7 +13,7 @@ class SearchState:
     Attributes:
         best: The trial with the lowest objective so far, the first of equals; None before the
             first epoch.
-        rungs: Epoch of a rung to number of trials that reached it.
+        rungs: Report of a rung to number of trials that reached it.
     """
 
     def __init__(self, space: SearchSpace, records: Iterable[TrialRecord] = ()) -> None:
@@ -24,10 +24,11 @@ class SearchState:
             records: Those trials.
         """
         self.best: TrialRecord | None = None
-        self.rungs = dict.fromkeys(space.budget.rungs(max(space.values("epochs"))), 0)
+        self.rungs = dict.fromkeys(space.budget.rungs(space.max_reports), 0)
+        self._epochs_at = space.base.epochs_at
         self._running: dict[int, TrialRecord] = {}
         self._statuses: Counter[Status] = Counter()
-        # Trial number to status and epochs as they were counted last.
+        # Trial number to status and reports as they were counted last.
         self._counted: dict[int, tuple[Status, int]] = {}
         for record in records:
             self.see(record)
@@ -69,12 +70,14 @@ class SearchState:
 
     def rungs_text(self) -> str:
         """Return how many trials reached each rung: "epoch 1: 8, epoch 3: 2"."""
-        return ", ".join(f"epoch {rung}: {number}" for rung, number in self.rungs.items())
+        return ", ".join(
+            f"epoch {self._epochs_at(rung):g}: {number}" for rung, number in self.rungs.items()
+        )
 
-    def _count(self, status: Status, num_epochs: int, trials: int) -> None:
+    def _count(self, status: Status, num_reports: int, trials: int) -> None:
         self._statuses[status] += trials
         for rung in self.rungs:
-            if num_epochs >= rung:
+            if num_reports >= rung:
                 self.rungs[rung] += trials
 
 

@@ -184,8 +184,8 @@ def _trial_text(record: TrialRecord, axes: list[str]) -> str:
     score = f"{record.objective:.4f} bits" if record.best else "no epoch yet"
     baseline = f" ({record.baseline})" if record.baseline else ""
     return (
-        f"trial {record.number}{baseline}: {score}, epoch {len(record.epochs)} of "
-        f"{record.config.epochs}, {axis_values(record, axes)}"
+        f"trial {record.number}{baseline}: {score}, epoch {record.epochs_run:g} of "
+        f"{record.config.epochs:g}, {axis_values(record, axes)}"
     )
 
 
@@ -194,7 +194,7 @@ def _trial_json(record: TrialRecord) -> dict[str, Any]:
         "number": record.number,
         "baseline": record.baseline or None,
         "status": record.status.value,
-        "epoch": len(record.epochs),
+        "epoch": record.epochs_run,
         "val_bits_per_char": record.objective if record.best else None,
         "config": record.config.to_dict(),
     }

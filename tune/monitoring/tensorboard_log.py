@@ -45,10 +45,10 @@ class TensorBoardLog:
         epoch = record.epochs[-1]
         file = self._files.get(record.number)
         if file is None:
-            file = _EventFile(self._folder / record.trial_id, first_step=epoch.epoch)
+            file = _EventFile(self._folder / record.trial_id, first_step=epoch.report)
             self._files[record.number] = file
         for score in SCORES:
-            file.add(scalar(score, getattr(epoch, score)), step=epoch.epoch)
+            file.add(scalar(score, getattr(epoch, score)), step=epoch.report)
         file.flush_now_and_then()
 
     def trial_ended(self, record: TrialRecord) -> None:
@@ -57,7 +57,7 @@ class TensorBoardLog:
         if file is None:
             return
         values = record.config.to_dict()
-        metrics = {"val_bits_per_char": record.objective, "epochs_run": len(record.epochs)}
+        metrics = {"val_bits_per_char": record.objective, "epochs_run": record.epochs_run}
         for summary in hparams({axis: values[axis] for axis in self._axes}, metrics):
             file.add(summary)
         file.close()

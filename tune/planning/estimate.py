@@ -147,9 +147,9 @@ class Estimate:
         found = {}
         for place, (name, training) in enumerate(whole.items()):
             part = left / (len(whole) - place)
-            epochs = max(1, min(training.epochs, math.floor(part / training.epoch_seconds)))
-            is_whole = epochs == training.epochs
-            found[name] = dataclasses.replace(training, epochs=epochs, is_whole=is_whole)
+            reports = max(1, min(training.reports, math.floor(part / training.report_seconds)))
+            is_whole = reports == training.reports
+            found[name] = dataclasses.replace(training, reports=reports, is_whole=is_whole)
             left = max(0.0, left - found[name].seconds)
         return found
 
@@ -169,27 +169,27 @@ class Estimate:
             for with_trend in (True, False)
         )
         scoring = (trend, *[plain] * (self._study.settings.finalist_seeds - 1))
-        return Training(config.epochs, epoch_seconds, scoring)
+        return Training(config.num_reports, epoch_seconds / config.reports_per_epoch, scoring)
 
     def _expected_seconds(self, training: Training, done: int, *, whole: bool) -> float:
         """Return what a trial still takes, by a chance at the rungs between the plan's two.
 
         Args:
             training: The trial.
-            done: Its epochs so far.
+            done: Its reports so far.
             whole: Whether it is never stopped.
         """
         budget = self._study.space.budget
         goes_on = budget.reduction_factor**-0.75
-        rungs = [] if whole else budget.rungs(training.epochs)
-        epochs, reached, at = 0.0, 1.0, done
+        rungs = [] if whole else budget.rungs(training.reports)
+        reports, reached, at = 0.0, 1.0, done
         for rung in rungs:
-            if done < rung < training.epochs:
-                epochs += reached * (rung - at)
+            if done < rung < training.reports:
+                reports += reached * (rung - at)
                 reached *= goes_on
                 at = rung
         # A baseline may go on for longer than was planned.
-        return (epochs + reached * max(0, training.epochs - at)) * training.epoch_seconds
+        return (reports + reached * max(0, training.reports - at)) * training.report_seconds
 
 
 def _middle(ratios: list[float]) -> tuple[float, float, float] | None:

@@ -278,14 +278,16 @@ def reserved_seconds(
 def _ending_seconds(records: Collection[TrialRecord]) -> float:
     """Return what passes between the order to end and the search's end.
 
-    Running trials end with their epoch; then tables and page are written.
+    Running trials end with a report; then tables and page are written.
     """
-    epochs = [
-        record.epoch_seconds
+    until_reports = [
+        record.report_seconds
         for record in records
         if record.status == Status.RUNNING and record.epochs
     ]
-    return max(epochs, default=0.0) + WRITING_SECONDS + WRITING_SECONDS_A_TRIAL * len(records)
+    return (
+        max(until_reports, default=0.0) + WRITING_SECONDS + WRITING_SECONDS_A_TRIAL * len(records)
+    )
 
 
 def _rank_key(record: TrialRecord) -> tuple[float, int]:

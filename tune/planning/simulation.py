@@ -37,18 +37,18 @@ ERROR = 1.25
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Training:
-    """A training in full: its epochs, and the seconds of one.
+    """A training in full: its reports, and the seconds between two.
 
     Attributes:
-        epochs: How many.
-        epoch_seconds: What one takes.
+        reports: How many.
+        report_seconds: What each takes.
         scoring_seconds: What the test passage takes if it is a finalist, for each of its seeds.
         is_baseline: Whether it is one.
         is_whole: Whether all its epochs are trained; a baseline without is no finalist.
     """
 
-    epochs: int
-    epoch_seconds: float
+    reports: int
+    report_seconds: float
     scoring_seconds: tuple[float, ...] = ()
     is_baseline: bool = False
     is_whole: bool = True
@@ -56,7 +56,7 @@ class Training:
     @property
     def seconds(self) -> float:
         """What all of it takes."""
-        return self.epochs * self.epoch_seconds
+        return self.reports * self.report_seconds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,10 +148,10 @@ def _simulate_once(
     left = first[before.num_ended :]
     num_others = study.num_trials - max(before.num_ended, len(first))
     others = [drawn[i] for i in generator.integers(max(1, len(drawn)), size=num_others)]
-    stops = [*study.space.budget.rungs(study.max_epochs), math.inf]
+    stops = [*study.space.budget.rungs(study.space.max_reports), math.inf]
     num_passed = (generator.geometric(1 - goes_on, size=num_others) - 1).clip(max=len(stops) - 1)
     trials = [training.seconds for training in left] + [
-        min(stops[passed], training.epochs) * training.epoch_seconds
+        min(stops[passed], training.reports) * training.report_seconds
         for training, passed in zip(others, num_passed, strict=True)
     ]
     ends = slot_ends([error * seconds for seconds in trials], concurrent)

@@ -197,11 +197,6 @@ class Study:
         is_there = local and Path(path).resolve() == self.run_path.resolve()
         return None if is_there else self.checkpoints_root
 
-    @property
-    def max_epochs(self) -> int:
-        """The most epochs that a trial of this space trains."""
-        return int(max(self.space.values("epochs")))
-
 
 def finalists_of(settings: StudySettings) -> tuple[int, int]:
     """Return how many finalists are trained, and with how many seeds."""

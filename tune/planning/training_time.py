@@ -43,7 +43,7 @@ def longest_seconds(study: Study, concurrent: int) -> float:
 
 
 def shortened(config: TrialConfig, *, epoch_seconds: float, seconds: float) -> TrialConfig:
-    """Return a configuration with as many of its epochs as fit, at least one.
+    """Return a configuration with as much of its epochs as fits, at least until a report.
 
     Its learning rate falls over the last of those that it has.
 
@@ -54,7 +54,8 @@ def shortened(config: TrialConfig, *, epoch_seconds: float, seconds: float) -> T
     """
     if config.epochs * epoch_seconds <= seconds:
         return config
-    return dataclasses.replace(config, epochs=max(1, math.floor(seconds / epoch_seconds)))
+    num_reports = max(1, math.floor(seconds / epoch_seconds * config.reports_per_epoch))
+    return dataclasses.replace(config, epochs=config.epochs_at(num_reports))
 
 
 def has_baselines_beside(study: Study) -> bool:
@@ -97,12 +98,12 @@ def is_settled(record: TrialRecord, allowed: Mapping[str, float]) -> bool:
 
 
 def _has_had_its_time(
-    baseline: str, elapsed_seconds: float, num_epochs: int, allowed: Mapping[str, float]
+    baseline: str, elapsed_seconds: float, num_reports: int, allowed: Mapping[str, float]
 ) -> bool:
-    """Return whether a trial is a baseline that would exceed its part with another epoch."""
-    if not num_epochs or baseline not in allowed:
+    """Return whether a trial is a baseline that would exceed its part by its next report."""
+    if not num_reports or baseline not in allowed:
         return False
-    return elapsed_seconds * (1 + 1 / num_epochs) > allowed[baseline]
+    return elapsed_seconds * (1 + 1 / num_reports) > allowed[baseline]
 
 
 def num_settled(study: Study, records: Iterable[TrialRecord], concurrent: int) -> int:
@@ -128,7 +129,7 @@ class BaselinesBeside:
             concurrent: Returns how many train at once.
         """
         self._study, self._records, self._concurrent = study, records, concurrent
-        self._proposed: dict[str, int] = {}  # name to the epochs that it had
+        self._proposed: dict[str, int] = {}  # name to the reports that it had
         allowed = self._allowed()
         # Parts may grow; the session has counted these as done.
         self._settled = {
@@ -150,8 +151,8 @@ class BaselinesBeside:
         num_new = sum(name not in known for name in waiting)
         are_last = self._study.num_trials - num_proposed <= num_new
         num_running = sum(
-            name not in known or not _runs_no_more(known[name], epochs_before)
-            for name, epochs_before in self._proposed.items()
+            name not in known or not _runs_no_more(known[name], reports_before)
+            for name, reports_before in self._proposed.items()
         )
         is_full = num_running >= max(1, self._concurrent() // WORKERS_A_BASELINE)
         is_early = num_proposed == 0  # the base comes first
@@ -165,17 +166,17 @@ class BaselinesBeside:
         baseline: str = result["config"]["baseline"]
         if not baseline:
             return False
-        elapsed_seconds, epoch = result["elapsed_seconds"], result["epoch"]
-        return _has_had_its_time(baseline, elapsed_seconds, epoch, self._allowed())
+        elapsed_seconds, report = result["elapsed_seconds"], result["report"]
+        return _has_had_its_time(baseline, elapsed_seconds, report, self._allowed())
 
     def _allowed(self) -> dict[str, float]:
         seconds = baselines_seconds(self._study, self._concurrent())
         return allowed_seconds(self._study.space, self._records.values(), seconds)
 
 
-def _runs_no_more(record: TrialRecord, epochs_before: int) -> bool:
-    """Return whether a trial that was proposed with so many epochs has been cut off or ended."""
-    is_cut = record.status is Status.STOPPED and len(record.epochs) > epochs_before
+def _runs_no_more(record: TrialRecord, reports_before: int) -> bool:
+    """Return whether a trial that was proposed with so many reports has been cut off or ended."""
+    is_cut = record.status is Status.STOPPED and len(record.epochs) > reports_before
     return record.has_ended or is_cut
 
 

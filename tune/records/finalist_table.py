@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tune.records.study_file import SEEDS_AT_MOST
-from tune.records.tables import read_table, write_table
+from tune.records.tables import read_table, typed, write_table
 from tune.records.trial import TrialRecord
 
 FINALIST_DTYPES = {
@@ -16,8 +16,8 @@ FINALIST_DTYPES = {
     "finalist_seed": "Int64",
     "baseline": "string",
     "status": "string",
-    "epochs_run": "Int64",
-    "best_epoch": "Int64",
+    "epochs_run": "Float64",
+    "best_epoch": "Float64",
     "val_bits_per_char": "Float64",
     "test_bits_per_char": "Float64",
     "test_bits_per_letter": "Float64",
@@ -93,8 +93,8 @@ class FinalistRecord:
     finalist_seed: int
     baseline: str | None
     status: str
-    epochs_run: int
-    best_epoch: int | None
+    epochs_run: float
+    best_epoch: float | None
     val_bits_per_char: float | None
     scores: TestPassageScores
     elapsed_seconds: float
@@ -111,7 +111,7 @@ class FinalistRecord:
             finalist_seed=finalist_seed,
             baseline=record.baseline or None,
             status=record.status.value,
-            epochs_run=len(record.epochs),
+            epochs_run=record.epochs_run,
             best_epoch=best.epoch if best else None,
             val_bits_per_char=best.val_bits_per_char if best else None,
             scores=scores,
@@ -129,7 +129,7 @@ class FinalistRecord:
 def write_finalists(finalists: Iterable[FinalistRecord], path: Path) -> None:
     """Write finalists.csv whole or not at all."""
     rows = [finalist.row() for finalist in finalists]
-    frame = pd.DataFrame(rows, columns=list(FINALIST_DTYPES)).astype(FINALIST_DTYPES)
+    frame = typed(pd.DataFrame(rows, columns=list(FINALIST_DTYPES)), FINALIST_DTYPES)
     write_table(frame, path)
 
 

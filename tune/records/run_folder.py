@@ -21,6 +21,7 @@ from tune.records.finalist_table import FinalistRecord, read_finalists, write_fi
 from tune.records.study_file import StudyFile
 from tune.records.tables import (
     EPOCH_DTYPES,
+    LATER_EPOCH_COLUMNS,
     TRIAL_DTYPES,
     Table,
     counted_epochs,
@@ -204,7 +205,13 @@ class RunFolder:
             ConfigError: A table is missing or has other columns.
         """
         trials = read_table(self.trials_file, TRIAL_DTYPES, keys=["number"])
-        epochs = read_table(self.epochs_file, EPOCH_DTYPES, keys=["number", "epoch"])
+        epochs = read_table(
+            self.epochs_file,
+            EPOCH_DTYPES,
+            keys=["number", "epoch"],
+            later_columns=LATER_EPOCH_COLUMNS,
+        )
+        epochs["report"] = epochs["report"].fillna(epochs["epoch"])
         return trials, counted_epochs(trials, epochs)
 
     def write_finalists(self, finalists: Iterable[FinalistRecord]) -> None:

@@ -21,15 +21,15 @@ from tune.records.trial import SCORES, EpochRecord, Status, TrialRecord
 
 Table = pd.DataFrame
 """For the type hints of files that only pass tables on."""
-_DTYPES = {int: "Int64", float: "Float64", str: "string"}
+_DTYPES = {int: "Int64", int | None: "Int64", float: "Float64", str: "string"}
 TRIAL_DTYPES: dict[str, str] = {
     "trial_id": "string",
     "number": "Int64",
     "status": "string",
     "baseline": "string",
     **{field.name: _DTYPES[field.type] for field in dataclasses.fields(TrialConfig)},  # type: ignore[index]
-    "epochs_run": "Int64",
-    "best_epoch": "Int64",
+    "epochs_run": "Float64",
+    "best_epoch": "Float64",
     **dict.fromkeys(SCORES, "Float64"),
     "num_parameters": "Int64",
     "vocabulary_size": "Int64",
@@ -43,6 +43,10 @@ EPOCH_DTYPES: dict[str, str] = {
     for field in dataclasses.fields(EpochRecord)
 }
 """Columns of epochs.csv, in order, with their pandas types."""
+LATER_EPOCH_COLUMNS = ("report", "chars_trained")
+"""Those that runs of before 2026-11-29 lack: they reported once an epoch."""
+_NUMBERS_OF_EPOCHS = ("epochs", "epochs_run", "best_epoch", "epoch")
+"""Columns of whole numbers where all of them are."""
 
 
 _CHOICES: dict[str, Iterable[str]] = {
@@ -58,18 +62,27 @@ _CHOICES: dict[str, Iterable[str]] = {
 def trials_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
     """Return one row a trial, in the order of their numbers; no trials give an empty frame."""
     rows = [record.row() for record in sorted(records, key=lambda record: record.number)]
-    return pd.DataFrame(rows, columns=list(TRIAL_DTYPES)).astype(TRIAL_DTYPES)
+    return typed(pd.DataFrame(rows, columns=list(TRIAL_DTYPES)), TRIAL_DTYPES)
 
 
 def epochs_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
-    """Return one row a trial and epoch, by trial number and epoch."""
+    """Return one row a trial and report, by both."""
     ordered = sorted(records, key=lambda record: record.number)
     rows = [dataclasses.asdict(epoch) for record in ordered for epoch in record.epochs]
-    return pd.DataFrame(rows, columns=list(EPOCH_DTYPES)).astype(EPOCH_DTYPES)
+    return typed(pd.DataFrame(rows, columns=list(EPOCH_DTYPES)), EPOCH_DTYPES)
+
+
+def typed(table: pd.DataFrame, dtypes: dict[str, str]) -> pd.DataFrame:
+    """Return a table in its types; numbers of epochs are whole ones where all of them are."""
+    table = table.astype(dtypes)
+    for name in _NUMBERS_OF_EPOCHS:
+        if name in table and (table[name].dropna() % 1 == 0).all():
+            table[name] = table[name].astype("Int64")
+    return table
 
 
 def counted_epochs(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
-    """Return the epochs that a table of trials counts: it may be a moment older than theirs."""
+    """Return the reports that a table of trials counts: it may be a moment older than theirs."""
     counted = trials.set_index("number")["epochs_run"]
     known = epochs["epoch"] <= epochs["number"].map(counted).fillna(0)
     return epochs[known].reset_index(drop=True)
@@ -98,7 +111,7 @@ def read_table(
         table = pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""])
         later: dict[str, Any] = dict.fromkeys(set(later_columns) - set(table), pd.NA)
         table = table.assign(**later, **_later_fields(table, dtypes))
-        table = table[list(dtypes)].astype(dtypes)
+        table = typed(table[list(dtypes)], dtypes)
         _check_values(table, keys)
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise ConfigError(

@@ -3,11 +3,12 @@
 import dataclasses
 import enum
 import itertools
+import math
 import operator
 from collections.abc import Iterable
 from typing import Any
 
-from model.config import FIELD_NAMES, TrialConfig
+from model.config import FIELD_NAMES, TrialConfig, whole
 
 SCORES = (
     *("val_bits_per_char", "val_own_bits_per_char"),
@@ -41,17 +42,29 @@ class Status(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class EpochRecord:
-    """One trained epoch of one trial; the fields are the columns of epochs.csv."""
+    """One report of one trial; the fields are the columns of epochs.csv.
+
+    Attributes:
+        report: Counts a trial's reports from 1; 0 is not known, and the number of the epoch.
+        epoch: Passes over the training text so far.
+        chars_trained: Raw characters trained on so far; None in runs of before 2026-11-29.
+    """
 
     trial_id: str
     number: int
-    epoch: int
+    epoch: float
     train_nats_per_char: float
     val_nats_per_char: float
     val_own_bits_per_char: float
     val_bits_per_char: float
     elapsed_seconds: float
     search_seconds: float
+    report: int = 0
+    chars_trained: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "epoch", whole(self.epoch))
+        object.__setattr__(self, "report", self.report or math.ceil(self.epoch))
 
 
 @dataclasses.dataclass(kw_only=True, slots=True)
@@ -71,7 +84,7 @@ class TrialRecord:
         estimated_memory_bytes: What was expected of it.
         search_seconds: Seconds from the search's start to the trial's end so far.
         error: Why it failed or diverged, or empty.
-        epochs: Its epochs, in order; `add_epoch` adds one.
+        epochs: Its reports, in order; `add_epoch` adds one.
     """
 
     number: int
@@ -100,9 +113,9 @@ class TrialRecord:
         return trial_id(self.number)
 
     def add_epoch(self, epoch: EpochRecord) -> None:
-        """Add an epoch; one that was trained again replaces the earlier one and what followed."""
-        if self.epochs and self.epochs[-1].epoch >= epoch.epoch:
-            self.epochs = [known for known in self.epochs if known.epoch < epoch.epoch]
+        """Add a report; one that comes again replaces the earlier one and what followed."""
+        if self.epochs and self.epochs[-1].report >= epoch.report:
+            self.epochs = [known for known in self.epochs if known.report < epoch.report]
             self._best = self._lowest()
         self.epochs.append(epoch)
         if self._best is None or epoch.val_bits_per_char < self._best.val_bits_per_char:
@@ -114,7 +127,7 @@ class TrialRecord:
 
     @property
     def best(self) -> EpochRecord | None:
-        """The epoch with the lowest objective; the earliest of equals."""
+        """The report with the lowest objective; the earliest of equals."""
         return self._best
 
     @property
@@ -130,18 +143,28 @@ class TrialRecord:
 
     @property
     def epoch_seconds(self) -> float:
-        """Mean seconds of an epoch; there must be one."""
+        """Mean seconds of an epoch; there must be a report."""
         last = self.epochs[-1]
         return last.elapsed_seconds / last.epoch
+
+    @property
+    def report_seconds(self) -> float:
+        """Mean seconds between two reports; there must be one."""
+        return self.epoch_seconds / self.config.reports_per_epoch
+
+    @property
+    def epochs_run(self) -> float:
+        """Passes over the training text so far; a whole number is an int."""
+        return self.epochs[-1].epoch if self.epochs else 0
 
     def _lowest(self) -> EpochRecord | None:
         return min(self.epochs, key=lambda epoch: epoch.val_bits_per_char, default=None)
 
     def running_best(self) -> dict[int, float]:
-        """Return the lowest objective up to each epoch."""
+        """Return the lowest objective up to each report."""
         values = (epoch.val_bits_per_char for epoch in self.epochs)
         lowest = itertools.accumulate(values, min)
-        return {epoch.epoch: value for epoch, value in zip(self.epochs, lowest, strict=True)}
+        return {epoch.report: value for epoch, value in zip(self.epochs, lowest, strict=True)}
 
     def row(self) -> dict[str, Any]:
         """Return the trial's row of trials.csv."""
@@ -155,7 +178,7 @@ class TrialRecord:
             "status": self.status.value,
             "baseline": self.baseline or None,
             "precision": self.precision or self.config.precision,
-            "epochs_run": len(self.epochs),
+            "epochs_run": self.epochs_run,
             "best_epoch": best.epoch if best else None,
             "num_parameters": self.num_parameters,
             "vocabulary_size": self.vocabulary_size,

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from model.config import whole
 from model.system.durations import counted
 from tune.records.load import LoadedRun
 from tune.records.tables import ranked
@@ -19,7 +20,9 @@ def as_far_as(trial: pd.Series) -> str:
     """Return how far a baseline came that has not come to its end; else nothing."""
     if trial["status"] not in (Status.STOPPED.value, Status.RUNNING.value):
         return ""
-    return f"as far as {trial['epochs_run']} of {counted(int(trial['epochs']), 'epoch')}"
+    return (
+        f"as far as {trial['epochs_run']:g} of {counted(whole(float(trial['epochs'])), 'epoch')}"
+    )
 
 
 def winner_then(run: LoadedRun, rival: pd.Series) -> str:
@@ -28,5 +31,5 @@ def winner_then(run: LoadedRun, rival: pd.Series) -> str:
     epochs = run.epochs[
         (run.epochs["number"] == winner["number"]) & (run.epochs["epoch"] <= rival["epochs_run"])
     ]
-    num_epochs = counted(len(epochs), "epoch")
+    num_epochs = counted(whole(float(epochs["epoch"].max())), "epoch")
     return f"{float(epochs['val_bits_per_char'].min()):.4f} after {num_epochs}"

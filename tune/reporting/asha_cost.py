@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from model.config import TrialConfig
+from model.config import TrialConfig, whole
 from model.system.durations import format_seconds
 from tune.records.load import LoadedRun
 from tune.records.tables import of_group, ranked
@@ -51,25 +51,32 @@ def rung_table(run: LoadedRun) -> pd.DataFrame:
     Where trials are compared within groups, a rung has one row a group.
     """
     trials, budget = run.trials, run.space.budget
-    max_epochs = int(max(run.space.values("epochs")))
+    max_reports, an_epoch = run.space.max_reports, run.space.base.reports_per_epoch
     # What a trial's learning rate depends on, and nothing else: rows of all columns are slow.
     settings = zip(trials["epochs"], trials["decay_fraction"], trials["regime"], strict=True)
     judged = [
-        budget.judged_epochs(
-            TrialConfig(epochs=int(length), decay_fraction=float(decay), regime=str(regime)),
-            max_epochs,
+        budget.judged_reports(
+            TrialConfig(
+                epochs=float(length),
+                reports_per_epoch=an_epoch,
+                decay_fraction=float(decay),
+                regime=str(regime),
+            ),
+            max_reports,
         )
         for length, decay, regime in settings
     ]
     rows = []
-    for rung in budget.rungs(max_epochs):
+    num_reports = run.epochs.groupby("number").size()
+    reports_run = trials["number"].map(num_reports).fillna(0)
+    for rung in budget.rungs(max_reports):
         # Never reached where the trial itself ends before the rung.
-        epoch = pd.Series([at.get(rung, math.inf) for at in judged], index=trials.index)
+        report = pd.Series([at.get(rung, math.inf) for at in judged], index=trials.index)
         for group in run.space.groups():
             values = dict(zip(budget.compare_within, group, strict=True))
-            compared = of_group(trials.assign(judged=epoch), values)
+            compared = of_group(trials.assign(judged=report, reports_run=reports_run), values)
             at_rung = _rung(compared, run.epochs, rung, budget.reduction_factor)
-            rows.append({"rung, epoch": rung, **values, **at_rung})
+            rows.append({"rung, epoch": whole(rung / an_epoch), **values, **at_rung})
     # Objects: beside a None, pandas would make floats of counts.
     return pd.DataFrame([row for row in rows if row["reached"]], dtype=object)
 
@@ -84,18 +91,18 @@ def saved_seconds(trials: pd.DataFrame) -> float:
 def _rung(
     trials: pd.DataFrame, epochs: pd.DataFrame, rung: int, reduction_factor: int
 ) -> dict[str, Any]:
-    reached = trials[trials["epochs_run"] >= trials["judged"]]
+    reached = trials[trials["reports_run"] >= trials["judged"]]
     stopped = reached[
-        (reached["status"] == Status.PRUNED.value) & (reached["epochs_run"] == reached["judged"])
+        (reached["status"] == Status.PRUNED.value) & (reached["reports_run"] == reached["judged"])
     ]
     # Those whose rung was moved were compared elsewhere.
     compared = reached[reached["judged"] == rung]
-    until = epochs[(epochs["epoch"] <= rung) & epochs["number"].isin(compared["number"])]
+    until = epochs[(epochs["report"] <= rung) & epochs["number"].isin(compared["number"])]
     values = until.groupby("number")["val_bits_per_char"].min().astype(float)
     finished = ranked(trials[trials["status"] == Status.COMPLETE.value])
     later = finished[finished["number"].isin(compared["number"])]
     # Where a trial ended at the rung, its value there is its final one: that would be no forecast.
-    later = later[later["epochs_run"] > rung].set_index("number")
+    later = later[later["reports_run"] > rung].set_index("number")
     row: dict[str, Any] = {
         "reached": len(reached),
         "stopped": len(stopped),

@@ -4,6 +4,7 @@ from pathlib import PurePath
 
 import pandas as pd
 
+from model.config import whole
 from model.system.durations import counted, format_seconds
 from model.text.cleaning import CLEANINGS
 from tune.records.load import LoadedRun
@@ -126,14 +127,15 @@ def _score_facts(run: LoadedRun) -> list[tuple[str, str, str]]:
 
 
 def _cost(run: LoadedRun) -> tuple[str, str, str]:
-    trials, epochs = run.trials, run.epochs
+    trials = run.trials
+    num_epochs = whole(float(trials["epochs_run"].sum()))
     worked = float(trials["elapsed_seconds"].sum()) + float(run.finalists["elapsed_seconds"].sum())
     pruned = int((trials["status"] == Status.PRUNED.value).sum())
     stopped = f", {pruned} of them stopped by ASHA" if pruned else ""
     return (
         "Cost so far" if run.is_running else "Cost",
         format_seconds(run.search_seconds),
-        f"{counted(len(trials), 'trial')}{stopped}; {counted(len(epochs), 'epoch')}; "
+        f"{counted(len(trials), 'trial')}{stopped}; {counted(num_epochs, 'epoch')}; "
         f"{format_seconds(worked)} of training in all; "
         f"{run.study.machine}",
     )

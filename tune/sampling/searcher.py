@@ -95,7 +95,7 @@ class StudySearcher(Searcher):
         self._num_proposed = len(self._earlier)
         self._checkpoints = checkpoints or {}
         self._live: dict[str, optuna.Trial] = {}
-        self._last_epochs: dict[str, int] = {}  # Ray's id to the last epoch that Optuna knows of
+        self._last_reports: dict[str, int] = {}  # Ray's id to the last epoch that Optuna knows of
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Propose the next trial."""
@@ -107,7 +107,7 @@ class StudySearcher(Searcher):
             record = self._earlier[attributes[NUMBER]]
             for epoch, value in record.running_best().items():
                 trial.report(value, step=epoch)
-                self._last_epochs[trial_id] = epoch
+                self._last_reports[trial_id] = epoch
             number, generation = record.number, record.generation
             if generation is not None:
                 trial.storage.set_trial_system_attr(trial._trial_id, GENERATION, generation)
@@ -202,14 +202,14 @@ class StudySearcher(Searcher):
         ]
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Report an epoch as an intermediate value."""
+        """Tell a report as an intermediate value."""
         if RUNNING_BEST not in result:
             return
         trial = self._live[trial_id]
-        # An epoch that is trained again, after its driver or its worker died, was told before.
-        if result["epoch"] > self._last_epochs.get(trial_id, 0):
-            trial.report(result[RUNNING_BEST], step=result["epoch"])
-            self._last_epochs[trial_id] = result["epoch"]
+        # A report that comes again, after its driver or its worker died, was told before.
+        if result["report"] > self._last_reports.get(trial_id, 0):
+            trial.report(result[RUNNING_BEST], step=result["report"])
+            self._last_reports[trial_id] = result["report"]
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -221,7 +221,7 @@ class StudySearcher(Searcher):
             # Ray 2.60 passes a trial's last epoch here alone, not to on_trial_result.
             self.on_trial_result(trial_id, result)
         trial = self._live.pop(trial_id)
-        self._last_epochs.pop(trial_id, None)
+        self._last_reports.pop(trial_id, None)
         if result is None:
             self._tell_stopped(trial)
         elif result["outcome"] == Outcome.DIVERGED:
@@ -233,7 +233,7 @@ class StudySearcher(Searcher):
 
     def fail(self, trial_id: str, reason: str) -> None:
         """Tell Optuna why a trial raised, or that its process died."""
-        self._last_epochs.pop(trial_id, None)
+        self._last_reports.pop(trial_id, None)
         self._tell_failed(self._live.pop(trial_id), reason)
 
     def stop_running(self) -> None:

@@ -1,7 +1,7 @@
-"""An epoch's report as an event of the history: as it comes, or from a checkpoint.
+"""A report as an event of the history: as it comes, or from a checkpoint.
 
 A run that goes on from its storage may find checkpoints newer than the copy of its history. So
-each checkpoint carries the reports of the epochs that led to it, and those that the history
+each checkpoint carries the reports that led to it, and those that the history
 lacks are added to it. A trial that went on from a checkpoint without them would leave a gap.
 """
 
@@ -37,7 +37,9 @@ def epoch_ended(number: int, result: dict[str, Any], search_seconds: float) -> E
         epoch=EpochRecord(
             trial_id=trial_id(number),
             number=number,
+            report=reports_of(result),
             epoch=result["epoch"],
+            chars_trained=result.get("chars_trained"),
             train_nats_per_char=result["train_nats_per_char"],
             val_nats_per_char=result["val_nats_per_char"],
             val_own_bits_per_char=result["val_own_bits_per_char"],
@@ -52,6 +54,11 @@ def epoch_ended(number: int, result: dict[str, Any], search_seconds: float) -> E
         peak_memory_bytes=result.get(PEAK_MEMORY),
         estimated_memory_bytes=result.get(ESTIMATED_MEMORY),
     )
+
+
+def reports_of(result: dict[str, Any]) -> int:
+    """Return the number of a report; in checkpoints of before 2026-11-29 that of its epoch."""
+    return int(result.get("report", result["epoch"]))
 
 
 def write_epochs(folder: Path, config: TrialConfig, results: list[dict[str, Any]]) -> None:
@@ -80,7 +87,7 @@ def learn_missed(history: History, store: CheckpointStore) -> dict[int, list[str
             except OSError as error:  # to go on would leave a gap
                 raise unreadable(error) from error
             for result in results:
-                if result["epoch"] == len(record.epochs) + 1:
+                if reports_of(result) == len(record.epochs) + 1:
                     history.add(epoch_ended(number, result, history.seconds()))
     return locations
 

@@ -70,7 +70,9 @@ class Recorder(DriverOnly, ray_tune.Callback):
         self._listener = listener
         self._failed = failed
         self._reasons: dict[str, str] = {}
-        self._last_epochs: dict[str, int] = {}  # Ray's id to the furthest epoch of a running trial
+        self._last_reports: dict[
+            str, int
+        ] = {}  # Ray's id to the furthest report of a running trial
         self._saved_seconds = stopper.seconds()
 
     def on_trial_start(
@@ -94,17 +96,17 @@ class Recorder(DriverOnly, ray_tune.Callback):
         result: dict[str, Any],
         **info: Any,
     ) -> None:
-        """Record an epoch; one that went wrong has no figures."""
+        """Record a report; one that went wrong has no figures."""
         if result.get("outcome") == Outcome.FAILED:
             self.will_fail(trial, result["error"])
         else:  # it was not stuck: what its killed worker dies of now is a death as any other
             self._reasons.pop(trial.trial_id, None)
         if RUNNING_BEST not in result:
             return
-        # Only deaths in a row count: a long trial outlives any number of nodes that vanish. An
-        # epoch that is trained again is none between: it may be its saving that kills a worker.
-        if result["epoch"] > self._last_epochs.get(trial.trial_id, 0):
-            self._last_epochs[trial.trial_id] = result["epoch"]
+        # Only deaths in a row count: a long trial outlives any number of nodes that vanish. A
+        # report that comes again is none between: it may be its saving that kills a worker.
+        if result["report"] > self._last_reports.get(trial.trial_id, 0):
+            self._last_reports[trial.trial_id] = result["report"]
             trial.max_failures = trial.num_failures + MAX_DEATHS
         event = epoch_ended(trial.config["number"], result, self._stopper.seconds())
         record = self._history.add(event)
@@ -121,7 +123,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
             return
         outcome = Outcome(trial.last_result["outcome"])
         error = trial.last_result.get("error", "")
-        self._last_epochs.pop(trial.trial_id, None)
+        self._last_reports.pop(trial.trial_id, None)
         self._end(trial.config["number"], _ENDED[outcome], error)
         drop_older(trial.storage.storage_filesystem, trial.storage.trial_fs_path)
 
@@ -147,7 +149,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
         reason = self._reasons.pop(trial.trial_id, None) or _reason(trial)
         if self._look_at_storage(reason):
             return
-        self._last_epochs.pop(trial.trial_id, None)
+        self._last_reports.pop(trial.trial_id, None)
         forget_statistics(trial)
         self._failed(trial.trial_id, reason)
         self._end(number, Status.FAILED, reason)

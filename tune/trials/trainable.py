@@ -38,7 +38,7 @@ from tune.storage.checkpoints import (
     fetch,
     stored_checkpoint,
 )
-from tune.trials.epoch_reports import reported_first, write_epochs
+from tune.trials.epoch_reports import reported_first, reports_of, write_epochs
 
 MEMORY_SLACK = 2
 """Factor of what it asked for to which a trial's process may grow: beyond, it has gone wrong."""
@@ -76,7 +76,7 @@ class StorageSilent(RuntimeError):
 
 
 class CharLSTMTrainable(ray_tune.Trainable):
-    """One step is one epoch. Actors are reused: starting one costs seconds, a trial nothing."""
+    """One step is one report. Actors are reused: starting one costs seconds, a trial nothing."""
 
     _trainer: Trainer | None
     _epochs: Iterator[EpochReport]
@@ -117,7 +117,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch and report it.
+        """Train until the next report.
 
         Raises:
             StorageSilent: A checkpoint cannot be read now.
@@ -128,7 +128,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
         if self._error is not None:
             raise self._error
         try:
-            return self._train_epoch()
+            return self._train_on()
         except StorageSilent:  # the next worker may be answered
             raise
         except TrainingDiverged as error:
@@ -188,10 +188,10 @@ class CharLSTMTrainable(ray_tune.Trainable):
         self._reported: list[dict[str, Any]] = []
         self._memory.begin(self._config)
 
-    def _train_epoch(self) -> dict[str, Any]:
+    def _train_on(self) -> dict[str, Any]:
         if self._trainer is None:
             self._trainer = self._begin()
-            self._epochs = self._trainer.epochs()
+            self._epochs = self._trainer.reports()
         # A trial can go on from its last epoch: it ended just before its driver was killed.
         report = next(self._epochs, None) or self._trainer.last_report
         best = self._trainer.best_report
@@ -209,7 +209,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
             SHOULD_CHECKPOINT: True,
         }
         # The last epoch is reported again where the trial goes on from its end.
-        self._reported = [*_up_to(report.epoch - 1, self._reported), result]
+        self._reported = [*_up_to(report.report - 1, self._reported), result]
         return result
 
     def _begin(self) -> Trainer:
@@ -235,15 +235,15 @@ class CharLSTMTrainable(ray_tune.Trainable):
                 except (CheckpointError, FileNotFoundError):
                     continue  # half of it may have been read in
                 assert trainer.last_report is not None
-                self._reported = _up_to(trainer.last_report.epoch, results)
+                self._reported = _up_to(trainer.last_report.report, results)
                 return trainer
         except OSError as error:  # to begin again would lose what is there
             raise StorageSilent(f"{type(error).__name__}: {error}") from error
         return make()
 
 
-def _up_to(epoch: int, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [result for result in results if result["epoch"] <= epoch]
+def _up_to(report: int, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [result for result in results if reports_of(result) <= report]
 
 
 def trainable_for(corpus: PreparedCorpus, need: TrialResources) -> type[ray_tune.Trainable]:

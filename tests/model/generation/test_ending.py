@@ -27,7 +27,7 @@ NAMES = ("anna", "bertha", "carla", "dora", "emma", "frieda", "greta", "hanna")
 
 def trained(config: TrialConfig, corpus: PreparedCorpus, folder: Path) -> Path:
     trainer = Trainer(config, corpus.streams(config))
-    for _ in trainer.epochs():
+    for _ in trainer.reports():
         pass
     trainer.save(folder)
     return folder

@@ -52,7 +52,7 @@ def test_a_checkpoint_goes_on_in_the_arithmetic_that_it_was_begun_in(
     corpus = tiny_corpus.encoded["lower"]
     monkeypatch.setattr(precision, "_faster", lambda *_: "bfloat16")
     begun = Trainer(config, corpus)
-    next(begun.epochs())
+    next(begun.reports())
     begun.save(tmp_path / "checkpoint")
     copy_model(tmp_path / "checkpoint", tmp_path / "kept")
     assert load_checkpoint(tmp_path / "kept")[1].precision == "bfloat16"
@@ -101,7 +101,7 @@ def test_a_cpu_without_bfloat16_trains_in_float32(
         Trainer(asked, tiny_corpus.encoded["lower"])
     # What another machine began in bfloat16 goes on, and is scored, in float32.
     trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"], precision="bfloat16")
-    assert next(trainer.epochs()).epoch == 1
+    assert next(trainer.reports()).epoch == 1
     with autocast("bfloat16", cpu):
         assert not torch.is_autocast_enabled("cpu")
 
@@ -140,7 +140,7 @@ def test_the_lstm_never_runs_in_float16_on_a_gpu(
 
     for module in (*trainer.model.layers, trainer.model.output):  # type: ignore[misc]
         module.register_forward_hook(note)
-    next(trainer.epochs())  # trains and evaluates
+    next(trainer.reports())  # trains and evaluates
     assert of_lstm == {torch.float32}
     assert of_output == {torch.bfloat16 if asked == "bfloat16" else torch.float32}
 

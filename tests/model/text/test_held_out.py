@@ -1,5 +1,6 @@
 """Texts of their own to be judged on: where they stand, and when they are refused."""
 
+import dataclasses
 import random
 import string
 from pathlib import Path
@@ -9,7 +10,13 @@ import pytest
 from model import train
 from model.errors import CorpusError
 from model.text.corpus import Corpus, resolve_corpus
-from model.text.held_out import shared, with_held_out
+from model.text.held_out import (
+    HELD_OUT_CHARS,
+    LONG_TEXT_CHARS,
+    shared,
+    with_held_out,
+    with_short_held_out,
+)
 from model.text.streams import split_text
 
 
@@ -74,6 +81,24 @@ def test_a_quotation_is_no_copy() -> None:
     held_out = corpus("v", long + BOOK[300:550])
     assert with_held_out(corpus("book", BOOK), validation=held_out, test=None).lengths
     assert shared(OTHER, BOOK) == (0.0, "")
+
+
+def test_long_text_holds_out_no_more_than_judging_takes() -> None:
+    book = corpus("book", "a" * LONG_TEXT_CHARS)
+    assert with_short_held_out(book) is book
+    long = with_short_held_out(corpus("long", "a" * (LONG_TEXT_CHARS + 1)))
+    split = split_text(long.text, long.lengths)
+    assert len(split.validation) == len(split.test) == HELD_OUT_CHARS
+    assert len(split.train) == LONG_TEXT_CHARS + 1 - 2 * HELD_OUT_CHARS
+    named = dataclasses.replace(
+        corpus("named", "a" * LONG_TEXT_CHARS + "b" * 80_000 + "c" * 20_000),
+        lengths=(LONG_TEXT_CHARS, 80_000),
+    )
+    short = with_short_held_out(named)
+    split = split_text(short.text, short.lengths)
+    assert split.train == "a" * LONG_TEXT_CHARS
+    assert (split.validation, split.test) == ("b" * HELD_OUT_CHARS, "c" * 20_000)
+    assert with_short_held_out(short) == short
 
 
 def test_text_that_is_too_short_is_refused() -> None:

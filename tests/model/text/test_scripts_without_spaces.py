@@ -49,7 +49,7 @@ def test_what_is_written_has_no_spaces_and_can_be_scored(
     )
     streams = prepare_corpus(text, ["cased"]).streams(config)
     trainer = Trainer(config, streams)
-    list(trainer.epochs())
+    list(trainer.reports())
     model, vocabulary = trainer.model, streams.vocabulary
     written = write_passages(
         model,

@@ -62,7 +62,7 @@ def checkpoint(
 ) -> Path:
     folder = tmp_path_factory.mktemp("words") / "checkpoint"
     trainer = Trainer(config, prepared.streams(config))
-    list(trainer.epochs())
+    list(trainer.reports())
     trainer.save(folder)
     return folder
 
@@ -133,7 +133,7 @@ def test_uniform_network_scores_what_one_works_out_by_hand(
     corpus = prepared.streams(config)
     trainer = Trainer(config, corpus)
     be_uniform(trainer.model)
-    report = next(trainer.epochs())
+    report = next(trainer.reports())
     bits_a_word = math.log2(len(corpus.vocabulary))
     raw, own = split_text(text), len(split_text(text).validation)  # no cleaning here drops any
     own_bits = len(corpus.validation) * bits_a_word + corpus.validation_spelling_bits
@@ -171,7 +171,7 @@ def test_a_book_of_words_fills_no_wide_batch_and_is_taken(
     assert len(corpus.train) < 128 * 200
     check_fits(corpus, batch_size=128, sequence_length=200)
     wide = dataclasses.replace(config, batch_size=128, sequence_length=200, epochs=2)
-    first, second = Trainer(wide, corpus).epochs()
+    first, second = Trainer(wide, corpus).reports()
     assert second.val_bits_per_char < first.val_bits_per_char
 
 
@@ -189,13 +189,13 @@ def test_resumed_training_is_the_one_that_was_not_interrupted(
     prepared: PreparedCorpus, config: TrialConfig, tmp_path: Path
 ) -> None:
     corpus = prepared.streams(config)
-    whole = list(Trainer(config, corpus).epochs())
+    whole = list(Trainer(config, corpus).reports())
     begun = Trainer(config, corpus)
-    next(begun.epochs())
+    next(begun.reports())
     begun.save(tmp_path / "checkpoint")
     resumed = Trainer(config, corpus)
     resumed.restore(tmp_path / "checkpoint")
-    for expected, report in zip(whole[1:], resumed.epochs(), strict=True):
+    for expected, report in zip(whole[1:], resumed.reports(), strict=True):
         same = dataclasses.replace(report, elapsed_seconds=expected.elapsed_seconds)
         assert same == expected
 

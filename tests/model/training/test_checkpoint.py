@@ -32,7 +32,7 @@ def test_loaded_network_gives_equal_logits(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
 ) -> None:
     trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"])
-    next(trainer.epochs())
+    next(trainer.reports())
     trainer.save(tmp_path / "checkpoint")
     loaded, meta = load_checkpoint(tmp_path / "checkpoint")
     inputs_TB = torch.zeros((5, 2), dtype=torch.int64)
@@ -89,7 +89,7 @@ def test_whoever_may_read_one_file_may_read_all(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
 ) -> None:
     trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"])
-    next(trainer.epochs())
+    next(trainer.reports())
     before = os.umask(0o022)
     try:
         trainer.save(tmp_path / "checkpoint")
@@ -125,7 +125,7 @@ def test_saving_replaces_whole_and_leaves_nothing_beside(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
 ) -> None:
     trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"])
-    for _ in trainer.epochs():
+    for _ in trainer.reports():
         trainer.save(tmp_path / "kept" / "checkpoint")
     assert [path.name for path in (tmp_path / "kept").iterdir()] == ["checkpoint"]
 
@@ -139,7 +139,7 @@ def test_killed_while_saving_leaves_a_checkpoint_to_go_on_from(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     trainer, folder = Trainer(tiny_config, tiny_corpus.encoded["lower"]), tmp_path / "mine"
-    reports, real = trainer.epochs(), Path.rename
+    reports, real = trainer.reports(), Path.rename
     next(reports)
     trainer.save(folder)
     next(reports)
@@ -190,7 +190,7 @@ def test_unwritable_place_is_one_of_our_errors(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
 ) -> None:
     trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"])
-    next(trainer.epochs())
+    next(trainer.reports())
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     with pytest.raises(CheckpointError, match="cannot write checkpoint"):
         trainer.save(tmp_path / "file" / "checkpoint")

@@ -39,7 +39,7 @@ corpus = prepare_corpus(text, ["lower"]).encoded["lower"]
 
 def train(config):
     trainer = Trainer(config, corpus)
-    trainer.regime.begin_epoch(0)
+    trainer.regime.begin_report(0, epoch_seed=0)
     for step in range(2):
         trainer.train_step(1, step)
     trainer.validation_nats()

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from model import train
 from model.config import TrialConfig
-from model.errors import CheckpointError, TrainingDiverged
+from model.errors import CheckpointError, CorpusError, TrainingDiverged
 from model.network.precision import has_bfloat16
 from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.system.files import write_sums
@@ -49,12 +49,12 @@ def test_same_seed_gives_the_same_reports_twice(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
 ) -> None:
     first, second = (
-        without_seconds(list(Trainer(tiny_config, tiny_corpus.encoded["lower"]).epochs()))
+        without_seconds(list(Trainer(tiny_config, tiny_corpus.encoded["lower"]).reports()))
         for _ in range(2)
     )
     assert first == second
     other = dataclasses.replace(tiny_config, seed=1)
-    third = without_seconds(list(Trainer(other, tiny_corpus.encoded["lower"]).epochs()))
+    third = without_seconds(list(Trainer(other, tiny_corpus.encoded["lower"]).reports()))
     assert third != first
 
 
@@ -70,7 +70,7 @@ def test_columns_begin_some_windows_without_a_state(
     monkeypatch.setattr(regimes, "RESET_PROBABILITY", probability)
     config = dataclasses.replace(tiny_config, batch_size=4)
     regime = StreamRegime(config, tiny_corpus.encoded["lower"], torch.device("cpu"))
-    regime.begin_epoch(1)
+    regime.begin_report(1, epoch_seed=1)
     regime.loss(0)
     assert regime._state is not None
     hidden_B, cell_B = ((state_LBH == 0).all(dim=2).all(dim=0) for state_LBH in regime._state)
@@ -81,9 +81,9 @@ def test_interleaved_trainers_do_not_disturb_each_other(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
 ) -> None:
     corpus = tiny_corpus.encoded["lower"]
-    alone = list(Trainer(tiny_config, corpus).epochs())
+    alone = list(Trainer(tiny_config, corpus).reports())
     pairs = zip(
-        Trainer(tiny_config, corpus).epochs(), Trainer(tiny_config, corpus).epochs(), strict=True
+        Trainer(tiny_config, corpus).reports(), Trainer(tiny_config, corpus).reports(), strict=True
     )
     for expected, (left, right) in zip(alone, pairs, strict=True):
         assert without_seconds([left]) == without_seconds([right]) == without_seconds([expected])
@@ -95,18 +95,50 @@ def test_resuming_in_the_middle_gives_the_identical_next_epochs(
     config = dataclasses.replace(tiny_config, epochs=5, weight_decay=0.01)
     corpus = tiny_corpus.encoded["letters" if config.cleaning == "letters" else "lower"]
     uninterrupted = Trainer(config, corpus)
-    expected = without_seconds(list(uninterrupted.epochs()))
+    expected = without_seconds(list(uninterrupted.reports()))
     interrupted = Trainer(config, corpus)
-    reports = interrupted.epochs()
+    reports = interrupted.reports()
     next(reports), next(reports)
     interrupted.save(tmp_path / "checkpoint")
     resumed = Trainer(config, corpus)
     resumed.restore(tmp_path / "checkpoint")
-    assert without_seconds(list(resumed.epochs())) == expected[2:]
+    assert without_seconds(list(resumed.reports())) == expected[2:]
     for ours, theirs in zip(
         resumed.model.parameters(), uninterrupted.model.parameters(), strict=True
     ):
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("regime", ["stream", "window"])
+def test_reports_within_an_epoch_see_all_of_it_once_and_resume_identically(
+    regime: str, tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
+) -> None:
+    config = dataclasses.replace(tiny_config, regime=regime, epochs=5 / 3, reports_per_epoch=3)
+    corpus = tiny_corpus.encoded["lower"]
+    uninterrupted = Trainer(config, corpus)
+    steps, loss = [], uninterrupted.regime.loss
+    uninterrupted.regime.loss = lambda step: (steps.append(step), loss(step))[1]  # type: ignore[method-assign, func-returns-value]
+    expected = without_seconds(list(uninterrupted.reports()))
+    whole = list(range(uninterrupted.steps_per_epoch))
+    assert steps[: len(whole)] == whole and 0 < len(steps) - len(whole) < len(whole)
+    assert [report.report for report in expected] == [1, 2, 3, 4, 5]
+    assert [report.epoch for report in expected] == [1 / 3, 2 / 3, 1, 4 / 3, 5 / 3]
+    assert expected[2].chars_trained == corpus.num_raw_train_chars
+    for num_before in (1, 3, 4):  # within the first epoch, at its end, within the second
+        interrupted, resumed = Trainer(config, corpus), Trainer(config, corpus)
+        reports = interrupted.reports()
+        assert without_seconds([next(reports) for _ in range(num_before)]) == expected[:num_before]
+        interrupted.save(tmp_path / str(num_before))
+        resumed.restore(tmp_path / str(num_before))
+        assert without_seconds(list(resumed.reports())) == expected[num_before:]
+
+
+def test_more_reports_than_steps_are_refused(
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
+) -> None:
+    config = dataclasses.replace(tiny_config, reports_per_epoch=100_000)
+    with pytest.raises(CorpusError, match="reports_per_epoch must be at most the steps of an ep"):
+        Trainer(config, tiny_corpus.encoded["lower"])
 
 
 @pytest.mark.parametrize(
@@ -134,22 +166,22 @@ def test_any_optimizer_is_saved_and_trains_on(
         return new
 
     uninterrupted, interrupted, resumed = trainer(), trainer(), trainer()
-    expected = without_seconds(list(uninterrupted.epochs()))
-    reports = interrupted.epochs()
+    expected = without_seconds(list(uninterrupted.reports()))
+    reports = interrupted.reports()
     next(reports), next(reports)
     interrupted.save(tmp_path / "kept")
     kept = load_training_state(tmp_path / "kept")
     num_parameters = len(list(interrupted.model.parameters()))
     assert sum(not name.startswith("model.") for name in kept) == num_kept * num_parameters
     resumed.restore(tmp_path / "kept")
-    assert without_seconds(list(resumed.epochs())) == expected[2:]
+    assert without_seconds(list(resumed.reports())) == expected[2:]
 
 
 def test_training_state_that_does_not_fit_is_one_of_our_errors(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
 ) -> None:
     trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"])
-    next(trainer.epochs())
+    next(trainer.reports())
     names = (MODEL_FILE, META_FILE, TRAINING_FILE)
     for change in ("exp_avg.nobody", "exp_avg.output.bias", "model.output.bias"):
         trainer.save(tmp_path / "kept")
@@ -171,7 +203,7 @@ def test_network_learns(tiny_corpus: PreparedCorpus, tiny_config: TrialConfig) -
         tiny_config, epochs=30, hidden_size=48, dropout=0.0, input_dropout=0.0
     )
     corpus = tiny_corpus.encoded["lower"]
-    reports = list(Trainer(config, corpus).epochs())
+    reports = list(Trainer(config, corpus).reports())
     assert reports[-1].val_own_bits_per_char < 0.25  # the text repeats: it can be known by heart
     assert reports[0].val_own_bits_per_char > 2.5
 
@@ -180,7 +212,7 @@ def test_divergence_ends_within_its_epoch_and_names_the_step(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
 ) -> None:
     trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"])
-    reports = trainer.epochs()
+    reports = trainer.reports()
     next(reports)
     step_in_epoch = 3
     original, calls = trainer.regime.loss, []
@@ -217,7 +249,7 @@ def test_checkpoint_holds_the_best_epoch(
     # A step size far too large later on: the best epoch is not the last one.
     config = dataclasses.replace(tiny_config, epochs=6, learning_rate=0.3, decay_fraction=0.0)
     trainer = Trainer(config, tiny_corpus.encoded["lower"])
-    reports = list(trainer.epochs())
+    reports = list(trainer.reports())
     best = min(reports, key=lambda report: report.val_bits_per_char)
     assert trainer.best_report == best
     assert best.epoch < config.epochs
@@ -234,16 +266,16 @@ def test_patience_ends_an_overfitting_training_and_keeps_the_best(
     settings = {"epochs": 60, "dropout": 0.0, "input_dropout": 0.0, "learning_rate": 0.05}
     config = dataclasses.replace(tiny_config, **settings, patience_epochs=3)
     trainer = Trainer(config, tiny_corpus.encoded["lower"])
-    reports = list(trainer.epochs())
+    reports = list(trainer.reports())
     best = min(reports, key=lambda report: report.val_bits_per_char)
     assert len(reports) == best.epoch + 3 < 60
     trainer.save(tmp_path / "checkpoint")
     assert load_checkpoint(tmp_path / "checkpoint")[1].metrics.epoch == best.epoch
     resumed = Trainer(config, tiny_corpus.encoded["lower"])
     resumed.restore(tmp_path / "checkpoint")
-    assert resumed.is_finished and list(resumed.epochs()) == []
+    assert resumed.is_finished and list(resumed.reports()) == []
     endless = dataclasses.replace(config, patience_epochs=0, epochs=len(reports) + 2)
-    assert len(list(Trainer(endless, tiny_corpus.encoded["lower"]).epochs())) == endless.epochs
+    assert len(list(Trainer(endless, tiny_corpus.encoded["lower"]).reports())) == endless.epochs
 
 
 def test_other_configuration_is_not_resumed(
@@ -306,7 +338,7 @@ def test_bfloat16_learns_as_float32_does(
     finals = []
     for precision in ("float32", "bfloat16"):
         config = dataclasses.replace(tiny_config, epochs=8, precision=precision)
-        finals.append(list(Trainer(config, tiny_corpus.encoded["lower"]).epochs())[-1])
+        finals.append(list(Trainer(config, tiny_corpus.encoded["lower"]).reports())[-1])
     assert finals[0].val_bits_per_char == pytest.approx(finals[1].val_bits_per_char, abs=0.1)
 
 
@@ -341,7 +373,7 @@ def test_full_gpu_is_told_in_one_line(
             "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79 GiB"
         )
 
-    monkeypatch.setattr(Trainer, "train_epoch", full)
+    monkeypatch.setattr(Trainer, "train_until", full)
     Path("book.txt").write_text(tiny_text, encoding="utf-8")
     assert train.main(["--corpus", "book.txt", "--hidden-size", "8"]) == 2
     assert capsys.readouterr().err.endswith("fit into memory: there is no room for 20.00 GiB\n")

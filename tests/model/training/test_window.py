@@ -59,9 +59,9 @@ def test_every_window_is_an_example_once_an_epoch(corpus: EncodedCorpus) -> None
         seen.extend(windows_TB.T.tolist()),
         torch.zeros(windows_TB.shape[1], len(corpus.vocabulary)),
     )[1]
-    regime.begin_epoch(7)
+    regime.begin_report(7, epoch_seed=7)
     counts = [int(regime.loss(step)[1]) for step in range(regime.steps_per_epoch)]
-    assert sum(counts) == regime.num_targets == 590 == len(seen)
+    assert sum(counts) == 590 == len(seen)
     text = corpus.train.tolist()
     assert sorted(seen) == sorted(text[start : start + 10] for start in range(590))
     assert seen[0] != text[:10]  # shuffled
@@ -91,13 +91,13 @@ def test_network_starts_as_keras_does() -> None:
 
 def test_training_learns_and_resumes_identically(corpus: EncodedCorpus, tmp_path: Path) -> None:
     def reports(trainer: Trainer) -> list[object]:
-        return [dataclasses.replace(r, elapsed_seconds=0.0) for r in trainer.epochs()]
+        return [dataclasses.replace(r, elapsed_seconds=0.0) for r in trainer.reports()]
 
     whole = Trainer(CONFIG, corpus)
     expected = reports(whole)
     assert expected[-1].train_nats_per_char < expected[0].train_nats_per_char  # type: ignore[attr-defined]
     first = Trainer(CONFIG, corpus)
-    next(first.epochs())
+    next(first.reports())
     first.save(tmp_path / "checkpoint")
     resumed = Trainer(CONFIG, corpus)
     resumed.restore(tmp_path / "checkpoint")
@@ -142,7 +142,7 @@ def test_own_bits_are_those_of_the_windows_that_generation_reads(
 
 def test_generation_slides_the_window(corpus: EncodedCorpus, tmp_path: Path) -> None:
     trainer = Trainer(CONFIG, corpus)
-    next(trainer.epochs())
+    next(trainer.reports())
     trainer.save(tmp_path / "checkpoint")
     network, _ = load_checkpoint(tmp_path / "checkpoint")
     prime = torch.from_numpy(corpus.train[:10]).long()
@@ -160,7 +160,7 @@ def test_generation_slides_the_window(corpus: EncodedCorpus, tmp_path: Path) -> 
 def test_training_goes_on_whatever_the_patience(corpus: EncodedCorpus) -> None:
     # A step of 1 spoils the network in the first epoch: no later one is better for long.
     config = dataclasses.replace(CONFIG, epochs=6, learning_rate=1.0, patience_epochs=1)
-    reports = list(Trainer(config, corpus).epochs())
+    reports = list(Trainer(config, corpus).reports())
     best = min(reports, key=lambda report: report.val_bits_per_char)
     assert [report.epoch for report in reports] == [1, 2, 3, 4, 5, 6]
     assert best.epoch < 6

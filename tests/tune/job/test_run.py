@@ -6,16 +6,20 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from long_text_search import HELD_OUT_CHARS
 from model.config import TrialConfig
 from model.scoring.objective import prepare_corpus
 from model.training import speed
 from model.training.cost import WORK_KINDS
 from ray_nodes import ray_nodes
+from repository import SUPPORT
 from tiny_search import (
     FinishedSearch,
     assert_interrupted,
@@ -163,6 +167,30 @@ def test_time_budget_ends_the_search_with_zero(tiny_text: str) -> None:
         kept = Path("results/timed/ray/session-1", trial_id).glob("checkpoint_*/epochs.json")
         assert max(len(json.loads(path.read_text())["epochs"]) for path in kept) == epochs_run
     assert "ended by its time budget" in Path("results/timed/report.md").read_text()
+
+
+@pytest.mark.slow
+def test_long_text_is_reported_on_within_its_epochs_and_goes_on_there(tiny_text: str) -> None:
+    flags = [*write_inputs(tiny_text, trials=4), "--finalists", "0"]
+    space = Path("tiny.py").read_text(encoding="utf-8")
+    Path("tiny.py").write_text(space.replace("budget=", "most_chars=2_000, budget="))
+    script = [sys.executable, str(SUPPORT / "long_text_search.py")]
+    for begin in ([*flags, "--name", "long"], ["--resume", "long", "--trials", "6"]):
+        done = subprocess.run([*script, *begin], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert "reports: 5 an epoch, each after about " in done.stdout
+    num_train_chars = len(tiny_text) - 2 * HELD_OUT_CHARS
+    trials, epochs = trials_of("long"), pd.read_csv("results/long/epochs.csv")
+    for _, rows in epochs.groupby("number"):
+        assert rows["report"].to_list() == list(range(1, len(rows) + 1))
+        assert rows["elapsed_seconds"].is_monotonic_increasing
+    assert np.allclose(epochs["epoch"], epochs["report"] / 5)
+    assert np.allclose(epochs["chars_trained"], epochs["epoch"] * num_train_chars, atol=1)
+    assert len(trials) == 6 and trials["status"].isin(["COMPLETE", "PRUNED"]).all()
+    assert trials["epochs"].max() < 6  # the text is longer than they are meant for
+    assert (trials["epochs"] % 1 > 0).any()
+    rungs = trials.loc[trials["status"] == "PRUNED", "epochs_run"] * 5
+    assert set(rungs) <= {1, 2, 4, 8, 16}
 
 
 @pytest.mark.slow

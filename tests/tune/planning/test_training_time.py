@@ -113,7 +113,7 @@ def test_no_baseline_is_missing_where_few_trials_are_asked_for() -> None:
 def report(baseline: str, epoch: int, elapsed_seconds: float) -> dict[str, Any]:
     return {
         "config": {"baseline": baseline},
-        "epoch": epoch,
+        "report": epoch,
         "elapsed_seconds": elapsed_seconds,
     }
 

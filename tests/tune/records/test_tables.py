@@ -13,10 +13,12 @@ from repository import ROOT
 from tune.records.finalist_table import FINALIST_DTYPES
 from tune.records.predictor_table import PREDICTOR_DTYPES
 from tune.records.quality_table import QUALITY_DTYPES
+from tune.records.run_folder import RunFolder
 from tune.records.tables import (
     EPOCH_DTYPES,
     TRIAL_DTYPES,
     config_of,
+    counted_epochs,
     epochs_frame,
     ranked,
     read_table,
@@ -38,6 +40,35 @@ def epoch(number: int, epoch: int, bits: float) -> EpochRecord:
         elapsed_seconds=1.5 * epoch,
         search_seconds=10.0 * number + epoch,
     )
+
+
+def test_parts_of_epochs_stay_what_they_are(tmp_path: Path) -> None:
+    config = TrialConfig(epochs=0.7, reports_per_epoch=10)
+    halves = [
+        dataclasses.replace(epoch(0, 1, bits), epoch=n / 10, report=n, chars_trained=n * 70)
+        for n, bits in enumerate((3.0, 2.0), start=1)
+    ]
+    record = TrialRecord(number=0, config=config, status=Status.PRUNED, epochs=halves)
+    write_table(trials_frame([record]), tmp_path / "trials.csv")
+    write_table(epochs_frame([record]), tmp_path / "epochs.csv")
+    trials = read_table(tmp_path / "trials.csv", TRIAL_DTYPES)
+    assert config_of(trials.iloc[0]) == dataclasses.replace(config, precision="auto")
+    assert trials["epochs_run"].to_list() == trials["best_epoch"].to_list() == [0.2]
+    epochs = read_table(tmp_path / "epochs.csv", EPOCH_DTYPES)
+    assert epochs[["report", "epoch", "chars_trained"]].to_numpy().tolist() == [
+        [1, 0.1, 70],
+        [2, 0.2, 140],
+    ]
+    assert counted_epochs(trials, epochs).equals(epochs)
+
+
+def test_run_of_before_reports_had_numbers_is_read(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_tables(records())
+    text = pd.read_csv(folder.epochs_file).drop(columns=["report", "chars_trained"])
+    text.to_csv(folder.epochs_file, index=False)
+    _, epochs = folder.read_tables()
+    assert epochs["report"].equals(epochs["epoch"]) and epochs["chars_trained"].isna().all()
 
 
 def records() -> list[TrialRecord]:

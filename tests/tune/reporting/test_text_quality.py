@@ -365,7 +365,7 @@ def test_samples_say_where_words_would_be_clauses(
         folder = RunFolder.create(tmp_path / f"run {told}")
         config = dataclasses.replace(tiny_config, epochs=1, hidden_size=4)
         trainer = Trainer(config, prepare_corpus(text, ["lower"]).streams(config))
-        list(trainer.epochs())
+        list(trainer.reports())
         trainer.save(folder.checkpoint(1))
         book = Book(text)
         write_quality(measure_run(folder, book, top=1), folder.quality_file)

@@ -30,7 +30,7 @@ def places(tiny_config: TrialConfig, tiny_corpus: PreparedCorpus, tmp_path: Path
     places = [tmp_path / f"ray/session-1/trial_0000{n}/checkpoint_000000" for n in range(3)]
     for place, config in zip(places, configs(tiny_config, 0, 1, 2).values(), strict=True):
         trainer = Trainer(config, tiny_corpus.encoded["lower"])
-        next(trainer.epochs())
+        next(trainer.reports())
         trainer.save(place / "checkpoint")
     return places
 
@@ -74,7 +74,7 @@ def test_copy_that_is_the_only_one_stays_until_it_is_no_longer_among_the_best(
 @pytest.fixture
 def root(tiny_config: TrialConfig, tiny_corpus: PreparedCorpus, tmp_path: Path) -> Path:
     trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"])
-    next(trainer.epochs())
+    next(trainer.reports())
     for number in range(3):
         for index in range(2):
             place = f"ray/session-1/trial_0000{number}/checkpoint_00000{index}/checkpoint"

@@ -23,7 +23,7 @@ class Search:
     """Feeds curves to a scheduler as Ray would."""
 
     def __init__(self, budget: Budget = BUDGET) -> None:
-        self.scheduler = FairASHA(budget, max_epochs=27)
+        self.scheduler = FairASHA(budget, max_reports=27)
 
     def run(
         self,
@@ -37,7 +37,7 @@ class Search:
         trial = SimpleNamespace(config=proposal)
         self.scheduler.on_trial_add(None, trial)
         for epoch in range(1, len(curve) + 1):
-            values = {"epoch": epoch, RUNNING_BEST: min(curve[:epoch])}
+            values = {"report": epoch, RUNNING_BEST: min(curve[:epoch])}
             if self.scheduler.on_trial_result(None, trial, values) == TrialScheduler.STOP:
                 return epoch
         return len(curve)
@@ -48,6 +48,16 @@ def test_worse_two_thirds_are_stopped_at_the_rung() -> None:
     stopped = [search.run(n, [3.0 + n / 10] * 9) for n in range(6)]
     assert stopped == [9, 1, 1, 1, 1, 1]  # the first at a rung always goes on
     assert search.run(10, [2.0] * 9) == 9
+
+
+def test_rungs_of_a_long_text_are_reports_which_are_equal_characters() -> None:
+    config = TrialConfig(epochs=0.9, reports_per_epoch=10, decay_fraction=0.0)
+    assert BUDGET.judged_reports(config, 27) == {1: 1, 3: 3}
+    search = Search()
+    assert search.run(0, [3.0, 3.0, 2.0, 2.0], config=config) == 4
+    assert search.run(1, [2.9, 2.9, 2.5, 2.5], config=config) == 3
+    # Another length, compared after as many reports.
+    assert search.run(2, [2.8, 2.8, 1.9, 1.9], config=STEADY) == 4
 
 
 def test_baseline_is_never_stopped_but_counts() -> None:
@@ -115,7 +125,7 @@ def test_short_trial_does_not_stop_long_ones_by_its_decay() -> None:
 
 
 def test_trial_that_ends_before_a_rung_is_not_judged_at_it() -> None:
-    assert BUDGET.judged_epochs(dataclasses.replace(SHORT, epochs=8), 27) == {1: 1, 3: 3}
+    assert BUDGET.judged_reports(dataclasses.replace(SHORT, epochs=8), 27) == {1: 1, 3: 3}
 
 
 def test_trial_without_a_constant_phase_is_judged_but_counts_for_nobody() -> None:
@@ -181,9 +191,9 @@ def test_killed_driver_leaves_what_patience_had_ended() -> None:
     }
     added: list[TrialEnded] = []
     history = SimpleNamespace(records=records, seconds=lambda: 99.0, add=added.append)
-    scheduler = FairASHA(BUDGET, max_epochs=27)
+    scheduler = FairASHA(BUDGET, max_reports=27)
     assert scheduler.replay(records.values()) == {1, 2}
-    _settle_stopped(FairASHA(BUDGET, max_epochs=27), history)  # type: ignore[arg-type]
+    _settle_stopped(FairASHA(BUDGET, max_reports=27), history)  # type: ignore[arg-type]
     assert [(event.number, event.status) for event in added] == [(2, Status.PRUNED)]
 
 
@@ -196,7 +206,7 @@ def test_trial_that_was_stopped_is_stopped_again_when_its_worker_died_while_it_s
 
 def test_rungs_cut_is_the_quantile_of_the_others_while_values_come_and_change() -> None:
     generator = np.random.default_rng(0)
-    scheduler, by_number = FairASHA(BUDGET, max_epochs=27), dict[int, float]()
+    scheduler, by_number = FairASHA(BUDGET, max_reports=27), dict[int, float]()
     for value in generator.normal(size=300).round(1).tolist():  # many are equal
         number = int(generator.integers(100))  # some are told again: they are not judged twice
         cut = np.quantile(list(by_number.values()), 1 / 3) if by_number else np.inf

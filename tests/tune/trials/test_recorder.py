@@ -18,6 +18,7 @@ from tune.trials.stopper import SearchStopper
 
 def epoch(number: int) -> dict[str, Any]:
     return {
+        "report": number,
         "epoch": number,
         "train_nats_per_char": 1.0,
         "val_nats_per_char": 1.0,

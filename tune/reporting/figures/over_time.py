@@ -5,6 +5,7 @@ import math
 
 import pandas as pd
 
+from model.config import whole
 from tune.records.load import LoadedRun
 from tune.records.trial import Status
 from tune.reporting.figures.base import (
@@ -78,7 +79,7 @@ def learning_curves(run: LoadedRun) -> Picture:
         ends = (~curves["number"].duplicated(keep="last")).tolist()
         x, y, which = (
             _with_gaps(numbers(curves[column], digits), ends)
-            for column, digits in (("epoch", 0), (SCORE, 4), ("number", 0))
+            for column, digits in (("epoch", 4), (SCORE, 4), ("number", 0))
         )
         style, above = STYLES[kind], kind in (WINNER, BASELINE)
         has_points = above or len(run.trials) <= MANY
@@ -103,13 +104,13 @@ def learning_curves(run: LoadedRun) -> Picture:
                 ),
             }
         )
-    max_epochs = int(max(run.space.values("epochs")))
+    an_epoch = run.space.base.reports_per_epoch
     low, high = score_range(run)
-    rungs = run.space.budget.rungs(max_epochs)
+    rungs = [whole(rung / an_epoch) for rung in run.space.budget.rungs(run.space.max_reports)]
     upright = [straight_line("x", rung, color="--rung", width=1, dash="dot") for rung in rungs]
     labels = [
         {
-            "text": f"rung {rung}",
+            "text": f"rung {rung:g}",
             "x": round(math.log10(rung), 4),  # as plotly.js wants it on a logarithmic axis
             "y": 1,
             "yref": "paper",
@@ -127,7 +128,11 @@ def learning_curves(run: LoadedRun) -> Picture:
         alt="Each trial's score after each epoch; those that ASHA stopped are grey.",
         data=data,
         layout={
-            "xaxis": {"title": {"text": "epoch"}, "type": "log", **log_ticks(1, max_epochs)},
+            "xaxis": {
+                "title": {"text": "epoch"},
+                "type": "log",
+                **log_ticks(1 / an_epoch, run.space.max_reports / an_epoch),
+            },
             "yaxis": {
                 "title": {"text": SCORE_TITLE},
                 "range": [low, high + 0.2 * (high - low)],

@@ -1,0 +1,92 @@
+"""A space for a long text: fewer passes over it, and several reports in each.
+
+A pass over a book is a report; one over a gigabyte would be a search of its own. So a long text
+is reported on, kept and compared several times a pass, and its trials train fewer passes, which
+are more characters still.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.distributions import FloatDistribution, IntDistribution
+
+from model.text.held_out import LONG_TEXT_CHARS
+from search_spaces.space import SearchSpace
+
+REPORT_CHARS, REPORT_CHARS_ON_GPU = 200_000, 2_000_000
+"""Characters between two reports at least: two epochs of a book. The validation passage
+(HELD_OUT_CHARS) takes a tenth of that time."""
+STEPS_A_REPORT = 2
+"""Optimiser steps of the largest batch that lie between two reports at least."""
+CHARS_A_WORD = 6
+"""Characters of a running word, its space included; large, so that a report has its steps."""
+EXPONENT = 0.75
+"""Passes fall with the length of the text to this power: characters grow with its fourth root."""
+
+
+def for_text(space: SearchSpace, num_chars: int, *, on_gpu: bool) -> SearchSpace:
+    """Return a space as a text's length asks for; up to LONG_TEXT_CHARS as it is.
+
+    Args:
+        space: The space.
+        num_chars: Raw characters of the whole text.
+        on_gpu: Whether trials have a GPU.
+    """
+    if num_chars <= LONG_TEXT_CHARS:
+        return space
+    report_chars = max(REPORT_CHARS_ON_GPU if on_gpu else REPORT_CHARS, _least_chars(space))
+    base = dataclasses.replace(space.base, reports_per_epoch=_round(num_chars // report_chars))
+    space = dataclasses.replace(space, base=base)
+    if space.most_chars is None or num_chars <= space.most_chars:
+        return space
+    return _with_fewer_epochs(space, (space.most_chars / num_chars) ** EXPONENT)
+
+
+def _round(number: int) -> int:
+    """Return the largest of 1, 2, 5, 10, 20, 50, … up to a number, so that epochs read well."""
+    power: int = 10 ** (len(str(number)) - 1)
+    return max(times * power for times in (1, 2, 5) if times * power <= max(1, number))
+
+
+def _least_chars(space: SearchSpace) -> int:
+    """Return how many characters must lie between two reports for each configuration."""
+    return max(
+        STEPS_A_REPORT
+        * (CHARS_A_WORD if config.unit == "word" else 1)
+        * config.batch_size
+        * (config.sequence_length if config.regime == "stream" else 1)
+        for config in space.corners(("unit", "batch_size", "sequence_length", "regime"))
+    )
+
+
+def _with_fewer_epochs(space: SearchSpace, factor: float) -> SearchSpace:
+    """Return a space in which all numbers of epochs are multiplied by a factor below 1."""
+    base = space.base
+
+    def fewer(epochs: float) -> float:
+        return base.epochs_near(factor * epochs)
+
+    def changed(params: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: fewer(value) if name == "epochs" else value for name, value in params.items()
+        }
+
+    distributions = dict(space.distributions)
+    axis = distributions.get("epochs")
+    if isinstance(axis, (IntDistribution, FloatDistribution)):
+        distributions["epochs"] = FloatDistribution(
+            float(fewer(axis.low)), float(fewer(axis.high)), log=axis.log
+        )
+    elif axis is not None:
+        return space  # choices are the user's own
+    return dataclasses.replace(
+        space,
+        base=dataclasses.replace(base, epochs=fewer(base.epochs)),
+        distributions=distributions,
+        baselines=tuple(
+            dataclasses.replace(baseline, params=changed(baseline.params))
+            for baseline in space.baselines
+        ),
+        starts=tuple(map(changed, space.starts)),
+    )

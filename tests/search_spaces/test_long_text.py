@@ -1,0 +1,62 @@
+"""Spaces for long texts."""
+
+import dataclasses
+
+import pytest
+from optuna.distributions import FloatDistribution, IntDistribution
+
+from model.config import TrialConfig
+from search_spaces import SearchSpace, load_space
+from search_spaces.load import SPACE_NAMES
+from search_spaces.long_text import for_text
+
+
+@pytest.mark.parametrize("name", SPACE_NAMES)
+def test_space_is_the_same_for_all_texts_up_to_a_million_characters(name: str) -> None:
+    assert for_text(load_space(name), 1_000_000, on_gpu=False) == load_space(name)
+
+
+@pytest.mark.parametrize("name", SPACE_NAMES)
+@pytest.mark.parametrize("num_chars", [1_000_001, 12_000_000, 1_000_000_000])
+def test_long_text_gets_reports_within_its_epochs(name: str, num_chars: int) -> None:
+    space = for_text(load_space(name), num_chars, on_gpu=False)
+    assert SearchSpace.from_dict(space.to_json()) == space
+    report_chars = num_chars / space.base.reports_per_epoch
+    for config in space.corners(("epochs", "batch_size", "sequence_length")):
+        assert config.reports_per_epoch == space.base.reports_per_epoch
+        assert config.num_reports >= min(20, config.epochs)
+        assert config.batch_size * config.sequence_length <= report_chars
+    on_gpu = for_text(load_space(name), num_chars, on_gpu=True)
+    assert on_gpu.base.reports_per_epoch <= space.base.reports_per_epoch
+    for start in space.all_starts():
+        assert space.holds(start)
+
+
+def test_the_longer_the_text_the_fewer_passes_and_the_more_characters() -> None:
+    lengths = (1_500_000, 12_000_000, 100_000_000, 1_000_000_000)
+    spaces = [for_text(load_space("full"), length, on_gpu=False) for length in lengths]
+    for end in (min, max):
+        passes = [end(space.values("epochs")) for space in spaces]
+        assert passes == sorted(passes, reverse=True)
+        chars = [length * each for length, each in zip(lengths, passes, strict=True)]
+        assert chars == sorted(chars)
+    # The baselines are where they were among the others.
+    assert [baseline.params["epochs"] for baseline in spaces[1].baselines] == [3.1, 4.66, 6.2]
+
+
+def test_users_space_keeps_its_epochs_unless_it_says_what_they_are_for() -> None:
+    base = TrialConfig(epochs=4)
+    space = SearchSpace(
+        name="mine",
+        description="",
+        base=base,
+        distributions={"epochs": IntDistribution(2, 8)},
+        budget=load_space("full").budget,
+    )
+    long = for_text(space, 16_000_000, on_gpu=False)
+    assert long.distributions == space.distributions
+    assert long.base == dataclasses.replace(base, reports_per_epoch=50)
+    fewer = for_text(dataclasses.replace(space, most_chars=1_000_000), 16_000_000, on_gpu=False)
+    assert fewer.distributions == {"epochs": FloatDistribution(0.24, 1.0)}
+    assert fewer.base.epochs == 0.5
+    assert fewer.config({"epochs": 0.377}).epochs == 0.38
