@@ -1,0 +1,119 @@
+"""Searches of texts of any length, each in its time: `python -m benchmarks.any_text`.
+
+The texts are Python sources, the standard library's first, so that everyone has them; or files
+that are named. Each row is one `python -m tune.run --space full`, seen from outside: what it
+found, how long the command took, and the memory of all its processes at their peak.
+"""
+
+import argparse
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from model.system.durations import parse_duration
+from tune import load_run
+from tune.records.load import LoadedRun
+from tune.reporting.confirmation import summary
+
+POLL_SECONDS = 2.0
+GIGABYTE = 1e9
+
+
+def python_sources(num_chars: int) -> str:
+    """Return the first characters of the sources that are installed here, sorted by path."""
+    parts, found = [], 0
+    for source in _sources():
+        parts.append(source)
+        found += len(source)
+        if found >= num_chars:
+            return "".join(parts)[:num_chars]
+    raise SystemExit(f"the sources that are installed have {found:,} characters")
+
+
+def _sources() -> Iterator[str]:
+    paths = sysconfig.get_paths()
+    for root in (paths["stdlib"], paths["purelib"]):
+        for path in sorted(Path(root).rglob("*.py")):
+            try:
+                yield path.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError):
+                continue
+
+
+def search(corpus: Path, budget: str, results: Path) -> tuple[LoadedRun, float, float]:
+    """Run the command.
+
+    Returns:
+        The run, its seconds from start to end, and the peak memory of its processes in bytes;
+        what several share counts once.
+    """
+    flags = ["--space", "full", "--corpus", str(corpus), "--time-budget", budget]
+    flags += ["--name", "timed", "--results", str(results)]
+    start = time.monotonic()
+    command = [sys.executable, "-m", "tune.run", *flags]
+    running, peak = subprocess.Popen(command, stdout=subprocess.DEVNULL), 0
+    while running.poll() is None:
+        peak = max(peak, family_bytes(running.pid))
+        time.sleep(POLL_SECONDS)
+    if running.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {running.returncode}")
+    return load_run(results / "timed"), time.monotonic() - start, peak
+
+
+def family_bytes(pid: int) -> int:
+    """Return the memory of a process and all that it started: proportional set sizes."""
+    found = 0
+    try:
+        head = psutil.Process(pid)
+        family = [head, *head.children(recursive=True)]
+    except psutil.Error:
+        return 0
+    for process in family:
+        try:
+            found += process.memory_full_info().pss
+        except psutil.Error:  # it has ended
+            continue
+    return found
+
+
+def row(name: str, budget: str, run: LoadedRun, seconds: float, peak_bytes: float) -> str:
+    """Return a line of the table."""
+    again = summary(run)
+    confirmed = f"{again.iloc[0]['mean']:.4f}, {again.iloc[0]['seeds']} seeds"
+    own = run.trials["baseline"].isna()
+    late = seconds - parse_duration(budget)
+    return (
+        f"| {name} | {budget} | {own.sum()} + {(~own).sum()} "
+        f"| {run.trials['val_bits_per_char'].min():.4f} "
+        f"| {confirmed if len(again) else 'no'} | {run.study.floor_bits_per_char:.4f} "
+        f"| {late:+.0f} | {peak_bytes / GIGABYTE:.1f} |"
+    )
+
+
+def main() -> None:
+    """Print one row a text."""
+    parser = argparse.ArgumentParser(description="Searches of texts of any length.")
+    parser.add_argument("texts", nargs="*", help="a file, or characters of Python source")
+    parser.add_argument("--budget", default="1h", help="time of each search")
+    options = parser.parse_args()
+    print("| text | budget | trials + baselines | best | again | n-gram | late, s | peak, GB |")
+    print("|---|---|---|---|---|---|---|---|")
+    for text in options.texts or ["12000000", "100000000"]:
+        with tempfile.TemporaryDirectory() as folder:
+            corpus = Path(text)
+            if text.isdecimal():
+                corpus = Path(folder) / "sources.txt"
+                corpus.write_text(python_sources(int(text)), encoding="utf-8")
+            found = search(corpus.resolve(), options.budget, Path(folder))
+            name = f"{int(text):,} characters" if text.isdecimal() else corpus.name
+            print(row(name, options.budget, *found), flush=True)
+
+
+if __name__ == "__main__":
+    main()
