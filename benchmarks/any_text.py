@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from model.system.durations import parse_duration
+from model.system.durations import counted, parse_duration
 from tune import load_run
 from tune.records.load import LoadedRun
 from tune.reporting.confirmation import summary
@@ -57,7 +57,7 @@ def search(corpus: Path, budget: str, results: Path) -> tuple[LoadedRun, float, 
     flags += ["--name", "timed", "--results", str(results)]
     start = time.monotonic()
     command = [sys.executable, "-m", "tune.run", *flags]
-    running, peak = subprocess.Popen(command, stdout=subprocess.DEVNULL), 0
+    running, peak = subprocess.Popen(command, stdout=sys.stderr), 0
     while running.poll() is None:
         peak = max(peak, family_bytes(running.pid))
         time.sleep(POLL_SECONDS)
@@ -85,13 +85,15 @@ def family_bytes(pid: int) -> int:
 def row(name: str, budget: str, run: LoadedRun, seconds: float, peak_bytes: float) -> str:
     """Return a line of the table."""
     again = summary(run)
-    confirmed = f"{again.iloc[0]['mean']:.4f}, {again.iloc[0]['seeds']} seeds"
+    confirmed = "no"
+    if len(again):
+        confirmed = f"{again.iloc[0]['mean']:.4f}, {counted(again.iloc[0]['seeds'], 'seed')}"
     own = run.trials["baseline"].isna()
     late = seconds - parse_duration(budget)
     return (
         f"| {name} | {budget} | {own.sum()} + {(~own).sum()} "
         f"| {run.trials['val_bits_per_char'].min():.4f} "
-        f"| {confirmed if len(again) else 'no'} | {run.study.floor_bits_per_char:.4f} "
+        f"| {confirmed} | {run.study.floor_bits_per_char:.4f} "
         f"| {late:+.0f} | {peak_bytes / GIGABYTE:.1f} |"
     )
 

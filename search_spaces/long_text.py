@@ -61,7 +61,7 @@ def _least_chars(space: SearchSpace) -> int:
 
 
 def _with_fewer_epochs(space: SearchSpace, factor: float) -> SearchSpace:
-    """Return a space in which all numbers of epochs are multiplied by a factor below 1."""
+    """Return a space whose axis of epochs, and all on it, is multiplied by a factor below 1."""
     base = space.base
 
     def fewer(epochs: float) -> float:
@@ -72,18 +72,14 @@ def _with_fewer_epochs(space: SearchSpace, factor: float) -> SearchSpace:
             name: fewer(value) if name == "epochs" else value for name, value in params.items()
         }
 
-    distributions = dict(space.distributions)
-    axis = distributions.get("epochs")
-    if isinstance(axis, (IntDistribution, FloatDistribution)):
-        distributions["epochs"] = FloatDistribution(
-            float(fewer(axis.low)), float(fewer(axis.high)), log=axis.log
-        )
-    elif axis is not None:
-        return space  # choices are the user's own
+    axis = space.distributions.get("epochs")
+    if not isinstance(axis, (IntDistribution, FloatDistribution)):
+        return space  # a number that is fixed, or choices, are the user's own
+    epochs = FloatDistribution(float(fewer(axis.low)), float(fewer(axis.high)), log=axis.log)
     return dataclasses.replace(
         space,
         base=dataclasses.replace(base, epochs=fewer(base.epochs)),
-        distributions=distributions,
+        distributions={**space.distributions, "epochs": epochs},
         baselines=tuple(
             dataclasses.replace(baseline, params=changed(baseline.params))
             for baseline in space.baselines

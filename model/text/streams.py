@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import CorpusError, UnfitCleaning
-from model.text.cleaning import clean
+from model.text.cleaning import RAW, clean
 from model.text.grams import Smoothing
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary
@@ -118,7 +118,7 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
     """Clean and encode the parts of a split text; the restoration price is left at 0.
 
     Raises:
-        CorpusError: The cleaning is unknown or keeps less than half of the text.
+        CorpusError: The cleaning is unknown, keeps less than half of the text or one symbol of it.
     """
     cleaned_parts = [clean(part, cleaning) for part in (split.train, split.validation, split.test)]
     num_chars = sum(len(part) for part in cleaned_parts)
@@ -130,6 +130,10 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
             f"{cleaning!r} keeps {num_chars:,} of {num_raw_chars:,} characters",
         )
     vocabulary = Vocabulary.of(*cleaned_parts)
+    if len(vocabulary) == 1:
+        (symbol,) = vocabulary.symbols
+        reason = f"a text must have two different characters, but {cleaning!r} leaves {symbol!r}"
+        raise CorpusError(reason) if cleaning == RAW else UnfitCleaning(cleaning, reason)
     train, validation, test = (vocabulary.encode(part) for part in cleaned_parts)
     return EncodedCorpus(
         cleaning=cleaning,

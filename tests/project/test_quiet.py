@@ -13,7 +13,6 @@ from hand_made_run import STUDY, curve, loaded_run
 from model.system.command_line import ended_quietly
 from repository import ROOT
 from search_spaces import load_space
-from tiny_search import run_command, write_inputs
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
 from tune.reporting.axes import axis_shares
@@ -81,11 +80,3 @@ def test_report_is_quiet() -> None:
     done = run("-m", "tune.report", "few")
     assert (done.returncode, done.stderr) == (0, "")
     assert "Importance" in done.stdout or "importance" in done.stdout
-
-
-@pytest.mark.slow
-def test_search_of_a_text_of_one_symbol_is_quiet() -> None:
-    flags = write_inputs("a" * 3_000, trials=9)
-    done = run_command([*flags, "--finalists", "1", "--finalist-seeds", "1", "--name", "one"])
-    assert done.stderr == ""
-    assert run("-m", "tune.samples", "one", "--chars", "20").stderr == ""

@@ -9,6 +9,7 @@ from model.config import TrialConfig
 from search_spaces import SearchSpace, load_space
 from search_spaces.load import SPACE_NAMES
 from search_spaces.long_text import for_text
+from search_spaces.narrow import fixed
 
 
 @pytest.mark.parametrize("name", SPACE_NAMES)
@@ -60,3 +61,5 @@ def test_users_space_keeps_its_epochs_unless_it_says_what_they_are_for() -> None
     assert fewer.distributions == {"epochs": FloatDistribution(0.24, 1.0)}
     assert fewer.base.epochs == 0.5
     assert fewer.config({"epochs": 0.377}).epochs == 0.38
+    fixed_epochs = for_text(fixed(load_space("full"), "epochs=30"), 16_000_000, on_gpu=False)
+    assert fixed_epochs.values("epochs") == [30]

@@ -50,8 +50,8 @@ MAX_CANDIDATES = 20
 """Networks that are scored: the finalists' first, then the kept trials'."""
 MAX_FITTED_SYMBOLS = 100_000
 """Of a longer validation passage the beginning is scored: a handful of weights needs no more."""
-SCORING_EPOCHS, FIXED_SECONDS = 0.1, 2.0
-"""A network's two passages in its epochs (evaluation takes 4 % of one), and the n-gram's time."""
+SCORED_BY_TRAINED, FIXED_SECONDS = 0.4, 2.0
+"""Seconds of a held-out character in those of a trained one, and the n-gram's time."""
 
 
 def with_predictor(
@@ -85,7 +85,7 @@ def with_predictor(
     candidates = candidates_of(
         study, result.records, records_so_far(folder.finalists_history_file)
     )
-    scoring = [SCORING_EPOCHS * candidate.epoch_seconds for candidate in candidates]
+    scoring = [_scoring_seconds(study, candidate) for candidate in candidates]
     seconds = FIXED_SECONDS + max(slot_ends(scoring, concurrent), default=0.0)
     left = stopper.seconds_left()
     if budget and left is not None and seconds > max(left, LATE_SHARE * budget):
@@ -99,6 +99,14 @@ def with_predictor(
         say(console, f"\nmixing: {number} and the n-gram, about {format_seconds(seconds)}")
         _make(study, folder, candidates, need, console, stopper)
     return dataclasses.replace(result, seconds=stopper.seconds(), interrupted=stopper.interrupted)
+
+
+def _scoring_seconds(study: Study, candidate: Candidate) -> float:
+    """Return how long a network's two passages take."""
+    chars = study.prepared.encoded[candidate.config.cleaning]
+    num_scored = chars.num_raw_validation_chars + chars.num_raw_test_chars
+    share = num_scored / chars.num_raw_train_chars
+    return SCORED_BY_TRAINED * share * candidate.epoch_seconds
 
 
 def _make(

@@ -1,8 +1,8 @@
 """A report as an event of the history: as it comes, or from a checkpoint.
 
 A run that goes on from its storage may find checkpoints newer than the copy of its history. So
-each checkpoint carries the reports that led to it, and those that the history
-lacks are added to it. A trial that went on from a checkpoint without them would leave a gap.
+each checkpoint carries the reports that led to it, and those that the history lacks are added to
+it. A trial that went on from a checkpoint without them would leave a gap.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ def epoch_ended(number: int, result: dict[str, Any], search_seconds: float) -> E
         epoch=EpochRecord(
             trial_id=trial_id(number),
             number=number,
-            report=reports_of(result),
+            report=report_of(result),
             epoch=result["epoch"],
             chars_trained=result.get("chars_trained"),
             train_nats_per_char=result["train_nats_per_char"],
@@ -56,7 +56,7 @@ def epoch_ended(number: int, result: dict[str, Any], search_seconds: float) -> E
     )
 
 
-def reports_of(result: dict[str, Any]) -> int:
+def report_of(result: dict[str, Any]) -> int:
     """Return the number of a report; in checkpoints of before 2026-11-29 that of its epoch."""
     return int(result.get("report", result["epoch"]))
 
@@ -87,7 +87,7 @@ def learn_missed(history: History, store: CheckpointStore) -> dict[int, list[str
             except OSError as error:  # to go on would leave a gap
                 raise unreadable(error) from error
             for result in results:
-                if reports_of(result) == len(record.epochs) + 1:
+                if report_of(result) == len(record.epochs) + 1:
                     history.add(epoch_ended(number, result, history.seconds()))
     return locations
 
@@ -126,9 +126,10 @@ def read_epochs(stored: StoredCheckpoint, config: TrialConfig) -> list[dict[str,
         written: _Epochs = parsed(read(stored.file_system, path), _Epochs, EPOCHS_FILE)
         for result in written.epochs:
             event_of(line_of(epoch_ended(0, result, 0.0)))
+        known = TrialConfig.from_dict(written.config)  # fewer fields in an earlier run
     except (FileNotFoundError, ValueError, KeyError):  # damaged, or never written
         return []
-    return list(written.epochs) if written.config == config.to_dict() else []
+    return list(written.epochs) if known == config else []
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -38,7 +38,7 @@ from tune.storage.checkpoints import (
     fetch,
     stored_checkpoint,
 )
-from tune.trials.epoch_reports import reported_first, reports_of, write_epochs
+from tune.trials.epoch_reports import report_of, reported_first, write_epochs
 
 MEMORY_SLACK = 2
 """Factor of what it asked for to which a trial's process may grow: beyond, it has gone wrong."""
@@ -243,7 +243,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
 
 
 def _up_to(report: int, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [result for result in results if reports_of(result) <= report]
+    return [result for result in results if report_of(result) <= report]
 
 
 def trainable_for(corpus: PreparedCorpus, need: TrialResources) -> type[ray_tune.Trainable]:

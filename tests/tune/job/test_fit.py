@@ -50,6 +50,19 @@ def test_text_that_nothing_fits_is_refused() -> None:
     assert found.space == untouched and found.left_out == ()
 
 
+def test_text_of_one_symbol_is_refused_and_a_cleaning_that_leaves_one_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("one.txt").write_text("a" * 3_000, encoding="utf-8")
+    assert run.main(["--space", "quick", "--corpus", "one.txt", "--name", "one"]) == 2
+    errors = capsys.readouterr().err
+    assert "a text must have two different characters, but 'cased' leaves 'a'" in errors
+    assert errors.count("\n") == 1 and not Path("results/one").exists()
+    found = fitted(load_space("quick"), corpus("aA" * 2_000))
+    assert found.space.values("cleaning") == ["cased"]
+    assert "'lower' leaves 'a'" in found.left_out[0]
+
+
 def test_plan_tells_what_is_left_out_and_a_resumed_run_may_name_its_space(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

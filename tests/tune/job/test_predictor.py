@@ -133,6 +133,22 @@ def test_only_networks_of_the_same_symbols_are_of_one_group() -> None:
     assert groups[0] == groups[1] and len(set(groups)) == 5
 
 
+def test_scoring_takes_as_long_as_the_passages_are_not_as_the_epoch_is(
+    tiny_corpus: PreparedCorpus,
+) -> None:
+    study: Any = SimpleNamespace(prepared=tiny_corpus)
+    an_epoch = candidate(0).epoch_seconds
+    # A fifth is held out.
+    assert predictor._scoring_seconds(study, candidate(0)) == pytest.approx(
+        0.1 * an_epoch, rel=0.01
+    )
+    raw = tiny_corpus.encoded[CONFIG.cleaning]
+    long = dataclasses.replace(raw, num_raw_train_chars=100 * raw.num_raw_train_chars)
+    study.prepared = dataclasses.replace(tiny_corpus, encoded={CONFIG.cleaning: long})
+    same_rate = dataclasses.replace(candidate(0), epoch_seconds=100 * an_epoch)
+    assert predictor._scoring_seconds(study, same_rate) == pytest.approx(0.1 * an_epoch, rel=0.01)
+
+
 @pytest.mark.parametrize("unit", ["char", "word"])
 def test_predictor_of_networks_of_a_kind_is_saved_scored_and_writes(
     unit: str, tiny_text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

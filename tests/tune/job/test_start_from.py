@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from optuna.distributions import IntDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
 from rich.console import Console
 
 from hand_made_run import FINALISTS, SPACE, STUDY, curve, hand_made
 from model.config import TrialConfig
 from model.errors import ConfigError
 from search_spaces import SearchSpace, load_space
+from search_spaces.long_text import for_text
 from tiny_search import write_inputs
 from tune import run
 from tune.job.options import parse_options
@@ -90,6 +91,23 @@ def test_what_lies_outside_the_new_space_is_left_out() -> None:
     ):
         of(write_run("untrained", hand_made()[5:]))
     assert of(write_run("base", [trial(0, 1.9)])) == []  # the new search begins with it as it is
+
+
+def test_epochs_of_a_long_text_or_of_a_short_time_are_those_as_far_up_the_axis() -> None:
+    full = dataclasses.replace(load_space("full"), baselines=())
+    long = for_text(full, 16_000_000, on_gpu=False)
+    axis = long.distributions["epochs"]
+    assert isinstance(axis, FloatDistribution)
+    trained = [
+        dataclasses.replace(trial(n, 1.9), config=long.config({"epochs": epochs}))
+        for n, epochs in enumerate((axis.low, axis.high))
+    ]
+    write_run("long", trained, long)
+    assert [start["epochs"] for start in of("long", full)] == [8]
+    write_run("short", [trial(0, 1.9, epochs=3)], full)
+    assert [start["epochs"] for start in of("short", full)] == [8]
+    # A text of the same length: as they are.
+    assert [start["epochs"] for start in of("long", long)] == [axis.low]
 
 
 @pytest.mark.parametrize("status", [Status.PRUNED, Status.DIVERGED, Status.FAILED])

@@ -1,5 +1,6 @@
 """What the checkpoints know of a trial's epochs and its history does not."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,11 @@ def result(epoch: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("newest", "known"), [("whole", 10), ("{", 9), ('{"config": {}, "epochs": []}', 9), (None, 9)]
+    ("newest", "known"),
+    [
+        *[("whole", 10), ("with fewer settings", 10)],
+        *[("{", 9), ('{"config": {}, "epochs": []}', 9), (None, 9)],
+    ],
 )
 def test_epochs_are_learnt_from_the_newest_checkpoint_that_has_its_reports(
     newest: str | None, known: int, tmp_path: Path
@@ -42,6 +47,10 @@ def test_epochs_are_learnt_from_the_newest_checkpoint_that_has_its_reports(
         write_epochs(place, CONFIG, [result(number) for number in range(1, epoch + 1)])
     if newest is None:
         (place / EPOCHS_FILE).unlink()
+    elif newest == "with fewer settings":  # as runs of before 2026-11-29 wrote it
+        values = json.loads((place / EPOCHS_FILE).read_text(encoding="utf-8"))
+        del values["config"]["reports_per_epoch"]
+        (place / EPOCHS_FILE).write_text(json.dumps(values), encoding="utf-8")
     elif newest != "whole":
         (place / EPOCHS_FILE).write_text(newest, encoding="utf-8")
     with History(tmp_path / "history.jsonl") as history:
