@@ -10,6 +10,7 @@ from model.errors import ConfigError
 from model.system.filesystem import check_storage, is_uri, join, normal
 from model.text.corpus import Corpus
 from search_spaces import Budget, SearchSpace
+from search_spaces.long_text import for_text
 from tune.job.fit import fitted
 from tune.job.prepare import (
     check_locations,
@@ -126,19 +127,27 @@ def _check_space(
     Raises:
         ConfigError: It is another one.
     """
-    if _without_starts(named) == _without_starts(stored):
+    spaces = [named]
+    for on_gpu in (False, True):  # which of the two it was is not kept
+        space = for_text(named, len(corpus.text), on_gpu=on_gpu)
+        spaces += [space] if space not in spaces else []
+    if any(_what_must_agree(space) == _what_must_agree(stored) for space in spaces):
         return
-    if _without_starts(fitted(named, corpus).space) != _without_starts(stored):
+    narrowed = (fitted(space, corpus).space for space in spaces)
+    if all(_what_must_agree(space) != _what_must_agree(stored) for space in narrowed):
         raise ConfigError(
             f"a resumed run's space must be the one in its study.json, but {options.space!r} "
             f"differs from it"
         )
 
 
-def _without_starts(space: SearchSpace) -> dict[str, Any]:
-    """Return what must be the same in a resumed run: it has its own budget and its own starts."""
+def _what_must_agree(space: SearchSpace) -> dict[str, Any]:
+    """Return what must be the same in a resumed run: it has its own budget and its own starts.
+
+    Its epochs are those for its text, or it is from before 2026-11-29 and has none such.
+    """
     values = space.to_json()
-    return {key: values[key] for key in values if key not in ("budget", "starts")}
+    return {key: values[key] for key in values if key not in ("budget", "starts", "most_chars")}
 
 
 def _text(options: StudyOptions, stored: StudyFile, folder: RunFolder, console: Console) -> Corpus:

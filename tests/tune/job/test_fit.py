@@ -1,5 +1,6 @@
 """A text that some choices of a space do not fit is searched without these."""
 
+import dataclasses
 import random
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import pytest
 from model.errors import CorpusError
 from model.text.corpus import Corpus
 from search_spaces import load_space
+from search_spaces.long_text import for_text
 from search_spaces.narrow import fixed
 from tune import run
 from tune.job.fit import fitted
+from tune.job.resume import _check_space
 from tune.planning.study import StudyOptions
 
 NUMBERS = "".join(f"{n},{n * n % 977},{n % 13}\n" for n in range(2_000))
@@ -72,6 +75,17 @@ def test_plan_tells_what_is_left_out_and_a_resumed_run_may_name_its_space(
     output = capsys.readouterr().out
     assert "cleaning letters is left out" in output and "num_layers  " not in output
     assert StudyOptions(space="quick", fix=["a=1"]).fix == ["a=1"]
+
+
+def test_resumed_run_of_a_long_text_may_name_its_space_and_an_old_one_too() -> None:
+    named, long = load_space("full"), corpus("tea for two " * 100_000)
+    options = StudyOptions(space="full", resume="long")
+    for on_gpu in (False, True):
+        stored = for_text(named, len(long.text), on_gpu=on_gpu)
+        assert stored != named
+        _check_space(named, stored, long, options)
+    # Runs of before 2026-11-29 do not say what their epochs are for.
+    _check_space(named, dataclasses.replace(named, most_chars=None), long, options)
 
 
 def test_option_given_twice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -175,7 +175,7 @@ def test_long_text_is_reported_on_within_its_epochs_and_goes_on_there(tiny_text:
     space = Path("tiny.py").read_text(encoding="utf-8")
     Path("tiny.py").write_text(space.replace("budget=", "most_chars=2_000, budget="))
     script = [sys.executable, str(SUPPORT / "long_text_search.py")]
-    for begin in ([*flags, "--name", "long"], ["--resume", "long", "--trials", "6"]):
+    for begin in ([*flags, "--name", "long"], ["--resume", "long", *flags[:4], "--trials", "6"]):
         done = subprocess.run([*script, *begin], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     assert "reports: 5 an epoch, each after about " in done.stdout
