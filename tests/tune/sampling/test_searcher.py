@@ -251,7 +251,11 @@ def test_resumed_search_repeats_nothing_either(tmp_path: Path) -> None:
     assert distinct(proposals + run_trials(again, range(40, 60))) == 60
 
 
-@pytest.mark.parametrize("sampler", EACH_SAMPLER)
+@pytest.mark.parametrize(
+    "sampler",
+    # A minute of Gaussian processes.
+    [pytest.param(name, marks=pytest.mark.long) if name == "gp" else name for name in SAMPLERS],
+)
 def test_sixteen_at_once_do_not_pile_up(tmp_path: Path, sampler: str) -> None:
     searcher, _ = make(tmp_path, sampler=sampler)
     run_trials(searcher, range(24))
