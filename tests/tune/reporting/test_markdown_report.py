@@ -23,6 +23,7 @@ from hand_made_run import (
 from model.scoring.objective import Floor
 from model.training.checkpoint import copy_model
 from repository import ROOT
+from search_spaces.long_text import for_text
 from tune import report, samples
 from tune.records.finalist_table import (
     SCORE_COLUMNS,
@@ -41,7 +42,7 @@ from tune.records.trial import Status, TrialRecord
 from tune.reporting.axes import axis_shares
 from tune.reporting.confirmation import verdict
 from tune.reporting.contents import best_table
-from tune.reporting.headline import headline
+from tune.reporting.headline import facts, headline
 from tune.reporting.markdown_report import report_text
 
 GOLDEN = Path(__file__).parent / "golden" / "report.md"
@@ -107,6 +108,29 @@ def test_empty_and_all_failed_studies_give_a_readable_report() -> None:
     text = text_of(failed)
     assert "1 DIVERGED, 1 FAILED" in text
     assert "OSError: a \\| b" in text
+
+
+def test_parts_of_epochs_are_counted() -> None:
+    space = for_text(STUDY.space, 12_000_000, on_gpu=False)
+    records = []
+    for number, reports in enumerate((5, 1)):
+        epochs = [
+            dataclasses.replace(each, epoch=space.base.epochs_at(each.report))
+            for each in curve(number, [2.0 - report / 100 for report in range(reports)])
+        ]
+        status = Status.PRUNED if number else Status.STOPPED
+        config = space.config({"epochs": 3.1})
+        baseline = "" if number else "experiment 1"
+        records.append(
+            TrialRecord(
+                number=number, config=config, baseline=baseline, status=status, epochs=epochs
+            )
+        )
+    run = loaded_run(records, space=space)
+    text = report_text(run)
+    assert " 0.12 epochs. Corpus" in text and "0.12 epochs; " in str(facts(run))
+    assert "as far as 0.1 of 3.1 epochs" in text
+    assert "| 0.0200 | 2 | 1 |" in text  # the first rung: two trials reached it, one was stopped
 
 
 def test_winner_of_a_worthless_search_has_a_warning() -> None:
