@@ -74,8 +74,7 @@ class TrialConfig:
         "stream",
     )
     reports_per_epoch: int = _rule(
-        "how often in an epoch the network is scored and kept, at least 1; rungs and patience go "
-        "by reports",
+        "how often in an epoch the network is scored and kept, at least 1; rungs go by reports",
         1,
     )
     precision: str = _rule(f"arithmetic: {', '.join(PRECISIONS)}", "auto")

@@ -52,9 +52,11 @@ def counted(number: float, what: str) -> str:
     """Return how many there are of something.
 
     >>> counted(1, "trial"), counted(1_825, "epoch"), counted(0.375, "epoch")
-    ('1 trial', '1,825 epochs', '0.38 epochs')
+    ('1 trial', '1,825 epochs', '0.375 epochs')
     """
-    return f"{round(number, 2):,} {what}" + ("s" if number != 1 else "")
+    number = round(number, 4)
+    number = int(number) if number == int(number) else number
+    return f"{number:,} {what}" + ("s" if number != 1 else "")
 
 
 def _rough(seconds: float) -> str:

@@ -31,19 +31,20 @@ def prepare(options: StudyOptions, console: Console) -> Study:
     Raises:
         ConfigError: The first rule that is broken.
     """
-    space = with_starts(named_space(options), options.start_from, options.results)
-    with_budget(space, options)  # a mistake is told before a text is fetched
+    named = named_space(options)
+    # A mistake is told before a text is fetched.
+    with_budget(with_starts(named, options.start_from, options.results), options)
     settings = options.over(StudySettings(sampler=AUTO))
     check_sampler(settings.sampler)
-    name = options.name if options.name is not None else default_name(space.name)
+    name = options.name if options.name is not None else default_name(named.name)
     run_path = options.results / check_name(name)
     check_new(run_path)
     check_locations(options, options.storage)
     if options.storage is not None:
         check_new_in_storage(options.storage, name)
     corpus = named_corpus(options, settings, console)
-    space = for_text(space, len(corpus.text), on_gpu=bool(options.gpus_per_trial))
-    found = fitted(space, corpus)
+    space = for_text(named, len(corpus.text), on_gpu=bool(options.gpus_per_trial))
+    found = fitted(with_starts(space, options.start_from, options.results), corpus)
     return Study(
         space=with_budget(found.space, options),
         corpus=corpus,

@@ -13,7 +13,7 @@ from typing import Any
 from model.errors import ConfigError
 from model.system.filesystem import is_uri
 from search_spaces import SearchSpace
-from search_spaces.distributions import at_position, contains, distance, nearest, position
+from search_spaces.distributions import at_position, distance, nearest, position
 from tune.records.load import LoadedRun, load_run
 from tune.records.run_folder import find_run
 from tune.records.tables import config_of, ranked
@@ -74,18 +74,18 @@ def unlike(points: Iterable[dict[str, Any]], space: SearchSpace) -> list[dict[st
 def _trained_inside(run: LoadedRun, space: SearchSpace) -> list[tuple[dict[str, Any], str]]:
     """Return the points of a space that a run has trained, best first, and how each ended.
 
-    Of each configuration the axes of the space are taken; all else is the base's. Epochs that
-    lie outside, for the text was long or the time short, are those as far up in the axis.
+    Of each configuration the axes of the space are taken; all else is the base's. Epochs of
+    a text of another length are those as far up in the axis.
     """
     trained = ranked(run.trials)
     points = []
+    is_other_length = run.space.base.reports_per_epoch != space.base.reports_per_epoch
     for _, row in trained.iterrows():
         values = config_of(row).to_dict()
         ours, theirs = (each.distributions.get("epochs") for each in (space, run.space))
-        if ours is not None and theirs is not None and not contains(ours, values["epochs"]):
-            values["epochs"] = at_position(
-                ours, position(theirs, nearest(theirs, values["epochs"]))
-            )
+        if is_other_length and ours is not None and theirs is not None:
+            place = position(theirs, nearest(theirs, values["epochs"]))
+            values["epochs"] = space.base.epochs_near(at_position(ours, place))
         points.append(space.point(values))
     pairs = zip(points, trained["status"], strict=True)
     return [(point, status) for point, status in pairs if space.holds(point)]

@@ -184,7 +184,7 @@ class StudySearcher(Searcher):
             return trial, self._space.config({**fixed, **params})
         config = self._space.config(params)
         shortened = self._shorten(config)
-        if shortened.epochs < config.epochs and EPOCHS in params:
+        if EPOCHS in params and shortened.epochs != params[EPOCHS]:  # it ends with a report
             distribution = self._space.distributions[EPOCHS]
             value = optuna_point(self._space, shortened)[EPOCHS]
             trial.storage.set_trial_param(

@@ -93,7 +93,7 @@ def test_what_lies_outside_the_new_space_is_left_out() -> None:
     assert of(write_run("base", [trial(0, 1.9)])) == []  # the new search begins with it as it is
 
 
-def test_epochs_of_a_long_text_or_of_a_short_time_are_those_as_far_up_the_axis() -> None:
+def test_epochs_of_a_text_of_another_length_are_those_as_far_up_the_axis() -> None:
     full = dataclasses.replace(load_space("full"), baselines=())
     long = for_text(full, 16_000_000, on_gpu=False)
     axis = long.distributions["epochs"]
@@ -104,8 +104,11 @@ def test_epochs_of_a_long_text_or_of_a_short_time_are_those_as_far_up_the_axis()
     ]
     write_run("long", trained, long)
     assert [start["epochs"] for start in of("long", full)] == [8]
-    write_run("short", [trial(0, 1.9, epochs=3)], full)
-    assert [start["epochs"] for start in of("short", full)] == [8]
+    inside = dataclasses.replace(trial(0, 1.9), config=long.config({"epochs": axis.high}))
+    write_run("inside", [inside], long)
+    write_run("book", [trial(0, 1.9, epochs=64)], full)
+    assert [start["epochs"] for start in of("inside", full)] == [64]
+    assert [start["epochs"] for start in of("book", long)] == [axis.high]
     # A text of the same length: as they are.
     assert [start["epochs"] for start in of("long", long)] == [axis.low]
 
