@@ -43,7 +43,9 @@ def prepare(options: StudyOptions, console: Console) -> Study:
     if options.storage is not None:
         check_new_in_storage(options.storage, name)
     corpus = named_corpus(options, settings, console)
-    space = for_text(named, len(corpus.text), on_gpu=bool(options.gpus_per_trial))
+    num_chars = len(with_short_held_out(corpus).text)
+    space = for_text(named, num_chars, on_gpu=bool(options.gpus_per_trial))
+    corpus = split_for(space, corpus)
     found = fitted(with_starts(space, options.start_from, options.results), corpus)
     return Study(
         space=with_budget(found.space, options),
@@ -98,9 +100,18 @@ def named_corpus(options: StudyOptions, settings: StudySettings, console: Consol
     corpus = with_named_held_out(
         corpus, settings.reading, validation=options.validation, test=options.test
     )
-    corpus = with_short_held_out(corpus)
-    remember(corpus)
     tell_corpus(corpus, console)
+    return corpus
+
+
+def split_for(space: SearchSpace, corpus: Corpus) -> Corpus:
+    """Return a named text split as a space needs it: judged several times an epoch, on less.
+
+    Runs of before 2026-11-29 report once an epoch, however long their text is.
+    """
+    if space.base.reports_per_epoch > 1:
+        corpus = with_short_held_out(corpus)
+    remember(corpus)
     return corpus
 
 

@@ -17,6 +17,7 @@ from tune.job.prepare import (
     named_corpus,
     named_space,
     prepare,
+    split_for,
     tell_corpus,
     with_budget,
 )
@@ -153,10 +154,7 @@ def _what_must_agree(space: SearchSpace) -> dict[str, Any]:
 def _text(options: StudyOptions, stored: StudyFile, folder: RunFolder, console: Console) -> Corpus:
     """Return the text, from where the user names it or where it is known to be the same."""
     if (options.corpus, options.validation, options.test) != (None, None, None):
-        corpus = named_corpus(options, stored.settings, console)
-        # Runs of before 2026-11-29 split a long text by tenths.
-        by_tenths = stored.corpus.lengths is None and options.validation is options.test is None
-        return dataclasses.replace(corpus, lengths=None) if by_tenths else corpus
+        return split_for(stored.space, named_corpus(options, stored.settings, console))
     corpus = text_of_run(stored, folder)
     tell_corpus(corpus, console)
     known = stored.corpus

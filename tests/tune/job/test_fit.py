@@ -13,6 +13,7 @@ from search_spaces.long_text import for_text
 from search_spaces.narrow import fixed
 from tune import run
 from tune.job.fit import fitted
+from tune.job.prepare import split_for
 from tune.job.resume import _check_space
 from tune.planning.study import StudyOptions
 
@@ -86,6 +87,18 @@ def test_resumed_run_of_a_long_text_may_name_its_space_and_an_old_one_too() -> N
         _check_space(named, stored, long, options)
     # Runs of before 2026-11-29 do not say what their epochs are for.
     _check_space(named, dataclasses.replace(named, most_chars=None), long, options)
+
+
+def test_a_text_is_split_for_the_reports_that_its_space_asks_for() -> None:
+    space, text = load_space("full"), "tea for two " * 100_000
+    long = for_text(space, len(text), on_gpu=False)
+    by_position = corpus(text)
+    by_hand = dataclasses.replace(by_position, lengths=(len(text) - 200_000, 100_000))
+    for whole in (by_position, by_hand):  # one report an epoch, as in an earlier run
+        assert split_for(space, whole) == whole
+    assert split_for(long, by_position).lengths == (len(text) - 100_000, 50_000)
+    cut = split_for(long, by_hand)
+    assert cut.lengths == (len(text) - 200_000, 50_000) and len(cut.text) == len(text) - 100_000
 
 
 def test_option_given_twice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

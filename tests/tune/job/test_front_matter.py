@@ -11,7 +11,7 @@ from hand_made_run import STUDY
 from model import train
 from model.errors import ConfigError
 from tune.job.options import parse_options
-from tune.job.prepare import named_corpus
+from tune.job.prepare import named_corpus, split_for
 from tune.job.resume import prepared_study
 from tune.planning.study import StudyOptions
 from tune.records.run_folder import RunFolder
@@ -92,7 +92,7 @@ def test_resumed_run_is_judged_on_the_text_that_it_began_with() -> None:
         letters = "".join(words.choices("abcdefgh ", k=4_000))
         Path(f"{name}.txt").write_text(f"{letters}\n", encoding="utf-8")
     began = StudyOptions(corpus="book.txt", validation="held.txt")
-    corpus = named_corpus(began, StudySettings(), QUIET)
+    corpus = split_for(STUDY.space, named_corpus(began, StudySettings(), QUIET))
     folder = RunFolder.create(Path("run"))
     origin = CorpusOrigin.of(corpus)
     folder.write_study(dataclasses.replace(STUDY, corpus=origin))
