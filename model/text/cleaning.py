@@ -9,7 +9,7 @@ compared (model/scoring/letters.py); `clean` refuses one that does not.
 
 import dataclasses
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from model.errors import ConfigError, unknown_choice
 
@@ -64,9 +64,19 @@ def clean(text: str, cleaning: str) -> str:
     Raises:
         ConfigError: The cleaning is unknown.
     """
+    cleaned = cleaned_chars(set(text), cleaning)
+    return text.translate({ord(char): symbol for char, symbol in cleaned.items()})
+
+
+def cleaned_chars(chars: Iterable[str], cleaning: str) -> dict[str, str]:
+    """Return what a cleaning makes of each character: one character, or an empty string.
+
+    Raises:
+        ConfigError: The cleaning is unknown.
+    """
     if cleaning not in CLEANINGS:
         raise ConfigError(unknown_choice("cleaning", cleaning, CLEANINGS))
-    return text.translate({ord(char): _cleaned(cleaning, char) for char in set(text)})
+    return {char: _cleaned(cleaning, char) for char in chars}
 
 
 def _cleaned(cleaning: str, char: str) -> str:

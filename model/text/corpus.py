@@ -236,7 +236,7 @@ def corpus_of(
         .replace("\r", "\n")
     )
     book = strip_gutenberg(text, keep_front_matter=reading.keep_front_matter)
-    if not book.strip():
+    if not book or book.isspace():
         raise CorpusError(f"a corpus must have more than blanks: {name}")
     if book != text:
         with_front = strip_gutenberg(text, keep_front_matter=True)

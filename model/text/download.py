@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from model.errors import ConfigError, CorpusError, first_line
 from model.system.filesystem import STORE_ERRORS, open_location, within_seconds
+from model.system.secrets import redacted
 
 MAX_BYTES = 256 << 20
 """A longer text is refused: a character-level search of it would take weeks."""
@@ -56,7 +57,7 @@ def download(url: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> bytes:
         cause = error.reason if isinstance(error, urllib.error.URLError) else error
         # Without the number: the first line of a search without a network is read by newcomers.
         reason = (isinstance(cause, OSError) and cause.strerror) or cause
-        raise CorpusError(f"a URL must be reachable: {url}: {reason}") from error
+        raise CorpusError(f"a URL must be reachable: {redacted(url)}: {reason}") from error
 
 
 def download_object(uri: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> bytes:
@@ -80,18 +81,20 @@ def download_object(uri: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> 
         raise CorpusError(str(error)) from error
     except STORE_ERRORS as error:
         reason = first_line(error)
-        raise CorpusError(f"a URL must be reachable: {uri}: {reason}") from error
+        raise CorpusError(f"a URL must be reachable: {redacted(uri)}: {reason}") from error
     _check_size(uri, len(data), max_bytes)
     return data
 
 
 def _too_slow(url: str, seconds: float) -> CorpusError:
-    return CorpusError(f"{url} must answer within {seconds:g} s")
+    return CorpusError(f"{redacted(url)} must answer within {seconds:g} s")
 
 
 def _check_size(url: str, num_bytes: int, max_bytes: int) -> None:
     if num_bytes > max_bytes:
-        raise CorpusError(f"a corpus must have at most {max_bytes:,} bytes, but {url} has more")
+        raise CorpusError(
+            f"a corpus must have at most {max_bytes:,} bytes, but {redacted(url)} has more"
+        )
 
 
 def _opener(own_host: str) -> urllib.request.OpenerDirector:

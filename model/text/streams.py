@@ -7,16 +7,15 @@ whatever its cleaning.
 import dataclasses
 import functools
 import hashlib
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import CorpusError, UnfitCleaning
-from model.text.cleaning import RAW, clean
+from model.text.cleaning import RAW, cleaned_chars
 from model.text.grams import Smoothing
-from model.text.vocabulary import Vocabulary
+from model.text.vocabulary import Vocabulary, char_counts
 from model.text.words import WordVocabulary
 
 MIN_CORPUS_CHARS = 1_000
@@ -120,21 +119,23 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
     Raises:
         CorpusError: The cleaning is unknown, keeps less than half of the text or one symbol of it.
     """
-    cleaned_parts = [clean(part, cleaning) for part in (split.train, split.validation, split.test)]
-    num_chars = sum(len(part) for part in cleaned_parts)
-    num_raw_chars = len(split.train) + len(split.validation) + len(split.test)
-    if num_chars < MIN_KEPT_FRACTION * num_raw_chars or not all(cleaned_parts):
+    parts = (split.train, split.validation, split.test)
+    counts = [char_counts(part) for part in parts]
+    cleaned = cleaned_chars(set().union(*counts), cleaning)
+    num_kept = [sum(n for char, n in each.items() if cleaned[char]) for each in counts]
+    num_raw_chars = sum(map(len, parts))
+    if sum(num_kept) < MIN_KEPT_FRACTION * num_raw_chars or not all(num_kept):
         raise UnfitCleaning(
             cleaning,
             f"a cleaning must keep at least half of the text and something of each part: "
-            f"{cleaning!r} keeps {num_chars:,} of {num_raw_chars:,} characters",
+            f"{cleaning!r} keeps {sum(num_kept):,} of {num_raw_chars:,} characters",
         )
-    vocabulary = Vocabulary.of(*cleaned_parts)
+    vocabulary = Vocabulary(tuple(sorted(set(cleaned.values()) - {""})))
     if len(vocabulary) == 1:
         (symbol,) = vocabulary.symbols
         reason = f"a text must have two different characters, but {cleaning!r} leaves {symbol!r}"
         raise CorpusError(reason) if cleaning == RAW else UnfitCleaning(cleaning, reason)
-    train, validation, test = (vocabulary.encode(part) for part in cleaned_parts)
+    train, validation, test = (vocabulary.encode(part, cleaned) for part in parts)
     return EncodedCorpus(
         cleaning=cleaning,
         vocabulary=vocabulary,
@@ -220,21 +221,3 @@ def training_sha256(corpus: EncodedCorpus) -> str:
         digest.update(f"{len(stream)} ".encode())  # where one ends and the next begins
         digest.update(stream.astype(stream.dtype.newbyteorder("<"), copy=False).data)
     return digest.hexdigest()
-
-
-def columns(text: Symbols, batch_size: int, *, padding: int) -> Symbols:
-    """Cut a text into columns (T + 1, B): row t holds inputs, row t + 1 what they predict.
-
-    Every character but the first is predicted exactly once. Where the text does not fill the
-    last columns, the padding symbol does.
-
-    >>> columns(np.arange(6, dtype=np.uint8), 2, padding=9).T.tolist()
-    [[0, 1, 2, 3], [3, 4, 5, 9]]
-    """
-    num_steps = math.ceil((len(text) - 1) / batch_size)
-    filled = np.full(num_steps * batch_size + 1, padding, dtype=text.dtype)
-    filled[: len(text)] = text
-    columns_TB = np.empty((num_steps + 1, batch_size), dtype=text.dtype)
-    columns_TB[:-1] = filled[:-1].reshape(batch_size, num_steps).T
-    columns_TB[-1] = filled[num_steps::num_steps]
-    return columns_TB

@@ -1,7 +1,8 @@
 """The symbols of a text and their numbers."""
 
 import dataclasses
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from model.errors import ConfigError
 from model.text.diagnosis import described_strangers
 
 _CHUNK_CHARS = 1 << 20
+"""Characters that are looked at together: a gigabyte of text shall fit in memory."""
+_DROPPED, _STRANGER = -1, -2
+"""What stands for an index where a character has none: a cleaning drops it, or it is unknown."""
 
 
 def smallest_type(num_symbols: int) -> type[np.integer[Any]]:
@@ -21,6 +25,22 @@ def smallest_type(num_symbols: int) -> type[np.integer[Any]]:
     if num_symbols <= np.iinfo(np.uint8).max:
         return np.uint8
     return np.int16 if num_symbols <= np.iinfo(np.int16).max else np.int32
+
+
+def _codes(text: str) -> Iterator[NDArray[np.uint32]]:
+    """Yield the code points of a text, some characters at a time."""
+    for start in range(0, len(text), _CHUNK_CHARS):
+        chunk = text[start : start + _CHUNK_CHARS]
+        yield np.frombuffer(chunk.encode("utf-32-le"), dtype="<u4")
+
+
+def char_counts(text: str) -> dict[str, int]:
+    """Return how often each character of a text occurs."""
+    counts = np.zeros(sys.maxunicode + 1, dtype=np.int64)
+    for codes in _codes(text):
+        found = np.bincount(codes)
+        counts[: len(found)] += found
+    return {chr(code): int(counts[code]) for code in counts.nonzero()[0]}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,21 +67,37 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.symbols)
 
-    def encode(self, text: str) -> NDArray[np.integer[Any]]:
+    def encode(
+        self, text: str, cleaned: Mapping[str, str] | None = None
+    ) -> NDArray[np.integer[Any]]:
         """Return the indices of the text's characters, in the smallest type.
+
+        Args:
+            text: The text.
+            cleaned: What each of its characters becomes before, a character or nothing; None is
+                itself.
 
         Raises:
             ConfigError: The text has characters outside the vocabulary.
         """
-        known = np.array([ord(symbol) for symbol in self.symbols], dtype=np.uint32)
+        if cleaned is None:
+            cleaned = dict(zip(self.symbols, self.symbols, strict=True))
+        of_symbol = {"": _DROPPED} | {symbol: at for at, symbol in enumerate(self.symbols)}
+        # A place for each code point up to the last that is known, and one for all others.
+        of_code = np.full(max(map(ord, cleaned), default=0) + 2, _STRANGER, dtype=np.int32)
+        for char, symbol in cleaned.items():
+            of_code[ord(char)] = of_symbol.get(symbol, _STRANGER)
         indices: NDArray[np.integer[Any]] = np.empty(len(text), dtype=smallest_type(len(self)))
-        for start in range(0, len(text), _CHUNK_CHARS):  # 100 MB of text shall fit in memory
-            chunk = text[start : start + _CHUNK_CHARS]
-            codes = np.frombuffer(chunk.encode("utf-32-le"), dtype=np.uint32)
-            found = np.searchsorted(known, codes).clip(max=len(known) - 1)
-            if not np.array_equal(known[found], codes):
+        num_encoded = 0
+        for codes in _codes(text):
+            found = of_code[np.minimum(codes, len(of_code) - 1)]
+            if (lowest := found.min()) == _STRANGER:
                 raise ConfigError(described_strangers(text, self.symbols))
-            indices[start : start + _CHUNK_CHARS] = found
+            if lowest == _DROPPED:
+                found = found[found != _DROPPED]
+            indices[num_encoded : num_encoded + len(found)] = found
+            num_encoded += len(found)
+        indices.resize(num_encoded, refcheck=False)  # in place
         return indices
 
     def encode_prime(self, text: str) -> NDArray[np.integer[Any]]:

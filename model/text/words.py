@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from model.errors import ConfigError
 from model.text.grams import Smoothing
 from model.text.spelling import MAX_WORDS, Speller
-from model.text.vocabulary import smallest_type
+from model.text.vocabulary import char_counts, smallest_type
 
 _APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}"
 _WITHOUT_SPACES = (
@@ -67,7 +67,7 @@ def is_of_script_without_spaces(char: str) -> bool:
 
 def has_no_spaces_between_words(text: str) -> bool:
     """Return whether most letters of a text are of scripts without spaces between words."""
-    counts = {char: count for char, count in Counter(text).items() if is_word_char(char)}
+    counts = {char: count for char, count in char_counts(text).items() if is_word_char(char)}
     without = sum(count for char, count in counts.items() if is_of_script_without_spaces(char))
     return without > sum(counts.values()) / 2
 

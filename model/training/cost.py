@@ -26,14 +26,12 @@ class TextSizes:
         validation_symbols: Those of the validation passage.
         vocabulary_size: Different ones.
         text_bytes: What all its parts take.
-        symbol_bytes: What one of them takes.
     """
 
     train_symbols: int
     validation_symbols: int
     vocabulary_size: int
     text_bytes: int
-    symbol_bytes: int
 
     @classmethod
     def of(cls, corpus: EncodedCorpus) -> "TextSizes":
@@ -43,7 +41,6 @@ class TextSizes:
             validation_symbols=len(corpus.validation),
             vocabulary_size=len(corpus.vocabulary),
             text_bytes=corpus.train.nbytes + corpus.validation.nbytes + corpus.test.nbytes,
-            symbol_bytes=corpus.train.itemsize,
         )
 
 

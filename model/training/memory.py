@@ -51,15 +51,15 @@ def training_bytes(config: TrialConfig, sizes: TextSizes) -> int:
         columns = num_columns(sizes.validation_symbols)
         steps = -(-sizes.validation_symbols // columns) + WARM_UP_SYMBOLS
         evaluated = judged = columns * min(steps, chunk_steps(columns, sizes.vocabulary_size))
-        copied = sizes.symbol_bytes  # the columns
+        order_bytes = 0
     else:
         judged = min(sizes.validation_symbols, WINDOWS_AT_ONCE)
         evaluated = judged * config.sequence_length
-        copied = 4  # the order of the windows
+        order_bytes = 4 * sizes.train_symbols  # of the windows
     evaluation = evaluated * hidden_size * _EVALUATED_UNIT_BYTES
     evaluation += judged * sizes.vocabulary_size * _LOGIT_BYTES
     return (
-        sizes.train_symbols * copied
+        order_bytes
         + num_parameters(config, sizes.vocabulary_size) * _KEPT_BYTES
         + max(layer_weights(config)) * _AT_WORK_BYTES
         + max(window, evaluation)

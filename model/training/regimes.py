@@ -27,7 +27,8 @@ from torch.nn import functional
 from model.config import TrialConfig
 from model.network.base import Network, State
 from model.network.lstm import CharLSTM, WindowLSTM, build_network
-from model.text.streams import EncodedCorpus, columns
+from model.text.streams import EncodedCorpus
+from model.training import optimizer
 
 RESET_PROBABILITY = 0.05
 """Chance that a column begins a window with a state of zeros. Columns else begin so but once a
@@ -59,6 +60,30 @@ class Regime(Protocol):
         """Return the mean loss of a step, and how many symbols it is the mean of."""
 
 
+class Columns:
+    """A text cut into columns, each cut out where it is read: the text is not copied.
+
+    Row t holds inputs, row t + 1 what they predict; every symbol but the first is predicted once.
+    Where the text does not fill the last columns, the padding symbol does.
+    """
+
+    def __init__(self, text_N: Tensor, batch_size: int, *, padding: int) -> None:
+        """Cut a text (N,) into columns (num_steps + 1, B)."""
+        self._text_N = text_N
+        self._padding = padding
+        self.num_steps = math.ceil((len(text_N) - 1) / batch_size)
+        self._starts_B = self.num_steps * torch.arange(batch_size, device=text_N.device)
+
+    def rows(self, start: int, num_rows: int) -> Tensor:
+        """Return the rows (T, B) from one on, fewer at the end."""
+        end = min(start + num_rows, self.num_steps + 1)
+        rows_T = torch.arange(start, end, device=self._text_N.device)
+        places_TB = rows_T[:, None] + self._starts_B
+        last = len(self._text_N) - 1
+        symbols_TB = self._text_N[places_TB.clamp(max=last)].long()
+        return symbols_TB.masked_fill_(places_TB > last, self._padding)
+
+
 class StreamRegime:
     """Truncated back-propagation through time over columns, the state carried."""
 
@@ -66,7 +91,8 @@ class StreamRegime:
         network = build_network(config, len(corpus.vocabulary)).to(device)
         assert isinstance(network, CharLSTM)
         self.network = network
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = optimizer.made(
+            torch.optim.AdamW,
             self.network.parameters(),
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
@@ -75,9 +101,9 @@ class StreamRegime:
         self._config = config
         # The text stays in its smallest type: 1 byte a character for up to 255, 2 a word.
         self._padding = len(corpus.vocabulary)
-        symbols_TB = columns(corpus.train, config.batch_size, padding=self._padding)
-        self._symbols_TB = torch.from_numpy(symbols_TB).to(device)
-        self.steps_per_epoch = math.ceil((len(symbols_TB) - 1) / config.sequence_length)
+        symbols_N = torch.from_numpy(corpus.train).to(device)
+        self._columns = Columns(symbols_N, config.batch_size, padding=self._padding)
+        self.steps_per_epoch = math.ceil(self._columns.num_steps / config.sequence_length)
         self._state: State | None = None
         self._resets = torch.Generator()  # on the CPU: the same on each device
 
@@ -90,7 +116,7 @@ class StreamRegime:
     def loss(self, step: int) -> tuple[Tensor, Tensor]:
         """Return the mean loss over the window of a step."""
         length = self._config.sequence_length
-        symbols_TB = self._symbols_TB[step * length : (step + 1) * length + 1].long()
+        symbols_TB = self._columns.rows(step * length, length + 1)
         targets = symbols_TB[1:].flatten()
         # Padding is no symbol; as an input it is followed by nothing but padding.
         inputs_TB = symbols_TB[:-1].clamp(max=self._padding - 1)
@@ -110,7 +136,8 @@ class WindowRegime:
         network = build_network(config, len(corpus.vocabulary)).to(device)
         assert isinstance(network, WindowLSTM)
         self.network = network
-        self.optimizer = torch.optim.Adam(
+        self.optimizer = optimizer.made(
+            torch.optim.Adam,
             [p for p in self.network.parameters() if p.requires_grad],
             lr=config.learning_rate,
             eps=1e-7,

@@ -31,6 +31,7 @@ from model.training.checkpoint import (
     save_checkpoint,
 )
 from model.training.epoch_report import EpochReport
+from model.training.optimizer import take_step
 from model.training.regimes import build_regime
 from model.training.schedule import schedule_factor, training_is_over
 
@@ -172,7 +173,7 @@ class Trainer:
         if self.config.regime == "stream":
             norm = self.config.gradient_clip_norm
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), norm)
-        self.optimizer.step()
+        take_step(self.optimizer)
         return loss.detach() * num_scored, num_scored
 
     def validation_nats(self) -> float:

@@ -20,6 +20,7 @@ from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.training.cost import TextSizes
 from search_spaces import SearchSpace, load_space
 from tune.cluster.resources import TrialResources
+from tune.cluster.shared_corpus import SharedCorpus
 from tune.cluster.trial_memory import GIBIBYTE, TrialMemory
 from tune.job.finalists import FinalistSearcher
 from tune.monitoring.progress import Progress
@@ -116,7 +117,7 @@ def searched(
     )
     with History(Path(f"{name}.jsonl")) as history:
         run_trials(
-            trainable_for(corpus, need),
+            trainable_for(SharedCorpus.of(corpus), need),
             searcher=FinalistSearcher(
                 [
                     {"number": n, "baseline": "", "config": c.to_dict(), "checkpoints": []}

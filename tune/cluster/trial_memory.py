@@ -57,10 +57,15 @@ class TrialMemory:
             largest=max(candidates, key=needed),
         )
 
+    @property
+    def shared_bytes(self) -> int:
+        """The texts in characters: in Ray's object store, once on a node, for all its trials."""
+        return sum(each.text_bytes for (_, unit), each in self.sizes.items() if unit == "char")
+
     def needed_bytes(self, config: TrialConfig) -> int:
-        """Return what the process of a trial takes at its peak, the encoded texts included."""
-        texts = sum(sizes.text_bytes for sizes in self.sizes.values())
-        return self.process_bytes + texts + training_bytes(config, self.sizes[text_of(config)])
+        """Return what the process of a trial takes at its peak, for itself alone."""
+        words = sum(each.text_bytes for (_, unit), each in self.sizes.items() if unit != "char")
+        return self.process_bytes + words + training_bytes(config, self.sizes[text_of(config)])
 
     def asked_bytes(self, config: TrialConfig, excess_bytes: int = 0) -> int:
         """Return what a trial asks Ray for: a power of two of a GiB, so that there are few.
@@ -85,7 +90,8 @@ def check_gpu_memory(space: SearchSpace, memory: TrialMemory, free_bytes: int) -
     """
     # There the LSTM runs in float32 whatever the precision (base.py).
     largest = dataclasses.replace(memory.largest, precision="float32")
-    needed = memory.needed_bytes(largest) - memory.process_bytes
+    needed = training_bytes(largest, memory.sizes[text_of(largest)])
+    needed += max(sizes.text_bytes for sizes in memory.sizes.values())  # a trial has its own there
     if needed > free_bytes:
         there = f"the GPU has {format_bytes(free_bytes)} free"
         raise ConfigError(_too_large(space, memory, needed, there))

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import ray
 from rich.console import Console
 
 from model.network.lstm import CharLSTM
@@ -14,6 +13,7 @@ from model.system.durations import counted, format_seconds
 from model.system.terminal import say
 from model.text.streams import EncodedCorpus
 from tune.cluster.resources import TrialResources
+from tune.cluster.shared_corpus import SharedCorpus
 from tune.job.worker_tasks import network_at, run_tasks
 from tune.planning.finalist_budget import learning_seconds_of, scoring_seconds_of, slot_ends
 from tune.planning.study import Study
@@ -36,6 +36,7 @@ def score_finalists(
     folder: RunFolder,
     history: History,
     store: CheckpointStore,
+    corpus: SharedCorpus,
     need: TrialResources,
     concurrent: int,
     console: Console,
@@ -75,10 +76,9 @@ def score_finalists(
                 f"scoring the test passage: {counted(len(unscored), 'network')}, about "
                 f"{format_seconds(max(in_time.values(), default=0.0))}",
             )
-            corpus = ray.put(study.prepared)
             arguments = {
                 number: (
-                    *(corpus, locations[number][0], history.records[number], need),
+                    *(corpus.reference, locations[number][0], history.records[number], need),
                     scores.get(number, TestPassageScores()),
                     *(number in in_time, number == winner),
                 )

@@ -16,6 +16,7 @@ from model.system.durations import counted, format_seconds
 from model.system.seeds import hash_seed
 from model.system.terminal import say
 from tune.cluster.resources import TrialResources
+from tune.cluster.shared_corpus import SharedCorpus
 from tune.job.finalist_scores import score_finalists
 from tune.job.search import SearchResult
 from tune.monitoring.progress import Progress
@@ -73,6 +74,7 @@ def confirm(
     study: Study,
     folder: RunFolder,
     result: SearchResult,
+    corpus: SharedCorpus,
     need: TrialResources,
     concurrent: Callable[[], int],
     console: Console,
@@ -113,6 +115,7 @@ def confirm(
                 history,
                 store,
                 _proposals(study, missing[:num], checkpoints),
+                corpus,
                 need,
                 concurrent,
                 console,
@@ -133,7 +136,9 @@ def confirm(
             unconfirmed = ALL_FAILED
         elif begun:
             unconfirmed = unconfirmed or NONE_COMPLETE
-        score_finalists(study, folder, history, store, need, concurrent(), console, stopper)
+        score_finalists(
+            study, folder, history, store, corpus, need, concurrent(), console, stopper
+        )
     return dataclasses.replace(
         result,
         seconds=stopper.seconds(),
@@ -175,6 +180,7 @@ def _train(
     history: History,
     store: CheckpointStore,
     proposals: list[dict[str, Any]],
+    corpus: SharedCorpus,
     need: TrialResources,
     concurrent: Callable[[], int],
     console: Console,
@@ -199,7 +205,7 @@ def _train(
         listener=progress,
     )
     run_trials(
-        trainable_for(study.prepared, need),
+        trainable_for(corpus, need),
         searcher=FinalistSearcher(proposals),
         num_trials=len(proposals),
         concurrent=concurrent,

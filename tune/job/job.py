@@ -24,6 +24,7 @@ from tune.cluster.resources import (
     num_concurrent,
     with_memory,
 )
+from tune.cluster.shared_corpus import SharedCorpus
 from tune.cluster.temporary_folder import why_full
 from tune.cluster.trial_memory import TrialMemory, check_gpu_memory
 from tune.job.finalists import confirm
@@ -117,10 +118,12 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
     folder = study.earlier.folder if study.earlier else RunFolder.create(study.run_path, facts)
     command = functools.partial(resume_command, folder)
 
-    def join_ray() -> None:
+    @functools.cache
+    def on_ray() -> SharedCorpus:
         cluster.start()
         take_signals_back()
         watch.start(is_local=not cluster.address)
+        return SharedCorpus.of(study.prepared)
 
     with (
         naming_how_to_resume(folder.path, command, other_place=cluster.why_full),
@@ -144,12 +147,11 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         if study.earlier:
             folder.write_study(facts)
         if not is_spent(study, result, plan.concurrent):
-            join_ray()
             result = search(
                 study,
                 folder,
                 history,
-                trainable_for(study.prepared, need),
+                trainable_for(on_ray(), need),
                 at_once,
                 estimate,
                 console,
@@ -157,11 +159,10 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
                 finalists=finalists,
             )
         if study.wants_finalists and not result.interrupted and not why_nothing(study, result):
-            join_ray()
-            result = confirm(study, folder, result, need, at_once, console)
+            result = confirm(study, folder, result, on_ray(), need, at_once, console)
         if not result.interrupted and not why_nothing(study, result):
-            join_ray()
-            result = with_predictor(study, folder, result, need, at_once(), console)
+            corpus = on_ray()
+            result = with_predictor(study, folder, result, corpus, need, at_once(), console)
         return finish(study, folder, result, estimate, console, may_delete=mirror.may_delete)
 
 

@@ -12,7 +12,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
-import ray
 from rich.console import Console
 
 from model.config import TrialConfig
@@ -27,6 +26,7 @@ from model.system.terminal import say
 from model.text.ngram import Ngram
 from model.training.predictor import PredictorMeta, load_network, save_predictor
 from tune.cluster.resources import TrialResources
+from tune.cluster.shared_corpus import SharedCorpus
 from tune.job.mixing import Candidate, Group, Mixed, Nats, mix, on_test_passage
 from tune.job.search import SearchResult
 from tune.job.worker_tasks import network_at, run_tasks
@@ -58,6 +58,7 @@ def with_predictor(
     study: Study,
     folder: RunFolder,
     result: SearchResult,
+    corpus: SharedCorpus,
     need: TrialResources,
     concurrent: int,
     console: Console,
@@ -70,6 +71,7 @@ def with_predictor(
         study: The search.
         folder: Its run folder.
         result: What it left.
+        corpus: The study's.
         need: What a trial has.
         concurrent: How many trials run at once.
         console: Where lines are printed.
@@ -97,7 +99,7 @@ def with_predictor(
     elif candidates:
         number = counted(len(candidates), "network")
         say(console, f"\nmixing: {number} and the n-gram, about {format_seconds(seconds)}")
-        _make(study, folder, candidates, need, console, stopper)
+        _make(study, folder, candidates, corpus, need, console, stopper)
     return dataclasses.replace(result, seconds=stopper.seconds(), interrupted=stopper.interrupted)
 
 
@@ -113,15 +115,14 @@ def _make(
     study: Study,
     folder: RunFolder,
     candidates: list[Candidate],
+    corpus: SharedCorpus,
     need: TrialResources,
     console: Console,
     stopper: SearchStopper,
 ) -> None:
-    corpus = ray.put(study.prepared)
-
     def nats_of(networks: list[Candidate], *, is_test: bool) -> dict[int, Nats]:
         arguments = {
-            index: (corpus, candidate.location, candidate.config, need, is_test)
+            index: (corpus.reference, candidate.location, candidate.config, need, is_test)
             for index, candidate in enumerate(networks)
         }
         found = {}

@@ -14,13 +14,13 @@ from ray.tune.result import SHOULD_CHECKPOINT
 
 from model.config import TrialConfig
 from model.errors import CheckpointError, TrainingDiverged
-from model.scoring.objective import PreparedCorpus
 from model.system.devices import pick_device, use_threads
 from model.system.limits import limit_growth, peak_bytes, reset_peak
 from model.training.epoch_report import EpochReport
 from model.training.trainer import Trainer
 from tune.cluster.precision import node_folder, precision_on_node
 from tune.cluster.resources import TrialResources
+from tune.cluster.shared_corpus import SharedCorpus
 from tune.cluster.trial_memory import TrialMemory
 from tune.records.trial import (
     ESTIMATED_MEMORY,
@@ -60,7 +60,7 @@ class MeasuredMemory:
         self._estimated_bytes = None
         if self._memory is None:
             return
-        needed = self._memory.needed_bytes(config)
+        needed = self._memory.needed_bytes(config) + self._memory.shared_bytes
         # A process keeps much of what earlier trials took: a smaller one after them tells nothing.
         if needed >= self._most_needed and reset_peak():
             self._most_needed = self._estimated_bytes = needed
@@ -86,7 +86,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
     def setup(
         self,
         config: dict[str, Any],
-        corpus: PreparedCorpus,
+        corpus: SharedCorpus,
         cpus: int,
         gpus: float,
         memory: TrialMemory | None = None,
@@ -95,7 +95,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
 
         Args:
             config: A proposal, as `FollowingLimiter.suggest` gives it.
-            corpus: The encoded corpus, from Ray's object store.
+            corpus: The encoded corpus.
             cpus: CPU threads that the trial may use.
             gpus: GPUs, or the part of one, that the trial was given.
             memory: What trials ask for; the actor gets trials only that ask for the same.
@@ -107,7 +107,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
             limit_growth(MEMORY_SLACK * memory.asked_bytes(trial, config[MEMORY_EXCESS]))
         self._memory = MeasuredMemory(memory)
         use_threads(cpus)
-        self._corpus = corpus
+        self._corpus = corpus.get()
         self._device = pick_device(use_gpu=gpus > 0)
         self._take(config)
 
@@ -246,8 +246,8 @@ def _up_to(report: int, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [result for result in results if report_of(result) <= report]
 
 
-def trainable_for(corpus: PreparedCorpus, need: TrialResources) -> type[ray_tune.Trainable]:
-    """Return the class that Ray runs, with its corpus in the object store and its resources."""
+def trainable_for(corpus: SharedCorpus, need: TrialResources) -> type[ray_tune.Trainable]:
+    """Return the class that Ray runs, with its corpus and its resources."""
     with_corpus = ray_tune.with_parameters(
         CharLSTMTrainable, corpus=corpus, cpus=need.cpus, gpus=need.gpus, memory=need.memory
     )

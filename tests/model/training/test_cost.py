@@ -24,7 +24,6 @@ SIZES = TextSizes(
     validation_symbols=14_434,
     vocabulary_size=43,
     text_bytes=144_342,
-    symbol_bytes=1,
 )
 
 

@@ -20,7 +20,6 @@ SIZES = TextSizes(
     validation_symbols=12_000,
     vocabulary_size=40,
     text_bytes=124_000,
-    symbol_bytes=1,
 )
 TRAIN = """
 import dataclasses, json, resource, sys
@@ -101,9 +100,13 @@ def test_norm_precision_and_text_count() -> None:
     assert training_bytes(dataclasses.replace(config, normalization="layer"), SIZES) > need
     assert training_bytes(dataclasses.replace(config, precision="float32"), SIZES) == need
     assert training_bytes(dataclasses.replace(config, precision="bfloat16"), SIZES) < need
-    for field in ("train_symbols", "vocabulary_size"):
-        grown = dataclasses.replace(SIZES, **{field: 2 * getattr(SIZES, field)})
-        assert training_bytes(config, grown) > need
+    richer = dataclasses.replace(SIZES, vocabulary_size=2 * SIZES.vocabulary_size)
+    assert training_bytes(config, richer) > need
+    longer = dataclasses.replace(SIZES, train_symbols=2 * SIZES.train_symbols)
+    assert training_bytes(config, longer) == need  # read where it lies
+    windows = TrialConfig(regime="window")
+    order_bytes = 4 * SIZES.train_symbols
+    assert training_bytes(windows, longer) == training_bytes(windows, SIZES) + order_bytes
 
 
 def test_this_process_holds_torch() -> None:

@@ -51,7 +51,6 @@ def test_this_machine_is_measured() -> None:
         validation_symbols=2_000,
         vocabulary_size=40,
         text_bytes=24_000,
-        symbol_bytes=1,
     )
     small, large = (
         speed.epoch_seconds(TrialConfig(hidden_size=h, batch_size=8), sizes) for h in (16, 256)

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -17,7 +16,7 @@ from model.network.precision import has_bfloat16
 from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.system.files import write_sums
 from model.system.seeds import hash_seed
-from model.text.streams import columns, training_sha256
+from model.text.streams import training_sha256
 from model.training import regimes
 from model.training.checkpoint import (
     META_FILE,
@@ -27,7 +26,7 @@ from model.training.checkpoint import (
     load_training_state,
 )
 from model.training.epoch_report import EpochReport
-from model.training.regimes import StreamRegime, WindowRegime
+from model.training.regimes import Columns, StreamRegime, WindowRegime
 from model.training.trainer import Trainer
 
 
@@ -37,12 +36,13 @@ def without_seconds(reports: list[EpochReport]) -> list[EpochReport]:
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 19])
 def test_every_character_is_predicted_exactly_once(batch_size: int) -> None:
-    text = np.arange(20, dtype=np.uint8)
-    columns_TB = columns(text, batch_size, padding=99)
+    columns = Columns(torch.arange(20, dtype=torch.uint8), batch_size, padding=99)
+    columns_TB = torch.cat([columns.rows(0, 2), columns.rows(2, 99)])
+    assert columns_TB.shape == (columns.num_steps + 1, batch_size)
     inputs_TB, targets_TB = columns_TB[:-1], columns_TB[1:]
     scored = targets_TB != 99
     assert sorted(targets_TB[scored].tolist()) == list(range(1, 20))
-    assert np.array_equal(targets_TB[scored], inputs_TB[scored] + 1)
+    assert torch.equal(targets_TB[scored], inputs_TB[scored] + 1)
 
 
 def test_same_seed_gives_the_same_reports_twice(
@@ -236,7 +236,7 @@ def test_validation_and_test_text_never_reach_training(tiny_text: str) -> None:
     planted = tiny_text[: train_end + 50] + "§§§" + tiny_text[train_end + 50 :]
     corpus = prepare_corpus(planted, ["cased"]).encoded["cased"]
     canary = corpus.vocabulary.symbols.index("§")
-    assert canary not in columns(corpus.train, 4, padding=255)
+    assert canary not in corpus.train
     assert canary in corpus.validation
     config = TrialConfig(regime="window", cleaning="cased", sequence_length=10, batch_size=4)
     windows = WindowRegime(config, corpus, torch.device("cpu"))

@@ -21,7 +21,7 @@ from repository import ROOT, SUPPORT
 from search_spaces import SearchSpace, load_space
 from search_spaces.random_configs import random_configs
 from tune.cluster.resources import Node, TrialResources, num_concurrent, with_memory
-from tune.cluster.trial_memory import GIBIBYTE, TrialMemory, check_gpu_memory
+from tune.cluster.trial_memory import GIBIBYTE, TrialMemory, check_gpu_memory, text_of
 
 PROCESS_BYTES = 500_000_000
 EXTENDED = load_space("extended")
@@ -47,15 +47,16 @@ def test_extremes_bound_the_space(name: str, tiny_corpus: PreparedCorpus) -> Non
     assert max(needs) <= memory.needed_bytes(memory.largest)
 
 
-def test_a_process_needs_its_base_the_texts_and_the_training(
+def test_a_process_needs_its_base_its_words_and_the_training(
     memory: TrialMemory, tiny_corpus: PreparedCorpus
 ) -> None:
     chars = sum(corpus.num_chars for corpus in tiny_corpus.encoded.values())  # a byte each
-    texts = sum(sizes.text_bytes for sizes in memory.sizes.values())
-    assert texts > chars  # the words
+    assert memory.shared_bytes == chars
+    words = sum(sizes.text_bytes for sizes in memory.sizes.values()) - chars
+    assert words > 0
     for unit in ("char", "word"):
         config = TrialConfig(cleaning="letters", unit=unit)
-        expected = PROCESS_BYTES + texts + training_bytes(config, memory.sizes["letters", unit])
+        expected = PROCESS_BYTES + words + training_bytes(config, memory.sizes["letters", unit])
         assert memory.needed_bytes(config) == expected
 
 
@@ -127,7 +128,8 @@ def test_what_no_node_holds_is_refused_with_its_axes(memory: TrialMemory) -> Non
 
 
 def test_gpu_is_not_asked_for_what_the_process_holds(memory: TrialMemory) -> None:
-    needed = memory.needed_bytes(memory.largest) - PROCESS_BYTES
+    text = max(sizes.text_bytes for sizes in memory.sizes.values())
+    needed = training_bytes(memory.largest, memory.sizes[text_of(memory.largest)]) + text
     check_gpu_memory(EXTENDED, memory, needed)
     with pytest.raises(ConfigError, match=r"the GPU has [\d.]+ GiB free"):
         check_gpu_memory(EXTENDED, memory, needed - 1)
@@ -171,7 +173,6 @@ def test_memory_depends_on_the_fields_that_it_names_alone(field: str) -> None:
         validation_symbols=10_000,
         vocabulary_size=40,
         text_bytes=200_000,
-        symbol_bytes=1,
     )
     value = getattr(TrialConfig(), field)
     if isinstance(value, str):

@@ -290,8 +290,9 @@ def test_why_no_finalist_was_trained_is_kept(
     if budget == 20.0:
         with History(folder.finalists_history_file) as earlier:
             train(of_study, earlier)
+    nowhere: Any = None  # no trial is trained
     confirmed = finalists.confirm(
-        of_study, folder, result, TrialResources(), lambda: 1, Console(quiet=True)
+        of_study, folder, result, nowhere, TrialResources(), lambda: 1, Console(quiet=True)
     )
     assert confirmed.unconfirmed.startswith(reason) and bool(confirmed.unconfirmed) == bool(reason)
 

@@ -11,6 +11,7 @@ import pytest
 from ray.tune.search import Searcher
 
 from hand_made_trials import epoch_record
+from held_here import held_here
 from model.config import TrialConfig
 from model.scoring.objective import PreparedCorpus
 from model.system.limits import peak_bytes, reset_peak
@@ -69,7 +70,7 @@ def test_a_smaller_trial_after_a_larger_one_tells_nothing(
     nothing = {PEAK_MEMORY: None, ESTIMATED_MEMORY: None}
     for config, tells in ((SMALL, True), (LARGE, True), (SMALL, False), (LARGE, True)):
         measured.begin(config)
-        estimated = memory.needed_bytes(config)
+        estimated = memory.needed_bytes(config) + memory.shared_bytes
         told = {PEAK_MEMORY: 7, ESTIMATED_MEMORY: estimated}
         assert measured.values() == (told if tells else nothing)
     monkeypatch.setattr(trainable_module, "reset_peak", lambda: False)
@@ -96,17 +97,18 @@ def test_trial_tells_what_it_took_and_keeps_nothing_of_the_last(
         return {**values, MEMORY_EXCESS: 3 * GIBIBYTE}
 
     trainable = CharLSTMTrainable.__new__(CharLSTMTrainable)
-    trainable.setup(proposal(tiny_config), corpus=tiny_corpus, cpus=1, gpus=0.0, memory=memory)
+    corpus = held_here(tiny_corpus)
+    trainable.setup(proposal(tiny_config), corpus=corpus, cpus=1, gpus=0.0, memory=memory)
     assert limits == [2 * 4 * GIBIBYTE]
     result = trainable.step()
-    assert result[ESTIMATED_MEMORY] == memory.needed_bytes(tiny_config)
+    assert result[ESTIMATED_MEMORY] == memory.needed_bytes(tiny_config) + memory.shared_bytes
     assert result[PEAK_MEMORY] > 50 * MEBIBYTE
     trainer = weakref.ref(trainable._trainer)
     trainable.reset_config(proposal(smaller))
     gc.collect()
     assert trainer() is None  # two networks at once are in no estimate
     assert trainable.step()[PEAK_MEMORY] is None
-    trainable.setup(proposal(tiny_config), corpus=tiny_corpus, cpus=1, gpus=0.5, memory=memory)
+    trainable.setup(proposal(tiny_config), corpus=corpus, cpus=1, gpus=0.5, memory=memory)
     assert trainable.step()[PEAK_MEMORY] is None
     assert len(limits) == 1
 

@@ -1,0 +1,74 @@
+"""Optimisers without torch's compiler: the same steps, and no import of it."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch.optim import Optimizer
+
+from model.training.optimizer import made, take_step
+
+_TRAINING = """
+import sys
+from model.config import TrialConfig
+from model.scoring.objective import prepare_corpus
+from model.training.trainer import Trainer
+text = "the hare ran to the tree and the tortoise did not run at all; " * 40
+for regime in ("stream", "window"):
+    config = TrialConfig(regime=regime, epochs=1, hidden_size=8, batch_size=16,
+                         sequence_length=10, cleaning="cased")
+    trainer = Trainer(config, prepare_corpus(text, ["cased"]).encoded["cased"])
+    list(trainer.reports())
+    trainer.optimizer.load_state_dict(trainer.optimizer.state_dict())
+print("torch._dynamo" in sys.modules)
+"""
+_UPSTREAM = """
+import sys
+import torch
+layer = torch.nn.Linear(2, 2)
+torch.optim.AdamW(layer.parameters())
+print("torch._dynamo" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        (torch.optim.AdamW, {"lr": 0.01, "weight_decay": 0.1, "fused": True}),
+        (torch.optim.Adam, {"lr": 0.01, "eps": 1e-7, "fused": True}),
+        (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9}),
+    ],
+)
+def test_steps_are_those_of_torch(kind: type[Optimizer], settings: dict[str, float]) -> None:
+    weights = []
+    for is_ours in (False, True):
+        torch.manual_seed(3)
+        network = torch.nn.LSTM(4, 5)
+        inputs_TBI = torch.randn(7, 3, 4)
+        optimizer = (made if is_ours else _of_torch)(kind, network.parameters(), **settings)
+        for _ in range(3):
+            optimizer.zero_grad()
+            network(inputs_TBI)[0].square().sum().backward()
+            take_step(optimizer) if is_ours else optimizer.step()
+        weights.append([parameter.detach().clone() for parameter in network.parameters()])
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(*weights, strict=True))
+
+
+def _of_torch(kind: type[Optimizer], parameters: object, **settings: float) -> Optimizer:
+    return kind(parameters, **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("script", "imports_it"),
+    [
+        pytest.param(_TRAINING, False, id="ours"),
+        # Where this one fails, torch no longer does, and model/training/optimizer.py can go.
+        pytest.param(_UPSTREAM, True, id="torch 2.13"),
+    ],
+)
+def test_training_does_without_the_compiler(script: str, imports_it: bool) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(imports_it)

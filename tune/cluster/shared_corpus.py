@@ -1,0 +1,30 @@
+"""The encoded texts in Ray's object store: one copy on a node, for all that read them there."""
+
+import dataclasses
+
+import ray
+
+from model.scoring.objective import PreparedCorpus
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SharedCorpus:
+    """A prepared corpus that trials, finalists and the predictor's tasks share.
+
+    Attributes:
+        reference: Ray's; a task that has it among its arguments gets the corpus itself.
+    """
+
+    reference: "ray.ObjectRef[PreparedCorpus]"
+
+    @classmethod
+    def of(cls, prepared: PreparedCorpus) -> "SharedCorpus":
+        """Put a corpus into the store, and have this process read that copy too."""
+        reference = ray.put(prepared)
+        prepared.encoded.update(ray.get(reference).encoded)
+        return cls(reference=reference)
+
+    def get(self) -> PreparedCorpus:
+        """Return the corpus, on any node; its arrays cannot be written."""
+        corpus: PreparedCorpus = ray.get(self.reference)
+        return corpus
