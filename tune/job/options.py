@@ -114,6 +114,12 @@ def parser() -> OneLineParser:
         help="retrain the N best and the baselines at the end; 0 is none (3)",
     )
     spend.add_argument("--finalist-seeds", type=int, metavar="N", help="seeds per finalist (3)")
+    spend.add_argument(
+        "--stop-when-settled",
+        action="store_true",
+        default=None,
+        help="end the search once its rest would gain less than seeds differ by",
+    )
     where = top.add_argument_group("where results go")
     where.add_argument(
         "--results",

@@ -25,7 +25,7 @@ def why_nothing(study: Study, result: SearchResult) -> str:
         return f"no trial trained an epoch: {_why_no_epoch(study, result)}"
     if not any(is_of_use(record, guess) for record in measured):
         best = min(measured, key=lambda record: record.objective)
-        early = f"; ended early: {result.hopeless}" if result.hopeless else ""
+        early = f"; ended early: {result.ended_early}" if result.ended_early else ""
         return (
             f"no trial was better than a uniform guess: the best has {best.objective:.5g} bits "
             f"per character, the guess {guess(best.config):.4f}{early}; {_LOWER}"
@@ -38,7 +38,7 @@ def why_nothing(study: Study, result: SearchResult) -> str:
 def _why_no_epoch(study: Study, result: SearchResult) -> str:
     failed = [record for record in result.records if record.error]
     if failed:
-        early = f"ended early: {result.hopeless}; " if result.hopeless else ""
+        early = f"ended early: {result.ended_early}; " if result.ended_early else ""
         diverged = any(record.status == Status.DIVERGED for record in failed)
         return f"{early}{_errors(failed)}{f'; {_LOWER}' if diverged else ''}"
     limit = study.space.budget.time_budget_seconds

@@ -15,6 +15,7 @@ from tune.monitoring.progress import Progress
 from tune.monitoring.trackers import Trackers
 from tune.planning.estimate import Estimate, Remaining
 from tune.planning.finalist_budget import ended_finalists, reserved_seconds
+from tune.planning.settling import why_settled
 from tune.planning.study import Study
 from tune.planning.training_time import (
     BaselinesBeside,
@@ -49,7 +50,7 @@ class SearchResult:
         interrupted: Whether a signal ended it.
         timed_out: Whether its time budget ended it.
         unconfirmed: Why no finalist was trained again, as far as that is known; or empty.
-        hopeless: Why it was ended early, for nothing was to be expected of it; or empty.
+        ended_early: Why it was, for nothing was to be expected of further trials; or empty.
     """
 
     records: list[TrialRecord]
@@ -57,7 +58,7 @@ class SearchResult:
     interrupted: bool
     timed_out: bool
     unconfirmed: str = ""
-    hopeless: str = ""
+    ended_early: str = ""
 
 
 def search(
@@ -99,6 +100,9 @@ def search(
             study, history.records.values(), concurrent(), trained
         ),
         has_had_its_time=beside.has_had_its_time if beside else lambda result: False,
+        why_settled=lambda: why_settled(
+            study, history.records.values(), stopper.seconds(), stopper.seconds_left()
+        ),
     )
     remaining = Remaining(estimate) if estimate else None
     scheduler = FairASHA(study.space.budget, max_reports=study.space.max_reports)
@@ -131,7 +135,7 @@ def search(
             trackers,
             guess=guess_of(study),
             say=functools.partial(say, console),
-            end=stopper.end_hopeless,
+            end=stopper.end_early,
             earlier=records,
         )
         recorder = Recorder(
@@ -158,7 +162,7 @@ def search(
         seconds=stopper.seconds(),
         interrupted=stopper.interrupted,
         timed_out=stopper.timed_out,
-        hopeless=stopper.hopeless,
+        ended_early=stopper.ended_early,
     )
 
 

@@ -112,8 +112,8 @@ def how_it_ended(result: SearchResult) -> str:
     """Return in a few words why a search is over."""
     if result.interrupted:
         return STOPPED_BY_USER
-    if result.hopeless:
-        return f"ended early: {result.hopeless}"
+    if result.ended_early:
+        return f"ended early: {result.ended_early}"
     return "ended by its time budget" if result.timed_out else "all trials done"
 
 

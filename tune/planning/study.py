@@ -40,6 +40,7 @@ class StudyOptions:
     time_budget: str | None = None
     finalists: int | None = None
     finalist_seeds: int | None = None
+    stop_when_settled: bool | None = None
     results: Path = Path("results")
     name: str | None = None
     sampler: str | None = None

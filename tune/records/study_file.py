@@ -37,6 +37,7 @@ class StudySettings:
         finalist_seeds: Trainings of each finalist, 1 to SEEDS_AT_MOST.
         keep_front_matter: Whether the text has the front matter of Gutenberg's books.
         encoding: Encoding of the text's files.
+        stop_when_settled: Whether the search ends once the rest would gain no more than noise.
 
     Raises:
         ConfigError: A number is out of its range, or there is no such encoding.
@@ -50,6 +51,7 @@ class StudySettings:
     finalist_seeds: int = 3
     keep_front_matter: bool = False
     encoding: str = UTF_8
+    stop_when_settled: bool = False
 
     @property
     def reading(self) -> Reading:

@@ -18,8 +18,8 @@ GRACE_SECONDS, GRACE_SHARE = 10.0, 0.05
 """Time after the budget's end in which trials may end their epoch: the longer of these seconds
 and this share of the budget. Ray 2.60 waits up to 10 s for a trial that it stops in any case, and
 has no use for what it reports then."""
-RESERVE_ASKED_SECONDS = 2.0
-"""Poll interval of the reserve, seconds: it reads every trial."""
+POLL_SECONDS = 2.0
+"""Poll interval of what reads every trial: the reserve, and whether the search is settled."""
 
 
 class SearchStopper(DriverOnly, Stopper):
@@ -28,8 +28,8 @@ class SearchStopper(DriverOnly, Stopper):
     Attributes:
         interrupted: Whether a signal asked for the end.
         timed_out: Whether the time budget ran out.
-        hopeless: Why nothing is to be expected of further trials, set once that is known; it ends
-            the search.
+        ended_early: Why nothing is to be expected of further trials, set once that is known; it
+            ends the search.
         unwritable: Why the trials' storage cannot be written, set once that is known; it ends the
             search.
     """
@@ -42,6 +42,7 @@ class SearchStopper(DriverOnly, Stopper):
         reserve_seconds: Callable[[], float] = lambda: 0.0,
         may_be_late: bool = False,
         has_had_its_time: Callable[[dict[str, Any]], bool] = lambda result: False,
+        why_settled: Callable[[], str] = lambda: "",
     ) -> None:
         """Count a time budget.
 
@@ -51,18 +52,21 @@ class SearchStopper(DriverOnly, Stopper):
             reserve_seconds: Returns what shall be left of it.
             may_be_late: Whether trials train on in the time after its end.
             has_had_its_time: Returns of a trial's report whether the trial has used its own part.
+            why_settled: Returns why further trials would gain nothing, or an empty text; asked
+                now and then.
         """
         self.interrupted = False
         self._at_once = False
         self.timed_out = False
         self.unwritable: str | None = None
-        self.hopeless = ""
+        self.ended_early = ""
         self._time_budget_seconds = time_budget_seconds
         self._spent_seconds = spent_seconds
         grace_seconds = max(GRACE_SECONDS, GRACE_SHARE * (time_budget_seconds or 0.0))
         self._late_seconds = grace_seconds if may_be_late else 0.0
         self._grace_seconds = GRACE_SECONDS if may_be_late else grace_seconds
         self._reserve_seconds, self._has_had_its_time = reserve_seconds, has_had_its_time
+        self._why_settled = why_settled
         self._num_running: Callable[[], int] = lambda: 0
         self._grace_ends = float("inf")
         self._cut_off: set[str] = set()
@@ -104,9 +108,9 @@ class SearchStopper(DriverOnly, Stopper):
         self._cut_off.discard(trial_id)
         return False
 
-    def end_hopeless(self, reason: str) -> None:
-        """End the search, for nothing is to be expected of it."""
-        self.hopeless = reason
+    def end_early(self, reason: str) -> None:
+        """End the search, for nothing is to be expected of further trials."""
+        self.ended_early = reason
 
     def has_cut_off(self, trial_id: str) -> bool:
         """Return whether a trial, by Ray's id, had more to train when the time was up."""
@@ -114,8 +118,9 @@ class SearchStopper(DriverOnly, Stopper):
 
     def stop_all(self) -> bool:
         """Return whether the search must end now, whatever its trials are doing."""
-        if time.monotonic() > self._polled + RESERVE_ASKED_SECONDS:
+        if time.monotonic() > self._polled + POLL_SECONDS:
             self._polled, self._reserve = time.monotonic(), self._reserve_seconds()
+            self.ended_early = self.ended_early or self._why_settled()
         left = self._until_end()
         if not self.timed_out and left is not None and left + self._late_seconds <= 0.0:
             self.timed_out = True
@@ -123,7 +128,7 @@ class SearchStopper(DriverOnly, Stopper):
         is_over = self.timed_out and (
             time.monotonic() > self._grace_ends or self._num_running() == 0
         )
-        return is_over or self.interrupted or bool(self.hopeless or self.unwritable)
+        return is_over or self.interrupted or bool(self.ended_early or self.unwritable)
 
     def check(self) -> None:
         """Refuse to take the trials for ended that the storage or a second signal cut off.
