@@ -17,8 +17,7 @@ from pathlib import Path
 import psutil
 
 from model.system.durations import counted, parse_duration
-from tune import load_run
-from tune.records.load import LoadedRun
+from tune.records.load import LoadedRun, load_run
 from tune.reporting.confirmation import summary
 
 POLL_SECONDS = 2.0

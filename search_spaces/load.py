@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import importlib
+import json
 import re
 import runpy
 import sys
@@ -28,7 +29,7 @@ def load_space(name_or_path: str) -> SearchSpace:
 
     Args:
         name_or_path: One of SPACE_NAMES, or a path that ends in .py; that file may import what
-            lies beside it.
+            lies beside it. Or one that ends in .json, with what `SearchSpace.to_json` gave.
 
     Raises:
         ConfigError: No such space; or the file does not import or has no valid SPACE.
@@ -39,9 +40,23 @@ def load_space(name_or_path: str) -> SearchSpace:
         return space
     if name_or_path.endswith(".py"):
         return _load_file(Path(name_or_path).expanduser())
+    if name_or_path.endswith(".json"):
+        return _load_values(Path(name_or_path).expanduser())
     raise ConfigError(
-        unknown_choice("search space", name_or_path, SPACE_NAMES) + ", or a .py file"
+        unknown_choice("search space", name_or_path, SPACE_NAMES) + ", or a .py or .json file"
     )
+
+
+def _load_values(path: Path) -> SearchSpace:
+    try:
+        return SearchSpace.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except ConfigError:
+        raise
+    except Exception as error:  # what is not as it should be, in whatever way
+        raise ConfigError(
+            f"a space file must hold a space's values: {path}: {type(error).__name__}: "
+            f"{_one_line(error)}"
+        ) from error
 
 
 def _load_file(path: Path) -> SearchSpace:

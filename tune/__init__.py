@@ -10,10 +10,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tune.records.load import load_run
+    from tune.job.from_python import Run, load_run, search
 
-__all__ = ["load_run"]
-
+__all__ = ["Run", "load_run", "search"]
 
 _OF_OURS = {"model": "system/command_line.py", "search_spaces": "space.py"}
 """A file that each of the other packages has. They need not lie beside this one: Ray unpacks each
@@ -50,6 +49,6 @@ def __getattr__(name: str) -> Any:
     """Return what users import from here."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from tune.records.load import load_run
+    from tune.job import from_python
 
-    return load_run
+    return getattr(from_python, name)

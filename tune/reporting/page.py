@@ -40,15 +40,27 @@ _LATER_COLUMNS = (
 
 def write_page(run: LoadedRun, folder: RunFolder) -> None:
     """Write report.html of a run into a folder."""
+    path = folder.samples_file
+    samples = path.read_text(encoding="utf-8") if path.exists() else ""
+    write_text(folder.page_file, page_text(run, samples))
+
+
+def page_text(run: LoadedRun, samples_markdown: str = "") -> str:
+    """Return the page of a run.
+
+    Args:
+        run: The run.
+        samples_markdown: Its samples.md, for a run without samples.json; empty is none.
+    """
     sections = sections_of(run)
     passage = None
     if run.samples is not None:
         sections.append(samples_section(run.samples, run.quality))
         passage = next(iter(run.samples.passages), None)
-    elif folder.samples_file.exists():
-        sections.append(unparsed_samples(folder.samples_file.read_text(encoding="utf-8")))
+    elif samples_markdown:
+        sections.append(unparsed_samples(samples_markdown))
     rows, columns = _table(run)
-    text = render(
+    return render(
         sections,
         study=run.study,
         title=title(run),
@@ -61,7 +73,6 @@ def write_page(run: LoadedRun, folder: RunFolder) -> None:
         columns=columns,
         rows=rows,
     )
-    write_text(folder.page_file, text)
 
 
 def _table(run: LoadedRun) -> tuple[list[list[str]], list[str]]:

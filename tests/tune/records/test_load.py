@@ -134,8 +134,18 @@ def test_an_ended_run_without_its_tables_is_refused(folder: RunFolder) -> None:
     shutil.rmtree(folder.path)
 
 
+@pytest.mark.parametrize("name", ["trials", "epochs"])
+def test_row_that_is_there_twice_is_refused(name: str, folder: RunFolder) -> None:
+    path = folder.path / f"{name}.csv"
+    path.with_suffix(".parquet").unlink()
+    header, first, *others = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([header, first, first, *others, ""]), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"each row must have a .*number.* of its own"):
+        load_run("ten")
+
+
 def test_what_users_import_is_found_where_they_look() -> None:
-    assert tune.load_run is tune.records.load_run is load_run
+    assert tune.records.load_run is load_run
     assert tune.records.LoadedRun is LoadedRun
     with pytest.raises(AttributeError, match="no attribute 'load_runs'"):
         _ = tune.load_runs

@@ -1,0 +1,193 @@
+"""A search from Python: the same options, mistakes as exceptions, a run that is live."""
+
+import inspect
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import tune
+from hand_made_run import FINALISTS, STUDY, hand_made
+from model.errors import ConfigError, ExternalFault
+from search_spaces import SearchSpace, load_space
+from tiny_search import num_epochs, write_inputs
+from tune.job import from_python, search_process
+from tune.job.from_python import OF_THE_TERMINAL, flags_of
+from tune.job.options import parse_options, parser
+from tune.job.search_process import SearchProcess
+from tune.records.run_folder import RunFolder
+
+SAID: dict[str, Any] = {
+    "space": "full",
+    "corpus": ["a.txt", "b c.txt"],
+    "fix": ["cleaning=cased", "dropout=0.3"],
+    "time_budget": "10m",
+    "keep_front_matter": True,
+    "results": Path("elsewhere"),
+    "trials": 7,
+    "or_resume": False,
+}
+
+
+def test_keywords_are_the_options_of_the_command_line() -> None:
+    options = {
+        action.dest for action in parser()._actions if action.dest not in ("help", "version")
+    }
+    keywords = set(inspect.signature(tune.search).parameters)
+    assert keywords - {"wait", "progress"} == options - {*OF_THE_TERMINAL}
+    assert keywords >= {"space", "corpus", "stop_when_settled", "gpus_per_trial"}
+
+
+def test_keywords_say_what_the_command_line_says() -> None:
+    parsed = parse_options(flags_of(SAID))
+    assert {name: getattr(parsed, name) for name in SAID} == SAID
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"spice": "full"}, "unknown option 'spice'.* space"),
+        ({"corpus": "book.txt"}, "space and resume is required"),
+        ({"space": "full", "time_budget": "soon"}, "a duration must look like"),
+        ({"space": "full", "finalists": -1}, "finalists must be at least 0"),
+        ({"resume": "nothing"}, "a run must be a folder with study.json"),
+    ],
+)
+def test_mistake_is_told_before_a_process_starts(
+    options: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(from_python, "SearchProcess", None)
+    with pytest.raises(ConfigError, match=message):
+        tune.search(**options)
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("sys.stderr.write('tune.run: no such book\\n'); sys.exit(2)", ConfigError),
+        ("sys.stderr.write('tune.run: no such book\\n'); sys.exit(75)", ExternalFault),
+        ("raise KeyError('no such book')", RuntimeError),
+        ("sys.stderr.write('no such book\\n'); sys.exit(-9)", RuntimeError),
+        ("sys.exit(1)", None),
+    ],
+)
+def test_what_a_search_ends_with_is_raised(
+    code: str, error: type[Exception] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("stand_in.py").write_text(f"import sys\n{code}\n", encoding="utf-8")
+    popen = search_process.subprocess.Popen
+
+    def stand_in(command: list[str], **options: Any) -> Any:
+        return popen([command[0], "stand_in.py"], **options)
+
+    monkeypatch.setattr(search_process.subprocess, "Popen", stand_in)
+    process = SearchProcess([], console=Console(quiet=True))
+    if error is None:
+        process.wait()
+    else:
+        with pytest.raises(error, match="no such book"):
+            process.wait()
+    assert not process.is_running
+
+
+def test_space_goes_as_its_values(tmp_path: Path) -> None:
+    space = load_space("extended")
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(space.to_json()), encoding="utf-8")
+    assert load_space(str(path)) == space
+    for text in ("{", "[]", '{"name": 3}', path.read_text().replace('"hidden_size"', '"size"')):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError, match=r"^[^\n]+$"):
+            load_space(str(path))
+    with pytest.raises(ConfigError, match="must hold a space's values"):
+        load_space("none.json")
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> RunFolder:
+    folder = RunFolder.create(tmp_path / "ten")
+    folder.write_study(STUDY)
+    folder.write_tables(hand_made()[:3])
+    return folder
+
+
+def test_a_run_is_read_anew_whenever_it_is_asked(run_folder: RunFolder) -> None:
+    run = tune.load_run("ten")
+    assert len(run.trials) == 3 and run.finalists.empty and not run.is_running
+    run_folder.write_tables(hand_made())
+    run_folder.write_finalists(FINALISTS)
+    assert len(run.trials) == 7 and len(run.finalists) == len(FINALISTS)
+    assert run.best == hand_made()[3].config and repr(run) == repr(run.loaded)
+    assert run.quality.empty and run.predictor.empty and not run.epochs.empty
+    with pytest.raises(ConfigError, match="is stopped where it was begun"):
+        run.stop()
+    assert run.wait() is run
+    with pytest.raises(ConfigError, match="a run must be a folder"):
+        tune.load_run("eleven")
+
+
+def test_report_is_a_page_in_a_notebook(run_folder: RunFolder) -> None:
+    report = tune.load_run("ten").report()
+    assert repr(report).startswith("# ") and "val_bits_per_char" in repr(report)
+    assert report.page.startswith("<!doctype html>")
+    frame = report._repr_html_()
+    assert frame.startswith("<iframe srcdoc=") and "&lt;!doctype html&gt;" in frame
+    assert not run_folder.page_file.exists()
+
+
+def test_best_network_of_a_run_goes_on_with_a_text(
+    run_folder: RunFolder, trained_checkpoint: Path
+) -> None:
+    run = tune.load_run("ten")
+    with pytest.raises(ConfigError, match="must have kept a network"):
+        run.generate("Alice ")
+    shutil.copytree(trained_checkpoint, run_folder.path / "checkpoints" / "01")
+    text = run.generate("Alice ", chars=40, temperature=0.5, seed=3)
+    assert text.startswith("alice ") and len(text) == 46
+    assert text == run.generate("Alice ", chars=40, temperature=0.5, seed=3)
+    with pytest.raises(ConfigError, match="prime"):
+        run.generate("日")
+
+
+@pytest.mark.slow
+def test_search_from_python_is_live_stopped_and_resumed(tiny_text: str) -> None:
+    write_inputs(tiny_text, epochs=(100_000, 100_000))
+    run = tune.search(
+        space=load_space("tiny.py"), corpus="book.txt", name="long", finalists=0, wait=False
+    )
+    assert isinstance(run.study.space, SearchSpace) and run.is_running
+    _wait(lambda: len(num_epochs("long")) == 2, run)
+    assert run.stop() is run and not run.is_running
+    assert set(run.trials["status"]) == {"STOPPED"} and run.study.ended == "interrupted"
+    resumed = tune.search(resume="long", time_budget=1.0, progress=False)
+    assert resumed.study.ended == "ended by its time budget"
+    assert len(resumed.trials) >= 2
+    with pytest.raises(ConfigError, match=r"book\.text"):
+        tune.search(space="tiny.py", corpus="book.text", progress=False)
+
+
+@pytest.mark.slow
+def test_ray_of_this_process_is_used_and_left_running(tiny_text: str) -> None:
+    import ray
+
+    write_inputs(tiny_text, epochs=(1, 1), trials=2)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        run = tune.search(space="tiny.py", corpus="book.txt", finalists=0, progress=False)
+        assert list(run.trials["status"]) == ["COMPLETE"] * 2
+        assert ray.is_initialized() and ray.cluster_resources()["CPU"] == 2
+        assert ray.get(ray.remote(lambda: 7).remote()) == 7
+    finally:
+        ray.shutdown()
+
+
+def _wait(true: Callable[[], bool], run: tune.Run) -> None:
+    import time
+
+    while not true():
+        assert run.is_running
+        time.sleep(0.2)

@@ -1,0 +1,195 @@
+"""A run as Python code has it: read anew whenever it is asked, so live while it runs."""
+
+import html
+from pathlib import Path
+
+from model.config import TrialConfig
+from model.errors import ConfigError
+from model.system.filesystem import is_uri
+from model.text.cleaning import clean
+from tune.job.search_process import SearchProcess
+from tune.records.load import LoadedRun, load_run
+from tune.records.run_folder import RunFolder
+from tune.records.study_file import StudyFile
+from tune.records.tables import Table
+from tune.reporting.markdown_report import report_text
+from tune.reporting.page import page_text
+
+PAGE_PIXELS = 800
+"""Height of a report's page in a notebook."""
+
+
+class Report:
+    """A report: Markdown as text, its page in a notebook.
+
+    Attributes:
+        markdown: What report.md holds.
+        page: What report.html holds; it loads nothing from a network.
+    """
+
+    def __init__(self, run: LoadedRun, samples_markdown: str = "") -> None:
+        """Make the report of a run as it stands."""
+        self.markdown = report_text(run)
+        self.page = page_text(run, samples_markdown)
+
+    def __repr__(self) -> str:
+        return self.markdown
+
+    def _repr_html_(self) -> str:
+        """Return the page in a frame of its own: its styles are not the notebook's."""
+        return (
+            f'<iframe srcdoc="{html.escape(self.page)}" width="100%" height="{PAGE_PIXELS}" '
+            f'style="border: 0"></iframe>'
+        )
+
+
+class Run:
+    """A run; results/README.md documents the columns of its tables.
+
+    Attributes:
+        location: The run folder, or a URI.
+    """
+
+    def __init__(self, location: str | Path, process: SearchProcess | None = None) -> None:
+        """Take a run.
+
+        Args:
+            location: The run folder, or a URI that pyarrow reads, such as s3://bucket/results/ten.
+            process: The search that writes it, if this Python has begun it.
+
+        Raises:
+            ConfigError: It is no run of ours, or a file of it is damaged or cannot be reached.
+        """
+        self.location = str(location) if is_uri(str(location)) else Path(location).resolve()
+        self._process = process
+        assert self.loaded is not None  # a mistake is told here
+
+    @property
+    def loaded(self) -> LoadedRun:
+        """All of the run as it stands now; what does not change while one looks at it."""
+        return load_run(self.location)
+
+    @property
+    def trials(self) -> Table:
+        """One row a trial, by number."""
+        return self.loaded.trials
+
+    @property
+    def epochs(self) -> Table:
+        """One row a trial and report."""
+        return self.loaded.epochs
+
+    @property
+    def finalists(self) -> Table:
+        """One row a training of a finalist; no rows where there are none yet."""
+        return self.loaded.finalists
+
+    @property
+    def predictor(self) -> Table:
+        """The mixture of the best networks and its members; no rows where there is none yet."""
+        return self.loaded.predictor
+
+    @property
+    def quality(self) -> Table:
+        """How good the text is that the best networks write; no rows before the end."""
+        return self.loaded.quality
+
+    @property
+    def study(self) -> StudyFile:
+        """What study.json holds."""
+        return self.loaded.study
+
+    @property
+    def best(self) -> TrialConfig | None:
+        """The configuration with the lowest val_bits_per_char so far; None without an epoch."""
+        return self.loaded.best
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the search has not come to an end; one that was killed looks the same."""
+        if self._process is not None:
+            return self._process.is_running
+        return self.loaded.is_running
+
+    def report(self) -> Report:
+        """Return the report as it stands."""
+        samples = ""
+        if isinstance(self.location, Path):
+            path = RunFolder(self.location).samples_file
+            samples = path.read_text(encoding="utf-8") if path.exists() else ""
+        return Report(self.loaded, samples)
+
+    def generate(
+        self,
+        prime: str = "",
+        *,
+        chars: int = 300,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+    ) -> str:
+        """Have the run's predictor, or its best kept network, go on with a text.
+
+        Args:
+            prime: What it reads first; it begins the text that is returned.
+            chars: Characters that it writes, at least 1.
+            temperature: 0 is greedy; None is what its search found most like its book, else 0.8.
+            top_k: Draw among so many of the most probable symbols.
+            top_p: Draw among the most probable symbols up to this probability in sum.
+            seed: Seed of the draws.
+
+        Raises:
+            ConfigError: A number is out of its range, the prime has unknown characters, or the run
+                has kept no network yet.
+            CheckpointError: What was kept is damaged.
+        """
+        from model.generation.decoding import SamplingOptions, write_passages
+        from model.generation.temperature import default_temperature
+        from model.training.predictor import load_network  # torch, 2 s: tables need none
+
+        if not isinstance(self.location, Path):
+            raise ConfigError(f"a run that writes text must be a folder, got {self.location}")
+        writers = RunFolder(self.location).writers()
+        if not writers:
+            raise ConfigError(f"a run must have kept a network to write text, got {self.location}")
+        _, path = writers[0]
+        network = load_network(path)
+        if temperature is None:
+            temperature = default_temperature(path, network.config)
+        cleaning = network.config.cleaning
+        (written,) = write_passages(
+            network.network,
+            network.vocabulary,
+            prime=prime,
+            cleaning=cleaning,
+            num_chars=chars,
+            options=SamplingOptions(temperature=temperature, top_k=top_k, top_p=top_p),
+            seed=seed,
+        )
+        return clean(prime, cleaning) + written
+
+    def wait(self) -> "Run":
+        """Wait until the search has ended; Ctrl-C, or the stop button, ends it as `stop` does.
+
+        Raises:
+            ConfigError: The user's mistake, in one line.
+            ExternalFault: Something outside ended the search, which can be resumed.
+        """
+        if self._process is not None:
+            self._process.wait()
+        return self
+
+    def stop(self) -> "Run":
+        """End the search and wait for it: what it has found is reported, and it can be resumed.
+
+        Raises:
+            ConfigError: This Python has not begun it.
+        """
+        if self._process is None:
+            raise ConfigError(f"a search is stopped where it was begun, and {self!r} was not here")
+        self._process.interrupt()
+        return self.wait()
+
+    def __repr__(self) -> str:
+        return repr(self.loaded)

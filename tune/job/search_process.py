@@ -1,0 +1,151 @@
+"""A search in a process of its own, begun by Python code: its progress, its end, its mistakes.
+
+A process: a notebook's own threads, signals and memory are not the search's, and its own Ray, if
+it has one, is joined as a cluster is. What the process prints are events, one JSON object a line.
+"""
+
+import atexit
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from model.errors import EXTERNAL_FAULT, ConfigError, ExternalFault
+
+_ROOT = Path(__file__).resolve().parents[2]
+_NOTHING_FOUND, _MISTAKE, _INTERRUPTED = 1, 2, 130
+
+
+class SearchProcess:
+    """`python -m tune.run` as a process that is waited for, or stopped."""
+
+    def __init__(self, arguments: Sequence[str], *, console: Console) -> None:
+        """Begin a search.
+
+        Args:
+            arguments: Those of the command.
+            console: Where a bar shows how far it is.
+        """
+        self._said = ""  # on stderr; known when it has ended
+        # A file: a pipe that nobody reads meanwhile would fill.
+        errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed where it is read)
+        path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tune.run", *arguments, "--log-format", "json"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env={**os.environ, "PYTHONPATH": path},
+            text=True,
+            # Ctrl-C is for Python first, which passes it on.
+            start_new_session=True,
+        )
+        self._follower = _Follower(console)
+        self._thread = threading.Thread(target=self._follow, args=[errors], daemon=True)
+        self._thread.start()
+        atexit.register(self._end)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
+    def wait_for(self, has_begun: Callable[[], bool]) -> None:
+        """Wait until something is so, or the search has ended; see `wait`."""
+        while self.is_running and not has_begun():
+            self._follower.changed.wait(0.1)
+        if not has_begun():
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait for its end; the first Ctrl-C ends it with its results, the second at once.
+
+        Raises:
+            ConfigError: The user's mistake, in one line.
+            ExternalFault: Something outside ended it.
+        """
+        while True:
+            try:
+                self._thread.join()
+                code = self._process.wait()
+                break
+            except KeyboardInterrupt:
+                self.interrupt()
+        atexit.unregister(self._end)
+        said = self._said
+        has_crashed = "Traceback (most recent call last)" in said  # Python ends with 1, too
+        if code in (0, _NOTHING_FOUND, _INTERRUPTED) and not has_crashed:
+            return
+        line = said.splitlines()[-1] if said else f"the search ended with code {code}"
+        line = line.removeprefix("tune.run: ").removeprefix("python -m tune.run: error: ")
+        if code == _MISTAKE:
+            raise ConfigError(line)
+        if code == EXTERNAL_FAULT:
+            raise ExternalFault(line)
+        raise RuntimeError(said or line)  # a defect of ours
+
+    def interrupt(self) -> None:
+        """Ask it to end, as Ctrl-C on the command line does."""
+        if self.is_running:
+            self._process.send_signal(signal.SIGINT)
+
+    def _end(self) -> None:
+        """End a search that is left when Python ends."""
+        self.interrupt()
+        self._process.wait()
+
+    def _follow(self, errors: IO[bytes]) -> None:
+        assert self._process.stdout is not None
+        with self._follower.bar, self._process.stdout as lines:
+            for line in lines:
+                self._follower.take(json.loads(line))
+        self._process.wait()
+        with errors:
+            errors.seek(0)
+            self._said = errors.read().decode(errors="replace").strip()
+
+
+class _Follower:
+    """Shows how far a search is: by its time budget, or by the trials that have ended.
+
+    Attributes:
+        bar: What shows it; a context manager.
+        changed: Set with each event.
+    """
+
+    def __init__(self, console: Console) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        self.bar = Progress(*columns, console=console)
+        self.changed = threading.Event()
+        self._task = self.bar.add_task("planning", total=None)
+        self._budget_seconds: float | None = None
+        self._num_trials, self._num_ended, self._best = 0, 0, ""
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Learn of an event."""
+        self.changed.set()
+        kind = event["event"]
+        if kind == "plan":
+            self._num_trials = event["num_trials"]
+            self._budget_seconds = event["time_budget_seconds"]
+            self.bar.update(self._task, total=self._budget_seconds or self._num_trials)
+        elif kind == "trial_ended":
+            self._num_ended = event["num_ended"]
+            if event["best_val_bits_per_char"] is not None:
+                self._best = f", best {event['best_val_bits_per_char']:.4f}"
+        if kind != "plan":
+            done = self._num_ended
+            if self._budget_seconds is not None:
+                done = event.get("search_seconds") or 0
+            trials = f"{self._num_ended} of {self._num_trials} trials{self._best}"
+            words = event["ended"] if kind == "search_ended" else trials
+            self.bar.update(self._task, description=words, completed=done)
