@@ -60,7 +60,7 @@ def _parser() -> OneLineParser:
     parser.add_argument("--encoding", default=UTF_8, metavar="NAME", help="as for tune.run")
     parser.add_argument("--config", type=Path, metavar="JSON", help="a config, e.g. best.json")
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="FOLDER", help="written after each epoch"
+        "--checkpoint", type=Path, metavar="FOLDER", help="written after each report"
     )
     begin = parser.add_mutually_exclusive_group()
     begin.add_argument(

@@ -18,7 +18,7 @@ from model.network.lstm import CharLSTM
 
 MIN_SPEEDUP = 1.05
 """bfloat16 is taken if it is so much faster. Measured on AVX512-BF16: 1.3 to 2.1 at all sizes
-and repeatable to 0.05, so the decision is the same in each run on a machine."""
+and repeatable to 0.05."""
 # As many steps as a window has: over 16 the casting of the weights hid the gain.
 _PROBE_SHAPE_TB = (64, 32)
 _PROBE_REPEATS = 4

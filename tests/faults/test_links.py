@@ -54,6 +54,15 @@ def test_link_in_a_storage_is_not_fetched(name: str, stored: Path, tmp_path: Pat
     )
 
 
+def test_run_is_not_fetched_into_a_folder_that_has_a_link(stored: Path, tmp_path: Path) -> None:
+    folder, _ = fetch_run(str(stored), tmp_path / "results")
+    folder.history_file.unlink()
+    folder.history_file.symlink_to(tmp_path / "secret")
+    with pytest.raises(ConfigError, match=r"no links or pipes, got .*history\.jsonl"):
+        fetch_run(str(stored), tmp_path / "results")
+    assert (tmp_path / "secret").read_text(encoding="utf-8") == "id_rsa"
+
+
 def test_folder_behind_a_link_is_not_fetched_nor_emptied(stored: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     checkpoint = other / "trial_00000" / "checkpoint_000000" / "checkpoint"
@@ -121,3 +130,10 @@ def test_endpoint_that_a_run_names_is_not_asked(stored: Path) -> None:
     options = StudyOptions(resume=str(stored))
     with pytest.raises(ConfigError, match="must be given with --storage: s3://bucket/runs"):
         prepare_resumed(options, Console(quiet=True))
+
+
+def test_sampler_that_a_run_names_is_one_of_ours(stored: Path) -> None:
+    settings = dataclasses.replace(STUDY.settings, sampler="os.system")
+    RunFolder(stored).write_study(dataclasses.replace(STUDY, settings=settings))
+    with pytest.raises(ConfigError, match=r"unknown sampler 'os\.system'"):
+        prepare_resumed(StudyOptions(resume=str(stored)), Console(quiet=True))

@@ -112,7 +112,10 @@ def best_table(run: LoadedRun) -> pd.DataFrame:
 def best_notes(run: LoadedRun) -> list[str]:
     """Return sentences on these: noise, the floor, the boundary of the space."""
     repeats = len(ranked(run.trials)) - len(ranked_configurations(run.trials))
-    notes = [f"{repeats} trials repeat a configuration; the table has the best of each."]
+    verb = "repeats" if repeats == 1 else "repeat"
+    notes = [
+        f"{counted(repeats, 'trial')} {verb} a configuration; the table has the best of each."
+    ]
     return [*table_notes(run, best_table(run)), *boundary_notes(run), *notes * (repeats > 0)]
 
 

@@ -62,7 +62,7 @@ def described(run: LoadedRun) -> str:
     text = CLEANINGS[winner["cleaning"]].description
     return (
         f"It reads {text}, {_UNITS[winner['unit']]}, and was at its best "
-        f"after epoch {winner['best_epoch']} of {winner['epochs']}. Its settings: "
+        f"after epoch {winner['best_epoch']:g} of {winner['epochs']:g}. Its settings: "
         + ", ".join(f"{axis} {shown(winner[axis], '.4g')}" for axis in run.space.axes)
         + f".{began}"
     )

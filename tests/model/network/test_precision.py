@@ -145,6 +145,16 @@ def test_the_lstm_never_runs_in_float16_on_a_gpu(
     assert of_output == {torch.bfloat16 if asked == "bfloat16" else torch.float32}
 
 
+def test_least_of_several_timings_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last repeat is held up, in the faster arithmetic alone."""
+    monkeypatch.setattr(precision, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(precision, "autocast", lambda *_: contextlib.nullcontext())
+    seconds = [3.0, 1.0] * (precision._PROBE_REPEATS - 1) + [3.0, 9.0]
+    ticks = iter([tick for each in seconds for tick in (0.0, each)])
+    monkeypatch.setattr(precision, "step_clock", lambda: lambda: next(ticks))
+    assert precision._faster.__wrapped__(64) == "bfloat16"
+
+
 def test_arithmetic_is_chosen_by_the_work_and_not_by_the_clock_on_the_wall(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,5 +1,6 @@
 """model.score: figures of any text, by a checkpoint, a predictor or an n-gram."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -9,15 +10,18 @@ import pytest
 import torch
 
 from model import score, train
+from model.config import TrialConfig
 from model.errors import ConfigError
 from model.scoring import text_score
 from model.scoring.evaluation import score_test_passage
-from model.scoring.objective import PreparedCorpus
+from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.scoring.text_score import UNICODE_CHARS, random_windows, score_text
+from model.text import held_out
 from model.text.streams import split_text
 from model.text.vocabulary import Vocabulary
 from model.training.checkpoint import load_checkpoint
 from model.training.predictor import PredictorMeta, save_predictor
+from model.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 _HELD_OUT = ("ngram", "--text", "book.txt", "--part", "test")
@@ -70,6 +74,31 @@ def test_checkpoints_figures_are_those_of_its_search(
     whole = values_of(capsys, *arguments[:-2])
     assert whole["not_priced"] == "what the cleaning lower dropped"
     assert "restored_bits_per_raw_char" not in whole
+
+
+@pytest.mark.parametrize("reports_per_epoch", [1, 2])
+def test_long_text_is_split_as_its_network_was_judged(
+    reports_per_epoch: int,
+    book: Path,
+    tiny_text: str,
+    tiny_config: TrialConfig,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(held_out, "LONG_TEXT_CHARS", 1_000)
+    monkeypatch.setattr(held_out, "HELD_OUT_CHARS", 300)
+    lengths = None if reports_per_epoch == 1 else (len(tiny_text) - 600, 300)
+    prepared = prepare_corpus(tiny_text, ["lower"], lengths=lengths)
+    config = dataclasses.replace(tiny_config, epochs=1, reports_per_epoch=reports_per_epoch)
+    trainer = Trainer(config, prepared.encoded["lower"])
+    list(trainer.reports())
+    trainer.save(tmp_path / "checkpoint")
+    arguments = [str(tmp_path / "checkpoint"), "--text", str(book), "--part", "validation"]
+    assert trainer.best_report is not None
+    expected = trainer.best_report.val_bits_per_char
+    found = values_of(capsys, *arguments)["restored_bits_per_raw_char"]
+    assert found == pytest.approx(expected, rel=1e-6)
 
 
 def test_units_are_what_their_names_say() -> None:

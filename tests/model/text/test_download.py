@@ -66,6 +66,13 @@ def port() -> Iterator[int]:
         thread.join()
 
 
+def test_what_is_kept_of_a_url_has_no_signature(port: int) -> None:
+    corpus = resolve_corpus(f"http://127.0.0.1:{port}/book?X-Amz-Expires=60&X-Amz-Signature=hush")
+    for kept in (corpus.name, corpus.location, corpus.source):
+        assert "/book?X-Amz-Expires=60" in kept and "hush" not in kept
+    assert Handler.seen == ["/book?X-Amz-Expires=60&X-Amz-Signature=hush"]
+
+
 def test_url_of_the_user_may_be_anywhere_and_redirect_on_its_host(port: int) -> None:
     assert download(f"http://127.0.0.1:{port}/book", seconds=60) == TEXT
     onward = f"http://127.0.0.1:{port}/to/http://127.0.0.1:{port}/book"

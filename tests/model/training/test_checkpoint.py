@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import random
 import shutil
@@ -7,12 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from model import generate, train
 from model.config import TrialConfig
 from model.errors import CheckpointError
 from model.scoring.objective import PreparedCorpus
-from model.system.files import SUMS_FILE
+from model.system.files import SUMS_FILE, write_sums
+from model.system.limits import peak_bytes, reset_peak
 from model.training.checkpoint import (
     META_FILE,
     MODEL_FILE,
@@ -194,3 +197,27 @@ def test_unwritable_place_is_one_of_our_errors(
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     with pytest.raises(CheckpointError, match="cannot write checkpoint"):
         trainer.save(tmp_path / "file" / "checkpoint")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_no_numbers_are_damage(copy: Path, value: float) -> None:
+    weights = load_file(copy / MODEL_FILE)
+    next(iter(weights.values())).view(-1)[0] = value
+    save_file(weights, copy / MODEL_FILE)
+    write_sums(copy, (META_FILE, MODEL_FILE))
+    with pytest.raises(CheckpointError, match="weights must be finite numbers"):
+        load_checkpoint(copy)
+
+
+@pytest.mark.skipif(not reset_peak(), reason="this system does not count a process's peak")
+def test_small_file_that_claims_a_large_network_takes_no_memory(copy: Path) -> None:
+    meta = json.loads((copy / META_FILE).read_text(encoding="utf-8"))
+    meta["config"]["hidden_size"] = 12_000  # 2.3 GB of weights
+    (copy / META_FILE).write_text(json.dumps(meta), encoding="utf-8")
+    write_sums(copy, (META_FILE, MODEL_FILE))
+    assert reset_peak()
+    before = peak_bytes()
+    with pytest.raises(CheckpointError, match=r"must be .* by the configuration"):
+        load_checkpoint(copy)
+    after = peak_bytes()
+    assert before is not None and after is not None and after - before < 300e6

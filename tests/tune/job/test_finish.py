@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from hand_made_run import hand_made
+from model.scoring.resemblance import Resemblance
 from tiny_search import write_inputs
 from tune.job import finish
 from tune.job.prepare import prepare
@@ -48,6 +49,24 @@ def test_page_that_fails_does_not_cost_the_run_its_end(
         finish.finish(study, folder, result, None, console)
     assert not folder.read_study().finished
     assert Path("results/done/report.md").exists()
+
+
+def test_network_that_is_gone_is_told_and_so_is_a_warning_of_the_text(
+    tiny_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, space, _, corpus = write_inputs(tiny_text)
+    console = Console(file=io.StringIO())
+    study = prepare(StudyOptions(space=space, corpus=corpus, name="done"), console)
+    seen = Resemblance(validation_bits_per_char=5.0, training_bits_per_char=2.0)
+    prepared = dataclasses.replace(study.prepared, resemblance=seen)
+    study = dataclasses.replace(study, prepared=prepared)
+    folder = RunFolder.create(study.run_path, study_file(study, None, None))
+    assert folder.read_study().resemblance == seen
+    result = SearchResult(records=hand_made(), seconds=9.0, interrupted=False, timed_out=False)
+    monkeypatch.setattr(finish, "keep_checkpoints", lambda *_, **__: [3])
+    assert finish.finish(study, folder, result, None, console) == 0
+    assert isinstance(console.file, io.StringIO)
+    assert "the network of trial 3 is gone: checkpoints has the next" in console.file.getvalue()
 
 
 def test_printed_commands_are_quoted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,16 @@
 """A text that some choices of a space do not fit is searched without these."""
 
 import dataclasses
+import json
 import random
 from pathlib import Path
 
 import pytest
+from optuna.distributions import CategoricalDistribution
 
-from model.errors import CorpusError
+from model.errors import ConfigError, CorpusError
 from model.text.corpus import Corpus
+from model.text.words import CLAUSES
 from search_spaces import load_space
 from search_spaces.long_text import for_text
 from search_spaces.narrow import fixed
@@ -76,6 +79,57 @@ def test_plan_tells_what_is_left_out_and_a_resumed_run_may_name_its_space(
     output = capsys.readouterr().out
     assert "cleaning letters is left out" in output and "num_layers  " not in output
     assert StudyOptions(space="quick", fix=["a=1"]).fix == ["a=1"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#.++..#\n" * 2_000,
+        "".join(
+            f"for i{n} in (1, {n}): x[{n % 7}] += {n * n} * (-{n}) % 9;\n" for n in range(500)
+        ),
+    ],
+    ids=["levels of a game", "program code"],
+)
+def test_text_with_few_letters_is_searched_as_it_is(text: str) -> None:
+    for name in ("quick", "full", "extended"):
+        found = fitted(load_space(name), corpus(text))
+        assert "cased" in found.space.values("cleaning")
+        assert "letters" not in found.space.values("cleaning")
+
+
+def test_resumed_run_of_a_narrowed_space_may_name_it() -> None:
+    table = corpus(NUMBERS)
+    narrowed = fitted(load_space("quick"), table).space
+    _check_space(load_space("quick"), narrowed, table, StudyOptions(space="quick"))
+    with pytest.raises(ConfigError, match=r"must be the one in its study\.json"):
+        _check_space(load_space("full"), narrowed, table, StudyOptions(space="full"))
+
+
+def test_space_that_has_fewer_configurations_than_trials_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    six = dataclasses.replace(
+        load_space("quick"),
+        distributions={
+            "hidden_size": CategoricalDistribution((16, 24)),
+            "dropout": CategoricalDistribution((0.0, 0.2, 0.4)),
+        },
+        baselines=(),
+        starts=(),
+    )
+    Path("six.json").write_text(json.dumps(six.to_json()), encoding="utf-8")
+    flags = ["--space", "six.json", "--corpus", "python-docs", "--dry-run"]
+    assert run.main([*flags, "--trials", "50"]) == 0
+    said = capsys.readouterr().out
+    assert "budget: 6 trials, which are all configurations of the space, " in said
+
+
+def test_plan_tells_of_words_that_are_none(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("han.txt").write_text("道可道非常道。名可名非常名。" * 3_000, encoding="utf-8")
+    flags = ["--space", "extended", "--corpus", "han.txt", "--dry-run"]
+    assert run.main([*flags, "--fix", "cleaning=cased"]) == 0
+    assert CLAUSES in capsys.readouterr().out
 
 
 def test_resumed_run_of_a_long_text_may_name_its_space_and_an_old_one_too() -> None:

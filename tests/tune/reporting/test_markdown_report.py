@@ -41,7 +41,7 @@ from tune.records.tables import epochs_frame, trials_frame
 from tune.records.trial import Status, TrialRecord
 from tune.reporting.axes import axis_shares
 from tune.reporting.confirmation import verdict
-from tune.reporting.contents import best_table
+from tune.reporting.contents import best_notes, best_table
 from tune.reporting.headline import facts, headline
 from tune.reporting.markdown_report import report_text
 
@@ -154,6 +154,21 @@ def test_networks_that_are_worse_than_the_ngram_are_said_to_be_first_of_all() ->
         "1.900 bits on a character. The best network, "
     )
     assert headline(loaded_run(hand_made())).startswith("The best network, ")
+
+
+def test_trials_of_one_configuration_are_one_row() -> None:
+    records = hand_made()
+    twin = dataclasses.replace(
+        records[3],
+        number=9,
+        config=dataclasses.replace(records[3].config, seed=99),
+        epochs=curve(9, [2.4, 1.97]),
+    )
+    run = loaded_run([*records, twin])
+    numbers = best_table(run)["number"].tolist()
+    assert 3 in numbers and 9 not in numbers
+    assert "1 trial repeats a configuration; the table has the best of each." in best_notes(run)
+    assert not any("repeat" in note for note in best_notes(loaded_run(records)))
 
 
 def test_what_was_planned_stands_beside_what_it_took() -> None:

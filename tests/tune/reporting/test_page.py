@@ -439,3 +439,23 @@ def test_page_of_a_thousand_trials_is_small() -> None:
     space = load_space("extended")  # it has the most axes
     page_of(made_up_records(space, 1_000), study={"space": space}, finalists=True)
     assert Path("run/report.html").stat().st_size < 6_000_000
+
+
+@pytest.mark.filterwarnings("error")
+def test_parts_of_epochs_read_as_numbers_of_passes() -> None:
+    """Two of a long text's trials, whose epochs are whole only now and then."""
+    records = []
+    for number, values in enumerate(([2.5, 2.2, 2.1, 2.0], [2.6, 2.4])):
+        epochs = [
+            dataclasses.replace(each, epoch=each.epoch / 4, report=each.report)
+            for each in curve(number, values)
+        ]
+        config = dataclasses.replace(SPACE.base, epochs=1.25, reports_per_epoch=4)
+        records.append(
+            TrialRecord(number=number, config=config, status=Status.PRUNED, epochs=epochs)
+        )
+    base = dataclasses.replace(SPACE.base, reports_per_epoch=4)
+    page = page_of(records, study={"space": dataclasses.replace(SPACE, base=base)})
+    assert "at its best after epoch 1 of 1.25" in page.text
+    pictures = "".join(page.scripts)
+    assert "0.5 of 1.25 epochs trained" in pictures and "1 of 1.25 epochs trained" in pictures

@@ -168,7 +168,8 @@ def _trial_text(row: dict[Any, Any], space: SearchSpace) -> str:
     score = f": {row[SCORE]:.4f}" if pd.notna(row[SCORE]) else ""
     settings = [f"{axis} {shown(row[axis], '.3g')}" for axis in space.axes]
     pairs = [", ".join(settings[at : at + 2]) for at in range(0, len(settings), 2)]
-    lines = [f"{name}{score}", *pairs, f"{row['epochs_run']} of {row['epochs']} epochs trained"]
+    epochs = f"{row['epochs_run']:g} of {row['epochs']:g} epochs trained"
+    lines = [f"{name}{score}", *pairs, epochs]
     return "<br>".join(escaped(line) for line in lines)
 
 

@@ -40,8 +40,10 @@ def best_so_far(run: LoadedRun) -> Picture:
     ordered = epochs.sort_values("search_seconds", ignore_index=True)
     divisor, unit = time_unit(float(ordered["search_seconds"].max()))
     lowest = ordered[SCORE].cummin()
-    reached = trials[["number", "best_epoch", SCORE]].merge(
-        epochs[["number", "epoch", "search_seconds"]],
+    # One of the two may have whole numbers alone.
+    reached = trials[["number", "best_epoch", SCORE]].astype({"best_epoch": "Float64"})
+    reached = reached.merge(
+        epochs[["number", "epoch", "search_seconds"]].astype({"epoch": "Float64"}),
         left_on=["number", "best_epoch"],
         right_on=["number", "epoch"],
     )

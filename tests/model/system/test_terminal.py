@@ -1,0 +1,77 @@
+"""What is printed does nothing to a terminal: errors, lines, names, generated text."""
+
+import http.server
+import io
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from model import train
+from model.errors import CorpusError
+from model.system.terminal import complain, printable, say
+from model.text.corpus import resolve_corpus
+
+HOSTILE = "\x1b]0;owned\x07\x9b2J\u202egnp\u061c"
+SHOWN = "\\x1b]0;owned\\x07\\x9b2J\\u202egnp\\u061c"
+
+
+class Hostile(http.server.BaseHTTPRequestHandler):
+    """Answers with a status line that would set a terminal's title."""
+
+    def do_GET(self) -> None:
+        self.wfile.write("HTTP/1.0 404 gone \x1b]0;owned\x07\r\n\r\n".encode("latin-1"))
+
+    def log_message(self, *args: object) -> None: ...
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hostile) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/book.txt"
+        server.shutdown()
+        thread.join()
+
+
+def test_error_of_others_is_one_line_that_does_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    complain("tune.run", f"no {HOSTILE}\nbook")
+    assert capsys.readouterr().err == f"tune.run: no {SHOWN} book\n"
+
+
+def test_line_of_others_does_nothing() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=200)
+    say(console, f"trial [bold]{HOSTILE}")
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == f"trial [bold]{SHOWN}\n"
+
+
+def test_marks_of_arabic_and_hebrew_text_are_text() -> None:
+    assert printable("\u200fشعر\u200e abc\tdef\n") == "\u200fشعر\u200e abc\tdef\n"
+
+
+def test_status_line_of_a_server_does_nothing(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main(["--corpus", url]) == 2
+    errors = capsys.readouterr().err
+    assert "\\x1b]0;owned" in errors and "\x1b" not in errors and errors.count("\n") == 1
+
+
+def test_name_of_a_file_does_nothing(tiny_text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path("book\x1b]0;owned\x07.txt")
+    path.write_text(tiny_text, encoding="utf-8")
+    flags = ["--epochs", "1", "--hidden-size", "4", "--batch-size", "4"]
+    assert train.main(["--corpus", str(path), *flags]) == 0
+    printed = capsys.readouterr()
+    assert "book\\x1b]0;owned\\x07.txt" in printed.out + printed.err
+    assert "\x1b" not in printed.out + printed.err
+
+
+def test_signature_of_a_url_is_not_told(url: str) -> None:
+    with pytest.raises(CorpusError) as refused:
+        resolve_corpus(f"{url}?X-Amz-Expires=60&X-Amz-Signature=hush")
+    assert "hush" not in str(refused.value) and "X-Amz-Expires=60" in str(refused.value)
