@@ -200,6 +200,7 @@ def _simulate_once(
             return
         with watch("suggest"):
             proposal = searcher.suggest(str(name))
+        assert isinstance(proposal, dict)
         trial = SimpleNamespace(
             trial_id=str(name),
             config=proposal,

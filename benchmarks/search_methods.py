@@ -18,13 +18,16 @@ from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.simulation import Method
 from benchmarks.syne_tune_methods import asha_bore, asha_cqr, bohb
+from model.config import TrialConfig
 from search_spaces import SearchSpace
-from tune.records.trial import RUNNING_BEST, Outcome
+from tune.records.trial import RUNNING_BEST, EpochRecord, Outcome, Status, TrialRecord
 from tune.sampling.optuna_study import fill_study
 from tune.sampling.samplers import SAMPLERS, default_sampler
 from tune.sampling.searcher import StudySearcher
 from tune.trials.asha import FairASHA
 
+MAX_TRIALS = 1_000_000
+"""A replay ends with its seconds."""
 Factory = Callable[[SearchSpace, int, int, int], Method]
 """Takes space, epochs of a whole training, seed, workers."""
 
@@ -55,6 +58,10 @@ class RayMethod:
         self._trials[trial] = stand_in
         self._scheduler.on_trial_add(None, stand_in)
         return self._axes(config)
+
+    def epochs_done(self, trial: str) -> int:
+        """Return how many epochs a suggested trial has trained under another name."""
+        return 0
 
     def epoch_ended(self, trial: str, epoch: int, running_best: float, *, last: bool) -> bool:
         """Learn of an epoch; return whether the trial goes on."""
@@ -96,6 +103,10 @@ class OptunaMethod:
         """Return the axes' values of a new trial."""
         self._trials[trial] = self._study.ask(self._distributions)
         return self._trials[trial].params
+
+    def epochs_done(self, trial: str) -> int:
+        """Return 0: none goes on under another name."""
+        return 0
 
     def epoch_ended(self, trial: str, epoch: int, running_best: float, *, last: bool) -> bool:
         """Learn of an epoch; return whether the trial goes on."""
@@ -200,33 +211,95 @@ def optuna_hyperband(space: SearchSpace, num_epochs: int, seed: int, num_workers
 def ours(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
     """The product: its searcher, its scheduler, its starting point, no baselines."""
     space = dataclasses.replace(space, baselines=())
-    return _product(space, num_epochs, seed, default_sampler(num_workers))
+    return Product(space, num_epochs, seed, default_sampler(num_workers))
 
 
 def ours_with_baselines(
     space: SearchSpace, num_epochs: int, seed: int, num_workers: int
 ) -> Method:
     """The product, the three baselines trained in full first, as `full` and `extended` do."""
-    return _product(space, num_epochs, seed, default_sampler(num_workers))
+    return Product(space, num_epochs, seed, default_sampler(num_workers))
+
+
+def ours_judged_once(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
+    """The product, whose trials are judged once at each rung and never promoted."""
+    budget = dataclasses.replace(space.budget, promotes=False)
+    space = dataclasses.replace(space, baselines=(), budget=budget)
+    return Product(space, num_epochs, seed, default_sampler(num_workers))
 
 
 def ours_by(sampler: str) -> Factory:
     """Return the product with `--sampler` so."""
 
     def make(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
-        return _product(dataclasses.replace(space, baselines=()), num_epochs, seed, sampler)
+        return Product(dataclasses.replace(space, baselines=()), num_epochs, seed, sampler)
 
     return make
 
 
-def _product(space: SearchSpace, num_epochs: int, seed: int, sampler: str) -> Method:
-    study = optuna.create_study(direction="minimize")
-    fill_study(study, space, records=())
-    searcher = StudySearcher(study, space, seed=seed, sampler=sampler)
-    scheduler = FairASHA(space.budget, max_reports=num_epochs)
-    axes = tuple(space.distributions)
-    return RayMethod(
-        searcher, scheduler, lambda proposal: {axis: proposal["config"][axis] for axis in axes}
+class Product(RayMethod):
+    """The product's searcher and scheduler, joined as a search joins them."""
+
+    def __init__(self, space: SearchSpace, num_epochs: int, seed: int, sampler: str) -> None:
+        budget = dataclasses.replace(space.budget, trials=MAX_TRIALS)
+        space = dataclasses.replace(space, budget=budget)
+        study = optuna.create_study(direction="minimize")
+        fill_study(study, space, records=())
+        self._records: dict[int, TrialRecord] = {}
+        self._asha = FairASHA(space.budget, max_reports=num_epochs)
+        searcher = StudySearcher(
+            study,
+            space,
+            seed=seed,
+            sampler=sampler,
+            promotion=self._promotion if space.budget.promotes else None,
+        )
+        axes = tuple(space.distributions)
+        super().__init__(
+            searcher, self._asha, lambda proposal: {a: proposal["config"][a] for a in axes}
+        )
+
+    def epochs_done(self, trial: str) -> int:
+        """Return how many epochs a trial had trained when it was promoted."""
+        return len(self._record(trial).epochs)
+
+    def epoch_ended(self, trial: str, epoch: int, running_best: float, *, last: bool) -> bool:
+        """Learn of an epoch; return whether the trial goes on."""
+        record = self._record(trial)
+        record.add_epoch(_epoch(record, epoch, running_best))
+        goes_on = super().epoch_ended(trial, epoch, running_best, last=last)
+        if not goes_on:
+            record.status = Status.COMPLETE if last else Status.PRUNED
+        return goes_on
+
+    def _record(self, trial: str) -> TrialRecord:
+        proposal = self._trials[trial].config
+        number, config = proposal["number"], TrialConfig.from_dict(proposal["config"])
+        new = TrialRecord(number=number, config=config, baseline=proposal["baseline"])
+        return self._records.setdefault(number, new)
+
+    def _promotion(self, is_last: bool) -> tuple[TrialRecord, list[str]] | None:
+        def has_stopped(number: int) -> bool:
+            return self._records[number].status is Status.PRUNED
+
+        number = self._asha.promoted(has_stopped, is_last=is_last)
+        if number is None:
+            return None
+        self._records[number].status = Status.RUNNING
+        return self._records[number], []
+
+
+def _epoch(record: TrialRecord, epoch: int, bits: float) -> EpochRecord:
+    return EpochRecord(
+        trial_id=record.trial_id,
+        number=record.number,
+        epoch=epoch,
+        train_nats_per_char=bits,
+        val_nats_per_char=bits,
+        val_own_bits_per_char=bits,
+        val_bits_per_char=bits,
+        elapsed_seconds=0.0,
+        search_seconds=0.0,
     )
 
 
@@ -243,6 +316,7 @@ METHODS: dict[str, Factory] = {
     "OptunaSearch, ASHA, started from another text": ray_optuna_base_first,
     "ours": ours,
     **{f"ours, --sampler {name}": ours_by(name) for name in SAMPLERS},
+    "ours, judged once": ours_judged_once,
     "ours, baselines first": ours_with_baselines,
     "ours, started from another text": ours,
 }

@@ -16,7 +16,10 @@ class Method(Protocol):
     """A search method, as a simulation drives it."""
 
     def suggest(self, trial: str) -> dict[str, Any]:
-        """Return the axes' values of a new trial."""
+        """Return the axes' values of a new trial, or of one that goes on under a new name."""
+
+    def epochs_done(self, trial: str) -> int:
+        """Return how many epochs a suggested trial has trained under another name."""
 
     def epoch_ended(self, trial: str, epoch: int, running_best: float, *, last: bool) -> bool:
         """Learn of an epoch; return whether the trial goes on."""
@@ -64,11 +67,13 @@ def simulate(
 
     def start(now: float) -> None:
         nonlocal order
-        trial = f"{search.num_trials:05d}"
-        search.num_trials += 1
-        curves[trial] = landscape.curve(method.suggest(trial))
         order += 1
-        heapq.heappush(events, (now + curves[trial][1], order, trial, 1, float("inf")))
+        trial = f"{len(curves):05d}"
+        values, epoch_seconds = curves[trial] = landscape.curve(method.suggest(trial))
+        done = method.epochs_done(trial)
+        search.num_trials += done == 0
+        running = min(map(float, values[:done]), default=float("inf"))
+        heapq.heappush(events, (now + epoch_seconds, order, trial, done + 1, running))
 
     for _ in range(num_workers):
         start(0.0)

@@ -22,6 +22,8 @@ class Budget:
         compare_within: Fields of TrialConfig with a few values, such as `unit`: trials that
             differ in one are not compared at the rungs, and the best of each group is a
             finalist.
+        promotes: Whether a trial waits at its rung until it is among the best there, and goes on
+            then; False has each judged once, when it comes there, as runs of before 2026-11-29.
 
     Raises:
         ConfigError: A value is out of its range.
@@ -32,10 +34,13 @@ class Budget:
     grace_period_epochs: int = 2
     reduction_factor: int = 3
     compare_within: tuple[str, ...] = ()
+    promotes: bool = True
 
     def __post_init__(self) -> None:
         for name in ("trials", "grace_period_epochs", "reduction_factor"):
             check_type(name, getattr(self, name), int)
+        if not isinstance(self.promotes, bool):
+            raise ConfigError(f"promotes must be True or False, got {self.promotes!r}")
         if self.time_budget_seconds is not None:
             check_type("time_budget_seconds", self.time_budget_seconds, float)
         if self.trials < 1:

@@ -244,9 +244,10 @@ class SearchSpace:
             },
             baselines=tuple(Baseline(**baseline) for baseline in values["baselines"]),
             starts=tuple(values.get("starts", ())),
-            # A list in JSON; runs from before the key compared all trials.
+            # A list in JSON; runs from before the keys compared all trials, each once.
             budget=Budget(
-                **values["budget"]
+                **{"promotes": False}
+                | values["budget"]
                 | {"compare_within": tuple(values["budget"].get("compare_within", ()))}
             ),
             most_chars=values.get("most_chars"),

@@ -186,5 +186,5 @@ def measure_machine(
     use_threads(num_threads)
     gpu_bytes = free_gpu_bytes() if use_gpu and num_gpus() else None
     speed = measure_speed(precision, largest_hidden_size, pick_device(use_gpu=use_gpu))
-    # After it: imports that torch puts off until a first step take 0.1 GB.
+    # After it: what torch puts off until a first step takes memory.
     return Machine(speed=speed, process_bytes=resident_bytes(), free_gpu_bytes=gpu_bytes)

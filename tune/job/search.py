@@ -108,6 +108,13 @@ def search(
     scheduler = FairASHA(study.space.budget, max_reports=study.space.max_reports)
     _settle_stopped(scheduler, history)
     records = list(history.records.values())
+
+    def promotion(is_last: bool) -> tuple[TrialRecord, list[str]] | None:
+        number = scheduler.promoted(
+            lambda number: history.records[number].status is Status.PRUNED, is_last=is_last
+        )
+        return None if number is None else (history.records[number], store.of_trial(number))
+
     progress = Progress(
         console,
         study.space,
@@ -118,6 +125,7 @@ def search(
         remaining=remaining,
     )
     folder.write_tables(records)
+    num_asked = None if study.space.budget.promotes else num_left(study, records, concurrent())
     searcher = StudySearcher(
         open_study(folder.optuna_file, study.space, records=records),
         study.space,
@@ -126,6 +134,7 @@ def search(
         records=records,
         checkpoints=checkpoints,
         next_baseline=beside.next if beside else None,
+        promotion=promotion if study.space.budget.promotes else None,
         shorten=_shortening(study, stopper, remaining, concurrent),
     )
     live_files = LiveFiles(folder)
@@ -145,7 +154,7 @@ def search(
             trainable,
             searcher=searcher,
             scheduler=scheduler,
-            num_trials=num_left(study, records, concurrent()),
+            num_trials=num_asked,
             concurrent=concurrent,
             store=store,
             stopper=stopper,

@@ -76,7 +76,6 @@ class Progress:
         self._seconds_left = seconds_left
         self._search_state = SearchState(space)
         self._expected_seconds = expected_seconds
-        self._num_ended = 0
         self._ended_last: deque[TrialRecord] = deque(maxlen=_SHOWN_ENDED)
         self._begun_seconds = self._last_line_seconds = clock()
         for record in earlier:
@@ -159,8 +158,13 @@ class Progress:
         if self._remaining is not None:
             self._remaining.see(record)
 
+    @property
+    def _num_ended(self) -> int:
+        return self._search_state.num_ended
+
     def _ended(self, record: TrialRecord) -> None:
-        self._num_ended += record.has_ended  # a stopped one can go on
+        if record in self._ended_last:  # it had stopped at a rung, and went on
+            self._ended_last.remove(record)
         self._ended_last.append(record)
 
     def _say(self, text: str) -> None:
@@ -197,7 +201,8 @@ class Progress:
         for title in ("trial", "status", "bits per char", "epoch", *self._axes):
             table.add_column(title, justify="left" if title == "status" else "right")
         running = self._search_state.running
-        for record in [*self._ended_last, *running]:
+        ended = [record for record in self._ended_last if record not in running]
+        for record in [*ended, *running]:
             values = record.config.to_dict()
             table.add_row(
                 f"{record.number}" + "*" * bool(record.baseline),

@@ -172,7 +172,7 @@ class Estimate:
         return Training(config.num_reports, epoch_seconds / config.reports_per_epoch, scoring)
 
     def _expected_seconds(self, training: Training, done: int, *, whole: bool) -> float:
-        """Return what a trial still takes, by a chance at the rungs between the plan's two.
+        """Return what a trial still takes, by the plan's chance at the rungs, or between its two.
 
         Args:
             training: The trial.
@@ -180,7 +180,7 @@ class Estimate:
             whole: Whether it is never stopped.
         """
         budget = self._study.space.budget
-        goes_on = budget.reduction_factor**-0.75
+        goes_on = budget.reduction_factor ** (-1.0 if budget.promotes else -0.75)
         rungs = [] if whole else budget.rungs(training.reports)
         reports, reached, at = 0.0, 1.0, done
         for rung in rungs:
@@ -209,6 +209,7 @@ class Remaining:
         self._open: dict[int, TrialRecord] = {}
         self._cut: set[int] = set()  # baselines that have had their time
         self._ended: set[int] = set()
+        self._compared: set[int] = set()
         self._baselines: set[str] = set()
         self._ratios: list[float] = []  # in order
 
@@ -222,9 +223,13 @@ class Remaining:
             self._cut.add(record.number)
         elif not record.has_ended:
             self._open[record.number] = record
-        elif record.number not in self._ended:
+            self._ended.discard(record.number)  # it may go on from the rung where it stopped
+        else:
             self._open.pop(record.number, None)
             self._ended.add(record.number)
+            if record.number in self._compared:
+                return
+            self._compared.add(record.number)
             for ratio in self._estimate.ratios([record]):
                 bisect.insort(self._ratios, ratio)
 

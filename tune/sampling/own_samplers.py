@@ -21,6 +21,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.distributions import at_position, is_ordered, position
 
+NUMBER = "number"
+"""User attribute of Optuna's trials: the number of ours."""
 SPREAD = 0.25
 """Standard deviation of a step along an axis of length 1; share of the choices without an order
 that are drawn again."""
@@ -197,7 +199,10 @@ class ReplayedCmaEsSampler(CmaEsSampler):
         """Return the trials and their values, without optuna 5.0's deep copy of pruned ones."""
         states = (TrialState.COMPLETE, TrialState.PRUNED)
         trials = []
-        for trial in study._get_trials(deepcopy=False, states=states, use_cache=True):
+        ended = study._get_trials(deepcopy=False, states=states, use_cache=True)
+        # One that went on from a rung was told there, and again when it ended.
+        of_number = {trial.user_attrs.get(NUMBER, trial): trial for trial in ended}
+        for trial in of_number.values():
             known = trial
             if trial.state == TrialState.PRUNED:
                 if not trial.intermediate_values:

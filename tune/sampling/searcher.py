@@ -8,6 +8,7 @@ intermediate value. Axes with a condition are asked for only where it holds.
 
 import dataclasses
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -29,14 +30,13 @@ from tune.records.trial import RUNNING_BEST, Outcome, TrialRecord, configuration
 from tune.sampling.optuna_study import (
     BASELINE,
     ERROR,
-    NUMBER,
     REPEAT,
     STOPPED,
     Queued,
     optuna_point,
     queue,
 )
-from tune.sampling.own_samplers import Replay
+from tune.sampling.own_samplers import NUMBER, Replay
 from tune.sampling.samplers import ATTEMPTS, GENERATION, make_sampler, make_thinning
 from tune.sampling.thinned_study import ThinnedStudy
 
@@ -48,7 +48,8 @@ class StudySearcher(Searcher):
     """Proposes trials from an Optuna study and tells it how they went.
 
     A proposal is {"number": …, "baseline": …, "config": TrialConfig fields, "generation": of
-    CMA-ES or None, "checkpoints": where to go on from, newest first}. What is proposed follows
+    CMA-ES or None, "checkpoints": where to go on from, newest first, "part": 2 where it went on
+    from a rung once, …}. What is proposed follows
     from the seed, the trial's number and what the study was told, and from nothing else but the
     clock of a time budget: without one a resumed search proposes what the uninterrupted one
     would have.
@@ -64,6 +65,7 @@ class StudySearcher(Searcher):
         records: Iterable[TrialRecord] = (),
         checkpoints: Mapping[int, list[str]] | None = None,
         next_baseline: Callable[[int], str | None] | None = None,
+        promotion: Callable[[bool], tuple[TrialRecord, list[str]] | None] | None = None,
         shorten: Callable[[TrialConfig], TrialConfig] = lambda config: config,
     ) -> None:
         """Search a space.
@@ -77,6 +79,9 @@ class StudySearcher(Searcher):
             checkpoints: Trial number to the locations of its checkpoints, newest first.
             next_baseline: Returns of how many trials were proposed the name of the baseline that
                 is to follow, or None; None where all baselines come first.
+            promotion: Returns, knowing whether no new trial will come, which one goes on from its
+                rung and from which checkpoints, or None; None where none ever does. With it,
+                proposals end by themselves.
             shorten: Returns a configuration with as many epochs as the time budget has room for.
         """
         super().__init__(metric=RUNNING_BEST, mode="min")
@@ -91,15 +96,32 @@ class StudySearcher(Searcher):
         self._tried = {configuration(record.config) for record in self._earlier.values()}
         self._queue = queue(space, self._earlier.values())
         self._next_baseline, self._shorten = next_baseline, shorten
+        self._promotion = promotion
         self._baselines = {each.number for each in self._earlier.values() if each.baseline}
         self._num_proposed = len(self._earlier)
-        self._checkpoints = checkpoints or {}
+        self._checkpoints = dict(checkpoints or {})
         self._live: dict[str, optuna.Trial] = {}
+        self._parts: Counter[int] = Counter()  # how often each was proposed in this session
+        # Of each trial the last that Optuna has: one that goes on is another to it.
+        self._optuna_numbers = {
+            trial.user_attrs[NUMBER]: trial.number for trial in study.get_trials(deepcopy=False)
+        }
         self._last_reports: dict[str, int] = {}  # Ray's id to the last epoch that Optuna knows of
 
-    def suggest(self, trial_id: str) -> dict[str, Any]:
-        """Propose the next trial."""
-        trial, config = self._new_trial()
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Propose the next trial: one that goes on from a rung, else a new one.
+
+        None where there may be one later, FINISHED where there will be none.
+        """
+        queued = None
+        if self._promotion is not None:
+            is_last = self._num_proposed >= self._space.budget.trials
+            promoted = self._promotion(is_last)
+            if promoted is not None:
+                queued = self._again(*promoted)
+            elif is_last and (queued := self._next_queued()) is None:
+                return None if self._live else str(Searcher.FINISHED)
+        trial, config = self._new_trial(queued)
         self._live[trial_id] = trial
         attributes = trial.user_attrs
         baseline = attributes.get(BASELINE, "")
@@ -122,22 +144,38 @@ class StudySearcher(Searcher):
             known = trial.storage.get_trial(trial._trial_id).system_attrs
             generation = known.get(GENERATION)
             self._tried.add(configuration(config))
+        self._parts[number] += 1
+        self._optuna_numbers[number] = trial.number
         return {
             "number": number,
             "baseline": baseline,
             "config": config.to_dict(),
             "generation": generation,
             "checkpoints": self._checkpoints.get(number, []),
+            "part": self._parts[number],
         }
+
+    def _again(self, record: TrialRecord, checkpoints: list[str]) -> Queued:
+        """Return a trial of this session as one that goes on."""
+        self._earlier[record.number] = record
+        self._checkpoints[record.number] = checkpoints
+        if self._thinning is not None:
+            self._thinning.hide(self._optuna_numbers[record.number])
+        attributes = {NUMBER: record.number, BASELINE: record.baseline}
+        return Queued(optuna_point(self._space, record.config), attributes)
 
     def _free_number(self, least: int) -> int:
         """Return the next number that no trial has: one that a kill kept from beginning, say."""
         return next(number for number in itertools.count(least) if number not in self._earlier)
 
-    def _new_trial(self) -> tuple[optuna.Trial, TrialConfig]:
-        """Ask for a trial whose configuration was not tried, if that can be had."""
+    def _new_trial(self, first: Queued | None = None) -> tuple[optuna.Trial, TrialConfig]:
+        """Ask for a trial whose configuration was not tried, if that can be had.
+
+        Args:
+            first: What is asked for before what is queued, if anything is.
+        """
         for attempt in range(ATTEMPTS):
-            queued = self._next_queued()
+            queued = first if first is not None and not attempt else self._next_queued()
             if queued is not None:
                 self._study.enqueue_trial(queued.point, user_attrs=queued.attributes)
             trial, config = self._ask(attempt)
@@ -220,8 +258,7 @@ class StudySearcher(Searcher):
         if result is not None:
             # Ray 2.60 passes a trial's last epoch here alone, not to on_trial_result.
             self.on_trial_result(trial_id, result)
-        trial = self._live.pop(trial_id)
-        self._last_reports.pop(trial_id, None)
+        trial = self._pop(trial_id)
         if result is None:
             self._tell_stopped(trial)
         elif result["outcome"] == Outcome.DIVERGED:
@@ -233,8 +270,12 @@ class StudySearcher(Searcher):
 
     def fail(self, trial_id: str, reason: str) -> None:
         """Tell Optuna why a trial raised, or that its process died."""
+        self._tell_failed(self._pop(trial_id), reason)
+
+    def _pop(self, trial_id: str) -> optuna.Trial:
+        """Take a trial off those that run."""
         self._last_reports.pop(trial_id, None)
-        self._tell_failed(self._live.pop(trial_id), reason)
+        return self._live.pop(trial_id)
 
     def stop_running(self) -> None:
         """Tell Optuna that the search ended before its running trials did: none stays RUNNING."""

@@ -37,6 +37,7 @@ class Thinning:
         """
         self._pruned_as_complete = pruned_as_complete
         self._parts: dict[frozenset[TrialState], _Part] = {}
+        self._hidden: set[int] = set()
 
     def shown(self, trials: list[FrozenTrial], states: frozenset[TrialState]) -> list[FrozenTrial]:
         """Return those to show of the trials in some states, by their number.
@@ -49,7 +50,12 @@ class Thinning:
             states |= {TrialState.PRUNED}
         if states not in self._parts:
             self._parts[states] = _Part(states, self._pruned_as_complete)
-        return self._parts[states].shown(trials)
+        shown = self._parts[states].shown(trials)
+        return [trial for trial in shown if trial.number not in self._hidden]
+
+    def hide(self, number: int) -> None:
+        """Show an ended trial no more: it goes on as another one."""
+        self._hidden.add(number)
 
 
 class _Part:

@@ -2,6 +2,7 @@
 
 Ray keeps them, each session of a run in a folder of its own:
 <storage>/session-1/trial_00007/checkpoint_000003/checkpoint/meta.json
+A trial that went on from a rung in its session has a second folder, trial_00007-2.
 """
 
 import contextlib
@@ -32,7 +33,8 @@ MODEL_FOLDER = "checkpoint"
 RAY_FOLDER = "checkpoint_"
 """How the names of Ray's begin; a number follows that grows."""
 _PATH = re.compile(
-    rf"{SESSION}(?P<session>\d+)/trial_(?P<number>\d+)/{RAY_FOLDER}(?P<index>\d+)/"
+    rf"{SESSION}(?P<session>\d+)/trial_(?P<number>\d+)(-(?P<part>\d+))?/"
+    rf"{RAY_FOLDER}(?P<index>\d+)/"
     rf"{MODEL_FOLDER}/{re.escape(META_FILE)}"
 )
 KEPT_CHECKPOINTS = 5
@@ -64,21 +66,41 @@ class CheckpointStore:
         Raises:
             ExternalFault: The storage does not answer.
         """
-        found: dict[int, list[tuple[int, int, str]]] = {}
-        for path in self._paths(recursive=True):
-            match = _PATH.fullmatch(path)
-            if match:
-                number = int(match["number"])
-                entry = (int(match["session"]), int(match["index"]), path.rpartition("/")[0])
-                found.setdefault(number, []).append(entry)
+        return self._newest_first(self._paths(recursive=True))
+
+    def of_trial(self, number: int) -> list[str]:
+        """Return one trial's checkpoints, the newest first; others are not looked at.
+
+        Raises:
+            ExternalFault: The storage does not answer.
+        """
+        name = re.compile(rf"{SESSION}\d+/trial_0*{number}(-\d+)?")
+        sessions = (path for path in self._paths(recursive=False) if path.startswith(SESSION))
+        trials = (path for each in sessions for path in self._paths(each, recursive=False))
+        paths = [
+            path
+            for each in trials
+            if name.fullmatch(each)
+            for path in self._paths(each, recursive=True)
+        ]
+        return self._newest_first(paths).get(number, [])
+
+    def _newest_first(self, paths: Iterable[str]) -> dict[int, list[str]]:
+        found: dict[int, list[tuple[int, int, int, str]]] = {}
+        for match in filter(None, map(_PATH.fullmatch, paths)):
+            place = int(match["session"]), int(match["part"] or 1), int(match["index"])
+            entry = (*place, match[0].rpartition("/")[0])
+            found.setdefault(int(match["number"]), []).append(entry)
         return {
             number: [join(self.root, path) for *_, path in sorted(entries)[::-1]]
             for number, entries in found.items()
         }
 
-    def _paths(self, *, recursive: bool) -> list[str]:
+    def _paths(self, below: str = "", *, recursive: bool) -> list[str]:
+        """Return the paths below a folder, all from the root."""
         file_system, root = open_location(self.root)
-        selector = fs.FileSelector(root, allow_not_found=True, recursive=recursive)
+        folder = f"{root}/{below}" if below else root
+        selector = fs.FileSelector(folder, allow_not_found=True, recursive=recursive)
         try:
             found = file_system.get_file_info(selector)
         except OSError as error:

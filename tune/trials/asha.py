@@ -8,11 +8,15 @@ in a trial's decay is moved to the last report before it; there the trial is com
 others at that same report. Trials are compared by their running best, within the groups that
 the budget names: words are ahead of characters after an epoch, and would stop them all.
 
-Source: Li 2018, "A System for Massively Parallel Hyperparameter Tuning", arXiv:1810.05934, in
-the variant that stops trials and never pauses them: the first of its group at a rung goes on.
+Source: Li 2018, "A System for Massively Parallel Hyperparameter Tuning", arXiv:1810.05934,
+section 3: a trial that is not among the best of its rung stops there; when it is, for others that
+came later are worse, it is promoted: it goes on from its checkpoint where a worker is free. With
+`Budget.promotes` false the variant that judges a trial once, when it comes to a rung, and has the
+first there go on.
 """
 
-from collections.abc import Collection
+import math
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -23,21 +27,23 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from model.config import TrialConfig
 from model.training.schedule import constant_reports
 from search_spaces import Budget
-from tune.records.trial import RUNNING_BEST, TrialRecord
+from tune.records.trial import RUNNING_BEST, Outcome, Status, TrialRecord
+
+Rung = tuple[tuple[Any, ...], int]
+"""A group, and a report after which its trials are compared."""
 
 
 class FairASHA(FIFOScheduler):
-    """Decides at each rung whether a trial goes on."""
+    """Decides at each rung whether a trial goes on, and which of those that stopped there do."""
 
     def __init__(self, budget: Budget, *, max_reports: int) -> None:
         super().__init__()
         self._budget, self._max_reports = budget, max_reports
-        self._kept_share = 1 / budget.reduction_factor
-        # Group and report to trial number to running best. Trials go by number: in the next
-        # session Ray gives them other ids.
-        self._values: dict[tuple[tuple[Any, ...], int], dict[int, float]] = {}
-        # A worker may die while it saves what it was stopped at; the trial then comes again.
-        self._stopped: set[int] = set()
+        # Rung to trial number to running best. Trials go by number: in the next session, and where
+        # they are promoted, Ray gives them other ids.
+        self._values: dict[Rung, dict[int, float]] = {}
+        # Where, and with what. A worker may die while it saves that; the trial then comes again.
+        self._stopped: dict[int, tuple[Rung, float]] = {}
 
     def replay(self, records: Collection[TrialRecord]) -> set[int]:
         """Learn the reports of earlier sessions, in the order they came in.
@@ -45,53 +51,97 @@ class FairASHA(FIFOScheduler):
         Returns:
             The trials whose last report was their last at a rung: they are to be stopped.
         """
-        stopped: set[int] = set()
         of_number = {record.number: record for record in records}
         best = {record.number: record.running_best() for record in records}
         epochs = [epoch for record in records for epoch in record.epochs]
         for epoch in sorted(epochs, key=lambda epoch: epoch.search_seconds):
             record = of_number[epoch.number]
-            passes = self._judge(
-                record.number, record.config, epoch.report, best[record.number][epoch.report]
-            )
-            stopped.discard(record.number)
-            if not (passes or record.baseline):
-                stopped.add(record.number)
-        return stopped
+            value = best[record.number][epoch.report]
+            self._judge(record.number, record.config, epoch.report, value, record.baseline)
+        for number in list(self._stopped):
+            if of_number[number].has_ended and of_number[number].status != Status.PRUNED:
+                del self._stopped[number]  # it failed where it would have been stopped
+        return set(self._stopped)
 
     def on_trial_result(
         self, tune_controller: TuneController | None, trial: Trial, result: dict[str, Any]
     ) -> str:
         """Record a report and decide whether the trial goes on."""
-        number = trial.config["number"]
-        if not (self._learn(trial, result) or trial.config["baseline"]):
-            self._stopped.add(number)
-        stops = number in self._stopped and RUNNING_BEST in result
+        self._learn(trial, result)
+        stops = trial.config["number"] in self._stopped and RUNNING_BEST in result
         return str(TrialScheduler.STOP if stops else TrialScheduler.CONTINUE)
 
     def on_trial_complete(
         self, tune_controller: TuneController | None, trial: Trial, result: dict[str, Any]
     ) -> None:
-        """Record the last report."""
+        """Record the last report; Ray 2.60 calls this for a trial that was stopped here, too."""
         self._learn(trial, result)
+        if result.get("outcome") != Outcome.TRAINING:  # it has ended by itself
+            self._stopped.pop(trial.config["number"], None)
 
-    def _learn(self, trial: Trial, result: dict[str, Any]) -> bool:
+    def promoted(self, has_stopped: Callable[[int], bool], *, is_last: bool) -> int | None:
+        """Return a trial that goes on from the rung where it stopped; None if none does.
+
+        The highest rung comes first, then the best trial of it.
+
+        Args:
+            has_stopped: Returns whether a trial has ended where it was stopped: before, what it
+                saves there is not whole.
+            is_last: Whether no new trial will come: the best of each rung goes on then, however
+                few were there.
+        """
+        if not self._budget.promotes:
+            return None
+        best: dict[Rung, tuple[float, int]] = {}
+        for number, (rung, value) in self._stopped.items():
+            if has_stopped(number):
+                best[rung] = min(best.get(rung, (value, number)), (value, number))
+        for rung in sorted(best, key=lambda rung: -rung[1]):
+            value, number = best[rung]
+            if self._is_among_the_best(number, value, rung, is_last=is_last):
+                del self._stopped[number]
+                return number
+        return None
+
+    def _learn(self, trial: Trial, result: dict[str, Any]) -> None:
         if RUNNING_BEST not in result:  # diverged or failed: it ends by itself
-            return True
-        config = TrialConfig.from_dict(trial.config["config"])
-        return self._judge(trial.config["number"], config, result["report"], result[RUNNING_BEST])
+            return
+        proposal = trial.config
+        config = TrialConfig.from_dict(proposal["config"])
+        values = result["report"], result[RUNNING_BEST], proposal["baseline"]
+        self._judge(proposal["number"], config, *values)
 
-    def _judge(self, number: int, config: TrialConfig, report: int, running_best: float) -> bool:
-        """Record a value, and return whether the trial may go on after it."""
-        others = self._values.setdefault((self._budget.group(config), report), {})
-        # Known already: it goes on from a checkpoint, and was judged here before.
-        passes = bool(
-            number in others
-            or report not in self._budget.judged_reports(config, self._max_reports).values()
-            or not others
-            # 0.6 ms where 10,000 trials have been before.
-            or running_best <= np.quantile(list(others.values()), self._kept_share)
-        )
+    def _judge(
+        self, number: int, config: TrialConfig, report: int, running_best: float, baseline: str
+    ) -> None:
+        """Record a value, and whether the trial stops after it."""
+        rung = self._budget.group(config), report
+        values = self._values.setdefault(rung, {})
+        is_new = number not in values  # else it goes on from a checkpoint, and was judged here
+        is_rung = report in self._budget.judged_reports(config, self._max_reports).values()
+        passes = True
+        if is_new and is_rung and not baseline:
+            passes = self._passes(number, running_best, rung)
         if report <= constant_reports(config):
-            others[number] = running_best
-        return passes
+            values[number] = running_best
+        if not passes:
+            self._stopped[number] = rung, running_best
+        elif number in self._stopped and self._stopped[number][0] != rung:
+            del self._stopped[number]  # it went on
+
+    def _passes(self, number: int, running_best: float, rung: Rung) -> bool:
+        if self._budget.promotes:
+            return self._is_among_the_best(number, running_best, rung)
+        values = self._values[rung]
+        # 0.6 ms where 10,000 trials have been before.
+        share = 1 / self._budget.reduction_factor
+        return not values or running_best <= np.quantile(list(values.values()), share)
+
+    def _is_among_the_best(
+        self, number: int, value: float, rung: Rung, *, is_last: bool = False
+    ) -> bool:
+        """Return whether a trial is in the share of the best at a rung that goes on."""
+        others = [each for other, each in self._values[rung].items() if other != number]
+        share = (len(others) + 1) / self._budget.reduction_factor
+        num_better = sum(each < value for each in others)
+        return num_better < (math.ceil(share) if is_last else math.floor(share))

@@ -23,7 +23,7 @@ def run_trials(
     *,
     searcher: Searcher,
     scheduler: TrialScheduler | None = None,
-    num_trials: int,
+    num_trials: int | None,
     concurrent: Callable[[], int],
     store: CheckpointStore,
     stopper: SearchStopper,
@@ -38,7 +38,7 @@ def run_trials(
         trainable: What a trial is, with its resources.
         searcher: Proposes them.
         scheduler: Stops some of them early; None stops none.
-        num_trials: The most that are run.
+        num_trials: How many are asked for; None where the searcher says when it has no more.
         concurrent: Returns the most that run at once; called before each proposal.
         store: Where their checkpoints go.
         stopper: Ends them all.
@@ -59,7 +59,7 @@ def run_trials(
     tuner = ray_tune.Tuner(
         trainable,
         tune_config=TuneConfig(
-            num_samples=num_trials,
+            num_samples=-1 if num_trials is None else num_trials,
             search_alg=limiter,
             scheduler=scheduler,
             reuse_actors=True,

@@ -261,5 +261,6 @@ def trainable_for(corpus: SharedCorpus, need: TrialResources) -> type[ray_tune.T
 
 
 def trial_dirname(trial: Trial) -> str:
-    """Return the name of a trial's folder: the same in every run of the same seed."""
-    return trial_id(trial.config["number"])
+    """Return the name of a trial's folder in a session: the same in every run of the same seed."""
+    name, part = trial_id(trial.config["number"]), trial.config.get("part", 1)
+    return name if part == 1 else f"{name}-{part}"

@@ -26,7 +26,7 @@ import dataclasses, json, resource, sys
 from model.config import TrialConfig
 from model.training.cost import TextSizes
 from model.system.devices import use_threads
-from model.system.limits import resident_bytes
+from model.system.limits import peak_bytes, resident_bytes
 from model.training.memory import training_bytes
 from model.scoring.objective import prepare_corpus
 from model.training.trainer import Trainer
@@ -47,8 +47,9 @@ config = TrialConfig.from_dict(values)
 train(dataclasses.replace(config, hidden_size=8, batch_size=2, sequence_length=8))
 base = resident_bytes()
 train(config)
+# Not ru_maxrss, where Linux can tell more: that begins with what the parent held.
 unit = 1 if sys.platform == "darwin" else 1024
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+peak = peak_bytes() or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 print(json.dumps([peak - base, training_bytes(config, TextSizes.of(corpus))]))
 """
 

@@ -24,6 +24,7 @@ from model.training.trainer import Trainer
 from search_spaces import load_space
 from tune.cluster.cluster import Cluster
 from tune.cluster.resources import TrialResources
+from tune.cluster.shared_corpus import SharedCorpus
 from tune.job import finalists, worker_tasks
 from tune.job.finalist_scores import score_finalists
 from tune.job.finalists import no_room
@@ -389,12 +390,15 @@ def test_what_ctrl_c_left_unscored_is_scored_later(
     records[failed] = dataclasses.replace(record(failed, None), status=Status.FAILED)
     folder, stopper = RunFolder.create(tmp_path / "run"), SearchStopper(None)
 
+    shared: Any = None
+
     def score() -> Any:
         score_finalists(
             SimpleNamespace(prepared=tiny_corpus),  # type: ignore[arg-type]
             folder,
             SimpleNamespace(records=records),  # type: ignore[arg-type]
             CheckpointStore(str(tmp_path / "ray")),
+            shared,
             TrialResources(),
             1,
             Console(quiet=True),
@@ -407,6 +411,7 @@ def test_what_ctrl_c_left_unscored_is_scored_later(
     stopper.interrupted = False
     with Cluster(None) as cluster:
         cluster.start()
+        shared = SharedCorpus.of(tiny_corpus)
         scored = score()
     assert scored["status"].to_list() == ["COMPLETE", "COMPLETE", "FAILED"]
     assert scored["test_bits_per_letter"].notna().to_list() == [True, True, False]

@@ -175,7 +175,7 @@ def test_ray_of_this_process_is_used_and_left_running(tiny_text: str) -> None:
     import ray
 
     write_inputs(tiny_text, epochs=(1, 1), trials=2)
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         run = tune.search(space="tiny.py", corpus="book.txt", finalists=0, progress=False)
         assert list(run.trials["status"]) == ["COMPLETE"] * 2

@@ -310,7 +310,7 @@ def test_running_baseline_is_trained_to_its_end(tiny_corpus: PreparedCorpus) -> 
     ended = [record(estimate, n, config, 1, 1.0, Status.PRUNED) for n in range(3)]
     running = record(estimate, 3, config, 1, 1.0, Status.RUNNING)
     # Epochs 2 to 4, and a rung at 2 that a baseline passes.
-    expected = (1 + 2 * 2**-0.75) * estimate.epoch_seconds(config)
+    expected = (1 + 2 / 2) * estimate.epoch_seconds(config)
     assert seconds_left(estimate, [*ended, running]) == pytest.approx(expected)
     running.baseline = "experiment 1"
     expected = 3 * estimate.epoch_seconds(config)

@@ -59,6 +59,7 @@ def test_search_ends_where_its_rest_is_noise() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_settled_search_confirms_its_winner_and_says_so(tiny_text: str) -> None:
     flags = write_inputs(tiny_text, epochs=(2, 2), trials=60)
     done = run_command([*flags, "--stop-when-settled", "--finalist-seeds", "1", "--name", "soon"])

@@ -169,7 +169,7 @@ def test_plan_has_no_training_longer_than_there_is_time_for(tiny_corpus: Prepare
         study_of(finalists=0, time_budget_seconds=None), prepared=tiny_corpus
     )
     whole = Estimate(unlimited, speed, 2)
-    budget = whole.plan.seconds[1] / 20
+    budget = whole.plan.seconds[1] / 8
     limited = dataclasses.replace(
         study,
         space=dataclasses.replace(

@@ -95,7 +95,7 @@ def test_rungs_count_who_came_who_went_and_who_was_told_apart() -> None:
 def test_asha_itself_stops_as_many_of_the_best_where_they_come_last() -> None:
     stopped = {1: 0, 3: 0}
     for last in (RECORDS[1], RECORDS[2], RECORDS[3]):
-        scheduler = FairASHA(SPACE.budget, max_reports=6)
+        scheduler = FairASHA(dataclasses.replace(SPACE.budget, promotes=False), max_reports=6)
         scheduler.replay([record for record in RECORDS if record is not last])
         for rung in stopped:
             proposal = {"number": 100 + rung, "baseline": "", "config": last.config.to_dict()}

@@ -1,6 +1,7 @@
 """ASHA with hand-made curves."""
 
 import dataclasses
+import functools
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from tune.records.history import TrialEnded
 from tune.records.trial import RUNNING_BEST, Outcome, Status, TrialRecord
 from tune.trials.asha import FairASHA
 
-BUDGET = Budget(trials=9, grace_period_epochs=1, reduction_factor=3)
+BUDGET = Budget(trials=9, grace_period_epochs=1, reduction_factor=3, promotes=False)
 STEADY = TrialConfig(epochs=30, decay_fraction=0.0)
 """A learning rate that never falls: the rungs are where they are."""
 
@@ -38,7 +39,9 @@ class Search:
         self.scheduler.on_trial_add(None, trial)
         for epoch in range(1, len(curve) + 1):
             values = {"report": epoch, RUNNING_BEST: min(curve[:epoch])}
+            values["outcome"] = Outcome.TRAINING.value
             if self.scheduler.on_trial_result(None, trial, values) == TrialScheduler.STOP:
+                self.scheduler.on_trial_complete(None, trial, values)  # as Ray 2.60 does
                 return epoch
         return len(curve)
 
@@ -210,6 +213,61 @@ def test_rungs_cut_is_the_quantile_of_the_others_while_values_come_and_change() 
     for value in generator.normal(size=300).round(1).tolist():  # many are equal
         number = int(generator.integers(100))  # some are told again: they are not judged twice
         cut = np.quantile(list(by_number.values()), 1 / 3) if by_number else np.inf
-        passes = number in by_number or value <= cut
-        assert scheduler._judge(number, STEADY, 1, value) == passes
+        scheduler._judge(number, STEADY, 1, value, "")
+        if number not in by_number:
+            assert (number in scheduler._stopped) == (value > cut)
         by_number[number] = value
+
+
+PROMOTING = dataclasses.replace(BUDGET, promotes=True)
+
+
+def test_trial_waits_until_it_is_in_the_best_third_of_its_rung() -> None:
+    search = Search(PROMOTING)
+    promoted = functools.partial(search.scheduler.promoted, lambda number: True, is_last=False)
+    assert search.run(0, [2.0] * 9) == 1  # the first waits for others
+    assert search.run(1, [3.0] * 9) == 1 and promoted() is None
+    assert search.run(2, [2.5] * 9) == 1
+    assert promoted() == 0 and promoted() is None
+    assert search.run(0, [2.0] * 9) == 3  # from its checkpoint: the next rung
+    assert search.run(3, [1.5] * 9) == 3  # one of four may, and it is the best
+    assert promoted() is None
+    # No other will come: the best of each rung goes on, the highest rung first.
+    last = functools.partial(search.scheduler.promoted, lambda number: True, is_last=True)
+    assert last() == 3 and last() is None
+    assert search.run(3, [1.5] * 9) == 9
+
+
+def test_trial_that_has_not_ended_where_it_stopped_is_not_promoted() -> None:
+    search = Search(PROMOTING)
+    for number in range(3):
+        assert search.run(number, [2.0 + number]) == 1
+    assert search.scheduler.promoted(lambda number: number != 0, is_last=False) is None
+    assert search.scheduler.promoted(lambda number: True, is_last=False) == 0
+    alone = Search()
+    alone.run(0, [2.0])
+    alone.run(1, [3.0])
+    assert alone.scheduler.promoted(lambda number: True, is_last=True) is None
+
+
+def test_baseline_does_not_wait_but_others_wait_for_it() -> None:
+    search = Search(PROMOTING)
+    assert search.run(0, [2.0] * 9, baseline="experiment 1") == 9
+    for number in (1, 2):
+        assert search.run(number, [2.0 + number] * 9) == 1
+    assert search.scheduler.promoted(lambda number: True, is_last=False) is None
+
+
+def test_trials_that_wait_are_known_to_the_next_session() -> None:
+    records = [record(number, [2.0 + number / 10], 10.0 * number) for number in range(3)]
+    for each in records:
+        each.status = Status.PRUNED
+    gone_on = record(3, [2.05, 2.0, 1.9], 50.0)  # promoted once, waiting after epoch 3
+    gone_on.status = Status.PRUNED
+    failed = dataclasses.replace(record(4, [1.0], 70.0), status=Status.FAILED)
+    search = Search(PROMOTING)
+    assert search.scheduler.replay([*records, gone_on, failed]) == {0, 1, 2, 3}
+    promoted = functools.partial(search.scheduler.promoted, lambda number: True, is_last=True)
+    assert promoted() == 3  # the only one of the highest rung
+    assert promoted() == 0  # two of five may, and the failed one is ahead
+    assert promoted() is None
