@@ -109,7 +109,7 @@ def _score(options: argparse.Namespace) -> int:
         complain("model.score", error)
         return 2
     if options.json:
-        print(json.dumps(values, indent=2, ensure_ascii=False))
+        print(json.dumps(values, indent=2))  # whatever a name holds, in ASCII
         return 0
     for name, value in values.items():
         title = _TITLES.get(name, name.removeprefix("num_").replace("_", " "))

@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution
 
 from model.errors import ConfigError, CorpusError
 from model.text.corpus import Corpus
-from model.text.words import CLAUSES
+from model.text.words import CLAUSES, NO_WORDS
 from search_spaces import load_space
 from search_spaces.long_text import for_text
 from search_spaces.narrow import fixed
@@ -130,6 +130,13 @@ def test_plan_tells_of_words_that_are_none(capsys: pytest.CaptureFixture[str]) -
     flags = ["--space", "extended", "--corpus", "han.txt", "--dry-run"]
     assert run.main([*flags, "--fix", "cleaning=cased"]) == 0
     assert CLAUSES in capsys.readouterr().out
+    assert run.main([*flags, "--fix", "cleaning=cased", "--fix", "min_word_count=5"]) == 0
+    assert f"warning: {NO_WORDS}" not in capsys.readouterr().out
+    words = "".join(f"w{n} " for n in range(4_000))  # each once
+    Path("once.txt").write_text(words, encoding="utf-8")
+    flags = ["--space", "extended", "--corpus", "once.txt", "--dry-run"]
+    assert run.main([*flags, "--fix", "min_word_count=5"]) == 0
+    assert f"warning: {NO_WORDS}" in capsys.readouterr().out
 
 
 def test_resumed_run_of_a_long_text_may_name_its_space_and_an_old_one_too() -> None:
