@@ -17,6 +17,7 @@ Shapes: T time steps, B columns or windows, V vocabulary, N characters.
 """
 
 import math
+import warnings
 from typing import Protocol
 
 import numpy as np
@@ -27,7 +28,7 @@ from torch.nn import functional
 from model.config import TrialConfig
 from model.network.base import Network, State
 from model.network.lstm import CharLSTM, WindowLSTM, build_network
-from model.text.streams import EncodedCorpus
+from model.text.streams import EncodedCorpus, Symbols
 from model.training import optimizer
 
 RESET_PROBABILITY = 0.05
@@ -101,7 +102,7 @@ class StreamRegime:
         self._config = config
         # The text stays in its smallest type: 1 byte a character for up to 255, 2 a word.
         self._padding = len(corpus.vocabulary)
-        symbols_N = torch.from_numpy(corpus.train).to(device)
+        symbols_N = _read_only(corpus.train).to(device)
         self._columns = Columns(symbols_N, config.batch_size, padding=self._padding)
         self.steps_per_epoch = math.ceil(self._columns.num_steps / config.sequence_length)
         self._state: State | None = None
@@ -144,7 +145,7 @@ class WindowRegime:
             fused=_can_fuse(device),
         )
         self._batch_size = config.batch_size
-        symbols_N = torch.from_numpy(corpus.train).to(device)
+        symbols_N = _read_only(corpus.train).to(device)
         # A view: no window is copied out before the step that reads it.
         self._windows = symbols_N.unfold(0, config.sequence_length + 1, 1)
         self.steps_per_epoch = math.ceil(len(self._windows) / config.batch_size)
@@ -171,6 +172,13 @@ def build_regime(config: TrialConfig, corpus: EncodedCorpus, device: torch.devic
     if config.regime == "window":
         return WindowRegime(config, corpus, device)
     return StreamRegime(config, corpus, device)
+
+
+def _read_only(symbols: Symbols) -> Tensor:
+    """Return symbols as a tensor that is never written: they may lie in Ray's store."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(symbols)
 
 
 def _can_fuse(device: torch.device) -> bool:

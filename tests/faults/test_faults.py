@@ -66,7 +66,9 @@ def assert_optuna_was_told(name: str) -> None:
     """Hold Optuna's study against the table: each trial's state, its value, and why it failed."""
     storage = JournalStorage(JournalFileBackend(f"results/{name}/optuna.journal"))
     proposed = optuna.load_study(storage=storage, study_name="tiny").trials
-    told = [trial for trial in proposed if "repeat" not in trial.user_attrs]
+    known = [trial for trial in proposed if "repeat" not in trial.user_attrs]
+    # One that went on from a rung was told there, and again as another when it ended.
+    told = list({trial.user_attrs["number"]: trial for trial in known}.values())
     rows = trials_of(name).set_index("number")
     assert sorted(trial.user_attrs["number"] for trial in told) == list(rows.index)
     states = {"FAILED": TrialState.FAIL, "DIVERGED": TrialState.FAIL}

@@ -40,6 +40,7 @@ def epochs_of(name: str) -> pd.DataFrame:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1_500)
 def test_interrupted_search_goes_on_with_its_running_trials(
     running: subprocess.Popen[str],

@@ -1,7 +1,8 @@
 """The Optuna study of a search: a journal file, made from the search's history.
 
-The history is the truth and the journal is made from it, so each trial is in it once, however
-often it was resumed; optuna-dashboard opens it.
+The history is the truth and the journal is made from it when a session begins, so each trial is in
+it once, however often it was resumed; in the session in which it is promoted, once for each part.
+optuna-dashboard opens it.
 """
 
 import json

@@ -45,6 +45,22 @@ def test_every_character_is_predicted_exactly_once(batch_size: int) -> None:
     assert torch.equal(targets_TB[scored], inputs_TB[scored] + 1)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("regime", ["stream", "window"])
+def test_text_that_cannot_be_written_is_trained_on(
+    regime: str, tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
+) -> None:
+    corpus = tiny_corpus.encoded["lower"]
+    train = corpus.train.copy()
+    train.flags.writeable = False  # as in Ray's object store
+    config = dataclasses.replace(tiny_config, regime=regime, epochs=1)
+    first, second = (
+        next(Trainer(config, dataclasses.replace(corpus, train=each)).reports())
+        for each in (corpus.train, train)
+    )
+    assert first.val_nats_per_char == second.val_nats_per_char
+
+
 def test_same_seed_gives_the_same_reports_twice(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
 ) -> None:

@@ -214,7 +214,10 @@ def test_ray_that_does_not_start_is_one_line_and_leaves_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("home", ["/proc", "/", "none, of an unknown user"])
+@pytest.mark.parametrize(
+    "home",
+    [pytest.param("/", marks=pytest.mark.long), "/proc", "none, of an unknown user"],
+)
 def test_search_needs_no_home_and_leaves_nothing_in_the_temporary_folder(
     home: str, short: Path, tiny_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

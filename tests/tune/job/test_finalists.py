@@ -411,7 +411,8 @@ def test_what_ctrl_c_left_unscored_is_scored_later(
     stopper.interrupted = False
     with Cluster(None) as cluster:
         cluster.start()
-        shared = SharedCorpus.of(tiny_corpus)
+        # Of a copy: its arrays are the store's from then on.
+        shared = SharedCorpus.of(dataclasses.replace(tiny_corpus, encoded={**tiny_corpus.encoded}))
         scored = score()
     assert scored["status"].to_list() == ["COMPLETE", "COMPLETE", "FAILED"]
     assert scored["test_bits_per_letter"].notna().to_list() == [True, True, False]

@@ -17,6 +17,7 @@ CLEANINGS["digits"] = Cleaning(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_fourth_cleaning_is_searched_reported_and_sampled(
     tiny_text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
