@@ -167,9 +167,9 @@ def test_time_budget_ends_the_search_with_zero(tiny_text: str) -> None:
     trials = trials_of("timed")
     assert (trials["status"] == "STOPPED").all()
     assert sorted(trials["epochs_run"])[-2] >= 12
-        kept = Path("results/timed/ray/session-1").glob(f"{trial_id}*/checkpoint_*/epochs.json")
+    # Each ended with an epoch, and its checkpoint is of that.
     for trial_id, epochs_run in zip(trials["trial_id"], trials["epochs_run"], strict=True):
-        kept = Path("results/timed/ray/session-1", trial_id).glob("checkpoint_*/epochs.json")
+        kept = Path("results/timed/ray/session-1").glob(f"{trial_id}*/checkpoint_*/epochs.json")
         assert max(len(json.loads(path.read_text())["epochs"]) for path in kept) == epochs_run
     assert "ended by its time budget" in Path("results/timed/report.md").read_text()
 
