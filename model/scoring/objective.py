@@ -94,6 +94,14 @@ class PreparedCorpus:
     resemblance: Resemblance | None = None
     location: str | None = None
 
+    @property
+    def num_bytes(self) -> int:
+        """What the streams of characters take."""
+        streams = self.encoded.values()
+        return sum(
+            each.train.nbytes + each.validation.nbytes + each.test.nbytes for each in streams
+        )
+
     def streams(self, config: TrialConfig) -> EncodedCorpus:
         """Return the streams of a configuration: of its cleaning, in its unit.
 

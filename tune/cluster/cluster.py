@@ -1,5 +1,6 @@
 """Starts a local Ray, or joins a cluster, and keeps Ray's own words out of ours."""
 
+import dataclasses
 import logging
 import os
 import socket
@@ -84,12 +85,23 @@ class Cluster(AbstractContextManager["Cluster"]):
         return cluster_nodes(ray.nodes())
 
     def measure(
-        self, need: TrialResources, *, precision: str, largest_hidden_size: int
+        self,
+        need: TrialResources,
+        *,
+        precision: str,
+        largest_hidden_size: int,
+        held_bytes: int = 0,
     ) -> "Machine | str":
         """Measure what trials run on: in this process, or in one worker for all.
 
         In a worker on a cluster, and where trials have GPUs: what has measured on a GPU holds some
         of its memory until it ends, and the driver lives as long as the search.
+
+        Args:
+            need: What a trial has.
+            precision: The trials'.
+            largest_hidden_size: The trials'.
+            held_bytes: What this process holds of the text, which no trial's does for itself.
 
         Returns:
             What was measured, or why it could not be.
@@ -103,7 +115,8 @@ class Cluster(AbstractContextManager["Cluster"]):
             "use_gpu": need.gpus > 0,
         }
         if self.address is None and not need.gpus:
-            return measure_machine(**asked)
+            here = measure_machine(**asked)
+            return dataclasses.replace(here, process_bytes=here.process_bytes - held_bytes)
         import ray
 
         self.start()

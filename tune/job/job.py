@@ -6,6 +6,7 @@ has is learnt after joining it.
 
 import dataclasses
 import functools
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,6 +81,7 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
         need,
         precision=study.space.base.precision,
         largest_hidden_size=max(study.space.values("hidden_size")),
+        held_bytes=sys.getsizeof(study.corpus.text) + study.prepared.num_bytes,
     )
     estimate, unmeasured = None, ""
     if isinstance(machine, str):

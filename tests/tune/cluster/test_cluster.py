@@ -8,6 +8,7 @@ import pytest
 import ray
 from ray.exceptions import GetTimeoutError, RayError, WorkerCrashedError
 
+from model.training.speed import Machine, MachineSpeed
 from tune.cluster.cluster import Cluster
 from tune.cluster.resources import Node, TrialResources
 
@@ -59,18 +60,21 @@ def test_what_trains_on_a_gpu_is_measured_outside_the_driver(
         "tune.cluster.cluster.local_nodes",
         lambda: [Node(num_cpus=2, num_gpus=1, memory_bytes=2**33)],
     )
-    monkeypatch.setattr("model.training.speed.measure_machine", lambda **_: "in the driver")
+    speed = MachineSpeed(seconds=(1.0, 1.0, 1.0, 1.0, 1.0))
+    here = Machine(speed=speed, process_bytes=1_000, free_gpu_bytes=None)
+    monkeypatch.setattr("model.training.speed.measure_machine", lambda **_: here)
     monkeypatch.setattr(Cluster, "start", lambda self: None)
     monkeypatch.setattr(ray, "remote", remote)
     monkeypatch.setattr(ray, "get", lambda reference, timeout: "in a worker")
     measured = Cluster(None).measure(
-        TrialResources(gpus=gpus), precision="auto", largest_hidden_size=64
+        TrialResources(gpus=gpus), precision="auto", largest_hidden_size=64, held_bytes=900
     )
     if gpus:
         assert measured == "in a worker"
         assert workers == [{"num_cpus": 1, "num_gpus": 0.5}]
     else:
-        assert measured == "in the driver" and not workers
+        # The driver holds the text, which trials read in Ray's store.
+        assert isinstance(measured, Machine) and measured.process_bytes == 100 and not workers
 
 
 @pytest.mark.slow
