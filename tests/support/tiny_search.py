@@ -41,7 +41,10 @@ SPACE = SearchSpace(
         name="experiment 0",
         params={{"epochs": {first}, "hidden_size": 4, "cleaning": "lower", {more}}},
     ),),
-    budget=Budget(trials={trials}, grace_period_epochs={first_rung}, reduction_factor=2),
+    budget=Budget(
+        trials={trials}, grace_period_epochs={first_rung}, reduction_factor={reduction_factor},
+        promotes={promotes},
+    ),
 )
 """
 
@@ -73,6 +76,8 @@ def write_inputs(
     base: str = "",
     patience: int = 0,
     axes: str = "",
+    reduction_factor: int = 2,
+    promotes: bool = True,
 ) -> list[str]:
     """Write a space and a book into the working folder and return the flags that name them.
 
@@ -90,6 +95,8 @@ def write_inputs(
         axes=axes,
         more=more,
         patience=patience,
+        reduction_factor=reduction_factor,
+        promotes=promotes,
     )
     Path("tiny.py").write_text(code, encoding="utf-8")
     Path("book.txt").write_text(text, encoding="utf-8")

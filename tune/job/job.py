@@ -121,7 +121,7 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
     command = functools.partial(resume_command, folder)
 
     @functools.cache
-    def on_ray() -> SharedCorpus:
+    def corpus_on_ray() -> SharedCorpus:
         cluster.start()
         take_signals_back()
         watch.start(is_local=not cluster.address)
@@ -153,7 +153,7 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
                 study,
                 folder,
                 history,
-                trainable_for(on_ray(), need),
+                trainable_for(corpus_on_ray(), need),
                 at_once,
                 estimate,
                 console,
@@ -161,9 +161,10 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
                 finalists=finalists,
             )
         if study.wants_finalists and not result.interrupted and not why_nothing(study, result):
-            result = confirm(study, folder, result, on_ray(), need, at_once, console)
+            corpus = corpus_on_ray()
+            result = confirm(study, folder, result, corpus, need, at_once, console)
         if not result.interrupted and not why_nothing(study, result):
-            corpus = on_ray()
+            corpus = corpus_on_ray()
             result = with_predictor(study, folder, result, corpus, need, at_once(), console)
         return finish(study, folder, result, estimate, console, may_delete=mirror.may_delete)
 

@@ -2,6 +2,7 @@
 
 import html
 from pathlib import Path
+from typing import Any
 
 from model.config import TrialConfig
 from model.errors import ConfigError
@@ -44,11 +45,19 @@ class Report:
 
 
 class Run:
-    """A run; results/README.md documents the columns of its tables.
+    """A run, live while it runs: each attribute of a LoadedRun is read when it is asked for.
 
     Attributes:
         location: The run folder, or a URI.
     """
+
+    study: StudyFile
+    trials: Table
+    epochs: Table
+    finalists: Table
+    predictor: Table
+    quality: Table
+    best: TrialConfig | None
 
     def __init__(self, location: str | Path, process: SearchProcess | None = None) -> None:
         """Take a run.
@@ -69,40 +78,11 @@ class Run:
         """All of the run as it stands now; what does not change while one looks at it."""
         return load_run(self.location)
 
-    @property
-    def trials(self) -> Table:
-        """One row a trial, by number."""
-        return self.loaded.trials
-
-    @property
-    def epochs(self) -> Table:
-        """One row a trial and report."""
-        return self.loaded.epochs
-
-    @property
-    def finalists(self) -> Table:
-        """One row a training of a finalist; no rows where there are none yet."""
-        return self.loaded.finalists
-
-    @property
-    def predictor(self) -> Table:
-        """The mixture of the best networks and its members; no rows where there is none yet."""
-        return self.loaded.predictor
-
-    @property
-    def quality(self) -> Table:
-        """How good the text is that the best networks write; no rows before the end."""
-        return self.loaded.quality
-
-    @property
-    def study(self) -> StudyFile:
-        """What study.json holds."""
-        return self.loaded.study
-
-    @property
-    def best(self) -> TrialConfig | None:
-        """The configuration with the lowest val_bits_per_char so far; None without an epoch."""
-        return self.loaded.best
+    def __getattr__(self, name: str) -> Any:
+        """Return what a LoadedRun has by that name, as it stands now."""
+        if name.startswith("_"):  # a copy asks before it has a location
+            raise AttributeError(name)
+        return getattr(self.loaded, name)
 
     @property
     def is_running(self) -> bool:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +23,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from model.errors import EXTERNAL_FAULT, ConfigError, ExternalFault
 
 _ROOT = Path(__file__).resolve().parents[2]
+POLL_SECONDS = 0.1
 _NOTHING_FOUND, _MISTAKE, _INTERRUPTED = 1, 2, 130
 
 
@@ -61,8 +63,12 @@ class SearchProcess:
 
     def wait_for(self, has_begun: Callable[[], bool]) -> None:
         """Wait until something is so, or the search has ended; see `wait`."""
-        while self.is_running and not has_begun():
-            self._follower.changed.wait(0.1)
+        try:
+            while self.is_running and not has_begun():
+                time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            self.interrupt()
+            self.wait()
         if not has_begun():
             self.wait()
 
@@ -119,20 +125,17 @@ class _Follower:
 
     Attributes:
         bar: What shows it; a context manager.
-        changed: Set with each event.
     """
 
     def __init__(self, console: Console) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
         self.bar = Progress(*columns, console=console)
-        self.changed = threading.Event()
         self._task = self.bar.add_task("planning", total=None)
         self._budget_seconds: float | None = None
         self._num_trials, self._num_ended, self._best = 0, 0, ""
 
     def take(self, event: dict[str, Any]) -> None:
         """Learn of an event."""
-        self.changed.set()
         kind = event["event"]
         if kind == "plan":
             self._num_trials = event["num_trials"]

@@ -123,7 +123,8 @@ def apply_event(records: dict[int, TrialRecord], event: Event) -> TrialRecord:
                 generation=event.generation,
             ),
         )
-        known.status, known.search_seconds = Status.RUNNING, event.search_seconds
+        known.status = Status.RUNNING
+        known.search_seconds = known.started_seconds = event.search_seconds
     elif isinstance(event, EpochEnded):
         epoch = event.epoch
         known = records[epoch.number]

@@ -83,6 +83,7 @@ class TrialRecord:
         peak_memory_bytes: The most that its process held, None if unknown.
         estimated_memory_bytes: What was expected of it.
         search_seconds: Seconds from the search's start to the trial's end so far.
+        started_seconds: The same to its last start: it may have gone on from a rung.
         error: Why it failed or diverged, or empty.
         epochs: Its reports, in order; `add_epoch` adds one.
     """
@@ -98,6 +99,7 @@ class TrialRecord:
     peak_memory_bytes: int | None = None
     estimated_memory_bytes: int | None = None
     search_seconds: float = 0.0
+    started_seconds: float = 0.0
     error: str = ""
     epochs: list[EpochRecord] = dataclasses.field(default_factory=list)
     _best: EpochRecord | None = dataclasses.field(

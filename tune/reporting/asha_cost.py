@@ -1,8 +1,9 @@
 """The report's section on ASHA: what it saved, and whether its rungs could tell good from poor.
 
 At a rung ASHA compares the running best of the trials that reached it, and stops a trial that
-lies outside the best 1 / reduction_factor of those that came before it: of all, or of those in
-its group. A trial whose learning rate falls by then is judged before (search_spaces/budget.py).
+lies outside the best 1 / reduction_factor of those that came there: of all, or of those in its
+group; if it promotes, until the trial lies inside. A trial whose learning rate falls by then is
+judged before (search_spaces/budget.py).
 
 Source: Li 2018, "A System for Massively Parallel Hyperparameter Tuning", arXiv:1810.05934.
 """
@@ -14,6 +15,7 @@ import pandas as pd
 
 from model.config import TrialConfig, whole
 from model.system.durations import format_seconds
+from search_spaces import Budget
 from tune.records.load import LoadedRun
 from tune.records.tables import of_group, ranked
 from tune.records.trial import Status
@@ -32,7 +34,7 @@ def asha_cost(run: LoadedRun) -> Section:
     factor = run.space.budget.reduction_factor
     body: tuple[pd.DataFrame | str, ...] = ("It stopped no trial.",)
     if (run.trials["status"] == Status.PRUNED.value).any():
-        body = rung_table(run), _saved(run.trials), _reading(factor, _within(run))
+        body = rung_table(run), _saved(run.trials), _reading(run.space.budget, _within(run))
     return Section(
         title="What ASHA saved, and what it cost",
         body=body,
@@ -155,7 +157,14 @@ def _saved(trials: pd.DataFrame) -> str:
     return f"{lines}; those with patience that finished ran {share:.0%} of theirs."
 
 
-def _reading(reduction_factor: int, within: str) -> str:
+def _reading(budget: Budget, within: str) -> str:
+    if budget.promotes:
+        last = "baselines always pass; had the others come last, they would have waited there"
+    else:
+        last = (
+            "ASHA lets early trials pass, and baselines always; had they come last, it would have "
+            "stopped them"
+        )
     groups = f"A trial is compared with those{within} alone, and a row is of these.\n\n"
     return (
         f"{groups if within else ''}"
@@ -167,8 +176,7 @@ def _reading(reduction_factor: int, within: str) -> str:
         f"lowers it; that the best at the end counts the epochs before the rung raises it.\n\n"
         f"`best at the end` are those of the best tenth of the finished trials (at least "
         f"{MIN_TOP}) that reached the rung; `stopped if last` of them lie outside the best 1 in "
-        f"{reduction_factor} of the others that reached it: ASHA lets early trials pass, and "
-        f"baselines always; had they come last, it would have stopped them. `cut` is where the "
+        f"{budget.reduction_factor} of the others that reached it: {last}. `cut` is where the "
         f"rung ended. What else was lost cannot be seen in a search that stops trials. Nothing "
         f"is shown that fewer than {MIN_TRIALS} trials carry."
     )

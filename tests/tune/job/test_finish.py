@@ -17,25 +17,31 @@ from tune.job import finish
 from tune.job.prepare import prepare
 from tune.job.search import SearchResult
 from tune.job.study_json import study_file
-from tune.planning.study import StudyOptions
+from tune.planning.study import Study, StudyOptions
 from tune.records.load import LoadedRun
 from tune.records.run_folder import RunFolder
+
+RESULT = SearchResult(records=hand_made(), seconds=9.0, interrupted=False, timed_out=False)
+
+
+def prepared(text: str) -> tuple[Study, Console]:
+    """Return a search that is to be written as done, and where it prints."""
+    _, space, _, corpus = write_inputs(text)
+    console = Console(file=io.StringIO())
+    return prepare(StudyOptions(space=space, corpus=corpus, name="done"), console), console
 
 
 def test_page_that_fails_does_not_cost_the_run_its_end(
     tiny_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, space, _, corpus = write_inputs(tiny_text)
-    console = Console(file=io.StringIO())
-    study = prepare(StudyOptions(space=space, corpus=corpus, name="done"), console)
+    study, console = prepared(tiny_text)
     folder = RunFolder.create(study.run_path, study_file(study, None, None))
-    result = SearchResult(records=hand_made(), seconds=9.0, interrupted=False, timed_out=False)
 
     def mistaken(run: LoadedRun, folder: RunFolder) -> None:
         raise KeyError("a picture's mistake")
 
     monkeypatch.setattr(finish, "write_page", mistaken)
-    assert finish.finish(study, folder, result, None, console) == 0
+    assert finish.finish(study, folder, RESULT, None, console) == 0
     assert folder.read_study().finished
     assert isinstance(console.file, io.StringIO)
     said = console.file.getvalue()
@@ -46,7 +52,7 @@ def test_page_that_fails_does_not_cost_the_run_its_end(
 
     monkeypatch.setattr(finish, "write_page", full)
     with pytest.raises(OSError, match="No space left"):
-        finish.finish(study, folder, result, None, console)
+        finish.finish(study, folder, RESULT, None, console)
     assert not folder.read_study().finished
     assert Path("results/done/report.md").exists()
 
@@ -54,17 +60,14 @@ def test_page_that_fails_does_not_cost_the_run_its_end(
 def test_network_that_is_gone_is_told_and_so_is_a_warning_of_the_text(
     tiny_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, space, _, corpus = write_inputs(tiny_text)
-    console = Console(file=io.StringIO())
-    study = prepare(StudyOptions(space=space, corpus=corpus, name="done"), console)
+    study, console = prepared(tiny_text)
     seen = Resemblance(validation_bits_per_char=5.0, training_bits_per_char=2.0)
-    prepared = dataclasses.replace(study.prepared, resemblance=seen)
-    study = dataclasses.replace(study, prepared=prepared)
+    unlike = dataclasses.replace(study.prepared, resemblance=seen)
+    study = dataclasses.replace(study, prepared=unlike)
     folder = RunFolder.create(study.run_path, study_file(study, None, None))
     assert folder.read_study().resemblance == seen
-    result = SearchResult(records=hand_made(), seconds=9.0, interrupted=False, timed_out=False)
     monkeypatch.setattr(finish, "keep_checkpoints", lambda *_, **__: [3])
-    assert finish.finish(study, folder, result, None, console) == 0
+    assert finish.finish(study, folder, RESULT, None, console) == 0
     assert isinstance(console.file, io.StringIO)
     assert "the network of trial 3 is gone: checkpoints has the next" in console.file.getvalue()
 
@@ -111,8 +114,7 @@ def test_table_fits_the_terminal_and_each_part_of_it_names_its_trials(
     console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
     study = prepare(StudyOptions(space=space, corpus=corpus, name="done"), console)
     folder = RunFolder.create(study.run_path, study_file(study, None, None))
-    result = SearchResult(records=hand_made(), seconds=9.0, interrupted=False, timed_out=False)
-    assert finish.finish(study, folder, result, None, console) == 0
+    assert finish.finish(study, folder, RESULT, None, console) == 0
     assert isinstance(console.file, io.StringIO)
     said = console.file.getvalue()
     table = said[said.index("best configurations") : said.index("noise: ")].splitlines()[1:]

@@ -94,6 +94,29 @@ def test_what_a_search_ends_with_is_raised(
     assert not process.is_running
 
 
+def test_ctrl_c_before_there_is_a_run_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import signal, sys\nsignal.signal(signal.SIGINT, lambda *_: sys.exit(130))\n"
+    code += "open('ready', 'w').close()\nsignal.pause()\n"
+    Path("stand_in.py").write_text(code, encoding="utf-8")
+    popen = search_process.subprocess.Popen
+
+    def stand_in(command: list[str], **options: Any) -> Any:
+        return popen([command[0], "stand_in.py"], **options)
+
+    def pressed(seconds: float) -> None:
+        monkeypatch.setattr(search_process.time, "sleep", slept)
+        while not Path("ready").exists():
+            slept(0.05)
+        raise KeyboardInterrupt
+
+    slept = search_process.time.sleep
+    monkeypatch.setattr(search_process.subprocess, "Popen", stand_in)
+    monkeypatch.setattr(search_process.time, "sleep", pressed)
+    process = SearchProcess([], console=Console(quiet=True))
+    process.wait_for(lambda: False)
+    assert not process.is_running
+
+
 def test_space_goes_as_its_values(tmp_path: Path) -> None:
     space = load_space("extended")
     path = tmp_path / "mine.json"

@@ -14,9 +14,7 @@ FLAGS = ["--max-concurrent", "1", "--finalists", "0", "--name", "promoting"]
 
 @pytest.mark.slow
 def test_trial_that_waited_goes_on_where_it_stopped(tiny_text: str) -> None:
-    flags = write_inputs(tiny_text, epochs=(5, 6), trials=10)
-    space = Path("tiny.py")
-    space.write_text(space.read_text().replace("reduction_factor=2", "reduction_factor=3"))
+    flags = write_inputs(tiny_text, epochs=(5, 6), trials=10, reduction_factor=3)
     done = run_command([*flags, *FLAGS])
     assert done.returncode == 0, done.stderr
     run = Path("results/promoting")
