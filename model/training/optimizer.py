@@ -16,7 +16,7 @@ _WRAPPED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
 """The methods that torch 2.13 has the compiler leave out, which it imports to say so."""
 
 
-def made(
+def make_optimizer(
     kind: type[Optimizer], parameters: Iterable[torch.nn.Parameter], **settings: Any
 ) -> Optimizer:
     """Return an optimiser of some parameters."""
@@ -32,7 +32,7 @@ def take_step(optimizer: Optimizer) -> None:
 
 
 def _leave_out_compiler() -> None:
-    """Have torch take each wrapped method for one whose wrapper is made, the method itself."""
+    """Mark the wrapped methods as made ready, so that torch calls them as they are."""
     if "torch._dynamo" in sys.modules:
         return  # somebody compiles here, or another library has imported it
     for name in _WRAPPED:

@@ -29,7 +29,7 @@ from model.config import TrialConfig
 from model.network.base import Network, State
 from model.network.lstm import CharLSTM, WindowLSTM, build_network
 from model.text.streams import EncodedCorpus, Symbols
-from model.training import optimizer
+from model.training.optimizer import make_optimizer
 
 RESET_PROBABILITY = 0.05
 """Chance that a column begins a window with a state of zeros. Columns else begin so but once a
@@ -92,7 +92,7 @@ class StreamRegime:
         network = build_network(config, len(corpus.vocabulary)).to(device)
         assert isinstance(network, CharLSTM)
         self.network = network
-        self.optimizer = optimizer.made(
+        self.optimizer = make_optimizer(
             torch.optim.AdamW,
             self.network.parameters(),
             lr=config.learning_rate,
@@ -137,7 +137,7 @@ class WindowRegime:
         network = build_network(config, len(corpus.vocabulary)).to(device)
         assert isinstance(network, WindowLSTM)
         self.network = network
-        self.optimizer = optimizer.made(
+        self.optimizer = make_optimizer(
             torch.optim.Adam,
             [p for p in self.network.parameters() if p.requires_grad],
             lr=config.learning_rate,

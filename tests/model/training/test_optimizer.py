@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.optim import Optimizer
 
-from model.training.optimizer import made, take_step
+from model.training.optimizer import make_optimizer, take_step
 
 _TRAINING = """
 import sys
@@ -46,7 +46,9 @@ def test_steps_are_those_of_torch(kind: type[Optimizer], settings: dict[str, flo
         torch.manual_seed(3)
         network = torch.nn.LSTM(4, 5)
         inputs_TBI = torch.randn(7, 3, 4)
-        optimizer = (made if is_ours else _of_torch)(kind, network.parameters(), **settings)
+        optimizer = (make_optimizer if is_ours else _of_torch)(
+            kind, network.parameters(), **settings
+        )
         for _ in range(3):
             optimizer.zero_grad()
             network(inputs_TBI)[0].square().sum().backward()
