@@ -7,6 +7,7 @@ it is asked for: a command's --help need not wait for pandas.
 import importlib.util
 import os
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ def __getattr__(name: str) -> Any:
     """Return what users import from here."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from tune.job import from_python
+    with warnings.catch_warnings():
+        # Optuna 5.0 imports tqdm, which asks for a package of notebooks that nothing here needs.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        from tune.job import from_python
 
     return getattr(from_python, name)

@@ -5,6 +5,8 @@ it has one, is joined as a cluster is. What the process prints are events, one J
 """
 
 import atexit
+import contextlib
+import html
 import json
 import os
 import signal
@@ -51,7 +53,8 @@ class SearchProcess:
             # Ctrl-C is for Python first, which passes it on.
             start_new_session=True,
         )
-        self._follower = _Follower(console)
+        in_notebook = console.is_jupyter and not console.quiet
+        self._follower = _Follower(_NotebookBar() if in_notebook else _TerminalBar(console))
         self._thread = threading.Thread(target=self._follow, args=[errors], daemon=True)
         self._thread.start()
         atexit.register(self._end)
@@ -120,6 +123,41 @@ class SearchProcess:
             self._said = errors.read().decode(errors="replace").strip()
 
 
+class _TerminalBar:
+    """A bar by rich."""
+
+    def __init__(self, console: Console) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        self._bar = Progress(*columns, console=console)
+        self._task = self._bar.add_task("planning", total=None)
+
+    def show(self, words: str, done: float, total: float | None) -> None:
+        """Show how far the search is, and some words beside it."""
+        self._bar.update(self._task, description=words, completed=done, total=total)
+
+    def __enter__(self) -> None:
+        self._bar.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+class _NotebookBar(contextlib.nullcontext[None]):
+    """A bar in a notebook. Rich's needs ipywidgets there, in the versions of the page's server."""
+
+    def __init__(self) -> None:
+        from IPython.display import HTML, display
+
+        super().__init__()
+        self._html = HTML
+        self._shown = display(HTML("planning"), display_id=True)  # below the cell that began it
+
+    def show(self, words: str, done: float, total: float | None) -> None:
+        """Show how far the search is, and some words beside it."""
+        value = f' value="{min(1.0, done / total):.3f}"' if total else ""
+        self._shown.update(self._html(f"<progress{value}></progress> {html.escape(words)}"))
+
+
 class _Follower:
     """Shows how far a search is: by its time budget, or by the trials that have ended.
 
@@ -127,11 +165,10 @@ class _Follower:
         bar: What shows it; a context manager.
     """
 
-    def __init__(self, console: Console) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-        self.bar = Progress(*columns, console=console)
-        self._task = self.bar.add_task("planning", total=None)
+    def __init__(self, bar: _TerminalBar | _NotebookBar) -> None:
+        self.bar = bar
         self._budget_seconds: float | None = None
+        self._search_seconds = 0.0
         self._num_trials, self._num_ended, self._best = 0, 0, ""
 
     def take(self, event: dict[str, Any]) -> None:
@@ -140,15 +177,13 @@ class _Follower:
         if kind == "plan":
             self._num_trials = event["num_trials"]
             self._budget_seconds = event["time_budget_seconds"]
-            self.bar.update(self._task, total=self._budget_seconds or self._num_trials)
         elif kind == "trial_ended":
             self._num_ended = event["num_ended"]
             if event["best_val_bits_per_char"] is not None:
                 self._best = f", best {event['best_val_bits_per_char']:.4f}"
-        if kind != "plan":
-            done = self._num_ended
-            if self._budget_seconds is not None:
-                done = event.get("search_seconds") or 0
-            trials = f"{self._num_ended} of {self._num_trials} trials{self._best}"
-            words = event["ended"] if kind == "search_ended" else trials
-            self.bar.update(self._task, description=words, completed=done)
+        self._search_seconds = max(self._search_seconds, event.get("search_seconds") or 0)
+        done, total = float(self._num_ended), float(self._num_trials)
+        if self._budget_seconds is not None:
+            done, total = self._search_seconds, self._budget_seconds
+        trials = f"{self._num_ended} of {self._num_trials} trials{self._best}"
+        self.bar.show(event["ended"] if kind == "search_ended" else trials, done, total)
