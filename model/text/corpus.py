@@ -213,7 +213,12 @@ CORPORA: dict[str, Callable[[bool], Corpus]] = {
 
 def cache_folder() -> Path:
     """Return the folder of what this program keeps for the user from run to run."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    root = os.environ.get("XDG_CACHE_HOME")
+    if not root:
+        try:
+            root = Path.home() / ".cache"
+        except RuntimeError:  # of a user without a name and HOME, as in a container
+            root = "/.cache"
     return Path(root) / "char-lstm-tune"
 
 

@@ -29,7 +29,7 @@ def remember(corpus: Corpus) -> None:
     location = corpus.path_or_name
     if location is not None and (location in CORPORA or Path(location).is_file()):
         return
-    with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: there is no home folder
+    with contextlib.suppress(OSError):
         path = _cached(corpus.sha256)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_whole(path, corpus.text.encode())
@@ -56,7 +56,7 @@ def known_text(
         CorpusError: It cannot be had without asking a server, or has changed.
     """
     for copy in (*copies, None):
-        with contextlib.suppress(OSError, UnicodeDecodeError, RuntimeError):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
             path = copy or _cached(sha256)
             text = read_regular(path, max_bytes=MAX_BYTES).decode()
             if hashlib.sha256(text.encode()).hexdigest() == sha256:

@@ -67,13 +67,15 @@ def test_folder_behind_a_link_is_not_fetched_nor_emptied(stored: Path, tmp_path:
     other = tmp_path / "other"
     checkpoint = other / "trial_00000" / "checkpoint_000000" / "checkpoint"
     checkpoint.mkdir(parents=True)
-    (checkpoint / "meta.json").write_text("{}", encoding="utf-8")
+    (other / "01").mkdir()
+    for folder in (checkpoint, other / "01"):
+        (folder / "meta.json").write_text("{}", encoding="utf-8")
     (stored / "session-1").symlink_to(other)
     (stored / "checkpoints").symlink_to(other)
     assert CheckpointStore(str(stored)).newest_first() == {}
     assert CheckpointStore(str(stored)).next_session() == "session-1"
-    folder, _ = fetch_run(str(stored), tmp_path / "results")
-    assert not (folder.path / "checkpoints").exists()
+    fetched, _ = fetch_run(str(stored), tmp_path / "results")
+    assert not (fetched.path / "checkpoints").exists()
 
 
 def test_what_is_no_file_of_a_run_is_not_copied(stored: Path, tmp_path: Path) -> None:

@@ -119,6 +119,16 @@ def test_what_shadows_a_package_is_named(name: str, script: Path) -> None:
     assert done.returncode == 0 and done.stderr == ""
 
 
+def test_model_of_the_users_is_taken_by_python_and_left_alone_by_the_command(script: Path) -> None:
+    """`python -m model.train` runs none of our code there: what it says is Python's."""
+    Path("model.py").write_text("", encoding="utf-8")
+    done = run("-m", "model.train", "--help")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "'model' is not a package" in done.stderr or "not found on 'model'" in done.stderr
+    done = run(script, "train", "--help")
+    assert (done.returncode, done.stderr) == (0, "") and "char-lstm-tune train" in done.stdout
+
+
 def test_folder_without_code_by_the_name_of_ours_is_in_nobodys_way() -> None:
     Path("model").mkdir()
     Path("model/weights.txt").write_text("", encoding="utf-8")

@@ -218,12 +218,22 @@ def _no_answer(named: NamedAddress, reason: object) -> ConfigError:
 def _check_listening(named: NamedAddress) -> None:
     """Refuse a host and port that nobody listens at: Ray 2.60 itself tries for minutes.
 
+    So it does with "auto", where the cluster that was started last has gone.
+
     Raises:
         ConfigError: Nobody answers within CONNECT_SECONDS.
     """
-    host, separator, port = named.address.rpartition(":")
-    if not separator or "/" in named.address or not port.isdigit():
-        return  # "auto", ray://…: Ray knows what to do
+    address = named.address
+    if address == "auto":
+        from ray._private import services
+
+        try:
+            address = str(services.canonicalize_bootstrap_address(address))
+        except ConnectionError as error:
+            raise _no_answer(named, first_line(error)) from error
+    host, separator, port = address.rpartition(":")
+    if not separator or "/" in address or not port.isdigit():
+        return  # ray://…: Ray knows what to do
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:

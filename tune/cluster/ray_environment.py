@@ -73,6 +73,10 @@ def prepare_ray_environment(address: str | None) -> None:
         # It would write a token into the home folder, which may be read-only, or nobody's.
         if not _names_auth_token():
             values["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    try:
+        Path.home()
+    except RuntimeError:  # a user without a name and HOME: Ray 2.60 cannot be imported then
+        values["HOME"] = "/"
     for name, value in values.items():
         os.environ.setdefault(name, value)
 

@@ -129,6 +129,16 @@ def test_command_line(trained_checkpoint: Path, capsys: pytest.CaptureFixture[st
     assert meta.config.cleaning == "lower"
 
 
+def test_prime_with_curly_quotes_gets_a_hint(
+    trained_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prime = "\N{LEFT SINGLE QUOTATION MARK}Tea\N{RIGHT SINGLE QUOTATION MARK}"
+    assert command.main([str(trained_checkpoint), "--prime", prime]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"model.generate: prime {prime!r}: '‘' (U+2018), '’' (U+2019) are not")
+    assert told.endswith('; it has learnt "\'" instead\n') and told.count("\n") == 1
+
+
 def test_a_gpu_is_used_where_it_is_asked_for_alone(
     trained_checkpoint: Path,
     capsys: pytest.CaptureFixture[str],

@@ -26,6 +26,7 @@ from model.text.ngram import Ngram
 from model.text.streams import EncodedCorpus, split_text
 from model.text.vocabulary import Vocabulary
 from model.training.trainer import Trainer
+from repository import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -149,10 +150,12 @@ def test_text_too_short_for_the_batch_is_refused(tiny_corpus: PreparedCorpus) ->
 
 
 def test_price_can_be_less_than_what_was_dropped_is_worth() -> None:
-    chance = random.Random(0)  # docs/objective.md names the figures
+    chance = random.Random(0)
     text = "".join(
         chance.choice("abcdefgh") * 4 + chance.choice("0123456789") for _ in range(20_000)
     )
     encoded = prepare_corpus(text, ["letters"]).encoded["letters"]
     assert encoded.restoration_bits_per_char == pytest.approx(0.51, abs=0.01)
     assert math.log2(10) / 5 == pytest.approx(0.66, abs=0.01)
+    page = " ".join((ROOT / "docs" / "objective.md").read_text(encoding="utf-8").split())
+    assert "are worth 0.66 bits per character and are priced 0.51" in page

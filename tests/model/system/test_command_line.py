@@ -27,6 +27,13 @@ def test_help_shows_three_examples(name: str, capsys: pytest.CaptureFixture[str]
     assert max(len(line) for line in examples) < 100
 
 
+def test_word_too_many_may_be_a_part_of_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        importlib.import_module("tune.status").main(["my", "great run"])
+    told = "tune.status: unexpected 'great run'; a name with blanks needs quotes; see --help\n"
+    assert capsys.readouterr().err == told
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_shells_can_complete(name: str) -> None:
     source = (ROOT / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ import pytest
 
 from model.errors import CorpusError
 from model.text import corpus as corpus_module
-from model.text.corpus import resolve_corpus
+from model.text.corpus import cache_folder, resolve_corpus
 from model.text.gutenberg import strip_gutenberg
 
 GUTENBERG = """Header with licence
@@ -123,6 +123,15 @@ def test_answer_that_is_not_the_book_is_not_cached(
     with pytest.raises(CorpusError, match="did not answer with the book"):
         resolve_corpus("alice")
     assert not (tmp_path / "cache").exists()
+
+
+def test_cache_needs_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", no_home)
+    assert cache_folder() == Path("/.cache/char-lstm-tune")
 
 
 def test_gutenberg_wrapping_is_stripped_past_the_contents() -> None:

@@ -85,12 +85,11 @@ def test_only_a_regular_file_of_a_likely_size_is_read(tmp_path: Path) -> None:
     assert again(str(book)).text == TEXT
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to(book)
-    with (tmp_path / "large").open("wb") as file:
-        file.truncate(1 << 40)
-    for location in (
-        "/dev/zero",
-        *(str(tmp_path / name) for name in ("pipe", "link", "large", "no")),
-    ):
+    for name, size in (("large", 1 << 40), ("unlikely", 2 << 20)):  # the text has 35 characters
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)
+    names = ("pipe", "link", "large", "unlikely", "no")
+    for location in ("/dev/zero", *(str(tmp_path / name) for name in names)):
         with pytest.raises(CorpusError, match=f"must be given with --corpus: {location}: "):
             again(location)
     with pytest.raises(CorpusError, match="must be given with --corpus"):

@@ -10,6 +10,7 @@ from rich.console import Console
 from hand_made_run import STUDY
 from model import train
 from model.errors import ConfigError
+from model.text.corpus import Corpus
 from tune.job.options import parse_options
 from tune.job.prepare import named_corpus, split_for
 from tune.job.resume import prepared_study
@@ -84,6 +85,17 @@ def test_resumed_run_reads_the_encoding_that_it_began_with() -> None:
     other = dataclasses.replace(options, encoding="latin-1")
     with pytest.raises(ConfigError, match="encoding must be that of the resumed run, 'cp1252'"):
         prepared_study(other, QUIET)
+
+
+@pytest.mark.parametrize("location", ["-", "https://host/book.txt", "/proc/7/fd/pipe:[3]"])
+def test_run_whose_text_cannot_be_read_twice_is_resumed(location: str) -> None:
+    text = "It is six o'clock, said the Hare.\n" * 400
+    read = Corpus(name=location, location=location, source="once", text=text)
+    corpus = split_for(STUDY.space, read)
+    folder = RunFolder.create(Path("run"))
+    folder.write_study(dataclasses.replace(STUDY, corpus=CorpusOrigin.of(corpus)))
+    options = StudyOptions(resume=str(folder.path), trials=30)
+    assert prepared_study(options, QUIET).corpus.text == text
 
 
 def test_resumed_run_is_judged_on_the_text_that_it_began_with() -> None:

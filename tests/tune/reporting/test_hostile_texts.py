@@ -95,7 +95,8 @@ def test_tables(column: str, folder: RunFolder) -> None:
 def test_samples(field: str, folder: RunFolder) -> None:
     passage, record = SAMPLES.passages[0], QUALITY
     if field in ("name", "word_list"):
-        record = dataclasses.replace(record, **{field: TEXT})
+        known = dataclasses.replace(record.quality, distinct_word_share=0.5)  # else none is named
+        record = dataclasses.replace(record, quality=known, **{field: TEXT})
     else:
         passage = dataclasses.replace(passage, **{field: TEXT})
     samples = dataclasses.replace(SAMPLES, passages=(passage,))

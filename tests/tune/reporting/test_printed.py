@@ -40,6 +40,14 @@ def test_report_and_status(
     assert "u202egnp" in printed and not {"\x9b", "\u202e"} & {*printed}
 
 
+def test_report_is_printed_harmless_whatever_it_holds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "_compare", lambda runs, results: HOSTILE)
+    assert report.main(["one", "another"]) == 0
+    assert capsys.readouterr().out == f"{SHOWN}\n"
+
+
 def test_samples_on_a_terminal_alone_are_changed(
     run: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
