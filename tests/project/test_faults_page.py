@@ -1,18 +1,25 @@
-"""docs/faults.md names tests that exist."""
+"""docs/faults.md and docs/security.md name tests that exist."""
 
 import re
 
 from repository import ROOT
 
-PAGE = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+PAGE, SECURITY = (
+    (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("faults", "security")
+)
+FILES = list((ROOT / "tests").rglob("test_*.py"))
+
+
+def tests_there() -> set[str]:
+    return {
+        name
+        for path in FILES
+        for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
 
 
 def test_each_row_names_a_test_that_exists() -> None:
-    there = {
-        name
-        for path in (ROOT / "tests").rglob("test_*.py")
-        for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
-    }
+    there = tests_there()
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in PAGE.splitlines()
@@ -25,3 +32,9 @@ def test_each_row_names_a_test_that_exists() -> None:
         assert len(cells) == 4, cells
         named = named if cells[3] == "the same" else cells[3].strip("`")
         assert named in there, cells
+
+
+def test_security_page_names_tests_that_exist() -> None:
+    named = set(re.findall(r"`(test_[\w.]+)`", SECURITY))
+    assert len(named) >= 8
+    assert named <= tests_there() | {path.name for path in FILES}
