@@ -216,7 +216,7 @@ def cache_folder() -> Path:
     root = os.environ.get("XDG_CACHE_HOME")
     if not root:
         try:
-            root = Path.home() / ".cache"
+            root = f"{Path.home()}/.cache"
         except RuntimeError:  # of a user without a name and HOME, as in a container
             root = "/.cache"
     return Path(root) / "char-lstm-tune"
