@@ -10,7 +10,7 @@ PAGE, SECURITY = (
 FILES = list((ROOT / "tests").rglob("test_*.py"))
 
 
-def tests_there() -> set[str]:
+def all_tests() -> set[str]:
     return {
         name
         for path in FILES
@@ -19,7 +19,7 @@ def tests_there() -> set[str]:
 
 
 def test_each_row_names_a_test_that_exists() -> None:
-    there = tests_there()
+    there = all_tests()
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in PAGE.splitlines()
@@ -37,4 +37,4 @@ def test_each_row_names_a_test_that_exists() -> None:
 def test_security_page_names_tests_that_exist() -> None:
     named = set(re.findall(r"`(test_[\w.]+)`", SECURITY))
     assert len(named) >= 8
-    assert named <= tests_there() | {path.name for path in FILES}
+    assert named <= all_tests() | {path.name for path in FILES}
