@@ -74,6 +74,7 @@ def test_temporary_folder_that_is_unfit_for_ray_is_one_line_before_it_starts(
 ) -> None:
     (short / "file").touch()
     monkeypatch.setenv("TMPDIR", str(short / name))
+    monkeypatch.setattr(Cluster, "measure", lambda *_, **__: pytest.fail("it measures first"))
     line = refused(write_inputs(tiny_text), capsys)
     assert line.startswith(f"tune.run: the temporary folder of the local Ray must {rule}")
     assert f"{str(short / name)!r} (from TMPDIR)" in line
