@@ -129,10 +129,15 @@ def test_model_of_the_users_is_taken_by_python_and_left_alone_by_the_command(scr
     assert (done.returncode, done.stderr) == (0, "") and "char-lstm-tune train" in done.stdout
 
 
-def test_folder_without_code_by_the_name_of_ours_is_in_nobodys_way() -> None:
+def test_folder_without_code_by_the_name_of_ours_is_in_nobodys_way(tmp_path: Path) -> None:
     Path("model").mkdir()
     Path("model/weights.txt").write_text("", encoding="utf-8")
     assert run("-m", "tune.run", "--help").returncode == 0
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone" / "tune").symlink_to(ROOT / "tune")
+    # -S: without the other packages, which Ray may unpack later.
+    done = run("-S", "-c", "import tune", PYTHONPATH=str(tmp_path / "alone"))
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_packages_need_not_lie_side_by_side(tmp_path: Path) -> None:
