@@ -294,6 +294,30 @@ def test_two_ends_are_combined_only_where_their_condition_lets_them() -> None:
         space(base=base, distributions=axes, conditions={}, baselines=())
 
 
+CHAINED: dict[str, object] = {
+    "base": TrialConfig(dropout=0.3),
+    "distributions": {
+        "num_layers": IntDistribution(1, 3),
+        "dropout": CategoricalDistribution((0.0, 0.3)),
+        "input_dropout": FloatDistribution(0.0, 0.5),
+    },
+    "conditions": {"dropout": ("num_layers", 2), "input_dropout": ("dropout", 0.3)},
+    "baselines": (),
+}
+
+
+def test_condition_on_an_axis_that_a_trial_does_not_have_does_not_hold() -> None:
+    chained = space(**CHAINED)
+    values = chained.base.to_dict()  # its dropout is the base's where there are not two layers
+    assert chained.point(values | {"num_layers": 1}) == {"num_layers": 1}
+    assert set(chained.point(values | {"num_layers": 2})) == set(chained.distributions)
+
+
+def test_corners_have_the_values_that_conditions_need() -> None:
+    found = [(c.num_layers, c.dropout) for c in space(**CHAINED).corners(["dropout"])]
+    assert {(2, 0.0), (2, 0.3)} <= set(found)  # 2 is no end of its axis
+
+
 def test_points_of_a_small_space_are_listed_under_its_conditions() -> None:
     six = space(
         baselines=(),
