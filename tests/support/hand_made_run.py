@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-import pandas as pd
 from optuna.distributions import CategoricalDistribution
 
 from model.generation.quality import TextQuality
@@ -13,15 +12,15 @@ from search_spaces import load_space
 from tune.records.finalist_table import (
     FINALIST_DTYPES,
     SEEDS_AT_MOST,
-    FinalistRecord,
     TestPassageScores,
+    finalist_row,
 )
 from tune.records.load import LoadedRun
 from tune.records.predictor_table import NETWORK, NGRAM, PREDICTOR, PredictorRecord
 from tune.records.quality_table import CHECKPOINT, QUALITY_DTYPES, QualityRecord
 from tune.records.samples_file import Passage, Samples
 from tune.records.study_file import CorpusOrigin, ObjectiveFacts, StudyFile, StudySettings
-from tune.records.tables import epochs_frame, trials_frame
+from tune.records.tables import epochs_frame, frame_of, trials_frame
 from tune.records.trial import EpochRecord, Status, TrialRecord
 
 SPACE = load_space("full")
@@ -148,7 +147,7 @@ def hand_made() -> list[TrialRecord]:
     ]
 
 
-def finalist(number: int, finalist_seed: int, bits: float, baseline: str = "") -> FinalistRecord:
+def finalist(number: int, finalist_seed: int, bits: float, baseline: str = "") -> dict[str, Any]:
     record = TrialRecord(
         number=number * SEEDS_AT_MOST + finalist_seed,
         config=SPACE.base,
@@ -164,7 +163,7 @@ def finalist(number: int, finalist_seed: int, bits: float, baseline: str = "") -
         test_bits_per_letter_quarter=bits + 0.22 if first else None,
         test_bits_per_letter_sixteenth=bits + 0.3 if first else None,
     )
-    return FinalistRecord.of(record, scores)
+    return finalist_row(record, scores)
 
 
 FINALISTS = [
@@ -175,16 +174,15 @@ FINALISTS = [
 
 
 def loaded_run(
-    records: Iterable[TrialRecord], finalists: Iterable[FinalistRecord] = (), **study: Any
+    records: Iterable[TrialRecord], finalists: Iterable[dict[str, Any]] = (), **study: Any
 ) -> LoadedRun:
     """Return a run of some records; `study` replaces values of STUDY."""
     records = list(records)
-    rows = [each.row() for each in finalists]
     return LoadedRun(
         name="run",
         study=dataclasses.replace(STUDY, **study),
         trials=trials_frame(records),
         epochs=epochs_frame(records),
-        finalists=pd.DataFrame(rows, columns=list(FINALIST_DTYPES)).astype(FINALIST_DTYPES),
-        quality=pd.DataFrame(columns=list(QUALITY_DTYPES)).astype(QUALITY_DTYPES),
+        finalists=frame_of(finalists, FINALIST_DTYPES),
+        quality=frame_of((), QUALITY_DTYPES),
     )

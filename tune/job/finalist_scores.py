@@ -18,10 +18,10 @@ from tune.job.worker_tasks import network_at, run_tasks
 from tune.planning.finalist_budget import learning_seconds_of, scoring_seconds_of, slot_ends
 from tune.planning.study import Study
 from tune.records.finalist_table import (
-    FinalistRecord,
     TestPassageScores,
     finalist_name,
     finalist_of,
+    finalist_row,
     known_scores,
 )
 from tune.records.history import History
@@ -92,7 +92,7 @@ def score_finalists(
                     say(console, f"{finalist_name(number)}: {reason}")
     finally:  # what is scored stays so, also where a defect of ours ends the session
         finalists = [
-            FinalistRecord.of(record, scores.get(number, TestPassageScores()))
+            finalist_row(record, scores.get(number, TestPassageScores()))
             for number, record in sorted(history.records.items())
         ]
         folder.write_finalists(finalists)

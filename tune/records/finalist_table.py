@@ -5,10 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from tune.records.study_file import SEEDS_AT_MOST
-from tune.records.tables import read_table, typed, write_table
+from tune.records.tables import Table, frame_of, read_table, write_table
 from tune.records.trial import TrialRecord
 
 FINALIST_DTYPES = {
@@ -78,74 +76,34 @@ class TestPassageScores:
 SCORE_COLUMNS = tuple(field.name for field in dataclasses.fields(TestPassageScores))
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class FinalistRecord:
-    """One training of one finalist; the fields are the columns of finalists.csv.
+def finalist_row(record: TrialRecord, scores: TestPassageScores) -> dict[str, Any]:
+    """Return a training's row of finalists.csv: a trial's, with what the table has besides.
 
-    Attributes:
-        number: Number of the trial that is trained again.
-        finalist_seed: Counts its trainings from 0.
-        val_bits_per_char: Its best epoch's, None if it trained none.
-        scores: The same network's on the test passage, a column each.
+    Args:
+        record: The training, of the finalists' history.
+        scores: Its network's.
     """
-
-    number: int
-    finalist_seed: int
-    baseline: str | None
-    status: str
-    epochs_run: float
-    best_epoch: float | None
-    val_bits_per_char: float | None
-    scores: TestPassageScores
-    elapsed_seconds: float
-    seed: int
-    error: str | None
-
-    @classmethod
-    def of(cls, record: TrialRecord, scores: TestPassageScores) -> "FinalistRecord":
-        """Take from a record of the finalists' history what the table has."""
-        number, finalist_seed = finalist_of(record.number)
-        best = record.best
-        return cls(
-            number=number,
-            finalist_seed=finalist_seed,
-            baseline=record.baseline or None,
-            status=record.status.value,
-            epochs_run=record.epochs_run,
-            best_epoch=best.epoch if best else None,
-            val_bits_per_char=best.val_bits_per_char if best else None,
-            scores=scores,
-            elapsed_seconds=record.epochs[-1].elapsed_seconds if best else 0.0,
-            seed=record.config.seed,
-            error=record.error or None,
-        )
-
-    def row(self) -> dict[str, Any]:
-        """Return its row of finalists.csv."""
-        values = dataclasses.asdict(self)
-        return {**values.pop("scores"), **values}
+    number, finalist_seed = finalist_of(record.number)
+    trained_again = {"number": number, "finalist_seed": finalist_seed}
+    return record.row() | trained_again | dataclasses.asdict(scores)
 
 
-def write_finalists(finalists: Iterable[FinalistRecord], path: Path) -> None:
+def write_finalists(rows: Iterable[dict[str, Any]], path: Path) -> None:
     """Write finalists.csv whole or not at all."""
-    rows = [finalist.row() for finalist in finalists]
-    frame = typed(pd.DataFrame(rows, columns=list(FINALIST_DTYPES)), FINALIST_DTYPES)
-    write_table(frame, path)
+    write_table(frame_of(rows, FINALIST_DTYPES), path)
 
 
-def read_finalists(path: Path) -> pd.DataFrame:
+def read_finalists(path: Path) -> Table:
     """Return finalists.csv; without the file, no rows.
 
     Raises:
         ConfigError: It is damaged.
     """
-    if not path.exists():
-        return pd.DataFrame(columns=list(FINALIST_DTYPES)).astype(FINALIST_DTYPES)
-    keys = ["number", "finalist_seed"]
-    return read_table(path, FINALIST_DTYPES, keys=keys, later_columns=SCORE_COLUMNS[1:])
+    keys, later = ["number", "finalist_seed"], SCORE_COLUMNS[1:]
+    return read_table(path, FINALIST_DTYPES, keys=keys, later_columns=later, is_optional=True)
 
 
-def known_scores(finalists: pd.DataFrame) -> dict[int, TestPassageScores]:
+def known_scores(finalists: Table) -> dict[int, TestPassageScores]:
     """Return the scores on the test passage by the key of the finalist's history."""
     keys = map(finalist_key, finalists["number"], finalists["finalist_seed"])
     rows = finalists[list(SCORE_COLUMNS)].astype(object)

@@ -3,11 +3,8 @@
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
-
-from tune.records.tables import Table, read_table, write_table
+from tune.records.tables import Table, frame_of, read_table, write_table
 
 PREDICTOR, NGRAM, NETWORK = "predictor", "n-gram", "network"
 """Kinds of rows: the mixture, and its members."""
@@ -53,14 +50,12 @@ class PredictorRecord:
 
 def write_predictor_table(records: Iterable[PredictorRecord], path: Path) -> None:
     """Write predictor.csv whole or not at all."""
-    rows: list[dict[str, Any]] = [dataclasses.asdict(record) for record in records]
-    frame = pd.DataFrame(rows, columns=list(PREDICTOR_DTYPES)).astype(PREDICTOR_DTYPES)
-    write_table(frame, path)
+    write_table(frame_of(map(dataclasses.asdict, records), PREDICTOR_DTYPES), path)
 
 
 def no_predictor() -> Table:
     """Return the table without rows."""
-    return pd.DataFrame(columns=list(PREDICTOR_DTYPES)).astype(PREDICTOR_DTYPES)
+    return frame_of((), PREDICTOR_DTYPES)
 
 
 def read_predictor_table(path: Path) -> Table:
@@ -69,9 +64,7 @@ def read_predictor_table(path: Path) -> Table:
     Raises:
         ConfigError: It is damaged.
     """
-    if not path.exists():
-        return no_predictor()
-    return read_table(path, PREDICTOR_DTYPES, keys=["name"])
+    return read_table(path, PREDICTOR_DTYPES, keys=["name"], is_optional=True)
 
 
 def scores_of(table: Table) -> tuple[float, float] | None:

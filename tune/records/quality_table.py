@@ -5,10 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from model.generation.quality import FIGURES, TextQuality
-from tune.records.tables import Table, read_table, write_table
+from tune.records.tables import Table, frame_of, read_table, write_table
 
 CHECKPOINT, BOOK, REFERENCE = "checkpoint", "book", "reference"
 """Who wrote: a kept checkpoint, the book's author, one of the reference's networks."""
@@ -64,9 +62,7 @@ class QualityRecord:
 
 def write_quality(records: Iterable[QualityRecord], path: Path) -> None:
     """Write quality.csv whole or not at all."""
-    rows = [record.row() for record in records]
-    frame = pd.DataFrame(rows, columns=list(QUALITY_DTYPES)).astype(QUALITY_DTYPES)
-    write_table(frame, path)
+    write_table(frame_of((record.row() for record in records), QUALITY_DTYPES), path)
 
 
 def read_quality(path: Path) -> Table:
@@ -75,9 +71,7 @@ def read_quality(path: Path) -> Table:
     Raises:
         ConfigError: It is damaged.
     """
-    if not path.exists():
-        return pd.DataFrame(columns=list(QUALITY_DTYPES)).astype(QUALITY_DTYPES)
-    return read_table(path, QUALITY_DTYPES)
+    return read_table(path, QUALITY_DTYPES, is_optional=True)
 
 
 def nearest_temperature(table: Table, checkpoint: int) -> float | None:

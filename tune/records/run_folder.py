@@ -17,7 +17,7 @@ from model.system.filesystem import is_safe
 from model.system.json_schema import parsed
 from model.text.corpus import Corpus
 from model.text.known_text import known_text
-from tune.records.finalist_table import FinalistRecord, read_finalists, write_finalists
+from tune.records.finalist_table import read_finalists, write_finalists
 from tune.records.study_file import StudyFile
 from tune.records.tables import (
     EPOCH_DTYPES,
@@ -214,9 +214,9 @@ class RunFolder:
         epochs["report"] = epochs["report"].fillna(epochs["epoch"])
         return trials, counted_epochs(trials, epochs)
 
-    def write_finalists(self, finalists: Iterable[FinalistRecord]) -> None:
+    def write_finalists(self, rows: Iterable[dict[str, Any]]) -> None:
         """Write finalists.csv."""
-        write_finalists(finalists, self.finalists_file)
+        write_finalists(rows, self.finalists_file)
 
     def read_finalists(self) -> Table:
         """Return finalists.csv; without the file, no rows.

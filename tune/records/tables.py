@@ -62,14 +62,19 @@ _CHOICES: dict[str, Iterable[str]] = {
 def trials_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
     """Return one row a trial, in the order of their numbers; no trials give an empty frame."""
     rows = [record.row() for record in sorted(records, key=lambda record: record.number)]
-    return typed(pd.DataFrame(rows, columns=list(TRIAL_DTYPES)), TRIAL_DTYPES)
+    return frame_of(rows, TRIAL_DTYPES)
 
 
 def epochs_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
     """Return one row a trial and report, by both."""
     ordered = sorted(records, key=lambda record: record.number)
     rows = [dataclasses.asdict(epoch) for record in ordered for epoch in record.epochs]
-    return typed(pd.DataFrame(rows, columns=list(EPOCH_DTYPES)), EPOCH_DTYPES)
+    return frame_of(rows, EPOCH_DTYPES)
+
+
+def frame_of(rows: Iterable[dict[str, Any]], dtypes: dict[str, str]) -> pd.DataFrame:
+    """Return rows as a table in its types; what they have besides its columns is left out."""
+    return typed(pd.DataFrame(list(rows), columns=list(dtypes)), dtypes)
 
 
 def typed(table: pd.DataFrame, dtypes: dict[str, str]) -> pd.DataFrame:
@@ -94,6 +99,7 @@ def read_table(
     *,
     keys: Sequence[str] = (),
     later_columns: Iterable[str] = (),
+    is_optional: bool = False,
 ) -> pd.DataFrame:
     """Read a table that `write_table` wrote, also before TrialConfig got its latest fields.
 
@@ -102,10 +108,13 @@ def read_table(
         dtypes: Its columns.
         keys: Columns that together tell its rows apart.
         later_columns: Those that earlier versions did not write; without them they are empty.
+        is_optional: Whether a run may lack the file; then the table has no rows.
 
     Raises:
         ConfigError: The file is missing, has other columns, or values that no run writes.
     """
+    if is_optional and not path.exists():
+        return frame_of((), dtypes)
     try:
         # Empty is missing, and nothing else: a baseline may be named NA.
         table = pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""])

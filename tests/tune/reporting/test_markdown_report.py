@@ -28,7 +28,6 @@ from tune import report, samples
 from tune.records.finalist_table import (
     SCORE_COLUMNS,
     SEEDS_AT_MOST,
-    FinalistRecord,
     TestPassageScores,
     known_scores,
     read_finalists,
@@ -49,7 +48,7 @@ GOLDEN = Path(__file__).parent / "golden" / "report.md"
 
 
 def text_of(
-    records: list[TrialRecord], finalists: Iterable[FinalistRecord] = (), **study: Any
+    records: list[TrialRecord], finalists: Iterable[dict[str, Any]] = (), **study: Any
 ) -> str:
     return report_text(loaded_run(records, finalists, **study))
 
@@ -223,14 +222,15 @@ def test_unconfirmed_winner_is_said_to_be_one() -> None:
 def test_finalists_of_an_earlier_version_are_read() -> None:
     path = Path("finalists.csv")
     write_finalists(FINALISTS, path)
-    keys = [f.number * SEEDS_AT_MOST + f.finalist_seed for f in FINALISTS]
+    keys = [row["number"] * SEEDS_AT_MOST + row["finalist_seed"] for row in FINALISTS]
     assert known_scores(read_finalists(path)) == {
-        key: f.scores for key, f in zip(keys, FINALISTS, strict=True)
+        key: TestPassageScores(**{name: row[name] for name in SCORE_COLUMNS})
+        for key, row in zip(keys, FINALISTS, strict=True)
     }
     pd.read_csv(path).drop(columns=list(SCORE_COLUMNS[1:])).to_csv(path, index=False)
     early = read_finalists(path)
     assert known_scores(early)[keys[0]] == TestPassageScores(
-        test_bits_per_char=FINALISTS[0].scores.test_bits_per_char
+        test_bits_per_char=FINALISTS[0]["test_bits_per_char"]
     )
     text = report_text(dataclasses.replace(loaded_run(hand_made()), finalists=early))
     assert "2.0800" in text and "on a letter of the test passage" not in text
@@ -242,19 +242,15 @@ def test_finalists_without_bits_per_letter_have_the_reason_in_their_row() -> Non
         records = hand_made()
         records[3].config = dataclasses.replace(SPACE.base, **changes)
         finalists = [
-            dataclasses.replace(
-                each, scores=TestPassageScores(test_bits_per_char=each.scores.test_bits_per_char)
-            )
-            if each.number == 3
-            else each
-            for each in FINALISTS
+            row | dict.fromkeys(SCORE_COLUMNS[1:]) if row["number"] == 3 else row
+            for row in FINALISTS
         ]
         text = text_of(records, finalists)
         row = f"| 3 |  | 3 | 1.9600 | 1.9800 | 0.0100 | 0.0200 | 2.0800 | 0.0100 | {reason} |  |"
         assert row in text
         assert text.count(reason) == 1 and text.count("of words or of windows have none.") == 1
     # A network of characters that was not scored has none of these reasons.
-    unscored = [dataclasses.replace(each, scores=TestPassageScores()) for each in FINALISTS]
+    unscored = [row | dict.fromkeys(SCORE_COLUMNS) for row in FINALISTS]
     assert "have none." not in text_of(hand_made(), unscored)
     # Where there was a time budget it may have been the reason.
     budget = dataclasses.replace(SPACE.budget, time_budget_seconds=60.0)
@@ -359,10 +355,6 @@ def test_tables_of_an_empty_run_have_their_columns() -> None:
 
 
 def test_finalists_that_are_not_scored_yet_are_said_to_be_so() -> None:
-    unscored = [
-        dataclasses.replace(each, scores=TestPassageScores())
-        for each in FINALISTS
-        if each.number == 3
-    ]
+    unscored = [row | dict.fromkeys(SCORE_COLUMNS) for row in FINALISTS if row["number"] == 3]
     line = verdict(loaded_run(hand_made(), unscored))
     assert "1.9800 ± 0.0100 bits, not scored yet on the test passage" in line
