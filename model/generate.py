@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model.errors import ConfigError
 from model.system.command_line import DEVICES, OneLineParser, ended_quietly
-from model.system.terminal import complain, printable
+from model.system.terminal import printable
 
 if TYPE_CHECKING:
     from model.generation.ending import Piece
@@ -28,7 +29,7 @@ _EXAMPLES = """examples:
 def main(arguments: list[str] | None = None) -> int:
     """Write text from a checkpoint and return the exit code."""
     options = _parser().parse_args(arguments)
-    return ended_quietly(lambda: _write(options))
+    return ended_quietly("model.generate", lambda: _write(options))
 
 
 def _parser() -> OneLineParser:
@@ -87,16 +88,11 @@ def _parser() -> OneLineParser:
 
 
 def _write(options: argparse.Namespace) -> int:
-    from model.errors import CheckpointError, ConfigError
     from model.system.devices import memory_for
 
-    try:
-        with memory_for("the network and its passages"):
-            pieces = _pieces(options)  # the mistakes are found here, before anything is printed
-            _print(pieces, options, printable if sys.stdout.isatty() else str)
-    except (ConfigError, CheckpointError) as error:
-        complain("model.generate", error)
-        return 2
+    with memory_for("the network and its passages"):
+        pieces = _pieces(options)  # the mistakes are found here, before anything is printed
+        _print(pieces, options, printable if sys.stdout.isatty() else str)
     return 0
 
 
@@ -124,7 +120,6 @@ def _print(
 
 def _pieces(options: argparse.Namespace) -> "Iterator[Piece]":
     """Return what is written, passage after passage; nothing after a conversation."""
-    from model.errors import ConfigError
     from model.generation.decoding import SamplingOptions, stream_passages
     from model.generation.ending import Bounds, in_order
     from model.generation.interactive import Conversation

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from model.errors import ConfigError
 from model.system.command_line import DEVICES, OneLineParser, ended_quietly
 from model.system.terminal import complain, printable
 from model.text.reading import UTF_8, Reading
@@ -44,7 +45,7 @@ _TITLES = {
 def main(arguments: list[str] | None = None) -> int:
     """Score a text and return the exit code."""
     options = _parser().parse_args(arguments)
-    return ended_quietly(lambda: _score(options))
+    return ended_quietly("model.score", lambda: _score(options))
 
 
 def _parser() -> OneLineParser:
@@ -99,15 +100,10 @@ def _parser() -> OneLineParser:
 
 
 def _score(options: argparse.Namespace) -> int:
-    from model.errors import CheckpointError, ConfigError
     from model.system.devices import memory_for
 
-    try:
-        with memory_for("the model and the text"):
-            values = _values(options)
-    except (ConfigError, CheckpointError) as error:
-        complain("model.score", error)
-        return 2
+    with memory_for("the model and the text"):
+        values = _values(options)
     if options.json:
         print(json.dumps(values, indent=2))  # whatever a name holds, in ASCII
         return 0
@@ -127,7 +123,6 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
         ConfigError: The first rule that is broken.
         CheckpointError: The model's folder is damaged.
     """
-    from model.errors import ConfigError
     from model.scoring.text_score import random_windows, score_text
     from model.text.cleaning import RAW, clean
     from model.text.corpus import resolve_corpus
@@ -216,8 +211,6 @@ def _restoration_bits(split: "RawSplit", cleaning: str, part: str) -> float:
 
 
 def _windows(text: str | None) -> tuple[int, int] | None:
-    from model.errors import ConfigError
-
     if text is None:
         return None
     match = re.fullmatch(r"([1-9]\d{0,6})x([1-9]\d{0,6})", text)
@@ -241,7 +234,6 @@ def _loaded(options: argparse.Namespace) -> "LoadedNetwork | None":
     """
     if options.model == NGRAM:
         return None
-    from model.errors import ConfigError
     from model.system.devices import named_device
     from model.training.predictor import load_network
 
@@ -259,7 +251,6 @@ def _model(
     Raises:
         ConfigError: It is an n-gram that has nothing to learn from.
     """
-    from model.errors import ConfigError
     from model.scoring.scored_model import ScoredModel
     from model.text.cleaning import RAW
     from model.text.corpus import resolve_corpus

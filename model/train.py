@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model.errors import ConfigError, TrainingDiverged
 from model.system.command_line import DEVICES, OneLineParser, ended_quietly
 from model.system.terminal import complain, printable
 from model.text.reading import UTF_8, Reading
@@ -30,14 +31,9 @@ _EXAMPLES = """examples:
 
 def main(arguments: list[str] | None = None) -> int:
     """Train one configuration from the command line and return the exit code."""
-    from model.errors import CheckpointError, ConfigError, TrainingDiverged
-
     options = _parser().parse_args(arguments)
     try:
-        return ended_quietly(lambda: _train(options))
-    except (ConfigError, CheckpointError) as error:
-        complain("model.train", error)
-        return 2
+        return ended_quietly("model.train", lambda: _train(options))
     except TrainingDiverged as error:
         complain("model.train", error)
         return 1
@@ -93,7 +89,6 @@ def _parser() -> OneLineParser:
 def _train(options: argparse.Namespace) -> int:
     import torch
 
-    from model.errors import ConfigError
     from model.system.devices import MAX_THREADS, memory_for, named_device, use_threads
     from model.system.limits import num_cpus
     from model.training.checkpoint import check_new, load_checkpoint

@@ -8,8 +8,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from model.errors import ConfigError
 from model.system.command_line import OneLineParser, ended_quietly
-from model.system.terminal import complain, printable
+from model.system.terminal import printable
 
 _EXAMPLES = """examples:
   python -m tune.report results/ten
@@ -38,24 +39,16 @@ def main(arguments: list[str] | None = None) -> int:
         "--results", type=Path, default=Path("results"), metavar="FOLDER", help="(results)"
     )
     options = parser.parse_args(arguments)
-    return ended_quietly(lambda: _print(options))
+    return ended_quietly("tune.report", lambda: _print(options))
 
 
 def _print(options: argparse.Namespace) -> int:
-    from model.errors import ConfigError
-
-    try:
-        write = _report if len(options.runs) == 1 else _compare
-        text = write(options.runs, options.results)
-    except (ConfigError, OSError) as error:
-        complain("tune.report", error)
-        return 2
-    print(printable(text))
+    write = _report if len(options.runs) == 1 else _compare
+    print(printable(write(options.runs, options.results)))
     return 0
 
 
 def _report(runs: list[str], results: Path) -> str:
-    from model.errors import ConfigError
     from model.system.filesystem import is_uri
     from tune.records.load import read_run
     from tune.records.run_folder import find_run

@@ -5,6 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from model.errors import CorpusError
 from model.system.command_line import OneLineParser, ended_quietly
 from model.system.terminal import complain, printable
 
@@ -41,38 +42,33 @@ def main(arguments: list[str] | None = None) -> int:
         "--corpus", metavar="TEXT", help="the run's text, where it is no longer found"
     )
     options = parser.parse_args(arguments)
-    return ended_quietly(lambda: _write(options))
+    return ended_quietly("tune.samples", lambda: _write(options))
 
 
 def _write(options: argparse.Namespace) -> int:
-    from model.errors import CheckpointError, ConfigError, CorpusError
     from tune.records.run_folder import find_run
     from tune.reporting.samples import write_samples
     from tune.reporting.text_quality import Book
 
+    folder = find_run(options.run, options.results)
+    reason: Exception | None = None
     try:
-        folder = find_run(options.run, options.results)
-        reason: Exception | None = None
-        try:
-            book = Book.of_run(folder, options.corpus)
-        except CorpusError as error:
-            if options.corpus is not None:
-                raise
-            book, reason = Book(None), error
-        samples = write_samples(
-            folder,
-            book,
-            top=options.top,
-            num_chars=options.chars,
-            temperature=options.temperature,
-            top_k=options.top_k,
-            top_p=options.top_p,
-            prime=options.prime,
-            seed=options.seed,
-        )
-    except (ConfigError, CheckpointError, OSError) as error:
-        complain("tune.samples", error)
-        return 2
+        book = Book.of_run(folder, options.corpus)
+    except CorpusError as error:
+        if options.corpus is not None:
+            raise
+        book, reason = Book(None), error
+    samples = write_samples(
+        folder,
+        book,
+        top=options.top,
+        num_chars=options.chars,
+        temperature=options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        prime=options.prime,
+        seed=options.seed,
+    )
     if reason is not None:
         complain("tune.samples", f"what was written is not compared with the book: {reason}")
     fit = printable if sys.stdout.isatty() else str  # a file gets the text as it is

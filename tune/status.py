@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from model.system.command_line import OneLineParser, ended_quietly
-from model.system.terminal import complain, printable
+from model.system.terminal import printable
 
 _EXAMPLES = """examples:
   python -m tune.status results/ten
@@ -35,26 +35,21 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--json", action="store_true", help="as one JSON object")
     options = parser.parse_args(arguments)
-    return ended_quietly(lambda: _print(options))
+    return ended_quietly("tune.status", lambda: _print(options))
 
 
 def _print(options: argparse.Namespace) -> int:
     import json
 
-    from model.errors import ConfigError
     from model.system.filesystem import is_uri
     from tune.monitoring.status import RunStatus
     from tune.records.load import local_folder
     from tune.records.run_folder import find_run
 
-    try:
-        run = options.run
-        location = run if is_uri(run) else find_run(run, options.results).path
-        with local_folder(location, lambda folder: folder.live_files) as folder:
-            status = RunStatus.of(folder, str(location))
-    except ConfigError as error:
-        complain("tune.status", error)
-        return 2
+    run = options.run
+    location = run if is_uri(run) else find_run(run, options.results).path
+    with local_folder(location, lambda folder: folder.live_files) as folder:
+        status = RunStatus.of(folder, str(location))
     print(json.dumps(status.to_json()) if options.json else printable(status.text()))
     return 0
 

@@ -10,7 +10,6 @@ import sys
 import time
 
 from model.system.command_line import OneLineParser, ended_quietly
-from model.system.terminal import complain
 
 POLL_SECONDS = 1.0
 
@@ -25,20 +24,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--address", default="auto", metavar="ADDR", help="the cluster (auto)")
     parser.add_argument("--timeout", default="10m", metavar="TIME", help="(10m)")
     options = parser.parse_args(arguments)
-    return ended_quietly(lambda: _wait(options))
+    return ended_quietly("tune.wait_for_nodes", lambda: _wait(options))
 
 
 def _wait(options: argparse.Namespace) -> int:
-    from model.errors import ConfigError
     from model.system.durations import parse_duration
     from tune.cluster.ray_environment import prepare_ray_environment
 
     prepare_ray_environment(options.address)
-    try:
-        deadline = time.monotonic() + parse_duration(options.timeout)
-    except ConfigError as error:
-        complain("tune.wait_for_nodes", error)
-        return 2
+    deadline = time.monotonic() + parse_duration(options.timeout)
     found = 0
     while found < options.count and time.monotonic() < deadline:
         found = _num_nodes(options.address)

@@ -10,14 +10,14 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from model.errors import EXTERNAL_FAULT
+from model.errors import EXTERNAL_FAULT, CheckpointError, ConfigError
 from model.system.terminal import CheckedOutput, OutputError, complain
 
 DEVICES = ("cpu", "cuda")
 CONSOLE = "char-lstm-tune"
 """The command of an installed project; see tune/console.py."""
 _MODULE = re.compile(r"python -m (?:model|tune)\.(\w+)")
-_INTERRUPTED, _READER_GONE = 130, 141
+_MISTAKE, _INTERRUPTED, _READER_GONE = 2, 130, 141
 """Exit codes, as shells have them."""
 
 
@@ -30,15 +30,19 @@ def quiet_libraries() -> None:
     warnings.simplefilter("ignore", append=True)
 
 
-def ended_quietly(command: Callable[[], int]) -> int:
+def ended_quietly(program: str, command: Callable[[], int]) -> int:
     """Run a command and return its exit code.
 
-    Ctrl-C, `| head` and a full disk under its output end it without a traceback.
+    A mistake, Ctrl-C, `| head` and a full disk under its output end it without a traceback.
+
+    Args:
+        program: Its name, for the line on stderr that tells of a mistake.
+        command: What it does; returns its exit code.
     """
     quiet_libraries()
     output, sys.stdout = sys.stdout, CheckedOutput(sys.stdout)
     try:
-        code = command()
+        code = _ended_by_mistake(program, command)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -50,6 +54,16 @@ def ended_quietly(command: Callable[[], int]) -> int:
     finally:
         sys.stdout = output
     return code
+
+
+def _ended_by_mistake(program: str, command: Callable[[], int]) -> int:
+    try:
+        return command()
+    except (BrokenPipeError, OutputError):
+        raise
+    except (ConfigError, CheckpointError, OSError) as error:
+        complain(program, error)
+        return _MISTAKE
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -117,4 +131,4 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the mistake, and end with exit code 2."""
         complain(self.prog.removeprefix("python -m "), f"{message}; see --help")
-        sys.exit(2)
+        sys.exit(_MISTAKE)

@@ -47,7 +47,7 @@ def trials(*, num_words: int, step: float = 0.01) -> list[TrialRecord]:
 def test_library_of_a_command_warns_in_vain_but_where_that_is_asked_for() -> None:
     code = (
         "import warnings; from model.system.command_line import ended_quietly\n"
-        "ended_quietly(lambda: warnings.warn('old', {category}, 2) or 0)"
+        "ended_quietly('old', lambda: warnings.warn('old', {category}, 2) or 0)"
     )
     for category in ("UserWarning", "FutureWarning", "RuntimeWarning", "DeprecationWarning"):
         program = ["-c", code.format(category=category)]
@@ -57,7 +57,7 @@ def test_library_of_a_command_warns_in_vain_but_where_that_is_asked_for() -> Non
 
 def test_warnings_are_errors_of_tests_in_a_command_too() -> None:
     with pytest.raises(UserWarning, match="old"):
-        ended_quietly(lambda: warnings.warn("old", stacklevel=2) or 0)  # type: ignore[func-returns-value]
+        ended_quietly("old", lambda: warnings.warn("old", stacklevel=2) or 0)  # type: ignore[func-returns-value]
 
 
 def test_search_is_quiet_of_what_a_space_file_imports() -> None:
