@@ -10,7 +10,6 @@ from optuna.distributions import (
 
 from model.config import NORMALIZATIONS, UNITS, TrialConfig
 from model.text.held_out import LONG_TEXT_CHARS
-from search_spaces.baseline import Baseline
 from search_spaces.budget import Budget
 from search_spaces.full import SPACE as FULL
 from search_spaces.space import SearchSpace
@@ -44,14 +43,12 @@ SPACE = SearchSpace(
     },
     conditions=_CONDITIONS,
     baselines=tuple(
-        Baseline(
-            name=baseline.name,
+        dataclasses.replace(
+            baseline,
             params={
                 **{axis: getattr(_BASE, axis) for axis in _MORE if axis not in _CONDITIONS},
                 **baseline.params,
             },
-            documented_nats_per_char=baseline.documented_nats_per_char,
-            documented_seconds=baseline.documented_seconds,
         )
         for baseline in FULL.baselines
     ),
