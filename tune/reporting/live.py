@@ -4,10 +4,10 @@ With 10,000 trials each takes seconds: in Ray's loop all workers would wait for 
 """
 
 import logging
-import queue
 import threading
 import time
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from tune.records.load import read_run
 from tune.records.run_folder import RunFolder
@@ -31,14 +31,11 @@ class LiveFiles:
         """Write into a run's folder."""
         self._folder = folder
         self._page_rests_until = 0.0
-        self._given: queue.SimpleQueue[list[TrialRecord] | None] = queue.SimpleQueue()
-        self._is_free = True
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="live files")
+        self._writing: Future[None] | None = None
         self._ending = threading.Event()
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True, name="live files")
 
     def __enter__(self) -> "LiveFiles":
-        self._thread.start()
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -48,10 +45,9 @@ class LiveFiles:
             OSError: A table could not be written.
         """
         self._ending.set()
-        self._given.put(None)
-        self._thread.join()
-        if kind is None:
-            self._raise_error()
+        self._executor.shutdown()
+        if kind is None and self._writing is not None:
+            self._writing.result()
 
     def save(self, records: Iterable[TrialRecord]) -> None:
         """Have the tables written, and the page now and then.
@@ -65,11 +61,13 @@ class LiveFiles:
         Raises:
             OSError: The tables could not be written the last time.
         """
-        self._raise_error()
-        if self._is_free:
-            self._is_free = False
-            # What has ended never changes again; the others do while they are written.
-            self._given.put([each if each.has_ended else each.copy() for each in records])
+        if self._writing is not None:
+            if not self._writing.done():
+                return
+            self._writing.result()
+        # What has ended never changes again; the others do while they are written.
+        of_now = [each if each.has_ended else each.copy() for each in records]
+        self._writing = self._executor.submit(self._write, of_now)
 
     def save_all(self, records: Iterable[TrialRecord]) -> None:
         """Write the tables and the page, now and here: the search is over.
@@ -77,26 +75,17 @@ class LiveFiles:
         Raises:
             OSError: A table cannot be written.
         """
-        assert not self._thread.is_alive()
+        assert self._writing is None or self._writing.done()
         self._page_rests_until = 0.0
         self.write_page(self._folder.write_tables(list(records)))
 
-    def _run(self) -> None:
-        while (records := self._given.get()) is not None:
-            start = time.monotonic()
-            try:
-                tables = self._folder.write_tables(records)
-                seconds = time.monotonic() - start
-                self.write_page(tables)
-            except Exception as error:  # raised where the search is: it ends there
-                self._error = error
-                return
-            self._ending.wait(seconds / SAVE_SHARE)
-            self._is_free = True
-
-    def _raise_error(self) -> None:
-        if self._error is not None:
-            raise self._error
+    def _write(self, records: list[TrialRecord]) -> None:
+        """Write, and keep the thread busy until it may write again; errors end the search."""
+        start = time.monotonic()
+        tables = self._folder.write_tables(records)
+        seconds = time.monotonic() - start
+        self.write_page(tables)
+        self._ending.wait(seconds / SAVE_SHARE)
 
     def write_page(self, tables: tuple[Table, Table]) -> None:
         """Write the page if its last time lies long enough back and there is anything to show."""

@@ -81,7 +81,7 @@ def test_full_disk_is_raised_where_the_search_is(
     monkeypatch.setattr(RunFolder, "write_tables", full)
     with pytest.raises(OSError, match="No space"), LiveFiles(folder) as live:
         live.save([trial(0, [3.0])])
-        live._thread.join()
+        wait_until(lambda: live._writing is not None and live._writing.done())
         live.save([trial(0, [3.0])])
     with pytest.raises(OSError, match="No space"), LiveFiles(folder) as live:
         live.save([trial(0, [3.0])])  # the last of the search
