@@ -5,7 +5,6 @@ Sources: Fan 2018, arXiv:1805.04833 (top-k); Holtzman 2019, arXiv:1904.09751 (to
 """
 
 import dataclasses
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -25,7 +24,6 @@ GREEDY_BELOW = 1e-6
 would be 0 there, and 0 / 0 no number."""
 TIMED_SYMBOLS = 100
 """Symbols by which the time of one is measured."""
-_ENDLESS = Bounds(num_chars=sys.maxsize)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,34 +172,6 @@ def stream_passages(
                 return
 
     return pieces()
-
-
-def stream_text(
-    model: Network,
-    vocabulary: Vocabulary | WordVocabulary,
-    *,
-    prime: str,
-    cleaning: str,
-    options: SamplingOptions,
-    bounds: Bounds = _ENDLESS,
-    seed: int = 0,
-) -> Iterator[str]:
-    """Return one passage as it is written; see `stream_passages`.
-
-    Raises:
-        ConfigError: The seed is out of its range, or the prime cannot be read (see
-            `encode_prime`).
-    """
-    pieces = stream_passages(
-        model,
-        vocabulary,
-        prime=prime,
-        cleaning=cleaning,
-        bounds=bounds,
-        options=options,
-        seed=seed,
-    )
-    return (piece.text for piece in pieces)
 
 
 @torch.inference_mode()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from model.config import check_seed
 from model.errors import ConfigError, unknown_choice
-from model.generation.decoding import SamplingOptions, stream_text
+from model.generation.decoding import SamplingOptions, stream_passages
 from model.generation.ending import Bounds
 from model.network.base import Network
 from model.text.vocabulary import Vocabulary
@@ -74,7 +74,7 @@ class Conversation:
         return self._write(self.text if line == "" else line, is_new=line != "")
 
     def _write(self, prime: str, *, is_new: bool) -> Iterator[str]:
-        pieces = stream_text(
+        pieces = stream_passages(
             self.model,
             self.vocabulary,
             prime=prime[-READ_AGAIN_CHARS:],
@@ -89,8 +89,8 @@ class Conversation:
             if is_new:
                 yield prime
             for piece in pieces:
-                self.text += piece
-                yield piece
+                self.text += piece.text
+                yield piece.text
 
         return written()
 

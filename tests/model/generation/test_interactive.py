@@ -12,7 +12,8 @@ import pytest
 
 from model import generate as command
 from model.errors import ConfigError
-from model.generation.decoding import SamplingOptions, stream_text, write_passages
+from model.generation.decoding import SamplingOptions, stream_passages, write_passages
+from model.generation.ending import Bounds
 from model.generation.interactive import COMMANDS, Conversation, converse
 from model.training.checkpoint import load_checkpoint
 
@@ -33,10 +34,16 @@ def talk(trained_checkpoint: Path) -> Conversation:
 def test_stream_is_the_passage_that_is_written_at_once(talk: Conversation) -> None:
     common = {"prime": "Alice ", "cleaning": "lower", "options": talk.options, "seed": 3}
     (whole,) = write_passages(talk.model, talk.vocabulary, num_chars=50, **common)  # type: ignore[arg-type]
-    pieces = stream_text(talk.model, talk.vocabulary, **common)  # type: ignore[arg-type]
-    assert "".join(next(pieces) for _ in range(50)) == whole
+    bounds = Bounds(num_chars=1_000)
+    pieces = stream_passages(talk.model, talk.vocabulary, bounds=bounds, **common)  # type: ignore[arg-type]
+    assert "".join(next(pieces).text for _ in range(50)) == whole
     with pytest.raises(ConfigError, match="prime '§'"):
-        stream_text(talk.model, talk.vocabulary, prime="§", cleaning="lower", options=talk.options)
+        stream_passages(
+            talk.model,
+            talk.vocabulary,
+            bounds=bounds,
+            **{**common, "prime": "§"},  # type: ignore[arg-type]
+        )
 
 
 def test_beginning_goes_on_and_an_empty_line_asks_for_more(talk: Conversation) -> None:
