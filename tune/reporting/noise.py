@@ -88,17 +88,16 @@ def seed_noise(finalists: pd.DataFrame) -> SeedNoise | None:
     one a finalist. So it rests on all of them, each alone being two or three.
     """
     ended = finalists[finalists["status"] == Status.COMPLETE.value]
-    scores = ended.groupby("number")["val_bits_per_char"]
-    counts = scores.transform("count")
-    squares = (ended["val_bits_per_char"] - scores.transform("mean")) ** 2
-    repeated = counts >= 2
-    num_trainings = int(repeated.sum())
-    if num_trainings == 0:
+    of_each = ended.groupby("number")["val_bits_per_char"].agg(["count", "var"])
+    repeated = of_each[of_each["count"] >= 2]
+    if repeated.empty:
         return None
-    num_settings = ended[repeated]["number"].nunique()
-    variance = float(squares[repeated].sum()) / (num_trainings - num_settings)
+    free = repeated["count"] - 1
+    variance = float((free * repeated["var"]).sum() / free.sum())
     return SeedNoise(
-        deviation=math.sqrt(variance), num_trainings=num_trainings, num_settings=num_settings
+        deviation=math.sqrt(variance),
+        num_trainings=int(repeated["count"].sum()),
+        num_settings=len(repeated),
     )
 
 
