@@ -21,6 +21,8 @@ from tune.records.study_file import (
     StudyFile,
 )
 
+_KEPT_OF_PLAN = ("planned_seconds", "planned_trials", "planned_on_resuming")
+
 
 def study_file(study: Study, result: SearchResult | None, estimate: Estimate | None) -> StudyFile:
     """Return what study.json is to hold; without a result, the search is still running."""
@@ -69,19 +71,11 @@ def _planned(
         return now
     stored = study.earlier.study
     asked = study.space.budget, finalists_of(study.settings)
-    if stored.estimate is not None and asked == (
-        stored.space.budget,
-        finalists_of(stored.settings),
-    ):
-        planned = stored.estimate.planned_seconds, stored.estimate.planned_trials
-        seconds, trials = planned
-        compared = now or PlannedTime(planned_seconds=seconds, planned_trials=trials)
-        return dataclasses.replace(
-            compared,
-            planned_seconds=seconds,
-            planned_trials=trials,
-            planned_on_resuming=stored.estimate.planned_on_resuming,
-        )
+    asked_before = stored.space.budget, finalists_of(stored.settings)
+    plan = stored.estimate
+    if plan is not None and asked == asked_before:
+        kept = {name: getattr(plan, name) for name in _KEPT_OF_PLAN}
+        return dataclasses.replace(now, **kept) if now else PlannedTime(**kept)
     return None if now is None else dataclasses.replace(now, planned_on_resuming=True)
 
 
