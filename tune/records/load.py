@@ -65,7 +65,11 @@ class LoadedRun:
     @property
     def search_seconds(self) -> float:
         """How long the search has run; while it runs, up to its last saved event."""
-        return searched_seconds(self.study, self.trials, self.epochs)
+        if not self.study.is_running:
+            return self.study.search_seconds
+        frames = self.trials, self.epochs
+        known = pd.concat([frame["search_seconds"] for frame in frames]).dropna()
+        return float(known.max()) if len(known) else self.study.search_seconds
 
     @property
     def has_result(self) -> bool:
@@ -80,14 +84,6 @@ class LoadedRun:
             f"<run {self.name}: {self.space.name} on {self.study.corpus.name}, "
             f"{len(self.trials)} trials{score}, {self.study.ended}>"
         )
-
-
-def searched_seconds(study: StudyFile, trials: pd.DataFrame, epochs: pd.DataFrame) -> float:
-    """Return how long a search has run: study.json knows when it has ended, the tables before."""
-    if not study.is_running:
-        return study.search_seconds
-    known = pd.concat([trials["search_seconds"], epochs["search_seconds"]]).dropna()
-    return float(known.max()) if len(known) else study.search_seconds
 
 
 def load_run(run: str | Path) -> LoadedRun:
