@@ -127,14 +127,8 @@ def save_checkpoint(
     """
     values = {
         "format_version": FORMAT_VERSION,
-        "config": meta.config.to_dict(),
+        **dataclasses.asdict(meta),
         "vocabulary": _vocabulary_to_json(meta.vocabulary),
-        "metrics": dataclasses.asdict(meta.metrics),
-        "last_metrics": dataclasses.asdict(meta.last_metrics),
-        "precision": meta.precision,
-        "text_sha256": meta.text_sha256,
-        "corpus": meta.corpus,
-        "origin": dataclasses.asdict(meta.origin) if meta.origin else None,
     }
     try:
         with in_place_of(folder) as partial:
