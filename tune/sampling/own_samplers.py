@@ -15,7 +15,7 @@ import numpy as np
 from optuna import Study
 from optuna._transform import _SearchSpaceTransform
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.samplers import BaseSampler, CmaEsSampler, QMCSampler
+from optuna.samplers import BaseSampler, CmaEsSampler, QMCSampler, RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -28,10 +28,11 @@ SPREAD = 0.25
 that are drawn again."""
 
 
-class NearSampler(BaseSampler):
+class NearSampler(RandomSampler):
     """Moves away from one point, each axis by itself; made for one proposal.
 
-    One axis always moves, of those that can: the point itself has been tried.
+    One axis always moves, of those that can: the point itself has been tried. Axes that the point
+    does not have, and all where there is none yet, are drawn at random.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class NearSampler(BaseSampler):
         axes: Mapping[str, BaseDistribution],
         moved_share: float,
         generator: np.random.Generator,
-        otherwise: BaseSampler,
+        seed: int,
     ) -> None:
         """Sample one trial.
 
@@ -50,26 +51,14 @@ class NearSampler(BaseSampler):
             axes: Of the space.
             moved_share: Mean share of the other axes that are drawn.
             generator: Of this proposal.
-            otherwise: For axes that the point does not have, and where there is none yet.
+            seed: Of the axes that are drawn at random.
         """
+        super().__init__(seed)
         self._center = center
         self._axes = axes
         self._moved_share = moved_share
         self._generator = generator
-        self._otherwise = otherwise
         self._always_moved: str | None = None
-
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """Return that no axes are sampled together."""
-        return {}
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Sample none."""
-        return {}
 
     def sample_independent(
         self,
@@ -84,7 +73,7 @@ class NearSampler(BaseSampler):
         if self._always_moved is None:
             self._always_moved = self._choose_axis(self._center)
         if param_name not in self._center:
-            return self._otherwise.sample_independent(study, trial, param_name, param_distribution)
+            return super().sample_independent(study, trial, param_name, param_distribution)
         value = self._center[param_name]
         if param_name == self._always_moved:
             return _other(param_distribution, value, self._generator)

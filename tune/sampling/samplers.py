@@ -115,9 +115,7 @@ def make_sampler(
         return random
     if is_early and name in TPE and starts:
         start = starts[int(generator.integers(len(starts)))]
-        return NearSampler(
-            start, axes=axes, moved_share=1.0, generator=generator, otherwise=random
-        )
+        return NearSampler(start, axes=axes, moved_share=1.0, generator=generator, seed=own_seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", exceptions.ExperimentalWarning)
         if is_early or name == "qmc":
@@ -156,5 +154,5 @@ def make_sampler(
     if generator.random() >= NEAR_BEST_SHARE:
         return tpe
     return NearSampler(
-        None, axes=axes, moved_share=NEAR_BEST_MOVED, generator=generator, otherwise=random
+        None, axes=axes, moved_share=NEAR_BEST_MOVED, generator=generator, seed=own_seed
     )

@@ -31,24 +31,12 @@ SPACE = dataclasses.replace(load_space("full"), baselines=())
 CENTER = {"size": 256, "dropout": 0.35, "batch": 32, "cleaning": "lower"}
 
 
-class _Fixed(optuna.samplers.RandomSampler):
-    """Knows some axes, and refuses all others."""
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        super().__init__()
-        self._values = values
-
-    def sample_independent(self, *arguments: Any) -> Any:
-        return self._values[arguments[2]]
-
-
 def proposals(
     study: optuna.Study,
     number: int,
     *,
     center: Mapping[str, Any] | None = CENTER,
     moved_share: float = 1.0,
-    otherwise: optuna.samplers.BaseSampler | None = None,
     axes: dict[str, BaseDistribution] = AXES,
 ) -> list[dict[str, Any]]:
     drawn = []
@@ -58,7 +46,7 @@ def proposals(
             axes=axes,
             moved_share=moved_share,
             generator=np.random.default_rng(seed),
-            otherwise=otherwise or _Fixed({}),
+            seed=seed,
         )
         drawn.append(study.ask(axes).params)
     return drawn
@@ -124,10 +112,16 @@ def test_half_of_the_axes_move_and_one_always_does(study: optuna.Study) -> None:
     assert one == tuple(axes)
 
 
-def test_axis_that_the_point_does_not_have_is_drawn_otherwise(study: optuna.Study) -> None:
-    fixed = {"size": 100, "batch": 8, "cleaning": "cased"}
-    for point in proposals(study, 5, center={"dropout": 0.35}, otherwise=_Fixed(fixed)):
-        assert point.pop("dropout") != 0.35 and point == fixed
+def test_axis_that_the_point_does_not_have_is_drawn_at_random(
+    study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = {axis: distribution for axis, distribution in AXES.items() if axis != "dropout"}
+    for seed, point in enumerate(proposals(study, 5, center={"dropout": 0.35})):
+        assert point.pop("dropout") != 0.35
+        study.sampler = optuna.samplers.RandomSampler(seed=seed)
+        assert point == study.ask(others).params
+    monkeypatch.delattr(optuna.samplers.RandomSampler, "sample_independent")
+    assert len(proposals(study, 5)) == 5  # no axis of a point that has all
 
 
 def add(study: optuna.Study, size: int, bits: list[float], state: TrialState) -> None:
@@ -149,8 +143,7 @@ def test_best_so_far_is_the_lowest_of_any_epoch_and_no_failed_one(study: optuna.
         ((size, _),) = Counter(point["size"] for point in drawn).most_common(1)
         return int(size)
 
-    otherwise = optuna.samplers.RandomSampler(seed=0)
-    (first,) = proposals(study, 1, center=None, otherwise=otherwise)
+    (first,) = proposals(study, 1, center=None)
     assert first.keys() == AXES.keys()  # nothing is known yet
     add(study, 100, [3.0, 2.0], TrialState.COMPLETE)
     assert center() == 100
