@@ -25,28 +25,24 @@ class RunStatus:
 
     Attributes:
         path: Its folder.
-        space: What is searched.
-        corpus: Name of its text.
+        study: What study.json holds.
         state: In words, whether it runs, and if not why.
         alive: Whether a driver has it.
         silent_seconds: Seconds since its last event.
         search_seconds: Seconds that the search has run, all sessions together.
         left_seconds: Estimate of the rest; None where it is not known or nothing runs.
-        num_trials: Trials in all.
         search_state: Where its trials stand.
         num_finalist_trainings: Trainings of finalists that have ended.
         predictor_bits_per_char: Of the validation and the test passage; None without predictor.
     """
 
     path: Path
-    space: SearchSpace
-    corpus: str
+    study: StudyFile
     state: str
     alive: bool
     silent_seconds: float
     search_seconds: float
     left_seconds: float | None
-    num_trials: int
     search_state: SearchState
     num_finalist_trainings: int
     predictor_bits_per_char: tuple[float, float] | None
@@ -77,14 +73,12 @@ class RunStatus:
             seconds += silent_seconds
         return cls(
             path=folder.path,
-            space=space,
-            corpus=study.corpus.name,
+            study=study,
             state=_state(folder, study, location or str(folder.path), alive=alive),
             alive=alive,
             silent_seconds=silent_seconds,
             search_seconds=max(seconds, study.search_seconds),
             left_seconds=_left_seconds(space, search_state, seconds) if alive else None,
-            num_trials=space.budget.trials,
             search_state=search_state,
             num_finalist_trainings=num_ended(finalists.values()),
             predictor_bits_per_char=scores_of(read_predictor_table(folder.predictor_file)),
@@ -95,14 +89,14 @@ class RunStatus:
         best, scores = self.search_state.best, self.predictor_bits_per_char
         return {
             "path": str(self.path),
-            "space": self.space.name,
-            "corpus": self.corpus,
+            "space": self.study.space.name,
+            "corpus": self.study.corpus.name,
             "state": self.state,
             "alive": self.alive,
             "silent_seconds": round(self.silent_seconds, 1),
             "search_seconds": round(self.search_seconds, 1),
             "left_seconds": None if self.left_seconds is None else round(self.left_seconds, 1),
-            "num_trials": self.num_trials,
+            "num_trials": self.study.space.budget.trials,
             "statuses": {status.value: n for status, n in self.search_state.statuses.items()},
             "rungs": {str(rung): number for rung, number in self.search_state.rungs.items()},
             "best": _trial_json(best) if best else None,
@@ -114,12 +108,13 @@ class RunStatus:
 
     def text(self) -> str:
         """Return it for people, one line a fact."""
-        search_state, axes = self.search_state, self.space.axes
-        lines = [f"{self.path.name}: {self.space.name} on {self.corpus}: {self.state}"]
+        search_state, space = self.search_state, self.study.space
+        lines = [f"{self.path.name}: {space.name} on {self.study.corpus.name}: {self.state}"]
+        axes = space.axes
         best = search_state.best
         lines.append("best so far: " + (_trial_text(best, axes) if best else "no result yet"))
         lines.append(
-            f"trials: {search_state.num_ended} of {self.num_trials} ended; "
+            f"trials: {search_state.num_ended} of {space.budget.trials} ended; "
             f"{search_state.statuses_text()}"
         )
         lines.append(f"reached the rungs: {search_state.rungs_text()}")
@@ -139,7 +134,7 @@ class RunStatus:
         return "\n".join(lines)
 
     def _times(self) -> str:
-        limit = self.space.budget.time_budget_seconds
+        limit = self.study.space.budget.time_budget_seconds
         text = f"time: {format_seconds(self.search_seconds)}"
         text += f" of {format_seconds(limit)}" if limit else ""
         if self.search_seconds:
