@@ -15,7 +15,7 @@ from model.config import TrialConfig
 from model.system.filesystem import read
 from model.system.json_schema import parsed
 from tune.records.history import EpochEnded, History, event_of, line_of
-from tune.records.trial import ESTIMATED_MEMORY, PEAK_MEMORY, EpochRecord, trial_id
+from tune.records.trial import ESTIMATED_MEMORY, PEAK_MEMORY, SCORES, EpochRecord, trial_id
 from tune.storage.checkpoints import (
     CheckpointStore,
     StoredCheckpoint,
@@ -40,10 +40,7 @@ def epoch_ended(number: int, result: dict[str, Any], search_seconds: float) -> E
             report=report_of(result),
             epoch=result["epoch"],
             chars_trained=result.get("chars_trained"),
-            train_nats_per_char=result["train_nats_per_char"],
-            val_nats_per_char=result["val_nats_per_char"],
-            val_own_bits_per_char=result["val_own_bits_per_char"],
-            val_bits_per_char=result["val_bits_per_char"],
+            **{name: result[name] for name in SCORES},
             elapsed_seconds=result["elapsed_seconds"],
             search_seconds=search_seconds,
         ),
