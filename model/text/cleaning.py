@@ -32,10 +32,6 @@ class Cleaning:
     description: str
 
 
-def _cased(char: str) -> str:
-    return char
-
-
 def _lower(char: str) -> str:
     lowered = char.lower()
     return lowered if len(lowered) == 1 else char  # İ lowers to two characters: it stays
@@ -49,7 +45,7 @@ def _letters(char: str) -> str:
 
 
 CLEANINGS: dict[str, Cleaning] = {
-    RAW: Cleaning(char=_cased, description="the text as it is"),
+    RAW: Cleaning(char=str, description="the text as it is"),
     "lower": Cleaning(char=_lower, description="the text in lower case"),
     LETTERS: Cleaning(char=_letters, description="the letters alone, in lower case"),
 }
