@@ -86,6 +86,7 @@ class TrialRecord:
         started_seconds: The same to its last start: it may have gone on from a rung.
         error: Why it failed or diverged, or empty.
         epochs: Its reports, in order; `add_epoch` adds one.
+        best: The report with the lowest objective, the earliest of equals; None before the first.
     """
 
     number: int
@@ -102,12 +103,10 @@ class TrialRecord:
     started_seconds: float = 0.0
     error: str = ""
     epochs: list[EpochRecord] = dataclasses.field(default_factory=list)
-    _best: EpochRecord | None = dataclasses.field(
-        default=None, init=False, repr=False, compare=False
-    )
+    best: EpochRecord | None = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self._best = self._lowest()
+        self.best = self._lowest()
 
     @property
     def trial_id(self) -> str:
@@ -118,19 +117,14 @@ class TrialRecord:
         """Add a report; one that comes again replaces the earlier one and what followed."""
         if self.epochs and self.epochs[-1].report >= epoch.report:
             self.epochs = [known for known in self.epochs if known.report < epoch.report]
-            self._best = self._lowest()
+            self.best = self._lowest()
         self.epochs.append(epoch)
-        if self._best is None or epoch.val_bits_per_char < self._best.val_bits_per_char:
-            self._best = epoch
+        if self.best is None or epoch.val_bits_per_char < self.best.val_bits_per_char:
+            self.best = epoch
 
     def copy(self) -> "TrialRecord":
         """Return a copy that does not change with this record."""
         return dataclasses.replace(self, epochs=list(self.epochs))
-
-    @property
-    def best(self) -> EpochRecord | None:
-        """The report with the lowest objective; the earliest of equals."""
-        return self._best
 
     @property
     def has_ended(self) -> bool:
@@ -140,8 +134,7 @@ class TrialRecord:
     @property
     def objective(self) -> float:
         """The lowest objective of its epochs; infinity without one."""
-        best = self.best
-        return best.val_bits_per_char if best else float("inf")
+        return self.best.val_bits_per_char if self.best else float("inf")
 
     @property
     def epoch_seconds(self) -> float:
