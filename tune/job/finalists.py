@@ -66,9 +66,6 @@ class FinalistSearcher(Searcher):
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: the history is the state."""
 
-    def restore(self, checkpoint_path: str) -> None:
-        """Do nothing: the history is the state."""
-
 
 def confirm(
     study: Study,
