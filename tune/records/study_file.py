@@ -261,18 +261,11 @@ class StudyFile:
         """Check and take what study.json holds.
 
         Raises:
-            ConfigError: A key is missing, a value is of another type, or the format is newer.
+            ValueError: A key is missing, a value is of another type, or the format is newer.
         """
-        try:
-            values = checked(values, dict[str, Any], "study.json")
-            version = checked(values.get("format_version"), int, "format_version")
-            if version > FORMAT_VERSION:
-                raise ConfigError(
-                    f"a run's format must be at most {FORMAT_VERSION}, got {version}"
-                )
-            study: StudyFile = record(values | {"settings": values}, cls, "study.json")
-        except ConfigError:
-            raise
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
+        values = checked(values, dict[str, Any], "study.json")
+        version = checked(values.get("format_version"), int, "format_version")
+        if version > FORMAT_VERSION:
+            raise ValueError(f"a run's format must be at most {FORMAT_VERSION}, got {version}")
+        study: StudyFile = record(values | {"settings": values}, cls, "study.json")
         return study
