@@ -76,18 +76,13 @@ def axis_shares(run: LoadedRun, *, resamples: int = 0) -> list[AxisShare]:
         indices = generator.integers(len(measured), size=len(measured))
         # None where all values drawn are equal; an axis that varied in no trial drawn has 0.
         resampled = _shares([measured[index] for index in indices])
-        for axis, found in drawn.items():
-            found += [resampled.get(axis, 0.0)] if resampled else []
-    spreads = {
-        axis: tuple(float(bound) for bound in np.quantile(found, MIDDLE))
-        for axis, found in drawn.items()
-        if found
-    }
-    return [
-        AxisShare(axis=axis, share=share, low=low, high=high)
-        for axis, share in shares.items()
-        for low, high in [spreads.get(axis, (None, None))]
-    ]
+        for axis, of_axis in drawn.items():
+            of_axis += [resampled.get(axis, 0.0)] if resampled else []
+    found = []
+    for axis, share in shares.items():
+        low, high = np.quantile(drawn[axis], MIDDLE).tolist() if drawn[axis] else (None, None)
+        found.append(AxisShare(axis=axis, share=share, low=low, high=high))
+    return found
 
 
 def _frozen_trials(run: LoadedRun) -> list[FrozenTrial]:
