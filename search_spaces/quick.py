@@ -11,6 +11,7 @@ from model.text.cleaning import CLEANINGS
 from model.text.held_out import LONG_TEXT_CHARS
 from search_spaces.baseline import Baseline
 from search_spaces.budget import Budget
+from search_spaces.documented import experiment
 from search_spaces.space import SearchSpace
 
 SPACE = SearchSpace(
@@ -36,36 +37,21 @@ SPACE = SearchSpace(
     baselines=(
         Baseline(
             name="experiment 1, scaled down",
-            params={
-                "epochs": 2,
-                "hidden_size": 64,
-                "batch_size": 64,
-                "dropout": 0.2,
-                "num_layers": 1,
-                "cleaning": "lower",
-            },
+            params=experiment(
+                epochs=2, hidden_size=64, batch_size=64, num_layers=1, cleaning="lower"
+            ),
         ),
         Baseline(
             name="experiment 2, scaled down",
-            params={
-                "epochs": 3,
-                "hidden_size": 64,
-                "batch_size": 32,
-                "dropout": 0.2,
-                "num_layers": 2,
-                "cleaning": "lower",
-            },
+            params=experiment(
+                epochs=3, hidden_size=64, batch_size=32, num_layers=2, cleaning="lower"
+            ),
         ),
         Baseline(
             name="experiment 3, scaled down",
-            params={
-                "epochs": 4,
-                "hidden_size": 64,
-                "batch_size": 32,
-                "dropout": 0.2,
-                "num_layers": 2,
-                "cleaning": "letters",
-            },
+            params=experiment(
+                epochs=4, hidden_size=64, batch_size=32, num_layers=2, cleaning="letters"
+            ),
         ),
     ),
     budget=Budget(trials=10, time_budget_seconds=120.0, grace_period_epochs=1, reduction_factor=2),
