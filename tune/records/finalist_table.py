@@ -6,29 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tune.records.study_file import SEEDS_AT_MOST
-from tune.records.tables import Table, frame_of, read_table, write_table
+from tune.records.tables import Table, dtypes_of, frame_of, read_table, write_table
 from tune.records.trial import TrialRecord
-
-FINALIST_DTYPES = {
-    "number": "Int64",
-    "finalist_seed": "Int64",
-    "baseline": "string",
-    "status": "string",
-    "epochs_run": "Float64",
-    "best_epoch": "Float64",
-    "val_bits_per_char": "Float64",
-    "test_bits_per_char": "Float64",
-    "test_bits_per_letter": "Float64",
-    "letter_particles": "Int64",
-    "test_bits_per_letter_quarter": "Float64",
-    "test_bits_per_letter_sixteenth": "Float64",
-    "test_bits_per_char_dynamic": "Float64",
-    "dynamic_seconds": "Float64",
-    "elapsed_seconds": "Float64",
-    "seed": "Int64",
-    "error": "string",
-}
-"""Columns of finalists.csv, in order, with their pandas types."""
 
 
 def finalist_key(number: int, seed_number: int) -> int:
@@ -74,6 +53,20 @@ class TestPassageScores:
 
 
 SCORE_COLUMNS = tuple(field.name for field in dataclasses.fields(TestPassageScores))
+FINALIST_DTYPES = {
+    "number": "Int64",
+    "finalist_seed": "Int64",
+    "baseline": "string",
+    "status": "string",
+    "epochs_run": "Float64",
+    "best_epoch": "Float64",
+    "val_bits_per_char": "Float64",
+    **dtypes_of(TestPassageScores),
+    "elapsed_seconds": "Float64",
+    "seed": "Int64",
+    "error": "string",
+}
+"""Columns of finalists.csv, in order, with their pandas types."""
 
 
 def finalist_row(record: TrialRecord, scores: TestPassageScores) -> dict[str, Any]:

@@ -4,21 +4,10 @@ import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
-from tune.records.tables import Table, frame_of, read_table, write_table
+from tune.records.tables import Table, dtypes_of, frame_of, read_table, write_table
 
 PREDICTOR, NGRAM, NETWORK = "predictor", "n-gram", "network"
 """Kinds of rows: the mixture, and its members."""
-PREDICTOR_DTYPES = {
-    "kind": "string",
-    "name": "string",
-    "number": "Int64",
-    "weight": "Float64",
-    "val_bits_per_char": "Float64",
-    "test_bits_per_char": "Float64",
-    "gain_bits_per_char": "Float64",
-    "milliseconds_per_symbol": "Float64",
-}
-"""Columns of predictor.csv, in order, with their pandas types."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +35,10 @@ class PredictorRecord:
     test_bits_per_char: float
     gain_bits_per_char: float | None
     milliseconds_per_symbol: float
+
+
+PREDICTOR_DTYPES = dtypes_of(PredictorRecord)
+"""Columns of predictor.csv, in order, with their pandas types."""
 
 
 def write_predictor_table(records: Iterable[PredictorRecord], path: Path) -> None:

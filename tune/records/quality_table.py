@@ -5,24 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from model.generation.quality import FIGURES, TextQuality
-from tune.records.tables import Table, frame_of, read_table, write_table
+from model.generation.quality import TextQuality
+from tune.records.tables import Table, dtypes_of, frame_of, read_table, write_table
 
 CHECKPOINT, BOOK, REFERENCE = "checkpoint", "book", "reference"
 """Who wrote: a kept checkpoint, the book's author, one of the reference's networks."""
-QUALITY_DTYPES = {
-    "writer": "string",
-    "name": "string",
-    "checkpoint": "Int64",
-    "cleaning": "string",
-    "temperature": "Float64",
-    "passages": "Int64",
-    **dict.fromkeys(FIGURES, "Float64"),
-    "distance": "Float64",
-    "nearest": "boolean",
-    "word_list": "string",
-}
-"""Columns of quality.csv, in order, with their pandas types."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +45,10 @@ class QualityRecord:
         """Return its row of quality.csv."""
         values = dataclasses.asdict(self)
         return {**values.pop("quality"), **values}
+
+
+QUALITY_DTYPES = dtypes_of(QualityRecord)
+"""Columns of quality.csv, in order, with their pandas types."""
 
 
 def write_quality(records: Iterable[QualityRecord], path: Path) -> None:

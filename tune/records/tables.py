@@ -21,13 +21,37 @@ from tune.records.trial import SCORES, EpochRecord, Status, TrialRecord
 
 Table = pd.DataFrame
 """For the type hints of files that only pass tables on."""
-_DTYPES = {int: "Int64", int | None: "Int64", float: "Float64", str: "string"}
+_DTYPES: dict[Any, str] = {
+    int: "Int64",
+    float: "Float64",
+    str: "string",
+    bool: "boolean",
+    int | None: "Int64",
+    float | None: "Float64",
+    str | None: "string",
+}
+
+
+def dtypes_of(record: type[Any]) -> dict[str, str]:
+    """Return the columns that a dataclass' fields are, in order, with their pandas types.
+
+    A field that is a dataclass itself has a column for each field of its own.
+    """
+    found: dict[str, str] = {}
+    for field in dataclasses.fields(record):
+        if dataclasses.is_dataclass(field.type):
+            found |= dtypes_of(field.type)  # type: ignore[arg-type]
+        else:
+            found[field.name] = _DTYPES[field.type]
+    return found
+
+
 TRIAL_DTYPES: dict[str, str] = {
     "trial_id": "string",
     "number": "Int64",
     "status": "string",
     "baseline": "string",
-    **{field.name: _DTYPES[field.type] for field in dataclasses.fields(TrialConfig)},  # type: ignore[index]
+    **dtypes_of(TrialConfig),
     "epochs_run": "Float64",
     "best_epoch": "Float64",
     **dict.fromkeys(SCORES, "Float64"),
@@ -38,10 +62,7 @@ TRIAL_DTYPES: dict[str, str] = {
     "error": "string",
 }
 """Columns of trials.csv, in order, with their pandas types."""
-EPOCH_DTYPES: dict[str, str] = {
-    field.name: _DTYPES[field.type]  # type: ignore[index]
-    for field in dataclasses.fields(EpochRecord)
-}
+EPOCH_DTYPES = dtypes_of(EpochRecord)
 """Columns of epochs.csv, in order, with their pandas types."""
 LATER_EPOCH_COLUMNS = ("report", "chars_trained")
 """Those that runs of before 2026-11-29 lack: they reported once an epoch."""
