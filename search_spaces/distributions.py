@@ -47,14 +47,8 @@ def contains(distribution: BaseDistribution, value: Any) -> bool:
     """Return whether a value lies in a distribution, both bounds included, and on its steps."""
     if isinstance(distribution, CategoricalDistribution):
         return value in distribution.choices
-    assert isinstance(distribution, (IntDistribution, FloatDistribution))
-    if not distribution.low <= value <= distribution.high:
-        return False
-    if distribution.step is None:
-        return True
-    # As optuna 5.0 judges when a trial is made from values: what it refuses must not begin.
-    steps = (value - distribution.low) / distribution.step
-    return bool(abs(steps - round(steps)) < 1e-8)
+    # What optuna 5.0 refuses when a trial is made from values must not begin.
+    return distribution._contains(value)
 
 
 def extremes(distribution: BaseDistribution) -> list[Any]:
