@@ -43,39 +43,29 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _print(options: argparse.Namespace) -> int:
-    write = _report if len(options.runs) == 1 else _compare
-    print(printable(write(options.runs, options.results)))
-    return 0
-
-
-def _report(runs: list[str], results: Path) -> str:
     from model.system.filesystem import is_uri
-    from tune.records.load import read_run
+    from tune.records.load import load_run, read_run
     from tune.records.run_folder import find_run
+    from tune.reporting.comparison import comparison
     from tune.reporting.markdown_report import write_report
     from tune.reporting.page import write_page
 
-    (run,) = runs
-    if is_uri(run):
+    runs, results = options.runs, options.results
+    if len(runs) > 1:
+        found = (run if is_uri(run) else find_run(run, results).path for run in runs)
+        text = comparison([load_run(location) for location in found])
+    elif is_uri(runs[0]):
         raise ConfigError(
-            f"a run whose report is written must be a folder, got {run}; URIs can be compared only"
+            f"a run whose report is written must be a folder, got {runs[0]}; URIs can be "
+            f"compared only"
         )
-    folder = find_run(run, results)
-    loaded = read_run(folder)
-    text = write_report(loaded, folder)
-    write_page(loaded, folder)
-    return text
-
-
-def _compare(runs: list[str], results: Path) -> str:
-    from model.system.filesystem import is_uri
-    from tune.records.load import load_run
-    from tune.records.run_folder import find_run
-    from tune.reporting.comparison import comparison
-
-    return comparison(
-        [load_run(run if is_uri(run) else find_run(run, results).path) for run in runs]
-    )
+    else:
+        folder = find_run(runs[0], results)
+        loaded = read_run(folder)
+        text = write_report(loaded, folder)
+        write_page(loaded, folder)
+    print(printable(text))
+    return 0
 
 
 if __name__ == "__main__":
