@@ -153,7 +153,8 @@ def pieces(text: str, length: int, most: int) -> list[str]:
 
 def mean_quality(qualities: Sequence[TextQuality]) -> TextQuality:
     """Return the means of the figures of several texts."""
-    return TextQuality(**{name: _mean(_known(qualities, name)) for name in FIGURES})
+    known = {name: _known(qualities, name) for name in FIGURES}
+    return TextQuality(**{name: sum(v) / len(v) for name, v in known.items() if v})
 
 
 def distance(quality: TextQuality, book: Sequence[TextQuality]) -> float:
@@ -196,7 +197,3 @@ def _runs(same: NDArray[np.bool_]) -> Iterable[tuple[int, int]]:
 def _known(qualities: Sequence[TextQuality], name: str) -> list[float]:
     values = (getattr(quality, name) for quality in qualities)
     return [value for value in values if value is not None]
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
