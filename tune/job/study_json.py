@@ -52,7 +52,7 @@ def study_file(study: Study, result: SearchResult | None, estimate: Estimate | N
         search_seconds=result.seconds if result else 0.0,
         ended=how_it_ended(result) if result else STILL_RUNNING,
         unconfirmed=_why_unconfirmed(study, result) or None,
-        found_nothing=_why_nothing(study, result),
+        found_nothing=why_nothing(study, result) if result and not result.interrupted else "",
         finished=False,
         resume=resume_anywhere(study),
     )
@@ -90,10 +90,6 @@ def _why_unconfirmed(study: Study, result: SearchResult | None) -> str:
     if result.interrupted:
         return "the search was interrupted"
     return "the search found nothing" if why_nothing(study, result) else result.unconfirmed
-
-
-def _why_nothing(study: Study, result: SearchResult | None) -> str:
-    return "" if result is None or result.interrupted else why_nothing(study, result)
 
 
 def resume_anywhere(study: Study) -> str:
