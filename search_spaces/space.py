@@ -316,9 +316,7 @@ class SearchSpace:
         The axes that their conditions name have theirs too, and the values that are needed there.
         """
         needed: dict[str, list[Any]] = {}
-        for axis in reversed(
-            list(self.distributions)
-        ):  # an axis stands after those that it depends on
+        for axis in [*self.distributions][::-1]:  # it stands after those that it depends on
             condition = self.condition(axis)
             if condition is not None and (axis in axes or axis in needed):
                 needed.setdefault(condition[0], []).extend(condition[1])

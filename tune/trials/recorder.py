@@ -70,9 +70,8 @@ class Recorder(DriverOnly, ray_tune.Callback):
         self._listener = listener
         self._failed = failed
         self._reasons: dict[str, str] = {}
-        self._last_reports: dict[
-            str, int
-        ] = {}  # Ray's id to the furthest report of a running trial
+        # Ray's id to the furthest report of a running trial.
+        self._last_reports: dict[str, int] = {}
         self._saved_seconds = stopper.seconds()
 
     def on_trial_start(
