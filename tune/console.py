@@ -15,6 +15,7 @@ COMMANDS = {
     "report": ("tune.report", "rewrite a run's report, or compare runs"),
     "samples": ("tune.samples", "let a run's best networks write text"),
     "status": ("tune.status", "say where a run stands"),
+    "control": ("tune.control", "steer a search that runs"),
     "train": ("model.train", "train one network"),
     "score": ("model.score", "say what a network or an n-gram spends on a text"),
     "generate": ("model.generate", "let a network write text"),

@@ -218,7 +218,7 @@ COMMANDS = [
 
 
 def test_commands_are_all_there() -> None:
-    names = ("console", "report", "run", "samples", "status", "wait_for_nodes")
+    names = ("console", "control", "report", "run", "samples", "status", "wait_for_nodes")
     tune = {f"tune.{name}" for name in names}
     assert set(COMMANDS) == {"model.generate", "model.score", "model.train", *tune}
 

@@ -40,7 +40,7 @@ def script(tmp_path: Path) -> Path:
 def test_pyproject_names_the_command() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["scripts"] == {console.CONSOLE: "tune.console:main"}
-    commands = {"run", "report", "samples", "status", "train", "score", "generate"}
+    commands = {"run", "report", "samples", "status", "control", "train", "score", "generate"}
     assert set(console.COMMANDS) == commands
 
 

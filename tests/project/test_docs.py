@@ -17,7 +17,10 @@ from model.training.trainer import Trainer
 from ray_nodes import RAY, ray_nodes
 from repository import ROOT
 from search_spaces import SPACE_NAMES, load_space
+from tune import control
+from tune.control import _values
 from tune.job.options import parse_options
+from tune.records.orders import Action
 from tune.sampling.samplers import SAMPLERS
 
 PAGES = [
@@ -156,6 +159,16 @@ def test_spaces_have_the_trials_that_the_page_on_the_search_says() -> None:
     assert {name for name, _ in rows} == set(SPACE_NAMES)
     for name, trials in rows:
         assert load_space(name).budget.trials == int(trials), name
+
+
+def test_orders_of_the_page_on_the_search_are_all_there_are() -> None:
+    Path("config.json").write_text('{"hidden_size": 64}', encoding="utf-8")
+    lines = [line.split()[3:] for line in documents.commands(SEARCH) if "tune.control" in line]
+    assert [order for _, order, *_ in lines] == [*Action]
+    for _, order, *value in lines:
+        assert len(_values(order, value[0] if value else None)) == len(value)
+    # Of a run that is not there each is one line.
+    assert all(control.main(line) == 2 for line in lines)
 
 
 def test_samplers_of_the_page_on_the_search_are_all_there_are() -> None:

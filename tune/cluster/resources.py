@@ -178,6 +178,10 @@ class Concurrency:
         self._nodes, self._need, self._max_concurrent = nodes, need, max_concurrent
         self._polled, self._fitting = float("-inf"), 1
 
+    def limit(self, max_concurrent: int) -> None:
+        """Replace the user's limit."""
+        self._max_concurrent = max_concurrent
+
     def __call__(self) -> int:
         """Return how many run at once now."""
         if time.monotonic() > self._polled + POLL_SECONDS:

@@ -34,6 +34,7 @@ from tune.job.outcome import why_nothing
 from tune.job.plan import JobPlan, print_plan
 from tune.job.predictor import with_predictor
 from tune.job.search import found_before, is_spent, search
+from tune.job.steering import with_time_budget, workers_ordered
 from tune.job.study_json import study_file
 from tune.planning.estimate import Estimate
 from tune.planning.study import NOTHING_SPENT, Study, StudyOptions
@@ -143,7 +144,8 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         ) as mirror,
         RayWatch(command=command, ended=cluster.remove_folders) as watch,
     ):
-        at_once = Concurrency(cluster.nodes, need, options.max_concurrent)
+        most = options.max_concurrent or workers_ordered(history)
+        at_once = Concurrency(cluster.nodes, need, most)
         finalists = records_so_far(folder.finalists_history_file)
         result = found_before(study, history.records, finalists)
         if study.earlier:
@@ -159,7 +161,10 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
                 console,
                 spent_seconds=result.seconds,
                 finalists=finalists,
+                limit_workers=at_once.limit,
             )
+            if result.time_budget_seconds is not None:
+                study = with_time_budget(study, result.time_budget_seconds)
         if study.wants_finalists and not result.interrupted and not why_nothing(study, result):
             corpus = corpus_on_ray()
             result = confirm(study, folder, result, corpus, need, at_once, console)

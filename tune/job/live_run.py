@@ -9,6 +9,7 @@ from model.errors import ConfigError
 from model.system.filesystem import is_uri
 from model.text.cleaning import clean
 from tune.job.search_process import SearchProcess
+from tune.monitoring.control import Control
 from tune.records.load import LoadedRun, load_run
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import StudyFile
@@ -90,6 +91,11 @@ class Run:
         if self._process is not None:
             return self._process.is_running
         return self.loaded.is_running
+
+    @property
+    def control(self) -> Control:
+        """What steers the search while it runs: `run.control.stop(7)`."""
+        return Control(self.location)
 
     def report(self) -> Report:
         """Return the report as it stands."""

@@ -11,6 +11,7 @@ from model.config import TrialConfig
 from model.scoring.objective import uniform_guess_bits_per_char
 from model.system.terminal import say
 from model.training.schedule import training_is_over
+from tune.job.steering import Steering, let_finish_again, settle_ordered, with_time_budget
 from tune.monitoring.progress import Progress
 from tune.monitoring.trackers import Trackers
 from tune.planning.estimate import Estimate, Remaining
@@ -31,6 +32,7 @@ from tune.reporting.live import LiveFiles
 from tune.sampling.optuna_study import open_study, quiet_optuna
 from tune.sampling.searcher import StudySearcher
 from tune.storage.checkpoints import CheckpointStore
+from tune.storage.requests import Requests
 from tune.trials.asha import FairASHA
 from tune.trials.epoch_reports import learn_missed
 from tune.trials.experiment import run_trials
@@ -51,6 +53,7 @@ class SearchResult:
         timed_out: Whether its time budget ended it.
         unconfirmed: Why no finalist was trained again, as far as that is known; or empty.
         ended_early: Why it was, for nothing was to be expected of further trials; or empty.
+        time_budget_seconds: The time budget at its end: a user may have changed it.
     """
 
     records: list[TrialRecord]
@@ -59,6 +62,7 @@ class SearchResult:
     timed_out: bool
     unconfirmed: str = ""
     ended_early: str = ""
+    time_budget_seconds: float | None = None
 
 
 def search(
@@ -72,6 +76,7 @@ def search(
     *,
     spent_seconds: float,
     finalists: Mapping[int, TrialRecord],
+    limit_workers: Callable[[int], None] = lambda most: None,
 ) -> SearchResult:
     """Run the trials that a study has left; the history and the tables are written meanwhile.
 
@@ -85,10 +90,12 @@ def search(
         console: Shows the progress.
         spent_seconds: Seconds of the earlier sessions.
         finalists: Finalists that earlier sessions trained; no time is kept free for them.
+        limit_workers: Has at most a number of trials run at once.
     """
     quiet_optuna()
     store = CheckpointStore(study.checkpoints_root)
     checkpoints = learn_missed(history, store)
+    settle_ordered(history)
     trained = ended_finalists(finalists)
     beside = None
     if has_baselines_beside(study):
@@ -103,9 +110,11 @@ def search(
         why_settled=lambda: why_settled(
             study, history.records.values(), stopper.seconds(), stopper.seconds_left()
         ),
+        carry_out=lambda: steering.carry_out(),
     )
     remaining = Remaining(estimate) if estimate else None
     scheduler = FairASHA(study.space.budget, max_reports=study.space.max_reports)
+    let_finish_again(scheduler, history)
     _settle_stopped(scheduler, history)
     records = list(history.records.values())
 
@@ -135,11 +144,33 @@ def search(
         checkpoints=checkpoints,
         next_baseline=beside.next if beside else None,
         promotion=promotion if study.space.budget.promotes else None,
-        shorten=_shortening(study, stopper, remaining, concurrent),
+        shorten=lambda config: _shortening(study, stopper, remaining, concurrent)(config),
     )
     live_files = LiveFiles(folder)
     trackers = Trackers(progress, study.space, folder, console, mlflow=study.mlflow)
-    with trackers, live_files:
+
+    def replace_budget(seconds: float) -> None:
+        nonlocal study
+        study = with_time_budget(study, seconds)
+        stored = dataclasses.replace(folder.read_study(), space=study.space)
+        folder.write_study(stored)
+
+    locations = [str(folder.path), *([study.mirror_root] if study.mirror_root else [])]
+    requests = Requests(locations, functools.partial(say, console))
+    steering = Steering(
+        history,
+        folder,
+        requests,
+        space=study.space,
+        tell=progress.ordered,
+        replace_budget=replace_budget,
+        stopper=stopper,
+        scheduler=scheduler,
+        searcher=searcher,
+        limit_workers=limit_workers,
+    )
+    with requests, trackers, live_files:
+        steering.resume()
         first_trials = FirstTrials(
             trackers,
             guess=guess_of(study),
@@ -148,7 +179,13 @@ def search(
             earlier=records,
         )
         recorder = Recorder(
-            history, stopper, save=live_files.save, listener=first_trials, failed=searcher.fail
+            history,
+            stopper,
+            save=live_files.save,
+            listener=first_trials,
+            failed=searcher.fail,
+            added=steering.trial_started,
+            ends=steering.trial_ends,
         )
         run_trials(
             trainable,
@@ -172,6 +209,7 @@ def search(
         interrupted=stopper.interrupted,
         timed_out=stopper.timed_out,
         ended_early=stopper.ended_early,
+        time_budget_seconds=study.space.budget.time_budget_seconds,
     )
 
 

@@ -30,6 +30,7 @@ class SearchState:
         self._statuses: Counter[Status] = Counter()
         # Trial number to status and reports as they were counted last.
         self._counted: dict[int, tuple[Status, int]] = {}
+        self._stopped_by_hand: set[int] = set()
         for record in records:
             self.see(record)
 
@@ -41,6 +42,8 @@ class SearchState:
             self._count(*self._counted[record.number], -1)
         self._counted[record.number] = (record.status, len(record.epochs))
         self._count(*self._counted[record.number], +1)
+        if record.is_stopped_by_hand and record.has_ended:
+            self._stopped_by_hand.add(record.number)
         if record.status == Status.RUNNING:
             self._running[record.number] = record
         else:
@@ -61,7 +64,8 @@ class SearchState:
     def num_ended(self) -> int:
         """Trials that have nothing more to train."""
         open_statuses = (Status.RUNNING, Status.STOPPED)
-        return sum(n for status, n in self._statuses.items() if status not in open_statuses)
+        ended = sum(n for status, n in self._statuses.items() if status not in open_statuses)
+        return ended + len(self._stopped_by_hand)
 
     def statuses_text(self) -> str:
         """Return how many trials have which status: "2 PRUNED, 1 RUNNING"."""

@@ -67,7 +67,7 @@ class RunStatus:
         )
         modified = [path.stat().st_mtime for path in folder.history_files if path.exists()]
         silent_seconds = max(0.0, time.time() - max(modified))
-        alive = _has_driver(folder, folder.history_file)
+        alive = is_driven(folder, folder.history_file)
         seconds = seconds_run(records)
         if alive and not folder.finalists_history_file.exists():
             seconds += silent_seconds
@@ -145,7 +145,7 @@ class RunStatus:
         return f"{text}; last event {format_seconds(self.silent_seconds)} ago"
 
 
-def _has_driver(folder: RunFolder, history_file: Path) -> bool:
+def is_driven(folder: RunFolder, history_file: Path) -> bool:
     """Return whether a driver writes a history, or one that this is a copy of.
 
     Nobody has the copy in a storage open; there a lease tells.
@@ -157,7 +157,7 @@ def _has_driver(folder: RunFolder, history_file: Path) -> bool:
 
 def _state(folder: RunFolder, study: StudyFile, location: str, *, alive: bool) -> str:
     if alive:
-        confirming = _has_driver(folder, folder.finalists_history_file)
+        confirming = is_driven(folder, folder.finalists_history_file)
         return "its driver is retraining the finalists" if confirming else "its driver is alive"
     # Not study.json's own `resume`: others may have written it, and it would be typed here.
     command = f"python -m tune.run --resume {shlex.quote(location)}"

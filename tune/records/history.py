@@ -19,6 +19,13 @@ from model.config import TrialConfig
 from model.errors import ConfigError
 from model.system.files import append_whole, opened_to_append, read_regular
 from model.system.json_schema import checked, parsed, record
+from tune.records.orders import (
+    OrderCarriedOut,
+    OrderEvent,
+    OrderGiven,
+    OrderRecord,
+    apply_order,
+)
 from tune.records.trial import EpochRecord, Status, TrialRecord, trial_id
 
 LOCK_TRIES, LOCK_REST_SECONDS = 4, 0.05
@@ -59,9 +66,11 @@ class TrialEnded:
     search_seconds: float
 
 
-Event = TrialStarted | EpochEnded | TrialEnded
+TrialEvent = TrialStarted | EpochEnded | TrialEnded
+Event = TrialEvent | OrderEvent
 _EVENTS: dict[str, type[Event]] = {
-    kind.__name__: kind for kind in (TrialStarted, EpochEnded, TrialEnded)
+    kind.__name__: kind
+    for kind in (TrialStarted, EpochEnded, TrialEnded, OrderGiven, OrderCarriedOut)
 }
 
 
@@ -82,11 +91,12 @@ def event_of(line: bytes) -> Event:
     if name not in _EVENTS:
         raise ValueError(f"an event must be one of {', '.join(_EVENTS)}, got {name!r}")
     event: Event = record(values, _EVENTS[name], name)
-    _check_number(event)
+    if isinstance(event, TrialEvent):
+        _check_number(event)
     return event
 
 
-def _check_number(event: Event) -> None:
+def _check_number(event: TrialEvent) -> None:
     """Refuse what is no trial's number or name: folders are named after them.
 
     Raises:
@@ -101,11 +111,11 @@ def _check_number(event: Event) -> None:
         )
 
 
-def _number(event: Event) -> int:
+def _number(event: TrialEvent) -> int:
     return event.epoch.number if isinstance(event, EpochEnded) else event.number
 
 
-def apply_event(records: dict[int, TrialRecord], event: Event) -> TrialRecord:
+def apply_event(records: dict[int, TrialRecord], event: TrialEvent) -> TrialRecord:
     """Change the record of an event's trial, and return it.
 
     Raises:
@@ -149,6 +159,7 @@ class History:
 
     Attributes:
         records: Trial number to record.
+        orders: Id to what a user ordered, as they came.
         is_locked: Whether other drivers are kept out; not on a file system without locks.
     """
 
@@ -159,6 +170,7 @@ class History:
             ConfigError: Another process has it open, it cannot be written, or it is damaged.
         """
         self.records: dict[int, TrialRecord] = {}
+        self.orders: dict[str, OrderRecord] = {}
         try:
             self._file = opened_to_append(path)
         except OSError as error:
@@ -179,7 +191,7 @@ class History:
         whole = whole_lines(text)
         for number, line in enumerate(whole.splitlines(), start=1):
             try:
-                apply_event(self.records, event_of(line))
+                self._apply(event_of(line))
             except ValueError as error:
                 self._file.close()
                 raise ConfigError(f"damaged history: {path}, line {number}: {error}") from error
@@ -192,7 +204,22 @@ class History:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def add(self, event: Event) -> TrialRecord:
+    def _apply(self, event: Event) -> None:
+        if isinstance(event, TrialEvent):
+            apply_event(self.records, event)
+        else:
+            apply_order(self.orders, self.records, event)
+
+    def add_order(self, event: OrderEvent) -> OrderRecord:
+        """Append an event and return the record of its order.
+
+        Raises:
+            OSError: It cannot be written; then nothing of it is.
+        """
+        append_whole(self._file, line_of(event))
+        return apply_order(self.orders, self.records, event)
+
+    def add(self, event: TrialEvent) -> TrialRecord:
         """Append an event and return the record of its trial.
 
         Raises:
@@ -225,9 +252,14 @@ def read_history(path: Path) -> dict[int, TrialRecord]:
     except OSError as error:
         raise ConfigError(f"a history must be readable: {path}: {error.strerror}") from error
     records: dict[int, TrialRecord] = {}
+    orders: dict[str, OrderRecord] = {}
     with contextlib.suppress(ValueError):
         for line in whole_lines(text).splitlines():
-            apply_event(records, event_of(line))
+            event = event_of(line)
+            if isinstance(event, TrialEvent):
+                apply_event(records, event)
+            else:
+                apply_order(orders, records, event)
     return records
 
 

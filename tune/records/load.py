@@ -14,6 +14,7 @@ from model.config import TrialConfig
 from model.errors import ConfigError
 from model.system.filesystem import STORE_ERRORS, broken_rule, is_uri, open_location, read, split
 from search_spaces import SearchSpace
+from tune.records.order_table import orders_frame, read_orders
 from tune.records.predictor_table import no_predictor, read_predictor_table
 from tune.records.quality_table import read_quality
 from tune.records.run_folder import RunFolder
@@ -34,6 +35,7 @@ class LoadedRun:
         finalists: One row a training of a finalist; no rows where there are none yet.
         predictor: The mixture of the best networks and its members; no rows where there is none.
         quality: How good the text is that the best networks write; no rows before the end.
+        orders: What was ordered by hand while it ran; no rows where nothing was.
         samples: What the best networks write; None before the end, and in earlier runs.
     """
 
@@ -44,6 +46,7 @@ class LoadedRun:
     finalists: pd.DataFrame
     quality: pd.DataFrame
     predictor: pd.DataFrame = dataclasses.field(default_factory=no_predictor)
+    orders: pd.DataFrame = dataclasses.field(default_factory=lambda: orders_frame([]))
     samples: Samples | None = None
 
     @property
@@ -129,6 +132,7 @@ def read_run(folder: RunFolder, tables: tuple[Table, Table] | None = None) -> Lo
         finalists=finalists,
         quality=read_quality(folder.quality_file),
         predictor=read_predictor_table(folder.predictor_file),
+        orders=read_orders(folder.orders_file),
         samples=read_samples_file(folder.samples_data_file),
     )
 

@@ -79,6 +79,8 @@ class RunFolder:
     """The same as data."""
     quality_file = _Inside("quality.csv")
     """The figures of what the best checkpoints write."""
+    orders_file = _Inside("orders.csv")
+    """What was ordered while it ran; one row an order."""
     optuna_file = _Inside("optuna.journal")
     """Optuna's study, a journal."""
     history_file = _Inside("history.jsonl")
@@ -105,7 +107,8 @@ class RunFolder:
     def record_files(self) -> tuple[Path, ...]:
         """The files that a run is read from; all but study.json may be missing."""
         tables = self.trials_file, self.epochs_file, self.finalists_file, self.quality_file
-        return self.study_file, *tables, self.predictor_file, self.samples_data_file
+        later = self.orders_file, self.predictor_file, self.samples_data_file
+        return self.study_file, *tables, *later
 
     @property
     def live_files(self) -> tuple[Path, ...]:

@@ -23,6 +23,10 @@ MEMORY_EXCESS = "memory_excess_bytes"
 """Proposal key, the other way: how many bytes trials have taken beyond their estimate."""
 
 
+ORDER = "order"
+"""Proposal key: id of the order that the trial is of."""
+
+
 class Status(enum.StrEnum):
     """How a trial ended."""
 
@@ -33,7 +37,7 @@ class Status(enum.StrEnum):
     PRUNED = "PRUNED"
     """Stopped by ASHA at a rung."""
     STOPPED = "STOPPED"
-    """Cut off by the time budget, by Ctrl-C, or as a baseline that has had its time."""
+    """Cut off by the time budget, by Ctrl-C, by hand, or as a baseline that has had its time."""
     DIVERGED = "DIVERGED"
     """Its loss became NaN or infinite."""
     FAILED = "FAILED"
@@ -85,6 +89,7 @@ class TrialRecord:
         search_seconds: Seconds from the search's start to the trial's end so far.
         started_seconds: The same to its last start: it may have gone on from a rung.
         error: Why it failed or diverged, or empty.
+        is_stopped_by_hand: Whether a user stopped it, for good.
         epochs: Its reports, in order; `add_epoch` adds one.
         best: The report with the lowest objective, the earliest of equals; None before the first.
     """
@@ -102,6 +107,7 @@ class TrialRecord:
     search_seconds: float = 0.0
     started_seconds: float = 0.0
     error: str = ""
+    is_stopped_by_hand: bool = False
     epochs: list[EpochRecord] = dataclasses.field(default_factory=list)
     best: EpochRecord | None = dataclasses.field(init=False, repr=False, compare=False)
 
@@ -128,7 +134,9 @@ class TrialRecord:
 
     @property
     def has_ended(self) -> bool:
-        """Whether there is nothing more to train; a stopped trial can go on."""
+        """Whether there is nothing more to train; one that the clock stopped can go on."""
+        if self.is_stopped_by_hand and self.status is Status.STOPPED:
+            return True
         return self.status not in (Status.RUNNING, Status.STOPPED)
 
     @property

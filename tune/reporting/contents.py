@@ -7,6 +7,7 @@ import pandas as pd
 
 from model.system.durations import counted, format_seconds
 from tune.records.load import LoadedRun
+from tune.records.order_table import by_hand
 from tune.records.tables import ranked, ranked_configurations, starts_of
 from tune.records.trial import Status
 from tune.reporting.against import as_far_as, best_baseline, winner_then
@@ -265,6 +266,12 @@ def workers(run: LoadedRun) -> Section:
     )
 
 
+def steered(run: LoadedRun) -> Section | None:
+    """Return the section on what was done by hand while the search ran; None without it."""
+    done = by_hand(run.orders)
+    return Section(title="By hand", body=(f"By hand: {'; '.join(done)}.",)) if done else None
+
+
 def failures(run: LoadedRun) -> Section | None:
     """Return the section on errors; None without one."""
     failed = run.trials[run.trials["error"].notna()]
@@ -287,6 +294,7 @@ SECTIONS: tuple[Callable[[LoadedRun], Section | None], ...] = (
     all_axes,
     each_axis,
     workers,
+    steered,
     failures,
 )
 """Makers of the sections of a run with a result; None is a section that the run has not."""

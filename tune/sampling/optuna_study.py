@@ -29,6 +29,7 @@ BASELINE, ERROR, STOPPED, REPEAT = "baseline", "error", "stopped", "repeat"
 _STATES = {
     Status.COMPLETE: TrialState.COMPLETE,
     Status.PRUNED: TrialState.PRUNED,
+    Status.STOPPED: TrialState.PRUNED,  # by hand: others have not ended
     Status.DIVERGED: TrialState.FAIL,
     Status.FAILED: TrialState.FAIL,
 }

@@ -26,7 +26,7 @@ from ray.tune.search import Searcher
 from model.config import TrialConfig
 from model.system.seeds import hash_seed
 from search_spaces import SearchSpace
-from tune.records.trial import RUNNING_BEST, Outcome, TrialRecord, configuration
+from tune.records.trial import ORDER, RUNNING_BEST, Outcome, TrialRecord, configuration
 from tune.sampling.optuna_study import (
     BASELINE,
     ERROR,
@@ -101,6 +101,7 @@ class StudySearcher(Searcher):
         self._num_proposed = len(self._earlier)
         self._checkpoints = dict(checkpoints or {})
         self._live: dict[str, optuna.Trial] = {}
+        self._added: list[Queued] = []
         self._parts: Counter[int] = Counter()  # how often each was proposed in this session
         # Of each trial the last that Optuna has: one that goes on is another to it.
         self._optuna_numbers = {
@@ -113,8 +114,8 @@ class StudySearcher(Searcher):
 
         None where there may be one later, FINISHED where there will be none.
         """
-        queued = None
-        if self._promotion is not None:
+        queued = self._added.pop(0) if self._added else None
+        if queued is None and self._promotion is not None:
             is_last = self._num_proposed >= self._space.budget.trials
             promoted = self._promotion(is_last)
             if promoted is not None:
@@ -146,7 +147,9 @@ class StudySearcher(Searcher):
             self._tried.add(configuration(config))
         self._parts[number] += 1
         self._optuna_numbers[number] = trial.number
+        ordered = {ORDER: attributes[ORDER]} if ORDER in attributes else {}
         return {
+            **ordered,
             "number": number,
             "baseline": baseline,
             "config": config.to_dict(),
@@ -154,6 +157,10 @@ class StudySearcher(Searcher):
             "checkpoints": self._checkpoints.get(number, []),
             "part": self._parts[number],
         }
+
+    def try_next(self, point: dict[str, Any], order_id: str) -> None:
+        """Have a point of the space tried before all else; its proposal has the order's id."""
+        self._added.append(Queued(point, {ORDER: order_id}))
 
     def _again(self, record: TrialRecord, checkpoints: list[str]) -> Queued:
         """Return a trial of this session as one that goes on."""
@@ -179,7 +186,7 @@ class StudySearcher(Searcher):
             if queued is not None:
                 self._study.enqueue_trial(queued.point, user_attrs=queued.attributes)
             trial, config = self._ask(attempt)
-            is_fixed = {NUMBER, BASELINE} & trial.user_attrs.keys()
+            is_fixed = {NUMBER, BASELINE, ORDER} & trial.user_attrs.keys()
             if is_fixed or configuration(config) not in self._tried:
                 return trial, config
             if attempt == ATTEMPTS - 1 and not (untried := self._untried()):

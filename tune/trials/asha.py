@@ -44,6 +44,7 @@ class FairASHA(FIFOScheduler):
         self._values: dict[Rung, dict[int, float]] = {}
         # Where, and with what. A worker may die while it saves that; the trial then comes again.
         self._stopped: dict[int, tuple[Rung, float]] = {}
+        self._unstoppable: set[int] = set()  # by hand
 
     def replay(self, records: Collection[TrialRecord]) -> set[int]:
         """Learn the reports of earlier sessions, in the order they came in.
@@ -61,14 +62,20 @@ class FairASHA(FIFOScheduler):
         for number in list(self._stopped):
             if of_number[number].has_ended and of_number[number].status != Status.PRUNED:
                 del self._stopped[number]  # it failed where it would have been stopped
-        return set(self._stopped)
+        return set(self._stopped) - self._unstoppable
+
+    def let_finish(self, number: int) -> None:
+        """Stop a trial no more; where it has stopped, it is promoted next."""
+        self._unstoppable.add(number)
 
     def on_trial_result(
         self, tune_controller: TuneController | None, trial: Trial, result: dict[str, Any]
     ) -> str:
         """Record a report and decide whether the trial goes on."""
         self._learn(trial, result)
-        stops = trial.config["number"] in self._stopped and RUNNING_BEST in result
+        number = trial.config["number"]
+        is_worse = number in self._stopped and number not in self._unstoppable
+        stops = is_worse and RUNNING_BEST in result
         return str(TrialScheduler.STOP if stops else TrialScheduler.CONTINUE)
 
     def on_trial_complete(
@@ -92,6 +99,10 @@ class FairASHA(FIFOScheduler):
         """
         if not self._budget.promotes:
             return None
+        for number in sorted(self._unstoppable & self._stopped.keys()):
+            if has_stopped(number):
+                del self._stopped[number]
+                return number
         best: dict[Rung, tuple[float, int]] = {}
         for number, (rung, value) in self._stopped.items():
             if has_stopped(number):

@@ -9,7 +9,7 @@ from ray.tune.experiment import Trial
 
 from model.system.files import unwritable
 from tune.records.history import History, TrialEnded, TrialStarted
-from tune.records.trial import RUNNING_BEST, Outcome, Status, TrialRecord
+from tune.records.trial import ORDER, RUNNING_BEST, Outcome, Status, TrialRecord
 from tune.storage.checkpoints import drop_older
 from tune.trials.driver_only import DriverOnly
 from tune.trials.epoch_reports import epoch_ended
@@ -53,6 +53,8 @@ class Recorder(DriverOnly, ray_tune.Callback):
         save: Callable[[Iterable[TrialRecord]], None],
         listener: Listener,
         failed: Callable[[str, str], None] = lambda trial_id, reason: None,
+        added: Callable[[int, str], None] = lambda number, order_id: None,
+        ends: Callable[[int, Status], None] = lambda number, status: None,
     ) -> None:
         """Record a search.
 
@@ -63,12 +65,14 @@ class Recorder(DriverOnly, ray_tune.Callback):
             save: Has the tables written; called when trials end, and now and then between.
             listener: Receives every event.
             failed: Called with Ray's id of a trial that failed, and the reason.
+            added: Called with a started trial's number and the order that it is of.
+            ends: Called with a trial's number and status before its end is recorded.
         """
         self._history = history
         self._stopper = stopper
         self._save = save
         self._listener = listener
-        self._failed = failed
+        self._failed, self._added, self._ends = failed, added, ends
         self._reasons: dict[str, str] = {}
         # Ray's id to the furthest report of a running trial.
         self._last_reports: dict[str, int] = {}
@@ -86,6 +90,8 @@ class Recorder(DriverOnly, ray_tune.Callback):
             search_seconds=self._stopper.seconds(),
         )
         self._listener.trial_started(self._history.add(event))
+        if ORDER in trial.config:
+            self._added(event.number, trial.config[ORDER])
 
     def on_trial_result(
         self,
@@ -176,6 +182,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
                 self._end(record.number, Status.STOPPED, "")
 
     def _end(self, number: int, status: Status, error: str) -> None:
+        self._ends(number, status)
         event = TrialEnded(
             number=number, status=status, error=error, search_seconds=self._stopper.seconds()
         )

@@ -43,6 +43,7 @@ class SearchStopper(DriverOnly, Stopper):
         may_be_late: bool = False,
         has_had_its_time: Callable[[dict[str, Any]], bool] = lambda result: False,
         why_settled: Callable[[], str] = lambda: "",
+        carry_out: Callable[[], None] = lambda: None,
     ) -> None:
         """Count a time budget.
 
@@ -54,17 +55,19 @@ class SearchStopper(DriverOnly, Stopper):
             has_had_its_time: Returns of a trial's report whether the trial has used its own part.
             why_settled: Returns why further trials would gain nothing, or an empty text; asked
                 now and then.
+            carry_out: Carries out what a user has ordered; called in the thread that changes the
+                records.
         """
         self.interrupted = False
+        self._carry_out = carry_out
+        self._to_stop: set[int] = set()
         self._at_once = False
         self.timed_out = False
         self.unwritable: str | None = None
         self.ended_early = ""
-        self._time_budget_seconds = time_budget_seconds
+        self._may_be_late = may_be_late
+        self.set_time_budget(time_budget_seconds)
         self._spent_seconds = spent_seconds
-        grace_seconds = max(GRACE_SECONDS, GRACE_SHARE * (time_budget_seconds or 0.0))
-        self._late_seconds = grace_seconds if may_be_late else 0.0
-        self._grace_seconds = GRACE_SECONDS if may_be_late else grace_seconds
         self._reserve_seconds, self._has_had_its_time = reserve_seconds, has_had_its_time
         self._why_settled = why_settled
         self._num_running: Callable[[], int] = lambda: 0
@@ -74,6 +77,17 @@ class SearchStopper(DriverOnly, Stopper):
         # terminal asks for the seconds left from a thread of its own.
         self._reserve, self._polled = 0.0, float("-inf")
         self._start = time.monotonic()
+
+    def set_time_budget(self, seconds: float | None) -> None:
+        """Count another time budget, from the search's start; None is without limit."""
+        self._time_budget_seconds = seconds
+        grace_seconds = max(GRACE_SECONDS, GRACE_SHARE * (seconds or 0.0))
+        self._late_seconds = grace_seconds if self._may_be_late else 0.0
+        self._grace_seconds = GRACE_SECONDS if self._may_be_late else grace_seconds
+
+    def stop_trial(self, number: int) -> None:
+        """Have a trial end with its next report."""
+        self._to_stop.add(number)
 
     def start(self, num_running: Callable[[], int] = lambda: 0) -> None:
         """Begin to count this session's time.
@@ -101,7 +115,11 @@ class SearchStopper(DriverOnly, Stopper):
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Return whether a trial must end with this epoch: the time is up, or its own is."""
         wants_more = result.get("outcome") == Outcome.TRAINING
-        if wants_more and (self.timed_out or self._has_had_its_time(result)):
+        if wants_more and (
+            self.timed_out
+            or self._has_had_its_time(result)
+            or (self._to_stop and result["config"]["number"] in self._to_stop)
+        ):
             self._cut_off.add(trial_id)
             return True
         # It may have been cut off, have lost its worker as that saved, and end by itself now.
@@ -118,6 +136,7 @@ class SearchStopper(DriverOnly, Stopper):
 
     def stop_all(self) -> bool:
         """Return whether the search must end now, whatever its trials are doing."""
+        self._carry_out()
         if time.monotonic() > self._polled + POLL_SECONDS:
             self._polled, self._reserve = time.monotonic(), self._reserve_seconds()
             self.ended_early = self.ended_early or self._why_settled()

@@ -11,7 +11,7 @@ import pytest
 from repository import ROOT
 
 COMMANDS = (
-    *("tune.run", "tune.report", "tune.samples", "tune.status"),
+    *("tune.run", "tune.report", "tune.samples", "tune.status", "tune.control"),
     *("model.train", "model.generate"),
 )
 

@@ -1,0 +1,175 @@
+"""Carries out what a user orders of a search that runs; the history says what and when."""
+
+import dataclasses
+from collections.abc import Callable
+
+from model.errors import ConfigError
+from search_spaces import SearchSpace
+from tune.monitoring.control import check_order, point_of
+from tune.planning.study import Study
+from tune.records.history import History, TrialEnded
+from tune.records.order_table import write_orders
+from tune.records.orders import Action, Order, OrderCarriedOut, OrderGiven, OrderRecord
+from tune.records.run_folder import RunFolder
+from tune.records.trial import Status
+from tune.sampling.searcher import StudySearcher
+from tune.storage.requests import Requests
+from tune.trials.asha import FairASHA
+from tune.trials.stopper import SearchStopper
+
+
+class Steering:
+    """Carries out the orders of one session."""
+
+    def __init__(
+        self,
+        history: History,
+        folder: RunFolder,
+        requests: Requests,
+        *,
+        space: SearchSpace,
+        tell: Callable[[OrderRecord], None],
+        replace_budget: Callable[[float], None],
+        stopper: SearchStopper,
+        scheduler: FairASHA,
+        searcher: StudySearcher,
+        limit_workers: Callable[[int], None],
+    ) -> None:
+        """Steer a search.
+
+        Args:
+            history: Its events.
+            folder: Its run folder.
+            requests: Where orders come from.
+            space: What is searched.
+            tell: Shows an order that was given, carried out or refused.
+            replace_budget: Has the study have another time budget, in seconds.
+            stopper: Ends trials and the search.
+            scheduler: Stops trials.
+            searcher: Proposes trials.
+            limit_workers: Has at most a number of trials run at once.
+        """
+        self._history, self._folder, self._requests = history, folder, requests
+        self._space, self._tell, self._replace_budget = space, tell, replace_budget
+        self._stopper, self._scheduler = stopper, scheduler
+        self._searcher, self._limit_workers = searcher, limit_workers
+
+    def resume(self) -> None:
+        """Carry out what earlier sessions left open."""
+        for record in list(self._history.orders.values()):
+            if record.is_open:
+                self._carry_out(record)
+
+    def carry_out(self) -> None:
+        """Carry out what was ordered since the last time."""
+        for order in self._requests.take():
+            # Else its driver was killed before the file was removed.
+            if order.id not in self._history.orders:
+                self._give(order)
+            self._requests.done(order.id)
+
+    def _give(self, order: Order) -> None:
+        given = OrderGiven(order=order, search_seconds=self._stopper.seconds())
+        record = self._history.add_order(given)
+        try:
+            check_order(order, self._space, lambda: self._history.records)
+        except ConfigError as error:
+            self._close(record, refused=str(error))
+            return
+        self._carry_out(record)
+
+    def _carry_out(self, record: OrderRecord) -> None:
+        order = record.order
+        if order.action is Action.STOP:
+            assert order.trial is not None
+            self._stopper.stop_trial(order.trial)
+            self._write_and_tell(record)  # it ends with its next report
+            return
+        if order.action is Action.ADD:
+            assert order.config is not None
+            self._searcher.try_next(point_of(order.config, self._space), order.id)
+            self._write_and_tell(record)  # it starts when a worker is free
+            return
+        if order.trial is not None:
+            self._scheduler.let_finish(order.trial)
+        if order.workers is not None:
+            self._limit_workers(order.workers)
+        if order.time_budget_seconds is not None:
+            self._stopper.set_time_budget(order.time_budget_seconds)
+            self._replace_budget(order.time_budget_seconds)
+        self._close(record)
+        if order.action is Action.END:
+            self._stopper.interrupted = True
+
+    def trial_started(self, number: int, order_id: str) -> None:
+        """Learn that an added configuration has become a trial."""
+        record = self._history.orders[order_id]
+        if record.is_open:
+            self._close(record, trial=number)
+
+    def trial_ends(self, number: int, status: Status) -> None:
+        """Learn how a trial ends, just before the history does."""
+        for record in list(self._history.orders.values()):
+            is_its = record.order.action is Action.STOP and record.order.trial == number
+            if is_its and record.is_open:
+                by_itself = status is not Status.STOPPED
+                self._close(record, refused=f"it ended as {status.value}" if by_itself else "")
+
+    def _close(self, record: OrderRecord, *, trial: int | None = None, refused: str = "") -> None:
+        trial = record.order.trial if trial is None else trial
+        known = None if trial is None else self._history.records.get(trial)
+        event = OrderCarriedOut(
+            id=record.order.id,
+            search_seconds=self._stopper.seconds(),
+            trial=trial,
+            epochs=known.epochs_run if known else None,
+            refused=refused,
+        )
+        self._write_and_tell(self._history.add_order(event))
+
+    def _write_and_tell(self, record: OrderRecord) -> None:
+        write_orders(self._history.orders.values(), self._folder.orders_file)
+        self._tell(record)
+
+
+def settle_ordered(history: History) -> None:
+    """End what a user had stopped when the driver was killed; it would be trained once more."""
+    seconds = history.seconds()
+    for order in list(history.orders.values()):
+        if order.order.action is not Action.STOP or order.refused or order.trial is None:
+            continue
+        record = history.records[order.trial]
+        if order.is_open:
+            refused = f"it ended as {record.status.value}" if record.has_ended else ""
+            history.add_order(
+                OrderCarriedOut(
+                    id=order.order.id,
+                    search_seconds=seconds,
+                    epochs=record.epochs_run,
+                    refused=refused,
+                )
+            )
+        if not record.has_ended and record.status is not Status.STOPPED:
+            number = order.trial
+            history.add(
+                TrialEnded(number=number, status=Status.STOPPED, error="", search_seconds=seconds)
+            )
+
+
+def let_finish_again(scheduler: FairASHA, history: History) -> None:
+    """Have ASHA leave alone what it was to leave alone in earlier sessions."""
+    for order in history.orders.values():
+        if order.order.action is Action.FINISH and not order.refused and order.trial is not None:
+            scheduler.let_finish(order.trial)
+
+
+def workers_ordered(history: History) -> int | None:
+    """Return how many workers were ordered last; None where none were."""
+    ordered = [each.order.workers for each in history.orders.values() if not each.refused]
+    return next((number for number in reversed(ordered) if number is not None), None)
+
+
+def with_time_budget(study: Study, seconds: float) -> Study:
+    """Return a study with another time budget."""
+    budget = dataclasses.replace(study.space.budget, time_budget_seconds=seconds)
+    return dataclasses.replace(study, space=dataclasses.replace(study.space, budget=budget))

@@ -1,0 +1,122 @@
+"""Orders to a search that runs: checked against what is known of it, then left for its driver."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from model.config import TrialConfig
+from model.errors import ConfigError
+from model.system.durations import parse_duration
+from search_spaces import SearchSpace
+from tune.monitoring.status import is_driven
+from tune.records.history import read_history
+from tune.records.load import local_folder
+from tune.records.orders import Action, Order, check_trial
+from tune.records.run_folder import RunFolder
+from tune.storage.requests import leave_request
+
+
+class Control:
+    """Steers a search, from any process that can write to its folder or its storage.
+
+    Each order returns at once; the driver carries it out within seconds, a stop with the trial's
+    next report. All raise a ConfigError where no driver runs trials, or where a rule is broken.
+    """
+
+    def __init__(self, location: str | Path) -> None:
+        """Take the run folder, or a URI of it in its storage."""
+        self._location = location
+
+    def stop(self, trial: int) -> Order:
+        """End a trial with its next report, for good."""
+        return self._leave(Order(action=Action.STOP, trial=trial))
+
+    def finish(self, trial: int) -> Order:
+        """Have ASHA stop a trial no more; one that waits at a rung goes on next."""
+        return self._leave(Order(action=Action.FINISH, trial=trial))
+
+    def add(self, config: TrialConfig | Mapping[str, Any]) -> Order:
+        """Try a configuration next.
+
+        Args:
+            config: All fields, or some; the space's base has the others.
+        """
+        values = config.to_dict() if isinstance(config, TrialConfig) else dict(config)
+        return self._leave(Order(action=Action.ADD, config=values))
+
+    def workers(self, most: int) -> Order:
+        """Start trials only while fewer than this number run."""
+        return self._leave(Order(action=Action.WORKERS, workers=most))
+
+    def budget(self, duration: str | float) -> Order:
+        """Replace the time budget, which counts from the search's start: "2h", or seconds."""
+        seconds = parse_duration(duration) if isinstance(duration, str) else float(duration)
+        return self._leave(Order(action=Action.BUDGET, time_budget_seconds=seconds))
+
+    def end(self) -> Order:
+        """End the search as Ctrl-C does: results are written, and it can be resumed."""
+        return self._leave(Order(action=Action.END))
+
+    def _leave(self, order: Order) -> Order:
+        location = str(self._location)
+        with local_folder(location, lambda folder: folder.live_files) as folder:
+            self._check(order, folder)
+            leave_request(location if "://" in location else str(folder.path), order)
+        return order
+
+    def _check(self, order: Order, folder: RunFolder) -> None:
+        if not is_driven(folder, folder.history_file):
+            raise ConfigError(
+                f"a search must run to be steered, but no driver has {self._location}; go on with "
+                f"python -m tune.run --resume"
+            )
+        if is_driven(folder, folder.finalists_history_file):
+            raise ConfigError("a search is steered while its trials run, not its finalists")
+        check_order(order, folder.read_study().space, lambda: read_history(folder.history_file))
+
+
+def check_order(
+    order: Order, space: SearchSpace, records: Callable[[], Mapping[int, Any]]
+) -> None:
+    """Refuse an order that a search cannot carry out.
+
+    Args:
+        order: The order.
+        space: What is searched.
+        records: Returns the trials.
+
+    Raises:
+        ConfigError: The rule that it breaks.
+    """
+    if order.trial is not None:
+        record = records().get(order.trial)
+        check_trial(order.action, record, order.trial, promotes=space.budget.promotes)
+    if order.config is not None:
+        point_of(order.config, space)
+
+
+def point_of(values: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
+    """Return the point of a space that a configuration is.
+
+    Args:
+        values: Fields of a TrialConfig; the base has those that are missing.
+        space: The space; fields that are none of its axes must be its base's, but for the seed.
+
+    Raises:
+        ConfigError: A field is unknown, has another value, or lies outside its axis.
+    """
+    base = space.base.to_dict()
+    try:
+        config = TrialConfig.from_dict({**base, **values}).to_dict()
+    except TypeError as error:
+        raise ConfigError(f"a configuration must have values of its fields: {error}") from error
+    for name, value in config.items():
+        if name not in (*space.distributions, "seed") and value != base[name]:
+            raise ConfigError(
+                f"a configuration must have the space's {name}, {base[name]!r}, which is no axis "
+                f"of {space.name!r}, got {value!r}"
+            )
+    point = space.point(config)
+    if not space.holds(point):
+        raise ConfigError(f"a configuration must lie in the space {space.name!r}, got {point}")
+    return point

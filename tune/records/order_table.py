@@ -1,0 +1,79 @@
+"""orders.csv: what was ordered of a search while it ran, and what a report says of it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from model.errors import ConfigError
+from model.system.durations import counted, format_seconds
+from tune.records.orders import Action, OrderRecord
+from tune.records.tables import Table, read_table, typed, write_table
+
+ORDER_DTYPES = {
+    "order": "string",
+    "trial": "Int64",
+    "workers": "Int64",
+    "time_budget_seconds": "Float64",
+    "config": "string",
+    "ordered_seconds": "Float64",
+    "carried_out_seconds": "Float64",
+    "epochs_run": "Float64",
+    "refused": "string",
+}
+"""Columns of orders.csv, in order, with their pandas types."""
+
+
+def orders_frame(orders: Iterable[OrderRecord]) -> Table:
+    """Return one row an order, in the order in which they came."""
+    rows = [each.row() for each in orders]
+    return typed(pd.DataFrame(rows, columns=list(ORDER_DTYPES)), ORDER_DTYPES)
+
+
+def write_orders(orders: Iterable[OrderRecord], path: Path) -> None:
+    """Write orders.csv; a search that nobody steers has none."""
+    table = orders_frame(orders)
+    if not table.empty:
+        write_table(table, path)
+
+
+def read_orders(path: Path) -> Table:
+    """Return orders.csv; without the file, no rows.
+
+    Raises:
+        ConfigError: It is damaged.
+    """
+    if not path.exists():
+        return orders_frame([])
+    table = read_table(path, ORDER_DTYPES)
+    if not table["order"].isin([each.value for each in Action]).all():
+        raise ConfigError(f"a run's table must be readable: {path}: an unknown order")
+    return table
+
+
+def by_hand(table: Table) -> list[str]:
+    """Return what was done by hand, a few words an order; what waits or was refused is not."""
+    done = table[table["carried_out_seconds"].notna() & table["refused"].isna()]
+    return [_words(row) for _, row in done.iterrows()]
+
+
+def _words(row: pd.Series) -> str:
+    when = f"from {format_seconds(row['carried_out_seconds'])}"
+    match Action(row["order"]):
+        case Action.STOP:
+            return f"trial {row['trial']} stopped after {_epochs(row['epochs_run'])}"
+        case Action.FINISH:
+            return f"trial {row['trial']} kept from ASHA {when}"
+        case Action.ADD:
+            return f"trial {row['trial']} added"
+        case Action.WORKERS:
+            return f"{counted(row['workers'], 'worker')} {when}"
+        case Action.BUDGET:
+            return f"a time budget of {format_seconds(row['time_budget_seconds'])} {when}"
+        case Action.END:
+            return f"ended at {format_seconds(row['carried_out_seconds'])}"
+
+
+def _epochs(number: float) -> str:
+    number = 0 if pd.isna(number) else number
+    return f"{number:g} epoch{'s' * (number != 1)}"
