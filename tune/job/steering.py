@@ -58,7 +58,7 @@ class Steering:
         """Carry out what earlier sessions left open."""
         for record in list(self._history.orders.values()):
             if record.is_open:
-                self._carry_out(record)
+                self._check_and_carry_out(record)
 
     def carry_out(self) -> None:
         """Carry out what was ordered since the last time."""
@@ -70,9 +70,11 @@ class Steering:
 
     def _give(self, order: Order) -> None:
         given = OrderGiven(order=order, search_seconds=self._stopper.seconds())
-        record = self._history.add_order(given)
+        self._check_and_carry_out(self._history.add_order(given))
+
+    def _check_and_carry_out(self, record: OrderRecord) -> None:
         try:
-            check_order(order, self._space, lambda: self._history.records)
+            check_order(record.order, self._space, lambda: self._history.records)
         except ConfigError as error:
             self._close(record, refused=str(error))
             return
@@ -112,7 +114,8 @@ class Steering:
         for record in list(self._history.orders.values()):
             is_its = record.order.action is Action.STOP and record.order.trial == number
             if is_its and record.is_open:
-                by_itself = status is not Status.STOPPED
+                # One that ASHA stops with this report would be promoted, and end then.
+                by_itself = status not in (Status.STOPPED, Status.PRUNED)
                 self._close(record, refused=f"it ended as {status.value}" if by_itself else "")
 
     def _close(self, record: OrderRecord, *, trial: int | None = None, refused: str = "") -> None:
@@ -138,7 +141,9 @@ def settle_ordered(history: History) -> None:
     for order in list(history.orders.values()):
         if order.order.action is not Action.STOP or order.refused or order.trial is None:
             continue
-        record = history.records[order.trial]
+        record = history.records.get(order.trial)
+        if record is None:  # killed before it was refused
+            continue
         if order.is_open:
             refused = f"it ended as {record.status.value}" if record.has_ended else ""
             history.add_order(

@@ -10,6 +10,7 @@ from model.system.durations import counted, format_seconds
 from search_spaces import SearchSpace
 from tune.monitoring.search_state import SearchState, axis_values
 from tune.records.history import has_driver, read_history, records_so_far, seconds_run
+from tune.records.order_table import by_hand, read_orders
 from tune.records.predictor_table import read_predictor_table, scores_of
 from tune.records.run_folder import LEASE_FILE, RunFolder
 from tune.records.study_file import StudyFile
@@ -34,6 +35,7 @@ class RunStatus:
         search_state: Where its trials stand.
         num_finalist_trainings: Trainings of finalists that have ended.
         predictor_bits_per_char: Of the validation and the test passage; None without predictor.
+        by_hand: What was done by hand, a few words each.
     """
 
     path: Path
@@ -46,6 +48,7 @@ class RunStatus:
     search_state: SearchState
     num_finalist_trainings: int
     predictor_bits_per_char: tuple[float, float] | None
+    by_hand: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, folder: RunFolder, location: str | None = None) -> "RunStatus":
@@ -82,6 +85,7 @@ class RunStatus:
             search_state=search_state,
             num_finalist_trainings=num_ended(finalists.values()),
             predictor_bits_per_char=scores_of(read_predictor_table(folder.predictor_file)),
+            by_hand=tuple(by_hand(read_orders(folder.orders_file))),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -124,6 +128,8 @@ class RunStatus:
             validation, test = self.predictor_bits_per_char
             on_test = f"predictor: {test:.4f} bits on the test passage"
             lines.append(f"{on_test}, {validation:.4f} on the validation passage, fitted there")
+        if self.by_hand:
+            lines.append(f"by hand: {'; '.join(self.by_hand)}")
         if self.alive:
             lines += [
                 f"  running: {_trial_text(record, axes)}, "

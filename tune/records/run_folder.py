@@ -113,7 +113,7 @@ class RunFolder:
     @property
     def live_files(self) -> tuple[Path, ...]:
         """Files with the state of a run, a driver's lease of its storage among them."""
-        return self.study_file, *self.history_files, self.path / LEASE_FILE
+        return self.study_file, *self.history_files, self.orders_file, self.path / LEASE_FILE
 
     @classmethod
     def create(cls, path: Path, study: StudyFile | None = None) -> "RunFolder":

@@ -108,6 +108,10 @@ def test_each_order_is_carried_out_and_reported() -> None:
         assert words in report
     assert not [*(NAME / "control").iterdir()]
     assert "must run to be steered" in ordered("end").stderr
+    status = subprocess.run(
+        [sys.executable, "-m", "tune.status", "steered"], capture_output=True, text=True
+    )
+    assert "by hand: " in status.stdout and "trial 1 stopped after" in status.stdout
 
 
 @pytest.mark.long

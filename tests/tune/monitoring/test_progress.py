@@ -12,6 +12,7 @@ from tune.monitoring.json_events import JsonConsole
 from tune.monitoring.progress import Progress
 from tune.monitoring.search_state import SearchState
 from tune.planning.estimate import Remaining
+from tune.records.orders import Action, Order, OrderRecord
 from tune.records.trial import Status, TrialRecord
 
 
@@ -157,11 +158,13 @@ def test_json_has_one_object_for_each_event_and_no_words() -> None:
                 progress.epoch_ended(entry)
             if entry.status != Status.RUNNING:
                 progress.trial_ended(entry)
+        order = Order(action=Action.WORKERS, workers=1)
+        progress.ordered(OrderRecord(order=order, ordered_seconds=3.0))
         progress.trial_recovered(RECORDS[0], "its node is gone")
     events = [json.loads(line) for line in stream.getvalue().splitlines()]
     names = [event["event"] for event in events]
     counts = [names.count(name) for name in ("trial_started", "epoch_ended", "trial_ended")]
-    assert counts == [4, 3, 3] and len(events) == 11
+    assert counts == [4, 3, 3] and len(events) == 12
     started, epoch, ended = events[:3]
     assert started["config"]["hidden_size"] == SPACE.base.hidden_size
     assert (epoch["trial"], epoch["epoch"], epoch["val_bits_per_char"]) == (0, 2, 2.5)
@@ -169,7 +172,8 @@ def test_json_has_one_object_for_each_event_and_no_words() -> None:
     assert "diverged" in next(event for event in events if event.get("error"))["error"]
     assert events[-1]["event"] == "trial_recovered"
     assert events[-1]["reason"] == "its node is gone"
-    for event in (started, ended, events[-1]):
+    assert (events[-2]["order"], events[-2]["workers"]) == ("workers", 1)
+    for event in (started, ended, *events[-2:]):
         assert set(event) == {"event", "time", *documented_fields(event["event"])}
 
 

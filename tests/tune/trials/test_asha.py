@@ -271,3 +271,13 @@ def test_trials_that_wait_are_known_to_the_next_session() -> None:
     assert promoted() == 3  # the only one of the highest rung
     assert promoted() == 0  # two of five may, and the failed one is ahead
     assert promoted() is None
+
+
+def test_trial_that_a_user_lets_finish_is_not_stopped_and_is_promoted_first() -> None:
+    search = Search(dataclasses.replace(BUDGET, promotes=True))
+    search.scheduler.let_finish(2)
+    assert [search.run(n, [3.0 + n / 10] * 9) for n in range(4)] == [1, 1, 9, 1]
+    search.scheduler.let_finish(3)
+    assert search.scheduler.promoted(lambda number: number < 2, is_last=False) == 0
+    assert search.scheduler.promoted(lambda number: number != 2, is_last=False) == 3
+    assert search.run(3, [3.3] * 9) == 9

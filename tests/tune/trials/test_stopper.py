@@ -8,6 +8,7 @@ import pytest
 
 from model.errors import ExternalFault
 from model.system.terminal import SIGNALS, end_on_signals, take_signals_back
+from tune.records.trial import Outcome
 from tune.trials import stopper as stopping
 from tune.trials.stopper import SearchStopper
 
@@ -170,3 +171,14 @@ def test_storage_that_cannot_be_written_ends_the_search() -> None:
     assert stopper.stop_all()
     with pytest.raises(ExternalFault, match="No space left on device"):
         stopper.check()
+
+
+def test_trial_that_a_user_stops_ends_with_its_next_report() -> None:
+    stopper = SearchStopper(None)
+    report = {"outcome": Outcome.TRAINING, "config": {"number": 7}}
+    assert not stopper("a", report)
+    stopper.stop_trial(7)
+    assert not stopper("b", {"outcome": Outcome.TRAINING, "config": {"number": 8}})
+    assert not stopper("a", {"outcome": Outcome.FINISHED, "config": {"number": 7}})
+    assert stopper("a", report)
+    assert stopper.has_cut_off("a")
