@@ -1,5 +1,6 @@
 """Requests to a driver: each is read once and removed, a damaged one is a line."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,15 @@ def test_request_is_read_once_and_removed(tmp_path: Path, scheme: str) -> None:
         assert requests.take() == []
         requests.done(order.id)
     assert not [*(tmp_path / CONTROL_FOLDER).iterdir()]
+
+
+def test_orders_of_one_poll_come_as_they_were_given(tmp_path: Path) -> None:
+    orders = [Order(action=Action.WORKERS, workers=number) for number in range(1, 9)]
+    for seconds, order in enumerate(orders, start=1):
+        leave_request(str(tmp_path), order)
+        os.utime(tmp_path / CONTROL_FOLDER / f"{order.id}.json", (seconds, seconds))
+    with Requests([str(tmp_path)], lambda line: None) as requests:
+        assert requests.take() == orders
 
 
 def test_order_that_was_not_done_stays_for_the_next_session(tmp_path: Path) -> None:
