@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from model.system.command_line import OneLineParser, ended_quietly
-from model.system.terminal import complain, printable
+from model.system.terminal import printable
 
 _EXAMPLES = """orders:
   stop 7           end trial 7 with its next report, for good
@@ -43,22 +43,17 @@ def main(arguments: list[str] | None = None) -> int:
         "--results", type=Path, default=Path("results"), metavar="FOLDER", help="(results)"
     )
     options = parser.parse_args(arguments)
-    return ended_quietly(lambda: _order(options))
+    return ended_quietly("tune.control", lambda: _order(options))
 
 
 def _order(options: argparse.Namespace) -> int:
-    from model.errors import ConfigError
     from model.system.filesystem import is_uri
     from tune.monitoring.control import Control
     from tune.records.run_folder import find_run
 
-    try:
-        run = options.run
-        control = Control(run if is_uri(run) else find_run(run, options.results).path)
-        order = getattr(control, options.order)(*_values(options.order, options.value))
-    except ConfigError as error:
-        complain("tune.control", error)
-        return 2
+    run = options.run
+    control = Control(run if is_uri(run) else find_run(run, options.results).path)
+    order = getattr(control, options.order)(*_values(options.order, options.value))
     print(printable(f"ordered: {order}; the driver reads it within seconds"))
     return 0
 

@@ -42,7 +42,7 @@ def test_the_longer_the_text_the_fewer_passes_and_the_more_characters() -> None:
         chars = [length * each for length, each in zip(lengths, passes, strict=True)]
         assert chars == sorted(chars)
     # The baselines are where they were among the others.
-    assert [baseline.params["epochs"] for baseline in spaces[1].baselines] == [3.1, 4.66, 6.2]
+    assert [baseline.params["epochs"] for baseline in spaces[1].baselines] == [3.82, 5.72, 7.64]
 
 
 def test_users_space_keeps_its_epochs_unless_it_says_what_they_are_for() -> None:
@@ -58,8 +58,8 @@ def test_users_space_keeps_its_epochs_unless_it_says_what_they_are_for() -> None
     assert long.distributions == space.distributions
     assert long.base == dataclasses.replace(base, reports_per_epoch=50)
     fewer = for_text(dataclasses.replace(space, most_chars=1_000_000), 16_000_000, on_gpu=False)
-    assert fewer.distributions == {"epochs": FloatDistribution(0.24, 1.0)}
-    assert fewer.base.epochs == 0.5
+    assert fewer.distributions == {"epochs": FloatDistribution(0.32, 1.26)}
+    assert fewer.base.epochs == 0.62
     assert fewer.config({"epochs": 0.377}).epochs == 0.38
     fixed_epochs = for_text(fixed(load_space("full"), "epochs=30"), 16_000_000, on_gpu=False)
     assert fixed_epochs.values("epochs") == [30]
