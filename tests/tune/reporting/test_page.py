@@ -28,6 +28,8 @@ from hand_made_run import (
 from model.errors import ConfigError
 from search_spaces import load_space
 from tune.records.load import LoadedRun, load_run, read_run
+from tune.records.order_table import write_orders
+from tune.records.orders import Action, Order, OrderRecord
 from tune.records.predictor_table import write_predictor_table
 from tune.records.run_folder import RunFolder
 from tune.records.samples_file import Samples, write_samples_file
@@ -40,7 +42,7 @@ from tune.reporting.contents import SECTIONS, sections_of
 from tune.reporting.figures.over_time import busy_share, stretches
 from tune.reporting.live import LiveFiles
 from tune.reporting.markdown_report import report_text
-from tune.reporting.page import PLOTLY, write_page
+from tune.reporting.page import PLOTLY, page_text, write_page
 from tune.reporting.samples_section import samples_section
 from tune.reporting.section import markdown, shown
 
@@ -326,9 +328,12 @@ def test_damaged_samples_are_refused_in_one_line() -> None:
 
 
 def test_sections_of_both_reports_are_one_list() -> None:
-    page = page_of(hand_made(), study={"space": SPACE_WITH_UNITS}, finalists=True)
+    page_of(hand_made(), study={"space": SPACE_WITH_UNITS}, finalists=True)
+    order = Order(action=Action.WORKERS, workers=1)
+    done = OrderRecord(order=order, ordered_seconds=60.0, carried_out_seconds=61.0)
+    write_orders([done], Path("run/orders.csv"))
     run = load_run(Path("run"))
-    text = report_text(run)
+    page, text = Page(page_text(run)), report_text(run)
     sections = sections_of(run)
     assert len(sections) == len(SECTIONS)
     headings = [section.title for section in sections if section.body]

@@ -41,10 +41,10 @@ def test_report_and_status(
 
 
 def test_report_is_printed_harmless_whatever_it_holds(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "_compare", lambda runs, results: HOSTILE)
-    assert report.main(["one", "another"]) == 0
+    monkeypatch.setattr("tune.reporting.comparison.comparison", lambda runs: HOSTILE)
+    assert report.main([run, run]) == 0
     assert capsys.readouterr().out == f"{SHOWN}\n"
 
 
