@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -50,6 +50,34 @@ def say(console: "Console", text: str = "") -> None:
     Errors, names and generated text may hold any of these.
     """
     console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def download_progress(name: str, num_bytes: int) -> Iterator[Callable[[int], None]]:
+    """Give what shows how far a download is, in a line on stderr if that is a terminal.
+
+    Args:
+        name: What is downloaded.
+        num_bytes: Its size.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    last = -1
+
+    def told(num_had: int) -> None:
+        nonlocal last
+        percent = 100 * num_had // num_bytes
+        if percent > last:
+            last = percent
+            shown = f"\rdownloading {name}: {percent} % of {num_bytes / 1e6:.1f} MB"
+            print(shown, end="", file=sys.stderr, flush=True)
+
+    try:
+        yield told
+    finally:
+        if last >= 0:
+            print(file=sys.stderr, flush=True)
 
 
 class SteadyOutput:

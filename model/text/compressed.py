@@ -1,15 +1,20 @@
-"""Unpacks gzip, bzip2, xz and zstd; which it is, a file's first bytes tell, not its name."""
+"""Unpacks gzip, bzip2, xz and zstd; which it is, a file's first bytes tell, not its name.
+
+Of an archive, zip or tar, only members of known names are read, into memory.
+"""
 
 import bz2
 import gzip
 import io
 import lzma
 import re
+import tarfile
+import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO, Any
 
-from model.errors import CorpusError
+from model.errors import CorpusError, first_line
 
 MAX_BYTES = 2 << 30
 """Of an unpacked text: a small file can hold any number of zeros."""
@@ -29,6 +34,7 @@ _FORMATS: tuple[tuple[bytes, str, Callable[[IO[bytes]], Any]], ...] = (
 )
 """What a file begins with, as a pattern, its name and what opens it."""
 _READ_BYTES = 1 << 20
+_DAMAGED = (OSError, EOFError, KeyError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
 
 
 def unpacked(name: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> bytes:
@@ -52,6 +58,45 @@ def unpacked(name: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> bytes:
                     f"a corpus must be readable: {name} is damaged {kind}: {error}"
                 ) from error
     return data
+
+
+def members(name: str, data: bytes, wanted: Sequence[str], *, max_bytes: int) -> list[bytes]:
+    """Return some files of a zip archive, or of a tar archive, compressed or not.
+
+    Args:
+        name: What the user calls it.
+        data: Its bytes.
+        wanted: The names of the files in it.
+        max_bytes: The most that one of them may hold.
+
+    Raises:
+        CorpusError: It is damaged, lacks one, or one is larger or no regular file.
+    """
+    try:
+        if data.startswith(b"PK"):
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                return [_member(name, each, archive.open(each), max_bytes) for each in wanted]
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            # extractfile follows links within the archive, and gives None for what is no file.
+            return [_member(name, each, archive.extractfile(each), max_bytes) for each in wanted]
+    except (
+        OSError,
+        EOFError,
+        KeyError,
+        zlib.error,
+        tarfile.TarError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise CorpusError(
+            f"a corpus must be readable: {name} is a damaged archive: {first_line(error)}"
+        ) from error
+
+
+def _member(name: str, member: str, file: IO[bytes] | None, max_bytes: int) -> bytes:
+    if file is None:
+        raise CorpusError(f"a corpus must be readable: {member} in {name} is no file")
+    with file:
+        return _read(f"{member} in {name}", file, max_bytes)
 
 
 def _read(name: str, file: IO[bytes], max_bytes: int) -> bytes:

@@ -5,6 +5,7 @@ a book is removed (gutenberg.py), and the source counts it; what is compressed i
 """
 
 import dataclasses
+import functools
 import hashlib
 import importlib
 import os
@@ -18,6 +19,7 @@ from model.system.secrets import redacted
 from model.text.compressed import MAX_BYTES, unpacked
 from model.text.download import OBJECT_SCHEMES, download, download_object
 from model.text.gutenberg import strip_gutenberg
+from model.text.published import PUBLISHED, published_text
 from model.text.reading import Reading
 
 ALICE_URL = "https://www.gutenberg.org/cache/epub/11/pg11.txt"
@@ -42,6 +44,7 @@ class Corpus:
         text: The text; line ends are one line feed, no byte-order mark.
         lengths: Characters of the training part and of the validation passage, where these and
             the test passage were texts of their own; None where a position splits them.
+        is_published: Whether the test passage is the part that published figures are of, whole.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Corpus:
     source: str
     text: str
     lengths: tuple[int, int] | None = None
+    is_published: bool = False
 
     @property
     def sha256(self) -> str:
@@ -62,7 +66,7 @@ class Corpus:
         None for a URL: that may hold a password, and would be asked by whoever opens a checkpoint.
         """
         location = self.location
-        if self.lengths is not None:  # its file is not the whole of it
+        if self.lengths is not None and not self.is_published:  # its file is not the whole of it
             return None
         return location if location in CORPORA or Path(location).is_absolute() else None
 
@@ -204,9 +208,22 @@ def _python_docs(_: bool) -> Corpus:
     return Corpus(name="python-docs", location="python-docs", source=source, text=text)
 
 
+def _published(name: str, _: bool) -> Corpus:
+    parts = published_text(name, cache_folder())
+    return Corpus(
+        name=name,
+        location=name,
+        source=parts.source,
+        text=parts.train + parts.validation + parts.test,
+        lengths=(len(parts.train), len(parts.validation)),
+        is_published=True,
+    )
+
+
 CORPORA: dict[str, Callable[[bool], Corpus]] = {
     "alice": _alice,
     "python-docs": _python_docs,
+    **{name: functools.partial(_published, name) for name in PUBLISHED},
 }
 """The corpora that have a name: what reads each, with its front matter or without."""
 

@@ -1,18 +1,25 @@
 """Fetches a text from a URL: http(s) or an object store, within a time and a size.
 
+A large file can be fetched in several goes (`download_to`), without a limit of time for the whole.
+
 The user's own URL may name any host. A redirect is followed only to http(s) on that host, at the
 address that its name had at first, so no server leads us to another machine.
 """
 
+import contextlib
+import fcntl
 import http.client
 import socket
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from model.errors import ConfigError, CorpusError, first_line
+from model.system.files import opened_to_append
 from model.system.filesystem import STORE_ERRORS, open_location, within_seconds
 from model.system.secrets import redacted
 
@@ -20,6 +27,8 @@ MAX_BYTES = 256 << 20
 """A longer text is refused: a character-level search of it would take weeks."""
 OBJECT_SCHEMES = ("s3://", "gs://")
 _CHUNK_BYTES = 1 << 16
+SILENT_SECONDS = 60.0
+"""A server that sends nothing for so long is given up by `download_to`."""
 
 
 def download(url: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> bytes:
@@ -47,8 +56,92 @@ def download(url: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> bytes:
                     raise _too_slow(url, seconds)
         return b"".join(chunks)
 
-    try:
+    with _reachable(url):
         return within_seconds(seconds, fetch, late=_too_slow(url, seconds))
+
+
+def download_to(
+    partial: Path, url: str, *, num_bytes: int, told: Callable[[int], None] = lambda _: None
+) -> None:
+    """Fetch an http(s) URL whose size is known into a file, from where an earlier go ended.
+
+    What the file has is kept whatever happens: the next call asks for the rest (RFC 9110, 14.2),
+    and the caller's checksum tells whether the parts fit.
+
+    Args:
+        partial: The file; other processes are kept from it meanwhile.
+        url: One of our own.
+        num_bytes: Its size.
+        told: Is called with the number of bytes that there are so far.
+
+    Raises:
+        CorpusError: It cannot be had whole, is larger, or leads where it must not.
+    """
+    with _writable(partial), opened_to_append(partial) as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        num_had = file.seek(0, 2)
+        if num_had >= num_bytes:
+            return
+        headers = {"Range": f"bytes={num_had}-"} if num_had else {}
+        request = urllib.request.Request(url, headers=headers)
+        with _reachable(url), _answer(url, request) as response:
+            num_kept = num_had if _continues(response, num_had) else 0
+            length = int(response.headers.get("Content-Length") or num_bytes - num_kept)
+            if num_kept + length != num_bytes:  # the page of a network that wants a login, say
+                raise CorpusError(
+                    f"a download must have {num_bytes:,} bytes, but {redacted(url)} has "
+                    f"{num_kept + length:,}"
+                )
+            file.truncate(num_kept)
+            num_had = num_kept
+            while chunk := response.read1(_CHUNK_BYTES):
+                num_had += len(chunk)
+                _check_size(url, num_had, num_bytes)
+                with _writable(partial):
+                    file.write(chunk)
+                told(num_had)
+        if num_had < num_bytes:
+            raise CorpusError(
+                f"a download must be whole, but {redacted(url)} ended after {num_had:,} of "
+                f"{num_bytes:,} bytes; the same command goes on from there"
+            )
+
+
+def _answer(url: str, request: urllib.request.Request) -> http.client.HTTPResponse:
+    """Return the answer to a request, its headers read."""
+    opener = _opener(urlsplit(url).hostname or "")
+    response: http.client.HTTPResponse = within_seconds(
+        SILENT_SECONDS,
+        lambda: opener.open(request, timeout=SILENT_SECONDS),
+        late=_too_slow(url, SILENT_SECONDS),
+    )
+    return response
+
+
+def _continues(response: http.client.HTTPResponse, num_had: int) -> bool:
+    """Return whether an answer begins where a file ends; some servers send all from the start."""
+    begins = response.headers.get("Content-Range", "").startswith(f"bytes {num_had}-")
+    return response.status == http.HTTPStatus.PARTIAL_CONTENT and begins
+
+
+@contextlib.contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    """Say in one line why a file cannot be written."""
+    try:
+        yield
+    except CorpusError:
+        raise
+    except BlockingIOError as error:
+        raise CorpusError(f"{path} must be fetched by one process: another one does") from error
+    except OSError as error:
+        raise CorpusError(f"a download must be written: {path}: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _reachable(url: str) -> Iterator[None]:
+    """Say in one line why a URL cannot be had."""
+    try:
+        yield
     except (OSError, ValueError, http.client.HTTPException) as error:
         if isinstance(error, CorpusError):
             raise

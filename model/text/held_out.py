@@ -35,8 +35,14 @@ def with_named_held_out(
         test: The same.
 
     Raises:
-        CorpusError: A text cannot be had, or is refused by `with_held_out`.
+        CorpusError: A text cannot be had, is refused by `with_held_out`, or the corpus has
+            published parts.
     """
+    if corpus.is_published and (validation, test) != (None, None):
+        raise CorpusError(
+            f"a corpus must have published parts or --validation and --test, and {corpus.name} "
+            f"has the former"
+        )
     of_validation, of_test = (
         None if name is None else resolve_corpus(name, reading) for name in (validation, test)
     )
@@ -50,7 +56,7 @@ def with_short_held_out(corpus: Corpus) -> Corpus:
 
     Args:
         corpus: Split by position, or with held-out parts of its own, of which the first
-            characters are kept.
+            characters are kept; of a published test passage all are.
     """
     if len(corpus.text) <= LONG_TEXT_CHARS:
         return corpus
@@ -59,7 +65,9 @@ def with_short_held_out(corpus: Corpus) -> Corpus:
         return dataclasses.replace(corpus, lengths=lengths)
     train_end, validation_end = corpus.lengths[0], sum(corpus.lengths)
     validation = corpus.text[train_end:validation_end][:HELD_OUT_CHARS]
-    test = corpus.text[validation_end:][:HELD_OUT_CHARS]
+    test = corpus.text[validation_end:]
+    if not corpus.is_published:
+        test = test[:HELD_OUT_CHARS]
     text = corpus.text[:train_end] + validation + test
     return dataclasses.replace(corpus, text=text, lengths=(train_end, len(validation)))
 

@@ -26,7 +26,7 @@ _CUT_OFF_BYTES = 1 << 20
 
 def remember(corpus: Corpus) -> None:
     """Keep a text in the cache if its location does not give it again; without room, it is not."""
-    location = corpus.path_or_name
+    location = None if corpus.lengths else corpus.path_or_name  # a validation passage may be cut
     if location is not None and (location in CORPORA or Path(location).is_file()):
         return
     with contextlib.suppress(OSError):

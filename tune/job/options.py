@@ -38,7 +38,8 @@ def parser() -> OneLineParser:
         "--corpus",
         nargs="+",
         metavar="TEXT",
-        help="alice, python-docs, a UTF-8 file, a folder of such, - for standard input, or an "
+        help="alice, python-docs, tiny-shakespeare, ptb-char, text8, enwik8 (docs/corpora.md), a "
+        "UTF-8 file, a folder of such, - for standard input, or an "
         "http(s), s3 or gs URL; .gz, .bz2, .xz and .zst too; of several, one follows the other "
         "(alice if it can be downloaded)",
     )

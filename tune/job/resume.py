@@ -158,7 +158,9 @@ def _text(options: StudyOptions, stored: StudyFile, folder: RunFolder, console: 
     corpus = text_of_run(stored, folder)
     tell_corpus(corpus, console)
     known = stored.corpus
-    return dataclasses.replace(corpus, source=known.source, lengths=known.lengths)
+    return dataclasses.replace(
+        corpus, source=known.source, lengths=known.lengths, is_published=known.is_published
+    )
 
 
 def _is_larger(budget: Budget, stored: Budget) -> bool:

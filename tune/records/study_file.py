@@ -82,6 +82,7 @@ class CorpusOrigin:
         location: Path, name or URL that finds it again; empty in the oldest runs.
         num_train_chars: Length of its training part, where its parts were texts of their own.
         num_validation_chars: The same of its validation passage.
+        is_published: As in `Corpus`.
 
     Raises:
         ConfigError: The parts are longer than the text, or one of the two lengths is missing.
@@ -94,6 +95,7 @@ class CorpusOrigin:
     location: str = ""
     num_train_chars: int | None = None
     num_validation_chars: int | None = None
+    is_published: bool = False
 
     def __post_init__(self) -> None:
         lengths = (self.num_train_chars or 0, self.num_validation_chars or 0)
@@ -123,6 +125,7 @@ class CorpusOrigin:
             location=corpus.location,
             num_train_chars=corpus.lengths[0] if corpus.lengths else None,
             num_validation_chars=corpus.lengths[1] if corpus.lengths else None,
+            is_published=corpus.is_published,
         )
 
 

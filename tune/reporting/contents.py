@@ -28,6 +28,7 @@ from tune.reporting.figures.over_time import best_so_far, busy_share, stretches,
 from tune.reporting.figures.scores import compared
 from tune.reporting.noise import table_notes
 from tune.reporting.predictor import predictor_section
+from tune.reporting.published import published_results
 from tune.reporting.section import Section, escaped, listed, shown
 
 _TOP = 10
@@ -283,6 +284,7 @@ SECTIONS: tuple[Callable[[LoadedRun], Section | None], ...] = (
     winner,
     confirmation,
     predictor_section,
+    published_results,
     ten_best,
     best_of_each_cleaning,
     best_of_each_group,

@@ -17,6 +17,7 @@ from model.generation.temperature import MAX_BOOK_PASSAGES, survey_temperatures,
 from model.generation.word_list import WordList, find_word_list
 from model.text.cleaning import clean
 from model.text.corpus import resolve_corpus
+from model.text.held_out import with_short_held_out
 from model.text.streams import split_text
 from model.training.predictor import load_network
 from tune.records.quality_table import BOOK, CHECKPOINT, REFERENCE, QualityRecord
@@ -60,6 +61,8 @@ class Book:
             return cls(text_of_run(study, folder).text, study.corpus.lengths)
         expected = study.corpus.sha256
         text = resolve_corpus(named, study.settings.reading)
+        if text.is_published and study.space.base.reports_per_epoch > 1:  # as the search had it
+            text = with_short_held_out(text)
         if text.sha256 != expected:
             raise ConfigError(
                 f"the corpus must be the run's text, sha256 {expected[:12]}, but {named} has "

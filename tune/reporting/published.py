@@ -1,0 +1,188 @@
+"""The report's section on what others have published on the same test passage, and what ours cost.
+
+Parameters are given where a source could be checked.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from model.system.durations import counted
+from model.text.cleaning import RAW
+from model.text.published import PUBLISHED
+from tune.records.load import LoadedRun
+from tune.reporting.confirmation import summary
+from tune.reporting.predictor import predictor_row
+from tune.reporting.section import Section, listed, shown
+
+_WHOLE, _DYNAMIC = "test part", "test part, learning on (dynamic evaluation)"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class PublishedResult:
+    """One published figure.
+
+    Attributes:
+        name: Of the model.
+        bits: Bits per character, or per byte where the corpus is compared so.
+        parameters: Trained numbers; None is not known.
+        protocol: What was scored, and how.
+        source: Where it stands.
+    """
+
+    name: str
+    bits: float
+    parameters: int | None = None
+    protocol: str = _WHOLE
+    source: str
+
+
+_MERITY = "Merity 2018, arXiv:1803.08240"
+_MELIS = "Melis 2020, arXiv:1909.01792"
+RESULTS: Mapping[str, Sequence[PublishedResult]] = {
+    "tiny-shakespeare": (
+        PublishedResult(
+            name="nanoGPT, Transformer of 6 layers",
+            bits=1.4697 / math.log(2),
+            parameters=10_650_000,
+            protocol="random windows of 256, nothing before each; lowest value in training",
+            source="README of github.com/karpathy/nanoGPT",
+        ),
+    ),
+    "ptb-char": (
+        PublishedResult(name="AWD-LSTM, 3 layers", bits=1.175, source=_MERITY),
+        PublishedResult(name="Mogrifier LSTM", bits=1.120, parameters=24_000_000, source=_MELIS),
+        PublishedResult(
+            name="Mogrifier LSTM",
+            bits=1.083,
+            parameters=24_000_000,
+            protocol=_DYNAMIC,
+            source=_MELIS,
+        ),
+    ),
+    "text8": (
+        PublishedResult(
+            name="mLSTM, regularised",
+            bits=1.27,
+            parameters=45_000_000,
+            source="Krause 2017, arXiv:1609.07959",
+        ),
+    ),
+    "enwik8": (
+        PublishedResult(name="AWD-LSTM, 3 layers", bits=1.232, source=_MERITY),
+        PublishedResult(name="Mogrifier LSTM", bits=1.122, parameters=96_000_000, source=_MELIS),
+        PublishedResult(
+            name="Mogrifier LSTM",
+            bits=0.988,
+            parameters=96_000_000,
+            protocol=_DYNAMIC,
+            source=_MELIS,
+        ),
+    ),
+}
+"""Corpus to results on its test part."""
+OURS = "this search"
+
+
+def published_results(run: LoadedRun) -> Section | None:
+    """Return the section; None for a text that no paper has, or with parts of its own."""
+    corpus = run.study.corpus
+    if not corpus.is_published or corpus.name not in RESULTS or corpus.lengths is None:
+        return None
+    published = PUBLISHED[corpus.name]
+    unit = "byte" if published.is_per_byte else "character"
+    chars_a_unit = 1.0
+    if published.is_per_byte:
+        assert published.num_part_bytes is not None
+        chars_a_unit = (corpus.num_chars - sum(corpus.lengths)) / published.num_part_bytes[-1]
+    ours, notes = _ours(run, chars_a_unit)
+    rows = [
+        {
+            "model": result.name,
+            f"bits per {unit}": shown(result.bits),
+            f"nats per {unit}": shown(result.bits * math.log(2)),
+            "parameters": "" if result.parameters is None else f"{result.parameters:,}",
+            "protocol": result.protocol,
+            "source": result.source,
+        }
+        for result in (*ours, *RESULTS[corpus.name])
+    ]
+    return Section(
+        title="Beside published results",
+        body=(pd.DataFrame(rows), listed([*notes, _cost(run)])),
+    )
+
+
+def _ours(run: LoadedRun, chars_a_unit: float) -> tuple[list[PublishedResult], list[str]]:
+    """Return our figures on the test passage, and what must be known of them."""
+    confirmed, whole = summary(run), predictor_row(run)
+    results, notes = [], []
+    if confirmed.empty or pd.isna(confirmed.iloc[0]["test, mean"]):
+        notes.append("No network of this search was scored on the test part yet.")
+    else:
+        first = confirmed.iloc[0]
+        trial = run.trials.set_index("number").loc[first["trial"]]
+        size = trial["num_parameters"]
+        parameters = None if pd.isna(size) else int(size)
+        protocol = _protocol(run, trial["cleaning"])
+        results.append(
+            PublishedResult(
+                name=f"trial {first['trial']}, mean of {counted(first['seeds'], 'seed')}",
+                bits=float(first["test, mean"]) * chars_a_unit,
+                parameters=parameters,
+                protocol=f"{_WHOLE}{protocol}",
+                source=OURS,
+            )
+        )
+        finalists = run.finalists[run.finalists["number"] == first["trial"]]
+        dynamic = finalists["test_bits_per_char_dynamic"].dropna()
+        if not dynamic.empty:
+            results.append(
+                PublishedResult(
+                    name=f"trial {first['trial']}, first seed",
+                    bits=float(dynamic.iloc[0]) * chars_a_unit,
+                    parameters=parameters,
+                    protocol=f"{_DYNAMIC}{protocol}",
+                    source=OURS,
+                )
+            )
+    if whole is not None:
+        members = run.predictor["number"].dropna()
+        cleanings = run.trials[run.trials["number"].isin(members)]["cleaning"]
+        results.append(
+            PublishedResult(
+                name="predictor",
+                bits=float(whole["test_bits_per_char"]) * chars_a_unit,
+                protocol=f"{_WHOLE}{_protocol(run, *cleanings)}",
+                source=OURS,
+            )
+        )
+    if any(RESTORED in result.protocol for result in results):
+        notes.append(
+            f"`{RESTORED.removeprefix(', ')}`: a cleaning dropped case or more, and the figure "
+            f"has an n-gram's estimate of restoring it, so it is not the papers' figure. "
+            f"`--fix cleaning={RAW}` searches what is."
+        )
+    return results, notes
+
+
+RESTORED = ", restored bits"
+
+
+def _protocol(run: LoadedRun, *cleanings: str) -> str:
+    """Return what is to be said of figures of some cleanings; nothing where they drop nothing."""
+    floors = run.study.objective.floors
+    drops = (floors[cleaning] != floors[RAW] for cleaning in cleanings if cleaning in floors)
+    return RESTORED if any(drops) else ""
+
+
+def _cost(run: LoadedRun) -> str:
+    """Return what the search has cost, its finalists included."""
+    seconds = run.trials["elapsed_seconds"].sum() + run.finalists["elapsed_seconds"].sum()
+    again = f" and {counted(len(run.finalists), 'training')} of finalists"
+    return (
+        f"Ours cost {counted(len(run.trials), 'trial')}{again * (len(run.finalists) > 0)}: "
+        f"{seconds / 3600:.2f} worker-hours."
+    )
