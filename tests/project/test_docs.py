@@ -12,10 +12,11 @@ import documents
 from model.config import TrialConfig
 from model.generation.decoding import SamplingOptions, write_passages
 from model.scoring.objective import PreparedCorpus
+from model.text.published import PUBLISHED
 from model.training.checkpoint import load_checkpoint
 from model.training.trainer import Trainer
 from ray_nodes import RAY, ray_nodes
-from repository import ROOT
+from repository import ROOT, SUPPORT
 from search_spaces import SPACE_NAMES, load_space
 from tune import control
 from tune.control import _values
@@ -116,6 +117,17 @@ def test_searches_have_options_that_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for line in re.findall(r"^ *python -m tune\.run (.*)$", text, re.MULTILINE):
         parse_options(line.partition("#")[0].split())  # ends the test where one does not
+
+
+@pytest.mark.long
+def test_commands_of_the_page_on_corpora_run() -> None:
+    page = ROOT / "docs" / "corpora.md"
+    assert all(f"`{name}`" in page.read_text(encoding="utf-8") for name in PUBLISHED)
+    documents.run(documents.commands(page), SUPPORT / "small_corpora_command.py")
+    report = Path("results/tiny/report.md").read_text(encoding="utf-8")
+    section = report.partition("## Beside published results")[2].partition("\n## ")[0]
+    assert section.count("| this search |") >= 1 and "arXiv" not in section
+    assert "worker-hours" in section and "restored" not in section
 
 
 def test_space_of_the_tutorial_loads() -> None:

@@ -18,6 +18,8 @@ SHORTENED = {
     "--name mine": "--name mine --finalists 1 --finalist-seeds 1",
     "--name ten": "--name ten --finalists 0",
     "--name events": "--name events --finalists 0",
+    "--space full --corpus tiny-shakespeare": "--space quick --corpus tiny-shakespeare",
+    "--time-budget 1h --name tiny": "--trials 1 --finalists 1 --finalist-seeds 1 --name tiny",
     "--name small": "--name small --finalists 1 --finalist-seeds 1",
     "--name first-search": "--name first-search --finalists 0",
 }
@@ -36,8 +38,13 @@ def commands(path: Path) -> list[str]:
     return [line.partition("#")[0].strip() for line in lines if line.strip()]
 
 
-def run(lines: Iterable[str]) -> None:
-    """Run commands of this project's Python in order; each must end well and warn of nothing."""
+def run(lines: Iterable[str], *through: Path) -> None:
+    """Run commands of this project's Python in order; each must end well and warn of nothing.
+
+    Args:
+        lines: The commands.
+        through: A script that runs each.
+    """
     for line in lines:
         shortened = line
         for long, short in SHORTENED.items():
@@ -45,7 +52,10 @@ def run(lines: Iterable[str]) -> None:
         words = shlex.split(shortened)
         assert words[0] == "python", line
         done = subprocess.run(
-            [sys.executable, *words[1:]], capture_output=True, text=True, stdin=subprocess.DEVNULL
+            [sys.executable, *through, *words[1:]],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
         )
         assert done.returncode == 0, (line, done.stdout, done.stderr)
         assert done.stderr == "", line

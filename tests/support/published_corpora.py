@@ -63,9 +63,11 @@ def served(files: Mapping[str, bytes]) -> Iterator[tuple[str, type[RangeHandler]
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", Handler
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", Handler
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def zipped(name: str, data: bytes) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from model.scoring.layout import MAX_DYNAMIC_SYMBOLS
 from model.system.durations import counted
 from model.text.cleaning import RAW
 from model.text.published import PUBLISHED
@@ -144,7 +145,7 @@ def _ours(run: LoadedRun, chars_a_unit: float) -> tuple[list[PublishedResult], l
                     name=f"trial {first['trial']}, first seed",
                     bits=float(dynamic.iloc[0]) * chars_a_unit,
                     parameters=parameters,
-                    protocol=f"{_DYNAMIC}{protocol}",
+                    protocol=f"{_DYNAMIC}{protocol}{_measured_gain(run)}",
                     source=OURS,
                 )
             )
@@ -169,6 +170,14 @@ def _ours(run: LoadedRun, chars_a_unit: float) -> tuple[list[PublishedResult], l
 
 
 RESTORED = ", restored bits"
+
+
+def _measured_gain(run: LoadedRun) -> str:
+    """Return on what dynamic evaluation was measured, where that is not the whole passage."""
+    corpus = run.study.corpus
+    num_test_chars = corpus.num_chars - sum(corpus.lengths or ())
+    is_whole = num_test_chars <= MAX_DYNAMIC_SYMBOLS
+    return "" if is_whole else f", its gain that of the first {MAX_DYNAMIC_SYMBOLS:,} symbols"
 
 
 def _protocol(run: LoadedRun, *cleanings: str) -> str:

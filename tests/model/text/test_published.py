@@ -3,6 +3,7 @@
 import dataclasses
 import fcntl
 import io
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from model.errors import CorpusError
 from model.score import main as score
+from model.system.terminal import download_progress
 from model.text import held_out, published
 from model.text.compressed import members
 from model.text.corpus import Corpus, cache_folder, resolve_corpus
@@ -157,6 +159,18 @@ def test_progress_is_told_in_bytes(tmp_path: Path) -> None:
     with served({"/file": b"x" * 200_000}) as (address, _):
         download_to(tmp_path / "f", f"{address}/file", num_bytes=200_000, told=told.append)
     assert told == sorted(told) and told[-1] == 200_000
+
+
+def test_progress_is_one_line_of_a_terminal_and_nothing_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for is_terminal in (False, True):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda shown=is_terminal: shown, raising=False)
+        with download_progress("text8", 2_000_000) as told:
+            for num_bytes in (500_000, 500_001, 2_000_000):
+                told(num_bytes)
+        line = "\rdownloading text8: 25 % of 2.0 MB\rdownloading text8: 100 % of 2.0 MB\n"
+        assert capsys.readouterr().err == line * is_terminal
 
 
 def test_archive_gives_known_members_within_a_size() -> None:
