@@ -328,7 +328,15 @@ def test_damaged_samples_are_refused_in_one_line() -> None:
 
 
 def test_sections_of_both_reports_are_one_list() -> None:
-    page_of(hand_made(), study={"space": SPACE_WITH_UNITS}, finalists=True)
+    corpus = dataclasses.replace(
+        STUDY.corpus,
+        name="text8",
+        num_train_chars=80_000,
+        num_validation_chars=10_000,
+        is_published=True,
+    )
+    study = {"space": SPACE_WITH_UNITS, "corpus": corpus}
+    page_of(hand_made(), study=study, finalists=True)
     order = Order(action=Action.WORKERS, workers=1)
     done = OrderRecord(order=order, ordered_seconds=60.0, carried_out_seconds=61.0)
     write_orders([done], Path("run/orders.csv"))
