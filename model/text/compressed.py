@@ -34,7 +34,6 @@ _FORMATS: tuple[tuple[bytes, str, Callable[[IO[bytes]], Any]], ...] = (
 )
 """What a file begins with, as a pattern, its name and what opens it."""
 _READ_BYTES = 1 << 20
-_DAMAGED = (OSError, EOFError, KeyError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
 
 
 def unpacked(name: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> bytes:
