@@ -38,9 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
             # Ray and torch are imported after the checks, so that a mistake is told at once.
             from tune.job.finish import INTERRUPTED
             from tune.job.job import run_study
+            from tune.job.notify import notifying
+            from tune.records.run_folder import RunFolder
 
-            code = run_study(study, options, console)
-            return on_signal.exit_code() if code == INTERRUPTED else code
+            with notifying(options, RunFolder(study.run_path)) as outcome:
+                code = run_study(study, options, console)
+                outcome.exit_code = on_signal.exit_code() if code == INTERRUPTED else code
+            return outcome.exit_code
         except (ConfigError, CheckpointError) as error:
             complain("tune.run", error)
             return 2

@@ -1,6 +1,8 @@
 """Takes secrets out of what is written down: command lines, locations, errors of others."""
 
 import re
+import shlex
+from collections.abc import Sequence
 
 _USER = re.compile(r"(?<=://)[^/?#\s'\"]*@")
 _VALUE = re.compile(
@@ -19,3 +21,18 @@ def redacted(text: str) -> str:
     'https://b.s3.amazonaws.com/k?X-Amz-Expires=60&X-Amz-Signature=…'
     """
     return _VALUE.sub(rf"\1{HIDDEN}", _USER.sub(f"{HIDDEN}@", text))
+
+
+def redacted_command(program: str, words: Sequence[str]) -> str:
+    """Return a command line without secrets, and nothing of `--notify`: a webhook's path is one.
+
+    >>> redacted_command("python -m tune.run", ["--notify", "https://hook/T0/hush", "--seed", "1"])
+    "python -m tune.run --notify '…' --seed 1"
+    """
+    kept = list(words)
+    for at, word in enumerate(words):
+        if word == "--notify" and at + 1 < len(words):
+            kept[at + 1] = HIDDEN
+        elif word.startswith("--notify="):
+            kept[at] = f"--notify={HIDDEN}"
+    return redacted(f"{program} {shlex.join(kept)}")

@@ -95,7 +95,7 @@ def flags_of(values: dict[str, Any]) -> list[str]:
             continue
         if value is True:
             flags.append(flag)
-        elif field.name == "fix":
+        elif field.name in ("fix", "tracker"):
             flags += [part for rule in value for part in (flag, str(rule))]
         elif isinstance(value, Sequence) and not isinstance(value, str):
             flags += [flag, *map(str, value)] if value else []
@@ -112,7 +112,7 @@ def _as_said(name: str, value: Any) -> Any:
         return Path(value)
     if isinstance(value, Path):
         return str(value)
-    if name in ("fix", "start_from") and isinstance(value, str):
+    if name in ("fix", "start_from", "tracker") and isinstance(value, str):
         return (value,)
     return value
 

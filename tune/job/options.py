@@ -1,11 +1,10 @@
 """The command line of `python -m tune.run`. Imports nothing heavy: --help must be fast."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.system.command_line import OneLineParser
-from model.system.secrets import redacted
+from model.system.secrets import redacted_command
 from tune.sampling.samplers import AUTO, SAMPLERS
 
 if TYPE_CHECKING:
@@ -178,6 +177,19 @@ def parser() -> OneLineParser:
         metavar="URI",
         help="log every trial to MLflow: http://host:5000, or sqlite:///mlflow.db",
     )
+    watch.add_argument(
+        "--tracker",
+        action="append",
+        default=[],
+        metavar="FILE.py:CLASS",
+        help="tell a class of yours of every trial, or package.module:CLASS; for several, several",
+    )
+    watch.add_argument(
+        "--notify",
+        metavar="COMMAND|URL",
+        help="tell a command (on its standard input) or a webhook (http, https) how the search "
+        "ended, as JSON",
+    )
     return top
 
 
@@ -198,7 +210,7 @@ def parse_options(arguments: list[str]) -> "StudyOptions":
     from tune.planning.study import StudyOptions
 
     try:
-        command = redacted(f"python -m tune.run {shlex.join(arguments)}")
+        command = redacted_command("python -m tune.run", arguments)
         return StudyOptions(**values, command=command)
     except ConfigError as error:
         top.error(str(error))

@@ -1,6 +1,7 @@
 """Checks what the command line asks for, before Ray starts or a file is written."""
 
 import dataclasses
+import functools
 
 from rich.console import Console
 
@@ -16,8 +17,10 @@ from search_spaces.long_text import for_text
 from search_spaces.narrow import fixed
 from tune.cluster.resources import TrialResources
 from tune.job.fit import fitted
+from tune.job.notify import check_notify
 from tune.job.start_from import with_starts
-from tune.monitoring.mlflow_log import check_mlflow
+from tune.monitoring.mlflow_log import MlflowLog, check_mlflow
+from tune.monitoring.tracker import MakesTracker, load_tracker
 from tune.planning.study import Study, StudyOptions
 from tune.records.run_folder import check_name, check_new, default_name
 from tune.records.study_file import StudySettings
@@ -40,6 +43,7 @@ def prepare(options: StudyOptions, console: Console) -> Study:
     run_path = options.results / check_name(name)
     check_new(run_path)
     check_locations(options, options.storage)
+    trackers = named_trackers(options)
     if options.storage is not None:
         check_new_in_storage(options.storage, name)
     corpus = named_corpus(options, settings, console)
@@ -55,7 +59,7 @@ def prepare(options: StudyOptions, console: Console) -> Study:
         run_path=run_path,
         settings=settings,
         command=options.command,
-        mlflow=options.mlflow,
+        trackers=trackers,
     )
 
 
@@ -73,16 +77,29 @@ def named_space(options: StudyOptions) -> SearchSpace:
 
 
 def check_locations(options: StudyOptions, storage: str | None) -> None:
-    """Check the resources of a trial, the storage and the MLflow server.
+    """Check the resources of a trial, the storage, and who is told of the end.
 
     Raises:
         ConfigError: The rule that is broken.
     """
     TrialResources(cpus=options.cpus_per_trial, gpus=options.gpus_per_trial or 0.0)
-    if options.mlflow is not None:
-        check_mlflow(options.mlflow)
+    if options.notify is not None:
+        check_notify(options.notify)
     if storage is not None:
         check_storage(storage)
+
+
+def named_trackers(options: StudyOptions) -> dict[str, MakesTracker]:
+    """Return what makes the trackers that the command line names; a run keeps none.
+
+    Raises:
+        ConfigError: One cannot be had.
+    """
+    makers: dict[str, MakesTracker] = {}
+    if options.mlflow is not None:
+        check_mlflow(options.mlflow)
+        makers["MLflow"] = functools.partial(MlflowLog, uri=options.mlflow)
+    return makers | {named: load_tracker(named) for named in options.tracker}
 
 
 def named_corpus(options: StudyOptions, settings: StudySettings, console: Console) -> Corpus:

@@ -16,6 +16,7 @@ from tune.job.prepare import (
     check_locations,
     named_corpus,
     named_space,
+    named_trackers,
     prepare,
     split_for,
     tell_corpus,
@@ -96,6 +97,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     space = with_budget(stored.space, options)
     _check_trials(options.trials, earlier.spent.num_ended)
     check_locations(options, storage)
+    trackers = named_trackers(options)
     corpus = _text(options, stored, folder, console)
     if (corpus.sha256, corpus.lengths) != (stored.corpus.sha256, stored.corpus.lengths):
         raise ConfigError(
@@ -113,7 +115,7 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
         settings=dataclasses.replace(options.over(settings), sampler=settings.sampler),
         command=stored.command,
         earlier=earlier,
-        mlflow=options.mlflow,
+        trackers=trackers,
     )
     other_finalists = finalists_of(study.settings) != finalists_of(stored.settings)
     is_larger = _is_larger(space.budget, stored.space.budget)

@@ -13,6 +13,7 @@ from model.system.terminal import say
 from model.training.schedule import training_is_over
 from tune.job.steering import Steering, let_finish_again, settle_ordered, with_time_budget
 from tune.monitoring.progress import Progress
+from tune.monitoring.tracker import TrackedSearch
 from tune.monitoring.trackers import Trackers
 from tune.planning.estimate import Estimate, Remaining
 from tune.planning.finalist_budget import ended_finalists, reserved_seconds
@@ -147,7 +148,8 @@ def search(
         shorten=lambda config: _shortening(study, stopper, remaining, concurrent)(config),
     )
     live_files = LiveFiles(folder)
-    trackers = Trackers(progress, study.space, folder, console, mlflow=study.mlflow)
+    tracked = TrackedSearch(name=folder.path.name, folder=folder.path.resolve(), space=study.space)
+    trackers = Trackers(progress, tracked, study.trackers, console)
 
     def replace_budget(seconds: float) -> None:
         nonlocal study

@@ -2,9 +2,9 @@
 
     tensorboard --logdir results/ten/tensorboard
 
-Only trials that run have an open file. Events are written by the caller's own thread, with
-tensorboardX's parts: its SummaryWriter (2.6) has a thread that dies of a full disk, with a
-traceback, and then lets the caller wait for ever. Measured on 2 cores: see LOG.md.
+Only trials that run have an open file. Events are written with tensorboardX's parts: its
+SummaryWriter (2.6) has a thread that dies of a full disk, with a traceback, and then lets the
+caller wait for ever. Measured on 2 cores: see LOG.md.
 """
 
 import time
@@ -15,49 +15,40 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.summary import hparams, scalar
 
-from search_spaces import SearchSpace
+from tune.monitoring.tracker import TrackedSearch, Tracker
+from tune.records.run_folder import RunFolder
 from tune.records.trial import SCORES, TrialRecord
 
 FLUSH_SECONDS = 10.0
 
 
-class TensorBoardLog:
+class TensorBoardLog(Tracker):
     """Writes event files: a curve for each score, and a row of the HParams table."""
 
-    name = "TensorBoard"
-
-    def __init__(self, folder: Path, space: SearchSpace) -> None:
-        """Write into a folder, one folder a trial.
-
-        Args:
-            folder: It is made when the first epoch comes.
-            space: What is searched; its axes are the columns of the HParams table.
-        """
-        self._folder = folder
-        self._axes = space.axes
+    def __init__(self, search: TrackedSearch) -> None:
+        """Write into the run's folder; the space's axes are the columns of the HParams table."""
+        self._folder = RunFolder(search.folder).tensorboard_folder
+        self._axes = search.space.axes
         self._files: dict[int, _EventFile] = {}
 
-    def trial_started(self, record: TrialRecord) -> None:
-        """Do nothing: a trial without an epoch leaves no file."""
-
-    def epoch_ended(self, record: TrialRecord) -> None:
+    def epoch_ended(self, trial: TrialRecord) -> None:
         """Append an epoch to the trial's curves; one that is trained again replaces the old."""
-        epoch = record.epochs[-1]
-        file = self._files.get(record.number)
+        epoch = trial.epochs[-1]
+        file = self._files.get(trial.number)
         if file is None:
-            file = _EventFile(self._folder / record.trial_id, first_step=epoch.report)
-            self._files[record.number] = file
+            file = _EventFile(self._folder / trial.trial_id, first_step=epoch.report)
+            self._files[trial.number] = file
         for score in SCORES:
             file.add(scalar(score, getattr(epoch, score)), step=epoch.report)
         file.flush_now_and_then()
 
-    def trial_ended(self, record: TrialRecord) -> None:
-        """Add the trial's row of the HParams table and close its file."""
-        file = self._files.pop(record.number, None)
+    def trial_ended(self, trial: TrialRecord) -> None:
+        """Add the trial's row of the HParams table and close its file, if it had an epoch."""
+        file = self._files.pop(trial.number, None)
         if file is None:
             return
-        values = record.config.to_dict()
-        metrics = {"val_bits_per_char": record.objective, "epochs_run": record.epochs_run}
+        values = trial.config.to_dict()
+        metrics = {"val_bits_per_char": trial.objective, "epochs_run": trial.epochs_run}
         for summary in hparams({axis: values[axis] for axis in self._axes}, metrics):
             file.add(summary)
         file.close()
@@ -66,11 +57,6 @@ class TensorBoardLog:
         """Close the files of the trials that did not end."""
         for file in self._files.values():
             file.close()
-        self._files.clear()
-
-    def abandon(self) -> None:
-        """Leave the files as they are: their disk is full, or gone."""
-        self._files.clear()
 
 
 class _EventFile:

@@ -1,42 +1,92 @@
-"""Tells other programs of a search's trials: TensorBoard's files always, MLflow where asked.
+"""Tells other programs of a search's trials: TensorBoard's files always, others where asked.
 
-One that fails is disabled, with one line, and the search goes on.
+Each tracker has a thread of its own, so none holds up the search or another one. One that raises,
+or is too far behind, is disabled, with one line, and the search goes on.
 """
 
+import functools
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Protocol
 
 from rich.console import Console
 
 from model.system.secrets import redacted
 from model.system.terminal import say
-from search_spaces import SearchSpace
-from tune.monitoring.mlflow_log import MlflowLog
 from tune.monitoring.progress import Progress
 from tune.monitoring.tensorboard_log import TensorBoardLog
-from tune.records.run_folder import RunFolder
+from tune.monitoring.tracker import MakesTracker, TrackedSearch, Tracker
 from tune.records.trial import TrialRecord
 
+MOST_WAITING = 10_000
+"""Events that may wait for a tracker."""
+CLOSE_SECONDS = 60.0
+"""Longest wait, after a search, for all trackers to take what is left."""
 
-class Tracker(Protocol):
-    """A receiver of trials' events."""
 
-    name: str
+class _Failed(Exception):
+    """A tracker raised or is too slow; the message says what."""
 
-    def trial_started(self, record: TrialRecord) -> None:
-        """A trial began, or goes on."""
 
-    def epoch_ended(self, record: TrialRecord) -> None:
-        """A trial reported an epoch."""
+class _Background:
+    """A tracker in a thread; after it has raised it is told no more."""
 
-    def trial_ended(self, record: TrialRecord) -> None:
-        """A trial ended; its status says how."""
+    def __init__(self, name: str, make: Callable[[], Tracker]) -> None:
+        self.name = name
+        self._events: queue.Queue[tuple[str, tuple[TrialRecord, ...]]] = queue.Queue(MOST_WAITING)
+        self._failure = ""
+        self._abandoned = False
+        self._thread = threading.Thread(target=self._run, args=[make], daemon=True, name=name)
+        self._thread.start()
 
-    def close(self) -> None:
-        """The search is over."""
+    def tell(self, event: str, *values: TrialRecord) -> None:
+        """Have the tracker told after what it was told before.
+
+        Raises:
+            _Failed: It raised meanwhile, or is MOST_WAITING events behind.
+        """
+        self._raise_failure()
+        try:
+            self._events.put_nowait((event, values))
+        except queue.Full:
+            raise _Failed(f"it is {MOST_WAITING:,} events behind") from None
+
+    def join(self, deadline: float) -> None:
+        """Wait until it was told all, `close` included.
+
+        Args:
+            deadline: Of time.monotonic.
+
+        Raises:
+            _Failed: It was not, or it raised.
+        """
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            self._thread.join(0.1)  # Ctrl-C ends the wait
+        self._raise_failure()
+        if self._thread.is_alive():
+            raise _Failed(f"it did not take its last events within {CLOSE_SECONDS:g} s")
 
     def abandon(self) -> None:
-        """It failed: it receives no more, and nothing waits for it."""
+        """Tell it nothing more, and wait for nothing."""
+        self._abandoned = True
+
+    def _raise_failure(self) -> None:
+        if self._failure:
+            raise _Failed(self._failure)
+
+    def _run(self, make: Callable[[], Tracker]) -> None:
+        try:
+            tracker, event = make(), ""
+            while event != "close":
+                event, values = self._events.get()
+                if self._abandoned:
+                    return
+                getattr(tracker, event)(*values)
+        except BaseException as error:  # of another program: SystemExit too
+            reason = redacted(" ".join(str(error).split()))
+            self._failure = reason or type(error).__name__
 
 
 class Trackers(AbstractContextManager["Trackers"]):
@@ -45,39 +95,40 @@ class Trackers(AbstractContextManager["Trackers"]):
     def __init__(
         self,
         progress: Progress,
-        space: SearchSpace,
-        folder: RunFolder,
+        search: TrackedSearch,
+        asked_for: Mapping[str, MakesTracker],
         console: Console,
-        *,
-        mlflow: str | None,
     ) -> None:
-        """Open them.
+        """Start them.
 
         Args:
             progress: The display, which is told first.
-            space: What is searched.
-            folder: The run folder.
+            search: What the trackers are made with.
+            asked_for: What makes them, by the name that a failure is told with; TensorBoard's is
+                there without.
             console: Where the one line goes if one fails.
-            mlflow: URI of an MLflow server or database that is told too; None is none.
         """
         self._console = console
         self._progress = progress
-        self._trackers: list[Tracker] = [TensorBoardLog(folder.tensorboard_folder, space)]
-        if mlflow is not None:
-            self._trackers.append(MlflowLog(mlflow, folder.path.name))
+        makers: dict[str, MakesTracker] = {"TensorBoard": TensorBoardLog, **asked_for}
+        self._trackers = [
+            _Background(name, functools.partial(make, search)) for name, make in makers.items()
+        ]
 
     def __exit__(self, *_: object) -> None:
-        self._notify("close")
+        deadline = time.monotonic() + CLOSE_SECONDS
+        self._each(lambda tracker: tracker.tell("close"))
+        self._each(lambda tracker: tracker.join(deadline))
 
     def trial_started(self, record: TrialRecord) -> None:
         """Tell that a trial began, or goes on."""
         self._progress.trial_started(record)
-        self._notify("trial_started", record)
+        self._tell("trial_started", record)
 
     def epoch_ended(self, record: TrialRecord) -> None:
         """Tell that a trial reported an epoch."""
         self._progress.epoch_ended(record)
-        self._notify("epoch_ended", record)
+        self._tell("epoch_ended", record)
 
     def trial_recovered(self, record: TrialRecord, reason: str) -> None:
         """Show that a trial lost its worker and goes on; trackers see no difference."""
@@ -86,17 +137,20 @@ class Trackers(AbstractContextManager["Trackers"]):
     def trial_ended(self, record: TrialRecord) -> None:
         """Tell that a trial ended."""
         self._progress.trial_ended(record)
-        self._notify("trial_ended", record)
+        self._tell("trial_ended", record)
 
-    def _notify(self, event: str, *values: TrialRecord) -> None:
+    def _tell(self, event: str, record: TrialRecord) -> None:
+        copy = record.copy()
+        self._each(lambda tracker: tracker.tell(event, copy))
+
+    def _each(self, do: Callable[[_Background], None]) -> None:
         for tracker in list(self._trackers):
             try:
-                getattr(tracker, event)(*values)
-            except Exception as error:  # of another program, its server or a full disk
+                do(tracker)
+            except _Failed as error:
                 self._trackers.remove(tracker)
                 tracker.abandon()
-                reason = redacted(" ".join(str(error).split())) or type(error).__name__
                 say(
                     self._console,
-                    f"{tracker.name} failed and is disabled for this search: {reason}",
+                    f"{tracker.name} failed and is disabled for this search: {error}",
                 )

@@ -1,9 +1,9 @@
 """A study: the settings of a search, all checked."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pyarrow.fs import LocalFileSystem
 
@@ -56,6 +56,8 @@ class StudyOptions:
     quiet: bool = False
     log_format: str = "text"
     mlflow: str | None = None
+    tracker: Sequence[str] = ()
+    notify: str | None = None
     command: str = ""
 
     def __post_init__(self) -> None:
@@ -151,7 +153,7 @@ class Study:
         earlier: Its earlier sessions, None for a new search.
         left_out: What was left out of the space for the text, a sentence each.
         extended: Whether it is to do more than its earlier sessions were, or has other finalists.
-        mlflow: An MLflow tracking URI that is told of every trial.
+        trackers: What makes the trackers of this session, by their names; a run keeps none.
     """
 
     space: SearchSpace
@@ -163,7 +165,7 @@ class Study:
     earlier: EarlierSessions | None = None
     left_out: tuple[str, ...] = ()
     extended: bool = False
-    mlflow: str | None = None
+    trackers: Mapping[str, Callable[[Any], Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def wants_finalists(self) -> bool:

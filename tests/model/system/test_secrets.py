@@ -10,8 +10,8 @@ from model.system.secrets import redacted
 from search_spaces import load_space
 from tune.job.options import parse_options
 from tune.monitoring.progress import Progress
+from tune.monitoring.tracker import TrackedSearch, Tracker
 from tune.monitoring.trackers import Trackers
-from tune.records.run_folder import RunFolder
 from tune.records.trial import TrialRecord
 
 
@@ -51,23 +51,31 @@ def test_command_line_is_kept_without_its_secrets() -> None:
     assert options.mlflow == "postgresql://me:hush@db/runs"  # it is still used
 
 
-def test_error_of_a_tracker_is_told_without_its_secrets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--notify", "https://hooks.host/services/T0/B0/hush"],
+        ["--notify=https://hooks.host/services/hush"],
+        ["--notify", "curl -H 'Authorization: Bearer hush' https://host"],
+    ],
+)
+def test_nothing_of_a_notification_is_kept(words: list[str]) -> None:
+    options = parse_options(["--space", "quick", *words, "--seed", "1"])
+    assert "hush" not in options.command and "host" not in options.command
+    assert "--notify" in options.command and options.command.endswith("--seed 1")
+    assert options.notify is not None and "hush" in options.notify
+
+
+def test_error_of_a_tracker_is_told_without_its_secrets(tmp_path: Path) -> None:
     output = io.StringIO()
     console, space = Console(file=output), load_space("quick")
     progress = Progress(console, space, num_trials=1, clock=lambda: 0.0, seconds_left=lambda: None)
-    trackers = Trackers(progress, space, RunFolder(tmp_path), console, mlflow=None)
 
-    class Broken:
-        name = "MLflow"
-
-        def trial_started(self, record: TrialRecord) -> None:
+    class Broken(Tracker):
+        def __init__(self, search: TrackedSearch) -> None:
             raise OSError("cannot reach postgresql://me:hush@db/runs")
 
-        def abandon(self) -> None:
-            pass
-
-    monkeypatch.setattr(trackers, "_trackers", [Broken()])
-    trackers.trial_started(TrialRecord(number=0, config=space.base))
+    search = TrackedSearch(name="ten", folder=tmp_path, space=space)
+    with Trackers(progress, search, {"MLflow": Broken}, console) as trackers:
+        trackers.trial_started(TrialRecord(number=0, config=space.base))
     assert "MLflow failed" in output.getvalue() and "hush" not in output.getvalue()

@@ -1,9 +1,11 @@
-"""TensorBoard and MLflow are told of a search; one that fails does not end it."""
+"""Trackers are told of a search; one that fails or hangs does not end it."""
 
 import dataclasses
 import importlib.util
 import io
 import json
+import os
+import re
 import subprocess
 import sys
 import threading
@@ -13,7 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 from typing import Any
 from unittest.mock import Mock
 
@@ -23,11 +25,11 @@ from rich.console import Console
 from hand_made_trials import RECORDS, SPACE, record
 from model.errors import ConfigError
 from tiny_search import free_port
-from tune.monitoring import mlflow_log
+from tune.monitoring import trackers as trackers_module
 from tune.monitoring.mlflow_log import MlflowLog, check_mlflow
 from tune.monitoring.tensorboard_log import TensorBoardLog
+from tune.monitoring.tracker import EVENTS, TrackedSearch, Tracker, load_tracker
 from tune.monitoring.trackers import Trackers
-from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
 from tune.sampling.optuna_study import open_study
 
@@ -65,10 +67,179 @@ def serving(command: list[str], port: int) -> Iterator[Callable[[str], str]]:
         server.wait()
 
 
+def searched(folder: Path, name: str = "ten") -> TrackedSearch:
+    """Return what a tracker is made with."""
+    return TrackedSearch(name=name, folder=folder, space=SPACE)
+
+
+class Told(Tracker):
+    """Writes down what it is told."""
+
+    def __init__(self, search: TrackedSearch) -> None:
+        self.lines: list[str] = []
+        self.threads = {threading.get_ident()}
+
+    def trial_started(self, trial: TrialRecord) -> None:
+        self.lines.append(f"start {trial.number}")
+
+    def epoch_ended(self, trial: TrialRecord) -> None:
+        self.threads.add(threading.get_ident())
+        self.lines.append(f"epoch {trial.number} {trial.epochs[-1].report}")
+
+    def close(self) -> None:
+        self.lines.append("close")
+
+
+def told(folder: Path, **asked_for: Any) -> tuple[str, Mock]:
+    """Tell trackers of a search; return what was printed, and the display."""
+    out, display = io.StringIO(), Mock()
+    console = Console(file=out, width=200)
+    with Trackers(display, searched(folder), asked_for, console) as trackers:
+        play(trackers, RECORDS)
+    return out.getvalue(), display
+
+
+def test_tracker_is_told_in_order_by_one_thread_of_its_own(tmp_path: Path) -> None:
+    made: list[Told] = []
+
+    def make(search: TrackedSearch) -> Told:
+        made.append(Told(search))
+        return made[-1]
+
+    printed, _ = told(tmp_path, mine=make)
+    assert printed == ""
+    (tracker,) = made
+    assert tracker.lines == [
+        *("start 0", "epoch 0 1", "epoch 0 2", "start 1", "epoch 1 1"),
+        *("start 2", "start 3", "epoch 3 1", "close"),
+    ]
+    assert len(tracker.threads) == 1 and threading.get_ident() not in tracker.threads
+
+
+def test_what_a_tracker_was_told_does_not_change_any_more(tmp_path: Path) -> None:
+    entry, goes_on = record(0, [3.0], Status.RUNNING), threading.Event()
+    seen: list[int] = []
+
+    class Late(Told):
+        def epoch_ended(self, trial: TrialRecord) -> None:
+            goes_on.wait()
+            seen.append(len(trial.epochs))
+
+    with Trackers(Mock(), searched(tmp_path), {"late": Late}, Console()) as trackers:
+        trackers.epoch_ended(entry)
+        entry.add_epoch(dataclasses.replace(entry.epochs[0], report=2, epoch=2))
+        goes_on.set()
+    assert seen == [1]
+
+
+@pytest.mark.parametrize("event", ["__init__", *EVENTS])
+@pytest.mark.parametrize("error", [ConnectionError("refused\nat all"), SystemExit(3)])
+def test_tracker_that_raises_costs_a_line_and_the_others_nothing(
+    event: str, error: BaseException, tmp_path: Path
+) -> None:
+    def fails(self: Any, *values: Any) -> None:
+        raise error
+
+    failing = type("Failing", (Told,), {event: fails})
+    others: list[Told] = []
+    printed, display = told(
+        tmp_path, failing=failing, other=lambda search: others.append(Told(search)) or others[0]
+    )
+    reason = " ".join(str(error).split())
+    assert printed == f"failing failed and is disabled for this search: {reason}\n"
+    assert display.trial_started.call_count == len(RECORDS)
+    assert others[0].lines[-1] == "close" and len(others[0].lines) == 9
+
+
+def test_tracker_that_hangs_is_left_and_the_others_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trackers_module, "CLOSE_SECONDS", 0.2)
+    goes_on, others = threading.Event(), []
+
+    class Hanging(Told):
+        def trial_started(self, trial: TrialRecord) -> None:
+            goes_on.wait()
+
+    def make(search: TrackedSearch) -> Told:
+        others.append(Told(search))
+        return others[0]
+
+    try:
+        printed, _ = told(tmp_path, hanging=Hanging, other=make)
+    finally:
+        goes_on.set()
+    assert printed == (
+        "hanging failed and is disabled for this search: "
+        "it did not take its last events within 0.2 s\n"
+    )
+    assert others[0].lines[-1] == "close"
+
+
+def test_tracker_that_is_too_far_behind_is_told_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trackers_module, "MOST_WAITING", 3)
+    goes_on = threading.Event()
+
+    class Hanging(Told):
+        def __init__(self, search: TrackedSearch) -> None:
+            goes_on.wait()
+
+    background = trackers_module._Background("hanging", lambda: Hanging(searched(tmp_path)))
+    for _ in range(3):
+        background.tell("trial_started", RECORDS[0])
+    with pytest.raises(trackers_module._Failed, match="it is 3 events behind"):
+        background.tell("trial_started", RECORDS[0])
+    assert background._thread.daemon  # the process does not wait for it
+    background.abandon()
+    goes_on.set()
+    background._thread.join()
+
+
+OWN = """
+from dataclasses import dataclass
+import beside
+
+@dataclass
+class Own:
+    search: "object"
+    def trial_started(self, trial): print("start", beside.MARK)
+    def epoch_ended(self, trial): ...
+    def trial_ended(self, trial): ...
+    def close(self): ...
+
+class Half:
+    def close(self): ...
+
+NO_CLASS = 3
+"""
+
+
+def test_class_of_a_file_or_of_a_module_is_a_tracker(tmp_path: Path) -> None:
+    (tmp_path / "beside.py").write_text("MARK = 7", encoding="utf-8")
+    (tmp_path / "own.py").write_text(OWN, encoding="utf-8")
+    made: Any = load_tracker(f"{tmp_path}/own.py:Own")(searched(tmp_path))
+    assert made.search.name == "ten"
+    assert load_tracker("tune.monitoring.tensorboard_log:TensorBoardLog") is TensorBoardLog
+    for named, rule in (
+        ("own.py", "must be package.module:Class or file.py:Class, got 'own.py'"),
+        ("nowhere.py:Own", "a tracker's file must exist"),
+        ("no.such.module:Own", "a tracker must import: no.such.module: ModuleNotFoundError"),
+        (f"{tmp_path}/own.py:Nobody", "has no class Nobody"),
+        (f"{tmp_path}/own.py:NO_CLASS", "has no class NO_CLASS"),
+        (f"{tmp_path}/own.py:Half", "lacks trial_started, epoch_ended, trial_ended"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(rule)):
+            load_tracker(named)
+    (tmp_path / "ends.py").write_text("raise SystemExit(0)", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"a tracker must import: .*ends\.py: SystemExit: 0"):
+        load_tracker(f"{tmp_path}/ends.py:Own")
+
+
 def test_tensorboard_has_a_folder_a_trial(tmp_path: Path) -> None:
-    log = TensorBoardLog(tmp_path / "tensorboard", SPACE)
-    play(log, RECORDS)
-    log.close()
+    printed, _ = told(tmp_path)
+    assert printed == ""
     # The one that diverged has no epoch and leaves nothing.
     names = sorted(path.name for path in (tmp_path / "tensorboard").iterdir())
     assert names == ["trial_00000", "trial_00001", "trial_00003"]
@@ -77,15 +248,91 @@ def test_tensorboard_has_a_folder_a_trial(tmp_path: Path) -> None:
     assert content.count(b"train_nats_per_char") == 2 and b"hparams" in content
 
 
-def test_tracker_that_fails_is_told_no_more(tmp_path: Path) -> None:
+def test_tensorboard_that_cannot_write_is_told_no_more(tmp_path: Path) -> None:
     (tmp_path / "tensorboard").write_text("in the way", encoding="utf-8")
-    out = io.StringIO()
-    console, display = Console(file=out, width=200), Mock()
-    with Trackers(display, SPACE, RunFolder(tmp_path), console, mlflow=None) as trackers:
-        play(trackers, RECORDS)
-    assert out.getvalue().count("TensorBoard failed and is disabled for this search") == 1
-    assert out.getvalue().count("\n") == 1
+    printed, display = told(tmp_path)
+    assert printed.count("TensorBoard failed and is disabled for this search") == 1
+    assert printed.count("\n") == 1
     assert display.trial_started.call_count == len(RECORDS)
+
+
+def play_wandb(folder: Path) -> None:
+    """Tell W&B of two sessions of a search."""
+    from tune.monitoring.wandb_log import WandbLog
+
+    for records in (RECORDS, [record(3, [2.25, 2.0], Status.COMPLETE)]):
+        log = WandbLog(searched(folder))
+        play(log, records)
+        log.close()
+
+
+class FakeWandb(ModuleType):
+    """Records what is asked of W&B, in the form of version 0.31."""
+
+    def __init__(self) -> None:
+        super().__init__("wandb")
+        self.runs: list[Mock] = []
+        self.Settings = dict
+
+    def init(self, **values: Any) -> Mock:
+        run = Mock(values=values, summary={})
+        self.runs.append(run)
+        return run
+
+
+def test_wandb_has_a_run_a_trial_and_one_that_goes_on_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeWandb()
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    monkeypatch.delitem(sys.modules, "tune.monitoring.wandb_log", raising=False)
+    play_wandb(tmp_path)
+    monkeypatch.delitem(sys.modules, "tune.monitoring.wandb_log")
+    values = [run.values for run in fake.runs]
+    assert [each["name"] for each in values] == [f"ten, trial {n}" for n in (0, 1, 2, 3, 3)]
+    ids = [each["id"] for each in values]
+    assert ids[3] == ids[4] and len(set(ids)) == 4
+    assert {each["group"] for each in values} == {"ten"}
+    assert values[0]["config"]["hidden_size"] == SPACE.base.hidden_size
+    assert [call.kwargs["step"] for call in fake.runs[0].log.call_args_list] == [1, 2]
+    assert fake.runs[0].log.call_args.args[0]["val_bits_per_char"] == 2.5
+    assert [run.summary.get("status") for run in fake.runs] == [
+        *("COMPLETE", "PRUNED", "DIVERGED", None, "COMPLETE")
+    ]
+    assert [run.finish.call_count for run in fake.runs] == [1] * 5
+    assert fake.runs[2].finish.call_args.kwargs == {"exit_code": 1}
+
+
+def test_wandb_that_is_not_installed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    monkeypatch.delitem(sys.modules, "tune.monitoring.wandb_log", raising=False)
+    with pytest.raises(ConfigError, match="pip install wandb"):
+        load_tracker("tune.monitoring.wandb_log:WandbLog")
+
+
+@pytest.mark.slow
+def test_real_wandb_writes_runs_offline(tmp_path: Path) -> None:
+    pytest.importorskip("wandb", reason="pip install wandb, which takes 60 MB")
+    code = (
+        "import sys; from pathlib import Path; from test_trackers import play_wandb; "
+        "play_wandb(Path(sys.argv[1]))"
+    )
+    # Its threads and its service are not for a process of tests.
+    environment = {
+        **os.environ,
+        "WANDB_MODE": "offline",
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    files = list((tmp_path / "wandb").glob("offline-run-*/run-*.wandb"))
+    assert sorted(path.stem.split("-")[-1] for path in files) == ["0", "1", "2", "3", "3"]
+    assert b"val_bits_per_char" in files[0].read_bytes()
 
 
 def test_mlflow_that_is_not_installed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,68 +343,16 @@ def test_mlflow_that_is_not_installed_is_one_line(monkeypatch: pytest.MonkeyPatc
         check_mlflow("")
 
 
-def test_server_that_does_not_answer_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mlflow_log, "CLOSE_SECONDS", 0.2)
-    answers = threading.Event()
-    log = MlflowLog("http://nowhere", "ten")
-    monkeypatch.setattr(log, "_connect", answers.wait)
-    play(log, RECORDS[:2])
-    with pytest.raises(TimeoutError, match=r"\d+ events could not be sent within 0.2 s"):
-        log.close()
-    log.abandon()
-    thread = log._tasks._thread
-    assert thread.daemon  # the process does not wait for it
-    answers.set()
-    thread.join()
-
-
-def test_tracker_that_failed_is_abandoned(tmp_path: Path) -> None:
-    class Failing:
-        name, abandoned = "Failing", 0
-
-        def trial_started(self, record: TrialRecord) -> None:
-            raise ConnectionError("refused")
-
-        def abandon(self) -> None:
-            self.abandoned += 1
-
-    failing: Any = Failing()
-    console, display = Console(file=io.StringIO()), Mock()
-    with Trackers(display, SPACE, RunFolder(tmp_path), console, mlflow=None) as trackers:
-        trackers._trackers.append(failing)
-        play(trackers, RECORDS)
-    assert failing.abandoned == 1
-
-
-def test_experiment_that_could_not_be_found_is_looked_for_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class Client:
-        def __init__(self, tracking_uri: str) -> None:
-            pass
-
-        def get_experiment_by_name(self, name: str) -> None:
-            raise ConnectionError("refused")
-
-    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(MlflowClient=Client))
-    log = MlflowLog("http://nowhere", "ten")
-    for _ in range(2):
-        with pytest.raises(ConnectionError):
-            log._connect()
-    log.abandon()
-
-
 @pytest.mark.slow
 def test_mlflow_has_a_run_a_trial_and_one_that_goes_on_is_the_same(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(mlflow_log, "CLOSE_SECONDS", 3_600)
     mlflow = pytest.importorskip("mlflow", reason="pip install mlflow-skinny")
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    log = MlflowLog(uri, "ten")
+    log = MlflowLog(searched(tmp_path), uri=uri)
     play(log, [RECORDS[0], RECORDS[1], RECORDS[3]])
     log.close()
-    again = MlflowLog(uri, "ten")
+    again = MlflowLog(searched(tmp_path), uri=uri)
     play(again, [record(3, [2.25, 2.0], Status.COMPLETE)])
     again.close()
     assert capfd.readouterr().err == ""
@@ -181,7 +376,7 @@ def test_mlflow_has_a_run_a_trial_and_one_that_goes_on_is_the_same(
 @pytest.mark.slow
 def test_tensorboard_opens_a_run(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="pip install tensorboard")
-    log = TensorBoardLog(tmp_path / "tensorboard", SPACE)
+    log = TensorBoardLog(searched(tmp_path))
     play(log, RECORDS)
     log.close()
     port = free_port()

@@ -1,0 +1,77 @@
+"""A search in Weights & Biases: one W&B group a run folder, one W&B run a trial.
+
+    python -m tune.run … --tracker tune.monitoring.wandb_log:WandbLog
+
+WANDB_PROJECT, WANDB_ENTITY and WANDB_MODE=offline say where to, as W&B has them. A trial that goes
+on after an interruption goes on in its W&B run.
+"""
+
+import os
+import re
+import uuid
+from pathlib import Path
+from typing import Any
+
+from model.errors import ConfigError
+from tune.monitoring.tracker import TrackedSearch, Tracker
+from tune.records.trial import SCORES, Status, TrialRecord
+
+try:
+    import wandb
+except ImportError as error:
+    raise ConfigError("this tracker needs Weights & Biases: pip install wandb") from error
+
+_ENDED_WELL = (Status.COMPLETE, Status.PRUNED, Status.STOPPED)
+
+
+class WandbLog(Tracker):
+    """Sends a search's events to Weights & Biases."""
+
+    def __init__(self, search: TrackedSearch) -> None:
+        """Take a search; its files of W&B go into the run folder."""
+        self._search = search
+        self._folder = search.folder / "wandb"
+        self._folder.mkdir(exist_ok=True)
+        self._search_id = _kept_id(self._folder / "search_id.txt")
+        self._runs: dict[int, Any] = {}
+
+    def trial_started(self, trial: TrialRecord) -> None:
+        """Begin a W&B run, or take up the one that goes on."""
+        self._runs[trial.number] = wandb.init(
+            project=os.environ.get("WANDB_PROJECT", "char-lstm-tune"),
+            group=self._search.name,
+            name=f"{self._search.name}, trial {trial.number}",
+            id=f"{self._search_id}-{trial.number}",
+            config={**trial.config.to_dict(), "baseline": trial.baseline},
+            dir=self._search.folder,
+            resume="allow",
+            reinit="create_new",  # several trials run at once
+            settings=wandb.Settings(silent=True, console="off"),
+        )
+
+    def epoch_ended(self, trial: TrialRecord) -> None:
+        """Send an epoch's scores."""
+        epoch = trial.epochs[-1]
+        scores = {score: getattr(epoch, score) for score in SCORES}
+        self._runs[trial.number].log(scores, step=epoch.report)
+
+    def trial_ended(self, trial: TrialRecord) -> None:
+        """End the W&B run."""
+        run = self._runs.pop(trial.number)
+        run.summary["status"] = trial.status.value
+        run.finish(exit_code=0 if trial.status in _ENDED_WELL else 1)
+
+    def close(self) -> None:
+        """End the W&B runs of trials that have not ended."""
+        for run in self._runs.values():
+            run.finish()
+
+
+def _kept_id(path: Path) -> str:
+    """Return what tells a search from all others of its name; it is made once."""
+    known = path.read_text(encoding="utf-8").strip() if path.exists() else ""
+    if re.fullmatch(r"[0-9a-f]{12}", known):
+        return known
+    made = uuid.uuid4().hex[:12]
+    path.write_text(made, encoding="utf-8")
+    return made
