@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from model.errors import EXTERNAL_FAULT, ConfigError, ExternalFault
+from model.errors import EXTERNAL_FAULT, CheckpointError, ConfigError, ExternalFault
 from model.system.filesystem import within_seconds
 from model.system.secrets import redacted
 from model.system.terminal import complain
@@ -51,16 +52,15 @@ def notifying(options: StudyOptions, folder: RunFolder) -> Iterator[_Outcome]:
     try:
         yield outcome
     except Exception as raised:
-        outcome.exit_code = EXTERNAL_FAULT if isinstance(raised, ExternalFault) else 1
-        outcome.exit_code = 2 if isinstance(raised, ConfigError) else outcome.exit_code
+        is_mistake = isinstance(raised, ConfigError | CheckpointError)
+        outcome.exit_code = 2 if is_mistake else 1
+        if isinstance(raised, ExternalFault):
+            outcome.exit_code = EXTERNAL_FAULT
         error = redacted(" ".join(str(raised).split())) or type(raised).__name__
         raise
-    except KeyboardInterrupt:
-        error = "interrupted"
-        options = dataclasses.replace(options, notify=None)
-        raise
     finally:
-        if options.notify is not None and not options.dry_run:
+        ends_at_once = isinstance(sys.exception(), KeyboardInterrupt)
+        if options.notify is not None and not options.dry_run and not ends_at_once:
             _notify(options.notify, told(folder, outcome.exit_code, error))
 
 
