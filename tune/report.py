@@ -5,6 +5,7 @@ Several runs are compared in one table instead, and nothing is written.
 """
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ _EXAMPLES = """examples:
   python -m tune.report results/ten
   python -m tune.report results/ten > ten.md
   python -m tune.report results/ten results/twenty
+  python -m tune.report results/ten --max-parameters 1e6
 """
 
 
@@ -38,6 +40,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--results", type=Path, default=Path("results"), metavar="FOLDER", help="(results)"
     )
+    parser.add_argument(
+        "--max-parameters",
+        type=float,
+        metavar="N",
+        help="of one run, name the best network of at most N parameters, and write nothing",
+    )
     options = parser.parse_args(arguments)
     return ended_quietly("tune.report", lambda: _print(options))
 
@@ -49,9 +57,16 @@ def _print(options: argparse.Namespace) -> int:
     from tune.reporting.comparison import comparison
     from tune.reporting.markdown_report import write_report
     from tune.reporting.page import write_page
+    from tune.reporting.trade_off import best_below
 
-    runs, results = options.runs, options.results
-    if len(runs) > 1:
+    runs, results, most = options.runs, options.results, options.max_parameters
+    if most is not None:
+        if len(runs) > 1 or not 0 < most < math.inf:
+            raise ConfigError("--max-parameters takes one run, and a number above 0")
+        text = best_below(
+            load_run(runs[0] if is_uri(runs[0]) else find_run(runs[0], results).path), most
+        )
+    elif len(runs) > 1:
         found = (run if is_uri(run) else find_run(run, results).path for run in runs)
         text = comparison([load_run(location) for location in found])
     elif is_uri(runs[0]):

@@ -30,6 +30,7 @@ from tune.reporting.noise import table_notes
 from tune.reporting.predictor import predictor_section
 from tune.reporting.published import published_results
 from tune.reporting.section import Section, escaped, listed, shown
+from tune.reporting.trade_off import trade_off
 
 _TOP = 10
 
@@ -288,6 +289,7 @@ SECTIONS: tuple[Callable[[LoadedRun], Section | None], ...] = (
     ten_best,
     best_of_each_cleaning,
     best_of_each_group,
+    trade_off,
     baselines,
     pruned,
     asha_cost,

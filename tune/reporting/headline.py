@@ -15,6 +15,7 @@ from tune.reporting.confirmation import summary
 from tune.reporting.noise import seed_noise
 from tune.reporting.predictor import predictor_line, predictor_row
 from tune.reporting.section import shown, spread
+from tune.reporting.trade_off import worked_seconds
 
 _UNITS = {"char": "character by character", "word": "word by word"}
 
@@ -129,7 +130,7 @@ def _score_facts(run: LoadedRun) -> list[tuple[str, str, str]]:
 def _cost(run: LoadedRun) -> tuple[str, str, str]:
     trials = run.trials
     num_epochs = whole(float(trials["epochs_run"].sum()))
-    worked = float(trials["elapsed_seconds"].sum()) + float(run.finalists["elapsed_seconds"].sum())
+    worked = sum(worked_seconds(run))
     pruned = int((trials["status"] == Status.PRUNED.value).sum())
     stopped = f", {pruned} of them stopped by ASHA" if pruned else ""
     return (

@@ -1,0 +1,151 @@
+"""The report's section on costs: the fronts of bits against parameters, seconds and speed.
+
+A trial is on a front if none that costs less, or as much, has fewer bits.
+"""
+
+import pandas as pd
+
+from model.errors import ConfigError
+from model.system.durations import format_seconds
+from tune.records.load import LoadedRun
+from tune.records.predictor_table import NETWORK
+from tune.records.tables import ranked
+from tune.reporting.confirmation import summary
+from tune.reporting.figures.trade_off import trade_offs
+from tune.reporting.section import Section, escaped, shown, spread
+
+COSTS = {
+    "num_parameters": "parameters",
+    "elapsed_seconds": "training seconds",
+    "milliseconds_per_symbol": "ms a symbol",
+}
+"""What a network costs: the columns, and what the report calls them."""
+_FORMATS = {"num_parameters": ",.0f", "elapsed_seconds": ".1f", "milliseconds_per_symbol": ".2f"}
+_NOTE = (
+    "The trials that no other beats in bits at the same cost or less; `front` says in which cost. "
+    "`training seconds` are the trial's own, as far as it was trained. "
+    "`python -m tune.report RUN --max-parameters 1e6` names the best below a size."
+)
+_SPEED = (
+    " `ms a symbol` is the time of a character or word of text, measured for the predictor's "
+    "networks alone."
+)
+
+
+def trade_off(run: LoadedRun) -> Section:
+    """Return the section."""
+    costs = trial_costs(run)
+    fronts = {column: front(costs, column) for column in COSTS}
+    on_any = costs[costs["number"].isin(pd.concat(list(fronts.values()))["number"])]
+    rows = [
+        {
+            "trial": row["number"],
+            "bits": row["val_bits_per_char"],
+            "retrained": spread(row["mean"], row["deviation"]),
+            **{name: shown(row[cost], _FORMATS[cost]) for cost, name in COSTS.items()},
+            "front": ", ".join(
+                name
+                for cost, name in COSTS.items()
+                if row["number"] in set(fronts[cost]["number"])
+            ),
+        }
+        for row in on_any.to_dict("records")
+    ]
+    table = pd.DataFrame(rows, dtype=object)
+    known = [name for name in table if (table[name] != "").any()]
+    note = _NOTE + _SPEED * (COSTS["milliseconds_per_symbol"] in known)
+    return Section(
+        title="What it costs, and what one may give up",
+        body=(worked(run), table[known], note + _left_out(run)),
+        page_title="Bits against costs",
+        caption="The line is the front: what is above it costs more bits, or more, than need be.",
+        draw=lambda: trade_offs(run, costs, fronts),
+    )
+
+
+def trial_costs(run: LoadedRun) -> pd.DataFrame:
+    """Return the trials of use, best first, with what they cost and their finalists' spread.
+
+    Of use is what beats the n-gram; all are where none does.
+    """
+    best = ranked(run.trials)
+    of_use = best[best["val_bits_per_char"] < run.study.floor_bits_per_char]
+    best = best if of_use.empty else of_use
+    networks = run.predictor[run.predictor["kind"] == NETWORK]
+    speeds = networks.groupby("number")["milliseconds_per_symbol"].min()
+    again = summary(run).set_index("trial")
+    return best.assign(
+        milliseconds_per_symbol=best["number"].map(speeds).astype("Float64"),
+        mean=best["number"].map(again["mean"]).astype("float64"),
+        deviation=best["number"].map(again["deviation"]).astype("float64"),
+    )
+
+
+def front(costs: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return the trials that none of the same cost or less beats, best first.
+
+    Args:
+        costs: As `trial_costs` returns them.
+        column: Key of COSTS; trials where it is not known are left out.
+    """
+    known = costs[costs[column].notna()].sort_values(["val_bits_per_char", column])
+    values = known[column].astype(float)
+    return known[values < values.cummin().shift(fill_value=float("inf"))]
+
+
+def worked_seconds(run: LoadedRun) -> tuple[float, float]:
+    """Return how long workers have trained: the trials, and the finalists."""
+    return (
+        float(run.trials["elapsed_seconds"].sum()),
+        float(run.finalists["elapsed_seconds"].sum()),
+    )
+
+
+def worked(run: LoadedRun) -> str:
+    """Return what the search has cost so far, in a sentence."""
+    trials, finalists = worked_seconds(run)
+    again = f", {finalists / 3_600:.2f} of them for finalists" if finalists else ""
+    return (
+        f"Workers trained for {(trials + finalists) / 3_600:.2f} worker-hours in "
+        f"{format_seconds(run.search_seconds)}{again}."
+    )
+
+
+def _left_out(run: LoadedRun) -> str:
+    best = ranked(run.trials)
+    num = len(best) - len(trial_costs(run))
+    return f" Left out are {num} that do not beat the n-gram." if num else ""
+
+
+def best_below(run: LoadedRun, max_parameters: float) -> str:
+    """Return the best network of a size in a sentence, and what it gives up.
+
+    Args:
+        run: The run.
+        max_parameters: The most parameters, inclusive.
+
+    Raises:
+        ConfigError: No trial has so few.
+    """
+    costs = trial_costs(run)
+    known = costs[costs["num_parameters"].notna()]
+    small = known[known["num_parameters"] <= max_parameters]
+    if small.empty:
+        least = f", the smallest has {known['num_parameters'].min():,}" if len(known) else ""
+        raise ConfigError(f"--max-parameters must leave a trial{least}, got {max_parameters:,.0f}")
+    found, best = small.iloc[0], known.iloc[0]
+    again = spread(found["mean"], found["deviation"])
+    settings = ", ".join(f"{axis} {escaped(shown(found[axis]))}" for axis in run.space.axes)
+    text = (
+        f"The best of at most {max_parameters:,.0f} parameters is trial {found['number']}: "
+        f"{found['val_bits_per_char']:.4f} bits per character"
+        f"{f' (retrained {again})' if again else ''}, {found['num_parameters']:,} parameters, "
+        f"{format_seconds(found['elapsed_seconds'])} of training; {settings}."
+    )
+    if found["number"] == best["number"]:
+        return f"{text} It is the best of all."
+    gap = found["val_bits_per_char"] - best["val_bits_per_char"]
+    return (
+        f"{text} It has {gap:.4f} bits more than trial {best['number']}, which has "
+        f"{best['num_parameters']:,}."
+    )
