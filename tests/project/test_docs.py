@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -116,7 +117,7 @@ def test_script_without_this_project_writes_what_the_network_does(
 def test_searches_have_options_that_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for line in re.findall(r"^ *python -m tune\.run (.*)$", text, re.MULTILINE):
-        parse_options(line.partition("#")[0].split())  # ends the test where one does not
+        parse_options(shlex.split(line, comments=True))  # ends the test where one does not
 
 
 @pytest.mark.long

@@ -18,6 +18,7 @@ SHORTENED = {
     "--name mine": "--name mine --finalists 1 --finalist-seeds 1",
     "--name ten": "--name ten --finalists 0",
     "--name events": "--name events --finalists 0",
+    "--name told": "--name told --finalists 0",
     "--space full --corpus tiny-shakespeare": "--space quick --corpus tiny-shakespeare",
     "--time-budget 1h --name tiny": "--trials 1 --finalists 1 --finalist-seeds 1 --name tiny",
     "--name small": "--name small --finalists 1 --finalist-seeds 1",

@@ -3,8 +3,11 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+import documents
+from repository import ROOT
 from tiny_search import run_command, write_inputs
 
 TRACKER = """
@@ -67,3 +70,22 @@ def test_tracker_that_cannot_be_had_is_one_line_before_the_text_is_read() -> Non
         done = run_command([*flags, "--tracker", named])
         assert done.returncode == 2 and done.stderr.count("\n") == 1
         assert "tracker" in done.stderr and "nowhere" in done.stderr
+
+
+@pytest.mark.long
+def test_command_of_the_page_on_hooks_runs() -> None:
+    page = ROOT / "docs" / "hooks.md"
+    (tracker,) = documents.blocks(page, "python")
+    Path("my_tracker.py").write_text(tracker, encoding="utf-8")
+    sentence = "Alice was beginning to get very tired of sitting by her sister on the bank. "
+    Path("book.txt").write_text(sentence * 100, encoding="utf-8")
+    documents.run(documents.commands(page))
+    curves = Path("results/told/curves.txt").read_text(encoding="utf-8").splitlines()
+    epochs = pd.read_csv("results/told/epochs.csv")
+    assert set(map(float, (line.split()[1] for line in curves))) >= set(
+        epochs["val_bits_per_char"]
+    )
+    values = json.loads(Path("told.json").read_text(encoding="utf-8"))
+    assert values["exit_code"] == 0 and values["trials"] == 10
+    for key in values:
+        assert f"`{key}`" in page.read_text(encoding="utf-8"), key

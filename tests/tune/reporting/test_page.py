@@ -129,6 +129,7 @@ def test_page_says_who_won_how_surely_and_at_what_cost() -> None:
         assert sentence in words, sentence
     assert set(page.figures()) == {
         *("scores", "best-so-far", "learning-curves", "parallel", "timeline"),
+        "bits-against-elapsed-seconds",
         *(f"slice-{axis}" for axis in SPACE.distributions),
     }  # eight trials are needed to say which axis mattered
 
