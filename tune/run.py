@@ -25,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         from rich.console import Console
 
         from model.errors import EXTERNAL_FAULT, CheckpointError, ConfigError, ExternalFault
+        from tune.cluster.cluster import Cluster
         from tune.job.resume import prepared_study
         from tune.monitoring.json_events import JsonConsole
 
@@ -33,24 +34,29 @@ def main(arguments: list[str] | None = None) -> int:
 
         on_signal = end_on_signals()
         try:
-            study = prepared_study(options, console)
+            with Cluster(options.address) as cluster:
+                # A mistake is told before the local Ray is ended, which takes seconds.
+                try:
+                    start = (lambda: None) if options.dry_run else cluster.start_local_soon
+                    study = prepared_study(options, console, when_checked=start)
 
-            # Ray and torch are imported after the checks, so that a mistake is told at once.
-            from tune.job.finish import INTERRUPTED
-            from tune.job.job import run_study
-            from tune.job.notify import notifying
-            from tune.records.run_folder import RunFolder
+                    # torch is imported after the checks, so that a mistake is told at once.
+                    from tune.job.finish import INTERRUPTED
+                    from tune.job.job import run_study
+                    from tune.job.notify import notifying
+                    from tune.records.run_folder import RunFolder
 
-            with notifying(options, RunFolder(study.run_path)) as outcome:
-                code = run_study(study, options, console)
-                outcome.exit_code = on_signal.exit_code() if code == INTERRUPTED else code
-            return outcome.exit_code
-        except (ConfigError, CheckpointError) as error:
-            complain("tune.run", error)
-            return 2
-        except ExternalFault as error:
-            complain("tune.run", error)
-            return EXTERNAL_FAULT
+                    with notifying(options, RunFolder(study.run_path)) as outcome:
+                        code = run_study(study, options, cluster, console)
+                        outcome.exit_code = on_signal.exit_code() if code == INTERRUPTED else code
+                        cluster.close()
+                    return outcome.exit_code
+                except (ConfigError, CheckpointError) as error:
+                    complain("tune.run", error)
+                    return 2
+                except ExternalFault as error:
+                    complain("tune.run", error)
+                    return EXTERNAL_FAULT
         except KeyboardInterrupt:
             return on_signal.exit_code()
         finally:

@@ -4,6 +4,7 @@ Docker, Kubernetes, Slurm and systemd limit cores and memory by control groups. 
 holds for all groups below it.
 """
 
+import ctypes
 import os
 import re
 import resource
@@ -14,6 +15,7 @@ ROOT = Path("/sys/fs/cgroup")
 _OF_PROCESS = Path("/proc/self/cgroup")
 _MEMINFO = Path("/proc/meminfo")
 _STATUS = Path("/proc/self/status")
+_AMD_DRIVER = Path("/dev/kfd")
 _GROUP_FILES = (
     ("memory.max", "memory.current", "memory.stat"),
     ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat"),
@@ -28,6 +30,17 @@ def num_cpus() -> int:
     """
     affinity = getattr(os, "sched_getaffinity", None)
     return usable_cpus(own_groups("cpu"), len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+
+def has_gpu_driver() -> bool:
+    """Return whether there may be GPUs: a driver of them is here. torch would take 2 s to tell."""
+    if _AMD_DRIVER.exists():
+        return True
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def own_groups(controller: str, root: Path = ROOT, of_process: Path = _OF_PROCESS) -> list[Path]:

@@ -1,20 +1,24 @@
 """Starts a local Ray, or joins a cluster, and keeps Ray's own words out of ours."""
 
 import dataclasses
+import functools
 import logging
 import os
 import socket
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model.errors import ConfigError, first_line
+from model.system.limits import resident_bytes
 from tune.cluster.ray_environment import NamedAddress, named_address
 from tune.cluster.resources import Node, TrialResources, cluster_nodes, local_nodes
 from tune.cluster.temporary_folder import make_ray_folder, remove_all, why_full
 
 if TYPE_CHECKING:
+    from model.training.kept_machine import KeptMachine
     from model.training.speed import Machine
 
 CONNECT_SECONDS = 10.0
@@ -33,13 +37,20 @@ class Cluster(AbstractContextManager["Cluster"]):
         """
         self._named = named_address(address)
         self.address = None if self._named is None else self._named.address
-        self._local_nodes = local_nodes() if self.address is None else []
         self._folders: list[Path] = []  # of a local Ray
+        self._taken_bytes = 0
+        self._kept: KeptMachine | None = None
+        self._is_over = False
         # Linux kills Ray's processes when the thread that started them ends: this one stays.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ray-start")
         self._started: Future[None] | None = None
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the local Ray, or leave the cluster."""
+        self._is_over = True
         try:
             if self._started is not None:
                 import ray
@@ -84,6 +95,20 @@ class Cluster(AbstractContextManager["Cluster"]):
         self.start()
         return cluster_nodes(ray.nodes())
 
+    @functools.cached_property
+    def _local_nodes(self) -> list[Node]:
+        """This machine as it was when Ray began to start."""
+        self._resident_bytes = resident_bytes()
+        return local_nodes()
+
+    def take_memory(self) -> None:
+        """Leave to no trial on a local Ray what this process has taken since it began to start."""
+        if self.address is None:
+            (node,) = self._local_nodes
+            self._taken_bytes = max(0, resident_bytes() - self._resident_bytes)
+            left = max(0.0, node.memory_bytes - self._taken_bytes)
+            self._local_nodes = [dataclasses.replace(node, memory_bytes=left)]
+
     def measure(
         self,
         need: TrialResources,
@@ -94,8 +119,9 @@ class Cluster(AbstractContextManager["Cluster"]):
     ) -> "Machine | str":
         """Measure what trials run on: in this process, or in one worker for all.
 
-        In a worker on a cluster, and where trials have GPUs: what has measured on a GPU holds some
-        of its memory until it ends, and the driver lives as long as the search.
+        In this process, unless an earlier search did so within a day. In a worker on a cluster,
+        and where trials have GPUs: what has measured on a GPU holds some of its memory until it
+        ends, and the driver lives as long as the search.
 
         Args:
             need: What a trial has.
@@ -106,6 +132,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         Returns:
             What was measured, or why it could not be.
         """
+        from model.training.kept_machine import KeptMachine
         from model.training.speed import measure_machine
 
         asked: dict[str, Any] = {
@@ -115,8 +142,13 @@ class Cluster(AbstractContextManager["Cluster"]):
             "use_gpu": need.gpus > 0,
         }
         if self.address is None and not need.gpus:
-            here = measure_machine(**asked)
-            return dataclasses.replace(here, process_bytes=here.process_bytes - held_bytes)
+            self._kept = KeptMachine(**asked)
+            here = self._kept.get()
+            if here is None:
+                here = measure_machine(**asked)
+                here = dataclasses.replace(here, process_bytes=here.process_bytes - held_bytes)
+                self._kept.keep(here)
+            return here
         import ray
 
         self.start()
@@ -133,6 +165,11 @@ class Cluster(AbstractContextManager["Cluster"]):
             return f"a worker failed to measure it: {reason}"
         return machine
 
+    def compare(self, ratios: Sequence[float]) -> None:
+        """Tell the kept measurement of this machine how trials ended: see KeptMachine.compare."""
+        if self._kept is not None:
+            self._kept.compare(ratios)
+
     def check_storage(self, location: str) -> None:
         """Check that every node writes and reads a storage, if there may be several.
 
@@ -148,13 +185,27 @@ class Cluster(AbstractContextManager["Cluster"]):
             self.start()
             check_nodes(location)
 
+    def start_local_soon(self) -> None:
+        """Begin to start a local Ray, if there is to be one; a cluster is not joined yet.
+
+        Raises:
+            ConfigError: The temporary folder is not fit for it.
+        """
+        if self.address is None:
+            self.start_soon()
+
     def start_soon(self) -> None:
         """Begin to start a local Ray, or to join the cluster, beside what the caller does next.
 
-        Ray takes 3 s, its workers as long again for their imports.
+        Ray takes 2 s, its workers as long again for their imports.
+
+        Raises:
+            ConfigError: The temporary folder is not fit for a local Ray.
         """
+        self.check_local()
         if self._started is None:
-            self._started = self._thread.submit(self._start)
+            nodes = self._local_nodes if self.address is None else []
+            self._started = self._thread.submit(self._start, nodes)
 
     def start(self) -> None:
         """Start the local Ray, or join the cluster; once.
@@ -165,36 +216,43 @@ class Cluster(AbstractContextManager["Cluster"]):
         self.start_soon()
         assert self._started is not None
         self._started.result()
+        if self._taken_bytes:
+            from ray.util import placement_group
 
-    def _start(self) -> None:
+            placement_group([{"memory": self._taken_bytes}])
+            self._taken_bytes = 0
+
+    def _start(self, nodes: list[Node]) -> None:
         import ray
 
-        from tune.cluster.precision import node_folder
-
+        if self._is_over:  # the user's mistake was found meanwhile
+            return
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         if self.address is None:
-            self.check_local()
-            (node,) = self._local_nodes
+            (node,) = nodes
             # Ray 2.60 ends idle workers where they, the driver and one more exceed the cores: all
             # that it has begun to start for the actors.
             os.environ.setdefault("RAY_num_workers_soft_limit", str(int(node.num_cpus) + 2))
             (folder,) = self._folders
             try:
-                ray.init(
-                    address="local",
-                    num_cpus=int(node.num_cpus),
-                    num_gpus=int(node.num_gpus),
-                    _memory=int(node.memory_bytes),
-                    _temp_dir=str(folder),
-                    include_dashboard=False,
-                    **quiet,
-                )
+                with _without_unused_processes():
+                    ray.init(
+                        address="local",
+                        num_cpus=int(node.num_cpus),
+                        num_gpus=int(node.num_gpus),
+                        _memory=int(node.memory_bytes),
+                        _temp_dir=str(folder),
+                        include_dashboard=False,
+                        **quiet,
+                    )
             except Exception as error:  # Ray 2.60 raises Exception itself, among others
                 raise ConfigError(
                     f"a local Ray must start, with its files in {folder.parent}: "
                     f"{first_line(error)}"
                 ) from error
+            from tune.cluster.precision import node_folder  # imports torch, which takes 2 s
+
             self._folders += filter(None, [node_folder()])
             return
         assert self._named is not None
@@ -206,6 +264,34 @@ class Cluster(AbstractContextManager["Cluster"]):
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = first_line(error)
             raise _no_answer(self._named, reason) from error
+
+
+@contextmanager
+def _without_unused_processes() -> Iterator[None]:
+    """Have a local Ray start without what nobody here asks, and its agent with little.
+
+    Ray 2.60 starts an autoscaler's monitor, a reader of workers' logs and a dashboard's server,
+    for which it waits 2 s, and has no option for any. Its agent must be there: it loads its server
+    and metrics where ray[default] is installed.
+    """
+    import ray._private.utils as ray_utils
+    from ray._private.node import Node
+
+    def not_asked_for(*_: object, **__: object) -> ImportError:
+        return ImportError("not asked for")
+
+    unused = [
+        *((Node, f"start_{name}") for name in ("monitor", "log_monitor", "api_server")),
+        (ray_utils, "get_dashboard_dependency_error"),
+    ]
+    originals = [getattr(owner, name) for owner, name in unused]
+    for owner, name in unused:
+        setattr(owner, name, not_asked_for)
+    try:
+        yield
+    finally:
+        for (owner, name), original in zip(unused, originals, strict=True):
+            setattr(owner, name, original)
 
 
 def _no_answer(named: NamedAddress, reason: object) -> ConfigError:

@@ -9,7 +9,7 @@ from typing import Any
 from model.config import TrialConfig
 from model.errors import ConfigError
 from model.system.durations import counted
-from model.system.limits import free_bytes, num_cpus
+from model.system.limits import free_bytes, has_gpu_driver, num_cpus
 from search_spaces import SearchSpace
 from tune.cluster.trial_memory import TrialMemory, format_bytes, within_nodes
 
@@ -61,9 +61,12 @@ class TrialResources:
 
 def local_nodes() -> list[Node]:
     """Return this machine: the cores that this process may keep busy, and its visible GPUs."""
-    from model.system.devices import num_gpus
+    gpus = 0
+    if has_gpu_driver():
+        from model.system.devices import num_gpus
 
-    return [Node(num_cpus=num_cpus(), num_gpus=num_gpus(), memory_bytes=free_bytes())]
+        gpus = num_gpus()
+    return [Node(num_cpus=num_cpus(), num_gpus=gpus, memory_bytes=free_bytes())]
 
 
 def cluster_nodes(ray_nodes: list[dict[str, Any]]) -> list[Node]:

@@ -47,8 +47,14 @@ from tune.storage.mirror import Mirror
 from tune.trials.trainable import trainable_for
 
 
-def run_study(study: Study, options: StudyOptions, console: Console) -> int:
+def run_study(study: Study, options: StudyOptions, cluster: Cluster, console: Console) -> int:
     """Run a search and return the exit code.
+
+    Args:
+        study: The search.
+        options: The command line.
+        cluster: Where it runs; a local Ray may be starting.
+        console: Where the plan, the progress and what was found are printed.
 
     Raises:
         ConfigError: The user's mistake, in one line.
@@ -61,14 +67,14 @@ def run_study(study: Study, options: StudyOptions, console: Console) -> int:
         return show_finished(study, earlier.folder, found, console)
     if earlier and not options.dry_run:
         check_no_driver(earlier.folder.history_file)
-    with Cluster(options.address) as cluster:
-        plan = _planned(study, options, cluster, console)
-        print_plan(plan, console)
-        return 0 if options.dry_run else _carried_out(plan, options, cluster, console)
+    plan = _planned(study, options, cluster, console)
+    print_plan(plan, console)
+    return 0 if options.dry_run else _carried_out(plan, options, cluster, console)
 
 
 def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Console) -> JobPlan:
     """Measure the machine, and work out what a trial asks for and how many run at once."""
+    cluster.take_memory()
     nodes = cluster.nodes()
     cluster.check_local()
     cluster.check_storage(study.settings.storage or str(existing_parent(study.run_path)))
@@ -165,6 +171,7 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
             )
             if result.time_budget_seconds is not None:
                 study = with_time_budget(study, result.time_budget_seconds)
+            cluster.compare(estimate.ratios(result.records) if estimate else [])
         if study.wants_finalists and not result.interrupted and not why_nothing(study, result):
             corpus = corpus_on_ray()
             result = confirm(study, folder, result, corpus, need, at_once, console)

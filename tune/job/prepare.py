@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 from rich.console import Console
 
@@ -28,8 +29,15 @@ from tune.sampling.samplers import AUTO, check_sampler
 from tune.storage.fetch import check_new_in_storage
 
 
-def prepare(options: StudyOptions, console: Console) -> Study:
+def prepare(
+    options: StudyOptions, console: Console, when_checked: Callable[[], None] = lambda: None
+) -> Study:
     """Check all that can be checked without Ray; the first line printed names the corpus.
+
+    Args:
+        options: The command line.
+        console: Where the corpus is named.
+        when_checked: Called before the text is read, once all else is checked.
 
     Raises:
         ConfigError: The first rule that is broken.
@@ -46,6 +54,7 @@ def prepare(options: StudyOptions, console: Console) -> Study:
     trackers = named_trackers(options)
     if options.storage is not None:
         check_new_in_storage(options.storage, name)
+    when_checked()
     corpus = named_corpus(options, settings, console)
     num_chars = len(with_short_held_out(corpus).text)
     space = for_text(named, num_chars, on_gpu=bool(options.gpus_per_trial))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
@@ -29,15 +30,24 @@ from tune.sampling.samplers import AUTO, check_sampler
 from tune.storage.fetch import fetch_run, found_in_storage
 
 
-def prepared_study(options: StudyOptions, console: Console) -> Study:
+def prepared_study(
+    options: StudyOptions, console: Console, when_checked: Callable[[], None] = lambda: None
+) -> Study:
     """Return the checked study of a command line: a new search, or a resumed one.
+
+    Args:
+        options: The command line.
+        console: Where the corpus is named.
+        when_checked: Called before the text is read, once all else is checked, if the search is
+            to run: not of one that has finished.
 
     Raises:
         ConfigError: The first rule that is broken.
     """
     if options.or_resume:
         options = or_resumed(options)
-    return (prepare if options.resume is None else prepare_resumed)(options, console)
+    make = prepare if options.resume is None else prepare_resumed
+    return make(options, console, when_checked)
 
 
 def or_resumed(options: StudyOptions) -> StudyOptions:
@@ -61,7 +71,9 @@ def or_resumed(options: StudyOptions) -> StudyOptions:
     return dataclasses.replace(options, or_resume=False, resume=location)
 
 
-def prepare_resumed(options: StudyOptions, console: Console) -> Study:
+def prepare_resumed(
+    options: StudyOptions, console: Console, when_checked: Callable[[], None]
+) -> Study:
     """Return the study of an earlier run; options that contradict it are refused.
 
     Raises:
@@ -98,6 +110,8 @@ def prepare_resumed(options: StudyOptions, console: Console) -> Study:
     _check_trials(options.trials, earlier.spent.num_ended)
     check_locations(options, storage)
     trackers = named_trackers(options)
+    if not stored.has_finished:
+        when_checked()
     corpus = _text(options, stored, folder, console)
     if (corpus.sha256, corpus.lengths) != (stored.corpus.sha256, stored.corpus.lengths):
         raise ConfigError(

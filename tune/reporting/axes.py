@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, create_trial
 
 from model.config import TrialConfig
@@ -145,6 +144,8 @@ def num_best_tenth(run: LoadedRun) -> int:
 def _shares(measured: Sequence[FrozenTrial]) -> dict[str, float]:
     if not measured or not any(trial.params for trial in measured):
         return {}
+    from optuna.importance import PedAnovaImportanceEvaluator  # 1 s: scikit-learn and scipy
+
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="minimize")
     study.add_trials(measured)
