@@ -212,6 +212,20 @@ def test_command_line_modules_are_light(module: str) -> None:
     assert heavy_imports(f"import {module}") == []
 
 
+def test_search_imports_no_scipy_before_its_report() -> None:
+    assert "scipy" not in heavy_imports("import tune.job.job")
+
+
+def test_this_machine_is_looked_at_without_torch() -> None:
+    code = """
+import model.system.limits
+model.system.limits.has_gpu_driver = lambda: False
+from tune.cluster.resources import local_nodes
+assert local_nodes()[0].num_gpus == 0
+"""
+    assert "torch" not in heavy_imports(code)
+
+
 COMMANDS = [
     module for module in MODULES if module.count(".") == 1 and "def main(" in source_of(module)
 ]

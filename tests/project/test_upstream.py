@@ -11,10 +11,12 @@ from types import SimpleNamespace
 
 import optuna
 import pytest
+import ray
 from optuna.distributions import FloatDistribution
 from optuna.samplers._tpe.sampler import _split_trials
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import TrialState, create_trial
+from ray._private.node import Node as RayNode
 from ray.air.execution._internal import RayActorManager
 from ray.exceptions import OutOfMemoryError
 from ray.tune.execution import class_cache
@@ -143,3 +145,25 @@ def test_ray_writes_all_trials_states_when_one_has_saved_as_often_as_it_keeps() 
 def test_ray_gives_actors_an_environment_that_no_idle_worker_has() -> None:
     """Why run_trials empties a dictionary of Ray's: each actor would be a new process."""
     assert '"PL_DISABLE_FORK": "1"' in inspect.getsource(class_cache)
+
+
+def test_ray_starts_processes_that_no_option_leaves_out() -> None:
+    """Why tune/cluster/cluster.py replaces methods of Ray's while a local one starts."""
+    options = inspect.signature(ray.init).parameters
+    assert "include_dashboard" in options
+    assert not {"no_monitor", "include_log_monitor"} & options.keys()
+    started: list[str] = []
+    node = SimpleNamespace(
+        _logs_dir="",
+        _gcs_address=None,
+        _gcs_client=None,
+        _ray_params=SimpleNamespace(
+            no_monitor=True, ray_client_server_port=None, include_dashboard=False
+        ),
+        get_gcs_client=lambda: "a client",
+        _write_cluster_info_to_kv=lambda: None,
+        start_gcs_server=lambda: started.append("gcs_server"),
+        start_api_server=lambda **_: started.append("api_server"),
+    )
+    RayNode.start_head_processes(node)
+    assert started == ["gcs_server", "api_server"]

@@ -1,9 +1,12 @@
 """Where a trial's machine is measured, in the driver or in a worker, and what is said if not."""
 
+import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 import ray
 from ray.exceptions import GetTimeoutError, RayError, WorkerCrashedError
@@ -60,7 +63,7 @@ def test_what_trains_on_a_gpu_is_measured_outside_the_driver(
         "tune.cluster.cluster.local_nodes",
         lambda: [Node(num_cpus=2, num_gpus=1, memory_bytes=2**33)],
     )
-    speed = MachineSpeed(seconds=(1.0, 1.0, 1.0, 1.0, 1.0))
+    speed = MachineSpeed(seconds=(1e-3, 1e-6, 1e-11, 1e-8, 1e-8))
     here = Machine(speed=speed, process_bytes=1_000, free_gpu_bytes=None)
     monkeypatch.setattr("model.training.speed.measure_machine", lambda **_: here)
     monkeypatch.setattr(Cluster, "start", lambda self: None)
@@ -75,6 +78,10 @@ def test_what_trains_on_a_gpu_is_measured_outside_the_driver(
     else:
         # The driver holds the text, which trials read in Ray's store.
         assert isinstance(measured, Machine) and measured.process_bytes == 100 and not workers
+        # The next search takes what this one has kept.
+        monkeypatch.setattr("model.training.speed.measure_machine", lambda **_: pytest.fail())
+        kept = Cluster(None).measure(TrialResources(), precision="auto", largest_hidden_size=64)
+        assert kept == measured
 
 
 @pytest.mark.slow
@@ -86,8 +93,21 @@ def test_a_local_ray_measures_in_a_worker(monkeypatch: pytest.MonkeyPatch) -> No
     )
     monkeypatch.setattr("tune.cluster.cluster.MEASURE_SECONDS", 3_600)
     with Cluster(None) as cluster:
+        cluster.start_local_soon()
+        held = bytearray(1 << 28)  # a text, which is read meanwhile
+        held[:: 1 << 12] = b"x" * (1 << 16)
+        cluster.take_memory()
+        (node,) = cluster.nodes()
         machine = cluster.measure(
             TrialResources(gpus=1.0), precision="float32", largest_hidden_size=64
         )
+        while ray.available_resources()["memory"] > node.memory_bytes:
+            time.sleep(0.1)
+        children = psutil.Process().children(recursive=True)
+        scripts = {Path(word).name for each in children for word in each.cmdline()}
+    assert 2**33 - node.memory_bytes >= len(held)
+    assert "raylet" in scripts
+    # Nobody asks them, and each takes a second of a core to start.
+    assert not scripts & {"monitor.py", "log_monitor.py", "dashboard.py"}
     assert not isinstance(machine, str) and machine.process_bytes > 0
     assert machine.free_gpu_bytes is None

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import ray
 
@@ -45,11 +46,11 @@ def full(short: Path) -> Iterator[Path]:
 
 def refused(flags: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """Return the one line that a search is refused with; nothing is left of it."""
-    before = sorted(Path.cwd().iterdir())
+    before = {*Path.cwd().iterdir(), Path.cwd() / "cache"}
     capsys.readouterr()
     assert run.main([*flags, "--name", "refused"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert sorted(Path.cwd().iterdir()) == before
+    assert {*Path.cwd().iterdir(), Path.cwd() / "cache"} == before
     return line
 
 
@@ -236,6 +237,43 @@ def test_ray_that_does_not_start_is_one_line_and_leaves_nothing(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
+    ("flags", "rule"),
+    [
+        ("--corpus short.txt", "at least 1,000 characters"),  # Ray is being imported
+        ("--cpus-per-trial 4096", "one node must have"),  # it runs
+    ],
+)
+def test_mistake_that_is_found_while_ray_starts_leaves_nothing(
+    flags: str, rule: str, short: Path, tiny_text: str
+) -> None:
+    words = write_inputs(tiny_text)
+    Path("short.txt").write_text("too short", encoding="utf-8")
+    if "--corpus" in flags:
+        words = words[:2]
+    done = subprocess.run(
+        command([*words, *flags.split()]),
+        env={**os.environ, "TMPDIR": str(short)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and rule in done.stderr and done.stderr.count("\n") == 1
+    assert not Path("results").exists()
+    assert [path for path in short.iterdir() if "torch" not in path.name] == []
+    of_ray = [each for each in psutil.process_iter() if is_of(each, short)]
+    psutil.wait_procs(of_ray)  # what was told to end; what stays is a hang
+    assert not [each for each in psutil.process_iter() if is_of(each, short)]
+
+
+def is_of(process: psutil.Process, folder: Path) -> bool:
+    """Return whether a process of Ray's has its files in a folder."""
+    try:
+        return any(f"{folder}/ray" in argument for argument in process.cmdline())
+    except psutil.Error:
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
     "home",
     [pytest.param("/", marks=pytest.mark.long), "/proc", "none, of an unknown user"],
 )
@@ -276,8 +314,6 @@ def test_search_needs_no_home_and_leaves_nothing_in_the_temporary_folder(
 def test_ray_that_is_lost_leaves_nothing_in_the_temporary_folder(
     short: Path, tiny_text: str
 ) -> None:
-    import psutil
-
     from tiny_search import kill_family, trial_worker
 
     flags = write_inputs(tiny_text, epochs=(100_000, 100_000))
