@@ -89,7 +89,7 @@ class KeptMachine:
         if found.ratio is None:
             self._write(dataclasses.replace(found, ratio=ratio))
         elif not 1 / TOLERANCE < ratio / found.ratio < TOLERANCE:
-            with contextlib.suppress(OSError, RuntimeError):
+            with contextlib.suppress(OSError):
                 self._path().unlink()
 
     def _path(self) -> Path:
@@ -99,7 +99,7 @@ class KeptMachine:
         try:
             content = read_regular(self._path(), max_bytes=_MAX_FILE_BYTES)
             found: _Measurement = parsed(content, _Measurement, self._name)
-        except (OSError, ValueError, RuntimeError):  # RuntimeError: there is no home folder
+        except (OSError, ValueError):
             return None
         seconds = found.machine.speed.seconds
         is_possible = (
@@ -114,7 +114,7 @@ class KeptMachine:
         return found if is_possible else None
 
     def _write(self, measurement: _Measurement) -> None:
-        with contextlib.suppress(OSError, RuntimeError):
+        with contextlib.suppress(OSError):
             path = self._path()
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_text(path, json.dumps(dataclasses.asdict(measurement)))
