@@ -132,6 +132,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         Returns:
             What was measured, or why it could not be.
         """
+        from model.system.devices import use_threads
         from model.training.kept_machine import KeptMachine
         from model.training.speed import measure_machine
 
@@ -142,6 +143,7 @@ class Cluster(AbstractContextManager["Cluster"]):
             "use_gpu": need.gpus > 0,
         }
         if self.address is None and not need.gpus:
+            use_threads(need.cpus)  # measured or kept: this process scores and writes text, too
             self._kept = KeptMachine(**asked)
             here = self._kept.get()
             if here is None:
