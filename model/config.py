@@ -18,6 +18,7 @@ PRECISIONS = ("auto", *RESOLVED_PRECISIONS)
 REGIMES = ("stream", "window")
 UNITS = ("char", "word")
 NORMALIZATIONS = ("none", "layer")
+CELLS = ("lstm", "gru", "mogrifier")
 
 
 def _rule(text: str, default: Any) -> Any:
@@ -27,7 +28,7 @@ def _rule(text: str, default: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TrialConfig:
-    """One configuration of the LSTM and its training.
+    """One configuration of the network and its training.
 
     Raises:
         ConfigError: A value breaks the rule given in its field's help.
@@ -36,10 +37,18 @@ class TrialConfig:
     epochs: float = _rule(
         "passes over the training text, above 0, a whole number of reports in all", 15
     )
-    hidden_size: int = _rule("memory units in each LSTM layer, at least 1", 512)
-    num_layers: int = _rule("stacked LSTM layers, at least 1", 1)
+    hidden_size: int = _rule("memory units in each layer, at least 1", 512)
+    num_layers: int = _rule("stacked layers, at least 1", 1)
+    cell: str = _rule(
+        f"the recurrent cell of each layer (window: lstm alone): {', '.join(CELLS)}", "lstm"
+    )
+    mogrifier_rounds: int = _rule(
+        "rounds in which input and state gate each other before a step, at least 0; cell "
+        "mogrifier only",
+        5,
+    )
     batch_size: int = _rule("columns of text trained side by side, at least 1", 16)
-    dropout: float = _rule("dropout after each LSTM layer, 0 <= p < 1", 0.5)
+    dropout: float = _rule("dropout after each layer, 0 <= p < 1", 0.5)
     cleaning: str = _rule(f"how the text is cleaned: {', '.join(CLEANINGS)}", "lower")
     unit: str = _rule(
         f"what the network reads and predicts (window: char alone): {', '.join(UNITS)}", "char"
@@ -59,7 +68,7 @@ class TrialConfig:
     weight_decay: float = _rule("AdamW's decoupled weight decay, at least 0", 0.0)
     input_dropout: float = _rule("dropout on the embedding, 0 <= p < 1", 0.2)
     normalization: str = _rule(
-        f"of each LSTM layer's output, layer is layer norm: {', '.join(NORMALIZATIONS)}", "none"
+        f"of each layer's output, layer is layer norm: {', '.join(NORMALIZATIONS)}", "none"
     )
     gradient_clip_norm: float = _rule("largest norm of the gradient, above 0", 1.0)
     patience_epochs: int = _rule(
@@ -106,8 +115,9 @@ class TrialConfig:
             raise ConfigError(f"decay_fraction must be in 0 <= f <= 1, got {self.decay_fraction}")
         if self.weight_decay < 0:
             raise ConfigError(f"weight_decay must be at least 0, got {self.weight_decay}")
-        if self.patience_epochs < 0:
-            raise ConfigError(f"patience_epochs must be at least 0, got {self.patience_epochs}")
+        for name in ("mogrifier_rounds", "patience_epochs"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must be at least 0, got {getattr(self, name)}")
         check_seed(self.seed)
         if self.cleaning not in CLEANINGS:
             raise ConfigError(unknown_choice("cleaning", self.cleaning, CLEANINGS))
@@ -117,6 +127,10 @@ class TrialConfig:
             raise ConfigError(unknown_choice("unit", self.unit, UNITS))
         if self.regime == "window" and self.unit != "char":
             raise ConfigError(f"unit must be char in the window regime, got {self.unit!r}")
+        if self.cell not in CELLS:
+            raise ConfigError(unknown_choice("cell", self.cell, CELLS))
+        if self.regime == "window" and self.cell != "lstm":
+            raise ConfigError(f"cell must be lstm in the window regime, got {self.cell!r}")
         if self.normalization not in NORMALIZATIONS:
             raise ConfigError(unknown_choice("normalization", self.normalization, NORMALIZATIONS))
         if self.precision not in PRECISIONS:

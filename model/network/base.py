@@ -15,28 +15,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.config import TrialConfig
-
 Step = Callable[[Tensor], Tensor]
 """Takes the next symbols (B,) of the passages and returns the logits (B, V) after them."""
-State = tuple[Tensor, Tensor]
-"""Hidden and cell state, each (L, B, H)."""
+State = tuple[Tensor, ...]
+"""Hidden state and, of an LSTM, cell state: each (L, B, H) of a network, (1, B, H) of a layer."""
 _LEVELS = 1 << 16
 _DRAWS_PER_WORD = 4
-
-
-def lstm_layers(config: TrialConfig, input_size: int) -> nn.ModuleList:
-    """Return the stack, layer by layer: the masks between them are our own (base.py)."""
-    sizes = [input_size, *[config.hidden_size] * (config.num_layers - 1)]
-    return nn.ModuleList(nn.LSTM(size, config.hidden_size) for size in sizes)
 
 
 def run_layer(
     layer: nn.Module, values_TBH: Tensor, state: State | None = None
 ) -> tuple[Tensor, State]:
-    """Run one LSTM layer, on a GPU in float32 even where autocast is on.
+    """Run one layer, on a GPU in float32 even where autocast is on.
 
-    torch 2.13's autocast casts cuDNN's LSTM to float16 whatever it was asked for
+    torch 2.13's autocast casts cuDNN's recurrent layers to float16 whatever it was asked for
     (_cudnn_rnn_cast_reflatten in aten/src/ATen/cudnn/AutocastRNN.cpp), and nothing here scales
     the loss, so small gradients would be lost. float32 is TF32 there (devices.py).
     """

@@ -1,62 +1,32 @@
-"""The networks of both regimes.
+"""The networks of the LSTM in both regimes, and what builds a network.
 
-Shapes: T time steps, B columns or windows, V vocabulary, E embedding, H hidden, L layers.
-Sources: Hochreiter & Schmidhuber 1997 (LSTM); Zaremba 2014, arXiv:1409.2329 (dropout between
-layers and before the output, none on the recurrence); Ba 2016, arXiv:1607.06450 (layer norm;
-here of what a layer gives upwards: its recurrence stays inside the library's LSTM); Keras'
-defaults in the window regime (Glorot input weights, orthogonal recurrent weights, one bias a
-gate, 1 in the forget gate).
+Shapes: T time steps, B columns or windows, V vocabulary, H hidden.
+Sources: Hochreiter & Schmidhuber 1997 (LSTM); Keras' defaults in the window regime (Glorot input
+weights, orthogonal recurrent weights, one bias a gate, 1 in the forget gate).
 """
 
 import torch
 from torch import Tensor, nn
 
 from model.config import TrialConfig
-from model.network.base import Network, State, Step, lstm_layers, run_layer
-from model.network.stepping import Stepper
+from model.network.base import Network, Step, run_layer
+from model.network.cells import cell_layers
+from model.network.stepping import LSTMStepper, Stepper
+from model.network.stream import StreamNetwork
 
 
-class CharLSTM(Network):
-    """Predicts the next symbol at every position, carrying its state from call to call."""
+class CharLSTM(StreamNetwork):
+    """The stream network of the LSTM, with single steps of its own."""
 
     def __init__(self, config: TrialConfig, vocabulary_size: int) -> None:
-        super().__init__()
-        self._input_p, self._p = config.input_dropout, config.dropout
-        self.embedding = nn.Embedding(vocabulary_size, config.embedding_dim)
-        self.layers = lstm_layers(config, config.embedding_dim)
-        norm = nn.LayerNorm if config.normalization == "layer" else nn.Identity
-        self.norms = nn.ModuleList(norm(config.hidden_size) for _ in self.layers)
-        self.output = nn.Linear(config.hidden_size, vocabulary_size)
+        super().__init__(config, vocabulary_size)
         self._open_forget_gates()
 
-    def forward(self, inputs_TB: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Return the next symbols' logits (T, B, V) and the state after the last step.
-
-        Args:
-            inputs_TB: Indices (T, B), int32 or int64.
-            state: The state before the first step; None is all zeros.
-        """
-        values_TBH = self._drop(self.embedding(inputs_TB), self._input_p)
-        after: list[State] = []
-        for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
-            part = slice(number, number + 1)
-            before = None if state is None else (state[0][part], state[1][part])
-            values_TBH, layer_state = run_layer(layer, values_TBH, before)
-            values_TBH = self._drop(norm(values_TBH), self._p)
-            after.append(layer_state)
-        hidden_LBH, cell_LBH = (torch.cat(parts) for parts in zip(*after, strict=True))
-        return self.output(values_TBH), (hidden_LBH, cell_LBH)
-
-    def start_text(self, inputs_TB: Tensor) -> tuple[Tensor, Step]:
-        """Read a text in one go; the steps after it carry the state."""
-        logits_BV, stepper = self.start_stepper(inputs_TB)
-        return logits_BV, stepper.step
-
     def start_stepper(self, inputs_TB: Tensor) -> tuple[Tensor, Stepper]:
-        """Do the same, but return the stepper, whose passages can be picked."""
+        """Read a text in one go; return the logits after it and a stepper that goes on."""
         logits_TBV, state = self(inputs_TB)
         layers = [dict(layer.named_parameters()) for layer in self.layers]
-        stepper = Stepper(layers, list(self.norms), self.embedding, self.output, state)
+        stepper = LSTMStepper(layers, list(self.norms), self.embedding, self.output, state)
         return logits_TBV[-1], stepper
 
     def _open_forget_gates(self) -> None:
@@ -82,7 +52,7 @@ class WindowLSTM(Network):
         self.window_length = config.sequence_length
         self._p = config.dropout
         self._vocabulary_size = vocabulary_size
-        self.layers = lstm_layers(config, 1)
+        self.layers = cell_layers(config, 1)
         self.output = nn.Linear(config.hidden_size, vocabulary_size)
         self._initialise_as_keras()
 
@@ -131,4 +101,5 @@ def build_network(config: TrialConfig, vocabulary_size: int) -> Network:
     """Return the untrained network of a configuration, on the CPU."""
     if config.regime == "window":
         return WindowLSTM(config, vocabulary_size)
-    return CharLSTM(config, vocabulary_size)
+    network = CharLSTM if config.cell == "lstm" else StreamNetwork
+    return network(config, vocabulary_size)

@@ -1,30 +1,98 @@
 """One symbol at a time, with little but arithmetic: what generation spends its time on.
 
-nn.LSTM over a single step costs 0.2 ms of set-up whatever the size. Here the first layer's
+nn.LSTM over a single step costs 0.2 ms of set-up whatever the size. For it the first layer's
 input projection is a table (one row a symbol) unless the vocabulary is too large for one, each
-further layer is one matrix product, and the three sigmoid gates lie side by side.
+further layer is one matrix product, and the three sigmoid gates lie side by side. Other cells are
+stepped as they are trained.
 
-Shapes: B passages, V vocabulary, E embedding, H hidden, G = 4 H gates; N passages that are
-picked.
+Shapes: B passages, V vocabulary, E embedding, H hidden, L layers, G = 4 H gates; N passages that
+are picked.
 """
 
 import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
+from model.network.base import State
+
 MAX_TABLE_VALUES = 1 << 24
 """64 MiB of float32: 8,192 words of a network of 512 units."""
 
 
-class Stepper:
+class Stepper(ABC):
     """Carries the state of passages that are being written.
 
-    The weights are laid out for single steps, some copied and some not, so they must not change
-    while it lives. Steppers that `pick` and `join` give share the weights and nothing else: a
-    step of one leaves the others where they are.
+    The weights must not change while it lives. Steppers that `pick` and `join` give share the
+    weights and nothing else: a step of one leaves the others where they are.
     """
+
+    @abstractmethod
+    def step(self, symbols_B: Tensor) -> Tensor:
+        """Return the logits (B, V) after one more symbol of each passage."""
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Where the states lie."""
+
+    @abstractmethod
+    def pick(self, rows_N: Tensor) -> Self:
+        """Return a stepper that goes on from the passages of these rows, in this order."""
+
+    @abstractmethod
+    def join(self, other: Self) -> Self:
+        """Return a stepper of the passages of both, the other's after this one's."""
+
+
+class NetworkStepper(Stepper):
+    """Steps a network by windows of a single symbol."""
+
+    def __init__(
+        self, read: Callable[[Tensor, State], tuple[Tensor, State]], state: State
+    ) -> None:
+        """Go on from a state.
+
+        Args:
+            read: The network, in evaluation mode: takes symbols (T, B) and a state, returns logits
+                (T, B, V) and the state after them.
+            state: Its parts, each (L, B, H).
+        """
+        self._read = read
+        self._state = tuple(part_LBH.float() for part_LBH in state)
+
+    @torch.inference_mode()
+    def step(self, symbols_B: Tensor) -> Tensor:
+        """Return the logits (B, V) after one more symbol of each passage."""
+        logits_1BV, self._state = self._read(symbols_B[None], self._state)
+        return logits_1BV[0]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the states lie."""
+        return self._state[0].device
+
+    @torch.inference_mode()
+    def pick(self, rows_N: Tensor) -> Self:
+        """Return a stepper that goes on from the passages of these rows, in this order."""
+        picked = copy.copy(self)
+        picked._state = tuple(part_LBH[:, rows_N] for part_LBH in self._state)
+        return picked
+
+    @torch.inference_mode()
+    def join(self, other: Self) -> Self:
+        """Return a stepper of the passages of both, the other's after this one's."""
+        joined = copy.copy(self)
+        pairs = zip(self._state, other._state, strict=True)
+        joined._state = tuple(torch.cat(pair, dim=1) for pair in pairs)
+        return joined
+
+
+class LSTMStepper(Stepper):
+    """Lays the LSTM's weights out for single steps, some copied and some not."""
 
     @torch.inference_mode()
     def __init__(
@@ -33,7 +101,7 @@ class Stepper:
         norms: list[nn.Module],
         embedding: nn.Embedding,
         output: nn.Linear,
-        state: tuple[Tensor, Tensor],
+        state: State,
     ) -> None:
         """Go on from a state.
 

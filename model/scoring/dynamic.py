@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.network.lstm import CharLSTM
+from model.network.stream import StreamNetwork
 from model.scoring.layout import MAX_DYNAMIC_SYMBOLS, WARM_UP_SYMBOLS
 from model.text.streams import EncodedCorpus, Symbols
 
@@ -52,7 +52,7 @@ class DynamicScore:
     seconds: float
 
 
-def score_dynamically(network: CharLSTM, corpus: EncodedCorpus, *, seed: int) -> DynamicScore:
+def score_dynamically(network: StreamNetwork, corpus: EncodedCorpus, *, seed: int) -> DynamicScore:
     """Score the test passage with a network that learns on, and as it is.
 
     Args:
@@ -92,7 +92,7 @@ def dynamic_seconds(num_parameters: int, *, num_symbols: int) -> float:
 
 
 def _nats(
-    network: CharLSTM,
+    network: StreamNetwork,
     passage: Symbols,
     context: Symbols,
     learning_rate: float,
@@ -117,7 +117,7 @@ def _nats(
             loss = functional.cross_entropy(
                 logits_T1V[:, 0], text[start + 1 : end + 1], reduction="sum"
             )
-        state = (state[0].detach(), state[1].detach())
+        state = tuple(part_LBH.detach() for part_LBH in state)
         nats += loss.item()
         if learning_rate > 0:
             gradients = torch.autograd.grad(loss / (end - start), parameters)
@@ -129,7 +129,7 @@ def _nats(
     return nats
 
 
-def _learner(network: CharLSTM) -> CharLSTM:
+def _learner(network: StreamNetwork) -> StreamNetwork:
     """Return a copy without dropout that gradients go through.
 
     cuDNN's LSTM has them in training mode alone; its layers have no dropout of their own.
@@ -139,7 +139,7 @@ def _learner(network: CharLSTM) -> CharLSTM:
     return learner
 
 
-def _root_mean_squares(network: CharLSTM, train: Symbols, *, seed: int) -> list[Tensor]:
+def _root_mean_squares(network: StreamNetwork, train: Symbols, *, seed: int) -> list[Tensor]:
     """Return the root of the mean square of each weight's gradient on the training text."""
     learner = _learner(network)
     parameters = [*learner.parameters()]

@@ -18,8 +18,9 @@ from torch.nn import functional
 
 from model.config import TrialConfig
 from model.network.base import Network
-from model.network.lstm import CharLSTM, WindowLSTM
+from model.network.lstm import WindowLSTM
 from model.network.precision import autocast
+from model.network.stream import StreamNetwork
 from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, num_columns
 from model.scoring.mixture import Mixture, mixed_nats
 from model.scoring.objective import PreparedCorpus, restored_test_bits_per_char
@@ -28,7 +29,7 @@ from model.text.streams import Symbols
 
 
 def passage_nats(
-    model: CharLSTM, passage: Symbols, *, context: Symbols, device: torch.device
+    model: StreamNetwork, passage: Symbols, *, context: Symbols, device: torch.device
 ) -> float:
     """Return the nats that the network spends on a passage, in all.
 
@@ -51,7 +52,7 @@ def network_nats(
     model: Network, passage: Symbols, *, context: Symbols, device: torch.device
 ) -> float:
     """Return what a network of any kind spends on a passage; see `passage_nats`."""
-    if isinstance(model, CharLSTM):
+    if isinstance(model, StreamNetwork):
         return passage_nats(model, passage, context=context, device=device)
     return float(symbol_nats(model, passage, context=context, device=device).sum())
 
@@ -70,7 +71,7 @@ def symbol_nats(
         return mixed_nats(np.stack(parts), model.weights)
     if isinstance(model, WindowLSTM):
         return _window_nats(model, passage, context=context, device=device)
-    assert isinstance(model, CharLSTM)
+    assert isinstance(model, StreamNetwork)
     layout = _Layout(passage, context)
     losses_TB = torch.cat([losses for _, losses in layout.losses(model, device)]).cpu().numpy()
     nats_N = np.empty(len(passage))
@@ -96,7 +97,7 @@ def cold_nats(model: Network, texts_TB: Symbols, *, device: torch.device) -> NDA
         if model.ngram is not None:
             parts.append(ngram_cold_nats(model.ngram, texts_TB))
         return mixed_nats(np.stack(parts), model.weights)
-    if isinstance(model, CharLSTM):
+    if isinstance(model, StreamNetwork):
         inputs_TB, targets_TB = texts_TB[:-1].astype(np.int32), texts_TB[1:].astype(np.int64)
         losses = [part for _, part in _losses(model, inputs_TB, targets_TB, device)]
         nats_TB = torch.cat(losses).double().cpu().numpy()
@@ -166,14 +167,14 @@ class _Layout:
         self._inputs_TB = symbols[(positions_TB - 1).clip(0, last)].astype(np.int32)
         self._targets_TB = symbols[positions_TB.clip(0, last)].astype(np.int64)
 
-    def losses(self, model: CharLSTM, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
+    def losses(self, model: StreamNetwork, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
         """Yield the nats of some rows after the other, those that do not count among them."""
         yield from _losses(model, self._inputs_TB, self._targets_TB, device)
 
 
 @torch.inference_mode()
 def _losses(
-    model: CharLSTM, inputs_TB: Symbols, targets_TB: Symbols, device: torch.device
+    model: StreamNetwork, inputs_TB: Symbols, targets_TB: Symbols, device: torch.device
 ) -> Iterator[tuple[slice, Tensor]]:
     model.eval()
     state = None

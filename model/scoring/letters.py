@@ -12,7 +12,7 @@ import functools
 
 from model.config import TrialConfig
 from model.network.base import Network
-from model.network.lstm import CharLSTM
+from model.network.stream import StreamNetwork
 from model.scoring.particle_filter import letter_bits, symbols_by_letter
 from model.system.seeds import hash_seed
 from model.text.cleaning import LETTERS, clean
@@ -63,7 +63,7 @@ def score_letters(
         symbols are not characters, and where the passage has no letters.
     """
     vocabulary = corpus.vocabulary
-    if not (isinstance(network, CharLSTM) and isinstance(vocabulary, Vocabulary)):
+    if not (isinstance(network, StreamNetwork) and isinstance(vocabulary, Vocabulary)):
         return None
     # Every cleaning keeps the letters, so they can be had from each.
     letters = clean(vocabulary.decode(corpus.test), LETTERS)[:MAX_LETTERS]

@@ -21,8 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.network.lstm import CharLSTM
 from model.network.stepping import Stepper
+from model.network.stream import StreamNetwork
 from model.scoring.layout import WARM_UP_SYMBOLS
 from model.text.cleaning import LETTERS, clean
 from model.text.vocabulary import Vocabulary
@@ -35,7 +35,7 @@ Indices = NDArray[np.intp]
 
 @torch.inference_mode()
 def letter_bits(
-    network: CharLSTM,
+    network: StreamNetwork,
     vocabulary: Vocabulary,
     letters: str,
     *,

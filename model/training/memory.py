@@ -11,7 +11,7 @@ from model.training.cost import TextSizes, layer_weights, num_parameters
 
 MEMORY_FIELDS = (
     *("hidden_size", "num_layers", "batch_size", "sequence_length", "embedding_dim"),
-    *("normalization", "cleaning", "unit", "regime", "precision"),
+    *("cell", "mogrifier_rounds", "normalization", "cleaning", "unit", "regime", "precision"),
 )
 """The fields that memory depends on."""
 _KEPT_BYTES = 20
@@ -21,6 +21,10 @@ _AT_WORK_BYTES = 12
 _UNIT_BYTES = {"float32": (50, 33), "bfloat16": (22, 20)}
 """Of a unit, time step and column: in the layer at work, and kept in every layer for the backward
 pass (gates, cell, output, dropout's mask and what it leaves). From 1, 2 and 3 layers of 512."""
+_STEPPED_UNIT_BYTES = 20
+"""The first of the two for other cells, which have none of the LSTM's kernels."""
+_GATED_BYTES = 12
+"""Of a number that a round of the Mogrifier gates: the sigmoid, its double and the product."""
 _NORM_UNIT_BYTES = {"float32": (10, 5), "bfloat16": (2, 3)}
 """The same, layer norm's."""
 _EMBEDDING_BYTES = 27
@@ -39,6 +43,8 @@ def training_bytes(config: TrialConfig, sizes: TextSizes) -> int:
     stream, hidden_size = config.regime == "stream", config.hidden_size
     precision = "bfloat16" if config.precision == "bfloat16" else "float32"
     at_work, kept = _UNIT_BYTES[precision]
+    if config.cell != "lstm":
+        at_work = _STEPPED_UNIT_BYTES
     if stream and config.normalization == "layer":
         more_at_work, more_kept = _NORM_UNIT_BYTES[precision]
         at_work, kept = at_work + more_at_work, kept + more_kept
@@ -46,6 +52,11 @@ def training_bytes(config: TrialConfig, sizes: TextSizes) -> int:
     scored = read if stream else config.batch_size
     window = read * hidden_size * (at_work + kept * config.num_layers)
     window += read * (config.embedding_dim if stream else 1) * _EMBEDDING_BYTES
+    if config.cell == "mogrifier":
+        of_input, of_hidden = -(-config.mogrifier_rounds // 2), config.mogrifier_rounds // 2
+        inputs = config.embedding_dim + hidden_size * (config.num_layers - 1)
+        gated = of_input * inputs + of_hidden * hidden_size * config.num_layers
+        window += read * gated * _GATED_BYTES
     window += scored * sizes.vocabulary_size * _LOGIT_BYTES
     if stream:
         columns = num_columns(sizes.validation_symbols)

@@ -13,7 +13,7 @@ random order each epoch, and only the character after it counts. It knows no wor
 Source of the resets: Melis 2018, "On the State of the Art of Evaluation in Neural Language
 Models", arXiv:1707.05589.
 
-Shapes: T time steps, B columns or windows, V vocabulary, N characters.
+Shapes: T time steps, B columns or windows, V vocabulary, N characters, L layers, H hidden.
 """
 
 import math
@@ -27,7 +27,8 @@ from torch.nn import functional
 
 from model.config import TrialConfig
 from model.network.base import Network, State
-from model.network.lstm import CharLSTM, WindowLSTM, build_network
+from model.network.lstm import WindowLSTM, build_network
+from model.network.stream import StreamNetwork
 from model.text.streams import EncodedCorpus, Symbols
 from model.training.optimizer import make_optimizer
 
@@ -90,7 +91,7 @@ class StreamRegime:
 
     def __init__(self, config: TrialConfig, corpus: EncodedCorpus, device: torch.device) -> None:
         network = build_network(config, len(corpus.vocabulary)).to(device)
-        assert isinstance(network, CharLSTM)
+        assert isinstance(network, StreamNetwork)
         self.network = network
         self.optimizer = make_optimizer(
             torch.optim.AdamW,
@@ -121,10 +122,10 @@ class StreamRegime:
         targets = symbols_TB[1:].flatten()
         # Padding is no symbol; as an input it is followed by nothing but padding.
         inputs_TB = symbols_TB[:-1].clamp(max=self._padding - 1)
-        logits_TBV, (hidden_LBH, cell_LBH) = self.network(inputs_TB, self._state)
+        logits_TBV, state = self.network(inputs_TB, self._state)
         drawn_B1 = torch.rand(inputs_TB.shape[1], 1, generator=self._resets)
-        keeps_B1 = (drawn_B1 >= RESET_PROBABILITY).to(hidden_LBH.device)
-        self._state = hidden_LBH.detach() * keeps_B1, cell_LBH.detach() * keeps_B1
+        keeps_B1 = (drawn_B1 >= RESET_PROBABILITY).to(logits_TBV.device)
+        self._state = tuple(part_LBH.detach() * keeps_B1 for part_LBH in state)
         logits = logits_TBV.flatten(0, 1).float()
         loss = functional.cross_entropy(logits, targets, ignore_index=self._padding)
         return loss, (targets != self._padding).sum()

@@ -12,7 +12,10 @@ from model.text.reading import Reading
 from model.training.checkpoint import MODEL_FILE, CheckpointMeta, Origin
 
 _SHAPE = {
-    "stream": ("regime", "unit", "hidden_size", "num_layers", "normalization", "embedding_dim"),
+    "stream": (
+        *("regime", "unit", "hidden_size", "num_layers", "cell", "mogrifier_rounds"),
+        *("normalization", "embedding_dim"),
+    ),
     "window": ("regime", "unit", "hidden_size", "num_layers"),
 }
 """The fields that a network's shape follows from, by its regime."""
@@ -25,6 +28,8 @@ def check_shape(config: TrialConfig, meta: CheckpointMeta, folder: Path) -> None
         ConfigError: It is of another shape.
     """
     for name in _SHAPE[meta.config.regime]:
+        if name == "mogrifier_rounds" and config.cell != "mogrifier":
+            continue
         ours, theirs = getattr(config, name), getattr(meta.config, name)
         if ours != theirs:
             raise ConfigError(

@@ -4,7 +4,7 @@ import dataclasses
 
 from rich.console import Console
 
-from model.network.lstm import CharLSTM
+from model.network.stream import StreamNetwork
 from model.scoring.dynamic import score_dynamically
 from model.scoring.evaluation import score_test_passage
 from model.scoring.letters import score_letters
@@ -116,7 +116,7 @@ def _score(
         return scores
     streams, seed = prepared.streams(record.config), record.config.seed
     lacks_dynamic = is_winner and scores.test_bits_per_char_dynamic is None
-    if lacks_dynamic and isinstance(network, CharLSTM):
+    if lacks_dynamic and isinstance(network, StreamNetwork):
         scores = _with_dynamic(scores, network, streams, seed=seed)
     if scores.test_bits_per_letter is not None:
         return scores
@@ -133,7 +133,7 @@ def _score(
 
 
 def _with_dynamic(
-    scores: TestPassageScores, network: CharLSTM, streams: EncodedCorpus, *, seed: int
+    scores: TestPassageScores, network: StreamNetwork, streams: EncodedCorpus, *, seed: int
 ) -> TestPassageScores:
     """Return the scores with that of dynamic evaluation, if that can be had."""
     assert scores.test_bits_per_char is not None

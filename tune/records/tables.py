@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from model.config import FIELD_NAMES, NORMALIZATIONS, REGIMES, UNITS, TrialConfig
+from model.config import CELLS, FIELD_NAMES, NORMALIZATIONS, REGIMES, UNITS, TrialConfig
 from model.errors import ConfigError, first_line
 from model.system.files import write_text, write_whole
 from model.text.cleaning import CLEANINGS
@@ -76,6 +76,7 @@ _CHOICES: dict[str, Iterable[str]] = {
     "unit": UNITS,
     "regime": REGIMES,
     "normalization": NORMALIZATIONS,
+    "cell": CELLS,
 }
 """Columns that hold names, and which."""
 

@@ -17,6 +17,7 @@ from tune.reporting.predictor import predictor_line, predictor_row
 from tune.reporting.section import shown, spread
 from tune.reporting.trade_off import worked_seconds
 
+_CELLS = {"lstm": "an LSTM", "gru": "a GRU", "mogrifier": "a Mogrifier LSTM"}
 _UNITS = {"char": "character by character", "word": "word by word"}
 
 
@@ -37,6 +38,7 @@ def headline(run: LoadedRun) -> str:
     winner = best.iloc[0]
     first = "So far the best" if run.is_running else "The best"
     layers = int(winner["num_layers"])
+    cell = _CELLS[winner["cell"]]
     size = f"{winner['hidden_size']} units" + (" a layer" if layers > 1 else "")
     floor = run.study.floor_bits_per_char
     behind = (
@@ -45,7 +47,7 @@ def headline(run: LoadedRun) -> str:
     )
     return (
         f"{behind * bool(winner['val_bits_per_char'] >= floor)}"
-        f"{first} network, an LSTM with {counted(layers, 'layer')} of {size}, spends "
+        f"{first} network, {cell} with {counted(layers, 'layer')} of {size}, spends "
         f"{winner['val_bits_per_char']:.3f} bits on a character of text that it has not seen; "
         f"{_against(run, winner)}."
     )

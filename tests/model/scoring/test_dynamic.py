@@ -7,21 +7,23 @@ import numpy as np
 import pytest
 import torch
 
-from model.network.lstm import CharLSTM
+from model.config import TrialConfig
+from model.network.stream import StreamNetwork
 from model.scoring import dynamic
 from model.scoring.dynamic import dynamic_seconds, score_dynamically
 from model.scoring.evaluation import cold_nats
 from model.scoring.objective import PreparedCorpus
 from model.text.streams import EncodedCorpus
 from model.training.checkpoint import load_checkpoint
+from model.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def network(trained_checkpoint: Path) -> CharLSTM:
+def network(trained_checkpoint: Path) -> StreamNetwork:
     network, _ = load_checkpoint(trained_checkpoint)
-    assert isinstance(network, CharLSTM)
+    assert isinstance(network, StreamNetwork)
     return network
 
 
@@ -31,7 +33,7 @@ def corpus(tiny_corpus: PreparedCorpus) -> EncodedCorpus:
 
 
 def test_network_learns_a_text_of_another_kind_and_stays_as_it_was(
-    network: CharLSTM, corpus: EncodedCorpus
+    network: StreamNetwork, corpus: EncodedCorpus
 ) -> None:
     before = {name: weight.clone() for name, weight in network.state_dict().items()}
     pattern = np.tile(corpus.validation[:7], 60)
@@ -43,8 +45,21 @@ def test_network_learns_a_text_of_another_kind_and_stays_as_it_was(
     assert score_dynamically(network, foreign, seed=0).gain_bits == score.gain_bits
 
 
+@pytest.mark.parametrize("cell", ["gru", "mogrifier"])
+def test_other_cells_learn_it_too(
+    cell: str, corpus: EncodedCorpus, tiny_config: TrialConfig
+) -> None:
+    trainer = Trainer(dataclasses.replace(tiny_config, cell=cell, epochs=1), corpus)
+    next(trainer.reports())
+    assert isinstance(trainer.model, StreamNetwork)
+    pattern = np.tile(corpus.validation[:7], 60)
+    foreign = dataclasses.replace(corpus, validation=pattern, test=pattern)
+    score = score_dynamically(trainer.model, foreign, seed=0)
+    assert score.gain_bits / score.num_symbols > 0.1
+
+
 def test_network_that_does_not_learn_spends_what_it_does(
-    network: CharLSTM, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
+    network: StreamNetwork, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dynamic, "LEARNING_RATES", (0.0,))
     assert score_dynamically(network, corpus, seed=0).gain_bits == pytest.approx(0, abs=1e-9)
@@ -55,7 +70,7 @@ def test_network_that_does_not_learn_spends_what_it_does(
 
 
 def test_only_so_much_of_a_long_passage_is_read(
-    network: CharLSTM, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
+    network: StreamNetwork, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dynamic, "MAX_DYNAMIC_SYMBOLS", 40)
     monkeypatch.setattr(dynamic, "TRIED_SYMBOLS", 20)
@@ -63,7 +78,7 @@ def test_only_so_much_of_a_long_passage_is_read(
     assert dynamic_seconds(10**6, num_symbols=10**9) == dynamic_seconds(10**6, num_symbols=40)
 
 
-def test_text_of_a_few_symbols_is_scored(network: CharLSTM, corpus: EncodedCorpus) -> None:
+def test_text_of_a_few_symbols_is_scored(network: StreamNetwork, corpus: EncodedCorpus) -> None:
     short = dataclasses.replace(
         corpus, train=corpus.train[:9], validation=corpus.validation[:3], test=corpus.test[:2]
     )

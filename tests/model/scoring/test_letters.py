@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from model.config import TrialConfig
+from model.config import CELLS, TrialConfig
 from model.network.lstm import CharLSTM, build_network
+from model.network.stream import StreamNetwork
 from model.scoring.evaluation import network_nats
 from model.scoring.letters import MAX_LETTERS, PARTICLES, score_letters, scoring_seconds
 from model.scoring.objective import PreparedCorpus
@@ -24,18 +25,21 @@ CONTEXT = np.array([2, 4], dtype=np.uint8)
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def network() -> CharLSTM:
+@pytest.fixture(scope="module", params=CELLS)
+def network(request: pytest.FixtureRequest) -> StreamNetwork:
     torch.manual_seed(0)
-    network = CharLSTM(TrialConfig(hidden_size=8, num_layers=2, embedding_dim=4), len(VOCABULARY))
+    config = TrialConfig(cell=request.param, hidden_size=8, num_layers=2, embedding_dim=4)
+    network = build_network(config, len(VOCABULARY))
+    assert isinstance(network, StreamNetwork)
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.mul_(3.0)  # at first all symbols are nearly alike
+            # At first all symbols are nearly alike; a GRU's soon have a few heavy strings.
+            parameter.mul_(2.0 if request.param == "gru" else 3.0)
     return network
 
 
 @pytest.fixture(scope="module")
-def probability(network: CharLSTM) -> float:
+def probability(network: StreamNetwork) -> float:
     """The sum over all strings that clean to the letters, each scored by itself."""
     runs = [
         "".join(run)
@@ -61,7 +65,7 @@ def probability(network: CharLSTM) -> float:
     return total
 
 
-def bits(network: CharLSTM, num_particles: int, seed: int = 0) -> float:
+def bits(network: StreamNetwork, num_particles: int, seed: int = 0) -> float:
     return letter_bits(
         network,
         VOCABULARY,
@@ -73,13 +77,13 @@ def bits(network: CharLSTM, num_particles: int, seed: int = 0) -> float:
     )
 
 
-def test_enough_particles_sum_over_all_strings(network: CharLSTM, probability: float) -> None:
+def test_enough_particles_sum_over_all_strings(network: StreamNetwork, probability: float) -> None:
     assert bits(network, 100_000) == pytest.approx(-math.log2(probability), rel=1e-6)
 
 
 @pytest.mark.parametrize("num_particles", [1, 3])
 def test_probability_is_estimated_without_bias(
-    network: CharLSTM, probability: float, num_particles: int
+    network: StreamNetwork, probability: float, num_particles: int
 ) -> None:
     estimates = [2.0 ** -bits(network, num_particles, seed) for seed in range(400)]
     error = np.std(estimates) / len(estimates) ** 0.5
@@ -87,13 +91,13 @@ def test_probability_is_estimated_without_bias(
     assert abs(np.mean(estimates) - probability) < 4 * error
 
 
-def test_more_particles_are_better_on_average(network: CharLSTM, probability: float) -> None:
+def test_more_particles_are_better_on_average(network: StreamNetwork, probability: float) -> None:
     means = [np.mean([bits(network, n, seed) for seed in range(60)]) for n in (1, 4, 32)]
     assert means[0] > means[1] > means[2]
     assert means[2] == pytest.approx(-math.log2(probability), abs=0.1)
 
 
-def test_seed_alone_decides(network: CharLSTM) -> None:
+def test_seed_alone_decides(network: StreamNetwork) -> None:
     assert bits(network, 3, seed=5) == bits(network, 3, seed=5)
     assert bits(network, 3, seed=5) != bits(network, 3, seed=6)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from typing import Any
 
 import pytest
 
@@ -25,12 +26,18 @@ SIZES = TextSizes(
     vocabulary_size=43,
     text_bytes=144_342,
 )
+MOGRIFIERS = [{"cell": "mogrifier", "mogrifier_rounds": rounds} for rounds in (0, 2, 5)]
 
 
 @pytest.mark.parametrize("regime", REGIMES)
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
-def test_parameters_are_the_networks(regime: str, normalization: str, num_layers: int) -> None:
+@pytest.mark.parametrize("cell", [{}, {"cell": "gru"}, *MOGRIFIERS])
+def test_parameters_are_the_networks(
+    cell: dict[str, Any], regime: str, normalization: str, num_layers: int
+) -> None:
+    if cell and regime == "window":
+        pytest.skip("it has the LSTM alone")
     for hidden_size, embedding_dim, vocabulary_size in itertools.product(
         (5, 12), (3, 8), (7, 300)
     ):
@@ -40,6 +47,7 @@ def test_parameters_are_the_networks(regime: str, normalization: str, num_layers
             num_layers=num_layers,
             normalization=normalization,
             regime=regime,
+            **cell,
         )
         network = build_network(config, vocabulary_size)
         assert num_parameters(config, vocabulary_size) == network.num_parameters()
@@ -98,10 +106,27 @@ def test_epoch_is_its_steps_and_a_small_evaluation() -> None:
         {"num_layers": 3},
         {"embedding_dim": 65},
         {"normalization": "layer"},
+        {"cell": "mogrifier"},
     ],
 )
-def test_more_network_is_more_work(change: dict[str, int]) -> None:
+def test_more_network_is_more_work(change: dict[str, Any]) -> None:
     config = TrialConfig(hidden_size=256, num_layers=2, embedding_dim=64)
     less, more = (epoch_work(c, SIZES) for c in (config, dataclasses.replace(config, **change)))
     pairs = [(getattr(less, kind), getattr(more, kind)) for kind in WORK_KINDS]
     assert all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
+
+
+def test_rounds_of_the_mogrifier_are_work_and_other_cells_have_none() -> None:
+    config = TrialConfig(cell="mogrifier", mogrifier_rounds=2)
+    less, more = (
+        epoch_work(dataclasses.replace(config, mogrifier_rounds=rounds), SIZES)
+        for rounds in (2, 3)
+    )
+    assert less.flops < more.flops and less.activations < more.activations
+    for cell in ("lstm", "gru"):
+        works = [
+            epoch_work(TrialConfig(cell=cell, mogrifier_rounds=rounds), SIZES) for rounds in (2, 3)
+        ]
+        assert works[0] == works[1]
+    gru, lstm = (epoch_work(TrialConfig(cell=cell), SIZES) for cell in ("gru", "lstm"))
+    assert gru.flops < lstm.flops and gru.activations > lstm.activations

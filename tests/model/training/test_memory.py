@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from model.config import TrialConfig
+from model.config import CELLS, TrialConfig
 from model.system.limits import free_bytes, resident_bytes
 from model.training.cost import TextSizes
 from model.training.memory import training_bytes
@@ -66,6 +66,15 @@ print(json.dumps([peak - base, training_bytes(config, TextSizes.of(corpus))]))
             "sequence_length": 100,
             "normalization": "layer",
         },
+        {"cell": "gru", "hidden_size": 256, "batch_size": 64, "sequence_length": 200},
+        {
+            "cell": "mogrifier",
+            "mogrifier_rounds": 6,
+            "hidden_size": 128,
+            "num_layers": 3,
+            "batch_size": 128,
+            "sequence_length": 50,
+        },
     ],
 )
 def test_estimate_is_what_a_process_took(shape: dict[str, Any]) -> None:
@@ -93,6 +102,18 @@ def test_nothing_takes_less_when_it_grows(regime: str, field: str) -> None:
     assert needs == sorted(needs)
     if (regime, field) != ("window", "embedding_dim"):
         assert needs[0] < needs[-1]
+
+
+def test_rounds_of_the_mogrifier_take_memory_and_other_cells_have_none() -> None:
+    needs = {
+        cell: [
+            training_bytes(TrialConfig(cell=cell, mogrifier_rounds=rounds), SIZES)
+            for rounds in (0, 1, 2, 5)
+        ]
+        for cell in CELLS
+    }
+    assert needs["mogrifier"] == sorted(set(needs["mogrifier"]))
+    assert all(len(set(needs[cell])) == 1 for cell in ("lstm", "gru"))
 
 
 def test_norm_precision_and_text_count() -> None:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from model import train
-from model.config import TrialConfig
+from model.config import CELLS, TrialConfig
 from model.errors import CheckpointError, CorpusError, TrainingDiverged
 from model.network.precision import has_bfloat16
 from model.scoring.objective import PreparedCorpus, prepare_corpus
@@ -105,10 +105,11 @@ def test_interleaved_trainers_do_not_disturb_each_other(
         assert without_seconds([left]) == without_seconds([right]) == without_seconds([expected])
 
 
+@pytest.mark.parametrize("cell", CELLS)
 def test_resuming_in_the_middle_gives_the_identical_next_epochs(
-    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
+    cell: str, tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
 ) -> None:
-    config = dataclasses.replace(tiny_config, epochs=5, weight_decay=0.01)
+    config = dataclasses.replace(tiny_config, epochs=5, weight_decay=0.01, cell=cell)
     corpus = tiny_corpus.encoded["letters" if config.cleaning == "letters" else "lower"]
     uninterrupted = Trainer(config, corpus)
     expected = without_seconds(list(uninterrupted.reports()))

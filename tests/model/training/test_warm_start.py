@@ -176,6 +176,7 @@ def test_words_begin_with_the_words_of_the_earlier_text(
         ({"num_layers": 2}, "num_layers must be that of the weights in kept, 1, got 2"),
         ({"embedding_dim": 9}, "embedding_dim must be that"),
         ({"normalization": "layer"}, "normalization must be that .* 'none', got 'layer'"),
+        ({"cell": "gru"}, "cell must be that .* 'lstm', got 'gru'"),
         ({"regime": "window"}, "regime must be that .* 'stream', got 'window'"),
         ({"unit": "word"}, "unit must be that .* 'char', got 'word'"),
     ],

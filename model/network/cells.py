@@ -1,0 +1,82 @@
+"""What a layer is: torch's LSTM, its GRU, or a Mogrifier LSTM.
+
+Each layer takes (T, B, I) and the state before it, None is all zeros, and returns (T, B, H) and
+the state after it.
+
+Shapes: T time steps, B columns, I inputs, H hidden.
+Sources: Hochreiter & Schmidhuber 1997 (LSTM); Cho 2014, arXiv:1406.1078 (GRU; in torch's the reset
+gate follows the matrix product); Melis 2020, arXiv:1909.01792, section 2 (Mogrifier, with matrices
+of full rank).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from model.config import TrialConfig
+from model.network.base import State
+
+
+class GRULayer(nn.Module):
+    """torch's GRU with its state in a tuple."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.gru = nn.GRU(input_size, hidden_size)
+
+    def forward(self, values_TBI: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Return the outputs (T, B, H) and the state after them."""
+        outputs_TBH, hidden_1BH = self.gru(values_TBI, None if state is None else state[0])
+        return outputs_TBH, (hidden_1BH,)
+
+
+class MogrifierLayer(nn.Module):
+    """An LSTM whose input and hidden state gate each other before each step.
+
+    Each odd round scales the input by 2 sigmoid(Q h), each even round the hidden state by
+    2 sigmoid(R x). Without rounds it is the LSTM.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, *, rounds: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTMCell(input_size, hidden_size)
+        # As in CharLSTM: gates lie in the order input, forget, cell, output.
+        nn.init.ones_(self.lstm.bias_ih.data.chunk(4)[1])
+        self.rounds = nn.ModuleList(
+            nn.Linear(hidden_size, input_size, bias=False)
+            if number % 2 == 0
+            else nn.Linear(input_size, hidden_size, bias=False)
+            for number in range(rounds)
+        )
+
+    def forward(self, values_TBI: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Return the outputs (T, B, H) and the state after them."""
+        if state is None:
+            hidden_BH = cell_BH = values_TBI.new_zeros(values_TBI.shape[1], self.lstm.hidden_size)
+        else:
+            hidden_BH, cell_BH = state[0][0], state[1][0]
+        outputs: list[Tensor] = []
+        for step_BI in values_TBI.unbind():
+            input_BI = step_BI
+            for number, gate in enumerate(self.rounds):
+                if number % 2 == 0:
+                    input_BI = 2 * gate(hidden_BH).sigmoid() * input_BI
+                else:
+                    hidden_BH = 2 * gate(input_BI).sigmoid() * hidden_BH
+            hidden_BH, cell_BH = self.lstm(input_BI, (hidden_BH, cell_BH))
+            outputs.append(hidden_BH)
+        return torch.stack(outputs), (hidden_BH[None], cell_BH[None])
+
+
+def cell_layers(config: TrialConfig, input_size: int) -> nn.ModuleList:
+    """Return the stack, layer by layer: the masks between them are our own (base.py)."""
+    sizes = [input_size, *[config.hidden_size] * (config.num_layers - 1)]
+    return nn.ModuleList(_layer(config, size) for size in sizes)
+
+
+def _layer(config: TrialConfig, input_size: int) -> nn.Module:
+    if config.cell == "gru":
+        return GRULayer(input_size, config.hidden_size)
+    if config.cell == "mogrifier":
+        return MogrifierLayer(input_size, config.hidden_size, rounds=config.mogrifier_rounds)
+    assert config.cell == "lstm"
+    return nn.LSTM(input_size, config.hidden_size)

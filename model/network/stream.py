@@ -1,0 +1,56 @@
+"""The network of the stream regime, of any cell.
+
+Shapes: T time steps, B columns, V vocabulary, E embedding, H hidden, L layers.
+Sources: Zaremba 2014, arXiv:1409.2329 (dropout between layers and before the output, none on the
+recurrence); Ba 2016, arXiv:1607.06450 (layer norm; here of what a layer gives upwards: its
+recurrence stays inside the cell).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from model.config import TrialConfig
+from model.network.base import Network, State, Step, run_layer
+from model.network.cells import cell_layers
+from model.network.stepping import NetworkStepper, Stepper
+
+
+class StreamNetwork(Network):
+    """Predicts the next symbol at every position, carrying its state from call to call."""
+
+    def __init__(self, config: TrialConfig, vocabulary_size: int) -> None:
+        super().__init__()
+        self._input_p, self._p = config.input_dropout, config.dropout
+        self.embedding = nn.Embedding(vocabulary_size, config.embedding_dim)
+        self.layers = cell_layers(config, config.embedding_dim)
+        norm = nn.LayerNorm if config.normalization == "layer" else nn.Identity
+        self.norms = nn.ModuleList(norm(config.hidden_size) for _ in self.layers)
+        self.output = nn.Linear(config.hidden_size, vocabulary_size)
+
+    def forward(self, inputs_TB: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Return the next symbols' logits (T, B, V) and the state after the last step.
+
+        Args:
+            inputs_TB: Indices (T, B), int32 or int64.
+            state: The state before the first step; None is all zeros.
+        """
+        values_TBH = self._drop(self.embedding(inputs_TB), self._input_p)
+        after: list[State] = []
+        for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+            one = slice(number, number + 1)
+            before = None if state is None else tuple(part_LBH[one] for part_LBH in state)
+            values_TBH, layer_state = run_layer(layer, values_TBH, before)
+            values_TBH = self._drop(norm(values_TBH), self._p)
+            after.append(layer_state)
+        parts_LBH = tuple(torch.cat(parts) for parts in zip(*after, strict=True))
+        return self.output(values_TBH), parts_LBH
+
+    def start_text(self, inputs_TB: Tensor) -> tuple[Tensor, Step]:
+        """Read a text in one go; the steps after it carry the state."""
+        logits_BV, stepper = self.start_stepper(inputs_TB)
+        return logits_BV, stepper.step
+
+    def start_stepper(self, inputs_TB: Tensor) -> tuple[Tensor, Stepper]:
+        """Do the same, but return the stepper, whose passages can be picked."""
+        logits_TBV, state = self(inputs_TB)
+        return logits_TBV[-1], NetworkStepper(self, state)
