@@ -16,7 +16,7 @@ from search_spaces.baseline import Baseline
 from search_spaces.budget import Budget
 from search_spaces.space import SearchSpace
 
-SPACE_NAMES = ("documented", "extended", "full", "quick")
+SPACE_NAMES = ("documented", "extended", "full", "quick", "research")
 
 _CLASSES: dict[str, Any] = {
     kind.__name__: kind for kind in (TrialConfig, SearchSpace, Budget, Baseline)

@@ -44,11 +44,11 @@ def test_shipped_space_builds_its_extremes_and_survives_json(name: str) -> None:
             assert loaded.config({axis: value}).to_dict()[axis] == value
 
 
-@pytest.mark.parametrize("name", ["full", "quick", "extended"])
+@pytest.mark.parametrize("name", ["full", "quick", "extended", "research"])
 def test_axes_and_baselines(name: str) -> None:
     loaded = load_space(name)
     assert len(loaded.baselines) == 3
-    if name == "extended":
+    if name in ("extended", "research"):
         assert loaded.distributions.keys() > DOCUMENTED_AXES
         assert set(loaded.distributions) > DOCUMENTED_AXES
     else:
@@ -65,7 +65,7 @@ def test_baselines_of_full_are_the_documented_experiments() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["full", "quick", "extended"])
+@pytest.mark.parametrize("name", ["full", "quick", "extended", "research"])
 def test_samples_lie_inside_and_reach_both_bounds(name: str) -> None:
     loaded = load_space(name)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))

@@ -30,7 +30,7 @@ def parser() -> OneLineParser:
     space = what.add_argument(
         "--space",
         metavar="NAME|FILE.py",
-        help="documented, extended, full, quick, or a Python file that defines SPACE",
+        help="documented, extended, full, quick, research, or a Python file that defines SPACE",
     )
     top.completes(space, _space_names)
     what.add_argument(

@@ -36,7 +36,7 @@ def node(gibibytes: float, cpus: int = 2) -> Node:
     return Node(num_cpus=cpus, num_gpus=0, memory_bytes=gibibytes * GIBIBYTE)
 
 
-@pytest.mark.parametrize("name", ["quick", "full", "extended", "documented"])
+@pytest.mark.parametrize("name", ["quick", "full", "extended", "documented", "research"])
 def test_extremes_bound_the_space(name: str, tiny_corpus: PreparedCorpus) -> None:
     space = load_space(name)
     memory = TrialMemory.of(space, tiny_corpus, process_bytes=PROCESS_BYTES)
