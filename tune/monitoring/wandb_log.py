@@ -16,6 +16,10 @@ from model.errors import ConfigError
 from tune.monitoring.tracker import TrackedSearch, Tracker
 from tune.records.trial import SCORES, Status, TrialRecord
 
+SERVER_SECONDS = 20.0
+"""Longest wait for W&B's server to begin or to end a run; the end of the process waits too."""
+os.environ.setdefault("WANDB_SILENT", "true")
+
 try:
     import wandb
 except ImportError as error:
@@ -46,7 +50,12 @@ class WandbLog(Tracker):
             dir=self._search.folder,
             resume="allow",
             reinit="create_new",  # several trials run at once
-            settings=wandb.Settings(silent=True, console="off"),
+            settings=wandb.Settings(
+                silent=True,
+                console="off",
+                init_timeout=SERVER_SECONDS,
+                finish_timeout=SERVER_SECONDS,
+            ),
         )
 
     def epoch_ended(self, trial: TrialRecord) -> None:
