@@ -64,6 +64,13 @@ def _in_tmp_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _no_ray_in_fast_tests(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A mistake in the text is found when a local Ray has begun to start.
+    if not request.node.get_closest_marker("slow"):
+        monkeypatch.setattr("tune.cluster.cluster.Cluster.start_local_soon", lambda _: None)
+
+
+@pytest.fixture(autouse=True)
 def _no_error_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
     errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]

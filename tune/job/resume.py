@@ -72,7 +72,7 @@ def or_resumed(options: StudyOptions) -> StudyOptions:
 
 
 def prepare_resumed(
-    options: StudyOptions, console: Console, when_checked: Callable[[], None]
+    options: StudyOptions, console: Console, when_checked: Callable[[], None] = lambda: None
 ) -> Study:
     """Return the study of an earlier run; options that contradict it are refused.
 

@@ -346,7 +346,7 @@ def test_mistake_is_one_line_and_exit_code_2(
         words += ["--corpus", "book.txt"]
     started: list[str] = []
     told: list[str] = []
-    monkeypatch.setattr(Cluster, "start_soon", lambda _: started.append(flags))
+    monkeypatch.setattr(Cluster, "start_local_soon", lambda _: started.append(flags))
     monkeypatch.setattr(Cluster, "__exit__", lambda *_: told.append(capsys.readouterr().err))
     assert run.main(words) == 2
     (error,) = told  # before Ray is ended
