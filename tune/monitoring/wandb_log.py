@@ -12,7 +12,6 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from model.errors import ConfigError
 from tune.monitoring.tracker import TrackedSearch, Tracker
 from tune.records.trial import SCORES, Status, TrialRecord
 
@@ -23,7 +22,7 @@ os.environ.setdefault("WANDB_SILENT", "true")
 try:
     import wandb
 except ImportError as error:
-    raise ConfigError("this tracker needs Weights & Biases: pip install wandb") from error
+    raise ImportError("it needs Weights & Biases: pip install wandb") from error
 
 _ENDED_WELL = (Status.COMPLETE, Status.PRUNED, Status.STOPPED)
 
