@@ -55,31 +55,22 @@ class Steering:
         self._searcher, self._limit_workers = searcher, limit_workers
 
     def resume(self) -> None:
-        """Carry out what earlier sessions left open, but for what was to end them."""
+        """Carry out what earlier sessions left open."""
         for record in list(self._history.orders.values()):
             if record.is_open:
                 self._check_and_carry_out(record)
-        self.carry_out(refused_end="the session that it was to end was killed")
 
-    def carry_out(self, *, refused_end: str = "") -> None:
-        """Carry out what was ordered since the last time.
-
-        Args:
-            refused_end: Why the search is not to end, if that was ordered.
-        """
+    def carry_out(self) -> None:
+        """Carry out what was ordered since the last time."""
         for order in self._requests.take():
             # Else its driver was killed before the file was removed.
             if order.id not in self._history.orders:
-                self._give(order, refused=refused_end if order.action is Action.END else "")
+                self._give(order)
             self._requests.done(order.id)
 
-    def _give(self, order: Order, *, refused: str) -> None:
+    def _give(self, order: Order) -> None:
         given = OrderGiven(order=order, search_seconds=self._stopper.seconds())
-        record = self._history.add_order(given)
-        if refused:
-            self._close(record, refused=refused)
-        else:
-            self._check_and_carry_out(record)
+        self._check_and_carry_out(self._history.add_order(given))
 
     def _check_and_carry_out(self, record: OrderRecord) -> None:
         try:
