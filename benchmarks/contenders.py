@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from benchmarks.documented import whole_corpus
 from model.config import TrialConfig
-from model.network.precision import resolve_precision
+from model.network.precision import resolve_arithmetic
 from model.text.corpus import resolve_corpus
 from model.training.trainer import Trainer
 
@@ -175,7 +175,7 @@ def keras_on_jax(shape: Shape, regime: str) -> tuple[Train, int]:
 def limit(shape: Shape, regime: str) -> tuple[Train, int]:
     """The matrix products of a step alone, in the precision that ours chooses."""
     config = shape.config(regime)
-    precision = resolve_precision(config, torch.device("cpu"))
+    precision = resolve_arithmetic(config, torch.device("cpu")).precision
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     num_steps, num_rows, size = config.sequence_length, shape.batch_size, shape.hidden_size
     first = EMBEDDING_DIM if regime == "stream" else 1

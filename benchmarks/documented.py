@@ -121,7 +121,7 @@ def main() -> None:
     trainer = Trainer(config, corpus, device=pick_device(use_gpu=num_gpus() > 0))
     print(
         f"experiment {options.experiment}: {len(text):,} characters, "
-        f"{len(corpus.vocabulary)} symbols, {trainer.precision}, {options.threads} thread(s)"
+        f"{len(corpus.vocabulary)} symbols, {trainer.arithmetic}, {options.threads} thread(s)"
     )
     print("epoch     loss   documented   difference   seconds   documented seconds")
     rows = documented_losses(options.experiment)[: options.epochs]

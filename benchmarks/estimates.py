@@ -53,7 +53,7 @@ def main() -> None:
     use_threads(1)
     prepared = prepare_corpus(resolve_corpus(options.corpus).text, ["cased", "lower", "letters"])
     start = time.process_time()
-    speed = measure_speed("auto", 1_024, torch.device("cpu"))
+    speed = measure_speed("auto", "auto", 1_024, torch.device("cpu"))
     print(f"timings: {time.process_time() - start:.1f} CPU seconds\n")
     print("| space | configuration | predicted s | measured s | ratio |\n|---|---|---|---|---|")
     ratios = []

@@ -15,6 +15,9 @@ from model.text.cleaning import CLEANINGS
 
 RESOLVED_PRECISIONS = ("float32", "bfloat16")
 PRECISIONS = ("auto", *RESOLVED_PRECISIONS)
+RESOLVED_KERNELS = ("torch", "fused")
+KERNELS = ("auto", *RESOLVED_KERNELS)
+ARITHMETIC_FIELDS = ("precision", "kernel")
 REGIMES = ("stream", "window")
 UNITS = ("char", "word")
 NORMALIZATIONS = ("none", "layer")
@@ -79,7 +82,7 @@ class TrialConfig:
     regime: str = _rule(
         "stream: text in columns, state carried; window: the reference's own way, which uses "
         "epochs, hidden_size, num_layers, batch_size, dropout, cleaning, learning_rate, "
-        "sequence_length, precision and seed alone",
+        "sequence_length, precision, kernel and seed alone",
         "stream",
     )
     reports_per_epoch: int = _rule(
@@ -87,6 +90,10 @@ class TrialConfig:
         1,
     )
     precision: str = _rule(f"arithmetic: {', '.join(PRECISIONS)}", "auto")
+    kernel: str = _rule(
+        f"what computes an LSTM, fused in bfloat16 on a CPU alone: {', '.join(KERNELS)}",
+        "auto",
+    )
     seed: int = _rule("seed of the weights and of dropout, at least 0", 0)
 
     def __post_init__(self) -> None:
@@ -135,6 +142,10 @@ class TrialConfig:
             raise ConfigError(unknown_choice("normalization", self.normalization, NORMALIZATIONS))
         if self.precision not in PRECISIONS:
             raise ConfigError(unknown_choice("precision", self.precision, PRECISIONS))
+        if self.kernel not in KERNELS:
+            raise ConfigError(unknown_choice("kernel", self.kernel, KERNELS))
+        if self.kernel == "fused" and self.precision == "float32":
+            raise ConfigError("kernel must be auto or torch in float32, got 'fused'")
 
     @property
     def num_reports(self) -> int:

@@ -171,7 +171,7 @@ def _streams(
 def _tell(trainer: "Trainer") -> None:
     """Say what is trained, and from where it goes on."""
     print(
-        f"{trainer.model.num_parameters():,} parameters, {trainer.precision} on {trainer.device}"
+        f"{trainer.model.num_parameters():,} parameters, {trainer.arithmetic} on {trainer.device}"
     )
     if trainer.origin is not None:
         origin = trainer.origin

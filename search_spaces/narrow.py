@@ -10,7 +10,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from model.config import TrialConfig
+from model.config import ARITHMETIC_FIELDS, TrialConfig
 from model.errors import ConfigError, unknown_choice
 from search_spaces.distributions import contains, describe
 from search_spaces.space import SearchSpace
@@ -19,12 +19,16 @@ from search_spaces.space import SearchSpace
 def fixed(space: SearchSpace, rule: str) -> SearchSpace:
     """Return the space with one value of an axis: `--fix cleaning=cased`.
 
+    What a trial is computed in can be fixed too, axis or not: `--fix kernel=torch`.
+
     Raises:
         ConfigError: It is no axis, or the value does not lie in it.
     """
     axis, mark, text = rule.partition("=")
     if not mark:
         raise ConfigError(f"--fix needs AXIS=VALUE, got {rule!r}")
+    if axis in ARITHMETIC_FIELDS and axis not in space.distributions:
+        return dataclasses.replace(space, base=dataclasses.replace(space.base, **{axis: text}))
     if axis not in space.distributions:
         raise ConfigError(unknown_choice("axis", axis, space.distributions))
     kinds = {field.name: field.type for field in dataclasses.fields(TrialConfig)}

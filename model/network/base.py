@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from model.kernels.lstm import LSTMLayer
+
 Step = Callable[[Tensor], Tensor]
 """Takes the next symbols (B,) of the passages and returns the logits (B, V) after them."""
 State = tuple[Tensor, ...]
@@ -63,6 +65,12 @@ class Network(nn.Module, ABC):
             symbol of each passage (B,) and returns the logits after it. It remembers what
             it was given; the weights must not change meanwhile.
         """
+
+    def use_kernel(self, kernel: str) -> None:
+        """Have LSTM layers computed by a kernel, "torch" or "fused", where it is there."""
+        for module in self.modules():
+            if isinstance(module, LSTMLayer):
+                module.is_fused = kernel == "fused"
 
     def _drop(self, values: Tensor, p: float) -> Tensor:
         return self.dropout(values, p) if self.training else values

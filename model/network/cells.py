@@ -1,4 +1,4 @@
-"""What a layer is: torch's LSTM, its GRU, or a Mogrifier LSTM.
+"""What a layer is: an LSTM by torch or by our own kernel, torch's GRU, or a Mogrifier LSTM.
 
 Each layer takes (T, B, I) and the state before it, None is all zeros, and returns (T, B, H) and
 the state after it.
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import TrialConfig
+from model.kernels.lstm import LSTMLayer
 from model.network.base import State
 
 
@@ -79,4 +80,4 @@ def _layer(config: TrialConfig, input_size: int) -> nn.Module:
     if config.cell == "mogrifier":
         return MogrifierLayer(input_size, config.hidden_size, rounds=config.mogrifier_rounds)
     assert config.cell == "lstm"
-    return nn.LSTM(input_size, config.hidden_size)
+    return LSTMLayer(input_size, config.hidden_size)

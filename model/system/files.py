@@ -154,6 +154,17 @@ def append_whole(file: BinaryIO, content: bytes) -> None:
         raise
 
 
+def cache_folder() -> Path:
+    """Return the folder of what this program keeps for the user from run to run."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    if not root:
+        try:
+            root = f"{Path.home()}/.cache"
+        except RuntimeError:  # of a user without a name and HOME, as in a container
+            root = "/.cache"
+    return Path(root) / "char-lstm-tune"
+
+
 def _beside(folder: Path, suffix: str) -> Path:
     whole = folder.absolute()  # "." has no name, and "/" has none at all
     return whole.parent / f".{whole.name}.{suffix}"

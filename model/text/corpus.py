@@ -8,13 +8,12 @@ import dataclasses
 import functools
 import hashlib
 import importlib
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from model.errors import CorpusError, unknown_choice
-from model.system.files import write_whole
+from model.system.files import cache_folder, write_whole
 from model.system.secrets import redacted
 from model.text.compressed import MAX_BYTES, unpacked
 from model.text.download import OBJECT_SCHEMES, download, download_object
@@ -226,17 +225,6 @@ CORPORA: dict[str, Callable[[bool], Corpus]] = {
     **{name: functools.partial(_published, name) for name in PUBLISHED},
 }
 """The corpora that have a name: what reads each, with its front matter or without."""
-
-
-def cache_folder() -> Path:
-    """Return the folder of what this program keeps for the user from run to run."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    if not root:
-        try:
-            root = f"{Path.home()}/.cache"
-        except RuntimeError:  # of a user without a name and HOME, as in a container
-            root = "/.cache"
-    return Path(root) / "char-lstm-tune"
 
 
 def corpus_of(

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model.errors import CorpusError
-from model.system.files import read_regular, write_whole
+from model.system.files import cache_folder, read_regular, write_whole
 from model.system.filesystem import is_uri
 from model.text.compressed import MAX_BYTES
-from model.text.corpus import AS_USUAL, CORPORA, Corpus, cache_folder, corpus_of
+from model.text.corpus import AS_USUAL, CORPORA, Corpus, corpus_of
 from model.text.reading import Reading
 
 _BYTES_PER_CHAR = 8

@@ -18,10 +18,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from model.config import RESOLVED_PRECISIONS, TrialConfig
-from model.errors import CheckpointError, ConfigError, unknown_choice
+from model.config import TrialConfig
+from model.errors import CheckpointError, ConfigError
 from model.network.base import Network
 from model.network.lstm import build_network
+from model.network.precision import Arithmetic
 from model.system.files import (
     SUMS_FILE,
     check_replaceable,
@@ -75,6 +76,7 @@ class CheckpointMeta:
         last_metrics: The report of the last epoch, which training goes on from.
         precision: The arithmetic that it was trained in, float32 or bfloat16; None in checkpoints
             from before it was written down.
+        kernel: What computed its LSTM, torch or fused.
         text_sha256: Of the training part and the validation passage (streams.training_sha256);
             None as above.
         corpus: Where the text was found, a corpus name or an absolute path; None where neither
@@ -87,15 +89,13 @@ class CheckpointMeta:
     metrics: EpochReport
     last_metrics: EpochReport
     precision: str | None = None
+    kernel: str = "torch"
     text_sha256: str | None = None
     corpus: str | None = None
     origin: Origin | None = None
 
     def __post_init__(self) -> None:
-        if self.precision not in (None, *RESOLVED_PRECISIONS):
-            raise ConfigError(
-                unknown_choice("precision", str(self.precision), RESOLVED_PRECISIONS)
-            )
+        Arithmetic(precision=self.precision or "float32", kernel=self.kernel)  # or is refused
 
 
 def check_new(folder: Path) -> None:
@@ -163,6 +163,7 @@ def load_checkpoint(
         raise CheckpointError(f"damaged checkpoint {path}: weights must be finite numbers")
     model = build_network(meta.config, len(meta.vocabulary))
     model.load_state_dict(weights)
+    model.use_kernel(meta.kernel)
     return model.to(device), meta
 
 

@@ -17,9 +17,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from model.system.files import read_regular, write_text
+from model.system.files import cache_folder, read_regular, write_text
 from model.system.json_schema import parsed
-from model.text.corpus import cache_folder
 from model.training.cost import WORK_KINDS
 from model.training.speed import Machine
 

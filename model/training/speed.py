@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.config import TrialConfig
-from model.network.precision import resolve_precision, step_clock
+from model.network.precision import resolve_arithmetic, step_clock
 from model.system.devices import free_gpu_bytes, num_gpus, pick_device, use_threads
 from model.system.limits import resident_bytes
 from model.text.streams import EncodedCorpus
@@ -84,16 +84,19 @@ def fit(works: Sequence[Work], seconds: Sequence[float]) -> MachineSpeed:
     return MachineSpeed(seconds=tuple(best.tolist()))
 
 
-def measure_speed(precision: str, largest_hidden_size: int, device: torch.device) -> MachineSpeed:
+def measure_speed(
+    precision: str, kernel: str, largest_hidden_size: int, device: torch.device
+) -> MachineSpeed:
     """Time some training steps of each shape on a device, with this process's threads.
 
     Args:
         precision: The trials'; "auto" is decided once, for 256 units.
+        kernel: The trials', as above.
         largest_hidden_size: The trials'; shapes far above it are left out.
         device: What they train on.
     """
-    asked = TrialConfig(precision=precision, hidden_size=256)
-    resolved = resolve_precision(asked, device)
+    asked = TrialConfig(precision=precision, kernel=kernel, hidden_size=256)
+    arithmetic = resolve_arithmetic(asked, device)
     works, seconds = [], []
     for number, shape in enumerate(_PROBES):
         num_layers, hidden_size, batch_size, sequence_length = shape
@@ -105,7 +108,7 @@ def measure_speed(precision: str, largest_hidden_size: int, device: torch.device
             hidden_size=hidden_size,
             batch_size=batch_size,
             sequence_length=sequence_length,
-            precision=resolved,
+            **dataclasses.asdict(arithmetic),
         )
         works.append(step_work(config, _PROBE_SYMBOLS))
         seconds.append(_step_seconds(config, device))
@@ -173,18 +176,19 @@ class Machine:
 
 
 def measure_machine(
-    *, precision: str, largest_hidden_size: int, num_threads: int, use_gpu: bool
+    *, precision: str, kernel: str, largest_hidden_size: int, num_threads: int, use_gpu: bool
 ) -> Machine:
     """Measure in this process, with the threads and the device of a trial, in 3 to 4 s.
 
     Args:
         precision: The trials'.
+        kernel: The trials'.
         largest_hidden_size: The trials'.
         num_threads: CPU threads of a trial.
         use_gpu: Whether trials train on a GPU. This was never run on one.
     """
     use_threads(num_threads)
     gpu_bytes = free_gpu_bytes() if use_gpu and num_gpus() else None
-    speed = measure_speed(precision, largest_hidden_size, pick_device(use_gpu=use_gpu))
+    speed = measure_speed(precision, kernel, largest_hidden_size, pick_device(use_gpu=use_gpu))
     # After it: what torch puts off until a first step takes memory.
     return Machine(speed=speed, process_bytes=resident_bytes(), free_gpu_bytes=gpu_bytes)

@@ -17,7 +17,7 @@ from torch import Tensor
 from model.config import TrialConfig
 from model.errors import CheckpointError, CorpusError, TrainingDiverged
 from model.network.base import Network
-from model.network.precision import autocast, resolve_precision
+from model.network.precision import Arithmetic, autocast, resolve_arithmetic
 from model.scoring.evaluation import network_nats
 from model.scoring.objective import check_fits
 from model.system.seeds import hash_seed
@@ -49,7 +49,7 @@ class Trainer:
         corpus: EncodedCorpus,
         *,
         device: torch.device | str = "cpu",
-        precision: str | None = None,
+        arithmetic: Arithmetic | None = None,
         location: str | None = None,
     ) -> None:
         """Begin before the first report.
@@ -58,7 +58,7 @@ class Trainer:
             config: What is trained.
             corpus: The streams of its cleaning.
             device: What it trains on.
-            precision: "float32" or "bfloat16"; None is as the config says.
+            arithmetic: What it is computed in; None is as the config says.
             location: Where the text is found again, for checkpoints; None is not known.
         """
         check_fits(corpus, batch_size=config.batch_size, sequence_length=config.sequence_length)
@@ -67,7 +67,7 @@ class Trainer:
         self.config = config
         self.corpus = corpus
         self.device = torch.device(device)
-        self.precision = precision or resolve_precision(config, self.device)
+        self.arithmetic = arithmetic or resolve_arithmetic(config, self.device)
         self.location = location
         self.origin: Origin | None = None
         self.last_report: EpochReport | None = None
@@ -77,6 +77,7 @@ class Trainer:
             torch.manual_seed(config.seed)
             self.regime = build_regime(config, corpus, self.device)
         self.model = self.regime.network
+        self.model.use_kernel(self.arithmetic.kernel)
         self.optimizer = self.regime.optimizer
         self.steps_per_epoch = self.regime.steps_per_epoch
         if self.steps_per_epoch < config.reports_per_epoch:
@@ -164,7 +165,7 @@ class Trainer:
             epoch: Counted from 1; the regime has begun a report of it.
             step: Counted from 0 in the epoch.
         """
-        with autocast(self.precision, self.device):
+        with autocast(self.arithmetic.precision, self.device):
             loss, num_scored = self.regime.loss(step)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate((epoch - 1) * self.steps_per_epoch + step)
@@ -178,7 +179,7 @@ class Trainer:
 
     def validation_nats(self) -> float:
         """Return what the network spends on the validation passage, in all."""
-        with autocast(self.precision, self.device):
+        with autocast(self.arithmetic.precision, self.device):
             return network_nats(
                 self.model,
                 self.corpus.validation,
@@ -198,7 +199,8 @@ class Trainer:
             vocabulary=self.corpus.vocabulary,
             metrics=self.best_report,
             last_metrics=self.last_report,
-            precision=self.precision,
+            precision=self.arithmetic.precision,
+            kernel=self.arithmetic.kernel,
             text_sha256=training_sha256(self.corpus),
             corpus=self.location,
             origin=self.origin,
@@ -241,7 +243,8 @@ class Trainer:
             reason = f"{folder}: its training state does not fit its configuration: {error}"
             raise CheckpointError(reason) from error
         if meta.precision is not None:
-            self.precision = meta.precision
+            self.arithmetic = Arithmetic(precision=meta.precision, kernel=meta.kernel)
+            self.model.use_kernel(meta.kernel)
         self.origin = meta.origin
         self._best_weights = best_model.state_dict()
         self.best_report = meta.metrics

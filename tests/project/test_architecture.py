@@ -28,7 +28,8 @@ ROOMS: dict[str, dict[str, set[str]]] = {
     "model": {
         "system": set(),
         "text": {"system"},
-        "network": set(),
+        "kernels": {"system"},
+        "network": {"kernels"},
         "scoring": {"network", "system", "text"},
         "training": {"network", "scoring", "system", "text"},
         "generation": {"network", "scoring", "system", "text"},
@@ -52,7 +53,7 @@ PUBLIC = {"config", "errors"}
 
 WALLS = {
     "torch": {
-        *("model.network", "model.scoring", "model.training", "model.generation"),
+        *("model.kernels", "model.network", "model.scoring", "model.training", "model.generation"),
         "model.system.devices",
     },
     "ray": {"tune.cluster", "tune.trials", "tune.sampling", "tune.job"},

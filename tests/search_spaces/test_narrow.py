@@ -21,6 +21,14 @@ def test_fixed_axis_is_the_bases_and_baselines_with_another_value_go() -> None:
     assert (deeper.base.num_layers, deeper.base.dropout) == (2, 0.2)
 
 
+def test_arithmetic_is_fixed_though_it_is_no_axis() -> None:
+    full = load_space("full")
+    fused = fixed(fixed(full, "kernel=torch"), "precision=float32")
+    assert (fused.base.kernel, fused.base.precision) == ("torch", "float32")
+    assert (fused.distributions, fused.baselines) == (full.distributions, full.baselines)
+    assert fused.config(fused.baselines[0].params).kernel == "torch"
+
+
 def test_fixed_axis_decides_the_conditions_that_name_it() -> None:
     extended = load_space("extended")
     assert "min_word_count" not in fixed(extended, "unit=char").distributions
@@ -35,6 +43,7 @@ def test_fixed_axis_decides_the_conditions_that_name_it() -> None:
         ("cleaning", "--fix needs AXIS=VALUE, got 'cleaning'"),
         ("cleanin=cased", "did you mean cleaning"),
         ("cleaning=upper", "cleaning must be in cased, lower, letters, got 'upper'"),
+        ("kernel=cuda", "unknown kernel 'cuda'"),
         ("epochs=many", "epochs must be in 8 to 64, log scale, got 'many'"),
         ("dropout=0.9", "dropout must be in 0 to 0.7, got '0.9'"),
     ],

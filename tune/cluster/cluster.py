@@ -114,6 +114,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         need: TrialResources,
         *,
         precision: str,
+        kernel: str,
         largest_hidden_size: int,
         held_bytes: int = 0,
     ) -> "Machine | str":
@@ -126,6 +127,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         Args:
             need: What a trial has.
             precision: The trials'.
+            kernel: The trials'.
             largest_hidden_size: The trials'.
             held_bytes: What this process holds of the text, which no trial's does for itself.
 
@@ -138,6 +140,7 @@ class Cluster(AbstractContextManager["Cluster"]):
 
         asked: dict[str, Any] = {
             "precision": precision,
+            "kernel": kernel,
             "largest_hidden_size": largest_hidden_size,
             "num_threads": need.cpus,
             "use_gpu": need.gpus > 0,

@@ -12,7 +12,7 @@ from pathlib import Path
 import ray
 
 from model.config import TrialConfig
-from model.network.precision import resolve_precision, size_class
+from model.network.precision import Arithmetic, resolve_arithmetic, size_class
 from model.system.devices import Device
 
 
@@ -24,24 +24,26 @@ def node_folder() -> Path | None:
     return Path(tempfile.gettempdir()) / f"char-lstm-tune-{node_id}"
 
 
-def precision_on_node(config: TrialConfig, device: Device, folder: Path | None) -> str:
+def arithmetic_on_node(config: TrialConfig, device: Device, folder: Path | None) -> Arithmetic:
     """Return what the first worker of the node chose for this shape.
 
     Args:
-        config: Of a trial; where it names a precision, that is it.
+        config: Of a trial; where it leaves no choice, that is it.
         device: What the trial trains on.
         folder: Where the node's workers leave their choices; None is nowhere.
     """
-    if folder is None or config.precision != "auto" or device.type != "cpu":
-        return resolve_precision(config, device)
-    path = folder / f"precision-{size_class(config)}"
-    if path.exists():
-        return path.read_text(encoding="utf-8")
-    chosen = resolve_precision(config, device)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    own = path.with_name(f"{path.name}.{os.getpid()}")
-    own.write_text(chosen, encoding="utf-8")
-    with contextlib.suppress(FileExistsError):  # another worker was first
-        os.link(own, path)
-    own.unlink()
-    return path.read_text(encoding="utf-8")
+    is_settled = config.precision == "float32" or "auto" not in (config.precision, config.kernel)
+    if folder is None or is_settled or device.type != "cpu":
+        return resolve_arithmetic(config, device)
+    shape = (config.cell, size_class(config), config.precision, config.kernel)
+    path = folder / "-".join(("arithmetic", *map(str, shape)))
+    if not path.exists():
+        chosen = resolve_arithmetic(config, device)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        own = path.with_name(f"{path.name}.{os.getpid()}")
+        own.write_text(f"{chosen.precision} {chosen.kernel}", encoding="utf-8")
+        with contextlib.suppress(FileExistsError):  # another worker was first
+            os.link(own, path)
+        own.unlink()
+    precision, kernel = path.read_text(encoding="utf-8").split()
+    return Arithmetic(precision=precision, kernel=kernel)

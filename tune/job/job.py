@@ -87,6 +87,7 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
     machine = cluster.measure(
         need,
         precision=study.space.base.precision,
+        kernel=study.space.base.kernel,
         largest_hidden_size=max(study.space.values("hidden_size")),
         held_bytes=sys.getsizeof(study.corpus.text) + study.prepared.num_bytes,
     )

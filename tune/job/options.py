@@ -81,7 +81,8 @@ def parser() -> OneLineParser:
         action="append",
         default=[],
         metavar="AXIS=VALUE",
-        help="search no other value of an axis: --fix cleaning=cased; for several axes, several",
+        help="search no other value of an axis, or of precision and kernel: --fix cleaning=cased; "
+        "for several, several",
     )
     what.add_argument("--seed", type=int, metavar="N", help="seed of everything (0)")
     what.add_argument(

@@ -54,6 +54,7 @@ class EpochEnded:
     vocabulary_size: int
     peak_memory_bytes: int | None = None
     estimated_memory_bytes: int | None = None
+    kernel: str = "torch"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,7 +140,7 @@ def apply_event(records: dict[int, TrialRecord], event: TrialEvent) -> TrialReco
         epoch = event.epoch
         known = records[epoch.number]
         known.add_epoch(epoch)
-        known.precision = event.precision
+        known.precision, known.kernel = event.precision, event.kernel
         known.num_parameters = event.num_parameters
         known.vocabulary_size = event.vocabulary_size
         # In another process, where the trial goes on, its peak may be lower.

@@ -82,6 +82,7 @@ class TrialRecord:
         generation: Generation of CMA-ES that it was drawn in; None with other samplers.
         status: How it ended.
         precision: The arithmetic it ran in, empty before the first epoch.
+        kernel: What computed its LSTM, empty as above.
         num_parameters: Trained numbers of its network, None before the first epoch.
         vocabulary_size: Symbols of its cleaned text, None before the first epoch.
         peak_memory_bytes: The most that its process held, None if unknown.
@@ -100,6 +101,7 @@ class TrialRecord:
     generation: int | None = None
     status: Status = Status.RUNNING
     precision: str = ""
+    kernel: str = ""
     num_parameters: int | None = None
     vocabulary_size: int | None = None
     peak_memory_bytes: int | None = None
@@ -181,6 +183,7 @@ class TrialRecord:
             "status": self.status.value,
             "baseline": self.baseline or None,
             "precision": self.precision or self.config.precision,
+            "kernel": self.kernel or self.config.kernel,
             "epochs_run": self.epochs_run,
             "best_epoch": best.epoch if best else None,
             "num_parameters": self.num_parameters,

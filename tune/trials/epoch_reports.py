@@ -45,6 +45,7 @@ def epoch_ended(number: int, result: dict[str, Any], search_seconds: float) -> E
             search_seconds=search_seconds,
         ),
         precision=result["precision"],
+        kernel=result.get("kernel", "torch"),  # checkpoints written before 2026-11-29 have none
         num_parameters=result["num_parameters"],
         vocabulary_size=result["vocabulary_size"],
         # Checkpoints written before 2026-11-26 have none.

@@ -18,7 +18,7 @@ from model.system.devices import pick_device, use_threads
 from model.system.limits import limit_growth, peak_bytes, reset_peak
 from model.training.epoch_report import EpochReport
 from model.training.trainer import Trainer
-from tune.cluster.precision import node_folder, precision_on_node
+from tune.cluster.precision import arithmetic_on_node, node_folder
 from tune.cluster.resources import TrialResources
 from tune.cluster.shared_corpus import SharedCorpus
 from tune.cluster.trial_memory import TrialMemory
@@ -201,7 +201,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
             **dataclasses.asdict(report),
             RUNNING_BEST: best.val_bits_per_char,
             "outcome": Outcome.FINISHED.value if finished else Outcome.TRAINING.value,
-            "precision": self._trainer.precision,
+            **dataclasses.asdict(self._trainer.arithmetic),
             "num_parameters": self._trainer.model.num_parameters(),
             "vocabulary_size": len(self._trainer.corpus.vocabulary),
             **self._memory.values(),
@@ -223,7 +223,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
             self._config,
             self._corpus.streams(self._config),
             device=self._device,
-            precision=precision_on_node(self._config, self._device, node_folder()),
+            arithmetic=arithmetic_on_node(self._config, self._device, node_folder()),
             location=self._corpus.location,
         )
         try:

@@ -13,7 +13,14 @@ from torch import nn
 from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError
 from model.network import precision
-from model.network.precision import autocast, resolve_precision
+from model.network.lstm import CharLSTM
+from model.network.precision import (
+    BFLOAT16,
+    FLOAT32,
+    FUSED,
+    autocast,
+    resolve_arithmetic,
+)
 from model.scoring.objective import PreparedCorpus
 from model.system.devices import pick_device
 from model.system.files import write_sums
@@ -35,11 +42,12 @@ def test_on_a_gpu_auto_is_float32_and_nothing_is_measured(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
-    monkeypatch.setattr(precision, "_faster", lambda *_: "bfloat16")
+    monkeypatch.setattr(precision, "_fastest", lambda *_: FUSED)
     monkeypatch.setattr(precision, "has_bfloat16", lambda: False)  # of the CPU
-    assert resolve_precision(TrialConfig(), CUDA) == "float32"
-    assert resolve_precision(TrialConfig(precision="bfloat16"), CUDA) == "bfloat16"
-    assert resolve_precision(TrialConfig(), torch.device("cpu")) == "bfloat16"
+    assert resolve_arithmetic(TrialConfig(), CUDA) == FLOAT32
+    assert resolve_arithmetic(TrialConfig(precision="bfloat16"), CUDA) == BFLOAT16
+    monkeypatch.setattr(precision, "has_bfloat16", lambda: True)
+    assert resolve_arithmetic(TrialConfig(), torch.device("cpu")) == FUSED
 
 
 def test_a_checkpoint_goes_on_in_the_arithmetic_that_it_was_begun_in(
@@ -50,25 +58,30 @@ def test_a_checkpoint_goes_on_in_the_arithmetic_that_it_was_begun_in(
 ) -> None:
     config = dataclasses.replace(tiny_config, precision="auto")
     corpus = tiny_corpus.encoded["lower"]
-    monkeypatch.setattr(precision, "_faster", lambda *_: "bfloat16")
+    monkeypatch.setattr(precision, "_fastest", lambda *_: FUSED)
     begun = Trainer(config, corpus)
     next(begun.reports())
     begun.save(tmp_path / "checkpoint")
     copy_model(tmp_path / "checkpoint", tmp_path / "kept")
-    assert load_checkpoint(tmp_path / "kept")[1].precision == "bfloat16"
+    network, meta = load_checkpoint(tmp_path / "kept")
+    assert (meta.precision, meta.kernel) == ("bfloat16", "fused")
+    assert isinstance(network, CharLSTM)
+    assert [layer.is_fused for layer in network.layers] == [True]
     # Another machine would choose float32.
-    monkeypatch.setattr(precision, "_faster", lambda *_: "float32")
+    monkeypatch.setattr(precision, "_fastest", lambda *_: FLOAT32)
     resumed = Trainer(config, corpus)
     resumed.restore(tmp_path / "checkpoint")
-    assert resumed.precision == "bfloat16"
+    assert resumed.arithmetic == FUSED
+    assert [layer.is_fused for layer in resumed.model.layers] == [True]  # type: ignore[union-attr]
     # A checkpoint from before the precision was written down.
     rewrite(tmp_path / "checkpoint", None)
     older = Trainer(config, corpus)
     older.restore(tmp_path / "checkpoint")
-    assert older.precision == "float32"
-    rewrite(tmp_path / "checkpoint", "float17")
-    with pytest.raises(CheckpointError, match="unknown precision 'float17'"):
-        load_checkpoint(tmp_path / "checkpoint")
+    assert older.arithmetic == FLOAT32
+    for name, message in (("precision", "unknown precision 'odd'"), ("kernel", "unknown kernel")):
+        rewrite(tmp_path / "checkpoint", "bfloat16", **{name: "odd"})
+        with pytest.raises(CheckpointError, match=message):
+            load_checkpoint(tmp_path / "checkpoint")
 
 
 @pytest.fixture
@@ -84,10 +97,10 @@ def without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         patch.setattr(torch.nn.modules.rnn._VF, "lstm", refusing)
         precision.has_bfloat16.cache_clear()
-        precision._faster.cache_clear()
+        precision._fastest.cache_clear()
         yield
     precision.has_bfloat16.cache_clear()
-    precision._faster.cache_clear()
+    precision._fastest.cache_clear()
 
 
 @pytest.mark.usefixtures("without_bfloat16")
@@ -95,24 +108,25 @@ def test_a_cpu_without_bfloat16_trains_in_float32(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
 ) -> None:
     cpu = torch.device("cpu")
-    assert resolve_precision(TrialConfig(), cpu) == "float32"
+    assert resolve_arithmetic(TrialConfig(), cpu) == FLOAT32
     asked = dataclasses.replace(tiny_config, precision="bfloat16")
     with pytest.raises(ConfigError, match="must be auto or float32 on this CPU"):
         Trainer(asked, tiny_corpus.encoded["lower"])
     # What another machine began in bfloat16 goes on, and is scored, in float32.
-    trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"], precision="bfloat16")
+    trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"], arithmetic=FUSED)
     assert next(trainer.reports()).epoch == 1
     with autocast("bfloat16", cpu):
         assert not torch.is_autocast_enabled("cpu")
 
 
-def rewrite(folder: Path, stored: str | None) -> None:
-    """Give a checkpoint another precision, or none at all."""
+def rewrite(folder: Path, stored: str | None, **others: str) -> None:
+    """Give a checkpoint another precision, or none at all; and other values."""
     path = folder / META_FILE
     values = json.loads(path.read_text(encoding="utf-8"))
     values.pop("precision", None)
     if stored is not None:
         values["precision"] = stored
+    values.update(others)
     path.write_text(json.dumps(values), encoding="utf-8")
     write_sums(folder, (MODEL_FILE, META_FILE, TRAINING_FILE))
 
@@ -152,7 +166,7 @@ def test_least_of_several_timings_decides(monkeypatch: pytest.MonkeyPatch) -> No
     seconds = [3.0, 1.0] * (precision._PROBE_REPEATS - 1) + [3.0, 9.0]
     ticks = iter([tick for each in seconds for tick in (0.0, each)])
     monkeypatch.setattr(precision, "step_clock", lambda: lambda: next(ticks))
-    assert precision._faster.__wrapped__(64) == "bfloat16"
+    assert precision._fastest.__wrapped__(64, (FLOAT32, BFLOAT16)) == BFLOAT16
 
 
 def test_arithmetic_is_chosen_by_the_work_and_not_by_the_clock_on_the_wall(
@@ -165,4 +179,4 @@ def test_arithmetic_is_chosen_by_the_work_and_not_by_the_clock_on_the_wall(
     work, now = iter([0.0, 3.0, 3.0, 4.0] * 100), [0.0]
     monkeypatch.setattr(precision.time, "thread_time", lambda: next(work))
     monkeypatch.setattr(precision.time, "perf_counter", lambda: now[0])
-    assert precision._faster.__wrapped__(64) == "bfloat16"
+    assert precision._fastest.__wrapped__(64, (FLOAT32, BFLOAT16)) == BFLOAT16

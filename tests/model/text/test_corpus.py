@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from model.errors import CorpusError
+from model.system.files import cache_folder
 from model.text import corpus as corpus_module
-from model.text.corpus import cache_folder, resolve_corpus
+from model.text.corpus import resolve_corpus
 from model.text.gutenberg import strip_gutenberg
 
 GUTENBERG = """Header with licence

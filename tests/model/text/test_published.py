@@ -12,10 +12,11 @@ import pytest
 
 from model.errors import CorpusError
 from model.score import main as score
+from model.system.files import cache_folder
 from model.system.terminal import download_progress
 from model.text import held_out, published
 from model.text.compressed import members
-from model.text.corpus import Corpus, cache_folder, resolve_corpus
+from model.text.corpus import Corpus, resolve_corpus
 from model.text.download import download_to
 from model.text.held_out import with_named_held_out, with_short_held_out
 from model.text.known_text import known_text, remember

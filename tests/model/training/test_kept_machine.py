@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from model.text.corpus import cache_folder
+from model.system.files import cache_folder
 from model.training.kept_machine import MAX_AGE_SECONDS, KeptMachine
 from model.training.speed import Machine, MachineSpeed
 

@@ -36,7 +36,7 @@ def test_why_nothing_was_measured_is_said(
     monkeypatch.setattr(ray, "cancel", lambda reference, force: None)
     monkeypatch.setattr(Cluster, "start", lambda cluster: None)
     measured = Cluster("127.0.0.1:6379").measure(
-        TrialResources(), precision="auto", largest_hidden_size=8
+        TrialResources(), precision="auto", kernel="auto", largest_hidden_size=8
     )
     assert isinstance(measured, str) and measured.startswith(reason)
 
@@ -70,7 +70,11 @@ def test_what_trains_on_a_gpu_is_measured_outside_the_driver(
     monkeypatch.setattr(ray, "remote", remote)
     monkeypatch.setattr(ray, "get", lambda reference, timeout: "in a worker")
     measured = Cluster(None).measure(
-        TrialResources(gpus=gpus), precision="auto", largest_hidden_size=64, held_bytes=900
+        TrialResources(gpus=gpus),
+        precision="auto",
+        kernel="auto",
+        largest_hidden_size=64,
+        held_bytes=900,
     )
     if gpus:
         assert measured == "in a worker"
@@ -80,7 +84,9 @@ def test_what_trains_on_a_gpu_is_measured_outside_the_driver(
         assert isinstance(measured, Machine) and measured.process_bytes == 100 and not workers
         # The next search takes what this one has kept.
         monkeypatch.setattr("model.training.speed.measure_machine", lambda **_: pytest.fail())
-        kept = Cluster(None).measure(TrialResources(), precision="auto", largest_hidden_size=64)
+        kept = Cluster(None).measure(
+            TrialResources(), precision="auto", kernel="auto", largest_hidden_size=64
+        )
         assert kept == measured
 
 
@@ -99,7 +105,7 @@ def test_a_local_ray_measures_in_a_worker(monkeypatch: pytest.MonkeyPatch) -> No
         cluster.take_memory()
         (node,) = cluster.nodes()
         machine = cluster.measure(
-            TrialResources(gpus=1.0), precision="float32", largest_hidden_size=64
+            TrialResources(gpus=1.0), precision="float32", kernel="auto", largest_hidden_size=64
         )
         while ray.available_resources()["memory"] > node.memory_bytes:
             time.sleep(0.1)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from model.config import TrialConfig
+from model.network.precision import FLOAT32, FUSED, Arithmetic
 from tune.cluster import precision as node_precision
 
 CPU = torch.device("cpu")
@@ -14,29 +15,31 @@ CPU = torch.device("cpu")
 def test_the_first_choice_of_a_node_is_everybodys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = iter(["bfloat16", "float32", "float32"])
-    monkeypatch.setattr(node_precision, "resolve_precision", lambda config, device: next(chosen))
+    chosen = iter([FUSED, FLOAT32, FLOAT32])
+    monkeypatch.setattr(node_precision, "resolve_arithmetic", lambda config, device: next(chosen))
     folder = tmp_path / "node"
 
-    def choice(hidden_size: int, precision: str = "auto") -> str:
+    def choice(hidden_size: int, precision: str = "auto") -> Arithmetic:
         config = TrialConfig(hidden_size=hidden_size, precision=precision)
-        return node_precision.precision_on_node(config, CPU, folder)
+        return node_precision.arithmetic_on_node(config, CPU, folder)
 
-    assert choice(200) == choice(256) == "bfloat16"  # one class
-    assert choice(300) == "float32"
-    assert choice(256, "float32") == "float32"  # as the config says; it is no choice
-    assert choice(200) == "bfloat16"
-    assert sorted(path.name for path in folder.iterdir()) == ["precision-256", "precision-512"]
+    assert choice(200) == choice(256) == FUSED  # one class
+    assert choice(300) == FLOAT32
+    assert choice(256, "float32") == FLOAT32  # as the config says; it is no choice
+    assert choice(200) == FUSED
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "arithmetic-lstm-256-auto-auto",
+        "arithmetic-lstm-512-auto-auto",
+    ]
 
 
 def test_whoever_is_second_takes_the_firsts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def measured(config: TrialConfig, device: torch.device) -> str:
-        (tmp_path / "precision-256").write_text("bfloat16")  # meanwhile another worker was done
-        return "float32"
+    def measured(config: TrialConfig, device: torch.device) -> Arithmetic:
+        # Meanwhile another worker was done.
+        (tmp_path / "arithmetic-lstm-256-auto-auto").write_text("bfloat16 fused")
+        return FLOAT32
 
-    monkeypatch.setattr(node_precision, "resolve_precision", measured)
-    assert (
-        node_precision.precision_on_node(TrialConfig(hidden_size=256), CPU, tmp_path) == "bfloat16"
-    )
+    monkeypatch.setattr(node_precision, "resolve_arithmetic", measured)
+    assert node_precision.arithmetic_on_node(TrialConfig(hidden_size=256), CPU, tmp_path) == FUSED

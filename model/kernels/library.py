@@ -1,0 +1,86 @@
+"""The compiled kernel: built once by the machine's C++ compiler, kept in the cache folder.
+
+Loading a library is running it. So it is loaded from a folder and a file of this user alone, and
+its name has the hash of the source and of the flags it was built with.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from model.system.files import cache_folder, write_whole
+
+SOURCE = Path(__file__).with_name("lstm.cpp")
+FLAGS = (
+    *("-std=c++17", "-O3", "-shared", "-fPIC", "-fno-exceptions", "-fno-rtti"),
+    *("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512bf16"),
+)
+_COMPILERS = ("c++", "g++", "clang++")
+_BUILD_SECONDS = 300.0
+"""It takes 2 s on an idle core."""
+_OTHERS_WRITE = 0o022
+_POINTER, _SIZE = ctypes.c_void_p, ctypes.c_int64
+
+
+@functools.cache
+def kernel() -> ctypes.CDLL | None:
+    """Return the kernel; None without a compiler, on another processor or without a cache."""
+    try:
+        path = _path()
+        if not path.exists():
+            _build(path)
+        if any(_is_of_others(place) for place in (path.parent, path)):
+            return None
+        library = ctypes.CDLL(str(path))
+    except (OSError, subprocess.SubprocessError):
+        return None
+    library.pack.argtypes = (_SIZE,) * 2 + (_POINTER,) * 3
+    library.forward.argtypes = (_SIZE,) * 3 + (_POINTER,) * 5
+    library.backward.argtypes = (_SIZE,) * 3 + (_POINTER,) * 6
+    return library if library.is_supported() else None
+
+
+def _path() -> Path:
+    key = hashlib.sha256(SOURCE.read_bytes() + " ".join(FLAGS).encode())
+    return cache_folder() / "kernels" / f"lstm-{key.hexdigest()[:16]}.so"
+
+
+def _build(path: Path) -> None:
+    """Compile the source; several processes may do so at a time.
+
+    Raises:
+        OSError: There is no compiler, or the file cannot be written.
+        subprocess.SubprocessError: It cannot be compiled here.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        built = Path(folder) / path.name
+        command = [*_compiler(), *FLAGS, str(SOURCE), "-o", str(built)]
+        subprocess.run(command, check=True, capture_output=True, timeout=_BUILD_SECONDS)
+        write_whole(path, built.read_bytes())
+
+
+def _compiler() -> list[str]:
+    """Return the command of CXX, or of the first compiler that is there.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    if os.environ.get("CXX"):
+        return shlex.split(os.environ["CXX"])
+    for name in _COMPILERS:
+        if found := shutil.which(name):
+            return [found]
+    raise FileNotFoundError("no C++ compiler")
+
+
+def _is_of_others(path: Path) -> bool:
+    """Return whether another user than this process's may have written it."""
+    status = path.stat()
+    return status.st_uid != os.geteuid() or bool(status.st_mode & _OTHERS_WRITE)

@@ -1,0 +1,255 @@
+// The recurrence of an LSTM layer in bfloat16, forward and backward; lstm.py does the rest.
+//
+// Both passes multiply all rows of a step by the recurrent weights in tiles of 6 rows and 64
+// columns, whose sums never leave the registers: the gates are computed from them at once. The
+// weights are packed in the order in which the tiles read them.
+//
+// Shapes: T steps, B rows, H units, S = H rounded up to a multiple of 16 (the units beyond H have
+// weights of 0 and stay 0), 4 gates in torch's order: input, forget, cell, output.
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
+
+namespace {
+
+using Bfloat16 = std::uint16_t;
+using Index = std::int64_t;
+using Vector = __m512;
+
+constexpr Index kLanes = 16;
+constexpr int kGates = 4;
+constexpr int kRows = 6;     // with kColumns 24 of the 32 registers; 4 hold weights
+constexpr int kColumns = 4;  // vectors of a tile
+constexpr float kLog2E = 1.44269504f;
+
+inline Vector constant(float value) { return _mm512_set1_ps(value); }
+
+inline Vector load(const Bfloat16* from) {
+  const __m256i values = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(values), 16));
+}
+
+inline Vector load(const float* from) { return _mm512_loadu_ps(from); }
+
+inline void store(Bfloat16* to, Vector values) {
+  const __m256bh rounded = _mm512_cvtneps_pbh(values);
+  std::memcpy(to, &rounded, sizeof rounded);
+}
+
+inline void store(float* to, Vector values) { _mm512_storeu_ps(to, values); }
+
+inline Bfloat16 rounded(float value) {
+  const __m128bh all = _mm_cvtneps_pbh(_mm_set_ss(value));
+  Bfloat16 first;
+  std::memcpy(&first, &all, sizeof first);
+  return first;
+}
+
+// 1 / (1 + 2^x), to 1e-4: bfloat16 rounds to 2e-3. Taylor's series of 2^x between whole x.
+inline Vector falling(Vector x) {
+  const Vector fraction = _mm512_reduce_ps(x, _MM_FROUND_TO_NEAREST_INT);
+  Vector series = constant(0.00961813f);
+  for (const float factor : {0.05550411f, 0.24022651f, 0.69314718f, 1.0f})
+    series = _mm512_fmadd_ps(series, fraction, constant(factor));
+  const Vector power = _mm512_scalef_ps(series, _mm512_sub_ps(x, fraction));
+  return _mm512_rcp14_ps(_mm512_add_ps(power, constant(1.0f)));
+}
+
+inline Vector sigmoid(Vector x) { return falling(_mm512_mul_ps(x, constant(-kLog2E))); }
+
+inline Vector tanh(Vector x) {
+  const Vector half = falling(_mm512_mul_ps(x, constant(-2 * kLog2E)));
+  return _mm512_sub_ps(_mm512_add_ps(half, half), constant(1.0f));
+}
+
+// Gradient before a sigmoid of its gradient after it: gradient * gate * (1 - gate).
+inline Vector before_sigmoid(Vector gate, Vector gradient) {
+  return _mm512_mul_ps(gradient, _mm512_fnmadd_ps(gate, gate, gate));
+}
+
+// The same of a tanh: gradient * (1 - value^2).
+inline Vector before_tanh(Vector value, Vector gradient) {
+  return _mm512_fnmadd_ps(_mm512_mul_ps(gradient, value), value, gradient);
+}
+
+// Add R rows times C vectors of columns to their sums, two of the inner values at a time.
+template <int R, int C>
+inline void multiply(const Bfloat16* rows, Index stride, const Bfloat16* weights, Index num_pairs,
+                     Vector (&sums)[R][C]) {
+  for (Index pair = 0; pair < num_pairs; ++pair) {
+    __m512bh columns[C];
+    std::memcpy(columns, weights + pair * C * 2 * kLanes, sizeof columns);
+    for (int r = 0; r < R; ++r) {
+      std::int32_t both;
+      std::memcpy(&both, rows + r * stride + 2 * pair, sizeof both);
+      const auto repeated = (__m512bh)_mm512_set1_epi32(both);
+      for (int c = 0; c < C; ++c) sums[r][c] = _mm512_dpbf16_ps(sums[r][c], repeated, columns[c]);
+    }
+  }
+}
+
+// Call tile.run<R>(row) for all rows, as many at once as a tile has.
+template <class Tile>
+inline void for_rows(const Tile& tile, Index num_rows) {
+  Index row = 0;
+  for (; row + kRows <= num_rows; row += kRows) tile.template run<kRows>(row);
+  switch (num_rows - row) {
+    case 5: return tile.template run<5>(row);
+    case 4: return tile.template run<4>(row);
+    case 3: return tile.template run<3>(row);
+    case 2: return tile.template run<2>(row);
+    case 1: return tile.template run<1>(row);
+  }
+}
+
+// 16 units of one step, all 4 gates.
+struct ForwardTile {
+  Index size, unit;
+  const Bfloat16* weights;
+  const float* bias;             // (4, S)
+  const Bfloat16* hidden_before; // (B, S)
+  const float* cell_before;      // (B, S)
+  Bfloat16* gates;               // (B, 4, S): what the inputs give, then the gates
+  Bfloat16* hidden;
+  float* cell;
+
+  template <int R>
+  void run(Index row) const {
+    Vector sums[R][kGates];
+    for (int r = 0; r < R; ++r)
+      for (int gate = 0; gate < kGates; ++gate)
+        sums[r][gate] = _mm512_add_ps(load(gates + ((row + r) * kGates + gate) * size + unit),
+                                      load(bias + gate * size + unit));
+    multiply(hidden_before + row * size, size, weights + unit * kGates * size, size / 2, sums);
+    for (int r = 0; r < R; ++r) {
+      const Index place = (row + r) * size + unit;
+      const Vector activated[kGates] = {sigmoid(sums[r][0]), sigmoid(sums[r][1]),
+                                        tanh(sums[r][2]), sigmoid(sums[r][3])};
+      for (int gate = 0; gate < kGates; ++gate)
+        store(gates + ((row + r) * kGates + gate) * size + unit, activated[gate]);
+      const Vector now = _mm512_fmadd_ps(activated[1], load(cell_before + place),
+                                         _mm512_mul_ps(activated[0], activated[2]));
+      store(cell + place, now);
+      store(hidden + place, _mm512_mul_ps(activated[3], tanh(now)));
+    }
+  }
+};
+
+// 16 C units of one step.
+template <int C>
+struct BackwardTile {
+  Index size, unit;
+  const Bfloat16* weights;
+  const Bfloat16* gradients_after;  // (B, 4, S) of the gates one step later; null at the end
+  const Bfloat16* output_gradients; // (B, S)
+  const Bfloat16* gates;            // (B, 4, S)
+  const float* cell_before;         // (B, S)
+  const float* cell;
+  float* cell_gradients;            // of the cell after this step, then before it
+  Bfloat16* gradients;              // (B, 4, S) of the gates before their sigmoid or tanh
+
+  template <int R>
+  void run(Index row) const {
+    Vector sums[R][C];
+    for (int r = 0; r < R; ++r)
+      for (int c = 0; c < C; ++c)
+        sums[r][c] = load(output_gradients + (row + r) * size + unit + c * kLanes);
+    if (gradients_after)
+      multiply(gradients_after + row * kGates * size, kGates * size,
+               weights + unit * kGates * size, kGates * size / 2, sums);
+    for (int r = 0; r < R; ++r)
+      for (int c = 0; c < C; ++c) finish(row + r, unit + c * kLanes, sums[r][c]);
+  }
+
+  inline void finish(Index row, Index first, Vector of_hidden) const {
+    const Index place = row * size + first;
+    const Bfloat16* gate = gates + row * kGates * size + first;
+    const Vector input = load(gate), forget = load(gate + size);
+    const Vector added = load(gate + 2 * size), output = load(gate + 3 * size);
+    const Vector squashed = tanh(load(cell + place));
+    const Vector of_cell =
+        _mm512_add_ps(load(cell_gradients + place),
+                      before_tanh(squashed, _mm512_mul_ps(of_hidden, output)));
+    store(cell_gradients + place, _mm512_mul_ps(of_cell, forget));
+    Bfloat16* to = gradients + row * kGates * size + first;
+    store(to, before_sigmoid(input, _mm512_mul_ps(of_cell, added)));
+    store(to + size, before_sigmoid(forget, _mm512_mul_ps(of_cell, load(cell_before + place))));
+    store(to + 2 * size, before_tanh(added, _mm512_mul_ps(of_cell, input)));
+    store(to + 3 * size, before_sigmoid(output, _mm512_mul_ps(of_hidden, squashed)));
+  }
+};
+
+}  // namespace
+
+extern "C" {
+
+int is_supported() {
+  return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+}
+
+// Pack weights (4, H, H) twice, 4 S S numbers each:
+// forward (S / 16 blocks of units, S / 2 pairs of inputs, 4 gates, 16 units, 2 inputs) and
+// backward (blocks of 64 inputs or fewer, 4 S / 2 pairs of gates' units, inputs, 2 units).
+void pack(Index hidden, Index size, const float* weights, Bfloat16* forward, Bfloat16* backward) {
+  const auto at = [=](Index gate, Index unit, Index input) {
+    const bool is_there = unit < hidden && input < hidden;
+    return is_there ? rounded(weights[(gate * hidden + unit) * hidden + input]) : Bfloat16{0};
+  };
+  for (Index block = 0; block < size; block += kLanes)
+    for (Index input = 0; input < size; input += 2)
+      for (Index gate = 0; gate < kGates; ++gate)
+        for (Index unit = block; unit < block + kLanes; ++unit) {
+          *forward++ = at(gate, unit, input);
+          *forward++ = at(gate, unit, input + 1);
+        }
+  for (Index block = 0; block < size; block += kColumns * kLanes)
+    for (Index gate = 0; gate < kGates; ++gate)
+      for (Index unit = 0; unit < size; unit += 2)
+        for (Index input = block; input < block + kColumns * kLanes && input < size; ++input) {
+          *backward++ = at(gate, unit, input);
+          *backward++ = at(gate, unit + 1, input);
+        }
+}
+
+// gates (T, B, 4, S) hold what the inputs give; hidden and cells (T + 1, B, S) begin with the
+// state before. All are filled.
+void forward(Index steps, Index rows, Index size, const Bfloat16* weights, const float* bias,
+             Bfloat16* gates, Bfloat16* hidden, float* cells) {
+  const Index state = rows * size;
+  for (Index step = 0; step < steps; ++step, gates += kGates * state)
+    for (Index unit = 0; unit < size; unit += kLanes)
+      for_rows(ForwardTile{size, unit, weights, bias, hidden + step * state, cells + step * state,
+                           gates, hidden + (step + 1) * state, cells + (step + 1) * state},
+               rows);
+}
+
+// output_gradients (T, B, S), gates and cells as `forward` left them; cell_gradients (B, S) of
+// the last cell become those of the first; gradients (T, B, 4, S) are filled.
+void backward(Index steps, Index rows, Index size, const Bfloat16* weights,
+              const Bfloat16* output_gradients, const Bfloat16* gates, const float* cells,
+              float* cell_gradients, Bfloat16* gradients) {
+  const Index state = rows * size;
+  for (Index step = steps - 1; step >= 0; --step) {
+    const Bfloat16* after =
+        step + 1 < steps ? gradients + (step + 1) * kGates * state : nullptr;
+    const auto columns = [&](auto tile, Index unit) {
+      for_rows(decltype(tile){size, unit, weights, after, output_gradients + step * state,
+                              gates + step * kGates * state, cells + step * state,
+                              cells + (step + 1) * state, cell_gradients,
+                              gradients + step * kGates * state},
+               rows);
+    };
+    for (Index unit = 0; unit < size; unit += kColumns * kLanes) switch ((size - unit) / kLanes) {
+        case 1: columns(BackwardTile<1>{}, unit); break;
+        case 2: columns(BackwardTile<2>{}, unit); break;
+        case 3: columns(BackwardTile<3>{}, unit); break;
+        default: columns(BackwardTile<kColumns>{}, unit);
+      }
+  }
+}
+
+}  // extern "C"

@@ -1,0 +1,139 @@
+"""An LSTM layer in bfloat16 on a CPU with AVX512-BF16: torch's products, our own recurrence.
+
+The products of all steps at once (inputs, and the gradients of the weights) are torch's: they run
+at nine tenths of what the processor can. The recurrence, and the gates with it, is lstm.cpp's. As
+under torch's autocast, inputs, weights, outputs and gradients are rounded to bfloat16 and sums
+are float32; the cell state stays float32.
+
+Shapes: T time steps, B columns, N = T B, I inputs, H hidden, S hidden padded to a multiple of 16,
+G = 4 H gates in torch's order (input, forget, cell, output), P = 4 S the same padded.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.kernels.library import kernel
+
+LANES = 16
+
+
+class LSTMLayer(nn.LSTM):
+    """torch's LSTM of one layer, which the kernel can compute.
+
+    Attributes:
+        is_fused: Whether the kernel does, under bfloat16 autocast and where it is there.
+    """
+
+    is_fused = False
+
+    def forward(  # type: ignore[override]  # torch's takes packed sequences, too
+        self, values_TBI: Tensor, state: tuple[Tensor, ...] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the outputs (T, B, H), and hidden and cell state (1, B, H) after them.
+
+        Args:
+            values_TBI: Inputs; for the kernel at least one step and one column.
+            state: Hidden and cell state before; None is all zeros.
+        """
+        if self.is_fused and torch.is_autocast_enabled("cpu") and kernel():
+            return self._fused(values_TBI, state)
+        result: tuple[Tensor, tuple[Tensor, ...]] = super().forward(values_TBI, state)  # type: ignore[arg-type]
+        return result
+
+    def _fused(
+        self, values_TBI: Tensor, state: tuple[Tensor, ...] | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        if state is None:
+            hidden_BH = cell_BH = values_TBI.new_zeros(values_TBI.shape[1], self.hidden_size)
+        else:
+            hidden_BH, cell_BH = state[0][0], state[1][0]
+        parameters = dict(self.named_parameters())
+        outputs_TBH, cell_BH = _FusedLSTM.apply(  # type: ignore[no-untyped-call]  # torch 2.13
+            values_TBI.bfloat16(),
+            parameters["weight_ih_l0"],
+            parameters["weight_hh_l0"],
+            parameters["bias_ih_l0"] + parameters["bias_hh_l0"],
+            hidden_BH,
+            cell_BH,
+        )
+        return outputs_TBH, (outputs_TBH[-1:], cell_BH[None])
+
+
+class _FusedLSTM(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        values_TBI: Tensor,
+        weight_ih_GI: Tensor,
+        weight_hh_GH: Tensor,
+        bias_G: Tensor,
+        hidden_BH: Tensor,
+        cell_BH: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        num_steps, num_columns, num_inputs = values_TBI.shape
+        hidden_size = weight_hh_GH.shape[1]
+        size = -(-hidden_size // LANES) * LANES
+        beyond = size - hidden_size
+        values_NI = values_TBI.reshape(-1, num_inputs)
+        inputs_PI = functional.pad(weight_ih_GI.view(4, hidden_size, -1), (0, 0, 0, beyond))
+        inputs_PI = inputs_PI.view(4 * size, num_inputs).bfloat16()
+        bias_4S = functional.pad(bias_G.view(4, hidden_size), (0, beyond)).contiguous()
+        packed = torch.empty(2, 4 * size * size, dtype=torch.bfloat16)
+        gates_NP = values_NI @ inputs_PI.T
+        hidden_TBS = torch.empty(num_steps + 1, num_columns, size, dtype=torch.bfloat16)
+        cells_TBS = torch.empty(num_steps + 1, num_columns, size)
+        hidden_TBS[0] = functional.pad(hidden_BH, (0, beyond))
+        cells_TBS[0] = functional.pad(cell_BH, (0, beyond))
+        library, shape = _library(), (num_steps, num_columns, size)
+        weights_GH = weight_hh_GH.contiguous()
+        library.pack(hidden_size, size, weights_GH.data_ptr(), *(p.data_ptr() for p in packed))
+        filled = (packed, bias_4S, gates_NP, hidden_TBS, cells_TBS)
+        library.forward(*shape, *(tensor.data_ptr() for tensor in filled))
+        ctx.save_for_backward(
+            values_NI, inputs_PI, weight_hh_GH, packed, gates_NP, hidden_TBS, cells_TBS
+        )
+        return hidden_TBS[1:, :, :hidden_size], cells_TBS[-1, :, :hidden_size]
+
+    @staticmethod
+    def backward(
+        ctx: Any, of_outputs_TBH: Tensor, of_cell_BH: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        values_NI, inputs_PI, weight_hh_GH, packed, gates_NP, hidden_TBS, cells_TBS = (
+            ctx.saved_tensors
+        )
+        num_steps, num_columns, hidden_size = of_outputs_TBH.shape
+        size = hidden_TBS.shape[-1]
+        of_outputs_TBS = functional.pad(of_outputs_TBH, (0, size - hidden_size)).contiguous()
+        of_cell_BS = functional.pad(of_cell_BH, (0, size - hidden_size)).clone()
+        of_gates_NP = torch.empty_like(gates_NP)
+        filled = (packed[1], of_outputs_TBS, gates_NP, cells_TBS, of_cell_BS, of_gates_NP)
+        pointers = (tensor.data_ptr() for tensor in filled)
+        _library().backward(num_steps, num_columns, size, *pointers)
+
+        def unpadded(of_padded: Tensor) -> Tensor:
+            """Return what belongs to the units that are there, (G, ...) in float32."""
+            return of_padded.view(4, size, -1)[:, :hidden_size].flatten(0, 1).float()
+
+        of_hidden_BH = None
+        if ctx.needs_input_grad[4]:
+            first_BG = unpadded(of_gates_NP[:num_columns].T).T
+            of_hidden_BH = first_BG @ weight_hh_GH.bfloat16().float()
+        ones_1N = of_gates_NP.new_ones(1, len(of_gates_NP))
+        return (
+            (of_gates_NP @ inputs_PI).view(num_steps, num_columns, -1),
+            unpadded(of_gates_NP.T @ values_NI),
+            unpadded(of_gates_NP.T @ hidden_TBS[:-1].flatten(0, 1))[:, :hidden_size],
+            # As a product it takes a sixth of what torch 2.13's sum of bfloat16 takes.
+            unpadded((ones_1N @ of_gates_NP).T)[:, 0],
+            of_hidden_BH,
+            of_cell_BS[:, :hidden_size],
+        )
+
+
+def _library() -> Any:
+    library = kernel()
+    assert library is not None, "no kernel here"
+    return library

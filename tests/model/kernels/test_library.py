@@ -1,0 +1,112 @@
+"""How the kernel is built, kept and refused."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from model.config import TrialConfig
+from model.errors import ConfigError
+from model.kernels import library
+from model.network import precision
+from model.network.precision import BFLOAT16, resolve_arithmetic
+from model.system.devices import pick_device
+from model.system.files import cache_folder
+from repository import ROOT
+
+build = library.kernel.__wrapped__
+"""Does what a new process does."""
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of a kernel that was built in a cache folder of this module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        if build() is None:
+            pytest.skip("no AVX512-BF16 or no C++ compiler here")
+        (path,) = (cache_folder() / "kernels").iterdir()
+        return path
+
+
+@pytest.fixture
+def built(compiled: Path) -> Path:
+    """Return the same in this test's cache folder."""
+    folder = shutil.copytree(compiled.parent, cache_folder() / "kernels")
+    return folder / compiled.name
+
+
+def test_it_is_built_once_and_for_its_user_alone(
+    built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert built.parent.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setenv("CXX", "/no/compiler")
+    assert build() is not None
+
+
+def test_another_source_is_another_file(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = tmp_path / "lstm.cpp"
+    changed.write_bytes(library.SOURCE.read_bytes() + b"\n// changed\n")
+    monkeypatch.setattr(library, "SOURCE", changed)
+    assert build() is not None
+    assert len(list(built.parent.iterdir())) == 2
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_what_others_could_have_written_is_not_loaded(
+    is_folder: bool, built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (built.parent if is_folder else built).chmod(0o777)
+    monkeypatch.setattr(library.ctypes, "CDLL", lambda path: pytest.fail(path))
+    assert build() is None
+
+
+@pytest.mark.parametrize("compiler", ["/no/compiler", "false", "true", f"{sys.executable} -V"])
+def test_without_a_compiler_that_works_there_is_none(
+    compiler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", compiler)
+    assert build() is None
+    assert list(cache_folder().rglob("*.so*")) == []
+
+
+def test_cache_that_cannot_be_written_is_no_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert build() is None
+
+
+def test_library_that_is_none_is_no_kernel() -> None:
+    path = library._path()
+    path.parent.mkdir(mode=0o700, parents=True)
+    path.write_bytes(b"\x7fELF and nothing else")
+    assert build() is None
+
+
+def test_without_it_auto_is_torch_and_fused_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "kernel", lambda: None)
+    monkeypatch.setattr(precision, "has_bfloat16", lambda: True)
+    cpu = pick_device(use_gpu=False)
+    assert resolve_arithmetic(TrialConfig(precision="bfloat16"), cpu) == BFLOAT16
+    with pytest.raises(ConfigError, match="kernel must be auto or torch here"):
+        resolve_arithmetic(TrialConfig(kernel="fused"), cpu)
+
+
+def test_training_goes_on_without_a_compiler(tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("the quick brown fox jumps over the lazy dog\n" * 200, "utf-8")
+    command = [sys.executable, "-m", "model.train", "--corpus", str(text), "--epochs", "1"]
+    sizes = ["--hidden-size", "16", "--precision", "auto"]
+    environment = {**os.environ, "CXX": "/no/compiler", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*command, *sizes], env=environment, capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    assert "fused" not in done.stdout

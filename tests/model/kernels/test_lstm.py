@@ -1,0 +1,208 @@
+"""The fused LSTM layer beside torch's: outputs, gradients, networks, and bounds of its arrays."""
+
+import copy
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from model.config import TrialConfig
+from model.kernels.library import FLAGS, SOURCE, kernel
+from model.kernels.lstm import LSTMLayer
+from model.network.lstm import CharLSTM
+from model.network.precision import has_fused
+
+ROUNDING = 0.012
+"""Relative error of bfloat16 in what is summed over many steps; torch's own has up to 0.007."""
+
+
+@pytest.fixture(autouse=True)
+def _needs_the_kernel() -> None:
+    if not has_fused():
+        pytest.skip("no AVX512-BF16 or no C++ compiler here")
+
+
+def relative_error(ours: Tensor, exact: Tensor) -> float:
+    """Return the length of the difference in that of the exact value."""
+    return ((ours.float() - exact).norm() / exact.norm()).item()
+
+
+def results(layer: nn.LSTM, given: list[Tensor], weights: list[Tensor]) -> dict[str, Tensor]:
+    """Return what a layer gives, and every gradient of a weighted sum of it."""
+    layer.zero_grad()
+    values, hidden, cell = (tensor.clone().requires_grad_() for tensor in given)
+    outputs, (last_hidden, last_cell) = layer(values, (hidden, cell))
+    parts = {"outputs": outputs, "hidden": last_hidden, "cell": last_cell}
+    total = sum(
+        (part.float() * weight).sum() for part, weight in zip(parts.values(), weights, strict=True)
+    )
+    assert isinstance(total, Tensor)
+    total.backward()  # type: ignore[no-untyped-call]  # torch 2.13
+    gradients = {"values": values.grad, "hidden": hidden.grad, "cell": cell.grad}
+    gradients |= {name: parameter.grad for name, parameter in layer.named_parameters()}
+    found = {name: part.detach() for name, part in parts.items()}
+    for name, gradient in gradients.items():
+        assert gradient is not None
+        found[f"gradient of {name}"] = gradient.clone()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "num_columns", "num_inputs", "hidden_size"),
+    [
+        (1, 1, 3, 5),
+        (1, 5, 3, 16),
+        (7, 2, 20, 33),
+        (50, 16, 64, 192),
+        (20, 7, 64, 100),
+        (9, 128, 12, 47),
+        (33, 6, 70, 64),
+        (16, 11, 250, 250),
+    ],
+)
+def test_layer_is_torchs_within_the_rounding_of_bfloat16(
+    num_steps: int, num_columns: int, num_inputs: int, hidden_size: int
+) -> None:
+    torch.manual_seed(0)
+    layer = LSTMLayer(num_inputs, hidden_size)
+    state_shape = (1, num_columns, hidden_size)
+    given = [
+        torch.randn(num_steps, num_columns, num_inputs),
+        torch.randn(state_shape) / 2,
+        torch.randn(state_shape) / 2,
+    ]
+    weights = [torch.randn(num_steps, num_columns, hidden_size)]
+    weights += [torch.randn(state_shape), torch.randn(state_shape)]
+    exact = results(layer, given, weights)
+    layer.is_fused = True
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = results(layer, given, weights)
+    assert ours["outputs"].dtype == torch.bfloat16
+    errors = {name: relative_error(ours[name], exact[name]) for name in exact}
+    assert max(errors.values()) < ROUNDING, errors
+    assert max(errors.values()) > 0  # the kernel did it, not torch in float32
+
+
+def test_networks_of_two_layers_have_the_same_masks_and_gradients() -> None:
+    config = TrialConfig(
+        hidden_size=40, num_layers=2, normalization="layer", dropout=0.3, input_dropout=0.2
+    )
+    torch.manual_seed(1)
+    exact = CharLSTM(config, 30)
+    ours = copy.deepcopy(exact)
+    ours.use_kernel("fused")
+    symbols = torch.randint(30, (25, 8))
+    gradients = []
+    for network, is_bfloat16 in ((exact, False), (ours, True)):
+        network.dropout.seed(3)
+        state = None
+        for _ in range(2):  # the state is carried from window to window
+            with torch.autocast("cpu", torch.bfloat16, enabled=is_bfloat16):
+                logits, state = network(symbols, state)
+            state = tuple(part.detach() for part in state)
+        logits.float().logsumexp(-1).sum().backward()  # type: ignore[no-untyped-call]
+        gradients.append({name: p.grad for name, p in network.named_parameters()})
+    for name, gradient in gradients[0].items():
+        assert gradient is not None
+        assert gradients[1][name] is not None
+        assert relative_error(gradients[1][name], gradient) < 2 * ROUNDING, name
+
+
+def test_without_autocast_it_is_torchs_own() -> None:
+    torch.manual_seed(0)
+    layer = LSTMLayer(5, 9)
+    values = torch.randn(4, 3, 5)
+    outputs, _ = layer(values)
+    layer.is_fused = True
+    assert torch.equal(layer(values)[0], outputs)
+
+
+def test_no_state_is_a_state_of_zeros_and_steps_are_a_window() -> None:
+    torch.manual_seed(0)
+    layer = LSTMLayer(12, 37)
+    layer.is_fused = True
+    values = torch.randn(6, 3, 12)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        whole, _ = layer(values)
+        state = (torch.zeros(1, 3, 37), torch.zeros(1, 3, 37))
+        for step, output in zip(values, whole, strict=True):
+            stepped, state = layer(step[None], state)
+            assert torch.equal(stepped[0], output)
+
+
+def test_what_is_no_number_stays_none() -> None:
+    """A training that diverged must show it."""
+    layer = LSTMLayer(3, 20)
+    layer.is_fused = True
+    values = torch.zeros(5, 2, 3)
+    values[2, 1, 0] = float("nan")
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs, _ = layer(values)
+        large, _ = layer(torch.full((2, 1, 3), 1e30))
+    assert outputs[:, 0].isfinite().all()
+    assert outputs[2:, 1].isnan().all()
+    assert large.isfinite().all()  # the gates are at their ends
+
+
+DRIVER = """
+#include "{source}"
+#include <cstdio>
+#include <random>
+#include <vector>
+
+int main() {{
+  std::mt19937 random(7);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  const auto draw = [&](std::size_t most) {{ return 1 + random() % most; }};
+  for (int round = 0; round < 60; ++round) {{
+    const std::size_t steps = draw(5), rows = draw(14), hidden = draw(140);
+    const std::size_t size = (hidden + 15) / 16 * 16, state = rows * size;
+    // std::vector takes memory of the exact size, and the sanitizer has walls at both its ends.
+    std::vector<float> weights(4 * hidden * hidden), bias(4 * size);
+    std::vector<float> cells((steps + 1) * state), cell_gradients(state);
+    for (float& weight : weights) weight = uniform(random);
+    std::vector<Bfloat16> forward_pack(4 * size * size), backward_pack(4 * size * size);
+    std::vector<Bfloat16> gates(steps * 4 * state), hiddens((steps + 1) * state);
+    std::vector<Bfloat16> outputs(steps * state), gradients(steps * 4 * state);
+    for (std::size_t place = 0; place < outputs.size(); ++place)
+      if (place % size < hidden) outputs[place] = rounded(uniform(random));
+    for (std::size_t place = 0; place < gates.size(); ++place)
+      if (place % size < hidden) gates[place] = rounded(uniform(random));
+    pack(hidden, size, weights.data(), forward_pack.data(), backward_pack.data());
+    forward(steps, rows, size, forward_pack.data(), bias.data(), gates.data(), hiddens.data(),
+            cells.data());
+    backward(steps, rows, size, backward_pack.data(), outputs.data(), gates.data(), cells.data(),
+             cell_gradients.data(), gradients.data());
+    for (std::size_t place = 0; place < gradients.size(); ++place)
+      if (place % size >= hidden && (gradients[place] & 0x7fff) != 0) return 1;
+  }}
+  std::puts("60 shapes");
+}}
+"""
+
+
+def test_no_byte_outside_its_arrays_is_read_or_written(tmp_path: Path) -> None:
+    compiler = shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        pytest.skip("no compiler with AddressSanitizer")
+    (tmp_path / "driver.cpp").write_text(DRIVER.format(source=SOURCE), "utf-8")
+    flags = [flag for flag in FLAGS if flag.startswith(("-std", "-m"))]
+    sanitizers = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    program = str(tmp_path / "driver")
+    built = subprocess.run(
+        [compiler, *flags, *sanitizers, str(tmp_path / "driver.cpp"), "-o", program],
+        capture_output=True,
+        text=True,
+    )
+    if "cannot find" in built.stderr:
+        pytest.skip(f"no AddressSanitizer here: {built.stderr.splitlines()[0]}")
+    assert built.returncode == 0, built.stderr
+    ran = subprocess.run([program], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (0, "60 shapes\n"), ran.stderr[-3_000:]
+
+
+def test_kernel_is_the_same_one_for_the_whole_process() -> None:
+    assert kernel() is kernel()
