@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from model import train
 from model.config import CELLS, TrialConfig
 from model.errors import CheckpointError, CorpusError, TrainingDiverged
-from model.network.precision import has_bfloat16
+from model.network.precision import BFLOAT16, FLOAT32, FUSED, has_bfloat16, has_fused
 from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.system.files import write_sums
 from model.system.seeds import hash_seed
@@ -352,11 +352,32 @@ def test_learning_rate_warms_up_stays_and_decays(
 def test_bfloat16_learns_as_float32_does(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
 ) -> None:
+    config = dataclasses.replace(tiny_config, epochs=8)
     finals = []
-    for precision in ("float32", "bfloat16"):
-        config = dataclasses.replace(tiny_config, epochs=8, precision=precision)
-        finals.append(list(Trainer(config, tiny_corpus.encoded["lower"]).reports())[-1])
-    assert finals[0].val_bits_per_char == pytest.approx(finals[1].val_bits_per_char, abs=0.1)
+    for arithmetic in (FLOAT32, BFLOAT16, *[FUSED] * has_fused()):
+        trainer = Trainer(config, tiny_corpus.encoded["lower"], arithmetic=arithmetic)
+        finals.append(list(trainer.reports())[-1].val_bits_per_char)
+    assert finals[1:] == pytest.approx(finals[:1] * (len(finals) - 1), abs=0.1)
+
+
+@pytest.mark.skipif(not has_bfloat16(), reason="this CPU has no LSTM in bfloat16")
+@pytest.mark.parametrize("regime", [{}, {"regime": "window", "sequence_length": 10}])
+def test_fused_training_resumed_is_the_same_training(
+    regime: dict[str, Any], tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
+) -> None:
+    if not has_fused():
+        pytest.skip("no C++ compiler here")
+    config = dataclasses.replace(tiny_config, num_layers=2, precision="auto", **regime)
+    corpus = tiny_corpus.encoded["lower"]
+    whole = list(Trainer(config, corpus, arithmetic=FUSED).reports())
+    begun = Trainer(config, corpus, arithmetic=FUSED)
+    first = next(begun.reports())
+    begun.save(tmp_path / "kept")
+    resumed = Trainer(config, corpus, arithmetic=FLOAT32)
+    resumed.restore(tmp_path / "kept")
+    assert resumed.arithmetic == FUSED
+    scores = [report.val_bits_per_char for report in (first, *resumed.reports())]
+    assert scores == [report.val_bits_per_char for report in whole]
 
 
 def test_seeds_differ_by_study_and_trial() -> None:
