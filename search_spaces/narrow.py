@@ -28,7 +28,8 @@ def fixed(space: SearchSpace, rule: str) -> SearchSpace:
     if not mark:
         raise ConfigError(f"--fix needs AXIS=VALUE, got {rule!r}")
     if axis in ARITHMETIC_FIELDS and axis not in space.distributions:
-        return dataclasses.replace(space, base=dataclasses.replace(space.base, **{axis: text}))
+        named: dict[str, Any] = {axis: text}
+        return dataclasses.replace(space, base=dataclasses.replace(space.base, **named))
     if axis not in space.distributions:
         raise ConfigError(unknown_choice("axis", axis, space.distributions))
     kinds = {field.name: field.type for field in dataclasses.fields(TrialConfig)}
