@@ -40,10 +40,11 @@ def kernel() -> ctypes.CDLL | None:
         library = ctypes.CDLL(str(path))
     except (OSError, subprocess.SubprocessError):
         return None
-    library.pack.argtypes = (_SIZE,) * 2 + (_POINTER,) * 3
-    library.forward.argtypes = (_SIZE,) * 3 + (_POINTER,) * 5
-    library.backward.argtypes = (_SIZE,) * 3 + (_POINTER,) * 6
-    return library if library.is_supported() else None
+    library.lstm_pack.argtypes = (_SIZE,) * 2 + (_POINTER,) * 3
+    library.lstm_step.argtypes = (_SIZE,) * 2 + (_POINTER,) * 9
+    library.lstm_forward.argtypes = (_SIZE,) * 3 + (_POINTER,) * 5
+    library.lstm_backward.argtypes = (_SIZE,) * 3 + (_POINTER,) * 6
+    return library if library.lstm_is_supported() else None
 
 
 def _path() -> Path:

@@ -81,7 +81,8 @@ inline void multiply(const Bfloat16* rows, Index stride, const Bfloat16* weights
                      Vector (&sums)[R][C]) {
   for (Index pair = 0; pair < num_pairs; ++pair) {
     __m512bh columns[C];
-    std::memcpy(columns, weights + pair * C * 2 * kLanes, sizeof columns);
+    for (int c = 0; c < C; ++c)  // in one copy of all, GCC 12 leaves the registers
+      columns[c] = (__m512bh)_mm512_loadu_si512(weights + (pair * C + c) * 2 * kLanes);
     for (int r = 0; r < R; ++r) {
       std::int32_t both;
       std::memcpy(&both, rows + r * stride + 2 * pair, sizeof both);
@@ -108,11 +109,13 @@ inline void for_rows(const Tile& tile, Index num_rows) {
 // 16 units of one step, all 4 gates.
 struct ForwardTile {
   Index size, unit;
+  const Bfloat16* inputs;        // (B, S) with weights of their own, or null
+  const Bfloat16* input_weights;
   const Bfloat16* weights;
   const float* bias;             // (4, S)
   const Bfloat16* hidden_before; // (B, S)
   const float* cell_before;      // (B, S)
-  Bfloat16* gates;               // (B, 4, S): what the inputs give, then the gates
+  Bfloat16* gates;               // (B, 4, S): what other inputs give, then the gates
   Bfloat16* hidden;
   float* cell;
 
@@ -123,6 +126,8 @@ struct ForwardTile {
       for (int gate = 0; gate < kGates; ++gate)
         sums[r][gate] = _mm512_add_ps(load(gates + ((row + r) * kGates + gate) * size + unit),
                                       load(bias + gate * size + unit));
+    if (inputs)
+      multiply(inputs + row * size, size, input_weights + unit * kGates * size, size / 2, sums);
     multiply(hidden_before + row * size, size, weights + unit * kGates * size, size / 2, sums);
     for (int r = 0; r < R; ++r) {
       const Index place = (row + r) * size + unit;
@@ -184,9 +189,10 @@ struct BackwardTile {
 
 }  // namespace
 
+// glibc has a function `step`, which a call of one of that name would find: the names are long.
 extern "C" {
 
-int is_supported() {
+int lstm_is_supported() {
   return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 }
@@ -194,7 +200,7 @@ int is_supported() {
 // Pack weights (4, H, H) twice, 4 S S numbers each:
 // forward (S / 16 blocks of units, S / 2 pairs of inputs, 4 gates, 16 units, 2 inputs) and
 // backward (blocks of 64 inputs or fewer, 4 S / 2 pairs of gates' units, inputs, 2 units).
-void pack(Index hidden, Index size, const float* weights, Bfloat16* forward, Bfloat16* backward) {
+void lstm_pack(Index hidden, Index size, const float* weights, Bfloat16* forward, Bfloat16* backward) {
   const auto at = [=](Index gate, Index unit, Index input) {
     const bool is_there = unit < hidden && input < hidden;
     return is_there ? rounded(weights[(gate * hidden + unit) * hidden + input]) : Bfloat16{0};
@@ -215,21 +221,29 @@ void pack(Index hidden, Index size, const float* weights, Bfloat16* forward, Bfl
         }
 }
 
+// One step; see ForwardTile. gates, hidden and cell are filled.
+void lstm_step(Index rows, Index size, const Bfloat16* inputs, const Bfloat16* input_weights,
+          const Bfloat16* weights, const float* bias, const Bfloat16* hidden_before,
+          const float* cell_before, Bfloat16* gates, Bfloat16* hidden, float* cell) {
+  for (Index unit = 0; unit < size; unit += kLanes)
+    for_rows(ForwardTile{size, unit, inputs, input_weights, weights, bias, hidden_before,
+                         cell_before, gates, hidden, cell},
+             rows);
+}
+
 // gates (T, B, 4, S) hold what the inputs give; hidden and cells (T + 1, B, S) begin with the
 // state before. All are filled.
-void forward(Index steps, Index rows, Index size, const Bfloat16* weights, const float* bias,
+void lstm_forward(Index steps, Index rows, Index size, const Bfloat16* weights, const float* bias,
              Bfloat16* gates, Bfloat16* hidden, float* cells) {
   const Index state = rows * size;
-  for (Index step = 0; step < steps; ++step, gates += kGates * state)
-    for (Index unit = 0; unit < size; unit += kLanes)
-      for_rows(ForwardTile{size, unit, weights, bias, hidden + step * state, cells + step * state,
-                           gates, hidden + (step + 1) * state, cells + (step + 1) * state},
-               rows);
+  for (; steps > 0; --steps, gates += kGates * state, hidden += state, cells += state)
+    lstm_step(rows, size, nullptr, nullptr, weights, bias, hidden, cells, gates, hidden + state,
+         cells + state);
 }
 
 // output_gradients (T, B, S), gates and cells as `forward` left them; cell_gradients (B, S) of
 // the last cell become those of the first; gradients (T, B, 4, S) are filled.
-void backward(Index steps, Index rows, Index size, const Bfloat16* weights,
+void lstm_backward(Index steps, Index rows, Index size, const Bfloat16* weights,
               const Bfloat16* output_gradients, const Bfloat16* gates, const float* cells,
               float* cell_gradients, Bfloat16* gradients) {
   const Index state = rows * size;

@@ -50,16 +50,89 @@ class LSTMLayer(nn.LSTM):
             hidden_BH = cell_BH = values_TBI.new_zeros(values_TBI.shape[1], self.hidden_size)
         else:
             hidden_BH, cell_BH = state[0][0], state[1][0]
-        parameters = dict(self.named_parameters())
         outputs_TBH, cell_BH = _FusedLSTM.apply(  # type: ignore[no-untyped-call]  # torch 2.13
-            values_TBI.bfloat16(),
-            parameters["weight_ih_l0"],
-            parameters["weight_hh_l0"],
-            parameters["bias_ih_l0"] + parameters["bias_hh_l0"],
-            hidden_BH,
-            cell_BH,
+            values_TBI.bfloat16(), *self.weights(), hidden_BH, cell_BH
         )
         return outputs_TBH, (outputs_TBH[-1:], cell_BH[None])
+
+    def weights(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the weights of inputs (G, I) and hidden state (G, H), and the bias (G,)."""
+        named = dict(self.named_parameters())
+        bias_G = named["bias_ih_l0"] + named["bias_hh_l0"]
+        return named["weight_ih_l0"], named["weight_hh_l0"], bias_G
+
+
+class PackedWeights:
+    """The weights of a layer as the kernel reads them.
+
+    Attributes:
+        size: S.
+        inputs_PI: Of the inputs, in bfloat16.
+        bias_4S: In float32.
+        packed: Of the hidden state, for the forward and for the backward pass.
+    """
+
+    def __init__(self, weight_ih_GI: Tensor, weight_hh_GH: Tensor, bias_G: Tensor) -> None:
+        hidden_size = weight_hh_GH.shape[1]
+        self.size = -(-hidden_size // LANES) * LANES
+        beyond = self.size - hidden_size
+        inputs_4SI = functional.pad(weight_ih_GI.view(4, hidden_size, -1), (0, 0, 0, beyond))
+        self.inputs_PI = inputs_4SI.flatten(0, 1).bfloat16()
+        self.bias_4S = functional.pad(bias_G.view(4, hidden_size), (0, beyond)).contiguous()
+        self.packed = self.pack(weight_hh_GH)
+
+    def pack(self, weight_GH: Tensor) -> Tensor:
+        """Return weights of as many inputs as units in both orders, (2, 4 S S)."""
+        packed = torch.empty(2, 4 * self.size * self.size, dtype=torch.bfloat16)
+        weight_GH = weight_GH.contiguous()
+        pointers = [tensor.data_ptr() for tensor in (weight_GH, *packed)]
+        _library().lstm_pack(weight_GH.shape[1], self.size, *pointers)
+        return packed
+
+    def padded(self, state_BH: Tensor) -> Tensor:
+        """Return a state (B, S)."""
+        return functional.pad(state_BH, (0, self.size - state_BH.shape[-1]))
+
+
+class SingleSteps:
+    """Steps a layer by one symbol at a time; its weights are copied."""
+
+    def __init__(self, layer: LSTMLayer, *, reads_layer: bool) -> None:
+        """Pack its weights.
+
+        Args:
+            layer: The layer.
+            reads_layer: Whether its inputs are the outputs of another layer.
+        """
+        self.weights = PackedWeights(*layer.weights())
+        inputs_GI, *_ = layer.weights()
+        inputs = self.weights.pack(inputs_GI) if reads_layer else None
+        self._kept = (inputs, self.weights.packed, self.weights.bias_4S)
+        self._pointers = [0 if kept is None else kept.data_ptr() for kept in self._kept]
+
+    def step(
+        self, gates_BP: Tensor, inputs_BS: Tensor | None, hidden_BS: Tensor, cell_BS: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return hidden and cell state after one more step.
+
+        Args:
+            gates_BP: What inputs give that no layer puts out, in bfloat16; it is overwritten.
+            inputs_BS: Outputs of the layer below, in bfloat16.
+            hidden_BS: In bfloat16.
+            cell_BS: In float32.
+        """
+        after_BS, cell_after_BS = torch.empty_like(hidden_BS), torch.empty_like(cell_BS)
+        _library().lstm_step(
+            *hidden_BS.shape,
+            0 if inputs_BS is None else inputs_BS.data_ptr(),
+            *self._pointers,
+            hidden_BS.data_ptr(),
+            cell_BS.data_ptr(),
+            gates_BP.data_ptr(),
+            after_BS.data_ptr(),
+            cell_after_BS.data_ptr(),
+        )
+        return after_BS, cell_after_BS
 
 
 class _FusedLSTM(torch.autograd.Function):
@@ -75,25 +148,23 @@ class _FusedLSTM(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         num_steps, num_columns, num_inputs = values_TBI.shape
         hidden_size = weight_hh_GH.shape[1]
-        size = -(-hidden_size // LANES) * LANES
-        beyond = size - hidden_size
+        weights = PackedWeights(weight_ih_GI, weight_hh_GH, bias_G)
         values_NI = values_TBI.reshape(-1, num_inputs)
-        inputs_PI = functional.pad(weight_ih_GI.view(4, hidden_size, -1), (0, 0, 0, beyond))
-        inputs_PI = inputs_PI.view(4 * size, num_inputs).bfloat16()
-        bias_4S = functional.pad(bias_G.view(4, hidden_size), (0, beyond)).contiguous()
-        packed = torch.empty(2, 4 * size * size, dtype=torch.bfloat16)
-        gates_NP = values_NI @ inputs_PI.T
-        hidden_TBS = torch.empty(num_steps + 1, num_columns, size, dtype=torch.bfloat16)
-        cells_TBS = torch.empty(num_steps + 1, num_columns, size)
-        hidden_TBS[0] = functional.pad(hidden_BH, (0, beyond))
-        cells_TBS[0] = functional.pad(cell_BH, (0, beyond))
-        library, shape = _library(), (num_steps, num_columns, size)
-        weights_GH = weight_hh_GH.contiguous()
-        library.pack(hidden_size, size, weights_GH.data_ptr(), *(p.data_ptr() for p in packed))
-        filled = (packed, bias_4S, gates_NP, hidden_TBS, cells_TBS)
-        library.forward(*shape, *(tensor.data_ptr() for tensor in filled))
+        gates_NP = values_NI @ weights.inputs_PI.T
+        shape = (num_steps, num_columns, weights.size)
+        hidden_TBS = torch.empty(num_steps + 1, *shape[1:], dtype=torch.bfloat16)
+        cells_TBS = torch.empty(num_steps + 1, *shape[1:])
+        hidden_TBS[0], cells_TBS[0] = weights.padded(hidden_BH), weights.padded(cell_BH)
+        filled = (weights.packed[0], weights.bias_4S, gates_NP, hidden_TBS, cells_TBS)
+        _library().lstm_forward(*shape, *(tensor.data_ptr() for tensor in filled))
         ctx.save_for_backward(
-            values_NI, inputs_PI, weight_hh_GH, packed, gates_NP, hidden_TBS, cells_TBS
+            values_NI,
+            weights.inputs_PI,
+            weight_hh_GH,
+            weights.packed[1],
+            gates_NP,
+            hidden_TBS,
+            cells_TBS,
         )
         return hidden_TBS[1:, :, :hidden_size], cells_TBS[-1, :, :hidden_size]
 
@@ -109,9 +180,9 @@ class _FusedLSTM(torch.autograd.Function):
         of_outputs_TBS = functional.pad(of_outputs_TBH, (0, size - hidden_size)).contiguous()
         of_cell_BS = functional.pad(of_cell_BH, (0, size - hidden_size)).clone()
         of_gates_NP = torch.empty_like(gates_NP)
-        filled = (packed[1], of_outputs_TBS, gates_NP, cells_TBS, of_cell_BS, of_gates_NP)
+        filled = (packed, of_outputs_TBS, gates_NP, cells_TBS, of_cell_BS, of_gates_NP)
         pointers = (tensor.data_ptr() for tensor in filled)
-        _library().backward(num_steps, num_columns, size, *pointers)
+        _library().lstm_backward(num_steps, num_columns, size, *pointers)
 
         def unpadded(of_padded: Tensor) -> Tensor:
             """Return what belongs to the units that are there, (G, ...) in float32."""

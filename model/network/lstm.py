@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from model.config import TrialConfig
+from model.kernels.lstm import LSTMLayer
 from model.network.base import Network, Step, run_layer
 from model.network.cells import cell_layers
+from model.network.fused_stepping import FusedStepper, can_step_fused
 from model.network.stepping import LSTMStepper, Stepper
 from model.network.stream import StreamNetwork
 
@@ -24,10 +26,15 @@ class CharLSTM(StreamNetwork):
 
     def start_stepper(self, inputs_TB: Tensor) -> tuple[Tensor, Stepper]:
         """Read a text in one go; return the logits after it and a stepper that goes on."""
+        layers = [layer for layer in self.layers if isinstance(layer, LSTMLayer)]
+        rest = (list(self.norms), self.embedding, self.output)
+        if can_step_fused(layers, self.embedding):
+            with torch.autocast("cpu", torch.bfloat16):
+                logits_TBV, state = self(inputs_TB)
+            return logits_TBV[-1], FusedStepper(layers, *rest, state)
         logits_TBV, state = self(inputs_TB)
-        layers = [dict(layer.named_parameters()) for layer in self.layers]
-        stepper = LSTMStepper(layers, list(self.norms), self.embedding, self.output, state)
-        return logits_TBV[-1], stepper
+        named = [dict(layer.named_parameters()) for layer in layers]
+        return logits_TBV[-1], LSTMStepper(named, *rest, state)
 
     def _open_forget_gates(self) -> None:
         """Set the forget gates' bias to 1, so that the state is kept before it is learnt what to.

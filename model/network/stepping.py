@@ -91,7 +91,37 @@ class NetworkStepper(Stepper):
         return joined
 
 
-class LSTMStepper(Stepper):
+class LayersStepper(Stepper):
+    """Keeps hidden and cell state of each layer, (B, H) or padded, in lists."""
+
+    _hidden: list[Tensor]
+    _cell: list[Tensor]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the states lie."""
+        return self._hidden[0].device
+
+    @torch.inference_mode()
+    def pick(self, rows_N: Tensor) -> Self:
+        """Return a stepper that goes on from the passages of these rows, in this order."""
+        picked = copy.copy(self)
+        picked._hidden = [hidden_BH[rows_N] for hidden_BH in self._hidden]
+        picked._cell = [cell_BH[rows_N] for cell_BH in self._cell]
+        return picked
+
+    @torch.inference_mode()
+    def join(self, other: Self) -> Self:
+        """Return a stepper of the passages of both, the other's after this one's."""
+        joined = copy.copy(self)
+        joined._hidden = [
+            torch.cat(pair) for pair in zip(self._hidden, other._hidden, strict=True)
+        ]
+        joined._cell = [torch.cat(pair) for pair in zip(self._cell, other._cell, strict=True)]
+        return joined
+
+
+class LSTMStepper(LayersStepper):
     """Lays the LSTM's weights out for single steps, some copied and some not."""
 
     @torch.inference_mode()
@@ -143,7 +173,7 @@ class LSTMStepper(Stepper):
         values = self._hidden[0] if self._has_table else self._embedding_VE[symbols_B]
         for layer, weights in enumerate(self._weights):
             if layer == 0 and self._has_table:
-                start_BG, inputs = self._table_VG[symbols_B], values
+                start_BG, inputs = self._table_VG.index_select(0, symbols_B), values
             else:
                 start_BG = self._biases[layer]
                 inputs = torch.cat([values, self._hidden[layer]], dim=1)
@@ -154,26 +184,3 @@ class LSTMStepper(Stepper):
             self._hidden[layer] = output_BH * self._cell[layer].tanh()
             values = self._norms[layer](self._hidden[layer])
         return torch.addmm(self._output_bias_V, values, self._output_HV)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the states lie."""
-        return self._output_HV.device
-
-    @torch.inference_mode()
-    def pick(self, rows_N: Tensor) -> Self:
-        """Return a stepper that goes on from the passages of these rows, in this order."""
-        picked = copy.copy(self)
-        picked._hidden = [hidden_BH[rows_N] for hidden_BH in self._hidden]
-        picked._cell = [cell_BH[rows_N] for cell_BH in self._cell]
-        return picked
-
-    @torch.inference_mode()
-    def join(self, other: Self) -> Self:
-        """Return a stepper of the passages of both, the other's after this one's."""
-        joined = copy.copy(self)
-        joined._hidden = [
-            torch.cat(pair) for pair in zip(self._hidden, other._hidden, strict=True)
-        ]
-        joined._cell = [torch.cat(pair) for pair in zip(self._cell, other._cell, strict=True)]
-        return joined

@@ -127,7 +127,7 @@ def test_passages_begin_after_the_separator(trained_checkpoint: Path) -> None:
         write_passages(model, meta.vocabulary, prime=prime, num_chars=90, **common)[0]  # type: ignore[arg-type]
         for prime in ("!", "")
     )
-    assert after != alone and "!" not in after
+    assert after != alone and not after.startswith("!")
     bounds = Bounds(num_chars=90, separator="!")
     pieces = stream_passages(model, meta.vocabulary, prime="", bounds=bounds, **common)  # type: ignore[arg-type]
     assert "".join(piece.text for piece in pieces) == after

@@ -171,11 +171,14 @@ int main() {{
       if (place % size < hidden) outputs[place] = rounded(uniform(random));
     for (std::size_t place = 0; place < gates.size(); ++place)
       if (place % size < hidden) gates[place] = rounded(uniform(random));
-    pack(hidden, size, weights.data(), forward_pack.data(), backward_pack.data());
-    forward(steps, rows, size, forward_pack.data(), bias.data(), gates.data(), hiddens.data(),
-            cells.data());
-    backward(steps, rows, size, backward_pack.data(), outputs.data(), gates.data(), cells.data(),
-             cell_gradients.data(), gradients.data());
+    lstm_pack(hidden, size, weights.data(), forward_pack.data(), backward_pack.data());
+    lstm_forward(steps, rows, size, forward_pack.data(), bias.data(), gates.data(),
+                 hiddens.data(), cells.data());
+    lstm_backward(steps, rows, size, backward_pack.data(), outputs.data(), gates.data(),
+                  cells.data(), cell_gradients.data(), gradients.data());
+    lstm_step(rows, size, hiddens.data(), forward_pack.data(), forward_pack.data(), bias.data(),
+              hiddens.data(), cells.data(), gates.data(), hiddens.data() + state,
+              cells.data() + state);
     for (std::size_t place = 0; place < gradients.size(); ++place)
       if (place % size >= hidden && (gradients[place] & 0x7fff) != 0) return 1;
   }}

@@ -5,7 +5,9 @@ import torch
 
 from model.config import NORMALIZATIONS, TrialConfig
 from model.network import stepping
+from model.network.fused_stepping import FusedStepper
 from model.network.lstm import CharLSTM
+from model.network.precision import has_fused
 
 
 @pytest.mark.parametrize("max_table_values", [0, stepping.MAX_TABLE_VALUES])
@@ -38,9 +40,37 @@ def test_steps_equal_one_long_pass(
             )
 
 
-def test_picked_and_joined_passages_go_on_from_their_own_states() -> None:
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("num_layers", [1, 3])
+def test_fused_steps_equal_one_long_pass_in_bfloat16(num_layers: int, normalization: str) -> None:
+    if not has_fused():
+        pytest.skip("no AVX512-BF16 or no C++ compiler here")
+    torch.manual_seed(0)
+    config = TrialConfig(num_layers=num_layers, hidden_size=37, normalization=normalization)
+    network = CharLSTM(config, 9).eval()
+    for norm in network.norms:
+        for parameter in norm.parameters():  # at 1 and 0 a forgotten one could pass
+            torch.nn.init.uniform_(parameter)
+    network.use_kernel("fused")
+    inputs_TB = torch.randint(0, 9, (30, 4), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        whole_TBV, _ = network(inputs_TB)
+    logits_BV, stepper = network.start_stepper(inputs_TB[:10])
+    assert isinstance(stepper, FusedStepper)
+    torch.testing.assert_close(logits_BV, whole_TBV[9], rtol=0, atol=0)
+    for place in range(10, 30):
+        logits_BV = stepper.step(inputs_TB[place])
+        assert not logits_BV.requires_grad
+        # The output is float32's here; the layers' products are added up in another order.
+        torch.testing.assert_close(logits_BV, whole_TBV[place].float(), rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("kernel", ["torch", "fused"])
+def test_picked_and_joined_passages_go_on_from_their_own_states(kernel: str) -> None:
     torch.manual_seed(0)
     network = CharLSTM(TrialConfig(num_layers=2, hidden_size=20, embedding_dim=6), 9).eval()
+    network.use_kernel(kernel)
+    tolerance = 1e-5 if kernel == "torch" else 0.02
     texts_TB = torch.randint(0, 9, (12, 3), generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         _, stepper = network.start_stepper(texts_TB[:10])
@@ -50,4 +80,4 @@ def test_picked_and_joined_passages_go_on_from_their_own_states() -> None:
         logits_BV = stepper.join(picked).step(texts_TB[11, [0, 1, 2, 2, 0]])
         whole_TBV, _ = network(texts_TB)
     expected_BV = whole_TBV[-1, [0, 1, 2, 2, 0]]
-    torch.testing.assert_close(logits_BV, expected_BV, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(logits_BV, expected_BV, rtol=tolerance, atol=tolerance)
