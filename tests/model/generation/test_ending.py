@@ -122,12 +122,12 @@ def test_text_is_the_same_to_where_it_stops(kind: str, request: pytest.FixtureRe
 
 def test_passages_begin_after_the_separator(trained_checkpoint: Path) -> None:
     model, meta = load_checkpoint(trained_checkpoint)
-    common = {"cleaning": "lower", "options": SamplingOptions(temperature=0.5), "seed": 3}
+    common = {"cleaning": "lower", "options": SamplingOptions(temperature=0.5), "seed": 4}
     after, alone = (
         write_passages(model, meta.vocabulary, prime=prime, num_chars=90, **common)[0]  # type: ignore[arg-type]
         for prime in ("!", "")
     )
-    assert after != alone and not after.startswith("!")
+    assert after != alone and "!" not in after
     bounds = Bounds(num_chars=90, separator="!")
     pieces = stream_passages(model, meta.vocabulary, prime="", bounds=bounds, **common)  # type: ignore[arg-type]
     assert "".join(piece.text for piece in pieces) == after
