@@ -18,6 +18,7 @@ from tune.job.worker_tasks import network_at, run_tasks
 from tune.planning.finalist_budget import learning_seconds_of, scoring_seconds_of, slot_ends
 from tune.planning.study import Study
 from tune.records.finalist_table import (
+    FINALIST_TABLE,
     TestPassageScores,
     finalist_name,
     finalist_of,
@@ -48,7 +49,7 @@ def score_finalists(
     bits per letter and learning on, are had as far as the time budget has room for them. Where
     the user interrupts, those that are left have no scores; `--resume` gives them theirs.
     """
-    scores, winner = known_scores(folder.read_finalists()), _winner(history)
+    scores, winner = known_scores(FINALIST_TABLE.read(folder.finalists_file)), _winner(history)
     locations = store.newest_first()
     second: dict[int, float] = {}  # key to the seconds of what it lacks beside the first score
     for number, record in sorted(history.records.items(), key=lambda item: item[0] != winner):
@@ -91,11 +92,11 @@ def score_finalists(
                     reason = f"not scored on the test passage: {result}"
                     say(console, f"{finalist_name(number)}: {reason}")
     finally:  # what is scored stays so, also where a defect of ours ends the session
-        finalists = [
+        rows = (
             finalist_row(record, scores.get(number, TestPassageScores()))
             for number, record in sorted(history.records.items())
-        ]
-        folder.write_finalists(finalists)
+        )
+        FINALIST_TABLE.write(rows, folder.finalists_file)
 
 
 def _score(

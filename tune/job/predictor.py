@@ -38,8 +38,8 @@ from tune.records.predictor_table import (
     NETWORK,
     NGRAM,
     PREDICTOR,
+    PREDICTOR_TABLE,
     PredictorRecord,
-    write_predictor_table,
 )
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
@@ -244,7 +244,8 @@ def _save(
                     raise
                 raise CheckpointError(f"{candidate.name}: {error}") from error
         save_predictor(folder.predictor, paths, meta, mixed.counted if mixed.has_ngram else None)
-    write_predictor_table(_rows(prepared, folder, mixed, test), folder.predictor_file)
+    rows = _rows(prepared, folder, mixed, test)
+    PREDICTOR_TABLE.write(map(dataclasses.asdict, rows), folder.predictor_file)
 
 
 def _rows(

@@ -10,8 +10,8 @@ from model.system.durations import counted, format_seconds
 from search_spaces import SearchSpace
 from tune.monitoring.search_state import SearchState, axis_values
 from tune.records.history import has_driver, read_history, records_so_far, seconds_run
-from tune.records.order_table import by_hand, read_orders
-from tune.records.predictor_table import read_predictor_table, scores_of
+from tune.records.order_table import ORDER_TABLE, by_hand
+from tune.records.predictor_table import PREDICTOR_TABLE, scores_of
 from tune.records.run_folder import LEASE_FILE, RunFolder
 from tune.records.study_file import StudyFile
 from tune.records.trial import TrialRecord, num_ended
@@ -84,8 +84,8 @@ class RunStatus:
             left_seconds=_left_seconds(space, search_state, seconds) if alive else None,
             search_state=search_state,
             num_finalist_trainings=num_ended(finalists.values()),
-            predictor_bits_per_char=scores_of(read_predictor_table(folder.predictor_file)),
-            by_hand=tuple(by_hand(read_orders(folder.orders_file))),
+            predictor_bits_per_char=scores_of(PREDICTOR_TABLE.read(folder.predictor_file)),
+            by_hand=tuple(by_hand(ORDER_TABLE.read(folder.orders_file))),
         )
 
     def to_json(self) -> dict[str, Any]:

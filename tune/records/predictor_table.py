@@ -1,10 +1,8 @@
 """predictor.csv: what the best networks and the n-gram know together, and what each brings."""
 
 import dataclasses
-from collections.abc import Iterable
-from pathlib import Path
 
-from tune.records.tables import Table, dtypes_of, frame_of, read_table, write_table
+from tune.records.tables import OptionalTable, Table, dtypes_of
 
 PREDICTOR, NGRAM, NETWORK = "predictor", "n-gram", "network"
 """Kinds of rows: the mixture, and its members."""
@@ -37,27 +35,8 @@ class PredictorRecord:
     milliseconds_per_symbol: float
 
 
-PREDICTOR_DTYPES = dtypes_of(PredictorRecord)
-"""Columns of predictor.csv, in order, with their pandas types."""
-
-
-def write_predictor_table(records: Iterable[PredictorRecord], path: Path) -> None:
-    """Write predictor.csv whole or not at all."""
-    write_table(frame_of(map(dataclasses.asdict, records), PREDICTOR_DTYPES), path)
-
-
-def no_predictor() -> Table:
-    """Return the table without rows."""
-    return frame_of((), PREDICTOR_DTYPES)
-
-
-def read_predictor_table(path: Path) -> Table:
-    """Return predictor.csv; without the file, no rows.
-
-    Raises:
-        ConfigError: It is damaged.
-    """
-    return read_table(path, PREDICTOR_DTYPES, keys=["name"], is_optional=True)
+PREDICTOR_TABLE = OptionalTable(dtypes=dtypes_of(PredictorRecord), keys=("name",))
+"""predictor.csv: one row a PredictorRecord."""
 
 
 def scores_of(table: Table) -> tuple[float, float] | None:

@@ -37,7 +37,7 @@ from tune.planning.finalist_budget import (
     num_of_winner,
     reserved_seconds,
 )
-from tune.records.finalist_table import SEEDS_AT_MOST, TestPassageScores
+from tune.records.finalist_table import FINALIST_TABLE, SEEDS_AT_MOST, TestPassageScores
 from tune.records.history import History, TrialEnded, TrialStarted, records_so_far
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import StudySettings
@@ -404,7 +404,7 @@ def test_what_ctrl_c_left_unscored_is_scored_later(
             Console(quiet=True),
             stopper,
         )
-        return folder.read_finalists()
+        return FINALIST_TABLE.read(folder.finalists_file)
 
     stopper.interrupted = True
     assert score()["test_bits_per_char"].isna().all()

@@ -25,7 +25,7 @@ from tune.records.history import (
     has_driver,
     read_history,
 )
-from tune.records.predictor_table import write_predictor_table
+from tune.records.predictor_table import PREDICTOR_TABLE
 from tune.records.run_folder import LEASE_FILE, RunFolder
 from tune.records.study_file import STILL_RUNNING
 from tune.records.trial import Status
@@ -130,7 +130,7 @@ def test_predictor_has_its_line(folder: RunFolder) -> None:
     with History(folder.history_file) as history:
         add_all(history)
     assert RunStatus.of(folder).predictor_bits_per_char is None
-    write_predictor_table(PREDICTOR_ROWS, folder.predictor_file)
+    PREDICTOR_TABLE.write(map(dataclasses.asdict, PREDICTOR_ROWS), folder.predictor_file)
     seen, row = RunStatus.of(folder), PREDICTOR_ROWS[0]
     assert f"predictor: {row.test_bits_per_char:.4f} bits on the test passage" in seen.text()
     assert seen.to_json()["predictor"] == {

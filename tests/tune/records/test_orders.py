@@ -19,7 +19,7 @@ from tune.records.history import (
     TrialStarted,
     read_history,
 )
-from tune.records.order_table import by_hand, orders_frame, read_orders, write_orders
+from tune.records.order_table import ORDER_TABLE, by_hand, write_orders
 from tune.records.orders import Action, Order, OrderCarriedOut, OrderGiven, OrderRecord
 from tune.records.trial import Status
 
@@ -133,8 +133,8 @@ def test_table_and_words(tmp_path: Path) -> None:
     write_orders([], path)
     assert not path.exists()  # a search that nobody steers has the files that it had
     write_orders(orders, path)
-    table = read_orders(path)
-    assert table.equals(orders_frame(orders))
+    table = ORDER_TABLE.read(path)
+    assert table.equals(ORDER_TABLE.of(order.row() for order in orders))
     assert by_hand(table) == [
         "trial 7 stopped after 3 epochs",
         "1 worker from 1m4s",
