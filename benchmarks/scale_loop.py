@@ -136,7 +136,7 @@ def loop_cost(num_told: int, num_trials: int, num_workers: int, sampler: str | N
                 return clock[0]
 
         recorder = Recorder(
-            history, SimulatedTime(None), save=lambda records: None, listener=progress
+            history, SimulatedTime(None), save=lambda records: None, listeners=[progress]
         )
         with history:
             _simulate_once(searcher, scheduler, recorder, watch, clock, num_trials, num_workers)

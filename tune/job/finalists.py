@@ -195,12 +195,7 @@ def _train(
         name=lambda record: finalist_name(record.number),
         expected_seconds=expected_seconds,
     )
-    recorder = Recorder(
-        history,
-        stopper,
-        save=lambda records: None,
-        listener=progress,
-    )
+    recorder = Recorder(history, stopper, save=lambda records: None, listeners=[progress])
     run_trials(
         trainable_for(corpus, need),
         searcher=FinalistSearcher(proposals),

@@ -149,7 +149,7 @@ def search(
     )
     live_files = LiveFiles(folder)
     tracked = TrackedSearch(name=folder.path.name, folder=folder.path.resolve(), space=study.space)
-    trackers = Trackers(progress, tracked, study.trackers, console)
+    trackers = Trackers(tracked, study.trackers, console)
 
     def replace_budget(seconds: float) -> None:
         nonlocal study
@@ -174,7 +174,6 @@ def search(
     with requests, trackers, live_files:
         steering.resume()
         first_trials = FirstTrials(
-            trackers,
             guess=guess_of(study),
             say=functools.partial(say, console),
             end=stopper.end_early,
@@ -184,7 +183,7 @@ def search(
             history,
             stopper,
             save=live_files.save,
-            listener=first_trials,
+            listeners=[progress, trackers, first_trials],
             failed=searcher.fail,
             added=steering.trial_started,
             ends=steering.trial_ends,

@@ -1,6 +1,6 @@
 """Turns Ray Tune's events into the search's history, and has the tables saved as they come."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,7 +51,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
         stopper: SearchStopper,
         *,
         save: Callable[[Iterable[TrialRecord]], None],
-        listener: Listener,
+        listeners: Sequence[Listener],
         failed: Callable[[str, str], None] = lambda trial_id, reason: None,
         added: Callable[[int, str], None] = lambda number, order_id: None,
         ends: Callable[[int, Status], None] = lambda number, status: None,
@@ -63,7 +63,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
             stopper: Has the search's clock, knows what it cut off, and ends the search where a
                 trial cannot write to the storage.
             save: Has the tables written; called when trials end, and now and then between.
-            listener: Receives every event.
+            listeners: Receive every event, one after the other.
             failed: Called with Ray's id of a trial that failed, and the reason.
             added: Called with a started trial's number and the order that it is of.
             ends: Called with a trial's number and status before its end is recorded.
@@ -71,7 +71,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
         self._history = history
         self._stopper = stopper
         self._save = save
-        self._listener = listener
+        self._listeners = listeners
         self._failed, self._added, self._ends = failed, added, ends
         self._reasons: dict[str, str] = {}
         # Ray's id to the furthest report of a running trial.
@@ -89,7 +89,9 @@ class Recorder(DriverOnly, ray_tune.Callback):
             generation=trial.config.get("generation"),
             search_seconds=self._stopper.seconds(),
         )
-        self._listener.trial_started(self._history.add(event))
+        record = self._history.add(event)
+        for listener in self._listeners:
+            listener.trial_started(record)
         if ORDER in trial.config:
             self._added(event.number, trial.config[ORDER])
 
@@ -116,7 +118,8 @@ class Recorder(DriverOnly, ray_tune.Callback):
         event = epoch_ended(trial.config["number"], result, self._stopper.seconds())
         record = self._history.add(event)
         self._save_after(SAVE_SECONDS)
-        self._listener.epoch_ended(record)
+        for listener in self._listeners:
+            listener.epoch_ended(record)
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -139,7 +142,8 @@ class Recorder(DriverOnly, ray_tune.Callback):
         reason, number = _reason(trial), trial.config["number"]
         # One whose first worker died while it started has no record, and nothing to go on from.
         if not self._look_at_storage(reason) and number in self._history.records:
-            self._listener.trial_recovered(self._history.records[number], reason)
+            for listener in self._listeners:
+                listener.trial_recovered(self._history.records[number], reason)
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -188,7 +192,8 @@ class Recorder(DriverOnly, ray_tune.Callback):
         )
         record = self._history.add(event)
         self._save_after(0.0)
-        self._listener.trial_ended(record)
+        for listener in self._listeners:
+            listener.trial_ended(record)
 
     def _save_after(self, seconds: float) -> None:
         """Save the tables if the last time lies that many seconds back."""

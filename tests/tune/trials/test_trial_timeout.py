@@ -77,7 +77,7 @@ def test_trial_that_reports_after_all_is_not_failed_for_its_silence(tmp_path: Pa
             history,
             SearchStopper(None),
             save=lambda records: None,
-            listener=SimpleNamespace(),  # type: ignore[arg-type]
+            listeners=[],
         )
         recorder.will_fail(trial, "no report for 10s")
         assert recorder._reasons == {"late": "no report for 10s"}
