@@ -145,7 +145,7 @@ def search(
         checkpoints=checkpoints,
         next_baseline=beside.next if beside else None,
         promotion=promotion if study.space.budget.promotes else None,
-        shorten=lambda config: _shortening(study, stopper, remaining, concurrent)(config),
+        shorten=lambda config: _shortened(config, study, stopper, remaining, concurrent),
     )
     live_files = LiveFiles(folder)
     tracked = TrackedSearch(name=folder.path.name, folder=folder.path.resolve(), space=study.space)
@@ -223,25 +223,22 @@ def guess_of(study: Study) -> Callable[[TrialConfig], float]:
     return lambda config: bits[config.cleaning]
 
 
-def _shortening(
+def _shortened(
+    config: TrialConfig,
     study: Study,
     stopper: SearchStopper,
     remaining: Remaining | None,
     concurrent: Callable[[], int],
-) -> Callable[[TrialConfig], TrialConfig]:
-    """Return what gives a configuration as many epochs as the time budget has room for."""
-
-    def shorten(config: TrialConfig) -> TrialConfig:
-        left = stopper.seconds_left()
-        if left is None or remaining is None:
-            return config
-        return shortened(
-            config,
-            epoch_seconds=remaining.epoch_seconds(config),
-            seconds=min(left, longest_seconds(study, concurrent())),
-        )
-
-    return shorten
+) -> TrialConfig:
+    """Return a configuration with as many epochs as the time budget has room for."""
+    left = stopper.seconds_left()
+    if left is None or remaining is None:
+        return config
+    return shortened(
+        config,
+        epoch_seconds=remaining.epoch_seconds(config),
+        seconds=min(left, longest_seconds(study, concurrent())),
+    )
 
 
 def found_before(
