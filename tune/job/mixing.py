@@ -60,7 +60,6 @@ class Mixed:
         ngram: The n-gram, a member or not.
         has_ngram: Whether it is one.
         chosen: Weights and gains, of the networks in their order, then of the n-gram.
-        val_nats: What the members spend on the validation passage (M, N), in the same order.
         counted: What the n-gram counts.
         val_bits_per_char: What the mixture spends there: restored bits.
         members_val_bits_per_char: What each member spends there alone.
@@ -70,7 +69,6 @@ class Mixed:
     ngram: Ngram
     has_ngram: bool
     chosen: Chosen
-    val_nats: Nats
     counted: Symbols
     val_bits_per_char: float
     members_val_bits_per_char: tuple[float, ...]
@@ -102,7 +100,6 @@ def mix(prepared: PreparedCorpus, networks: list[Candidate], nats: list[Nats]) -
         ngram=ngram,
         has_ngram=len(networks) in chosen.members,
         chosen=chosen,
-        val_nats=val_nats,
         counted=counted,
         val_bits_per_char=bits_per_char(mixed_nats(val_nats, chosen.weights)),
         members_val_bits_per_char=tuple(bits_per_char(nats) for nats in val_nats),
