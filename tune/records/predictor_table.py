@@ -1,6 +1,7 @@
 """predictor.csv: what the best networks and the n-gram know together, and what each brings."""
 
 import dataclasses
+from typing import Any
 
 from tune.records.tables import OptionalTable, Table, dtypes_of
 
@@ -39,9 +40,7 @@ PREDICTOR_TABLE = OptionalTable(dtypes=dtypes_of(PredictorRecord), keys=("name",
 """predictor.csv: one row a PredictorRecord."""
 
 
-def scores_of(table: Table) -> tuple[float, float] | None:
-    """Return the predictor's bits on the validation and the test passage; None without one."""
-    rows = table[table["kind"] == PREDICTOR]
-    if rows.empty:
-        return None
-    return float(rows["val_bits_per_char"].iloc[0]), float(rows["test_bits_per_char"].iloc[0])
+def predictor_row(table: Table) -> dict[str, Any] | None:
+    """Return the predictor's row by column; None without one."""
+    rows = table[table["kind"] == PREDICTOR].to_dict("records")
+    return {str(column): value for column, value in rows[0].items()} if rows else None

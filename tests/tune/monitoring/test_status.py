@@ -129,7 +129,7 @@ def test_run_that_is_over_says_how_it_ended(folder: RunFolder) -> None:
 def test_predictor_has_its_line(folder: RunFolder) -> None:
     with History(folder.history_file) as history:
         add_all(history)
-    assert RunStatus.of(folder).predictor_bits_per_char is None
+    assert RunStatus.of(folder).predictor is None
     PREDICTOR_TABLE.write(map(dataclasses.asdict, PREDICTOR_ROWS), folder.predictor_file)
     seen, row = RunStatus.of(folder), PREDICTOR_ROWS[0]
     assert f"predictor: {row.test_bits_per_char:.4f} bits on the test passage" in seen.text()
