@@ -43,7 +43,7 @@ class Listener(Protocol):
 
 
 class Recorder(DriverOnly, ray_tune.Callback):
-    """Writes the history of a search."""
+    """Writes the history of a search; Ray 2.60 names all that it passes to a callback."""
 
     def __init__(
         self,
@@ -78,9 +78,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
         self._last_reports: dict[str, int] = {}
         self._saved_seconds = stopper.seconds()
 
-    def on_trial_start(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
-    ) -> None:
+    def on_trial_start(self, *, trial: Trial, **_: Any) -> None:
         """Open a trial's record, or open it again."""
         event = TrialStarted(
             number=trial.config["number"],
@@ -95,14 +93,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
         if ORDER in trial.config:
             self._added(event.number, trial.config[ORDER])
 
-    def on_trial_result(
-        self,
-        iteration: int,
-        trials: list[Trial],
-        trial: Trial,
-        result: dict[str, Any],
-        **info: Any,
-    ) -> None:
+    def on_trial_result(self, *, trial: Trial, result: dict[str, Any], **_: Any) -> None:
         """Record a report; one that went wrong has no figures."""
         if result.get("outcome") == Outcome.FAILED:
             self.will_fail(trial, result["error"])
@@ -121,9 +112,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
         for listener in self._listeners:
             listener.epoch_ended(record)
 
-    def on_trial_complete(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
-    ) -> None:
+    def on_trial_complete(self, *, trial: Trial, **_: Any) -> None:
         """Close the record of a trial that ended by itself, by ASHA or for want of time."""
         forget_statistics(trial)
         if self._stopper.has_cut_off(trial.trial_id):
@@ -135,9 +124,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
         self._end(trial.config["number"], _ENDED[outcome], error)
         drop_older(trial.storage.storage_filesystem, trial.storage.trial_fs_path)
 
-    def on_trial_recover(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
-    ) -> None:
+    def on_trial_recover(self, *, trial: Trial, **_: Any) -> None:
         """Tell that a trial needs another worker, and why."""
         reason, number = _reason(trial), trial.config["number"]
         # One whose first worker died while it started has no record, and nothing to go on from.
@@ -145,16 +132,14 @@ class Recorder(DriverOnly, ray_tune.Callback):
             for listener in self._listeners:
                 listener.trial_recovered(self._history.records[number], reason)
 
-    def on_trial_error(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
-    ) -> None:
+    def on_trial_error(self, *, trial: Trial, **_: Any) -> None:
         """Close the record of a trial that raised, or whose processes died.
 
         Where the storage is what failed, the trial stays open: it goes on with `--resume`.
         """
         number = trial.config["number"]
         if number not in self._history.records:  # it died before it started
-            self.on_trial_start(iteration, trials, trial)
+            self.on_trial_start(trial=trial)
         reason = self._reasons.pop(trial.trial_id, None) or _reason(trial)
         if self._look_at_storage(reason):
             return
