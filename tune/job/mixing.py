@@ -7,10 +7,9 @@ import dataclasses
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.config import TrialConfig
-from model.scoring.mixture import Chosen, choose_members, mixed_nats
+from model.scoring.mixture import Chosen, Nats, choose_members, mixed_nats
 from model.scoring.objective import (
     MAX_TRAIN_CHARS,
     PreparedCorpus,
@@ -20,7 +19,6 @@ from model.scoring.objective import (
 from model.text.ngram import Ngram, choose_order
 from model.text.streams import Symbols
 
-Nats = NDArray[np.float64]
 Group = tuple[str, str, int, str]
 """Cleaning, unit, least count of a word, regime: what the members of a mixture have in common."""
 

@@ -17,7 +17,7 @@ from model.config import TrialConfig
 from model.errors import CheckpointError
 from model.generation.decoding import TIMED_SYMBOLS, milliseconds_per_symbol
 from model.scoring.evaluation import held_out_nats
-from model.scoring.mixture import Mixture
+from model.scoring.mixture import Mixture, Nats
 from model.scoring.objective import MAX_SCORED_CHARS, PreparedCorpus
 from model.system.durations import counted, format_seconds
 from model.system.files import unwritable
@@ -25,7 +25,7 @@ from model.system.terminal import say
 from model.text.ngram import Ngram
 from model.training.predictor import PredictorMeta, load_network, save_predictor
 from tune.cluster.resources import TrialResources
-from tune.job.mixing import Candidate, Group, Mixed, Nats, mix, on_test_passage
+from tune.job.mixing import Candidate, Group, Mixed, mix, on_test_passage
 from tune.job.search import SearchResult
 from tune.job.worker_tasks import AfterSearch, network_at, run_tasks
 from tune.planning.finalist_budget import LATE_SHARE, choose, slot_ends
