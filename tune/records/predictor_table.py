@@ -41,6 +41,7 @@ PREDICTOR_TABLE = OptionalTable(dtypes=dtypes_of(PredictorRecord), keys=("name",
 
 
 def predictor_row(table: Table) -> dict[str, Any] | None:
-    """Return the predictor's row by column; None without one."""
-    rows = table[table["kind"] == PREDICTOR].to_dict("records")
+    """Return the predictor's row by column; None without one, or without its two scores."""
+    scored = table.dropna(subset=["val_bits_per_char", "test_bits_per_char"])
+    rows = scored[scored["kind"] == PREDICTOR].to_dict("records")
     return {str(column): value for column, value in rows[0].items()} if rows else None

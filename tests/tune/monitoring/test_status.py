@@ -139,6 +139,17 @@ def test_predictor_has_its_line(folder: RunFolder) -> None:
     }
 
 
+@pytest.mark.parametrize("column", ["val_bits_per_char", "test_bits_per_char"])
+def test_predictor_without_a_score_is_none(folder: RunFolder, column: str) -> None:
+    with History(folder.history_file) as history:
+        add_all(history)
+    rows = [dataclasses.asdict(row) | {column: None} for row in PREDICTOR_ROWS]
+    PREDICTOR_TABLE.write(rows, folder.predictor_file)
+    seen = RunStatus.of(folder)
+    assert seen.predictor is None and "predictor: " not in seen.text()
+    assert json.loads(json.dumps(seen.to_json()))["predictor"] is None
+
+
 def test_asking_for_the_driver_leaves_the_run_to_a_driver(folder: RunFolder) -> None:
     with History(folder.history_file):
         pass

@@ -21,6 +21,7 @@ from tune.records.history import (
 )
 from tune.records.order_table import ORDER_TABLE, by_hand, write_orders
 from tune.records.orders import Action, Order, OrderCarriedOut, OrderGiven, OrderRecord
+from tune.records.tables import write_table
 from tune.records.trial import Status
 
 ID = "0123456789abcdef"
@@ -135,6 +136,9 @@ def test_table_and_words(tmp_path: Path) -> None:
     write_orders(orders, path)
     table = ORDER_TABLE.read(path)
     assert table.equals(ORDER_TABLE.of(order.row() for order in orders))
+    write_table(table.assign(order="dance"), tmp_path / "other.csv")
+    with pytest.raises(ConfigError, match=r"other\.csv: order must be one of stop, finish, add"):
+        ORDER_TABLE.read(tmp_path / "other.csv")
     assert by_hand(table) == [
         "trial 7 stopped after 3 epochs",
         "1 worker from 1m4s",
