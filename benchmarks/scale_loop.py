@@ -136,7 +136,7 @@ def loop_cost(num_told: int, num_trials: int, num_workers: int, sampler: str | N
                 return clock[0]
 
         recorder = Recorder(
-            history, SimulatedTime(None), save=lambda records: None, listener=progress
+            history, SimulatedTime(None), save=lambda records: None, listeners=[progress]
         )
         with history:
             _simulate_once(searcher, scheduler, recorder, watch, clock, num_trials, num_workers)
@@ -210,7 +210,7 @@ def _simulate_once(
             num_failures=0,
         )
         with watch("record"):
-            recorder.on_trial_start(0, [], trial)
+            recorder.on_trial_start(trial=trial)
         heapq.heappush(waiting, (clock[0] + 1.0, name, trial, 1))
 
     for _ in range(num_workers):
@@ -221,7 +221,7 @@ def _simulate_once(
         trial.last_result = result
         finished = result["outcome"] == Outcome.FINISHED.value
         with watch("record"):
-            recorder.on_trial_result(0, [], trial, result)
+            recorder.on_trial_result(trial=trial, result=result)
         with watch("judge"):
             if finished:
                 scheduler.on_trial_complete(None, trial, result)
@@ -235,7 +235,7 @@ def _simulate_once(
                 searcher.on_trial_result(trial.trial_id, result)
         if finished:
             with watch("record"):
-                recorder.on_trial_complete(0, [], trial)
+                recorder.on_trial_complete(trial=trial)
             start()
         else:
             heapq.heappush(waiting, (clock[0] + 1.0, name, trial, epoch + 1))

@@ -176,7 +176,7 @@ def write_sums(folder: Path, names: Iterable[str]) -> None:
     Raises:
         OSError: A file cannot be read, or the folder not written.
     """
-    lines = [f"{_sha256(folder / name)}  {name}\n" for name in names]
+    lines = [f"{sha256_of(folder / name)}  {name}\n" for name in names]
     (folder / SUMS_FILE).write_text("".join(lines), encoding="utf-8")
 
 
@@ -190,7 +190,7 @@ def check_sum(folder: Path, name: str) -> None:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         sums = {of: digest for digest, of in (line.split("  ", 1) for line in lines)}
-        expected, found = sums[name], _sha256(folder / name)
+        expected, found = sums[name], sha256_of(folder / name)
     except FileNotFoundError as error:
         raise CheckpointError(f"damaged folder {folder}: it lacks {error.filename}") from error
     except KeyError as error:
@@ -201,7 +201,8 @@ def check_sum(folder: Path, name: str) -> None:
         raise CheckpointError(f"damaged file {folder / name}: its SHA-256 differs")
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -208,13 +208,13 @@ def _python_docs(_: bool) -> Corpus:
 
 
 def _published(name: str, _: bool) -> Corpus:
-    parts = published_text(name, cache_folder())
+    (train, validation, test), source = published_text(name, cache_folder())
     return Corpus(
         name=name,
         location=name,
-        source=parts.source,
-        text=parts.train + parts.validation + parts.test,
-        lengths=(len(parts.train), len(parts.validation)),
+        source=source,
+        text=train + validation + test,
+        lengths=(len(train), len(validation)),
         is_published=True,
     )
 

@@ -97,22 +97,15 @@ repositories that download the same file. MD5 tells a damaged file, not a forged
 archive PaddlePaddle's is known, and no SHA-256."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class PublishedText:
-    """The parts of a published corpus, and where they were read."""
-
-    train: str
-    validation: str
-    test: str
-    source: str
-
-
-def published_text(name: str, folder: Path) -> PublishedText:
+def published_text(name: str, folder: Path) -> tuple[list[str], str]:
     """Read a published corpus, after a download if it is not there yet.
 
     Args:
         name: A name in PUBLISHED.
         folder: Where its file is kept.
+
+    Returns:
+        The texts of its parts (train, validation, test), and where they were read.
 
     Raises:
         CorpusError: It can neither be found nor downloaded, or is another file.
@@ -124,10 +117,7 @@ def published_text(name: str, folder: Path) -> PublishedText:
         where = f"downloaded from {_fetch(name, corpus, path)}"
     data = _read(path)
     _check(name, corpus, data, path)
-    train, validation, test = _parts(name, corpus, data)
-    return PublishedText(
-        train=train, validation=validation, test=test, source=f"{where}; {corpus.split}"
-    )
+    return _parts(name, corpus, data), f"{where}; {corpus.split}"
 
 
 def _fetch(name: str, corpus: PublishedCorpus, path: Path) -> str:

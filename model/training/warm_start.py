@@ -1,11 +1,10 @@
 """Training that begins with the weights of a checkpoint, or goes on with its settings and text."""
 
-import hashlib
 from pathlib import Path
 
 from model.config import TrialConfig
 from model.errors import ConfigError
-from model.system.files import readable_folder
+from model.system.files import readable_folder, sha256_of
 from model.text.corpus import CORPORA, Corpus
 from model.text.known_text import text_at
 from model.text.reading import Reading
@@ -39,11 +38,9 @@ def check_shape(config: TrialConfig, meta: CheckpointMeta, folder: Path) -> None
 
 def origin_of(folder: Path, meta: CheckpointMeta) -> Origin:
     """Return what is recorded of a checkpoint whose weights a training begins with."""
-    with (readable_folder(folder) / MODEL_FILE).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Origin(
         checkpoint=str(folder.resolve()),
-        model_sha256=digest,
+        model_sha256=sha256_of(readable_folder(folder) / MODEL_FILE),
         epoch=meta.metrics.epoch,
         val_bits_per_char=meta.metrics.val_bits_per_char,
         text_sha256=meta.text_sha256,

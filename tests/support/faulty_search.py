@@ -56,9 +56,9 @@ class StuckTrialTimeout(TrialTimeout):
     """Counts time only while every silent trial is a stuck one, so that a healthy trial has as
     long as the machine takes for it."""
 
-    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+    def on_step_begin(self, **info: Any) -> None:
         if all(is_stuck(trial.config["number"]) for trial in self._silent_since):
-            super().on_step_begin(iteration, trials, **info)
+            super().on_step_begin(**info)
         else:
             self._last_step = time.monotonic()
 

@@ -10,17 +10,17 @@ from model.generation.quality import TextQuality
 from model.scoring.objective import Floor
 from search_spaces import load_space
 from tune.records.finalist_table import (
-    FINALIST_DTYPES,
+    FINALIST_TABLE,
     SEEDS_AT_MOST,
     TestPassageScores,
     finalist_row,
 )
 from tune.records.load import LoadedRun
 from tune.records.predictor_table import NETWORK, NGRAM, PREDICTOR, PredictorRecord
-from tune.records.quality_table import CHECKPOINT, QUALITY_DTYPES, QualityRecord
+from tune.records.quality_table import CHECKPOINT, QUALITY_TABLE, QualityRecord
 from tune.records.samples_file import Passage, Samples
 from tune.records.study_file import CorpusOrigin, ObjectiveFacts, StudyFile, StudySettings
-from tune.records.tables import epochs_frame, frame_of, trials_frame
+from tune.records.tables import epochs_frame, trials_frame
 from tune.records.trial import EpochRecord, Status, TrialRecord
 
 SPACE = load_space("full")
@@ -183,6 +183,6 @@ def loaded_run(
         study=dataclasses.replace(STUDY, **study),
         trials=trials_frame(records),
         epochs=epochs_frame(records),
-        finalists=frame_of(finalists, FINALIST_DTYPES),
-        quality=frame_of((), QUALITY_DTYPES),
+        finalists=FINALIST_TABLE.of(finalists),
+        quality=QUALITY_TABLE.of(()),
     )

@@ -128,7 +128,7 @@ def searched(
             concurrent=lambda: 2,
             store=CheckpointStore(str(Path(name).resolve())),
             stopper=stopper,
-            recorder=Recorder(history, stopper, save=lambda records: None, listener=spy),
+            recorder=Recorder(history, stopper, save=lambda records: None, listeners=[spy]),
             display=progress,
             memory_excess_bytes=memory_excess_bytes,
         )

@@ -2,8 +2,6 @@
 
 import dataclasses
 
-from rich.console import Console
-
 from model.network.stream import StreamNetwork
 from model.scoring.dynamic import score_dynamically
 from model.scoring.evaluation import score_test_passage
@@ -13,11 +11,10 @@ from model.system.durations import counted, format_seconds
 from model.system.terminal import say
 from model.text.streams import EncodedCorpus
 from tune.cluster.resources import TrialResources
-from tune.cluster.shared_corpus import SharedCorpus
-from tune.job.worker_tasks import network_at, run_tasks
+from tune.job.worker_tasks import AfterSearch, network_at, run_tasks
 from tune.planning.finalist_budget import learning_seconds_of, scoring_seconds_of, slot_ends
-from tune.planning.study import Study
 from tune.records.finalist_table import (
+    FINALIST_TABLE,
     TestPassageScores,
     finalist_name,
     finalist_of,
@@ -25,22 +22,13 @@ from tune.records.finalist_table import (
     known_scores,
 )
 from tune.records.history import History
-from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
 from tune.storage.checkpoints import CheckpointStore
 from tune.trials.stopper import SearchStopper
 
 
 def score_finalists(
-    study: Study,
-    folder: RunFolder,
-    history: History,
-    store: CheckpointStore,
-    corpus: SharedCorpus,
-    need: TrialResources,
-    concurrent: int,
-    console: Console,
-    stopper: SearchStopper,
+    after: AfterSearch, history: History, store: CheckpointStore, stopper: SearchStopper
 ) -> None:
     """Score the test passage with each finalist that ended, once, and write finalists.csv.
 
@@ -48,7 +36,8 @@ def score_finalists(
     bits per letter and learning on, are had as far as the time budget has room for them. Where
     the user interrupts, those that are left have no scores; `--resume` gives them theirs.
     """
-    scores, winner = known_scores(folder.read_finalists()), _winner(history)
+    study, console, table_file = after.study, after.console, after.folder.finalists_file
+    scores, winner = known_scores(FINALIST_TABLE.read(table_file)), _winner(history)
     locations = store.newest_first()
     second: dict[int, float] = {}  # key to the seconds of what it lacks beside the first score
     for number, record in sorted(history.records.items(), key=lambda item: item[0] != winner):
@@ -62,7 +51,7 @@ def score_finalists(
             if seconds or known.test_bits_per_char is None:
                 second[number] = seconds
     left = stopper.seconds_left()
-    ends = zip(second, slot_ends(second.values(), concurrent), strict=True)
+    ends = zip(second, slot_ends(second.values(), after.concurrent()), strict=True)
     in_time = {number: end for number, end in ends if left is None or end <= left}
     unscored = [
         number
@@ -78,24 +67,25 @@ def score_finalists(
             )
             arguments = {
                 number: (
-                    *(corpus.reference, locations[number][0], history.records[number], need),
+                    *(after.corpus.reference, locations[number][0]),
+                    *(history.records[number], after.need),
                     scores.get(number, TestPassageScores()),
                     *(number in in_time, number == winner),
                 )
                 for number in unscored
             }
-            for number, result in run_tasks(_score, arguments, need, stopper):
+            for number, result in run_tasks(_score, arguments, after.need, stopper):
                 if isinstance(result, TestPassageScores):
                     scores[number] = result
                 else:
                     reason = f"not scored on the test passage: {result}"
                     say(console, f"{finalist_name(number)}: {reason}")
     finally:  # what is scored stays so, also where a defect of ours ends the session
-        finalists = [
+        rows = (
             finalist_row(record, scores.get(number, TestPassageScores()))
             for number, record in sorted(history.records.items())
-        ]
-        folder.write_finalists(finalists)
+        )
+        FINALIST_TABLE.write(rows, table_file)
 
 
 def _score(

@@ -6,19 +6,16 @@ passage.
 """
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 from ray.tune.search import Searcher
-from rich.console import Console
 
 from model.system.durations import counted, format_seconds
 from model.system.seeds import hash_seed
 from model.system.terminal import say
-from tune.cluster.resources import TrialResources
-from tune.cluster.shared_corpus import SharedCorpus
 from tune.job.finalist_scores import score_finalists
 from tune.job.search import SearchResult
+from tune.job.worker_tasks import AfterSearch
 from tune.monitoring.progress import Progress
 from tune.planning.finalist_budget import (
     choose,
@@ -29,7 +26,6 @@ from tune.planning.finalist_budget import (
 from tune.planning.study import Study
 from tune.records.finalist_table import finalist_key, finalist_name, finalist_of
 from tune.records.history import History
-from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
 from tune.storage.checkpoints import CheckpointStore
 from tune.trials.epoch_reports import learn_missed
@@ -67,22 +63,15 @@ class FinalistSearcher(Searcher):
         """Do nothing: the history is the state."""
 
 
-def confirm(
-    study: Study,
-    folder: RunFolder,
-    result: SearchResult,
-    corpus: SharedCorpus,
-    need: TrialResources,
-    concurrent: Callable[[], int],
-    console: Console,
-) -> SearchResult:
+def confirm(after: AfterSearch, result: SearchResult) -> SearchResult:
     """Train and score the finalists; finalists.csv holds what came out.
 
     Returns:
         The result with the time that it took, whether the user interrupted, and why there is no
         finalist if there is none.
     """
-    with History(folder.finalists_history_file) as history:
+    study, console = after.study, after.console
+    with History(after.folder.finalists_history_file) as history:
         store = CheckpointStore(study.finalists_root)
         checkpoints = learn_missed(history, store)
         stopper = SearchStopper(
@@ -93,7 +82,7 @@ def confirm(
         )
         chosen = choose(result.records, study.settings.finalists, study.space.budget.group)
         missing = left_to_train(study, chosen, ended_finalists(history.records))
-        times = estimated_times(study, missing, chosen, concurrent())
+        times = estimated_times(study, missing, chosen, after.concurrent())
         left = stopper.seconds_left()
         budget, kept = study.space.budget.time_budget_seconds, 0
         if result.timed_out and budget is not None:  # time was kept free for these
@@ -108,14 +97,10 @@ def confirm(
                 f"about {format_seconds(times.trained_seconds[num - 1])}",
             )
             _train(
-                study,
+                after,
                 history,
                 store,
                 _proposals(study, missing[:num], checkpoints),
-                corpus,
-                need,
-                concurrent,
-                console,
                 stopper,
                 expected_seconds=times.trained_seconds[num - 1],
                 excess_bytes=memory_excess_bytes([*result.records, *history.records.values()]),
@@ -133,9 +118,7 @@ def confirm(
             unconfirmed = ALL_FAILED
         elif begun:
             unconfirmed = unconfirmed or NONE_COMPLETE
-        score_finalists(
-            study, folder, history, store, corpus, need, concurrent(), console, stopper
-        )
+        score_finalists(after, history, store, stopper)
     return dataclasses.replace(
         result,
         seconds=stopper.seconds(),
@@ -173,43 +156,34 @@ def _proposals(
 
 
 def _train(
-    study: Study,
+    after: AfterSearch,
     history: History,
     store: CheckpointStore,
     proposals: list[dict[str, Any]],
-    corpus: SharedCorpus,
-    need: TrialResources,
-    concurrent: Callable[[], int],
-    console: Console,
     stopper: SearchStopper,
     *,
     expected_seconds: float,
     excess_bytes: int,
 ) -> None:
     progress = Progress(
-        console,
-        study.space,
+        after.console,
+        after.study.space,
         num_trials=len(proposals),
         clock=stopper.seconds,
         seconds_left=stopper.seconds_left,
         name=lambda record: finalist_name(record.number),
         expected_seconds=expected_seconds,
     )
-    recorder = Recorder(
-        history,
-        stopper,
-        save=lambda records: None,
-        listener=progress,
-    )
+    recorder = Recorder(history, stopper, save=lambda records: None, listeners=[progress])
     run_trials(
-        trainable_for(corpus, need),
+        trainable_for(after.corpus, after.need),
         searcher=FinalistSearcher(proposals),
         num_trials=len(proposals),
-        concurrent=concurrent,
+        concurrent=after.concurrent,
         store=store,
         stopper=stopper,
         recorder=recorder,
         display=progress,
-        trial_timeout_seconds=study.settings.trial_timeout_seconds,
+        trial_timeout_seconds=after.study.settings.trial_timeout_seconds,
         memory_excess_bytes=excess_bytes,
     )

@@ -19,7 +19,7 @@ from tune.monitoring.json_events import JsonConsole
 from tune.planning.estimate import Estimate
 from tune.planning.study import Study
 from tune.records.load import LoadedRun, read_run
-from tune.records.quality_table import read_quality, write_quality
+from tune.records.quality_table import QUALITY_TABLE
 from tune.records.run_folder import CHECKPOINTS, RunFolder
 from tune.records.tables import Table, config_of, ranked
 from tune.reporting.confirmation import verdict
@@ -89,9 +89,10 @@ def finish(
         say(console, f"\n{predictor_line(run)}")
     if folder.checkpoints():
         book = Book(study.corpus.text, study.corpus.lengths)
-        write_quality(measure_run(folder, book, top=SAMPLED_CHECKPOINTS), folder.quality_file)
+        records = measure_run(folder, book, top=SAMPLED_CHECKPOINTS)
+        QUALITY_TABLE.write((record.row() for record in records), folder.quality_file)
         samples = write_samples(folder, book, top=SAMPLED_CHECKPOINTS, num_chars=SAMPLE_CHARS)
-        quality = read_quality(folder.quality_file)
+        quality = QUALITY_TABLE.read(folder.quality_file)
         run = dataclasses.replace(run, quality=quality, samples=samples)
         best_passage = samples.passages[0]
         say(console, f"\nsample text ({best_passage.caption}):")

@@ -36,6 +36,7 @@ from tune.job.predictor import with_predictor
 from tune.job.search import found_before, is_spent, search
 from tune.job.steering import with_time_budget, workers_ordered
 from tune.job.study_json import study_file
+from tune.job.worker_tasks import AfterSearch
 from tune.planning.estimate import Estimate
 from tune.planning.study import NOTHING_SPENT, Study, StudyOptions
 from tune.planning.training_time import num_settled
@@ -173,12 +174,19 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
             if result.time_budget_seconds is not None:
                 study = with_time_budget(study, result.time_budget_seconds)
             cluster.compare(estimate.ratios(result.records) if estimate else [])
-        if study.wants_finalists and not result.interrupted and not why_nothing(study, result):
-            corpus = corpus_on_ray()
-            result = confirm(study, folder, result, corpus, need, at_once, console)
         if not result.interrupted and not why_nothing(study, result):
-            corpus = corpus_on_ray()
-            result = with_predictor(study, folder, result, corpus, need, at_once(), console)
+            after = AfterSearch(
+                study=study,
+                folder=folder,
+                corpus=corpus_on_ray(),
+                need=need,
+                concurrent=at_once,
+                console=console,
+            )
+            if study.wants_finalists:
+                result = confirm(after, result)
+            if not result.interrupted:
+                result = with_predictor(after, result)
         return finish(study, folder, result, estimate, console, may_delete=mirror.may_delete)
 
 

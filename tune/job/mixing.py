@@ -7,10 +7,9 @@ import dataclasses
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.config import TrialConfig
-from model.scoring.mixture import Chosen, choose_members, mixed_nats
+from model.scoring.mixture import Chosen, Nats, choose_members, mixed_nats
 from model.scoring.objective import (
     MAX_TRAIN_CHARS,
     PreparedCorpus,
@@ -20,7 +19,6 @@ from model.scoring.objective import (
 from model.text.ngram import Ngram, choose_order
 from model.text.streams import Symbols
 
-Nats = NDArray[np.float64]
 Group = tuple[str, str, int, str]
 """Cleaning, unit, least count of a word, regime: what the members of a mixture have in common."""
 
@@ -60,7 +58,6 @@ class Mixed:
         ngram: The n-gram, a member or not.
         has_ngram: Whether it is one.
         chosen: Weights and gains, of the networks in their order, then of the n-gram.
-        val_nats: What the members spend on the validation passage (M, N), in the same order.
         counted: What the n-gram counts.
         val_bits_per_char: What the mixture spends there: restored bits.
         members_val_bits_per_char: What each member spends there alone.
@@ -70,7 +67,6 @@ class Mixed:
     ngram: Ngram
     has_ngram: bool
     chosen: Chosen
-    val_nats: Nats
     counted: Symbols
     val_bits_per_char: float
     members_val_bits_per_char: tuple[float, ...]
@@ -102,7 +98,6 @@ def mix(prepared: PreparedCorpus, networks: list[Candidate], nats: list[Nats]) -
         ngram=ngram,
         has_ngram=len(networks) in chosen.members,
         chosen=chosen,
-        val_nats=val_nats,
         counted=counted,
         val_bits_per_char=bits_per_char(mixed_nats(val_nats, chosen.weights)),
         members_val_bits_per_char=tuple(bits_per_char(nats) for nats in val_nats),

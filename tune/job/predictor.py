@@ -12,13 +12,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from model.config import TrialConfig
 from model.errors import CheckpointError
 from model.generation.decoding import TIMED_SYMBOLS, milliseconds_per_symbol
 from model.scoring.evaluation import held_out_nats
-from model.scoring.mixture import Mixture
+from model.scoring.mixture import Mixture, Nats
 from model.scoring.objective import MAX_SCORED_CHARS, PreparedCorpus
 from model.system.durations import counted, format_seconds
 from model.system.files import unwritable
@@ -26,10 +25,9 @@ from model.system.terminal import say
 from model.text.ngram import Ngram
 from model.training.predictor import PredictorMeta, load_network, save_predictor
 from tune.cluster.resources import TrialResources
-from tune.cluster.shared_corpus import SharedCorpus
-from tune.job.mixing import Candidate, Group, Mixed, Nats, mix, on_test_passage
+from tune.job.mixing import Candidate, Group, Mixed, mix, on_test_passage
 from tune.job.search import SearchResult
-from tune.job.worker_tasks import network_at, run_tasks
+from tune.job.worker_tasks import AfterSearch, network_at, run_tasks
 from tune.planning.finalist_budget import LATE_SHARE, choose, slot_ends
 from tune.planning.study import Study
 from tune.records.finalist_table import finalist_name, finalist_of
@@ -38,8 +36,8 @@ from tune.records.predictor_table import (
     NETWORK,
     NGRAM,
     PREDICTOR,
+    PREDICTOR_TABLE,
     PredictorRecord,
-    write_predictor_table,
 )
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
@@ -54,27 +52,14 @@ SCORED_BY_TRAINED, FIXED_SECONDS = 0.4, 2.0
 """Seconds of a held-out character in those of a trained one, and the n-gram's time."""
 
 
-def with_predictor(
-    study: Study,
-    folder: RunFolder,
-    result: SearchResult,
-    corpus: SharedCorpus,
-    need: TrialResources,
-    concurrent: int,
-    console: Console,
-) -> SearchResult:
+def with_predictor(after: AfterSearch, result: SearchResult) -> SearchResult:
     """Mix the best networks of a run and write predictor/ and predictor.csv.
 
     Nothing is written where the user interrupts, or no network can be had.
 
     Args:
-        study: The search.
-        folder: Its run folder.
+        after: The search, and where it ran.
         result: What it left.
-        corpus: The study's.
-        need: What a trial has.
-        concurrent: How many trials run at once.
-        console: Where lines are printed.
 
     Returns:
         The result with the time that it took, and whether the user interrupted.
@@ -82,13 +67,14 @@ def with_predictor(
     Raises:
         OSError: The folder cannot be written.
     """
+    study, console = after.study, after.console
     budget = study.space.budget.time_budget_seconds
     stopper = SearchStopper(budget, spent_seconds=result.seconds)
     candidates = candidates_of(
-        study, result.records, records_so_far(folder.finalists_history_file)
+        study, result.records, records_so_far(after.folder.finalists_history_file)
     )
     scoring = [_scoring_seconds(study, candidate) for candidate in candidates]
-    seconds = FIXED_SECONDS + max(slot_ends(scoring, concurrent), default=0.0)
+    seconds = FIXED_SECONDS + max(slot_ends(scoring, after.concurrent()), default=0.0)
     left = stopper.seconds_left()
     if budget and left is not None and seconds > max(left, LATE_SHARE * budget):
         say(
@@ -99,7 +85,7 @@ def with_predictor(
     elif candidates:
         number = counted(len(candidates), "network")
         say(console, f"\nmixing: {number} and the n-gram, about {format_seconds(seconds)}")
-        _make(study, folder, candidates, corpus, need, console, stopper)
+        _make(after, candidates, stopper)
     return dataclasses.replace(result, seconds=stopper.seconds(), interrupted=stopper.interrupted)
 
 
@@ -111,18 +97,12 @@ def _scoring_seconds(study: Study, candidate: Candidate) -> float:
     return SCORED_BY_TRAINED * share * candidate.epoch_seconds
 
 
-def _make(
-    study: Study,
-    folder: RunFolder,
-    candidates: list[Candidate],
-    corpus: SharedCorpus,
-    need: TrialResources,
-    console: Console,
-    stopper: SearchStopper,
-) -> None:
+def _make(after: AfterSearch, candidates: list[Candidate], stopper: SearchStopper) -> None:
+    prepared, need, console = after.study.prepared, after.need, after.console
+
     def nats_of(networks: list[Candidate], *, is_test: bool) -> dict[int, Nats]:
         arguments = {
-            index: (corpus.reference, candidate.location, candidate.config, need, is_test)
+            index: (after.corpus.reference, candidate.location, candidate.config, need, is_test)
             for index, candidate in enumerate(networks)
         }
         found = {}
@@ -142,7 +122,7 @@ def _make(
         for rows in groups.values():
             if not stopper.interrupted:
                 group = [candidates[row] for row in rows]
-                mixed.append(mix(study.prepared, group, [nats[row] for row in rows]))
+                mixed.append(mix(prepared, group, [nats[row] for row in rows]))
     if stopper.interrupted or not mixed:
         return
     best = min(mixed, key=lambda each: each.val_bits_per_char)
@@ -150,9 +130,9 @@ def _make(
     on_test = nats_of(list(best.networks), is_test=True)
     if len(on_test) < len(best.networks):
         return
-    test = on_test_passage(study.prepared, best, [nats for _, nats in sorted(on_test.items())])
+    test = on_test_passage(prepared, best, [nats for _, nats in sorted(on_test.items())])
     try:
-        _save(study.prepared, folder, best, test)
+        _save(prepared, after.folder, best, test)
     except CheckpointError as error:  # removed, or damaged since it was scored
         say(console, f"no predictor: {error}")
 
@@ -244,7 +224,8 @@ def _save(
                     raise
                 raise CheckpointError(f"{candidate.name}: {error}") from error
         save_predictor(folder.predictor, paths, meta, mixed.counted if mixed.has_ngram else None)
-    write_predictor_table(_rows(prepared, folder, mixed, test), folder.predictor_file)
+    rows = _rows(prepared, folder, mixed, test)
+    PREDICTOR_TABLE.write(map(dataclasses.asdict, rows), folder.predictor_file)
 
 
 def _rows(

@@ -145,11 +145,11 @@ def search(
         checkpoints=checkpoints,
         next_baseline=beside.next if beside else None,
         promotion=promotion if study.space.budget.promotes else None,
-        shorten=lambda config: _shortening(study, stopper, remaining, concurrent)(config),
+        shorten=lambda config: _shortened(config, study, stopper, remaining, concurrent),
     )
     live_files = LiveFiles(folder)
     tracked = TrackedSearch(name=folder.path.name, folder=folder.path.resolve(), space=study.space)
-    trackers = Trackers(progress, tracked, study.trackers, console)
+    trackers = Trackers(tracked, study.trackers, console)
 
     def replace_budget(seconds: float) -> None:
         nonlocal study
@@ -174,7 +174,6 @@ def search(
     with requests, trackers, live_files:
         steering.resume()
         first_trials = FirstTrials(
-            trackers,
             guess=guess_of(study),
             say=functools.partial(say, console),
             end=stopper.end_early,
@@ -184,7 +183,7 @@ def search(
             history,
             stopper,
             save=live_files.save,
-            listener=first_trials,
+            listeners=[progress, trackers, first_trials],
             failed=searcher.fail,
             added=steering.trial_started,
             ends=steering.trial_ends,
@@ -224,25 +223,22 @@ def guess_of(study: Study) -> Callable[[TrialConfig], float]:
     return lambda config: bits[config.cleaning]
 
 
-def _shortening(
+def _shortened(
+    config: TrialConfig,
     study: Study,
     stopper: SearchStopper,
     remaining: Remaining | None,
     concurrent: Callable[[], int],
-) -> Callable[[TrialConfig], TrialConfig]:
-    """Return what gives a configuration as many epochs as the time budget has room for."""
-
-    def shorten(config: TrialConfig) -> TrialConfig:
-        left = stopper.seconds_left()
-        if left is None or remaining is None:
-            return config
-        return shortened(
-            config,
-            epoch_seconds=remaining.epoch_seconds(config),
-            seconds=min(left, longest_seconds(study, concurrent())),
-        )
-
-    return shorten
+) -> TrialConfig:
+    """Return a configuration with as many epochs as the time budget has room for."""
+    left = stopper.seconds_left()
+    if left is None or remaining is None:
+        return config
+    return shortened(
+        config,
+        epoch_seconds=remaining.epoch_seconds(config),
+        seconds=min(left, longest_seconds(study, concurrent())),
+    )
 
 
 def found_before(

@@ -1,22 +1,48 @@
 """Tasks on Ray's workers that look at networks: each has the CPUs and GPUs of a trial."""
 
+import dataclasses
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import ray
+from rich.console import Console
 
 from model.errors import CheckpointError
 from model.network.base import Network
 from model.system.devices import pick_device, use_threads
 from model.training.checkpoint import CheckpointMeta, load_checkpoint
 from tune.cluster.resources import TrialResources
+from tune.cluster.shared_corpus import SharedCorpus
+from tune.planning.study import Study
+from tune.records.run_folder import RunFolder
 from tune.storage.checkpoints import MODEL_FOLDER, fetch
 from tune.trials.stopper import SearchStopper
 
 POLL_SECONDS = 1.0
 """Poll interval of Ctrl-C, seconds."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class AfterSearch:
+    """What the finalists and the predictor are made with.
+
+    Attributes:
+        study: The search.
+        folder: Its run folder.
+        corpus: The study's.
+        need: What a trial has, and a task.
+        concurrent: Returns how many run at once, at most.
+        console: Where lines are printed.
+    """
+
+    study: Study
+    folder: RunFolder
+    corpus: SharedCorpus
+    need: TrialResources
+    concurrent: Callable[[], int]
+    console: Console
 
 
 def run_tasks(

@@ -10,14 +10,15 @@ from model.system.durations import counted, format_seconds
 from search_spaces import SearchSpace
 from tune.monitoring.search_state import SearchState, axis_values
 from tune.records.history import has_driver, read_history, records_so_far, seconds_run
-from tune.records.order_table import by_hand, read_orders
-from tune.records.predictor_table import read_predictor_table, scores_of
+from tune.records.order_table import ORDER_TABLE, by_hand
+from tune.records.predictor_table import PREDICTOR_TABLE, predictor_row
 from tune.records.run_folder import LEASE_FILE, RunFolder
 from tune.records.study_file import StudyFile
 from tune.records.trial import TrialRecord, num_ended
 from tune.storage.lease import STALE_SECONDS
 
 MINUTE_SECONDS = 60.0
+_PASSAGES = ("val_bits_per_char", "test_bits_per_char")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +35,7 @@ class RunStatus:
         left_seconds: Estimate of the rest; None where it is not known or nothing runs.
         search_state: Where its trials stand.
         num_finalist_trainings: Trainings of finalists that have ended.
-        predictor_bits_per_char: Of the validation and the test passage; None without predictor.
+        predictor: Its row of predictor.csv; None without one.
         by_hand: What was done by hand, a few words each.
     """
 
@@ -47,7 +48,7 @@ class RunStatus:
     left_seconds: float | None
     search_state: SearchState
     num_finalist_trainings: int
-    predictor_bits_per_char: tuple[float, float] | None
+    predictor: dict[str, Any] | None
     by_hand: tuple[str, ...] = ()
 
     @classmethod
@@ -84,13 +85,13 @@ class RunStatus:
             left_seconds=_left_seconds(space, search_state, seconds) if alive else None,
             search_state=search_state,
             num_finalist_trainings=num_ended(finalists.values()),
-            predictor_bits_per_char=scores_of(read_predictor_table(folder.predictor_file)),
-            by_hand=tuple(by_hand(read_orders(folder.orders_file))),
+            predictor=predictor_row(PREDICTOR_TABLE.read(folder.predictor_file)),
+            by_hand=tuple(by_hand(ORDER_TABLE.read(folder.orders_file))),
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        best, scores = self.search_state.best, self.predictor_bits_per_char
+        best = self.search_state.best
         return {
             "path": str(self.path),
             "space": self.study.space.name,
@@ -106,8 +107,7 @@ class RunStatus:
             "best": _trial_json(best) if best else None,
             "running": [_trial_json(record) for record in self.search_state.running],
             "num_finalist_trainings": self.num_finalist_trainings,
-            "predictor": scores
-            and {"val_bits_per_char": scores[0], "test_bits_per_char": scores[1]},
+            "predictor": self.predictor and {name: self.predictor[name] for name in _PASSAGES},
         }
 
     def text(self) -> str:
@@ -124,8 +124,8 @@ class RunStatus:
         lines.append(f"reached the rungs: {search_state.rungs_text()}")
         if self.num_finalist_trainings:
             lines.append(f"finalists: {counted(self.num_finalist_trainings, 'training')} ended")
-        if self.predictor_bits_per_char:
-            validation, test = self.predictor_bits_per_char
+        if self.predictor:
+            validation, test = (self.predictor[name] for name in _PASSAGES)
             on_test = f"predictor: {test:.4f} bits on the test passage"
             lines.append(f"{on_test}, {validation:.4f} on the validation passage, fitted there")
         if self.by_hand:

@@ -15,7 +15,6 @@ from rich.console import Console
 
 from model.system.secrets import redacted
 from model.system.terminal import say
-from tune.monitoring.progress import Progress
 from tune.monitoring.tensorboard_log import TensorBoardLog
 from tune.monitoring.tracker import MakesTracker, TrackedSearch, Tracker
 from tune.records.trial import TrialRecord
@@ -93,23 +92,17 @@ class Trackers(AbstractContextManager["Trackers"]):
     """All trackers of a search, as one listener; a context manager."""
 
     def __init__(
-        self,
-        progress: Progress,
-        search: TrackedSearch,
-        asked_for: Mapping[str, MakesTracker],
-        console: Console,
+        self, search: TrackedSearch, asked_for: Mapping[str, MakesTracker], console: Console
     ) -> None:
         """Start them.
 
         Args:
-            progress: The display, which is told first.
             search: What the trackers are made with.
             asked_for: What makes them, by the name that a failure is told with; TensorBoard's is
                 there without.
             console: Where the one line goes if one fails.
         """
         self._console = console
-        self._progress = progress
         makers: dict[str, MakesTracker] = {"TensorBoard": TensorBoardLog, **asked_for}
         self._trackers = [
             _Background(name, functools.partial(make, search)) for name, make in makers.items()
@@ -122,21 +115,17 @@ class Trackers(AbstractContextManager["Trackers"]):
 
     def trial_started(self, record: TrialRecord) -> None:
         """Tell that a trial began, or goes on."""
-        self._progress.trial_started(record)
         self._tell("trial_started", record)
 
     def epoch_ended(self, record: TrialRecord) -> None:
         """Tell that a trial reported an epoch."""
-        self._progress.epoch_ended(record)
         self._tell("epoch_ended", record)
 
     def trial_recovered(self, record: TrialRecord, reason: str) -> None:
-        """Show that a trial lost its worker and goes on; trackers see no difference."""
-        self._progress.trial_recovered(record, reason)
+        """Tell nothing: a tracker sees no difference."""
 
     def trial_ended(self, record: TrialRecord) -> None:
         """Tell that a trial ended."""
-        self._progress.trial_ended(record)
         self._tell("trial_ended", record)
 
     def _tell(self, event: str, record: TrialRecord) -> None:

@@ -1,12 +1,10 @@
 """finalists.csv: the best configurations and the baselines, trained again with other seeds."""
 
 import dataclasses
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from tune.records.study_file import SEEDS_AT_MOST
-from tune.records.tables import Table, dtypes_of, frame_of, read_table, write_table
+from tune.records.tables import OptionalTable, Table, dtypes_of
 from tune.records.trial import TrialRecord
 
 
@@ -53,20 +51,24 @@ class TestPassageScores:
 
 
 SCORE_COLUMNS = tuple(field.name for field in dataclasses.fields(TestPassageScores))
-FINALIST_DTYPES = {
-    "number": "Int64",
-    "finalist_seed": "Int64",
-    "baseline": "string",
-    "status": "string",
-    "epochs_run": "Float64",
-    "best_epoch": "Float64",
-    "val_bits_per_char": "Float64",
-    **dtypes_of(TestPassageScores),
-    "elapsed_seconds": "Float64",
-    "seed": "Int64",
-    "error": "string",
-}
-"""Columns of finalists.csv, in order, with their pandas types."""
+FINALIST_TABLE = OptionalTable(
+    dtypes={
+        "number": "Int64",
+        "finalist_seed": "Int64",
+        "baseline": "string",
+        "status": "string",
+        "epochs_run": "Float64",
+        "best_epoch": "Float64",
+        "val_bits_per_char": "Float64",
+        **dtypes_of(TestPassageScores),
+        "elapsed_seconds": "Float64",
+        "seed": "Int64",
+        "error": "string",
+    },
+    keys=("number", "finalist_seed"),
+    later_columns=SCORE_COLUMNS[1:],
+)
+"""finalists.csv: one row a training."""
 
 
 def finalist_row(record: TrialRecord, scores: TestPassageScores) -> dict[str, Any]:
@@ -79,21 +81,6 @@ def finalist_row(record: TrialRecord, scores: TestPassageScores) -> dict[str, An
     number, finalist_seed = finalist_of(record.number)
     trained_again = {"number": number, "finalist_seed": finalist_seed}
     return record.row() | trained_again | dataclasses.asdict(scores)
-
-
-def write_finalists(rows: Iterable[dict[str, Any]], path: Path) -> None:
-    """Write finalists.csv whole or not at all."""
-    write_table(frame_of(rows, FINALIST_DTYPES), path)
-
-
-def read_finalists(path: Path) -> Table:
-    """Return finalists.csv; without the file, no rows.
-
-    Raises:
-        ConfigError: It is damaged.
-    """
-    keys, later = ["number", "finalist_seed"], SCORE_COLUMNS[1:]
-    return read_table(path, FINALIST_DTYPES, keys=keys, later_columns=later, is_optional=True)
 
 
 def known_scores(finalists: Table) -> dict[int, TestPassageScores]:

@@ -155,6 +155,13 @@ def apply_event(records: dict[int, TrialRecord], event: TrialEvent) -> TrialReco
     return known
 
 
+def _apply(event: Event, records: dict[int, TrialRecord], orders: dict[str, OrderRecord]) -> None:
+    if isinstance(event, TrialEvent):
+        apply_event(records, event)
+    else:
+        apply_order(orders, records, event)
+
+
 class History:
     """The events of a search, in a file, and the records that they make; a context manager.
 
@@ -192,7 +199,7 @@ class History:
         whole = whole_lines(text)
         for number, line in enumerate(whole.splitlines(), start=1):
             try:
-                self._apply(event_of(line))
+                _apply(event_of(line), self.records, self.orders)
             except ValueError as error:
                 self._file.close()
                 raise ConfigError(f"damaged history: {path}, line {number}: {error}") from error
@@ -204,12 +211,6 @@ class History:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-
-    def _apply(self, event: Event) -> None:
-        if isinstance(event, TrialEvent):
-            apply_event(self.records, event)
-        else:
-            apply_order(self.orders, self.records, event)
 
     def add_order(self, event: OrderEvent) -> OrderRecord:
         """Append an event and return the record of its order.
@@ -256,11 +257,7 @@ def read_history(path: Path) -> dict[int, TrialRecord]:
     orders: dict[str, OrderRecord] = {}
     with contextlib.suppress(ValueError):
         for line in whole_lines(text).splitlines():
-            event = event_of(line)
-            if isinstance(event, TrialEvent):
-                apply_event(records, event)
-            else:
-                apply_order(orders, records, event)
+            _apply(event_of(line), records, orders)
     return records
 
 

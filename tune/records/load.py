@@ -14,9 +14,10 @@ from model.config import TrialConfig
 from model.errors import ConfigError
 from model.system.filesystem import STORE_ERRORS, broken_rule, is_uri, open_location, read, split
 from search_spaces import SearchSpace
-from tune.records.order_table import orders_frame, read_orders
-from tune.records.predictor_table import no_predictor, read_predictor_table
-from tune.records.quality_table import read_quality
+from tune.records.finalist_table import FINALIST_TABLE
+from tune.records.order_table import ORDER_TABLE
+from tune.records.predictor_table import PREDICTOR_TABLE
+from tune.records.quality_table import QUALITY_TABLE
 from tune.records.run_folder import RunFolder
 from tune.records.samples_file import Samples, read_samples_file
 from tune.records.study_file import StudyFile
@@ -45,8 +46,8 @@ class LoadedRun:
     epochs: pd.DataFrame
     finalists: pd.DataFrame
     quality: pd.DataFrame
-    predictor: pd.DataFrame = dataclasses.field(default_factory=no_predictor)
-    orders: pd.DataFrame = dataclasses.field(default_factory=lambda: orders_frame([]))
+    predictor: pd.DataFrame = dataclasses.field(default_factory=lambda: PREDICTOR_TABLE.of(()))
+    orders: pd.DataFrame = dataclasses.field(default_factory=lambda: ORDER_TABLE.of(()))
     samples: Samples | None = None
 
     @property
@@ -121,7 +122,7 @@ def read_run(folder: RunFolder, tables: tuple[Table, Table] | None = None) -> Lo
         trials, epochs = trials_frame([]), epochs_frame([])  # no trial has begun
     else:
         trials, epochs = folder.read_tables()
-    finalists = folder.read_finalists()
+    finalists = FINALIST_TABLE.read(folder.finalists_file)
     if not finalists["number"].isin(trials["number"]).all():
         raise ConfigError(f"each finalist of a run must be a trial of it, got {folder.path}")
     return LoadedRun(
@@ -130,9 +131,9 @@ def read_run(folder: RunFolder, tables: tuple[Table, Table] | None = None) -> Lo
         trials=trials,
         epochs=epochs,
         finalists=finalists,
-        quality=read_quality(folder.quality_file),
-        predictor=read_predictor_table(folder.predictor_file),
-        orders=read_orders(folder.orders_file),
+        quality=QUALITY_TABLE.read(folder.quality_file),
+        predictor=PREDICTOR_TABLE.read(folder.predictor_file),
+        orders=ORDER_TABLE.read(folder.orders_file),
         samples=read_samples_file(folder.samples_data_file),
     )
 

@@ -5,50 +5,31 @@ from pathlib import Path
 
 import pandas as pd
 
-from model.errors import ConfigError
 from model.system.durations import counted, format_seconds
 from tune.records.orders import Action, OrderRecord
-from tune.records.tables import Table, read_table, typed, write_table
+from tune.records.tables import OptionalTable, Table
 
-ORDER_DTYPES = {
-    "order": "string",
-    "trial": "Int64",
-    "workers": "Int64",
-    "time_budget_seconds": "Float64",
-    "config": "string",
-    "ordered_seconds": "Float64",
-    "carried_out_seconds": "Float64",
-    "epochs_run": "Float64",
-    "refused": "string",
-}
-"""Columns of orders.csv, in order, with their pandas types."""
-
-
-def orders_frame(orders: Iterable[OrderRecord]) -> Table:
-    """Return one row an order, in the order in which they came."""
-    rows = [each.row() for each in orders]
-    return typed(pd.DataFrame(rows, columns=list(ORDER_DTYPES)), ORDER_DTYPES)
+ORDER_TABLE = OptionalTable(
+    dtypes={
+        "order": "string",
+        "trial": "Int64",
+        "workers": "Int64",
+        "time_budget_seconds": "Float64",
+        "config": "string",
+        "ordered_seconds": "Float64",
+        "carried_out_seconds": "Float64",
+        "epochs_run": "Float64",
+        "refused": "string",
+    }
+)
+"""orders.csv: one row an order, as they came."""
 
 
 def write_orders(orders: Iterable[OrderRecord], path: Path) -> None:
     """Write orders.csv; a search that nobody steers has none."""
-    table = orders_frame(orders)
-    if not table.empty:
-        write_table(table, path)
-
-
-def read_orders(path: Path) -> Table:
-    """Return orders.csv; without the file, no rows.
-
-    Raises:
-        ConfigError: It is damaged.
-    """
-    if not path.exists():
-        return orders_frame([])
-    table = read_table(path, ORDER_DTYPES)
-    if not table["order"].isin([each.value for each in Action]).all():
-        raise ConfigError(f"a run's table must be readable: {path}: an unknown order")
-    return table
+    rows = [each.row() for each in orders]
+    if rows:
+        ORDER_TABLE.write(rows, path)
 
 
 def by_hand(table: Table) -> list[str]:

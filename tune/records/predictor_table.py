@@ -1,10 +1,9 @@
 """predictor.csv: what the best networks and the n-gram know together, and what each brings."""
 
 import dataclasses
-from collections.abc import Iterable
-from pathlib import Path
+from typing import Any
 
-from tune.records.tables import Table, dtypes_of, frame_of, read_table, write_table
+from tune.records.tables import OptionalTable, Table, dtypes_of
 
 PREDICTOR, NGRAM, NETWORK = "predictor", "n-gram", "network"
 """Kinds of rows: the mixture, and its members."""
@@ -37,32 +36,12 @@ class PredictorRecord:
     milliseconds_per_symbol: float
 
 
-PREDICTOR_DTYPES = dtypes_of(PredictorRecord)
-"""Columns of predictor.csv, in order, with their pandas types."""
+PREDICTOR_TABLE = OptionalTable(dtypes=dtypes_of(PredictorRecord), keys=("name",))
+"""predictor.csv: one row a PredictorRecord."""
 
 
-def write_predictor_table(records: Iterable[PredictorRecord], path: Path) -> None:
-    """Write predictor.csv whole or not at all."""
-    write_table(frame_of(map(dataclasses.asdict, records), PREDICTOR_DTYPES), path)
-
-
-def no_predictor() -> Table:
-    """Return the table without rows."""
-    return frame_of((), PREDICTOR_DTYPES)
-
-
-def read_predictor_table(path: Path) -> Table:
-    """Return predictor.csv; without the file, no rows.
-
-    Raises:
-        ConfigError: It is damaged.
-    """
-    return read_table(path, PREDICTOR_DTYPES, keys=["name"], is_optional=True)
-
-
-def scores_of(table: Table) -> tuple[float, float] | None:
-    """Return the predictor's bits on the validation and the test passage; None without one."""
-    rows = table[table["kind"] == PREDICTOR]
-    if rows.empty:
-        return None
-    return float(rows["val_bits_per_char"].iloc[0]), float(rows["test_bits_per_char"].iloc[0])
+def predictor_row(table: Table) -> dict[str, Any] | None:
+    """Return the predictor's row by column; None without one, or without its two scores."""
+    scored = table.dropna(subset=["val_bits_per_char", "test_bits_per_char"])
+    rows = scored[scored["kind"] == PREDICTOR].to_dict("records")
+    return {str(column): value for column, value in rows[0].items()} if rows else None

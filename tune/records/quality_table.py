@@ -1,12 +1,10 @@
 """quality.csv: the figures of what the best checkpoints write, beside the book's own."""
 
 import dataclasses
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from model.generation.quality import TextQuality
-from tune.records.tables import Table, dtypes_of, frame_of, read_table, write_table
+from tune.records.tables import OptionalTable, Table, dtypes_of
 
 CHECKPOINT, BOOK, REFERENCE = "checkpoint", "book", "reference"
 """Who wrote: a kept checkpoint, the book's author, one of the reference's networks."""
@@ -47,22 +45,8 @@ class QualityRecord:
         return {**values.pop("quality"), **values}
 
 
-QUALITY_DTYPES = dtypes_of(QualityRecord)
-"""Columns of quality.csv, in order, with their pandas types."""
-
-
-def write_quality(records: Iterable[QualityRecord], path: Path) -> None:
-    """Write quality.csv whole or not at all."""
-    write_table(frame_of((record.row() for record in records), QUALITY_DTYPES), path)
-
-
-def read_quality(path: Path) -> Table:
-    """Return quality.csv; without the file, no rows.
-
-    Raises:
-        ConfigError: It is damaged.
-    """
-    return read_table(path, QUALITY_DTYPES, is_optional=True)
+QUALITY_TABLE = OptionalTable(dtypes=dtypes_of(QualityRecord))
+"""quality.csv: one row a QualityRecord."""
 
 
 def nearest_temperature(table: Table, checkpoint: int) -> float | None:

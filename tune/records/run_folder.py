@@ -7,7 +7,6 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from model.system.filesystem import is_safe
 from model.system.json_schema import parsed
 from model.text.corpus import Corpus
 from model.text.known_text import known_text
-from tune.records.finalist_table import read_finalists, write_finalists
 from tune.records.study_file import StudyFile
 from tune.records.tables import (
     EPOCH_DTYPES,
@@ -216,18 +214,6 @@ class RunFolder:
         )
         epochs["report"] = epochs["report"].fillna(epochs["epoch"])
         return trials, counted_epochs(trials, epochs)
-
-    def write_finalists(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Write finalists.csv."""
-        write_finalists(rows, self.finalists_file)
-
-    def read_finalists(self) -> Table:
-        """Return finalists.csv; without the file, no rows.
-
-        Raises:
-            ConfigError: It is damaged.
-        """
-        return read_finalists(self.finalists_file)
 
     def write_best(self, config: dict[str, Any]) -> None:
         """Write best.json, the winner's configuration."""

@@ -17,6 +17,7 @@ from model.errors import ConfigError, first_line
 from model.system.files import write_text, write_whole
 from model.text.cleaning import CLEANINGS
 from search_spaces import SearchSpace
+from tune.records.orders import Action
 from tune.records.trial import SCORES, EpochRecord, Status, TrialRecord
 
 Table = pd.DataFrame
@@ -77,6 +78,7 @@ _CHOICES: dict[str, Iterable[str]] = {
     "regime": REGIMES,
     "normalization": NORMALIZATIONS,
     "cell": CELLS,
+    "order": Action,
 }
 """Columns that hold names, and which."""
 
@@ -121,7 +123,6 @@ def read_table(
     *,
     keys: Sequence[str] = (),
     later_columns: Iterable[str] = (),
-    is_optional: bool = False,
 ) -> pd.DataFrame:
     """Read a table that `write_table` wrote, also before TrialConfig got its latest fields.
 
@@ -130,13 +131,10 @@ def read_table(
         dtypes: Its columns.
         keys: Columns that together tell its rows apart.
         later_columns: Those that earlier versions did not write; without them they are empty.
-        is_optional: Whether a run may lack the file; then the table has no rows.
 
     Raises:
         ConfigError: The file is missing, has other columns, or values that no run writes.
     """
-    if is_optional and not path.exists():
-        return frame_of((), dtypes)
     try:
         # Empty is missing, and nothing else: a baseline may be named NA.
         table = pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""])
@@ -185,6 +183,39 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     # 1,000 trials of 8 epochs: 20 ms, where the CSV takes 0.27 s; so it is written live too.
     frame.to_parquet(buffer, index=False)
     write_whole(path.with_suffix(".parquet"), buffer.getvalue())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class OptionalTable:
+    """A table that a run may lack: an early run, or one that has not come so far.
+
+    Attributes:
+        dtypes: Its columns, in order, with their pandas types.
+        keys: See `read_table`.
+        later_columns: See `read_table`.
+    """
+
+    dtypes: dict[str, str]
+    keys: tuple[str, ...] = ()
+    later_columns: tuple[str, ...] = ()
+
+    def of(self, rows: Iterable[dict[str, Any]]) -> Table:
+        """Return the table of some rows, perhaps of none."""
+        return frame_of(rows, self.dtypes)
+
+    def write(self, rows: Iterable[dict[str, Any]], path: Path) -> None:
+        """Write the table of some rows whole or not at all."""
+        write_table(self.of(rows), path)
+
+    def read(self, path: Path) -> Table:
+        """Return the table; without the file, no rows.
+
+        Raises:
+            ConfigError: It is damaged.
+        """
+        if not path.exists():
+            return self.of(())
+        return read_table(path, self.dtypes, keys=self.keys, later_columns=self.later_columns)
 
 
 def config_of(row: Any) -> TrialConfig:

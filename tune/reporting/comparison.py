@@ -9,7 +9,7 @@ import pandas as pd
 from model.errors import ConfigError
 from model.system.durations import format_seconds
 from tune.records.load import LoadedRun
-from tune.records.predictor_table import scores_of
+from tune.records.predictor_table import predictor_row
 from tune.records.study_file import StudyFile
 from tune.reporting.confirmation import summary
 from tune.reporting.section import Section, markdown, shown, spread
@@ -52,7 +52,7 @@ def _row(run: LoadedRun) -> dict[str, Any]:
         "best": best,
         "retrained": None,
         "test": None,
-        "predictor, test": (scores_of(run.predictor) or (None, None))[1],
+        "predictor, test": (predictor_row(run.predictor) or {}).get("test_bits_per_char"),
         "time": format_seconds(run.search_seconds),
         "ended": run.study.ended,
     }

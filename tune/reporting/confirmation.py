@@ -5,10 +5,9 @@ import pandas as pd
 from model.scoring.layout import MAX_DYNAMIC_SYMBOLS
 from model.system.durations import counted
 from tune.records.load import LoadedRun
-from tune.records.predictor_table import PREDICTOR
+from tune.records.predictor_table import PREDICTOR, predictor_row
 from tune.records.trial import Status
 from tune.reporting.noise import FALSE_ALARMS, SeedNoise, seed_noise
-from tune.reporting.predictor import predictor_row
 from tune.reporting.section import Section, escaped, shown, spread
 
 _COLUMNS = (
@@ -50,7 +49,7 @@ def confirmation(run: LoadedRun) -> Section:
     table.loc[reasons.index, "per letter, mean"] = reasons
     table, learning = _with_learning(run.finalists, table)
     lines += learning
-    whole = predictor_row(run)
+    whole = predictor_row(run.predictor)
     if whole is not None:
         values = whole["val_bits_per_char"], whole["test_bits_per_char"]
         row = {"trial": PREDICTOR, "mean": values[0], "test, mean": values[1]}

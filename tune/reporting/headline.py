@@ -8,12 +8,13 @@ from model.config import whole
 from model.system.durations import counted, format_seconds
 from model.text.cleaning import CLEANINGS
 from tune.records.load import LoadedRun
+from tune.records.predictor_table import predictor_row
 from tune.records.tables import ranked, starts_of
 from tune.records.trial import Status
 from tune.reporting.against import as_far_as, best_baseline, winner_then
 from tune.reporting.confirmation import summary
 from tune.reporting.noise import seed_noise
-from tune.reporting.predictor import predictor_line, predictor_row
+from tune.reporting.predictor import predictor_line
 from tune.reporting.section import shown, spread
 from tune.reporting.trade_off import worked_seconds
 
@@ -114,7 +115,7 @@ def _score_facts(run: LoadedRun) -> list[tuple[str, str, str]]:
                 f"{f'; {on_test} on the test passage' if on_test else ''}",
             )
         )
-    whole = predictor_row(run)
+    whole = predictor_row(run.predictor)
     if whole is not None:
         found.append(("Predictor", shown(whole["test_bits_per_char"]), predictor_line(run)))
     compared = "better than" if score < floor else "worse than"

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from tune.records.load import LoadedRun
-from tune.records.predictor_table import NETWORK, NGRAM, PREDICTOR
+from tune.records.predictor_table import NETWORK, NGRAM, PREDICTOR, predictor_row
 from tune.reporting.section import Section, shown
 
 _TITLES = {
@@ -24,15 +24,9 @@ _NOTE = (
 )
 
 
-def predictor_row(run: LoadedRun) -> pd.Series | None:
-    """Return the predictor's row; None for a run without one."""
-    rows = run.predictor[run.predictor["kind"] == PREDICTOR]
-    return None if rows.empty else rows.iloc[0]
-
-
 def predictor_section(run: LoadedRun) -> Section | None:
     """Return the section; None for a run without a predictor."""
-    if predictor_row(run) is None:
+    if predictor_row(run.predictor) is None:
         return None
     table = pd.DataFrame(
         [
@@ -48,7 +42,7 @@ def predictor_section(run: LoadedRun) -> Section | None:
 
 def predictor_line(run: LoadedRun) -> str:
     """Return what the predictor scores beside its best member; empty without one."""
-    whole = predictor_row(run)
+    whole = predictor_row(run.predictor)
     members = run.predictor[run.predictor["kind"] != PREDICTOR]
     if whole is None or members.empty:
         return ""

@@ -14,8 +14,8 @@ from model.system.durations import counted
 from model.text.cleaning import RAW
 from model.text.published import PUBLISHED
 from tune.records.load import LoadedRun
+from tune.records.predictor_table import predictor_row
 from tune.reporting.confirmation import summary
-from tune.reporting.predictor import predictor_row
 from tune.reporting.section import Section, listed, shown
 
 _WHOLE, _DYNAMIC = "test part", "test part, learning on (dynamic evaluation)"
@@ -118,8 +118,21 @@ def published_results(run: LoadedRun) -> Section | None:
 
 def _ours(run: LoadedRun, chars_a_unit: float) -> tuple[list[PublishedResult], list[str]]:
     """Return our figures on the test passage, and what must be known of them."""
-    confirmed, whole = summary(run), predictor_row(run)
-    results, notes = [], []
+    confirmed, whole = summary(run), predictor_row(run.predictor)
+    results: list[PublishedResult] = []
+    notes = []
+
+    def add(name: str, bits: float, protocol: str, parameters: int | None = None) -> None:
+        results.append(
+            PublishedResult(
+                name=name,
+                bits=float(bits) * chars_a_unit,
+                parameters=parameters,
+                protocol=protocol,
+                source=OURS,
+            )
+        )
+
     if confirmed.empty or pd.isna(confirmed.iloc[0]["test, mean"]):
         notes.append("No network of this search was scored on the test part yet.")
     else:
@@ -128,38 +141,18 @@ def _ours(run: LoadedRun, chars_a_unit: float) -> tuple[list[PublishedResult], l
         size = trial["num_parameters"]
         parameters = None if pd.isna(size) else int(size)
         protocol = _protocol(run, trial["cleaning"])
-        results.append(
-            PublishedResult(
-                name=f"trial {first['trial']}, mean of {counted(first['seeds'], 'seed')}",
-                bits=float(first["test, mean"]) * chars_a_unit,
-                parameters=parameters,
-                protocol=f"{_WHOLE}{protocol}",
-                source=OURS,
-            )
-        )
+        name = f"trial {first['trial']}, mean of {counted(first['seeds'], 'seed')}"
+        add(name, first["test, mean"], f"{_WHOLE}{protocol}", parameters)
         finalists = run.finalists[run.finalists["number"] == first["trial"]]
         dynamic = finalists["test_bits_per_char_dynamic"].dropna()
         if not dynamic.empty:
-            results.append(
-                PublishedResult(
-                    name=f"trial {first['trial']}, first seed",
-                    bits=float(dynamic.iloc[0]) * chars_a_unit,
-                    parameters=parameters,
-                    protocol=f"{_DYNAMIC}{protocol}{_measured_gain(run)}",
-                    source=OURS,
-                )
-            )
+            measured = f"{_DYNAMIC}{protocol}{_measured_gain(run)}"
+            add(f"trial {first['trial']}, first seed", dynamic.iloc[0], measured, parameters)
     if whole is not None:
         members = run.predictor["number"].dropna()
         cleanings = run.trials[run.trials["number"].isin(members)]["cleaning"]
-        results.append(
-            PublishedResult(
-                name="predictor",
-                bits=float(whole["test_bits_per_char"]) * chars_a_unit,
-                protocol=f"{_WHOLE}{_protocol(run, *cleanings)}",
-                source=OURS,
-            )
-        )
+        protocol = f"{_WHOLE}{_protocol(run, *cleanings)}"
+        add("predictor", whole["test_bits_per_char"], protocol)
     if any(RESTORED in result.protocol for result in results):
         notes.append(
             f"`{RESTORED.removeprefix(', ')}`: a cleaning dropped case or more, and the figure "

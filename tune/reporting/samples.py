@@ -11,7 +11,7 @@ from model.generation.temperature import book_passages, default_temperature
 from model.system.files import write_text
 from model.text.cleaning import clean
 from model.training.predictor import LoadedNetwork, load_network
-from tune.records.quality_table import measured_temperatures, nearest_temperature, read_quality
+from tune.records.quality_table import QUALITY_TABLE, measured_temperatures, nearest_temperature
 from tune.records.run_folder import RunFolder
 from tune.records.samples_file import Passage, Samples, write_samples_file
 from tune.reporting.samples_section import samples_section
@@ -58,7 +58,7 @@ def write_samples(
     kept = [(rank, path) for rank, path in folder.writers() if rank <= top]
     if not kept:
         raise ConfigError(f"a run must have kept a checkpoint to write text, got {folder.path}")
-    table = read_quality(folder.quality_file)
+    table = QUALITY_TABLE.read(folder.quality_file)
     passages = []
     at_temperatures: tuple[tuple[float, str], ...] = ()
     for rank, path in kept:

@@ -11,11 +11,10 @@ NUM_FIRST = 10
 
 
 class FirstTrials(Listener):
-    """A listener before another: looks whether trials beat a uniform guess."""
+    """A listener that looks whether trials beat a uniform guess."""
 
     def __init__(
         self,
-        listener: Listener,
         *,
         guess: Callable[[TrialConfig], float],
         say: Callable[[str], None],
@@ -25,33 +24,28 @@ class FirstTrials(Listener):
         """Look at the trials of a session.
 
         Args:
-            listener: Is told everything first.
             guess: Returns what a uniform guess scores on a configuration's text, in restored
                 bits per raw character.
             say: Prints a line for the user.
             end: Ends the search, for the reason that it is given.
             earlier: The trials of earlier sessions; one of use is enough.
         """
-        self._listener, self._guess, self._say, self._end = listener, guess, say, end
+        self._guess, self._say, self._end = guess, say, end
         self._has_use = any(is_of_use(record, guess) for record in earlier)
         self._num_ended = 0
 
     def trial_started(self, record: TrialRecord) -> None:
-        """Pass it on."""
-        self._listener.trial_started(record)
+        """Wait for its epochs."""
 
     def epoch_ended(self, record: TrialRecord) -> None:
         """Learn that a trial is of use, also one that goes on."""
-        self._listener.epoch_ended(record)
         self._has_use = self._has_use or is_of_use(record, self._guess)
 
     def trial_recovered(self, record: TrialRecord, reason: str) -> None:
-        """Pass it on."""
-        self._listener.trial_recovered(record, reason)
+        """Wait for its epochs."""
 
     def trial_ended(self, record: TrialRecord) -> None:
         """Tell that a baseline or a first trial is of no use; end a search of nothing else."""
-        self._listener.trial_ended(record)
         if not record.has_ended:  # stopped: it can go on
             return
         self._num_ended += 1

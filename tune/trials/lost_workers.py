@@ -66,7 +66,7 @@ class TrialTimeout(DriverOnly, ray_tune.Callback):
         self._silent_since: dict[Trial, float] = {}
         self._ran_seconds, self._last_step = 0.0, time.monotonic()
 
-    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+    def on_step_begin(self, **_: Any) -> None:
         """Kill what is overdue; Ray calls this ten times a second."""
         if self._seconds is None:
             return
@@ -83,15 +83,11 @@ class TrialTimeout(DriverOnly, ray_tune.Callback):
                 )
                 ray.kill(actor)
 
-    def _reported(
-        self, iteration: int, trials: list[Trial], trial: Trial, *_: Any, **info: Any
-    ) -> None:
+    def _reported(self, *, trial: Trial, **_: Any) -> None:
         """Restart the count: it gave a sign of life."""
         self._silent_since[trial] = self._ran_seconds
 
-    def _gone(
-        self, iteration: int, trials: list[Trial], trial: Trial, *_: Any, **info: Any
-    ) -> None:
+    def _gone(self, *, trial: Trial, **_: Any) -> None:
         """Forget it, or wait for its next worker."""
         self._silent_since.pop(trial, None)
 

@@ -1,6 +1,6 @@
 """Turns Ray Tune's events into the search's history, and has the tables saved as they come."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,7 +43,7 @@ class Listener(Protocol):
 
 
 class Recorder(DriverOnly, ray_tune.Callback):
-    """Writes the history of a search."""
+    """Writes the history of a search; Ray 2.60 names all that it passes to a callback."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
         stopper: SearchStopper,
         *,
         save: Callable[[Iterable[TrialRecord]], None],
-        listener: Listener,
+        listeners: Sequence[Listener],
         failed: Callable[[str, str], None] = lambda trial_id, reason: None,
         added: Callable[[int, str], None] = lambda number, order_id: None,
         ends: Callable[[int, Status], None] = lambda number, status: None,
@@ -63,7 +63,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
             stopper: Has the search's clock, knows what it cut off, and ends the search where a
                 trial cannot write to the storage.
             save: Has the tables written; called when trials end, and now and then between.
-            listener: Receives every event.
+            listeners: Receive every event, one after the other.
             failed: Called with Ray's id of a trial that failed, and the reason.
             added: Called with a started trial's number and the order that it is of.
             ends: Called with a trial's number and status before its end is recorded.
@@ -71,16 +71,14 @@ class Recorder(DriverOnly, ray_tune.Callback):
         self._history = history
         self._stopper = stopper
         self._save = save
-        self._listener = listener
+        self._listeners = listeners
         self._failed, self._added, self._ends = failed, added, ends
         self._reasons: dict[str, str] = {}
         # Ray's id to the furthest report of a running trial.
         self._last_reports: dict[str, int] = {}
         self._saved_seconds = stopper.seconds()
 
-    def on_trial_start(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
-    ) -> None:
+    def on_trial_start(self, *, trial: Trial, **_: Any) -> None:
         """Open a trial's record, or open it again."""
         event = TrialStarted(
             number=trial.config["number"],
@@ -89,18 +87,13 @@ class Recorder(DriverOnly, ray_tune.Callback):
             generation=trial.config.get("generation"),
             search_seconds=self._stopper.seconds(),
         )
-        self._listener.trial_started(self._history.add(event))
+        record = self._history.add(event)
+        for listener in self._listeners:
+            listener.trial_started(record)
         if ORDER in trial.config:
             self._added(event.number, trial.config[ORDER])
 
-    def on_trial_result(
-        self,
-        iteration: int,
-        trials: list[Trial],
-        trial: Trial,
-        result: dict[str, Any],
-        **info: Any,
-    ) -> None:
+    def on_trial_result(self, *, trial: Trial, result: dict[str, Any], **_: Any) -> None:
         """Record a report; one that went wrong has no figures."""
         if result.get("outcome") == Outcome.FAILED:
             self.will_fail(trial, result["error"])
@@ -116,11 +109,10 @@ class Recorder(DriverOnly, ray_tune.Callback):
         event = epoch_ended(trial.config["number"], result, self._stopper.seconds())
         record = self._history.add(event)
         self._save_after(SAVE_SECONDS)
-        self._listener.epoch_ended(record)
+        for listener in self._listeners:
+            listener.epoch_ended(record)
 
-    def on_trial_complete(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
-    ) -> None:
+    def on_trial_complete(self, *, trial: Trial, **_: Any) -> None:
         """Close the record of a trial that ended by itself, by ASHA or for want of time."""
         forget_statistics(trial)
         if self._stopper.has_cut_off(trial.trial_id):
@@ -132,25 +124,22 @@ class Recorder(DriverOnly, ray_tune.Callback):
         self._end(trial.config["number"], _ENDED[outcome], error)
         drop_older(trial.storage.storage_filesystem, trial.storage.trial_fs_path)
 
-    def on_trial_recover(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
-    ) -> None:
+    def on_trial_recover(self, *, trial: Trial, **_: Any) -> None:
         """Tell that a trial needs another worker, and why."""
         reason, number = _reason(trial), trial.config["number"]
         # One whose first worker died while it started has no record, and nothing to go on from.
         if not self._look_at_storage(reason) and number in self._history.records:
-            self._listener.trial_recovered(self._history.records[number], reason)
+            for listener in self._listeners:
+                listener.trial_recovered(self._history.records[number], reason)
 
-    def on_trial_error(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
-    ) -> None:
+    def on_trial_error(self, *, trial: Trial, **_: Any) -> None:
         """Close the record of a trial that raised, or whose processes died.
 
         Where the storage is what failed, the trial stays open: it goes on with `--resume`.
         """
         number = trial.config["number"]
         if number not in self._history.records:  # it died before it started
-            self.on_trial_start(iteration, trials, trial)
+            self.on_trial_start(trial=trial)
         reason = self._reasons.pop(trial.trial_id, None) or _reason(trial)
         if self._look_at_storage(reason):
             return
@@ -188,7 +177,8 @@ class Recorder(DriverOnly, ray_tune.Callback):
         )
         record = self._history.add(event)
         self._save_after(0.0)
-        self._listener.trial_ended(record)
+        for listener in self._listeners:
+            listener.trial_ended(record)
 
     def _save_after(self, seconds: float) -> None:
         """Save the tables if the last time lies that many seconds back."""

@@ -9,7 +9,6 @@ from rich.console import Console
 from model.system.secrets import redacted
 from search_spaces import load_space
 from tune.job.options import parse_options
-from tune.monitoring.progress import Progress
 from tune.monitoring.tracker import TrackedSearch, Tracker
 from tune.monitoring.trackers import Trackers
 from tune.records.trial import TrialRecord
@@ -69,13 +68,12 @@ def test_nothing_of_a_notification_is_kept(words: list[str]) -> None:
 def test_error_of_a_tracker_is_told_without_its_secrets(tmp_path: Path) -> None:
     output = io.StringIO()
     console, space = Console(file=output), load_space("quick")
-    progress = Progress(console, space, num_trials=1, clock=lambda: 0.0, seconds_left=lambda: None)
 
     class Broken(Tracker):
         def __init__(self, search: TrackedSearch) -> None:
             raise OSError("cannot reach postgresql://me:hush@db/runs")
 
     search = TrackedSearch(name="ten", folder=tmp_path, space=space)
-    with Trackers(progress, search, {"MLflow": Broken}, console) as trackers:
+    with Trackers(search, {"MLflow": Broken}, console) as trackers:
         trackers.trial_started(TrialRecord(number=0, config=space.base))
     assert "MLflow failed" in output.getvalue() and "hush" not in output.getvalue()

@@ -37,7 +37,7 @@ from tune.planning.finalist_budget import (
     num_of_winner,
     reserved_seconds,
 )
-from tune.records.finalist_table import SEEDS_AT_MOST, TestPassageScores
+from tune.records.finalist_table import FINALIST_TABLE, SEEDS_AT_MOST, TestPassageScores
 from tune.records.history import History, TrialEnded, TrialStarted, records_so_far
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import StudySettings
@@ -82,6 +82,17 @@ def study(time_budget_seconds: float | None, num_finalists: int = 2) -> Any:
         num_trials=len(RECORDS),
         prepared=SimpleNamespace(encoded={"lower": SimpleNamespace(test=[0] * 500)}),
         wants_finalists=num_finalists > 0,
+    )
+
+
+def after_search(of_study: Any, folder: RunFolder, corpus: Any) -> worker_tasks.AfterSearch:
+    return worker_tasks.AfterSearch(
+        study=of_study,
+        folder=folder,
+        corpus=corpus,
+        need=TrialResources(),
+        concurrent=lambda: 1,
+        console=Console(quiet=True),
     )
 
 
@@ -277,7 +288,7 @@ def test_finalists_without_room_are_said_to_be_left_out() -> None:
 def test_why_no_finalist_was_trained_is_kept(
     budget: float, outcome: Status, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def train(study: Any, history: History, *_: Any, **more: Any) -> None:
+    def train(after: Any, history: History, *_: Any, **more: Any) -> None:
         config = RECORDS[0].config.to_dict()
         history.add(TrialStarted(number=0, baseline="", config=config, search_seconds=0.0))
         history.add(TrialEnded(number=0, status=outcome, error="", search_seconds=1.0))
@@ -292,9 +303,7 @@ def test_why_no_finalist_was_trained_is_kept(
         with History(folder.finalists_history_file) as earlier:
             train(of_study, earlier)
     nowhere: Any = None  # no trial is trained
-    confirmed = finalists.confirm(
-        of_study, folder, result, nowhere, TrialResources(), lambda: 1, Console(quiet=True)
-    )
+    confirmed = finalists.confirm(after_search(of_study, folder, nowhere), result)
     assert confirmed.unconfirmed.startswith(reason) and bool(confirmed.unconfirmed) == bool(reason)
 
 
@@ -394,17 +403,12 @@ def test_what_ctrl_c_left_unscored_is_scored_later(
 
     def score() -> Any:
         score_finalists(
-            SimpleNamespace(prepared=tiny_corpus),  # type: ignore[arg-type]
-            folder,
+            after_search(SimpleNamespace(prepared=tiny_corpus), folder, shared),
             SimpleNamespace(records=records),  # type: ignore[arg-type]
             CheckpointStore(str(tmp_path / "ray")),
-            shared,
-            TrialResources(),
-            1,
-            Console(quiet=True),
             stopper,
         )
-        return folder.read_finalists()
+        return FINALIST_TABLE.read(folder.finalists_file)
 
     stopper.interrupted = True
     assert score()["test_bits_per_char"].isna().all()

@@ -19,6 +19,7 @@ from tune.job import from_python, search_process
 from tune.job.from_python import OF_THE_TERMINAL, flags_of
 from tune.job.options import parse_options, parser
 from tune.job.search_process import SearchProcess
+from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.run_folder import RunFolder
 
 SAID: dict[str, Any] = {
@@ -142,7 +143,7 @@ def test_a_run_is_read_anew_whenever_it_is_asked(run_folder: RunFolder) -> None:
     run = tune.load_run("ten")
     assert len(run.trials) == 3 and run.finalists.empty and not run.is_running
     run_folder.write_tables(hand_made())
-    run_folder.write_finalists(FINALISTS)
+    FINALIST_TABLE.write(FINALISTS, run_folder.finalists_file)
     assert len(run.trials) == 7 and len(run.finalists) == len(FINALISTS)
     assert run.best == hand_made()[3].config and repr(run) == repr(run.loaded)
     assert run.quality.empty and run.predictor.empty and not run.epochs.empty

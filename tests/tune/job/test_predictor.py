@@ -26,13 +26,9 @@ from tune import report, samples
 from tune.job import finish, predictor
 from tune.job.mixing import Candidate, mix, on_test_passage
 from tune.job.predictor import candidates_of
+from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.load import load_run
-from tune.records.predictor_table import (
-    NETWORK,
-    PREDICTOR,
-    read_predictor_table,
-    write_predictor_table,
-)
+from tune.records.predictor_table import NETWORK, PREDICTOR, PREDICTOR_TABLE
 from tune.records.run_folder import RunFolder, is_run_file
 from tune.records.samples_file import read_samples_file
 from tune.records.trial import Status, TrialRecord
@@ -59,9 +55,10 @@ def test_mixture_is_scored_as_networks_are(tiny_corpus: PreparedCorpus) -> None:
     weights = mixed.chosen.weights
     assert weights.sum() == pytest.approx(1)
     assert len(mixed.networks) + mixed.has_ngram == len(weights) >= 2
-    for network, of_network in zip(mixed.networks, mixed.val_nats, strict=False):
-        assert (of_network == nats[network.number]).all()
-    own = -np.log2(weights @ np.exp(-mixed.val_nats)).sum()
+    val_nats = [nats[network.number] for network in mixed.networks]
+    if mixed.has_ngram:
+        val_nats.append(mixed.ngram.nats(corpus.validation, context=corpus.train))
+    own = -np.log2(weights @ np.exp(-np.stack(val_nats))).sum()
     expected = own / corpus.num_raw_validation_chars + corpus.restoration_bits_per_char
     assert mixed.val_bits_per_char == pytest.approx(expected)
     test_nats = [nats_around(len(corpus.test), 9 + network.number) for network in mixed.networks]
@@ -181,7 +178,7 @@ def test_predictor_of_networks_of_a_kind_is_saved_scored_and_writes(
     test = on_test_passage(prepared, mixed, on_test)
     folder = RunFolder.create(tmp_path / "run", STUDY)
     predictor._save(prepared, folder, mixed, test)
-    table = read_predictor_table(folder.predictor_file)
+    table = PREDICTOR_TABLE.read(folder.predictor_file)
     assert table["kind"].to_list()[0] == PREDICTOR
     assert float(table["weight"][1:].sum()) == pytest.approx(1)
     assert (table["milliseconds_per_symbol"] > 0).all()
@@ -208,7 +205,7 @@ def nats_of(
 def folder(trained_checkpoint: Path, tiny_corpus: PreparedCorpus) -> RunFolder:
     folder = RunFolder.create(Path("run"), STUDY)
     folder.write_tables(hand_made())
-    folder.write_finalists(FINALISTS)
+    FINALIST_TABLE.write(FINALISTS, folder.finalists_file)
     copy_model(trained_checkpoint, folder.checkpoint(1))
     meta = PredictorMeta(weights=(0.7, 0.3), ngram_order=4, val_bits_per_char=1.75)
     save_predictor(
@@ -218,7 +215,7 @@ def folder(trained_checkpoint: Path, tiny_corpus: PreparedCorpus) -> RunFolder:
         dataclasses.replace(row, name=f"{row.name} {HOSTILE}" * (row.kind == NETWORK) or row.name)
         for row in PREDICTOR_ROWS
     ]
-    write_predictor_table(rows, folder.predictor_file)
+    PREDICTOR_TABLE.write(map(dataclasses.asdict, rows), folder.predictor_file)
     return folder
 
 

@@ -22,6 +22,7 @@ from tune.job.resume import or_resumed, prepare_resumed
 from tune.job.start_from import STARTS_PER_RUN, with_starts
 from tune.job.study_json import study_file
 from tune.planning.study import StudyOptions
+from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
 
@@ -197,7 +198,7 @@ def test_plan_shows_them_and_a_resumed_run_keeps_them(
 
 def test_runs_that_cannot_be_read_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     write_run("earlier", hand_made())
-    RunFolder(Path("results/earlier").resolve()).write_finalists(FINALISTS)
+    FINALIST_TABLE.write(FINALISTS, RunFolder(Path("results/earlier").resolve()).finalists_file)
     flags = ["--space", "quick", "--corpus", "python-docs", "--dry-run", "--start-from"]
     assert run.main([*flags, "earler"]) == 2
     error = capsys.readouterr().err

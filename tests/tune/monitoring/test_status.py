@@ -25,7 +25,7 @@ from tune.records.history import (
     has_driver,
     read_history,
 )
-from tune.records.predictor_table import write_predictor_table
+from tune.records.predictor_table import PREDICTOR_TABLE
 from tune.records.run_folder import LEASE_FILE, RunFolder
 from tune.records.study_file import STILL_RUNNING
 from tune.records.trial import Status
@@ -129,14 +129,25 @@ def test_run_that_is_over_says_how_it_ended(folder: RunFolder) -> None:
 def test_predictor_has_its_line(folder: RunFolder) -> None:
     with History(folder.history_file) as history:
         add_all(history)
-    assert RunStatus.of(folder).predictor_bits_per_char is None
-    write_predictor_table(PREDICTOR_ROWS, folder.predictor_file)
+    assert RunStatus.of(folder).predictor is None
+    PREDICTOR_TABLE.write(map(dataclasses.asdict, PREDICTOR_ROWS), folder.predictor_file)
     seen, row = RunStatus.of(folder), PREDICTOR_ROWS[0]
     assert f"predictor: {row.test_bits_per_char:.4f} bits on the test passage" in seen.text()
     assert seen.to_json()["predictor"] == {
         "val_bits_per_char": row.val_bits_per_char,
         "test_bits_per_char": row.test_bits_per_char,
     }
+
+
+@pytest.mark.parametrize("column", ["val_bits_per_char", "test_bits_per_char"])
+def test_predictor_without_a_score_is_none(folder: RunFolder, column: str) -> None:
+    with History(folder.history_file) as history:
+        add_all(history)
+    rows = [dataclasses.asdict(row) | {column: None} for row in PREDICTOR_ROWS]
+    PREDICTOR_TABLE.write(rows, folder.predictor_file)
+    seen = RunStatus.of(folder)
+    assert seen.predictor is None and "predictor: " not in seen.text()
+    assert json.loads(json.dumps(seen.to_json()))["predictor"] is None
 
 
 def test_asking_for_the_driver_leaves_the_run_to_a_driver(folder: RunFolder) -> None:

@@ -90,13 +90,13 @@ class Told(Tracker):
         self.lines.append("close")
 
 
-def told(folder: Path, **asked_for: Any) -> tuple[str, Mock]:
-    """Tell trackers of a search; return what was printed, and the display."""
-    out, display = io.StringIO(), Mock()
+def told(folder: Path, **asked_for: Any) -> str:
+    """Tell trackers of a search; return what was printed."""
+    out = io.StringIO()
     console = Console(file=out, width=200)
-    with Trackers(display, searched(folder), asked_for, console) as trackers:
+    with Trackers(searched(folder), asked_for, console) as trackers:
         play(trackers, RECORDS)
-    return out.getvalue(), display
+    return out.getvalue()
 
 
 def test_tracker_is_told_in_order_by_one_thread_of_its_own(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_tracker_is_told_in_order_by_one_thread_of_its_own(tmp_path: Path) -> No
         made.append(Told(search))
         return made[-1]
 
-    printed, _ = told(tmp_path, mine=make)
+    printed = told(tmp_path, mine=make)
     assert printed == ""
     (tracker,) = made
     assert tracker.lines == [
@@ -125,7 +125,7 @@ def test_what_a_tracker_was_told_does_not_change_any_more(tmp_path: Path) -> Non
             goes_on.wait()
             seen.append(len(trial.epochs))
 
-    with Trackers(Mock(), searched(tmp_path), {"late": Late}, Console()) as trackers:
+    with Trackers(searched(tmp_path), {"late": Late}, Console()) as trackers:
         trackers.epoch_ended(entry)
         entry.add_epoch(dataclasses.replace(entry.epochs[0], report=2, epoch=2))
         goes_on.set()
@@ -142,12 +142,11 @@ def test_tracker_that_raises_costs_a_line_and_the_others_nothing(
 
     failing = type("Failing", (Told,), {event: fails})
     others: list[Told] = []
-    printed, display = told(
+    printed = told(
         tmp_path, failing=failing, other=lambda search: others.append(Told(search)) or others[0]
     )
     reason = " ".join(str(error).split())
     assert printed == f"failing failed and is disabled for this search: {reason}\n"
-    assert display.trial_started.call_count == len(RECORDS)
     assert others[0].lines[-1] == "close" and len(others[0].lines) == 9
 
 
@@ -166,7 +165,7 @@ def test_tracker_that_hangs_is_left_and_the_others_are_told(
         return others[0]
 
     try:
-        printed, _ = told(tmp_path, hanging=Hanging, other=make)
+        printed = told(tmp_path, hanging=Hanging, other=make)
     finally:
         goes_on.set()
     assert printed == (
@@ -238,7 +237,7 @@ def test_class_of_a_file_or_of_a_module_is_a_tracker(tmp_path: Path) -> None:
 
 
 def test_tensorboard_has_a_folder_a_trial(tmp_path: Path) -> None:
-    printed, _ = told(tmp_path)
+    printed = told(tmp_path)
     assert printed == ""
     # The one that diverged has no epoch and leaves nothing.
     names = sorted(path.name for path in (tmp_path / "tensorboard").iterdir())
@@ -250,10 +249,9 @@ def test_tensorboard_has_a_folder_a_trial(tmp_path: Path) -> None:
 
 def test_tensorboard_that_cannot_write_is_told_no_more(tmp_path: Path) -> None:
     (tmp_path / "tensorboard").write_text("in the way", encoding="utf-8")
-    printed, display = told(tmp_path)
+    printed = told(tmp_path)
     assert printed.count("TensorBoard failed and is disabled for this search") == 1
     assert printed.count("\n") == 1
-    assert display.trial_started.call_count == len(RECORDS)
 
 
 def play_wandb(folder: Path) -> None:

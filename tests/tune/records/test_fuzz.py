@@ -20,6 +20,7 @@ from model.errors import CheckpointError, ConfigError
 from model.generation.temperature import TEMPERATURE_FILE, default_temperature
 from model.training.checkpoint import META_FILE, SUMS_FILE, load_checkpoint
 from model.training.predictor import PREDICTOR_FILE, read_predictor_meta
+from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.history import (
     EpochEnded,
     History,
@@ -29,8 +30,8 @@ from tune.records.history import (
     read_history,
 )
 from tune.records.load import read_run
-from tune.records.predictor_table import write_predictor_table
-from tune.records.quality_table import write_quality
+from tune.records.predictor_table import PREDICTOR_TABLE
+from tune.records.quality_table import QUALITY_TABLE
 from tune.records.run_folder import LEASE_FILE, RunFolder
 from tune.records.samples_file import read_samples_file, write_samples_file
 from tune.reporting.markdown_report import report_text
@@ -242,9 +243,9 @@ def test_tables(data: st.DataObject, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.write_study(STUDY)
     folder.write_tables(hand_made())
-    folder.write_finalists(FINALISTS)
-    write_quality([QUALITY], folder.quality_file)
-    write_predictor_table(PREDICTOR_ROWS, folder.predictor_file)
+    FINALIST_TABLE.write(FINALISTS, folder.finalists_file)
+    QUALITY_TABLE.write([QUALITY.row()], folder.quality_file)
+    PREDICTOR_TABLE.write(map(dataclasses.asdict, PREDICTOR_ROWS), folder.predictor_file)
     path = tmp_path / data.draw(st.sampled_from(TABLES))
     rows = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
     for _ in range(data.draw(st.integers(1, 2))):

@@ -16,7 +16,7 @@ from model.errors import ConfigError, CorpusError
 from model.system.filesystem import check_storage, open_location, write
 from model.text.download import download_object
 from s3_server import s3_server
-from tune.records.finalist_table import FINALIST_DTYPES
+from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.load import LoadedRun, load_run
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import STILL_RUNNING
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> RunFolder:
     folder = RunFolder.create(tmp_path / "ten")
     folder.write_study(STUDY)
     folder.write_tables(hand_made())
-    folder.write_finalists(FINALISTS)
+    FINALIST_TABLE.write(FINALISTS, folder.finalists_file)
     return folder
 
 
@@ -37,7 +37,7 @@ def test_a_run_is_typed_tables_a_winner_and_a_study(folder: RunFolder) -> None:
     for frame, dtypes in (
         (run.trials, TRIAL_DTYPES),
         (run.epochs, EPOCH_DTYPES),
-        (run.finalists, FINALIST_DTYPES),
+        (run.finalists, FINALIST_TABLE.dtypes),
     ):
         # Its epochs are whole ones.
         whole = dict.fromkeys({"epochs", "epochs_run", "best_epoch", "epoch"} & {*dtypes}, "Int64")

@@ -19,8 +19,9 @@ from tune.records.history import (
     TrialStarted,
     read_history,
 )
-from tune.records.order_table import by_hand, orders_frame, read_orders, write_orders
+from tune.records.order_table import ORDER_TABLE, by_hand, write_orders
 from tune.records.orders import Action, Order, OrderCarriedOut, OrderGiven, OrderRecord
+from tune.records.tables import write_table
 from tune.records.trial import Status
 
 ID = "0123456789abcdef"
@@ -133,8 +134,11 @@ def test_table_and_words(tmp_path: Path) -> None:
     write_orders([], path)
     assert not path.exists()  # a search that nobody steers has the files that it had
     write_orders(orders, path)
-    table = read_orders(path)
-    assert table.equals(orders_frame(orders))
+    table = ORDER_TABLE.read(path)
+    assert table.equals(ORDER_TABLE.of(order.row() for order in orders))
+    write_table(table.assign(order="dance"), tmp_path / "other.csv")
+    with pytest.raises(ConfigError, match=r"other\.csv: order must be one of stop, finish, add"):
+        ORDER_TABLE.read(tmp_path / "other.csv")
     assert by_hand(table) == [
         "trial 7 stopped after 3 epochs",
         "1 worker from 1m4s",

@@ -10,10 +10,10 @@ from model.config import TrialConfig
 from model.errors import ConfigError
 from model.system.files import write_text
 from repository import ROOT
-from tune.records.finalist_table import FINALIST_DTYPES
-from tune.records.order_table import ORDER_DTYPES
-from tune.records.predictor_table import PREDICTOR_DTYPES
-from tune.records.quality_table import QUALITY_DTYPES
+from tune.records.finalist_table import FINALIST_TABLE
+from tune.records.order_table import ORDER_TABLE
+from tune.records.predictor_table import PREDICTOR_TABLE
+from tune.records.quality_table import QUALITY_TABLE
 from tune.records.run_folder import RunFolder
 from tune.records.tables import (
     EPOCH_DTYPES,
@@ -191,6 +191,6 @@ def test_every_column_is_documented() -> None:
     readme = ROOT / "results" / "README.md"
     rows = re.findall(r"^\| (`[\w`, ]+`) \|", readme.read_text(encoding="utf-8"), re.MULTILINE)
     documented = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-    of_finalists = (FINALIST_DTYPES, QUALITY_DTYPES, PREDICTOR_DTYPES)
-    tables = (TRIAL_DTYPES, EPOCH_DTYPES, ORDER_DTYPES, *of_finalists)
+    of_finalists = (FINALIST_TABLE.dtypes, QUALITY_TABLE.dtypes, PREDICTOR_TABLE.dtypes)
+    tables = (TRIAL_DTYPES, EPOCH_DTYPES, ORDER_TABLE.dtypes, *of_finalists)
     assert documented == {column for dtypes in tables for column in dtypes}

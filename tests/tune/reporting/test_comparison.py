@@ -8,7 +8,8 @@ import pytest
 
 from hand_made_run import FINALISTS, PREDICTOR_ROWS, STUDY, hand_made
 from tune import report
-from tune.records.predictor_table import write_predictor_table
+from tune.records.finalist_table import FINALIST_TABLE
+from tune.records.predictor_table import PREDICTOR_TABLE
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import STILL_RUNNING, ObjectiveFacts, StudySettings
 
@@ -18,8 +19,8 @@ def make(name: str, *, finalists: bool = False, trials: int = 7, **study: Any) -
     folder.write_study(dataclasses.replace(STUDY, **study))
     folder.write_tables(hand_made()[:trials])
     if finalists:
-        folder.write_finalists(FINALISTS)
-        write_predictor_table(PREDICTOR_ROWS, folder.predictor_file)
+        FINALIST_TABLE.write(FINALISTS, folder.finalists_file)
+        PREDICTOR_TABLE.write(map(dataclasses.asdict, PREDICTOR_ROWS), folder.predictor_file)
     return name
 
 

@@ -17,7 +17,7 @@ from tiny_search import (
     wait_until,
     write_inputs,
 )
-from tune.records.finalist_table import FINALIST_DTYPES
+from tune.records.finalist_table import FINALIST_TABLE
 
 
 def finalists_of(name: str) -> pd.DataFrame:
@@ -28,7 +28,7 @@ def finalists_of(name: str) -> pd.DataFrame:
 def test_best_and_baseline_are_trained_anew_and_tested(finished: FinishedSearch) -> None:
     assert "retrained with 2 seeds" in finished.done.stdout
     trials, finalists = trials_of("one"), finalists_of("one")
-    assert list(finalists.columns) == list(FINALIST_DTYPES)
+    assert list(finalists.columns) == list(FINALIST_TABLE.dtypes)
     ranked = trials.sort_values("val_bits_per_char")["number"]
     assert set(finalists["number"]) == {*ranked[:2], 0}
     assert (finalists.groupby("number").size() == 2).all()

@@ -12,8 +12,9 @@ from markdown_it import MarkdownIt
 from hand_made_run import FINALISTS, HOSTILE, QUALITY, SAMPLES, STUDY, hand_made
 from model.errors import ConfigError
 from tune.monitoring.status import RunStatus
+from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.load import read_run
-from tune.records.quality_table import write_quality
+from tune.records.quality_table import QUALITY_TABLE
 from tune.records.run_folder import RunFolder
 from tune.records.samples_file import write_samples_file
 from tune.records.study_file import PlannedTime, StudyFile
@@ -57,7 +58,7 @@ def folder(tmp_path: Path) -> RunFolder:
     folder.path.mkdir()
     folder.write_study(PLANNED)
     folder.write_tables(hand_made())
-    folder.write_finalists(FINALISTS)
+    FINALIST_TABLE.write(FINALISTS, folder.finalists_file)
     return folder
 
 
@@ -84,7 +85,7 @@ def test_study_file(leaf: tuple[Any, ...], folder: RunFolder) -> None:
 def test_tables(column: str, folder: RunFolder) -> None:
     for path, table in (
         (folder.trials_file, folder.read_tables()[0]),
-        (folder.finalists_file, folder.read_finalists()),
+        (folder.finalists_file, FINALIST_TABLE.read(folder.finalists_file)),
     ):
         if column in table:
             table.assign(**{column: TEXT}).to_csv(path, index=False)
@@ -100,7 +101,7 @@ def test_samples(field: str, folder: RunFolder) -> None:
     else:
         passage = dataclasses.replace(passage, **{field: TEXT})
     samples = dataclasses.replace(SAMPLES, passages=(passage,))
-    write_quality([record], folder.quality_file)
+    QUALITY_TABLE.write([record.row()], folder.quality_file)
     write_samples_file(samples, folder.samples_data_file)
     run = read_run(folder)
     assert run.samples is not None

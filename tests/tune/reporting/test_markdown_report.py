@@ -26,12 +26,11 @@ from repository import ROOT
 from search_spaces.long_text import for_text
 from tune import report, samples
 from tune.records.finalist_table import (
+    FINALIST_TABLE,
     SCORE_COLUMNS,
     SEEDS_AT_MOST,
     TestPassageScores,
     known_scores,
-    read_finalists,
-    write_finalists,
 )
 from tune.records.run_folder import RunFolder
 from tune.records.samples_file import read_samples_file
@@ -213,7 +212,7 @@ def test_unconfirmed_winner_is_said_to_be_one() -> None:
         "No: nothing was retrained, so it is unknown how much of its lead is luck. "
         "The reason: --finalists 0 was given.\n"
     ) in text
-    none = read_finalists(Path("nowhere.csv"))
+    none = FINALIST_TABLE.read(Path("nowhere.csv"))
     assert report_text(dataclasses.replace(loaded_run(hand_made()), finalists=none)) == earlier
     one_each = [finalist(3, 0, 1.97), finalist(4, 0, 1.99)]
     assert "one training says nothing about noise" in text_of(hand_made(), one_each)
@@ -221,14 +220,14 @@ def test_unconfirmed_winner_is_said_to_be_one() -> None:
 
 def test_finalists_of_an_earlier_version_are_read() -> None:
     path = Path("finalists.csv")
-    write_finalists(FINALISTS, path)
+    FINALIST_TABLE.write(FINALISTS, path)
     keys = [row["number"] * SEEDS_AT_MOST + row["finalist_seed"] for row in FINALISTS]
-    assert known_scores(read_finalists(path)) == {
+    assert known_scores(FINALIST_TABLE.read(path)) == {
         key: TestPassageScores(**{name: row[name] for name in SCORE_COLUMNS})
         for key, row in zip(keys, FINALISTS, strict=True)
     }
     pd.read_csv(path).drop(columns=list(SCORE_COLUMNS[1:])).to_csv(path, index=False)
-    early = read_finalists(path)
+    early = FINALIST_TABLE.read(path)
     assert known_scores(early)[keys[0]] == TestPassageScores(
         test_bits_per_char=FINALISTS[0]["test_bits_per_char"]
     )

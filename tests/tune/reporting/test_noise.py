@@ -9,7 +9,7 @@ import pytest
 
 from hand_made_run import loaded_run
 from model.scoring.objective import Floor
-from tune.records.finalist_table import FINALIST_DTYPES
+from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.load import LoadedRun
 from tune.records.study_file import ObjectiveFacts
 from tune.reporting.confirmation import confirmation
@@ -27,7 +27,7 @@ def finalists_of(*rows: tuple[int, float, str]) -> pd.DataFrame:
         {"number": number, "val_bits_per_char": bits, "status": status}
         for number, bits, status in rows
     ]
-    return pd.DataFrame(values, columns=list(FINALIST_DTYPES)).astype(FINALIST_DTYPES)
+    return pd.DataFrame(values, columns=list(FINALIST_TABLE.dtypes)).astype(FINALIST_TABLE.dtypes)
 
 
 def run_of(scores: list[float], finalists: pd.DataFrame) -> LoadedRun:

@@ -27,10 +27,11 @@ from hand_made_run import (
 )
 from model.errors import ConfigError
 from search_spaces import load_space
+from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.load import LoadedRun, load_run, read_run
 from tune.records.order_table import write_orders
 from tune.records.orders import Action, Order, OrderRecord
-from tune.records.predictor_table import write_predictor_table
+from tune.records.predictor_table import PREDICTOR_TABLE
 from tune.records.run_folder import RunFolder
 from tune.records.samples_file import Samples, write_samples_file
 from tune.records.study_file import STILL_RUNNING
@@ -102,8 +103,8 @@ def page_of(
     folder.write_study(dataclasses.replace(STUDY, **(study or {})))
     folder.write_tables(records)
     if finalists:
-        folder.write_finalists(FINALISTS)
-        write_predictor_table(PREDICTOR_ROWS, folder.predictor_file)
+        FINALIST_TABLE.write(FINALISTS, folder.finalists_file)
+        PREDICTOR_TABLE.write(map(dataclasses.asdict, PREDICTOR_ROWS), folder.predictor_file)
     if samples is not None:
         write_samples_file(samples, folder.samples_data_file)
     write_page(read_run(folder), folder)

@@ -14,6 +14,7 @@ import pytest
 from benchmarks.overhead_sampler import made_up_records
 from hand_made_run import FINALISTS, HOSTILE, SAMPLES, STUDY, hand_made
 from search_spaces import load_space
+from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.load import load_run, read_run
 from tune.records.run_folder import RunFolder
 from tune.records.samples_file import write_samples_file
@@ -97,7 +98,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         run.write_study(dataclasses.replace(STUDY, **study))
         run.write_tables(records)
         if name in ("whole", "hostile"):
-            run.write_finalists(FINALISTS)
+            FINALIST_TABLE.write(FINALISTS, run.finalists_file)
             text = HOSTILE if name == "hostile" else SAMPLES.passages[0].text
             passage = dataclasses.replace(SAMPLES.passages[0], text=text)
             samples = dataclasses.replace(SAMPLES, passages=(passage,))

@@ -9,7 +9,7 @@ from hand_made_run import FINALISTS, PREDICTOR_ROWS, STUDY, hand_made, loaded_ru
 from model.scoring.objective import Floor
 from model.text.published import PUBLISHED
 from tune.records.load import LoadedRun
-from tune.records.predictor_table import PREDICTOR_DTYPES
+from tune.records.predictor_table import PREDICTOR_TABLE
 from tune.records.study_file import StudyFile
 from tune.records.trial import TrialRecord
 from tune.reporting.contents import sections_of
@@ -38,7 +38,7 @@ def run_on(
     origin = dataclasses.replace(STUDY.corpus, **values)  # type: ignore[arg-type]
     run = loaded_run(records, FINALISTS if finalists else (), corpus=origin)
     rows = [dataclasses.asdict(each) for each in PREDICTOR_ROWS] if finalists else []
-    table = pd.DataFrame(rows, columns=list(PREDICTOR_DTYPES)).astype(PREDICTOR_DTYPES)
+    table = PREDICTOR_TABLE.of(rows)
     return dataclasses.replace(run, predictor=table)
 
 

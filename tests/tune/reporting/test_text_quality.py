@@ -44,13 +44,7 @@ from model.text.vocabulary import Vocabulary
 from model.text.words import CLAUSES
 from model.training.checkpoint import copy_model, load_checkpoint
 from model.training.trainer import Trainer
-from tune.records.quality_table import (
-    BOOK,
-    CHECKPOINT,
-    nearest_temperature,
-    read_quality,
-    write_quality,
-)
+from tune.records.quality_table import BOOK, CHECKPOINT, QUALITY_TABLE, nearest_temperature
 from tune.records.run_folder import RunFolder
 from tune.records.samples_file import read_samples_file
 from tune.reporting import text_quality
@@ -324,8 +318,8 @@ def test_quality_table_of_a_run_and_what_it_decides(
     records = measure_run(folder, book, top=3)
     assert [record.temperature for record in records] == [*TEMPERATURES, None]
     assert records[-1].writer == BOOK and records[-1].distance is None
-    write_quality(records, folder.quality_file)
-    table = read_quality(folder.quality_file)
+    QUALITY_TABLE.write([each.row() for each in records], folder.quality_file)
+    table = QUALITY_TABLE.read(folder.quality_file)
     assert table["nearest"].sum() == 1
     written = table[table["writer"] == CHECKPOINT]
     nearest = table[table["nearest"]].iloc[0]
@@ -368,8 +362,10 @@ def test_samples_say_where_words_would_be_clauses(
         list(trainer.reports())
         trainer.save(folder.checkpoint(1))
         book = Book(text)
-        write_quality(measure_run(folder, book, top=1), folder.quality_file)
-        table = read_quality(folder.quality_file)
+        QUALITY_TABLE.write(
+            [each.row() for each in measure_run(folder, book, top=1)], folder.quality_file
+        )
+        table = QUALITY_TABLE.read(folder.quality_file)
         assert table["distinct_word_share"].isna().all() == told
         assert table["nearest"].sum() == 1
         write_samples(folder, book, top=1, num_chars=50)
@@ -390,8 +386,8 @@ def test_without_its_book_a_run_still_writes(trained_checkpoint: Path, tmp_path:
     assert passage.how == "temperature 0.8, seed 0"
     assert passage.book is None and passage.quality.book_word_share is None
     assert passage.quality.own_bits_per_char is not None
-    assert read_quality(folder.quality_file).empty
-    assert best_temperature_line(read_quality(folder.quality_file)) == ""
+    assert QUALITY_TABLE.read(folder.quality_file).empty
+    assert best_temperature_line(QUALITY_TABLE.read(folder.quality_file)) == ""
     assert "At each temperature" not in folder.samples_file.read_text(encoding="utf-8")
 
 

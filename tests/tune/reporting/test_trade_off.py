@@ -10,7 +10,7 @@ from model.errors import ConfigError
 from repository import ROOT
 from tune import report
 from tune.records.load import LoadedRun, load_run
-from tune.records.predictor_table import PREDICTOR_DTYPES
+from tune.records.predictor_table import PREDICTOR_TABLE
 from tune.records.trial import Status, TrialRecord
 from tune.reporting.trade_off import best_below, front, trade_off, trial_costs, worked_seconds
 
@@ -69,7 +69,7 @@ def test_front_of_a_published_run_is_that_of_all_pairs(name: str, cost: str) -> 
 
 def test_section_has_spread_speed_worker_hours_and_pictures() -> None:
     rows = pd.DataFrame([dataclasses.asdict(row) for row in PREDICTOR_ROWS])
-    speeds = rows.assign(number=rows["number"].replace(3, 1)).astype(PREDICTOR_DTYPES)
+    speeds = rows.assign(number=rows["number"].replace(3, 1)).astype(PREDICTOR_TABLE.dtypes)
     section = trade_off(dataclasses.replace(FIVE, predictor=speeds))
     sentence, table, note = section.body
     assert worked_seconds(FIVE) == (2.0 * 31, 2.0 * 2 * 2)

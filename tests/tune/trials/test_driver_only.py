@@ -20,7 +20,7 @@ def test_ray_can_pickle_what_it_is_given(tmp_path: Path) -> None:
     searcher = StudySearcher(study, space, seed=0, sampler="tpe")
     stopper = SearchStopper(None)
     with History(tmp_path / "history.jsonl") as history:
-        recorder = Recorder(history, stopper, save=lambda records: None, listener=Mock())
+        recorder = Recorder(history, stopper, save=lambda records: None, listeners=[Mock()])
         for given in (
             FollowingLimiter(searcher, lambda: 2, stopper),
             TrialTimeout(None, will_fail=recorder.will_fail),

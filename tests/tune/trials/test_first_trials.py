@@ -1,7 +1,6 @@
 """First trials that are of no use are told, and a search of nothing else is ended."""
 
 import dataclasses
-from typing import Any
 
 import pytest
 
@@ -13,13 +12,6 @@ from tune.trials.first_trials import NUM_FIRST, FirstTrials
 GUESS = 4.7
 
 
-class Silent:
-    """A listener that does nothing."""
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *values: None
-
-
 def told(
     records: list[TrialRecord], earlier: list[TrialRecord] | None = None
 ) -> tuple[list[str], list[str]]:
@@ -27,7 +19,6 @@ def told(
     said: list[str] = []
     ended: list[str] = []
     first = FirstTrials(
-        Silent(),
         guess=lambda config: GUESS,
         say=said.append,
         end=ended.append,

@@ -1,6 +1,5 @@
 """How many dead workers a trial outlives."""
 
-from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,26 +35,31 @@ def epoch(number: int) -> dict[str, Any]:
 def test_only_a_new_epoch_lets_a_trial_lose_workers_again(tmp_path: Path) -> None:
     config = {"number": 0, "baseline": "", "config": TrialConfig(epochs=9).to_dict()}
     trial: Any = SimpleNamespace(trial_id="a", config=config, num_failures=0, max_failures=3)
-    told: Counter[str] = Counter()
-    listener: Any = SimpleNamespace(
-        trial_started=lambda record: told.update(["started"]),
-        epoch_ended=lambda record: told.update(["epoch"]),
-    )
+    told: list[str] = []
+    listeners: list[Any] = [
+        SimpleNamespace(
+            trial_started=lambda record, name=name: told.append(f"{name}: started"),
+            epoch_ended=lambda record, name=name: told.append(f"{name}: epoch"),
+        )
+        for name in ("first", "second")
+    ]
     with History(tmp_path / "history.jsonl") as history:
         recording = Recorder(
-            history, SearchStopper(None), save=lambda records: None, listener=listener
+            history, SearchStopper(None), save=lambda records: None, listeners=listeners
         )
-        recording.on_trial_start(0, [], trial)
-        recording.on_trial_result(0, [], trial, epoch(1))
+        recording.on_trial_start(trial=trial)
+        recording.on_trial_result(trial=trial, result=epoch(1))
         assert trial.max_failures == MAX_DEATHS
         for deaths in (1, 2, 3):  # its worker dies while it saves: the epoch comes again
             trial.num_failures = deaths
-            recording.on_trial_start(0, [], trial)
-            recording.on_trial_result(0, [], trial, epoch(1))
+            recording.on_trial_start(trial=trial)
+            recording.on_trial_result(trial=trial, result=epoch(1))
         assert trial.max_failures == MAX_DEATHS
-        recording.on_trial_result(0, [], trial, epoch(2))
+        recording.on_trial_result(trial=trial, result=epoch(2))
         assert trial.max_failures == 3 + MAX_DEATHS
-    assert told == {"started": 4, "epoch": 5}
+    assert told[:4] == ["first: started", "second: started", "first: epoch", "second: epoch"]
+    for name in ("first", "second"):
+        assert told.count(f"{name}: started") == 4 and told.count(f"{name}: epoch") == 5
 
 
 def test_ended_trial_keeps_no_statistics_of_rays(
@@ -70,15 +74,15 @@ def test_ended_trial_keeps_no_statistics_of_rays(
     )
     with History(tmp_path / "history.jsonl") as history:
         recording = Recorder(
-            history, SearchStopper(None), save=lambda records: None, listener=listener
+            history, SearchStopper(None), save=lambda records: None, listeners=[listener]
         )
-        recording.on_trial_start(0, [], trial)
+        recording.on_trial_start(trial=trial)
         result = {**epoch(1), "outcome": Outcome.FINISHED.value}
         trial.update_last_result({**result, "training_iteration": 1})
         assert trial.run_metadata.metric_analysis and trial.run_metadata.metric_n_steps
         long = len(trial.run_metadata.get_json_state())
-        recording.on_trial_result(0, [], trial, result)
-        recording.on_trial_complete(0, [], trial)
+        recording.on_trial_result(trial=trial, result=result)
+        recording.on_trial_complete(trial=trial)
     assert not trial.run_metadata.metric_analysis and not trial.run_metadata.metric_n_steps
     assert len(trial.run_metadata.get_json_state()) < long / 4
     assert trial.last_result["epoch"] == 1

@@ -49,11 +49,11 @@ def test_silent_trial_is_killed_and_one_that_reports_is_not(
     timeout = TrialTimeout(10.0, will_fail=lambda trial, reason: reasons.append(reason))
     silent, lively = trial_of("silent"), trial_of("lively")
     for trial in (silent, lively):
-        timeout.on_trial_start(0, [], trial)
+        timeout.on_trial_start(trial=trial)
     for _ in range(120):
         clock(0.1)
-        timeout.on_step_begin(0, [])
-        timeout.on_trial_result(0, [], lively, {})
+        timeout.on_step_begin()
+        timeout.on_trial_result(trial=lively, result={})
     assert killed == ["silent"]
     assert reasons == ["no report for 10s (--trial-timeout)"]
 
@@ -63,10 +63,10 @@ def test_driver_that_was_held_up_kills_nobody_whose_report_waits(
 ) -> None:
     timeout = TrialTimeout(10.0, will_fail=lambda trial, reason: None)
     trial = trial_of("waiting")
-    timeout.on_trial_start(0, [], trial)
+    timeout.on_trial_start(trial=trial)
     clock(60.0)  # tables on a slow disk
-    timeout.on_step_begin(0, [])
-    timeout.on_trial_result(0, [], trial, {})
+    timeout.on_step_begin()
+    timeout.on_trial_result(trial=trial, result={})
     assert killed == []
 
 
@@ -77,9 +77,9 @@ def test_trial_that_reports_after_all_is_not_failed_for_its_silence(tmp_path: Pa
             history,
             SearchStopper(None),
             save=lambda records: None,
-            listener=SimpleNamespace(),  # type: ignore[arg-type]
+            listeners=[],
         )
         recorder.will_fail(trial, "no report for 10s")
         assert recorder._reasons == {"late": "no report for 10s"}
-        recorder.on_trial_result(0, [], trial, {"outcome": Outcome.DIVERGED.value})
+        recorder.on_trial_result(trial=trial, result={"outcome": Outcome.DIVERGED.value})
     assert recorder._reasons == {}

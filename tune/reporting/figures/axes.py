@@ -1,6 +1,5 @@
 """Pictures of a space's axes for report.html: which mattered, and where its good values lie."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -119,22 +118,16 @@ def _values(column: pd.Series, *, as_text: bool) -> list[Any]:
     return [escaped(value) for value in column] if as_text else numbers(column, 6)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class _Lines:
-    """How trials of one kind look in the picture of all axes."""
-
-    name: str
-    colour: str
-    opacity: float
-    width: float
-    dash: str = "solid"
-
-
-_REST = _Lines(name="the rest", colour="--pruned", opacity=0.3, width=1)
-_NEXT = _Lines(name="next four tenths", colour="--middle", opacity=0.5, width=1.5)
-_TOP = _Lines(name="best tenth", colour="--complete", opacity=0.9, width=1.5)
-_BASELINE = _Lines(name="baseline", colour="--baseline", opacity=1, width=2, dash="dash")
-_WINNER = _Lines(name="winner", colour="--winner", opacity=1, width=3.5)
+_REST, _NEXT, _TOP = "the rest", "next four tenths", "best tenth"
+_BASELINE, _WINNER = "baseline", "winner"
+_LINES: dict[str, dict[str, Any]] = {
+    _REST: {"opacity": 0.3, "line": {"color": "--pruned", "width": 1}},
+    _NEXT: {"opacity": 0.5, "line": {"color": "--middle", "width": 1.5}},
+    _TOP: {"opacity": 0.9, "line": {"color": "--complete", "width": 1.5}},
+    _BASELINE: {"opacity": 1, "line": {"color": "--baseline", "width": 2, "dash": "dash"}},
+    _WINNER: {"opacity": 1, "line": {"color": "--winner", "width": 3.5}},
+}
+"""How trials of each kind look in the picture of all axes, in the order of drawing."""
 
 
 def parallel_coordinates(run: LoadedRun) -> Picture:
@@ -148,27 +141,19 @@ def parallel_coordinates(run: LoadedRun) -> Picture:
     axes = list(heights)
     lines = [[*(heights[axis][row] for axis in axes), None] for row in range(len(best))]
     names = best["number"].tolist()
-    data = []
-    for style, rows in _parts(best).items():
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "name": style.name,
-                "x": [*range(len(axes)), None] * len(rows),
-                "y": [height for row in rows for height in lines[row]],
-                "customdata": [
-                    number for row in rows for number in [names[row]] * len(lines[row])
-                ],
-                "line": {
-                    "color": style.colour,
-                    "width": style.width,
-                    "dash": style.dash,
-                },
-                "opacity": style.opacity,
-                "hovertemplate": "trial %{customdata}<extra></extra>",
-            }
-        )
+    data = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": kind,
+            "x": [*range(len(axes)), None] * len(rows),
+            "y": [height for row in rows for height in lines[row]],
+            "customdata": [names[row] for row in rows for _ in lines[row]],
+            **_LINES[kind],
+            "hovertemplate": "trial %{customdata}<extra></extra>",
+        }
+        for kind, rows in _parts(best).items()
+    ]
     score_ticks = [
         (1.0, f"{best[SCORE].iloc[0]:.3f}"),
         *([(0.0, f"{best[SCORE].iloc[-1]:.3f}")] if len(best) > 1 else []),
@@ -220,9 +205,9 @@ def parallel_coordinates(run: LoadedRun) -> Picture:
     )
 
 
-def _parts(best: pd.DataFrame) -> dict[_Lines, list[int]]:
+def _parts(best: pd.DataFrame) -> dict[str, list[int]]:
     """Return the rows of each kind, in the order of drawing."""
-    rows: dict[_Lines, list[int]] = {kind: [] for kind in (_REST, _NEXT, _TOP, _BASELINE, _WINNER)}
+    rows: dict[str, list[int]] = {kind: [] for kind in _LINES}
     is_baseline = best["baseline"].notna().tolist()
     for row in range(len(best)):
         share = row / len(best)

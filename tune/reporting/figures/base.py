@@ -119,6 +119,19 @@ def straight_line(axis: str, at: float, **style: Any) -> dict[str, Any]:
     }
 
 
+def step_line(name: str, x: list[float | None], y: list[float | None]) -> dict[str, Any]:
+    """Return the trace of a line in steps: it keeps a value until the next one."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": x,
+        "y": y,
+        "line": {"shape": "hv", "width": 2, "color": "--ink"},
+        "hoverinfo": "skip",
+    }
+
+
 def log_ticks(low: float, high: float) -> dict[str, Any]:
     """Return the ticks 1, 2, 5, 10, ... of a logarithmic axis; each number on a short one."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)

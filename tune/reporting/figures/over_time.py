@@ -22,6 +22,7 @@ from tune.reporting.figures.base import (
     log_ticks,
     numbers,
     score_range,
+    step_line,
     straight_line,
     time_unit,
     trial_points,
@@ -39,7 +40,6 @@ def best_so_far(run: LoadedRun) -> Picture:
     trials, epochs = run.trials, run.epochs
     ordered = epochs.sort_values("search_seconds", ignore_index=True)
     divisor, unit = time_unit(float(ordered["search_seconds"].max()))
-    lowest = ordered[SCORE].cummin()
     # One of the two may have whole numbers alone.
     reached = trials[["number", "best_epoch", SCORE]].astype({"best_epoch": "Float64"})
     reached = reached.merge(
@@ -51,15 +51,8 @@ def best_so_far(run: LoadedRun) -> Picture:
         trial_points(kind, points, numbers(points["search_seconds"] / divisor, 3))
         for kind, points in by_kind(reached, kinds_of(trials))
     ]
-    line = {
-        "type": "scatter",
-        "mode": "lines",
-        "name": "best so far",
-        "x": numbers(ordered["search_seconds"] / divisor, 3),
-        "y": numbers(lowest),
-        "line": {"shape": "hv", "width": 2, "color": "--ink"},
-        "hoverinfo": "skip",
-    }
+    seconds = numbers(ordered["search_seconds"] / divisor, 3)
+    line = step_line("best so far", seconds, numbers(ordered[SCORE].cummin()))
     return Picture(
         name="best-so-far",
         alt="The lowest score so far over the time of the search, and each trial's own score.",

@@ -15,6 +15,7 @@ from tune.reporting.figures.base import (
     log_ticks,
     numbers,
     score_range,
+    step_line,
     trial_points,
 )
 from tune.reporting.section import Picture
@@ -47,15 +48,7 @@ def trade_offs(
 def _picture(run: LoadedRun, known: pd.DataFrame, front: pd.DataFrame, cost: str) -> Picture:
     title, digits = _TITLES[cost]
     along = front.sort_values(cost)
-    line: dict[str, Any] = {
-        "type": "scatter",
-        "mode": "lines",
-        "name": "front",
-        "x": numbers(along[cost], digits),
-        "y": numbers(along[SCORE]),
-        "line": {"shape": "hv", "width": 2, "color": "--ink"},
-        "hoverinfo": "skip",
-    }
+    line = step_line("front", numbers(along[cost], digits), numbers(along[SCORE]))
     points = [
         trial_points(kind, rows, numbers(rows[cost], digits))
         for kind, rows in by_kind(known, kinds_of(run.trials))
