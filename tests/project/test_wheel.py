@@ -19,6 +19,7 @@ PACKAGES = ("model", "search_spaces", "tune")
 DATA = {
     *(f"{package}/py.typed" for package in PACKAGES),
     "model/generation/reference_passages.json",
+    "model/kernels/lstm.cpp",
 }
 NO_INDEX = ("Could not find a version", "NewConnectionError", "No matching distribution")
 
