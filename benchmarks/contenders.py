@@ -5,6 +5,7 @@ and the number of positions with a loss (stream) or of windows (window) in a ste
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -57,9 +58,9 @@ def text() -> str:
     return resolve_corpus("python-docs").text[:NUM_CHARS].lower()
 
 
-def ours(shape: Shape, regime: str) -> tuple[Train, int]:
-    """Our trainer, precision as it chooses."""
-    config = shape.config(regime)
+def ours(shape: Shape, regime: str, kernel: str = "auto") -> tuple[Train, int]:
+    """Our trainer, precision and kernel as it chooses."""
+    config = dataclasses.replace(shape.config(regime), kernel=kernel)
     trainer = Trainer(config, whole_corpus(text(), "lower"))
     trainer.regime.begin_report(0, epoch_seed=0)
     steps = iter(range(10**9))
@@ -215,6 +216,7 @@ def limit(shape: Shape, regime: str) -> tuple[Train, int]:
 
 CONTENDERS: dict[str, Callable[[Shape, str], tuple[Train, int]]] = {
     "ours": ours,
+    "kernel torch": functools.partial(ours, kernel="torch"),
     "plain PyTorch": plain_pytorch,
     "Keras on JAX": keras_on_jax,
     "limit": limit,

@@ -18,10 +18,12 @@ SHAPES = {
     "1x256": (1, 256, 64),
     "2x256": (2, 256, 64),
     "2x512": (2, 512, 64),
+    "1x192, batch 16": (1, 192, 16),
+    "1x512, batch 16": (1, 512, 16),
 }
 OTHERS = {
-    "stream": ("plain PyTorch", "limit"),
-    "window": ("plain PyTorch", "Keras on JAX", "limit"),
+    "stream": ("kernel torch", "plain PyTorch", "limit"),
+    "window": ("kernel torch", "plain PyTorch", "Keras on JAX", "limit"),
 }
 SECONDS = 4.0
 ROUNDS = 2
