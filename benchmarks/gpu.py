@@ -1,9 +1,9 @@
 """What a GPU makes of our trainer: `python -m benchmarks.gpu`. Never run on one so far.
 
-Characters a second of one process and of several that share the GPU (`--gpus-per-trial` of a half,
-a quarter and an eighth), the memory of each, and their arithmetic as a share of what a large
-product reaches. An LSTM of a few hundred units fills little of a large GPU: where several processes
-do more than one, trials should share it. `--device cpu` tries the benchmark itself.
+Characters a second of one process and of several that share the GPU (`--gpus-per-trial` of a half, a
+quarter and an eighth), the memory of each, and their arithmetic as a share of what a large product
+reaches. An LSTM of a few hundred units fills little of a large GPU: where several processes do
+more than one, trials should share it. `--device cpu` tries the benchmark itself.
 """
 
 import argparse
@@ -87,8 +87,10 @@ def together(shape: str, num_processes: int, options: argparse.Namespace) -> lis
     """Return what some processes measure that begin when all have warmed up."""
     words = ["--worker", shape, "--device", options.device, "--seconds", str(options.seconds)]
     command = [sys.executable, "-m", "benchmarks.gpu", *words]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    workers = [subprocess.Popen(command, text=True, **pipes) for _ in range(num_processes)]
+    pipe = subprocess.PIPE
+    workers = [
+        subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe) for _ in range(num_processes)
+    ]
     for worker in workers:
         assert worker.stdout is not None
         assert worker.stdout.readline() == "ready\n", worker.args
