@@ -1,9 +1,9 @@
 """What a GPU makes of our trainer: `python -m benchmarks.gpu`. Never run on one so far.
 
-Characters a second of one process and of several that share the GPU (`--gpus-per-trial` of a half, a
-quarter and an eighth), the memory of each, and their arithmetic as a share of what a large product
-reaches. An LSTM of a few hundred units fills little of a large GPU: where several processes do
-more than one, trials should share it. `--device cpu` tries the benchmark itself.
+Characters a second of one process and of several that share the GPU (`--gpus-per-trial` of a half,
+a quarter and an eighth), the memory of each, and their arithmetic as a share of what a large
+product reaches. An LSTM of a few hundred units fills little of a large GPU: where several
+processes do more than one, trials should share it. `--device cpu` tries the benchmark itself.
 """
 
 import argparse

@@ -27,6 +27,7 @@ def test_without_a_gpu_it_says_so() -> None:
     )
 
 
+@pytest.mark.slow
 def test_its_table_has_a_row_for_each_number_of_processes() -> None:
     done = run("--device", "cpu", "--seconds", "0.1", "--processes", "1", "2", "--shapes", "1x8x4")
     assert done.returncode == 0, done.stderr
