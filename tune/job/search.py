@@ -28,7 +28,7 @@ from tune.planning.training_time import (
 )
 from tune.records.history import History, TrialEnded, seconds_run
 from tune.records.run_folder import RunFolder
-from tune.records.trial import Status, TrialRecord, num_ended
+from tune.records.trial import Status, TrialRecord, num_done
 from tune.reporting.live import LiveFiles
 from tune.sampling.optuna_study import open_study, quiet_optuna
 from tune.sampling.searcher import StudySearcher
@@ -262,7 +262,7 @@ def found_before(
         records=list(records.values()),
         seconds=seconds,
         interrupted=False,
-        timed_out=is_late and num_ended(records.values()) < study.num_trials,
+        timed_out=is_late and num_done(records.values()) < study.num_trials,
     )
 
 
@@ -277,7 +277,9 @@ def num_left(study: Study, records: Iterable[TrialRecord], concurrent: int) -> i
 
 def is_spent(study: Study, result: SearchResult, concurrent: int) -> bool:
     """Return whether the budget has no room for another trial."""
-    return result.timed_out or num_left(study, result.records, concurrent) == 0
+    limit = study.space.budget.time_budget_seconds
+    is_late = limit is not None and result.seconds >= limit
+    return result.timed_out or is_late or num_left(study, result.records, concurrent) == 0
 
 
 def _settle_stopped(scheduler: FairASHA, history: History) -> None:

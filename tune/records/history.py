@@ -64,6 +64,7 @@ class TrialEnded:
     status: Status
     error: str
     search_seconds: float
+    has_had_its_time: bool = False
 
 
 TrialEvent = TrialStarted | EpochEnded | TrialEnded
@@ -133,7 +134,7 @@ def apply_event(records: dict[int, TrialRecord], event: TrialEvent) -> TrialReco
                 generation=event.generation,
             ),
         )
-        known.status = Status.RUNNING
+        known.status, known.has_had_its_time = Status.RUNNING, False
         known.search_seconds = known.started_seconds = event.search_seconds
     elif isinstance(event, EpochEnded):
         epoch = event.epoch
@@ -151,6 +152,7 @@ def apply_event(records: dict[int, TrialRecord], event: TrialEvent) -> TrialReco
         known = records[event.number]
         known.status, known.error = event.status, event.error
         known.search_seconds = event.search_seconds
+        known.has_had_its_time = event.has_had_its_time
     return known
 
 

@@ -90,6 +90,8 @@ class TrialRecord:
         started_seconds: The same to its last start: it may have gone on from a rung.
         error: Why it failed or diverged, or empty.
         is_stopped_by_hand: Whether a user stopped it, for good.
+        has_had_its_time: Whether it is a baseline that was cut off when its part of the time was
+            used; not known of runs of before 2026-11-29.
         epochs: Its reports, in order; `add_epoch` adds one.
         best: The report with the lowest objective, the earliest of equals; None before the first.
     """
@@ -108,6 +110,7 @@ class TrialRecord:
     started_seconds: float = 0.0
     error: str = ""
     is_stopped_by_hand: bool = False
+    has_had_its_time: bool = False
     epochs: list[EpochRecord] = dataclasses.field(default_factory=list)
     best: EpochRecord | None = dataclasses.field(init=False, repr=False, compare=False)
 
@@ -138,6 +141,14 @@ class TrialRecord:
         if self.is_stopped_by_hand and self.status is Status.STOPPED:
             return True
         return self.status not in (Status.RUNNING, Status.STOPPED)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its search has no more time for it: it has ended, or had its part as a baseline.
+
+        A resumed search with more time may train such a baseline on.
+        """
+        return self.has_ended or (self.status is Status.STOPPED and self.has_had_its_time)
 
     @property
     def objective(self) -> float:
@@ -198,6 +209,11 @@ configuration = operator.attrgetter(*(name for name in FIELD_NAMES if name != "s
 def num_ended(records: Iterable[TrialRecord]) -> int:
     """Return how many have ended; stopped ones can go on."""
     return sum(record.has_ended for record in records)
+
+
+def num_done(records: Iterable[TrialRecord]) -> int:
+    """Return how many are done: baselines that have had their time among them."""
+    return sum(record.is_done for record in records)
 
 
 def trial_id(number: int) -> str:
