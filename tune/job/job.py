@@ -20,9 +20,8 @@ from tune.cluster.cluster import Cluster
 from tune.cluster.ray_watch import RayWatch
 from tune.cluster.resources import (
     Concurrency,
-    TrialResources,
-    default_gpus,
     num_concurrent,
+    trial_resources,
     with_memory,
 )
 from tune.cluster.shared_corpus import SharedCorpus
@@ -78,8 +77,7 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
     nodes = cluster.nodes()
     cluster.check_local()
     cluster.check_storage(study.settings.storage or str(existing_parent(study.run_path)))
-    gpus = default_gpus(nodes) if options.gpus_per_trial is None else options.gpus_per_trial
-    need = TrialResources(cpus=options.cpus_per_trial, gpus=gpus)
+    need = trial_resources(nodes, cpus=options.cpus_per_trial, gpus=options.gpus_per_trial)
     concurrent = num_concurrent(nodes, need, options.max_concurrent)
     if not options.dry_run:
         cluster.start_soon()  # all that can be checked without it is checked

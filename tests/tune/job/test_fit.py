@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from optuna.distributions import CategoricalDistribution, IntDistribution
+from rich.console import Console
 
 from model.errors import ConfigError, CorpusError
 from model.text.corpus import Corpus
@@ -16,9 +17,10 @@ from search_spaces import load_space
 from search_spaces.long_text import for_text
 from search_spaces.narrow import fixed
 from tune import run
+from tune.cluster.resources import Node
 from tune.job.fit import fitted
 from tune.job.prepare import split_for
-from tune.job.resume import _check_space
+from tune.job.resume import _check_space, prepared_study
 from tune.planning.study import StudyOptions
 
 NUMBERS = "".join(f"{n},{n * n % 977},{n % 13}\n" for n in range(2_000))
@@ -218,3 +220,29 @@ def test_reports_that_a_text_has_no_steps_for_are_narrowed_or_refused_in_the_pla
     line = capsys.readouterr().err
     assert "reports_per_epoch must be at most the steps of an epoch" in line
     assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("num_gpus", "asked", "on_gpu"),
+    [(1, None, True), (1, 0.0, False), (1, 0.5, True), (0, None, False)],
+)
+def test_reports_of_a_long_text_are_those_of_what_trials_train_on(
+    num_gpus: int, asked: float | None, on_gpu: bool
+) -> None:
+    text = "tea for two at the hatter's house. " * 60_000
+    Path("long.txt").write_text(text, encoding="utf-8")
+    here = [Node(num_cpus=2, num_gpus=num_gpus)]
+    options = StudyOptions(space="quick", corpus="long.txt", gpus_per_trial=asked)
+    study = prepared_study(options, Console(quiet=True), nodes=lambda: here)
+    space = for_text(load_space("quick"), len(study.corpus.text), on_gpu=on_gpu)
+    assert study.space.base.reports_per_epoch == space.base.reports_per_epoch
+    other = for_text(load_space("quick"), len(study.corpus.text), on_gpu=not on_gpu)
+    assert other.base.reports_per_epoch != space.base.reports_per_epoch
+
+
+def test_nodes_are_not_asked_for_of_a_short_text(tiny_text: str) -> None:
+    """A cluster is joined once the text has no mistake."""
+    Path("short.txt").write_text(tiny_text, encoding="utf-8")
+    options = StudyOptions(space="quick", corpus="short.txt")
+    study = prepared_study(options, Console(quiet=True), nodes=lambda: pytest.fail("asked"))
+    assert study.space.base.reports_per_epoch == 1
