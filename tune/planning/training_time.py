@@ -146,7 +146,9 @@ class BaselinesBeside:
         waiting = [
             baseline.name
             for baseline in self._study.space.baselines
-            if baseline.name not in self._proposed and baseline.name not in self._settled
+            if baseline.name not in self._proposed
+            and baseline.name not in self._settled
+            and (baseline.name in known or num_proposed < self._study.num_trials)
         ]
         num_new = sum(name not in known for name in waiting)
         are_last = self._study.num_trials - num_proposed <= num_new

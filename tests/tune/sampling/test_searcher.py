@@ -429,8 +429,10 @@ def test_base_outside_the_axes_is_not_tried() -> None:
 def test_base_is_tried_however_few_trials_there_are(trials: int, tmp_path: Path) -> None:
     budget = dataclasses.replace(QUICK.budget, trials=trials, time_budget_seconds=None)
     space = dataclasses.replace(QUICK, budget=budget)
-    searcher, _ = make(tmp_path, space=space)
+    study = open_study(tmp_path / "optuna.journal", space)
+    searcher = StudySearcher(study, space, seed=0, sampler="tpe", promotion=lambda is_last: None)
     proposals = [searcher.suggest(str(number)) for number in range(trials)]
+    assert searcher.suggest("one more") is None
     own = [each["number"] for each in proposals if not each["baseline"]]
     assert own == [0 if trials <= 3 else 3]
     assert proposals[own[0]]["config"] == {
