@@ -42,6 +42,7 @@ class TrialStarted:
     config: dict[str, Any]
     search_seconds: float
     generation: int | None = None
+    order_id: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,6 +133,7 @@ def apply_event(records: dict[int, TrialRecord], event: TrialEvent) -> TrialReco
                 config=TrialConfig.from_dict(event.config),
                 baseline=event.baseline,
                 generation=event.generation,
+                order_id=event.order_id,
             ),
         )
         known.status, known.has_had_its_time = Status.RUNNING, False

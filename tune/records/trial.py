@@ -80,6 +80,7 @@ class TrialRecord:
         config: Its configuration.
         baseline: Name of the baseline it is, or empty.
         generation: Generation of CMA-ES that it was drawn in; None with other samplers.
+        order_id: Id of the order that it was added by, or empty.
         status: How it ended.
         precision: The arithmetic it ran in, empty before the first epoch.
         num_parameters: Trained numbers of its network, None before the first epoch.
@@ -100,6 +101,7 @@ class TrialRecord:
     config: TrialConfig
     baseline: str = ""
     generation: int | None = None
+    order_id: str = ""
     status: Status = Status.RUNNING
     precision: str = ""
     num_parameters: int | None = None

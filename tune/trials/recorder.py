@@ -88,6 +88,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
             baseline=trial.config["baseline"],
             generation=trial.config.get("generation"),
             search_seconds=self._stopper.seconds(),
+            order_id=trial.config.get(ORDER, ""),
         )
         self._listener.trial_started(self._history.add(event))
         if ORDER in trial.config:

@@ -214,6 +214,17 @@ def test_time_of_finalists_counts_when_a_search_is_resumed(tmp_path: Path) -> No
         done.num_trials = 2
         assert not found_before(done, both, trained).timed_out
         assert is_spent(done, found_before(done, both, trained), 1)
+        done = study(1_000.0)
+        done.num_trials = 1
+        found = found_before(done, history.records, trained)
+        assert is_spent(done, found, 1)
+        assert not is_spent(done, found, 1, has_additions=True)
+        late = study(590.0)
+        late.num_trials = 1
+        found = found_before(late, history.records, trained)
+        assert is_spent(late, found, 1, has_additions=True)
+        done = study(590.0)
+        done.num_trials = 2
         assert found_before(done, {**both, 1: cut}, trained).timed_out
 
 

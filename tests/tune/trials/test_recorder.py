@@ -10,7 +10,7 @@ from ray.tune.experiment import Trial
 
 from model.config import TrialConfig
 from tune.records.history import History, read_history
-from tune.records.trial import RUNNING_BEST, Outcome, Status
+from tune.records.trial import ORDER, RUNNING_BEST, Outcome, Status
 from tune.trials import recorder
 from tune.trials.recorder import MAX_DEATHS, Recorder
 from tune.trials.stopper import SearchStopper
@@ -108,3 +108,18 @@ def test_history_says_whether_a_baseline_has_had_its_time(why: str, tmp_path: Pa
     for record in (history.records[0], read_history(path)[0]):
         assert record.status is Status.STOPPED and not record.has_ended
         assert record.is_done == own
+
+
+def test_history_says_which_order_a_trial_is_of(tmp_path: Path) -> None:
+    listener: Any = SimpleNamespace(trial_started=lambda record: None)
+    path = tmp_path / "history.jsonl"
+    config = {"number": 0, "baseline": "", "config": TrialConfig(epochs=9).to_dict()}
+    added: Any = SimpleNamespace(trial_id="a", config={**config, ORDER: "0123456789abcdef"})
+    again: Any = SimpleNamespace(trial_id="b", config=config)  # it goes on
+    with History(path) as history:
+        recording = Recorder(
+            history, SearchStopper(None), save=lambda records: None, listener=listener
+        )
+        for trial in (added, again):
+            recording.on_trial_start(0, [], trial)
+            assert read_history(path)[0].order_id == "0123456789abcdef"
