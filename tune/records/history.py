@@ -141,6 +141,7 @@ def apply_event(records: dict[int, TrialRecord], event: TrialEvent) -> TrialReco
     elif isinstance(event, EpochEnded):
         epoch = event.epoch
         known = records[epoch.number]
+        epoch.check_of(known.config)
         known.add_epoch(epoch)
         known.precision = event.precision
         known.num_parameters = event.num_parameters

@@ -70,6 +70,20 @@ class EpochRecord:
         object.__setattr__(self, "epoch", whole(self.epoch))
         object.__setattr__(self, "report", self.report or math.ceil(self.epoch))
 
+    def check_of(self, config: TrialConfig) -> None:
+        """Refuse a report that a training of a configuration does not give.
+
+        Raises:
+            ValueError: The rule that it breaks.
+        """
+        if not 1 <= self.report <= config.num_reports:
+            raise ValueError(f"a report must be 1 to {config.num_reports}, got {self.report}")
+        expected = config.epochs_at(self.report)
+        if not math.isclose(self.epoch, expected, rel_tol=1e-6):
+            raise ValueError(
+                f"report {self.report} must come after {expected:g} epochs, got {self.epoch:g}"
+            )
+
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class TrialRecord:
