@@ -26,6 +26,7 @@ from tune.planning.study import Study, StudyOptions
 from tune.records.history import History
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status
+from tune.storage.requests import Requests
 
 SPACE, CORPUS = "full", "python-docs"
 CURVES = Path(__file__).parent / "curves" / "alice.parquet"
@@ -108,6 +109,7 @@ def search_stages(
                 console,
                 spent_seconds=0.0,
                 finalists={},
+                requests=Requests([str(folder.path)], print),
             )
             observer.finish()
     ray.shutdown()

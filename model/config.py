@@ -104,6 +104,10 @@ class TrialConfig:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         num_reports = self.epochs * self.reports_per_epoch
+        if num_reports >= _LARGEST:
+            raise ConfigError(
+                f"epochs must be so few that a training has below 2**63 reports, got {self.epochs}"
+            )
         if self.num_reports < 1:
             least = "1" if self.reports_per_epoch == 1 else f"1 / {self.reports_per_epoch}"
             raise ConfigError(f"epochs must be at least {least}, got {self.epochs}")
@@ -208,6 +212,8 @@ _AT_LEAST_ONE = (
 )
 
 
+_LARGEST = 2**63
+"""A table's column holds no whole number as large."""
 _ROUNDING = 1e-9
 """Relative error of a number of epochs that was divided and multiplied."""
 
@@ -234,6 +240,8 @@ def check_type(name: str, value: object, expected: Any) -> None:
         raise ConfigError(f"{name} must be a finite number, got {value!r}")
     if not isinstance(value, expected) or isinstance(value, bool):
         raise ConfigError(f"{name} must be {expected.__name__}, got {value!r}")
+    if isinstance(value, int) and abs(value) >= _LARGEST:
+        raise ConfigError(f"{name} must be below 2**63")
 
 
 def check_seed(seed: int) -> int:

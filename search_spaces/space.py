@@ -257,14 +257,15 @@ class SearchSpace:
         """Return whether a point has an axis, has all that it needs, and lies inside."""
         return bool(point) and not self._outside(point)
 
-    def all_starts(self) -> list[dict[str, Any]]:
-        """Return what is tried right after the baselines.
-
-        It is the base's values of the axes, where they lie inside, then the starts that are
-        neither the base nor a baseline.
-        """
+    def base_point(self) -> dict[str, Any] | None:
+        """Return the base's values of the axes, where they lie inside; else None."""
         base = self.point(self.base.to_dict())
-        points = [base] if self.holds(base) else []
+        return base if self.holds(base) else None
+
+    def all_starts(self) -> list[dict[str, Any]]:
+        """Return the base's point, if any, then the starts that are neither it nor a baseline."""
+        base = self.base_point()
+        points = [] if base is None else [base]
         known = [self.point(baseline.params) for baseline in self.baselines]
         for start in self.starts:
             point = self.point(self.config(start).to_dict())

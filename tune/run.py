@@ -35,10 +35,15 @@ def main(arguments: list[str] | None = None) -> int:
         on_signal = end_on_signals()
         try:
             with Cluster(options.address) as cluster:
+
+                def start() -> None:
+                    cluster.check_local_trial(options.cpus_per_trial, options.gpus_per_trial)
+                    if not options.dry_run:
+                        cluster.start_local_soon()
+
                 # A mistake is told before the local Ray is ended, which takes seconds.
                 try:
-                    start = (lambda: None) if options.dry_run else cluster.start_local_soon
-                    study = prepared_study(options, console, when_checked=start)
+                    study = prepared_study(options, console, start, cluster.nodes)
 
                     # torch is imported after the checks, so that a mistake is told at once.
                     from tune.job.finish import INTERRUPTED

@@ -8,6 +8,7 @@ import dataclasses
 import math
 
 from model.config import TrialConfig
+from model.errors import CorpusError
 from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, num_columns
 from model.text.streams import EncodedCorpus
 
@@ -105,6 +106,25 @@ def steps_per_epoch(config: TrialConfig, sizes: TextSizes) -> int:
     """Return the optimiser steps of an epoch."""
     per_step = config.sequence_length if config.regime == "stream" else config.batch_size
     return math.ceil(_rows(config, sizes) / per_step)
+
+
+def check_reports(config: TrialConfig, corpus: EncodedCorpus) -> None:
+    """Refuse a configuration with more reports in an epoch than optimiser steps.
+
+    Args:
+        config: It fits the text in all else.
+        corpus: The streams of its cleaning, in its unit.
+
+    Raises:
+        CorpusError: There is a report without a step.
+    """
+    num_steps = steps_per_epoch(config, TextSizes.of(corpus))
+    if num_steps < config.reports_per_epoch:
+        raise CorpusError(
+            f"reports_per_epoch must be at most the steps of an epoch, {num_steps} with "
+            f"batch_size {config.batch_size}, sequence_length {config.sequence_length} and unit "
+            f"{config.unit} on the cleaning {config.cleaning!r}, got {config.reports_per_epoch}"
+        )
 
 
 def time_steps_per_epoch(config: TrialConfig, sizes: TextSizes) -> int:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from model.config import TrialConfig
-from model.errors import CheckpointError, CorpusError, TrainingDiverged
+from model.errors import CheckpointError, TrainingDiverged
 from model.network.base import Network
 from model.network.precision import Arithmetic, autocast, resolve_arithmetic
 from model.scoring.evaluation import network_nats
@@ -30,6 +30,7 @@ from model.training.checkpoint import (
     load_training_state,
     save_checkpoint,
 )
+from model.training.cost import check_reports
 from model.training.epoch_report import EpochReport
 from model.training.optimizer import take_step
 from model.training.regimes import build_regime
@@ -62,6 +63,7 @@ class Trainer:
             location: Where the text is found again, for checkpoints; None is not known.
         """
         check_fits(corpus, batch_size=config.batch_size, sequence_length=config.sequence_length)
+        check_reports(config, corpus)
         assert config.cleaning == corpus.cleaning
         assert (config.unit == "word") == isinstance(corpus.vocabulary, WordVocabulary)
         self.config = config
@@ -80,11 +82,6 @@ class Trainer:
         self.model.use_kernel(self.arithmetic.kernel)
         self.optimizer = self.regime.optimizer
         self.steps_per_epoch = self.regime.steps_per_epoch
-        if self.steps_per_epoch < config.reports_per_epoch:
-            raise CorpusError(
-                f"reports_per_epoch must be at most the steps of an epoch, "
-                f"{self.steps_per_epoch}, got {config.reports_per_epoch}"
-            )
 
     def reports(self) -> Iterator[EpochReport]:
         """Yield a report after each epoch, or part of one, until the training is finished.

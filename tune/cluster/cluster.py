@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 from model.errors import ConfigError, first_line
 from model.system.limits import resident_bytes
 from tune.cluster.ray_environment import NamedAddress, named_address
-from tune.cluster.resources import Node, TrialResources, cluster_nodes, local_nodes
+from tune.cluster.resources import (
+    Node,
+    TrialResources,
+    cluster_nodes,
+    local_nodes,
+    num_concurrent,
+    trial_resources,
+)
 from tune.cluster.temporary_folder import make_ray_folder, remove_all, why_full
 
 if TYPE_CHECKING:
@@ -81,6 +88,20 @@ class Cluster(AbstractContextManager["Cluster"]):
         """
         if self.address is None and not self._folders:
             self._folders.append(make_ray_folder())
+
+    def check_local_trial(self, cpus: int, gpus: float | None) -> None:
+        """Check that this machine has what a trial needs, if Ray is to be started here.
+
+        Args:
+            cpus: As in `trial_resources`.
+            gpus: As there.
+
+        Raises:
+            ConfigError: It has not.
+        """
+        if self.address is None:
+            nodes = self._local_nodes
+            num_concurrent(nodes, trial_resources(nodes, cpus=cpus, gpus=gpus), None)
 
     def nodes(self) -> list[Node]:
         """Return what there is to use; joins the cluster if one is named.

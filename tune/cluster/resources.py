@@ -87,6 +87,20 @@ def default_gpus(nodes: list[Node]) -> float:
     return 1.0 if any(node.num_gpus for node in nodes) else 0.0
 
 
+def trial_resources(nodes: list[Node], *, cpus: int, gpus: float | None) -> TrialResources:
+    """Return what a trial takes, as the user says.
+
+    Args:
+        nodes: What there is.
+        cpus: The user's number of CPU cores.
+        gpus: The user's number of GPUs; None where the user names none: see `default_gpus`.
+
+    Raises:
+        ConfigError: A number is out of its range.
+    """
+    return TrialResources(cpus=cpus, gpus=default_gpus(nodes) if gpus is None else gpus)
+
+
 def num_concurrent(nodes: list[Node], need: TrialResources, max_concurrent: int | None) -> int:
     """Return how many trials run at once.
 

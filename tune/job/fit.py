@@ -6,10 +6,13 @@ from model.config import TrialConfig
 from model.errors import CorpusError, UnfitCleaning
 from model.scoring.objective import Floors, PreparedCorpus, check_fits, prepare_corpus
 from model.text.corpus import Corpus
+from model.text.streams import EncodedCorpus
+from model.training.cost import check_reports
 from search_spaces import SearchSpace
 from search_spaces.narrow import at_most, without
 
-_FIELDS = ("cleaning", "unit", "min_word_count", "batch_size", "sequence_length")
+_SIZES = ("batch_size", "sequence_length", "reports_per_epoch")
+_FIELDS = ("cleaning", "unit", "min_word_count", "regime", *_SIZES)
 """What a text must be long enough for."""
 
 
@@ -56,7 +59,7 @@ def fitted(space: SearchSpace, corpus: Corpus, floors: Floors | None = None) -> 
             space = smaller
     while (misfit := _misfit(space, prepared)) is not None:
         config, error = misfit
-        narrowed = _smaller(space, config, len(prepared.streams(config).train) - 1)
+        narrowed = _smaller(space, config, prepared.streams(config))
         if narrowed is None:
             raise error
         axis, space = narrowed
@@ -77,21 +80,27 @@ def _misfit(
 ) -> tuple[TrialConfig, CorpusError] | None:
     """Return the first configuration at the space's ends that the text is too short for."""
     for config in space.corners(_FIELDS):
-        try:
-            check_fits(
-                prepared.streams(config),
-                batch_size=config.batch_size,
-                sequence_length=config.sequence_length,
-            )
-        except CorpusError as error:
+        error = _why_unfit(config, prepared.streams(config))
+        if error is not None:
             return config, error
     return None
 
 
-def _smaller(space: SearchSpace, config: TrialConfig, most: int) -> tuple[str, SearchSpace] | None:
+def _why_unfit(config: TrialConfig, corpus: EncodedCorpus) -> CorpusError | None:
+    """Return what the trainer would raise of a configuration; None where it fits."""
+    try:
+        check_fits(corpus, batch_size=config.batch_size, sequence_length=config.sequence_length)
+        check_reports(config, corpus)
+    except CorpusError as error:
+        return error
+    return None
+
+
+def _smaller(
+    space: SearchSpace, config: TrialConfig, corpus: EncodedCorpus
+) -> tuple[str, SearchSpace] | None:
     """Return the axis that is narrowed for a configuration that does not fit, and the space."""
-    sizes = {"batch_size": config.batch_size, "sequence_length": config.sequence_length}
-    for axis in (axis for axis in sizes if sizes[axis] > most):
+    for axis, most in _limits(config, corpus).items():
         smaller = at_most(space, axis, most)
         if smaller is not None and smaller != space:
             return axis, smaller
@@ -100,3 +109,23 @@ def _smaller(space: SearchSpace, config: TrialConfig, most: int) -> tuple[str, S
         if smaller is not None:
             return axis, smaller
     return None
+
+
+def _limits(config: TrialConfig, corpus: EncodedCorpus) -> dict[str, int]:
+    """Return the numbers of a configuration that are too large, and what each may be at most."""
+    most = len(corpus.train) - 1
+    lengths = ("batch_size", "sequence_length")
+    limits = {axis: most for axis in lengths if getattr(config, axis) > most}
+    if limits:
+        return limits
+    for axis in _SIZES:  # any of them, for the reports
+        fitting, unfit = 0, getattr(config, axis)
+        while fitting + 1 < unfit:
+            middle = (fitting + unfit) // 2
+            smaller = dataclasses.replace(config, epochs=1, **{axis: middle})
+            if _why_unfit(smaller, corpus) is None:
+                fitting = middle
+            else:
+                unfit = middle
+        limits |= {axis: fitting} if fitting else {}
+    return limits

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -20,9 +20,8 @@ from tune.cluster.cluster import Cluster
 from tune.cluster.ray_watch import RayWatch
 from tune.cluster.resources import (
     Concurrency,
-    TrialResources,
-    default_gpus,
     num_concurrent,
+    trial_resources,
     with_memory,
 )
 from tune.cluster.shared_corpus import SharedCorpus
@@ -34,7 +33,7 @@ from tune.job.outcome import why_nothing
 from tune.job.plan import JobPlan, print_plan
 from tune.job.predictor import with_predictor
 from tune.job.search import found_before, is_spent, search
-from tune.job.steering import with_time_budget, workers_ordered
+from tune.job.steering import additions, with_time_budget, workers_ordered
 from tune.job.study_json import study_file
 from tune.job.worker_tasks import AfterSearch
 from tune.planning.estimate import Estimate
@@ -45,6 +44,7 @@ from tune.records.run_folder import RunFolder, existing_parent
 from tune.sampling.samplers import AUTO, default_sampler
 from tune.storage.folder_lease import leased_folder
 from tune.storage.mirror import Mirror
+from tune.storage.requests import Requests
 from tune.trials.trainable import trainable_for
 
 
@@ -79,8 +79,7 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
     nodes = cluster.nodes()
     cluster.check_local()
     cluster.check_storage(study.settings.storage or str(existing_parent(study.run_path)))
-    gpus = default_gpus(nodes) if options.gpus_per_trial is None else options.gpus_per_trial
-    need = TrialResources(cpus=options.cpus_per_trial, gpus=gpus)
+    need = trial_resources(nodes, cpus=options.cpus_per_trial, gpus=options.gpus_per_trial)
     concurrent = num_concurrent(nodes, need, options.max_concurrent)
     if not options.dry_run:
         cluster.start_soon()  # all that can be checked without it is checked
@@ -136,8 +135,10 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         watch.start(is_local=not cluster.address)
         return SharedCorpus.of(study.prepared)
 
+    locations = [str(folder.path), *([study.mirror_root] if study.mirror_root else [])]
     with (
         naming_how_to_resume(folder.path, command, other_place=cluster.why_full),
+        nullcontext(Requests(locations, functools.partial(say, console))) as requests,
         History(folder.history_file) as history,
         leased_folder(
             folder.path,
@@ -158,7 +159,8 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         result = found_before(study, history.records, finalists)
         if study.earlier:
             folder.write_study(facts)
-        if not is_spent(study, result, plan.concurrent):
+        has_additions = bool(additions(history))
+        if not is_spent(study, result, plan.concurrent, has_additions=has_additions):
             result = search(
                 study,
                 folder,
@@ -169,6 +171,7 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
                 console,
                 spent_seconds=result.seconds,
                 finalists=finalists,
+                requests=requests,
                 limit_workers=at_once.limit,
             )
             if result.time_budget_seconds is not None:

@@ -11,12 +11,12 @@ from model.system.durations import parse_duration
 from model.system.filesystem import check_storage
 from model.system.terminal import say
 from model.text.corpus import Corpus, resolve_corpus
-from model.text.held_out import with_named_held_out, with_short_held_out
+from model.text.held_out import LONG_TEXT_CHARS, with_named_held_out, with_short_held_out
 from model.text.known_text import remember
 from search_spaces import Budget, SearchSpace, load_space
 from search_spaces.long_text import for_text
 from search_spaces.narrow import fixed
-from tune.cluster.resources import TrialResources
+from tune.cluster.resources import Node, TrialResources, local_nodes, trial_resources
 from tune.job.fit import fitted
 from tune.job.notify import check_notify
 from tune.job.start_from import with_starts
@@ -30,7 +30,10 @@ from tune.storage.fetch import check_new_in_storage
 
 
 def prepare(
-    options: StudyOptions, console: Console, when_checked: Callable[[], None] = lambda: None
+    options: StudyOptions,
+    console: Console,
+    when_checked: Callable[[], None] = lambda: None,
+    nodes: Callable[[], list[Node]] = local_nodes,
 ) -> Study:
     """Check all that can be checked without Ray; the first line printed names the corpus.
 
@@ -38,6 +41,7 @@ def prepare(
         options: The command line.
         console: Where the corpus is named.
         when_checked: Called before the text is read, once all else is checked.
+        nodes: Returns what trials run on; asked for a long text, which GPUs have fewer reports of.
 
     Raises:
         ConfigError: The first rule that is broken.
@@ -57,7 +61,8 @@ def prepare(
     when_checked()
     corpus = named_corpus(options, settings, console)
     num_chars = len(with_short_held_out(corpus).text)
-    space = for_text(named, num_chars, on_gpu=bool(options.gpus_per_trial))
+    on_gpu = num_chars > LONG_TEXT_CHARS and _on_gpu(options, nodes())
+    space = for_text(named, num_chars, on_gpu=on_gpu)
     corpus = split_for(space, corpus)
     found = fitted(with_starts(space, options.start_from, options.results), corpus)
     return Study(
@@ -70,6 +75,11 @@ def prepare(
         command=options.command,
         trackers=trackers,
     )
+
+
+def _on_gpu(options: StudyOptions, nodes: list[Node]) -> bool:
+    need = trial_resources(nodes, cpus=options.cpus_per_trial, gpus=options.gpus_per_trial)
+    return need.gpus > 0
 
 
 def named_space(options: StudyOptions) -> SearchSpace:

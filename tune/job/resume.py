@@ -12,6 +12,7 @@ from model.system.filesystem import check_storage, is_uri, join, normal
 from model.text.corpus import Corpus
 from search_spaces import Budget, SearchSpace
 from search_spaces.long_text import for_text
+from tune.cluster.resources import Node, local_nodes
 from tune.job.fit import fitted
 from tune.job.prepare import (
     check_locations,
@@ -31,7 +32,10 @@ from tune.storage.fetch import fetch_run, found_in_storage
 
 
 def prepared_study(
-    options: StudyOptions, console: Console, when_checked: Callable[[], None] = lambda: None
+    options: StudyOptions,
+    console: Console,
+    when_checked: Callable[[], None] = lambda: None,
+    nodes: Callable[[], list[Node]] = local_nodes,
 ) -> Study:
     """Return the checked study of a command line: a new search, or a resumed one.
 
@@ -40,14 +44,16 @@ def prepared_study(
         console: Where the corpus is named.
         when_checked: Called before the text is read, once all else is checked, if the search is
             to run: not of one that has finished.
+        nodes: Returns what trials run on.
 
     Raises:
         ConfigError: The first rule that is broken.
     """
     if options.or_resume:
         options = or_resumed(options)
-    make = prepare if options.resume is None else prepare_resumed
-    return make(options, console, when_checked)
+    if options.resume is None:
+        return prepare(options, console, when_checked, nodes)
+    return prepare_resumed(options, console, when_checked)
 
 
 def or_resumed(options: StudyOptions) -> StudyOptions:

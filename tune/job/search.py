@@ -28,7 +28,7 @@ from tune.planning.training_time import (
 )
 from tune.records.history import History, TrialEnded, seconds_run
 from tune.records.run_folder import RunFolder
-from tune.records.trial import Status, TrialRecord, num_ended
+from tune.records.trial import Status, TrialRecord, num_done
 from tune.reporting.live import LiveFiles
 from tune.sampling.optuna_study import open_study, quiet_optuna
 from tune.sampling.searcher import StudySearcher
@@ -77,6 +77,7 @@ def search(
     *,
     spent_seconds: float,
     finalists: Mapping[int, TrialRecord],
+    requests: Requests,
     limit_workers: Callable[[int], None] = lambda most: None,
 ) -> SearchResult:
     """Run the trials that a study has left; the history and the tables are written meanwhile.
@@ -91,6 +92,7 @@ def search(
         console: Shows the progress.
         spent_seconds: Seconds of the earlier sessions.
         finalists: Finalists that earlier sessions trained; no time is kept free for them.
+        requests: Where orders come from.
         limit_workers: Has at most a number of trials run at once.
     """
     quiet_optuna()
@@ -135,7 +137,6 @@ def search(
         remaining=remaining,
     )
     folder.write_tables(records)
-    num_asked = None if study.space.budget.promotes else num_left(study, records, concurrent())
     searcher = StudySearcher(
         open_study(folder.optuna_file, study.space, records=records),
         study.space,
@@ -144,7 +145,7 @@ def search(
         records=records,
         checkpoints=checkpoints,
         next_baseline=beside.next if beside else None,
-        promotion=promotion if study.space.budget.promotes else None,
+        promotion=promotion,
         shorten=lambda config: _shortened(config, study, stopper, remaining, concurrent),
     )
     live_files = LiveFiles(folder)
@@ -157,8 +158,6 @@ def search(
         stored = dataclasses.replace(folder.read_study(), space=study.space)
         folder.write_study(stored)
 
-    locations = [str(folder.path), *([study.mirror_root] if study.mirror_root else [])]
-    requests = Requests(locations, functools.partial(say, console))
     steering = Steering(
         history,
         folder,
@@ -192,7 +191,7 @@ def search(
             trainable,
             searcher=searcher,
             scheduler=scheduler,
-            num_trials=num_asked,
+            num_trials=None,  # a user may add to them at any time
             concurrent=concurrent,
             store=store,
             stopper=stopper,
@@ -201,6 +200,8 @@ def search(
             trial_timeout_seconds=study.settings.trial_timeout_seconds,
             memory_excess_bytes=memory_excess_bytes(records),
         )
+    if not (stopper.interrupted or stopper.timed_out):  # else it may go on
+        steering.search_ends()
     searcher.stop_running()
     # While it ran they were written now and then only: the last ends may be missing.
     live_files.save_all(history.records.values())
@@ -258,7 +259,7 @@ def found_before(
         records=list(records.values()),
         seconds=seconds,
         interrupted=False,
-        timed_out=is_late and num_ended(records.values()) < study.num_trials,
+        timed_out=is_late and num_done(records.values()) < study.num_trials,
     )
 
 
@@ -271,9 +272,21 @@ def num_left(study: Study, records: Iterable[TrialRecord], concurrent: int) -> i
     return max(0, study.num_trials - num_settled(study, records, concurrent))
 
 
-def is_spent(study: Study, result: SearchResult, concurrent: int) -> bool:
-    """Return whether the budget has no room for another trial."""
-    return result.timed_out or num_left(study, result.records, concurrent) == 0
+def is_spent(
+    study: Study, result: SearchResult, concurrent: int, *, has_additions: bool = False
+) -> bool:
+    """Return whether the budget has no room for another trial.
+
+    Args:
+        study: The search.
+        result: What it has found.
+        concurrent: How many run at once.
+        has_additions: Whether a user has added configurations that are still to be tried.
+    """
+    limit = study.space.budget.time_budget_seconds
+    is_late = limit is not None and result.seconds >= limit
+    is_done = num_left(study, result.records, concurrent) == 0 and not has_additions
+    return result.timed_out or is_late or is_done
 
 
 def _settle_stopped(scheduler: FairASHA, history: History) -> None:

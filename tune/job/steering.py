@@ -17,6 +17,9 @@ from tune.storage.requests import Requests
 from tune.trials.asha import FairASHA
 from tune.trials.stopper import SearchStopper
 
+_EARLIER = "it was for an earlier session, which was gone before it was carried out"
+_TOO_LATE = "it came after the search's last trial"
+
 
 class Steering:
     """Carries out the orders of one session."""
@@ -55,9 +58,20 @@ class Steering:
         self._searcher, self._limit_workers = searcher, limit_workers
 
     def resume(self) -> None:
-        """Carry out what earlier sessions left open."""
+        """Carry out what earlier sessions left open, but for what was to end them.
+
+        What they have not read waits until trials run: fewer workers, say, must not keep one that
+        is to be stopped from its next report.
+        """
+        begun = _begun(self._history)
         for record in list(self._history.orders.values()):
-            if record.is_open:
+            if not record.is_open:
+                continue
+            if record.order.id in begun:  # its driver was killed between the two events
+                self._close(record, trial=begun[record.order.id])
+            elif record.order.action is Action.END:
+                self._close(record, refused=_EARLIER)
+            else:
                 self._check_and_carry_out(record)
 
     def carry_out(self) -> None:
@@ -70,7 +84,11 @@ class Steering:
 
     def _give(self, order: Order) -> None:
         given = OrderGiven(order=order, search_seconds=self._stopper.seconds())
-        self._check_and_carry_out(self._history.add_order(given))
+        record = self._history.add_order(given)
+        if order.action is Action.END and self._requests.is_earlier(order.id):
+            self._close(record, refused=_EARLIER)
+        else:
+            self._check_and_carry_out(record)
 
     def _check_and_carry_out(self, record: OrderRecord) -> None:
         try:
@@ -118,6 +136,11 @@ class Steering:
                 by_itself = status not in (Status.STOPPED, Status.PRUNED)
                 self._close(record, refused=f"it ended as {status.value}" if by_itself else "")
 
+    def search_ends(self) -> None:
+        """Refuse what was added as the search came to its end: nothing is tried any more."""
+        for record in additions(self._history):
+            self._close(record, refused=_TOO_LATE)
+
     def _close(self, record: OrderRecord, *, trial: int | None = None, refused: str = "") -> None:
         trial = record.order.trial if trial is None else trial
         known = None if trial is None else self._history.records.get(trial)
@@ -133,6 +156,26 @@ class Steering:
     def _write_and_tell(self, record: OrderRecord) -> None:
         write_orders(self._history.orders.values(), self._folder.orders_file)
         self._tell(record)
+
+
+def _begun(history: History) -> dict[str, int]:
+    """Return the ids of the orders that have become trials, and the trials' numbers."""
+    return {
+        record.order_id: record.number
+        for record in history.records.values()
+        if record.order_id in history.orders
+        and history.orders[record.order_id].order.action is Action.ADD
+    }
+
+
+def additions(history: History) -> list[OrderRecord]:
+    """Return the configurations that a user has added and that are still to be tried."""
+    begun = _begun(history)
+    return [
+        record
+        for record in history.orders.values()
+        if record.is_open and record.order.action is Action.ADD and record.order.id not in begun
+    ]
 
 
 def settle_ordered(history: History) -> None:

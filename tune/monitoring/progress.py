@@ -81,7 +81,7 @@ class Progress:
         self._begun_seconds = self._last_line_seconds = clock()
         for record in earlier:
             self._see(record)
-            if record.has_ended:
+            if record.is_done:
                 self._ended(record)
         self._num_earlier = self._num_ended
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=2)
@@ -135,8 +135,8 @@ class Progress:
                 best_val_bits_per_char=best.objective if best else None,
             )
         elif not self._is_live:
-            # Of a stopped trial no summary: the session ends, or a baseline has had its time.
-            rest = f" | {self.summary()}" if record.has_ended else ""
+            # Of a trial that is cut off no summary: the session ends.
+            rest = f" | {self.summary()}" if record.is_done else ""
             self._say(f"{self._counted()} {self._line(record)}{rest}")
 
     def ordered(self, order: OrderRecord) -> None:

@@ -30,7 +30,7 @@ class SearchState:
         self._statuses: Counter[Status] = Counter()
         # Trial number to status and reports as they were counted last.
         self._counted: dict[int, tuple[Status, int]] = {}
-        self._stopped_by_hand: set[int] = set()
+        self._done: set[int] = set()
         for record in records:
             self.see(record)
 
@@ -42,8 +42,10 @@ class SearchState:
             self._count(*self._counted[record.number], -1)
         self._counted[record.number] = (record.status, len(record.epochs))
         self._count(*self._counted[record.number], +1)
-        if record.is_stopped_by_hand and record.has_ended:
-            self._stopped_by_hand.add(record.number)
+        if record.is_done:
+            self._done.add(record.number)
+        else:
+            self._done.discard(record.number)  # it goes on from a rung, or in another session
         if record.status == Status.RUNNING:
             self._running[record.number] = record
         else:
@@ -62,10 +64,8 @@ class SearchState:
 
     @property
     def num_ended(self) -> int:
-        """Trials that have nothing more to train."""
-        open_statuses = (Status.RUNNING, Status.STOPPED)
-        ended = sum(n for status, n in self._statuses.items() if status not in open_statuses)
-        return ended + len(self._stopped_by_hand)
+        """Trials that have nothing more to train, or had their part of the time as baselines."""
+        return len(self._done)
 
     def statuses_text(self) -> str:
         """Return how many trials have which status: "2 PRUNED, 1 RUNNING"."""

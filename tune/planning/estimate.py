@@ -27,7 +27,7 @@ from tune.planning.training_time import (
     shortened,
 )
 from tune.records.study_file import PlannedTime
-from tune.records.trial import Status, TrialRecord
+from tune.records.trial import TrialRecord
 
 _DRAWN = 200
 
@@ -105,7 +105,7 @@ class Estimate:
         return [
             record.epoch_seconds / self.epoch_seconds(record.config)
             for record in records
-            if record.has_ended and record.epochs
+            if record.is_done and record.epochs
         ]
 
     def compared_with(self, records: Iterable[TrialRecord]) -> PlannedTime:
@@ -218,7 +218,7 @@ class Remaining:
         self._cut.discard(record.number)
         if record.baseline:
             self._baselines.add(record.baseline)
-        if record.baseline and record.status is Status.STOPPED:
+        if record.is_done and not record.has_ended:
             self._open.pop(record.number, None)
             self._cut.add(record.number)
         elif not record.has_ended:

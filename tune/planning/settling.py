@@ -10,7 +10,7 @@ import numpy as np
 
 from model.system.durations import counted
 from tune.planning.study import Study
-from tune.records.trial import TrialRecord, num_ended
+from tune.records.trial import TrialRecord, num_done
 
 NOISE_BITS = 0.01
 """Standard deviation between the seeds of one configuration: 0.0096, the root of the mean square
@@ -40,7 +40,7 @@ def why_settled(
     if not study.settings.stop_when_settled:
         return ""
     records = list(records)
-    ended = num_ended(records)
+    ended = num_done(records)
     # Where trials are the budget, they are its clock: all take about the same time.
     left = (study.num_trials - ended) / ended * seconds if ended else float("inf")
     total = seconds + min(left, float("inf") if seconds_left is None else seconds_left)

@@ -146,7 +146,9 @@ class BaselinesBeside:
         waiting = [
             baseline.name
             for baseline in self._study.space.baselines
-            if baseline.name not in self._proposed and baseline.name not in self._settled
+            if baseline.name not in self._proposed
+            and baseline.name not in self._settled
+            and (baseline.name in known or num_proposed < self._study.num_trials)
         ]
         num_new = sum(name not in known for name in waiting)
         are_last = self._study.num_trials - num_proposed <= num_new
@@ -155,8 +157,9 @@ class BaselinesBeside:
             for name, reports_before in self._proposed.items()
         )
         is_full = num_running >= max(1, self._concurrent() // WORKERS_A_BASELINE)
-        is_early = num_proposed == 0  # the base comes first
-        if not waiting or ((is_early or is_full) and not are_last):
+        is_early = num_proposed == 0  # the base comes first, if there is one
+        has_base = self._study.space.base_point() is not None
+        if not waiting or ((is_early or is_full) and not are_last) or (is_early and has_base):
             return None
         self._proposed[waiting[0]] = len(known[waiting[0]].epochs) if waiting[0] in known else 0
         return waiting[0]

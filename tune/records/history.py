@@ -42,6 +42,7 @@ class TrialStarted:
     config: dict[str, Any]
     search_seconds: float
     generation: int | None = None
+    order_id: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +66,7 @@ class TrialEnded:
     status: Status
     error: str
     search_seconds: float
+    has_had_its_time: bool = False
 
 
 TrialEvent = TrialStarted | EpochEnded | TrialEnded
@@ -132,13 +134,15 @@ def apply_event(records: dict[int, TrialRecord], event: TrialEvent) -> TrialReco
                 config=TrialConfig.from_dict(event.config),
                 baseline=event.baseline,
                 generation=event.generation,
+                order_id=event.order_id,
             ),
         )
-        known.status = Status.RUNNING
+        known.status, known.has_had_its_time = Status.RUNNING, False
         known.search_seconds = known.started_seconds = event.search_seconds
     elif isinstance(event, EpochEnded):
         epoch = event.epoch
         known = records[epoch.number]
+        epoch.check_of(known.config)
         known.add_epoch(epoch)
         known.precision, known.kernel = event.precision, event.kernel
         known.num_parameters = event.num_parameters
@@ -152,6 +156,7 @@ def apply_event(records: dict[int, TrialRecord], event: TrialEvent) -> TrialReco
         known = records[event.number]
         known.status, known.error = event.status, event.error
         known.search_seconds = event.search_seconds
+        known.has_had_its_time = event.has_had_its_time
     return known
 
 

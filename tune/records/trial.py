@@ -70,6 +70,20 @@ class EpochRecord:
         object.__setattr__(self, "epoch", whole(self.epoch))
         object.__setattr__(self, "report", self.report or math.ceil(self.epoch))
 
+    def check_of(self, config: TrialConfig) -> None:
+        """Refuse a report that a training of a configuration does not give.
+
+        Raises:
+            ValueError: The rule that it breaks.
+        """
+        if not 1 <= self.report <= config.num_reports:
+            raise ValueError(f"a report must be 1 to {config.num_reports}, got {self.report}")
+        expected = config.epochs_at(self.report)
+        if not math.isclose(self.epoch, expected, rel_tol=1e-6):
+            raise ValueError(
+                f"report {self.report} must come after {expected:g} epochs, got {self.epoch:g}"
+            )
+
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class TrialRecord:
@@ -80,6 +94,7 @@ class TrialRecord:
         config: Its configuration.
         baseline: Name of the baseline it is, or empty.
         generation: Generation of CMA-ES that it was drawn in; None with other samplers.
+        order_id: Id of the order that it was added by, or empty.
         status: How it ended.
         precision: The arithmetic it ran in, empty before the first epoch.
         kernel: What computed its LSTM, empty as above.
@@ -91,6 +106,8 @@ class TrialRecord:
         started_seconds: The same to its last start: it may have gone on from a rung.
         error: Why it failed or diverged, or empty.
         is_stopped_by_hand: Whether a user stopped it, for good.
+        has_had_its_time: Whether it is a baseline that was cut off when its part of the time was
+            used; not known of runs of before 2026-11-29.
         epochs: Its reports, in order; `add_epoch` adds one.
         best: The report with the lowest objective, the earliest of equals; None before the first.
     """
@@ -99,6 +116,7 @@ class TrialRecord:
     config: TrialConfig
     baseline: str = ""
     generation: int | None = None
+    order_id: str = ""
     status: Status = Status.RUNNING
     precision: str = ""
     kernel: str = ""
@@ -110,6 +128,7 @@ class TrialRecord:
     started_seconds: float = 0.0
     error: str = ""
     is_stopped_by_hand: bool = False
+    has_had_its_time: bool = False
     epochs: list[EpochRecord] = dataclasses.field(default_factory=list)
     best: EpochRecord | None = dataclasses.field(init=False, repr=False, compare=False)
 
@@ -140,6 +159,14 @@ class TrialRecord:
         if self.is_stopped_by_hand and self.status is Status.STOPPED:
             return True
         return self.status not in (Status.RUNNING, Status.STOPPED)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its search has no more time for it: it has ended, or had its part as a baseline.
+
+        A resumed search with more time may train such a baseline on.
+        """
+        return self.has_ended or (self.status is Status.STOPPED and self.has_had_its_time)
 
     @property
     def objective(self) -> float:
@@ -201,6 +228,11 @@ configuration = operator.attrgetter(*(name for name in FIELD_NAMES if name != "s
 def num_ended(records: Iterable[TrialRecord]) -> int:
     """Return how many have ended; stopped ones can go on."""
     return sum(record.has_ended for record in records)
+
+
+def num_done(records: Iterable[TrialRecord]) -> int:
+    """Return how many are done: baselines that have had their time among them."""
+    return sum(record.is_done for record in records)
 
 
 def trial_id(number: int) -> str:

@@ -130,7 +130,7 @@ def queue(space: SearchSpace, records: Iterable[TrialRecord]) -> list[Queued]:
     """Return what is to be tried first.
 
     It is the trials that an earlier session began and did not end, then the baselines, then the
-    base and the other starts.
+    base and the other starts. Where baselines would take all trials, the base stands before them.
 
     Args:
         space: What is searched.
@@ -146,13 +146,14 @@ def queue(space: SearchSpace, records: Iterable[TrialRecord]) -> list[Queued]:
         if not record.has_ended
     ]
     started = {record.baseline for record in ordered}
-    queued += [
+    baselines = [
         Queued(space.point(baseline.params), {BASELINE: baseline.name})
         for baseline in space.baselines
         if baseline.name not in started
     ]
     own = [record.config for record in ordered if not record.baseline]
     is_limited = space.budget.time_budget_seconds is not None
+    starts: list[Queued] = []
     for point in space.all_starts():
         begun = [config for config in own if _began(point, config, is_limited=False)] or [
             config for config in own if is_limited and _began(point, config, is_limited=True)
@@ -160,8 +161,11 @@ def queue(space: SearchSpace, records: Iterable[TrialRecord]) -> list[Queued]:
         if begun:
             own.remove(begun[0])
         else:
-            queued.append(Queued(point, {}))
-    return queued
+            starts.append(Queued(point, {}))
+    has_base = any(each.point == space.base_point() for each in starts)
+    is_short = space.budget.trials - len(ordered) <= len(baselines)
+    first = [starts.pop(0)] if has_base and is_short else []
+    return [*queued, *first, *baselines, *starts]
 
 
 def optuna_point(space: SearchSpace, config: TrialConfig) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class StudySearcher(Searcher):
                 is to follow, or None; None where all baselines come first.
             promotion: Returns, knowing whether no new trial will come, which one goes on from its
                 rung and from which checkpoints, or None; None where none ever does. With it,
-                proposals end by themselves.
+                proposals end by themselves, what was added among them.
             shorten: Returns a configuration with as many epochs as the time budget has room for.
         """
         super().__init__(metric=RUNNING_BEST, mode="min")
@@ -120,7 +120,7 @@ class StudySearcher(Searcher):
             promoted = self._promotion(is_last)
             if promoted is not None:
                 queued = self._again(*promoted)
-            elif is_last and (queued := self._next_queued()) is None:
+            elif is_last and (queued := self._next_queued(is_last=True)) is None:
                 return None if self._live else str(Searcher.FINISHED)
         trial, config = self._new_trial(queued)
         self._live[trial_id] = trial
@@ -197,13 +197,17 @@ class StudySearcher(Searcher):
         self._study.enqueue_trial(untried[int(generator.integers(len(untried)))])
         return self._ask(0)
 
-    def _next_queued(self) -> Queued | None:
-        """Return what is to be tried before the sampler's proposals, if anything is left."""
-        if self._next_baseline is None:
-            return self._queue.pop(0) if self._queue else None
-        wanted = self._next_baseline(self._num_proposed) or ""
-        place = next((at for at, each in enumerate(self._queue) if each.baseline == wanted), None)
-        return None if place is None else self._queue.pop(place)
+    def _next_queued(self, *, is_last: bool = False) -> Queued | None:
+        """Return what is to be tried before the sampler's proposals, if anything is left.
+
+        Args:
+            is_last: Whether there is no room for new trials, but for those that go on.
+        """
+        wanted = self._next_baseline and (self._next_baseline(self._num_proposed) or "")
+        for place, each in enumerate(self._queue):
+            if wanted in (None, each.baseline) and not (is_last and NUMBER not in each.attributes):
+                return self._queue.pop(place)
+        return None
 
     def _ask(self, attempt: int) -> tuple[optuna.Trial, TrialConfig]:
         """Ask for a trial, and have the study know how many epochs it is given."""

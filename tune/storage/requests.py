@@ -50,7 +50,11 @@ def leave_request(location: str, order: Order) -> None:
 
 
 class Requests:
-    """The driver's end: a context manager that reads what comes."""
+    """The driver's end: a context manager that reads what comes.
+
+    What lies there when it is made is for an earlier session: make it before the run is locked,
+    without which nobody leaves an order.
+    """
 
     def __init__(self, locations: Iterable[str], say: Callable[[str], None]) -> None:
         """Prepare to look.
@@ -64,6 +68,11 @@ class Requests:
         self._found: queue.SimpleQueue[Order | str] = queue.SimpleQueue()
         self._seen: set[str] = set()  # ids, and names of files that are none of ours
         self._done: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._earlier: set[str] = set()
+        for file_system, root in self._folders:
+            with contextlib.suppress(*STORE_ERRORS):
+                names = files_below(file_system, f"{root}/{CONTROL_FOLDER}", recursive=False)
+                self._earlier |= {name.removesuffix(_SUFFIX) for name in names}
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="requests")
 
@@ -99,6 +108,10 @@ class Requests:
                 self._say(found)
             else:
                 orders.append(found)
+
+    def is_earlier(self, order_id: str) -> bool:
+        """Return whether an order was left for an earlier session."""
+        return order_id in self._earlier
 
     def done(self, order_id: str) -> None:
         """Have the file of an order removed: the history has it."""

@@ -122,11 +122,13 @@ def read_epochs(stored: StoredCheckpoint, config: TrialConfig) -> list[dict[str,
     path = f"{stored.path.rpartition('/')[0]}/{EPOCHS_FILE}"
     try:
         written: _Epochs = parsed(read(stored.file_system, path), _Epochs, EPOCHS_FILE)
-        for result in written.epochs:
-            event_of(line_of(epoch_ended(0, result, 0.0)))
         known = TrialConfig.from_dict(written.config)  # fewer fields in an earlier run
-    except (FileNotFoundError, ValueError, KeyError):  # damaged, or never written
-        return []
+        for result in written.epochs:
+            event = event_of(line_of(epoch_ended(0, result, 0.0)))
+            assert isinstance(event, EpochEnded)
+            event.epoch.check_of(known)
+    except (FileNotFoundError, ValueError, TypeError, OverflowError, KeyError):
+        return []  # damaged, or never written
     return list(written.epochs) if known == config else []
 
 

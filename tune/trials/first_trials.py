@@ -46,7 +46,7 @@ class FirstTrials(Listener):
 
     def trial_ended(self, record: TrialRecord) -> None:
         """Tell that a baseline or a first trial is of no use; end a search of nothing else."""
-        if not record.has_ended:  # stopped: it can go on
+        if not record.is_done:  # cut off: it can go on
             return
         self._num_ended += 1
         is_first = self._num_ended <= NUM_FIRST

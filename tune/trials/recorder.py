@@ -86,6 +86,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
             baseline=trial.config["baseline"],
             generation=trial.config.get("generation"),
             search_seconds=self._stopper.seconds(),
+            order_id=trial.config.get(ORDER, ""),
         )
         record = self._history.add(event)
         for listener in self._listeners:
@@ -116,7 +117,8 @@ class Recorder(DriverOnly, ray_tune.Callback):
         """Close the record of a trial that ended by itself, by ASHA or for want of time."""
         forget_statistics(trial)
         if self._stopper.has_cut_off(trial.trial_id):
-            self._end(trial.config["number"], Status.STOPPED, "")
+            had_its_time = self._stopper.has_used_its_time(trial.trial_id)
+            self._end(trial.config["number"], Status.STOPPED, "", had_its_time=had_its_time)
             return
         outcome = Outcome(trial.last_result["outcome"])
         error = trial.last_result.get("error", "")
@@ -170,10 +172,14 @@ class Recorder(DriverOnly, ray_tune.Callback):
             if record.status == Status.RUNNING:
                 self._end(record.number, Status.STOPPED, "")
 
-    def _end(self, number: int, status: Status, error: str) -> None:
+    def _end(self, number: int, status: Status, error: str, *, had_its_time: bool = False) -> None:
         self._ends(number, status)
         event = TrialEnded(
-            number=number, status=status, error=error, search_seconds=self._stopper.seconds()
+            number=number,
+            status=status,
+            error=error,
+            search_seconds=self._stopper.seconds(),
+            has_had_its_time=had_its_time,
         )
         record = self._history.add(event)
         self._save_after(0.0)

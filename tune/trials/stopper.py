@@ -73,6 +73,7 @@ class SearchStopper(DriverOnly, Stopper):
         self._num_running: Callable[[], int] = lambda: 0
         self._grace_ends = float("inf")
         self._cut_off: set[str] = set()
+        self._used_its_time: set[str] = set()
         # Asked in stop_all alone, which Ray calls in the thread that changes the records; a
         # terminal asks for the seconds left from a thread of its own.
         self._reserve, self._polled = 0.0, float("-inf")
@@ -115,15 +116,17 @@ class SearchStopper(DriverOnly, Stopper):
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Return whether a trial must end with this epoch: the time is up, or its own is."""
         wants_more = result.get("outcome") == Outcome.TRAINING
-        if wants_more and (
-            self.timed_out
-            or self._has_had_its_time(result)
-            or (self._to_stop and result["config"]["number"] in self._to_stop)
-        ):
+        is_stopped = bool(self._to_stop) and result["config"]["number"] in self._to_stop
+        if wants_more and (self.timed_out or is_stopped):
             self._cut_off.add(trial_id)
+            return True
+        if wants_more and self._has_had_its_time(result):
+            self._cut_off.add(trial_id)
+            self._used_its_time.add(trial_id)
             return True
         # It may have been cut off, have lost its worker as that saved, and end by itself now.
         self._cut_off.discard(trial_id)
+        self._used_its_time.discard(trial_id)
         return False
 
     def end_early(self, reason: str) -> None:
@@ -133,6 +136,10 @@ class SearchStopper(DriverOnly, Stopper):
     def has_cut_off(self, trial_id: str) -> bool:
         """Return whether a trial, by Ray's id, had more to train when the time was up."""
         return trial_id in self._cut_off
+
+    def has_used_its_time(self, trial_id: str) -> bool:
+        """Return whether it was its own part of the time that was up, and not the search's."""
+        return trial_id in self._used_its_time
 
     def stop_all(self) -> bool:
         """Return whether the search must end now, whatever its trials are doing."""

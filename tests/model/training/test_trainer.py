@@ -431,7 +431,8 @@ def test_full_gpu_is_told_in_one_line(
         # More than 47 bits address: no kernel overcommits so far.
         ("--hidden-size 4000000 --embedding-dim 1", "there is no room for 256000000000000 bytes"),
         (f"--hidden-size {10**16}", "must fit into memory: there is not enough"),
-        (f"--embedding-dim {10**30}", "must fit into memory: there is not enough"),
+        (f"--embedding-dim {10**18}", "must fit into memory: there is not enough"),
+        (f"--embedding-dim {10**30}", "embedding_dim must be below 2**63"),
     ],
 )
 def test_command_line_refuses_in_one_line(

@@ -28,7 +28,7 @@ from tune.cluster.shared_corpus import SharedCorpus
 from tune.job import finalists, worker_tasks
 from tune.job.finalist_scores import score_finalists
 from tune.job.finalists import no_room
-from tune.job.search import SearchResult, found_before, num_left
+from tune.job.search import SearchResult, found_before, is_spent, num_left
 from tune.planning.finalist_budget import (
     FinalistTimes,
     choose,
@@ -219,6 +219,24 @@ def test_time_of_finalists_counts_when_a_search_is_resumed(tmp_path: Path) -> No
         done = study(590.0)
         done.num_trials = 1
         assert not found_before(done, history.records, trained).timed_out
+        # A baseline that has had its time is done, too.
+        cut = dataclasses.replace(history.records[0], number=1, status=Status.STOPPED)
+        both = {**history.records, 1: dataclasses.replace(cut, has_had_its_time=True)}
+        done.num_trials = 2
+        assert not found_before(done, both, trained).timed_out
+        assert is_spent(done, found_before(done, both, trained), 1)
+        done = study(1_000.0)
+        done.num_trials = 1
+        found = found_before(done, history.records, trained)
+        assert is_spent(done, found, 1)
+        assert not is_spent(done, found, 1, has_additions=True)
+        late = study(590.0)
+        late.num_trials = 1
+        found = found_before(late, history.records, trained)
+        assert is_spent(late, found, 1, has_additions=True)
+        done = study(590.0)
+        done.num_trials = 2
+        assert found_before(done, {**both, 1: cut}, trained).timed_out
 
 
 def test_no_trial_is_left_where_more_have_ended_than_are_asked_for() -> None:

@@ -6,18 +6,21 @@ import random
 from pathlib import Path
 
 import pytest
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import CategoricalDistribution, IntDistribution
+from rich.console import Console
 
 from model.errors import ConfigError, CorpusError
 from model.text.corpus import Corpus
 from model.text.words import CLAUSES, NO_WORDS
+from model.training.cost import TextSizes, steps_per_epoch
 from search_spaces import load_space
 from search_spaces.long_text import for_text
 from search_spaces.narrow import fixed
 from tune import run
+from tune.cluster.resources import Node
 from tune.job.fit import fitted
 from tune.job.prepare import split_for
-from tune.job.resume import _check_space
+from tune.job.resume import _check_space, prepared_study
 from tune.planning.study import StudyOptions
 
 NUMBERS = "".join(f"{n},{n * n % 977},{n % 13}\n" for n in range(2_000))
@@ -176,3 +179,70 @@ def test_option_given_twice_is_refused(capsys: pytest.CaptureFixture[str]) -> No
     # An option may have several values.
     assert run.main(["--space", "quick", "--corpus", "my", "great book.txt"]) == 2
     assert "unknown corpus 'my'" in capsys.readouterr().err
+
+
+LONG_WORDS = ("acgtacgtac" * 300 + " ") * 400
+"""1.2 million characters, of 400 words: an epoch of words has few steps."""
+
+
+def test_text_of_very_long_words_has_a_step_for_each_report() -> None:
+    space = for_text(load_space("extended"), len(LONG_WORDS), on_gpu=False)
+    assert space.base.reports_per_epoch > 1 and "word" in space.values("unit")
+    text = split_for(space, corpus(LONG_WORDS))
+    found = fitted(space, text)
+    assert "reports_per_epoch must be at most the steps of an epoch" in " ".join(found.left_out)
+    fields = ("cleaning", "unit", "batch_size", "sequence_length")
+    for config in found.space.corners(fields):
+        sizes = TextSizes.of(found.prepared.streams(config))
+        assert steps_per_epoch(config, sizes) >= config.reports_per_epoch
+
+
+def test_reports_that_a_text_has_no_steps_for_are_narrowed_or_refused_in_the_plan(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    quick, short = load_space("quick"), corpus("the cat sat on the mat. " * 90)
+    base = dataclasses.replace(quick.base, epochs=1, batch_size=4, sequence_length=50)
+    reports = IntDistribution(1, 200)
+    axes = {"hidden_size": quick.distributions["hidden_size"], "reports_per_epoch": reports}
+    space = dataclasses.replace(
+        quick, base=base, distributions=axes, conditions={}, baselines=(), starts=()
+    )
+    found = fitted(space, short)
+    most = max(found.space.values("reports_per_epoch"))
+    assert most == steps_per_epoch(base, TextSizes.of(found.prepared.streams(base)))
+    assert 1 < most < 200
+    of_base = dataclasses.replace(base, reports_per_epoch=200)
+    fixed_reports = {"hidden_size": quick.distributions["hidden_size"]}
+    refused = dataclasses.replace(space, base=of_base, distributions=fixed_reports)
+    Path("mine.json").write_text(json.dumps(refused.to_json()), encoding="utf-8")
+    Path("short.txt").write_text(short.text, encoding="utf-8")
+    assert run.main(["--space", "mine.json", "--corpus", "short.txt", "--dry-run"]) == 2
+    line = capsys.readouterr().err
+    assert "reports_per_epoch must be at most the steps of an epoch" in line
+    assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("num_gpus", "asked", "on_gpu"),
+    [(1, None, True), (1, 0.0, False), (1, 0.5, True), (0, None, False)],
+)
+def test_reports_of_a_long_text_are_those_of_what_trials_train_on(
+    num_gpus: int, asked: float | None, on_gpu: bool
+) -> None:
+    text = "tea for two at the hatter's house. " * 60_000
+    Path("long.txt").write_text(text, encoding="utf-8")
+    here = [Node(num_cpus=2, num_gpus=num_gpus)]
+    options = StudyOptions(space="quick", corpus="long.txt", gpus_per_trial=asked)
+    study = prepared_study(options, Console(quiet=True), nodes=lambda: here)
+    space = for_text(load_space("quick"), len(study.corpus.text), on_gpu=on_gpu)
+    assert study.space.base.reports_per_epoch == space.base.reports_per_epoch
+    other = for_text(load_space("quick"), len(study.corpus.text), on_gpu=not on_gpu)
+    assert other.base.reports_per_epoch != space.base.reports_per_epoch
+
+
+def test_nodes_are_not_asked_for_of_a_short_text(tiny_text: str) -> None:
+    """A cluster is joined once the text has no mistake."""
+    Path("short.txt").write_text(tiny_text, encoding="utf-8")
+    options = StudyOptions(space="quick", corpus="short.txt")
+    study = prepared_study(options, Console(quiet=True), nodes=lambda: pytest.fail("asked"))
+    assert study.space.base.reports_per_epoch == 1

@@ -31,6 +31,7 @@ from tiny_search import (
 )
 from tune import report, run, samples, status
 from tune.cluster.cluster import Cluster
+from tune.cluster.resources import Node
 
 RUN_FILES = {
     *("study.json", "trials.csv", "epochs.csv", "best.json", "report.md", "samples.md"),
@@ -325,6 +326,8 @@ def test_plan_counts_words_where_a_space_has_them(
         ("--space tiny.py --storage nowhere://x", "a storage must be"),
         ("--space tiny.py --cpus-per-trial 4096", "one node must have"),
         ("--space tiny.py --gpus-per-trial 1.5", "gpus_per_trial must be in 0 to 1"),
+        ("--space tiny.py --gpus-per-trial 1", "1 CPU and 1 GPU; there is 1 node: 2 CPU, 0 GPU"),
+        ("--space tiny.py --gpus-per-trial 0.5 --dry-run", "1 CPU and 0.5 GPU; there is 1 node"),
     ],
 )
 def test_mistake_is_one_line_and_exit_code_2(
@@ -346,12 +349,14 @@ def test_mistake_is_one_line_and_exit_code_2(
         words += ["--corpus", "book.txt"]
     started: list[str] = []
     told: list[str] = []
+    here = [Node(num_cpus=2, num_gpus=0, memory_bytes=2**33)]
+    monkeypatch.setattr("tune.cluster.cluster.local_nodes", lambda: here)
     monkeypatch.setattr(Cluster, "start_local_soon", lambda _: started.append(flags))
     monkeypatch.setattr(Cluster, "__exit__", lambda *_: told.append(capsys.readouterr().err))
     assert run.main(words) == 2
     (error,) = told  # before Ray is ended
-    # Only what is looked for in the text, and in what there is, is looked for beside Ray's start.
-    is_late = any(part in flags for part in ("--corpus", "wide.py", "--cpus-per-trial"))
+    # Only what is looked for in the text is looked for beside Ray's start.
+    is_late = any(part in flags for part in ("--corpus", "wide.py"))
     assert started == [flags] * is_late
     assert rule in error
     assert error.count("\n") == 1

@@ -122,7 +122,7 @@ def test_orders_survive_a_kill_of_the_driver() -> None:
         wait_until(reported(1), driver)
         # Its workers stand still: no report comes between the order and the kill.
         os.kill(driver.pid, signal.SIGSTOP)
-        for words in (("stop", "1"), ("workers", "1")):
+        for words in (("stop", "1"), ("workers", "1"), ("end",)):
             assert ordered(*words).returncode == 0
         kill_driver(driver, whole_family=True)
     finally:
@@ -145,7 +145,37 @@ def test_orders_survive_a_kill_of_the_driver() -> None:
         kill_family(driver)
     last = events("EpochEnded")[num:]
     assert {each["epoch"]["number"] for each in last} == {0}  # one worker, and 1 stays stopped
-    assert [each["order"]["action"] for each in events("OrderGiven")] == ["stop", "workers", "end"]
+    given = [each["order"]["action"] for each in events("OrderGiven")]
+    assert given == ["stop", "workers", "end", "end"]
+    refused = [each["refused"] for each in events("OrderCarriedOut") if each["refused"]]
+    assert refused == ["it was for an earlier session, which was gone before it was carried out"]
+    assert refused[0] in (NAME / "orders.csv").read_text()
+
+
+@pytest.mark.long
+def test_configuration_added_after_the_last_trial_has_begun_is_tried() -> None:
+    """ASHA judges each trial once, so that all proposals are made when the first trials run."""
+    flags = inputs(epochs=(LONG, LONG), trials=2, promotes=False)
+    driver = subprocess.Popen(
+        command(flags), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        wait_until(reported(1), driver)
+        Path("next.json").write_text(json.dumps({"epochs": LONG, "hidden_size": 17}))
+        assert ordered("add", "next.json").returncode == 0
+        wait_until(lambda: len(events("OrderGiven")) == 1, driver)
+        for number in (0, 1):
+            assert ordered("stop", str(number)).returncode == 0
+        wait_until(reported(2), driver)
+        assert ordered("stop", "2").returncode == 0
+        output, _ = driver.communicate()
+    finally:
+        kill_family(driver)
+    assert driver.returncode == 0, output
+    begun = [each["config"]["hidden_size"] for each in events("TrialStarted")]
+    assert len(begun) == 3 and begun[2] == 17
+    (added, *_) = events("OrderGiven")
+    assert [each["order_id"] for each in events("TrialStarted")] == ["", "", added["order"]["id"]]
 
 
 @pytest.mark.long

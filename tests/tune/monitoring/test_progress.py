@@ -213,3 +213,22 @@ def test_stopped_trials_have_not_ended() -> None:
     ended, stopped = stream.getvalue().splitlines()
     assert ended.startswith("[ 1/16] COMPLETE trial 0") and ended.endswith("| about 15m0s left")
     assert stopped.startswith("[ 1/16] STOPPED  trial 1: 2.4000 bits") and "left" not in stopped
+
+
+def test_baseline_that_has_had_its_time_has_ended() -> None:
+    stream, seconds = io.StringIO(), [60.0]
+    progress = plain(stream, seconds)
+    cut = record(0, [2.5, 2.4], Status.STOPPED)
+    cut.baseline, cut.has_had_its_time = "experiment 1", True
+    progress.trial_ended(cut)
+    (line,) = stream.getvalue().splitlines()
+    assert line.startswith("[ 1/16] STOPPED  trial 0 (experiment 1): 2.4000 bits, epoch 2 of ")
+    earlier = plain(io.StringIO(), seconds, earlier=[cut])
+    seconds[0] = 120.0
+    earlier.trial_ended(record(1, [2.6], Status.COMPLETE))
+    assert "about 14m0s left" in earlier.summary()  # of 16, one in this minute
+    search_state = SearchState(SPACE, [cut])
+    assert search_state.num_ended == 1
+    goes_on = dataclasses.replace(cut, status=Status.RUNNING, has_had_its_time=False)
+    search_state.see(goes_on)  # a resumed search has more time
+    assert search_state.num_ended == 0

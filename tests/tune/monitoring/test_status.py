@@ -213,3 +213,25 @@ def test_run_in_a_storage(
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["alive"] is False
     assert status.main([f"{place}/none"]) == 2
     assert "must be a folder with study.json" in capsys.readouterr().err
+
+
+def test_baseline_that_has_had_its_time_has_ended(folder: RunFolder) -> None:
+    with History(folder.history_file) as history:
+        add_all(history)
+        config = RECORDS[0].config.to_dict()
+        for number, has_had_its_time in ((4, True), (5, False)):
+            start = TrialStarted(
+                number=number, baseline=f"b{number}", config=config, search_seconds=60.0
+            )
+            end = TrialEnded(
+                number=number,
+                status=Status.STOPPED,
+                error="",
+                search_seconds=120.0,
+                has_had_its_time=has_had_its_time,
+            )
+            history.add(start)
+            history.add(end)
+        assert f"trials: 4 of {SPACE.budget.trials} ended; " in RunStatus.of(folder).text()
+        history.add(dataclasses.replace(start, number=4, baseline="b4"))
+        assert f"trials: 3 of {SPACE.budget.trials} ended; " in RunStatus.of(folder).text()

@@ -77,7 +77,7 @@ def test_what_is_left_is_never_less_than_nothing(tiny_corpus: PreparedCorpus) ->
     for each in long:
         remaining.see(each)
     assert remaining.seconds() == pytest.approx(3 * estimate.epoch_seconds(config) / 2)
-    long[1].status = Status.STOPPED
+    long[1].status, long[1].has_had_its_time = Status.STOPPED, True
     remaining.see(long[1])
     assert remaining.seconds() == pytest.approx(3 * estimate.epoch_seconds(config) / 2)
 

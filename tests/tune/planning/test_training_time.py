@@ -106,7 +106,18 @@ def test_two_baselines_at_once_have_eight_workers() -> None:
 def test_no_baseline_is_missing_where_few_trials_are_asked_for() -> None:
     asked = beside({}, trials=4)
     assert [asked.next(number) for number in range(4)] == [None, FIRST, SECOND, THIRD]
+
+
+def test_base_comes_first_however_few_trials_are_asked_for() -> None:
     asked = beside({}, trials=3)
+    # There is no room for the third.
+    assert [asked.next(number) for number in range(4)] == [None, FIRST, SECOND, None]
+    assert beside({}, trials=1).next(0) is None
+    # Without a base inside the axes there is nothing that must come before them.
+    base = dataclasses.replace(QUICK.base, hidden_size=4_096)
+    study = study_of(trials=3)
+    study = dataclasses.replace(study, space=dataclasses.replace(study.space, base=base))
+    asked = BaselinesBeside(study, {}, lambda: 2)
     assert [asked.next(number) for number in range(3)] == [FIRST, SECOND, THIRD]
 
 

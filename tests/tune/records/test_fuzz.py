@@ -20,6 +20,7 @@ from model.errors import CheckpointError, ConfigError
 from model.generation.temperature import TEMPERATURE_FILE, default_temperature
 from model.training.checkpoint import META_FILE, SUMS_FILE, load_checkpoint
 from model.training.predictor import PREDICTOR_FILE, read_predictor_meta
+from tune.monitoring.status import RunStatus
 from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.history import (
     EpochEnded,
@@ -53,6 +54,13 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
     max_leaves=4,
 )
+NO_NUMBERS = ["Infinity", "-Infinity", "NaN", "null", "[]", '"x"', "-1", "-1e300", "9" * 400]
+TOO_LARGE = ["1e300", "1e17", str(2**62), str(2**63), str(10**9)]
+HOSTILE = [
+    *(("epoch", value) for value in (*NO_NUMBERS, *TOO_LARGE, "0", "0.5")),
+    *(("report", value) for value in (*NO_NUMBERS, *TOO_LARGE)),
+]
+"""Keys of a report to JSON of values that no training gives."""
 fuzzed = settings(
     max_examples=60,
     deadline=None,
@@ -148,6 +156,48 @@ def test_history(data: st.DataObject, tmp_path: Path) -> None:
     tolerate(whole)
 
 
+OF_CONFIG = [
+    *(("epochs", value) for value in (*NO_NUMBERS, "1e300", str(2**63))),
+    *(("reports_per_epoch", value) for value in (*NO_NUMBERS, "1e300", "1e17", str(2**62))),
+]
+"""The same of a configuration; a training of 1e17 epochs is only long."""
+
+
+@pytest.mark.parametrize(("key", "value"), [*HOSTILE, ("epoch", "true"), *OF_CONFIG])
+def test_report_that_no_training_gives_ends_as_a_line(
+    key: str, value: str, tmp_path: Path
+) -> None:
+    first = next(at for at, line in enumerate(LINES) if '"EpochEnded"' in line)
+    part, at = ("epoch", first) if key in REPORTED else ("config", first - 1)
+    event = json.loads(LINES[at])
+    event[part][key] = "its value"
+    lines = [*LINES]
+    lines[at] = json.dumps(event).replace('"its value"', value) + "\n"
+    folder = RunFolder(tmp_path)
+    folder.write_study(STUDY)
+    folder.history_file.write_text("".join(lines), encoding="utf-8")
+    with pytest.raises(ConfigError, match="damaged history") as refused:
+        History(folder.history_file)
+    assert "\n" not in str(refused.value)
+    # Those who only read it have what stands before.
+    records = read_history(folder.history_file)
+    assert all(not record.epochs for record in records.values())
+    folder.write_tables(list(records.values()))
+    assert "trials: " in RunStatus.of(folder).text()
+
+
+@pytest.mark.parametrize(("key", "value"), HOSTILE)
+def test_checkpoint_of_a_report_that_no_training_gives_is_passed_over(
+    key: str, value: str, tmp_path: Path
+) -> None:
+    hostile = {**REPORTED, key: "its value"}
+    document = {"config": TrialConfig().to_dict(), "epochs": [hostile]}
+    text = json.dumps(document).replace('"its value"', value)
+    (tmp_path / EPOCHS_FILE).write_text(text, encoding="utf-8")
+    stored = StoredCheckpoint(fs.LocalFileSystem(), str(tmp_path / "checkpoint"))
+    assert read_epochs(stored, TrialConfig()) == []
+
+
 @fuzzed
 @given(text=changed(json.loads(json.dumps(dataclasses.asdict(SAMPLES)))))
 def test_samples(text: str, tmp_path: Path) -> None:
@@ -170,6 +220,7 @@ def test_lease(text: str, tmp_path: Path) -> None:
 
 
 REPORTED = {
+    "report": 1,
     "epoch": 1,
     "train_nats_per_char": 2.0,
     "val_nats_per_char": 2.0,

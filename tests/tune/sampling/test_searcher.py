@@ -425,6 +425,26 @@ def test_base_outside_the_axes_is_not_tried() -> None:
     assert [each.baseline for each in queue(space, ())] == [each.name for each in QUICK.baselines]
 
 
+@pytest.mark.parametrize("trials", [1, 2, 3, 4])
+def test_base_is_tried_however_few_trials_there_are(trials: int, tmp_path: Path) -> None:
+    budget = dataclasses.replace(QUICK.budget, trials=trials, time_budget_seconds=None)
+    space = dataclasses.replace(QUICK, budget=budget)
+    study = open_study(tmp_path / "optuna.journal", space)
+    searcher = StudySearcher(study, space, seed=0, sampler="tpe", promotion=lambda is_last: None)
+    proposals = [searcher.suggest(str(number)) for number in range(trials)]
+    assert searcher.suggest("one more") is None
+    own = [each["number"] for each in proposals if not each["baseline"]]
+    assert own == [0 if trials <= 3 else 3]
+    assert proposals[own[0]]["config"] == {
+        **QUICK.base.to_dict(),
+        "seed": proposals[own[0]]["config"]["seed"],
+    }
+    # A resumed search with more room has the baselines that are left, and the base once.
+    more = dataclasses.replace(space, budget=dataclasses.replace(budget, trials=10))
+    left = queue(more, [record_of(each) for each in proposals])
+    assert len(left) == 4 - trials and all(each.baseline for each in left)
+
+
 def test_resumed_search_tries_the_starts_that_are_left(tmp_path: Path) -> None:
     starts = ({"hidden_size": 40}, {"hidden_size": 50}, {"hidden_size": 60})
     space = dataclasses.replace(QUICK, starts=starts)

@@ -88,3 +88,12 @@ def test_uniform_guess_follows_from_the_vocabulary_and_the_price(tiny_text: str)
         kept = encoded.num_validation_chars / encoded.num_raw_validation_chars
         own = uniform_guess_bits_per_char(encoded) - encoded.restoration_bits_per_char
         assert 2 ** (own / kept) == pytest.approx(len(encoded.vocabulary))
+
+
+def test_baseline_that_has_had_its_time_is_told_of() -> None:
+    cut = of_status(0, [4.8], Status.STOPPED)
+    cut.baseline = "experiment 1"
+    assert told([cut]) == ([], [])  # it goes on in the next session
+    cut.has_had_its_time = True
+    (line,), _ = told([cut])
+    assert line.startswith("trial 0 (experiment 1) is of no use: 4.8 bits")

@@ -8,8 +8,8 @@ import pytest
 from ray.tune.experiment import Trial
 
 from model.config import TrialConfig
-from tune.records.history import History
-from tune.records.trial import RUNNING_BEST, Outcome
+from tune.records.history import History, read_history
+from tune.records.trial import ORDER, RUNNING_BEST, Outcome, Status
 from tune.trials import recorder
 from tune.trials.recorder import MAX_DEATHS, Recorder
 from tune.trials.stopper import SearchStopper
@@ -86,3 +86,44 @@ def test_ended_trial_keeps_no_statistics_of_rays(
     assert not trial.run_metadata.metric_analysis and not trial.run_metadata.metric_n_steps
     assert len(trial.run_metadata.get_json_state()) < long / 4
     assert trial.last_result["epoch"] == 1
+
+
+@pytest.mark.parametrize("why", ["its own time", "the search's time", "by hand"])
+def test_history_says_whether_a_baseline_has_had_its_time(why: str, tmp_path: Path) -> None:
+    own = why == "its own time"
+    stopper = SearchStopper(None, has_had_its_time=lambda result: own)
+    stopper.timed_out = why == "the search's time"
+    if why == "by hand":
+        stopper.stop_trial(0)
+    config = {"number": 0, "baseline": "b", "config": TrialConfig(epochs=9).to_dict()}
+    trial: Any = SimpleNamespace(
+        trial_id="a", config=config, num_failures=0, max_failures=3, run_metadata=SimpleNamespace()
+    )
+    listener: Any = SimpleNamespace(
+        **dict.fromkeys(("trial_started", "epoch_ended", "trial_ended"), lambda record: None)
+    )
+    path = tmp_path / "history.jsonl"
+    with History(path) as history:
+        recording = Recorder(history, stopper, save=lambda records: None, listener=listener)
+        recording.on_trial_start(0, [], trial)
+        assert stopper("a", {**epoch(1), "config": config})
+        recording.on_trial_result(0, [], trial, epoch(1))
+        recording.on_trial_complete(0, [], trial)
+    for record in (history.records[0], read_history(path)[0]):
+        assert record.status is Status.STOPPED and not record.has_ended
+        assert record.is_done == own
+
+
+def test_history_says_which_order_a_trial_is_of(tmp_path: Path) -> None:
+    listener: Any = SimpleNamespace(trial_started=lambda record: None)
+    path = tmp_path / "history.jsonl"
+    config = {"number": 0, "baseline": "", "config": TrialConfig(epochs=9).to_dict()}
+    added: Any = SimpleNamespace(trial_id="a", config={**config, ORDER: "0123456789abcdef"})
+    again: Any = SimpleNamespace(trial_id="b", config=config)  # it goes on
+    with History(path) as history:
+        recording = Recorder(
+            history, SearchStopper(None), save=lambda records: None, listener=listener
+        )
+        for trial in (added, again):
+            recording.on_trial_start(0, [], trial)
+            assert read_history(path)[0].order_id == "0123456789abcdef"

@@ -1,0 +1,134 @@
+"""Orders that a session left when it was killed, unread or half carried out."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+from search_spaces import load_space
+from tune.job.steering import Steering, additions
+from tune.records.history import History, TrialEnded, TrialStarted
+from tune.records.order_table import read_orders
+from tune.records.orders import Action, Order, OrderCarriedOut, OrderGiven
+from tune.records.run_folder import RunFolder
+from tune.records.trial import Status
+from tune.storage.requests import Requests, leave_request
+from tune.trials.asha import FairASHA
+from tune.trials.stopper import SearchStopper
+
+SPACE = load_space("quick")
+ADD = Order(action=Action.ADD, config={"hidden_size": 50})
+WORKERS = Order(action=Action.WORKERS, workers=1)
+
+
+class Session:
+    """One session's steering of a run in the working folder, with stand-ins around it."""
+
+    def __init__(self, history: History) -> None:
+        self.folder = RunFolder(Path.cwd())
+        self.requests = Requests([str(self.folder.path)], lambda line: None)
+        self.history = history
+        self.stopper = SearchStopper(None)
+        self.searcher, self.limit_workers = Mock(), Mock()
+        self.steering = Steering(
+            history,
+            self.folder,
+            self.requests,
+            space=SPACE,
+            tell=lambda record: None,
+            replace_budget=lambda seconds: None,
+            stopper=self.stopper,
+            scheduler=FairASHA(SPACE.budget, max_reports=SPACE.max_reports),
+            searcher=self.searcher,
+            limit_workers=self.limit_workers,
+        )
+
+    def refused(self, order: Order) -> str:
+        return self.history.orders[order.id].refused
+
+
+@pytest.fixture
+def history() -> Iterator[History]:
+    with History(Path("history.jsonl")) as opened:
+        yield opened
+
+
+def begin(history: History, order: Order) -> None:
+    """Begin the trial of an order as a driver does that is killed right after it."""
+    config = SPACE.config({**SPACE.point(SPACE.base.to_dict()), **(order.config or {})})
+    event = TrialStarted(
+        number=7, baseline="", config=config.to_dict(), search_seconds=2.0, order_id=order.id
+    )
+    history.add(event)
+
+
+def test_unread_end_of_an_earlier_session_is_refused_and_other_orders_wait(
+    history: History,
+) -> None:
+    stale, fresh = Order(action=Action.END), Order(action=Action.END)
+    for order in (stale, WORKERS):
+        leave_request(str(Path.cwd()), order)
+    session = Session(history)
+    with session.requests:
+        session.steering.resume()
+        session.limit_workers.assert_not_called()  # until trials run
+        session.steering.carry_out()
+        session.limit_workers.assert_called_once_with(1)
+        assert not session.stopper.interrupted
+        assert session.refused(stale).startswith("it was for an earlier session")
+        assert not session.refused(WORKERS)
+    table = read_orders(session.folder.orders_file)
+    assert table[table["order"] == "end"]["refused"].notna().all()
+    # One that comes while Ray starts is for this session.
+    session = Session(history)
+    leave_request(str(Path.cwd()), fresh)
+    with session.requests:
+        session.steering.carry_out()
+        assert session.stopper.interrupted and not session.refused(fresh)
+
+
+def test_end_that_was_read_and_not_carried_out_ends_no_later_session(history: History) -> None:
+    stale = Order(action=Action.END)
+    for order in (stale, WORKERS):
+        history.add_order(OrderGiven(order=order, search_seconds=1.0))
+    session = Session(history)
+    session.steering.resume()
+    assert not session.stopper.interrupted
+    assert session.refused(stale).startswith("it was for an earlier session")
+    session.limit_workers.assert_called_once_with(1)
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+def test_configuration_that_has_begun_is_not_tried_again(
+    history: History, has_ended: bool
+) -> None:
+    history.add_order(OrderGiven(order=ADD, search_seconds=1.0))
+    begin(history, ADD)
+    if has_ended:
+        end = TrialEnded(number=7, status=Status.FAILED, error="lost", search_seconds=3.0)
+        history.add(end)
+    session = Session(history)
+    assert additions(history) == []
+    session.steering.resume()
+    session.searcher.try_next.assert_not_called()
+    record = history.orders[ADD.id]
+    assert (record.is_open, record.trial, record.refused) == (False, 7, "")
+
+
+def test_configuration_that_has_not_begun_is_tried_or_refused_at_the_end(
+    history: History,
+) -> None:
+    tried = Order(action=Action.ADD, config={"hidden_size": 40})
+    for order in (ADD, tried):
+        history.add_order(OrderGiven(order=order, search_seconds=1.0))
+    begin(history, tried)
+    history.add_order(OrderCarriedOut(id=tried.id, search_seconds=2.0, trial=7))
+    session = Session(history)
+    assert [each.order for each in additions(history)] == [ADD]
+    session.steering.resume()
+    ((point, order_id), _) = session.searcher.try_next.call_args
+    assert (point["hidden_size"], order_id) == (50, ADD.id)
+    session.steering.search_ends()  # it came in the instant after the last proposal
+    assert session.refused(ADD) == "it came after the search's last trial"
+    assert additions(history) == []
