@@ -19,6 +19,7 @@ REGIMES = ("stream", "window")
 UNITS = ("char", "word")
 NORMALIZATIONS = ("none", "layer")
 CELLS = ("lstm", "gru", "mogrifier")
+OPTIMIZERS = ("adamw", "adam", "asgd")
 
 
 def _rule(text: str, default: Any) -> Any:
@@ -58,15 +59,32 @@ class TrialConfig:
         "at least 1; unit word only",
         5,
     )
+    optimizer: str = _rule(
+        "asgd: steps down the gradient, and the mean of the weights is scored (window: Keras' "
+        f"Adam): {', '.join(OPTIMIZERS)}",
+        "adamw",
+    )
     learning_rate: float = _rule("Adam's peak step size, above 0", 3e-3)
+    sgd_learning_rate: float = _rule("asgd's step size, above 0; optimizer asgd only", 2.0)
     decay_fraction: float = _rule(
-        "last share of the steps in which the learning rate falls to zero, 0 <= f <= 1",
+        "last share of the steps, 0 <= f <= 1, in which the learning rate falls to zero; of asgd, "
+        "whose weights' mean is scored",
         0.3,
     )
     sequence_length: int = _rule("steps of truncated back-propagation, at least 1", 50)
     embedding_dim: int = _rule("size of a symbol's embedding, at least 1", 64)
-    weight_decay: float = _rule("AdamW's decoupled weight decay, at least 0", 0.0)
+    tie_weights: bool = _rule(
+        "whether the output's weights are the embedding, after a projection where embedding_dim "
+        "is not hidden_size (window: false)",
+        False,
+    )
+    weight_decay: float = _rule(
+        "at least 0; adamw's is decoupled, the others add it to the gradient", 0.0
+    )
     input_dropout: float = _rule("dropout on the embedding, 0 <= p < 1", 0.2)
+    weight_dropout: float = _rule(
+        "dropout of the recurrent weights, one mask a window, 0 <= p < 1 (window: 0)", 0.0
+    )
     normalization: str = _rule(
         f"of each layer's output, layer is layer norm: {', '.join(NORMALIZATIONS)}", "none"
     )
@@ -105,10 +123,10 @@ class TrialConfig:
                 f"epochs must be a whole number of reports, of which an epoch has "
                 f"{self.reports_per_epoch} (reports_per_epoch), got {self.epochs}"
             )
-        for name in ("dropout", "input_dropout"):
+        for name in ("dropout", "input_dropout", "weight_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be in 0 <= p < 1, got {getattr(self, name)}")
-        for name in ("learning_rate", "gradient_clip_norm"):
+        for name in ("learning_rate", "sgd_learning_rate", "gradient_clip_norm"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
         if not 0 <= self.decay_fraction <= 1:
@@ -125,12 +143,15 @@ class TrialConfig:
             raise ConfigError(unknown_choice("regime", self.regime, REGIMES))
         if self.unit not in UNITS:
             raise ConfigError(unknown_choice("unit", self.unit, UNITS))
-        if self.regime == "window" and self.unit != "char":
-            raise ConfigError(f"unit must be char in the window regime, got {self.unit!r}")
         if self.cell not in CELLS:
             raise ConfigError(unknown_choice("cell", self.cell, CELLS))
-        if self.regime == "window" and self.cell != "lstm":
-            raise ConfigError(f"cell must be lstm in the window regime, got {self.cell!r}")
+        if self.optimizer not in OPTIMIZERS:
+            raise ConfigError(unknown_choice("optimizer", self.optimizer, OPTIMIZERS))
+        for name, needed in _OF_THE_WINDOW.items():
+            if self.regime == "window" and getattr(self, name) != needed:
+                raise ConfigError(
+                    f"{name} must be {needed} in the window regime, got {getattr(self, name)!r}"
+                )
         if self.normalization not in NORMALIZATIONS:
             raise ConfigError(unknown_choice("normalization", self.normalization, NORMALIZATIONS))
         if self.precision not in PRECISIONS:
@@ -195,8 +216,14 @@ _AT_LEAST_ONE = (
     *("reports_per_epoch", "hidden_size", "num_layers", "batch_size"),
     *("sequence_length", "embedding_dim", "min_word_count"),
 )
-
-
+_OF_THE_WINDOW = {
+    "unit": "char",
+    "cell": "lstm",
+    "optimizer": "adamw",
+    "tie_weights": False,
+    "weight_dropout": 0.0,
+}
+"""What the fields must be that the window regime cannot heed, and a user would take for heeded."""
 _ROUNDING = 1e-9
 """Relative error of a number of epochs that was divided and multiplied."""
 
@@ -221,8 +248,22 @@ def check_type(name: str, value: object, expected: Any) -> None:
         ):
             return
         raise ConfigError(f"{name} must be a finite number, got {value!r}")
-    if not isinstance(value, expected) or isinstance(value, bool):
+    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
         raise ConfigError(f"{name} must be {expected.__name__}, got {value!r}")
+
+
+def true_or_false(text: str) -> bool:
+    """Return what a command line says of a field that is a bool.
+
+    Raises:
+        ValueError: It says something else.
+
+    >>> true_or_false("True")
+    True
+    """
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"must be true or false, got {text!r}")
+    return text.lower() == "true"
 
 
 def check_seed(seed: int) -> int:

@@ -10,7 +10,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from model.config import TrialConfig
+from model.config import TrialConfig, true_or_false
 from model.errors import ConfigError, unknown_choice
 from search_spaces.distributions import contains, describe
 from search_spaces.space import SearchSpace
@@ -27,9 +27,10 @@ def fixed(space: SearchSpace, rule: str) -> SearchSpace:
         raise ConfigError(f"--fix needs AXIS=VALUE, got {rule!r}")
     if axis not in space.distributions:
         raise ConfigError(unknown_choice("axis", axis, space.distributions))
-    kinds = {field.name: field.type for field in dataclasses.fields(TrialConfig)}
+    kinds: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(TrialConfig)}
+    kinds |= {name: true_or_false for name, kind in kinds.items() if kind is bool}
     try:
-        value = kinds[axis](text)  # type: ignore[operator]
+        value = kinds[axis](text)
     except ValueError:
         value = text
     distribution = space.distributions[axis]

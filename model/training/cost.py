@@ -21,6 +21,8 @@ and of a round of the Mogrifier. These and the next two were fitted on a CPU to 
 Mogrifier with 2, 5 and 6 rounds, seven shapes each: within a quarter of the measured seconds."""
 _STEP_UPDATES = 0.1
 """Parameter updates that take as long as adding up a weight's gradient once a time step."""
+_MASK_UPDATES = 1.5
+"""Parameter updates that take as long as a weight's mask, and its gradient's way through it."""
 _MOGRIFIER_UNITS = 3
 """Activations of a unit of a Mogrifier, for the LSTM's one."""
 
@@ -96,9 +98,27 @@ def num_parameters(config: TrialConfig, vocabulary_size: int) -> int:
     biases = _num_gates(config) * (2 if stream else 1)  # torch has two a gate, Keras one
     norms = 2 if stream and config.normalization == "layer" else 0
     embedding = vocabulary_size * config.embedding_dim if stream else 0
-    output = vocabulary_size * (config.hidden_size + 1)
+    output = output_weights(config, vocabulary_size) + vocabulary_size
+    if config.tie_weights:
+        output -= embedding
     per_unit = config.num_layers * (biases + norms)
     return embedding + sum(layer_weights(config)) + config.hidden_size * per_unit + output
+
+
+def output_weights(config: TrialConfig, vocabulary_size: int) -> int:
+    """Return the weights that a position's logits take; where they are tied, the embedding's too.
+
+    Tied ones are the embedding and, but for embeddings of H, a projection.
+    """
+    if not config.tie_weights:
+        return vocabulary_size * config.hidden_size
+    is_projected = config.embedding_dim != config.hidden_size
+    return config.embedding_dim * (vocabulary_size + config.hidden_size * is_projected)
+
+
+def recurrent_weights(config: TrialConfig) -> int:
+    """Return the weights that meet the state before a step, of all layers."""
+    return config.num_layers * _num_gates(config) * config.hidden_size**2
 
 
 def steps_per_epoch(config: TrialConfig, sizes: TextSizes) -> int:
@@ -188,7 +208,7 @@ def _passes(
     """
     num_layers, hidden_size = config.num_layers, config.hidden_size
     read = time_steps * columns
-    flops = read * sum(layer_weights(config)) + scored * hidden_size * vocabulary_size
+    flops = read * sum(layer_weights(config)) + scored * output_weights(config, vocabulary_size)
     stream = config.regime == "stream"
     units = num_layers * hidden_size * (2 if stream and config.normalization == "layer" else 1)
     rounds, step_activations, updates = 0, 0, 0.0
@@ -198,6 +218,8 @@ def _passes(
     if config.cell != "lstm":
         step_activations = num_layers * (_STEP_ACTIVATIONS + rounds * _ROUND_ACTIVATIONS)
         updates = _STEP_UPDATES * time_steps * sum(layer_weights(config))
+    if config.weight_dropout:
+        updates += _MASK_UPDATES * calls * recurrent_weights(config)
     share = 1.0 if training else _FORWARD_SHARE
     return Work(
         calls=share * calls * (num_layers + 1),

@@ -7,15 +7,17 @@ and was never compared with one.
 
 from model.config import TrialConfig
 from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, num_columns
-from model.training.cost import TextSizes, layer_weights, num_parameters
+from model.training.cost import TextSizes, layer_weights, num_parameters, recurrent_weights
 
 MEMORY_FIELDS = (
     *("hidden_size", "num_layers", "batch_size", "sequence_length", "embedding_dim"),
     *("cell", "mogrifier_rounds", "normalization", "cleaning", "unit", "regime", "precision"),
+    *("tie_weights", "weight_dropout"),
 )
 """The fields that memory depends on."""
 _KEPT_BYTES = 20
-"""Of a parameter: weight, gradient, Adam's two moments, the best epoch's weight, in float32."""
+"""Of a parameter: weight, gradient, Adam's two moments, the best epoch's weight, in float32;
+asgd keeps one mean in place of two moments."""
 _AT_WORK_BYTES = 12
 """Of a weight of the layer at work: as its kernel wants it, and the gradient as it comes."""
 _UNIT_BYTES = {"float32": (50, 33), "bfloat16": (22, 20)}
@@ -25,6 +27,8 @@ _STEPPED_UNIT_BYTES = 20
 """The first of the two for other cells, which have none of the LSTM's kernels."""
 _GATED_BYTES = 12
 """Of a number that a round of the Mogrifier gates: the sigmoid, its double and the product."""
+_DROPPED_BYTES = 12
+"""Of a recurrent weight with weight dropout: its mask, what it leaves, and that one's gradient."""
 _NORM_UNIT_BYTES = {"float32": (10, 5), "bfloat16": (2, 3)}
 """The same, layer norm's."""
 _EMBEDDING_BYTES = 27
@@ -69,8 +73,10 @@ def training_bytes(config: TrialConfig, sizes: TextSizes) -> int:
         order_bytes = 4 * sizes.train_symbols  # of the windows
     evaluation = evaluated * hidden_size * _EVALUATED_UNIT_BYTES
     evaluation += judged * sizes.vocabulary_size * _LOGIT_BYTES
+    dropped = recurrent_weights(config) * _DROPPED_BYTES if config.weight_dropout else 0
     return (
         order_bytes
+        + dropped
         + num_parameters(config, sizes.vocabulary_size) * _KEPT_BYTES
         + max(layer_weights(config)) * _AT_WORK_BYTES
         + max(window, evaluation)

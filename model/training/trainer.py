@@ -31,9 +31,14 @@ from model.training.checkpoint import (
     save_checkpoint,
 )
 from model.training.epoch_report import EpochReport
-from model.training.optimizer import take_step
+from model.training.optimizer import mean_weights, take_step
 from model.training.regimes import build_regime
-from model.training.schedule import schedule_factor, training_is_over
+from model.training.schedule import (
+    peak_learning_rate,
+    schedule_factor,
+    scheduled_decay_fraction,
+    training_is_over,
+)
 
 
 class Trainer:
@@ -178,7 +183,7 @@ class Trainer:
 
     def validation_nats(self) -> float:
         """Return what the network spends on the validation passage, in all."""
-        with autocast(self.precision, self.device):
+        with mean_weights(self.optimizer), autocast(self.precision, self.device):
             return network_nats(
                 self.model,
                 self.corpus.validation,
@@ -252,17 +257,18 @@ class Trainer:
         best = self.best_report
         if best is None or report.val_bits_per_char < best.val_bits_per_char:
             self.best_report = report
-            state = self.model.state_dict()
-            self._best_weights = {name: value.clone() for name, value in state.items()}
+            with mean_weights(self.optimizer):
+                state = self.model.state_dict()
+                self._best_weights = {name: value.clone() for name, value in state.items()}
 
     def learning_rate(self, step: int) -> float:
         """Return the step size of an optimiser step, counted from 0 over all epochs."""
         if self.config.regime == "window":
             return self.config.learning_rate
-        return self.config.learning_rate * schedule_factor(
+        return peak_learning_rate(self.config) * schedule_factor(
             step,
             num_steps=round(self.config.epochs * self.steps_per_epoch),
-            decay_fraction=self.config.decay_fraction,
+            decay_fraction=scheduled_decay_fraction(self.config),
         )
 
     def _trained_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:

@@ -116,6 +116,14 @@ def test_rounds_of_the_mogrifier_take_memory_and_other_cells_have_none() -> None
     assert all(len(set(needs[cell])) == 1 for cell in ("lstm", "gru"))
 
 
+def test_masks_of_recurrent_weights_take_memory_and_tied_ones_less() -> None:
+    config = TrialConfig(hidden_size=100, num_layers=2, embedding_dim=100)
+    need = training_bytes(config, SIZES)
+    dropped = training_bytes(dataclasses.replace(config, weight_dropout=0.5), SIZES)
+    assert dropped == need + 2 * 4 * 100 * 100 * 12
+    assert training_bytes(dataclasses.replace(config, tie_weights=True), SIZES) < need
+
+
 def test_norm_precision_and_text_count() -> None:
     config = TrialConfig(batch_size=64, sequence_length=100)
     need = training_bytes(config, SIZES)
