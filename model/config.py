@@ -4,6 +4,7 @@ One name is the field, the Optuna parameter, the command-line flag and the table
 """
 
 import dataclasses
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,7 +42,9 @@ class TrialConfig:
     hidden_size: int = _rule("memory units in each layer, at least 1", 512)
     num_layers: int = _rule("stacked layers, at least 1", 1)
     cell: str = _rule(
-        f"the recurrent cell of each layer (window: lstm alone): {', '.join(CELLS)}", "lstm"
+        f"the recurrent cell of each layer (window: lstm alone): {', '.join(CELLS)}, or a class "
+        "of one's own, FILE.py:CLASS",
+        "lstm",
     )
     mogrifier_rounds: int = _rule(
         "rounds in which input and state gate each other before a step, at least 0; cell "
@@ -143,8 +146,13 @@ class TrialConfig:
             raise ConfigError(unknown_choice("regime", self.regime, REGIMES))
         if self.unit not in UNITS:
             raise ConfigError(unknown_choice("unit", self.unit, UNITS))
-        if self.cell not in CELLS:
-            raise ConfigError(unknown_choice("cell", self.cell, CELLS))
+        if is_own_cell(self.cell):
+            if self.weight_dropout:
+                raise ConfigError(
+                    f"weight_dropout must be 0 with a cell of one's own, got {self.weight_dropout}"
+                )
+        elif self.cell not in CELLS:
+            raise ConfigError(unknown_choice("cell", self.cell, CELLS) + ", or FILE.py:CLASS")
         if self.optimizer not in OPTIMIZERS:
             raise ConfigError(unknown_choice("optimizer", self.optimizer, OPTIMIZERS))
         for name, needed in _OF_THE_WINDOW.items():
@@ -224,6 +232,8 @@ _OF_THE_WINDOW = {
     "weight_dropout": 0.0,
 }
 """What the fields must be that the window regime cannot heed, and a user would take for heeded."""
+_OWN_CELL = re.compile(r"[A-Za-z0-9_-]+\.py:[A-Za-z_][A-Za-z0-9_]*")
+_LONGEST_OWN_CELL = 80
 _ROUNDING = 1e-9
 """Relative error of a number of epochs that was divided and multiplied."""
 
@@ -250,6 +260,34 @@ def check_type(name: str, value: object, expected: Any) -> None:
         raise ConfigError(f"{name} must be a finite number, got {value!r}")
     if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
         raise ConfigError(f"{name} must be {expected.__name__}, got {value!r}")
+
+
+def is_own_cell(cell: str) -> bool:
+    """Return whether a cell is a class of the user's own, by its name alone.
+
+    >>> is_own_cell("cells.py:MyCell"), is_own_cell("lstm"), is_own_cell("../cells.py:MyCell")
+    (True, False, False)
+    """
+    return len(cell) <= _LONGEST_OWN_CELL and bool(_OWN_CELL.fullmatch(cell))
+
+
+def own_cell_name(named: str) -> str:
+    """Return what configurations call a cell of the user's own.
+
+    >>> own_cell_name("../cells/my_cells.py:MyCell")
+    'my_cells.py:MyCell'
+
+    Raises:
+        ConfigError: It is no path of a Python file with the name of a class.
+    """
+    path, _, name = named.rpartition(":")
+    cell = f"{Path(path).name}:{name}"
+    if not is_own_cell(cell):
+        raise ConfigError(
+            f"a cell must be one of {', '.join(CELLS)}, or FILE.py:CLASS in letters, digits, - "
+            f"and _ of ASCII, at most {_LONGEST_OWN_CELL}, got {named!r}"
+        )
+    return cell
 
 
 def true_or_false(text: str) -> bool:

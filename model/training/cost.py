@@ -7,7 +7,7 @@ L layers.
 import dataclasses
 import math
 
-from model.config import TrialConfig
+from model.config import TrialConfig, is_own_cell
 from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, num_columns
 from model.text.streams import EncodedCorpus
 
@@ -25,6 +25,8 @@ _MASK_UPDATES = 1.5
 """Parameter updates that take as long as a weight's mask, and its gradient's way through it."""
 _MOGRIFIER_UNITS = 3
 """Activations of a unit of a Mogrifier, for the LSTM's one."""
+_UNIT_KEPT_BYTES = 32 / _MOGRIFIER_UNITS
+"""What a cell's step keeps of an activation for the backward pass: a Mogrifier's unit keeps 32."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +87,8 @@ def layer_weights(config: TrialConfig) -> list[int]:
     hidden_size = config.hidden_size
     first = config.embedding_dim if config.regime == "stream" else 1
     inputs = [first, *[hidden_size] * (config.num_layers - 1)]
+    if is_own_cell(config.cell):
+        return [_own_sizes(config, size)[0] for size in inputs]
     rounds = config.mogrifier_rounds if config.cell == "mogrifier" else 0
     return [
         hidden_size * (_num_gates(config) * (size + hidden_size) + rounds * size)
@@ -101,6 +105,10 @@ def num_parameters(config: TrialConfig, vocabulary_size: int) -> int:
     output = output_weights(config, vocabulary_size) + vocabulary_size
     if config.tie_weights:
         output -= embedding
+    if is_own_cell(config.cell):
+        biases = 0
+        inputs = (config.embedding_dim, *[config.hidden_size] * (config.num_layers - 1))
+        output += sum(_own_sizes(config, size)[1] for size in inputs)
     per_unit = config.num_layers * (biases + norms)
     return embedding + sum(layer_weights(config)) + config.hidden_size * per_unit + output
 
@@ -174,6 +182,13 @@ def epoch_work(config: TrialConfig, sizes: TextSizes) -> Work:
     )
 
 
+def _own_sizes(config: TrialConfig, input_size: int) -> tuple[int, int]:
+    """Return the parameters of a layer of the user's own that are matrices, and the other ones."""
+    from model.network.own_cells import own_sizes  # torch: the plan needs none without
+
+    return own_sizes(config.cell, input_size, config.hidden_size)
+
+
 def _num_gates(config: TrialConfig) -> int:
     return 3 if config.cell == "gru" else 4
 
@@ -215,8 +230,15 @@ def _passes(
     if config.cell == "mogrifier":
         rounds = config.mogrifier_rounds
         units += num_layers * hidden_size * (_MOGRIFIER_UNITS - 1)
-    if config.cell != "lstm":
+    if is_own_cell(config.cell):
+        from model.network.own_cells import own_cell  # torch: the plan needs none without
+
+        own = own_cell(config.cell)
+        units += num_layers * round(hidden_size * (own.kept_bytes / _UNIT_KEPT_BYTES - 1))
+        step_activations = round(num_layers * own.step_ratio * _STEP_ACTIVATIONS)
+    elif config.cell != "lstm":
         step_activations = num_layers * (_STEP_ACTIVATIONS + rounds * _ROUND_ACTIVATIONS)
+    if config.cell != "lstm":
         updates = _STEP_UPDATES * time_steps * sum(layer_weights(config))
     if config.weight_dropout:
         updates += _MASK_UPDATES * calls * recurrent_weights(config)

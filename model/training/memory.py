@@ -5,7 +5,9 @@ The bytes of a parameter are counted; those of an activation are measured, for t
 and was never compared with one.
 """
 
-from model.config import TrialConfig
+import math
+
+from model.config import TrialConfig, is_own_cell
 from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, num_columns
 from model.training.cost import TextSizes, layer_weights, num_parameters, recurrent_weights
 
@@ -25,6 +27,8 @@ _UNIT_BYTES = {"float32": (50, 33), "bfloat16": (22, 20)}
 pass (gates, cell, output, dropout's mask and what it leaves). From 1, 2 and 3 layers of 512."""
 _STEPPED_UNIT_BYTES = 20
 """The first of the two for other cells, which have none of the LSTM's kernels."""
+_AROUND_UNIT_BYTES = 12
+"""What is kept beside an own cell's step: the output, dropout's mask and what it leaves."""
 _GATED_BYTES = 12
 """Of a number that a round of the Mogrifier gates: the sigmoid, its double and the product."""
 _DROPPED_BYTES = 12
@@ -49,6 +53,10 @@ def training_bytes(config: TrialConfig, sizes: TextSizes) -> int:
     at_work, kept = _UNIT_BYTES[precision]
     if config.cell != "lstm":
         at_work = _STEPPED_UNIT_BYTES
+    if is_own_cell(config.cell):
+        from model.network.own_cells import own_cell  # torch: the plan needs none without
+
+        kept = math.ceil(own_cell(config.cell).kept_bytes) + _AROUND_UNIT_BYTES
     if stream and config.normalization == "layer":
         more_at_work, more_kept = _NORM_UNIT_BYTES[precision]
         at_work, kept = at_work + more_at_work, kept + more_kept

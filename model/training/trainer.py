@@ -17,6 +17,7 @@ from torch import Tensor
 from model.config import TrialConfig
 from model.errors import CheckpointError, CorpusError, TrainingDiverged
 from model.network.base import Network
+from model.network.own_cells import sha256_of
 from model.network.precision import autocast, resolve_precision
 from model.scoring.evaluation import network_nats
 from model.scoring.objective import check_fits
@@ -207,6 +208,7 @@ class Trainer:
             text_sha256=training_sha256(self.corpus),
             corpus=self.location,
             origin=self.origin,
+            cell_sha256=sha256_of(self.config.cell),
         )
         weights = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         training = {**weights, **self._optimizer_tensors()}

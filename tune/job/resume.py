@@ -14,7 +14,9 @@ from search_spaces import Budget, SearchSpace
 from search_spaces.long_text import for_text
 from tune.job.fit import fitted
 from tune.job.prepare import (
+    check_cells,
     check_locations,
+    named_cells,
     named_corpus,
     named_space,
     named_trackers,
@@ -106,6 +108,7 @@ def prepare_resumed(
         if getattr(options, name) != AUTO:
             _check_same(name, getattr(options, name), getattr(settings, name))
     _check_same("name", options.name, folder.path.name)
+    _check_named_cells(named_cells(options), stored)
     space = with_budget(stored.space, options)
     _check_trials(options.trials, earlier.spent.num_ended)
     check_locations(options, storage)
@@ -134,6 +137,21 @@ def prepare_resumed(
     other_finalists = finalists_of(study.settings) != finalists_of(stored.settings)
     is_larger = _is_larger(space.budget, stored.space.budget)
     return dataclasses.replace(study, extended=other_finalists or is_larger)
+
+
+def _check_named_cells(cells: tuple[str, ...], stored: StudyFile) -> None:
+    """Refuse cells that are not the run's, and the run's where their files are not named.
+
+    Raises:
+        ConfigError: The rule that is broken.
+    """
+    check_cells(stored.space, stored.cells)
+    known = stored.space.values("cell")
+    for cell in cells:
+        if cell not in known:
+            raise ConfigError(
+                f"cell must be of those of the resumed run, {', '.join(known)}, got {cell!r}"
+            )
 
 
 def _check_space(
