@@ -32,7 +32,8 @@ def precision_on_node(config: TrialConfig, device: Device, folder: Path | None) 
         device: What the trial trains on.
         folder: Where the node's workers leave their choices; None is nowhere.
     """
-    if folder is None or config.precision != "auto" or device.type != "cpu":
+    is_measured = config.precision == "auto" and device.type == "cpu" and config.cell == "lstm"
+    if folder is None or not is_measured:
         return resolve_precision(config, device)
     path = folder / f"precision-{size_class(config)}"
     if path.exists():

@@ -40,3 +40,16 @@ def test_whoever_is_second_takes_the_firsts(
     assert (
         node_precision.precision_on_node(TrialConfig(hidden_size=256), CPU, tmp_path) == "bfloat16"
     )
+
+
+def test_choices_of_the_lstm_are_no_other_cells(tmp_path: Path) -> None:
+    """Once a GRU took the bfloat16 that an LSTM of its size had measured, or the reverse."""
+    folder = tmp_path / "node"
+    folder.mkdir()
+    (folder / "precision-256").write_text("bfloat16")
+    for cell in ("gru", "mogrifier"):
+        gru = TrialConfig(hidden_size=200, cell=cell)
+        assert node_precision.precision_on_node(gru, CPU, folder) == "float32"
+    (folder / "precision-256").unlink()
+    node_precision.precision_on_node(TrialConfig(hidden_size=200, cell="gru"), CPU, folder)
+    assert not [*folder.iterdir()]
