@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from rich.console import Console
 
@@ -85,7 +85,7 @@ def named_space(options: StudyOptions) -> SearchSpace:
     space = load_space(options.space)
     if cells:
         space = with_cells(space, cells)
-    check_cells(space)
+    check_cells(own_cells_of(space))
     for rule in options.fix:
         space = fixed(space, rule)
     return space
@@ -104,17 +104,17 @@ def named_cells(options: StudyOptions) -> tuple[str, ...]:
     return take_cells(options.cell)
 
 
-def check_cells(space: SearchSpace, sums: Mapping[str, str] | None = None) -> None:
-    """Refuse a space with cells of the user's own whose files this command line does not name.
+def check_cells(cells: Iterable[str], sums: Mapping[str, str] | None = None) -> None:
+    """Refuse cells of the user's own whose files this command line does not name.
 
     Args:
-        space: The space.
+        cells: Those cells.
         sums: Cell to the SHA-256 that its file must have; None where none is known.
 
     Raises:
         ConfigError: It does not name one, or the file is another one.
     """
-    for cell in own_cells_of(space):
+    for cell in cells:
         from model.network.own_cells import sha256_of  # torch, 2 s
 
         found = sha256_of(cell)

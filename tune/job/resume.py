@@ -7,10 +7,12 @@ from typing import Any
 
 from rich.console import Console
 
+from model.config import is_own_cell
 from model.errors import ConfigError
 from model.system.filesystem import check_storage, is_uri, join, normal
 from model.text.corpus import Corpus
 from search_spaces import Budget, SearchSpace
+from search_spaces.cells import own_cells_of
 from search_spaces.long_text import for_text
 from tune.job.fit import fitted
 from tune.job.prepare import (
@@ -108,7 +110,7 @@ def prepare_resumed(
         if getattr(options, name) != AUTO:
             _check_same(name, getattr(options, name), getattr(settings, name))
     _check_same("name", options.name, folder.path.name)
-    _check_named_cells(named_cells(options), stored)
+    _check_named_cells(named_cells(options), earlier)
     space = with_budget(stored.space, options)
     _check_trials(options.trials, earlier.spent.num_ended)
     check_locations(options, storage)
@@ -139,13 +141,16 @@ def prepare_resumed(
     return dataclasses.replace(study, extended=other_finalists or is_larger)
 
 
-def _check_named_cells(cells: tuple[str, ...], stored: StudyFile) -> None:
+def _check_named_cells(cells: tuple[str, ...], earlier: EarlierSessions) -> None:
     """Refuse cells that are not the run's, and the run's where their files are not named.
 
     Raises:
         ConfigError: The rule that is broken.
     """
-    check_cells(stored.space, stored.cells)
+    stored = earlier.study
+    of_trials = {record.config.cell for record in earlier.records.values()}
+    own = dict.fromkeys([*own_cells_of(stored.space), *filter(is_own_cell, sorted(of_trials))])
+    check_cells(own, stored.cells)
     known = stored.space.values("cell")
     for cell in cells:
         if cell not in known:

@@ -31,6 +31,7 @@ from tune.job.prepare import prepare
 from tune.job.resume import prepared_study
 from tune.job.study_json import study_file
 from tune.planning.study import StudyOptions
+from tune.records.history import History, TrialStarted
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import CorpusOrigin
 from tune.records.trial import Status, TrialRecord
@@ -96,6 +97,16 @@ def test_resumed_run_executes_nothing_that_it_names(theirs: StudyOptions) -> Non
     assert not Path("executed").exists()
     own_cell.write()  # a run that does not say which file it was is not resumed either
     with pytest.raises(ConfigError, match="must be the one that the run began with, sha256 unkn"):
+        prepared_study(dataclasses.replace(theirs, cell=(NAME,)), QUIET)
+
+
+def test_trial_of_another_cell_than_the_runs_is_a_line(theirs: StudyOptions) -> None:
+    own_cell.write()
+    config = dataclasses.replace(SPACE.base, cell="their_cells.py:Theirs")
+    event = TrialStarted(number=0, config=config.to_dict(), baseline="", search_seconds=0.0)
+    with History(RunFolder(Path("run")).history_file) as history:
+        history.add(event)
+    with pytest.raises(ConfigError, match=r"the file of the cell their_cells\.py:Theirs must be"):
         prepared_study(dataclasses.replace(theirs, cell=(NAME,)), QUIET)
 
 
