@@ -14,12 +14,12 @@ from model.training.cost import TextSizes, layer_weights, num_parameters, recurr
 MEMORY_FIELDS = (
     *("hidden_size", "num_layers", "batch_size", "sequence_length", "embedding_dim"),
     *("cell", "mogrifier_rounds", "normalization", "cleaning", "unit", "regime", "precision"),
-    *("tie_weights", "weight_dropout"),
+    *("tie_weights", "weight_dropout", "optimizer"),
 )
 """The fields that memory depends on."""
-_KEPT_BYTES = 20
-"""Of a parameter: weight, gradient, Adam's two moments, the best epoch's weight, in float32;
-asgd keeps one mean in place of two moments."""
+_KEPT_BYTES = {"adamw": 20, "adam": 20, "asgd": 16}
+"""Of a parameter, in float32: weight, gradient, Adam's two moments or asgd's mean, and the weight
+of the best epoch."""
 _AT_WORK_BYTES = 12
 """Of a weight of the layer at work: as its kernel wants it, and the gradient as it comes."""
 _UNIT_BYTES = {"float32": (50, 33), "bfloat16": (22, 20)}
@@ -85,7 +85,7 @@ def training_bytes(config: TrialConfig, sizes: TextSizes) -> int:
     return (
         order_bytes
         + dropped
-        + num_parameters(config, sizes.vocabulary_size) * _KEPT_BYTES
+        + num_parameters(config, sizes.vocabulary_size) * _KEPT_BYTES[config.optimizer]
         + max(layer_weights(config)) * _AT_WORK_BYTES
         + max(window, evaluation)
     )

@@ -71,6 +71,7 @@ def test_tied_output_follows_the_embedding_also_in_a_copy(
 def test_tied_output_is_that_of_the_papers(inputs_TB: Tensor) -> None:
     model = network(tie_weights=True)
     assert isinstance(model.output, TiedOutput) and model.output.projection is not None
+    assert 0.09 < model.embedding.weight.abs().max() <= 0.1
     values_BH = torch.randn(3, 12)
     expected = values_BH @ model.output.projection.weight.T @ model.embedding.weight.T
     torch.testing.assert_close(model.output(values_BH), expected + model.output.bias)
