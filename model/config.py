@@ -4,6 +4,7 @@ One name is the field, the Optuna parameter, the command-line flag and the table
 """
 
 import dataclasses
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ REGIMES = ("stream", "window")
 UNITS = ("char", "word")
 NORMALIZATIONS = ("none", "layer")
 CELLS = ("lstm", "gru", "mogrifier")
+OPTIMIZERS = ("adamw", "adam", "asgd")
 
 
 def _rule(text: str, default: Any) -> Any:
@@ -43,7 +45,9 @@ class TrialConfig:
     hidden_size: int = _rule("memory units in each layer, at least 1", 512)
     num_layers: int = _rule("stacked layers, at least 1", 1)
     cell: str = _rule(
-        f"the recurrent cell of each layer (window: lstm alone): {', '.join(CELLS)}", "lstm"
+        f"the recurrent cell of each layer (window: lstm alone): {', '.join(CELLS)}, or a class "
+        "of one's own, FILE.py:CLASS",
+        "lstm",
     )
     mogrifier_rounds: int = _rule(
         "rounds in which input and state gate each other before a step, at least 0; cell "
@@ -61,15 +65,32 @@ class TrialConfig:
         "at least 1; unit word only",
         5,
     )
+    optimizer: str = _rule(
+        "asgd: steps down the gradient, and the mean of the weights is scored (window: Keras' "
+        f"Adam): {', '.join(OPTIMIZERS)}",
+        "adamw",
+    )
     learning_rate: float = _rule("Adam's peak step size, above 0", 3e-3)
+    sgd_learning_rate: float = _rule("asgd's step size, above 0; optimizer asgd only", 2.0)
     decay_fraction: float = _rule(
-        "last share of the steps in which the learning rate falls to zero, 0 <= f <= 1",
+        "last share of the steps, 0 <= f <= 1, in which the learning rate falls to zero; of asgd, "
+        "whose weights' mean is scored",
         0.3,
     )
     sequence_length: int = _rule("steps of truncated back-propagation, at least 1", 50)
     embedding_dim: int = _rule("size of a symbol's embedding, at least 1", 64)
-    weight_decay: float = _rule("AdamW's decoupled weight decay, at least 0", 0.0)
+    tie_weights: bool = _rule(
+        "whether the output's weights are the embedding, after a projection where embedding_dim "
+        "is not hidden_size (window: false)",
+        False,
+    )
+    weight_decay: float = _rule(
+        "at least 0; adamw's is decoupled, the others add it to the gradient", 0.0
+    )
     input_dropout: float = _rule("dropout on the embedding, 0 <= p < 1", 0.2)
+    weight_dropout: float = _rule(
+        "dropout of the recurrent weights, one mask a window, 0 <= p < 1 (window: 0)", 0.0
+    )
     normalization: str = _rule(
         f"of each layer's output, layer is layer norm: {', '.join(NORMALIZATIONS)}", "none"
     )
@@ -116,10 +137,10 @@ class TrialConfig:
                 f"epochs must be a whole number of reports, of which an epoch has "
                 f"{self.reports_per_epoch} (reports_per_epoch), got {self.epochs}"
             )
-        for name in ("dropout", "input_dropout"):
+        for name in ("dropout", "input_dropout", "weight_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be in 0 <= p < 1, got {getattr(self, name)}")
-        for name in ("learning_rate", "gradient_clip_norm"):
+        for name in ("learning_rate", "sgd_learning_rate", "gradient_clip_norm"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
         if not 0 <= self.decay_fraction <= 1:
@@ -136,12 +157,20 @@ class TrialConfig:
             raise ConfigError(unknown_choice("regime", self.regime, REGIMES))
         if self.unit not in UNITS:
             raise ConfigError(unknown_choice("unit", self.unit, UNITS))
-        if self.regime == "window" and self.unit != "char":
-            raise ConfigError(f"unit must be char in the window regime, got {self.unit!r}")
-        if self.cell not in CELLS:
-            raise ConfigError(unknown_choice("cell", self.cell, CELLS))
-        if self.regime == "window" and self.cell != "lstm":
-            raise ConfigError(f"cell must be lstm in the window regime, got {self.cell!r}")
+        if is_own_cell(self.cell):
+            if self.weight_dropout:
+                raise ConfigError(
+                    f"weight_dropout must be 0 with a cell of one's own, got {self.weight_dropout}"
+                )
+        elif self.cell not in CELLS:
+            raise ConfigError(unknown_choice("cell", self.cell, CELLS) + ", or FILE.py:CLASS")
+        if self.optimizer not in OPTIMIZERS:
+            raise ConfigError(unknown_choice("optimizer", self.optimizer, OPTIMIZERS))
+        for name, needed in _OF_THE_WINDOW.items():
+            if self.regime == "window" and getattr(self, name) != needed:
+                raise ConfigError(
+                    f"{name} must be {needed} in the window regime, got {getattr(self, name)!r}"
+                )
         if self.normalization not in NORMALIZATIONS:
             raise ConfigError(unknown_choice("normalization", self.normalization, NORMALIZATIONS))
         if self.precision not in PRECISIONS:
@@ -210,7 +239,16 @@ _AT_LEAST_ONE = (
     *("reports_per_epoch", "hidden_size", "num_layers", "batch_size"),
     *("sequence_length", "embedding_dim", "min_word_count"),
 )
-
+_OF_THE_WINDOW = {
+    "unit": "char",
+    "cell": "lstm",
+    "optimizer": "adamw",
+    "tie_weights": False,
+    "weight_dropout": 0.0,
+}
+"""What the fields must be that the window regime cannot heed, and a user would take for heeded."""
+_OWN_CELL = re.compile(r"[A-Za-z0-9_-]+\.py:[A-Za-z_][A-Za-z0-9_]*")
+_LONGEST_OWN_CELL = 80
 
 _LARGEST = 2**63
 """A table's column holds no whole number as large."""
@@ -238,10 +276,52 @@ def check_type(name: str, value: object, expected: Any) -> None:
         ):
             return
         raise ConfigError(f"{name} must be a finite number, got {value!r}")
-    if not isinstance(value, expected) or isinstance(value, bool):
+    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
         raise ConfigError(f"{name} must be {expected.__name__}, got {value!r}")
     if isinstance(value, int) and abs(value) >= _LARGEST:
         raise ConfigError(f"{name} must be below 2**63")
+
+
+def is_own_cell(cell: str) -> bool:
+    """Return whether a cell is a class of the user's own, by its name alone.
+
+    >>> is_own_cell("cells.py:MyCell"), is_own_cell("lstm"), is_own_cell("../cells.py:MyCell")
+    (True, False, False)
+    """
+    return len(cell) <= _LONGEST_OWN_CELL and bool(_OWN_CELL.fullmatch(cell))
+
+
+def own_cell_name(named: str) -> str:
+    """Return what configurations call a cell of the user's own.
+
+    >>> own_cell_name("../cells/my_cells.py:MyCell")
+    'my_cells.py:MyCell'
+
+    Raises:
+        ConfigError: It is no path of a Python file with the name of a class.
+    """
+    path, _, name = named.rpartition(":")
+    cell = f"{Path(path).name}:{name}"
+    if not is_own_cell(cell):
+        raise ConfigError(
+            f"a cell must be one of {', '.join(CELLS)}, or FILE.py:CLASS in letters, digits, - "
+            f"and _ of ASCII, at most {_LONGEST_OWN_CELL}, got {named!r}"
+        )
+    return cell
+
+
+def true_or_false(text: str) -> bool:
+    """Return what a command line says of a field that is a bool.
+
+    Raises:
+        ValueError: It says something else.
+
+    >>> true_or_false("True")
+    True
+    """
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"must be true or false, got {text!r}")
+    return text.lower() == "true"
 
 
 def check_seed(seed: int) -> int:

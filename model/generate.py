@@ -82,6 +82,13 @@ def _parser() -> OneLineParser:
     draws.add_argument("--top-p", type=float, metavar="P", help="among the most probable up to P")
     draws.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the draws (0)")
     parser.add_argument(
+        "--cell",
+        action="append",
+        default=[],
+        metavar="FILE.py:CLASS",
+        help="the file of a cell of one's own that a network has; it is executed",
+    )
+    parser.add_argument(
         "--device", choices=DEVICES, default="cpu", help="where the network writes (cpu)"
     )
     return parser
@@ -125,10 +132,12 @@ def _pieces(options: argparse.Namespace) -> "Iterator[Piece]":
     from model.generation.interactive import Conversation
     from model.generation.temperature import default_temperature
     from model.system.devices import named_device
+    from model.training.named_cells import take_cells
     from model.training.predictor import load_network
 
     if options.interactive and options.separator is not None:
         raise ConfigError("--interactive must be without --per-line and --separator; see --stop")
+    take_cells(options.cell)
     loaded = load_network(options.checkpoint, named_device(options.device))
     temperature = options.temperature
     if temperature is None:

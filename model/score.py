@@ -92,6 +92,13 @@ def _parser() -> OneLineParser:
         help="what it learns; without it, the training part of --text, for a held-out --part",
     )
     ngram.add_argument("--cleaning", metavar="NAME", help="how its texts are cleaned (cased)")
+    parser.add_argument(
+        "--cell",
+        action="append",
+        default=[],
+        metavar="FILE.py:CLASS",
+        help="the file of a cell of one's own that a network has; it is executed",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--device", choices=DEVICES, default="cpu", help="where the network lies (cpu)"
@@ -235,11 +242,13 @@ def _loaded(options: argparse.Namespace) -> "LoadedNetwork | None":
     if options.model == NGRAM:
         return None
     from model.system.devices import named_device
+    from model.training.named_cells import take_cells
     from model.training.predictor import load_network
 
     for flag in ("train", "cleaning"):
         if getattr(options, flag) is not None:
             raise ConfigError(f"--{flag} must be for {NGRAM}: {options.model} has its own")
+    take_cells(options.cell)
     return load_network(Path(options.model), named_device(options.device))
 
 

@@ -79,11 +79,25 @@ def _parser() -> OneLineParser:
     for field in dataclasses.fields(TrialConfig):
         group.add_argument(
             f"--{field.name.replace('_', '-')}",
-            type=field.type,
+            type=_said_bool if field.type is bool else field.type,
             metavar=str(getattr(field.type, "__name__", "")).upper(),
             help=f"{field.metadata['help']} ({field.default})",
         )
     return parser
+
+
+def _said_bool(text: str) -> bool:
+    """Return the value of a flag of true or false.
+
+    Raises:
+        argparse.ArgumentTypeError: It is neither.
+    """
+    from model.config import true_or_false
+
+    try:
+        return true_or_false(text)
+    except ValueError as error:  # of which argparse would tell the type's name alone
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -92,9 +106,12 @@ def _train(options: argparse.Namespace) -> int:
     from model.system.devices import MAX_THREADS, memory_for, named_device, use_threads
     from model.system.limits import num_cpus
     from model.training.checkpoint import check_new, load_checkpoint
+    from model.training.named_cells import take_cells
     from model.training.trainer import Trainer
     from model.training.warm_start import check_shape, origin_of
 
+    if options.cell is not None:
+        (options.cell,) = take_cells([options.cell])
     folder, threads = options.checkpoint, options.threads
     _config(options, None)  # a mistake in a flag is told first
     device = named_device(options.device)

@@ -100,7 +100,8 @@ def on_step(distribution: BaseDistribution, value: Any) -> Any:
 def is_ordered(distribution: BaseDistribution) -> bool:
     """Return whether values that lie side by side are alike: numbers are, names are not."""
     return not isinstance(distribution, CategoricalDistribution) or all(
-        isinstance(choice, (int, float)) for choice in distribution.choices
+        isinstance(choice, (int, float)) and not isinstance(choice, bool)
+        for choice in distribution.choices
     )
 
 

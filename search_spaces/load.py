@@ -14,6 +14,7 @@ from model.config import TrialConfig
 from model.errors import ConfigError, unknown_choice
 from search_spaces.baseline import Baseline
 from search_spaces.budget import Budget
+from search_spaces.cells import own_cells_of
 from search_spaces.space import SearchSpace
 
 SPACE_NAMES = ("documented", "extended", "full", "quick", "research")
@@ -79,6 +80,11 @@ def _load_file(path: Path) -> SearchSpace:
     if not isinstance(space, SearchSpace):
         found = "nothing" if space is None else type(space).__name__
         raise ConfigError(f"a space file must define SPACE as a SearchSpace: {path} has {found}")
+    own = own_cells_of(space)
+    if own:
+        from model.training.named_cells import take_cells_beside  # torch, 2 s
+
+        take_cells_beside(own, path.parent)
     return space
 
 

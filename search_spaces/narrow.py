@@ -10,7 +10,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from model.config import ARITHMETIC_FIELDS, TrialConfig
+from model.config import ARITHMETIC_FIELDS, TrialConfig, true_or_false
 from model.errors import ConfigError, unknown_choice
 from search_spaces.distributions import contains, describe
 from search_spaces.space import SearchSpace
@@ -32,9 +32,10 @@ def fixed(space: SearchSpace, rule: str) -> SearchSpace:
         return dataclasses.replace(space, base=dataclasses.replace(space.base, **named))
     if axis not in space.distributions:
         raise ConfigError(unknown_choice("axis", axis, space.distributions))
-    kinds = {field.name: field.type for field in dataclasses.fields(TrialConfig)}
+    kinds: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(TrialConfig)}
+    kinds |= {name: true_or_false for name, kind in kinds.items() if kind is bool}
     try:
-        value = kinds[axis](text)  # type: ignore[operator]
+        value = kinds[axis](text)
     except ValueError:
         value = text
     distribution = space.distributions[axis]

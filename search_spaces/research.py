@@ -1,29 +1,49 @@
-"""The axes of `extended`, and the recurrent cell with what it depends on."""
+"""The axes of `extended`, the recurrent cell, the optimiser, tied weights and weight dropout."""
 
 import dataclasses
 
-from optuna.distributions import CategoricalDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from model.config import CELLS
 from search_spaces.extended import SPACE as EXTENDED
 from search_spaces.space import SearchSpace
 
+_CHOICES = ("cell", "optimizer", "tie_weights")
+_CONDITIONS = {
+    "mogrifier_rounds": ("cell", "mogrifier"),
+    "learning_rate": ("optimizer", "adamw"),
+    "weight_decay": ("optimizer", "adamw"),
+    "sgd_learning_rate": ("optimizer", "asgd"),
+}
+
 SPACE = SearchSpace(
     name="research",
-    description="the axes of extended and the recurrent cell",
+    description="the axes of extended, the cell, the optimiser, tied weights, weight dropout",
     base=EXTENDED.base,
     distributions={
+        # Not adam, which without weight decay is adamw. It stands before what depends on it.
+        "optimizer": CategoricalDistribution(("adamw", "asgd")),
         **EXTENDED.distributions,
+        # 0.5, 2 and 5 train on a book, 10 is lost from the first epoch on (LOG.md, 2026-11-29).
+        "sgd_learning_rate": FloatDistribution(0.1, 5.0, log=True),
         "cell": CategoricalDistribution(CELLS),
         "mogrifier_rounds": IntDistribution(2, 6),
+        "tie_weights": CategoricalDistribution((False, True)),
+        "weight_dropout": FloatDistribution(0.0, 0.5),
     },
-    conditions={**EXTENDED.conditions, "mogrifier_rounds": ("cell", "mogrifier")},
+    conditions={**EXTENDED.conditions, **_CONDITIONS},
     baselines=tuple(
-        dataclasses.replace(baseline, params={**baseline.params, "cell": EXTENDED.base.cell})
+        dataclasses.replace(
+            baseline,
+            params={
+                **baseline.params,
+                **{axis: getattr(EXTENDED.base, axis) for axis in (*_CHOICES, "weight_dropout")},
+            },
+        )
         for baseline in EXTENDED.baselines
     ),
-    # The first trials lie near the starts, so each cell needs one.
-    starts=(*EXTENDED.starts, {"cell": "gru"}, {"cell": "mogrifier"}),
+    # The first trials lie near the starts, so each cell and optimiser needs one.
+    starts=(*EXTENDED.starts, {"cell": "gru"}, {"cell": "mogrifier"}, {"optimizer": "asgd"}),
     budget=EXTENDED.budget,
     most_chars=EXTENDED.most_chars,
 )

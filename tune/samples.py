@@ -41,15 +41,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--corpus", metavar="TEXT", help="the run's text, where it is no longer found"
     )
+    parser.add_argument(
+        "--cell",
+        action="append",
+        default=[],
+        metavar="FILE.py:CLASS",
+        help="the file of a cell of one's own that a network has; it is executed",
+    )
     options = parser.parse_args(arguments)
     return ended_quietly("tune.samples", lambda: _write(options))
 
 
 def _write(options: argparse.Namespace) -> int:
+    from model.training.named_cells import take_cells
     from tune.records.run_folder import find_run
     from tune.reporting.samples import write_samples
     from tune.reporting.text_quality import Book
 
+    take_cells(options.cell)
     folder = find_run(options.run, options.results)
     reason: Exception | None = None
     try:

@@ -9,6 +9,7 @@ Source: Srivastava 2014, "Dropout: A Simple Way to Prevent Neural Networks from 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,9 @@ _DRAWS_PER_WORD = 4
 
 
 def run_layer(
-    layer: nn.Module, values_TBH: Tensor, state: State | None = None
+    layer: Callable[[Tensor, State | None], Any],
+    values_TBH: Tensor,
+    state: State | None = None,
 ) -> tuple[Tensor, State]:
     """Run one layer, on a GPU in float32 even where autocast is on.
 

@@ -12,9 +12,10 @@ of full rank).
 import torch
 from torch import Tensor, nn
 
-from model.config import TrialConfig
+from model.config import TrialConfig, is_own_cell
 from model.kernels.lstm import LSTMLayer
 from model.network.base import State
+from model.network.own_cells import own_layer
 
 
 class GRULayer(nn.Module):
@@ -75,6 +76,8 @@ def cell_layers(config: TrialConfig, input_size: int) -> nn.ModuleList:
 
 
 def _layer(config: TrialConfig, input_size: int) -> nn.Module:
+    if is_own_cell(config.cell):
+        return own_layer(config.cell, input_size, config.hidden_size)
     if config.cell == "gru":
         return GRULayer(input_size, config.hidden_size)
     if config.cell == "mogrifier":

@@ -16,6 +16,7 @@ from model.kernels.library import kernel
 from model.kernels.lstm import LSTMLayer, SingleSteps
 from model.network.base import State
 from model.network.stepping import MAX_TABLE_VALUES, LayersStepper
+from model.network.tied import TiedOutput
 
 
 def can_step_fused(layers: Sequence[LSTMLayer], embedding: nn.Embedding) -> bool:
@@ -37,7 +38,7 @@ class FusedStepper(LayersStepper):
         layers: Sequence[LSTMLayer],
         norms: Sequence[nn.Module],
         embedding: nn.Embedding,
-        output: nn.Linear,
+        output: nn.Linear | TiedOutput,
         state: State,
     ) -> None:
         """Go on from a state.

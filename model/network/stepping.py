@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from model.network.base import State
+from model.network.tied import TiedOutput
 
 MAX_TABLE_VALUES = 1 << 24
 """64 MiB of float32: 8,192 words of a network of 512 units."""
@@ -130,7 +131,7 @@ class LSTMStepper(LayersStepper):
         layers: list[dict[str, nn.Parameter]],
         norms: list[nn.Module],
         embedding: nn.Embedding,
-        output: nn.Linear,
+        output: nn.Linear | TiedOutput,
         state: State,
     ) -> None:
         """Go on from a state.

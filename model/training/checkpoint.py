@@ -35,6 +35,7 @@ from model.system.json_schema import checked, parsed, record
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary
 from model.training.epoch_report import EpochReport
+from model.training.named_cells import check_same_file
 
 FORMAT_VERSION = 3
 WITHOUT_SUMS = 2
@@ -82,6 +83,7 @@ class CheckpointMeta:
         corpus: Where the text was found, a corpus name or an absolute path; None where neither
             is known.
         origin: What the training began with; None are random weights.
+        cell_sha256: Of the file of a cell of the user's own; None of ours.
     """
 
     config: TrialConfig
@@ -93,6 +95,7 @@ class CheckpointMeta:
     text_sha256: str | None = None
     corpus: str | None = None
     origin: Origin | None = None
+    cell_sha256: str | None = None
 
     def __post_init__(self) -> None:
         Arithmetic(precision=self.precision or "float32", kernel=self.kernel)  # or is refused
@@ -152,6 +155,7 @@ def load_checkpoint(
     """
     folder = readable_folder(folder)
     meta = read_meta(folder)
+    check_same_file(meta.config.cell, meta.cell_sha256, folder)
     _check(folder, META_FILE, MODEL_FILE)
     path = folder / MODEL_FILE
     try:

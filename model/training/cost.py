@@ -7,7 +7,7 @@ L layers.
 import dataclasses
 import math
 
-from model.config import TrialConfig
+from model.config import TrialConfig, is_own_cell
 from model.errors import CorpusError
 from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, num_columns
 from model.text.streams import EncodedCorpus
@@ -22,8 +22,12 @@ and of a round of the Mogrifier. These and the next two were fitted on a CPU to 
 Mogrifier with 2, 5 and 6 rounds, seven shapes each: within a quarter of the measured seconds."""
 _STEP_UPDATES = 0.1
 """Parameter updates that take as long as adding up a weight's gradient once a time step."""
+_MASK_UPDATES = 1.5
+"""Parameter updates that take as long as a weight's mask, and its gradient's way through it."""
 _MOGRIFIER_UNITS = 3
 """Activations of a unit of a Mogrifier, for the LSTM's one."""
+_UNIT_KEPT_BYTES = 32 / _MOGRIFIER_UNITS
+"""What a cell's step keeps of an activation for the backward pass: a Mogrifier's unit keeps 32."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +88,8 @@ def layer_weights(config: TrialConfig) -> list[int]:
     hidden_size = config.hidden_size
     first = config.embedding_dim if config.regime == "stream" else 1
     inputs = [first, *[hidden_size] * (config.num_layers - 1)]
+    if is_own_cell(config.cell):
+        return [_own_sizes(config, size)[0] for size in inputs]
     rounds = config.mogrifier_rounds if config.cell == "mogrifier" else 0
     return [
         hidden_size * (_num_gates(config) * (size + hidden_size) + rounds * size)
@@ -97,9 +103,31 @@ def num_parameters(config: TrialConfig, vocabulary_size: int) -> int:
     biases = _num_gates(config) * (2 if stream else 1)  # torch has two a gate, Keras one
     norms = 2 if stream and config.normalization == "layer" else 0
     embedding = vocabulary_size * config.embedding_dim if stream else 0
-    output = vocabulary_size * (config.hidden_size + 1)
+    output = output_weights(config, vocabulary_size) + vocabulary_size
+    if config.tie_weights:
+        output -= embedding
+    if is_own_cell(config.cell):
+        biases = 0
+        inputs = (config.embedding_dim, *[config.hidden_size] * (config.num_layers - 1))
+        output += sum(_own_sizes(config, size)[1] for size in inputs)
     per_unit = config.num_layers * (biases + norms)
     return embedding + sum(layer_weights(config)) + config.hidden_size * per_unit + output
+
+
+def output_weights(config: TrialConfig, vocabulary_size: int) -> int:
+    """Return the weights that a position's logits take; where they are tied, the embedding's too.
+
+    Tied ones are the embedding and, but for embeddings of H, a projection.
+    """
+    if not config.tie_weights:
+        return vocabulary_size * config.hidden_size
+    is_projected = config.embedding_dim != config.hidden_size
+    return config.embedding_dim * (vocabulary_size + config.hidden_size * is_projected)
+
+
+def recurrent_weights(config: TrialConfig) -> int:
+    """Return the weights that meet the state before a step, of all layers."""
+    return config.num_layers * _num_gates(config) * config.hidden_size**2
 
 
 def steps_per_epoch(config: TrialConfig, sizes: TextSizes) -> int:
@@ -174,6 +202,13 @@ def epoch_work(config: TrialConfig, sizes: TextSizes) -> Work:
     )
 
 
+def _own_sizes(config: TrialConfig, input_size: int) -> tuple[int, int]:
+    """Return the parameters of a layer of the user's own that are matrices, and the other ones."""
+    from model.network.own_cells import own_sizes  # torch: the plan needs none without
+
+    return own_sizes(config.cell, input_size, config.hidden_size)
+
+
 def _num_gates(config: TrialConfig) -> int:
     return 3 if config.cell == "gru" else 4
 
@@ -208,16 +243,25 @@ def _passes(
     """
     num_layers, hidden_size = config.num_layers, config.hidden_size
     read = time_steps * columns
-    flops = read * sum(layer_weights(config)) + scored * hidden_size * vocabulary_size
+    flops = read * sum(layer_weights(config)) + scored * output_weights(config, vocabulary_size)
     stream = config.regime == "stream"
     units = num_layers * hidden_size * (2 if stream and config.normalization == "layer" else 1)
     rounds, step_activations, updates = 0, 0, 0.0
     if config.cell == "mogrifier":
         rounds = config.mogrifier_rounds
         units += num_layers * hidden_size * (_MOGRIFIER_UNITS - 1)
-    if config.cell != "lstm":
+    if is_own_cell(config.cell):
+        from model.network.own_cells import own_cell  # torch: the plan needs none without
+
+        own = own_cell(config.cell)
+        units += num_layers * round(hidden_size * (own.kept_bytes / _UNIT_KEPT_BYTES - 1))
+        step_activations = round(num_layers * own.step_ratio * _STEP_ACTIVATIONS)
+    elif config.cell != "lstm":
         step_activations = num_layers * (_STEP_ACTIVATIONS + rounds * _ROUND_ACTIVATIONS)
+    if config.cell != "lstm":
         updates = _STEP_UPDATES * time_steps * sum(layer_weights(config))
+    if config.weight_dropout:
+        updates += _MASK_UPDATES * calls * recurrent_weights(config)
     share = 1.0 if training else _FORWARD_SHARE
     return Work(
         calls=share * calls * (num_layers + 1),

@@ -5,17 +5,21 @@ The bytes of a parameter are counted; those of an activation are measured, for t
 and was never compared with one.
 """
 
-from model.config import TrialConfig
+import math
+
+from model.config import TrialConfig, is_own_cell
 from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, num_columns
-from model.training.cost import TextSizes, layer_weights, num_parameters
+from model.training.cost import TextSizes, layer_weights, num_parameters, recurrent_weights
 
 MEMORY_FIELDS = (
     *("hidden_size", "num_layers", "batch_size", "sequence_length", "embedding_dim"),
     *("cell", "mogrifier_rounds", "normalization", "cleaning", "unit", "regime", "precision"),
+    *("tie_weights", "weight_dropout", "optimizer"),
 )
 """The fields that memory depends on."""
-_KEPT_BYTES = 20
-"""Of a parameter: weight, gradient, Adam's two moments, the best epoch's weight, in float32."""
+_KEPT_BYTES = {"adamw": 20, "adam": 20, "asgd": 16}
+"""Of a parameter, in float32: weight, gradient, Adam's two moments or asgd's mean, and the weight
+of the best epoch."""
 _AT_WORK_BYTES = 12
 """Of a weight of the layer at work: as its kernel wants it, and the gradient as it comes."""
 _UNIT_BYTES = {"float32": (50, 33), "bfloat16": (22, 20)}
@@ -23,8 +27,12 @@ _UNIT_BYTES = {"float32": (50, 33), "bfloat16": (22, 20)}
 pass (gates, cell, output, dropout's mask and what it leaves). From 1, 2 and 3 layers of 512."""
 _STEPPED_UNIT_BYTES = 20
 """The first of the two for other cells, which have none of the LSTM's kernels."""
+_AROUND_UNIT_BYTES = 12
+"""What is kept beside an own cell's step: the output, dropout's mask and what it leaves."""
 _GATED_BYTES = 12
 """Of a number that a round of the Mogrifier gates: the sigmoid, its double and the product."""
+_DROPPED_BYTES = 12
+"""Of a recurrent weight with weight dropout: its mask, what it leaves, and that one's gradient."""
 _NORM_UNIT_BYTES = {"float32": (10, 5), "bfloat16": (2, 3)}
 """The same, layer norm's."""
 _EMBEDDING_BYTES = 27
@@ -45,6 +53,10 @@ def training_bytes(config: TrialConfig, sizes: TextSizes) -> int:
     at_work, kept = _UNIT_BYTES[precision]
     if config.cell != "lstm":
         at_work = _STEPPED_UNIT_BYTES
+    if is_own_cell(config.cell):
+        from model.network.own_cells import own_cell  # torch: the plan needs none without
+
+        kept = math.ceil(own_cell(config.cell).kept_bytes) + _AROUND_UNIT_BYTES
     if stream and config.normalization == "layer":
         more_at_work, more_kept = _NORM_UNIT_BYTES[precision]
         at_work, kept = at_work + more_at_work, kept + more_kept
@@ -69,9 +81,11 @@ def training_bytes(config: TrialConfig, sizes: TextSizes) -> int:
         order_bytes = 4 * sizes.train_symbols  # of the windows
     evaluation = evaluated * hidden_size * _EVALUATED_UNIT_BYTES
     evaluation += judged * sizes.vocabulary_size * _LOGIT_BYTES
+    dropped = recurrent_weights(config) * _DROPPED_BYTES if config.weight_dropout else 0
     return (
         order_bytes
-        + num_parameters(config, sizes.vocabulary_size) * _KEPT_BYTES
+        + dropped
+        + num_parameters(config, sizes.vocabulary_size) * _KEPT_BYTES[config.optimizer]
         + max(layer_weights(config)) * _AT_WORK_BYTES
         + max(window, evaluation)
     )

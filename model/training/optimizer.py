@@ -6,7 +6,8 @@ in each process, 5.4 s beside other work (LOG.md, 2026-11-29).
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -29,6 +30,31 @@ def take_step(optimizer: Optimizer) -> None:
     """Do what `optimizer.step()` does, but for its hooks and its profile."""
     step: Callable[[Optimizer], object] = inspect.unwrap(type(optimizer).step)
     step(optimizer)
+
+
+@contextmanager
+def mean_weights(optimizer: Optimizer) -> Iterator[None]:
+    """Have the parameters be the mean of their last values that ASGD keeps.
+
+    Other optimisers' stay as they are. Before the mean begins, it is the last value. Both change
+    places where they lie: cuDNN wants the weights of a layer in one piece.
+    """
+    means = [
+        (parameter, kept["ax"]) for parameter, kept in optimizer.state.items() if "ax" in kept
+    ]
+
+    @torch.no_grad()
+    def exchange() -> None:
+        for parameter, mean in means:
+            value = parameter.clone()
+            parameter.copy_(mean)
+            mean.copy_(value)
+
+    exchange()
+    try:
+        yield
+    finally:
+        exchange()
 
 
 def _leave_out_compiler() -> None:

@@ -18,7 +18,7 @@ Shapes: T time steps, B columns or windows, V vocabulary, N characters, L layers
 
 import math
 import warnings
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from model.network.lstm import WindowLSTM, build_network
 from model.network.stream import StreamNetwork
 from model.text.streams import EncodedCorpus, Symbols
 from model.training.optimizer import make_optimizer
+from model.training.schedule import peak_learning_rate
 
 RESET_PROBABILITY = 0.05
 """Chance that a column begins a window with a state of zeros. Columns else begin so but once a
@@ -93,19 +94,13 @@ class StreamRegime:
         network = build_network(config, len(corpus.vocabulary)).to(device)
         assert isinstance(network, StreamNetwork)
         self.network = network
-        self.optimizer = make_optimizer(
-            torch.optim.AdamW,
-            self.network.parameters(),
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            fused=_can_fuse(device),
-        )
         self._config = config
         # The text stays in its smallest type: 1 byte a character for up to 255, 2 a word.
         self._padding = len(corpus.vocabulary)
         symbols_N = _read_only(corpus.train).to(device)
         self._columns = Columns(symbols_N, config.batch_size, padding=self._padding)
         self.steps_per_epoch = math.ceil(self._columns.num_steps / config.sequence_length)
+        self.optimizer = _optimizer(config, network, device, self.steps_per_epoch)
         self._state: State | None = None
         self._resets = torch.Generator()  # on the CPU: the same on each device
 
@@ -173,6 +168,32 @@ def build_regime(config: TrialConfig, corpus: EncodedCorpus, device: torch.devic
     if config.regime == "window":
         return WindowRegime(config, corpus, device)
     return StreamRegime(config, corpus, device)
+
+
+def _optimizer(
+    config: TrialConfig, network: Network, device: torch.device, steps_per_epoch: int
+) -> torch.optim.Optimizer:
+    """Return what trains a network of the stream regime.
+
+    asgd is SGD whose weights' mean over the last steps is scored (Polyak & Juditsky 1992), as
+    AWD-LSTM has it (Merity 2018, section 3) but for the step where the mean begins: there, when
+    scores have stopped to improve; here, where the learning rate of the others begins to fall.
+    So it follows from the configuration alone, and ASHA's rungs compare trials before it.
+    """
+    kind: type[torch.optim.Optimizer]
+    settings: dict[str, Any] = {
+        "lr": peak_learning_rate(config),
+        "weight_decay": config.weight_decay,
+    }
+    if config.optimizer == "asgd":
+        num_steps = config.epochs * steps_per_epoch
+        kind, settings["lambd"] = torch.optim.ASGD, 0.0
+        # torch 2.13 takes the weights after step t0 + 2 as the first of the mean.
+        settings["t0"] = round(num_steps * (1 - config.decay_fraction)) - 1
+    else:
+        kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+        settings["fused"] = _can_fuse(device)
+    return make_optimizer(kind, network.parameters(), **settings)
 
 
 def _read_only(symbols: Symbols) -> Tensor:

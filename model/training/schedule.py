@@ -25,6 +25,19 @@ def schedule_factor(step: int, *, num_steps: int, decay_fraction: float) -> floa
     return warm_up * min(1.0, (num_steps - step) / decay_steps)
 
 
+def peak_learning_rate(config: TrialConfig) -> float:
+    """Return the step size that a configuration's optimiser has at its highest."""
+    return config.sgd_learning_rate if config.optimizer == "asgd" else config.learning_rate
+
+
+def scheduled_decay_fraction(config: TrialConfig) -> float:
+    """Return the last share of the steps in which the learning rate falls.
+
+    With asgd it does not: there the weights' mean takes the place of smaller steps.
+    """
+    return 0.0 if config.optimizer == "asgd" else config.decay_fraction
+
+
 def training_is_over(config: TrialConfig, *, report: int, best_report: int) -> bool:
     """Return whether a run ends after a report: by its epochs, or by its patience.
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from model.config import TrialConfig
 from model.errors import CheckpointError, TrainingDiverged
 from model.network.base import Network
+from model.network.own_cells import sha256_of
 from model.network.precision import Arithmetic, autocast, resolve_arithmetic
 from model.scoring.evaluation import network_nats
 from model.scoring.objective import check_fits
@@ -32,9 +33,14 @@ from model.training.checkpoint import (
 )
 from model.training.cost import check_reports
 from model.training.epoch_report import EpochReport
-from model.training.optimizer import take_step
+from model.training.optimizer import mean_weights, take_step
 from model.training.regimes import build_regime
-from model.training.schedule import schedule_factor, training_is_over
+from model.training.schedule import (
+    peak_learning_rate,
+    schedule_factor,
+    scheduled_decay_fraction,
+    training_is_over,
+)
 
 
 class Trainer:
@@ -176,7 +182,7 @@ class Trainer:
 
     def validation_nats(self) -> float:
         """Return what the network spends on the validation passage, in all."""
-        with autocast(self.arithmetic.precision, self.device):
+        with mean_weights(self.optimizer), autocast(self.arithmetic.precision, self.device):
             return network_nats(
                 self.model,
                 self.corpus.validation,
@@ -201,6 +207,7 @@ class Trainer:
             text_sha256=training_sha256(self.corpus),
             corpus=self.location,
             origin=self.origin,
+            cell_sha256=sha256_of(self.config.cell),
         )
         weights = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         training = {**weights, **self._optimizer_tensors()}
@@ -252,17 +259,18 @@ class Trainer:
         best = self.best_report
         if best is None or report.val_bits_per_char < best.val_bits_per_char:
             self.best_report = report
-            state = self.model.state_dict()
-            self._best_weights = {name: value.clone() for name, value in state.items()}
+            with mean_weights(self.optimizer):
+                state = self.model.state_dict()
+                self._best_weights = {name: value.clone() for name, value in state.items()}
 
     def learning_rate(self, step: int) -> float:
         """Return the step size of an optimiser step, counted from 0 over all epochs."""
         if self.config.regime == "window":
             return self.config.learning_rate
-        return self.config.learning_rate * schedule_factor(
+        return peak_learning_rate(self.config) * schedule_factor(
             step,
             num_steps=round(self.config.epochs * self.steps_per_epoch),
-            decay_fraction=self.config.decay_fraction,
+            decay_fraction=scheduled_decay_fraction(self.config),
         )
 
     def _trained_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:

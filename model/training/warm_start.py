@@ -13,7 +13,7 @@ from model.training.checkpoint import MODEL_FILE, CheckpointMeta, Origin
 _SHAPE = {
     "stream": (
         *("regime", "unit", "hidden_size", "num_layers", "cell", "mogrifier_rounds"),
-        *("normalization", "embedding_dim"),
+        *("normalization", "embedding_dim", "tie_weights"),
     ),
     "window": ("regime", "unit", "hidden_size", "num_layers"),
 }

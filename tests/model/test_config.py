@@ -29,6 +29,23 @@ from repository import ROOT
         ({"decay_fraction": 1.1}, "decay_fraction must be in 0 <= f <= 1"),
         ({"weight_decay": -0.1}, "weight_decay must be at least 0"),
         ({"cleaning": "lowre"}, "unknown cleaning 'lowre'; did you mean lower"),
+        ({"optimizer": "sgd"}, "unknown optimizer 'sgd'; did you mean asgd"),
+        ({"sgd_learning_rate": 0.0}, "sgd_learning_rate must be above 0, got 0.0"),
+        ({"weight_dropout": 1.0}, "weight_dropout must be in 0 <= p < 1, got 1.0"),
+        ({"tie_weights": 1}, "tie_weights must be bool, got 1"),
+        ({"tie_weights": "true"}, "tie_weights must be bool, got 'true'"),
+        (
+            {"optimizer": "asgd", "regime": "window"},
+            "optimizer must be adamw in the window regime, got 'asgd'",
+        ),
+        (
+            {"tie_weights": True, "regime": "window"},
+            "tie_weights must be False in the window regime, got True",
+        ),
+        (
+            {"weight_dropout": 0.5, "regime": "window"},
+            "weight_dropout must be 0.0 in the window regime, got 0.5",
+        ),
         ({"cell": "gur"}, "unknown cell 'gur'; did you mean gru"),
         ({"cell": "gru", "regime": "window"}, "cell must be lstm in the window regime, got 'gru'"),
         ({"mogrifier_rounds": -1}, "mogrifier_rounds must be at least 0, got -1"),

@@ -15,7 +15,14 @@ from optuna.distributions import (
 from model.config import TrialConfig
 from model.errors import ConfigError
 from search_spaces import SPACE_NAMES, Baseline, Budget, SearchSpace, load_space
-from search_spaces.distributions import at_position, contains, distance, extremes, position
+from search_spaces.distributions import (
+    at_position,
+    contains,
+    distance,
+    extremes,
+    is_ordered,
+    position,
+)
 from search_spaces.narrow import fixed
 from search_spaces.random_configs import random_configs
 
@@ -431,3 +438,30 @@ def test_unknown_space_gives_the_choices() -> None:
         load_space("ful")
     with pytest.raises(ConfigError, match="must exist, got nowhere"):
         load_space("nowhere.py")
+
+
+def test_axes_of_research_exist_where_they_belong() -> None:
+    research = load_space("research")
+    values = research.base.to_dict()
+    adamw = research.point(values)
+    asgd = research.point({**values, "optimizer": "asgd"})
+    assert {"learning_rate", "weight_decay"} == adamw.keys() - asgd.keys()
+    assert {"sgd_learning_rate"} == asgd.keys() - adamw.keys()
+    assert adamw["tie_weights"] is False and adamw["weight_dropout"] == 0.0
+    starts = research.all_starts()
+    assert [start["optimizer"] for start in starts].count("asgd") == 1
+    assert {start["cell"] for start in starts} == {"lstm", "gru", "mogrifier"}
+
+
+@pytest.mark.parametrize(("said", "value"), [("true", True), ("False", False)])
+def test_axis_of_true_and_false_is_fixed_by_its_word(said: str, value: bool) -> None:
+    smaller = fixed(load_space("research"), f"tie_weights={said}")
+    assert smaller.base.tie_weights is value and "tie_weights" not in smaller.distributions
+    with pytest.raises(ConfigError, match="tie_weights must be in False, True, got 'yes'"):
+        fixed(load_space("research"), "tie_weights=yes")
+
+
+def test_true_and_false_lie_as_far_apart_as_names() -> None:
+    both = CategoricalDistribution((False, True))
+    assert distance(both, False, True) == 1.0 and not is_ordered(both)
+    assert is_ordered(CategoricalDistribution((1, 2)))

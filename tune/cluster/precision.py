@@ -33,10 +33,10 @@ def arithmetic_on_node(config: TrialConfig, device: Device, folder: Path | None)
         folder: Where the node's workers leave their choices; None is nowhere.
     """
     is_settled = config.precision == "float32" or "auto" not in (config.precision, config.kernel)
-    if folder is None or is_settled or device.type != "cpu":
+    is_measured = config.cell == "lstm" and device.type == "cpu" and not is_settled
+    if folder is None or not is_measured:
         return resolve_arithmetic(config, device)
-    shape = (config.cell, size_class(config), config.precision, config.kernel)
-    path = folder / "-".join(("arithmetic", *map(str, shape)))
+    path = folder / f"arithmetic-{size_class(config)}-{config.precision}-{config.kernel}"
     if not path.exists():
         chosen = resolve_arithmetic(config, device)
         folder.mkdir(mode=0o700, exist_ok=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from rich.console import Console
 
 from model.errors import CheckpointError
+from model.network.own_cells import known_cells
 from model.system.terminal import complain, say
 from model.training.predictor import load_network
 from tune.job.outcome import why_nothing
@@ -143,7 +144,8 @@ def show_finished(study: Study, folder: RunFolder, result: SearchResult, console
 
 def resume_command(folder: RunFolder) -> str:
     """Return the command that continues a run, as it is typed in this folder."""
-    return f"{_python()} -m tune.run --resume {shlex.quote(os.path.relpath(folder.path))}"
+    path = shlex.quote(os.path.relpath(folder.path))
+    return f"{_python()} -m tune.run --resume {path}{_cells()}"
 
 
 def last_words(folder: RunFolder) -> list[str]:
@@ -156,11 +158,16 @@ def last_words(folder: RunFolder) -> list[str]:
         _, writer = folder.writers()[0]
         best = shlex.quote(os.path.relpath(writer))
         lines += [
-            f"  {python} -m tune.samples {run} --temperature 0.6",
-            f"  {python} -m model.generate {best} --chars 2000",
-            f"  {python} -m model.generate {best} --interactive",
+            f"  {python} -m tune.samples {run} --temperature 0.6{_cells()}",
+            f"  {python} -m model.generate {best} --chars 2000{_cells()}",
+            f"  {python} -m model.generate {best} --interactive{_cells()}",
         ]
     return [*lines, f"  {python} -m tune.report {run}"]
+
+
+def _cells() -> str:
+    """Return the options that name the cells of the user's own."""
+    return "".join(f" --cell {shlex.quote(cell.named)}" for cell in known_cells())
 
 
 def _write_page(run: LoadedRun, folder: RunFolder, console: Console) -> None:

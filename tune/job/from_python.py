@@ -112,7 +112,7 @@ def _as_said(name: str, value: Any) -> Any:
         return Path(value)
     if isinstance(value, Path):
         return str(value)
-    if name in ("fix", "start_from", "tracker") and isinstance(value, str):
+    if name in ("fix", "cell", "start_from", "tracker") and isinstance(value, str):
         return (value,)
     return value
 

@@ -1,6 +1,7 @@
 """A run as Python code has it: read anew whenever it is asked, so live while it runs."""
 
 import html
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,7 @@ class Run:
         top_k: int | None = None,
         top_p: float | None = None,
         seed: int = 0,
+        cell: str | Sequence[str] = (),
     ) -> str:
         """Have the run's predictor, or its best kept network, go on with a text.
 
@@ -124,6 +126,8 @@ class Run:
             top_k: Draw among so many of the most probable symbols.
             top_p: Draw among the most probable symbols up to this probability in sum.
             seed: Seed of the draws.
+            cell: Cells of the user's own that the run's networks have, FILE.py:CLASS; a file is
+                executed.
 
         Raises:
             ConfigError: A number is out of its range, the prime has unknown characters, or the run
@@ -132,6 +136,7 @@ class Run:
         """
         from model.generation.decoding import SamplingOptions, write_passages
         from model.generation.temperature import default_temperature
+        from model.training.named_cells import take_cells
         from model.training.predictor import load_network  # torch, 2 s: tables need none
 
         if not isinstance(self.location, Path):
@@ -140,6 +145,7 @@ class Run:
         if not writers:
             raise ConfigError(f"a run must have kept a network to write text, got {self.location}")
         _, path = writers[0]
+        take_cells([cell] if isinstance(cell, str) else cell)
         network = load_network(path)
         if temperature is None:
             temperature = default_temperature(path, network.config)

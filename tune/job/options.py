@@ -84,6 +84,14 @@ def parser() -> OneLineParser:
         help="search no other value of an axis, or of precision and kernel: --fix cleaning=cased; "
         "for several, several",
     )
+    what.add_argument(
+        "--cell",
+        nargs="+",
+        default=(),
+        metavar="CELL",
+        help="search these cells and no others: lstm, gru, mogrifier, or a class of one's own, "
+        "FILE.py:CLASS (docs/cells.md); to be given again with --resume",
+    )
     what.add_argument("--seed", type=int, metavar="N", help="seed of everything (0)")
     what.add_argument(
         "--resume",

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from rich.console import Console
 
@@ -14,6 +14,7 @@ from model.text.corpus import Corpus, resolve_corpus
 from model.text.held_out import LONG_TEXT_CHARS, with_named_held_out, with_short_held_out
 from model.text.known_text import remember
 from search_spaces import Budget, SearchSpace, load_space
+from search_spaces.cells import own_cells_of, with_cells
 from search_spaces.long_text import for_text
 from search_spaces.narrow import fixed
 from tune.cluster.resources import Node, TrialResources, local_nodes, trial_resources
@@ -83,16 +84,55 @@ def _on_gpu(options: StudyOptions, nodes: list[Node]) -> bool:
 
 
 def named_space(options: StudyOptions) -> SearchSpace:
-    """Return the space that the command line names, its axes fixed as it says.
+    """Return the space that the command line names, its cells and axes fixed as it says.
 
     Raises:
-        ConfigError: There is none of that name, or a value that is fixed is none of its axis.
+        ConfigError: There is none of that name, a cell is none, or a value that is fixed is none
+            of its axis.
     """
     assert options.space is not None
+    cells = named_cells(options)
     space = load_space(options.space)
+    if cells:
+        space = with_cells(space, cells)
+    check_cells(own_cells_of(space))
     for rule in options.fix:
         space = fixed(space, rule)
     return space
+
+
+def named_cells(options: StudyOptions) -> tuple[str, ...]:
+    """Take the cells that the command line names, and return what configurations call them.
+
+    Raises:
+        ConfigError: There is no such cell, or a file's class is none.
+    """
+    if not options.cell:
+        return ()
+    from model.training.named_cells import take_cells  # torch, 2 s
+
+    return take_cells(options.cell)
+
+
+def check_cells(cells: Iterable[str], sums: Mapping[str, str] | None = None) -> None:
+    """Refuse cells of the user's own whose files this command line does not name.
+
+    Args:
+        cells: Those cells.
+        sums: Cell to the SHA-256 that its file must have; None where none is known.
+
+    Raises:
+        ConfigError: It does not name one, or the file is another one.
+    """
+    for cell in cells:
+        from model.network.own_cells import sha256_of  # torch, 2 s
+
+        found = sha256_of(cell)
+        if sums is not None and found != sums.get(cell):
+            raise ConfigError(
+                f"the file of the cell {cell} must be the one that the run began with, sha256 "
+                f"{sums.get(cell, 'unknown')[:12]}, got {str(found)[:12]}"
+            )
 
 
 def check_locations(options: StudyOptions, storage: str | None) -> None:

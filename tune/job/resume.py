@@ -7,15 +7,19 @@ from typing import Any
 
 from rich.console import Console
 
+from model.config import is_own_cell
 from model.errors import ConfigError
 from model.system.filesystem import check_storage, is_uri, join, normal
 from model.text.corpus import Corpus
 from search_spaces import Budget, SearchSpace
+from search_spaces.cells import own_cells_of
 from search_spaces.long_text import for_text
 from tune.cluster.resources import Node, local_nodes
 from tune.job.fit import fitted
 from tune.job.prepare import (
+    check_cells,
     check_locations,
+    named_cells,
     named_corpus,
     named_space,
     named_trackers,
@@ -112,6 +116,7 @@ def prepare_resumed(
         if getattr(options, name) != AUTO:
             _check_same(name, getattr(options, name), getattr(settings, name))
     _check_same("name", options.name, folder.path.name)
+    _check_named_cells(named_cells(options), earlier)
     space = with_budget(stored.space, options)
     _check_trials(options.trials, earlier.spent.num_ended)
     check_locations(options, storage)
@@ -140,6 +145,24 @@ def prepare_resumed(
     other_finalists = finalists_of(study.settings) != finalists_of(stored.settings)
     is_larger = _is_larger(space.budget, stored.space.budget)
     return dataclasses.replace(study, extended=other_finalists or is_larger)
+
+
+def _check_named_cells(cells: tuple[str, ...], earlier: EarlierSessions) -> None:
+    """Refuse cells that are not the run's, and the run's where their files are not named.
+
+    Raises:
+        ConfigError: The rule that is broken.
+    """
+    stored = earlier.study
+    of_trials = {record.config.cell for record in earlier.records.values()}
+    own = dict.fromkeys([*own_cells_of(stored.space), *filter(is_own_cell, sorted(of_trials))])
+    check_cells(own, stored.cells)
+    known = stored.space.values("cell")
+    for cell in cells:
+        if cell not in known:
+            raise ConfigError(
+                f"cell must be of those of the resumed run, {', '.join(known)}, got {cell!r}"
+            )
 
 
 def _check_space(

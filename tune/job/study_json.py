@@ -7,7 +7,9 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+from model.network.own_cells import own_cell
 from model.system.limits import num_cpus
+from search_spaces.cells import own_cells_of
 from tune.job.outcome import why_nothing
 from tune.job.search import SearchResult
 from tune.planning.estimate import Estimate
@@ -55,6 +57,7 @@ def study_file(study: Study, result: SearchResult | None, estimate: Estimate | N
         found_nothing=why_nothing(study, result) if result and not result.interrupted else "",
         finished=False,
         resume=resume_anywhere(study),
+        cells={cell: own_cell(cell).sha256 for cell in own_cells_of(study.space)},
     )
 
 
@@ -95,7 +98,8 @@ def _why_unconfirmed(study: Study, result: SearchResult | None) -> str:
 def resume_anywhere(study: Study) -> str:
     """Return the command that continues a run, from its storage if that has a copy."""
     location = study.mirror_root or str(study.run_path.resolve())
-    return f"python -m tune.run --resume {shlex.quote(location)}"
+    cells = "".join(f" --cell {cell}" for cell in own_cells_of(study.space))
+    return f"python -m tune.run --resume {shlex.quote(location)}{cells}"
 
 
 def how_it_ended(result: SearchResult) -> str:

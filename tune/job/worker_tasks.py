@@ -11,6 +11,7 @@ from rich.console import Console
 
 from model.errors import CheckpointError
 from model.network.base import Network
+from model.network.own_cells import OwnCell, know_cells, known_cells
 from model.system.devices import pick_device, use_threads
 from model.training.checkpoint import CheckpointMeta, load_checkpoint
 from tune.cluster.resources import TrialResources
@@ -63,7 +64,8 @@ def run_tasks(
         stopper: Knows of signals.
     """
     task = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus)(_reason_or_result)
-    running = {task.remote(function, *values): key for key, values in arguments.items()}
+    cells = known_cells()
+    running = {task.remote(cells, function, *values): key for key, values in arguments.items()}
     try:
         with stopper.catching_signals():
             while running and not stopper.interrupted:
@@ -88,7 +90,10 @@ def network_at(location: str, need: TrialResources) -> tuple[Network, Checkpoint
         return load_checkpoint(fetch(location, Path(temporary) / MODEL_FOLDER), device)
 
 
-def _reason_or_result(function: Callable[..., Any], *arguments: Any) -> Any:
+def _reason_or_result(
+    cells: tuple[OwnCell, ...], function: Callable[..., Any], *arguments: Any
+) -> Any:
+    know_cells(cells)
     try:
         return function(*arguments)
     except (CheckpointError, OSError) as error:

@@ -34,6 +34,7 @@ class StudyOptions:
     validation: str | None = None
     test: str | None = None
     fix: Sequence[str] = ()
+    cell: Sequence[str] = ()
     keep_front_matter: bool | None = None
     encoding: str | None = None
     trials: int | None = None

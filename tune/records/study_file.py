@@ -210,6 +210,7 @@ class StudyFile:
             and while it runs.
         finished: Whether all results were written; None in the oldest runs.
         resume: Command that continues the run, on any machine.
+        cells: Cell of the user's own to the SHA-256 of its file, of which the run keeps no more.
     """
 
     command: str
@@ -228,6 +229,7 @@ class StudyFile:
     found_nothing: str = ""
     finished: bool | None = None
     resume: str = ""
+    cells: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def floor_bits_per_char(self) -> float:

@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from model.config import CELLS, FIELD_NAMES, NORMALIZATIONS, REGIMES, UNITS, TrialConfig
+from model.config import (
+    CELLS,
+    FIELD_NAMES,
+    NORMALIZATIONS,
+    OPTIMIZERS,
+    REGIMES,
+    UNITS,
+    TrialConfig,
+    is_own_cell,
+)
 from model.errors import ConfigError, first_line
 from model.system.files import write_text, write_whole
 from model.text.cleaning import CLEANINGS
@@ -78,6 +87,7 @@ _CHOICES: dict[str, Iterable[str]] = {
     "regime": REGIMES,
     "normalization": NORMALIZATIONS,
     "cell": CELLS,
+    "optimizer": OPTIMIZERS,
     "order": Action,
 }
 """Columns that hold names, and which."""
@@ -161,7 +171,12 @@ def _check_values(table: pd.DataFrame, keys: Sequence[str]) -> None:
     if keys and (table[list(keys)].isna().any(axis=None) or table.duplicated(list(keys)).any()):
         raise ValueError(f"each row must have a {' and '.join(keys)} of its own")
     for column, choices in _CHOICES.items():
-        if column in table and not table[column].isin(list(choices)).all():
+        if column not in table:
+            continue
+        named = table[column]
+        if column == "cell":
+            named = named[~named.fillna("").map(is_own_cell).astype(bool)]
+        if not named.isin(list(choices)).all():
             raise ValueError(f"{column} must be one of {', '.join(choices)}")
 
 

@@ -39,7 +39,7 @@ def headline(run: LoadedRun) -> str:
     winner = best.iloc[0]
     first = "So far the best" if run.is_running else "The best"
     layers = int(winner["num_layers"])
-    cell = _CELLS[winner["cell"]]
+    cell = _CELLS.get(winner["cell"], f"a network of {winner['cell']}")
     size = f"{winner['hidden_size']} units" + (" a layer" if layers > 1 else "")
     floor = run.study.floor_bits_per_char
     behind = (

@@ -14,6 +14,7 @@ from ray.tune.result import SHOULD_CHECKPOINT
 
 from model.config import TrialConfig
 from model.errors import CheckpointError, TrainingDiverged
+from model.network.own_cells import OwnCell, know_cells, known_cells
 from model.system.devices import pick_device, use_threads
 from model.system.limits import limit_growth, peak_bytes, reset_peak
 from model.training.epoch_report import EpochReport
@@ -90,6 +91,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
         cpus: int,
         gpus: float,
         memory: TrialMemory | None = None,
+        cells: tuple[OwnCell, ...] = (),
     ) -> None:
         """Take the actor's first trial.
 
@@ -99,7 +101,9 @@ class CharLSTMTrainable(ray_tune.Trainable):
             cpus: CPU threads that the trial may use.
             gpus: GPUs, or the part of one, that the trial was given.
             memory: What trials ask for; the actor gets trials only that ask for the same.
+            cells: Those of the user's own: their files are the driver's.
         """
+        know_cells(cells)
         if gpus:  # what CUDA maps has not been measured
             memory = None
         if memory is not None:
@@ -249,7 +253,12 @@ def _up_to(report: int, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def trainable_for(corpus: SharedCorpus, need: TrialResources) -> type[ray_tune.Trainable]:
     """Return the class that Ray runs, with its corpus and its resources."""
     with_corpus = ray_tune.with_parameters(
-        CharLSTMTrainable, corpus=corpus, cpus=need.cpus, gpus=need.gpus, memory=need.memory
+        CharLSTMTrainable,
+        corpus=corpus,
+        cpus=need.cpus,
+        gpus=need.gpus,
+        memory=need.memory,
+        cells=known_cells(),
     )
 
     def request(proposal: dict[str, Any]) -> dict[str, float]:

@@ -111,6 +111,29 @@ def test_networks_of_two_layers_have_the_same_masks_and_gradients() -> None:
         assert relative_error(gradients[1][name], gradient) < 2 * ROUNDING, name
 
 
+def test_dropped_and_tied_weights_are_the_kernels_too() -> None:
+    config = TrialConfig(hidden_size=40, weight_dropout=0.4, tie_weights=True, dropout=0.0)
+    torch.manual_seed(1)
+    network = CharLSTM(config, 30)
+    symbols = torch.randint(30, (25, 8))
+    gradients = []
+    for kernel_name in ("torch", "fused"):
+        network.use_kernel(kernel_name)
+        network.zero_grad()
+        network.dropout.seed(3)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, _ = network(symbols)
+        logits.float().logsumexp(-1).sum().backward()  # type: ignore[no-untyped-call]
+        gradients.append([p.grad.clone() for p in network.parameters() if p.grad is not None])
+    torchs, ours = gradients
+    assert len(torchs) == len(ours) == len(list(network.parameters()))
+    dropped = dict(network.named_parameters())["layers.0.weight_hh_l0"].grad
+    assert dropped is not None
+    assert 0.3 < (dropped == 0).float().mean() < 0.5  # a dropped weight learns nothing
+    for gradient, other in zip(ours, torchs, strict=True):
+        assert relative_error(gradient, other.float()) < 2 * ROUNDING
+
+
 def test_without_autocast_it_is_torchs_own() -> None:
     torch.manual_seed(0)
     layer = LSTMLayer(5, 9)

@@ -46,7 +46,12 @@ def test_fused_steps_equal_one_long_pass_in_bfloat16(num_layers: int, normalizat
     if not has_fused():
         pytest.skip("no AVX512-BF16 or no C++ compiler here")
     torch.manual_seed(0)
-    config = TrialConfig(num_layers=num_layers, hidden_size=37, normalization=normalization)
+    config = TrialConfig(
+        num_layers=num_layers,
+        hidden_size=37,
+        normalization=normalization,
+        tie_weights=num_layers > 1,
+    )
     network = CharLSTM(config, 9).eval()
     for norm in network.norms:
         for parameter in norm.parameters():  # at 1 and 0 a forgotten one could pass

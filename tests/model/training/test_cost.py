@@ -14,6 +14,7 @@ from model.training.cost import (
     TextSizes,
     epoch_work,
     num_parameters,
+    output_weights,
     step_work,
     steps_per_epoch,
     time_steps_per_epoch,
@@ -31,12 +32,15 @@ MOGRIFIERS = [{"cell": "mogrifier", "mogrifier_rounds": rounds} for rounds in (0
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
-@pytest.mark.parametrize("network", [{"regime": "window"}, {}, {"cell": "gru"}, *MOGRIFIERS])
+@pytest.mark.parametrize(
+    "network",
+    [{"regime": "window"}, {}, {"cell": "gru"}, {"tie_weights": True}, *MOGRIFIERS],
+)
 def test_parameters_are_the_networks(
     network: dict[str, Any], normalization: str, num_layers: int
 ) -> None:
     for hidden_size, embedding_dim, vocabulary_size in itertools.product(
-        (5, 12), (3, 8), (7, 300)
+        (5, 12), (3, 8, 12), (7, 300)
     ):
         config = TrialConfig(
             hidden_size=hidden_size,
@@ -103,6 +107,7 @@ def test_epoch_is_its_steps_and_a_small_evaluation() -> None:
         {"embedding_dim": 65},
         {"normalization": "layer"},
         {"cell": "mogrifier"},
+        {"weight_dropout": 0.1},
     ],
 )
 def test_more_network_is_more_work(change: dict[str, Any]) -> None:
@@ -110,6 +115,18 @@ def test_more_network_is_more_work(change: dict[str, Any]) -> None:
     less, more = (epoch_work(c, SIZES) for c in (config, dataclasses.replace(config, **change)))
     pairs = [(getattr(less, kind), getattr(more, kind)) for kind in WORK_KINDS]
     assert all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
+
+
+def test_tied_output_is_the_embedding_and_a_projection() -> None:
+    config = TrialConfig(hidden_size=3, embedding_dim=2, tie_weights=True)
+    lstm = 4 * 3 * (2 + 3) + 2 * 4 * 3
+    assert num_parameters(config, 11) == 11 * 2 + lstm + 3 * 2 + 11
+    assert output_weights(config, 11) == 3 * 2 + 2 * 11
+    untied = dataclasses.replace(config, tie_weights=False)
+    assert num_parameters(untied, 11) == 11 * 2 + lstm + 3 * 11 + 11
+    same = dataclasses.replace(config, embedding_dim=3)
+    assert num_parameters(same, 11) == 11 * 3 + 4 * 3 * (3 + 3) + 2 * 4 * 3 + 11
+    assert output_weights(same, 11) == 3 * 11
 
 
 def test_rounds_of_the_mogrifier_are_work_and_other_cells_have_none() -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+import own_cell
 from model.config import CELLS, TrialConfig
 from model.system.limits import free_bytes, resident_bytes
-from model.training.cost import TextSizes
+from model.training.cost import TextSizes, num_parameters
 from model.training.memory import training_bytes
 from repository import ROOT
 
@@ -28,10 +29,12 @@ from model.training.cost import TextSizes
 from model.system.devices import use_threads
 from model.system.limits import peak_bytes, resident_bytes
 from model.training.memory import training_bytes
+from model.training.named_cells import take_cells
 from model.scoring.objective import prepare_corpus
 from model.training.trainer import Trainer
 
 use_threads(1)
+take_cells(sys.argv[2:])
 values = json.loads(sys.argv[1])
 text = "Alice was beginning to get very tired of sitting by her sister on the bank. " * 1_000
 corpus = prepare_corpus(text, ["lower"]).encoded["lower"]
@@ -75,13 +78,32 @@ print(json.dumps([peak - base, training_bytes(config, TextSizes.of(corpus))]))
             "batch_size": 128,
             "sequence_length": 50,
         },
+        {
+            "cell": own_cell.NAME,
+            "hidden_size": 128,
+            "num_layers": 3,
+            "batch_size": 128,
+            "sequence_length": 50,
+        },
+        {
+            "tie_weights": True,
+            "weight_dropout": 0.3,
+            "hidden_size": 512,
+            "batch_size": 64,
+            "sequence_length": 100,
+        },
+        {"optimizer": "asgd", "hidden_size": 1024, "sequence_length": 100},
     ],
 )
 def test_estimate_is_what_a_process_took(shape: dict[str, Any]) -> None:
     """Never much less, or trials are killed; not twice as much, or a core stays idle."""
     values = json.dumps({**shape, "precision": "float32"})
     done = subprocess.run(
-        [sys.executable, "-c", TRAIN, values], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", TRAIN, values, own_cell.write()],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     measured, estimated = json.loads(done.stdout)
     assert measured > 100e6
@@ -114,6 +136,16 @@ def test_rounds_of_the_mogrifier_take_memory_and_other_cells_have_none() -> None
     }
     assert needs["mogrifier"] == sorted(set(needs["mogrifier"]))
     assert all(len(set(needs[cell])) == 1 for cell in ("lstm", "gru"))
+
+
+def test_masks_of_recurrent_weights_take_memory_and_tied_ones_less() -> None:
+    config = TrialConfig(hidden_size=100, num_layers=2, embedding_dim=100)
+    need = training_bytes(config, SIZES)
+    dropped = training_bytes(dataclasses.replace(config, weight_dropout=0.5), SIZES)
+    assert dropped == need + 2 * 4 * 100 * 100 * 12
+    assert training_bytes(dataclasses.replace(config, tie_weights=True), SIZES) < need
+    one_mean = training_bytes(dataclasses.replace(config, optimizer="asgd"), SIZES)
+    assert one_mean == need - 4 * num_parameters(config, SIZES.vocabulary_size)
 
 
 def test_norm_precision_and_text_count() -> None:

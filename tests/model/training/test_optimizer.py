@@ -15,9 +15,10 @@ from model.config import TrialConfig
 from model.scoring.objective import prepare_corpus
 from model.training.trainer import Trainer
 text = "the hare ran to the tree and the tortoise did not run at all; " * 40
-for regime in ("stream", "window"):
-    config = TrialConfig(regime=regime, epochs=1, hidden_size=8, batch_size=16,
-                         sequence_length=10, cleaning="cased")
+kinds = [("stream", "adamw"), ("window", "adamw"), ("stream", "adam"), ("stream", "asgd")]
+for regime, optimizer in kinds:
+    config = TrialConfig(regime=regime, optimizer=optimizer, epochs=1, hidden_size=8,
+                         batch_size=16, sequence_length=10, cleaning="cased")
     trainer = Trainer(config, prepare_corpus(text, ["cased"]).encoded["cased"])
     list(trainer.reports())
     trainer.optimizer.load_state_dict(trainer.optimizer.state_dict())
@@ -38,6 +39,7 @@ print("torch._dynamo" in sys.modules)
         (torch.optim.AdamW, {"lr": 0.01, "weight_decay": 0.1, "fused": True}),
         (torch.optim.Adam, {"lr": 0.01, "eps": 1e-7, "fused": True}),
         (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9}),
+        (torch.optim.ASGD, {"lr": 0.1, "lambd": 0.0, "t0": 1}),
     ],
 )
 def test_steps_are_those_of_torch(kind: type[Optimizer], settings: dict[str, float]) -> None:

@@ -106,11 +106,28 @@ def test_interleaved_trainers_do_not_disturb_each_other(
         assert without_seconds([left]) == without_seconds([right]) == without_seconds([expected])
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"cell": cell} for cell in CELLS),
+        *({"cell": cell, "weight_dropout": 0.4} for cell in CELLS),
+        {"tie_weights": True},
+        {"tie_weights": True, "embedding_dim": 24},
+        {"optimizer": "adam"},
+        {"optimizer": "asgd", "decay_fraction": 0.8},
+        {"optimizer": "asgd", "decay_fraction": 0.4, "normalization": "layer"},
+    ],
+    ids=str,
+)
 def test_resuming_in_the_middle_gives_the_identical_next_epochs(
-    cell: str, tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
+    changes: dict[str, object],
+    tiny_corpus: PreparedCorpus,
+    tiny_config: TrialConfig,
+    tmp_path: Path,
 ) -> None:
-    config = dataclasses.replace(tiny_config, epochs=5, weight_decay=0.01, cell=cell)
+    config = TrialConfig.from_dict(
+        {**tiny_config.to_dict(), "epochs": 5, "weight_decay": 0.01, **changes}
+    )
     corpus = tiny_corpus.encoded["letters" if config.cleaning == "letters" else "lower"]
     uninterrupted = Trainer(config, corpus)
     expected = without_seconds(list(uninterrupted.reports()))

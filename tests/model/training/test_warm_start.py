@@ -177,6 +177,7 @@ def test_words_begin_with_the_words_of_the_earlier_text(
         ({"embedding_dim": 9}, "embedding_dim must be that"),
         ({"normalization": "layer"}, "normalization must be that .* 'none', got 'layer'"),
         ({"cell": "gru"}, "cell must be that .* 'lstm', got 'gru'"),
+        ({"tie_weights": True}, "tie_weights must be that .* False, got True"),
         ({"regime": "window"}, "regime must be that .* 'stream', got 'window'"),
         ({"unit": "word"}, "unit must be that .* 'char', got 'word'"),
     ],

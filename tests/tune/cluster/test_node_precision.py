@@ -28,8 +28,8 @@ def test_the_first_choice_of_a_node_is_everybodys(
     assert choice(256, "float32") == FLOAT32  # as the config says; it is no choice
     assert choice(200) == FUSED
     assert sorted(path.name for path in folder.iterdir()) == [
-        "arithmetic-lstm-256-auto-auto",
-        "arithmetic-lstm-512-auto-auto",
+        "arithmetic-256-auto-auto",
+        "arithmetic-512-auto-auto",
     ]
 
 
@@ -38,8 +38,21 @@ def test_whoever_is_second_takes_the_firsts(
 ) -> None:
     def measured(config: TrialConfig, device: torch.device) -> Arithmetic:
         # Meanwhile another worker was done.
-        (tmp_path / "arithmetic-lstm-256-auto-auto").write_text("bfloat16 fused")
+        (tmp_path / "arithmetic-256-auto-auto").write_text("bfloat16 fused")
         return FLOAT32
 
     monkeypatch.setattr(node_precision, "resolve_arithmetic", measured)
     assert node_precision.arithmetic_on_node(TrialConfig(hidden_size=256), CPU, tmp_path) == FUSED
+
+
+def test_choices_of_the_lstm_are_no_other_cells(tmp_path: Path) -> None:
+    """Once a GRU took the bfloat16 that an LSTM of its size had measured, or the reverse."""
+    folder = tmp_path / "node"
+    folder.mkdir()
+    (folder / "arithmetic-256-auto-auto").write_text("bfloat16 fused")
+    for cell in ("gru", "mogrifier"):
+        gru = TrialConfig(hidden_size=200, cell=cell)
+        assert node_precision.arithmetic_on_node(gru, CPU, folder) == FLOAT32
+    (folder / "arithmetic-256-auto-auto").unlink()
+    node_precision.arithmetic_on_node(TrialConfig(hidden_size=200, cell="gru"), CPU, folder)
+    assert not [*folder.iterdir()]

@@ -1,0 +1,75 @@
+"""Reads the files of cells that the user names: `--cell my_cells.py:MyCell`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from model.config import CELLS, own_cell_name
+from model.errors import CheckpointError, ConfigError
+from model.network.cell_trial import take_cell
+from model.network.own_cells import known_cells, sha256_of
+
+
+def take_cells(named: Sequence[str]) -> tuple[str, ...]:
+    """Take cells that the user has named, and return what configurations call them.
+
+    A file is executed, so nothing may be passed that a run folder, a checkpoint or a storage says.
+
+    Args:
+        named: Cells of ours by their names, and PATH.py:CLASS.
+
+    Raises:
+        ConfigError: There is no such cell or file, or the file's class is no cell.
+    """
+    taken: dict[str, bytes] = {}
+    names: list[str] = []
+    for each in named:
+        if each in CELLS:
+            names.append(each)
+            continue
+        name = own_cell_name(each)
+        path = Path(each.rpartition(":")[0]).expanduser()
+        try:
+            source = path.read_bytes()
+        except OSError as error:
+            raise ConfigError(
+                f"a cell's file must be readable: {path}: {error.strerror}"
+            ) from error
+        if taken.get(name, source) != source:
+            raise ConfigError(f"cells of two files must have different names, got two {name}")
+        if name not in taken:
+            taken[name] = source
+            take_cell(name, source, named=each)
+        names.append(name)
+    return tuple(dict.fromkeys(names))
+
+
+def take_cells_beside(names: Sequence[str], folder: Path) -> None:
+    """Take cells that a space file of the user's names, from beside it; not those known already.
+
+    Raises:
+        ConfigError: As `take_cells`.
+    """
+    known = {cell.name for cell in known_cells()}
+    take_cells([str(folder / name) for name in names if name not in known])
+
+
+def check_same_file(cell: str, sha256: str | None, owner: object) -> None:
+    """Refuse a cell of the user's own whose file is not the one that something was made with.
+
+    Args:
+        cell: A cell.
+        sha256: Of that file, as its owner says; None where it does not, or has none.
+        owner: What was made with it.
+
+    Raises:
+        CheckpointError: It is another one, or the user has not named it.
+    """
+    try:
+        ours = sha256_of(cell)
+    except ConfigError as error:
+        raise CheckpointError(f"{owner}: {error}") from error
+    if ours != sha256:
+        raise CheckpointError(
+            f"the file of the cell {cell} must be the one that {owner} was made with, sha256 "
+            f"{(sha256 or 'unknown')[:12]}, got {(ours or 'none')[:12]}"
+        )
