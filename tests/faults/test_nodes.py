@@ -75,7 +75,9 @@ def test_two_machines_share_a_search_through_the_storage_alone(
         most = max(most, running)
     # The first node has one core: what ran beside it ran on the second. Its GPU has two halves.
     assert 2 <= most <= 3
-    assert len({path.name for path in (shared / "both").glob("session-1/trial_*")}) == 5
+    # A trial that was promoted has gone on in a folder with a number behind its own.
+    folders = (shared / "both").glob("session-1/trial_*")
+    assert len({path.name.partition("-")[0] for path in folders}) == 5
 
 
 @pytest.mark.long

@@ -131,13 +131,7 @@ class Cluster(AbstractContextManager["Cluster"]):
             self._local_nodes = [dataclasses.replace(node, memory_bytes=left)]
 
     def measure(
-        self,
-        need: TrialResources,
-        *,
-        precision: str,
-        kernel: str,
-        largest_hidden_size: int,
-        held_bytes: int = 0,
+        self, need: TrialResources, *, held_bytes: int = 0, **trials: Any
     ) -> "Machine | str":
         """Measure what trials run on: in this process, or in one worker for all.
 
@@ -147,10 +141,8 @@ class Cluster(AbstractContextManager["Cluster"]):
 
         Args:
             need: What a trial has.
-            precision: The trials'.
-            kernel: The trials'.
-            largest_hidden_size: The trials'.
             held_bytes: What this process holds of the text, which no trial's does for itself.
+            trials: What else `measure_machine` is asked about them.
 
         Returns:
             What was measured, or why it could not be.
@@ -159,13 +151,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         from model.training.kept_machine import KeptMachine
         from model.training.speed import measure_machine
 
-        asked: dict[str, Any] = {
-            "precision": precision,
-            "kernel": kernel,
-            "largest_hidden_size": largest_hidden_size,
-            "num_threads": need.cpus,
-            "use_gpu": need.gpus > 0,
-        }
+        asked = {**trials, "num_threads": need.cpus, "use_gpu": need.gpus > 0}
         if self.address is None and not need.gpus:
             use_threads(need.cpus)  # measured or kept: this process scores and writes text, too
             self._kept = KeptMachine(**asked)
