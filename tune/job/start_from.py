@@ -1,7 +1,7 @@
 """Starts from earlier runs: `--start-from`.
 
 What is best on one text is seldom bad on another: the values of 53 configurations recorded on
-two texts have a rank correlation of 0.95 (benchmarks/README.md).
+two texts have a rank correlation of 0.95 (LOG.md).
 """
 
 import dataclasses
