@@ -104,7 +104,7 @@ def test_history_says_whether_a_baseline_has_had_its_time(why: str, tmp_path: Pa
     )
     path = tmp_path / "history.jsonl"
     with History(path) as history:
-        recording = Recorder(history, stopper, save=lambda records: None, listener=listener)
+        recording = Recorder(history, stopper, save=lambda records: None, listeners=[listener])
         recording.on_trial_start(0, [], trial)
         assert stopper("a", {**epoch(1), "config": config})
         recording.on_trial_result(0, [], trial, epoch(1))
