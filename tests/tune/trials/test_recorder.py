@@ -105,10 +105,10 @@ def test_history_says_whether_a_baseline_has_had_its_time(why: str, tmp_path: Pa
     path = tmp_path / "history.jsonl"
     with History(path) as history:
         recording = Recorder(history, stopper, save=lambda records: None, listeners=[listener])
-        recording.on_trial_start(0, [], trial)
+        recording.on_trial_start(trial=trial)
         assert stopper("a", {**epoch(1), "config": config})
-        recording.on_trial_result(0, [], trial, epoch(1))
-        recording.on_trial_complete(0, [], trial)
+        recording.on_trial_result(trial=trial, result=epoch(1))
+        recording.on_trial_complete(trial=trial)
     for record in (history.records[0], read_history(path)[0]):
         assert record.status is Status.STOPPED and not record.has_ended
         assert record.is_done == own
@@ -122,8 +122,8 @@ def test_history_says_which_order_a_trial_is_of(tmp_path: Path) -> None:
     again: Any = SimpleNamespace(trial_id="b", config=config)  # it goes on
     with History(path) as history:
         recording = Recorder(
-            history, SearchStopper(None), save=lambda records: None, listener=listener
+            history, SearchStopper(None), save=lambda records: None, listeners=[listener]
         )
         for trial in (added, again):
-            recording.on_trial_start(0, [], trial)
+            recording.on_trial_start(trial=trial)
             assert read_history(path)[0].order_id == "0123456789abcdef"
