@@ -17,6 +17,7 @@ from benchmarks.written_symbols import generate
 from model.config import TrialConfig
 from model.generation.decoding import SamplingOptions
 from model.network.lstm import CharLSTM
+from model.network.precision import has_fused
 from model.system.devices import use_threads
 
 SHAPES = ((1, 256), (2, 256), (2, 512))
@@ -60,15 +61,15 @@ def keras_window(num_layers: int, hidden_size: int) -> Callable[[int], object]:
 
 
 def main() -> None:
-    """Print one row a shape."""
+    """Print one row a shape and kernel."""
     os.sched_setaffinity(0, {0})
     use_threads(1)
     has_keras = importlib.util.find_spec("keras") is not None
     print(
-        "| shape | ms a character | sliding window / ours | Keras' predict / ours "
-        "| rate of 64 / of one |\n|---|---|---|---|---|"
+        "| shape | kernel | ms a character | sliding window / ours | Keras' predict / ours "
+        "| sampled / greedy | rate of 64 / of one by torch |\n|---|---|---|---|---|---|---|"
     )
-    greedy = SamplingOptions(temperature=0.0)
+    greedy, sampled = SamplingOptions(temperature=0.0), SamplingOptions(temperature=0.8)
     for num_layers, hidden_size in SHAPES:
         config = TrialConfig(num_layers=num_layers, hidden_size=hidden_size)
         network = CharLSTM(config, VOCABULARY_SIZE).eval()
@@ -81,27 +82,36 @@ def main() -> None:
                 index = network(window_TB)[0][-1].argmax(dim=-1)
                 window_TB = torch.cat([window_TB[1:], index[None]])
 
-        def write(num_chars: int, passages: int = 1, network: CharLSTM = network) -> None:
+        def write(
+            num_chars: int,
+            passages: int = 1,
+            options: SamplingOptions = greedy,
+            network: CharLSTM = network,
+        ) -> None:
             generate(
                 network,
                 prime,  # noqa: B023
                 num_symbols=num_chars,
                 num_passages=passages,
-                options=greedy,
+                options=options,
             )
 
-        one = seconds_a_char(write, 1_000)
-        many = seconds_a_char(lambda num: write(num, 64), 300) / 64
-        sliding = seconds_a_char(slide, 50)
+        sliding, by_torch = seconds_a_char(slide, 50), 0.0
+        keras = float("nan")
         if has_keras and hidden_size == 256:
-            keras_ratio = f"{seconds_a_char(keras_window(num_layers, 256), 20) / one:.0f}"
-        else:
-            keras_ratio = "not measured"
-        print(
-            f"| {num_layers} x {hidden_size} | {one * 1e3:.3f} | {sliding / one:.0f} | "
-            f"{keras_ratio} | {one / many:.1f} |",
-            flush=True,
-        )
+            keras = seconds_a_char(keras_window(num_layers, 256), 20)
+        for kernel in ("torch", *["fused"] * has_fused()):
+            network.use_kernel(kernel)
+            one = seconds_a_char(write, 1_000)
+            by_torch = by_torch or one
+            drawn = seconds_a_char(lambda num: write(num, options=sampled), 1_000)
+            many = seconds_a_char(lambda num: write(num, 64), 300) / 64
+            print(
+                f"| {num_layers} x {hidden_size} | {kernel} | {one * 1e3:.3f} "
+                f"| {sliding / one:.0f} | {keras / one:.0f} | {drawn / one:.2f} "
+                f"| {by_torch / many:.1f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -241,22 +241,34 @@ def _draw(
     """Return the index of one symbol for each passage (B,)."""
     if temperature_B1 is None and options.temperature < GREEDY_BELOW:
         return logits_BV.argmax(dim=-1)
-    divisor = options.temperature if temperature_B1 is None else temperature_B1
-    # Shifted by the maximum, the most probable symbol's logit is 0 whatever divides it; those of
-    # the others can overflow to minus infinity alone, which is probability 0.
-    logits_BV = (logits_BV - logits_BV.amax(dim=-1, keepdim=True)) / divisor
+    if temperature_B1 is None:
+        logits_BV = logits_BV / options.temperature
+    else:
+        # These may be as small as they like. Shifted by the maximum, the most probable symbol's
+        # logit is 0 whatever divides it; those of the others can overflow to minus infinity
+        # alone, which is probability 0.
+        logits_BV = (logits_BV - logits_BV.amax(dim=-1, keepdim=True)) / temperature_B1
     if options.top_k is not None and options.top_k < logits_BV.shape[-1]:
         smallest_B1 = logits_BV.topk(options.top_k, dim=-1).values[:, -1:]
         logits_BV = logits_BV.masked_fill(logits_BV < smallest_B1, float("-inf"))
     probabilities_BV = logits_BV.softmax(dim=-1)
-    if options.top_p is not None:
-        sorted_BV, order_BV = probabilities_BV.sort(dim=-1, descending=True)
-        before_BV = sorted_BV.cumsum(dim=-1) - sorted_BV
-        sorted_BV = sorted_BV.masked_fill(before_BV >= options.top_p, 0.0)
-        probabilities_BV = torch.zeros_like(sorted_BV).scatter(-1, order_BV, sorted_BV)
-    # By the inverse of the distribution function: a sixth of torch 2.13's multinomial. In float64
-    # the drawn part is below the whole, so a symbol without probability is never drawn.
-    up_to_BV = probabilities_BV.cumsum(dim=-1, dtype=torch.float64)
-    shape, device = (len(up_to_BV), 1), generator.device
-    part_B1 = torch.rand(shape, generator=generator, device=device, dtype=torch.float64)
-    return torch.searchsorted(up_to_BV, part_B1 * up_to_BV[:, -1:], right=True)[:, 0]
+    if options.top_p is None:
+        return _drawn_places(probabilities_BV, generator)[:, 0]
+    sorted_BV, order_BV = probabilities_BV.sort(dim=-1, descending=True)
+    before_BV = sorted_BV.cumsum(dim=-1) - sorted_BV
+    kept_BV = sorted_BV.masked_fill(before_BV >= options.top_p, 0.0)
+    return order_BV.gather(-1, _drawn_places(kept_BV, generator))[:, 0]
+
+
+def _drawn_places(weights_BV: Tensor, generator: torch.Generator) -> Tensor:
+    """Return a place for each passage (B, 1), drawn in proportion to the weights.
+
+    By the inverse of the distribution function: a third of the time of torch 2.13's multinomial,
+    an eighth for 64 passages. In float64 what is drawn lies below the whole, so a symbol of weight
+    0 never is.
+    """
+    up_to_BV = weights_BV.cumsum(dim=-1, dtype=torch.float64)
+    part_B1 = torch.rand(
+        (len(up_to_BV), 1), generator=generator, device=generator.device, dtype=torch.float64
+    )
+    return torch.searchsorted(up_to_BV, part_B1 * up_to_BV[:, -1:], right=True)

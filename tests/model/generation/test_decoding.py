@@ -9,7 +9,7 @@ from model import generate as command
 from model import train
 from model.config import TrialConfig
 from model.errors import ConfigError
-from model.generation.decoding import SamplingOptions, _draw, encode_prime
+from model.generation.decoding import SamplingOptions, _draw, _drawn_places, encode_prime
 from model.network.lstm import CharLSTM
 from model.text.vocabulary import Vocabulary
 from model.training.checkpoint import load_checkpoint
@@ -83,6 +83,20 @@ def test_draws_follow_the_probabilities() -> None:
     assert shares(SamplingOptions(temperature=1.0, top_p=0.6)) == pytest.approx(
         [0.625, 0.375, 0, 0], abs=0.02
     )
+
+
+@pytest.mark.parametrize("drawn", [0.0, 1 - 2**-53])
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1.5])
+def test_symbol_without_probability_is_never_drawn(
+    drawn: float, scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at the ends of what a generator gives either."""
+    monkeypatch.setattr(
+        torch, "rand", lambda shape, dtype, **_: torch.full(shape, drawn, dtype=dtype)
+    )
+    weights_BV = scale * torch.tensor([[0.0, 0.3, 0.0, 0.7, 0.0, 0.0]])
+    place = _drawn_places(weights_BV, torch.Generator()).item()
+    assert place == (1 if drawn == 0 else 3)
 
 
 @pytest.mark.parametrize(
