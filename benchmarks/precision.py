@@ -1,7 +1,7 @@
 """Does bfloat16 cost quality? `python -m benchmarks.precision`.
 
-Final `val_bits_per_char` after the same epochs in float32 and in bfloat16, several seeds and
-sizes; and how far the curves of training and validation loss lie apart over 20 epochs of
+Final `val_bits_per_char` after the same epochs in float32 and in bfloat16, by torch and by our
+kernel, several seeds and sizes; and how far the curves of training and validation loss lie apart over 20 epochs of
 1 x 256. Two processes, one thread each. Text: the first part of the embedded one.
 """
 
@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 from model.config import TrialConfig
+from model.network.precision import BFLOAT16, FLOAT32, FUSED, Arithmetic, has_fused
 from model.scoring.objective import prepare_corpus
 from model.system.devices import use_threads
 from model.text.corpus import resolve_corpus
@@ -18,17 +19,16 @@ from model.training.epoch_report import EpochReport
 from model.training.trainer import Trainer
 
 SIZES = ((1, 128, 32), (1, 256, 32), (2, 256, 64))
-PRECISIONS = ("float32", "bfloat16")
 CURVE = TrialConfig(hidden_size=256, batch_size=32, epochs=20)
 CURVE_GOAL_NATS = 0.01
 
 
-def train(config: TrialConfig, num_chars: int) -> list[EpochReport]:
+def train(config: TrialConfig, num_chars: int, arithmetic: Arithmetic) -> list[EpochReport]:
     """Train a configuration and return its reports."""
     use_threads(1)
     text = resolve_corpus("python-docs").text[:num_chars]
     corpus = prepare_corpus(text, [config.cleaning]).streams(config)
-    return list(Trainer(config, corpus).reports())
+    return list(Trainer(config, corpus, arithmetic=arithmetic).reports())
 
 
 def main() -> None:
@@ -38,15 +38,14 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--chars", type=int, default=145_000)
     options = parser.parse_args()
+    others = (BFLOAT16, *[FUSED] * has_fused())
     with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn")) as pool:
-        curves = [
-            pool.submit(
-                train, TrialConfig.from_dict({**CURVE.to_dict(), "precision": p}), options.chars
-            )
-            for p in PRECISIONS
-        ]
+        curves = {
+            arithmetic: pool.submit(train, CURVE, options.chars, arithmetic)
+            for arithmetic in (FLOAT32, *others)
+        }
         runs = {
-            (size, precision): [
+            (size, arithmetic): [
                 pool.submit(
                     train,
                     TrialConfig(
@@ -54,35 +53,38 @@ def main() -> None:
                         hidden_size=size[1],
                         batch_size=size[2],
                         epochs=options.epochs,
-                        precision=precision,
                         seed=seed,
                     ),
                     options.chars,
+                    arithmetic,
                 )
                 for seed in range(options.seeds)
             ]
             for size in SIZES
-            for precision in PRECISIONS
+            for arithmetic in (FLOAT32, *others)
         }
-        pairs = list(zip(*(curve.result() for curve in curves), strict=True))
-        train_gap = max(abs(a.train_nats_per_char - b.train_nats_per_char) for a, b in pairs)
-        val_gap = max(abs(a.val_nats_per_char - b.val_nats_per_char) for a, b in pairs)
+        for other in others:
+            pairs = list(zip(curves[FLOAT32].result(), curves[other].result(), strict=True))
+            train_gap = max(abs(a.train_nats_per_char - b.train_nats_per_char) for a, b in pairs)
+            val_gap = max(abs(a.val_nats_per_char - b.val_nats_per_char) for a, b in pairs)
+            print(
+                f"{other}, 1 x 256, batch 32, {len(pairs)} epochs: the curves lie at most "
+                f"{train_gap:.4f} (training) and {val_gap:.4f} nats (validation) from float32's; "
+                f"goal {CURVE_GOAL_NATS}",
+                flush=True,
+            )
         print(
-            f"1 x 256, batch 32, {len(pairs)} epochs: the curves lie at most {train_gap:.4f} "
-            f"(training) and {val_gap:.4f} nats (validation) apart; goal {CURVE_GOAL_NATS}\n",
-            flush=True,
-        )
-        print(
-            f"| shape, batch ({options.epochs} epochs, {options.seeds} seeds) | float32 "
-            "| bfloat16 | bfloat16 - float32, of a seed |\n|---|---|---|---|"
+            f"\n| shape, batch ({options.epochs} epochs, {options.seeds} seeds) | float32 | "
+            f"{' | '.join(f'{other} - float32, of a seed' for other in others)} |\n"
+            f"|---|{'---|' * (1 + len(others))}"
         )
         for size in SIZES:
-            scores = [
-                [min(r.val_bits_per_char for r in run.result()) for run in runs[size, precision]]
-                for precision in PRECISIONS
-            ]
-            gaps = [second - first for first, second in zip(*scores, strict=True)]
-            cells = [*map(_spread, scores), _spread(gaps, sign="+")]
+            first, *rest = (
+                [min(r.val_bits_per_char for r in run.result()) for run in runs[size, arithmetic]]
+                for arithmetic in (FLOAT32, *others)
+            )
+            gaps = [[b - a for a, b in zip(first, other, strict=True)] for other in rest]
+            cells = [_spread(first), *(_spread(each, sign="+") for each in gaps)]
             name = f"{size[0]} x {size[1]}, {size[2]}"
             print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
