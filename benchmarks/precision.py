@@ -2,7 +2,7 @@
 
 Final `val_bits_per_char` after the same epochs in float32 and in bfloat16, by torch and by our
 kernel, several seeds and sizes; and how far the curves of training and validation loss lie apart
-over 20 epochs of 1 x 256. Two processes, one thread each. Text: the first part of the embedded one.
+over 20 epochs of 1 x 256. Two processes, one thread each. Text: the start of `python-docs`.
 """
 
 import argparse

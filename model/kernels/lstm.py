@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from model.kernels.library import kernel
@@ -121,6 +122,7 @@ class SingleSteps:
             hidden_BS: In bfloat16.
             cell_BS: In float32.
         """
+        assert len(gates_BP) == len(hidden_BS), "one symbol a passage"  # C++ would read beyond
         after_BS, cell_after_BS = torch.empty_like(hidden_BS), torch.empty_like(cell_BS)
         _library().lstm_step(
             *hidden_BS.shape,
@@ -169,6 +171,7 @@ class _FusedLSTM(torch.autograd.Function):
         return hidden_TBS[1:, :, :hidden_size], cells_TBS[-1, :, :hidden_size]
 
     @staticmethod
+    @once_differentiable
     def backward(
         ctx: Any, of_outputs_TBH: Tensor, of_cell_BH: Tensor
     ) -> tuple[Tensor | None, ...]:
