@@ -12,7 +12,7 @@ from typing import Any
 
 from model.errors import ConfigError, unknown_choice
 from model.system.json_schema import parsed
-from model.text.cleaning import CLEANINGS
+from model.text.cleaning import CLEANINGS, RAW
 
 RESOLVED_PRECISIONS = ("float32", "bfloat16")
 PRECISIONS = ("auto", *RESOLVED_PRECISIONS)
@@ -20,7 +20,7 @@ RESOLVED_KERNELS = ("torch", "fused")
 KERNELS = ("auto", *RESOLVED_KERNELS)
 ARITHMETIC_FIELDS = ("precision", "kernel")
 REGIMES = ("stream", "window")
-UNITS = ("char", "word")
+UNITS = ("char", "word", "byte")
 NORMALIZATIONS = ("none", "layer")
 CELLS = ("lstm", "gru", "mogrifier")
 OPTIMIZERS = ("adamw", "adam", "asgd")
@@ -58,7 +58,9 @@ class TrialConfig:
     dropout: float = _rule("dropout after each layer, 0 <= p < 1", 0.5)
     cleaning: str = _rule(f"how the text is cleaned: {', '.join(CLEANINGS)}", "lower")
     unit: str = _rule(
-        f"what the network reads and predicts (window: char alone): {', '.join(UNITS)}", "char"
+        f"what the network reads and predicts (window: char alone; byte: cleaning {RAW} alone): "
+        f"{', '.join(UNITS)}",
+        "char",
     )
     min_word_count: int = _rule(
         "how often a word must occur in the training text to be a symbol of its own, "
@@ -157,6 +159,8 @@ class TrialConfig:
             raise ConfigError(unknown_choice("regime", self.regime, REGIMES))
         if self.unit not in UNITS:
             raise ConfigError(unknown_choice("unit", self.unit, UNITS))
+        if self.unit == "byte" and self.cleaning != RAW:
+            raise ConfigError(f"cleaning must be {RAW} with unit byte, got {self.cleaning!r}")
         if is_own_cell(self.cell):
             if self.weight_dropout:
                 raise ConfigError(

@@ -8,7 +8,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from model.config import NORMALIZATIONS, UNITS, TrialConfig
+from model.config import NORMALIZATIONS, TrialConfig
 from model.text.held_out import LONG_TEXT_CHARS
 from search_spaces.budget import Budget
 from search_spaces.full import SPACE as FULL
@@ -16,7 +16,7 @@ from search_spaces.space import SearchSpace
 
 _BASE = TrialConfig()
 _MORE = {
-    "unit": CategoricalDistribution(UNITS),
+    "unit": CategoricalDistribution(("char", "word")),
     # 1 is bad: the unknown symbol is then never trained (LOG.md, 2026-11-24).
     "min_word_count": IntDistribution(2, 10, log=True),
     "learning_rate": FloatDistribution(5e-4, 1e-2, log=True),

@@ -19,7 +19,8 @@ from search_spaces.space import SearchSpace
 def fixed(space: SearchSpace, rule: str) -> SearchSpace:
     """Return the space with one value of an axis: `--fix cleaning=cased`.
 
-    What a trial is computed in can be fixed too, axis or not: `--fix kernel=torch`.
+    What a trial is computed in can be fixed too, axis or not: `--fix kernel=torch`. So can what it
+    reads, whatever the axis has: `--fix unit=byte`.
 
     Raises:
         ConfigError: It is no axis, or the value does not lie in it.
@@ -30,6 +31,10 @@ def fixed(space: SearchSpace, rule: str) -> SearchSpace:
     if axis in ARITHMETIC_FIELDS and axis not in space.distributions:
         named: dict[str, Any] = {axis: text}
         return dataclasses.replace(space, base=dataclasses.replace(space.base, **named))
+    if axis == "unit" and not contains(
+        space.distributions.get(axis, CategoricalDistribution((None,))), text
+    ):
+        return _with_unit(space, text)
     if axis not in space.distributions:
         raise ConfigError(unknown_choice("axis", axis, space.distributions))
     kinds: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(TrialConfig)}
@@ -46,6 +51,14 @@ def fixed(space: SearchSpace, rule: str) -> SearchSpace:
     smaller = with_choices(space, axis, [value])
     assert smaller is not None
     return smaller
+
+
+def _with_unit(space: SearchSpace, unit: str) -> SearchSpace:
+    """Return the space whose networks read a unit that is none of its choices."""
+    base = dataclasses.replace(space.base, unit=unit)
+    baselines = [each for each in space.baselines if space.config(each.params).unit == unit]
+    others = {axis: each for axis, each in space.distributions.items() if axis != "unit"}
+    return _rebuilt(dataclasses.replace(space, baselines=tuple(baselines)), others, base)
 
 
 def with_choices(space: SearchSpace, axis: str, values: Sequence[Any]) -> SearchSpace | None:

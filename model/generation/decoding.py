@@ -16,8 +16,7 @@ from model.errors import ConfigError
 from model.generation.ending import Bounds, Passage, Piece
 from model.network.base import Network
 from model.text.cleaning import clean
-from model.text.vocabulary import Vocabulary
-from model.text.words import WordVocabulary
+from model.text.streams import AnyVocabulary
 
 GREEDY_BELOW = 1e-6
 """A lower temperature is greedy: float32 logits are not told apart so finely, and below 1e-45 it
@@ -54,7 +53,7 @@ class SamplingOptions:
             raise ConfigError(f"top_p must be in 0 < p <= 1, got {self.top_p}")
 
 
-def encode_prime(prime: str, vocabulary: Vocabulary | WordVocabulary, cleaning: str) -> Tensor:
+def encode_prime(prime: str, vocabulary: AnyVocabulary, cleaning: str) -> Tensor:
     """Return the cleaned prime's indices (T,); an empty prime becomes a space.
 
     Raises:
@@ -62,7 +61,7 @@ def encode_prime(prime: str, vocabulary: Vocabulary | WordVocabulary, cleaning: 
             outside a vocabulary of characters, or nothing is left of it after cleaning.
     """
     if not prime:
-        prime = " " if " " in vocabulary.alphabet else vocabulary.alphabet[0]
+        prime = vocabulary.blank
     if not prime.isascii() and prime != prime.encode(errors="ignore").decode():
         raise ConfigError(f"a prime must be UTF-8, got {prime!r}")
     cleaned = clean(prime, cleaning)
@@ -76,7 +75,7 @@ def encode_prime(prime: str, vocabulary: Vocabulary | WordVocabulary, cleaning: 
 
 def write_passages(
     model: Network,
-    vocabulary: Vocabulary | WordVocabulary,
+    vocabulary: AnyVocabulary,
     *,
     prime: str,
     cleaning: str,
@@ -122,7 +121,7 @@ def write_passages(
 
 def stream_passages(
     model: Network,
-    vocabulary: Vocabulary | WordVocabulary,
+    vocabulary: AnyVocabulary,
     *,
     prime: str,
     cleaning: str,
@@ -153,21 +152,21 @@ def stream_passages(
     if num_passages < 1:
         raise ConfigError(f"num_passages must be at least 1, got {num_passages}")
     # Here: a generator would raise late.
-    bounds = bounds.cleaned(cleaning, vocabulary.alphabet)
+    bounds = bounds.cleaned(cleaning, vocabulary)
     context = (bounds.separator or "") + prime
     prime_T = encode_prime(context, vocabulary, cleaning)
     generator = _generator(model, seed)
 
     def pieces() -> Iterator[Piece]:
         passages = [Passage(bounds) for _ in range(num_passages)]
-        before = [clean(context, cleaning)] * num_passages
+        before, uniform = clean(context, cleaning), _uniform(generator)
+        writers = [vocabulary.writer(before, uniform) for _ in passages]
         for drawn_B in drawn(model, prime_T, num_passages, options, generator, temperatures):
             for number, symbol in enumerate(drawn_B.tolist()):
                 passage = passages[number]
                 if not passage.is_over:
-                    written = vocabulary.written(symbol, before[number], _uniform(generator))
-                    before[number] = written
-                    yield Piece(number, passage.take(written), passage.is_over)
+                    written = passage.take(writers[number](symbol))
+                    yield Piece(number, written, passage.is_over)
             if all(passage.is_over for passage in passages):
                 return
 

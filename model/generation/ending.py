@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from model.errors import ConfigError
 from model.text.cleaning import clean
+from model.text.streams import AnyVocabulary
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,17 +39,16 @@ class Bounds:
         """The strings that end a passage."""
         return tuple(end for end in (self.stop, self.separator) if end is not None)
 
-    def cleaned(self, cleaning: str, alphabet: Iterable[str]) -> "Bounds":
+    def cleaned(self, cleaning: str, vocabulary: AnyVocabulary) -> "Bounds":
         """Return the same for a network: its strings are cleaned, and it can write them.
 
         Args:
             cleaning: The network's; it may change no more than the case of a string.
-            alphabet: The characters that the network writes.
+            vocabulary: The network's symbols.
 
         Raises:
             ConfigError: The network can never write a string.
         """
-        written = set(alphabet)
         strings: dict[str, str] = {}
         for name in ("stop", "separator"):
             string = getattr(self, name)
@@ -60,7 +60,7 @@ class Bounds:
                     f"{name} must be left by the cleaning {cleaning!r}, got {string!r}, of which "
                     f"it leaves {strings[name]!r}"
                 )
-            strangers = "".join(sorted(set(strings[name]) - written))
+            strangers = "".join(sorted(vocabulary.unknown_chars(strings[name])))
             if strangers:
                 raise ConfigError(
                     f"{name} must be made of the network's characters, got {string!r} with "

@@ -12,8 +12,7 @@ from model.errors import ConfigError, unknown_choice
 from model.generation.decoding import SamplingOptions, stream_passages
 from model.generation.ending import Bounds
 from model.network.base import Network
-from model.text.vocabulary import Vocabulary
-from model.text.words import WordVocabulary
+from model.text.streams import AnyVocabulary
 
 COMMANDS = {
     "/temperature": "T: how boldly it writes; 0 is always the most probable symbol",
@@ -46,7 +45,7 @@ class Conversation:
     """
 
     model: Network
-    vocabulary: Vocabulary | WordVocabulary
+    vocabulary: AnyVocabulary
     cleaning: str
     options: SamplingOptions
     seed: int
@@ -57,7 +56,7 @@ class Conversation:
     def __post_init__(self) -> None:
         check_seed(self.seed)
         _check_chars(self.num_chars)
-        self._bounds().cleaned(self.cleaning, self.vocabulary.alphabet)
+        self._bounds().cleaned(self.cleaning, self.vocabulary)
 
     def answer(self, line: str) -> Iterator[str]:
         """Return the answer to a line, in pieces as they come.

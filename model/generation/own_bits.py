@@ -15,14 +15,12 @@ import torch
 from model.generation.decoding import encode_prime
 from model.network.base import Network
 from model.scoring.evaluation import cold_nats
-from model.text.streams import Symbols
-from model.text.vocabulary import Vocabulary
-from model.text.words import WordVocabulary
+from model.text.streams import AnyVocabulary, Symbols
 
 
 def own_bits_per_char(
     model: Network,
-    vocabulary: Vocabulary | WordVocabulary,
+    vocabulary: AnyVocabulary,
     texts: Sequence[str],
     *,
     prime: str,
@@ -43,16 +41,14 @@ def own_bits_per_char(
     Raises:
         ConfigError: The prime cannot be read.
     """
-    alphabet = set(vocabulary.alphabet)
-    readable = [text for text in texts if alphabet.issuperset(text)]
+    readable = [text for text in texts if not vocabulary.unknown_chars(text)]
     context = encode_prime(prime, vocabulary, cleaning).numpy()
     passages = [vocabulary.encode(text) for text in readable]
     device = next(model.parameters()).device
     nats = _side_by_side(model, passages, context, device) if passages else []
     bits = {}
     for text, of_text in zip(readable, nats, strict=True):
-        spelling = vocabulary.spelling_bits(text) if isinstance(vocabulary, WordVocabulary) else 0
-        bits[text] = (of_text / math.log(2) + spelling) / len(text)
+        bits[text] = (of_text / math.log(2) + vocabulary.spelling_bits(text)) / len(text)
     return [bits.get(text) for text in texts]
 
 

@@ -27,8 +27,7 @@ from model.network.base import Network
 from model.system.files import readable_folder, write_whole
 from model.system.json_schema import parsed
 from model.text.cleaning import clean
-from model.text.vocabulary import Vocabulary
-from model.text.words import WordVocabulary
+from model.text.streams import AnyVocabulary
 
 TEMPERATURES = (0.5, 0.7, 0.8, 0.9, 1.0)
 PASSAGES = 4
@@ -100,7 +99,7 @@ def book_passages(held_out: str, config: TrialConfig, num_chars: int) -> list[st
 
 def survey_temperatures(
     model: Network,
-    vocabulary: Vocabulary | WordVocabulary,
+    vocabulary: AnyVocabulary,
     config: TrialConfig,
     measure: Measure,
     held_out: str,

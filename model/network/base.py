@@ -46,7 +46,7 @@ def run_layer(
 
 
 class Network(nn.Module, ABC):
-    """A language model over characters or words.
+    """A language model over characters, words or bytes.
 
     Attributes:
         dropout: Where the masks come from; the trainer seeds it for each epoch.

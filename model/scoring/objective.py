@@ -18,7 +18,14 @@ from model.scoring.resemblance import Resemblance, resemblance
 from model.text.cleaning import RAW, clean
 from model.text.grams import Smoothing
 from model.text.ngram import Ngram, choose_order
-from model.text.streams import EncodedCorpus, RawSplit, encode_corpus, encode_words, split_text
+from model.text.streams import (
+    EncodedCorpus,
+    RawSplit,
+    encode_bytes,
+    encode_corpus,
+    encode_words,
+    split_text,
+)
 
 OBJECTIVE_VERSION = 2
 """Scores of different versions are not compared. 1 had a Witten-Bell n-gram, its order chosen on
@@ -105,12 +112,14 @@ class PreparedCorpus:
     def streams(self, config: TrialConfig) -> EncodedCorpus:
         """Return the streams of a configuration: of its cleaning, in its unit.
 
-        Streams of words are made by the process that asks, so that this object stays as small
-        as the text, and kept there.
+        Streams of words and of bytes are made by the process that asks, so that this object
+        stays as small as the text, and kept there.
         """
         chars = self.encoded[config.cleaning]
         if config.unit == "char":
             return chars
+        if config.unit == "byte":
+            return encode_bytes(chars)
         return encode_words(chars, config.min_word_count, SPELLERS[self.floors.version])
 
 

@@ -14,7 +14,7 @@ from model.scoring.evaluation import cold_nats, ngram_cold_nats, symbol_nats
 from model.scoring.objective import MAX_TRAIN_CHARS
 from model.text.cleaning import clean
 from model.text.ngram import Ngram, choose_order
-from model.text.streams import Symbols
+from model.text.streams import AnyVocabulary, Symbols
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary
 
@@ -35,7 +35,7 @@ class ScoredModel:
     """
 
     description: str
-    vocabulary: Vocabulary | WordVocabulary
+    vocabulary: AnyVocabulary
     cleaning: str
     symbol_nats: Callable[[Symbols, Symbols], NDArray[np.float64]]
     cold_nats: Callable[[Symbols], NDArray[np.float64]]
@@ -49,7 +49,7 @@ class ScoredModel:
     def of_network(
         cls,
         network: Network,
-        vocabulary: Vocabulary | WordVocabulary,
+        vocabulary: AnyVocabulary,
         *,
         cleaning: str,
         description: str,
@@ -94,7 +94,7 @@ class ScoredModel:
         Args:
             before: A cleaned text; characters that the model lacks are left out.
         """
-        alphabet = {*self.vocabulary.alphabet}
-        known = "".join(char for char in before[-CONTEXT_CHARS:] if char in alphabet)
-        space = " " if " " in alphabet else self.vocabulary.alphabet[0]
-        return self.vocabulary.encode(known or space)
+        before = before[-CONTEXT_CHARS:]
+        unknown = self.vocabulary.unknown_chars(before)
+        known = "".join(char for char in before if char not in unknown)
+        return self.vocabulary.encode(known or self.vocabulary.blank)

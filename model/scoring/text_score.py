@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from model.errors import ConfigError
 from model.text.cleaning import clean
 from model.text.diagnosis import described_strangers
-from model.text.streams import Symbols
-from model.text.vocabulary import Vocabulary
-from model.text.words import WordVocabulary
+from model.text.streams import AnyVocabulary, Symbols
+from model.text.utf8 import ByteVocabulary
 
 BLOCK_SYMBOLS = 1_000_000
 """Symbols that are scored at once."""
@@ -68,7 +67,7 @@ class TextScore:
 
 def score_text(
     symbol_nats: SymbolNats,
-    vocabulary: Vocabulary | WordVocabulary,
+    vocabulary: AnyVocabulary,
     text: str,
     *,
     cleaning: str,
@@ -101,8 +100,7 @@ def score_text(
         block = symbols[start : start + BLOCK_SYMBOLS]
         nats += float(symbol_nats(block, context).sum())
         context = block
-    if isinstance(vocabulary, WordVocabulary):
-        nats += vocabulary.spelling_bits(known) * math.log(2)
+    nats += vocabulary.spelling_bits(known) * math.log(2)
     return TextScore(
         nats=nats,
         num_symbols=len(symbols),
@@ -115,7 +113,7 @@ def score_text(
 
 
 def _without_unknown(
-    text: str, vocabulary: Vocabulary | WordVocabulary, spell_unknown: bool
+    text: str, vocabulary: AnyVocabulary, spell_unknown: bool
 ) -> tuple[str, float, int]:
     """Return a text without unknown characters, their price in nats, and their number.
 
@@ -124,21 +122,22 @@ def _without_unknown(
     Raises:
         ConfigError: There are some, and they are not to be priced.
     """
-    alphabet = {*vocabulary.alphabet}
-    num_unknown = sum(char not in alphabet for char in text)
-    if not num_unknown:
+    unknown = vocabulary.unknown_chars(text)
+    if not unknown:
         return text, 0.0, 0
+    assert not isinstance(vocabulary, ByteVocabulary), "a text that was decoded"
+    num_unknown = sum(char in unknown for char in text)
     if not spell_unknown:
         raise ConfigError(
             f"a text must be made of the model's characters, {num_unknown:,} of {len(text):,} are "
             f"not: {described_strangers(text, vocabulary.alphabet)}; --unknown spell prices them"
         )
-    known = "".join(char for char in text if char in alphabet)
+    known = "".join(char for char in text if char not in unknown)
     of_all, of_known, of_unknown = (
         math.lgamma(number + 1) for number in (len(text), len(known), num_unknown)
     )
     where = math.log(len(text) + 1) + of_all - of_known - of_unknown
-    which = num_unknown * math.log(UNICODE_CHARS - len(alphabet))
+    which = num_unknown * math.log(UNICODE_CHARS - len(vocabulary.alphabet))
     return known, where + which, num_unknown
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from model.errors import CorpusError, UnfitCleaning
 from model.text.cleaning import RAW, cleaned_chars
 from model.text.grams import Smoothing
+from model.text.utf8 import ByteVocabulary
 from model.text.vocabulary import Vocabulary, char_counts
 from model.text.words import WordVocabulary
 
@@ -24,8 +25,11 @@ MIN_KEPT_FRACTION = 0.5
 """A cleaning that keeps less of a text than this is refused for it."""
 Symbols = NDArray[np.integer[Any]]
 """Indices of symbols, in the smallest type that leaves one number for padding."""
-WORD_STREAMS_KEPT = 4
-"""Number of word streams that a process keeps; a text of 100 MB takes 50 MB in each."""
+AnyVocabulary = Vocabulary | WordVocabulary | ByteVocabulary
+"""What a network reads: characters, words or bytes."""
+STREAMS_KEPT = 4
+"""Number of streams in other units than characters that a process keeps; in words a text of 100 MB
+takes 50 MB in each."""
 MAX_STRANGERS = 40
 """So many of the characters that a network does not know are told."""
 
@@ -68,12 +72,13 @@ def split_text(text: str, lengths: tuple[int, int] | None = None) -> RawSplit:
 class EncodedCorpus:
     """One cleaning of a corpus, encoded, with the price of what the cleaning dropped.
 
-    Symbols are characters or words. What spelling the unknown words of a part costs depends on
-    no network: it is a constant of the streams. Two corpora are equal if they are the same one.
+    Symbols are characters, words or bytes. What spelling the unknown words of a part costs depends
+    on no network: it is a constant of the streams. Two corpora are equal if they are the same one.
 
     Attributes:
         cleaning: Name of the cleaning.
-        vocabulary: The characters of the whole cleaned text, or words of its training part.
+        vocabulary: The characters of the whole cleaned text, words of its training part, or all
+            bytes.
         train: Indices of the cleaned training part.
         validation: Indices of the cleaned validation passage.
         test: Indices of the cleaned test passage.
@@ -92,7 +97,7 @@ class EncodedCorpus:
     """
 
     cleaning: str
-    vocabulary: Vocabulary | WordVocabulary
+    vocabulary: AnyVocabulary
     train: Symbols
     validation: Symbols
     test: Symbols
@@ -151,7 +156,7 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
     )
 
 
-@functools.lru_cache(maxsize=WORD_STREAMS_KEPT)
+@functools.lru_cache(maxsize=STREAMS_KEPT)
 def encode_words(
     chars: EncodedCorpus, min_word_count: int, speller: Smoothing = "kneser-ney"
 ) -> EncodedCorpus:
@@ -162,6 +167,7 @@ def encode_words(
         min_word_count: Least count in the training part of a word that is a symbol.
         speller: Smoothing of the spelling model.
     """
+    assert isinstance(chars.vocabulary, Vocabulary)
     train, *_ = _texts(chars)
     vocabulary = WordVocabulary.of(
         train, chars.vocabulary.alphabet, min_word_count=min_word_count, speller=speller
@@ -169,7 +175,17 @@ def encode_words(
     return encode_in(chars, vocabulary)
 
 
-def encode_in(chars: EncodedCorpus, vocabulary: Vocabulary | WordVocabulary) -> EncodedCorpus:
+@functools.lru_cache(maxsize=STREAMS_KEPT)
+def encode_bytes(chars: EncodedCorpus) -> EncodedCorpus:
+    """Return the same corpus in bytes; made where it is needed, and kept there.
+
+    Args:
+        chars: The corpus in characters.
+    """
+    return encode_in(chars, ByteVocabulary())
+
+
+def encode_in(chars: EncodedCorpus, vocabulary: AnyVocabulary) -> EncodedCorpus:
     """Return the same corpus in the symbols of a vocabulary, of another text perhaps.
 
     Args:
@@ -179,24 +195,21 @@ def encode_in(chars: EncodedCorpus, vocabulary: Vocabulary | WordVocabulary) -> 
     Raises:
         CorpusError: The text has characters that the vocabulary has not.
     """
-    strangers = "".join(sorted({*chars.vocabulary.alphabet} - {*vocabulary.alphabet}))
+    assert isinstance(chars.vocabulary, Vocabulary)
+    alphabet = "".join(chars.vocabulary.alphabet)
+    strangers = "".join(sorted(vocabulary.unknown_chars(alphabet)))
     if strangers:
         raise CorpusError(
             f"a text must be made of the network's characters, got {len(strangers):,} others: "
             f"{strangers[:MAX_STRANGERS]!r}"
         )
     train, validation, test = _texts(chars)
-    streams = dataclasses.replace(
+    return dataclasses.replace(
         chars,
         vocabulary=vocabulary,
         train=vocabulary.encode(train),
         validation=vocabulary.encode(validation),
         test=vocabulary.encode(test),
-    )
-    if isinstance(vocabulary, Vocabulary):
-        return streams
-    return dataclasses.replace(
-        streams,
         train_spelling_bits=vocabulary.spelling_bits(train),
         validation_spelling_bits=vocabulary.spelling_bits(validation),
         test_spelling_bits=vocabulary.spelling_bits(test),
@@ -210,7 +223,7 @@ def _texts(chars: EncodedCorpus) -> tuple[str, str, str]:
     return decode(chars.train), decode(chars.validation), decode(chars.test)
 
 
-@functools.lru_cache(maxsize=WORD_STREAMS_KEPT)
+@functools.lru_cache(maxsize=STREAMS_KEPT)
 def training_sha256(corpus: EncodedCorpus) -> str:
     """Return SHA-256 of what is trained and validated on: the same on all machines.
 

@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,7 @@ class Vocabulary:
     """
 
     symbols: tuple[str, ...]
+    unit: ClassVar[str] = "char"
 
     def __post_init__(self) -> None:
         if list(self.symbols) != sorted(set(self.symbols)) or not self.symbols:
@@ -116,9 +117,27 @@ class Vocabulary:
         chunks = (codes[indices[start : start + _CHUNK_CHARS]] for start in starts)
         return "".join(chunk.tobytes().decode("utf-32-le") for chunk in chunks)
 
-    def written(self, symbol: int, before: str, uniform: Callable[[], float]) -> str:
-        """Return what a symbol adds to a text: the character, whatever was before it."""
-        return self.symbols[symbol]
+    def writer(self, before: str, uniform: Callable[[], float]) -> Callable[[int], str]:
+        """Return what writes one passage: it takes a symbol, and returns its character.
+
+        Args:
+            before: The text before the passage, which changes nothing.
+            uniform: Gives random numbers, none of which is needed.
+        """
+        return self.symbols.__getitem__
+
+    def unknown_chars(self, text: str) -> set[str]:
+        """Return the characters of a text that cannot be read."""
+        return set(text).difference(self.symbols)
+
+    def spelling_bits(self, text: str) -> float:
+        """Return what spelling unknown symbols of a text costs: there are none."""
+        return 0.0
+
+    @property
+    def blank(self) -> str:
+        """What is read where no text stands before: a space, or the first character."""
+        return " " if " " in self.symbols else self.symbols[0]
 
     @property
     def alphabet(self) -> tuple[str, ...]:

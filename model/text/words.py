@@ -20,7 +20,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +128,7 @@ class WordVocabulary:
     rare_words: tuple[str, ...]
     alphabet: tuple[str, ...]
     speller: Smoothing = "kneser-ney"
+    unit: ClassVar[str] = "word"
 
     def __post_init__(self) -> None:
         if list(self.tokens) != sorted(set(self.tokens)) or "" in self.tokens:
@@ -135,6 +136,8 @@ class WordVocabulary:
         if "" in self.rare_words or any(len(char) != 1 for char in self.alphabet):
             raise ConfigError("rare words must not be empty, an alphabet's characters single")
         alphabet = set(self.alphabet)
+        if not alphabet:
+            raise ConfigError("an alphabet must not be empty")
         if len(alphabet) < len(self.alphabet) or not alphabet.issuperset("".join(self.rare_words)):
             raise ConfigError("an alphabet must have each character once, rare words no other")
 
@@ -201,6 +204,30 @@ class WordVocabulary:
         known = symbol < len(self.tokens)
         token = self.tokens[symbol] if known else self._speller.draw(uniform)
         return spaced(token, before) if self._has_spaces else token
+
+    def writer(self, before: str, uniform: Callable[[], float]) -> Callable[[int], str]:
+        """Return what writes one passage: it takes a symbol, and returns what `written` does.
+
+        Args:
+            before: The text before the passage.
+            uniform: Gives random numbers, 0 <= u < 1.
+        """
+
+        def write(symbol: int) -> str:
+            nonlocal before
+            before = self.written(symbol, before, uniform)
+            return before
+
+        return write
+
+    def unknown_chars(self, text: str) -> set[str]:
+        """Return the characters of a text that can be neither read nor spelled."""
+        return set(text).difference(self.alphabet)
+
+    @property
+    def blank(self) -> str:
+        """What is read where no text stands before: a space, or the first character."""
+        return " " if " " in self.alphabet else self.alphabet[0]
 
     @functools.cached_property
     def _has_spaces(self) -> bool:

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -32,6 +32,8 @@ from model.system.files import (
     write_sums,
 )
 from model.system.json_schema import checked, parsed, record
+from model.text.streams import AnyVocabulary
+from model.text.utf8 import ENCODING, ByteVocabulary
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary
 from model.training.epoch_report import EpochReport
@@ -72,7 +74,8 @@ class CheckpointMeta:
 
     Attributes:
         config: The configuration that was trained.
-        vocabulary: Its symbols; with words, what reads, writes and spells them.
+        vocabulary: Its symbols, of the configuration's unit; with words, what reads, writes and
+            spells them.
         metrics: The report of the best epoch, whose network the checkpoint holds.
         last_metrics: The report of the last epoch, which training goes on from.
         precision: The arithmetic that it was trained in, float32 or bfloat16; None in checkpoints
@@ -84,10 +87,13 @@ class CheckpointMeta:
             is known.
         origin: What the training began with; None are random weights.
         cell_sha256: Of the file of a cell of the user's own; None of ours.
+
+    Raises:
+        ConfigError: The vocabulary is of another unit, or the arithmetic is unknown.
     """
 
     config: TrialConfig
-    vocabulary: Vocabulary | WordVocabulary
+    vocabulary: AnyVocabulary
     metrics: EpochReport
     last_metrics: EpochReport
     precision: str | None = None
@@ -98,6 +104,11 @@ class CheckpointMeta:
     cell_sha256: str | None = None
 
     def __post_init__(self) -> None:
+        if self.vocabulary.unit != self.config.unit:
+            raise ConfigError(
+                f"a vocabulary must be of the configuration's unit, {self.config.unit}, got one "
+                f"of {self.vocabulary.unit}"
+            )
         Arithmetic(precision=self.precision or "float32", kernel=self.kernel)  # or is refused
 
 
@@ -271,10 +282,12 @@ def read_meta(folder: Path) -> CheckpointMeta:
     return meta
 
 
-def _vocabulary_to_json(vocabulary: Vocabulary | WordVocabulary) -> str | dict[str, Any]:
-    """Return characters as one string, words as an object."""
+def _vocabulary_to_json(vocabulary: AnyVocabulary) -> str | dict[str, Any]:
+    """Return characters as one string, words as an object, bytes as that of their encoding."""
     if isinstance(vocabulary, Vocabulary):
         return "".join(vocabulary.symbols)
+    if isinstance(vocabulary, ByteVocabulary):
+        return {"encoding": ENCODING}
     return {
         "tokens": list(vocabulary.tokens),
         "rare_words": list(vocabulary.rare_words),
@@ -283,10 +296,13 @@ def _vocabulary_to_json(vocabulary: Vocabulary | WordVocabulary) -> str | dict[s
     }
 
 
-def _vocabulary_from_json(values: Any) -> Vocabulary | WordVocabulary:
+def _vocabulary_from_json(values: Any) -> AnyVocabulary:
     if isinstance(values, str):
         return Vocabulary(tuple(values))
     words = checked(values, dict[str, Any], "vocabulary")
+    if "encoding" in words:
+        checked(words["encoding"], Literal["utf-8"], "the vocabulary's encoding")
+        return ByteVocabulary()
     alphabet = checked(words.get("alphabet"), str, "alphabet")
     words_only: WordVocabulary = record(
         {"speller": _FIRST_SPELLER, **words, "alphabet": list(alphabet)},

@@ -15,7 +15,7 @@ from model.text.streams import EncodedCorpus
 class EpochReport:
     """What training gave since the report before.
 
-    Own characters are those of the cleaned text, whether the network reads characters or words.
+    Own characters are those of the cleaned text, whether the network reads these, words or bytes.
 
     Attributes:
         report: The first is 1; 0 is not known, and the number of the epoch.

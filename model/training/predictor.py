@@ -27,9 +27,7 @@ from model.scoring.objective import MAX_TRAIN_CHARS
 from model.system.files import check_sum, in_place_of, readable_folder, write_sums
 from model.system.json_schema import checked, parsed, record
 from model.text.ngram import MAX_ORDER, Ngram
-from model.text.streams import Symbols
-from model.text.vocabulary import Vocabulary
-from model.text.words import WordVocabulary
+from model.text.streams import AnyVocabulary, Symbols
 from model.training.checkpoint import copy_model, load_checkpoint, read_meta
 
 PREDICTOR_FILE = "predictor.json"
@@ -84,7 +82,7 @@ class LoadedNetwork:
     """
 
     network: Network
-    vocabulary: Vocabulary | WordVocabulary
+    vocabulary: AnyVocabulary
     config: TrialConfig
     description: str
 
@@ -105,7 +103,7 @@ def load_network(folder: Path, device: torch.device | str = "cpu") -> LoadedNetw
         return _load_predictor(readable_folder(folder), device)
     network, meta = load_checkpoint(folder, device)
     config = meta.config
-    unit = "words, " if config.unit == "word" else ""
+    unit = {"word": "words, ", "byte": "bytes, "}.get(config.unit, "")
     description = (
         f"{meta.metrics.val_bits_per_char:.4f} validation bits per character: "
         f"{config.num_layers} x {config.hidden_size}, {unit}{config.cleaning}, "

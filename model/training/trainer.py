@@ -23,7 +23,6 @@ from model.scoring.evaluation import network_nats
 from model.scoring.objective import check_fits
 from model.system.seeds import hash_seed
 from model.text.streams import EncodedCorpus, training_sha256
-from model.text.words import WordVocabulary
 from model.training.checkpoint import (
     CheckpointMeta,
     Origin,
@@ -71,7 +70,7 @@ class Trainer:
         check_fits(corpus, batch_size=config.batch_size, sequence_length=config.sequence_length)
         check_reports(config, corpus)
         assert config.cleaning == corpus.cleaning
-        assert (config.unit == "word") == isinstance(corpus.vocabulary, WordVocabulary)
+        assert config.unit == corpus.vocabulary.unit
         self.config = config
         self.corpus = corpus
         self.device = torch.device(device)

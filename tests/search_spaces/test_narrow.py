@@ -5,7 +5,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from model.config import TrialConfig
 from model.errors import ConfigError
-from search_spaces import Budget, SearchSpace, load_space
+from search_spaces import Baseline, Budget, SearchSpace, load_space
 from search_spaces.narrow import at_most, fixed, with_choices
 
 
@@ -35,6 +35,45 @@ def test_fixed_axis_decides_the_conditions_that_name_it() -> None:
     words = fixed(extended, "unit=word")
     assert words.condition("min_word_count") is None and "min_word_count" in words.distributions
     assert words.starts and "unit" not in words.starts[0]
+
+
+@pytest.mark.parametrize("name", ["full", "extended", "research"])
+def test_unit_is_fixed_whatever_the_space_has(name: str) -> None:
+    space = load_space(name)
+    assert "byte" not in space.values("unit")
+    read = fixed(fixed(space, "cleaning=cased"), "unit=byte")
+    assert read.values("unit") == ["byte"] and read.values("cleaning") == ["cased"]
+    gone = {"unit", "cleaning", "min_word_count"}
+    assert read.axes == [axis for axis in space.axes if axis not in gone]
+    assert read.baselines == () and read.all_starts()
+    assert SearchSpace.from_dict(read.to_json()) == read
+    with pytest.raises(ConfigError, match="cleaning must be cased with unit byte, got 'lower'"):
+        fixed(space, "unit=byte")
+    with pytest.raises(ConfigError, match="unknown unit 'bytes'; did you mean byte"):
+        fixed(space, "unit=bytes")
+
+
+def test_baselines_that_read_something_else_go_where_the_unit_is_no_axis() -> None:
+    windows = {"hidden_size": 8, "cleaning": "cased", "regime": "window"}
+    space = SearchSpace(
+        name="s",
+        description="d",
+        base=TrialConfig(cleaning="cased"),
+        distributions={"hidden_size": IntDistribution(4, 64)},
+        baselines=(
+            Baseline(name="windows", params=windows),
+            Baseline(name="characters", params={"hidden_size": 16}),
+            Baseline(name="bytes", params={"hidden_size": 16, "unit": "byte"}),
+        ),
+        starts=({"hidden_size": 32},),
+        budget=Budget(trials=9),
+    )
+    assert [each.name for each in fixed(space, "unit=byte").baselines] == ["bytes"]
+    assert fixed(space, "unit=char").baselines == space.baselines[:2]
+    assert [each.name for each in fixed(space, "hidden_size=16").baselines] == [
+        "characters",
+        "bytes",
+    ]
 
 
 @pytest.mark.parametrize(

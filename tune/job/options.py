@@ -81,8 +81,8 @@ def parser() -> OneLineParser:
         action="append",
         default=[],
         metavar="AXIS=VALUE",
-        help="search no other value of an axis, or of precision and kernel: --fix cleaning=cased; "
-        "for several, several",
+        help="search no other value of an axis, or of unit, precision and kernel: --fix "
+        "cleaning=cased; for several, several",
     )
     what.add_argument(
         "--cell",

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from model.system.durations import counted, format_range, format_seconds
 from model.system.terminal import say
+from model.text.cleaning import RAW
 from model.text.words import CLAUSES, NO_WORDS, has_no_spaces_between_words
 from model.training.schedule import constant_reports
 from search_spaces.distributions import describe as describe_distribution
@@ -90,6 +91,10 @@ def _plan_lines(plan: JobPlan) -> list[str]:
             f"  {cleaning:<18} {encoded.num_chars:,} characters, "
             f"{len(encoded.vocabulary)} symbols, floor {floor:.4f}, restoration {price:.4f}"
         )
+        if "byte" in space.values("unit") and cleaning == RAW:
+            config = space.config({"cleaning": RAW, "unit": "byte", "regime": "stream"})
+            num_bytes = len(prepared.streams(config).train)
+            lines.append(f"  {RAW + ', bytes':<18} {num_bytes:,} bytes to train on")
         if "word" in space.values("unit"):
             # The regime of windows reads no words.
             config = space.config({"cleaning": cleaning, "unit": "word", "regime": "stream"})

@@ -96,7 +96,8 @@ def named_space(options: StudyOptions) -> SearchSpace:
     if cells:
         space = with_cells(space, cells)
     check_cells(own_cells_of(space))
-    for rule in options.fix:
+    # Bytes need a cleaning and a regime that other rules may name.
+    for rule in sorted(options.fix, key=lambda rule: rule == "unit=byte"):
         space = fixed(space, rule)
     return space
 

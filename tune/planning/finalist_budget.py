@@ -176,7 +176,7 @@ def scoring_seconds_of(study: Study, record: TrialRecord, with_trend: bool) -> f
     return scoring_seconds(
         record.config,
         record.num_parameters or 0,
-        num_chars=_num_test_chars(study, record),
+        num_chars=_num_test_symbols(study, record),
         with_trend=with_trend,
     )
 
@@ -185,11 +185,17 @@ def learning_seconds_of(study: Study, record: TrialRecord) -> float:
     """Return how long dynamic evaluation of such a network takes; 0 where there is none."""
     if record.config.regime != "stream":
         return 0.0
-    return dynamic_seconds(record.num_parameters or 0, num_symbols=_num_test_chars(study, record))
+    return dynamic_seconds(
+        record.num_parameters or 0, num_symbols=_num_test_symbols(study, record)
+    )
 
 
-def _num_test_chars(study: Study, record: TrialRecord) -> int:
-    return len(study.prepared.encoded[record.config.cleaning].test)
+def _num_test_symbols(study: Study, record: TrialRecord) -> int:
+    """Return characters or bytes of the test passage; words are fewer than its characters."""
+    config, prepared = record.config, study.prepared
+    is_bytes = config.unit == "byte"
+    corpus = prepared.streams(config) if is_bytes else prepared.encoded[config.cleaning]
+    return len(corpus.test)
 
 
 def num_of_winner(

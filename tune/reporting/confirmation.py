@@ -16,7 +16,7 @@ _COLUMNS = (
 )
 LETTERLESS = (
     "`per letter` is worked out character by character, with the state after all before: networks "
-    "of words or of windows have none."
+    "of words, of bytes or of windows have none."
 )
 NOT_SCORED = "not scored"
 UNSCORED = f"`{NOT_SCORED}`: the time budget had no room for it, or the scoring was not ended."
@@ -117,7 +117,8 @@ def _without_letters(run: LoadedRun, table: pd.DataFrame) -> pd.Series:
     trials = run.trials.set_index("number").loc[table["trial"]]
     limited = run.space.budget.time_budget_seconds is not None
     reasons = pd.Series(NOT_SCORED if limited else None, index=table.index, dtype=object)
-    reasons[(trials["unit"] == "word").to_numpy()] = "not for words"
+    for unit, reason in (("word", "not for words"), ("byte", "not for bytes")):
+        reasons[(trials["unit"] == unit).to_numpy()] = reason
     reasons[(trials["regime"] == "window").to_numpy()] = "not for windows"
     return reasons[table["per letter, mean"].isna()].dropna()
 

@@ -19,7 +19,7 @@ from tune.reporting.section import shown, spread
 from tune.reporting.trade_off import worked_seconds
 
 _CELLS = {"lstm": "an LSTM", "gru": "a GRU", "mogrifier": "a Mogrifier LSTM"}
-_UNITS = {"char": "character by character", "word": "word by word"}
+_UNITS = {"char": "character by character", "word": "word by word", "byte": "byte by byte"}
 
 
 def title(run: LoadedRun) -> str:

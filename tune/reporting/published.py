@@ -140,7 +140,7 @@ def _ours(run: LoadedRun, chars_a_unit: float) -> tuple[list[PublishedResult], l
         trial = run.trials.set_index("number").loc[first["trial"]]
         size = trial["num_parameters"]
         parameters = None if pd.isna(size) else int(size)
-        protocol = _protocol(run, trial["cleaning"])
+        protocol = _protocol(run, trial.to_frame().T)
         name = f"trial {first['trial']}, mean of {counted(first['seeds'], 'seed')}"
         add(name, first["test, mean"], f"{_WHOLE}{protocol}", parameters)
         finalists = run.finalists[run.finalists["number"] == first["trial"]]
@@ -150,8 +150,8 @@ def _ours(run: LoadedRun, chars_a_unit: float) -> tuple[list[PublishedResult], l
             add(f"trial {first['trial']}, first seed", dynamic.iloc[0], measured, parameters)
     if whole is not None:
         members = run.predictor["number"].dropna()
-        cleanings = run.trials[run.trials["number"].isin(members)]["cleaning"]
-        protocol = f"{_WHOLE}{_protocol(run, *cleanings)}"
+        trials = run.trials[run.trials["number"].isin(members)]
+        protocol = f"{_WHOLE}{_protocol(run, trials)}"
         add("predictor", whole["test_bits_per_char"], protocol)
     if any(RESTORED in result.protocol for result in results):
         notes.append(
@@ -159,10 +159,17 @@ def _ours(run: LoadedRun, chars_a_unit: float) -> tuple[list[PublishedResult], l
             f"has an n-gram's estimate of restoring it, so it is not the papers' figure. "
             f"`--fix cleaning={RAW}` searches what is."
         )
+    if any(NO_BYTES in result.protocol for result in results):
+        notes.append(
+            f"`{NO_BYTES.removeprefix(', ')}`: the network reads characters or words, which it "
+            f"knows, where the papers' read bytes; `--fix unit=byte --fix cleaning={RAW}` reads "
+            f"bytes too."
+        )
     return results, notes
 
 
 RESTORED = ", restored bits"
+NO_BYTES = ", not read in bytes"
 
 
 def _measured_gain(run: LoadedRun) -> str:
@@ -173,11 +180,16 @@ def _measured_gain(run: LoadedRun) -> str:
     return "" if is_whole else f", its gain that of the first {MAX_DYNAMIC_SYMBOLS:,} symbols"
 
 
-def _protocol(run: LoadedRun, *cleanings: str) -> str:
-    """Return what is to be said of figures of some cleanings; nothing where they drop nothing."""
+def _protocol(run: LoadedRun, trials: pd.DataFrame) -> str:
+    """Return what is to be said of figures of some trials.
+
+    That is nothing where their cleanings drop nothing, and they read what the papers' networks do.
+    """
     floors = run.study.objective.floors
-    drops = (floors[cleaning] != floors[RAW] for cleaning in cleanings if cleaning in floors)
-    return RESTORED if any(drops) else ""
+    drops = (floors[name] != floors[RAW] for name in trials["cleaning"] if name in floors)
+    is_per_byte = PUBLISHED[run.study.corpus.name].is_per_byte
+    other_symbols = is_per_byte and (trials["unit"] != "byte").any()
+    return RESTORED * any(drops) + NO_BYTES * bool(other_symbols)
 
 
 def _cost(run: LoadedRun) -> str:

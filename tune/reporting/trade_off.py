@@ -27,8 +27,8 @@ _NOTE = (
     "`python -m tune.report RUN --max-parameters 1e6` names the best below a size."
 )
 _SPEED = (
-    " `ms a symbol` is the time of a character or word of text, measured for the predictor's "
-    "networks alone."
+    " `ms a symbol` is the time of a character, word or byte of text, measured for the "
+    "predictor's networks alone."
 )
 
 

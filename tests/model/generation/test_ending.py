@@ -18,6 +18,7 @@ from model.errors import ConfigError
 from model.generation.decoding import SamplingOptions, stream_passages, write_passages
 from model.generation.ending import Bounds, Passage, Piece, in_order
 from model.scoring.objective import PreparedCorpus, prepare_corpus
+from model.text.vocabulary import Vocabulary
 from model.training.checkpoint import load_checkpoint
 from model.training.trainer import Trainer
 from repository import ROOT
@@ -148,8 +149,9 @@ def test_passages_begin_after_the_separator(trained_checkpoint: Path) -> None:
 def test_what_can_never_be_written_is_refused(
     bounds: dict[str, str], cleaning: str, rule: str
 ) -> None:
+    vocabulary = Vocabulary.of("abet \n")
     with pytest.raises(ConfigError, match=rule):
-        Bounds(**{"num_chars": 9, **bounds}).cleaned(cleaning, "abet \n")  # type: ignore[arg-type]
+        Bounds(**{"num_chars": 9, **bounds}).cleaned(cleaning, vocabulary)  # type: ignore[arg-type]
 
 
 def test_each_line_is_a_name(names: Path, capsys: pytest.CaptureFixture[str]) -> None:

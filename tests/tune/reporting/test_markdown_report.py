@@ -236,7 +236,11 @@ def test_finalists_of_an_earlier_version_are_read() -> None:
 
 
 def test_finalists_without_bits_per_letter_have_the_reason_in_their_row() -> None:
-    others = {"not for words": {"unit": "word"}, "not for windows": {"regime": "window"}}
+    others = {
+        "not for words": {"unit": "word"},
+        "not for bytes": {"unit": "byte", "cleaning": "cased"},
+        "not for windows": {"regime": "window"},
+    }
     for reason, changes in others.items():
         records = hand_made()
         records[3].config = dataclasses.replace(SPACE.base, **changes)
@@ -247,7 +251,8 @@ def test_finalists_without_bits_per_letter_have_the_reason_in_their_row() -> Non
         text = text_of(records, finalists)
         row = f"| 3 |  | 3 | 1.9600 | 1.9800 | 0.0100 | 0.0200 | 2.0800 | 0.0100 | {reason} |  |"
         assert row in text
-        assert text.count(reason) == 1 and text.count("of words or of windows have none.") == 1
+        none = "of words, of bytes or of windows have none."
+        assert text.count(reason) == 1 and text.count(none) == 1
     # A network of characters that was not scored has none of these reasons.
     unscored = [row | dict.fromkeys(SCORE_COLUMNS) for row in FINALISTS]
     assert "have none." not in text_of(hand_made(), unscored)

@@ -21,7 +21,12 @@ import pandas as pd  # isort: skip
 
 
 def run_on(
-    name: str, *, cleaning: str = "cased", finalists: bool = True, **corpus: object
+    name: str,
+    *,
+    cleaning: str = "cased",
+    unit: str = "char",
+    finalists: bool = True,
+    **corpus: object,
 ) -> LoadedRun:
     values: dict[str, object] = {
         "name": name,
@@ -33,7 +38,7 @@ def run_on(
     }
     records: list[TrialRecord] = hand_made()
     for record in records:
-        record.config = dataclasses.replace(record.config, cleaning=cleaning)
+        record.config = dataclasses.replace(record.config, cleaning=cleaning, unit=unit)
     records[3].num_parameters = 123_456
     origin = dataclasses.replace(STUDY.corpus, **values)  # type: ignore[arg-type]
     run = loaded_run(records, FINALISTS if finalists else (), corpus=origin)
@@ -113,6 +118,18 @@ def test_enwik8_is_compared_per_byte() -> None:
     )
     assert float(table.iloc[0]["bits per byte"]) == pytest.approx(2.08 * 0.98, abs=5e-5)
     assert table.iloc[-1]["bits per byte"] == "0.9880"
+
+
+@pytest.mark.parametrize("unit", ["char", "byte", "word"])
+def test_networks_that_read_no_bytes_are_told_where_the_papers_do(unit: str) -> None:
+    sizes = {"num_chars": 94_950_000, "num_train_chars": 90_000_000}
+    for name, is_told in (("enwik8", unit != "byte"), ("text8", False)):
+        run = run_on(name, unit=unit, **sizes)
+        protocols = list(table_of(run)["protocol"])
+        assert protocols[:2] == ["test part" + ", not read in bytes" * is_told] * 2
+        assert ("--fix unit=byte --fix cleaning=cased" in markdown(section_of(run))) == is_told
+    restored = table_of(run_on("enwik8", cleaning="lower", **sizes))["protocol"]
+    assert restored[0] == "test part, restored bits, not read in bytes"
 
 
 def test_search_without_finalists_says_that_nothing_was_scored() -> None:
