@@ -24,7 +24,7 @@ def main() -> None:
     from model.text.corpus import resolve_corpus
     from model.text.streams import EncodedCorpus
     from model.training.cost import TextSizes
-    from model.training.speed import measure_speed
+    from model.training.speed import measure_machine
     from model.training.trainer import Trainer
     from search_spaces import SPACE_NAMES, load_space
     from search_spaces.random_configs import random_configs
@@ -53,7 +53,9 @@ def main() -> None:
     use_threads(1)
     prepared = prepare_corpus(resolve_corpus(options.corpus).text, ["cased", "lower", "letters"])
     start = time.process_time()
-    speed = measure_speed("auto", "auto", 1_024, torch.device("cpu"))
+    speed = measure_machine(
+        precision="auto", kernel="auto", largest_hidden_size=1_024, num_threads=1, use_gpu=False
+    ).speed
     print(f"timings: {time.process_time() - start:.1f} CPU seconds\n")
     print("| space | configuration | predicted s | measured s | ratio |\n|---|---|---|---|---|")
     ratios = []

@@ -101,7 +101,7 @@ class SearchSpace:
             raise ConfigError(f"space {self.name!r} must have an axis or a baseline")
         for baseline in self.baselines:
             self.config(baseline.params)
-            outside = self._outside(baseline.params)
+            outside = self.outside(baseline.params)
             if outside:
                 raise ConfigError(f"baseline {baseline.name!r}: {outside}")
         if not isinstance(self.starts, tuple):
@@ -113,7 +113,7 @@ class SearchSpace:
                 if field not in self.distributions:
                     axes = list(self.distributions)
                     raise ConfigError(unknown_choice(f"axis of start {number}", field, axes))
-            outside = self._outside(self.point(self.config(start).to_dict()))
+            outside = self.outside(self.point(self.config(start).to_dict()))
             if outside:
                 raise ConfigError(f"start {number}: {outside}")
 
@@ -255,7 +255,7 @@ class SearchSpace:
 
     def holds(self, point: Mapping[str, Any]) -> bool:
         """Return whether a point has an axis, has all that it needs, and lies inside."""
-        return bool(point) and not self._outside(point)
+        return bool(point) and not self.outside(point)
 
     def base_point(self) -> dict[str, Any] | None:
         """Return the base's values of the axes, where they lie inside; else None."""
@@ -335,7 +335,7 @@ class SearchSpace:
                 ]
         return points
 
-    def _outside(self, params: Mapping[str, Any]) -> str:
+    def outside(self, params: Mapping[str, Any]) -> str:
         """Return the rule that a point of the space breaks, or an empty text."""
         for axis, distribution in self.distributions.items():
             if not self.exists(axis, params):

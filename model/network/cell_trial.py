@@ -35,8 +35,11 @@ def take_cell(name: str, source: bytes, *, named: str) -> OwnCell:
     with torch.random.fork_rng(devices=[]):
         for sizes in _SIZES:
             _check(name, kind, *sizes)
-        kept_bytes = _kept_bytes(layer_of_class(kind, _MEASURED_SIZE, _MEASURED_SIZE))
-        step_ratio = _step_ratio(kind)
+        try:
+            kept_bytes = _kept_bytes(layer_of_class(kind, _MEASURED_SIZE, _MEASURED_SIZE))
+            step_ratio = _step_ratio(kind)
+        except (Exception, SystemExit) as error:
+            raise ConfigError(_untrained(name, error)) from error
     cell = OwnCell(
         name=name, named=named, source=source, kept_bytes=kept_bytes, step_ratio=step_ratio
     )
@@ -70,12 +73,22 @@ def _check(name: str, kind: type[nn.Module], input_size: int, hidden_size: int) 
     first_BH = _checked_step(name, cell, input_BI, state)
     if not torch.equal(first_BH, _checked_step(name, cell, input_BI, state)):
         raise ConfigError(f"a cell must return the same of the same in evaluation: {name}")
-    first_BH.sum().backward()  # type: ignore[no-untyped-call]  # torch 2.13
+    alone_BH = _checked_step(name, cell, input_BI[:1], tuple(part_BH[:1] for part_BH in state))
+    if not torch.allclose(first_BH[:1], alone_BH, rtol=1e-3, atol=1e-5):
+        raise ConfigError(f"a cell must not mix the rows that it is given: {name}")
+    try:
+        first_BH.sum().backward()  # type: ignore[no-untyped-call]  # torch 2.13
+    except Exception as error:
+        raise ConfigError(_untrained(name, error)) from error
     idle = [n for n, parameter in cell.named_parameters() if parameter.grad is None]
     if idle:
         raise ConfigError(
             f"each parameter of a cell must take part in its output: {name} has {idle[0]}"
         )
+
+
+def _untrained(name: str, error: BaseException) -> str:
+    return f"a cell must be trained: {name}: {type(error).__name__}: {first_line(error)}"
 
 
 def _check_parameters(name: str, cell: nn.Module) -> None:

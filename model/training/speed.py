@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.config import TrialConfig
-from model.network.precision import resolve_arithmetic, step_clock
+from model.network.precision import FLOAT32, Arithmetic, resolve_arithmetic, step_clock
 from model.system.devices import free_gpu_bytes, num_gpus, pick_device, use_threads
 from model.system.limits import resident_bytes
 from model.text.streams import EncodedCorpus
@@ -40,6 +40,8 @@ _PROBES = (
 )
 """Layers, units, columns, time steps: the corners of what a CPU can train in a search, and some
 between. As a search draws them: units that are no multiple of 16 cost up to a fifth more."""
+_USUAL_SIZE = 256
+"""Units for which the arithmetic of all is decided."""
 _PROBE_SYMBOLS = 64
 _PROBE_SECONDS = 0.1
 _PROBE_STEPS = 2
@@ -85,18 +87,16 @@ def fit(works: Sequence[Work], seconds: Sequence[float]) -> MachineSpeed:
 
 
 def measure_speed(
-    precision: str, kernel: str, largest_hidden_size: int, device: torch.device
+    arithmetic: Arithmetic, largest_hidden_size: int, device: torch.device
 ) -> MachineSpeed:
     """Time some training steps of each shape on a device, with this process's threads.
 
     Args:
-        precision: The trials'; "auto" is decided once, for 256 units.
-        kernel: The trials', as above.
+        arithmetic: The trials'; one for all sizes.
         largest_hidden_size: The trials'; shapes far above it are left out.
         device: What they train on.
     """
-    asked = TrialConfig(precision=precision, kernel=kernel, hidden_size=256)
-    arithmetic = resolve_arithmetic(asked, device)
+    asked = TrialConfig(**dataclasses.asdict(arithmetic))
     works, seconds = [], []
     for number, shape in enumerate(_PROBES):
         num_layers, hidden_size, batch_size, sequence_length = shape
@@ -108,7 +108,6 @@ def measure_speed(
             hidden_size=hidden_size,
             batch_size=batch_size,
             sequence_length=sequence_length,
-            **dataclasses.asdict(arithmetic),
         )
         works.append(step_work(config, _PROBE_SYMBOLS))
         seconds.append(_step_seconds(config, device))
@@ -168,11 +167,13 @@ class Machine:
         speed: How fast it trains.
         process_bytes: Memory that a process takes which has trained, besides the training.
         free_gpu_bytes: Free memory of the GPU, before anything was trained; None without one.
+        arithmetic: What suits an LSTM of 256 units.
     """
 
     speed: MachineSpeed
     process_bytes: int
     free_gpu_bytes: int | None
+    arithmetic: Arithmetic = FLOAT32
 
 
 def measure_machine(
@@ -189,6 +190,14 @@ def measure_machine(
     """
     use_threads(num_threads)
     gpu_bytes = free_gpu_bytes() if use_gpu and num_gpus() else None
-    speed = measure_speed(precision, kernel, largest_hidden_size, pick_device(use_gpu=use_gpu))
-    # After it: what torch puts off until a first step takes memory.
-    return Machine(speed=speed, process_bytes=resident_bytes(), free_gpu_bytes=gpu_bytes)
+    device = pick_device(use_gpu=use_gpu)
+    asked = TrialConfig(precision=precision, kernel=kernel, hidden_size=_USUAL_SIZE)
+    arithmetic = resolve_arithmetic(asked, device)
+    speed = measure_speed(arithmetic, largest_hidden_size, device)
+    return Machine(
+        speed=speed,
+        # After it: what torch puts off until a first step takes memory.
+        process_bytes=resident_bytes(),
+        free_gpu_bytes=gpu_bytes,
+        arithmetic=arithmetic,
+    )

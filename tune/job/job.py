@@ -91,10 +91,11 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
         largest_hidden_size=max(study.space.values("hidden_size")),
         held_bytes=sys.getsizeof(study.corpus.text) + study.prepared.num_bytes,
     )
-    estimate, unmeasured = None, ""
+    estimate, unmeasured, arithmetic = None, "", ""
     if isinstance(machine, str):
         unmeasured = machine
     else:
+        arithmetic = str(machine.arithmetic)
         memory = TrialMemory.of(study.space, study.prepared, process_bytes=machine.process_bytes)
         if machine.free_gpu_bytes is not None and not cluster.address:
             check_gpu_memory(study.space, memory, machine.free_gpu_bytes)
@@ -115,6 +116,7 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
         concurrent=concurrent,
         estimate=estimate,
         unmeasured=unmeasured,
+        arithmetic=arithmetic,
     )
 
 

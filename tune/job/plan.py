@@ -36,6 +36,7 @@ class JobPlan:
         concurrent: Trials at once.
         estimate: How long it takes; None where nothing could be measured.
         unmeasured: Why there is no estimate, or empty.
+        arithmetic: What suits an LSTM here, or empty.
     """
 
     study: Study
@@ -44,6 +45,7 @@ class JobPlan:
     concurrent: int
     estimate: Estimate | None
     unmeasured: str
+    arithmetic: str
 
 
 def print_plan(plan: JobPlan, console: Console) -> None:
@@ -130,6 +132,7 @@ def _plan_lines(plan: JobPlan) -> list[str]:
         _finalists(study),
         f"resources: {describe(nodes)}; {need.cpus} CPU and {need.gpus:g} GPU per trial, "
         f"{_memory(need)}{concurrent} at once",
+        *[f"arithmetic: {plan.arithmetic} for LSTMs here"] * bool(plan.arithmetic),
         time_line(study, concurrent, estimate, unmeasured),
         f"run folder: {study.run_path}",
     ]

@@ -117,6 +117,6 @@ def point_of(values: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
                 f"of {space.name!r}, got {value!r}"
             )
     point = space.point(config)
-    if not space.holds(point):
-        raise ConfigError(f"a configuration must lie in the space {space.name!r}, got {point}")
+    if outside := space.outside(point):
+        raise ConfigError(f"a configuration must lie in the space {space.name!r}: {outside}")
     return point

@@ -44,7 +44,7 @@ def test_no_kind_of_work_takes_less_than_nothing() -> None:
 
 def test_this_machine_is_measured() -> None:
     state = torch.get_rng_state()
-    speed = measure_speed("float32", "torch", 32, torch.device("cpu"))
+    speed = measure_speed(FLOAT32, 32, torch.device("cpu"))
     torch.testing.assert_close(torch.get_rng_state(), state)
     sizes = TextSizes(
         train_symbols=20_000,
