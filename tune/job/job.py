@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from model.errors import ConfigError, ExternalFault
+from model.system.energy import EnergyMeter
 from model.system.files import unwritable
 from model.system.terminal import complain, say, take_signals_back
 from tune.cluster.cluster import Cluster
@@ -39,6 +40,7 @@ from tune.job.worker_tasks import AfterSearch
 from tune.planning.estimate import Estimate
 from tune.planning.study import NOTHING_SPENT, Study, StudyOptions
 from tune.planning.training_time import num_settled
+from tune.records.energy_file import read_energy_file, write_energy_file
 from tune.records.history import History, check_no_driver, records_so_far
 from tune.records.run_folder import RunFolder, existing_parent
 from tune.sampling.samplers import AUTO, default_sampler
@@ -154,6 +156,10 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
             say=functools.partial(say, console),
         ) as mirror,
         RayWatch(command=command, ended=cluster.remove_folders) as watch,
+        EnergyMeter(
+            read_energy_file(folder.energy_file),
+            keep=functools.partial(write_energy_file, path=folder.energy_file),
+        ) as meter,
     ):
         most = options.max_concurrent or workers_ordered(history)
         at_once = Concurrency(cluster.nodes, need, most)
@@ -192,6 +198,7 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
                 result = confirm(after, result)
             if not result.interrupted:
                 result = with_predictor(after, result)
+        meter.read()
         return finish(study, folder, result, estimate, console, may_delete=mirror.may_delete)
 
 

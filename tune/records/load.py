@@ -12,8 +12,10 @@ from pyarrow import fs
 
 from model.config import TrialConfig
 from model.errors import ConfigError
+from model.system.energy import Energy
 from model.system.filesystem import STORE_ERRORS, broken_rule, is_uri, open_location, read, split
 from search_spaces import SearchSpace
+from tune.records.energy_file import read_energy_file
 from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.order_table import ORDER_TABLE
 from tune.records.predictor_table import PREDICTOR_TABLE
@@ -38,6 +40,7 @@ class LoadedRun:
         quality: How good the text is that the best networks write; no rows before the end.
         orders: What was ordered by hand while it ran; no rows where nothing was.
         samples: What the best networks write; None before the end, and in earlier runs.
+        energy: What the driver's machine used, other programs included, where it tells.
     """
 
     name: str
@@ -49,6 +52,7 @@ class LoadedRun:
     predictor: pd.DataFrame = dataclasses.field(default_factory=lambda: PREDICTOR_TABLE.of(()))
     orders: pd.DataFrame = dataclasses.field(default_factory=lambda: ORDER_TABLE.of(()))
     samples: Samples | None = None
+    energy: Energy = dataclasses.field(default_factory=Energy)
 
     @property
     def best(self) -> TrialConfig | None:
@@ -135,6 +139,7 @@ def read_run(folder: RunFolder, tables: tuple[Table, Table] | None = None) -> Lo
         predictor=PREDICTOR_TABLE.read(folder.predictor_file),
         orders=ORDER_TABLE.read(folder.orders_file),
         samples=read_samples_file(folder.samples_data_file),
+        energy=read_energy_file(folder.energy_file),
     )
 
 

@@ -79,6 +79,8 @@ class RunFolder:
     """The figures of what the best checkpoints write."""
     orders_file = _Inside("orders.csv")
     """What was ordered while it ran; one row an order."""
+    energy_file = _Inside("energy.json")
+    """The energy that the driver's machine used."""
     optuna_file = _Inside("optuna.journal")
     """Optuna's study, a journal."""
     history_file = _Inside("history.jsonl")
@@ -106,7 +108,7 @@ class RunFolder:
         """The files that a run is read from; all but study.json may be missing."""
         tables = self.trials_file, self.epochs_file, self.finalists_file, self.quality_file
         later = self.orders_file, self.predictor_file, self.samples_data_file
-        return self.study_file, *tables, *later
+        return self.study_file, *tables, *later, self.energy_file
 
     @property
     def live_files(self) -> tuple[Path, ...]:

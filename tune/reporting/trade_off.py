@@ -7,6 +7,7 @@ import pandas as pd
 
 from model.errors import ConfigError
 from model.system.durations import format_seconds
+from model.system.energy import Energy
 from tune.records.load import LoadedRun
 from tune.records.predictor_table import NETWORK
 from tune.records.tables import ranked
@@ -21,6 +22,7 @@ COSTS = {
 }
 """What a network costs: the columns, and what the report calls them."""
 _FORMATS = {"num_parameters": ",.0f", "elapsed_seconds": ".1f", "milliseconds_per_symbol": ".2f"}
+_JOULES_PER_KWH = 3.6e6
 _NOTE = (
     "The trials that no other beats in bits at the same cost or less; `front` says in which cost. "
     "`training seconds` are the trial's own, as far as it was trained. "
@@ -107,7 +109,18 @@ def worked(run: LoadedRun) -> str:
     again = f", {finalists / 3_600:.2f} of them for finalists" if finalists else ""
     return (
         f"Workers trained for {(trials + finalists) / 3_600:.2f} worker-hours in "
-        f"{format_seconds(run.search_seconds)}{again}."
+        f"{format_seconds(run.search_seconds)}{again}.{_used(run.energy)}"
+    )
+
+
+def _used(energy: Energy) -> str:
+    """Return what the driver's machine used, in a sentence; empty where it does not tell."""
+    joules = {"CPUs": energy.cpu_joules, "GPUs": energy.gpu_joules}
+    known = {part: each / _JOULES_PER_KWH for part, each in joules.items() if each is not None}
+    parts = ", ".join(f"{part} {kwh:.3f}" for part, kwh in known.items())
+    return bool(known) * (
+        f" In {format_seconds(energy.seconds)} the driver's machine used "
+        f"{sum(known.values()):.3f} kWh ({parts}), other programs included."
     )
 
 

@@ -63,7 +63,8 @@ def test_search_from_corpus_to_text(
         "floor",
     ]
     folder = Path("results/one")
-    assert {path.name for path in folder.iterdir()} == RUN_FILES
+    made = {path.name for path in folder.iterdir()}
+    assert made - {"energy.json"} == RUN_FILES  # which is where the machine tells
     trials = trials_of("one")
     counts = trials["status"].value_counts()
     assert counts["PRUNED"] + counts["COMPLETE"] == 12

@@ -14,13 +14,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import fs
 
-from hand_made_run import FINALISTS, PREDICTOR_ROWS, QUALITY, SAMPLES, STUDY, hand_made
+from hand_made_run import (
+    FINALISTS,
+    PREDICTOR_ROWS,
+    QUALITY,
+    SAMPLES,
+    STUDY,
+    hand_made,
+    loaded_run,
+)
 from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError
 from model.generation.temperature import TEMPERATURE_FILE, default_temperature
 from model.training.checkpoint import META_FILE, SUMS_FILE, load_checkpoint
 from model.training.predictor import PREDICTOR_FILE, read_predictor_meta
 from tune.monitoring.status import RunStatus
+from tune.records.energy_file import read_energy_file, write_energy_file
 from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.history import (
     EpochEnded,
@@ -207,6 +216,18 @@ def test_samples(text: str, tmp_path: Path) -> None:
     if samples is not None:
         write_samples_file(samples, path)
         assert read_samples_file(path) == samples
+
+
+@fuzzed
+@given(text=changed({"seconds": 9.0, "cpu_joules": 7.5, "gpu_joules": None}))
+def test_energy(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "energy.json"
+    path.write_text(text, encoding="utf-8")
+    energy = tolerate(lambda: read_energy_file(path))
+    if energy is not None:
+        write_energy_file(energy, path)
+        assert read_energy_file(path) == energy
+        assert report_text(dataclasses.replace(loaded_run(hand_made()), energy=energy))
 
 
 @fuzzed

@@ -7,6 +7,7 @@ import pytest
 
 from hand_made_run import FINALISTS, PREDICTOR_ROWS, SPACE, curve, finalist, loaded_run
 from model.errors import ConfigError
+from model.system.energy import Energy
 from repository import ROOT
 from tune import report
 from tune.records.load import LoadedRun, load_run
@@ -90,6 +91,29 @@ def test_section_has_spread_speed_worker_hours_and_pictures() -> None:
     line, again = pictures[0].data[0], pictures[0].data[-1]
     assert line["x"] == [500, 900] and line["y"] == [1.9, 1.8]
     assert again["error_y"]["array"] == [0.0707]
+
+
+@pytest.mark.parametrize(
+    ("energy", "said"),
+    [
+        (Energy(), ""),
+        (Energy(seconds=90.0), ""),
+        (Energy(seconds=90.0, cpu_joules=1.8e6), "used 0.500 kWh (CPUs 0.500), other"),
+        (Energy(seconds=90.0, gpu_joules=0.0), "used 0.000 kWh (GPUs 0.000), other"),
+        (
+            Energy(seconds=90.0, cpu_joules=1.8e6, gpu_joules=3.6e6),
+            "In 1m30s the driver's machine used 1.500 kWh (CPUs 0.500, GPUs 1.000), other",
+        ),
+    ],
+)
+def test_energy_stands_beside_the_worker_hours_where_the_machine_tells(
+    energy: Energy, said: str
+) -> None:
+    without, sentence = (
+        str(trade_off(run).body[0]) for run in (FIVE, dataclasses.replace(FIVE, energy=energy))
+    )
+    assert sentence.startswith(without) and said in sentence
+    assert sentence.endswith("programs included.") is bool(said) is ("kWh" in sentence)
 
 
 def test_where_no_network_beats_the_ngram_all_are_compared() -> None:
