@@ -16,7 +16,6 @@ STEPS_SECONDS = 2.0
 def main() -> None:
     """Print one row a configuration and what the ratios come to."""
     import numpy as np
-    import torch
 
     from model.config import TrialConfig
     from model.scoring.objective import prepare_corpus

@@ -70,14 +70,14 @@ def resolve_arithmetic(config: TrialConfig, device: torch.device) -> Arithmetic:
             "bfloat16, got 'bfloat16'"
         )
     # bfloat16 hardly gains on the GRU and loses on the Mogrifier's single steps.
-    if device.type != "cpu" or config.cell != "lstm":
+    if device.type != "cpu" or config.cell != "lstm" or config.precision == "float32":
         return BFLOAT16 if config.precision == "bfloat16" else FLOAT32
     if config.kernel == "fused" and not has_fused():
         raise ConfigError(
             "kernel must be auto or torch here, where AVX512-BF16 or a C++ compiler is missing, "
             "got 'fused'"
         )
-    possible = [FLOAT32, *[BFLOAT16] * has_bfloat16(), *[FUSED] * has_fused()]
+    possible = (FLOAT32, *(BFLOAT16,) * has_bfloat16(), *(FUSED,) * has_fused())
     asked = tuple(
         each
         for each in possible
@@ -105,7 +105,8 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
 @functools.cache
 def has_bfloat16() -> bool:
     """Return whether this CPU can train an LSTM in bfloat16."""
-    layer = torch.nn.LSTM(16, 16)
+    with torch.random.fork_rng(devices=[]):
+        layer = torch.nn.LSTM(16, 16)
     try:
         with torch.autocast("cpu", torch.bfloat16):
             outputs_TBH, _ = layer(torch.zeros(2, 1, 16))

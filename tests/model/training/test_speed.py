@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from model.config import TrialConfig
+from model.network.precision import FLOAT32
 from model.training.cost import WORK_KINDS, TextSizes, Work, step_work
 from model.training.speed import MachineSpeed, fit, measure_speed
 

@@ -9,7 +9,7 @@ import pytest
 from search_spaces import load_space
 from tune.job.steering import Steering, additions
 from tune.records.history import History, TrialEnded, TrialStarted
-from tune.records.order_table import read_orders
+from tune.records.order_table import ORDER_TABLE
 from tune.records.orders import Action, Order, OrderCarriedOut, OrderGiven
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status
@@ -78,7 +78,7 @@ def test_unread_end_of_an_earlier_session_is_refused_and_other_orders_wait(
         assert not session.stopper.interrupted
         assert session.refused(stale).startswith("it was for an earlier session")
         assert not session.refused(WORKERS)
-    table = read_orders(session.folder.orders_file)
+    table = ORDER_TABLE.read(session.folder.orders_file)
     assert table[table["order"] == "end"]["refused"].notna().all()
     # One that comes while Ray starts is for this session.
     session = Session(history)
