@@ -7,6 +7,7 @@ from typing import Any
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
+    FloatDistribution,
     IntDistribution,
 )
 
@@ -93,6 +94,20 @@ def at_most(space: SearchSpace, axis: str, highest: int) -> SearchSpace | None:
     high = min(distribution.high, highest - (highest - low) % step)
     narrow = IntDistribution(low, high, step=step, log=log)
     return _rebuilt(space, {**space.distributions, axis: narrow}, space.base)
+
+
+def with_share_of_dropout(space: SearchSpace, share: float) -> SearchSpace:
+    """Return the space whose base has a share of its dropout, if dropout is an axis of floats.
+
+    Where the base would leave the axis, or a baseline or a start has its dropout, nothing changes.
+    """
+    others = [*(baseline.params for baseline in space.baselines), *space.starts]
+    is_axis = isinstance(space.distributions.get("dropout"), FloatDistribution)
+    if not is_axis or any("dropout" not in params for params in others):
+        return space
+    base = dataclasses.replace(space.base, dropout=space.base.dropout * share)
+    changed = dataclasses.replace(space, base=base)
+    return space if changed.base_point() is None else changed
 
 
 def _rebuilt(

@@ -6,7 +6,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from model.config import TrialConfig
 from model.errors import ConfigError
 from search_spaces import Baseline, Budget, SearchSpace, load_space
-from search_spaces.narrow import at_most, fixed, with_choices
+from search_spaces.narrow import at_most, fixed, with_choices, with_share_of_dropout
 
 
 def test_fixed_axis_is_the_bases_and_baselines_with_another_value_go() -> None:
@@ -114,3 +114,15 @@ def test_numbers_end_lower_and_nothing_is_no_space() -> None:
     assert one is not None and one.base.batch_size == 8 and "batch_size" not in one.distributions
     assert at_most(space, "batch_size", 7) is None and at_most(space, "dropout", 7) is None
     assert with_choices(space, "batch_size", []) is None
+
+
+def test_base_has_a_share_of_its_dropout_where_nothing_else_has_it() -> None:
+    full = load_space("full")
+    less = with_share_of_dropout(full, 0.4)
+    assert less.base.dropout == pytest.approx(0.4 * full.base.dropout)
+    assert (less.distributions, less.baselines) == (full.distributions, full.baselines)
+    assert with_share_of_dropout(full, 1.0) == full
+    # The start of words has the base's; and where dropout is no axis, all trials have it.
+    assert with_share_of_dropout(load_space("extended"), 0.4) == load_space("extended")
+    fixed_one = fixed(full, "dropout=0.2")
+    assert with_share_of_dropout(fixed_one, 0.4) == fixed_one

@@ -39,7 +39,7 @@ from tune.job.study_json import study_file
 from tune.job.worker_tasks import AfterSearch
 from tune.planning.estimate import Estimate
 from tune.planning.study import NOTHING_SPENT, Study, StudyOptions
-from tune.planning.training_time import num_settled
+from tune.planning.training_time import num_settled, with_base_that_fits
 from tune.records.energy_file import read_energy_file, write_energy_file
 from tune.records.history import History, check_no_driver, records_so_far
 from tune.records.run_folder import RunFolder, existing_parent
@@ -107,6 +107,10 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
         if study.earlier:
             done = num_settled(study, study.earlier.records.values(), concurrent)
             spent = study.earlier.spent._replace(num_ended=done)
+        estimate = Estimate(study, machine.speed, concurrent, spent)
+        study = with_base_that_fits(
+            study, epoch_seconds=estimate.epoch_seconds, concurrent=concurrent
+        )
         estimate = Estimate(study, machine.speed, concurrent, spent)
     if study.settings.sampler == AUTO:
         settings = dataclasses.replace(study.settings, sampler=default_sampler(concurrent))

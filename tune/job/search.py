@@ -116,7 +116,9 @@ def search(
         carry_out=lambda: steering.carry_out(),
     )
     remaining = Remaining(estimate) if estimate else None
-    scheduler = FairASHA(study.space.budget, max_reports=study.space.max_reports)
+    scheduler = FairASHA(
+        study.space.budget, max_reports=study.space.max_reports, base=study.space.base
+    )
     let_finish_again(scheduler, history)
     _settle_stopped(scheduler, history)
     records = list(history.records.values())

@@ -1,4 +1,4 @@
-"""ASHA over reports that compares trials in the same phase, and never stops a baseline.
+"""ASHA over reports that compares trials in the same phase; never stops a baseline or the base.
 
 A trial's learning rate falls over the last `decay_fraction` of its own epochs, and its values
 fall with it. Ray 2.60's AsyncHyperBandScheduler would compare a short trial in its decay with
@@ -15,6 +15,7 @@ came later are worse, it is promoted: it goes on from its checkpoint where a wor
 first there go on.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Collection
 from typing import Any
@@ -36,9 +37,19 @@ Rung = tuple[tuple[Any, ...], int]
 class FairASHA(FIFOScheduler):
     """Decides at each rung whether a trial goes on, and which of those that stopped there do."""
 
-    def __init__(self, budget: Budget, *, max_reports: int) -> None:
+    def __init__(
+        self, budget: Budget, *, max_reports: int, base: TrialConfig | None = None
+    ) -> None:
+        """Begin without trials.
+
+        Args:
+            budget: The rungs.
+            max_reports: The most reports of a trial.
+            base: What the search starts from. Being the first at each rung, it would wait there
+                for others to be worse: in a search of two minutes for the rest of it.
+        """
         super().__init__()
-        self._budget, self._max_reports = budget, max_reports
+        self._budget, self._max_reports, self._base = budget, max_reports, base
         # Rung to trial number to running best. Trials go by number: in the next session, and where
         # they are promoted, Ray gives them other ids.
         self._values: dict[Rung, dict[int, float]] = {}
@@ -131,7 +142,7 @@ class FairASHA(FIFOScheduler):
         is_new = number not in values  # else it goes on from a checkpoint, and was judged here
         is_rung = report in self._budget.judged_reports(config, self._max_reports).values()
         passes = True
-        if is_new and is_rung and not baseline:
+        if is_new and is_rung and not baseline and not self._is_base(config):
             passes = self._passes(number, running_best, rung)
         if report <= constant_reports(config):
             values[number] = running_best
@@ -139,6 +150,14 @@ class FairASHA(FIFOScheduler):
             self._stopped[number] = rung, running_best
         elif number in self._stopped and self._stopped[number][0] != rung:
             del self._stopped[number]  # it went on
+
+    def _is_base(self, config: TrialConfig) -> bool:
+        """Return whether it is the base, perhaps with fewer epochs."""
+        ours = dataclasses.replace(config, epochs=1, seed=0, reports_per_epoch=1)
+        base = self._base
+        return base is not None and ours == dataclasses.replace(
+            base, epochs=1, seed=0, reports_per_epoch=1
+        )
 
     def _passes(self, number: int, running_best: float, rung: Rung) -> bool:
         if self._budget.promotes:

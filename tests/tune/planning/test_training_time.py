@@ -21,6 +21,7 @@ from tune.planning.training_time import (
     has_baselines_beside,
     longest_seconds,
     shortened,
+    with_base_that_fits,
 )
 from tune.records.study_file import StudySettings
 from tune.records.trial import Status, TrialRecord
@@ -62,6 +63,26 @@ def test_training_is_a_share_of_the_time_and_at_least_an_epoch() -> None:
     assert shortened(config, epoch_seconds=2.0, seconds=60.0) == config
     assert shortened(config, epoch_seconds=2.0, seconds=19.9).epochs == 9
     assert shortened(config, epoch_seconds=20.0, seconds=19.9).epochs == 1
+
+
+def test_base_has_less_dropout_where_it_is_given_fewer_epochs() -> None:
+    study = study_of(finalists=0)  # a training may take 50 s
+    study = dataclasses.replace(study, space=load_space("full"))
+    budget = dataclasses.replace(study.space.budget, time_budget_seconds=100.0)
+    study = dataclasses.replace(study, space=dataclasses.replace(study.space, budget=budget))
+    base = study.space.base
+
+    def dropout(of: Study, epoch_seconds: float) -> float:
+        found = with_base_that_fits(of, epoch_seconds=lambda config: epoch_seconds, concurrent=2)
+        return found.space.base.dropout
+
+    assert (base.epochs, base.dropout) == (15, 0.5)
+    assert dropout(study, 1.0) == 0.5  # all of its epochs fit
+    assert dropout(study, 10.0) == pytest.approx(0.5 * 5 / 15)
+    without_budget = study_of(time_budget_seconds=None)
+    assert dropout(without_budget, 10.0) == without_budget.space.base.dropout
+    resumed = dataclasses.replace(study, earlier=object())  # type: ignore[arg-type]
+    assert dropout(resumed, 10.0) == 0.5
 
 
 def test_what_one_baseline_leaves_of_its_part_the_others_have() -> None:

@@ -23,8 +23,8 @@ STEADY = TrialConfig(epochs=30, decay_fraction=0.0)
 class Search:
     """Feeds curves to a scheduler as Ray would."""
 
-    def __init__(self, budget: Budget = BUDGET) -> None:
-        self.scheduler = FairASHA(budget, max_reports=27)
+    def __init__(self, budget: Budget = BUDGET, base: TrialConfig | None = None) -> None:
+        self.scheduler = FairASHA(budget, max_reports=27, base=base)
 
     def run(
         self,
@@ -220,6 +220,17 @@ def test_rungs_cut_is_the_quantile_of_the_others_while_values_come_and_change() 
 
 
 PROMOTING = dataclasses.replace(BUDGET, promotes=True)
+
+
+def test_base_waits_at_no_rung_however_many_epochs_it_is_given() -> None:
+    """It is the first there; in a search of two minutes it waited for the rest of it."""
+    search = Search(PROMOTING, base=STEADY)
+    given = dataclasses.replace(STEADY, epochs=12, seed=3)
+    assert search.run(0, [2.0] * 9, config=given) == 9
+    other = dataclasses.replace(STEADY, dropout=0.1)
+    assert search.run(1, [2.5] * 9, config=other) == 1
+    # The best of three at the first rung, and the second of two at the next: it waits there.
+    assert search.run(2, [1.0] * 9, config=dataclasses.replace(STEADY, hidden_size=8)) == 3
 
 
 def test_trial_waits_until_it_is_in_the_best_third_of_its_rung() -> None:
