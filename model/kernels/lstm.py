@@ -181,7 +181,8 @@ class _FusedLSTM(torch.autograd.Function):
         num_steps, num_columns, hidden_size = of_outputs_TBH.shape
         size = hidden_TBS.shape[-1]
         of_outputs_TBS = functional.pad(of_outputs_TBH, (0, size - hidden_size)).contiguous()
-        of_cell_BS = functional.pad(of_cell_BH, (0, size - hidden_size)).clone()
+        of_cell_BS = functional.pad(of_cell_BH, (0, size - hidden_size))
+        of_cell_BS = of_cell_BS.clone(memory_format=torch.contiguous_format)  # it is overwritten
         of_gates_NP = torch.empty_like(gates_NP)
         filled = (packed, of_outputs_TBS, gates_NP, cells_TBS, of_cell_BS, of_gates_NP)
         pointers = (tensor.data_ptr() for tensor in filled)

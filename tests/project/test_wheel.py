@@ -26,7 +26,12 @@ NO_INDEX = ("Could not find a version", "NewConnectionError", "No matching distr
 
 def pip(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *words]
-    return subprocess.run(command, capture_output=True, text=True)
+    # A checkout on PYTHONPATH that was installed for editing is a distribution to pip.
+    return subprocess.run(command, capture_output=True, text=True, env=without_pythonpath())
+
+
+def without_pythonpath() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 @pytest.fixture
@@ -83,7 +88,7 @@ def test_wheel_has_all_files_and_works_from_another_folder(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    clean = without_pythonpath()
 
     def run(*words: str) -> str:
         done = subprocess.run([str(python), *words], env=clean, capture_output=True, text=True)
