@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.errors import ConfigError
-from model.system.command_line import DEVICES, OneLineParser, ended_quietly
+from model.system.command_line import DEVICES, OneLineParser, add_cell_option, ended_quietly
 from model.system.terminal import printable
 
 if TYPE_CHECKING:
@@ -81,13 +81,7 @@ def _parser() -> OneLineParser:
     draws.add_argument("--top-k", type=int, metavar="K", help="among the K most probable")
     draws.add_argument("--top-p", type=float, metavar="P", help="among the most probable up to P")
     draws.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the draws (0)")
-    parser.add_argument(
-        "--cell",
-        action="append",
-        default=[],
-        metavar="FILE.py:CLASS",
-        help="the file of a cell of one's own that a network has; it is executed",
-    )
+    add_cell_option(parser)
     parser.add_argument(
         "--device", choices=DEVICES, default="cpu", help="where the network writes (cpu)"
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model.errors import ConfigError
-from model.system.command_line import DEVICES, OneLineParser, ended_quietly
+from model.system.command_line import DEVICES, OneLineParser, add_cell_option, ended_quietly
 from model.system.terminal import complain, printable
 from model.text.reading import UTF_8, Reading
 
@@ -92,13 +92,7 @@ def _parser() -> OneLineParser:
         help="what it learns; without it, the training part of --text, for a held-out --part",
     )
     ngram.add_argument("--cleaning", metavar="NAME", help="how its texts are cleaned (cased)")
-    parser.add_argument(
-        "--cell",
-        action="append",
-        default=[],
-        metavar="FILE.py:CLASS",
-        help="the file of a cell of one's own that a network has; it is executed",
-    )
+    add_cell_option(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--device", choices=DEVICES, default="cpu", help="where the network lies (cpu)"

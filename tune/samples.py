@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from model.errors import CorpusError
-from model.system.command_line import OneLineParser, ended_quietly
+from model.system.command_line import OneLineParser, add_cell_option, ended_quietly
 from model.system.terminal import complain, printable
 
 _EXAMPLES = """examples:
@@ -41,13 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--corpus", metavar="TEXT", help="the run's text, where it is no longer found"
     )
-    parser.add_argument(
-        "--cell",
-        action="append",
-        default=[],
-        metavar="FILE.py:CLASS",
-        help="the file of a cell of one's own that a network has; it is executed",
-    )
+    add_cell_option(parser)
     options = parser.parse_args(arguments)
     return ended_quietly("tune.samples", lambda: _write(options))
 

@@ -132,3 +132,15 @@ class OneLineParser(argparse.ArgumentParser):
         """Print the mistake, and end with exit code 2."""
         complain(self.prog.removeprefix("python -m "), f"{message}; see --help")
         sys.exit(_MISTAKE)
+
+
+def add_cell_option(parser: argparse.ArgumentParser) -> None:
+    """Add --cell, by which a user names the files that a network's own cells need."""
+    parser.add_argument(
+        "--cell",
+        action="append",
+        default=[],
+        metavar="FILE.py:CLASS",
+        help="the file of a cell of one's own that a network has; it is executed; for several, "
+        "several",
+    )

@@ -108,10 +108,12 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
             done = num_settled(study, study.earlier.records.values(), concurrent)
             spent = study.earlier.spent._replace(num_ended=done)
         estimate = Estimate(study, machine.speed, concurrent, spent)
-        study = with_base_that_fits(
+        fitting = with_base_that_fits(
             study, epoch_seconds=estimate.epoch_seconds, concurrent=concurrent
         )
-        estimate = Estimate(study, machine.speed, concurrent, spent)
+        if fitting.space != study.space:
+            study = fitting
+            estimate = Estimate(study, machine.speed, concurrent, spent)
     if study.settings.sampler == AUTO:
         settings = dataclasses.replace(study.settings, sampler=default_sampler(concurrent))
         study = dataclasses.replace(study, settings=settings)

@@ -49,7 +49,8 @@ class FairASHA(FIFOScheduler):
                 for others to be worse: in a search of two minutes for the rest of it.
         """
         super().__init__()
-        self._budget, self._max_reports, self._base = budget, max_reports, base
+        self._budget, self._max_reports = budget, max_reports
+        self._base = None if base is None else _without_length(base)
         # Rung to trial number to running best. Trials go by number: in the next session, and where
         # they are promoted, Ray gives them other ids.
         self._values: dict[Rung, dict[int, float]] = {}
@@ -153,11 +154,7 @@ class FairASHA(FIFOScheduler):
 
     def _is_base(self, config: TrialConfig) -> bool:
         """Return whether it is the base, perhaps with fewer epochs."""
-        ours = dataclasses.replace(config, epochs=1, seed=0, reports_per_epoch=1)
-        base = self._base
-        return base is not None and ours == dataclasses.replace(
-            base, epochs=1, seed=0, reports_per_epoch=1
-        )
+        return self._base is not None and _without_length(config) == self._base
 
     def _passes(self, number: int, running_best: float, rung: Rung) -> bool:
         if self._budget.promotes:
@@ -175,3 +172,7 @@ class FairASHA(FIFOScheduler):
         share = (len(others) + 1) / self._budget.reduction_factor
         num_better = sum(each < value for each in others)
         return num_better < (math.ceil(share) if is_last else math.floor(share))
+
+
+def _without_length(config: TrialConfig) -> TrialConfig:
+    return dataclasses.replace(config, epochs=1, seed=0, reports_per_epoch=1)
