@@ -1,7 +1,7 @@
 """The compiled kernel: built once by the machine's C++ compiler, kept in the cache folder.
 
 Loading a library is running it. So it is loaded from a folder and a file of this user alone, and
-its name has the hash of the source and of the flags it was built with.
+its name has the hash of the sources and of the flags it was built with.
 """
 
 import ctypes
@@ -16,7 +16,8 @@ from pathlib import Path
 
 from model.system.files import cache_folder, write_whole
 
-SOURCE = Path(__file__).with_name("lstm.cpp")
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("lstm.cpp", "steps.cpp"))
+HEADER = Path(__file__).with_name("tiles.h")
 FLAGS = (
     *("-std=c++17", "-O3", "-shared", "-fPIC", "-fno-exceptions", "-fno-rtti"),
     *("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512bf16"),
@@ -41,19 +42,22 @@ def kernel() -> ctypes.CDLL | None:
     except (OSError, subprocess.SubprocessError):
         return None
     library.lstm_pack.argtypes = (_SIZE,) * 2 + (_POINTER,) * 3
-    library.lstm_step.argtypes = (_SIZE,) * 2 + (_POINTER,) * 9
+    library.lstm_next.argtypes = (_POINTER, _SIZE) + (_POINTER,) * 5
+    library.lstm_next.restype = ctypes.c_bool
     library.lstm_forward.argtypes = (_SIZE,) * 3 + (_POINTER,) * 5
     library.lstm_backward.argtypes = (_SIZE,) * 3 + (_POINTER,) * 6
     return library if library.lstm_is_supported() else None
 
 
 def _path() -> Path:
-    key = hashlib.sha256(SOURCE.read_bytes() + " ".join(FLAGS).encode())
+    key = hashlib.sha256(" ".join(FLAGS).encode())
+    for path in (HEADER, *SOURCES):
+        key.update(path.read_bytes())
     return cache_folder() / "kernels" / f"lstm-{key.hexdigest()[:16]}.so"
 
 
 def _build(path: Path) -> None:
-    """Compile the source; several processes may do so at a time.
+    """Compile the sources; several processes may do so at a time.
 
     Raises:
         OSError: There is no compiler, or the file cannot be written.
@@ -62,7 +66,7 @@ def _build(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder) / path.name
-        command = [*_compiler(), *FLAGS, str(SOURCE), "-o", str(built)]
+        command = [*_compiler(), *FLAGS, *map(str, SOURCES), "-o", str(built)]
         subprocess.run(command, check=True, capture_output=True, timeout=_BUILD_SECONDS)
         write_whole(path, built.read_bytes())
 

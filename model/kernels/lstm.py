@@ -95,48 +95,6 @@ class PackedWeights:
         return functional.pad(state_BH, (0, self.size - state_BH.shape[-1]))
 
 
-class SingleSteps:
-    """Steps a layer by one symbol at a time; its weights are copied."""
-
-    def __init__(self, layer: LSTMLayer, *, reads_layer: bool) -> None:
-        """Pack its weights.
-
-        Args:
-            layer: The layer.
-            reads_layer: Whether its inputs are the outputs of another layer.
-        """
-        self.weights = PackedWeights(*layer.weights())
-        inputs_GI, *_ = layer.weights()
-        inputs = self.weights.pack(inputs_GI) if reads_layer else None
-        self._kept = (inputs, self.weights.packed, self.weights.bias_4S)
-        self._pointers = [0 if kept is None else kept.data_ptr() for kept in self._kept]
-
-    def step(
-        self, gates_BP: Tensor, inputs_BS: Tensor | None, hidden_BS: Tensor, cell_BS: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return hidden and cell state after one more step.
-
-        Args:
-            gates_BP: What inputs give that no layer puts out, in bfloat16; it is overwritten.
-            inputs_BS: Outputs of the layer below, in bfloat16.
-            hidden_BS: In bfloat16.
-            cell_BS: In float32.
-        """
-        assert len(gates_BP) == len(hidden_BS), "one symbol a passage"  # C++ would read beyond
-        after_BS, cell_after_BS = torch.empty_like(hidden_BS), torch.empty_like(cell_BS)
-        _library().lstm_step(
-            *hidden_BS.shape,
-            0 if inputs_BS is None else inputs_BS.data_ptr(),
-            *self._pointers,
-            hidden_BS.data_ptr(),
-            cell_BS.data_ptr(),
-            gates_BP.data_ptr(),
-            after_BS.data_ptr(),
-            cell_after_BS.data_ptr(),
-        )
-        return after_BS, cell_after_BS
-
-
 class _FusedLSTM(torch.autograd.Function):
     @staticmethod
     def forward(

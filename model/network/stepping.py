@@ -49,27 +49,11 @@ class Stepper(ABC):
         """Return a stepper of the passages of both, the other's after this one's."""
 
 
-class NetworkStepper(Stepper):
-    """Steps a network by windows of a single symbol."""
+class StateStepper(Stepper):
+    """Keeps the parts of the state whole, each (L, B, H) or padded."""
 
-    def __init__(
-        self, read: Callable[[Tensor, State], tuple[Tensor, State]], state: State
-    ) -> None:
-        """Go on from a state.
-
-        Args:
-            read: The network, in evaluation mode: takes symbols (T, B) and a state, returns logits
-                (T, B, V) and the state after them.
-            state: Its parts, each (L, B, H).
-        """
-        self._read = read
-        self._state = tuple(part_LBH.float() for part_LBH in state)
-
-    @torch.inference_mode()
-    def step(self, symbols_B: Tensor) -> Tensor:
-        """Return the logits (B, V) after one more symbol of each passage."""
-        logits_1BV, self._state = self._read(symbols_B[None], self._state)
-        return logits_1BV[0]
+    def __init__(self, state: State) -> None:
+        self._state = state
 
     @property
     def device(self) -> torch.device:
@@ -92,37 +76,30 @@ class NetworkStepper(Stepper):
         return joined
 
 
-class LayersStepper(Stepper):
-    """Keeps hidden and cell state of each layer, (B, H) or padded, in lists."""
+class NetworkStepper(StateStepper):
+    """Steps a network by windows of a single symbol."""
 
-    _hidden: list[Tensor]
-    _cell: list[Tensor]
+    def __init__(
+        self, read: Callable[[Tensor, State], tuple[Tensor, State]], state: State
+    ) -> None:
+        """Go on from a state.
 
-    @property
-    def device(self) -> torch.device:
-        """Where the states lie."""
-        return self._hidden[0].device
-
-    @torch.inference_mode()
-    def pick(self, rows_N: Tensor) -> Self:
-        """Return a stepper that goes on from the passages of these rows, in this order."""
-        picked = copy.copy(self)
-        picked._hidden = [hidden_BH[rows_N] for hidden_BH in self._hidden]
-        picked._cell = [cell_BH[rows_N] for cell_BH in self._cell]
-        return picked
+        Args:
+            read: The network, in evaluation mode: takes symbols (T, B) and a state, returns logits
+                (T, B, V) and the state after them.
+            state: Its parts, each (L, B, H).
+        """
+        super().__init__(tuple(part_LBH.float() for part_LBH in state))
+        self._read = read
 
     @torch.inference_mode()
-    def join(self, other: Self) -> Self:
-        """Return a stepper of the passages of both, the other's after this one's."""
-        joined = copy.copy(self)
-        joined._hidden = [
-            torch.cat(pair) for pair in zip(self._hidden, other._hidden, strict=True)
-        ]
-        joined._cell = [torch.cat(pair) for pair in zip(self._cell, other._cell, strict=True)]
-        return joined
+    def step(self, symbols_B: Tensor) -> Tensor:
+        """Return the logits (B, V) after one more symbol of each passage."""
+        logits_1BV, self._state = self._read(symbols_B[None], self._state)
+        return logits_1BV[0]
 
 
-class LSTMStepper(LayersStepper):
+class LSTMStepper(Stepper):
     """Lays the LSTM's weights out for single steps, some copied and some not."""
 
     @torch.inference_mode()
@@ -185,3 +162,26 @@ class LSTMStepper(LayersStepper):
             self._hidden[layer] = output_BH * self._cell[layer].tanh()
             values = self._norms[layer](self._hidden[layer])
         return torch.addmm(self._output_bias_V, values, self._output_HV)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the states lie."""
+        return self._hidden[0].device
+
+    @torch.inference_mode()
+    def pick(self, rows_N: Tensor) -> Self:
+        """Return a stepper that goes on from the passages of these rows, in this order."""
+        picked = copy.copy(self)
+        picked._hidden = [hidden_BH[rows_N] for hidden_BH in self._hidden]
+        picked._cell = [cell_BH[rows_N] for cell_BH in self._cell]
+        return picked
+
+    @torch.inference_mode()
+    def join(self, other: Self) -> Self:
+        """Return a stepper of the passages of both, the other's after this one's."""
+        joined = copy.copy(self)
+        joined._hidden = [
+            torch.cat(pair) for pair in zip(self._hidden, other._hidden, strict=True)
+        ]
+        joined._cell = [torch.cat(pair) for pair in zip(self._cell, other._cell, strict=True)]
+        return joined

@@ -50,11 +50,17 @@ def test_it_is_built_once_and_for_its_user_alone(
 def test_another_source_is_another_file(
     built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changed = tmp_path / "lstm.cpp"
-    changed.write_bytes(library.SOURCE.read_bytes() + b"\n// changed\n")
-    monkeypatch.setattr(library, "SOURCE", changed)
-    assert build() is not None
-    assert len(list(built.parent.iterdir())) == 2
+    for number in (0, 1):
+        folder = tmp_path / str(number)
+        shutil.copytree(library.HEADER.parent, folder)
+        changed = folder / (library.HEADER.name, library.SOURCES[1].name)[number]
+        changed.write_bytes(changed.read_bytes() + b"\n// changed\n")
+        monkeypatch.setattr(library, "HEADER", folder / library.HEADER.name)
+        monkeypatch.setattr(
+            library, "SOURCES", tuple(folder / path.name for path in library.SOURCES)
+        )
+        assert build() is not None
+        assert len(list(built.parent.iterdir())) == 2 + number
 
 
 @pytest.mark.parametrize("is_folder", [False, True])

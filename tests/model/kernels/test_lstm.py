@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import TrialConfig
-from model.kernels.library import FLAGS, SOURCE, kernel
+from model.kernels.library import FLAGS, SOURCES, kernel
 from model.kernels.lstm import LSTMLayer
 from model.network.lstm import CharLSTM
 from model.network.precision import has_fused
@@ -171,7 +171,7 @@ def test_what_is_no_number_stays_none() -> None:
 
 
 DRIVER = """
-#include "{source}"
+{includes}
 #include <cstdio>
 #include <random>
 #include <vector>
@@ -199,9 +199,29 @@ int main() {{
                  hiddens.data(), cells.data());
     lstm_backward(steps, rows, size, backward_pack.data(), outputs.data(), gates.data(),
                   cells.data(), cell_gradients.data(), gradients.data());
-    lstm_step(rows, size, hiddens.data(), forward_pack.data(), forward_pack.data(), bias.data(),
-              hiddens.data(), cells.data(), gates.data(), hiddens.data() + state,
-              cells.data() + state);
+    const std::size_t layers = draw(3), symbols = draw(150), columns = (symbols + 63) / 64 * 64;
+    std::vector<float> norm(size), logits(rows * columns), output_bias(columns);
+    std::vector<float> carried_cells(layers * state);
+    std::vector<Bfloat16> table(symbols * 4 * size), output(columns * size);
+    std::vector<Bfloat16> carried(layers * state), after(layers * state);
+    for (std::size_t unit = 0; unit < hidden; ++unit) norm[unit] = 1;
+    std::vector<Layer> parts;
+    for (std::size_t layer = 0; layer < layers; ++layer)
+      parts.push_back({{layer ? forward_pack.data() : nullptr, forward_pack.data(), bias.data(),
+                       round % 2 ? norm.data() : nullptr, norm.data()}});
+    const Network network{{Index(layers), Index(hidden), Index(size), Index(symbols),
+                          Index(columns), parts.data(), table.data(), output.data(),
+                          output_bias.data()}};
+    std::vector<Index> drawn(rows, symbols - 1);
+    if (!lstm_next(&network, rows, drawn.data(), carried.data(), after.data(),
+                   carried_cells.data(), logits.data()))
+      return 2;
+    for (const Index none : {{Index(-1), Index(symbols)}}) {{
+      drawn.back() = none;
+      if (lstm_next(&network, rows, drawn.data(), carried.data(), after.data(),
+                    carried_cells.data(), logits.data()))
+        return 3;
+    }}
     for (std::size_t place = 0; place < gradients.size(); ++place)
       if (place % size >= hidden && (gradients[place] & 0x7fff) != 0) return 1;
   }}
@@ -214,7 +234,8 @@ def test_no_byte_outside_its_arrays_is_read_or_written(tmp_path: Path) -> None:
     compiler = shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
         pytest.skip("no compiler with AddressSanitizer")
-    (tmp_path / "driver.cpp").write_text(DRIVER.format(source=SOURCE), "utf-8")
+    includes = "\n".join(f'#include "{path}"' for path in SOURCES)
+    (tmp_path / "driver.cpp").write_text(DRIVER.format(includes=includes), "utf-8")
     flags = [flag for flag in FLAGS if flag.startswith(("-std", "-m"))]
     sanitizers = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     program = str(tmp_path / "driver")

@@ -66,10 +66,12 @@ def test_fused_steps_equal_one_long_pass_in_bfloat16(num_layers: int, normalizat
     for place in range(10, 30):
         logits_BV = stepper.step(inputs_TB[place])
         assert not logits_BV.requires_grad
-        # The output is float32's here; the layers' products are added up in another order.
+        # Logits are float32's here; products are added up in another order.
         torch.testing.assert_close(logits_BV, whole_TBV[place].float(), rtol=0.02, atol=0.02)
     with pytest.raises(AssertionError, match="one symbol a passage"):
         stepper.step(inputs_TB[0, :3])
+    with pytest.raises(IndexError, match=r"below 9, got \[9, 0, 0, 0\]"):
+        stepper.step(torch.tensor([9, 0, 0, 0]))
 
 
 @pytest.mark.parametrize("kernel", ["torch", "fused"])
