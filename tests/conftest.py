@@ -15,6 +15,7 @@ import torch
 
 from model.config import TrialConfig
 from model.scoring.objective import PreparedCorpus, prepare_corpus
+from model.text.cleaning import CLEANINGS
 from model.training.trainer import Trainer
 from repository import SHARED_DATA
 from tiny_search import (
@@ -107,7 +108,7 @@ def tiny_text() -> str:
 
 @pytest.fixture(scope="session")
 def tiny_corpus(tiny_text: str) -> PreparedCorpus:
-    return prepare_corpus(tiny_text, ["cased", "lower", "letters"])
+    return prepare_corpus(tiny_text, list(CLEANINGS))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.floor import RANDOM_SHARE, first_floors, made_up_text, main
+from benchmarks.record_curves import CLEANINGS as RECORDED
 from benchmarks.record_curves import CURVES, PRICE, reprice
 from model.scoring.objective import prepare_corpus
 from model.text.cleaning import CLEANINGS
@@ -42,7 +43,7 @@ def test_made_up_text_repeats_another_with_some_random_characters(tiny_text: str
 
 def test_recorded_curves_get_todays_prices_once() -> None:
     text = resolve_corpus("python-docs").text[:20_000]
-    names = list(CLEANINGS)
+    names = RECORDED
     first, today = (
         [floors.restoration_bits_per_char(name) for name in names]
         for floors in (first_floors(text, names), prepare_corpus(text, names).floors)
@@ -60,7 +61,5 @@ def test_recorded_curves_get_todays_prices_once() -> None:
 def test_curves_of_a_cleaning_have_one_price(name: str) -> None:
     table = pd.read_parquet(CURVES / f"{name}.parquet")
     prices = table.groupby("cleaning")[PRICE].unique()
-    assert {cleaning: len(each) for cleaning, each in prices.items()} == dict.fromkeys(
-        CLEANINGS, 1
-    )
+    assert {cleaning: len(each) for cleaning, each in prices.items()} == dict.fromkeys(RECORDED, 1)
     assert prices["cased"][0] == 0 < prices["lower"][0] < prices["letters"][0]

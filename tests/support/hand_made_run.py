@@ -23,7 +23,14 @@ from tune.records.study_file import CorpusOrigin, ObjectiveFacts, StudyFile, Stu
 from tune.records.tables import epochs_frame, trials_frame
 from tune.records.trial import EpochRecord, Status, TrialRecord
 
-SPACE = load_space("full")
+FULL = load_space("full")
+SPACE = dataclasses.replace(  # floors and prices below are of these
+    FULL,
+    distributions={
+        **FULL.distributions,
+        "cleaning": CategoricalDistribution(("cased", "lower", "letters")),
+    },
+)
 SPACE_WITH_UNITS = dataclasses.replace(
     SPACE,
     distributions={"unit": CategoricalDistribution(("char", "word")), **SPACE.distributions},

@@ -17,6 +17,7 @@ from model.network.precision import BFLOAT16, FLOAT32, FUSED, has_bfloat16, has_
 from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.system.files import write_sums
 from model.system.seeds import hash_seed
+from model.text.cleaning import CLEANINGS
 from model.text.streams import training_sha256
 from model.training import regimes
 from model.training.checkpoint import (
@@ -439,7 +440,7 @@ def test_full_gpu_is_told_in_one_line(
     ("flags", "rule"),
     [
         ("--dropout 1", "dropout must be in 0 <= p < 1, got 1.0"),
-        ("--cleaning tidy", "unknown cleaning 'tidy'; choose from cased, lower, letters"),
+        ("--cleaning tidy", f"unknown cleaning 'tidy'; choose from {', '.join(CLEANINGS)}"),
         ("--corpus nowhere.txt", "unknown corpus 'nowhere.txt'"),
         ("--config nowhere.json", "readable JSON: nowhere.json: No such file"),
         ("--threads 0", "threads must be at least 1"),
