@@ -12,6 +12,7 @@ from typing import Any
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from model.text.held_out import LONG_TEXT_CHARS
+from search_spaces.narrow import with_share_of_dropout
 from search_spaces.space import SearchSpace
 
 REPORT_CHARS, REPORT_CHARS_ON_GPU = 200_000, 2_000_000
@@ -63,7 +64,10 @@ def _least_chars(space: SearchSpace) -> int:
 
 
 def _with_fewer_epochs(space: SearchSpace, factor: float) -> SearchSpace:
-    """Return a space whose axis of epochs, and all on it, is multiplied by a factor below 1."""
+    """Return a space whose axis of epochs, and all on it, is multiplied by a factor below 1.
+
+    So is the base's dropout.
+    """
     base = space.base
 
     def fewer(epochs: float) -> float:
@@ -78,9 +82,10 @@ def _with_fewer_epochs(space: SearchSpace, factor: float) -> SearchSpace:
     if not isinstance(axis, (IntDistribution, FloatDistribution)):
         return space  # a number that is fixed, or choices, are the user's own
     epochs = FloatDistribution(float(fewer(axis.low)), float(fewer(axis.high)), log=axis.log)
+    space = with_share_of_dropout(space, factor)
     return dataclasses.replace(
         space,
-        base=dataclasses.replace(base, epochs=fewer(base.epochs)),
+        base=dataclasses.replace(space.base, epochs=fewer(base.epochs)),
         distributions={**space.distributions, "epochs": epochs},
         baselines=tuple(
             dataclasses.replace(baseline, params=changed(baseline.params))

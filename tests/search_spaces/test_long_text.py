@@ -41,7 +41,14 @@ def test_the_longer_the_text_the_fewer_passes_and_the_more_characters() -> None:
         assert passes == sorted(passes, reverse=True)
         chars = [length * each for length, each in zip(lengths, passes, strict=True)]
         assert chars == sorted(chars)
+    # A network that sees a text fewer times overfits it less.
+    dropout = [space.base.dropout for space in spaces]
+    assert dropout == sorted(dropout, reverse=True)
+    assert dropout[1] == pytest.approx(0.5 / 12 ** (2 / 3))
     # The baselines are where they were among the others.
+    assert {baseline.params["dropout"] for space in spaces for baseline in space.baselines} == {
+        0.2
+    }
     assert [baseline.params["epochs"] for baseline in spaces[1].baselines] == [3.82, 5.72, 7.64]
 
 

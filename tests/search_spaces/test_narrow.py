@@ -1,10 +1,13 @@
 """Smaller spaces: `--fix`, and what a text does not fit."""
 
+import dataclasses
+
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from model.config import TrialConfig
 from model.errors import ConfigError
+from model.text.cleaning import CLEANINGS
 from search_spaces import Baseline, Budget, SearchSpace, load_space
 from search_spaces.narrow import at_most, fixed, with_choices, with_share_of_dropout
 
@@ -81,7 +84,7 @@ def test_baselines_that_read_something_else_go_where_the_unit_is_no_axis() -> No
     [
         ("cleaning", "--fix needs AXIS=VALUE, got 'cleaning'"),
         ("cleanin=cased", "did you mean cleaning"),
-        ("cleaning=upper", "cleaning must be in cased, lower, letters, got 'upper'"),
+        ("cleaning=upper", f"cleaning must be in {', '.join(CLEANINGS)}, got 'upper'"),
         ("kernel=cuda", "unknown kernel 'cuda'"),
         ("epochs=many", "epochs must be in 8 to 64, log scale, got 'many'"),
         ("dropout=0.9", "dropout must be in 0 to 0.7, got '0.9'"),
@@ -122,7 +125,12 @@ def test_base_has_a_share_of_its_dropout_where_nothing_else_has_it() -> None:
     assert less.base.dropout == pytest.approx(0.4 * full.base.dropout)
     assert (less.distributions, less.baselines) == (full.distributions, full.baselines)
     assert with_share_of_dropout(full, 1.0) == full
-    # The start of words has the base's; and where dropout is no axis, all trials have it.
-    assert with_share_of_dropout(load_space("extended"), 0.4) == load_space("extended")
+    extended = load_space("extended")
+    less = with_share_of_dropout(extended, 0.4)
+    assert less.base.dropout == pytest.approx(0.4 * extended.base.dropout)
+    assert less.starts == extended.starts  # the start of words keeps its own
+    # Where a start has the base's, or dropout is no axis, it stays.
+    shared = dataclasses.replace(extended, starts=({"unit": "word", "min_word_count": 5},))
+    assert with_share_of_dropout(shared, 0.4) == shared
     fixed_one = fixed(full, "dropout=0.2")
     assert with_share_of_dropout(fixed_one, 0.4) == fixed_one

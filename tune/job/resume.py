@@ -190,10 +190,13 @@ def _check_space(
 def _what_must_agree(space: SearchSpace) -> dict[str, Any]:
     """Return what must be the same in a resumed run: it has its own budget and its own starts.
 
-    Its epochs are those for its text, or it is from before 2026-11-29 and has none such.
+    The base is a start where it has values on axes, which the text and the time of the run have
+    changed. Epochs are those for its text, or it is from before 2026-11-29 and has none such.
     """
     values = space.to_json()
-    return {key: values[key] for key in values if key not in ("budget", "starts", "most_chars")}
+    base = {key: value for key, value in values["base"].items() if key not in space.distributions}
+    kept = {key: values[key] for key in values if key not in ("budget", "starts", "most_chars")}
+    return {**kept, "base": base}
 
 
 def _text(options: StudyOptions, stored: StudyFile, folder: RunFolder, console: Console) -> Corpus:
