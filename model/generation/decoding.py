@@ -200,7 +200,6 @@ def _generator(model: Network, seed: int) -> torch.Generator:
     return torch.Generator(device=device).manual_seed(check_seed(seed))
 
 
-@torch.inference_mode()
 def drawn(
     model: Network,
     prime_T: Tensor,
@@ -224,7 +223,9 @@ def drawn(
     if temperatures is not None:
         temperature_B1 = torch.tensor(temperatures, device=generator.device)[:, None]
     inputs_TB = prime_T.to(generator.device)[:, None].expand(-1, num_passages)
-    logits_BV, step = model.start_text(inputs_TB)
+    # Not around the loop: torch 2.13 would enter it anew a symbol, which takes 3 microseconds.
+    with torch.inference_mode():
+        logits_BV, step = model.start_text(inputs_TB)
     while True:
         drawn_B = _draw(logits_BV.float(), options, generator, temperature_B1)
         yield drawn_B

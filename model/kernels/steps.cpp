@@ -13,13 +13,18 @@ namespace {
 
 constexpr float kNormEpsilon = 1e-5f;  // torch's
 
-// 64 logits of a step.
+// Which of the next 16 places are there, of so many that are left.
+inline __mmask16 there(Index left) {
+  return left >= kLanes ? 0xffff : left > 0 ? (1 << left) - 1 : 0;
+}
+
+// 64 logits of a step, or fewer.
 struct OutputTile {
-  Index size, columns, column;
+  Index size, vocabulary, column;
   const Bfloat16* weights;
   const float* bias;       // (W,)
   const Bfloat16* values;  // (B, S)
-  float* logits;           // (B, W)
+  float* logits;           // (B, V)
 
   template <int R>
   void run(Index row) const {
@@ -28,8 +33,11 @@ struct OutputTile {
       for (int c = 0; c < kColumns; ++c) sums[r][c] = load(bias + column + c * kLanes);
     multiply(values + row * size, size, weights + column * size, size / 2, sums);
     for (int r = 0; r < R; ++r)
-      for (int c = 0; c < kColumns; ++c)
-        store(logits + (row + r) * columns + column + c * kLanes, sums[r][c]);
+      for (int c = 0; c < kColumns; ++c) {
+        const Index symbol = column + c * kLanes;
+        _mm512_mask_storeu_ps(logits + (row + r) * vocabulary + symbol, there(vocabulary - symbol),
+                              sums[r][c]);
+      }
   }
 };
 
@@ -40,8 +48,8 @@ void normalize(Index hidden, Index size, const float* scale, const float* shift,
   for (Index unit = 0; unit < size; unit += kLanes) sum = _mm512_add_ps(sum, load(values + unit));
   const float mean = _mm512_reduce_add_ps(sum) / hidden;
   for (Index unit = 0; unit < size; unit += kLanes) {
-    const auto is_there = __mmask16(hidden - unit < kLanes ? (1 << (hidden - unit)) - 1 : 0xffff);
-    const Vector apart = _mm512_maskz_sub_ps(is_there, load(values + unit), constant(mean));
+    const Vector apart =
+        _mm512_maskz_sub_ps(there(hidden - unit), load(values + unit), constant(mean));
     squares = _mm512_fmadd_ps(apart, apart, squares);
   }
   const float deviation = std::sqrt(_mm512_reduce_add_ps(squares) / hidden + kNormEpsilon);
@@ -64,14 +72,14 @@ struct Layer {
 };
 
 struct Network {
-  Index num_layers, hidden, size, vocabulary, columns;  // H, S, V, W
+  Index num_layers, hidden, size, vocabulary;  // L, H, S, V
   const Layer* layers;
   const Bfloat16* table;           // (V, 4, S): what a symbol gives the first layer's gates
   const Bfloat16* output_weights;  // W / 64 blocks of S / 2 pairs of values, 64 symbols, 2 values
   const float* output_bias;        // (W,)
 };
 
-// One more symbol of each row: hidden (L, B, S) and logits (B, W) are filled, cells (L, B, S)
+// One more symbol of each row: hidden (L, B, S) and logits (B, V) are filled, cells (L, B, S)
 // overwritten. False, and nothing is, if a symbol is not in the table.
 extern "C" bool lstm_next(const Network* network, Index rows, const Index* symbols,
                           const Bfloat16* hidden_before, Bfloat16* hidden, float* cells,
@@ -99,8 +107,8 @@ extern "C" bool lstm_next(const Network* network, Index rows, const Index* symbo
       values = normalized.data();
     }
   }
-  for (Index column = 0; column < network->columns; column += kColumns * kLanes)
-    for_rows(OutputTile{size, network->columns, column, network->output_weights,
+  for (Index column = 0; column < network->vocabulary; column += kColumns * kLanes)
+    for_rows(OutputTile{size, network->vocabulary, column, network->output_weights,
                         network->output_bias, values, logits},
              rows);
   return true;

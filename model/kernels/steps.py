@@ -18,7 +18,7 @@ from model.kernels.library import kernel
 from model.kernels.lstm import LSTMLayer, PackedWeights
 
 _OUTPUT_BLOCK = 64
-_SIZES = ("num_layers", "hidden", "size", "vocabulary", "columns")
+_SIZES = ("num_layers", "hidden", "size", "vocabulary")
 _LAYER_ARRAYS = ("input_weights", "weights", "bias", "norm_scale", "norm_shift")
 _NETWORK_ARRAYS = ("table", "output_weights", "output_bias")
 
@@ -73,13 +73,11 @@ class SingleSteps:
         beyond = -self.num_symbols % _OUTPUT_BLOCK
         output_WS = functional.pad(output_VH, (0, self._size - hidden_size, 0, beyond)).bfloat16()
         blocks = output_WS.view(-1, _OUTPUT_BLOCK, self._size // 2, 2).transpose(1, 2)
-        self._columns = len(output_WS)
         self._network = _Network(
             num_layers=len(layers),
             hidden=hidden_size,
             size=self._size,
             vocabulary=self.num_symbols,
-            columns=self._columns,
             layers=structures,
             table=self._pointer(embedding_VE.bfloat16() @ packed[0].inputs_PI.T),
             output_weights=self._pointer(blocks),
@@ -117,11 +115,17 @@ class SingleSteps:
         num_passages = len(symbols_B)
         assert num_passages == hidden_LBS.shape[1], "one symbol a passage"  # or it reads beyond
         symbols_B = symbols_B.long().contiguous()
-        after_LBS, logits_BW = (
-            torch.empty_like(hidden_LBS),
-            torch.empty(num_passages, self._columns),
+        after_LBS = torch.empty_like(hidden_LBS)
+        logits_BV = torch.empty(num_passages, self.num_symbols)
+        is_done = self._next(
+            self._address,
+            num_passages,
+            symbols_B.data_ptr(),
+            hidden_LBS.data_ptr(),
+            after_LBS.data_ptr(),
+            cell_LBS.data_ptr(),
+            logits_BV.data_ptr(),
         )
-        tensors = (symbols_B, hidden_LBS, after_LBS, cell_LBS, logits_BW)
-        if not self._next(self._address, num_passages, *(part.data_ptr() for part in tensors)):
+        if not is_done:
             raise IndexError(f"symbols must be below {self.num_symbols}, got {symbols_B.tolist()}")
-        return logits_BW[:, : self.num_symbols], after_LBS
+        return logits_BV, after_LBS

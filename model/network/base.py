@@ -19,7 +19,8 @@ from torch.nn import functional
 from model.kernels.lstm import LSTMLayer
 
 Step = Callable[[Tensor], Tensor]
-"""Takes the next symbols (B,) of the passages and returns the logits (B, V) after them."""
+"""Takes the next symbols (B,) of the passages and returns the logits (B, V) after them, without
+gradients."""
 State = tuple[Tensor, ...]
 """Hidden state and, of an LSTM, cell state: each (L, B, H) of a network, (1, B, H) of a layer."""
 _LEVELS = 1 << 16

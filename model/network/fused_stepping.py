@@ -58,7 +58,6 @@ class FusedStepper(StateStepper):
         )
         super().__init__(self._steps.padded_state(*state))
 
-    @torch.inference_mode()
     def step(self, symbols_B: Tensor) -> Tensor:
         """Return the logits (B, V) after one more symbol of each passage."""
         hidden_LBS, cell_LBS = self._state

@@ -81,6 +81,7 @@ class WindowLSTM(Network):
         """Read the last window of a text; each step slides it and reads it again."""
         window_TB = inputs_TB[-self.window_length :]
 
+        @torch.inference_mode()
         def step(drawn_B: Tensor) -> Tensor:
             nonlocal window_TB
             window_TB = torch.cat([window_TB, drawn_B[None]])[-self.window_length :]

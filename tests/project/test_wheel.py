@@ -20,6 +20,8 @@ DATA = {
     *(f"{package}/py.typed" for package in PACKAGES),
     "model/generation/reference_passages.json",
     "model/kernels/lstm.cpp",
+    "model/kernels/steps.cpp",
+    "model/kernels/tiles.h",
 }
 NO_INDEX = ("Could not find a version", "NewConnectionError", "No matching distribution")
 

@@ -200,7 +200,7 @@ int main() {{
     lstm_backward(steps, rows, size, backward_pack.data(), outputs.data(), gates.data(),
                   cells.data(), cell_gradients.data(), gradients.data());
     const std::size_t layers = draw(3), symbols = draw(150), columns = (symbols + 63) / 64 * 64;
-    std::vector<float> norm(size), logits(rows * columns), output_bias(columns);
+    std::vector<float> norm(size), logits(rows * symbols), output_bias(columns);
     std::vector<float> carried_cells(layers * state);
     std::vector<Bfloat16> table(symbols * 4 * size), output(columns * size);
     std::vector<Bfloat16> carried(layers * state), after(layers * state);
@@ -210,7 +210,7 @@ int main() {{
       parts.push_back({{layer ? forward_pack.data() : nullptr, forward_pack.data(), bias.data(),
                        round % 2 ? norm.data() : nullptr, norm.data()}});
     const Network network{{Index(layers), Index(hidden), Index(size), Index(symbols),
-                          Index(columns), parts.data(), table.data(), output.data(),
+                          parts.data(), table.data(), output.data(),
                           output_bias.data()}};
     std::vector<Index> drawn(rows, symbols - 1);
     if (!lstm_next(&network, rows, drawn.data(), carried.data(), after.data(),
