@@ -113,7 +113,8 @@ def _train(options: argparse.Namespace) -> int:
     if options.cell is not None:
         (options.cell,) = take_cells([options.cell])
     folder, threads = options.checkpoint, options.threads
-    _config(options, None)  # a mistake in a flag is told first
+    if not options.init and not options.resume:
+        _config(options, None)  # a mistake in a flag is told first
     device = named_device(options.device)
     if threads is not None and not 1 <= threads <= MAX_THREADS:
         raise ConfigError(f"threads must be at least 1 and at most {MAX_THREADS}, got {threads}")

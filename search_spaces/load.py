@@ -12,6 +12,7 @@ from typing import Any
 
 from model.config import TrialConfig
 from model.errors import ConfigError, unknown_choice
+from model.system.files import expanded
 from search_spaces.baseline import Baseline
 from search_spaces.budget import Budget
 from search_spaces.cells import own_cells_of
@@ -40,9 +41,9 @@ def load_space(name_or_path: str) -> SearchSpace:
         assert isinstance(space, SearchSpace)
         return space
     if name_or_path.endswith(".py"):
-        return _load_file(Path(name_or_path).expanduser())
+        return _load_file(expanded(name_or_path))
     if name_or_path.endswith(".json"):
-        return _load_values(Path(name_or_path).expanduser())
+        return _load_values(expanded(name_or_path))
     raise ConfigError(
         unknown_choice("search space", name_or_path, SPACE_NAMES) + ", or a .py or .json file"
     )

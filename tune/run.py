@@ -18,22 +18,22 @@ def main(arguments: list[str] | None = None) -> int:
     quiet_libraries()
     options = parse_options(sys.argv[1:] if arguments is None else arguments)
     with steady_output():
-        from tune.cluster.ray_environment import prepare_ray_environment
-
-        prepare_ray_environment(options.address)
-
-        from rich.console import Console
-
-        from model.errors import EXTERNAL_FAULT, CheckpointError, ConfigError, ExternalFault
-        from tune.cluster.cluster import Cluster
-        from tune.job.resume import prepared_study
-        from tune.monitoring.json_events import JsonConsole
-
-        as_json = options.log_format == "json"
-        console = JsonConsole() if as_json else Console(quiet=options.quiet)
-
-        on_signal = end_on_signals()
+        on_signal = end_on_signals()  # before the imports, which take a second
         try:
+            from tune.cluster.ray_environment import prepare_ray_environment
+
+            prepare_ray_environment(options.address)
+
+            from rich.console import Console
+
+            from model.errors import EXTERNAL_FAULT, CheckpointError, ConfigError, ExternalFault
+            from tune.cluster.cluster import Cluster
+            from tune.job.resume import prepared_study
+            from tune.monitoring.json_events import JsonConsole
+
+            as_json = options.log_format == "json"
+            console = JsonConsole() if as_json else Console(quiet=options.quiet)
+
             with Cluster(options.address) as cluster:
 
                 def start() -> None:

@@ -22,10 +22,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from model.errors import CheckpointError
+from model.errors import CheckpointError, ConfigError
 
 SUMS_FILE = "SHA256SUMS"
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path of the user's, in which ~ is a home folder.
+
+    Raises:
+        ConfigError: There is nobody of the name that follows ~.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"a path must be that of somebody here, got {str(path)!r}") from error
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from model.config import CELLS, own_cell_name
 from model.errors import CheckpointError, ConfigError
 from model.network.cell_trial import take_cell
 from model.network.own_cells import known_cells, sha256_of
+from model.system.files import expanded
 
 
 def take_cells(named: Sequence[str]) -> tuple[str, ...]:
@@ -27,7 +28,7 @@ def take_cells(named: Sequence[str]) -> tuple[str, ...]:
             names.append(each)
             continue
         name = own_cell_name(each)
-        path = Path(each.rpartition(":")[0]).expanduser()
+        path = expanded(each.rpartition(":")[0])
         try:
             source = path.read_bytes()
         except OSError as error:

@@ -149,7 +149,7 @@ class Trainer:
             place = int(torch.nonzero(~torch.isfinite(losses))[0])
             loss = losses[place].item()
             raise TrainingDiverged(epoch=epoch, step=steps[place] + 1, loss=loss)
-        return losses.sum().item() / num_scored.sum().item()
+        return losses.sum(dtype=torch.float64).item() / num_scored.sum().item()
 
     def _place(self, report: int) -> tuple[int, range]:
         """Return the epoch, counted from 1, and its steps, that a report comes after."""

@@ -14,6 +14,7 @@ SHORTENED = {
     "-m tune.run --space full --corpus book.txt --time-budget 10m": (
         f"{SUPPORT}/timed_search.py --space full --corpus book.txt --time-budget 1s"
     ),
+    "--resume results/ten --time-budget 20m": "--resume results/ten --trials 10",
     "--time-budget 2m": "--time-budget 1h --trials 4",
     "--name mine": "--name mine --finalists 1 --finalist-seeds 1",
     "--name ten": "--name ten --finalists 0",

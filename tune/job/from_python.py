@@ -56,12 +56,15 @@ def search(*, wait: bool = True, progress: bool = True, **options: Any) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         space = options.get("space")
         if isinstance(space, SearchSpace):
-            path = Path(folder) / f"{space.name}.json"
+            path = Path(folder) / "space.json"
             path.write_text(json.dumps(space.to_json()), encoding="utf-8")
             values["space"] = str(path)
-        if values.get("name") is None and values.get("resume") is None:
+        is_new = not values.get("resume") and not values.get("or_resume")
+        if values.get("name") is None and is_new:
             named = space.name if isinstance(space, SearchSpace) else Path(str(space)).stem
             values["name"] = default_name(named)
+        if values.get("or_resume") and values.get("name") is None:
+            raise ConfigError("--or-resume needs the --name of the run")
         checked = StudyOptions(**values)  # a mistake is told before a process starts
         if checked.space is None and checked.resume is None:
             raise ConfigError("one of the options space and resume is required")

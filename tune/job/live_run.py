@@ -73,7 +73,7 @@ class Run:
         """
         self.location = str(location) if is_uri(str(location)) else Path(location).resolve()
         self._process = process
-        assert self.loaded is not None  # a mistake is told here
+        load_run(self.location)  # a mistake is told here
 
     @property
     def loaded(self) -> LoadedRun:

@@ -199,7 +199,7 @@ def time_line(
     plan, limit = estimate.plan, study.space.budget.time_budget_seconds
     before = estimate.before
     trials = f"{counted(study.num_trials, 'trial')} in all, {concurrent} at once"
-    num_left = study.num_trials - before.num_ended
+    num_left = max(0, study.num_trials - before.num_ended)
     if before.num_ended:
         trials = f"{num_left} of {trials}" if num_left else "what is left"
     elif limit is not None and plan.seconds[1] >= limit:

@@ -106,7 +106,8 @@ def prepare_resumed(
     stored = earlier.study
     check_sampler(stored.settings.sampler)
     storage = stored.settings.storage
-    if found_in is None and options.storage is None and storage and "endpoint" in storage:
+    has_endpoint = storage is not None and "endpoint" in storage.partition("?")[2]
+    if found_in is None and options.storage is None and has_endpoint:
         raise ConfigError(
             f"a run's storage with an endpoint of its own must be given with --storage: {storage}"
         )
@@ -118,7 +119,8 @@ def prepare_resumed(
     _check_same("name", options.name, folder.path.name)
     _check_named_cells(named_cells(options), earlier)
     space = with_budget(stored.space, options)
-    _check_trials(options.trials, earlier.spent.num_ended)
+    added_by_hand = sum(bool(record.order_id) for record in earlier.records.values())
+    _check_trials(options.trials, earlier.spent.num_ended - added_by_hand)
     check_locations(options, storage)
     trackers = named_trackers(options)
     if not stored.has_finished:

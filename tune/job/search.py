@@ -157,6 +157,8 @@ def search(
     def replace_budget(seconds: float) -> None:
         nonlocal study
         study = with_time_budget(study, seconds)
+        if beside:
+            beside.study = study
         stored = dataclasses.replace(folder.read_study(), space=study.space)
         folder.write_study(stored)
 

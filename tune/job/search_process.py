@@ -116,11 +116,21 @@ class SearchProcess:
         assert self._process.stdout is not None
         with self._follower.bar, self._process.stdout as lines:
             for line in lines:
-                self._follower.take(json.loads(line))
+                if (event := _event_of(line)) is not None:
+                    self._follower.take(event)
         self._process.wait()
         with errors:
             errors.seek(0)
             self._said = errors.read().decode(errors="replace").strip()
+
+
+def _event_of(line: str) -> dict[str, Any] | None:
+    """Return a line of the search's; None of what a tracker, a cell or a library has printed."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
 
 
 class _TerminalBar:
@@ -177,7 +187,8 @@ class _Follower:
         if kind == "plan":
             self._num_trials = event["num_trials"]
             self._budget_seconds = event["time_budget_seconds"]
-        elif kind == "trial_ended":
+        elif kind == "trial_ended" and event["num_ended"] > self._num_ended:
+            # Not a training of a finalist: those are counted anew.
             self._num_ended = event["num_ended"]
             if event["best_val_bits_per_char"] is not None:
                 self._best = f", best {event['best_val_bits_per_char']:.4f}"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from model.config import TrialConfig
+from model.config import ARITHMETIC_FIELDS, TrialConfig
 from model.errors import ConfigError
 from model.system.durations import parse_duration
 from search_spaces import SearchSpace
@@ -100,7 +100,8 @@ def point_of(values: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
 
     Args:
         values: Fields of a TrialConfig; the base has those that are missing.
-        space: The space; fields that are none of its axes must be its base's, but for the seed.
+        space: The space; fields that are none of its axes must be its base's, but for the seed
+            and the arithmetic, which is the machine's choice.
 
     Raises:
         ConfigError: A field is unknown, has another value, or lies outside its axis.
@@ -111,7 +112,7 @@ def point_of(values: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
     except TypeError as error:
         raise ConfigError(f"a configuration must have values of its fields: {error}") from error
     for name, value in config.items():
-        if name not in (*space.distributions, "seed") and value != base[name]:
+        if name not in (*space.distributions, *ARITHMETIC_FIELDS, "seed") and value != base[name]:
             raise ConfigError(
                 f"a configuration must have the space's {name}, {base[name]!r}, which is no axis "
                 f"of {space.name!r}, got {value!r}"

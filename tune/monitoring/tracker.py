@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from model.errors import ConfigError, first_line
+from model.system.files import expanded
 from search_spaces import SearchSpace
 from tune.records.trial import TrialRecord
 
@@ -93,7 +94,7 @@ def load_tracker(named: str) -> MakesTracker:
 
 
 def _load_file(path: Path) -> ModuleType:
-    path = path.expanduser().resolve()
+    path = expanded(path).resolve()
     if not path.is_file():
         raise ConfigError(f"a tracker's file must exist, got {path}")
     sys.path.append(str(path.parent))  # its methods may import what lies beside it, too

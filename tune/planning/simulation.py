@@ -148,7 +148,8 @@ def _simulate_once(
     `error`. The rest is as for `simulate`.
     """
     left = first[before.num_ended :]
-    num_others = study.num_trials - max(before.num_ended, len(first))
+    # More than were asked for may have ended: a user adds trials to a search.
+    num_others = max(0, study.num_trials - max(before.num_ended, len(first)))
     others = [drawn[i] for i in generator.integers(max(1, len(drawn)), size=num_others)]
     stops = [*study.space.budget.rungs(study.space.max_reports), math.inf]
     num_passed = (generator.geometric(1 - goes_on, size=num_others) - 1).clip(max=len(stops) - 1)

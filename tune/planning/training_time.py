@@ -140,7 +140,11 @@ def num_settled(study: Study, records: Iterable[TrialRecord], concurrent: int) -
 
 
 class BaselinesBeside:
-    """Says which baseline is proposed next beside a search, and when one has had its time."""
+    """Says which baseline is proposed next beside a search, and when one has had its time.
+
+    Attributes:
+        study: The study; a user may give it another time budget.
+    """
 
     def __init__(
         self, study: Study, records: Mapping[int, TrialRecord], concurrent: Callable[[], int]
@@ -152,7 +156,7 @@ class BaselinesBeside:
             records: The trials as they are at any time.
             concurrent: Returns how many train at once.
         """
-        self._study, self._records, self._concurrent = study, records, concurrent
+        self.study, self._records, self._concurrent = study, records, concurrent
         self._proposed: dict[str, int] = {}  # name to the reports that it had
         allowed = self._allowed()
         # Parts may grow; the session has counted these as done.
@@ -169,20 +173,20 @@ class BaselinesBeside:
         known = {record.baseline: record for record in self._records.values() if record.baseline}
         waiting = [
             baseline.name
-            for baseline in self._study.space.baselines
+            for baseline in self.study.space.baselines
             if baseline.name not in self._proposed
             and baseline.name not in self._settled
-            and (baseline.name in known or num_proposed < self._study.num_trials)
+            and (baseline.name in known or num_proposed < self.study.num_trials)
         ]
         num_new = sum(name not in known for name in waiting)
-        are_last = self._study.num_trials - num_proposed <= num_new
+        are_last = self.study.num_trials - num_proposed <= num_new
         num_running = sum(
             name not in known or not _runs_no_more(known[name], reports_before)
             for name, reports_before in self._proposed.items()
         )
         is_full = num_running >= max(1, self._concurrent() // WORKERS_A_BASELINE)
         is_early = num_proposed == 0  # the base comes first, if there is one
-        has_base = self._study.space.base_point() is not None
+        has_base = self.study.space.base_point() is not None
         if not waiting or ((is_early or is_full) and not are_last) or (is_early and has_base):
             return None
         self._proposed[waiting[0]] = len(known[waiting[0]].epochs) if waiting[0] in known else 0
@@ -197,8 +201,8 @@ class BaselinesBeside:
         return _has_had_its_time(baseline, elapsed_seconds, report, self._allowed())
 
     def _allowed(self) -> dict[str, float]:
-        seconds = baselines_seconds(self._study, self._concurrent())
-        return allowed_seconds(self._study.space, self._records.values(), seconds)
+        seconds = baselines_seconds(self.study, self._concurrent())
+        return allowed_seconds(self.study.space, self._records.values(), seconds)
 
 
 def _runs_no_more(record: TrialRecord, reports_before: int) -> bool:

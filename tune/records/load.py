@@ -13,6 +13,7 @@ from pyarrow import fs
 from model.config import TrialConfig
 from model.errors import ConfigError
 from model.system.energy import Energy
+from model.system.files import expanded
 from model.system.filesystem import STORE_ERRORS, broken_rule, is_uri, open_location, read, split
 from search_spaces import SearchSpace
 from tune.records.energy_file import read_energy_file
@@ -159,7 +160,7 @@ def local_folder(
     """
     location = str(run)
     if not is_uri(location):
-        yield RunFolder.open(Path(run).expanduser().resolve())
+        yield RunFolder.open(expanded(run).resolve())
         return
     file_system, root = open_location(location)
     if isinstance(file_system, fs.LocalFileSystem):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import ConfigError, unknown_choice
-from model.system.files import check_no_links, write_text
+from model.system.files import check_no_links, expanded, write_text
 from model.system.filesystem import is_safe
 from model.system.json_schema import parsed
 from model.text.corpus import Corpus
@@ -39,6 +39,8 @@ CORPUS_FILE = "corpus.txt"
 LEASE_FILE = "driver.json"
 """Which driver has the run, in its storage."""
 MAX_NAME_CHARS = 100
+_SPACE_CHARS = 60
+"""Of a space's name in a run's: time and number take 23 more."""
 TENSORBOARD = "tensorboard"
 """TensorBoard's folder in a run's; it stays on its machine, but earlier versions copied it."""
 
@@ -113,7 +115,8 @@ class RunFolder:
     @property
     def live_files(self) -> tuple[Path, ...]:
         """Files with the state of a run, a driver's lease of its storage among them."""
-        return self.study_file, *self.history_files, self.orders_file, self.path / LEASE_FILE
+        tables = self.orders_file, self.predictor_file
+        return self.study_file, *self.history_files, *tables, self.path / LEASE_FILE
 
     @classmethod
     def create(cls, path: Path, study: StudyFile | None = None) -> "RunFolder":
@@ -276,7 +279,7 @@ def find_run(run: str, results: Path) -> RunFolder:
     Raises:
         ConfigError: Neither is a run of ours.
     """
-    path = Path(run).expanduser()
+    path = expanded(run)
     if not path.is_dir():
         parent = results if path.name == run else path.parent
         path = parent / path.name
@@ -290,8 +293,13 @@ def default_name(space_name: str) -> str:
     """Return the name of a run whose user names none: space, local time, and a random number.
 
     By the number, searches that start in the same second, on two machines perhaps, are two runs.
+
+    >>> default_name("my space")[:9]
+    'my-space-'
     """
-    return f"{space_name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+    plain = re.sub(r"[^\w.-]+|^[.-]+", "-", space_name, flags=re.ASCII).strip("-")
+    name = plain[:_SPACE_CHARS] or "search"
+    return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
 
 
 def check_new(path: Path) -> None:

@@ -67,7 +67,7 @@ class StudySettings:
             raise ConfigError(
                 f"finalist_seeds must be in 1 to {SEEDS_AT_MOST}, got {self.finalist_seeds}"
             )
-        assert self.reading  # it refuses an encoding that there is not
+        _ = self.reading  # it refuses an encoding that there is not
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

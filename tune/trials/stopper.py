@@ -26,7 +26,7 @@ class SearchStopper(DriverOnly, Stopper):
     """Stops all trials when the time is up or `interrupted` is set.
 
     Attributes:
-        interrupted: Whether a signal asked for the end.
+        interrupted: Whether a signal, or a user's order, asked for the end.
         timed_out: Whether the time budget ran out.
         ended_early: Why nothing is to be expected of further trials, set once that is known; it
             ends the search.
@@ -58,7 +58,7 @@ class SearchStopper(DriverOnly, Stopper):
             carry_out: Carries out what a user has ordered; called in the thread that changes the
                 records.
         """
-        self.interrupted = False
+        self.interrupted = self._is_signalled = False
         self._carry_out = carry_out
         self._to_stop: set[int] = set()
         self._at_once = False
@@ -184,15 +184,15 @@ class SearchStopper(DriverOnly, Stopper):
         def interrupt(number: int, frame: FrameType | None) -> None:
             for handler in ours:
                 handler.note(number)
-            self._at_once = self.interrupted
-            self.interrupted = True
+            self._at_once = self._is_signalled
+            self.interrupted = self._is_signalled = True
             if self._at_once:
                 raise KeyboardInterrupt
 
         for number in previous:
             signal.signal(number, interrupt)
         if any(handler.first is not None for handler in ours):
-            self.interrupted = True
+            self.interrupted = self._is_signalled = True
         try:
             yield
         finally:

@@ -140,6 +140,11 @@ def test_init_begins_with_the_weights_and_tells_and_records_it(
     assert "began with the weights of" in capsys.readouterr().out
     assert meta("second")["origin"] == origin
     assert generate.main(["second", "--chars", "9"]) == 0
+    # A flag is held against the checkpoint's settings, not ours: half an epoch is one report.
+    halves = "--reports-per-epoch 2 --checkpoint halves"
+    assert train.main(["--corpus", book, *SMALL.split(), *halves.split()]) == 0
+    half = "--init halves --epochs 0.5 --checkpoint half"
+    assert train.main(["--corpus", book, *half.split()]) == 0
 
 
 def test_init_needs_no_more_than_a_kept_network(

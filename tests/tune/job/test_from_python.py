@@ -56,6 +56,8 @@ def test_keywords_say_what_the_command_line_says() -> None:
         ({"space": "full", "time_budget": "soon"}, "a duration must look like"),
         ({"space": "full", "finalists": -1}, "finalists must be at least 0"),
         ({"resume": "nothing"}, "a run must be a folder with study.json"),
+        ({"space": "full", "or_resume": True}, "--or-resume needs the --name"),
+        ({"resume": "~nobody-here/ten"}, "a path must be that of somebody here"),
     ],
 )
 def test_mistake_is_told_before_a_process_starts(
@@ -74,6 +76,8 @@ def test_mistake_is_told_before_a_process_starts(
         ("raise KeyError('no such book')", RuntimeError),
         ("sys.stderr.write('no such book\\n'); sys.exit(-9)", RuntimeError),
         ("sys.exit(1)", None),
+        # What a tracker or a cell prints is no event.
+        ("print('hello'); print('3'); sys.stderr.write('no such book'); sys.exit(2)", ConfigError),
     ],
 )
 def test_what_a_search_ends_with_is_raised(
@@ -129,6 +133,8 @@ def test_space_goes_as_its_values(tmp_path: Path) -> None:
             load_space(str(path))
     with pytest.raises(ConfigError, match="must hold a space's values"):
         load_space("none.json")
+    with pytest.raises(ConfigError, match="a path must be that of somebody here"):
+        load_space("~nobody-here/mine.py")
 
 
 @pytest.fixture

@@ -202,6 +202,9 @@ def test_run_in_a_storage(
     text = capsys.readouterr().out
     assert "ten: quick on book.txt: its driver is alive" in text
     assert "; last event 10m" in text
+    PREDICTOR_TABLE.write(map(dataclasses.asdict, PREDICTOR_ROWS), folder.predictor_file)
+    assert status.main([place]) == 0
+    assert "predictor: " in capsys.readouterr().out
     old = time.time() - 2 * STALE_SECONDS
     os.utime(folder.path / LEASE_FILE, (old, old))
     assert status.main([place]) == 0

@@ -223,6 +223,9 @@ def test_resumed_search_is_planned_without_what_has_ended(tiny_corpus: PreparedC
     ended = Estimate(study, SPEED, 2, Spent(num_ended=100, seconds=1_000.0))
     said = time_line(study, 2, ended)
     assert said.endswith(" more for what is left, the finalists included")
+    # A user has added one to those that were asked for.
+    more = Estimate(study, SPEED, 2, Spent(num_ended=101, seconds=1_000.0))
+    assert time_line(study, 2, more).endswith(" more for what is left, the finalists included")
 
 
 def test_ended_trials_correct_what_is_left(tiny_corpus: PreparedCorpus) -> None:

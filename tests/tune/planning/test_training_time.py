@@ -142,6 +142,15 @@ def test_base_comes_first_however_few_trials_are_asked_for() -> None:
     assert [asked.next(number) for number in range(3)] == [FIRST, SECOND, THIRD]
 
 
+def test_another_time_budget_is_the_baselines_too() -> None:
+    asked = beside({}, trials=3, time_budget_seconds=100.0)
+    allowed = asked._allowed()[FIRST]
+    budget = dataclasses.replace(asked.study.space.budget, time_budget_seconds=1_000.0)
+    space = dataclasses.replace(asked.study.space, budget=budget)
+    asked.study = dataclasses.replace(asked.study, space=space)
+    assert asked._allowed()[FIRST] > 5 * allowed
+
+
 def report(baseline: str, epoch: int, elapsed_seconds: float) -> dict[str, Any]:
     return {
         "config": {"baseline": baseline},

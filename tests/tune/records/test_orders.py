@@ -78,6 +78,8 @@ def test_configuration_must_lie_in_the_space() -> None:
     assert point_of({"hidden_size": 64}, SPACE)["hidden_size"] == 64
     whole = SPACE.base.to_dict() | {"seed": 5}
     assert point_of(whole, SPACE) == SPACE.point(whole)
+    best = whole | {"precision": "bfloat16", "kernel": "fused"}  # as best.json says
+    assert point_of(best, SPACE) == SPACE.point(whole)
     for values, rule in (
         ({"hidden": 64}, "TrialConfig field"),
         ({"hidden_size": 10**6}, "must lie in the space"),

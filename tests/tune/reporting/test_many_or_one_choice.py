@@ -155,6 +155,13 @@ def test_thousands_of_choices_are_the_first_the_last_and_their_count(number: int
     assert {"1", str(number)} <= set(texts) and len(texts) == 4
 
 
+def test_value_between_choices_is_at_the_nearest() -> None:
+    """A time budget shortens a training to fewer epochs than any choice has."""
+    values = [{"learning_rate": each, "epochs": 7 if n else 8} for n, each in enumerate(RATES)]
+    run = run_of({"epochs": CategoricalDistribution((8, 16, 32))}, values)
+    assert len(str(parallel_coordinates(run).layout))
+
+
 def test_few_choices_are_all_named() -> None:
     assert describe(CategoricalDistribution(tuple(range(MAX_CHOICES)))).count(",") == (
         MAX_CHOICES - 1

@@ -130,6 +130,17 @@ def test_first_signal_is_graceful_the_second_is_not(number: signal.Signals) -> N
     assert signal.getsignal(number) == before
 
 
+def test_signal_after_an_order_to_end_is_the_first() -> None:
+    stopper = SearchStopper(None)
+    with stopper.catching_signals():
+        stopper.interrupted = True  # as `tune.control RUN end` does
+        os.kill(os.getpid(), signal.SIGINT)
+        stopper.check()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        stopper._at_once = False  # Ray did not catch it
+
+
 @pytest.fixture
 def own_signals() -> Iterator[None]:
     """Let a test set the handlers that `main` sets."""

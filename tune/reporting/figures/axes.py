@@ -229,7 +229,7 @@ def _positions(
         labels = [(place / steps, str(choices[place])) for place in named]
         places = {choice: place for place, choice in enumerate(choices)}
         positions = [
-            round(places[value] / steps, 3) if here else None
+            round(places[nearest(distribution, value)] / steps, 3) if here else None
             for value, here in zip(best[axis], exists, strict=True)
         ]
         return positions, labels
