@@ -134,11 +134,11 @@ def test_signal_after_an_order_to_end_is_the_first() -> None:
     stopper = SearchStopper(None)
     with stopper.catching_signals():
         stopper.interrupted = True  # as `tune.control RUN end` does
-        os.kill(os.getpid(), signal.SIGINT)
+        # Not os.kill: another thread may take its signal, and this one would raise too late.
+        signal.raise_signal(signal.SIGINT)
         stopper.check()
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-        stopper._at_once = False  # Ray did not catch it
+            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.fixture
