@@ -1,4 +1,4 @@
-"""A baseline: a known configuration that a search trains in full before all others."""
+"""A baseline: a known configuration that a search is compared with."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from model.errors import ConfigError
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Baseline:
-    """A configuration that runs before all others and is never stopped early.
+    """A configuration that the search is compared with; ASHA never stops it.
 
     Attributes:
         name: How reports call it; not empty.

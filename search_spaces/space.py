@@ -47,14 +47,14 @@ class SearchSpace:
         name: How it is called on the command line and in reports.
         description: One line for people.
         base: The values of all fields that are no axis. Where its values of the axes
-            lie inside, it is tried right after the baselines.
+            lie inside, it is tried early (docs/search.md has the order).
         starts: Configurations known to be good elsewhere, tried right after the base: values
             of axes; those not named are the base's.
         distributions: Axis to Optuna distribution; both bounds of a range are included.
         conditions: Axis to (another axis, its value or a tuple of its values): the axis exists
             only for trials that have the other axis with such a value; elsewhere its field is the
             base's. The other axis must stand before, and may have a condition itself.
-        baselines: Run first, never stopped early; each has a name of its own.
+        baselines: Never stopped by ASHA; each has a name of its own.
         budget: What the search may spend unless the command line says otherwise.
         most_chars: The longest text that its epochs are meant for; longer ones get fewer
             (long_text.py). None leaves them as they are.

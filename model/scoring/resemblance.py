@@ -33,7 +33,8 @@ class Resemblance:
 
     Attributes:
         validation_bits_per_char: On the validation passage.
-        training_bits_per_char: On the dearest of some held-back pieces of the training part.
+        training_bits_per_char: On the piece with the most bits, of some held-back ones of the
+            training part.
     """
 
     validation_bits_per_char: float

@@ -71,7 +71,7 @@ class ScoredModel:
         """Train an n-gram of characters.
 
         Args:
-            learnt: The raw text that it learns; of a longer one the end, as the floor does.
+            learnt: The raw text that it learns; only the end of a longer one, as for the floor.
             whole: A raw text with all characters that it may be asked for.
             cleaning: How its texts are cleaned.
         """

@@ -50,7 +50,11 @@ def in_place_of(folder: Path) -> Iterator[Path]:
     partial = _beside(folder, "partial")
     shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
     partial.mkdir(parents=True)
-    yield partial
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)  # it takes what others need
+        raise
     aside = _beside(folder, "replaced")
     if folder.exists():
         shutil.rmtree(aside, ignore_errors=True)

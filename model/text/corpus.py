@@ -153,7 +153,7 @@ def _folder(name: str, path: Path, reading: Reading) -> Corpus:
         except CorpusError:
             num_skipped += 1
             continue
-        num_bytes += len(data)
+        num_bytes += len(corpus.text.encode())  # a file may be packed
         if num_bytes > MAX_BYTES:
             raise CorpusError(f"a corpus must have {MAX_BYTES:,} bytes at most, {name} has more")
         texts.append(_ended(corpus.text))

@@ -122,7 +122,7 @@ def finish(
 
 
 def _check_predictor(folder: RunFolder, console: Console) -> None:
-    """Remove a predictor that cannot be read: it must not cost the run its end."""
+    """Remove a predictor that cannot be read: it must not keep the run from finishing."""
     if not folder.predictor.is_dir():
         return
     try:

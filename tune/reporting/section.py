@@ -108,7 +108,7 @@ def escaped(text: str) -> str:
     &lt;b>a\|b&lt;/b> \[link](x)
     """
     one_line = printable(" ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;")
-    return re.sub(r"([\\`\[|])", r"\\\1", one_line)
+    return re.sub(r"([\\`*\[|])", r"\\\1", one_line)
 
 
 def verbatim(text: str) -> str:

@@ -1,0 +1,27 @@
+"""Folders and files that are replaced whole."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from model.errors import ConfigError
+from model.system.files import expanded, in_place_of
+
+
+def test_folder_that_cannot_be_filled_leaves_nothing_beside_the_old_one(tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    with in_place_of(folder) as partial:
+        (partial / "weights").write_text("old", encoding="utf-8")
+    with pytest.raises(OSError, match="No space"), in_place_of(folder) as partial:
+        (partial / "weights").write_text("new", encoding="utf-8")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert (folder / "weights").read_text(encoding="utf-8") == "old"
+
+
+def test_home_of_nobody_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert expanded("~/ten") == tmp_path / "ten"
+    with pytest.raises(ConfigError, match="a path must be that of somebody here, got '~nobody-"):
+        expanded("~nobody-here/ten")
