@@ -132,13 +132,13 @@ def test_first_signal_is_graceful_the_second_is_not(number: signal.Signals) -> N
 
 def test_signal_after_an_order_to_end_is_the_first() -> None:
     stopper = SearchStopper(None)
-    with stopper.catching_signals():
+    with pytest.raises(KeyboardInterrupt), stopper.catching_signals():
         stopper.interrupted = True  # as `tune.control RUN end` does
-        # Not os.kill: another thread may take its signal, and this one would raise too late.
-        signal.raise_signal(signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stopper.stop_all()
         stopper.check()
         with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.fixture
