@@ -62,6 +62,11 @@ class TrialConfig:
         f"{', '.join(UNITS)}",
         "char",
     )
+    min_char_count: int = _rule(
+        "how often a character must occur in the training text to be a symbol of its own, at "
+        "least 0; rarer ones share one; unit char only",
+        0,
+    )
     min_word_count: int = _rule(
         "how often a word must occur in the training text to be a symbol of its own, "
         "at least 1; unit word only",
@@ -104,8 +109,8 @@ class TrialConfig:
     )
     regime: str = _rule(
         "stream: text in columns, state carried; window: the reference's own way, which uses "
-        "epochs, hidden_size, num_layers, batch_size, dropout, cleaning, learning_rate, "
-        "sequence_length, precision, kernel and seed alone",
+        "epochs, hidden_size, num_layers, batch_size, dropout, cleaning, min_char_count, "
+        "learning_rate, sequence_length, precision, kernel and seed alone",
         "stream",
     )
     reports_per_epoch: int = _rule(
@@ -149,7 +154,7 @@ class TrialConfig:
             raise ConfigError(f"decay_fraction must be in 0 <= f <= 1, got {self.decay_fraction}")
         if self.weight_decay < 0:
             raise ConfigError(f"weight_decay must be at least 0, got {self.weight_decay}")
-        for name in ("mogrifier_rounds", "patience_epochs"):
+        for name in ("mogrifier_rounds", "min_char_count", "patience_epochs"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be at least 0, got {getattr(self, name)}")
         check_seed(self.seed)

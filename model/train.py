@@ -176,7 +176,12 @@ def _streams(
     print(printable(f"corpus: {corpus.name}: {corpus.source}"), flush=True)
     if config.unit == "word" and has_no_spaces_between_words(corpus.text):
         print(f"words: {CLAUSES}", flush=True)
-    prepared = prepare_corpus(corpus.text, [config.cleaning], lengths=corpus.lengths)
+    prepared = prepare_corpus(
+        corpus.text,
+        [config.cleaning],
+        lengths=corpus.lengths,
+        min_char_count=config.min_char_count,
+    )
     if config.unit == "word" and len(prepared.streams(config).vocabulary) == 1:
         print(f"warning: {NO_WORDS}", flush=True)
     if prepared.resemblance is not None and prepared.resemblance.warning:

@@ -20,6 +20,8 @@ REPORT_CHARS, REPORT_CHARS_ON_GPU = 200_000, 2_000_000
 (HELD_OUT_CHARS) takes a tenth of that time."""
 STEPS_A_REPORT = 2
 """Optimiser steps of the largest batch that lie between two reports at least."""
+MIN_CHAR_COUNT = 10
+"""Rarer characters share a symbol: each takes time at every step, and nothing is learnt of it."""
 CHARS_A_WORD = 6
 """Characters of a running word, its space included; large, so that a report has its steps."""
 EXPONENT = 2 / 3
@@ -39,7 +41,11 @@ def for_text(space: SearchSpace, num_chars: int, *, on_gpu: bool) -> SearchSpace
     if num_chars <= LONG_TEXT_CHARS:
         return space
     report_chars = max(REPORT_CHARS_ON_GPU if on_gpu else REPORT_CHARS, _least_chars(space))
-    base = dataclasses.replace(space.base, reports_per_epoch=_round(num_chars // report_chars))
+    base = dataclasses.replace(
+        space.base,
+        reports_per_epoch=_round(num_chars // report_chars),
+        min_char_count=space.base.min_char_count or MIN_CHAR_COUNT,
+    )
     space = dataclasses.replace(space, base=base)
     if space.most_chars is None or num_chars <= space.most_chars:
         return space

@@ -97,6 +97,8 @@ class SearchSpace:
             if axis in PER_TRIAL_FIELDS or not isinstance(distribution, CategoricalDistribution):
                 raise ConfigError(f"compare_within must name axes with choices, got {axis!r}")
         self._check_corners()
+        if len(self.values("min_char_count")) > 1:
+            raise ConfigError("min_char_count must be the same for all trials")
         if not self.distributions and not self.baselines:
             raise ConfigError(f"space {self.name!r} must have an axis or a baseline")
         for baseline in self.baselines:

@@ -16,7 +16,8 @@ from model.network.stream import StreamNetwork
 from model.scoring.particle_filter import letter_bits, symbols_by_letter
 from model.system.seeds import hash_seed
 from model.text.cleaning import LETTERS, clean
-from model.text.streams import EncodedCorpus
+from model.text.common_chars import CommonCharVocabulary
+from model.text.streams import EncodedCorpus, text_of
 from model.text.vocabulary import Vocabulary
 
 PARTICLES = 32
@@ -63,10 +64,12 @@ def score_letters(
         symbols are not characters, and where the passage has no letters.
     """
     vocabulary = corpus.vocabulary
-    if not (isinstance(network, StreamNetwork) and isinstance(vocabulary, Vocabulary)):
+    if not isinstance(vocabulary, (Vocabulary, CommonCharVocabulary)):
+        return None
+    if not isinstance(network, StreamNetwork):
         return None
     # Every cleaning keeps the letters, so they can be had from each.
-    letters = clean(vocabulary.decode(corpus.test), LETTERS)[:MAX_LETTERS]
+    letters = clean(text_of(corpus, "test"), LETTERS)[:MAX_LETTERS]
     if not letters:
         return None
 
@@ -82,7 +85,7 @@ def score_letters(
         )
         return bits / len(letters)
 
-    is_exact = set(symbols_by_letter(vocabulary)) == set(vocabulary.symbols)
+    is_exact = set(symbols_by_letter(vocabulary)) == set(vocabulary.alphabet)
     most = 1 if is_exact else PARTICLES
     return LetterScore(
         num_particles=most,

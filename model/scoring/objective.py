@@ -21,10 +21,12 @@ from model.text.ngram import Ngram, choose_order
 from model.text.streams import (
     EncodedCorpus,
     RawSplit,
+    alphabet_of,
     encode_bytes,
     encode_corpus,
     encode_words,
     split_text,
+    with_common_chars,
 )
 
 OBJECTIVE_VERSION = 2
@@ -94,12 +96,15 @@ class PreparedCorpus:
         floors: The n-gram's figures, of each cleaning.
         resemblance: Of the validation passage to the training part; None for a short text.
         location: Where the text is found again, for checkpoints; None is not known.
+        min_char_count: Rarer characters share a symbol of the streams; it is the same for all
+            configurations, or each process had streams of its own.
     """
 
     encoded: dict[str, EncodedCorpus]
     floors: Floors
     resemblance: Resemblance | None = None
     location: str | None = None
+    min_char_count: int = 0
 
     @property
     def num_bytes(self) -> int:
@@ -117,6 +122,7 @@ class PreparedCorpus:
         """
         chars = self.encoded[config.cleaning]
         if config.unit == "char":
+            assert config.min_char_count == self.min_char_count
             return chars
         if config.unit == "byte":
             return encode_bytes(chars)
@@ -129,6 +135,7 @@ def prepare_corpus(
     *,
     floors: Floors | None = None,
     lengths: tuple[int, int] | None = None,
+    min_char_count: int = 0,
 ) -> PreparedCorpus:
     """Split, clean and encode a text, and work out the restoration price of each cleaning.
 
@@ -137,6 +144,7 @@ def prepare_corpus(
         cleanings: Names of cleanings.
         floors: Of this text, where they are known: an earlier run is judged as it began.
         lengths: As in `split_text`.
+        min_char_count: Rarer characters share a symbol; not that of the n-gram.
 
     Raises:
         ConfigError: The floors lack a cleaning.
@@ -152,11 +160,17 @@ def prepare_corpus(
         raise ConfigError(f"floors must have one of each cleaning, got none of {missing[0]!r}")
     encoded = {
         name: dataclasses.replace(
-            streams[name], restoration_bits_per_char=floors.restoration_bits_per_char(name)
+            with_common_chars(streams[name], min_char_count),
+            restoration_bits_per_char=floors.restoration_bits_per_char(name),
         )
         for name in cleanings
     }
-    return PreparedCorpus(encoded=encoded, floors=floors, resemblance=resemblance(raw))
+    return PreparedCorpus(
+        encoded=encoded,
+        floors=floors,
+        resemblance=resemblance(raw),
+        min_char_count=min_char_count,
+    )
 
 
 def restored_bits_per_char(own_bits: float, corpus: EncodedCorpus) -> float:
@@ -191,7 +205,7 @@ def uniform_guess_bits_per_char(corpus: EncodedCorpus) -> float:
     Args:
         corpus: The streams of characters; who reads words can guess characters too.
     """
-    own_bits = math.log2(len(corpus.vocabulary)) * len(corpus.validation)
+    own_bits = math.log2(len(alphabet_of(corpus))) * len(corpus.validation)
     return restored_bits_per_char(own_bits, corpus)
 
 

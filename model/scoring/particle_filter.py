@@ -25,6 +25,7 @@ from model.network.stepping import Stepper
 from model.network.stream import StreamNetwork
 from model.scoring.layout import WARM_UP_SYMBOLS
 from model.text.cleaning import LETTERS, clean
+from model.text.common_chars import CommonCharVocabulary
 from model.text.vocabulary import Vocabulary
 
 MAX_SILENT_RUN = 16
@@ -36,7 +37,7 @@ Indices = NDArray[np.intp]
 @torch.inference_mode()
 def letter_bits(
     network: StreamNetwork,
-    vocabulary: Vocabulary,
+    vocabulary: Vocabulary | CommonCharVocabulary,
     letters: str,
     *,
     context: NDArray[np.integer[Any]],
@@ -57,7 +58,7 @@ def letter_bits(
     """
     generator = np.random.default_rng(seed)
     symbols_of = symbols_by_letter(vocabulary)
-    silent_S = symbols_of.pop("", np.empty(0, dtype=np.intp))
+    silent = symbols_of.pop("", Spellings(np.empty(0, dtype=np.intp), np.empty(0)))
     network.eval()
     device = next(network.parameters()).device
     context_T = torch.from_numpy(context[-WARM_UP_SYMBOLS:].astype(np.int64)).to(device)
@@ -72,18 +73,31 @@ def letter_bits(
         pool = waiting = particles
         for silent_before in range(max_silent_run + 1):
             arrived.append(waiting.children(symbols_of[letter], pool))
-            if silent_before == max_silent_run or not len(silent_S):
+            if silent_before == max_silent_run or not len(silent.symbols):
                 break
-            silent = waiting.children(silent_S, pool)
-            threshold = _threshold([*arrived, silent], num_particles)
-            silent = silent.survivors(threshold, generator)
-            if not len(silent.weights):
+            lengthened = waiting.children(silent, pool)
+            threshold = _threshold([*arrived, lengthened], num_particles)
+            lengthened = lengthened.survivors(threshold, generator)
+            if not len(lengthened.weights):
                 break
-            waiting = pool.step(silent)
+            waiting = pool.step(lengthened)
             pool = pool.join(waiting)
         threshold = _threshold(arrived, num_particles)
         particles = pool.step(_Children.of(arrived).survivors(threshold, generator))
     return bits - float(np.log2(particles.weights.sum()))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Spellings:
+    """The symbols (S,) that clean to one letter.
+
+    Attributes:
+        symbols: Their indices.
+        shares: Which share of each symbol is the letter: 1 but for that of the rare characters.
+    """
+
+    symbols: Indices
+    shares: Weights
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -128,11 +142,12 @@ class _Particles:
     weights: Weights
     probabilities: Weights
 
-    def children(self, symbols_S: Indices, pool: "_Particles") -> _Children:
+    def children(self, spellings: Spellings, pool: "_Particles") -> _Children:
         """Return all that follow by one of these symbols; these particles end the pool."""
         end = len(pool.weights)
         rows_B = np.arange(end - len(self.weights), end)
-        weights_BS = self.weights[:, None] * self.probabilities[:, symbols_S]
+        symbols_S = spellings.symbols
+        weights_BS = self.weights[:, None] * self.probabilities[:, symbols_S] * spellings.shares
         return _Children(
             weights_BS.ravel(), rows_B.repeat(len(symbols_S)), np.tile(symbols_S, len(rows_B))
         )
@@ -165,9 +180,19 @@ def _probabilities(logits_BV: Tensor) -> Weights:
     return probabilities
 
 
-def symbols_by_letter(vocabulary: Vocabulary) -> dict[str, Indices]:
-    """Return the indices of the symbols that clean to each letter, and to nothing."""
-    found: dict[str, list[int]] = {}
-    for index, symbol in enumerate(vocabulary.symbols):
-        found.setdefault(clean(symbol, LETTERS), []).append(index)
-    return {letter: np.array(indices, dtype=np.intp) for letter, indices in found.items()}
+def symbols_by_letter(vocabulary: Vocabulary | CommonCharVocabulary) -> dict[str, Spellings]:
+    """Return the symbols that clean to each letter, and to nothing."""
+    if isinstance(vocabulary, CommonCharVocabulary):
+        common, rare = vocabulary.common, vocabulary.rare
+    else:
+        common, rare = vocabulary.symbols, ()
+    found: dict[str, dict[int, float]] = {}
+    for index, symbol in enumerate(common):
+        found.setdefault(clean(symbol, LETTERS), {})[index] = 1.0
+    for symbol in rare:
+        shares = found.setdefault(clean(symbol, LETTERS), {})
+        shares[len(common)] = shares.get(len(common), 0.0) + 1 / len(rare)
+    return {
+        letter: Spellings(np.array([*shares], dtype=np.intp), np.array([*shares.values()]))
+        for letter, shares in found.items()
+    }

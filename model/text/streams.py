@@ -7,6 +7,7 @@ whatever its cleaning.
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from model.errors import CorpusError, UnfitCleaning
 from model.text.cleaning import RAW, cleaned_chars
+from model.text.common_chars import CommonCharVocabulary
 from model.text.grams import Smoothing
 from model.text.utf8 import ByteVocabulary
 from model.text.vocabulary import Vocabulary, char_counts
@@ -25,8 +27,9 @@ MIN_KEPT_FRACTION = 0.5
 """A cleaning that keeps less of a text than this is refused for it."""
 Symbols = NDArray[np.integer[Any]]
 """Indices of symbols, in the smallest type that leaves one number for padding."""
-AnyVocabulary = Vocabulary | WordVocabulary | ByteVocabulary
+AnyVocabulary = Vocabulary | CommonCharVocabulary | WordVocabulary | ByteVocabulary
 """What a network reads: characters, words or bytes."""
+PARTS = ("train", "validation", "test")
 STREAMS_KEPT = 4
 """Number of streams in other units than characters that a process keeps; in words a text of 100 MB
 takes 50 MB in each."""
@@ -72,16 +75,18 @@ def split_text(text: str, lengths: tuple[int, int] | None = None) -> RawSplit:
 class EncodedCorpus:
     """One cleaning of a corpus, encoded, with the price of what the cleaning dropped.
 
-    Symbols are characters, words or bytes. What spelling the unknown words of a part costs depends
-    on no network: it is a constant of the streams. Two corpora are equal if they are the same one.
+    Symbols are characters, words or bytes. What spelling the unknown words of a part costs, or
+    telling rare characters apart, depends on no network: it is a constant of the streams. Two
+    corpora are equal if they are the same one.
 
     Attributes:
         cleaning: Name of the cleaning.
-        vocabulary: The characters of the whole cleaned text, words of its training part, or all
-            bytes.
+        vocabulary: The characters of the whole cleaned text, its common characters, words of its
+            training part, or all bytes.
         train: Indices of the cleaned training part.
         validation: Indices of the cleaned validation passage.
         test: Indices of the cleaned test passage.
+        rare_chars: Of a vocabulary of common characters: part to its rare characters, in order.
         num_train_chars: Cleaned characters of the training part.
         num_validation_chars: Cleaned characters of the validation passage.
         num_test_chars: Cleaned characters of the test passage.
@@ -107,6 +112,7 @@ class EncodedCorpus:
     num_raw_train_chars: int
     num_raw_validation_chars: int
     num_raw_test_chars: int
+    rare_chars: Mapping[str, str] = dataclasses.field(default_factory=dict)
     train_spelling_bits: float = 0.0
     validation_spelling_bits: float = 0.0
     test_spelling_bits: float = 0.0
@@ -156,6 +162,28 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
     )
 
 
+def with_common_chars(chars: EncodedCorpus, min_char_count: int) -> EncodedCorpus:
+    """Return a corpus of all characters with one symbol for the rare ones, if there are some.
+
+    Args:
+        chars: The corpus in characters, each a symbol.
+        min_char_count: Least count in the training part of a character that remains one.
+    """
+    assert isinstance(chars.vocabulary, Vocabulary)
+    alphabet = chars.vocabulary
+    vocabulary = CommonCharVocabulary.of(
+        alphabet.symbols, chars.train, min_char_count=min_char_count
+    )
+    if vocabulary is None:
+        return chars
+    parts, rare = {}, {}
+    for name in PARTS:
+        indices = getattr(chars, name)
+        parts[name] = vocabulary.renumbered(indices)
+        rare[name] = alphabet.decode(indices[parts[name] == len(vocabulary.common)])
+    return _in_symbols(chars, vocabulary, parts, rare, spelled=rare)
+
+
 @functools.lru_cache(maxsize=STREAMS_KEPT)
 def encode_words(
     chars: EncodedCorpus, min_word_count: int, speller: Smoothing = "kneser-ney"
@@ -167,10 +195,11 @@ def encode_words(
         min_word_count: Least count in the training part of a word that is a symbol.
         speller: Smoothing of the spelling model.
     """
-    assert isinstance(chars.vocabulary, Vocabulary)
-    train, *_ = _texts(chars)
     vocabulary = WordVocabulary.of(
-        train, chars.vocabulary.alphabet, min_word_count=min_word_count, speller=speller
+        text_of(chars, "train"),
+        alphabet_of(chars),
+        min_word_count=min_word_count,
+        speller=speller,
     )
     return encode_in(chars, vocabulary)
 
@@ -195,32 +224,55 @@ def encode_in(chars: EncodedCorpus, vocabulary: AnyVocabulary) -> EncodedCorpus:
     Raises:
         CorpusError: The text has characters that the vocabulary has not.
     """
-    assert isinstance(chars.vocabulary, Vocabulary)
-    alphabet = "".join(chars.vocabulary.alphabet)
-    strangers = "".join(sorted(vocabulary.unknown_chars(alphabet)))
+    strangers = "".join(sorted(vocabulary.unknown_chars("".join(alphabet_of(chars)))))
     if strangers:
         raise CorpusError(
             f"a text must be made of the network's characters, got {len(strangers):,} others: "
             f"{strangers[:MAX_STRANGERS]!r}"
         )
-    train, validation, test = _texts(chars)
+    texts = {name: text_of(chars, name) for name in PARTS}
+    parts = {name: vocabulary.encode(text) for name, text in texts.items()}
+    rare = {}
+    if isinstance(vocabulary, CommonCharVocabulary):
+        rare = {name: vocabulary.rare_in(text) for name, text in texts.items()}
+    return _in_symbols(chars, vocabulary, parts, rare, spelled=texts)
+
+
+def _in_symbols(
+    chars: EncodedCorpus,
+    vocabulary: AnyVocabulary,
+    parts: Mapping[str, Symbols],
+    rare: Mapping[str, str],
+    *,
+    spelled: Mapping[str, str],
+) -> EncodedCorpus:
+    """Return a corpus in other symbols, with the price of spelling what is none in some texts."""
     return dataclasses.replace(
         chars,
         vocabulary=vocabulary,
-        train=vocabulary.encode(train),
-        validation=vocabulary.encode(validation),
-        test=vocabulary.encode(test),
-        train_spelling_bits=vocabulary.spelling_bits(train),
-        validation_spelling_bits=vocabulary.spelling_bits(validation),
-        test_spelling_bits=vocabulary.spelling_bits(test),
+        train=parts["train"],
+        validation=parts["validation"],
+        test=parts["test"],
+        rare_chars=rare,
+        train_spelling_bits=vocabulary.spelling_bits(spelled["train"]),
+        validation_spelling_bits=vocabulary.spelling_bits(spelled["validation"]),
+        test_spelling_bits=vocabulary.spelling_bits(spelled["test"]),
     )
 
 
-def _texts(chars: EncodedCorpus) -> tuple[str, str, str]:
-    """Return the cleaned parts: train, validation, test."""
-    assert isinstance(chars.vocabulary, Vocabulary)
-    decode = chars.vocabulary.decode
-    return decode(chars.train), decode(chars.validation), decode(chars.test)
+def text_of(chars: EncodedCorpus, part: str) -> str:
+    """Return the cleaned text of a part of a corpus in characters, one of PARTS."""
+    vocabulary, indices = chars.vocabulary, getattr(chars, part)
+    if isinstance(vocabulary, CommonCharVocabulary):
+        return vocabulary.decode(indices, chars.rare_chars[part])
+    assert isinstance(vocabulary, Vocabulary)
+    return vocabulary.decode(indices)
+
+
+def alphabet_of(chars: EncodedCorpus) -> tuple[str, ...]:
+    """Return the characters of the whole cleaned text of a corpus in characters, sorted."""
+    assert not isinstance(chars.vocabulary, ByteVocabulary)
+    return chars.vocabulary.alphabet
 
 
 @functools.lru_cache(maxsize=STREAMS_KEPT)

@@ -32,6 +32,7 @@ from model.system.files import (
     write_sums,
 )
 from model.system.json_schema import checked, parsed, record
+from model.text.common_chars import CommonCharVocabulary
 from model.text.streams import AnyVocabulary
 from model.text.utf8 import ENCODING, ByteVocabulary
 from model.text.vocabulary import Vocabulary
@@ -283,9 +284,11 @@ def read_meta(folder: Path) -> CheckpointMeta:
 
 
 def _vocabulary_to_json(vocabulary: AnyVocabulary) -> str | dict[str, Any]:
-    """Return characters as one string, words as an object, bytes as that of their encoding."""
+    """Return all characters as one string, other symbols as an object."""
     if isinstance(vocabulary, Vocabulary):
         return "".join(vocabulary.symbols)
+    if isinstance(vocabulary, CommonCharVocabulary):
+        return {"common": "".join(vocabulary.common), "rare": "".join(vocabulary.rare)}
     if isinstance(vocabulary, ByteVocabulary):
         return {"encoding": ENCODING}
     return {
@@ -303,6 +306,9 @@ def _vocabulary_from_json(values: Any) -> AnyVocabulary:
     if "encoding" in words:
         checked(words["encoding"], Literal["utf-8"], "the vocabulary's encoding")
         return ByteVocabulary()
+    if "common" in words:
+        common, rare = (checked(words.get(name), str, name) for name in ("common", "rare"))
+        return CommonCharVocabulary(tuple(common), tuple(rare))
     alphabet = checked(words.get("alphabet"), str, "alphabet")
     words_only: WordVocabulary = record(
         {"speller": _FIRST_SPELLER, **words, "alphabet": list(alphabet)},

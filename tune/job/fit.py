@@ -48,7 +48,11 @@ def fitted(space: SearchSpace, corpus: Corpus, floors: Floors | None = None) -> 
         try:
             cleanings = space.values("cleaning")
             prepared = prepare_corpus(
-                corpus.text, cleanings, floors=floors, lengths=corpus.lengths
+                corpus.text,
+                cleanings,
+                floors=floors,
+                lengths=corpus.lengths,
+                min_char_count=space.base.min_char_count,
             )
             break
         except UnfitCleaning as unfit:

@@ -20,7 +20,7 @@ from model.text.ngram import Ngram, choose_order
 from model.text.streams import Symbols
 
 Group = tuple[str, str, int, str]
-"""Cleaning, unit, least count of a word, regime: what the members of a mixture have in common."""
+"""Cleaning, unit, least count of a symbol, regime: what a mixture's members have in common."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +45,8 @@ class Candidate:
     def group(self) -> Group:
         """What the members of a mixture have in common: symbols, and how they are read."""
         config = self.config
-        rare = config.min_word_count if config.unit == "word" else 0
+        counts = {"char": config.min_char_count, "word": config.min_word_count, "byte": 0}
+        rare = counts[config.unit]
         return config.cleaning, config.unit, rare, config.regime
 
 

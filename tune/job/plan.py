@@ -8,6 +8,8 @@ from rich.console import Console
 from model.system.durations import counted, format_range, format_seconds
 from model.system.terminal import say
 from model.text.cleaning import RAW
+from model.text.common_chars import CommonCharVocabulary
+from model.text.streams import EncodedCorpus
 from model.text.words import CLAUSES, NO_WORDS, has_no_spaces_between_words
 from model.training.schedule import constant_reports
 from search_spaces.distributions import describe as describe_distribution
@@ -91,7 +93,7 @@ def _plan_lines(plan: JobPlan) -> list[str]:
         price = encoded.restoration_bits_per_char
         lines.append(
             f"  {cleaning:<18} {encoded.num_chars:,} characters, "
-            f"{len(encoded.vocabulary)} symbols, floor {floor:.4f}, restoration {price:.4f}"
+            f"{_symbols(encoded)}, floor {floor:.4f}, restoration {price:.4f}"
         )
         if "byte" in space.values("unit") and cleaning == RAW:
             config = space.config({"cleaning": RAW, "unit": "byte", "regime": "stream"})
@@ -140,6 +142,14 @@ def _plan_lines(plan: JobPlan) -> list[str]:
         limit_text = format_seconds(study.settings.trial_timeout_seconds)
         lines.append(f"trial timeout: a trial that reports nothing for {limit_text} is killed")
     return lines
+
+
+def _symbols(encoded: EncodedCorpus) -> str:
+    """Return how many symbols a text has, and how many characters share one."""
+    size, vocabulary = f"{len(encoded.vocabulary)} symbols", encoded.vocabulary
+    if not isinstance(vocabulary, CommonCharVocabulary):
+        return size
+    return f"{size} (one for {len(vocabulary.rare):,} rare characters)"
 
 
 def _reports(study: Study) -> str:
