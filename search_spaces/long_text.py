@@ -49,7 +49,8 @@ def for_text(space: SearchSpace, num_chars: int, *, on_gpu: bool) -> SearchSpace
     space = dataclasses.replace(space, base=base)
     if space.most_chars is None or num_chars <= space.most_chars:
         return space
-    return _with_fewer_epochs(space, (space.most_chars / num_chars) ** EXPONENT)
+    factor = (space.most_chars / num_chars) ** EXPONENT
+    return _with_fewer_epochs(_with_layer_norm(space), factor)
 
 
 def _round(number: int) -> int:
@@ -66,6 +67,25 @@ def _least_chars(space: SearchSpace) -> int:
         * config.batch_size
         * (config.sequence_length if config.regime == "stream" else 1)
         for config in space.corners(("unit", "batch_size", "sequence_length", "regime"))
+    )
+
+
+def _with_layer_norm(space: SearchSpace) -> SearchSpace:
+    """Return the space whose base has layer norm, where it is no axis; baselines have their own.
+
+    A network learns faster with it, which tells where passes are few: 0.045 bits on 12 million
+    characters after a third of a pass, 0.003 on a book after 15 (LOG.md).
+    """
+    if "normalization" in space.distributions:
+        return space
+    own = {"normalization": space.base.normalization}
+    return dataclasses.replace(
+        space,
+        base=dataclasses.replace(space.base, normalization="layer"),
+        baselines=tuple(
+            dataclasses.replace(baseline, params={**own, **baseline.params})
+            for baseline in space.baselines
+        ),
     )
 
 
