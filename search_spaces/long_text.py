@@ -6,12 +6,14 @@ are more characters still.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from model.text.held_out import LONG_TEXT_CHARS
+from search_spaces.distributions import all_values, contains
 from search_spaces.narrow import with_share_of_dropout
 from search_spaces.space import SearchSpace
 
@@ -20,6 +22,8 @@ REPORT_CHARS, REPORT_CHARS_ON_GPU = 200_000, 2_000_000
 (HELD_OUT_CHARS) takes a tenth of that time."""
 STEPS_A_REPORT = 2
 """Optimiser steps of the largest batch that lie between two reports at least."""
+BATCH_EXPONENT = 1 / 2
+"""The base's batch grows with the length of the text to this power (LOG.md)."""
 MIN_CHAR_COUNT = 10
 """Rarer characters share a symbol: each takes time at every step, and nothing is learnt of it."""
 CHARS_A_WORD = 6
@@ -49,8 +53,9 @@ def for_text(space: SearchSpace, num_chars: int, *, on_gpu: bool) -> SearchSpace
     space = dataclasses.replace(space, base=base)
     if space.most_chars is None or num_chars <= space.most_chars:
         return space
-    factor = (space.most_chars / num_chars) ** EXPONENT
-    return _with_fewer_epochs(_with_layer_norm(space), factor)
+    times = num_chars / space.most_chars
+    space = _with_larger_batch(_with_layer_norm(space), times)
+    return _with_fewer_epochs(space, times**-EXPONENT)
 
 
 def _round(number: int) -> int:
@@ -86,6 +91,25 @@ def _with_layer_norm(space: SearchSpace) -> SearchSpace:
             dataclasses.replace(baseline, params={**own, **baseline.params})
             for baseline in space.baselines
         ),
+    )
+
+
+def _with_larger_batch(space: SearchSpace, times: float) -> SearchSpace:
+    """Return the space whose base has a batch that grows with the root of the text's length.
+
+    Starts keep the batch that they have.
+    """
+    axis, own = space.distributions.get("batch_size"), space.base.batch_size
+    if not isinstance(axis, (CategoricalDistribution, IntDistribution)):
+        return space
+    if not contains(axis, own):
+        return space
+    target = own * times**BATCH_EXPONENT
+    nearest = min(all_values(axis), key=lambda size: abs(math.log(size / target)))
+    return dataclasses.replace(
+        space,
+        base=dataclasses.replace(space.base, batch_size=nearest),
+        starts=tuple({"batch_size": own, **start} for start in space.starts),
     )
 
 

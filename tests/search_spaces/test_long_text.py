@@ -49,6 +49,8 @@ def test_the_longer_the_text_the_fewer_passes_and_the_more_characters() -> None:
     assert {space.base.normalization for space in spaces} == {"layer"}
     baselines = [space.config(each.params) for space in spaces for each in space.baselines]
     assert {config.normalization for config in baselines} == {"none"}
+    # The more there is to learn from, the less a step's noise is worth.
+    assert [space.base.batch_size for space in spaces] == [16, 64, 128, 128]
     # The baselines are where they were among the others.
     assert {baseline.params["dropout"] for space in spaces for baseline in space.baselines} == {
         0.2

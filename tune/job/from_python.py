@@ -63,8 +63,6 @@ def search(*, wait: bool = True, progress: bool = True, **options: Any) -> Run:
         if values.get("name") is None and is_new:
             named = space.name if isinstance(space, SearchSpace) else Path(str(space)).stem
             values["name"] = default_name(named)
-        if values.get("or_resume") and values.get("name") is None:
-            raise ConfigError("--or-resume needs the --name of the run")
         checked = StudyOptions(**values)  # a mistake is told before a process starts
         if checked.space is None and checked.resume is None:
             raise ConfigError("one of the options space and resume is required")

@@ -64,10 +64,9 @@ def or_resumed(options: StudyOptions) -> StudyOptions:
     """Return options that go on with the run that they name, if there is one: `--or-resume`.
 
     Raises:
-        ConfigError: No run is named, or the storage cannot be used.
+        ConfigError: The name is none, or the storage cannot be used.
     """
-    if options.name is None:
-        raise ConfigError("--or-resume needs the --name of the run")
+    assert options.name is not None
     name = check_name(options.name)
     location = None
     if options.storage is not None:

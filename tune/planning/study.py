@@ -24,7 +24,8 @@ class StudyOptions:
     """What the command line says; None is an option that was not given.
 
     Raises:
-        ConfigError: A number is out of its range, or a duration is none.
+        ConfigError: A number is out of its range, a duration is none, or the run to go on with has
+            no name.
     """
 
     space: str | None = None
@@ -64,6 +65,8 @@ class StudyOptions:
     def __post_init__(self) -> None:
         if self.max_concurrent is not None and self.max_concurrent < 1:
             raise ConfigError(f"max_concurrent must be at least 1, got {self.max_concurrent}")
+        if self.or_resume and self.name is None:
+            raise ConfigError("--or-resume needs the --name of the run")
         if self.time_budget is not None:
             parse_duration(self.time_budget)
         # One spelling: what study.json holds is compared with what the command line says.
