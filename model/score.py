@@ -191,7 +191,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
         }
     is_priced = model.cleaning == RAW or "restored_bits_per_raw_char" in values
     left_out = [] if is_priced else [f"what the cleaning {model.cleaning} dropped"]
-    left_out += ["the spelling of unknown words"] * (windows is not None and model.has_words)
+    left_out += [model.spelled] * bool(windows is not None and model.spelled)
     if left_out:
         values["not_priced"] = " and ".join(left_out)
     return values
@@ -199,13 +199,18 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
 
 def _restoration_bits(split: "RawSplit", cleaning: str, part: str) -> float:
     """Return the price of restoring a held-out part as a search has it, per raw character."""
-    from model.scoring.objective import measured_floors
+    from model.scoring.objective import Floors, floor_order, measured_floor
     from model.text.cleaning import RAW
     from model.text.streams import encode_corpus
 
     if cleaning == RAW:
         return 0.0
-    floors = measured_floors(split, {name: encode_corpus(split, name) for name in (RAW, cleaning)})
+    streams = {name: encode_corpus(split, name) for name in (RAW, cleaning)}
+    order = floor_order(streams[RAW])
+    floors = Floors(
+        order=order,
+        of_cleaning={name: measured_floor(split, streams[name], order) for name in streams},
+    )
     if part == "test":
         return floors.test_restoration_bits_per_char(cleaning)
     return floors.restoration_bits_per_char(cleaning)

@@ -1,19 +1,20 @@
-"""A space for a long text: fewer passes over it, and several reports in each.
+"""A space for a long text: fewer passes over it, several reports in each, and another base.
 
 A pass over a book is a report; one over a gigabyte would be a search of its own. So a long text
 is reported on, kept and compared several times a pass, and its trials train fewer passes, which
-are more characters still.
+are more characters still. Its rare characters share a symbol. The base has less dropout, a larger
+batch and layer norm.
 """
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from model.text.held_out import LONG_TEXT_CHARS
-from search_spaces.distributions import all_values, contains
+from search_spaces.distributions import contains
 from search_spaces.narrow import with_share_of_dropout
 from search_spaces.space import SearchSpace
 
@@ -34,13 +35,16 @@ as many passes gain the same on four texts of 0.1 to 12 million characters where
 power of 0.52 to 0.70: the larger the gain that is asked for, the larger the power (LOG.md)."""
 
 
-def for_text(space: SearchSpace, num_chars: int, *, on_gpu: bool) -> SearchSpace:
+def for_text(
+    space: SearchSpace, num_chars: int, *, on_gpu: bool, kept: Collection[str] = ()
+) -> SearchSpace:
     """Return a space as a text's length asks for; up to LONG_TEXT_CHARS as it is.
 
     Args:
         space: The space.
         num_chars: Raw characters of the whole text.
         on_gpu: Whether trials have a GPU.
+        kept: Fields that the user has fixed.
     """
     if num_chars <= LONG_TEXT_CHARS:
         return space
@@ -54,7 +58,7 @@ def for_text(space: SearchSpace, num_chars: int, *, on_gpu: bool) -> SearchSpace
     if space.most_chars is None or num_chars <= space.most_chars:
         return space
     times = num_chars / space.most_chars
-    space = _with_larger_batch(_with_layer_norm(space), times)
+    space = _with_base_of_long_texts(space, times, kept)
     return _with_fewer_epochs(space, times**-EXPONENT)
 
 
@@ -75,41 +79,31 @@ def _least_chars(space: SearchSpace) -> int:
     )
 
 
-def _with_layer_norm(space: SearchSpace) -> SearchSpace:
-    """Return the space whose base has layer norm, where it is no axis; baselines have their own.
+def _with_base_of_long_texts(
+    space: SearchSpace, times: float, kept: Collection[str]
+) -> SearchSpace:
+    """Return the space whose base has layer norm, where it is no axis, and a larger batch.
 
-    A network learns faster with it, which tells where passes are few: 0.045 bits on 12 million
-    characters after a third of a pass, 0.003 on a book after 15 (LOG.md).
+    Baselines keep what they have. A network learns faster with layer norm: 0.045 bits on 12
+    million characters after a third of a pass, 0.003 on a book after 15 (LOG.md).
     """
-    if "normalization" in space.distributions:
+    base, axis = space.base, space.distributions.get("batch_size")
+    if not space.distributions:
         return space
-    own = {"normalization": space.base.normalization}
+    changes: dict[str, Any] = {}
+    if "normalization" not in (*space.distributions, *kept):
+        changes["normalization"] = "layer"
+    if isinstance(axis, CategoricalDistribution) and contains(axis, base.batch_size):
+        target = base.batch_size * times**BATCH_EXPONENT
+        changes["batch_size"] = min(axis.choices, key=lambda size: abs(math.log(size / target)))
+    own = {field: getattr(base, field) for field in changes}
     return dataclasses.replace(
         space,
-        base=dataclasses.replace(space.base, normalization="layer"),
+        base=dataclasses.replace(base, **changes),
         baselines=tuple(
             dataclasses.replace(baseline, params={**own, **baseline.params})
             for baseline in space.baselines
         ),
-    )
-
-
-def _with_larger_batch(space: SearchSpace, times: float) -> SearchSpace:
-    """Return the space whose base has a batch that grows with the root of the text's length.
-
-    Starts keep the batch that they have.
-    """
-    axis, own = space.distributions.get("batch_size"), space.base.batch_size
-    if not isinstance(axis, (CategoricalDistribution, IntDistribution)):
-        return space
-    if not contains(axis, own):
-        return space
-    target = own * times**BATCH_EXPONENT
-    nearest = min(all_values(axis), key=lambda size: abs(math.log(size / target)))
-    return dataclasses.replace(
-        space,
-        base=dataclasses.replace(space.base, batch_size=nearest),
-        starts=tuple({"batch_size": own, **start} for start in space.starts),
     )
 
 

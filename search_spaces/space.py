@@ -56,8 +56,8 @@ class SearchSpace:
             base's. The other axis must stand before, and may have a condition itself.
         baselines: Never stopped by ASHA; each has a name of its own.
         budget: What the search may spend unless the command line says otherwise.
-        most_chars: The longest text that its epochs are meant for; longer ones get fewer
-            (long_text.py). None leaves them as they are.
+        most_chars: The longest text that epochs and base are meant for; long_text.py changes both
+            for longer ones. None leaves them as they are.
 
     Raises:
         ConfigError: An axis is no TrialConfig field, an extreme is refused by TrialConfig, a
@@ -97,8 +97,8 @@ class SearchSpace:
             if axis in PER_TRIAL_FIELDS or not isinstance(distribution, CategoricalDistribution):
                 raise ConfigError(f"compare_within must name axes with choices, got {axis!r}")
         self._check_corners()
-        if len(self.values("min_char_count")) > 1:
-            raise ConfigError("min_char_count must be the same for all trials")
+        if self.values("min_char_count") != [self.base.min_char_count]:
+            raise ConfigError("min_char_count must be the base's for all trials")
         if not self.distributions and not self.baselines:
             raise ConfigError(f"space {self.name!r} must have an axis or a baseline")
         for baseline in self.baselines:

@@ -97,7 +97,7 @@ class PreparedCorpus:
         resemblance: Of the validation passage to the training part; None for a short text.
         location: Where the text is found again, for checkpoints; None is not known.
         min_char_count: Rarer characters share a symbol of the streams; it is the same for all
-            configurations, or each process had streams of its own.
+            configurations, else each process would need streams of its own.
     """
 
     encoded: dict[str, EncodedCorpus]
@@ -152,23 +152,28 @@ def prepare_corpus(
     """
     split = split_text(text, lengths)
     raw = encode_corpus(split, RAW)
-    streams = {RAW: raw} | {name: encode_corpus(split, name) for name in cleanings if name != RAW}
-    if floors is None:
-        floors = measured_floors(split, streams)
+    resembles, order = resemblance(raw), floors.order if floors else floor_order(raw)
+    encoded, measured = dict[str, EncodedCorpus](), dict[str, Floor]()
+    # One after the other: three of a gigabyte would not fit into a laptop.
+    for name in dict.fromkeys((RAW, *cleanings)):
+        streams = raw if name == RAW else encode_corpus(split, name)
+        if floors is None:
+            measured[name] = measured_floor(split, streams, order)
+        if name in cleanings:
+            encoded[name] = with_common_chars(streams, min_char_count)
+    floors = floors or Floors(order=order, of_cleaning=measured)
     missing = [name for name in cleanings if name not in floors.of_cleaning]
     if missing:
         raise ConfigError(f"floors must have one of each cleaning, got none of {missing[0]!r}")
+    prices = {name: floors.restoration_bits_per_char(name) for name in cleanings}
     encoded = {
-        name: dataclasses.replace(
-            with_common_chars(streams[name], min_char_count),
-            restoration_bits_per_char=floors.restoration_bits_per_char(name),
-        )
-        for name in cleanings
+        name: dataclasses.replace(encoded[name], restoration_bits_per_char=price)
+        for name, price in prices.items()
     }
     return PreparedCorpus(
         encoded=encoded,
         floors=floors,
-        resemblance=resemblance(raw),
+        resemblance=resembles,
         min_char_count=min_char_count,
     )
 
@@ -229,17 +234,13 @@ def check_fits(corpus: EncodedCorpus, *, batch_size: int, sequence_length: int) 
         )
 
 
-def measured_floors(split: RawSplit, streams: Mapping[str, EncodedCorpus]) -> Floors:
-    """Measure the floors of a text.
+def floor_order(raw: EncodedCorpus) -> int:
+    """Choose the order of a text's n-gram, of all its cleanings, on the end of its training part.
 
     Args:
-        split: The raw text.
-        streams: Cleaning to its streams of characters; RAW's are among them.
+        raw: The streams of RAW, each character a symbol.
     """
-    raw = streams[RAW]
-    order = choose_order(raw.train[-MAX_TRAIN_CHARS:], vocabulary_size=len(raw.vocabulary))
-    found = {name: measured_floor(split, corpus, order) for name, corpus in streams.items()}
-    return Floors(order=order, of_cleaning=found)
+    return choose_order(raw.train[-MAX_TRAIN_CHARS:], vocabulary_size=len(raw.vocabulary))
 
 
 def measured_floor(

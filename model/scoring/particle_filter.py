@@ -1,12 +1,13 @@
 """A particle filter over a network's own state: the probability of letters, the rest summed out.
 
 Under the cleaning `letters` each symbol of a vocabulary is one letter (both "A" and "a" are "a")
-or silent (punctuation, digits). The probability of letters is the sum over all strings of the
-network's symbols that clean to them. A particle is one such string so far, with the network's
-state after it. All children of all particles are known with their weights before any is chosen:
-those worth an average particle or more live on as they are; of the lighter ones one lives on
-for each average particle's worth, with that weight. So the estimate of the probability is
-without bias; its -log2 is in expectation an upper bound, and falls as particles are added.
+or silent (punctuation, digits); the symbol of rare characters is each in its share. The
+probability of letters is the sum over all strings of the network's symbols that clean to them. A
+particle is one such string so far, with the network's state after it. All children of all
+particles are known with their weights before any is chosen: those worth an average particle or
+more live on as they are; of the lighter ones one lives on for each average particle's worth, with
+that weight. So the estimate of the probability is without bias; its -log2 is in expectation an
+upper bound, and falls as particles are added.
 
 Rejected (numbers in DESIGN.md): drawing each child, and the source's optimal threshold.
 Source: Fearnhead & Clifford 2003, "On-line inference for hidden Markov models via particle

@@ -13,6 +13,7 @@ from model.network.base import Network
 from model.scoring.evaluation import cold_nats, ngram_cold_nats, symbol_nats
 from model.scoring.objective import MAX_TRAIN_CHARS
 from model.text.cleaning import clean
+from model.text.common_chars import CommonCharVocabulary
 from model.text.ngram import Ngram, choose_order
 from model.text.streams import AnyVocabulary, Symbols
 from model.text.vocabulary import Vocabulary
@@ -41,9 +42,12 @@ class ScoredModel:
     cold_nats: Callable[[Symbols], NDArray[np.float64]]
 
     @property
-    def has_words(self) -> bool:
-        """Whether its symbols are words, of which unknown ones are spelled."""
-        return isinstance(self.vocabulary, WordVocabulary)
+    def spelled(self) -> str:
+        """What its symbols do not tell and has a price apart, or empty."""
+        if isinstance(self.vocabulary, WordVocabulary):
+            return "the spelling of unknown words"
+        is_shared = isinstance(self.vocabulary, CommonCharVocabulary)
+        return "which of the rare characters it is" if is_shared else ""
 
     @classmethod
     def of_network(

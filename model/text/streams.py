@@ -246,7 +246,7 @@ def _in_symbols(
     *,
     spelled: Mapping[str, str],
 ) -> EncodedCorpus:
-    """Return a corpus in other symbols, with the price of spelling what is none in some texts."""
+    """Return a corpus in other symbols, with the price of what is no symbol in some texts."""
     return dataclasses.replace(
         chars,
         vocabulary=vocabulary,

@@ -12,12 +12,12 @@ from model.training.checkpoint import MODEL_FILE, CheckpointMeta, Origin
 
 _SHAPE = {
     "stream": (
-        *("regime", "unit", "hidden_size", "num_layers", "cell", "mogrifier_rounds"),
-        *("normalization", "embedding_dim", "tie_weights"),
+        *("regime", "unit", "min_char_count", "hidden_size", "num_layers", "cell"),
+        *("mogrifier_rounds", "normalization", "embedding_dim", "tie_weights"),
     ),
-    "window": ("regime", "unit", "hidden_size", "num_layers"),
+    "window": ("regime", "unit", "min_char_count", "hidden_size", "num_layers"),
 }
-"""The fields that a network's shape follows from, by its regime."""
+"""The fields that a network's symbols and shape follow from, by its regime."""
 
 
 def check_shape(config: TrialConfig, meta: CheckpointMeta, folder: Path) -> None:

@@ -6,14 +6,16 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import documents
 from model.config import TrialConfig
 from model.generation.decoding import SamplingOptions, write_passages
-from model.scoring.objective import PreparedCorpus
+from model.scoring.objective import prepare_corpus
 from model.text.published import PUBLISHED
+from model.text.vocabulary import Vocabulary
 from model.training.checkpoint import load_checkpoint
 from model.training.trainer import Trainer
 from ray_nodes import RAY, ray_nodes
@@ -83,19 +85,30 @@ def test_log_is_newest_first_with_a_conclusion_at_each_head() -> None:
     assert len(re.findall(r"^## .*\n\n\*\*.+\.\*\*$", text, re.MULTILINE)) == len(dates)
 
 
-@pytest.mark.parametrize("num_layers", [1, 11])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_layers": 1},
+        {"num_layers": 11},
+        {"num_layers": 2, "normalization": "layer", "min_char_count": 40},
+    ],
+    ids=["one layer", "many layers", "a long text's"],
+)
 def test_script_without_this_project_writes_what_the_network_does(
-    num_layers: int,
+    changes: dict[str, Any],
     tiny_config: TrialConfig,
-    tiny_corpus: PreparedCorpus,
+    tiny_text: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    config = dataclasses.replace(tiny_config, num_layers=num_layers, epochs=1, hidden_size=8)
-    trainer = Trainer(config, tiny_corpus.encoded["lower"])
+    config = dataclasses.replace(tiny_config, epochs=1, hidden_size=8, **changes)
+    corpus = prepare_corpus(tiny_text, ["lower"], min_char_count=config.min_char_count)
+    trainer = Trainer(config, corpus.streams(config))
+    assert trainer.corpus.vocabulary.unit == "char"
+    assert isinstance(trainer.corpus.vocabulary, Vocabulary) == (config.min_char_count == 0)
     next(trainer.reports())
     trainer.save(Path("results/mine/checkpoints/01"))
     (script,) = documents.blocks(ROOT / "docs" / "checkpoint.md", "python")
-    assert len([line for line in script.splitlines() if line]) <= 25
+    assert len([line for line in script.splitlines() if line]) <= 28
     assert not re.search(r"^(from|import) (model|tune|search_spaces)", script, re.MULTILINE)
     draw = "torch.multinomial(probabilities, 1)"
     assert draw in script
@@ -110,7 +123,10 @@ def test_script_without_this_project_writes_what_the_network_does(
         num_chars=300,
         options=SamplingOptions(temperature=0.0),
     )
-    assert written[1:] == expected
+    rare = {} if isinstance(meta.vocabulary, Vocabulary) else meta.vocabulary.rare  # type: ignore[union-attr]
+    assert written[1:] == expected.translate(
+        dict.fromkeys(map(ord, rare), "\N{REPLACEMENT CHARACTER}")
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

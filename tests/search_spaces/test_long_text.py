@@ -49,6 +49,14 @@ def test_the_longer_the_text_the_fewer_passes_and_the_more_characters() -> None:
     assert {space.base.normalization for space in spaces} == {"layer"}
     baselines = [space.config(each.params) for space in spaces for each in space.baselines]
     assert {config.normalization for config in baselines} == {"none"}
+    without = for_text(load_space("full"), 12_000_000, on_gpu=False, kept={"normalization"})
+    assert without == dataclasses.replace(
+        spaces[1],
+        base=dataclasses.replace(spaces[1].base, normalization="none"),
+        baselines=without.baselines,
+    )
+    words = for_text(load_space("extended"), 12_000_000, on_gpu=False).starts[0]
+    assert (words["unit"], words["batch_size"]) == ("word", 16)
     # The more there is to learn from, the less a step's noise is worth.
     assert [space.base.batch_size for space in spaces] == [16, 64, 128, 128]
     # The baselines are where they were among the others.

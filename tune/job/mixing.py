@@ -20,7 +20,7 @@ from model.text.ngram import Ngram, choose_order
 from model.text.streams import Symbols
 
 Group = tuple[str, str, int, str]
-"""Cleaning, unit, least count of a symbol, regime: what a mixture's members have in common."""
+"""Cleaning, unit, least count of a word, regime: what a mixture's members have in common."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,8 +45,7 @@ class Candidate:
     def group(self) -> Group:
         """What the members of a mixture have in common: symbols, and how they are read."""
         config = self.config
-        counts = {"char": config.min_char_count, "word": config.min_word_count, "byte": 0}
-        rare = counts[config.unit]
+        rare = config.min_word_count if config.unit == "word" else 0
         return config.cleaning, config.unit, rare, config.regime
 
 

@@ -63,7 +63,7 @@ def prepare(
     corpus = named_corpus(options, settings, console)
     num_chars = len(with_short_held_out(corpus).text)
     on_gpu = num_chars > LONG_TEXT_CHARS and _on_gpu(options, nodes())
-    space = for_text(named, num_chars, on_gpu=on_gpu)
+    space = for_text(named, num_chars, on_gpu=on_gpu, kept=fixed_fields(options))
     corpus = split_for(space, corpus)
     found = fitted(with_starts(space, options.start_from, options.results), corpus)
     return Study(
@@ -100,6 +100,11 @@ def named_space(options: StudyOptions) -> SearchSpace:
     for rule in sorted(options.fix, key=lambda rule: rule == "unit=byte"):
         space = fixed(space, rule)
     return space
+
+
+def fixed_fields(options: StudyOptions) -> set[str]:
+    """Return the fields that the command line fixes."""
+    return {rule.partition("=")[0] for rule in options.fix}
 
 
 def named_cells(options: StudyOptions) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from tune.job.fit import fitted
 from tune.job.prepare import (
     check_cells,
     check_locations,
+    fixed_fields,
     named_cells,
     named_corpus,
     named_space,
@@ -64,7 +65,7 @@ def or_resumed(options: StudyOptions) -> StudyOptions:
     """Return options that go on with the run that they name, if there is one: `--or-resume`.
 
     Raises:
-        ConfigError: The name is none, or the storage cannot be used.
+        ConfigError: The name is not valid, or the storage cannot be used.
     """
     assert options.name is not None
     name = check_name(options.name)
@@ -174,10 +175,14 @@ def _check_space(
     Raises:
         ConfigError: It is another one.
     """
-    spaces = [named]
+    spaces, kept = [named], fixed_fields(options)
     for on_gpu in (False, True):  # which of the two it was is not kept
-        space = for_text(named, len(corpus.text), on_gpu=on_gpu)
-        spaces += [space] if space not in spaces else []
+        space = for_text(named, len(corpus.text), on_gpu=on_gpu, kept=kept)
+        # Until 2026-11-29 the base of a long text had no layer norm and all characters.
+        early = for_text(named, len(corpus.text), on_gpu=on_gpu, kept={"normalization", *kept})
+        all_chars = dataclasses.replace(early.base, min_char_count=named.base.min_char_count)
+        early = dataclasses.replace(early, base=all_chars)
+        spaces += [each for each in (space, early) if each not in spaces]
     if any(_what_must_agree(space) == _what_must_agree(stored) for space in spaces):
         return
     narrowed = (fitted(space, corpus).space for space in spaces)

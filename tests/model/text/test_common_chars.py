@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from optuna.distributions import CategoricalDistribution
 
 from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError
 from model.generate import main as generate
+from model.score import main as score
 from model.scoring.evaluation import score_test_passage
 from model.scoring.letters import score_letters
 from model.scoring.objective import PreparedCorpus, prepare_corpus
@@ -24,6 +26,7 @@ from model.text.streams import PARTS, split_text, text_of
 from model.text.vocabulary import Vocabulary
 from model.training.checkpoint import load_checkpoint
 from model.training.trainer import Trainer
+from model.training.warm_start import check_shape
 from search_spaces import SearchSpace, load_space
 from search_spaces.load import SPACE_NAMES
 from search_spaces.long_text import for_text
@@ -190,6 +193,28 @@ def test_checkpoint_goes_on_and_writes_all_characters(
     assert "漢 ★ w" in capsys.readouterr().out
 
 
+def test_windows_say_that_rare_characters_are_not_told_apart(
+    trainer: Trainer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer.save(tmp_path / "checkpoint")
+    (tmp_path / "text.txt").write_text(TEXT)
+    flags = [str(tmp_path / "checkpoint"), "--text", str(tmp_path / "text.txt"), "--json"]
+    assert score([*flags, "--windows", "4x20"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["not_priced"] == "which of the rare characters it is"
+    assert score(flags) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "not_priced" not in found
+
+
+def test_weights_go_to_networks_of_the_same_symbols(trainer: Trainer, tmp_path: Path) -> None:
+    trainer.save(tmp_path / "checkpoint")
+    _, meta = load_checkpoint(tmp_path / "checkpoint")
+    check_shape(trainer.config, meta, tmp_path)
+    with pytest.raises(ConfigError, match="min_char_count must be that of the weights"):
+        check_shape(dataclasses.replace(trainer.config, min_char_count=5), meta, tmp_path)
+
+
 @pytest.mark.parametrize(
     "vocabulary",
     [
@@ -215,10 +240,14 @@ def test_bad_values_are_refused() -> None:
         TrialConfig(min_char_count=-1)
     with pytest.raises(ConfigError, match="characters"):
         CommonCharVocabulary(("a",), ("b", "c")).encode("d")
-    values = load_space("quick").to_json()
+    quick = load_space("quick")
+    with pytest.raises(ConfigError, match="min_char_count must be the base's for all trials"):
+        axes = {**quick.distributions, "min_char_count": CategoricalDistribution((5,))}
+        dataclasses.replace(quick, distributions=axes)
+    values = quick.to_json()
     axis = {"min_char_count": {"name": "IntDistribution", "attributes": {"low": 0, "high": 3}}}
     values["distributions"] = {**values["distributions"], **axis}
-    with pytest.raises(ConfigError, match="min_char_count must be the same for all trials"):
+    with pytest.raises(ConfigError, match="min_char_count must be the base's for all trials"):
         SearchSpace.from_dict(values)
 
 

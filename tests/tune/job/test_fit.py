@@ -158,8 +158,22 @@ def test_resumed_run_of_a_long_text_may_name_its_space_and_an_old_one_too() -> N
         base = dataclasses.replace(stored.base, sequence_length=20)
         with pytest.raises(ConfigError, match="must be the one in its study"):
             _check_space(named, dataclasses.replace(stored, base=base), long, options)
+    # On its first day a long text's base had no layer norm and all characters.
+    early = for_text(named, len(long.text), on_gpu=False, kept={"normalization"})
+    base = dataclasses.replace(early.base, min_char_count=0)
+    _check_space(named, dataclasses.replace(early, base=base), long, options)
     # Runs of before 2026-11-29 do not say what their epochs are for.
     _check_space(named, dataclasses.replace(named, most_chars=None), long, options)
+
+
+def test_what_is_fixed_stays_on_a_long_text() -> None:
+    Path("long.txt").write_text("tea for two at the hatter's house. " * 60_000, encoding="utf-8")
+    for rule, value in (("normalization=none", "none"), ("normalization=layer", "layer")):
+        options = StudyOptions(space="extended", corpus="long.txt", fix=[rule])
+        assert prepared_study(options, Console(quiet=True)).space.base.normalization == value
+    options = StudyOptions(space="full", corpus="long.txt", fix=["batch_size=8"])
+    space = prepared_study(options, Console(quiet=True)).space
+    assert (space.base.batch_size, space.base.normalization) == (8, "layer")
 
 
 def test_a_text_is_split_for_the_reports_that_its_space_asks_for() -> None:
