@@ -1,9 +1,9 @@
 """What the search itself costs beside training: `python -m benchmarks.overhead`.
 
-Three questions with goals: the share of worker time that is training, the seconds until
-training begins, both of the real command, and the seconds of a proposal after many trials. What
-many workers ask of the driver is in benchmarks/scale.py. On a machine with other work to do none
-of the figures means anything.
+Four questions with goals: the share of worker time that is training, the seconds until training
+begins, both of the real command; the seconds of a proposal after many trials; and what hooks,
+orders and the search from Python cost. What many workers ask of the driver is in
+benchmarks/scale.py. On a machine with other work to do none of the figures means anything.
 """
 
 import argparse
@@ -15,18 +15,19 @@ from search_spaces import SPACE_NAMES
 from tune.cluster.ray_environment import prepare_ray_environment
 from tune.sampling.samplers import SAMPLERS, default_sampler
 
-PARTS = ("search", "sampler")
+PARTS = ("search", "sampler", "hooks")
 GOAL_START = "8 s"
 GOAL_TRAINING = "95 %"
 GOAL_PROPOSAL = {1_000: "0.1 s", 10_000: "1 s"}
 """By the trials told before."""
+GOAL_HOOKS = "1 %"
 
 
 def main() -> None:
     """Print one table, row by row."""
     parser = argparse.ArgumentParser(description="What the search costs beside training.")
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS)
-    parser.add_argument("--minutes", type=float, default=10, help="of the real search")
+    parser.add_argument("--minutes", type=float, default=10, help="of a real search")
     parser.add_argument("--workers", type=int, default=2, help="of the real search")
     parser.add_argument(
         "--told", type=int, nargs="+", default=[100, 1_000, 10_000], help="trials told before"
@@ -45,6 +46,8 @@ def main() -> None:
     print("| what | measured | goal |\n|---|---|---|", flush=True)
     if "search" in options.only:
         _search(options.minutes, options.workers)
+    if "hooks" in options.only:
+        _hooks(options.minutes)
     if "sampler" in options.only:
         for space, num_told, sampler in itertools.product(
             options.spaces, options.told, options.samplers
@@ -72,6 +75,15 @@ def _sampler(num_told: int, space: str, sampler: str) -> None:
         GOAL_PROPOSAL.get(num_told, ""),
     )
     _row(f"opening the study of {num_told:,} trials", f"{cost.open_seconds:.1f} s")
+
+
+def _hooks(minutes: float) -> None:
+    from benchmarks.overhead_hooks import hooks_cost
+
+    cost = hooks_cost(minutes)
+    _row("looking for orders, of a core", f"{cost.orders_share:.2%}", GOAL_HOOKS)
+    _row("a report for TensorBoard and an own tracker", f"{1e3 * cost.report_seconds:.2f} ms")
+    _row("the process that calls tune.search, of a core", f"{cost.python_share:.2%}", GOAL_HOOKS)
 
 
 def _row(what: str, measured: str, goal: str = "") -> None:

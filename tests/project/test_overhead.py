@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks.overhead_hooks import orders_share, report_seconds
 from benchmarks.overhead_sampler import in_generations, made_up_records, sampler_cost
 from benchmarks.overhead_search import SearchCost
 from search_spaces import load_space
@@ -32,6 +33,11 @@ def test_made_up_trials_are_as_those_of_a_search() -> None:
     for record in records:
         whole = len(record.epochs) == record.config.epochs
         assert whole == (record.status == Status.COMPLETE)
+
+
+def test_hooks_and_orders_take_some_time_and_end() -> None:
+    assert report_seconds(12) > 0
+    assert 0 <= orders_share(0.5) < 10
 
 
 def test_made_up_generations_are_full() -> None:

@@ -1,0 +1,90 @@
+"""What the hooks, the orders of `tune.control` and the search from Python cost: CPU seconds."""
+
+import dataclasses
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+import tune
+from benchmarks.overhead_sampler import made_up_records
+from search_spaces import load_space
+from tune.monitoring.tracker import TrackedSearch, Tracker
+from tune.monitoring.trackers import Trackers
+from tune.storage.requests import Requests
+
+WATCHED_SECONDS = 20.0
+"""How long the folder of orders is watched."""
+NUM_TRIALS = 200
+"""Trials that trackers are told of."""
+
+
+class _Silent(Tracker):
+    """A tracker of the user's own that does nothing."""
+
+    def __init__(self, search: TrackedSearch) -> None:
+        """Keep nothing."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class HooksCost:
+    """What they cost.
+
+    Attributes:
+        orders_share: Of a core, to look for orders.
+        report_seconds: CPU seconds of a report, for TensorBoard and a tracker of the user's own.
+        python_share: Of a core, in the process that called `tune.search`, until it returned.
+    """
+
+    orders_share: float
+    report_seconds: float
+    python_share: float
+
+
+def hooks_cost(minutes: float) -> HooksCost:
+    """Measure them, the last on a real search of so many minutes."""
+    return HooksCost(
+        orders_share=orders_share(WATCHED_SECONDS),
+        report_seconds=report_seconds(NUM_TRIALS),
+        python_share=_python_share(minutes),
+    )
+
+
+def orders_share(seconds: float) -> float:
+    """Return which share of a core goes into looking for orders, of which none comes."""
+    with tempfile.TemporaryDirectory() as folder, Requests([folder], print):
+        start = time.process_time()
+        time.sleep(seconds)
+        return (time.process_time() - start) / seconds
+
+
+def report_seconds(num_trials: int) -> float:
+    """Return the CPU seconds of a report of made-up trials."""
+    space = load_space("extended")
+    records = made_up_records(space, num_trials)
+    num_reports = 0
+    with tempfile.TemporaryDirectory() as folder:
+        search = TrackedSearch(name="timed", folder=Path(folder), space=space)
+        start = time.process_time()
+        with Trackers(search, {"own": _Silent}, Console(quiet=True)) as trackers:
+            for record in records:
+                trackers.trial_started(record)
+                for _ in record.epochs:
+                    trackers.epoch_ended(record)
+                num_reports += len(record.epochs)
+                trackers.trial_ended(record)
+        return (time.process_time() - start) / num_reports
+
+
+def _python_share(minutes: float) -> float:
+    with tempfile.TemporaryDirectory() as results:
+        start, cpu_start = time.perf_counter(), time.process_time()
+        tune.search(
+            space="full",
+            corpus="python-docs",
+            time_budget=f"{minutes:g}m",
+            finalists=0,
+            results=results,
+        )
+        return (time.process_time() - cpu_start) / (time.perf_counter() - start)
