@@ -178,7 +178,9 @@ def test_time_budget_ends_the_search_with_zero(tiny_text: str) -> None:
 
 @pytest.mark.slow
 def test_long_text_is_reported_on_within_its_epochs_and_goes_on_there(tiny_text: str) -> None:
-    flags = [*write_inputs(tiny_text, trials=4), "--finalists", "0"]
+    rare = "".join(chr(ord("α") + place) for place in range(20))
+    text = tiny_text.replace("\n", rare, 1) + rare
+    flags = [*write_inputs(text, trials=4), "--finalists", "1", "--finalist-seeds", "1"]
     space = Path("tiny.py").read_text(encoding="utf-8")
     Path("tiny.py").write_text(space.replace("budget=", "most_chars=2_000, budget="))
     script = [sys.executable, str(SUPPORT / "long_text_search.py")]
@@ -186,8 +188,13 @@ def test_long_text_is_reported_on_within_its_epochs_and_goes_on_there(tiny_text:
         done = subprocess.run([*script, *begin], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     assert "reports: 5 an epoch, each after about " in done.stdout
-    num_train_chars = len(tiny_text) - 2 * HELD_OUT_CHARS
+    assert "symbols (one for " in done.stdout
+    num_train_chars = len(text) - 2 * HELD_OUT_CHARS
     trials, epochs = trials_of("long"), pd.read_csv("results/long/epochs.csv")
+    assert (trials["min_char_count"] == 10).all()
+    assert (trials["vocabulary_size"] <= len(set(tiny_text)) + 1).all()
+    finalists = pd.read_csv("results/long/finalists.csv")
+    assert (finalists["test_bits_per_letter"] > 0).all()
     for _, rows in epochs.groupby("number"):
         assert rows["report"].to_list() == list(range(1, len(rows) + 1))
         assert rows["elapsed_seconds"].is_monotonic_increasing
