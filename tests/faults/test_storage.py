@@ -396,7 +396,9 @@ def test_or_resume_starts_a_run_or_goes_on_with_it(
     # In the storage's own folder there is nothing to copy.
     in_place = prepare_resumed(StudyOptions(resume="store/x"), quiet())
     assert in_place.run_path == tmp_path / "store/x" and in_place.mirror_root is None
-    assert run.main(["--space", "tiny.py", "--or-resume"]) == 2
+    with pytest.raises(SystemExit) as ended:
+        run.main(["--space", "tiny.py", "--or-resume"])
+    assert ended.value.code == 2
     assert "--or-resume needs the --name" in capsys.readouterr().err
 
 
