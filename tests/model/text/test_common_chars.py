@@ -19,6 +19,7 @@ from model.scoring.evaluation import score_test_passage
 from model.scoring.letters import score_letters
 from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.scoring.particle_filter import symbols_by_letter
+from model.text import common_chars
 from model.text.cleaning import LETTERS, RAW, clean
 from model.text.common_chars import CommonCharVocabulary
 from model.text.held_out import LONG_TEXT_CHARS
@@ -80,6 +81,17 @@ def test_text_is_kept_whatever_shares_a_symbol(prepared: PreparedCorpus, cleanin
         bits = getattr(corpus, f"{part}_spelling_bits")
         assert bits == pytest.approx(num_rare * math.log2(len(vocabulary.rare)))
         assert bits == vocabulary.spelling_bits(cleaned)
+
+
+def test_long_text_is_looked_up_in_pieces(
+    prepared: PreparedCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vocabulary = prepared.encoded[RAW].vocabulary
+    assert isinstance(vocabulary, CommonCharVocabulary)
+    whole = vocabulary.encode(TEXT)
+    monkeypatch.setattr(common_chars, "_CHUNK_SYMBOLS", 7)
+    assert (vocabulary.encode(TEXT) == whole).all()
+    assert vocabulary.decode(whole, vocabulary.rare_in(TEXT)) == TEXT
 
 
 @pytest.mark.parametrize(
