@@ -1,4 +1,4 @@
 """The networks and their arithmetic.
 
-May import: kernels. Must not know: texts, training, files.
+May import: system. Must not know: texts, training.
 """

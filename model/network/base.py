@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.kernels.lstm import LSTMLayer
+from model.network.kernels.lstm import LSTMLayer
 
 Step = Callable[[Tensor], Tensor]
 """Takes the next symbols (B,) of the passages and returns the logits (B, V) after them, without

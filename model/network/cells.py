@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from model.config import TrialConfig, is_own_cell
-from model.kernels.lstm import LSTMLayer
 from model.network.base import State
+from model.network.kernels.lstm import LSTMLayer
 from model.network.own_cells import own_layer
 
 

@@ -1,4 +1,4 @@
-"""One symbol at a time by the kernel (model/kernels), in the arithmetic of the training.
+"""One symbol at a time by the kernel (model/network/kernels), in the arithmetic of the training.
 
 A step of one passage takes what reading the weights takes: in bfloat16 they are half as long.
 
@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from model.kernels.library import kernel
-from model.kernels.lstm import LSTMLayer
-from model.kernels.steps import SingleSteps
 from model.network.base import State
+from model.network.kernels.library import kernel
+from model.network.kernels.lstm import LSTMLayer
+from model.network.kernels.steps import SingleSteps
 from model.network.stepping import MAX_TABLE_VALUES, StateStepper
 from model.network.tied import TiedOutput
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from model.config import TrialConfig
-from model.kernels.lstm import LSTMLayer
 from model.network.base import Network, Step, run_layer
 from model.network.cells import cell_layers
 from model.network.fused_stepping import FusedStepper, can_step_fused
+from model.network.kernels.lstm import LSTMLayer
 from model.network.stepping import LSTMStepper, Stepper
 from model.network.stream import StreamNetwork
 

@@ -4,8 +4,8 @@ bfloat16 is 1.8 times as fast on a CPU with AVX512-BF16 (2 x 256, batch 64) and 
 slow where oneDNN is off, so "auto" measures on the machine and shape it runs. Without AVX512
 oneDNN has no LSTM in bfloat16 at all (torch 2.13, AVX2: "could not create a primitive
 descriptor"). On a GPU "auto" is float32: the LSTM runs in it either way (base.py). Our own kernel
-(model/kernels) trains a layer 1.01 to 4 times as fast as torch's in bfloat16 (64 to 1,000 units,
-1 to 128 columns).
+(kernels/) trains a layer 1.01 to 4 times as fast as torch's in bfloat16 (64 to 1,000 units, 1 to
+128 columns).
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ import torch
 
 from model.config import RESOLVED_KERNELS, RESOLVED_PRECISIONS, TrialConfig
 from model.errors import ConfigError, unknown_choice
-from model.kernels.library import kernel
+from model.network.kernels.library import kernel
 from model.network.lstm import CharLSTM
 
 MIN_SPEEDUP = 1.05

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from model.errors import CorpusError, unknown_choice
 from model.system.files import cache_folder, write_whole
+from model.system.filesystem import is_uri
 from model.system.secrets import redacted
 from model.text.compressed import MAX_BYTES, unpacked
-from model.text.download import OBJECT_SCHEMES, download, download_object
+from model.text.download import download, download_object
 from model.text.gutenberg import strip_gutenberg
 from model.text.published import PUBLISHED, published_text
 from model.text.reading import Reading
@@ -94,7 +95,7 @@ def resolve_corpus(name: str | Sequence[str] | None, reading: Reading = AS_USUAL
         data = download(name, seconds=URL_SECONDS)
         known = redacted(name)  # it is written down
         return corpus_of(known, f"downloaded from {known}", data, reading)
-    if name.startswith(OBJECT_SCHEMES):
+    if is_uri(name):
         data = download_object(name, seconds=URL_SECONDS)
         return corpus_of(name, f"read from {name}", data, reading)
     try:
@@ -104,7 +105,7 @@ def resolve_corpus(name: str | Sequence[str] | None, reading: Reading = AS_USUAL
         if not path.exists():
             choices = unknown_choice("corpus", name, CORPORA)
             others = "a UTF-8 file or folder that exists, - for standard input"
-            raise CorpusError(f"{choices}, {others}, or an http(s), s3 or gs URL")
+            raise CorpusError(f"{choices}, {others}, or a URL: http(s), s3, gs")
         data = path.read_bytes()
     except OSError as error:
         where = error.filename or name

@@ -25,7 +25,6 @@ from model.system.secrets import redacted
 
 MAX_BYTES = 256 << 20
 """A longer text is refused: a character-level search of it would take weeks."""
-OBJECT_SCHEMES = ("s3://", "gs://")
 _CHUNK_BYTES = 1 << 16
 SILENT_SECONDS = 60.0
 """A server that sends nothing for so long is given up by `download_to`."""
@@ -170,10 +169,8 @@ def download_object(uri: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> 
         data = within_seconds(seconds, fetch, late=_too_slow(uri, seconds))
     except CorpusError:
         raise
-    except ConfigError as error:
-        raise CorpusError(str(error)) from error
-    except STORE_ERRORS as error:
-        reason = first_line(error)
+    except (ConfigError, *STORE_ERRORS) as error:
+        reason = first_line(error.__cause__ or error)  # the rule of `open_location` is a storage's
         raise CorpusError(f"a URL must be reachable: {redacted(uri)}: {reason}") from error
     _check_size(uri, len(data), max_bytes)
     return data

@@ -28,8 +28,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
     "model": {
         "system": set(),
         "text": {"system"},
-        "kernels": {"system"},
-        "network": {"kernels"},
+        "network": {"system"},
         "scoring": {"network", "system", "text"},
         "training": {"network", "scoring", "system", "text"},
         "generation": {"network", "scoring", "system", "text"},
@@ -53,7 +52,7 @@ PUBLIC = {"config", "errors"}
 
 WALLS = {
     "torch": {
-        *("model.kernels", "model.network", "model.scoring", "model.training", "model.generation"),
+        *("model.network", "model.scoring", "model.training", "model.generation"),
         "model.system.devices",
     },
     "ray": {"tune.cluster", "tune.trials", "tune.sampling", "tune.job"},

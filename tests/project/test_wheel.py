@@ -19,9 +19,9 @@ PACKAGES = ("model", "search_spaces", "tune")
 DATA = {
     *(f"{package}/py.typed" for package in PACKAGES),
     "model/generation/reference_passages.json",
-    "model/kernels/lstm.cpp",
-    "model/kernels/steps.cpp",
-    "model/kernels/tiles.h",
+    "model/network/kernels/lstm.cpp",
+    "model/network/kernels/steps.cpp",
+    "model/network/kernels/tiles.h",
 }
 NO_INDEX = ("Could not find a version", "NewConnectionError", "No matching distribution")
 

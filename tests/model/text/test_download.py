@@ -8,6 +8,7 @@ import socket
 import threading
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -174,6 +175,13 @@ def test_credentials_in_a_uri_are_refused() -> None:
     with pytest.raises(CorpusError, match="must hold no credentials") as caught:
         resolve_corpus("s3://key:hush@bucket/book.txt")
     assert "hush" not in str(caught.value)
+
+
+def test_text_is_read_from_any_scheme_that_a_storage_may_have(tmp_path: Path) -> None:
+    (tmp_path / "book.txt").write_bytes(TEXT)
+    assert resolve_corpus(f"file://{tmp_path}/book.txt").text == TEXT.decode()
+    with pytest.raises(CorpusError, match="a URL must be reachable: ftp://host"):
+        resolve_corpus("ftp://host/book.txt")
 
 
 @pytest.mark.slow

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.kernels.library import kernel
-from model.kernels.lstm import LSTMLayer, PackedWeights
+from model.network.kernels.library import kernel
+from model.network.kernels.lstm import LSTMLayer, PackedWeights
 
 _OUTPUT_BLOCK = 64
 _SIZES = ("num_layers", "hidden", "size", "vocabulary")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from model.kernels.library import kernel
+from model.network.kernels.library import kernel
 
 LANES = 16
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from model.config import TrialConfig
-from model.kernels.library import FLAGS, SOURCES, kernel
-from model.kernels.lstm import LSTMLayer
+from model.network.kernels.library import FLAGS, SOURCES, kernel
+from model.network.kernels.lstm import LSTMLayer
 from model.network.lstm import CharLSTM
 from model.network.precision import has_fused
 

@@ -10,8 +10,8 @@ import pytest
 
 from model.config import TrialConfig
 from model.errors import ConfigError
-from model.kernels import library
 from model.network import precision
+from model.network.kernels import library
 from model.network.precision import BFLOAT16, resolve_arithmetic
 from model.system.devices import pick_device
 from model.system.files import cache_folder

@@ -1,4 +1,0 @@
-"""What torch is slow at, compiled on the user's machine.
-
-May import: system. Must not know: texts, networks, training.
-"""
