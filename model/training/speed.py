@@ -8,7 +8,6 @@ Source: Lawson & Hanson 1974, "Solving Least Squares Problems" (no part below 0)
 """
 
 import dataclasses
-import itertools
 import time
 from collections.abc import Callable, Sequence
 
@@ -68,22 +67,13 @@ def _amounts(work: Work) -> NDArray[np.float64]:
 
 
 def fit(works: Sequence[Work], seconds: Sequence[float]) -> MachineSpeed:
-    """Return the speed with the least squares of relative errors, no part below 0.
+    """Return the speed with the least squares of relative errors, no part below 0."""
+    from scipy.optimize import nnls  # 0.3 s, and only what measures needs it
 
-    The solution is the plain one of some of the kinds, the others at 0: all 31 choices are tried.
-    """
     relative = np.array([_amounts(w) for w in works]) / np.array(seconds)[:, None]
     scale = np.linalg.norm(relative, axis=0)
-    best, lowest = np.zeros(len(WORK_KINDS)), float("inf")
-    for size in range(1, len(WORK_KINDS) + 1):
-        for chosen in map(list, itertools.combinations(range(len(WORK_KINDS)), size)):
-            columns = relative[:, chosen] / scale[chosen]
-            found, *_ = np.linalg.lstsq(columns, np.ones(len(relative)))
-            error = float(np.square(columns @ found - 1).sum())
-            if found.min() >= 0 and error < lowest:
-                best, lowest = np.zeros(len(WORK_KINDS)), error
-                best[chosen] = found / scale[chosen]
-    return MachineSpeed(seconds=tuple(best.tolist()))
+    found, _ = nnls(relative / scale, np.ones(len(relative)))
+    return MachineSpeed(seconds=tuple((found / scale).tolist()))
 
 
 def measure_speed(
