@@ -1,7 +1,7 @@
 """Smaller spaces from a space: an axis that is fixed, choices that are left out, a lower end."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import (
@@ -108,6 +108,34 @@ def with_share_of_dropout(space: SearchSpace, share: float) -> SearchSpace:
     base = dataclasses.replace(space.base, dropout=space.base.dropout * share)
     changed = dataclasses.replace(space, base=base)
     return space if changed.base_point() is None else changed
+
+
+def with_layer_norm(space: SearchSpace, kept: Collection[str]) -> SearchSpace:
+    """Return the space whose base has layer norm, unless it is an axis or the user's own.
+
+    A network learns faster with it: 0.045 bits on 12 million characters after a third of a pass,
+    on a book 0.072 after 7 epochs and 0.003 after 15 (LOG.md).
+
+    Args:
+        space: The space; one without axes stays as it is.
+        kept: Fields that the user has fixed.
+    """
+    if not space.distributions or "normalization" in (*space.distributions, *kept):
+        return space
+    return with_base(space, {"normalization": "layer"})
+
+
+def with_base(space: SearchSpace, changes: Mapping[str, Any]) -> SearchSpace:
+    """Return the space with another base; baselines keep what they had of the old one."""
+    own = {field: getattr(space.base, field) for field in changes}
+    return dataclasses.replace(
+        space,
+        base=dataclasses.replace(space.base, **changes),
+        baselines=tuple(
+            dataclasses.replace(baseline, params={**own, **baseline.params})
+            for baseline in space.baselines
+        ),
+    )
 
 
 def _rebuilt(

@@ -79,6 +79,8 @@ def _plan_lines(plan: JobPlan) -> list[str]:
         if condition := space.condition(axis):
             only = f", only where {condition[0]} is {' or '.join(map(str, condition[1]))}"
         lines.append(f"  {axis:<18} {describe_distribution(distribution)}{only}")
+    if space.base.normalization == "layer" and "normalization" not in space.distributions:
+        lines.append(f"  {'normalization':<18} layer, of all but the baselines")
     lines += [f"  {note}" for note in study.left_out]
     for baseline in space.baselines:
         params = " ".join(f"{axis}={value}" for axis, value in baseline.params.items())

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from rich.console import Console
@@ -178,11 +178,7 @@ def _check_space(
     spaces, kept = [named], fixed_fields(options)
     for on_gpu in (False, True):  # which of the two it was is not kept
         space = for_text(named, len(corpus.text), on_gpu=on_gpu, kept=kept)
-        # Until 2026-11-29 the base of a long text had no layer norm and all characters.
-        early = for_text(named, len(corpus.text), on_gpu=on_gpu, kept={"normalization", *kept})
-        all_chars = dataclasses.replace(early.base, min_char_count=named.base.min_char_count)
-        early = dataclasses.replace(early, base=all_chars)
-        spaces += [each for each in (space, early) if each not in spaces]
+        spaces += [space] * (space not in spaces)
     if any(_what_must_agree(space) == _what_must_agree(stored) for space in spaces):
         return
     narrowed = (fitted(space, corpus).space for space in spaces)
@@ -196,13 +192,24 @@ def _check_space(
 def _what_must_agree(space: SearchSpace) -> dict[str, Any]:
     """Return what must be the same in a resumed run: it has its own budget and its own starts.
 
-    The base is a start where it has values on axes, which the text and the time of the run have
-    changed. Epochs are those for its text, or it is from before 2026-11-29 and has none such.
+    The base is a start where it has values on axes. These, its layer norm and its rare characters
+    are what the text and the time of the run asked for, and the version that began it. Epochs are
+    those for its text, or it is from before 2026-11-29 and has none such.
     """
-    values = space.to_json()
-    base = {key: value for key, value in values["base"].items() if key not in space.distributions}
-    kept = {key: values[key] for key in values if key not in ("budget", "starts", "most_chars")}
-    return {**kept, "base": base}
+    values, axes = space.to_json(), set(space.distributions)
+    asked_for = {"normalization", "min_char_count"} - axes
+    baselines = [
+        {**each, "params": _without(each["params"], asked_for)} for each in values["baselines"]
+    ]
+    return {
+        **_without(values, {"budget", "starts", "most_chars"}),
+        "base": _without(values["base"], axes | asked_for),
+        "baselines": baselines,
+    }
+
+
+def _without(values: Mapping[str, Any], keys: Set[str]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in keys}
 
 
 def _text(options: StudyOptions, stored: StudyFile, folder: RunFolder, console: Console) -> Corpus:

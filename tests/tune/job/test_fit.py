@@ -16,7 +16,7 @@ from model.text.words import CLAUSES, NO_WORDS
 from model.training.cost import TextSizes, steps_per_epoch
 from search_spaces import load_space
 from search_spaces.long_text import for_text
-from search_spaces.narrow import fixed, with_share_of_dropout
+from search_spaces.narrow import fixed, with_layer_norm, with_share_of_dropout
 from tune import run
 from tune.cluster.resources import Node
 from tune.job.fit import fitted
@@ -164,6 +164,19 @@ def test_resumed_run_of_a_long_text_may_name_its_space_and_an_old_one_too() -> N
     _check_space(named, dataclasses.replace(early, base=base), long, options)
     # Runs of before 2026-11-29 do not say what their epochs are for.
     _check_space(named, dataclasses.replace(named, most_chars=None), long, options)
+
+
+def test_resumed_run_may_have_the_layer_norm_that_its_time_asked_for() -> None:
+    named, text = load_space("full"), corpus("tea for two " * 1_000)
+    options = StudyOptions(space="full", resume="short")
+    stored = with_layer_norm(with_share_of_dropout(named, 0.4), kept=())
+    assert stored.base.normalization == "layer"
+    _check_space(named, stored, text, options)
+    first, *others = stored.baselines
+    other = dataclasses.replace(first, params={**first.params, "hidden_size": 100})
+    stored = dataclasses.replace(stored, baselines=(other, *others))
+    with pytest.raises(ConfigError, match="must be the one in its study"):
+        _check_space(named, stored, text, options)
 
 
 def test_what_is_fixed_stays_on_a_long_text() -> None:

@@ -10,7 +10,7 @@ from hand_made_trials import epoch_record
 from model.config import TrialConfig
 from model.scoring.objective import PreparedCorpus
 from model.training.speed import MachineSpeed
-from search_spaces import load_space
+from search_spaces import SearchSpace, load_space
 from tune.job.search import num_left
 from tune.planning.estimate import Estimate
 from tune.planning.study import Study
@@ -83,6 +83,22 @@ def test_base_has_less_dropout_where_it_is_given_fewer_epochs() -> None:
     assert dropout(without_budget, 10.0) == without_budget.space.base.dropout
     resumed = dataclasses.replace(study, earlier=object())  # type: ignore[arg-type]
     assert dropout(resumed, 10.0) == 0.5
+
+
+def test_base_has_layer_norm_where_it_is_given_fewer_epochs() -> None:
+    study = study_of(finalists=0)  # a training may take 50 s
+
+    def fitting(epoch_seconds: float, kept: tuple[str, ...] = ()) -> SearchSpace:
+        found = with_base_that_fits(
+            study, epoch_seconds=lambda config: epoch_seconds, concurrent=2, kept=kept
+        )
+        return found.space
+
+    assert fitting(1.0) == study.space
+    found = fitting(30.0)
+    assert found.base.normalization == "layer"
+    assert {found.config(each.params).normalization for each in found.baselines} == {"none"}
+    assert fitting(30.0, kept=("normalization",)).base.normalization == "none"
 
 
 def test_what_one_baseline_leaves_of_its_part_the_others_have() -> None:
