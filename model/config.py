@@ -144,26 +144,21 @@ class TrialConfig:
                 f"epochs must be a whole number of reports, of which an epoch has "
                 f"{self.reports_per_epoch} (reports_per_epoch), got {self.epochs}"
             )
-        for name in ("dropout", "input_dropout", "weight_dropout"):
+        for name in _PROBABILITIES:
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be in 0 <= p < 1, got {getattr(self, name)}")
-        for name in ("learning_rate", "sgd_learning_rate", "gradient_clip_norm"):
+        for name in _ABOVE_ZERO:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
-        if not 0 <= self.decay_fraction <= 1:
-            raise ConfigError(f"decay_fraction must be in 0 <= f <= 1, got {self.decay_fraction}")
-        if self.weight_decay < 0:
-            raise ConfigError(f"weight_decay must be at least 0, got {self.weight_decay}")
-        for name in ("mogrifier_rounds", "min_char_count", "patience_epochs"):
+        for name in _AT_LEAST_ZERO:
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be at least 0, got {getattr(self, name)}")
+        if not 0 <= self.decay_fraction <= 1:
+            raise ConfigError(f"decay_fraction must be in 0 <= f <= 1, got {self.decay_fraction}")
         check_seed(self.seed)
-        if self.cleaning not in CLEANINGS:
-            raise ConfigError(unknown_choice("cleaning", self.cleaning, CLEANINGS))
-        if self.regime not in REGIMES:
-            raise ConfigError(unknown_choice("regime", self.regime, REGIMES))
-        if self.unit not in UNITS:
-            raise ConfigError(unknown_choice("unit", self.unit, UNITS))
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ConfigError(unknown_choice(name, getattr(self, name), choices))
         if self.unit == "byte" and self.cleaning != RAW:
             raise ConfigError(f"cleaning must be {RAW} with unit byte, got {self.cleaning!r}")
         if is_own_cell(self.cell):
@@ -173,19 +168,11 @@ class TrialConfig:
                 )
         elif self.cell not in CELLS:
             raise ConfigError(unknown_choice("cell", self.cell, CELLS) + ", or FILE.py:CLASS")
-        if self.optimizer not in OPTIMIZERS:
-            raise ConfigError(unknown_choice("optimizer", self.optimizer, OPTIMIZERS))
         for name, needed in _OF_THE_WINDOW.items():
             if self.regime == "window" and getattr(self, name) != needed:
                 raise ConfigError(
                     f"{name} must be {needed} in the window regime, got {getattr(self, name)!r}"
                 )
-        if self.normalization not in NORMALIZATIONS:
-            raise ConfigError(unknown_choice("normalization", self.normalization, NORMALIZATIONS))
-        if self.precision not in PRECISIONS:
-            raise ConfigError(unknown_choice("precision", self.precision, PRECISIONS))
-        if self.kernel not in KERNELS:
-            raise ConfigError(unknown_choice("kernel", self.kernel, KERNELS))
         if self.kernel == "fused" and self.precision == "float32":
             raise ConfigError("kernel must be auto or torch in float32, got 'fused'")
 
@@ -248,6 +235,18 @@ _AT_LEAST_ONE = (
     *("reports_per_epoch", "hidden_size", "num_layers", "batch_size"),
     *("sequence_length", "embedding_dim", "min_word_count"),
 )
+_AT_LEAST_ZERO = ("weight_decay", "mogrifier_rounds", "min_char_count", "patience_epochs")
+_ABOVE_ZERO = ("learning_rate", "sgd_learning_rate", "gradient_clip_norm")
+_PROBABILITIES = ("dropout", "input_dropout", "weight_dropout")
+_CHOICES = {
+    "cleaning": CLEANINGS,
+    "regime": REGIMES,
+    "unit": UNITS,
+    "optimizer": OPTIMIZERS,
+    "normalization": NORMALIZATIONS,
+    "precision": PRECISIONS,
+    "kernel": KERNELS,
+}
 _OF_THE_WINDOW = {
     "unit": "char",
     "cell": "lstm",

@@ -120,17 +120,21 @@ def _best(study: Study) -> Mapping[str, Any]:
 
 
 class NumberedQMCSampler(QMCSampler):
-    """Gives one trial its point of a scrambled Sobol sequence."""
+    """Gives one trial its point of a scrambled sequence."""
 
-    def __init__(self, index: int, *, seed: int, independent_sampler: BaseSampler) -> None:
+    def __init__(
+        self, index: int, *, qmc_type: str, seed: int, independent_sampler: BaseSampler
+    ) -> None:
         """Sample one trial.
 
         Args:
             index: Of the point, from 0.
+            qmc_type: Optuna's name of the sequence.
             seed: Of the sequence, one for all trials.
             independent_sampler: For axes that the first trial did not have.
         """
         super().__init__(
+            qmc_type=qmc_type,
             scramble=True,
             seed=seed,
             independent_sampler=independent_sampler,

@@ -123,6 +123,7 @@ def make_sampler(
                 return random  # a trial has one point of the sequence
             return NumberedQMCSampler(
                 max(0, number - num_baselines - len(starts)),
+                qmc_type="sobol",
                 seed=hash_seed(seed) % 2**32,
                 independent_sampler=random,
             )
