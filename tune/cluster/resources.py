@@ -105,10 +105,8 @@ def num_concurrent(nodes: list[Node], need: TrialResources, max_concurrent: int 
     4
 
     Raises:
-        ConfigError: No node can ever run one trial, or max_concurrent is below 1.
+        ConfigError: No node can ever run one trial.
     """
-    if max_concurrent is not None and max_concurrent < 1:
-        raise ConfigError(f"max_concurrent must be at least 1, got {max_concurrent}")
     fitting = num_fitting(nodes, need)
     if fitting == 0:
         raise ConfigError(
