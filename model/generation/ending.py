@@ -29,7 +29,7 @@ class Bounds:
 
     def __post_init__(self) -> None:
         if self.num_chars < 1:
-            raise ConfigError(f"num_chars must be at least 1, got {self.num_chars}")
+            raise ConfigError(f"chars must be at least 1, got {self.num_chars}")
         for name in ("stop", "separator"):
             if getattr(self, name) == "":
                 raise ConfigError(f"{name} must have at least one character")

@@ -55,7 +55,6 @@ class Conversation:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
-        _check_chars(self.num_chars)
         self._bounds().cleaned(self.cleaning, self.vocabulary)
 
     def answer(self, line: str) -> Iterator[str]:
@@ -113,16 +112,10 @@ class Conversation:
         if command == "/temperature":
             self.options = dataclasses.replace(self.options, temperature=float(number))
         elif command == "/chars":
-            self.num_chars = _check_chars(int(number))
+            self.num_chars = Bounds(num_chars=int(number)).num_chars  # it is checked
         else:
             self.seed = check_seed(int(number))
         return f"{command[1:]} is now {number}"
-
-
-def _check_chars(num_chars: int) -> int:
-    if num_chars < 1:
-        raise ConfigError(f"chars must be at least 1, got {num_chars}")
-    return num_chars
 
 
 def converse(

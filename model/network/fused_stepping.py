@@ -14,7 +14,7 @@ from model.network.base import State
 from model.network.kernels.library import kernel
 from model.network.kernels.lstm import LSTMLayer
 from model.network.kernels.steps import SingleSteps
-from model.network.stepping import MAX_TABLE_VALUES, StateStepper
+from model.network.stepping import MAX_TABLE_VALUES, Stepper
 from model.network.tied import TiedOutput
 
 
@@ -28,7 +28,7 @@ def can_step_fused(layers: Sequence[LSTMLayer], embedding: nn.Embedding) -> bool
     return is_small and layers[0].is_fused and kernel() is not None
 
 
-class FusedStepper(StateStepper):
+class FusedStepper(Stepper):
     """Steps an LSTM in bfloat16; its weights are copied."""
 
     @torch.inference_mode()

@@ -31,29 +31,17 @@ class Stepper(ABC):
     weights and nothing else: a step of one leaves the others where they are.
     """
 
+    def __init__(self, state: State) -> None:
+        """Go on from a state.
+
+        Args:
+            state: Its parts, each (L, B, H) or padded, or (B, H) of one layer.
+        """
+        self._state = state
+
     @abstractmethod
     def step(self, symbols_B: Tensor) -> Tensor:
         """Return the logits (B, V) after one more symbol of each passage."""
-
-    @property
-    @abstractmethod
-    def device(self) -> torch.device:
-        """Where the states lie."""
-
-    @abstractmethod
-    def pick(self, rows_N: Tensor) -> Self:
-        """Return a stepper that goes on from the passages of these rows, in this order."""
-
-    @abstractmethod
-    def join(self, other: Self) -> Self:
-        """Return a stepper of the passages of both, the other's after this one's."""
-
-
-class StateStepper(Stepper):
-    """Keeps the parts of the state whole, each (L, B, H) or padded."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
 
     @property
     def device(self) -> torch.device:
@@ -64,7 +52,7 @@ class StateStepper(Stepper):
     def pick(self, rows_N: Tensor) -> Self:
         """Return a stepper that goes on from the passages of these rows, in this order."""
         picked = copy.copy(self)
-        picked._state = tuple(part_LBH[:, rows_N] for part_LBH in self._state)
+        picked._state = tuple(part.index_select(-2, rows_N) for part in self._state)
         return picked
 
     @torch.inference_mode()
@@ -72,11 +60,11 @@ class StateStepper(Stepper):
         """Return a stepper of the passages of both, the other's after this one's."""
         joined = copy.copy(self)
         pairs = zip(self._state, other._state, strict=True)
-        joined._state = tuple(torch.cat(pair, dim=1) for pair in pairs)
+        joined._state = tuple(torch.cat(pair, dim=-2) for pair in pairs)
         return joined
 
 
-class NetworkStepper(StateStepper):
+class NetworkStepper(Stepper):
     """Steps a network by windows of a single symbol."""
 
     def __init__(
@@ -120,9 +108,10 @@ class LSTMStepper(Stepper):
             output: From the last layer to V logits.
             state: Hidden and cell state, each (L, B, H).
         """
+        # (B, H) each: the hidden states of the layers, then their cell states.
+        super().__init__(tuple(part for part_LBH in state for part in part_LBH.float().unbind()))
         self._norms = norms
         self._hidden_size = output.in_features
-        self._hidden, self._cell = ([*part_LBH.float().unbind()] for part_LBH in state)
         self._output_HV = output.weight.T.contiguous()
         self._output_bias_V = output.bias
         # torch's gates are input, forget, cell, output; here the cell's comes last.
@@ -148,40 +137,20 @@ class LSTMStepper(Stepper):
     def step(self, symbols_B: Tensor) -> Tensor:
         """Return the logits (B, V) after one more symbol of each passage."""
         three = 3 * self._hidden_size
-        values = self._hidden[0] if self._has_table else self._embedding_VE[symbols_B]
+        num_layers = len(self._weights)
+        hidden, cell = [*self._state[:num_layers]], [*self._state[num_layers:]]
+        values = hidden[0] if self._has_table else self._embedding_VE[symbols_B]
         for layer, weights in enumerate(self._weights):
             if layer == 0 and self._has_table:
                 start_BG, inputs = self._table_VG.index_select(0, symbols_B), values
             else:
                 start_BG = self._biases[layer]
-                inputs = torch.cat([values, self._hidden[layer]], dim=1)
+                inputs = torch.cat([values, hidden[layer]], dim=1)
             gates_BG = torch.addmm(start_BG, inputs, weights)
             input_BH, forget_BH, output_BH = gates_BG[:, :three].sigmoid_().chunk(3, dim=1)
             new_BH = gates_BG[:, three:].tanh_()
-            self._cell[layer] = torch.addcmul(forget_BH * self._cell[layer], input_BH, new_BH)
-            self._hidden[layer] = output_BH * self._cell[layer].tanh()
-            values = self._norms[layer](self._hidden[layer])
+            cell[layer] = torch.addcmul(forget_BH * cell[layer], input_BH, new_BH)
+            hidden[layer] = output_BH * cell[layer].tanh()
+            values = self._norms[layer](hidden[layer])
+        self._state = (*hidden, *cell)
         return torch.addmm(self._output_bias_V, values, self._output_HV)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the states lie."""
-        return self._hidden[0].device
-
-    @torch.inference_mode()
-    def pick(self, rows_N: Tensor) -> Self:
-        """Return a stepper that goes on from the passages of these rows, in this order."""
-        picked = copy.copy(self)
-        picked._hidden = [hidden_BH[rows_N] for hidden_BH in self._hidden]
-        picked._cell = [cell_BH[rows_N] for cell_BH in self._cell]
-        return picked
-
-    @torch.inference_mode()
-    def join(self, other: Self) -> Self:
-        """Return a stepper of the passages of both, the other's after this one's."""
-        joined = copy.copy(self)
-        joined._hidden = [
-            torch.cat(pair) for pair in zip(self._hidden, other._hidden, strict=True)
-        ]
-        joined._cell = [torch.cat(pair) for pair in zip(self._cell, other._cell, strict=True)]
-        return joined

@@ -63,21 +63,13 @@ def download_progress(name: str, num_bytes: int) -> Iterator[Callable[[int], Non
     if sys.stderr is None or not sys.stderr.isatty():
         yield lambda _: None
         return
-    last = -1
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-    def told(num_had: int) -> None:
-        nonlocal last
-        percent = 100 * num_had // num_bytes
-        if percent > last:
-            last = percent
-            shown = f"\rdownloading {name}: {percent} % of {num_bytes / 1e6:.1f} MB"
-            print(shown, end="", file=sys.stderr, flush=True)
-
-    try:
-        yield told
-    finally:
-        if last >= 0:
-            print(file=sys.stderr, flush=True)
+    columns = TextColumn("downloading {task.description}"), BarColumn(), DownloadColumn()
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=num_bytes)
+        yield lambda num_had: bar.update(task, completed=num_had)
 
 
 class SteadyOutput:

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import ConfigError
-from model.text.vocabulary import Vocabulary, smallest_type
+from model.text.vocabulary import BaseVocabulary, Vocabulary, smallest_type
 
 _CHUNK_SYMBOLS = 1 << 20
 """Symbols that are counted or numbered anew together: numpy makes 8 bytes of each meanwhile."""
 
 
 @dataclasses.dataclass(frozen=True)
-class CommonCharVocabulary:
+class CommonCharVocabulary(BaseVocabulary):
     """The characters that are symbols, and those that share one.
 
     A character's index is its position; the symbol of the rare ones comes last. Which of them it
@@ -95,10 +95,6 @@ class CommonCharVocabulary:
         places[indices == len(self.common)] = self._all.encode(rare)
         return self._all.decode(places)
 
-    def encode_prime(self, text: str) -> NDArray[np.integer[Any]]:
-        """Return the indices of a text that goes on; see `encode`."""
-        return self.encode(text)
-
     def renumbered(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
         """Return the indices (N,) of characters that are given by their place in the alphabet."""
         return _looked_up(self._index_of_place, indices)
@@ -118,10 +114,6 @@ class CommonCharVocabulary:
 
         return write
 
-    def unknown_chars(self, text: str) -> set[str]:
-        """Return the characters of a text that cannot be read."""
-        return set(text).difference(self.alphabet)
-
     def rare_in(self, text: str) -> str:
         """Return the rare characters of a text in their order."""
         rare = set(self.rare)
@@ -130,11 +122,6 @@ class CommonCharVocabulary:
     def spelling_bits(self, text: str) -> float:
         """Return what telling the rare characters of a text apart costs, in bits in all."""
         return len(self.rare_in(text)) * math.log2(len(self.rare))
-
-    @property
-    def blank(self) -> str:
-        """What is read where no text stands before: a space, or the first character."""
-        return " " if " " in self.alphabet else self.alphabet[0]
 
     @functools.cached_property
     def alphabet(self) -> tuple[str, ...]:

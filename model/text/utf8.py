@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import ConfigError
+from model.text.vocabulary import BaseVocabulary
 
 ENCODING = "utf-8"
 NUM_BYTES = 0xF5
@@ -16,7 +17,7 @@ NUM_BYTES = 0xF5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class ByteVocabulary:
+class ByteVocabulary(BaseVocabulary):
     """All bytes that UTF-8 has; a byte's index is its value.
 
     They are not those of a training part alone: any text can be scored, and a bit per byte is of
@@ -44,10 +45,6 @@ class ByteVocabulary:
             ) from error
         return np.frombuffer(data, dtype=np.uint8).copy()  # bytes are not writable
 
-    def encode_prime(self, text: str) -> NDArray[np.integer[Any]]:
-        """Return the bytes of a text that goes on; see `encode`."""
-        return self.encode(text)
-
     def writer(self, before: str, uniform: Callable[[], float]) -> Callable[[int], str]:
         """Return what writes one passage: it takes a byte, and returns the text that is then sure.
 
@@ -64,10 +61,6 @@ class ByteVocabulary:
     def unknown_chars(self, text: str) -> set[str]:
         """Return the characters of a text that cannot be read: surrogates alone."""
         return {char for char in set(text) if "\ud800" <= char <= "\udfff"}
-
-    def spelling_bits(self, text: str) -> float:
-        """Return what spelling unknown symbols of a text costs: there are none."""
-        return 0.0
 
     @property
     def blank(self) -> str:

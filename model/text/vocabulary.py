@@ -2,8 +2,9 @@
 
 import dataclasses
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +44,40 @@ def char_counts(text: str) -> dict[str, int]:
     return {chr(code): int(counts[code]) for code in counts.nonzero()[0]}
 
 
+class _HasAlphabet(Protocol):
+    @property
+    def alphabet(self) -> tuple[str, ...]: ...
+
+
+class BaseVocabulary(ABC):
+    """What all vocabularies do, each in the same way unless it says otherwise."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def encode(self, text: str) -> NDArray[np.integer[Any]]:
+        """Return the indices of a text's symbols, in the smallest type."""
+
+    def encode_prime(self, text: str) -> NDArray[np.integer[Any]]:
+        """Return the indices of a text that goes on; see `encode`."""
+        return self.encode(text)
+
+    def unknown_chars(self: _HasAlphabet, text: str) -> set[str]:
+        """Return the characters of a text that cannot be read."""
+        return set(text).difference(self.alphabet)
+
+    def spelling_bits(self, text: str) -> float:
+        """Return what spelling unknown symbols of a text costs: there are none."""
+        return 0.0
+
+    @property
+    def blank(self: _HasAlphabet) -> str:
+        """What is read where no text stands before: a space, or the first character."""
+        return " " if " " in self.alphabet else self.alphabet[0]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
-class Vocabulary:
+class Vocabulary(BaseVocabulary):
     """A sorted set of characters; a character's index is its position.
 
     Raises:
@@ -101,10 +134,6 @@ class Vocabulary:
         indices.resize(num_encoded, refcheck=False)  # in place
         return indices
 
-    def encode_prime(self, text: str) -> NDArray[np.integer[Any]]:
-        """Return the indices of a text that goes on; see `encode`."""
-        return self.encode(text)
-
     def decode(self, indices: NDArray[np.integer[Any]]) -> str:
         """Return the characters at the indices.
 
@@ -125,19 +154,6 @@ class Vocabulary:
             uniform: Gives random numbers, none of which is needed.
         """
         return self.symbols.__getitem__
-
-    def unknown_chars(self, text: str) -> set[str]:
-        """Return the characters of a text that cannot be read."""
-        return set(text).difference(self.symbols)
-
-    def spelling_bits(self, text: str) -> float:
-        """Return what spelling unknown symbols of a text costs: there are none."""
-        return 0.0
-
-    @property
-    def blank(self) -> str:
-        """What is read where no text stands before: a space, or the first character."""
-        return " " if " " in self.symbols else self.symbols[0]
 
     @property
     def alphabet(self) -> tuple[str, ...]:

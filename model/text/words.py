@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from model.errors import ConfigError
 from model.text.grams import Smoothing
 from model.text.spelling import MAX_WORDS, Speller
-from model.text.vocabulary import char_counts, smallest_type
+from model.text.vocabulary import BaseVocabulary, char_counts, smallest_type
 
 _APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}"
 _WITHOUT_SPACES = (
@@ -109,7 +109,7 @@ def _stands_at_space(char: str) -> bool:
 
 
 @dataclasses.dataclass(frozen=True)
-class WordVocabulary:
+class WordVocabulary(BaseVocabulary):
     """The tokens that are symbols, and what spells the others.
 
     A token's index is its position; the unknown symbol, for every other token, comes last.
@@ -219,15 +219,6 @@ class WordVocabulary:
             return before
 
         return write
-
-    def unknown_chars(self, text: str) -> set[str]:
-        """Return the characters of a text that can be neither read nor spelled."""
-        return set(text).difference(self.alphabet)
-
-    @property
-    def blank(self) -> str:
-        """What is read where no text stands before: a space, or the first character."""
-        return " " if " " in self.alphabet else self.alphabet[0]
 
     @functools.cached_property
     def _has_spaces(self) -> bool:

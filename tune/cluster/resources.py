@@ -82,23 +82,20 @@ def cluster_nodes(ray_nodes: list[dict[str, Any]]) -> list[Node]:
     ]
 
 
-def default_gpus(nodes: list[Node]) -> float:
-    """Return the GPUs of a trial where the user names none: one if there are any."""
-    return 1.0 if any(node.num_gpus for node in nodes) else 0.0
-
-
 def trial_resources(nodes: list[Node], *, cpus: int, gpus: float | None) -> TrialResources:
     """Return what a trial takes, as the user says.
 
     Args:
         nodes: What there is.
         cpus: The user's number of CPU cores.
-        gpus: The user's number of GPUs; None where the user names none: see `default_gpus`.
+        gpus: The user's number of GPUs; None where the user names none: one if there are any.
 
     Raises:
         ConfigError: A number is out of its range.
     """
-    return TrialResources(cpus=cpus, gpus=default_gpus(nodes) if gpus is None else gpus)
+    if gpus is None:
+        gpus = float(any(node.num_gpus for node in nodes))
+    return TrialResources(cpus=cpus, gpus=gpus)
 
 
 def num_concurrent(nodes: list[Node], need: TrialResources, max_concurrent: int | None) -> int:
@@ -108,10 +105,8 @@ def num_concurrent(nodes: list[Node], need: TrialResources, max_concurrent: int 
     4
 
     Raises:
-        ConfigError: No node can ever run one trial, or max_concurrent is below 1.
+        ConfigError: No node can ever run one trial.
     """
-    if max_concurrent is not None and max_concurrent < 1:
-        raise ConfigError(f"max_concurrent must be at least 1, got {max_concurrent}")
     fitting = num_fitting(nodes, need)
     if fitting == 0:
         raise ConfigError(

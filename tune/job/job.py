@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from model.errors import ConfigError, ExternalFault
-from model.system.energy import EnergyMeter
+from model.system.energy import Energy, EnergyMeter
 from model.system.files import unwritable
 from model.system.terminal import complain, say, take_signals_back
 from tune.cluster.cluster import Cluster
@@ -41,8 +41,8 @@ from tune.job.worker_tasks import AfterSearch
 from tune.planning.estimate import Estimate
 from tune.planning.study import NOTHING_SPENT, Study, StudyOptions
 from tune.planning.training_time import num_settled, with_base_that_fits
-from tune.records.energy_file import read_energy_file, write_energy_file
 from tune.records.history import History, check_no_driver, records_so_far
+from tune.records.json_file import read_json, write_json
 from tune.records.run_folder import RunFolder, existing_parent
 from tune.sampling.samplers import AUTO, default_sampler
 from tune.storage.folder_lease import leased_folder
@@ -167,8 +167,8 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         ) as mirror,
         RayWatch(command=command, ended=cluster.remove_folders) as watch,
         EnergyMeter(
-            read_energy_file(folder.energy_file),
-            keep=functools.partial(write_energy_file, path=folder.energy_file),
+            read_json(folder.energy_file, Energy, "a run's energy") or Energy(),
+            keep=functools.partial(write_json, path=folder.energy_file),
         ) as meter,
     ):
         most = options.max_concurrent or workers_ordered(history)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 import ray.tune as ray_tune
 from rich.console import Console
@@ -267,15 +267,6 @@ def found_before(
     )
 
 
-def num_left(study: Study, records: Iterable[TrialRecord], concurrent: int) -> int:
-    """Return how many trials a study has left, those that can go on among them.
-
-    Of the open trials of a killed search some may be known by now to have been stopped: more have
-    ended than a smaller budget asks for. Ray 2.60 takes -1 trials for trials without end.
-    """
-    return max(0, study.num_trials - num_settled(study, records, concurrent))
-
-
 def is_spent(
     study: Study, result: SearchResult, concurrent: int, *, has_additions: bool = False
 ) -> bool:
@@ -289,8 +280,9 @@ def is_spent(
     """
     limit = study.space.budget.time_budget_seconds
     is_late = limit is not None and result.seconds >= limit
-    is_done = num_left(study, result.records, concurrent) == 0 and not has_additions
-    return result.timed_out or is_late or is_done
+    # More may have ended than a smaller budget asks for.
+    is_done = num_settled(study, result.records, concurrent) >= study.num_trials
+    return result.timed_out or is_late or (is_done and not has_additions)
 
 
 def _settle_stopped(scheduler: FairASHA, history: History) -> None:

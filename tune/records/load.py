@@ -16,13 +16,13 @@ from model.system.energy import Energy
 from model.system.files import expanded
 from model.system.filesystem import STORE_ERRORS, broken_rule, is_uri, open_location, read, split
 from search_spaces import SearchSpace
-from tune.records.energy_file import read_energy_file
 from tune.records.finalist_table import FINALIST_TABLE
+from tune.records.json_file import read_json
 from tune.records.order_table import ORDER_TABLE
 from tune.records.predictor_table import PREDICTOR_TABLE
 from tune.records.quality_table import QUALITY_TABLE
 from tune.records.run_folder import RunFolder
-from tune.records.samples_file import Samples, read_samples_file
+from tune.records.samples_file import Samples
 from tune.records.study_file import StudyFile
 from tune.records.tables import Table, config_of, epochs_frame, ranked, trials_frame
 
@@ -139,8 +139,8 @@ def read_run(folder: RunFolder, tables: tuple[Table, Table] | None = None) -> Lo
         quality=QUALITY_TABLE.read(folder.quality_file),
         predictor=PREDICTOR_TABLE.read(folder.predictor_file),
         orders=ORDER_TABLE.read(folder.orders_file),
-        samples=read_samples_file(folder.samples_data_file),
-        energy=read_energy_file(folder.energy_file),
+        samples=read_json(folder.samples_data_file, Samples, "a run's samples"),
+        energy=read_json(folder.energy_file, Energy, "a run's energy") or Energy(),
     )
 
 

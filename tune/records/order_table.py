@@ -42,7 +42,8 @@ def _words(row: pd.Series) -> str:
     when = f"from {format_seconds(row['carried_out_seconds'])}"
     match Action(row["order"]):
         case Action.STOP:
-            return f"trial {row['trial']} stopped after {_epochs(row['epochs_run'])}"
+            epochs = 0 if pd.isna(row["epochs_run"]) else row["epochs_run"]
+            return f"trial {row['trial']} stopped after {counted(epochs, 'epoch')}"
         case Action.FINISH:
             return f"trial {row['trial']} kept from ASHA {when}"
         case Action.ADD:
@@ -53,8 +54,3 @@ def _words(row: pd.Series) -> str:
             return f"a time budget of {format_seconds(row['time_budget_seconds'])} {when}"
         case Action.END:
             return f"ended at {format_seconds(row['carried_out_seconds'])}"
-
-
-def _epochs(number: float) -> str:
-    number = 0 if pd.isna(number) else number
-    return f"{number:g} epoch{'s' * (number != 1)}"

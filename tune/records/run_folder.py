@@ -1,7 +1,6 @@
 """Where a run's files lie: its tables, its reports and its histories."""
 
 import dataclasses
-import json
 import os
 import re
 import secrets
@@ -11,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import ConfigError, unknown_choice
-from model.system.files import check_no_links, expanded, write_text
+from model.system.files import check_no_links, expanded
 from model.system.filesystem import is_safe
 from model.system.json_schema import parsed
 from model.text.corpus import Corpus
 from model.text.known_text import known_text
+from tune.records.json_file import write_json
 from tune.records.study_file import StudyFile
 from tune.records.tables import (
     EPOCH_DTYPES,
@@ -179,7 +179,7 @@ class RunFolder:
 
     def write_study(self, study: StudyFile) -> None:
         """Write study.json."""
-        self._write_json(self.study_file, study.to_json())
+        write_json(study.to_json(), self.study_file)
 
     def read_study(self) -> StudyFile:
         """Read study.json.
@@ -222,7 +222,7 @@ class RunFolder:
 
     def write_best(self, config: dict[str, Any]) -> None:
         """Write best.json, the winner's configuration."""
-        self._write_json(self.best_file, config)
+        write_json(config, self.best_file)
 
     def drop_checkpoints(self) -> None:
         """Remove the kept networks: a resumed search ranks its trials again."""
@@ -234,10 +234,6 @@ class RunFolder:
         shutil.rmtree(self.predictor, ignore_errors=True)
         for suffix in (".csv", ".parquet"):
             self.predictor_file.with_suffix(suffix).unlink(missing_ok=True)
-
-    @staticmethod
-    def _write_json(path: Path, values: dict[str, Any]) -> None:
-        write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
 
 _NAMES = (

@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from model.config import whole
 from model.system.durations import counted
 from tune.records.load import LoadedRun
 from tune.records.tables import ranked
@@ -20,9 +19,7 @@ def as_far_as(trial: pd.Series) -> str:
     """Return how far a baseline came that has not come to its end; else nothing."""
     if trial["status"] not in (Status.STOPPED.value, Status.RUNNING.value):
         return ""
-    return (
-        f"as far as {trial['epochs_run']:g} of {counted(whole(float(trial['epochs'])), 'epoch')}"
-    )
+    return f"as far as {trial['epochs_run']:g} of {counted(float(trial['epochs']), 'epoch')}"
 
 
 def winner_then(run: LoadedRun, rival: pd.Series) -> str:
@@ -31,5 +28,5 @@ def winner_then(run: LoadedRun, rival: pd.Series) -> str:
     epochs = run.epochs[
         (run.epochs["number"] == winner["number"]) & (run.epochs["epoch"] <= rival["epochs_run"])
     ]
-    num_epochs = counted(whole(float(epochs["epoch"].max())), "epoch")
+    num_epochs = counted(float(epochs["epoch"].max()), "epoch")
     return f"{float(epochs['val_bits_per_char'].min()):.4f} after {num_epochs}"

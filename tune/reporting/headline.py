@@ -4,7 +4,6 @@ from pathlib import PurePath
 
 import pandas as pd
 
-from model.config import whole
 from model.system.durations import counted, format_seconds
 from model.text.cleaning import CLEANINGS
 from tune.records.load import LoadedRun
@@ -132,7 +131,7 @@ def _score_facts(run: LoadedRun) -> list[tuple[str, str, str]]:
 
 def _cost(run: LoadedRun) -> tuple[str, str, str]:
     trials = run.trials
-    num_epochs = whole(float(trials["epochs_run"].sum()))
+    num_epochs = float(trials["epochs_run"].sum())
     worked = sum(worked_seconds(run))
     pruned = int((trials["status"] == Status.PRUNED.value).sum())
     stopped = f", {pruned} of them stopped by ASHA" if pruned else ""

@@ -1,6 +1,5 @@
 """The text of report.md: sees a run's tables and study.json only, never a trial or a network."""
 
-from model.config import whole
 from model.system.durations import counted, format_range, format_seconds
 from model.system.files import write_text
 from model.system.terminal import printable
@@ -43,7 +42,7 @@ def _head(run: LoadedRun) -> str:
         f"    {' '.join(printable(study.command).split())}\n\n"
         f"{counted(len(trials), 'trial')} ({statuses or 'none'}) in "
         f"{format_seconds(run.search_seconds)}, {escaped(study.ended)}. "
-        f"{counted(whole(float(trials['epochs_run'].sum())), 'epoch')}. "
+        f"{counted(float(trials['epochs_run'].sum()), 'epoch')}. "
         f"Corpus: {corpus.num_chars:,} characters, {escaped(corpus.source)}. "
         f"Seed {study.settings.seed}. {escaped(study.machine)}.{_planned(run)}"
     )

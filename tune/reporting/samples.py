@@ -11,9 +11,10 @@ from model.generation.temperature import book_passages, default_temperature
 from model.system.files import write_text
 from model.text.cleaning import clean
 from model.training.predictor import LoadedNetwork, load_network
+from tune.records.json_file import write_json
 from tune.records.quality_table import QUALITY_TABLE, measured_temperatures, nearest_temperature
 from tune.records.run_folder import RunFolder
-from tune.records.samples_file import Passage, Samples, write_samples_file
+from tune.records.samples_file import Passage, Samples
 from tune.reporting.samples_section import samples_section
 from tune.reporting.section import markdown
 from tune.reporting.text_quality import Book
@@ -74,7 +75,7 @@ def write_samples(
             measured = measured_temperatures(table, checkpoint=rank)
             at_temperatures = _at_each_temperature(loaded, measured, prime=prime, seed=seed)
     samples = Samples(passages=tuple(passages), at_temperatures=at_temperatures)
-    write_samples_file(samples, folder.samples_data_file)
+    write_json(samples, folder.samples_data_file)
     text = markdown(samples_section(samples, table), level=1)
     write_text(folder.samples_file, text + "\n")
     return samples

@@ -143,7 +143,7 @@ def test_passages_begin_after_the_separator(trained_checkpoint: Path) -> None:
         ({"stop": "\udcff"}, "cased", r"got '\\udcff' with '\\udcff'"),
         ({"separator": "\n"}, "letters", r"cleaning 'letters', got '\\n', of which it leaves ' '"),
         ({"stop": "b4"}, "letters", "cleaning 'letters', got 'b4', of which it leaves 'b'"),
-        ({"num_chars": 0}, "lower", "num_chars must be at least 1, got 0"),
+        ({"num_chars": 0}, "lower", "^chars must be at least 1, got 0"),
     ],
 )
 def test_what_can_never_be_written_is_refused(

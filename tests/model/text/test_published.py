@@ -165,13 +165,20 @@ def test_progress_is_told_in_bytes(tmp_path: Path) -> None:
 def test_progress_is_one_line_of_a_terminal_and_nothing_elsewhere(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
     for is_terminal in (False, True):
-        monkeypatch.setattr(sys.stderr, "isatty", lambda shown=is_terminal: shown, raising=False)
-        with download_progress("text8", 2_000_000) as told:
-            for num_bytes in (500_000, 500_001, 2_000_000):
-                told(num_bytes)
-        line = "\rdownloading text8: 25 % of 2.0 MB\rdownloading text8: 100 % of 2.0 MB\n"
-        assert capsys.readouterr().err == line * is_terminal
+        for last, size in ((500_000, "0.5/2.0 MB"), (2_000_000, "2.0/2.0 MB")):
+            monkeypatch.setattr(sys.stderr, "isatty", lambda tty=is_terminal: tty, raising=False)
+            with download_progress("text8", 2_000_000) as told:
+                for num_bytes in (250_000, 250_001, last):
+                    told(num_bytes)
+            out, shown = capsys.readouterr()
+            assert out == "" and shown.count("\n") == is_terminal
+            assert is_terminal or not shown
+            assert ("downloading text8 " in shown and size in shown) == is_terminal
 
 
 def test_archive_gives_known_members_within_a_size() -> None:

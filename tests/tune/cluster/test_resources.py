@@ -5,10 +5,10 @@ from tune.cluster.resources import (
     Node,
     TrialResources,
     cluster_nodes,
-    default_gpus,
     describe,
     local_nodes,
     num_concurrent,
+    trial_resources,
 )
 
 
@@ -63,8 +63,9 @@ def test_nodes() -> None:
         Node(num_cpus=4, num_gpus=2, memory_bytes=2.5e9),
         Node(num_cpus=0, num_gpus=0, memory_bytes=1.0),
     ]
-    assert default_gpus(nodes) == 1.0
-    assert default_gpus([Node(num_cpus=4, num_gpus=0)]) == 0.0
+    assert trial_resources(nodes, cpus=1, gpus=None).gpus == 1.0
+    without = [Node(num_cpus=4, num_gpus=0)]
+    assert trial_resources(without, cpus=1, gpus=None).gpus == 0.0
     assert local_nodes()[0].num_cpus >= 1
     assert 1e6 < local_nodes()[0].memory_bytes < 1e15
     assert describe(nodes) == "1 node: 4 CPU, 2 GPU, 2.3 GiB; 1 node: 0 CPU, 0 GPU, 0 GiB"

@@ -28,7 +28,7 @@ from tune.cluster.shared_corpus import SharedCorpus
 from tune.job import finalists, worker_tasks
 from tune.job.finalist_scores import score_finalists
 from tune.job.finalists import no_room
-from tune.job.search import SearchResult, found_before, is_spent, num_left
+from tune.job.search import SearchResult, found_before, is_spent
 from tune.planning.finalist_budget import (
     FinalistTimes,
     choose,
@@ -37,6 +37,7 @@ from tune.planning.finalist_budget import (
     num_of_winner,
     reserved_seconds,
 )
+from tune.planning.training_time import num_settled
 from tune.records.finalist_table import FINALIST_TABLE, SEEDS_AT_MOST, TestPassageScores
 from tune.records.history import History, TrialEnded, TrialStarted, records_so_far
 from tune.records.run_folder import RunFolder
@@ -242,9 +243,12 @@ def test_time_of_finalists_counts_when_a_search_is_resumed(tmp_path: Path) -> No
 def test_no_trial_is_left_where_more_have_ended_than_are_asked_for() -> None:
     running = dataclasses.replace(record(6, 3.0), status=Status.RUNNING)
     asked = study(None)
-    assert num_left(asked, [*RECORDS[:4], running], 2) == 2
+    records = {each.number: each for each in [*RECORDS[:4], running]}
+    assert num_settled(asked, records.values(), 2) == asked.num_trials - 2
+    assert not is_spent(asked, found_before(asked, records, {}), 2)
     asked.num_trials = 3
-    assert num_left(asked, [*RECORDS[:4], running], 2) == 0
+    assert num_settled(asked, records.values(), 2) == 4
+    assert is_spent(asked, found_before(asked, records, {}), 2)
 
 
 def test_as_many_finalists_are_begun_as_there_is_room_for() -> None:

@@ -27,10 +27,11 @@ from tune.job import finish, predictor
 from tune.job.mixing import Candidate, mix, on_test_passage
 from tune.job.predictor import candidates_of
 from tune.records.finalist_table import FINALIST_TABLE
+from tune.records.json_file import read_json
 from tune.records.load import load_run
 from tune.records.predictor_table import NETWORK, PREDICTOR, PREDICTOR_TABLE
 from tune.records.run_folder import RunFolder, is_run_file
-from tune.records.samples_file import read_samples_file
+from tune.records.samples_file import Samples
 from tune.records.trial import Status, TrialRecord
 from tune.reporting.predictor import predictor_line
 
@@ -236,7 +237,7 @@ def test_report_has_the_predictor_its_members_and_what_each_brings(folder: RunFo
 
 def test_samples_are_written_by_the_predictor_too(folder: RunFolder) -> None:
     assert samples.main([str(folder.path), "--top", "1", "--chars", "40"]) == 0
-    written = read_samples_file(folder.samples_data_file)
+    written = read_json(folder.samples_data_file, Samples, "a run's samples")
     assert written is not None
     first, second = written.passages
     assert (

@@ -11,7 +11,6 @@ from model.config import TrialConfig
 from model.scoring.objective import PreparedCorpus
 from model.training.speed import MachineSpeed
 from search_spaces import SearchSpace, load_space
-from tune.job.search import num_left
 from tune.planning.estimate import Estimate
 from tune.planning.study import Study
 from tune.planning.training_time import (
@@ -20,6 +19,7 @@ from tune.planning.training_time import (
     baselines_seconds,
     has_baselines_beside,
     longest_seconds,
+    num_settled,
     shortened,
     with_base_that_fits,
 )
@@ -193,8 +193,8 @@ def test_baseline_goes_on_where_a_resumed_search_has_more_time() -> None:
     }
     records = {1: cut, **others, **{n: record(n, "", 1, 1.0, Status.PRUNED) for n in range(4, 11)}}
     same, more = study_of(), study_of(time_budget_seconds=200.0)
-    assert num_left(same, records.values(), 2) == 0
-    assert num_left(more, records.values(), 2) == 1
+    assert num_settled(same, records.values(), 2) == same.num_trials
+    assert num_settled(more, records.values(), 2) == more.num_trials - 1
     assert BaselinesBeside(same, records, lambda: 2).next(len(records)) is None
     assert BaselinesBeside(more, records, lambda: 2).next(len(records)) == FIRST
 

@@ -26,10 +26,10 @@ from hand_made_run import (
 from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError
 from model.generation.temperature import TEMPERATURE_FILE, default_temperature
+from model.system.energy import Energy
 from model.training.checkpoint import META_FILE, SUMS_FILE, load_checkpoint
 from model.training.predictor import PREDICTOR_FILE, read_predictor_meta
 from tune.monitoring.status import RunStatus
-from tune.records.energy_file import read_energy_file, write_energy_file
 from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.history import (
     EpochEnded,
@@ -39,11 +39,12 @@ from tune.records.history import (
     line_of,
     read_history,
 )
+from tune.records.json_file import read_json, write_json
 from tune.records.load import read_run
 from tune.records.predictor_table import PREDICTOR_TABLE
 from tune.records.quality_table import QUALITY_TABLE
 from tune.records.run_folder import LEASE_FILE, RunFolder
-from tune.records.samples_file import read_samples_file, write_samples_file
+from tune.records.samples_file import Samples
 from tune.reporting.markdown_report import report_text
 from tune.storage.checkpoints import StoredCheckpoint
 from tune.storage.copies import RunExtent
@@ -212,10 +213,10 @@ def test_checkpoint_of_a_report_that_no_training_gives_is_passed_over(
 def test_samples(text: str, tmp_path: Path) -> None:
     path = tmp_path / "samples.json"
     path.write_text(text, encoding="utf-8")
-    samples = tolerate(lambda: read_samples_file(path))
+    samples = tolerate(lambda: read_json(path, Samples, "a run's samples"))
     if samples is not None:
-        write_samples_file(samples, path)
-        assert read_samples_file(path) == samples
+        write_json(samples, path)
+        assert read_json(path, Samples, "a run's samples") == samples
 
 
 @fuzzed
@@ -223,10 +224,10 @@ def test_samples(text: str, tmp_path: Path) -> None:
 def test_energy(text: str, tmp_path: Path) -> None:
     path = tmp_path / "energy.json"
     path.write_text(text, encoding="utf-8")
-    energy = tolerate(lambda: read_energy_file(path))
+    energy = tolerate(lambda: read_json(path, Energy, "a run's energy"))
     if energy is not None:
-        write_energy_file(energy, path)
-        assert read_energy_file(path) == energy
+        write_json(energy, path)
+        assert read_json(path, Energy, "a run's energy") == energy
         assert report_text(dataclasses.replace(loaded_run(hand_made()), energy=energy))
 
 

@@ -13,10 +13,10 @@ from hand_made_run import FINALISTS, HOSTILE, QUALITY, SAMPLES, STUDY, hand_made
 from model.errors import ConfigError
 from tune.monitoring.status import RunStatus
 from tune.records.finalist_table import FINALIST_TABLE
+from tune.records.json_file import write_json
 from tune.records.load import read_run
 from tune.records.quality_table import QUALITY_TABLE
 from tune.records.run_folder import RunFolder
-from tune.records.samples_file import write_samples_file
 from tune.records.study_file import PlannedTime, StudyFile
 from tune.reporting.comparison import comparison
 from tune.reporting.markdown_report import report_text
@@ -102,7 +102,7 @@ def test_samples(field: str, folder: RunFolder) -> None:
         passage = dataclasses.replace(passage, **{field: TEXT})
     samples = dataclasses.replace(SAMPLES, passages=(passage,))
     QUALITY_TABLE.write([record.row()], folder.quality_file)
-    write_samples_file(samples, folder.samples_data_file)
+    write_json(samples, folder.samples_data_file)
     run = read_run(folder)
     assert run.samples is not None
     harmless(markdown(samples_section(run.samples, run.quality), level=1))

@@ -32,8 +32,9 @@ from tune.records.finalist_table import (
     TestPassageScores,
     known_scores,
 )
+from tune.records.json_file import read_json
 from tune.records.run_folder import RunFolder
-from tune.records.samples_file import read_samples_file
+from tune.records.samples_file import Samples
 from tune.records.study_file import STILL_RUNNING, ObjectiveFacts, PlannedTime
 from tune.records.tables import epochs_frame, trials_frame
 from tune.records.trial import Status, TrialRecord
@@ -340,7 +341,7 @@ def test_samples_command_writes_from_the_kept_checkpoints(
     assert samples.main(flags) == 0
     first = folder.samples_file.read_text(encoding="utf-8")
     assert first.count("## ") == 2 and "    alice" in first
-    data = read_samples_file(folder.samples_data_file)
+    data = read_json(folder.samples_data_file, Samples, "a run's samples")
     assert data is not None and len(data.passages) == 2
     for passage in data.passages:  # of the same data
         assert f"## 1. {passage.caption}\n\nDrawn with {passage.how}.\n\n    alice" in first

@@ -28,12 +28,13 @@ from hand_made_run import (
 from model.errors import ConfigError
 from search_spaces import load_space
 from tune.records.finalist_table import FINALIST_TABLE
+from tune.records.json_file import write_json
 from tune.records.load import LoadedRun, load_run, read_run
 from tune.records.order_table import write_orders
 from tune.records.orders import Action, Order, OrderRecord
 from tune.records.predictor_table import PREDICTOR_TABLE
 from tune.records.run_folder import RunFolder
-from tune.records.samples_file import Samples, write_samples_file
+from tune.records.samples_file import Samples
 from tune.records.study_file import STILL_RUNNING
 from tune.records.tables import epochs_frame
 from tune.records.trial import EpochRecord, Status, TrialRecord
@@ -106,7 +107,7 @@ def page_of(
         FINALIST_TABLE.write(FINALISTS, folder.finalists_file)
         PREDICTOR_TABLE.write(map(dataclasses.asdict, PREDICTOR_ROWS), folder.predictor_file)
     if samples is not None:
-        write_samples_file(samples, folder.samples_data_file)
+        write_json(samples, folder.samples_data_file)
     write_page(read_run(folder), folder)
     return Page(folder.page_file.read_text(encoding="utf-8"))
 

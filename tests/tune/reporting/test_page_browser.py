@@ -15,9 +15,9 @@ from benchmarks.overhead_sampler import made_up_records
 from hand_made_run import FINALISTS, HOSTILE, SAMPLES, STUDY, hand_made
 from search_spaces import load_space
 from tune.records.finalist_table import FINALIST_TABLE
+from tune.records.json_file import write_json
 from tune.records.load import load_run, read_run
 from tune.records.run_folder import RunFolder
-from tune.records.samples_file import write_samples_file
 from tune.records.study_file import STILL_RUNNING
 from tune.records.trial import TrialRecord
 from tune.reporting.page import write_page
@@ -102,7 +102,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             text = HOSTILE if name == "hostile" else SAMPLES.passages[0].text
             passage = dataclasses.replace(SAMPLES.passages[0], text=text)
             samples = dataclasses.replace(SAMPLES, passages=(passage,))
-            write_samples_file(samples, run.samples_data_file)
+            write_json(samples, run.samples_data_file)
         write_page(read_run(run), run)
     return {name: folder / name / "report.html" for name in runs}
 

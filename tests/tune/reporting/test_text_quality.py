@@ -44,9 +44,10 @@ from model.text.vocabulary import Vocabulary
 from model.text.words import CLAUSES
 from model.training.checkpoint import copy_model, load_checkpoint
 from model.training.trainer import Trainer
+from tune.records.json_file import read_json
 from tune.records.quality_table import BOOK, CHECKPOINT, QUALITY_TABLE, nearest_temperature
 from tune.records.run_folder import RunFolder
-from tune.records.samples_file import read_samples_file
+from tune.records.samples_file import Samples
 from tune.reporting import text_quality
 from tune.reporting.samples import write_samples
 from tune.reporting.samples_section import BOOK_NAME, best_temperature_line
@@ -343,7 +344,7 @@ def test_quality_table_of_a_run_and_what_it_decides(
     passages = re.findall(r"^At ([0-9.]+):\n\n((?: {4}.*\n)+)", below, flags=re.MULTILINE)
     assert tuple(float(at) for at, _ in passages) == TEMPERATURES
     assert len({passage for _, passage in passages}) == len(TEMPERATURES)
-    assert samples == read_samples_file(folder.samples_data_file)
+    assert samples == read_json(folder.samples_data_file, Samples, "a run's samples")
     assert [at for at, _ in samples.at_temperatures] == list(TEMPERATURES)
     line = best_temperature_line(table)
     assert f"temperature {nearest['temperature']:g}: of 0.5, 0.7, 0.8, 0.9, 1, " in line
