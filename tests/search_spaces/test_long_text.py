@@ -9,7 +9,7 @@ from model.config import TrialConfig
 from search_spaces import SearchSpace, load_space
 from search_spaces.load import SPACE_NAMES
 from search_spaces.long_text import for_text
-from search_spaces.narrow import fixed
+from search_spaces.narrow import LAYER_NORM_DROPOUT, fixed
 
 
 @pytest.mark.parametrize("name", SPACE_NAMES)
@@ -44,7 +44,7 @@ def test_the_longer_the_text_the_fewer_passes_and_the_more_characters() -> None:
     # A network that sees a text fewer times overfits it less.
     dropout = [space.base.dropout for space in spaces]
     assert dropout == sorted(dropout, reverse=True)
-    assert dropout[1] == pytest.approx(0.5 / 12 ** (2 / 3))
+    assert dropout[1] == pytest.approx(LAYER_NORM_DROPOUT * 0.5 / 12 ** (2 / 3))
     # It learns faster with layer norm; the baselines are as they are documented.
     assert {space.base.normalization for space in spaces} == {"layer"}
     baselines = [space.config(each.params) for space in spaces for each in space.baselines]
