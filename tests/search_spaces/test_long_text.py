@@ -50,9 +50,11 @@ def test_the_longer_the_text_the_fewer_passes_and_the_more_characters() -> None:
     baselines = [space.config(each.params) for space in spaces for each in space.baselines]
     assert {config.normalization for config in baselines} == {"none"}
     without = for_text(load_space("full"), 12_000_000, on_gpu=False, kept={"normalization"})
+    own = {"normalization": "none", "dropout": without.base.dropout}
+    assert own["dropout"] == pytest.approx(0.5 / 12 ** (2 / 3))
     assert without == dataclasses.replace(
         spaces[1],
-        base=dataclasses.replace(spaces[1].base, normalization="none"),
+        base=dataclasses.replace(spaces[1].base, **own),
         baselines=without.baselines,
     )
     words = for_text(load_space("extended"), 12_000_000, on_gpu=False).starts[0]
