@@ -48,11 +48,12 @@ class Cost:
 def cost_of_trial(num_trials: int) -> Cost:
     """Measure a trial after others: proposal, ASHA, history, display; as benchmarks.scale does."""
     from benchmarks.scale_loop import loop_cost
-    from model.system.limits import peak_bytes
+    from model.system.limits import peak_bytes, reset_peak, resident_bytes
     from tune.sampling.samplers import default_sampler
 
     loop_cost(10, 1, 1, default_sampler(WORKERS))  # imports and first uses
-    before_bytes = peak_bytes() or 0
+    reset_peak()
+    before_bytes = resident_bytes()
     cost = loop_cost(num_trials, 100, WORKERS, default_sampler(WORKERS))
     at_once = cost.resume_seconds + cost.tables_seconds + cost.page_seconds
     return Cost(
@@ -130,10 +131,11 @@ def cost_of_report(num_reports: int) -> Cost:
 def cost_of_character(num_chars: int) -> Cost:
     """Measure a character of a text: read, cleaned, numbered and priced as `full` needs it."""
     from model.scoring.objective import prepare_corpus
-    from model.system.limits import peak_bytes
+    from model.system.limits import peak_bytes, reset_peak, resident_bytes
     from model.text.cleaning import CLEANINGS
     from model.text.corpus import resolve_corpus
     from model.text.held_out import with_short_held_out
+    from search_spaces.long_text import MIN_CHAR_COUNT
 
     def prepare(text: bytes) -> float:
         with tempfile.NamedTemporaryFile(suffix=".txt") as file:
@@ -141,12 +143,18 @@ def cost_of_character(num_chars: int) -> Cost:
             file.flush()
             start = time.process_time()
             corpus = with_short_held_out(resolve_corpus(file.name))
-            prepare_corpus(corpus.text, list(CLEANINGS), lengths=corpus.lengths)
+            prepare_corpus(
+                corpus.text,
+                list(CLEANINGS),
+                lengths=corpus.lengths,
+                min_char_count=MIN_CHAR_COUNT,
+            )
             return time.process_time() - start
 
     prepare(made_up_ascii(10_000))
     text = made_up_ascii(num_chars)
-    before_bytes = peak_bytes() or 0
+    reset_peak()
+    before_bytes = resident_bytes()
     seconds = prepare(text)
     return Cost(
         num_before=num_chars,
@@ -236,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with context.Pool(1, maxtasksperchild=1) as pool:  # memory is a process' own
         for what in options.only:
             measure, numbers = COSTS[what]
-            for number in [each for each in numbers if each <= most] or numbers[:1]:
+            for number in (each for each in numbers if each <= most):
                 cost = pool.apply(measure, (number,))
                 costs.setdefault(what, []).append(cost)
                 print(

@@ -15,7 +15,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from model.text.held_out import LONG_TEXT_CHARS
 from search_spaces.distributions import contains
-from search_spaces.narrow import with_base, with_layer_norm, with_share_of_dropout
+from search_spaces.narrow import with_base, with_layer_norm, with_scaled_dropout
 from search_spaces.space import SearchSpace
 
 REPORT_CHARS, REPORT_CHARS_ON_GPU = 200_000, 2_000_000
@@ -111,7 +111,7 @@ def _with_fewer_epochs(space: SearchSpace, factor: float) -> SearchSpace:
     if not isinstance(axis, (IntDistribution, FloatDistribution)):
         return space  # a number that is fixed, or choices, are the user's own
     epochs = FloatDistribution(float(fewer(axis.low)), float(fewer(axis.high)), log=axis.log)
-    space = with_share_of_dropout(space, factor)
+    space = with_scaled_dropout(space, factor)
     return dataclasses.replace(
         space,
         base=dataclasses.replace(space.base, epochs=fewer(base.epochs)),

@@ -57,7 +57,7 @@ class SearchSpace:
         baselines: Never stopped by ASHA; each has a name of its own.
         budget: What the search may spend unless the command line says otherwise.
         most_chars: The longest text that epochs and base are meant for; long_text.py changes both
-            for longer ones. None leaves them as they are.
+            for longer ones, and a time budget the base. None leaves them as they are.
 
     Raises:
         ConfigError: An axis is no TrialConfig field, an extreme is refused by TrialConfig, a

@@ -91,13 +91,14 @@ def resolve_corpus(name: str | Sequence[str] | None, reading: Reading = AS_USUAL
         if sys.stdin is None:
             raise CorpusError("a corpus must be readable: standard input is closed")
         return corpus_of(name, "standard input", sys.stdin.buffer.read(), reading)
-    if name.startswith(("http://", "https://")):
+    if name.lower().startswith(("http://", "https://")):
         data = download(name, seconds=URL_SECONDS)
         known = redacted(name)  # it is written down
         return corpus_of(known, f"downloaded from {known}", data, reading)
     if is_uri(name):
         data = download_object(name, seconds=URL_SECONDS)
-        return corpus_of(name, f"read from {name}", data, reading)
+        known = redacted(name)
+        return corpus_of(known, f"read from {known}", data, reading)
     try:
         path = Path(name).expanduser()
         if path.is_dir():

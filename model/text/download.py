@@ -170,7 +170,8 @@ def download_object(uri: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> 
     except CorpusError:
         raise
     except (ConfigError, *STORE_ERRORS) as error:
-        reason = first_line(error.__cause__ or error)  # the rule of `open_location` is a storage's
+        # The rule that `open_location` names is a storage's.
+        reason = redacted(first_line(error.__cause__ or error))
         raise CorpusError(f"a URL must be reachable: {redacted(uri)}: {reason}") from error
     _check_size(uri, len(data), max_bytes)
     return data

@@ -9,7 +9,13 @@ from model.config import TrialConfig
 from model.errors import ConfigError
 from model.text.cleaning import CLEANINGS
 from search_spaces import Baseline, Budget, SearchSpace, load_space
-from search_spaces.narrow import at_most, fixed, with_choices, with_share_of_dropout
+from search_spaces.narrow import (
+    at_most,
+    fixed,
+    with_choices,
+    with_layer_norm,
+    with_scaled_dropout,
+)
 
 
 def test_fixed_axis_is_the_bases_and_baselines_with_another_value_go() -> None:
@@ -121,16 +127,39 @@ def test_numbers_end_lower_and_nothing_is_no_space() -> None:
 
 def test_base_has_a_share_of_its_dropout_where_nothing_else_has_it() -> None:
     full = load_space("full")
-    less = with_share_of_dropout(full, 0.4)
+    less = with_scaled_dropout(full, 0.4)
     assert less.base.dropout == pytest.approx(0.4 * full.base.dropout)
     assert (less.distributions, less.baselines) == (full.distributions, full.baselines)
-    assert with_share_of_dropout(full, 1.0) == full
+    assert with_scaled_dropout(full, 1.0) == full
     extended = load_space("extended")
-    less = with_share_of_dropout(extended, 0.4)
+    less = with_scaled_dropout(extended, 0.4)
     assert less.base.dropout == pytest.approx(0.4 * extended.base.dropout)
     assert less.starts == extended.starts  # the start of words keeps its own
     # Where a start has the base's, or dropout is no axis, it stays.
     shared = dataclasses.replace(extended, starts=({"unit": "word", "min_word_count": 5},))
-    assert with_share_of_dropout(shared, 0.4) == shared
+    assert with_scaled_dropout(shared, 0.4) == shared
     fixed_one = fixed(full, "dropout=0.2")
-    assert with_share_of_dropout(fixed_one, 0.4) == fixed_one
+    assert with_scaled_dropout(fixed_one, 0.4) == fixed_one
+
+
+def test_layer_norm_comes_only_where_it_has_an_effect_and_nobody_has_named_it() -> None:
+    full = load_space("full")
+    found = with_layer_norm(full, kept=())
+    assert (found.base.normalization, found.base.dropout) == ("layer", pytest.approx(0.6))
+    assert with_layer_norm(found, kept=()) == found  # not a fifth more again
+    assert with_layer_norm(full, kept={"normalization"}) == full
+    window = dataclasses.replace(full.base, regime="window", min_char_count=0)
+    for same in (
+        load_space("extended"),  # an axis
+        load_space("documented"),  # no axes
+        dataclasses.replace(full, most_chars=None),
+        dataclasses.replace(full, base=window, baselines=()),
+    ):
+        assert with_layer_norm(same, kept=()) == same
+
+
+def test_base_whose_dropout_would_leave_its_axis_keeps_it() -> None:
+    full = load_space("full")
+    base = dataclasses.replace(full.base, dropout=0.65)  # the axis ends at 0.7
+    found = with_layer_norm(dataclasses.replace(full, base=base), kept=())
+    assert (found.base.normalization, found.base.dropout) == ("layer", 0.65)

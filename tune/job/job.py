@@ -33,7 +33,6 @@ from tune.job.finish import finish, resume_command, show_finished
 from tune.job.outcome import why_nothing
 from tune.job.plan import JobPlan, print_plan
 from tune.job.predictor import with_predictor
-from tune.job.prepare import fixed_fields
 from tune.job.search import found_before, is_spent, search
 from tune.job.steering import additions, with_time_budget, workers_ordered
 from tune.job.study_json import study_file
@@ -110,10 +109,7 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
             spent = study.earlier.spent._replace(num_ended=done)
         estimate = Estimate(study, machine.speed, concurrent, spent)
         fitting = with_base_that_fits(
-            study,
-            epoch_seconds=estimate.epoch_seconds,
-            concurrent=concurrent,
-            kept=fixed_fields(options),
+            study, epoch_seconds=estimate.epoch_seconds, concurrent=concurrent
         )
         if fitting.space != study.space:
             study = fitting

@@ -80,7 +80,9 @@ def _plan_lines(plan: JobPlan) -> list[str]:
             only = f", only where {condition[0]} is {' or '.join(map(str, condition[1]))}"
         lines.append(f"  {axis:<18} {describe_distribution(distribution)}{only}")
     if space.base.normalization == "layer" and "normalization" not in space.distributions:
-        lines.append(f"  {'normalization':<18} layer, of all but the baselines")
+        others = {space.config(baseline.params).normalization for baseline in space.baselines}
+        but = ", of all but the baselines" if others - {"layer"} else ""
+        lines.append(f"  {'normalization':<18} layer{but}")
     lines += [f"  {note}" for note in study.left_out]
     for baseline in space.baselines:
         params = " ".join(f"{axis}={value}" for axis, value in baseline.params.items())

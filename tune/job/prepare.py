@@ -16,7 +16,7 @@ from model.text.known_text import remember
 from search_spaces import Budget, SearchSpace, load_space
 from search_spaces.cells import own_cells_of, with_cells
 from search_spaces.long_text import for_text
-from search_spaces.narrow import fixed
+from search_spaces.narrow import fixed, with_layer_norm
 from tune.cluster.resources import Node, TrialResources, local_nodes, trial_resources
 from tune.job.fit import fitted
 from tune.job.notify import check_notify
@@ -66,8 +66,11 @@ def prepare(
     space = for_text(named, num_chars, on_gpu=on_gpu, kept=fixed_fields(options))
     corpus = split_for(space, corpus)
     found = fitted(with_starts(space, options.start_from, options.results), corpus)
+    space = with_budget(found.space, options)
+    if space.budget.time_budget_seconds is not None:
+        space = with_layer_norm(space, fixed_fields(options))
     return Study(
-        space=with_budget(found.space, options),
+        space=space,
         corpus=corpus,
         prepared=found.prepared,
         left_out=found.left_out,

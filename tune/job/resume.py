@@ -1,8 +1,9 @@
 """Reads a study back from its run folder, so that the search can go on where it stood."""
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +15,7 @@ from model.text.corpus import Corpus
 from search_spaces import Budget, SearchSpace
 from search_spaces.cells import own_cells_of
 from search_spaces.long_text import for_text
+from search_spaces.narrow import with_layer_norm
 from tune.cluster.resources import Node, local_nodes
 from tune.job.fit import fitted
 from tune.job.prepare import (
@@ -175,10 +177,10 @@ def _check_space(
     Raises:
         ConfigError: It is another one.
     """
-    spaces, kept = [named], fixed_fields(options)
-    for on_gpu in (False, True):  # which of the two it was is not kept
-        space = for_text(named, len(corpus.text), on_gpu=on_gpu, kept=kept)
-        spaces += [space] * (space not in spaces)
+    spaces = [named]
+    for space in _as_it_may_have_begun(named, len(corpus.text), fixed_fields(options)):
+        if space not in spaces:
+            spaces.append(space)
     if any(_what_must_agree(space) == _what_must_agree(stored) for space in spaces):
         return
     narrowed = (fitted(space, corpus).space for space in spaces)
@@ -189,27 +191,33 @@ def _check_space(
         )
 
 
+def _as_it_may_have_begun(
+    named: SearchSpace, num_chars: int, kept: Collection[str]
+) -> Iterator[SearchSpace]:
+    """Yield what a space may have become as a run began.
+
+    Whether a GPU trained it and whether it had a time budget is not kept. Until 2026-11-29 nothing
+    brought layer norm, and the base of a long text had all characters.
+    """
+    for on_gpu, early in itertools.product((False, True), repeat=2):
+        without = {"normalization", *kept} if early else kept
+        space = for_text(named, num_chars, on_gpu=on_gpu, kept=without)
+        all_chars = dataclasses.replace(space.base, min_char_count=named.base.min_char_count)
+        yield space
+        yield dataclasses.replace(space, base=all_chars)
+        yield with_layer_norm(space, kept)
+
+
 def _what_must_agree(space: SearchSpace) -> dict[str, Any]:
     """Return what must be the same in a resumed run: it has its own budget and its own starts.
 
-    The base is a start where it has values on axes. These, its layer norm and its rare characters
-    are what the text and the time of the run asked for, and the version that began it. Epochs are
-    those for its text, or it is from before 2026-11-29 and has none such.
+    The base is a start where it has values on axes, which the text and the time of the run have
+    changed. Epochs are those for its text, or it is from before 2026-11-29 and has none such.
     """
-    values, axes = space.to_json(), set(space.distributions)
-    asked_for = {"normalization", "min_char_count"} - axes
-    baselines = [
-        {**each, "params": _without(each["params"], asked_for)} for each in values["baselines"]
-    ]
-    return {
-        **_without(values, {"budget", "starts", "most_chars"}),
-        "base": _without(values["base"], axes | asked_for),
-        "baselines": baselines,
-    }
-
-
-def _without(values: Mapping[str, Any], keys: Set[str]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key not in keys}
+    values = space.to_json()
+    base = {key: value for key, value in values["base"].items() if key not in space.distributions}
+    kept = {key: values[key] for key in values if key not in ("budget", "starts", "most_chars")}
+    return {**kept, "base": base}
 
 
 def _text(options: StudyOptions, stored: StudyFile, folder: RunFolder, console: Console) -> Corpus:

@@ -147,7 +147,19 @@ def baselines(run: LoadedRun) -> Section:
         "Training losses are in nats per own character, dropout on, of the last epoch. The "
         "documented ones are of the same settings in the reference's own way of training."
     )
-    return Section(title="Baselines", body=(pd.DataFrame(rows), note))
+    return Section(title="Baselines", body=(pd.DataFrame(rows), note + _other_fields(run)))
+
+
+def _other_fields(run: LoadedRun) -> str:
+    """Return a sentence on what no axis has and the baselines have otherwise than the rest."""
+    base = run.space.base.to_dict()
+    fields = {
+        f"{field} {value}, the other trials {base[field]}"
+        for baseline in run.space.baselines
+        for field, value in baseline.params.items()
+        if field not in run.space.axes and value != base[field]
+    }
+    return f" The baselines have {'; '.join(sorted(fields))}." if fields else ""
 
 
 def pruned(run: LoadedRun) -> Section:

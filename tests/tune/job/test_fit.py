@@ -4,6 +4,7 @@ import dataclasses
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.distributions import CategoricalDistribution, IntDistribution
@@ -14,9 +15,9 @@ from model.text.cleaning import CLEANINGS
 from model.text.corpus import Corpus
 from model.text.words import CLAUSES, NO_WORDS
 from model.training.cost import TextSizes, steps_per_epoch
-from search_spaces import load_space
+from search_spaces import SearchSpace, load_space
 from search_spaces.long_text import for_text
-from search_spaces.narrow import fixed, with_layer_norm, with_share_of_dropout
+from search_spaces.narrow import LAYER_NORM_DROPOUT, fixed, with_layer_norm, with_scaled_dropout
 from tune import run
 from tune.cluster.resources import Node
 from tune.job.fit import fitted
@@ -153,7 +154,7 @@ def test_resumed_run_of_a_long_text_may_name_its_space_and_an_old_one_too() -> N
         assert stored != named
         _check_space(named, stored, long, options)
         # A time budget gives a new run's base less dropout.
-        _check_space(named, with_share_of_dropout(stored, 0.4), long, options)
+        _check_space(named, with_scaled_dropout(stored, 0.4), long, options)
         # What no trial has on an axis is all trials'.
         base = dataclasses.replace(stored.base, sequence_length=20)
         with pytest.raises(ConfigError, match="must be the one in its study"):
@@ -166,17 +167,46 @@ def test_resumed_run_of_a_long_text_may_name_its_space_and_an_old_one_too() -> N
     _check_space(named, dataclasses.replace(named, most_chars=None), long, options)
 
 
+def test_time_budget_brings_layer_norm_unless_it_is_fixed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def space_of(**options: Any) -> SearchSpace:
+        asked = StudyOptions(**{"space": "full", "corpus": "python-docs", **options})
+        return prepared_study(asked, Console(quiet=True)).space
+
+    timed = space_of(time_budget="5m")
+    assert timed.base.normalization == "layer"
+    assert timed.base.dropout == pytest.approx(LAYER_NORM_DROPOUT * 0.5)
+    assert {timed.config(each.params).normalization for each in timed.baselines} == {"none"}
+    assert space_of().base == load_space("full").base
+    fixed_space = space_of(time_budget="5m", fix=["normalization=none"])
+    assert fixed_space.base == load_space("full").base
+    own = dataclasses.replace(load_space("full"), most_chars=None)
+    Path("own.json").write_text(json.dumps(own.to_json()), encoding="utf-8")
+    assert space_of(space="own.json", time_budget="5m").base == own.base
+    flags = ["--space", "quick", "--corpus", "python-docs", "--dry-run"]  # it has a time budget
+    assert run.main(flags) == 0
+    said = capsys.readouterr().out
+    assert "  normalization      layer, of all but the baselines\n" in said
+
+
 def test_resumed_run_may_have_the_layer_norm_that_its_time_asked_for() -> None:
     named, text = load_space("full"), corpus("tea for two " * 1_000)
     options = StudyOptions(space="full", resume="short")
-    stored = with_layer_norm(with_share_of_dropout(named, 0.4), kept=())
+    stored = with_scaled_dropout(with_layer_norm(named, kept=()), 0.4)
     assert stored.base.normalization == "layer"
     _check_space(named, stored, text, options)
     first, *others = stored.baselines
     other = dataclasses.replace(first, params={**first.params, "hidden_size": 100})
-    stored = dataclasses.replace(stored, baselines=(other, *others))
-    with pytest.raises(ConfigError, match="must be the one in its study"):
-        _check_space(named, stored, text, options)
+    rare = dataclasses.replace(named.base, min_char_count=30)
+    edited = dataclasses.replace(named.base, normalization="layer")
+    for changed in (
+        dataclasses.replace(stored, baselines=(other, *others)),
+        dataclasses.replace(named, base=rare),
+        dataclasses.replace(named, base=edited),  # the baselines' too
+    ):
+        with pytest.raises(ConfigError, match="must be the one in its study"):
+            _check_space(named, changed, text, options)
 
 
 def test_what_is_fixed_stays_on_a_long_text() -> None:

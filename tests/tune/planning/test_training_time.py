@@ -10,8 +10,7 @@ from hand_made_trials import epoch_record
 from model.config import TrialConfig
 from model.scoring.objective import PreparedCorpus
 from model.training.speed import MachineSpeed
-from search_spaces import SearchSpace, load_space
-from search_spaces.narrow import with_layer_norm
+from search_spaces import load_space
 from tune.planning.estimate import Estimate
 from tune.planning.study import Study
 from tune.planning.training_time import (
@@ -78,36 +77,12 @@ def test_base_has_less_dropout_where_it_is_given_fewer_epochs() -> None:
         return found.space.base.dropout
 
     assert (base.epochs, base.dropout) == (15, 0.5)
-    # Layer norm overfits sooner: the base has a fifth more.
-    assert dropout(study, 1.0) == pytest.approx(0.6)  # all of its epochs fit
-    assert dropout(study, 10.0) == pytest.approx(0.6 * 5 / 15)
+    assert dropout(study, 1.0) == 0.5  # all of its epochs fit
+    assert dropout(study, 10.0) == pytest.approx(0.5 * 5 / 15)
     without_budget = study_of(time_budget_seconds=None)
     assert dropout(without_budget, 10.0) == without_budget.space.base.dropout
     resumed = dataclasses.replace(study, earlier=object())  # type: ignore[arg-type]
     assert dropout(resumed, 10.0) == 0.5
-
-
-def test_base_has_layer_norm_where_there_is_a_time_budget() -> None:
-    def fitting(study: Study, kept: tuple[str, ...] = ()) -> SearchSpace:
-        found = with_base_that_fits(
-            study, epoch_seconds=lambda config: 1.0, concurrent=2, kept=kept
-        )
-        return found.space
-
-    timed = study_of(finalists=0)
-    found = fitting(timed)
-    assert found.base.normalization == "layer"
-    assert found.base.dropout == pytest.approx(1.2 * QUICK.base.dropout)
-    assert {found.config(each.params).normalization for each in found.baselines} == {"none"}
-    assert fitting(timed, kept=("normalization",)) == timed.space
-    untimed = study_of(time_budget_seconds=None)
-    assert fitting(untimed) == untimed.space
-
-
-def test_base_whose_dropout_would_leave_its_axis_keeps_it() -> None:
-    base = dataclasses.replace(QUICK.base, dropout=0.45)
-    space = dataclasses.replace(QUICK, base=base)
-    assert with_layer_norm(space, kept=()).base.dropout == 0.45  # the axis ends at 0.5
 
 
 def test_what_one_baseline_leaves_of_its_part_the_others_have() -> None:
