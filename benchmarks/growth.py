@@ -191,7 +191,7 @@ def picture(costs: dict[str, list[Cost]]) -> str:
         for what, found in costs.items()
     }
     ends = [
-        (math.floor(math.log10(min(axis))), math.ceil(math.log10(max(axis)) + 1e-9))
+        (math.floor(math.log10(min(axis))), math.ceil(math.log10(max(axis))))
         for axis in zip(*itertools.chain(*points.values()), strict=True)
     ]
 
