@@ -212,7 +212,7 @@ def picture(costs: dict[str, list[Cost]]) -> str:
         x = at(10**power, 0)
         drawn.append(f'<path d="M{x:.1f} {MARGIN}V{HEIGHT - MARGIN}" stroke="#ddd"/>')
         drawn.append(
-            f'<text x="{x:.1f}" y="{HEIGHT - 30}" text-anchor="middle">{10**power:,}</text>'
+            f'<text x="{x:.1f}" y="{HEIGHT - 30}" text-anchor="middle">{_short(power)}</text>'
         )
     for power in range(ends[1][0], ends[1][1] + 1):
         y = at(10**power, 1)
@@ -227,6 +227,15 @@ def picture(costs: dict[str, list[Cost]]) -> str:
         drawn.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         drawn.append(f'<text x="{x - 4:.1f}" y="{y - 8:.1f}" fill="{colour}">{what}</text>')
     return "\n".join([*drawn, "</svg>", ""])
+
+
+def _short(power: int) -> str:
+    """Return a power of ten, millions by an M.
+
+    >>> _short(4), _short(8)
+    ('10,000', '100 M')
+    """
+    return f"{10**power:,}" if power < 6 else f"{10 ** (power - 6):,} M"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
