@@ -1,4 +1,4 @@
-"""Configurations drawn at random from a space, as a search begins."""
+"""Configurations drawn at random from a space, for tune/planning, which knows no Optuna."""
 
 import optuna
 

@@ -1,4 +1,7 @@
-"""A lease in a run's own folder, where the file system keeps no locks: Lustre, some of NFS."""
+"""A lease in a run's own folder, where the file system keeps no locks: Lustre, some of NFS.
+
+Apart from lease.py, whose leases are of runs in a storage.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator
