@@ -43,7 +43,8 @@ def fixed(space: SearchSpace, rule: str) -> SearchSpace:
     ):
         return _with_unit(space, text)
     if axis not in space.distributions:
-        raise ConfigError(unknown_choice("axis", axis, space.distributions))
+        choices = dict.fromkeys([*space.distributions, "unit", *_NO_AXES_NEEDED])
+        raise ConfigError(unknown_choice("axis", axis, choices))
     kinds: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(TrialConfig)}
     kinds |= {name: true_or_false for name, kind in kinds.items() if kind is bool}
     try:

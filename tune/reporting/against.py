@@ -15,6 +15,18 @@ def best_baseline(run: LoadedRun) -> pd.Series | None:
     return None if rivals.empty else rivals.iloc[0]
 
 
+def compared_fields(run: LoadedRun) -> list[str]:
+    """Return the axes, and what no axis has and the baselines have otherwise than the rest."""
+    base, axes = run.space.base.to_dict(), run.space.axes
+    others = {
+        field
+        for baseline in run.space.baselines
+        for field, value in baseline.params.items()
+        if field not in axes and value != base[field]
+    }
+    return [*axes, *sorted(others)]
+
+
 def as_far_as(trial: pd.Series) -> str:
     """Return how far a baseline came that has not come to its end; else nothing."""
     if trial["status"] not in (Status.STOPPED.value, Status.RUNNING.value):

@@ -10,7 +10,7 @@ from tune.records.load import LoadedRun
 from tune.records.order_table import by_hand
 from tune.records.tables import ranked, ranked_configurations, starts_of
 from tune.records.trial import Status
-from tune.reporting.against import as_far_as, best_baseline, winner_then
+from tune.reporting.against import as_far_as, best_baseline, compared_fields, winner_then
 from tune.reporting.asha_cost import asha_cost
 from tune.reporting.axes import (
     MIN_BEST,
@@ -47,7 +47,7 @@ def winner(run: LoadedRun) -> Section:
     best = ranked(run.trials)
     first = best.iloc[0]
     floor = run.study.floor_bits_per_char
-    settings = ", ".join(f"{axis} {escaped(shown(first[axis]))}" for axis in run.space.axes)
+    settings = ", ".join(f"{each} {escaped(shown(first[each]))}" for each in compared_fields(run))
     rival = best_baseline(run)
     if rival is None:
         against = "No baseline was measured."
@@ -106,7 +106,7 @@ def ten_best(run: LoadedRun) -> Section:
 def best_table(run: LoadedRun) -> pd.DataFrame:
     """Return the best configurations, at most ten, best first."""
     best = ranked_configurations(run.trials).head(_TOP)
-    axes = [axis for axis in run.space.axes if axis != "cleaning"]
+    axes = [field for field in compared_fields(run) if field != "cleaning"]
     scores = ["val_bits_per_char", "val_own_bits_per_char"]
     columns = ["number", *scores, "cleaning", *axes, "best_epoch", "status", "baseline"]
     return best[columns].assign(baseline=best["baseline"].fillna(""))

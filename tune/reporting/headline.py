@@ -10,7 +10,7 @@ from tune.records.load import LoadedRun
 from tune.records.predictor_table import predictor_row
 from tune.records.tables import ranked, starts_of
 from tune.records.trial import Status
-from tune.reporting.against import as_far_as, best_baseline, winner_then
+from tune.reporting.against import as_far_as, best_baseline, compared_fields, winner_then
 from tune.reporting.confirmation import summary
 from tune.reporting.noise import seed_noise
 from tune.reporting.predictor import predictor_line
@@ -66,7 +66,7 @@ def described(run: LoadedRun) -> str:
     return (
         f"It reads {text}, {_UNITS[winner['unit']]}, and was at its best "
         f"after epoch {winner['best_epoch']:g} of {winner['epochs']:g}. Its settings: "
-        + ", ".join(f"{axis} {shown(winner[axis], '.4g')}" for axis in run.space.axes)
+        + ", ".join(f"{each} {shown(winner[each], '.4g')}" for each in compared_fields(run))
         + f".{began}"
     )
 

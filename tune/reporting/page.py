@@ -22,6 +22,7 @@ from model.system.files import write_text
 from model.system.terminal import printable
 from tune.records.load import LoadedRun
 from tune.records.run_folder import RunFolder
+from tune.reporting.against import compared_fields
 from tune.reporting.contents import sections_of
 from tune.reporting.figures.base import SCORE, trial_texts
 from tune.reporting.headline import described, facts, headline, title
@@ -78,7 +79,7 @@ def page_text(run: LoadedRun, samples_markdown: str = "") -> str:
 def _table(run: LoadedRun) -> tuple[list[list[str]], list[str]]:
     """Return the cells of the table of all trials, best first, and its columns."""
     trials = run.trials.sort_values([SCORE, "number"], na_position="last")
-    columns = [*_COLUMNS, *run.space.axes, *_LATER_COLUMNS]
+    columns = [*_COLUMNS, *compared_fields(run), *_LATER_COLUMNS]
     columns = [c for c in dict.fromkeys(columns) if c in _COLUMNS[:3] or trials[c].notna().any()]
     rows = [[shown_in(c, row[c]) for c in columns] for row in trials.to_dict("records")]
     return rows, columns

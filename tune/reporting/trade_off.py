@@ -11,6 +11,7 @@ from model.system.energy import Energy
 from tune.records.load import LoadedRun
 from tune.records.predictor_table import NETWORK
 from tune.records.tables import ranked
+from tune.reporting.against import compared_fields
 from tune.reporting.confirmation import summary
 from tune.reporting.figures.trade_off import trade_offs
 from tune.reporting.section import Section, escaped, shown, spread
@@ -148,7 +149,7 @@ def best_below(run: LoadedRun, max_parameters: float) -> str:
         raise ConfigError(f"--max-parameters must leave a trial{least}, got {max_parameters:,.0f}")
     found, best = small.iloc[0], known.iloc[0]
     again = spread(found["mean"], found["deviation"])
-    settings = ", ".join(f"{axis} {escaped(shown(found[axis]))}" for axis in run.space.axes)
+    settings = ", ".join(f"{each} {escaped(shown(found[each]))}" for each in compared_fields(run))
     text = (
         f"The best of at most {max_parameters:,.0f} parameters is trial {found['number']}: "
         f"{found['val_bits_per_char']:.4f} bits per character"

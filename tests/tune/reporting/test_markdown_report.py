@@ -24,6 +24,7 @@ from model.scoring.objective import Floor
 from model.training.checkpoint import copy_model
 from repository import ROOT
 from search_spaces.long_text import for_text
+from search_spaces.narrow import with_layer_norm
 from tune import report, samples
 from tune.records.finalist_table import (
     FINALIST_TABLE,
@@ -130,6 +131,21 @@ def test_parts_of_epochs_are_counted() -> None:
     assert " 0.12 epochs. Corpus" in text and "0.12 epochs; " in str(facts(run))
     assert "as far as 0.1 of 3.1 epochs" in text
     assert "| 0.0200 | 2 | 1 |" in text  # the first rung: two trials reached it, one was stopped
+
+
+def test_field_that_only_the_baselines_have_otherwise_is_among_the_settings() -> None:
+    space = with_layer_norm(dataclasses.replace(SPACE, most_chars=1_000_000), kept=())
+    records = [
+        dataclasses.replace(each, config=dataclasses.replace(each.config, normalization="layer"))
+        if not each.baseline
+        else each
+        for each in hand_made()
+    ]
+    said = text_of(records, space=space)
+    assert ", normalization layer." in said.split("## The ten best")[0]
+    assert "| normalization |" in said
+    assert "The baselines have normalization none, the other trials layer." in said
+    assert "normalization" not in text_of(hand_made())
 
 
 def test_winner_of_a_worthless_search_has_a_warning() -> None:
