@@ -24,6 +24,7 @@ from tune.planning.training_time import (
     baselines_seconds,
     has_baselines_beside,
     longest_seconds,
+    shortened,
 )
 
 
@@ -134,7 +135,7 @@ def _plan_lines(plan: JobPlan) -> list[str]:
         f"budget: {counted(budget.trials, 'trial')}, {all_of_them}"
         f"{format_seconds(limit) if limit else 'no time limit'}, "
         f"{asha_phrase(study)}",
-        *_time_shares(study, concurrent, is_timed=estimate is not None),
+        *_time_shares(study, concurrent, estimate),
         _finalists(study),
         f"resources: {describe(nodes)}; {need.cpus} CPU and {need.gpus:g} GPU per trial, "
         f"{_memory(need)}{concurrent} at once",
@@ -163,11 +164,18 @@ def _reports(study: Study) -> str:
     return f"reports: {times} an epoch, each after about {chars // times:,} characters"
 
 
-def _time_shares(study: Study, concurrent: int, *, is_timed: bool) -> list[str]:
+def _time_shares(study: Study, concurrent: int, estimate: Estimate | None) -> list[str]:
     """Return what the time budget leaves for a training, and for the baselines."""
     longest, lines = longest_seconds(study, concurrent), []
-    if is_timed and longest < math.inf:
-        lines.append(f"trainings: {format_seconds(longest)} at most; longer ones get fewer epochs")
+    if estimate is not None and longest < math.inf:
+        base, cut = study.space.base, ""
+        seconds = estimate.epoch_seconds(base)
+        given = shortened(base, epoch_seconds=seconds, seconds=longest).epochs
+        if study.space.base_point() is not None and given < base.epochs:
+            cut = f", the base {given:g} of {base.epochs:g}"
+        lines.append(
+            f"trainings: {format_seconds(longest)} at most; longer ones get fewer epochs{cut}"
+        )
     if has_baselines_beside(study) and study.space.baselines:
         each = baselines_seconds(study, concurrent) / len(study.space.baselines)
         lines.append(

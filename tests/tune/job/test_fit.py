@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,17 @@ def test_time_budget_brings_layer_norm_unless_it_is_fixed(
     assert run.main(flags) == 0
     said = capsys.readouterr().out
     assert "  normalization      layer, of all but the baselines\n" in said
+
+
+def test_plan_says_how_far_a_time_budget_cuts_the_base(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    flags = ["--space", "full", "--corpus", "python-docs", "--dry-run", "--time-budget"]
+    assert run.main([*flags, "5s"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"longer ones get fewer epochs, the base \d+ of 15\n", said)
+    assert run.main([*flags, "24h"]) == 0
+    assert "longer ones get fewer epochs\n" in capsys.readouterr().out
 
 
 def test_resumed_run_may_have_the_layer_norm_that_its_time_asked_for() -> None:
