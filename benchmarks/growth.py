@@ -1,7 +1,7 @@
 """What one more costs the driver after many: `python -m benchmarks.growth`.
 
-A trial, a report and a character, each after so many others, in CPU time and in memory; nothing
-may grow faster than in proportion, so no figure of one may rise much. Each row is a process of its
+A trial, a report and a character, each after so many others, in CPU time and in memory. Where a
+search grows in proportion, the figures of one stay. Each row is a process of its
 own. The picture has a line for each of them, both axes logarithmic.
 """
 

@@ -1,4 +1,4 @@
-"""Smaller spaces from a space: an axis that is fixed, choices that are left out, a lower end."""
+"""Spaces from a space: an axis fixed, choices left out, a lower end, another base."""
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence

@@ -16,15 +16,20 @@ def best_baseline(run: LoadedRun) -> pd.Series | None:
 
 
 def compared_fields(run: LoadedRun) -> list[str]:
-    """Return the axes, and what no axis has and the baselines have otherwise than the rest."""
-    base, axes = run.space.base.to_dict(), run.space.axes
-    others = {
-        field
+    """Return the axes, and the fields of `other_fields`."""
+    return [*run.space.axes, *other_fields(run)]
+
+
+def other_fields(run: LoadedRun) -> dict[str, str]:
+    """Return what no axis has and baselines have otherwise than the rest, and how, in words."""
+    base = run.space.base.to_dict()
+    found = {
+        field: f"{field} {value}, the other trials {base[field]}"
         for baseline in run.space.baselines
         for field, value in baseline.params.items()
-        if field not in axes and value != base[field]
+        if field not in run.space.axes and value != base[field]
     }
-    return [*axes, *sorted(others)]
+    return dict(sorted(found.items()))
 
 
 def as_far_as(trial: pd.Series) -> str:

@@ -10,7 +10,13 @@ from tune.records.load import LoadedRun
 from tune.records.order_table import by_hand
 from tune.records.tables import ranked, ranked_configurations, starts_of
 from tune.records.trial import Status
-from tune.reporting.against import as_far_as, best_baseline, compared_fields, winner_then
+from tune.reporting.against import (
+    as_far_as,
+    best_baseline,
+    compared_fields,
+    other_fields,
+    winner_then,
+)
 from tune.reporting.asha_cost import asha_cost
 from tune.reporting.axes import (
     MIN_BEST,
@@ -147,19 +153,9 @@ def baselines(run: LoadedRun) -> Section:
         "Training losses are in nats per own character, dropout on, of the last epoch. The "
         "documented ones are of the same settings in the reference's own way of training."
     )
-    return Section(title="Baselines", body=(pd.DataFrame(rows), note + _other_fields(run)))
-
-
-def _other_fields(run: LoadedRun) -> str:
-    """Return a sentence on what no axis has and the baselines have otherwise than the rest."""
-    base = run.space.base.to_dict()
-    fields = {
-        f"{field} {value}, the other trials {base[field]}"
-        for baseline in run.space.baselines
-        for field, value in baseline.params.items()
-        if field not in run.space.axes and value != base[field]
-    }
-    return f" The baselines have {'; '.join(sorted(fields))}." if fields else ""
+    if others := "; ".join(other_fields(run).values()):
+        note += f" The baselines have {others}."
+    return Section(title="Baselines", body=(pd.DataFrame(rows), note))
 
 
 def pruned(run: LoadedRun) -> Section:
