@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from model.system.files import cache_folder, write_whole
+from model.system.files import cache_folder
 
 SOURCES = tuple(Path(__file__).with_name(name) for name in ("lstm.cpp", "steps.cpp"))
 HEADER = Path(__file__).with_name("tiles.h")
@@ -64,11 +64,12 @@ def _build(path: Path) -> None:
         subprocess.SubprocessError: It cannot be compiled here.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         built = Path(folder) / path.name
         command = [*_compiler(), *FLAGS, *map(str, SOURCES), "-o", str(built)]
         subprocess.run(command, check=True, capture_output=True, timeout=_BUILD_SECONDS)
-        write_whole(path, built.read_bytes())
+        built.chmod(0o700)  # by a umask of 002 its group could write it
+        built.replace(path)
 
 
 def _compiler() -> list[str]:

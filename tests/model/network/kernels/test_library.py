@@ -47,6 +47,18 @@ def test_it_is_built_once_and_for_its_user_alone(
     assert build() is not None
 
 
+def test_it_is_kept_where_new_files_are_their_groups_to_write(
+    compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = os.umask(0o002)
+    try:
+        assert build() is not None
+    finally:
+        os.umask(before)
+    (path,) = (cache_folder() / "kernels").iterdir()
+    assert path.name == compiled.name and path.stat().st_mode & 0o777 == 0o700
+
+
 def test_another_source_is_another_file(
     built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
