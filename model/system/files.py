@@ -149,7 +149,7 @@ def write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except OSError:
+    except BaseException:  # Ctrl-C too
         partial.unlink(missing_ok=True)  # on a full disk it takes what others need
         raise
 

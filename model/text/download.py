@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from model.errors import ConfigError, CorpusError, first_line
-from model.system.files import opened_to_append
+from model.system.files import append_whole, opened_to_append
 from model.system.filesystem import STORE_ERRORS, open_location, within_seconds
 from model.system.secrets import redacted
 
@@ -97,7 +97,7 @@ def download_to(
                 num_had += len(chunk)
                 _check_size(url, num_had, num_bytes)
                 with _writable(partial):
-                    file.write(chunk)
+                    append_whole(file, chunk)
                 told(num_had)
         if num_had < num_bytes:
             raise CorpusError(

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from model.errors import ConfigError
-from model.system.files import expanded, in_place_of
+from model.system import files
+from model.system.files import expanded, in_place_of, write_whole
 
 
 def test_folder_that_cannot_be_filled_leaves_nothing_beside_the_old_one(tmp_path: Path) -> None:
@@ -25,3 +26,17 @@ def test_home_of_nobody_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert expanded("~/ten") == tmp_path / "ten"
     with pytest.raises(ConfigError, match="a path must be that of somebody here, got '~nobody-"):
         expanded("~nobody-here/ten")
+
+
+def test_file_whose_writing_is_interrupted_leaves_nothing_beside_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(number: int) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "kept"
+    write_whole(path, b"old")
+    monkeypatch.setattr(files.os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, b"new")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]

@@ -7,6 +7,7 @@ import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from model.errors import CorpusError
 from model.score import main as score
 from model.system.files import cache_folder
 from model.system.terminal import download_progress
-from model.text import held_out, published
+from model.text import download, held_out, published
 from model.text.compressed import members
 from model.text.corpus import Corpus, resolve_corpus
 from model.text.download import download_to
@@ -153,6 +154,35 @@ def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(CorpusError, match="must be fetched by one process"):
             download_to(partial, "http://127.0.0.1:9/file", num_bytes=10)
+
+
+def test_disk_that_takes_a_part_of_a_write_is_no_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, content = download.opened_to_append, bytes(range(256)) * 500
+
+    class Part:
+        """A file without a buffer that takes half of what it is given."""
+
+        def __init__(self, path: Path) -> None:
+            self._file = real(path)
+
+        def __enter__(self) -> "Part":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self._file.close()
+
+        def write(self, data: bytes) -> int:
+            return self._file.write(data[: len(data) // 2 + 1])
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._file, name)
+
+    monkeypatch.setattr(download, "opened_to_append", Part)
+    with served({"/file": content}) as (address, _):
+        download_to(tmp_path / "f", f"{address}/file", num_bytes=len(content))
+    assert (tmp_path / "f").read_bytes() == content
 
 
 def test_progress_is_told_in_bytes(tmp_path: Path) -> None:
