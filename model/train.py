@@ -182,13 +182,15 @@ def _streams(
         lengths=corpus.lengths,
         min_char_count=config.min_char_count,
     )
-    if config.unit == "word" and len(prepared.streams(config).vocabulary) == 1:
+    if meta and (options.init or meta.origin):  # the symbols may be those of an earlier text
+        streams = encode_in(prepared.encoded[config.cleaning], meta.vocabulary)
+    else:
+        streams = prepared.streams(config)
+    if config.unit == "word" and len(streams.vocabulary) == 1:
         print(f"warning: {NO_WORDS}", flush=True)
     if prepared.resemblance is not None and prepared.resemblance.warning:
         print(f"warning: {prepared.resemblance.warning}", flush=True)
-    if meta and (options.init or meta.origin):  # the symbols may be those of an earlier text
-        return encode_in(prepared.encoded[config.cleaning], meta.vocabulary), corpus.path_or_name
-    return prepared.streams(config), corpus.path_or_name
+    return streams, corpus.path_or_name
 
 
 def _tell(trainer: "Trainer") -> None:

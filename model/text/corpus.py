@@ -45,6 +45,7 @@ class Corpus:
         lengths: Characters of the training part and of the validation passage, where these and
             the test passage were texts of their own; None where a position splits them.
         is_published: Whether the test passage is the part that published figures are of, whole.
+        has_own_held_out: Whether a passage is a text of its own, so that the location lacks it.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Corpus:
     text: str
     lengths: tuple[int, int] | None = None
     is_published: bool = False
+    has_own_held_out: bool = False
 
     @property
     def sha256(self) -> str:
@@ -66,7 +68,7 @@ class Corpus:
         None for a URL: that may hold a password, and would be asked by whoever opens a checkpoint.
         """
         location = self.location
-        if self.lengths is not None and not self.is_published:  # its file is not the whole of it
+        if self.has_own_held_out:
             return None
         return location if location in CORPORA or Path(location).is_absolute() else None
 

@@ -106,7 +106,9 @@ def with_held_out(corpus: Corpus, *, validation: Corpus | None, test: Corpus | N
             )
         parts.append(text)
     lengths = len(parts[0]), len(parts[1])
-    return dataclasses.replace(corpus, source=source, text="".join(parts), lengths=lengths)
+    return dataclasses.replace(
+        corpus, source=source, text="".join(parts), lengths=lengths, has_own_held_out=True
+    )
 
 
 def _check_apart(name: str, held_out: Corpus, known: str) -> None:

@@ -233,10 +233,15 @@ class Trainer:
                     f"{name} must be that of the checkpoint {folder}, {theirs[name]!r}, "
                     f"got {value!r}"
                 )
+        otherwise = "or another --encoding or --keep-front-matter"
         if meta.vocabulary != self.corpus.vocabulary:
-            raise CheckpointError(f"{folder} was trained on a text with other symbols")
+            raise CheckpointError(
+                f"{folder} was trained on a text with other symbols, {otherwise}"
+            )
         if meta.text_sha256 not in (None, training_sha256(self.corpus)):
-            raise CheckpointError(f"{folder} was trained on another text of the same symbols")
+            raise CheckpointError(
+                f"{folder} was trained on another text of the same symbols, {otherwise}"
+            )
         tensors = load_training_state(folder)
         try:
             weights = {name: tensors.pop(f"model.{name}") for name in self.model.state_dict()}

@@ -11,6 +11,7 @@ from model import generate, train
 from model.config import TrialConfig
 from model.errors import ConfigError, CorpusError
 from model.scoring.objective import PreparedCorpus, prepare_corpus
+from model.text import held_out
 from model.text.corpus import Corpus
 from model.text.reading import Reading
 from model.text.streams import encode_in
@@ -67,6 +68,35 @@ def test_resume_alone_goes_on_with_the_settings_and_the_text(
     assert "goes on after epoch 3 of 3" in capsys.readouterr().out
     assert train.main(["--checkpoint", "../mine", "--resume", "--epochs", "4"]) == 2
     assert "epochs must be that of the checkpoint ../mine, 3, got 4" in capsys.readouterr().err
+
+
+def test_long_text_that_is_split_by_position_is_found_again(
+    book: str, capsys: Errors, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(held_out, "LONG_TEXT_CHARS", 1_000)
+    monkeypatch.setattr(held_out, "HELD_OUT_CHARS", 300)
+    flags = ["--corpus", book, *SMALL.split(), "--reports-per-epoch", "2"]
+    assert train.main([*flags, "--checkpoint", "mine"]) == 0
+    assert meta("mine")["corpus"] == str(tmp_path / book)
+    assert train.main(["--checkpoint", "mine", "--resume"]) == 0
+    Path("other.txt").write_text("a text of its own, " * 40, encoding="utf-8")
+    own = [*flags, "--validation", "other.txt", "--checkpoint", "own"]
+    assert train.main(own) == 0
+    assert meta("own")["corpus"] is None  # that file alone is another text
+
+
+def test_text_that_is_read_otherwise_is_told_with_the_flags_that_do_it(
+    tiny_text: str, capsys: Errors
+) -> None:
+    front = "A title\n\nCONTENTS\n\n" + tiny_text
+    book = f"*** START OF THE PROJECT GUTENBERG EBOOK X ***\n{front}\n*** END OF THE PROJECT"
+    Path("book.txt").write_text(book + " GUTENBERG EBOOK X ***\n", encoding="utf-8")
+    flags = ["--corpus", "book.txt", *SMALL.split(), "--checkpoint", "mine"]
+    assert train.main([*flags, "--keep-front-matter"]) == 0
+    Path("book.txt").write_text(tiny_text, encoding="utf-8")
+    assert train.main(["--checkpoint", "mine", "--resume"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "or another --encoding or --keep-front-matter" in line
 
 
 def test_text_that_is_gone_is_asked_for(book: str, tiny_text: str, capsys: Errors) -> None:
@@ -172,6 +202,11 @@ def test_words_begin_with_the_words_of_the_earlier_text(
     assert train.main(flags) == 0
     assert meta("second")["vocabulary"] == meta("first")["vocabulary"]
     assert train.main(["--checkpoint", "second", "--resume"]) == 0
+    assert "warning" not in capsys.readouterr().out
+    # Whose own words are too rare to be symbols says nothing of what the network knows.
+    flags = ["--init", "first", "--corpus", book, "--min-word-count", "100000"]
+    assert train.main(flags) == 0
+    assert "words are not learnt" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
