@@ -182,11 +182,12 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
         symbols = model.vocabulary.encode(clean(text, model.cleaning))
         texts_TB = random_windows(symbols, num_windows=windows[0], length=windows[1], seed=seed)
         means_B = model.cold_nats(texts_TB).mean(axis=0)
-        nats, deviation = float(means_B.mean()), float(means_B.std(ddof=len(means_B) > 1))
+        nats, number = float(means_B.mean()), len(means_B)
+        error = float(means_B.std(ddof=1)) / math.sqrt(number) if number > 1 else None
         values |= {
             "nats_per_symbol": nats,
             "bits_per_symbol": nats / math.log(2),
-            "standard_error_nats": deviation / math.sqrt(len(means_B)),
+            "standard_error_nats": error,
             "windows": options.windows,
         }
     is_priced = model.cleaning == RAW or "restored_bits_per_raw_char" in values

@@ -238,7 +238,11 @@ def test_windows_are_read_with_nothing_before_them(
     assert values["nats_per_symbol"] == pytest.approx(nats.item(), rel=1e-5)
     assert values["bits_per_symbol"] == pytest.approx(nats.item() / math.log(2), rel=1e-5)
     again = values_of(capsys, str(trained_checkpoint), *flags)
-    assert again == values
+    assert again == values and values["standard_error_nats"] > 0
+    one = values_of(
+        capsys, str(trained_checkpoint), *("1x20" if flag == "8x20" else flag for flag in flags)
+    )
+    assert one["standard_error_nats"] is None  # of one window nothing is known
     for model in (str(predictor), "ngram"):
         cleaning = ["--cleaning", "lower"] if model == "ngram" else []
         assert 0 < values_of(capsys, model, *flags, *cleaning)["nats_per_symbol"] < 5
