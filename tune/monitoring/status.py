@@ -62,6 +62,7 @@ class RunStatus:
         Raises:
             ConfigError: study.json, the history or predictor.csv cannot be read.
         """
+        alive = is_driven(folder)  # first: a driver's last words are in study.json before it goes
         study = folder.read_study()
         space = study.space
         records = read_history(folder.history_file)
@@ -71,9 +72,8 @@ class RunStatus:
         )
         modified = [path.stat().st_mtime for path in folder.history_files if path.exists()]
         silent_seconds = max(0.0, time.time() - max(modified))
-        alive = is_driven(folder, folder.history_file)
         seconds = seconds_run(records)
-        if alive and not folder.finalists_history_file.exists():
+        if alive and not trains_finalists(folder):
             seconds += silent_seconds
         return cls(
             path=folder.path,
@@ -151,19 +151,32 @@ class RunStatus:
         return f"{text}; last event {format_seconds(self.silent_seconds)} ago"
 
 
-def is_driven(folder: RunFolder, history_file: Path) -> bool:
-    """Return whether a driver writes a history, or one that this is a copy of.
+def is_driven(folder: RunFolder) -> bool:
+    """Return whether a driver has a run, or the one that this is a copy of.
 
     Nobody has the copy in a storage open; there a lease tells.
     """
+    history = folder.history_file
+    return history.exists() and (_is_leased(folder) or has_driver(history))
+
+
+def trains_finalists(folder: RunFolder) -> bool:
+    """Return whether the driver of a run retrains finalists; their history may be an older one."""
+    search, finalists = folder.history_files
+    if not finalists.exists():
+        return False
+    is_newer = finalists.stat().st_mtime_ns > search.stat().st_mtime_ns
+    return has_driver(finalists) or (_is_leased(folder) and is_newer)
+
+
+def _is_leased(folder: RunFolder) -> bool:
     lease = folder.path / LEASE_FILE
-    is_leased = lease.exists() and time.time() - lease.stat().st_mtime < STALE_SECONDS
-    return history_file.exists() and (is_leased or has_driver(history_file))
+    return lease.exists() and time.time() - lease.stat().st_mtime < STALE_SECONDS
 
 
 def _state(folder: RunFolder, study: StudyFile, location: str, *, alive: bool) -> str:
     if alive:
-        confirming = is_driven(folder, folder.finalists_history_file)
+        confirming = trains_finalists(folder)
         return "its driver is retraining the finalists" if confirming else "its driver is alive"
     # Not study.json's own `resume`: others may have written it, and it would be typed here.
     command = f"python -m tune.run --resume {shlex.quote(location)}"

@@ -114,9 +114,9 @@ class RunFolder:
 
     @property
     def live_files(self) -> tuple[Path, ...]:
-        """Files with the state of a run, a driver's lease of its storage among them."""
+        """Files with the state of a run; the driver's lease, which it gives back last, first."""
         tables = self.orders_file, self.predictor_file
-        return self.study_file, *self.history_files, *tables, self.path / LEASE_FILE
+        return self.path / LEASE_FILE, self.study_file, *self.history_files, *tables
 
     @classmethod
     def create(cls, path: Path, study: StudyFile | None = None) -> "RunFolder":

@@ -15,6 +15,8 @@ from hand_made_run import PREDICTOR_ROWS, STUDY
 from hand_made_trials import RECORDS, SPACE
 from model.errors import ConfigError
 from tune import status
+from tune.monitoring import status as status_module
+from tune.monitoring.control import Control
 from tune.monitoring.status import RunStatus
 from tune.records import load
 from tune.records.history import (
@@ -95,6 +97,21 @@ def test_run_with_a_driver(folder: RunFolder, capsys: pytest.CaptureFixture[str]
         assert values["alive"] and values["statuses"]["PRUNED"] == 1
         assert values["best"]["number"] == 3 and values["best"]["val_bits_per_char"] == 2.25
         assert values["left_seconds"] == pytest.approx(minutes * 60, abs=5)
+
+
+def test_search_that_ends_while_it_is_looked_at_has_not_lost_its_driver(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with History(folder.history_file) as history:
+        add_all(history)
+    assert folder.live_files[0].name == LEASE_FILE  # of a storage the lease is fetched first
+
+    def ends(path: Path) -> bool:
+        folder.write_study(dataclasses.replace(folder.read_study(), ended="all trials ran"))
+        return False
+
+    monkeypatch.setattr(status_module, "has_driver", ends)
+    assert RunStatus.of(folder).state == "all trials ran"
 
 
 def test_time_budget_bounds_what_is_left(folder: RunFolder) -> None:
@@ -216,6 +233,32 @@ def test_run_in_a_storage(
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["alive"] is False
     assert status.main([f"{place}/none"]) == 2
     assert "must be a folder with study.json" in capsys.readouterr().err
+
+
+def test_finalists_of_an_earlier_session_are_not_what_a_leased_run_does(
+    folder: RunFolder,
+) -> None:
+    with History(folder.history_file) as history:
+        add_all(history)
+    folder.finalists_history_file.write_bytes(folder.history_file.read_bytes())
+    lease = Lease(str(folder.path))
+    lease.take(say=print)
+    now = time.time()
+    for (search, finalists), state, is_searching in (
+        ((now - 30, now - 600), "its driver is alive", True),
+        ((now - 600, now - 30), "its driver is retraining the finalists", False),
+    ):
+        os.utime(folder.history_file, (search, search))
+        os.utime(folder.finalists_history_file, (finalists, finalists))
+        found = RunStatus.of(folder)
+        assert found.state == state and found.silent_seconds == pytest.approx(30, abs=10)
+        assert found.search_seconds == pytest.approx(180.0 + 30.0 * is_searching, abs=10)
+        order = Control(folder.path)
+        if is_searching:
+            order.workers(1)
+        else:
+            with pytest.raises(ConfigError, match="while its trials run, not its finalists"):
+                order.workers(1)
 
 
 def test_baseline_that_has_had_its_time_has_ended(folder: RunFolder) -> None:
