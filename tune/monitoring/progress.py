@@ -188,7 +188,8 @@ class Progress:
             estimates.append(self._remaining.seconds())
         elif self._num_ended > self._num_earlier:
             pace = seconds / (self._num_ended - self._num_earlier)
-            estimates.append(pace * (self._num_trials - self._num_ended))
+            # Orders may add trials to those of the plan.
+            estimates.append(pace * max(0, self._num_trials - self._num_ended))
         elif self._expected_seconds is not None:
             estimates.append(max(0.0, self._expected_seconds - seconds))
         budget_left = self._seconds_left()
@@ -212,7 +213,8 @@ class Progress:
         for title in ("trial", "status", "bits per char", "epoch", *self._axes):
             table.add_column(title, justify="left" if title == "status" else "right")
         running = self._search_state.running
-        ended = [record for record in self._ended_last if record not in running]
+        # A copy: rich renders in a thread of its own.
+        ended = [record for record in list(self._ended_last) if record not in running]
         for record in [*ended, *running]:
             values = record.config.to_dict()
             table.add_row(

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from tune.records.load import read_run
 from tune.records.run_folder import RunFolder
 from tune.records.tables import Table
-from tune.records.trial import TrialRecord
+from tune.records.trial import Status, TrialRecord
 from tune.reporting.page import write_page
 
 SAVE_SHARE = 0.05
@@ -65,8 +65,11 @@ class LiveFiles:
             if not self._writing.done():
                 return
             self._writing.result()
-        # What has ended never changes again; the others do while they are written.
-        of_now = [each if each.has_ended else each.copy() for each in records]
+        # The others may change while they are written; what waits at a rung may go on.
+        of_now = [
+            each if each.has_ended and each.status is not Status.PRUNED else each.copy()
+            for each in records
+        ]
         self._writing = self._executor.submit(self._write, of_now)
 
     def save_all(self, records: Iterable[TrialRecord]) -> None:

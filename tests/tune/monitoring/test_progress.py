@@ -57,6 +57,16 @@ def test_brackets_in_an_error_are_text() -> None:
     assert "'[/book]' is not there" in show(terminal=False, records=[failed])
 
 
+def test_trials_that_were_added_leave_no_time_below_zero() -> None:
+    stream, seconds = io.StringIO(), [0.0]
+    progress = plain(stream, seconds, num_trials=1)
+    seconds[0] = 30.0
+    for number in (0, 1):
+        progress.trial_started(record(number, [2.5], Status.RUNNING))
+        progress.trial_ended(record(number, [2.5], Status.COMPLETE))
+    assert "about 0s left" in progress.summary()
+
+
 def test_time_budget_bounds_the_time_left() -> None:
     assert "about 5s left" in show(terminal=False, records=RECORDS, seconds_left=5.0)
 

@@ -46,13 +46,15 @@ def test_search_goes_on_while_tables_are_written(
 
     monkeypatch.setattr(RunFolder, "write_tables", slow)
     running, ended = trial(0, [3.0]), trial(1, [2.0, 1.9], Status.COMPLETE)
+    waiting = trial(2, [2.5], Status.PRUNED)
     with LiveFiles(folder) as live:
-        live.save([running, ended])
+        live.save([running, ended, waiting])
         running.add_epoch(curve(0, [3.0, 2.5])[-1])
-        live.save([running, ended])  # comes back at once, and nothing is written twice
+        waiting.add_epoch(curve(2, [2.5, 2.4])[-1])  # it is promoted
+        live.save([running, ended, waiting])  # comes back at once, and nothing is written twice
         may_write.set()
         wait_until(folder.page_file.exists)
-    assert [len(each.epochs) for each in given[0]] == [1, 2]  # of one moment
+    assert [len(each.epochs) for each in given[0]] == [1, 2, 1]  # of one moment
     assert given[0][1] is ended  # what has ended is not copied
     assert len(given) == 1
     live.save_all([running, ended])
