@@ -69,6 +69,7 @@ class MlflowLog(Tracker):
         )
         if known:
             self._run_ids[trial.number] = known[0].info.run_id
+            self._client.update_run(known[0].info.run_id, status="RUNNING")
             return
         tags = {NUMBER_TAG: number, BASELINE_TAG: trial.baseline}
         run = self._client.create_run(self._experiment_id, run_name=f"trial {number}", tags=tags)

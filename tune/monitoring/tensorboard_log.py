@@ -64,7 +64,8 @@ class _EventFile:
 
     def __init__(self, folder: Path, *, first_step: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._writer = EventsWriter(str(folder / "events"))
+        # Its name has whole seconds, in which a trial may stop at a rung and go on.
+        self._writer = EventsWriter(str(folder / "events"), filename_suffix=f".{first_step}")
         self._flushed_seconds = time.monotonic()
         # What an earlier file of the trial has from this step on is void.
         start = SessionLog(status=SessionLog.START)

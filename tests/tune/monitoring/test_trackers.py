@@ -247,6 +247,21 @@ def test_tensorboard_has_a_folder_a_trial(tmp_path: Path) -> None:
     assert content.count(b"train_nats_per_char") == 2 and b"hparams" in content
 
 
+def test_tensorboard_keeps_a_curve_that_goes_on_within_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1_800_000_000.5)
+    log = TensorBoardLog(searched(tmp_path))
+    waits = record(0, [3.0, 2.5], Status.PRUNED)
+    play(log, [waits])
+    goes_on = record(0, [3.0, 2.5, 2.0], Status.COMPLETE)
+    log.trial_started(goes_on)
+    log.epoch_ended(goes_on)
+    log.trial_ended(goes_on)
+    files = sorted((tmp_path / "tensorboard" / "trial_00000").iterdir())
+    assert [file.read_bytes().count(b"train_nats_per_char") for file in files] == [2, 1]
+
+
 def test_tensorboard_that_cannot_write_is_told_no_more(tmp_path: Path) -> None:
     (tmp_path / "tensorboard").write_text("in the way", encoding="utf-8")
     printed = told(tmp_path)
@@ -350,12 +365,16 @@ def test_mlflow_has_a_run_a_trial_and_one_that_goes_on_is_the_same(
     log = MlflowLog(searched(tmp_path), uri=uri)
     play(log, [RECORDS[0], RECORDS[1], RECORDS[3]])
     log.close()
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name("ten")
     again = MlflowLog(searched(tmp_path), uri=uri)
+    again.trial_started(RECORDS[1])  # it waited at a rung
+    (waits,) = client.search_runs([experiment.experiment_id], "tags.trial_number = '1'")
+    assert waits.info.status == "RUNNING"
+    again.trial_ended(RECORDS[1])
     play(again, [record(3, [2.25, 2.0], Status.COMPLETE)])
     again.close()
     assert capfd.readouterr().err == ""
-    client = mlflow.MlflowClient(tracking_uri=uri)
-    experiment = client.get_experiment_by_name("ten")
     runs = {
         run.data.tags["trial_number"]: run
         for run in client.search_runs([experiment.experiment_id])
