@@ -19,6 +19,7 @@ from tune.trials.stopper import SearchStopper
 
 _EARLIER = "it was for an earlier session, which was gone before it was carried out"
 _TOO_LATE = "it came after the search's last trial"
+_TIME_IS_UP = "it came after the end of the search's time; --resume goes on with another"
 
 
 class Steering:
@@ -95,6 +96,9 @@ class Steering:
             check_order(record.order, self._space, lambda: self._history.records)
         except ConfigError as error:
             self._close(record, refused=str(error))
+            return
+        if record.order.action is Action.BUDGET and self._stopper.timed_out:
+            self._close(record, refused=_TIME_IS_UP)  # Ray has been told that nothing follows
             return
         self._carry_out(record)
 

@@ -9,7 +9,7 @@ import enum
 import json
 import math
 import re
-import secrets
+import time
 from typing import Any
 
 from model.errors import ConfigError
@@ -55,7 +55,8 @@ class Order:
     """What a user wants.
 
     Attributes:
-        id: 16 random hexadecimal digits, the name of its file.
+        id: 16 hexadecimal digits, the name of its file; by default the time in nanoseconds, so
+            that orders are carried out as they were given.
         action: What is ordered; it says which one of the others there is.
         trial: Number of a trial.
         config: Fields of a configuration; the space's base has the others.
@@ -66,7 +67,7 @@ class Order:
         ConfigError: A rule is broken.
     """
 
-    id: str = dataclasses.field(default_factory=lambda: secrets.token_hex(8))
+    id: str = dataclasses.field(default_factory=lambda: f"{time.time_ns():016x}")
     action: Action
     trial: int | None = None
     config: dict[str, Any] | None = None

@@ -127,7 +127,7 @@ class Requests:
             with contextlib.suppress(*STORE_ERRORS):  # it is tried again
                 if not is_linked(file_system, root, CONTROL_FOLDER):
                     folder = f"{root}/{CONTROL_FOLDER}"
-                    for name in _oldest_first(file_system, folder):
+                    for name in sorted(files_below(file_system, folder, recursive=False)):
                         self._read(file_system, folder, name)
 
     def _read(self, file_system: fs.FileSystem, folder: str, name: str) -> None:
@@ -151,14 +151,6 @@ class Requests:
             for file_system, root in self._folders:
                 with contextlib.suppress(*STORE_ERRORS):  # gone, or not in this one
                     file_system.delete_file(f"{root}/{CONTROL_FOLDER}/{name}{_SUFFIX}")
-
-
-def _oldest_first(file_system: fs.FileSystem, folder: str) -> list[str]:
-    """Return the files of a folder by their times: names are random, and the last order counts."""
-    names = list(files_below(file_system, folder, recursive=False))
-    infos = file_system.get_file_info([f"{folder}/{name}" for name in names])
-    times = {name: info.mtime_ns or 0 for name, info in zip(names, infos, strict=True)}
-    return sorted(names, key=lambda name: times[name])
 
 
 def _content(file_system: fs.FileSystem, path: str) -> bytes:

@@ -1,6 +1,7 @@
 """Orders that a session left when it was killed, unread or half carried out."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -132,3 +133,17 @@ def test_configuration_that_has_not_begun_is_tried_or_refused_at_the_end(
     session.steering.search_ends()  # it came in the instant after the last proposal
     assert session.refused(ADD) == "it came after the search's last trial"
     assert additions(history) == []
+
+
+def test_budget_that_comes_after_the_searchs_time_is_refused(history: History) -> None:
+    early, late = (Order(action=Action.BUDGET, time_budget_seconds=t) for t in (3600.0, 7200.0))
+    session = Session(history)
+    for order in (early, late):
+        session.stopper.timed_out = order is late  # its trials end their epochs
+        leave_request(str(Path.cwd()), order)
+        with session.requests if order is early else nullcontext():
+            session.requests._look()
+            session.steering.carry_out()
+    assert not session.refused(early)
+    assert session.refused(late).startswith("it came after the end of the search's time")
+    assert session.stopper.seconds_left() == pytest.approx(3600, abs=60)

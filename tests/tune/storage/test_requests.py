@@ -27,9 +27,10 @@ def test_request_is_read_once_and_removed(tmp_path: Path, scheme: str) -> None:
 
 def test_orders_of_one_poll_come_as_they_were_given(tmp_path: Path) -> None:
     orders = [Order(action=Action.WORKERS, workers=number) for number in range(1, 9)]
-    for seconds, order in enumerate(orders, start=1):
+    for order in reversed(orders):
         leave_request(str(tmp_path), order)
-        os.utime(tmp_path / CONTROL_FOLDER / f"{order.id}.json", (seconds, seconds))
+        # As a storage has it whose times are whole seconds.
+        os.utime(tmp_path / CONTROL_FOLDER / f"{order.id}.json", (1, 1))
     with Requests([str(tmp_path)], lambda line: None) as requests:
         assert requests.take() == orders
 
