@@ -41,6 +41,8 @@ def why_settled(
         return ""
     records = list(records)
     ended = num_done(records)
+    if ended >= study.num_trials:  # what is left was added by hand, or is promoted
+        return ""
     # Where trials are the budget, they are its clock: all take about the same time.
     left = (study.num_trials - ended) / ended * seconds if ended else float("inf")
     total = seconds + min(left, float("inf") if seconds_left is None else seconds_left)

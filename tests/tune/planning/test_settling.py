@@ -58,6 +58,13 @@ def test_search_ends_where_its_rest_is_noise() -> None:
     assert why_settled(study(stops=False), flat, 40.0, None) == ""
 
 
+def test_search_whose_trials_have_all_ended_is_not_settled() -> None:
+    # What a user has added is still to come, or what waits at a rung to be promoted.
+    flat = records(0.01, 40)
+    assert why_settled(study(num_trials=40), flat, 40.0, None) == ""
+    assert why_settled(study(num_trials=39), flat, 40.0, 1e6) == ""
+
+
 @pytest.mark.slow
 @pytest.mark.long
 def test_settled_search_confirms_its_winner_and_says_so(tiny_text: str) -> None:
