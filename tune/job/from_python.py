@@ -69,8 +69,7 @@ def search(*, wait: bool = True, progress: bool = True, **options: Any) -> Run:
         values["address"] = checked.address or _own_ray()
         path = _run_path(checked)
         process = SearchProcess(flags_of(values), console=Console(quiet=not progress))
-        known_before = _written(path)
-        process.wait_for(lambda: _written(path) != known_before)
+        process.wait_for(path)
     run = Run(path, process)
     return run.wait() if wait else run
 
@@ -108,7 +107,7 @@ def flags_of(values: dict[str, Any]) -> list[str]:
 def _as_said(name: str, value: Any) -> Any:
     """Return a value as a command line says it."""
     if name in ("time_budget", "trial_timeout") and isinstance(value, int | float):
-        return f"{value:g}s"
+        return f"{value:.15g}s"
     if name == "results":
         return Path(value)
     if isinstance(value, Path):
@@ -126,12 +125,6 @@ def _run_path(options: StudyOptions) -> Path:
     if is_uri(options.resume):
         return options.results / split(options.resume)[1]
     return find_run(options.resume, options.results).path
-
-
-def _written(path: Path) -> int | None:
-    """Return when a run's study.json was written last; None before it is there."""
-    study = path / "study.json"
-    return study.stat().st_mtime_ns if study.exists() else None
 
 
 def _own_ray() -> str | None:

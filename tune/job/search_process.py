@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,10 +23,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from model.errors import EXTERNAL_FAULT, ConfigError, ExternalFault
+from model.system.terminal import SIGNALS
 
 _ROOT = Path(__file__).resolve().parents[2]
 POLL_SECONDS = 0.1
-_NOTHING_FOUND, _MISTAKE, _INTERRUPTED = 1, 2, 130
+_NOTHING_FOUND, _MISTAKE = 1, 2
+_INTERRUPTED = tuple(128 + number for number in SIGNALS)
 
 
 class SearchProcess:
@@ -64,14 +66,25 @@ class SearchProcess:
         """Whether it has not ended."""
         return self._process.poll() is None
 
-    def wait_for(self, has_begun: Callable[[], bool]) -> None:
-        """Wait until something is so, or the search has ended; see `wait`."""
+    def wait_for(self, run: Path) -> None:
+        """Wait until the search runs and has its folder, or has ended; see `wait`.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C ended it before it had one.
+        """
+
+        def has_begun() -> bool:
+            # A run that is resumed has its folder before its options are checked.
+            return self._follower.has_plan and run.exists()
+
         try:
             while self.is_running and not has_begun():
                 time.sleep(POLL_SECONDS)
         except KeyboardInterrupt:
             self.interrupt()
             self.wait()
+            if not run.exists():
+                raise
         if not has_begun():
             self.wait()
 
@@ -92,7 +105,7 @@ class SearchProcess:
         atexit.unregister(self._end)
         said = self._said
         has_crashed = "Traceback (most recent call last)" in said  # Python ends with 1, too
-        if code in (0, _NOTHING_FOUND, _INTERRUPTED) and not has_crashed:
+        if code in (0, _NOTHING_FOUND, *_INTERRUPTED) and not has_crashed:
             return
         line = said.splitlines()[-1] if said else f"the search ended with code {code}"
         line = line.removeprefix("tune.run: ").removeprefix("python -m tune.run: error: ")
@@ -173,10 +186,12 @@ class _Follower:
 
     Attributes:
         bar: What shows it; a context manager.
+        has_plan: Whether the search has said what it is going to do.
     """
 
     def __init__(self, bar: _TerminalBar | _NotebookBar) -> None:
         self.bar = bar
+        self.has_plan = False
         self._budget_seconds: float | None = None
         self._search_seconds = 0.0
         self._num_trials, self._num_ended, self._best = 0, 0, ""
@@ -187,6 +202,7 @@ class _Follower:
         if kind == "plan":
             self._num_trials = event["num_trials"]
             self._budget_seconds = event["time_budget_seconds"]
+            self.has_plan = True
         elif kind == "trial_ended" and event["num_ended"] > self._num_ended:
             # Not a training of a finalist: those are counted anew.
             self._num_ended = event["num_ended"]

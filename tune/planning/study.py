@@ -67,6 +67,8 @@ class StudyOptions:
             raise ConfigError(f"max_concurrent must be at least 1, got {self.max_concurrent}")
         if self.or_resume and self.name is None:
             raise ConfigError("--or-resume needs the --name of the run")
+        if self.or_resume and self.resume is not None:
+            raise ConfigError("--or-resume finds the run by --name: it must be without --resume")
         if self.time_budget is not None:
             parse_duration(self.time_budget)
         # One spelling: what study.json holds is compared with what the command line says.

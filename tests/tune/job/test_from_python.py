@@ -13,6 +13,7 @@ from rich.console import Console
 import tune
 from hand_made_run import FINALISTS, STUDY, hand_made
 from model.errors import ConfigError, ExternalFault
+from model.system.durations import parse_duration
 from search_spaces import SearchSpace, load_space
 from tiny_search import num_epochs, write_inputs
 from tune.job import from_python, search_process
@@ -48,6 +49,12 @@ def test_keywords_say_what_the_command_line_says() -> None:
     assert {name: getattr(parsed, name) for name in SAID} == SAID
 
 
+@pytest.mark.parametrize("seconds", [90, 0.5, 1_209_600, 123_456.75, 3e7])
+def test_seconds_are_said_to_the_last_digit(seconds: float) -> None:
+    said = from_python._as_said("time_budget", seconds)
+    assert parse_duration(said) == seconds
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -57,6 +64,10 @@ def test_keywords_say_what_the_command_line_says() -> None:
         ({"space": "full", "finalists": -1}, "finalists must be at least 0"),
         ({"resume": "nothing"}, "a run must be a folder with study.json"),
         ({"space": "full", "or_resume": True}, "--or-resume needs the --name"),
+        (
+            {"resume": "ten", "or_resume": True, "name": "eleven"},
+            "--or-resume finds the run by --name: it must be without --resume",
+        ),
         ({"resume": "~nobody-here/ten"}, "a path must be that of somebody here"),
     ],
 )
@@ -76,6 +87,8 @@ def test_mistake_is_told_before_a_process_starts(
         ("raise KeyError('no such book')", RuntimeError),
         ("sys.stderr.write('no such book\\n'); sys.exit(-9)", RuntimeError),
         ("sys.exit(1)", None),
+        ("sys.exit(130)", None),
+        ("sys.exit(143)", None),  # it was ended by SIGTERM, its results are written
         # What a tracker or a cell prints is no event.
         ("print('hello'); print('3'); sys.stderr.write('no such book'); sys.exit(2)", ConfigError),
     ],
@@ -118,8 +131,40 @@ def test_ctrl_c_before_there_is_a_run_ends_the_search(monkeypatch: pytest.Monkey
     monkeypatch.setattr(search_process.subprocess, "Popen", stand_in)
     monkeypatch.setattr(search_process.time, "sleep", pressed)
     process = SearchProcess([], console=Console(quiet=True))
-    process.wait_for(lambda: False)
+    with pytest.raises(KeyboardInterrupt):
+        process.wait_for(Path("results/quick"))
     assert not process.is_running
+
+
+@pytest.mark.parametrize("code", [0, 2])
+def test_resumed_run_has_begun_when_its_options_are_checked(
+    code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Path("results/fetched")
+    plan = {"event": "plan", "num_trials": 3, "time_budget_seconds": None}
+    program = f"import os, sys, time\nos.makedirs({str(run)!r})\n"
+    if code:  # what was fetched is there before the mistake is found
+        program += "time.sleep(1)\nsys.stderr.write('a mistake'); sys.exit(2)\n"
+    else:
+        program += f"print({json.dumps(plan)!r}, flush=True)\n"
+        program += "sys.stdout.close(); time.sleep(600)\n"
+    Path("stand_in.py").write_text(program, encoding="utf-8")
+    popen = search_process.subprocess.Popen
+
+    def stand_in(command: list[str], **options: Any) -> Any:
+        return popen([command[0], "stand_in.py"], **options)
+
+    monkeypatch.setattr(search_process.subprocess, "Popen", stand_in)
+    process = SearchProcess([], console=Console(quiet=True))
+    if code:
+        with pytest.raises(ConfigError, match="a mistake"):
+            process.wait_for(run)
+        return
+    process.wait_for(run)
+    assert process.is_running
+    process._process.kill()
+    with pytest.raises(RuntimeError):
+        process.wait()
 
 
 def test_space_goes_as_its_values(tmp_path: Path) -> None:
