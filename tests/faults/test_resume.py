@@ -140,10 +140,14 @@ def test_fewer_trials_than_have_ended_are_refused(tiny_text: str) -> None:
     folder.write_study(study_file(study, None, None))
     with History(folder.history_file) as history:
         for number in range(3):
-            config = study.space.base.to_dict()
-            history.add(
-                TrialStarted(number=number, baseline="", config=config, search_seconds=0.0)
+            start = TrialStarted(
+                number=number,
+                baseline="",
+                config=study.space.base.to_dict(),
+                search_seconds=0.0,
+                order_id="" if number < 2 else "0123456789abcdef",  # it has not ended
             )
+            history.add(start)
             status = Status.COMPLETE if number < 2 else Status.STOPPED
             history.add(TrialEnded(number=number, status=status, error="", search_seconds=1.0))
 

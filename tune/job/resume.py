@@ -34,6 +34,7 @@ from tune.job.prepare import (
 from tune.planning.study import EarlierSessions, Study, StudyOptions, finalists_of
 from tune.records.run_folder import RunFolder, check_name, find_run, text_of_run
 from tune.records.study_file import StudyFile
+from tune.records.trial import num_ended
 from tune.sampling.samplers import AUTO, check_sampler
 from tune.storage.fetch import fetch_run, found_in_storage
 
@@ -121,8 +122,8 @@ def prepare_resumed(
     _check_same("name", options.name, folder.path.name)
     _check_named_cells(named_cells(options), earlier)
     space = with_budget(stored.space, options)
-    added_by_hand = sum(bool(record.order_id) for record in earlier.records.values())
-    _check_trials(options.trials, earlier.spent.num_ended - added_by_hand)
+    own = (record for record in earlier.records.values() if not record.order_id)
+    _check_trials(options.trials, num_ended(own))
     check_locations(options, storage)
     trackers = named_trackers(options)
     if not stored.has_finished:
