@@ -98,8 +98,9 @@ class Recorder(DriverOnly, ray_tune.Callback):
         """Record a report; one that went wrong has no figures."""
         if result.get("outcome") == Outcome.FAILED:
             self.will_fail(trial, result["error"])
-        else:  # it was not stuck: what its killed worker dies of now is a death as any other
-            self._reasons.pop(trial.trial_id, None)
+        elif self._reasons.pop(trial.trial_id, None) is not None:
+            # It was not stuck: what its killed worker dies of now is a death as any other.
+            trial.max_failures = trial.num_failures + MAX_DEATHS
         if RUNNING_BEST not in result:
             return
         # Only deaths in a row count: a long trial outlives any number of nodes that vanish. A

@@ -127,3 +127,22 @@ def test_history_says_which_order_a_trial_is_of(tmp_path: Path) -> None:
         for trial in (added, again):
             recording.on_trial_start(trial=trial)
             assert read_history(path)[0].order_id == "0123456789abcdef"
+
+
+def test_report_that_comes_again_tells_that_a_trial_was_not_stuck(tmp_path: Path) -> None:
+    config = {"number": 0, "baseline": "", "config": TrialConfig(epochs=9).to_dict()}
+    trial: Any = SimpleNamespace(trial_id="a", config=config, num_failures=0, max_failures=3)
+    listener: Any = SimpleNamespace(
+        trial_started=lambda record: None, epoch_ended=lambda record: None
+    )
+    with History(tmp_path / "history.jsonl") as history:
+        recording = Recorder(
+            history, SearchStopper(None), save=lambda records: None, listeners=[listener]
+        )
+        recording.on_trial_start(trial=trial)
+        recording.on_trial_result(trial=trial, result=epoch(1))
+        trial.num_failures = 1  # it goes on from its checkpoint, and tells of it again
+        recording.will_fail(trial, "silent for 10m")
+        assert trial.max_failures == 0
+        recording.on_trial_result(trial=trial, result=epoch(1))
+        assert trial.max_failures == 1 + MAX_DEATHS
