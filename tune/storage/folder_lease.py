@@ -4,6 +4,7 @@ Apart from lease.py, whose leases are of runs in a storage.
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,7 +30,9 @@ def leased_folder(
         yield
         return
 
-    lease = Lease(str(folder), lost=lambda: end_this_driver(folder, say))
+    # The other driver writes the same files.
+    lost = functools.partial(end_this_driver, folder, say, without_results=True)
+    lease = Lease(str(folder), lost=lost)
     say(f"the file system of {folder} has no locks: a file keeps other drivers out instead")
     try:
         lease.take(say)

@@ -224,10 +224,20 @@ class _Found:
     age_seconds: float
 
 
-def end_this_driver(place: object, say: Callable[[str], None]) -> None:
-    """End this driver as if the user had asked for it: another one has its run."""
+def end_this_driver(
+    place: object, say: Callable[[str], None], *, without_results: bool = False
+) -> None:
+    """End this driver as if the user had asked for it: another one has its run.
+
+    Args:
+        place: What it took over.
+        say: Prints a line for the user.
+        without_results: Whether nothing more may be written, as a second signal has it.
+    """
     say(f"another driver took over {place}; this one ends")
     os.kill(os.getpid(), signal.SIGTERM)
+    if without_results:
+        os.kill(os.getpid(), signal.SIGINT)  # another one: of equal ones the second is lost
 
 
 def _started(pid: int) -> str:

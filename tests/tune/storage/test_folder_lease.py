@@ -3,8 +3,10 @@
 import errno
 import fcntl
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,32 @@ def test_second_driver_is_refused_by_the_lease(
     assert list(tmp_path.iterdir()) == []
     with leased_folder(tmp_path, wanted=lambda: False, say=said.append):
         assert list(tmp_path.iterdir()) == []
+
+
+def test_driver_that_lost_its_folder_writes_no_results_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.05)
+    monkeypatch.setattr(lease, "SETTLE_SECONDS", 0.05)
+    numbers: list[int] = []
+    before = {
+        number: signal.signal(number, lambda got, frame: numbers.append(got))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    said: list[str] = []
+    try:
+        with leased_folder(tmp_path, wanted=lambda: True, say=said.append):
+            other = lease.Lease(str(tmp_path))
+            other._write()  # it took this driver, which slept, for dead
+            while len(numbers) < 2:
+                time.sleep(0.01)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    # A second signal ends a search at once, where the first has its results written.
+    assert sorted(numbers) == [signal.SIGINT, signal.SIGTERM]
+    assert f"another driver took over {tmp_path}; this one ends" in said
+    assert other.is_ours()  # it is not given back for the other
 
 
 @pytest.mark.slow
