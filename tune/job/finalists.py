@@ -178,7 +178,6 @@ def _train(
     run_trials(
         trainable_for(after.corpus, after.need),
         searcher=FinalistSearcher(proposals),
-        num_trials=len(proposals),
         concurrent=after.concurrent,
         store=store,
         stopper=stopper,
