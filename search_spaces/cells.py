@@ -26,7 +26,6 @@ def with_cells(space: SearchSpace, cells: Sequence[str]) -> SearchSpace:
         raise ConfigError(f"--cell needs a space with axes, got {space.name!r}")
     wide = _widened(space, cells)
     narrowed = with_choices(wide, AXIS, cells)
-    assert narrowed is not None
     baselines = tuple(
         baseline
         for baseline in wide.baselines
