@@ -302,9 +302,6 @@ class StudySearcher(Searcher):
         trial.set_user_attr(STOPPED, True)
         self._study.tell(trial, state=TrialState.PRUNED)
 
-    def save(self, checkpoint_path: str) -> None:
-        """Do nothing: the journal holds the study's state."""
-
 
 def _ask_point(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
     """Ask for each axis that the trial has, given those before it."""
