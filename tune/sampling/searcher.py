@@ -107,7 +107,6 @@ class StudySearcher(Searcher):
         self._optuna_numbers = {
             trial.user_attrs[NUMBER]: trial.number for trial in study.get_trials(deepcopy=False)
         }
-        self._last_reports: dict[str, int] = {}  # Ray's id to the last epoch that Optuna knows of
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Propose the next trial: one that goes on from a rung, else a new one.
@@ -130,7 +129,6 @@ class StudySearcher(Searcher):
             record = self._earlier[attributes[NUMBER]]
             for epoch, value in record.running_best().items():
                 trial.report(value, step=epoch)
-                self._last_reports[trial_id] = epoch
             number, generation = record.number, record.generation
             if generation is not None:
                 trial.storage.set_trial_system_attr(trial._trial_id, GENERATION, generation)
@@ -255,10 +253,10 @@ class StudySearcher(Searcher):
         if RUNNING_BEST not in result:
             return
         trial = self._live[trial_id]
+        told = trial.storage.get_trial(trial._trial_id).intermediate_values
         # A report that comes again, after its driver or its worker died, was told before.
-        if result["report"] > self._last_reports.get(trial_id, 0):
+        if result["report"] not in told:
             trial.report(result[RUNNING_BEST], step=result["report"])
-            self._last_reports[trial_id] = result["report"]
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -269,7 +267,7 @@ class StudySearcher(Searcher):
         if result is not None:
             # Ray 2.60 passes a trial's last epoch here alone, not to on_trial_result.
             self.on_trial_result(trial_id, result)
-        trial = self._pop(trial_id)
+        trial = self._live.pop(trial_id)
         if result is None:
             self._tell_stopped(trial)
         elif result["outcome"] == Outcome.DIVERGED:
@@ -281,12 +279,7 @@ class StudySearcher(Searcher):
 
     def fail(self, trial_id: str, reason: str) -> None:
         """Tell Optuna why a trial raised, or that its process died."""
-        self._tell_failed(self._pop(trial_id), reason)
-
-    def _pop(self, trial_id: str) -> optuna.Trial:
-        """Take a trial off those that run."""
-        self._last_reports.pop(trial_id, None)
-        return self._live.pop(trial_id)
+        self._tell_failed(self._live.pop(trial_id), reason)
 
     def stop_running(self) -> None:
         """Tell Optuna that the search ended before its running trials did: none stays RUNNING."""
