@@ -13,6 +13,7 @@ from optuna.distributions import (
 
 from model.config import ARITHMETIC_FIELDS, TrialConfig, true_or_false
 from model.errors import ConfigError, unknown_choice
+from search_spaces.baseline import with_fields
 from search_spaces.distributions import contains, describe
 from search_spaces.space import SearchSpace
 
@@ -138,14 +139,10 @@ def with_layer_norm(space: SearchSpace, kept: Collection[str]) -> SearchSpace:
 
 def with_base(space: SearchSpace, changes: Mapping[str, Any]) -> SearchSpace:
     """Return the space with another base; baselines keep what they had of the old one."""
-    own = {field: getattr(space.base, field) for field in changes}
     return dataclasses.replace(
         space,
         base=dataclasses.replace(space.base, **changes),
-        baselines=tuple(
-            dataclasses.replace(baseline, params={**own, **baseline.params})
-            for baseline in space.baselines
-        ),
+        baselines=with_fields(space.baselines, space.base, changes),
     )
 
 
