@@ -14,12 +14,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
@@ -301,17 +295,5 @@ def _ask_point(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
     params: dict[str, Any] = {}
     for axis, distribution in space.distributions.items():
         if space.exists(axis, params):
-            params[axis] = _ask_axis(trial, axis, distribution)
+            params[axis] = trial._suggest(axis, distribution)  # optuna 5.0: no public one takes it
     return params
-
-
-def _ask_axis(trial: optuna.Trial, axis: str, distribution: BaseDistribution) -> Any:
-    match distribution:
-        case IntDistribution(low=low, high=high, step=step, log=log):
-            return trial.suggest_int(axis, low, high, step=step, log=log)
-        case FloatDistribution(low=low, high=high, step=step, log=log):
-            return trial.suggest_float(axis, low, high, step=step, log=log)
-        case CategoricalDistribution(choices=choices):
-            return trial.suggest_categorical(axis, choices)
-        case _:
-            raise AssertionError(f"not one of Optuna's distributions: {distribution!r}")
