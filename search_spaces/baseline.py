@@ -1,9 +1,10 @@
 """A baseline: a known configuration that a search is compared with."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from model.config import TrialConfig
 from model.errors import ConfigError
 
 
@@ -28,6 +29,17 @@ class Baseline:
 
     def __post_init__(self) -> None:
         check_name("a baseline", self.name)
+
+
+def with_fields(
+    baselines: Iterable[Baseline], base: TrialConfig, fields: Iterable[str]
+) -> tuple[Baseline, ...]:
+    """Return baselines that set these fields themselves: as a base has them, where they do not."""
+    values = {field: getattr(base, field) for field in fields}
+    return tuple(
+        dataclasses.replace(baseline, params={**values, **baseline.params})
+        for baseline in baselines
+    )
 
 
 def check_name(whose: str, name: object) -> None:

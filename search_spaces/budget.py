@@ -43,14 +43,11 @@ class Budget:
             raise ConfigError(f"promotes must be True or False, got {self.promotes!r}")
         if self.time_budget_seconds is not None:
             check_type("time_budget_seconds", self.time_budget_seconds, float)
-        if self.trials < 1:
-            raise ConfigError(f"trials must be at least 1, got {self.trials}")
+        for name in ("trials", "grace_period_epochs"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.time_budget_seconds is not None and not self.time_budget_seconds > 0:
             raise ConfigError(f"time_budget must be above 0 s, got {self.time_budget_seconds:g}")
-        if self.grace_period_epochs < 1:
-            raise ConfigError(
-                f"grace_period_epochs must be at least 1, got {self.grace_period_epochs}"
-            )
         if self.reduction_factor <= 1:
             raise ConfigError(f"reduction_factor must be above 1, got {self.reduction_factor}")
         names = self.compare_within

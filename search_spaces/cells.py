@@ -8,6 +8,7 @@ from optuna.distributions import CategoricalDistribution
 
 from model.config import is_own_cell
 from model.errors import ConfigError
+from search_spaces.baseline import with_fields
 from search_spaces.narrow import with_choices
 from search_spaces.space import SearchSpace
 
@@ -26,7 +27,6 @@ def with_cells(space: SearchSpace, cells: Sequence[str]) -> SearchSpace:
         raise ConfigError(f"--cell needs a space with axes, got {space.name!r}")
     wide = _widened(space, cells)
     narrowed = with_choices(wide, AXIS, cells)
-    assert narrowed is not None
     baselines = tuple(
         baseline
         for baseline in wide.baselines
@@ -63,11 +63,7 @@ def _widened(space: SearchSpace, cells: Sequence[str]) -> SearchSpace:
         ours = tuple(choice for choice in choices if not is_own_cell(str(choice)))
         if "weight_dropout" in axes and len(ours) < len(choices) and ours:
             conditions.setdefault("weight_dropout", (AXIS, ours))
-    # What baselines do not say is the base's.
-    baselines = tuple(
-        dataclasses.replace(baseline, params={AXIS: space.base.cell, **baseline.params})
-        for baseline in space.baselines
-    )
+    baselines = with_fields(space.baselines, space.base, [AXIS])
     return dataclasses.replace(
         space, distributions=axes, conditions=conditions, baselines=baselines
     )

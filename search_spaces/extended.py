@@ -10,6 +10,7 @@ from optuna.distributions import (
 
 from model.config import NORMALIZATIONS, TrialConfig
 from model.text.held_out import LONG_TEXT_CHARS
+from search_spaces.baseline import with_fields
 from search_spaces.budget import Budget
 from search_spaces.full import SPACE as FULL
 from search_spaces.space import SearchSpace
@@ -42,15 +43,8 @@ SPACE = SearchSpace(
         **_MORE,
     },
     conditions=_CONDITIONS,
-    baselines=tuple(
-        dataclasses.replace(
-            baseline,
-            params={
-                **{axis: getattr(_BASE, axis) for axis in _MORE if axis not in _CONDITIONS},
-                **baseline.params,
-            },
-        )
-        for baseline in FULL.baselines
+    baselines=with_fields(
+        FULL.baselines, _BASE, [axis for axis in _MORE if axis not in _CONDITIONS]
     ),
     # The first trials lie near the starts, so words need one too. Without layer norm this one has
     # 1.8621 bits on the reference's book, the base 1.9711 (LOG.md, 2026-11-24). Its dropout stays

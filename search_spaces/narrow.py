@@ -13,6 +13,7 @@ from optuna.distributions import (
 
 from model.config import ARITHMETIC_FIELDS, TrialConfig, true_or_false
 from model.errors import ConfigError, unknown_choice
+from search_spaces.baseline import with_fields
 from search_spaces.distributions import contains, describe
 from search_spaces.space import SearchSpace
 
@@ -56,9 +57,7 @@ def fixed(space: SearchSpace, rule: str) -> SearchSpace:
         distribution, value
     ):
         raise ConfigError(f"{axis} must be in {describe(distribution)}, got {text!r}")
-    smaller = with_choices(space, axis, [value])
-    assert smaller is not None
-    return smaller
+    return with_choices(space, axis, [value])
 
 
 def _with_unit(space: SearchSpace, unit: str) -> SearchSpace:
@@ -69,10 +68,8 @@ def _with_unit(space: SearchSpace, unit: str) -> SearchSpace:
     return _rebuilt(dataclasses.replace(space, baselines=tuple(baselines)), others, base)
 
 
-def with_choices(space: SearchSpace, axis: str, values: Sequence[Any]) -> SearchSpace | None:
-    """Return the space with some of the values of an axis; None without any."""
-    if not values:
-        return None
+def with_choices(space: SearchSpace, axis: str, values: Sequence[Any]) -> SearchSpace:
+    """Return the space with some of the values of an axis, at least one."""
     if len(values) == 1:
         base = dataclasses.replace(space.base, **{axis: values[0]})
         left = {name: d for name, d in space.distributions.items() if name != axis}
@@ -86,7 +83,8 @@ def without(space: SearchSpace, axis: str, name: str) -> SearchSpace | None:
     distribution = space.distributions.get(axis)
     if not isinstance(distribution, CategoricalDistribution):
         return None
-    return with_choices(space, axis, [each for each in distribution.choices if each != name])
+    left = [each for each in distribution.choices if each != name]
+    return with_choices(space, axis, left) if left else None
 
 
 def at_most(space: SearchSpace, axis: str, highest: int) -> SearchSpace | None:
@@ -94,7 +92,8 @@ def at_most(space: SearchSpace, axis: str, highest: int) -> SearchSpace | None:
     distribution = space.distributions.get(axis)
     if isinstance(distribution, CategoricalDistribution):
         choices: list[Any] = list(distribution.choices)
-        return with_choices(space, axis, [choice for choice in choices if choice <= highest])
+        left = [choice for choice in choices if choice <= highest]
+        return with_choices(space, axis, left) if left else None
     if not isinstance(distribution, IntDistribution) or distribution.low > highest:
         return None
     low, step, log = distribution.low, distribution.step, distribution.log
@@ -140,14 +139,10 @@ def with_layer_norm(space: SearchSpace, kept: Collection[str]) -> SearchSpace:
 
 def with_base(space: SearchSpace, changes: Mapping[str, Any]) -> SearchSpace:
     """Return the space with another base; baselines keep what they had of the old one."""
-    own = {field: getattr(space.base, field) for field in changes}
     return dataclasses.replace(
         space,
         base=dataclasses.replace(space.base, **changes),
-        baselines=tuple(
-            dataclasses.replace(baseline, params={**own, **baseline.params})
-            for baseline in space.baselines
-        ),
+        baselines=with_fields(space.baselines, space.base, changes),
     )
 
 

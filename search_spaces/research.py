@@ -1,14 +1,13 @@
 """The axes of `extended`, the recurrent cell, the optimiser, tied weights and weight dropout."""
 
-import dataclasses
-
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from model.config import CELLS
+from search_spaces.baseline import with_fields
 from search_spaces.extended import SPACE as EXTENDED
 from search_spaces.space import SearchSpace
 
-_CHOICES = ("cell", "optimizer", "tie_weights")
+_FIELDS = ("cell", "optimizer", "tie_weights", "weight_dropout")
 _CONDITIONS = {
     "mogrifier_rounds": ("cell", "mogrifier"),
     "learning_rate": ("optimizer", "adamw"),
@@ -32,16 +31,7 @@ SPACE = SearchSpace(
         "weight_dropout": FloatDistribution(0.0, 0.5),
     },
     conditions={**EXTENDED.conditions, **_CONDITIONS},
-    baselines=tuple(
-        dataclasses.replace(
-            baseline,
-            params={
-                **baseline.params,
-                **{axis: getattr(EXTENDED.base, axis) for axis in (*_CHOICES, "weight_dropout")},
-            },
-        )
-        for baseline in EXTENDED.baselines
-    ),
+    baselines=with_fields(EXTENDED.baselines, EXTENDED.base, _FIELDS),
     # The first trials lie near the starts, so each cell and optimiser needs one.
     starts=(*EXTENDED.starts, {"cell": "gru"}, {"cell": "mogrifier"}, {"optimizer": "asgd"}),
     budget=EXTENDED.budget,

@@ -92,7 +92,6 @@ def test_nothing_that_a_storage_holds_is_unpickled_where_it_is_fetched_and_propo
     marker = tmp_path / "executed"
     # The floors of the hand-made run are of these.
     space = with_choices(load_space("quick"), "cleaning", ["cased", "lower", "letters"])
-    assert space is not None
     Path("book.txt").write_text(tiny_text, encoding="utf-8")
     settings = dataclasses.replace(STUDY.settings, sampler="cmaes")
     corpus = CorpusOrigin.of(resolve_corpus("book.txt"))

@@ -105,6 +105,13 @@ def test_optuna_counts_proposals_for_its_quasi_random_points() -> None:
     assert third(given=True) != third(given=False)
 
 
+def test_optuna_asks_for_an_axis_of_any_kind_in_private_alone() -> None:
+    """Why tune/sampling/searcher.py calls Trial._suggest: `ask` takes all axes at once."""
+    assert not hasattr(optuna.Trial, "suggest")
+    trial = optuna.create_study().ask()
+    assert 0 <= trial._suggest("x", SPACE["x"]) <= 1 and trial.distributions == SPACE
+
+
 def test_optunas_journal_flushes_each_entry_to_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,9 +12,9 @@ from search_spaces import Baseline, Budget, SearchSpace, load_space
 from search_spaces.narrow import (
     at_most,
     fixed,
-    with_choices,
     with_layer_norm,
     with_scaled_dropout,
+    without,
 )
 
 
@@ -122,7 +122,8 @@ def test_numbers_end_lower_and_nothing_is_no_space() -> None:
     one = at_most(smaller, "batch_size", 9)
     assert one is not None and one.base.batch_size == 8 and "batch_size" not in one.distributions
     assert at_most(space, "batch_size", 7) is None and at_most(space, "dropout", 7) is None
-    assert with_choices(space, "batch_size", []) is None
+    one = dataclasses.replace(space, distributions={"unit": CategoricalDistribution(("word",))})
+    assert without(one, "unit", "word") is None
 
 
 def test_base_has_a_share_of_its_dropout_where_nothing_else_has_it() -> None:

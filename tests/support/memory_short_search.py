@@ -124,7 +124,6 @@ def searched(
                     for n, c in enumerate(configs)
                 ]
             ),
-            num_trials=len(configs),
             concurrent=lambda: 2,
             store=CheckpointStore(str(Path(name).resolve())),
             stopper=stopper,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from model.errors import ConfigError, first_line
 from model.system.limits import resident_bytes
-from tune.cluster.ray_environment import NamedAddress, named_address
+from tune.cluster.ray_environment import named_address
 from tune.cluster.resources import (
     Node,
     TrialResources,
@@ -42,8 +42,8 @@ class Cluster(AbstractContextManager["Cluster"]):
         Args:
             address: A cluster's address; None takes RAY_ADDRESS, else a local Ray.
         """
-        self._named = named_address(address)
-        self.address = None if self._named is None else self._named.address
+        self.address = named_address(address)
+        self._source = "" if address else " (from RAY_ADDRESS; without it, Ray starts here)"
         self._folders: list[Path] = []  # of a local Ray
         self._taken_bytes = 0
         self._kept: KeptMachine | None = None
@@ -267,15 +267,15 @@ class Cluster(AbstractContextManager["Cluster"]):
 
             self._folders += filter(None, [node_folder()])
             return
-        assert self._named is not None
-        _check_listening(self._named)
         root = Path(__file__).resolve().parents[2]  # the folder of tune/
         packages = [str(root / package) for package in _PACKAGES]
         try:
+            _check_listening(self.address)
             ray.init(address=self.address, runtime_env={"py_modules": packages}, **quiet)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = first_line(error)
-            raise _no_answer(self._named, reason) from error
+            raise ConfigError(
+                f"a Ray cluster must answer at {self.address!r}{self._source}: {first_line(error)}"
+            ) from error
 
 
 @contextmanager
@@ -306,33 +306,22 @@ def _without_unused_processes() -> Iterator[None]:
             setattr(owner, name, original)
 
 
-def _no_answer(named: NamedAddress, reason: object) -> ConfigError:
-    source = ""
-    if named.source == "RAY_ADDRESS":
-        source = " (from RAY_ADDRESS; without it, Ray starts here)"
-    return ConfigError(f"a Ray cluster must answer at {named.address!r}{source}: {reason}")
-
-
-def _check_listening(named: NamedAddress) -> None:
+def _check_listening(address: str) -> None:
     """Refuse a host and port that nobody listens at: Ray 2.60 itself tries for minutes.
 
     So it does with "auto", where the cluster that was started last has gone.
 
     Raises:
-        ConfigError: Nobody answers within CONNECT_SECONDS.
+        ConnectionError: Nobody answers within CONNECT_SECONDS.
     """
-    address = named.address
     if address == "auto":
         from ray._private import services
 
-        try:
-            address = str(services.canonicalize_bootstrap_address(address))
-        except ConnectionError as error:
-            raise _no_answer(named, first_line(error)) from error
+        address = str(services.canonicalize_bootstrap_address(address))
     host, separator, port = address.rpartition(":")
     if not separator or "/" in address or not port.isdigit():
         return  # ray://…: Ray knows what to do
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
-        raise _no_answer(named, error) from error
+        raise ConnectionError(error) from error

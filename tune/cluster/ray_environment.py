@@ -7,7 +7,6 @@ that imports Ray. For that it imports nothing of ours.
 import os
 import secrets
 from pathlib import Path
-from typing import NamedTuple
 
 _ENVIRONMENT = {
     # The trials' files would be Ray's CSV, JSON and TensorBoard logs: we write our own tables.
@@ -33,14 +32,7 @@ _ENVIRONMENT = {
 }
 
 
-class NamedAddress(NamedTuple):
-    """A cluster's address, and who named it: `--address` or RAY_ADDRESS."""
-
-    address: str
-    source: str
-
-
-def named_address(address: str | None) -> NamedAddress | None:
+def named_address(address: str | None) -> str | None:
     """Return the cluster that is to be joined; None is a Ray of this search's own.
 
     So is "local": as Ray 2.60 takes it, it would listen on all of the machine's addresses.
@@ -48,10 +40,8 @@ def named_address(address: str | None) -> NamedAddress | None:
     Args:
         address: As the command line names it, or None.
     """
-    found = NamedAddress(address, "--address") if address else None
-    if found is None and os.environ.get("RAY_ADDRESS"):
-        found = NamedAddress(os.environ["RAY_ADDRESS"], "RAY_ADDRESS")
-    return None if found is None or found.address == "local" else found
+    found = address or os.environ.get("RAY_ADDRESS")
+    return found if found and found != "local" else None
 
 
 def prepare_ray_environment(address: str | None) -> None:

@@ -11,7 +11,7 @@ from model.errors import ConfigError
 from model.system.durations import counted
 from model.system.limits import free_bytes, has_gpu_driver, num_cpus
 from search_spaces import SearchSpace
-from tune.cluster.trial_memory import TrialMemory, format_bytes, within_nodes
+from tune.cluster.trial_memory import TrialMemory, check_fits, format_bytes
 
 POLL_SECONDS = 2.0
 """Poll interval of the node list, seconds."""
@@ -155,7 +155,10 @@ def with_memory(
         ConfigError: No node can hold the largest configuration.
     """
     able = [node for node in nodes if _num_fitting(node, need)]
-    memory = within_nodes(space, memory, node_bytes=[node.memory_bytes for node in able])
+    limit = max(node.memory_bytes for node in able)
+    needed = memory.needed_bytes(memory.largest)
+    check_fits(space, memory, needed, limit, f"the largest node has {format_bytes(limit)}")
+    memory = dataclasses.replace(memory, limit_bytes=limit)
     most = memory.asked_bytes(memory.largest)
     roomy = all(_num_fitting(node, need) * most <= node.memory_bytes for node in able)
     return dataclasses.replace(need, memory=dataclasses.replace(memory, one_size=roomy))

@@ -4,11 +4,11 @@ Ray 2.60 keeps its sockets and logs, 0.4 MB a search, in the temporary folder, a
 there. Here each search has a folder of its own.
 """
 
-import contextlib
 import os
 import secrets
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from model.errors import ConfigError
@@ -55,14 +55,10 @@ def make_ray_folder() -> Path:
 
 def why_full(folder: Path) -> str | None:
     """Return why a folder takes no files; None where it takes some, and has room for more."""
-    probe = folder / f".char-lstm-{os.getpid()}-{secrets.token_hex(4)}"
     try:
-        try:
-            probe.write_bytes(bytes(_PROBE_BYTES))  # a quota shows only then
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(_PROBE_BYTES))  # a quota shows only then
             free_bytes = shutil.disk_usage(folder).free
-        finally:
-            with contextlib.suppress(OSError):
-                probe.unlink(missing_ok=True)
     except OSError as error:
         return error.strerror or str(error)
     if free_bytes < ROOM_BYTES:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from model.config import TrialConfig
@@ -92,38 +92,31 @@ def check_gpu_memory(space: SearchSpace, memory: TrialMemory, free_bytes: int) -
     largest = dataclasses.replace(memory.largest, precision="float32")
     needed = training_bytes(largest, memory.sizes[text_of(largest)])
     needed += max(sizes.text_bytes for sizes in memory.sizes.values())  # a trial has its own there
-    if needed > free_bytes:
-        there = f"the GPU has {format_bytes(free_bytes)} free"
-        raise ConfigError(_too_large(space, memory, needed, there))
+    check_fits(space, memory, needed, free_bytes, f"the GPU has {format_bytes(free_bytes)} free")
 
 
-def within_nodes(
-    space: SearchSpace, memory: TrialMemory, *, node_bytes: Iterable[float]
-) -> TrialMemory:
-    """Refuse a space whose largest configuration the largest node cannot hold.
+def check_fits(
+    space: SearchSpace, memory: TrialMemory, needed: int, most: float, there: str
+) -> None:
+    """Refuse a space whose largest configuration needs more than the most that there is.
 
     Args:
         space: What is searched.
         memory: What it needs.
-        node_bytes: Memory of each node.
+        needed: Bytes that the largest takes.
+        most: Bytes that it may take.
+        there: Who has these, in words.
 
     Raises:
         ConfigError: It does not fit.
     """
-    limit = max(node_bytes)
-    needed = memory.needed_bytes(memory.largest)
-    if needed > limit:
-        there = f"the largest node has {format_bytes(limit)}"
-        raise ConfigError(_too_large(space, memory, needed, there))
-    return dataclasses.replace(memory, limit_bytes=limit)
-
-
-def _too_large(space: SearchSpace, memory: TrialMemory, needed: int, there: str) -> str:
+    if needed <= most:
+        return
     values: dict[str, Any] = memory.largest.to_dict()
     smaller: dict[str, Any] = memory.smallest.to_dict()
     differing = [axis for axis in MEMORY_FIELDS if values[axis] != smaller[axis]]
     axes = [f"{axis}={values[axis]}" for axis in differing or MEMORY_FIELDS]
-    return (
+    raise ConfigError(
         f"the largest configuration of the space {space.name!r} must fit into memory: "
         f"{' '.join(axes)} needs {format_bytes(needed)}, {there}"
     )

@@ -59,9 +59,6 @@ class FinalistSearcher(Searcher):
     ) -> None:
         """Learn nothing."""
 
-    def save(self, checkpoint_path: str) -> None:
-        """Do nothing: the history is the state."""
-
 
 def confirm(after: AfterSearch, result: SearchResult) -> SearchResult:
     """Train and score the finalists; finalists.csv holds what came out.
@@ -178,7 +175,6 @@ def _train(
     run_trials(
         trainable_for(after.corpus, after.need),
         searcher=FinalistSearcher(proposals),
-        num_trials=len(proposals),
         concurrent=after.concurrent,
         store=store,
         stopper=stopper,

@@ -150,17 +150,18 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         naming_how_to_resume(folder.path, command, other_place=cluster.why_full),
         nullcontext(Requests(locations, functools.partial(say, console))) as requests,
         History(folder.history_file) as history,
-        leased_folder(
-            folder.path,
-            wanted=lambda: not (history.is_locked or study.mirror_root),
-            say=functools.partial(say, console),
-        ),
+        # A lock keeps other drivers out, too, and so does the lease in a storage.
+        nullcontext()
+        if history.is_locked or study.mirror_root
+        else leased_folder(folder.path, say=functools.partial(say, console)),
         Mirror(
             folder.path,
             study.mirror_root,
             text=study.corpus.text,
             say=functools.partial(say, console),
-        ) as mirror,
+        )
+        if study.mirror_root
+        else nullcontext() as mirror,
         RayWatch(command=command, ended=cluster.remove_folders) as watch,
         EnergyMeter(
             read_json(folder.energy_file, Energy, "a run's energy") or Energy(),
@@ -205,7 +206,8 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
             if not result.interrupted:
                 result = with_predictor(after, result)
         meter.read()
-        return finish(study, folder, result, estimate, console, may_delete=mirror.may_delete)
+        may_delete = mirror.may_delete if mirror else lambda: True
+        return finish(study, folder, result, estimate, console, may_delete=may_delete)
 
 
 @contextmanager

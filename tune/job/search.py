@@ -195,7 +195,6 @@ def search(
             trainable,
             searcher=searcher,
             scheduler=scheduler,
-            num_trials=None,  # a user may add to them at any time
             concurrent=concurrent,
             store=store,
             stopper=stopper,

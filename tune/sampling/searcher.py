@@ -14,12 +14,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
@@ -107,7 +101,6 @@ class StudySearcher(Searcher):
         self._optuna_numbers = {
             trial.user_attrs[NUMBER]: trial.number for trial in study.get_trials(deepcopy=False)
         }
-        self._last_reports: dict[str, int] = {}  # Ray's id to the last epoch that Optuna knows of
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Propose the next trial: one that goes on from a rung, else a new one.
@@ -130,7 +123,6 @@ class StudySearcher(Searcher):
             record = self._earlier[attributes[NUMBER]]
             for epoch, value in record.running_best().items():
                 trial.report(value, step=epoch)
-                self._last_reports[trial_id] = epoch
             number, generation = record.number, record.generation
             if generation is not None:
                 trial.storage.set_trial_system_attr(trial._trial_id, GENERATION, generation)
@@ -255,10 +247,10 @@ class StudySearcher(Searcher):
         if RUNNING_BEST not in result:
             return
         trial = self._live[trial_id]
+        told = trial.storage.get_trial(trial._trial_id).intermediate_values
         # A report that comes again, after its driver or its worker died, was told before.
-        if result["report"] > self._last_reports.get(trial_id, 0):
+        if result["report"] not in told:
             trial.report(result[RUNNING_BEST], step=result["report"])
-            self._last_reports[trial_id] = result["report"]
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -269,7 +261,7 @@ class StudySearcher(Searcher):
         if result is not None:
             # Ray 2.60 passes a trial's last epoch here alone, not to on_trial_result.
             self.on_trial_result(trial_id, result)
-        trial = self._pop(trial_id)
+        trial = self._live.pop(trial_id)
         if result is None:
             self._tell_stopped(trial)
         elif result["outcome"] == Outcome.DIVERGED:
@@ -281,12 +273,7 @@ class StudySearcher(Searcher):
 
     def fail(self, trial_id: str, reason: str) -> None:
         """Tell Optuna why a trial raised, or that its process died."""
-        self._tell_failed(self._pop(trial_id), reason)
-
-    def _pop(self, trial_id: str) -> optuna.Trial:
-        """Take a trial off those that run."""
-        self._last_reports.pop(trial_id, None)
-        return self._live.pop(trial_id)
+        self._tell_failed(self._live.pop(trial_id), reason)
 
     def stop_running(self) -> None:
         """Tell Optuna that the search ended before its running trials did: none stays RUNNING."""
@@ -302,26 +289,11 @@ class StudySearcher(Searcher):
         trial.set_user_attr(STOPPED, True)
         self._study.tell(trial, state=TrialState.PRUNED)
 
-    def save(self, checkpoint_path: str) -> None:
-        """Do nothing: the journal holds the study's state."""
-
 
 def _ask_point(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
     """Ask for each axis that the trial has, given those before it."""
     params: dict[str, Any] = {}
     for axis, distribution in space.distributions.items():
         if space.exists(axis, params):
-            params[axis] = _ask_axis(trial, axis, distribution)
+            params[axis] = trial._suggest(axis, distribution)  # optuna 5.0: no public one takes it
     return params
-
-
-def _ask_axis(trial: optuna.Trial, axis: str, distribution: BaseDistribution) -> Any:
-    match distribution:
-        case IntDistribution(low=low, high=high, step=step, log=log):
-            return trial.suggest_int(axis, low, high, step=step, log=log)
-        case FloatDistribution(low=low, high=high, step=step, log=log):
-            return trial.suggest_float(axis, low, high, step=step, log=log)
-        case CategoricalDistribution(choices=choices):
-            return trial.suggest_categorical(axis, choices)
-        case _:
-            raise AssertionError(f"not one of Optuna's distributions: {distribution!r}")

@@ -13,23 +13,16 @@ from tune.storage.lease import Lease, end_this_driver
 
 
 @contextlib.contextmanager
-def leased_folder(
-    folder: Path, *, wanted: Callable[[], bool], say: Callable[[str], None]
-) -> Iterator[None]:
+def leased_folder(folder: Path, *, say: Callable[[str], None]) -> Iterator[None]:
     """Keep other drivers out of a run folder; one that took over ends this driver.
 
     Args:
         folder: The run's.
-        wanted: Says whether there must be a lease: a lock or one in the storage does it too.
         say: Prints a line for the user.
 
     Raises:
         ConfigError: Another driver has the run, or the folder cannot be written.
     """
-    if not wanted():
-        yield
-        return
-
     # The other driver writes the same files.
     lost = functools.partial(end_this_driver, folder, say, without_results=True)
     lease = Lease(str(folder), lost=lost)

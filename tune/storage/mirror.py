@@ -27,20 +27,15 @@ COPY_SHARE = 0.05
 """Copying takes at most about this share of one thread's time."""
 
 
-class Mirror:
-    """A context manager: leases a run in its storage and copies its folder there.
+class Mirror(contextlib.AbstractContextManager["Mirror"]):
+    """A context manager: leases a run in its storage and copies its folder there."""
 
-    Without a storage it does nothing.
-    """
-
-    def __init__(
-        self, folder: Path, root: str | None, *, text: str, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, folder: Path, root: str, *, text: str, say: Callable[[str], None]) -> None:
         """Prepare to copy a run.
 
         Args:
             folder: The run's folder; a copy that has come further is not overwritten.
-            root: Its location in the storage; None where the folder itself is the storage.
+            root: Its location in the storage.
             text: The corpus.
             say: Prints a line for the user.
         """
@@ -57,8 +52,6 @@ class Mirror:
         Raises:
             ConfigError: Another driver has the run, it is further there, or cannot be written.
         """
-        if self._root is None:
-            return self
         self._file_system, self._path = open_location(self._root)
         self._lease = Lease(
             self._root,
@@ -93,8 +86,6 @@ class Mirror:
         Raises:
             ExternalFault: Not all is in the storage, and nothing else ends the search.
         """
-        if self._root is None:
-            return
         self._ending.set()
         self._thread.join()
         self._copy_or_remember()
@@ -113,8 +104,6 @@ class Mirror:
 
     def may_delete(self) -> bool:
         """Return whether the run is still this driver's alone, so that it may clean up."""
-        if self._root is None:
-            return True
         try:
             return not self._lease.is_lost and self._lease.is_ours()
         except OSError:  # not known

@@ -23,7 +23,6 @@ def run_trials(
     *,
     searcher: Searcher,
     scheduler: TrialScheduler | None = None,
-    num_trials: int | None,
     concurrent: Callable[[], int],
     store: CheckpointStore,
     stopper: SearchStopper,
@@ -36,9 +35,8 @@ def run_trials(
 
     Args:
         trainable: What a trial is, with its resources.
-        searcher: Proposes them.
+        searcher: Proposes them, and says when it has no more.
         scheduler: Stops some of them early; None stops none.
-        num_trials: How many are asked for; None where the searcher says when it has no more.
         concurrent: Returns the most that run at once; called before each proposal.
         store: Where their checkpoints go.
         stopper: Ends them all.
@@ -59,7 +57,7 @@ def run_trials(
     tuner = ray_tune.Tuner(
         trainable,
         tune_config=TuneConfig(
-            num_samples=-1 if num_trials is None else num_trials,
+            num_samples=-1,  # until the searcher has no more
             search_alg=limiter,
             scheduler=scheduler,
             reuse_actors=True,

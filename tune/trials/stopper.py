@@ -72,8 +72,7 @@ class SearchStopper(DriverOnly, Stopper):
         self._why_settled = why_settled
         self._num_running: Callable[[], int] = lambda: 0
         self._grace_ends = float("inf")
-        self._cut_off: set[str] = set()
-        self._used_its_time: set[str] = set()
+        self._cut_off: dict[str, bool] = {}  # Ray's id to whether its own time was up
         # Asked in stop_all alone, which Ray calls in the thread that changes the records; a
         # terminal asks for the seconds left from a thread of its own.
         self._reserve, self._polled = 0.0, float("-inf")
@@ -118,15 +117,13 @@ class SearchStopper(DriverOnly, Stopper):
         wants_more = result.get("outcome") == Outcome.TRAINING
         is_stopped = bool(self._to_stop) and result["config"]["number"] in self._to_stop
         if wants_more and (self.timed_out or is_stopped):
-            self._cut_off.add(trial_id)
+            self._cut_off.setdefault(trial_id, False)
             return True
         if wants_more and self._has_had_its_time(result):
-            self._cut_off.add(trial_id)
-            self._used_its_time.add(trial_id)
+            self._cut_off[trial_id] = True
             return True
         # It may have been cut off, have lost its worker as that saved, and end by itself now.
-        self._cut_off.discard(trial_id)
-        self._used_its_time.discard(trial_id)
+        self._cut_off.pop(trial_id, None)
         return False
 
     def end_early(self, reason: str) -> None:
@@ -139,7 +136,7 @@ class SearchStopper(DriverOnly, Stopper):
 
     def has_used_its_time(self, trial_id: str) -> bool:
         """Return whether it was its own part of the time that was up, and not the search's."""
-        return trial_id in self._used_its_time
+        return self._cut_off.get(trial_id, False)
 
     def stop_all(self) -> bool:
         """Return whether the search must end now, whatever its trials are doing."""

@@ -52,6 +52,7 @@ def test_search_from_corpus_to_text(
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     assert lines[0].startswith("corpus: file book.txt")
+    assert "has no locks" not in done.stdout
     assert not [line for line in lines if "ray" in line.lower() and "results" not in line]
     # Twelve trials, each time that one stops or ends, then three finalists with two seeds each.
     history = Path("results/one/history.jsonl").read_text(encoding="utf-8")

@@ -126,6 +126,25 @@ def test_same_seed_gives_the_same_proposals(tmp_path: Path, sampler: str) -> Non
 
 
 @pytest.mark.parametrize("sampler", EACH_SAMPLER)
+def test_numbers_are_of_their_axes_kinds_and_as_optuna_keeps_them(
+    tmp_path: Path, sampler: str
+) -> None:
+    kinds = {"num_layers": int, "hidden_size": int, "batch_size": int, "dropout": float}
+    kinds |= {"learning_rate": float, "weight_decay": float, "cleaning": str}
+    more = {
+        "learning_rate": FloatDistribution(1e-3, 1e-2, log=True),
+        "weight_decay": FloatDistribution(0.0, 0.3, step=0.1),
+    }
+    space = dataclasses.replace(QUICK, distributions={**QUICK.distributions, **more}, baselines=())
+    searcher, study = make(tmp_path, space=space, sampler=sampler)
+    configs = [proposal["config"] for proposal in run_trials(searcher, range(24))]
+    kept = [trial.params for trial in study.trials if "repeat" not in trial.user_attrs]
+    for config, params in zip(configs, kept, strict=True):
+        assert {axis: type(config[axis]) for axis in kinds} == kinds
+        assert {**space.config(params).to_dict(), "seed": config["seed"]} == config
+
+
+@pytest.mark.parametrize("sampler", EACH_SAMPLER)
 def test_resumed_search_proposes_what_the_whole_one_did(tmp_path: Path, sampler: str) -> None:
     expected = run_trials(make(tmp_path / "whole", sampler=sampler)[0], range(24))
     first, _ = make(tmp_path, sampler=sampler)
@@ -478,7 +497,7 @@ def test_searcher_forgets_what_it_told_of_trials_that_ended(tmp_path: Path) -> N
     searcher.on_trial_complete("ended", result(2, 2.9))
     searcher.on_trial_complete("failed", error=True)
     searcher.fail("failed", "its worker died")
-    assert list(searcher._last_reports) == list(searcher._live) == ["running"]
+    assert list(searcher._live) == ["running"]
 
 
 def test_time_budget_gives_a_proposal_fewer_epochs_and_the_sampler_learns_it(

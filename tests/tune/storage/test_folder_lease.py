@@ -56,17 +56,15 @@ def test_second_driver_is_refused_by_the_lease(
     monkeypatch.setattr(lease, "SETTLE_SECONDS", 0.05)
     monkeypatch.setattr(lease, "POLL_SECONDS", 0.3)
     said: list[str] = []
-    with leased_folder(tmp_path, wanted=lambda: True, say=said.append):
+    with leased_folder(tmp_path, say=said.append):
         assert (tmp_path / "driver.json").exists()
         assert "has no locks" in said[0]
         with (
             pytest.raises(ConfigError, match="a run must have one driver, but process"),
-            leased_folder(tmp_path, wanted=lambda: True, say=said.append),
+            leased_folder(tmp_path, say=said.append),
         ):
             pytest.fail("two drivers")
     assert list(tmp_path.iterdir()) == []
-    with leased_folder(tmp_path, wanted=lambda: False, say=said.append):
-        assert list(tmp_path.iterdir()) == []
 
 
 def test_driver_that_lost_its_folder_writes_no_results_there(
