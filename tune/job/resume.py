@@ -137,19 +137,19 @@ def prepare_resumed(
     if options.space is not None:
         _check_space(named_space(options), stored.space, corpus, options)
     found = fitted(space, corpus, stored.objective.known())
-    study = Study(
+    settings = dataclasses.replace(options.over(settings), sampler=settings.sampler)
+    other_finalists = finalists_of(settings) != finalists_of(stored.settings)
+    return Study(
         space=found.space,
         corpus=dataclasses.replace(corpus, name=stored.corpus.name),
         prepared=found.prepared,
         run_path=folder.path,
-        settings=dataclasses.replace(options.over(settings), sampler=settings.sampler),
+        settings=settings,
         command=stored.command,
         earlier=earlier,
+        extended=other_finalists or _is_larger(space.budget, stored.space.budget),
         trackers=trackers,
     )
-    other_finalists = finalists_of(study.settings) != finalists_of(stored.settings)
-    is_larger = _is_larger(space.budget, stored.space.budget)
-    return dataclasses.replace(study, extended=other_finalists or is_larger)
 
 
 def _check_named_cells(cells: tuple[str, ...], earlier: EarlierSessions) -> None:
