@@ -105,8 +105,8 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
         concurrent = num_concurrent(nodes, need, options.max_concurrent)
         spent = NOTHING_SPENT
         if study.earlier:
-            done = num_settled(study, study.earlier.records.values(), concurrent)
-            spent = study.earlier.spent._replace(num_ended=done)
+            settled = num_settled(study, study.earlier.records.values(), concurrent)
+            spent = study.earlier.spent(settled)
         estimate = Estimate(study, machine.speed, concurrent, spent)
         fitting = with_base_that_fits(
             study, epoch_seconds=estimate.epoch_seconds, concurrent=concurrent
