@@ -164,12 +164,7 @@ class Steering:
 
 def _begun(history: History) -> dict[str, int]:
     """Return the ids of the orders that have become trials, and the trials' numbers."""
-    return {
-        record.order_id: record.number
-        for record in history.records.values()
-        if record.order_id in history.orders
-        and history.orders[record.order_id].order.action is Action.ADD
-    }
+    return {each.order_id: each.number for each in history.records.values() if each.order_id}
 
 
 def additions(history: History) -> list[OrderRecord]:
