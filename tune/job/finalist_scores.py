@@ -47,7 +47,9 @@ def score_finalists(
             known = scores[number]
             seconds = 0.0
             if known.test_bits_per_letter is None:
-                seconds += scoring_seconds_of(study, record, _has_trend(record))
+                seconds += scoring_seconds_of(
+                    study, record.config, record.num_parameters or 0, _has_trend(record)
+                )
             if number == winner and known.test_bits_per_char_dynamic is None:
                 seconds += learning_seconds_of(study, record)
             if seconds or known.test_bits_per_char is None:

@@ -13,11 +13,11 @@ from collections.abc import Collection, Iterable
 import numpy as np
 
 from model.config import TrialConfig
-from model.scoring.letters import scoring_seconds
 from model.training.cost import num_parameters
 from model.training.speed import MachineSpeed
 from search_spaces.random_configs import random_configs
 from tune.cluster.trial_memory import text_of, text_sizes
+from tune.planning.finalist_budget import scoring_seconds_of
 from tune.planning.simulation import Plan, Training, simulate
 from tune.planning.study import NOTHING_SPENT, Spent, Study
 from tune.planning.training_time import (
@@ -159,13 +159,9 @@ class Estimate:
         seconds = self._longest_seconds if longest_seconds is None else longest_seconds
         epoch_seconds = self.epoch_seconds(config)
         config = shortened(config, epoch_seconds=epoch_seconds, seconds=seconds)
+        parameters = num_parameters(config, sizes.vocabulary_size)
         trend, plain = (
-            scoring_seconds(
-                config,
-                num_parameters(config, sizes.vocabulary_size),
-                num_chars=len(self._study.prepared.encoded[config.cleaning].test),
-                with_trend=with_trend,
-            )
+            scoring_seconds_of(self._study, config, parameters, with_trend)
             for with_trend in (True, False)
         )
         scoring = (trend, *[plain] * (self._study.settings.finalist_seeds - 1))

@@ -125,7 +125,10 @@ def estimated_times(
     """
     return times_of(
         [record.epoch_seconds * record.config.epochs for record, _ in trainings],
-        [scoring_seconds_of(study, record, number == 0) for record, number in trainings],
+        [
+            scoring_seconds_of(study, record.config, record.num_parameters or 0, number == 0)
+            for record, number in trainings
+        ],
         [learning_seconds_of(study, record) * (number == 0) for record, number in trainings],
         num_of_winner=num_of_winner(trainings, chosen),
         concurrent=concurrent,
@@ -171,31 +174,23 @@ def slot_ends(seconds: Iterable[float], concurrent: int) -> list[float]:
     return ends
 
 
-def scoring_seconds_of(study: Study, record: TrialRecord, with_trend: bool) -> float:
-    """Return how long the letters of a network of this configuration take; 0 if it has none."""
-    return scoring_seconds(
-        record.config,
-        record.num_parameters or 0,
-        num_chars=_num_test_symbols(study, record),
-        with_trend=with_trend,
-    )
+def scoring_seconds_of(
+    study: Study, config: TrialConfig, num_parameters: int, with_trend: bool
+) -> float:
+    """Return how long the letters of a network take; 0 if it has none."""
+    num_chars = len(study.prepared.encoded[config.cleaning].test)
+    return scoring_seconds(config, num_parameters, num_chars=num_chars, with_trend=with_trend)
 
 
 def learning_seconds_of(study: Study, record: TrialRecord) -> float:
     """Return how long dynamic evaluation of such a network takes; 0 where there is none."""
-    if record.config.regime != "stream":
-        return 0.0
-    return dynamic_seconds(
-        record.num_parameters or 0, num_symbols=_num_test_symbols(study, record)
-    )
-
-
-def _num_test_symbols(study: Study, record: TrialRecord) -> int:
-    """Return characters or bytes of the test passage; words are fewer than its characters."""
     config, prepared = record.config, study.prepared
+    if config.regime != "stream":
+        return 0.0
     is_bytes = config.unit == "byte"
+    # Words are fewer than characters.
     corpus = prepared.streams(config) if is_bytes else prepared.encoded[config.cleaning]
-    return len(corpus.test)
+    return dynamic_seconds(record.num_parameters or 0, num_symbols=len(corpus.test))
 
 
 def num_of_winner(
