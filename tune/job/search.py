@@ -163,9 +163,9 @@ def search(
         folder.write_study(stored)
 
     steering = Steering(
-        history,
-        folder,
-        requests,
+        history=history,
+        folder=folder,
+        requests=requests,
         space=study.space,
         tell=progress.ordered,
         replace_budget=replace_budget,
