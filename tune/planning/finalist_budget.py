@@ -119,7 +119,7 @@ def estimated_times(
 
     Args:
         study: The study.
-        trainings: The trial, and the number of the seed that it is trained with, in order.
+        trainings: Of `left_to_train`, in its order: the trial, and the number of the seed.
         chosen: The finalists, best first.
         concurrent: How many at once.
     """
@@ -130,7 +130,9 @@ def estimated_times(
             for record, number in trainings
         ],
         [learning_seconds_of(study, record) * (number == 0) for record, number in trainings],
-        num_of_winner=num_of_winner(trainings, chosen),
+        num_of_winner=sum(
+            record is chosen[0] and number < WINNER_TRAININGS for record, number in trainings
+        ),
         concurrent=concurrent,
     )
 
@@ -191,21 +193,6 @@ def learning_seconds_of(study: Study, record: TrialRecord) -> float:
     # Words are fewer than characters.
     corpus = prepared.streams(config) if is_bytes else prepared.encoded[config.cleaning]
     return dynamic_seconds(record.num_parameters or 0, num_symbols=len(corpus.test))
-
-
-def num_of_winner(
-    trainings: Iterable[tuple[TrialRecord, int]], chosen: Sequence[TrialRecord]
-) -> int:
-    """Return how many of the first trainings are those of the winner that tell the noise.
-
-    Args:
-        trainings: As from `left_to_train`.
-        chosen: The finalists, best first.
-    """
-    are_its = (
-        record is chosen[0] and seed_number < WINNER_TRAININGS for record, seed_number in trainings
-    )
-    return sum(itertools.takewhile(bool, are_its))
 
 
 def ended_finalists(records: Mapping[int, TrialRecord]) -> set[int]:
