@@ -19,7 +19,6 @@ from search_spaces.narrow import with_layer_norm
 from tune.cluster.resources import Node, local_nodes
 from tune.job.fit import fitted
 from tune.job.prepare import (
-    check_cells,
     check_locations,
     fixed_fields,
     named_cells,
@@ -161,7 +160,10 @@ def _check_named_cells(cells: tuple[str, ...], earlier: EarlierSessions) -> None
     stored = earlier.study
     of_trials = {record.config.cell for record in earlier.records.values()}
     own = dict.fromkeys([*own_cells_of(stored.space), *filter(is_own_cell, sorted(of_trials))])
-    check_cells(own, stored.cells)
+    for cell in own:
+        from model.training.named_cells import check_same_file  # torch, 2 s
+
+        check_same_file(cell, stored.cells.get(cell), "the run")
     known = stored.space.values("cell")
     for cell in cells:
         if cell not in known:
