@@ -47,12 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _order(options: argparse.Namespace) -> int:
-    from model.system.filesystem import is_uri
     from tune.monitoring.control import Control
-    from tune.records.run_folder import find_run
+    from tune.records.run_folder import location_of
 
-    run = options.run
-    control = Control(run if is_uri(run) else find_run(run, options.results).path)
+    control = Control(location_of(options.run, options.results))
     order = getattr(control, options.order)(*_values(options.order, options.value))
     print(printable(f"ordered: {order}; the driver reads it within seconds"))
     return 0

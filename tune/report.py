@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _print(options: argparse.Namespace) -> int:
     from model.system.filesystem import is_uri
     from tune.records.load import load_run, read_run
-    from tune.records.run_folder import find_run
+    from tune.records.run_folder import find_run, location_of
     from tune.reporting.comparison import comparison
     from tune.reporting.markdown_report import write_report
     from tune.reporting.page import write_page
@@ -63,12 +63,9 @@ def _print(options: argparse.Namespace) -> int:
     if most is not None:
         if len(runs) > 1 or not 0 < most < math.inf:
             raise ConfigError("--max-parameters takes one run, and a number above 0")
-        text = best_below(
-            load_run(runs[0] if is_uri(runs[0]) else find_run(runs[0], results).path), most
-        )
+        text = best_below(load_run(location_of(runs[0], results)), most)
     elif len(runs) > 1:
-        found = (run if is_uri(run) else find_run(run, results).path for run in runs)
-        text = comparison([load_run(location) for location in found])
+        text = comparison([load_run(location_of(run, results)) for run in runs])
     elif is_uri(runs[0]):
         raise ConfigError(
             f"a run whose report is written must be a folder, got {runs[0]}; URIs can be "

@@ -48,14 +48,16 @@ def main(arguments: list[str] | None = None) -> int:
                     # torch is imported after the checks, so that a mistake is told at once.
                     from tune.job.finish import INTERRUPTED
                     from tune.job.job import run_study
-                    from tune.job.notify import notifying
+                    from tune.job.notify import notified
                     from tune.records.run_folder import RunFolder
 
-                    with notifying(options, RunFolder(study.run_path)) as outcome:
+                    def searched() -> int:
                         code = run_study(study, options, cluster, console)
-                        outcome.exit_code = on_signal.exit_code() if code == INTERRUPTED else code
+                        code = on_signal.exit_code() if code == INTERRUPTED else code
                         cluster.close()
-                    return outcome.exit_code
+                        return code
+
+                    return notified(options, RunFolder(study.run_path), searched)
                 except (ConfigError, CheckpointError) as error:
                     complain("tune.run", error)
                     return 2

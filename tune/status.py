@@ -41,13 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _print(options: argparse.Namespace) -> int:
     import json
 
-    from model.system.filesystem import is_uri
     from tune.monitoring.status import RunStatus
     from tune.records.load import local_folder
-    from tune.records.run_folder import find_run
+    from tune.records.run_folder import location_of
 
-    run = options.run
-    location = run if is_uri(run) else find_run(run, options.results).path
+    location = location_of(options.run, options.results)
     with local_folder(location, lambda folder: folder.live_files) as folder:
         status = RunStatus.of(folder, str(location))
     print(json.dumps(status.to_json()) if options.json else printable(status.text()))

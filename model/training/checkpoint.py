@@ -167,7 +167,10 @@ def load_checkpoint(
     """
     folder = readable_folder(folder)
     meta = read_meta(folder)
-    check_same_file(meta.config.cell, meta.cell_sha256, folder)
+    try:
+        check_same_file(meta.config.cell, meta.cell_sha256, "its training")
+    except ConfigError as error:
+        raise CheckpointError(f"{folder}: {error}") from error
     _check(folder, META_FILE, MODEL_FILE)
     path = folder / MODEL_FILE
     try:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model.config import CELLS, own_cell_name
-from model.errors import CheckpointError, ConfigError
+from model.errors import ConfigError
 from model.network.cell_trial import take_cell
 from model.network.own_cells import known_cells, sha256_of
 from model.system.files import expanded
@@ -54,23 +54,20 @@ def take_cells_beside(names: Sequence[str], folder: Path) -> None:
     take_cells([str(folder / name) for name in names if name not in known])
 
 
-def check_same_file(cell: str, sha256: str | None, owner: object) -> None:
-    """Refuse a cell of the user's own whose file is not the one that something was made with.
+def check_same_file(cell: str, sha256: str | None, owner: str) -> None:
+    """Refuse a cell of the user's own whose file is not the one that something began with.
 
     Args:
         cell: A cell.
         sha256: Of that file, as its owner says; None where it does not, or has none.
-        owner: What was made with it.
+        owner: What began with it.
 
     Raises:
-        CheckpointError: It is another one, or the user has not named it.
+        ConfigError: It is another one, or the user has not named it.
     """
-    try:
-        ours = sha256_of(cell)
-    except ConfigError as error:
-        raise CheckpointError(f"{owner}: {error}") from error
+    ours = sha256_of(cell)
     if ours != sha256:
-        raise CheckpointError(
-            f"the file of the cell {cell} must be the one that {owner} was made with, sha256 "
+        raise ConfigError(
+            f"the file of the cell {cell} must be the one that {owner} began with, sha256 "
             f"{(sha256 or 'unknown')[:12]}, got {(ours or 'none')[:12]}"
         )

@@ -1,6 +1,7 @@
 """Scores the finalists' networks on the test passage, which others see in the predictor alone."""
 
 import dataclasses
+from collections import defaultdict
 
 from model.network.stream import StreamNetwork
 from model.scoring.dynamic import score_dynamically
@@ -37,15 +38,18 @@ def score_finalists(
     the user interrupts, those that are left have no scores; `--resume` gives them theirs.
     """
     study, console, table_file = after.study, after.console, after.folder.finalists_file
-    scores, winner = known_scores(FINALIST_TABLE.read(table_file)), _winner(history)
+    scores = defaultdict(TestPassageScores, known_scores(FINALIST_TABLE.read(table_file)))
+    winner = _winner(history)
     locations = store.newest_first()
     second: dict[int, float] = {}  # key to the seconds of what it lacks beside the first score
     for number, record in sorted(history.records.items(), key=lambda item: item[0] != winner):
         if record.status == Status.COMPLETE and number in locations:
-            known = scores.get(number, TestPassageScores())
+            known = scores[number]
             seconds = 0.0
             if known.test_bits_per_letter is None:
-                seconds += scoring_seconds_of(study, record, _has_trend(record))
+                seconds += scoring_seconds_of(
+                    study, record.config, record.num_parameters or 0, _has_trend(record)
+                )
             if number == winner and known.test_bits_per_char_dynamic is None:
                 seconds += learning_seconds_of(study, record)
             if seconds or known.test_bits_per_char is None:
@@ -53,11 +57,7 @@ def score_finalists(
     left = stopper.seconds_left()
     ends = zip(second, slot_ends(second.values(), after.concurrent()), strict=True)
     in_time = {number: end for number, end in ends if left is None or end <= left}
-    unscored = [
-        number
-        for number in second
-        if number in in_time or number not in scores or scores[number].test_bits_per_char is None
-    ]
+    unscored = [key for key in second if key in in_time or scores[key].test_bits_per_char is None]
     try:
         if unscored and not stopper.interrupted:
             say(
@@ -68,8 +68,7 @@ def score_finalists(
             arguments = {
                 number: (
                     *(after.corpus.reference, locations[number][0]),
-                    *(history.records[number], after.need),
-                    scores.get(number, TestPassageScores()),
+                    *(history.records[number], after.need, scores[number]),
                     *(number in in_time, number == winner),
                 )
                 for number in unscored
@@ -82,8 +81,7 @@ def score_finalists(
                     say(console, f"{finalist_name(number)}: {reason}")
     finally:  # what is scored stays so, also where a defect of ours ends the session
         rows = (
-            finalist_row(record, scores.get(number, TestPassageScores()))
-            for number, record in sorted(history.records.items())
+            finalist_row(record, scores[key]) for key, record in sorted(history.records.items())
         )
         FINALIST_TABLE.write(rows, table_file)
 

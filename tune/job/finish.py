@@ -83,11 +83,8 @@ def finish(
         folder.write_best(config_of(best.iloc[0]).to_dict())
     write_report(run, folder)
     _tell_best(run, how_it_ended(result), console)
-    line = verdict(run)
-    if line:
+    for line in filter(None, (verdict(run), predictor_line(run))):
         say(console, f"\n{line}")
-    if predictor_line(run):
-        say(console, f"\n{predictor_line(run)}")
     if folder.checkpoints():
         book = Book(study.corpus.text, study.corpus.lengths)
         records = measure_run(folder, book, top=SAMPLED_CHECKPOINTS)

@@ -27,7 +27,7 @@ from tune.cluster.resources import (
 )
 from tune.cluster.shared_corpus import SharedCorpus
 from tune.cluster.temporary_folder import why_full
-from tune.cluster.trial_memory import TrialMemory, check_gpu_memory
+from tune.cluster.trial_memory import TrialMemory, check_gpu_memory, text_of
 from tune.job.finalists import confirm
 from tune.job.finish import finish, resume_command, show_finished
 from tune.job.outcome import why_nothing
@@ -105,15 +105,16 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
         concurrent = num_concurrent(nodes, need, options.max_concurrent)
         spent = NOTHING_SPENT
         if study.earlier:
-            done = num_settled(study, study.earlier.records.values(), concurrent)
-            spent = study.earlier.spent._replace(num_ended=done)
-        estimate = Estimate(study, machine.speed, concurrent, spent)
-        fitting = with_base_that_fits(
-            study, epoch_seconds=estimate.epoch_seconds, concurrent=concurrent
+            settled = num_settled(study, study.earlier.records.values(), concurrent)
+            spent = study.earlier.spent(settled)
+        study = with_base_that_fits(
+            study,
+            epoch_seconds=lambda config: machine.speed.epoch_seconds(
+                config, memory.sizes[text_of(config)]
+            ),
+            concurrent=concurrent,
         )
-        if fitting.space != study.space:
-            study = fitting
-            estimate = Estimate(study, machine.speed, concurrent, spent)
+        estimate = Estimate(study, machine.speed, concurrent, spent)
     if study.settings.sampler == AUTO:
         settings = dataclasses.replace(study.settings, sampler=default_sampler(concurrent))
         study = dataclasses.replace(study, settings=settings)

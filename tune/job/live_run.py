@@ -1,5 +1,6 @@
 """A run as Python code has it: read anew whenever it is asked, so live while it runs."""
 
+import dataclasses
 import html
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ PAGE_PIXELS = 800
 """Height of a report's page in a notebook."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Report:
     """A report: Markdown as text, its page in a notebook.
 
@@ -30,10 +32,8 @@ class Report:
         page: What report.html holds; it loads nothing from a network.
     """
 
-    def __init__(self, run: LoadedRun, samples_markdown: str = "") -> None:
-        """Make the report of a run as it stands."""
-        self.markdown = report_text(run)
-        self.page = page_text(run, samples_markdown)
+    markdown: str
+    page: str
 
     def __repr__(self) -> str:
         return self.markdown
@@ -104,7 +104,8 @@ class Run:
         if isinstance(self.location, Path):
             path = RunFolder(self.location).samples_file
             samples = path.read_text(encoding="utf-8") if path.exists() else ""
-        return Report(self.loaded, samples)
+        loaded = self.loaded
+        return Report(markdown=report_text(loaded), page=page_text(loaded, samples))
 
     def generate(
         self,

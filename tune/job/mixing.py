@@ -55,8 +55,7 @@ class Mixed:
 
     Attributes:
         networks: Its networks.
-        ngram: The n-gram, a member or not.
-        has_ngram: Whether it is one.
+        ngram: The n-gram, if it is a member.
         chosen: Weights and gains, of the networks in their order, then of the n-gram.
         counted: What the n-gram counts.
         val_bits_per_char: What the mixture spends there: restored bits.
@@ -64,8 +63,7 @@ class Mixed:
     """
 
     networks: tuple[Candidate, ...]
-    ngram: Ngram
-    has_ngram: bool
+    ngram: Ngram | None
     chosen: Chosen
     counted: Symbols
     val_bits_per_char: float
@@ -95,8 +93,7 @@ def mix(prepared: PreparedCorpus, networks: list[Candidate], nats: list[Nats]) -
 
     return Mixed(
         networks=tuple(networks[row] for row in chosen.members if row < len(networks)),
-        ngram=ngram,
-        has_ngram=len(networks) in chosen.members,
+        ngram=ngram if len(networks) in chosen.members else None,
         chosen=chosen,
         counted=counted,
         val_bits_per_char=bits_per_char(mixed_nats(val_nats, chosen.weights)),
@@ -116,7 +113,7 @@ def on_test_passage(
     """
     config = mixed.networks[0].config
     corpus = prepared.streams(config)
-    if mixed.has_ngram:
+    if mixed.ngram:
         order = mixed.ngram.order
         before = np.concatenate([corpus.train[-order:], corpus.validation[-order:]])
         scored = corpus.test[: len(nats[0])]

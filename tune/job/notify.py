@@ -5,7 +5,6 @@ webhook's path is a secret, and a command may hold one.
 """
 
 import contextlib
-import dataclasses
 import json
 import os
 import signal
@@ -14,7 +13,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,36 +31,31 @@ NOTIFY_SECONDS = 30.0
 _WEB = ("http://", "https://")
 
 
-@dataclasses.dataclass(kw_only=True, slots=True)
-class _Outcome:
-    exit_code: int = 1
-
-
-@contextlib.contextmanager
-def notifying(options: StudyOptions, folder: RunFolder) -> Iterator[_Outcome]:
-    """Tell of the end of what is run within, be it an error; not where Ctrl-C ends it at once.
+def notified(options: StudyOptions, folder: RunFolder, run: Callable[[], int]) -> int:
+    """Run a search, and tell of its end, be it an error; not where Ctrl-C ends it at once.
 
     Args:
         options: What the command line says; a plan alone is no search.
         folder: The run folder, which need not be there yet.
+        run: Runs it and returns the exit code.
 
-    Yields:
-        Where the exit code goes.
+    Returns:
+        That code.
     """
-    outcome, error = _Outcome(), ""
+    exit_code, error = 1, ""
     try:
-        yield outcome
+        exit_code = run()
     except Exception as raised:
-        is_mistake = isinstance(raised, ConfigError | CheckpointError)
-        outcome.exit_code = 2 if is_mistake else 1
+        exit_code = 2 if isinstance(raised, ConfigError | CheckpointError) else 1
         if isinstance(raised, ExternalFault):
-            outcome.exit_code = EXTERNAL_FAULT
+            exit_code = EXTERNAL_FAULT
         error = redacted(" ".join(str(raised).split())) or type(raised).__name__
         raise
     finally:
         ends_at_once = isinstance(sys.exception(), KeyboardInterrupt)
         if options.notify is not None and not options.dry_run and not ends_at_once:
-            _notify(options.notify, told(folder, outcome.exit_code, error))
+            _notify(options.notify, told(folder, exit_code, error))
+    return exit_code
 
 
 def check_notify(target: str) -> None:

@@ -211,7 +211,7 @@ def _save(
     weights = mixed.chosen.weights
     meta = PredictorMeta(
         weights=tuple(map(float, weights)),
-        ngram_order=mixed.ngram.order if mixed.has_ngram else None,
+        ngram_order=mixed.ngram.order if mixed.ngram else None,
         val_bits_per_char=mixed.val_bits_per_char,
     )
     with tempfile.TemporaryDirectory() as temporary:
@@ -223,7 +223,7 @@ def _save(
                 if unwritable(error):  # our disk, not its storage
                     raise
                 raise CheckpointError(f"{candidate.name}: {error}") from error
-        save_predictor(folder.predictor, paths, meta, mixed.counted if mixed.has_ngram else None)
+        save_predictor(folder.predictor, paths, meta, mixed.counted if mixed.ngram else None)
     rows = _rows(prepared, folder, mixed, test)
     PREDICTOR_TABLE.write(map(dataclasses.asdict, rows), folder.predictor_file)
 
@@ -251,22 +251,26 @@ def _rows(
     ]
     corpus = prepared.streams(mixed.networks[0].config)
     symbols_per_char = len(corpus.validation) / corpus.num_raw_validation_chars
-    for place, weight in enumerate(mixed.chosen.weights):
-        is_ngram = place == len(mixed.networks)
-        rows.append(
-            PredictorRecord(
-                kind=NGRAM if is_ngram else NETWORK,
-                name=f"{mixed.ngram.order}-gram" if is_ngram else mixed.networks[place].name,
-                number=None if is_ngram else mixed.networks[place].number,
-                weight=float(weight),
-                val_bits_per_char=mixed.members_val_bits_per_char[place],
-                test_bits_per_char=test[1][place],
-                gain_bits_per_char=float(mixed.chosen.gains_bits[place]) * symbols_per_char,
-                milliseconds_per_symbol=_ngram_milliseconds(mixed.ngram)
-                if is_ngram
-                else milliseconds_per_symbol(whole.networks[place]),
-            )
+    members: list[tuple[str, str, int | None, float]] = [
+        (NETWORK, candidate.name, candidate.number, milliseconds_per_symbol(network))
+        for candidate, network in zip(mixed.networks, whole.networks, strict=True)
+    ]
+    if mixed.ngram:
+        name = f"{mixed.ngram.order}-gram"
+        members.append((NGRAM, name, None, _ngram_milliseconds(mixed.ngram)))
+    rows += [
+        PredictorRecord(
+            kind=kind,
+            name=name,
+            number=number,
+            weight=float(mixed.chosen.weights[place]),
+            val_bits_per_char=mixed.members_val_bits_per_char[place],
+            test_bits_per_char=test[1][place],
+            gain_bits_per_char=float(mixed.chosen.gains_bits[place]) * symbols_per_char,
+            milliseconds_per_symbol=milliseconds,
         )
+        for place, (kind, name, number, milliseconds) in enumerate(members)
+    ]
     return rows
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 
 from rich.console import Console
 
@@ -98,7 +98,10 @@ def named_space(options: StudyOptions) -> SearchSpace:
     space = load_space(options.space)
     if cells:
         space = with_cells(space, cells)
-    check_cells(own_cells_of(space))
+    for cell in own_cells_of(space):
+        from model.network.own_cells import own_cell  # torch, 2 s
+
+        own_cell(cell)  # or is refused
     # Bytes need a cleaning and a regime that other rules may name.
     for rule in sorted(options.fix, key=lambda rule: rule == "unit=byte"):
         space = fixed(space, rule)
@@ -121,27 +124,6 @@ def named_cells(options: StudyOptions) -> tuple[str, ...]:
     from model.training.named_cells import take_cells  # torch, 2 s
 
     return take_cells(options.cell)
-
-
-def check_cells(cells: Iterable[str], sums: Mapping[str, str] | None = None) -> None:
-    """Refuse cells of the user's own whose files this command line does not name.
-
-    Args:
-        cells: Those cells.
-        sums: Cell to the SHA-256 that its file must have; None where none is known.
-
-    Raises:
-        ConfigError: It does not name one, or the file is another one.
-    """
-    for cell in cells:
-        from model.network.own_cells import sha256_of  # torch, 2 s
-
-        found = sha256_of(cell)
-        if sums is not None and found != sums.get(cell):
-            raise ConfigError(
-                f"the file of the cell {cell} must be the one that the run began with, sha256 "
-                f"{sums.get(cell, 'unknown')[:12]}, got {str(found)[:12]}"
-            )
 
 
 def check_locations(options: StudyOptions, storage: str | None) -> None:

@@ -19,7 +19,6 @@ from search_spaces.narrow import with_layer_norm
 from tune.cluster.resources import Node, local_nodes
 from tune.job.fit import fitted
 from tune.job.prepare import (
-    check_cells,
     check_locations,
     fixed_fields,
     named_cells,
@@ -137,19 +136,19 @@ def prepare_resumed(
     if options.space is not None:
         _check_space(named_space(options), stored.space, corpus, options)
     found = fitted(space, corpus, stored.objective.known())
-    study = Study(
+    settings = dataclasses.replace(options.over(settings), sampler=settings.sampler)
+    other_finalists = finalists_of(settings) != finalists_of(stored.settings)
+    return Study(
         space=found.space,
         corpus=dataclasses.replace(corpus, name=stored.corpus.name),
         prepared=found.prepared,
         run_path=folder.path,
-        settings=dataclasses.replace(options.over(settings), sampler=settings.sampler),
+        settings=settings,
         command=stored.command,
         earlier=earlier,
+        extended=other_finalists or _is_larger(space.budget, stored.space.budget),
         trackers=trackers,
     )
-    other_finalists = finalists_of(study.settings) != finalists_of(stored.settings)
-    is_larger = _is_larger(space.budget, stored.space.budget)
-    return dataclasses.replace(study, extended=other_finalists or is_larger)
 
 
 def _check_named_cells(cells: tuple[str, ...], earlier: EarlierSessions) -> None:
@@ -161,7 +160,10 @@ def _check_named_cells(cells: tuple[str, ...], earlier: EarlierSessions) -> None
     stored = earlier.study
     of_trials = {record.config.cell for record in earlier.records.values()}
     own = dict.fromkeys([*own_cells_of(stored.space), *filter(is_own_cell, sorted(of_trials))])
-    check_cells(own, stored.cells)
+    for cell in own:
+        from model.training.named_cells import check_same_file  # torch, 2 s
+
+        check_same_file(cell, stored.cells.get(cell), "the run")
     known = stored.space.values("cell")
     for cell in cells:
         if cell not in known:

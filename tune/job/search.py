@@ -163,9 +163,9 @@ def search(
         folder.write_study(stored)
 
     steering = Steering(
-        history,
-        folder,
-        requests,
+        history=history,
+        folder=folder,
+        requests=requests,
         space=study.space,
         tell=progress.ordered,
         replace_budget=replace_budget,
@@ -281,7 +281,7 @@ def is_spent(
     is_late = limit is not None and result.seconds >= limit
     # More may have ended than a smaller budget asks for.
     is_done = num_settled(study, result.records, concurrent) >= study.num_trials
-    return result.timed_out or is_late or (is_done and not has_additions)
+    return is_late or (is_done and not has_additions)
 
 
 def _settle_stopped(scheduler: FairASHA, history: History) -> None:

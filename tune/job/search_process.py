@@ -146,23 +146,17 @@ def _event_of(line: str) -> dict[str, Any] | None:
     return event if isinstance(event, dict) and "event" in event else None
 
 
-class _TerminalBar:
+class _TerminalBar(Progress):
     """A bar by rich."""
 
     def __init__(self, console: Console) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-        self._bar = Progress(*columns, console=console)
-        self._task = self._bar.add_task("planning", total=None)
+        super().__init__(*columns, console=console)
+        self._bar = self.add_task("planning", total=None)
 
     def show(self, words: str, done: float, total: float | None) -> None:
         """Show how far the search is, and some words beside it."""
-        self._bar.update(self._task, description=words, completed=done, total=total)
-
-    def __enter__(self) -> None:
-        self._bar.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self.update(self._bar, description=words, completed=done, total=total)
 
 
 class _NotebookBar(contextlib.nullcontext[None]):

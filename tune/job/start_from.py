@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import ConfigError
-from model.system.filesystem import is_uri
 from search_spaces import SearchSpace
 from search_spaces.distributions import at_position, distance, nearest, position
 from tune.records.load import LoadedRun, load_run
-from tune.records.run_folder import find_run
+from tune.records.run_folder import location_of
 from tune.records.tables import config_of, ranked
 from tune.records.trial import Status
 
@@ -45,7 +44,7 @@ def with_starts(space: SearchSpace, runs: Iterable[str], results: Path) -> Searc
         ConfigError: One is no run, or none of its configurations lies in the space.
     """
     for run in runs:
-        loaded = load_run(run if is_uri(run) else find_run(run, results).path)
+        loaded = load_run(location_of(run, results))
         inside = _trained_inside(loaded, space)
         if not inside:
             raise ConfigError(

@@ -22,41 +22,33 @@ _TOO_LATE = "it came after the search's last trial"
 _TIME_IS_UP = "it came after the end of the search's time; --resume goes on with another"
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Steering:
-    """Carries out the orders of one session."""
+    """Carries out the orders of one session.
 
-    def __init__(
-        self,
-        history: History,
-        folder: RunFolder,
-        requests: Requests,
-        *,
-        space: SearchSpace,
-        tell: Callable[[OrderRecord], None],
-        replace_budget: Callable[[float], None],
-        stopper: SearchStopper,
-        scheduler: FairASHA,
-        searcher: StudySearcher,
-        limit_workers: Callable[[int], None],
-    ) -> None:
-        """Steer a search.
+    Attributes:
+        history: The search's events.
+        folder: Its run folder.
+        requests: Where orders come from.
+        space: What is searched.
+        tell: Shows an order that was given, carried out or refused.
+        replace_budget: Has the study have another time budget, in seconds.
+        stopper: Ends trials and the search.
+        scheduler: Stops trials.
+        searcher: Proposes trials.
+        limit_workers: Has at most a number of trials run at once.
+    """
 
-        Args:
-            history: Its events.
-            folder: Its run folder.
-            requests: Where orders come from.
-            space: What is searched.
-            tell: Shows an order that was given, carried out or refused.
-            replace_budget: Has the study have another time budget, in seconds.
-            stopper: Ends trials and the search.
-            scheduler: Stops trials.
-            searcher: Proposes trials.
-            limit_workers: Has at most a number of trials run at once.
-        """
-        self._history, self._folder, self._requests = history, folder, requests
-        self._space, self._tell, self._replace_budget = space, tell, replace_budget
-        self._stopper, self._scheduler = stopper, scheduler
-        self._searcher, self._limit_workers = searcher, limit_workers
+    history: History
+    folder: RunFolder
+    requests: Requests
+    space: SearchSpace
+    tell: Callable[[OrderRecord], None]
+    replace_budget: Callable[[float], None]
+    stopper: SearchStopper
+    scheduler: FairASHA
+    searcher: StudySearcher
+    limit_workers: Callable[[int], None]
 
     def resume(self) -> None:
         """Carry out what earlier sessions left open, but for what was to end them.
@@ -64,8 +56,8 @@ class Steering:
         What they have not read waits until trials run: fewer workers, say, must not keep one that
         is to be stopped from its next report.
         """
-        begun = _begun(self._history)
-        for record in list(self._history.orders.values()):
+        begun = _begun(self.history)
+        for record in list(self.history.orders.values()):
             if not record.is_open:
                 continue
             if record.order.id in begun:  # its driver was killed between the two events
@@ -77,27 +69,27 @@ class Steering:
 
     def carry_out(self) -> None:
         """Carry out what was ordered since the last time."""
-        for order in self._requests.take():
+        for order in self.requests.take():
             # Else its driver was killed before the file was removed.
-            if order.id not in self._history.orders:
+            if order.id not in self.history.orders:
                 self._give(order)
-            self._requests.done(order.id)
+            self.requests.done(order.id)
 
     def _give(self, order: Order) -> None:
-        given = OrderGiven(order=order, search_seconds=self._stopper.seconds())
-        record = self._history.add_order(given)
-        if order.action is Action.END and self._requests.is_earlier(order.id):
+        given = OrderGiven(order=order, search_seconds=self.stopper.seconds())
+        record = self.history.add_order(given)
+        if order.action is Action.END and self.requests.is_earlier(order.id):
             self._close(record, refused=_EARLIER)
         else:
             self._check_and_carry_out(record)
 
     def _check_and_carry_out(self, record: OrderRecord) -> None:
         try:
-            check_order(record.order, self._space, lambda: self._history.records)
+            check_order(record.order, self.space, lambda: self.history.records)
         except ConfigError as error:
             self._close(record, refused=str(error))
             return
-        if record.order.action is Action.BUDGET and self._stopper.timed_out:
+        if record.order.action is Action.BUDGET and self.stopper.timed_out:
             self._close(record, refused=_TIME_IS_UP)  # Ray has been told that nothing follows
             return
         self._carry_out(record)
@@ -106,34 +98,34 @@ class Steering:
         order = record.order
         if order.action is Action.STOP:
             assert order.trial is not None
-            self._stopper.stop_trial(order.trial)
+            self.stopper.stop_trial(order.trial)
             self._write_and_tell(record)  # it ends with its next report
             return
         if order.action is Action.ADD:
             assert order.config is not None
-            self._searcher.try_next(point_of(order.config, self._space), order.id)
+            self.searcher.try_next(point_of(order.config, self.space), order.id)
             self._write_and_tell(record)  # it starts when a worker is free
             return
         if order.trial is not None:
-            self._scheduler.let_finish(order.trial)
+            self.scheduler.let_finish(order.trial)
         if order.workers is not None:
-            self._limit_workers(order.workers)
+            self.limit_workers(order.workers)
         if order.time_budget_seconds is not None:
-            self._stopper.set_time_budget(order.time_budget_seconds)
-            self._replace_budget(order.time_budget_seconds)
+            self.stopper.set_time_budget(order.time_budget_seconds)
+            self.replace_budget(order.time_budget_seconds)
         self._close(record)
         if order.action is Action.END:
-            self._stopper.interrupted = True
+            self.stopper.interrupted = True
 
     def trial_started(self, number: int, order_id: str) -> None:
         """Learn that an added configuration has become a trial."""
-        record = self._history.orders[order_id]
+        record = self.history.orders[order_id]
         if record.is_open:
             self._close(record, trial=number)
 
     def trial_ends(self, number: int, status: Status) -> None:
         """Learn how a trial ends, just before the history does."""
-        for record in list(self._history.orders.values()):
+        for record in list(self.history.orders.values()):
             is_its = record.order.action is Action.STOP and record.order.trial == number
             if is_its and record.is_open:
                 # One that ASHA stops with this report would be promoted, and end then.
@@ -142,34 +134,29 @@ class Steering:
 
     def search_ends(self) -> None:
         """Refuse what was added as the search came to its end: nothing is tried any more."""
-        for record in additions(self._history):
+        for record in additions(self.history):
             self._close(record, refused=_TOO_LATE)
 
     def _close(self, record: OrderRecord, *, trial: int | None = None, refused: str = "") -> None:
         trial = record.order.trial if trial is None else trial
-        known = None if trial is None else self._history.records.get(trial)
+        known = None if trial is None else self.history.records.get(trial)
         event = OrderCarriedOut(
             id=record.order.id,
-            search_seconds=self._stopper.seconds(),
+            search_seconds=self.stopper.seconds(),
             trial=trial,
             epochs=known.epochs_run if known else None,
             refused=refused,
         )
-        self._write_and_tell(self._history.add_order(event))
+        self._write_and_tell(self.history.add_order(event))
 
     def _write_and_tell(self, record: OrderRecord) -> None:
-        write_orders(self._history.orders.values(), self._folder.orders_file)
-        self._tell(record)
+        write_orders(self.history.orders.values(), self.folder.orders_file)
+        self.tell(record)
 
 
 def _begun(history: History) -> dict[str, int]:
     """Return the ids of the orders that have become trials, and the trials' numbers."""
-    return {
-        record.order_id: record.number
-        for record in history.records.values()
-        if record.order_id in history.orders
-        and history.orders[record.order_id].order.action is Action.ADD
-    }
+    return {each.order_id: each.number for each in history.records.values() if each.order_id}
 
 
 def additions(history: History) -> list[OrderRecord]:

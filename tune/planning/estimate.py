@@ -13,11 +13,11 @@ from collections.abc import Collection, Iterable
 import numpy as np
 
 from model.config import TrialConfig
-from model.scoring.letters import scoring_seconds
 from model.training.cost import num_parameters
 from model.training.speed import MachineSpeed
 from search_spaces.random_configs import random_configs
 from tune.cluster.trial_memory import text_of, text_sizes
+from tune.planning.finalist_budget import scoring_seconds_of
 from tune.planning.simulation import Plan, Training, simulate
 from tune.planning.study import NOTHING_SPENT, Spent, Study
 from tune.planning.training_time import (
@@ -159,13 +159,9 @@ class Estimate:
         seconds = self._longest_seconds if longest_seconds is None else longest_seconds
         epoch_seconds = self.epoch_seconds(config)
         config = shortened(config, epoch_seconds=epoch_seconds, seconds=seconds)
+        parameters = num_parameters(config, sizes.vocabulary_size)
         trend, plain = (
-            scoring_seconds(
-                config,
-                num_parameters(config, sizes.vocabulary_size),
-                num_chars=len(self._study.prepared.encoded[config.cleaning].test),
-                with_trend=with_trend,
-            )
+            scoring_seconds_of(self._study, config, parameters, with_trend)
             for with_trend in (True, False)
         )
         scoring = (trend, *[plain] * (self._study.settings.finalist_seeds - 1))
@@ -206,29 +202,22 @@ class Remaining:
     def __init__(self, estimate: Estimate) -> None:
         """Begin before the first trial."""
         self._estimate = estimate
+        self._known: set[int] = set()
         self._open: dict[int, TrialRecord] = {}
-        self._cut: set[int] = set()  # baselines that have had their time
-        self._ended: set[int] = set()
         self._compared: set[int] = set()
         self._baselines: set[str] = set()
         self._ratios: list[float] = []  # in order
 
     def see(self, record: TrialRecord) -> None:
         """Learn how a trial is now."""
-        self._cut.discard(record.number)
+        self._known.add(record.number)
         if record.baseline:
             self._baselines.add(record.baseline)
-        if record.is_done and not record.has_ended:
-            self._open.pop(record.number, None)
-            self._cut.add(record.number)
-        elif not record.has_ended:
+        if not record.is_done:  # it may go on from the rung where it stopped
             self._open[record.number] = record
-            self._ended.discard(record.number)  # it may go on from the rung where it stopped
-        else:
-            self._open.pop(record.number, None)
-            self._ended.add(record.number)
-            if record.number in self._compared:
-                return
+            return
+        self._open.pop(record.number, None)
+        if record.has_ended and record.number not in self._compared:
             self._compared.add(record.number)
             for ratio in self._estimate.ratios([record]):
                 bisect.insort(self._ratios, ratio)
@@ -236,9 +225,8 @@ class Remaining:
     def seconds(self) -> float:
         """Return what the rest takes."""
         running = list(self._open.values())  # a display asks from a thread of its own
-        num_known = len(self._ended) + len(running) + len(self._cut)
         return self._correction() * self._estimate.planned_seconds(
-            running, num_known, self._baselines
+            running, len(self._known), self._baselines
         )
 
     def epoch_seconds(self, config: TrialConfig) -> float:

@@ -119,15 +119,20 @@ def estimated_times(
 
     Args:
         study: The study.
-        trainings: The trial, and the number of the seed that it is trained with, in order.
+        trainings: Of `left_to_train`, in its order: the trial, and the number of the seed.
         chosen: The finalists, best first.
         concurrent: How many at once.
     """
     return times_of(
         [record.epoch_seconds * record.config.epochs for record, _ in trainings],
-        [scoring_seconds_of(study, record, number == 0) for record, number in trainings],
+        [
+            scoring_seconds_of(study, record.config, record.num_parameters or 0, number == 0)
+            for record, number in trainings
+        ],
         [learning_seconds_of(study, record) * (number == 0) for record, number in trainings],
-        num_of_winner=num_of_winner(trainings, chosen),
+        num_of_winner=sum(
+            record is chosen[0] and number < WINNER_TRAININGS for record, number in trainings
+        ),
         concurrent=concurrent,
     )
 
@@ -171,46 +176,23 @@ def slot_ends(seconds: Iterable[float], concurrent: int) -> list[float]:
     return ends
 
 
-def scoring_seconds_of(study: Study, record: TrialRecord, with_trend: bool) -> float:
-    """Return how long the letters of a network of this configuration take; 0 if it has none."""
-    return scoring_seconds(
-        record.config,
-        record.num_parameters or 0,
-        num_chars=_num_test_symbols(study, record),
-        with_trend=with_trend,
-    )
+def scoring_seconds_of(
+    study: Study, config: TrialConfig, num_parameters: int, with_trend: bool
+) -> float:
+    """Return how long the letters of a network take; 0 if it has none."""
+    num_chars = len(study.prepared.encoded[config.cleaning].test)
+    return scoring_seconds(config, num_parameters, num_chars=num_chars, with_trend=with_trend)
 
 
 def learning_seconds_of(study: Study, record: TrialRecord) -> float:
     """Return how long dynamic evaluation of such a network takes; 0 where there is none."""
-    if record.config.regime != "stream":
-        return 0.0
-    return dynamic_seconds(
-        record.num_parameters or 0, num_symbols=_num_test_symbols(study, record)
-    )
-
-
-def _num_test_symbols(study: Study, record: TrialRecord) -> int:
-    """Return characters or bytes of the test passage; words are fewer than its characters."""
     config, prepared = record.config, study.prepared
+    if config.regime != "stream":
+        return 0.0
     is_bytes = config.unit == "byte"
+    # Words are fewer than characters.
     corpus = prepared.streams(config) if is_bytes else prepared.encoded[config.cleaning]
-    return len(corpus.test)
-
-
-def num_of_winner(
-    trainings: Iterable[tuple[TrialRecord, int]], chosen: Sequence[TrialRecord]
-) -> int:
-    """Return how many of the first trainings are those of the winner that tell the noise.
-
-    Args:
-        trainings: As from `left_to_train`.
-        chosen: The finalists, best first.
-    """
-    are_its = (
-        record is chosen[0] and seed_number < WINNER_TRAININGS for record, seed_number in trainings
-    )
-    return sum(itertools.takewhile(bool, are_its))
+    return dynamic_seconds(record.num_parameters or 0, num_symbols=len(corpus.test))
 
 
 def ended_finalists(records: Mapping[int, TrialRecord]) -> set[int]:

@@ -134,15 +134,10 @@ class EarlierSessions:
             finalists=records_so_far(folder.finalists_history_file),
         )
 
-    @property
-    def spent(self) -> Spent:
-        """What they did; the training of finalists takes time too."""
+    def spent(self, num_settled: int) -> Spent:
+        """Return what they did, so many trials settled; the finalists' take time too."""
         seconds = max(seconds_run(self.records), seconds_run(self.finalists))
-        return Spent(
-            num_ended=num_ended(self.records.values()),
-            seconds=seconds,
-            num_finalist_trainings=num_ended(self.finalists.values()),
-        )
+        return Spent(num_settled, seconds, num_ended(self.finalists.values()))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from model.errors import ConfigError, unknown_choice
 from model.system.files import check_no_links, expanded
-from model.system.filesystem import is_safe
+from model.system.filesystem import is_safe, is_uri
 from model.system.json_schema import parsed
 from model.text.corpus import Corpus
 from model.text.known_text import known_text
@@ -283,6 +283,15 @@ def find_run(run: str, results: Path) -> RunFolder:
         if names and not path.is_dir():
             raise ConfigError(unknown_choice(f"run in {parent}", path.name, names))
     return RunFolder.open(path.resolve())
+
+
+def location_of(run: str, results: Path) -> str | Path:
+    """Return the URI that a user names, or the folder of the run as `find_run` opens it.
+
+    Raises:
+        ConfigError: It is no run of ours.
+    """
+    return run if is_uri(run) else find_run(run, results).path
 
 
 def default_name(space_name: str) -> str:

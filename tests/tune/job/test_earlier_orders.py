@@ -33,9 +33,9 @@ class Session:
         self.stopper = SearchStopper(None)
         self.searcher, self.limit_workers = Mock(), Mock()
         self.steering = Steering(
-            history,
-            self.folder,
-            self.requests,
+            history=history,
+            folder=self.folder,
+            requests=self.requests,
             space=SPACE,
             tell=lambda record: None,
             replace_budget=lambda seconds: None,

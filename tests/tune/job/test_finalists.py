@@ -34,7 +34,6 @@ from tune.planning.finalist_budget import (
     choose,
     estimated_times,
     left_to_train,
-    num_of_winner,
     reserved_seconds,
 )
 from tune.planning.training_time import num_settled
@@ -282,7 +281,8 @@ def test_half_of_the_budget_is_for_the_winners_first_two_alone() -> None:
     def of_winner(*done: int, seeds: int = 3) -> int:
         asked = study(None)
         asked.settings = StudySettings(finalist_seeds=seeds)
-        return num_of_winner(left_to_train(asked, chosen, done), chosen)
+        left = left_to_train(asked, chosen, done)
+        return estimated_times(asked, left, chosen, 1).num_of_winner
 
     assert of_winner() == 2
     assert of_winner(seeds=1) == 1

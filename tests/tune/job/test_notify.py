@@ -15,7 +15,7 @@ import pytest
 from hand_made_run import STUDY, hand_made
 from model.errors import ConfigError, ExternalFault
 from tune.job import notify
-from tune.job.notify import check_notify, notifying, told
+from tune.job.notify import check_notify, notified, told
 from tune.planning.study import StudyOptions
 from tune.records.run_folder import RunFolder
 
@@ -74,10 +74,13 @@ def end(
     folder: RunFolder, target: str, error: BaseException | None = None, **options: Any
 ) -> None:
     """Have a search end, with exit code 0 or an error."""
-    with notifying(StudyOptions(notify=target, **options), folder) as outcome:
+
+    def run() -> int:
         if error is not None:
             raise error
-        outcome.exit_code = 0
+        return 0
+
+    assert notified(StudyOptions(notify=target, **options), folder, run) == 0
 
 
 def test_command_has_the_outcome_on_its_standard_input(

@@ -55,9 +55,9 @@ def test_mixture_is_scored_as_networks_are(tiny_corpus: PreparedCorpus) -> None:
     mixed = mix(tiny_corpus, [candidate(number) for number in range(3)], nats)
     weights = mixed.chosen.weights
     assert weights.sum() == pytest.approx(1)
-    assert len(mixed.networks) + mixed.has_ngram == len(weights) >= 2
+    assert len(mixed.networks) + (mixed.ngram is not None) == len(weights) >= 2
     val_nats = [nats[network.number] for network in mixed.networks]
-    if mixed.has_ngram:
+    if mixed.ngram:
         val_nats.append(mixed.ngram.nats(corpus.validation, context=corpus.train))
     own = -np.log2(weights @ np.exp(-np.stack(val_nats))).sum()
     expected = own / corpus.num_raw_validation_chars + corpus.restoration_bits_per_char
@@ -68,7 +68,7 @@ def test_mixture_is_scored_as_networks_are(tiny_corpus: PreparedCorpus) -> None:
     price = max(0.0, floors["cased"].test_bits_per_char - floors["lower"].test_bits_per_char)
     alone = test_nats[0].sum() / math.log(2) / corpus.num_raw_test_chars + price
     assert members[0] == pytest.approx(alone) and len(members) == len(weights)
-    if mixed.has_ngram and mixed.ngram.order == tiny_corpus.floors.order:
+    if mixed.ngram and mixed.ngram.order == tiny_corpus.floors.order:
         assert members[-1] == pytest.approx(floors["lower"].test_bits_per_char + price)
     assert whole < max(members)
 
