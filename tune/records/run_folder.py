@@ -41,8 +41,6 @@ LEASE_FILE = "driver.json"
 MAX_NAME_CHARS = 100
 _SPACE_CHARS = 60
 """Of a space's name in a run's: time and number take 23 more."""
-TENSORBOARD = "tensorboard"
-"""TensorBoard's folder in a run's; it stays on its machine, but earlier versions copied it."""
 
 
 class _Inside:
@@ -95,8 +93,8 @@ class RunFolder:
     """What the best networks and the n-gram know together; a row a member."""
     predictor = _Inside(PREDICTOR_FOLDER)
     """The mixture itself, which is read like a checkpoint."""
-    tensorboard_folder = _Inside(TENSORBOARD)
-    """The trials' curves as TensorBoard reads them, one folder each."""
+    tensorboard_folder = _Inside("tensorboard")
+    """The trials' curves as TensorBoard reads them, one folder each; not copied to a storage."""
     ray_folder = _Inside("ray")
     """Ray's experiment states and the trials' checkpoints, unless kept elsewhere."""
 
@@ -219,10 +217,6 @@ class RunFolder:
         )
         epochs["report"] = epochs["report"].fillna(epochs["epoch"])
         return trials, counted_epochs(trials, epochs)
-
-    def write_best(self, config: dict[str, Any]) -> None:
-        """Write best.json, the winner's configuration."""
-        write_json(config, self.best_file)
 
     def drop_checkpoints(self) -> None:
         """Remove the kept networks: a resumed search ranks its trials again."""
