@@ -7,15 +7,13 @@ import secrets
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 from model.errors import ConfigError, unknown_choice
 from model.system.files import check_no_links, expanded
 from model.system.filesystem import is_safe
-from model.system.json_schema import parsed
 from model.text.corpus import Corpus
 from model.text.known_text import known_text
-from tune.records.json_file import write_json
+from tune.records.json_file import read_json, write_json
 from tune.records.study_file import StudyFile
 from tune.records.tables import (
     EPOCH_DTYPES,
@@ -183,13 +181,12 @@ class RunFolder:
         """Read study.json.
 
         Raises:
-            ConfigError: It is damaged or of a newer format.
+            ConfigError: It is missing, damaged or of a newer format.
         """
-        try:
-            text = self.study_file.read_text(encoding="utf-8")
-            return StudyFile.from_json(parsed(text, dict[str, Any], "study.json"))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"study.json must be readable: {self.path}: {error}") from error
+        study = read_json(self.study_file, StudyFile, "study.json")
+        if study is None:
+            raise ConfigError(f"a run must be a folder with study.json, got {self.path}")
+        return study
 
     def write_tables(self, records: list[TrialRecord]) -> tuple[Table, Table]:
         """Write epochs.csv, then trials.csv: what a reader of the latter sees counted is there.
