@@ -235,11 +235,7 @@ class OptionalTable:
 
 def config_of(row: Any) -> TrialConfig:
     """Return the configuration of a row of trials.csv, with the precision that it ran in."""
-    values = {name: row[name] for name in FIELD_NAMES}
-    plain = {
-        name: value.item() if hasattr(value, "item") else value for name, value in values.items()
-    }
-    return TrialConfig.from_dict(plain)
+    return TrialConfig.from_dict(row[list(FIELD_NAMES)].to_dict())
 
 
 def starts_of(trials: pd.DataFrame, space: SearchSpace) -> pd.DataFrame:
