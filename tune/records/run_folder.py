@@ -16,13 +16,11 @@ from model.text.known_text import known_text
 from tune.records.json_file import read_json, write_json
 from tune.records.study_file import StudyFile
 from tune.records.tables import (
-    EPOCH_DTYPES,
-    LATER_EPOCH_COLUMNS,
-    TRIAL_DTYPES,
+    EPOCH_TABLE,
+    TRIAL_TABLE,
     Table,
     counted_epochs,
     epochs_frame,
-    read_table,
     trials_frame,
     write_table,
 )
@@ -205,13 +203,7 @@ class RunFolder:
         Raises:
             ConfigError: A table is missing or has other columns.
         """
-        trials = read_table(self.trials_file, TRIAL_DTYPES, keys=["number"])
-        epochs = read_table(
-            self.epochs_file,
-            EPOCH_DTYPES,
-            keys=["number", "epoch"],
-            later_columns=LATER_EPOCH_COLUMNS,
-        )
+        trials, epochs = TRIAL_TABLE.read(self.trials_file), EPOCH_TABLE.read(self.epochs_file)
         epochs["report"] = epochs["report"].fillna(epochs["epoch"])
         return trials, counted_epochs(trials, epochs)
 
