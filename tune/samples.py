@@ -54,13 +54,13 @@ def _write(options: argparse.Namespace) -> int:
 
     take_cells(options.cell)
     folder = find_run(options.run, options.results)
-    reason: Exception | None = None
+    book, reason = None, None
     try:
         book = Book.of_run(folder, options.corpus)
     except CorpusError as error:
         if options.corpus is not None:
             raise
-        book, reason = Book(None), error
+        reason = error
     samples = write_samples(
         folder,
         book,

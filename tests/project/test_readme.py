@@ -7,7 +7,7 @@ import pytest
 
 import documents
 from repository import ROOT
-from tune.records.tables import TRIAL_DTYPES, read_table
+from tune.records.tables import TRIAL_TABLE
 
 
 def commands() -> list[str]:
@@ -49,5 +49,5 @@ def test_commands_run_in_order() -> None:
     run = [command for command in commands() if command.startswith("python ")]
     assert len(run) == 8
     documents.run(run)
-    assert len(read_table(Path("results/ten/trials.csv"), TRIAL_DTYPES)) == 10
+    assert len(TRIAL_TABLE.read(Path("results/ten/trials.csv"))) == 10
     assert Path("results/ten/report.html").exists()

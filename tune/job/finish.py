@@ -19,6 +19,7 @@ from tune.job.study_json import how_it_ended, resume_anywhere, study_file
 from tune.monitoring.json_events import JsonConsole
 from tune.planning.estimate import Estimate
 from tune.planning.study import Study
+from tune.records.json_file import write_json
 from tune.records.load import LoadedRun, read_run
 from tune.records.quality_table import QUALITY_TABLE
 from tune.records.run_folder import CHECKPOINTS, RunFolder
@@ -80,7 +81,7 @@ def finish(
     for number in gone:
         say(console, f"the network of trial {number} is gone: {CHECKPOINTS} has the next best one")
     if not best.empty:
-        folder.write_best(config_of(best.iloc[0]).to_dict())
+        write_json(config_of(best.iloc[0]).to_dict(), folder.best_file)
     write_report(run, folder)
     _tell_best(run, how_it_ended(result), console)
     for line in filter(None, (verdict(run), predictor_line(run))):

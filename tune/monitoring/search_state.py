@@ -14,6 +14,8 @@ class SearchState:
         best: The trial with the lowest objective so far, the first of equals; None before the
             first epoch.
         rungs: Report of a rung to number of trials that reached it.
+        num_ended: Trials that have nothing more to train, or had their part of the time as
+            baselines.
     """
 
     def __init__(self, space: SearchSpace, records: Iterable[TrialRecord] = ()) -> None:
@@ -25,12 +27,12 @@ class SearchState:
         """
         self.best: TrialRecord | None = None
         self.rungs = dict.fromkeys(space.budget.rungs(space.max_reports), 0)
+        self.num_ended = 0
         self._epochs_at = space.base.epochs_at
         self._running: dict[int, TrialRecord] = {}
         self._statuses: Counter[Status] = Counter()
-        # Trial number to status and reports as they were counted last.
-        self._counted: dict[int, tuple[Status, int]] = {}
-        self._done: set[int] = set()
+        # Trial number to what was counted of it last: it may go on, or be resumed.
+        self._counted: dict[int, tuple[Status, int, bool]] = {}
         for record in records:
             self.see(record)
 
@@ -40,12 +42,8 @@ class SearchState:
             self.best = record
         if record.number in self._counted:
             self._count(*self._counted[record.number], -1)
-        self._counted[record.number] = (record.status, len(record.epochs))
+        self._counted[record.number] = (record.status, len(record.epochs), record.is_done)
         self._count(*self._counted[record.number], +1)
-        if record.is_done:
-            self._done.add(record.number)
-        else:
-            self._done.discard(record.number)  # it goes on from a rung, or in another session
         if record.status == Status.RUNNING:
             self._running[record.number] = record
         else:
@@ -62,11 +60,6 @@ class SearchState:
         """Status to number of trials, in the order of Status."""
         return Counter({each: self._statuses[each] for each in Status if self._statuses[each]})
 
-    @property
-    def num_ended(self) -> int:
-        """Trials that have nothing more to train, or had their part of the time as baselines."""
-        return len(self._done)
-
     def statuses_text(self) -> str:
         """Return how many trials have which status: "2 PRUNED, 1 RUNNING"."""
         parts = (f"{number} {status.value}" for status, number in self.statuses.items())
@@ -78,8 +71,9 @@ class SearchState:
             f"epoch {self._epochs_at(rung):g}: {number}" for rung, number in self.rungs.items()
         )
 
-    def _count(self, status: Status, num_reports: int, trials: int) -> None:
+    def _count(self, status: Status, num_reports: int, is_done: bool, trials: int) -> None:
         self._statuses[status] += trials
+        self.num_ended += trials * is_done
         for rung in self.rungs:
             if num_reports >= rung:
                 self.rungs[rung] += trials

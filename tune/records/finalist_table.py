@@ -3,8 +3,10 @@
 import dataclasses
 from typing import Any
 
+import pandas as pd
+
 from tune.records.study_file import SEEDS_AT_MOST
-from tune.records.tables import OptionalTable, Table, dtypes_of
+from tune.records.tables import Table, TableKind, dtypes_of
 from tune.records.trial import TrialRecord
 
 
@@ -51,7 +53,7 @@ class TestPassageScores:
 
 
 SCORE_COLUMNS = tuple(field.name for field in dataclasses.fields(TestPassageScores))
-FINALIST_TABLE = OptionalTable(
+FINALIST_TABLE = TableKind(
     dtypes={
         "number": "Int64",
         "finalist_seed": "Int64",
@@ -66,7 +68,7 @@ FINALIST_TABLE = OptionalTable(
         "error": "string",
     },
     keys=("number", "finalist_seed"),
-    later_columns=SCORE_COLUMNS[1:],
+    later=dict.fromkeys(SCORE_COLUMNS[1:], pd.NA),
 )
 """finalists.csv: one row a training."""
 

@@ -124,8 +124,7 @@ def apply_event(records: dict[int, TrialRecord], event: TrialEvent) -> TrialReco
     Raises:
         ValueError: The trial has not started, or its configuration breaks a rule.
     """
-    if not isinstance(event, TrialStarted) and _number(event) not in records:
-        raise ValueError(f"trial {_number(event)} must start before it goes on")
+    known = records.get(_number(event))
     if isinstance(event, TrialStarted):
         known = records.setdefault(
             event.number,
@@ -139,9 +138,10 @@ def apply_event(records: dict[int, TrialRecord], event: TrialEvent) -> TrialReco
         )
         known.status, known.has_had_its_time = Status.RUNNING, False
         known.search_seconds = known.started_seconds = event.search_seconds
+    elif known is None:
+        raise ValueError(f"trial {_number(event)} must start before it goes on")
     elif isinstance(event, EpochEnded):
         epoch = event.epoch
-        known = records[epoch.number]
         epoch.check_of(known.config)
         known.add_epoch(epoch)
         known.precision, known.kernel = event.precision, event.kernel
@@ -153,7 +153,6 @@ def apply_event(records: dict[int, TrialRecord], event: TrialEvent) -> TrialReco
             known.estimated_memory_bytes = event.estimated_memory_bytes
         known.search_seconds = epoch.search_seconds
     else:
-        known = records[event.number]
         known.status, known.error = event.status, event.error
         known.search_seconds = event.search_seconds
         known.has_had_its_time = event.has_had_its_time

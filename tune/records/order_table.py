@@ -7,9 +7,9 @@ import pandas as pd
 
 from model.system.durations import counted, format_seconds
 from tune.records.orders import Action, OrderRecord
-from tune.records.tables import OptionalTable, Table
+from tune.records.tables import Table, TableKind
 
-ORDER_TABLE = OptionalTable(
+ORDER_TABLE = TableKind(
     dtypes={
         "order": "string",
         "trial": "Int64",

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from tune.records.tables import OptionalTable, Table, dtypes_of
+from tune.records.tables import Table, TableKind, dtypes_of
 
 PREDICTOR, NGRAM, NETWORK = "predictor", "n-gram", "network"
 """Kinds of rows: the mixture, and its members."""
@@ -36,7 +36,7 @@ class PredictorRecord:
     milliseconds_per_symbol: float
 
 
-PREDICTOR_TABLE = OptionalTable(dtypes=dtypes_of(PredictorRecord), keys=("name",))
+PREDICTOR_TABLE = TableKind(dtypes=dtypes_of(PredictorRecord), keys=("name",))
 """predictor.csv: one row a PredictorRecord."""
 
 

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from model.generation.quality import TextQuality
-from tune.records.tables import OptionalTable, Table, dtypes_of
+from tune.records.tables import Table, TableKind, dtypes_of
 
 CHECKPOINT, BOOK, REFERENCE = "checkpoint", "book", "reference"
 """Who wrote: a kept checkpoint, the book's author, one of the reference's networks."""
@@ -45,7 +45,7 @@ class QualityRecord:
         return {**values.pop("quality"), **values}
 
 
-QUALITY_TABLE = OptionalTable(dtypes=dtypes_of(QualityRecord))
+QUALITY_TABLE = TableKind(dtypes=dtypes_of(QualityRecord))
 """quality.csv: one row a QualityRecord."""
 
 

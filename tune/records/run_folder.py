@@ -7,24 +7,20 @@ import secrets
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 from model.errors import ConfigError, unknown_choice
 from model.system.files import check_no_links, expanded
 from model.system.filesystem import is_safe, is_uri
-from model.system.json_schema import parsed
 from model.text.corpus import Corpus
 from model.text.known_text import known_text
-from tune.records.json_file import write_json
+from tune.records.json_file import read_json, write_json
 from tune.records.study_file import StudyFile
 from tune.records.tables import (
-    EPOCH_DTYPES,
-    LATER_EPOCH_COLUMNS,
-    TRIAL_DTYPES,
+    EPOCH_TABLE,
+    TRIAL_TABLE,
     Table,
     counted_epochs,
     epochs_frame,
-    read_table,
     trials_frame,
     write_table,
 )
@@ -41,8 +37,6 @@ LEASE_FILE = "driver.json"
 MAX_NAME_CHARS = 100
 _SPACE_CHARS = 60
 """Of a space's name in a run's: time and number take 23 more."""
-TENSORBOARD = "tensorboard"
-"""TensorBoard's folder in a run's; it stays on its machine, but earlier versions copied it."""
 
 
 class _Inside:
@@ -95,8 +89,8 @@ class RunFolder:
     """What the best networks and the n-gram know together; a row a member."""
     predictor = _Inside(PREDICTOR_FOLDER)
     """The mixture itself, which is read like a checkpoint."""
-    tensorboard_folder = _Inside(TENSORBOARD)
-    """The trials' curves as TensorBoard reads them, one folder each."""
+    tensorboard_folder = _Inside("tensorboard")
+    """The trials' curves as TensorBoard reads them, one folder each; not copied to a storage."""
     ray_folder = _Inside("ray")
     """Ray's experiment states and the trials' checkpoints, unless kept elsewhere."""
 
@@ -185,13 +179,12 @@ class RunFolder:
         """Read study.json.
 
         Raises:
-            ConfigError: It is damaged or of a newer format.
+            ConfigError: It is missing, damaged or of a newer format.
         """
-        try:
-            text = self.study_file.read_text(encoding="utf-8")
-            return StudyFile.from_json(parsed(text, dict[str, Any], "study.json"))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"study.json must be readable: {self.path}: {error}") from error
+        study = read_json(self.study_file, StudyFile, "study.json")
+        if study is None:
+            raise ConfigError(f"a run must be a folder with study.json, got {self.path}")
+        return study
 
     def write_tables(self, records: list[TrialRecord]) -> tuple[Table, Table]:
         """Write epochs.csv, then trials.csv: what a reader of the latter sees counted is there.
@@ -210,19 +203,9 @@ class RunFolder:
         Raises:
             ConfigError: A table is missing or has other columns.
         """
-        trials = read_table(self.trials_file, TRIAL_DTYPES, keys=["number"])
-        epochs = read_table(
-            self.epochs_file,
-            EPOCH_DTYPES,
-            keys=["number", "epoch"],
-            later_columns=LATER_EPOCH_COLUMNS,
-        )
+        trials, epochs = TRIAL_TABLE.read(self.trials_file), EPOCH_TABLE.read(self.epochs_file)
         epochs["report"] = epochs["report"].fillna(epochs["epoch"])
         return trials, counted_epochs(trials, epochs)
-
-    def write_best(self, config: dict[str, Any]) -> None:
-        """Write best.json, the winner's configuration."""
-        write_json(config, self.best_file)
 
     def drop_checkpoints(self) -> None:
         """Remove the kept networks: a resumed search ranks its trials again."""

@@ -262,13 +262,12 @@ class StudyFile:
         return values
 
     @classmethod
-    def from_json(cls, values: Any) -> "StudyFile":
+    def from_dict(cls, values: dict[str, Any]) -> "StudyFile":
         """Check and take what study.json holds.
 
         Raises:
             ValueError: A key is missing, a value is of another type, or the format is newer.
         """
-        values = checked(values, dict[str, Any], "study.json")
         version = checked(values.get("format_version"), int, "format_version")
         if version > FORMAT_VERSION:
             raise ValueError(f"a run's format must be at most {FORMAT_VERSION}, got {version}")

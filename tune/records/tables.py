@@ -56,30 +56,8 @@ def dtypes_of(record: type[Any]) -> dict[str, str]:
     return found
 
 
-TRIAL_DTYPES: dict[str, str] = {
-    "trial_id": "string",
-    "number": "Int64",
-    "status": "string",
-    "baseline": "string",
-    **dtypes_of(TrialConfig),
-    "epochs_run": "Float64",
-    "best_epoch": "Float64",
-    **dict.fromkeys(SCORES, "Float64"),
-    "num_parameters": "Int64",
-    "vocabulary_size": "Int64",
-    "elapsed_seconds": "Float64",
-    "search_seconds": "Float64",
-    "error": "string",
-}
-"""Columns of trials.csv, in order, with their pandas types."""
-EPOCH_DTYPES = dtypes_of(EpochRecord)
-"""Columns of epochs.csv, in order, with their pandas types."""
-LATER_EPOCH_COLUMNS = ("report", "chars_trained")
-"""Those that runs of before 2026-11-29 lack: they reported once an epoch."""
 _NUMBERS_OF_EPOCHS = ("epochs", "epochs_run", "best_epoch", "epoch")
 """Columns of whole numbers where all of them are."""
-
-
 _CHOICES: dict[str, Iterable[str]] = {
     "status": Status,
     "cleaning": CLEANINGS,
@@ -93,25 +71,97 @@ _CHOICES: dict[str, Iterable[str]] = {
 """Columns that hold names, and which."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TableKind:
+    """A table of a run.
+
+    Attributes:
+        dtypes: Its columns, in order, with their pandas types.
+        keys: Columns that together tell its rows apart.
+        later: Column that earlier versions did not write to what stands there without it.
+        is_optional: Whether a run may lack it: an early run, or one that has not come so far.
+    """
+
+    dtypes: dict[str, str]
+    keys: tuple[str, ...] = ()
+    later: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    is_optional: bool = True
+
+    def of(self, rows: Iterable[dict[str, Any]]) -> Table:
+        """Return the table of some rows; what they have besides its columns is left out."""
+        return _typed(pd.DataFrame(list(rows), columns=list(self.dtypes)), self.dtypes)
+
+    def write(self, rows: Iterable[dict[str, Any]], path: Path) -> None:
+        """Write the table of some rows whole or not at all."""
+        write_table(self.of(rows), path)
+
+    def read(self, path: Path) -> Table:
+        """Return the table; without the file of an optional one, no rows.
+
+        Raises:
+            ConfigError: The file is missing, has other columns, or values that no run writes.
+        """
+        if self.is_optional and not path.exists():
+            return self.of(())
+        try:
+            # Empty is missing, and nothing else: a baseline may be named NA.
+            table = pd.read_csv(path, dtype=self.dtypes, keep_default_na=False, na_values=[""])
+            later = {name: value for name, value in self.later.items() if name not in table}
+            table = _typed(table.assign(**later)[list(self.dtypes)], self.dtypes)
+            _check_values(table, self.keys)
+        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+            raise ConfigError(
+                f"a run's table must be readable: {path}: {first_line(error)}"
+            ) from error
+        return table
+
+
+TRIAL_TABLE = TableKind(
+    dtypes={
+        "trial_id": "string",
+        "number": "Int64",
+        "status": "string",
+        "baseline": "string",
+        **dtypes_of(TrialConfig),
+        "epochs_run": "Float64",
+        "best_epoch": "Float64",
+        **dict.fromkeys(SCORES, "Float64"),
+        "num_parameters": "Int64",
+        "vocabulary_size": "Int64",
+        "elapsed_seconds": "Float64",
+        "search_seconds": "Float64",
+        "error": "string",
+    },
+    keys=("number",),
+    later=TrialConfig().to_dict(),
+    is_optional=False,
+)
+"""trials.csv: one row a trial, perhaps of before TrialConfig got its latest fields."""
+EPOCH_TABLE = TableKind(
+    dtypes=dtypes_of(EpochRecord),
+    keys=("number", "epoch"),
+    # Runs of before 2026-11-29 reported once an epoch.
+    later={"report": pd.NA, "chars_trained": pd.NA},
+    is_optional=False,
+)
+"""epochs.csv: one row a trial and report."""
+
+
 def trials_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
     """Return one row a trial, in the order of their numbers; no trials give an empty frame."""
-    rows = [record.row() for record in sorted(records, key=lambda record: record.number)]
-    return frame_of(rows, TRIAL_DTYPES)
+    ordered = sorted(records, key=lambda record: record.number)
+    return TRIAL_TABLE.of(record.row() for record in ordered)
 
 
 def epochs_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
     """Return one row a trial and report, by both."""
     ordered = sorted(records, key=lambda record: record.number)
-    rows = [dataclasses.asdict(epoch) for record in ordered for epoch in record.epochs]
-    return frame_of(rows, EPOCH_DTYPES)
+    return EPOCH_TABLE.of(
+        dataclasses.asdict(epoch) for record in ordered for epoch in record.epochs
+    )
 
 
-def frame_of(rows: Iterable[dict[str, Any]], dtypes: dict[str, str]) -> pd.DataFrame:
-    """Return rows as a table in its types; what they have besides its columns is left out."""
-    return typed(pd.DataFrame(list(rows), columns=list(dtypes)), dtypes)
-
-
-def typed(table: pd.DataFrame, dtypes: dict[str, str]) -> pd.DataFrame:
+def _typed(table: pd.DataFrame, dtypes: dict[str, str]) -> pd.DataFrame:
     """Return a table in its types; numbers of epochs are whole ones where all of them are."""
     table = table.astype(dtypes)
     for name in _NUMBERS_OF_EPOCHS:
@@ -125,38 +175,6 @@ def counted_epochs(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
     counted = trials.set_index("number")["epochs_run"]
     known = epochs["epoch"] <= epochs["number"].map(counted).fillna(0)
     return epochs[known].reset_index(drop=True)
-
-
-def read_table(
-    path: Path,
-    dtypes: dict[str, str],
-    *,
-    keys: Sequence[str] = (),
-    later_columns: Iterable[str] = (),
-) -> pd.DataFrame:
-    """Read a table that `write_table` wrote, also before TrialConfig got its latest fields.
-
-    Args:
-        path: The file.
-        dtypes: Its columns.
-        keys: Columns that together tell its rows apart.
-        later_columns: Those that earlier versions did not write; without them they are empty.
-
-    Raises:
-        ConfigError: The file is missing, has other columns, or values that no run writes.
-    """
-    try:
-        # Empty is missing, and nothing else: a baseline may be named NA.
-        table = pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""])
-        later: dict[str, Any] = dict.fromkeys(set(later_columns) - set(table), pd.NA)
-        table = table.assign(**later, **_later_fields(table, dtypes))
-        table = typed(table[list(dtypes)], dtypes)
-        _check_values(table, keys)
-    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
-        raise ConfigError(
-            f"a run's table must be readable: {path}: {first_line(error)}"
-        ) from error
-    return table
 
 
 def _check_values(table: pd.DataFrame, keys: Sequence[str]) -> None:
@@ -180,12 +198,6 @@ def _check_values(table: pd.DataFrame, keys: Sequence[str]) -> None:
             raise ValueError(f"{column} must be one of {', '.join(choices)}")
 
 
-def _later_fields(table: pd.DataFrame, dtypes: dict[str, str]) -> dict[str, Any]:
-    """Return the defaults of the settings that a table does not have yet."""
-    defaults = TrialConfig().to_dict()
-    return {name: defaults[name] for name in defaults if name in set(dtypes) - set(table)}
-
-
 def write_table(frame: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV, and as Parquet beside it, each whole or not at all.
 
@@ -200,46 +212,9 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     write_whole(path.with_suffix(".parquet"), buffer.getvalue())
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class OptionalTable:
-    """A table that a run may lack: an early run, or one that has not come so far.
-
-    Attributes:
-        dtypes: Its columns, in order, with their pandas types.
-        keys: See `read_table`.
-        later_columns: See `read_table`.
-    """
-
-    dtypes: dict[str, str]
-    keys: tuple[str, ...] = ()
-    later_columns: tuple[str, ...] = ()
-
-    def of(self, rows: Iterable[dict[str, Any]]) -> Table:
-        """Return the table of some rows, perhaps of none."""
-        return frame_of(rows, self.dtypes)
-
-    def write(self, rows: Iterable[dict[str, Any]], path: Path) -> None:
-        """Write the table of some rows whole or not at all."""
-        write_table(self.of(rows), path)
-
-    def read(self, path: Path) -> Table:
-        """Return the table; without the file, no rows.
-
-        Raises:
-            ConfigError: It is damaged.
-        """
-        if not path.exists():
-            return self.of(())
-        return read_table(path, self.dtypes, keys=self.keys, later_columns=self.later_columns)
-
-
 def config_of(row: Any) -> TrialConfig:
     """Return the configuration of a row of trials.csv, with the precision that it ran in."""
-    values = {name: row[name] for name in FIELD_NAMES}
-    plain = {
-        name: value.item() if hasattr(value, "item") else value for name, value in values.items()
-    }
-    return TrialConfig.from_dict(plain)
+    return TrialConfig.from_dict(row[list(FIELD_NAMES)].to_dict())
 
 
 def starts_of(trials: pd.DataFrame, space: SearchSpace) -> pd.DataFrame:

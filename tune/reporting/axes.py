@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import optuna
+import pandas as pd
 from optuna.trial import FrozenTrial, create_trial
 
 from model.config import TrialConfig
 from model.errors import ConfigError
+from search_spaces import SearchSpace
 from search_spaces.distributions import boundary_of, nearest
 from tune.records.load import LoadedRun
 from tune.records.tables import config_of, ranked
@@ -125,14 +127,19 @@ def partial_axes(run: LoadedRun) -> list[str]:
     table with 0.40.
     """
     measured = run.trials[run.trials["val_bits_per_char"].notna()]
-    rows = measured[list(run.space.distributions)].astype(object).to_dict("records")
-    params = [{str(axis): value for axis, value in row.items()} for row in rows]
     constant = constant_axes(run)
     return [
         axis
         for axis in run.space.conditions
-        if axis not in constant and not all(run.space.exists(axis, each) for each in params)
+        if axis not in constant and not all(have_axis(measured, axis, run.space))
     ]
+
+
+def have_axis(trials: pd.DataFrame, axis: str, space: SearchSpace) -> list[bool]:
+    """Return of each trial whether it has an axis, which may depend on another's value."""
+    axes = [other for other in space.distributions if other in trials]
+    rows = trials[axes].to_dict("records")
+    return [space.exists(axis, {str(other): row[other] for other in row}) for row in rows]
 
 
 def num_best_tenth(run: LoadedRun) -> int:

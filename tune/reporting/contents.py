@@ -268,7 +268,7 @@ def workers(run: LoadedRun) -> Section:
     return Section(
         title="When each trial ran",
         caption=(
-            f"A bar is a trial. {max(stretch.row for stretch in ran) + 1} ran at once at most, "
+            f"A bar is a trial. {ran['row'].max() + 1} ran at once at most, "
             f"and trained {busy_share(ran):.0%} of the time. A trial lies in the first row that "
             "was free when it began: which process ran it is not recorded."
         ),

@@ -10,8 +10,6 @@ address from which anything may be loaded.
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
-from importlib import resources
 from typing import Any
 
 import jinja2
@@ -27,11 +25,10 @@ from tune.reporting.contents import sections_of
 from tune.reporting.figures.base import SCORE, trial_texts
 from tune.reporting.headline import described, facts, headline, title
 from tune.reporting.samples_section import passage_figures, samples_section, unparsed_samples
-from tune.reporting.section import Section, shown, shown_in
+from tune.reporting.section import shown, shown_in
 
 PLOTLY = "plotly-basic-4.1.1.min.js"
 """plotly.js' bundle of scatter, bar and pie: 1.2 MB, where the whole has 4.8 MB."""
-_FOLDER = "templates"
 _COLUMNS = ("number", SCORE, "status", "baseline")
 _LATER_COLUMNS = (
     *("epochs_run", "best_epoch", "val_own_bits_per_char", "num_parameters"),
@@ -61,41 +58,10 @@ def page_text(run: LoadedRun, samples_markdown: str = "") -> str:
     elif samples_markdown:
         sections.append(unparsed_samples(samples_markdown))
     rows, columns = _table(run)
-    return render(
-        sections,
-        study=run.study,
-        title=title(run),
-        headline=headline(run),
-        described=described(run),
-        facts=facts(run),
-        passage=passage,
-        passage_figures=None if passage is None else passage_figures(passage),
-        trial_texts=trial_texts(run),
-        columns=columns,
-        rows=rows,
-    )
-
-
-def _table(run: LoadedRun) -> tuple[list[list[str]], list[str]]:
-    """Return the cells of the table of all trials, best first, and its columns."""
-    trials = run.trials.sort_values([SCORE, "number"], na_position="last")
-    columns = [*_COLUMNS, *compared_fields(run), *_LATER_COLUMNS]
-    columns = [c for c in dict.fromkeys(columns) if c in _COLUMNS[:3] or trials[c].notna().any()]
-    rows = [[shown_in(c, row[c]) for c in columns] for row in trials.to_dict("records")]
-    return rows, columns
-
-
-def render(sections: Sequence[Section], **values: Any) -> str:
-    """Return the page.
-
-    Args:
-        sections: Its sections, in order.
-        values: The template's other values.
-    """
-    plotly, script, style = (_text(name) for name in (PLOTLY, "report.js", "report.css"))
     drawn = [(section, section.draw() if section.draw else []) for section in sections]
+    loader = jinja2.PackageLoader("tune.reporting")
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_text),
+        loader=loader,
         autoescape=True,
         finalize=_printable,
         undefined=jinja2.StrictUndefined,
@@ -108,17 +74,30 @@ def render(sections: Sequence[Section], **values: Any) -> str:
         "markdown": _html,
         "shown": shown,
     }
+    plotly, script, style = (
+        Markup(loader.get_source(environment, name)[0])
+        for name in (PLOTLY, "report.js", "report.css")
+    )
     return environment.get_template("report.html.jinja").render(
-        **values,
+        study=run.study,
+        title=title(run),
+        headline=headline(run),
+        described=described(run),
+        facts=facts(run),
+        passage=passage,
+        passage_figures=None if passage is None else passage_figures(passage),
+        trial_texts=trial_texts(run),
+        columns=columns,
+        rows=rows,
         sections=drawn,
         figures={
             picture.name: {"data": picture.data, "layout": picture.layout}
             for _, pictures in drawn
             for picture in pictures
         },
-        plotly=Markup(plotly),
-        script=Markup(script),
-        style=Markup(style),
+        plotly=plotly,
+        script=script,
+        style=style,
         policy="; ".join(
             (
                 "default-src 'none'",
@@ -132,6 +111,15 @@ def render(sections: Sequence[Section], **values: Any) -> str:
     )
 
 
+def _table(run: LoadedRun) -> tuple[list[list[str]], list[str]]:
+    """Return the cells of the table of all trials, best first, and its columns."""
+    trials = run.trials.sort_values([SCORE, "number"], na_position="last")
+    columns = [*_COLUMNS, *compared_fields(run), *_LATER_COLUMNS]
+    columns = [c for c in dict.fromkeys(columns) if c in _COLUMNS[:3] or trials[c].notna().any()]
+    rows = [[shown_in(c, row[c]) for c in columns] for row in trials.to_dict("records")]
+    return rows, columns
+
+
 def _printable(value: Any) -> Any:
     """Return a value as the template prints it; what is markup already is left alone."""
     is_text = isinstance(value, str) and not isinstance(value, Markup)
@@ -143,10 +131,6 @@ def _html(markdown: str) -> Markup:
     parser = MarkdownIt("commonmark", {"html": False})
     parser.disable(["link", "image", "autolink", "reference"])
     return Markup(parser.render(printable(markdown)))
-
-
-def _text(name: str) -> str:
-    return resources.files("tune.reporting").joinpath(_FOLDER, name).read_text(encoding="utf-8")
 
 
 def _hash(script: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from model.errors import ConfigError
 from model.generation.decoding import SamplingOptions, write_passages
 from model.generation.own_bits import own_bits_per_char
-from model.generation.quality import mean_quality
+from model.generation.quality import Measure, mean_quality
 from model.generation.temperature import book_passages, default_temperature
 from model.system.files import write_text
 from model.text.cleaning import clean
@@ -25,7 +25,7 @@ CHARS_AT_EACH = 300
 
 def write_samples(
     folder: RunFolder,
-    book: Book,
+    book: Book | None,
     *,
     top: int,
     num_chars: int,
@@ -39,7 +39,7 @@ def write_samples(
 
     Args:
         folder: The run.
-        book: Its text, to compare with.
+        book: Its text, to compare with; None where it is not available any more.
         top: Number of checkpoints that write, at least 1; the predictor writes too.
         num_chars: Characters of a passage, at least 1.
         temperature: See SamplingOptions; None is for each checkpoint the one of quality.csv
@@ -107,7 +107,7 @@ def _at_each_temperature(
 
 def _passage(
     loaded: LoadedNetwork,
-    book: Book,
+    book: Book | None,
     *,
     num_chars: int,
     options: SamplingOptions,
@@ -124,14 +124,13 @@ def _passage(
         options=options,
         seed=seed,
     )
-    of_book = []
-    if book.held_out is not None:
-        of_book = book_passages(book.held_out, config, num_chars)
+    of_book = book_passages(book.held_out, config, num_chars) if book else []
     texts = [written, *of_book]
     bits = own_bits_per_char(
         loaded.network, loaded.vocabulary, texts, prime=prime, cleaning=config.cleaning
     )
-    measure = book.measure(config.cleaning)
+    bookless = Measure(None, cleaning=config.cleaning, word_list=None)
+    measure = book.measure(config.cleaning) if book else bookless
     quality, *of_pieces = (
         measure(text, own_bits_per_char=of_text) for text, of_text in zip(texts, bits, strict=True)
     )

@@ -14,7 +14,7 @@ from model.generation.quality import (
 )
 from model.generation.reference_passages import reference_passages
 from model.generation.temperature import MAX_BOOK_PASSAGES, survey_temperatures, write_temperature
-from model.generation.word_list import WordList, find_word_list
+from model.generation.word_list import find_word_list
 from model.text.cleaning import clean
 from model.text.corpus import resolve_corpus
 from model.text.held_out import with_short_held_out
@@ -29,20 +29,18 @@ class Book:
     """The text of a run, to measure others against.
 
     Attributes:
-        text: The raw text; None where it is not available any more.
-        held_out: The validation passage, raw, its first MAX_BOOK_CHARS; None without the text.
-        word_list: A list of words that fits it.
+        text: The raw text.
+        held_out: The validation passage, raw, its first MAX_BOOK_CHARS.
+        word_list: A list of words that fits it, if there is one.
     """
 
-    def __init__(self, text: str | None, lengths: tuple[int, int] | None = None) -> None:
-        split = None if text is None else split_text(text, lengths)
+    def __init__(self, text: str, lengths: tuple[int, int] | None = None) -> None:
+        split = split_text(text, lengths)
         self.text = text
-        self.held_out = split.validation[:MAX_BOOK_CHARS] if split else None
-        self._train = split.train[:MAX_BOOK_CHARS] if split else None
+        self.held_out = split.validation[:MAX_BOOK_CHARS]
+        self._train = split.train[:MAX_BOOK_CHARS]
         self._measures: dict[str, Measure] = {}
-        self.word_list: WordList | None = None
-        if self._train is not None:
-            self.word_list = find_word_list(words(self._train))
+        self.word_list = find_word_list(words(self._train))
 
     @classmethod
     def of_run(cls, folder: RunFolder, named: str | None = None) -> "Book":
@@ -86,7 +84,7 @@ def measure_run(folder: RunFolder, book: Book, *, top: int) -> list[QualityRecor
 
     Args:
         folder: The run.
-        book: Its text, which must be there.
+        book: Its text.
         top: Number of checkpoints that write; the predictor writes too.
 
     Raises:
@@ -100,7 +98,6 @@ def measure_run(folder: RunFolder, book: Book, *, top: int) -> list[QualityRecor
 
 
 def _of_checkpoint(rank: int, path: Path, book: Book) -> list[QualityRecord]:
-    assert book.held_out is not None
     loaded = load_network(path)
     config = loaded.config
     survey = survey_temperatures(
@@ -139,7 +136,6 @@ def _of_checkpoint(rank: int, path: Path, book: Book) -> list[QualityRecord]:
 
 def _of_reference(book: Book) -> list[QualityRecord]:
     """Measure the reference's passages where the text is their book; bits are not known."""
-    assert book.text is not None and book.held_out is not None
     records = []
     for passage in reference_passages(book.text[:MAX_BOOK_CHARS]):
         measure = book.measure(passage.cleaning)

@@ -57,9 +57,11 @@ def trade_off(run: LoadedRun) -> Section:
     table = pd.DataFrame(rows, dtype=object)
     known = [name for name in table if (table[name] != "").any()]
     note = _NOTE + _SPEED * (COSTS["milliseconds_per_symbol"] in known)
+    if num_useless := len(ranked(run.trials)) - len(costs):
+        note += f" Left out are {num_useless} that do not beat the n-gram."
     return Section(
         title="What it costs, and what one may give up",
-        body=(worked(run), table[known], note + _left_out(run)),
+        body=(worked(run), table[known], note),
         page_title="Bits against costs",
         caption="The line is the front: what is above it costs more bits, or more, than need be.",
         draw=lambda: trade_offs(run, costs, fronts),
@@ -123,12 +125,6 @@ def _used(energy: Energy) -> str:
         f" In {format_seconds(energy.seconds)} the driver's machine used "
         f"{sum(known.values()):.3f} kWh ({parts}), other programs included."
     )
-
-
-def _left_out(run: LoadedRun) -> str:
-    best = ranked(run.trials)
-    num = len(best) - len(trial_costs(run))
-    return f" Left out are {num} that do not beat the n-gram." if num else ""
 
 
 def best_below(run: LoadedRun, max_parameters: float) -> str:

@@ -86,7 +86,7 @@ def test_report_tells_it_and_keeps_it() -> None:
     told = loaded_run(hand_made(), resemblance=unlike)
     assert f"**Warning**: {UNLIKE}" in report_text(told)
     assert UNLIKE in winner(told).caption  # of the page
-    assert StudyFile.from_json(told.study.to_json()).resemblance == unlike
+    assert StudyFile.from_dict(told.study.to_json()).resemblance == unlike
     like = Resemblance(validation_bits_per_char=2.1, training_bits_per_char=2.1)
     for quiet in (loaded_run(hand_made()), loaded_run(hand_made(), resemblance=like)):
         assert UNLIKE not in report_text(quiet) and winner(quiet).caption == ""

@@ -77,7 +77,7 @@ def test_study_json_of_a_stranger_is_checked(changes: dict[str, object], rule: s
     values = STUDY.to_json()
     values["objective"] = {**values["objective"], **changes}
     with pytest.raises(ConfigError, match=rule):
-        StudyFile.from_json(values)
+        StudyFile.from_dict(values)
 
 
 def test_floors_that_lack_a_cleaning_are_refused(tiny_text: str) -> None:

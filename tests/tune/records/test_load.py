@@ -19,7 +19,7 @@ from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.load import load_run
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import STILL_RUNNING
-from tune.records.tables import EPOCH_DTYPES, TRIAL_DTYPES
+from tune.records.tables import EPOCH_TABLE, TRIAL_TABLE
 
 
 @pytest.fixture
@@ -33,14 +33,14 @@ def folder(tmp_path: Path) -> RunFolder:
 
 def test_a_run_is_typed_tables_a_winner_and_a_study(folder: RunFolder) -> None:
     run = load_run("ten")
-    for frame, dtypes in (
-        (run.trials, TRIAL_DTYPES),
-        (run.epochs, EPOCH_DTYPES),
-        (run.finalists, FINALIST_TABLE.dtypes),
+    for frame, kind in (
+        (run.trials, TRIAL_TABLE),
+        (run.epochs, EPOCH_TABLE),
+        (run.finalists, FINALIST_TABLE),
     ):
-        # Its epochs are whole ones.
-        whole = dict.fromkeys({"epochs", "epochs_run", "best_epoch", "epoch"} & {*dtypes}, "Int64")
-        assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == dtypes | whole
+        epochs = {"epochs", "epochs_run", "best_epoch", "epoch"}
+        whole = dict.fromkeys(epochs & {*kind.dtypes}, "Int64")  # here they are
+        assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == kind.dtypes | whole
         assert len(frame) > 0
     assert run.quality.empty and str(run.quality["nearest"].dtype) == "boolean"
     assert run.best == hand_made()[3].config
@@ -68,7 +68,7 @@ def test_a_run_in_progress_is_read_from_its_first_moment_on(folder: RunFolder) -
         path.unlink()
     run = load_run("ten")
     assert run.trials.empty and run.best is None and not run.has_result
-    assert list(run.epochs.columns) == list(EPOCH_DTYPES)
+    assert list(run.epochs.columns) == list(EPOCH_TABLE.dtypes)
     assert "0 trials, still running" in repr(run)
 
 

@@ -35,7 +35,7 @@ FULL = dataclasses.replace(
 
 @pytest.mark.parametrize("study", [STUDY, FULL])
 def test_what_is_written_is_read(study: StudyFile) -> None:
-    assert StudyFile.from_json(json.loads(json.dumps(study.to_json()))) == study
+    assert StudyFile.from_dict(json.loads(json.dumps(study.to_json()))) == study
 
 
 def test_published_runs_are_read_and_lose_no_key() -> None:
@@ -43,7 +43,7 @@ def test_published_runs_are_read_and_lose_no_key() -> None:
     assert len(paths) == 3
     for path in paths:
         values = json.loads(path.read_text(encoding="utf-8"))
-        written = StudyFile.from_json(values).to_json()
+        written = StudyFile.from_dict(values).to_json()
         values["objective"].setdefault("version", 1)  # earlier runs did not say it
         for key, value in values.items():
             if key == "corpus":  # a text has had parts of its own since
@@ -58,7 +58,7 @@ def test_runs_from_before_a_key_was_written_have_its_default() -> None:
     for key in ("sampler", "trial_timeout_seconds", "unconfirmed", "versions", "finished"):
         del values[key]
     del values["estimate"]
-    old = StudyFile.from_json(json.loads(json.dumps(values)))
+    old = StudyFile.from_dict(json.loads(json.dumps(values)))
     assert (old.settings.sampler, old.settings.trial_timeout_seconds) == ("tpe", None)
     assert old.versions == {} and old.estimate is None and old.finished is None
     assert old.has_finished

@@ -2,10 +2,12 @@ import dataclasses
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from hand_made_run import FINALISTS, QUALITY
 from model.config import TrialConfig
 from model.errors import ConfigError
 from model.system.files import write_text
@@ -16,13 +18,13 @@ from tune.records.predictor_table import PREDICTOR_TABLE
 from tune.records.quality_table import QUALITY_TABLE
 from tune.records.run_folder import RunFolder
 from tune.records.tables import (
-    EPOCH_DTYPES,
-    TRIAL_DTYPES,
+    EPOCH_TABLE,
+    TRIAL_TABLE,
+    TableKind,
     config_of,
     counted_epochs,
     epochs_frame,
     ranked,
-    read_table,
     trials_frame,
     write_table,
 )
@@ -52,10 +54,10 @@ def test_parts_of_epochs_stay_what_they_are(tmp_path: Path) -> None:
     record = TrialRecord(number=0, config=config, status=Status.PRUNED, epochs=halves)
     write_table(trials_frame([record]), tmp_path / "trials.csv")
     write_table(epochs_frame([record]), tmp_path / "epochs.csv")
-    trials = read_table(tmp_path / "trials.csv", TRIAL_DTYPES)
+    trials = TRIAL_TABLE.read(tmp_path / "trials.csv")
     assert config_of(trials.iloc[0]) == dataclasses.replace(config, precision="auto")
     assert trials["epochs_run"].to_list() == trials["best_epoch"].to_list() == [0.2]
-    epochs = read_table(tmp_path / "epochs.csv", EPOCH_DTYPES)
+    epochs = EPOCH_TABLE.read(tmp_path / "epochs.csv")
     assert epochs[["report", "epoch", "chars_trained"]].to_numpy().tolist() == [
         [1, 0.1, 70],
         [2, 0.2, 140],
@@ -114,16 +116,16 @@ def test_best_epoch_is_known_while_epochs_come_and_are_trained_again() -> None:
 
 
 def test_write_then_read_is_identity(tmp_path: Path) -> None:
-    for frame, dtypes in (
-        (trials_frame(records()), TRIAL_DTYPES),
-        (epochs_frame(records()), EPOCH_DTYPES),
-        (trials_frame([]), TRIAL_DTYPES),
-        (epochs_frame([]), EPOCH_DTYPES),
+    for frame, kind in (
+        (trials_frame(records()), TRIAL_TABLE),
+        (epochs_frame(records()), EPOCH_TABLE),
+        (trials_frame([]), TRIAL_TABLE),
+        (epochs_frame([]), EPOCH_TABLE),
     ):
         path = tmp_path / "table.csv"
         write_table(frame, path)
-        pd.testing.assert_frame_equal(read_table(path, dtypes), frame)
-        assert list(pd.read_csv(path).columns) == list(dtypes)
+        pd.testing.assert_frame_equal(kind.read(path), frame)
+        assert list(pd.read_csv(path).columns) == list(kind.dtypes)
 
 
 def test_plain_read_csv_needs_no_fixing(tmp_path: Path) -> None:
@@ -169,7 +171,7 @@ def test_baseline_may_be_named_like_a_missing_value(tmp_path: Path) -> None:
     for name in ("NA", "None", "null"):
         record = dataclasses.replace(records()[0], baseline=name)
         write_table(trials_frame([record]), tmp_path / "trials.csv")
-        table = read_table(tmp_path / "trials.csv", TRIAL_DTYPES)
+        table = TRIAL_TABLE.read(tmp_path / "trials.csv")
         assert table["baseline"].to_list() == [name]
 
 
@@ -181,16 +183,30 @@ def test_row_gives_its_config_back() -> None:
 
 def test_missing_or_foreign_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="must be readable"):
-        read_table(tmp_path / "trials.csv", TRIAL_DTYPES)
+        TRIAL_TABLE.read(tmp_path / "trials.csv")
     (tmp_path / "trials.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="must be readable"):
-        read_table(tmp_path / "trials.csv", TRIAL_DTYPES)
+        TRIAL_TABLE.read(tmp_path / "trials.csv")
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "column"),
+    [(FINALIST_TABLE, FINALISTS, "seed"), (QUALITY_TABLE, [QUALITY.row()], "cleaning")],
+)
+def test_column_named_like_a_setting_that_a_table_lacks_is_not_made_up(
+    kind: TableKind, rows: list[dict[str, Any]], column: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "table.csv"
+    kind.write(rows, path)
+    pd.read_csv(path).drop(columns=[column]).to_csv(path, index=False)
+    with pytest.raises(ConfigError, match=f"must be readable: .*'{column}'"):
+        kind.read(path)
 
 
 def test_every_column_is_documented() -> None:
     readme = ROOT / "results" / "README.md"
     rows = re.findall(r"^\| (`[\w`, ]+`) \|", readme.read_text(encoding="utf-8"), re.MULTILINE)
     documented = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-    of_finalists = (FINALIST_TABLE.dtypes, QUALITY_TABLE.dtypes, PREDICTOR_TABLE.dtypes)
-    tables = (TRIAL_DTYPES, EPOCH_DTYPES, ORDER_TABLE.dtypes, *of_finalists)
-    assert documented == {column for dtypes in tables for column in dtypes}
+    of_finalists = (FINALIST_TABLE, QUALITY_TABLE, PREDICTOR_TABLE)
+    tables = (TRIAL_TABLE, EPOCH_TABLE, ORDER_TABLE, *of_finalists)
+    assert documented == {column for kind in tables for column in kind.dtypes}

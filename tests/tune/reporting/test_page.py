@@ -373,7 +373,8 @@ def test_trials_lie_in_as_few_rows_as_were_at_work() -> None:
         TrialRecord(number=number, config=SPACE.base, epochs=timed(number, times, 10.0))
         for number, times in ends.items()
     ]
-    found = [(s.number, s.start, s.end, s.row) for s in stretches(epochs_frame(records))]
+    ran = stretches(epochs_frame(records))
+    found = [(s.number, s.start, s.end, s.row) for s in ran.itertuples()]
     assert found == [
         (1, 0.0, 10.0, 0),  # it was interrupted, and went on later
         (0, 0.0, 20.0, 1),
@@ -381,7 +382,7 @@ def test_trials_lie_in_as_few_rows_as_were_at_work() -> None:
         (1, 30.0, 50.0, 0),
         (3, 50.0, 60.0, 0),
     ]
-    assert busy_share(stretches(epochs_frame(records))) == pytest.approx(70 / 120)
+    assert busy_share(ran) == pytest.approx(70 / 120)
 
 
 def test_spread_of_an_importance_comes_from_resamples() -> None:

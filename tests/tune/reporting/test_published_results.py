@@ -151,10 +151,10 @@ def test_dynamic_evaluation_has_a_row_of_its_own() -> None:
 
 def test_run_keeps_whether_its_parts_were_published() -> None:
     study = run_on("text8").study
-    assert StudyFile.from_json(study.to_json()).corpus.is_published
+    assert StudyFile.from_dict(study.to_json()).corpus.is_published
     values = study.to_json()
     del values["corpus"]["is_published"]  # of an earlier run
-    assert not StudyFile.from_json(values).corpus.is_published
+    assert not StudyFile.from_dict(values).corpus.is_published
     values["corpus"]["is_published"] = "yes"
     with pytest.raises(ValueError, match="is_published must be bool"):
-        StudyFile.from_json(values)
+        StudyFile.from_dict(values)

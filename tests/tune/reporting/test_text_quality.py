@@ -383,7 +383,7 @@ def test_without_its_book_a_run_still_writes(trained_checkpoint: Path, tmp_path:
     copy_model(trained_checkpoint, folder.checkpoint(1))
     with pytest.raises(CorpusError, match="must be given with --corpus"):
         Book.of_run(folder)
-    (passage,) = write_samples(folder, Book(None), top=1, num_chars=100).passages
+    (passage,) = write_samples(folder, None, top=1, num_chars=100).passages
     assert passage.how == "temperature 0.8, seed 0"
     assert passage.book is None and passage.quality.book_word_share is None
     assert passage.quality.own_bits_per_char is not None

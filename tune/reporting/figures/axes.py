@@ -10,13 +10,12 @@ from search_spaces import SearchSpace
 from search_spaces.distributions import MAX_CHOICES, nearest, position
 from tune.records.load import LoadedRun
 from tune.records.tables import ranked
-from tune.reporting.axes import AxisShare
+from tune.reporting.axes import AxisShare, have_axis
 from tune.reporting.figures.base import (
     SCORE,
     SCORE_TITLE,
     by_kind,
     escaped,
-    have_axis,
     kinds_of,
     log_ticks,
     numbers,

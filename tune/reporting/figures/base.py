@@ -222,10 +222,3 @@ def labelled(rows: pd.DataFrame) -> dict[str, Any]:
         "text": TRIAL_TEXT,
         "hovertemplate": "%{text}<extra></extra>",
     }
-
-
-def have_axis(trials: pd.DataFrame, axis: str, space: SearchSpace) -> list[bool]:
-    """Return of each trial whether it has an axis, which may depend on another's value."""
-    axes = [other for other in space.distributions if other in trials]
-    rows = trials[axes].to_dict("records")
-    return [space.exists(axis, {str(other): row[other] for other in row}) for row in rows]

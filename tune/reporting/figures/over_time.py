@@ -1,6 +1,5 @@
 """Pictures of a search for report.html: its scores over time and over epochs, its workers."""
 
-import dataclasses
 import math
 
 import pandas as pd
@@ -145,25 +144,13 @@ def _with_gaps(values: list[float | None], ends: list[bool]) -> list[float | Non
     return [item for value, last in pairs for item in ((value, None) if last else (value,))]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Stretch:
-    """A time in which a trial ran.
+def stretches(epochs: pd.DataFrame) -> pd.DataFrame:
+    """Return when trials ran, in the order of their starts.
 
-    Attributes:
-        number: The trial.
-        start: Seconds since the search began.
-        end: The same.
-        row: Row of the picture; the first is 0.
+    Returns:
+        A row for each time in which one ran: its `number`, `start` and `end` in seconds since
+        the search began, and `row` of the picture; the first is 0.
     """
-
-    number: int
-    start: float
-    end: float
-    row: int
-
-
-def stretches(epochs: pd.DataFrame) -> list[Stretch]:
-    """Return when trials ran, in the order of their starts."""
     ordered = epochs.sort_values(["number", "epoch"])
     number, end, elapsed = (
         ordered[name].astype(float) for name in ("number", "search_seconds", "elapsed_seconds")
@@ -171,31 +158,31 @@ def stretches(epochs: pd.DataFrame) -> list[Stretch]:
     start = (end - elapsed.groupby(number).diff().fillna(elapsed)).clip(lower=0.0)
     before = end.groupby(number).shift()  # none before a trial's first epoch
     begins = before.isna() | (start - before > _GAP_SECONDS)
-    spans = pd.DataFrame({"number": number, "start": start, "end": end}).groupby(begins.cumsum())
-    table = spans.agg({"number": "first", "start": "first", "end": "last"})
-    found = zip(*(table[name].tolist() for name in ("start", "end", "number")), strict=True)
+    spans = pd.DataFrame({"start": start, "end": end, "number": number}).groupby(begins.cumsum())
+    found = spans.agg({"start": "first", "end": "last", "number": "first"})
+    found = found.sort_values([*found], ignore_index=True)
     row_ends: list[float] = []
-    stretched = []
-    for start, end, number in sorted(found):
+    rows = []
+    for start, end in zip(found["start"], found["end"], strict=True):
         free = [row for row, until in enumerate(row_ends) if until <= start + _OVERLAP_SECONDS]
         row = free[0] if free else len(row_ends)
         row_ends[row : row + 1] = [end]
-        stretched.append(Stretch(number=int(number), start=start, end=end, row=row))
-    return stretched
+        rows.append(row)
+    return found.assign(row=rows)
 
 
-def busy_share(found: list[Stretch]) -> float:
+def busy_share(found: pd.DataFrame) -> float:
     """Return the share of the rows' time, from the first start to the last end, that is filled."""
-    rows = max(stretch.row for stretch in found) + 1
-    span = max(s.end for s in found) - min(s.start for s in found)
-    return min(1.0, sum(s.end - s.start for s in found) / (rows * span)) if span else 1.0
+    rows = found["row"].max() + 1
+    span = found["end"].max() - found["start"].min()
+    busy = (found["end"] - found["start"]).sum()
+    return min(1.0, busy / (rows * span)) if span else 1.0
 
 
-def timeline(run: LoadedRun, found: list[Stretch]) -> Picture:
+def timeline(run: LoadedRun, found: pd.DataFrame) -> Picture:
     """Return the stretches of a run, one at least, as bars over time."""
-    table = pd.DataFrame([dataclasses.asdict(stretch) for stretch in found])
-    divisor, unit = time_unit(max(stretch.end for stretch in found))
-    num_rows = int(table["row"].max()) + 1
+    divisor, unit = time_unit(float(found["end"].max()))
+    num_rows = int(found["row"].max()) + 1
     data = [
         {
             "type": "bar",
@@ -209,7 +196,7 @@ def timeline(run: LoadedRun, found: list[Stretch]) -> Picture:
             "textposition": "none",
             "marker": {"color": STYLES[kind].colour, "line": {"color": "--page", "width": 0.5}},
         }
-        for kind, bars in by_kind(table, kinds_of(run.trials))
+        for kind, bars in by_kind(found, kinds_of(run.trials))
     ]
     return Picture(
         name="timeline",
