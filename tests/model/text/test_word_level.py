@@ -265,7 +265,7 @@ def test_primes_may_have_unknown_words_and_end_in_a_space(
     # A word goes on after a space, whether the prime has it or not.
     always_tea = torch.tensor(vocabulary.tokens.index("tea"))
     for beginning, piece in (("the ", "tea"), ("the", " tea"), (", ", "tea"), ("'", "tea")):
-        assert vocabulary.written(int(always_tea), beginning, lambda: 0.0) == piece
+        assert vocabulary.writer(beginning, lambda: 0.0)(int(always_tea)) == piece
 
 
 def test_window_regime_refuses_words() -> None:
