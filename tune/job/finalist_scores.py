@@ -113,13 +113,7 @@ def _score(
     letters = score_letters(network, streams, seed=seed, with_trend=_has_trend(record))
     if letters is None:
         return scores
-    return dataclasses.replace(
-        scores,
-        test_bits_per_letter=letters.bits_per_letter,
-        letter_particles=letters.num_particles,
-        test_bits_per_letter_quarter=letters.bits_per_letter_quarter,
-        test_bits_per_letter_sixteenth=letters.bits_per_letter_sixteenth,
-    )
+    return dataclasses.replace(scores, **dataclasses.asdict(letters))
 
 
 def _with_dynamic(

@@ -109,11 +109,11 @@ def test_letters_network_spends_what_its_own_test_score_says(
     torch.manual_seed(1)
     network = CharLSTM(tiny_config, len(corpus.vocabulary))
     score = score_letters(network, corpus, seed=0, with_trend=True)
-    assert score is not None and score.num_particles == 1
+    assert score is not None and score.letter_particles == 1
     nats = network_nats(network, corpus.test, context=corpus.validation, device=CPU)
     own_bits = nats / math.log(2) / len(corpus.test)
-    assert score.bits_per_letter == pytest.approx(own_bits, rel=1e-5)
-    assert score.bits_per_letter_sixteenth == score.bits_per_letter
+    assert score.test_bits_per_letter == pytest.approx(own_bits, rel=1e-5)
+    assert score.test_bits_per_letter_sixteenth == score.test_bits_per_letter
 
 
 def test_cleanings_are_judged_on_the_same_letters(tiny_text: str) -> None:
@@ -127,11 +127,11 @@ def test_network_of_another_cleaning_has_a_trend_if_asked(
     corpus = tiny_corpus.encoded["cased"]
     network = CharLSTM(tiny_config, len(corpus.vocabulary))
     score = score_letters(network, corpus, seed=0, with_trend=True)
-    assert score is not None and score.num_particles == PARTICLES
-    assert None not in (score.bits_per_letter_quarter, score.bits_per_letter_sixteenth)
+    assert score is not None and score.letter_particles == PARTICLES
+    assert None not in (score.test_bits_per_letter_quarter, score.test_bits_per_letter_sixteenth)
     plain = score_letters(network, corpus, seed=0, with_trend=False)
-    assert plain is not None and plain.bits_per_letter_quarter is None
-    assert plain.bits_per_letter == score.bits_per_letter
+    assert plain is not None and plain.test_bits_per_letter_quarter is None
+    assert plain.test_bits_per_letter == score.test_bits_per_letter
 
 
 def test_window_networks_have_no_score(tiny_corpus: PreparedCorpus) -> None:

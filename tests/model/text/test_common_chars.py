@@ -172,10 +172,10 @@ def test_letters_that_share_a_symbol_have_their_share_of_it(
     score = score_letters(of_letters.model, corpus, seed=0, with_trend=False)
     price = prepared.floors.test_restoration_bits_per_char(LETTERS)
     whole = score_test_passage(of_letters.model, prepared, config, precision="float32")
-    assert score is not None and score.num_particles == 1
+    assert score is not None and score.letter_particles == 1
     num_letters, num_raw = corpus.num_test_chars, corpus.num_raw_test_chars
     own = (whole - price) * num_raw / num_letters
-    assert score.bits_per_letter == pytest.approx(own, abs=1e-3)
+    assert score.test_bits_per_letter == pytest.approx(own, abs=1e-3)
     # One of all characters is shown none of the rare ones: they have a price all the same.
     assert score_letters(trainer.model, prepared.encoded[RAW], seed=0, with_trend=False)
 
