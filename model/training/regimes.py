@@ -18,7 +18,7 @@ Shapes: T time steps, B columns or windows, V vocabulary, N characters, L layers
 
 import math
 import warnings
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,31 +36,6 @@ from model.training.schedule import peak_learning_rate
 RESET_PROBABILITY = 0.05
 """Chance that a column begins a window with a state of zeros. Columns else begin so but once a
 report, and a network may have states that it never leaves, which a passage then begins with."""
-
-
-class Regime(Protocol):
-    """What the trainer asks of a regime."""
-
-    @property
-    def network(self) -> Network:
-        """What is trained."""
-
-    @property
-    def optimizer(self) -> torch.optim.Optimizer:
-        """What trains it."""
-
-    steps_per_epoch: int
-
-    def begin_report(self, seed: int, *, epoch_seed: int) -> None:
-        """Forget the steps before: what follows is a function of seeds and weights alone.
-
-        Args:
-            seed: Of what is drawn until the report.
-            epoch_seed: Of what is drawn for the whole epoch that the report is of.
-        """
-
-    def loss(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return the mean loss of a step, and how many symbols it is the mean of."""
 
 
 class Columns:
@@ -163,8 +138,13 @@ class WindowRegime:
         return loss, torch.tensor(len(chosen))
 
 
-def build_regime(config: TrialConfig, corpus: EncodedCorpus, device: torch.device) -> Regime:
-    """Return the regime that a configuration asks for, its network untrained."""
+def build_regime(
+    config: TrialConfig, corpus: EncodedCorpus, device: torch.device
+) -> StreamRegime | WindowRegime:
+    """Return the regime that a configuration asks for, its network untrained.
+
+    A report's steps are a function of its seeds and of the weights before them alone.
+    """
     if config.regime == "window":
         return WindowRegime(config, corpus, device)
     return StreamRegime(config, corpus, device)
