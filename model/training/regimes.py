@@ -75,7 +75,7 @@ class StreamRegime:
         symbols_N = _read_only(corpus.train).to(device)
         self._columns = Columns(symbols_N, config.batch_size, padding=self._padding)
         self.steps_per_epoch = math.ceil(self._columns.num_steps / config.sequence_length)
-        self.optimizer = _optimizer(config, network, device, self.steps_per_epoch)
+        self.optimizer = _optimizer(config, network, self.steps_per_epoch)
         self._state: State | None = None
         self._resets = torch.Generator()  # on the CPU: the same on each device
 
@@ -113,7 +113,7 @@ class WindowRegime:
             [p for p in self.network.parameters() if p.requires_grad],
             lr=config.learning_rate,
             eps=1e-7,
-            fused=_can_fuse(device),
+            fused=True,
         )
         self._batch_size = config.batch_size
         symbols_N = _read_only(corpus.train).to(device)
@@ -151,7 +151,7 @@ def build_regime(
 
 
 def _optimizer(
-    config: TrialConfig, network: Network, device: torch.device, steps_per_epoch: int
+    config: TrialConfig, network: Network, steps_per_epoch: int
 ) -> torch.optim.Optimizer:
     """Return what trains a network of the stream regime.
 
@@ -172,7 +172,7 @@ def _optimizer(
         settings["t0"] = round(num_steps * (1 - config.decay_fraction)) - 1
     else:
         kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-        settings["fused"] = _can_fuse(device)
+        settings["fused"] = True
     return make_optimizer(kind, network.parameters(), **settings)
 
 
@@ -181,7 +181,3 @@ def _read_only(symbols: Symbols) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         return torch.from_numpy(symbols)
-
-
-def _can_fuse(device: torch.device) -> bool:
-    return device.type in ("cpu", "cuda")
