@@ -152,7 +152,9 @@ def prepare_corpus(
     """
     split = split_text(text, lengths)
     raw = encode_corpus(split, RAW)
-    resembles, order = resemblance(raw), floors.order if floors else floor_order(raw)
+    resembles = resemblance(raw)
+    last = raw.train[-MAX_TRAIN_CHARS:]  # whose end chooses the order for all cleanings
+    order = floors.order if floors else choose_order(last, vocabulary_size=len(raw.vocabulary))
     encoded, measured = dict[str, EncodedCorpus](), dict[str, Floor]()
     # One after the other: three of a gigabyte would not fit into a laptop.
     for name in dict.fromkeys((RAW, *cleanings)):
@@ -232,15 +234,6 @@ def check_fits(corpus: EncodedCorpus, *, batch_size: int, sequence_length: int) 
             f"{needed:,} symbols needed, {len(corpus.train):,} left by the cleaning "
             f"{corpus.cleaning!r}"
         )
-
-
-def floor_order(raw: EncodedCorpus) -> int:
-    """Choose the order of a text's n-gram, of all its cleanings, on the end of its training part.
-
-    Args:
-        raw: The streams of RAW, each character a symbol.
-    """
-    return choose_order(raw.train[-MAX_TRAIN_CHARS:], vocabulary_size=len(raw.vocabulary))
 
 
 def measured_floor(
