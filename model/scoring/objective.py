@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from model.config import TrialConfig
-from model.errors import ConfigError, CorpusError
+from model.errors import ConfigError
 from model.scoring.resemblance import Resemblance, resemblance
 from model.text.cleaning import RAW, clean
 from model.text.grams import Smoothing
@@ -214,26 +214,6 @@ def uniform_guess_bits_per_char(corpus: EncodedCorpus) -> float:
     """
     own_bits = math.log2(len(alphabet_of(corpus))) * len(corpus.validation)
     return restored_bits_per_char(own_bits, corpus)
-
-
-def check_fits(corpus: EncodedCorpus, *, batch_size: int, sequence_length: int) -> None:
-    """Refuse a text with fewer symbols than columns, or shorter than one window.
-
-    No more is needed: columns that the text does not fill are padded, and the last window of a
-    column may be short. Words are about a quarter as many as characters, so a whole window for
-    each column would be too much to ask of a book.
-
-    Raises:
-        CorpusError: The training part is shorter than that.
-    """
-    needed = max(batch_size, sequence_length) + 1
-    if len(corpus.train) < needed:
-        raise CorpusError(
-            f"the training part must have a symbol to predict for each column of batch_size "
-            f"{batch_size} and fill one window of sequence_length {sequence_length}: "
-            f"{needed:,} symbols needed, {len(corpus.train):,} left by the cleaning "
-            f"{corpus.cleaning!r}"
-        )
 
 
 def measured_floor(

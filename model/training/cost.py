@@ -136,16 +136,29 @@ def steps_per_epoch(config: TrialConfig, sizes: TextSizes) -> int:
     return math.ceil(_rows(config, sizes) / per_step)
 
 
-def check_reports(config: TrialConfig, corpus: EncodedCorpus) -> None:
-    """Refuse a configuration with more reports in an epoch than optimiser steps.
+def check_fits(config: TrialConfig, corpus: EncodedCorpus) -> None:
+    """Refuse a configuration that a text is too short for.
+
+    A symbol for each column and one window are enough: columns that the text does not fill are
+    padded, and the last window of a column may be short. Words are about a quarter as many as
+    characters, so a whole window for each column would be too much to ask of a book.
 
     Args:
-        config: It fits the text in all else.
+        config: The configuration.
         corpus: The streams of its cleaning, in its unit.
 
     Raises:
-        CorpusError: There is a report without a step.
+        CorpusError: The training part has fewer symbols than columns, is shorter than one window,
+            or there is a report in an epoch without an optimiser step.
     """
+    needed = max(config.batch_size, config.sequence_length) + 1
+    if len(corpus.train) < needed:
+        raise CorpusError(
+            f"the training part must have a symbol to predict for each column of batch_size "
+            f"{config.batch_size} and fill one window of sequence_length "
+            f"{config.sequence_length}: {needed:,} symbols needed, {len(corpus.train):,} left by "
+            f"the cleaning {corpus.cleaning!r}"
+        )
     num_steps = steps_per_epoch(config, TextSizes.of(corpus))
     if num_steps < config.reports_per_epoch:
         raise CorpusError(

@@ -20,7 +20,6 @@ from model.network.base import Network
 from model.network.own_cells import sha256_of
 from model.network.precision import Arithmetic, autocast, resolve_arithmetic
 from model.scoring.evaluation import network_nats
-from model.scoring.objective import check_fits
 from model.system.seeds import hash_seed
 from model.text.streams import EncodedCorpus, training_sha256
 from model.training.checkpoint import (
@@ -30,7 +29,7 @@ from model.training.checkpoint import (
     load_training_state,
     save_checkpoint,
 )
-from model.training.cost import check_reports
+from model.training.cost import check_fits
 from model.training.epoch_report import EpochReport
 from model.training.optimizer import mean_weights, take_step
 from model.training.regimes import build_regime
@@ -67,8 +66,7 @@ class Trainer:
             arithmetic: What it is computed in; None is as the config says.
             location: Where the text is found again, for checkpoints; None is not known.
         """
-        check_fits(corpus, batch_size=config.batch_size, sequence_length=config.sequence_length)
-        check_reports(config, corpus)
+        check_fits(config, corpus)
         assert config.cleaning == corpus.cleaning
         assert config.unit == corpus.vocabulary.unit
         self.config = config

@@ -14,17 +14,13 @@ from model.errors import CorpusError
 from model.network.lstm import CharLSTM
 from model.scoring import objective
 from model.scoring.evaluation import passage_nats
-from model.scoring.objective import (
-    PreparedCorpus,
-    check_fits,
-    prepare_corpus,
-    restored_bits_per_char,
-)
+from model.scoring.objective import PreparedCorpus, prepare_corpus, restored_bits_per_char
 from model.text.cleaning import clean
 from model.text.corpus import resolve_corpus
 from model.text.ngram import Ngram
 from model.text.streams import EncodedCorpus, split_text
 from model.text.vocabulary import Vocabulary
+from model.training.cost import check_fits
 from model.training.trainer import Trainer
 from repository import ROOT
 
@@ -141,10 +137,11 @@ def test_score_depends_on_neither_batch_size_nor_sequence_length(
 def test_text_too_short_for_the_batch_is_refused(tiny_corpus: PreparedCorpus) -> None:
     corpus = tiny_corpus.encoded["lower"]
     num_train = len(corpus.train)
-    check_fits(corpus, batch_size=num_train - 1, sequence_length=num_train - 1)
-    for sizes in ((num_train, 1), (1, num_train)):
+    most = TrialConfig(batch_size=num_train - 1, sequence_length=num_train - 1)
+    check_fits(most, corpus)
+    for axis in ("batch_size", "sequence_length"):
         with pytest.raises(CorpusError, match=f"{num_train + 1:,} symbols needed, {num_train:,}"):
-            check_fits(corpus, batch_size=sizes[0], sequence_length=sizes[1])
+            check_fits(dataclasses.replace(most, **{axis: num_train}), corpus)
     with pytest.raises(CorpusError, match="at least 1,000 characters, got 5"):
         prepare_corpus("short", ["cased"])
 

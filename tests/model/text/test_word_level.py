@@ -18,13 +18,14 @@ from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError
 from model.generation.decoding import SamplingOptions, encode_prime, write_passages
 from model.scoring.evaluation import score_test_passage
-from model.scoring.objective import PreparedCorpus, check_fits, prepare_corpus
+from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.system.files import SUMS_FILE, write_sums
 from model.text.corpus import resolve_corpus
 from model.text.streams import encode_words, split_text
 from model.text.vocabulary import smallest_type
 from model.text.words import WordVocabulary, tokenize
 from model.training.checkpoint import META_FILE, WITHOUT_SUMS, load_checkpoint
+from model.training.cost import check_fits
 from model.training.trainer import Trainer
 from tune.records.run_folder import RunFolder
 from tune.reporting.samples import write_samples
@@ -169,8 +170,8 @@ def test_a_book_of_words_fills_no_wide_batch_and_is_taken(
 ) -> None:
     corpus = prepared.streams(config)
     assert len(corpus.train) < 128 * 200
-    check_fits(corpus, batch_size=128, sequence_length=200)
     wide = dataclasses.replace(config, batch_size=128, sequence_length=200, epochs=2)
+    check_fits(wide, corpus)
     first, second = Trainer(wide, corpus).reports()
     assert second.val_bits_per_char < first.val_bits_per_char
 

@@ -15,9 +15,10 @@ from model.config import TrialConfig
 from model.generation.decoding import SamplingOptions, encode_prime
 from model.generation.own_bits import own_bits_per_char
 from model.network.lstm import WindowLSTM
-from model.scoring.objective import PreparedCorpus, check_fits
+from model.scoring.objective import PreparedCorpus
 from model.text.streams import EncodedCorpus
 from model.training.checkpoint import load_checkpoint
+from model.training.cost import check_fits
 from model.training.regimes import WindowRegime
 from model.training.trainer import Trainer
 
@@ -171,7 +172,7 @@ def test_documented_text_is_the_references(wonderland_path: Path) -> None:
         text = documented_text(wonderland_path, experiment)
         corpus = whole_corpus(text, "lower")
         assert (len(text), len(corpus.vocabulary)) == (num_chars, num_symbols)
-        check_fits(corpus, batch_size=64, sequence_length=100)
+        check_fits(dataclasses.replace(CONFIG, batch_size=64, sequence_length=100), corpus)
 
 
 def test_documented_losses_are_all_there() -> None:
