@@ -6,6 +6,7 @@ L layers.
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 from model.config import TrialConfig, is_own_cell
 from model.errors import CorpusError
@@ -57,8 +58,7 @@ class TextSizes:
         )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """What there is to do; each kind takes a time of its own (speed.py).
 
     Attributes:
@@ -76,11 +76,8 @@ class Work:
     activations: float
     parameter_updates: float
 
-    def __add__(self, other: "Work") -> "Work":
-        return Work(**{kind: getattr(self, kind) + getattr(other, kind) for kind in WORK_KINDS})
 
-
-WORK_KINDS = tuple(field.name for field in dataclasses.fields(Work))
+WORK_KINDS = Work._fields
 
 
 def layer_weights(config: TrialConfig) -> list[int]:
@@ -204,7 +201,7 @@ def epoch_work(config: TrialConfig, sizes: TextSizes) -> Work:
         calls, scored = math.ceil(passage / columns), passage
         steps = calls * length
     times = config.reports_per_epoch
-    return training + _passes(
+    evaluation = _passes(
         config,
         vocabulary_size,
         times * calls,
@@ -213,6 +210,7 @@ def epoch_work(config: TrialConfig, sizes: TextSizes) -> Work:
         times * scored,
         training=False,
     )
+    return Work(*(sum(each) for each in zip(training, evaluation, strict=True)))
 
 
 def _own_sizes(config: TrialConfig, input_size: int) -> tuple[int, int]:

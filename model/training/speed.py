@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from model.config import TrialConfig
 from model.network.precision import FLOAT32, Arithmetic, resolve_arithmetic, step_clock
@@ -59,18 +58,14 @@ class MachineSpeed:
 
     def epoch_seconds(self, config: TrialConfig, sizes: TextSizes) -> float:
         """Return what an epoch of a configuration takes, evaluation included."""
-        return float(np.dot(_amounts(epoch_work(config, sizes)), self.seconds))
-
-
-def _amounts(work: Work) -> NDArray[np.float64]:
-    return np.array([getattr(work, kind) for kind in WORK_KINDS], dtype=np.float64)
+        return float(np.dot(epoch_work(config, sizes), self.seconds))
 
 
 def fit(works: Sequence[Work], seconds: Sequence[float]) -> MachineSpeed:
     """Return the speed with the least squares of relative errors, no part below 0."""
     from scipy.optimize import nnls  # 0.3 s, and only what measures needs it
 
-    relative = np.array([_amounts(w) for w in works]) / np.array(seconds)[:, None]
+    relative = np.array(works) / np.array(seconds)[:, None]
     scale = np.linalg.norm(relative, axis=0)
     found, _ = nnls(relative / scale, np.ones(len(relative)))
     return MachineSpeed(seconds=tuple((found / scale).tolist()))
