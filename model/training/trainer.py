@@ -19,7 +19,7 @@ from model.errors import CheckpointError, TrainingDiverged
 from model.network.base import Network
 from model.network.own_cells import sha256_of
 from model.network.precision import Arithmetic, autocast, resolve_arithmetic
-from model.scoring.evaluation import network_nats
+from model.scoring.evaluation import symbol_nats
 from model.system.seeds import hash_seed
 from model.text.streams import EncodedCorpus, training_sha256
 from model.training.checkpoint import (
@@ -180,12 +180,13 @@ class Trainer:
     def validation_nats(self) -> float:
         """Return what the network spends on the validation passage, in all."""
         with mean_weights(self.optimizer), autocast(self.arithmetic.precision, self.device):
-            return network_nats(
+            nats_N = symbol_nats(
                 self.model,
                 self.corpus.validation,
                 context=self.corpus.train,
                 device=self.device,
             )
+        return float(nats_N.sum())
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint folder: the best epoch's network, and how to train on.

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional
 
 from model.scoring import layout
-from model.scoring.evaluation import passage_nats
+from model.scoring.evaluation import symbol_nats
 from model.scoring.layout import MIN_COLUMNS
 from model.scoring.objective import PreparedCorpus
 from model.training.checkpoint import load_checkpoint
@@ -25,7 +25,7 @@ def test_columns_score_as_one_long_pass_does(
 ) -> None:
     model, _ = load_checkpoint(trained_checkpoint)  # type: ignore[arg-type]
     corpus = tiny_corpus.encoded["lower"]
-    nats = passage_nats(model, corpus.validation, context=corpus.train, device=CPU)
+    nats = symbol_nats(model, corpus.validation, context=corpus.train, device=CPU).sum()
     symbols = [*corpus.train[-128:].tolist(), *corpus.validation.tolist()]
     by_hand = sequential_nats(model, symbols, num_context=128)
     assert abs(nats - by_hand) / len(corpus.validation) < 1e-3
@@ -47,8 +47,9 @@ def test_every_character_counts_once_whatever_the_length(
         MIN_COLUMNS + 1,
         100,
     ):
-        nats = passage_nats(model, corpus.validation[:length], context=corpus.train, device=CPU)
-        assert abs(nats - length * nat) < 1e-3
+        passage = corpus.validation[:length]
+        nats_N = symbol_nats(model, passage, context=corpus.train, device=CPU)
+        assert abs(nats_N.sum() - length * nat) < 1e-3
 
 
 def test_network_is_left_in_training_mode(
@@ -56,7 +57,7 @@ def test_network_is_left_in_training_mode(
 ) -> None:
     model, _ = load_checkpoint(trained_checkpoint)  # type: ignore[arg-type]
     corpus = tiny_corpus.encoded["lower"]
-    passage_nats(model, corpus.validation, context=corpus.train, device=CPU)
+    symbol_nats(model, corpus.validation, context=corpus.train, device=CPU)
     assert model.training
 
 
@@ -65,8 +66,8 @@ def test_chunks_of_a_large_vocabulary_leave_the_score_alone(
 ) -> None:
     model, _ = load_checkpoint(trained_checkpoint)  # type: ignore[arg-type]
     corpus = tiny_corpus.encoded["lower"]
-    whole = passage_nats(model, corpus.validation, context=corpus.train, device=CPU)
+    whole = symbol_nats(model, corpus.validation, context=corpus.train, device=CPU).sum()
     for max_logits in (1, 5_000):  # a step at a time; some steps
         monkeypatch.setattr(layout, "MAX_CHUNK_LOGITS", max_logits)
-        nats = passage_nats(model, corpus.validation, context=corpus.train, device=CPU)
+        nats = symbol_nats(model, corpus.validation, context=corpus.train, device=CPU).sum()
         assert nats == pytest.approx(whole, rel=1e-6)

@@ -11,7 +11,7 @@ import torch
 from model.config import CELLS, TrialConfig
 from model.network.lstm import CharLSTM, build_network
 from model.network.stream import StreamNetwork
-from model.scoring.evaluation import network_nats
+from model.scoring.evaluation import symbol_nats
 from model.scoring.letters import MAX_LETTERS, PARTICLES, score_letters, scoring_seconds
 from model.scoring.objective import PreparedCorpus
 from model.scoring.particle_filter import letter_bits
@@ -110,7 +110,7 @@ def test_letters_network_spends_what_its_own_test_score_says(
     network = CharLSTM(tiny_config, len(corpus.vocabulary))
     score = score_letters(network, corpus, seed=0, with_trend=True)
     assert score is not None and score.letter_particles == 1
-    nats = network_nats(network, corpus.test, context=corpus.validation, device=CPU)
+    nats = float(symbol_nats(network, corpus.test, context=corpus.validation, device=CPU).sum())
     own_bits = nats / math.log(2) / len(corpus.test)
     assert score.test_bits_per_letter == pytest.approx(own_bits, rel=1e-5)
     assert score.test_bits_per_letter_sixteenth == score.test_bits_per_letter

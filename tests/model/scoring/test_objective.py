@@ -13,7 +13,7 @@ from model.config import TrialConfig
 from model.errors import CorpusError
 from model.network.lstm import CharLSTM
 from model.scoring import objective
-from model.scoring.evaluation import passage_nats
+from model.scoring.evaluation import symbol_nats
 from model.scoring.objective import PreparedCorpus, prepare_corpus, restored_bits_per_char
 from model.text.cleaning import clean
 from model.text.corpus import resolve_corpus
@@ -105,8 +105,9 @@ def test_uniform_logits_score_what_one_works_out_by_hand(
 ) -> None:
     corpus = tiny_corpus.encoded[cleaning]
     model = uniform_model(tiny_config, corpus)
-    nats = passage_nats(model, corpus.validation, context=corpus.train, device=torch.device("cpu"))
-    score = restored_bits_per_char(nats / math.log(2), corpus)
+    cpu = torch.device("cpu")
+    nats_N = symbol_nats(model, corpus.validation, context=corpus.train, device=cpu)
+    score = restored_bits_per_char(float(nats_N.sum()) / math.log(2), corpus)
     floors = tiny_corpus.floors.of_cleaning
     dropped = floors["cased"].validation_bits_per_char - floors[cleaning].validation_bits_per_char
     own_bits = len(corpus.validation) * math.log2(len(corpus.vocabulary))
@@ -126,11 +127,10 @@ def test_score_depends_on_neither_batch_size_nor_sequence_length(
         torch.manual_seed(0)  # the same network each time
         trainer.model = CharLSTM(config, len(trainer.corpus.vocabulary))
         corpus = trainer.corpus
-        scores.add(
-            passage_nats(
-                trainer.model, corpus.validation, context=corpus.train, device=trainer.device
-            )
+        nats_N = symbol_nats(
+            trainer.model, corpus.validation, context=corpus.train, device=trainer.device
         )
+        scores.add(float(nats_N.sum()))
     assert len(scores) == 1
 
 
