@@ -34,7 +34,10 @@ def one_pass_bits(trainer: Trainer, corpus: EncodedCorpus) -> float:
         mock.patch.object(evaluation, "WARM_UP_SYMBOLS", WHOLE_CONTEXT_CHARS),
     ):
         nats_N = symbol_nats(
-            trainer.model, corpus.validation, context=corpus.train, device=trainer.device
+            trainer.model,
+            corpus.validation.symbols,
+            context=corpus.train.symbols,
+            device=trainer.device,
         )
     return float(nats_N.mean()) / math.log(2)
 
@@ -61,7 +64,7 @@ def main() -> None:
             nats = trainer.validation_nats()
             evaluation_seconds = min(evaluation_seconds, time.perf_counter() - middle)
             epoch_seconds = min(epoch_seconds, middle - start)
-        bits = nats / len(corpus.validation) / math.log(2)
+        bits = nats / len(corpus.validation.symbols) / math.log(2)
         print(
             f"| {num_layers} x {hidden_size}, {batch_size} | {epoch_seconds:.2f} | "
             f"{evaluation_seconds / epoch_seconds:.1%} | "

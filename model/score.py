@@ -205,9 +205,7 @@ def _restoration_bits(corpus: "Corpus", cleaning: str, part: str) -> float:
     if cleaning == RAW:
         return 0.0
     floors = prepare_corpus(corpus.text, [cleaning], lengths=corpus.lengths).floors
-    if part == "test":
-        return floors.test_restoration_bits_per_char(cleaning)
-    return floors.restoration_bits_per_char(cleaning)
+    return floors.restoration_bits_per_char(cleaning, is_test=part == "test")
 
 
 def _windows(text: str | None) -> tuple[int, int] | None:

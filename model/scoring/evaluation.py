@@ -22,7 +22,7 @@ from model.network.precision import autocast
 from model.network.stream import StreamNetwork
 from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, num_columns
 from model.scoring.mixture import Mixture, mixed_nats
-from model.scoring.objective import PreparedCorpus, restored_test_bits_per_char
+from model.scoring.objective import PreparedCorpus, restored_bits_per_char
 from model.text.ngram import Ngram
 from model.text.streams import Symbols
 
@@ -185,11 +185,13 @@ def held_out_nats(
         max_symbols: Of a longer passage, only the beginning is scored; None is all of it.
     """
     corpus, device = prepared.streams(config), next(network.parameters()).device
-    passage, context = (
-        (corpus.test, corpus.validation) if is_test else (corpus.validation, corpus.train)
-    )
+    passage, context = corpus.validation, corpus.train
+    if is_test:
+        passage, context = corpus.test, corpus.validation
     with autocast(precision or "float32", device):
-        return symbol_nats(network, passage[:max_symbols], context=context, device=device)
+        return symbol_nats(
+            network, passage.symbols[:max_symbols], context=context.symbols, device=device
+        )
 
 
 def score_test_passage(
@@ -210,5 +212,5 @@ def score_test_passage(
     nats = held_out_nats(
         network, prepared, config, precision=precision, is_test=True, max_symbols=None
     )
-    own_bits = float(nats.sum()) / math.log(2) + prepared.streams(config).test_spelling_bits
-    return restored_test_bits_per_char(own_bits, prepared, config)
+    test = prepared.streams(config).test
+    return restored_bits_per_char(float(nats.sum()) / math.log(2) + test.spelling_bits, test)

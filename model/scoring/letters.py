@@ -71,7 +71,7 @@ def score_letters(
     if not isinstance(network, StreamNetwork):
         return None
     # Every cleaning keeps the letters, so they can be had from each.
-    letters = clean(text_of(corpus, "test"), LETTERS)[:MAX_LETTERS]
+    letters = clean(text_of(corpus, corpus.test), LETTERS)[:MAX_LETTERS]
     if not letters:
         return None
 
@@ -81,7 +81,7 @@ def score_letters(
             network,
             vocabulary,
             letters,
-            context=corpus.validation,
+            context=corpus.validation.symbols,
             num_particles=num_particles,
             seed=hash_seed(seed, num_particles),
         )

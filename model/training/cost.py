@@ -51,10 +51,10 @@ class TextSizes:
     def of(cls, corpus: EncodedCorpus) -> "TextSizes":
         """Measure an encoded text."""
         return cls(
-            train_symbols=len(corpus.train),
-            validation_symbols=len(corpus.validation),
+            train_symbols=len(corpus.train.symbols),
+            validation_symbols=len(corpus.validation.symbols),
             vocabulary_size=len(corpus.vocabulary),
-            text_bytes=corpus.train.nbytes + corpus.validation.nbytes + corpus.test.nbytes,
+            text_bytes=corpus.num_bytes,
         )
 
 
@@ -149,12 +149,13 @@ def check_fits(config: TrialConfig, corpus: EncodedCorpus) -> None:
             or there is a report in an epoch without an optimiser step.
     """
     needed = max(config.batch_size, config.sequence_length) + 1
-    if len(corpus.train) < needed:
+    num_symbols = len(corpus.train.symbols)
+    if num_symbols < needed:
         raise CorpusError(
             f"the training part must have a symbol to predict for each column of batch_size "
             f"{config.batch_size} and fill one window of sequence_length "
-            f"{config.sequence_length}: {needed:,} symbols needed, {len(corpus.train):,} left by "
-            f"the cleaning {corpus.cleaning!r}"
+            f"{config.sequence_length}: {needed:,} symbols needed, {num_symbols:,} left by the "
+            f"cleaning {corpus.cleaning!r}"
         )
     num_steps = steps_per_epoch(config, TextSizes.of(corpus))
     if num_steps < config.reports_per_epoch:

@@ -72,7 +72,7 @@ class StreamRegime:
         self._config = config
         # The text stays in its smallest type: 1 byte a character for up to 255, 2 a word.
         self._padding = len(corpus.vocabulary)
-        symbols_N = _read_only(corpus.train).to(device)
+        symbols_N = _read_only(corpus.train.symbols).to(device)
         self._columns = Columns(symbols_N, config.batch_size, padding=self._padding)
         self.steps_per_epoch = math.ceil(self._columns.num_steps / config.sequence_length)
         self.optimizer = _optimizer(config, network, self.steps_per_epoch)
@@ -116,7 +116,7 @@ class WindowRegime:
             fused=True,
         )
         self._batch_size = config.batch_size
-        symbols_N = _read_only(corpus.train).to(device)
+        symbols_N = _read_only(corpus.train.symbols).to(device)
         # A view: no window is copied out before the step that reads it.
         self._windows = symbols_N.unfold(0, config.sequence_length + 1, 1)
         self.steps_per_epoch = math.ceil(len(self._windows) / config.batch_size)

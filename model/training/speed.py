@@ -18,7 +18,7 @@ from model.config import TrialConfig
 from model.network.precision import FLOAT32, Arithmetic, resolve_arithmetic, step_clock
 from model.system.devices import free_gpu_bytes, num_gpus, pick_device, use_threads
 from model.system.limits import resident_bytes
-from model.text.streams import EncodedCorpus
+from model.text.streams import EncodedCorpus, Part
 from model.text.vocabulary import Vocabulary
 from model.training.cost import WORK_KINDS, TextSizes, Work, epoch_work, step_work
 from model.training.trainer import Trainer
@@ -129,18 +129,13 @@ def _random_corpus(config: TrialConfig) -> EncodedCorpus:
     """Return a text that fills one window."""
     num_chars = config.batch_size * config.sequence_length + 1
     symbols = np.random.default_rng(0).integers(0, _PROBE_SYMBOLS, num_chars, dtype=np.uint8)
+    part = Part(symbols=symbols, num_chars=num_chars, num_raw_chars=num_chars)
     return EncodedCorpus(
         cleaning=config.cleaning,
         vocabulary=Vocabulary(tuple(chr(ord("0") + index) for index in range(_PROBE_SYMBOLS))),
-        train=symbols,
-        validation=symbols,
-        test=symbols,
-        num_train_chars=num_chars,
-        num_validation_chars=num_chars,
-        num_test_chars=num_chars,
-        num_raw_train_chars=num_chars,
-        num_raw_validation_chars=num_chars,
-        num_raw_test_chars=num_chars,
+        train=part,
+        validation=part,
+        test=part,
     )
 
 

@@ -182,8 +182,8 @@ class Trainer:
         with mean_weights(self.optimizer), autocast(self.arithmetic.precision, self.device):
             nats_N = symbol_nats(
                 self.model,
-                self.corpus.validation,
-                context=self.corpus.train,
+                self.corpus.validation.symbols,
+                context=self.corpus.train.symbols,
                 device=self.device,
             )
         return float(nats_N.sum())

@@ -125,10 +125,11 @@ def _with_dynamic(
         dynamic = score_dynamically(network, streams, seed=seed)
     except RuntimeError:  # of torch; it was never run on a GPU, and costs nothing else
         return scores
-    gain = dynamic.gain_bits * len(streams.test) / dynamic.num_symbols
+    test = streams.test
+    gain = dynamic.gain_bits * len(test.symbols) / dynamic.num_symbols
     return dataclasses.replace(
         scores,
-        test_bits_per_char_dynamic=scores.test_bits_per_char - gain / streams.num_raw_test_chars,
+        test_bits_per_char_dynamic=scores.test_bits_per_char - gain / test.num_raw_chars,
         dynamic_seconds=dynamic.seconds,
     )
 

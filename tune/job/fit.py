@@ -116,7 +116,7 @@ def _smaller(
 
 def _limits(config: TrialConfig, corpus: EncodedCorpus) -> dict[str, int]:
     """Return the numbers of a configuration that are too large, and what each may be at most."""
-    most = len(corpus.train) - 1
+    most = len(corpus.train.symbols) - 1
     lengths = ("batch_size", "sequence_length")
     limits = {axis: most for axis in lengths if getattr(config, axis) > most}
     if limits:

@@ -163,7 +163,7 @@ class Estimate:
             scoring_seconds(
                 config,
                 num_parameters(config, sizes.vocabulary_size),
-                num_chars=len(self._study.prepared.encoded[config.cleaning].test),
+                num_chars=len(self._study.prepared.encoded[config.cleaning].test.symbols),
                 with_trend=with_trend,
             )
             for with_trend in (True, False)

@@ -195,7 +195,7 @@ def _num_test_symbols(study: Study, record: TrialRecord) -> int:
     config, prepared = record.config, study.prepared
     is_bytes = config.unit == "byte"
     corpus = prepared.streams(config) if is_bytes else prepared.encoded[config.cleaning]
-    return len(corpus.test)
+    return len(corpus.test.symbols)
 
 
 def num_of_winner(

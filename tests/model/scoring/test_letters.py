@@ -110,8 +110,9 @@ def test_letters_network_spends_what_its_own_test_score_says(
     network = CharLSTM(tiny_config, len(corpus.vocabulary))
     score = score_letters(network, corpus, seed=0, with_trend=True)
     assert score is not None and score.letter_particles == 1
-    nats = float(symbol_nats(network, corpus.test, context=corpus.validation, device=CPU).sum())
-    own_bits = nats / math.log(2) / len(corpus.test)
+    passage, context = corpus.test.symbols, corpus.validation.symbols
+    nats_N = symbol_nats(network, passage, context=context, device=CPU)
+    own_bits = float(nats_N.mean()) / math.log(2)
     assert score.test_bits_per_letter == pytest.approx(own_bits, rel=1e-5)
     assert score.test_bits_per_letter_sixteenth == score.test_bits_per_letter
 
@@ -148,7 +149,8 @@ def test_a_passage_without_letters_has_no_score(
     corpus = tiny_corpus.encoded["cased"]
     network = CharLSTM(tiny_config, len(corpus.vocabulary))
     assert isinstance(corpus.vocabulary, Vocabulary)
-    silent = dataclasses.replace(corpus, test=corpus.vocabulary.encode("!'" * 20))
+    test = dataclasses.replace(corpus.test, symbols=corpus.vocabulary.encode("!'" * 20))
+    silent = dataclasses.replace(corpus, test=test)
     assert score_letters(network, silent, seed=0, with_trend=True) is None
 
 
