@@ -9,7 +9,6 @@ gate follows the matrix product); Melis 2020, arXiv:1909.01792, section 2 (Mogri
 of full rank).
 """
 
-import torch
 from torch import Tensor, nn
 
 from model.config import TrialConfig, is_own_cell
