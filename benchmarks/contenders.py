@@ -110,7 +110,7 @@ class _Tutorial(nn.Module):
 def plain_pytorch(shape: Shape, regime: str) -> tuple[Train, int]:
     """nn.LSTM, float32, DataLoader, Adam, as a good tutorial writes it."""
     corpus = whole_corpus(text(), "lower")
-    symbols = torch.from_numpy(corpus.train).long()
+    symbols = torch.from_numpy(corpus.train.symbols).long()
     vocabulary_size = len(corpus.vocabulary)
     window = regime == "window"
     dataset: Dataset[Any]
@@ -155,7 +155,8 @@ def keras_on_jax(shape: Shape, regime: str) -> tuple[Train, int]:
 
     corpus = whole_corpus(text(), "lower")
     vocabulary_size = len(corpus.vocabulary)
-    windows = np.lib.stride_tricks.sliding_window_view(corpus.train, WINDOW_LENGTH + 1)[:20_000]
+    symbols = corpus.train.symbols
+    windows = np.lib.stride_tricks.sliding_window_view(symbols, WINDOW_LENGTH + 1)[:20_000]
     inputs = (windows[:, :-1, None] / vocabulary_size).astype(np.float32)
     targets = np.eye(vocabulary_size, dtype=np.float32)[windows[:, -1]]
     layers: list[Any] = [keras.Input((WINDOW_LENGTH, 1))]

@@ -20,7 +20,7 @@ from model.config import TrialConfig
 from model.generation.decoding import SamplingOptions, encode_prime
 from model.system.devices import num_gpus, pick_device, use_threads
 from model.text.cleaning import clean
-from model.text.streams import EncodedCorpus
+from model.text.streams import EncodedCorpus, Part
 from model.text.vocabulary import Vocabulary
 from model.training.trainer import Trainer
 from search_spaces import load_space
@@ -76,18 +76,13 @@ def whole_corpus(text: str, cleaning: str) -> EncodedCorpus:
     """Return a text as a training part: the reference held nothing back."""
     vocabulary = Vocabulary.of(text)
     symbols = vocabulary.encode(text)
+    held_out = Part(symbols=symbols[-1_000:], num_chars=1_000, num_raw_chars=1_000)
     return EncodedCorpus(
         cleaning=cleaning,
         vocabulary=vocabulary,
-        train=symbols,
-        validation=symbols[-1_000:],
-        test=symbols[-1_000:],
-        num_train_chars=len(symbols),
-        num_validation_chars=1_000,
-        num_test_chars=1_000,
-        num_raw_train_chars=1_000,
-        num_raw_validation_chars=1_000,
-        num_raw_test_chars=1_000,
+        train=Part(symbols=symbols, num_chars=len(symbols), num_raw_chars=1_000),
+        validation=held_out,
+        test=held_out,
     )
 
 

@@ -14,7 +14,7 @@ import torch
 
 from model.config import TrialConfig
 from model.scoring import evaluation, layout
-from model.scoring.evaluation import network_nats
+from model.scoring.evaluation import symbol_nats
 from model.scoring.objective import prepare_corpus
 from model.system.devices import use_threads
 from model.text.corpus import resolve_corpus
@@ -33,10 +33,13 @@ def one_pass_bits(trainer: Trainer, corpus: EncodedCorpus) -> float:
         mock.patch.multiple(layout, MIN_COLUMNS=1, MAX_COLUMNS=1),
         mock.patch.object(evaluation, "WARM_UP_SYMBOLS", WHOLE_CONTEXT_CHARS),
     ):
-        nats = network_nats(
-            trainer.model, corpus.validation, context=corpus.train, device=trainer.device
+        nats_N = symbol_nats(
+            trainer.model,
+            corpus.validation.symbols,
+            context=corpus.train.symbols,
+            device=trainer.device,
         )
-    return nats / len(corpus.validation) / math.log(2)
+    return float(nats_N.mean()) / math.log(2)
 
 
 def main() -> None:
@@ -61,7 +64,7 @@ def main() -> None:
             nats = trainer.validation_nats()
             evaluation_seconds = min(evaluation_seconds, time.perf_counter() - middle)
             epoch_seconds = min(epoch_seconds, middle - start)
-        bits = nats / len(corpus.validation) / math.log(2)
+        bits = nats / len(corpus.validation.symbols) / math.log(2)
         print(
             f"| {num_layers} x {hidden_size}, {batch_size} | {epoch_seconds:.2f} | "
             f"{evaluation_seconds / epoch_seconds:.1%} | "

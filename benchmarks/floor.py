@@ -53,7 +53,7 @@ def floor_cost(text: str, cleanings: Sequence[str]) -> FloorCost:
     streams = {name: encode_corpus(split, name) for name in cleanings}
     raw = streams[RAW]
     start = time.process_time()
-    order = choose_order(raw.train[-MAX_TRAIN_CHARS:], vocabulary_size=len(raw.vocabulary))
+    order = choose_order(raw.train.symbols[-MAX_TRAIN_CHARS:], vocabulary_size=len(raw.vocabulary))
     order_seconds = time.process_time() - start
     found, fit_seconds = {}, {}
     for name, corpus in streams.items():

@@ -50,7 +50,7 @@ def trained(text: str, part: str, num_chars: int, seed: int) -> Result:
     use_threads(1)
     prepared = prepare_corpus(resolve_corpus(text).text, [CONFIG.cleaning])
     corpus = prepared.encoded[CONFIG.cleaning]
-    epochs = max(1, round(num_chars / len(corpus.train)))
+    epochs = max(1, round(num_chars / len(corpus.train.symbols)))
     config = dataclasses.replace(CONFIG, **PARTS[part], epochs=epochs, seed=seed)
     trainer = Trainer(config, corpus)
     start = time.perf_counter()

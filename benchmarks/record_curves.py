@@ -110,7 +110,7 @@ def record(job: tuple[int, dict[str, Any]]) -> dict[str, Any]:
                 {
                     "epoch": report.epoch,
                     "val_bits_per_char": report.val_bits_per_char,
-                    PRICE: corpus.restoration_bits_per_char,
+                    PRICE: corpus.validation.restoration_bits_per_char,
                     "train_nats_per_char": report.train_nats_per_char,
                     "seconds": seconds,
                 }

@@ -64,20 +64,20 @@ def bits_per_char(model: CharLSTM, corpus: EncodedCorpus) -> float:
     model.eval()
     context, passage = (
         torch.from_numpy(part.astype("int64"))
-        for part in (corpus.train[-CONTEXT_CHARS:], corpus.validation)
+        for part in (corpus.train.symbols[-CONTEXT_CHARS:], corpus.validation.symbols)
     )
     symbols = torch.cat([context, passage])
     logits = model(symbols[None, :-1])[0, len(context) - 1 :]
     nats = functional.cross_entropy(logits, passage, reduction="sum").item()
     model.train()
-    return restored_bits_per_char(nats / math.log(2), corpus)
+    return restored_bits_per_char(nats / math.log(2), corpus.validation)
 
 
 def train(config: dict[str, Any], corpus: PreparedCorpus) -> None:
     """Train a configuration and report after each epoch."""
     torch.set_num_threads(1)
     encoded = corpus.encoded[config["cleaning"]]
-    symbols = torch.from_numpy(encoded.train.astype("int64"))
+    symbols = torch.from_numpy(encoded.train.symbols.astype("int64"))
     count = (len(symbols) - 1) // SEQUENCE_LENGTH * SEQUENCE_LENGTH
     inputs = symbols[:count].view(-1, SEQUENCE_LENGTH)
     targets = symbols[1 : count + 1].view(-1, SEQUENCE_LENGTH)

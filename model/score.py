@@ -18,7 +18,6 @@ from model.text.reading import UTF_8, Reading
 if TYPE_CHECKING:
     from model.scoring.scored_model import ScoredModel
     from model.text.corpus import Corpus
-    from model.text.streams import RawSplit
     from model.training.predictor import LoadedNetwork
 
 NGRAM = "ngram"
@@ -148,7 +147,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
         corpus, _reading(options), validation=options.validation, test=options.test
     )
     loaded = _loaded(options)
-    before, text, split = "", corpus.text, None
+    before, text = "", corpus.text
     if options.part != "whole":
         # As its trial was judged: a network that reported once an epoch, on a tenth of any text.
         if loaded is None or loaded.config.reports_per_epoch > 1:
@@ -171,8 +170,8 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
             context=model.context(clean(before, model.cleaning)),
             spell_unknown=options.unknown == "spell",
         )
-        if split is not None:
-            price = _restoration_bits(split, model.cleaning, options.part)
+        if options.part != "whole":
+            price = _restoration_bits(corpus, model.cleaning, options.part)
             values |= {
                 "restored_bits_per_raw_char": score.bits_per_raw_char + price,
                 "restoration_bits_per_char": price,
@@ -198,23 +197,15 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
     return values
 
 
-def _restoration_bits(split: "RawSplit", cleaning: str, part: str) -> float:
+def _restoration_bits(corpus: "Corpus", cleaning: str, part: str) -> float:
     """Return the price of restoring a held-out part as a search has it, per raw character."""
-    from model.scoring.objective import Floors, floor_order, measured_floor
+    from model.scoring.objective import prepare_corpus
     from model.text.cleaning import RAW
-    from model.text.streams import encode_corpus
 
     if cleaning == RAW:
         return 0.0
-    streams = {name: encode_corpus(split, name) for name in (RAW, cleaning)}
-    order = floor_order(streams[RAW])
-    floors = Floors(
-        order=order,
-        of_cleaning={name: measured_floor(split, streams[name], order) for name in streams},
-    )
-    if part == "test":
-        return floors.test_restoration_bits_per_char(cleaning)
-    return floors.restoration_bits_per_char(cleaning)
+    floors = prepare_corpus(corpus.text, [cleaning], lengths=corpus.lengths).floors
+    return floors.restoration_bits_per_char(cleaning, is_test=part == "test")
 
 
 def _windows(text: str | None) -> tuple[int, int] | None:

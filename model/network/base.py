@@ -22,7 +22,8 @@ Step = Callable[[Tensor], Tensor]
 """Takes the next symbols (B,) of the passages and returns the logits (B, V) after them, without
 gradients."""
 State = tuple[Tensor, ...]
-"""Hidden state and, of an LSTM, cell state: each (L, B, H) of a network, (1, B, H) of a layer."""
+"""Hidden state and, of an LSTM, cell state: each (L, B, H) of a network, (1, B, H) of a layer,
+(B, H) of a step."""
 _LEVELS = 1 << 16
 _DRAWS_PER_WORD = 4
 
@@ -44,6 +45,31 @@ def run_layer(
     with torch.autocast("cuda", enabled=False):
         result = layer(values_TBH.float(), state)
     return result
+
+
+class SteppedLayer(nn.Module, ABC):
+    """A layer that torch steps through a window."""
+
+    def __init__(self, hidden_size: int, num_states: int) -> None:
+        super().__init__()
+        self._hidden_size, self._num_states = hidden_size, num_states
+
+    @abstractmethod
+    def step(self, input_BI: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return the output (B, H) of a step, and the parts (B, H) of the state after it."""
+
+    def forward(self, values_TBI: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Return the outputs (T, B, H) and the state after them; none before is all zeros."""
+        if state is None:
+            zeros_BH = values_TBI.new_zeros(values_TBI.shape[1], self._hidden_size)
+            parts: State = (zeros_BH,) * self._num_states
+        else:
+            parts = tuple(part_1BH[0] for part_1BH in state)
+        outputs: list[Tensor] = []
+        for input_BI in values_TBI.unbind():
+            output_BH, parts = self.step(input_BI, parts)
+            outputs.append(output_BH)
+        return torch.stack(outputs), tuple(part_BH[None] for part_BH in parts)
 
 
 class Network(nn.Module, ABC):

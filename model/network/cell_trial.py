@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from model.errors import ConfigError, first_line
 from model.network.base import State
 from model.network.cells import MogrifierLayer
-from model.network.own_cells import OwnCell, class_of, know_class, layer_of_class
+from model.network.own_cells import OwnCell, OwnLayer, class_of, know_cells
 from model.network.precision import step_clock
 
 _SIZES = ((3, 5), (5, 5))
@@ -36,14 +36,14 @@ def take_cell(name: str, source: bytes, *, named: str) -> OwnCell:
         for sizes in _SIZES:
             _check(name, kind, *sizes)
         try:
-            kept_bytes = _kept_bytes(layer_of_class(kind, _MEASURED_SIZE, _MEASURED_SIZE))
+            kept_bytes = _kept_bytes(OwnLayer(kind, _MEASURED_SIZE, _MEASURED_SIZE))
             step_ratio = _step_ratio(kind)
         except (Exception, SystemExit) as error:
             raise ConfigError(_untrained(name, error)) from error
     cell = OwnCell(
         name=name, named=named, source=source, kept_bytes=kept_bytes, step_ratio=step_ratio
     )
-    know_class(cell, kind)
+    know_cells([cell])
     return cell
 
 
@@ -162,7 +162,7 @@ def _kept_bytes(layer: nn.Module) -> float:
 def _step_ratio(kind: type[nn.Module]) -> float:
     """Measure a small step against a Mogrifier's without rounds; the minimum counts."""
     size, clock = 8, step_clock()
-    layers = (layer_of_class(kind, size, size), MogrifierLayer(size, size, rounds=0))
+    layers = (OwnLayer(kind, size, size), MogrifierLayer(size, size, rounds=0))
     seconds = [float("inf")] * len(layers)
     values_TBI = torch.randn(_MEASURED_STEPS, 1, size)
     for _ in range(_REPEATS):

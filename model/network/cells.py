@@ -9,13 +9,12 @@ gate follows the matrix product); Melis 2020, arXiv:1909.01792, section 2 (Mogri
 of full rank).
 """
 
-import torch
 from torch import Tensor, nn
 
 from model.config import TrialConfig, is_own_cell
-from model.network.base import State
+from model.network.base import State, SteppedLayer
 from model.network.kernels.lstm import LSTMLayer
-from model.network.own_cells import own_layer
+from model.network.own_cells import OwnLayer, class_of, own_cell
 
 
 class GRULayer(nn.Module):
@@ -31,7 +30,7 @@ class GRULayer(nn.Module):
         return outputs_TBH, (hidden_1BH,)
 
 
-class MogrifierLayer(nn.Module):
+class MogrifierLayer(SteppedLayer):
     """An LSTM whose input and hidden state gate each other before each step.
 
     Each odd round scales the input by 2 sigmoid(Q h), each even round the hidden state by
@@ -39,7 +38,7 @@ class MogrifierLayer(nn.Module):
     """
 
     def __init__(self, input_size: int, hidden_size: int, *, rounds: int) -> None:
-        super().__init__()
+        super().__init__(hidden_size, num_states=2)
         self.lstm = nn.LSTMCell(input_size, hidden_size)
         # As in CharLSTM: gates lie in the order input, forget, cell, output.
         nn.init.ones_(self.lstm.bias_ih.data.chunk(4)[1])
@@ -50,23 +49,16 @@ class MogrifierLayer(nn.Module):
             for number in range(rounds)
         )
 
-    def forward(self, values_TBI: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Return the outputs (T, B, H) and the state after them."""
-        if state is None:
-            hidden_BH = cell_BH = values_TBI.new_zeros(values_TBI.shape[1], self.lstm.hidden_size)
-        else:
-            hidden_BH, cell_BH = state[0][0], state[1][0]
-        outputs: list[Tensor] = []
-        for step_BI in values_TBI.unbind():
-            input_BI = step_BI
-            for number, gate in enumerate(self.rounds):
-                if number % 2 == 0:
-                    input_BI = 2 * gate(hidden_BH).sigmoid() * input_BI
-                else:
-                    hidden_BH = 2 * gate(input_BI).sigmoid() * hidden_BH
-            hidden_BH, cell_BH = self.lstm(input_BI, (hidden_BH, cell_BH))
-            outputs.append(hidden_BH)
-        return torch.stack(outputs), (hidden_BH[None], cell_BH[None])
+    def step(self, input_BI: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return the hidden state, and hidden and cell state."""
+        hidden_BH, cell_BH = state
+        for number, gate in enumerate(self.rounds):
+            if number % 2 == 0:
+                input_BI = 2 * gate(hidden_BH).sigmoid() * input_BI
+            else:
+                hidden_BH = 2 * gate(input_BI).sigmoid() * hidden_BH
+        hidden_BH, cell_BH = self.lstm(input_BI, (hidden_BH, cell_BH))
+        return hidden_BH, (hidden_BH, cell_BH)
 
 
 def cell_layers(config: TrialConfig, input_size: int) -> nn.ModuleList:
@@ -77,7 +69,8 @@ def cell_layers(config: TrialConfig, input_size: int) -> nn.ModuleList:
 
 def _layer(config: TrialConfig, input_size: int) -> nn.Module:
     if is_own_cell(config.cell):
-        return own_layer(config.cell, input_size, config.hidden_size)
+        own = own_cell(config.cell)
+        return OwnLayer(class_of(own.name, own.source), input_size, config.hidden_size)
     if config.cell == "gru":
         return GRULayer(input_size, config.hidden_size)
     if config.cell == "mogrifier":

@@ -33,8 +33,7 @@ class CharLSTM(StreamNetwork):
                 logits_TBV, state = self(inputs_TB)
             return logits_TBV[-1], FusedStepper(layers, *rest, state)
         logits_TBV, state = self(inputs_TB)
-        named = [dict(layer.named_parameters()) for layer in layers]
-        return logits_TBV[-1], LSTMStepper(named, *rest, state)
+        return logits_TBV[-1], LSTMStepper(layers, *rest, state)
 
     def _open_forget_gates(self) -> None:
         """Set the forget gates' bias to 1, so that the state is kept before it is learnt what to.

@@ -4,7 +4,7 @@ What a run folder, a checkpoint or a storage names is never executed: a class is
 `take_cell` (cell_trial.py) was given the text of a file that the user named, or `know_cells`, on a
 worker, what the driver knows. docs/cells.md has the protocol.
 
-Shapes: T time steps, B columns, I inputs, H hidden.
+Shapes: B columns, I inputs.
 """
 
 import dataclasses
@@ -13,14 +13,13 @@ import hashlib
 import sys
 from collections.abc import Iterable
 from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from model.config import is_own_cell
 from model.errors import ConfigError, first_line
-from model.network.base import State
+from model.network.base import State, SteppedLayer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,48 +46,33 @@ class OwnCell:
         return hashlib.sha256(self.source).hexdigest()
 
 
-class OwnLayer(nn.Module):
+class OwnLayer(SteppedLayer):
     """Steps a cell of the user's own through a window."""
 
-    def __init__(self, cell: nn.Module, hidden_size: int) -> None:
-        super().__init__()
-        self.cell = cell
-        self._hidden_size = hidden_size
-        self._num_states = int(getattr(cell, "num_states", 1))
+    def __init__(self, kind: type[nn.Module], input_size: int, hidden_size: int) -> None:
+        super().__init__(hidden_size, int(getattr(kind, "num_states", 1)))
+        self.cell = kind(input_size, hidden_size)
 
-    def forward(self, values_TBI: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Return the outputs (T, B, H) and the state after them."""
-        if state is None:
-            zeros_BH = values_TBI.new_zeros(values_TBI.shape[1], self._hidden_size)
-            parts = (zeros_BH,) * self._num_states
-        else:
-            parts = tuple(part_1BH[0] for part_1BH in state)
-        outputs: list[Tensor] = []
-        for step_BI in values_TBI.unbind():
-            output_BH, parts = self.cell(step_BI, parts)
-            outputs.append(output_BH)
-        return torch.stack(outputs), tuple(part_BH[None] for part_BH in parts)
+    def step(self, input_BI: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return the cell's output and state."""
+        result: tuple[Tensor, State] = self.cell(input_BI, state)
+        return result
 
 
-_KNOWN: dict[str, tuple[OwnCell, type[nn.Module]]] = {}
+_KNOWN: dict[str, OwnCell] = {}
 """Those of this process, by their names: a user names files to a process, not to a function."""
 
 
 def know_cells(cells: Iterable[OwnCell]) -> None:
-    """Know, on a worker, what the driver knows."""
+    """Know cells, on a worker those that the driver knows, and execute their texts."""
     for cell in cells:
-        if cell.name not in _KNOWN or _KNOWN[cell.name][0] != cell:
-            know_class(cell, class_of(cell.name, cell.source))
-
-
-def know_class(cell: OwnCell, kind: type[nn.Module]) -> None:
-    """Know a cell by its class."""
-    _KNOWN[cell.name] = cell, kind
+        class_of(cell.name, cell.source)  # now, not where a network's weights are drawn
+        _KNOWN[cell.name] = cell
 
 
 def known_cells() -> tuple[OwnCell, ...]:
     """Return all that this process knows."""
-    return tuple(cell for cell, _ in _KNOWN.values())
+    return tuple(_KNOWN.values())
 
 
 def own_cell(name: str) -> OwnCell:
@@ -97,7 +81,12 @@ def own_cell(name: str) -> OwnCell:
     Raises:
         ConfigError: The user has not named its file.
     """
-    return _known(name)[0]
+    if name not in _KNOWN:
+        raise ConfigError(
+            f"the file of the cell {name} must be named, as none is executed otherwise: "
+            f"--cell {name}, with its path"
+        )
+    return _KNOWN[name]
 
 
 def sha256_of(cell: str) -> str | None:
@@ -109,34 +98,16 @@ def sha256_of(cell: str) -> str | None:
     return own_cell(cell).sha256 if is_own_cell(cell) else None
 
 
-def own_layer(name: str, input_size: int, hidden_size: int) -> OwnLayer:
-    """Return a layer of a cell of the user's own.
-
-    Raises:
-        ConfigError: The user has not named its file.
-    """
-    return layer_of_class(_known(name)[1], input_size, hidden_size)
-
-
 def own_sizes(name: str, input_size: int, hidden_size: int) -> tuple[int, int]:
     """Return the parameters of a layer that are matrices, and the other ones.
 
     Raises:
         ConfigError: The user has not named its file.
     """
-    kind: Any = _known(name)[1]  # mypy takes a class for one without a hash
-    return _num_parameters(kind, input_size, hidden_size)
+    return _num_parameters(own_cell(name), input_size, hidden_size)
 
 
-def _known(name: str) -> tuple[OwnCell, type[nn.Module]]:
-    if name not in _KNOWN:
-        raise ConfigError(
-            f"the file of the cell {name} must be named, as none is executed otherwise: "
-            f"--cell {name}, with its path"
-        )
-    return _KNOWN[name]
-
-
+@functools.cache
 def class_of(name: str, source: bytes) -> type[nn.Module]:
     """Execute a text and return its class.
 
@@ -161,14 +132,10 @@ def class_of(name: str, source: bytes) -> type[nn.Module]:
     return kind
 
 
-def layer_of_class(kind: type[nn.Module], input_size: int, hidden_size: int) -> OwnLayer:
-    """Return a layer of a class."""
-    return OwnLayer(kind(input_size, hidden_size), hidden_size)
-
-
 @functools.cache
-def _num_parameters(kind: type[nn.Module], input_size: int, hidden_size: int) -> tuple[int, int]:
+def _num_parameters(cell: OwnCell, input_size: int, hidden_size: int) -> tuple[int, int]:
+    kind = class_of(cell.name, cell.source)
     with torch.device("meta"):
-        cell = kind(input_size, hidden_size)
-    matrices = sum(p.numel() for p in cell.parameters() if p.dim() > 1)
-    return matrices, sum(p.numel() for p in cell.parameters()) - matrices
+        parameters = list(kind(input_size, hidden_size).parameters())
+    matrices = sum(p.numel() for p in parameters if p.dim() > 1)
+    return matrices, sum(p.numel() for p in parameters) - matrices

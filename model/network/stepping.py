@@ -11,13 +11,14 @@ are picked.
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from model.network.base import State
+from model.network.kernels.lstm import LSTMLayer
 from model.network.tied import TiedOutput
 
 MAX_TABLE_VALUES = 1 << 24
@@ -93,8 +94,8 @@ class LSTMStepper(Stepper):
     @torch.inference_mode()
     def __init__(
         self,
-        layers: list[dict[str, nn.Parameter]],
-        norms: list[nn.Module],
+        layers: Sequence[LSTMLayer],
+        norms: Sequence[nn.Module],
         embedding: nn.Embedding,
         output: nn.Linear | TiedOutput,
         state: State,
@@ -102,7 +103,7 @@ class LSTMStepper(Stepper):
         """Go on from a state.
 
         Args:
-            layers: The parameters of each layer, by the names of nn.LSTM.
+            layers: At least one.
             norms: What is applied to each layer's output on its way up.
             embedding: V rows.
             output: From the last layer to V logits.
@@ -122,13 +123,10 @@ class LSTMStepper(Stepper):
         self._embedding_VE = embedding.weight
         self._has_table = len(embedding.weight) * len(order) <= MAX_TABLE_VALUES
         for number, layer in enumerate(layers):
-            inputs_GE, recurrent_GH, *biases = (
-                layer[f"{name}_l0"][order]
-                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            )
-            self._biases.append(biases[0] + biases[1])
+            inputs_GE, recurrent_GH, bias_G = (part[order] for part in layer.weights())
+            self._biases.append(bias_G)
             if number == 0 and self._has_table:
-                self._table_VG = embedding.weight @ inputs_GE.T + self._biases[0]
+                self._table_VG = embedding.weight @ inputs_GE.T + bias_G
                 self._weights.append(recurrent_GH.T.contiguous())
             else:
                 self._weights.append(torch.cat([inputs_GE, recurrent_GH], dim=1).T.contiguous())

@@ -61,15 +61,15 @@ def score_dynamically(network: StreamNetwork, corpus: EncodedCorpus, *, seed: in
         seed: Seed of the segments of the training text.
     """
     start = time.perf_counter()
-    root_mean_squares = _root_mean_squares(network, corpus.train, seed=seed)
-    tried, test = corpus.validation[:TRIED_SYMBOLS], corpus.test[:MAX_DYNAMIC_SYMBOLS]
+    train, validation, test = (part.symbols for part in corpus.parts)
+    root_mean_squares = _root_mean_squares(network, train, seed=seed)
+    tried, test = validation[:TRIED_SYMBOLS], test[:MAX_DYNAMIC_SYMBOLS]
     on_validation = {
-        rate: _nats(network, tried, corpus.train, rate, root_mean_squares)
-        for rate in LEARNING_RATES
+        rate: _nats(network, tried, train, rate, root_mean_squares) for rate in LEARNING_RATES
     }
     best = min(on_validation, key=lambda rate: on_validation[rate])
     learning, static = (
-        _nats(network, test, corpus.validation, rate, root_mean_squares) for rate in (best, 0.0)
+        _nats(network, test, validation, rate, root_mean_squares) for rate in (best, 0.0)
     )
     return DynamicScore(
         gain_bits=(static - learning) / math.log(2),

@@ -8,7 +8,6 @@ Shapes: T time steps, B columns, V vocabulary.
 """
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -23,15 +22,15 @@ from model.network.precision import autocast
 from model.network.stream import StreamNetwork
 from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, num_columns
 from model.scoring.mixture import Mixture, mixed_nats
-from model.scoring.objective import PreparedCorpus, restored_test_bits_per_char
+from model.scoring.objective import PreparedCorpus, restored_bits_per_char
 from model.text.ngram import Ngram
 from model.text.streams import Symbols
 
 
-def passage_nats(
-    model: StreamNetwork, passage: Symbols, *, context: Symbols, device: torch.device
-) -> float:
-    """Return the nats that the network spends on a passage, in all.
+def symbol_nats(
+    model: Network, passage: Symbols, *, context: Symbols, device: torch.device
+) -> NDArray[np.float64]:
+    """Return what a network of any kind spends on each symbol of a passage (N,).
 
     Args:
         model: The network; it is evaluated without dropout and left in training mode.
@@ -40,27 +39,6 @@ def passage_nats(
             passage is scored too.
         device: Where the network lies.
     """
-    layout = _Layout(passage, context)
-    nats = torch.zeros((), dtype=torch.float64, device=device)
-    for chunk, losses_TB in layout.losses(model, device):
-        scored_TB = torch.from_numpy(layout.scored_TB[chunk]).to(device)
-        nats += losses_TB.masked_fill(~scored_TB, 0.0).sum(dtype=torch.float64)
-    return nats.item()
-
-
-def network_nats(
-    model: Network, passage: Symbols, *, context: Symbols, device: torch.device
-) -> float:
-    """Return what a network of any kind spends on a passage; see `passage_nats`."""
-    if isinstance(model, StreamNetwork):
-        return passage_nats(model, passage, context=context, device=device)
-    return float(symbol_nats(model, passage, context=context, device=device).sum())
-
-
-def symbol_nats(
-    model: Network, passage: Symbols, *, context: Symbols, device: torch.device
-) -> NDArray[np.float64]:
-    """Return what a network of any kind spends on each symbol (N,); see `passage_nats`."""
     if isinstance(model, Mixture):
         parts = [
             symbol_nats(member, passage, context=context, device=device)
@@ -72,10 +50,10 @@ def symbol_nats(
     if isinstance(model, WindowLSTM):
         return _window_nats(model, passage, context=context, device=device)
     assert isinstance(model, StreamNetwork)
-    layout = _Layout(passage, context)
-    losses_TB = torch.cat([losses for _, losses in layout.losses(model, device)]).cpu().numpy()
+    inputs_TB, targets_TB, places_TB, is_scored_TB = _columns(passage, context)
+    losses_TB = _losses(model, inputs_TB, targets_TB, device)
     nats_N = np.empty(len(passage))
-    nats_N[layout.places_TB[layout.scored_TB]] = losses_TB[layout.scored_TB]
+    nats_N[places_TB[is_scored_TB]] = losses_TB[is_scored_TB]
     return nats_N
 
 
@@ -98,9 +76,7 @@ def cold_nats(model: Network, texts_TB: Symbols, *, device: torch.device) -> NDA
             parts.append(ngram_cold_nats(model.ngram, texts_TB))
         return mixed_nats(np.stack(parts), model.weights)
     if isinstance(model, StreamNetwork):
-        inputs_TB, targets_TB = texts_TB[:-1].astype(np.int32), texts_TB[1:].astype(np.int64)
-        losses = [part for _, part in _losses(model, inputs_TB, targets_TB, device)]
-        nats_TB = torch.cat(losses).double().cpu().numpy()
+        nats_TB = _losses(model, texts_TB[:-1], texts_TB[1:], device)
     else:
         assert isinstance(model, WindowLSTM)
         nats = [
@@ -121,7 +97,7 @@ def ngram_cold_nats(ngram: Ngram, texts_TB: Symbols) -> NDArray[np.float64]:
 def _window_nats(
     model: WindowLSTM, passage: Symbols, *, context: Symbols, device: torch.device
 ) -> NDArray[np.float64]:
-    """Return what the network of the window regime spends on each symbol; see `passage_nats`.
+    """Return what the network of the window regime spends on each symbol; see `symbol_nats`.
 
     Each symbol is predicted as in generation: from the window before it, which grows from
     the context until it is whole (WindowLSTM.start_text).
@@ -144,50 +120,49 @@ def _window_nats(
     return torch.cat(losses).double().cpu().numpy()
 
 
-class _Layout:
-    """A passage as columns side by side, each entered with the symbols before it.
+def _columns(
+    passage: Symbols, context: Symbols
+) -> tuple[Symbols, Symbols, Symbols, NDArray[np.bool_]]:
+    """Lay a passage out as columns side by side, each entered with the symbols before it.
 
-    Attributes:
-        scored_TB: Whether a row's prediction counts.
-        places_TB: Which symbol of the passage it predicts.
+    Returns:
+        The inputs and the targets (T, B), which symbol of the passage a target is, and whether it
+        is scored.
     """
-
-    def __init__(self, passage: Symbols, context: Symbols) -> None:
-        symbols = np.concatenate([context[-WARM_UP_SYMBOLS:], passage])
-        num_context = len(symbols) - len(passage)
-        column_length = -(-len(passage) // num_columns(len(passage)))
-        starts = np.arange(num_context, len(symbols), column_length)
-        # Row t of a column predicts position start - WARM_UP_SYMBOLS + t of the symbols.
-        steps_T1 = np.arange(-WARM_UP_SYMBOLS, column_length)[:, None]
-        positions_TB = starts + steps_T1
-        self.scored_TB = (steps_T1 >= 0) & (positions_TB < len(symbols))
-        self.places_TB = positions_TB - num_context
-        # Where a short context has no symbol, its first one is repeated.
-        last = len(symbols) - 1
-        self._inputs_TB = symbols[(positions_TB - 1).clip(0, last)].astype(np.int32)
-        self._targets_TB = symbols[positions_TB.clip(0, last)].astype(np.int64)
-
-    def losses(self, model: StreamNetwork, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
-        """Yield the nats of some rows after the other, those that do not count among them."""
-        yield from _losses(model, self._inputs_TB, self._targets_TB, device)
+    symbols = np.concatenate([context[-WARM_UP_SYMBOLS:], passage])
+    num_context = len(symbols) - len(passage)
+    column_length = -(-len(passage) // num_columns(len(passage)))
+    starts = np.arange(num_context, len(symbols), column_length)
+    # Row t of a column predicts position start - WARM_UP_SYMBOLS + t of the symbols.
+    steps_T1 = np.arange(-WARM_UP_SYMBOLS, column_length)[:, None]
+    places_TB = starts + steps_T1
+    is_scored_TB = (steps_T1 >= 0) & (places_TB < len(symbols))
+    # Where a short context has no symbol, its first one is repeated.
+    inputs_TB, targets_TB = (
+        symbols[places.clip(0, len(symbols) - 1)] for places in (places_TB - 1, places_TB)
+    )
+    return inputs_TB, targets_TB, places_TB - num_context, is_scored_TB
 
 
 @torch.inference_mode()
 def _losses(
     model: StreamNetwork, inputs_TB: Symbols, targets_TB: Symbols, device: torch.device
-) -> Iterator[tuple[slice, Tensor]]:
+) -> NDArray[np.float64]:
+    """Return what each target (T, B) costs; the network is left in training mode."""
     model.eval()
-    state = None
+    state, losses = None, list[Tensor]()
     num_steps = chunk_steps(inputs_TB.shape[1], model.output.out_features)
     for start in range(0, len(inputs_TB), num_steps):
         chunk = slice(start, start + num_steps)
-        logits_TBV, state = model(torch.from_numpy(inputs_TB[chunk]).to(device), state)
-        targets = torch.from_numpy(targets_TB[chunk]).to(device)
-        losses_TB = functional.cross_entropy(
+        inputs = torch.from_numpy(inputs_TB[chunk].astype(np.int32)).to(device)
+        targets = torch.from_numpy(targets_TB[chunk].astype(np.int64)).to(device)
+        logits_TBV, state = model(inputs, state)
+        losses_N = functional.cross_entropy(
             logits_TBV.float().flatten(0, 1), targets.flatten(), reduction="none"
-        ).view_as(targets)
-        yield chunk, losses_TB
+        )
+        losses.append(losses_N.view_as(targets))
     model.train()
+    return torch.cat(losses).double().cpu().numpy()
 
 
 def held_out_nats(
@@ -197,7 +172,7 @@ def held_out_nats(
     *,
     precision: str | None,
     is_test: bool,
-    max_symbols: int,
+    max_symbols: int | None,
 ) -> NDArray[np.float64]:
     """Return what a network spends on each symbol of the validation or the test passage (N,).
 
@@ -207,14 +182,16 @@ def held_out_nats(
         config: The network's configuration.
         precision: The arithmetic that it was trained and validated in; None is float32.
         is_test: Whether it is the test passage.
-        max_symbols: Of a longer passage, only its beginning is scored.
+        max_symbols: Of a longer passage, only the beginning is scored; None is all of it.
     """
     corpus, device = prepared.streams(config), next(network.parameters()).device
-    passage, context = (
-        (corpus.test, corpus.validation) if is_test else (corpus.validation, corpus.train)
-    )
+    passage, context = corpus.validation, corpus.train
+    if is_test:
+        passage, context = corpus.test, corpus.validation
     with autocast(precision or "float32", device):
-        return symbol_nats(network, passage[:max_symbols], context=context, device=device)
+        return symbol_nats(
+            network, passage.symbols[:max_symbols], context=context.symbols, device=device
+        )
 
 
 def score_test_passage(
@@ -232,9 +209,8 @@ def score_test_passage(
         config: The network's configuration.
         precision: The arithmetic that it was trained and validated in; None is float32.
     """
-    corpus = prepared.streams(config)
-    device = next(network.parameters()).device
-    with autocast(precision or "float32", device):
-        nats = network_nats(network, corpus.test, context=corpus.validation, device=device)
-    own_bits = nats / math.log(2) + corpus.test_spelling_bits
-    return restored_test_bits_per_char(own_bits, prepared, config)
+    nats = held_out_nats(
+        network, prepared, config, precision=precision, is_test=True, max_symbols=None
+    )
+    test = prepared.streams(config).test
+    return restored_bits_per_char(float(nats.sum()) / math.log(2) + test.spelling_bits, test)

@@ -35,17 +35,19 @@ TREND_COST = 2.0
 class LetterScore:
     """What a network spends on a letter of the test passage; an upper bound that falls.
 
+    Fields are named as the columns of finalists.csv.
+
     Attributes:
-        num_particles: Particles of the estimate; 1 where one is exact.
-        bits_per_letter: With all particles.
-        bits_per_letter_quarter: With a quarter of them, None if not asked for.
-        bits_per_letter_sixteenth: With a sixteenth of them, None if not asked for.
+        letter_particles: Particles of the estimate; 1 where one is exact.
+        test_bits_per_letter: With all particles.
+        test_bits_per_letter_quarter: With a quarter of them, None if not asked for.
+        test_bits_per_letter_sixteenth: With a sixteenth of them, None if not asked for.
     """
 
-    num_particles: int
-    bits_per_letter: float
-    bits_per_letter_quarter: float | None
-    bits_per_letter_sixteenth: float | None
+    letter_particles: int
+    test_bits_per_letter: float
+    test_bits_per_letter_quarter: float | None
+    test_bits_per_letter_sixteenth: float | None
 
 
 def score_letters(
@@ -69,7 +71,7 @@ def score_letters(
     if not isinstance(network, StreamNetwork):
         return None
     # Every cleaning keeps the letters, so they can be had from each.
-    letters = clean(text_of(corpus, "test"), LETTERS)[:MAX_LETTERS]
+    letters = clean(text_of(corpus, corpus.test), LETTERS)[:MAX_LETTERS]
     if not letters:
         return None
 
@@ -79,7 +81,7 @@ def score_letters(
             network,
             vocabulary,
             letters,
-            context=corpus.validation,
+            context=corpus.validation.symbols,
             num_particles=num_particles,
             seed=hash_seed(seed, num_particles),
         )
@@ -88,10 +90,10 @@ def score_letters(
     is_exact = set(symbols_by_letter(vocabulary)) == set(vocabulary.alphabet)
     most = 1 if is_exact else PARTICLES
     return LetterScore(
-        num_particles=most,
-        bits_per_letter=bits_per_letter(most),
-        bits_per_letter_quarter=bits_per_letter(max(1, most // 4)) if with_trend else None,
-        bits_per_letter_sixteenth=bits_per_letter(max(1, most // 16)) if with_trend else None,
+        letter_particles=most,
+        test_bits_per_letter=bits_per_letter(most),
+        test_bits_per_letter_quarter=bits_per_letter(max(1, most // 4)) if with_trend else None,
+        test_bits_per_letter_sixteenth=bits_per_letter(max(1, most // 16)) if with_trend else None,
     )
 
 

@@ -13,13 +13,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from model.config import TrialConfig
-from model.errors import ConfigError, CorpusError
+from model.errors import ConfigError
 from model.scoring.resemblance import Resemblance, resemblance
 from model.text.cleaning import RAW, clean
 from model.text.grams import Smoothing
 from model.text.ngram import Ngram, choose_order
 from model.text.streams import (
     EncodedCorpus,
+    Part,
     RawSplit,
     alphabet_of,
     encode_bytes,
@@ -76,15 +77,13 @@ class Floors:
                 f"an objective's version must be 1 to {OBJECTIVE_VERSION}, got {self.version}"
             )
 
-    def restoration_bits_per_char(self, cleaning: str) -> float:
-        """Return the price of restoring a validation passage, per raw character, at least 0."""
-        raw, cleaned = (self.of_cleaning[name] for name in (RAW, cleaning))
-        return max(0.0, raw.validation_bits_per_char - cleaned.validation_bits_per_char)
-
-    def test_restoration_bits_per_char(self, cleaning: str) -> float:
-        """Return the price of restoring a test passage, per raw character, at least 0."""
-        raw, cleaned = (self.of_cleaning[name] for name in (RAW, cleaning))
-        return max(0.0, raw.test_bits_per_char - cleaned.test_bits_per_char)
+    def restoration_bits_per_char(self, cleaning: str, *, is_test: bool = False) -> float:
+        """Return the price of restoring a held-out passage, per raw character, at least 0."""
+        raw, cleaned = (
+            floor.test_bits_per_char if is_test else floor.validation_bits_per_char
+            for floor in (self.of_cleaning[RAW], self.of_cleaning[cleaning])
+        )
+        return max(0.0, raw - cleaned)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +91,7 @@ class PreparedCorpus:
     """A corpus ready for a search: encoded once for each cleaning, with floors and prices.
 
     Attributes:
-        encoded: Cleaning to streams of characters, restoration price included.
+        encoded: Cleaning to streams of characters, restoration prices included.
         floors: The n-gram's figures, of each cleaning.
         resemblance: Of the validation passage to the training part; None for a short text.
         location: Where the text is found again, for checkpoints; None is not known.
@@ -109,10 +108,7 @@ class PreparedCorpus:
     @property
     def num_bytes(self) -> int:
         """What the streams of characters take."""
-        streams = self.encoded.values()
-        return sum(
-            each.train.nbytes + each.validation.nbytes + each.test.nbytes for each in streams
-        )
+        return sum(each.num_bytes for each in self.encoded.values())
 
     def streams(self, config: TrialConfig) -> EncodedCorpus:
         """Return the streams of a configuration: of its cleaning, in its unit.
@@ -137,7 +133,7 @@ def prepare_corpus(
     lengths: tuple[int, int] | None = None,
     min_char_count: int = 0,
 ) -> PreparedCorpus:
-    """Split, clean and encode a text, and work out the restoration price of each cleaning.
+    """Split, clean and encode a text, and work out what restoring each cleaning costs.
 
     Args:
         text: The raw text.
@@ -152,7 +148,9 @@ def prepare_corpus(
     """
     split = split_text(text, lengths)
     raw = encode_corpus(split, RAW)
-    resembles, order = resemblance(raw), floors.order if floors else floor_order(raw)
+    resembles = resemblance(raw)
+    last = raw.train.symbols[-MAX_TRAIN_CHARS:]  # whose end chooses the order for all cleanings
+    order = floors.order if floors else choose_order(last, vocabulary_size=len(raw.vocabulary))
     encoded, measured = dict[str, EncodedCorpus](), dict[str, Floor]()
     # One after the other: three of a gigabyte would not fit into a laptop.
     for name in dict.fromkeys((RAW, *cleanings)):
@@ -165,43 +163,35 @@ def prepare_corpus(
     missing = [name for name in cleanings if name not in floors.of_cleaning]
     if missing:
         raise ConfigError(f"floors must have one of each cleaning, got none of {missing[0]!r}")
-    prices = {name: floors.restoration_bits_per_char(name) for name in cleanings}
-    encoded = {
-        name: dataclasses.replace(encoded[name], restoration_bits_per_char=price)
-        for name, price in prices.items()
-    }
     return PreparedCorpus(
-        encoded=encoded,
+        encoded={name: _priced(encoded[name], floors) for name in cleanings},
         floors=floors,
         resemblance=resembles,
         min_char_count=min_char_count,
     )
 
 
-def restored_bits_per_char(own_bits: float, corpus: EncodedCorpus) -> float:
-    """Return `val_bits_per_char`: own bits and restoration price, per raw character.
+def _priced(corpus: EncodedCorpus, floors: Floors) -> EncodedCorpus:
+    def priced(part: Part, *, is_test: bool) -> Part:
+        price = floors.restoration_bits_per_char(corpus.cleaning, is_test=is_test)
+        return dataclasses.replace(part, restoration_bits_per_char=price)
+
+    return dataclasses.replace(
+        corpus,
+        validation=priced(corpus.validation, is_test=False),
+        test=priced(corpus.test, is_test=True),
+    )
+
+
+def restored_bits_per_char(own_bits: float, passage: Part) -> float:
+    """Return `val_bits_per_char`, or the same of the test passage: own bits and the price.
 
     Args:
-        own_bits: Bits that a model spends on its own cleaned validation passage, in all;
-            of a model of words, those of the spelling too.
-        corpus: The model's streams.
+        own_bits: Bits that a model spends on its own cleaned passage, in all; of a model of words,
+            those of the spelling too.
+        passage: The validation or the test passage of the model's streams.
     """
-    return own_bits / corpus.num_raw_validation_chars + corpus.restoration_bits_per_char
-
-
-def restored_test_bits_per_char(
-    own_bits: float, prepared: PreparedCorpus, config: TrialConfig
-) -> float:
-    """Return what `val_bits_per_char` is, of the test passage.
-
-    Args:
-        own_bits: Bits that a model spends on its own cleaned test passage, in all; of a model of
-            words, those of the spelling too.
-        prepared: The corpus.
-        config: The model's configuration.
-    """
-    price = prepared.floors.test_restoration_bits_per_char(config.cleaning)
-    return own_bits / prepared.streams(config).num_raw_test_chars + price
+    return own_bits / passage.num_raw_chars + passage.restoration_bits_per_char
 
 
 def uniform_guess_bits_per_char(corpus: EncodedCorpus) -> float:
@@ -210,37 +200,8 @@ def uniform_guess_bits_per_char(corpus: EncodedCorpus) -> float:
     Args:
         corpus: The streams of characters; who reads words can guess characters too.
     """
-    own_bits = math.log2(len(alphabet_of(corpus))) * len(corpus.validation)
-    return restored_bits_per_char(own_bits, corpus)
-
-
-def check_fits(corpus: EncodedCorpus, *, batch_size: int, sequence_length: int) -> None:
-    """Refuse a text with fewer symbols than columns, or shorter than one window.
-
-    No more is needed: columns that the text does not fill are padded, and the last window of a
-    column may be short. Words are about a quarter as many as characters, so a whole window for
-    each column would be too much to ask of a book.
-
-    Raises:
-        CorpusError: The training part is shorter than that.
-    """
-    needed = max(batch_size, sequence_length) + 1
-    if len(corpus.train) < needed:
-        raise CorpusError(
-            f"the training part must have a symbol to predict for each column of batch_size "
-            f"{batch_size} and fill one window of sequence_length {sequence_length}: "
-            f"{needed:,} symbols needed, {len(corpus.train):,} left by the cleaning "
-            f"{corpus.cleaning!r}"
-        )
-
-
-def floor_order(raw: EncodedCorpus) -> int:
-    """Choose the order of a text's n-gram, of all its cleanings, on the end of its training part.
-
-    Args:
-        raw: The streams of RAW, each character a symbol.
-    """
-    return choose_order(raw.train[-MAX_TRAIN_CHARS:], vocabulary_size=len(raw.vocabulary))
+    own_bits = math.log2(len(alphabet_of(corpus))) * len(corpus.validation.symbols)
+    return restored_bits_per_char(own_bits, corpus.validation)
 
 
 def measured_floor(
@@ -263,18 +224,17 @@ def measured_floor(
         split.test[:MAX_SCORED_CHARS],
     )
     num_train, num_validation, num_test = (len(clean(part, corpus.cleaning)) for part in parts)
+    train, validation, test = (part.symbols for part in corpus.parts)
     ngram = Ngram.fit(
-        corpus.train[len(corpus.train) - num_train :],
+        train[len(train) - num_train :],
         vocabulary_size=len(corpus.vocabulary),
         order=order,
         smoothing=smoothing,
     )
     # Of a validation passage of numbers "letters" can leave less than a context.
-    before_test = np.concatenate([corpus.train[-order:], corpus.validation[-order:]])
+    before_test = np.concatenate([train[-order:], validation[-order:]])
     return Floor(
-        validation_bits_per_char=ngram.bits(
-            corpus.validation[:num_validation], context=corpus.train
-        )
+        validation_bits_per_char=ngram.bits(validation[:num_validation], context=train)
         / len(parts[1]),
-        test_bits_per_char=ngram.bits(corpus.test[:num_test], context=before_test) / len(parts[2]),
+        test_bits_per_char=ngram.bits(test[:num_test], context=before_test) / len(parts[2]),
     )

@@ -60,17 +60,16 @@ def resemblance(corpus: EncodedCorpus) -> Resemblance | None:
     Args:
         corpus: The raw text in characters.
     """
-    num_chars = min(len(corpus.train), _MAX_CHARS)
+    train, validation = corpus.train.symbols, corpus.validation.symbols
+    num_chars = min(len(train), _MAX_CHARS)
     if num_chars < MIN_CHARS:
         return None
-    parts = np.array_split(corpus.train, _PARTS)
+    parts = np.array_split(train, _PARTS)
     learnt = np.concatenate([part[: num_chars // _PARTS // _LEARNT] for part in parts])
     length = num_chars // _PARTS // _HELD_BACK
     held_back = [_middle(part, length) for part in parts]
     # One passage of all its pieces: each piece by itself would cost as much again.
-    judged = np.concatenate(
-        [_middle(part, length) for part in np.array_split(corpus.validation, _PARTS)]
-    )
+    judged = np.concatenate([_middle(part, length) for part in np.array_split(validation, _PARTS)])
     ngram = Ngram.fit(
         learnt,
         vocabulary_size=len(corpus.vocabulary),
@@ -78,8 +77,8 @@ def resemblance(corpus: EncodedCorpus) -> Resemblance | None:
         smoothing="witten-bell",  # what the thresholds were measured with
     )
     return Resemblance(
-        validation_bits_per_char=ngram.bits(judged, context=corpus.train) / len(judged),
-        training_bits_per_char=max(ngram.bits(piece, context=corpus.train) for piece in held_back)
+        validation_bits_per_char=ngram.bits(judged, context=train) / len(judged),
+        training_bits_per_char=max(ngram.bits(piece, context=train) for piece in held_back)
         / length,
     )
 

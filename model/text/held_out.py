@@ -1,7 +1,6 @@
 """Texts of their own to be judged on, in place of the last fifth of the training text."""
 
 import dataclasses
-import itertools
 
 from model.errors import CorpusError
 from model.text.corpus import Corpus, resolve_corpus
@@ -135,10 +134,9 @@ def shared(text: str, other: str) -> tuple[float, str]:
     known = {other[at : at + length] for at in range(0, len(other) - length + 1, length)}
     text = text[:_LOOKED_AT_CHARS]
     covered = bytearray(len(text))
-    starts = (at for at in range(len(text) - length + 1) if text[at : at + length] in known)
-    first = next(starts, None)
-    if first is None:
+    starts = [at for at in range(len(text) - length + 1) if text[at : at + length] in known]
+    if not starts:
         return 0.0, ""
-    for at in itertools.chain([first], starts):
+    for at in starts:
         covered[at : at + length] = b"\1" * length
-    return covered.count(1) / len(text), text[first : first + length]
+    return covered.count(1) / len(text), text[starts[0] : starts[0] + length]

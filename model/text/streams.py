@@ -7,7 +7,7 @@ whatever its cleaning.
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,6 @@ Symbols = NDArray[np.integer[Any]]
 """Indices of symbols, in the smallest type that leaves one number for padding."""
 AnyVocabulary = Vocabulary | CommonCharVocabulary | WordVocabulary | ByteVocabulary
 """What a network reads: characters, words or bytes."""
-PARTS = ("train", "validation", "test")
 STREAMS_KEPT = 4
 """Number of streams in other units than characters that a process keeps; in words a text of 100 MB
 takes 50 MB in each."""
@@ -72,56 +71,75 @@ def split_text(text: str, lengths: tuple[int, int] | None = None) -> RawSplit:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class EncodedCorpus:
-    """One cleaning of a corpus, encoded, with the price of what the cleaning dropped.
+class Part:
+    """A part of a cleaned corpus, encoded.
 
-    Symbols are characters, words or bytes. What spelling the unknown words of a part costs, or
-    telling rare characters apart, depends on no network: it is a constant of the streams. Two
-    corpora are equal if they are the same one.
+    What spelling its unknown words costs, or telling its rare characters apart, depends on no
+    network: it is a constant of the streams.
+
+    Attributes:
+        symbols: Their indices.
+        num_chars: Its cleaned characters.
+        num_raw_chars: Its raw characters.
+        rare_chars: Of a vocabulary of common characters: its rare characters, in order.
+        spelling_bits: Price of spelling its unknown words, in all, at least 0. The spelling model
+            has learnt from the training part's very words, and never saw the others'.
+        restoration_bits_per_char: Price of restoring a raw passage from the cleaned one, in bits
+            per raw character, at least 0; the training part has none.
+    """
+
+    symbols: Symbols
+    num_chars: int
+    num_raw_chars: int
+    rare_chars: str = ""
+    spelling_bits: float = 0.0
+    restoration_bits_per_char: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class EncodedCorpus:
+    """One cleaning of a corpus, encoded; symbols are characters, words or bytes.
+
+    Two corpora are equal if they are the same one.
 
     Attributes:
         cleaning: Name of the cleaning.
         vocabulary: The characters of the whole cleaned text, its common characters, words of its
             training part, or all bytes.
-        train: Indices of the cleaned training part.
-        validation: Indices of the cleaned validation passage.
-        test: Indices of the cleaned test passage.
-        rare_chars: Of a vocabulary of common characters: part to its rare characters, in order.
-        num_train_chars: Cleaned characters of the training part.
-        num_validation_chars: Cleaned characters of the validation passage.
-        num_test_chars: Cleaned characters of the test passage.
-        num_raw_train_chars: Raw characters of the training part.
-        num_raw_validation_chars: Raw characters of the validation passage.
-        num_raw_test_chars: Raw characters of the test passage.
-        train_spelling_bits: Price of spelling the unknown words of the training part, in all,
-            at least 0. The spelling model has learnt from these very words.
-        validation_spelling_bits: The same of the validation passage, whose words it never saw.
-        test_spelling_bits: The same of the test passage.
-        restoration_bits_per_char: Price of restoring the raw validation passage from the
-            cleaned one, in bits per raw character, at least 0.
+        train: The training part.
+        validation: The validation passage.
+        test: The test passage.
     """
 
     cleaning: str
     vocabulary: AnyVocabulary
-    train: Symbols
-    validation: Symbols
-    test: Symbols
-    num_train_chars: int
-    num_validation_chars: int
-    num_test_chars: int
-    num_raw_train_chars: int
-    num_raw_validation_chars: int
-    num_raw_test_chars: int
-    rare_chars: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    train_spelling_bits: float = 0.0
-    validation_spelling_bits: float = 0.0
-    test_spelling_bits: float = 0.0
-    restoration_bits_per_char: float = 0.0
+    train: Part
+    validation: Part
+    test: Part
+
+    @property
+    def parts(self) -> tuple[Part, Part, Part]:
+        """The three, in order."""
+        return self.train, self.validation, self.test
 
     @property
     def num_chars(self) -> int:
         """Characters of the whole cleaned text."""
-        return self.num_train_chars + self.num_validation_chars + self.num_test_chars
+        return sum(part.num_chars for part in self.parts)
+
+    @property
+    def num_bytes(self) -> int:
+        """What the symbols of all parts take."""
+        return sum(part.symbols.nbytes for part in self.parts)
+
+    def in_symbols(
+        self, vocabulary: AnyVocabulary, encoded: Callable[[Part], Part]
+    ) -> "EncodedCorpus":
+        """Return the same corpus in other symbols, each part as a function gives it."""
+        train, validation, test = map(encoded, self.parts)
+        return dataclasses.replace(
+            self, vocabulary=vocabulary, train=train, validation=validation, test=test
+        )
 
 
 def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
@@ -146,19 +164,14 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
         (symbol,) = vocabulary.symbols
         reason = f"a text must have two different characters, but {cleaning!r} leaves {symbol!r}"
         raise CorpusError(reason) if cleaning == RAW else UnfitCleaning(cleaning, reason)
-    train, validation, test = (vocabulary.encode(part, cleaned) for part in parts)
+
+    def encoded(raw: str) -> Part:
+        symbols = vocabulary.encode(raw, cleaned)
+        return Part(symbols=symbols, num_chars=len(symbols), num_raw_chars=len(raw))
+
+    train, validation, test = map(encoded, parts)
     return EncodedCorpus(
-        cleaning=cleaning,
-        vocabulary=vocabulary,
-        train=train,
-        validation=validation,
-        test=test,
-        num_train_chars=len(train),
-        num_validation_chars=len(validation),
-        num_test_chars=len(test),
-        num_raw_train_chars=len(split.train),
-        num_raw_validation_chars=len(split.validation),
-        num_raw_test_chars=len(split.test),
+        cleaning=cleaning, vocabulary=vocabulary, train=train, validation=validation, test=test
     )
 
 
@@ -172,16 +185,19 @@ def with_common_chars(chars: EncodedCorpus, min_char_count: int) -> EncodedCorpu
     assert isinstance(chars.vocabulary, Vocabulary)
     alphabet = chars.vocabulary
     vocabulary = CommonCharVocabulary.of(
-        alphabet.symbols, chars.train, min_char_count=min_char_count
+        alphabet.symbols, chars.train.symbols, min_char_count=min_char_count
     )
     if vocabulary is None:
         return chars
-    parts, rare = {}, {}
-    for name in PARTS:
-        indices = getattr(chars, name)
-        parts[name] = vocabulary.renumbered(indices)
-        rare[name] = alphabet.decode(indices[parts[name] == len(vocabulary.common)])
-    return _in_symbols(chars, vocabulary, parts, rare, spelled=rare)
+
+    def with_rare(part: Part) -> Part:
+        symbols = vocabulary.renumbered(part.symbols)
+        rare = alphabet.decode(part.symbols[symbols == len(vocabulary.common)])
+        return dataclasses.replace(
+            part, symbols=symbols, rare_chars=rare, spelling_bits=vocabulary.spelling_bits(rare)
+        )
+
+    return chars.in_symbols(vocabulary, with_rare)
 
 
 @functools.lru_cache(maxsize=STREAMS_KEPT)
@@ -196,7 +212,7 @@ def encode_words(
         speller: Smoothing of the spelling model.
     """
     vocabulary = WordVocabulary.of(
-        text_of(chars, "train"),
+        text_of(chars, chars.train),
         alphabet_of(chars),
         min_word_count=min_word_count,
         speller=speller,
@@ -230,43 +246,25 @@ def encode_in(chars: EncodedCorpus, vocabulary: AnyVocabulary) -> EncodedCorpus:
             f"a text must be made of the network's characters, got {len(strangers):,} others: "
             f"{strangers[:MAX_STRANGERS]!r}"
         )
-    texts = {name: text_of(chars, name) for name in PARTS}
-    parts = {name: vocabulary.encode(text) for name, text in texts.items()}
-    rare = {}
-    if isinstance(vocabulary, CommonCharVocabulary):
-        rare = {name: vocabulary.rare_in(text) for name, text in texts.items()}
-    return _in_symbols(chars, vocabulary, parts, rare, spelled=texts)
+
+    def encoded(part: Part) -> Part:
+        text = text_of(chars, part)
+        return dataclasses.replace(
+            part,
+            symbols=vocabulary.encode(text),
+            rare_chars=vocabulary.rare_in(text),
+            spelling_bits=vocabulary.spelling_bits(text),
+        )
+
+    return chars.in_symbols(vocabulary, encoded)
 
 
-def _in_symbols(
-    chars: EncodedCorpus,
-    vocabulary: AnyVocabulary,
-    parts: Mapping[str, Symbols],
-    rare: Mapping[str, str],
-    *,
-    spelled: Mapping[str, str],
-) -> EncodedCorpus:
-    """Return a corpus in other symbols, with the price of what is no symbol in some texts."""
-    return dataclasses.replace(
-        chars,
-        vocabulary=vocabulary,
-        train=parts["train"],
-        validation=parts["validation"],
-        test=parts["test"],
-        rare_chars=rare,
-        train_spelling_bits=vocabulary.spelling_bits(spelled["train"]),
-        validation_spelling_bits=vocabulary.spelling_bits(spelled["validation"]),
-        test_spelling_bits=vocabulary.spelling_bits(spelled["test"]),
-    )
-
-
-def text_of(chars: EncodedCorpus, part: str) -> str:
-    """Return the cleaned text of a part of a corpus in characters, one of PARTS."""
-    vocabulary, indices = chars.vocabulary, getattr(chars, part)
-    if isinstance(vocabulary, CommonCharVocabulary):
-        return vocabulary.decode(indices, chars.rare_chars[part])
-    assert isinstance(vocabulary, Vocabulary)
-    return vocabulary.decode(indices)
+def text_of(chars: EncodedCorpus, part: Part) -> str:
+    """Return the cleaned text of a part of a corpus in characters."""
+    if isinstance(chars.vocabulary, CommonCharVocabulary):
+        return chars.vocabulary.decode(part.symbols, part.rare_chars)
+    assert isinstance(chars.vocabulary, Vocabulary)
+    return chars.vocabulary.decode(part.symbols)
 
 
 def alphabet_of(chars: EncodedCorpus) -> tuple[str, ...]:
@@ -282,7 +280,7 @@ def training_sha256(corpus: EncodedCorpus) -> str:
     Kept, for each epoch's checkpoint asks again; 100 MB take 0.06 s.
     """
     digest = hashlib.sha256()
-    for stream in (corpus.train, corpus.validation):
+    for stream in (corpus.train.symbols, corpus.validation.symbols):
         digest.update(f"{len(stream)} ".encode())  # where one ends and the next begins
         digest.update(stream.astype(stream.dtype.newbyteorder("<"), copy=False).data)
     return digest.hexdigest()

@@ -70,6 +70,10 @@ class BaseVocabulary(ABC):
         """Return what spelling unknown symbols of a text costs: there are none."""
         return 0.0
 
+    def rare_in(self, text: str) -> str:
+        """Return the characters of a text that share a symbol, in order: there are none."""
+        return ""
+
     @property
     def blank(self: _HasAlphabet) -> str:
         """What is read where no text stands before: a space, or the first character."""

@@ -191,22 +191,11 @@ class WordVocabulary(BaseVocabulary):
         bits = self._speller.bits(list(unknown))
         return float(bits @ np.fromiter(unknown.values(), dtype=np.float64, count=len(unknown)))
 
-    def written(self, symbol: int, before: str, uniform: Callable[[], float]) -> str:
-        """Return what a symbol adds to a text; an unknown one is spelled.
-
-        Where the text that was learnt has no space at all, none is written.
-
-        Args:
-            symbol: An index.
-            before: The text before it.
-            uniform: Gives random numbers, 0 <= u < 1.
-        """
-        known = symbol < len(self.tokens)
-        token = self.tokens[symbol] if known else self._speller.draw(uniform)
-        return spaced(token, before) if self._has_spaces else token
-
     def writer(self, before: str, uniform: Callable[[], float]) -> Callable[[int], str]:
-        """Return what writes one passage: it takes a symbol, and returns what `written` does.
+        """Return what writes one passage: it takes a symbol, and returns what that adds to it.
+
+        An unknown symbol is spelled. Where the text that was learnt has no space at all, none is
+        written.
 
         Args:
             before: The text before the passage.
@@ -215,7 +204,9 @@ class WordVocabulary(BaseVocabulary):
 
         def write(symbol: int) -> str:
             nonlocal before
-            before = self.written(symbol, before, uniform)
+            known = symbol < len(self.tokens)
+            token = self.tokens[symbol] if known else self._speller.draw(uniform)
+            before = spaced(token, before) if self._has_spaces else token
             return before
 
         return write

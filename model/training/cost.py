@@ -6,6 +6,7 @@ L layers.
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 from model.config import TrialConfig, is_own_cell
 from model.errors import CorpusError
@@ -50,15 +51,14 @@ class TextSizes:
     def of(cls, corpus: EncodedCorpus) -> "TextSizes":
         """Measure an encoded text."""
         return cls(
-            train_symbols=len(corpus.train),
-            validation_symbols=len(corpus.validation),
+            train_symbols=len(corpus.train.symbols),
+            validation_symbols=len(corpus.validation.symbols),
             vocabulary_size=len(corpus.vocabulary),
-            text_bytes=corpus.train.nbytes + corpus.validation.nbytes + corpus.test.nbytes,
+            text_bytes=corpus.num_bytes,
         )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """What there is to do; each kind takes a time of its own (speed.py).
 
     Attributes:
@@ -76,11 +76,8 @@ class Work:
     activations: float
     parameter_updates: float
 
-    def __add__(self, other: "Work") -> "Work":
-        return Work(**{kind: getattr(self, kind) + getattr(other, kind) for kind in WORK_KINDS})
 
-
-WORK_KINDS = tuple(field.name for field in dataclasses.fields(Work))
+WORK_KINDS = Work._fields
 
 
 def layer_weights(config: TrialConfig) -> list[int]:
@@ -136,16 +133,30 @@ def steps_per_epoch(config: TrialConfig, sizes: TextSizes) -> int:
     return math.ceil(_rows(config, sizes) / per_step)
 
 
-def check_reports(config: TrialConfig, corpus: EncodedCorpus) -> None:
-    """Refuse a configuration with more reports in an epoch than optimiser steps.
+def check_fits(config: TrialConfig, corpus: EncodedCorpus) -> None:
+    """Refuse a configuration that a text is too short for.
+
+    A symbol for each column and one window are enough: columns that the text does not fill are
+    padded, and the last window of a column may be short. Words are about a quarter as many as
+    characters, so a whole window for each column would be too much to ask of a book.
 
     Args:
-        config: It fits the text in all else.
+        config: The configuration.
         corpus: The streams of its cleaning, in its unit.
 
     Raises:
-        CorpusError: There is a report without a step.
+        CorpusError: The training part has fewer symbols than columns, is shorter than one window,
+            or there is a report in an epoch without an optimiser step.
     """
+    needed = max(config.batch_size, config.sequence_length) + 1
+    num_symbols = len(corpus.train.symbols)
+    if num_symbols < needed:
+        raise CorpusError(
+            f"the training part must have a symbol to predict for each column of batch_size "
+            f"{config.batch_size} and fill one window of sequence_length "
+            f"{config.sequence_length}: {needed:,} symbols needed, {num_symbols:,} left by the "
+            f"cleaning {corpus.cleaning!r}"
+        )
     num_steps = steps_per_epoch(config, TextSizes.of(corpus))
     if num_steps < config.reports_per_epoch:
         raise CorpusError(
@@ -191,7 +202,7 @@ def epoch_work(config: TrialConfig, sizes: TextSizes) -> Work:
         calls, scored = math.ceil(passage / columns), passage
         steps = calls * length
     times = config.reports_per_epoch
-    return training + _passes(
+    evaluation = _passes(
         config,
         vocabulary_size,
         times * calls,
@@ -200,6 +211,7 @@ def epoch_work(config: TrialConfig, sizes: TextSizes) -> Work:
         times * scored,
         training=False,
     )
+    return Work(*(sum(each) for each in zip(training, evaluation, strict=True)))
 
 
 def _own_sizes(config: TrialConfig, input_size: int) -> tuple[int, int]:

@@ -64,16 +64,16 @@ class EpochReport:
             val_nats: What the network spends on the symbols of the validation passage, in all.
             elapsed_seconds: Seconds since the training began.
         """
-        bit = math.log(2)
-        train_nats = train_nats_per_symbol * len(corpus.train) + corpus.train_spelling_bits * bit
-        own_nats = val_nats + corpus.validation_spelling_bits * bit
+        bit, train, validation = math.log(2), corpus.train, corpus.validation
+        train_nats = train_nats_per_symbol * len(train.symbols) + train.spelling_bits * bit
+        own_nats = val_nats + validation.spelling_bits * bit
         return cls(
             report=report,
             epoch=epoch,
-            chars_trained=round(epoch * corpus.num_raw_train_chars),
-            train_nats_per_char=train_nats / corpus.num_train_chars,
-            val_nats_per_char=own_nats / corpus.num_validation_chars,
-            val_own_bits_per_char=own_nats / bit / corpus.num_validation_chars,
-            val_bits_per_char=restored_bits_per_char(own_nats / bit, corpus),
+            chars_trained=round(epoch * train.num_raw_chars),
+            train_nats_per_char=train_nats / train.num_chars,
+            val_nats_per_char=own_nats / validation.num_chars,
+            val_own_bits_per_char=own_nats / bit / validation.num_chars,
+            val_bits_per_char=restored_bits_per_char(own_nats / bit, validation),
             elapsed_seconds=elapsed_seconds,
         )

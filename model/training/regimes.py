@@ -18,7 +18,7 @@ Shapes: T time steps, B columns or windows, V vocabulary, N characters, L layers
 
 import math
 import warnings
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,31 +36,6 @@ from model.training.schedule import peak_learning_rate
 RESET_PROBABILITY = 0.05
 """Chance that a column begins a window with a state of zeros. Columns else begin so but once a
 report, and a network may have states that it never leaves, which a passage then begins with."""
-
-
-class Regime(Protocol):
-    """What the trainer asks of a regime."""
-
-    @property
-    def network(self) -> Network:
-        """What is trained."""
-
-    @property
-    def optimizer(self) -> torch.optim.Optimizer:
-        """What trains it."""
-
-    steps_per_epoch: int
-
-    def begin_report(self, seed: int, *, epoch_seed: int) -> None:
-        """Forget the steps before: what follows is a function of seeds and weights alone.
-
-        Args:
-            seed: Of what is drawn until the report.
-            epoch_seed: Of what is drawn for the whole epoch that the report is of.
-        """
-
-    def loss(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return the mean loss of a step, and how many symbols it is the mean of."""
 
 
 class Columns:
@@ -97,10 +72,10 @@ class StreamRegime:
         self._config = config
         # The text stays in its smallest type: 1 byte a character for up to 255, 2 a word.
         self._padding = len(corpus.vocabulary)
-        symbols_N = _read_only(corpus.train).to(device)
+        symbols_N = _read_only(corpus.train.symbols).to(device)
         self._columns = Columns(symbols_N, config.batch_size, padding=self._padding)
         self.steps_per_epoch = math.ceil(self._columns.num_steps / config.sequence_length)
-        self.optimizer = _optimizer(config, network, device, self.steps_per_epoch)
+        self.optimizer = _optimizer(config, network, self.steps_per_epoch)
         self._state: State | None = None
         self._resets = torch.Generator()  # on the CPU: the same on each device
 
@@ -138,10 +113,10 @@ class WindowRegime:
             [p for p in self.network.parameters() if p.requires_grad],
             lr=config.learning_rate,
             eps=1e-7,
-            fused=_can_fuse(device),
+            fused=True,
         )
         self._batch_size = config.batch_size
-        symbols_N = _read_only(corpus.train).to(device)
+        symbols_N = _read_only(corpus.train.symbols).to(device)
         # A view: no window is copied out before the step that reads it.
         self._windows = symbols_N.unfold(0, config.sequence_length + 1, 1)
         self.steps_per_epoch = math.ceil(len(self._windows) / config.batch_size)
@@ -163,15 +138,20 @@ class WindowRegime:
         return loss, torch.tensor(len(chosen))
 
 
-def build_regime(config: TrialConfig, corpus: EncodedCorpus, device: torch.device) -> Regime:
-    """Return the regime that a configuration asks for, its network untrained."""
+def build_regime(
+    config: TrialConfig, corpus: EncodedCorpus, device: torch.device
+) -> StreamRegime | WindowRegime:
+    """Return the regime that a configuration asks for, its network untrained.
+
+    A report's steps are a function of its seeds and of the weights before them alone.
+    """
     if config.regime == "window":
         return WindowRegime(config, corpus, device)
     return StreamRegime(config, corpus, device)
 
 
 def _optimizer(
-    config: TrialConfig, network: Network, device: torch.device, steps_per_epoch: int
+    config: TrialConfig, network: Network, steps_per_epoch: int
 ) -> torch.optim.Optimizer:
     """Return what trains a network of the stream regime.
 
@@ -192,7 +172,7 @@ def _optimizer(
         settings["t0"] = round(num_steps * (1 - config.decay_fraction)) - 1
     else:
         kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-        settings["fused"] = _can_fuse(device)
+        settings["fused"] = True
     return make_optimizer(kind, network.parameters(), **settings)
 
 
@@ -201,7 +181,3 @@ def _read_only(symbols: Symbols) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         return torch.from_numpy(symbols)
-
-
-def _can_fuse(device: torch.device) -> bool:
-    return device.type in ("cpu", "cuda")

@@ -13,13 +13,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from model.config import TrialConfig
 from model.network.precision import FLOAT32, Arithmetic, resolve_arithmetic, step_clock
 from model.system.devices import free_gpu_bytes, num_gpus, pick_device, use_threads
 from model.system.limits import resident_bytes
-from model.text.streams import EncodedCorpus
+from model.text.streams import EncodedCorpus, Part
 from model.text.vocabulary import Vocabulary
 from model.training.cost import WORK_KINDS, TextSizes, Work, epoch_work, step_work
 from model.training.trainer import Trainer
@@ -59,18 +58,14 @@ class MachineSpeed:
 
     def epoch_seconds(self, config: TrialConfig, sizes: TextSizes) -> float:
         """Return what an epoch of a configuration takes, evaluation included."""
-        return float(np.dot(_amounts(epoch_work(config, sizes)), self.seconds))
-
-
-def _amounts(work: Work) -> NDArray[np.float64]:
-    return np.array([getattr(work, kind) for kind in WORK_KINDS], dtype=np.float64)
+        return float(np.dot(epoch_work(config, sizes), self.seconds))
 
 
 def fit(works: Sequence[Work], seconds: Sequence[float]) -> MachineSpeed:
     """Return the speed with the least squares of relative errors, no part below 0."""
     from scipy.optimize import nnls  # 0.3 s, and only what measures needs it
 
-    relative = np.array([_amounts(w) for w in works]) / np.array(seconds)[:, None]
+    relative = np.array(works) / np.array(seconds)[:, None]
     scale = np.linalg.norm(relative, axis=0)
     found, _ = nnls(relative / scale, np.ones(len(relative)))
     return MachineSpeed(seconds=tuple((found / scale).tolist()))
@@ -134,18 +129,13 @@ def _random_corpus(config: TrialConfig) -> EncodedCorpus:
     """Return a text that fills one window."""
     num_chars = config.batch_size * config.sequence_length + 1
     symbols = np.random.default_rng(0).integers(0, _PROBE_SYMBOLS, num_chars, dtype=np.uint8)
+    part = Part(symbols=symbols, num_chars=num_chars, num_raw_chars=num_chars)
     return EncodedCorpus(
         cleaning=config.cleaning,
         vocabulary=Vocabulary(tuple(chr(ord("0") + index) for index in range(_PROBE_SYMBOLS))),
-        train=symbols,
-        validation=symbols,
-        test=symbols,
-        num_train_chars=num_chars,
-        num_validation_chars=num_chars,
-        num_test_chars=num_chars,
-        num_raw_train_chars=num_chars,
-        num_raw_validation_chars=num_chars,
-        num_raw_test_chars=num_chars,
+        train=part,
+        validation=part,
+        test=part,
     )
 
 

@@ -19,8 +19,7 @@ from model.errors import CheckpointError, TrainingDiverged
 from model.network.base import Network
 from model.network.own_cells import sha256_of
 from model.network.precision import Arithmetic, autocast, resolve_arithmetic
-from model.scoring.evaluation import network_nats
-from model.scoring.objective import check_fits
+from model.scoring.evaluation import symbol_nats
 from model.system.seeds import hash_seed
 from model.text.streams import EncodedCorpus, training_sha256
 from model.training.checkpoint import (
@@ -30,7 +29,7 @@ from model.training.checkpoint import (
     load_training_state,
     save_checkpoint,
 )
-from model.training.cost import check_reports
+from model.training.cost import check_fits
 from model.training.epoch_report import EpochReport
 from model.training.optimizer import mean_weights, take_step
 from model.training.regimes import build_regime
@@ -67,8 +66,7 @@ class Trainer:
             arithmetic: What it is computed in; None is as the config says.
             location: Where the text is found again, for checkpoints; None is not known.
         """
-        check_fits(corpus, batch_size=config.batch_size, sequence_length=config.sequence_length)
-        check_reports(config, corpus)
+        check_fits(config, corpus)
         assert config.cleaning == corpus.cleaning
         assert config.unit == corpus.vocabulary.unit
         self.config = config
@@ -182,12 +180,13 @@ class Trainer:
     def validation_nats(self) -> float:
         """Return what the network spends on the validation passage, in all."""
         with mean_weights(self.optimizer), autocast(self.arithmetic.precision, self.device):
-            return network_nats(
+            nats_N = symbol_nats(
                 self.model,
-                self.corpus.validation,
-                context=self.corpus.train,
+                self.corpus.validation.symbols,
+                context=self.corpus.train.symbols,
                 device=self.device,
             )
+        return float(nats_N.sum())
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint folder: the best epoch's network, and how to train on.

@@ -111,13 +111,7 @@ def _score(
     letters = score_letters(network, streams, seed=seed, with_trend=_has_trend(record))
     if letters is None:
         return scores
-    return dataclasses.replace(
-        scores,
-        test_bits_per_letter=letters.bits_per_letter,
-        letter_particles=letters.num_particles,
-        test_bits_per_letter_quarter=letters.bits_per_letter_quarter,
-        test_bits_per_letter_sixteenth=letters.bits_per_letter_sixteenth,
-    )
+    return dataclasses.replace(scores, **dataclasses.asdict(letters))
 
 
 def _with_dynamic(
@@ -129,10 +123,11 @@ def _with_dynamic(
         dynamic = score_dynamically(network, streams, seed=seed)
     except RuntimeError:  # of torch; it was never run on a GPU, and costs nothing else
         return scores
-    gain = dynamic.gain_bits * len(streams.test) / dynamic.num_symbols
+    test = streams.test
+    gain = dynamic.gain_bits * len(test.symbols) / dynamic.num_symbols
     return dataclasses.replace(
         scores,
-        test_bits_per_char_dynamic=scores.test_bits_per_char - gain / streams.num_raw_test_chars,
+        test_bits_per_char_dynamic=scores.test_bits_per_char - gain / test.num_raw_chars,
         dynamic_seconds=dynamic.seconds,
     )
 

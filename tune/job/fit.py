@@ -4,10 +4,10 @@ import dataclasses
 
 from model.config import TrialConfig
 from model.errors import CorpusError, UnfitCleaning
-from model.scoring.objective import Floors, PreparedCorpus, check_fits, prepare_corpus
+from model.scoring.objective import Floors, PreparedCorpus, prepare_corpus
 from model.text.corpus import Corpus
 from model.text.streams import EncodedCorpus
-from model.training.cost import check_reports
+from model.training.cost import check_fits
 from search_spaces import SearchSpace
 from search_spaces.narrow import at_most, without
 
@@ -93,8 +93,7 @@ def _misfit(
 def _why_unfit(config: TrialConfig, corpus: EncodedCorpus) -> CorpusError | None:
     """Return what the trainer would raise of a configuration; None where it fits."""
     try:
-        check_fits(corpus, batch_size=config.batch_size, sequence_length=config.sequence_length)
-        check_reports(config, corpus)
+        check_fits(config, corpus)
     except CorpusError as error:
         return error
     return None
@@ -117,7 +116,7 @@ def _smaller(
 
 def _limits(config: TrialConfig, corpus: EncodedCorpus) -> dict[str, int]:
     """Return the numbers of a configuration that are too large, and what each may be at most."""
-    most = len(corpus.train) - 1
+    most = len(corpus.train.symbols) - 1
     lengths = ("batch_size", "sequence_length")
     limits = {axis: most for axis in lengths if getattr(config, axis) > most}
     if limits:

@@ -10,14 +10,9 @@ import numpy as np
 
 from model.config import TrialConfig
 from model.scoring.mixture import Chosen, Nats, choose_members, mixed_nats
-from model.scoring.objective import (
-    MAX_TRAIN_CHARS,
-    PreparedCorpus,
-    restored_bits_per_char,
-    restored_test_bits_per_char,
-)
+from model.scoring.objective import MAX_TRAIN_CHARS, PreparedCorpus, restored_bits_per_char
 from model.text.ngram import Ngram, choose_order
-from model.text.streams import Symbols
+from model.text.streams import Part, Symbols
 
 Group = tuple[str, str, int, str]
 """Cleaning, unit, least count of a word, regime: what a mixture's members have in common."""
@@ -79,25 +74,20 @@ def mix(prepared: PreparedCorpus, networks: list[Candidate], nats: list[Nats]) -
         nats: What each spends on each symbol of the validation passage, or its beginning.
     """
     corpus = prepared.streams(networks[0].config)
-    size, counted = len(corpus.vocabulary), corpus.train[-MAX_TRAIN_CHARS:]
+    size, counted = len(corpus.vocabulary), corpus.train.symbols[-MAX_TRAIN_CHARS:]
     order = choose_order(counted, vocabulary_size=size)
     ngram = Ngram.fit(counted, vocabulary_size=size, order=order)
-    scored = corpus.validation[: len(nats[0])]
-    all_nats = np.stack([*nats, ngram.nats(scored, context=corpus.train)])
+    scored = corpus.validation.symbols[: len(nats[0])]
+    all_nats = np.stack([*nats, ngram.nats(scored, context=corpus.train.symbols)])
     chosen = choose_members(all_nats)
     val_nats = all_nats[[*chosen.members]]
-
-    def bits_per_char(nats: Nats) -> float:
-        own_bits = float(nats.mean()) * len(corpus.validation) / math.log(2)
-        return restored_bits_per_char(own_bits + corpus.validation_spelling_bits, corpus)
-
     return Mixed(
         networks=tuple(networks[row] for row in chosen.members if row < len(networks)),
         ngram=ngram if len(networks) in chosen.members else None,
         chosen=chosen,
         counted=counted,
-        val_bits_per_char=bits_per_char(mixed_nats(val_nats, chosen.weights)),
-        members_val_bits_per_char=tuple(bits_per_char(nats) for nats in val_nats),
+        val_bits_per_char=_restored(mixed_nats(val_nats, chosen.weights), corpus.validation),
+        members_val_bits_per_char=tuple(_restored(nats, corpus.validation) for nats in val_nats),
     )
 
 
@@ -111,17 +101,19 @@ def on_test_passage(
         mixed: The mixture.
         nats: What its networks spend on each symbol of the passage, or its beginning.
     """
-    config = mixed.networks[0].config
-    corpus = prepared.streams(config)
+    corpus = prepared.streams(mixed.networks[0].config)
     if mixed.ngram:
         order = mixed.ngram.order
-        before = np.concatenate([corpus.train[-order:], corpus.validation[-order:]])
-        scored = corpus.test[: len(nats[0])]
+        train, validation, test = (part.symbols for part in corpus.parts)
+        before = np.concatenate([train[-order:], validation[-order:]])
+        scored = test[: len(nats[0])]
         nats = [*nats, mixed.ngram.nats(scored, context=before)]
 
-    def bits_per_char(nats: Nats) -> float:
-        own_bits = float(nats.mean()) * len(corpus.test) / math.log(2)
-        return restored_test_bits_per_char(own_bits + corpus.test_spelling_bits, prepared, config)
+    whole = _restored(mixed_nats(np.stack(nats), mixed.chosen.weights), corpus.test)
+    return whole, tuple(_restored(each, corpus.test) for each in nats)
 
-    whole = bits_per_char(mixed_nats(np.stack(nats), mixed.chosen.weights))
-    return whole, tuple(map(bits_per_char, nats))
+
+def _restored(nats: Nats, passage: Part) -> float:
+    """Return restored bits of a passage from what its symbols, or the first of them, cost."""
+    own_bits = float(nats.mean()) * len(passage.symbols) / math.log(2)
+    return restored_bits_per_char(own_bits + passage.spelling_bits, passage)

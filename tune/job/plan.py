@@ -95,21 +95,21 @@ def _plan_lines(plan: JobPlan) -> list[str]:
     lines.append(f"text: {num_raw:,} characters, sha256 {study.corpus.sha256[:12]}")
     for cleaning, encoded in prepared.encoded.items():
         floor = prepared.floors.of_cleaning[cleaning].validation_bits_per_char
-        price = encoded.restoration_bits_per_char
+        price = encoded.validation.restoration_bits_per_char
         lines.append(
             f"  {cleaning:<18} {encoded.num_chars:,} characters, "
             f"{_symbols(encoded)}, floor {floor:.4f}, restoration {price:.4f}"
         )
         if "byte" in space.values("unit") and cleaning == RAW:
             config = space.config({"cleaning": RAW, "unit": "byte", "regime": "stream"})
-            num_bytes = len(prepared.streams(config).train)
+            num_bytes = len(prepared.streams(config).train.symbols)
             lines.append(f"  {RAW + ', bytes':<18} {num_bytes:,} bytes to train on")
         if "word" in space.values("unit"):
             # The regime of windows reads no words.
             config = space.config({"cleaning": cleaning, "unit": "word", "regime": "stream"})
             words = prepared.streams(config)
             lines.append(
-                f"  {cleaning + ', words':<18} {len(words.train):,} tokens to train on, "
+                f"  {cleaning + ', words':<18} {len(words.train.symbols):,} tokens to train on, "
                 f"{len(words.vocabulary):,} symbols that occur in them {config.min_word_count} "
                 f"times or more"
             )
@@ -117,7 +117,7 @@ def _plan_lines(plan: JobPlan) -> list[str]:
                 lines.append(f"warning: {NO_WORDS}")
     if "word" in space.values("unit") and has_no_spaces_between_words(study.corpus.text):
         lines.append(f"  {'words':<18} {CLAUSES}")
-    judged = next(iter(prepared.encoded.values())).num_raw_validation_chars
+    judged = next(iter(prepared.encoded.values())).validation.num_raw_chars
     lines.append(
         f"objective: val_bits_per_char, restored bits per raw character, lower is better, "
         f"on {judged:,} held-out raw characters"
@@ -159,7 +159,7 @@ def _symbols(encoded: EncodedCorpus) -> str:
 
 def _reports(study: Study) -> str:
     """Return how often trials report on a long text."""
-    chars = next(iter(study.prepared.encoded.values())).num_raw_train_chars
+    chars = next(iter(study.prepared.encoded.values())).train.num_raw_chars
     times = study.space.base.reports_per_epoch
     return f"reports: {times} an epoch, each after about {chars // times:,} characters"
 

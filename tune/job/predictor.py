@@ -92,8 +92,8 @@ def with_predictor(after: AfterSearch, result: SearchResult) -> SearchResult:
 def _scoring_seconds(study: Study, candidate: Candidate) -> float:
     """Return how long a network's two passages take."""
     chars = study.prepared.encoded[candidate.config.cleaning]
-    num_scored = chars.num_raw_validation_chars + chars.num_raw_test_chars
-    share = num_scored / chars.num_raw_train_chars
+    num_scored = chars.validation.num_raw_chars + chars.test.num_raw_chars
+    share = num_scored / chars.train.num_raw_chars
     return SCORED_BY_TRAINED * share * candidate.epoch_seconds
 
 
@@ -249,8 +249,8 @@ def _rows(
             milliseconds_per_symbol=milliseconds_per_symbol(whole),
         )
     ]
-    corpus = prepared.streams(mixed.networks[0].config)
-    symbols_per_char = len(corpus.validation) / corpus.num_raw_validation_chars
+    validation = prepared.streams(mixed.networks[0].config).validation
+    symbols_per_char = len(validation.symbols) / validation.num_raw_chars
     members: list[tuple[str, str, int | None, float]] = [
         (NETWORK, candidate.name, candidate.number, milliseconds_per_symbol(network))
         for candidate, network in zip(mixed.networks, whole.networks, strict=True)

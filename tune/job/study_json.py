@@ -39,7 +39,7 @@ def study_file(study: Study, result: SearchResult | None, estimate: Estimate | N
             floor_order=prepared.floors.order,
             floors=dict(prepared.floors.of_cleaning),
             restoration_bits_per_char={
-                cleaning: encoded.restoration_bits_per_char
+                cleaning: encoded.validation.restoration_bits_per_char
                 for cleaning, encoded in prepared.encoded.items()
             },
         ),

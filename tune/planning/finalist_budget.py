@@ -180,7 +180,7 @@ def scoring_seconds_of(
     study: Study, config: TrialConfig, num_parameters: int, with_trend: bool
 ) -> float:
     """Return how long the letters of a network take; 0 if it has none."""
-    num_chars = len(study.prepared.encoded[config.cleaning].test)
+    num_chars = len(study.prepared.encoded[config.cleaning].test.symbols)
     return scoring_seconds(config, num_parameters, num_chars=num_chars, with_trend=with_trend)
 
 
@@ -192,7 +192,7 @@ def learning_seconds_of(study: Study, record: TrialRecord) -> float:
     is_bytes = config.unit == "byte"
     # Words are fewer than characters.
     corpus = prepared.streams(config) if is_bytes else prepared.encoded[config.cleaning]
-    return dynamic_seconds(record.num_parameters or 0, num_symbols=len(corpus.test))
+    return dynamic_seconds(record.num_parameters or 0, num_symbols=len(corpus.test.symbols))
 
 
 def ended_finalists(records: Mapping[int, TrialRecord]) -> set[int]:

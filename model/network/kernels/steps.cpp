@@ -1,4 +1,4 @@
-// A step of a whole network, by which text is written; steps.py does the rest.
+// A step of a whole network, by which text is written; fused_stepping.py does the rest.
 //
 // Shapes: L layers, B rows, H units, S = H rounded up to a multiple of 16, V symbols, W = V rounded
 // up to a multiple of 64.
@@ -62,7 +62,7 @@ void normalize(Index hidden, Index size, const float* scale, const float* shift,
 
 }  // namespace
 
-// As steps.py lays them out.
+// As fused_stepping.py lays them out.
 struct Layer {
   const Bfloat16* input_weights;  // as lstm_pack has them; null in the first layer
   const Bfloat16* weights;

@@ -32,12 +32,18 @@ def corpus(tiny_corpus: PreparedCorpus) -> EncodedCorpus:
     return tiny_corpus.encoded["lower"]
 
 
+def in_a_pattern(corpus: EncodedCorpus) -> EncodedCorpus:
+    """Return a corpus whose held-out passages are another kind of text."""
+    pattern = np.tile(corpus.validation.symbols[:7], 60)
+    passage = dataclasses.replace(corpus.validation, symbols=pattern)
+    return dataclasses.replace(corpus, validation=passage, test=passage)
+
+
 def test_network_learns_a_text_of_another_kind_and_stays_as_it_was(
     network: StreamNetwork, corpus: EncodedCorpus
 ) -> None:
     before = {name: weight.clone() for name, weight in network.state_dict().items()}
-    pattern = np.tile(corpus.validation[:7], 60)
-    foreign = dataclasses.replace(corpus, validation=pattern, test=pattern)
+    foreign = in_a_pattern(corpus)
     score = score_dynamically(network, foreign, seed=0)
     assert score.gain_bits / score.num_symbols > 0.2
     assert score.learning_rate in dynamic.LEARNING_RATES and score.seconds > 0
@@ -52,8 +58,7 @@ def test_other_cells_learn_it_too(
     trainer = Trainer(dataclasses.replace(tiny_config, cell=cell, epochs=1), corpus)
     next(trainer.reports())
     assert isinstance(trainer.model, StreamNetwork)
-    pattern = np.tile(corpus.validation[:7], 60)
-    foreign = dataclasses.replace(corpus, validation=pattern, test=pattern)
+    foreign = in_a_pattern(corpus)
     score = score_dynamically(trainer.model, foreign, seed=0)
     assert score.gain_bits / score.num_symbols > 0.1
 
@@ -63,9 +68,9 @@ def test_network_that_does_not_learn_spends_what_it_does(
 ) -> None:
     monkeypatch.setattr(dynamic, "LEARNING_RATES", (0.0,))
     assert score_dynamically(network, corpus, seed=0).gain_bits == pytest.approx(0, abs=1e-9)
-    text = np.concatenate([corpus.validation[-128:], corpus.test])
+    text = np.concatenate([corpus.validation.symbols[-128:], corpus.test.symbols])
     expected = cold_nats(network, text[:, None], device=CPU)[127:].sum()
-    nats = dynamic._nats(network, corpus.test, corpus.validation, 0.0, [])
+    nats = dynamic._nats(network, corpus.test.symbols, corpus.validation.symbols, 0.0, [])
     assert nats == pytest.approx(expected, rel=1e-5)
 
 
@@ -79,7 +84,9 @@ def test_only_so_much_of_a_long_passage_is_read(
 
 
 def test_text_of_a_few_symbols_is_scored(network: StreamNetwork, corpus: EncodedCorpus) -> None:
-    short = dataclasses.replace(
-        corpus, train=corpus.train[:9], validation=corpus.validation[:3], test=corpus.test[:2]
+    train, validation, test = (
+        dataclasses.replace(part, symbols=part.symbols[:length])
+        for part, length in zip(corpus.parts, (9, 3, 2), strict=True)
     )
+    short = dataclasses.replace(corpus, train=train, validation=validation, test=test)
     assert score_dynamically(network, short, seed=0).num_symbols == 2

@@ -2,10 +2,12 @@ import pytest
 import torch
 from torch.nn import functional
 
+from model.network.base import Network
 from model.scoring import layout
-from model.scoring.evaluation import passage_nats
+from model.scoring.evaluation import symbol_nats
 from model.scoring.layout import MIN_COLUMNS
 from model.scoring.objective import PreparedCorpus
+from model.text.streams import EncodedCorpus
 from model.training.checkpoint import load_checkpoint
 
 CPU = torch.device("cpu")
@@ -20,15 +22,20 @@ def sequential_nats(model: torch.nn.Module, symbols: list[int], num_context: int
     return nats[num_context - 1 :].sum().item()
 
 
+def validation_nats(model: Network, corpus: EncodedCorpus, length: int | None = None) -> float:
+    passage = corpus.validation.symbols[:length]
+    return float(symbol_nats(model, passage, context=corpus.train.symbols, device=CPU).sum())
+
+
 def test_columns_score_as_one_long_pass_does(
     trained_checkpoint: object, tiny_corpus: PreparedCorpus
 ) -> None:
     model, _ = load_checkpoint(trained_checkpoint)  # type: ignore[arg-type]
     corpus = tiny_corpus.encoded["lower"]
-    nats = passage_nats(model, corpus.validation, context=corpus.train, device=CPU)
-    symbols = [*corpus.train[-128:].tolist(), *corpus.validation.tolist()]
+    nats = validation_nats(model, corpus)
+    symbols = [*corpus.train.symbols[-128:].tolist(), *corpus.validation.symbols.tolist()]
     by_hand = sequential_nats(model, symbols, num_context=128)
-    assert abs(nats - by_hand) / len(corpus.validation) < 1e-3
+    assert abs(nats - by_hand) / len(corpus.validation.symbols) < 1e-3
 
 
 def test_every_character_counts_once_whatever_the_length(
@@ -47,7 +54,7 @@ def test_every_character_counts_once_whatever_the_length(
         MIN_COLUMNS + 1,
         100,
     ):
-        nats = passage_nats(model, corpus.validation[:length], context=corpus.train, device=CPU)
+        nats = validation_nats(model, corpus, length)
         assert abs(nats - length * nat) < 1e-3
 
 
@@ -56,7 +63,7 @@ def test_network_is_left_in_training_mode(
 ) -> None:
     model, _ = load_checkpoint(trained_checkpoint)  # type: ignore[arg-type]
     corpus = tiny_corpus.encoded["lower"]
-    passage_nats(model, corpus.validation, context=corpus.train, device=CPU)
+    validation_nats(model, corpus)
     assert model.training
 
 
@@ -65,8 +72,8 @@ def test_chunks_of_a_large_vocabulary_leave_the_score_alone(
 ) -> None:
     model, _ = load_checkpoint(trained_checkpoint)  # type: ignore[arg-type]
     corpus = tiny_corpus.encoded["lower"]
-    whole = passage_nats(model, corpus.validation, context=corpus.train, device=CPU)
+    whole = validation_nats(model, corpus)
     for max_logits in (1, 5_000):  # a step at a time; some steps
         monkeypatch.setattr(layout, "MAX_CHUNK_LOGITS", max_logits)
-        nats = passage_nats(model, corpus.validation, context=corpus.train, device=CPU)
+        nats = validation_nats(model, corpus)
         assert nats == pytest.approx(whole, rel=1e-6)

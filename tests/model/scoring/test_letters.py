@@ -11,7 +11,7 @@ import torch
 from model.config import CELLS, TrialConfig
 from model.network.lstm import CharLSTM, build_network
 from model.network.stream import StreamNetwork
-from model.scoring.evaluation import network_nats
+from model.scoring.evaluation import symbol_nats
 from model.scoring.letters import MAX_LETTERS, PARTICLES, score_letters, scoring_seconds
 from model.scoring.objective import PreparedCorpus
 from model.scoring.particle_filter import letter_bits
@@ -109,11 +109,12 @@ def test_letters_network_spends_what_its_own_test_score_says(
     torch.manual_seed(1)
     network = CharLSTM(tiny_config, len(corpus.vocabulary))
     score = score_letters(network, corpus, seed=0, with_trend=True)
-    assert score is not None and score.num_particles == 1
-    nats = network_nats(network, corpus.test, context=corpus.validation, device=CPU)
-    own_bits = nats / math.log(2) / len(corpus.test)
-    assert score.bits_per_letter == pytest.approx(own_bits, rel=1e-5)
-    assert score.bits_per_letter_sixteenth == score.bits_per_letter
+    assert score is not None and score.letter_particles == 1
+    passage, context = corpus.test.symbols, corpus.validation.symbols
+    nats_N = symbol_nats(network, passage, context=context, device=CPU)
+    own_bits = float(nats_N.mean()) / math.log(2)
+    assert score.test_bits_per_letter == pytest.approx(own_bits, rel=1e-5)
+    assert score.test_bits_per_letter_sixteenth == score.test_bits_per_letter
 
 
 def test_cleanings_are_judged_on_the_same_letters(tiny_text: str) -> None:
@@ -127,11 +128,11 @@ def test_network_of_another_cleaning_has_a_trend_if_asked(
     corpus = tiny_corpus.encoded["cased"]
     network = CharLSTM(tiny_config, len(corpus.vocabulary))
     score = score_letters(network, corpus, seed=0, with_trend=True)
-    assert score is not None and score.num_particles == PARTICLES
-    assert None not in (score.bits_per_letter_quarter, score.bits_per_letter_sixteenth)
+    assert score is not None and score.letter_particles == PARTICLES
+    assert None not in (score.test_bits_per_letter_quarter, score.test_bits_per_letter_sixteenth)
     plain = score_letters(network, corpus, seed=0, with_trend=False)
-    assert plain is not None and plain.bits_per_letter_quarter is None
-    assert plain.bits_per_letter == score.bits_per_letter
+    assert plain is not None and plain.test_bits_per_letter_quarter is None
+    assert plain.test_bits_per_letter == score.test_bits_per_letter
 
 
 def test_window_networks_have_no_score(tiny_corpus: PreparedCorpus) -> None:
@@ -148,7 +149,8 @@ def test_a_passage_without_letters_has_no_score(
     corpus = tiny_corpus.encoded["cased"]
     network = CharLSTM(tiny_config, len(corpus.vocabulary))
     assert isinstance(corpus.vocabulary, Vocabulary)
-    silent = dataclasses.replace(corpus, test=corpus.vocabulary.encode("!'" * 20))
+    test = dataclasses.replace(corpus.test, symbols=corpus.vocabulary.encode("!'" * 20))
+    silent = dataclasses.replace(corpus, test=test)
     assert score_letters(network, silent, seed=0, with_trend=True) is None
 
 

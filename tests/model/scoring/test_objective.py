@@ -11,20 +11,17 @@ import torch
 
 from model.config import TrialConfig
 from model.errors import CorpusError
+from model.network.base import Network
 from model.network.lstm import CharLSTM
 from model.scoring import objective
-from model.scoring.evaluation import passage_nats
-from model.scoring.objective import (
-    PreparedCorpus,
-    check_fits,
-    prepare_corpus,
-    restored_bits_per_char,
-)
+from model.scoring.evaluation import symbol_nats
+from model.scoring.objective import PreparedCorpus, prepare_corpus, restored_bits_per_char
 from model.text.cleaning import clean
 from model.text.corpus import resolve_corpus
 from model.text.ngram import Ngram
 from model.text.streams import EncodedCorpus, split_text
 from model.text.vocabulary import Vocabulary
+from model.training.cost import check_fits
 from model.training.trainer import Trainer
 from repository import ROOT
 
@@ -39,6 +36,11 @@ def uniform_model(config: TrialConfig, corpus: EncodedCorpus) -> CharLSTM:
     torch.nn.init.zeros_(model.output.weight)
     torch.nn.init.zeros_(model.output.bias)
     return model
+
+
+def validation_nats(model: Network, corpus: EncodedCorpus) -> float:
+    passage, context = corpus.validation.symbols, corpus.train.symbols
+    return float(symbol_nats(model, passage, context=context, device=torch.device("cpu")).sum())
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_floor_of_the_reference_book(
 def test_restoration_prices_of_the_reference_book(
     book: PreparedCorpus, cleaning: str, price: float
 ) -> None:
-    measured = book.encoded[cleaning].restoration_bits_per_char
+    measured = book.encoded[cleaning].validation.restoration_bits_per_char
     assert measured == pytest.approx(price, abs=0.003)
 
 
@@ -94,13 +96,13 @@ def test_passage_of_which_a_cleaning_leaves_less_than_a_context_is_scored() -> N
     digits = "0000100110101111" * 20  # each is known by the four before it: an order of 5
     text = ("abcd" * 140 + digits)[:800] + digits[:97] + "abc" + "abcd" * 25
     prepared = prepare_corpus(text, ["letters"])
-    assert prepared.floors.order > len(prepared.encoded["letters"].validation) + 1
+    assert prepared.floors.order > len(prepared.encoded["letters"].validation.symbols) + 1
     assert prepared.floors.of_cleaning["letters"].test_bits_per_char < 1
 
 
 def test_all_cleanings_are_judged_on_the_same_raw_characters(book: PreparedCorpus) -> None:
-    assert {e.num_raw_validation_chars for e in book.encoded.values()} == {14_434}
-    assert len(book.encoded["cased"].test) == 14_435
+    assert {e.validation.num_raw_chars for e in book.encoded.values()} == {14_434}
+    assert len(book.encoded["cased"].test.symbols) == 14_435
 
 
 @pytest.mark.parametrize("cleaning", ["cased", "lower", "letters"])
@@ -109,11 +111,11 @@ def test_uniform_logits_score_what_one_works_out_by_hand(
 ) -> None:
     corpus = tiny_corpus.encoded[cleaning]
     model = uniform_model(tiny_config, corpus)
-    nats = passage_nats(model, corpus.validation, context=corpus.train, device=torch.device("cpu"))
-    score = restored_bits_per_char(nats / math.log(2), corpus)
+    nats = validation_nats(model, corpus)
+    score = restored_bits_per_char(nats / math.log(2), corpus.validation)
     floors = tiny_corpus.floors.of_cleaning
     dropped = floors["cased"].validation_bits_per_char - floors[cleaning].validation_bits_per_char
-    own_bits = len(corpus.validation) * math.log2(len(corpus.vocabulary))
+    own_bits = len(corpus.validation.symbols) * math.log2(len(corpus.vocabulary))
     by_hand = own_bits / len(split_text(tiny_text).validation) + max(0.0, dropped)
     assert score == pytest.approx(by_hand, rel=1e-6)
 
@@ -129,22 +131,18 @@ def test_score_depends_on_neither_batch_size_nor_sequence_length(
         trainer = Trainer(config, tiny_corpus.encoded["lower"])
         torch.manual_seed(0)  # the same network each time
         trainer.model = CharLSTM(config, len(trainer.corpus.vocabulary))
-        corpus = trainer.corpus
-        scores.add(
-            passage_nats(
-                trainer.model, corpus.validation, context=corpus.train, device=trainer.device
-            )
-        )
+        scores.add(validation_nats(trainer.model, trainer.corpus))
     assert len(scores) == 1
 
 
 def test_text_too_short_for_the_batch_is_refused(tiny_corpus: PreparedCorpus) -> None:
     corpus = tiny_corpus.encoded["lower"]
-    num_train = len(corpus.train)
-    check_fits(corpus, batch_size=num_train - 1, sequence_length=num_train - 1)
-    for sizes in ((num_train, 1), (1, num_train)):
+    num_train = len(corpus.train.symbols)
+    most = TrialConfig(batch_size=num_train - 1, sequence_length=num_train - 1)
+    check_fits(most, corpus)
+    for axis in ("batch_size", "sequence_length"):
         with pytest.raises(CorpusError, match=f"{num_train + 1:,} symbols needed, {num_train:,}"):
-            check_fits(corpus, batch_size=sizes[0], sequence_length=sizes[1])
+            check_fits(dataclasses.replace(most, **{axis: num_train}), corpus)
     with pytest.raises(CorpusError, match="at least 1,000 characters, got 5"):
         prepare_corpus("short", ["cased"])
 
@@ -155,7 +153,7 @@ def test_price_can_be_less_than_what_was_dropped_is_worth() -> None:
         chance.choice("abcdefgh") * 4 + chance.choice("0123456789") for _ in range(20_000)
     )
     encoded = prepare_corpus(text, ["letters"]).encoded["letters"]
-    assert encoded.restoration_bits_per_char == pytest.approx(0.51, abs=0.01)
+    assert encoded.validation.restoration_bits_per_char == pytest.approx(0.51, abs=0.01)
     assert math.log2(10) / 5 == pytest.approx(0.66, abs=0.01)
     page = " ".join((ROOT / "docs" / "objective.md").read_text(encoding="utf-8").split())
     assert "are worth 0.66 bits per character and are priced 0.51" in page

@@ -38,7 +38,7 @@ def book(tiny_text: str) -> Path:
 def predictor(trained_checkpoint: Path, tiny_corpus: PreparedCorpus, tmp_path: Path) -> Path:
     folder = tmp_path / "predictor"
     meta = PredictorMeta(weights=(0.6, 0.4), ngram_order=4, val_bits_per_char=1.25)
-    save_predictor(folder, [trained_checkpoint], meta, tiny_corpus.encoded["lower"].train)
+    save_predictor(folder, [trained_checkpoint], meta, tiny_corpus.encoded["lower"].train.symbols)
     return folder
 
 
@@ -228,7 +228,7 @@ def test_windows_are_read_with_nothing_before_them(
     values = values_of(capsys, str(trained_checkpoint), *flags)
     network, _ = load_checkpoint(trained_checkpoint)
     texts_TB = random_windows(
-        tiny_corpus.encoded["lower"].validation, num_windows=8, length=20, seed=4
+        tiny_corpus.encoded["lower"].validation.symbols, num_windows=8, length=20, seed=4
     )
     with torch.inference_mode():
         logits_TBV, _ = network.eval()(torch.from_numpy(texts_TB[:-1]).int())

@@ -108,12 +108,12 @@ def test_streams_are_the_bytes_of_the_parts_and_made_once(
 ) -> None:
     corpus, split = prepared.streams(config), split_text(TEXT)
     for symbols, part in (
-        (corpus.train, split.train),
-        (corpus.validation, split.validation),
-        (corpus.test, split.test),
+        (corpus.train.symbols, split.train),
+        (corpus.validation.symbols, split.validation),
+        (corpus.test.symbols, split.test),
     ):
         assert symbols.tobytes() == part.encode() and symbols.dtype == np.uint8
-    assert corpus.num_validation_chars == len(split.validation)
+    assert corpus.validation.num_chars == len(split.validation)
     assert corpus is prepared.streams(dataclasses.replace(config, hidden_size=4))
 
 
@@ -134,7 +134,7 @@ def test_uniform_network_scores_what_one_works_out_by_hand(
     assert report.val_bits_per_char == pytest.approx(bits["validation"], rel=1e-5)
     assert report.val_own_bits_per_char == pytest.approx(bits["validation"], rel=1e-5)
     assert report.val_nats_per_char == pytest.approx(bits["validation"] * math.log(2), rel=1e-5)
-    train_symbols = len(prepared.streams(config).train)
+    train_symbols = len(prepared.streams(config).train.symbols)
     assert report.train_nats_per_char == pytest.approx(
         math.log(NUM_BYTES) * train_symbols / len(split.train), rel=1e-5
     )
@@ -270,7 +270,7 @@ def test_training_goes_on_with_a_text_of_other_characters(
     assert generate_command.main(["finer", "--chars", "60", "--prime", "Ω"]) == 0
     assert len(capsys.readouterr().out) == len("Ω") + 60 + 1
     elsewhere = encode_in(prepared.encoded["lower"], BYTES)
-    assert elsewhere.train.tobytes() == split_text(TEXT).train.lower().encode()
+    assert elsewhere.train.symbols.tobytes() == split_text(TEXT).train.lower().encode()
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from model.text import common_chars
 from model.text.cleaning import LETTERS, RAW, clean
 from model.text.common_chars import CommonCharVocabulary
 from model.text.held_out import LONG_TEXT_CHARS
-from model.text.streams import PARTS, split_text, text_of
+from model.text.streams import split_text, text_of
 from model.text.vocabulary import Vocabulary
 from model.training.checkpoint import load_checkpoint
 from model.training.trainer import Trainer
@@ -72,15 +72,14 @@ def test_text_is_kept_whatever_shares_a_symbol(prepared: PreparedCorpus, cleanin
     counts = {char: clean(split.train, cleaning).count(char) for char in vocabulary.alphabet}
     assert set(vocabulary.rare) == {char for char, count in counts.items() if count < 10}
     assert set(vocabulary.alphabet) == set(clean(TEXT, cleaning))
-    for part in PARTS:
-        cleaned = clean(getattr(split, part), cleaning)
+    for part, raw in zip(corpus.parts, (split.train, split.validation, split.test), strict=True):
+        cleaned = clean(raw, cleaning)
         assert text_of(corpus, part) == cleaned
-        assert (getattr(corpus, part) == vocabulary.encode(cleaned)).all()
+        assert (part.symbols == vocabulary.encode(cleaned)).all()
         num_rare = sum(char in vocabulary.rare for char in cleaned)
         assert num_rare > 0
-        bits = getattr(corpus, f"{part}_spelling_bits")
-        assert bits == pytest.approx(num_rare * math.log2(len(vocabulary.rare)))
-        assert bits == vocabulary.spelling_bits(cleaned)
+        assert part.spelling_bits == pytest.approx(num_rare * math.log2(len(vocabulary.rare)))
+        assert part.spelling_bits == vocabulary.spelling_bits(cleaned)
 
 
 def test_long_text_is_looked_up_in_pieces(
@@ -118,17 +117,17 @@ def test_words_and_bytes_are_those_of_the_whole_text(
 ) -> None:
     config = dataclasses.replace(config, unit=unit, min_word_count=2)
     shared, whole = (each.streams(config) for each in (prepared, prepare_corpus(TEXT, [RAW])))
-    for part in PARTS:
-        assert (getattr(shared, part) == getattr(whole, part)).all()
-    assert shared.vocabulary == whole.vocabulary and not shared.rare_chars
-    assert shared.test_spelling_bits == whole.test_spelling_bits
+    for ours, theirs in zip(shared.parts, whole.parts, strict=True):
+        assert (ours.symbols == theirs.symbols).all() and not ours.rare_chars
+    assert shared.vocabulary == whole.vocabulary
+    assert shared.test.spelling_bits == whole.test.spelling_bits
 
 
 def test_prices_and_floors_are_those_of_the_whole_text(prepared: PreparedCorpus) -> None:
     whole = prepare_corpus(TEXT, [RAW, LETTERS])
     assert prepared.floors == whole.floors and prepared.resemblance == whole.resemblance
-    price = prepared.encoded[LETTERS].restoration_bits_per_char
-    assert price == whole.encoded[LETTERS].restoration_bits_per_char
+    price = prepared.encoded[LETTERS].validation.restoration_bits_per_char
+    assert price == whole.encoded[LETTERS].validation.restoration_bits_per_char
 
 
 def test_uniform_network_scores_what_one_works_out_by_hand(
@@ -170,12 +169,12 @@ def test_letters_that_share_a_symbol_have_their_share_of_it(
     config = dataclasses.replace(trainer.config, cleaning=LETTERS)
     of_letters = Trainer(config, corpus)
     score = score_letters(of_letters.model, corpus, seed=0, with_trend=False)
-    price = prepared.floors.test_restoration_bits_per_char(LETTERS)
+    price = prepared.floors.restoration_bits_per_char(LETTERS, is_test=True)
     whole = score_test_passage(of_letters.model, prepared, config, precision="float32")
-    assert score is not None and score.num_particles == 1
-    num_letters, num_raw = corpus.num_test_chars, corpus.num_raw_test_chars
+    assert score is not None and score.letter_particles == 1
+    num_letters, num_raw = corpus.test.num_chars, corpus.test.num_raw_chars
     own = (whole - price) * num_raw / num_letters
-    assert score.bits_per_letter == pytest.approx(own, abs=1e-3)
+    assert score.test_bits_per_letter == pytest.approx(own, abs=1e-3)
     # One of all characters is shown none of the rare ones: they have a price all the same.
     assert score_letters(trainer.model, prepared.encoded[RAW], seed=0, with_trend=False)
 

@@ -121,4 +121,4 @@ def test_thai_case_is_written_in_its_own_characters() -> None:
     vocabulary = WordVocabulary.of(text, sorted(set(text)), min_word_count=2)
     before = vocabulary.tokens[-1]
     for symbol in range(len(vocabulary) - 1):
-        assert " " not in vocabulary.written(symbol, before, lambda: 0.5)
+        assert " " not in vocabulary.writer(before, lambda: 0.5)(symbol)

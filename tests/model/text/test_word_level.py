@@ -18,13 +18,14 @@ from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError
 from model.generation.decoding import SamplingOptions, encode_prime, write_passages
 from model.scoring.evaluation import score_test_passage
-from model.scoring.objective import PreparedCorpus, check_fits, prepare_corpus
+from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.system.files import SUMS_FILE, write_sums
 from model.text.corpus import resolve_corpus
 from model.text.streams import encode_words, split_text
 from model.text.vocabulary import smallest_type
 from model.text.words import WordVocabulary, tokenize
 from model.training.checkpoint import META_FILE, WITHOUT_SUMS, load_checkpoint
+from model.training.cost import check_fits
 from model.training.trainer import Trainer
 from tune.records.run_folder import RunFolder
 from tune.reporting.samples import write_samples
@@ -91,8 +92,8 @@ def test_words_of_held_out_passages_are_neither_symbols_nor_learnt_to_spell(
     assert ("jabberwock" in vocabulary.tokens) == (min_word_count == 1)
     assert "jabberwock" in vocabulary.rare_words
     unknown = len(vocabulary) - 1
-    assert (corpus.train == unknown).any() == (min_word_count > 1)
-    assert (corpus.validation == unknown).sum() >= 5
+    assert (corpus.train.symbols == unknown).any() == (min_word_count > 1)
+    assert (corpus.validation.symbols == unknown).sum() >= 5
     assert 0 < vocabulary.spelling_bits("snark quokka § §§") < math.inf
 
 
@@ -114,15 +115,17 @@ def test_streams_say_the_text_and_what_spelling_costs(
     corpus, vocabulary = prepared.streams(config), vocabulary_of(prepared, config)
     validation = split_text(text).validation.lower()
     tokens = list(tokenize(validation))
-    assert len(corpus.validation) == len(tokens)
+    assert len(corpus.validation.symbols) == len(tokens)
     names = [*vocabulary.tokens, None]
-    known = [names[index] or token for index, token in zip(corpus.validation, tokens, strict=True)]
+    pairs = zip(corpus.validation.symbols, tokens, strict=True)
+    known = [names[index] or token for index, token in pairs]
     assert join(known) == validation
     spelled = [token for token in tokens if token not in vocabulary.tokens]
     by_hand = sum(vocabulary.spelling_bits(token) for token in spelled)
-    assert corpus.validation_spelling_bits == pytest.approx(by_hand)
+    assert corpus.validation.spelling_bits == pytest.approx(by_hand)
     assert corpus.num_chars == prepared.encoded["lower"].num_chars
-    assert corpus.restoration_bits_per_char == prepared.encoded["lower"].restoration_bits_per_char
+    price = prepared.encoded["lower"].validation.restoration_bits_per_char
+    assert corpus.validation.restoration_bits_per_char == price
 
 
 @pytest.mark.parametrize("cleaning", ["cased", "lower"])
@@ -136,17 +139,17 @@ def test_uniform_network_scores_what_one_works_out_by_hand(
     report = next(trainer.reports())
     bits_a_word = math.log2(len(corpus.vocabulary))
     raw, own = split_text(text), len(split_text(text).validation)  # no cleaning here drops any
-    own_bits = len(corpus.validation) * bits_a_word + corpus.validation_spelling_bits
+    own_bits = len(corpus.validation.symbols) * bits_a_word + corpus.validation.spelling_bits
     assert report.val_own_bits_per_char == pytest.approx(own_bits / own, rel=1e-5)
     assert report.val_nats_per_char == pytest.approx(own_bits / own * math.log(2), rel=1e-5)
-    by_hand = own_bits / len(raw.validation) + corpus.restoration_bits_per_char
+    by_hand = own_bits / len(raw.validation) + corpus.validation.restoration_bits_per_char
     assert report.val_bits_per_char == pytest.approx(by_hand, rel=1e-5)
-    train_bits = len(corpus.train) * bits_a_word + corpus.train_spelling_bits
+    train_bits = len(corpus.train.symbols) * bits_a_word + corpus.train.spelling_bits
     by_hand = train_bits / len(raw.train) * math.log(2)
     assert report.train_nats_per_char == pytest.approx(by_hand, rel=1e-5)
     floors = prepared.floors.of_cleaning
     price = floors["cased"].test_bits_per_char - floors[cleaning].test_bits_per_char
-    test_bits = len(corpus.test) * bits_a_word + corpus.test_spelling_bits
+    test_bits = len(corpus.test.symbols) * bits_a_word + corpus.test.spelling_bits
     by_hand = test_bits / len(raw.test) + max(0.0, price)
     scored = score_test_passage(trainer.model, prepared, config, precision="float32")
     assert scored == pytest.approx(by_hand, rel=1e-5)
@@ -161,22 +164,22 @@ def test_streams_are_made_once_a_process_and_not_pickled(
     assert len(pickle.dumps(prepared)) == before
     elsewhere = pickle.loads(pickle.dumps(prepared)).streams(config)
     assert elsewhere.vocabulary == prepared.streams(config).vocabulary
-    assert np.array_equal(elsewhere.train, prepared.streams(config).train)
+    assert np.array_equal(elsewhere.train.symbols, prepared.streams(config).train.symbols)
 
 
 def test_a_book_of_words_fills_no_wide_batch_and_is_taken(
     prepared: PreparedCorpus, config: TrialConfig
 ) -> None:
     corpus = prepared.streams(config)
-    assert len(corpus.train) < 128 * 200
-    check_fits(corpus, batch_size=128, sequence_length=200)
+    assert len(corpus.train.symbols) < 128 * 200
     wide = dataclasses.replace(config, batch_size=128, sequence_length=200, epochs=2)
+    check_fits(wide, corpus)
     first, second = Trainer(wide, corpus).reports()
     assert second.val_bits_per_char < first.val_bits_per_char
 
 
 def test_indices_take_the_smallest_type(prepared: PreparedCorpus, config: TrialConfig) -> None:
-    assert prepared.streams(config).train.dtype == np.uint8
+    assert prepared.streams(config).train.symbols.dtype == np.uint8
     # One number is left for padding.
     sizes = (255, 256, 32_767, 32_768)
     assert [smallest_type(size) for size in sizes] == [np.uint8, np.int16, np.int16, np.int32]
@@ -265,7 +268,7 @@ def test_primes_may_have_unknown_words_and_end_in_a_space(
     # A word goes on after a space, whether the prime has it or not.
     always_tea = torch.tensor(vocabulary.tokens.index("tea"))
     for beginning, piece in (("the ", "tea"), ("the", " tea"), (", ", "tea"), ("'", "tea")):
-        assert vocabulary.written(int(always_tea), beginning, lambda: 0.0) == piece
+        assert vocabulary.writer(beginning, lambda: 0.0)(int(always_tea)) == piece
 
 
 def test_window_regime_refuses_words() -> None:
@@ -336,11 +339,11 @@ def test_samples_of_a_run_say_that_they_are_words(
 def test_words_of_the_reference_book(wonderland_path: Path) -> None:
     prepared = prepare_corpus(resolve_corpus(str(wonderland_path)).text, ["lower"])
     corpus = prepared.streams(TrialConfig(unit="word", min_word_count=2))
-    assert len(corpus.train) == 33_841  # counted by another program, as is the next
+    assert len(corpus.train.symbols) == 33_841  # counted by another program, as is the next
     assert len(corpus.vocabulary) == 1_311
-    assert corpus.validation_spelling_bits / 14_434 == pytest.approx(0.4481, abs=1e-4)
+    assert corpus.validation.spelling_bits / 14_434 == pytest.approx(0.4481, abs=1e-4)
     earlier = encode_words(prepared.encoded["lower"], 2, "witten-bell")
-    assert earlier.validation_spelling_bits / 14_434 == pytest.approx(0.4747, abs=1e-4)
+    assert earlier.validation.spelling_bits / 14_434 == pytest.approx(0.4747, abs=1e-4)
 
 
 def test_vocabulary_without_words_is_told(

@@ -93,7 +93,7 @@ def test_checkpoint_scores_with_the_mean_and_keeps_the_last_for_training(
         assert not torch.equal(weight, training[f"model.{name}"]), name
     scorer = Trainer(config, tiny_corpus.encoded["lower"])
     scorer.model.load_state_dict(network.state_dict())
-    per_char = scorer.validation_nats() / len(scorer.corpus.validation)
+    per_char = scorer.validation_nats() / len(scorer.corpus.validation.symbols)
     assert per_char == pytest.approx(meta.metrics.val_nats_per_char, rel=1e-5)
 
 

@@ -71,7 +71,7 @@ def test_steps_are_the_trainers(
     steps = steps_per_epoch(config, sizes)
     assert steps == trainer.steps_per_epoch
     time_steps = time_steps_per_epoch(config, sizes)
-    targets = len(corpus.train) - 1
+    targets = len(corpus.train.symbols) - 1
     if regime == "stream":
         assert (time_steps - 1) * batch_size < targets <= time_steps * batch_size
     else:

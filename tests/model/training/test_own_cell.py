@@ -70,9 +70,10 @@ def test_letters_have_restored_bits_as_with_our_cells(
     letters = dataclasses.replace(config, cleaning="letters", epochs=1)
     (report,) = Trainer(letters, tiny_corpus.encoded["letters"]).reports()
     corpus = tiny_corpus.encoded["letters"]
-    kept_share = len(corpus.validation) / corpus.num_raw_validation_chars
+    validation = corpus.validation
+    kept_share = len(validation.symbols) / validation.num_raw_chars
     assert report.val_bits_per_char == pytest.approx(
-        report.val_own_bits_per_char * kept_share + corpus.restoration_bits_per_char, rel=1e-3
+        report.val_own_bits_per_char * kept_share + validation.restoration_bits_per_char, rel=1e-3
     )
 
 

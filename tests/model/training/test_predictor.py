@@ -31,7 +31,7 @@ from model.training.predictor import (
 def predictor(trained_checkpoint: Path, tiny_corpus: PreparedCorpus, tmp_path: Path) -> Path:
     folder = tmp_path / "predictor"
     meta = PredictorMeta(weights=(0.5, 0.2, 0.3), ngram_order=4, val_bits_per_char=1.25)
-    counted = tiny_corpus.encoded["lower"].train
+    counted = tiny_corpus.encoded["lower"].train.symbols
     save_predictor(folder, [trained_checkpoint, trained_checkpoint], meta, counted)
     return folder
 

@@ -18,7 +18,7 @@ from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.system.files import write_sums
 from model.system.seeds import hash_seed
 from model.text.cleaning import CLEANINGS
-from model.text.streams import training_sha256
+from model.text.streams import EncodedCorpus, Part, training_sha256
 from model.training import regimes
 from model.training.checkpoint import (
     META_FILE,
@@ -53,8 +53,9 @@ def test_text_that_cannot_be_written_is_trained_on(
     regime: str, tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
 ) -> None:
     corpus = tiny_corpus.encoded["lower"]
-    train = corpus.train.copy()
-    train.flags.writeable = False  # as in Ray's object store
+    symbols = corpus.train.symbols.copy()
+    symbols.flags.writeable = False  # as in Ray's object store
+    train = dataclasses.replace(corpus.train, symbols=symbols)
     config = dataclasses.replace(tiny_config, regime=regime, epochs=1)
     first, second = (
         next(Trainer(config, dataclasses.replace(corpus, train=each)).reports())
@@ -159,7 +160,7 @@ def test_reports_within_an_epoch_see_all_of_it_once_and_resume_identically(
     assert steps[: len(whole)] == whole and 0 < len(steps) - len(whole) < len(whole)
     assert [report.report for report in expected] == [1, 2, 3, 4, 5]
     assert [report.epoch for report in expected] == [1 / 3, 2 / 3, 1, 4 / 3, 5 / 3]
-    assert expected[2].chars_trained == corpus.num_raw_train_chars
+    assert expected[2].chars_trained == corpus.train.num_raw_chars
     for num_before in (1, 3, 4):  # within the first epoch, at its end, within the second
         interrupted, resumed = Trainer(config, corpus), Trainer(config, corpus)
         reports = interrupted.reports()
@@ -272,8 +273,8 @@ def test_validation_and_test_text_never_reach_training(tiny_text: str) -> None:
     planted = tiny_text[: train_end + 50] + "§§§" + tiny_text[train_end + 50 :]
     corpus = prepare_corpus(planted, ["cased"]).encoded["cased"]
     canary = corpus.vocabulary.symbols.index("§")
-    assert canary not in corpus.train
-    assert canary in corpus.validation
+    assert canary not in corpus.train.symbols
+    assert canary in corpus.validation.symbols
     config = TrialConfig(regime="window", cleaning="cased", sequence_length=10, batch_size=4)
     windows = WindowRegime(config, corpus, torch.device("cpu"))
     assert not (windows._windows == canary).any()
@@ -342,16 +343,17 @@ def test_other_text_of_the_same_symbols_is_not_resumed(
 
 def test_sum_of_a_text_is_that_of_its_bytes_in_one_order(tiny_corpus: PreparedCorpus) -> None:
     corpus = tiny_corpus.encoded["lower"]
-    train, validation = corpus.train.tobytes(), corpus.validation.tobytes()
+    train, validation = corpus.train.symbols.tobytes(), corpus.validation.symbols.tobytes()
     by_hand = b"%d %s%d %s" % (len(train), train, len(validation), validation)
     assert training_sha256(corpus) == hashlib.sha256(by_hand).hexdigest()
-    wide = [
-        dataclasses.replace(
-            corpus, train=corpus.train.astype(kind), validation=corpus.validation.astype(kind)
-        )
-        for kind in ("<i2", ">i2")
-    ]
-    assert training_sha256(wide[0]) == training_sha256(wide[1])
+
+    def in_type(kind: str) -> EncodedCorpus:
+        def converted(part: Part) -> Part:
+            return dataclasses.replace(part, symbols=part.symbols.astype(kind))
+
+        return corpus.in_symbols(corpus.vocabulary, converted)
+
+    assert training_sha256(in_type("<i2")) == training_sha256(in_type(">i2"))
 
 
 def test_learning_rate_warms_up_stays_and_decays(

@@ -15,9 +15,10 @@ from model.config import TrialConfig
 from model.generation.decoding import SamplingOptions, encode_prime
 from model.generation.own_bits import own_bits_per_char
 from model.network.lstm import WindowLSTM
-from model.scoring.objective import PreparedCorpus, check_fits
+from model.scoring.objective import PreparedCorpus
 from model.text.streams import EncodedCorpus
 from model.training.checkpoint import load_checkpoint
+from model.training.cost import check_fits
 from model.training.regimes import WindowRegime
 from model.training.trainer import Trainer
 
@@ -40,10 +41,10 @@ def corpus(tiny_corpus: PreparedCorpus) -> EncodedCorpus:
     whole = tiny_corpus.encoded["lower"]
     return dataclasses.replace(
         whole,
-        train=whole.train[:600],
-        validation=whole.validation[:80],
-        num_train_chars=600,
-        num_validation_chars=80,
+        train=dataclasses.replace(whole.train, symbols=whole.train.symbols[:600], num_chars=600),
+        validation=dataclasses.replace(
+            whole.validation, symbols=whole.validation.symbols[:80], num_chars=80
+        ),
     )
 
 
@@ -62,15 +63,15 @@ def test_every_window_is_an_example_once_an_epoch(corpus: EncodedCorpus) -> None
     regime.begin_report(7, epoch_seed=7)
     counts = [int(regime.loss(step)[1]) for step in range(regime.steps_per_epoch)]
     assert sum(counts) == 590 == len(seen)
-    text = corpus.train.tolist()
+    text = corpus.train.symbols.tolist()
     assert sorted(seen) == sorted(text[start : start + 10] for start in range(590))
     assert seen[0] != text[:10]  # shuffled
 
 
 def test_windows_are_views_of_one_tensor(corpus: EncodedCorpus) -> None:
     regime = regime_of(corpus)
-    assert regime._windows.data_ptr() == torch.from_numpy(corpus.train).data_ptr()
-    assert corpus.train.dtype == np.uint8
+    assert regime._windows.data_ptr() == torch.from_numpy(corpus.train.symbols).data_ptr()
+    assert corpus.train.symbols.dtype == np.uint8
 
 
 def test_network_starts_as_keras_does() -> None:
@@ -107,7 +108,7 @@ def test_training_learns_and_resumes_identically(corpus: EncodedCorpus, tmp_path
 def test_passage_is_scored_character_by_character(corpus: EncodedCorpus) -> None:
     trainer = Trainer(CONFIG, corpus)
     nats = trainer.validation_nats()
-    symbols = [*corpus.train[-10:].tolist(), *corpus.validation.tolist()]
+    symbols = [*corpus.train.symbols[-10:].tolist(), *corpus.validation.symbols.tolist()]
     by_hand = 0.0
     with torch.inference_mode():
         for place in range(10, len(symbols)):
@@ -127,7 +128,7 @@ def test_own_bits_are_those_of_the_windows_that_generation_reads(
     torch.manual_seed(3)
     network = WindowLSTM(CONFIG, len(corpus.vocabulary)).eval()
     torch.nn.init.normal_(network.output.weight)  # an untrained one hardly looks at its window
-    passage = corpus.validation[:num_chars]
+    passage = corpus.validation.symbols[:num_chars]
     text = corpus.vocabulary.decode(passage)
     read = encode_prime(prime, corpus.vocabulary, "lower")
     nats = 0.0
@@ -145,7 +146,7 @@ def test_generation_slides_the_window(corpus: EncodedCorpus, tmp_path: Path) -> 
     next(trainer.reports())
     trainer.save(tmp_path / "checkpoint")
     network, _ = load_checkpoint(tmp_path / "checkpoint")
-    prime = torch.from_numpy(corpus.train[:10]).long()
+    prime = torch.from_numpy(corpus.train.symbols[:10]).long()
     written = generate(
         network, prime, num_symbols=15, num_passages=2, options=SamplingOptions(temperature=0.0)
     )
@@ -171,7 +172,7 @@ def test_documented_text_is_the_references(wonderland_path: Path) -> None:
         text = documented_text(wonderland_path, experiment)
         corpus = whole_corpus(text, "lower")
         assert (len(text), len(corpus.vocabulary)) == (num_chars, num_symbols)
-        check_fits(corpus, batch_size=64, sequence_length=100)
+        check_fits(dataclasses.replace(CONFIG, batch_size=64, sequence_length=100), corpus)
 
 
 def test_documented_losses_are_all_there() -> None:

@@ -76,11 +76,12 @@ RECORDS = [
 def study(time_budget_seconds: float | None, num_finalists: int = 2) -> Any:
     space = load_space("full")
     budget = dataclasses.replace(space.budget, time_budget_seconds=time_budget_seconds)
+    test = SimpleNamespace(symbols=[0] * 500)
     return SimpleNamespace(
         space=dataclasses.replace(space, budget=budget),
         settings=StudySettings(finalists=num_finalists, finalist_seeds=3),
         num_trials=len(RECORDS),
-        prepared=SimpleNamespace(encoded={"lower": SimpleNamespace(test=[0] * 500)}),
+        prepared=SimpleNamespace(encoded={"lower": SimpleNamespace(test=test)}),
         wants_finalists=num_finalists > 0,
     )
 
@@ -358,12 +359,10 @@ def test_test_passage_is_scored_as_the_validation_passage_is(
 ) -> None:
     config = dataclasses.replace(tiny_config, precision=precision)
     corpus = tiny_corpus.encoded["lower"]
-    as_test = dataclasses.replace(
-        corpus,
-        validation=corpus.train,
-        test=corpus.validation,
-        num_raw_test_chars=corpus.num_raw_validation_chars,
+    passage = dataclasses.replace(
+        corpus.validation, restoration_bits_per_char=corpus.test.restoration_bits_per_char
     )
+    as_test = dataclasses.replace(corpus, validation=corpus.train, test=passage)
     trainer = Trainer(config, corpus)
     scored = score_test_passage(
         trainer.model,
@@ -372,7 +371,7 @@ def test_test_passage_is_scored_as_the_validation_passage_is(
         precision=precision,
     )
     price = score_price(tiny_corpus)
-    validated = trainer.validation_nats() / math.log(2) / corpus.num_raw_validation_chars
+    validated = trainer.validation_nats() / math.log(2) / corpus.validation.num_raw_chars
     assert scored - price == pytest.approx(validated, abs=1e-9)
 
 

@@ -53,7 +53,7 @@ def test_short_text_has_smaller_batches_and_windows(name: str, num_chars: int) -
     found = fitted(load_space(name), corpus(" ".join(words)[:num_chars]))
     for config in found.space.corners(("cleaning", "unit", "batch_size", "sequence_length")):
         needed = max(config.batch_size, config.sequence_length)
-        assert needed < len(found.prepared.streams(config).train)
+        assert needed < len(found.prepared.streams(config).train.symbols)
     assert set(found.space.values("cleaning")) == set(CLEANINGS)
 
 

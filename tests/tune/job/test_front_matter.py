@@ -112,7 +112,7 @@ def test_resumed_run_is_judged_on_the_text_that_it_began_with() -> None:
     held_out = Path("held.txt").read_text(encoding="utf-8")
     study = prepared_study(options, QUIET)
     assert study.corpus.lengths == corpus.lengths == (3_600, 4_001)
-    assert next(iter(study.prepared.encoded.values())).num_raw_validation_chars == 4_001
+    assert next(iter(study.prepared.encoded.values())).validation.num_raw_chars == 4_001
     assert Book.of_run(folder).held_out == held_out
     again = dataclasses.replace(options, corpus="book.txt", validation="held.txt")
     assert prepared_study(again, QUIET).corpus.text == corpus.text

@@ -43,7 +43,8 @@ def resumed(tiny_text: str) -> Study:
 
 def test_resumed_run_has_the_prices_that_it_began_with(resumed: Study) -> None:
     prices = {
-        name: corpus.restoration_bits_per_char for name, corpus in resumed.prepared.encoded.items()
+        name: corpus.validation.restoration_bits_per_char
+        for name, corpus in resumed.prepared.encoded.items()
     }
     assert prices == {name: EARLIER.restoration_bits_per_char[name] for name in prices}
     assert study_file(resumed, None, None).objective.version == 1

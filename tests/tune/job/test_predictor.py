@@ -51,22 +51,23 @@ def nats_around(length: int, seed: int) -> NDArray[np.float64]:
 
 def test_mixture_is_scored_as_networks_are(tiny_corpus: PreparedCorpus) -> None:
     corpus = tiny_corpus.encoded["lower"]
-    nats = [nats_around(len(corpus.validation), seed) for seed in range(3)]
+    nats = [nats_around(len(corpus.validation.symbols), seed) for seed in range(3)]
     mixed = mix(tiny_corpus, [candidate(number) for number in range(3)], nats)
     weights = mixed.chosen.weights
     assert weights.sum() == pytest.approx(1)
     assert len(mixed.networks) + (mixed.ngram is not None) == len(weights) >= 2
     val_nats = [nats[network.number] for network in mixed.networks]
     if mixed.ngram:
-        val_nats.append(mixed.ngram.nats(corpus.validation, context=corpus.train))
+        val_nats.append(mixed.ngram.nats(corpus.validation.symbols, context=corpus.train.symbols))
     own = -np.log2(weights @ np.exp(-np.stack(val_nats))).sum()
-    expected = own / corpus.num_raw_validation_chars + corpus.restoration_bits_per_char
+    expected = own / corpus.validation.num_raw_chars + corpus.validation.restoration_bits_per_char
     assert mixed.val_bits_per_char == pytest.approx(expected)
-    test_nats = [nats_around(len(corpus.test), 9 + network.number) for network in mixed.networks]
+    length = len(corpus.test.symbols)
+    test_nats = [nats_around(length, 9 + network.number) for network in mixed.networks]
     whole, members = on_test_passage(tiny_corpus, mixed, test_nats)
     floors = tiny_corpus.floors.of_cleaning
     price = max(0.0, floors["cased"].test_bits_per_char - floors["lower"].test_bits_per_char)
-    alone = test_nats[0].sum() / math.log(2) / corpus.num_raw_test_chars + price
+    alone = test_nats[0].sum() / math.log(2) / corpus.test.num_raw_chars + price
     assert members[0] == pytest.approx(alone) and len(members) == len(weights)
     if mixed.ngram and mixed.ngram.order == tiny_corpus.floors.order:
         assert members[-1] == pytest.approx(floors["lower"].test_bits_per_char + price)
@@ -141,7 +142,8 @@ def test_scoring_takes_as_long_as_the_passages_are_not_as_the_epoch_is(
         0.1 * an_epoch, rel=0.01
     )
     raw = tiny_corpus.encoded[CONFIG.cleaning]
-    long = dataclasses.replace(raw, num_raw_train_chars=100 * raw.num_raw_train_chars)
+    train = dataclasses.replace(raw.train, num_raw_chars=100 * raw.train.num_raw_chars)
+    long = dataclasses.replace(raw, train=train)
     study.prepared = dataclasses.replace(tiny_corpus, encoded={CONFIG.cleaning: long})
     same_rate = dataclasses.replace(candidate(0), epoch_seconds=100 * an_epoch)
     assert predictor._scoring_seconds(study, same_rate) == pytest.approx(0.1 * an_epoch, rel=0.01)
@@ -210,7 +212,7 @@ def folder(trained_checkpoint: Path, tiny_corpus: PreparedCorpus) -> RunFolder:
     copy_model(trained_checkpoint, folder.checkpoint(1))
     meta = PredictorMeta(weights=(0.7, 0.3), ngram_order=4, val_bits_per_char=1.75)
     save_predictor(
-        folder.predictor, [trained_checkpoint], meta, tiny_corpus.encoded["lower"].train
+        folder.predictor, [trained_checkpoint], meta, tiny_corpus.encoded["lower"].train.symbols
     )
     rows = [
         dataclasses.replace(row, name=f"{row.name} {HOSTILE}" * (row.kind == NETWORK) or row.name)

@@ -312,7 +312,7 @@ def test_plan_counts_words_where_a_space_has_them(
     assert run.main([*flags, "--dry-run"]) == 0
     prepared = prepare_corpus(tiny_text, ["lower"])
     words = prepared.streams(TrialConfig(unit="word"))
-    tokens, symbols = len(words.train), len(words.vocabulary)
+    tokens, symbols = len(words.train.symbols), len(words.vocabulary)
     expected = f"lower, words       {tokens:,} tokens to train on, {symbols} symbols that occur"
     assert expected in capsys.readouterr().out
 

@@ -179,7 +179,7 @@ def test_scoring_the_test_passage_is_a_part_of_the_plan(tiny_corpus: PreparedCor
     """Trainings that take no time: what is planned is the scoring of four networks' seeds."""
     at_once = MachineSpeed(seconds=(1e-12, 0.0, 0.0, 0.0, 0.0))
     study = with_finalists(study_of(tiny_corpus, trials=4), 1)
-    letters = len(tiny_corpus.encoded["letters"].test)
+    letters = len(tiny_corpus.encoded["letters"].test.symbols)
     least = scoring_seconds(QUICK.base, 0, num_chars=letters, with_trend=False)
     assert Estimate(study, at_once, 1).plan.seconds[0] > 4 * 3 * least / simulation.ERROR
 

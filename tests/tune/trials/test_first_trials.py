@@ -85,8 +85,8 @@ def test_uniform_guess_follows_from_the_vocabulary_and_the_price(tiny_text: str)
     assert uniform_guess_bits_per_char(prepared.encoded["cased"]) == 3.0
     prepared = prepare_corpus(tiny_text, ["cased", "letters"])
     for encoded in prepared.encoded.values():
-        kept = encoded.num_validation_chars / encoded.num_raw_validation_chars
-        own = uniform_guess_bits_per_char(encoded) - encoded.restoration_bits_per_char
+        kept = encoded.validation.num_chars / encoded.validation.num_raw_chars
+        own = uniform_guess_bits_per_char(encoded) - encoded.validation.restoration_bits_per_char
         assert 2 ** (own / kept) == pytest.approx(len(encoded.vocabulary))
 
 
