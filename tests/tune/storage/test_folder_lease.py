@@ -79,7 +79,7 @@ def test_driver_that_lost_its_folder_writes_no_results_there(
     }
     said: list[str] = []
     try:
-        with leased_folder(tmp_path, wanted=lambda: True, say=said.append):
+        with leased_folder(tmp_path, say=said.append):
             other = lease.Lease(str(tmp_path))
             other._write()  # it took this driver, which slept, for dead
             while len(numbers) < 2:
