@@ -47,7 +47,7 @@ def prepare(
     Raises:
         ConfigError: The first rule that is broken.
     """
-    named = named_space(options)
+    named, left_out = named_space(options)
     # A mistake is told before a text is fetched.
     with_budget(with_starts(named, options.start_from, options.results), options)
     settings = options.over(StudySettings(sampler=AUTO))
@@ -73,7 +73,7 @@ def prepare(
         space=space,
         corpus=corpus,
         prepared=found.prepared,
-        left_out=found.left_out,
+        left_out=(*left_out, *found.left_out),
         run_path=run_path,
         settings=settings,
         command=options.command,
@@ -86,8 +86,11 @@ def _on_gpu(options: StudyOptions, nodes: list[Node]) -> bool:
     return need.gpus > 0
 
 
-def named_space(options: StudyOptions) -> SearchSpace:
+def named_space(options: StudyOptions) -> tuple[SearchSpace, list[str]]:
     """Return the space that the command line names, its cells and axes fixed as it says.
+
+    Returns:
+        The space, and a sentence on each baseline that has other values than those.
 
     Raises:
         ConfigError: There is none of that name, a cell is none, or a value that is fixed is none
@@ -95,7 +98,7 @@ def named_space(options: StudyOptions) -> SearchSpace:
     """
     assert options.space is not None
     cells = named_cells(options)
-    space = load_space(options.space)
+    space = whole = load_space(options.space)
     if cells:
         space = with_cells(space, cells)
     for cell in own_cells_of(space):
@@ -105,7 +108,9 @@ def named_space(options: StudyOptions) -> SearchSpace:
     # Bytes need a cleaning and a regime that other rules may name.
     for rule in sorted(options.fix, key=lambda rule: rule == "unit=byte"):
         space = fixed(space, rule)
-    return space
+    kept = {baseline.name for baseline in space.baselines}
+    gone = [baseline.name for baseline in whole.baselines if baseline.name not in kept]
+    return space, [f"baseline {name} is left out: it has another value" for name in gone]
 
 
 def fixed_fields(options: StudyOptions) -> set[str]:

@@ -134,7 +134,7 @@ def prepare_resumed(
             f"{stored.corpus.sha256[:12]}, but {corpus.name} has {corpus.sha256[:12]}"
         )
     if options.space is not None:
-        _check_space(named_space(options), stored.space, corpus, options)
+        _check_space(named_space(options)[0], stored.space, corpus, options)
     found = fitted(space, corpus, stored.objective.known())
     settings = dataclasses.replace(options.over(settings), sampler=settings.sampler)
     other_finalists = finalists_of(settings) != finalists_of(stored.settings)

@@ -86,6 +86,9 @@ def test_plan_tells_what_is_left_out_and_a_resumed_run_may_name_its_space(
     assert run.main([*flags, "--dry-run"]) == 0
     output = capsys.readouterr().out
     assert "cleaning letters is left out" in output and "num_layers  " not in output
+    gone = re.findall(r"baseline (.*), scaled down is left out: it has another value", output)
+    assert gone == ["experiment 2", "experiment 3"]  # both have two layers
+    assert "baseline           experiment 1" in output
     assert StudyOptions(space="quick", fix=["a=1"]).fix == ["a=1"]
 
 
