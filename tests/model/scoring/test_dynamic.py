@@ -51,6 +51,24 @@ def test_network_learns_a_text_of_another_kind_and_stays_as_it_was(
     assert score_dynamically(network, foreign, seed=0).gain_bits == score.gain_bits
 
 
+def test_step_of_a_weight_that_the_training_text_never_moved_is_no_leap(
+    network: StreamNetwork, corpus: EncodedCorpus
+) -> None:
+    symbols = corpus.train.symbols
+    missing = int(symbols[0])
+    roots = dynamic._root_mean_squares(network, symbols[symbols != missing], seed=0)
+    for (name, weight), root in zip(network.named_parameters(), roots, strict=True):
+        assert root.shape == weight.shape and root.min() > 0.1 * root.mean(), name
+
+
+def test_text_that_learning_on_would_harm_is_read_as_it_is(
+    network: StreamNetwork, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dynamic, "LEARNING_RATES", (0.0, 10.0))
+    score = score_dynamically(network, in_a_pattern(corpus), seed=0)
+    assert (score.learning_rate, score.gain_bits) == (0.0, 0.0)
+
+
 @pytest.mark.parametrize("cell", ["gru", "mogrifier"])
 def test_other_cells_learn_it_too(
     cell: str, corpus: EncodedCorpus, tiny_config: TrialConfig
