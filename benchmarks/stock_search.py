@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from model.scoring.objective import PreparedCorpus, prepare_corpus, restored_bits_per_char
 from model.text.corpus import resolve_corpus
+from model.text.held_out import with_short_held_out
 from model.text.streams import EncodedCorpus
 
 SEQUENCE_LENGTH = 100
@@ -106,7 +107,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    corpus = prepare_corpus(resolve_corpus(options.corpus).text, ["cased", "lower", "letters"])
+    text = with_short_held_out(resolve_corpus(options.corpus))  # as ours are judged
+    corpus = prepare_corpus(text.text, ["cased", "lower", "letters"], lengths=text.lengths)
     ray.init(address="local", include_dashboard=False, log_to_driver=False)
     folder = tempfile.TemporaryDirectory()
     tuner = ray_tune.Tuner(
