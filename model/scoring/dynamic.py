@@ -72,9 +72,8 @@ def score_dynamically(network: StreamNetwork, corpus: EncodedCorpus, *, seed: in
         rate: _nats(network, tried, train, rate, root_mean_squares) for rate in LEARNING_RATES
     }
     best = min(on_validation, key=lambda rate: on_validation[rate])
-    learning, static = (
-        _nats(network, test, validation, rate, root_mean_squares) for rate in (best, 0.0)
-    )
+    static = _nats(network, test, validation, 0.0, root_mean_squares)
+    learning = _nats(network, test, validation, best, root_mean_squares) if best else static
     return DynamicScore(
         gain_bits=(static - learning) / math.log(2),
         num_symbols=len(test),
