@@ -150,7 +150,8 @@ def _losses(
 ) -> NDArray[np.float64]:
     """Return what each target (T, B) costs; the network is left in training mode."""
     model.eval()
-    state, losses = None, list[Tensor]()
+    losses: list[Tensor] = []
+    state = None
     num_steps = chunk_steps(inputs_TB.shape[1], model.output.out_features)
     for start in range(0, len(inputs_TB), num_steps):
         chunk = slice(start, start + num_steps)
