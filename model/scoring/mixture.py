@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model.network.base import Network, Step
+from model.scoring.ngram_cache import NgramCache
 from model.text.ngram import Ngram
 
 MIN_GAIN_BITS = 0.003
@@ -39,17 +40,23 @@ class Mixture(Network):
         networks: The networks.
         weights: Of the networks, then of the n-gram; at least 0, 1 in sum.
         ngram: The n-gram; None without one.
+        cache: What it reads a passage with; None without one. It writes without: a cache that
+            counts what it wrote would say it again.
     """
 
     def __init__(
-        self, networks: Sequence[Network], weights: Sequence[float], ngram: Ngram | None
+        self,
+        networks: Sequence[Network],
+        weights: Sequence[float],
+        ngram: Ngram | None,
+        cache: NgramCache | None = None,
     ) -> None:
         super().__init__()
         assert networks and len(weights) == len(networks) + (ngram is not None)
         self.networks = tuple(networks)
         self._registered = nn.ModuleList(networks)  # so that `to` moves them
         self.weights = tuple(weights)
-        self.ngram = ngram
+        self.ngram, self.cache = ngram, cache
 
     def start_text(self, inputs_TB: Tensor) -> tuple[Tensor, Step]:
         """Read a text with each member; each step is one of all of them."""
@@ -152,7 +159,7 @@ def choose_members(nats_CN: Nats) -> Chosen:
         open_to = ({ngram} if is_full else {*range(len(nats_CN))}) - {*chosen}
         tried = {row: _fitted_nats(nats_CN[[*chosen, row]]) for row in sorted(open_to)}
         best = min(tried, key=lambda row: float(tried[row].mean()), default=None)
-        if best is None or not _is_gain(now_N - tried[best]):
+        if best is None or not is_gain(now_N - tried[best]):
             break
         chosen.append(best)
         now_N = tried[best]
@@ -160,7 +167,7 @@ def choose_members(nats_CN: Nats) -> Chosen:
         rests = [[*rest] for rest in _without_one(chosen)]
         losses = [_fitted_nats(nats_CN[rest]) - now_N for rest in rests]
         least = min(range(len(rests)), key=lambda place: float(losses[place].mean()))
-        if _is_gain(losses[least]):
+        if is_gain(losses[least]):
             break
         chosen = rests[least]
         now_N = _fitted_nats(nats_CN[chosen])
@@ -180,8 +187,8 @@ def _fitted_nats(nats_MN: Nats) -> Nats:
     return mixed_nats(nats_MN, fit_weights(nats_MN))
 
 
-def _is_gain(gained_N: Nats) -> bool:
-    """Return whether a gain is more than noise: MIN_GAIN_BITS, and two standard errors."""
+def is_gain(gained_N: Nats) -> bool:
+    """Return whether a gain in nats is more than noise: MIN_GAIN_BITS, and two standard errors."""
     num_blocks = max(_LEAST_BLOCKS, len(gained_N) // _BLOCK_SYMBOLS)
     if len(gained_N) < num_blocks:
         return False

@@ -19,8 +19,9 @@ from model.text.streams import AnyVocabulary, Symbols
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary
 
-CONTEXT_CHARS = 2_000
-"""Characters before a passage that are read: more than any network is entered with."""
+CONTEXT_CHARS = 50_000
+"""Characters before a passage that are read: more than any network is entered with, or a cache of
+words (CONTEXT_SYMBOLS)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)

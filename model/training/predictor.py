@@ -1,9 +1,9 @@
 """A predictor is a folder: networks over the same symbols, an n-gram of these, and their weights.
 
-It is read like a checkpoint: `load_network` reads either. `predictor.json` has the weights, `01`,
-`02` … are the networks' checkpoints, `ngram.safetensors` is the text that the n-gram counts (its
-grams would take 38 to 64 times as much: LOG.md). A folder appears, or replaces another, whole or
-not at all.
+It is read like a checkpoint: `load_network` reads either. `predictor.json` has the weights and the
+cache's settings, `01`, `02` … are the networks' checkpoints, `ngram.safetensors` is the text that
+the n-gram counts (its grams would take 38 to 64 times as much: LOG.md). A folder appears, or
+replaces another, whole or not at all.
 """
 
 import dataclasses
@@ -23,6 +23,7 @@ from model.config import TrialConfig
 from model.errors import CheckpointError
 from model.network.base import Network
 from model.scoring.mixture import MAX_NETWORKS, Mixture
+from model.scoring.ngram_cache import NgramCache
 from model.scoring.objective import MAX_TRAIN_CHARS
 from model.system.files import check_sum, in_place_of, readable_folder, write_sums
 from model.system.json_schema import checked, parsed, record
@@ -47,6 +48,7 @@ class PredictorMeta:
         ngram_order: The n-gram's order; None without one.
         val_bits_per_char: What it scores on the validation passage, which the weights were fitted
             on: restored bits per raw character.
+        cache: What it reads with; None without one, as before 2026-11-30.
 
     Raises:
         ValueError: A number is out of its range.
@@ -55,6 +57,7 @@ class PredictorMeta:
     weights: tuple[float, ...]
     ngram_order: int | None
     val_bits_per_char: float
+    cache: NgramCache | None = None
 
     def __post_init__(self) -> None:
         if min(self.weights, default=-1.0) < 0 or not math.isclose(sum(self.weights), 1.0):
@@ -180,10 +183,11 @@ def _load_predictor(folder: Path, device: torch.device | str) -> LoadedNetwork:
     members = f"{len(networks)} network{'s' * (len(networks) > 1)}"
     description = (
         f"{meta.val_bits_per_char:.4f} validation bits per character: predictor of {members}"
-        f"{f' and a {meta.ngram_order}-gram' if ngram else ''}, {config.cleaning}"
+        f"{f' and a {meta.ngram_order}-gram' if ngram else ''}"
+        f"{', with a cache' if meta.cache else ''}, {config.cleaning}"
     )
     return LoadedNetwork(
-        network=Mixture(networks, meta.weights, ngram),
+        network=Mixture(networks, meta.weights, ngram, meta.cache),
         vocabulary=vocabulary,
         config=config,
         description=description,

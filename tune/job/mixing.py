@@ -9,7 +9,8 @@ import math
 import numpy as np
 
 from model.config import TrialConfig
-from model.scoring.mixture import Chosen, Nats, choose_members, mixed_nats
+from model.scoring.mixture import Chosen, Nats, choose_members, is_gain, mixed_nats
+from model.scoring.ngram_cache import CONTEXT_SYMBOLS, NgramCache
 from model.scoring.objective import MAX_TRAIN_CHARS, PreparedCorpus, restored_bits_per_char
 from model.text.ngram import Ngram, choose_order
 from model.text.streams import Part, Symbols
@@ -53,6 +54,8 @@ class Mixed:
         ngram: The n-gram, if it is a member.
         chosen: Weights and gains, of the networks in their order, then of the n-gram.
         counted: What the n-gram counts.
+        cache: What it reads with; None where that gains no more than noise.
+        cache_gain_bits: What the cache brings there, in bits per symbol; 0 without one.
         val_bits_per_char: What the mixture spends there: restored bits.
         members_val_bits_per_char: What each member spends there alone.
     """
@@ -61,12 +64,14 @@ class Mixed:
     ngram: Ngram | None
     chosen: Chosen
     counted: Symbols
+    cache: NgramCache | None
+    cache_gain_bits: float
     val_bits_per_char: float
     members_val_bits_per_char: tuple[float, ...]
 
 
 def mix(prepared: PreparedCorpus, networks: list[Candidate], nats: list[Nats]) -> Mixed:
-    """Fit the mixture of one group: members and weights.
+    """Fit the mixture of one group: members, weights and cache.
 
     Args:
         prepared: The corpus.
@@ -81,12 +86,19 @@ def mix(prepared: PreparedCorpus, networks: list[Candidate], nats: list[Nats]) -
     all_nats = np.stack([*nats, ngram.nats(scored, context=corpus.train.symbols)])
     chosen = choose_members(all_nats)
     val_nats = all_nats[[*chosen.members]]
+    mixed = mixed_nats(val_nats, chosen.weights)
+    cache = NgramCache.fit(mixed, scored, context=corpus.train.symbols)
+    cached = cache.nats(mixed, scored, context=corpus.train.symbols)
+    has_cache = is_gain(mixed - cached)
+    whole = cached if has_cache else mixed
     return Mixed(
         networks=tuple(networks[row] for row in chosen.members if row < len(networks)),
         ngram=ngram if len(networks) in chosen.members else None,
         chosen=chosen,
         counted=counted,
-        val_bits_per_char=_restored(mixed_nats(val_nats, chosen.weights), corpus.validation),
+        cache=cache if has_cache else None,
+        cache_gain_bits=float((mixed - whole).mean()) / math.log(2),
+        val_bits_per_char=_restored(whole, corpus.validation),
         members_val_bits_per_char=tuple(_restored(nats, corpus.validation) for nats in val_nats),
     )
 
@@ -102,15 +114,15 @@ def on_test_passage(
         nats: What its networks spend on each symbol of the passage, or its beginning.
     """
     corpus = prepared.streams(mixed.networks[0].config)
+    train, validation, test = (part.symbols for part in corpus.parts)
+    before = np.concatenate([train[-CONTEXT_SYMBOLS:], validation[-CONTEXT_SYMBOLS:]])
+    scored = test[: len(nats[0])]
     if mixed.ngram:
-        order = mixed.ngram.order
-        train, validation, test = (part.symbols for part in corpus.parts)
-        before = np.concatenate([train[-order:], validation[-order:]])
-        scored = test[: len(nats[0])]
         nats = [*nats, mixed.ngram.nats(scored, context=before)]
-
-    whole = _restored(mixed_nats(np.stack(nats), mixed.chosen.weights), corpus.test)
-    return whole, tuple(_restored(each, corpus.test) for each in nats)
+    whole = mixed_nats(np.stack(nats), mixed.chosen.weights)
+    if mixed.cache:
+        whole = mixed.cache.nats(whole, scored, context=before)
+    return _restored(whole, corpus.test), tuple(_restored(each, corpus.test) for each in nats)
 
 
 def _restored(nats: Nats, passage: Part) -> float:

@@ -33,6 +33,7 @@ from tune.planning.study import Study
 from tune.records.finalist_table import finalist_name, finalist_of
 from tune.records.history import records_so_far
 from tune.records.predictor_table import (
+    CACHE,
     NETWORK,
     NGRAM,
     PREDICTOR,
@@ -213,6 +214,7 @@ def _save(
         weights=tuple(map(float, weights)),
         ngram_order=mixed.ngram.order if mixed.ngram else None,
         val_bits_per_char=mixed.val_bits_per_char,
+        cache=mixed.cache,
     )
     with tempfile.TemporaryDirectory() as temporary:
         paths = []
@@ -271,6 +273,15 @@ def _rows(
         )
         for place, (kind, name, number, milliseconds) in enumerate(members)
     ]
+    if mixed.cache:
+        lengths = mixed.cache.lengths
+        rows.append(
+            PredictorRecord(
+                kind=CACHE,
+                name=f"cache of {lengths[0]} to {lengths[-1]} symbols",
+                gain_bits_per_char=mixed.cache_gain_bits * symbols_per_char,
+            )
+        )
     return rows
 
 

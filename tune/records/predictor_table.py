@@ -5,19 +5,19 @@ from typing import Any
 
 from tune.records.tables import Table, TableKind, dtypes_of
 
-PREDICTOR, NGRAM, NETWORK = "predictor", "n-gram", "network"
-"""Kinds of rows: the mixture, and its members."""
+PREDICTOR, NGRAM, NETWORK, CACHE = "predictor", "n-gram", "network", "cache"
+"""Kinds of rows: the whole, its members, and what counts what it reads."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PredictorRecord:
-    """One row: the predictor, or a member. The fields are the columns.
+    """One row: the predictor, a member, or the cache. The fields are the columns.
 
     Attributes:
-        kind: PREDICTOR, NGRAM or NETWORK.
+        kind: PREDICTOR, NGRAM, NETWORK or CACHE.
         name: Which of them, for people.
         number: Number of the trial whose configuration it has; None is not known.
-        weight: Its weight; 1 for the predictor.
+        weight: Its weight; 1 for the predictor. The cache has none, no score and no time.
         val_bits_per_char: Restored bits per raw character of the validation passage, on which the
             weights were fitted.
         test_bits_per_char: The same of the test passage.
@@ -28,12 +28,12 @@ class PredictorRecord:
 
     kind: str
     name: str
-    number: int | None
-    weight: float
-    val_bits_per_char: float
-    test_bits_per_char: float
-    gain_bits_per_char: float | None
-    milliseconds_per_symbol: float
+    number: int | None = None
+    weight: float | None = None
+    val_bits_per_char: float | None = None
+    test_bits_per_char: float | None = None
+    gain_bits_per_char: float | None = None
+    milliseconds_per_symbol: float | None = None
 
 
 PREDICTOR_TABLE = TableKind(dtypes=dtypes_of(PredictorRecord), keys=("name",))

@@ -1,9 +1,12 @@
 """The report's section on the predictor: what the best networks and the n-gram know together."""
 
+import itertools
+
 import pandas as pd
 
+from model.system.durations import counted
 from tune.records.load import LoadedRun
-from tune.records.predictor_table import NETWORK, NGRAM, PREDICTOR, predictor_row
+from tune.records.predictor_table import CACHE, NETWORK, NGRAM, PREDICTOR, predictor_row
 from tune.reporting.section import Section, shown
 
 _TITLES = {
@@ -19,8 +22,9 @@ _NOTE = (
     "A mixture: at each symbol the weighted sum of the members' probabilities. Members and "
     "weights were fitted on the validation passage, so its value there is too low; the test "
     "passage, scored once, judges. A member `brings` what the validation passage costs more "
-    "without it; networks that bring less than noise are left out. `python -m model.generate` and "
-    "`model.score` read `predictor/` like a checkpoint."
+    "without it; what brings less than noise is left out. The cache raises what the passage has "
+    "said before; text is written without it. `python -m model.generate` and `model.score` read "
+    "`predictor/` like a checkpoint."
 )
 
 
@@ -46,10 +50,11 @@ def predictor_line(run: LoadedRun) -> str:
     members = run.predictor[run.predictor["kind"] != PREDICTOR]
     if whole is None or members.empty:
         return ""
-    networks, has_ngram = (int((members["kind"] == kind).sum()) for kind in (NETWORK, NGRAM))
-    plural = "s" if networks > 1 else ""
+    networks, *others = (int((members["kind"] == kind).sum()) for kind in (NETWORK, NGRAM, CACHE))
+    parts = [counted(networks, "network")]
+    parts += itertools.compress(("the n-gram", "a cache of what it reads"), others)
     return (
-        f"The predictor, {networks} network{plural}{' and the n-gram' * bool(has_ngram)}, has "
+        f"The predictor, {', '.join(parts[:-1])}{' and ' * (len(parts) > 1)}{parts[-1]}, has "
         f"{shown(whole['test_bits_per_char'])} bits on the test passage "
         f"({shown(whole['val_bits_per_char'])} on the validation passage, fitted there), its best "
         f"member there {shown(members['test_bits_per_char'].min())}."

@@ -14,11 +14,12 @@ from model.system.durations import counted
 from model.text.cleaning import RAW
 from model.text.published import PUBLISHED
 from tune.records.load import LoadedRun
-from tune.records.predictor_table import predictor_row
+from tune.records.predictor_table import CACHE, predictor_row
 from tune.reporting.confirmation import summary
 from tune.reporting.section import Section, listed, shown
 
 _WHOLE, _DYNAMIC = "test part", "test part, learning on (dynamic evaluation)"
+_CACHED = "test part, with a cache of what it reads"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,7 +152,8 @@ def _ours(run: LoadedRun, chars_a_unit: float) -> tuple[list[PublishedResult], l
     if whole is not None:
         members = run.predictor["number"].dropna()
         trials = run.trials[run.trials["number"].isin(members)]
-        protocol = f"{_WHOLE}{_protocol(run, trials)}"
+        reads = _CACHED if (run.predictor["kind"] == CACHE).any() else _WHOLE
+        protocol = f"{reads}{_protocol(run, trials)}"
         add("predictor", whole["test_bits_per_char"], protocol)
     if any(RESTORED in result.protocol for result in results):
         notes.append(

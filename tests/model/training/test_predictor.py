@@ -13,7 +13,9 @@ from safetensors.numpy import save_file
 
 from model import generate, train
 from model.errors import CheckpointError
+from model.scoring.evaluation import symbol_nats
 from model.scoring.mixture import Mixture
+from model.scoring.ngram_cache import NgramCache
 from model.scoring.objective import PreparedCorpus
 from model.system.files import SUMS_FILE, write_sums
 from model.training.checkpoint import META_FILE
@@ -47,6 +49,7 @@ def test_it_is_read_like_a_checkpoint(
     assert loaded.description == (
         "1.2500 validation bits per character: predictor of 2 networks and a 4-gram, lower"
     )
+    assert loaded.network.cache is None
     alone = load_network(trained_checkpoint)
     assert not isinstance(alone.network, Mixture) and "1 x 24, lower, epoch " in alone.description
 
@@ -57,6 +60,33 @@ def test_command_line_writes_from_it(predictor: Path, capsys: pytest.CaptureFixt
         assert len(capsys.readouterr().out) > 30
     assert train.main(["--init", str(predictor), "--corpus", "python-docs"]) == 2
     assert "a checkpoint must be a folder with model.safetensors" in capsys.readouterr().err
+
+
+def test_it_reads_with_its_cache_and_one_of_before_without(
+    trained_checkpoint: Path, tmp_path: Path
+) -> None:
+    cache = NgramCache(shortest=4, strength=20.0)
+    meta = PredictorMeta(weights=(1.0,), ngram_order=None, val_bits_per_char=1.5, cache=cache)
+    folder = tmp_path / "cached"
+    save_predictor(folder, [trained_checkpoint], meta, None)
+    loaded = load_network(folder)
+    assert loaded.description.endswith("predictor of 1 network, with a cache, lower")
+    assert isinstance(loaded.network, Mixture) and loaded.network.cache == cache
+    passage = loaded.vocabulary.encode("the king and the ring and the king and the ring")
+    context = passage[:4]
+    device = torch.device("cpu")
+    alone = symbol_nats(loaded.network.networks[0], passage, context=context, device=device)
+    cached = symbol_nats(loaded.network, passage, context=context, device=device)
+    assert cached == pytest.approx(cache.nats(alone, passage, context=context), rel=1e-5)
+    assert cached.sum() < alone.sum()
+    values = json.loads((folder / PREDICTOR_FILE).read_text(encoding="utf-8"))
+    del values["cache"]
+    (folder / PREDICTOR_FILE).write_text(json.dumps(values), encoding="utf-8")
+    write_sums(folder, [PREDICTOR_FILE])
+    before = load_network(folder).network
+    assert symbol_nats(before, passage, context=context, device=device) == pytest.approx(
+        alone, rel=1e-5
+    )
 
 
 def test_predictor_needs_no_ngram(trained_checkpoint: Path, tmp_path: Path) -> None:
@@ -96,6 +126,9 @@ DAMAGES: list[tuple[Callable[[Path], None], str]] = [
     (lambda f: _values(f, weights="all"), "weights"),
     (lambda f: _values(f, weights=[1.0]), "networks must be 1 to 8, got 0"),
     (lambda f: _values(f, weights=[0.05] * 20), "networks must be 1 to 8"),
+    (lambda f: _values(f, cache={"shortest": 9, "strength": 1.0}), "shortest must be in 1 to 6"),
+    (lambda f: _values(f, cache={"shortest": 4}), "strength"),
+    (lambda f: _values(f, cache=[4, 20.0]), "cache must be an object"),
     (lambda f: _values(f, ngram_order=10**9), "ngram_order must be in 1 to 12"),
     (lambda f: _values(f, format_version=2), "format must be 1, got 2"),
     (lambda f: (f / PREDICTOR_FILE).write_text("[" * 100_000), "nested too deeply"),

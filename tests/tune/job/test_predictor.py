@@ -29,7 +29,13 @@ from tune.job.predictor import candidates_of
 from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.json_file import read_json
 from tune.records.load import load_run
-from tune.records.predictor_table import NETWORK, PREDICTOR, PREDICTOR_TABLE
+from tune.records.predictor_table import (
+    CACHE,
+    NETWORK,
+    PREDICTOR,
+    PREDICTOR_TABLE,
+    PredictorRecord,
+)
 from tune.records.run_folder import RunFolder, is_run_file
 from tune.records.samples_file import Samples
 from tune.records.trial import Status, TrialRecord
@@ -59,7 +65,12 @@ def test_mixture_is_scored_as_networks_are(tiny_corpus: PreparedCorpus) -> None:
     val_nats = [nats[network.number] for network in mixed.networks]
     if mixed.ngram:
         val_nats.append(mixed.ngram.nats(corpus.validation.symbols, context=corpus.train.symbols))
-    own = -np.log2(weights @ np.exp(-np.stack(val_nats))).sum()
+    spent = -np.log(weights @ np.exp(-np.stack(val_nats)))
+    own = spent.sum() / math.log(2)
+    assert mixed.cache is not None  # the text says the same again and again
+    with_cache = mixed.cache.nats(spent, corpus.validation.symbols, context=corpus.train.symbols)
+    assert mixed.cache_gain_bits == pytest.approx((spent - with_cache).mean() / math.log(2))
+    own -= mixed.cache_gain_bits * len(spent)
     expected = own / corpus.validation.num_raw_chars + corpus.validation.restoration_bits_per_char
     assert mixed.val_bits_per_char == pytest.approx(expected)
     length = len(corpus.test.symbols)
@@ -184,7 +195,17 @@ def test_predictor_of_networks_of_a_kind_is_saved_scored_and_writes(
     table = PREDICTOR_TABLE.read(folder.predictor_file)
     assert table["kind"].to_list()[0] == PREDICTOR
     assert float(table["weight"][1:].sum()) == pytest.approx(1)
-    assert (table["milliseconds_per_symbol"] > 0).all()
+    assert (table["milliseconds_per_symbol"].dropna() > 0).all()
+    whole = load_network(folder.predictor).network
+    assert isinstance(whole, Mixture) and whole.cache == mixed.cache
+    last = table.iloc[-1]
+    # Words are foreseen whole by the n-gram of this text: a cache brings nothing.
+    assert (last["kind"] == CACHE) == (mixed.cache is not None) == (unit == "char")
+    if mixed.cache is not None:
+        lengths = mixed.cache.lengths
+        assert last["name"] == f"cache of {lengths[0]} to {lengths[-1]} symbols"
+        assert last["gain_bits_per_char"] > 0
+        assert last.drop(["kind", "name", "gain_bits_per_char"]).isna().all()
     capsys.readouterr()
     arguments = [str(folder.predictor), "--text", str(text), "--part", "test", "--json"]
     assert score.main(arguments) == 0
@@ -233,6 +254,15 @@ def test_report_has_the_predictor_its_members_and_what_each_brings(folder: RunFo
     assert "| 4-gram | 0.30 | 2.0400 | 2.1400 | 0.0500 | 0.50 |" in text
     assert "| predictor |  |  |  | 1.7500 |" in text  # among the finalists
     assert "<script>" not in text
+    cached = PredictorRecord(kind=CACHE, name="cache of 4 to 12 symbols", gain_bits_per_char=0.1)
+    PREDICTOR_TABLE.write(
+        map(dataclasses.asdict, [*PREDICTOR_ROWS, cached]), folder.predictor_file
+    )
+    assert report.main([str(folder.path)]) == 0
+    text = folder.report_file.read_text(encoding="utf-8")
+    parts = "1 network, the n-gram and a cache of what it reads"
+    assert line.replace("1 network and the n-gram", parts) in text
+    assert "| cache of 4 to 12 symbols |  |  |  | 0.1000 |  |" in text
     page = folder.page_file.read_text(encoding="utf-8")
     assert "1.8500" in page and "The predictor" in page
 

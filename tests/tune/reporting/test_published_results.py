@@ -9,7 +9,7 @@ from hand_made_run import FINALISTS, PREDICTOR_ROWS, STUDY, hand_made, loaded_ru
 from model.scoring.objective import Floor
 from model.text.published import PUBLISHED
 from tune.records.load import LoadedRun
-from tune.records.predictor_table import PREDICTOR_TABLE
+from tune.records.predictor_table import CACHE, PREDICTOR_TABLE
 from tune.records.study_file import StudyFile
 from tune.records.trial import TrialRecord
 from tune.reporting.contents import sections_of
@@ -74,6 +74,13 @@ def test_ours_stand_beside_theirs_in_bits_and_nats() -> None:
     assert float(first["bits per character"]) == pytest.approx(2.08)  # of 2.07, 2.08, 2.09
     assert float(first["nats per character"]) == pytest.approx(2.08 * math.log(2), abs=5e-5)
     assert table.iloc[1]["bits per character"] == "1.8500"
+    assert table.iloc[1]["protocol"] == "test part"
+    rows = run.predictor.to_dict("records")
+    cached = PREDICTOR_TABLE.of(
+        [*rows, {"kind": CACHE, "name": "cache", "gain_bits_per_char": 0.1}]
+    )
+    reads = table_of(dataclasses.replace(run, predictor=cached)).iloc[1]["protocol"]
+    assert reads == "test part, with a cache of what it reads"
     assert table.iloc[-1]["nats per character"] == "1.4697"
     text = markdown(section_of(run))
     seconds = run.trials["elapsed_seconds"].sum() + run.finalists["elapsed_seconds"].sum()
