@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from model.network.base import Network
 from model.scoring.evaluation import cold_nats, ngram_cold_nats, symbol_nats
+from model.scoring.ngram_cache import CONTEXT_SYMBOLS
 from model.scoring.objective import MAX_TRAIN_CHARS
 from model.text.cleaning import clean
 from model.text.common_chars import CommonCharVocabulary
@@ -19,9 +20,9 @@ from model.text.streams import AnyVocabulary, Symbols
 from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary
 
-CONTEXT_CHARS = 50_000
-"""Characters before a passage that are read: more than any network is entered with, or a cache of
-words (CONTEXT_SYMBOLS)."""
+CONTEXT_CHARS = 10 * CONTEXT_SYMBOLS
+"""Characters before a passage that are read: enough for the words that a cache counts, and more
+than any network is entered with."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -17,7 +17,7 @@ from model.text.streams import AnyVocabulary, Symbols
 from model.text.utf8 import ByteVocabulary
 
 BLOCK_SYMBOLS = 1_000_000
-"""Symbols that are scored at once."""
+"""Symbols that are scored at once; a cache begins anew with each, after the end of the last."""
 UNICODE_CHARS = 0x110000
 """Code points: an unknown character is one of them."""
 SymbolNats = Callable[[Symbols, Symbols], NDArray[np.float64]]

@@ -184,7 +184,7 @@ def _load_predictor(folder: Path, device: torch.device | str) -> LoadedNetwork:
     description = (
         f"{meta.val_bits_per_char:.4f} validation bits per character: predictor of {members}"
         f"{f' and a {meta.ngram_order}-gram' if ngram else ''}"
-        f"{', with a cache' if meta.cache else ''}, {config.cleaning}"
+        f"{', reading with a cache' if meta.cache else ''}, {config.cleaning}"
     )
     return LoadedNetwork(
         network=Mixture(networks, meta.weights, ngram, meta.cache),

@@ -87,8 +87,7 @@ def mix(prepared: PreparedCorpus, networks: list[Candidate], nats: list[Nats]) -
     chosen = choose_members(all_nats)
     val_nats = all_nats[[*chosen.members]]
     mixed = mixed_nats(val_nats, chosen.weights)
-    cache = NgramCache.fit(mixed, scored, context=corpus.train.symbols)
-    cached = cache.nats(mixed, scored, context=corpus.train.symbols)
+    cache, cached = NgramCache.fit(mixed, scored, context=corpus.train.symbols)
     has_cache = is_gain(mixed - cached)
     whole = cached if has_cache else mixed
     return Mixed(

@@ -274,11 +274,10 @@ def _rows(
         for place, (kind, name, number, milliseconds) in enumerate(members)
     ]
     if mixed.cache:
-        lengths = mixed.cache.lengths
         rows.append(
             PredictorRecord(
                 kind=CACHE,
-                name=f"cache of {lengths[0]} to {lengths[-1]} symbols",
+                name=f"cache of {mixed.cache.shortest} to {mixed.cache.longest} symbols",
                 gain_bits_per_char=mixed.cache_gain_bits * symbols_per_char,
             )
         )

@@ -1,4 +1,4 @@
-"""predictor.csv: what the best networks and the n-gram know together, and what each brings."""
+"""predictor.csv: what the best networks, the n-gram and the cache give together and each."""
 
 import dataclasses
 from typing import Any
@@ -21,8 +21,9 @@ class PredictorRecord:
         val_bits_per_char: Restored bits per raw character of the validation passage, on which the
             weights were fitted.
         test_bits_per_char: The same of the test passage.
-        gain_bits_per_char: What the predictor loses on the validation passage without it, the
-            weights of the others fitted again; None for the predictor.
+        gain_bits_per_char: What the predictor loses on the validation passage without it; a
+            member's is without the cache, the weights of the others fitted again. None for the
+            predictor.
         milliseconds_per_symbol: Time of one symbol of text, one passage alone.
     """
 

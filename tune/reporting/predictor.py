@@ -1,4 +1,4 @@
-"""The report's section on the predictor: what the best networks and the n-gram know together."""
+"""The report's section on the predictor: the best networks, the n-gram and the cache together."""
 
 import itertools
 
@@ -22,9 +22,12 @@ _NOTE = (
     "A mixture: at each symbol the weighted sum of the members' probabilities. Members and "
     "weights were fitted on the validation passage, so its value there is too low; the test "
     "passage, scored once, judges. A member `brings` what the validation passage costs more "
-    "without it; what brings less than noise is left out. The cache raises what the passage has "
-    "said before; text is written without it. `python -m model.generate` and `model.score` read "
-    "`predictor/` like a checkpoint."
+    "without it; networks that bring less than noise are left out. `python -m model.generate` and "
+    "`model.score` read `predictor/` like a checkpoint."
+)
+_CACHE_NOTE = (
+    " The cache counts what a passage has said so far and expects it again. What members bring is "
+    "without it, and so is text."
 )
 
 
@@ -41,7 +44,8 @@ def predictor_section(run: LoadedRun) -> Section | None:
             for row in run.predictor.to_dict("records")
         ]
     )
-    return Section(title="The predictor", body=(table, f"{predictor_line(run)} {_NOTE}"))
+    note = _NOTE + _CACHE_NOTE * bool((run.predictor["kind"] == CACHE).any())
+    return Section(title="The predictor", body=(table, f"{predictor_line(run)} {note}"))
 
 
 def predictor_line(run: LoadedRun) -> str:

@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from model.scoring import ngram_cache
-from model.scoring.ngram_cache import CONTEXT_SYMBOLS, NUM_LENGTHS, NgramCache
+from model.scoring.ngram_cache import CONTEXT_SYMBOLS, NgramCache
 
 VOCABULARY = 5
-CACHE = NgramCache(shortest=2, strength=3.0)
+CACHE = NgramCache(shortest=2, longest=10, escape_weight=3.0)
 
 
 def drawn(num_symbols: int, seed: int) -> NDArray[np.uint8]:
@@ -24,12 +24,12 @@ def drawn(num_symbols: int, seed: int) -> NDArray[np.uint8]:
 
 def plain_probability(text: list[int], symbol: int, base: float) -> float:
     """Return what the cache gives a symbol after a text, as its formula says it."""
-    for length in CACHE.lengths:
+    for length in range(CACHE.shortest, CACHE.longest + 1):
         here = text[len(text) - length :]
         starts = range(len(text) - length)
         after = [text[at + length] for at in starts if text[at : at + length] == here]
         if length <= len(text) and after:
-            others = CACHE.strength * len(set(after))
+            others = CACHE.escape_weight * len(set(after))
             base = (after.count(symbol) + others * base) / (len(after) + others)
     return base
 
@@ -75,32 +75,53 @@ def test_only_the_end_of_the_context_is_counted() -> None:
 def test_fitted_cache_is_the_best_of_those_tried() -> None:
     passage = drawn(600, 6)
     nats = np.full(600, math.log(VOCABULARY))
-    spent = {
-        (shortest, strength): NgramCache(shortest=shortest, strength=strength)
-        .nats(nats, passage, context=passage[:1])
-        .sum()
-        for shortest in ngram_cache.SHORTEST
-        for strength in ngram_cache.STRENGTHS
-    }
-    best = NgramCache.fit(nats, passage, context=passage[:1])
-    assert spent[best.shortest, best.strength] == min(spent.values()) < max(spent.values())
-    assert len(best.lengths) == NUM_LENGTHS
+    tried = [
+        NgramCache(shortest=shortest, longest=shortest + 8, escape_weight=weight)
+        for shortest in ngram_cache._SHORTEST
+        for weight in ngram_cache._ESCAPE_WEIGHTS
+    ]
+    spent = {cache: cache.nats(nats, passage, context=passage[:1]).sum() for cache in tried}
+    best, cached = NgramCache.fit(nats, passage, context=passage[:1])
+    assert cached.sum() == spent[best] == min(spent.values()) < max(spent.values())
 
 
 def test_it_spends_a_finite_price_on_what_the_model_thinks_impossible() -> None:
-    cached = CACHE.nats(np.array([800.0, 1.0]), np.array([1, 2]), context=np.array([0]))
-    assert np.isfinite(cached).all() and cached[0] > 600
+    passage = np.array([1] * 20_000 + [2])
+    for cache in (CACHE, NgramCache(shortest=1, longest=32, escape_weight=1_000.0)):
+        nats = np.array([800.0] + [0.1] * 19_999 + [690.0])
+        cached = cache.nats(nats, passage, context=passage[:1])
+        assert np.isfinite(cached).all() and min(cached[0], cached[-1]) > 400
+
+
+@pytest.mark.parametrize("num_context", [0, 1, 2, 3])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int32])
+def test_short_passages_and_contexts_of_any_type(
+    num_context: int, kind: type[np.unsignedinteger]
+) -> None:
+    text = np.array([3, 1, 3, 1, 3], dtype=kind)
+    text.flags.writeable = False
+    context, passage = text[:num_context], text[num_context:]
+    nats = np.full(len(passage), 1.5)
+    cached = CACHE.nats(nats, passage, context=context)
+    before = [*map(int, text[: len(text) - 1])]
+    assert math.exp(-cached[-1]) == pytest.approx(plain_probability(before, 3, math.exp(-1.5)))
+    if num_context == 0:
+        assert CACHE.nats(nats[:1], passage[:1], context=context) == pytest.approx(nats[:1])
 
 
 @pytest.mark.parametrize(
-    ("shortest", "strength", "message"),
+    ("shortest", "longest", "escape_weight", "message"),
     [
-        (0, 1.0, "shortest must be in 1 to 6, got 0"),
-        (7, 1.0, "shortest must be in 1 to 6, got 7"),
-        (1, 0.0, r"strength must be above 0, got 0\.0"),
-        (1, math.nan, "strength must be above 0, got nan"),
+        (0, 8, 1.0, "contexts must have 1 to 32 symbols, got 0 to 8"),
+        (4, 3, 1.0, "contexts must have 1 to 32 symbols, got 4 to 3"),
+        (4, 33, 1.0, "contexts must have 1 to 32 symbols, got 4 to 33"),
+        (1, 8, 0.0, r"escape_weight must be above 0 and at most 1000, got 0\.0"),
+        (1, 8, 1e308, "escape_weight must be above 0 and at most 1000"),
+        (1, 8, math.nan, "escape_weight must be above 0 and at most 1000, got nan"),
     ],
 )
-def test_its_numbers_have_rules(shortest: int, strength: float, message: str) -> None:
+def test_its_numbers_have_rules(
+    shortest: int, longest: int, escape_weight: float, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
-        NgramCache(shortest=shortest, strength=strength)
+        NgramCache(shortest=shortest, longest=longest, escape_weight=escape_weight)

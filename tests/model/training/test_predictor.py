@@ -65,12 +65,12 @@ def test_command_line_writes_from_it(predictor: Path, capsys: pytest.CaptureFixt
 def test_it_reads_with_its_cache_and_one_of_before_without(
     trained_checkpoint: Path, tmp_path: Path
 ) -> None:
-    cache = NgramCache(shortest=4, strength=20.0)
+    cache = NgramCache(shortest=4, longest=12, escape_weight=20.0)
     meta = PredictorMeta(weights=(1.0,), ngram_order=None, val_bits_per_char=1.5, cache=cache)
     folder = tmp_path / "cached"
     save_predictor(folder, [trained_checkpoint], meta, None)
     loaded = load_network(folder)
-    assert loaded.description.endswith("predictor of 1 network, with a cache, lower")
+    assert loaded.description.endswith("predictor of 1 network, reading with a cache, lower")
     assert isinstance(loaded.network, Mixture) and loaded.network.cache == cache
     passage = loaded.vocabulary.encode("the king and the ring and the king and the ring")
     context = passage[:4]
@@ -126,8 +126,11 @@ DAMAGES: list[tuple[Callable[[Path], None], str]] = [
     (lambda f: _values(f, weights="all"), "weights"),
     (lambda f: _values(f, weights=[1.0]), "networks must be 1 to 8, got 0"),
     (lambda f: _values(f, weights=[0.05] * 20), "networks must be 1 to 8"),
-    (lambda f: _values(f, cache={"shortest": 9, "strength": 1.0}), "shortest must be in 1 to 6"),
-    (lambda f: _values(f, cache={"shortest": 4}), "strength"),
+    (
+        lambda f: _values(f, cache={"shortest": 9, "longest": 99, "escape_weight": 1.0}),
+        "1 to 32 symbols, got 9 to 99",
+    ),
+    (lambda f: _values(f, cache={"shortest": 4, "longest": 9}), "escape_weight"),
     (lambda f: _values(f, cache=[4, 20.0]), "cache must be an object"),
     (lambda f: _values(f, ngram_order=10**9), "ngram_order must be in 1 to 12"),
     (lambda f: _values(f, format_version=2), "format must be 1, got 2"),
