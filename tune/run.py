@@ -46,14 +46,12 @@ def main(arguments: list[str] | None = None) -> int:
                     study = prepared_study(options, console, start, cluster.nodes)
 
                     # torch is imported after the checks, so that a mistake is told at once.
-                    from tune.job.finish import INTERRUPTED
                     from tune.job.job import run_study
                     from tune.job.notify import notified
                     from tune.records.run_folder import RunFolder
 
                     def searched() -> int:
                         code = run_study(study, options, cluster, console)
-                        code = on_signal.exit_code() if code == INTERRUPTED else code
                         cluster.close()
                         return code
 

@@ -181,6 +181,12 @@ class EndOnSignal:
         return 128 + (self.first or signal.SIGINT)
 
 
+def interrupted_exit_code() -> int:
+    """Return what this process ends with if it was interrupted: by no signal is as by SIGINT."""
+    handler = signal.getsignal(signal.SIGINT)
+    return handler.exit_code() if isinstance(handler, EndOnSignal) else 128 + signal.SIGINT
+
+
 def end_on_signals() -> EndOnSignal:
     """Have SIGINT and SIGTERM raise KeyboardInterrupt, and SIGHUP do nothing yet.
 

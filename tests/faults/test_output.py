@@ -7,11 +7,19 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from hand_made_run import STUDY, hand_made
-from model.system.terminal import SteadyOutput, end_on_signals, steady_output, take_signals_back
+from model.system.terminal import (
+    SteadyOutput,
+    end_on_signals,
+    interrupted_exit_code,
+    steady_output,
+    take_signals_back,
+)
 from tiny_search import (
     command,
     kill_family,
@@ -19,6 +27,7 @@ from tiny_search import (
     wait_until,
     write_inputs,
 )
+from tune.job import finish
 from tune.records.history import History
 from tune.records.run_folder import RunFolder
 
@@ -75,6 +84,8 @@ def test_command_whose_output_finds_a_full_disk_says_so(
 
 def test_exit_code_tells_the_first_signal() -> None:
     before = {number: signal.getsignal(number) for number in (1, 2, 15)}
+    study: Any = None
+    interrupted: Any = SimpleNamespace(interrupted=True)
     try:
         for under_nohup in (True, False):
             signal.signal(signal.SIGHUP, signal.SIG_IGN if under_nohup else signal.SIG_DFL)
@@ -89,10 +100,13 @@ def test_exit_code_tells_the_first_signal() -> None:
         for number in (15, 2):
             with pytest.raises(KeyboardInterrupt):
                 os.kill(os.getpid(), number)
-            assert handler.exit_code() == 143
+            assert handler.exit_code() == interrupted_exit_code() == 143
+            # Of which `search_ended` tells, and which `tune.run` ends with.
+            assert finish._exit_code(study, interrupted) == 143
     finally:
         for number, known in before.items():
             signal.signal(number, known)
+    assert interrupted_exit_code() == 130  # a search in a process that handles its signals itself
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from model.errors import CheckpointError
 from model.network.own_cells import known_cells
-from model.system.terminal import complain, say
+from model.system.terminal import complain, interrupted_exit_code, say
 from model.training.predictor import load_network
 from tune.job.outcome import why_nothing
 from tune.job.search import SearchResult
@@ -37,7 +37,6 @@ from tune.storage.checkpoints import CheckpointStore, keep_checkpoints
 SAMPLED_CHECKPOINTS = 3
 SAMPLE_CHARS = 1_000
 PRINTED_CHARS = 500
-INTERRUPTED = 130
 _FOUR_DECIMALS = "{:.4f}".format
 
 
@@ -202,7 +201,7 @@ def _fitted(table: Table, width: int | None) -> str:
 def _exit_code(study: Study, result: SearchResult) -> int:
     """Return the exit code; a search that found nothing says why, also where it is quiet."""
     if result.interrupted:
-        return INTERRUPTED
+        return interrupted_exit_code()
     nothing = why_nothing(study, result)
     if nothing:
         complain("tune.run", nothing)
