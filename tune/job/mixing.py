@@ -55,8 +55,8 @@ class Mixed:
         chosen: Weights and gains, of the networks in their order, then of the n-gram.
         counted: What the n-gram counts.
         cache: What it reads with; None where that gains no more than noise.
-        cache_gain_bits: What the cache brings there, in bits per symbol; 0 without one.
-        val_bits_per_char: What the mixture spends there: restored bits.
+        val_bits_per_char: What the mixture spends there, with its cache: restored bits.
+        val_bits_without_cache: The same without.
         members_val_bits_per_char: What each member spends there alone.
     """
 
@@ -65,8 +65,8 @@ class Mixed:
     chosen: Chosen
     counted: Symbols
     cache: NgramCache | None
-    cache_gain_bits: float
     val_bits_per_char: float
+    val_bits_without_cache: float
     members_val_bits_per_char: tuple[float, ...]
 
 
@@ -89,15 +89,14 @@ def mix(prepared: PreparedCorpus, networks: list[Candidate], nats: list[Nats]) -
     mixed = mixed_nats(val_nats, chosen.weights)
     cache, cached = NgramCache.fit(mixed, scored, context=corpus.train.symbols)
     has_cache = is_gain(mixed - cached)
-    whole = cached if has_cache else mixed
     return Mixed(
         networks=tuple(networks[row] for row in chosen.members if row < len(networks)),
         ngram=ngram if len(networks) in chosen.members else None,
         chosen=chosen,
         counted=counted,
         cache=cache if has_cache else None,
-        cache_gain_bits=float((mixed - whole).mean()) / math.log(2),
-        val_bits_per_char=_restored(whole, corpus.validation),
+        val_bits_per_char=_restored(cached if has_cache else mixed, corpus.validation),
+        val_bits_without_cache=_restored(mixed, corpus.validation),
         members_val_bits_per_char=tuple(_restored(nats, corpus.validation) for nats in val_nats),
     )
 
@@ -105,7 +104,9 @@ def mix(prepared: PreparedCorpus, networks: list[Candidate], nats: list[Nats]) -
 def on_test_passage(
     prepared: PreparedCorpus, mixed: Mixed, nats: list[Nats]
 ) -> tuple[float, tuple[float, ...]]:
-    """Return restored bits of the test passage: the mixture's, and each member's alone.
+    """Return restored bits of the test passage: the mixture's, and each row's of predictor.csv.
+
+    These are each member's alone, and with a cache the mixture's without it.
 
     Args:
         prepared: The corpus.
@@ -120,6 +121,7 @@ def on_test_passage(
         nats = [*nats, mixed.ngram.nats(scored, context=before)]
     whole = mixed_nats(np.stack(nats), mixed.chosen.weights)
     if mixed.cache:
+        nats = [*nats, whole]
         whole = mixed.cache.nats(whole, scored, context=before)
     return _restored(whole, corpus.test), tuple(_restored(each, corpus.test) for each in nats)
 

@@ -278,7 +278,9 @@ def _rows(
             PredictorRecord(
                 kind=CACHE,
                 name=f"cache of {mixed.cache.shortest} to {mixed.cache.longest} symbols",
-                gain_bits_per_char=mixed.cache_gain_bits * symbols_per_char,
+                val_bits_per_char=mixed.val_bits_without_cache,
+                test_bits_per_char=test[1][-1],
+                gain_bits_per_char=mixed.val_bits_without_cache - mixed.val_bits_per_char,
             )
         )
     return rows

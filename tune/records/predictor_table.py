@@ -17,9 +17,9 @@ class PredictorRecord:
         kind: PREDICTOR, NGRAM, NETWORK or CACHE.
         name: Which of them, for people.
         number: Number of the trial whose configuration it has; None is not known.
-        weight: Its weight; 1 for the predictor. The cache has none, no score and no time.
+        weight: Its weight; 1 for the predictor. The cache has none, and no time.
         val_bits_per_char: Restored bits per raw character of the validation passage, on which the
-            weights were fitted.
+            weights were fitted; in the cache's row the predictor's without it.
         test_bits_per_char: The same of the test passage.
         gain_bits_per_char: What the predictor loses on the validation passage without it; a
             member's is without the cache, the weights of the others fitted again. None for the
@@ -31,9 +31,9 @@ class PredictorRecord:
     name: str
     number: int | None = None
     weight: float | None = None
-    val_bits_per_char: float | None = None
-    test_bits_per_char: float | None = None
-    gain_bits_per_char: float | None = None
+    val_bits_per_char: float
+    test_bits_per_char: float
+    gain_bits_per_char: float | None
     milliseconds_per_symbol: float | None = None
 
 

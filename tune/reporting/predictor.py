@@ -1,7 +1,5 @@
 """The report's section on the predictor: the best networks, the n-gram and the cache together."""
 
-import itertools
-
 import pandas as pd
 
 from model.system.durations import counted
@@ -26,8 +24,8 @@ _NOTE = (
     "`model.score` read `predictor/` like a checkpoint."
 )
 _CACHE_NOTE = (
-    " The cache counts what a passage has said so far and expects it again. What members bring is "
-    "without it, and so is text."
+    " The cache counts what a passage has said so far and expects it again; its row has the "
+    "predictor's values without it. What members bring is without it, and so is text."
 )
 
 
@@ -54,12 +52,14 @@ def predictor_line(run: LoadedRun) -> str:
     members = run.predictor[run.predictor["kind"] != PREDICTOR]
     if whole is None or members.empty:
         return ""
-    networks, *others = (int((members["kind"] == kind).sum()) for kind in (NETWORK, NGRAM, CACHE))
-    parts = [counted(networks, "network")]
-    parts += itertools.compress(("the n-gram", "a cache of what it reads"), others)
+    networks, has_ngram = (int((members["kind"] == kind).sum()) for kind in (NETWORK, NGRAM))
+    cache = members[members["kind"] == CACHE]["test_bits_per_char"]
+    with_cache = "" if cache.empty else " with a cache of what it reads"
+    without = "" if cache.empty else f" without the cache {shown(cache.iloc[0])},"
+    best = members[members["kind"] != CACHE]["test_bits_per_char"].min()
     return (
-        f"The predictor, {', '.join(parts[:-1])}{' and ' * (len(parts) > 1)}{parts[-1]}, has "
-        f"{shown(whole['test_bits_per_char'])} bits on the test passage "
-        f"({shown(whole['val_bits_per_char'])} on the validation passage, fitted there), its best "
-        f"member there {shown(members['test_bits_per_char'].min())}."
+        f"The predictor, {counted(networks, 'network')}{' and the n-gram' * bool(has_ngram)}"
+        f"{with_cache}, has {shown(whole['test_bits_per_char'])} bits on the test passage "
+        f"({shown(whole['val_bits_per_char'])} on the validation passage, fitted there),{without} "
+        f"its best member there {shown(best)}."
     )

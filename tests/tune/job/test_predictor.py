@@ -66,20 +66,23 @@ def test_mixture_is_scored_as_networks_are(tiny_corpus: PreparedCorpus) -> None:
     if mixed.ngram:
         val_nats.append(mixed.ngram.nats(corpus.validation.symbols, context=corpus.train.symbols))
     spent = -np.log(weights @ np.exp(-np.stack(val_nats)))
-    own = spent.sum() / math.log(2)
     assert mixed.cache is not None  # the text says the same again and again
-    with_cache = mixed.cache.nats(spent, corpus.validation.symbols, context=corpus.train.symbols)
-    assert mixed.cache_gain_bits == pytest.approx((spent - with_cache).mean() / math.log(2))
-    own -= mixed.cache_gain_bits * len(spent)
-    expected = own / corpus.validation.num_raw_chars + corpus.validation.restoration_bits_per_char
-    assert mixed.val_bits_per_char == pytest.approx(expected)
+    cached = mixed.cache.nats(spent, corpus.validation.symbols, context=corpus.train.symbols)
+    for bits, nats_of_it in (
+        (mixed.val_bits_without_cache, spent),
+        (mixed.val_bits_per_char, cached),
+    ):
+        own = nats_of_it.sum() / math.log(2) / corpus.validation.num_raw_chars
+        assert bits == pytest.approx(own + corpus.validation.restoration_bits_per_char)
     length = len(corpus.test.symbols)
     test_nats = [nats_around(length, 9 + network.number) for network in mixed.networks]
     whole, members = on_test_passage(tiny_corpus, mixed, test_nats)
     floors = tiny_corpus.floors.of_cleaning
     price = max(0.0, floors["cased"].test_bits_per_char - floors["lower"].test_bits_per_char)
     alone = test_nats[0].sum() / math.log(2) / corpus.test.num_raw_chars + price
+    *members, without = members
     assert members[0] == pytest.approx(alone) and len(members) == len(weights)
+    assert whole < without
     if mixed.ngram and mixed.ngram.order == tiny_corpus.floors.order:
         assert members[-1] == pytest.approx(floors["lower"].test_bits_per_char + price)
     assert whole < max(members)
@@ -204,8 +207,14 @@ def test_predictor_of_networks_of_a_kind_is_saved_scored_and_writes(
     if mixed.cache is not None:
         lengths = f"{mixed.cache.shortest} to {mixed.cache.longest}"
         assert last["name"] == f"cache of {lengths} symbols"
-        assert last["gain_bits_per_char"] > 0
-        assert last.drop(["kind", "name", "gain_bits_per_char"]).isna().all()
+        assert last[["number", "weight", "milliseconds_per_symbol"]].isna().all()
+        first = table.iloc[0]
+        gain = last["val_bits_per_char"] - first["val_bits_per_char"]
+        assert last["gain_bits_per_char"] == pytest.approx(gain) and gain > 0
+        plain = dataclasses.replace(mixed, cache=None)
+        without = on_test_passage(prepared, plain, on_test)[0]
+        assert last["test_bits_per_char"] == pytest.approx(without)
+        assert without > first["test_bits_per_char"]
     capsys.readouterr()
     arguments = [str(folder.predictor), "--text", str(text), "--part", "test", "--json"]
     assert score.main(arguments) == 0
@@ -254,15 +263,22 @@ def test_report_has_the_predictor_its_members_and_what_each_brings(folder: RunFo
     assert "| 4-gram | 0.30 | 2.0400 | 2.1400 | 0.0500 | 0.50 |" in text
     assert "| predictor |  |  |  | 1.7500 |" in text  # among the finalists
     assert "<script>" not in text
-    cached = PredictorRecord(kind=CACHE, name="cache of 4 to 12 symbols", gain_bits_per_char=0.1)
+    cached = PredictorRecord(
+        kind=CACHE,
+        name="cache of 4 to 12 symbols",
+        val_bits_per_char=1.85,
+        test_bits_per_char=1.97,
+        gain_bits_per_char=0.1,
+    )
     PREDICTOR_TABLE.write(
         map(dataclasses.asdict, [*PREDICTOR_ROWS, cached]), folder.predictor_file
     )
     assert report.main([str(folder.path)]) == 0
     text = folder.report_file.read_text(encoding="utf-8")
-    parts = "1 network, the n-gram and a cache of what it reads"
-    assert line.replace("1 network and the n-gram", parts) in text
-    assert "| cache of 4 to 12 symbols |  |  |  | 0.1000 |  |" in text
+    parts = "1 network and the n-gram with a cache of what it reads"
+    line = line.replace("1 network and the n-gram", parts)
+    assert line.replace("there), its", "there), without the cache 1.9700, its") in text
+    assert "| cache of 4 to 12 symbols |  | 1.8500 | 1.9700 | 0.1000 |  |" in text
     page = folder.page_file.read_text(encoding="utf-8")
     assert "1.8500" in page and "The predictor" in page
 
