@@ -16,15 +16,17 @@ from model.system.terminal import complain, printable
 from model.text.reading import UTF_8, Reading
 
 if TYPE_CHECKING:
+    from model.scoring.ngram_cache import NgramCache
     from model.scoring.scored_model import ScoredModel
     from model.text.corpus import Corpus
     from model.training.predictor import LoadedNetwork
 
 NGRAM = "ngram"
+_NO_CACHE = "none"
 _EXAMPLES = """examples:
   python -m model.score results/ten/predictor --text book.txt --part test
   python -m model.score results/ten/checkpoints/01 --text book.txt --windows 64x256
-  python -m model.score ngram --text book.txt --part validation
+  python -m model.score ngram --text book.txt --part validation --cache 4-12x20
   python -m model.score ngram --train book.txt --text sequel.txt --unknown spell
 """
 _TITLES = {
@@ -84,6 +86,12 @@ def _parser() -> OneLineParser:
         help="characters that the model lacks: refuse the text, or price each as one of Unicode's "
         "(error)",
     )
+    parser.add_argument(
+        "--cache",
+        metavar="S-LxW",
+        help=f"read with a cache of contexts of S to L symbols and escape weight W, as 4-12x20, "
+        f"or {_NO_CACHE} (a predictor's own; else {_NO_CACHE})",
+    )
     ngram = parser.add_argument_group(f"for {NGRAM}, which is trained here")
     ngram.add_argument(
         "--train",
@@ -140,6 +148,9 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
         raise ConfigError(
             "--unknown spell must be without --windows: their figure is per known symbol"
         )
+    cache = _cache(options.cache)
+    if windows is not None and options.cache is not None:
+        raise ConfigError("--cache must be without --windows: nothing was read before them")
     if options.part == "whole" and (options.validation, options.test) != (None, None):
         raise ConfigError("--validation and --test must be with --part validation or test")
     corpus = resolve_corpus(options.text, _reading(options))
@@ -147,6 +158,8 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
         corpus, _reading(options), validation=options.validation, test=options.test
     )
     loaded = _loaded(options)
+    if options.cache is not None and loaded is not None:
+        loaded = loaded.without_cache()
     before, text = "", corpus.text
     if options.part != "whole":
         # As its trial was judged: a network that reported once an epoch, on a tenth of any text.
@@ -157,6 +170,8 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
         before = split.train + split.validation * is_test
         text = split.test if is_test else split.validation
     model = _model(options, loaded, corpus, scored=text)
+    if cache is not None:
+        model = model.with_cache(cache)
     values: dict[str, Any] = {
         "model": model.description,
         "text": f"{corpus.source}, {options.part}",
@@ -177,6 +192,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
                 "restoration_bits_per_char": price,
             }
         values |= {**score.figures(), **dataclasses.asdict(score)}
+        values["cache"] = model.cache and str(model.cache)
     else:
         symbols = model.vocabulary.encode(clean(text, model.cleaning))
         texts_TB = random_windows(symbols, num_windows=windows[0], length=windows[1], seed=seed)
@@ -217,6 +233,24 @@ def _windows(text: str | None) -> tuple[int, int] | None:
             f"windows must be NUMBERxLENGTH, each 1 to 9,999,999, as 64x256, got {text!r}"
         )
     return int(match[1]), int(match[2])
+
+
+def _cache(text: str | None) -> "NgramCache | None":
+    if text is None or text == _NO_CACHE:
+        return None
+    from model.scoring.ngram_cache import NgramCache
+
+    match = re.fullmatch(r"(\d{1,3})-(\d{1,3})x(\d{1,6}(?:\.\d{1,6})?)", text, re.ASCII)
+    if match is None:
+        raise ConfigError(
+            f"cache must be {_NO_CACHE} or SHORTEST-LONGESTxWEIGHT, as 4-12x20, got {text!r}"
+        )
+    try:
+        return NgramCache(
+            shortest=int(match[1]), longest=int(match[2]), escape_weight=float(match[3])
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _reading(options: argparse.Namespace) -> Reading:

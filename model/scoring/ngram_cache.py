@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 
 from model.text.streams import Symbols
 
-CONTEXT_SYMBOLS = 5_000
-"""Symbols before a passage that are counted too. Those that the model was trained on do not help:
-it knows them already (LOG.md)."""
+CONTEXT_SYMBOLS = 2_000
+"""Symbols before a passage that are counted too; no validation passage gains from more (LOG.md)."""
 MAX_LENGTH, MAX_ESCAPE_WEIGHT = 32, 1_000.0
 _SHORTEST, _NUM_LENGTHS, _ESCAPE_WEIGHTS = (1, 2, 4, 6), 9, (10.0, 20.0, 40.0)
 """What is tried. Characters of a book, a play and a manual are best from 4, source from 6, words
@@ -78,6 +77,12 @@ class NgramCache:
                 f"escape_weight must be above 0 and at most {MAX_ESCAPE_WEIGHT:g}, got "
                 f"{self.escape_weight}"
             )
+
+    def __str__(self) -> str:
+        return (
+            f"contexts of {self.shortest} to {self.longest} symbols, escape weight "
+            f"{self.escape_weight:g}"
+        )
 
     @classmethod
     def fit(

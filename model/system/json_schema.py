@@ -105,8 +105,14 @@ def record(values: dict[str, Any], kind: type[Any], name: str) -> Any:
     known = {key: checked(values[key], hints[key], key) for key in hints if key in values}
     try:
         return kind(**known)
-    except TypeError as error:  # names the keys that are missing
-        raise ValueError(f"{name}: {error}") from error
+    except TypeError as error:
+        missing = [
+            field.name
+            for field in dataclasses.fields(kind)
+            if field.name not in known
+            and field.default is field.default_factory is dataclasses.MISSING
+        ]
+        raise ValueError(f"{name} lacks {' and '.join(map(repr, missing))}") from error
 
 
 @functools.cache

@@ -89,6 +89,14 @@ class LoadedNetwork:
     config: TrialConfig
     description: str
 
+    def without_cache(self) -> "LoadedNetwork":
+        """Return the same network, a predictor without its cache."""
+        if not isinstance(self.network, Mixture):
+            return self
+        mixture = self.network
+        plain = Mixture(mixture.networks, mixture.weights, mixture.ngram)
+        return dataclasses.replace(self, network=plain)
+
 
 def is_predictor(folder: Path) -> bool:
     """Return whether a folder is a predictor and no checkpoint."""
@@ -183,8 +191,7 @@ def _load_predictor(folder: Path, device: torch.device | str) -> LoadedNetwork:
     members = f"{len(networks)} network{'s' * (len(networks) > 1)}"
     description = (
         f"{meta.val_bits_per_char:.4f} validation bits per character: predictor of {members}"
-        f"{f' and a {meta.ngram_order}-gram' if ngram else ''}"
-        f"{', reading with a cache' if meta.cache else ''}, {config.cleaning}"
+        f"{f' and a {meta.ngram_order}-gram' if ngram else ''}, {config.cleaning}"
     )
     return LoadedNetwork(
         network=Mixture(networks, meta.weights, ngram, meta.cache),

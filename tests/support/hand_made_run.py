@@ -16,7 +16,7 @@ from tune.records.finalist_table import (
     finalist_row,
 )
 from tune.records.load import LoadedRun
-from tune.records.predictor_table import NETWORK, NGRAM, PREDICTOR, PredictorRecord
+from tune.records.predictor_table import CACHE, NETWORK, NGRAM, PREDICTOR, PredictorRecord
 from tune.records.quality_table import CHECKPOINT, QUALITY_TABLE, QualityRecord
 from tune.records.samples_file import Passage, Samples
 from tune.records.study_file import CorpusOrigin, ObjectiveFacts, StudyFile, StudySettings
@@ -102,6 +102,13 @@ PREDICTOR_ROWS = [
         (NGRAM, "4-gram", 0.3, 2.14),
     )
 ]
+CACHE_ROW = PredictorRecord(
+    kind=CACHE,
+    name="cache of 4 to 12 symbols",
+    val_bits_per_char=1.85,
+    test_bits_per_char=1.97,
+    gain_bits_per_char=0.1,
+)
 HOSTILE = (
     """</script><script>pwned()</script><img src=http://evil/a onerror="pwned()"> ![b](//evil/b)"""
 )

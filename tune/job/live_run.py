@@ -86,6 +86,10 @@ class Run:
             raise AttributeError(name)
         return getattr(self.loaded, name)
 
+    def __dir__(self) -> list[str]:
+        """Return the names that a shell completes: those of a LoadedRun too."""
+        return [*super().__dir__(), *(name for name in dir(self.loaded) if name[0] != "_")]
+
     @property
     def is_running(self) -> bool:
         """Whether the search has not come to an end; one that was killed looks the same."""

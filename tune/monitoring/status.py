@@ -11,7 +11,7 @@ from search_spaces import SearchSpace
 from tune.monitoring.search_state import SearchState, axis_values
 from tune.records.history import has_driver, read_history, records_so_far, seconds_run
 from tune.records.order_table import ORDER_TABLE, by_hand
-from tune.records.predictor_table import PREDICTOR_TABLE, predictor_row
+from tune.records.predictor_table import PREDICTOR_TABLE, WITHOUT_CACHE, predictor_row
 from tune.records.run_folder import LEASE_FILE, RunFolder
 from tune.records.study_file import StudyFile
 from tune.records.trial import TrialRecord, num_ended
@@ -127,6 +127,8 @@ class RunStatus:
         if self.predictor:
             validation, test = (self.predictor[name] for name in _PASSAGES)
             on_test = f"predictor: {test:.4f} bits on the test passage"
+            without = self.predictor[WITHOUT_CACHE]
+            on_test += "" if without is None else f" ({without:.4f} without its cache)"
             lines.append(f"{on_test}, {validation:.4f} on the validation passage, fitted there")
         if self.by_hand:
             lines.append(f"by hand: {'; '.join(self.by_hand)}")

@@ -41,8 +41,18 @@ PREDICTOR_TABLE = TableKind(dtypes=dtypes_of(PredictorRecord), keys=("name",))
 """predictor.csv: one row a PredictorRecord."""
 
 
+WITHOUT_CACHE = "test_bits_without_cache"
+"""In `predictor_row`: the score on the test passage without its cache; None where it has none."""
+
+
 def predictor_row(table: Table) -> dict[str, Any] | None:
-    """Return the predictor's row by column; None without one, or without its two scores."""
+    """Return the predictor's row by column, and WITHOUT_CACHE.
+
+    None without a predictor, or without its two scores.
+    """
     scored = table.dropna(subset=["val_bits_per_char", "test_bits_per_char"])
-    rows = scored[scored["kind"] == PREDICTOR].to_dict("records")
-    return {str(column): value for column, value in rows[0].items()} if rows else None
+    rows = {str(row["kind"]): row for row in scored.to_dict("records")}
+    if PREDICTOR not in rows:
+        return None
+    values = {str(column): value for column, value in rows[PREDICTOR].items()}
+    return {**values, WITHOUT_CACHE: rows.get(CACHE, {}).get("test_bits_per_char")}

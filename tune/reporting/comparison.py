@@ -9,7 +9,7 @@ import pandas as pd
 from model.errors import ConfigError
 from model.system.durations import format_seconds
 from tune.records.load import LoadedRun
-from tune.records.predictor_table import predictor_row
+from tune.records.predictor_table import WITHOUT_CACHE, predictor_row
 from tune.records.study_file import StudyFile
 from tune.reporting.confirmation import summary
 from tune.reporting.section import Section, markdown, shown, spread
@@ -34,7 +34,8 @@ def comparison(runs: Sequence[LoadedRun]) -> str:
         "One text and one objective, so the scores compare. `best` is the lowest of a search's "
         "trials on the validation passage: more trials make it more optimistic. `retrained` is "
         "the best mean of its finalists, ± the standard deviation between their seeds, and "
-        "`test` the same networks' on the test passage, where the predictor is judged too."
+        "`test` the same networks' on the test passage, where the predictor is judged too: with "
+        "its cache, if it has one, which counts what it reads, and without."
     )
     table = pd.DataFrame(rows, dtype=object)
     return markdown(Section(title=f"{len(runs)} runs", body=(table, note))) + "\n"
@@ -42,6 +43,7 @@ def comparison(runs: Sequence[LoadedRun]) -> str:
 
 def _row(run: LoadedRun) -> dict[str, Any]:
     best = run.trials["val_bits_per_char"].min() if run.has_result else None
+    predictor = predictor_row(run.predictor) or {}
     row = {
         "run": run.name,
         "space": run.space.name,
@@ -52,7 +54,8 @@ def _row(run: LoadedRun) -> dict[str, Any]:
         "best": best,
         "retrained": None,
         "test": None,
-        "predictor, test": (predictor_row(run.predictor) or {}).get("test_bits_per_char"),
+        "predictor, test": predictor.get("test_bits_per_char"),
+        "without its cache": predictor.get(WITHOUT_CACHE),
         "time": format_seconds(run.search_seconds),
         "ended": run.study.ended,
     }

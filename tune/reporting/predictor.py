@@ -4,7 +4,14 @@ import pandas as pd
 
 from model.system.durations import counted
 from tune.records.load import LoadedRun
-from tune.records.predictor_table import CACHE, NETWORK, NGRAM, PREDICTOR, predictor_row
+from tune.records.predictor_table import (
+    CACHE,
+    NETWORK,
+    NGRAM,
+    PREDICTOR,
+    WITHOUT_CACHE,
+    predictor_row,
+)
 from tune.reporting.section import Section, shown
 
 _TITLES = {
@@ -24,14 +31,16 @@ _NOTE = (
     "`model.score` read `predictor/` like a checkpoint."
 )
 _CACHE_NOTE = (
-    " The cache counts what a passage has said so far and expects it again; its row has the "
-    "predictor's values without it. What members bring is without it, and so is text."
+    " The cache counts what a passage has said so far and expects it again; no member has it, and "
+    "its row has the predictor's values without it, which compare with theirs. What members bring "
+    "is without it, and so is text."
 )
 
 
 def predictor_section(run: LoadedRun) -> Section | None:
     """Return the section; None for a run without a predictor."""
-    if predictor_row(run.predictor) is None:
+    whole = predictor_row(run.predictor)
+    if whole is None:
         return None
     table = pd.DataFrame(
         [
@@ -42,24 +51,24 @@ def predictor_section(run: LoadedRun) -> Section | None:
             for row in run.predictor.to_dict("records")
         ]
     )
-    note = _NOTE + _CACHE_NOTE * bool((run.predictor["kind"] == CACHE).any())
+    note = _NOTE + _CACHE_NOTE * (whole[WITHOUT_CACHE] is not None)
     return Section(title="The predictor", body=(table, f"{predictor_line(run)} {note}"))
 
 
 def predictor_line(run: LoadedRun) -> str:
     """Return what the predictor scores beside its best member; empty without one."""
     whole = predictor_row(run.predictor)
-    members = run.predictor[run.predictor["kind"] != PREDICTOR]
+    members = run.predictor[~run.predictor["kind"].isin((PREDICTOR, CACHE))]
     if whole is None or members.empty:
         return ""
     networks, has_ngram = (int((members["kind"] == kind).sum()) for kind in (NETWORK, NGRAM))
-    cache = members[members["kind"] == CACHE]["test_bits_per_char"]
-    with_cache = "" if cache.empty else " with a cache of what it reads"
-    without = "" if cache.empty else f" without the cache {shown(cache.iloc[0])},"
-    best = members[members["kind"] != CACHE]["test_bits_per_char"].min()
+    cached, without = "", ""
+    if whole[WITHOUT_CACHE] is not None:
+        cached = " with a cache of what it reads"
+        without = f" without the cache {shown(whole[WITHOUT_CACHE])},"
     return (
         f"The predictor, {counted(networks, 'network')}{' and the n-gram' * bool(has_ngram)}"
-        f"{with_cache}, has {shown(whole['test_bits_per_char'])} bits on the test passage "
+        f"{cached}, has {shown(whole['test_bits_per_char'])} bits on the test passage "
         f"({shown(whole['val_bits_per_char'])} on the validation passage, fitted there),{without} "
-        f"its best member there {shown(best)}."
+        f"its best member there {shown(members['test_bits_per_char'].min())}."
     )

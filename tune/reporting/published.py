@@ -14,7 +14,7 @@ from model.system.durations import counted
 from model.text.cleaning import RAW
 from model.text.published import PUBLISHED
 from tune.records.load import LoadedRun
-from tune.records.predictor_table import CACHE, predictor_row
+from tune.records.predictor_table import WITHOUT_CACHE, predictor_row
 from tune.reporting.confirmation import summary
 from tune.reporting.section import Section, listed, shown
 
@@ -152,9 +152,11 @@ def _ours(run: LoadedRun, chars_a_unit: float) -> tuple[list[PublishedResult], l
     if whole is not None:
         members = run.predictor["number"].dropna()
         trials = run.trials[run.trials["number"].isin(members)]
-        reads = _CACHED if (run.predictor["kind"] == CACHE).any() else _WHOLE
-        protocol = f"{reads}{_protocol(run, trials)}"
-        add("predictor", whole["test_bits_per_char"], protocol)
+        protocol, without_cache = _protocol(run, trials), whole[WITHOUT_CACHE]
+        if without_cache is not None:
+            add("predictor", whole["test_bits_per_char"], f"{_CACHED}{protocol}")
+        static = whole["test_bits_per_char"] if without_cache is None else without_cache
+        add("predictor", static, f"{_WHOLE}{protocol}")
     if any(RESTORED in result.protocol for result in results):
         notes.append(
             f"`{RESTORED.removeprefix(', ')}`: a cleaning dropped case or more, and the figure "

@@ -14,6 +14,7 @@ from model.config import TrialConfig
 from model.errors import ConfigError
 from model.scoring import text_score
 from model.scoring.evaluation import score_test_passage
+from model.scoring.ngram_cache import NgramCache
 from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.scoring.text_score import UNICODE_CHARS, random_windows, score_text
 from model.text import held_out
@@ -217,6 +218,36 @@ def test_predictor_spends_what_its_members_make(
     assert 0 < whole["bits_per_raw_char"] < alone["bits_per_raw_char"]
 
 
+def test_any_model_is_scored_with_a_cache_and_a_predictor_without(
+    book: Path,
+    trained_checkpoint: Path,
+    tiny_corpus: PreparedCorpus,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cache = NgramCache(shortest=2, longest=5, escape_weight=1.5)
+    meta = PredictorMeta(weights=(1.0,), ngram_order=None, val_bits_per_char=1.25, cache=cache)
+    folder = str(tmp_path / "cached")
+    save_predictor(Path(folder), [trained_checkpoint], meta, None)
+    flags = ["--text", str(book), "--part", "test"]
+    alone = values_of(capsys, str(trained_checkpoint), *flags)
+    cached = values_of(capsys, str(trained_checkpoint), *flags, "--cache", "2-5x1.5")
+    assert alone["cache"] is None
+    assert cached["cache"] == "contexts of 2 to 5 symbols, escape weight 1.5"
+    assert cached["nats"] != pytest.approx(alone["nats"], rel=1e-3)
+    for arguments, expected in (
+        (flags, cached),
+        ([*flags, "--cache", "none"], alone),
+        ([*flags, "--cache", "2-5x1.5"], cached),
+    ):
+        values = values_of(capsys, folder, *arguments)
+        assert values.keys() == expected.keys() and values["cache"] == expected["cache"]
+        assert values["nats"] == pytest.approx(expected["nats"], rel=1e-5)
+    ngram = values_of(capsys, "ngram", *flags, "--cache", "1-3x2")
+    assert ngram["nats"] != pytest.approx(values_of(capsys, "ngram", *flags)["nats"], rel=1e-3)
+    assert "cache" not in values_of(capsys, folder, *flags, "--windows", "4x9")
+
+
 def test_windows_are_read_with_nothing_before_them(
     book: Path,
     predictor: Path,
@@ -285,6 +316,10 @@ def test_network_of_words_is_scored_with_its_spelling(
             ["ngram", "--text", "book.txt", "--part", "test", "--seed", "1"],
             "must be with --windows",
         ),
+        ([*_HELD_OUT, "--windows", "2x9", "--cache", "none"], "--cache must be without --windows"),
+        ([*_HELD_OUT, "--cache", "4-12"], "cache must be none or SHORTEST-LONGESTxWEIGHT, as"),
+        ([*_HELD_OUT, "--cache", "5-4x20"], "must have 1 to 32 symbols, got 5 to 4"),
+        ([*_HELD_OUT, "--cache", "4-12x0"], "escape_weight must be above 0 and at most 1000"),
         (["nowhere", "--train", "book.txt", "--text", "book.txt"], "--train must be for ngram"),
         (["nowhere", "--cleaning", "lower", "--text", "book.txt"], "--cleaning must be for ngram"),
         (

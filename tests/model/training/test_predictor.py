@@ -70,7 +70,7 @@ def test_it_reads_with_its_cache_and_one_of_before_without(
     folder = tmp_path / "cached"
     save_predictor(folder, [trained_checkpoint], meta, None)
     loaded = load_network(folder)
-    assert loaded.description.endswith("predictor of 1 network, reading with a cache, lower")
+    assert loaded.description.endswith("predictor of 1 network, lower")
     assert isinstance(loaded.network, Mixture) and loaded.network.cache == cache
     passage = loaded.vocabulary.encode("the king and the ring and the king and the ring")
     context = passage[:4]

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from hand_made_run import FINALISTS, HOSTILE, PREDICTOR_ROWS, STUDY, curve, hand_made
+from hand_made_run import CACHE_ROW, FINALISTS, HOSTILE, PREDICTOR_ROWS, STUDY, curve, hand_made
 from model import generate, score, train
 from model.config import TrialConfig
 from model.network.base import Network
@@ -34,7 +34,6 @@ from tune.records.predictor_table import (
     NETWORK,
     PREDICTOR,
     PREDICTOR_TABLE,
-    PredictorRecord,
 )
 from tune.records.run_folder import RunFolder, is_run_file
 from tune.records.samples_file import Samples
@@ -263,15 +262,8 @@ def test_report_has_the_predictor_its_members_and_what_each_brings(folder: RunFo
     assert "| 4-gram | 0.30 | 2.0400 | 2.1400 | 0.0500 | 0.50 |" in text
     assert "| predictor |  |  |  | 1.7500 |" in text  # among the finalists
     assert "<script>" not in text
-    cached = PredictorRecord(
-        kind=CACHE,
-        name="cache of 4 to 12 symbols",
-        val_bits_per_char=1.85,
-        test_bits_per_char=1.97,
-        gain_bits_per_char=0.1,
-    )
     PREDICTOR_TABLE.write(
-        map(dataclasses.asdict, [*PREDICTOR_ROWS, cached]), folder.predictor_file
+        map(dataclasses.asdict, [*PREDICTOR_ROWS, CACHE_ROW]), folder.predictor_file
     )
     assert report.main([str(folder.path)]) == 0
     text = folder.report_file.read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
-from hand_made_run import PREDICTOR_ROWS, STUDY
+from hand_made_run import CACHE_ROW, PREDICTOR_ROWS, STUDY
 from hand_made_trials import RECORDS, SPACE
 from model.errors import ConfigError
 from tune import status
@@ -154,6 +154,10 @@ def test_predictor_has_its_line(folder: RunFolder) -> None:
         "val_bits_per_char": row.val_bits_per_char,
         "test_bits_per_char": row.test_bits_per_char,
     }
+    rows = [*PREDICTOR_ROWS, CACHE_ROW]
+    PREDICTOR_TABLE.write(map(dataclasses.asdict, rows), folder.predictor_file)
+    line = "predictor: 1.8500 bits on the test passage (1.9700 without its cache), 1.7500 on the"
+    assert line in RunStatus.of(folder).text()
 
 
 @pytest.mark.parametrize("column", ["val_bits_per_char", "test_bits_per_char"])

@@ -74,7 +74,7 @@ def test_runs_from_before_a_key_was_written_have_its_default() -> None:
         ("seed", -1, "seed must be at least 0, got -1"),
         ("finalist_seeds", 101, "finalist_seeds must be in 1 to 100, got 101"),
         ("corpus", None, "corpus must be an object, got NoneType"),
-        ("corpus", {"name": "x"}, "corpus: .*missing 3 required keyword-only arguments"),
+        ("corpus", {"name": "x"}, "corpus lacks .* and .*"),
         ("objective", [], "objective must be an object, got list"),
         ("search_seconds", "long", "search_seconds must be float, got 'long'"),
         ("ended", None, "ended must be str, got None"),

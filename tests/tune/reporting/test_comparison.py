@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hand_made_run import FINALISTS, PREDICTOR_ROWS, STUDY, hand_made
+from hand_made_run import CACHE_ROW, FINALISTS, PREDICTOR_ROWS, STUDY, hand_made
 from tune import report
 from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.predictor_table import PREDICTOR_TABLE
@@ -14,13 +14,21 @@ from tune.records.run_folder import RunFolder
 from tune.records.study_file import STILL_RUNNING, ObjectiveFacts, StudySettings
 
 
-def make(name: str, *, finalists: bool = False, trials: int = 7, **study: Any) -> str:
+def make(
+    name: str,
+    *,
+    finalists: bool = False,
+    has_cache: bool = False,
+    trials: int = 7,
+    **study: Any,
+) -> str:
     folder = RunFolder.create(Path(name).resolve())
     folder.write_study(dataclasses.replace(STUDY, **study))
     folder.write_tables(hand_made()[:trials])
     if finalists:
         FINALIST_TABLE.write(FINALISTS, folder.finalists_file)
-        PREDICTOR_TABLE.write(map(dataclasses.asdict, PREDICTOR_ROWS), folder.predictor_file)
+        rows = [*PREDICTOR_ROWS, *[CACHE_ROW] * has_cache]
+        PREDICTOR_TABLE.write(map(dataclasses.asdict, rows), folder.predictor_file)
     return name
 
 
@@ -39,15 +47,21 @@ def test_runs_stand_in_one_table_the_best_first(capsys: pytest.CaptureFixture[st
     )
     make("whole", finalists=True)
     make("nothing", trials=0)
-    assert report.main(["baselines", "nothing", f"file://{Path('whole').resolve()}"]) == 0
+    make("with-cache", finalists=True, has_cache=True)
+    assert (
+        report.main(["baselines", "nothing", f"file://{Path('whole').resolve()}", "with-cache"])
+        == 0
+    )
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
     by_time = "10m5s | ended by its time budget"
     assert rows[2:] == [
         "| whole | full | tpe | 0 | book.txt | 7 | 1.9600 | 1.9800 ± 0.0100 | 2.0800 ± 0.0100 "
-        f"| {PREDICTOR_ROWS[0].test_bits_per_char:.4f} | {by_time} |",
-        "| baselines | full | random | 4 | book.txt | 3 | 2.1000 |  |  |  | 1m4s "
+        f"| 1.8500 |  | {by_time} |",
+        "| with-cache | full | tpe | 0 | book.txt | 7 | 1.9600 | 1.9800 ± 0.0100 "
+        f"| 2.0800 ± 0.0100 | 1.8500 | 1.9700 | {by_time} |",
+        "| baselines | full | random | 4 | book.txt | 3 | 2.1000 |  |  |  |  | 1m4s "
         "| still running |",
-        f"| nothing | full | tpe | 0 | book.txt | 0 |  |  |  |  | {by_time} |",
+        f"| nothing | full | tpe | 0 | book.txt | 0 |  |  |  |  |  | {by_time} |",
     ]
     assert not Path("whole/report.md").exists()  # it only looks
 

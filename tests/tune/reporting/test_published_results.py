@@ -5,11 +5,11 @@ import math
 
 import pytest
 
-from hand_made_run import FINALISTS, PREDICTOR_ROWS, STUDY, hand_made, loaded_run
+from hand_made_run import CACHE_ROW, FINALISTS, PREDICTOR_ROWS, STUDY, hand_made, loaded_run
 from model.scoring.objective import Floor
 from model.text.published import PUBLISHED
 from tune.records.load import LoadedRun
-from tune.records.predictor_table import CACHE, PREDICTOR_TABLE
+from tune.records.predictor_table import PREDICTOR_TABLE
 from tune.records.study_file import StudyFile
 from tune.records.trial import TrialRecord
 from tune.reporting.contents import sections_of
@@ -75,12 +75,10 @@ def test_ours_stand_beside_theirs_in_bits_and_nats() -> None:
     assert float(first["nats per character"]) == pytest.approx(2.08 * math.log(2), abs=5e-5)
     assert table.iloc[1]["bits per character"] == "1.8500"
     assert table.iloc[1]["protocol"] == "test part"
-    rows = run.predictor.to_dict("records")
-    cached = PREDICTOR_TABLE.of(
-        [*rows, {"kind": CACHE, "name": "cache", "gain_bits_per_char": 0.1}]
-    )
-    reads = table_of(dataclasses.replace(run, predictor=cached)).iloc[1]["protocol"]
-    assert reads == "test part, with a cache of what it reads"
+    cached = PREDICTOR_TABLE.of(map(dataclasses.asdict, [*PREDICTOR_ROWS, CACHE_ROW]))
+    reads = table_of(dataclasses.replace(run, predictor=cached)).iloc[1:3]
+    assert [*reads["protocol"]] == ["test part, with a cache of what it reads", "test part"]
+    assert [*reads["bits per character"]] == ["1.8500", "1.9700"]
     assert table.iloc[-1]["nats per character"] == "1.4697"
     text = markdown(section_of(run))
     seconds = run.trials["elapsed_seconds"].sum() + run.finalists["elapsed_seconds"].sum()
