@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from model.text.streams import Symbols
 
 CONTEXT_SYMBOLS = 2_000
-"""Symbols before a passage that are counted too; no validation passage gains from more (LOG.md)."""
+"""Symbols before a passage that are counted too; no validation passage gains by more (LOG.md)."""
 MAX_LENGTH, MAX_ESCAPE_WEIGHT = 32, 1_000.0
 _SHORTEST, _NUM_LENGTHS, _ESCAPE_WEIGHTS = (1, 2, 4, 6), 9, (10.0, 20.0, 40.0)
 """What is tried. Characters of a book, a play and a manual are best from 4, source from 6, words

@@ -72,9 +72,9 @@ class RunStatus:
         )
         modified = [path.stat().st_mtime for path in folder.history_files if path.exists()]
         silent_seconds = max(0.0, time.time() - max(modified))
-        seconds = seconds_run(records)
-        if alive and not trains_finalists(folder):
-            seconds += silent_seconds
+        # The finalists' history goes on with the search's clock.
+        seconds = max(map(seconds_run, (records, finalists))) + alive * silent_seconds
+        searches = alive and not trains_finalists(folder)
         return cls(
             path=folder.path,
             study=study,
@@ -82,7 +82,7 @@ class RunStatus:
             alive=alive,
             silent_seconds=silent_seconds,
             search_seconds=max(seconds, study.search_seconds),
-            left_seconds=_left_seconds(space, search_state, seconds) if alive else None,
+            left_seconds=_left_seconds(space, search_state, seconds) if searches else None,
             search_state=search_state,
             num_finalist_trainings=num_ended(finalists.values()),
             predictor=predictor_row(PREDICTOR_TABLE.read(folder.predictor_file)),
