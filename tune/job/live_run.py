@@ -88,7 +88,8 @@ class Run:
 
     def __dir__(self) -> list[str]:
         """Return the names that a shell completes: those of a LoadedRun too."""
-        return [*super().__dir__(), *(name for name in dir(self.loaded) if name[0] != "_")]
+        fields = (field.name for field in dataclasses.fields(LoadedRun))
+        return [*super().__dir__(), *fields, "best"]
 
     @property
     def is_running(self) -> bool:

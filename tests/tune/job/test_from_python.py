@@ -201,6 +201,8 @@ def test_a_run_is_read_anew_whenever_it_is_asked(run_folder: RunFolder) -> None:
     with pytest.raises(ConfigError, match="is stopped where it was begun"):
         run.stop()
     assert run.wait() is run
+    completed = {"trials", "epochs", "finalists", "predictor", "best", "report", "generate"}
+    assert completed <= {*dir(run)} and all(hasattr(run, name) for name in dir(run))
     with pytest.raises(ConfigError, match="a run must be a folder"):
         tune.load_run("eleven")
 
