@@ -219,9 +219,11 @@ def test_baseline_that_does_not_fit_runs_beside_the_search_as_far_as_it_comes(
     trials = trials_of("beside").set_index("number")
     assert pd.isna(trials.at[0, "baseline"])
     cut = trials[trials["baseline"] == "experiment 0"].iloc[0]
-    an_epoch = cut["elapsed_seconds"] / cut["epochs_run"]
     assert cut["status"] == "STOPPED" and cut["epochs"] == 100_000
-    assert cut["elapsed_seconds"] < 15 + an_epoch  # a quarter of what two workers have
+    epochs = pd.read_csv("results/beside/epochs.csv")
+    seconds = epochs.loc[epochs["trial_id"] == cut["trial_id"], "elapsed_seconds"]
+    # A quarter of what two workers have, and the epoch in which it ended, however slow.
+    assert sorted(seconds)[-2] < 15
     assert (trials.loc[trials["baseline"].isna(), "epochs"] < 100_000).all()
     written = Path("results/beside/report.md").read_text()
     assert f"as far as {cut['epochs_run']} of 100,000 epochs" in written
