@@ -158,8 +158,8 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
         corpus, _reading(options), validation=options.validation, test=options.test
     )
     loaded = _loaded(options)
-    if options.cache is not None and loaded is not None:
-        loaded = loaded.without_cache()
+    if loaded is not None and options.cache is None:
+        cache = loaded.cache
     before, text = "", corpus.text
     if options.part != "whole":
         # As its trial was judged: a network that reported once an epoch, on a tenth of any text.
@@ -192,7 +192,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
                 "restoration_bits_per_char": price,
             }
         values |= {**score.figures(), **dataclasses.asdict(score)}
-        values["cache"] = model.cache and str(model.cache)
+        values["cache"] = cache and str(cache)
     else:
         symbols = model.vocabulary.encode(clean(text, model.cleaning))
         texts_TB = random_windows(symbols, num_windows=windows[0], length=windows[1], seed=seed)

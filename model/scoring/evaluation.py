@@ -46,8 +46,7 @@ def symbol_nats(
         ]
         if model.ngram is not None:
             parts.append(model.ngram.nats(passage, context=context))
-        mixed_N = mixed_nats(np.stack(parts), model.weights)
-        return model.cache.nats(mixed_N, passage, context=context) if model.cache else mixed_N
+        return mixed_nats(np.stack(parts), model.weights)
     if isinstance(model, WindowLSTM):
         return _window_nats(model, passage, context=context, device=device)
     assert isinstance(model, StreamNetwork)
@@ -61,8 +60,7 @@ def symbol_nats(
 def cold_nats(model: Network, texts_TB: Symbols, *, device: torch.device) -> NDArray[np.float64]:
     """Return what a network spends on each symbol of texts side by side, but for their first.
 
-    Nothing stands before the first symbol: a network that carries a state has none yet, and a
-    mixture no cache.
+    Nothing stands before the first symbol: a network that carries a state has none yet.
 
     Args:
         model: The network; it is left in evaluation mode.

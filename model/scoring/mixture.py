@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model.network.base import Network, Step
-from model.scoring.ngram_cache import NgramCache
 from model.text.ngram import Ngram
 
 MIN_GAIN_BITS = 0.003
@@ -40,23 +39,17 @@ class Mixture(Network):
         networks: The networks.
         weights: Of the networks, then of the n-gram; at least 0, 1 in sum.
         ngram: The n-gram; None without one.
-        cache: What it reads a passage with; None without one. It writes without: a cache that
-            counts what it wrote would say it again.
     """
 
     def __init__(
-        self,
-        networks: Sequence[Network],
-        weights: Sequence[float],
-        ngram: Ngram | None,
-        cache: NgramCache | None = None,
+        self, networks: Sequence[Network], weights: Sequence[float], ngram: Ngram | None
     ) -> None:
         super().__init__()
         assert networks and len(weights) == len(networks) + (ngram is not None)
         self.networks = tuple(networks)
         self._registered = nn.ModuleList(networks)  # so that `to` moves them
         self.weights = tuple(weights)
-        self.ngram, self.cache = ngram, cache
+        self.ngram = ngram
 
     def start_text(self, inputs_TB: Tensor) -> tuple[Tensor, Step]:
         """Read a text with each member; each step is one of all of them."""

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from model.network.base import Network
 from model.scoring.evaluation import cold_nats, ngram_cold_nats, symbol_nats
-from model.scoring.mixture import Mixture
 from model.scoring.ngram_cache import CONTEXT_SYMBOLS, NgramCache
 from model.scoring.objective import MAX_TRAIN_CHARS
 from model.text.cleaning import clean
@@ -35,7 +34,6 @@ class ScoredModel:
         vocabulary: Its symbols.
         cleaning: How its text is cleaned.
         symbol_nats: Takes a passage (N,) and what stands before, returns what each symbol costs.
-        cache: What a passage is read with; windows are not.
         cold_nats: Takes windows (T + 1, B), returns what all symbols but the first cost (T, B).
     """
 
@@ -44,7 +42,6 @@ class ScoredModel:
     cleaning: str
     symbol_nats: Callable[[Symbols, Symbols], NDArray[np.float64]]
     cold_nats: Callable[[Symbols], NDArray[np.float64]]
-    cache: NgramCache | None = None
 
     @property
     def spelled(self) -> str:
@@ -73,7 +70,6 @@ class ScoredModel:
                 network, passage, context=context, device=device
             ),
             cold_nats=lambda texts_TB: cold_nats(network, texts_TB, device=device),
-            cache=network.cache if isinstance(network, Mixture) else None,
         )
 
     @classmethod
@@ -99,14 +95,12 @@ class ScoredModel:
         )
 
     def with_cache(self, cache: NgramCache) -> "ScoredModel":
-        """Return the same model, which has no cache, reading with one."""
-        assert self.cache is None
+        """Return the same model reading passages, but not windows, with a cache."""
         return dataclasses.replace(
             self,
             symbol_nats=lambda passage, context: cache.nats(
                 self.symbol_nats(passage, context), passage, context=context
             ),
-            cache=cache,
         )
 
     def context(self, before: str) -> Symbols:

@@ -82,20 +82,15 @@ class LoadedNetwork:
         vocabulary: Its symbols.
         config: Its configuration; of a predictor, its first network's.
         description: What it scores and is, in words.
+        cache: What a predictor reads with. It writes without: a cache that counts what it wrote
+            would say it again.
     """
 
     network: Network
     vocabulary: AnyVocabulary
     config: TrialConfig
     description: str
-
-    def without_cache(self) -> "LoadedNetwork":
-        """Return the same network, a predictor without its cache."""
-        if not isinstance(self.network, Mixture):
-            return self
-        mixture = self.network
-        plain = Mixture(mixture.networks, mixture.weights, mixture.ngram)
-        return dataclasses.replace(self, network=plain)
+    cache: NgramCache | None = None
 
 
 def is_predictor(folder: Path) -> bool:
@@ -194,10 +189,11 @@ def _load_predictor(folder: Path, device: torch.device | str) -> LoadedNetwork:
         f"{f' and a {meta.ngram_order}-gram' if ngram else ''}, {config.cleaning}"
     )
     return LoadedNetwork(
-        network=Mixture(networks, meta.weights, ngram, meta.cache),
+        network=Mixture(networks, meta.weights, ngram),
         vocabulary=vocabulary,
         config=config,
         description=description,
+        cache=meta.cache,
     )
 
 
