@@ -112,7 +112,8 @@ def record(values: dict[str, Any], kind: type[Any], name: str) -> Any:
             if field.name not in known
             and field.default is field.default_factory is dataclasses.MISSING
         ]
-        raise ValueError(f"{name} lacks {' and '.join(map(repr, missing))}") from error
+        reason = f" lacks {' and '.join(map(repr, missing))}" if missing else f": {error}"
+        raise ValueError(f"{name}{reason}") from error
 
 
 @functools.cache
