@@ -88,8 +88,8 @@ class Run:
 
     def __dir__(self) -> list[str]:
         """Return the names that a shell completes: those of a LoadedRun too."""
-        fields = (field.name for field in dataclasses.fields(LoadedRun))
-        return [*super().__dir__(), *fields, "best"]
+        names = {*dir(LoadedRun), *(field.name for field in dataclasses.fields(LoadedRun))}
+        return [*super().__dir__(), *(name for name in names if not name.startswith("_"))]
 
     @property
     def is_running(self) -> bool:
