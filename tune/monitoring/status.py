@@ -73,7 +73,8 @@ class RunStatus:
         modified = [path.stat().st_mtime for path in folder.history_files if path.exists()]
         silent_seconds = max(0.0, time.time() - max(modified))
         # The finalists' history goes on with the search's clock.
-        seconds = max(map(seconds_run, (records, finalists))) + alive * silent_seconds
+        seconds = max(map(seconds_run, (records, finalists)))
+        seconds += silent_seconds if alive else 0.0
         searches = alive and not trains_finalists(folder)
         return cls(
             path=folder.path,
