@@ -43,7 +43,10 @@ def main(arguments: list[str] | None = None) -> int:
 
                 # A mistake is told before the local Ray is ended, which takes seconds.
                 try:
-                    study = prepared_study(options, console, start, cluster.nodes)
+                    try:
+                        study = prepared_study(options, console, start, cluster.nodes)
+                    except OSError as error:  # a path of the user's: too long, say, or forbidden
+                        raise ConfigError(str(error)) from error
 
                     # torch is imported after the checks, so that a mistake is told at once.
                     from tune.job.job import run_study

@@ -102,6 +102,10 @@ class OneLineParser(argparse.ArgumentParser):
 
                 argcomplete.autocomplete(self)
         words = sys.argv[1:] if args is None else list(args)
+        for word in words:
+            # Most are written down, and these could not be.
+            if word != word.encode(errors="ignore").decode():
+                self.error(f"arguments must be UTF-8, got {word!r}")
         self._check_given_once(words)
         parsed: argparse.Namespace
         parsed, unknown = self.parse_known_args(words, namespace)

@@ -40,6 +40,18 @@ def expanded(path: str | Path) -> Path:
         raise ConfigError(f"a path must be that of somebody here, got {str(path)!r}") from error
 
 
+def check_utf8(path: Path) -> None:
+    """Refuse a path that no file of ours could name.
+
+    Raises:
+        ConfigError: It is no UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"a path must be UTF-8, got {str(path)!r}") from error
+
+
 @contextmanager
 def in_place_of(folder: Path) -> Iterator[Path]:
     """Yield an empty folder that replaces another when it is full.

@@ -42,7 +42,7 @@ def unpacked(name: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> bytes:
     Args:
         name: What the user calls it.
         data: Its bytes.
-        max_bytes: The most that it may hold if it is compressed.
+        max_bytes: The most that it may hold.
 
     Raises:
         CorpusError: It is damaged, or holds more.
@@ -51,11 +51,13 @@ def unpacked(name: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> bytes:
         if re.match(magic, data):
             try:
                 with opened(io.BytesIO(data)) as file:
-                    return _read(name, file, max_bytes)
+                    return read_at_most(name, file, max_bytes)
             except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
                 raise CorpusError(
                     f"a corpus must be readable: {name} is damaged {kind}: {error}"
                 ) from error
+    if len(data) > max_bytes:
+        raise _too_long(name, max_bytes)
     return data
 
 
@@ -95,15 +97,28 @@ def _member(name: str, member: str, file: IO[bytes] | None, max_bytes: int) -> b
     if file is None:
         raise CorpusError(f"a corpus must be readable: {member} in {name} is no file")
     with file:
-        return _read(f"{member} in {name}", file, max_bytes)
+        return read_at_most(f"{member} in {name}", file, max_bytes)
 
 
-def _read(name: str, file: IO[bytes], max_bytes: int) -> bytes:
-    """Read a file block by block: asked for the most at once, Python takes as much memory."""
+def read_at_most(name: str, file: IO[bytes], max_bytes: int = MAX_BYTES) -> bytes:
+    """Return what a file holds, read block by block: asked for the most, Python reserves as much.
+
+    Args:
+        name: What the user calls it.
+        file: The file; /dev/zero has no end.
+        max_bytes: The most that it may hold.
+
+    Raises:
+        CorpusError: It holds more.
+    """
     blocks, num_bytes = [], 0
     while block := file.read(_READ_BYTES):
         num_bytes += len(block)
         if num_bytes > max_bytes:
-            raise CorpusError(f"a corpus must have {max_bytes:,} bytes at most, {name} holds more")
+            raise _too_long(name, max_bytes)
         blocks.append(block)
     return b"".join(blocks)
+
+
+def _too_long(name: str, max_bytes: int) -> CorpusError:
+    return CorpusError(f"a corpus must have {max_bytes:,} bytes at most, {name} holds more")

@@ -4,6 +4,7 @@ A corpus that the user names is never replaced by another one. What Project Gute
 a book is removed (gutenberg.py), and the source counts it; what is compressed is unpacked.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -13,10 +14,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from model.errors import CorpusError, unknown_choice
-from model.system.files import cache_folder, write_whole
+from model.system.files import cache_folder, check_utf8, write_whole
 from model.system.filesystem import is_uri
 from model.system.secrets import redacted
-from model.text.compressed import MAX_BYTES, unpacked
+from model.text.compressed import MAX_BYTES, read_at_most, unpacked
 from model.text.download import download, download_object
 from model.text.gutenberg import strip_gutenberg
 from model.text.published import PUBLISHED, published_text
@@ -92,7 +93,8 @@ def resolve_corpus(name: str | Sequence[str] | None, reading: Reading = AS_USUAL
     if name == STANDARD_INPUT:
         if sys.stdin is None:
             raise CorpusError("a corpus must be readable: standard input is closed")
-        return corpus_of(name, "standard input", sys.stdin.buffer.read(), reading)
+        data = read_at_most(name, sys.stdin.buffer)
+        return corpus_of(name, "standard input", data, reading)
     if name.lower().startswith(("http://", "https://")):
         data = download(name, seconds=URL_SECONDS)
         known = redacted(name)  # it is written down
@@ -103,13 +105,15 @@ def resolve_corpus(name: str | Sequence[str] | None, reading: Reading = AS_USUAL
         return corpus_of(known, f"read from {known}", data, reading)
     try:
         path = Path(name).expanduser()
+        check_utf8(path.absolute())
         if path.is_dir():
             return _folder(name, path, reading)
         if not path.exists():
             choices = unknown_choice("corpus", name, CORPORA)
             others = "a UTF-8 file or folder that exists, - for standard input"
             raise CorpusError(f"{choices}, {others}, or a URL: http(s), s3, gs")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = read_at_most(name, file)
     except OSError as error:
         where = error.filename or name
         raise CorpusError(f"a corpus must be readable: {where}: {error.strerror}") from error
@@ -189,9 +193,8 @@ def _default_corpus(keep_front_matter: bool) -> Corpus:
 def _alice(keep_front_matter: bool) -> Corpus:
     reading = Reading(keep_front_matter=keep_front_matter)
     cache_path = cache_folder() / "alice-pg11.txt"
-    if cache_path.exists():
-        source, data = f"cached file {cache_path}", cache_path.read_bytes()
-        return corpus_of("alice", source, data, reading)
+    with contextlib.suppress(OSError):  # it is not there, or is somebody else's
+        return corpus_of("alice", f"cached file {cache_path}", cache_path.read_bytes(), reading)
     data = download(ALICE_URL, seconds=DOWNLOAD_SECONDS)
     corpus = corpus_of("alice", f"downloaded from {ALICE_URL}", data, reading)
     if "\nCHAPTER I" not in f"\n{corpus.text}":

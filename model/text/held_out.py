@@ -92,18 +92,20 @@ def with_held_out(corpus: Corpus, *, validation: Corpus | None, test: Corpus | N
         train, last = train[:end], train[end:]
     source = corpus.source
     parts = [train]
-    for name, held_out in (("validation", validation), ("test", test)):
-        if held_out is None:
-            text, source = last, f"{source}; {name}: its last tenth"
-        else:
-            text, source = held_out.text, f"{source}; {name}: {held_out.source}"
-            _check_apart(name, held_out, "".join(parts))
-        if len(text) < MIN_HELD_OUT_CHARS:
+    for name, named in (("validation", validation), ("test", test)):
+        of_corpus = dataclasses.replace(
+            corpus, name=f"the last tenth of {corpus.name}", source="its last tenth", text=last
+        )
+        held_out = named or of_corpus
+        # A text may repeat itself: its own last tenth is compared with the other texts alone.
+        _check_apart(name, held_out, "".join(parts if named else parts[1:]))
+        if len(held_out.text) < MIN_HELD_OUT_CHARS:
             raise CorpusError(
                 f"the {name} text must have at least {MIN_HELD_OUT_CHARS} characters, got "
-                f"{len(text)}"
+                f"{len(held_out.text)}"
             )
-        parts.append(text)
+        parts.append(held_out.text)
+        source = f"{source}; {name}: {held_out.source}"
     lengths = len(parts[0]), len(parts[1])
     return dataclasses.replace(
         corpus, source=source, text="".join(parts), lengths=lengths, has_own_held_out=True

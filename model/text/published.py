@@ -113,10 +113,13 @@ def published_text(name: str, folder: Path) -> tuple[list[str], str]:
     corpus = PUBLISHED[name]
     path = folder / f"{name}{Path(corpus.urls[0]).suffix}"
     where = f"cached file {path}"
-    if not path.exists():
-        where = f"downloaded from {_fetch(name, corpus, path)}"
-    data = _read(path)
-    _check(name, corpus, data, path)
+    try:
+        if not path.exists():
+            where = f"downloaded from {_fetch(name, corpus, path)}"
+        data = read_regular(path)
+        _check(name, corpus, data, path)
+    except OSError as error:
+        raise CorpusError(f"a corpus must be readable: {path}: {error.strerror}") from error
     return _parts(name, corpus, data), f"{where}; {corpus.split}"
 
 
@@ -125,6 +128,7 @@ def _fetch(name: str, corpus: PublishedCorpus, path: Path) -> str:
 
     Raises:
         CorpusError: No URL has it.
+        OSError: What was downloaded cannot be read or renamed.
     """
     partial = path.with_name(f"{path.name}.partial")
     try:
@@ -139,19 +143,12 @@ def _fetch(name: str, corpus: PublishedCorpus, path: Path) -> str:
             except CorpusError as error:
                 errors.append(error)
                 continue
-            _check(name, corpus, _read(partial), partial)
+            _check(name, corpus, read_regular(partial), partial)
             partial.replace(path)
             return url
     raise CorpusError(
         f"{name} must be downloaded once, or its file copied to {path}: {errors[0]}"
     ) from errors[0]
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return read_regular(path)
-    except OSError as error:
-        raise CorpusError(f"a corpus must be readable: {path}: {error.strerror}") from error
 
 
 def _check(name: str, corpus: PublishedCorpus, data: bytes, path: Path) -> None:

@@ -175,6 +175,32 @@ def test_copy_of_a_run_has_its_files_and_none_of_rays(folder: RunFolder, tmp_pat
     assert said == []
 
 
+def test_file_that_is_gone_from_the_storage_is_gone(folder: RunFolder, tmp_path: Path) -> None:
+    root, said = tmp_path / "storage" / "shared", list[str]()
+    with mirror(folder, root, said):
+        shutil.rmtree(root / "checkpoints")
+        folder.drop_checkpoints()
+    assert not names(root) & NETWORKS and said == []
+
+
+def test_folder_that_is_no_run_is_not_fetched_into(folder: RunFolder, tmp_path: Path) -> None:
+    root, models = tmp_path / "storage" / "shared", tmp_path / "models"
+    with mirror(folder, root, []):
+        pass
+    mine = models / "shared" / "checkpoints" / "01" / "nested" / "mine.pt"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"mine")
+    with pytest.raises(ConfigError, match=r"folder of its own, but .*models/shared has checkpo"):
+        fetch_run(f"file://{root}", models)
+    assert mine.read_bytes() == b"mine"
+    # What an attempt has left that was killed is a run's.
+    shutil.rmtree(models / "shared")
+    (models / "shared" / "checkpoints" / "01").mkdir(parents=True)
+    (models / "shared" / "checkpoints" / "01" / "meta.json").write_text("{}", encoding="utf-8")
+    fetched, _ = fetch_run(f"file://{root}", models)
+    assert fetched.history_file.exists()
+
+
 def test_what_is_many_files_a_trial_or_a_lock_is_neither_copied_nor_fetched(
     folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -169,6 +169,7 @@ def _train(
         clock=stopper.seconds,
         seconds_left=stopper.seconds_left,
         name=lambda record: finalist_name(record.number),
+        of_finalists=True,
         expected_seconds=expected_seconds,
     )
     recorder = Recorder(history, stopper, save=lambda records: None, listeners=[progress])

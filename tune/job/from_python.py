@@ -91,10 +91,10 @@ def flags_of(values: dict[str, Any]) -> list[str]:
     flags: list[str] = []
     for field in _FIELDS:
         value, flag = values.get(field.name), f"--{field.name.replace('_', '-')}"
-        if value is None or value is False:
+        if value is None or (value is False and field.default is False):
             continue
-        if value is True:
-            flags.append(flag)
+        if isinstance(value, bool):
+            flags.append(flag if value else f"--no-{field.name.replace('_', '-')}")
         elif field.name in ("fix", "tracker"):
             flags += [part for rule in value for part in (flag, str(rule))]
         elif isinstance(value, Sequence) and not isinstance(value, str):

@@ -1,5 +1,6 @@
 """The command line of `python -m tune.run`. Imports nothing heavy: --help must be fast."""
 
+import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,7 @@ def parser() -> OneLineParser:
     )
     what.add_argument(
         "--keep-front-matter",
-        action="store_true",
-        default=None,
+        action=argparse.BooleanOptionalAction,
         help="keep title and contents of Project Gutenberg's books (cut where short and sure)",
     )
     what.add_argument(
@@ -125,8 +125,7 @@ def parser() -> OneLineParser:
     spend.add_argument("--finalist-seeds", type=int, metavar="N", help="seeds per finalist (3)")
     spend.add_argument(
         "--stop-when-settled",
-        action="store_true",
-        default=None,
+        action=argparse.BooleanOptionalAction,
         help="end the search once its rest would gain less than seeds differ by",
     )
     where = top.add_argument_group("where results go")

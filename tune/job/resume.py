@@ -148,6 +148,7 @@ def prepare_resumed(
         earlier=earlier,
         extended=other_finalists or _is_larger(space.budget, stored.space.budget),
         trackers=trackers,
+        search_id=stored.search_id,
     )
 
 
@@ -231,7 +232,11 @@ def _text(options: StudyOptions, stored: StudyFile, folder: RunFolder, console: 
     tell_corpus(corpus, console)
     known = stored.corpus
     return dataclasses.replace(
-        corpus, source=known.source, lengths=known.lengths, is_published=known.is_published
+        corpus,
+        source=known.source,
+        lengths=known.lengths,
+        is_published=known.is_published,
+        has_own_held_out=known.has_own_held_out,
     )
 
 

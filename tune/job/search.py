@@ -151,7 +151,12 @@ def search(
         shorten=lambda config: _shortened(config, study, stopper, remaining, concurrent),
     )
     live_files = LiveFiles(folder)
-    tracked = TrackedSearch(name=folder.path.name, folder=folder.path.resolve(), space=study.space)
+    tracked = TrackedSearch(
+        name=folder.path.name,
+        folder=folder.path.resolve(),
+        space=study.space,
+        search_id=study.search_id,
+    )
     trackers = Trackers(tracked, study.trackers, console)
 
     def replace_budget(seconds: float) -> None:

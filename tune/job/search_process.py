@@ -104,7 +104,8 @@ class SearchProcess:
                 self.interrupt()
         atexit.unregister(self._end)
         said = self._said
-        has_crashed = "Traceback (most recent call last)" in said  # Python ends with 1, too
+        # Python ends with 1, too; a tracker may print a traceback of its own.
+        has_crashed = code == _NOTHING_FOUND and "Traceback (most recent call last)" in said
         if code in (0, _NOTHING_FOUND, *_INTERRUPTED) and not has_crashed:
             return
         line = said.splitlines()[-1] if said else f"the search ended with code {code}"
@@ -197,8 +198,7 @@ class _Follower:
             self._num_trials = event["num_trials"]
             self._budget_seconds = event["time_budget_seconds"]
             self.has_plan = True
-        elif kind == "trial_ended" and event["num_ended"] > self._num_ended:
-            # Not a training of a finalist: those are counted anew.
+        elif kind == "trial_ended" and not event["is_finalist"]:
             self._num_ended = event["num_ended"]
             if event["best_val_bits_per_char"] is not None:
                 self._best = f", best {event['best_val_bits_per_char']:.4f}"

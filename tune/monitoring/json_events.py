@@ -27,16 +27,18 @@ class JsonConsole(Console):
         print(json.dumps(line), file=self.file, flush=True)
 
 
-def trial_event(record: TrialRecord, label: str) -> dict[str, Any]:
+def trial_event(record: TrialRecord, label: str, *, is_finalist: bool) -> dict[str, Any]:
     """Return what an event says of a trial.
 
     Args:
         record: The trial.
         label: What it is called.
+        is_finalist: Whether it retrains a finalist.
     """
     return {
         "trial": record.number,
         "label": label,
+        "is_finalist": is_finalist,
         "baseline": record.baseline or None,
         "status": record.status.value,
         "epochs": record.config.epochs,

@@ -14,6 +14,8 @@ from tune.monitoring.tracker import TrackedSearch, Tracker
 from tune.records.trial import SCORES, Status, TrialRecord
 
 NUMBER_TAG, BASELINE_TAG, STATUS_TAG = "trial_number", "baseline", "status"
+SEARCH_TAG = "search_id"
+"""Two searches of one name share an experiment."""
 _ENDS = {
     Status.COMPLETE: "FINISHED",
     Status.PRUNED: "FINISHED",
@@ -57,6 +59,7 @@ class MlflowLog(Tracker):
             self._experiment_id = (
                 known.experiment_id if known else self._client.create_experiment(search.name)
             )
+        self._search_id = search.search_id
         self._run_ids: dict[int, str] = {}
 
     def trial_started(self, trial: TrialRecord) -> None:
@@ -64,14 +67,14 @@ class MlflowLog(Tracker):
         from mlflow.entities import Param
 
         number = str(trial.number)
-        known = self._client.search_runs(
-            [self._experiment_id], f"tags.{NUMBER_TAG} = '{number}'", max_results=1
-        )
+        tags = {SEARCH_TAG: self._search_id, NUMBER_TAG: number}
+        its = " and ".join(f"tags.{tag} = '{value}'" for tag, value in tags.items())
+        known = self._client.search_runs([self._experiment_id], its, max_results=1)
         if known:
             self._run_ids[trial.number] = known[0].info.run_id
             self._client.update_run(known[0].info.run_id, status="RUNNING")
             return
-        tags = {NUMBER_TAG: number, BASELINE_TAG: trial.baseline}
+        tags[BASELINE_TAG] = trial.baseline
         run = self._client.create_run(self._experiment_id, run_name=f"trial {number}", tags=tags)
         self._run_ids[trial.number] = run.info.run_id
         params = [Param(name, str(value)) for name, value in trial.config.to_dict().items()]

@@ -6,7 +6,7 @@ every event is a line.
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -49,6 +49,7 @@ class Progress:
         seconds_left: Callable[[], float | None],
         earlier: Iterable[TrialRecord] = (),
         name: Callable[[TrialRecord], str] = lambda record: f"trial {record.number}",
+        of_finalists: bool = False,
         remaining: TimeLeft | None = None,
         expected_seconds: float | None = None,
     ) -> None:
@@ -62,6 +63,7 @@ class Progress:
             seconds_left: What is left of the time budget, None without one.
             earlier: The trials of earlier sessions.
             name: What a trial is called.
+            of_finalists: Whether the trials retrain finalists.
             remaining: Estimates the rest; None extrapolates from the trials that ended since the
                 start.
             expected_seconds: What all are expected to take, until one has ended; None where
@@ -72,6 +74,7 @@ class Progress:
         self._axes = space.axes
         self._num_trials = num_trials
         self._name = name
+        self._of_finalists = of_finalists
         self._remaining = remaining
         self._clock = clock
         self._seconds_left = seconds_left
@@ -99,7 +102,7 @@ class Progress:
         """Show a trial as running."""
         self._see(record)
         if self._events:
-            event = trial_event(record, self._name(record))
+            event = self._event(record)
             self._events.event("trial_started", **event, config=record.config.to_dict())
 
     def epoch_ended(self, record: TrialRecord) -> None:
@@ -115,7 +118,7 @@ class Progress:
     def trial_recovered(self, record: TrialRecord, reason: str) -> None:
         """Tell that a trial goes on elsewhere."""
         if self._events:
-            event = trial_event(record, self._name(record))
+            event = self._event(record)
             self._events.event("trial_recovered", **event, reason=reason)
         else:
             self._say(f"{self._name(record)} goes on from its last checkpoint: {reason}")
@@ -128,7 +131,7 @@ class Progress:
             best = self._search_state.best
             self._events.event(
                 "trial_ended",
-                **trial_event(record, self._name(record)),
+                **self._event(record),
                 num_ended=self._num_ended,
                 num_trials=self._num_trials,
                 best_trial=best.number if best else None,
@@ -155,6 +158,9 @@ class Progress:
         who = f"best {best.objective:.4f} ({self._name(best)})" if best else "no result yet"
         num_pruned = self._search_state.statuses[Status.PRUNED]
         return f"{who} | {num_pruned} pruned | {self._time_left()}"
+
+    def _event(self, record: TrialRecord) -> dict[str, Any]:
+        return trial_event(record, self._name(record), is_finalist=self._of_finalists)
 
     @property
     def _is_live(self) -> bool:

@@ -74,7 +74,9 @@ class RunStatus:
         silent_seconds = max(0.0, time.time() - max(modified))
         # The finalists' history goes on with the search's clock.
         seconds = max(map(seconds_run, (records, finalists)))
-        seconds += silent_seconds if alive else 0.0
+        if alive:  # a session begins by writing study.json: what lies before it was a pause
+            session_seconds = max(0.0, time.time() - folder.study_file.stat().st_mtime)
+            seconds += min(silent_seconds, session_seconds)
         searches = alive and not trains_finalists(folder)
         return cls(
             path=folder.path,

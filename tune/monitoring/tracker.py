@@ -25,11 +25,13 @@ class TrackedSearch:
         name: The run's name.
         folder: The run folder, absolute.
         space: What is searched.
+        search_id: 12 hexadecimal digits that tell it from others of its name.
     """
 
     name: str
     folder: Path
     space: SearchSpace
+    search_id: str
 
 
 class Tracker:

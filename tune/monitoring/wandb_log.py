@@ -7,9 +7,6 @@ on after an interruption goes on in its W&B run.
 """
 
 import os
-import re
-import uuid
-from pathlib import Path
 from typing import Any
 
 from tune.monitoring.tracker import TrackedSearch, Tracker
@@ -33,9 +30,6 @@ class WandbLog(Tracker):
     def __init__(self, search: TrackedSearch) -> None:
         """Take a search; its files of W&B go into the run folder."""
         self._search = search
-        self._folder = search.folder / "wandb"
-        self._folder.mkdir(exist_ok=True)
-        self._search_id = _kept_id(self._folder / "search_id.txt")
         self._runs: dict[int, Any] = {}
 
     def trial_started(self, trial: TrialRecord) -> None:
@@ -44,7 +38,7 @@ class WandbLog(Tracker):
             project=os.environ.get("WANDB_PROJECT", "char-lstm-tune"),
             group=self._search.name,
             name=f"{self._search.name}, trial {trial.number}",
-            id=f"{self._search_id}-{trial.number}",
+            id=f"{self._search.search_id}-{trial.number}",
             config={**trial.config.to_dict(), "baseline": trial.baseline},
             dir=self._search.folder,
             resume="allow",
@@ -73,13 +67,3 @@ class WandbLog(Tracker):
         """End the W&B runs of trials that have not ended."""
         for run in self._runs.values():
             run.finish()
-
-
-def _kept_id(path: Path) -> str:
-    """Return what tells a search from all others of its name; it is made once."""
-    known = path.read_text(encoding="utf-8").strip() if path.exists() else ""
-    if re.fullmatch(r"[0-9a-f]{12}", known):
-        return known
-    made = uuid.uuid4().hex[:12]
-    path.write_text(made, encoding="utf-8")
-    return made

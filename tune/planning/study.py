@@ -15,7 +15,7 @@ from model.text.corpus import Corpus
 from search_spaces import SearchSpace
 from tune.records.history import records_so_far, seconds_run
 from tune.records.run_folder import RunFolder
-from tune.records.study_file import StudyFile, StudySettings
+from tune.records.study_file import StudyFile, StudySettings, new_search_id
 from tune.records.trial import TrialRecord, num_ended
 
 
@@ -155,6 +155,7 @@ class Study:
         left_out: What was left out of the space for the text, a sentence each.
         extended: Whether it is to do more than its earlier sessions were, or has other finalists.
         trackers: What makes the trackers of this session, by their names; a run keeps none.
+        search_id: As in `StudyFile`.
     """
 
     space: SearchSpace
@@ -167,6 +168,7 @@ class Study:
     left_out: tuple[str, ...] = ()
     extended: bool = False
     trackers: Mapping[str, Callable[[Any], Any]] = dataclasses.field(default_factory=dict)
+    search_id: str = dataclasses.field(default_factory=new_search_id)
 
     @property
     def wants_finalists(self) -> bool:

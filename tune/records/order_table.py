@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from model.errors import ConfigError
 from model.system.durations import counted, format_seconds
 from tune.records.orders import Action, OrderRecord
 from tune.records.tables import Table, TableKind
@@ -25,6 +26,14 @@ ORDER_TABLE = TableKind(
 """orders.csv: one row an order, as they came."""
 
 
+_NEEDED = {
+    **dict.fromkeys((Action.STOP, Action.FINISH, Action.ADD), "trial"),
+    Action.WORKERS: "workers",
+    Action.BUDGET: "time_budget_seconds",
+}
+"""What an order that was carried out has."""
+
+
 def write_orders(orders: Iterable[OrderRecord], path: Path) -> None:
     """Write orders.csv; a search that nobody steers has none."""
     rows = [each.row() for each in orders]
@@ -33,14 +42,21 @@ def write_orders(orders: Iterable[OrderRecord], path: Path) -> None:
 
 
 def by_hand(table: Table) -> list[str]:
-    """Return what was done by hand, a few words an order; what waits or was refused is not."""
+    """Return what was done by hand, a few words an order; what waits or was refused is not.
+
+    Raises:
+        ConfigError: An order lacks what it ordered.
+    """
     done = table[table["carried_out_seconds"].notna() & table["refused"].isna()]
     return [_words(row) for _, row in done.iterrows()]
 
 
 def _words(row: pd.Series) -> str:
+    action = Action(row["order"])
+    if (needed := _NEEDED.get(action)) and pd.isna(row[needed]):
+        raise ConfigError(f"a run's table must be readable: orders.csv: {action} without {needed}")
     when = f"from {format_seconds(row['carried_out_seconds'])}"
-    match Action(row["order"]):
+    match action:
         case Action.STOP:
             epochs = 0 if pd.isna(row["epochs_run"]) else row["epochs_run"]
             return f"trial {row['trial']} stopped after {counted(epochs, 'epoch')}"

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from model.errors import ConfigError, unknown_choice
-from model.system.files import check_no_links, expanded
+from model.system.files import check_no_links, check_utf8, expanded
 from model.system.filesystem import is_safe, is_uri
 from model.text.corpus import Corpus
 from model.text.known_text import known_text
@@ -138,6 +138,7 @@ class RunFolder:
         Raises:
             ConfigError: The folder is missing or is no run of ours.
         """
+        check_utf8(path)
         folder = cls(path)
         if not folder.study_file.is_file():
             raise ConfigError(f"a run must be a folder with study.json, got {path}")
@@ -296,6 +297,7 @@ def check_new(path: Path) -> None:
     Raises:
         ConfigError: The rule that it breaks.
     """
+    check_utf8(path.absolute())
     if path.exists():
         raise ConfigError(f"a run folder must not exist yet: {path}; choose another --name")
     parent = existing_parent(path)

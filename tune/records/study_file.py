@@ -5,6 +5,8 @@ earlier versions did not write has a default here, and a key that is not known i
 """
 
 import dataclasses
+import re
+import secrets
 from typing import Any
 
 from model.errors import ConfigError
@@ -22,6 +24,12 @@ STILL_RUNNING = "still running"
 STOPPED_BY_USER = "interrupted"
 SEEDS_AT_MOST = 100
 """A finalist's key is its trial's number times this, plus the number of its seed."""
+_SEARCH_ID = re.compile(r"[0-9a-f]{12}")
+
+
+def new_search_id() -> str:
+    """Return what tells a search from all others, of the same name and seed too."""
+    return secrets.token_hex(6)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +91,7 @@ class CorpusOrigin:
         num_train_chars: Length of its training part, where its parts were texts of their own.
         num_validation_chars: The same of its validation passage.
         is_published: As in `Corpus`.
+        has_own_held_out: As in `Corpus`.
 
     Raises:
         ConfigError: The parts are longer than the text, or one of the two lengths is missing.
@@ -96,6 +105,7 @@ class CorpusOrigin:
     num_train_chars: int | None = None
     num_validation_chars: int | None = None
     is_published: bool = False
+    has_own_held_out: bool = False
 
     def __post_init__(self) -> None:
         lengths = (self.num_train_chars or 0, self.num_validation_chars or 0)
@@ -126,6 +136,7 @@ class CorpusOrigin:
             num_train_chars=corpus.lengths[0] if corpus.lengths else None,
             num_validation_chars=corpus.lengths[1] if corpus.lengths else None,
             is_published=corpus.is_published,
+            has_own_held_out=corpus.has_own_held_out,
         )
 
 
@@ -211,6 +222,10 @@ class StudyFile:
         finished: Whether all results were written; None in the oldest runs.
         resume: Command that continues the run, on any machine.
         cells: Cell of the user's own to the SHA-256 of its file, of which the run keeps no more.
+        search_id: 12 hexadecimal digits that tell it from others of its name.
+
+    Raises:
+        ConfigError: search_id is something else.
     """
 
     command: str
@@ -230,6 +245,11 @@ class StudyFile:
     finished: bool | None = None
     resume: str = ""
     cells: dict[str, str] = dataclasses.field(default_factory=dict)
+    search_id: str = dataclasses.field(default_factory=new_search_id)
+
+    def __post_init__(self) -> None:
+        if not _SEARCH_ID.fullmatch(self.search_id):
+            raise ConfigError(f"search_id must be 12 hexadecimal digits, got {self.search_id!r}")
 
     @property
     def floor_bits_per_char(self) -> float:

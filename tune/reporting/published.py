@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from model.scoring.layout import MAX_DYNAMIC_SYMBOLS
+from model.scoring.objective import MAX_SCORED_CHARS
 from model.system.durations import counted
 from model.text.cleaning import RAW
 from model.text.published import PUBLISHED
@@ -147,12 +148,14 @@ def _ours(run: LoadedRun, chars_a_unit: float) -> tuple[list[PublishedResult], l
         finalists = run.finalists[run.finalists["number"] == first["trial"]]
         dynamic = finalists["test_bits_per_char_dynamic"].dropna()
         if not dynamic.empty:
-            measured = f"{_DYNAMIC}{protocol}{_measured_gain(run)}"
+            gain = _of_part(run, "its gain that of", MAX_DYNAMIC_SYMBOLS)
+            measured = f"{_DYNAMIC}{protocol}{gain}"
             add(f"trial {first['trial']}, first seed", dynamic.iloc[0], measured, parameters)
     if whole is not None:
         members = run.predictor["number"].dropna()
         trials = run.trials[run.trials["number"].isin(members)]
-        protocol, without_cache = _protocol(run, trials), whole[WITHOUT_CACHE]
+        protocol = _protocol(run, trials) + _of_part(run, "of", MAX_SCORED_CHARS)
+        without_cache = whole[WITHOUT_CACHE]
         if without_cache is not None:
             add("predictor", whole["test_bits_per_char"], f"{_CACHED}{protocol}")
         static = whole["test_bits_per_char"] if without_cache is None else without_cache
@@ -176,12 +179,17 @@ RESTORED = ", restored bits"
 NO_BYTES = ", not read in bytes"
 
 
-def _measured_gain(run: LoadedRun) -> str:
-    """Return on what dynamic evaluation was measured, where that is not the whole passage."""
+def _of_part(run: LoadedRun, words: str, most: int) -> str:
+    """Return what a figure was measured on, where that is not the whole passage.
+
+    Args:
+        run: The run.
+        words: How the part is named.
+        most: Symbols that are read of a longer passage.
+    """
     corpus = run.study.corpus
     num_test_chars = corpus.num_chars - sum(corpus.lengths or ())
-    is_whole = num_test_chars <= MAX_DYNAMIC_SYMBOLS
-    return "" if is_whole else f", its gain that of the first {MAX_DYNAMIC_SYMBOLS:,} symbols"
+    return "" if num_test_chars <= most else f", {words} the first {most:,} symbols"
 
 
 def _protocol(run: LoadedRun, trials: pd.DataFrame) -> str:

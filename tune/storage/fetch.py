@@ -8,7 +8,7 @@ from pyarrow import fs
 from model.errors import ConfigError, first_line
 from model.system.filesystem import check_storage, join, open_location, read, split
 from tune.records.history import History
-from tune.records.run_folder import LEASE_FILE, RunFolder, check_name
+from tune.records.run_folder import LEASE_FILE, RunFolder, check_name, is_run_file
 from tune.storage.copies import RunExtent, files_of_run
 
 
@@ -74,6 +74,20 @@ def _copy(location: str, folder: Path) -> None:
             target.write_bytes(read(file_system, f"{root}/{name}"))
 
 
+def _check_ours(path: Path) -> None:
+    """Refuse a folder that no earlier attempt has left.
+
+    Raises:
+        ConfigError: It has a file that no run has.
+    """
+    names = (str(file.relative_to(path)) for file in path.rglob("*") if not file.is_dir())
+    if other := next((name for name in sorted(names) if not is_run_file(name)), None):
+        raise ConfigError(
+            f"a run must be fetched into a folder of its own, but {path} has {other}; choose "
+            f"another --results"
+        )
+
+
 def _put(fetched: RunFolder, folder: RunFolder, location: str) -> None:
     """Make the run's folder what was fetched, if that goes further."""
     folder.check_no_links()
@@ -92,6 +106,8 @@ def _put(fetched: RunFolder, folder: RunFolder, location: str) -> None:
     if not folder.path.exists():
         fetched.path.rename(folder.path)
         return
+    if not folder.study_file.exists():
+        _check_ours(folder.path)
     folder.drop_checkpoints()
     # What tells how far it has come last: until it is there, the next attempt fetches all again.
     last = (fetched.study_file, *fetched.history_files)

@@ -150,7 +150,8 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
             if self._lease.is_lost:
                 return
             if name.partition("/")[0] in NETWORK_FOLDERS:
-                self._file_system.delete_file(f"{self._path}/{name}")
+                with contextlib.suppress(FileNotFoundError):
+                    self._file_system.delete_file(f"{self._path}/{name}")
             del self._copied[name]
 
     def _files(self) -> dict[str, tuple[int, int]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from repository import ROOT
+from tune.job.options import parse_options
 
 COMMANDS = (
     *("tune.run", "tune.report", "tune.samples", "tune.status", "tune.control"),
@@ -38,6 +39,16 @@ def test_word_too_many_may_be_a_part_of_a_name(capsys: pytest.CaptureFixture[str
 def test_shells_can_complete(name: str) -> None:
     source = (ROOT / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")
     assert "PYTHON_ARGCOMPLETE_OK" in source[:1_024]  # what argcomplete looks for
+
+
+def test_words_that_cannot_be_written_down_are_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_options(["--space", "quick", "--corpus", "b\udcff.txt"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and r"must be UTF-8, got 'b\udcff.txt'" in said
+    assert said.count("\n") == 1
 
 
 @pytest.mark.slow

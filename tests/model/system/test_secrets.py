@@ -73,7 +73,7 @@ def test_error_of_a_tracker_is_told_without_its_secrets(tmp_path: Path) -> None:
         def __init__(self, search: TrackedSearch) -> None:
             raise OSError("cannot reach postgresql://me:hush@db/runs")
 
-    search = TrackedSearch(name="ten", folder=tmp_path, space=space)
+    search = TrackedSearch(name="ten", folder=tmp_path, space=space, search_id="0" * 12)
     with Trackers(search, {"MLflow": Broken}, console) as trackers:
         trackers.trial_started(TrialRecord(number=0, config=space.base))
     assert "MLflow failed" in output.getvalue() and "hush" not in output.getvalue()

@@ -1,4 +1,5 @@
 import http.server
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -6,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import CorpusError
+from model.errors import ConfigError, CorpusError
 from model.system.files import cache_folder
+from model.text import compressed
 from model.text import corpus as corpus_module
-from model.text.corpus import resolve_corpus
+from model.text.corpus import corpus_of, resolve_corpus
 from model.text.gutenberg import strip_gutenberg
+from tune.records.run_folder import RunFolder
 
 GUTENBERG = """Header with licence
 *** START OF THE PROJECT GUTENBERG EBOOK A BOOK ***
@@ -147,3 +150,45 @@ def test_gutenberg_file_of_2011_is_the_reference_book(shared_data: Path) -> None
     ours = resolve_corpus(str(shared_data / "gutenberg-11-2011.txt"))
     assert ours.text == resolve_corpus(str(shared_data / "wonderland.txt")).text
     assert len(ours.text) == 144_342
+
+
+def test_text_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compressed.read_at_most, "__defaults__", (1 << 20,))
+    with pytest.raises(CorpusError, match="must have 1,048,576 bytes at most, /dev/zero holds"):
+        resolve_corpus("/dev/zero")
+    with Path("/dev/zero").open() as endless:
+        monkeypatch.setattr(sys, "stdin", endless)
+        with pytest.raises(CorpusError, match="bytes at most, - holds more"):
+            resolve_corpus("-")
+
+
+def test_file_is_held_to_the_size_that_it_is_asked_for() -> None:
+    with pytest.raises(CorpusError, match="must have 9 bytes at most, x holds more"):
+        corpus_of("x", "", b"a line of 21 letters.", max_bytes=9)
+    assert corpus_of("x", "", b"nine left", max_bytes=9).text == "nine left"
+
+
+def test_cache_that_cannot_be_read_is_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(path: Path, *_: object) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    monkeypatch.setattr(Path, "exists", forbidden)
+    monkeypatch.setattr(corpus_module, "download", lambda url, **_: GUTENBERG.encode())
+    assert resolve_corpus("alice").source.startswith("downloaded from")
+    with pytest.raises(CorpusError, match=r"readable: .*text8\.zip: Permission denied"):
+        resolve_corpus("text8")
+
+
+def test_path_that_no_file_of_ours_could_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "caf\udce9"
+    folder.mkdir()
+    (folder / "book.txt").write_text("a book\n", encoding="utf-8")
+    monkeypatch.chdir(folder)
+    with pytest.raises(ConfigError, match=r"a path must be UTF-8, got '.*caf\\udce9/book.txt'"):
+        resolve_corpus("book.txt")
+    with pytest.raises(ConfigError, match="a path must be UTF-8"):
+        RunFolder.create(Path("results/ten"))
+    assert not Path("results").exists()

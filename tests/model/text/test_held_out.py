@@ -74,6 +74,17 @@ def test_what_trials_are_judged_by_does_not_judge_finalists() -> None:
         with_held_out(corpus("book", BOOK), validation=corpus("v", BOOK), test=None)
 
 
+def test_last_tenth_that_is_the_validation_text_too_is_no_test_passage() -> None:
+    carved = BOOK[len(BOOK) * 9 // 10 :]
+    with pytest.raises(
+        CorpusError, match=r"the test text must not .* the last tenth of book does"
+    ):
+        with_held_out(corpus("book", BOOK), validation=corpus("v", carved), test=None)
+    # What the training text repeats in its own last tenth is no mistake: nor is it in a split.
+    again = BOOK[: len(BOOK) // 2] * 2
+    assert with_held_out(corpus("twice", again), validation=corpus("v", OTHER), test=None).lengths
+
+
 def test_a_quotation_is_no_copy() -> None:
     long = made_up(20_000, 5)
     share, example = shared(long + BOOK[300:550], BOOK)

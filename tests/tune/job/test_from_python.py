@@ -19,9 +19,10 @@ from tiny_search import num_epochs, write_inputs
 from tune.job import from_python, search_process
 from tune.job.from_python import OF_THE_TERMINAL, flags_of
 from tune.job.options import parse_options, parser
-from tune.job.search_process import SearchProcess
+from tune.job.search_process import SearchProcess, _Follower
 from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.run_folder import RunFolder
+from tune.records.study_file import StudySettings
 
 SAID: dict[str, Any] = {
     "space": "full",
@@ -47,6 +48,29 @@ def test_keywords_are_the_options_of_the_command_line() -> None:
 def test_keywords_say_what_the_command_line_says() -> None:
     parsed = parse_options(flags_of(SAID))
     assert {name: getattr(parsed, name) for name in SAID} == SAID
+
+
+def test_what_a_run_is_told_to_leave_is_said_too() -> None:
+    said = {"resume": "ten", "stop_when_settled": False, "keep_front_matter": False}
+    parsed = parse_options(flags_of(said))
+    assert (parsed.stop_when_settled, parsed.keep_front_matter) == (False, False)
+    assert not parsed.over(StudySettings(stop_when_settled=True)).stop_when_settled
+    assert parse_options(flags_of({"resume": "ten"})).stop_when_settled is None
+
+
+def test_bar_counts_no_trainings_of_finalists() -> None:
+    shown: list[tuple[str, float, float | None]] = []
+
+    class Bar:
+        def show(self, *what: Any) -> None:
+            shown.append(what)
+
+    follower = _Follower(Bar())  # type: ignore[arg-type]
+    follower.take({"event": "plan", "num_trials": 1, "time_budget_seconds": None})
+    for is_finalist, num_ended, best in ((False, 1, 2.0), (True, 1, 2.1), (True, 2, 2.1)):
+        event = {"is_finalist": is_finalist, "num_ended": num_ended}
+        follower.take({"event": "trial_ended", "best_val_bits_per_char": best, **event})
+    assert shown[-1] == ("1 of 1 trials, best 2.0000", 1.0, 1.0)
 
 
 @pytest.mark.parametrize("seconds", [90, 0.5, 1_209_600, 123_456.75, 3e7])
@@ -87,6 +111,8 @@ def test_mistake_is_told_before_a_process_starts(
         ("raise KeyError('no such book')", RuntimeError),
         ("sys.stderr.write('no such book\\n'); sys.exit(-9)", RuntimeError),
         ("sys.exit(1)", None),
+        # A tracker tries again, and logs why.
+        ("import logging\ntry:\n 1 / 0\nexcept Exception:\n logging.exception('x')", None),
         ("sys.exit(130)", None),
         ("sys.exit(143)", None),  # it was ended by SIGTERM, its results are written
         # What a tracker or a cell prints is no event.

@@ -15,7 +15,7 @@ from tune.job.options import parse_options
 from tune.job.prepare import named_corpus, split_for
 from tune.job.resume import prepared_study
 from tune.planning.study import StudyOptions
-from tune.records.run_folder import RunFolder
+from tune.records.run_folder import CORPUS_FILE, RunFolder
 from tune.records.study_file import CorpusOrigin, StudySettings
 from tune.reporting.text_quality import Book
 
@@ -60,12 +60,25 @@ def test_resumed_run_reads_the_text_that_it_began_with(book: Path, kept: bool) -
     study = prepared_study(options, QUIET)
     assert study.corpus.text == corpus.text == Book.of_run(folder).text
     assert study.settings.keep_front_matter == kept
-    other = dataclasses.replace(options, keep_front_matter=not kept or None)
-    if kept:
+    other = dataclasses.replace(options, keep_front_matter=not kept)
+    with pytest.raises(ConfigError, match="keep_front_matter must be that of the resumed run"):
         prepared_study(other, QUIET)
-    else:
-        with pytest.raises(ConfigError, match="keep_front_matter must be that of the resumed run"):
-            prepared_study(other, QUIET)
+
+
+def test_resumed_run_knows_that_its_passages_were_texts_of_their_own() -> None:
+    """Else its checkpoints name the training file, which would be split again."""
+    generator = random.Random(0)
+    for name in ("book", "judge"):
+        words = (generator.choice("abcdefgh") * generator.randint(2, 6) for _ in range(2_000))
+        Path(f"{name}.txt").write_text(" ".join(words), encoding="utf-8")
+    options = StudyOptions(corpus="book.txt", validation="judge.txt")
+    corpus = named_corpus(options, StudySettings(), QUIET)
+    folder = RunFolder.create(Path("run"))
+    folder.write_study(dataclasses.replace(STUDY, corpus=CorpusOrigin.of(corpus)))
+    (folder.path / CORPUS_FILE).write_text(corpus.text, encoding="utf-8")
+    study = prepared_study(StudyOptions(resume=str(folder.path), trials=30), QUIET)
+    assert study.corpus.text == corpus.text
+    assert study.corpus.path_or_name is corpus.path_or_name is study.prepared.location is None
 
 
 def test_resumed_run_reads_the_encoding_that_it_began_with() -> None:

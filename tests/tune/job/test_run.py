@@ -334,6 +334,8 @@ def test_plan_counts_words_where_a_space_has_them(
         ("--space tiny.py --name a/b", "must be a folder's name"),
         ("--space tiny.py --name taken", "must not exist yet"),
         ("--space tiny.py --results book.txt", "must be a folder, got the file"),
+        (f"--space tiny.py --results {'x' * 300}", "File name too long"),
+        (f"--resume {'x' * 300}", "File name too long"),
         ("--space tiny.py --storage nowhere://x", "a storage must be"),
         ("--space tiny.py --cpus-per-trial 4096", "one node must have"),
         ("--space tiny.py --gpus-per-trial 1.5", "gpus_per_trial must be in 0 to 1"),

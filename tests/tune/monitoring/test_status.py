@@ -114,6 +114,17 @@ def test_search_that_ends_while_it_is_looked_at_has_not_lost_its_driver(
     assert RunStatus.of(folder).state == "all trials ran"
 
 
+def test_pause_before_a_session_is_no_time_of_the_search(folder: RunFolder) -> None:
+    with History(folder.history_file) as history:
+        add_all(history)
+    yesterday = time.time() - 86_400
+    os.utime(folder.history_file, (yesterday, yesterday))
+    seconds = RunStatus.of(folder).search_seconds
+    folder.write_study(folder.read_study())  # a session begins
+    with History(folder.history_file):
+        assert RunStatus.of(folder).search_seconds < seconds + 3_600
+
+
 def test_time_budget_bounds_what_is_left(folder: RunFolder) -> None:
     folder.write_study(dataclasses.replace(folder.read_study(), space=SPACE))
     with History(folder.history_file) as history:
@@ -248,6 +259,7 @@ def test_finalists_of_an_earlier_session_are_not_what_a_leased_run_does(
     lease = Lease(str(folder.path))
     lease.take(say=print)
     now = time.time()
+    os.utime(folder.study_file, (now - 3_600, now - 3_600))
     for (search, finalists), state, is_searching in (
         ((now - 30, now - 600), "its driver is alive", True),
         ((now - 600, now - 30), "its driver is retraining the finalists", False),

@@ -67,9 +67,9 @@ def serving(command: list[str], port: int) -> Iterator[Callable[[str], str]]:
         server.wait()
 
 
-def searched(folder: Path, name: str = "ten") -> TrackedSearch:
+def searched(folder: Path, name: str = "ten", search_id: str = "0" * 12) -> TrackedSearch:
     """Return what a tracker is made with."""
-    return TrackedSearch(name=name, folder=folder, space=SPACE)
+    return TrackedSearch(name=name, folder=folder, space=SPACE, search_id=search_id)
 
 
 class Told(Tracker):
@@ -388,6 +388,12 @@ def test_mlflow_has_a_run_a_trial_and_one_that_goes_on_is_the_same(
     assert runs["0"].data.params["hidden_size"] == str(SPACE.base.hidden_size)
     assert runs["3"].data.metrics["val_bits_per_char"] == 2.0
     assert runs["3"].info.status == "FINISHED"
+    # Another search of that name, on another machine perhaps, is not mixed into it.
+    other = MlflowLog(searched(tmp_path, search_id="1" * 12), uri=uri)
+    play(other, [RECORDS[0]])
+    other.close()
+    of_first = client.search_runs([experiment.experiment_id], "tags.trial_number = '0'")
+    assert [run.data.tags["search_id"] for run in of_first] == ["1" * 12, "0" * 12]
 
 
 @pytest.mark.slow

@@ -146,3 +146,12 @@ def test_table_and_words(tmp_path: Path) -> None:
         "1 worker from 1m4s",
         "trial 9 added",
     ]
+
+
+@pytest.mark.parametrize("action", [each for each in Action if each is not Action.END])
+def test_order_without_what_it_ordered_is_refused_in_a_line(action: Action) -> None:
+    row = {"order": action.value, "ordered_seconds": 1.0, "carried_out_seconds": 2.0}
+    with pytest.raises(ConfigError, match=rf"orders\.csv: {action.value} without \w+$"):
+        by_hand(ORDER_TABLE.of([row]))
+    ended = {**row, "order": Action.END.value}
+    assert by_hand(ORDER_TABLE.of([ended])) == ["ended at 2s"]
