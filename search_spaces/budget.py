@@ -7,13 +7,16 @@ from model.config import FIELD_NAMES, TrialConfig, check_type
 from model.errors import ConfigError, unknown_choice
 from model.training.schedule import constant_reports
 
+MAX_TRIALS = 1_000_000
+"""A plan simulates them all; the driver was measured with 10,000."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
     """How much a search may spend, and how ASHA spends it.
 
     Attributes:
-        trials: Trials in all, baselines included; at least 1.
+        trials: Trials in all, baselines included; 1 to MAX_TRIALS.
         time_budget_seconds: Seconds for the search, above 0; None is without limit.
         grace_period_epochs: The first rung: no trial is stopped before; at least 1. Where an
             epoch has several reports, so many reports.
@@ -46,6 +49,8 @@ class Budget:
         for name in ("trials", "grace_period_epochs"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.trials > MAX_TRIALS:
+            raise ConfigError(f"trials must be at most {MAX_TRIALS:,}, got {self.trials:,}")
         if self.time_budget_seconds is not None and not self.time_budget_seconds > 0:
             raise ConfigError(f"time_budget must be above 0 s, got {self.time_budget_seconds:g}")
         if self.reduction_factor <= 1:

@@ -26,7 +26,8 @@ STEPS_A_REPORT = 2
 BATCH_EXPONENT = 1 / 2
 """The base's batch grows with the length of the text to this power (LOG.md)."""
 MIN_CHAR_COUNT = 10
-"""Rarer characters share a symbol: each takes time at every step, and nothing is learnt of it."""
+"""Rarer characters share a symbol: each takes time at every step, and nothing is learnt of it. A
+space whose base has 1 keeps all."""
 CHARS_A_WORD = 6
 """Characters of a running word, its space included; large, so that a report has its steps."""
 EXPONENT = 2 / 3
@@ -48,10 +49,13 @@ def for_text(
     """
     if num_chars <= LONG_TEXT_CHARS:
         return space
-    report_chars = max(REPORT_CHARS_ON_GPU if on_gpu else REPORT_CHARS, _least_chars(space))
+    reports = space.base.reports_per_epoch
+    if reports == 1:  # else they are the user's own
+        report_chars = max(REPORT_CHARS_ON_GPU if on_gpu else REPORT_CHARS, _least_chars(space))
+        reports = _round(num_chars // report_chars)
     base = dataclasses.replace(
         space.base,
-        reports_per_epoch=_round(num_chars // report_chars),
+        reports_per_epoch=reports,
         min_char_count=space.base.min_char_count or MIN_CHAR_COUNT,
     )
     space = dataclasses.replace(space, base=base)

@@ -38,6 +38,8 @@ def fixed(space: SearchSpace, rule: str) -> SearchSpace:
         raise ConfigError(f"--fix needs AXIS=VALUE, got {rule!r}")
     if axis in _NO_AXES_NEEDED and axis not in space.distributions:
         named: dict[str, Any] = {axis: text}
+        if axis == "normalization":  # as where a time budget brings it
+            return with_base(space, named)
         return dataclasses.replace(space, base=dataclasses.replace(space.base, **named))
     if axis == "unit" and not contains(
         space.distributions.get(axis, CategoricalDistribution((None,))), text
@@ -156,10 +158,11 @@ def _rebuilt(
         if condition is None:
             continue
         other, needed = condition
+        held: tuple[Any, ...] = ()
         if other in left:
             held = tuple(value for value in needed if contains(left[other], value))
             conditions[axis] = (other, held)
-        else:
+        elif other not in distributions:  # else its own condition holds no more
             held = tuple(value for value in needed if value == getattr(base, other))
         if not held:
             conditions.pop(axis, None)
@@ -169,7 +172,12 @@ def _rebuilt(
         for baseline in space.baselines
         if _lies_in(space.config(baseline.params), space, left, base)
     )
-    inside = [start for start in space.starts if _lies_in(space.config(start), space, left, base)]
+
+    def completed(start: Mapping[str, Any]) -> TrialConfig:
+        fixed_axes = [axis for axis in space.distributions if axis not in (*left, *start)]
+        return space.config({**{axis: getattr(base, axis) for axis in fixed_axes}, **start})
+
+    inside = [start for start in space.starts if _lies_in(completed(start), space, left, base)]
     starts = tuple({axis: value for axis, value in s.items() if axis in left} for s in inside)
     if not left and not baselines:
         raise ConfigError(f"space {space.name!r} must keep an axis: all are fixed")

@@ -28,9 +28,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _wait(options: argparse.Namespace) -> int:
+    from model.errors import ConfigError
     from model.system.durations import parse_duration
     from tune.cluster.ray_environment import prepare_ray_environment
 
+    if options.count < 1:
+        raise ConfigError(f"the number of nodes must be at least 1, got {options.count}")
     prepare_ray_environment(options.address)
     deadline = time.monotonic() + parse_duration(options.timeout)
     found = 0

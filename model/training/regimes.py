@@ -94,7 +94,8 @@ class StreamRegime:
         inputs_TB = symbols_TB[:-1].clamp(max=self._padding - 1)
         logits_TBV, state = self.network(inputs_TB, self._state)
         drawn_B1 = torch.rand(inputs_TB.shape[1], 1, generator=self._resets)
-        keeps_B1 = (drawn_B1 >= RESET_PROBABILITY).to(logits_TBV.device)
+        # A copy that blocks would have the host wait for the GPU at every step.
+        keeps_B1 = (drawn_B1 >= RESET_PROBABILITY).to(logits_TBV.device, non_blocking=True)
         self._state = tuple(part_LBH.detach() * keeps_B1 for part_LBH in state)
         logits = logits_TBV.flatten(0, 1).float()
         loss = functional.cross_entropy(logits, targets, ignore_index=self._padding)
@@ -135,7 +136,7 @@ class WindowRegime:
         symbols_TB = self._windows[chosen].T
         logits_BV = self.network(symbols_TB[:-1])
         loss = functional.cross_entropy(logits_BV.float(), symbols_TB[-1].long())
-        return loss, torch.tensor(len(chosen))
+        return loss, torch.full((), len(chosen), device=loss.device)
 
 
 def build_regime(

@@ -82,6 +82,10 @@ def test_users_space_keeps_its_epochs_unless_it_says_what_they_are_for() -> None
     assert long.base == dataclasses.replace(base, reports_per_epoch=50, min_char_count=10)
     own = dataclasses.replace(space, base=dataclasses.replace(base, min_char_count=1))
     assert for_text(own, 16_000_000, on_gpu=False).base.min_char_count == 1
+    quarters = TrialConfig(epochs=2.25, reports_per_epoch=4)
+    own = dataclasses.replace(space, base=quarters)
+    kept = for_text(own, 16_000_000, on_gpu=False).base
+    assert (kept.epochs, kept.reports_per_epoch) == (2.25, 4)
     fewer = for_text(dataclasses.replace(space, most_chars=1_000_000), 16_000_000, on_gpu=False)
     assert fewer.distributions == {"epochs": FloatDistribution(0.32, 1.26)}
     assert fewer.base.epochs == 0.62

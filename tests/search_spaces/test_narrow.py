@@ -46,6 +46,55 @@ def test_fixed_axis_decides_the_conditions_that_name_it() -> None:
     assert words.starts and "unit" not in words.starts[0]
 
 
+def test_start_is_the_bases_where_it_names_no_value() -> None:
+    """A start that leaves an axis to the base is one of the space that has the axis fixed."""
+    for name, num_starts in (("extended", 1), ("research", 4)):
+        space = load_space(name)
+        for rule in ("cleaning=cased", "num_layers=2", "epochs=30"):
+            kept = fixed(space, rule)
+            assert kept.starts == space.starts and len(kept.starts) == num_starts, rule
+            assert len(kept.all_starts()) == 1 + num_starts
+    # One that names another value goes, and so does one whose base lies outside what is left.
+    assert fixed(load_space("research"), "cell=lstm").starts == (
+        *load_space("extended").starts,
+        {"optimizer": "asgd"},
+    )
+    small = dataclasses.replace(load_space("full"), starts=({"dropout": 0.1},))
+    smaller = at_most(small, "hidden_size", 256)
+    assert smaller is not None and smaller.starts == ()  # the base has 512 units
+
+
+def test_normalization_is_fixed_for_all_but_the_baselines() -> None:
+    full = fixed(load_space("full"), "normalization=layer")
+    assert full.base.normalization == "layer"
+    assert {full.config(each.params).normalization for each in full.baselines} == {"none"}
+
+
+def test_axis_goes_with_the_one_that_it_depends_on() -> None:
+    space = SearchSpace(
+        name="nested",
+        description="",
+        base=TrialConfig(optimizer="asgd", unit="word"),
+        distributions={
+            "cell": CategoricalDistribution(("lstm", "mogrifier")),
+            "unit": CategoricalDistribution(("char", "word")),
+            "min_word_count": IntDistribution(2, 10),
+            "mogrifier_rounds": IntDistribution(2, 6),
+        },
+        conditions={
+            "unit": ("cell", "mogrifier"),
+            "min_word_count": ("unit", "word"),
+            "mogrifier_rounds": ("cell", "mogrifier"),
+        },
+        budget=Budget(trials=3),
+    )
+    with pytest.raises(ConfigError, match="must keep an axis: all are fixed"):
+        fixed(space, "cell=lstm")
+    both = {**space.distributions, "dropout": FloatDistribution(0.0, 0.5)}
+    wider = dataclasses.replace(space, distributions=both)
+    assert fixed(wider, "cell=lstm").axes == ["dropout"]
+
+
 @pytest.mark.parametrize("name", ["full", "extended", "research"])
 def test_unit_is_fixed_whatever_the_space_has(name: str) -> None:
     space = load_space(name)

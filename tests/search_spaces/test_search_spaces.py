@@ -106,6 +106,10 @@ def _reached(distribution: BaseDistribution, values: set[object]) -> bool:
         ({"distributions": {"epochs": (1, 3)}}, "must be an Optuna distribution"),
         ({"distributions": {"epochs": IntDistribution(0, 3)}}, "epochs must be at least 1, got 0"),
         ({"distributions": {"dropout": FloatDistribution(0, 1)}}, "dropout must be in 0 <= p < 1"),
+        (
+            {"distributions": {"reports_per_epoch": CategoricalDistribution((1, 4))}},
+            "reports_per_epoch must be the base's for all trials",
+        ),
         ({"distributions": {}}, "must have an axis or a baseline"),
         (
             {"distributions": {"cleaning": CategoricalDistribution(("cased", "upper"))}},
@@ -380,6 +384,7 @@ def test_conditional_axis_belongs_to_a_point_only_where_it_exists() -> None:
     ("values", "rule"),
     [
         ({"trials": 0}, "trials must be at least 1"),
+        ({"trials": 10**12}, "trials must be at most 1,000,000, got 1,000,000,000,000"),
         ({"trials": 1, "time_budget_seconds": 0.0}, "time_budget must be above 0"),
         ({"trials": 1, "grace_period_epochs": 0}, "grace_period_epochs must be at least 1"),
         ({"trials": 1, "reduction_factor": 1}, "reduction_factor must be above 1"),

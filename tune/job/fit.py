@@ -11,7 +11,7 @@ from model.training.cost import check_fits
 from search_spaces import SearchSpace
 from search_spaces.narrow import at_most, without
 
-_SIZES = ("batch_size", "sequence_length", "reports_per_epoch")
+_SIZES = ("batch_size", "sequence_length")
 _FIELDS = ("cleaning", "unit", "min_word_count", "regime", *_SIZES)
 """What a text must be long enough for."""
 
@@ -117,11 +117,10 @@ def _smaller(
 def _limits(config: TrialConfig, corpus: EncodedCorpus) -> dict[str, int]:
     """Return the numbers of a configuration that are too large, and what each may be at most."""
     most = len(corpus.train.symbols) - 1
-    lengths = ("batch_size", "sequence_length")
-    limits = {axis: most for axis in lengths if getattr(config, axis) > most}
+    limits = {axis: most for axis in _SIZES if getattr(config, axis) > most}
     if limits:
         return limits
-    for axis in _SIZES:  # any of them, for the reports
+    for axis in _SIZES:  # either of them, for the reports
         fitting, unfit = 0, getattr(config, axis)
         while fitting + 1 < unfit:
             middle = (fitting + unfit) // 2

@@ -69,12 +69,13 @@ def with_base_that_fits(
     python-docs 3 gave 1.768 with 0.5 and 1.723 with 0.1.
 
     Args:
-        study: The study; one that goes on keeps the base that it began with.
+        study: The study; one that goes on keeps the base that it began with, and one whose space
+            has no `most_chars` its own.
         epoch_seconds: Returns what an epoch of a configuration takes.
         concurrent: How many train at once.
     """
     base = study.space.base
-    if study.earlier or study.space.base_point() is None:
+    if study.earlier or study.space.base_point() is None or study.space.most_chars is None:
         return study
     longest = longest_seconds(study, concurrent)
     fitting = shortened(base, epoch_seconds=epoch_seconds(base), seconds=longest)

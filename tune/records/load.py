@@ -19,6 +19,7 @@ from search_spaces import SearchSpace
 from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.json_file import read_json
 from tune.records.order_table import ORDER_TABLE
+from tune.records.orders import Action
 from tune.records.predictor_table import PREDICTOR_TABLE
 from tune.records.quality_table import QUALITY_TABLE
 from tune.records.run_folder import RunFolder
@@ -60,6 +61,18 @@ class LoadedRun:
         """The configuration with the lowest val_bits_per_char so far; None without an epoch."""
         best = ranked(self.trials)
         return None if best.empty else config_of(best.iloc[0])
+
+    @property
+    def starts(self) -> pd.DataFrame:
+        """The trials that the search started from, best first: its base and its other starts.
+
+        They are the first of its own. Not always from the number that follows the baselines': of a
+        driver that was killed at once some baselines may come after a start, when it is resumed.
+        """
+        added = self.orders.loc[self.orders["order"] == Action.ADD, "trial"]
+        is_own = self.trials["baseline"].isna() & ~self.trials["number"].isin(added)
+        own = self.trials[is_own].sort_values("number")
+        return ranked(own.head(len(self.space.all_starts())))
 
     @property
     def space(self) -> SearchSpace:

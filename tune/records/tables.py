@@ -25,7 +25,6 @@ from model.config import (
 from model.errors import ConfigError, first_line
 from model.system.files import write_text, write_whole
 from model.text.cleaning import CLEANINGS
-from search_spaces import SearchSpace
 from tune.records.orders import Action
 from tune.records.trial import SCORES, EpochRecord, Status, TrialRecord
 
@@ -215,16 +214,6 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 def config_of(row: Any) -> TrialConfig:
     """Return the configuration of a row of trials.csv, with the precision that it ran in."""
     return TrialConfig.from_dict(row[list(FIELD_NAMES)].to_dict())
-
-
-def starts_of(trials: pd.DataFrame, space: SearchSpace) -> pd.DataFrame:
-    """Return the trials that a search started from, best first: its base and its other starts.
-
-    They are the first of its own. Not always from the number that follows the baselines': of a
-    driver that was killed at once some baselines may come after a start, when it is resumed.
-    """
-    own = trials[trials["baseline"].isna()].sort_values("number")
-    return ranked(own.head(len(space.all_starts())))
 
 
 def ranked_configurations(trials: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pandas as pd
 from model.system.durations import counted, format_seconds
 from tune.records.load import LoadedRun
 from tune.records.order_table import by_hand
-from tune.records.tables import ranked, ranked_configurations, starts_of
+from tune.records.tables import ranked, ranked_configurations
 from tune.records.trial import Status
 from tune.reporting.against import (
     as_far_as,
@@ -78,7 +78,7 @@ def winner(run: LoadedRun) -> Section:
             f"**{first['val_bits_per_char']:.4f} bits per character** "
             f"({first['val_own_bits_per_char']:.4f} own), trial {first['number']}, epoch "
             f"{first['best_epoch']}: {settings}.",
-            f"{against}{_against_starts(first, starts_of(run.trials, run.space))} The floor, a "
+            f"{against}{_against_starts(first, run.starts)} The floor, a "
             f"{run.study.objective.floor_name} that trains in a second, scores {floor:.4f}. The "
             f"winner's value is the best of many on the same validation passage, so it is "
             f"optimistic.",

@@ -8,7 +8,7 @@ from model.system.durations import counted, format_seconds
 from model.text.cleaning import CLEANINGS
 from tune.records.load import LoadedRun
 from tune.records.predictor_table import predictor_row
-from tune.records.tables import ranked, starts_of
+from tune.records.tables import ranked
 from tune.records.trial import Status
 from tune.reporting.against import as_far_as, best_baseline, compared_fields, winner_then
 from tune.reporting.confirmation import summary
@@ -59,9 +59,8 @@ def described(run: LoadedRun) -> str:
     if best.empty:
         return ""
     winner = best.iloc[0]
-    began = " The search started from it." * (
-        winner["number"] in starts_of(run.trials, run.space)["number"].tolist()
-    )
+    is_start = winner["number"] in run.starts["number"].tolist()
+    began = " The search started from it." * is_start
     text = CLEANINGS[winner["cleaning"]].description
     return (
         f"It reads {text}, {_UNITS[winner['unit']]}, and was at its best "

@@ -88,6 +88,10 @@ def test_bad_duration_is_the_users_mistake(
 
 
 def test_bad_count_is_the_users_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    assert wait_for_nodes.main(["0"]) == 2
+    assert capsys.readouterr().err == (
+        "tune.wait_for_nodes: the number of nodes must be at least 1, got 0\n"
+    )
     with pytest.raises(SystemExit) as ended:
         wait_for_nodes.main(["many"])
     assert ended.value.code == 2

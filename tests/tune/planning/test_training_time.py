@@ -81,6 +81,8 @@ def test_base_has_less_dropout_where_it_is_given_fewer_epochs() -> None:
     assert dropout(study, 10.0) == pytest.approx(0.5 * 5 / 15)
     without_budget = study_of(time_budget_seconds=None)
     assert dropout(without_budget, 10.0) == without_budget.space.base.dropout
+    own_space = dataclasses.replace(study.space, most_chars=None)
+    assert dropout(dataclasses.replace(study, space=own_space), 10.0) == 0.5
     resumed = dataclasses.replace(study, earlier=object())  # type: ignore[arg-type]
     assert dropout(resumed, 10.0) == 0.5
 

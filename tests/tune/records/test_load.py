@@ -10,13 +10,14 @@ import pyarrow as pa
 import pytest
 
 import tune
-from hand_made_run import FINALISTS, STUDY, hand_made
+from hand_made_run import FINALISTS, STUDY, hand_made, loaded_run
 from model.errors import ConfigError, CorpusError
 from model.system.filesystem import check_storage, open_location, write
 from model.text.download import download_object
 from s3_server import s3_server
 from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.load import load_run
+from tune.records.order_table import ORDER_TABLE
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import STILL_RUNNING
 from tune.records.tables import EPOCH_TABLE, TRIAL_TABLE
@@ -146,3 +147,10 @@ def test_row_that_is_there_twice_is_refused(name: str, folder: RunFolder) -> Non
 def test_a_misspelt_name_of_the_package_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'load_runs'"):
         _ = tune.load_runs
+
+
+def test_configuration_that_a_user_has_added_is_no_start() -> None:
+    run = loaded_run(hand_made())
+    (start,) = run.starts["number"]
+    orders = ORDER_TABLE.of([{"order": "add", "trial": start}])
+    assert start not in set(dataclasses.replace(run, orders=orders).starts["number"])
