@@ -57,8 +57,7 @@ class SearchSpace:
         baselines: Never stopped by ASHA; each has a name of its own.
         budget: What the search may spend unless the command line says otherwise.
         most_chars: The longest text that epochs and base are meant for; long_text.py changes both
-            for longer ones, and a time budget the base. None leaves them as they are, but that a
-            long text is reported on several times an epoch and its rare characters share a symbol.
+            for longer ones, and a time budget the base. None leaves both to the user.
 
     Raises:
         ConfigError: An axis is no TrialConfig field, an extreme is refused by TrialConfig, a
@@ -98,9 +97,9 @@ class SearchSpace:
             if axis in PER_TRIAL_FIELDS or not isinstance(distribution, CategoricalDistribution):
                 raise ConfigError(f"compare_within must name axes with choices, got {axis!r}")
         self._check_corners()
-        for field in ("min_char_count", "reports_per_epoch"):
-            if self.values(field) != [getattr(self.base, field)]:
-                raise ConfigError(f"{field} must be the base's for all trials")
+        for name in ("min_char_count", "reports_per_epoch"):
+            if self.values(name) != [getattr(self.base, name)]:
+                raise ConfigError(f"{name} must be the base's for all trials")
         if not self.distributions and not self.baselines:
             raise ConfigError(f"space {self.name!r} must have an axis or a baseline")
         for baseline in self.baselines:

@@ -156,4 +156,4 @@ def test_price_can_be_less_than_what_was_dropped_is_worth() -> None:
     assert encoded.validation.restoration_bits_per_char == pytest.approx(0.51, abs=0.01)
     assert math.log2(10) / 5 == pytest.approx(0.66, abs=0.01)
     page = " ".join((ROOT / "docs" / "objective.md").read_text(encoding="utf-8").split())
-    assert "are worth 0.66 bits per character and are priced 0.51" in page
+    assert "carry 0.66 bits per character but cost 0.51" in page
