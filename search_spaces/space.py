@@ -46,18 +46,17 @@ class SearchSpace:
     Attributes:
         name: How it is called on the command line and in reports.
         description: One line for people.
-        base: The values of all fields that are no axis. Where its values of the axes
-            lie inside, it is tried early (docs/search.md has the order).
+        base: The values of all fields that are no axis; tried first where it lies in the axes.
         starts: Configurations known to be good elsewhere, tried right after the base: values
             of axes; those not named are the base's.
         distributions: Axis to Optuna distribution; both bounds of a range are included.
-        conditions: Axis to (another axis, its value or a tuple of its values): the axis exists
-            only for trials that have the other axis with such a value; elsewhere its field is the
-            base's. The other axis must stand before, and may have a condition itself.
+        conditions: Axis to (another axis before it, its value or a tuple of its values): the axis
+            exists only for trials in which the other exists and has such a value; elsewhere its
+            field is the base's.
         baselines: Never stopped by ASHA; each has a name of its own.
         budget: What the search may spend unless the command line says otherwise.
-        most_chars: The longest text that epochs and base are meant for; long_text.py changes both
-            for longer ones, and a time budget the base. None leaves both to the user.
+        most_chars: The longest text that epochs and base are meant for: long_text.py changes both
+            for longer ones, and a time budget the base. None leaves both as they are.
 
     Raises:
         ConfigError: An axis is no TrialConfig field, an extreme is refused by TrialConfig, a
