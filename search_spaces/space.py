@@ -46,7 +46,7 @@ class SearchSpace:
     Attributes:
         name: How it is called on the command line and in reports.
         description: One line for people.
-        base: The values of all fields that are no axis; tried first where it lies in the axes.
+        base: The values of all fields that are no axis; tried early where it lies in the axes.
         starts: Configurations known to be good elsewhere, tried right after the base: values
             of axes; those not named are the base's.
         distributions: Axis to Optuna distribution; both bounds of a range are included.
