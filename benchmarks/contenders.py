@@ -169,6 +169,7 @@ def keras_on_jax(shape: Shape, regime: str) -> tuple[Train, int]:
 
     def train(num_steps: int) -> None:
         count = num_steps * shape.batch_size
+        assert count <= len(inputs), "the rate is of as many windows as are asked for"
         model.fit(inputs[:count], targets[:count], batch_size=shape.batch_size, verbose=0)
 
     return train, shape.batch_size

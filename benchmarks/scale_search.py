@@ -1,5 +1,6 @@
 """What many workers ask of the driver: the real search, with trials that only sleep."""
 
+import dataclasses
 import logging
 import os
 import signal
@@ -46,7 +47,10 @@ def study_of(results: Path, *, num_trials: int, sampler: str | None = None) -> S
         results=results,
         name="simulated",
     )
-    return prepare(options, Console(quiet=True))
+    study = prepare(options, Console(quiet=True))
+    # What a promoted trial sleeps is not counted (`_sample`), so none is.
+    budget = dataclasses.replace(study.space.budget, promotes=False)
+    return dataclasses.replace(study, space=dataclasses.replace(study.space, budget=budget))
 
 
 def search_stages(

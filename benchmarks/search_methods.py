@@ -17,7 +17,6 @@ from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.simulation import Method
-from benchmarks.syne_tune_methods import asha_bore, asha_cqr, bohb
 from model.config import TrialConfig
 from search_spaces import SearchSpace
 from tune.records.trial import RUNNING_BEST, EpochRecord, Outcome, Status, TrialRecord
@@ -237,6 +236,18 @@ def ours_by(sampler: str) -> Factory:
     return make
 
 
+def syne_tune(method: str) -> Factory:
+    """Return a method of Syne Tune's, an optional package."""
+
+    def make(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
+        from benchmarks import syne_tune_methods
+
+        found: Method = getattr(syne_tune_methods, method)(space, num_epochs, seed, num_workers)
+        return found
+
+    return make
+
+
 class Product(RayMethod):
     """The product's searcher and scheduler, joined as a search joins them."""
 
@@ -246,7 +257,7 @@ class Product(RayMethod):
         study = optuna.create_study(direction="minimize")
         fill_study(study, space, records=())
         self._records: dict[int, TrialRecord] = {}
-        self._asha = FairASHA(space.budget, max_reports=num_epochs)
+        self._asha = FairASHA(space.budget, max_reports=num_epochs, base=space.base)
         searcher = StudySearcher(
             study,
             space,
@@ -310,9 +321,9 @@ METHODS: dict[str, Factory] = {
     "OptunaSearch, ASHA, base first": ray_optuna_base_first,
     "Optuna, median": optuna_median,
     "Optuna, Hyperband": optuna_hyperband,
-    "Syne Tune, BOHB": bohb,
-    "Syne Tune, ASHA with CQR": asha_cqr,
-    "Syne Tune, ASHA with BORE": asha_bore,
+    "Syne Tune, BOHB": syne_tune("bohb"),
+    "Syne Tune, ASHA with CQR": syne_tune("asha_cqr"),
+    "Syne Tune, ASHA with BORE": syne_tune("asha_bore"),
     "OptunaSearch, ASHA, started from another text": ray_optuna_base_first,
     "ours": ours,
     **{f"ours, --sampler {name}": ours_by(name) for name in SAMPLERS},

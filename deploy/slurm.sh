@@ -69,6 +69,8 @@ follow() {
     fi
     "$@" &
     command=$!
+    # A signal that came before its number was known has reached nobody.
+    ((num_signals == 0)) || kill -TERM "$command" 2>/dev/null || true
     until ((signals_before == num_signals)); do # a wait ends with a signal, the command later
         signals_before=$num_signals
         status=0

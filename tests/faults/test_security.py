@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from model.errors import CheckpointError, ConfigError
+from model.system.files import write_sums
 from model.system.filesystem import files_below
 from model.system.terminal import printable
 from model.training.checkpoint import load_checkpoint
@@ -94,38 +96,42 @@ def test_names_in_a_storage_lead_out_of_no_folder(tmp_path: Path) -> None:
     assert list(files_below(Tampered(), "bucket/run", recursive=True)) == ["ok.json"]  # type: ignore[arg-type]
 
 
-def test_checkpoint_in_a_storage_that_lacks_its_network_is_damaged(tmp_path: Path) -> None:
+def test_checkpoint_in_a_storage_that_lacks_its_network_is_damaged(
+    trained_checkpoint: Path, tmp_path: Path
+) -> None:
     store = tmp_path / "store" / "session-1" / "trial_00000" / "checkpoint_000000" / "checkpoint"
-    store.mkdir(parents=True)
-    (store / "meta.json").write_text("{}", encoding="utf-8")
+    shutil.copytree(trained_checkpoint, store)
     (locations,) = CheckpointStore(str(tmp_path / "store")).newest_first().values()
-    with pytest.raises(CheckpointError):
+    load_checkpoint(fetch(locations[0], tmp_path / "whole"))
+    (store / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"it lacks .*model\.safetensors"):
         load_checkpoint(fetch(locations[0], tmp_path / "fetched"))
 
 
 @pytest.mark.parametrize(
-    "values",
+    ("values", "rule"),
     [
-        {"config": {"cleaning": "../../x"}},
-        {"config": {"regime": "__import__('os')"}},
-        {"vocabulary": {"tokens": "../../x"}},
-        {"format_version": "../x"},
+        ({"config": {"cleaning": "../../x"}}, "unknown cleaning"),
+        ({"config": {"regime": "__import__('os')"}}, "unknown regime"),
+        ({"vocabulary": {"tokens": "../../x", "alphabet": "ab"}}, "tokens"),
+        ({"format_version": "../x"}, "checkpoint format must be"),
     ],
 )
 def test_checkpoint_with_odd_values_is_damaged(
-    values: dict[str, object], trained_checkpoint: Path, tmp_path: Path
+    values: dict[str, object], rule: str, trained_checkpoint: Path, tmp_path: Path
 ) -> None:
-    meta = json.loads((trained_checkpoint / "meta.json").read_text(encoding="utf-8"))
+    copy = tmp_path / "copy"
+    shutil.copytree(trained_checkpoint, copy)
+    load_checkpoint(copy)
+    meta = json.loads((copy / "meta.json").read_text(encoding="utf-8"))
     for key, value in values.items():
         meta[key] = (
             {**meta[key], **value} if isinstance(value, dict) and key == "config" else value
         )
-    (tmp_path / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
-    (tmp_path / "model.safetensors").write_bytes(
-        (trained_checkpoint / "model.safetensors").read_bytes()
-    )
-    with pytest.raises(CheckpointError):
-        load_checkpoint(tmp_path)
+    (copy / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+    write_sums(copy, ("meta.json", "model.safetensors"))
+    with pytest.raises(CheckpointError, match=rule):
+        load_checkpoint(copy)
 
 
 def test_nothing_of_ours_reads_a_pickle() -> None:

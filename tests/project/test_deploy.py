@@ -234,6 +234,7 @@ def test_dockerfile_copies_what_the_install_needs_and_ends_as_a_user() -> None:
     }
     for path in copied:
         assert (ROOT / path).exists(), path
+    assert "RAY_JOB_STOP_WAIT_TIME_S=120" in text  # the two minutes of deploy/README.md
     packages = {"model", "search_spaces", "tune"}
     assert packages | {"pyproject.toml", "constraints.txt", "deploy/install.sh"} <= copied
     allowed = {
@@ -442,7 +443,7 @@ def test_job_is_submitted_followed_and_ends_with_our_exit_code(
             f"--dashboard-agent-listen-port={free_port()}",
             f"--metrics-export-port={free_port()}",
             dashboard_port=dashboard,
-            environment={"RAY_JOB_STOP_WAIT_TIME_S": "600"},  # the image has 60: a busy machine
+            environment={"RAY_JOB_STOP_WAIT_TIME_S": "600"},  # the image has 120: a busy machine
         )
         address = f"http://127.0.0.1:{dashboard}"
         ours = [sys.executable, str(DEPLOY / "submit_job.py"), "--address", address, "--"]

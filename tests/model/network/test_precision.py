@@ -50,6 +50,7 @@ def test_on_a_gpu_auto_is_float32_and_nothing_is_measured(
     assert resolve_arithmetic(TrialConfig(), torch.device("cpu")) == FUSED
 
 
+@pytest.mark.skipif(not precision.has_bfloat16(), reason="this CPU has no bfloat16")
 def test_a_checkpoint_goes_on_in_the_arithmetic_that_it_was_begun_in(
     tiny_corpus: PreparedCorpus,
     tiny_config: TrialConfig,

@@ -119,7 +119,7 @@ def test_search_at_a_learning_rate_of_1e30_ends_early(tiny_text: str) -> None:
         '"learning_rate": 0.003', '"learning_rate": 1e30'
     )
     space.write_text(text, encoding="utf-8")
-    done = run_command([*flags, "--name", "hot"])
+    done = run_command([*flags, "--name", "hot", "--max-concurrent", "2"])
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert "the first 10 trials that ended were of no use" in line

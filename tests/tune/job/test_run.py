@@ -58,7 +58,9 @@ def test_search_from_corpus_to_text(
     history = Path("results/one/history.jsonl").read_text(encoding="utf-8")
     num_ends = history.count('"event": "TrialEnded"')
     assert num_ends >= 12
-    assert sum(line.startswith("[") for line in lines) == num_ends + 3 * 2
+    # Where none ends for a minute, on a busy machine, a line says what runs.
+    ends = [line for line in lines if line.startswith("[") and " running | " not in line]
+    assert len(ends) == num_ends + 3 * 2
     assert [line.split(":")[0] for line in lines if line.startswith(("noise", "floor"))] == [
         "noise",
         "floor",

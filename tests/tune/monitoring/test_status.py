@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -91,7 +92,8 @@ def test_run_with_a_driver(folder: RunFolder, capsys: pytest.CaptureFixture[str]
         assert "reached the rungs: epoch " in text
         minutes = SPACE.budget.trials - 3  # one trial a minute so far
         assert "  running: trial 3: 2.2500 bits" in text and "1.0s an epoch" in text
-        assert f"time: 3m0s, 1.0 trials a minute, about {minutes}m" in text
+        pattern = rf"time: 3m\d+s, (1\.0|0\.9) trials a minute, about {minutes}m"
+        assert re.search(pattern, text)  # seconds go by
         assert status.main(["ten", "--json"]) == 0
         values = json.loads(capsys.readouterr().out)
         assert values["alive"] and values["statuses"]["PRUNED"] == 1
@@ -130,7 +132,8 @@ def test_time_budget_bounds_what_is_left(folder: RunFolder) -> None:
     with History(folder.history_file) as history:
         add_all(history)
         seen = RunStatus.of(folder)
-        assert seen.left_seconds == 0.0 and "time: 3m0s of 2m0s, " in seen.text()
+        assert seen.left_seconds == 0.0
+        assert re.search(r"time: 3m\d+s of 2m0s, ", seen.text())
 
 
 def test_run_whose_driver_died_says_how_to_go_on(folder: RunFolder) -> None:

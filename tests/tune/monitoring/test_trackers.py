@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import io
 import json
+import math
 import os
 import re
 import subprocess
@@ -153,7 +154,14 @@ def test_tracker_that_raises_costs_a_line_and_the_others_nothing(
 def test_tracker_that_hangs_is_left_and_the_others_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trackers_module, "CLOSE_SECONDS", 0.2)
+    background = trackers_module._Background
+    join = background.join
+
+    def join_late(tracker: Any, deadline: float) -> None:
+        """Give up one that hangs at once, and wait for the others, however slow they are."""
+        join(tracker, time.monotonic() if tracker.name == "hanging" else math.inf)
+
+    monkeypatch.setattr(background, "join", join_late)
     goes_on, others = threading.Event(), []
 
     class Hanging(Told):
@@ -170,7 +178,7 @@ def test_tracker_that_hangs_is_left_and_the_others_are_told(
         goes_on.set()
     assert printed == (
         "hanging failed and is disabled for this search: "
-        "it did not take its last events within 0.2 s\n"
+        "it did not take its last events within 60 s\n"
     )
     assert others[0].lines[-1] == "close"
 

@@ -350,7 +350,7 @@ def test_first_trials_of_tpe_lie_near_the_starts(tmp_path: Path, sampler: str) -
         searcher.suggest(str(number))["config"] for searcher in searchers for number in range(10)
     ]
     points = space.all_starts()
-    assert [point.items() <= first[number].items() for number, point in enumerate(points)]
+    assert all(point.items() <= first[number].items() for number, point in enumerate(points))
     far = []
     nearest = []
     for number, config in enumerate(first):
