@@ -65,7 +65,7 @@ def test_front_of_a_published_run_is_that_of_all_pairs(name: str, cost: str) -> 
         for number, bits, spent in pairs
         if not any((b < bits and s <= spent) or (b <= bits and s < spent) for _, b, s in pairs)
     ]
-    assert list(front(costs, cost)["number"]) == unbeaten and len(unbeaten) >= 3
+    assert list(front(costs, cost)["number"]) == unbeaten and len(unbeaten) >= 2
 
 
 def test_section_has_spread_speed_worker_hours_and_pictures() -> None:
@@ -137,7 +137,7 @@ def test_command_names_it_and_writes_nothing(capsys: pytest.CaptureFixture[str])
     folder = PUBLISHED / "full"
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert report.main([str(folder), "--max-parameters", "1e6"]) == 0
-    assert "at most 1,000,000 parameters is trial 22: 2.0032" in capsys.readouterr().out
+    assert "at most 1,000,000 parameters is trial 17: 1.9744" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
     for flags in ([str(folder), str(folder)], [str(folder)]):
         most = "1e6" if len(flags) > 1 else "-1"
