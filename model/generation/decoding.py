@@ -15,6 +15,7 @@ from model.config import check_seed
 from model.errors import ConfigError
 from model.generation.ending import Bounds, Passage, Piece
 from model.network.base import Network
+from model.system.files import is_utf8
 from model.text.cleaning import clean
 from model.text.streams import AnyVocabulary
 
@@ -62,7 +63,7 @@ def encode_prime(prime: str, vocabulary: AnyVocabulary, cleaning: str) -> Tensor
     """
     if not prime:
         prime = vocabulary.blank
-    if not prime.isascii() and prime != prime.encode(errors="ignore").decode():
+    if not is_utf8(prime):
         raise ConfigError(f"a prime must be UTF-8, got {prime!r}")
     cleaned = clean(prime, cleaning)
     if not cleaned:

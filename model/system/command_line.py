@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from model.errors import EXTERNAL_FAULT, CheckpointError, ConfigError
+from model.system.files import is_utf8
 from model.system.terminal import CheckedOutput, OutputError, complain
 
 DEVICES = ("cpu", "cuda")
@@ -103,8 +104,7 @@ class OneLineParser(argparse.ArgumentParser):
                 argcomplete.autocomplete(self)
         words = sys.argv[1:] if args is None else list(args)
         for word in words:
-            # Most are written down, and these could not be.
-            if word != word.encode(errors="ignore").decode():
+            if not is_utf8(word):  # most are written down
                 self.error(f"arguments must be UTF-8, got {word!r}")
         self._check_given_once(words)
         parsed: argparse.Namespace

@@ -40,16 +40,23 @@ def expanded(path: str | Path) -> Path:
         raise ConfigError(f"a path must be that of somebody here, got {str(path)!r}") from error
 
 
+def is_utf8(text: str) -> bool:
+    r"""Return whether a text can be written down: bytes that were no UTF-8 are surrogates in it.
+
+    >>> is_utf8("caf\u00e9"), is_utf8("caf\udce9")
+    (True, False)
+    """
+    return text.isascii() or text == text.encode(errors="ignore").decode()
+
+
 def check_utf8(path: Path) -> None:
     """Refuse a path that no file of ours could name.
 
     Raises:
         ConfigError: It is no UTF-8.
     """
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        raise ConfigError(f"a path must be UTF-8, got {str(path)!r}") from error
+    if not is_utf8(str(path)):
+        raise ConfigError(f"a path must be UTF-8, got {str(path)!r}")
 
 
 @contextmanager

@@ -90,11 +90,12 @@ def flags_of(values: dict[str, Any]) -> list[str]:
     """Return the command line that says some options."""
     flags: list[str] = []
     for field in _FIELDS:
-        value, flag = values.get(field.name), f"--{field.name.replace('_', '-')}"
+        value, name = values.get(field.name), field.name.replace("_", "-")
+        flag = f"--{name}"
         if value is None or (value is False and field.default is False):
             continue
         if isinstance(value, bool):
-            flags.append(flag if value else f"--no-{field.name.replace('_', '-')}")
+            flags.append(flag if value else f"--no-{name}")
         elif field.name in ("fix", "tracker"):
             flags += [part for rule in value for part in (flag, str(rule))]
         elif isinstance(value, Sequence) and not isinstance(value, str):
