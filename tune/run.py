@@ -45,8 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
                 try:
                     try:
                         study = prepared_study(options, console, start, cluster.nodes)
-                    except OSError as error:  # a path of the user's: too long, say, or forbidden
-                        raise ConfigError(str(error)) from error
+                    except OSError as error:  # too long, say, or forbidden
+                        rule = f"a path must be usable: {error.filename}: {error.strerror}"
+                        raise ConfigError(rule) from error
 
                     # torch is imported after the checks, so that a mistake is told at once.
                     from tune.job.job import run_study
