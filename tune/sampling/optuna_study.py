@@ -80,6 +80,8 @@ def quiet_optuna() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     # For good: two threads that each do so for a moment undo one another's.
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    # Said at each proposal of the Gaussian process (optuna 5.0) once a trial has failed.
+    warnings.filterwarnings("ignore", "Clip non-finite values")
 
 
 def open_study(

@@ -1,6 +1,8 @@
 """Shows a sampler some of a long search's trials, so that a proposal costs no more at the end.
 
-The Gaussian process (optuna 5.0) knows complete trials alone; stopped ones are shown as complete.
+Optuna's samplers never see a trial that failed, so nothing would keep them from where trials
+diverge, run out of memory or out of time: those are shown as the poorest. The Gaussian process
+(optuna 5.0) knows complete trials alone; stopped ones are shown as complete.
 
 TPE (optuna 5.0) builds its two densities from all trials for each axis: 0.2 s for a proposal after
 1,000 trials of `extended`, in proportion to their number. The best trials make one density and
@@ -12,12 +14,15 @@ Source: Bergstra 2011, "Algorithms for Hyper-Parameter Optimization", section 4.
 """
 
 import copy
+import math
 from bisect import insort
 from collections.abc import Container
 
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
+
+from tune.sampling.optuna_study import ERROR
 
 MAX_SHOWN = 300
 """Ended trials that are shown at most."""
@@ -46,8 +51,6 @@ class Thinning:
             trials: All of the study, by their number; those of the last call first.
             states: The states.
         """
-        if self._pruned_as_complete and TrialState.COMPLETE in states:
-            states |= {TrialState.PRUNED}
         if states not in self._parts:
             self._parts[states] = _Part(states, self._pruned_as_complete)
         shown = self._parts[states].shown(trials)
@@ -75,9 +78,10 @@ class _Part:
         self._num_seen = len(trials)
         self._not_ended = [at for at in indices if not trials[at].state.is_finished()]
         for at in indices:
-            if trials[at].state.is_finished() and trials[at].state in self._states:
-                trial = trials[at]
-                self._add(_as_complete(trial) if self._pruned_as_complete else trial)
+            if trials[at].state.is_finished():
+                trial = _as_sampled(trials[at], pruned_as_complete=self._pruned_as_complete)
+                if trial.state in self._states:
+                    self._add(trial)
         shown = [trials[at] for at in self._not_ended if trials[at].state in self._states]
         shown += (trial for _, _, trial in self._best)
         num_others = min(len(self._others), MAX_SHOWN - ALWAYS_SHOWN)
@@ -117,12 +121,19 @@ class ThinnedStudy(optuna.Study):
         return self._shown[wanted]
 
 
-def _as_complete(trial: FrozenTrial) -> FrozenTrial:
-    if trial.state != TrialState.PRUNED or not trial.intermediate_values:
+def _as_sampled(trial: FrozenTrial, *, pruned_as_complete: bool) -> FrozenTrial:
+    """Return an ended trial as the sampler is to know it; one that failed has no good value."""
+    has_failed = trial.state == TrialState.FAIL and ERROR in trial.user_attrs
+    if not has_failed and not (pruned_as_complete and trial.state == TrialState.PRUNED):
         return trial
     shown = copy.copy(trial)
-    shown.state = TrialState.COMPLETE
-    shown.value = trial.intermediate_values[max(trial.intermediate_values)]
+    values = {} if has_failed else trial.intermediate_values
+    if pruned_as_complete:
+        shown.state = TrialState.COMPLETE
+        # Optuna takes the worst of the others for one that is not finite.
+        shown.value = values[max(values)] if values else math.inf
+    else:
+        shown.state, shown.intermediate_values = TrialState.PRUNED, values
     return shown
 
 

@@ -12,10 +12,10 @@ from optuna.trial import TrialState
 
 from hand_made_trials import epoch_record
 from model.config import TrialConfig
-from search_spaces import SearchSpace, load_space
+from search_spaces import Budget, SearchSpace, load_space
 from search_spaces.distributions import distance
 from tune.records.trial import RUNNING_BEST, Outcome, Status, TrialRecord
-from tune.sampling.optuna_study import open_study, queue
+from tune.sampling.optuna_study import open_study, queue, quiet_optuna
 from tune.sampling.own_samplers import Replay
 from tune.sampling.samplers import SAMPLERS
 from tune.sampling.searcher import StudySearcher
@@ -326,6 +326,57 @@ def test_pruned_trials_teach_the_models_too(tmp_path: Path, sampler: str, rememb
     assert any(key.startswith(remembered) for key in study.trials[-1].system_attrs)
 
 
+def _diverging(folder: Path, sampler: str, seed: int, end: dict[str, Any] | None) -> list[bool]:
+    """Search where higher learning rates are better until, for 3 of 8 parts, trials fail.
+
+    Args:
+        folder: Of the search.
+        sampler: Its name.
+        seed: Of the search.
+        end: Last report of a trial that fails; None raises.
+
+    Returns:
+        Of each proposal after the first 10 whether it failed.
+    """
+    space = SearchSpace(
+        name="diverging",
+        description="d",
+        base=TrialConfig(epochs=5, hidden_size=64, learning_rate=1e-3),
+        budget=Budget(trials=50, grace_period_epochs=1),
+        distributions={
+            "learning_rate": FloatDistribution(1e-4, 1.0, log=True),
+            "dropout": FloatDistribution(0.0, 0.5),
+        },
+    )
+    quiet_optuna()  # pytest's filters of warnings end with a fixture
+    searcher, _ = make(folder, seed=seed, space=space, sampler=sampler)
+    failed = []
+    for number in map(str, range(50)):
+        config = searcher.suggest(number)["config"]
+        failed.append(config["learning_rate"] > 0.03)
+        if not failed[-1]:
+            value = 3 - 0.3 * np.log10(config["learning_rate"]) + (config["dropout"] - 0.3) ** 2
+            searcher.on_trial_complete(number, result(5, value, Outcome.FINISHED))
+        elif end is None:
+            searcher.on_trial_complete(number, error=True)
+            searcher.fail(number, "CUDA out of memory")
+        else:
+            searcher.on_trial_complete(number, end)
+    return failed[10:]
+
+
+@pytest.mark.parametrize("end", [{"outcome": Outcome.DIVERGED.value, "error": "NaN"}, None])
+@pytest.mark.parametrize(
+    "sampler", ["tpe", "tpe-univariate", pytest.param("gp", marks=pytest.mark.slow)]
+)
+def test_trials_that_fail_keep_the_sampler_away(
+    tmp_path: Path, sampler: str, end: dict[str, Any] | None
+) -> None:
+    """It was told of none: 0.72 of the proposals failed beside the best learning rate."""
+    failed = [_diverging(tmp_path / str(seed), sampler, seed, end) for seed in range(3)]
+    assert np.mean(failed) < 0.55
+
+
 def test_first_trials_of_other_samplers_cover_each_axis(tmp_path: Path) -> None:
     budget = dataclasses.replace(QUICK.budget, trials=60)
     space = dataclasses.replace(QUICK, baselines=(), budget=budget)
@@ -485,8 +536,8 @@ def test_resumed_search_tries_the_starts_that_are_left(tmp_path: Path) -> None:
     assert [each.point["hidden_size"] for each in late] == [QUICK.base.hidden_size, 50, 60]
     study = open_study(tmp_path / "optuna.journal", space, records=records)
     resumed = StudySearcher(study, space, seed=0, sampler="tpe", records=records)
-    left = [resumed.suggest(str(number)) for number in range(3)]
-    assert [each["config"] for each in left] == [each["config"] for each in proposals[5:8]]
+    left = [resumed.suggest(str(number)) for number in range(2)]
+    assert [each["config"] for each in left] == [each["config"] for each in proposals[5:7]]
 
 
 def test_searcher_forgets_what_it_told_of_trials_that_ended(tmp_path: Path) -> None:
