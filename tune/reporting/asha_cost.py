@@ -159,18 +159,22 @@ def _saved(trials: pd.DataFrame) -> str:
 
 def _reading(budget: Budget, within: str) -> str:
     if budget.promotes:
-        last = "baselines always pass; had the others come last, they would have waited there"
+        last = (
+            "baselines and the base always pass; had the others come last, they would have waited "
+            "there"
+        )
     else:
         last = (
-            "ASHA lets early trials pass, and baselines always; had they come last, it would have "
-            "stopped them"
+            "ASHA lets early trials pass, baselines and the base always; had they come last, it "
+            "would have stopped them"
         )
     groups = f"A trial is compared with those{within} alone, and a row is of these.\n\n"
     return (
         f"{groups if within else ''}"
         f"`rank correlation` is Spearman's, between the running best at the rung and the best "
         f"at the end, of the trials that were trained on from there to their end. ASHA did not "
-        f"choose the baselines among them; the others it let pass here and at every later rung. "
+        f"choose the baselines and the base among them; the others it let pass here and at every "
+        f"later rung. "
         f"A low value says that the rung could not order the trials that passed. A high one does "
         f"not say that it stopped the right ones: they were never trained on. The narrower field "
         f"lowers it; that the best at the end counts the epochs before the rung raises it.\n\n"

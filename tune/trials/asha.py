@@ -51,6 +51,7 @@ class FairASHA(FIFOScheduler):
         super().__init__()
         self._budget, self._max_reports = budget, max_reports
         self._base = None if base is None else _without_length(base)
+        self._base_number: int | None = None
         # Rung to trial number to running best. Trials go by number: in the next session, and where
         # they are promoted, Ray gives them other ids.
         self._values: dict[Rung, dict[int, float]] = {}
@@ -143,7 +144,7 @@ class FairASHA(FIFOScheduler):
         is_new = number not in values  # else it goes on from a checkpoint, and was judged here
         is_rung = report in self._budget.judged_reports(config, self._max_reports).values()
         passes = True
-        if is_new and is_rung and not baseline and not self._is_base(config):
+        if is_new and is_rung and not baseline and not self._is_base(number, config):
             passes = self._passes(number, running_best, rung)
         if report <= constant_reports(config):
             values[number] = running_best
@@ -152,9 +153,14 @@ class FairASHA(FIFOScheduler):
         elif number in self._stopped and self._stopped[number][0] != rung:
             del self._stopped[number]  # it went on
 
-    def _is_base(self, config: TrialConfig) -> bool:
-        """Return whether it is the base, perhaps with fewer epochs."""
-        return self._base is not None and _without_length(config) == self._base
+    def _is_base(self, number: int, config: TrialConfig) -> bool:
+        """Return whether a trial is the base, perhaps with fewer epochs.
+
+        It is the first that comes to a rung; a sampler's that differs in epochs alone is judged.
+        """
+        if self._base_number is None and _without_length(config) == self._base:
+            self._base_number = number
+        return number == self._base_number
 
     def _passes(self, number: int, running_best: float, rung: Rung) -> bool:
         if self._budget.promotes:

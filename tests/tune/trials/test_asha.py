@@ -231,6 +231,8 @@ def test_base_waits_at_no_rung_however_many_epochs_it_is_given() -> None:
     assert search.run(1, [2.5] * 9, config=other) == 1
     # The best of three at the first rung, and the second of two at the next: it waits there.
     assert search.run(2, [1.0] * 9, config=dataclasses.replace(STEADY, hidden_size=8)) == 3
+    # What a sampler proposes is judged, also where it differs from the base in epochs alone.
+    assert search.run(3, [2.6] * 9, config=dataclasses.replace(STEADY, epochs=20)) == 1
 
 
 def test_trial_waits_until_it_is_in_the_best_third_of_its_rung() -> None:
