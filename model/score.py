@@ -205,11 +205,12 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
             "standard_error_nats": error,
             "windows": options.windows,
         }
-    is_priced = model.cleaning == RAW or "restored_bits_per_raw_char" in values
-    left_out = [] if is_priced else [f"what the cleaning {model.cleaning} dropped"]
+    left_out = [f"what the cleaning {model.cleaning} dropped"] * (model.cleaning != RAW)
     left_out += [model.spelled] * bool(windows is not None and model.spelled)
     if left_out:
-        values["not_priced"] = " and ".join(left_out)
+        beside = ", but in restored_bits_per_raw_char"
+        is_priced = "restored_bits_per_raw_char" in values
+        values["not_priced"] = " and ".join(left_out) + beside * is_priced
     return values
 
 

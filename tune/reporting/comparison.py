@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from model.errors import ConfigError
@@ -19,7 +20,7 @@ _SAME = 1e-9
 
 
 def comparison(runs: Sequence[LoadedRun]) -> str:
-    """Return the runs as a Markdown table, the lowest val_bits_per_char first.
+    """Return the runs as a Markdown table, best first.
 
     Args:
         runs: Two or more.
@@ -29,13 +30,17 @@ def comparison(runs: Sequence[LoadedRun]) -> str:
     """
     for other in runs[1:]:
         _check_comparable(runs[0], other)
-    rows = sorted((_row(run) for run in runs), key=lambda row: (_score(row), row["run"]))
+    ordered = sorted(
+        zip(_scores(runs), runs, strict=True), key=lambda each: (each[0], each[1].name)
+    )
+    rows = [_row(run) for _, run in ordered]
     note = (
         "One text and one objective, so the scores compare. `best` is the lowest of a search's "
         "trials on the validation passage: more trials make it more optimistic. `retrained` is "
         "the best mean of its finalists, ± the standard deviation between their seeds, and "
         "`test` the same networks' on the test passage, where the predictor is judged too: with "
-        "its cache, if it has one, which counts what it reads, and without."
+        "its cache, if it has one, which counts what it reads, and without. The runs stand in "
+        "the order of `retrained`, of `best` where one has none."
     )
     table = pd.DataFrame(rows, dtype=object)
     return markdown(Section(title=f"{len(runs)} runs", body=(table, note))) + "\n"
@@ -67,8 +72,12 @@ def _row(run: LoadedRun) -> dict[str, Any]:
     return row
 
 
-def _score(row: dict[str, Any]) -> float:
-    return math.inf if row["best"] is None else row["best"]
+def _scores(runs: Sequence[LoadedRun]) -> list[float]:
+    """Return what the runs are ordered by: `retrained` where all have it, else `best`."""
+    retrained = [float(summary(run)["mean"].min()) for run in runs]
+    if not np.isnan(retrained).any():
+        return retrained
+    return [run.trials["val_bits_per_char"].min() if run.has_result else math.inf for run in runs]
 
 
 def _check_comparable(first: LoadedRun, other: LoadedRun) -> None:

@@ -131,19 +131,44 @@ def _comparisons(table: pd.DataFrame, noise: SeedNoise | None) -> list[str]:
         lines.append(
             f"A lead is more than noise if the best of {len(table)} equal configurations would "
             f"have it over any other by chance in {100 * FALSE_ALARMS:g} % of searches at most "
-            f"(Tukey's range test, with the deviation between seeds, {noise.basis})."
+            f"(Tukey's range test, with the deviation between seeds, {noise.basis}, or that of "
+            f"the two where it is larger). That is noise between seeds, on this one passage: "
+            f"where the test passage has another order, neither is sure."
         )
     for _, rival in rivals.iterrows():
         baseline = f" ({escaped(rival['baseline'])})" if rival["baseline"] else ""
         gap = rival["mean"] - first["mean"]
         line = f"- trial {rival['trial']}{baseline}: {gap:.4f} bits more"
+        on_test = _on_test(first, rival)
         if noise is None:
-            lines.append(f"{line}; one training says nothing about noise.")
+            lines.append(f"{line}; one training says nothing about noise.{on_test}")
             continue
-        least = noise.least_lead(first["seeds"], rival["seeds"], num_compared=len(table))
+        least = least_lead(first, rival, noise, num_compared=len(table))
         kind = "more than noise" if gap > least else "within noise"
-        lines.append(f"{line}, noise is up to {least:.4f}: {kind}.")
+        lines.append(f"{line}, noise is up to {least:.4f}: {kind}.{on_test}")
     return lines
+
+
+def least_lead(
+    first: pd.Series, rival: pd.Series, noise: SeedNoise, *, num_compared: int
+) -> float:
+    """Return the bits by which one row of `summary` must lead another to be more than noise."""
+    known = [0.0 if pd.isna(row["deviation"]) else row["deviation"] for row in (first, rival)]
+    return noise.least_lead(
+        first["seeds"],
+        rival["seeds"],
+        num_compared=num_compared,
+        deviations=(known[0], known[1]),
+    )
+
+
+def _on_test(first: pd.Series, rival: pd.Series) -> str:
+    """Return how far apart two are on the test passage, empty where one was not scored there."""
+    gap = rival["test, mean"] - first["test, mean"]
+    if pd.isna(gap):
+        return ""
+    kind = "more" if gap >= 0 else "fewer: the other order"
+    return f" On the test passage {abs(gap):.4f} {kind}."
 
 
 def summary(run: LoadedRun) -> pd.DataFrame:

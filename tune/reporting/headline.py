@@ -5,13 +5,13 @@ from pathlib import PurePath
 import pandas as pd
 
 from model.system.durations import counted, format_seconds
-from model.text.cleaning import CLEANINGS
+from model.text.cleaning import CLEANINGS, RAW
 from tune.records.load import LoadedRun
 from tune.records.predictor_table import predictor_row
 from tune.records.tables import ranked
 from tune.records.trial import Status
 from tune.reporting.against import as_far_as, best_baseline, compared_fields, winner_then
-from tune.reporting.confirmation import summary
+from tune.reporting.confirmation import least_lead, summary
 from tune.reporting.noise import seed_noise
 from tune.reporting.predictor import predictor_line
 from tune.reporting.section import shown, spread
@@ -48,8 +48,8 @@ def headline(run: LoadedRun) -> str:
     return (
         f"{behind * bool(winner['val_bits_per_char'] >= floor)}"
         f"{first} network, {cell} with {counted(layers, 'layer')} of {size}, spends "
-        f"{winner['val_bits_per_char']:.3f} bits on a character of text that it has not seen; "
-        f"{_against(run, winner)}."
+        f"{winner['val_bits_per_char']:.3f} bits on a character of the validation passage, which "
+        f"chose it; {_against(run, winner)}."
     )
 
 
@@ -116,13 +116,18 @@ def _score_facts(run: LoadedRun) -> list[tuple[str, str, str]]:
     whole = predictor_row(run.predictor)
     if whole is not None:
         found.append(("Predictor", shown(whole["test_bits_per_char"]), predictor_line(run)))
+    where = "validation"
+    if not again.empty and pd.notna(again.iloc[0]["test, mean"]):
+        # No trial was chosen by it.
+        where, score = "test", again.iloc[0]["test, mean"]
+        floor = run.study.objective.floors[RAW].test_bits_per_char
     compared = "better than" if score < floor else "worse than"
     found.append(
         (
             "Against the floor",
             f"{abs(floor - score):.4f}",
-            f"bits {compared} a {run.study.objective.floor_name} ({floor:.4f}), which trains in a "
-            f"second",
+            f"bits {compared} a {run.study.objective.floor_name} ({floor:.4f}) on the {where} "
+            f"passage, which trains in a second",
         )
     )
     return found
@@ -169,20 +174,26 @@ def _sureness(run: LoadedRun) -> tuple[str, str, str]:
             f"the search's winner, trial {winner['number']}, was not retrained; of those that "
             f"were, trial {first['trial']} has the lowest mean"
         )
-    rivals = again[(again["baseline"] != "") & (again["trial"] != first["trial"])]
+    is_baseline = again["baseline"] != ""
+    rivals = again[~is_baseline if first["baseline"] else is_baseline]
     if noise is None:
         return label, "one seed", f"{same}; one training each says nothing about noise"
     if rivals.empty:
         return (
             label,
-            "no baseline beside it",
+            "nothing beside it",
             f"{same}; the seeds scatter by {noise.deviation:.4f}",
         )
     rival = rivals.iloc[0]
     gap = float(rival["mean"] - first["mean"])
-    least = noise.least_lead(first["seeds"], rival["seeds"], num_compared=len(again))
+    least = least_lead(first, rival, noise, num_compared=len(again))
+    lead = f"{first['baseline']} leads" if first["baseline"] else "lead"
+    name = rival["baseline"] or f"trial {rival['trial']}"
+    on_test = rival["test, mean"] - first["test, mean"]
+    there = "" if pd.isna(on_test) else f" ({shown(on_test)} on the test passage)"
     return (
         label,
-        "lead beyond noise" if gap > least else "lead within noise",
-        f"the lead over {rival['baseline']} is {gap:.4f} bits, noise is up to {least:.4f}; {same}",
+        f"{lead} {'beyond' if gap > least else 'within'} noise",
+        f"the lead over {name} is {gap:.4f} bits{there}, noise between seeds is up to "
+        f"{least:.4f}; {same}",
     )

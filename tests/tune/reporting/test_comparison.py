@@ -66,6 +66,32 @@ def test_runs_stand_in_one_table_the_best_first(capsys: pytest.CaptureFixture[st
     assert not Path("whole/report.md").exists()  # it only looks
 
 
+def test_runs_stand_by_what_was_retrained_where_all_have_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The best of more trials is the more optimistic."""
+    for name, shift in (("lucky", 0.0), ("sound", -0.05)):
+        make(name, finalists=True, trials=7 if name == "lucky" else 6)
+        rows = [
+            {**row, "val_bits_per_char": row["val_bits_per_char"] + shift} for row in FINALISTS
+        ]
+        FINALIST_TABLE.write(rows, RunFolder(Path(name).resolve()).finalists_file)
+    worse = [
+        dataclasses.replace(
+            record,
+            epochs=[
+                dataclasses.replace(epoch, val_bits_per_char=epoch.val_bits_per_char + 0.1)
+                for epoch in record.epochs
+            ],
+        )
+        for record in hand_made()
+    ]
+    RunFolder(Path("sound").resolve()).write_tables(worse)
+    assert report.main(["lucky", "sound"]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert [row.split()[1] for row in rows[2:]] == ["sound", "lucky"]
+
+
 def test_runs_that_were_not_judged_alike_are_refused_with_the_reason(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

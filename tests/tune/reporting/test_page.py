@@ -22,6 +22,7 @@ from hand_made_run import (
     SPACE_WITH_UNITS,
     STUDY,
     curve,
+    finalist,
     hand_made,
     loaded_run,
 )
@@ -40,8 +41,10 @@ from tune.records.tables import epochs_frame
 from tune.records.trial import EpochRecord, Status, TrialRecord
 from tune.reporting import live as live_page
 from tune.reporting.axes import axis_shares
+from tune.reporting.confirmation import confirmation
 from tune.reporting.contents import SECTIONS, sections_of
 from tune.reporting.figures.over_time import busy_share, stretches
+from tune.reporting.headline import facts
 from tune.reporting.live import LiveFiles
 from tune.reporting.markdown_report import report_text
 from tune.reporting.page import PLOTLY, page_text, write_page
@@ -117,15 +120,17 @@ def test_page_says_who_won_how_surely_and_at_what_cost() -> None:
     words = page.words()
     for sentence in (
         "The best network, an LSTM with 1 layer of 512 units, spends 1.960 bits on a character of "
-        "text that it has not seen; the best baseline, experiment 3, spends 2.100.",
+        "the validation passage, which chose it; the best baseline, experiment 3, spends 2.100.",
         "It reads the text in lower case, character by character, and was at its best after "
         "epoch 2 of 15.",
         "The search started from it.",
         "Retrained 1.9800 ± 0.0100 trial 3, 3 seeds; 2.0800 on the test passage",
-        "Against the floor 0.3066 bits better than a character 5-gram (2.2666)",
+        "Against the floor 0.2838 bits better than a character 5-gram (2.3638) on the test "
+        "passage, which trains in a second",
         "Cost 10m5s 7 trials, 1 of them stopped by ASHA; 10 epochs; ",
-        "lead beyond noise the lead over experiment 3 is 0.1300 bits, noise is up to 0.0217; "
-        "the search's winner is also the best when retrained",
+        "lead beyond noise the lead over experiment 3 is 0.1300 bits (0.1300 on the test "
+        "passage), noise between seeds is up to 0.0251; the search's winner is also the best when "
+        "retrained",
         "said the hatter.",
     ):
         assert sentence in words, sentence
@@ -134,6 +139,27 @@ def test_page_says_who_won_how_surely_and_at_what_cost() -> None:
         "bits-against-elapsed-seconds",
         *(f"slice-{axis}" for axis in SPACE.distributions),
     }  # eight trials are needed to say which axis mattered
+
+
+def test_baseline_that_is_best_when_retrained_is_no_confirmation_of_the_search() -> None:
+    """Its lead over the next baseline stood there as that of the search."""
+    best = [finalist(2, seed, 1.9 + seed / 100, "experiment 3") for seed in range(3)]
+    others = [finalist(1, seed, 2.3 + seed / 100, "experiment 2") for seed in range(3)]
+    searched = [finalist(3, seed, 1.97 + seed / 100) for seed in range(3)]
+    label, how, why = facts(loaded_run(hand_made(), [*best, *others, *searched]))[-1]
+    assert (label, how) == ("How sure", "experiment 3 leads beyond noise")
+    assert why.startswith("the lead over trial 3 is 0.0700 bits (0.0700 on the test passage), ")
+    assert facts(loaded_run(hand_made(), [*best, *others]))[-1][1] == "nothing beside it"
+
+
+def test_order_that_the_test_passage_does_not_have_is_named() -> None:
+    unlike = [
+        {**finalist(4, seed, 1.98 + seed / 100), "test_bits_per_char": 2.0} for seed in range(3)
+    ]
+    run = loaded_run(hand_made(), [*(each for each in FINALISTS if each["number"] != 4), *unlike])
+    said = markdown(confirmation(run))
+    assert "within noise. On the test passage 0.0800 fewer: the other order." in said
+    assert "more than noise. On the test passage 0.1300 more." in said
 
 
 def test_every_picture_has_its_place_and_says_what_it_shows() -> None:
