@@ -27,7 +27,7 @@ PROCESSES = (1, 2, 4, 8)
 WARM_UP_STEPS = 5
 STEPS_AT_ONCE = 10
 """Steps that the host starts before it waits for the GPU; a training waits once a report."""
-PRODUCT_SIZES = {"cuda": 4_096, "cpu": 512}
+PRODUCT_SIZES = {"cuda": 8_192, "cpu": 512}
 
 
 def main() -> int:
@@ -125,7 +125,7 @@ def measure(shape: Shape, device: torch.device, seconds: float) -> dict[str, Any
     chars = num_steps * config.batch_size * config.sequence_length
     return {
         "rate": chars / elapsed,
-        "peak_bytes": torch.cuda.max_memory_allocated() if on_gpu else 0,
+        "peak_bytes": torch.cuda.max_memory_reserved() if on_gpu else 0,
         "num_parameters": num_parameters(config, len(trainer.corpus.vocabulary)),
     }
 

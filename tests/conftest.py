@@ -28,6 +28,9 @@ from tiny_search import (
     write_inputs,
 )
 
+# The figures here are a CPU's; `CUDA_VISIBLE_DEVICES=0 pytest -k float16` asks for a GPU.
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
 TINY_SENTENCES = (
     "The Hatter's tea-party went on; nobody had noticed that it was six o'clock.\n"
     "'Take some more tea,' the Hare said to Alice, very earnestly.\n"

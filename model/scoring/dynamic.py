@@ -112,7 +112,7 @@ def _nats(
     if first:
         with torch.no_grad():
             _, state = learner(text[:first, None])
-    nats = 0.0
+    nats = torch.zeros((), dtype=torch.float64, device=device)
     for start in range(first, len(text) - 1, SEGMENT_SYMBOLS):
         end = min(start + SEGMENT_SYMBOLS, len(text) - 1)
         with torch.set_grad_enabled(learning_rate > 0):
@@ -121,7 +121,7 @@ def _nats(
                 logits_T1V[:, 0], text[start + 1 : end + 1], reduction="sum"
             )
         state = tuple(part_LBH.detach() for part_LBH in state)
-        nats += loss.item()
+        nats += loss.detach()  # added up on the device: asking for it would wait
         if learning_rate > 0:
             gradients = torch.autograd.grad(loss / (end - start), parameters)
             with torch.no_grad():
@@ -129,7 +129,7 @@ def _nats(
                     parameters, gradients, root_mean_squares, strict=True
                 ):
                     parameter.sub_(learning_rate * gradient / (root + _EPSILON))
-    return nats
+    return float(nats)
 
 
 def _learner(network: StreamNetwork) -> StreamNetwork:
@@ -139,6 +139,9 @@ def _learner(network: StreamNetwork) -> StreamNetwork:
     """
     learner = copy.deepcopy(network).eval()
     learner.layers.train()
+    for module in learner.modules():
+        if isinstance(module, torch.nn.RNNBase):
+            module.flatten_parameters()  # a copy's lie apart: cuDNN would join them at each call
     return learner
 
 

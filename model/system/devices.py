@@ -7,13 +7,17 @@ from collections.abc import Iterator
 import torch
 
 from model.errors import ConfigError
+from model.system.limits import CONTEXT_BYTES
 
 Device = torch.device
 """For callers that must not import torch."""
 
 MAX_THREADS = 1_024
 """More than any machine has cores; OpenMP ends a process that cannot begin its threads."""
-_TOO_LARGE = ("t allocate memory", "out of memory", "size calculation overflowed", "Overflow when")
+_TOO_LARGE = (
+    *("t allocate memory", "out of memory", "size calculation overflowed", "Overflow when"),
+    "ALLOC_FAILED",  # of cuBLAS and cuDNN, without room for their handles
+)
 """How torch 2.13 says so, in a RuntimeError or, of 2**63 and more, in a TypeError."""
 
 
@@ -44,11 +48,29 @@ def num_gpus() -> int:
 
 
 def free_gpu_bytes() -> int:
-    """Return the free memory of the visible GPU that has most; never run on one.
+    """Return the free memory of the current GPU, which trains; never run on one.
 
     The process then holds a CUDA context until it ends.
     """
-    return max(torch.cuda.mem_get_info(index)[0] for index in range(num_gpus()))
+    return torch.cuda.mem_get_info()[0]
+
+
+def limit_gpu_memory(part: float) -> None:
+    """Have this process fail where it takes more than its part of a GPU, not its neighbours.
+
+    Never run on a GPU.
+
+    Args:
+        part: Of the GPU's memory, CUDA's context included; above 0.
+    """
+    of_context = CONTEXT_BYTES / torch.cuda.mem_get_info()[1]
+    torch.cuda.set_per_process_memory_fraction(max(0.0, part - of_context))
+
+
+def return_gpu_memory() -> None:
+    """Give back what torch keeps of a GPU for later tensors: other processes may share it."""
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch 2.13
+        torch.cuda.empty_cache()
 
 
 def pick_device(*, use_gpu: bool) -> torch.device:

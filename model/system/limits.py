@@ -21,6 +21,8 @@ _GROUP_FILES = (
     ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat"),
 )
 """A control group's limit, what it uses, and of what: version 2 and version 1."""
+CONTEXT_BYTES = 600 << 20
+"""What CUDA takes of a GPU for each process besides its tensors, about; never measured here."""
 
 
 def num_cpus() -> int:

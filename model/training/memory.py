@@ -43,6 +43,11 @@ _EVALUATED_UNIT_BYTES = 20
 """Of a unit where there is no backward pass; 10 to 22 measured."""
 
 
+def checkpoint_bytes(config: TrialConfig, sizes: TextSizes) -> int:
+    """Return what a checkpoint takes of the host on its way from or to a GPU: tensors and file."""
+    return 2 * _KEPT_BYTES[config.optimizer] * num_parameters(config, sizes.vocabulary_size)
+
+
 def training_bytes(config: TrialConfig, sizes: TextSizes) -> int:
     """Return what training takes at its peak, besides what every process of ours takes.
 

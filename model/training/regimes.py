@@ -171,6 +171,8 @@ def _optimizer(
         kind, settings["lambd"] = torch.optim.ASGD, 0.0
         # torch 2.13 takes the weights after step t0 + 2 as the first of the mean.
         settings["t0"] = round(num_steps * (1 - config.decay_fraction)) - 1
+        # Else torch 2.13 asks the GPU for each parameter's step, and waits.
+        settings["capturable"] = next(network.parameters()).is_cuda
     else:
         kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
         settings["fused"] = True

@@ -250,8 +250,9 @@ class Trainer:
             reason = f"{folder}: its training state does not fit its configuration: {error}"
             raise CheckpointError(reason) from error
         if meta.precision is not None:
-            self.arithmetic = Arithmetic(precision=meta.precision, kernel=meta.kernel)
-            self.model.use_kernel(meta.kernel)
+            kernel = meta.kernel if self.device.type == "cpu" else "torch"
+            self.arithmetic = Arithmetic(precision=meta.precision, kernel=kernel)
+            self.model.use_kernel(kernel)
         self.origin = meta.origin
         self._best_weights = best_model.state_dict()
         self.best_report = meta.metrics

@@ -119,11 +119,11 @@ def test_node_that_joins_gets_trials_and_one_that_leaves_ends_no_search(
 def test_trials_see_the_gpu_that_ray_gives_them_and_no_other(
     tiny_text: str, tmp_path: Path
 ) -> None:
-    # Logical GPUs by the names that the node was given; there is no real one, so all train on
+    # Logical GPUs by the names that the node was given; no real one has them, so all train on
     # the CPU. The driver's own list of GPUs is nobody's.
     flags = [*write_inputs(tiny_text, trials=9), "--finalists", "0", "--name", "told"]
     with ray_nodes(tmp_path) as nodes:
-        visible = {"CUDA_VISIBLE_DEVICES": "7,5"}
+        visible = {"CUDA_VISIBLE_DEVICES": "97,95"}
         nodes.add("only", "--num-cpus=8", "--num-gpus=2", environment=visible)
         flags += ["--address", nodes.address, "--gpus-per-trial", "0.5"]
         done = subprocess.run(
@@ -137,7 +137,7 @@ def test_trials_see_the_gpu_that_ray_gives_them_and_no_other(
     trials = trials_of("told")
     assert len(trials) == 9  # ten that are of no use would end it
     told = [error.removeprefix("ValueError: ") for error in trials["error"]]
-    assert set(told) == {f"sees {gpu}, trains on cpu" for gpu in (5, 7)}
+    assert set(told) == {f"sees {gpu}, trains on cpu" for gpu in (95, 97)}
     gpu_of = dict(zip(trials["number"], told, strict=True))
     running: dict[int, str] = {}
     for event in map(json.loads, Path("results/told/history.jsonl").read_text().splitlines()):

@@ -8,8 +8,9 @@ from typing import Any
 from model.config import TrialConfig
 from model.errors import ConfigError
 from model.scoring.objective import PreparedCorpus
+from model.system.limits import CONTEXT_BYTES
 from model.training.cost import TextSizes
-from model.training.memory import MEMORY_FIELDS, training_bytes
+from model.training.memory import MEMORY_FIELDS, checkpoint_bytes, training_bytes
 from search_spaces import SearchSpace
 
 GIBIBYTE = 1 << 30
@@ -30,6 +31,7 @@ class TrialMemory:
             for a trial that asks for the same, and starting one takes seconds; so trials ask for
             what they need themselves only where memory is short.
         limit_bytes: What the largest node has; nobody asks for more.
+        on_gpu: Whether trainings lie on a GPU: then checkpoints alone pass through the host.
     """
 
     sizes: SizesByText
@@ -38,10 +40,16 @@ class TrialMemory:
     largest: TrialConfig
     one_size: bool = True
     limit_bytes: float = math.inf
+    on_gpu: bool = False
 
     @classmethod
     def of(
-        cls, space: SearchSpace, prepared: PreparedCorpus, *, process_bytes: int
+        cls,
+        space: SearchSpace,
+        prepared: PreparedCorpus,
+        *,
+        process_bytes: int,
+        on_gpu: bool = False,
     ) -> "TrialMemory":
         """Find what the extremes of a space need."""
         sizes = text_sizes(space, prepared)
@@ -55,6 +63,7 @@ class TrialMemory:
             process_bytes=process_bytes,
             smallest=min(candidates, key=needed),
             largest=max(candidates, key=needed),
+            on_gpu=on_gpu,
         )
 
     @property
@@ -63,9 +72,11 @@ class TrialMemory:
         return sum(each.text_bytes for (_, unit), each in self.sizes.items() if unit == "char")
 
     def needed_bytes(self, config: TrialConfig) -> int:
-        """Return what the process of a trial takes at its peak, for itself alone."""
+        """Return what the process of a trial takes of the host at its peak, for itself alone."""
         words = sum(each.text_bytes for (_, unit), each in self.sizes.items() if unit != "char")
-        return self.process_bytes + words + training_bytes(config, self.sizes[text_of(config)])
+        sizes = self.sizes[text_of(config)]
+        of_training = checkpoint_bytes if self.on_gpu else training_bytes
+        return self.process_bytes + words + of_training(config, sizes)
 
     def asked_bytes(self, config: TrialConfig, excess_bytes: int = 0) -> int:
         """Return what a trial asks Ray for: a power of two of a GiB, so that there are few.
@@ -79,11 +90,18 @@ class TrialMemory:
         return int(min(rounded, self.limit_bytes))
 
 
-def check_gpu_memory(space: SearchSpace, memory: TrialMemory, free_bytes: int) -> None:
-    """Refuse a space whose largest configuration alone does not fit a GPU.
+def check_gpu_memory(
+    space: SearchSpace, memory: TrialMemory, free_bytes: int, part: float
+) -> None:
+    """Refuse a space whose largest configuration does not fit a trial's part of a GPU.
 
-    Never run on a GPU. What CUDA itself takes is not counted, nor are other trials on the same
-    GPU: how many share it is the user's, --gpus-per-trial.
+    Never run on a GPU.
+
+    Args:
+        space: What is searched.
+        memory: What it needs.
+        free_bytes: Of a GPU that nothing is trained on; a context of CUDA is counted already.
+        part: Of the GPU that a trial is given, --gpus-per-trial.
 
     Raises:
         ConfigError: It does not fit.
@@ -92,7 +110,8 @@ def check_gpu_memory(space: SearchSpace, memory: TrialMemory, free_bytes: int) -
     largest = dataclasses.replace(memory.largest, precision="float32")
     needed = training_bytes(largest, memory.sizes[text_of(largest)])
     needed += max(sizes.text_bytes for sizes in memory.sizes.values())  # a trial has its own there
-    check_fits(space, memory, needed, free_bytes, f"the GPU has {format_bytes(free_bytes)} free")
+    most = int((free_bytes + CONTEXT_BYTES) * part) - CONTEXT_BYTES
+    check_fits(space, memory, needed, most, f"a trial has {format_bytes(most)} of a GPU")
 
 
 def check_fits(

@@ -98,9 +98,14 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
         unmeasured = machine
     else:
         arithmetic = str(machine.arithmetic)
-        memory = TrialMemory.of(study.space, study.prepared, process_bytes=machine.process_bytes)
+        on_gpu = machine.free_gpu_bytes is not None
+        if need.gpus and not on_gpu:
+            arithmetic += "; torch sees no GPU there: trials train on the CPU"
+        memory = TrialMemory.of(
+            study.space, study.prepared, process_bytes=machine.process_bytes, on_gpu=on_gpu
+        )
         if machine.free_gpu_bytes is not None and not cluster.address:
-            check_gpu_memory(study.space, memory, machine.free_gpu_bytes)
+            check_gpu_memory(study.space, memory, machine.free_gpu_bytes, need.gpus)
         need = with_memory(study.space, need, memory, nodes)
         concurrent = num_concurrent(nodes, need, options.max_concurrent)
         spent = NOTHING_SPENT

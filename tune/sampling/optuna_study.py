@@ -21,11 +21,11 @@ from model.system.files import append_whole, write_whole
 from search_spaces import SearchSpace
 from search_spaces.distributions import nearest
 from tune.records.trial import Status, TrialRecord
-from tune.sampling.own_samplers import NUMBER
+from tune.sampling.own_samplers import ERROR, NUMBER
 from tune.sampling.samplers import GENERATION
 
-BASELINE, ERROR, STOPPED, REPEAT = "baseline", "error", "stopped", "repeat"
-"""User attributes of the Optuna trials, beside NUMBER."""
+BASELINE, STOPPED, REPEAT = "baseline", "stopped", "repeat"
+"""User attributes of the Optuna trials, beside NUMBER and ERROR."""
 _STATES = {
     Status.COMPLETE: TrialState.COMPLETE,
     Status.PRUNED: TrialState.PRUNED,

@@ -23,6 +23,8 @@ from search_spaces.distributions import at_position, is_ordered, position
 
 NUMBER = "number"
 """User attribute of Optuna's trials: the number of ours."""
+ERROR = "error"
+"""User attribute: why a trial failed; a proposal that was a repeat fails without."""
 SPREAD = 0.25
 """Standard deviation of a step along an axis of length 1; share of the choices without an order
 that are drawn again."""

@@ -24,14 +24,13 @@ from search_spaces import SearchSpace
 from tune.records.trial import ORDER, RUNNING_BEST, Outcome, TrialRecord, configuration
 from tune.sampling.optuna_study import (
     BASELINE,
-    ERROR,
     REPEAT,
     STOPPED,
     Queued,
     optuna_point,
     queue,
 )
-from tune.sampling.own_samplers import NUMBER, Replay
+from tune.sampling.own_samplers import ERROR, NUMBER, Replay
 from tune.sampling.samplers import ATTEMPTS, GENERATION, make_sampler, make_thinning
 from tune.sampling.thinned_study import ThinnedStudy
 

@@ -22,7 +22,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from tune.sampling.optuna_study import ERROR
+from tune.sampling.own_samplers import ERROR
 
 MAX_SHOWN = 300
 """Ended trials that are shown at most."""

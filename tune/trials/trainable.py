@@ -15,7 +15,12 @@ from ray.tune.result import SHOULD_CHECKPOINT
 from model.config import TrialConfig
 from model.errors import CheckpointError, TrainingDiverged
 from model.network.own_cells import OwnCell, know_cells, known_cells
-from model.system.devices import pick_device, use_threads
+from model.system.devices import (
+    limit_gpu_memory,
+    pick_device,
+    return_gpu_memory,
+    use_threads,
+)
 from model.system.limits import limit_growth, peak_bytes, reset_peak
 from model.training.epoch_report import EpochReport
 from model.training.trainer import Trainer
@@ -104,15 +109,17 @@ class CharLSTMTrainable(ray_tune.Trainable):
             cells: Those of the user's own: their files are the driver's.
         """
         know_cells(cells)
-        if gpus:  # what CUDA maps has not been measured
-            memory = None
+        self._device = pick_device(use_gpu=gpus > 0)
+        if self._device.type == "cuda":
+            memory = None  # what CUDA maps of the host has not been measured
+            if gpus < 1:
+                limit_gpu_memory(gpus)
         if memory is not None:
             trial = TrialConfig.from_dict(config["config"])
             limit_growth(MEMORY_SLACK * memory.asked_bytes(trial, config[MEMORY_EXCESS]))
         self._memory = MeasuredMemory(memory)
         use_threads(cpus)
         self._corpus = corpus.get()
-        self._device = pick_device(use_gpu=gpus > 0)
         self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -188,6 +195,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
         self._checkpoints = [stored_checkpoint(location) for location in proposal["checkpoints"]]
         self._trainer = None
         self._epochs = iter(())  # the last trial's hold its trainer
+        return_gpu_memory()
         self._error = None
         self._reported: list[dict[str, Any]] = []
         self._memory.begin(self._config)

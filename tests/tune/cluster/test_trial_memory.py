@@ -15,6 +15,7 @@ from optuna.distributions import IntDistribution
 from model.config import FIELD_NAMES, TrialConfig
 from model.errors import ConfigError
 from model.scoring.objective import PreparedCorpus
+from model.system.limits import CONTEXT_BYTES
 from model.training.cost import TextSizes
 from model.training.memory import MEMORY_FIELDS, training_bytes
 from repository import ROOT, SUPPORT
@@ -130,9 +131,24 @@ def test_what_no_node_holds_is_refused_with_its_axes(memory: TrialMemory) -> Non
 def test_gpu_is_not_asked_for_what_the_process_holds(memory: TrialMemory) -> None:
     text = max(sizes.text_bytes for sizes in memory.sizes.values())
     needed = training_bytes(memory.largest, memory.sizes[text_of(memory.largest)]) + text
-    check_gpu_memory(EXTENDED, memory, needed)
-    with pytest.raises(ConfigError, match=r"the GPU has [\d.]+ GiB free"):
-        check_gpu_memory(EXTENDED, memory, needed - 1)
+    check_gpu_memory(EXTENDED, memory, needed, 1.0)
+    with pytest.raises(ConfigError, match=r"a trial has [\d.]+ GiB of a GPU"):
+        check_gpu_memory(EXTENDED, memory, needed - 1, 1.0)
+    # Four share it, each with a context of CUDA of its own; one was there when it was measured.
+    shared = 4 * needed + 3 * CONTEXT_BYTES
+    check_gpu_memory(EXTENDED, memory, shared, 0.25)
+    with pytest.raises(ConfigError):
+        check_gpu_memory(EXTENDED, memory, shared - 4, 0.25)
+
+
+def test_host_is_not_asked_for_what_lies_on_a_gpu(
+    tiny_corpus: PreparedCorpus, memory: TrialMemory
+) -> None:
+    """A space that fits a GPU was refused for want of the host's memory."""
+    on_gpu = TrialMemory.of(EXTENDED, tiny_corpus, process_bytes=PROCESS_BYTES, on_gpu=True)
+    needed = on_gpu.needed_bytes(on_gpu.largest)
+    assert PROCESS_BYTES < needed < memory.needed_bytes(memory.largest) / 2
+    with_memory(EXTENDED, TrialResources(), on_gpu, [node(needed / GIBIBYTE)])
 
 
 def test_space_without_axes_is_its_baselines(tiny_corpus: PreparedCorpus) -> None:
