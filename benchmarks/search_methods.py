@@ -1,8 +1,7 @@
 """The search methods that benchmarks.search compares, each behind one small interface.
 
 Ours is the product's own searcher and scheduler; Ray's are its own classes, driven as its
-controller drives them; Optuna's are ask-and-tell with its pruners; Syne Tune's have a file of
-their own.
+controller drives them.
 """
 
 import dataclasses
@@ -12,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import optuna
-from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
@@ -85,41 +84,6 @@ class RayMethod:
         return True
 
 
-class OptunaMethod:
-    """Optuna's own loop: ask, report, should_prune, tell."""
-
-    def __init__(
-        self,
-        sampler: optuna.samplers.BaseSampler,
-        pruner: optuna.pruners.BasePruner,
-        space: SearchSpace,
-    ) -> None:
-        self._study = optuna.create_study(sampler=sampler, pruner=pruner)
-        self._distributions = dict(space.distributions)
-        self._trials: dict[str, optuna.Trial] = {}
-
-    def suggest(self, trial: str) -> dict[str, Any]:
-        """Return the axes' values of a new trial."""
-        self._trials[trial] = self._study.ask(self._distributions)
-        return self._trials[trial].params
-
-    def epochs_done(self, trial: str) -> int:
-        """Return 0: none goes on under another name."""
-        return 0
-
-    def epoch_ended(self, trial: str, epoch: int, running_best: float, *, last: bool) -> bool:
-        """Learn of an epoch; return whether the trial goes on."""
-        asked = self._trials[trial]
-        asked.report(running_best, epoch)
-        if last:
-            self._study.tell(asked, running_best)
-        elif asked.should_prune():
-            self._study.tell(asked, state=optuna.trial.TrialState.PRUNED)
-        else:
-            return True
-        return False
-
-
 class RandomSearcher(Searcher):
     """Random proposals for Ray's schedulers."""
 
@@ -158,11 +122,6 @@ def asha(num_epochs: int, **changes: Any) -> AsyncHyperBandScheduler:
     return AsyncHyperBandScheduler(**values)
 
 
-def random(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
-    """Random configurations, each trained to the end."""
-    return RayMethod(RandomSearcher(space, seed), FIFOScheduler(), dict)
-
-
 def random_asha(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
     """Random configurations and Ray's ASHA."""
     return RayMethod(RandomSearcher(space, seed), asha(num_epochs), dict)
@@ -195,18 +154,6 @@ def _ray_optuna(
     return RayMethod(searcher, asha(num_epochs), dict)
 
 
-def optuna_median(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
-    """Optuna's TPE and its default pruner."""
-    sampler = optuna.samplers.TPESampler(seed=seed)
-    return OptunaMethod(sampler, optuna.pruners.MedianPruner(), space)
-
-
-def optuna_hyperband(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
-    """Optuna's TPE and its Hyperband."""
-    sampler = optuna.samplers.TPESampler(seed=seed)
-    return OptunaMethod(sampler, optuna.pruners.HyperbandPruner(1, num_epochs, 3), space)
-
-
 def ours(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
     """The product: its searcher, its scheduler, its starting point, no baselines."""
     space = dataclasses.replace(space, baselines=())
@@ -232,18 +179,6 @@ def ours_by(sampler: str) -> Factory:
 
     def make(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
         return Product(dataclasses.replace(space, baselines=()), num_epochs, seed, sampler)
-
-    return make
-
-
-def syne_tune(method: str) -> Factory:
-    """Return a method of Syne Tune's, an optional package."""
-
-    def make(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
-        from benchmarks import syne_tune_methods
-
-        found: Method = getattr(syne_tune_methods, method)(space, num_epochs, seed, num_workers)
-        return found
 
     return make
 
@@ -315,15 +250,9 @@ def _epoch(record: TrialRecord, epoch: int, bits: float) -> EpochRecord:
 
 
 METHODS: dict[str, Factory] = {
-    "random": random,
     "random, ASHA": random_asha,
     "OptunaSearch, ASHA": ray_optuna,
     "OptunaSearch, ASHA, base first": ray_optuna_base_first,
-    "Optuna, median": optuna_median,
-    "Optuna, Hyperband": optuna_hyperband,
-    "Syne Tune, BOHB": syne_tune("bohb"),
-    "Syne Tune, ASHA with CQR": syne_tune("asha_cqr"),
-    "Syne Tune, ASHA with BORE": syne_tune("asha_bore"),
     "OptunaSearch, ASHA, started from another text": ray_optuna_base_first,
     "ours": ours,
     **{f"ours, --sampler {name}": ours_by(name) for name in SAMPLERS},
@@ -334,5 +263,5 @@ METHODS: dict[str, Factory] = {
 """Name to method."""
 STARTED = tuple(name for name in METHODS if "another text" in name)
 """Their space has the starts that `--start-from` would take from a search of another text."""
-SLOW = ("Syne Tune, ASHA with CQR", "Syne Tune, ASHA with BORE", "ours, --sampler gp")
+SLOW = ("ours, --sampler gp",)
 """Left out unless named: 19 to 40 s of CPU a replay, where ours takes 2 s."""

@@ -441,8 +441,6 @@ def test_recorded_table_is_sorted() -> None:
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name not in SLOW])
 def test_method_proposes_a_recorded_point_and_learns(name: str) -> None:
-    if name.startswith("Syne Tune"):
-        pytest.importorskip("syne_tune", reason="it is not installed (pip install .[bench])")
     space = recorded_space()
     method = METHODS[name](space, EPOCHS, 0, 4)
     params = method.suggest("00000")
