@@ -11,11 +11,9 @@ over seeds.
 """
 
 import argparse
-import dataclasses
 import multiprocessing
 import time
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import optuna
@@ -24,10 +22,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.landscape import Fit, Landscape
-from benchmarks.record_curves import CURVES, configurations, recorded_space
-from benchmarks.search_methods import METHODS, SLOW, STARTED
+from benchmarks.record_curves import CURVES, recorded_space
+from benchmarks.search_methods import METHODS, SLOW
 from benchmarks.simulation import simulate
-from tune.job.start_from import unlike
 
 Array = NDArray[np.float64]
 
@@ -50,8 +47,6 @@ FOLDS = 4
 
 Tables = tuple[pd.DataFrame, pd.DataFrame | None]
 """The curves that a world is made of, and those of another text that it learns from."""
-
-Points = tuple[dict[str, Any], ...]
 
 
 def tables(world: str) -> tuple[Tables, list[tuple[Tables, pd.DataFrame]]]:
@@ -90,22 +85,11 @@ def made_of(tables: Tables) -> Landscape:
     return Landscape(tables[0], recorded_space(), other_text=tables[1])
 
 
-def best_elsewhere(world: str) -> Points:
-    """Return what a search that is started from another text's recorded curves begins with."""
-    first, second = _recorded()
-    table = first if world == "second" else second
-    best = table.groupby("configuration")["val_bits_per_char"].min().sort_values()
-    points = configurations(int(best.index.max()) + 1)
-    return tuple(unlike((points[int(number)] for number in best.index), recorded_space()))
-
-
 _landscape: Landscape
-_starts: Points
 
 
-def _begin(tables: Tables, starts: Points) -> None:
-    global _landscape, _starts
-    _starts = starts
+def _begin(tables: Tables) -> None:
+    global _landscape
     # A process a core: with threads besides, small matrices take up to 20 times as long.
     threadpool_limits(1)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -116,8 +100,7 @@ def replay(job: Job) -> Array:
     """Return a search's regret at GRID even points of its budget."""
     name, num_workers, seed = job
     budget_seconds = TRAININGS * _landscape.full_seconds / num_workers
-    space = dataclasses.replace(recorded_space(), starts=_starts if name in STARTED else ())
-    method = METHODS[name](space, _landscape.num_epochs, seed, num_workers)
+    method = METHODS[name](recorded_space(), _landscape.num_epochs, seed, num_workers)
     found = simulate(method, _landscape, num_workers=num_workers, budget_seconds=budget_seconds)
     points = budget_seconds * np.arange(1, GRID + 1) / GRID
     return np.array([found.best_at(point) for point in points]) - _landscape.best
@@ -227,7 +210,7 @@ def main() -> None:
         correlation, shared = agreement(*_recorded())
         print(f"rank correlation of {shared} configurations on both texts: {correlation:.2f}")
     context = multiprocessing.get_context("spawn")
-    with context.Pool(options.processes, _begin, (world, best_elsewhere(options.world))) as pool:
+    with context.Pool(options.processes, _begin, (world,)) as pool:
         for num_workers in options.workers:
             regrets = run(pool, options.methods, num_workers, options.seeds)
             print_table(num_workers, regrets, options.ours)

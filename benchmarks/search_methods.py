@@ -253,15 +253,11 @@ METHODS: dict[str, Factory] = {
     "random, ASHA": random_asha,
     "OptunaSearch, ASHA": ray_optuna,
     "OptunaSearch, ASHA, base first": ray_optuna_base_first,
-    "OptunaSearch, ASHA, started from another text": ray_optuna_base_first,
     "ours": ours,
     **{f"ours, --sampler {name}": ours_by(name) for name in SAMPLERS},
     "ours, judged once": ours_judged_once,
     "ours, baselines first": ours_with_baselines,
-    "ours, started from another text": ours,
 }
 """Name to method."""
-STARTED = tuple(name for name in METHODS if "another text" in name)
-"""Their space has the starts that `--start-from` would take from a search of another text."""
 SLOW = ("ours, --sampler gp",)
 """Left out unless named: 19 to 40 s of CPU a replay, where ours takes 2 s."""

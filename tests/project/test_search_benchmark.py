@@ -1,8 +1,7 @@
 """benchmarks/search.py: its clock, its figures and its worlds, by hand."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,7 @@ from benchmarks.record_curves import (
     rows,
     write_table,
 )
-from search_spaces import SearchSpace
 from search_spaces.distributions import contains
-from tune.job.start_from import STARTS_PER_RUN
 
 pytest.importorskip("sklearn", reason="it is not installed (pip install .[dev])")
 threadpoolctl = pytest.importorskip("threadpoolctl", reason="it comes with scikit-learn")
@@ -30,7 +27,7 @@ threadpoolctl = pytest.importorskip("threadpoolctl", reason="it comes with sciki
 from benchmarks import landscape, search  # noqa: E402
 from benchmarks.landscape import Curves, Fit, Landscape, features  # noqa: E402
 from benchmarks.search_methods import METHODS, SLOW  # noqa: E402
-from benchmarks.simulation import Method, simulate  # noqa: E402
+from benchmarks.simulation import simulate  # noqa: E402
 
 Array = NDArray[np.float64]
 INF = float("inf")
@@ -377,47 +374,6 @@ def test_configurations_are_those_that_were_recorded() -> None:
             assert {axis: row[axis] for axis in space.distributions} == expected
 
 
-def test_starts_are_the_best_of_the_other_text() -> None:
-    points = configurations(160)
-    for world, text in (("choose", "python-docs"), ("report", "python-docs"), ("second", "alice")):
-        table = pd.read_parquet(CURVES / f"{text}.parquet")
-        best = table.groupby("configuration")["val_bits_per_char"].min().sort_values()
-        starts = search.best_elsewhere(world)
-        assert len(starts) == STARTS_PER_RUN
-        ranks = [points.index(start) for start in starts]
-        assert ranks[0] == best.index[0]
-        values = best.loc[ranks]
-        assert values.is_monotonic_increasing and values.iloc[-1] < best.quantile(0.15)
-
-
-def test_only_methods_that_say_so_are_started_from_another_text(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A search without them that had them would be compared with itself."""
-    seen: dict[str, int] = {}
-
-    def make(name: str) -> Callable[..., Method]:
-        def method(space: SearchSpace, *others: int) -> Method:
-            seen[name] = len(space.starts)
-            raise StopIteration
-
-        return method
-
-    points = configurations(8)[4:]
-    monkeypatch.setattr(search, "METHODS", {name: make(name) for name in METHODS})
-    monkeypatch.setattr(search, "_starts", tuple(points), raising=False)
-    monkeypatch.setattr(
-        search, "_landscape", SimpleNamespace(full_seconds=1.0, num_epochs=40), raising=False
-    )
-    for name in METHODS:
-        with pytest.raises(StopIteration):
-            search.replay((name, 4, 0))
-    assert {name for name, number in seen.items() if number} == {
-        "OptunaSearch, ASHA, started from another text",
-        "ours, started from another text",
-    }
-
-
 def test_recorded_table_is_sorted() -> None:
     curves = [
         {
@@ -449,7 +405,6 @@ def test_method_proposes_a_recorded_point_and_learns(name: str) -> None:
     (base,) = space.all_starts()
     first: dict[str, Any] = {
         "OptunaSearch, ASHA, base first": base,
-        "OptunaSearch, ASHA, started from another text": base,
         **{each: base for each in METHODS if each.startswith("ours")},
         "ours, baselines first": space.baselines[0].params,
     }
