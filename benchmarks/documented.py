@@ -11,13 +11,13 @@ Short-Term Memory" (2018).
 
 import argparse
 import csv
-import dataclasses
 import time
 from pathlib import Path
 
 from benchmarks.written_symbols import generate
 from model.config import TrialConfig
 from model.generation.decoding import SamplingOptions, encode_prime
+from model.generation.reference_passages import reference_passages
 from model.system.devices import num_gpus, pick_device, use_threads
 from model.text.cleaning import clean
 from model.text.streams import EncodedCorpus, Part
@@ -26,36 +26,8 @@ from model.training.trainer import Trainer
 from search_spaces import load_space
 
 LOSSES_PATH = Path(__file__).with_name("documented_losses.csv")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Passage:
-    """What the reference's network was given, and how it went on."""
-
-    seed: str
-    written: str
-
-
-PASSAGES = {
-    1: Passage(
-        seed=" pocket?' he went on, turning to alice.\n\n'only a thimble,' said alice sadly.\n\n"
-        "'hand it over here,' s",
-        written="aid the konk, and een tees to toe toiee to the thitg sae oo the that was io an "
-        "anc oo the kooer sote  the had never her aelin the woide anice was soe oittle thing",
-    ),
-    2: Passage(
-        seed=" favourite word 'moral,' and the arm that was linked\ninto hers began to tremble. "
-        "alice looked up, an",
-        written="d she was to tery toietier. 'the dormouse suireled of the batter- and the "
-        "thought it had fome to be a little before she had not thing to her one of the court,",
-    ),
-    3: Passage(
-        seed=" learn  well there was mystery the mock turtle replied counting off the subjects "
-        "on his flappers mys",
-        written="t beginning to the beginning to the babk to the thing and she was so she went on "
-        "and then and then alice thought alice they were all that said the caterpillar",
-    ),
-}
+_SHOWN_CHARS = 160
+"""What is shown of a passage."""
 
 
 def documented_losses(experiment: int) -> list[tuple[int, float]]:
@@ -111,6 +83,7 @@ def main() -> None:
     options = parser.parse_args()
     use_threads(options.threads)
     text = documented_text(options.corpus, options.experiment)
+    passages = reference_passages(options.corpus.read_text(encoding="utf-8-sig"))
     config = documented_config(options.experiment, precision=options.precision)
     corpus = whole_corpus(text, config.cleaning)
     trainer = Trainer(config, corpus, device=pick_device(use_gpu=num_gpus() > 0))
@@ -130,16 +103,18 @@ def main() -> None:
             flush=True,
         )
     assert isinstance(corpus.vocabulary, Vocabulary)
-    passage = PASSAGES[options.experiment]
+    if not passages:  # another book
+        return
+    passage = passages[options.experiment - 1]
     written = generate(
         trainer.model,
-        encode_prime(passage.seed, corpus.vocabulary, config.cleaning),
-        num_symbols=len(passage.written),
+        encode_prime(passage.prompt, corpus.vocabulary, config.cleaning),
+        num_symbols=_SHOWN_CHARS,
         options=SamplingOptions(temperature=0.0),
     )
-    print(f"\nboth go on after: {passage.seed!r}")
+    print(f"\nboth go on after: {passage.prompt!r}")
     print(f"ours, {len(rows)} epochs: {corpus.vocabulary.decode(written[0].numpy())!r}")
-    print(f"reference, {config.epochs} epochs: {passage.written!r}")
+    print(f"reference, {config.epochs} epochs: {passage.text[:_SHOWN_CHARS]!r}")
 
 
 if __name__ == "__main__":
