@@ -47,7 +47,7 @@ class Cost:
 
 def cost_of_trial(num_trials: int) -> Cost:
     """Measure a trial after others: proposal, ASHA, history, display; as benchmarks.scale does."""
-    from benchmarks.scale_loop import loop_cost
+    from benchmarks.scale_loop import PER_TRIAL, loop_cost
     from model.system.limits import peak_bytes, reset_peak, resident_bytes
     from tune.sampling.samplers import default_sampler
 
@@ -55,11 +55,10 @@ def cost_of_trial(num_trials: int) -> Cost:
     reset_peak()
     before_bytes = resident_bytes()
     cost = loop_cost(num_trials, 100, WORKERS, default_sampler(WORKERS))
-    at_once = cost.resume_seconds + cost.tables_seconds + cost.page_seconds
     return Cost(
         num_before=num_trials,
-        seconds=cost.trial_seconds,
-        at_once_seconds=at_once / num_trials,
+        seconds=sum(cost[name] for name in PER_TRIAL),
+        at_once_seconds=(cost["resume"] + cost["tables"] + cost["page"]) / num_trials,
         memory_bytes=((peak_bytes() or 0) - before_bytes) / num_trials,
     )
 

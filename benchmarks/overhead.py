@@ -10,6 +10,7 @@ import argparse
 import itertools
 import os
 import platform
+import statistics
 
 from search_spaces import SPACE_NAMES
 from tune.cluster.ray_environment import prepare_ray_environment
@@ -68,22 +69,24 @@ def _search(minutes: float, num_workers: int) -> None:
 def _sampler(num_told: int, space: str, sampler: str) -> None:
     from benchmarks.overhead_sampler import sampler_cost
 
-    cost = sampler_cost(num_told, space_name=space, sampler=sampler)
+    open_seconds, seconds = sampler_cost(num_told, space_name=space, sampler=sampler)
     _row(
         f"a proposal of {sampler} in {space} after {num_told:,} trials, median and maximum of 10",
-        f"{cost.median_seconds:.3f} s, {cost.max_seconds:.3f} s",
+        f"{statistics.median(seconds):.3f} s, {max(seconds):.3f} s",
         GOAL_PROPOSAL.get(num_told, ""),
     )
-    _row(f"opening the study of {num_told:,} trials", f"{cost.open_seconds:.1f} s")
+    _row(f"opening the study of {num_told:,} trials", f"{open_seconds:.1f} s")
 
 
 def _hooks(minutes: float) -> None:
-    from benchmarks.overhead_hooks import hooks_cost
+    from benchmarks import overhead_hooks as hooks
 
-    cost = hooks_cost(minutes)
-    _row("looking for orders, of a core", f"{cost.orders_share:.2%}", GOAL_HOOKS)
-    _row("a report for TensorBoard and an own tracker", f"{1e3 * cost.report_seconds:.2f} ms")
-    _row("the process that calls tune.search, of a core", f"{cost.python_share:.2%}", GOAL_HOOKS)
+    share = hooks.orders_share(hooks.WATCHED_SECONDS)
+    _row("looking for orders, of a core", f"{share:.2%}", GOAL_HOOKS)
+    seconds = hooks.report_seconds(hooks.NUM_TRIALS)
+    _row("a report for TensorBoard and an own tracker", f"{1e3 * seconds:.2f} ms")
+    share = hooks.python_share(minutes)
+    _row("the process that calls tune.search, of a core", f"{share:.2%}", GOAL_HOOKS)
 
 
 def _row(what: str, measured: str, goal: str = "") -> None:

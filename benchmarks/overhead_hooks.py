@@ -1,6 +1,5 @@
 """What the hooks, the orders of `tune.control` and the search from Python cost: CPU seconds."""
 
-import dataclasses
 import tempfile
 import time
 from pathlib import Path
@@ -27,30 +26,6 @@ class _Silent(Tracker):
         """Keep nothing."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class HooksCost:
-    """What they cost.
-
-    Attributes:
-        orders_share: Of a core, to look for orders.
-        report_seconds: CPU seconds of a report, for TensorBoard and a tracker of the user's own.
-        python_share: Of a core, in the process that called `tune.search`, until it returned.
-    """
-
-    orders_share: float
-    report_seconds: float
-    python_share: float
-
-
-def hooks_cost(minutes: float) -> HooksCost:
-    """Measure them, the last on a real search of so many minutes."""
-    return HooksCost(
-        orders_share=orders_share(WATCHED_SECONDS),
-        report_seconds=report_seconds(NUM_TRIALS),
-        python_share=_python_share(minutes),
-    )
-
-
 def orders_share(seconds: float) -> float:
     """Return which share of a core goes into looking for orders, of which none comes."""
     with tempfile.TemporaryDirectory() as folder, Requests([folder], print):
@@ -60,7 +35,7 @@ def orders_share(seconds: float) -> float:
 
 
 def report_seconds(num_trials: int) -> float:
-    """Return the CPU seconds of a report of made-up trials."""
+    """Return the CPU seconds of a made-up report, for TensorBoard and a tracker of one's own."""
     space = load_space("extended")
     records = made_up_records(space, num_trials)
     num_reports = 0
@@ -77,7 +52,8 @@ def report_seconds(num_trials: int) -> float:
         return (time.process_time() - start) / num_reports
 
 
-def _python_share(minutes: float) -> float:
+def python_share(minutes: float) -> float:
+    """Return the share of a core of the process that calls `tune.search`, until it returns."""
     with tempfile.TemporaryDirectory() as results:
         start, cpu_start = time.perf_counter(), time.process_time()
         tune.search(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -21,25 +20,8 @@ from tune.sampling.searcher import StudySearcher
 NUM_SUGGESTIONS = 10
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class SamplerCost:
-    """What a proposal costs.
-
-    Attributes:
-        num_told: Trials that the study was told before.
-        open_seconds: Seconds to write the study of so many trials and to read it.
-        median_seconds: Of the suggestions.
-        max_seconds: Of the suggestions.
-    """
-
-    num_told: int
-    open_seconds: float
-    median_seconds: float
-    max_seconds: float
-
-
-def sampler_cost(num_told: int, *, space_name: str, sampler: str) -> SamplerCost:
-    """Measure the proposals after so many trials."""
+def sampler_cost(num_told: int, *, space_name: str, sampler: str) -> tuple[float, list[float]]:
+    """Return the seconds to open the study of so many trials, and of each proposal after them."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     space = load_space(space_name)
     records = made_up_records(space, num_told)
@@ -51,12 +33,7 @@ def sampler_cost(num_told: int, *, space_name: str, sampler: str) -> SamplerCost
         open_seconds = time.perf_counter() - start
         searcher = StudySearcher(study, space, seed=0, sampler=sampler, records=records)
         seconds = [_suggest(searcher, str(name)) for name in range(NUM_SUGGESTIONS)]
-    return SamplerCost(
-        num_told=num_told,
-        open_seconds=open_seconds,
-        median_seconds=statistics.median(seconds),
-        max_seconds=max(seconds),
-    )
+    return open_seconds, seconds
 
 
 def made_up_records(space: SearchSpace, num_trials: int) -> list[TrialRecord]:

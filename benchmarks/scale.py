@@ -90,7 +90,7 @@ def _search(workers: int, trials: list[int], epoch_seconds: float, sampler: str)
 
 
 def _loop(told: list[int], measured: int, workers: int, sampler: str) -> None:
-    from benchmarks.scale_loop import loop_cost
+    from benchmarks.scale_loop import PER_TRIAL, loop_cost
 
     print(f"CPU of the driver without Ray, {measured} trials after the others, {sampler}\n")
     _row(
@@ -101,15 +101,12 @@ def _loop(told: list[int], measured: int, workers: int, sampler: str) -> None:
     _row(*["---"] * 11)
     for num_told in told:
         cost = loop_cost(num_told, measured, workers, sampler)
-        per_trial = (
-            *(cost.suggest_seconds, cost.tell_seconds, cost.judge_seconds),
-            *(cost.record_seconds, cost.trial_seconds, cost.display_seconds, cost.reserve_seconds),
-        )
-        once = (cost.tables_seconds, cost.page_seconds, cost.resume_seconds)
+        of_trial = [cost[name] for name in PER_TRIAL]
+        short = (*of_trial, sum(of_trial), cost["display"], cost["reserve"])
         _row(
             f"{num_told:,}",
-            *(f"{1e3 * seconds:.2f}" for seconds in per_trial),
-            *(f"{seconds:.2f}" for seconds in once),
+            *(f"{1e3 * seconds:.2f}" for seconds in short),
+            *(f"{cost[name]:.2f}" for name in ("tables", "page", "resume")),
         )
 
 

@@ -5,7 +5,6 @@ made-up trials, as one that is resumed does, so that what comes after 10,000 tri
 without playing them.
 """
 
-import dataclasses
 import heapq
 import io
 import itertools
@@ -42,39 +41,8 @@ from tune.trials.asha import FairASHA
 from tune.trials.recorder import Recorder
 from tune.trials.stopper import SearchStopper
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class LoopCost:
-    """CPU seconds of the driver after so many trials, Ray's own left out.
-
-    Attributes:
-        num_told: Trials before.
-        resume_seconds: To read them and to go on from them.
-        suggest_seconds: A trial's proposal.
-        tell_seconds: Telling the searcher of a trial's epochs and of its end.
-        judge_seconds: The scheduler's decisions on a trial.
-        record_seconds: A trial's history and lines of progress.
-        display_seconds: The table on a terminal, once; it is drawn twice a second.
-        reserve_seconds: What is kept for finalists, once; it is asked every two seconds.
-        tables_seconds: All tables, once; at most 5 % of one thread's time.
-        page_seconds: The page, once; at most 2 %.
-    """
-
-    num_told: int
-    resume_seconds: float
-    suggest_seconds: float
-    tell_seconds: float
-    judge_seconds: float
-    record_seconds: float
-    display_seconds: float
-    reserve_seconds: float
-    tables_seconds: float
-    page_seconds: float
-
-    @property
-    def trial_seconds(self) -> float:
-        """All that a trial costs; what is done at intervals is left out."""
-        return self.suggest_seconds + self.tell_seconds + self.judge_seconds + self.record_seconds
+PER_TRIAL = ("suggest", "tell", "judge", "record")
+"""What each trial costs; the rest is done at intervals, or once."""
 
 
 class _Stopwatch:
@@ -90,8 +58,15 @@ class _Stopwatch:
         self.seconds[name] += time.thread_time() - start
 
 
-def loop_cost(num_told: int, num_trials: int, num_workers: int, sampler: str | None) -> LoopCost:
-    """Measure trials after others.
+def loop_cost(
+    num_told: int, num_trials: int, num_workers: int, sampler: str | None
+) -> dict[str, float]:
+    """Return the driver's CPU seconds by what they go into, Ray's own left out.
+
+    Those of PER_TRIAL are of one trial: its proposal, what the searcher is told of it, the
+    scheduler's decisions, its history and lines of progress. "resume", "display" (the table on a
+    terminal, drawn twice a second), "reserve" (for finalists, asked every two seconds), "tables"
+    (at most 5 % of one thread's time) and "page" (at most 2 %) are of one time each.
 
     Args:
         num_told: The others.
@@ -149,15 +124,10 @@ def loop_cost(num_told: int, num_trials: int, num_workers: int, sampler: str | N
             ):
                 with watch(name):
                     once()
-    per_trial = {name: watch.seconds[name] / num_trials for name in _PER_TRIAL}
-    once_each = {name: watch.seconds[name] for name in watch.seconds if name not in _PER_TRIAL}
-    return LoopCost(
-        num_told=num_told,
-        **{f"{name}_seconds": value for name, value in {**per_trial, **once_each}.items()},
-    )
-
-
-_PER_TRIAL = ("suggest", "tell", "judge", "record")
+    return {
+        name: seconds / (num_trials if name in PER_TRIAL else 1)
+        for name, seconds in watch.seconds.items()
+    }
 
 
 def _write(history: History, record: TrialRecord) -> None:

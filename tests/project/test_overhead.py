@@ -48,5 +48,5 @@ def test_made_up_generations_are_full() -> None:
 
 
 def test_proposals_of_a_sampler_are_timed() -> None:
-    cost = sampler_cost(40, space_name="full", sampler="cmaes")
-    assert 0 < cost.median_seconds <= cost.max_seconds
+    open_seconds, seconds = sampler_cost(40, space_name="full", sampler="cmaes")
+    assert open_seconds > 0 and len(seconds) == 10 and min(seconds) > 0
