@@ -65,6 +65,7 @@ def cost_of_trial(num_trials: int) -> Cost:
 
 def cost_of_report(num_reports: int) -> Cost:
     """Measure a report of trials with REPORTS_A_TRIAL of them, in history, tables and page."""
+    from benchmarks.overhead_sampler import made_up_epoch
     from benchmarks.scale_search import study_of
     from model.config import TrialConfig
     from model.system.limits import resident_bytes
@@ -72,25 +73,13 @@ def cost_of_report(num_reports: int) -> Cost:
     from tune.records.history import EpochEnded, History, TrialStarted
     from tune.records.load import read_run
     from tune.records.run_folder import RunFolder
-    from tune.records.trial import EpochRecord, trial_id
     from tune.reporting.page import write_page
 
     def report(count: int) -> EpochEnded:
         number, of_trial = divmod(count, REPORTS_A_TRIAL)
         bits = 2 + 1 / (1 + of_trial) + number / 1e6
-        epoch = EpochRecord(
-            trial_id=trial_id(number),
-            number=number,
-            report=of_trial + 1,
-            epoch=of_trial + 1,
-            chars_trained=200_000 * (of_trial + 1),
-            train_nats_per_char=bits,
-            val_nats_per_char=bits,
-            val_own_bits_per_char=bits,
-            val_bits_per_char=bits,
-            elapsed_seconds=of_trial + 1.0,
-            search_seconds=count + 1.0,
-        )
+        chars_trained = 200_000 * (of_trial + 1)
+        epoch = made_up_epoch(number, of_trial + 1, bits, chars_trained=chars_trained)
         return EpochEnded(epoch=epoch, precision="float32", num_parameters=1, vocabulary_size=1)
 
     config = TrialConfig(epochs=REPORTS_A_TRIAL).to_dict()

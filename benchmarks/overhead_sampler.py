@@ -5,6 +5,7 @@ import math
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -12,7 +13,15 @@ from optuna.distributions import CategoricalDistribution
 
 from model.config import TrialConfig
 from search_spaces import SearchSpace, load_space
-from tune.records.trial import RUNNING_BEST, EpochRecord, Outcome, Status, TrialRecord, trial_id
+from tune.records.trial import (
+    RUNNING_BEST,
+    SCORES,
+    EpochRecord,
+    Outcome,
+    Status,
+    TrialRecord,
+    trial_id,
+)
 from tune.sampling.optuna_study import open_study
 from tune.sampling.samplers import MAX_STARTUP_TRIALS
 from tune.sampling.searcher import StudySearcher
@@ -63,12 +72,28 @@ def made_up_records(space: SearchSpace, num_trials: int) -> list[TrialRecord]:
                 baseline=baseline.name if baseline else "",
                 status=Status.PRUNED if is_pruned else Status.COMPLETE,
                 epochs=[
-                    _epoch(number, epoch, made_up_bits(config, epoch))
+                    made_up_epoch(number, epoch, made_up_bits(config, epoch))
                     for epoch in range(1, num_epochs + 1)
                 ],
             )
         )
     return records
+
+
+def made_up_epoch(
+    number: int, epoch: int, bits: float, *, chars_trained: int | None = None
+) -> EpochRecord:
+    """Return a trial's report whose four scores are alike."""
+    scores: dict[str, Any] = dict.fromkeys(SCORES, bits)
+    return EpochRecord(
+        trial_id=trial_id(number),
+        number=number,
+        epoch=epoch,
+        chars_trained=chars_trained,
+        elapsed_seconds=float(epoch),
+        search_seconds=float(number + epoch),
+        **scores,
+    )
 
 
 def in_generations(records: list[TrialRecord], space: SearchSpace) -> list[TrialRecord]:
@@ -108,17 +133,3 @@ def _suggest(searcher: StudySearcher, name: str) -> float:
     result = {"report": 1, RUNNING_BEST: 3.0, "outcome": Outcome.TRAINING.value}
     searcher.on_trial_complete(name, result)
     return seconds
-
-
-def _epoch(number: int, epoch: int, bits: float) -> EpochRecord:
-    return EpochRecord(
-        trial_id=trial_id(number),
-        number=number,
-        epoch=epoch,
-        train_nats_per_char=bits,
-        val_nats_per_char=bits,
-        val_own_bits_per_char=bits,
-        val_bits_per_char=bits,
-        elapsed_seconds=float(epoch),
-        search_seconds=float(number + epoch),
-    )

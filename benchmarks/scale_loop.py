@@ -24,7 +24,7 @@ from rich.console import Console
 
 from benchmarks.overhead_sampler import made_up_records
 from benchmarks.scale_search import CURVES, SPEED, study_of
-from benchmarks.stand_in import Curves
+from benchmarks.stand_in import Curves, reported
 from model.config import TrialConfig
 from tune.job.study_json import study_file
 from tune.monitoring.progress import Progress
@@ -33,7 +33,7 @@ from tune.planning.finalist_budget import reserved_seconds
 from tune.records.history import EpochEnded, History, TrialEnded, TrialStarted
 from tune.records.load import read_run
 from tune.records.run_folder import RunFolder
-from tune.records.trial import RUNNING_BEST, Outcome, TrialRecord
+from tune.records.trial import TrialRecord
 from tune.reporting.page import write_page
 from tune.sampling.optuna_study import open_study
 from tune.sampling.searcher import StudySearcher
@@ -187,9 +187,9 @@ def _simulate_once(
         start()
     while waiting:
         clock[0], name, trial, epoch = heapq.heappop(waiting)
-        result = _result(trial, epoch)
+        finished = epoch >= trial.config["config"]["epochs"]
+        result = reported(trial.curve, epoch, elapsed_seconds=float(epoch), is_finished=finished)
         trial.last_result = result
-        finished = result["outcome"] == Outcome.FINISHED.value
         with watch("record"):
             recorder.on_trial_result(trial=trial, result=result)
         with watch("judge"):
@@ -209,22 +209,3 @@ def _simulate_once(
             start()
         else:
             heapq.heappush(waiting, (clock[0] + 1.0, name, trial, epoch + 1))
-
-
-def _result(trial: Any, epoch: int) -> dict[str, Any]:
-    bits = float(trial.curve[min(epoch, len(trial.curve)) - 1])
-    finished = epoch >= trial.config["config"]["epochs"]
-    return {
-        "report": epoch,
-        "epoch": epoch,
-        "train_nats_per_char": bits,
-        "val_nats_per_char": bits,
-        "val_own_bits_per_char": bits,
-        "val_bits_per_char": bits,
-        "elapsed_seconds": float(epoch),
-        RUNNING_BEST: float(trial.curve[:epoch].min()),
-        "outcome": (Outcome.FINISHED if finished else Outcome.TRAINING).value,
-        "precision": "float32",
-        "num_parameters": 1,
-        "vocabulary_size": 1,
-    }

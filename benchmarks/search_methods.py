@@ -15,10 +15,11 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from benchmarks.overhead_sampler import made_up_epoch
 from benchmarks.simulation import Method
 from model.config import TrialConfig
 from search_spaces import SearchSpace
-from tune.records.trial import RUNNING_BEST, EpochRecord, Outcome, Status, TrialRecord
+from tune.records.trial import RUNNING_BEST, Outcome, Status, TrialRecord
 from tune.sampling.optuna_study import fill_study
 from tune.sampling.samplers import SAMPLERS, default_sampler
 from tune.sampling.searcher import StudySearcher
@@ -212,7 +213,7 @@ class Product(RayMethod):
     def epoch_ended(self, trial: str, epoch: int, running_best: float, *, last: bool) -> bool:
         """Learn of an epoch; return whether the trial goes on."""
         record = self._record(trial)
-        record.add_epoch(_epoch(record, epoch, running_best))
+        record.add_epoch(made_up_epoch(record.number, epoch, running_best))
         goes_on = super().epoch_ended(trial, epoch, running_best, last=last)
         if not goes_on:
             record.status = Status.COMPLETE if last else Status.PRUNED
@@ -233,20 +234,6 @@ class Product(RayMethod):
             return None
         self._records[number].status = Status.RUNNING
         return self._records[number], []
-
-
-def _epoch(record: TrialRecord, epoch: int, bits: float) -> EpochRecord:
-    return EpochRecord(
-        trial_id=record.trial_id,
-        number=record.number,
-        epoch=epoch,
-        train_nats_per_char=bits,
-        val_nats_per_char=bits,
-        val_own_bits_per_char=bits,
-        val_bits_per_char=bits,
-        elapsed_seconds=0.0,
-        search_seconds=0.0,
-    )
 
 
 METHODS: dict[str, Factory] = {

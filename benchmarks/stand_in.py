@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ray.tune.result import SHOULD_CHECKPOINT
 
 from model.config import FIELD_NAMES, TrialConfig
-from tune.records.trial import RUNNING_BEST, Outcome
+from tune.records.trial import RUNNING_BEST, SCORES, Outcome
 
 GATE = "open"
 """A file in the folder of the workers: before it is there, no trial begins its first epoch."""
@@ -64,10 +64,26 @@ class Curves:
         return nearest + chance.normal(scale=0.01)
 
 
+def reported(
+    curve: NDArray[np.float64], epoch: int, *, elapsed_seconds: float, is_finished: bool
+) -> dict[str, Any]:
+    """Return what a trial reports after an epoch; beyond its end a curve is level."""
+    bits = float(curve[min(epoch, len(curve)) - 1])
+    return {
+        "report": epoch,
+        "epoch": epoch,
+        **dict.fromkeys(SCORES, bits),
+        "elapsed_seconds": elapsed_seconds,
+        RUNNING_BEST: float(curve[:epoch].min()),
+        "outcome": (Outcome.FINISHED if is_finished else Outcome.TRAINING).value,
+        "precision": "float32",
+        "num_parameters": 1,
+        "vocabulary_size": 1,
+    }
+
+
 class StandIn(ray_tune.Trainable):
     """One step is one epoch of sleep; reports and checkpoints are those of a real trial."""
-
-    _best: float
 
     def setup(
         self,
@@ -108,25 +124,14 @@ class StandIn(ray_tune.Trainable):
         time.sleep(self._seconds_per_epoch)
         self._epoch += 1
         self._elapsed_seconds += time.perf_counter() - start
-        bits = float(self._curve[min(self._epoch, len(self._curve)) - 1])
-        self._best = min(self._best, bits)
         is_finished = self._epoch >= self._config.epochs
-        return {
-            "report": self._epoch,
-            "epoch": self._epoch,
-            "train_nats_per_char": bits,
-            "val_nats_per_char": bits,
-            "val_own_bits_per_char": bits,
-            "val_bits_per_char": bits,
-            "elapsed_seconds": self._elapsed_seconds,
-            RUNNING_BEST: self._best,
-            "outcome": (Outcome.FINISHED if is_finished else Outcome.TRAINING).value,
-            "precision": "float32",
-            "num_parameters": 1,
-            "vocabulary_size": 1,
-            "done": is_finished,
-            SHOULD_CHECKPOINT: True,
-        }
+        result = reported(
+            self._curve,
+            self._epoch,
+            elapsed_seconds=self._elapsed_seconds,
+            is_finished=is_finished,
+        )
+        return {**result, "done": is_finished, SHOULD_CHECKPOINT: True}
 
     def save(self, checkpoint_dir: str | None = None) -> Any:
         """Save, and remove older checkpoints as a real trial does."""
@@ -149,7 +154,6 @@ class StandIn(ray_tune.Trainable):
         self._config = TrialConfig.from_dict(proposal["config"])
         self._curve = self._curves.of(self._config)
         self._epoch, self._elapsed_seconds = 0, 0.0
-        self._best = math.inf
         self._saved: list[str] = []
 
 
