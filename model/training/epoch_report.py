@@ -20,8 +20,8 @@ class EpochReport:
     Attributes:
         report: The first is 1; 0 is not known, and the number of the epoch.
         epoch: Passes over the training text so far.
-        chars_trained: Raw characters trained on so far, each as often as it was read; None in
-            checkpoints from before it was counted.
+        chars_trained: Raw characters trained on so far, each as often as it was read; None in runs
+            and checkpoints from before it was counted.
         train_nats_per_char: Mean loss since the report before, dropout on, own characters. With
             words, spelling is in it, by a model that has learnt from the same words.
         val_nats_per_char: Validation loss, natural logarithm, own characters, spelling in it.

@@ -8,7 +8,8 @@ import operator
 from collections.abc import Iterable
 from typing import Any
 
-from model.config import FIELD_NAMES, TrialConfig, whole
+from model.config import FIELD_NAMES, TrialConfig
+from model.training.epoch_report import EpochReport
 
 SCORES = (
     *("val_bits_per_char", "val_own_bits_per_char"),
@@ -45,30 +46,12 @@ class Status(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class EpochRecord:
-    """One report of one trial; the fields are the columns of epochs.csv.
-
-    Attributes:
-        report: Counts a trial's reports from 1; 0 is not known, and the number of the epoch.
-        epoch: Passes over the training text so far.
-        chars_trained: Raw characters trained on so far; None in runs of before 2026-11-29.
-    """
+class EpochRecord(EpochReport):
+    """One report of one trial; the fields are the columns of epochs.csv."""
 
     trial_id: str
     number: int
-    epoch: float
-    train_nats_per_char: float
-    val_nats_per_char: float
-    val_own_bits_per_char: float
-    val_bits_per_char: float
-    elapsed_seconds: float
     search_seconds: float
-    report: int = 0
-    chars_trained: int | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "epoch", whole(self.epoch))
-        object.__setattr__(self, "report", self.report or math.ceil(self.epoch))
 
     def check_of(self, config: TrialConfig) -> None:
         """Refuse a report that a training of a configuration does not give.
