@@ -10,9 +10,7 @@ Source: Krause 2018, "Dynamic Evaluation of Neural Sequence Models", arXiv:1709.
 """
 
 import copy
-import dataclasses
 import math
-import time
 
 import numpy as np
 import torch
@@ -39,32 +37,18 @@ _SECONDS_A_SYMBOL, _SECONDS_A_SYMBOL_AND_PARAMETER = 0.1e-3, 4.3e-10
 """On one busy core: 9.0 s for 14,434 symbols at 1 x 512."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class DynamicScore:
-    """What learning on brings on the test passage.
-
-    Attributes:
-        gain_bits: Bits that the passage, or its first MAX_DYNAMIC_SYMBOLS, costs less, in all.
-        num_symbols: Symbols that were scored.
-        learning_rate: The best on the validation passage.
-        seconds: What it took.
-    """
-
-    gain_bits: float
-    num_symbols: int
-    learning_rate: float
-    seconds: float
-
-
-def score_dynamically(network: StreamNetwork, corpus: EncodedCorpus, *, seed: int) -> DynamicScore:
-    """Score the test passage with a network that learns on, and as it is.
+def dynamic_gain(network: StreamNetwork, corpus: EncodedCorpus, *, seed: int) -> tuple[float, int]:
+    """Return what learning on brings a network on the test passage, and on how much of it.
 
     Args:
         network: The network; it stays as it is, and is left in evaluation mode.
         corpus: Its streams.
         seed: Seed of the segments of the training text.
+
+    Returns:
+        Bits that the passage, or its first MAX_DYNAMIC_SYMBOLS, costs less, in all; and how many
+        symbols these are.
     """
-    start = time.perf_counter()
     train, validation, test = (part.symbols for part in corpus.parts)
     root_mean_squares = _root_mean_squares(network, train, seed=seed)
     tried, test = validation[:TRIED_SYMBOLS], test[:MAX_DYNAMIC_SYMBOLS]
@@ -74,16 +58,11 @@ def score_dynamically(network: StreamNetwork, corpus: EncodedCorpus, *, seed: in
     best = min(on_validation, key=lambda rate: on_validation[rate])
     static = _nats(network, test, validation, 0.0, root_mean_squares)
     learning = _nats(network, test, validation, best, root_mean_squares) if best else static
-    return DynamicScore(
-        gain_bits=(static - learning) / math.log(2),
-        num_symbols=len(test),
-        learning_rate=best,
-        seconds=time.perf_counter() - start,
-    )
+    return (static - learning) / math.log(2), len(test)
 
 
 def dynamic_seconds(num_parameters: int, *, num_symbols: int) -> float:
-    """Estimate what `score_dynamically` takes on one CPU core.
+    """Estimate what `dynamic_gain` takes on one CPU core.
 
     Args:
         num_parameters: Trainable parameters of the network.
