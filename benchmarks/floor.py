@@ -22,8 +22,6 @@ from model.text.ngram import choose_order
 from model.text.streams import encode_corpus, split_text
 
 WITTEN_BELL_ORDER = 5
-WITTEN_BELL_ORDERS = range(1, 9)
-"""What the order was chosen from, on the validation passage."""
 RANDOM_SHARE = 0.05
 GOAL = "goal for 2,000,000 training characters, order and fit: 10 s, 1.5 GB"
 
@@ -80,17 +78,6 @@ def floors_of_order(
         for name in cleanings
     }
     return Floors(order=order, of_cleaning=found)
-
-
-def first_floors(text: str, cleanings: Sequence[str]) -> Floors:
-    """Return the floors of the objective's version 1.
-
-    Witten-Bell, of the order that is best on the raw validation passage. The prices of both
-    recorded texts are version 1's own within 1e-12.
-    """
-    orders = [floors_of_order(text, [RAW], order, "witten-bell") for order in WITTEN_BELL_ORDERS]
-    best = min(orders, key=lambda floors: floors.of_cleaning[RAW].validation_bits_per_char)
-    return floors_of_order(text, cleanings, best.order, "witten-bell")
 
 
 def made_up_text(text: str, num_chars: int) -> str:

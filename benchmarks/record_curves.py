@@ -7,8 +7,7 @@ units, batches at least 8 columns, and all read characters. The text is the begi
 one. Seconds are those of the CPU, one thread a process, so that other work on the machine does
 not change them.
 
-An interrupted recording goes on where it was: the table is its memory. `--reprice` trains nothing
-and gives the curves of a table today's restoration prices.
+An interrupted recording goes on where it was: the table is its memory.
 """
 
 import argparse
@@ -22,7 +21,6 @@ import optuna
 import pandas as pd
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
-from benchmarks.floor import first_floors
 from model.config import TrialConfig
 from model.errors import TrainingDiverged
 from model.scoring.objective import PreparedCorpus, prepare_corpus
@@ -127,22 +125,6 @@ def rows(curve: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**named, **point} for point in curve["curve"]]
 
 
-def reprice(table: pd.DataFrame, text: str) -> pd.DataFrame:
-    """Return curves with today's restoration prices.
-
-    Args:
-        table: The curves. One without the prices that it has in it was recorded with the first.
-        text: What was recorded, whole.
-    """
-    if PRICE not in table:
-        first = first_floors(text, CLEANINGS)
-        table = table.assign(**{PRICE: table["cleaning"].map(first.restoration_bits_per_char)})
-    floors = prepare_corpus(text, CLEANINGS).floors
-    prices = table["cleaning"].map(floors.restoration_bits_per_char)
-    own_bits = table["val_bits_per_char"] - table[PRICE]
-    return table.assign(**{"val_bits_per_char": own_bits + prices, PRICE: prices})
-
-
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write the curves whole or not at all."""
     partial = path.with_suffix(".partial")
@@ -158,14 +140,10 @@ def main() -> None:
     parser.add_argument("--name", default="alice", help="of the table in benchmarks/curves/")
     parser.add_argument("--configurations", type=int, default=160)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--reprice", action="store_true", help="train nothing")
     options = parser.parse_args()
     text = resolve_corpus(options.corpus).text[:TEXT_CHARS]
     path = CURVES / f"{options.name}.parquet"
     table = pd.read_parquet(path) if path.exists() else pd.DataFrame({"configuration": []})
-    if options.reprice:
-        write_table(reprice(table, text), path)
-        return
     known = set(table["configuration"])
     jobs = [
         (number, params)

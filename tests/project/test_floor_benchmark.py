@@ -6,12 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.floor import RANDOM_SHARE, first_floors, made_up_text, main
+from benchmarks.floor import RANDOM_SHARE, made_up_text, main
 from benchmarks.record_curves import CLEANINGS as RECORDED
-from benchmarks.record_curves import CURVES, PRICE, reprice
+from benchmarks.record_curves import CURVES, PRICE
 from model.scoring.objective import prepare_corpus
 from model.text.cleaning import CLEANINGS
-from model.text.corpus import resolve_corpus
 
 
 def test_table_has_the_floors_that_a_search_has(
@@ -39,22 +38,6 @@ def test_made_up_text_repeats_another_with_some_random_characters(tiny_text: str
     assert set(made_up) == set(tiny_text)
     differs = (made_up != np.resize(list(tiny_text), len(made_up))).mean()
     assert 0.8 * RANDOM_SHARE < differs <= 1.2 * RANDOM_SHARE
-
-
-def test_recorded_curves_get_todays_prices_once() -> None:
-    text = resolve_corpus("python-docs").text[:20_000]
-    names = RECORDED
-    first, today = (
-        [floors.restoration_bits_per_char(name) for name in names]
-        for floors in (first_floors(text, names), prepare_corpus(text, names).floors)
-    )
-    assert first[1:] != today[1:]
-    own_bits = np.array([2.0, 1.75, 1.5])
-    recorded = pd.DataFrame({"cleaning": names, "val_bits_per_char": own_bits + first})
-    once = reprice(recorded, text)
-    for table in (once, reprice(once, text)):
-        assert table["val_bits_per_char"].to_list() == pytest.approx(own_bits + today)
-        assert table[PRICE].to_list() == today
 
 
 @pytest.mark.parametrize("name", ["alice", "python-docs"])
