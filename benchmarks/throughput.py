@@ -45,18 +45,12 @@ def measure(contender: str, regime: str, shape_name: str) -> float:
     return per_step * num_steps / (time.perf_counter() - start)
 
 
-def start_worker(contender: str, regime: str, shape: str, cores: str) -> subprocess.Popen[str]:
-    """Start a process that measures one contender on some cores."""
-    words = ["--worker", contender, regime, shape, cores]
+def rate(contender: str, regime: str, shape: str) -> float:
+    """Return what a process of its own measures of one contender."""
+    words = ["--worker", contender, regime, shape]
     command = [sys.executable, "-m", "benchmarks.throughput", *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-def rate(process: subprocess.Popen[str]) -> float:
-    """Return what a worker measured."""
-    output, _ = process.communicate()
-    assert process.returncode == 0, process.args
-    return float(output.split()[-1])
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return float(done.stdout.split()[-1])
 
 
 def compare(regime: str) -> None:
@@ -69,46 +63,28 @@ def compare(regime: str) -> None:
     for shape in SHAPES:
         best = dict.fromkeys(("ours", *others), 0.0)
         for _, contender in itertools.product(range(ROUNDS), best):
-            measured = rate(start_worker(contender, regime, shape, "0"))
-            best[contender] = max(best[contender], measured)
+            best[contender] = max(best[contender], rate(contender, regime, shape))
         ratios = (f"{best['ours'] / best[other]:.2f}" for other in others)
         print(f"| {shape} | {best['ours']:,.0f} | {' | '.join(ratios)} |", flush=True)
-
-
-def pack() -> None:
-    """Print what two processes do with two cores, against one with two threads."""
-    print("\nstream regime, two cores: two processes with a thread each / one with two threads\n")
-    print("| shape | ratio |\n|---|---|", flush=True)
-    for shape in SHAPES:
-        together, threaded = 0.0, 0.0
-        for _ in range(ROUNDS):
-            pair = [start_worker("ours", "stream", shape, core) for core in ("0", "1")]
-            together = max(together, sum(rate(process) for process in pair))
-            threaded = max(threaded, rate(start_worker("ours", "stream", shape, "0,1")))
-        print(f"| {shape} | {together / threaded:.2f} |", flush=True)
 
 
 def main() -> None:
     """Print the tables, or measure one contender as a worker."""
     parser = argparse.ArgumentParser(description="Throughput beside other implementations.")
     parser.add_argument("--regime", choices=("stream", "window", "both"), default="both")
-    parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        contender, regime, shape, cores = options.worker
-        chosen = {int(core) for core in cores.split(",")}
-        os.sched_setaffinity(0, chosen)
+        os.sched_setaffinity(0, {0})
         import torch
 
-        torch.set_num_threads(len(chosen))
-        print(measure(contender, regime, shape))
+        torch.set_num_threads(1)
+        print(measure(*options.worker))
         return
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
     for regime in ("stream", "window"):
         if options.regime in (regime, "both"):
             compare(regime)
-    if options.regime in ("stream", "both"):
-        pack()
 
 
 if __name__ == "__main__":
