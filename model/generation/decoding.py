@@ -134,18 +134,9 @@ def stream_passages(
 ) -> Iterator[Piece]:
     """Return passages as they are written, symbol by symbol, those of a batch in turns.
 
-    It is the text that `write_passages` returns for the same arguments, to where it ends.
-
-    Args:
-        model: See `write_passages`, as the others.
-        vocabulary: Its symbols.
-        prime: What it reads first, after the separator if there is one.
-        cleaning: How the prime and the strings of the bounds are cleaned.
-        bounds: Where passages end, and after what they begin.
-        num_passages: Passages written side by side, at least 1.
-        options: How symbols are drawn.
-        temperatures: One for each passage.
-        seed: Seed of all draws.
+    It is the text that `write_passages` returns for the same arguments, to where it ends. The
+    bounds say where that is and what passages begin after: their separator is read before the
+    prime, and their strings are cleaned as it is.
 
     Raises:
         ConfigError: As `write_passages`, or the network cannot write a string of the bounds.

@@ -107,14 +107,8 @@ def survey_temperatures(
     """Let a network write at each temperature, and measure it and the book.
 
     A network of the window regime reads a whole window for each character: it writes one passage,
-    greedily, as the reference's did.
-
-    Args:
-        model: The network.
-        vocabulary: Its symbols.
-        config: Its configuration.
-        measure: Measures texts of its cleaning.
-        held_out: A raw passage of the book that it was not trained on.
+    greedily, as the reference's did. What is held out is a raw passage of the book that it was not
+    trained on.
     """
     of_book = book_passages(held_out, config, PASSAGE_CHARS)
     num_chars = len(of_book[0])

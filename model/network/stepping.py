@@ -100,15 +100,7 @@ class LSTMStepper(Stepper):
         output: nn.Linear | TiedOutput,
         state: State,
     ) -> None:
-        """Go on from a state.
-
-        Args:
-            layers: At least one.
-            norms: What is applied to each layer's output on its way up.
-            embedding: V rows.
-            output: From the last layer to V logits.
-            state: Hidden and cell state, each (L, B, H).
-        """
+        """Go on from a state, on any device; the arguments are those of `FusedStepper`."""
         # (B, H) each: the hidden states of the layers, then their cell states.
         super().__init__(tuple(part for part_LBH in state for part in part_LBH.float().unbind()))
         self._norms = norms

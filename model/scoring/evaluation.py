@@ -202,13 +202,8 @@ def score_test_passage(
 
     It is what `val_bits_per_char` is on the validation passage: the network's own bits and the
     price of what the cleaning dropped there; with words, spelling is in it. The passage is
-    entered with the state carried over the end of the validation passage.
-
-    Args:
-        network: The network.
-        prepared: The corpus.
-        config: The network's configuration.
-        precision: The arithmetic that it was trained and validated in; None is float32.
+    entered with the state carried over the end of the validation passage. For the arguments see
+    `held_out_nats`.
     """
     nats = held_out_nats(
         network, prepared, config, precision=precision, is_test=True, max_symbols=None

@@ -54,15 +54,10 @@ class EpochReport:
         val_nats: float,
         elapsed_seconds: float,
     ) -> "EpochReport":
-        """Work out a report.
+        """Work out a report on the streams that were read.
 
-        Args:
-            corpus: The streams that were read.
-            report: The first is 1.
-            epoch: Passes so far.
-            train_nats_per_symbol: Mean training loss since the report before.
-            val_nats: What the network spends on the symbols of the validation passage, in all.
-            elapsed_seconds: Seconds since the training began.
+        `train_nats_per_symbol` is the mean since the report before; `val_nats` what the network
+        spends on the symbols of the validation passage, in all.
         """
         bit, train, validation = math.log(2), corpus.train, corpus.validation
         train_nats = train_nats_per_symbol * len(train.symbols) + train.spelling_bits * bit
