@@ -372,7 +372,7 @@ def test_samples_command_writes_from_the_kept_checkpoints(
 
 def test_tables_of_an_empty_run_have_their_columns() -> None:
     assert isinstance(trials_frame([]), pd.DataFrame)
-    assert list(epochs_frame([]).columns)[:3] == ["trial_id", "number", "epoch"]
+    assert list(epochs_frame([]).columns)[:2] == ["trial_id", "number"]
 
 
 def test_finalists_that_are_not_scored_yet_are_said_to_be_so() -> None:
