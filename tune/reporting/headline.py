@@ -7,13 +7,12 @@ import pandas as pd
 from model.system.durations import counted, format_seconds
 from model.text.cleaning import CLEANINGS, RAW
 from tune.records.load import LoadedRun
-from tune.records.predictor_table import predictor_row
+from tune.records.predictor_table import WITHOUT_CACHE, predictor_row
 from tune.records.tables import ranked
 from tune.records.trial import Status
 from tune.reporting.against import as_far_as, best_baseline, compared_fields, winner_then
 from tune.reporting.confirmation import least_lead, summary
 from tune.reporting.noise import seed_noise
-from tune.reporting.predictor import predictor_line
 from tune.reporting.section import shown, spread
 from tune.reporting.trade_off import worked_seconds
 
@@ -115,7 +114,10 @@ def _score_facts(run: LoadedRun) -> list[tuple[str, str, str]]:
         )
     whole = predictor_row(run.predictor)
     if whole is not None:
-        found.append(("Predictor", shown(whole["test_bits_per_char"]), predictor_line(run)))
+        plain = whole[WITHOUT_CACHE]
+        without = "" if plain is None else f"; {shown(plain)} without its cache of what it reads"
+        mixed = f"bits on the test passage of the best networks mixed{without}"
+        found.append(("Predictor", shown(whole["test_bits_per_char"]), mixed))
     where = "validation"
     if not again.empty and pd.notna(again.iloc[0]["test, mean"]):
         # No trial was chosen by it.
