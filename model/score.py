@@ -208,7 +208,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
     left_out = [f"what the cleaning {model.cleaning} dropped"] * (model.cleaning != RAW)
     left_out += [model.spelled] * bool(windows is not None and model.spelled)
     if left_out:
-        beside = ", but in restored_bits_per_raw_char"
+        beside = ", except in restored_bits_per_raw_char"
         is_priced = "restored_bits_per_raw_char" in values
         values["not_priced"] = " and ".join(left_out) + beside * is_priced
     return values

@@ -100,7 +100,7 @@ class LSTMStepper(Stepper):
         output: nn.Linear | TiedOutput,
         state: State,
     ) -> None:
-        """Go on from a state, on any device; the arguments are those of `FusedStepper`."""
+        """Go on from a state, on any device; see `fused_stepping.FusedStepper`."""
         # (B, H) each: the hidden states of the layers, then their cell states.
         super().__init__(tuple(part for part_LBH in state for part in part_LBH.float().unbind()))
         self._norms = norms

@@ -48,6 +48,8 @@ class RayNodes:
         """
         folder = self._folder / name
         folder.mkdir()
+        if not any(flag.startswith("--num-gpus") for flag in flags):
+            flags = (*flags, "--num-gpus=0")  # Ray would count this machine's own
         if self._nodes:
             role = [f"--address={self.address}"]
         else:

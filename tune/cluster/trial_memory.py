@@ -110,7 +110,7 @@ def check_gpu_memory(
     largest = dataclasses.replace(memory.largest, precision="float32")
     needed = training_bytes(largest, memory.sizes[text_of(largest)])
     needed += max(sizes.text_bytes for sizes in memory.sizes.values())  # a trial has its own there
-    most = int((free_bytes + CONTEXT_BYTES) * part) - CONTEXT_BYTES
+    most = max(0, int((free_bytes + CONTEXT_BYTES) * part) - CONTEXT_BYTES)
     check_fits(space, memory, needed, most, f"a trial has {format_bytes(most)} of a GPU")
 
 

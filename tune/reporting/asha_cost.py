@@ -41,7 +41,7 @@ def asha_cost(run: LoadedRun) -> Section:
         page_title="Learning curves",
         caption=(
             "A line is a trial. At a rung ASHA stops those that are not among the best "
-            f"1 in {factor} so far{_within(run)}; baselines are never stopped."
+            f"1 in {factor} so far{_within(run)}; baselines and the base are never stopped."
         ),
         draw=lambda: [learning_curves(run)],
     )

@@ -40,7 +40,7 @@ def comparison(runs: Sequence[LoadedRun]) -> str:
         "the best mean of its finalists, ± the standard deviation between their seeds, and "
         "`test` the same networks' on the test passage, where the predictor is judged too: with "
         "its cache, if it has one, which counts what it reads, and without. The runs stand in "
-        "the order of `retrained`, of `best` where one has none."
+        "the order of `retrained` or, if one was not retrained, of `best`."
     )
     table = pd.DataFrame(rows, dtype=object)
     return markdown(Section(title=f"{len(runs)} runs", body=(table, note))) + "\n"

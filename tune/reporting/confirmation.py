@@ -130,10 +130,10 @@ def _comparisons(table: pd.DataFrame, noise: SeedNoise | None) -> list[str]:
     if noise is not None and not rivals.empty:
         lines.append(
             f"A lead is more than noise if the best of {len(table)} equal configurations would "
-            f"have it over any other by chance in {100 * FALSE_ALARMS:g} % of searches at most "
-            f"(Tukey's range test, with the deviation between seeds, {noise.basis}, or that of "
-            f"the two where it is larger). That is noise between seeds, on this one passage: "
-            f"where the test passage has another order, neither is sure."
+            f"have it over any other by chance in about {100 * FALSE_ALARMS:g} % of searches "
+            f"(Tukey's range test, with the deviation between seeds, {noise.basis}, or the two's "
+            f"own where that is larger). That is noise between seeds, on this one passage: where "
+            f"the test passage has another order, neither is sure."
         )
     for _, rival in rivals.iterrows():
         baseline = f" ({escaped(rival['baseline'])})" if rival["baseline"] else ""

@@ -116,7 +116,7 @@ def _score_facts(run: LoadedRun) -> list[tuple[str, str, str]]:
     if whole is not None:
         plain = whole[WITHOUT_CACHE]
         without = "" if plain is None else f"; {shown(plain)} without its cache of what it reads"
-        mixed = f"bits on the test passage of the best networks mixed{without}"
+        mixed = f"bits on the test passage, by the best networks and the n-gram mixed{without}"
         found.append(("Predictor", shown(whole["test_bits_per_char"]), mixed))
     where = "validation"
     if not again.empty and pd.notna(again.iloc[0]["test, mean"]):
@@ -183,7 +183,7 @@ def _sureness(run: LoadedRun) -> tuple[str, str, str]:
     if rivals.empty:
         return (
             label,
-            "nothing beside it",
+            f"no {'trial of the search' if first['baseline'] else 'baseline'} beside it",
             f"{same}; the seeds scatter by {noise.deviation:.4f}",
         )
     rival = rivals.iloc[0]

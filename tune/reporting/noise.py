@@ -19,7 +19,8 @@ from tune.records.tables import ranked
 from tune.records.trial import Status
 
 FALSE_ALARMS = 0.05
-"""Share of searches of equal configurations in which a difference is called more than noise."""
+"""Share of searches of equal configurations in which a difference is called more than noise,
+about: 4 % where they scatter alike, 6.5 to 8 % where one scatters ten times as much as others."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +66,7 @@ class SeedNoise:
             deviations: Between the seeds of each of the two, 0 of one. Not all scatter alike:
                 with those of results/reference/full, 0.0022 to 0.0203, the pooled one alone calls
                 13.5 % of searches of equal configurations more than noise, the larger of both
-                6.5 %, and 4 % where all do scatter alike (simulated, 2026-11-30).
+                6.5 % (simulated, 2026-11-30).
         """
         numbers = (num_first, num_rival)
         pooled = sum(self.deviation**2 / number for number in numbers)
@@ -116,8 +117,10 @@ def table_notes(run: LoadedRun, table: pd.DataFrame) -> list[str]:
 def _noise(scores: pd.Series, noise: SeedNoise | None) -> str:
     if noise is None:
         return "noise: not measured, because no configuration was retrained with two seeds."
+    if len(scores) == 1:
+        return f"noise: the deviation between seeds is {noise.basis}; there is one rank."
     # The scores ascend: whoever is within noise of the first is so of all between.
-    least = noise.least_lead(1, 1, num_compared=len(scores)) if len(scores) > 1 else 0.0
+    least = noise.least_lead(1, 1, num_compared=len(scores))
     num_level = int((scores - scores.iloc[0] <= least).sum())
     ranks = (
         f"ranks 1 to {num_level} are within noise of each other"
@@ -126,8 +129,8 @@ def _noise(scores: pd.Series, noise: SeedNoise | None) -> str:
     )
     return (
         f"noise: the best of {counted(len(scores), 'equal trial')} leads every other by less than "
-        f"{least:.4f} bits in {1 - FALSE_ALARMS:.0%} of searches (Tukey's range test, with the "
-        f"deviation between seeds, {noise.basis}); {ranks}."
+        f"{least:.4f} bits in {100 - 100 * FALSE_ALARMS:g} % of searches (Tukey's range test, "
+        f"with the deviation between seeds, {noise.basis}); {ranks}."
     )
 
 

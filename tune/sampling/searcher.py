@@ -2,9 +2,9 @@
 
 Ray 2.60's own OptunaSearch tells a trial that ASHA stopped as COMPLETE with its truncated
 value, and leaves a diverged one RUNNING for ever. Here a stopped trial is told PRUNED, a
-finished one COMPLETE, a diverged or failed one FAIL with its reason, which samplers are shown as
-the poorest (thinned_study.py), and every epoch is an intermediate value. Axes with a condition are
-asked for only where it holds.
+finished one COMPLETE, a diverged or failed one FAIL with its reason, which TPE and the Gaussian
+process are shown as the poorest (thinned_study.py), and every epoch is an intermediate value. Axes
+with a condition are asked for only where it holds.
 """
 
 import dataclasses

@@ -110,10 +110,12 @@ class CharLSTMTrainable(ray_tune.Trainable):
         """
         know_cells(cells)
         self._device = pick_device(use_gpu=gpus > 0)
-        if self._device.type == "cuda":
-            memory = None  # what CUDA maps of the host has not been measured
-            if gpus < 1:
-                limit_gpu_memory(gpus)
+        if self._device.type == "cuda" and gpus < 1:
+            limit_gpu_memory(gpus)
+        # What CUDA maps of the host has not been measured; and where it was asked for a training
+        # on a GPU, a node whose torch sees none needs more.
+        if self._device.type == "cuda" or (memory is not None and memory.on_gpu):
+            memory = None
         if memory is not None:
             trial = TrialConfig.from_dict(config["config"])
             limit_growth(MEMORY_SLACK * memory.asked_bytes(trial, config[MEMORY_EXCESS]))

@@ -68,7 +68,7 @@ def test_checkpoints_figures_are_those_of_its_search(
     assert values["restoration_bits_per_char"] == max(0.0, price)
     # Bits per byte and perplexity have no price of what was dropped.
     dropped = "what the cleaning lower dropped"
-    assert values["not_priced"] == f"{dropped}, but in restored_bits_per_raw_char"
+    assert values["not_priced"] == f"{dropped}, except in restored_bits_per_raw_char"
     validation = values_of(capsys, *arguments[:-1], "validation")
     expected = meta.metrics.val_bits_per_char
     assert validation["restored_bits_per_raw_char"] == pytest.approx(expected, rel=1e-6)

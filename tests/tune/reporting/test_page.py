@@ -149,7 +149,9 @@ def test_baseline_that_is_best_when_retrained_is_no_confirmation_of_the_search()
     label, how, why = facts(loaded_run(hand_made(), [*best, *others, *searched]))[-1]
     assert (label, how) == ("How sure", "experiment 3 leads beyond noise")
     assert why.startswith("the lead over trial 3 is 0.0700 bits (0.0700 on the test passage), ")
-    assert facts(loaded_run(hand_made(), [*best, *others]))[-1][1] == "nothing beside it"
+    assert facts(loaded_run(hand_made(), [*best, *others]))[-1][1] == (
+        "no trial of the search beside it"
+    )
 
 
 def test_order_that_the_test_passage_does_not_have_is_named() -> None:
