@@ -147,14 +147,15 @@ def prepare_corpus(
         CorpusError: The text is too short, or a cleaning keeps too little of it.
     """
     split = split_text(text, lengths)
-    raw = encode_corpus(split, RAW)
-    resembles = resemblance(raw)
-    last = raw.train.symbols[-MAX_TRAIN_CHARS:]  # whose end chooses the order for all cleanings
-    order = floors.order if floors else choose_order(last, vocabulary_size=len(raw.vocabulary))
+    streams = encode_corpus(split, RAW)
+    resembles = resemblance(streams)
+    order = floors.order if floors else _order(streams)
     encoded, measured = dict[str, EncodedCorpus](), dict[str, Floor]()
     # One after the other: three of a gigabyte would not fit into a laptop.
     for name in dict.fromkeys((RAW, *cleanings)):
-        streams = raw if name == RAW else encode_corpus(split, name)
+        if name != RAW:
+            del streams
+            streams = encode_corpus(split, name)
         if floors is None:
             measured[name] = measured_floor(split, streams, order)
         if name in cleanings:
@@ -169,6 +170,12 @@ def prepare_corpus(
         resemblance=resembles,
         min_char_count=min_char_count,
     )
+
+
+def _order(raw: EncodedCorpus) -> int:
+    """Return the order of the n-gram for all cleanings, chosen by the end of the training part."""
+    last = raw.train.symbols[-MAX_TRAIN_CHARS:]
+    return choose_order(last, vocabulary_size=len(raw.vocabulary))
 
 
 def _priced(corpus: EncodedCorpus, floors: Floors) -> EncodedCorpus:
@@ -219,7 +226,7 @@ def measured_floor(
         smoothing: Of the n-gram.
     """
     parts = (
-        split.train[-MAX_TRAIN_CHARS:],
+        split.text[max(0, split.train_end - MAX_TRAIN_CHARS) : split.train_end],
         split.validation[:MAX_SCORED_CHARS],
         split.test[:MAX_SCORED_CHARS],
     )

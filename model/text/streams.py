@@ -38,11 +38,38 @@ MAX_STRANGERS = 40
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RawSplit:
-    """A raw text in its three parts, in order."""
+    """A raw text in its three parts, in order; each is copied where it is asked for, as a text.
 
-    train: str
-    validation: str
-    test: str
+    Attributes:
+        text: The whole.
+        train_end: Where the training part ends, and the validation passage begins.
+        validation_end: Where that ends, and the test passage begins.
+    """
+
+    text: str
+    train_end: int
+    validation_end: int
+
+    @property
+    def places(self) -> tuple[slice, slice, slice]:
+        """Where the parts lie in the text."""
+        ends = self.train_end, self.validation_end
+        return slice(0, ends[0]), slice(*ends), slice(ends[1], len(self.text))
+
+    @property
+    def train(self) -> str:
+        """The training part."""
+        return self.text[self.places[0]]
+
+    @property
+    def validation(self) -> str:
+        """The validation passage."""
+        return self.text[self.places[1]]
+
+    @property
+    def test(self) -> str:
+        """The test passage."""
+        return self.text[self.places[2]]
 
 
 def split_text(text: str, lengths: tuple[int, int] | None = None) -> RawSplit:
@@ -63,11 +90,7 @@ def split_text(text: str, lengths: tuple[int, int] | None = None) -> RawSplit:
     train_end, validation_end = len(text) * 8 // 10, len(text) * 9 // 10
     if lengths is not None:
         train_end, validation_end = lengths[0], sum(lengths)
-    return RawSplit(
-        train=text[:train_end],
-        validation=text[train_end:validation_end],
-        test=text[validation_end:],
-    )
+    return RawSplit(text=text, train_end=train_end, validation_end=validation_end)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -148,16 +171,15 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
     Raises:
         CorpusError: The cleaning is unknown, keeps less than half of the text or one symbol of it.
     """
-    parts = (split.train, split.validation, split.test)
-    counts = [char_counts(part) for part in parts]
+    text, places = split.text, split.places
+    counts = [char_counts(text, place) for place in places]
     cleaned = cleaned_chars(set().union(*counts), cleaning)
     num_kept = [sum(n for char, n in each.items() if cleaned[char]) for each in counts]
-    num_raw_chars = sum(map(len, parts))
-    if sum(num_kept) < MIN_KEPT_FRACTION * num_raw_chars or not all(num_kept):
+    if sum(num_kept) < MIN_KEPT_FRACTION * len(text) or not all(num_kept):
         raise UnfitCleaning(
             cleaning,
             f"a cleaning must keep at least half of the text and something of each part: "
-            f"{cleaning!r} keeps {sum(num_kept):,} of {num_raw_chars:,} characters",
+            f"{cleaning!r} keeps {sum(num_kept):,} of {len(text):,} characters",
         )
     vocabulary = Vocabulary(tuple(sorted(set(cleaned.values()) - {""})))
     if len(vocabulary) == 1:
@@ -165,11 +187,12 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
         reason = f"a text must have two different characters, but {cleaning!r} leaves {symbol!r}"
         raise CorpusError(reason) if cleaning == RAW else UnfitCleaning(cleaning, reason)
 
-    def encoded(raw: str) -> Part:
-        symbols = vocabulary.encode(raw, cleaned)
-        return Part(symbols=symbols, num_chars=len(symbols), num_raw_chars=len(raw))
+    def encoded(place: slice) -> Part:
+        symbols = vocabulary.encode(text, cleaned, place)
+        num_raw_chars = place.stop - place.start
+        return Part(symbols=symbols, num_chars=len(symbols), num_raw_chars=num_raw_chars)
 
-    train, validation, test = map(encoded, parts)
+    train, validation, test = map(encoded, places)
     return EncodedCorpus(
         cleaning=cleaning, vocabulary=vocabulary, train=train, validation=validation, test=test
     )

@@ -14,6 +14,7 @@ from model.text.diagnosis import described_strangers
 
 _CHUNK_CHARS = 1 << 20
 """Characters that are looked at together: a gigabyte of text shall fit in memory."""
+WHOLE = slice(None)
 _DROPPED, _STRANGER = -1, -2
 """What stands for an index where a character has none: a cleaning drops it, or it is unknown."""
 
@@ -28,17 +29,18 @@ def smallest_type(num_symbols: int) -> type[np.integer[Any]]:
     return np.int16 if num_symbols <= np.iinfo(np.int16).max else np.int32
 
 
-def _codes(text: str) -> Iterator[NDArray[np.uint32]]:
-    """Yield the code points of a text, some characters at a time."""
-    for start in range(0, len(text), _CHUNK_CHARS):
-        chunk = text[start : start + _CHUNK_CHARS]
+def _codes(text: str, place: slice) -> Iterator[NDArray[np.uint32]]:
+    """Yield the code points of a part of a text, some characters at a time."""
+    start, stop, _ = place.indices(len(text))
+    for at in range(start, stop, _CHUNK_CHARS):
+        chunk = text[at : min(at + _CHUNK_CHARS, stop)]
         yield np.frombuffer(chunk.encode("utf-32-le"), dtype="<u4")
 
 
-def char_counts(text: str) -> dict[str, int]:
-    """Return how often each character of a text occurs."""
+def char_counts(text: str, place: slice = WHOLE) -> dict[str, int]:
+    """Return how often each character of a text, or of a part, occurs."""
     counts = np.zeros(sys.maxunicode + 1, dtype=np.int64)
-    for codes in _codes(text):
+    for codes in _codes(text, place):
         found = np.bincount(codes)
         counts[: len(found)] += found
     return {chr(code): int(counts[code]) for code in counts.nonzero()[0]}
@@ -106,7 +108,7 @@ class Vocabulary(BaseVocabulary):
         return len(self.symbols)
 
     def encode(
-        self, text: str, cleaned: Mapping[str, str] | None = None
+        self, text: str, cleaned: Mapping[str, str] | None = None, place: slice = WHOLE
     ) -> NDArray[np.integer[Any]]:
         """Return the indices of the text's characters, in the smallest type.
 
@@ -114,6 +116,7 @@ class Vocabulary(BaseVocabulary):
             text: The text.
             cleaned: What each of its characters becomes before, a character or nothing; None is
                 itself.
+            place: The part that is encoded; a copy of it may not fit beside the text.
 
         Raises:
             ConfigError: The text has characters outside the vocabulary.
@@ -125,9 +128,10 @@ class Vocabulary(BaseVocabulary):
         of_code = np.full(max(map(ord, cleaned), default=0) + 2, _STRANGER, dtype=np.int32)
         for char, symbol in cleaned.items():
             of_code[ord(char)] = of_symbol.get(symbol, _STRANGER)
-        indices: NDArray[np.integer[Any]] = np.empty(len(text), dtype=smallest_type(len(self)))
+        num_chars = len(range(*place.indices(len(text))))
+        indices: NDArray[np.integer[Any]] = np.empty(num_chars, dtype=smallest_type(len(self)))
         num_encoded = 0
-        for codes in _codes(text):
+        for codes in _codes(text, place):
             found = of_code[np.minimum(codes, len(of_code) - 1)]
             if (lowest := found.min()) == _STRANGER:
                 raise ConfigError(described_strangers(text, self.symbols))

@@ -38,7 +38,7 @@ class Book:
         split = split_text(text, lengths)
         self.text = text
         self.held_out = split.validation[:MAX_BOOK_CHARS]
-        self._train = split.train[:MAX_BOOK_CHARS]
+        self._train = text[: min(MAX_BOOK_CHARS, split.train_end)]
         self._measures: dict[str, Measure] = {}
         self.word_list = find_word_list(words(self._train))
 
