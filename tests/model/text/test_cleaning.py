@@ -1,3 +1,5 @@
+import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,3 +79,16 @@ def test_every_cleaning_leaves_the_letters_of_the_raw_text(
     assert clean(RAW, "digits").count("00") == 1
     for cleaning in CLEANINGS:
         assert clean(clean(RAW, cleaning), "letters") == clean(RAW, "letters")
+
+
+def test_long_text_is_split_and_encoded_without_a_copy_of_it() -> None:
+    """A gigabyte with one character beyond 16 bits takes four: a copy did not fit beside it."""
+    text = "It was the best of times, it was the worst of times.\n" * 150_000 + "\N{GRINNING FACE}"
+    tracemalloc.start()
+    try:
+        encoded = encode_corpus(split_text(text), "letters")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert encoded.num_bytes < len(text)
+    assert peak < 0.9 * sys.getsizeof(text)
