@@ -137,7 +137,7 @@ TRIAL_TABLE = TableKind(
 )
 """trials.csv: one row a trial, perhaps of before TrialConfig got its latest fields."""
 EPOCH_TABLE = TableKind(
-    dtypes=dict.fromkeys(("trial_id", "number"), "") | dtypes_of(EpochRecord),
+    dtypes={"trial_id": "string", "number": "Int64"} | dtypes_of(EpochRecord),
     keys=("number", "epoch"),
     # Runs of before 2026-11-29 reported once an epoch.
     later={"report": pd.NA, "chars_trained": pd.NA},

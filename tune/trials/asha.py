@@ -143,8 +143,11 @@ class FairASHA(FIFOScheduler):
         values = self._values.setdefault(rung, {})
         is_new = number not in values  # else it goes on from a checkpoint, and was judged here
         is_rung = report in self._budget.judged_reports(config, self._max_reports).values()
+        # The first that is like the base; a proposal that differs in epochs alone is judged.
+        if self._base_number is None and not baseline and _without_length(config) == self._base:
+            self._base_number = number
         passes = True
-        if is_new and is_rung and not baseline and not self._is_base(number, config):
+        if is_new and is_rung and not baseline and number != self._base_number:
             passes = self._passes(number, running_best, rung)
         if report <= constant_reports(config):
             values[number] = running_best
@@ -152,15 +155,6 @@ class FairASHA(FIFOScheduler):
             self._stopped[number] = rung, running_best
         elif number in self._stopped and self._stopped[number][0] != rung:
             del self._stopped[number]  # it went on
-
-    def _is_base(self, number: int, config: TrialConfig) -> bool:
-        """Return whether a trial is the base, perhaps with fewer epochs.
-
-        It is the first that comes to a rung; a sampler's that differs in epochs alone is judged.
-        """
-        if self._base_number is None and _without_length(config) == self._base:
-            self._base_number = number
-        return number == self._base_number
 
     def _passes(self, number: int, running_best: float, rung: Rung) -> bool:
         if self._budget.promotes:
