@@ -12,10 +12,10 @@ def main(arguments: list[str] | None = None) -> int:
     0 is done, 1 nothing was found, 2 the user's mistake, 75 cut off by a full disk or a lost
     Ray, 128 and the number of a signal interrupted: 130 by Ctrl-C.
     """
-    from model.system.command_line import quiet_libraries
+    from model.system.command_line import begin_command
     from tune.job.options import parse_options
 
-    quiet_libraries()
+    begin_command()
     options = parse_options(sys.argv[1:] if arguments is None else arguments)
     with steady_output():
         on_signal = end_on_signals()  # before the imports, which take a second

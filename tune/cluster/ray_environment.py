@@ -26,7 +26,7 @@ _ENVIRONMENT = {
     # measures the machine, and become the actors (see experiment.py and cluster.py).
     # Ours come first: later Ray 2.60 has workers look for modules in the driver's folder before
     # all others, and what is there may have the name of one of our packages.
-    "RAY_preload_python_modules": "model,search_spaces,tune,torch,ray.tune",
+    "RAY_preload_python_modules": "model.system.garbage,search_spaces,tune,torch,ray.tune",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
