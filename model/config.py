@@ -227,7 +227,7 @@ class TrialConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, in order."""
-        return dataclasses.asdict(self)
+        return {name: getattr(self, name) for name in FIELD_NAMES}
 
 
 FIELD_NAMES = tuple(field.name for field in dataclasses.fields(TrialConfig))

@@ -12,11 +12,13 @@ from types import SimpleNamespace
 import optuna
 import pytest
 import ray
+import ray.tune as ray_tune
 from optuna.distributions import FloatDistribution
 from optuna.samplers._tpe.sampler import _split_trials
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import TrialState, create_trial
 from ray._private.node import Node as RayNode
+from ray.air._internal import usage as ray_usage
 from ray.air.execution._internal import RayActorManager
 from ray.exceptions import OutOfMemoryError
 from ray.tune.execution import class_cache
@@ -152,6 +154,12 @@ def test_ray_writes_all_trials_states_when_one_has_saved_as_often_as_it_keeps() 
 def test_ray_gives_actors_an_environment_that_no_idle_worker_has() -> None:
     """Why run_trials empties a dictionary of Ray's: each actor would be a new process."""
     assert '"PL_DISABLE_FORK": "1"' in inspect.getsource(class_cache)
+
+
+def test_ray_imports_mlflow_to_count_callbacks() -> None:
+    """Why run_trials replaces what counts them."""
+    assert "ray.air.integrations.mlflow" in inspect.getsource(ray_usage._count_callbacks)
+    assert "air_usage.tag_callbacks(" in inspect.getsource(ray_tune.run)
 
 
 def test_ray_starts_processes_that_no_option_leaves_out() -> None:

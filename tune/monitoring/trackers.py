@@ -15,7 +15,6 @@ from rich.console import Console
 
 from model.system.secrets import redacted
 from model.system.terminal import say
-from tune.monitoring.tensorboard_log import TensorBoardLog
 from tune.monitoring.tracker import MakesTracker, TrackedSearch, Tracker
 from tune.records.trial import TrialRecord
 
@@ -103,7 +102,7 @@ class Trackers(AbstractContextManager["Trackers"]):
             console: Where the one line goes if one fails.
         """
         self._console = console
-        makers: dict[str, MakesTracker] = {"TensorBoard": TensorBoardLog, **asked_for}
+        makers: dict[str, MakesTracker] = {"TensorBoard": _tensorboard_log, **asked_for}
         self._trackers = [
             _Background(name, functools.partial(make, search)) for name, make in makers.items()
         ]
@@ -143,3 +142,9 @@ class Trackers(AbstractContextManager["Trackers"]):
                     self._console,
                     f"{tracker.name} failed and is disabled for this search: {error}",
                 )
+
+
+def _tensorboard_log(search: TrackedSearch) -> Tracker:
+    from tune.monitoring.tensorboard_log import TensorBoardLog  # in its thread: it takes 0.1 s
+
+    return TensorBoardLog(search)

@@ -101,13 +101,16 @@ def simulate(
         before: What is done already.
     """
     factor = study.space.budget.reduction_factor
+    stops = [*study.space.budget.rungs(study.space.max_reports), math.inf]
     times = min(SIMULATIONS, max(MIN_SIMULATIONS, SIMULATED_TRIALS // study.num_trials))
     generator = np.random.Generator(np.random.PCG64(study.settings.seed))
     # A trial that waits at its rung is compared with all that come there: no more go on.
     most = 1 / factor if study.space.budget.promotes else factor**-0.5
     short, long = (
         [
-            _simulate_once(study, first, drawn, concurrent, before, goes_on, error, generator)
+            _simulate_once(
+                study, first, drawn, concurrent, before, stops, goes_on, error, generator
+            )
             for _ in range(times)
         ]
         for goes_on, error in ((1 / factor, 1 / ERROR), (most, ERROR))
@@ -138,20 +141,21 @@ def _simulate_once(
     drawn: Sequence[Training],
     concurrent: int,
     before: Spent,
+    stops: Sequence[float],
     goes_on: float,
     error: float,
     generator: np.random.Generator,
 ) -> Simulated:
     """Simulate one search.
 
-    A trial passes a rung with the chance `goes_on`, in (0, 1); all seconds are multiplied by
-    `error`. The rest is as for `simulate`.
+    A trial stops at one of `stops`, in reports, the last of which is infinity. It passes each of
+    the others with the chance `goes_on`, in (0, 1); all seconds are multiplied by `error`. The
+    rest is as for `simulate`.
     """
     left = first[before.num_ended :]
     # More than were asked for may have ended: a user adds trials to a search.
     num_others = max(0, study.num_trials - max(before.num_ended, len(first)))
     others = [drawn[i] for i in generator.integers(max(1, len(drawn)), size=num_others)]
-    stops = [*study.space.budget.rungs(study.space.max_reports), math.inf]
     num_passed = (generator.geometric(1 - goes_on, size=num_others) - 1).clip(max=len(stops) - 1)
     trials = [training.seconds for training in left] + [
         min(stops[passed], training.reports) * training.report_seconds

@@ -13,7 +13,6 @@ from tune.records.load import read_run
 from tune.records.run_folder import RunFolder
 from tune.records.tables import Table
 from tune.records.trial import Status, TrialRecord
-from tune.reporting.page import write_page
 
 SAVE_SHARE = 0.05
 """Largest share of the time, about, that goes into the tables, however many trials there are."""
@@ -96,6 +95,8 @@ class LiveFiles:
         if start < self._page_rests_until or tables[1].empty:
             return
         try:
+            from tune.reporting.page import write_page  # the first time it takes 0.1 s
+
             write_page(read_run(self._folder, tables), self._folder)
         except Exception:  # the tables are safe: a page must never end a search of hours
             _log.warning("report.html could not be written", exc_info=True)

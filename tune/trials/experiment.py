@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+import ray.air._internal.usage as ray_usage
 import ray.tune as ray_tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 from ray.tune.execution import class_cache
@@ -51,6 +52,9 @@ def run_trials(
     # Ray 2.60 sets a variable for PyTorch Lightning in each actor: no worker that was started
     # before suits one then, and each imports torch once more (4 s of 2 cores).
     class_cache.DEFAULT_ENV_VARS.clear()
+    # Ray 2.60 counts the kinds of callbacks for its statistics, which are off, and imports MLflow
+    # for that, if it is installed (0.6 s).
+    ray_usage.tag_callbacks = _not_counted
     limiter = FollowingLimiter(searcher, concurrent, stopper, memory_excess_bytes)
     # Opened here: Ray by itself knows the schemes that pyarrow knows, and no others.
     file_system, path = open_location(store.root)
@@ -87,3 +91,7 @@ def run_trials(
         tuner.fit()
         stopper.check()
         recorder.stop_running()
+
+
+def _not_counted(_: object) -> bool:
+    return False
