@@ -19,7 +19,7 @@ from model.text.common_chars import CommonCharVocabulary
 from model.text.grams import Smoothing
 from model.text.utf8 import ByteVocabulary
 from model.text.vocabulary import Vocabulary, char_counts
-from model.text.words import WordVocabulary
+from model.text.words import Tokens, WordVocabulary
 
 MIN_CORPUS_CHARS = 1_000
 """A shorter corpus leaves a validation passage too small to judge anything."""
@@ -32,6 +32,9 @@ AnyVocabulary = Vocabulary | CommonCharVocabulary | WordVocabulary | ByteVocabul
 STREAMS_KEPT = 4
 """Number of streams in other units than characters that a process keeps; in words a text of 100 MB
 takes 50 MB in each."""
+TOKENS_KEPT = 3
+"""Cleanings whose tokens a process keeps, which vocabularies of any min_word_count are made of;
+those of a text of 100 MB take 120 MB."""
 MAX_STRANGERS = 40
 """So many of the characters that a network does not know are told."""
 
@@ -234,13 +237,26 @@ def encode_words(
         min_word_count: Least count in the training part of a word that is a symbol.
         speller: Smoothing of the spelling model.
     """
+    tokens = dict(zip(chars.parts, _tokens(chars), strict=True))
     vocabulary = WordVocabulary.of(
-        text_of(chars, chars.train),
-        alphabet_of(chars),
-        min_word_count=min_word_count,
-        speller=speller,
+        tokens[chars.train], alphabet_of(chars), min_word_count=min_word_count, speller=speller
     )
-    return encode_in(chars, vocabulary)
+
+    def encoded(part: Part) -> Part:
+        return dataclasses.replace(
+            part,
+            symbols=vocabulary.encode_tokens(tokens[part]),
+            rare_chars="",
+            spelling_bits=vocabulary.spelling_bits_of(tokens[part]),
+        )
+
+    return chars.in_symbols(vocabulary, encoded)
+
+
+@functools.lru_cache(maxsize=TOKENS_KEPT)
+def _tokens(chars: EncodedCorpus) -> tuple[Tokens, ...]:
+    """Return the tokens of each part of a corpus in characters."""
+    return tuple(Tokens.of(text_of(chars, part)) for part in chars.parts)
 
 
 @functools.lru_cache(maxsize=STREAMS_KEPT)

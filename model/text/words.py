@@ -18,7 +18,6 @@ import dataclasses
 import functools
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
@@ -108,6 +107,30 @@ def _stands_at_space(char: str) -> bool:
     return is_word_char(char) and not is_of_script_without_spaces(char)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Tokens:
+    """The tokens of a text, cut once: what any vocabulary of words is made of, and reads.
+
+    Attributes:
+        kinds: The different tokens, in the order of the text.
+        numbers: For each token of the text, its position in `kinds`.
+    """
+
+    kinds: tuple[str, ...]
+    numbers: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, text: str) -> "Tokens":
+        """Cut a text."""
+        places: dict[str, int] = {}
+        numbers = (places.setdefault(token, len(places)) for token in tokenize(text))
+        return cls(numbers=np.fromiter(numbers, dtype=np.int32), kinds=tuple(places))
+
+    def counts(self) -> list[int]:
+        """Return how often each kind stands in the text."""
+        return np.bincount(self.numbers, minlength=len(self.kinds)).tolist()  # type: ignore[no-any-return]
+
+
 @dataclasses.dataclass(frozen=True)
 class WordVocabulary(BaseVocabulary):
     """The tokens that are symbols, and what spells the others.
@@ -144,7 +167,7 @@ class WordVocabulary(BaseVocabulary):
     @classmethod
     def of(
         cls,
-        train: str,
+        train: Tokens,
         alphabet: Iterable[str],
         *,
         min_word_count: int,
@@ -157,12 +180,12 @@ class WordVocabulary(BaseVocabulary):
         they are what a new word is most like.
 
         Args:
-            train: The cleaned training text.
+            train: Of the cleaned training text.
             alphabet: The characters of the whole cleaned text, sorted.
             min_word_count: Least count in the text of a token that is a symbol; at least 1.
             speller: Smoothing of the spelling model.
         """
-        counts = Counter(tokenize(train))
+        counts = dict(zip(train.kinds, train.counts(), strict=True))
         rare_below = max(min_word_count, 2)
         rare_words = [token for token, count in counts.items() if count < rare_below]
         return cls(
@@ -177,8 +200,12 @@ class WordVocabulary(BaseVocabulary):
 
     def encode(self, text: str) -> NDArray[np.integer[Any]]:
         """Return the indices of the text's tokens, in the smallest type."""
-        indices = (self._index.get(token, len(self.tokens)) for token in tokenize(text))
-        return np.fromiter(indices, dtype=smallest_type(len(self)))
+        return self.encode_tokens(Tokens.of(text))
+
+    def encode_tokens(self, tokens: Tokens) -> NDArray[np.integer[Any]]:
+        """Return the indices of tokens, in the smallest type."""
+        indices = [self._index.get(kind, len(self.tokens)) for kind in tokens.kinds]
+        return np.array(indices, dtype=smallest_type(len(self)))[tokens.numbers]
 
     def encode_prime(self, text: str) -> NDArray[np.integer[Any]]:
         """Return the indices of a text that goes on: a space at its end is before a word."""
@@ -187,9 +214,14 @@ class WordVocabulary(BaseVocabulary):
 
     def spelling_bits(self, text: str) -> float:
         """Return what spelling the unknown tokens of a text costs, in bits in all."""
-        unknown = Counter(token for token in tokenize(text) if token not in self._index)
+        return self.spelling_bits_of(Tokens.of(text))
+
+    def spelling_bits_of(self, tokens: Tokens) -> float:
+        """Return what spelling the unknown ones of some tokens costs, in bits in all."""
+        counts = zip(tokens.kinds, tokens.counts(), strict=True)
+        unknown = {kind: count for kind, count in counts if kind not in self._index}
         bits = self._speller.bits(list(unknown))
-        return float(bits @ np.fromiter(unknown.values(), dtype=np.float64, count=len(unknown)))
+        return float(bits @ np.array(list(unknown.values()), dtype=np.float64))
 
     def writer(self, before: str, uniform: Callable[[], float]) -> Callable[[int], str]:
         """Return what writes one passage: it takes a symbol, and returns what that adds to it.

@@ -12,8 +12,8 @@ from search_spaces import SearchSpace
 from search_spaces.narrow import at_most, without
 
 _SIZES = ("batch_size", "sequence_length")
-_FIELDS = ("cleaning", "unit", "min_word_count", "regime", *_SIZES)
-"""What a text must be long enough for."""
+_FIELDS = ("cleaning", "unit", "regime", *_SIZES)
+"""What a text must be long enough for; it has as many words with any min_word_count."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

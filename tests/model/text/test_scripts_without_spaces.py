@@ -15,6 +15,7 @@ from model.generation.quality import Measure, distance
 from model.scoring.objective import prepare_corpus
 from model.text.words import (
     CLAUSES,
+    Tokens,
     WordVocabulary,
     has_no_spaces_between_words,
     spaced,
@@ -81,7 +82,7 @@ def test_a_space_that_the_book_has_beside_such_a_script_is_a_token() -> None:
 
 def test_prime_that_ends_in_a_space_keeps_it_in_such_a_script() -> None:
     text = "ชา ร้อน cold tea "
-    vocabulary = WordVocabulary.of(text, sorted(set(text)), min_word_count=1)
+    vocabulary = WordVocabulary.of(Tokens.of(text), sorted(set(text)), min_word_count=1)
     names = vocabulary.tokens
     assert [names[index] for index in vocabulary.encode_prime("ชา ")] == ["ชา", " "]
     assert [names[index] for index in vocabulary.encode_prime("cold ")] == ["cold"]
@@ -118,7 +119,7 @@ def test_training_on_words_says_that_they_are_clauses(capsys: pytest.CaptureFixt
 @pytest.mark.skipif(not SHARED_CASES.is_dir(), reason="the shared inputs are not here")
 def test_thai_case_is_written_in_its_own_characters() -> None:
     text = (SHARED_CASES / "thai.txt").read_text(encoding="utf-8")
-    vocabulary = WordVocabulary.of(text, sorted(set(text)), min_word_count=2)
+    vocabulary = WordVocabulary.of(Tokens.of(text), sorted(set(text)), min_word_count=2)
     before = vocabulary.tokens[-1]
     for symbol in range(len(vocabulary) - 1):
         assert " " not in vocabulary.writer(before, lambda: 0.5)(symbol)

@@ -23,7 +23,7 @@ from model.system.files import SUMS_FILE, write_sums
 from model.text.corpus import resolve_corpus
 from model.text.streams import encode_words, split_text
 from model.text.vocabulary import smallest_type
-from model.text.words import WordVocabulary, tokenize
+from model.text.words import Tokens, WordVocabulary, tokenize
 from model.training.checkpoint import META_FILE, WITHOUT_SUMS, load_checkpoint
 from model.training.cost import check_fits
 from model.training.trainer import Trainer
@@ -99,7 +99,7 @@ def test_words_of_held_out_passages_are_neither_symbols_nor_learnt_to_spell(
 
 def test_counts_are_those_of_the_training_text() -> None:
     def vocabulary(min_word_count: int) -> WordVocabulary:
-        return WordVocabulary.of("a a a b b c.", "abc .", min_word_count=min_word_count)
+        return WordVocabulary.of(Tokens.of("a a a b b c."), "abc .", min_word_count=min_word_count)
 
     assert vocabulary(1).tokens == (".", "a", "b", "c")
     assert vocabulary(1).rare_words == (".", "c")
@@ -184,7 +184,7 @@ def test_indices_take_the_smallest_type(prepared: PreparedCorpus, config: TrialC
     sizes = (255, 256, 32_767, 32_768)
     assert [smallest_type(size) for size in sizes] == [np.uint8, np.int16, np.int16, np.int32]
     many = " ".join(f"{number}" for number in range(300))
-    encoded = WordVocabulary.of(many, "0123456789 ", min_word_count=1).encode(many)
+    encoded = WordVocabulary.of(Tokens.of(many), "0123456789 ", min_word_count=1).encode(many)
     assert encoded.dtype == np.int16 and encoded.max() == 299
 
 
