@@ -51,8 +51,10 @@ def for_text(
         return space
     reports = space.base.reports_per_epoch
     if reports == 1:  # else they are the user's own
-        report_chars = max(REPORT_CHARS_ON_GPU if on_gpu else REPORT_CHARS, _least_chars(space))
-        reports = _round(num_chars // report_chars)
+        least = _least_chars(space)
+        report_chars = max(REPORT_CHARS_ON_GPU if on_gpu else REPORT_CHARS, least)
+        # Two at least: the passages of a text do not follow from the device (see prepare.py).
+        reports = max(_round(num_chars // report_chars), min(2, num_chars // least))
     base = dataclasses.replace(
         space.base,
         reports_per_epoch=reports,

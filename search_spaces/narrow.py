@@ -107,13 +107,11 @@ def at_most(space: SearchSpace, axis: str, highest: int) -> SearchSpace | None:
 def with_scaled_dropout(space: SearchSpace, factor: float) -> SearchSpace:
     """Return the space whose base's dropout is multiplied, if dropout is an axis of floats.
 
-    Where the base would leave the axis, or a baseline or a start has its dropout, nothing changes.
+    A start that names no dropout has the base's. Where the base would leave the axis, nothing
+    changes.
     """
-    others = [*(baseline.params for baseline in space.baselines), *space.starts]
     axis, dropout = space.distributions.get("dropout"), space.base.dropout * factor
     if not isinstance(axis, FloatDistribution) or not contains(axis, dropout):
-        return space
-    if any("dropout" not in params for params in others):
         return space
     return dataclasses.replace(space, base=dataclasses.replace(space.base, dropout=dropout))
 

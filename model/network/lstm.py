@@ -5,6 +5,8 @@ Sources: Hochreiter & Schmidhuber 1997 (LSTM); Keras' defaults in the window reg
 weights, orthogonal recurrent weights, one bias a gate, 1 in the forget gate).
 """
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +17,9 @@ from model.network.fused_stepping import FusedStepper, can_step_fused
 from model.network.kernels.lstm import LSTMLayer
 from model.network.stepping import LSTMStepper, Stepper
 from model.network.stream import StreamNetwork
+
+MAX_NUMBERS = 256
+"""Most symbols whose numbers, divided by how many there are, bfloat16 tells apart."""
 
 
 class CharLSTM(StreamNetwork):
@@ -69,10 +74,13 @@ class WindowLSTM(Network):
             windows_TB: Character indices (T, B), any whole-number type.
         """
         values_TBH = (windows_TB.float() / self._vocabulary_size).unsqueeze(-1)
-        for layer in self.layers[:-1]:
-            values_TBH, _ = run_layer(layer, values_TBH)
-            values_TBH = self._drop(values_TBH, self._p)
-        _, (last_1BH, _) = run_layer(self.layers[-1], values_TBH)
+        first, *others = self.layers
+        # Of 3,000 symbols' numbers below 1 bfloat16 leaves 701.
+        is_exact = self._vocabulary_size > MAX_NUMBERS
+        with torch.autocast("cpu", enabled=False) if is_exact else nullcontext():
+            values_TBH, (last_1BH, _) = run_layer(first, values_TBH)
+        for layer in others:
+            values_TBH, (last_1BH, _) = run_layer(layer, self._drop(values_TBH, self._p))
         logits_BV: Tensor = self.output(self._drop(last_1BH[0], self._p))
         return logits_BV
 

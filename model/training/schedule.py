@@ -41,7 +41,8 @@ def scheduled_decay_fraction(config: TrialConfig) -> float:
 def training_is_over(config: TrialConfig, *, report: int, best_report: int) -> bool:
     """Return whether a run ends after a report: by its epochs, or by its patience.
 
-    The window regime has no patience: the reference had none.
+    The window regime has no patience: the reference had none. With asgd it begins with the mean of
+    the weights, which is better than all before: scores of a constant step size come to rest.
 
     Args:
         config: The configuration.
@@ -50,9 +51,13 @@ def training_is_over(config: TrialConfig, *, report: int, best_report: int) -> b
 
     >>> training_is_over(TrialConfig(epochs=64, patience_epochs=8), report=9, best_report=1)
     True
+    >>> training_is_over(TrialConfig(epochs=64, optimizer="asgd"), report=40, best_report=25)
+    False
     """
     patience = config.patience_epochs if config.regime == "stream" else 0
-    waited = report - best_report
+    waited = report - (
+        max(best_report, constant_reports(config)) if config.optimizer == "asgd" else best_report
+    )
     return report >= config.num_reports or 0 < patience * config.reports_per_epoch <= waited
 
 

@@ -28,7 +28,8 @@ def test_long_text_gets_reports_within_its_epochs(name: str, num_chars: int) -> 
         assert config.num_reports >= min(20, config.epochs)
         assert config.batch_size * config.sequence_length <= report_chars
     on_gpu = for_text(load_space(name), num_chars, on_gpu=True)
-    assert on_gpu.base.reports_per_epoch <= space.base.reports_per_epoch
+    # Of one: the text's own passages would be judged, and not the short ones of a long text.
+    assert 2 <= on_gpu.base.reports_per_epoch <= max(2, space.base.reports_per_epoch)
     for start in space.all_starts():
         assert space.holds(start)
 

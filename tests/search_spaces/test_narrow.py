@@ -9,6 +9,8 @@ from model.config import TrialConfig
 from model.errors import ConfigError
 from model.text.cleaning import CLEANINGS
 from search_spaces import Baseline, Budget, SearchSpace, load_space
+from search_spaces.cells import with_cells
+from search_spaces.long_text import for_text
 from search_spaces.narrow import (
     at_most,
     fixed,
@@ -175,7 +177,7 @@ def test_numbers_end_lower_and_nothing_is_no_space() -> None:
     assert without(one, "unit", "word") is None
 
 
-def test_base_has_a_share_of_its_dropout_where_nothing_else_has_it() -> None:
+def test_base_has_a_share_of_its_dropout_where_it_is_an_axis() -> None:
     full = load_space("full")
     less = with_scaled_dropout(full, 0.4)
     assert less.base.dropout == pytest.approx(0.4 * full.base.dropout)
@@ -185,9 +187,7 @@ def test_base_has_a_share_of_its_dropout_where_nothing_else_has_it() -> None:
     less = with_scaled_dropout(extended, 0.4)
     assert less.base.dropout == pytest.approx(0.4 * extended.base.dropout)
     assert less.starts == extended.starts  # the start of words keeps its own
-    # Where a start has the base's, or dropout is no axis, it stays.
-    shared = dataclasses.replace(extended, starts=({"unit": "word", "min_word_count": 5},))
-    assert with_scaled_dropout(shared, 0.4) == shared
+    # Where dropout is no axis, it stays.
     fixed_one = fixed(full, "dropout=0.2")
     assert with_scaled_dropout(fixed_one, 0.4) == fixed_one
 
@@ -213,3 +213,17 @@ def test_base_whose_dropout_would_leave_its_axis_keeps_it() -> None:
     base = dataclasses.replace(full.base, dropout=0.65)  # the axis ends at 0.7
     found = with_layer_norm(dataclasses.replace(full, base=base), kept=())
     assert (found.base.normalization, found.base.dropout) == ("layer", 0.65)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        *(pytest.param(load_space(name), id=name) for name in ("full", "extended", "research")),
+        pytest.param(with_cells(load_space("full"), ["lstm", "gru"]), id="full of two cells"),
+    ],
+)
+def test_long_text_has_less_dropout_whatever_starts_there_are(space: SearchSpace) -> None:
+    found = for_text(space, 12_000_000, on_gpu=False)
+    assert found.base.dropout < space.base.dropout / 3
+    own = [start for start in found.starts if "dropout" not in start]
+    assert {found.config(start).dropout for start in own} <= {found.base.dropout}

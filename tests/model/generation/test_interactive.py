@@ -1,6 +1,7 @@
 """A conversation with a network, and the command line that begins it."""
 
 import io
+import itertools
 import os
 import pty
 import subprocess
@@ -44,6 +45,15 @@ def test_stream_is_the_passage_that_is_written_at_once(talk: Conversation) -> No
             bounds=bounds,
             **{**common, "prime": "§"},  # type: ignore[arg-type]
         )
+
+
+def test_texts_of_one_seed_that_begin_otherwise_do_not_become_one(talk: Conversation) -> None:
+    """The same draws from states that are soon alike gave the same text; a batch's has others."""
+    talk.options, talk.num_chars = SamplingOptions(temperature=0.5), 500
+    written = ["".join(talk.answer(line)) for line in ("Alice ", "", "", "he said ")]
+    for one, other in itertools.combinations(written, 2):
+        same = sum(a == b for a, b in zip(one[-400:], other[-400:], strict=True))
+        assert same < 160  # 25 to 88; by chance alone the commonest characters agree
 
 
 def test_beginning_goes_on_and_an_empty_line_asks_for_more(talk: Conversation) -> None:

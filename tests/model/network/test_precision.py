@@ -13,12 +13,14 @@ from torch import nn
 from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError
 from model.network import precision
-from model.network.lstm import CharLSTM
+from model.network.lstm import CharLSTM, WindowLSTM
 from model.network.precision import (
     BFLOAT16,
     FLOAT32,
     FUSED,
     autocast,
+    has_bfloat16,
+    has_fused,
     resolve_arithmetic,
 )
 from model.scoring.objective import PreparedCorpus
@@ -181,3 +183,18 @@ def test_arithmetic_is_chosen_by_the_work_and_not_by_the_clock_on_the_wall(
     monkeypatch.setattr(precision.time, "thread_time", lambda: next(work))
     monkeypatch.setattr(precision.time, "perf_counter", lambda: now[0])
     assert precision._fastest.__wrapped__(64, (FLOAT32, BFLOAT16)) == BFLOAT16
+
+
+@pytest.mark.parametrize("kernel", ["torch", "fused"])
+def test_window_tells_the_symbols_of_a_large_alphabet_apart(kernel: str) -> None:
+    """In bfloat16 the numbers of 3,000 symbols are 701 different ones."""
+    if not (has_fused() if kernel == "fused" else has_bfloat16()):
+        pytest.skip("this CPU cannot train an LSTM in bfloat16 so")
+    config = TrialConfig(regime="window", hidden_size=16, num_layers=2)
+    torch.manual_seed(0)
+    network = WindowLSTM(config, vocabulary_size=3_000).eval()
+    network.use_kernel(kernel)
+    neighbours_TB = torch.tensor([[2_000, 2_001]]).expand(5, 2)
+    with torch.no_grad(), autocast("bfloat16", torch.device("cpu")):
+        one_V, other_V = network(neighbours_TB)
+    assert not torch.equal(one_V, other_V)
