@@ -11,7 +11,7 @@ from model.network.base import Network
 
 def generate(
     model: Network,
-    prime_T: Tensor,  # noqa: N803
+    prime_T: Tensor,
     *,
     num_symbols: int,
     num_passages: int = 1,
