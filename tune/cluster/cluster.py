@@ -41,6 +41,9 @@ class Cluster(AbstractContextManager["Cluster"]):
 
         Args:
             address: A cluster's address; None takes RAY_ADDRESS, else a local Ray.
+
+        Raises:
+            ConfigError: As `named_address`.
         """
         self.address = named_address(address)
         self._source = "" if address else " (from RAY_ADDRESS; without it, Ray starts here)"
@@ -320,7 +323,7 @@ def _check_listening(address: str) -> None:
         address = str(services.canonicalize_bootstrap_address(address))
     host, separator, port = address.rpartition(":")
     if not separator or "/" in address or not port.isdigit():
-        return  # ray://…: Ray knows what to do
+        return  # http://…: Ray says what it must be
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
