@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 import yaml
 
-from ray_nodes import free_port, ray_nodes
+from ray_nodes import free_port
 from repository import ROOT
 from tiny_search import kill_family, trials_of, wait_until, write_inputs
 from tune.job.options import parse_options
@@ -416,67 +416,3 @@ def test_slurm_job_uses_its_nodes_is_preempted_and_goes_on(tiny_text: str, tmp_p
     assert len(epochs.read_text().splitlines()) > before
     assert json.loads((tmp_path / "runs" / run / "study.json").read_text())["ended"]
     assert (tmp_path / "scontrol.log").read_text() == 2 * requeued
-
-
-def needs_cluster_tools() -> None:
-    pytest.importorskip("aiohttp", reason="jobs need Ray's cluster tools: pip install .[cluster]")
-    pytest.importorskip("opencensus", reason="jobs need Ray's cluster tools")
-
-
-@pytest.mark.long
-@pytest.mark.timeout(2_000)
-def test_job_is_submitted_followed_and_ends_with_our_exit_code(
-    tiny_text: str, tmp_path: Path
-) -> None:
-    needs_cluster_tools()
-    flags = write_inputs(tiny_text, trials=3)
-    flags = [flags[0], str(tmp_path / flags[1]), flags[2], str(tmp_path / flags[3])]
-    flags += ["--address", "auto", "--results", str(tmp_path / "results"), "--finalists", "0"]
-    folder = tmp_path / "nodes"
-    folder.mkdir()
-    dashboard = free_port()
-    with ray_nodes(folder) as nodes:
-        nodes.add(
-            "head",
-            "--num-cpus=2",
-            "--dashboard-host=127.0.0.1",
-            f"--dashboard-agent-listen-port={free_port()}",
-            f"--metrics-export-port={free_port()}",
-            dashboard_port=dashboard,
-            environment={"RAY_JOB_STOP_WAIT_TIME_S": "600"},  # the image has 120: a busy machine
-        )
-        address = f"http://127.0.0.1:{dashboard}"
-        ours = [sys.executable, str(DEPLOY / "submit_job.py"), "--address", address, "--"]
-        rays = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit"]
-        rays += [f"--address={address}", "--"]
-        environment = {**os.environ, "RAY_AUTH_MODE": "token"}
-
-        def submit(how: list[str], *more: str) -> subprocess.CompletedProcess[str]:
-            words = [*how, sys.executable, "-m", "tune.run", *flags, *more]
-            return subprocess.run(words, capture_output=True, text=True, env=environment)
-
-        done = submit(rays, "--name", "job")
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "best configurations (tiny, all trials done):" in done.stdout
-        assert len(trials_of("job")) == 3
-        mistake = submit(ours, "--name", "job")  # it is there
-        assert mistake.returncode == 2, mistake.stdout + mistake.stderr
-        assert "a run folder must not exist yet" in mistake.stdout + mistake.stderr
-        # Ray's own command knows 0 and 1 alone.
-        assert submit(rays, "--name", "job").returncode == 1
-        write_inputs(tiny_text, trials=3, epochs=(100_000, 100_000))
-        words = [*ours, sys.executable, "-m", "tune.run", *flags, "--name", "stopped"]
-        stopped = subprocess.Popen(
-            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-        )
-        try:
-            epochs = tmp_path / "results" / "stopped" / "epochs.csv"
-            wait_until(epochs.exists, stopped)
-            wait_until(lambda: len(epochs.read_text().splitlines()) > 5, stopped)
-            stopped.send_signal(signal.SIGINT)
-            output, _ = stopped.communicate()
-        finally:
-            kill_family(stopped)
-        assert stopped.returncode == 130, output
-        assert set(trials_of("stopped")["status"]) == {"STOPPED"}
-        assert (tmp_path / "results" / "stopped" / "report.md").exists()
