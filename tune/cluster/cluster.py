@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from model.training.speed import Machine
 
 CONNECT_SECONDS = 10.0
-MEASURE_SECONDS = 60.0
+MEASURE_SECONDS = 300.0
+"""For room, a process, its imports and the measurement: of NFS alone torch may take minutes."""
 _PACKAGES = ("model", "search_spaces", "tune")
 
 
@@ -173,7 +174,10 @@ class Cluster(AbstractContextManager["Cluster"]):
             machine: Machine = ray.get(result, timeout=MEASURE_SECONDS)
         except ray.exceptions.GetTimeoutError:
             ray.cancel(result, force=True)
-            return f"the cluster had no room to measure it within {MEASURE_SECONDS:g} s"
+            return (
+                f"no worker has measured it within {MEASURE_SECONDS:g} s: the cluster is full, "
+                f"or slow to import torch"
+            )
         except ray.exceptions.RayError as error:
             of_task = isinstance(error, ray.exceptions.RayTaskError)  # a traceback
             reason = str(error).strip().splitlines()[-1 if of_task else 0]
