@@ -1,12 +1,10 @@
 """What can be checked of deploy/ without a cluster, and its scripts run for real."""
 
 import copy
-import json
 import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +14,7 @@ import jsonschema
 import pytest
 import yaml
 
-from ray_nodes import free_port
 from repository import ROOT
-from tiny_search import kill_family, trials_of, wait_until, write_inputs
 from tune.job.options import parse_options
 
 DEPLOY = ROOT / "deploy"
@@ -308,111 +304,3 @@ def test_steps_of_the_dockerfile_in_a_clean_environment(tmp_path: Path) -> None:
         ["bash", str(source / "deploy/install.sh"), python, "gpu"], capture_output=True, text=True
     )
     assert refused.returncode == 2 and "must be cpu or cuda, got gpu" in refused.stderr
-
-
-SRUN = """#!{python}
-# A stand-in for Slurm's srun: each task is a process here, in a folder of its own.
-import os, subprocess, sys
-flags, words = {{}}, sys.argv[1:]
-while words[0].startswith("--"):
-    name, _, value = words.pop(0).partition("=")
-    flags[name] = value
-nodes = [flags["--nodelist"]] if "--nodelist" in flags else [
-    node for node in os.environ["SLURM_JOB_NODELIST"].split(",") if node != flags["--exclude"]
-]
-assert len(nodes) == int(flags["--nodes"]) == int(flags["--ntasks"]), (nodes, flags)
-assert os.environ["SRUN_CPUS_PER_TASK"] == os.environ["SLURM_CPUS_PER_TASK"]
-if len(nodes) == 1:
-    os.makedirs(nodes[0], exist_ok=True)
-    os.chdir(nodes[0])
-    os.execvp(words[0], words)
-sys.exit(max(process.wait() for process in [
-    subprocess.Popen([sys.argv[0], "--nodes=1", "--ntasks=1", f"--nodelist={{node}}", *words])
-    for node in nodes
-]))
-"""
-SCONTROL = """#!{python}
-# A stand-in for Slurm's scontrol.
-import sys
-if sys.argv[1:3] == ["show", "hostnames"]:
-    print(*sys.argv[3].split(","), sep="\\n")
-else:
-    with open("scontrol.log", "a") as log:
-        print(*sys.argv[1:], file=log)
-"""
-
-
-SQUEUE = """#!{python}
-# A stand-in for Slurm's squeue.
-import os
-print(os.environ["JOB_STATE"])
-"""
-
-
-@pytest.mark.long
-@pytest.mark.timeout(2_500)
-def test_slurm_job_uses_its_nodes_is_preempted_and_goes_on(tiny_text: str, tmp_path: Path) -> None:
-    commands = tmp_path / "bin"
-    commands.mkdir()
-    for name, text in (("srun", SRUN), ("scontrol", SCONTROL), ("squeue", SQUEUE)):
-        (commands / name).write_text(text.format(python=sys.executable), encoding="utf-8")
-        (commands / name).chmod(0o755)
-    flags = write_inputs(tiny_text, trials=5, epochs=(150, 250))
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")},
-        "PATH": f"{commands}:{os.environ['PATH']}",
-        "PYTHON": sys.executable,
-        "SLURM_JOB_ID": str((free_port() - 20_000) // 2),  # the script makes its ports of it
-        "SLURM_JOB_NODELIST": "one,two",
-        "SLURM_SUBMIT_DIR": str(tmp_path),
-        "SLURM_CPUS_PER_TASK": "1",
-        "SLURM_GPUS_ON_NODE": "0",
-        "JOB_STATE": "RUNNING",
-    }
-    run = f"slurm-{environment['SLURM_JOB_ID']}"
-
-    def start(**changes: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            ["bash", str(DEPLOY / "slurm.sh"), *flags, "--finalists", "0"],
-            env={**environment, **changes},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    job = start(JOB_STATE="COMPLETING")  # as after scancel
-    try:
-        for state in ("COMPLETING", "RUNNING"):
-            # The first node's Ray starts, no search yet.
-            wait_until((tmp_path / "one").exists, job, poll_seconds=0.1)
-            job.send_signal(signal.SIGTERM)
-            output, _ = job.communicate()
-            assert job.returncode in (130, 143), output
-            assert not (tmp_path / "results" / run).exists()
-            assert (tmp_path / "scontrol.log").exists() == (state == "RUNNING")
-            (tmp_path / "one").rmdir()
-            job = start()
-        requeued = f"requeue {environment['SLURM_JOB_ID']}\n"
-        assert (tmp_path / "scontrol.log").read_text() == requeued
-        epochs = tmp_path / "results" / run / "epochs.csv"
-        wait_until(epochs.exists, job)
-        wait_until(lambda: len(epochs.read_text().splitlines()) >= 20, job)
-        job.send_signal(signal.SIGTERM)
-        output, _ = job.communicate()
-        assert job.returncode == 143, output
-        assert "2 of 2 nodes are there" in output
-        assert ", 2 at once" in output  # one core on each of the two nodes
-        assert (tmp_path / "scontrol.log").read_text() == 2 * requeued
-        before = len(epochs.read_text().splitlines())
-        shutil.rmtree(tmp_path / "results")  # the next time it may be other machines
-        job = start()
-        output, _ = job.communicate()
-        assert job.returncode == 0, output
-    finally:
-        kill_family(job)
-    trials = trials_of(run)
-    assert trials["number"].to_list() == list(range(5))
-    assert trials["status"].isin(["COMPLETE", "PRUNED"]).all()
-    assert len(epochs.read_text().splitlines()) > before
-    assert json.loads((tmp_path / "runs" / run / "study.json").read_text())["ended"]
-    assert (tmp_path / "scontrol.log").read_text() == 2 * requeued
