@@ -21,149 +21,87 @@ DEPLOY = ROOT / "deploy"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 SCRIPTS = sorted(DEPLOY.glob("*.sh"))
 
-PODS = ("headGroupSpec", "workerGroupSpecs")
-QUANTITY = {"type": "string", "pattern": r"^\d+(m|Ki|Mi|Gi)?$"}
-RESOURCES = {
-    "type": "object",
-    "required": ["requests", "limits"],
-    "properties": {
-        name: {"type": "object", "additionalProperties": QUANTITY}
-        for name in ("requests", "limits")
-    },
-    "additionalProperties": False,
-}
-TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
-POD_TEMPLATE = {
-    "type": "object",
-    "required": ["spec"],
-    "properties": {
-        "spec": {
-            "type": "object",
-            "required": ["containers", "securityContext"],
-            "properties": {
-                "serviceAccountName": {"type": "string"},
-                "terminationGracePeriodSeconds": {"type": "integer", "minimum": 0},
-                "nodeSelector": TEXTS,
-                "tolerations": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "required": ["key", "operator", "effect"],
-                        "properties": {
-                            "key": {"type": "string"},
-                            "operator": {"enum": ["Exists", "Equal"]},
-                            "effect": {"enum": ["NoSchedule", "PreferNoSchedule", "NoExecute"]},
-                        },
-                        "additionalProperties": False,
-                    },
-                },
-                "securityContext": {
-                    "type": "object",
-                    "required": ["runAsNonRoot", "runAsUser"],
-                    "properties": {
-                        "runAsNonRoot": {"const": True},
-                        "runAsUser": {"type": "integer", "minimum": 1},
-                    },
-                    "additionalProperties": False,
-                },
-                "containers": {
-                    "type": "array",
-                    "minItems": 1,
-                    "items": {
-                        "type": "object",
-                        "required": ["name", "image", "resources"],
-                        "properties": {
-                            "name": {"type": "string", "pattern": r"^[a-z0-9-]{1,63}$"},
-                            "image": {"type": "string"},
-                            "resources": RESOURCES,
-                            "ports": {
-                                "type": "array",
-                                "items": {
-                                    "type": "object",
-                                    "required": ["containerPort", "name"],
-                                    "properties": {
-                                        "containerPort": {"type": "integer", "maximum": 65535},
-                                        "name": {"type": "string", "maxLength": 15},
-                                    },
-                                    "additionalProperties": False,
-                                },
-                            },
-                        },
-                        "additionalProperties": False,
-                    },
-                },
-            },
-            "additionalProperties": False,
-        }
-    },
-    "additionalProperties": False,
-}
-COUNT = {"type": "integer", "minimum": 0}
-RAY_JOB = {
-    "type": "object",
-    "required": ["apiVersion", "kind", "metadata", "spec"],
-    "properties": {
-        "apiVersion": {"const": "ray.io/v1"},
-        "kind": {"const": "RayJob"},
-        "metadata": {
-            "type": "object",
-            "required": ["name"],
-            # KubeRay 1.6 takes at most 47 characters: it makes longer names of it.
-            "properties": {"name": {"type": "string", "pattern": r"^[a-z][a-z0-9-]{0,46}$"}},
-            "additionalProperties": False,
-        },
-        "spec": {
-            "type": "object",
-            "required": ["entrypoint", "rayClusterSpec"],
-            "properties": {
-                "entrypoint": {"type": "string"},
-                "backoffLimit": COUNT,
-                "shutdownAfterJobFinishes": {"type": "boolean"},
-                "ttlSecondsAfterFinished": COUNT,
-                "rayClusterSpec": {
-                    "type": "object",
-                    "required": ["headGroupSpec", "rayVersion", "authOptions"],
-                    "properties": {
-                        "rayVersion": {"type": "string"},
-                        "authOptions": {
-                            "type": "object",
-                            "properties": {"mode": {"enum": ["token", "disabled"]}},
-                            "additionalProperties": False,
-                        },
-                        "headGroupSpec": {
-                            "type": "object",
-                            "required": ["rayStartParams", "template"],
-                            "properties": {"rayStartParams": TEXTS, "template": POD_TEMPLATE},
-                            "additionalProperties": False,
-                        },
-                        "workerGroupSpecs": {
-                            "type": "array",
-                            "items": {
-                                "type": "object",
-                                "required": [
-                                    *("groupName", "minReplicas", "maxReplicas"),
-                                    *("rayStartParams", "template"),
-                                ],
-                                "properties": {
-                                    "groupName": {"type": "string"},
-                                    "replicas": COUNT,
-                                    "minReplicas": COUNT,
-                                    "maxReplicas": COUNT,
-                                    "rayStartParams": TEXTS,
-                                    "template": POD_TEMPLATE,
-                                },
-                                "additionalProperties": False,
-                            },
-                        },
-                    },
-                    "additionalProperties": False,
-                },
-            },
-            "additionalProperties": False,
-        },
-    },
-    "additionalProperties": False,
-}
+
+def fields(required: str, **properties: object) -> dict[str, object]:
+    """Return the schema of an object that has these fields and no others."""
+    values = {"required": required.split(), "properties": properties}
+    return {"type": "object", **values, "additionalProperties": False}
+
+
+def list_of(items: object, **more: object) -> dict[str, object]:
+    return {"type": "array", "items": items, **more}
+
+
+def matching(pattern: str) -> dict[str, object]:
+    return {"type": "string", "pattern": pattern}
+
+
+TEXT, TEXTS = {"type": "string"}, {"type": "object", "additionalProperties": {"type": "string"}}
+COUNT, BOOLEAN = {"type": "integer", "minimum": 0}, {"type": "boolean"}
+AMOUNTS = {"type": "object", "additionalProperties": matching(r"^\d+(m|Ki|Mi|Gi)?$")}
+TOLERATION = fields(
+    "key operator effect",
+    key=TEXT,
+    operator={"enum": ["Exists", "Equal"]},
+    effect={"enum": ["NoSchedule", "PreferNoSchedule", "NoExecute"]},
+)
+CONTAINER = fields(
+    "name image resources",
+    name=matching(r"^[a-z0-9-]{1,63}$"),
+    image=TEXT,
+    resources=fields("requests limits", requests=AMOUNTS, limits=AMOUNTS),
+    ports=list_of(
+        fields(
+            "containerPort name",
+            containerPort={"type": "integer", "maximum": 65535},
+            name={"type": "string", "maxLength": 15},
+        )
+    ),
+)
+POD = fields(
+    "containers securityContext",
+    serviceAccountName=TEXT,
+    terminationGracePeriodSeconds=COUNT,
+    nodeSelector=TEXTS,
+    tolerations=list_of(TOLERATION),
+    securityContext=fields(
+        "runAsNonRoot runAsUser",
+        runAsNonRoot={"const": True},
+        runAsUser={"type": "integer", "minimum": 1},
+    ),
+    containers=list_of(CONTAINER, minItems=1),
+)
+PODS = {"rayStartParams": TEXTS, "template": fields("spec", spec=POD)}
+COUNTS = dict.fromkeys(("replicas", "minReplicas", "maxReplicas"), COUNT)
+CLUSTER = fields(
+    "headGroupSpec rayVersion authOptions",
+    rayVersion=TEXT,
+    authOptions=fields("", mode={"enum": ["token", "disabled"]}),
+    headGroupSpec=fields("rayStartParams template", **PODS),
+    workerGroupSpecs=list_of(
+        fields(
+            "groupName minReplicas maxReplicas rayStartParams template",
+            groupName=TEXT,
+            **COUNTS,
+            **PODS,
+        )
+    ),
+)
+RAY_JOB = fields(
+    "apiVersion kind metadata spec",
+    apiVersion={"const": "ray.io/v1"},
+    kind={"const": "RayJob"},
+    # KubeRay 1.6 takes at most 47 characters: it makes longer names of it.
+    metadata=fields("name", name=matching(r"^[a-z][a-z0-9-]{0,46}$")),
+    spec=fields(
+        "entrypoint rayClusterSpec",
+        entrypoint=TEXT,
+        backoffLimit=COUNT,
+        shutdownAfterJobFinishes=BOOLEAN,
+        ttlSecondsAfterFinished=COUNT,
+        rayClusterSpec=CLUSTER,
+    ),
+)
 """The fields that rayjob.yaml uses, as KubeRay's rayjob_types.go and raycluster_types.go and
 Kubernetes' API reference have them: a misspelt or misplaced one is found. Not the whole CRD."""
 
