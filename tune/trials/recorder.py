@@ -132,7 +132,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
         """Tell that a trial needs another worker, and why."""
         reason, number = _reason(trial), trial.config["number"]
         # One whose first worker died while it started has no record, and nothing to go on from.
-        if not self._is_unwritable(trial, reason) and number in self._history.records:
+        if not self._look_at_disk(trial, reason) and number in self._history.records:
             for listener in self._listeners:
                 listener.trial_recovered(self._history.records[number], reason)
 
@@ -145,7 +145,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
         if number not in self._history.records:  # it died before it started
             self.on_trial_start(trial=trial)
         reason = self._reasons.pop(trial.trial_id, None) or _reason(trial)
-        if self._is_unwritable(trial, reason):
+        if self._look_at_disk(trial, reason):
             return
         self._last_reports.pop(trial.trial_id, None)
         forget_statistics(trial)
@@ -162,7 +162,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
         trial.max_failures = 0
         self._reasons[trial.trial_id] = reason
 
-    def _is_unwritable(self, trial: Trial, reason: str) -> bool:
+    def _look_at_disk(self, trial: Trial, reason: str) -> bool:
         """Return whether a disk took no checkpoint; that ends the search, and tells which it is.
 
         It is the storage, or the node's own: a worker writes each checkpoint there first.
