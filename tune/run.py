@@ -20,13 +20,17 @@ def main(arguments: list[str] | None = None) -> int:
     with steady_output():
         on_signal = end_on_signals()  # before the imports, which take a second
         try:
+            from model.errors import EXTERNAL_FAULT, CheckpointError, ConfigError, ExternalFault
             from tune.cluster.ray_environment import prepare_ray_environment
 
-            prepare_ray_environment(options.address)
+            try:
+                prepare_ray_environment(options.address)
+            except ConfigError as error:
+                complain("tune.run", error)
+                return 2
 
             from rich.console import Console
 
-            from model.errors import EXTERNAL_FAULT, CheckpointError, ConfigError, ExternalFault
             from tune.cluster.cluster import Cluster
             from tune.job.resume import prepared_study
             from tune.monitoring.json_events import JsonConsole

@@ -12,10 +12,16 @@ import time
 from model.system.command_line import OneLineParser, ended_quietly
 
 POLL_SECONDS = 1.0
+SOME_NODES = 1
+"""The exit code when some nodes are missing: a search can begin with those that are there."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Wait; 0 when the nodes are there, 1 when the time is up before, 2 the user's mistake."""
+    """Wait, and return the exit code.
+
+    0 when the nodes are there; when the time is up before, 1 if some are there, 75 if none is; 2
+    the user's mistake.
+    """
     parser = OneLineParser(
         prog="python -m tune.wait_for_nodes",
         description="Wait until a Ray cluster has N nodes with CPU cores.",
@@ -28,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _wait(options: argparse.Namespace) -> int:
-    from model.errors import ConfigError
+    from model.errors import EXTERNAL_FAULT, ConfigError
     from model.system.durations import parse_duration
     from tune.cluster.ray_environment import prepare_ray_environment
 
@@ -42,7 +48,9 @@ def _wait(options: argparse.Namespace) -> int:
         if found < options.count:
             time.sleep(POLL_SECONDS)
     print(f"{found} of {options.count} nodes are there")
-    return 0 if found >= options.count else 1
+    if found >= options.count:
+        return 0
+    return SOME_NODES if found else EXTERNAL_FAULT
 
 
 def _num_nodes(address: str) -> int:

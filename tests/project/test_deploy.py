@@ -1,12 +1,10 @@
 """What can be checked of deploy/ without a cluster, and its scripts run for real."""
 
 import copy
-import json
 import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,158 +14,94 @@ import jsonschema
 import pytest
 import yaml
 
-from ray_nodes import free_port, ray_nodes
 from repository import ROOT
-from tiny_search import kill_family, trials_of, wait_until, write_inputs
 from tune.job.options import parse_options
 
 DEPLOY = ROOT / "deploy"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 SCRIPTS = sorted(DEPLOY.glob("*.sh"))
 
-PODS = ("headGroupSpec", "workerGroupSpecs")
-QUANTITY = {"type": "string", "pattern": r"^\d+(m|Ki|Mi|Gi)?$"}
-RESOURCES = {
-    "type": "object",
-    "required": ["requests", "limits"],
-    "properties": {
-        name: {"type": "object", "additionalProperties": QUANTITY}
-        for name in ("requests", "limits")
-    },
-    "additionalProperties": False,
-}
-TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
-POD_TEMPLATE = {
-    "type": "object",
-    "required": ["spec"],
-    "properties": {
-        "spec": {
-            "type": "object",
-            "required": ["containers", "securityContext"],
-            "properties": {
-                "serviceAccountName": {"type": "string"},
-                "terminationGracePeriodSeconds": {"type": "integer", "minimum": 0},
-                "nodeSelector": TEXTS,
-                "tolerations": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "required": ["key", "operator", "effect"],
-                        "properties": {
-                            "key": {"type": "string"},
-                            "operator": {"enum": ["Exists", "Equal"]},
-                            "effect": {"enum": ["NoSchedule", "PreferNoSchedule", "NoExecute"]},
-                        },
-                        "additionalProperties": False,
-                    },
-                },
-                "securityContext": {
-                    "type": "object",
-                    "required": ["runAsNonRoot", "runAsUser"],
-                    "properties": {
-                        "runAsNonRoot": {"const": True},
-                        "runAsUser": {"type": "integer", "minimum": 1},
-                    },
-                    "additionalProperties": False,
-                },
-                "containers": {
-                    "type": "array",
-                    "minItems": 1,
-                    "items": {
-                        "type": "object",
-                        "required": ["name", "image", "resources"],
-                        "properties": {
-                            "name": {"type": "string", "pattern": r"^[a-z0-9-]{1,63}$"},
-                            "image": {"type": "string"},
-                            "resources": RESOURCES,
-                            "ports": {
-                                "type": "array",
-                                "items": {
-                                    "type": "object",
-                                    "required": ["containerPort", "name"],
-                                    "properties": {
-                                        "containerPort": {"type": "integer", "maximum": 65535},
-                                        "name": {"type": "string", "maxLength": 15},
-                                    },
-                                    "additionalProperties": False,
-                                },
-                            },
-                        },
-                        "additionalProperties": False,
-                    },
-                },
-            },
-            "additionalProperties": False,
-        }
-    },
-    "additionalProperties": False,
-}
-COUNT = {"type": "integer", "minimum": 0}
-RAY_JOB = {
-    "type": "object",
-    "required": ["apiVersion", "kind", "metadata", "spec"],
-    "properties": {
-        "apiVersion": {"const": "ray.io/v1"},
-        "kind": {"const": "RayJob"},
-        "metadata": {
-            "type": "object",
-            "required": ["name"],
-            # KubeRay 1.6 takes at most 47 characters: it makes longer names of it.
-            "properties": {"name": {"type": "string", "pattern": r"^[a-z][a-z0-9-]{0,46}$"}},
-            "additionalProperties": False,
-        },
-        "spec": {
-            "type": "object",
-            "required": ["entrypoint", "rayClusterSpec"],
-            "properties": {
-                "entrypoint": {"type": "string"},
-                "backoffLimit": COUNT,
-                "shutdownAfterJobFinishes": {"type": "boolean"},
-                "ttlSecondsAfterFinished": COUNT,
-                "rayClusterSpec": {
-                    "type": "object",
-                    "required": ["headGroupSpec", "rayVersion", "authOptions"],
-                    "properties": {
-                        "rayVersion": {"type": "string"},
-                        "authOptions": {
-                            "type": "object",
-                            "properties": {"mode": {"enum": ["token", "disabled"]}},
-                            "additionalProperties": False,
-                        },
-                        "headGroupSpec": {
-                            "type": "object",
-                            "required": ["rayStartParams", "template"],
-                            "properties": {"rayStartParams": TEXTS, "template": POD_TEMPLATE},
-                            "additionalProperties": False,
-                        },
-                        "workerGroupSpecs": {
-                            "type": "array",
-                            "items": {
-                                "type": "object",
-                                "required": [
-                                    *("groupName", "minReplicas", "maxReplicas"),
-                                    *("rayStartParams", "template"),
-                                ],
-                                "properties": {
-                                    "groupName": {"type": "string"},
-                                    "replicas": COUNT,
-                                    "minReplicas": COUNT,
-                                    "maxReplicas": COUNT,
-                                    "rayStartParams": TEXTS,
-                                    "template": POD_TEMPLATE,
-                                },
-                                "additionalProperties": False,
-                            },
-                        },
-                    },
-                    "additionalProperties": False,
-                },
-            },
-            "additionalProperties": False,
-        },
-    },
-    "additionalProperties": False,
-}
+
+def fields(required: str, **properties: object) -> dict[str, object]:
+    """Return the schema of an object that has these fields and no others."""
+    values = {"required": required.split(), "properties": properties}
+    return {"type": "object", **values, "additionalProperties": False}
+
+
+def list_of(items: object, **more: object) -> dict[str, object]:
+    return {"type": "array", "items": items, **more}
+
+
+def matching(pattern: str) -> dict[str, object]:
+    return {"type": "string", "pattern": pattern}
+
+
+TEXT, TEXTS = {"type": "string"}, {"type": "object", "additionalProperties": {"type": "string"}}
+COUNT, BOOLEAN = {"type": "integer", "minimum": 0}, {"type": "boolean"}
+AMOUNTS = {"type": "object", "additionalProperties": matching(r"^\d+(m|Ki|Mi|Gi)?$")}
+TOLERATION = fields(
+    "key operator effect",
+    key=TEXT,
+    operator={"enum": ["Exists", "Equal"]},
+    effect={"enum": ["NoSchedule", "PreferNoSchedule", "NoExecute"]},
+)
+CONTAINER = fields(
+    "name image resources",
+    name=matching(r"^[a-z0-9-]{1,63}$"),
+    image=TEXT,
+    resources=fields("requests limits", requests=AMOUNTS, limits=AMOUNTS),
+    ports=list_of(
+        fields(
+            "containerPort name",
+            containerPort={"type": "integer", "maximum": 65535},
+            name={"type": "string", "maxLength": 15},
+        )
+    ),
+)
+POD = fields(
+    "containers securityContext",
+    serviceAccountName=TEXT,
+    terminationGracePeriodSeconds=COUNT,
+    nodeSelector=TEXTS,
+    tolerations=list_of(TOLERATION),
+    securityContext=fields(
+        "runAsNonRoot runAsUser",
+        runAsNonRoot={"const": True},
+        runAsUser={"type": "integer", "minimum": 1},
+    ),
+    containers=list_of(CONTAINER, minItems=1),
+)
+PODS = {"rayStartParams": TEXTS, "template": fields("spec", spec=POD)}
+COUNTS = dict.fromkeys(("replicas", "minReplicas", "maxReplicas"), COUNT)
+CLUSTER = fields(
+    "headGroupSpec rayVersion authOptions",
+    rayVersion=TEXT,
+    authOptions=fields("", mode={"enum": ["token", "disabled"]}),
+    headGroupSpec=fields("rayStartParams template", **PODS),
+    workerGroupSpecs=list_of(
+        fields(
+            "groupName minReplicas maxReplicas rayStartParams template",
+            groupName=TEXT,
+            **COUNTS,
+            **PODS,
+        )
+    ),
+)
+RAY_JOB = fields(
+    "apiVersion kind metadata spec",
+    apiVersion={"const": "ray.io/v1"},
+    kind={"const": "RayJob"},
+    # KubeRay 1.6 takes at most 47 characters: it makes longer names of it.
+    metadata=fields("name", name=matching(r"^[a-z][a-z0-9-]{0,46}$")),
+    spec=fields(
+        "entrypoint rayClusterSpec",
+        entrypoint=TEXT,
+        backoffLimit=COUNT,
+        shutdownAfterJobFinishes=BOOLEAN,
+        ttlSecondsAfterFinished=COUNT,
+        rayClusterSpec=CLUSTER,
+    ),
+)
 """The fields that rayjob.yaml uses, as KubeRay's rayjob_types.go and raycluster_types.go and
 Kubernetes' API reference have them: a misspelt or misplaced one is found. Not the whole CRD."""
 
@@ -308,175 +242,3 @@ def test_steps_of_the_dockerfile_in_a_clean_environment(tmp_path: Path) -> None:
         ["bash", str(source / "deploy/install.sh"), python, "gpu"], capture_output=True, text=True
     )
     assert refused.returncode == 2 and "must be cpu or cuda, got gpu" in refused.stderr
-
-
-SRUN = """#!{python}
-# A stand-in for Slurm's srun: each task is a process here, in a folder of its own.
-import os, subprocess, sys
-flags, words = {{}}, sys.argv[1:]
-while words[0].startswith("--"):
-    name, _, value = words.pop(0).partition("=")
-    flags[name] = value
-nodes = [flags["--nodelist"]] if "--nodelist" in flags else [
-    node for node in os.environ["SLURM_JOB_NODELIST"].split(",") if node != flags["--exclude"]
-]
-assert len(nodes) == int(flags["--nodes"]) == int(flags["--ntasks"]), (nodes, flags)
-assert os.environ["SRUN_CPUS_PER_TASK"] == os.environ["SLURM_CPUS_PER_TASK"]
-if len(nodes) == 1:
-    os.makedirs(nodes[0], exist_ok=True)
-    os.chdir(nodes[0])
-    os.execvp(words[0], words)
-sys.exit(max(process.wait() for process in [
-    subprocess.Popen([sys.argv[0], "--nodes=1", "--ntasks=1", f"--nodelist={{node}}", *words])
-    for node in nodes
-]))
-"""
-SCONTROL = """#!{python}
-# A stand-in for Slurm's scontrol.
-import sys
-if sys.argv[1:3] == ["show", "hostnames"]:
-    print(*sys.argv[3].split(","), sep="\\n")
-else:
-    with open("scontrol.log", "a") as log:
-        print(*sys.argv[1:], file=log)
-"""
-
-
-SQUEUE = """#!{python}
-# A stand-in for Slurm's squeue.
-import os
-print(os.environ["JOB_STATE"])
-"""
-
-
-@pytest.mark.long
-@pytest.mark.timeout(2_500)
-def test_slurm_job_uses_its_nodes_is_preempted_and_goes_on(tiny_text: str, tmp_path: Path) -> None:
-    commands = tmp_path / "bin"
-    commands.mkdir()
-    for name, text in (("srun", SRUN), ("scontrol", SCONTROL), ("squeue", SQUEUE)):
-        (commands / name).write_text(text.format(python=sys.executable), encoding="utf-8")
-        (commands / name).chmod(0o755)
-    flags = write_inputs(tiny_text, trials=5, epochs=(150, 250))
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")},
-        "PATH": f"{commands}:{os.environ['PATH']}",
-        "PYTHON": sys.executable,
-        "SLURM_JOB_ID": str((free_port() - 20_000) // 2),  # the script makes its ports of it
-        "SLURM_JOB_NODELIST": "one,two",
-        "SLURM_SUBMIT_DIR": str(tmp_path),
-        "SLURM_CPUS_PER_TASK": "1",
-        "SLURM_GPUS_ON_NODE": "0",
-        "JOB_STATE": "RUNNING",
-    }
-    run = f"slurm-{environment['SLURM_JOB_ID']}"
-
-    def start(**changes: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            ["bash", str(DEPLOY / "slurm.sh"), *flags, "--finalists", "0"],
-            env={**environment, **changes},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    job = start(JOB_STATE="COMPLETING")  # as after scancel
-    try:
-        for state in ("COMPLETING", "RUNNING"):
-            # The first node's Ray starts, no search yet.
-            wait_until((tmp_path / "one").exists, job, poll_seconds=0.1)
-            job.send_signal(signal.SIGTERM)
-            output, _ = job.communicate()
-            assert job.returncode in (130, 143), output
-            assert not (tmp_path / "results" / run).exists()
-            assert (tmp_path / "scontrol.log").exists() == (state == "RUNNING")
-            (tmp_path / "one").rmdir()
-            job = start()
-        requeued = f"requeue {environment['SLURM_JOB_ID']}\n"
-        assert (tmp_path / "scontrol.log").read_text() == requeued
-        epochs = tmp_path / "results" / run / "epochs.csv"
-        wait_until(epochs.exists, job)
-        wait_until(lambda: len(epochs.read_text().splitlines()) >= 20, job)
-        job.send_signal(signal.SIGTERM)
-        output, _ = job.communicate()
-        assert job.returncode == 143, output
-        assert "2 of 2 nodes are there" in output
-        assert ", 2 at once" in output  # one core on each of the two nodes
-        assert (tmp_path / "scontrol.log").read_text() == 2 * requeued
-        before = len(epochs.read_text().splitlines())
-        shutil.rmtree(tmp_path / "results")  # the next time it may be other machines
-        job = start()
-        output, _ = job.communicate()
-        assert job.returncode == 0, output
-    finally:
-        kill_family(job)
-    trials = trials_of(run)
-    assert trials["number"].to_list() == list(range(5))
-    assert trials["status"].isin(["COMPLETE", "PRUNED"]).all()
-    assert len(epochs.read_text().splitlines()) > before
-    assert json.loads((tmp_path / "runs" / run / "study.json").read_text())["ended"]
-    assert (tmp_path / "scontrol.log").read_text() == 2 * requeued
-
-
-def needs_cluster_tools() -> None:
-    pytest.importorskip("aiohttp", reason="jobs need Ray's cluster tools: pip install .[cluster]")
-    pytest.importorskip("opencensus", reason="jobs need Ray's cluster tools")
-
-
-@pytest.mark.long
-@pytest.mark.timeout(2_000)
-def test_job_is_submitted_followed_and_ends_with_our_exit_code(
-    tiny_text: str, tmp_path: Path
-) -> None:
-    needs_cluster_tools()
-    flags = write_inputs(tiny_text, trials=3)
-    flags = [flags[0], str(tmp_path / flags[1]), flags[2], str(tmp_path / flags[3])]
-    flags += ["--address", "auto", "--results", str(tmp_path / "results"), "--finalists", "0"]
-    folder = tmp_path / "nodes"
-    folder.mkdir()
-    dashboard = free_port()
-    with ray_nodes(folder) as nodes:
-        nodes.add(
-            "head",
-            "--num-cpus=2",
-            "--dashboard-host=127.0.0.1",
-            f"--dashboard-agent-listen-port={free_port()}",
-            f"--metrics-export-port={free_port()}",
-            dashboard_port=dashboard,
-            environment={"RAY_JOB_STOP_WAIT_TIME_S": "600"},  # the image has 120: a busy machine
-        )
-        address = f"http://127.0.0.1:{dashboard}"
-        ours = [sys.executable, str(DEPLOY / "submit_job.py"), "--address", address, "--"]
-        rays = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit"]
-        rays += [f"--address={address}", "--"]
-        environment = {**os.environ, "RAY_AUTH_MODE": "token"}
-
-        def submit(how: list[str], *more: str) -> subprocess.CompletedProcess[str]:
-            words = [*how, sys.executable, "-m", "tune.run", *flags, *more]
-            return subprocess.run(words, capture_output=True, text=True, env=environment)
-
-        done = submit(rays, "--name", "job")
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "best configurations (tiny, all trials done):" in done.stdout
-        assert len(trials_of("job")) == 3
-        mistake = submit(ours, "--name", "job")  # it is there
-        assert mistake.returncode == 2, mistake.stdout + mistake.stderr
-        assert "a run folder must not exist yet" in mistake.stdout + mistake.stderr
-        # Ray's own command knows 0 and 1 alone.
-        assert submit(rays, "--name", "job").returncode == 1
-        write_inputs(tiny_text, trials=3, epochs=(100_000, 100_000))
-        words = [*ours, sys.executable, "-m", "tune.run", *flags, "--name", "stopped"]
-        stopped = subprocess.Popen(
-            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-        )
-        try:
-            epochs = tmp_path / "results" / "stopped" / "epochs.csv"
-            wait_until(epochs.exists, stopped)
-            wait_until(lambda: len(epochs.read_text().splitlines()) > 5, stopped)
-            stopped.send_signal(signal.SIGINT)
-            output, _ = stopped.communicate()
-        finally:
-            kill_family(stopped)
-        assert stopped.returncode == 130, output
-        assert set(trials_of("stopped")["status"]) == {"STOPPED"}
-        assert (tmp_path / "results" / "stopped" / "report.md").exists()

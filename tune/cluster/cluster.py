@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from model.training.speed import Machine
 
 CONNECT_SECONDS = 10.0
-MEASURE_SECONDS = 60.0
+MEASURE_SECONDS = 300.0
+"""For room, a process, its imports and the measurement: of NFS alone torch may take minutes."""
 _PACKAGES = ("model", "search_spaces", "tune")
 
 
@@ -41,6 +42,9 @@ class Cluster(AbstractContextManager["Cluster"]):
 
         Args:
             address: A cluster's address; None takes RAY_ADDRESS, else a local Ray.
+
+        Raises:
+            ConfigError: As `named_address`.
         """
         self.address = named_address(address)
         self._source = "" if address else " (from RAY_ADDRESS; without it, Ray starts here)"
@@ -170,7 +174,10 @@ class Cluster(AbstractContextManager["Cluster"]):
             machine: Machine = ray.get(result, timeout=MEASURE_SECONDS)
         except ray.exceptions.GetTimeoutError:
             ray.cancel(result, force=True)
-            return f"the cluster had no room to measure it within {MEASURE_SECONDS:g} s"
+            return (
+                f"no worker has measured it within {MEASURE_SECONDS:g} s: the cluster is full, "
+                f"or slow to import torch"
+            )
         except ray.exceptions.RayError as error:
             of_task = isinstance(error, ray.exceptions.RayTaskError)  # a traceback
             reason = str(error).strip().splitlines()[-1 if of_task else 0]
@@ -320,7 +327,7 @@ def _check_listening(address: str) -> None:
         address = str(services.canonicalize_bootstrap_address(address))
     host, separator, port = address.rpartition(":")
     if not separator or "/" in address or not port.isdigit():
-        return  # ray://…: Ray knows what to do
+        return  # http://…: Ray says what it must be
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:

@@ -1,12 +1,14 @@
 """Environment variables for Ray; must be set before the first import of ray.
 
 Ray 2.60 reads some of them in its C++ core at import, so `main` calls this before anything
-that imports Ray. For that it imports nothing of ours.
+that imports Ray. For that it imports nothing of ours but the errors.
 """
 
 import os
 import secrets
 from pathlib import Path
+
+from model.errors import ConfigError
 
 _ENVIRONMENT = {
     # The trials' files would be Ray's CSV, JSON and TensorBoard logs: we write our own tables.
@@ -39,8 +41,19 @@ def named_address(address: str | None) -> str | None:
 
     Args:
         address: As the command line names it, or None.
+
+    Raises:
+        ConfigError: It is that of a server for Ray's clients.
     """
     found = address or os.environ.get("RAY_ADDRESS")
+    if found == "auto":
+        found = os.environ.get("RAY_ADDRESS") or found  # as Ray 2.60 takes it
+    if found and found.startswith("ray://"):
+        # Ray Tune 2.60 would make the Tuner an actor there, without our callbacks and stopper.
+        raise ConfigError(
+            f"a Ray cluster's address must be HOST:PORT or auto, got {found!r}: a search does not "
+            f"run through Ray's client; from another machine, `ray job submit` starts it there"
+        )
     return found if found and found != "local" else None
 
 
@@ -49,6 +62,9 @@ def prepare_ray_environment(address: str | None) -> None:
 
     Args:
         address: The cluster that will be joined, as the command line names it, or None.
+
+    Raises:
+        ConfigError: As `named_address`.
     """
     values = dict(_ENVIRONMENT)
     if named_address(address) is not None:

@@ -10,8 +10,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from model.errors import ConfigError, first_line
 from model.system.filesystem import STORE_ERRORS, open_location, read, write
 
-ANSWER_SECONDS = 60.0
-"""A node must start a process and import pyarrow in this time."""
+ANSWER_SECONDS = 300.0
+"""A node must start a process and import pyarrow in this time, of NFS, say."""
 
 
 def check_nodes(location: str) -> None:

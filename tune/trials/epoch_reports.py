@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from model.config import TrialConfig
+from model.errors import CheckpointError
 from model.system.filesystem import read
 from model.system.json_schema import parsed
 from tune.records.history import EpochEnded, History, event_of, line_of
@@ -60,9 +61,16 @@ def report_of(result: dict[str, Any]) -> int:
 
 
 def write_epochs(folder: Path, config: TrialConfig, results: list[dict[str, Any]]) -> None:
-    """Write what a trial has reported so far into one of Ray's checkpoint folders."""
+    """Write what a trial has reported so far into one of Ray's checkpoint folders.
+
+    Raises:
+        CheckpointError: The folder cannot be written.
+    """
     values = {"config": config.to_dict(), "epochs": results}
-    (folder / EPOCHS_FILE).write_text(json.dumps(values), encoding="utf-8")
+    try:
+        (folder / EPOCHS_FILE).write_text(json.dumps(values), encoding="utf-8")
+    except OSError as error:  # a full disk does not say where
+        raise CheckpointError(f"cannot write checkpoint {folder}: {error}") from error
 
 
 def learn_missed(history: History, store: CheckpointStore) -> dict[int, list[str]]:

@@ -1,5 +1,6 @@
 """Turns Ray Tune's events into the search's history, and has the tables saved as they come."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -131,20 +132,20 @@ class Recorder(DriverOnly, ray_tune.Callback):
         """Tell that a trial needs another worker, and why."""
         reason, number = _reason(trial), trial.config["number"]
         # One whose first worker died while it started has no record, and nothing to go on from.
-        if not self._look_at_storage(reason) and number in self._history.records:
+        if not self._look_at_disk(trial, reason) and number in self._history.records:
             for listener in self._listeners:
                 listener.trial_recovered(self._history.records[number], reason)
 
     def on_trial_error(self, *, trial: Trial, **_: Any) -> None:
         """Close the record of a trial that raised, or whose processes died.
 
-        Where the storage is what failed, the trial stays open: it goes on with `--resume`.
+        Where a disk is what failed, the trial stays open: it goes on with `--resume`.
         """
         number = trial.config["number"]
         if number not in self._history.records:  # it died before it started
             self.on_trial_start(trial=trial)
         reason = self._reasons.pop(trial.trial_id, None) or _reason(trial)
-        if self._look_at_storage(reason):
+        if self._look_at_disk(trial, reason):
             return
         self._last_reports.pop(trial.trial_id, None)
         forget_statistics(trial)
@@ -161,11 +162,17 @@ class Recorder(DriverOnly, ray_tune.Callback):
         trial.max_failures = 0
         self._reasons[trial.trial_id] = reason
 
-    def _look_at_storage(self, reason: str) -> bool:
-        text = unwritable(reason)
-        if text is not None:
-            self._stopper.unwritable = text  # all other trials would fail too
-        return text is not None
+    def _look_at_disk(self, trial: Trial, reason: str) -> bool:
+        """Return whether a disk took no checkpoint; that ends the search, and tells which it is.
+
+        It is the storage, or the node's own: a worker writes each checkpoint there first.
+        """
+        if unwritable(reason) is None:
+            return False
+        # Errors of our own files name them; those of pyarrow, which copies to the storage, do not.
+        path = "" if re.search(r"[ ']/", reason) else f", {trial.storage.trial_fs_path}"
+        self._stopper.unwritable = f"{reason} (node {_node(trial)}{path})"
+        return True
 
     def stop_running(self) -> None:
         """Close the records of trials that the end of the search cut off."""
@@ -202,11 +209,22 @@ def forget_statistics(trial: Trial) -> None:
     trial.run_metadata.metric_analysis, trial.run_metadata.metric_n_steps = {}, {}
 
 
-def _reason(trial: Trial) -> str:
-    """Return the last line of what a failed trial raised."""
+def _error_text(trial: Trial) -> str:
+    """Return what a trial raised, all its failures one after the other."""
     # The local copy: Ray uploads it to the storage only after this callback.
     path = trial.error_file
-    text = Path(path).read_text(encoding="utf-8") if path and Path(path).exists() else ""
+    return Path(path).read_text(encoding="utf-8") if path and Path(path).exists() else ""
+
+
+def _node(trial: Trial) -> str:
+    """Return the address of the node that a trial failed on, as Ray 2.60 writes it."""
+    found = re.findall(r"\(pid=\d+, ip=([^,)]+)", _error_text(trial))
+    return str(found[-1]) if found else "unknown"
+
+
+def _reason(trial: Trial) -> str:
+    """Return the last line of what a failed trial raised."""
+    text = _error_text(trial)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     last = lines[-1] if lines else "its worker died without an error message"
     if "node running low on memory" in text:  # Ray's memory monitor, at length

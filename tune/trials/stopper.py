@@ -30,8 +30,8 @@ class SearchStopper(DriverOnly, Stopper):
         timed_out: Whether the time budget ran out.
         ended_early: Why nothing is to be expected of further trials, set once that is known; it
             ends the search.
-        unwritable: Why the trials' storage cannot be written, set once that is known; it ends the
-            search.
+        unwritable: Why and where a trial cannot write its checkpoints, set once that is known; it
+            ends the search.
     """
 
     def __init__(

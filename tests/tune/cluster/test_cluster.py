@@ -19,7 +19,10 @@ from tune.cluster.resources import Node, TrialResources
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (GetTimeoutError("60 s"), "the cluster had no room to measure it within 60 s"),
+        (
+            GetTimeoutError("300 s"),
+            "no worker has measured it within 300 s: the cluster is full, or slow to import",
+        ),
         (WorkerCrashedError(), "a worker failed to measure it: The worker died unexpectedly"),
     ],
 )

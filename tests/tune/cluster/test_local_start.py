@@ -15,7 +15,7 @@ import ray
 from model.errors import ConfigError
 from repository import ROOT
 from tiny_search import command, free_port, write_inputs
-from tune import run
+from tune import run, wait_for_nodes
 from tune.cluster import temporary_folder
 from tune.cluster.cluster import Cluster
 from tune.cluster.ray_environment import named_address, prepare_ray_environment
@@ -187,6 +187,29 @@ def test_local_is_no_address(named_in: str, monkeypatch: pytest.MonkeyPatch) -> 
     prepare_ray_environment(address)
     # The loopback address alone: test_security.py looks at the sockets.
     assert os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [(None, "ray://head:10001"), ("ray://head:10001", None), ("ray://head:10001", "auto")],
+)
+def test_server_for_rays_clients_is_refused_with_what_to_do(
+    environment: str | None,
+    named: str | None,
+    tiny_text: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if environment:
+        monkeypatch.setenv("RAY_ADDRESS", environment)
+    flags = ["--address", named] if named else []
+    rule = "a Ray cluster's address must be HOST:PORT or auto, got 'ray://head:10001': "
+    line = refused([*write_inputs(tiny_text), *flags], capsys)
+    assert line.startswith(f"tune.run: {rule}") and "`ray job submit`" in line
+    assert wait_for_nodes.main(["2", "--timeout", "1s", *flags]) == 2
+    output, line = capsys.readouterr()
+    assert not output and line.startswith(f"tune.wait_for_nodes: {rule}")
+    assert not ray.is_initialized()
 
 
 @pytest.mark.parametrize("home", [None, "/nowhere", "/proc"])

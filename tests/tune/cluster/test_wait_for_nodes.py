@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import ray
 
+from model.errors import EXTERNAL_FAULT
 from tune import wait_for_nodes
 from tune.cluster import ray_environment
 
@@ -70,7 +71,8 @@ def test_nodes_that_come_are_waited_for(
 def test_waiting_ends_when_the_time_is_up(
     timeout: str, found: int, cluster: Cluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert wait_for_nodes.main(["100", "--timeout", timeout]) == 1
+    code = wait_for_nodes.main(["100", "--timeout", timeout])
+    assert code == (wait_for_nodes.SOME_NODES if found else EXTERNAL_FAULT)
     assert cluster.seconds == {"3s": 3, "1m": 60}[timeout]
     assert set(cluster.addresses) == {"auto"}
     assert capsys.readouterr() == (f"{found} of 100 nodes are there\n", "")

@@ -1,13 +1,15 @@
 """What the checkpoints know of a trial's epochs and its history does not."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from model.config import TrialConfig
-from model.errors import ExternalFault
+from model.errors import CheckpointError, ExternalFault
 from tune.records.history import History, TrialStarted
 from tune.storage.checkpoints import CheckpointStore
 from tune.trials import epoch_reports
@@ -80,3 +82,14 @@ def test_history_gets_no_gap_because_the_storage_is_silent(
         history.add(TrialStarted(number=0, baseline="", config=config, search_seconds=0.0))
         with pytest.raises(ExternalFault, match="must be readable: AWS Error NETWORK_CONNECTION"):
             learn_missed(history, CheckpointStore(str(tmp_path / "ray")))
+
+
+def test_reports_that_cannot_be_written_say_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # of a write: without a name
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(CheckpointError, match=f"cannot write checkpoint {tmp_path}: .*No space"):
+        write_epochs(tmp_path, CONFIG, [])

@@ -5,9 +5,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.exceptions import RayTaskError
 from ray.tune.experiment import Trial
 
 from model.config import TrialConfig
+from model.errors import ExternalFault
 from tune.records.history import History, read_history
 from tune.records.trial import ORDER, RUNNING_BEST, Outcome, Status
 from tune.trials import recorder
@@ -146,3 +148,54 @@ def test_report_that_comes_again_tells_that_a_trial_was_not_stuck(tmp_path: Path
         assert trial.max_failures == 0
         recording.on_trial_result(trial=trial, result=epoch(1))
         assert trial.max_failures == 1 + MAX_DEATHS
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (  # its own disk, where checkpoints are written first
+            "model.errors.CheckpointError: cannot write checkpoint /tmp/tmpab/model: [Errno 28] "
+            "No space left on device",
+            "(node 10.0.0.2)",
+        ),
+        ("OSError: [Errno 30] Read-only file system: '/tmp/tmpab'", "(node 10.0.0.2)"),
+        (  # pyarrow's, which copies to the storage
+            "OSError: [Errno 28] Error writing bytes to file. Detail: [errno 28] No space left on "
+            "device",
+            "(node 10.0.0.2, /nfs/runs/mine/00000)",
+        ),
+        ("OSError: [Errno 5] Input/output error", "(node 10.0.0.2, /nfs/runs/mine/00000)"),
+    ],
+)
+@pytest.mark.parametrize("recovers", [True, False])
+def test_full_disk_is_told_with_its_node_and_path(
+    error: str, told: str, recovers: bool, tmp_path: Path
+) -> None:
+    first, last = (
+        RayTaskError("save", f"Traceback (most recent call last):\n{text}", OSError(), ip=ip)
+        for text, ip in (("OSError: no route to host", "10.0.0.1"), (error, "10.0.0.2"))
+    )
+    (tmp_path / "error.txt").write_text(f"{first}\n{last}\n", encoding="utf-8")
+    config = {"number": 0, "baseline": "", "config": TrialConfig(epochs=9).to_dict()}
+    trial: Any = SimpleNamespace(
+        trial_id="a",
+        config=config,
+        num_failures=1,
+        error_file=str(tmp_path / "error.txt"),
+        storage=SimpleNamespace(trial_fs_path="/nfs/runs/mine/00000"),
+    )
+    stopper = SearchStopper(None)
+    listener: Any = SimpleNamespace(trial_started=lambda record: None)
+    with History(tmp_path / "history.jsonl") as history:
+        recording = Recorder(history, stopper, save=lambda records: None, listeners=[listener])
+        recording.on_trial_start(trial=trial)
+        if recovers:
+            recording.on_trial_recover(trial=trial)
+        else:
+            recording.on_trial_error(trial=trial)
+        assert history.records[0].status is Status.RUNNING
+    assert stopper.stop_all()
+    with pytest.raises(ExternalFault) as caught:
+        stopper.check()
+    line = f"a trial must be able to write its checkpoints: {error} {told}"
+    assert str(caught.value) == line
