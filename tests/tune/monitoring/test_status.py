@@ -25,9 +25,9 @@ from tune.records.history import (
     History,
     TrialEnded,
     TrialStarted,
-    has_driver,
     read_history,
 )
+from tune.records.history_lock import has_driver
 from tune.records.predictor_table import PREDICTOR_TABLE
 from tune.records.run_folder import LEASE_FILE, RunFolder
 from tune.records.study_file import STILL_RUNNING
