@@ -127,6 +127,15 @@ def test_pause_before_a_session_is_no_time_of_the_search(folder: RunFolder) -> N
         assert RunStatus.of(folder).search_seconds < seconds + 3_600
 
 
+def test_session_that_begins_has_the_time_of_those_before(folder: RunFolder) -> None:
+    with History(folder.history_file) as history:
+        add_all(history)
+    assert RunStatus.of(folder).search_seconds == 180.0
+    folder.write_study(dataclasses.replace(folder.read_study(), search_seconds=700.0))
+    with History(folder.history_file):
+        assert RunStatus.of(folder).search_seconds == pytest.approx(700.0, abs=20)
+
+
 def test_time_budget_bounds_what_is_left(folder: RunFolder) -> None:
     folder.write_study(dataclasses.replace(folder.read_study(), space=SPACE))
     with History(folder.history_file) as history:
