@@ -92,7 +92,7 @@ class LoadedRun:
         frames = self.trials, self.epochs
         known = pd.concat([frame["search_seconds"] for frame in frames]).dropna()
         last = float(known.max()) if len(known) else 0.0
-        return max(last, self.study.search_seconds)  # what earlier sessions spent on finalists
+        return max(last, self.study.search_seconds)  # no table has the time of a predictor
 
     @property
     def has_result(self) -> bool:

@@ -45,16 +45,15 @@ class SearchRecord:
     pauses: list[tuple[float, float]] = dataclasses.field(default_factory=list)
 
     def goes_on(self, search_seconds: float) -> None:
-        """Learn that a trial starts."""
+        """Learn that a trial starts; a search that had ended has not ended any more."""
         if self.ended is not None:
             self.pauses.append((self.ended.search_seconds, search_seconds))
             self.ended = None
 
     def searched_seconds(self, search_seconds: float) -> float:
         """Return how much of the seconds from its start it has searched, and not paused."""
-        pauses = [
-            *self.pauses,
-            *([(self.ended.search_seconds, search_seconds)] if self.ended else []),
-        ]
+        pauses = [*self.pauses]
+        if self.ended is not None:
+            pauses.append((self.ended.search_seconds, search_seconds))
         paused = sum(max(0.0, min(end, search_seconds) - begin) for begin, end in pauses)
         return max(0.0, search_seconds - paused)
