@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -17,19 +18,25 @@ from model.errors import ConfigError
 from tiny_search import (
     FinishedSearch,
     assert_interrupted,
+    command,
+    kill_family,
     run_command,
     run_timed,
     trials_of,
+    wait_until,
     write_inputs,
 )
 from tune import report, run
+from tune.cluster.resources import Node
 from tune.job.prepare import prepare
 from tune.job.resume import prepare_resumed
 from tune.job.study_json import study_file
 from tune.planning.study import StudyOptions
 from tune.records.history import History, TrialEnded, TrialStarted
 from tune.records.load import read_run
+from tune.records.orders import Action, Order, OrderGiven
 from tune.records.run_folder import RunFolder
+from tune.records.search_record import SearchEnded
 from tune.records.study_file import PlannedTime
 from tune.records.trial import Status
 from tune.reporting.markdown_report import report_text
@@ -37,6 +44,12 @@ from tune.reporting.markdown_report import report_text
 
 def epochs_of(name: str) -> pd.DataFrame:
     return pd.read_csv(Path("results") / name / "epochs.csv")
+
+
+def events_of(name: str, file: str = "history.jsonl") -> list[dict[str, Any]]:
+    path = Path("results") / name / file
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
 
 @pytest.mark.slow
@@ -76,6 +89,27 @@ def test_interrupted_search_goes_on_with_its_running_trials(
 
 
 @pytest.mark.slow
+def test_interrupted_finalists_go_on_and_their_search_does_not(tiny_text: str) -> None:
+    flags = write_inputs(tiny_text, epochs=(100, 3_000), trials=1_000)
+    budget = ["--time-budget", "30s", "--finalists", "1", "--max-concurrent", "1"]
+    driver = subprocess.Popen(command([*flags, *budget, "--name", "timed"]))
+    try:
+        wait_until(lambda: len(events_of("timed", "finalists.jsonl")) > 2, driver)
+        driver.send_signal(signal.SIGINT)
+        assert driver.wait() == 130
+    finally:
+        kill_family(driver)
+    before, trials = events_of("timed"), trials_of("timed")
+    assert before[-1]["event"] == "SearchEnded" and before[-1]["timed_out"]
+    done = run_command(["--resume", "timed", "--max-concurrent", "1"])
+    assert done.returncode == 0, done.stderr
+    assert events_of("timed") == before
+    pd.testing.assert_frame_equal(trials_of("timed"), trials)
+    study = RunFolder(Path("results/timed")).read_study()
+    assert study.ended == "ended by its time budget"
+
+
+@pytest.mark.slow
 def test_finished_search_can_be_extended(finished: FinishedSearch, tiny_text: str) -> None:
     flags = [*finished.flags, "--finalists", "0"]
     first = trials_of("one")
@@ -83,6 +117,8 @@ def test_finished_search_can_be_extended(finished: FinishedSearch, tiny_text: st
     assert done.returncode == 0, done.stderr
     pd.testing.assert_frame_equal(trials_of("one")[:12], first)
     assert len(trials_of("one")) == 14
+    ends = [event for event in events_of("one") if event["event"] == "SearchEnded"]
+    assert [(end["trials"], end["timed_out"]) for end in ends] == [(12, False), (14, False)]
     mistakes = {
         "--seed 5": "seed must be that of the resumed run, 3, got 5",
         "--sampler random": "sampler must be that of the resumed run, 'tpe', got 'random'",
@@ -130,6 +166,78 @@ def test_only_a_larger_budget_or_other_finalists_extend_a_search(tiny_text: str)
     assert extends(trials=10)  # a number of trials has no time limit
     assert extends(finalists=1)
     assert extends(finalist_seeds=2)
+
+
+def test_settled_search_is_extended_where_it_is_not_to_end_so(tiny_text: str) -> None:
+    write_inputs(tiny_text)
+    console = Console(file=io.StringIO())
+    named = StudyOptions(space="tiny.py", corpus="book.txt", name="done", stop_when_settled=True)
+    study = prepare(named, console)
+    folder = RunFolder.create(study.run_path, study_file(study, None, None))
+
+    def extends(**words: Any) -> bool:
+        return prepare_resumed(StudyOptions(resume="done", **words), console).extended
+
+    end = SearchEnded(
+        search_seconds=60.0,
+        timed_out=False,
+        ended_early="after 4 trials the rest would gain about 0.0010 bits",
+        is_settled=True,
+        trials=10,
+        time_budget_seconds=None,
+    )
+    for event, is_extended in (
+        (None, False),
+        (end, True),
+        (dataclasses.replace(end, is_settled=False), False),  # all had failed
+    ):
+        with History(folder.history_file) as history:
+            if event is not None:
+                history.end(event)
+        assert extends(stop_when_settled=False) == is_extended
+        assert not extends() and not extends(stop_when_settled=True)
+
+
+def test_session_that_begins_keeps_the_time_of_those_before(tiny_text: str) -> None:
+    write_inputs(tiny_text)
+    console = Console(file=io.StringIO())
+    study = prepare(StudyOptions(space="tiny.py", corpus="book.txt", name="done"), console)
+    facts = study_file(study, None, None)
+    assert facts.search_seconds == 0.0
+    folder = RunFolder.create(study.run_path, dataclasses.replace(facts, search_seconds=700.0))
+    for path in folder.history_files:
+        with History(path) as history:
+            config = study.space.base.to_dict()
+            started = TrialStarted(number=0, baseline="", config=config, search_seconds=550.0)
+            history.add(started)
+    for _ in range(3):  # sessions that are killed as they have begun
+        again = prepare_resumed(StudyOptions(resume="done"), console)
+        assert again.earlier is not None and again.earlier.seconds == 700.0
+        folder.write_study(study_file(again, None, None))
+        assert folder.read_study().search_seconds == 700.0
+
+
+def test_ordered_number_of_workers_is_that_of_the_resumed_plan(
+    tiny_text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, space, _, corpus = write_inputs(tiny_text)
+    options = StudyOptions(space=space, corpus=corpus, name="steered")
+    study = prepare(options, Console(file=io.StringIO()))
+    folder = RunFolder.create(study.run_path, study_file(study, None, None))
+    here = [Node(num_cpus=3, num_gpus=0, memory_bytes=2**33)]
+    monkeypatch.setattr("tune.cluster.cluster.local_nodes", lambda: here)
+
+    def planned(*flags: str) -> str:
+        assert run.main(["--resume", "steered", "--dry-run", *flags]) == 0
+        (at_once,) = re.findall(r"(\d) at once", capsys.readouterr().out)[:1]
+        return at_once
+
+    assert planned() == "3"
+    with History(folder.history_file) as history:
+        order = Order(action=Action.WORKERS, workers=1)
+        history.add_order(OrderGiven(order=order, search_seconds=1.0))
+    assert planned() == "1"
+    assert planned("--max-concurrent", "2") == "2"
 
 
 def test_fewer_trials_than_have_ended_are_refused(tiny_text: str) -> None:

@@ -19,7 +19,6 @@ from tune.job.worker_tasks import AfterSearch
 from tune.monitoring.progress import Progress
 from tune.planning.finalist_budget import (
     choose,
-    ended_finalists,
     estimated_times,
     left_to_train,
 )
@@ -78,8 +77,8 @@ def confirm(after: AfterSearch, result: SearchResult) -> SearchResult:
             may_be_late=True,  # to cut them off would waste what was kept for them
         )
         chosen = choose(result.records, study.settings.finalists, study.space.budget.group)
-        missing = left_to_train(study, chosen, ended_finalists(history.records))
-        times = estimated_times(study, missing, chosen, after.concurrent())
+        missing = left_to_train(study, chosen, history.records)
+        times = estimated_times(study, missing, chosen, after.concurrent(), history.records)
         left = stopper.seconds_left()
         budget, kept = study.space.budget.time_budget_seconds, 0
         if result.timed_out and budget is not None:  # time was kept free for these

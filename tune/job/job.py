@@ -30,17 +30,19 @@ from tune.cluster.temporary_folder import why_full
 from tune.cluster.trial_memory import TrialMemory, check_gpu_memory, text_of
 from tune.job.finalists import confirm
 from tune.job.finish import finish, resume_command, show_finished
+from tune.job.found_before import found_before, is_spent
 from tune.job.outcome import why_nothing
 from tune.job.plan import JobPlan, print_plan
 from tune.job.predictor import with_predictor
-from tune.job.search import found_before, is_spent, search
-from tune.job.steering import additions, with_time_budget, workers_ordered
+from tune.job.search import search
+from tune.job.steering import with_time_budget, workers_ordered
 from tune.job.study_json import study_file
 from tune.job.worker_tasks import AfterSearch
 from tune.planning.estimate import Estimate
-from tune.planning.study import NOTHING_SPENT, Study, StudyOptions
+from tune.planning.study import NOTHING_SPENT, EarlierSessions, Study, StudyOptions
 from tune.planning.training_time import num_settled, with_base_that_fits
-from tune.records.history import History, check_no_driver, records_so_far
+from tune.records.history import History, records_so_far
+from tune.records.history_lock import check_no_driver
 from tune.records.json_file import read_json, write_json
 from tune.records.run_folder import RunFolder, existing_parent
 from tune.sampling.samplers import AUTO, default_sampler
@@ -66,10 +68,11 @@ def run_study(study: Study, options: StudyOptions, cluster: Cluster, console: Co
     earlier = study.earlier
     # Also where its time was not all used: what the finalists need was kept free.
     if earlier and earlier.study.has_finished and not study.extended:
-        found = found_before(study, earlier.records, earlier.finalists)
-        return show_finished(study, earlier.folder, found, console)
+        return show_finished(study, earlier.folder, found_before(study, earlier), console)
     if earlier and not options.dry_run:
         check_no_driver(earlier.folder.history_file)
+    if earlier and options.max_concurrent is None:
+        options = dataclasses.replace(options, max_concurrent=workers_ordered(earlier.search))
     plan = _planned(study, options, cluster, console)
     print_plan(plan, console)
     return 0 if options.dry_run else _carried_out(plan, options, cluster, console)
@@ -110,8 +113,9 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
         concurrent = num_concurrent(nodes, need, options.max_concurrent)
         spent = NOTHING_SPENT
         if study.earlier:
-            settled = num_settled(study, study.earlier.records.values(), concurrent)
-            spent = study.earlier.spent(settled)
+            settled = num_settled(study, study.earlier.search.records.values(), concurrent)
+            is_over = is_spent(study, study.earlier, concurrent)
+            spent = study.earlier.spent(settled, is_over=is_over)
         study = with_base_that_fits(
             study,
             epoch_seconds=lambda config: machine.speed.epoch_seconds(
@@ -174,14 +178,13 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
             keep=functools.partial(write_json, path=folder.energy_file),
         ) as meter,
     ):
-        most = options.max_concurrent or workers_ordered(history)
-        at_once = Concurrency(cluster.nodes, need, most)
+        at_once = Concurrency(cluster.nodes, need, options.max_concurrent)
         finalists = records_so_far(folder.finalists_history_file)
-        result = found_before(study, history.records, finalists)
+        before = EarlierSessions(folder=folder, study=facts, search=history, finalists=finalists)
+        result = found_before(study, before)
         if study.earlier:
             folder.write_study(facts)
-        has_additions = bool(additions(history))
-        if not is_spent(study, result, plan.concurrent, has_additions=has_additions):
+        if not is_spent(study, before, plan.concurrent):
             result = search(
                 study,
                 folder,

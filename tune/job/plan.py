@@ -221,15 +221,16 @@ def time_line(
     plan, limit = estimate.plan, study.space.budget.time_budget_seconds
     before = estimate.before
     trials = f"{counted(study.num_trials, 'trial')} in all, {concurrent} at once"
-    num_left = max(0, study.num_trials - before.num_ended)
-    if before.num_ended:
+    num_left = 0 if before.is_over else max(0, study.num_trials - before.num_ended)
+    has_begun = before.num_ended > 0 or before.is_over
+    if has_begun:
         trials = f"{num_left} of {trials}" if num_left else "what is left"
     elif limit is not None and plan.seconds[1] >= limit:
         low, high = plan.num_trials
         trials = f"{low if low == high else f'{low} to {high}'} of {trials}"
     low_seconds, high_seconds = (seconds - before.seconds for seconds in plan.seconds)
     return (
-        f"time: about {format_range(low_seconds, high_seconds)} {'more ' * bool(before.num_ended)}"
+        f"time: about {format_range(low_seconds, high_seconds)} {'more ' * has_begun}"
         f"for {trials}{finalists_phrase(study, plan)}"
     )
 

@@ -121,7 +121,7 @@ def prepare_resumed(
     _check_same("name", options.name, folder.path.name)
     _check_named_cells(named_cells(options), earlier)
     space = with_budget(stored.space, options)
-    own = (record for record in earlier.records.values() if not record.order_id)
+    own = (record for record in earlier.search.records.values() if not record.order_id)
     _check_trials(options.trials, num_ended(own))
     check_locations(options, storage)
     trackers = named_trackers(options)
@@ -138,6 +138,8 @@ def prepare_resumed(
     found = fitted(space, corpus, stored.objective.known())
     settings = dataclasses.replace(options.over(settings), sampler=settings.sampler)
     other_finalists = finalists_of(settings) != finalists_of(stored.settings)
+    ended = earlier.search.ended
+    is_unsettled = ended is not None and ended.is_settled and not settings.stop_when_settled
     return Study(
         space=found.space,
         corpus=dataclasses.replace(corpus, name=stored.corpus.name),
@@ -146,7 +148,9 @@ def prepare_resumed(
         settings=settings,
         command=stored.command,
         earlier=earlier,
-        extended=other_finalists or _is_larger(space.budget, stored.space.budget),
+        extended=(
+            other_finalists or is_unsettled or _is_larger(space.budget, stored.space.budget)
+        ),
         trackers=trackers,
         search_id=stored.search_id,
     )
@@ -159,7 +163,7 @@ def _check_named_cells(cells: tuple[str, ...], earlier: EarlierSessions) -> None
         ConfigError: The rule that is broken.
     """
     stored = earlier.study
-    of_trials = {record.config.cell for record in earlier.records.values()}
+    of_trials = {record.config.cell for record in earlier.search.records.values()}
     own = dict.fromkeys([*own_cells_of(stored.space), *filter(is_own_cell, sorted(of_trials))])
     for cell in own:
         from model.training.named_cells import check_same_file  # torch, 2 s

@@ -16,19 +16,19 @@ from tune.monitoring.progress import Progress
 from tune.monitoring.tracker import TrackedSearch
 from tune.monitoring.trackers import Trackers
 from tune.planning.estimate import Estimate, Remaining
-from tune.planning.finalist_budget import ended_finalists, reserved_seconds
+from tune.planning.finalist_budget import reserved_seconds
 from tune.planning.settling import why_settled
 from tune.planning.study import Study
 from tune.planning.training_time import (
     BaselinesBeside,
     has_baselines_beside,
     longest_seconds,
-    num_settled,
     shortened,
 )
-from tune.records.history import History, TrialEnded, seconds_run
+from tune.records.history import History, TrialEnded
 from tune.records.run_folder import RunFolder
-from tune.records.trial import Status, TrialRecord, num_done
+from tune.records.search_record import SearchEnded, SearchRecord
+from tune.records.trial import Status, TrialRecord
 from tune.reporting.live import LiveFiles
 from tune.sampling.optuna_study import open_study, quiet_optuna
 from tune.sampling.searcher import StudySearcher
@@ -91,7 +91,8 @@ def search(
         estimate: The plan; None where nothing was measured.
         console: Shows the progress.
         spent_seconds: Seconds of the earlier sessions.
-        finalists: Finalists that earlier sessions trained; no time is kept free for them.
+        finalists: Finalists that earlier sessions trained; only for what these lack time is kept
+            free.
         requests: Where orders come from.
         limit_workers: Has at most a number of trials run at once.
     """
@@ -99,7 +100,6 @@ def search(
     store = CheckpointStore(study.checkpoints_root)
     checkpoints = learn_missed(history, store)
     settle_ordered(history)
-    trained = ended_finalists(finalists)
     beside = None
     if has_baselines_beside(study):
         beside = BaselinesBeside(study, history.records, concurrent)
@@ -107,26 +107,19 @@ def search(
         study.space.budget.time_budget_seconds,
         spent_seconds=spent_seconds,
         reserve_seconds=lambda: reserved_seconds(
-            study, history.records.values(), concurrent(), trained
+            study, history.records.values(), concurrent(), finalists
         ),
         has_had_its_time=beside.has_had_its_time if beside else lambda result: False,
-        why_settled=lambda: why_settled(
-            study, history.records.values(), stopper.seconds(), stopper.seconds_left()
-        ),
+        why_settled=lambda: why_settled(study, history, stopper.seconds(), stopper.seconds_left()),
         carry_out=lambda: steering.carry_out(),
     )
     remaining = Remaining(estimate) if estimate else None
-    scheduler = FairASHA(
-        study.space.budget, max_reports=study.space.max_reports, base=study.space.base
-    )
-    let_finish_again(scheduler, history)
+    scheduler = asha_of(study, history)
     _settle_stopped(scheduler, history)
     records = list(history.records.values())
 
     def promotion(is_last: bool) -> tuple[TrialRecord, list[str]] | None:
-        number = scheduler.promoted(
-            lambda number: history.records[number].status is Status.PRUNED, is_last=is_last
-        )
+        number = promoted(scheduler, history, is_last=is_last)
         return None if number is None else (history.records[number], store.of_trial(number))
 
     progress = Progress(
@@ -210,6 +203,17 @@ def search(
         )
     if not (stopper.interrupted or stopper.timed_out):  # else it may go on
         steering.search_ends()
+    if stopper.timed_out or not stopper.interrupted:
+        history.end(
+            SearchEnded(
+                search_seconds=stopper.seconds(),
+                timed_out=stopper.timed_out,
+                ended_early=stopper.ended_early,
+                is_settled=bool(stopper.ended_early) and study.settings.stop_when_settled,
+                trials=study.num_trials,
+                time_budget_seconds=study.space.budget.time_budget_seconds,
+            )
+        )
     searcher.stop_running()
     # While it ran they were written now and then only: the last ends may be missing.
     live_files.save_all(history.records.values())
@@ -250,43 +254,25 @@ def _shortened(
     )
 
 
-def found_before(
-    study: Study, records: Mapping[int, TrialRecord], finalists: Mapping[int, TrialRecord]
-) -> SearchResult:
-    """Return what the earlier sessions left.
+def asha_of(study: Study, search: SearchRecord) -> FairASHA:
+    """Return a search's ASHA, which has not seen its trials yet but knows which are to finish."""
+    space = study.space
+    scheduler = FairASHA(space.budget, max_reports=space.max_reports, base=space.base)
+    let_finish_again(scheduler, search)
+    return scheduler
+
+
+def promoted(scheduler: FairASHA, search: SearchRecord, *, is_last: bool) -> int | None:
+    """Return the trial that goes on from its rung next; None if none does.
 
     Args:
-        study: The search.
-        records: Its trials.
-        finalists: The trainings of its finalists, which take time too.
+        scheduler: Has seen the trials.
+        search: The trials.
+        is_last: Whether no new one will come.
     """
-    seconds = max(seconds_run(records), seconds_run(finalists))
-    limit = study.space.budget.time_budget_seconds
-    is_late = limit is not None and seconds >= limit  # perhaps by its finalists alone
-    return SearchResult(
-        records=list(records.values()),
-        seconds=seconds,
-        interrupted=False,
-        timed_out=is_late and num_done(records.values()) < study.num_trials,
+    return scheduler.promoted(
+        lambda number: search.records[number].status is Status.PRUNED, is_last=is_last
     )
-
-
-def is_spent(
-    study: Study, result: SearchResult, concurrent: int, *, has_additions: bool = False
-) -> bool:
-    """Return whether the budget has no room for another trial.
-
-    Args:
-        study: The search.
-        result: What it has found.
-        concurrent: How many run at once.
-        has_additions: Whether a user has added configurations that are still to be tried.
-    """
-    limit = study.space.budget.time_budget_seconds
-    is_late = limit is not None and result.seconds >= limit
-    # More may have ended than a smaller budget asks for.
-    is_done = num_settled(study, result.records, concurrent) >= study.num_trials
-    return is_late or (is_done and not has_additions)
 
 
 def _settle_stopped(scheduler: FairASHA, history: History) -> None:

@@ -11,6 +11,7 @@ from tune.records.history import History, TrialEnded
 from tune.records.order_table import write_orders
 from tune.records.orders import Action, Order, OrderCarriedOut, OrderGiven, OrderRecord
 from tune.records.run_folder import RunFolder
+from tune.records.search_record import SearchRecord
 from tune.records.trial import Status
 from tune.sampling.searcher import StudySearcher
 from tune.storage.requests import Requests
@@ -154,12 +155,12 @@ class Steering:
         self.tell(record)
 
 
-def _begun(history: History) -> dict[str, int]:
+def _begun(history: SearchRecord) -> dict[str, int]:
     """Return the ids of the orders that have become trials, and the trials' numbers."""
     return {each.order_id: each.number for each in history.records.values() if each.order_id}
 
 
-def additions(history: History) -> list[OrderRecord]:
+def additions(history: SearchRecord) -> list[OrderRecord]:
     """Return the configurations that a user has added and that are still to be tried."""
     begun = _begun(history)
     return [
@@ -195,14 +196,14 @@ def settle_ordered(history: History) -> None:
             )
 
 
-def let_finish_again(scheduler: FairASHA, history: History) -> None:
+def let_finish_again(scheduler: FairASHA, history: SearchRecord) -> None:
     """Have ASHA leave alone what it was to leave alone in earlier sessions."""
     for order in history.orders.values():
         if order.order.action is Action.FINISH and not order.refused and order.trial is not None:
             scheduler.let_finish(order.trial)
 
 
-def workers_ordered(history: History) -> int | None:
+def workers_ordered(history: SearchRecord) -> int | None:
     """Return how many workers were ordered last; None where none were."""
     ordered = [each.order.workers for each in history.orders.values() if not each.refused]
     return next((number for number in reversed(ordered) if number is not None), None)

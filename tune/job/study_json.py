@@ -29,6 +29,7 @@ _KEPT_OF_PLAN = ("planned_seconds", "planned_trials", "planned_on_resuming")
 def study_file(study: Study, result: SearchResult | None, estimate: Estimate | None) -> StudyFile:
     """Return what study.json is to hold; without a result, the search is still running."""
     corpus, prepared = study.corpus, study.prepared
+    spent_seconds = study.earlier.seconds if study.earlier else 0.0
     return StudyFile(
         command=study.command,
         space=study.space,
@@ -51,7 +52,7 @@ def study_file(study: Study, result: SearchResult | None, estimate: Estimate | N
         },
         git_commit=_git_commit(),
         estimate=_planned(study, result, estimate),
-        search_seconds=result.seconds if result else 0.0,
+        search_seconds=result.seconds if result else spent_seconds,
         ended=how_it_ended(result) if result else STILL_RUNNING,
         unconfirmed=_why_unconfirmed(study, result) or None,
         found_nothing=why_nothing(study, result) if result and not result.interrupted else "",

@@ -9,7 +9,8 @@ from typing import Any
 from model.system.durations import counted, format_seconds
 from search_spaces import SearchSpace
 from tune.monitoring.search_state import SearchState, axis_values
-from tune.records.history import has_driver, read_history, records_so_far, seconds_run
+from tune.records.history import read_history, records_so_far, seconds_run
+from tune.records.history_lock import has_driver
 from tune.records.order_table import ORDER_TABLE, by_hand
 from tune.records.predictor_table import PREDICTOR_TABLE, WITHOUT_CACHE, predictor_row
 from tune.records.run_folder import LEASE_FILE, RunFolder
@@ -73,7 +74,7 @@ class RunStatus:
         modified = [path.stat().st_mtime for path in folder.history_files if path.exists()]
         silent_seconds = max(0.0, time.time() - max(modified))
         # The finalists' history goes on with the search's clock.
-        seconds = max(map(seconds_run, (records, finalists)))
+        seconds = max(study.search_seconds, *map(seconds_run, (records, finalists)))
         if alive:  # a session begins by writing study.json: what lies before it was a pause
             session_seconds = max(0.0, time.time() - folder.study_file.stat().st_mtime)
             seconds += min(silent_seconds, session_seconds)
@@ -84,7 +85,7 @@ class RunStatus:
             state=_state(folder, study, location or str(folder.path), alive=alive),
             alive=alive,
             silent_seconds=silent_seconds,
-            search_seconds=max(seconds, study.search_seconds),
+            search_seconds=seconds,
             left_seconds=_left_seconds(space, search_state, seconds) if searches else None,
             search_state=search_state,
             num_finalist_trainings=num_ended(finalists.values()),

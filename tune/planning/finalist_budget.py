@@ -38,8 +38,9 @@ def choose(
 ) -> list[TrialRecord]:
     """Return the best trials and all baselines that were trained, best first.
 
-    A baseline that was not trained to its end is none: it would take longer than it had. Of
-    trials of one configuration, whose seeds alone differ, the best stands for all.
+    A baseline that was not trained to its end is none, also where a user stopped it: it would take
+    longer than it had. Of trials of one configuration, whose seeds alone differ, the best stands
+    for all.
 
     Args:
         records: The trials.
@@ -48,7 +49,8 @@ def choose(
     """
     of_config: dict[object, TrialRecord] = {}
     for record in records:
-        if record.best is not None and (record.has_ended or not record.baseline):
+        is_cut = not record.has_ended or record.status is Status.STOPPED
+        if record.best is not None and not (record.baseline and is_cut):
             key = configuration(record.config)
             of_config[key] = min(of_config.get(key, record), record, key=_rank_key)
     measured = of_config.values()
@@ -114,6 +116,7 @@ def estimated_times(
     trainings: Collection[tuple[TrialRecord, int]],
     chosen: Sequence[TrialRecord],
     concurrent: int,
+    begun: Mapping[int, TrialRecord],
 ) -> FinalistTimes:
     """Return how long the first training, the first two, … take, if Ray keeps their order.
 
@@ -122,9 +125,15 @@ def estimated_times(
         trainings: Of `left_to_train`, in its order: the trial, and the number of the seed.
         chosen: The finalists, best first.
         concurrent: How many at once.
+        begun: The trainings so far, by their keys: one that was cut off goes on.
     """
+    keys = [finalist_key(record.number, number) for record, number in trainings]
+    done = [begun[key].epochs_run if key in begun else 0 for key in keys]
     return times_of(
-        [record.epoch_seconds * record.config.epochs for record, _ in trainings],
+        [
+            record.epoch_seconds * (record.config.epochs - epochs)
+            for (record, _), epochs in zip(trainings, done, strict=True)
+        ],
         [
             scoring_seconds_of(study, record.config, record.num_parameters or 0, number == 0)
             for record, number in trainings
@@ -195,21 +204,17 @@ def learning_seconds_of(study: Study, record: TrialRecord) -> float:
     return dynamic_seconds(record.num_parameters or 0, num_symbols=len(corpus.test.symbols))
 
 
-def ended_finalists(records: Mapping[int, TrialRecord]) -> set[int]:
-    """Return the keys of the trainings that need not be done any more."""
-    return {key for key, record in records.items() if record.has_ended}
-
-
 def left_to_train(
-    study: Study, chosen: Sequence[TrialRecord], trained: Collection[int]
+    study: Study, chosen: Sequence[TrialRecord], begun: Mapping[int, TrialRecord]
 ) -> list[tuple[TrialRecord, int]]:
     """Return the trainings that are not done yet: the trial and the seed's number, in order.
 
     Args:
         study: The study.
         chosen: The finalists, best first.
-        trained: The keys of those that are done.
+        begun: The trainings so far, by their keys.
     """
+    trained = {key for key, record in begun.items() if record.has_ended}
     baselines = sorted((record for record in chosen if record.baseline), key=_rank_key)
     places = training_order(
         len(chosen),
@@ -243,7 +248,10 @@ def training_order(
 
 
 def reserved_seconds(
-    study: Study, records: Iterable[TrialRecord], concurrent: int, trained: Collection[int] = ()
+    study: Study,
+    records: Iterable[TrialRecord],
+    concurrent: int,
+    begun: Mapping[int, TrialRecord] | None = None,
 ) -> float:
     """Return what the search leaves of its time budget for the finalists and for its own end.
 
@@ -251,15 +259,15 @@ def reserved_seconds(
         study: The study.
         records: Its trials.
         concurrent: How many train at once.
-        trained: The keys of the finalists' trainings that an earlier session did.
+        begun: The finalists' trainings of earlier sessions, by their keys; None is none.
     """
     budget = study.space.budget.time_budget_seconds
     if budget is None or not study.wants_finalists:
         return 0.0
-    records = list(records)
+    records, begun = list(records), begun or {}
     chosen = choose(records, study.settings.finalists, study.space.budget.group)
-    trainings = left_to_train(study, chosen, trained)
-    num, seconds = estimated_times(study, trainings, chosen, concurrent).reserved(budget)
+    trainings = left_to_train(study, chosen, begun)
+    num, seconds = estimated_times(study, trainings, chosen, concurrent, begun).reserved(budget)
     return seconds + _ending_seconds(records) if num else 0.0
 
 

@@ -4,13 +4,12 @@ The best value so far falls about as v + c * t ** -EXPONENT over the time t of a
 are fitted to the search's own course, on even steps of log(t); the gain until its end follows.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from model.system.durations import counted
 from tune.planning.study import Study
-from tune.records.trial import TrialRecord, num_done
+from tune.records.search_record import SearchRecord
+from tune.records.trial import num_done
 
 NOISE_BITS = 0.01
 """Standard deviation between the seeds of one configuration: 0.0096, the root of the mean square
@@ -24,31 +23,28 @@ _FIRST_SHARE, _NUM_POINTS = 0.1, 12
 
 
 def why_settled(
-    study: Study,
-    records: Iterable[TrialRecord],
-    seconds: float,
-    seconds_left: float | None,
+    study: Study, search: SearchRecord, seconds: float, seconds_left: float | None
 ) -> str:
     """Return why a search that is to end when it is settled may end now; empty if it may not.
 
     Args:
         study: The search.
-        records: Its trials.
-        seconds: How long it has run.
+        search: Its trials, and when it paused: finalists gain it nothing.
+        seconds: How long it has run, pauses included.
         seconds_left: What its time budget leaves it; None without one.
     """
     if not study.settings.stop_when_settled:
         return ""
-    records = list(records)
-    ended = num_done(records)
+    ended = num_done(search.records.values())
     if ended >= study.num_trials:  # what is left was added by hand, or is promoted
         return ""
+    seconds = search.searched_seconds(seconds)
     # Where trials are the budget, they are its clock: all take about the same time.
     left = (study.num_trials - ended) / ended * seconds if ended else float("inf")
     total = seconds + min(left, float("inf") if seconds_left is None else seconds_left)
-    if seconds < LEAST_SHARE * total:
+    if seconds <= LEAST_SHARE * total:
         return ""
-    gain = expected_gain(_course(records), seconds, total)
+    gain = expected_gain(_course(search), seconds, total)
     if gain >= NOISE_BITS:
         return ""
     return (
@@ -79,6 +75,9 @@ def expected_gain(course: list[tuple[float, float]], seconds: float, total: floa
     return float(slope * ((seconds / total) ** -EXPONENT - 1))
 
 
-def _course(records: Iterable[TrialRecord]) -> list[tuple[float, float]]:
-    reports = (epoch for record in records for epoch in record.epochs)
-    return sorted((report.search_seconds, report.val_bits_per_char) for report in reports)
+def _course(search: SearchRecord) -> list[tuple[float, float]]:
+    return sorted(
+        (search.searched_seconds(report.search_seconds), report.val_bits_per_char)
+        for record in search.records.values()
+        for report in record.epochs
+    )

@@ -152,9 +152,10 @@ def _simulate_once(
     the others with the chance `goes_on`, in (0, 1); all seconds are multiplied by `error`. The
     rest is as for `simulate`.
     """
-    left = first[before.num_ended :]
+    num_trials = before.num_ended if before.is_over else study.num_trials
+    left = first[before.num_ended : num_trials]
     # More than were asked for may have ended: a user adds trials to a search.
-    num_others = max(0, study.num_trials - max(before.num_ended, len(first)))
+    num_others = max(0, num_trials - max(before.num_ended, len(first)))
     others = [drawn[i] for i in generator.integers(max(1, len(drawn)), size=num_others)]
     num_passed = (generator.geometric(1 - goes_on, size=num_others) - 1).clip(max=len(stops) - 1)
     trials = [training.seconds for training in left] + [

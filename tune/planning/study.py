@@ -13,8 +13,9 @@ from model.system.durations import parse_duration
 from model.system.filesystem import join, normal, open_location
 from model.text.corpus import Corpus
 from search_spaces import SearchSpace
-from tune.records.history import records_so_far, seconds_run
+from tune.records.history import records_so_far, search_so_far, seconds_run
 from tune.records.run_folder import RunFolder
+from tune.records.search_record import SearchRecord
 from tune.records.study_file import StudyFile, StudySettings, new_search_id
 from tune.records.trial import TrialRecord, num_ended
 
@@ -94,11 +95,15 @@ class StudyOptions:
 
 
 class Spent(NamedTuple):
-    """What the earlier sessions of a search did; the first trials are taken to have ended."""
+    """What the earlier sessions of a search did; the first trials are taken to have ended.
+
+    Where the search is over, no trial follows.
+    """
 
     num_ended: int = 0
     seconds: float = 0.0
     num_finalist_trainings: int = 0
+    is_over: bool = False
 
 
 NOTHING_SPENT = Spent()
@@ -106,18 +111,18 @@ NOTHING_SPENT = Spent()
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class EarlierSessions:
-    """A run as its earlier sessions left it, read once.
+    """A run as its earlier sessions left it.
 
     Attributes:
         folder: The run folder.
         study: What study.json holds.
-        records: Trial number to trial.
-        finalists: The same of the finalists' trainings, by their keys.
+        search: What its history tells.
+        finalists: The records of the finalists' trainings, by their keys.
     """
 
     folder: RunFolder
     study: StudyFile
-    records: dict[int, TrialRecord]
+    search: SearchRecord
     finalists: dict[int, TrialRecord]
 
     @classmethod
@@ -130,14 +135,25 @@ class EarlierSessions:
         return cls(
             folder=folder,
             study=folder.read_study(),
-            records=records_so_far(folder.history_file),
+            search=search_so_far(folder.history_file),
             finalists=records_so_far(folder.finalists_history_file),
         )
 
-    def spent(self, num_settled: int) -> Spent:
+    @property
+    def seconds(self) -> float:
+        """Seconds that they took; of one that was killed, up to its last event.
+
+        What follows the finalists' trainings is in no history: study.json tells it.
+        """
+        return max(
+            self.study.search_seconds,
+            seconds_run(self.search.records),
+            seconds_run(self.finalists),
+        )
+
+    def spent(self, num_settled: int, *, is_over: bool) -> Spent:
         """Return what they did, so many trials settled; the finalists' take time too."""
-        seconds = max(seconds_run(self.records), seconds_run(self.finalists))
-        return Spent(num_settled, seconds, num_ended(self.finalists.values()))
+        return Spent(num_settled, self.seconds, num_ended(self.finalists.values()), is_over)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

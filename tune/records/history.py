@@ -7,18 +7,16 @@ file is also the lock of its run: a second driver is refused, and a dead one hol
 
 import contextlib
 import dataclasses
-import errno
-import fcntl
 import json
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from model.config import TrialConfig
 from model.errors import ConfigError
 from model.system.files import append_whole, opened_to_append, read_regular
 from model.system.json_schema import checked, parsed, record
+from tune.records.history_lock import lock, two_drivers
 from tune.records.orders import (
     OrderCarriedOut,
     OrderEvent,
@@ -26,11 +24,8 @@ from tune.records.orders import (
     OrderRecord,
     apply_order,
 )
+from tune.records.search_record import SearchEnded, SearchRecord
 from tune.records.trial import EpochRecord, Status, TrialRecord, trial_id
-
-LOCK_TRIES, LOCK_REST_SECONDS = 4, 0.05
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
-"""What flock gives on file systems without it: Lustre, some of NFS and of FUSE."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,10 +65,10 @@ class TrialEnded:
 
 
 TrialEvent = TrialStarted | EpochEnded | TrialEnded
-Event = TrialEvent | OrderEvent
+Event = TrialEvent | OrderEvent | SearchEnded
 _EVENTS: dict[str, type[Event]] = {
     kind.__name__: kind
-    for kind in (TrialStarted, EpochEnded, TrialEnded, OrderGiven, OrderCarriedOut)
+    for kind in (TrialStarted, EpochEnded, TrialEnded, OrderGiven, OrderCarriedOut, SearchEnded)
 }
 
 
@@ -118,15 +113,16 @@ def _number(event: TrialEvent) -> int:
     return event.epoch.number if isinstance(event, EpochEnded) else event.number
 
 
-def apply_event(records: dict[int, TrialRecord], event: TrialEvent) -> TrialRecord:
+def apply_event(search: SearchRecord, event: TrialEvent) -> TrialRecord:
     """Change the record of an event's trial, and return it.
 
     Raises:
         ValueError: The trial has not started, or its configuration breaks a rule.
     """
-    known = records.get(_number(event))
+    known = search.records.get(_number(event))
     if isinstance(event, TrialStarted):
-        known = records.setdefault(
+        search.goes_on(event.search_seconds)
+        known = search.records.setdefault(
             event.number,
             TrialRecord(
                 number=event.number,
@@ -159,19 +155,19 @@ def apply_event(records: dict[int, TrialRecord], event: TrialEvent) -> TrialReco
     return known
 
 
-def _apply(event: Event, records: dict[int, TrialRecord], orders: dict[str, OrderRecord]) -> None:
+def _apply(event: Event, search: SearchRecord) -> None:
     if isinstance(event, TrialEvent):
-        apply_event(records, event)
+        apply_event(search, event)
+    elif isinstance(event, SearchEnded):
+        search.ended = event
     else:
-        apply_order(orders, records, event)
+        apply_order(search.orders, search.records, event)
 
 
-class History:
-    """The events of a search, in a file, and the records that they make; a context manager.
+class History(SearchRecord):
+    """The events of a search, in a file, and the record that they make; a context manager.
 
     Attributes:
-        records: Trial number to record.
-        orders: Id to what a user ordered, as they came.
         is_locked: Whether other drivers are kept out; not on a file system without locks.
     """
 
@@ -181,8 +177,7 @@ class History:
         Raises:
             ConfigError: Another process has it open, it cannot be written, or it is damaged.
         """
-        self.records: dict[int, TrialRecord] = {}
-        self.orders: dict[str, OrderRecord] = {}
+        super().__init__()
         try:
             self._file = opened_to_append(path)
         except OSError as error:
@@ -191,10 +186,10 @@ class History:
                 f"a run that goes on must be writable, got {path.parent}: {reason}"
             ) from error
         try:
-            self.is_locked = _lock(self._file)
+            self.is_locked = lock(self._file)
         except BlockingIOError as error:
             self._file.close()
-            raise _two_drivers(path) from error
+            raise two_drivers(path) from error
         except OSError:
             self._file.close()
             raise
@@ -203,7 +198,7 @@ class History:
         whole = whole_lines(text)
         for number, line in enumerate(whole.splitlines(), start=1):
             try:
-                _apply(event_of(line), self.records, self.orders)
+                _apply(event_of(line), self)
             except ValueError as error:
                 self._file.close()
                 raise ConfigError(f"damaged history: {path}, line {number}: {error}") from error
@@ -232,7 +227,16 @@ class History:
             OSError: It cannot be written, for the disk is full, say; then nothing of it is.
         """
         append_whole(self._file, line_of(event))  # half a line is cut off on reading too
-        return apply_event(self.records, event)
+        return apply_event(self, event)
+
+    def end(self, event: SearchEnded) -> None:
+        """Append the search's end.
+
+        Raises:
+            OSError: It cannot be written; then nothing of it is.
+        """
+        append_whole(self._file, line_of(event))
+        self.ended = event
 
     def seconds(self) -> float:
         """Return the seconds that the search has run, up to its last event."""
@@ -244,8 +248,8 @@ def seconds_run(records: Mapping[int, TrialRecord]) -> float:
     return max((record.search_seconds for record in records.values()), default=0.0)
 
 
-def read_history(path: Path) -> dict[int, TrialRecord]:
-    """Return the records of a history that a driver may be writing: trial number to record.
+def read_search(path: Path) -> SearchRecord:
+    """Return what a history tells that a driver may be writing.
 
     A line that is not whole yet is left out, and so is all that a damaged file has from the
     damage on.
@@ -257,76 +261,30 @@ def read_history(path: Path) -> dict[int, TrialRecord]:
         text = read_regular(path)
     except OSError as error:
         raise ConfigError(f"a history must be readable: {path}: {error.strerror}") from error
-    records: dict[int, TrialRecord] = {}
-    orders: dict[str, OrderRecord] = {}
+    search = SearchRecord()
     with contextlib.suppress(ValueError):
         for line in whole_lines(text).splitlines():
-            _apply(event_of(line), records, orders)
-    return records
+            _apply(event_of(line), search)
+    return search
 
 
-def records_so_far(path: Path) -> dict[int, TrialRecord]:
-    """Return the records of a history; none where its driver was killed before it began one.
+def read_history(path: Path) -> dict[int, TrialRecord]:
+    """Return the records of the trials of `read_search`: trial number to record."""
+    return read_search(path).records
+
+
+def search_so_far(path: Path) -> SearchRecord:
+    """Return what a history tells; nothing where its driver was killed before it began one.
 
     Raises:
         ConfigError: It cannot be read.
     """
-    return read_history(path) if path.exists() else {}
+    return read_search(path) if path.exists() else SearchRecord()
 
 
-def has_driver(path: Path) -> bool:
-    """Return whether a process has a history open to write it.
-
-    Also on another machine, where the file system keeps locks between machines (NFS does). The
-    lock that is tried is held for an instant only.
-    """
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def check_no_driver(path: Path) -> None:
-    """Refuse a run that is being written: its lock is taken later, when Ray has started.
-
-    Raises:
-        ConfigError: Another process has its history open.
-    """
-    if has_driver(path):
-        raise _two_drivers(path)
-
-
-def _two_drivers(path: Path) -> ConfigError:
-    return ConfigError(f"a run must have one driver, but another process writes to {path.parent}")
-
-
-def _lock(file: BinaryIO) -> bool:
-    """Lock a file for this process; whoever only asks for its driver has it for an instant.
-
-    Returns:
-        Whether it is locked: False on a file system without locks.
-
-    Raises:
-        BlockingIOError: Another process holds it.
-    """
-    for left in reversed(range(LOCK_TRIES)):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not left:
-                raise
-            time.sleep(LOCK_REST_SECONDS)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-            return False
-        else:
-            break
-    return True
+def records_so_far(path: Path) -> dict[int, TrialRecord]:
+    """Return the records of the trials of `search_so_far`."""
+    return search_so_far(path).records
 
 
 def whole_lines(data: bytes) -> bytes:

@@ -91,7 +91,8 @@ class LoadedRun:
             return self.study.search_seconds
         frames = self.trials, self.epochs
         known = pd.concat([frame["search_seconds"] for frame in frames]).dropna()
-        return float(known.max()) if len(known) else self.study.search_seconds
+        last = float(known.max()) if len(known) else 0.0
+        return max(last, self.study.search_seconds)  # no table has the time of a predictor
 
     @property
     def has_result(self) -> bool:

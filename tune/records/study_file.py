@@ -211,7 +211,7 @@ class StudyFile:
         objective: Floors and prices.
         resemblance: Of the validation passage to the training part; None where it is not known.
         machine: Processor, system and number of cores.
-        search_seconds: Seconds of all sessions; 0 until the search has ended.
+        search_seconds: Seconds of all sessions that have ended.
         ended: How it ended, in words, or STILL_RUNNING.
         versions: Package to version.
         git_commit: Commit of the code; None outside a checkout.

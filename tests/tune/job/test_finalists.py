@@ -28,7 +28,7 @@ from tune.cluster.shared_corpus import SharedCorpus
 from tune.job import finalists, worker_tasks
 from tune.job.finalist_scores import score_finalists
 from tune.job.finalists import no_room
-from tune.job.search import SearchResult, found_before, is_spent
+from tune.job.search import SearchResult
 from tune.planning.finalist_budget import (
     FinalistTimes,
     choose,
@@ -36,9 +36,8 @@ from tune.planning.finalist_budget import (
     left_to_train,
     reserved_seconds,
 )
-from tune.planning.training_time import num_settled
 from tune.records.finalist_table import FINALIST_TABLE, SEEDS_AT_MOST, TestPassageScores
-from tune.records.history import History, TrialEnded, TrialStarted, records_so_far
+from tune.records.history import History, TrialEnded, TrialStarted
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import StudySettings
 from tune.records.trial import Status, TrialRecord
@@ -97,6 +96,11 @@ def after_search(of_study: Any, folder: RunFolder, corpus: Any) -> worker_tasks.
     )
 
 
+def done(*keys: int) -> dict[int, TrialRecord]:
+    """Return finalists' trainings that have ended."""
+    return {key: record(key, 2.0) for key in keys}
+
+
 def test_best_and_baselines_are_chosen_once_each() -> None:
     assert [chosen.number for chosen in choose(RECORDS, 2)] == [4, 1, 0]
     assert [chosen.number for chosen in choose(RECORDS, 3)] == [4, 1, 3, 0]
@@ -105,7 +109,13 @@ def test_best_and_baselines_are_chosen_once_each() -> None:
 
 def test_baseline_that_was_not_trained_to_its_end_is_no_finalist() -> None:
     cut = dataclasses.replace(RECORDS[1], status=Status.STOPPED)
-    assert [chosen.number for chosen in choose([*RECORDS[:1], cut, *RECORDS[2:]], 2)] == [4, 3, 0]
+    for by_hand in (False, True):
+        cut.is_stopped_by_hand = by_hand
+        chosen = choose([*RECORDS[:1], cut, *RECORDS[2:]], 2)
+        assert [each.number for each in chosen] == [4, 3, 0]
+    # Another trial that a user stopped is one: it is trained to its end then.
+    best = dataclasses.replace(RECORDS[4], status=Status.STOPPED, is_stopped_by_hand=True)
+    assert [each.number for each in choose([*RECORDS[:4], best], 1)] == [4, 1, 0]
 
 
 def test_trials_that_differ_in_their_seed_alone_are_one_candidate() -> None:
@@ -144,8 +154,8 @@ def test_time_is_reserved_for_what_is_a_small_part_of_the_budget() -> None:
     )
     learning = dynamic_seconds(1_000, num_symbols=500)  # of one of them
     chosen = choose(RECORDS, 2)
-    trainings = left_to_train(study(None), chosen, ())
-    seconds, trained_seconds, _ = estimated_times(study(None), trainings, chosen, concurrent=2)
+    trainings = left_to_train(study(None), chosen, {})
+    seconds, trained_seconds, _ = estimated_times(study(None), trainings, chosen, 2, {})
     assert seconds[:3] == pytest.approx(
         [
             20 + with_trend + learning,
@@ -176,22 +186,40 @@ def test_time_is_reserved_for_what_is_a_small_part_of_the_budget() -> None:
     assert reserved_seconds(study(600.0, num_finalists=0), RECORDS, concurrent=2) == 0.0
     assert reserved_seconds(study(600.0), [], concurrent=2) == 0.0
     # What an earlier session has trained needs no time any more.
-    trained = {n * SEEDS_AT_MOST + seed for n in (4, 1, 0) for seed in range(3)}
+    trained = done(*(n * SEEDS_AT_MOST + seed for n in (4, 1, 0) for seed in range(3)))
     assert reserved_seconds(study(600.0), RECORDS, 2, trained) == 0.0
-    trained.remove(4 * SEEDS_AT_MOST + 1)
+    del trained[4 * SEEDS_AT_MOST + 1]
     left = reserved_seconds(study(600.0), RECORDS, 2, trained)
     assert left == pytest.approx(20.0 + plain + ending)
 
 
+def test_training_that_was_cut_off_needs_the_rest_of_its_epochs_alone() -> None:
+    winner = record(4, 1.9, seconds=10.0)  # of 10 epochs, 2 s each
+    key = 4 * SEEDS_AT_MOST
+    cut = dataclasses.replace(winner, number=key, status=Status.STOPPED)
+    cut.epochs = [epoch_record(key, 9, bits=1.95, elapsed_seconds=18.0)]
+    trainings = left_to_train(study(None), [winner], {key: cut})
+    assert [seed for _, seed in trainings] == [0, 1, 2]
+    times = estimated_times(study(None), trainings, [winner], 1, {key: cut})
+    assert times.trained_seconds == [2.0, 22.0, 42.0]
+    whole = estimated_times(study(None), trainings, [winner], 1, {})
+    assert whole.trained_seconds == [20.0, 40.0, 60.0]
+    # The search keeps no more free than that: a whole one would not fit into half of 30 s.
+    assert reserved_seconds(study(30.0, 1), [winner], 1) == 0.0
+    left = reserved_seconds(study(30.0, 1), [winner], 1, {key: cut})
+    assert left == pytest.approx(times.seconds[0] + 1.001) and left < 9
+
+
 def test_winner_is_trained_twice_first_then_the_best_baseline() -> None:
-    def trained(*chosen: TrialRecord, done: tuple[int, ...] = ()) -> list[tuple[int, int]]:
-        return [(each.number, seed) for each, seed in left_to_train(study(None), chosen, done)]
+    def trained(*chosen: TrialRecord, keys: tuple[int, ...] = ()) -> list[tuple[int, int]]:
+        left = left_to_train(study(None), chosen, done(*keys))
+        return [(each.number, seed) for each, seed in left]
 
     both = choose(RECORDS, 3)
     assert [each.number for each in both] == [4, 1, 3, 0]
     order = [(4, 0), (4, 1), (1, 0), (1, 1), (3, 0), (0, 0), (3, 1), (0, 1)]
     assert trained(*both) == [*order, (4, 2), (1, 2), (3, 2), (0, 2)]
-    assert trained(*both, done=(4 * SEEDS_AT_MOST, SEEDS_AT_MOST + 1))[:3] == [
+    assert trained(*both, keys=(4 * SEEDS_AT_MOST, SEEDS_AT_MOST + 1))[:3] == [
         (4, 1),
         (1, 0),
         (3, 0),
@@ -199,56 +227,6 @@ def test_winner_is_trained_twice_first_then_the_best_baseline() -> None:
     assert trained(*choose(RECORDS[:2], 1))[:4] == [(1, 0), (1, 1), (0, 0), (0, 1)]
     assert trained(RECORDS[4]) == [(4, 0), (4, 1), (4, 2)]  # no baseline
     assert trained() == []
-
-
-def test_time_of_finalists_counts_when_a_search_is_resumed(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    assert found_before(study(600.0), {}, {}).seconds == 0.0
-    config = RECORDS[0].config.to_dict()
-    ended = {"number": 0, "status": Status.COMPLETE, "error": ""}
-    with History(folder.history_file) as history:
-        history.add(TrialStarted(number=0, baseline="", config=config, search_seconds=0.0))
-        history.add(TrialEnded(**ended, search_seconds=400.0))
-        with History(folder.finalists_history_file) as finalists:
-            finalists.add(TrialStarted(number=0, baseline="", config=config, search_seconds=410.0))
-            finalists.add(TrialEnded(**ended, search_seconds=590.0))
-        trained = records_so_far(folder.finalists_history_file)
-        found = found_before(study(600.0), history.records, trained)
-        assert (found.seconds, found.timed_out) == (590.0, False)
-        assert found_before(study(590.0), history.records, trained).timed_out
-        # All trials were done in time: it was the finalists that took longer.
-        done = study(590.0)
-        done.num_trials = 1
-        assert not found_before(done, history.records, trained).timed_out
-        # A baseline that has had its time is done, too.
-        cut = dataclasses.replace(history.records[0], number=1, status=Status.STOPPED)
-        both = {**history.records, 1: dataclasses.replace(cut, has_had_its_time=True)}
-        done.num_trials = 2
-        assert not found_before(done, both, trained).timed_out
-        assert is_spent(done, found_before(done, both, trained), 1)
-        done = study(1_000.0)
-        done.num_trials = 1
-        found = found_before(done, history.records, trained)
-        assert is_spent(done, found, 1)
-        assert not is_spent(done, found, 1, has_additions=True)
-        late = study(590.0)
-        late.num_trials = 1
-        found = found_before(late, history.records, trained)
-        assert is_spent(late, found, 1, has_additions=True)
-        done = study(590.0)
-        done.num_trials = 2
-        assert found_before(done, {**both, 1: cut}, trained).timed_out
-
-
-def test_no_trial_is_left_where_more_have_ended_than_are_asked_for() -> None:
-    running = dataclasses.replace(record(6, 3.0), status=Status.RUNNING)
-    asked = study(None)
-    records = {each.number: each for each in [*RECORDS[:4], running]}
-    assert num_settled(asked, records.values(), 2) == asked.num_trials - 2
-    assert not is_spent(asked, found_before(asked, records, {}), 2)
-    asked.num_trials = 3
-    assert num_settled(asked, records.values(), 2) == 4
-    assert is_spent(asked, found_before(asked, records, {}), 2)
 
 
 def test_as_many_finalists_are_begun_as_there_is_room_for() -> None:
@@ -279,11 +257,11 @@ def test_half_of_the_budget_is_for_the_winners_first_two_alone() -> None:
     assert reserved([51.0], 1) == (0, 0.0)
     chosen = choose(RECORDS, 3)
 
-    def of_winner(*done: int, seeds: int = 3) -> int:
+    def of_winner(*keys: int, seeds: int = 3) -> int:
         asked = study(None)
         asked.settings = StudySettings(finalist_seeds=seeds)
-        left = left_to_train(asked, chosen, done)
-        return estimated_times(asked, left, chosen, 1).num_of_winner
+        left = left_to_train(asked, chosen, done(*keys))
+        return estimated_times(asked, left, chosen, 1, done(*keys)).num_of_winner
 
     assert of_winner() == 2
     assert of_winner(seeds=1) == 1

@@ -177,6 +177,8 @@ def test_time_budget_ends_the_search_with_zero(tiny_text: str) -> None:
         kept = Path("results/timed/ray/session-1").glob(f"{trial_id}*/checkpoint_*/epochs.json")
         assert max(len(json.loads(path.read_text())["epochs"]) for path in kept) == epochs_run
     assert "ended by its time budget" in Path("results/timed/report.md").read_text()
+    last = Path("results/timed/history.jsonl").read_text(encoding="utf-8").splitlines()[-1]
+    assert json.loads(last)["event"] == "SearchEnded" and json.loads(last)["timed_out"]
 
 
 @pytest.mark.slow

@@ -25,9 +25,9 @@ from tune.records.history import (
     History,
     TrialEnded,
     TrialStarted,
-    has_driver,
     read_history,
 )
+from tune.records.history_lock import has_driver
 from tune.records.predictor_table import PREDICTOR_TABLE
 from tune.records.run_folder import LEASE_FILE, RunFolder
 from tune.records.study_file import STILL_RUNNING
@@ -125,6 +125,18 @@ def test_pause_before_a_session_is_no_time_of_the_search(folder: RunFolder) -> N
     folder.write_study(folder.read_study())  # a session begins
     with History(folder.history_file):
         assert RunStatus.of(folder).search_seconds < seconds + 3_600
+
+
+def test_session_that_begins_has_the_time_of_those_before(folder: RunFolder) -> None:
+    with History(folder.history_file) as history:
+        add_all(history)
+    assert RunStatus.of(folder).search_seconds == 180.0
+    folder.write_study(dataclasses.replace(folder.read_study(), search_seconds=700.0))
+    a_minute_ago = time.time() - 60.0
+    for path in (folder.history_file, folder.study_file):
+        os.utime(path, (a_minute_ago, a_minute_ago))
+    with History(folder.history_file):
+        assert RunStatus.of(folder).search_seconds == pytest.approx(760.0, abs=20)
 
 
 def test_time_budget_bounds_what_is_left(folder: RunFolder) -> None:

@@ -228,6 +228,21 @@ def test_resumed_search_is_planned_without_what_has_ended(tiny_corpus: PreparedC
     assert time_line(study, 2, more).endswith(" more for what is left, the finalists included")
 
 
+def test_search_that_is_over_is_planned_without_its_other_trials(
+    tiny_corpus: PreparedCorpus,
+) -> None:
+    study = with_finalists(study_of(tiny_corpus, trials=100, time_budget_seconds=600.0), 3)
+    goes_on, is_over = (
+        Estimate(study, SPEED, 2, Spent(num_ended=60, seconds=420.0, is_over=is_over))
+        for is_over in (False, True)
+    )
+    assert goes_on.plan.num_trials[1] > 60 and is_over.plan.num_trials == (60, 60)
+    assert is_over.plan.seconds[1] < goes_on.plan.seconds[1]
+    assert " more for what is left, 18 trainings of finalists" in time_line(study, 2, is_over)
+    none_ended = Estimate(study, SPEED, 2, Spent(seconds=420.0, is_over=True))
+    assert " more for what is left, " in time_line(study, 2, none_ended)
+
+
 def test_ended_trials_correct_what_is_left(tiny_corpus: PreparedCorpus) -> None:
     estimate = estimate_of(tiny_corpus, trials=16)
     config = QUICK.base

@@ -45,6 +45,7 @@ from tune.records.predictor_table import PREDICTOR_TABLE
 from tune.records.quality_table import QUALITY_TABLE
 from tune.records.run_folder import LEASE_FILE, RunFolder
 from tune.records.samples_file import Samples
+from tune.records.search_record import SearchEnded
 from tune.reporting.markdown_report import report_text
 from tune.storage.checkpoints import StoredCheckpoint
 from tune.storage.copies import RunExtent
@@ -140,7 +141,15 @@ def history_lines() -> list[str]:
             ),
             TrialEnded(number=record.number, **ended),
         ]
-    return [line_of(event).decode() for event in events]
+    end = SearchEnded(
+        search_seconds=9.0,
+        timed_out=True,
+        ended_early="",
+        is_settled=False,
+        trials=9,
+        time_budget_seconds=None,
+    )
+    return [line_of(event).decode() for event in (*events, end)]
 
 
 LINES = history_lines()

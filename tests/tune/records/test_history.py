@@ -17,8 +17,8 @@ from tune.records.history import (
     History,
     TrialEnded,
     TrialStarted,
-    check_no_driver,
 )
+from tune.records.history_lock import check_no_driver
 from tune.records.trial import Status, TrialRecord
 
 PATH = Path("history.jsonl")

@@ -208,17 +208,20 @@ def test_what_was_planned_stands_beside_what_it_took() -> None:
     unmeasured = dataclasses.replace(estimate, measured_trials=0, measured_by_predicted=None)
     text = text_of(hand_made(), estimate=unmeasured)
     assert "it took 10m5s.\n" in text
-    # A resumed run has no seconds in study.json until it ends: its tables have.
-    resumed = loaded_run(hand_made(), estimate=unmeasured, ended=STILL_RUNNING, search_seconds=0.0)
-    text = report_text(
-        dataclasses.replace(
-            resumed,
-            trials=resumed.trials.assign(search_seconds=0.0),
-            epochs=resumed.epochs.assign(search_seconds=95.6),
+    # A resumed run's study.json has the seconds of its earlier sessions, its tables the rest.
+    for earlier_seconds, said in ((0.0, "1m36s"), (90.0, "1m36s"), (125.0, "2m5s")):
+        resumed = loaded_run(
+            hand_made(), estimate=unmeasured, ended=STILL_RUNNING, search_seconds=earlier_seconds
         )
-    )
-    assert "in 1m36s, still running." in text
-    assert "The plan was 5m to 25m.\n" in text
+        text = report_text(
+            dataclasses.replace(
+                resumed,
+                trials=resumed.trials.assign(search_seconds=0.0),
+                epochs=resumed.epochs.assign(search_seconds=95.6),
+            )
+        )
+        assert f"in {said}, still running." in text
+        assert "The plan was 5m to 25m.\n" in text
 
 
 def test_unconfirmed_winner_is_said_to_be_one() -> None:

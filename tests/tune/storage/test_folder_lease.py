@@ -15,7 +15,8 @@ import pytest
 from model.errors import ConfigError
 from repository import SUPPORT
 from tiny_search import trials_of, write_inputs
-from tune.records.history import History, check_no_driver
+from tune.records.history import History
+from tune.records.history_lock import check_no_driver
 from tune.storage import lease
 from tune.storage.folder_lease import leased_folder
 

@@ -1,0 +1,82 @@
+"""What the earlier sessions of a search found, and whether it is over.
+
+A search that came to its end stays so: what a later session has time for is its finalists. It goes
+on where more is asked for than it ended with, or where it did not come to its end, for its driver
+was killed, say.
+"""
+
+import math
+
+from tune.job.search import SearchResult, asha_of, promoted
+from tune.job.steering import additions
+from tune.planning.study import EarlierSessions, Study
+from tune.planning.training_time import num_settled
+from tune.records.search_record import SearchEnded, SearchRecord
+from tune.records.trial import num_done
+
+
+def found_before(study: Study, earlier: EarlierSessions) -> SearchResult:
+    """Return what the earlier sessions left.
+
+    Args:
+        study: The search, as it is asked for now.
+        earlier: Those sessions.
+    """
+    records = earlier.search.records.values()
+    ended = _end_of(study, earlier.search)
+    is_cut = _is_late(study, earlier) and num_done(records) < study.num_trials
+    return SearchResult(
+        records=list(records),
+        seconds=earlier.seconds,
+        interrupted=False,
+        timed_out=ended.timed_out if ended else is_cut,
+        ended_early=ended.ended_early if ended else "",
+    )
+
+
+def is_spent(study: Study, earlier: EarlierSessions, concurrent: int) -> bool:
+    """Return whether the search is over, or its budget has no room for another trial.
+
+    Args:
+        study: The search, as it is asked for now.
+        earlier: Its earlier sessions.
+        concurrent: How many trials run at once.
+    """
+    search = earlier.search
+    if _end_of(study, search) or _is_late(study, earlier):
+        return True
+    # More may have ended than a smaller budget asks for.
+    is_done = num_settled(study, search.records.values(), concurrent) >= study.num_trials
+    return is_done and not additions(search) and not _has_promotion(study, search)
+
+
+def _end_of(study: Study, search: SearchRecord) -> SearchEnded | None:
+    """Return how a search ended; None where it did not, or is asked for more now."""
+    ended, budget = search.ended, study.space.budget
+    if ended is None:
+        return None
+    seconds, ended_seconds = (b.time_budget_seconds or math.inf for b in (budget, ended))
+    # Where the time is over there is none for more trials either.
+    has_more_trials = budget.trials > ended.trials or bool(additions(search))
+    goes_on = (
+        seconds > ended_seconds
+        or (has_more_trials and not ended.timed_out)
+        or (ended.is_settled and not study.settings.stop_when_settled)
+    )
+    return None if goes_on else ended
+
+
+def _is_late(study: Study, earlier: EarlierSessions) -> bool:
+    """Return whether the time budget is used, perhaps by the finalists alone."""
+    limit = study.space.budget.time_budget_seconds
+    return limit is not None and earlier.seconds >= limit
+
+
+def _has_promotion(study: Study, search: SearchRecord) -> bool:
+    """Return whether a trial is to go on from its rung, now that no other will come.
+
+    A driver may be killed between the end of the last trial and the proposal that follows.
+    """
+    scheduler = asha_of(study, search)
+    scheduler.replay(search.records.values())
+    return promoted(scheduler, search, is_last=True) is not None

@@ -1,0 +1,69 @@
+"""The lock of a run, its open history: a second driver is refused, a dead one holds nothing."""
+
+import errno
+import fcntl
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+from model.errors import ConfigError
+
+LOCK_TRIES, LOCK_REST_SECONDS = 4, 0.05
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+"""What flock gives on file systems without it: Lustre, some of NFS and of FUSE."""
+
+
+def has_driver(path: Path) -> bool:
+    """Return whether a process has a history open to write it.
+
+    Also on another machine, where the file system keeps locks between machines (NFS does). The
+    lock that is tried is held for an instant only.
+    """
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def check_no_driver(path: Path) -> None:
+    """Refuse a run that is being written: its lock is taken later, when Ray has started.
+
+    Raises:
+        ConfigError: Another process has its history open.
+    """
+    if has_driver(path):
+        raise two_drivers(path)
+
+
+def two_drivers(path: Path) -> ConfigError:
+    """Return the refusal of a second driver."""
+    return ConfigError(f"a run must have one driver, but another process writes to {path.parent}")
+
+
+def lock(file: BinaryIO) -> bool:
+    """Lock a file for this process; whoever only asks for its driver has it for an instant.
+
+    Returns:
+        Whether it is locked: False on a file system without locks.
+
+    Raises:
+        BlockingIOError: Another process holds it.
+    """
+    for left in reversed(range(LOCK_TRIES)):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not left:
+                raise
+            time.sleep(LOCK_REST_SECONDS)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            return False
+        else:
+            break
+    return True
