@@ -34,7 +34,7 @@ from tune.job.outcome import why_nothing
 from tune.job.plan import JobPlan, print_plan
 from tune.job.predictor import with_predictor
 from tune.job.search import found_before, is_spent, search
-from tune.job.steering import additions, with_time_budget, workers_ordered
+from tune.job.steering import additions, overridden_by, with_time_budget, workers_ordered
 from tune.job.study_json import study_file
 from tune.job.worker_tasks import AfterSearch
 from tune.planning.estimate import Estimate
@@ -67,7 +67,10 @@ def run_study(study: Study, options: StudyOptions, cluster: Cluster, console: Co
     # Also where its time was not all used: what the finalists need was kept free.
     if earlier and earlier.study.has_finished and not study.extended:
         found = found_before(study, earlier.records, earlier.finalists)
-        return show_finished(study, earlier.folder, found, console)
+        mirror = None if options.dry_run else _mirror(study, earlier.folder, console)
+        # Its last session may not have copied all of it.
+        with mirror if mirror and mirror.is_behind() else nullcontext():
+            return show_finished(study, earlier.folder, found, console)
     if earlier and not options.dry_run:
         check_no_driver(earlier.folder.history_file)
     plan = _planned(study, options, cluster, console)
@@ -151,23 +154,20 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         watch.start(is_local=not cluster.address)
         return SharedCorpus.of(study.prepared)
 
-    locations = [str(folder.path), *([study.mirror_root] if study.mirror_root else [])]
+    mirror = _mirror(study, folder, console)
+    requests = Requests(
+        [str(folder.path), *([mirror.root] if mirror else [])],
+        functools.partial(say, console),
+        after_copy=mirror.after_copy if mirror else None,
+    )
     with (
         naming_how_to_resume(folder.path, command, other_place=cluster.why_full),
-        nullcontext(Requests(locations, functools.partial(say, console))) as requests,
         History(folder.history_file) as history,
         # A lock keeps other drivers out, too, and so does the lease in a storage.
         nullcontext()
-        if history.is_locked or study.mirror_root
+        if history.is_locked or mirror
         else leased_folder(folder.path, say=functools.partial(say, console)),
-        Mirror(
-            folder.path,
-            study.mirror_root,
-            text=study.corpus.text,
-            say=functools.partial(say, console),
-        )
-        if study.mirror_root
-        else nullcontext() as mirror,
+        mirror or nullcontext(),
         RayWatch(command=command, ended=cluster.remove_folders) as watch,
         EnergyMeter(
             read_json(folder.energy_file, Energy, "a run's energy") or Energy(),
@@ -181,20 +181,24 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         if study.earlier:
             folder.write_study(facts)
         has_additions = bool(additions(history))
-        if not is_spent(study, result, plan.concurrent, has_additions=has_additions):
-            result = search(
-                study,
-                folder,
-                history,
-                trainable_for(corpus_on_ray(), need),
-                at_once,
-                estimate,
-                console,
-                spent_seconds=result.seconds,
-                finalists=finalists,
-                requests=requests,
-                limit_workers=at_once.limit,
-            )
+        if is_spent(study, result, plan.concurrent, has_additions=has_additions):
+            requests.close()
+        else:
+            with requests:
+                result = search(
+                    study,
+                    folder,
+                    history,
+                    trainable_for(corpus_on_ray(), need),
+                    at_once,
+                    estimate,
+                    console,
+                    spent_seconds=result.seconds,
+                    finalists=finalists,
+                    requests=requests,
+                    limit_workers=at_once.limit,
+                    overridden=overridden_by(options),
+                )
             if result.time_budget_seconds is not None:
                 study = with_time_budget(study, result.time_budget_seconds)
             cluster.compare(estimate.ratios(result.records) if estimate else [])
@@ -214,6 +218,15 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         meter.read()
         may_delete = mirror.may_delete if mirror else lambda: True
         return finish(study, folder, result, estimate, console, may_delete=may_delete)
+
+
+def _mirror(study: Study, folder: RunFolder, console: Console) -> Mirror | None:
+    """Return what copies a run into its storage; None where nothing is copied."""
+    root = study.mirror_root
+    if root is None:
+        return None
+    tell = functools.partial(say, console)
+    return Mirror(folder.path, root, text=study.corpus.text, say=tell)
 
 
 @contextmanager
