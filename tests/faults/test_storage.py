@@ -638,8 +638,10 @@ def test_renamed_folder_of_a_run_has_its_storage_or_is_refused(
     (tmp_path / "s/x").rename(tmp_path / "s/y")
     fetched = resumed(f"file://{tmp_path}/s/y")
     assert fetched.checkpoints_root == fetched.mirror_root == f"file://{tmp_path}/s/y"
-    in_place = resumed("s/y")
-    assert in_place.checkpoints_root == f"{tmp_path}/s/y" and in_place.mirror_root is None
+    (tmp_path / "s/y").rename(tmp_path / "s/my run")
+    in_place = resumed("s/my run")
+    assert in_place.checkpoints_root == f"{tmp_path}/s/my run" and in_place.mirror_root is None
+    assert study_file(in_place, None, None).name == ""
 
 
 @pytest.mark.slow

@@ -161,7 +161,7 @@ def prepare_resumed(
 
 
 def _name_in_storage(earlier: EarlierSessions, storage: str | None, *, was_fetched: bool) -> str:
-    """Return what a run is called in its storage, whatever its folder is called by now.
+    """Return what a run is called in its storage, or empty where it is called as its folder.
 
     Raises:
         ConfigError: An earlier version did not keep it, and the storage has no run of the folder's
@@ -170,9 +170,11 @@ def _name_in_storage(earlier: EarlierSessions, storage: str | None, *, was_fetch
     name, folder = earlier.study.name, earlier.folder.path
     if storage is None:
         return name
-    location = join(storage, folder.name)
-    if was_fetched or is_folder(location, folder):
+    if was_fetched:
         return folder.name
+    location = join(storage, folder.name)
+    if is_folder(location, folder):  # in the storage itself, perhaps renamed there
+        return ""
     has_epochs = any(record.epochs for record in earlier.records.values())
     if not name and has_epochs and found_in_storage(storage, folder.name) is None:
         raise ConfigError(
