@@ -92,7 +92,10 @@ def search_stages(
             ),
             {"cpu": 1, "gpu": 1},
         )
-        with History(folder.history_file) as history:
+        with (
+            Requests([str(folder.path)], print) as requests,
+            History(folder.history_file) as history,
+        ):
             observer = _Observer(
                 history,
                 folder,
@@ -113,7 +116,7 @@ def search_stages(
                 console,
                 spent_seconds=0.0,
                 finalists={},
-                requests=Requests([str(folder.path)], print),
+                requests=requests,
             )
             observer.finish()
     ray.shutdown()

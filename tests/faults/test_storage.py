@@ -12,12 +12,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyarrow import fs
 from rich.console import Console
 
-from hand_made_run import STUDY
+from hand_made_run import STUDY, hand_made
+from hand_made_trials import epoch_record
 from model.errors import ConfigError, ExternalFault
 from model.system import filesystem
 from model.system.filesystem import check_storage, join, normal, split, write
@@ -27,11 +29,15 @@ from search_spaces import load_space
 from search_spaces.random_configs import random_configs
 from tiny_search import write_inputs
 from tune import run
+from tune.cluster.cluster import Cluster
+from tune.job.finish import finish
+from tune.job.job import run_study
 from tune.job.prepare import prepare
 from tune.job.resume import or_resumed, prepare_resumed
+from tune.job.search import SearchResult
 from tune.job.study_json import study_file
-from tune.planning.study import StudyOptions
-from tune.records.history import History, TrialStarted
+from tune.planning.study import Study, StudyOptions
+from tune.records.history import EpochEnded, History, TrialStarted
 from tune.records.run_folder import LEASE_FILE, RunFolder
 from tune.storage import lease
 from tune.storage import lease as lease_module
@@ -151,6 +157,15 @@ def folder(tmp_path: Path) -> RunFolder:
 
 def started(number: int) -> TrialStarted:
     return TrialStarted(number=number, baseline="", config={}, search_seconds=0.0)
+
+
+def add_trial(folder: RunFolder, study: Study) -> None:
+    """Give a run a trial that has reported once."""
+    with History(folder.history_file) as history:
+        history.add(dataclasses.replace(started(0), config=study.space.base.to_dict()))
+        epoch = epoch_record(0, 1)
+        facts = EpochEnded(epoch=epoch, precision="float32", num_parameters=1, vocabulary_size=9)
+        history.add(facts)
 
 
 def mirror(folder: RunFolder, root: Path, said: list[str], text: str = "text") -> Mirror:
@@ -388,6 +403,35 @@ def test_storage_that_fails_in_the_middle_ends_no_search(
     assert said == []
 
 
+def test_what_waits_for_a_copy_comes_after_one_that_began_later(
+    folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, copied = tmp_path / "storage" / "shared", list[bytes]()
+    there = root / "history.jsonl"
+
+    def write_and_order(file_system: fs.FileSystem, path: str, data: bytes) -> None:
+        write(file_system, path, data)
+        if path.endswith("history.jsonl") and copies._after_copy.empty():  # after its turn
+            with History(folder.history_file) as history:
+                history.add(started(1))
+            copies.after_copy(lambda: copied.append(there.read_bytes()))
+
+    with mirror(folder, root, []) as copies:
+        with History(folder.history_file) as history:
+            history.add(started(2))
+        monkeypatch.setattr(mirror_module, "write", write_and_order)
+        copies._copy()
+        assert copied == [] and b'"number": 1' not in there.read_bytes()
+        monkeypatch.setattr(mirror_module, "write", write)
+        (tmp_path / "storage").rename(tmp_path / "away")
+        (tmp_path / "storage").touch()  # it does not answer
+        copies._copy_or_remember()
+        assert copied == []
+        (tmp_path / "storage").unlink()
+        (tmp_path / "away").rename(tmp_path / "storage")
+    assert copied == [folder.history_file.read_bytes()]
+
+
 def test_storage_whose_folders_must_be_made_has_them(tmp_path: Path) -> None:
     below = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
     write(below, "run/checkpoints/01/meta.json", b"{}")
@@ -491,6 +535,113 @@ def test_or_resume_goes_on_with_a_run_that_was_never_copied(
     again = prepare_resumed(or_resumed(options), quiet())
     assert again.earlier is not None and again.settings.storage == f"{tmp_path}/store"
     assert again.mirror_root == f"{tmp_path}/store/x"
+
+
+def test_resuming_a_finished_run_copies_what_its_last_session_could_not(
+    tiny_text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_inputs(tiny_text)
+    options = StudyOptions(space="tiny.py", corpus="book.txt", name="x", storage=f"{tmp_path}/s")
+    study = prepare(options, quiet())
+    folder = RunFolder.create(study.run_path, study_file(study, None, None))
+    add_trial(folder, study)
+    root = tmp_path / "s/x"
+    result = SearchResult(records=hand_made(), seconds=9.0, interrupted=False, timed_out=False)
+    failing = pytest.raises(ExternalFault, match="not all of")
+    with failing, mirror(folder, root, []):
+        assert finish(study, folder, result, None, quiet()) == 0
+        monkeypatch.setattr(mirror_module, "write", full)
+    monkeypatch.setattr(mirror_module, "write", write)
+    assert "report.md" not in names(root)
+    (root / LEASE_FILE).unlink()  # its process is no more
+
+    def resume(**words: Any) -> int:
+        again = StudyOptions(resume="results/x", **words)
+        with Cluster(None) as cluster:
+            return run_study(prepare_resumed(again, quiet()), again, cluster, quiet())
+
+    assert resume(dry_run=True) == 0 and "report.md" not in names(root)
+    assert resume() == 0
+    for name in names(root) - {"corpus.txt"}:
+        assert (root / name).read_bytes() == (folder.path / name).read_bytes()
+    assert "report.md" in names(root) and LEASE_FILE not in names(root)
+    assert RunFolder(root).read_study().finished
+    # There is nothing to copy: it is shown, whoever drives it.
+    Lease(str(root))._write()
+    assert resume() == 0 and (root / LEASE_FILE).exists()
+
+
+def full(file_system: fs.FileSystem, path: str, data: bytes) -> None:
+    raise OSError("no space")
+
+
+def test_storage_says_that_a_run_has_finished_when_it_has_all_of_it(
+    folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, finished = tmp_path / "storage" / "shared", dataclasses.replace(STUDY, finished=True)
+    folder.write_study(dataclasses.replace(STUDY, finished=False))
+
+    def ends_meanwhile(file_system: fs.FileSystem, path: str, data: bytes) -> None:
+        write(file_system, path, data)
+        if path.endswith("history.jsonl"):
+            folder.trials_file.write_text("all of them", encoding="utf-8")
+            folder.write_study(finished)
+
+    def fails_at_trials(file_system: fs.FileSystem, path: str, data: bytes) -> None:
+        if path.endswith("trials.csv"):
+            raise OSError("no answer")
+        write(file_system, path, data)
+
+    with mirror(folder, root, []) as copies:
+        with History(folder.history_file) as history:
+            history.add(started(1))
+        folder.write_study(dataclasses.replace(STUDY, finished=False, search_seconds=1.0))
+        for how in (ends_meanwhile, fails_at_trials):
+            monkeypatch.setattr(mirror_module, "write", how)
+            copies._copy_or_remember()
+            assert not RunFolder(root).read_study().finished and copies.is_behind()
+        monkeypatch.setattr(mirror_module, "write", write)
+    assert RunFolder(root).read_study().finished and RunFolder(root).trials_file.exists()
+    assert not copies.is_behind()
+
+
+@pytest.mark.parametrize("has_name", [True, False])
+def test_renamed_folder_of_a_run_has_its_storage_or_is_refused(
+    has_name: bool, tiny_text: str, tmp_path: Path
+) -> None:
+    write_inputs(tiny_text)
+    options = StudyOptions(space="tiny.py", corpus="book.txt", name="x", storage=f"{tmp_path}/s")
+    study = prepare(options, quiet())
+    facts = study_file(study, None, None)
+    assert facts.name == "x"
+    if not has_name:  # as before 2026-11-30
+        facts = dataclasses.replace(facts, name="")
+    folder = RunFolder.create(study.run_path, facts)
+    add_trial(folder, study)
+    with mirror(folder, tmp_path / "s/x", [], text=tiny_text):
+        pass
+    folder.path.rename("results/old-x")
+
+    def resumed(place: str) -> Study:
+        return prepare_resumed(StudyOptions(resume=place), quiet())
+
+    if has_name:
+        again = resumed("results/old-x")
+        assert again.checkpoints_root == again.mirror_root == f"{tmp_path}/s/x"
+        assert study_file(again, None, None).name == "x"
+    else:
+        with pytest.raises(ConfigError, match=rf"results/old-x has .*{tmp_path}/s/old-x is no r"):
+            resumed("results/old-x")
+        Path("results/old-x").rename("results/x")
+        assert resumed("results/x").mirror_root == f"{tmp_path}/s/x"
+    # Where the storage's folder was renamed or copied, it has the name that the user says.
+    (tmp_path / "s/x").rename(tmp_path / "s/y")
+    fetched = resumed(f"file://{tmp_path}/s/y")
+    assert fetched.checkpoints_root == fetched.mirror_root == f"file://{tmp_path}/s/y"
+    (tmp_path / "s/y").rename(tmp_path / "s/my run")
+    in_place = resumed("s/my run")
+    assert in_place.checkpoints_root == f"{tmp_path}/s/my run" and in_place.mirror_root is None
+    assert study_file(in_place, None, None).name == ""
 
 
 @pytest.mark.slow

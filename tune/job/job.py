@@ -35,7 +35,7 @@ from tune.job.outcome import why_nothing
 from tune.job.plan import JobPlan, print_plan
 from tune.job.predictor import with_predictor
 from tune.job.search import search
-from tune.job.steering import with_time_budget, workers_ordered
+from tune.job.steering import overridden_by, with_time_budget, workers_ordered
 from tune.job.study_json import study_file
 from tune.job.worker_tasks import AfterSearch
 from tune.planning.estimate import Estimate
@@ -68,11 +68,12 @@ def run_study(study: Study, options: StudyOptions, cluster: Cluster, console: Co
     earlier = study.earlier
     # Also where its time was not all used: what the finalists need was kept free.
     if earlier and earlier.study.has_finished and not study.extended:
-        return show_finished(study, earlier.folder, found_before(study, earlier), console)
+        mirror = None if options.dry_run else _mirror(study, earlier.folder, console)
+        # Its last session may not have copied all of it.
+        with mirror if mirror and mirror.is_behind() else nullcontext():
+            return show_finished(study, earlier.folder, found_before(study, earlier), console)
     if earlier and not options.dry_run:
         check_no_driver(earlier.folder.history_file)
-    if earlier and options.max_concurrent is None:
-        options = dataclasses.replace(options, max_concurrent=workers_ordered(earlier.search))
     plan = _planned(study, options, cluster, console)
     print_plan(plan, console)
     return 0 if options.dry_run else _carried_out(plan, options, cluster, console)
@@ -85,7 +86,8 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
     cluster.check_local()
     cluster.check_storage(study.settings.storage or str(existing_parent(study.run_path)))
     need = trial_resources(nodes, cpus=options.cpus_per_trial, gpus=options.gpus_per_trial)
-    concurrent = num_concurrent(nodes, need, options.max_concurrent)
+    most = _most_at_once(study, options)
+    concurrent = num_concurrent(nodes, need, most)
     if not options.dry_run:
         cluster.start_soon()  # all that can be checked without it is checked
     console.print("measuring how fast a trial trains here …", highlight=False)
@@ -110,7 +112,7 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
         if machine.free_gpu_bytes is not None and not cluster.address:
             check_gpu_memory(study.space, memory, machine.free_gpu_bytes, need.gpus)
         need = with_memory(study.space, need, memory, nodes)
-        concurrent = num_concurrent(nodes, need, options.max_concurrent)
+        concurrent = num_concurrent(nodes, need, most)
         spent = NOTHING_SPENT
         if study.earlier:
             settled = num_settled(study, study.earlier.search.records.values(), concurrent)
@@ -155,49 +157,50 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         watch.start(is_local=not cluster.address)
         return SharedCorpus.of(study.prepared)
 
-    locations = [str(folder.path), *([study.mirror_root] if study.mirror_root else [])]
+    mirror = _mirror(study, folder, console)
+    requests = Requests(
+        [str(folder.path), *([mirror.root] if mirror else [])],
+        functools.partial(say, console),
+        after_copy=mirror.after_copy if mirror else None,
+    )
     with (
         naming_how_to_resume(folder.path, command, other_place=cluster.why_full),
-        nullcontext(Requests(locations, functools.partial(say, console))) as requests,
         History(folder.history_file) as history,
         # A lock keeps other drivers out, too, and so does the lease in a storage.
         nullcontext()
-        if history.is_locked or study.mirror_root
+        if history.is_locked or mirror
         else leased_folder(folder.path, say=functools.partial(say, console)),
-        Mirror(
-            folder.path,
-            study.mirror_root,
-            text=study.corpus.text,
-            say=functools.partial(say, console),
-        )
-        if study.mirror_root
-        else nullcontext() as mirror,
+        mirror or nullcontext(),
         RayWatch(command=command, ended=cluster.remove_folders) as watch,
         EnergyMeter(
             read_json(folder.energy_file, Energy, "a run's energy") or Energy(),
             keep=functools.partial(write_json, path=folder.energy_file),
         ) as meter,
     ):
-        at_once = Concurrency(cluster.nodes, need, options.max_concurrent)
+        at_once = Concurrency(cluster.nodes, need, _most_at_once(study, options))
         finalists = records_so_far(folder.finalists_history_file)
         before = EarlierSessions(folder=folder, study=facts, search=history, finalists=finalists)
         result = found_before(study, before)
         if study.earlier:
             folder.write_study(facts)
-        if not is_spent(study, before, plan.concurrent):
-            result = search(
-                study,
-                folder,
-                history,
-                trainable_for(corpus_on_ray(), need),
-                at_once,
-                estimate,
-                console,
-                spent_seconds=result.seconds,
-                finalists=finalists,
-                requests=requests,
-                limit_workers=at_once.limit,
-            )
+        if is_spent(study, before, plan.concurrent):
+            requests.close()
+        else:
+            with requests:
+                result = search(
+                    study,
+                    folder,
+                    history,
+                    trainable_for(corpus_on_ray(), need),
+                    at_once,
+                    estimate,
+                    console,
+                    spent_seconds=result.seconds,
+                    finalists=finalists,
+                    requests=requests,
+                    limit_workers=at_once.limit,
+                    overridden=overridden_by(options),
+                )
             if result.time_budget_seconds is not None:
                 study = with_time_budget(study, result.time_budget_seconds)
             cluster.compare(estimate.ratios(result.records) if estimate else [])
@@ -217,6 +220,22 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         meter.read()
         may_delete = mirror.may_delete if mirror else lambda: True
         return finish(study, folder, result, estimate, console, may_delete=may_delete)
+
+
+def _most_at_once(study: Study, options: StudyOptions) -> int | None:
+    """Return how many trials may run at once, if that is said or was ordered."""
+    if options.max_concurrent is None and study.earlier:
+        return workers_ordered(study.earlier.search)
+    return options.max_concurrent
+
+
+def _mirror(study: Study, folder: RunFolder, console: Console) -> Mirror | None:
+    """Return what copies a run into its storage; None where nothing is copied."""
+    root = study.mirror_root
+    if root is None:
+        return None
+    tell = functools.partial(say, console)
+    return Mirror(folder.path, root, text=study.corpus.text, say=tell)
 
 
 @contextmanager

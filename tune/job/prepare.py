@@ -78,6 +78,7 @@ def prepare(
         settings=settings,
         command=options.command,
         trackers=trackers,
+        name=name,
     )
 
 

@@ -30,7 +30,13 @@ from tune.job.prepare import (
     tell_corpus,
     with_budget,
 )
-from tune.planning.study import EarlierSessions, Study, StudyOptions, finalists_of
+from tune.planning.study import (
+    EarlierSessions,
+    Study,
+    StudyOptions,
+    finalists_of,
+    is_folder,
+)
 from tune.records.run_folder import RunFolder, check_name, find_run, text_of_run
 from tune.records.study_file import StudyFile
 from tune.records.trial import num_ended
@@ -124,6 +130,7 @@ def prepare_resumed(
     own = (record for record in earlier.search.records.values() if not record.order_id)
     _check_trials(options.trials, num_ended(own))
     check_locations(options, storage)
+    name = _name_in_storage(earlier, storage, was_fetched=found_in is not None)
     trackers = named_trackers(options)
     if not stored.has_finished:
         when_checked()
@@ -153,7 +160,32 @@ def prepare_resumed(
         ),
         trackers=trackers,
         search_id=stored.search_id,
+        name=name,
     )
+
+
+def _name_in_storage(earlier: EarlierSessions, storage: str | None, *, was_fetched: bool) -> str:
+    """Return what a run is called in its storage, or empty where it is called as its folder.
+
+    Raises:
+        ConfigError: An earlier version did not keep it, and the storage has no run of the folder's
+            name.
+    """
+    name, folder = earlier.study.name, earlier.folder.path
+    if storage is None:
+        return name
+    if was_fetched:
+        return folder.name
+    location = join(storage, folder.name)
+    if is_folder(location, folder):  # in the storage itself, perhaps renamed there
+        return ""
+    has_epochs = any(record.epochs for record in earlier.records.values())
+    if not name and has_epochs and found_in_storage(storage, folder.name) is None:
+        raise ConfigError(
+            f"a run must have in its storage the name of its folder, but {folder} has epochs and "
+            f"{location} is no run: give the folder the name that it had"
+        )
+    return name
 
 
 def _check_named_cells(cells: tuple[str, ...], earlier: EarlierSessions) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import ray.tune as ray_tune
 from rich.console import Console
@@ -26,6 +26,7 @@ from tune.planning.training_time import (
     shortened,
 )
 from tune.records.history import History, TrialEnded
+from tune.records.orders import Action
 from tune.records.run_folder import RunFolder
 from tune.records.search_record import SearchEnded, SearchRecord
 from tune.records.trial import Status, TrialRecord
@@ -79,6 +80,7 @@ def search(
     finalists: Mapping[int, TrialRecord],
     requests: Requests,
     limit_workers: Callable[[int], None] = lambda most: None,
+    overridden: Collection[Action] = (),
 ) -> SearchResult:
     """Run the trials that a study has left; the history and the tables are written meanwhile.
 
@@ -93,8 +95,9 @@ def search(
         spent_seconds: Seconds of the earlier sessions.
         finalists: Finalists that earlier sessions trained; only for what these lack time is kept
             free.
-        requests: Where orders come from.
+        requests: Where orders come from; they are being read.
         limit_workers: Has at most a number of trials run at once.
+        overridden: As in `Steering`.
     """
     quiet_optuna()
     store = CheckpointStore(study.checkpoints_root)
@@ -171,8 +174,9 @@ def search(
         scheduler=scheduler,
         searcher=searcher,
         limit_workers=limit_workers,
+        overridden=overridden,
     )
-    with requests, trackers, live_files:
+    with trackers, live_files:
         steering.resume()
         first_trials = FirstTrials(
             guess=guess_of(study),

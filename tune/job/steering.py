@@ -1,12 +1,12 @@
 """Carries out what a user orders of a search that runs; the history says what and when."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from model.errors import ConfigError
 from search_spaces import SearchSpace
 from tune.monitoring.control import check_order, point_of
-from tune.planning.study import Study
+from tune.planning.study import Study, StudyOptions
 from tune.records.history import History, TrialEnded
 from tune.records.order_table import write_orders
 from tune.records.orders import Action, Order, OrderCarriedOut, OrderGiven, OrderRecord
@@ -19,6 +19,7 @@ from tune.trials.asha import FairASHA
 from tune.trials.stopper import SearchStopper
 
 _EARLIER = "it was for an earlier session, which was gone before it was carried out"
+_OVERRIDDEN = "it was for an earlier session, and the command line says otherwise"
 _TOO_LATE = "it came after the search's last trial"
 _TIME_IS_UP = "it came after the end of the search's time; --resume goes on with another"
 
@@ -38,6 +39,7 @@ class Steering:
         scheduler: Stops trials.
         searcher: Proposes trials.
         limit_workers: Has at most a number of trials run at once.
+        overridden: Kinds of orders that the command line replaces if they are of earlier sessions.
     """
 
     history: History
@@ -50,9 +52,10 @@ class Steering:
     scheduler: FairASHA
     searcher: StudySearcher
     limit_workers: Callable[[int], None]
+    overridden: Collection[Action] = ()
 
     def resume(self) -> None:
-        """Carry out what earlier sessions left open, but for what was to end them.
+        """Carry out what earlier sessions left open, but for what this one does not take over.
 
         What they have not read waits until trials run: fewer workers, say, must not keep one that
         is to be stopped from its next report.
@@ -63,10 +66,8 @@ class Steering:
                 continue
             if record.order.id in begun:  # its driver was killed between the two events
                 self._close(record, trial=begun[record.order.id])
-            elif record.order.action is Action.END:
-                self._close(record, refused=_EARLIER)
             else:
-                self._check_and_carry_out(record)
+                self._check_and_carry_out(record, is_earlier=True)
 
     def carry_out(self) -> None:
         """Carry out what was ordered since the last time."""
@@ -79,12 +80,15 @@ class Steering:
     def _give(self, order: Order) -> None:
         given = OrderGiven(order=order, search_seconds=self.stopper.seconds())
         record = self.history.add_order(given)
-        if order.action is Action.END and self.requests.is_earlier(order.id):
-            self._close(record, refused=_EARLIER)
-        else:
-            self._check_and_carry_out(record)
+        self._check_and_carry_out(record, is_earlier=self.requests.is_earlier(order.id))
 
-    def _check_and_carry_out(self, record: OrderRecord) -> None:
+    def _check_and_carry_out(self, record: OrderRecord, *, is_earlier: bool) -> None:
+        if is_earlier and record.order.action is Action.END:
+            self._close(record, refused=_EARLIER)
+            return
+        if is_earlier and record.order.action in self.overridden:
+            self._close(record, refused=_OVERRIDDEN)
+            return
         try:
             check_order(record.order, self.space, lambda: self.history.records)
         except ConfigError as error:
@@ -207,6 +211,15 @@ def workers_ordered(history: SearchRecord) -> int | None:
     """Return how many workers were ordered last; None where none were."""
     ordered = [each.order.workers for each in history.orders.values() if not each.refused]
     return next((number for number in reversed(ordered) if number is not None), None)
+
+
+def overridden_by(options: StudyOptions) -> set[Action]:
+    """Return the kinds of orders that a command line has options for."""
+    options_of = {
+        Action.WORKERS: (options.max_concurrent,),
+        Action.BUDGET: (options.time_budget, options.trials),  # trials have no time limit
+    }
+    return {action for action, said in options_of.items() if any(said)}
 
 
 def with_time_budget(study: Study, seconds: float) -> Study:

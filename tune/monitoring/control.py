@@ -8,7 +8,7 @@ from model.config import ARITHMETIC_FIELDS, TrialConfig
 from model.errors import ConfigError
 from model.system.durations import parse_duration
 from search_spaces import SearchSpace
-from tune.monitoring.status import is_driven, trains_finalists
+from tune.monitoring.status import is_driven
 from tune.records.history import read_history
 from tune.records.load import local_folder
 from tune.records.orders import Action, Order, check_trial
@@ -70,8 +70,6 @@ class Control:
                 f"a search must run to be steered, but no driver has {self._location}; go on with "
                 f"python -m tune.run --resume"
             )
-        if trains_finalists(folder):
-            raise ConfigError("a search is steered while its trials run, not its finalists")
         check_order(order, folder.read_study().space, lambda: read_history(folder.history_file))
 
 

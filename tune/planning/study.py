@@ -172,6 +172,7 @@ class Study:
         extended: Whether it is to do more than its earlier sessions were, or has other finalists.
         trackers: What makes the trackers of this session, by their names; a run keeps none.
         search_id: As in `StudyFile`.
+        name: The same; where it is empty, the folder's name is meant.
     """
 
     space: SearchSpace
@@ -185,6 +186,7 @@ class Study:
     extended: bool = False
     trackers: Mapping[str, Callable[[Any], Any]] = dataclasses.field(default_factory=dict)
     search_id: str = dataclasses.field(default_factory=new_search_id)
+    name: str = ""
 
     @property
     def wants_finalists(self) -> bool:
@@ -201,7 +203,7 @@ class Study:
         """Where Ray keeps the trials' checkpoints: an absolute path or a URI."""
         if self.settings.storage is None:
             return str(RunFolder(self.run_path.resolve()).ray_folder)
-        return join(self.settings.storage, self.run_path.name)
+        return join(self.settings.storage, self.name or self.run_path.name)
 
     @property
     def finalists_root(self) -> str:
@@ -211,13 +213,16 @@ class Study:
     @property
     def mirror_root(self) -> str | None:
         """Where the storage has a copy of the run folder; None where the folder lies there."""
-        if self.settings.storage is None:
-            return None
-        file_system, path = open_location(self.checkpoints_root)
-        local = isinstance(file_system, LocalFileSystem)
+        root = self.checkpoints_root
         # The run may go on in the storage's own folder, on NFS say.
-        is_there = local and Path(path).resolve() == self.run_path.resolve()
-        return None if is_there else self.checkpoints_root
+        is_there = self.settings.storage is None or is_folder(root, self.run_path)
+        return None if is_there else root
+
+
+def is_folder(location: str, path: Path) -> bool:
+    """Return whether a location is a folder of this machine."""
+    file_system, place = open_location(location)
+    return isinstance(file_system, LocalFileSystem) and Path(place).resolve() == path.resolve()
 
 
 def finalists_of(settings: StudySettings) -> tuple[int, int]:

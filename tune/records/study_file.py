@@ -12,6 +12,7 @@ from typing import Any
 from model.errors import ConfigError
 from model.scoring.objective import Floor, Floors
 from model.scoring.resemblance import Resemblance
+from model.system.filesystem import is_safe
 from model.system.json_schema import checked, record
 from model.text.cleaning import RAW
 from model.text.corpus import Corpus
@@ -223,9 +224,10 @@ class StudyFile:
         resume: Command that continues the run, on any machine.
         cells: Cell of the user's own to the SHA-256 of its file, of which the run keeps no more.
         search_id: 12 hexadecimal digits that tell it from others of its name.
+        name: The run's name in its storage; empty in runs of before 2026-11-30.
 
     Raises:
-        ConfigError: search_id is something else.
+        ConfigError: search_id or name is something else.
     """
 
     command: str
@@ -246,8 +248,11 @@ class StudyFile:
     resume: str = ""
     cells: dict[str, str] = dataclasses.field(default_factory=dict)
     search_id: str = dataclasses.field(default_factory=new_search_id)
+    name: str = ""
 
     def __post_init__(self) -> None:
+        if self.name and ("/" in self.name or not is_safe(self.name)):
+            raise ConfigError(f"name must be a folder's name, got {self.name!r}")
         if not _SEARCH_ID.fullmatch(self.search_id):
             raise ConfigError(f"search_id must be 12 hexadecimal digits, got {self.search_id!r}")
 

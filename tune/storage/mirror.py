@@ -7,6 +7,7 @@ as copying it took by COPY_SHARE.
 """
 
 import contextlib
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -16,8 +17,8 @@ from pyarrow import fs
 
 from model.errors import ConfigError, ExternalFault, first_line
 from model.system.files import read_regular
-from model.system.filesystem import open_location, write
-from tune.records.run_folder import CORPUS_FILE, NETWORK_FOLDERS
+from model.system.filesystem import broken_rule, open_location, write
+from tune.records.run_folder import CORPUS_FILE, NETWORK_FOLDERS, RunFolder
 from tune.storage.copies import RunExtent, files_of_run
 from tune.storage.lease import RENEW_SECONDS, Lease, end_this_driver
 
@@ -28,7 +29,11 @@ COPY_SHARE = 0.05
 
 
 class Mirror(contextlib.AbstractContextManager["Mirror"]):
-    """A context manager: leases a run in its storage and copies its folder there."""
+    """A context manager: leases a run in its storage and copies its folder there.
+
+    Attributes:
+        root: The run's location in the storage.
+    """
 
     def __init__(self, folder: Path, root: str, *, text: str, say: Callable[[str], None]) -> None:
         """Prepare to copy a run.
@@ -38,13 +43,19 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
             root: Its location in the storage.
             text: The corpus.
             say: Prints a line for the user.
+
+        Raises:
+            ConfigError: The location is none.
         """
-        self._folder, self._root, self._text, self._say = folder, root, text, say
+        self.root = root
+        self._folder, self._text, self._say = folder, text, say
+        self._file_system, self._path = open_location(root)
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="mirror")
         # Relative path to what the file looked like when it was copied; None: not known.
         self._copied: dict[str, tuple[int, int] | None] = {}
         self._error: OSError | None = None
+        self._after_copy: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
     def __enter__(self) -> "Mirror":
         """Take the lease, and copy what there is.
@@ -52,11 +63,10 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
         Raises:
             ConfigError: Another driver has the run, it is further there, or cannot be written.
         """
-        self._file_system, self._path = open_location(self._root)
         self._lease = Lease(
-            self._root,
+            self.root,
             may_write=lambda: not self._is_further_there(),
-            lost=lambda: end_this_driver(self._root, self._say),
+            lost=lambda: end_this_driver(self.root, self._say),
         )
         try:
             self._lease.take(self._say)
@@ -65,7 +75,7 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
                 if self._is_further_there():
                     raise ConfigError(
                         f"the run in the storage went on without {self._folder}; "
-                        f"use --resume {self._root}"
+                        f"use --resume {self.root}"
                     )
                 self._copied = dict.fromkeys(files_of_run(self._file_system, self._path))
                 write(self._file_system, f"{self._path}/{CORPUS_FILE}", self._text.encode())
@@ -76,7 +86,7 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
                 raise
         except OSError as error:
             reason = first_line(error)
-            raise ConfigError(f"a storage must be writable: {self._root}: {reason}") from error
+            raise ConfigError(f"a storage must be writable: {self.root}: {reason}") from error
         self._thread.start()
         return self
 
@@ -97,10 +107,26 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
                 self._error = failure
         if self._error is not None:
             reason = first_line(self._error)
-            text = f"not all of {self._folder} is in the storage: {self._root}: {reason}"
+            text = f"not all of {self._folder} is in the storage: {self.root}: {reason}"
             if kind is None:
                 raise ExternalFault(text)
             self._say(text)
+
+    def is_behind(self) -> bool:
+        """Return whether the storage lacks something of the run: its last copy failed, perhaps.
+
+        Raises:
+            ConfigError: The storage cannot be read.
+        """
+        try:
+            here, there = self._extents()
+        except OSError as error:
+            raise ConfigError(broken_rule(self.root, error)) from error
+        return not there.has_all_of(here)
+
+    def after_copy(self, action: Callable[[], None]) -> None:
+        """Have a function called, in the copying thread, once all files are copied as they are."""
+        self._after_copy.put(action)
 
     def may_delete(self) -> bool:
         """Return whether the run is still this driver's alone, so that it may clean up."""
@@ -111,9 +137,14 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
 
     def _is_further_there(self) -> bool:
         """Return whether the run in the storage has what ours has not."""
+        here, there = self._extents()
+        return not here.has_all_of(there)
+
+    def _extents(self) -> tuple[RunExtent, RunExtent]:
+        """Return how far the run has come here, and in the storage."""
         # There first: what is copied meanwhile must not look like another driver's.
         there = RunExtent.of(self._file_system, self._path)
-        return not RunExtent.of(fs.LocalFileSystem(), str(self._folder)).has_all_of(there)
+        return RunExtent.of(fs.LocalFileSystem(), str(self._folder)), there
 
     def _run(self) -> None:
         rest_seconds = FIRST_SECONDS
@@ -132,8 +163,13 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
 
     def _copy(self) -> None:
         """Copy what has changed and delete what is gone, while the run is ours."""
+        num_waiting = self._after_copy.qsize()  # what comes later waits for the next copy
         here = self._files()
         changed = [name for name, look in here.items() if self._copied.get(name) != look]
+        # Read first and written last: where it says that the run has finished, all is there.
+        study_file = RunFolder(self._folder).study_file
+        study = read_regular(study_file)
+        changed.sort(key=lambda name: name == study_file.name)
         gone = [name for name in self._copied if name not in here]
         if not self._lease.renew():
             return
@@ -141,7 +177,8 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
             if self._lease.is_lost:
                 return
             try:
-                data = read_regular(self._folder / name)
+                is_study = name == study_file.name
+                data = study if is_study else read_regular(self._folder / name)
             except FileNotFoundError:  # ranked again meanwhile
                 continue
             write(self._file_system, f"{self._path}/{name}", data)
@@ -153,6 +190,8 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
                 with contextlib.suppress(FileNotFoundError):
                     self._file_system.delete_file(f"{self._path}/{name}")
             del self._copied[name]
+        for _ in range(num_waiting):
+            self._after_copy.get()()
 
     def _files(self) -> dict[str, tuple[int, int]]:
         """Return the files that are copied, and what each looks like.

@@ -1,10 +1,12 @@
 """Requests to the driver of a run: small files in the folder control/ of the run or its storage.
 
 The history is the driver's alone, so others leave a file, which the driver reads, writes into
-the history and removes. A thread looks for them, for a storage may answer slowly.
+the history and removes. A thread looks for them, for a storage may answer slowly. Another file
+there says that they are read: an order that nobody reads would strike a later session.
 """
 
 import contextlib
+import functools
 import json
 import queue
 import threading
@@ -26,6 +28,8 @@ from model.system.terminal import printable
 from tune.records.orders import MAX_REQUEST_BYTES, Order
 
 CONTROL_FOLDER = "control"
+OPEN_MARK = "open"
+"""A file in that folder, there while the requests in it are read, or where a driver was killed."""
 POLL_SECONDS = 2.0
 """Poll interval of the folders, seconds."""
 _SUFFIX = ".json"
@@ -35,7 +39,7 @@ def leave_request(location: str, order: Order) -> None:
     """Write a request into a run's folder or its storage, whole or not at all.
 
     Raises:
-        ConfigError: It cannot be written.
+        ConfigError: It cannot be written, or nobody would read it.
     """
     content = json.dumps(order.to_json(), ensure_ascii=False).encode()
     if len(content) > MAX_REQUEST_BYTES:
@@ -44,9 +48,18 @@ def leave_request(location: str, order: Order) -> None:
         file_system, root = open_location(location)
         if is_linked(file_system, root, CONTROL_FOLDER):
             raise ConfigError(f"a run must hold its files itself, got the link {CONTROL_FOLDER}")
-        write(file_system, f"{root}/{CONTROL_FOLDER}/{order.id}{_SUFFIX}", content)
+        path = f"{root}/{CONTROL_FOLDER}/{order.id}{_SUFFIX}"
+        if _is_open(file_system, root):
+            write(file_system, path, content)
+            if _is_open(file_system, root):  # then whoever closes it looks once more
+                return
+            with contextlib.suppress(FileNotFoundError):  # it was found, and came too late
+                file_system.delete_file(path)
     except STORE_ERRORS as error:
         raise ConfigError(broken_rule(location, error)) from error
+    raise ConfigError(
+        "a search is steered while its trials run, not its finalists, predictor or report"
+    )
 
 
 class Requests:
@@ -56,18 +69,25 @@ class Requests:
     without which nobody leaves an order.
     """
 
-    def __init__(self, locations: Iterable[str], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        locations: Iterable[str],
+        say: Callable[[str], None],
+        *,
+        after_copy: Callable[[Callable[[], None]], None] | None = None,
+    ) -> None:
         """Prepare to look.
 
         Args:
             locations: The run's folder, and its storage if it has one.
             say: Prints a line for the user; called by `take`.
+            after_copy: Calls a function once the storage has the history as it is now; None where
+                it is not copied.
         """
         self._folders = [open_location(location) for location in dict.fromkeys(locations)]
-        self._say = say
+        self._say, self._after_copy = say, after_copy
         self._found: queue.SimpleQueue[Order | str] = queue.SimpleQueue()
         self._seen: set[str] = set()  # ids, and names of files that are none of ours
-        self._done: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._earlier: set[str] = set()
         for file_system, root in self._folders:
             with contextlib.suppress(*STORE_ERRORS):
@@ -77,21 +97,28 @@ class Requests:
         self._thread = threading.Thread(target=self._run, daemon=True, name="requests")
 
     def __enter__(self) -> "Requests":
-        """Look a first time, and go on in a thread."""
+        """Let requests come, look a first time, and go on in a thread."""
         self._look()
         self._thread.start()
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        """Remove what was taken, and of a search that has ended what came too late."""
+        """Let no more requests come; of a search that has ended remove what came too late."""
         self._ending.set()
         self._thread.join()
+        self.close()
         if kind is None:
             self._look()
             for order in self.take():
                 self._say(f"{order} came after the end of the search and is left out")
-                self.done(order.id)
-        self._remove_done()
+                self._remove(order.id)
+
+    def close(self) -> None:
+        """Let no requests come: a driver that was killed may have left word that they are read."""
+        for file_system, root in self._folders:
+            with contextlib.suppress(*STORE_ERRORS):  # it is not there
+                if not is_linked(file_system, root, CONTROL_FOLDER):
+                    file_system.delete_file(f"{root}/{CONTROL_FOLDER}/{OPEN_MARK}")
 
     def take(self) -> list[Order]:
         """Return the orders that have come since the last time; of a damaged one a line is told.
@@ -114,12 +141,14 @@ class Requests:
         return order_id in self._earlier
 
     def done(self, order_id: str) -> None:
-        """Have the file of an order removed: the history has it."""
-        self._done.put(order_id)
+        """Have the file of an order removed: the history has it, soon also in the storage."""
+        if self._after_copy is None:
+            self._remove(order_id)
+        else:
+            self._after_copy(functools.partial(self._remove, order_id))
 
     def _run(self) -> None:
         while not self._ending.wait(POLL_SECONDS):
-            self._remove_done()
             self._look()
 
     def _look(self) -> None:
@@ -127,8 +156,11 @@ class Requests:
             with contextlib.suppress(*STORE_ERRORS):  # it is tried again
                 if not is_linked(file_system, root, CONTROL_FOLDER):
                     folder = f"{root}/{CONTROL_FOLDER}"
-                    for name in sorted(files_below(file_system, folder, recursive=False)):
+                    names = list(files_below(file_system, folder, recursive=False))
+                    for name in names:
                         self._read(file_system, folder, name)
+                    if OPEN_MARK not in names and not self._ending.is_set():
+                        write(file_system, f"{folder}/{OPEN_MARK}", b"")
 
     def _read(self, file_system: fs.FileSystem, folder: str, name: str) -> None:
         stem = name.removesuffix(_SUFFIX)
@@ -142,15 +174,18 @@ class Requests:
         except ValueError as error:
             text = f"the request {CONTROL_FOLDER}/{name} is left out: {error}"
             self._found.put(printable(" ".join(text.split())[:300]))
-            self._done.put(stem)
+            self._remove(stem)
         self._seen.add(stem)
 
-    def _remove_done(self) -> None:
-        while not self._done.empty():
-            name = self._done.get()
-            for file_system, root in self._folders:
-                with contextlib.suppress(*STORE_ERRORS):  # gone, or not in this one
-                    file_system.delete_file(f"{root}/{CONTROL_FOLDER}/{name}{_SUFFIX}")
+    def _remove(self, stem: str) -> None:
+        for file_system, root in self._folders:
+            with contextlib.suppress(*STORE_ERRORS):  # gone, or not in this one
+                file_system.delete_file(f"{root}/{CONTROL_FOLDER}/{stem}{_SUFFIX}")
+
+
+def _is_open(file_system: fs.FileSystem, root: str) -> bool:
+    mark = file_system.get_file_info(f"{root}/{CONTROL_FOLDER}/{OPEN_MARK}")
+    return bool(mark.type == fs.FileType.File)
 
 
 def _content(file_system: fs.FileSystem, path: str) -> bytes:

@@ -15,8 +15,15 @@ from model.config import TrialConfig
 from model.errors import CheckpointError
 from model.system.filesystem import read
 from model.system.json_schema import parsed
-from tune.records.history import EpochEnded, History, event_of, line_of
-from tune.records.trial import ESTIMATED_MEMORY, PEAK_MEMORY, SCORES, EpochRecord, trial_id
+from tune.records.history import EpochEnded, History, TrialStarted, event_of, line_of
+from tune.records.trial import (
+    ESTIMATED_MEMORY,
+    PEAK_MEMORY,
+    SCORES,
+    EpochRecord,
+    Status,
+    trial_id,
+)
 from tune.storage.checkpoints import (
     CheckpointStore,
     StoredCheckpoint,
@@ -74,7 +81,10 @@ def write_epochs(folder: Path, config: TrialConfig, results: list[dict[str, Any]
 
 
 def learn_missed(history: History, store: CheckpointStore) -> dict[int, list[str]]:
-    """Add the epochs that only the checkpoints know of, in trials that have not ended.
+    """Add the epochs that only the checkpoints know of, in trials that may have gone on.
+
+    Those are the trials that have not ended, and those that ASHA stopped: one may have been
+    promoted after the history was copied.
 
     Returns:
         The checkpoints of the trials that the history knows, as `newest_first` gives them. One
@@ -87,14 +97,27 @@ def learn_missed(history: History, store: CheckpointStore) -> dict[int, list[str
     locations = {number: found[number] for number in history.records if number in found}
     for number, of_trial in locations.items():
         record = history.records[number]
-        if not record.has_ended:
-            try:
-                _, results = next(reported_first(map(stored_checkpoint, of_trial), record.config))
-            except OSError as error:  # to go on would leave a gap
-                raise unreadable(error) from error
-            for result in results:
-                if report_of(result) == len(record.epochs) + 1:
-                    history.add(epoch_ended(number, result, history.seconds()))
+        if record.has_ended and record.status is not Status.PRUNED:
+            continue
+        try:
+            _, results = next(reported_first(map(stored_checkpoint, of_trial), record.config))
+        except OSError as error:  # to go on would leave a gap
+            raise unreadable(error) from error
+        last = record.epochs[-1].report if record.epochs else 0
+        missed = [result for result in results if report_of(result) > last]
+        if missed and record.has_ended:
+            history.add(
+                TrialStarted(
+                    number=number,
+                    baseline=record.baseline,
+                    config=record.config.to_dict(),
+                    search_seconds=history.seconds(),
+                    generation=record.generation,
+                    order_id=record.order_id,
+                )
+            )
+        for result in missed:
+            history.add(epoch_ended(number, result, history.seconds()))
     return locations
 
 

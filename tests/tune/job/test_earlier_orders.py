@@ -1,20 +1,22 @@
 """Orders that a session left when it was killed, unread or half carried out."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
 from search_spaces import load_space
-from tune.job.steering import Steering, additions
+from tune.job.steering import Steering, additions, overridden_by
+from tune.planning.study import StudyOptions
 from tune.records.history import History, TrialEnded, TrialStarted
 from tune.records.order_table import ORDER_TABLE
 from tune.records.orders import Action, Order, OrderCarriedOut, OrderGiven
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status
-from tune.storage.requests import Requests, leave_request
+from tune.storage.requests import CONTROL_FOLDER, OPEN_MARK, Requests, leave_request
 from tune.trials.asha import FairASHA
 from tune.trials.stopper import SearchStopper
 
@@ -26,9 +28,15 @@ WORKERS = Order(action=Action.WORKERS, workers=1)
 class Session:
     """One session's steering of a run in the working folder, with stand-ins around it."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(
+        self,
+        history: History,
+        *,
+        overridden: Collection[Action] = (),
+        after_copy: Callable[[Callable[[], None]], None] | None = None,
+    ) -> None:
         self.folder = RunFolder(Path.cwd())
-        self.requests = Requests([str(self.folder.path)], lambda line: None)
+        self.requests = Requests([str(self.folder.path)], lambda line: None, after_copy=after_copy)
         self.history = history
         self.stopper = SearchStopper(None)
         self.searcher, self.limit_workers = Mock(), Mock()
@@ -43,6 +51,7 @@ class Session:
             scheduler=FairASHA(SPACE.budget, max_reports=SPACE.max_reports),
             searcher=self.searcher,
             limit_workers=self.limit_workers,
+            overridden=overridden,
         )
 
     def refused(self, order: Order) -> str:
@@ -53,6 +62,13 @@ class Session:
 def history() -> Iterator[History]:
     with History(Path("history.jsonl")) as opened:
         yield opened
+
+
+def open_requests() -> None:
+    """Let requests be left, as a driver does whose search is about to run."""
+    mark = Path(CONTROL_FOLDER, OPEN_MARK)
+    mark.parent.mkdir(exist_ok=True)
+    mark.touch()
 
 
 def begin(history: History, order: Order) -> None:
@@ -68,6 +84,7 @@ def test_unread_end_of_an_earlier_session_is_refused_and_other_orders_wait(
     history: History,
 ) -> None:
     stale, fresh = Order(action=Action.END), Order(action=Action.END)
+    open_requests()
     for order in (stale, WORKERS):
         leave_request(str(Path.cwd()), order)
     session = Session(history)
@@ -83,8 +100,9 @@ def test_unread_end_of_an_earlier_session_is_refused_and_other_orders_wait(
     assert table[table["order"] == "end"]["refused"].notna().all()
     # One that comes while Ray starts is for this session.
     session = Session(history)
-    leave_request(str(Path.cwd()), fresh)
     with session.requests:
+        leave_request(str(Path.cwd()), fresh)
+        session.requests._look()
         session.steering.carry_out()
         assert session.stopper.interrupted and not session.refused(fresh)
 
@@ -140,6 +158,7 @@ def test_budget_that_comes_after_the_searchs_time_is_refused(history: History) -
     session = Session(history)
     for order in (early, late):
         session.stopper.timed_out = order is late  # its trials end their epochs
+        open_requests()
         leave_request(str(Path.cwd()), order)
         with session.requests if order is early else nullcontext():
             session.requests._look()
@@ -147,3 +166,65 @@ def test_budget_that_comes_after_the_searchs_time_is_refused(history: History) -
     assert not session.refused(early)
     assert session.refused(late).startswith("it came after the end of the search's time")
     assert session.stopper.seconds_left() == pytest.approx(3600, abs=60)
+
+
+@pytest.mark.parametrize("was_read", [False, True])
+@pytest.mark.parametrize(
+    ("said", "overridden"),
+    [
+        ({}, set()),
+        ({"time_budget": "3h"}, {Action.BUDGET}),
+        ({"trials": 20}, {Action.BUDGET}),  # which have no time limit
+        ({"max_concurrent": 2}, {Action.WORKERS}),
+    ],
+)
+def test_command_line_wins_over_orders_of_earlier_sessions(
+    history: History, was_read: bool, said: dict[str, Any], overridden: set[Action]
+) -> None:
+    orders = WORKERS, Order(action=Action.BUDGET, time_budget_seconds=60.0), ADD
+    open_requests()
+    for order in orders:
+        if was_read:
+            history.add_order(OrderGiven(order=order, search_seconds=1.0))
+        else:
+            leave_request(str(Path.cwd()), order)
+    session = Session(history, overridden=overridden_by(StudyOptions(**said)))
+    with session.requests:
+        session.steering.resume()
+        session.steering.carry_out()
+        refused = {order.action for order in orders if session.refused(order)}
+        assert refused == overridden
+        assert session.limit_workers.called == (Action.WORKERS not in overridden)
+        assert (session.stopper.seconds_left() is None) == (Action.BUDGET in overridden)
+        session.searcher.try_next.assert_called_once()
+        # What is ordered of this session is carried out, whatever its command line says.
+        now = Order(action=Action.BUDGET, time_budget_seconds=90.0)
+        leave_request(str(Path.cwd()), now)
+        session.requests._look()
+        session.steering.carry_out()
+    assert not session.refused(now) and session.stopper.seconds_left() is not None
+
+
+def test_order_stays_until_the_history_that_has_it_is_copied(history: History) -> None:
+    copied: list[Callable[[], None]] = []
+    budget = Order(action=Action.BUDGET, time_budget_seconds=3600.0)
+    session = Session(history, after_copy=copied.append)
+    with session.requests:
+        leave_request(str(Path.cwd()), budget)
+        session.requests._look()
+        session.steering.carry_out()
+    file = Path(CONTROL_FOLDER, f"{budget.id}.json")
+    assert not session.refused(budget) and file.exists()
+    # Its machine is lost: another one has the history as it was before.
+    with History(Path("copy.jsonl")) as copy:
+        again = Session(copy)
+        with again.requests:
+            again.steering.carry_out()
+        assert not again.refused(budget)
+        assert again.stopper.seconds_left() == pytest.approx(3600, abs=60)
+    assert not file.exists()
+    # Or it is not lost, and the order is not given twice.
+    file.touch()
+    (action,) = copied
+    action()
+    assert not file.exists()

@@ -17,7 +17,6 @@ from hand_made_trials import RECORDS, SPACE
 from model.errors import ConfigError
 from tune import status
 from tune.monitoring import status as status_module
-from tune.monitoring.control import Control
 from tune.monitoring.status import RunStatus
 from tune.records import load
 from tune.records.history import (
@@ -286,12 +285,6 @@ def test_finalists_of_an_earlier_session_are_not_what_a_leased_run_does(
         # The time budget covers both.
         assert found.search_seconds == pytest.approx(180.0 + 30.0, abs=10)
         assert (found.left_seconds is not None) == is_searching
-        order = Control(folder.path)
-        if is_searching:
-            order.workers(1)
-        else:
-            with pytest.raises(ConfigError, match="while its trials run, not its finalists"):
-                order.workers(1)
 
 
 def test_baseline_that_has_had_its_time_has_ended(folder: RunFolder) -> None:

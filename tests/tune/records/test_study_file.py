@@ -30,6 +30,7 @@ FULL = dataclasses.replace(
     versions={"python": "3.11"},
     git_commit="abc",
     finished=False,
+    name="ten",
 )
 
 
@@ -77,6 +78,7 @@ def test_runs_from_before_a_key_was_written_have_its_default() -> None:
         ("corpus", {"name": "x"}, "corpus lacks .* and .*"),
         ("objective", [], "objective must be an object, got list"),
         ("search_seconds", "long", "search_seconds must be float, got 'long'"),
+        ("name", "../other", "name must be a folder's name, got '../other'"),
         ("ended", None, "ended must be str, got None"),
         (
             "estimate",

@@ -10,7 +10,8 @@ import pytest
 
 from model.config import TrialConfig
 from model.errors import CheckpointError, ExternalFault
-from tune.records.history import History, TrialStarted
+from tune.records.history import History, TrialEnded, TrialStarted
+from tune.records.trial import Status
 from tune.storage.checkpoints import CheckpointStore
 from tune.trials import epoch_reports
 from tune.trials.epoch_reports import EPOCHS_FILE, epoch_ended, learn_missed, write_epochs
@@ -32,6 +33,25 @@ def result(epoch: int) -> dict[str, Any]:
     }
 
 
+def checkpoint(root: Path, trial: str, last: int) -> Path:
+    """Store a checkpoint of a trial with its reports up to the last."""
+    place = root / f"ray/session-1/{trial}/checkpoint_{last:06d}"
+    (place / "checkpoint").mkdir(parents=True)
+    (place / "checkpoint/meta.json").write_text("{}", encoding="utf-8")
+    write_epochs(place, CONFIG, [result(number) for number in range(1, last + 1)])
+    return place
+
+
+def with_reports(history: History, reports: list[int], status: Status | None = None) -> None:
+    """Give the history a trial that reported, and ended if a status is given."""
+    config = CONFIG.to_dict()
+    history.add(TrialStarted(number=0, baseline="", config=config, search_seconds=0.0))
+    for report in reports:
+        history.add(epoch_ended(0, result(report), 1.0))
+    if status is not None:
+        history.add(TrialEnded(number=0, status=status, error="", search_seconds=2.0))
+
+
 @pytest.mark.parametrize(
     ("newest", "known"),
     [
@@ -43,10 +63,7 @@ def test_epochs_are_learnt_from_the_newest_checkpoint_that_has_its_reports(
     newest: str | None, known: int, tmp_path: Path
 ) -> None:
     for epoch in (9, 10):
-        place = tmp_path / f"ray/session-1/trial_00000/checkpoint_{epoch:06d}"
-        (place / "checkpoint").mkdir(parents=True)
-        (place / "checkpoint/meta.json").write_text("{}", encoding="utf-8")
-        write_epochs(place, CONFIG, [result(number) for number in range(1, epoch + 1)])
+        place = checkpoint(tmp_path, "trial_00000", epoch)
     if newest is None:
         (place / EPOCHS_FILE).unlink()
     elif newest == "with fewer settings":  # as runs of before 2026-11-29 wrote it
@@ -56,14 +73,44 @@ def test_epochs_are_learnt_from_the_newest_checkpoint_that_has_its_reports(
     elif newest != "whole":
         (place / EPOCHS_FILE).write_text(newest, encoding="utf-8")
     with History(tmp_path / "history.jsonl") as history:
-        config = CONFIG.to_dict()
-        history.add(TrialStarted(number=0, baseline="", config=config, search_seconds=0.0))
-        for epoch in range(1, 6):  # as far as the copy goes
-            history.add(epoch_ended(0, result(epoch), 1.0))
+        with_reports(history, [1, 2, 3, 4, 5])  # as far as the copy goes
         found = learn_missed(history, CheckpointStore(str(tmp_path / "ray")))
         epochs = [epoch.epoch for epoch in history.records[0].epochs]
     assert epochs == list(range(1, known + 1))
     assert [len(of_trial) for of_trial in found.values()] == [2]
+
+
+@pytest.mark.parametrize(
+    ("status", "in_history", "stored", "learnt", "learnt_status"),
+    [
+        # Promoted after the history was copied, and then its machine was lost.
+        (Status.PRUNED, [1, 2, 3], 5, [1, 2, 3, 4, 5], Status.RUNNING),
+        (Status.PRUNED, [1, 2, 3], 3, [1, 2, 3], Status.PRUNED),
+        (Status.COMPLETE, [1, 2, 3], 5, [1, 2, 3], Status.COMPLETE),
+        # Earlier versions left gaps.
+        (Status.STOPPED, [1, 2, 3, 6], 6, [1, 2, 3, 6], Status.STOPPED),
+        (Status.PRUNED, [1, 2, 3, 6], 7, [1, 2, 3, 6, 7], Status.RUNNING),
+    ],
+)
+def test_trial_that_may_have_gone_on_has_all_its_epochs(
+    status: Status,
+    in_history: list[int],
+    stored: int,
+    learnt: list[int],
+    learnt_status: Status,
+    tmp_path: Path,
+) -> None:
+    checkpoint(tmp_path, "trial_00000", 3)
+    if stored > 3:
+        checkpoint(tmp_path, "trial_00000-2", stored)
+    with History(tmp_path / "history.jsonl") as history:
+        with_reports(history, in_history, status)
+        learn_missed(history, CheckpointStore(str(tmp_path / "ray")))
+        record = history.records[0]
+    assert [epoch.report for epoch in record.epochs] == learnt
+    assert record.status is learnt_status
+    with History(tmp_path / "history.jsonl") as history:  # as the next session reads it
+        assert history.records[0] == record
 
 
 def test_history_gets_no_gap_because_the_storage_is_silent(
@@ -78,8 +125,7 @@ def test_history_gets_no_gap_because_the_storage_is_silent(
 
     monkeypatch.setattr(epoch_reports, "read", silent)
     with History(tmp_path / "history.jsonl") as history:
-        config = CONFIG.to_dict()
-        history.add(TrialStarted(number=0, baseline="", config=config, search_seconds=0.0))
+        with_reports(history, [])
         with pytest.raises(ExternalFault, match="must be readable: AWS Error NETWORK_CONNECTION"):
             learn_missed(history, CheckpointStore(str(tmp_path / "ray")))
 
