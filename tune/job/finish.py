@@ -11,6 +11,7 @@ from rich.console import Console
 
 from model.errors import CheckpointError
 from model.network.own_cells import known_cells
+from model.system.command_line import cell_words
 from model.system.terminal import complain, interrupted_exit_code, say
 from model.training.predictor import load_network
 from tune.job.outcome import why_nothing
@@ -164,7 +165,7 @@ def last_words(folder: RunFolder) -> list[str]:
 
 def _cells() -> str:
     """Return the options that name the cells of the user's own."""
-    return "".join(f" --cell {shlex.quote(cell.named)}" for cell in known_cells())
+    return cell_words(cell.named for cell in known_cells())
 
 
 def _write_page(run: LoadedRun, folder: RunFolder, console: Console) -> None:
