@@ -16,7 +16,7 @@ from rich.console import Console
 from model.errors import ConfigError, ExternalFault
 from model.system.energy import Energy, EnergyMeter
 from model.system.files import unwritable
-from model.system.terminal import complain, say, take_signals_back
+from model.system.terminal import complain, take_signals_back
 from tune.cluster.cluster import Cluster
 from tune.cluster.ray_watch import RayWatch
 from tune.cluster.resources import (
@@ -37,6 +37,7 @@ from tune.job.search import found_before, is_spent, search
 from tune.job.steering import additions, with_time_budget, workers_ordered
 from tune.job.study_json import study_file
 from tune.job.worker_tasks import AfterSearch
+from tune.monitoring.json_events import warn
 from tune.planning.estimate import Estimate
 from tune.planning.study import NOTHING_SPENT, Study, StudyOptions
 from tune.planning.training_time import num_settled, with_base_that_fits
@@ -154,17 +155,17 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
     locations = [str(folder.path), *([study.mirror_root] if study.mirror_root else [])]
     with (
         naming_how_to_resume(folder.path, command, other_place=cluster.why_full),
-        nullcontext(Requests(locations, functools.partial(say, console))) as requests,
+        nullcontext(Requests(locations, functools.partial(warn, console))) as requests,
         History(folder.history_file) as history,
         # A lock keeps other drivers out, too, and so does the lease in a storage.
         nullcontext()
         if history.is_locked or study.mirror_root
-        else leased_folder(folder.path, say=functools.partial(say, console)),
+        else leased_folder(folder.path, say=functools.partial(warn, console)),
         Mirror(
             folder.path,
             study.mirror_root,
             text=study.corpus.text,
-            say=functools.partial(say, console),
+            say=functools.partial(warn, console),
         )
         if study.mirror_root
         else nullcontext() as mirror,
