@@ -259,7 +259,7 @@ def find_run(run: str, results: Path) -> RunFolder:
     Raises:
         ConfigError: Neither is a run of ours.
     """
-    path = expanded(run)
+    path, results = expanded(run), expanded(results)
     if not path.is_dir():
         parent = results if path.name == run else path.parent
         path = parent / path.name
