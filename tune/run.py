@@ -3,7 +3,7 @@
 
 import sys
 
-from model.system.terminal import complain, end_on_signals, steady_output
+from model.system.terminal import complain, end_on_signals, end_with_stdin, steady_output
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,6 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_options(sys.argv[1:] if arguments is None else arguments)
     with steady_output():
         on_signal = end_on_signals()  # before the imports, which take a second
+        end_with_stdin()
         try:
             from model.errors import EXTERNAL_FAULT, CheckpointError, ConfigError, ExternalFault
             from tune.cluster.ray_environment import prepare_ray_environment

@@ -5,6 +5,7 @@ import contextlib
 import difflib
 import os
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -144,9 +145,19 @@ def add_cell_option(parser: argparse.ArgumentParser) -> None:
     """Add --cell, by which a user names the files that a network's own cells need."""
     parser.add_argument(
         "--cell",
-        action="append",
+        action="extend",
+        nargs="+",
         default=[],
         metavar="FILE.py:CLASS",
-        help="the file of a cell of one's own that a network has; it is executed; for several, "
-        "several",
+        help="the files of the cells of one's own that a network has; they are executed",
     )
+
+
+def cell_words(cells: Iterable[str]) -> str:
+    """Return --cell as one types it behind a command; empty without cells.
+
+    >>> cell_words(["my cells.py:A", "b.py:B"])
+    " --cell 'my cells.py:A' b.py:B"
+    """
+    words = " ".join(map(shlex.quote, cells))
+    return f" --cell {words}" if words else ""

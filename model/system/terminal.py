@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """People send the first, schedulers of jobs the second, a terminal that is closed the third."""
+ENDS_WITH_STDIN = "CHAR_LSTM_TUNE_ENDS_WITH_STDIN"
+"""Environment variable of a process that is to end with the one that began it."""
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -34,7 +37,7 @@ def printable(text: str) -> str:
 
 
 def complain(program: str, error: object) -> None:
-    """Print why a command ends, in one line on stderr; it does nothing to a terminal."""
+    """Print what is wrong, in one line on stderr; it does nothing to a terminal."""
     line = " ".join(f"{program}: {error}".splitlines())
     print(printable(line), file=sys.stderr, flush=True)
 
@@ -198,6 +201,26 @@ def end_on_signals() -> EndOnSignal:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)
     return handler
+
+
+def end_with_stdin() -> None:
+    """Have the end of standard input send SIGTERM, where ENDS_WITH_STDIN asks for it.
+
+    Standard input is then a pipe whose other end the process that began this one holds: it closes
+    however that one ends, by SIGKILL too. What this process starts gets none of it.
+    """
+    if os.environ.pop(ENDS_WITH_STDIN, None) is None:
+        return
+    pipe, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+
+    def wait_for_end() -> None:
+        while os.read(pipe, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait_for_end, daemon=True, name="stdin").start()
 
 
 def take_signals_back() -> None:

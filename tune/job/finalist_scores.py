@@ -14,6 +14,7 @@ from model.system.terminal import say
 from model.text.streams import EncodedCorpus
 from tune.cluster.resources import TrialResources
 from tune.job.worker_tasks import AfterSearch, network_at, run_tasks
+from tune.monitoring.json_events import warn
 from tune.planning.finalist_budget import learning_seconds_of, scoring_seconds_of, slot_ends
 from tune.records.finalist_table import (
     FINALIST_TABLE,
@@ -79,7 +80,7 @@ def score_finalists(
                     scores[number] = result
                 else:
                     reason = f"not scored on the test passage: {result}"
-                    say(console, f"{finalist_name(number)}: {reason}")
+                    warn(console, f"{finalist_name(number)}: {reason}")
     finally:  # what is scored stays so, also where a defect of ours ends the session
         rows = (
             finalist_row(record, scores[key]) for key, record in sorted(history.records.items())

@@ -16,6 +16,7 @@ from model.system.terminal import say
 from tune.job.finalist_scores import score_finalists
 from tune.job.search import SearchResult
 from tune.job.worker_tasks import AfterSearch
+from tune.monitoring.json_events import warn
 from tune.monitoring.progress import Progress
 from tune.planning.finalist_budget import (
     choose,
@@ -107,7 +108,7 @@ def confirm(after: AfterSearch, result: SearchResult) -> SearchResult:
         }
         if missing and not num and left is not None and chosen[0].number not in complete:
             unconfirmed = no_room(len(missing), times.trained_seconds[0], left)
-            say(console, f"\nnot confirmed: {unconfirmed}")
+            warn(console, f"\nnot confirmed: {unconfirmed}")
         if complete:
             unconfirmed = ""
         elif begun and all(record.has_ended for record in begun):

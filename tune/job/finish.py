@@ -11,12 +11,13 @@ from rich.console import Console
 
 from model.errors import CheckpointError
 from model.network.own_cells import known_cells
+from model.system.command_line import cell_words
 from model.system.terminal import complain, interrupted_exit_code, say
 from model.training.predictor import load_network
 from tune.job.outcome import why_nothing
 from tune.job.search import SearchResult
 from tune.job.study_json import how_it_ended, resume_anywhere, study_file
-from tune.monitoring.json_events import JsonConsole
+from tune.monitoring.json_events import JsonConsole, warn
 from tune.planning.estimate import Estimate
 from tune.planning.study import Study
 from tune.records.json_file import write_json
@@ -78,7 +79,9 @@ def finish(
         may_delete=may_delete,
     )
     for number in gone:
-        say(console, f"the network of trial {number} is gone: {CHECKPOINTS} has the next best one")
+        warn(
+            console, f"the network of trial {number} is gone: {CHECKPOINTS} has the next best one"
+        )
     if not best.empty:
         write_json(config_of(best.iloc[0]).to_dict(), folder.best_file)
     write_report(run, folder)
@@ -105,11 +108,18 @@ def finish(
         say(console, f"go on: {resume_command(folder)}")
         if study.mirror_root is not None:
             say(console, f"or, on any machine: {resume_anywhere(study)}")
+    return _ended(study, folder, result, how_it_ended(result), console)
+
+
+def _ended(
+    study: Study, folder: RunFolder, result: SearchResult, ended: str, console: Console
+) -> int:
+    """Print the last event, and return the exit code."""
     exit_code = _exit_code(study, result)
     if isinstance(console, JsonConsole):
         console.event(
             "search_ended",
-            ended=how_it_ended(result),
+            ended=ended,
             search_seconds=result.seconds,
             exit_code=exit_code,
             report=str(folder.report_file),
@@ -125,18 +135,20 @@ def _check_predictor(folder: RunFolder, console: Console) -> None:
     try:
         load_network(folder.predictor)
     except CheckpointError as error:
-        say(console, f"the predictor is left out: {error}")
+        warn(console, f"the predictor is left out: {error}")
         folder.drop_predictor()
 
 
 def show_finished(study: Study, folder: RunFolder, result: SearchResult, console: Console) -> int:
     """Print what a finished run found, write nothing, and return the exit code."""
+    run = read_run(folder)
     say(console)
-    _tell_best(read_run(folder), "already finished; nothing to do", console)
+    _tell_best(run, run.study.ended, console)
     for line in last_words(folder):
         say(console, line)
-    say(console, f"go on: {resume_command(folder)} with a larger --trials or --time-budget")
-    return _exit_code(study, result)
+    go_on = f"go on: {resume_command(folder)} with a larger --trials or --time-budget"
+    warn(console, f"already finished; nothing to do; {go_on}")
+    return _ended(study, folder, result, run.study.ended, console)
 
 
 def resume_command(folder: RunFolder) -> str:
@@ -164,7 +176,7 @@ def last_words(folder: RunFolder) -> list[str]:
 
 def _cells() -> str:
     """Return the options that name the cells of the user's own."""
-    return "".join(f" --cell {shlex.quote(cell.named)}" for cell in known_cells())
+    return cell_words(cell.named for cell in known_cells())
 
 
 def _write_page(run: LoadedRun, folder: RunFolder, console: Console) -> None:
@@ -175,7 +187,7 @@ def _write_page(run: LoadedRun, folder: RunFolder, console: Console) -> None:
         raise
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        say(console, f"{folder.page_file.name} could not be written: {reason}")
+        warn(console, f"{folder.page_file.name} could not be written: {reason}")
 
 
 def _tell_best(run: LoadedRun, ending: str, console: Console) -> None:

@@ -1,28 +1,33 @@
 """What `import tune` gives: `run = tune.search(space="full", corpus="book.txt")`, and a run."""
 
 import dataclasses
+import hashlib
 import inspect
 import json
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from model.errors import ConfigError, unknown_choice
-from model.system.filesystem import is_uri, split
+from model.system.files import write_text
+from model.system.filesystem import is_uri
 from search_spaces import SearchSpace
 from tune.job.live_run import Run
 from tune.job.search_process import SearchProcess
 from tune.planning.study import StudyOptions
-from tune.records.run_folder import default_name, find_run
+from tune.records.run_folder import find_run
 
 __all__ = ["Run", "load_run", "search"]
 
 OF_THE_TERMINAL = ("command", "dry_run", "quiet", "log_format")
 """Options that say what the command prints."""
+SPACES = ".spaces"
+"""Folder, beside the runs, of the spaces that Python code gave."""
+_SEVERAL = ("fix", "cell", "start_from", "tracker")
 _FIELDS = [
     field for field in dataclasses.fields(StudyOptions) if field.name not in OF_THE_TERMINAL
 ]
@@ -31,10 +36,12 @@ _FIELDS = [
 def search(*, wait: bool = True, progress: bool = True, **options: Any) -> Run:
     """Search for the best char-LSTM for a text, as `python -m tune.run` does.
 
-    Each option of the command line is a keyword of the same name; `python -m tune.run --help`
-    explains them. Besides what a command line can say, `space` may be a SearchSpace, and
-    `time_budget` and `trial_timeout` seconds. A Ray that this process has initialised is used, and
-    left running. A search ends with the Python that began it; `resume` continues it.
+    Each option of the command line is a keyword of the same name, but for dry_run, quiet and
+    log_format; `python -m tune.run --help` explains them. Besides what a command line can say,
+    `space` may be a SearchSpace, which is kept beside the run, and `time_budget` and
+    `trial_timeout` seconds. A Ray that this process has initialised is used, and left running.
+    Warnings are lines on stderr. A search ends with the Python that began it; `resume` continues
+    it.
 
     Args:
         wait: Whether to return when the search has ended, and not as soon as it has a folder.
@@ -52,25 +59,19 @@ def search(*, wait: bool = True, progress: bool = True, **options: Any) -> Run:
     for name in options:
         if name not in known:
             raise ConfigError(unknown_choice("option", name, known))
-    values = {name: _as_said(name, value) for name, value in options.items()}
-    with tempfile.TemporaryDirectory() as folder:
-        space = options.get("space")
-        if isinstance(space, SearchSpace):
-            path = Path(folder) / "space.json"
-            path.write_text(json.dumps(space.to_json()), encoding="utf-8")
-            values["space"] = str(path)
-        is_new = not values.get("resume") and not values.get("or_resume")
-        if values.get("name") is None and is_new:
-            named = space.name if isinstance(space, SearchSpace) else Path(str(space)).stem
-            values["name"] = default_name(named)
-        checked = StudyOptions(**values)  # a mistake is told before a process starts
-        if checked.space is None and checked.resume is None:
-            raise ConfigError("one of the options space and resume is required")
-        values["address"] = checked.address or _own_ray()
-        path = _run_path(checked)
-        process = SearchProcess(flags_of(values), console=Console(quiet=not progress))
-        process.wait_for(path)
-    run = Run(path, process)
+    values = {name: _as_said(name, value) for name, value in options.items() if value is not None}
+    space = options.get("space")
+    named = {"space": space.name} if isinstance(space, SearchSpace) else {}
+    checked = StudyOptions(**{**values, **named})  # a mistake is told before a process starts
+    if checked.space is None and checked.resume is None:
+        raise ConfigError("one of the options space and resume is required")
+    if checked.resume is not None and not is_uri(checked.resume):
+        find_run(checked.resume, checked.results)
+    if isinstance(space, SearchSpace):
+        values["space"] = str(_kept(space, checked.results))
+    values["address"] = checked.address or _own_ray()
+    process = SearchProcess(flags_of(values), console=Console(quiet=not progress))
+    run = Run(process.wait_for_run(), process)
     return run.wait() if wait else run
 
 
@@ -96,7 +97,7 @@ def flags_of(values: dict[str, Any]) -> list[str]:
             continue
         if isinstance(value, bool):
             flags.append(flag if value else f"--no-{name}")
-        elif field.name in ("fix", "tracker"):
+        elif field.name in ("fix", "tracker"):  # not several behind one
             flags += [part for rule in value for part in (flag, str(rule))]
         elif isinstance(value, Sequence) and not isinstance(value, str):
             flags += [flag, *map(str, value)] if value else []
@@ -106,26 +107,36 @@ def flags_of(values: dict[str, Any]) -> list[str]:
 
 
 def _as_said(name: str, value: Any) -> Any:
-    """Return a value as a command line says it."""
-    if name in ("time_budget", "trial_timeout") and isinstance(value, int | float):
-        return f"{value:.15g}s"
+    """Return a value as a command line says it; of another type as it is, to be refused."""
     if name == "results":
-        return Path(value)
-    if isinstance(value, Path):
-        return str(value)
-    if name in ("fix", "cell", "start_from", "tracker") and isinstance(value, str):
-        return (value,)
-    return value
+        return Path(value) if isinstance(value, str) else value
+    if isinstance(value, list | tuple):
+        return [_as_said("", each) for each in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    elif isinstance(value, Path):
+        value = str(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if name in ("time_budget", "trial_timeout") and is_number:
+        return f"{value:.15g}s"
+    return [value] if name in _SEVERAL and isinstance(value, str) else value
 
 
-def _run_path(options: StudyOptions) -> Path:
-    """Return the folder of the run, before it is there."""
-    if options.resume is None:
-        assert options.name is not None
-        return options.results / options.name
-    if is_uri(options.resume):
-        return options.results / split(options.resume)[1]
-    return find_run(options.resume, options.results).path
+def _kept(space: SearchSpace, results: Path) -> Path:
+    """Write a space where the command that the run keeps finds it again, and return the file.
+
+    Raises:
+        ConfigError: The results folder cannot be written.
+    """
+    text = json.dumps(space.to_json())
+    path = results / SPACES / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+    except OSError as error:
+        rule = "the results folder must be writable"
+        raise ConfigError(f"{rule}, got {results}: {error.strerror}") from error
+    return path
 
 
 def _own_ray() -> str | None:
@@ -145,7 +156,10 @@ def _signature() -> inspect.Signature:
     ]
     of_options = [
         inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=field.type
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=field.type,
         )
         for field in _FIELDS
     ]

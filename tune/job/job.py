@@ -16,7 +16,7 @@ from rich.console import Console
 from model.errors import ConfigError, ExternalFault
 from model.system.energy import Energy, EnergyMeter
 from model.system.files import unwritable
-from model.system.terminal import complain, say, take_signals_back
+from model.system.terminal import complain, take_signals_back
 from tune.cluster.cluster import Cluster
 from tune.cluster.ray_watch import RayWatch
 from tune.cluster.resources import (
@@ -38,6 +38,7 @@ from tune.job.search import search
 from tune.job.steering import overridden_by, with_time_budget, workers_ordered
 from tune.job.study_json import study_file
 from tune.job.worker_tasks import AfterSearch
+from tune.monitoring.json_events import warn
 from tune.planning.estimate import Estimate
 from tune.planning.study import NOTHING_SPENT, EarlierSessions, Study, StudyOptions
 from tune.planning.training_time import num_settled, with_base_that_fits
@@ -160,7 +161,7 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
     mirror = _mirror(study, folder, console)
     requests = Requests(
         [str(folder.path), *([mirror.root] if mirror else [])],
-        functools.partial(say, console),
+        functools.partial(warn, console),
         after_copy=mirror.after_copy if mirror else None,
     )
     with (
@@ -169,7 +170,7 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         # A lock keeps other drivers out, too, and so does the lease in a storage.
         nullcontext()
         if history.is_locked or mirror
-        else leased_folder(folder.path, say=functools.partial(say, console)),
+        else leased_folder(folder.path, say=functools.partial(warn, console)),
         mirror or nullcontext(),
         RayWatch(command=command, ended=cluster.remove_folders) as watch,
         EnergyMeter(
@@ -234,7 +235,7 @@ def _mirror(study: Study, folder: RunFolder, console: Console) -> Mirror | None:
     root = study.mirror_root
     if root is None:
         return None
-    tell = functools.partial(say, console)
+    tell = functools.partial(warn, console)
     return Mirror(folder.path, root, text=study.corpus.text, say=tell)
 
 

@@ -86,8 +86,9 @@ def parser() -> OneLineParser:
     )
     what.add_argument(
         "--cell",
+        action="extend",
         nargs="+",
-        default=(),
+        default=[],
         metavar="CELL",
         help="search these cells and no others: lstm, gru, mogrifier, or a class of one's own, "
         "FILE.py:CLASS (docs/cells.md); to be given again with --resume",

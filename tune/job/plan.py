@@ -15,7 +15,7 @@ from model.training.schedule import constant_reports
 from search_spaces.distributions import describe as describe_distribution
 from tune.cluster.resources import Node, TrialResources, describe
 from tune.cluster.trial_memory import format_bytes
-from tune.monitoring.json_events import JsonConsole
+from tune.monitoring.json_events import JsonConsole, warn
 from tune.monitoring.search_state import short
 from tune.planning.estimate import Estimate
 from tune.planning.simulation import Plan
@@ -67,6 +67,8 @@ def print_plan(plan: JobPlan, console: Console) -> None:
         )
     for line in _plan_lines(plan):
         say(console, line)
+    for text in _warnings(study):
+        warn(console, f"warning: {text}")
 
 
 def _plan_lines(plan: JobPlan) -> list[str]:
@@ -105,16 +107,12 @@ def _plan_lines(plan: JobPlan) -> list[str]:
             num_bytes = len(prepared.streams(config).train.symbols)
             lines.append(f"  {RAW + ', bytes':<18} {num_bytes:,} bytes to train on")
         if "word" in space.values("unit"):
-            # The regime of windows reads no words.
-            config = space.config({"cleaning": cleaning, "unit": "word", "regime": "stream"})
-            words = prepared.streams(config)
+            words, min_word_count = _words(study, cleaning)
             lines.append(
                 f"  {cleaning + ', words':<18} {len(words.train.symbols):,} tokens to train on, "
-                f"{len(words.vocabulary):,} symbols that occur in them {config.min_word_count} "
-                f"times or more"
+                f"{len(words.vocabulary):,} symbols that occur in them {min_word_count} times or "
+                f"more"
             )
-            if len(words.vocabulary) == 1:
-                lines.append(f"warning: {NO_WORDS}")
     if "word" in space.values("unit") and has_no_spaces_between_words(study.corpus.text):
         lines.append(f"  {'words':<18} {CLAUSES}")
     judged = next(iter(prepared.encoded.values())).validation.num_raw_chars
@@ -124,8 +122,6 @@ def _plan_lines(plan: JobPlan) -> list[str]:
     )
     if space.base.reports_per_epoch > 1:
         lines.append(_reports(study))
-    if prepared.resemblance is not None and prepared.resemblance.warning:
-        lines.append(f"warning: {prepared.resemblance.warning}")
     budget = space.budget
     limit = budget.time_budget_seconds
     is_all = space.distributions and space.max_trials() == budget.trials
@@ -147,6 +143,25 @@ def _plan_lines(plan: JobPlan) -> list[str]:
         limit_text = format_seconds(study.settings.trial_timeout_seconds)
         lines.append(f"trial timeout: a trial that reports nothing for {limit_text} is killed")
     return lines
+
+
+def _warnings(study: Study) -> list[str]:
+    """Return why the search may be of little use, a sentence each."""
+    prepared, found = study.prepared, []
+    if "word" in study.space.values("unit"):
+        of_cleanings = [_words(study, cleaning)[0] for cleaning in prepared.encoded]
+        found += [NO_WORDS] * any(len(words.vocabulary) == 1 for words in of_cleanings)
+    if prepared.resemblance is not None and prepared.resemblance.warning:
+        found.append(prepared.resemblance.warning)
+    return found
+
+
+def _words(study: Study, cleaning: str) -> tuple[EncodedCorpus, int]:
+    """Return a cleaned text as words, and how often those of the vocabulary occur at least."""
+    # The regime of windows reads no words.
+    values = {"cleaning": cleaning, "unit": "word", "regime": "stream"}
+    config = study.space.config(values)
+    return study.prepared.streams(config), config.min_word_count
 
 
 def _symbols(encoded: EncodedCorpus) -> str:

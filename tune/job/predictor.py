@@ -28,6 +28,7 @@ from tune.cluster.resources import TrialResources
 from tune.job.mixing import Candidate, Group, Mixed, mix, on_test_passage
 from tune.job.search import SearchResult
 from tune.job.worker_tasks import AfterSearch, network_at, run_tasks
+from tune.monitoring.json_events import warn
 from tune.planning.finalist_budget import LATE_SHARE, choose, slot_ends
 from tune.planning.study import Study
 from tune.records.finalist_table import finalist_name, finalist_of
@@ -78,7 +79,7 @@ def with_predictor(after: AfterSearch, result: SearchResult) -> SearchResult:
     seconds = FIXED_SECONDS + max(slot_ends(scoring, after.concurrent()), default=0.0)
     left = stopper.seconds_left()
     if budget and left is not None and seconds > max(left, LATE_SHARE * budget):
-        say(
+        warn(
             console,
             f"\nno predictor: it would take about {format_seconds(seconds)}; --resume with a "
             f"larger --time-budget makes it",
@@ -109,7 +110,7 @@ def _make(after: AfterSearch, candidates: list[Candidate], stopper: SearchStoppe
         found = {}
         for index, result in run_tasks(_nats, arguments, need, stopper):
             if isinstance(result, str):
-                say(console, f"{networks[index].name}: not mixed: {result}")
+                warn(console, f"{networks[index].name}: not mixed: {result}")
             else:
                 found[index] = result
         return found
@@ -135,7 +136,7 @@ def _make(after: AfterSearch, candidates: list[Candidate], stopper: SearchStoppe
     try:
         _save(prepared, after.folder, best, test)
     except CheckpointError as error:  # removed, or damaged since it was scored
-        say(console, f"no predictor: {error}")
+        warn(console, f"no predictor: {error}")
 
 
 def candidates_of(

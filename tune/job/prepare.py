@@ -21,6 +21,7 @@ from tune.cluster.resources import Node, TrialResources, local_nodes, trial_reso
 from tune.job.fit import fitted
 from tune.job.notify import check_notify
 from tune.job.start_from import with_starts
+from tune.monitoring.json_events import warn
 from tune.monitoring.mlflow_log import MlflowLog, check_mlflow
 from tune.monitoring.tracker import MakesTracker, load_tracker
 from tune.planning.study import Study, StudyOptions
@@ -173,7 +174,7 @@ def named_corpus(options: StudyOptions, settings: StudySettings, console: Consol
     corpus = with_named_held_out(
         corpus, settings.reading, validation=options.validation, test=options.test
     )
-    tell_corpus(corpus, console)
+    tell_corpus(corpus, console, say if options.corpus else warn)  # which the default has become
     return corpus
 
 
@@ -188,11 +189,13 @@ def split_for(space: SearchSpace, corpus: Corpus) -> Corpus:
     return corpus
 
 
-def tell_corpus(corpus: Corpus, console: Console) -> None:
+def tell_corpus(
+    corpus: Corpus, console: Console, tell: Callable[[Console, str], None] = say
+) -> None:
     """Print which text it is."""
     # The source of a file or a URL names it.
     name = "" if f" {corpus.name}," in f"{corpus.source}," else f"{corpus.name}: "
-    say(console, f"corpus: {name}{corpus.source}")
+    tell(console, f"corpus: {name}{corpus.source}")
 
 
 def with_budget(space: SearchSpace, options: StudyOptions) -> SearchSpace:

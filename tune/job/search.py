@@ -9,9 +9,9 @@ from rich.console import Console
 
 from model.config import TrialConfig
 from model.scoring.objective import uniform_guess_bits_per_char
-from model.system.terminal import say
 from model.training.schedule import training_is_over
 from tune.job.steering import Steering, let_finish_again, settle_ordered, with_time_budget
+from tune.monitoring.json_events import warn
 from tune.monitoring.progress import Progress
 from tune.monitoring.tracker import TrackedSearch
 from tune.monitoring.trackers import Trackers
@@ -180,7 +180,7 @@ def search(
         steering.resume()
         first_trials = FirstTrials(
             guess=guess_of(study),
-            say=functools.partial(say, console),
+            say=functools.partial(warn, console),
             end=stopper.end_early,
             earlier=records,
         )

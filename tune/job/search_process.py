@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from model.errors import EXTERNAL_FAULT, ConfigError, ExternalFault
-from model.system.terminal import SIGNALS
+from model.system.terminal import ENDS_WITH_STDIN, SIGNALS, complain
 
 _ROOT = Path(__file__).resolve().parents[2]
 POLL_SECONDS = 0.1
@@ -47,10 +47,10 @@ class SearchProcess:
         path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tune.run", *arguments, "--log-format", "json"],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # closed when this Python has ended, in whatever way
             stdout=subprocess.PIPE,
             stderr=errors,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, "PYTHONPATH": path, ENDS_WITH_STDIN: "1"},
             text=True,
             # Ctrl-C is for Python first, which passes it on.
             start_new_session=True,
@@ -66,27 +66,27 @@ class SearchProcess:
         """Whether it has not ended."""
         return self._process.poll() is None
 
-    def wait_for(self, run: Path) -> None:
-        """Wait until the search runs and has its folder, or has ended; see `wait`.
+    def wait_for_run(self) -> Path:
+        """Wait until the search runs, or has ended, and return the run folder; see `wait`.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C ended it before it had one.
+            KeyboardInterrupt: Ctrl-C ended it before it ran.
+            ExternalFault: Another signal did.
         """
-
-        def has_begun() -> bool:
-            # A run that is resumed has its folder before its options are checked.
-            return self._follower.has_plan and run.exists()
-
+        follower = self._follower
         try:
-            while self.is_running and not has_begun():
+            while self.is_running and not follower.has_run:
                 time.sleep(POLL_SECONDS)
         except KeyboardInterrupt:
             self.interrupt()
             self.wait()
-            if not run.exists():
+            if not follower.has_run:
                 raise
-        if not has_begun():
+        if not follower.has_run:
             self.wait()
+        if follower.run is None or not follower.has_run:
+            raise ExternalFault("the search was ended before it had a folder")
+        return follower.run
 
     def wait(self) -> None:
         """Wait for its end; the first Ctrl-C ends it with its results, the second at once.
@@ -104,9 +104,7 @@ class SearchProcess:
                 self.interrupt()
         atexit.unregister(self._end)
         said = self._said
-        # Python ends with 1, too; a tracker may print a traceback of its own.
-        has_crashed = code == _NOTHING_FOUND and "Traceback (most recent call last)" in said
-        if code in (0, _NOTHING_FOUND, *_INTERRUPTED) and not has_crashed:
+        if _is_end(code, said):
             return
         line = said.splitlines()[-1] if said else f"the search ended with code {code}"
         line = line.removeprefix("tune.run: ").removeprefix("python -m tune.run: error: ")
@@ -132,10 +130,21 @@ class SearchProcess:
             for line in lines:
                 if (event := _event_of(line)) is not None:
                     self._follower.take(event)
-        self._process.wait()
+        code = self._process.wait()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         with errors:
             errors.seek(0)
             self._said = errors.read().decode(errors="replace").strip()
+        if self._said and _is_end(code, self._said):
+            print(self._said, file=sys.stderr)
+
+
+def _is_end(code: int, said: str) -> bool:
+    """Return whether a search came to an end of its own, or of a signal, and not by a mistake."""
+    # Python ends with 1, too; a tracker may print a traceback of its own.
+    has_crashed = code == _NOTHING_FOUND and "Traceback (most recent call last)" in said
+    return code in (0, _NOTHING_FOUND, *_INTERRUPTED) and not has_crashed
 
 
 def _event_of(line: str) -> dict[str, Any] | None:
@@ -152,7 +161,8 @@ class _TerminalBar(Progress):
 
     def __init__(self, console: Console) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-        super().__init__(*columns, console=console)
+        # One of a quiet console would take all that others print meanwhile, too.
+        super().__init__(*columns, console=console, disable=console.quiet)
         self._bar = self.add_task("planning", total=None)
 
     def show(self, words: str, done: float, total: float | None) -> None:
@@ -181,23 +191,33 @@ class _Follower:
 
     Attributes:
         bar: What shows it; a context manager.
-        has_plan: Whether the search has said what it is going to do.
+        run: The run folder, from when the search has said what it is going to do; None before.
     """
 
     def __init__(self, bar: _TerminalBar | _NotebookBar) -> None:
         self.bar = bar
-        self.has_plan = False
+        self.run: Path | None = None
         self._budget_seconds: float | None = None
         self._search_seconds = 0.0
         self._num_trials, self._num_ended, self._best = 0, 0, ""
 
+    @property
+    def has_run(self) -> bool:
+        """Whether the search has begun; a resumed one has its folder before it is checked."""
+        return self.run is not None and self.run.exists()
+
     def take(self, event: dict[str, Any]) -> None:
         """Learn of an event."""
         kind = event["event"]
-        if kind == "plan":
+        if kind == "warning":
+            complain("tune.search", event["text"])
+            return
+        if kind == "search_ended":  # one that had finished before has no plan
+            self.run = Path(event["report"]).parent
+        elif kind == "plan":
+            self.run = Path(event["run_folder"])
             self._num_trials = event["num_trials"]
             self._budget_seconds = event["time_budget_seconds"]
-            self.has_plan = True
         elif kind == "trial_ended" and not event["is_finalist"]:
             self._num_ended = event["num_ended"]
             if event["best_val_bits_per_char"] is not None:

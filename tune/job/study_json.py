@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from model.network.own_cells import own_cell
+from model.system.command_line import cell_words
 from model.system.limits import num_cpus
 from search_spaces.cells import own_cells_of
 from tune.job.outcome import why_nothing
@@ -101,7 +102,7 @@ def _why_unconfirmed(study: Study, result: SearchResult | None) -> str:
 def resume_anywhere(study: Study) -> str:
     """Return the command that continues a run, from its storage if that has a copy."""
     location = study.mirror_root or str(study.run_path.resolve())
-    cells = "".join(f" --cell {cell}" for cell in own_cells_of(study.space))
+    cells = cell_words(own_cells_of(study.space))
     return f"python -m tune.run --resume {shlex.quote(location)}{cells}"
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from model.config import ARITHMETIC_FIELDS, TrialConfig
 from model.errors import ConfigError
 from model.system.durations import parse_duration
@@ -41,7 +43,11 @@ class Control:
         Args:
             config: All fields, or some; the space's base has the others.
         """
-        values = config.to_dict() if isinstance(config, TrialConfig) else dict(config)
+        given = config.to_dict() if isinstance(config, TrialConfig) else dict(config)
+        values = {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in given.items()
+        }
         return self._leave(Order(action=Action.ADD, config=values))
 
     def workers(self, most: int) -> Order:
@@ -50,7 +56,7 @@ class Control:
 
     def budget(self, duration: str | float) -> Order:
         """Replace the time budget, which counts from the search's start: "2h", or seconds."""
-        seconds = parse_duration(duration) if isinstance(duration, str) else float(duration)
+        seconds = parse_duration(duration) if isinstance(duration, str) else duration
         return self._leave(Order(action=Action.BUDGET, time_budget_seconds=seconds))
 
     def end(self) -> Order:

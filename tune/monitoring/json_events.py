@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from rich.console import Console
 
+from model.system.terminal import say
 from tune.records.trial import TrialRecord
 
 
@@ -24,7 +25,16 @@ class JsonConsole(Console):
     def event(self, name: str, **values: Any) -> None:
         """Print an event: its name, the seconds since 1970, and its values."""
         line = {"event": name, "time": round(time.time(), 3), **values}
-        print(json.dumps(line), file=self.file, flush=True)
+        # In one piece: other threads print events, too.
+        print(json.dumps(line) + "\n", end="", file=self.file, flush=True)
+
+
+def warn(console: Console, text: str) -> None:
+    """Say what a user should know though the search goes on: a line, or an event."""
+    if isinstance(console, JsonConsole):
+        console.event("warning", text=text.strip())
+    else:
+        say(console, text)
 
 
 def trial_event(record: TrialRecord, label: str, *, is_finalist: bool) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from model.config import is_own_cell
+from model.system.command_line import cell_words
 from model.system.durations import counted, format_seconds
 from search_spaces import SearchSpace
 from tune.monitoring.search_state import SearchState, axis_values
@@ -185,7 +187,8 @@ def _state(folder: RunFolder, study: StudyFile, location: str, *, alive: bool) -
         confirming = trains_finalists(folder)
         return "its driver is retraining the finalists" if confirming else "its driver is alive"
     # Not study.json's own `resume`: others may have written it, and it would be typed here.
-    command = f"python -m tune.run --resume {shlex.quote(location)}"
+    cells = cell_words(filter(is_own_cell, study.cells))
+    command = f"python -m tune.run --resume {shlex.quote(location)}{cells}"
     return f"its driver is gone; go on: {command}" if study.is_running else study.ended
 
 

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from rich.console import Console
 
 from model.system.secrets import redacted
-from model.system.terminal import say
+from tune.monitoring.json_events import warn
 from tune.monitoring.tracker import MakesTracker, TrackedSearch, Tracker
 from tune.records.trial import TrialRecord
 
@@ -138,10 +138,8 @@ class Trackers(AbstractContextManager["Trackers"]):
             except _Failed as error:
                 self._trackers.remove(tracker)
                 tracker.abandon()
-                say(
-                    self._console,
-                    f"{tracker.name} failed and is disabled for this search: {error}",
-                )
+                text = f"{tracker.name} failed and is disabled for this search: {error}"
+                warn(self._console, text)
 
 
 def _tensorboard_log(search: TrackedSearch) -> Tracker:

@@ -1,15 +1,18 @@
 """A study: the settings of a search, all checked."""
 
 import dataclasses
+import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyarrow.fs import LocalFileSystem
 
+from model.config import check_type
 from model.errors import ConfigError
 from model.scoring.objective import PreparedCorpus
 from model.system.durations import parse_duration
+from model.system.files import expanded
 from model.system.filesystem import join, normal, open_location
 from model.text.corpus import Corpus
 from search_spaces import SearchSpace
@@ -25,8 +28,8 @@ class StudyOptions:
     """What the command line says; None is an option that was not given.
 
     Raises:
-        ConfigError: A number is out of its range, a duration is none, or the run to go on with has
-            no name.
+        ConfigError: A value is of another type, a number is out of its range, a duration is none,
+            or the run to go on with has no name.
     """
 
     space: str | None = None
@@ -64,6 +67,9 @@ class StudyOptions:
     command: str = ""
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check_option(field.name, getattr(self, field.name), field.type)
+        object.__setattr__(self, "results", expanded(self.results))
         if self.max_concurrent is not None and self.max_concurrent < 1:
             raise ConfigError(f"max_concurrent must be at least 1, got {self.max_concurrent}")
         if self.or_resume and self.name is None:
@@ -92,6 +98,20 @@ class StudyOptions:
         said = {name: getattr(self, name) for name in names}
         known = {name: value for name, value in said.items() if value is not None}
         return dataclasses.replace(settings, **known)
+
+
+def _check_option(name: str, value: object, hint: Any) -> None:
+    """Refuse a value that is not of an option's type, as TrialConfig does."""
+    kinds = hint.__args__ if isinstance(hint, types.UnionType) else (hint,)
+    if value is None and types.NoneType in kinds:
+        return
+    if Sequence[str] not in kinds or (isinstance(value, str) and str in kinds):
+        check_type(name, value, kinds[0])
+        return
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{name} must be a list of str, got {value!r}")
+    for each in value:
+        check_type(f"each {name}", each, str)
 
 
 class Spent(NamedTuple):

@@ -8,8 +8,10 @@ import dataclasses
 import enum
 import json
 import math
+import operator
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 from model.errors import ConfigError
@@ -48,6 +50,11 @@ _VALUE_OF = {
     Action.END: None,
 }
 """The one field that an order of each kind has."""
+_NUMBERS: dict[str, Callable[[Any], float]] = {
+    "trial": operator.index,
+    "workers": operator.index,
+    "time_budget_seconds": float,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +90,13 @@ class Order:
         if given != needed:
             rule = f"{self.action} must have {', '.join(map(str, needed)) or 'no value'}"
             raise ConfigError(f"{rule}, got {', '.join(sorted(given)) or 'none'}")
+        for name, number in _NUMBERS.items():
+            if (value := getattr(self, name)) is not None:
+                try:
+                    object.__setattr__(self, name, number(value))  # numpy's are Python's from here
+                except (TypeError, ValueError, OverflowError):
+                    kind = "number" if number is float else "whole number"
+                    raise ConfigError(f"{name} must be a {kind}, got {value!r:.100}") from None
         if self.trial is not None and self.trial < 0:
             raise ConfigError(f"a trial's number must be 0, 1, 2, …, got {self.trial}")
         if self.workers is not None and not 1 <= self.workers <= MAX_WORKERS:

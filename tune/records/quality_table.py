@@ -30,14 +30,14 @@ class QualityRecord:
 
     writer: str
     name: str
-    checkpoint: int | None
+    checkpoint: int | None = None
     cleaning: str
-    temperature: float | None
+    temperature: float | None = None
     passages: int
     quality: TextQuality
-    distance: float | None
-    nearest: bool
-    word_list: str | None
+    distance: float | None = None
+    nearest: bool = False
+    word_list: str | None = None
 
     def row(self) -> dict[str, Any]:
         """Return its row of quality.csv."""

@@ -51,48 +51,29 @@ class _Inside:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RunFolder:
-    """One run's folder."""
+    """One run's folder; results/README.md says what each file holds."""
 
     path: Path
 
     study_file = _Inside("study.json")
-    """What the search was: space, corpus, objective, versions."""
     trials_file = _Inside("trials.csv")
-    """One row a trial."""
     epochs_file = _Inside("epochs.csv")
-    """One row a trial and epoch."""
     best_file = _Inside("best.json")
-    """The winner's configuration."""
     report_file = _Inside("report.md")
-    """The report."""
     page_file = _Inside("report.html")
-    """The report as a page with pictures."""
     samples_file = _Inside("samples.md")
-    """What the best checkpoints write."""
     samples_data_file = _Inside("samples.json")
-    """The same as data."""
     quality_file = _Inside("quality.csv")
-    """The figures of what the best checkpoints write."""
     orders_file = _Inside("orders.csv")
-    """What was ordered while it ran; one row an order."""
     energy_file = _Inside("energy.json")
-    """The energy that the driver's machine used."""
     optuna_file = _Inside("optuna.journal")
-    """Optuna's study, a journal."""
     history_file = _Inside("history.jsonl")
-    """Every event of the search; the tables are made from it."""
     finalists_file = _Inside("finalists.csv")
-    """One row a training of a finalist."""
     finalists_history_file = _Inside("finalists.jsonl")
-    """Every event of the finalists' trainings."""
     predictor_file = _Inside("predictor.csv")
-    """What the best networks and the n-gram know together; a row a member."""
     predictor = _Inside(PREDICTOR_FOLDER)
-    """The mixture itself, which is read like a checkpoint."""
-    tensorboard_folder = _Inside("tensorboard")
-    """The trials' curves as TensorBoard reads them, one folder each; not copied to a storage."""
-    ray_folder = _Inside("ray")
-    """Ray's experiment states and the trials' checkpoints, unless kept elsewhere."""
+    tensorboard_folder = _Inside("tensorboard")  # not copied to a storage
+    ray_folder = _Inside("ray")  # in the storage where there is one
 
     @property
     def history_files(self) -> tuple[Path, ...]:
@@ -259,7 +240,7 @@ def find_run(run: str, results: Path) -> RunFolder:
     Raises:
         ConfigError: Neither is a run of ours.
     """
-    path = expanded(run)
+    path, results = expanded(run), expanded(results)
     if not path.is_dir():
         parent = results if path.name == run else path.parent
         path = parent / path.name

@@ -4,6 +4,7 @@ Parameters are given where a source could be checked.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -42,8 +43,12 @@ class PublishedResult:
     source: str
 
 
-_MERITY = "Merity 2018, arXiv:1803.08240"
-_MELIS = "Melis 2020, arXiv:1909.01792"
+_AWD_LSTM = functools.partial(
+    PublishedResult, name="AWD-LSTM, 3 layers", source="Merity 2018, arXiv:1803.08240"
+)
+_MOGRIFIER = functools.partial(
+    PublishedResult, name="Mogrifier LSTM", source="Melis 2020, arXiv:1909.01792"
+)
 RESULTS: Mapping[str, Sequence[PublishedResult]] = {
     "tiny-shakespeare": (
         PublishedResult(
@@ -55,15 +60,9 @@ RESULTS: Mapping[str, Sequence[PublishedResult]] = {
         ),
     ),
     "ptb-char": (
-        PublishedResult(name="AWD-LSTM, 3 layers", bits=1.175, source=_MERITY),
-        PublishedResult(name="Mogrifier LSTM", bits=1.120, parameters=24_000_000, source=_MELIS),
-        PublishedResult(
-            name="Mogrifier LSTM",
-            bits=1.083,
-            parameters=24_000_000,
-            protocol=_DYNAMIC,
-            source=_MELIS,
-        ),
+        _AWD_LSTM(bits=1.175),
+        _MOGRIFIER(bits=1.120, parameters=24_000_000),
+        _MOGRIFIER(bits=1.083, parameters=24_000_000, protocol=_DYNAMIC),
     ),
     "text8": (
         PublishedResult(
@@ -74,15 +73,9 @@ RESULTS: Mapping[str, Sequence[PublishedResult]] = {
         ),
     ),
     "enwik8": (
-        PublishedResult(name="AWD-LSTM, 3 layers", bits=1.232, source=_MERITY),
-        PublishedResult(name="Mogrifier LSTM", bits=1.122, parameters=96_000_000, source=_MELIS),
-        PublishedResult(
-            name="Mogrifier LSTM",
-            bits=0.988,
-            parameters=96_000_000,
-            protocol=_DYNAMIC,
-            source=_MELIS,
-        ),
+        _AWD_LSTM(bits=1.232),
+        _MOGRIFIER(bits=1.122, parameters=96_000_000),
+        _MOGRIFIER(bits=0.988, parameters=96_000_000, protocol=_DYNAMIC),
     ),
 }
 """Corpus to results on its test part."""

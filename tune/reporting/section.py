@@ -104,11 +104,12 @@ def spread(mean: float, deviation: float) -> str:
 def escaped(text: str) -> str:
     r"""Return a text from outside the code as one line of Markdown that shows it as it is.
 
-    >>> print(escaped("<b>a|b</b>\n[link](x)"))
-    &lt;b>a\|b&lt;/b> \[link](x)
+    >>> print(escaped("<b>a|b</b>\n[link](x) of __init__ and hidden_size"))
+    &lt;b>a\|b&lt;/b> \[link](x) of \_\_init\_\_ and hidden_size
     """
     one_line = printable(" ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;")
-    return re.sub(r"([\\`*\[|])", r"\\\1", one_line)
+    # An underscore between letters or digits, as in a column's name, is no emphasis.
+    return re.sub(r"([\\`*\[|]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", one_line)
 
 
 def verbatim(text: str) -> str:

@@ -125,11 +125,8 @@ def _of_checkpoint(rank: int, path: Path, book: Book) -> list[QualityRecord]:
     of_book = record(
         writer=BOOK,
         name=BOOK_NAME,
-        temperature=None,
         passages=len(survey.book),
         quality=mean_quality(survey.book),
-        distance=None,
-        nearest=False,
     )
     return [*written, of_book]
 
@@ -146,13 +143,11 @@ def _of_reference(book: Book) -> list[QualityRecord]:
             QualityRecord(
                 writer=REFERENCE,
                 name=f"the reference's {passage.name}",
-                checkpoint=None,
                 cleaning=passage.cleaning,
                 temperature=0.0,
                 passages=1,
                 quality=quality,
                 distance=distance(quality, [measure(piece) for piece in of_book]),
-                nearest=False,
                 word_list=book.word_list.name if book.word_list else None,
             )
         )

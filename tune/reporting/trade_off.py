@@ -142,7 +142,10 @@ def best_below(run: LoadedRun, max_parameters: float) -> str:
     small = known[known["num_parameters"] <= max_parameters]
     if small.empty:
         least = f", the smallest has {known['num_parameters'].min():,}" if len(known) else ""
-        raise ConfigError(f"--max-parameters must leave a trial{least}, got {max_parameters:,.0f}")
+        of_use = " that beats the n-gram" if len(costs) < len(ranked(run.trials)) else ""
+        raise ConfigError(
+            f"--max-parameters must leave a trial{of_use}{least}, got {max_parameters:,.0f}"
+        )
     found, best = small.iloc[0], known.iloc[0]
     again = spread(found["mean"], found["deviation"])
     settings = ", ".join(f"{each} {escaped(shown(found[each]))}" for each in compared_fields(run))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from tune.job import finish
 from tune.job.prepare import prepare
 from tune.job.search import SearchResult
 from tune.job.study_json import study_file
+from tune.monitoring.json_events import JsonConsole
 from tune.planning.study import Study, StudyOptions
 from tune.records.load import LoadedRun
 from tune.records.run_folder import RunFolder
@@ -70,6 +72,24 @@ def test_network_that_is_gone_is_told_and_so_is_a_warning_of_the_text(
     assert finish.finish(study, folder, RESULT, None, console) == 0
     assert isinstance(console.file, io.StringIO)
     assert "the network of trial 3 is gone: checkpoints has the next" in console.file.getvalue()
+
+
+def test_run_that_had_finished_prints_the_last_event_and_says_so(tiny_text: str) -> None:
+    study, console = prepared(tiny_text)
+    folder = RunFolder.create(study.run_path, study_file(study, None, None))
+    events = io.StringIO()
+    assert finish.finish(study, folder, RESULT, None, JsonConsole(events)) == 0
+    before = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")}
+    assert finish.show_finished(study, folder, RESULT, JsonConsole(events)) == 0
+    *_, first, warning, last = map(json.loads, events.getvalue().splitlines())
+    assert warning["event"] == "warning"
+    assert warning["text"].startswith("already finished; nothing to do; go on: ")
+    assert first | {"time": last["time"]} == last
+    assert first["event"] == "search_ended" and first["ended"] == "all trials done"
+    assert finish.show_finished(study, folder, RESULT, console) == 0
+    assert isinstance(console.file, io.StringIO)
+    assert "already finished; nothing to do; go on: " in console.file.getvalue()
+    assert before == {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")}
 
 
 def test_printed_commands_are_quoted(monkeypatch: pytest.MonkeyPatch) -> None:

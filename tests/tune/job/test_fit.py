@@ -1,6 +1,7 @@
 """A text that some choices of a space do not fit is searched without these."""
 
 import dataclasses
+import io
 import json
 import random
 import re
@@ -12,8 +13,9 @@ from optuna.distributions import CategoricalDistribution
 from rich.console import Console
 
 from model.errors import ConfigError, CorpusError
+from model.text import corpus as corpus_file
 from model.text.cleaning import CLEANINGS
-from model.text.corpus import Corpus
+from model.text.corpus import Corpus, resolve_corpus
 from model.text.words import CLAUSES, NO_WORDS
 from model.training.cost import TextSizes, steps_per_epoch
 from search_spaces import SearchSpace, load_space
@@ -22,8 +24,9 @@ from search_spaces.narrow import LAYER_NORM_DROPOUT, fixed, with_layer_norm, wit
 from tune import run
 from tune.cluster.resources import Node
 from tune.job.fit import fitted
-from tune.job.prepare import split_for
+from tune.job.prepare import prepare, split_for
 from tune.job.resume import _check_space, prepared_study
+from tune.monitoring.json_events import JsonConsole
 from tune.planning.study import StudyOptions
 
 NUMBERS = "".join(f"{n},{n * n % 977},{n % 13}\n" for n in range(2_000))
@@ -147,7 +150,26 @@ def test_plan_tells_of_words_that_are_none(capsys: pytest.CaptureFixture[str]) -
     Path("once.txt").write_text(words, encoding="utf-8")
     flags = ["--space", "extended", "--corpus", "once.txt", "--dry-run"]
     assert run.main([*flags, "--fix", "min_word_count=5"]) == 0
-    assert f"warning: {NO_WORDS}" in capsys.readouterr().out
+    assert capsys.readouterr().out.count(f"warning: {NO_WORDS}") == 1
+    assert run.main([*flags, "--fix", "min_word_count=5", "--log-format", "json"]) == 0
+    plan, warning = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (plan["event"], warning["event"]) == ("plan", "warning")
+    assert warning["text"] == f"warning: {NO_WORDS}"
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_default_text_is_told_in_events_too(
+    named: bool, tiny_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("book.txt").write_text(tiny_text, encoding="utf-8")
+    monkeypatch.setattr(corpus_file, "_default_corpus", lambda _: resolve_corpus("book.txt"))
+    events = io.StringIO()
+    options = StudyOptions(space="quick", corpus="book.txt" if named else None)
+    prepare(options, JsonConsole(events))
+    if named:
+        assert events.getvalue() == ""
+    else:
+        assert json.loads(events.getvalue())["text"] == "corpus: file book.txt"
 
 
 def test_resumed_run_of_a_long_text_may_name_its_space_and_an_old_one_too() -> None:

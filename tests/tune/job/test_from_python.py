@@ -1,12 +1,18 @@
 """A search from Python: the same options, mistakes as exceptions, a run that is live."""
 
+import dataclasses
 import inspect
 import json
+import shlex
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -20,10 +26,18 @@ from tune.job import from_python, search_process
 from tune.job.from_python import OF_THE_TERMINAL, flags_of
 from tune.job.options import parse_options, parser
 from tune.job.search_process import SearchProcess, _Follower
+from tune.planning.study import StudyOptions
 from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import StudySettings
 
+Begin = Callable[..., SearchProcess]
+PLAN = {
+    "event": "plan",
+    "run_folder": "results/ten",
+    "num_trials": 1,
+    "time_budget_seconds": None,
+}
 SAID: dict[str, Any] = {
     "space": "full",
     "corpus": ["a.txt", "b c.txt"],
@@ -34,6 +48,22 @@ SAID: dict[str, Any] = {
     "trials": 7,
     "or_resume": False,
 }
+
+
+@pytest.fixture
+def begin(monkeypatch: pytest.MonkeyPatch) -> Begin:
+    """Begin a program in the place of a search, which is given to it as its arguments."""
+    popen = search_process.subprocess.Popen
+
+    def stand_in(command: list[str], **options: Any) -> Any:
+        return popen([command[0], "stand_in.py", *command[1:]], **options)
+
+    def begun(program: str, console: Console | None = None) -> SearchProcess:
+        Path("stand_in.py").write_text(program, encoding="utf-8")
+        monkeypatch.setattr(search_process.subprocess, "Popen", stand_in)
+        return SearchProcess([], console=console or Console(quiet=True))
+
+    return begun
 
 
 def test_keywords_are_the_options_of_the_command_line() -> None:
@@ -66,7 +96,7 @@ def test_bar_counts_no_trainings_of_finalists() -> None:
             shown.append(what)
 
     follower = _Follower(Bar())  # type: ignore[arg-type]
-    follower.take({"event": "plan", "num_trials": 1, "time_budget_seconds": None})
+    follower.take(PLAN)
     for is_finalist, num_ended, best in ((False, 1, 2.0), (True, 1, 2.1), (True, 2, 2.1)):
         event = {"is_finalist": is_finalist, "num_ended": num_ended}
         follower.take({"event": "trial_ended", "best_val_bits_per_char": best, **event})
@@ -93,6 +123,19 @@ def test_seconds_are_said_to_the_last_digit(seconds: float) -> None:
             "--or-resume finds the run by --name: it must be without --resume",
         ),
         ({"resume": "~nobody-here/ten"}, "a path must be that of somebody here"),
+        ({"space": "full", "results": "~nobody-here"}, "a path must be that of somebody here"),
+        ({"space": "full", "dry_run": True}, "unknown option 'dry_run'"),
+        ({"space": "full", "seed": "0"}, "seed must be int, got '0'"),
+        ({"space": "full", "max_concurrent": "2"}, "max_concurrent must be int, got '2'"),
+        ({"space": "full", "gpus_per_trial": "1"}, "gpus_per_trial must be a finite number"),
+        ({"space": "full", "trials": True}, "trials must be int, got True"),
+        ({"space": "full", "time_budget": True}, "time_budget must be str, got True"),
+        ({"space": "full", "stop_when_settled": "no"}, "stop_when_settled must be bool"),
+        ({"space": "full", "results": 3}, "results must be Path, got 3"),
+        ({"space": "full", "corpus": 3}, "corpus must be a list of str, got 3"),
+        ({"space": "full", "fix": ["cell=gru", 3]}, "each fix must be str, got 3"),
+        ({"space": {"name": "full"}}, "space must be str, got {"),
+        ({"resume": None, "space": None}, "space and resume is required"),
     ],
 )
 def test_mistake_is_told_before_a_process_starts(
@@ -120,16 +163,9 @@ def test_mistake_is_told_before_a_process_starts(
     ],
 )
 def test_what_a_search_ends_with_is_raised(
-    code: str, error: type[Exception] | None, monkeypatch: pytest.MonkeyPatch
+    code: str, error: type[Exception] | None, begin: Begin
 ) -> None:
-    Path("stand_in.py").write_text(f"import sys\n{code}\n", encoding="utf-8")
-    popen = search_process.subprocess.Popen
-
-    def stand_in(command: list[str], **options: Any) -> Any:
-        return popen([command[0], "stand_in.py"], **options)
-
-    monkeypatch.setattr(search_process.subprocess, "Popen", stand_in)
-    process = SearchProcess([], console=Console(quiet=True))
+    process = begin(f"import sys\n{code}\n")
     if error is None:
         process.wait()
     else:
@@ -138,14 +174,43 @@ def test_what_a_search_ends_with_is_raised(
     assert not process.is_running
 
 
-def test_ctrl_c_before_there_is_a_run_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("code", [0, 1, 2, 143])
+def test_what_a_search_warns_of_is_said_where_no_bar_is_shown(
+    code: int, begin: Begin, capfd: pytest.CaptureFixture[str]
+) -> None:
+    event = {"event": "warning", "time": 1.5, "text": "MLflow failed\x1b[2J"}
+    program = f"import sys\nprint({json.dumps(event)!r})\n"
+    process = begin(f"{program}sys.stderr.write('no good\\n')\nsys.exit({code})\n")
+    if code == 2:
+        with pytest.raises(ConfigError, match="no good"):
+            process.wait()
+    else:
+        process.wait()
+        process.wait()  # is said once
+    assert capfd.readouterr().err == "tune.search: MLflow failed\\x1b[2J\n" + (
+        "no good\n" * (code != 2)
+    )
+
+
+def test_what_others_print_meanwhile_is_shown_where_no_bar_is(
+    begin: Begin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = f"import pathlib, time\nprint({json.dumps(PLAN)!r}, flush=True)\n"
+    program += "while not pathlib.Path('go').exists():\n    time.sleep(0.05)\n"
+    process = begin(program, console=Console(quiet=True, force_terminal=True))
+    while process._follower.run is None:
+        time.sleep(0.05)
+    print("mine")
+    Path("go").touch()
+    process.wait()
+    assert capsys.readouterr().out == "mine\n"
+
+
+def test_ctrl_c_before_there_is_a_run_ends_the_search(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code = "import signal, sys\nsignal.signal(signal.SIGINT, lambda *_: sys.exit(130))\n"
     code += "open('ready', 'w').close()\nsignal.pause()\n"
-    Path("stand_in.py").write_text(code, encoding="utf-8")
-    popen = search_process.subprocess.Popen
-
-    def stand_in(command: list[str], **options: Any) -> Any:
-        return popen([command[0], "stand_in.py"], **options)
 
     def pressed(seconds: float) -> None:
         monkeypatch.setattr(search_process.time, "sleep", slept)
@@ -154,43 +219,105 @@ def test_ctrl_c_before_there_is_a_run_ends_the_search(monkeypatch: pytest.Monkey
         raise KeyboardInterrupt
 
     slept = search_process.time.sleep
-    monkeypatch.setattr(search_process.subprocess, "Popen", stand_in)
     monkeypatch.setattr(search_process.time, "sleep", pressed)
-    process = SearchProcess([], console=Console(quiet=True))
+    process = begin(code)
     with pytest.raises(KeyboardInterrupt):
-        process.wait_for(Path("results/quick"))
+        process.wait_for_run()
     assert not process.is_running
 
 
+def test_signal_of_others_before_there_is_a_run_is_told(begin: Begin) -> None:
+    with pytest.raises(ExternalFault, match="ended before it had a folder"):
+        begin("import sys; sys.exit(143)").wait_for_run()
+
+
 @pytest.mark.parametrize("code", [0, 2])
-def test_resumed_run_has_begun_when_its_options_are_checked(
-    code: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resumed_run_has_begun_when_its_options_are_checked(code: int, begin: Begin) -> None:
     run = Path("results/fetched")
-    plan = {"event": "plan", "num_trials": 3, "time_budget_seconds": None}
     program = f"import os, sys, time\nos.makedirs({str(run)!r})\n"
     if code:  # what was fetched is there before the mistake is found
         program += "time.sleep(1)\nsys.stderr.write('a mistake'); sys.exit(2)\n"
     else:
-        program += f"print({json.dumps(plan)!r}, flush=True)\n"
+        program += f"print({json.dumps(PLAN | {'run_folder': str(run)})!r}, flush=True)\n"
         program += "sys.stdout.close(); time.sleep(600)\n"
-    Path("stand_in.py").write_text(program, encoding="utf-8")
-    popen = search_process.subprocess.Popen
-
-    def stand_in(command: list[str], **options: Any) -> Any:
-        return popen([command[0], "stand_in.py"], **options)
-
-    monkeypatch.setattr(search_process.subprocess, "Popen", stand_in)
-    process = SearchProcess([], console=Console(quiet=True))
+    process = begin(program)
     if code:
         with pytest.raises(ConfigError, match="a mistake"):
-            process.wait_for(run)
+            process.wait_for_run()
         return
-    process.wait_for(run)
+    assert process.wait_for_run() == run
     assert process.is_running
     process._process.kill()
     with pytest.raises(RuntimeError):
         process.wait()
+
+
+PARENT = """
+import subprocess, sys, time
+from pathlib import Path
+from rich.console import Console
+from tune.job import search_process
+popen = search_process.subprocess.Popen
+def stand_in(command, **options):
+    return popen([command[0], "stand_in.py"], **options)
+search_process.subprocess.Popen = stand_in
+search_process.SearchProcess([], console=Console(quiet=True))
+time.sleep(600)
+"""
+CHILD = """
+import os, time
+from pathlib import Path
+from tune import run
+from tune.job import resume
+def prepared(*_):
+    assert os.read(0, 1) == b"", "a corpus on standard input is empty"
+    Path("ready").touch()
+    time.sleep(600)
+resume.prepared_study = prepared
+Path("code").write_text(str(run.main(["--space", "quick", "--log-format", "json"])))
+"""
+
+
+def test_search_ends_with_a_python_that_is_killed() -> None:
+    Path("stand_in.py").write_text(CHILD, encoding="utf-8")
+    parent = subprocess.Popen([sys.executable, "-c", PARENT])
+    while not Path("ready").exists():
+        assert parent.poll() is None
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    while not (Path("code").exists() and Path("code").read_text()):
+        time.sleep(0.05)
+    assert Path("code").read_text() == "143"
+
+
+def test_every_default_that_is_shown_can_be_given() -> None:
+    shown = inspect.signature(tune.search).parameters
+    defaults = {name: each.default for name, each in shown.items()}
+    assert defaults["results"] == Path("results") and defaults["cpus_per_trial"] == 1
+    del defaults["wait"], defaults["progress"]
+    assert {name: getattr(StudyOptions(), name) for name in defaults} == defaults
+    said, plain = (
+        dataclasses.replace(parse_options(flags), command="")
+        for flags in (flags_of({**defaults, "space": "full"}), ["--space", "full"])
+    )
+    assert said == plain
+
+
+def test_numbers_of_tables_and_paths_are_said_too() -> None:
+    said = {
+        "time_budget": np.int64(60),
+        "trial_timeout": np.float64(1.5),
+        "trials": np.int64(7),
+        "corpus": [Path("a.txt"), "b.txt"],
+        "start_from": Path("results/ten"),
+        "seed": np.int32(3),
+    }
+    values = {name: from_python._as_said(name, value) for name, value in said.items()}
+    options = StudyOptions(space="full", **values)
+    assert (options.time_budget, options.trial_timeout_seconds) == ("60s", 1.5)
+    assert (options.trials, options.seed, type(options.seed)) == (7, 3, int)
+    assert options.corpus == ["a.txt", "b.txt"] and options.start_from == ["results/ten"]
 
 
 def test_space_goes_as_its_values(tmp_path: Path) -> None:
@@ -231,6 +358,27 @@ def test_a_run_is_read_anew_whenever_it_is_asked(run_folder: RunFolder) -> None:
     assert completed <= {*dir(run)} and all(hasattr(run, name) for name in dir(run))
     with pytest.raises(ConfigError, match="a run must be a folder"):
         tune.load_run("eleven")
+
+
+def test_space_that_python_gives_stays_where_the_runs_command_finds_it(
+    run_folder: RunFolder, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = json.dumps(PLAN | {"run_folder": str(run_folder.path)})
+    told = "import json, sys\njson.dump(sys.argv[3:], open('words.json', 'w'))\n"
+    begin(told).wait()  # from now on
+    Path("stand_in.py").write_text(f"{told}print({plan!r})\n", encoding="utf-8")
+    space = load_space("extended")
+    run = tune.search(space=space, corpus=Path("book.txt"), results=None, progress=False)
+    assert run.location == run_folder.path
+    words = json.loads(Path("words.json").read_text(encoding="utf-8"))
+    command = parse_options(words).command
+    options = parse_options(shlex.split(command)[3:])
+    assert options.space is not None and load_space(options.space) == space
+    assert (options.corpus, options.name) == (["book.txt"], None)  # the search names its run
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+    tune.search(space=space, results="~/mine", progress=False)
+    assert len([*Path("mine/.spaces").iterdir()]) == 1
+    assert len([*Path("results/.spaces").iterdir()]) == 1
 
 
 def test_report_is_a_page_in_a_notebook(run_folder: RunFolder) -> None:
@@ -294,8 +442,6 @@ def test_ray_of_this_process_is_used_and_left_running(tiny_text: str) -> None:
 
 
 def _wait(true: Callable[[], bool], run: tune.Run) -> None:
-    import time
-
     while not true():
         assert run.is_running
         time.sleep(0.2)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -19,17 +20,20 @@ from model import generate
 from model.errors import CheckpointError, ConfigError
 from model.network import own_cells
 from model.network.own_cells import own_cell as known_cell
+from model.system.command_line import OneLineParser, add_cell_option
 from model.text.corpus import resolve_corpus
 from own_cell import NAME
 from search_spaces import load_space
 from search_spaces.cells import with_cells
 from tiny_search import run_command, write_inputs
 from tune import report, run, samples, status
+from tune.job.finish import resume_command
 from tune.job.from_python import load_run
 from tune.job.options import parse_options
 from tune.job.prepare import prepare
 from tune.job.resume import prepared_study
 from tune.job.study_json import study_file
+from tune.monitoring.status import RunStatus
 from tune.planning.study import StudyOptions
 from tune.records.history import History, TrialStarted
 from tune.records.run_folder import RunFolder
@@ -66,6 +70,40 @@ def test_study_keeps_the_sum_of_the_file_and_the_option_that_resumes_it(
     assert stored.cells == {NAME: known_cell(NAME).sha256}
     assert stored.resume.endswith(f" --cell {NAME}")
     assert stored.space.values("cell") == ["lstm", NAME]
+
+
+def test_commands_that_go_on_name_all_cells(
+    tiny_text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("text.txt").write_text(tiny_text, encoding="utf-8")
+    cells = (own_cell.write(), f"{Path.cwd() / 'of others'}/their_cells.py:MyGRU")
+    Path("of others").mkdir()
+    shutil.copy("my_cells.py", "of others/their_cells.py")
+    study = prepare(StudyOptions(space="quick", corpus="text.txt", cell=cells), QUIET)
+    folder = RunFolder.create(Path("run"), study_file(study, None, None))
+    folder.history_file.write_bytes(b"")
+    assert _cells_of(resume_command(folder)) == cells
+    names = (NAME, "their_cells.py:MyGRU")
+    assert _cells_of(folder.read_study().resume) == names
+    assert status.main(["run"]) == 0
+    (goes_on,) = re.findall("go on: (.*)", capsys.readouterr().out)
+    assert _cells_of(goes_on) == names
+    stored = folder.read_study()
+    folder.write_study(dataclasses.replace(stored, cells={"../x\n.py:X": "", **stored.cells}))
+    assert RunStatus.of(folder).state.endswith(goes_on)  # what is no name of a cell is not typed
+
+
+def _cells_of(command: str) -> tuple[str, ...]:
+    return tuple(parse_options(shlex.split(command)[3:]).cell)
+
+
+def test_all_commands_take_cells_in_both_spellings() -> None:
+    parser = OneLineParser(prog="x", description="")
+    add_cell_option(parser)
+    for words in (["--cell", "a.py:A", "b.py:B"], ["--cell", "a.py:A", "--cell", "b.py:B"]):
+        assert parser.parse_args(words).cell == ["a.py:A", "b.py:B"]
+        assert parse_options(["--space", "full", *words]).cell == ["a.py:A", "b.py:B"]
+    assert parser.parse_args([]).cell == []
 
 
 def test_resumed_run_needs_the_file_that_it_began_with(theirs: StudyOptions) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from hand_made_trials import RECORDS, SPACE, record
 from repository import ROOT
-from tune.monitoring.json_events import JsonConsole
+from tune.monitoring.json_events import JsonConsole, warn
 from tune.monitoring.progress import Progress
 from tune.monitoring.search_state import SearchState
 from tune.planning.estimate import Remaining
@@ -171,10 +171,14 @@ def test_json_has_one_object_for_each_event_and_no_words() -> None:
         order = Order(action=Action.WORKERS, workers=1)
         progress.ordered(OrderRecord(order=order, ordered_seconds=3.0))
         progress.trial_recovered(RECORDS[0], "its node is gone")
+    warn(console, "\nno room")
     events = [json.loads(line) for line in stream.getvalue().splitlines()]
     names = [event["event"] for event in events]
     counts = [names.count(name) for name in ("trial_started", "epoch_ended", "trial_ended")]
-    assert counts == [4, 3, 3] and len(events) == 12
+    assert counts == [4, 3, 3] and len(events) == 13
+    warning = events.pop()
+    assert set(warning) == {"event", "time", *documented_fields("warning")}
+    assert (warning["event"], warning["text"]) == ("warning", "no room")
     started, epoch, ended = events[:3]
     assert started["config"]["hidden_size"] == SPACE.base.hidden_size
     assert (epoch["trial"], epoch["epoch"], epoch["val_bits_per_char"]) == (0, 2, 2.5)

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from pyarrow import fs
 
@@ -27,12 +29,14 @@ from tune.records.history import (
     read_history,
 )
 from tune.records.history_lock import has_driver
+from tune.records.orders import Order
 from tune.records.predictor_table import PREDICTOR_TABLE
 from tune.records.run_folder import LEASE_FILE, RunFolder
 from tune.records.study_file import STILL_RUNNING
 from tune.records.trial import Status
 from tune.storage import lease as lease_file
 from tune.storage.lease import STALE_SECONDS, Lease
+from tune.storage.requests import CONTROL_FOLDER, OPEN_MARK
 
 UNLIMITED = dataclasses.replace(
     SPACE, budget=dataclasses.replace(SPACE.budget, time_budget_seconds=None)
@@ -285,6 +289,41 @@ def test_finalists_of_an_earlier_session_are_not_what_a_leased_run_does(
         # The time budget covers both.
         assert found.search_seconds == pytest.approx(180.0 + 30.0, abs=10)
         assert (found.left_seconds is not None) == is_searching
+
+
+def test_numbers_of_tables_steer_as_those_of_python_do(folder: RunFolder) -> None:
+    with History(folder.history_file) as history:
+        add_all(history)
+    Lease(str(folder.path)).take(say=print)
+    control, requests = Control(folder.path), folder.path / CONTROL_FOLDER
+    requests.mkdir()
+    (requests / OPEN_MARK).touch()
+    (running,) = (each.number for each in RECORDS if each.status == Status.RUNNING)
+    table = pd.DataFrame({"hidden_size": [64], "dropout": [0.25], "cleaning": ["lower"]})
+    for order, value, same in (
+        (control.stop, np.int64(running), running),
+        (control.finish, np.uint8(running), running),
+        (control.workers, np.int64(2), 2),
+        (control.budget, np.int64(60), 60.0),
+        (control.add, table.iloc[0].to_dict(), table.to_dict("records")[0]),
+        (control.add, {"hidden_size": np.int64(64)}, {"hidden_size": 64}),
+    ):
+        one, other = order(value), order(same)
+        assert dataclasses.replace(one, id=other.id) == other
+        file = requests / f"{one.id}.json"
+        assert Order.from_request(file.read_bytes(), one.id) == one
+    before = {*requests.iterdir()}
+    for order, value, rule in (
+        (control.workers, 2.5, "workers must be a whole number, got 2.5"),
+        (control.stop, "5", "trial must be a whole number, got '5'"),
+        (control.finish, None, "finish must have trial, got none"),
+        (control.budget, [60], r"time_budget_seconds must be a number, got \[60\]"),
+        (control.add, {"hidden_size": np.float64(2.5)}, "hidden_size must be int, got 2.5"),
+        (control.add, {"hidden_size": Path("64")}, "hidden_size must be int, got"),
+    ):
+        with pytest.raises(ConfigError, match=rule):
+            order(value)
+    assert {*requests.iterdir()} == before
 
 
 def test_baseline_that_has_had_its_time_has_ended(folder: RunFolder) -> None:

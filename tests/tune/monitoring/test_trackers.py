@@ -27,6 +27,7 @@ from hand_made_trials import RECORDS, SPACE, record
 from model.errors import ConfigError
 from tiny_search import free_port
 from tune.monitoring import trackers as trackers_module
+from tune.monitoring.json_events import JsonConsole
 from tune.monitoring.mlflow_log import MlflowLog, check_mlflow
 from tune.monitoring.tensorboard_log import TensorBoardLog
 from tune.monitoring.tracker import EVENTS, TrackedSearch, Tracker, load_tracker
@@ -149,6 +150,17 @@ def test_tracker_that_raises_costs_a_line_and_the_others_nothing(
     reason = " ".join(str(error).split())
     assert printed == f"failing failed and is disabled for this search: {reason}\n"
     assert others[0].lines[-1] == "close" and len(others[0].lines) == 9
+
+
+def test_tracker_that_raises_is_an_event(tmp_path: Path) -> None:
+    def fails(search: TrackedSearch) -> Tracker:
+        raise ConnectionError("refused")
+
+    out = io.StringIO()
+    with Trackers(searched(tmp_path), {"failing": fails}, JsonConsole(out)) as trackers:
+        play(trackers, RECORDS)
+    event = json.loads(out.getvalue())
+    assert event["event"] == "warning" and event["text"].startswith("failing failed and is dis")
 
 
 def test_tracker_that_hangs_is_left_and_the_others_are_told(

@@ -6,7 +6,16 @@ import pytest
 from hand_made_run import STUDY
 from model.config import TrialConfig
 from model.errors import ConfigError
-from tune.records.run_folder import RunFolder, check_name, check_new, default_name, find_run
+from tune.job.live_run import Run
+from tune.job.options import parse_options
+from tune.records.run_folder import (
+    RunFolder,
+    check_name,
+    check_new,
+    default_name,
+    find_run,
+    location_of,
+)
 from tune.records.trial import EpochRecord, TrialRecord
 
 FIGURES = [
@@ -32,6 +41,19 @@ def test_results_that_are_a_file_or_unwritable_are_refused(
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
     with pytest.raises(ConfigError, match="must be writable"):
         check_new(tmp_path / "run")
+
+
+def test_results_may_be_in_a_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ten = RunFolder.create(tmp_path / "results" / "ten", STUDY).path
+    RunFolder(ten).write_tables([])
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert find_run("ten", Path("~/results")).path == ten
+    assert location_of("~/results/ten", Path("elsewhere")) == ten
+    with pytest.raises(ConfigError, match="a path must be that of somebody here"):
+        find_run("ten", Path("~nobody-here/results"))
+    options = parse_options(["--space", "quick", "--results=~/results"])
+    assert options.results == tmp_path / "results"
+    assert Run("~/results/ten").location == ten
 
 
 def test_only_our_folders_open(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from tune.reporting.comparison import comparison
 from tune.reporting.markdown_report import report_text
 from tune.reporting.page import write_page
 from tune.reporting.samples_section import best_temperature_line, samples_section
-from tune.reporting.section import markdown
+from tune.reporting.section import escaped, markdown
 
 TEXT = f"{HOSTILE}\x1b[2J\x9b\u202e \n# title\n<!-- --> **x**"
 NAMES = re.findall(r"\w+", "h1 h2 h3 h4 p pre code table thead tbody tr th td ul li strong")
@@ -107,6 +107,22 @@ def test_samples(field: str, folder: RunFolder) -> None:
     assert run.samples is not None
     harmless(markdown(samples_section(run.samples, run.quality), level=1))
     assert "\n" not in best_temperature_line(run.quality)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "MyGRU.__init__() takes 2 arguments",
+        "_base_",
+        "_a_b_ and __a__b__, (_x_) __",
+        "val_bits_per_char of größe_größe",
+        "a\\_b_, *_x_*",
+    ],
+)
+def test_underscores_are_no_emphasis(text: str) -> None:
+    html = MarkdownIt("commonmark").render(escaped(text))
+    assert html == f"<p>{text}</p>\n"
+    assert MarkdownIt("commonmark").render(f"x{escaped(text)}x") == f"<p>x{text}x</p>\n"
 
 
 def test_status_gives_no_command_of_a_strangers(folder: RunFolder) -> None:

@@ -334,3 +334,24 @@ def test_paper_has_all_pictures_and_no_buttons(browser: Any, pages: dict[str, Pa
         assert page.evaluate(UNDRAWN) == []
         page.emulate_media(media="print")
         assert not page.locator("nav").is_visible() and not page.locator("#filter").is_visible()
+
+
+def test_paper_has_the_first_rows_that_the_filter_shows(
+    browser: Any, pages: dict[str, Path]
+) -> None:
+    printed = """() => [...document.querySelectorAll("#table tbody tr")]
+      .filter((row) => row.checkVisibility()).map((row) => Number(row.cells[0].textContent))"""
+    with Visit(browser, pages["thousand"], DESK, "light") as page:
+        for text, num_shown in (("number>=900", 100), ("", 1_000), ("number=7", 1)):
+            page.emulate_media(media="screen")
+            page.fill("#filter", text)
+            wait_until(
+                page,
+                "(count) => document.getElementById('shown').value.startsWith(`${count} of`)",
+                arg=num_shown,
+            )
+            page.locator("th[data-column=number] button").click()
+            page.pdf()
+            page.emulate_media(media="print")
+            assert page.evaluate(printed) == page.evaluate(SHOWN)[:40]
+            assert page.locator(".printed").is_visible() == (num_shown > 40)

@@ -129,6 +129,12 @@ def test_best_below_a_size_says_what_it_gives_up() -> None:
     assert "(retrained 1.9500 ± 0.0707)" in whole and whole.endswith("It is the best of all.")
     with pytest.raises(ConfigError, match="the smallest has 500, got 499"):
         best_below(FIVE, 499)
+    # One of 4 is no better than the n-gram.
+    beaten = run_of((1.8, 500, 1), (2.5, 4, 1))
+    with pytest.raises(ConfigError, match="a trial that beats the n-gram, the smallest has 500, "):
+        best_below(beaten, 5)
+    with pytest.raises(ConfigError, match="a trial, the smallest has 5, got 4"):
+        best_below(run_of((2.5, 10, 1), (2.6, 5, 1)), 4)
     with pytest.raises(ConfigError, match="got 5"):  # parameters are not known
         best_below(loaded_run([TrialRecord(number=0, config=SPACE.base)], FINALISTS[:0]), 5)
 

@@ -144,6 +144,14 @@
     };
   };
 
+  // Rows that the filter hides do not count.
+  const mostPrinted = 40;
+  addEventListener("beforeprint", () => {
+    const shown = rows.filter((row) => !row.hidden);
+    shown.forEach((row, place) => row.classList.toggle("unprinted", place >= mostPrinted));
+    document.querySelector(".printed").hidden = shown.length <= mostPrinted;
+  });
+
   const filter = document.getElementById("filter");
   const output = document.getElementById("shown");
   const apply = () => {
