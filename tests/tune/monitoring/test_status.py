@@ -19,6 +19,7 @@ from hand_made_trials import RECORDS, SPACE
 from model.errors import ConfigError
 from tune import status
 from tune.monitoring import status as status_module
+from tune.monitoring.control import Control
 from tune.monitoring.status import RunStatus
 from tune.records import load
 from tune.records.history import (
