@@ -49,15 +49,21 @@ _AWD_LSTM = functools.partial(
 _MOGRIFIER = functools.partial(
     PublishedResult, name="Mogrifier LSTM", source="Melis 2020, arXiv:1909.01792"
 )
+_LOWEST = "random windows of 256, nothing before each; lowest value in training"
+_IN_NANOGPT = functools.partial(
+    PublishedResult, protocol=_LOWEST, source="Feng 2024, arXiv:2410.01201, with nanoGPT"
+)
 RESULTS: Mapping[str, Sequence[PublishedResult]] = {
     "tiny-shakespeare": (
         PublishedResult(
             name="nanoGPT, Transformer of 6 layers",
             bits=1.4697 / math.log(2),
             parameters=10_650_000,
-            protocol="random windows of 256, nothing before each; lowest value in training",
+            protocol=_LOWEST,
             source="README of github.com/karpathy/nanoGPT",
         ),
+        _IN_NANOGPT(name="minGRU, recurrent", bits=1.548 / math.log(2)),
+        _IN_NANOGPT(name="minLSTM, recurrent", bits=1.555 / math.log(2)),
     ),
     "ptb-char": (
         _AWD_LSTM(bits=1.175),
