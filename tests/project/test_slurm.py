@@ -73,26 +73,28 @@ if words[0] == "-c":
 codes = json.loads(os.environ["CODES"])
 module = words[1]
 code = codes.get(module, 0)
+nodes = os.environ["SLURM_JOB_NODELIST"].split(",")
 if module == "ray.scripts.scripts":
     place = os.environ["RAY_TMPDIR"]
     code = codes.get(os.path.basename(os.getcwd()))
     store = int(os.environ["RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES"])
     mode = os.stat(place).st_mode & 0o777
     with open("started.json.part", "w") as file:
-        json.dump({{"words": words, "place": place, "store": store, "mode": mode}}, file)
+        values = {{"words": words, "place": place, "store": store, "mode": mode}}
+        json.dump({{**values, "pid": os.getpid()}}, file)
     if code is None and "--head" in words:
         address = [word.partition("=")[2] for word in words if "address=" in word][0]
         port = [word.partition("=")[2] for word in words if word.startswith("--port=")][0]
         listening = socket.create_server((address, int(port)))
     os.rename("started.json.part", "started.json")
 elif module == "tune.wait_for_nodes":
-    nodes = os.environ["SLURM_JOB_NODELIST"].split(",")
     assert words[2] == str(len(nodes))
     while not all(os.path.exists(os.path.join(node, "started.json")) for node in nodes):
         time.sleep(0.01)
 elif module == "tune.run":
+    started = [json.load(open(f"{{node}}/started.json")) for node in nodes]
     with open("search.json", "w") as file:
-        json.dump(words, file)
+        json.dump([os.path.exists(f"/proc/{{values['pid']}}") for values in started], file)
 if code is None:
     signal.pause()
 sys.exit(code)
@@ -168,8 +170,10 @@ class Job:
         return int(word.partition("=")[2])
 
     @property
-    def has_searched(self) -> bool:
-        return (self.folder / "search.json").exists()
+    def num_searched(self) -> int | None:
+        """Return on how many nodes the search found a Ray; None where there was no search."""
+        path = self.folder / "search.json"
+        return sum(json.loads(path.read_text())) if path.exists() else None
 
     @property
     def faults(self) -> Path:
@@ -213,7 +217,7 @@ def test_each_node_gives_trials_what_the_job_has_there(
             assert total == mebibytes << 20
         assert job.started(node)["store"] == pytest.approx(0.3 * total, abs=1)
         assert job.flag(node, "num-cpus") == 2
-    assert job.has_searched
+    assert job.num_searched == 3
 
 
 def test_rays_files_lie_in_a_folder_of_the_job_alone(job: Job) -> None:
@@ -245,23 +249,23 @@ def test_folder_of_somebody_else_is_not_used(job: Job, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("codes", "ends", "searches"),
+    ("codes", "ends", "num_searched"),
     [
-        ({}, (0, False), True),
-        ({"three": 1}, (0, False), True),  # its Ray does not start, and ends no other's
-        ({"tune.wait_for_nodes": 1}, (0, False), True),  # some nodes are missing
-        ({"tune.wait_for_nodes": 75}, (75, True), False),  # all are
-        ({"one": 1}, (75, True), False),  # the head
-        ({"tune.run": 2}, (2, False), True),  # the user's mistake
-        ({"tune.run": 75}, (75, True), True),
+        ({}, (0, False), 3),
+        ({"two": 1}, (0, False), 2),  # its Ray does not start, and ends no other's
+        ({"tune.wait_for_nodes": 1}, (0, False), 3),  # some nodes are missing
+        ({"tune.wait_for_nodes": 75}, (75, True), None),  # all are
+        ({"one": 1}, (75, True), None),  # the head
+        ({"tune.run": 2}, (2, False), 3),  # the user's mistake
+        ({"tune.run": 75}, (75, True), 3),
     ],
 )
 def test_search_runs_on_the_nodes_that_there_are(
-    codes: dict[str, int | None], ends: tuple[int, bool], searches: bool, job: Job
+    codes: dict[str, int | None], ends: tuple[int, bool], num_searched: int | None, job: Job
 ) -> None:
     nodes = "one,two,three"
     assert job.ended(codes, SLURM_JOB_NODELIST=nodes) == ends, job.output
-    assert job.has_searched == searches
+    assert job.num_searched == num_searched
 
 
 def test_faults_in_a_row_are_counted_and_preemptions_are_not(job: Job) -> None:
