@@ -549,8 +549,8 @@ def test_resuming_a_finished_run_copies_what_its_last_session_could_not(
     result = SearchResult(records=hand_made(), seconds=9.0, interrupted=False, timed_out=False)
     failing = pytest.raises(ExternalFault, match="not all of")
     with failing, mirror(folder, root, []):
-        assert finish(study, folder, result, None, quiet()) == 0
         monkeypatch.setattr(mirror_module, "write", full)
+        assert finish(study, folder, result, None, quiet()) == 0
     monkeypatch.setattr(mirror_module, "write", write)
     assert "report.md" not in names(root)
     (root / LEASE_FILE).unlink()  # its process is no more
