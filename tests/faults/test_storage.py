@@ -406,6 +406,7 @@ def test_storage_that_fails_in_the_middle_ends_no_search(
 def test_what_waits_for_a_copy_comes_after_one_that_began_later(
     folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(mirror_module, "FIRST_SECONDS", 1_000.0)  # this thread copies
     root, copied = tmp_path / "storage" / "shared", list[bytes]()
     there = root / "history.jsonl"
 
@@ -549,8 +550,8 @@ def test_resuming_a_finished_run_copies_what_its_last_session_could_not(
     result = SearchResult(records=hand_made(), seconds=9.0, interrupted=False, timed_out=False)
     failing = pytest.raises(ExternalFault, match="not all of")
     with failing, mirror(folder, root, []):
-        assert finish(study, folder, result, None, quiet()) == 0
         monkeypatch.setattr(mirror_module, "write", full)
+        assert finish(study, folder, result, None, quiet()) == 0
     monkeypatch.setattr(mirror_module, "write", write)
     assert "report.md" not in names(root)
     (root / LEASE_FILE).unlink()  # its process is no more
@@ -578,6 +579,7 @@ def full(file_system: fs.FileSystem, path: str, data: bytes) -> None:
 def test_storage_says_that_a_run_has_finished_when_it_has_all_of_it(
     folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(mirror_module, "FIRST_SECONDS", 1_000.0)  # this thread copies
     root, finished = tmp_path / "storage" / "shared", dataclasses.replace(STUDY, finished=True)
     folder.write_study(dataclasses.replace(STUDY, finished=False))
 
