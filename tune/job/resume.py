@@ -179,7 +179,7 @@ def _name_in_storage(earlier: EarlierSessions, storage: str | None, *, was_fetch
     location = join(storage, folder.name)
     if is_folder(location, folder):  # in the storage itself, perhaps renamed there
         return ""
-    has_epochs = any(record.epochs for record in earlier.records.values())
+    has_epochs = any(record.epochs for record in earlier.search.records.values())
     if not name and has_epochs and found_in_storage(storage, folder.name) is None:
         raise ConfigError(
             f"a run must have in its storage the name of its folder, but {folder} has epochs and "
