@@ -40,6 +40,7 @@ from tune.records.study_file import STILL_RUNNING
 from tune.records.tables import epochs_frame
 from tune.records.trial import EpochRecord, Status, TrialRecord
 from tune.reporting import live as live_page
+from tune.reporting import page as page_file
 from tune.reporting.axes import axis_shares
 from tune.reporting.confirmation import confirmation
 from tune.reporting.contents import SECTIONS, sections_of
@@ -438,7 +439,7 @@ def test_live_page_costs_a_share_and_never_ends_a_search(
         now[0] += 3.0
         raise KeyError("a mistake of ours")
 
-    monkeypatch.setattr(live_page, "write_page", slow_page)
+    monkeypatch.setattr(page_file, "write_page", slow_page)
     monkeypatch.setattr(live_page.time, "monotonic", lambda: now[0])
     live = LiveFiles(folder)
     live.write_page(folder.write_tables([TrialRecord(number=0, config=SPACE.base)]))
