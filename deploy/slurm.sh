@@ -29,7 +29,7 @@ port=$((20000 + SLURM_JOB_ID % 6000 * 2)) # and the next: jobs may share a machi
 export RAY_TMPDIR=${RAY_TMPDIR:-/tmp}/ray-$SLURM_JOB_ID
 readonly SOME_NODES=1 INTERRUPTED=130 TERMINATED=143 EXTERNAL_FAULT=75
 readonly MAX_FAULTS=20 # in a row: a disk that stays full does not queue for ever
-faults=$SLURM_SUBMIT_DIR/$run.faults # how many it were
+faults=$SLURM_SUBMIT_DIR/$run.faults # how many there were
 # Since Slurm 22.05 srun does not take this from the job, and Ray would have one core.
 export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
 
