@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import gzip
 import hashlib
 import http.server
 import io
@@ -71,22 +72,22 @@ def served(files: Mapping[str, bytes]) -> Iterator[tuple[str, type[RangeHandler]
 
 
 def zipped(name: str, data: bytes) -> bytes:
-    """Return a zip archive of a file."""
+    """Return a zip archive of a file, the same at any time."""
     archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr(name, data)
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
     return archive.getvalue()
 
 
 def tarred(files: Mapping[str, bytes]) -> bytes:
-    """Return a tar archive of some files, compressed by gzip."""
+    """Return a tar archive of some files, compressed by gzip, the same at any time."""
     archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w:gz") as file:
+    with tarfile.open(fileobj=archive, mode="w") as file:
         for name, data in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)
             file.addfile(info, io.BytesIO(data))
-    return archive.getvalue()
+    return gzip.compress(archive.getvalue(), mtime=0)
 
 
 def spelled(text: str) -> bytes:

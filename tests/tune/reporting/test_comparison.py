@@ -44,6 +44,7 @@ def test_runs_stand_in_one_table_the_best_first(capsys: pytest.CaptureFixture[st
         trials=3,
         settings=StudySettings(seed=4, sampler="random"),
         ended=STILL_RUNNING,
+        search_seconds=0.0,
     )
     make("whole", finalists=True)
     make("nothing", trials=0)
