@@ -38,6 +38,11 @@ class SeedNoise:
     num_settings: int
 
     @property
+    def degrees_of_freedom(self) -> int:
+        """Trainings less one a configuration."""
+        return self.num_trainings - self.num_settings
+
+    @property
     def basis(self) -> str:
         """The deviation in words, and what it rests on."""
         return (
@@ -72,7 +77,7 @@ class SeedNoise:
         pooled = sum(self.deviation**2 / number for number in numbers)
         both = zip(deviations, numbers, strict=True)
         own = sum(deviation**2 / number for deviation, number in both)
-        quantile = _range_quantile(num_compared, self.num_trainings - self.num_settings)
+        quantile = _range_quantile(num_compared, self.degrees_of_freedom)
         return quantile * math.sqrt(max(own, pooled) / 2)
 
 
@@ -119,6 +124,11 @@ def _noise(scores: pd.Series, noise: SeedNoise | None) -> str:
         return "noise: not measured, because no configuration was retrained with two seeds."
     if len(scores) == 1:
         return f"noise: the deviation between seeds is {noise.basis}; there is one rank."
+    if noise.degrees_of_freedom == 1:  # of 51 trials a lead would have to be 71 deviations
+        return (
+            f"noise: the deviation between seeds is {noise.basis}, which is too few to say how far "
+            f"ranks hold."
+        )
     # The scores ascend: whoever is within noise of the first is so of all between.
     least = noise.least_lead(1, 1, num_compared=len(scores))
     num_level = int((scores - scores.iloc[0] <= least).sum())

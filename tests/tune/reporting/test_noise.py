@@ -125,6 +125,16 @@ def test_ranks_within_noise_are_counted_from_the_winner_down() -> None:
     assert "ranks 1 to 20" in noise
 
 
+def test_one_pair_of_trainings_is_too_few_for_ranks() -> None:
+    """With one degree of freedom 51 equal trials span 71 deviations in one search of twenty."""
+    pair = finalists_of((0, 2.1171, "COMPLETE"), (0, 2.1265, "COMPLETE"))
+    (noise, _) = notes_of([2.0 + number / 100 for number in range(51)], pair)
+    assert noise == (
+        "noise: the deviation between seeds is 0.0066, from 2 trainings of 1 configuration, which "
+        "is too few to say how far ranks hold."
+    )
+
+
 @pytest.mark.parametrize(
     "finalists",
     [finalists_of(), finalists_of((3, 1.9, "COMPLETE"), (5, 2.0, "COMPLETE"), (3, 1.8, "FAILED"))],
