@@ -126,8 +126,8 @@ def _noise(scores: pd.Series, noise: SeedNoise | None) -> str:
         return f"noise: the deviation between seeds is {noise.basis}; there is one rank."
     if noise.degrees_of_freedom == 1:  # of 51 trials a lead would have to be 71 deviations
         return (
-            f"noise: the deviation between seeds is {noise.basis}, which is too few to say how far "
-            f"ranks hold."
+            f"noise: the deviation between seeds is {noise.basis}, which is too few to say how "
+            f"far ranks hold."
         )
     # The scores ascend: whoever is within noise of the first is so of all between.
     least = noise.least_lead(1, 1, num_compared=len(scores))
