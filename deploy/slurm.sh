@@ -27,8 +27,9 @@ run=slurm-$SLURM_JOB_ID # stays the same when the job is queued again
 port=$((20000 + SLURM_JOB_ID % 6000 * 2)) # and the next: jobs may share a machine
 # Ray's own choice, /tmp/ray, is that of another user where jobs share a machine.
 export RAY_TMPDIR=${RAY_TMPDIR:-/tmp}/ray-$SLURM_JOB_ID
-readonly SOME_NODES=1 INTERRUPTED=130 TERMINATED=143 EXTERNAL_FAULT=75
+readonly SOME_NODES=3 INTERRUPTED=130 TERMINATED=143 EXTERNAL_FAULT=75
 readonly MAX_FAULTS=20 # in a row: a disk that stays full does not queue for ever
+readonly START_SECONDS=600
 faults=$SLURM_SUBMIT_DIR/$run.faults # how many there were
 # Since Slurm 22.05 srun does not take this from the job, and Ray would have one core.
 export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
@@ -126,9 +127,14 @@ search() {
         --head "--node-ip-address=$address" "--port=$port" \
         "--ray-client-server-port=$((port + 1))" --include-dashboard=false &
     started+=($!)
+    local deadline=$((SECONDS + START_SECONDS))
     until (exec 3<>"/dev/tcp/$address/$port") 2>/dev/null; do
-        if ! kill -0 "${started[0]}" 2>/dev/null; then
-            status=$EXTERNAL_FAULT # the first node's Ray has ended: there are no nodes
+        if ((num_signals > 0)); then
+            status=$INTERRUPTED
+            return
+        fi
+        if ! kill -0 "${started[0]}" 2>/dev/null || ((SECONDS > deadline)); then
+            status=$EXTERNAL_FAULT # the first node's Ray has ended, or hangs: there are no nodes
             return
         fi
         sleep 0.2
@@ -141,7 +147,7 @@ search() {
         started+=($!)
     fi
     follow "$PYTHON" -m tune.wait_for_nodes "${#nodes[@]}" --address "$address:$port"
-    ((status <= SOME_NODES)) || return 0
+    ((status == 0 || status == SOME_NODES)) || return 0
     follow "$PYTHON" -m tune.run --address "$address:$port" --name "$run" --storage "$storage" \
         --or-resume "$@"
 }

@@ -49,8 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         info = job.until_end()
     except KeyboardInterrupt:
-        client.stop_job(job_id)
         print(f"stopping job {job_id}", file=sys.stderr)
+        job.stop()
         info = job.until_end()
     if info is None:
         print(f"no answer about job {job_id}, which may still run", file=sys.stderr)
@@ -73,6 +73,13 @@ class FollowedJob:
         self._client, self._job_id = client, job_id
         self._num_shown = 0
         self._answered = time.monotonic()
+
+    def stop(self) -> None:
+        """Ask for its end; where nobody answers, say so."""
+        try:
+            self._client.stop_job(self._job_id)
+        except (OSError, RuntimeError) as error:
+            print(f"job {self._job_id} could not be stopped: {error}", file=sys.stderr)
 
     def until_end(self) -> Any:
         """Show what the job writes until it has ended.

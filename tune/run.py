@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_options(sys.argv[1:] if arguments is None else arguments)
     with steady_output():
         on_signal = end_on_signals()  # before the imports, which take a second
-        end_with_stdin()
+        end_with_stdin(on_signal)
         try:
             from model.errors import EXTERNAL_FAULT, CheckpointError, ConfigError, ExternalFault
             from tune.cluster.ray_environment import prepare_ray_environment

@@ -12,14 +12,15 @@ import time
 from model.system.command_line import OneLineParser, ended_quietly
 
 POLL_SECONDS = 1.0
-SOME_NODES = 1
-"""The exit code when some nodes are missing: a search can begin with those that are there."""
+SOME_NODES = 3
+"""The exit code when some nodes are missing: a search can begin with those that are there. 1 is
+that of a Python that failed."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Wait, and return the exit code.
 
-    0 when the nodes are there; when the time is up before, 1 if some are there, 75 if none is; 2
+    0 when the nodes are there; when the time is up before, 3 if some are there, 75 if none is; 2
     the user's mistake.
     """
     parser = OneLineParser(

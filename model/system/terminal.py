@@ -203,11 +203,15 @@ def end_on_signals() -> EndOnSignal:
     return handler
 
 
-def end_with_stdin() -> None:
+def end_with_stdin(handler: EndOnSignal) -> None:
     """Have the end of standard input send SIGTERM, where ENDS_WITH_STDIN asks for it.
 
     Standard input is then a pipe whose other end the process that began this one holds: it closes
-    however that one ends, by SIGKILL too. What this process starts gets none of it.
+    however that one ends, by SIGKILL too. What this process starts gets none of it. After another
+    signal nothing is sent: it would cut off the end that has begun.
+
+    Args:
+        handler: Knows of signals.
     """
     if os.environ.pop(ENDS_WITH_STDIN, None) is None:
         return
@@ -218,7 +222,8 @@ def end_with_stdin() -> None:
     def wait_for_end() -> None:
         while os.read(pipe, 1):
             pass
-        os.kill(os.getpid(), signal.SIGTERM)
+        if handler.first is None:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait_for_end, daemon=True, name="stdin").start()
 

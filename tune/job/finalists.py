@@ -70,7 +70,7 @@ def confirm(after: AfterSearch, result: SearchResult) -> SearchResult:
     study, console = after.study, after.console
     with History(after.folder.finalists_history_file) as history:
         store = CheckpointStore(study.finalists_root)
-        checkpoints = learn_missed(history, store)
+        checkpoints = learn_missed(history, store, promotes=False)
         stopper = SearchStopper(
             study.space.budget.time_budget_seconds,
             # An earlier session may have been killed in the middle of them.

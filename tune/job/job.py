@@ -164,6 +164,7 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         functools.partial(warn, console),
         after_copy=mirror.after_copy if mirror else None,
     )
+    requests.close()  # from here the run is driven, and only its trials are steered
     with (
         naming_how_to_resume(folder.path, command, other_place=cluster.why_full),
         History(folder.history_file) as history,
@@ -225,9 +226,10 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
 
 def _most_at_once(study: Study, options: StudyOptions) -> int | None:
     """Return how many trials may run at once, if that is said or was ordered."""
-    if options.max_concurrent is None and study.earlier:
-        return workers_ordered(study.earlier.search)
-    return options.max_concurrent
+    ordered = workers_ordered(study.earlier.search) if study.earlier else None
+    # A command line that is said again is older than the order.
+    is_older = options.or_resume and ordered is not None
+    return ordered if options.max_concurrent is None or is_older else options.max_concurrent
 
 
 def _mirror(study: Study, folder: RunFolder, console: Console) -> Mirror | None:

@@ -30,6 +30,7 @@ from tune.job.prepare import (
     tell_corpus,
     with_budget,
 )
+from tune.job.steering import without_ordered
 from tune.planning.study import (
     EarlierSessions,
     Study,
@@ -62,11 +63,12 @@ def prepared_study(
     Raises:
         ConfigError: The first rule that is broken.
     """
-    if options.or_resume:
+    is_repeated = options.or_resume
+    if is_repeated:
         options = or_resumed(options)
     if options.resume is None:
         return prepare(options, console, when_checked, nodes)
-    return prepare_resumed(options, console, when_checked)
+    return prepare_resumed(options, console, when_checked, is_repeated=is_repeated)
 
 
 def or_resumed(options: StudyOptions) -> StudyOptions:
@@ -90,9 +92,20 @@ def or_resumed(options: StudyOptions) -> StudyOptions:
 
 
 def prepare_resumed(
-    options: StudyOptions, console: Console, when_checked: Callable[[], None] = lambda: None
+    options: StudyOptions,
+    console: Console,
+    when_checked: Callable[[], None] = lambda: None,
+    *,
+    is_repeated: bool = False,
 ) -> Study:
     """Return the study of an earlier run; options that contradict it are refused.
+
+    Args:
+        options: The command line.
+        console: Where the corpus is named.
+        when_checked: As for `prepared_study`.
+        is_repeated: Whether the command line is the one that began the run: what was ordered
+            since then stands.
 
     Raises:
         ConfigError: The first rule that is broken.
@@ -112,6 +125,8 @@ def prepare_resumed(
         folder = find_run(options.resume, options.results)
     earlier = EarlierSessions.of(folder)
     stored = earlier.study
+    if is_repeated:
+        options = without_ordered(options, earlier.search)
     check_sampler(stored.settings.sampler)
     storage = stored.settings.storage
     has_endpoint = storage is not None and "endpoint" in storage.partition("?")[2]
@@ -180,12 +195,14 @@ def _name_in_storage(earlier: EarlierSessions, storage: str | None, *, was_fetch
     if is_folder(location, folder):  # in the storage itself, perhaps renamed there
         return ""
     has_epochs = any(record.epochs for record in earlier.search.records.values())
-    if not name and has_epochs and found_in_storage(storage, folder.name) is None:
+    if name or not has_epochs or earlier.study.has_finished:
+        return name
+    if found_in_storage(storage, folder.name) is None:
         raise ConfigError(
             f"a run must have in its storage the name of its folder, but {folder} has epochs and "
-            f"{location} is no run: give the folder the name that it had"
+            f"{location} is no run: give the folder the name that it had, unless the copy is gone"
         )
-    return name
+    return folder.name
 
 
 def _check_named_cells(cells: tuple[str, ...], earlier: EarlierSessions) -> None:

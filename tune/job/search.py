@@ -101,7 +101,9 @@ def search(
     """
     quiet_optuna()
     store = CheckpointStore(study.checkpoints_root)
-    checkpoints = learn_missed(history, store)
+    checkpoints = learn_missed(
+        history, store, promotes=study.space.budget.promotes, spent_seconds=spent_seconds
+    )
     settle_ordered(history)
     beside = None
     if has_baselines_beside(study):
@@ -213,7 +215,7 @@ def search(
                 search_seconds=stopper.seconds(),
                 timed_out=stopper.timed_out,
                 ended_early=stopper.ended_early,
-                is_settled=bool(stopper.ended_early) and study.settings.stop_when_settled,
+                is_settled=stopper.is_settled,
                 trials=study.num_trials,
                 time_budget_seconds=study.space.budget.time_budget_seconds,
             )

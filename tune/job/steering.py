@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Collection
+from typing import Any
 
 from model.errors import ConfigError
 from search_spaces import SearchSpace
@@ -213,8 +214,21 @@ def workers_ordered(history: SearchRecord) -> int | None:
     return next((number for number in reversed(ordered) if number is not None), None)
 
 
+def without_ordered(options: StudyOptions, search: SearchRecord) -> StudyOptions:
+    """Return a command line that is said again, without the options that orders have replaced."""
+    ordered = {each.order.action for each in search.orders.values() if not each.refused}
+    changes: dict[str, Any] = {}
+    if Action.BUDGET in ordered:
+        changes |= {"time_budget": None, "trials": None}
+    if Action.WORKERS in ordered:
+        changes["max_concurrent"] = None
+    return dataclasses.replace(options, **changes)
+
+
 def overridden_by(options: StudyOptions) -> set[Action]:
-    """Return the kinds of orders that a command line has options for."""
+    """Return the kinds of orders that a command line has options for, if it is a new one."""
+    if options.or_resume:
+        return set()
     options_of = {
         Action.WORKERS: (options.max_concurrent,),
         Action.BUDGET: (options.time_budget, options.trials),  # trials have no time limit

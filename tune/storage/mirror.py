@@ -164,11 +164,11 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
     def _copy(self) -> None:
         """Copy what has changed and delete what is gone, while the run is ours."""
         num_waiting = self._after_copy.qsize()  # what comes later waits for the next copy
-        here = self._files()
-        changed = [name for name, look in here.items() if self._copied.get(name) != look]
         # Read first and written last: where it says that the run has finished, all is there.
         study_file = RunFolder(self._folder).study_file
-        study = read_regular(study_file)
+        its_look, study = _look(study_file), read_regular(study_file)
+        here = self._files() | {study_file.name: its_look}
+        changed = [name for name, look in here.items() if self._copied.get(name) != look]
         changed.sort(key=lambda name: name == study_file.name)
         gone = [name for name in self._copied if name not in here]
         if not self._lease.renew():
@@ -202,6 +202,11 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
         found = {}
         for name in files_of_run(fs.LocalFileSystem(), str(self._folder)):
             with contextlib.suppress(FileNotFoundError):  # replaced meanwhile
-                look = (self._folder / name).stat()
-                found[name] = (look.st_mtime_ns, look.st_size)
+                found[name] = _look(self._folder / name)
         return found
+
+
+def _look(path: Path) -> tuple[int, int]:
+    """Return what changes with a file."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size

@@ -116,9 +116,14 @@ class Requests:
     def close(self) -> None:
         """Let no requests come: a driver that was killed may have left word that they are read."""
         for file_system, root in self._folders:
-            with contextlib.suppress(*STORE_ERRORS):  # it is not there
+            try:
                 if not is_linked(file_system, root, CONTROL_FOLDER):
                     file_system.delete_file(f"{root}/{CONTROL_FOLDER}/{OPEN_MARK}")
+            except FileNotFoundError:
+                continue
+            except STORE_ERRORS as error:
+                rule = broken_rule(f"{root}/{CONTROL_FOLDER}", error)
+                self._say(f"orders are taken though nobody reads them: {rule}")
 
     def take(self) -> list[Order]:
         """Return the orders that have come since the last time; of a damaged one a line is told.

@@ -80,11 +80,16 @@ def write_epochs(folder: Path, config: TrialConfig, results: list[dict[str, Any]
         raise CheckpointError(f"cannot write checkpoint {folder}: {error}") from error
 
 
-def learn_missed(history: History, store: CheckpointStore) -> dict[int, list[str]]:
+def learn_missed(
+    history: History, store: CheckpointStore, *, promotes: bool, spent_seconds: float = 0.0
+) -> dict[int, list[str]]:
     """Add the epochs that only the checkpoints know of, in trials that may have gone on.
 
-    Those are the trials that have not ended, and those that ASHA stopped: one may have been
-    promoted after the history was copied.
+    Args:
+        history: The trials.
+        store: Their checkpoints.
+        promotes: Whether one that ASHA stopped may have gone on after the history was copied.
+        spent_seconds: Of the earlier sessions.
 
     Returns:
         The checkpoints of the trials that the history knows, as `newest_first` gives them. One
@@ -97,7 +102,7 @@ def learn_missed(history: History, store: CheckpointStore) -> dict[int, list[str
     locations = {number: found[number] for number in history.records if number in found}
     for number, of_trial in locations.items():
         record = history.records[number]
-        if record.has_ended and record.status is not Status.PRUNED:
+        if record.has_ended and not (promotes and record.status is Status.PRUNED):
             continue
         try:
             _, results = next(reported_first(map(stored_checkpoint, of_trial), record.config))
@@ -111,7 +116,7 @@ def learn_missed(history: History, store: CheckpointStore) -> dict[int, list[str
                     number=number,
                     baseline=record.baseline,
                     config=record.config.to_dict(),
-                    search_seconds=history.seconds(),
+                    search_seconds=max(history.seconds(), spent_seconds),
                     generation=record.generation,
                     order_id=record.order_id,
                 )

@@ -30,6 +30,7 @@ class SearchStopper(DriverOnly, Stopper):
         timed_out: Whether the time budget ran out.
         ended_early: Why nothing is to be expected of further trials, set once that is known; it
             ends the search.
+        is_settled: Whether that is because the rest would gain no more than noise.
         unwritable: Why and where a trial cannot write its checkpoints, set once that is known; it
             ends the search.
     """
@@ -64,7 +65,7 @@ class SearchStopper(DriverOnly, Stopper):
         self._at_once = False
         self.timed_out = False
         self.unwritable: str | None = None
-        self.ended_early = ""
+        self.ended_early, self.is_settled = "", False
         self._may_be_late = may_be_late
         self.set_time_budget(time_budget_seconds)
         self._spent_seconds = spent_seconds
@@ -143,7 +144,9 @@ class SearchStopper(DriverOnly, Stopper):
         self._carry_out()
         if time.monotonic() > self._polled + POLL_SECONDS:
             self._polled, self._reserve = time.monotonic(), self._reserve_seconds()
-            self.ended_early = self.ended_early or self._why_settled()
+            if not self.ended_early:
+                self.ended_early = self._why_settled()
+                self.is_settled = bool(self.ended_early)
         left = self._until_end()
         if not self.timed_out and left is not None and left + self._late_seconds <= 0.0:
             self.timed_out = True

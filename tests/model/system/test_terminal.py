@@ -2,6 +2,10 @@
 
 import http.server
 import io
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +15,9 @@ from rich.console import Console
 
 from model import train
 from model.errors import CorpusError
-from model.system.terminal import complain, printable, say
+from model.system.terminal import ENDS_WITH_STDIN, complain, printable, say
 from model.text.corpus import resolve_corpus
+from repository import ROOT
 
 HOSTILE = "\x1b]0;owned\x07\x9b2J\u202egnp\u061c"
 SHOWN = "\\x1b]0;owned\\x07\\x9b2J\\u202egnp\\u061c"
@@ -75,3 +80,44 @@ def test_signature_of_a_url_is_not_told(url: str) -> None:
     with pytest.raises(CorpusError) as refused:
         resolve_corpus(f"{url}?X-Amz-Expires=60&X-Amz-Signature=hush")
     assert "hush" not in str(refused.value) and "X-Amz-Expires=60" in str(refused.value)
+
+
+_WAITS = """
+import signal, sys, time
+from model.system.terminal import end_on_signals, end_with_stdin
+handler = end_on_signals()
+end_with_stdin(handler)
+signals = []
+def graceful(number, frame):
+    handler.note(number)
+    signals.append(number)
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, graceful)
+print("ready", flush=True)
+while not signals:
+    time.sleep(0.01)
+print("ends", flush=True)
+time.sleep(1.0)
+print(*signals, flush=True)
+"""
+
+
+@pytest.mark.parametrize("is_signalled", [True, False])
+def test_end_of_stdin_is_a_signal_where_there_was_none(is_signalled: bool) -> None:
+    """After a first one it would be the second, which ends at once and writes no results."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _WAITS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, ENDS_WITH_STDIN: "1"},
+    ) as child:
+        assert child.stdin is not None and child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        if is_signalled:
+            child.send_signal(signal.SIGINT)
+            assert child.stdout.readline() == "ends\n"
+        child.stdin.close()
+        seen = child.stdout.read().split()
+    assert seen == (["2"] if is_signalled else ["ends", "15"])

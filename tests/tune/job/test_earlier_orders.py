@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 
 from search_spaces import load_space
-from tune.job.steering import Steering, additions, overridden_by
+from tune.job.steering import Steering, additions, overridden_by, without_ordered
 from tune.planning.study import StudyOptions
 from tune.records.history import History, TrialEnded, TrialStarted
 from tune.records.order_table import ORDER_TABLE
@@ -228,3 +228,19 @@ def test_order_stays_until_the_history_that_has_it_is_copied(history: History) -
     (action,) = copied
     action()
     assert not file.exists()
+
+
+def test_command_line_that_is_said_again_does_not_win_over_orders(history: History) -> None:
+    """As a job's does that Slurm queues again; a new one does."""
+    asked = StudyOptions(space="quick", trials=200, max_concurrent=4, name="a", or_resume=True)
+    assert overridden_by(asked) == set()
+    assert without_ordered(asked, history) == asked
+    for number, order in enumerate(
+        (Order(action=Action.BUDGET, time_budget_seconds=60.0), WORKERS), start=1
+    ):
+        history.add_order(OrderGiven(order=order, search_seconds=float(number)))
+    left = without_ordered(asked, history)
+    assert (left.trials, left.time_budget, left.max_concurrent) == (None, None, None)
+    event = OrderCarriedOut(id=WORKERS.id, search_seconds=3.0, refused="for a reason")
+    history.add_order(event)
+    assert without_ordered(asked, history).max_concurrent == 4

@@ -227,7 +227,7 @@ def test_ctrl_c_before_there_is_a_run_ends_the_search(
 
 
 def test_signal_of_others_before_there_is_a_run_is_told(begin: Begin) -> None:
-    with pytest.raises(ExternalFault, match="ended before it had a folder"):
+    with pytest.raises(ExternalFault, match="ended before it began"):
         begin("import sys; sys.exit(143)").wait_for_run()
 
 

@@ -74,7 +74,7 @@ def test_epochs_are_learnt_from_the_newest_checkpoint_that_has_its_reports(
         (place / EPOCHS_FILE).write_text(newest, encoding="utf-8")
     with History(tmp_path / "history.jsonl") as history:
         with_reports(history, [1, 2, 3, 4, 5])  # as far as the copy goes
-        found = learn_missed(history, CheckpointStore(str(tmp_path / "ray")))
+        found = learn_missed(history, CheckpointStore(str(tmp_path / "ray")), promotes=True)
         epochs = [epoch.epoch for epoch in history.records[0].epochs]
     assert epochs == list(range(1, known + 1))
     assert [len(of_trial) for of_trial in found.values()] == [2]
@@ -105,7 +105,7 @@ def test_trial_that_may_have_gone_on_has_all_its_epochs(
         checkpoint(tmp_path, "trial_00000-2", stored)
     with History(tmp_path / "history.jsonl") as history:
         with_reports(history, in_history, status)
-        learn_missed(history, CheckpointStore(str(tmp_path / "ray")))
+        learn_missed(history, CheckpointStore(str(tmp_path / "ray")), promotes=True)
         record = history.records[0]
     assert [epoch.report for epoch in record.epochs] == learnt
     assert record.status is learnt_status
@@ -127,7 +127,7 @@ def test_history_gets_no_gap_because_the_storage_is_silent(
     with History(tmp_path / "history.jsonl") as history:
         with_reports(history, [])
         with pytest.raises(ExternalFault, match="must be readable: AWS Error NETWORK_CONNECTION"):
-            learn_missed(history, CheckpointStore(str(tmp_path / "ray")))
+            learn_missed(history, CheckpointStore(str(tmp_path / "ray")), promotes=True)
 
 
 def test_reports_that_cannot_be_written_say_where(

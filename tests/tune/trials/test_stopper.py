@@ -193,3 +193,12 @@ def test_trial_that_a_user_stops_ends_with_its_next_report() -> None:
     assert not stopper("a", {"outcome": Outcome.FINISHED, "config": {"number": 7}})
     assert stopper("a", report)
     assert stopper.has_cut_off("a")
+
+
+def test_only_what_settled_is_called_so() -> None:
+    useless = SearchStopper(None, why_settled=lambda: "the rest is noise")
+    useless.end_early("the first ten failed")
+    assert useless.stop_all() and useless.ended_early == "the first ten failed"
+    assert not useless.is_settled
+    settled = SearchStopper(None, why_settled=lambda: "the rest is noise")
+    assert settled.stop_all() and settled.is_settled
