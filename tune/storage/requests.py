@@ -11,6 +11,7 @@ import json
 import queue
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from pyarrow import fs
 
@@ -114,11 +115,15 @@ class Requests:
                 self._remove(order.id)
 
     def close(self) -> None:
-        """Let no requests come: a driver that was killed may have left word that they are read."""
+        """Let no requests come: a driver that was killed may have left word that they are read.
+
+        A folder here with nothing in it goes too.
+        """
         for file_system, root in self._folders:
             try:
                 if not is_linked(file_system, root, CONTROL_FOLDER):
                     file_system.delete_file(f"{root}/{CONTROL_FOLDER}/{OPEN_MARK}")
+                    self._remove_empty(file_system, root)
             except FileNotFoundError:
                 continue
             except STORE_ERRORS as error:
@@ -186,6 +191,12 @@ class Requests:
         for file_system, root in self._folders:
             with contextlib.suppress(*STORE_ERRORS):  # gone, or not in this one
                 file_system.delete_file(f"{root}/{CONTROL_FOLDER}/{stem}{_SUFFIX}")
+                self._remove_empty(file_system, root)
+
+    def _remove_empty(self, file_system: fs.FileSystem, root: str) -> None:
+        if isinstance(file_system, fs.LocalFileSystem):
+            with contextlib.suppress(OSError):  # there is something in it
+                Path(root, CONTROL_FOLDER).rmdir()
 
 
 def _is_open(file_system: fs.FileSystem, root: str) -> bool:

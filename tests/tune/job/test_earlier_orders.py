@@ -224,6 +224,7 @@ def test_order_stays_until_the_history_that_has_it_is_copied(history: History) -
         assert again.stopper.seconds_left() == pytest.approx(3600, abs=60)
     assert not file.exists()
     # Or it is not lost, and the order is not given twice.
+    file.parent.mkdir()
     file.touch()
     (action,) = copied
     action()
