@@ -18,6 +18,7 @@ from model.system.limits import free_bytes
 from repository import ROOT
 from tiny_search import free_port, kill_family, trials_of, wait_until, write_inputs
 from tune.cluster.temporary_folder import MAX_SOCKET_BYTES
+from tune.wait_for_nodes import SOME_NODES
 
 SLURM = ROOT / "deploy" / "slurm.sh"
 
@@ -263,7 +264,8 @@ def test_folder_of_somebody_else_is_not_used(job: Job, tmp_path: Path) -> None:
     [
         ({}, (0, False), 3),
         ({"two": 1}, (0, False), 2),  # its Ray does not start, and ends no other's
-        ({"tune.wait_for_nodes": 1}, (0, False), 3),  # some nodes are missing
+        ({"tune.wait_for_nodes": SOME_NODES}, (0, False), 3),
+        ({"tune.wait_for_nodes": 1}, (1, False), None),  # Python failed
         ({"tune.wait_for_nodes": 75}, (75, True), None),  # all are
         ({"one": 1}, (75, True), None),  # the head
         ({"tune.run": 2}, (2, False), 3),  # the user's mistake
