@@ -224,7 +224,7 @@ class StudyFile:
         resume: Command that continues the run, on any machine.
         cells: Cell of the user's own to the SHA-256 of its file, of which the run keeps no more.
         search_id: 12 hexadecimal digits that tell it from others of its name.
-        name: The run's name in its storage; empty in runs of before 2026-11-30.
+        name: The run's name in its storage; empty where it is its folder's.
 
     Raises:
         ConfigError: search_id or name is something else.
