@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from hand_made_trials import search_ended
 from model.errors import ConfigError
 from tiny_search import (
     FinishedSearch,
@@ -36,7 +37,6 @@ from tune.records.history import History, TrialEnded, TrialStarted
 from tune.records.load import read_run
 from tune.records.orders import Action, Order, OrderGiven
 from tune.records.run_folder import RunFolder
-from tune.records.search_record import SearchEnded
 from tune.records.study_file import PlannedTime
 from tune.records.trial import Status
 from tune.reporting.markdown_report import report_text
@@ -178,14 +178,8 @@ def test_settled_search_is_extended_where_it_is_not_to_end_so(tiny_text: str) ->
     def extends(**words: Any) -> bool:
         return prepare_resumed(StudyOptions(resume="done", **words), console).extended
 
-    end = SearchEnded(
-        search_seconds=60.0,
-        timed_out=False,
-        ended_early="after 4 trials the rest would gain about 0.0010 bits",
-        is_settled=True,
-        trials=10,
-        time_budget_seconds=None,
-    )
+    why = "after 4 trials the rest would gain about 0.0010 bits"
+    end = search_ended(ended_early=why, is_settled=True)
     for event, is_extended in (
         (None, False),
         (end, True),

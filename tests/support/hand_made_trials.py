@@ -1,6 +1,10 @@
 """Hand-made trials of the space `quick`: one of each way to end, and one that runs."""
 
+import dataclasses
+from typing import Any
+
 from search_spaces import load_space
+from tune.records.search_record import SearchEnded
 from tune.records.trial import EpochRecord, Status, TrialRecord, trial_id
 
 SPACE = load_space("quick")
@@ -39,3 +43,16 @@ RECORDS = [
     record(2, [], Status.DIVERGED, error="training diverged in epoch 1 at step 3: loss is nan"),
     record(3, [2.25], Status.RUNNING),
 ]
+
+
+def search_ended(**changes: Any) -> SearchEnded:
+    """The end of a search of ten trials, all done after a minute."""
+    end = SearchEnded(
+        search_seconds=60.0,
+        timed_out=False,
+        ended_early="",
+        is_settled=False,
+        trials=10,
+        time_budget_seconds=None,
+    )
+    return dataclasses.replace(end, **changes)

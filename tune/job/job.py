@@ -87,7 +87,7 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
     cluster.check_local()
     cluster.check_storage(study.settings.storage or str(existing_parent(study.run_path)))
     need = trial_resources(nodes, cpus=options.cpus_per_trial, gpus=options.gpus_per_trial)
-    most = _most_at_once(study, options)
+    most = most_at_once(study, options)
     concurrent = num_concurrent(nodes, need, most)
     if not options.dry_run:
         cluster.start_soon()  # all that can be checked without it is checked
@@ -179,7 +179,7 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
             keep=functools.partial(write_json, path=folder.energy_file),
         ) as meter,
     ):
-        at_once = Concurrency(cluster.nodes, need, _most_at_once(study, options))
+        at_once = Concurrency(cluster.nodes, need, most_at_once(study, options))
         finalists = records_so_far(folder.finalists_history_file)
         before = EarlierSessions(folder=folder, study=facts, search=history, finalists=finalists)
         result = found_before(study, before)
@@ -224,7 +224,7 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         return finish(study, folder, result, estimate, console, may_delete=may_delete)
 
 
-def _most_at_once(study: Study, options: StudyOptions) -> int | None:
+def most_at_once(study: Study, options: StudyOptions) -> int | None:
     """Return how many trials may run at once, if that is said or was ordered."""
     ordered = workers_ordered(study.earlier.search) if study.earlier else None
     # A command line that is said again is older than the order.

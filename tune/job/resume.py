@@ -30,7 +30,7 @@ from tune.job.prepare import (
     tell_corpus,
     with_budget,
 )
-from tune.job.steering import without_ordered
+from tune.job.steering import without_ordered_budget
 from tune.planning.study import (
     EarlierSessions,
     Study,
@@ -126,7 +126,7 @@ def prepare_resumed(
     earlier = EarlierSessions.of(folder)
     stored = earlier.study
     if is_repeated:
-        options = without_ordered(options, earlier.search)
+        options = without_ordered_budget(options, earlier.search)
     check_sampler(stored.settings.sampler)
     storage = stored.settings.storage
     has_endpoint = storage is not None and "endpoint" in storage.partition("?")[2]

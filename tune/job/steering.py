@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Collection
-from typing import Any
 
 from model.errors import ConfigError
 from search_spaces import SearchSpace
@@ -214,15 +213,12 @@ def workers_ordered(history: SearchRecord) -> int | None:
     return next((number for number in reversed(ordered) if number is not None), None)
 
 
-def without_ordered(options: StudyOptions, search: SearchRecord) -> StudyOptions:
-    """Return a command line that is said again, without the options that orders have replaced."""
+def without_ordered_budget(options: StudyOptions, search: SearchRecord) -> StudyOptions:
+    """Return a command line that is said again, without the budget that an order has replaced."""
     ordered = {each.order.action for each in search.orders.values() if not each.refused}
-    changes: dict[str, Any] = {}
-    if Action.BUDGET in ordered:
-        changes |= {"time_budget": None, "trials": None}
-    if Action.WORKERS in ordered:
-        changes["max_concurrent"] = None
-    return dataclasses.replace(options, **changes)
+    if Action.BUDGET not in ordered:
+        return options
+    return dataclasses.replace(options, time_budget=None, trials=None)
 
 
 def overridden_by(options: StudyOptions) -> set[Action]:

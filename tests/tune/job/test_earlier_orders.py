@@ -1,15 +1,18 @@
 """Orders that a session left when it was killed, unread or half carried out."""
 
+import dataclasses
 from collections.abc import Callable, Collection, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
 from search_spaces import load_space
-from tune.job.steering import Steering, additions, overridden_by, without_ordered
+from tune.job.job import most_at_once
+from tune.job.steering import Steering, additions, overridden_by, without_ordered_budget
 from tune.planning.study import StudyOptions
 from tune.records.history import History, TrialEnded, TrialStarted
 from tune.records.order_table import ORDER_TABLE
@@ -235,13 +238,16 @@ def test_command_line_that_is_said_again_does_not_win_over_orders(history: Histo
     """As a job's does that Slurm queues again; a new one does."""
     asked = StudyOptions(space="quick", trials=200, max_concurrent=4, name="a", or_resume=True)
     assert overridden_by(asked) == set()
-    assert without_ordered(asked, history) == asked
+    assert without_ordered_budget(asked, history) == asked
     for number, order in enumerate(
         (Order(action=Action.BUDGET, time_budget_seconds=60.0), WORKERS), start=1
     ):
         history.add_order(OrderGiven(order=order, search_seconds=float(number)))
-    left = without_ordered(asked, history)
-    assert (left.trials, left.time_budget, left.max_concurrent) == (None, None, None)
+    left = without_ordered_budget(asked, history)
+    assert (left.trials, left.time_budget) == (None, None)
+    study: Any = SimpleNamespace(earlier=SimpleNamespace(search=history))
+    assert most_at_once(study, asked) == 1
+    assert most_at_once(study, dataclasses.replace(asked, or_resume=False)) == 4
     event = OrderCarriedOut(id=WORKERS.id, search_seconds=3.0, refused="for a reason")
     history.add_order(event)
-    assert without_ordered(asked, history).max_concurrent == 4
+    assert most_at_once(study, asked) == 4

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hand_made_run import STUDY
-from hand_made_trials import epoch_record
+from hand_made_trials import epoch_record, search_ended
 from model.config import TrialConfig
 from search_spaces import load_space
 from tune.job.found_before import found_before, is_spent
@@ -24,13 +24,8 @@ from tune.records.study_file import STILL_RUNNING, StudySettings
 from tune.records.trial import Status
 
 CONFIG = TrialConfig(epochs=30, decay_fraction=0.0)
-TIMED_OUT = SearchEnded(
-    search_seconds=420.0,
-    timed_out=True,
-    ended_early="",
-    is_settled=False,
-    trials=100,
-    time_budget_seconds=600.0,
+TIMED_OUT = search_ended(
+    search_seconds=420.0, timed_out=True, trials=100, time_budget_seconds=600.0
 )
 DONE = dataclasses.replace(TIMED_OUT, timed_out=False, trials=2)
 SETTLED = dataclasses.replace(DONE, trials=100, ended_early="the rest is noise", is_settled=True)

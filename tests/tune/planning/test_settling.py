@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from hand_made_trials import record
+from hand_made_trials import record, search_ended
 from tiny_search import run_command, trials_of, write_inputs
 from tune import load_run
 from tune.planning.settling import EXPONENT, LEAST_SHARE, expected_gain, why_settled
-from tune.records.search_record import SearchEnded, SearchRecord
+from tune.records.search_record import SearchRecord
 from tune.records.study_file import StudySettings
 from tune.records.trial import Status
 
@@ -70,14 +70,7 @@ def test_time_of_the_finalists_is_no_search_without_gain() -> None:
     steep = search(2.0, 40)
     assert why_settled(study(), steep, 40.0, None) == ""
     assert why_settled(study(), steep, 400.0, None) != ""  # nothing was found for 360 s
-    steep.ended = SearchEnded(
-        search_seconds=40.0,
-        timed_out=False,
-        ended_early="",
-        is_settled=False,
-        trials=40,
-        time_budget_seconds=None,
-    )
+    steep.ended = search_ended(search_seconds=40.0, trials=40)
     # Its finalists took 350 s, and the session that goes on begins its first trial 10 s later.
     assert why_settled(study(), steep, 400.0, None) == ""
     steep.goes_on(400.0)

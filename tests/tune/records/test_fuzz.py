@@ -23,6 +23,7 @@ from hand_made_run import (
     hand_made,
     loaded_run,
 )
+from hand_made_trials import search_ended
 from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError
 from model.generation.temperature import TEMPERATURE_FILE, default_temperature
@@ -45,7 +46,6 @@ from tune.records.predictor_table import PREDICTOR_TABLE
 from tune.records.quality_table import QUALITY_TABLE
 from tune.records.run_folder import LEASE_FILE, RunFolder
 from tune.records.samples_file import Samples
-from tune.records.search_record import SearchEnded
 from tune.reporting.markdown_report import report_text
 from tune.storage.checkpoints import StoredCheckpoint
 from tune.storage.copies import RunExtent
@@ -141,14 +141,7 @@ def history_lines() -> list[str]:
             ),
             TrialEnded(number=record.number, **ended),
         ]
-    end = SearchEnded(
-        search_seconds=9.0,
-        timed_out=True,
-        ended_early="",
-        is_settled=False,
-        trials=9,
-        time_budget_seconds=None,
-    )
+    end = search_ended(timed_out=True)
     return [line_of(event).decode() for event in (*events, end)]
 
 
