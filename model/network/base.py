@@ -84,14 +84,15 @@ class Network(nn.Module, ABC):
         self.dropout = Dropout()
 
     @abstractmethod
-    def start_text(self, inputs_TB: Tensor) -> tuple[Tensor, Step]:
-        """Begin to write after a text.
+    def start_text(self, inputs_T: Tensor, num_passages: int) -> tuple[Tensor, Step]:
+        """Begin to write passages after a text, which is read once for all of them.
 
         Args:
-            inputs_TB: Indices (T, B), int32 or int64, at least one step.
+            inputs_T: Its indices (T,), int32 or int64, at least one.
+            num_passages: B, at least 1.
 
         Returns:
-            The logits (B, V) after the last of the inputs, and a function that takes the next
+            The logits (B, V) after the last of the indices, and a function that takes the next
             symbol of each passage (B,) and returns the logits after it. It remembers what
             it was given; the weights must not change meanwhile.
         """

@@ -84,9 +84,11 @@ class WindowLSTM(Network):
         logits_BV: Tensor = self.output(self._drop(last_1BH[0], self._p))
         return logits_BV
 
-    def start_text(self, inputs_TB: Tensor) -> tuple[Tensor, Step]:
+    def start_text(self, inputs_T: Tensor, num_passages: int) -> tuple[Tensor, Step]:
         """Read the last window of a text; each step slides it and reads it again."""
-        window_TB = inputs_TB[-self.window_length :]
+        window_TB = inputs_T[-self.window_length :, None]
+        logits_BV: Tensor = self(window_TB).expand(num_passages, -1)
+        window_TB = window_TB.expand(-1, num_passages)
 
         @torch.inference_mode()
         def step(drawn_B: Tensor) -> Tensor:
@@ -95,7 +97,7 @@ class WindowLSTM(Network):
             logits_BV: Tensor = self(window_TB)
             return logits_BV
 
-        return self(window_TB), step
+        return logits_BV, step
 
     def _initialise_as_keras(self) -> None:
         for layer in self.layers:

@@ -72,12 +72,13 @@ class StreamNetwork(Network):
             before,
         )
 
-    def start_text(self, inputs_TB: Tensor) -> tuple[Tensor, Step]:
+    def start_text(self, inputs_T: Tensor, num_passages: int) -> tuple[Tensor, Step]:
         """Read a text in one go; the steps after it carry the state."""
-        logits_BV, stepper = self.start_stepper(inputs_TB)
-        return logits_BV, stepper.step
+        logits_1V, stepper = self.start_stepper(inputs_T[:, None])
+        first_B = torch.zeros(num_passages, dtype=torch.int64, device=inputs_T.device)
+        return logits_1V.expand(num_passages, -1), stepper.pick(first_B).step
 
     def start_stepper(self, inputs_TB: Tensor) -> tuple[Tensor, Stepper]:
-        """Do the same, but return the stepper, whose passages can be picked."""
+        """Read a text a passage (T, B); return the logits (B, V) and what goes on from them."""
         logits_TBV, state = self(inputs_TB)
         return logits_TBV[-1], NetworkStepper(self, state)

@@ -51,13 +51,13 @@ class Mixture(Network):
         self.weights = tuple(weights)
         self.ngram = ngram
 
-    def start_text(self, inputs_TB: Tensor) -> tuple[Tensor, Step]:
+    def start_text(self, inputs_T: Tensor, num_passages: int) -> tuple[Tensor, Step]:
         """Read a text with each member; each step is one of all of them."""
-        started = [network.start_text(inputs_TB) for network in self.networks]
+        started = [network.start_text(inputs_T, num_passages) for network in self.networks]
         states = None
         if self.ngram is not None:
-            columns = inputs_TB.T.cpu().numpy()
-            states = np.stack([self.ngram.start(column) for column in columns], axis=1)
+            state = self.ngram.start(inputs_T.cpu().numpy())
+            states = np.repeat(state[:, None], num_passages, axis=1)
 
         def step(drawn_B: Tensor) -> Tensor:
             nonlocal states

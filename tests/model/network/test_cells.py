@@ -61,10 +61,10 @@ def test_single_steps_equal_one_window(
     model = network(normalization=normalization, **cell)
     with torch.inference_mode():
         whole_TBV, _ = model(inputs_TB)
-        logits_BV, step = model.start_text(inputs_TB[:10])
+        logits_BV, stepper = model.start_stepper(inputs_TB[:10])
         torch.testing.assert_close(logits_BV, whole_TBV[9])
         for place in range(10, 20):
-            torch.testing.assert_close(step(inputs_TB[place]), whole_TBV[place])
+            torch.testing.assert_close(stepper.step(inputs_TB[place]), whole_TBV[place])
 
 
 @pytest.mark.parametrize("cell", OTHERS)

@@ -63,10 +63,10 @@ def test_single_steps_equal_one_window_and_two(
     model = network(cell=own, normalization=normalization)
     with torch.inference_mode():
         whole_TBV, whole_state = model(inputs_TB)
-        logits_BV, step = model.start_text(inputs_TB[:10])
+        logits_BV, stepper = model.start_stepper(inputs_TB[:10])
         torch.testing.assert_close(logits_BV, whole_TBV[9])
         for place in range(10, 20):
-            torch.testing.assert_close(step(inputs_TB[place]), whole_TBV[place])
+            torch.testing.assert_close(stepper.step(inputs_TB[place]), whole_TBV[place])
         first_TBV, state = model(inputs_TB[:10])
         second_TBV, last_state = model(inputs_TB[10:], state)
     torch.testing.assert_close(torch.cat([first_TBV, second_TBV]), whole_TBV)
@@ -325,5 +325,5 @@ class LSTM(nn.Module):
     whole_TBV, state = model(inputs_TB)
     assert len(state) == 2
     with torch.inference_mode():
-        _, step = model.start_text(inputs_TB[:19])
-        torch.testing.assert_close(step(inputs_TB[19]), whole_TBV[19].detach())
+        _, stepper = model.start_stepper(inputs_TB[:19])
+        torch.testing.assert_close(stepper.step(inputs_TB[19]), whole_TBV[19].detach())

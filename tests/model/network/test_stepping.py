@@ -32,11 +32,11 @@ def test_steps_equal_one_long_pass(
     inputs_TB = torch.randint(0, 9, (30, 4), generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         whole_TBV, _ = network(inputs_TB)
-        logits_BV, step = network.start_text(inputs_TB[:10])
+        logits_BV, stepper = network.start_stepper(inputs_TB[:10])
         torch.testing.assert_close(logits_BV, whole_TBV[9])
         for place in range(10, 30):
             torch.testing.assert_close(
-                step(inputs_TB[place]), whole_TBV[place], rtol=1e-5, atol=1e-5
+                stepper.step(inputs_TB[place]), whole_TBV[place], rtol=1e-5, atol=1e-5
             )
 
 

@@ -75,7 +75,7 @@ def test_it_writes_with_the_probabilities_that_it_scores_with(
     mixture.eval()
     text = corpus.validation.symbols[:14].astype(np.int64)
     with torch.inference_mode():
-        logits_BV, step = mixture.start_text(torch.from_numpy(text[:3, None]).expand(-1, 2))
+        logits_BV, step = mixture.start_text(torch.from_numpy(text[:3]), 2)
         steps = [logits_BV]
         for symbol in text[3:-1]:
             steps.append(step(torch.tensor([symbol, symbol])))

@@ -133,7 +133,7 @@ def test_own_bits_are_those_of_the_windows_that_generation_reads(
     read = encode_prime(prime, corpus.vocabulary, "lower")
     nats = 0.0
     with torch.inference_mode():
-        logits_BV, step = network.start_text(read[:, None])
+        logits_BV, step = network.start_text(read, 1)
         for symbol in torch.from_numpy(passage).long():
             nats += functional.cross_entropy(logits_BV, symbol[None]).item()
             logits_BV = step(symbol[None])
