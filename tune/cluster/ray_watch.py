@@ -29,13 +29,14 @@ class RayWatch(AbstractContextManager["RayWatch"]):
     """A context manager: looks whether the head and this node's raylet still listen."""
 
     def __init__(
-        self, *, command: Callable[[], str], ended: Callable[[], None] = lambda: None
+        self, *, command: Callable[[], str], ended: Callable[[str], None] = lambda said: None
     ) -> None:
         """Watch nothing yet.
 
         Args:
             command: Returns the command line that goes on.
-            ended: Called just before the process is ended: nothing else cleans up then.
+            ended: Called with what was said just before the process is ended: nothing else cleans
+                up then.
         """
         self._command, self._ending = command, ended
         self._ended = threading.Event()
@@ -70,12 +71,15 @@ class RayWatch(AbstractContextManager["RayWatch"]):
 
     def _end(self, name: str) -> None:
         """End the process; the main thread may wait for Ray for ever."""
+        said = f"lost {name}; go on: {self._command()}"
         with contextlib.suppress(OSError):
             if sys.stdout.isatty():
                 print(_SHOW_CURSOR, end="", flush=True)  # the live table has hidden it
-            complain("tune.run", f"lost {name}; go on: {self._command()}")
-        self._ending()
-        os._exit(EXTERNAL_FAULT)
+            complain("tune.run", said)
+        try:
+            self._ending(said)
+        finally:
+            os._exit(EXTERNAL_FAULT)
 
 
 def _addresses() -> Iterator[tuple[str, tuple[str, int]]]:

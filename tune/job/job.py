@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from model.errors import ConfigError, ExternalFault
+from model.errors import EXTERNAL_FAULT, ConfigError, ExternalFault
 from model.system.energy import Energy, EnergyMeter
 from model.system.files import unwritable
 from model.system.terminal import complain, take_signals_back
@@ -31,6 +31,7 @@ from tune.cluster.trial_memory import TrialMemory, check_gpu_memory, text_of
 from tune.job.finalists import confirm
 from tune.job.finish import finish, resume_command, show_finished
 from tune.job.found_before import found_before, is_spent
+from tune.job.notify import tell_end
 from tune.job.outcome import why_nothing
 from tune.job.plan import JobPlan, print_plan
 from tune.job.predictor import with_predictor
@@ -158,6 +159,10 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         watch.start(is_local=not cluster.address)
         return SharedCorpus.of(study.prepared)
 
+    def lost(said: str) -> None:
+        cluster.remove_folders()
+        tell_end(options, folder, EXTERNAL_FAULT, said)
+
     mirror = _mirror(study, folder, console)
     requests = Requests(
         [str(folder.path), *([mirror.root] if mirror else [])],
@@ -173,7 +178,7 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         if history.is_locked or mirror
         else leased_folder(folder.path, say=functools.partial(warn, console)),
         mirror or nullcontext(),
-        RayWatch(command=command, ended=cluster.remove_folders) as watch,
+        RayWatch(command=command, ended=lost) as watch,
         EnergyMeter(
             read_json(folder.energy_file, Energy, "a run's energy") or Energy(),
             keep=functools.partial(write_json, path=folder.energy_file),

@@ -53,9 +53,15 @@ def notified(options: StudyOptions, folder: RunFolder, run: Callable[[], int]) -
         raise
     finally:
         ends_at_once = isinstance(sys.exception(), KeyboardInterrupt)
-        if options.notify is not None and not options.dry_run and not ends_at_once:
-            _notify(options.notify, told(folder, exit_code, error))
+        if not ends_at_once:
+            tell_end(options, folder, exit_code, error)
     return exit_code
+
+
+def tell_end(options: StudyOptions, folder: RunFolder, exit_code: int, error: str) -> None:
+    """Tell how a search ended, where that is asked for; for the arguments see `told`."""
+    if options.notify is not None and not options.dry_run:
+        _notify(options.notify, told(folder, exit_code, error))
 
 
 def check_notify(target: str) -> None:

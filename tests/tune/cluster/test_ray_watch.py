@@ -53,3 +53,24 @@ def test_ray_that_listens_again_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(RayWatch, "_end", lambda watch, name: pytest.fail(name))
     watch._watch({"Ray's head": ("127.0.0.1", 1)}, 3)
     assert now == [110]  # all answers were asked for
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_lost_ray_is_told_before_the_process_ends(
+    fails: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    told: list[str] = []
+
+    def tell(said: str) -> None:
+        told.append(said)
+        if fails:
+            raise OSError("disk full")
+
+    def leave(code: int) -> None:
+        raise Ended(code)
+
+    monkeypatch.setattr(ray_watch.os, "_exit", leave)
+    with pytest.raises(Ended, match="75"):
+        RayWatch(command=lambda: "resume it", ended=tell)._end("Ray's head")
+    assert told == ["lost Ray's head; go on: resume it"]
+    assert capfd.readouterr().err == f"tune.run: {told[0]}\n"
