@@ -107,12 +107,12 @@ def open_study(
 
 
 def fill_study(study: optuna.Study, space: SearchSpace, records: Iterable[TrialRecord]) -> None:
-    """Put the trials that have ended into an empty study, in the order of their last starts.
+    """Put the trials that are done into an empty study, in the order of their last starts.
 
     So a session has them whose trials went on from rungs, and TPE weighs them by their order.
     """
     for record in sorted(records, key=lambda record: (record.started_seconds, record.number)):
-        if record.has_ended:
+        if record.is_done:
             study.add_trial(_ended_trial(record, space))
 
 

@@ -194,8 +194,9 @@ class ReplayedCmaEsSampler(CmaEsSampler):
         """Return the trials and their values, without optuna 5.0's deep copy of pruned ones."""
         states = (TrialState.COMPLETE, TrialState.PRUNED)
         trials = []
-        ended = study._get_trials(deepcopy=False, states=states, use_cache=True)
-        # One that went on from a rung was told there, and again when it ended.
+        # Of a ThinnedStudy, too: a generation keeps a trial that goes on from a rung, which was
+        # told there, and is told again when it ends.
+        ended = Study._get_trials(study, deepcopy=False, states=states, use_cache=True)
         of_number = {trial.user_attrs.get(NUMBER, trial): trial for trial in ended}
         for trial in of_number.values():
             known = trial

@@ -9,6 +9,7 @@ arXiv:2306.12370 (PriorBand: proposals near what is known to be good).
 """
 
 import math
+import sys
 import warnings
 from typing import TYPE_CHECKING
 
@@ -62,9 +63,11 @@ def default_sampler(num_concurrent: int) -> str:
 
 
 def make_thinning(name: str) -> "Thinning | None":
-    """Return the thinning of one search by its sampler's name; None if it sees all trials."""
+    """Return the thinning of one search by its sampler's name; None if it looks at no trials."""
     from tune.sampling.thinned_study import Thinning
 
+    if name == "cmaes":  # the TPE of its categories, which are few
+        return Thinning(most=sys.maxsize)
     if name not in (*TPE, "gp"):
         return None
     # optuna 5.0's Gaussian process knows complete trials alone. Of the first 50 of `full` with

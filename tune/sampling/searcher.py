@@ -138,6 +138,8 @@ class StudySearcher(Searcher):
             generation = known.get(GENERATION)
             self._tried.add(configuration(config))
         self._parts[number] += 1
+        if self._thinning is not None and number in self._optuna_numbers:
+            self._thinning.hide(self._optuna_numbers[number])  # it goes on as this one
         self._optuna_numbers[number] = trial.number
         ordered = {ORDER: attributes[ORDER]} if ORDER in attributes else {}
         return {
@@ -158,8 +160,6 @@ class StudySearcher(Searcher):
         """Return a trial of this session as one that goes on."""
         self._earlier[record.number] = record
         self._checkpoints[record.number] = checkpoints
-        if self._thinning is not None:
-            self._thinning.hide(self._optuna_numbers[record.number])
         attributes = {NUMBER: record.number, BASELINE: record.baseline}
         return Queued(optuna_point(self._space, record.config), attributes)
 

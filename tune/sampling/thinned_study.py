@@ -34,13 +34,15 @@ _Rank = tuple[float, float, float]
 class Thinning:
     """Which trials of one study are shown; made for a whole search, and fed all its trials."""
 
-    def __init__(self, *, pruned_as_complete: bool = False) -> None:
+    def __init__(self, *, pruned_as_complete: bool = False, most: int = MAX_SHOWN) -> None:
         """Show none yet.
 
         Args:
             pruned_as_complete: Show a pruned trial as one that is complete, with its last value.
+            most: Ended trials that are shown, at least ALWAYS_SHOWN.
         """
         self._pruned_as_complete = pruned_as_complete
+        self._most = most
         self._parts: dict[frozenset[TrialState], _Part] = {}
         self._hidden: set[int] = set()
 
@@ -52,27 +54,29 @@ class Thinning:
             states: The states.
         """
         if states not in self._parts:
-            self._parts[states] = _Part(states, self._pruned_as_complete)
-        shown = self._parts[states].shown(trials)
-        return [trial for trial in shown if trial.number not in self._hidden]
+            self._parts[states] = _Part(states, self._pruned_as_complete, self._most)
+        return self._parts[states].shown(trials, self._hidden)
 
     def hide(self, number: int) -> None:
         """Show an ended trial no more: it goes on as another one."""
         self._hidden.add(number)
+        for part in self._parts.values():
+            part.remove(number)
 
 
 class _Part:
     """The trials in some states: those that have ended in order, the others by index."""
 
-    def __init__(self, states: frozenset[TrialState], pruned_as_complete: bool) -> None:
+    def __init__(self, states: frozenset[TrialState], pruned_as_complete: bool, most: int) -> None:
         self._states = states
         self._pruned_as_complete = pruned_as_complete
+        self._most = most
         self._num_seen = 0
         self._not_ended: list[int] = []
         self._best: list[tuple[_Rank, int, FrozenTrial]] = []
         self._others: list[tuple[int, FrozenTrial]] = []
 
-    def shown(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    def shown(self, trials: list[FrozenTrial], hidden: Container[int]) -> list[FrozenTrial]:
         assert len(trials) >= self._num_seen
         indices = [*self._not_ended, *range(self._num_seen, len(trials))]
         self._num_seen = len(trials)
@@ -80,11 +84,11 @@ class _Part:
         for at in indices:
             if trials[at].state.is_finished():
                 trial = _as_sampled(trials[at], pruned_as_complete=self._pruned_as_complete)
-                if trial.state in self._states:
+                if trial.state in self._states and trial.number not in hidden:
                     self._add(trial)
         shown = [trials[at] for at in self._not_ended if trials[at].state in self._states]
         shown += (trial for _, _, trial in self._best)
-        num_others = min(len(self._others), MAX_SHOWN - ALWAYS_SHOWN)
+        num_others = min(len(self._others), self._most - ALWAYS_SHOWN)
         # By their number, not by their rank: neither age nor quality weighs more than before.
         even = np.linspace(0, len(self._others) - 1, num_others).round().astype(int)
         shown += (self._others[at][1] for at in even)
@@ -95,6 +99,16 @@ class _Part:
         if len(self._best) > ALWAYS_SHOWN:
             _, number, other = self._best.pop()
             insort(self._others, (number, other))
+
+    def remove(self, number: int) -> None:
+        """Forget an ended trial, as if it had never been there."""
+        self._others = [each for each in self._others if each[0] != number]
+        kept = [each for each in self._best if each[1] != number]
+        if len(kept) < len(self._best) and self._others:
+            best = min(self._others, key=lambda each: (_rank(each[1]), each[0]))
+            self._others.remove(best)
+            insort(kept, (_rank(best[1]), *best))
+        self._best = kept
 
 
 class ThinnedStudy(optuna.Study):

@@ -167,6 +167,69 @@ def test_resumed_search_proposes_what_the_whole_one_did(tmp_path: Path, sampler:
     assert run_trials(resumed, range(20, 24)) == expected[20:]
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "tpe-univariate", "cmaes"])
+def test_resumed_search_has_each_trial_once_as_the_whole_one_has(
+    tmp_path: Path, sampler: str
+) -> None:
+    """Trials that went on from rungs, and a baseline that has had its time."""
+    records: dict[int, TrialRecord] = {}
+    waiting: list[int] = []
+
+    def promotion(is_last: bool) -> tuple[TrialRecord, list[str]] | None:
+        return (records[waiting.pop(0)], []) if waiting else None
+
+    space = dataclasses.replace(QUICK, budget=dataclasses.replace(QUICK.budget, trials=60))
+    study = open_study(tmp_path / "whole.journal", space)
+    whole = StudySearcher(study, space, seed=0, sampler=sampler, promotion=promotion)
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            proposal = whole.suggest("next")
+            assert isinstance(proposal, dict)
+            config = TrialConfig.from_dict(proposal["config"])
+            number, baseline = proposal["number"], proposal["baseline"]
+            value = bits(proposal["config"]) + number % 5 / 10
+            if number == 2:  # as the clock leaves a baseline
+                ended = record(number, [value], Status.STOPPED, baseline)
+                ended.has_had_its_time = True
+            elif number in records:
+                whole.on_trial_result("next", result(1, value))
+                ended = record(number, [value, value - 1], Status.COMPLETE, baseline)
+            else:
+                ended = record(number, [value], Status.PRUNED, baseline)
+            is_whole = ended.status is Status.COMPLETE
+            outcome = Outcome.FINISHED if is_whole else Outcome.TRAINING
+            last = ended.epochs[-1]
+            whole.on_trial_complete("next", result(last.report, last.val_bits_per_char, outcome))
+            started = max((each.started_seconds for each in records.values()), default=0.0) + 1
+            records[number] = dataclasses.replace(
+                ended,
+                config=config,
+                generation=proposal["generation"],
+                started_seconds=started,
+            )
+
+    run(24)
+    for promoted in (4, 7, 11, 15, 16):
+        waiting.append(promoted)
+        run(1)
+    run(6)
+    known = list(records.values())
+    resumed = StudySearcher(
+        open_study(tmp_path / "resumed.journal", space, records=known),
+        space,
+        seed=0,
+        sampler=sampler,
+        records=known,
+        next_baseline=lambda num_proposed: None,
+    )
+    whole._next_baseline = lambda num_proposed: ""
+    resumed._next_baseline = lambda num_proposed: ""
+    resumed._queue.clear()
+    for _ in range(4):
+        assert resumed.suggest("a") == whole.suggest("b")
+
+
 def test_what_cma_es_keeps_changes_no_proposal(tmp_path: Path) -> None:
     kept, fresh = (make(tmp_path / name, sampler="cmaes")[0] for name in ("kept", "fresh"))
     ends: dict[int, list[int]] = {}

@@ -134,6 +134,28 @@ def test_what_is_shown_does_not_depend_on_when_it_was_last_asked() -> None:
     assert {trial.number for trial in running} <= {trial.number for trial in at_once}
 
 
+def test_trial_that_goes_on_as_another_is_as_if_it_had_never_been_there() -> None:
+    study = study_of(3 * MAX_SHOWN)
+    trials = study.get_trials(deepcopy=False)
+    states = frozenset({TrialState.COMPLETE, TrialState.PRUNED})
+    generator = np.random.default_rng(1)
+    hidden = sorted(int(number) for number in generator.permutation(len(trials))[:MAX_SHOWN])
+    at_once, step_by_step = Thinning(), Thinning()
+    for number in hidden:
+        at_once.hide(number)
+    for ended in range(MAX_SHOWN, len(trials) + 1, 10):
+        step_by_step.shown(trials[:ended], states)
+        while hidden and hidden[0] < ended - 5:
+            step_by_step.hide(hidden.pop(0))
+    for number in hidden:
+        step_by_step.hide(number)
+    shown = at_once.shown(trials, states)
+    assert [trial.number for trial in step_by_step.shown(trials, states)] == [
+        trial.number for trial in shown
+    ]
+    assert len(shown) == MAX_SHOWN  # none of those that are hidden took a place
+
+
 def test_pruned_trials_are_complete_to_a_sampler_that_knows_none() -> None:
     study = study_of(2_000)
     running = study.ask(AXES)
