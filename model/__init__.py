@@ -1,1 +1,4 @@
-"""A character- or word-level LSTM language model and its data; usable without Ray."""
+"""Language models of characters, words or bytes, recurrent networks of any cell, and their data.
+
+Usable without Ray.
+"""
