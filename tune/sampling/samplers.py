@@ -30,7 +30,7 @@ GENERATION = "cma:generation"
 """System attribute of Optuna's trials, a number: the generation of CMA-ES that they belong to."""
 MAX_STARTUP_TRIALS = 10
 STARTUP_SHARE = 0.25
-"""Trials before a model is used; baselines and starts count among them. With TPE they lie near a
+"""Trials that end before a model is used; baselines and starts count among them. With TPE they lie near a
 start; with others, `random` aside, or without a start they are points of a Sobol sequence."""
 NEAR_BEST_SHARE, NEAR_BEST_MOVED = 1 / 3, 0.5
 """Share of TPE's later proposals that move an axis of the best so far, and mean share of its other
@@ -81,6 +81,7 @@ def make_sampler(
     *,
     seed: int,
     number: int,
+    num_ended: int,
     num_baselines: int = 0,
     attempt: int = 0,
     replay: "Replay | None" = None,
@@ -92,6 +93,7 @@ def make_sampler(
         space: What is searched. The first of a search of few trials are fewer.
         seed: The search's seed.
         number: The trial's number.
+        num_ended: How many trials have ended: a model is used once there are enough.
         num_baselines: How many trials before it are baselines.
         attempt: How many proposals for it were configurations that had been tried; later ones are
             drawn at random.
@@ -111,7 +113,8 @@ def make_sampler(
     starts, axes = space.all_starts(), space.distributions
     own_seed = hash_seed(seed, number, *[attempt] * (attempt > 0)) % 2**32
     startup_trials = min(MAX_STARTUP_TRIALS, math.ceil(STARTUP_SHARE * space.budget.trials))
-    is_early = number < startup_trials
+    # By the trials that are known: with 16 workers the eleventh begins when none is.
+    is_early = num_ended < startup_trials
     generator = np.random.default_rng(own_seed)
     random = samplers.RandomSampler(seed=own_seed)
     if name == "random" or attempt >= ATTEMPTS_OF_MODEL:

@@ -159,7 +159,7 @@ def test_best_so_far_is_the_lowest_of_any_epoch_and_no_failed_one(study: optuna.
 def test_a_third_of_what_tpe_proposes_lies_near_the_best(name: str) -> None:
     kinds = Counter[str]()
     for number in range(SPACE.budget.trials):
-        sampler = make_sampler(name, SPACE, seed=0, number=number)
+        sampler = make_sampler(name, SPACE, seed=0, number=number, num_ended=number)
         kinds["near" if isinstance(sampler, NearSampler) else "other"] += 1
     near = 10 + (SPACE.budget.trials - 10) * NEAR_BEST_SHARE if name in TPE else 0
     assert kinds["near"] == pytest.approx(near, abs=25)
@@ -169,5 +169,5 @@ def test_a_third_of_what_tpe_proposes_lies_near_the_best(name: str) -> None:
 def test_tpe_without_a_start_begins_with_a_quasi_random_point(name: str) -> None:
     base = dataclasses.replace(SPACE.base, hidden_size=4_096)
     space = dataclasses.replace(SPACE, base=base)
-    sampler = make_sampler(name, space, seed=0, number=3)
+    sampler = make_sampler(name, space, seed=0, number=3, num_ended=3)
     assert isinstance(sampler, NumberedQMCSampler)

@@ -460,15 +460,16 @@ def test_first_trials_of_tpe_lie_near_the_starts(tmp_path: Path, sampler: str) -
     searchers = [
         make(tmp_path / str(s), seed=s, space=space, sampler=sampler)[0] for s in range(6)
     ]
+    # None has ended when the last of them begins, as with 20 workers.
     first = [
-        searcher.suggest(str(number))["config"] for searcher in searchers for number in range(10)
+        searcher.suggest(str(number))["config"] for searcher in searchers for number in range(20)
     ]
     points = space.all_starts()
     assert all(point.items() <= first[number].items() for number, point in enumerate(points))
     far = []
     nearest = []
     for number, config in enumerate(first):
-        if number % 10 < len(points):
+        if number % 20 < len(points):
             continue
         apart = [
             np.mean([distance(axis, config[name], point[name]) for name, axis in AXES])
@@ -546,7 +547,7 @@ def test_number_that_a_kill_kept_from_beginning_is_used(tmp_path: Path) -> None:
     (tmp_path / "second").mkdir()
     study = open_study(tmp_path / "second" / "optuna.journal", QUICK, records=records)
     resumed = StudySearcher(study, QUICK, seed=0, sampler="tpe-univariate", records=records)
-    again = [resumed.suggest(str(number)) for number in range(10)]
+    again = [resumed.suggest(str(number)) for number in range(20)]
     assert [proposal["number"] for proposal in again] == [0, 1, 2, 3, 5, 7, 4, 6, 8, 9]
     assert again[6]["config"]["seed"] == whole[4]["config"]["seed"]
 
