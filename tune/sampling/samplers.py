@@ -30,8 +30,9 @@ GENERATION = "cma:generation"
 """System attribute of Optuna's trials, a number: the generation of CMA-ES that they belong to."""
 MAX_STARTUP_TRIALS = 10
 STARTUP_SHARE = 0.25
-"""Trials that end before a model is used; baselines and starts count among them. With TPE they lie near a
-start; with others, `random` aside, or without a start they are points of a Sobol sequence."""
+"""Trials that end before a model is used; baselines and starts count among them. Until then TPE's
+lie near a start; with others, `random` aside, or without a start they are points of a Sobol
+sequence."""
 NEAR_BEST_SHARE, NEAR_BEST_MOVED = 1 / 3, 0.5
 """Share of TPE's later proposals that move an axis of the best so far, and mean share of its other
 axes that move with it. With 4
