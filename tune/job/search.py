@@ -276,9 +276,12 @@ def promoted(scheduler: FairASHA, search: SearchRecord, *, is_last: bool) -> int
         search: The trials.
         is_last: Whether no new one will come.
     """
-    return scheduler.promoted(
-        lambda number: search.records[number].status is Status.PRUNED, is_last=is_last
-    )
+
+    def has_stopped(number: int) -> bool:
+        record = search.records[number]
+        return record.status is Status.PRUNED and not record.is_stopped_by_hand
+
+    return scheduler.promoted(has_stopped, is_last=is_last)
 
 
 def _settle_stopped(scheduler: FairASHA, history: History) -> None:
