@@ -99,7 +99,13 @@ class FairASHA(FIFOScheduler):
         if result.get("outcome") != Outcome.TRAINING:  # it has ended by itself
             self._stopped.pop(trial.config["number"], None)
 
-    def promoted(self, has_stopped: Callable[[int], bool], *, is_last: bool) -> int | None:
+    def promoted(
+        self,
+        has_stopped: Callable[[int], bool],
+        *,
+        is_last: bool,
+        has_time: Callable[[int], bool] = lambda number: True,
+    ) -> int | None:
         """Return a trial that goes on from the rung where it stopped; None if none does.
 
         The highest rung comes first, then the best trial of it.
@@ -107,8 +113,10 @@ class FairASHA(FIFOScheduler):
         Args:
             has_stopped: Returns whether a trial has ended where it was stopped: before, what it
                 saves there is not whole.
-            is_last: Whether no new trial will come: the best of each rung goes on then, however
-                few were there.
+            is_last: Whether no new trial will come: the share of the best at each rung that goes
+                on is rounded up then.
+            has_time: Returns whether there is time for the rest of a trial's training; not asked
+                of one that a user lets finish.
         """
         if not self._budget.promotes:
             return None
@@ -118,7 +126,7 @@ class FairASHA(FIFOScheduler):
                 return number
         best: dict[Rung, tuple[float, int]] = {}
         for number, (rung, value) in self._stopped.items():
-            if has_stopped(number):
+            if has_stopped(number) and has_time(number):
                 best[rung] = min(best.get(rung, (value, number)), (value, number))
         for rung in sorted(best, key=lambda rung: -rung[1]):
             value, number = best[rung]
@@ -165,7 +173,7 @@ class FairASHA(FIFOScheduler):
         if not self._budget.promotes:
             # 0.6 ms where 10,000 trials have been before.
             return not others or value <= float(np.quantile(others, 1 / factor))
-        # A value from a decay counts for nobody: where all are, none would ever be among the best.
+        # A value from a decay counts for nobody: where all have one, none ever was among the best.
         waits = number in values and not is_last
         share = (len(others) + 1) / factor
         num_better = sum(each < value for each in others)
