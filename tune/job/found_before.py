@@ -6,13 +6,14 @@ was killed, say.
 """
 
 import math
+from collections.abc import Collection
 
 from tune.job.search import SearchResult, asha_of, promoted
 from tune.job.steering import additions
 from tune.planning.study import EarlierSessions, Study
 from tune.planning.training_time import num_settled
 from tune.records.search_record import SearchEnded, SearchRecord
-from tune.records.trial import num_done
+from tune.records.trial import TrialRecord, num_done
 
 
 def found_before(study: Study, earlier: EarlierSessions) -> SearchResult:
@@ -24,7 +25,7 @@ def found_before(study: Study, earlier: EarlierSessions) -> SearchResult:
     """
     records = earlier.search.records.values()
     ended = _end_of(study, earlier.search)
-    is_cut = _is_late(study, earlier) and num_done(records) < study.num_trials
+    is_cut = _is_late(study, earlier) and num_done(records) < _num_asked(study, records)
     return SearchResult(
         records=list(records),
         seconds=earlier.seconds,
@@ -45,9 +46,16 @@ def is_spent(study: Study, earlier: EarlierSessions, concurrent: int) -> bool:
     search = earlier.search
     if _end_of(study, search) or _is_late(study, earlier):
         return True
+    records = search.records.values()
     # More may have ended than a smaller budget asks for.
-    is_done = num_settled(study, search.records.values(), concurrent) >= study.num_trials
+    is_done = num_settled(study, records, concurrent) >= _num_asked(study, records)
     return is_done and not additions(search) and not _has_promotion(study, search)
+
+
+def _num_asked(study: Study, records: Collection[TrialRecord]) -> int:
+    """Return how many trials there are to be, with those that a user added after the last."""
+    num_after = sum(bool(each.order_id) and each.number >= study.num_trials for each in records)
+    return study.num_trials + num_after
 
 
 def _end_of(study: Study, search: SearchRecord) -> SearchEnded | None:

@@ -124,7 +124,7 @@ def search(
     records = list(history.records.values())
 
     def promotion(is_last: bool) -> tuple[TrialRecord, list[str]] | None:
-        number = promoted(scheduler, history, is_last=is_last)
+        number = promoted(scheduler, history, is_last=is_last, seconds_left=stopper.seconds_left())
         return None if number is None else (history.records[number], store.of_trial(number))
 
     progress = Progress(
@@ -268,17 +268,34 @@ def asha_of(study: Study, search: SearchRecord) -> FairASHA:
     return scheduler
 
 
-def promoted(scheduler: FairASHA, search: SearchRecord, *, is_last: bool) -> int | None:
+def promoted(
+    scheduler: FairASHA,
+    search: SearchRecord,
+    *,
+    is_last: bool,
+    seconds_left: float | None = None,
+) -> int | None:
     """Return the trial that goes on from its rung next; None if none does.
 
     Args:
         scheduler: Has seen the trials.
         search: The trials.
         is_last: Whether no new one will come.
+        seconds_left: How long the rest of its training may be; None is without limit.
     """
-    return scheduler.promoted(
-        lambda number: search.records[number].status is Status.PRUNED, is_last=is_last
-    )
+
+    def has_stopped(number: int) -> bool:
+        record = search.records[number]
+        return record.status is Status.PRUNED and not record.is_stopped_by_hand
+
+    def has_time(number: int) -> bool:
+        if seconds_left is None:
+            return True
+        record = search.records[number]
+        reports_left = record.config.num_reports - record.epochs[-1].report
+        return reports_left * record.report_seconds <= seconds_left
+
+    return scheduler.promoted(has_stopped, is_last=is_last, has_time=has_time)
 
 
 def _settle_stopped(scheduler: FairASHA, history: History) -> None:

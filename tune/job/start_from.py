@@ -12,7 +12,7 @@ from typing import Any
 
 from model.errors import ConfigError
 from search_spaces import SearchSpace
-from search_spaces.distributions import at_position, distance, nearest, position
+from search_spaces.distributions import at_position, contains, distance, nearest, position
 from tune.records.load import LoadedRun, load_run
 from tune.records.run_folder import location_of
 from tune.records.tables import config_of, ranked
@@ -73,8 +73,9 @@ def unlike(points: Iterable[dict[str, Any]], space: SearchSpace) -> list[dict[st
 def _trained_inside(run: LoadedRun, space: SearchSpace) -> list[tuple[dict[str, Any], str]]:
     """Return the points of a space that a run has trained, best first, and how each ended.
 
-    Of each configuration the axes of the space are taken; all else is the base's. Epochs of
-    a text of another length are those as far up in the axis.
+    Of each configuration the axes of the space are taken; all else is the base's. Where a time
+    budget left it fewer epochs than its run's axis has, they are that axis' fewest. Epochs of a
+    text of another length are those as far up in the axis.
     """
     trained = ranked(run.trials)
     points = []
@@ -82,9 +83,14 @@ def _trained_inside(run: LoadedRun, space: SearchSpace) -> list[tuple[dict[str, 
     for _, row in trained.iterrows():
         values = config_of(row).to_dict()
         ours, theirs = (each.distributions.get("epochs") for each in (space, run.space))
-        if is_other_length and ours is not None and theirs is not None:
-            place = position(theirs, nearest(theirs, values["epochs"]))
-            values["epochs"] = space.base.epochs_near(at_position(ours, place))
+        if ours is not None and theirs is not None:
+            epochs = nearest(theirs, values["epochs"])
+            if is_other_length:
+                values["epochs"] = space.base.epochs_near(
+                    at_position(ours, position(theirs, epochs))
+                )
+            elif not contains(ours, values["epochs"]):
+                values["epochs"] = epochs
         points.append(space.point(values))
     pairs = zip(points, trained["status"], strict=True)
     return [(point, status) for point, status in pairs if space.holds(point)]

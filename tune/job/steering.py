@@ -133,9 +133,7 @@ class Steering:
         for record in list(self.history.orders.values()):
             is_its = record.order.action is Action.STOP and record.order.trial == number
             if is_its and record.is_open:
-                # One that ASHA stops with this report would be promoted, and end then.
-                by_itself = status not in (Status.STOPPED, Status.PRUNED)
-                self._close(record, refused=f"it ended as {status.value}" if by_itself else "")
+                self._close(record, refused=_refusal(status))
 
     def search_ends(self) -> None:
         """Refuse what was added as the search came to its end: nothing is tried any more."""
@@ -157,6 +155,15 @@ class Steering:
     def _write_and_tell(self, record: OrderRecord) -> None:
         write_orders(self.history.orders.values(), self.folder.orders_file)
         self.tell(record)
+
+
+def _refusal(status: Status) -> str:
+    """Return why a trial that a user stops has ended by itself; empty if it has not.
+
+    One that ASHA stops with its last report has not: it is promoted no more.
+    """
+    by_itself = status in (Status.COMPLETE, Status.DIVERGED, Status.FAILED)
+    return f"it ended as {status.value}" if by_itself else ""
 
 
 def _begun(history: SearchRecord) -> dict[str, int]:
@@ -184,13 +191,12 @@ def settle_ordered(history: History) -> None:
         if record is None:  # killed before it was refused
             continue
         if order.is_open:
-            refused = f"it ended as {record.status.value}" if record.has_ended else ""
             history.add_order(
                 OrderCarriedOut(
                     id=order.order.id,
                     search_seconds=seconds,
                     epochs=record.epochs_run,
-                    refused=refused,
+                    refused=_refusal(record.status),
                 )
             )
         if not record.has_ended and record.status is not Status.STOPPED:

@@ -38,9 +38,9 @@ def choose(
 ) -> list[TrialRecord]:
     """Return the best trials and all baselines that were trained, best first.
 
-    A baseline that was not trained to its end is none, also where a user stopped it: it would take
-    longer than it had. Of trials of one configuration, whose seeds alone differ, the best stands
-    for all.
+    A baseline that was not trained to its end is none, for want of time, by hand or because it
+    failed: it would take longer than it had, or fail again. Of trials of one configuration, whose
+    seeds alone differ, the best stands for all.
 
     Args:
         records: The trials.
@@ -49,8 +49,8 @@ def choose(
     """
     of_config: dict[object, TrialRecord] = {}
     for record in records:
-        is_cut = not record.has_ended or record.status is Status.STOPPED
-        if record.best is not None and not (record.baseline and is_cut):
+        is_cut = bool(record.baseline) and record.status is not Status.COMPLETE
+        if record.best is not None and not is_cut:
             key = configuration(record.config)
             of_config[key] = min(of_config.get(key, record), record, key=_rank_key)
     measured = of_config.values()

@@ -238,8 +238,8 @@ def check_trial(
     """
     if record is None:
         raise ConfigError(f"{action} must name a trial that has begun, got {number}")
-    waits = promotes and action is Action.FINISH and record.status is Status.PRUNED
-    if record.has_ended and not waits:
+    waits = promotes and record.status is Status.PRUNED and not record.is_stopped_by_hand
+    if record.has_ended and not (waits and action is Action.FINISH):
         raise ConfigError(
             f"{action} must name a trial that runs, got {number}, which is {record.status.value}"
         )

@@ -104,17 +104,17 @@ class StudySearcher(Searcher):
         self._ended = set(self._optuna_numbers)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Propose the next trial: one that goes on from a rung, else a new one.
+        """Propose the next trial: one that was begun, else one that is promoted, else a new one.
 
         None where there may be one later, FINISHED where there will be none.
         """
-        queued = self._added.pop(0) if self._added else None
+        queued = self._added.pop(0) if self._added else self._next_queued(only_begun=True)
         if queued is None and self._promotion is not None:
             is_last = self._num_proposed >= self._space.budget.trials
             promoted = self._promotion(is_last)
             if promoted is not None:
                 queued = self._again(*promoted)
-            elif is_last and (queued := self._next_queued(is_last=True)) is None:
+            elif is_last:
                 return None if self._live else str(Searcher.FINISHED)
         trial, config = self._new_trial(queued)
         self._live[trial_id] = trial
@@ -191,15 +191,16 @@ class StudySearcher(Searcher):
         self._study.enqueue_trial(untried[int(generator.integers(len(untried)))])
         return self._ask(0)
 
-    def _next_queued(self, *, is_last: bool = False) -> Queued | None:
+    def _next_queued(self, *, only_begun: bool = False) -> Queued | None:
         """Return what is to be tried before the sampler's proposals, if anything is left.
 
         Args:
-            is_last: Whether there is no room for new trials, but for those that go on.
+            only_begun: Whether only what an earlier session began, or a baseline that is due.
         """
         wanted = self._next_baseline and (self._next_baseline(self._num_proposed) or "")
         for place, each in enumerate(self._queue):
-            if wanted in (None, each.baseline) and not (is_last and NUMBER not in each.attributes):
+            is_due = wanted or not only_begun or NUMBER in each.attributes
+            if wanted in (None, each.baseline) and is_due:
                 return self._queue.pop(place)
         return None
 

@@ -99,7 +99,13 @@ class FairASHA(FIFOScheduler):
         if result.get("outcome") != Outcome.TRAINING:  # it has ended by itself
             self._stopped.pop(trial.config["number"], None)
 
-    def promoted(self, has_stopped: Callable[[int], bool], *, is_last: bool) -> int | None:
+    def promoted(
+        self,
+        has_stopped: Callable[[int], bool],
+        *,
+        is_last: bool,
+        has_time: Callable[[int], bool] = lambda number: True,
+    ) -> int | None:
         """Return a trial that goes on from the rung where it stopped; None if none does.
 
         The highest rung comes first, then the best trial of it.
@@ -107,8 +113,10 @@ class FairASHA(FIFOScheduler):
         Args:
             has_stopped: Returns whether a trial has ended where it was stopped: before, what it
                 saves there is not whole.
-            is_last: Whether no new trial will come: the best of each rung goes on then, however
-                few were there.
+            is_last: Whether no new trial will come: the share of the best at each rung that goes
+                on is rounded up then.
+            has_time: Returns whether there is time for the rest of a trial's training; not asked
+                of one that a user lets finish.
         """
         if not self._budget.promotes:
             return None
@@ -118,7 +126,7 @@ class FairASHA(FIFOScheduler):
                 return number
         best: dict[Rung, tuple[float, int]] = {}
         for number, (rung, value) in self._stopped.items():
-            if has_stopped(number):
+            if has_stopped(number) and has_time(number):
                 best[rung] = min(best.get(rung, (value, number)), (value, number))
         for rung in sorted(best, key=lambda rung: -rung[1]):
             value, number = best[rung]
@@ -146,32 +154,30 @@ class FairASHA(FIFOScheduler):
         # The first that is like the base; a proposal that differs in epochs alone is judged.
         if self._base_number is None and not baseline and _without_length(config) == self._base:
             self._base_number = number
-        passes = True
-        if is_new and is_rung and not baseline and number != self._base_number:
-            passes = self._passes(number, running_best, rung)
         if report <= constant_reports(config):
             values[number] = running_best
+        passes = True
+        if is_new and is_rung and not baseline and number != self._base_number:
+            passes = self._is_among_the_best(number, running_best, rung)
         if not passes:
             self._stopped[number] = rung, running_best
         elif number in self._stopped and self._stopped[number][0] != rung:
             del self._stopped[number]  # it went on
 
-    def _passes(self, number: int, running_best: float, rung: Rung) -> bool:
-        if self._budget.promotes:
-            return self._is_among_the_best(number, running_best, rung)
-        values = self._values[rung]
-        # 0.6 ms where 10,000 trials have been before.
-        share = 1 / self._budget.reduction_factor
-        return not values or running_best <= np.quantile(list(values.values()), share)
-
     def _is_among_the_best(
         self, number: int, value: float, rung: Rung, *, is_last: bool = False
     ) -> bool:
         """Return whether a trial is in the share of the best at a rung that goes on."""
-        others = [each for other, each in self._values[rung].items() if other != number]
-        share = (len(others) + 1) / self._budget.reduction_factor
+        values, factor = self._values[rung], self._budget.reduction_factor
+        others = [each for other, each in values.items() if other != number]
+        if not self._budget.promotes:
+            # 0.6 ms where 10,000 trials have been before.
+            return not others or value <= float(np.quantile(others, 1 / factor))
+        # A value from a decay counts for nobody: where all have one, none ever was among the best.
+        waits = number in values and not is_last
+        share = (len(others) + 1) / factor
         num_better = sum(each < value for each in others)
-        return num_better < (math.ceil(share) if is_last else math.floor(share))
+        return num_better < (math.floor(share) if waits else math.ceil(share))
 
 
 def _without_length(config: TrialConfig) -> TrialConfig:

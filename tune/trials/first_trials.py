@@ -32,7 +32,7 @@ class FirstTrials(Listener):
         """
         self._guess, self._say, self._end = guess, say, end
         self._has_use = any(is_of_use(record, guess) for record in earlier)
-        self._num_ended = 0
+        self._ended: set[int] = set()  # one that is promoted ends once more
 
     def trial_started(self, record: TrialRecord) -> None:
         """Wait for its epochs."""
@@ -46,13 +46,13 @@ class FirstTrials(Listener):
 
     def trial_ended(self, record: TrialRecord) -> None:
         """Tell that a baseline or a first trial is of no use; end a search of nothing else."""
-        if not record.is_done:  # cut off: it can go on
+        if not record.is_done or record.number in self._ended:  # cut off, it can go on
             return
-        self._num_ended += 1
-        is_first = self._num_ended <= NUM_FIRST
+        self._ended.add(record.number)
+        is_first = len(self._ended) <= NUM_FIRST
         if (record.baseline or is_first) and not is_of_use(record, self._guess):
             self._say(self._line(record))
-        if self._num_ended == NUM_FIRST and not self._has_use:
+        if len(self._ended) == NUM_FIRST and not self._has_use:
             self._end(f"the first {NUM_FIRST} trials that ended were of no use, all of them")
 
     def _line(self, record: TrialRecord) -> str:

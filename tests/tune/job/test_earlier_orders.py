@@ -10,11 +10,19 @@ from unittest.mock import Mock
 
 import pytest
 
+from hand_made_trials import epoch_record
 from search_spaces import load_space
 from tune.job.job import most_at_once
-from tune.job.steering import Steering, additions, overridden_by, without_ordered_budget
+from tune.job.search import asha_of, promoted
+from tune.job.steering import (
+    Steering,
+    additions,
+    overridden_by,
+    settle_ordered,
+    without_ordered_budget,
+)
 from tune.planning.study import StudyOptions
-from tune.records.history import History, TrialEnded, TrialStarted
+from tune.records.history import EpochEnded, History, TrialEnded, TrialStarted
 from tune.records.order_table import ORDER_TABLE
 from tune.records.orders import Action, Order, OrderCarriedOut, OrderGiven
 from tune.records.run_folder import RunFolder
@@ -136,6 +144,47 @@ def test_configuration_that_has_begun_is_not_tried_again(
     session.searcher.try_next.assert_not_called()
     record = history.orders[ADD.id]
     assert (record.is_open, record.trial, record.refused) == (False, 7, "")
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_trial_that_asha_stops_as_a_user_does_is_promoted_no_more(
+    history: History, is_read: bool
+) -> None:
+    """The order came while the checkpoint of its rung was being saved."""
+    stop, finish = (Order(action=action, trial=7) for action in (Action.STOP, Action.FINISH))
+    begin(history, ADD)
+    for number, report in enumerate((1, 2), start=1):
+        epoch = epoch_record(7, report, search_seconds=3.0 + number)
+        history.add(EpochEnded(epoch=epoch, precision="x", num_parameters=5, vocabulary_size=3))
+    session = Session(history)
+    session.steering.resume()
+    if is_read:
+        session.steering._give(stop)
+        session.steering.trial_ends(7, Status.PRUNED)
+    else:  # its driver is killed before it closes the order
+        history.add_order(OrderGiven(order=stop, search_seconds=4.0))
+    history.add(TrialEnded(number=7, status=Status.PRUNED, error="", search_seconds=6.0))
+    settle_ordered(history)
+    assert (history.orders[stop.id].is_open, session.refused(stop)) == (False, "")
+    study: Any = SimpleNamespace(space=SPACE)
+    scheduler = asha_of(study, history)
+    assert scheduler.replay(history.records.values()) == {7}
+    assert promoted(scheduler, history, is_last=True) is None
+    session.steering._give(finish)
+    assert session.refused(finish).endswith("got 7, which is PRUNED")
+
+
+@pytest.mark.parametrize("status", [Status.COMPLETE, Status.DIVERGED, Status.FAILED])
+def test_order_to_stop_a_trial_that_has_ended_by_itself_is_refused(
+    history: History, status: Status
+) -> None:
+    stop = Order(action=Action.STOP, trial=7)
+    begin(history, ADD)
+    history.add_order(OrderGiven(order=stop, search_seconds=4.0))
+    history.add(TrialEnded(number=7, status=status, error="", search_seconds=6.0))
+    settle_ordered(history)
+    assert history.orders[stop.id].refused == f"it ended as {status.value}"
+    assert not history.records[7].is_stopped_by_hand
 
 
 def test_configuration_that_has_not_begun_is_tried_or_refused_at_the_end(

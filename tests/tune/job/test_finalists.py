@@ -118,6 +118,16 @@ def test_baseline_that_was_not_trained_to_its_end_is_no_finalist() -> None:
     assert [each.number for each in choose([*RECORDS[:4], best], 1)] == [4, 1, 0]
 
 
+@pytest.mark.parametrize("status", [Status.DIVERGED, Status.FAILED])
+def test_baseline_that_failed_midway_is_no_finalist(status: Status) -> None:
+    failed = dataclasses.replace(RECORDS[1], status=status)
+    chosen = choose([*RECORDS[:1], failed, *RECORDS[2:]], 2)
+    assert [each.number for each in chosen] == [4, 3, 0]
+    # What the search found is: best.json and the report name it as the winner.
+    best = dataclasses.replace(RECORDS[4], status=status)
+    assert [each.number for each in choose([*RECORDS[:4], best], 1)] == [4, 1, 0]
+
+
 def test_trials_that_differ_in_their_seed_alone_are_one_candidate() -> None:
     again = [
         dataclasses.replace(each, config=dataclasses.replace(RECORDS[4].config, seed=number))

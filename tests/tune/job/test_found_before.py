@@ -45,9 +45,17 @@ def study(time_budget_seconds: float | None, num_trials: int = 100, **settings: 
     )
 
 
-def start(history: History, number: int, seconds: float = 0.0) -> None:
+def start(history: History, number: int, seconds: float = 0.0, order_id: str = "") -> None:
     config = dataclasses.replace(CONFIG, seed=number).to_dict()
-    history.add(TrialStarted(number=number, baseline="", config=config, search_seconds=seconds))
+    history.add(
+        TrialStarted(
+            number=number,
+            baseline="",
+            config=config,
+            search_seconds=seconds,
+            order_id=order_id,
+        )
+    )
 
 
 def end(history: History, number: int, seconds: float, status: Status = Status.COMPLETE) -> None:
@@ -196,6 +204,26 @@ def test_no_trial_is_left_where_more_have_ended_than_are_asked_for(folder: RunFo
         asked = study(None, num_trials)
         assert num_settled(asked, records, 2) == 4
         assert is_spent(asked, earlier, 2) == is_over
+
+
+@pytest.mark.parametrize(("added", "open_trial"), [(5, 1), (5, 5), (2, 1)])
+def test_trial_that_was_added_after_the_last_takes_no_others_place(
+    folder: RunFolder, added: int, open_trial: int
+) -> None:
+    """A kill left one of the search's own trials open, or the added one itself."""
+    with History(folder.history_file) as history:
+        for number in range(2, 6):
+            start(history, number, order_id=ADD.id if number == added else "")
+        for number in {1, 2, 3, 4, 5} - {open_trial}:
+            end(history, number, 430.0)
+    own = 5 if added == 5 else 6
+    assert not spent(folder, study(None, own))
+    assert reason(folder, study(430.0, own)) == "ended by its time budget"
+    with History(folder.history_file) as history:
+        start(history, open_trial, 440.0)
+        end(history, open_trial, 450.0)
+    assert spent(folder, study(None, own))
+    assert reason(folder, study(430.0, own)) == "all trials done"
 
 
 @pytest.mark.parametrize("promotes", [True, False])

@@ -114,6 +114,28 @@ def test_epochs_of_a_text_of_another_length_are_those_as_far_up_the_axis() -> No
     assert [start["epochs"] for start in of("long", long)] == [axis.low]
 
 
+def test_trial_that_a_time_budget_gave_fewer_epochs_than_the_axis_has_is_a_start() -> None:
+    axes = {**SPACE.distributions, "epochs": IntDistribution(8, 64, step=4)}
+    space = dataclasses.replace(
+        SPACE, base=dataclasses.replace(SPACE.base, epochs=8), distributions=axes, baselines=()
+    )
+    records = [
+        trial(0, 1.9, epochs=3, hidden_size=100),
+        trial(1, 2.0, epochs=9, cleaning="cased"),  # between two steps
+        *(trial(number, 3.0, epochs=8) for number in range(2, 8)),
+    ]
+    name = write_run("short", records, space)
+    starts = of(name, space)
+    assert [(each["epochs"], each["cleaning"]) for each in starts] == [(8, "lower"), (8, "cased")]
+    # Of a space whose axis begins above it lies outside, as any other.
+    high = {**axes, "epochs": IntDistribution(12, 64)}
+    other = dataclasses.replace(
+        space, base=dataclasses.replace(space.base, epochs=12), distributions=high
+    )
+    with pytest.raises(ConfigError, match="which has none"):
+        of(name, other)
+
+
 @pytest.mark.parametrize("status", [Status.PRUNED, Status.DIVERGED, Status.FAILED])
 def test_trial_that_did_not_end_well_is_no_start(status: Status) -> None:
     records = [

@@ -552,6 +552,50 @@ def test_number_that_a_kill_kept_from_beginning_is_used(tmp_path: Path) -> None:
     assert again[6]["config"]["seed"] == whole[4]["config"]["seed"]
 
 
+def promoting(
+    folder: Path, records: list[TrialRecord], wanted: list[str] | None = None
+) -> StudySearcher:
+    """Return a resumed search in which trial 2 is due to go on from its rung, once.
+
+    Args:
+        folder: Of the search.
+        records: Its trials.
+        wanted: Baselines that are due beside the search, in order; None has them all first.
+    """
+    study = open_study(folder / "optuna.journal", QUICK, records=records)
+    due = [records[2]]
+    return StudySearcher(
+        study,
+        QUICK,
+        seed=0,
+        sampler="tpe",
+        records=records,
+        promotion=lambda is_last: (due.pop(), ["where it stopped"]) if due else None,
+        next_baseline=None
+        if wanted is None
+        else lambda num_proposed: wanted.pop(0) if wanted else None,
+    )
+
+
+def test_resumed_search_continues_what_it_had_begun_before_it_promotes(tmp_path: Path) -> None:
+    names = [baseline.name for baseline in QUICK.baselines]
+    records = [
+        record(0, [3.0], Status.STOPPED, names[0]),
+        record(1, [3.0], Status.RUNNING),
+        record(2, [2.5], Status.PRUNED),
+        record(3, [2.6], Status.RUNNING),
+    ]
+    first = promoting(tmp_path, records)
+    proposals = [first.suggest(str(number)) for number in range(5)]
+    assert [each["number"] for each in proposals] == [0, 1, 3, 2, 4]
+    assert proposals[4]["baseline"] == names[1]
+    # Beside a search a baseline waits for its turn, and is not lost where a new one is due.
+    beside = promoting(tmp_path, records, [names[1], names[0]])
+    proposals = [beside.suggest(str(number)) for number in range(5)]
+    assert [each["number"] for each in proposals] == [4, 0, 1, 3, 2]
+    assert [each["baseline"] for each in proposals] == [names[1], names[0], "", "", ""]
+
+
 def test_base_outside_the_axes_is_not_tried() -> None:
     base = dataclasses.replace(QUICK.base, hidden_size=4_096)
     space = dataclasses.replace(QUICK, base=base)

@@ -251,6 +251,31 @@ def test_trial_waits_until_it_is_in_the_best_third_of_its_rung() -> None:
     assert search.run(3, [1.5] * 9) == 9
 
 
+def test_no_trial_waits_where_all_are_in_their_decay_at_the_first_rung() -> None:
+    """Each counts for nobody: all waited until the end of the search."""
+    falling = dataclasses.replace(STEADY, decay_fraction=1.0)
+    search = Search(PROMOTING)
+    assert [search.run(n, [3.0 - n / 10] * 9, config=falling) for n in range(4)] == [9] * 4
+    # A time budget leaves all trials 4 of their epochs, of which 2 are before the decay.
+    short = TrialConfig(epochs=4, decay_fraction=0.3)
+    search = Search(dataclasses.replace(PROMOTING, grace_period_epochs=3))
+    assert [search.run(n, [2.0 + n / 10] * 4, config=short) for n in range(4)] == [4] * 4
+
+
+def test_trial_in_its_decay_is_compared_with_those_that_are_before_theirs() -> None:
+    search = Search(PROMOTING)
+    falling = dataclasses.replace(STEADY, decay_fraction=1.0)
+    assert search.run(0, [2.0] * 9, baseline="experiment 1") == 9
+    assert search.run(1, [2.5] * 9, config=falling) == 1
+    assert search.run(2, [1.9] * 9, config=falling) == 9
+    assert search.run(3, [1.8] * 9) == 1  # one before its decay waits for others
+    promoted = functools.partial(search.scheduler.promoted, lambda number: True, is_last=False)
+    assert search.run(4, [3.0] * 9) == 1 and promoted() == 3
+    # The second of four: before its decay it waits.
+    assert search.run(5, [1.9] * 9, config=falling) == 9
+    assert search.run(6, [1.9] * 9) == 1
+
+
 def test_trial_that_has_not_ended_where_it_stopped_is_not_promoted() -> None:
     search = Search(PROMOTING)
     for number in range(3):

@@ -60,6 +60,13 @@ def test_search_of_useless_trials_alone_is_ended(kind: str) -> None:
     assert told(useless[:-1])[1] == []
 
 
+def test_trial_that_is_promoted_and_ends_again_is_one_trial() -> None:
+    useless = [of_status(number, [9.0], Status.PRUNED) for number in range(NUM_FIRST)]
+    said, ended = told([*useless[:-1], useless[0], useless[3]])
+    assert len(said) == NUM_FIRST - 1 and ended == []
+    assert len(told([*useless[:-1], useless[0], useless[-1]])[1]) == 1
+
+
 @pytest.mark.parametrize("place", [0, 5, 9])
 def test_one_trial_of_use_keeps_a_search_going(place: int) -> None:
     useless = [of_status(number, [9.0], Status.COMPLETE) for number in range(30)]
