@@ -104,7 +104,7 @@ def load_network(folder: Path, device: torch.device | str = "cpu") -> LoadedNetw
     """Read the network of a checkpoint, or a predictor.
 
     Raises:
-        ConfigError: It has a cell of the user's own, and the user has not named its file.
+        ConfigError: It has a cell of the user's own, whose file the user has not named.
         CheckpointError: The folder is missing, incomplete, damaged or of another format.
     """
     if is_predictor(folder):
@@ -204,7 +204,7 @@ def _meta_of_known_cell(folder: Path) -> CheckpointMeta:
     """Read what is known of a network that the user wants to use.
 
     Raises:
-        ConfigError: It has a cell of the user's own, and the user has not named its file.
+        ConfigError: It has a cell of the user's own, whose file the user has not named.
         CheckpointError: It is damaged.
     """
     meta = read_meta(folder)
