@@ -29,7 +29,8 @@ from model.system.files import check_sum, in_place_of, readable_folder, write_su
 from model.system.json_schema import checked, parsed, record
 from model.text.ngram import MAX_ORDER, Ngram
 from model.text.streams import AnyVocabulary, Symbols
-from model.training.checkpoint import copy_model, load_checkpoint, read_meta
+from model.training.checkpoint import CheckpointMeta, copy_model, load_checkpoint, read_meta
+from model.training.named_cells import check_same_file
 
 PREDICTOR_FILE = "predictor.json"
 NGRAM_FILE = "ngram.safetensors"
@@ -103,10 +104,12 @@ def load_network(folder: Path, device: torch.device | str = "cpu") -> LoadedNetw
     """Read the network of a checkpoint, or a predictor.
 
     Raises:
+        ConfigError: It has a cell of the user's own, whose file the user has not named.
         CheckpointError: The folder is missing, incomplete, damaged or of another format.
     """
     if is_predictor(folder):
         return _load_predictor(readable_folder(folder), device)
+    _meta_of_known_cell(readable_folder(folder))
     network, meta = load_checkpoint(folder, device)
     config = meta.config
     unit = {"word": "words, ", "byte": "bytes, "}.get(config.unit, "")
@@ -173,7 +176,7 @@ def _load_predictor(folder: Path, device: torch.device | str) -> LoadedNetwork:
     meta = read_predictor_meta(folder)
     check_sum(folder, PREDICTOR_FILE)
     paths = [_network_folder(folder, number) for number in range(1, meta.num_networks + 1)]
-    metas = [read_meta(path) for path in paths]
+    metas = [_meta_of_known_cell(path) for path in paths]
     vocabulary, config = metas[0].vocabulary, metas[0].config
     for path, other in zip(paths, metas, strict=True):
         if other.vocabulary != vocabulary or other.config.cleaning != config.cleaning:
@@ -195,6 +198,18 @@ def _load_predictor(folder: Path, device: torch.device | str) -> LoadedNetwork:
         description=description,
         cache=meta.cache,
     )
+
+
+def _meta_of_known_cell(folder: Path) -> CheckpointMeta:
+    """Read what is known of a network that the user wants to use.
+
+    Raises:
+        ConfigError: It has a cell of the user's own, whose file the user has not named.
+        CheckpointError: It is damaged.
+    """
+    meta = read_meta(folder)
+    check_same_file(meta.config.cell, meta.cell_sha256, f"the training of {folder}")
+    return meta
 
 
 def _counted(folder: Path, vocabulary_size: int) -> Symbols:

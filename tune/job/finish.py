@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from model.errors import CheckpointError
+from model.errors import CheckpointError, ConfigError
 from model.network.own_cells import known_cells
 from model.system.command_line import cell_words
 from model.system.terminal import complain, interrupted_exit_code, say
@@ -134,7 +134,7 @@ def _check_predictor(folder: RunFolder, console: Console) -> None:
         return
     try:
         load_network(folder.predictor)
-    except CheckpointError as error:
+    except (CheckpointError, ConfigError) as error:
         warn(console, f"the predictor is left out: {error}")
         folder.drop_predictor()
 

@@ -137,8 +137,8 @@ class Run:
                 executed.
 
         Raises:
-            ConfigError: A number is out of its range, the prime has unknown characters, or the run
-                has kept no network yet.
+            ConfigError: A number is out of its range, the prime has unknown characters, the run
+                has kept no network yet, or `cell` lacks one of its cells.
             CheckpointError: What was kept is damaged.
         """
         from model.generation.decoding import SamplingOptions, write_passages

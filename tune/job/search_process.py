@@ -42,6 +42,7 @@ class SearchProcess:
             console: Where a bar shows how far it is.
         """
         self._said = ""  # on stderr; known when it has ended
+        self._has_ended = threading.Event()
         # A file: a pipe that nobody reads meanwhile would fill.
         errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed where it is read)
         path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
@@ -57,8 +58,7 @@ class SearchProcess:
         )
         in_notebook = console.is_jupyter and not console.quiet
         self._follower = _Follower(_NotebookBar() if in_notebook else _TerminalBar(console))
-        self._thread = threading.Thread(target=self._follow, args=[errors], daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._follow, args=[errors], daemon=True).start()
         atexit.register(self._end)
 
     @property
@@ -97,7 +97,8 @@ class SearchProcess:
         """
         while True:
             try:
-                self._thread.join()
+                # Not join: Python 3.11 takes a thread for ended whose join Ctrl-C has interrupted.
+                self._has_ended.wait()
                 code = self._process.wait()
                 break
             except KeyboardInterrupt:
@@ -125,19 +126,25 @@ class SearchProcess:
         self._process.wait()
 
     def _follow(self, errors: IO[bytes]) -> None:
+        try:
+            self._show()
+            code = self._process.wait()
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            with errors:
+                errors.seek(0)
+                self._said = errors.read().decode(errors="replace").strip()
+            if self._said and _is_end(code, self._said):
+                print(self._said, file=sys.stderr)
+        finally:
+            self._has_ended.set()
+
+    def _show(self) -> None:
         assert self._process.stdout is not None
         with self._follower.bar, self._process.stdout as lines:
             for line in lines:
                 if (event := _event_of(line)) is not None:
                     self._follower.take(event)
-        code = self._process.wait()
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        with errors:
-            errors.seek(0)
-            self._said = errors.read().decode(errors="replace").strip()
-        if self._said and _is_end(code, self._said):
-            print(self._said, file=sys.stderr)
 
 
 def _is_end(code: int, said: str) -> bool:
@@ -209,7 +216,7 @@ class _Follower:
     def take(self, event: dict[str, Any]) -> None:
         """Learn of an event."""
         kind = event["event"]
-        if kind == "warning":
+        if kind in ("warning", "order"):
             complain("tune.search", event["text"])
             return
         if kind == "search_ended":  # one that had finished before has no plan

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from model.system.durations import format_seconds
-from model.system.terminal import printable, say
+from model.system.terminal import say
 from search_spaces import SearchSpace
 from tune.monitoring.json_events import JsonConsole, epoch_event, trial_event
 from tune.monitoring.search_state import SearchState, axis_values, short
@@ -144,13 +144,14 @@ class Progress:
 
     def ordered(self, order: OrderRecord) -> None:
         """Tell that something was ordered by hand, carried out or refused."""
-        if self._events:
-            values = {key: value for key, value in order.row().items() if key != "config"}
-            self._events.event("order", **values)
-            return
         state = "ordered" if order.is_open else "carried out"
         state = f"refused: {order.refused}" if order.refused else state
-        self._say(printable(f"by hand: {order.order}: {state}"))
+        text = f"by hand: {order.order}: {state}"
+        if self._events:
+            values = {key: value for key, value in order.row().items() if key != "config"}
+            self._events.event("order", **values, text=text)
+        else:
+            self._say(text)
 
     def summary(self) -> str:
         """Return who is best, how many were pruned, and the time left."""

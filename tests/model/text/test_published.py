@@ -47,6 +47,8 @@ def test_table_has_the_published_sizes() -> None:
     assert sum(tiny[:2]) == int(0.9 * 1_115_394)  # where nanoGPT splits
     for name in ("text8", "enwik8"):
         assert PUBLISHED[name].num_part_bytes == (90_000_000, 5_000_000, 5_000_000)
+    # Of char-rnn's input.txt, whoever publishes it.
+    assert PUBLISHED["tiny-shakespeare"].checksum[1].startswith("86c4e6aa9db7")
     for corpus in PUBLISHED.values():
         algorithm, digest = corpus.checksum
         assert len(digest) == {"sha256": 64, "md5": 32}[algorithm]

@@ -11,7 +11,7 @@ import pytest
 import own_cell
 from model import generate, score, train
 from model.config import TrialConfig
-from model.errors import CheckpointError
+from model.errors import CheckpointError, ConfigError
 from model.network import own_cells
 from model.network.precision import has_bfloat16
 from model.scoring.dynamic import dynamic_gain
@@ -20,7 +20,7 @@ from model.system.files import write_sums
 from model.training.checkpoint import META_FILE, MODEL_FILE, TRAINING_FILE, load_checkpoint
 from model.training.epoch_report import EpochReport
 from model.training.named_cells import take_cells
-from model.training.predictor import load_network
+from model.training.predictor import PredictorMeta, load_network, save_predictor
 from model.training.trainer import Trainer
 from own_cell import NAME
 
@@ -103,18 +103,25 @@ def test_checkpoint_keeps_the_sum_of_the_file(kept: Path) -> None:
     assert meta.cell_sha256 == known.sha256
     Path("my_cells.py").write_bytes(Path("my_cells.py").read_bytes() + b"# another\n")
     take_cells([NAME])
-    for use in (load_checkpoint, load_network):
-        with pytest.raises(CheckpointError, match=f"the file of the cell {NAME} must be the one"):
-            use(kept)
+    rule = f"the file of the cell {NAME} must be the one"
+    with pytest.raises(CheckpointError, match=rule):
+        load_checkpoint(kept)
+    with pytest.raises(ConfigError, match=rule):
+        load_network(kept)
 
 
 def test_checkpoint_executes_nothing_that_it_names(kept: Path) -> None:
+    meta = PredictorMeta(weights=(1.0,), ngram_order=None, val_bits_per_char=2.0)
+    save_predictor(Path("predictor"), [kept], meta, None)
     own_cells._KNOWN.clear()
     for folder in (kept, Path.cwd(), kept.parent):
         (folder / "my_cells.py").write_text("open('executed', 'w')\n", encoding="utf-8")
-    for use in (load_checkpoint, load_network):
-        with pytest.raises(CheckpointError, match=f"the file of the cell {NAME} must be named"):
-            use(kept)
+    rule = f"the file of the cell {NAME} must be named"
+    with pytest.raises(CheckpointError, match=rule):
+        load_checkpoint(kept)
+    for named_by_the_user in (kept, Path("predictor")):
+        with pytest.raises(ConfigError, match=rule):
+            load_network(named_by_the_user)
     assert not Path("executed").exists()
 
 

@@ -5,9 +5,12 @@ import inspect
 import json
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,11 +178,12 @@ def test_what_a_search_ends_with_is_raised(
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 143])
-def test_what_a_search_warns_of_is_said_where_no_bar_is_shown(
+def test_warnings_and_orders_of_a_search_are_said_where_no_bar_is_shown(
     code: int, begin: Begin, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    event = {"event": "warning", "time": 1.5, "text": "MLflow failed\x1b[2J"}
-    program = f"import sys\nprint({json.dumps(event)!r})\n"
+    warning = {"event": "warning", "time": 1.5, "text": "MLflow failed\x1b[2J"}
+    order = {"event": "order", "time": 1.6, "text": "by hand: stop 7: carried out"}
+    program = f"import sys\nprint({json.dumps(warning)!r})\nprint({json.dumps(order)!r})\n"
     process = begin(f"{program}sys.stderr.write('no good\\n')\nsys.exit({code})\n")
     if code == 2:
         with pytest.raises(ConfigError, match="no good"):
@@ -187,9 +191,8 @@ def test_what_a_search_warns_of_is_said_where_no_bar_is_shown(
     else:
         process.wait()
         process.wait()  # is said once
-    assert capfd.readouterr().err == "tune.search: MLflow failed\\x1b[2J\n" + (
-        "no good\n" * (code != 2)
-    )
+    said = "tune.search: MLflow failed\\x1b[2J\ntune.search: by hand: stop 7: carried out\n"
+    assert capfd.readouterr().err == said + "no good\n" * (code != 2)
 
 
 def test_what_others_print_meanwhile_is_shown_where_no_bar_is(
@@ -224,6 +227,42 @@ def test_ctrl_c_before_there_is_a_run_ends_the_search(
     with pytest.raises(KeyboardInterrupt):
         process.wait_for_run()
     assert not process.is_running
+
+
+@pytest.mark.parametrize(
+    ("end", "error"),
+    [
+        ("sys.stderr.write('tune.run: no room left\\n'); sys.exit(75)", ExternalFault),
+        ("raise KeyError('no room left')", RuntimeError),
+    ],
+)
+def test_ctrl_c_while_one_waits_loses_nothing_that_the_search_says(
+    end: str, error: type[Exception], begin: Begin
+) -> None:
+    code = f"import signal, subprocess, sys\ndef ended(*_):\n    {end}\n"
+    code += "signal.signal(signal.SIGINT, ended)\n"
+    # What it has started may hold its output for a moment longer.
+    code += "subprocess.Popen(['sleep', '1'], start_new_session=True)\n"
+    code += "open('ready', 'w').close()\nsignal.pause()\n"
+    process = begin(code)
+    threading.Thread(target=_press_ctrl_c_in_wait, daemon=True).start()
+    with pytest.raises(error, match="no room left"):
+        process.wait()
+
+
+def _press_ctrl_c_in_wait() -> None:
+    """Send SIGINT to the main thread when the stand-in is ready and `wait` sleeps there."""
+    main = threading.main_thread().ident
+    assert main is not None
+    is_waiting = False
+    while not (is_waiting and Path("ready").exists()):
+        time.sleep(0.05)
+        frames = traceback.walk_stack(sys._current_frames()[main])
+        first, *outer = [frame.f_code for frame, _ in frames]
+        is_waiting = (
+            first.co_filename == threading.__file__ and SearchProcess.wait.__code__ in outer
+        )
+    signal.pthread_kill(main, signal.SIGINT)
 
 
 def test_signal_of_others_before_there_is_a_run_is_told(begin: Begin) -> None:
@@ -424,6 +463,27 @@ def test_search_from_python_is_live_stopped_and_resumed(tiny_text: str) -> None:
     assert len(resumed.trials) >= 2
     with pytest.raises(ConfigError, match=r"book\.text"):
         tune.search(space="tiny.py", corpus="book.text", progress=False)
+
+
+SCRIPT = """
+import tune
+with open("begun.txt", "a") as file:
+    file.write("begun ")
+"""
+SEARCH = """run = tune.search(space="tiny.py", corpus="book.txt", finalists=0)
+    print(*run.trials["status"])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("condition", ["__name__ == '__main__'", "True"])
+def test_plain_script_searches(condition: str, tiny_text: str) -> None:
+    write_inputs(tiny_text, epochs=(1, 1), trials=2)
+    Path("script.py").write_text(f"{SCRIPT}if {condition}:\n    {SEARCH}", encoding="utf-8")
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert done.stdout.splitlines()[-1] == "COMPLETE COMPLETE"
+    assert Path("begun.txt").read_text() == "begun "  # no process of the search runs it again
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """Trackers and notifications of a real search; a run folder that names some executes nothing."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +13,8 @@ from repository import ROOT
 from tiny_search import run_command, write_inputs
 
 TRACKER = """
+import threading
+
 class Notes:
     def __init__(self, search):
         self.file = (search.folder / "notes.txt").open("a")
@@ -27,18 +31,37 @@ class Notes:
 class Failing(Notes):
     def __init__(self, search): ...
     def trial_started(self, trial): raise OSError("no server at postgresql://me:hush@db")
+
+class Hanging(Notes):
+    def __init__(self, search): ...
+    def trial_started(self, trial): threading.Event().wait()
 """
+GIVES_UP_HANGING = """
+import math, sys, time
+from tune import run
+from tune.monitoring.trackers import _Background
+
+join = _Background.join
+def join_late(tracker, deadline):
+    join(tracker, time.monotonic() if tracker.name == "mine.py:Hanging" else math.inf)
+_Background.join = join_late
+sys.exit(run.main(sys.argv[1:]))
+"""
+"""A search that waits for no tracker that hangs at its end, and for the others without a limit."""
 
 
 @pytest.mark.long
 def test_search_tells_its_trackers_and_its_end_but_no_run_folder_does(tiny_text: str) -> None:
     Path("mine.py").write_text(TRACKER, encoding="utf-8")
     flags = [*write_inputs(tiny_text, trials=3), "--finalists", "0", "--name", "told"]
-    hooks = ["--tracker", "mine.py:Failing", "--tracker", "mine.py:Notes"]
-    hooks += ["--notify", "cat > told.json # hush"]
-    done = run_command([*flags, *hooks, "--max-concurrent", "1"])
+    hooks = ["--tracker", "mine.py:Hanging", "--tracker", "mine.py:Failing"]
+    hooks += ["--tracker", "mine.py:Notes", "--notify", "cat > told.json # hush"]
+    search = [sys.executable, "-c", GIVES_UP_HANGING, *flags, *hooks, "--max-concurrent", "1"]
+    done = subprocess.run(search, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == "", done.stderr
-    assert done.stdout.count("mine.py:Failing failed and is disabled for this search: ") == 1
+    for name in ("Failing", "Hanging"):
+        assert done.stdout.count(f"mine.py:{name} failed and is disabled for this search: ") == 1
+    assert "search: it did not take its last events within 60 s\n" in done.stdout
     notes, trials = Path("results/told/notes.txt"), Path("results/told/trials.csv")
     lines = notes.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "begin told"
@@ -70,6 +93,21 @@ def test_tracker_that_cannot_be_had_is_one_line_before_the_text_is_read() -> Non
         done = run_command([*flags, "--tracker", named])
         assert done.returncode == 2 and done.stderr.count("\n") == 1
         assert "tracker" in done.stderr and "nowhere" in done.stderr
+
+
+@pytest.mark.long
+def test_search_writes_its_trials_for_wandb(
+    tiny_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb", reason="pip install wandb, which takes 70 MB")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    flags = [*write_inputs(tiny_text, trials=2), "--finalists", "0", "--name", "told"]
+    done = run_command([*flags, "--tracker", "tune.monitoring.wandb_log:WandbLog"])
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert "failed" not in done.stdout
+    files = list(Path("results/told/wandb").glob("offline-run-*/run-*.wandb"))
+    assert {path.stem.rpartition("-")[2] for path in files} == {"0", "1"}
+    assert all(b"val_bits_per_char" in path.read_bytes() for path in files)
 
 
 @pytest.mark.long

@@ -17,7 +17,7 @@ import documents
 import own_cell
 from hand_made_run import SPACE, STUDY, curve
 from model import generate
-from model.errors import CheckpointError, ConfigError
+from model.errors import ConfigError
 from model.network import own_cells
 from model.network.own_cells import own_cell as known_cell
 from model.system.command_line import OneLineParser, add_cell_option
@@ -266,7 +266,7 @@ sys.exit(main({flags!r}))
     assert samples.main(["results/own", "--chars", "20", "--cell", NAME]) == 0
     own_cells._KNOWN.clear()
     found = load_run("results/own")
-    with pytest.raises(CheckpointError, match="must be named"):
+    with pytest.raises(ConfigError, match="must be named"):
         found.generate("the ", chars=20)
     assert found.generate("the ", chars=20, cell=NAME).startswith("the ")
 

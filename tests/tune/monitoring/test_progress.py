@@ -187,6 +187,7 @@ def test_json_has_one_object_for_each_event_and_no_words() -> None:
     assert events[-1]["event"] == "trial_recovered"
     assert events[-1]["reason"] == "its node is gone"
     assert (events[-2]["order"], events[-2]["workers"]) == ("workers", 1)
+    assert events[-2]["text"] == "by hand: workers 1: ordered"
     for event in (started, ended, *events[-2:]):
         assert set(event) == {"event", "time", *documented_fields(event["event"])}
 

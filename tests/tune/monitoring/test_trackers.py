@@ -345,7 +345,7 @@ def test_wandb_that_is_not_installed_is_one_line(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.slow
 def test_real_wandb_writes_runs_offline(tmp_path: Path) -> None:
-    pytest.importorskip("wandb", reason="pip install wandb, which takes 60 MB")
+    pytest.importorskip("wandb", reason="pip install wandb, which takes 70 MB")
     code = (
         "import sys; from pathlib import Path; from test_trackers import play_wandb; "
         "play_wandb(Path(sys.argv[1]))"
