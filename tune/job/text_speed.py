@@ -1,0 +1,32 @@
+"""Times what a character of text takes by the best trials' networks, once the search has ended."""
+
+from collections.abc import Iterable
+
+from model.generation.decoding import milliseconds_per_symbol
+from model.network.lstm import build_network
+from tune.planning.finalist_budget import choose
+from tune.planning.study import Study
+from tune.records.trial import TrialRecord
+
+TIMED_TRIALS = 20
+"""The best so many, and all baselines: some 20 ms each, of large ones half a second."""
+
+
+def time_text(study: Study, records: Iterable[TrialRecord]) -> None:
+    """Fill in `milliseconds_per_char` of the best trials and of the baselines.
+
+    The finalists and the kept checkpoints are among them. Untrained networks are timed, for they
+    take as long: no checkpoint need be there, and all are timed on this machine, one by one.
+
+    Args:
+        study: The search.
+        records: Its trials.
+    """
+    most = max(TIMED_TRIALS, study.settings.finalists)
+    for record in choose(records, most, study.space.budget.group):
+        if record.vocabulary_size is None:
+            continue
+        network = build_network(record.config, record.vocabulary_size)
+        network.use_kernel(record.kernel)
+        symbols_per_char = study.prepared.streams(record.config).validation.symbols_per_char
+        record.milliseconds_per_char = milliseconds_per_symbol(network) * symbols_per_char
