@@ -68,7 +68,8 @@ class Plan:
             time budget.
         num_trials: Trials that end in that time.
         num_confirmations: Trainings of finalists for which there is time.
-        reserved_seconds: What the search leaves of its time budget for them.
+        reserved_seconds: What the search leaves them of its time budget; without one, what all
+            of them take.
     """
 
     seconds: tuple[float, float]
