@@ -9,7 +9,7 @@ from tune.planning.study import Study
 from tune.records.trial import TrialRecord
 
 TIMED_TRIALS = 20
-"""The best so many, and all baselines: a tenth of a second each, 0.25 s of the largest of `full`."""
+"""The best so many, and all baselines: a tenth of a second each, 0.25 s of `full`'s largest."""
 
 
 def time_text(study: Study, records: Iterable[TrialRecord]) -> None:
