@@ -74,6 +74,8 @@ def test_search_from_corpus_to_text(
     assert counts["PRUNED"] >= 1
     assert trials.loc[0, "baseline"] == "experiment 0"
     assert trials.loc[0, "status"] == "COMPLETE"
+    # Of two trials of one configuration the better one is timed.
+    assert trials["milliseconds_per_char"].notna().sum() >= 10
     best = trials.sort_values("val_bits_per_char").iloc[0]
     assert json.loads((folder / "best.json").read_text())["seed"] == best["seed"]
     meta = json.loads((folder / "checkpoints/01/meta.json").read_text())
