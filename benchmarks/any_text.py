@@ -1,8 +1,9 @@
 """Searches of texts of any length, each in its time: `python -m benchmarks.any_text`.
 
 The texts are Python sources, the standard library's first, so that everyone has them; or files
-that are named. Each row is one `python -m tune.run --space full`, seen from outside: what it
-found, how long the command took, and the memory of all its processes at their peak.
+that are named. Each row is one `python -m tune.run`, seen from outside: what it found, how long
+the command took, and the memory of all its processes at their peak. The text's sha256 tells
+whether two rows are of the same one: no two installations have the same sources.
 """
 
 import argparse
@@ -45,15 +46,17 @@ def _sources() -> Iterator[str]:
                 continue
 
 
-def search(corpus: Path, budget: str, results: Path) -> tuple[LoadedRun, float, float]:
+def search(
+    corpus: Path, budget: str, results: Path, *, space: str, seed: int
+) -> tuple[LoadedRun, float, float]:
     """Run the command.
 
     Returns:
         The run, its seconds from start to end, and the peak memory of its processes in bytes;
         what several share counts once.
     """
-    flags = ["--space", "full", "--corpus", str(corpus), "--time-budget", budget]
-    flags += ["--name", "timed", "--results", str(results)]
+    flags = ["--space", space, "--corpus", str(corpus), "--time-budget", budget]
+    flags += ["--seed", str(seed), "--name", "timed", "--results", str(results)]
     start = time.monotonic()
     command = [sys.executable, "-m", "tune.run", *flags]
     running, peak = subprocess.Popen(command, stdout=sys.stderr), 0
@@ -87,12 +90,13 @@ def row(name: str, budget: str, run: LoadedRun, seconds: float, peak_bytes: floa
     confirmed = "no"
     if len(again):
         confirmed = f"{again.iloc[0]['mean']:.4f}, {counted(again.iloc[0]['seeds'], 'seed')}"
-    own = run.trials["baseline"].isna()
+    own, study = run.trials["baseline"].isna(), run.study
+    of = f"sha256 {study.corpus.sha256[:12]}, `{study.space.name}`, seed {study.settings.seed}"
     late = seconds - parse_duration(budget)
     return (
-        f"| {name} | {budget} | {own.sum()} + {(~own).sum()} "
+        f"| {name}, {of} | {budget} | {own.sum()} + {(~own).sum()} "
         f"| {run.trials['val_bits_per_char'].min():.4f} "
-        f"| {confirmed} | {run.study.floor_bits_per_char:.4f} "
+        f"| {confirmed} | {study.floor_bits_per_char:.4f} "
         f"| {late:+.0f} | {peak_bytes / GIGABYTE:.1f} |"
     )
 
@@ -102,6 +106,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Searches of texts of any length.")
     parser.add_argument("texts", nargs="*", help="a file, or characters of Python source")
     parser.add_argument("--budget", default="1h", help="time of each search")
+    parser.add_argument("--space", default="full", help="of each search: a name or a file")
+    parser.add_argument("--seed", type=int, default=0, help="of each search")
     options = parser.parse_args()
     print("| text | budget | trials + baselines | best | again | n-gram | late, s | peak, GB |")
     print("|---|---|---|---|---|---|---|---|")
@@ -111,7 +117,8 @@ def main() -> None:
             if text.isdecimal():
                 corpus = Path(folder) / "sources.txt"
                 corpus.write_text(python_sources(int(text)), encoding="utf-8")
-            found = search(corpus.resolve(), options.budget, Path(folder))
+            searched = corpus.resolve(), options.budget, Path(folder)
+            found = search(*searched, space=options.space, seed=options.seed)
             name = f"{int(text):,} characters" if text.isdecimal() else corpus.name
             print(row(name, options.budget, *found), flush=True)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,8 @@ from pathlib import Path
 from tune.records.run_folder import RunFolder
 
 POLL_SECONDS = 0.05
+STARTS = 5
+"""Commands whose start is timed."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +24,6 @@ class SearchCost:
         num_trials: Trials that were started.
         command_seconds: From the process's start to its end.
         search_seconds: From the first training step to the search's end.
-        start_seconds: From the process's start to the first training step.
         trained_seconds: Training and evaluation of all reported epochs, all workers.
         num_workers: Trials at once.
     """
@@ -29,7 +31,6 @@ class SearchCost:
     num_trials: int
     command_seconds: float
     search_seconds: float
-    start_seconds: float
     trained_seconds: float
     num_workers: int
 
@@ -44,22 +45,34 @@ class SearchCost:
         return self.trained_seconds / (self.num_workers * self.command_seconds)
 
 
+def start_seconds(corpus: str) -> float:
+    """Return the seconds from the command, `quick` on a text, to its first training step.
+
+    The search is interrupted after its first report.
+    """
+    with tempfile.TemporaryDirectory() as results:
+        folder = RunFolder(Path(results) / "timed")
+        start = time.perf_counter()
+        process = _command(folder, "--space", "quick", "--corpus", corpus)
+        event = _first_epoch(folder.history_file, process)
+        # The report came just now, of an epoch that took its elapsed seconds.
+        seconds = time.perf_counter() - start - event["elapsed_seconds"]
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        return seconds
+
+
 def search_cost(minutes: float, num_workers: int) -> SearchCost:
     """Run the command for so many minutes and see where the time went."""
     with tempfile.TemporaryDirectory() as results:
         folder = RunFolder(Path(results) / "timed")
-        flags = [
+        start = time.perf_counter()
+        process = _command(
+            folder,
             *("--space", "full", "--corpus", "python-docs", "--finalists", "0"),
             *("--time-budget", f"{minutes:g}m", "--max-concurrent", str(num_workers)),
-            *("--results", results, "--name", folder.path.name),
-        ]
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tune.run", *flags], stdout=subprocess.DEVNULL
         )
         event = _first_epoch(folder.history_file, process)
-        # The report came just now, of an epoch that took its elapsed seconds.
-        start_seconds = time.perf_counter() - start - event["elapsed_seconds"]
         assert process.wait() == 0
         command_seconds = time.perf_counter() - start
         trials, _ = folder.read_tables()
@@ -68,10 +81,16 @@ def search_cost(minutes: float, num_workers: int) -> SearchCost:
             num_trials=len(trials),
             command_seconds=command_seconds,
             search_seconds=folder.read_study().search_seconds - before_seconds,
-            start_seconds=start_seconds,
             trained_seconds=float(trials["elapsed_seconds"].sum()),
             num_workers=num_workers,
         )
+
+
+def _command(folder: RunFolder, *flags: str) -> subprocess.Popen[bytes]:
+    """Begin a search that writes into a folder."""
+    place = ["--results", str(folder.path.parent), "--name", folder.path.name]
+    command = [sys.executable, "-m", "tune.run", *flags, *place]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
 
 def _first_epoch(path: Path, process: subprocess.Popen[bytes]) -> dict[str, float]:

@@ -68,6 +68,34 @@ def for_text(
     return _with_fewer_epochs(space, times**-EXPONENT)
 
 
+def changes_for_text(named: SearchSpace, space: SearchSpace, num_chars: int) -> list[str]:
+    """Return in a line what `for_text` changed; none where it changed nothing of a space.
+
+    Args:
+        named: The space that it was given.
+        space: What it returned.
+        num_chars: Raw characters of the whole text.
+    """
+    before, after, changes = named.base, space.base, list[str]()
+    for what, field in (
+        ("passes", "epochs"),
+        ("the base's batch", "batch_size"),
+        ("the base's dropout", "dropout"),
+    ):
+        old, new = getattr(before, field), getattr(after, field)
+        if new != old:
+            changes.append(f"{what} x {new / old:.2g}")
+    if after.normalization != before.normalization:
+        changes.append("layer norm")
+    if after.min_char_count != before.min_char_count:
+        changes.append(
+            f"characters that occur fewer than {after.min_char_count} times share a symbol"
+        )
+    if not changes:
+        return []
+    return [f"fitted to a text of {num_chars / 1e6:.1f} million characters: {', '.join(changes)}"]
+
+
 def _round(number: int) -> int:
     """Return the largest of 1, 2, 5, 10, 20, 50, … up to a number, so that epochs read well."""
     power: int = 10 ** (len(str(number)) - 1)

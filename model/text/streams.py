@@ -121,6 +121,11 @@ class Part:
     spelling_bits: float = 0.0
     restoration_bits_per_char: float = 0.0
 
+    @property
+    def symbols_per_char(self) -> float:
+        """Its symbols, for each of its raw characters."""
+        return len(self.symbols) / self.num_raw_chars
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class EncodedCorpus:

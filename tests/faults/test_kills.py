@@ -36,7 +36,7 @@ from tiny_search import (
 from tune.storage.checkpoints import CheckpointStore
 
 TRIALS = 6
-TIMES = ["elapsed_seconds", "search_seconds", "dynamic_seconds"]
+TIMES = ["elapsed_seconds", "search_seconds", "dynamic_seconds", "milliseconds_per_char"]
 RUN = Path("results/killed")
 READER = SUPPORT / "table_reader.py"
 

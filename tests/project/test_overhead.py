@@ -14,7 +14,6 @@ def test_training_share_is_of_all_workers() -> None:
         num_trials=3,
         command_seconds=100.0,
         search_seconds=80.0,
-        start_seconds=15.0,
         trained_seconds=120.0,
         num_workers=2,
     )

@@ -8,7 +8,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from model.config import TrialConfig
 from search_spaces import SearchSpace, load_space
 from search_spaces.load import SPACE_NAMES
-from search_spaces.long_text import for_text
+from search_spaces.long_text import changes_for_text, for_text
 from search_spaces.narrow import LAYER_NORM_DROPOUT, fixed
 
 
@@ -93,3 +93,21 @@ def test_users_space_keeps_its_epochs_unless_it_says_what_they_are_for() -> None
     assert fewer.config({"epochs": 0.377}).epochs == 0.38
     fixed_epochs = for_text(fixed(load_space("full"), "epochs=30"), 16_000_000, on_gpu=False)
     assert fixed_epochs.values("epochs") == [30]
+
+
+def test_plan_says_what_a_long_text_changed_and_only_that() -> None:
+    def said(named: SearchSpace, num_chars: int) -> list[str]:
+        return changes_for_text(named, for_text(named, num_chars, on_gpu=False), num_chars)
+
+    full = load_space("full")
+    assert said(full, 1_000_000) == []
+    assert said(full, 12_000_000) == [
+        "fitted to a text of 12.0 million characters: passes x 0.19, the base's batch x 4, the "
+        "base's dropout x 0.23, layer norm, characters that occur fewer than 10 times share a "
+        "symbol"
+    ]
+    # Without `most_chars` nothing but the rare characters is the text's.
+    assert said(dataclasses.replace(full, most_chars=None), 12_000_000) == [
+        "fitted to a text of 12.0 million characters: characters that occur fewer than 10 times "
+        "share a symbol"
+    ]

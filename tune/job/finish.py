@@ -17,6 +17,7 @@ from model.training.predictor import load_network
 from tune.job.outcome import why_nothing
 from tune.job.search import SearchResult
 from tune.job.study_json import how_it_ended, resume_anywhere, study_file
+from tune.job.text_speed import time_text
 from tune.monitoring.json_events import JsonConsole, warn
 from tune.planning.estimate import Estimate
 from tune.planning.study import Study
@@ -61,6 +62,8 @@ def finish(
         may_delete: Says whether superseded checkpoints may be removed: not where another driver
             has the run.
     """
+    if not result.interrupted:
+        time_text(study, result.records)
     folder.write_tables(result.records)
     _check_predictor(folder, console)
     facts = study_file(study, result, estimate)

@@ -18,6 +18,7 @@ from tune.cluster.trial_memory import format_bytes
 from tune.monitoring.json_events import JsonConsole, warn
 from tune.monitoring.search_state import short
 from tune.planning.estimate import Estimate
+from tune.planning.finalist_budget import WINNER_TRAININGS
 from tune.planning.simulation import Plan
 from tune.planning.study import Study
 from tune.planning.training_time import (
@@ -86,7 +87,7 @@ def _plan_lines(plan: JobPlan) -> list[str]:
         others = {space.config(baseline.params).normalization for baseline in space.baselines}
         but = ", of all but the baselines" if others - {"layer"} else ""
         lines.append(f"  {'normalization':<18} layer{but}")
-    lines += [f"  {note}" for note in study.left_out]
+    lines += [f"  {note}" for note in study.notes]
     for baseline in space.baselines:
         params = " ".join(f"{axis}={value}" for axis, value in baseline.params.items())
         lines.append(f"  {'baseline':<18} {baseline.name}: {params}")
@@ -132,7 +133,7 @@ def _plan_lines(plan: JobPlan) -> list[str]:
         f"{format_seconds(limit) if limit else 'no time limit'}, "
         f"{asha_phrase(study)}",
         *_time_shares(study, concurrent, estimate),
-        _finalists(study),
+        _finalists(study, estimate),
         f"resources: {describe(nodes)}; {need.cpus} CPU and {need.gpus:g} GPU per trial, "
         f"{_memory(need)}{concurrent} at once",
         *[f"arithmetic: {plan.arithmetic} for LSTMs here"] * bool(plan.arithmetic),
@@ -200,12 +201,12 @@ def _time_shares(study: Study, concurrent: int, estimate: Estimate | None) -> li
     return lines
 
 
-def _finalists(study: Study) -> str:
+def _finalists(study: Study, estimate: Estimate | None) -> str:
     if not study.wants_finalists:
         return "finalists: none"
     room = ""
     if study.space.budget.time_budget_seconds:
-        room = ", the winner first, as many as the time budget has room for"
+        room = f", the winner first{_reserve(study, estimate)}"
     best = f"{study.settings.finalists} best" if study.settings.finalists > 1 else "best"
     num_groups = len(study.space.groups())
     if num_groups > 1:
@@ -215,6 +216,18 @@ def _finalists(study: Study) -> str:
     baselines = f" and the {counted(num_baselines, 'baseline')}" if num_baselines else ""
     seeds = counted(study.settings.finalist_seeds, "seed")
     return f"finalists: the {best}{baselines}, retrained with {seeds} each{room}"
+
+
+def _reserve(study: Study, estimate: Estimate | None) -> str:
+    """Return what is kept of the time budget for the finalists, and what it follows from."""
+    if estimate is None:
+        return ", as many as the time budget has room for"
+    low, high = estimate.plan.reserved_seconds
+    if high == 0:
+        return "; nothing of the time budget is kept for them"
+    num = counted(min(WINNER_TRAININGS, study.settings.finalist_seeds), "seed")
+    kept = f"about {format_range(low, high)}" if low else f"up to {format_range(high, high)}"
+    return f" with {num}; kept for them: {kept}, which follows the trials' own times"
 
 
 def _memory(need: TrialResources) -> str:

@@ -7,7 +7,6 @@ test passage is then scored once, by the predictor and its members.
 
 import dataclasses
 import tempfile
-import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -15,7 +14,11 @@ import numpy as np
 
 from model.config import TrialConfig
 from model.errors import CheckpointError
-from model.generation.decoding import TIMED_SYMBOLS, milliseconds_per_symbol
+from model.generation.decoding import (
+    TIMED_SYMBOLS,
+    fastest_milliseconds,
+    milliseconds_per_symbol,
+)
 from model.scoring.evaluation import held_out_nats
 from model.scoring.mixture import Mixture, Nats
 from model.scoring.objective import MAX_SCORED_CHARS, PreparedCorpus
@@ -252,8 +255,7 @@ def _rows(
             milliseconds_per_symbol=milliseconds_per_symbol(whole),
         )
     ]
-    validation = prepared.streams(mixed.networks[0].config).validation
-    symbols_per_char = len(validation.symbols) / validation.num_raw_chars
+    symbols_per_char = prepared.streams(mixed.networks[0].config).validation.symbols_per_char
     members: list[tuple[str, str, int | None, float]] = [
         (NETWORK, candidate.name, candidate.number, milliseconds_per_symbol(network))
         for candidate, network in zip(mixed.networks, whole.networks, strict=True)
@@ -290,7 +292,10 @@ def _rows(
 def _ngram_milliseconds(ngram: Ngram) -> float:
     """Measure what a symbol of the n-gram alone takes."""
     state = ngram.start(np.zeros(1, dtype=np.int64))[:, None]
-    start = time.perf_counter()
-    for _ in range(TIMED_SYMBOLS):
-        state = ngram.step(state, ngram.distribution(state).argmax(axis=1))
-    return (time.perf_counter() - start) / TIMED_SYMBOLS * 1e3
+
+    def one_pass() -> None:
+        nonlocal state
+        for _ in range(TIMED_SYMBOLS):
+            state = ngram.step(state, ngram.distribution(state).argmax(axis=1))
+
+    return fastest_milliseconds(one_pass)

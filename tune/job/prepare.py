@@ -15,7 +15,7 @@ from model.text.held_out import LONG_TEXT_CHARS, with_named_held_out, with_short
 from model.text.known_text import remember
 from search_spaces import Budget, SearchSpace, load_space
 from search_spaces.cells import own_cells_of, with_cells
-from search_spaces.long_text import for_text
+from search_spaces.long_text import changes_for_text, for_text
 from search_spaces.narrow import fixed, with_layer_norm
 from tune.cluster.resources import Node, TrialResources, local_nodes, trial_resources
 from tune.job.fit import fitted
@@ -65,6 +65,7 @@ def prepare(
     num_chars = len(with_short_held_out(corpus).text)
     on_gpu = num_chars > LONG_TEXT_CHARS and _on_gpu(options, nodes())
     space = for_text(named, num_chars, on_gpu=on_gpu, kept=fixed_fields(options))
+    changes = changes_for_text(named, space, num_chars)
     corpus = split_for(space, corpus)
     found = fitted(with_starts(space, options.start_from, options.results), corpus)
     space = with_budget(found.space, options)
@@ -74,7 +75,7 @@ def prepare(
         space=space,
         corpus=corpus,
         prepared=found.prepared,
-        left_out=(*left_out, *found.left_out),
+        notes=(*left_out, *changes, *found.left_out),
         run_path=run_path,
         settings=settings,
         command=options.command,

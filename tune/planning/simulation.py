@@ -68,11 +68,14 @@ class Plan:
             time budget.
         num_trials: Trials that end in that time.
         num_confirmations: Trainings of finalists for which there is time.
+        reserved_seconds: What the search leaves them of its time budget; without one, what all
+            of them take.
     """
 
     seconds: tuple[float, float]
     num_trials: tuple[int, int]
     num_confirmations: tuple[int, int]
+    reserved_seconds: tuple[float, float] = (0.0, 0.0)
 
 
 class Simulated(NamedTuple):
@@ -81,6 +84,7 @@ class Simulated(NamedTuple):
     seconds: float
     num_ended: int
     num_confirmations: int
+    reserved_seconds: float
 
 
 def simulate(
@@ -124,6 +128,7 @@ def simulate(
         int(np.quantile([each.num_confirmations for each in long], low)),
         int(np.quantile([each.num_confirmations for each in short], high)),
     )
+    reserved = [each.reserved_seconds for each in (*short, *long)]
     return Plan(
         # The short end may have room for more finalists and so be the longer one.
         seconds=(min(ends), max(ends)),
@@ -132,6 +137,7 @@ def simulate(
             int(np.quantile([each.num_ended for each in short], high)),
         ),
         num_confirmations=(min(confirmations), max(confirmations)),
+        reserved_seconds=(float(np.quantile(reserved, low)), float(np.quantile(reserved, high))),
     )
 
 
@@ -179,6 +185,7 @@ def _simulate_once(
         num_ended=before.num_ended
         + sum(before.seconds + end <= limit - kept_free for end in ends),
         num_confirmations=num_confirmations,
+        reserved_seconds=kept_free,
     )
 
 

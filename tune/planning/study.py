@@ -188,7 +188,7 @@ class Study:
         settings: What study.json keeps of the command line.
         command: The command line that began it, for the report.
         earlier: Its earlier sessions, None for a new search.
-        left_out: What was left out of the space for the text, a sentence each.
+        notes: What the text and the command line changed in a new search's space, a line each.
         extended: Whether it is to do more than its earlier sessions were, or has other finalists.
         trackers: What makes the trackers of this session, by their names; a run keeps none.
         search_id: As in `StudyFile`.
@@ -202,7 +202,7 @@ class Study:
     settings: StudySettings
     command: str
     earlier: EarlierSessions | None = None
-    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     extended: bool = False
     trackers: Mapping[str, Callable[[Any], Any]] = dataclasses.field(default_factory=dict)
     search_id: str = dataclasses.field(default_factory=new_search_id)

@@ -127,12 +127,13 @@ TRIAL_TABLE = TableKind(
         **dict.fromkeys(SCORES, "Float64"),
         "num_parameters": "Int64",
         "vocabulary_size": "Int64",
+        "milliseconds_per_char": "Float64",
         "elapsed_seconds": "Float64",
         "search_seconds": "Float64",
         "error": "string",
     },
     keys=("number",),
-    later=TrialConfig().to_dict(),
+    later={**TrialConfig().to_dict(), "milliseconds_per_char": pd.NA},
     is_optional=False,
 )
 """trials.csv: one row a trial, perhaps of before TrialConfig got its latest fields."""

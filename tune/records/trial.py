@@ -83,6 +83,7 @@ class TrialRecord:
         kernel: What computed its LSTM, empty as above.
         num_parameters: Trained numbers of its network, None before the first epoch.
         vocabulary_size: Symbols of its cleaned text, None before the first epoch.
+        milliseconds_per_char: Time to write a raw character of text, None if it was not measured.
         peak_memory_bytes: The most that its process held, None if unknown.
         estimated_memory_bytes: What was expected of it.
         search_seconds: Seconds from the search's start to the trial's end so far.
@@ -105,6 +106,7 @@ class TrialRecord:
     kernel: str = ""
     num_parameters: int | None = None
     vocabulary_size: int | None = None
+    milliseconds_per_char: float | None = None
     peak_memory_bytes: int | None = None
     estimated_memory_bytes: int | None = None
     search_seconds: float = 0.0
@@ -198,6 +200,7 @@ class TrialRecord:
             "best_epoch": best.epoch if best else None,
             "num_parameters": self.num_parameters,
             "vocabulary_size": self.vocabulary_size,
+            "milliseconds_per_char": self.milliseconds_per_char,
             "elapsed_seconds": self.epochs[-1].elapsed_seconds if self.epochs else 0.0,
             "search_seconds": self.search_seconds,
             "error": self.error or None,

@@ -9,7 +9,6 @@ from model.errors import ConfigError
 from model.system.durations import format_seconds
 from model.system.energy import Energy
 from tune.records.load import LoadedRun
-from tune.records.predictor_table import NETWORK
 from tune.records.tables import ranked
 from tune.reporting.against import compared_fields
 from tune.reporting.confirmation import summary
@@ -19,10 +18,10 @@ from tune.reporting.section import Section, escaped, shown, spread
 COSTS = {
     "num_parameters": "parameters",
     "elapsed_seconds": "training seconds",
-    "milliseconds_per_symbol": "ms a symbol",
+    "milliseconds_per_char": "ms a character",
 }
 """What a network costs: the columns, and what the report calls them."""
-_FORMATS = {"num_parameters": ",.0f", "elapsed_seconds": ".1f", "milliseconds_per_symbol": ".2f"}
+_FORMATS = {"num_parameters": ",.0f", "elapsed_seconds": ".1f", "milliseconds_per_char": ".3f"}
 _JOULES_PER_KWH = 3.6e6
 _NOTE = (
     "The trials that no other beats in bits at the same cost or less; `front` says in which cost. "
@@ -30,8 +29,8 @@ _NOTE = (
     "`python -m tune.report RUN --max-parameters 1e6` names the best below a size."
 )
 _SPEED = (
-    " `ms a symbol` is the time of a character, word or byte of text, measured for the "
-    "predictor's networks alone."
+    " `ms a character` is the time to write a raw character of text on a CPU of the driver's "
+    "machine, one passage alone; the best trials and the baselines were timed, no others."
 )
 
 
@@ -56,7 +55,7 @@ def trade_off(run: LoadedRun) -> Section:
     ]
     table = pd.DataFrame(rows, dtype=object)
     known = [name for name in table if (table[name] != "").any()]
-    note = _NOTE + _SPEED * (COSTS["milliseconds_per_symbol"] in known)
+    note = _NOTE + _SPEED * (COSTS["milliseconds_per_char"] in known)
     if num_useless := len(ranked(run.trials)) - len(costs):
         note += f" Left out are {num_useless} that do not beat the n-gram."
     return Section(
@@ -76,11 +75,8 @@ def trial_costs(run: LoadedRun) -> pd.DataFrame:
     best = ranked(run.trials)
     of_use = best[best["val_bits_per_char"] < run.study.floor_bits_per_char]
     best = best if of_use.empty else of_use
-    networks = run.predictor[run.predictor["kind"] == NETWORK]
-    speeds = networks.groupby("number")["milliseconds_per_symbol"].min()
     again = summary(run).set_index("trial")
     return best.assign(
-        milliseconds_per_symbol=best["number"].map(speeds).astype("Float64"),
         mean=best["number"].map(again["mean"]).astype("float64"),
         deviation=best["number"].map(again["deviation"]).astype("float64"),
     )

@@ -74,6 +74,8 @@ def test_search_from_corpus_to_text(
     assert counts["PRUNED"] >= 1
     assert trials.loc[0, "baseline"] == "experiment 0"
     assert trials.loc[0, "status"] == "COMPLETE"
+    # Of two trials of one configuration the better one is timed.
+    assert trials["milliseconds_per_char"].notna().sum() >= 10
     best = trials.sort_values("val_bits_per_char").iloc[0]
     assert json.loads((folder / "best.json").read_text())["seed"] == best["seed"]
     meta = json.loads((folder / "checkpoints/01/meta.json").read_text())
@@ -115,7 +117,7 @@ def test_same_seed_gives_the_same_tables_and_quiet_prints_nothing(
 ) -> None:
     again = run_command([*finished.flags, "--name", "two", "--finalists", "0", "--quiet"])
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
-    times = ["elapsed_seconds", "search_seconds"]
+    times = ["elapsed_seconds", "search_seconds", "milliseconds_per_char"]
     first, second = (trials_of(name).drop(columns=times) for name in ("one", "two"))
     pd.testing.assert_frame_equal(first, second)
     best = [(Path("results") / name / "best.json").read_text() for name in ("one", "two")]

@@ -145,7 +145,7 @@ def test_a_large_search_is_not_simulated_for_minutes(tiny_corpus: PreparedCorpus
 
     def play(*arguments: Any) -> simulation.Simulated:
         played.append(1)
-        return simulation.Simulated(1.0, 1, num_confirmations=0)
+        return simulation.Simulated(1.0, 1, num_confirmations=0, reserved_seconds=0.0)
 
     for trials, times in ((100, 100), (1_000, 100), (10_000, 10), (1_000_000, 10)):
         played.clear()
@@ -171,7 +171,10 @@ def test_plan_runs_from_low_to_high_whatever_the_budget(
     whole = Estimate(with_finalists(study_of(tiny_corpus, trials=4), 3), SPEED, 2).plan
     study = study_of(tiny_corpus, trials=4, time_budget_seconds=share * whole.seconds[1])
     plan = Estimate(with_finalists(study, 3), SPEED, 2).plan
-    for low, high in (plan.seconds, plan.num_trials, plan.num_confirmations):
+    for low, high in (
+        *(plan.seconds, plan.num_trials, plan.num_confirmations),
+        plan.reserved_seconds,
+    ):
         assert low <= high, plan
 
 
@@ -202,6 +205,31 @@ def test_plan_says_if_the_finalists_are_in_it(tiny_corpus: PreparedCorpus) -> No
     )
     assert said(whole.seconds[0] / 1_000) == "; the time budget has no room for the finalists"
     assert said(None, finalists=0) == ""
+
+
+def test_plan_says_how_much_time_is_kept_for_the_finalists(tiny_corpus: PreparedCorpus) -> None:
+    whole = Estimate(with_finalists(study_of(tiny_corpus, trials=20), 3), SPEED, 2).plan
+
+    def said(limit: float | None, seeds: int = 3) -> tuple[str, tuple[float, float]]:
+        study = study_of(tiny_corpus, trials=20, time_budget_seconds=limit)
+        settings = StudySettings(finalists=3, finalist_seeds=seeds)
+        study = dataclasses.replace(study, settings=settings)
+        estimate = Estimate(study, SPEED, 2)
+        return _finalists(study, estimate), estimate.plan.reserved_seconds
+
+    unlimited = "finalists: the 3 best and the 3 baselines, retrained with 3 seeds each"
+    assert said(None)[0] == unlimited
+    limit = whole.seconds[1]
+    line, (low, high) = said(limit)
+    assert 0 < low <= high <= 0.5 * limit
+    assert line == (
+        f"finalists: the 3 best and the 3 baselines, retrained with 3 seeds each, the winner "
+        f"first with 2 seeds; kept for them: about {format_range(low, high)}, which follows the "
+        f"trials' own times"
+    )
+    assert "the winner first with 1 seed; " in said(limit, seeds=1)[0]
+    line, kept = said(limit / 1_000)
+    assert kept == (0.0, 0.0) and line.endswith("; nothing of the time budget is kept for them")
 
 
 def test_finalists_are_planned_in_what_a_short_search_leaves(tiny_corpus: PreparedCorpus) -> None:
@@ -297,16 +325,15 @@ def test_plan_says_where_asha_compares_trials_and_where_it_cannot(
 def test_plan_says_within_what_asha_compares(tiny_corpus: PreparedCorpus) -> None:
     study = study_of(tiny_corpus, load_space("extended"))
     assert asha_phrase(study).startswith("ASHA keeps about 1 in 3 of each unit at epochs 1, 3, ")
-    plan = _finalists(with_finalists(study, 1))
+    plan = _finalists(with_finalists(study, 1), None)
     more = with_finalists(study, 1)
     pooled = dataclasses.replace(study.space.budget, compare_within=())
     less = dataclasses.replace(more, space=dataclasses.replace(more.space, budget=pooled))
     seconds = [Estimate(each, SPEED, concurrent=2).plan.seconds[0] for each in (more, less)]
     assert seconds[0] > seconds[1]  # a finalist of each unit
     assert plan.startswith("finalists: the 2 best with that of each unit and the 3 baselines")
-    assert _finalists(with_finalists(study_of(tiny_corpus, load_space("full")), 1)).startswith(
-        "finalists: the best and the 3 baselines"
-    )
+    full = with_finalists(study_of(tiny_corpus, load_space("full")), 1)
+    assert _finalists(full, None).startswith("finalists: the best and the 3 baselines")
 
 
 def test_fewer_trials_than_have_begun_leave_no_time_below_zero(

@@ -1,31 +1,35 @@
 """The fronts of bits against costs, and the best network below a size."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import pandas as pd
 import pytest
 
-from hand_made_run import FINALISTS, PREDICTOR_ROWS, SPACE, curve, finalist, loaded_run
+from hand_made_run import FINALISTS, SPACE, curve, finalist, loaded_run
 from model.errors import ConfigError
 from model.system.energy import Energy
 from repository import ROOT
 from tune import report
 from tune.records.load import LoadedRun, load_run
-from tune.records.predictor_table import PREDICTOR_TABLE
 from tune.records.trial import Status, TrialRecord
 from tune.reporting.trade_off import best_below, front, trade_off, trial_costs, worked_seconds
 
 PUBLISHED = ROOT / "results" / "reference"
 
 
-def run_of(*trials: tuple[float, int, int]) -> LoadedRun:
-    """Return a run of trials of these bits, parameters and epochs, of two seconds each."""
+def run_of(*trials: tuple[float, int, int], speeds: Sequence[float | None] = ()) -> LoadedRun:
+    """Return a run of trials of these bits, parameters and epochs, of two seconds each.
+
+    Speeds are milliseconds a character, of no trial where none are given.
+    """
     records = [
         TrialRecord(
             number=number,
             config=dataclasses.replace(SPACE.base, hidden_size=64 + number),
             status=Status.COMPLETE,
             num_parameters=parameters,
+            milliseconds_per_char=dict(enumerate(speeds)).get(number),
             epochs=curve(number, [bits] * epochs),
         )
         for number, (bits, parameters, epochs) in enumerate(trials)
@@ -33,13 +37,14 @@ def run_of(*trials: tuple[float, int, int]) -> LoadedRun:
     return loaded_run(records, [finalist(0, seed, bits) for seed, bits in ((0, 1.9), (1, 2.0))])
 
 
-FIVE = run_of(
+TRIALS = (
     (1.8, 900, 9),  # the best
     (1.9, 500, 9),  # smaller, no faster
     (1.9, 500, 9),  # no better than the one before
     (2.0, 700, 3),  # larger than a better one, but faster
     (2.9, 10, 1),  # no better than the n-gram
 )
+FIVE = run_of(*TRIALS)
 
 
 def test_trial_is_on_a_front_if_none_of_its_cost_or_less_beats_it() -> None:
@@ -47,7 +52,7 @@ def test_trial_is_on_a_front_if_none_of_its_cost_or_less_beats_it() -> None:
     assert list(costs["number"]) == [0, 1, 2, 3]
     assert list(front(costs, "num_parameters")["number"]) == [0, 1]
     assert list(front(costs, "elapsed_seconds")["number"]) == [0, 3]
-    assert front(costs, "milliseconds_per_symbol").empty
+    assert front(costs, "milliseconds_per_char").empty
 
 
 def test_equal_bits_are_won_by_the_cheaper() -> None:
@@ -69,25 +74,26 @@ def test_front_of_a_published_run_is_that_of_all_pairs(name: str, cost: str) -> 
 
 
 def test_section_has_spread_speed_worker_hours_and_pictures() -> None:
-    rows = pd.DataFrame([dataclasses.asdict(row) for row in PREDICTOR_ROWS])
-    speeds = rows.assign(number=rows["number"].replace(3, 1)).astype(PREDICTOR_TABLE.dtypes)
-    section = trade_off(dataclasses.replace(FIVE, predictor=speeds))
+    section = trade_off(run_of(*TRIALS, speeds=(0.5, 0.0254, None, 0.5)))
     sentence, table, note = section.body
     assert worked_seconds(FIVE) == (2.0 * 31, 2.0 * 2 * 2)
     assert isinstance(sentence, str) and "0.02 worker-hours" in sentence
     assert isinstance(table, pd.DataFrame) and isinstance(note, str)
     assert list(table["trial"]) == [0, 1, 3]
     assert list(table["retrained"]) == ["1.9500 ± 0.0707", "", ""]
-    assert list(table["ms a symbol"]) == ["", "0.50", ""]
+    assert list(table["ms a character"]) == ["0.500", "0.025", "0.500"]
     assert list(table["front"]) == [
-        *("parameters, training seconds", "parameters, ms a symbol", "training seconds")
+        "parameters, training seconds, ms a character",
+        *("parameters, ms a character", "training seconds"),
     ]
-    assert "Left out are 1 that" in note and "ms a symbol" in note
+    assert "Left out are 1 that" in note and "ms a character" in note
     assert section.draw is not None
     pictures = section.draw()
     assert [picture.name for picture in pictures] == [
-        *("bits-against-num-parameters", "bits-against-elapsed-seconds")
+        *("bits-against-num-parameters", "bits-against-elapsed-seconds"),
+        "bits-against-milliseconds-per-char",
     ]
+    assert pictures[2].data[0]["x"] == [0.0254, 0.5]
     line, again = pictures[0].data[0], pictures[0].data[-1]
     assert line["x"] == [500, 900] and line["y"] == [1.9, 1.8]
     assert again["error_y"]["array"] == [0.0707]

@@ -23,7 +23,7 @@ from tune.reporting.section import Picture
 _TITLES = {
     "num_parameters": ("parameters", 0),
     "elapsed_seconds": ("seconds of training", 3),
-    "milliseconds_per_symbol": ("milliseconds a symbol of text", 4),
+    "milliseconds_per_char": ("milliseconds a character of text", 4),
 }
 """Of an axis, and its decimals."""
 
