@@ -27,7 +27,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--results", type=Path, default=Path("results"), metavar="FOLDER", help="(results)"
     )
-    parser.add_argument("--top", type=int, default=3, help="how many checkpoints write (3)")
+    parser.add_argument(
+        "--top",
+        type=int,
+        default=3,
+        help="how many checkpoints write, and the predictor besides (3)",
+    )
     parser.add_argument("--chars", type=int, default=1_000, help="characters of each (1000)")
     parser.add_argument(
         "--temperature",

@@ -12,6 +12,12 @@ import time
 from model.system.command_line import OneLineParser, ended_quietly
 
 POLL_SECONDS = 1.0
+_EXIT_CODES = """exit codes:
+  0   the nodes are there
+  2   a mistake in the command
+  3   the time is up: some nodes are there, and a search can begin with them
+  75  the time is up: no node is there
+"""
 SOME_NODES = 3
 """The exit code when some nodes are missing: a search can begin with those that are there. 1 is
 that of a Python that failed."""
@@ -26,10 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = OneLineParser(
         prog="python -m tune.wait_for_nodes",
         description="Wait until a Ray cluster has N nodes with CPU cores.",
+        epilog=_EXIT_CODES,
     )
     parser.add_argument("count", type=int, metavar="N", help="nodes to wait for")
     parser.add_argument("--address", default="auto", metavar="ADDR", help="the cluster (auto)")
-    parser.add_argument("--timeout", default="10m", metavar="TIME", help="(10m)")
+    parser.add_argument("--timeout", default="10m", metavar="TIME", help="how long at most (10m)")
     options = parser.parse_args(arguments)
     return ended_quietly("tune.wait_for_nodes", lambda: _wait(options))
 

@@ -24,7 +24,7 @@ from model.generation.quality import (
     pieces,
 )
 from model.network.base import Network
-from model.system.files import readable_folder, write_whole
+from model.system.files import read_regular, readable_folder, write_whole
 from model.system.json_schema import parsed
 from model.text.cleaning import clean
 from model.text.streams import AnyVocabulary
@@ -37,6 +37,7 @@ MAX_BOOK_PASSAGES = 12
 MAX_WINDOW_BOOK_PASSAGES = 2
 """A network of the window regime reads a hundred characters for each that it scores."""
 TEMPERATURE_FILE = "temperature.json"
+_MAX_FILE_BYTES = 1 << 10
 DEFAULT_TEMPERATURE = 0.8
 """Where nobody has measured: what `temperature.least_far` was tried on gave 0.7 or 0.8."""
 
@@ -158,7 +159,7 @@ def default_temperature(checkpoint: Path, config: TrialConfig) -> float:
     if not file.exists():
         return DEFAULT_TEMPERATURE if config.regime == "stream" else 0.0
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_regular(file, max_bytes=_MAX_FILE_BYTES).decode()
         temperature: float = parsed(text, dict[str, float], file.name)["temperature"]
         SamplingOptions(temperature=temperature)
         return temperature

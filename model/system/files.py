@@ -25,6 +25,7 @@ from typing import Any, BinaryIO
 from model.errors import CheckpointError, ConfigError
 
 SUMS_FILE = "SHA256SUMS"
+_MAX_SUMS_BYTES = 1 << 16
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 
 
@@ -38,6 +39,15 @@ def expanded(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise ConfigError(f"a path must be that of somebody here, got {str(path)!r}") from error
+
+
+def resolved(path: str | Path) -> Path:
+    """Return the absolute path behind a path of the user's; links that lead in a circle stay.
+
+    Raises:
+        ConfigError: As `expanded`.
+    """
+    return Path(os.path.realpath(expanded(path)))  # Path.resolve raises there, until Python 3.13
 
 
 def is_utf8(text: str) -> bool:
@@ -154,6 +164,23 @@ def check_no_links(paths: Iterable[Path]) -> None:
                 raise OSError(errno.ELOOP, "neither a file nor a folder, but a link", str(path))
 
 
+def check_holds_files(folder: Path, names: Iterable[str]) -> None:
+    """Refuse links, pipes and devices in the folder of a checkpoint, which others may have made.
+
+    Args:
+        folder: It; that it is reached through a link is the user's word.
+        names: Of files and folders in it; those that are missing may.
+
+    Raises:
+        CheckpointError: One is none of a regular file and a folder.
+    """
+    try:
+        check_no_links(folder / name for name in names)
+    except OSError as error:
+        rule = "a checkpoint must hold its files itself"
+        raise CheckpointError(f"{rule}: {error.filename}: {error.strerror}") from error
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file whole or not at all: a reader never sees half of it.
 
@@ -223,7 +250,7 @@ def check_sum(folder: Path, name: str) -> None:
     """
     path = folder / SUMS_FILE
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_regular(path, max_bytes=_MAX_SUMS_BYTES).decode().splitlines()
         sums = {of: digest for digest, of in (line.split("  ", 1) for line in lines)}
         expected, found = sums[name], sha256_of(folder / name)
     except FileNotFoundError as error:

@@ -55,7 +55,7 @@ def own_groups(controller: str, root: Path = ROOT, of_process: Path = _OF_PROCES
     """
     paths = {root: "/", root / controller: "/"}
     if of_process.exists():
-        for line in of_process.read_text(encoding="utf-8").splitlines():
+        for line in os.fsdecode(of_process.read_bytes()).splitlines():
             number, controllers, path = line.split(":", 2)
             if number == "0":
                 paths[root] = path
@@ -133,7 +133,8 @@ def limit_growth(num_bytes: int) -> None:
 
 def _number(pattern: str, path: Path) -> int:
     """Return the last number that a pattern finds in a file, 0 if there is none."""
-    found = re.findall(pattern, path.read_text(encoding="ascii"), re.MULTILINE)
+    text = path.read_text(encoding="ascii", errors="replace")  # a process's name is any bytes
+    found = re.findall(pattern, text, re.MULTILINE)
     return int(found[-1]) if found else 0
 
 

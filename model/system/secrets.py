@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 _USER = re.compile(r"(?<=://)[^/?#\s'\"]*@")
 _VALUE = re.compile(
-    r"([?&;][^=&;\s]*(?:sig|token|credential|key|secret|passw|pwd|auth)[^=&;\s]*=)[^&;\s'\"]+",
+    # Looked ahead: a name is tried once for the word, once for its end, however long it is.
+    r"([?&;](?=[^?=&;\s]*(?:sig|token|credential|key|secret|passw|pwd|auth))[^?=&;\s]*=)"
+    r"[^&;\s'\"]+",
     re.IGNORECASE,
 )
 HIDDEN = "…"

@@ -124,13 +124,8 @@ class OutputError(OSError):
 class CheckedOutput(SteadyOutput):
     """Standard output whose errors can be told from those of other files.
 
-    A reader that is gone is a BrokenPipeError, all else an OutputError; a letter that the encoding
-    lacks is an error as ever.
+    A reader that is gone is a BrokenPipeError, all else an OutputError.
     """
-
-    def __init__(self, stream: TextIO) -> None:
-        """Write to a stream."""
-        self._stream = stream
 
     def _failed(self, error: OSError) -> None:
         if isinstance(error, BrokenPipeError):

@@ -24,6 +24,7 @@ from model.text.published import PUBLISHED, published_text
 from model.text.reading import Reading
 
 ALICE_URL = "https://www.gutenberg.org/cache/epub/11/pg11.txt"
+_END_OF_ALICE = b"\n*** END OF THE PROJECT GUTENBERG EBOOK"
 DOWNLOAD_SECONDS = 10.0
 URL_SECONDS = 60.0
 """For a text that the user names, and wants."""
@@ -86,6 +87,9 @@ def resolve_corpus(name: str | Sequence[str] | None, reading: Reading = AS_USUAL
     """
     if name is None:
         return _default_corpus(reading.keep_front_matter)
+    if not name:  # as a path it would be the current folder
+        choices = "a corpus, a file, a folder, - or a URL"
+        raise CorpusError(f"a text must have a name, got {name!r}; {choices}")
     if not isinstance(name, str):
         return _joined([resolve_corpus(each, reading) for each in name])
     if name in CORPORA:
@@ -197,7 +201,8 @@ def _alice(keep_front_matter: bool) -> Corpus:
         return corpus_of("alice", f"cached file {cache_path}", cache_path.read_bytes(), reading)
     data = download(ALICE_URL, seconds=DOWNLOAD_SECONDS)
     corpus = corpus_of("alice", f"downloaded from {ALICE_URL}", data, reading)
-    if "\nCHAPTER I" not in f"\n{corpus.text}":
+    # A part of it, from a proxy say, would be kept for good.
+    if "\nCHAPTER I" not in f"\n{corpus.text}" or _END_OF_ALICE not in data:
         raise CorpusError(f"{ALICE_URL} did not answer with the book")
     try:
         cache_path.parent.mkdir(parents=True, exist_ok=True)

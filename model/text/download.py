@@ -46,6 +46,7 @@ def download(url: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> bytes:
     def fetch() -> bytes:
         chunks, num_bytes = [], 0
         with _opener(urlsplit(url).hostname or "").open(url, timeout=seconds) as response:
+            length = response.length  # what the server promises; None if nothing
             # read1 gives what has come; read waits for a whole chunk, however slowly it drips.
             while chunk := response.read1(_CHUNK_BYTES):
                 chunks.append(chunk)
@@ -53,6 +54,8 @@ def download(url: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> bytes:
                 _check_size(url, num_bytes, max_bytes)
                 if time.monotonic() > deadline:
                     raise _too_slow(url, seconds)
+        if length is not None and num_bytes < length:  # read1 says nothing of it
+            raise OSError(f"it ended after {num_bytes:,} of {length:,} bytes")
         return b"".join(chunks)
 
     with _reachable(url):

@@ -19,15 +19,17 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from model.config import TrialConfig
-from model.errors import CheckpointError, ConfigError
+from model.errors import CheckpointError, ConfigError, first_line
 from model.network.base import Network
 from model.network.lstm import build_network
 from model.network.precision import Arithmetic
 from model.system.files import (
     SUMS_FILE,
+    check_holds_files,
     check_replaceable,
     check_sum,
     in_place_of,
+    read_regular,
     readable_folder,
     write_sums,
 )
@@ -48,6 +50,9 @@ META_FILE = "meta.json"
 _FIRST_SPELLER = "witten-bell"
 """What spells in checkpoints of words that do not say it."""
 TRAINING_FILE = "training.safetensors"
+_FILES = (META_FILE, MODEL_FILE, TRAINING_FILE, SUMS_FILE)
+_MAX_META_BYTES = 1 << 30
+"""Most of it is the words of a vocabulary."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,11 +197,22 @@ def _check_shapes(path: Path, meta: CheckpointMeta) -> None:
     Raises:
         ValueError: A tensor is missing, or has another shape, or holds no floats.
     """
-    with torch.device("meta"):
-        expected = build_network(meta.config, len(meta.vocabulary)).state_dict()
     with safe_open(path, framework="pt") as file:
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
         found = {name: (tuple(s.get_shape()), s.get_dtype()) for name, s in slices.items()}
+    config = meta.config
+    num_parts = config.num_layers
+    if config.cell == "mogrifier":
+        num_parts *= max(1, config.mogrifier_rounds)
+    if num_parts > len(found):  # each is a module, which takes memory whatever its size
+        raise ValueError(
+            f"each layer and each round must have a tensor, got {len(found):,} for {num_parts:,}"
+        )
+    try:
+        with torch.device("meta"):
+            expected = build_network(config, len(meta.vocabulary)).state_dict()
+    except (RuntimeError, TypeError, MemoryError, OverflowError) as error:  # beyond 64 bits
+        raise ValueError(f"no network has such sizes: {first_line(error)}") from error
     for name in expected.keys() | found.keys():
         shape = tuple(expected[name].shape) if name in expected else None
         if name not in found or found[name] != (shape, "F32"):
@@ -213,6 +229,7 @@ def load_training_state(folder: Path) -> dict[str, Tensor]:
         CheckpointError: The checkpoint has none, or the file is damaged.
     """
     folder = readable_folder(folder)
+    check_holds_files(folder, _FILES)
     _check(folder, TRAINING_FILE)
     try:
         return load_file(folder / TRAINING_FILE, device="cpu")
@@ -248,9 +265,10 @@ def _read_values(folder: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: It is missing, damaged, or of another format.
     """
+    check_holds_files(folder, _FILES)
     path = folder / META_FILE
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path, max_bytes=_MAX_META_BYTES).decode()
         values: dict[str, Any] = parsed(text, dict[str, Any], META_FILE)
     except FileNotFoundError as error:
         is_run = (folder / "checkpoints").is_dir()

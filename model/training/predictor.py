@@ -25,7 +25,15 @@ from model.network.base import Network
 from model.scoring.mixture import MAX_NETWORKS, Mixture
 from model.scoring.ngram_cache import NgramCache
 from model.scoring.objective import MAX_TRAIN_CHARS
-from model.system.files import check_sum, in_place_of, readable_folder, write_sums
+from model.system.files import (
+    SUMS_FILE,
+    check_holds_files,
+    check_sum,
+    in_place_of,
+    read_regular,
+    readable_folder,
+    write_sums,
+)
 from model.system.json_schema import checked, parsed, record
 from model.text.ngram import MAX_ORDER, Ngram
 from model.text.streams import AnyVocabulary, Symbols
@@ -35,6 +43,7 @@ from model.training.named_cells import check_same_file
 PREDICTOR_FILE = "predictor.json"
 NGRAM_FILE = "ngram.safetensors"
 FORMAT_VERSION = 1
+_MAX_META_BYTES = 1 << 20
 _SYMBOLS = "symbols"
 _WHOLE_NUMBERS = {"U8", "I16", "I32", "I64"}
 
@@ -160,9 +169,12 @@ def read_predictor_meta(folder: Path) -> PredictorMeta:
     Raises:
         CheckpointError: It is missing, damaged or of another format.
     """
+    networks = [_network_folder(folder, number).name for number in range(1, MAX_NETWORKS + 1)]
+    check_holds_files(folder, (PREDICTOR_FILE, NGRAM_FILE, SUMS_FILE, *networks))
     path = folder / PREDICTOR_FILE
     try:
-        values = parsed(path.read_text(encoding="utf-8"), dict[str, Any], PREDICTOR_FILE)
+        text = read_regular(path, max_bytes=_MAX_META_BYTES).decode()
+        values = parsed(text, dict[str, Any], PREDICTOR_FILE)
         version = checked(values.get("format_version"), int, "format_version")
         if version != FORMAT_VERSION:
             raise ValueError(f"format must be {FORMAT_VERSION}, got {version}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from model.config import TrialConfig
 from model.errors import ConfigError
-from model.system.files import expanded
+from model.system.files import resolved
 from model.system.filesystem import is_uri
 from model.text.cleaning import clean
 from tune.job.search_process import SearchProcess
@@ -72,7 +72,7 @@ class Run:
         Raises:
             ConfigError: It is no run of ours, or a file of it is damaged or cannot be reached.
         """
-        self.location = str(location) if is_uri(str(location)) else expanded(location).resolve()
+        self.location = str(location) if is_uri(str(location)) else resolved(location)
         self._process = process
         load_run(self.location)  # a mistake is told here
 

@@ -39,19 +39,21 @@ def parser() -> OneLineParser:
         nargs="+",
         metavar="TEXT",
         help="alice, python-docs, tiny-shakespeare, ptb-char, text8, enwik8 (docs/corpora.md), a "
-        "UTF-8 file, a folder of such, - for standard input, or an "
-        "http(s), s3 or gs URL; .gz, .bz2, .xz and .zst too; of several, one follows the other "
-        "(alice if it can be downloaded)",
+        "UTF-8 file, a folder of such, - for standard input, or an http(s), s3 or gs URL; 2 GiB "
+        "at most, of a URL 256 MiB; .gz, .bz2, .xz and .zst too; of several, one follows the "
+        "other (alice if it can be downloaded)",
     )
     what.add_argument(
         "--validation",
         metavar="TEXT",
-        help="what trials are judged by (a tenth of the corpus, before its last)",
+        help="what trials are judged by (a tenth of the corpus, before its last); in a long "
+        "text, of over a million characters, the first 50,000 of it",
     )
     what.add_argument(
         "--test",
         metavar="TEXT",
-        help="what finalists are judged by, once (the last tenth of the corpus)",
+        help="what finalists are judged by, once (the last tenth of the corpus); in a long text "
+        "as --validation",
     )
     what.add_argument(
         "--keep-front-matter",
@@ -74,15 +76,15 @@ def parser() -> OneLineParser:
         default=(),
         metavar="RUN",
         help="begin with the best configurations of earlier runs, of any text: folders, names in "
-        "--results, or s3://…",
+        "--results, or s3://BUCKET/NAME",
     )
     what.add_argument(
         "--fix",
         action="append",
         default=[],
         metavar="AXIS=VALUE",
-        help="search no other value of an axis, or of unit, precision and kernel: --fix "
-        "cleaning=cased; for several, several",
+        help="search no other value of an axis, or of unit, normalization, precision and "
+        "kernel: --fix cleaning=cased; for several, several",
     )
     what.add_argument(
         "--cell",
@@ -97,7 +99,7 @@ def parser() -> OneLineParser:
     what.add_argument(
         "--resume",
         metavar="RUN",
-        help="resume or extend a run: a folder, a name in --results, or s3://…/NAME in its "
+        help="resume or extend a run: a folder, a name in --results, or s3://BUCKET/NAME in its "
         "storage; budgets are for the whole run",
     )
     what.add_argument(

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from model.errors import ConfigError, first_line
-from model.system.files import expanded
+from model.system.files import resolved
 from search_spaces import SearchSpace
 from tune.records.trial import TrialRecord
 
@@ -96,7 +96,7 @@ def load_tracker(named: str) -> MakesTracker:
 
 
 def _load_file(path: Path) -> ModuleType:
-    path = expanded(path).resolve()
+    path = resolved(path)
     if not path.is_file():
         raise ConfigError(f"a tracker's file must exist, got {path}")
     sys.path.append(str(path.parent))  # its methods may import what lies beside it, too

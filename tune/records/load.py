@@ -13,7 +13,7 @@ from pyarrow import fs
 from model.config import TrialConfig
 from model.errors import ConfigError
 from model.system.energy import Energy
-from model.system.files import expanded
+from model.system.files import resolved
 from model.system.filesystem import STORE_ERRORS, broken_rule, is_uri, open_location, read, split
 from search_spaces import SearchSpace
 from tune.records.finalist_table import FINALIST_TABLE
@@ -174,7 +174,7 @@ def local_folder(
     """
     location = str(run)
     if not is_uri(location):
-        yield RunFolder.open(expanded(run).resolve())
+        yield RunFolder.open(resolved(run))
         return
     file_system, root = open_location(location)
     if isinstance(file_system, fs.LocalFileSystem):

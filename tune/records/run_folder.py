@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from model.errors import ConfigError, unknown_choice
-from model.system.files import check_no_links, check_utf8, expanded
+from model.system.files import check_no_links, check_utf8, expanded, resolved
 from model.system.filesystem import is_safe, is_uri
 from model.text.corpus import Corpus
 from model.text.known_text import known_text
@@ -247,7 +247,7 @@ def find_run(run: str, results: Path) -> RunFolder:
         names = [study.parent.name for study in sorted(parent.glob("*/study.json"))]
         if names and not path.is_dir():
             raise ConfigError(unknown_choice(f"run in {parent}", path.name, names))
-    return RunFolder.open(path.resolve())
+    return RunFolder.open(resolved(path))
 
 
 def location_of(run: str, results: Path) -> str | Path:
@@ -283,15 +283,16 @@ def check_new(path: Path) -> None:
         raise ConfigError(f"a run folder must not exist yet: {path}; choose another --name")
     parent = existing_parent(path)
     if not parent.is_dir():
-        raise ConfigError(f"the results folder must be a folder, got the file {parent}")
+        kind = "link" if parent.is_symlink() else "file"
+        raise ConfigError(f"the results folder must be a folder, got the {kind} {parent}")
     if not os.access(parent, os.W_OK):
         raise ConfigError(f"the results folder must be writable, got {parent}")
 
 
 def existing_parent(path: Path) -> Path:
-    """Return the nearest folder above a path that is there."""
+    """Return the nearest folder above a path that is there, or a link that leads nowhere."""
     parent = path.absolute().parent
-    while not parent.exists():
+    while not (parent.exists() or parent.is_symlink()):
         parent = parent.parent
     return parent
 

@@ -242,7 +242,8 @@ def end_this_driver(
 
 def _started(pid: int) -> str:
     """Return when a process started; "" if there is none."""
-    stat = _known(lambda: Path(f"/proc/{pid}/stat").read_text(encoding="utf-8"))
+    path = Path(f"/proc/{pid}/stat")  # a process may have any bytes for a name
+    stat = _known(lambda: path.read_text(encoding="utf-8", errors="replace"))
     return stat.rpartition(")")[2].split()[19] if stat else ""
 
 

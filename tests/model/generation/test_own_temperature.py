@@ -43,7 +43,13 @@ def test_default_is_greedy_in_the_window_regime_and_damage_is_told(tmp_path: Pat
     config = TrialConfig()
     assert default_temperature(tmp_path, config) == DEFAULT_TEMPERATURE
     assert default_temperature(tmp_path, TrialConfig(regime="window")) == 0.0
+    (tmp_path / "theirs").mkdir()
     for damaged in ("{", "[]", "{}", '{"temperature": "hot"}'):
         (tmp_path / TEMPERATURE_FILE).write_text(damaged, encoding="utf-8")
         with pytest.raises(CheckpointError, match=TEMPERATURE_FILE):
             default_temperature(tmp_path, config)
+    write_temperature(tmp_path / "theirs", 0.7)
+    (tmp_path / TEMPERATURE_FILE).unlink()
+    (tmp_path / TEMPERATURE_FILE).symlink_to(tmp_path / "theirs" / TEMPERATURE_FILE)
+    with pytest.raises(CheckpointError, match=TEMPERATURE_FILE):
+        default_temperature(tmp_path, config)

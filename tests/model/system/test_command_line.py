@@ -1,6 +1,7 @@
 """What all commands have in common: help, completion, mistakes."""
 
 import importlib
+import io
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from model.system.command_line import ended_quietly
 from repository import ROOT
 from tune.job.options import parse_options
 
@@ -23,6 +25,7 @@ def test_help_shows_three_examples(name: str, capsys: pytest.CaptureFixture[str]
         importlib.import_module(name).main(["--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
+    assert shown.isascii()  # any terminal can show it
     examples = shown.partition("examples:")[2].splitlines()
     assert sum(f"python -m {name}" in line for line in examples) >= 3
     assert max(len(line) for line in examples) < 100
@@ -49,6 +52,23 @@ def test_words_that_cannot_be_written_down_are_refused(
     said = capsys.readouterr().err
     assert ended.value.code == 2 and r"must be UTF-8, got 'b\udcff.txt'" in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "expected"), [("ascii", b"????? ?"), ("latin-1", b"????? \xe9")]
+)
+def test_command_shows_another_letter_where_the_encoding_lacks_one(
+    encoding: str, expected: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffer = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding=encoding))
+
+    def command() -> int:
+        print("книга é", end="")
+        return 0
+
+    assert ended_quietly("a command", command) == 0
+    assert buffer.getvalue() == expected
 
 
 @pytest.mark.slow

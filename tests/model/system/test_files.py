@@ -7,7 +7,7 @@ import pytest
 
 from model.errors import ConfigError
 from model.system import files
-from model.system.files import expanded, in_place_of, write_whole
+from model.system.files import expanded, in_place_of, resolved, write_whole
 
 
 def test_folder_that_cannot_be_filled_leaves_nothing_beside_the_old_one(tmp_path: Path) -> None:
@@ -26,6 +26,13 @@ def test_home_of_nobody_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert expanded("~/ten") == tmp_path / "ten"
     with pytest.raises(ConfigError, match="a path must be that of somebody here, got '~nobody-"):
         expanded("~nobody-here/ten")
+
+
+def test_links_that_lead_in_a_circle_stay_and_others_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "there").symlink_to(tmp_path)
+    assert resolved(tmp_path / "loop" / "ten") == tmp_path.resolve() / "loop" / "ten"
+    assert resolved(tmp_path / "there" / "ten") == tmp_path.resolve() / "ten"
 
 
 def test_file_whose_writing_is_interrupted_leaves_nothing_beside_the_old_one(

@@ -27,6 +27,21 @@ def test_groups_of_both_versions_from_the_root_to_ones_own(tmp_path: Path) -> No
     of_process.write_text("0::/kubepods/pod7\n")
     assert own_groups("cpu", root, of_process) == [root, root / "cpu"]
     assert own_groups("cpu", root, tmp_path / "nowhere") == [root, root / "cpu"]
+    theirs = group(root / "caf\udce9")  # any bytes may be a name
+    of_process.write_bytes(b"0::/caf\xe9\n")
+    assert own_groups("cpu", root, of_process) == [root, theirs, root / "cpu"]
+
+
+@pytest.mark.skipif(not limits.reset_peak(), reason="this system does not count a process's peak")
+def test_memory_of_a_process_whose_name_is_no_text() -> None:
+    name = Path("/proc/self/comm")
+    before = name.read_bytes()
+    try:
+        name.write_bytes(b"caf\xe9")
+        peak = limits.peak_bytes()
+    finally:
+        name.write_bytes(before)
+    assert peak is not None and peak > 0
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,15 @@ def test_name_that_can_be_no_file_is_refused(name: str, reason: str) -> None:
         resolve_corpus(name)
 
 
+@pytest.mark.parametrize("name", ["", [], ["book.txt", ""]])
+def test_text_without_a_name_is_not_the_current_folder(
+    name: str | list[str],
+) -> None:
+    Path("book.txt").write_text("Once upon a time", encoding="utf-8")
+    with pytest.raises(CorpusError, match="a text must have a name, got"):
+        resolve_corpus(name)
+
+
 def test_url_is_downloaded(tmp_path: Path, server: str) -> None:
     (tmp_path / "book.txt").write_text("Once upon a time", encoding="utf-8")
     assert resolve_corpus(f"{server}/book.txt").text == "Once upon a time"
@@ -119,10 +128,13 @@ def test_default_falls_back_and_says_why_but_a_named_corpus_does_not(
         resolve_corpus("alice")
 
 
-def test_answer_that_is_not_the_book_is_not_cached(
-    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "answer", ["please log in to this network", GUTENBERG.partition("*** END")[0]]
+)
+def test_answer_that_is_not_the_whole_book_is_not_cached(
+    answer: str, tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "pg11.txt").write_text("please log in to this network", encoding="utf-8")
+    (tmp_path / "pg11.txt").write_text(answer, encoding="utf-8")
     monkeypatch.setattr(corpus_module, "ALICE_URL", f"{server}/pg11.txt")
     with pytest.raises(CorpusError, match="did not answer with the book"):
         resolve_corpus("alice")

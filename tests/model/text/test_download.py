@@ -23,10 +23,19 @@ TEXT = b"Once upon a time"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Sends /to/URL to URL, never ends /drip and /drip-headers, and has a text otherwise."""
+    """Sends /to/URL to URL, never ends /drip and /drip-headers, and has a text otherwise.
+
+    It ends before the text that it has promised where the path says in which way.
+    """
 
     seen: ClassVar[list[str]] = []
     ending = threading.Event()
+    promises: ClassVar[dict[str, tuple[str, str]]] = {
+        "/whole": ("Content-Length", str(len(TEXT))),
+        "/cut": ("Content-Length", str(len(TEXT) + 1)),
+        "/cut-at-once": ("Content-Length", str(1 << 40)),
+        "/cut-chunks": ("Transfer-Encoding", "chunked"),
+    }
 
     def do_GET(self) -> None:
         self.seen.append(self.path)
@@ -37,7 +46,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(302 if target else 200)
         if target:
             self.send_header("Location", target)
+        if self.path in self.promises:
+            self.send_header(*self.promises[self.path])
         self.end_headers()
+        if self.path == "/cut-at-once":
+            return
+        if self.path == "/cut-chunks":
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(TEXT), TEXT))
+            return
         if self.path == "/drip":
             self._drip(b"")
             return
@@ -156,6 +172,21 @@ def test_too_large_is_refused(port: int) -> None:
     assert download(f"{url}/book", seconds=60, max_bytes=len(TEXT)) == TEXT
     with pytest.raises(CorpusError, match="at most 15 bytes"):
         download(f"{url}/book", seconds=60, max_bytes=len(TEXT) - 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("cut", "it ended after 16 of 17 bytes"),
+        ("cut-at-once", "it ended after 0 of 1,099,511,627,776 bytes"),
+        ("cut-chunks", "IncompleteRead"),
+    ],
+)
+def test_answer_that_ends_early_is_no_text(path: str, reason: str, port: int) -> None:
+    url = f"http://127.0.0.1:{port}"
+    assert download(f"{url}/whole", seconds=60) == TEXT
+    with pytest.raises(CorpusError, match=f"must be reachable: {url}/{path}: {reason}"):
+        download(f"{url}/{path}", seconds=60)
 
 
 @pytest.mark.parametrize("path", ["drip", "drip-headers"])

@@ -22,6 +22,8 @@ from model.training.checkpoint import (
     TRAINING_FILE,
     copy_model,
     load_checkpoint,
+    load_training_state,
+    read_meta,
 )
 from model.training.trainer import Trainer
 
@@ -182,6 +184,48 @@ def test_name_that_can_be_no_checkpoint_is_refused_in_one_line(
         assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize("format_version", [2, 3])
+@pytest.mark.parametrize("name", [META_FILE, MODEL_FILE, TRAINING_FILE, SUMS_FILE])
+def test_links_and_pipes_in_a_folder_are_refused(
+    name: str, format_version: int, copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if format_version == 2:
+        (copy / SUMS_FILE).unlink()
+        text = (copy / META_FILE).read_text(encoding="utf-8")
+        older = text.replace('"format_version": 3', '"format_version": 2')
+        (copy / META_FILE).write_text(older, encoding="utf-8")
+    elsewhere = tmp_path / "elsewhere"
+    if (copy / name).exists():
+        (copy / name).rename(elsewhere)
+    (copy / name).symlink_to(elsewhere)
+    rule = f"a checkpoint must hold its files itself: {copy / name}: "
+    for _ in range(2):
+        for read in (load_checkpoint, load_training_state, read_meta):
+            with pytest.raises(CheckpointError, match=rule):
+                read(copy)
+        assert generate.main([str(copy), "--chars", "9"]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+        (copy / name).unlink()
+        os.mkfifo(copy / name)
+
+
+def test_file_of_settings_is_read_as_far_as_it_can_be_one(copy: Path) -> None:
+    with (copy / META_FILE).open("r+b") as file:
+        file.truncate(1 << 40)  # it takes no room on the disk
+    with pytest.raises(CheckpointError, match=f"damaged .*{META_FILE}: .*at most"):
+        load_checkpoint(copy)
+    (copy / META_FILE).unlink()
+
+
+def test_folder_may_itself_be_reached_through_links(copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").symlink_to(tmp_path)
+    (tmp_path / "best").symlink_to(copy)
+    for folder in (tmp_path / "best", tmp_path / "mine" / "best"):
+        load_checkpoint(folder)
+        load_training_state(folder)
+        assert generate.main([str(folder), "--chars", "9"]) == 0
+
+
 def test_folder_that_one_stands_in_is_a_checkpoint(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +251,31 @@ def test_weights_that_are_no_numbers_are_damage(copy: Path, value: float) -> Non
     write_sums(copy, (META_FILE, MODEL_FILE))
     with pytest.raises(CheckpointError, match="weights must be finite numbers"):
         load_checkpoint(copy)
+
+
+@pytest.mark.parametrize(
+    "claimed",
+    [
+        {"num_layers": 50_000_000},
+        {"cell": "mogrifier", "mogrifier_rounds": 50_000_000},
+        {"regime": "window", "num_layers": 50_000_000},
+        {"hidden_size": 10**9},
+        {"hidden_size": 2**62},
+        {"embedding_dim": 2**62},
+        {"regime": "window", "hidden_size": 2**40},
+    ],
+)
+def test_network_that_no_machine_holds_is_one_line(
+    claimed: dict[str, object], copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    meta = json.loads((copy / META_FILE).read_text(encoding="utf-8"))
+    meta["config"] |= claimed
+    (copy / META_FILE).write_text(json.dumps(meta), encoding="utf-8")
+    write_sums(copy, (META_FILE, MODEL_FILE))
+    with pytest.raises(CheckpointError, match=rf"damaged checkpoint .*{MODEL_FILE}: "):
+        load_checkpoint(copy)
+    assert generate.main([str(copy)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.skipif(not reset_peak(), reason="this system does not count a process's peak")

@@ -53,6 +53,19 @@ def test_it_is_read_like_a_checkpoint(
     assert not isinstance(alone.network, Mixture) and "1 x 24, lower, epoch " in alone.description
 
 
+@pytest.mark.parametrize("name", [PREDICTOR_FILE, NGRAM_FILE, SUMS_FILE, "02"])
+def test_links_in_it_are_refused_but_it_may_be_reached_through_one(
+    name: str, predictor: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").symlink_to(predictor)
+    load_network(tmp_path / "mine")
+    (predictor / name).rename(tmp_path / "elsewhere")
+    (predictor / name).symlink_to(tmp_path / "elsewhere")
+    rule = f"a checkpoint must hold its files itself: .*/{name}: "
+    with pytest.raises(CheckpointError, match=rule):
+        load_network(predictor)
+
+
 def test_command_line_writes_from_it(predictor: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for flags in ([], ["--greedy"], ["--passages", "2", "--top-p", "0.9"]):
         assert generate.main([str(predictor), "--chars", "30", *flags]) == 0

@@ -8,6 +8,8 @@ from model.config import TrialConfig
 from model.errors import ConfigError
 from tune.job.live_run import Run
 from tune.job.options import parse_options
+from tune.monitoring.tracker import load_tracker
+from tune.records.load import load_run
 from tune.records.run_folder import (
     RunFolder,
     check_name,
@@ -54,6 +56,24 @@ def test_results_may_be_in_a_home_folder(tmp_path: Path, monkeypatch: pytest.Mon
     options = parse_options(["--space", "quick", "--results=~/results"])
     assert options.results == tmp_path / "results"
     assert Run("~/results/ten").location == ten
+
+
+def test_links_that_lead_in_a_circle_are_no_run() -> None:
+    Path("loop").symlink_to("loop")
+    for opened in (
+        lambda: find_run("loop", Path("results")),
+        lambda: find_run("ten", Path("loop")),
+        lambda: load_run("loop"),
+        lambda: Run(Path("loop")),
+    ):
+        with pytest.raises(ConfigError, match=r"must be a folder with study\.json, got .*loop"):
+            opened()
+    with pytest.raises(ConfigError, match="a tracker's file must exist"):
+        load_tracker("loop/mine.py:Mine")
+    Path("dangling").symlink_to("nowhere")
+    for results in ("loop", "dangling"):
+        with pytest.raises(ConfigError, match=f"must be a folder, got the link .*{results}"):
+            check_new(Path(results, "new", "ten"))
 
 
 def test_only_our_folders_open(tmp_path: Path) -> None:

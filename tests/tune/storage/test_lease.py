@@ -29,6 +29,17 @@ def test_only_a_process_that_would_be_seen_here_is_taken_for_dead() -> None:
     assert not dataclasses.replace(dead, started="").is_dead()
 
 
+@pytest.mark.skipif(platform.system() != "Linux", reason="nothing is known of a process")
+def test_process_may_have_any_bytes_for_a_name() -> None:
+    name, started = Path("/proc/self/comm"), Holder.this_process().started
+    before = name.read_bytes()
+    try:
+        name.write_bytes(b"caf\xe9 ) x")
+        assert Holder.this_process().started == started != ""
+    finally:
+        name.write_bytes(before)
+
+
 @pytest.fixture
 def storage_seconds(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
     """Have a storage whose clock moves only as a driver waits; returns what tells the time."""
