@@ -32,6 +32,8 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
     "Mogrifier, 5 rounds": {"cell": "mogrifier", "mogrifier_rounds": 5},
     "tied weights": {"tie_weights": True},
     "weight dropout 0.3": {"weight_dropout": 0.3},
+    # Without its decay it would be adamw. As AWD-LSTM has it for characters (Merity 2018).
+    "Adam, L2 decay 1.2e-6": {"optimizer": "adam", "weight_decay": 1.2e-6},
     "averaged SGD": {"optimizer": "asgd", "sgd_learning_rate": 2.0},
 }
 SEEDS = (0, 1)

@@ -10,7 +10,9 @@ from search_spaces.space import SearchSpace
 _FIELDS = ("cell", "optimizer", "tie_weights", "weight_dropout")
 _CONDITIONS = {
     "mogrifier_rounds": ("cell", "mogrifier"),
-    "learning_rate": ("optimizer", "adamw"),
+    "learning_rate": ("optimizer", ("adamw", "adam")),
+    # Adam's decay is added to the gradient: 0.01 costs it half a bit, adamw 0.001 (LOG.md,
+    # 2026-11-30). So adam has the base's, none.
     "weight_decay": ("optimizer", "adamw"),
     "sgd_learning_rate": ("optimizer", "asgd"),
 }
@@ -20,8 +22,8 @@ SPACE = SearchSpace(
     description="the axes of extended, the cell, the optimiser, tied weights, weight dropout",
     base=EXTENDED.base,
     distributions={
-        # Not adam, which without weight decay is adamw. It stands before what depends on it.
-        "optimizer": CategoricalDistribution(("adamw", "asgd")),
+        # It stands before what depends on it.
+        "optimizer": CategoricalDistribution(("adamw", "adam", "asgd")),
         **EXTENDED.distributions,
         # 0.5, 2 and 5 train on a book, 10 is lost from the first epoch on (LOG.md, 2026-11-29).
         "sgd_learning_rate": FloatDistribution(0.1, 5.0, log=True),
@@ -32,7 +34,8 @@ SPACE = SearchSpace(
     },
     conditions={**EXTENDED.conditions, **_CONDITIONS},
     baselines=with_fields(EXTENDED.baselines, EXTENDED.base, _FIELDS),
-    # The first trials lie near the starts, so each cell and optimiser needs one.
+    # The first trials lie near the starts, so each cell and optimiser needs one; adam has the
+    # base's, as it is adamw without weight decay.
     starts=(*EXTENDED.starts, {"cell": "gru"}, {"cell": "mogrifier"}, {"optimizer": "asgd"}),
     budget=EXTENDED.budget,
     most_chars=EXTENDED.most_chars,

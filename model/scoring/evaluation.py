@@ -210,3 +210,34 @@ def score_test_passage(
     )
     test = prepared.streams(config).test
     return restored_bits_per_char(float(nats.sum()) / math.log(2) + test.spelling_bits, test)
+
+
+def score_cold_windows(
+    network: Network,
+    prepared: PreparedCorpus,
+    config: TrialConfig,
+    *,
+    precision: str | None,
+    length: int,
+) -> float | None:
+    """Return what `score_test_passage` does, of windows with nothing before each.
+
+    They lie side by side, so each symbol is scored once; random ones, as others take, have this
+    mean. None is a passage shorter than a window.
+
+    Args:
+        network: The network; it is left in evaluation mode.
+        prepared: The corpus.
+        config: The network's configuration.
+        precision: As in `held_out_nats`.
+        length: Symbols of a window that are scored, at least 1: all but its first.
+    """
+    test, device = prepared.streams(config).test, next(network.parameters()).device
+    num_windows = (len(test.symbols) - 1) // length
+    if num_windows < 1:
+        return None
+    places_TB = np.arange(num_windows) * length + np.arange(length + 1)[:, None]
+    with autocast(precision or "float32", device):
+        nats_TB = cold_nats(network, test.symbols[places_TB], device=device)
+    own_bits = float(nats_TB.mean()) / math.log(2) * len(test.symbols)
+    return restored_bits_per_char(own_bits + test.spelling_bits, test)

@@ -37,6 +37,8 @@ class PublishedCorpus:
             begin within a character, it begins after it, three bytes later at most.
         is_spelled: Whether characters stand apart by spaces, and a space is "_".
         is_per_byte: Whether published figures are per byte, not per character.
+        window_chars: What published figures are of, if not of one pass: windows of so many
+            characters, nothing before each.
         split: The parts in words.
     """
 
@@ -47,6 +49,7 @@ class PublishedCorpus:
     num_part_bytes: tuple[int, int, int] | None = None
     is_spelled: bool = False
     is_per_byte: bool = False
+    window_chars: int | None = None
     split: str
 
 
@@ -59,6 +62,7 @@ PUBLISHED: Mapping[str, PublishedCorpus] = {
         num_bytes=1_115_394,
         checksum=("sha256", "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"),
         num_part_bytes=(953_854, 50_000, 111_540),
+        window_chars=256,
         split="test: nanoGPT's validation part, the last tenth; validation: the 50,000 characters "
         "before it, which nanoGPT trains on",
     ),

@@ -12,7 +12,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from model.config import TrialConfig
+from model.config import OPTIMIZERS, TrialConfig
 from model.errors import ConfigError
 from search_spaces import SPACE_NAMES, Baseline, Budget, SearchSpace, load_space
 from search_spaces.distributions import (
@@ -448,10 +448,14 @@ def test_unknown_space_gives_the_choices() -> None:
 def test_axes_of_research_exist_where_they_belong() -> None:
     research = load_space("research")
     values = research.base.to_dict()
-    adamw = research.point(values)
-    asgd = research.point({**values, "optimizer": "asgd"})
-    assert {"learning_rate", "weight_decay"} == adamw.keys() - asgd.keys()
+    adamw, adam, asgd = (
+        research.point({**values, "optimizer": optimizer}) for optimizer in OPTIMIZERS
+    )
+    assert {"weight_decay"} == adamw.keys() - adam.keys() and adam.keys() < adamw.keys()
+    assert {"learning_rate"} == adam.keys() - asgd.keys()
     assert {"sgd_learning_rate"} == asgd.keys() - adamw.keys()
+    only_adam = fixed(research, "optimizer=adam")
+    assert only_adam.condition("learning_rate") is None and "weight_decay" not in only_adam.axes
     assert adamw["tie_weights"] is False and adamw["weight_dropout"] == 0.0
     starts = research.all_starts()
     assert [start["optimizer"] for start in starts].count("asgd") == 1

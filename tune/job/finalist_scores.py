@@ -6,16 +6,18 @@ from collections import defaultdict
 
 from model.network.stream import StreamNetwork
 from model.scoring.dynamic import dynamic_gain
-from model.scoring.evaluation import score_test_passage
+from model.scoring.evaluation import score_cold_windows, score_test_passage
 from model.scoring.letters import score_letters
 from model.scoring.objective import PreparedCorpus
 from model.system.durations import counted, format_seconds
 from model.system.terminal import say
+from model.text.published import PUBLISHED
 from model.text.streams import EncodedCorpus
 from tune.cluster.resources import TrialResources
 from tune.job.worker_tasks import AfterSearch, network_at, run_tasks
 from tune.monitoring.json_events import warn
 from tune.planning.finalist_budget import learning_seconds_of, scoring_seconds_of, slot_ends
+from tune.planning.study import Study
 from tune.records.finalist_table import (
     FINALIST_TABLE,
     TestPassageScores,
@@ -44,17 +46,20 @@ def score_finalists(
     winner = _winner(history)
     locations = store.newest_first()
     second: dict[int, float] = {}  # key to the seconds of what it lacks beside the first score
+    window_chars: int | None = None  # of the cold windows that the winner is still scored on
     for number, record in sorted(history.records.items(), key=lambda item: item[0] != winner):
         if record.status == Status.COMPLETE and number in locations:
-            known = scores[number]
+            known, is_winner = scores[number], number == winner
             seconds = 0.0
             if known.test_bits_per_letter is None:
                 seconds += scoring_seconds_of(
                     study, record.config, record.num_parameters or 0, _has_trend(record)
                 )
-            if number == winner and known.test_bits_per_char_dynamic is None:
+            if is_winner and known.test_bits_per_char_dynamic is None:
                 seconds += learning_seconds_of(study, record)
-            if seconds or known.test_bits_per_char is None:
+            if is_winner and known.test_bits_per_char_cold is None:
+                window_chars = _window_chars(study, record)
+            if seconds or (is_winner and window_chars) or known.test_bits_per_char is None:
                 second[number] = seconds
     left = stopper.seconds_left()
     ends = zip(second, slot_ends(second.values(), after.concurrent()), strict=True)
@@ -72,6 +77,7 @@ def score_finalists(
                     *(after.corpus.reference, locations[number][0]),
                     *(history.records[number], after.need, scores[number]),
                     *(number in in_time, number == winner),
+                    window_chars if number == winner else None,
                 )
                 for number in unscored
             }
@@ -96,12 +102,18 @@ def _score(
     scores: TestPassageScores,
     has_room: bool,
     is_winner: bool,
+    window_chars: int | None,
 ) -> TestPassageScores:
     """Work out the scores that a network lacks, on a worker; second ones where they have room."""
     network, meta = network_at(location, need)
     if scores.test_bits_per_char is None:
         bits = score_test_passage(network, prepared, record.config, precision=meta.precision)
         scores = dataclasses.replace(scores, test_bits_per_char=bits)
+    if window_chars is not None:  # as quick as the first
+        cold_bits = score_cold_windows(
+            network, prepared, record.config, precision=meta.precision, length=window_chars
+        )
+        scores = dataclasses.replace(scores, test_bits_per_char_cold=cold_bits)
     if not has_room:
         return scores
     streams, seed = prepared.streams(record.config), record.config.seed
@@ -133,6 +145,17 @@ def _with_dynamic(
         test_bits_per_char_dynamic=scores.test_bits_per_char - gain / test.num_raw_chars,
         dynamic_seconds=time.perf_counter() - start,
     )
+
+
+def _window_chars(study: Study, record: TrialRecord) -> int | None:
+    """Return the length of the windows that published figures are of; None where it has none.
+
+    Windows of words have other lengths; the window regime would read one anew for each symbol.
+    """
+    corpus, config = study.corpus, record.config
+    if not corpus.is_published or config.unit == "word" or config.regime != "stream":
+        return None
+    return PUBLISHED[corpus.name].window_chars
 
 
 def _winner(history: History) -> int | None:

@@ -39,6 +39,8 @@ class TestPassageScores:
         test_bits_per_char_dynamic: As test_bits_per_char, by a network that goes on learning
             from the passage (dynamic.py); of the winner's first training alone.
         dynamic_seconds: What that took.
+        test_bits_per_char_cold: As test_bits_per_char, of windows with nothing before each, where
+            published figures are of such; of the winner's first training alone.
     """
 
     __test__ = False  # pytest takes the name for a test's
@@ -50,6 +52,7 @@ class TestPassageScores:
     test_bits_per_letter_sixteenth: float | None = None
     test_bits_per_char_dynamic: float | None = None
     dynamic_seconds: float | None = None
+    test_bits_per_char_cold: float | None = None
 
 
 SCORE_COLUMNS = tuple(field.name for field in dataclasses.fields(TestPassageScores))

@@ -1,12 +1,15 @@
+import math
+from pathlib import Path
+
 import pytest
 import torch
 from torch.nn import functional
 
 from model.network.base import Network
 from model.scoring import layout
-from model.scoring.evaluation import symbol_nats
+from model.scoring.evaluation import score_cold_windows, symbol_nats
 from model.scoring.layout import MIN_COLUMNS
-from model.scoring.objective import PreparedCorpus
+from model.scoring.objective import PreparedCorpus, restored_bits_per_char
 from model.text.streams import EncodedCorpus
 from model.training.checkpoint import load_checkpoint
 
@@ -77,3 +80,24 @@ def test_chunks_of_a_large_vocabulary_leave_the_score_alone(
         monkeypatch.setattr(layout, "MAX_CHUNK_LOGITS", max_logits)
         nats = validation_nats(model, corpus)
         assert nats == pytest.approx(whole, rel=1e-6)
+
+
+def test_cold_windows_score_each_symbol_once_with_nothing_before_their_first(
+    trained_checkpoint: Path, tiny_corpus: PreparedCorpus
+) -> None:
+    model, meta = load_checkpoint(trained_checkpoint)
+    test = tiny_corpus.encoded["lower"].test
+    symbols, length = test.symbols.tolist(), 20
+    starts = range(0, len(symbols) - length, length)
+    nats = [
+        sequential_nats(model, symbols[start : start + length + 1], num_context=1)
+        for start in starts
+    ]
+    bits = sum(nats) / (length * len(starts)) / math.log(2) * len(symbols)
+    config = meta.config
+    found = score_cold_windows(model, tiny_corpus, config, precision="float32", length=length)
+    assert len(starts) > 2 and found == pytest.approx(restored_bits_per_char(bits, test), rel=1e-5)
+    whole = len(symbols) - 1
+    for longest, is_known in ((whole, True), (whole + 1, False)):
+        score = score_cold_windows(model, tiny_corpus, config, precision=None, length=longest)
+        assert (score is not None) == is_known

@@ -1,5 +1,6 @@
 """Optimisers without torch's compiler: the same steps, and no import of it."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -7,7 +8,10 @@ import pytest
 import torch
 from torch.optim import Optimizer
 
+from model.config import TrialConfig
+from model.scoring.objective import PreparedCorpus
 from model.training.optimizer import make_optimizer, take_step
+from model.training.trainer import Trainer
 
 _TRAINING = """
 import sys
@@ -76,3 +80,18 @@ def test_training_does_without_the_compiler(script: str, imports_it: bool) -> No
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == str(imports_it)
+
+
+def test_adam_is_adamw_but_for_weight_decay(
+    tiny_config: TrialConfig, tiny_corpus: PreparedCorpus
+) -> None:
+    """So in `research` adam has no start of its own, and no decay, whose range is adamw's."""
+
+    def bits(optimizer: str, weight_decay: float) -> list[float]:
+        changes = {"epochs": 2, "optimizer": optimizer, "weight_decay": weight_decay}
+        config = dataclasses.replace(tiny_config, **changes)
+        trainer = Trainer(config, tiny_corpus.encoded[config.cleaning])
+        return [report.val_bits_per_char for report in trainer.reports()]
+
+    assert bits("adam", 0.0) == bits("adamw", 0.0)
+    assert bits("adam", 0.1)[-1] > bits("adamw", 0.1)[-1]

@@ -19,13 +19,14 @@ from model.scoring.dynamic import dynamic_seconds
 from model.scoring.evaluation import score_test_passage
 from model.scoring.letters import scoring_seconds
 from model.scoring.objective import PreparedCorpus
+from model.text.published import PUBLISHED
 from model.training.checkpoint import load_checkpoint
 from model.training.trainer import Trainer
 from search_spaces import load_space
 from tune.cluster.cluster import Cluster
 from tune.cluster.resources import TrialResources
 from tune.cluster.shared_corpus import SharedCorpus
-from tune.job import finalists, worker_tasks
+from tune.job import finalist_scores, finalists, worker_tasks
 from tune.job.finalist_scores import score_finalists
 from tune.job.finalists import no_room
 from tune.job.search import SearchResult
@@ -397,7 +398,11 @@ def test_why_a_task_failed_is_one_line_and_costs_the_report_nothing(
 
 @pytest.mark.slow
 def test_what_ctrl_c_left_unscored_is_scored_later(
-    trained_checkpoint: Path, tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
+    trained_checkpoint: Path,
+    tiny_corpus: PreparedCorpus,
+    tiny_config: TrialConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     keys = [4 * SEEDS_AT_MOST, 4 * SEEDS_AT_MOST + 1]
     for key in keys:
@@ -408,11 +413,15 @@ def test_what_ctrl_c_left_unscored_is_scored_later(
     records[failed] = dataclasses.replace(record(failed, None), status=Status.FAILED)
     folder, stopper = RunFolder.create(tmp_path / "run"), SearchStopper(None)
 
+    small = dataclasses.replace(PUBLISHED["tiny-shakespeare"], window_chars=20)
+    monkeypatch.setattr(finalist_scores, "PUBLISHED", {"small": small})
+    corpus = SimpleNamespace(name="small", is_published=True)
+    of_study = SimpleNamespace(prepared=tiny_corpus, corpus=corpus)
     shared: Any = None
 
     def score() -> Any:
         score_finalists(
-            after_search(SimpleNamespace(prepared=tiny_corpus), folder, shared),
+            after_search(of_study, folder, shared),
             SimpleNamespace(records=records),  # type: ignore[arg-type]
             CheckpointStore(str(tmp_path / "ray")),
             stopper,
@@ -430,5 +439,6 @@ def test_what_ctrl_c_left_unscored_is_scored_later(
     assert scored["status"].to_list() == ["COMPLETE", "COMPLETE", "FAILED"]
     assert scored["test_bits_per_letter"].notna().to_list() == [True, True, False]
     assert scored["test_bits_per_letter_quarter"].notna().to_list() == [True, False, False]
+    assert scored["test_bits_per_char_cold"].notna().to_list() == [True, False, False]
     shutil.rmtree(tmp_path / "ray")  # what is scored is not scored again
     assert score().equals(scored)

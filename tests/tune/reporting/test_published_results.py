@@ -65,6 +65,36 @@ def test_each_published_corpus_has_results_with_a_source_and_no_other() -> None:
         assert all(result.source and result.bits < 3 for result in results)
 
 
+@pytest.mark.parametrize(
+    ("corpus", "name", "source", "bits", "parameters"),
+    [
+        # 3 layers of 1,000 with embeddings of 200 are 13,787,650; 1,840 with 400, 47,270,045.
+        ("ptb-char", "AWD-LSTM, 3 layers", "1803.08240", [1.175], "13,800,000"),
+        ("enwik8", "AWD-LSTM, 3 layers", "1803.08240", [1.232], "47,000,000"),
+        ("ptb-char", "Mogrifier LSTM", "1909.01792", [1.120, 1.083], "24,000,000"),
+        ("enwik8", "Mogrifier LSTM", "1909.01792", [1.122, 0.988], "96,000,000"),
+        ("text8", "mLSTM, regularised", "1609.07959", [1.27], "45,000,000"),
+        (
+            "tiny-shakespeare",
+            "nanoGPT, Transformer of 6 layers",
+            "github.com/karpathy/nanoGPT",
+            [1.4697 / math.log(2)],
+            "10,650,000",
+        ),
+    ],
+)
+def test_published_figures_are_the_papers(
+    corpus: str, name: str, source: str, bits: list[float], parameters: str
+) -> None:
+    table = table_of(run_on(corpus))
+    rows = table[table["model"] == name]
+    unit = "byte" if corpus == "enwik8" else "character"
+    assert [*rows[f"bits per {unit}"]] == [f"{each:.4f}" for each in bits]
+    assert set(rows["parameters"]) == {parameters} and rows["source"].str.contains(source).all()
+    learning = "test part, learning on (dynamic evaluation)"
+    assert (rows["protocol"] == learning).to_list() == [False, True][: len(bits)]
+
+
 def test_ours_stand_beside_theirs_in_bits_and_nats() -> None:
     run = run_on("tiny-shakespeare")
     table = table_of(run)
@@ -154,6 +184,17 @@ def test_dynamic_evaluation_has_a_row_of_its_own() -> None:
     row = table_of(run).iloc[1]
     assert row["model"] == "trial 3, first seed" and row["bits per character"] == "1.9000"
     assert row["protocol"].startswith("test part, learning on (dynamic evaluation), its gain that")
+
+
+def test_winners_cold_windows_have_a_row_of_their_own() -> None:
+    run = run_on("tiny-shakespeare")
+    assert not table_of(run)["protocol"].str.startswith("cold windows").any()  # an older run
+    scored = run.finalists["number"].eq(3) & run.finalists["finalist_seed"].eq(0)
+    run.finalists.loc[scored, "test_bits_per_char_cold"] = 2.5
+    row = table_of(run).iloc[1]
+    assert row["model"] == "trial 3, first seed" and row["bits per character"] == "2.5000"
+    assert row["protocol"] == "cold windows of 256, nothing before each"
+    assert row["parameters"] == "123,456"
 
 
 def test_run_keeps_whether_its_parts_were_published() -> None:
