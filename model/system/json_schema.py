@@ -79,7 +79,9 @@ def checked(value: Any, hint: Any, name: str) -> Any:
     """
     if type(value) is hint:
         if hint is float and not abs(value) < LARGEST_FLOAT:  # nor is NaN
-            raise ValueError(f"{name} must be a finite number, got {value!r}")
+            raise ValueError(
+                f"{name} must be a finite number below {LARGEST_FLOAT:g}, got {value!r}"
+            )
         if hint is int and abs(value) >= _LARGEST:
             raise ValueError(f"{name} must be below 2**63")
         return value

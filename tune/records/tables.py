@@ -190,7 +190,7 @@ def _check_values(table: pd.DataFrame, keys: Sequence[str], whole: Sequence[str]
     floats = table.select_dtypes("Float64").astype("float64").abs()
     measured = floats.drop(columns=list(FIELD_NAMES), errors="ignore")  # settings may be as large
     if np.isinf(floats.to_numpy()).any() or (measured >= LARGEST_FLOAT).any(axis=None):
-        raise ValueError("numbers must be finite")
+        raise ValueError(f"numbers must be finite and below {LARGEST_FLOAT:g}")
     for column in whole:
         if table[column].isna().any():
             raise ValueError(f"each row must have a value of {column}")
