@@ -191,9 +191,6 @@ def _check_values(table: pd.DataFrame, keys: Sequence[str], whole: Sequence[str]
     measured = floats.drop(columns=list(FIELD_NAMES), errors="ignore")  # settings may be as large
     if np.isinf(floats.to_numpy()).any() or (measured >= LARGEST_FLOAT).any(axis=None):
         raise ValueError(f"numbers must be finite and below {LARGEST_FLOAT:g}")
-    for column in whole:
-        if table[column].isna().any():
-            raise ValueError(f"each row must have a value of {column}")
     if keys and (table[list(keys)].isna().any(axis=None) or table.duplicated(list(keys)).any()):
         raise ValueError(f"each row must have a {' and '.join(keys)} of its own")
     for column, choices in _CHOICES.items():
@@ -204,6 +201,9 @@ def _check_values(table: pd.DataFrame, keys: Sequence[str], whole: Sequence[str]
             named = named[~named.fillna("").map(is_own_cell).astype(bool)]
         if not named.isin(list(choices)).all():
             raise ValueError(f"{column} must be one of {', '.join(choices)}")
+    for column in whole:
+        if table[column].isna().any():
+            raise ValueError(f"each row must have a value of {column}")
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
