@@ -139,12 +139,21 @@ def at_position(distribution: BaseDistribution, place: float) -> Any:
 
 
 def nearest(distribution: BaseDistribution, value: Any) -> Any:
-    """Return the value of an axis that is nearest to one of its kind, which may lie outside."""
+    """Return the value of an axis that is nearest to one of its kind, which may lie outside.
+
+    Raises:
+        ConfigError: It is none of some choices without an order: none of them is nearer.
+    """
     if contains(distribution, value):
         return value
+    if not is_ordered(distribution):
+        raise ConfigError(f"an axis must have one of {describe(distribution)}, got {value!r}")
     if isinstance(distribution, CategoricalDistribution):
         return min(distribution.choices, key=lambda choice: abs(choice - value))
-    return at_position(distribution, min(1.0, max(0.0, position(distribution, value))))
+    assert isinstance(distribution, (IntDistribution, FloatDistribution))
+    # A logarithm has no value at 0.
+    inside = min(max(value, distribution.low), distribution.high)
+    return at_position(distribution, position(distribution, inside))
 
 
 def distance(distribution: BaseDistribution, one: Any, other: Any) -> float:

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import importlib
-import json
 import re
 import runpy
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 from model.config import TrialConfig
 from model.errors import ConfigError, unknown_choice
 from model.system.files import expanded
+from model.system.json_schema import parsed
 from search_spaces.baseline import Baseline
 from search_spaces.budget import Budget
 from search_spaces.cells import own_cells_of
@@ -51,7 +51,8 @@ def load_space(name_or_path: str) -> SearchSpace:
 
 def _load_values(path: Path) -> SearchSpace:
     try:
-        return SearchSpace.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        return SearchSpace.from_dict(parsed(text, dict[str, Any], "it"))
     except ConfigError:
         raise
     except Exception as error:  # what is not as it should be, in whatever way

@@ -35,6 +35,8 @@ from search_spaces.distributions import (
 
 MAX_POINTS = 10_000
 """Points of a space that are listed at most: a larger one never comes to its end."""
+MAX_CORNERS = 100_000
+"""Combinations of axes' ends that are looked at, at most; research has 12,288."""
 PER_TRIAL_FIELDS = ("seed",)
 """Fields that the search itself sets for each trial; no space may name them as an axis."""
 
@@ -60,7 +62,7 @@ class SearchSpace:
 
     Raises:
         ConfigError: An axis is no TrialConfig field, an extreme is refused by TrialConfig, a
-            condition can never hold, a baseline or a start lies outside the axes, two
+            condition can never hold, corners are too many, a baseline or a start lies outside, two
             baselines have one name, or trials are to be compared within an axis of numbers.
     """
 
@@ -320,20 +322,19 @@ class SearchSpace:
         """
         needed: dict[str, list[Any]] = {}
         for axis in [*self.distributions][::-1]:  # it stands after those that it depends on
-            condition = self.condition(axis)
-            if condition is not None and (axis in axes or axis in needed):
+            if (axis in axes or axis in needed) and (condition := self.condition(axis)):
                 needed.setdefault(condition[0], []).extend(condition[1])
         points: list[dict[str, Any]] = [{}]
         for axis, distribution in self.distributions.items():
             if axis in axes or axis in needed:
                 found = values_of(distribution) if axis in axes else ends(distribution)
-                values = list(dict.fromkeys([*found, *needed.get(axis, [])]))
+                chosen = [{axis: each} for each in dict.fromkeys([*found, *needed.get(axis, [])])]
+                if len(points) * len(chosen) > MAX_CORNERS:
+                    raise ConfigError(f"axes to {axis} must have at most {MAX_CORNERS:,} corners")
                 points = [
-                    {**point, **chosen}
+                    {**point, **each}
                     for point in points
-                    for chosen in (
-                        [{axis: value} for value in values] if self.exists(axis, point) else [{}]
-                    )
+                    for each in (chosen if self.exists(axis, point) else [{}])
                 ]
         return points
 
@@ -344,7 +345,6 @@ class SearchSpace:
                 continue
             if axis not in params:
                 return f"it must set the axis {axis}"
-            value = params[axis]
-            if not contains(distribution, value):
-                return f"{axis} must be in {describe(distribution)}, got {value!r}"
+            if not contains(distribution, params[axis]):
+                return f"{axis} must be in {describe(distribution)}, got {params[axis]!r}"
         return ""

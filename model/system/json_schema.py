@@ -8,13 +8,18 @@ import dataclasses
 import enum
 import functools
 import json
-import math
 import types
 import typing
 from typing import Any
 
+from model.system.files import is_utf8
+
+LARGEST_FLOAT = 1e100
+"""No number of ours is as large, and sums of such numbers stay finite."""
 _LARGEST = 2**63
 """No whole number of ours is as large, and a table's column holds none."""
+_MAX_DEPTH = 100
+"""Deeper values are not copied or written again within Python's limit of recursion."""
 
 
 def parsed(content: str | bytes, hint: Any, name: str) -> Any:
@@ -26,13 +31,36 @@ def parsed(content: str | bytes, hint: Any, name: str) -> Any:
         name: What it is, for the message.
 
     Raises:
-        ValueError: It is no JSON, or a value of it has another type.
+        ValueError: It is no JSON, could not be written again, or a value of it has another type.
     """
     try:
         values = json.loads(content)
     except RecursionError as error:
         raise ValueError(f"{name} is nested too deeply") from error
+    _check_writable(values, name)
     return checked(values, hint, name)
+
+
+def _check_writable(document: Any, name: str) -> None:
+    r"""Refuse what JSON can say and no file of ours can: `"\ud800"`, half of a character, for one.
+
+    Raises:
+        ValueError: A text has such a half, or values are nested too deeply.
+    """
+    level = [document]
+    for _ in range(_MAX_DEPTH):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, str) and not is_utf8(value):
+                raise ValueError(f"{name} must hold whole characters, got {value!r:.100}")
+            if isinstance(value, dict):
+                inner += [*value.keys(), *value.values()]
+            elif isinstance(value, list):
+                inner += value
+        if not inner:
+            return
+        level = inner
+    raise ValueError(f"{name} is nested too deeply")
 
 
 def checked(value: Any, hint: Any, name: str) -> Any:
@@ -43,15 +71,17 @@ def checked(value: Any, hint: Any, name: str) -> Any:
     Args:
         value: What `json.loads` gave.
         hint: A plain type, Any, a Literal, a dataclass, an enum, a class with `from_dict`, or
-            X | None, tuple[…] and dict[str, …] of these. Floats are finite.
+            X | None, tuple[…] and dict[str, …] of these. Floats are below LARGEST_FLOAT.
         name: What it is, for the message.
 
     Raises:
         ValueError: The value, or one inside it, is none.
     """
     if type(value) is hint:
-        if hint is float and not math.isfinite(value):
-            raise ValueError(f"{name} must be a finite number, got {value!r}")
+        if hint is float and not abs(value) < LARGEST_FLOAT:  # nor is NaN
+            raise ValueError(
+                f"{name} must be a finite number below {LARGEST_FLOAT:g}, got {value!r}"
+            )
         if hint is int and abs(value) >= _LARGEST:
             raise ValueError(f"{name} must be below 2**63")
         return value
@@ -63,7 +93,7 @@ def checked(value: Any, hint: Any, name: str) -> Any:
         return _checked(value, hint, name)
     except KeyError as error:
         raise ValueError(f"{name} lacks {error}") from error
-    except (TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except (TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ValueError(f"{name} has a value of another kind: {error!r}") from error
 
 

@@ -53,8 +53,20 @@ def known_text(
         reading: As in `resolve_corpus`.
 
     Raises:
-        CorpusError: It cannot be had without asking a server, or has changed.
+        CorpusError: It cannot be had without asking a server, has changed, or has another length.
     """
+    corpus = _found(location, sha256, num_chars, copies, reading)
+    if len(corpus.text) != num_chars:
+        raise CorpusError(
+            f"a run's text must have the {num_chars:,} characters that the run says, got "
+            f"{len(corpus.text):,} in {corpus.source}"
+        )
+    return corpus
+
+
+def _found(
+    location: str, sha256: str, num_chars: int, copies: Sequence[Path], reading: Reading
+) -> Corpus:
     for copy in (*copies, None):
         with contextlib.suppress(OSError, UnicodeDecodeError):
             path = copy or _cached(sha256)

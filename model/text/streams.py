@@ -84,7 +84,7 @@ def split_text(text: str, lengths: tuple[int, int] | None = None) -> RawSplit:
             10 % of them.
 
     Raises:
-        CorpusError: The text has fewer than MIN_CORPUS_CHARS characters.
+        CorpusError: The text has fewer than MIN_CORPUS_CHARS characters, or none after its parts.
     """
     if len(text) < MIN_CORPUS_CHARS:
         raise CorpusError(
@@ -93,6 +93,11 @@ def split_text(text: str, lengths: tuple[int, int] | None = None) -> RawSplit:
     train_end, validation_end = len(text) * 8 // 10, len(text) * 9 // 10
     if lengths is not None:
         train_end, validation_end = lengths[0], sum(lengths)
+        if validation_end >= len(text):
+            raise CorpusError(
+                f"a corpus must have more than the {validation_end:,} characters of its training "
+                f"part and validation passage, got {len(text):,}"
+            )
     return RawSplit(text=text, train_end=train_end, validation_end=validation_end)
 
 

@@ -1,6 +1,7 @@
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -21,6 +22,7 @@ from search_spaces.distributions import (
     distance,
     extremes,
     is_ordered,
+    nearest,
     position,
 )
 from search_spaces.narrow import fixed
@@ -250,6 +252,31 @@ def test_place_on_an_axis_and_back(axis: BaseDistribution) -> None:
 
 
 @pytest.mark.parametrize(
+    ("axis", "value", "near"),
+    [
+        (IntDistribution(64, 1024, log=True), 0, 64),
+        (IntDistribution(64, 1024, log=True), 10**9, 1024),
+        (FloatDistribution(5e-4, 1e-2, log=True), 0.0, 5e-4),
+        (FloatDistribution(5e-4, 1e-2, log=True), -1e300, 5e-4),
+        (FloatDistribution(0.0, 0.6, step=0.1), 0.14, 0.1),
+        (CategoricalDistribution((8, 16, 32)), 7, 8),
+    ],
+)
+def test_value_that_an_axis_does_not_have_is_near_one_that_it_has(
+    axis: BaseDistribution, value: float, near: float
+) -> None:
+    assert nearest(axis, value) == pytest.approx(near)
+
+
+@pytest.mark.parametrize(
+    ("choices", "value"), [(("cased", "lower"), "letters"), ((True,), False), (("none", 1), 2)]
+)
+def test_no_name_is_near_another(choices: tuple[Any, ...], value: object) -> None:
+    with pytest.raises(ConfigError, match=f"must have one of {choices[0]}.*, got {value!r}"):
+        nearest(CategoricalDistribution(choices), value)
+
+
+@pytest.mark.parametrize(
     ("start", "rule"),
     [
         ({"epochs": 4}, "start 2: epochs must be in 1 to 3, got 4"),
@@ -327,6 +354,25 @@ def test_condition_on_an_axis_that_a_trial_does_not_have_does_not_hold() -> None
 def test_corners_have_the_values_that_conditions_need() -> None:
     found = [(c.num_layers, c.dropout) for c in space(**CHAINED).corners(["dropout"])]
     assert {(2, 0.0), (2, 0.3)} <= set(found)  # 2 is no end of its axis
+
+
+def test_conditions_that_make_too_many_corners_are_refused() -> None:
+    """Each axis on both ends of the one before, so that all have all ends of all others."""
+    integers = ("hidden_size", "num_layers", "batch_size", "sequence_length", "embedding_dim")
+    axes: dict[str, BaseDistribution] = {name: IntDistribution(1, 2) for name in integers}
+    axes |= {name: FloatDistribution(0.1, 0.5) for name in ("dropout", "input_dropout")}
+    names = [*axes]
+    conditions: dict[str, tuple[str, tuple[object, ...]]] = {
+        axis: (before, (1, 2) if before in integers else (0.1, 0.5))
+        for before, axis in itertools.pairwise(names)
+    }
+    cells = CategoricalDistribution([f"cells.py:Cell{number}" for number in range(1_000)])
+    space(distributions=axes, conditions=conditions)
+    with pytest.raises(ConfigError, match="axes to cell must have at most 100,000 corners"):
+        space(
+            distributions={**axes, "cell": cells},
+            conditions={**conditions, "cell": ("input_dropout", (0.1, 0.5))},
+        )
 
 
 def test_points_of_a_small_space_are_listed_under_its_conditions() -> None:

@@ -18,7 +18,7 @@ from tune.records.run_folder import RunFolder
 from tune.records.study_file import StudyFile
 from tune.records.tables import Table
 from tune.reporting.markdown_report import report_text
-from tune.reporting.page import page_text
+from tune.reporting.page import page_text, samples_markdown
 
 PAGE_PIXELS = 800
 """Height of a report's page in a notebook."""
@@ -106,11 +106,9 @@ class Run:
 
     def report(self) -> Report:
         """Return the report as it stands."""
-        samples = ""
+        loaded, samples = self.loaded, ""
         if isinstance(self.location, Path):
-            path = RunFolder(self.location).samples_file
-            samples = path.read_text(encoding="utf-8") if path.exists() else ""
-        loaded = self.loaded
+            samples = samples_markdown(loaded, RunFolder(self.location))
         return Report(markdown=report_text(loaded), page=page_text(loaded, samples))
 
     def generate(

@@ -77,7 +77,7 @@ class Order:
     id: str = dataclasses.field(default_factory=lambda: f"{time.time_ns():016x}")
     action: Action
     trial: int | None = None
-    config: dict[str, Any] | None = None
+    config: dict[str, float | int | str | bool] | None = None
     workers: int | None = None
     time_budget_seconds: float | None = None
 

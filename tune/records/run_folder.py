@@ -183,11 +183,15 @@ class RunFolder:
         """Return the frames of trials.csv and epochs.csv, of one moment also while they change.
 
         Raises:
-            ConfigError: A table is missing or has other columns.
+            ConfigError: A table is missing, has other columns, or lacks what the other has.
         """
         trials, epochs = TRIAL_TABLE.read(self.trials_file), EPOCH_TABLE.read(self.epochs_file)
         epochs["report"] = epochs["report"].fillna(epochs["epoch"])
-        return trials, counted_epochs(trials, epochs)
+        counted = counted_epochs(trials, epochs)
+        measured = trials.loc[trials["val_bits_per_char"].notna(), "number"]
+        if not measured.isin(counted["number"]).all():
+            raise ConfigError(f"each trial with a score must have an epoch, got {self.path}")
+        return trials, counted
 
     def drop_checkpoints(self) -> None:
         """Remove the kept networks: a resumed search ranks its trials again."""

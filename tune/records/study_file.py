@@ -153,7 +153,7 @@ class ObjectiveFacts:
         version: See model.scoring.objective.OBJECTIVE_VERSION; the earliest runs do not say.
 
     Raises:
-        ConfigError: The raw text has no floor, or the version is unknown.
+        ConfigError: The raw text, or one with a price, has no floor, or the version is unknown.
     """
 
     floor_order: int
@@ -164,6 +164,12 @@ class ObjectiveFacts:
 
     def __post_init__(self) -> None:
         self.known()
+        for cleaning in self.restoration_bits_per_char:
+            if cleaning not in self.floors:
+                raise ConfigError(
+                    f"restoration_bits_per_char must be of cleanings with a floor, "
+                    f"{', '.join(self.floors)}, got {cleaning!r}"
+                )
 
     @property
     def floor_name(self) -> str:

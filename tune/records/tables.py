@@ -24,6 +24,7 @@ from model.config import (
 )
 from model.errors import ConfigError, first_line
 from model.system.files import write_text, write_whole
+from model.system.json_schema import LARGEST_FLOAT
 from model.text.cleaning import CLEANINGS
 from tune.records.orders import Action
 from tune.records.trial import SCORES, EpochRecord, Status, TrialRecord
@@ -77,12 +78,14 @@ class TableKind:
     Attributes:
         dtypes: Its columns, in order, with their pandas types.
         keys: Columns that together tell its rows apart.
+        whole: Columns that have a value in each row.
         later: Column that earlier versions did not write to what stands there without it.
         is_optional: Whether a run may lack it: an early run, or one that has not come so far.
     """
 
     dtypes: dict[str, str]
     keys: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
     later: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     is_optional: bool = True
 
@@ -107,7 +110,7 @@ class TableKind:
             table = pd.read_csv(path, dtype=self.dtypes, keep_default_na=False, na_values=[""])
             later = {name: value for name, value in self.later.items() if name not in table}
             table = _typed(table.assign(**later)[list(self.dtypes)], self.dtypes)
-            _check_values(table, self.keys)
+            _check_values(table, self.keys, self.whole)
         except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
             raise ConfigError(
                 f"a run's table must be readable: {path}: {first_line(error)}"
@@ -133,6 +136,7 @@ TRIAL_TABLE = TableKind(
         "error": "string",
     },
     keys=("number",),
+    whole=("trial_id", *FIELD_NAMES, "epochs_run", "elapsed_seconds", "search_seconds"),
     later={**TrialConfig().to_dict(), "milliseconds_per_char": pd.NA},
     is_optional=False,
 )
@@ -140,6 +144,7 @@ TRIAL_TABLE = TableKind(
 EPOCH_TABLE = TableKind(
     dtypes={"trial_id": "string", "number": "Int64"} | dtypes_of(EpochRecord),
     keys=("number", "epoch"),
+    whole=("trial_id", *SCORES, "elapsed_seconds", "search_seconds"),
     # Runs of before 2026-11-29 reported once an epoch.
     later={"report": pd.NA, "chars_trained": pd.NA},
     is_optional=False,
@@ -177,15 +182,16 @@ def counted_epochs(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
     return epochs[known].reset_index(drop=True)
 
 
-def _check_values(table: pd.DataFrame, keys: Sequence[str]) -> None:
-    """Refuse numbers that are none, and rows that are not one of a kind.
+def _check_values(table: pd.DataFrame, keys: Sequence[str], whole: Sequence[str]) -> None:
+    """Refuse numbers that are none, cells without a value, and rows that are not one of a kind.
 
     Raises:
         ValueError: The rule that is broken.
     """
-    floats = table.select_dtypes("Float64").astype("float64")
-    if np.isinf(floats.to_numpy()).any():
-        raise ValueError("numbers must be finite")
+    floats = table.select_dtypes("Float64").astype("float64").abs()
+    measured = floats.drop(columns=list(FIELD_NAMES), errors="ignore")  # settings may be as large
+    if np.isinf(floats.to_numpy()).any() or (measured >= LARGEST_FLOAT).any(axis=None):
+        raise ValueError(f"numbers must be finite and below {LARGEST_FLOAT:g}")
     if keys and (table[list(keys)].isna().any(axis=None) or table.duplicated(list(keys)).any()):
         raise ValueError(f"each row must have a {' and '.join(keys)} of its own")
     for column, choices in _CHOICES.items():
@@ -196,6 +202,9 @@ def _check_values(table: pd.DataFrame, keys: Sequence[str]) -> None:
             named = named[~named.fillna("").map(is_own_cell).astype(bool)]
         if not named.isin(list(choices)).all():
             raise ValueError(f"{column} must be one of {', '.join(choices)}")
+    for column in whole:
+        if table[column].isna().any():
+            raise ValueError(f"each row must have a value of {column}")
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:

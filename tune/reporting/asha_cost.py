@@ -85,7 +85,9 @@ def rung_table(run: LoadedRun) -> pd.DataFrame:
 
 def saved_seconds(trials: pd.DataFrame) -> float:
     """Return the worker-seconds that the pruned trials' remaining epochs would have taken."""
-    pruned = trials[trials["status"] == Status.PRUNED.value]
+    # Without a report, at which it was stopped, nobody knows what its epochs take.
+    has_report = trials["epochs_run"] * trials["reports_per_epoch"] > 0.5
+    pruned = trials[(trials["status"] == Status.PRUNED.value) & has_report]
     seconds_per_epoch = pruned["elapsed_seconds"] / pruned["epochs_run"]
     return float(((pruned["epochs"] - pruned["epochs_run"]) * seconds_per_epoch).sum())
 
@@ -139,6 +141,7 @@ def _within(run: LoadedRun) -> str:
 
 def _saved(trials: pd.DataFrame) -> str:
     saved, spent = saved_seconds(trials), float(trials["elapsed_seconds"].sum())
+    share = saved / (saved + spent) if saved + spent else 0.0
     num_pruned = int((trials["status"] == Status.PRUNED.value).sum())
     finished = trials[
         (trials["status"] == Status.COMPLETE.value)
@@ -146,15 +149,15 @@ def _saved(trials: pd.DataFrame) -> str:
         & (trials["regime"] == "stream")
     ]
     lines = (
-        f"Saved: {format_seconds(saved)} of worker time, {saved / (saved + spent):.0%} of what "
+        f"Saved: {format_seconds(saved)} of worker time, {share:.0%} of what "
         f"these trials would have taken without ASHA: the epochs that the {num_pruned} pruned "
         f"ones had left, at the seconds that each took for an epoch. This assumes that they "
         f"would have trained all of them, though patience may have ended them earlier"
     )
     if finished.empty:
         return f"{lines}."
-    share = finished["epochs_run"].sum() / finished["epochs"].sum()
-    return f"{lines}; those with patience that finished ran {share:.0%} of theirs."
+    ran = finished["epochs_run"].sum() / finished["epochs"].sum()
+    return f"{lines}; those with patience that finished ran {ran:.0%} of theirs."
 
 
 def _reading(budget: Budget, within: str) -> str:

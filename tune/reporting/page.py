@@ -38,25 +38,31 @@ _LATER_COLUMNS = (
 
 def write_page(run: LoadedRun, folder: RunFolder) -> None:
     """Write report.html of a run into a folder."""
+    write_text(folder.page_file, page_text(run, samples_markdown(run, folder)))
+
+
+def samples_markdown(run: LoadedRun, folder: RunFolder) -> str:
+    """Return samples.md of a run without samples.json; empty for another, or without the file."""
     path = folder.samples_file
-    samples = path.read_text(encoding="utf-8") if path.exists() else ""
-    write_text(folder.page_file, page_text(run, samples))
+    if run.samples is not None or not path.exists():
+        return ""
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
-def page_text(run: LoadedRun, samples_markdown: str = "") -> str:
+def page_text(run: LoadedRun, samples: str = "") -> str:
     """Return the page of a run.
 
     Args:
         run: The run.
-        samples_markdown: Its samples.md, for a run without samples.json; empty is none.
+        samples: Its samples.md, for a run without samples.json; empty is none.
     """
     sections = sections_of(run)
     passage = None
     if run.samples is not None:
         sections.append(samples_section(run.samples, run.quality))
         passage = next(iter(run.samples.passages), None)
-    elif samples_markdown:
-        sections.append(unparsed_samples(samples_markdown))
+    elif samples:
+        sections.append(unparsed_samples(samples))
     rows, columns = _table(run)
     drawn = [(section, section.draw() if section.draw else []) for section in sections]
     loader = jinja2.PackageLoader("tune.reporting")

@@ -112,6 +112,14 @@ def test_long_text_holds_out_no_more_than_judging_takes() -> None:
     assert with_short_held_out(short) == short
 
 
+def test_parts_that_leave_no_test_passage_are_refused() -> None:
+    """A run from others may state them, beside the hash of a shorter text."""
+    for lengths in ((len(BOOK) - 1, 1), (10**9, 10**9)):
+        with pytest.raises(CorpusError, match=r"must have more than the [\d,]+ characters of"):
+            split_text(BOOK, lengths)
+    assert len(split_text(BOOK, (len(BOOK) - 2, 1)).test) == 1
+
+
 def test_text_that_is_too_short_is_refused() -> None:
     with pytest.raises(CorpusError, match="validation text must have at least 100 characters"):
         with_held_out(corpus("book", BOOK), validation=corpus("v", "short"), test=None)

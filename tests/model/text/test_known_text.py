@@ -73,6 +73,8 @@ def test_copy_beside_a_run_is_taken_if_it_is_the_text(tmp_path: Path) -> None:
     copy = tmp_path / "corpus.txt"
     copy.write_text(TEXT, encoding="utf-8")
     assert again("https://example.org/x", copies=[copy]).text == TEXT
+    with pytest.raises(CorpusError, match="must have the 0 characters that the run says, got 35"):
+        again("https://example.org/x", copies=[copy], num_chars=0)
     for content in ("another", "\ud800"):
         copy.write_text(content, encoding="utf-8", errors="surrogatepass")
         with pytest.raises(CorpusError, match="with --corpus"):
@@ -83,6 +85,8 @@ def test_only_a_regular_file_of_a_likely_size_is_read(tmp_path: Path) -> None:
     book = tmp_path / "book.txt"
     book.write_bytes(b"\xef\xbb\xbf" + TEXT.encode().replace(b"\n", b"\r\n"))
     assert again(str(book)).text == TEXT
+    with pytest.raises(CorpusError, match="must have the 36 characters that the run says"):
+        again(str(book), num_chars=36)
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to(book)
     for name, size in (("large", 1 << 40), ("unlikely", 2 << 20)):  # the text has 35 characters

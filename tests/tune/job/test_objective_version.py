@@ -82,6 +82,10 @@ def test_study_json_of_a_stranger_is_checked(changes: dict[str, object], rule: s
 
 
 def test_floors_that_lack_a_cleaning_are_refused(tiny_text: str) -> None:
-    only_raw = dataclasses.replace(EARLIER, floors={"cased": EARLIER.floors["cased"]}).known()
+    only_raw = dataclasses.replace(
+        EARLIER,
+        floors={"cased": EARLIER.floors["cased"]},
+        restoration_bits_per_char={"cased": 0.0},
+    ).known()
     with pytest.raises(ConfigError, match="got none of 'letters'"):
         prepare_corpus(tiny_text, ["cased", "letters"], floors=only_raw)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from hand_made_run import (
     PREDICTOR_ROWS,
     QUALITY,
     SAMPLES,
+    SPACE,
     STUDY,
     hand_made,
     loaded_run,
@@ -30,6 +32,7 @@ from model.generation.temperature import TEMPERATURE_FILE, default_temperature
 from model.system.energy import Energy
 from model.training.checkpoint import META_FILE, SUMS_FILE, load_checkpoint
 from model.training.predictor import PREDICTOR_FILE, read_predictor_meta
+from search_spaces.narrow import with_choices
 from tune.monitoring.status import RunStatus
 from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.history import (
@@ -47,6 +50,7 @@ from tune.records.quality_table import QUALITY_TABLE
 from tune.records.run_folder import LEASE_FILE, RunFolder
 from tune.records.samples_file import Samples
 from tune.reporting.markdown_report import report_text
+from tune.reporting.page import page_text
 from tune.storage.checkpoints import StoredCheckpoint
 from tune.storage.copies import RunExtent
 from tune.storage.lease import Lease
@@ -67,9 +71,12 @@ VALUES = st.recursive(
 )
 NO_NUMBERS = ["Infinity", "-Infinity", "NaN", "null", "[]", '"x"', "-1", "-1e300", "9" * 400]
 TOO_LARGE = ["1e300", "1e17", str(2**62), str(2**63), str(10**9)]
+HALF_CHARACTER, DEEP = r'"\ud800"', "[" * 600 + "]" * 600
 HOSTILE = [
     *(("epoch", value) for value in (*NO_NUMBERS, *TOO_LARGE, "0", "0.5")),
     *(("report", value) for value in (*NO_NUMBERS, *TOO_LARGE)),
+    *(("kernel", value) for value in (HALF_CHARACTER, DEEP)),
+    ("elapsed_seconds", "1e300"),  # two of 1e308 have no sum
 ]
 """Keys of a report to JSON of values that no training gives."""
 fuzzed = settings(
@@ -123,6 +130,7 @@ def test_study_file(text: str, tmp_path: Path) -> None:
     study = tolerate(folder.read_study)
     if study is not None:
         assert type(study.settings.seed) is int and type(study.ended) is str
+        folder.write_study(study)
     extent = RunExtent.of(fs.LocalFileSystem(), str(tmp_path))
     assert extent.finished in (True, False)
 
@@ -252,6 +260,7 @@ REPORTED = {
     "val_own_bits_per_char": 2.0,
     "val_bits_per_char": 2.0,
     "precision": "float32",
+    "kernel": "torch",
     "num_parameters": 5,
     "vocabulary_size": 3,
     "peak_memory_bytes": 9,
@@ -308,6 +317,17 @@ def test_checkpoint(data: st.DataObject, copied: Path, trained_checkpoint: Path)
     tolerate(lambda: load_checkpoint(copied))
 
 
+def test_checkpoint_that_would_write_half_characters_is_damaged(
+    copied: Path, trained_checkpoint: Path
+) -> None:
+    meta = json.loads((trained_checkpoint / META_FILE).read_text(encoding="utf-8"))
+    vocabulary = meta["vocabulary"][:-1] + "\ud800"
+    text = json.dumps({**meta, "format_version": 2, "vocabulary": vocabulary})
+    (copied / META_FILE).write_text(text, encoding="utf-8")
+    with pytest.raises(CheckpointError, match="must hold whole characters, got"):
+        load_checkpoint(copied)
+
+
 TABLES = ("trials.csv", "epochs.csv", "finalists.csv", "quality.csv", "predictor.csv")
 CELLS = ["", "x", "nan", "inf", "-1", "1e400", "9" * 30, "2.5", "True", "\x1b[2J", '"', "<b>"]
 
@@ -333,3 +353,44 @@ def test_tables(data: st.DataObject, tmp_path: Path) -> None:
     run = tolerate(lambda: read_run(folder))
     if run is not None:
         tolerate(lambda: (run.best, report_text(run)))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "refused"),
+    [
+        *((name, None, f"must have a value of {name}") for name in ("epochs", "decay_fraction")),
+        *((name, None, f"must have a value of {name}") for name in ("tie_weights", "epochs_run")),
+        ("search_seconds", None, "must have a value of search_seconds"),
+        ("epochs_run", 1e308, "must be finite"),
+        ("elapsed_seconds", 1e308, "must be finite"),
+        ("epochs_run", 0, "each trial with a score must have an epoch"),
+        ("elapsed_seconds", 0, ""),
+        ("gradient_clip_norm", 1e308, ""),
+        ("learning_rate", 1e-300, ""),
+        ("dropout", -5, ""),
+        ("cleaning", "letters", "must have one of cased, lower, got 'letters'"),
+    ],
+)
+def test_cells_that_no_search_writes_are_a_line_or_stand_in_the_reports(
+    column: str, value: Any, refused: str, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path)
+    space = with_choices(SPACE, "cleaning", ["cased", "lower"]) if column == "cleaning" else SPACE
+    folder.write_study(dataclasses.replace(STUDY, space=space))
+    folder.write_tables(hand_made())
+    path = folder.epochs_file if column == "search_seconds" else folder.trials_file
+    table = pd.read_csv(path)
+    table[column] = [0.5 if column == "epochs_run" else value, *[value] * (len(table) - 1)]
+    table.to_csv(path, index=False)
+
+    def reports() -> None:
+        run = read_run(folder)
+        report_text(run)
+        page_text(run)
+
+    if not refused:
+        reports()
+        return
+    with pytest.raises(ConfigError, match=refused) as caught:
+        reports()
+    assert "\n" not in str(caught.value)

@@ -17,6 +17,8 @@ from tune.records.history import (
     History,
     TrialEnded,
     TrialStarted,
+    event_of,
+    line_of,
     read_history,
 )
 from tune.records.order_table import ORDER_TABLE, by_hand, write_orders
@@ -47,6 +49,13 @@ def test_request_is_an_order_or_a_value_error(content: bytes) -> None:
         return
     assert order.id == ID
     assert Order.from_request(json.dumps(order.to_json()).encode(), ID) == order
+    given = event_of(line_of(OrderGiven(order=order, search_seconds=0.0)))
+    assert isinstance(given, OrderGiven) and given.order == order
+
+
+def nested(depth: int) -> Any:
+    """Return lists in lists."""
+    return json.loads("[" * depth + "]" * depth)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +69,10 @@ def test_request_is_an_order_or_a_value_error(content: bytes) -> None:
         ({"action": "budget", "time_budget_seconds": 0}, "above 0 s"),
         ({"action": "explode"}, "explode"),
         ({"action": "end", "shell": "rm"}, "key must be one of"),
+        ({"action": "add", "config": {"cell": "\ud800"}}, "must hold whole characters"),
+        ({"action": "add", "config": {"\udc00": 1}}, "must hold whole characters"),
+        ({"action": "add", "config": {"cell": nested(600)}}, "nested too deeply"),
+        ({"action": "add", "config": {"cell": nested(97)}}, "config.cell must be float"),
     ],
 )
 def test_what_is_no_order_is_one_line(values: dict[str, Any], rule: str) -> None:

@@ -34,6 +34,17 @@ FULL = dataclasses.replace(
 )
 
 
+OBJECTIVE = STUDY.to_json()["objective"]
+
+
+def with_steps(step: float) -> dict[str, Any]:
+    """Return a space whose dropout has steps, as JSON."""
+    attributes = {"low": 0.0, "high": 0.5, "step": step, "log": False}
+    dropout = {"name": "FloatDistribution", "attributes": attributes}
+    space = STUDY.space.to_json()
+    return {**space, "distributions": {**space["distributions"], "dropout": dropout}}
+
+
 @pytest.mark.parametrize("study", [STUDY, FULL])
 def test_what_is_written_is_read(study: StudyFile) -> None:
     assert StudyFile.from_dict(json.loads(json.dumps(study.to_json()))) == study
@@ -88,6 +99,16 @@ def test_runs_from_before_a_key_was_written_have_its_default() -> None:
         ("space", {"name": "full"}, "space lacks 'description'"),
         ("format_version", 2, "format must be at most 1, got 2"),
         ("format_version", "1", "format_version must be int, got '1'"),
+        ("command", "\ud800", r"study.json must hold whole characters, got '\\ud800'"),
+        ("versions", {"\udfff": "1"}, r"must hold whole characters, got '\\udfff'"),
+        ("resume", json.loads("[" * 150 + "]" * 150), "study.json is nested too deeply"),
+        ("search_seconds", 1e308, r"must be a finite number below 1e\+100, got 1e\+308"),
+        (
+            "objective",
+            {**OBJECTIVE, "restoration_bits_per_char": {"upper": 0.1}},
+            "must be of cleanings with a floor, cased, lower, letters, got 'upper'",
+        ),
+        ("space", with_steps(1e-30), "space has a value of another kind: .*InvalidOperation"),
     ],
 )
 def test_a_wrong_value_is_one_line(key: str, value: Any, message: str, tmp_path: Path) -> None:

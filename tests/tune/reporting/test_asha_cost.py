@@ -130,6 +130,14 @@ def test_saved_time_is_the_epochs_left_at_each_trials_own_speed() -> None:
     assert "those with patience that finished ran 90% of theirs" in text
 
 
+def test_trial_that_was_stopped_before_its_first_report_saves_nothing() -> None:
+    silent = record(10, [], status=Status.PRUNED)  # a stranger's: ours have one
+    assert "Saved: 13s of worker time, 31% of what" in text_of([*RECORDS, silent])
+    assert "Saved: 0s of worker time, 0% of what" in text_of([silent])
+    barely = trials_frame(RECORDS).assign(epochs_run=1e-300)
+    assert saved_seconds(barely) == 0
+
+
 def test_what_too_few_trials_carry_is_not_shown() -> None:
     few = [RECORDS[1], RECORDS[2], RECORDS[5], RECORDS[7]]
     table = table_of(few)

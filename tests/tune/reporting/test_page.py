@@ -343,9 +343,9 @@ def test_page_and_samples_md_show_the_passages_of_samples_json() -> None:
 
 def test_samples_of_earlier_runs_are_shown_as_they_are() -> None:
     folder = RunFolder.create(Path("run").resolve())
-    folder.samples_file.write_text("# Samples\n\n<b>\x1b[2Jsaid | he\n", encoding="utf-8")
+    folder.samples_file.write_bytes(b"# Samples\n\n<b>\x1b[2Jsaid | \xff he\n")
     page = page_of(hand_made())
-    assert "# Samples\n\n<b>\\x1b[2Jsaid | he" in page.text
+    assert "# Samples\n\n<b>\\x1b[2Jsaid | \ufffd he" in page.text
     assert "It writes" not in page.words()
 
 

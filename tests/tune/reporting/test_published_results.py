@@ -134,7 +134,7 @@ def test_restored_bits_are_said_to_be_another_figure() -> None:
     # A text that has no upper case loses nothing: its floors are the same.
     same = Floor(validation_bits_per_char=2.0, test_bits_per_char=2.1)
     objective = dataclasses.replace(
-        STUDY.objective, floors=dict.fromkeys(("cased", "lower"), same)
+        STUDY.objective, floors=dict.fromkeys(("cased", "lower", "letters"), same)
     )
     study = dataclasses.replace(run.study, objective=objective)
     alike = table_of(dataclasses.replace(run, study=study))

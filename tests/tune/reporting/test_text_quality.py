@@ -48,6 +48,7 @@ from tune.records.json_file import read_json
 from tune.records.quality_table import BOOK, CHECKPOINT, QUALITY_TABLE, nearest_temperature
 from tune.records.run_folder import RunFolder
 from tune.records.samples_file import Samples
+from tune.records.study_file import CorpusOrigin
 from tune.reporting import text_quality
 from tune.reporting.samples import write_samples
 from tune.reporting.samples_section import BOOK_NAME, best_temperature_line
@@ -397,8 +398,7 @@ def test_run_finds_its_book_again_unless_it_has_changed(tmp_path: Path, tiny_tex
     path.write_text(tiny_text, encoding="utf-8")
     folder = RunFolder.create(tmp_path / "run")
     found = resolve_corpus(str(path))
-    corpus = dataclasses.replace(STUDY.corpus, location=found.location, sha256=found.sha256)
-    folder.write_study(dataclasses.replace(STUDY, corpus=corpus))
+    folder.write_study(dataclasses.replace(STUDY, corpus=CorpusOrigin.of(found)))
     assert Book.of_run(folder).text == tiny_text
     assert Book.of_run(folder, str(path)).text == tiny_text
     path.write_text(tiny_text + "more", encoding="utf-8")

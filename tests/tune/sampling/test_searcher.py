@@ -12,8 +12,10 @@ from optuna.trial import TrialState
 
 from hand_made_trials import epoch_record
 from model.config import TrialConfig
+from model.errors import ConfigError
 from search_spaces import Budget, SearchSpace, load_space
 from search_spaces.distributions import distance
+from search_spaces.narrow import with_choices
 from tune.records.trial import RUNNING_BEST, Outcome, Status, TrialRecord
 from tune.sampling.optuna_study import open_study, queue, quiet_optuna
 from tune.sampling.own_samplers import Replay
@@ -601,6 +603,16 @@ def test_base_outside_the_axes_is_not_tried() -> None:
     space = dataclasses.replace(QUICK, base=base)
     assert space.all_starts() == []
     assert [each.baseline for each in queue(space, ())] == [each.name for each in QUICK.baselines]
+
+
+@pytest.mark.parametrize("status", [Status.RUNNING, Status.COMPLETE])
+def test_name_that_the_space_does_not_have_is_no_trials(status: Status, tmp_path: Path) -> None:
+    config = dataclasses.replace(QUICK.base, cleaning="letters")
+    record = TrialRecord(number=0, config=config, status=status)
+    space = with_choices(QUICK, "cleaning", ["cased", "lower"])
+    with pytest.raises(ConfigError, match="must have one of cased, lower, got 'letters'"):
+        queue(space, [record])
+        open_study(tmp_path / "optuna.journal", space, records=[record])
 
 
 @pytest.mark.parametrize("trials", [1, 2, 3, 4])

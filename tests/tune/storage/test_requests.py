@@ -64,12 +64,14 @@ def test_damaged_request_is_a_line_and_goes(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / f"{END.id}.json").write_bytes(b"\xff{")
     (folder / "0123456789abcdef.json").write_text('{"action": "stop", "trial": "\x1b"}')
+    half = r'{"action": "add", "config": {"cell": "\ud800"}}'  # no history could hold it
+    (folder / "0000456789abcdef.json").write_text(half)
     (folder / "fedcba9876543210.json").symlink_to("/etc/passwd")
     (folder / "notes.txt").write_text("not ours")
     lines: list[str] = []
     with Requests([str(tmp_path)], lines.append) as requests:
         assert requests.take() == []
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert all("is left out" in line and line.isprintable() for line in lines)
     left = {path.name for path in folder.iterdir()}
     assert left == {"notes.txt", "fedcba9876543210.json"}
