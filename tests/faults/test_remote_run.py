@@ -1,12 +1,12 @@
 """A run with its storage on a real S3 server: any machine goes on with it."""
 
 import contextlib
+import io
 import json
 import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -29,6 +29,7 @@ from tiny_search import (
     wait_until,
     write_inputs,
 )
+from tune import control
 
 PLACE = "s3://bucket/runs"
 
@@ -142,9 +143,10 @@ def test_search_of_one_machine_is_finished_by_another_from_an_empty_folder(
 
 
 @pytest.mark.long
-def test_second_driver_of_a_remote_run_is_refused(
+def test_second_driver_of_a_remote_run_is_refused_and_the_first_takes_orders(
     bucket: fs.FileSystem, tiny_text: str, tmp_path: Path
 ) -> None:
+    root = "bucket/runs/long"
     flags = write_inputs(tiny_text, epochs=(100_000, 100_000))
     driver = subprocess.Popen(
         command([*flags, "--name", "long", "--storage", PLACE]),
@@ -153,16 +155,25 @@ def test_second_driver_of_a_remote_run_is_refused(
         text=True,
     )
     try:
-        wait_until(lambda: "study.json" in names(bucket, "bucket/runs/long"), driver)
+        wait_until(lambda: "study.json" in names(bucket, root), driver)
         second = run_command(["--resume", f"{PLACE}/long", "--results", str(tmp_path / "else")])
         assert second.returncode == 2
         assert "a run must have one driver, but process" in second.stderr
         assert second.stderr.count("\n") == 1
         assert f"process {driver.pid} on {os.uname().nodename}" in second.stderr
-        driver.send_signal(signal.SIGINT)
+        wait_until(lambda: "control/open" in names(bucket, root), driver)
+        assert control.main([f"{PLACE}/long", "workers", "1"]) == 0
+        history = Path("results/long/history.jsonl")
+        wait_until(lambda: b"OrderCarriedOut" in history.read_bytes(), driver)
+        assert control.main([f"{PLACE}/long", "end"]) == 0
         output, errors = driver.communicate()
         assert driver.returncode == 130, errors
         assert f"or, on any machine: python -m tune.run --resume {PLACE}/long" in output
-        assert "driver.json" not in names(bucket, "bucket/runs/long")
+        there = names(bucket, root)
+        assert "driver.json" not in there
+        assert not any(name.startswith("control/") for name in there)
+        orders = pd.read_csv(io.BytesIO(read(bucket, f"{root}/orders.csv")))
+        assert orders["order"].to_list() == ["workers", "end"]
+        assert orders["carried_out_seconds"].notna().all() and orders["refused"].isna().all()
     finally:
         kill_family(driver)

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from model.training.trainer import Trainer
 from ray_nodes import RAY, ray_nodes
 from repository import ROOT, SUPPORT
 from search_spaces import SPACE_NAMES, load_space
-from tune import control
+from tune import control, report
 from tune.control import _values
 from tune.job.options import parse_options
 from tune.records.orders import Action
@@ -37,6 +38,8 @@ PAGES = [
 ]
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 SEARCH = ROOT / "docs" / "search.md"
+STEERING = ROOT / "docs" / "steering.md"
+RESULTS = ROOT / "docs" / "results.md"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -190,14 +193,38 @@ def test_spaces_have_the_trials_that_the_page_on_the_search_says() -> None:
         assert load_space(name).budget.trials == int(trials), name
 
 
-def test_orders_of_the_page_on_the_search_are_all_there_are() -> None:
+def test_orders_of_the_page_on_steering_are_all_there_are() -> None:
     Path("config.json").write_text('{"hidden_size": 64}', encoding="utf-8")
-    lines = [line.split()[3:] for line in documents.commands(SEARCH) if "tune.control" in line]
+    lines = [line.split()[3:] for line in documents.commands(STEERING) if "tune.control" in line]
     assert [order for _, order, *_ in lines] == [*Action]
     for _, order, *value in lines:
         assert len(_values(order, value[0] if value else None)) == len(value)
-    # Of a run that is not there each is one line.
+    # Of a run that is not there each is one line; test_steering.py carries each out.
     assert all(control.main(line) == 2 for line in lines)
+
+
+def test_command_of_the_page_on_results_says_what_the_page_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (line,) = documents.commands(RESULTS)
+    *python, module = shlex.split(line)[:3]
+    assert (python, module) == (["python", "-m"], "tune.report")
+    monkeypatch.chdir(ROOT)
+    assert report.main(shlex.split(line)[3:]) == 0
+    said = capsys.readouterr().out
+    assert "648,480 parameters" in said  # half of the winner's
+    assert "It has 0.0482 bits more than trial 0, which has 1,209,579." in said
+
+
+def test_extras_that_pages_name_are_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = {
+        extra
+        for page in PAGES
+        for extras in re.findall(r"'\.\[([\w,]+)\]'", page.read_text(encoding="utf-8"))
+        for extra in extras.split(",")
+    }
+    assert {"bench", "cluster", "gpu"} <= named <= set(project["optional-dependencies"])
 
 
 def test_samplers_of_the_page_on_the_search_are_all_there_are() -> None:
@@ -221,9 +248,7 @@ def test_commands_of_the_page_on_the_search_run() -> None:
     sentence = "Alice was beginning to get very tired of sitting by her sister on the bank. "
     Path("book.txt").write_text(sentence * 100, encoding="utf-8")
     Path("my_space.py").write_text(documents.blocks(SEARCH, "python")[0], encoding="utf-8")
-    # A search that runs is steered in tests/tune/job/test_steering.py, by each of these orders.
-    of_control = "python -m tune.control ten "
-    documents.run([each for each in documents.commands(SEARCH) if not each.startswith(of_control)])
+    documents.run(documents.commands(SEARCH))
 
 
 @pytest.mark.long

@@ -176,7 +176,7 @@ def parser() -> OneLineParser:
     how.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     watch = top.add_argument_group("how to watch")
     output = watch.add_mutually_exclusive_group()
-    output.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    output.add_argument("--quiet", action="store_true", help="print only warnings and errors")
     output.add_argument(
         "--log-format",
         choices=("text", "json"),

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from rich.console import Console
 
-from model.system.terminal import say
+from model.system.terminal import complain, say
 from tune.records.trial import TrialRecord
 
 
@@ -30,9 +30,14 @@ class JsonConsole(Console):
 
 
 def warn(console: Console, text: str) -> None:
-    """Say what a user should know though the search goes on: a line, or an event."""
+    """Say what a user should know though the search goes on: a line, or an event.
+
+    Where the console is quiet, the line goes to stderr, as errors do.
+    """
     if isinstance(console, JsonConsole):
         console.event("warning", text=text.strip())
+    elif console.quiet:
+        complain("tune.run", text.strip())
     else:
         say(console, text)
 

@@ -155,6 +155,8 @@ def test_plan_tells_of_words_that_are_none(capsys: pytest.CaptureFixture[str]) -
     plan, warning = map(json.loads, capsys.readouterr().out.splitlines())
     assert (plan["event"], warning["event"]) == ("plan", "warning")
     assert warning["text"] == f"warning: {NO_WORDS}"
+    assert run.main([*flags, "--fix", "min_word_count=5", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", f"tune.run: warning: {NO_WORDS}\n")
 
 
 @pytest.mark.parametrize("named", [True, False])

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+import documents
 import tune
+from repository import ROOT
 from tiny_search import command, kill_driver, kill_family, run_command, wait_until, write_inputs
 
 pytestmark = pytest.mark.slow
-NAME = Path("results/steered")
-FLAGS = ["--name", "steered", "--max-concurrent", "2", "--finalists", "0"]
+NAME = Path("results/ten")
+FLAGS = ["--name", "ten", "--max-concurrent", "2", "--finalists", "0"]
 LONG = 100_000
 """Epochs of a trial that does not end by itself while a test looks."""
 
@@ -54,12 +56,16 @@ def reported(number: int) -> Callable[[], bool]:
     return lambda: any(each["epoch"]["number"] == number for each in events("EpochEnded"))
 
 
-def ordered(*words: str, run: str = "steered") -> subprocess.CompletedProcess[str]:
+def ordered(*words: str, run: str = "ten") -> subprocess.CompletedProcess[str]:
     arguments = [sys.executable, "-m", "tune.control", run, *words]
     return subprocess.run(arguments, capture_output=True, text=True)
 
 
 def test_each_order_is_carried_out_and_reported() -> None:
+    """The commands are those of docs/steering.md, but for the two that make room at its end."""
+    lines = documents.commands(ROOT / "docs" / "steering.md")
+    look, stop, finish, add, workers, budget, end = lines
+    Path("config.json").write_text(json.dumps({"epochs": LONG, "hidden_size": 17}))
     flags = inputs(epochs=(LONG, LONG), trials=20)
     driver = subprocess.Popen(
         command(flags), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -77,39 +83,38 @@ def test_each_order_is_carried_out_and_reported() -> None:
             assert rule in refused.stderr and refused.stderr.count("\n") == 1
         (NAME / "control").mkdir(exist_ok=True)
         (NAME / "control" / "0123456789abcdef.json").write_text("{")
-        run = tune.load_run(NAME)
-        run.control.workers(1)
-        run.control.finish(0)
-        wait_until(has_carried_out(2), driver)
-        Path("next.json").write_text(json.dumps({"epochs": LONG, "hidden_size": 17}))
-        assert ordered("add", "next.json").returncode == 0
-        assert ordered("budget", "2h").returncode == 0
-        wait_until(has_carried_out(3), driver)
-        run.control.stop(1)
+        documents.run([look, stop])
         wait_until(has("TrialEnded", number=1, status="STOPPED"), driver)
+        wait_until(reported(2), driver)
+        documents.run([finish, add, workers, budget])
+        wait_until(has_carried_out(4), driver)
+        run = tune.load_run(NAME)
         run.control.stop(0)
-        wait_until(has_carried_out(6), driver)  # both stops, and the addition with its start
-        (added,) = [each for each in events("TrialStarted") if each["config"]["hidden_size"] == 17]
-        wait_until(reported(added["number"]), driver)
-        assert ordered("end").returncode == 0
+        run.control.stop(2)
+        wait_until(has_carried_out(7), driver)  # both stops, and the addition with its start
+        (added,) = [each for each in events("TrialStarted") if each["order_id"]]
+        assert (added["number"], added["config"]["hidden_size"]) == (3, 17)
+        wait_until(reported(3), driver)
+        documents.run([end])
         output, _ = driver.communicate()
     finally:
         kill_family(driver)
     assert driver.returncode == 130, output
+    assert not any(each["refused"] for each in events("OrderCarriedOut"))
     assert "the request control/0123456789abcdef.json is left out" in output
     assert "by hand: stop 1" in output
     starts = [each["number"] for each in events("TrialStarted")]
-    assert sorted(starts) == [0, 1, added["number"]]  # with 1 worker the first end began no other
+    assert sorted(starts) == [0, 1, 2, 3]  # with 1 worker the first end began no other
     study = json.loads((NAME / "study.json").read_text())
     assert study["space"]["budget"]["time_budget_seconds"] == 7200.0
     assert study["ended"] == "interrupted"
     report = (NAME / "report.md").read_text()
-    for words in ("trial 1 stopped after", "1 worker from", f"trial {added['number']} added"):
+    for words in ("1 stopped after", "2 kept from ASHA", "3 added", "1 worker from"):
         assert words in report
     assert not (NAME / "control").exists()
     assert "must run to be steered" in ordered("end").stderr
     status = subprocess.run(
-        [sys.executable, "-m", "tune.status", "steered"], capture_output=True, text=True
+        [sys.executable, "-m", "tune.status", "ten"], capture_output=True, text=True
     )
     assert "by hand: " in status.stdout and "trial 1 stopped after" in status.stdout
 
@@ -128,7 +133,7 @@ def test_orders_survive_a_kill_of_the_driver() -> None:
     finally:
         kill_family(driver)
     assert events("OrderGiven") == []
-    resume = ["--resume", "steered"]
+    resume = ["--resume", "ten"]
     driver = subprocess.Popen(command(resume), stdout=subprocess.PIPE, text=True)
     try:
         wait_until(has("TrialEnded", number=1, status="STOPPED"), driver)
@@ -186,9 +191,9 @@ def test_request_through_the_storage() -> None:
         command(flags), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
-        copied = Path("shared/steered/history.jsonl")
+        copied = Path("shared/ten/history.jsonl")
         wait_until(lambda: copied.exists() and b"EpochEnded" in copied.read_bytes(), driver)
-        done = ordered("end", run=f"{storage}/steered")
+        done = ordered("end", run=f"{storage}/ten")
         assert done.returncode == 0, done.stderr
         driver.communicate()
     finally:

@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from hand_made_trials import RECORDS, SPACE, record
@@ -209,6 +210,15 @@ def test_no_color_is_honoured_and_quiet_is_silent() -> None:
         progress.trial_ended(RECORDS[0])
         progress.epoch_ended(RECORDS[3])
     assert stream.getvalue() == ""
+
+
+def test_what_a_user_should_know_goes_to_stderr_where_all_else_is_quiet(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    warn(Console(quiet=True), "\nno predictor: two\nlines [x]\x1b[2J")
+    assert capsys.readouterr() == ("", "tune.run: no predictor: two lines [x]\\x1b[2J\n")
+    warn(Console(), "no predictor")
+    assert capsys.readouterr() == ("no predictor\n", "")
 
 
 def test_live_table_on_a_terminal() -> None:
