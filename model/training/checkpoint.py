@@ -47,8 +47,6 @@ WITHOUT_SUMS = 2
 """The format before there were checksums; it is still read."""
 MODEL_FILE = "model.safetensors"
 META_FILE = "meta.json"
-_FIRST_SPELLER = "witten-bell"
-"""What spells in checkpoints of words that do not say it."""
 TRAINING_FILE = "training.safetensors"
 _FILES = (META_FILE, MODEL_FILE, TRAINING_FILE, SUMS_FILE)
 _MAX_META_BYTES = 1 << 30
@@ -316,7 +314,7 @@ def _vocabulary_to_json(vocabulary: AnyVocabulary) -> str | dict[str, Any]:
         "tokens": list(vocabulary.tokens),
         "rare_words": list(vocabulary.rare_words),
         "alphabet": "".join(vocabulary.alphabet),
-        "speller": vocabulary.speller,
+        "speller": "kneser-ney",
     }
 
 
@@ -331,9 +329,9 @@ def _vocabulary_from_json(values: Any) -> AnyVocabulary:
         common, rare = (checked(words.get(name), str, name) for name in ("common", "rare"))
         return CommonCharVocabulary(tuple(common), tuple(rare))
     alphabet = checked(words.get("alphabet"), str, "alphabet")
+    # Another n-gram spelled the words of checkpoints that do not say it.
+    checked(words.get("speller"), Literal["kneser-ney"], "the vocabulary's speller")
     words_only: WordVocabulary = record(
-        {"speller": _FIRST_SPELLER, **words, "alphabet": list(alphabet)},
-        WordVocabulary,
-        "vocabulary",
+        {**words, "alphabet": list(alphabet)}, WordVocabulary, "vocabulary"
     )
     return words_only

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from model.config import is_own_cell
 from model.errors import ConfigError
+from model.scoring.objective import OBJECTIVE_VERSION
 from model.system.filesystem import check_storage, is_uri, join, normal
 from model.text.corpus import Corpus
 from search_spaces import Budget, SearchSpace
@@ -125,6 +126,11 @@ def prepare_resumed(
         folder = find_run(options.resume, options.results)
     earlier = EarlierSessions.of(folder)
     stored = earlier.study
+    if stored.objective.version != OBJECTIVE_VERSION:
+        raise ConfigError(
+            f"a resumed run's objective must be of version {OBJECTIVE_VERSION}, got "
+            f"{stored.objective.version}: begin a new search, with --start-from"
+        )
     if is_repeated:
         options = without_ordered_budget(options, earlier.search)
     check_sampler(stored.settings.sampler)

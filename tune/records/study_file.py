@@ -10,7 +10,7 @@ import secrets
 from typing import Any
 
 from model.errors import ConfigError
-from model.scoring.objective import Floor, Floors
+from model.scoring.objective import OBJECTIVE_VERSION, Floor, Floors
 from model.scoring.resemblance import Resemblance
 from model.system.filesystem import is_safe
 from model.system.json_schema import checked, record
@@ -164,6 +164,10 @@ class ObjectiveFacts:
 
     def __post_init__(self) -> None:
         self.known()
+        if not 1 <= self.version <= OBJECTIVE_VERSION:
+            raise ConfigError(
+                f"an objective's version must be 1 to {OBJECTIVE_VERSION}, got {self.version}"
+            )
 
     @property
     def floor_name(self) -> str:
@@ -173,7 +177,7 @@ class ObjectiveFacts:
 
     def known(self) -> Floors:
         """Return the floors, which a resumed run is judged by."""
-        return Floors(order=self.floor_order, of_cleaning=self.floors, version=self.version)
+        return Floors(order=self.floor_order, of_cleaning=self.floors)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
