@@ -38,7 +38,7 @@ from tune.records.history import (
     TrialEnded,
     TrialStarted,
     line_of,
-    read_history,
+    read_search,
 )
 from tune.records.json_file import read_json, write_json
 from tune.records.load import read_run
@@ -156,7 +156,7 @@ def test_history(data: st.DataObject, tmp_path: Path) -> None:
     lines[at] = data.draw(changed(json.loads(LINES[at]))) + "\n"
     path = tmp_path / "history.jsonl"
     path.write_text("".join(lines), encoding="utf-8")
-    records = read_history(path)
+    records = read_search(path).records
     rows = [record.row() for record in records.values()]
     assert all(type(row["number"]) is int for row in rows)
     RunFolder(tmp_path).write_tables(list(records.values()))
@@ -192,7 +192,7 @@ def test_report_that_no_training_gives_ends_as_a_line(
         History(folder.history_file)
     assert "\n" not in str(refused.value)
     # Those who only read it have what stands before.
-    records = read_history(folder.history_file)
+    records = read_search(folder.history_file).records
     assert all(not record.epochs for record in records.values())
     folder.write_tables(list(records.values()))
     assert "trials: " in RunStatus.of(folder).text()
