@@ -69,7 +69,7 @@ def run_study(study: Study, options: StudyOptions, cluster: Cluster, console: Co
     """
     earlier = study.earlier
     # Also where its time was not all used: what the finalists need was kept free.
-    if earlier and earlier.study.has_finished and not study.extended:
+    if earlier and earlier.study.finished and not study.extended:
         mirror = None if options.dry_run else _mirror(study, earlier.folder, console)
         # Its last session may not have copied all of it.
         with mirror if mirror and mirror.is_behind() else nullcontext():

@@ -153,7 +153,7 @@ def prepare_resumed(
     check_locations(options, storage)
     name = _name_in_storage(earlier, storage, was_fetched=found_in is not None)
     trackers = named_trackers(options)
-    if not stored.has_finished:
+    if not stored.finished:
         when_checked()
     corpus = _text(options, stored, folder, console)
     if (corpus.sha256, corpus.lengths) != (stored.corpus.sha256, stored.corpus.lengths):
@@ -201,7 +201,7 @@ def _name_in_storage(earlier: EarlierSessions, storage: str | None, *, was_fetch
     if is_folder(location, folder):  # in the storage itself, perhaps renamed there
         return ""
     has_epochs = any(record.epochs for record in earlier.search.records.values())
-    if name or not has_epochs or earlier.study.has_finished:
+    if name or not has_epochs or earlier.study.finished:
         return name
     if found_in_storage(storage, folder.name) is None:
         raise ConfigError(
