@@ -253,8 +253,11 @@ REPORTED = {
     "val_bits_per_char": 2.0,
     "precision": "float32",
     "num_parameters": 5,
+    "kernel": "torch",
     "vocabulary_size": 3,
+    "chars_trained": 9,
     "peak_memory_bytes": 9,
+    "estimated_memory_bytes": None,
 }
 
 

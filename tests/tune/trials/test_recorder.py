@@ -11,7 +11,14 @@ from ray.tune.experiment import Trial
 from model.config import TrialConfig
 from model.errors import ExternalFault
 from tune.records.history import History, read_search
-from tune.records.trial import ORDER, RUNNING_BEST, Outcome, Status
+from tune.records.trial import (
+    ESTIMATED_MEMORY,
+    ORDER,
+    PEAK_MEMORY,
+    RUNNING_BEST,
+    Outcome,
+    Status,
+)
 from tune.trials import recorder
 from tune.trials.recorder import MAX_DEATHS, Recorder
 from tune.trials.stopper import SearchStopper
@@ -29,6 +36,8 @@ def epoch(number: int) -> dict[str, Any]:
         "num_parameters": 10,
         "vocabulary_size": 3,
         "precision": "float32",
+        "kernel": "torch",
+        **dict.fromkeys(("chars_trained", PEAK_MEMORY, ESTIMATED_MEMORY)),
         RUNNING_BEST: 2.0,
         "outcome": Outcome.TRAINING.value,
     }
