@@ -24,7 +24,7 @@ from model.text.corpus import resolve_corpus
 from model.text.streams import split_text
 from model.text.vocabulary import smallest_type
 from model.text.words import Tokens, WordVocabulary, tokenize
-from model.training.checkpoint import META_FILE, WITHOUT_SUMS, load_checkpoint
+from model.training.checkpoint import META_FILE, load_checkpoint
 from model.training.cost import check_fits
 from model.training.trainer import Trainer
 from tune.records.run_folder import RunFolder
@@ -280,19 +280,16 @@ def test_window_regime_refuses_words() -> None:
         TrialConfig(unit="word", min_word_count=0)
 
 
-def test_checkpoints_of_characters_made_before_still_load(trained_checkpoint: Path) -> None:
-    path = trained_checkpoint / META_FILE
-    values = json.loads(path.read_text(encoding="utf-8"))
+def test_checkpoints_of_characters_made_before_still_load(
+    trained_checkpoint: Path, tmp_path: Path
+) -> None:
+    older = Path(shutil.copytree(trained_checkpoint, tmp_path / "older"))
+    values = json.loads((older / META_FILE).read_text(encoding="utf-8"))
     assert isinstance(values["vocabulary"], str)
     for name in ("unit", "min_word_count"):
         del values["config"][name]
-    values["format_version"] = 2
-    older = trained_checkpoint.parent / "older"
-    older.mkdir()
-    values["format_version"] = WITHOUT_SUMS
-    for name in ("model.safetensors", "training.safetensors"):
-        (older / name).write_bytes((trained_checkpoint / name).read_bytes())
     (older / META_FILE).write_text(json.dumps(values), encoding="utf-8")
+    write_sums(older, ("model.safetensors", META_FILE))
     _, meta = load_checkpoint(older)
     assert meta.config.unit == "char"
 
