@@ -1,7 +1,6 @@
 """Reads a study back from its run folder, so that the search can go on where it stood."""
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
@@ -259,15 +258,11 @@ def _as_it_may_have_begun(
 ) -> Iterator[SearchSpace]:
     """Yield what a space may have become as a run began.
 
-    Whether a GPU trained it and whether it had a time budget is not kept. Until 2026-11-29 nothing
-    brought layer norm, and the base of a long text had all characters.
+    Whether a GPU trained it and whether it had a time budget is not kept.
     """
-    for on_gpu, early in itertools.product((False, True), repeat=2):
-        without = {"normalization", *kept} if early else kept
-        space = for_text(named, num_chars, on_gpu=on_gpu, kept=without)
-        all_chars = dataclasses.replace(space.base, min_char_count=named.base.min_char_count)
+    for on_gpu in (False, True):
+        space = for_text(named, num_chars, on_gpu=on_gpu, kept=kept)
         yield space
-        yield dataclasses.replace(space, base=all_chars)
         yield with_layer_norm(space, kept)
 
 
@@ -275,11 +270,11 @@ def _what_must_agree(space: SearchSpace) -> dict[str, Any]:
     """Return what must be the same in a resumed run: it has its own budget and its own starts.
 
     The base is a start where it has values on axes, which the text and the time of the run have
-    changed. Epochs are those for its text, or it is from before 2026-11-29 and has none such.
+    changed.
     """
     values = space.to_json()
     base = {key: value for key, value in values["base"].items() if key not in space.distributions}
-    kept = {key: values[key] for key in values if key not in ("budget", "starts", "most_chars")}
+    kept = {key: values[key] for key in values if key not in ("budget", "starts")}
     return {**kept, "base": base}
 
 
