@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ray.tune.result import SHOULD_CHECKPOINT
 
 from model.config import FIELD_NAMES, TrialConfig
-from tune.records.trial import RUNNING_BEST, SCORES, Outcome
+from tune.records.trial import ESTIMATED_MEMORY, PEAK_MEMORY, RUNNING_BEST, SCORES, Outcome
 
 GATE = "open"
 """A file in the folder of the workers: before it is there, no trial begins its first epoch."""
@@ -77,8 +77,10 @@ def reported(
         RUNNING_BEST: float(curve[:epoch].min()),
         "outcome": (Outcome.FINISHED if is_finished else Outcome.TRAINING).value,
         "precision": "float32",
+        "kernel": "torch",
         "num_parameters": 1,
         "vocabulary_size": 1,
+        **dict.fromkeys(("chars_trained", PEAK_MEMORY, ESTIMATED_MEMORY)),
     }
 
 

@@ -100,7 +100,7 @@ def _write(options: argparse.Namespace) -> int:
 def _print(
     pieces: "Iterator[Piece]", options: argparse.Namespace, fit: Callable[[str], str]
 ) -> None:
-    """Print passages as they are written; a file gets the text as it is."""
+    """Print passages; a file gets the text as it is."""
     ends_in_line = options.stop is not None or options.separator is not None
     is_new, flushed, last = True, time.monotonic(), ""
     for piece in pieces:
@@ -122,7 +122,7 @@ def _print(
 def _pieces(options: argparse.Namespace) -> "Iterator[Piece]":
     """Return what is written, passage after passage; nothing after a conversation."""
     from model.generation.decoding import SamplingOptions, stream_passages
-    from model.generation.ending import Bounds, in_order
+    from model.generation.ending import Bounds
     from model.generation.interactive import Conversation
     from model.generation.temperature import default_temperature
     from model.system.devices import named_device
@@ -164,7 +164,9 @@ def _pieces(options: argparse.Namespace) -> "Iterator[Piece]":
         options=sampling,
         seed=options.seed,
     )
-    return in_order(pieces, options.passages)
+    if options.passages == 1:  # it is printed as it is written
+        return pieces
+    return iter(sorted(pieces, key=lambda piece: piece.passage))
 
 
 def _converse(conversation: "Conversation") -> None:

@@ -1,7 +1,6 @@
 """Where passages begin and end: a length, a string that ends them, a separator around them."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from model.errors import ConfigError
@@ -122,20 +121,3 @@ class Passage:
             return ""
         self._leading = None
         return self._held
-
-
-def in_order(pieces: Iterable[Piece], num_passages: int) -> Iterator[Piece]:
-    """Yield pieces of passages that are written side by side one passage after the other.
-
-    The first comes as it is written; what is written of the others meanwhile is kept.
-    """
-    waiting: list[list[str]] = [[] for _ in range(num_passages)]
-    over = [False] * num_passages
-    first = 0
-    for piece in pieces:
-        waiting[piece.passage].append(piece.text)
-        over[piece.passage] = piece.is_last
-        while first < num_passages and waiting[first]:
-            yield Piece(first, "".join(waiting[first]), over[first])
-            waiting[first] = []
-            first += over[first]

@@ -171,7 +171,7 @@ def held_out_nats(
     prepared: PreparedCorpus,
     config: TrialConfig,
     *,
-    precision: str | None,
+    precision: str,
     is_test: bool,
     max_symbols: int | None,
 ) -> NDArray[np.float64]:
@@ -181,7 +181,7 @@ def held_out_nats(
         network: The network.
         prepared: The corpus.
         config: The network's configuration.
-        precision: The arithmetic that it was trained and validated in; None is float32.
+        precision: The arithmetic that it was trained and validated in.
         is_test: Whether it is the test passage.
         max_symbols: Of a longer passage, only the beginning is scored; None is all of it.
     """
@@ -189,14 +189,14 @@ def held_out_nats(
     passage, context = corpus.validation, corpus.train
     if is_test:
         passage, context = corpus.test, corpus.validation
-    with autocast(precision or "float32", device):
+    with autocast(precision, device):
         return symbol_nats(
             network, passage.symbols[:max_symbols], context=context.symbols, device=device
         )
 
 
 def score_test_passage(
-    network: Network, prepared: PreparedCorpus, config: TrialConfig, *, precision: str | None
+    network: Network, prepared: PreparedCorpus, config: TrialConfig, *, precision: str
 ) -> float:
     """Return restored bits per raw character of the test passage.
 

@@ -32,9 +32,7 @@ from model.text.streams import (
 
 OBJECTIVE_VERSION = 2
 """Scores of different versions are not compared. 1 had a Witten-Bell n-gram, its order chosen on
-the validation passage, for the floor, the prices and the spelling."""
-SPELLERS: Mapping[int, Smoothing] = {1: "witten-bell", 2: "kneser-ney"}
-"""Version of the objective to what spells unknown words."""
+the validation passage, for the floor, the prices and the spelling; its runs are reported still."""
 MAX_TRAIN_CHARS = 2_000_000
 """The floor counts only the last raw characters of a longer training part, to stay within
 seconds."""
@@ -57,25 +55,19 @@ class Floors:
     Attributes:
         order: Its order, chosen on the end of the raw training part.
         of_cleaning: Cleaning to floor; "cased", the raw text, is always among them.
-        version: Of the objective, see OBJECTIVE_VERSION.
 
     Raises:
-        ConfigError: There is none of the raw text, or the version is unknown.
+        ConfigError: There is none of the raw text, or the order is below 1.
     """
 
     order: int
     of_cleaning: Mapping[str, Floor]
-    version: int = OBJECTIVE_VERSION
 
     def __post_init__(self) -> None:
         if self.order < 1:
             raise ConfigError(f"a floor's order must be at least 1, got {self.order}")
         if RAW not in self.of_cleaning:
             raise ConfigError(f"floors must have one of {RAW!r}, got {sorted(self.of_cleaning)}")
-        if self.version not in SPELLERS:
-            raise ConfigError(
-                f"an objective's version must be 1 to {OBJECTIVE_VERSION}, got {self.version}"
-            )
 
     def restoration_bits_per_char(self, cleaning: str, *, is_test: bool = False) -> float:
         """Return the price of restoring a held-out passage, per raw character, at least 0."""
@@ -122,7 +114,7 @@ class PreparedCorpus:
             return chars
         if config.unit == "byte":
             return encode_bytes(chars)
-        return encode_words(chars, config.min_word_count, SPELLERS[self.floors.version])
+        return encode_words(chars, config.min_word_count)
 
 
 def prepare_corpus(

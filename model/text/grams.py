@@ -95,7 +95,6 @@ class Grams:
     """The grams of one length in a text.
 
     Attributes:
-        length: Their length.
         base: See Level.
         keys: See Level; of grams that reach beyond a boundary, too, which are not counted.
         at: The number of the gram that ends at each position (N + 1,).
@@ -105,7 +104,6 @@ class Grams:
         begins: Of these, those whose gram begins with a boundary.
     """
 
-    length: int
     base: int
     keys: NDArray[np.int64]
     at: NDArray[np.int64]
@@ -114,7 +112,7 @@ class Grams:
     counted: NDArray[np.intp]
     begins: NDArray[np.intp]
 
-    def level(self, longer: "Grams | None", order: int, smoothing: Smoothing) -> Level:
+    def level(self, longer: "Grams | None", smoothing: Smoothing) -> Level:
         """Return the level; the longer grams are longer by one, None at the highest order."""
         contexts = self.keys // self.base
         num_contexts = self.num_contexts
@@ -131,13 +129,6 @@ class Grams:
             given = np.bincount(contexts, weights=discounts, minlength=num_contexts)
         passed_on = np.where(totals > 0, given / np.maximum(totals, 1), 1.0)
         kept = (counts - discounts) / np.maximum(totals, 1)[contexts]
-        if smoothing == "witten-bell" and self.length > 1:
-            # It had as many boundaries before a text as its contexts were long.
-            times = np.ones(num_contexts)
-            times[self.contexts[self.begins]] = order - self.length + 1
-            often = passed_on**times
-            kept *= ((1 - often) / np.where(passed_on < 1, 1 - passed_on, 1.0))[contexts]
-            passed_on = often
         return Level(self.base, self.keys, kept, passed_on)
 
     def _kneser_ney_counts(self, longer: "Grams | None") -> NDArray[np.int64]:
@@ -187,7 +178,7 @@ def grams_by_length(
         keys, at = _numbered(contexts * base + text)
         begins = learnt[reach == length - 1] if length > 1 else learnt[:0]
         counted = learnt[reach >= length - 1]
-        yield Grams(length, base, keys, at, contexts, num_contexts, counted, begins)
+        yield Grams(base, keys, at, contexts, num_contexts, counted, begins)
         contexts, num_contexts = np.concatenate([[0], at[:-1]]), len(keys)
 
 

@@ -4,8 +4,8 @@ Modified Kneser-Ney: below the highest order a gram counts as often as different
 before it, and three discounts an order, for counts of 1, 2 and more, go to the order below:
 p_k(c | h) = (C(hc) - D(C(hc)) + G(h) p_{k-1}(c | h')) / C(h), G(h) = D_1 N_1(h) + D_2 N_2(h) +
 D_3 N_3(h), with N_i(h) the number of symbols that were counted i times after h (N_3: three times
-or more); p_0 is uniform. A context that was not counted leaves p_{k-1}. Witten-Bell is what an
-earlier version had: its checkpoints of words are spelled by it still.
+or more); p_0 is uniform. A context that was not counted leaves p_{k-1}. Witten-Bell is what
+the thresholds of resemblance.py were measured with.
 
 A text has a boundary before it, which is no symbol to predict: no context reaches beyond it.
 
@@ -67,10 +67,10 @@ class Ngram:
         shorter: Grams | None = None
         for grams in itertools.islice(grams_by_length(symbols, vocabulary_size, end), order):
             if shorter is not None:
-                levels.append(shorter.level(grams, order, smoothing))
+                levels.append(shorter.level(grams, smoothing))
             shorter = grams
         assert shorter is not None
-        levels.append(shorter.level(None, order, smoothing))
+        levels.append(shorter.level(None, smoothing))
         return cls(levels, vocabulary_size=vocabulary_size, boundary=end)
 
     def probabilities(
@@ -151,9 +151,9 @@ def choose_order(symbols: Symbols, *, vocabulary_size: int) -> int:
     all_grams = grams_by_length(symbols, vocabulary_size, vocabulary_size, num_learnt=num_learnt)
     for order, grams in enumerate(itertools.islice(all_grams, MAX_ORDER), start=1):
         if shorter is not None:
-            level = shorter.level(grams, order, "kneser-ney")
+            level = shorter.level(grams, "kneser-ney")
             below_N = level.weigh(shorter.contexts[held_out], shorter.at[held_out], below_N)
-        level = grams.level(None, order, "kneser-ney")
+        level = grams.level(None, "kneser-ney")
         probability_N = level.weigh(grams.contexts[held_out], grams.at[held_out], below_N)
         bits = float(-np.log2(probability_N).sum())
         if bits < best_bits:

@@ -14,13 +14,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import ConfigError, unknown_choice
-from model.text.grams import Smoothing
+from model.errors import ConfigError
 from model.text.ngram import Ngram
 
-ORDERS: dict[str, int] = {"kneser-ney": 7, "witten-bell": 5}
-"""Order of the n-gram by its smoothing. On the book and a manual, rare words below 2, 3 and 5,
-cased and lower, 7 is best or within 0.003 bits per character of the best (LOG.md)."""
+ORDER = 7
+"""Of the n-gram. On the book and a manual, rare words below 2, 3 and 5, cased and lower, 7 is best
+or within 0.003 bits per character of the best (LOG.md)."""
 MAX_WORDS = 50_000
 """Only the last rare words of a longer text are learnt, to stay within seconds."""
 MARK = "\0"
@@ -31,35 +30,25 @@ class Speller:
     """A probability for every string of an alphabet, at least one character long.
 
     Raises:
-        ConfigError: The alphabet is empty, or has the mark, or the smoothing is unknown.
+        ConfigError: The alphabet is empty or has the mark.
     """
 
-    def __init__(
-        self,
-        words: Sequence[str],
-        alphabet: Sequence[str],
-        *,
-        smoothing: Smoothing = "kneser-ney",
-    ) -> None:
+    def __init__(self, words: Sequence[str], alphabet: Sequence[str]) -> None:
         """Learn from words.
 
         Args:
             words: Distinct and not empty; no word at all leaves the uniform model.
             alphabet: The characters that words may have.
-            smoothing: What unseen characters have.
         """
         if not alphabet or MARK in alphabet:
             raise ConfigError("an alphabet must have characters, but not the NUL character")
-        if smoothing not in ORDERS:
-            raise ConfigError(unknown_choice("speller", smoothing, ORDERS))
         self._symbols = (*alphabet, MARK)
         self._index = {symbol: index for index, symbol in enumerate(self._symbols)}
         self._ngram = Ngram.fit(
             self._encode(words),
             vocabulary_size=len(self._symbols),
-            order=ORDERS[smoothing],
+            order=ORDER,
             boundary=len(alphabet),
-            smoothing=smoothing,
         )
 
     def bits(self, words: Sequence[str]) -> NDArray[np.float64]:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from model.errors import CorpusError, UnfitCleaning
 from model.text.cleaning import RAW, cleaned_chars
 from model.text.common_chars import CommonCharVocabulary
-from model.text.grams import Smoothing
 from model.text.utf8 import ByteVocabulary
 from model.text.vocabulary import Vocabulary, char_counts
 from model.text.words import Tokens, WordVocabulary
@@ -237,19 +236,16 @@ def with_common_chars(chars: EncodedCorpus, min_char_count: int) -> EncodedCorpu
 
 
 @functools.lru_cache(maxsize=STREAMS_KEPT)
-def encode_words(
-    chars: EncodedCorpus, min_word_count: int, speller: Smoothing = "kneser-ney"
-) -> EncodedCorpus:
+def encode_words(chars: EncodedCorpus, min_word_count: int) -> EncodedCorpus:
     """Return the same corpus in words; made where it is needed, and kept there.
 
     Args:
         chars: The corpus in characters.
         min_word_count: Least count in the training part of a word that is a symbol.
-        speller: Smoothing of the spelling model.
     """
     tokens = dict(zip(chars.parts, _tokens(chars), strict=True))
     vocabulary = WordVocabulary.of(
-        tokens[chars.train], alphabet_of(chars), min_word_count=min_word_count, speller=speller
+        tokens[chars.train], alphabet_of(chars), min_word_count=min_word_count
     )
 
     def encoded(part: Part) -> Part:

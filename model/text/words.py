@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import ConfigError
-from model.text.grams import Smoothing
 from model.text.spelling import MAX_WORDS, Speller
 from model.text.vocabulary import BaseVocabulary, char_counts, smallest_type
 
@@ -141,7 +140,6 @@ class WordVocabulary(BaseVocabulary):
         tokens: Words and single other characters (see words.py), sorted.
         rare_words: What the spelling model learns from: the training text's rare tokens.
         alphabet: The characters of the whole cleaned text, sorted.
-        speller: Smoothing of the spelling model.
 
     Raises:
         ConfigError: The tokens are not sorted and distinct, one is empty, or the alphabet is.
@@ -150,7 +148,6 @@ class WordVocabulary(BaseVocabulary):
     tokens: tuple[str, ...]
     rare_words: tuple[str, ...]
     alphabet: tuple[str, ...]
-    speller: Smoothing = "kneser-ney"
     unit: ClassVar[str] = "word"
 
     def __post_init__(self) -> None:
@@ -166,12 +163,7 @@ class WordVocabulary(BaseVocabulary):
 
     @classmethod
     def of(
-        cls,
-        train: Tokens,
-        alphabet: Iterable[str],
-        *,
-        min_word_count: int,
-        speller: Smoothing = "kneser-ney",
+        cls, train: Tokens, alphabet: Iterable[str], *, min_word_count: int
     ) -> "WordVocabulary":
         """The vocabulary of a training text, the only text that is counted.
 
@@ -183,7 +175,6 @@ class WordVocabulary(BaseVocabulary):
             train: Of the cleaned training text.
             alphabet: The characters of the whole cleaned text, sorted.
             min_word_count: Least count in the text of a token that is a symbol; at least 1.
-            speller: Smoothing of the spelling model.
         """
         counts = dict(zip(train.kinds, train.counts(), strict=True))
         rare_below = max(min_word_count, 2)
@@ -192,7 +183,6 @@ class WordVocabulary(BaseVocabulary):
             tokens=tuple(sorted(t for t, count in counts.items() if count >= min_word_count)),
             rare_words=tuple(sorted(rare_words[-MAX_WORDS:])),
             alphabet=tuple(alphabet),
-            speller=speller,
         )
 
     def __len__(self) -> int:
@@ -253,4 +243,4 @@ class WordVocabulary(BaseVocabulary):
 
     @functools.cached_property
     def _speller(self) -> Speller:
-        return Speller(self.rare_words, self.alphabet, smoothing=self.speller)
+        return Speller(self.rare_words, self.alphabet)

@@ -43,12 +43,8 @@ from model.training.epoch_report import EpochReport
 from model.training.named_cells import check_same_file
 
 FORMAT_VERSION = 3
-WITHOUT_SUMS = 2
-"""The format before there were checksums; it is still read."""
 MODEL_FILE = "model.safetensors"
 META_FILE = "meta.json"
-_FIRST_SPELLER = "witten-bell"
-"""What spells in checkpoints of words that do not say it."""
 TRAINING_FILE = "training.safetensors"
 _FILES = (META_FILE, MODEL_FILE, TRAINING_FILE, SUMS_FILE)
 _MAX_META_BYTES = 1 << 30
@@ -71,7 +67,7 @@ class Origin:
     model_sha256: str
     epoch: float
     val_bits_per_char: float
-    text_sha256: str | None = None
+    text_sha256: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,11 +80,9 @@ class CheckpointMeta:
             spells them.
         metrics: The report of the best epoch, whose network the checkpoint holds.
         last_metrics: The report of the last epoch, which training goes on from.
-        precision: The arithmetic that it was trained in, float32 or bfloat16; None in checkpoints
-            from before it was written down.
+        precision: The arithmetic that it was trained in, float32 or bfloat16.
         kernel: What computed its LSTM, torch or fused.
-        text_sha256: Of the training part and the validation passage (streams.training_sha256);
-            None as above.
+        text_sha256: Of the training part and the validation passage (streams.training_sha256).
         corpus: Where the text was found, a corpus name or an absolute path; None where neither
             is known.
         origin: What the training began with; None are random weights.
@@ -102,9 +96,9 @@ class CheckpointMeta:
     vocabulary: AnyVocabulary
     metrics: EpochReport
     last_metrics: EpochReport
-    precision: str | None = None
-    kernel: str = "torch"
-    text_sha256: str | None = None
+    precision: str
+    kernel: str
+    text_sha256: str
     corpus: str | None = None
     origin: Origin | None = None
     cell_sha256: str | None = None
@@ -115,7 +109,7 @@ class CheckpointMeta:
                 f"a vocabulary must be of the configuration's unit, {self.config.unit}, got one "
                 f"of {self.vocabulary.unit}"
             )
-        Arithmetic(precision=self.precision or "float32", kernel=self.kernel)  # or is refused
+        Arithmetic(precision=self.precision, kernel=self.kernel)  # or is refused
 
 
 def check_new(folder: Path) -> None:
@@ -176,7 +170,8 @@ def load_checkpoint(
         check_same_file(meta.config.cell, meta.cell_sha256, "its training")
     except ConfigError as error:
         raise CheckpointError(f"{folder}: {error}") from error
-    _check(folder, META_FILE, MODEL_FILE)
+    for name in (META_FILE, MODEL_FILE):
+        check_sum(folder, name)
     path = folder / MODEL_FILE
     try:
         _check_shapes(path, meta)
@@ -230,7 +225,7 @@ def load_training_state(folder: Path) -> dict[str, Tensor]:
     """
     folder = readable_folder(folder)
     check_holds_files(folder, _FILES)
-    _check(folder, TRAINING_FILE)
+    check_sum(folder, TRAINING_FILE)
     try:
         return load_file(folder / TRAINING_FILE, device="cpu")
     except (OSError, SafetensorError) as error:
@@ -252,15 +247,8 @@ def copy_model(folder: Path, target: Path) -> None:
     write_sums(target, (MODEL_FILE, META_FILE))
 
 
-def _check(folder: Path, *names: str) -> None:
-    """Compare files with their checksums; a folder of the format without them has none."""
-    if (folder / SUMS_FILE).exists() or _read_values(folder)["format_version"] != WITHOUT_SUMS:
-        for name in names:
-            check_sum(folder, name)
-
-
-def _read_values(folder: Path) -> dict[str, Any]:
-    """Return what meta.json holds, its format checked.
+def read_meta(folder: Path) -> CheckpointMeta:
+    """Read what is known of a checkpoint, without its network.
 
     Raises:
         CheckpointError: It is missing, damaged, or of another format.
@@ -279,28 +267,17 @@ def _read_values(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"damaged checkpoint {path}: {error}") from error
     found = values.get("format_version")
-    if found not in (WITHOUT_SUMS, FORMAT_VERSION):
+    if found != FORMAT_VERSION:
         raise CheckpointError(
-            f"checkpoint format must be {WITHOUT_SUMS} or {FORMAT_VERSION}, "
-            f"got {found!r} in {path}"
+            f"checkpoint format must be {FORMAT_VERSION}, got {found!r} in {path}"
         )
-    return values
-
-
-def read_meta(folder: Path) -> CheckpointMeta:
-    """Read what is known of a checkpoint, without its network.
-
-    Raises:
-        CheckpointError: It is missing, damaged, or of another format.
-    """
-    values = _read_values(folder)
     try:
         vocabulary = _vocabulary_from_json(values.get("vocabulary"))
         meta: CheckpointMeta = record(
             {**values, "vocabulary": vocabulary}, CheckpointMeta, META_FILE
         )
     except ValueError as error:
-        raise CheckpointError(f"damaged checkpoint {folder / META_FILE}: {error}") from error
+        raise CheckpointError(f"damaged checkpoint {path}: {error}") from error
     return meta
 
 
@@ -316,7 +293,7 @@ def _vocabulary_to_json(vocabulary: AnyVocabulary) -> str | dict[str, Any]:
         "tokens": list(vocabulary.tokens),
         "rare_words": list(vocabulary.rare_words),
         "alphabet": "".join(vocabulary.alphabet),
-        "speller": vocabulary.speller,
+        "speller": "kneser-ney",
     }
 
 
@@ -331,9 +308,9 @@ def _vocabulary_from_json(values: Any) -> AnyVocabulary:
         common, rare = (checked(words.get(name), str, name) for name in ("common", "rare"))
         return CommonCharVocabulary(tuple(common), tuple(rare))
     alphabet = checked(words.get("alphabet"), str, "alphabet")
+    # Another n-gram spelled the words of checkpoints that do not say it.
+    checked(words.get("speller"), Literal["kneser-ney"], "the vocabulary's speller")
     words_only: WordVocabulary = record(
-        {"speller": _FIRST_SPELLER, **words, "alphabet": list(alphabet)},
-        WordVocabulary,
-        "vocabulary",
+        {**words, "alphabet": list(alphabet)}, WordVocabulary, "vocabulary"
     )
     return words_only

@@ -237,7 +237,7 @@ class Trainer:
             raise CheckpointError(
                 f"{folder} was trained on a text with other symbols, {otherwise}"
             )
-        if meta.text_sha256 not in (None, training_sha256(self.corpus)):
+        if meta.text_sha256 != training_sha256(self.corpus):
             raise CheckpointError(
                 f"{folder} was trained on another text of the same symbols, {otherwise}"
             )
@@ -249,10 +249,9 @@ class Trainer:
         except (KeyError, RuntimeError, ValueError) as error:
             reason = f"{folder}: its training state does not fit its configuration: {error}"
             raise CheckpointError(reason) from error
-        if meta.precision is not None:
-            kernel = meta.kernel if self.device.type == "cpu" else "torch"
-            self.arithmetic = Arithmetic(precision=meta.precision, kernel=kernel)
-            self.model.use_kernel(kernel)
+        kernel = meta.kernel if self.device.type == "cpu" else "torch"
+        self.arithmetic = Arithmetic(precision=meta.precision, kernel=kernel)
+        self.model.use_kernel(kernel)
         self.origin = meta.origin
         self._best_weights = best_model.state_dict()
         self.best_report = meta.metrics

@@ -113,7 +113,7 @@ def test_checkpoint_in_a_storage_that_lacks_its_network_is_damaged(
     [
         ({"config": {"cleaning": "../../x"}}, "unknown cleaning"),
         ({"config": {"regime": "__import__('os')"}}, "unknown regime"),
-        ({"vocabulary": {"tokens": "../../x", "alphabet": "ab"}}, "tokens"),
+        ({"vocabulary": {"tokens": "x", "alphabet": "ab", "speller": "kneser-ney"}}, "tokens"),
         ({"format_version": "../x"}, "checkpoint format must be"),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution
 
 from model.generation.quality import TextQuality
-from model.scoring.objective import Floor
+from model.scoring.objective import OBJECTIVE_VERSION, Floor
 from search_spaces import load_space
 from tune.records.finalist_table import (
     FINALIST_TABLE,
@@ -47,6 +47,7 @@ STUDY = StudyFile(
     settings=StudySettings(),
     corpus=CorpusOrigin(name="book.txt", source="file book.txt", num_chars=144_342, sha256="70f0"),
     objective=ObjectiveFacts(
+        version=OBJECTIVE_VERSION,
         floor_order=5,
         floors={
             "cased": Floor(validation_bits_per_char=2.2666, test_bits_per_char=2.3638),

@@ -43,7 +43,7 @@ from tune.monitoring.json_events import warn
 from tune.planning.estimate import Estimate
 from tune.planning.study import NOTHING_SPENT, EarlierSessions, Study, StudyOptions
 from tune.planning.training_time import num_settled, with_base_that_fits
-from tune.records.history import History, records_so_far
+from tune.records.history import History, read_search
 from tune.records.history_lock import check_no_driver
 from tune.records.json_file import read_json, write_json
 from tune.records.run_folder import RunFolder, existing_parent
@@ -69,7 +69,7 @@ def run_study(study: Study, options: StudyOptions, cluster: Cluster, console: Co
     """
     earlier = study.earlier
     # Also where its time was not all used: what the finalists need was kept free.
-    if earlier and earlier.study.has_finished and not study.extended:
+    if earlier and earlier.study.finished and not study.extended:
         mirror = None if options.dry_run else _mirror(study, earlier.folder, console)
         # Its last session may not have copied all of it.
         with mirror if mirror and mirror.is_behind() else nullcontext():
@@ -185,7 +185,7 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         ) as meter,
     ):
         at_once = Concurrency(cluster.nodes, need, most_at_once(study, options))
-        finalists = records_so_far(folder.finalists_history_file)
+        finalists = read_search(folder.finalists_history_file).records
         before = EarlierSessions(folder=folder, study=facts, search=history, finalists=finalists)
         result = found_before(study, before)
         if study.earlier:

@@ -35,7 +35,7 @@ from tune.monitoring.json_events import warn
 from tune.planning.finalist_budget import LATE_SHARE, choose, slot_ends
 from tune.planning.study import Study
 from tune.records.finalist_table import finalist_name, finalist_of
-from tune.records.history import records_so_far
+from tune.records.history import read_search
 from tune.records.predictor_table import (
     CACHE,
     NETWORK,
@@ -76,7 +76,7 @@ def with_predictor(after: AfterSearch, result: SearchResult) -> SearchResult:
     budget = study.space.budget.time_budget_seconds
     stopper = SearchStopper(budget, spent_seconds=result.seconds)
     candidates = candidates_of(
-        study, result.records, records_so_far(after.folder.finalists_history_file)
+        study, result.records, read_search(after.folder.finalists_history_file).records
     )
     scoring = [_scoring_seconds(study, candidate) for candidate in candidates]
     seconds = FIXED_SECONDS + max(slot_ends(scoring, after.concurrent()), default=0.0)

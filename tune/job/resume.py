@@ -1,7 +1,6 @@
 """Reads a study back from its run folder, so that the search can go on where it stood."""
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
@@ -10,6 +9,7 @@ from rich.console import Console
 
 from model.config import is_own_cell
 from model.errors import ConfigError
+from model.scoring.objective import OBJECTIVE_VERSION
 from model.system.filesystem import check_storage, is_uri, join, normal
 from model.text.corpus import Corpus
 from search_spaces import Budget, SearchSpace
@@ -125,6 +125,11 @@ def prepare_resumed(
         folder = find_run(options.resume, options.results)
     earlier = EarlierSessions.of(folder)
     stored = earlier.study
+    if stored.objective.version != OBJECTIVE_VERSION:
+        raise ConfigError(
+            f"a resumed run's objective must be of version {OBJECTIVE_VERSION}, got "
+            f"{stored.objective.version}: begin a new search, with --start-from"
+        )
     if is_repeated:
         options = without_ordered_budget(options, earlier.search)
     check_sampler(stored.settings.sampler)
@@ -147,7 +152,7 @@ def prepare_resumed(
     check_locations(options, storage)
     name = _name_in_storage(earlier, storage, was_fetched=found_in is not None)
     trackers = named_trackers(options)
-    if not stored.has_finished:
+    if not stored.finished:
         when_checked()
     corpus = _text(options, stored, folder, console)
     if (corpus.sha256, corpus.lengths) != (stored.corpus.sha256, stored.corpus.lengths):
@@ -195,7 +200,7 @@ def _name_in_storage(earlier: EarlierSessions, storage: str | None, *, was_fetch
     if is_folder(location, folder):  # in the storage itself, perhaps renamed there
         return ""
     has_epochs = any(record.epochs for record in earlier.search.records.values())
-    if name or not has_epochs or earlier.study.has_finished:
+    if name or not has_epochs or earlier.study.finished:
         return name
     if found_in_storage(storage, folder.name) is None:
         raise ConfigError(
@@ -253,15 +258,11 @@ def _as_it_may_have_begun(
 ) -> Iterator[SearchSpace]:
     """Yield what a space may have become as a run began.
 
-    Whether a GPU trained it and whether it had a time budget is not kept. Until 2026-11-29 nothing
-    brought layer norm, and the base of a long text had all characters.
+    Whether a GPU trained it and whether it had a time budget is not kept.
     """
-    for on_gpu, early in itertools.product((False, True), repeat=2):
-        without = {"normalization", *kept} if early else kept
-        space = for_text(named, num_chars, on_gpu=on_gpu, kept=without)
-        all_chars = dataclasses.replace(space.base, min_char_count=named.base.min_char_count)
+    for on_gpu in (False, True):
+        space = for_text(named, num_chars, on_gpu=on_gpu, kept=kept)
         yield space
-        yield dataclasses.replace(space, base=all_chars)
         yield with_layer_norm(space, kept)
 
 
@@ -269,11 +270,11 @@ def _what_must_agree(space: SearchSpace) -> dict[str, Any]:
     """Return what must be the same in a resumed run: it has its own budget and its own starts.
 
     The base is a start where it has values on axes, which the text and the time of the run have
-    changed. Epochs are those for its text, or it is from before 2026-11-29 and has none such.
+    changed.
     """
     values = space.to_json()
     base = {key: value for key, value in values["base"].items() if key not in space.distributions}
-    kept = {key: values[key] for key in values if key not in ("budget", "starts", "most_chars")}
+    kept = {key: values[key] for key in values if key not in ("budget", "starts")}
     return {**kept, "base": base}
 
 

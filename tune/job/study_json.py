@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from model.network.own_cells import own_cell
+from model.scoring.objective import OBJECTIVE_VERSION
 from model.system.command_line import cell_words
 from model.system.limits import num_cpus
 from search_spaces.cells import own_cells_of
@@ -37,7 +38,7 @@ def study_file(study: Study, result: SearchResult | None, estimate: Estimate | N
         settings=study.settings,
         corpus=CorpusOrigin.of(corpus),
         objective=ObjectiveFacts(
-            version=prepared.floors.version,
+            version=OBJECTIVE_VERSION,
             floor_order=prepared.floors.order,
             floors=dict(prepared.floors.of_cleaning),
             restoration_bits_per_char={

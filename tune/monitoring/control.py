@@ -11,7 +11,7 @@ from model.errors import ConfigError
 from model.system.durations import parse_duration
 from search_spaces import SearchSpace
 from tune.monitoring.status import is_driven
-from tune.records.history import read_history
+from tune.records.history import read_search
 from tune.records.load import local_folder
 from tune.records.orders import Action, Order, check_trial
 from tune.records.run_folder import RunFolder
@@ -76,7 +76,9 @@ class Control:
                 f"a search must run to be steered, but no driver has {self._location}; go on with "
                 f"python -m tune.run --resume"
             )
-        check_order(order, folder.read_study().space, lambda: read_history(folder.history_file))
+        check_order(
+            order, folder.read_study().space, lambda: read_search(folder.history_file).records
+        )
 
 
 def check_order(

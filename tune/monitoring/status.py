@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from model.config import is_own_cell
+from model.errors import ConfigError
 from model.system.command_line import cell_words
 from model.system.durations import counted, format_seconds
 from search_spaces import SearchSpace
 from tune.monitoring.search_state import SearchState, axis_values
-from tune.records.history import read_history, records_so_far, seconds_run
+from tune.records.history import read_search, seconds_run
 from tune.records.history_lock import has_driver
 from tune.records.order_table import ORDER_TABLE, by_hand
 from tune.records.predictor_table import PREDICTOR_TABLE, WITHOUT_CACHE, predictor_row
@@ -63,17 +64,21 @@ class RunStatus:
             location: Where the user says that it is; None is the folder.
 
         Raises:
-            ConfigError: study.json, the history or predictor.csv cannot be read.
+            ConfigError: study.json or predictor.csv cannot be read, or there is no history.
         """
         alive = is_driven(folder)  # first: a driver's last words are in study.json before it goes
         study = folder.read_study()
         space = study.space
-        records = read_history(folder.history_file)
-        finalists = records_so_far(folder.finalists_history_file)
+        records = read_search(folder.history_file).records
+        finalists = read_search(folder.finalists_history_file).records
         search_state = SearchState(
             space, sorted(records.values(), key=lambda record: record.number)
         )
         modified = [path.stat().st_mtime for path in folder.history_files if path.exists()]
+        if not modified:
+            raise ConfigError(
+                f"a run's status must come from its history, but {folder.path} has none"
+            )
         silent_seconds = max(0.0, time.time() - max(modified))
         # The finalists' history goes on with the search's clock.
         seconds = max(study.search_seconds, *map(seconds_run, (records, finalists)))

@@ -16,7 +16,7 @@ from model.system.files import expanded
 from model.system.filesystem import join, normal, open_location
 from model.text.corpus import Corpus
 from search_spaces import SearchSpace
-from tune.records.history import records_so_far, search_so_far, seconds_run
+from tune.records.history import read_search, seconds_run
 from tune.records.run_folder import RunFolder
 from tune.records.search_record import SearchRecord
 from tune.records.study_file import StudyFile, StudySettings, new_search_id
@@ -155,8 +155,8 @@ class EarlierSessions:
         return cls(
             folder=folder,
             study=folder.read_study(),
-            search=search_so_far(folder.history_file),
-            finalists=records_so_far(folder.finalists_history_file),
+            search=read_search(folder.history_file),
+            finalists=read_search(folder.finalists_history_file).records,
         )
 
     @property

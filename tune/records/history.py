@@ -249,42 +249,25 @@ def seconds_run(records: Mapping[int, TrialRecord]) -> float:
 
 
 def read_search(path: Path) -> SearchRecord:
-    """Return what a history tells that a driver may be writing.
+    """Return what a history tells that a driver may be writing; nothing where there is none.
 
     A line that is not whole yet is left out, and so is all that a damaged file has from the
-    damage on.
+    damage on. A driver may have been killed before it began one.
 
     Raises:
         ConfigError: It cannot be read.
     """
+    search = SearchRecord()
     try:
         text = read_regular(path)
+    except FileNotFoundError:
+        return search
     except OSError as error:
         raise ConfigError(f"a history must be readable: {path}: {error.strerror}") from error
-    search = SearchRecord()
     with contextlib.suppress(ValueError):
         for line in whole_lines(text).splitlines():
             _apply(event_of(line), search)
     return search
-
-
-def read_history(path: Path) -> dict[int, TrialRecord]:
-    """Return the records of the trials of `read_search`: trial number to record."""
-    return read_search(path).records
-
-
-def search_so_far(path: Path) -> SearchRecord:
-    """Return what a history tells; nothing where its driver was killed before it began one.
-
-    Raises:
-        ConfigError: It cannot be read.
-    """
-    return read_search(path) if path.exists() else SearchRecord()
-
-
-def records_so_far(path: Path) -> dict[int, TrialRecord]:
-    """Return the records of the trials of `search_so_far`."""
-    return search_so_far(path).records
 
 
 def whole_lines(data: bytes) -> bytes:

@@ -10,7 +10,7 @@ import secrets
 from typing import Any
 
 from model.errors import ConfigError
-from model.scoring.objective import Floor, Floors
+from model.scoring.objective import OBJECTIVE_VERSION, Floor, Floors
 from model.scoring.resemblance import Resemblance
 from model.system.filesystem import is_safe
 from model.system.json_schema import checked, record
@@ -164,6 +164,10 @@ class ObjectiveFacts:
 
     def __post_init__(self) -> None:
         self.known()
+        if not 1 <= self.version <= OBJECTIVE_VERSION:
+            raise ConfigError(
+                f"an objective's version must be 1 to {OBJECTIVE_VERSION}, got {self.version}"
+            )
         for cleaning in self.restoration_bits_per_char:
             if cleaning not in self.floors:
                 raise ConfigError(
@@ -179,7 +183,7 @@ class ObjectiveFacts:
 
     def known(self) -> Floors:
         """Return the floors, which a resumed run is judged by."""
-        return Floors(order=self.floor_order, of_cleaning=self.floors, version=self.version)
+        return Floors(order=self.floor_order, of_cleaning=self.floors)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -226,7 +230,7 @@ class StudyFile:
         unconfirmed: Why no finalist was trained again; None where one was, or that is open.
         found_nothing: Why the search has nothing to show, and what to do; empty for one that has,
             and while it runs.
-        finished: Whether all results were written; None in the oldest runs.
+        finished: Whether a session wrote all results.
         resume: Command that continues the run, on any machine.
         cells: Cell of the user's own to the SHA-256 of its file, of which the run keeps no more.
         search_id: 12 hexadecimal digits that tell it from others of its name.
@@ -250,7 +254,7 @@ class StudyFile:
     estimate: PlannedTime | None = None
     unconfirmed: str | None = None
     found_nothing: str = ""
-    finished: bool | None = None
+    finished: bool = False
     resume: str = ""
     cells: dict[str, str] = dataclasses.field(default_factory=dict)
     search_id: str = dataclasses.field(default_factory=new_search_id)
@@ -271,12 +275,6 @@ class StudyFile:
     def is_running(self) -> bool:
         """Whether the search had not come to an end; one that was killed looks the same."""
         return self.ended == STILL_RUNNING
-
-    @property
-    def has_finished(self) -> bool:
-        """Whether a session wrote all results."""
-        ended = self.ended not in (STILL_RUNNING, STOPPED_BY_USER)
-        return ended if self.finished is None else self.finished
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys and values of study.json."""

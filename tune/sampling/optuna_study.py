@@ -95,8 +95,6 @@ def open_study(
         space: What is searched.
         records: What earlier sessions of the search did.
     """
-    # Optuna's lock, left by an earlier version of ours, would make optuna 5.0 wait for 30 s.
-    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
     journal = StudyJournal()
     study = optuna.create_study(
         storage=JournalStorage(journal), study_name=space.name, direction="minimize"

@@ -14,7 +14,7 @@ from typing import Any
 from model.config import TrialConfig
 from model.errors import CheckpointError
 from model.system.filesystem import read
-from model.system.json_schema import parsed
+from model.system.json_schema import checked, parsed
 from tune.records.history import EpochEnded, History, TrialStarted, event_of, line_of
 from tune.records.trial import (
     ESTIMATED_MEMORY,
@@ -39,32 +39,27 @@ def epoch_ended(number: int, result: dict[str, Any], search_seconds: float) -> E
     """Return the event of what a trial reported.
 
     Raises:
-        KeyError: The report has no figures.
+        KeyError: The report lacks a figure.
+        ValueError: Its number is none.
     """
     return EpochEnded(
         epoch=EpochRecord(
             trial_id=trial_id(number),
             number=number,
-            report=report_of(result),
+            report=checked(result["report"], int, "report"),  # null would be the epoch's
             epoch=result["epoch"],
-            chars_trained=result.get("chars_trained"),
+            chars_trained=result["chars_trained"],
             **{name: result[name] for name in SCORES},
             elapsed_seconds=result["elapsed_seconds"],
             search_seconds=search_seconds,
         ),
         precision=result["precision"],
-        kernel=result.get("kernel", "torch"),  # checkpoints written before 2026-11-29 have none
+        kernel=result["kernel"],
         num_parameters=result["num_parameters"],
         vocabulary_size=result["vocabulary_size"],
-        # Checkpoints written before 2026-11-26 have none.
-        peak_memory_bytes=result.get(PEAK_MEMORY),
-        estimated_memory_bytes=result.get(ESTIMATED_MEMORY),
+        peak_memory_bytes=result[PEAK_MEMORY],
+        estimated_memory_bytes=result[ESTIMATED_MEMORY],
     )
-
-
-def report_of(result: dict[str, Any]) -> int:
-    """Return the number of a report; in checkpoints of before 2026-11-29 that of its epoch."""
-    return int(result.get("report", result["epoch"]))
 
 
 def write_epochs(folder: Path, config: TrialConfig, results: list[dict[str, Any]]) -> None:
@@ -109,7 +104,7 @@ def learn_missed(
         except OSError as error:  # to go on would leave a gap
             raise unreadable(error) from error
         last = record.epochs[-1].report if record.epochs else 0
-        missed = [result for result in results if report_of(result) > last]
+        missed = [result for result in results if result["report"] > last]
         if missed and record.has_ended:
             history.add(
                 TrialStarted(

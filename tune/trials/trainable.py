@@ -44,7 +44,7 @@ from tune.storage.checkpoints import (
     fetch,
     stored_checkpoint,
 )
-from tune.trials.epoch_reports import report_of, reported_first, write_epochs
+from tune.trials.epoch_reports import reported_first, write_epochs
 
 MEMORY_SLACK = 2
 """Factor of what it asked for to which a trial's process may grow: beyond, it has gone wrong."""
@@ -257,7 +257,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
 
 
 def _up_to(report: int, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [result for result in results if report_of(result) <= report]
+    return [result for result in results if result["report"] <= report]
 
 
 def trainable_for(corpus: SharedCorpus, need: TrialResources) -> type[ray_tune.Trainable]:

@@ -7,7 +7,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from model import generate as command
 from model.config import TrialConfig
 from model.errors import ConfigError
 from model.generation.decoding import SamplingOptions, stream_passages, write_passages
-from model.generation.ending import Bounds, Passage, Piece, in_order
+from model.generation.ending import Bounds, Passage
 from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.text.vocabulary import Vocabulary
 from model.training.checkpoint import load_checkpoint
@@ -84,24 +84,6 @@ def test_passage_ends_where_it_must(
 ) -> None:
     found, over = taken(bounds, pieces)
     assert ("".join(found), over) == (expected, is_over)
-
-
-def test_passages_come_in_order_and_the_first_as_it_is_written() -> None:
-    def side_by_side() -> Iterator[Piece]:
-        for step in "abc":
-            for number in range(3):
-                shown.append(step)
-                yield Piece(number, f"{number}{step}", step == "c" or (number, step) == (1, "b"))
-
-    shown: list[str] = []
-    pieces = in_order((p for p in side_by_side() if p[:2] != (1, "1c")), 3)
-    assert next(pieces) == Piece(0, "0a", False) and shown == ["a"]
-    rest = list(pieces)
-    assert rest == [
-        *(Piece(0, "0b", False), Piece(0, "0c", True)),
-        Piece(1, "1a1b", True),
-        *(Piece(2, "2a2b", False), Piece(2, "2c", True)),
-    ]
 
 
 @pytest.mark.parametrize("kind", ["trained_checkpoint", "words"])

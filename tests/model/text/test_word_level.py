@@ -21,10 +21,10 @@ from model.scoring.evaluation import score_test_passage
 from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.system.files import SUMS_FILE, write_sums
 from model.text.corpus import resolve_corpus
-from model.text.streams import encode_words, split_text
+from model.text.streams import split_text
 from model.text.vocabulary import smallest_type
 from model.text.words import Tokens, WordVocabulary, tokenize
-from model.training.checkpoint import META_FILE, WITHOUT_SUMS, load_checkpoint
+from model.training.checkpoint import META_FILE, load_checkpoint
 from model.training.cost import check_fits
 from model.training.trainer import Trainer
 from tune.records.run_folder import RunFolder
@@ -280,35 +280,34 @@ def test_window_regime_refuses_words() -> None:
         TrialConfig(unit="word", min_word_count=0)
 
 
-def test_checkpoints_of_characters_made_before_still_load(trained_checkpoint: Path) -> None:
-    path = trained_checkpoint / META_FILE
-    values = json.loads(path.read_text(encoding="utf-8"))
+def test_checkpoints_of_characters_made_before_still_load(
+    trained_checkpoint: Path, tmp_path: Path
+) -> None:
+    older = Path(shutil.copytree(trained_checkpoint, tmp_path / "older"))
+    values = json.loads((older / META_FILE).read_text(encoding="utf-8"))
     assert isinstance(values["vocabulary"], str)
     for name in ("unit", "min_word_count"):
         del values["config"][name]
-    values["format_version"] = 2
-    older = trained_checkpoint.parent / "older"
-    older.mkdir()
-    values["format_version"] = WITHOUT_SUMS
-    for name in ("model.safetensors", "training.safetensors"):
-        (older / name).write_bytes((trained_checkpoint / name).read_bytes())
     (older / META_FILE).write_text(json.dumps(values), encoding="utf-8")
+    write_sums(older, ("model.safetensors", META_FILE))
     _, meta = load_checkpoint(older)
     assert meta.config.unit == "char"
 
 
-def test_checkpoint_of_words_made_before_is_spelled_as_it_was(checkpoint: Path) -> None:
-    path = checkpoint / META_FILE
-    values = json.loads(path.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("speller", [None, "witten-bell"])
+def test_checkpoint_of_words_that_another_ngram_spells_is_refused(
+    speller: str | None, checkpoint: Path, tmp_path: Path
+) -> None:
+    older = Path(shutil.copytree(checkpoint, tmp_path / "older"))
+    values = json.loads((older / META_FILE).read_text(encoding="utf-8"))
     assert values["vocabulary"].pop("speller") == "kneser-ney"
-    older = checkpoint.parent / "older-words"
-    shutil.copytree(checkpoint, older)
+    if speller is not None:
+        values["vocabulary"]["speller"] = speller
     (older / META_FILE).write_text(json.dumps(values), encoding="utf-8")
     write_sums(older, ("model.safetensors", META_FILE))
-    new, old = (load_checkpoint(folder)[1].vocabulary for folder in (checkpoint, older))
-    assert isinstance(new, WordVocabulary) and isinstance(old, WordVocabulary)
-    assert (new.speller, old.speller) == ("kneser-ney", "witten-bell")
-    assert new.spelling_bits("quixotic") != old.spelling_bits("quixotic") > 0
+    rule = rf"speller must be one of \('kneser-ney',\), got {speller!r}$"
+    with pytest.raises(CheckpointError, match=rule):
+        load_checkpoint(older)
 
 
 def test_command_lines_train_and_write(text: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -342,8 +341,6 @@ def test_words_of_the_reference_book(wonderland_path: Path) -> None:
     assert len(corpus.train.symbols) == 33_841  # counted by another program, as is the next
     assert len(corpus.vocabulary) == 1_311
     assert corpus.validation.spelling_bits / 14_434 == pytest.approx(0.4481, abs=1e-4)
-    earlier = encode_words(prepared.encoded["lower"], 2, "witten-bell")
-    assert earlier.validation.spelling_bits / 14_434 == pytest.approx(0.4747, abs=1e-4)
 
 
 def test_vocabulary_without_words_is_told(

@@ -174,7 +174,7 @@ def test_default_text_is_told_in_events_too(
         assert json.loads(events.getvalue())["text"] == "corpus: file book.txt"
 
 
-def test_resumed_run_of_a_long_text_may_name_its_space_and_an_old_one_too() -> None:
+def test_resumed_run_of_a_long_text_may_name_its_space() -> None:
     named, long = load_space("full"), corpus("tea for two " * 100_000)
     options = StudyOptions(space="full", resume="long")
     for on_gpu in (False, True):
@@ -187,12 +187,6 @@ def test_resumed_run_of_a_long_text_may_name_its_space_and_an_old_one_too() -> N
         base = dataclasses.replace(stored.base, sequence_length=20)
         with pytest.raises(ConfigError, match="must be the one in its study"):
             _check_space(named, dataclasses.replace(stored, base=base), long, options)
-    # On its first day a long text's base had no layer norm and all characters.
-    early = for_text(named, len(long.text), on_gpu=False, kept={"normalization"})
-    base = dataclasses.replace(early.base, min_char_count=0)
-    _check_space(named, dataclasses.replace(early, base=base), long, options)
-    # Runs of before 2026-11-29 do not say what their epochs are for.
-    _check_space(named, dataclasses.replace(named, most_chars=None), long, options)
 
 
 def test_time_budget_brings_layer_norm_unless_it_is_fixed(

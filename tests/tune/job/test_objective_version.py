@@ -1,4 +1,4 @@
-"""A run is judged as it began: an earlier version's prices and spelling, not today's."""
+"""A run is judged as it began, by its own floors; one of an earlier version does not go on."""
 
 import dataclasses
 from pathlib import Path
@@ -7,11 +7,9 @@ import pytest
 from rich.console import Console
 
 from hand_made_run import STUDY
-from model.config import TrialConfig
 from model.errors import ConfigError
 from model.scoring.objective import OBJECTIVE_VERSION, Floor, prepare_corpus
 from model.text.corpus import resolve_corpus
-from model.text.words import WordVocabulary
 from tune.job.resume import prepared_study
 from tune.job.study_json import study_file
 from tune.planning.study import Study, StudyOptions
@@ -20,7 +18,7 @@ from tune.records.study_file import CorpusOrigin, ObjectiveFacts, StudyFile
 
 QUIET = Console(quiet=True)
 EARLIER = ObjectiveFacts(
-    version=1,
+    version=OBJECTIVE_VERSION,
     floor_order=4,
     floors={
         name: Floor(validation_bits_per_char=bits, test_bits_per_char=bits + 0.1)
@@ -30,46 +28,39 @@ EARLIER = ObjectiveFacts(
 )
 
 
-@pytest.fixture
-def resumed(tiny_text: str) -> Study:
+def resumed(text: str, objective: ObjectiveFacts) -> Study:
+    """Go on with a run that began with these figures."""
     path = Path("text.txt")
-    path.write_text(tiny_text, encoding="utf-8")
-    corpus = resolve_corpus(str(path))
-    origin = CorpusOrigin.of(corpus)
+    path.write_text(text, encoding="utf-8")
+    origin = CorpusOrigin.of(resolve_corpus(str(path)))
     folder = RunFolder.create(Path("run"))
-    folder.write_study(dataclasses.replace(STUDY, objective=EARLIER, corpus=origin))
+    folder.write_study(dataclasses.replace(STUDY, objective=objective, corpus=origin))
     return prepared_study(StudyOptions(resume=str(folder.path), trials=30), QUIET)
 
 
-def test_resumed_run_has_the_prices_that_it_began_with(resumed: Study) -> None:
+def test_resumed_run_has_the_prices_that_it_began_with(tiny_text: str) -> None:
+    study = resumed(tiny_text, EARLIER)
     prices = {
         name: corpus.validation.restoration_bits_per_char
-        for name, corpus in resumed.prepared.encoded.items()
+        for name, corpus in study.prepared.encoded.items()
     }
     assert prices == {name: EARLIER.restoration_bits_per_char[name] for name in prices}
-    assert study_file(resumed, None, None).objective.version == 1
-    assert study_file(resumed, None, None).objective.floors == EARLIER.floors
+    assert study_file(study, None, None).objective == dataclasses.replace(
+        EARLIER, restoration_bits_per_char=prices
+    )
 
 
-def test_resumed_run_spells_as_it_began(resumed: Study, tiny_text: str) -> None:
-    config = TrialConfig(unit="word", cleaning="lower", min_word_count=2)
-    for prepared, expected in (
-        (resumed.prepared, "witten-bell"),
-        (prepare_corpus(tiny_text, ["lower"]), "kneser-ney"),
-    ):
-        vocabulary = prepared.streams(config).vocabulary
-        assert isinstance(vocabulary, WordVocabulary)
-        assert vocabulary.speller == expected
-
-
-def test_new_run_says_its_version(tiny_text: str) -> None:
-    assert prepare_corpus(tiny_text, ["lower"]).floors.version == OBJECTIVE_VERSION == 2
+def test_run_of_an_earlier_version_is_not_resumed(tiny_text: str) -> None:
+    rule = "a resumed run's objective must be of version 2, got 1: begin a new search"
+    with pytest.raises(ConfigError, match=rule):
+        resumed(tiny_text, dataclasses.replace(EARLIER, version=1))
 
 
 @pytest.mark.parametrize(
     ("changes", "rule"),
     [
         ({"version": 3}, "an objective's version must be 1 to 2, got 3"),
+        ({"version": 0}, "an objective's version must be 1 to 2, got 0"),
         ({"floor_order": 0}, "a floor's order must be at least 1, got 0"),
         ({"floors": {}}, r"floors must have one of 'cased', got \[\]"),
     ],

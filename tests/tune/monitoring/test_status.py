@@ -27,7 +27,7 @@ from tune.records.history import (
     History,
     TrialEnded,
     TrialStarted,
-    read_history,
+    read_search,
 )
 from tune.records.history_lock import has_driver
 from tune.records.orders import Order
@@ -161,7 +161,14 @@ def test_run_whose_driver_died_says_how_to_go_on(folder: RunFolder) -> None:
     assert not seen.alive and seen.left_seconds is None
     assert seen.state == f"its driver is gone; go on: python -m tune.run --resume {folder.path}"
     assert "running: trial" not in seen.text()
-    assert read_history(folder.history_file)[3].objective == 2.25
+    assert read_search(folder.history_file).records[3].objective == 2.25
+
+
+def test_run_without_a_history_is_refused(folder: RunFolder) -> None:
+    for path in folder.history_files:
+        path.unlink(missing_ok=True)
+    with pytest.raises(ConfigError, match=r"must come from its history, but .* has none"):
+        RunStatus.of(folder)
 
 
 def test_run_that_is_over_says_how_it_ended(folder: RunFolder) -> None:

@@ -30,7 +30,8 @@ from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError
 from model.generation.temperature import TEMPERATURE_FILE, default_temperature
 from model.system.energy import Energy
-from model.training.checkpoint import META_FILE, SUMS_FILE, load_checkpoint
+from model.system.files import write_sums
+from model.training.checkpoint import META_FILE, MODEL_FILE, load_checkpoint
 from model.training.predictor import PREDICTOR_FILE, read_predictor_meta
 from search_spaces.narrow import with_choices
 from tune.monitoring.status import RunStatus
@@ -41,7 +42,7 @@ from tune.records.history import (
     TrialEnded,
     TrialStarted,
     line_of,
-    read_history,
+    read_search,
 )
 from tune.records.json_file import read_json, write_json
 from tune.records.load import read_run
@@ -164,7 +165,7 @@ def test_history(data: st.DataObject, tmp_path: Path) -> None:
     lines[at] = data.draw(changed(json.loads(LINES[at]))) + "\n"
     path = tmp_path / "history.jsonl"
     path.write_text("".join(lines), encoding="utf-8")
-    records = read_history(path)
+    records = read_search(path).records
     rows = [record.row() for record in records.values()]
     assert all(type(row["number"]) is int for row in rows)
     RunFolder(tmp_path).write_tables(list(records.values()))
@@ -200,7 +201,7 @@ def test_report_that_no_training_gives_ends_as_a_line(
         History(folder.history_file)
     assert "\n" not in str(refused.value)
     # Those who only read it have what stands before.
-    records = read_history(folder.history_file)
+    records = read_search(folder.history_file).records
     assert all(not record.epochs for record in records.values())
     folder.write_tables(list(records.values()))
     assert "trials: " in RunStatus.of(folder).text()
@@ -263,7 +264,9 @@ REPORTED = {
     "kernel": "torch",
     "num_parameters": 5,
     "vocabulary_size": 3,
+    "chars_trained": 9,
     "peak_memory_bytes": 9,
+    "estimated_memory_bytes": None,
 }
 
 
@@ -287,9 +290,7 @@ def test_temperature(text: str, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def copied(trained_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("copied") / "checkpoint"
-    shutil.copytree(trained_checkpoint, folder)
-    (folder / SUMS_FILE).unlink()  # as before there were checksums: nothing else guards it
-    return folder
+    return Path(shutil.copytree(trained_checkpoint, folder))
 
 
 PREDICTOR = {
@@ -312,8 +313,8 @@ def test_predictor(text: str, tmp_path: Path) -> None:
 @given(data=st.data())
 def test_checkpoint(data: st.DataObject, copied: Path, trained_checkpoint: Path) -> None:
     meta = json.loads((trained_checkpoint / META_FILE).read_text(encoding="utf-8"))
-    text = data.draw(changed({**meta, "format_version": 2}))
-    (copied / META_FILE).write_text(text, encoding="utf-8")
+    (copied / META_FILE).write_text(data.draw(changed(meta)), encoding="utf-8")
+    write_sums(copied, (MODEL_FILE, META_FILE))
     tolerate(lambda: load_checkpoint(copied))
 
 

@@ -19,7 +19,7 @@ from tune.records.history import (
     TrialStarted,
     event_of,
     line_of,
-    read_history,
+    read_search,
 )
 from tune.records.order_table import ORDER_TABLE, by_hand, write_orders
 from tune.records.orders import Action, Order, OrderCarriedOut, OrderGiven, OrderRecord
@@ -131,7 +131,7 @@ def test_history_keeps_orders_and_who_was_stopped_by_hand(tmp_path: Path) -> Non
     with History(path) as history:
         assert history.orders == known
         assert history.records[0].has_ended
-    assert read_history(path)[0].has_ended
+    assert read_search(path).records[0].has_ended
 
 
 def test_table_and_words(tmp_path: Path) -> None:

@@ -11,13 +11,7 @@ from hand_made_run import STUDY
 from model.errors import ConfigError
 from repository import ROOT
 from tune.records.run_folder import RunFolder
-from tune.records.study_file import (
-    STILL_RUNNING,
-    STOPPED_BY_USER,
-    PlannedTime,
-    StudyFile,
-    StudySettings,
-)
+from tune.records.study_file import PlannedTime, StudyFile, StudySettings
 
 FULL = dataclasses.replace(
     STUDY,
@@ -67,15 +61,12 @@ def test_published_runs_are_read_and_lose_no_key() -> None:
 
 def test_runs_from_before_a_key_was_written_have_its_default() -> None:
     values = FULL.to_json()
-    for key in ("sampler", "trial_timeout_seconds", "unconfirmed", "versions", "finished"):
+    for key in ("sampler", "trial_timeout_seconds", "unconfirmed", "versions"):
         del values[key]
     del values["estimate"]
     old = StudyFile.from_dict(json.loads(json.dumps(values)))
     assert (old.settings.sampler, old.settings.trial_timeout_seconds) == ("tpe", None)
-    assert old.versions == {} and old.estimate is None and old.finished is None
-    assert old.has_finished
-    for ended in (STILL_RUNNING, STOPPED_BY_USER):
-        assert not dataclasses.replace(old, ended=ended).has_finished
+    assert old.versions == {} and old.estimate is None
 
 
 @pytest.mark.parametrize(

@@ -98,12 +98,12 @@ def test_runs_that_were_not_judged_alike_are_refused_with_the_reason(
 ) -> None:
     make("one")
     make("text", corpus=dataclasses.replace(STUDY.corpus, sha256="11" * 32))
-    make("version", objective=dataclasses.replace(STUDY.objective, version=2))
+    make("version", objective=dataclasses.replace(STUDY.objective, version=1))
     make("order", objective=dataclasses.replace(STUDY.objective, floor_order=6))
     make("floor", objective=with_floor_of_lower(2.2223))
     for other, reason in (
         ("text", "the same corpus (sha256), but one has 70f0 and text has 111111111111"),
-        ("version", "the same objective's version, but one has 1 and version has 2"),
+        ("version", "the same objective's version, but one has 2 and version has 1"),
         ("order", "the same objective's floor_order, but one has 5 and order has 6"),
         ("floor", "the same floor of lower, but one has 2.2213 and floor has 2.2223"),
         ("nowhere", "a run must be a folder with study.json"),

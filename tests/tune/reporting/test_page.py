@@ -126,7 +126,7 @@ def test_page_says_who_won_how_surely_and_at_what_cost() -> None:
         "epoch 2 of 15.",
         "The search started from it.",
         "Retrained 1.9800 ± 0.0100 trial 3, 3 seeds; 2.0800 on the test passage",
-        "Against the floor 0.2838 bits better than a character 5-gram (2.3638) on the test "
+        "Against the floor 0.2838 bits better than a Kneser-Ney 5-gram (2.3638) on the test "
         "passage, which trains in a second",
         "Cost 10m5s 7 trials, 1 of them stopped by ASHA; 10 epochs; ",
         "lead beyond noise the lead over experiment 3 is 0.1300 bits (0.1300 on the test "

@@ -11,7 +11,7 @@ import pytest
 from model.config import TrialConfig
 from model.errors import CheckpointError, ExternalFault
 from tune.records.history import History, TrialEnded, TrialStarted
-from tune.records.trial import Status
+from tune.records.trial import ESTIMATED_MEMORY, PEAK_MEMORY, Status
 from tune.storage.checkpoints import CheckpointStore
 from tune.trials import epoch_reports
 from tune.trials.epoch_reports import EPOCHS_FILE, epoch_ended, learn_missed, write_epochs
@@ -21,6 +21,7 @@ CONFIG = TrialConfig(epochs=12)
 
 def result(epoch: int) -> dict[str, Any]:
     return {
+        "report": epoch,
         "epoch": epoch,
         "train_nats_per_char": 1.0,
         "val_nats_per_char": 1.0,
@@ -28,8 +29,10 @@ def result(epoch: int) -> dict[str, Any]:
         "val_bits_per_char": 2.0,
         "elapsed_seconds": float(epoch),
         "precision": "float32",
+        "kernel": "torch",
         "num_parameters": 5,
         "vocabulary_size": 3,
+        **dict.fromkeys(("chars_trained", PEAK_MEMORY, ESTIMATED_MEMORY)),
     }
 
 

@@ -10,8 +10,15 @@ from ray.tune.experiment import Trial
 
 from model.config import TrialConfig
 from model.errors import ExternalFault
-from tune.records.history import History, read_history
-from tune.records.trial import ORDER, RUNNING_BEST, Outcome, Status
+from tune.records.history import History, read_search
+from tune.records.trial import (
+    ESTIMATED_MEMORY,
+    ORDER,
+    PEAK_MEMORY,
+    RUNNING_BEST,
+    Outcome,
+    Status,
+)
 from tune.trials import recorder
 from tune.trials.recorder import MAX_DEATHS, Recorder
 from tune.trials.stopper import SearchStopper
@@ -29,6 +36,8 @@ def epoch(number: int) -> dict[str, Any]:
         "num_parameters": 10,
         "vocabulary_size": 3,
         "precision": "float32",
+        "kernel": "torch",
+        **dict.fromkeys(("chars_trained", PEAK_MEMORY, ESTIMATED_MEMORY)),
         RUNNING_BEST: 2.0,
         "outcome": Outcome.TRAINING.value,
     }
@@ -111,7 +120,7 @@ def test_history_says_whether_a_baseline_has_had_its_time(why: str, tmp_path: Pa
         assert stopper("a", {**epoch(1), "config": config})
         recording.on_trial_result(trial=trial, result=epoch(1))
         recording.on_trial_complete(trial=trial)
-    for record in (history.records[0], read_history(path)[0]):
+    for record in (history.records[0], read_search(path).records[0]):
         assert record.status is Status.STOPPED and not record.has_ended
         assert record.is_done == own
 
@@ -128,7 +137,7 @@ def test_history_says_which_order_a_trial_is_of(tmp_path: Path) -> None:
         )
         for trial in (added, again):
             recording.on_trial_start(trial=trial)
-            assert read_history(path)[0].order_id == "0123456789abcdef"
+            assert read_search(path).records[0].order_id == "0123456789abcdef"
 
 
 def test_report_that_comes_again_tells_that_a_trial_was_not_stuck(tmp_path: Path) -> None:
