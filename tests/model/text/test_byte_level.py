@@ -302,7 +302,7 @@ HOSTILE = {
     "bytes of words": ({"encoding": "utf-8"}, "word", "unit, word, got one of byte"),
     "bytes of characters": ({"encoding": "utf-8"}, "char", "unit, char, got one of byte"),
     "no alphabet": (
-        {"tokens": ["a"], "rare_words": [], "alphabet": ""},
+        {"tokens": ["a"], "rare_words": [], "alphabet": "", "speller": "kneser-ney"},
         "word",
         "an alphabet must not be empty",
     ),
