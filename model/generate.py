@@ -100,7 +100,7 @@ def _write(options: argparse.Namespace) -> int:
 def _print(
     pieces: "Iterator[Piece]", options: argparse.Namespace, fit: Callable[[str], str]
 ) -> None:
-    """Print passages; a file gets the text as it is."""
+    """Print passages; a file gets the text as it is, `?` for what its encoding lacks."""
     ends_in_line = options.stop is not None or options.separator is not None
     is_new, flushed, last = True, time.monotonic(), ""
     for piece in pieces:

@@ -71,6 +71,8 @@ def for_text(
 def changes_for_text(named: SearchSpace, space: SearchSpace, num_chars: int) -> list[str]:
     """Return in a line what `for_text` changed; none where it changed nothing of a space.
 
+    Without the base's dropout, which a time budget changes once more: the plan shows it.
+
     Args:
         named: The space that it was given.
         space: What it returned.
@@ -80,7 +82,6 @@ def changes_for_text(named: SearchSpace, space: SearchSpace, num_chars: int) -> 
     for what, field in (
         ("passes", "epochs"),
         ("the base's batch", "batch_size"),
-        ("the base's dropout", "dropout"),
     ):
         old, new = getattr(before, field), getattr(after, field)
         if new != old:

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from hand_made_run import STUDY, hand_made
 from hand_made_trials import epoch_record
+from model.config import TrialConfig
 from model.errors import ConfigError, ExternalFault
 from model.system import filesystem
 from model.system.filesystem import check_storage, join, normal, split, write
@@ -39,6 +40,7 @@ from tune.job.study_json import study_file
 from tune.planning.study import Study, StudyOptions
 from tune.records.history import EpochEnded, History, TrialStarted
 from tune.records.run_folder import LEASE_FILE, RunFolder
+from tune.records.trial import TrialRecord
 from tune.storage import lease
 from tune.storage import lease as lease_module
 from tune.storage import mirror as mirror_module
@@ -605,6 +607,35 @@ def test_storage_says_that_a_run_has_finished_when_it_has_all_of_it(
         monkeypatch.setattr(mirror_module, "write", write)
     assert RunFolder(root).read_study().finished and RunFolder(root).trials_file.exists()
     assert not copies.is_behind()
+
+
+def test_storage_has_the_epochs_of_each_trial_that_has_a_score(
+    folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror_module, "FIRST_SECONDS", 1_000.0)  # this thread copies
+    root = tmp_path / "storage" / "shared"
+
+    def write_tables(num_epochs: int) -> None:
+        trial = TrialRecord(number=0, config=TrialConfig())
+        for epoch in range(1, num_epochs + 1):
+            trial.add_epoch(epoch_record(0, epoch))
+        folder.write_tables([trial])
+
+    def reports_meanwhile(file_system: fs.FileSystem, path: str, data: bytes) -> None:
+        write(file_system, path, data)
+        if path.endswith("epochs.csv"):
+            write_tables(1)
+
+    with mirror(folder, root, []) as copies:
+        write_tables(0)
+        monkeypatch.setattr(mirror_module, "write", reports_meanwhile)
+        copies._copy()
+        trials, epochs = RunFolder(root).read_tables()
+        assert len(trials) == 1 and epochs.empty
+        monkeypatch.setattr(mirror_module, "write", write)
+        copies._copy()
+        trials, epochs = RunFolder(root).read_tables()
+        assert len(trials) == 1 and len(epochs) == 1
 
 
 @pytest.mark.parametrize("has_name", [True, False])

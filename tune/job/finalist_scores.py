@@ -153,9 +153,10 @@ def _window_chars(study: Study, record: TrialRecord) -> int | None:
     Windows of words have other lengths; the window regime would read one anew for each symbol.
     """
     corpus, config = study.corpus, record.config
-    if not corpus.is_published or config.unit == "word" or config.regime != "stream":
+    published = PUBLISHED.get(corpus.name)  # a resumed run's name is a stranger's word
+    if published is None or config.unit == "word" or config.regime != "stream":
         return None
-    return PUBLISHED[corpus.name].window_chars
+    return published.window_chars
 
 
 def _winner(history: History) -> int | None:

@@ -62,8 +62,7 @@ def finish(
         may_delete: Says whether superseded checkpoints may be removed: not where another driver
             has the run.
     """
-    if not result.interrupted:
-        time_text(study, result.records)
+    time_text(study, result.records)
     folder.write_tables(result.records)
     _check_predictor(folder, console)
     facts = study_file(study, result, estimate)

@@ -49,7 +49,7 @@ def is_spent(study: Study, earlier: EarlierSessions, concurrent: int) -> bool:
     records = search.records.values()
     # More may have ended than a smaller budget asks for.
     is_done = num_settled(study, records, concurrent) >= _num_asked(study, records)
-    return is_done and not additions(search) and not _has_promotion(study, search)
+    return is_done and not additions(search) and not _has_promotion(study, earlier)
 
 
 def _num_asked(study: Study, records: Collection[TrialRecord]) -> int:
@@ -80,11 +80,13 @@ def _is_late(study: Study, earlier: EarlierSessions) -> bool:
     return limit is not None and earlier.seconds >= limit
 
 
-def _has_promotion(study: Study, search: SearchRecord) -> bool:
+def _has_promotion(study: Study, earlier: EarlierSessions) -> bool:
     """Return whether a trial is to go on from its rung, now that no other will come.
 
     A driver may be killed between the end of the last trial and the proposal that follows.
     """
+    search, limit = earlier.search, study.space.budget.time_budget_seconds
     scheduler = asha_of(study, search)
     scheduler.replay(search.records.values())
-    return promoted(scheduler, search, is_last=True) is not None
+    left = None if limit is None else limit - earlier.seconds
+    return promoted(scheduler, search, is_last=True, seconds_left=left) is not None

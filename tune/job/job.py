@@ -160,8 +160,10 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         return SharedCorpus.of(study.prepared)
 
     def lost(said: str) -> None:
-        cluster.remove_folders()
-        tell_end(options, folder, EXTERNAL_FAULT, said)
+        try:
+            cluster.remove_folders()
+        finally:
+            tell_end(options, folder, EXTERNAL_FAULT, said)
 
     mirror = _mirror(study, folder, console)
     requests = Requests(

@@ -46,8 +46,8 @@ def parser() -> OneLineParser:
     what.add_argument(
         "--validation",
         metavar="TEXT",
-        help="what trials are judged by (a tenth of the corpus, before its last); in a long "
-        "text, of over a million characters, the first 50,000 of it",
+        help="what trials are judged by (a tenth of the corpus, before its last); where all has "
+        "over a million characters, 50,000 of them, the first of a text of your own",
     )
     what.add_argument(
         "--test",

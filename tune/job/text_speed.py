@@ -14,7 +14,7 @@ TIMED_TRIALS = 20
 
 
 def time_text(study: Study, records: Iterable[TrialRecord]) -> None:
-    """Fill in `milliseconds_per_char` of the best trials and of the baselines.
+    """Fill in `milliseconds_per_char` of the best trials and of all baselines that reported.
 
     The finalists and the kept checkpoints are among them. Untrained networks are timed, for they
     take as long: no checkpoint need be there, and all are timed on this machine, one by one. Words
@@ -24,12 +24,18 @@ def time_text(study: Study, records: Iterable[TrialRecord]) -> None:
         study: The search.
         records: Its trials.
     """
+    records = list(records)
+    per_char: dict[tuple[str, str], float] = {}  # an unknown word is a symbol, too
     is_long = len(study.corpus.text) > LONG_TEXT_CHARS
     most = max(TIMED_TRIALS, study.settings.finalists)
-    for record in choose(records, most, study.space.budget.group):
+    best = choose(records, most, study.space.budget.group)
+    cut_off = [each for each in records if each.baseline and each.best and each not in best]
+    for record in [*best, *cut_off]:
         if record.vocabulary_size is None or (is_long and record.config.unit != "char"):
             continue
         network = build_network(record.config, record.vocabulary_size)
         network.use_kernel(record.kernel)
-        symbols_per_char = study.prepared.streams(record.config).validation.symbols_per_char
-        record.milliseconds_per_char = milliseconds_per_symbol(network) * symbols_per_char
+        kind = record.config.unit, record.config.cleaning
+        if kind not in per_char:
+            per_char[kind] = study.prepared.streams(record.config).validation.symbols_per_char
+        record.milliseconds_per_char = milliseconds_per_symbol(network) * per_char[kind]

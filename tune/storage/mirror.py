@@ -18,10 +18,13 @@ from pyarrow import fs
 from model.errors import ConfigError, ExternalFault, first_line
 from model.system.files import read_regular
 from model.system.filesystem import broken_rule, open_location, write
-from tune.records.run_folder import CORPUS_FILE, NETWORK_FOLDERS, RunFolder
+from tune.records.run_folder import CORPUS_FILE, NETWORK_FOLDERS
 from tune.storage.copies import RunExtent, files_of_run
 from tune.storage.lease import RENEW_SECONDS, Lease, end_this_driver
 
+_WRITTEN_LAST = ("trials.csv", "trials.parquet", "study.json")
+"""In this order; they are read first, the last before the others: a trial with a score has its
+epochs then, and where it is said that the run has finished, all is there."""
 COPY_SECONDS = RENEW_SECONDS
 FIRST_SECONDS = 1.0
 COPY_SHARE = 0.05
@@ -164,12 +167,14 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
     def _copy(self) -> None:
         """Copy what has changed and delete what is gone, while the run is ours."""
         num_waiting = self._after_copy.qsize()  # what comes later waits for the next copy
-        # Read first and written last: where it says that the run has finished, all is there.
-        study_file = RunFolder(self._folder).study_file
-        its_look, study = _look(study_file), read_regular(study_file)
-        here = self._files() | {study_file.name: its_look}
+        held: dict[str, tuple[tuple[int, int], bytes]] = {}
+        for name in reversed(_WRITTEN_LAST):
+            path = self._folder / name
+            if name == "study.json" or path.exists():
+                held[name] = _look(path), read_regular(path)
+        here = self._files() | {name: look for name, (look, _) in held.items()}
         changed = [name for name, look in here.items() if self._copied.get(name) != look]
-        changed.sort(key=lambda name: name == study_file.name)
+        changed.sort(key=lambda name: _WRITTEN_LAST.index(name) if name in held else -1)
         gone = [name for name in self._copied if name not in here]
         if not self._lease.renew():
             return
@@ -177,8 +182,7 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
             if self._lease.is_lost:
                 return
             try:
-                is_study = name == study_file.name
-                data = study if is_study else read_regular(self._folder / name)
+                data = held[name][1] if name in held else read_regular(self._folder / name)
             except FileNotFoundError:  # ranked again meanwhile
                 continue
             write(self._file_system, f"{self._path}/{name}", data)

@@ -53,10 +53,13 @@ def test_best_trials_and_baselines_are_timed_without_a_checkpoint(study: Any) ->
     baseline = dataclasses.replace(CONFIG, dropout=0.1)
     records.append(record(last, baseline, 3.0, "experiment 1"))
     records.append(record(last + 1, dataclasses.replace(CONFIG, dropout=0.2), 0.5, symbols=None))
+    cut_off = record(last + 2, dataclasses.replace(CONFIG, dropout=0.3), 3.1, "experiment 2")
+    cut_off.status = Status.STOPPED  # it has had its time
+    records.append(cut_off)
     time_text(study, records)
     timed = trials_frame(records).set_index("number")["milliseconds_per_char"]
     # One of the best twenty is from before the size of a vocabulary was kept.
-    assert list(timed[timed.notna()].index) == [*range(TIMED_TRIALS - 1), last]
+    assert list(timed[timed.notna()].index) == [*range(TIMED_TRIALS - 1), last, last + 2]
     assert (timed.dropna() > 0).all()
 
 
