@@ -101,7 +101,6 @@ class StudySearcher(Searcher):
         self._optuna_numbers = {
             trial.user_attrs[NUMBER]: trial.number for trial in study.get_trials(deepcopy=False)
         }
-        self._ended = set(self._optuna_numbers)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Propose the next trial: one that was begun, else one that is promoted, else a new one.
@@ -142,7 +141,6 @@ class StudySearcher(Searcher):
         if self._thinning is not None and number in self._optuna_numbers:
             self._thinning.hide(self._optuna_numbers[number])  # it goes on as this one
         self._optuna_numbers[number] = trial.number
-        self._ended.discard(number)
         ordered = {ORDER: attributes[ORDER]} if ORDER in attributes else {}
         return {
             **ordered,
@@ -212,7 +210,7 @@ class StudySearcher(Searcher):
             self._space,
             seed=self._seed,
             number=self._next_number,
-            num_ended=len(self._ended),
+            num_ended=len(self._optuna_numbers) - len(self._live),
             num_baselines=num_baselines,
             attempt=attempt,
             replay=self._replay,
@@ -265,7 +263,7 @@ class StudySearcher(Searcher):
         if result is not None:
             # Ray 2.60 passes a trial's last epoch here alone, not to on_trial_result.
             self.on_trial_result(trial_id, result)
-        trial = self._take(trial_id)
+        trial = self._live.pop(trial_id)
         if result is None:
             self._tell_stopped(trial)
         elif result["outcome"] == Outcome.DIVERGED:
@@ -277,13 +275,7 @@ class StudySearcher(Searcher):
 
     def fail(self, trial_id: str, reason: str) -> None:
         """Tell Optuna why a trial raised, or that its process died."""
-        self._tell_failed(self._take(trial_id), reason)
-
-    def _take(self, trial_id: str) -> optuna.Trial:
-        """Return a running trial that has ended."""
-        trial = self._live.pop(trial_id)
-        self._ended.add(trial.user_attrs[NUMBER])
-        return trial
+        self._tell_failed(self._live.pop(trial_id), reason)
 
     def stop_running(self) -> None:
         """Tell Optuna that the search ended before its running trials did: none stays RUNNING."""
