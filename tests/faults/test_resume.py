@@ -211,6 +211,25 @@ def test_session_that_begins_keeps_the_time_of_those_before(tiny_text: str) -> N
         assert folder.read_study().search_seconds == 700.0
 
 
+def test_resumed_plan_says_what_text_and_flags_changed_in_the_space(
+    tiny_text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_inputs(tiny_text)
+    flags = ["--space", "full", "--corpus", "book.txt", "--fix", "dropout=0.3", "--dry-run"]
+    assert run.main([*flags, "--name", "noted"]) == 0
+    notes = [line for line in capsys.readouterr().out.splitlines() if "left out" in line]
+    assert notes
+    options = StudyOptions(space="full", corpus="book.txt", fix=["dropout=0.3"], name="noted")
+    study = prepare(options, Console(file=io.StringIO()))
+    folder = RunFolder.create(study.run_path, study_file(study, None, None))
+    for _ in range(2):  # a session keeps them for the next
+        assert run.main(["--resume", "noted", "--dry-run"]) == 0
+        shown = capsys.readouterr().out.splitlines()
+        assert [line for line in shown if "left out" in line] == notes
+        again = prepare_resumed(StudyOptions(resume="noted"), Console(file=io.StringIO()))
+        folder.write_study(study_file(again, None, None))
+
+
 def test_ordered_number_of_workers_is_that_of_the_resumed_plan(
     tiny_text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
