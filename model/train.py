@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from model.errors import ConfigError, TrainingDiverged
 from model.system.command_line import DEVICES, OneLineParser, ended_quietly
+from model.system.files import resolved
 from model.system.terminal import complain, printable
 from model.text.reading import UTF_8, Reading
 
@@ -105,7 +106,7 @@ def _train(options: argparse.Namespace) -> int:
 
     from model.system.devices import MAX_THREADS, memory_for, named_device, use_threads
     from model.system.limits import num_cpus
-    from model.training.checkpoint import check_new, load_checkpoint
+    from model.training.checkpoint import check_new, check_writable, load_checkpoint
     from model.training.named_cells import take_cells
     from model.training.trainer import Trainer
     from model.training.warm_start import check_shape, origin_of
@@ -126,6 +127,9 @@ def _train(options: argparse.Namespace) -> int:
     source = folder if options.resume else options.init
     with memory_for(f"the weights in {source}"):
         network, meta = load_checkpoint(source, device) if source else (None, None)
+    if options.resume:
+        folder = resolved(folder)  # a link would be replaced, and not a second time
+        check_writable(folder)
     config = _config(options, meta)
     if options.init and meta:
         check_shape(config, meta, source)

@@ -148,9 +148,22 @@ def add_cell_option(parser: argparse.ArgumentParser) -> None:
         action="extend",
         nargs="+",
         default=[],
+        type=_said_cell,
         metavar="FILE.py:CLASS",
         help="the files of the cells of one's own that a network has; they are executed",
     )
+
+
+def _said_cell(word: str) -> str:
+    """Return a word behind --cell, which takes all that follow: what was meant for others too.
+
+    Raises:
+        argparse.ArgumentTypeError: It names no cell of the user's own.
+    """
+    if ".py:" not in word:
+        rule = f"a cell of one's own must be FILE.py:CLASS, got {word!r}"
+        raise argparse.ArgumentTypeError(f"{rule}; what is no cell goes before --cell")
+    return word
 
 
 def cell_words(cells: Iterable[str]) -> str:

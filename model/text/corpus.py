@@ -197,18 +197,28 @@ def _default_corpus(keep_front_matter: bool) -> Corpus:
 def _alice(keep_front_matter: bool) -> Corpus:
     reading = Reading(keep_front_matter=keep_front_matter)
     cache_path = cache_folder() / "alice-pg11.txt"
-    with contextlib.suppress(OSError):  # it is not there, or is somebody else's
-        return corpus_of("alice", f"cached file {cache_path}", cache_path.read_bytes(), reading)
+    # It is not there, is somebody else's, or a part that an earlier version kept.
+    with contextlib.suppress(OSError, CorpusError):
+        return _whole_alice(f"cached file {cache_path}", cache_path.read_bytes(), reading)
     data = download(ALICE_URL, seconds=DOWNLOAD_SECONDS)
-    corpus = corpus_of("alice", f"downloaded from {ALICE_URL}", data, reading)
-    # A part of it, from a proxy say, would be kept for good.
-    if "\nCHAPTER I" not in f"\n{corpus.text}" or _END_OF_ALICE not in data:
-        raise CorpusError(f"{ALICE_URL} did not answer with the book")
+    corpus = _whole_alice(f"downloaded from {ALICE_URL}", data, reading)
     try:
         cache_path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(cache_path, data)
     except OSError:
         return dataclasses.replace(corpus, source=f"{corpus.source}, not cached")
+    return corpus
+
+
+def _whole_alice(source: str, data: bytes, reading: Reading) -> Corpus:
+    """Return the book.
+
+    Raises:
+        CorpusError: It is another text, or a part of it, from a proxy say.
+    """
+    corpus = corpus_of("alice", source, data, reading)
+    if "\nCHAPTER I" not in f"\n{corpus.text}" or _END_OF_ALICE not in data:
+        raise CorpusError(f"alice must be the whole book, got another text, {source}")
     return corpus
 
 

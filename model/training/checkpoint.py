@@ -117,13 +117,24 @@ def check_new(folder: Path) -> None:
     """Find out whether a checkpoint can be made, before an epoch is trained for it.
 
     Raises:
-        ConfigError: There is one of that name.
+        ConfigError: There is one of that name, or a link to nowhere.
+        CheckpointError: The folder cannot be written.
+    """
+    check_writable(folder)
+    if readable_folder(folder).exists():
+        rule = "a checkpoint folder must not exist yet"
+        raise ConfigError(f"{rule}: {folder}; go on with --resume")
+    if folder.is_symlink():
+        raise ConfigError(f"a checkpoint folder must not be a link to nowhere, got {folder}")
+
+
+def check_writable(folder: Path) -> None:
+    """Find out whether a checkpoint can be made, or replaced, before an epoch is trained for it.
+
+    Raises:
         CheckpointError: The folder cannot be written.
     """
     try:
-        if readable_folder(folder).exists():
-            rule = "a checkpoint folder must not exist yet"
-            raise ConfigError(f"{rule}: {folder}; go on with --resume")
         check_replaceable(folder)
     except OSError as error:
         raise CheckpointError(f"cannot write checkpoint {folder}: {error.strerror}") from error

@@ -88,12 +88,6 @@ def test_interrupted_search_goes_on_with_its_running_trials(
     assert Path("results/long/study.json").stat().st_mtime_ns == stamp
 
 
-def assert_same_trials(trials: pd.DataFrame, others: pd.DataFrame) -> None:
-    """Compare trials.csv of two sessions: text is timed at the end of each."""
-    time = "milliseconds_per_char"
-    pd.testing.assert_frame_equal(trials.drop(columns=time), others.drop(columns=time))
-
-
 @pytest.mark.slow
 def test_interrupted_finalists_go_on_and_their_search_does_not(tiny_text: str) -> None:
     flags = write_inputs(tiny_text, epochs=(100, 3_000), trials=1_000)
@@ -110,7 +104,7 @@ def test_interrupted_finalists_go_on_and_their_search_does_not(tiny_text: str) -
     done = run_command(["--resume", "timed", "--max-concurrent", "1"])
     assert done.returncode == 0, done.stderr
     assert events_of("timed") == before
-    assert_same_trials(trials_of("timed"), trials)
+    pd.testing.assert_frame_equal(trials_of("timed"), trials)
     study = RunFolder(Path("results/timed")).read_study()
     assert study.ended == "ended by its time budget"
 
@@ -121,7 +115,7 @@ def test_finished_search_can_be_extended(finished: FinishedSearch, tiny_text: st
     first = trials_of("one")
     done = run_command([*flags, "--resume", "one", "--trials", "14"])
     assert done.returncode == 0, done.stderr
-    assert_same_trials(trials_of("one")[:12], first)
+    pd.testing.assert_frame_equal(trials_of("one")[:12], first)
     assert len(trials_of("one")) == 14
     ends = [event for event in events_of("one") if event["event"] == "SearchEnded"]
     assert [(end["trials"], end["timed_out"]) for end in ends] == [(12, False), (14, False)]
@@ -215,6 +209,25 @@ def test_session_that_begins_keeps_the_time_of_those_before(tiny_text: str) -> N
         assert again.earlier is not None and again.earlier.seconds == 700.0
         folder.write_study(study_file(again, None, None))
         assert folder.read_study().search_seconds == 700.0
+
+
+def test_resumed_plan_says_what_text_and_flags_changed_in_the_space(
+    tiny_text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_inputs(tiny_text)
+    flags = ["--space", "full", "--corpus", "book.txt", "--fix", "dropout=0.3", "--dry-run"]
+    assert run.main([*flags, "--name", "noted"]) == 0
+    notes = [line for line in capsys.readouterr().out.splitlines() if "left out" in line]
+    assert notes
+    options = StudyOptions(space="full", corpus="book.txt", fix=["dropout=0.3"], name="noted")
+    study = prepare(options, Console(file=io.StringIO()))
+    folder = RunFolder.create(study.run_path, study_file(study, None, None))
+    for _ in range(2):  # a session keeps them for the next
+        assert run.main(["--resume", "noted", "--dry-run"]) == 0
+        shown = capsys.readouterr().out.splitlines()
+        assert [line for line in shown if "left out" in line] == notes
+        again = prepare_resumed(StudyOptions(resume="noted"), Console(file=io.StringIO()))
+        folder.write_study(study_file(again, None, None))
 
 
 def test_ordered_number_of_workers_is_that_of_the_resumed_plan(

@@ -375,6 +375,16 @@ def test_conditions_that_make_too_many_corners_are_refused() -> None:
         )
 
 
+def test_pairs_of_axes_that_have_too_many_corners_in_all_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("search_spaces.space.MAX_CORNERS", 1_000)
+    cells = CategoricalDistribution([f"cells.py:Cell{number}" for number in range(150)])
+    axes = load_space("full").distributions  # each pair with the cells has few enough by itself
+    with pytest.raises(ConfigError, match="pairs of axes must have at most 1,000 corners in all"):
+        space(distributions={**axes, "cell": cells})
+
+
 def test_points_of_a_small_space_are_listed_under_its_conditions() -> None:
     six = space(
         baselines=(),

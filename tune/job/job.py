@@ -38,6 +38,7 @@ from tune.job.predictor import with_predictor
 from tune.job.search import search
 from tune.job.steering import overridden_by, with_time_budget, workers_ordered
 from tune.job.study_json import study_file
+from tune.job.text_speed import keep_times
 from tune.job.worker_tasks import AfterSearch
 from tune.monitoring.json_events import warn
 from tune.planning.estimate import Estimate
@@ -191,6 +192,8 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         before = EarlierSessions(folder=folder, study=facts, search=history, finalists=finalists)
         result = found_before(study, before)
         if study.earlier:
+            if study.earlier.study.machine == facts.machine:  # times of two are not compared
+                keep_times(folder, history.records)
             folder.write_study(facts)
         if is_spent(study, before, plan.concurrent):
             requests.close()

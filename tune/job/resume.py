@@ -175,6 +175,7 @@ def prepare_resumed(
         settings=settings,
         command=stored.command,
         earlier=earlier,
+        notes=stored.notes,
         extended=(
             other_finalists or is_unsettled or _is_larger(space.budget, stored.space.budget)
         ),

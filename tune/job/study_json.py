@@ -63,6 +63,7 @@ def study_file(study: Study, result: SearchResult | None, estimate: Estimate | N
         cells={cell: own_cell(cell).sha256 for cell in own_cells_of(study.space)},
         search_id=study.search_id,
         name=study.name,
+        notes=study.notes,
     )
 
 

@@ -1,24 +1,47 @@
 """Times what a character of text takes by the best trials' networks, once the search has ended."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from model.errors import ConfigError
 from model.generation.decoding import milliseconds_per_symbol
 from model.network.lstm import build_network
 from model.text.held_out import LONG_TEXT_CHARS
 from tune.planning.finalist_budget import choose
 from tune.planning.study import Study
+from tune.records.run_folder import RunFolder
+from tune.records.tables import TRIAL_TABLE
 from tune.records.trial import TrialRecord
 
 TIMED_TRIALS = 20
 """The best so many, and all baselines: a tenth of a second each, 0.25 s of `full`'s largest."""
 
 
+def keep_times(folder: RunFolder, records: Mapping[int, TrialRecord]) -> None:
+    """Fill in `milliseconds_per_char` of the trials that an earlier session has timed.
+
+    The history does not have it; without a table that can be read, all are timed again.
+
+    Args:
+        folder: The run, as that session left it, on this machine.
+        records: Its trials, by number.
+    """
+    try:
+        trials = TRIAL_TABLE.read(folder.trials_file)
+    except ConfigError:
+        return
+    timed = trials[trials["milliseconds_per_char"].notna()]
+    for number, milliseconds in zip(timed["number"], timed["milliseconds_per_char"], strict=True):
+        if number in records:  # a copy of the table may be newer than that of the history
+            records[number].milliseconds_per_char = float(milliseconds)
+
+
 def time_text(study: Study, records: Iterable[TrialRecord]) -> None:
     """Fill in `milliseconds_per_char` of the best trials and of all baselines that reported.
 
-    The finalists and the kept checkpoints are among them. Untrained networks are timed, for they
-    take as long: no checkpoint need be there, and all are timed on this machine, one by one. Words
-    and bytes of a long text are left out: cutting it into them takes minutes.
+    Those that have one keep it. The finalists and the kept checkpoints are among them. Untrained
+    networks are timed, for they take as long: no checkpoint need be there, and all are timed on
+    this machine, one by one. Words and bytes of a long text are left out: cutting it into them
+    takes minutes.
 
     Args:
         study: The search.
@@ -31,7 +54,9 @@ def time_text(study: Study, records: Iterable[TrialRecord]) -> None:
     best = choose(records, most, study.space.budget.group)
     cut_off = [each for each in records if each.baseline and each.best and each not in best]
     for record in [*best, *cut_off]:
-        if record.vocabulary_size is None or (is_long and record.config.unit != "char"):
+        if record.milliseconds_per_char is not None or record.vocabulary_size is None:
+            continue
+        if is_long and record.config.unit != "char":
             continue
         network = build_network(record.config, record.vocabulary_size)
         network.use_kernel(record.kernel)

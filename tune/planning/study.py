@@ -188,7 +188,7 @@ class Study:
         settings: What study.json keeps of the command line.
         command: The command line that began it, for the report.
         earlier: Its earlier sessions, None for a new search.
-        notes: What the text and the command line changed in a new search's space, a line each.
+        notes: As in `StudyFile`.
         extended: Whether it is to do more than its earlier sessions were, or has other finalists.
         trackers: What makes the trackers of this session, by their names; a run keeps none.
         search_id: As in `StudyFile`.

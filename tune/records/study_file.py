@@ -235,6 +235,7 @@ class StudyFile:
         cells: Cell of the user's own to the SHA-256 of its file, of which the run keeps no more.
         search_id: 12 hexadecimal digits that tell it from others of its name.
         name: The run's name in its storage; empty where it is its folder's.
+        notes: What the text and the command line changed in the space, a line each.
 
     Raises:
         ConfigError: search_id or name is something else.
@@ -259,6 +260,7 @@ class StudyFile:
     cells: dict[str, str] = dataclasses.field(default_factory=dict)
     search_id: str = dataclasses.field(default_factory=new_search_id)
     name: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.name and ("/" in self.name or not is_safe(self.name)):

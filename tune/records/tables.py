@@ -5,6 +5,7 @@ results/README.md documents every column; a test holds the two together.
 
 import dataclasses
 import io
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -161,8 +162,11 @@ def trials_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
 def epochs_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
     """Return one row a trial and report, by both."""
     ordered = sorted(records, key=lambda record: record.number)
+    values_of = operator.attrgetter(*EPOCH_TABLE.dtypes)  # asdict takes twelve times as long
     return EPOCH_TABLE.of(
-        dataclasses.asdict(epoch) for record in ordered for epoch in record.epochs
+        dict(zip(EPOCH_TABLE.dtypes, values_of(epoch), strict=True))
+        for record in ordered
+        for epoch in record.epochs
     )
 
 

@@ -38,6 +38,17 @@ def test_word_too_many_may_be_a_part_of_a_name(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == told
 
 
+@pytest.mark.parametrize("name", ["tune.samples", "model.generate", "model.score"])
+def test_word_after_the_cells_is_told_where_it_belongs(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        importlib.import_module(name).main(["--cell", "my_cells.py:MyCell", "results/ten"])
+    told = capsys.readouterr().err
+    assert "FILE.py:CLASS, got 'results/ten'; what is no cell goes before --cell" in told
+    assert told.count("\n") == 1
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_shells_can_complete(name: str) -> None:
     source = (ROOT / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")

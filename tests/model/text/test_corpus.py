@@ -136,9 +136,23 @@ def test_answer_that_is_not_the_whole_book_is_not_cached(
 ) -> None:
     (tmp_path / "pg11.txt").write_text(answer, encoding="utf-8")
     monkeypatch.setattr(corpus_module, "ALICE_URL", f"{server}/pg11.txt")
-    with pytest.raises(CorpusError, match="did not answer with the book"):
+    with pytest.raises(CorpusError, match="must be the whole book, got another text, downloaded"):
         resolve_corpus("alice")
     assert not (tmp_path / "cache").exists()
+
+
+def test_part_of_alice_that_is_cached_is_replaced_by_the_book(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = GUTENBERG.format(story="Alice was beginning to get very tired. " * 40)
+    (tmp_path / "pg11.txt").write_text(page, encoding="utf-8")
+    monkeypatch.setattr(corpus_module, "ALICE_URL", f"{server}/pg11.txt")
+    whole = resolve_corpus("alice")
+    (cached,) = (path for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    for part in (page[: len(page) // 2], " ", "\0"):
+        cached.write_text(part, encoding="utf-8")
+        assert resolve_corpus("alice") == whole
+        assert cached.read_text(encoding="utf-8") == page
 
 
 def test_cache_needs_no_home(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from model.training.checkpoint import (
     TRAINING_FILE,
     load_checkpoint,
     load_training_state,
+    read_meta,
 )
 from model.training.epoch_report import EpochReport
 from model.training.regimes import Columns, StreamRegime, WindowRegime
@@ -416,6 +417,33 @@ def test_command_line_trains_saves_and_resumes(
     assert train.main([*flags.split(), "--checkpoint", "kept", "--resume"]) == 0
 
 
+@pytest.fixture
+def begun(tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tiny_text: str) -> Path:
+    """A checkpoint after one of three epochs, and its book beside it."""
+    trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"])
+    next(trainer.reports())
+    Path("book.txt").write_text(tiny_text, encoding="utf-8")
+    trainer.save(Path("kept"))
+    return Path("kept")
+
+
+def test_checkpoint_that_a_link_leads_to_is_gone_on_with(begun: Path) -> None:
+    Path("link").symlink_to(begun)
+    assert train.main(["--corpus", "book.txt", "--checkpoint", "link", "--resume"]) == 0
+    assert sorted(map(str, Path().iterdir())) == ["book.txt", "kept", "link"]
+    assert Path("link").is_symlink() and read_meta(begun).last_metrics.epoch == 3
+
+
+def test_checkpoint_that_cannot_be_replaced_is_refused_before_an_epoch(
+    begun: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = begun.rename("k" * 250)  # what is written beside it has a longer name
+    assert train.main(["--corpus", "book.txt", "--checkpoint", str(long), "--resume"]) == 2
+    told = capsys.readouterr()
+    assert "cannot write checkpoint" in told.err and told.err.count("\n") == 1
+    assert "epoch" not in told.out
+
+
 def test_full_gpu_is_told_in_one_line(
     tiny_text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -440,6 +468,7 @@ def test_full_gpu_is_told_in_one_line(
         ("--threads 0", "threads must be at least 1"),
         ("--threads 3000000000", "threads must be at least 1 and at most 1024, got 3000000000"),
         ("--checkpoint book.txt/kept", "cannot write checkpoint book.txt/kept: Not a directory"),
+        ("--checkpoint lost", "must not be a link to nowhere, got lost"),
         # More than 47 bits address: no kernel overcommits so far.
         ("--hidden-size 4000000 --embedding-dim 1", "there is no room for 256000000000000 bytes"),
         (f"--hidden-size {10**16}", "must fit into memory: there is not enough"),
@@ -451,6 +480,7 @@ def test_command_line_refuses_in_one_line(
     flags: str, rule: str, tiny_text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("book.txt").write_text(tiny_text, encoding="utf-8")
+    Path("lost").symlink_to("nowhere")
     words = [] if "--corpus" in flags else ["--corpus", "book.txt"]
     assert train.main([*words, *flags.split()]) == 2
     told = capsys.readouterr()

@@ -1,6 +1,7 @@
 """Which networks' text is timed at a search's end, and in which unit."""
 
 import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,8 @@ from model.network.base import Network
 from model.scoring.objective import PreparedCorpus
 from search_spaces import load_space
 from tune.job import text_speed
-from tune.job.text_speed import TIMED_TRIALS, time_text
+from tune.job.text_speed import TIMED_TRIALS, keep_times, time_text
+from tune.records.run_folder import RunFolder
 from tune.records.study_file import StudySettings
 from tune.records.tables import trials_frame
 from tune.records.trial import Status, TrialRecord
@@ -90,3 +92,28 @@ def test_words_and_bytes_are_timed_by_the_character(
     records = [record(number, config, 2.0) for number, config in enumerate(units.values())]
     time_text(study, records)
     assert [each.milliseconds_per_char is None for each in records] == [False, True, True]
+
+
+def test_later_session_times_what_no_earlier_one_has(
+    study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def untimed(num: int) -> list[TrialRecord]:
+        configs = [dataclasses.replace(CONFIG, hidden_size=4 + number) for number in range(num)]
+        return [record(number, config, 2.0) for number, config in enumerate(configs)]
+
+    folder, earlier = RunFolder(tmp_path), untimed(3)
+    earlier[0].milliseconds_per_char, earlier[2].milliseconds_per_char = 0.1 + 0.2, 0.7
+    folder.write_tables(earlier)
+    records = dict(enumerate(untimed(2)))  # trial 2 began after the history was copied
+    monkeypatch.setattr(text_speed, "milliseconds_per_symbol", lambda network: 9.0)
+    keep_times(folder, records)
+    time_text(study, records.values())
+    assert [each.milliseconds_per_char for each in records.values()] == [0.1 + 0.2, 9.0]
+
+
+def test_damaged_or_missing_table_has_no_times(tmp_path: Path) -> None:
+    folder, trial = RunFolder(tmp_path), record(0, CONFIG, 2.0)
+    keep_times(folder, {0: trial})
+    folder.trials_file.write_text("torn", encoding="utf-8")
+    keep_times(folder, {0: trial})
+    assert trial.milliseconds_per_char is None

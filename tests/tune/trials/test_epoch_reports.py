@@ -3,13 +3,16 @@
 import errno
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import fs
 
 from model.config import TrialConfig
 from model.errors import CheckpointError, ExternalFault
+from model.system.filesystem import read
 from tune.records.history import History, TrialEnded, TrialStarted
 from tune.records.trial import ESTIMATED_MEMORY, PEAK_MEMORY, Status
 from tune.storage.checkpoints import CheckpointStore
@@ -45,14 +48,16 @@ def checkpoint(root: Path, trial: str, last: int) -> Path:
     return place
 
 
-def with_reports(history: History, reports: list[int], status: Status | None = None) -> None:
+def with_reports(
+    history: History, reports: list[int], status: Status | None = None, number: int = 0
+) -> None:
     """Give the history a trial that reported, and ended if a status is given."""
     config = CONFIG.to_dict()
-    history.add(TrialStarted(number=0, baseline="", config=config, search_seconds=0.0))
+    history.add(TrialStarted(number=number, baseline="", config=config, search_seconds=0.0))
     for report in reports:
-        history.add(epoch_ended(0, result(report), 1.0))
+        history.add(epoch_ended(number, result(report), 1.0))
     if status is not None:
-        history.add(TrialEnded(number=0, status=status, error="", search_seconds=2.0))
+        history.add(TrialEnded(number=number, status=status, error="", search_seconds=2.0))
 
 
 @pytest.mark.parametrize(
@@ -114,6 +119,33 @@ def test_trial_that_may_have_gone_on_has_all_its_epochs(
     assert record.status is learnt_status
     with History(tmp_path / "history.jsonl") as history:  # as the next session reads it
         assert history.records[0] == record
+
+
+def test_many_trials_are_read_at_once_and_told_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers, others = range(8), threading.Semaphore(0)
+
+    def slow_for_the_first(file_system: fs.FileSystem, path: str) -> bytes:
+        if "trial_00000" in path:  # it comes after all the others
+            for _ in numbers[1:]:
+                assert others.acquire(timeout=120)
+        data = read(file_system, path)
+        others.release()
+        return data
+
+    for number in numbers:
+        checkpoint(tmp_path, f"trial_{number:05d}", 2)
+    monkeypatch.setattr(epoch_reports, "read", slow_for_the_first)
+    with History(tmp_path / "history.jsonl") as history:
+        for number in numbers:
+            with_reports(history, [1], Status.PRUNED, number)
+        store = CheckpointStore(str(tmp_path / "ray"))
+        assert sorted(learn_missed(history, store, promotes=True)) == [*numbers]
+    lines = map(json.loads, (tmp_path / "history.jsonl").read_text(encoding="utf-8").splitlines())
+    learnt = [event["number"] for event in [*lines][-len(numbers) * 2 :: 2]]
+    assert learnt == [*numbers]
+    assert all(history.records[number].epochs_run == 2 for number in numbers)
 
 
 def test_history_gets_no_gap_because_the_storage_is_silent(
