@@ -257,11 +257,7 @@ def corpus_of(
     Raises:
         CorpusError: It is blank, no text in that encoding, damaged, or longer than max_bytes.
     """
-    text = (
-        reading.decoded(name, unpacked(name, data, max_bytes=max_bytes))
-        .replace("\r\n", "\n")
-        .replace("\r", "\n")
-    )
+    text = reading.decoded(name, unpacked(name, data, max_bytes=max_bytes))
     book = strip_gutenberg(text, keep_front_matter=reading.keep_front_matter)
     if not book or book.isspace():
         raise CorpusError(f"a corpus must have more than blanks: {name}")

@@ -2,13 +2,15 @@
 
 import dataclasses
 import sys
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from model.scoring.objective import prepare_corpus
 from model.text import packed as packed_module
-from model.text.corpus import Corpus
+from model.text.corpus import Corpus, resolve_corpus
 from model.text.held_out import with_short_held_out
 from model.text.packed import PackedText, packed
 from model.text.streams import split_text
@@ -72,3 +74,24 @@ def test_long_text_is_prepared_as_it_was_unpacked(monkeypatch: pytest.MonkeyPatc
             found.encoded[cleaning].parts, expected.encoded[cleaning].parts, strict=True
         ):
             assert np.array_equal(mine.symbols, theirs.symbols)
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["\ufeff", "A line of Windows\r\n", "He gives to Project Gutenberg.\n"],
+    ids=["mark", "lines", "mention"],
+)
+def test_reading_makes_no_second_text(tmp_path: Path, before: str) -> None:
+    """One character beyond 16 bits makes each four bytes: a gigabyte and its copy are eight."""
+    path = tmp_path / "long.txt"
+    path.write_bytes((before + LONG).encode())
+    expected = before.removeprefix("\ufeff").replace("\r", "") + LONG
+    tracemalloc.start()
+    try:
+        read = resolve_corpus(str(path))
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * sys.getsizeof(expected)
+    assert held < 0.05 * sys.getsizeof(expected)
+    assert str(read.text) == expected
