@@ -5,6 +5,7 @@ and four where one lies beyond 16 bits: of a gigabyte that a search has read, 4 
 """
 
 import dataclasses
+import io
 
 import pyarrow as pa
 
@@ -59,7 +60,9 @@ class PackedText:
 
     def encode(self) -> bytes:
         """Return the text in UTF-8."""
-        return b"".join(_unpacked(*block) for block in self.blocks)
+        data = io.BytesIO()  # a join would hold all its parts beside the whole
+        data.writelines(_unpacked(*block) for block in self.blocks)
+        return data.getvalue()
 
 
 Text = str | PackedText

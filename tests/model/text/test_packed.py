@@ -76,6 +76,18 @@ def test_long_text_is_prepared_as_it_was_unpacked(monkeypatch: pytest.MonkeyPatc
             assert np.array_equal(mine.symbols, theirs.symbols)
 
 
+def test_bytes_are_made_once() -> None:
+    """Their sha256 is asked for beside all streams: joined parts took another gigabyte."""
+    whole, num_bytes = PackedText.of(LONG), len(LONG.encode())
+    tracemalloc.start()
+    try:
+        assert len(whole.encode()) == num_bytes
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.6 * num_bytes  # a block, and what a growing buffer reserves
+
+
 @pytest.mark.parametrize(
     "before",
     ["\ufeff", "A line of Windows\r\n", "He gives to Project Gutenberg.\n"],
