@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("corpus", nargs="*", default=["python-docs"])
     parser.add_argument("--chars", type=int, help="training characters of a made-up text, too")
     options = parser.parse_args(arguments)
-    texts = {name: resolve_corpus(name).text for name in options.corpus}
+    texts = {name: str(resolve_corpus(name).text) for name in options.corpus}
     cleanings = {name: list(CLEANINGS) for name in texts}
     if options.chars:
         first = next(iter(texts.values()))

@@ -158,7 +158,7 @@ def made_up_ascii(num_chars: int) -> bytes:
 
     from model.text.corpus import resolve_corpus
 
-    words = resolve_corpus("python-docs").text.encode("ascii", "ignore").split()
+    words = str(resolve_corpus("python-docs").text).encode("ascii", "ignore").split()
     mean_chars = sum(map(len, words)) / len(words)
     order = np.random.default_rng(0).integers(len(words), size=int(1.2 * num_chars / mean_chars))
     return b" ".join(words[index] for index in order)[:num_chars]

@@ -21,7 +21,7 @@ def write_text(path: Path, megabytes: int) -> None:
     """Write random sentences of the embedded text's words."""
     from model.text.corpus import resolve_corpus
 
-    words = sorted(set(resolve_corpus("python-docs").text.split()))
+    words = sorted(set(str(resolve_corpus("python-docs").text).split()))
     generator = random.Random(0)
     with path.open("w", encoding="utf-8") as file:
         while file.tell() < megabytes * 1_000_000:

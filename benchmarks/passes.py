@@ -41,7 +41,7 @@ def text_of(name: str) -> str:
     if name.isdecimal():
         plain = python_sources(int(name) * 21 // 20).encode("ascii", "ignore").decode()
         return plain[: int(name)]
-    return resolve_corpus(name).text
+    return str(resolve_corpus(name).text)
 
 
 def best_bits(name: str, passes: float) -> tuple[int, float]:

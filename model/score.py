@@ -160,7 +160,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
     loaded = _loaded(options)
     if loaded is not None and options.cache is None:
         cache = loaded.cache
-    before, text = "", corpus.text
+    before, text = "", str(corpus.text)
     if options.part != "whole":
         # As its trial was judged: a network that reported once an epoch, on a tenth of any text.
         if loaded is None or loaded.config.reports_per_epoch > 1:
@@ -299,7 +299,7 @@ def _model(
             description=loaded.description,
         )
     if options.train is not None:
-        learnt = resolve_corpus(options.train, _reading(options)).text
+        learnt = str(resolve_corpus(options.train, _reading(options)).text)
         if scored in learnt:
             complain("model.score", f"warning: {NGRAM} has learnt the text that it scores")
         return ScoredModel.of_ngram(learnt, learnt, cleaning=options.cleaning or RAW)
@@ -309,7 +309,7 @@ def _model(
         )
     # The alphabet is that of the whole text, as in a search.
     train = split_text(corpus.text, corpus.lengths).train
-    return ScoredModel.of_ngram(train, corpus.text, cleaning=options.cleaning or RAW)
+    return ScoredModel.of_ngram(train, str(corpus.text), cleaning=options.cleaning or RAW)
 
 
 if __name__ == "__main__":

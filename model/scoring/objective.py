@@ -18,6 +18,7 @@ from model.scoring.resemblance import Resemblance, resemblance
 from model.text.cleaning import RAW, clean
 from model.text.grams import Smoothing
 from model.text.ngram import Ngram, choose_order
+from model.text.packed import Text
 from model.text.streams import (
     EncodedCorpus,
     Part,
@@ -118,7 +119,7 @@ class PreparedCorpus:
 
 
 def prepare_corpus(
-    text: str,
+    text: Text,
     cleanings: Sequence[str],
     *,
     floors: Floors | None = None,

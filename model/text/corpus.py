@@ -20,6 +20,7 @@ from model.system.secrets import redacted
 from model.text.compressed import MAX_BYTES, read_at_most, unpacked
 from model.text.download import download, download_object
 from model.text.gutenberg import strip_gutenberg
+from model.text.packed import Text, packed
 from model.text.published import PUBLISHED, published_text
 from model.text.reading import Reading
 
@@ -43,7 +44,8 @@ class Corpus:
         location: What finds it again from any folder: a corpus name, an absolute path or a URL; of
             several texts their names, which find nothing.
         source: Where the text was read, and why this one, in words for the reader.
-        text: The text; line ends are one line feed, no byte-order mark.
+        text: The text, packed if it is a long one beyond ASCII (`str` unpacks it); line ends are
+            one line feed, no byte-order mark.
         lengths: Characters of the training part and of the validation passage, where these and
             the test passage were texts of their own; None where a position splits them.
         is_published: Whether the test passage is the part that published figures are of, whole.
@@ -53,10 +55,13 @@ class Corpus:
     name: str
     location: str
     source: str
-    text: str
+    text: Text
     lengths: tuple[int, int] | None = None
     is_published: bool = False
     has_own_held_out: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", packed(self.text))
 
     @property
     def sha256(self) -> str:
@@ -137,7 +142,7 @@ def _joined(corpora: Sequence[Corpus]) -> Corpus:
         location=name,
         source="; ".join(corpus.source for corpus in corpora[:_TOLD_TEXTS])
         + f"; and {len(corpora) - _TOLD_TEXTS} more" * (len(corpora) > _TOLD_TEXTS),
-        text="".join(_ended(corpus.text) for corpus in corpora),
+        text="".join(_ended(str(corpus.text)) for corpus in corpora),
     )
 
 
@@ -168,7 +173,7 @@ def _folder(name: str, path: Path, reading: Reading) -> Corpus:
         num_bytes += len(corpus.text.encode())  # a file may be packed
         if num_bytes > MAX_BYTES:
             raise CorpusError(f"a corpus must have {MAX_BYTES:,} bytes at most, {name} has more")
-        texts.append(_ended(corpus.text))
+        texts.append(_ended(str(corpus.text)))
         num_books += bool(corpus.source)  # it says what was removed
     if not texts:
         raise CorpusError(
@@ -262,11 +267,7 @@ def corpus_of(
     Raises:
         CorpusError: It is blank, no text in that encoding, damaged, or longer than max_bytes.
     """
-    text = (
-        reading.decoded(name, unpacked(name, data, max_bytes=max_bytes))
-        .replace("\r\n", "\n")
-        .replace("\r", "\n")
-    )
+    text = reading.decoded(name, unpacked(name, data, max_bytes=max_bytes))
     book = strip_gutenberg(text, keep_front_matter=reading.keep_front_matter)
     if not book or book.isspace():
         raise CorpusError(f"a corpus must have more than blanks: {name}")

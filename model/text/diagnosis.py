@@ -1,5 +1,6 @@
 """Says what a file is that is no UTF-8 text, and which characters a vocabulary lacks, and why."""
 
+import codecs
 import contextlib
 import unicodedata
 from collections.abc import Collection
@@ -37,7 +38,7 @@ _CURLY = {"'": "‘’", '"': "“”", "-": "‐‑–—", " ": "\N{NO-BREAK S
 
 
 def decoded(name: str, data: bytes) -> str:
-    """Decode a text in UTF-8, without its byte-order mark.
+    """Decode a text in UTF-8, without its byte-order mark; line ends are one line feed.
 
     Args:
         name: What the user calls it.
@@ -55,9 +56,14 @@ def decoded(name: str, data: bytes) -> str:
     if b"\0" in data:
         raise _with_nul(name, data)
     try:
-        return data.decode().removeprefix("\ufeff")  # utf-8-sig counts offsets after the mark
+        text = data.decode()  # with the mark: utf-8-sig counts offsets after it
     except UnicodeDecodeError as error:
         raise _other_encoding(name, data, error) from error
+    if "\r" not in text and not text.startswith("\ufeff"):
+        return text
+    del text  # changed as bytes: a text may take four times as much, and its copy again
+    data = data.removeprefix(codecs.BOM_UTF8)
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").decode()
 
 
 def _unfit(name: str, what: str, remedy: str) -> CorpusError:

@@ -42,50 +42,49 @@ def strip_gutenberg(text: str, *, keep_front_matter: bool = False) -> str:
     # Each marker has one of them; a gigabyte without is searched in a second, not in a minute.
     if not any(name in text for name in ("PROJECT GUTENBERG", "Project Gutenberg")):
         return text
-    pieces = list(_pieces(text))
+    pieces = _pieces(text)
     if not pieces:
         return text
+    stripped = ((is_book, text[place].strip()) for is_book, place in pieces)
     books = (
-        piece.strip() if keep_front_matter or not is_book else _without_front_matter(piece.strip())
-        for is_book, piece in pieces
+        piece if keep_front_matter or not is_book else _without_front_matter(piece)
+        for is_book, piece in stripped
     )
     return "\n\n".join(book for book in books if book)
 
 
-def _pieces(text: str) -> Iterator[tuple[bool, str]]:
-    """Yield what is to be kept, in order, and whether it is a book; nothing without a pair."""
+def _pieces(text: str) -> list[tuple[bool, slice]]:
+    """Return where what is kept lies, in order, and whether it is a book; none without a pair."""
     outside, start = 0, -1  # where a stretch outside of books begins, and a book, if one is open
     found = []
     has_pair = False
     for marker in _MARKER.finditer(text):
         if marker["start"] is not None:
             if start < 0:
-                found += [(False, own) for own in _own_texts(text[outside : marker.start()])]
+                found += [(False, own) for own in _own_texts(text, outside, marker.start())]
             else:  # a book without an end: the next one's header ends it
                 near = max(start, marker.start() - _OWN_TEXT_CHARS)
                 header = _MENTION.search(text, near, marker.start())
-                found.append((True, text[start : (header or marker).start()]))
+                found.append((True, slice(start, (header or marker).start())))
             start = marker.end()
         elif start >= 0:
-            found.append((True, text[start : marker.start()]))
+            found.append((True, slice(start, marker.start())))
             outside, start, has_pair = marker.start(), -1, True
     if start >= 0:
-        found.append((True, text[start:]))
+        found.append((True, slice(start, None)))
     else:
-        found += [(False, own) for own in _own_texts(text[outside:])]
-    if has_pair:
-        yield from found
+        found += [(False, own) for own in _own_texts(text, outside, len(text))]
+    return found if has_pair else []
 
 
-def _own_texts(outside: str) -> Iterator[str]:
-    """Yield what is neither header nor footer of a stretch outside of the books."""
-    end = 0
-    for mention in _MENTION.finditer(outside):
-        if mention.start() - end > _OWN_TEXT_CHARS:
-            yield outside[end : mention.start()]
-        end = mention.end()
-    if len(outside) - end > _OWN_TEXT_CHARS:
-        yield outside[end:]
+def _own_texts(text: str, start: int, stop: int) -> Iterator[slice]:
+    """Yield where what is neither header nor footer of a stretch outside of the books lies."""
+    for mention in _MENTION.finditer(text, start, stop):
+        if mention.start() - start > _OWN_TEXT_CHARS:
+            yield slice(start, mention.start())
+        start = mention.end()
+    if stop - start > _OWN_TEXT_CHARS:
+        yield slice(start, stop)
 
 
 def _without_front_matter(book: str) -> str:

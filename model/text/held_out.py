@@ -86,7 +86,7 @@ def with_held_out(corpus: Corpus, *, validation: Corpus | None, test: Corpus | N
     """
     if validation is None and test is None:
         return corpus
-    train, last = corpus.text, ""
+    train, last = str(corpus.text), ""
     if validation is None or test is None:
         end = len(train) * TRAINING_TENTHS // 10
         train, last = train[:end], train[end:]
@@ -104,7 +104,7 @@ def with_held_out(corpus: Corpus, *, validation: Corpus | None, test: Corpus | N
                 f"the {name} text must have at least {MIN_HELD_OUT_CHARS} characters, got "
                 f"{len(held_out.text)}"
             )
-        parts.append(held_out.text)
+        parts.append(str(held_out.text))
         source = f"{source}; {name}: {held_out.source}"
     lengths = len(parts[0]), len(parts[1])
     return dataclasses.replace(
@@ -118,7 +118,7 @@ def _check_apart(name: str, held_out: Corpus, known: str) -> None:
     Raises:
         CorpusError: More than MOST_SHARED of it are passages of the texts before it.
     """
-    share, example = shared(held_out.text, known)
+    share, example = shared(str(held_out.text), known)
     if share > MOST_SHARED:
         others = "training text" if name == "validation" else "training or validation text"
         raise CorpusError(

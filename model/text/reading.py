@@ -33,7 +33,7 @@ class Reading:
             ) from error
 
     def decoded(self, name: str, data: bytes) -> str:
-        """Decode a text, without its byte-order mark.
+        """Decode a text, without its byte-order mark; line ends are one line feed.
 
         Args:
             name: What the user calls it.

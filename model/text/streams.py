@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from model.errors import CorpusError, UnfitCleaning
 from model.text.cleaning import RAW, cleaned_chars
 from model.text.common_chars import CommonCharVocabulary
+from model.text.packed import Text
 from model.text.utf8 import ByteVocabulary
 from model.text.vocabulary import Vocabulary, char_counts
 from model.text.words import Tokens, WordVocabulary
@@ -48,7 +49,7 @@ class RawSplit:
         validation_end: Where that ends, and the test passage begins.
     """
 
-    text: str
+    text: Text
     train_end: int
     validation_end: int
 
@@ -74,7 +75,7 @@ class RawSplit:
         return self.text[self.places[2]]
 
 
-def split_text(text: str, lengths: tuple[int, int] | None = None) -> RawSplit:
+def split_text(text: Text, lengths: tuple[int, int] | None = None) -> RawSplit:
     """Split a raw text by position.
 
     Args:

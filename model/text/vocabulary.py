@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from model.errors import ConfigError
 from model.text.diagnosis import described_strangers
+from model.text.packed import Text
 
 _CHUNK_CHARS = 1 << 20
 """Characters that are looked at together: a gigabyte of text shall fit in memory."""
@@ -29,7 +30,7 @@ def smallest_type(num_symbols: int) -> type[np.integer[Any]]:
     return np.int16 if num_symbols <= np.iinfo(np.int16).max else np.int32
 
 
-def _codes(text: str, place: slice) -> Iterator[NDArray[np.uint32]]:
+def _codes(text: Text, place: slice) -> Iterator[NDArray[np.uint32]]:
     """Yield the code points of a part of a text, some characters at a time."""
     start, stop, _ = place.indices(len(text))
     for at in range(start, stop, _CHUNK_CHARS):
@@ -37,7 +38,7 @@ def _codes(text: str, place: slice) -> Iterator[NDArray[np.uint32]]:
         yield np.frombuffer(chunk.encode("utf-32-le"), dtype="<u4")
 
 
-def char_counts(text: str, place: slice = WHOLE) -> dict[str, int]:
+def char_counts(text: Text, place: slice = WHOLE) -> dict[str, int]:
     """Return how often each character of a text, or of a part, occurs."""
     counts = np.zeros(sys.maxunicode + 1, dtype=np.int64)
     for codes in _codes(text, place):
@@ -108,7 +109,7 @@ class Vocabulary(BaseVocabulary):
         return len(self.symbols)
 
     def encode(
-        self, text: str, cleaned: Mapping[str, str] | None = None, place: slice = WHOLE
+        self, text: Text, cleaned: Mapping[str, str] | None = None, place: slice = WHOLE
     ) -> NDArray[np.integer[Any]]:
         """Return the indices of the text's characters, in the smallest type.
 
@@ -134,7 +135,7 @@ class Vocabulary(BaseVocabulary):
         for codes in _codes(text, place):
             found = of_code[np.minimum(codes, len(of_code) - 1)]
             if (lowest := found.min()) == _STRANGER:
-                raise ConfigError(described_strangers(text, self.symbols))
+                raise ConfigError(described_strangers(str(text), self.symbols))
             if lowest == _DROPPED:
                 found = found[found != _DROPPED]
             indices[num_encoded : num_encoded + len(found)] = found

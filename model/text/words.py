@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import ConfigError
+from model.text.packed import Text
 from model.text.spelling import MAX_WORDS, Speller
 from model.text.vocabulary import BaseVocabulary, char_counts, smallest_type
 
@@ -63,7 +64,7 @@ def is_of_script_without_spaces(char: str) -> bool:
     return unicodedata.name(char, "").startswith(_WITHOUT_SPACES)
 
 
-def has_no_spaces_between_words(text: str) -> bool:
+def has_no_spaces_between_words(text: Text) -> bool:
     """Return whether most letters of a text are of scripts without spaces between words."""
     counts = {char: count for char, count in char_counts(text).items() if is_word_char(char)}
     without = sum(count for char, count in counts.items() if is_of_script_without_spaces(char))

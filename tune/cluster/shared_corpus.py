@@ -5,6 +5,7 @@ import dataclasses
 import ray
 
 from model.scoring.objective import PreparedCorpus
+from model.text.streams import EncodedCorpus
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -12,19 +13,25 @@ class SharedCorpus:
     """A prepared corpus that trials, finalists and the predictor's tasks share.
 
     Attributes:
-        reference: Ray's; a task that has it among its arguments gets the corpus itself.
+        prepared: All of it but the streams.
+        references: Cleaning to Ray's reference to its streams.
     """
 
-    reference: "ray.ObjectRef[PreparedCorpus]"
+    prepared: PreparedCorpus
+    references: "dict[str, ray.ObjectRef[EncodedCorpus]]"
 
     @classmethod
     def of(cls, prepared: PreparedCorpus) -> "SharedCorpus":
         """Put a corpus into the store, and have this process read that copy too."""
-        reference = ray.put(prepared)
-        prepared.encoded.update(ray.get(reference).encoded)
-        return cls(reference=reference)
+        references = {}
+        for cleaning in prepared.encoded:  # one by one: only what is being put is there twice
+            references[cleaning] = ray.put(prepared.encoded[cleaning])
+            prepared.encoded[cleaning] = ray.get(references[cleaning])
+        return cls(prepared=dataclasses.replace(prepared, encoded={}), references=references)
 
     def get(self) -> PreparedCorpus:
         """Return the corpus, on any node; its arrays cannot be written."""
-        corpus: PreparedCorpus = ray.get(self.reference)
-        return corpus
+        encoded = ray.get(list(self.references.values()))
+        return dataclasses.replace(
+            self.prepared, encoded=dict(zip(self.references, encoded, strict=True))
+        )

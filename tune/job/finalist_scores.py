@@ -8,12 +8,12 @@ from model.network.stream import StreamNetwork
 from model.scoring.dynamic import dynamic_gain
 from model.scoring.evaluation import score_cold_windows, score_test_passage
 from model.scoring.letters import score_letters
-from model.scoring.objective import PreparedCorpus
 from model.system.durations import counted, format_seconds
 from model.system.terminal import say
 from model.text.published import PUBLISHED
 from model.text.streams import EncodedCorpus
 from tune.cluster.resources import TrialResources
+from tune.cluster.shared_corpus import SharedCorpus
 from tune.job.worker_tasks import AfterSearch, network_at, run_tasks
 from tune.monitoring.json_events import warn
 from tune.planning.finalist_budget import learning_seconds_of, scoring_seconds_of, slot_ends
@@ -74,7 +74,7 @@ def score_finalists(
             )
             arguments = {
                 number: (
-                    *(after.corpus.reference, locations[number][0]),
+                    *(after.corpus, locations[number][0]),
                     *(history.records[number], after.need, scores[number]),
                     *(number in in_time, number == winner),
                     window_chars if number == winner else None,
@@ -95,7 +95,7 @@ def score_finalists(
 
 
 def _score(
-    prepared: PreparedCorpus,
+    corpus: SharedCorpus,
     location: str,
     record: TrialRecord,
     need: TrialResources,
@@ -105,6 +105,7 @@ def _score(
     window_chars: int | None,
 ) -> TestPassageScores:
     """Work out the scores that a network lacks, on a worker; second ones where they have room."""
+    prepared = corpus.get()
     network, meta = network_at(location, need)
     if scores.test_bits_per_char is None:
         bits = score_test_passage(network, prepared, record.config, precision=meta.precision)

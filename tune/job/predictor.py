@@ -28,6 +28,7 @@ from model.system.terminal import say
 from model.text.ngram import Ngram
 from model.training.predictor import PredictorMeta, load_network, save_predictor
 from tune.cluster.resources import TrialResources
+from tune.cluster.shared_corpus import SharedCorpus
 from tune.job.mixing import Candidate, Group, Mixed, mix, on_test_passage
 from tune.job.search import SearchResult
 from tune.job.worker_tasks import AfterSearch, network_at, run_tasks
@@ -107,7 +108,7 @@ def _make(after: AfterSearch, candidates: list[Candidate], stopper: SearchStoppe
 
     def nats_of(networks: list[Candidate], *, is_test: bool) -> dict[int, Nats]:
         arguments = {
-            index: (after.corpus.reference, candidate.location, candidate.config, need, is_test)
+            index: (after.corpus, candidate.location, candidate.config, need, is_test)
             for index, candidate in enumerate(networks)
         }
         found = {}
@@ -177,7 +178,7 @@ def candidates_of(
 
 
 def _nats(
-    prepared: PreparedCorpus,
+    corpus: SharedCorpus,
     location: str,
     config: TrialConfig,
     need: TrialResources,
@@ -187,7 +188,7 @@ def _nats(
     network, meta = network_at(location, need)
     return held_out_nats(
         network,
-        prepared,
+        corpus.get(),
         config,
         precision=meta.precision,
         is_test=is_test,

@@ -18,6 +18,7 @@ from model.generation.word_list import find_word_list
 from model.text.cleaning import clean
 from model.text.corpus import resolve_corpus
 from model.text.held_out import with_short_held_out
+from model.text.packed import Text
 from model.text.streams import split_text
 from model.training.predictor import load_network
 from tune.records.quality_table import BOOK, CHECKPOINT, REFERENCE, QualityRecord
@@ -34,7 +35,7 @@ class Book:
         word_list: A list of words that fits it, if there is one.
     """
 
-    def __init__(self, text: str, lengths: tuple[int, int] | None = None) -> None:
+    def __init__(self, text: Text, lengths: tuple[int, int] | None = None) -> None:
         split = split_text(text, lengths)
         self.text = text
         self.held_out = split.validation[:MAX_BOOK_CHARS]

@@ -18,6 +18,7 @@ from pyarrow import fs
 from model.errors import ConfigError, ExternalFault, first_line
 from model.system.files import read_regular
 from model.system.filesystem import broken_rule, open_location, write
+from model.text.packed import Text
 from tune.records.run_folder import CORPUS_FILE, NETWORK_FOLDERS
 from tune.storage.copies import RunExtent, files_of_run
 from tune.storage.lease import RENEW_SECONDS, Lease, end_this_driver
@@ -38,7 +39,7 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
         root: The run's location in the storage.
     """
 
-    def __init__(self, folder: Path, root: str, *, text: str, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, root: str, *, text: Text, say: Callable[[str], None]) -> None:
         """Prepare to copy a run.
 
         Args:

@@ -8,6 +8,7 @@ import pytest
 from model.errors import ConfigError, CorpusError
 from model.text.cleaning import CLEANINGS, Cleaning, clean
 from model.text.corpus import resolve_corpus
+from model.text.packed import PackedText, Text
 from model.text.streams import encode_corpus, split_text
 
 RAW = "Chapter I.\n\tAlice's  \u201csix\u201d ÄPFEL\u00a0e\u0301té İstanbul, 42 日本語!"
@@ -81,12 +82,16 @@ def test_every_cleaning_leaves_the_letters_of_the_raw_text(
         assert clean(clean(RAW, cleaning), "letters") == clean(RAW, "letters")
 
 
-def test_long_text_is_split_and_encoded_without_a_copy_of_it() -> None:
+@pytest.mark.parametrize("held_as", [str, PackedText.of])
+def test_long_text_is_split_and_encoded_without_a_copy_of_it(
+    held_as: Callable[[str], Text],
+) -> None:
     """A gigabyte with one character beyond 16 bits takes four: a copy did not fit beside it."""
     text = "It was the best of times, it was the worst of times.\n" * 150_000 + "\N{GRINNING FACE}"
+    held = held_as(text)
     tracemalloc.start()
     try:
-        encoded = encode_corpus(split_text(text), "letters")
+        encoded = encode_corpus(split_text(held), "letters")
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
