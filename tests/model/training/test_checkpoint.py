@@ -287,7 +287,7 @@ def test_small_file_that_claims_a_large_network_takes_no_memory(copy: Path) -> N
     write_sums(copy, (META_FILE, MODEL_FILE))
     assert reset_peak()
     before = peak_bytes()
-    with pytest.raises(CheckpointError, match=r"must be .* by the configuration"):
+    with pytest.raises(CheckpointError, match=r"must be .* according to the configuration"):
         load_checkpoint(copy)
     after = peak_bytes()
     assert before is not None and after is not None and after - before < 300e6
