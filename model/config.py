@@ -313,8 +313,8 @@ def own_cell_name(named: str) -> str:
     cell = f"{Path(path).name}:{name}"
     if not is_own_cell(cell):
         raise ConfigError(
-            f"a cell must be one of {', '.join(CELLS)}, or FILE.py:CLASS in letters, digits, - "
-            f"and _ of ASCII, at most {_LONGEST_OWN_CELL}, got {named!r}"
+            f"a cell must be one of {', '.join(CELLS)}, or FILE.py:CLASS of at most "
+            f"{_LONGEST_OWN_CELL} ASCII letters, digits, - and _, got {named!r}"
         )
     return cell
 

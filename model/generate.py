@@ -132,7 +132,7 @@ def _pieces(options: argparse.Namespace) -> "Iterator[Piece]":
     from model.training.predictor import load_network
 
     if options.interactive and options.separator is not None:
-        raise ConfigError("--interactive must be without --per-line and --separator; see --stop")
+        raise ConfigError("--interactive cannot go with --per-line or --separator; see --stop")
     take_cells(options.cell)
     loaded = load_network(options.checkpoint, named_device(options.device))
     temperature = options.temperature

@@ -1,6 +1,6 @@
 """Samples text from a trained network, one symbol per step, with the state carried over.
 
-Knows nothing of files. Shapes: B passages, V vocabulary.
+Does not access files. Shapes: B passages, V vocabulary.
 Sources: Fan 2018, arXiv:1805.04833 (top-k); Holtzman 2019, arXiv:1904.09751 (top-p).
 """
 

@@ -67,7 +67,7 @@ class Floors:
         if self.order < 1:
             raise ConfigError(f"a floor's order must be at least 1, got {self.order}")
         if RAW not in self.of_cleaning:
-            raise ConfigError(f"floors must have one of {RAW!r}, got {sorted(self.of_cleaning)}")
+            raise ConfigError(f"floors must cover {RAW!r}, got {sorted(self.of_cleaning)}")
 
     def restoration_bits_per_char(self, cleaning: str, *, is_test: bool = False) -> float:
         """Return the price of restoring a held-out passage, per raw character, at least 0."""
@@ -156,7 +156,7 @@ def prepare_corpus(
     floors = floors or Floors(order=order, of_cleaning=measured)
     missing = [name for name in cleanings if name not in floors.of_cleaning]
     if missing:
-        raise ConfigError(f"floors must have one of each cleaning, got none of {missing[0]!r}")
+        raise ConfigError(f"floors must cover every cleaning, got none of {missing[0]!r}")
     return PreparedCorpus(
         encoded={name: _priced(encoded[name], floors) for name in cleanings},
         floors=floors,

@@ -156,7 +156,7 @@ def random_windows(symbols: Symbols, *, num_windows: int, length: int, seed: int
     """
     if len(symbols) <= length:
         raise ConfigError(
-            f"a text must have a window's {length:,} symbols and one more, got {len(symbols):,}"
+            f"a text must be longer than a window of {length:,} symbols, got {len(symbols):,}"
         )
     starts = np.random.default_rng(seed).integers(0, len(symbols) - length, num_windows)
     windows: Symbols = symbols[starts + np.arange(length + 1)[:, None]]

@@ -83,7 +83,7 @@ def training_bytes(config: TrialConfig, sizes: TextSizes) -> int:
     else:
         judged = min(sizes.validation_symbols, WINDOWS_AT_ONCE)
         evaluated = judged * config.sequence_length
-        order_bytes = 4 * sizes.train_symbols  # of the windows
+        order_bytes = 4 * sizes.train_symbols  # the order of the windows
     evaluation = evaluated * hidden_size * _EVALUATED_UNIT_BYTES
     evaluation += judged * sizes.vocabulary_size * _LOGIT_BYTES
     dropped = recurrent_weights(config) * _DROPPED_BYTES if config.weight_dropout else 0

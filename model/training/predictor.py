@@ -105,7 +105,7 @@ class LoadedNetwork:
 
 def is_predictor(folder: Path) -> bool:
     """Return whether a folder is a predictor rather than a checkpoint."""
-    # os.path: pathlib raises where a name is too long, until Python 3.14.
+    # os.path: pathlib raises if a name is too long, until Python 3.14.
     return os.path.isfile(readable_folder(folder) / PREDICTOR_FILE)  # noqa: PTH113
 
 

@@ -310,7 +310,7 @@ def test_network_of_words_is_scored_with_its_spelling(
         (["ngram", "--text", "book.txt", "--part", "test", "--windows", "9"], "NUMBERxLENGTH"),
         (
             ["ngram", "--text", "book.txt", "--part", "test", "--windows", "2x9999"],
-            "a text must have a window's 9,999 symbols and one more",
+            "a text must be longer than a window of 9,999 symbols",
         ),
         (["ngram", "--text", "book.txt", "--part", "test", "--cleaning", "uper"], "'uper'"),
         (["ngram", "--text", "book.txt", "--part", "test", "--seed", "-1"], "seed must be"),

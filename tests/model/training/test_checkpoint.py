@@ -119,7 +119,7 @@ def test_missing_folder_and_newer_format_are_refused(copy: Path, tmp_path: Path)
     with pytest.raises(CheckpointError, match="must be a folder with model"):
         load_checkpoint(tmp_path / "nowhere")
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
-    with pytest.raises(CheckpointError, match="take predictor or checkpoints/01"):
+    with pytest.raises(CheckpointError, match="use predictor or checkpoints/01"):
         load_checkpoint(tmp_path / "run")
     values = json.loads((copy / META_FILE).read_text(encoding="utf-8"))
     (copy / META_FILE).write_text(json.dumps({**values, "format_version": 99}), encoding="utf-8")
