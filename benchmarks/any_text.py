@@ -1,9 +1,9 @@
-"""Searches of texts of any length, each in its time: `python -m benchmarks.any_text`.
+"""Searches on texts of any length, each within its budget: `python -m benchmarks.any_text`.
 
-The texts are Python sources, the standard library's first, so that everyone has them; or files
-that are named. Each row is one `python -m tune.run`, seen from outside: what it found, how long
-the command took, and the memory of all its processes at their peak. The text's sha256 tells
-whether two rows are of the same one: no two installations have the same sources.
+The texts are Python sources, the standard library's first, so that everyone has them, or named
+files. Each row is one `python -m tune.run`, observed from outside: what it found, how long
+the command took, and the peak memory of all its processes. The text's sha256 shows
+whether two rows used the same text: no two installations have the same sources.
 """
 
 import argparse
@@ -26,14 +26,14 @@ GIGABYTE = 1e9
 
 
 def python_sources(num_chars: int) -> str:
-    """Return the first characters of the sources that are installed here, sorted by path."""
+    """Return the first characters of the Python sources installed here, sorted by path."""
     parts, found = [], 0
     for source in _sources():
         parts.append(source)
         found += len(source)
         if found >= num_chars:
             return "".join(parts)[:num_chars]
-    raise SystemExit(f"the sources that are installed have {found:,} characters")
+    raise SystemExit(f"the installed Python sources have only {found:,} characters")
 
 
 def _sources() -> Iterator[str]:
@@ -52,8 +52,8 @@ def search(
     """Run the command.
 
     Returns:
-        The run, its seconds from start to end, and the peak memory of its processes in bytes;
-        what several share counts once.
+        The run, the command's duration in seconds, and the peak memory of its processes in bytes;
+        shared memory counts once.
     """
     flags = ["--space", space, "--corpus", str(corpus), "--time-budget", budget]
     flags += ["--seed", str(seed), "--name", "timed", "--results", str(results)]
@@ -69,7 +69,7 @@ def search(
 
 
 def family_bytes(pid: int) -> int:
-    """Return the memory of a process and all that it started: proportional set sizes."""
+    """Return the memory of a process and its descendants: proportional set sizes."""
     found = 0
     try:
         head = psutil.Process(pid)
@@ -102,12 +102,12 @@ def row(name: str, budget: str, run: LoadedRun, seconds: float, peak_bytes: floa
 
 
 def main() -> None:
-    """Print one row a text."""
+    """Print one row per text."""
     parser = argparse.ArgumentParser(description="Searches of texts of any length.")
-    parser.add_argument("texts", nargs="*", help="a file, or characters of Python source")
+    parser.add_argument("texts", nargs="*", help="a file, or a number of characters of source")
     parser.add_argument("--budget", default="1h", help="time of each search")
-    parser.add_argument("--space", default="full", help="of each search: a name or a file")
-    parser.add_argument("--seed", type=int, default=0, help="of each search")
+    parser.add_argument("--space", default="full", help="search space: a name or a file")
+    parser.add_argument("--seed", type=int, default=0, help="seed of each search")
     options = parser.parse_args()
     print("| text | budget | trials + baselines | best | again | n-gram | late, s | peak, GB |")
     print("|---|---|---|---|---|---|---|---|")

@@ -1,7 +1,7 @@
-"""What benchmarks/throughput.py times: ours, a good tutorial's PyTorch, Keras on JAX, the limit.
+"""What benchmarks/throughput.py times: ours, tutorial-style PyTorch, Keras on JAX, the limit.
 
-Each contender is a function that takes a shape and returns a function that trains some steps
-and the number of positions with a loss (stream) or of windows (window) in a step.
+Each contender is a function that takes a shape. It returns a function that trains a number of
+steps, and the number of positions with a loss (stream) or of windows (window) per step.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ WINDOW_LENGTH = 100
 STREAM_LENGTH = 50
 
 Train = Callable[[int], None]
-"""Trains so many steps."""
+"""Trains this many steps."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,12 +54,12 @@ class Shape:
 
 
 def text() -> str:
-    """Return the text that all of them learn."""
+    """Return the text on which all of them train."""
     return resolve_corpus("python-docs").text[:NUM_CHARS].lower()
 
 
 def ours(shape: Shape, regime: str, kernel: str = "auto") -> tuple[Train, int]:
-    """Our trainer, precision and kernel as it chooses."""
+    """Our trainer, with the precision and kernel that it chooses."""
     config = dataclasses.replace(shape.config(regime), kernel=kernel)
     trainer = Trainer(config, whole_corpus(text(), "lower"))
     trainer.regime.begin_report(0, epoch_seed=0)
@@ -108,7 +108,7 @@ class _Tutorial(nn.Module):
 
 
 def plain_pytorch(shape: Shape, regime: str) -> tuple[Train, int]:
-    """nn.LSTM, float32, DataLoader, Adam, as a good tutorial writes it."""
+    """nn.LSTM, float32, DataLoader, Adam, as in a good tutorial."""
     corpus = whole_corpus(text(), "lower")
     symbols = torch.from_numpy(corpus.train.symbols).long()
     vocabulary_size = len(corpus.vocabulary)
@@ -169,14 +169,14 @@ def keras_on_jax(shape: Shape, regime: str) -> tuple[Train, int]:
 
     def train(num_steps: int) -> None:
         count = num_steps * shape.batch_size
-        assert count <= len(inputs), "the rate is of as many windows as are asked for"
+        assert count <= len(inputs), "the rate assumes as many windows as requested"
         model.fit(inputs[:count], targets[:count], batch_size=shape.batch_size, verbose=0)
 
     return train, shape.batch_size
 
 
 def limit(shape: Shape, regime: str) -> tuple[Train, int]:
-    """The matrix products of a step alone, in the precision that ours chooses."""
+    """Only the matrix products of a step, in the precision that ours chooses."""
     config = shape.config(regime)
     precision = resolve_arithmetic(config, torch.device("cpu")).precision
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32

@@ -1,9 +1,9 @@
-"""Trains as the reference did and prints its losses beside ours.
+"""Trains as the reference did and prints its losses next to ours.
 
 `python -m benchmarks.documented --experiment 1 --epochs 3 --corpus wonderland.txt`
 
 The whole book, windows of 100 characters, Keras' Adam at 1e-3 (the window regime). The
-reference read its UTF-8 file as cp1252, so that the byte-order mark counts as three
+reference read its UTF-8 file as cp1252, so the byte-order mark counts as three
 characters: 144,345 and 46 symbols; 136,024 and 27 for experiment 3.
 documented_losses.csv holds the 90 epochs of the reference, "Generating Text with RNN Long
 Short-Term Memory" (2018).
@@ -27,7 +27,7 @@ from search_spaces import load_space
 
 LOSSES_PATH = Path(__file__).with_name("documented_losses.csv")
 _SHOWN_CHARS = 160
-"""What is shown of a passage."""
+"""Characters of a passage that are shown."""
 
 
 def documented_losses(experiment: int) -> list[tuple[int, float]]:
@@ -45,7 +45,7 @@ def documented_text(path: Path, experiment: int) -> str:
 
 
 def whole_corpus(text: str, cleaning: str) -> EncodedCorpus:
-    """Return a text as a training part: the reference held nothing back."""
+    """Return a text as the training part: the reference held nothing out."""
     vocabulary = Vocabulary.of(text)
     symbols = vocabulary.encode(text)
     held_out = Part(symbols=symbols[-1_000:], num_chars=1_000, num_raw_chars=1_000)
@@ -73,8 +73,8 @@ def documented_config(experiment: int, **changes: object) -> TrialConfig:
 
 
 def main() -> None:
-    """Print one row an epoch, and what both networks write after the reference's seed."""
-    parser = argparse.ArgumentParser(description="Our losses beside the documented ones.")
+    """Print one row per epoch, and what both networks write after the reference's prompt."""
+    parser = argparse.ArgumentParser(description="Our losses next to the documented ones.")
     parser.add_argument("--experiment", type=int, choices=(1, 2, 3), default=1)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--corpus", type=Path, default=Path("../shared/data/wonderland.txt"))

@@ -1,9 +1,9 @@
-"""How good estimates are: `python -m benchmarks.estimates --corpus wonderland.txt`.
+"""How accurate estimates are: `python -m benchmarks.estimates --corpus wonderland.txt`.
 
-Seconds of an epoch, predicted by timings of a few seconds, beside measured ones of configurations
-drawn at random from `full` and `extended`. Both are CPU seconds of one thread, so other work on
-the machine disturbs them little. A long epoch is not trained to its end: so many steps as take
-some seconds stand for all.
+Compares predicted seconds per epoch, from timings of a few seconds, with measured ones for random
+configurations of `full` and `extended`. Both are CPU seconds of one thread, so other work on
+the machine has little effect. Long epochs are not trained to the end: the steps of a few seconds
+are extrapolated.
 """
 
 import argparse
@@ -14,7 +14,7 @@ STEPS_SECONDS = 2.0
 
 
 def main() -> None:
-    """Print one row a configuration and what the ratios come to."""
+    """Print one row per configuration and a summary of the ratios."""
     import numpy as np
 
     from model.config import TrialConfig
@@ -29,7 +29,7 @@ def main() -> None:
     from search_spaces.random_configs import random_configs
 
     def epoch_seconds(config: TrialConfig, corpus: EncodedCorpus) -> float:
-        """Measure an epoch: its steps after the first, which warms up, and its evaluation."""
+        """Measure an epoch: its steps, without the first as a warm-up, and its evaluation."""
         trainer = Trainer(config, corpus)
         trainer.regime.begin_report(0, epoch_seed=0)
         trainer.train_step(1, 0)
@@ -43,10 +43,10 @@ def main() -> None:
         trainer.validation_nats()
         return seconds / num_steps * trainer.steps_per_epoch + time.process_time() - start
 
-    parser = argparse.ArgumentParser(description="Predicted against measured seconds an epoch.")
+    parser = argparse.ArgumentParser(description="Predicted and measured seconds per epoch.")
     parser.add_argument("--corpus", help="as for tune.run")
     parser.add_argument("--spaces", nargs="+", choices=SPACE_NAMES, default=["full", "extended"])
-    parser.add_argument("--configs", type=int, default=12, help="of each space")
+    parser.add_argument("--configs", type=int, default=12, help="number for each space")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     use_threads(1)

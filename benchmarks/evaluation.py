@@ -1,7 +1,7 @@
-"""What evaluation costs, and that its layout leaves the score alone.
+"""The cost of evaluation, and a check that its layout does not affect the score.
 
-`python -m benchmarks.evaluation`: seconds of an evaluation against those of the epoch before
-it, in the same run, one thread, the trial's own precision; and the score against that of one
+`python -m benchmarks.evaluation`: seconds of an evaluation relative to those of the epoch before
+it, in the same run, one thread, the trial's own precision; and the score relative to that of one
 pass in float32 over the whole passage. Text: a corpus of the book's size (--corpus to choose).
 """
 
@@ -27,7 +27,7 @@ WHOLE_CONTEXT_CHARS = 1_000
 
 
 def one_pass_bits(trainer: Trainer, corpus: EncodedCorpus) -> float:
-    """Return bits per own character, one column, float32."""
+    """Return bits per own character, scored in one column and float32."""
     assert not torch.is_autocast_enabled("cpu")
     with (
         mock.patch.multiple(layout, MIN_COLUMNS=1, MAX_COLUMNS=1),
@@ -43,7 +43,7 @@ def one_pass_bits(trainer: Trainer, corpus: EncodedCorpus) -> float:
 
 
 def main() -> None:
-    """Print one row a shape."""
+    """Print one row per shape."""
     parser = argparse.ArgumentParser(description="The cost of evaluation.")
     parser.add_argument("--corpus", default="python-docs")
     parser.add_argument("--epochs", type=int, default=3)

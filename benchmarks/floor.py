@@ -1,8 +1,8 @@
 """The n-gram floor of any text: `python -m benchmarks.floor [CORPUS ...]`.
 
-Each cleaning's Kneser-Ney floor and price, beside the Witten-Bell n-gram that was the floor
-before, and what the first cost: CPU seconds, and the peak memory of a process that does nothing
-else. `--chars` adds a made-up text with so many training characters.
+Prints each cleaning's Kneser-Ney floor and price next to the earlier floor, a Witten-Bell n-gram,
+and the cost of the former: CPU seconds, and the peak memory of a process that does nothing
+else. `--chars` adds a synthetic text with this many training characters.
 """
 
 import argparse
@@ -31,11 +31,11 @@ class FloorCost:
     """The floors of a text and what they cost.
 
     Attributes:
-        floors: Those of today.
-        witten_bell: Of WITTEN_BELL_ORDER.
+        floors: The current floors.
+        witten_bell: Those of WITTEN_BELL_ORDER.
         order_seconds: CPU seconds to choose the order.
-        fit_seconds: Cleaning to CPU seconds to train its n-gram and score both passages.
-        peak_bytes: Of the process, before the Witten-Bell n-grams.
+        fit_seconds: Maps a cleaning to CPU seconds to train its n-gram and score both passages.
+        peak_bytes: Peak memory of the process, before the Witten-Bell n-grams.
     """
 
     floors: Floors
@@ -71,7 +71,7 @@ def floor_cost(text: str, cleanings: Sequence[str]) -> FloorCost:
 def floors_of_order(
     text: str, cleanings: Sequence[str], order: int, smoothing: Smoothing
 ) -> Floors:
-    """Return the floors of an n-gram of a given order."""
+    """Return the floors with an n-gram of a given order."""
     split = split_text(text)
     found = {
         name: measured_floor(split, encode_corpus(split, name), order, smoothing)
@@ -81,7 +81,7 @@ def floors_of_order(
 
 
 def made_up_text(text: str, num_chars: int) -> str:
-    """Return a text repeated to a length, a share of its characters replaced by random ones.
+    """Return a text repeated to a length, with a share of its characters replaced at random.
 
     >>> len(made_up_text("abc", 1_000))
     1000
@@ -110,10 +110,10 @@ def _cells(cost: FloorCost, cleaning: str) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print one row for each text and cleaning."""
+    """Print one row per text and cleaning."""
     parser = argparse.ArgumentParser(description="The n-gram floor of any text.")
     parser.add_argument("corpus", nargs="*", default=["python-docs"])
-    parser.add_argument("--chars", type=int, help="training characters of a made-up text, too")
+    parser.add_argument("--chars", type=int, help="training characters of a synthetic text, too")
     options = parser.parse_args(arguments)
     texts = {name: str(resolve_corpus(name).text) for name in options.corpus}
     cleanings = {name: list(CLEANINGS) for name in texts}
@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     heads = f"validation | test | price | {old}: validation | test | price"
     print(f"| text | cleaning | order | {heads} | order, s | fit, s | peak GB |\n|{'---|' * 12}")
     context = multiprocessing.get_context("spawn")
-    with context.Pool(1, maxtasksperchild=1) as pool:  # the peak is a process' own
+    with context.Pool(1, maxtasksperchild=1) as pool:  # each measurement needs a fresh process
         for name, text in texts.items():
             cost = pool.apply(floor_cost, (text, cleanings[name]))
             for cleaning in cleanings[name]:

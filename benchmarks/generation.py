@@ -1,9 +1,9 @@
-"""How fast text is written: `python -m benchmarks.generation`.
+"""How fast text is generated: `python -m benchmarks.generation`.
 
-Greedy characters with the state carried, against the reference's way, a window of 100
-characters read again for each character: by the same network in this project, and (1 x 256
-and 2 x 256, `pip install -e '.[bench]'`) by Keras' `model.predict`, as the reference's code
-has it. One thread; all rows in one run.
+Greedy characters with the state carried over, compared with the reference's way, which reads a
+window of 100 characters again for each character: with the same network in this project, and
+(1 x 256 and 2 x 256, `pip install -e '.[bench]'`) with Keras' `model.predict`, as in the
+reference's code. One thread; all rows in one run.
 """
 
 import importlib.util
@@ -27,7 +27,7 @@ REPEATS = 3
 
 
 def seconds_a_char(write: Callable[[int], object], num_chars: int) -> float:
-    """Return the best of some repeats."""
+    """Return the seconds per character of the fastest repeat."""
     write(3)
     best = float("inf")
     for _ in range(REPEATS):
@@ -61,7 +61,7 @@ def keras_window(num_layers: int, hidden_size: int) -> Callable[[int], object]:
 
 
 def main() -> None:
-    """Print one row a shape and kernel."""
+    """Print one row per shape and kernel."""
     os.sched_setaffinity(0, {0})
     use_threads(1)
     has_keras = importlib.util.find_spec("keras") is not None

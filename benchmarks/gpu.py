@@ -1,9 +1,9 @@
-"""What a GPU makes of our trainer: `python -m benchmarks.gpu`. Never run on one so far.
+"""How our trainer performs on a GPU: `python -m benchmarks.gpu`. Never run on one so far.
 
-Characters a second of one process and of several that share the GPU (`--gpus-per-trial` of a half,
-a quarter and an eighth), the memory of each, and their arithmetic as a share of what a large
-product reaches. An LSTM of a few hundred units fills little of a large GPU: where several
-processes do more than one, trials should share it. `--device cpu` tries the benchmark itself.
+Characters per second of one process and of several that share the GPU (`--gpus-per-trial` of a
+half, a quarter and an eighth), the memory of each, and their FLOP/s as a share of what a large
+matrix product reaches. An LSTM of a few hundred units uses little of a large GPU: if several
+processes train more than one does, trials should share it. `--device cpu` tests this benchmark.
 """
 
 import argparse
@@ -26,7 +26,7 @@ SHAPES = ((1, 256, 64), (2, 512, 64), (1, 1024, 128), (2, 1024, 256))
 PROCESSES = (1, 2, 4, 8)
 WARM_UP_STEPS = 5
 STEPS_AT_ONCE = 10
-"""Steps that the host starts before it waits for the GPU; a training waits once a report."""
+"""Steps that the host starts before it waits for the GPU; training waits once per report."""
 PRODUCT_SIZES = {"cuda": 8_192, "cpu": 512}
 
 
@@ -34,9 +34,9 @@ def main() -> int:
     """Print the tables, or measure one process as a worker."""
     parser = argparse.ArgumentParser(description="Throughput, shares and memory on a GPU.")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement (5)")
-    parser.add_argument("--processes", type=int, nargs="+", default=PROCESSES, help="at a time")
-    parser.add_argument("--shapes", nargs="+", help="layers x units x columns, as 2x512x64")
+    parser.add_argument("--seconds", type=float, default=5.0, help="per measurement (5)")
+    parser.add_argument("--processes", type=int, nargs="+", default=PROCESSES, help="in parallel")
+    parser.add_argument("--shapes", nargs="+", help="layers x units x columns, such as 2x512x64")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     device = pick_device(use_gpu=options.device == "cuda")
@@ -63,7 +63,7 @@ def main() -> int:
             total = sum(each["rate"] for each in found)
             alone = alone or total / num_processes
             peak = max(each["peak_bytes"] for each in found) / 2**20
-            # Forward and backward pass: 6 a parameter and character.
+            # Forward and backward pass: 6 per parameter and character.
             share = 6 * found[0]["num_parameters"] * total / flops
             print(
                 f"| {shape} | {num_processes} | {total:,.0f} | {total / alone:.2f} "
@@ -84,7 +84,7 @@ def shape_of(text_of_shape: str) -> Shape:
 
 
 def together(shape: str, num_processes: int, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return what some processes measure that begin when all have warmed up."""
+    """Return the measurements of several processes that start once all have warmed up."""
     words = ["--worker", shape, "--device", options.device, "--seconds", str(options.seconds)]
     command = [sys.executable, "-m", "benchmarks.gpu", *words]
     pipe = subprocess.PIPE
@@ -102,7 +102,7 @@ def together(shape: str, num_processes: int, options: argparse.Namespace) -> lis
 
 
 def measure(shape: Shape, device: torch.device, seconds: float) -> dict[str, Any]:
-    """Train for some seconds once a line comes."""
+    """Train for some seconds, once a line arrives on standard input."""
     config = shape.config("stream")
     trainer = Trainer(config, whole_corpus(text(), "lower"), device=device)
     trainer.regime.begin_report(0, epoch_seed=0)
@@ -131,7 +131,7 @@ def measure(shape: Shape, device: torch.device, seconds: float) -> dict[str, Any
 
 
 def product_flops(device: torch.device) -> float:
-    """Return the operations a second of a large product, in the trainer's float32."""
+    """Return the FLOP/s of a large matrix product, in the trainer's float32."""
     size = PRODUCT_SIZES[device.type]
     values = torch.randn(size, size, device=device)
     best = float("inf")

@@ -1,14 +1,14 @@
-"""What would bring more of a GPU, before it is built: `python -m benchmarks.gpu_steps`.
+"""Ways to use more of a GPU, measured before they are built: `python -m benchmarks.gpu_steps`.
 
-Never run on one so far. An LSTM of a few hundred units fills little of a large GPU, and its step
-is many short kernels that the host starts. Three experiments, of the layers alone, no dropout:
+Never run on one so far. An LSTM of a few hundred units uses little of a large GPU, and its step
+consists of many short kernels that the host launches. Three experiments, layers only, no dropout:
 
-- a training step captured as a CUDA graph, which the host starts at once;
-- several networks of one shape in one process: their weights stacked, their products batched, each
-  with its own text, loss, clipping and step of AdamW;
-- a symbol of text by a graph of one step.
+- a training step captured as a CUDA graph, which the host launches at once;
+- several networks of one shape in one process: weights stacked, products batched, each
+  with its own text, loss, clipping and AdamW step;
+- one symbol of text with a graph of one step.
 
-`--device cpu` tries the benchmark itself, without graphs.
+`--device cpu` tests this benchmark, without graphs.
 
 Shapes: N networks, T time steps, B columns, V vocabulary, E embedding, H hidden, G = 4 H gates.
 """
@@ -34,11 +34,11 @@ NUM_NETWORKS = (1, 2, 4, 8)
 WARM_UP_STEPS = 3
 CLIP_NORM = 1.0
 Row = tuple[str, int, Callable[[], None]]
-"""What a step does, how many characters it does it to, and the step."""
+"""The name of a step, the number of characters that it processes, and the step."""
 
 
 class StackedLSTM(nn.Module):
-    """Networks of one shape side by side: each parameter is those of all, stacked."""
+    """Networks of one shape in parallel: each parameter is the stack of theirs."""
 
     def __init__(self, networks: Sequence[CharLSTM]) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class StackedLSTM(nn.Module):
 
 
 def clip_each(parameters: Sequence[Tensor]) -> None:
-    """Clip the gradient of each network by its own norm, as clip_grad_norm_ does one's."""
+    """Clip the gradient of each network by its own norm, as clip_grad_norm_ does for one."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     squares_N = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0)
     factors_N = (CLIP_NORM / (squares_N.sqrt() + 1e-6)).clamp(max=1.0)
@@ -93,7 +93,7 @@ def clip_each(parameters: Sequence[Tensor]) -> None:
 
 
 def stacked_step(network: StackedLSTM, symbols_NTB: Tensor) -> Callable[[], None]:
-    """Return what trains all networks by a step on the same symbols (N, T + 1, B)."""
+    """Return a function that trains all networks by one step on their symbols (N, T + 1, B)."""
     parameters = list(network.parameters())
     optimizer = make_optimizer(
         torch.optim.AdamW, parameters, fused=True, capturable=symbols_NTB.is_cuda
@@ -113,7 +113,7 @@ def stacked_step(network: StackedLSTM, symbols_NTB: Tensor) -> Callable[[], None
 
 
 def own_step(network: CharLSTM, symbols_TB: Tensor) -> Callable[[], None]:
-    """Return what trains one network by a step, as our trainer does it."""
+    """Return a function that trains one network by one step, as our trainer does."""
     optimizer = make_optimizer(
         torch.optim.AdamW, network.parameters(), fused=True, capturable=symbols_TB.is_cuda
     )
@@ -130,7 +130,7 @@ def own_step(network: CharLSTM, symbols_TB: Tensor) -> Callable[[], None]:
 
 
 def writing_step(network: CharLSTM, device: torch.device) -> Callable[[], None]:
-    """Return what writes one more symbol of one passage, greedily."""
+    """Return a function that writes one more symbol of one passage, greedily."""
     network.eval()
     symbols_TB = torch.zeros(1, 1, dtype=torch.int64, device=device)
     shape = (len(network.layers), 1, network.output.in_features)
@@ -147,11 +147,11 @@ def writing_step(network: CharLSTM, device: torch.device) -> Callable[[], None]:
 
 
 def graphed(step: Callable[[], None]) -> Callable[[], None]:
-    """Return what does a step again as one CUDA graph; what it reads and writes stays in place."""
+    """Return a step as a replayed CUDA graph; what it reads and writes stays in place."""
     graph = torch.cuda.CUDAGraph()
     beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # of torch
     beside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(beside):  # as torch's notes on graphs ask for
+    with torch.cuda.stream(beside):  # as required by torch's notes on graphs
         for _ in range(WARM_UP_STEPS):
             step()
     torch.cuda.current_stream().wait_stream(beside)
@@ -162,7 +162,7 @@ def graphed(step: Callable[[], None]) -> Callable[[], None]:
 
 
 def rate(step: Callable[[], None], seconds: float, device: torch.device) -> float:
-    """Return steps a second."""
+    """Return the steps per second."""
 
     def wait() -> None:
         if device.type == "cuda":
@@ -180,19 +180,19 @@ def rate(step: Callable[[], None], seconds: float, device: torch.device) -> floa
 
 
 def network_of(shape: Shape, device: torch.device) -> CharLSTM:
-    """Return an untrained network without dropout, in float32 (TF32 where there is one)."""
+    """Return an untrained network without dropout, in float32 (TF32 if available)."""
     config = dataclasses.replace(shape.config("stream"), dropout=0.0, input_dropout=0.0)
     return CharLSTM(config, VOCABULARY_SIZE).to(device)
 
 
 def symbols(num_networks: int, shape: Shape, device: torch.device) -> Tensor:
-    """Return symbols (N, T + 1, B), each network's its own."""
+    """Return different symbols (N, T + 1, B) for each network."""
     size = (num_networks, STREAM_LENGTH + 1, shape.batch_size)
     return torch.randint(VOCABULARY_SIZE, size, device=device)
 
 
 def steps_of(shape: Shape, num_networks: Sequence[int], device: torch.device) -> Iterator[Row]:
-    """Yield what is measured of a shape."""
+    """Yield the steps to measure for a shape."""
     chars = STREAM_LENGTH * shape.batch_size
     network, of_one = network_of(shape, device), symbols(1, shape, device)[0]
     yield "trained", chars, own_step(network, of_one)
@@ -203,12 +203,12 @@ def steps_of(shape: Shape, num_networks: Sequence[int], device: torch.device) ->
 
 
 def main() -> int:
-    """Print a row for each shape and step."""
-    parser = argparse.ArgumentParser(description="Graphs of a step, and networks side by side.")
+    """Print one row per shape and step."""
+    parser = argparse.ArgumentParser(description="Graphs of a step, and networks in parallel.")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement (3)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="per measurement (3)")
     parser.add_argument("--networks", type=int, nargs="+", default=NUM_NETWORKS)
-    parser.add_argument("--shapes", nargs="+", help="layers x units x columns, as 2x512x64")
+    parser.add_argument("--shapes", nargs="+", help="layers x units x columns, such as 2x512x64")
     options = parser.parse_args()
     device = pick_device(use_gpu=options.device == "cuda")
     if device.type != options.device:

@@ -1,8 +1,8 @@
-"""What one more costs the driver after many: `python -m benchmarks.growth`.
+"""The marginal cost of a trial, report or character after many: `python -m benchmarks.growth`.
 
-A trial, a report and a character, each after so many others, in CPU time and in memory. Where a
-search grows in proportion, the figures of one stay. Each row is a process of its
-own. The picture has a line for each of them, both axes logarithmic.
+Measures one more of each after a given number of others, in CPU time and in memory. If a search
+scales linearly, these costs are constant. Each row is measured in its
+own process. The plot has a line for each of them, with both axes logarithmic.
 """
 
 import argparse
@@ -20,23 +20,23 @@ PICTURE = Path(__file__).with_name("growth.svg")
 REPORTS_A_TRIAL = 1_000
 WORKERS = 64
 LAST_SHARE = 0.1
-"""Share of the reports that are timed, the last of them."""
+"""Share of the reports that are timed, at the end."""
 WIDTH, HEIGHT, MARGIN = 640, 320, 60
 COLOURS = {"trial": "#0072b2", "report": "#d55e00", "character": "#009e73"}
-"""Okabe & Ito 2008, as in report.html; a trial is a row of trials.csv, a report of epochs.csv."""
+"""Okabe & Ito 2008, as in report.html. A trial is a row of trials.csv, a report of epochs.csv."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """What one costs, where there are so many.
+    """The cost of one item after a given number of others.
 
     Attributes:
-        num_before: How many there are.
-        seconds: CPU time of one more as it comes.
-        at_once_seconds: CPU time, each, of what is done with all of them at once: reading them
-            again, and writing tables and page. 0 where there is nothing of the kind.
-        memory_bytes: Of the process each: of trials and characters at its peak, of reports as they
-            are held.
+        num_before: The number of items.
+        seconds: CPU time of one more.
+        at_once_seconds: CPU time, per item, of what is done with all of them at once: reading them
+            again, and writing tables and page. 0 if there is no such work.
+        memory_bytes: Memory of the process, per item: for trials and characters its peak, for
+            reports what is held.
     """
 
     num_before: int
@@ -46,12 +46,12 @@ class Cost:
 
 
 def cost_of_trial(num_trials: int) -> Cost:
-    """Measure a trial after others: proposal, ASHA, history, display; as benchmarks.scale does."""
+    """Measure a trial after others: proposal, ASHA, history, display, like benchmarks.scale."""
     from benchmarks.scale_loop import PER_TRIAL, loop_cost
     from model.system.limits import peak_bytes, reset_peak, resident_bytes
     from tune.sampling.samplers import default_sampler
 
-    loop_cost(10, 1, 1, default_sampler(WORKERS))  # imports and first uses
+    loop_cost(10, 1, 1, default_sampler(WORKERS))  # imports and caches
     reset_peak()
     before_bytes = resident_bytes()
     cost = loop_cost(num_trials, 100, WORKERS, default_sampler(WORKERS))
@@ -64,7 +64,7 @@ def cost_of_trial(num_trials: int) -> Cost:
 
 
 def cost_of_report(num_reports: int) -> Cost:
-    """Measure a report of trials with REPORTS_A_TRIAL of them, in history, tables and page."""
+    """Measure a report of trials with REPORTS_A_TRIAL each, in history, tables and page."""
     from benchmarks.overhead_sampler import made_up_epoch
     from benchmarks.scale_search import study_of
     from model.config import TrialConfig
@@ -117,7 +117,7 @@ def cost_of_report(num_reports: int) -> Cost:
 
 
 def cost_of_character(num_chars: int) -> Cost:
-    """Measure a character of a text: read, cleaned, numbered and priced as `full` needs it."""
+    """Measure a character of a text: read, cleaned, encoded and priced as `full` needs it."""
     from model.scoring.objective import prepare_corpus
     from model.system.limits import peak_bytes, reset_peak, resident_bytes
     from model.text.cleaning import CLEANINGS
@@ -153,7 +153,7 @@ def cost_of_character(num_chars: int) -> Cost:
 
 
 def made_up_ascii(num_chars: int) -> bytes:
-    """Return a text of the embedded one's words in random order, in ASCII."""
+    """Return a text of the embedded text's words in random order, in ASCII."""
     import numpy as np
 
     from model.text.corpus import resolve_corpus
@@ -173,7 +173,7 @@ COSTS: dict[str, tuple[Callable[[int], Cost], list[int]]] = {
 
 
 def picture(costs: dict[str, list[Cost]]) -> str:
-    """Return a drawing (SVG) of the CPU time of one, against how many there were."""
+    """Return a plot (SVG) of the CPU time of one item, by the number of items."""
     points = {
         what: [(c.num_before, 1e6 * (c.seconds + c.at_once_seconds)) for c in found]
         for what, found in costs.items()
@@ -218,7 +218,7 @@ def picture(costs: dict[str, list[Cost]]) -> str:
 
 
 def _short(power: int) -> str:
-    """Return a power of ten, millions by an M.
+    """Return a power of ten as text, with M for millions.
 
     >>> _short(4), _short(8)
     ('10,000', '100 M')
@@ -227,18 +227,18 @@ def _short(power: int) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print one row for each number, and draw the picture."""
-    parser = argparse.ArgumentParser(description="What one more costs after many.")
+    """Print one row per number of items, and write the plot."""
+    parser = argparse.ArgumentParser(description="The cost of one more after many.")
     parser.add_argument("--only", choices=COSTS, nargs="+", default=list(COSTS))
     parser.add_argument("--most", type=int, help="leave out larger numbers")
-    parser.add_argument("--picture", type=Path, default=PICTURE, help="where it is drawn")
+    parser.add_argument("--picture", type=Path, default=PICTURE, help="file of the plot")
     options = parser.parse_args(arguments)
     most = options.most or sys.maxsize
     costs: dict[str, list[Cost]] = {}
     print("| one | after | CPU us | of all at once, us each | memory, bytes each |")
     print(f"|{'---|' * 5}")
     context = multiprocessing.get_context("spawn")
-    with context.Pool(1, maxtasksperchild=1) as pool:  # memory is a process' own
+    with context.Pool(1, maxtasksperchild=1) as pool:  # each measurement needs a fresh process
         for what in options.only:
             measure, numbers = COSTS[what]
             for number in (each for each in numbers if each <= most):

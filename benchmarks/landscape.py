@@ -1,12 +1,12 @@
-"""A search's world, made from recorded curves: any configuration's curve and seconds, at once.
+"""The landscape of a simulated search: any configuration's curve and seconds, at once.
 
-Configurations between the recorded ones are a surrogate's: a Gaussian process over the axes for
+A surrogate predicts configurations between the recorded ones: a Gaussian process over the axes for
 each of the main directions in which recorded curves differ (principal components), and one for
-the seconds of an epoch. Its error on curves that it has not seen is part of the benchmark's
-output. Seconds and values are smooth functions of the configuration; the noise of a training
-is left out, so all methods search the same deterministic world.
+the seconds per epoch. The benchmark also prints its error on curves that it has not
+seen. Seconds and values are smooth functions of the configuration. The noise of training
+is left out, so all methods search the same deterministic landscape.
 
-Where few curves of a text are recorded, those of another one may help: the text is then one more
+If few curves of a text are recorded, those of another text may help: the text is then one more
 input of the surrogate, so that it learns from both what they share.
 """
 
@@ -35,18 +35,18 @@ from search_spaces import SearchSpace
 Array = NDArray[np.float64]
 
 COMPONENTS = 6
-"""Directions in which curves differ; on the book the first six hold 99 % of the variance."""
+"""Directions in which curves differ; on the book, the first six hold 99 % of the variance."""
 FLOOR_SHARE = 0.95
-"""No curve of the world falls below this share of the lowest recorded value: a surrogate that
-may go anywhere promises 1.76 bits at a far corner, where 2.22 is the lowest of 68 recorded."""
+"""No simulated curve falls below this share of the lowest recorded value: an unbounded surrogate
+promises 1.76 bits at a far corner, where 2.22 is the lowest of 68 recorded."""
 _RANDOM_POINTS, _ROUNDS, _KEPT, _KEEP_SHARE = 4_000, 12, 60, 0.8
-"""The search for the world's best point: random ones, then rounds of crossing the best kept."""
+"""The search for the lowest value: random points, then rounds of crossing the best ones kept."""
 WORST_BITS = 5.0
-"""Curves are cut here: a configuration that diverges is bad enough."""
+"""Curves are cut off here: for a configuration that diverges, this is bad enough."""
 
 
 def features(params: dict[str, Any], distributions: dict[str, BaseDistribution]) -> Array:
-    """Return a configuration as numbers in 0 to 1: log scales as logs, words one-hot."""
+    """Return a configuration as numbers in 0 to 1: log scales as logs, names one-hot."""
     values: list[float] = []
     for axis, distribution in distributions.items():
         value = params[axis]
@@ -66,11 +66,11 @@ def features(params: dict[str, Any], distributions: dict[str, BaseDistribution])
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Curves:
-    """Curves of some configurations.
+    """Curves of several configurations.
 
     Attributes:
         bits: val_bits_per_char of each configuration and epoch.
-        seconds: Of an epoch of each configuration.
+        seconds: Seconds per epoch of each configuration.
     """
 
     bits: Array
@@ -78,19 +78,19 @@ class Curves:
 
     @property
     def floor(self) -> float:
-        """No curve of a world that is made of these falls below it."""
+        """The bound below which no curve simulated from these falls."""
         return FLOOR_SHARE * float(self.bits.min())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Fit:
-    """How well a surrogate tells curves that it has not seen.
+    """How well a surrogate predicts curves that it has not seen.
 
     Attributes:
-        num_curves: That were told.
-        spearman: Rank correlation of the best value of a curve.
-        error_bits: Root mean square error of that value.
-        spread_bits: Standard deviation of the true values, what a constant would err.
+        num_curves: Number of predicted curves.
+        spearman: Rank correlation of the best values of the curves.
+        error_bits: Root mean square error of these values.
+        spread_bits: Standard deviation of the true values: the error of a constant prediction.
         seconds_error: Root mean square error of the logarithm of an epoch's seconds.
     """
 
@@ -102,7 +102,7 @@ class Fit:
 
     @classmethod
     def of(cls, pairs: Sequence[tuple[Curves, Curves]]) -> "Fit":
-        """Compare recorded curves with told ones, in pairs."""
+        """Compare recorded curves with predicted ones, in pairs."""
         truth = np.concatenate([recorded.bits.min(1) for recorded, _ in pairs])
         guess = np.concatenate([told.bits.min(1) for _, told in pairs])
         ratios = [np.log(recorded.seconds / told.seconds) for recorded, told in pairs]
@@ -124,8 +124,8 @@ class Landscape:
         """Fit the surrogate.
 
         Args:
-            table: Recorded curves, one row a configuration and epoch.
-            space: The space that was recorded.
+            table: Recorded curves, one row per configuration and epoch.
+            space: The space from which they were recorded.
             other_text: Curves of another text, to learn from what both share.
         """
         self.space = space
@@ -158,7 +158,7 @@ class Landscape:
         self.best = self._find_best()
 
     def curve(self, params: dict[str, Any]) -> tuple[Array, float]:
-        """Return val_bits_per_char of each epoch, and the seconds of an epoch."""
+        """Return val_bits_per_char of each epoch, and the seconds per epoch."""
         key = tuple(params[axis] for axis in self._axes)
         if key not in self._known:
             told = self._tell(self._inputs(params)[None])
@@ -166,12 +166,12 @@ class Landscape:
         return self._known[key]
 
     def recorded_and_told(self, table: pd.DataFrame) -> tuple[Curves, Curves]:
-        """Return recorded curves, and what the surrogate says of their configurations."""
+        """Return recorded curves, and the surrogate's predictions for their configurations."""
         inputs, curves = self._arrays(table)
         return curves, self._tell(inputs)
 
     def _inputs(self, params: dict[str, Any]) -> Array:
-        """Return a configuration's features; of two texts, the last input says which."""
+        """Return a configuration's features; with two texts, the last input says which."""
         return np.append(features(params, self._distributions), np.zeros(self._num_texts - 1))
 
     def _arrays(self, table: pd.DataFrame) -> tuple[Array, Curves]:
@@ -196,9 +196,9 @@ class Landscape:
         )
 
     def _find_best(self) -> float:
-        """Return the lowest value of the world: of very many points, then of points near the best.
+        """Return the lowest value of the landscape: of many points, then of points near the best.
 
-        Regret is counted from it; a search that finds a lower one has a regret below zero.
+        Regret is measured from it; a search that finds a lower value has a regret below zero.
         """
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
         chance = np.random.default_rng(0)

@@ -1,7 +1,7 @@
 """Peak memory of training on a text of 100 MB: `python -m benchmarks.memory`.
 
-The whole way: read, clean, price, encode, then some steps of each regime. Each row is a
-process of its own; the first is what the imports alone take.
+Covers all steps: read, clean, price, encode, then some training steps of each regime. Each row is
+measured in its own process; the first is that of the imports alone.
 """
 
 import argparse
@@ -18,7 +18,7 @@ STEPS = 30
 
 
 def write_text(path: Path, megabytes: int) -> None:
-    """Write random sentences of the embedded text's words."""
+    """Write random sentences made of the embedded text's words."""
     from model.text.corpus import resolve_corpus
 
     words = sorted(set(str(resolve_corpus("python-docs").text).split()))
@@ -30,7 +30,7 @@ def write_text(path: Path, megabytes: int) -> None:
 
 
 def train(path: Path, regime: str) -> None:
-    """Prepare the text and train some steps."""
+    """Prepare the text and train for some steps."""
     from model.config import TrialConfig
     from model.scoring.objective import prepare_corpus
     from model.system.devices import use_threads
@@ -49,7 +49,7 @@ def train(path: Path, regime: str) -> None:
 
 
 def main() -> None:
-    """Print one row a regime, or be a row's process."""
+    """Print one row per regime, or measure one row as a worker."""
     parser = argparse.ArgumentParser(description="Peak memory on a large text.")
     parser.add_argument("--megabytes", type=int, default=100)
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)

@@ -1,9 +1,9 @@
-"""What the search itself costs beside training: `python -m benchmarks.overhead`.
+"""The overhead of the search besides training: `python -m benchmarks.overhead`.
 
-Four questions with goals: the seconds until training begins and the share of worker time that is
-training, both of the real command; the seconds of a proposal after many trials; and what hooks,
-orders and the search from Python cost. What many workers ask of the driver is in
-benchmarks/scale.py. On a machine with other work to do none of the figures means anything.
+Four questions with goals: the seconds until training starts and the share of worker time that is
+training, both for the real command; the seconds per proposal after many trials; and what hooks,
+orders and the search from Python cost. benchmarks/scale.py measures the driver's load with many
+workers. On a machine that is busy with other work, the figures mean nothing.
 """
 
 import argparse
@@ -20,19 +20,19 @@ PARTS = ("start", "search", "sampler", "hooks")
 GOAL_START = "5 s"
 GOAL_TRAINING = "95 %"
 GOAL_PROPOSAL = {1_000: "0.1 s", 10_000: "1 s"}
-"""By the trials told before."""
+"""By the number of trials before."""
 GOAL_HOOKS = "1 %"
 
 
 def main() -> None:
     """Print one table, row by row."""
-    parser = argparse.ArgumentParser(description="What the search costs beside training.")
+    parser = argparse.ArgumentParser(description="The overhead of the search besides training.")
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS)
-    parser.add_argument("--corpus", default="python-docs", help="of the start: a text, a file")
-    parser.add_argument("--minutes", type=float, default=10, help="of a real search")
-    parser.add_argument("--workers", type=int, default=2, help="of the real search")
+    parser.add_argument("--corpus", default="python-docs", help="text for the start: name or file")
+    parser.add_argument("--minutes", type=float, default=10, help="length of a real search")
+    parser.add_argument("--workers", type=int, default=2, help="workers of the real search")
     parser.add_argument(
-        "--told", type=int, nargs="+", default=[100, 1_000, 10_000], help="trials told before"
+        "--told", type=int, nargs="+", default=[100, 1_000, 10_000], help="trials before"
     )
     parser.add_argument("--spaces", choices=SPACE_NAMES, nargs="+", default=["extended"])
     parser.add_argument(
@@ -40,7 +40,7 @@ def main() -> None:
         choices=SAMPLERS,
         nargs="+",
         default=[default_sampler(2)],
-        help="of proposals",
+        help="samplers whose proposals are timed",
     )
     options = parser.parse_args()
     prepare_ray_environment(None)

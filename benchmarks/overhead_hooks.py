@@ -1,4 +1,4 @@
-"""What the hooks, the orders of `tune.control` and the search from Python cost: CPU seconds."""
+"""The CPU seconds that hooks, the orders of `tune.control` and the search from Python cost."""
 
 import tempfile
 import time
@@ -14,20 +14,20 @@ from tune.monitoring.trackers import Trackers
 from tune.storage.requests import Requests
 
 WATCHED_SECONDS = 20.0
-"""How long the folder of orders is watched."""
+"""Seconds for which the folder of orders is watched."""
 NUM_TRIALS = 200
-"""Trials that trackers are told of."""
+"""Number of trials that trackers receive."""
 
 
 class _Silent(Tracker):
-    """A tracker of the user's own that does nothing."""
+    """A user's own tracker, which does nothing."""
 
     def __init__(self, search: TrackedSearch) -> None:
-        """Keep nothing."""
+        """Store nothing."""
 
 
 def orders_share(seconds: float) -> float:
-    """Return which share of a core goes into looking for orders, of which none comes."""
+    """Return the share of a core that looking for orders takes while none arrives."""
     with tempfile.TemporaryDirectory() as folder, Requests([folder], print):
         start = time.process_time()
         time.sleep(seconds)
@@ -35,7 +35,7 @@ def orders_share(seconds: float) -> float:
 
 
 def report_seconds(num_trials: int) -> float:
-    """Return the CPU seconds of a made-up report, for TensorBoard and a tracker of one's own."""
+    """Return the CPU seconds per synthetic report, for TensorBoard and a user's own tracker."""
     space = load_space("extended")
     records = made_up_records(space, num_trials)
     num_reports = 0
@@ -53,7 +53,7 @@ def report_seconds(num_trials: int) -> float:
 
 
 def python_share(minutes: float) -> float:
-    """Return the share of a core of the process that calls `tune.search`, until it returns."""
+    """Return the share of a core that the process calling `tune.search` takes."""
     with tempfile.TemporaryDirectory() as results:
         start, cpu_start = time.perf_counter(), time.process_time()
         tune.search(

@@ -1,4 +1,4 @@
-"""What a proposal costs after many trials: the searcher of the project, with its journal file."""
+"""The cost of a proposal after many trials: the project's searcher, with its journal file."""
 
 import dataclasses
 import math
@@ -30,7 +30,7 @@ NUM_SUGGESTIONS = 10
 
 
 def sampler_cost(num_told: int, *, space_name: str, sampler: str) -> tuple[float, list[float]]:
-    """Return the seconds to open the study of so many trials, and of each proposal after them."""
+    """Return the seconds to open a study of `num_told` trials, and of each proposal after that."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     space = load_space(space_name)
     records = made_up_records(space, num_told)
@@ -46,9 +46,9 @@ def sampler_cost(num_told: int, *, space_name: str, sampler: str) -> tuple[float
 
 
 def made_up_records(space: SearchSpace, num_trials: int) -> list[TrialRecord]:
-    """Return trials drawn from a space, about two thirds of them pruned at its rungs.
+    """Return random trials of a space, about two thirds of them pruned at its rungs.
 
-    The baselines come first, as in a search: else the study would propose them now.
+    The baselines come first, as in a search: otherwise the study would propose them now.
     """
     generator = np.random.default_rng(0)
     sampler = optuna.samplers.RandomSampler(seed=0)
@@ -62,7 +62,7 @@ def made_up_records(space: SearchSpace, num_trials: int) -> list[TrialRecord]:
             rung for rung in space.budget.rungs(config.num_reports) if rung < config.num_reports
         ]
         is_pruned = baseline is None and bool(rungs) and generator.random() < 2 / 3
-        # Most of them at the first rung.
+        # Most of these at the first rung.
         passed = min(generator.geometric(2 / 3), len(rungs)) - 1 if is_pruned else 0
         num_epochs = rungs[passed] if is_pruned else config.num_reports
         records.append(
@@ -83,7 +83,7 @@ def made_up_records(space: SearchSpace, num_trials: int) -> list[TrialRecord]:
 def made_up_epoch(
     number: int, epoch: int, bits: float, *, chars_trained: int | None = None
 ) -> EpochRecord:
-    """Return a trial's report whose four scores are alike."""
+    """Return a trial's report with four equal scores."""
     scores: dict[str, Any] = dict.fromkeys(SCORES, bits)
     return EpochRecord(
         trial_id=trial_id(number),
@@ -97,7 +97,7 @@ def made_up_epoch(
 
 
 def in_generations(records: list[TrialRecord], space: SearchSpace) -> list[TrialRecord]:
-    """Return trials as CMA-ES would have numbered them, one full generation after another."""
+    """Return trials numbered as by CMA-ES, one full generation after another."""
     num_axes = sum(
         not isinstance(distribution, CategoricalDistribution) and axis not in space.conditions
         for axis, distribution in space.distributions.items()
@@ -112,7 +112,7 @@ def in_generations(records: list[TrialRecord], space: SearchSpace) -> list[Trial
 
 
 def made_up_bits(config: TrialConfig, epoch: int) -> float:
-    """Return a score with the shape of a real one: it falls with epochs, and has a best size.
+    """Return a realistic score: it falls with the epochs, and there is a best size.
 
     >>> config = TrialConfig(hidden_size=512)
     >>> made_up_bits(config, 1) > made_up_bits(config, 9) > 1.9
@@ -126,7 +126,7 @@ def made_up_bits(config: TrialConfig, epoch: int) -> float:
 
 
 def _suggest(searcher: StudySearcher, name: str) -> float:
-    """Return the seconds of a proposal, and tell the searcher that its trial was pruned."""
+    """Return the seconds of a proposal, and report its trial to the searcher as pruned."""
     start = time.perf_counter()
     searcher.suggest(name)
     seconds = time.perf_counter() - start

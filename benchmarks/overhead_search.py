@@ -1,4 +1,4 @@
-"""How much of a real search is training, and how soon it begins: the command, from outside."""
+"""How much of a real search is training, and how soon that starts: the command, from outside."""
 
 import dataclasses
 import json
@@ -13,19 +13,19 @@ from tune.records.run_folder import RunFolder
 
 POLL_SECONDS = 0.05
 STARTS = 5
-"""Commands whose start is timed."""
+"""Number of commands whose start is timed."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SearchCost:
-    """What a search spent beside training.
+    """Where the time of a search went.
 
     Attributes:
         num_trials: Trials that were started.
-        command_seconds: From the process's start to its end.
-        search_seconds: From the first training step to the search's end.
-        trained_seconds: Training and evaluation of all reported epochs, all workers.
-        num_workers: Trials at once.
+        command_seconds: From the start to the end of the process.
+        search_seconds: From the first training step to the end of the search.
+        trained_seconds: Training and evaluation of all reported epochs, on all workers.
+        num_workers: Number of parallel trials.
     """
 
     num_trials: int
@@ -36,12 +36,12 @@ class SearchCost:
 
     @property
     def share_of_search(self) -> float:
-        """Training's share of the workers' time, from the first training step on."""
+        """Training's share of worker time, from the first training step on."""
         return self.trained_seconds / (self.num_workers * self.search_seconds)
 
     @property
     def share_of_command(self) -> float:
-        """Training's share of the workers' time, start and last words included."""
+        """Training's share of worker time, including start and final output."""
         return self.trained_seconds / (self.num_workers * self.command_seconds)
 
 
@@ -55,7 +55,7 @@ def start_seconds(corpus: str) -> float:
         start = time.perf_counter()
         process = _command(folder, "--space", "quick", "--corpus", corpus)
         event = _first_epoch(folder.history_file, process)
-        # The report came just now, of an epoch that took its elapsed seconds.
+        # The report arrived just now; its epoch took `elapsed_seconds`.
         seconds = time.perf_counter() - start - event["elapsed_seconds"]
         process.send_signal(signal.SIGINT)
         process.wait()
@@ -63,7 +63,7 @@ def start_seconds(corpus: str) -> float:
 
 
 def search_cost(minutes: float, num_workers: int) -> SearchCost:
-    """Run the command for so many minutes and see where the time went."""
+    """Run the command for a number of minutes and measure where the time went."""
     with tempfile.TemporaryDirectory() as results:
         folder = RunFolder(Path(results) / "timed")
         start = time.perf_counter()
@@ -87,7 +87,7 @@ def search_cost(minutes: float, num_workers: int) -> SearchCost:
 
 
 def _command(folder: RunFolder, *flags: str) -> subprocess.Popen[bytes]:
-    """Begin a search that writes into a folder."""
+    """Start a search that writes into a folder."""
     place = ["--results", str(folder.path.parent), "--name", folder.path.name]
     command = [sys.executable, "-m", "tune.run", *flags, *place]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL)

@@ -1,8 +1,8 @@
-"""What each part of a network is worth: `python -m benchmarks.parts wonderland.txt python-docs`.
+"""What each part of a network gains: `python -m benchmarks.parts wonderland.txt python-docs`.
 
-One network is trained as it is, and again with one part in another's place, two seeds each and as
-many characters of each text. Nothing is tuned for a part, as a search would: one that needs
-another learning rate, size or dropout looks worse here than it is.
+Trains one network unchanged, then with one part replaced at a time, with two seeds each and for
+the same number of characters per text. Nothing is tuned for a part, as a search would: one that
+needs another learning rate, size or dropout looks worse here than it is.
 """
 
 import argparse
@@ -32,7 +32,7 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
     "Mogrifier, 5 rounds": {"cell": "mogrifier", "mogrifier_rounds": 5},
     "tied weights": {"tie_weights": True},
     "weight dropout 0.3": {"weight_dropout": 0.3},
-    # Without its decay it would be adamw. As AWD-LSTM has it for characters (Merity 2018).
+    # Without L2 decay it would be adamw. The value is AWD-LSTM's for characters (Merity 2018).
     "Adam, L2 decay 1.2e-6": {"optimizer": "adam", "weight_decay": 1.2e-6},
     "averaged SGD": {"optimizer": "asgd", "sgd_learning_rate": 2.0},
 }
@@ -40,7 +40,7 @@ SEEDS = (0, 1)
 
 
 class Result(NamedTuple):
-    """What a training gave."""
+    """The result of a training."""
 
     bits: float
     seconds: float
@@ -48,7 +48,7 @@ class Result(NamedTuple):
 
 
 def trained(text: str, part: str, num_chars: int, seed: int) -> Result:
-    """Train with a part for so many characters of a text, in whole passes."""
+    """Train with a part for `num_chars` characters of a text, rounded to whole passes."""
     use_threads(1)
     prepared = prepare_corpus(resolve_corpus(text).text, [CONFIG.cleaning])
     corpus = prepared.encoded[CONFIG.cleaning]
@@ -62,10 +62,10 @@ def trained(text: str, part: str, num_chars: int, seed: int) -> Result:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print one row a part: bits on each text, and seconds by those of the first part."""
-    parser = argparse.ArgumentParser(description="What each part of a network is worth.")
+    """Print one row per part: bits on each text, and seconds relative to the first part."""
+    parser = argparse.ArgumentParser(description="What each part of a network gains.")
     parser.add_argument("texts", nargs="+", help="names or files")
-    parser.add_argument("--chars", type=float, default=1.2e6, help="characters of each training")
+    parser.add_argument("--chars", type=float, default=1.2e6, help="characters per training")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     options = parser.parse_args(arguments)
     jobs = [

@@ -1,9 +1,9 @@
-"""How many passes a text of each length repays: `python -m benchmarks.passes wonderland.txt`.
+"""How many passes pay off on a text, by its length: `python -m benchmarks.passes wonderland.txt`.
 
-One network is trained on each text several times from its beginning, each time for twice as many
-passes, its learning rate falling over the last part as in every training. The power by which the
-passes of a space fall with the length of a text (search_spaces/long_text.py) is fitted to the
-passes after which twice as many gain the same on each text.
+Trains one network on each text several times from scratch, doubling the passes each
+time; its learning rate falls over the last part, as in every training. The power by which a
+space's passes fall with the length of a text (search_spaces/long_text.py) is fitted to the
+passes after which doubling them gains the same on each text.
 """
 
 import argparse
@@ -25,18 +25,18 @@ from model.text.held_out import with_short_held_out
 from model.training.trainer import Trainer
 
 GAINS_BITS = (0.05, 0.1, 0.2)
-"""Gains of twice as many passes at which lengths are compared; 0.01 is the noise between seeds."""
+"""Gains of doubling the passes at which lengths are compared; the noise between seeds is 0.01."""
 CONFIG = TrialConfig(
     hidden_size=256, batch_size=32, dropout=0.3, cleaning="cased", patience_epochs=0
 )
 REPORTS_PER_EPOCH = 4
-"""So that a quarter of a pass is a training."""
+"""So that a training can be a quarter of a pass."""
 
 
 def text_of(name: str) -> str:
-    """Return a text: a corpus's, or so many characters of Python source, ASCII alone.
+    """Return a text: a corpus, or this many characters of Python source, in ASCII.
 
-    The sources of Unicode's tests have thousands of symbols, which take the network's time.
+    The sources of Unicode's tests have thousands of symbols, which would slow down the network.
     """
     if name.isdecimal():
         plain = python_sources(int(name) * 21 // 20).encode("ascii", "ignore").decode()
@@ -45,7 +45,7 @@ def text_of(name: str) -> str:
 
 
 def best_bits(name: str, passes: float) -> tuple[int, float]:
-    """Return the length of a text, and the best score of a training of so many passes."""
+    """Return the length of a text, and the best score of a training of `passes` passes."""
     use_threads(1)
     corpus = dataclasses.replace(resolve_corpus("python-docs"), text=text_of(name))
     corpus = with_short_held_out(corpus)
@@ -56,10 +56,10 @@ def best_bits(name: str, passes: float) -> tuple[int, float]:
 
 
 def repaid(bits: dict[float, float], gain_bits: float) -> float:
-    """Return the passes after which twice as many gain so much, by a line through the logarithms.
+    """Return the passes after which doubling them gains `gain_bits`, by a log-log line.
 
-    Gains fall like a power of the passes: on four texts of 0.1 to 12 million characters to 0.4 to
-    0.8 of themselves a doubling.
+    Gains fall like a power of the passes: each doubling multiplies them by 0.4 to 0.8 on four
+    texts of 0.1 to 12 million characters.
     """
     passes = sorted(bits)
     gains = [bits[one] - bits[two] for one, two in itertools.pairwise(passes)]
@@ -68,16 +68,16 @@ def repaid(bits: dict[float, float], gain_bits: float) -> float:
 
 
 def main() -> None:
-    """Print a row a text and passes, then what each text repays, and the power."""
-    parser = argparse.ArgumentParser(description="Passes that texts of some lengths repay.")
-    parser.add_argument("texts", nargs="+", help="name:least:most passes; a number is of sources")
+    """Print one row per text and passes, then the passes that pay off per text, and the power."""
+    parser = argparse.ArgumentParser(description="How many passes pay off, by length of text.")
+    parser.add_argument("texts", nargs="+", help="name:least:most passes; a number means sources")
     options = parser.parse_args()
     jobs = []
     for text in options.texts:
         name, least, most = text.rsplit(":", 2)
         doublings = round(math.log2(float(most) / float(least)))
         jobs += [(Path(name).name, name, float(least) * 2**at) for at in range(doublings + 1)]
-    # The longest first: none is left to one worker at the end.
+    # The longest first, so that none runs alone at the end.
     order = sorted(jobs, key=lambda job: -job[2])
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         running = {job: pool.submit(best_bits, job[1], job[2]) for job in order}

@@ -1,8 +1,8 @@
 """Does bfloat16 cost quality? `python -m benchmarks.precision`.
 
-Final `val_bits_per_char` after the same epochs in float32 and in bfloat16, by torch and by our
-kernel, several seeds and sizes; and how far the curves of training and validation loss lie apart
-over 20 epochs of 1 x 256. Two processes, one thread each. Text: the start of `python-docs`.
+Final `val_bits_per_char` after the same epochs in float32 and in bfloat16, with torch's and with
+our kernel, for several seeds and sizes; and how far the curves of training and validation loss
+differ over 20 epochs of 1 x 256. Two processes, one thread each. Text: the start of `python-docs`.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def train(config: TrialConfig, num_chars: int, arithmetic: Arithmetic) -> list[E
 
 
 def main() -> None:
-    """Print the table of sizes, and the distance of the curves."""
+    """Print the table of sizes, and the distance between the curves."""
     parser = argparse.ArgumentParser(description="The quality of bfloat16.")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=8)

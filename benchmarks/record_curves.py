@@ -1,13 +1,13 @@
 """Records whole learning curves for benchmarks.search: `python -m benchmarks.record_curves`.
 
-Random configurations of `extended`, each trained to the end, without early stopping and
-without patience. Some settings of the space are narrowed so that a recording takes hours and
-not days: `epochs` is 40 for all, so that each curve has each epoch, networks have at most 384
+Random configurations of `extended`, each trained to the end, without early stopping or
+patience. The space is narrowed so that a recording takes hours rather than
+days: `epochs` is 40 for all, so that all curves have the same epochs; networks have at most 384
 units, batches at least 8 columns, and all read characters. The text is the beginning of a real
-one. Seconds are those of the CPU, one thread a process, so that other work on the machine does
-not change them.
+one. Seconds are CPU seconds with one thread per process, so that other work on the machine does
+not affect them.
 
-An interrupted recording goes on where it was: the table is its memory.
+An interrupted recording continues where it stopped, from the table.
 """
 
 import argparse
@@ -39,11 +39,11 @@ SEED = 1
 CURVES = Path(__file__).parent / "curves"
 CLEANINGS = ["cased", "lower", "letters"]
 PRICE = "restoration_bits_per_char"
-"""Column of the price that val_bits_per_char has in it."""
+"""Column of the price that val_bits_per_char includes."""
 
 
 def recorded_space() -> SearchSpace:
-    """Return `extended`, narrowed to what is recorded: one number of epochs, smaller networks."""
+    """Return `extended`, narrowed for recording: one number of epochs, smaller networks."""
     extended = load_space("extended")
     distributions = {
         axis: distribution
@@ -72,7 +72,7 @@ def recorded_space() -> SearchSpace:
 
 
 def configurations(num_configurations: int) -> list[dict[str, Any]]:
-    """Return the axes' values: the baselines', the base's, then random ones; repeatable."""
+    """Return the values of the axes: the baselines', the base's, then random ones; repeatable."""
     space = recorded_space()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=SEED))
@@ -115,18 +115,18 @@ def record(job: tuple[int, dict[str, Any]]) -> dict[str, Any]:
             )
             start = time.process_time()
     except TrainingDiverged:
-        pass  # its curve ends there
+        pass  # its curve ends here
     return {"configuration": number, "params": params, "curve": curve}
 
 
 def rows(curve: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return one row an epoch."""
+    """Return one row per epoch."""
     named = {"configuration": curve["configuration"], **curve["params"]}
     return [{**named, **point} for point in curve["curve"]]
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write the curves whole or not at all."""
+    """Write the curves atomically."""
     partial = path.with_suffix(".partial")
     ordered = table.sort_values(["configuration", "epoch"], ignore_index=True)
     ordered.to_parquet(partial, index=False, compression="zstd")
@@ -134,10 +134,10 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def main() -> None:
-    """Record what is not recorded yet; the table is written after each curve."""
+    """Record the missing curves; the table is written after each one."""
     parser = argparse.ArgumentParser(description="Record learning curves.")
     parser.add_argument("--corpus", default="../shared/data/wonderland.txt")
-    parser.add_argument("--name", default="alice", help="of the table in benchmarks/curves/")
+    parser.add_argument("--name", default="alice", help="name of the table in benchmarks/curves/")
     parser.add_argument("--configurations", type=int, default=160)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()

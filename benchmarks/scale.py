@@ -1,9 +1,9 @@
-"""Does the search scale: `python -m benchmarks.scale`.
+"""Does the search scale? `python -m benchmarks.scale`.
 
 Two tables. The first is a real search on a local Ray whose trials report recorded curves and sleep
-in place of training, each with a logical GPU; time is compressed, and the table says how far. The
-second has no Ray: what a trial costs the driver after so many others, which tells the growth. On a
-machine with other work to do none of the figures means anything.
+instead of training, each with a logical GPU. Time is compressed, and the output says how far. The
+second has no Ray: the driver's cost per trial after a number of others, to show growth. On a
+machine that is busy with other work, the figures mean nothing.
 """
 
 import argparse
@@ -17,23 +17,23 @@ from tune.sampling.samplers import SAMPLERS, default_sampler
 
 PARTS = ("search", "loop")
 REAL_TRIAL_SECONDS = 60.0
-"""The trials that the search is asked to keep its workers busy with."""
+"""Length of trials with which the search must keep its workers busy."""
 GOAL_WAITING = "2 %"
 GOAL_GROWTH = 1.5
-"""A trial after the most may cost the driver so many times what one after the fewest does."""
+"""Maximum cost of a trial after the most others, relative to one after the fewest."""
 MEBIBYTE = 2**20
 
 
 def main() -> None:
     """Print the tables, row by row."""
-    parser = argparse.ArgumentParser(description="Does the search scale.")
+    parser = argparse.ArgumentParser(description="Does the search scale?")
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS)
-    parser.add_argument("--workers", type=int, default=64, help="trials at once")
+    parser.add_argument("--workers", type=int, default=64, help="parallel trials")
     parser.add_argument(
-        "--trials", type=int, nargs="+", default=[100, 300, 1_000], help="of the real search"
+        "--trials", type=int, nargs="+", default=[100, 300, 1_000], help="trials of the search"
     )
     parser.add_argument(
-        "--epoch-seconds", type=float, default=1.5, help="that an epoch of a trial sleeps"
+        "--epoch-seconds", type=float, default=1.5, help="sleep per epoch of a trial"
     )
     parser.add_argument(
         "--told", type=int, nargs="+", default=[100, 1_000, 10_000], help="trials before, no Ray"
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--measured", type=int, default=100, help="trials after them, no Ray")
     parser.add_argument("--sampler", choices=SAMPLERS, default=default_sampler(64))
     options = parser.parse_args()
-    # The stand-ins need no torch: 64 processes with it would not fit into a laptop.
+    # The stand-ins need no torch: 64 processes with it would not fit into a laptop's memory.
     os.environ.setdefault("RAY_preload_python_modules", "ray.tune")
     prepare_ray_environment(None)
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores\n", flush=True)
@@ -54,7 +54,7 @@ def main() -> None:
 def _search(workers: int, trials: list[int], epoch_seconds: float, sampler: str) -> None:
     from benchmarks.scale_search import search_stages
 
-    # ray 2.60 prints warnings of more workers than cores, whatever its log level.
+    # ray 2.60 warns of more workers than cores, whatever its log level.
     with contextlib.redirect_stdout(sys.stderr):
         stages = search_stages(workers, trials, epoch_seconds, sampler)
     if not stages:

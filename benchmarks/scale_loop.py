@@ -1,8 +1,8 @@
-"""What a trial costs the driver after so many others, without Ray: a simulated loop calls it.
+"""The driver's cost per trial after a number of others, without Ray, in a simulated loop.
 
-Searcher, journal, scheduler, history and progress are the project's own. The search goes on from
-made-up trials, as one that is resumed does, so that what comes after 10,000 trials is measured
-without playing them.
+Searcher, journal, scheduler, history and progress are the project's own. The search continues from
+synthetic trials, like a resumed one, so that the state after 10,000 trials is measured
+without simulating them.
 """
 
 import heapq
@@ -42,11 +42,11 @@ from tune.trials.recorder import Recorder
 from tune.trials.stopper import SearchStopper
 
 PER_TRIAL = ("suggest", "tell", "judge", "record")
-"""What each trial costs; the rest is done at intervals, or once."""
+"""The costs of each trial; the rest occurs at intervals, or once."""
 
 
 class _Stopwatch:
-    """CPU seconds of this thread by what they were spent on."""
+    """CPU seconds of this thread, by purpose."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
@@ -61,18 +61,18 @@ class _Stopwatch:
 def loop_cost(
     num_told: int, num_trials: int, num_workers: int, sampler: str | None
 ) -> dict[str, float]:
-    """Return the driver's CPU seconds by what they go into, Ray's own left out.
+    """Return the driver's CPU seconds by purpose, without Ray's own.
 
-    Those of PER_TRIAL are of one trial: its proposal, what the searcher is told of it, the
+    Those of PER_TRIAL are per trial: its proposal, what the searcher learns from it, the
     scheduler's decisions, its history and lines of progress. "resume", "display" (the table on a
-    terminal, drawn twice a second), "reserve" (for finalists, asked every two seconds), "tables"
-    (at most 5 % of one thread's time) and "page" (at most 2 %) are of one time each.
+    terminal, drawn twice a second), "reserve" (time for finalists, computed every two seconds),
+    "tables" (at most 5 % of one thread's time) and "page" (at most 2 %) are per occurrence.
 
     Args:
-        num_told: The others.
+        num_told: Trials before those that are measured.
         num_trials: Trials that are measured.
-        num_workers: Trials at once.
-        sampler: Proposes the trials; None is the default.
+        num_workers: Number of parallel trials.
+        sampler: The sampler; None means the default.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with tempfile.TemporaryDirectory() as results:
@@ -158,7 +158,7 @@ def _simulate_once(
     num_trials: int,
     num_workers: int,
 ) -> None:
-    """Run trials on simulated workers, an epoch a second, and call as Ray 2.60 calls."""
+    """Run trials on simulated workers, one epoch per second, with Ray 2.60's sequence of calls."""
     curves = Curves.read(CURVES)
     names = itertools.count()
     waiting: list[tuple[float, int, Any, int]] = []

@@ -1,4 +1,4 @@
-"""What many workers ask of the driver: the real search, with trials that only sleep."""
+"""The driver's load with many workers: the real search, with trials that only sleep."""
 
 import dataclasses
 import logging
@@ -33,22 +33,22 @@ SPACE, CORPUS = "full", "python-docs"
 CURVES = Path(__file__).parent / "curves" / "alice.parquet"
 SAMPLE_SECONDS = 0.5
 SPEED = MachineSpeed(seconds=(1e-3, 1e-5, 1e-11, 1e-8, 1e-8))
-"""Any machine: that the time left is worked out costs as much whatever it is."""
+"""Any machine: computing the time left costs the same whatever its speed."""
 
 
 def study_of(results: Path, *, num_trials: int, sampler: str | None = None) -> Study:
-    """Return the study that all of this plays."""
+    """Return the study that is simulated."""
     options = StudyOptions(
         space=SPACE,
         corpus=CORPUS,
         trials=num_trials,
-        time_budget="1000h",  # so that what is kept for finalists is worked out too
+        time_budget="1000h",  # so that the time reserved for finalists is computed too
         sampler=sampler,
         results=results,
         name="simulated",
     )
     study = prepare(options, Console(quiet=True))
-    # What a promoted trial sleeps is not counted (`_sample`), so none is.
+    # The sleep of promoted trials is not counted (`_sample`), so none are promoted.
     budget = dataclasses.replace(study.space.budget, promotes=False)
     return dataclasses.replace(study, space=dataclasses.replace(study.space, budget=budget))
 
@@ -56,14 +56,14 @@ def study_of(results: Path, *, num_trials: int, sampler: str | None = None) -> S
 def search_stages(
     num_workers: int, num_ended: Sequence[int], seconds_per_epoch: float, sampler: str | None
 ) -> list[Stage]:
-    """Run a search until the last of these numbers of trials have ended.
+    """Run a search until the last of these numbers of trials has ended.
 
     Args:
-        num_workers: Trials at once, each with a logical GPU.
-        num_ended: Where a stage ends, growing. The search goes on a little longer, so that no
-            worker is at the end of its work before.
-        seconds_per_epoch: How long an epoch sleeps.
-        sampler: Proposes the trials; None is the default.
+        num_workers: Number of parallel trials, each with a logical GPU.
+        num_ended: Numbers of ended trials at which stages end, increasing. The search continues
+            a little longer, so that no worker runs out of work before.
+        seconds_per_epoch: Sleep per epoch.
+        sampler: The sampler; None means the default.
     """
     ray.init(
         address="local",
@@ -79,7 +79,7 @@ def search_stages(
         tempfile.TemporaryDirectory() as workers,
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
     ):
-        # A terminal: its table is the dearest way to show a search.
+        # A terminal: its table is the most expensive way to show a search.
         console = Console(file=nowhere, force_terminal=True, width=160)
         study = study_of(Path(results), num_trials=num_ended[-1] + num_workers, sampler=sampler)
         folder = RunFolder.create(study.run_path, study_file(study, None, None))
@@ -121,13 +121,13 @@ def search_stages(
             observer.finish()
     ray.shutdown()
     failed = [record for record in result.records if record.status == Status.FAILED]
-    if failed:  # their workers may have had no memory, or no time to start
+    if failed:  # their workers may have lacked memory, or time to start
         print(f"{len(failed)} trials failed, the first for: {failed[0].error}", file=sys.stderr)
     return stages(observer.samples, num_ended, num_workers)
 
 
 class _Observer(threading.Thread):
-    """Opens the gate once all workers have started, then looks at the search now and then."""
+    """Opens the gate once all workers have started, then samples the search at intervals."""
 
     def __init__(
         self,
@@ -146,35 +146,35 @@ class _Observer(threading.Thread):
         self._settling_seconds = settling_seconds
         self._process = psutil.Process()
         self._finished = threading.Event()
-        # What has ended is looked at once: looking must not cost the more the more there is.
+        # Ended trials are read once: the cost of sampling must not grow with their number.
         self._ended_seconds = 0.0
         self._open: set[int] = set()
         self._num_seen = 0
 
     def run(self) -> None:
-        """Take samples until the search is over."""
+        """Take samples until the search ends."""
         while sum(1 for _ in self._workers_folder.iterdir()) < self._num_workers:
             if self._finished.wait(SAMPLE_SECONDS):
                 return
         (self._workers_folder / GATE).touch()
-        # An epoch under way does not count yet: from then on as many are at each moment.
+        # Unfinished epochs do not count: from now on, about as many are in progress at any time.
         pause = self._settling_seconds
         while not self._finished.wait(pause):
             self._sample()
             pause = SAMPLE_SECONDS
-            if not self._stages:  # all is measured: end the search as Ctrl-C does
+            if not self._stages:  # all stages are measured: end the search like Ctrl-C
                 if self._open:
                     os.kill(os.getpid(), signal.SIGINT)
                 return
 
     def finish(self) -> None:
-        """Take no more samples."""
+        """Stop sampling."""
         self._finished.set()
         self.join()
 
     def _sample(self) -> None:
         records = self._history.records
-        known = list(records)  # in the order in which they began, which is not by number
+        known = list(records)  # in the order in which they started, which is not by number
         self._open |= set(known[self._num_seen :])
         self._num_seen = len(known)
         busy_seconds = 0.0
@@ -204,13 +204,13 @@ class _Observer(threading.Thread):
 
 
 def _bytes_below(folder: Path) -> int:
-    """Return the size of a run's files, checkpoints left out: those of stand-ins say nothing."""
+    """Return the size of a run's files without checkpoints: those of stand-ins mean nothing."""
     total = 0
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith("checkpoint")]
         for name in names:
             try:
                 total += (Path(parent) / name).stat().st_size
-            except FileNotFoundError:  # written anew meanwhile
+            except FileNotFoundError:  # rewritten meanwhile
                 continue
     return total

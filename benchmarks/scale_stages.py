@@ -1,4 +1,4 @@
-"""What a search of benchmarks.scale cost, worked out from looks at it now and then."""
+"""The cost of a search of benchmarks.scale, computed from samples taken at intervals."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """A search at one moment.
+    """The state of a search at one moment.
 
     Attributes:
-        wall_seconds: By a clock.
-        cpu_seconds: By the driver process, all its threads.
-        memory_bytes: Of the driver process.
-        num_ended: Trials that ended.
-        busy_seconds: What all trials have slept, up to their last reports.
-        folder_bytes: The run folder without the trials' checkpoints; 0 where not looked at.
+        wall_seconds: Wall-clock time.
+        cpu_seconds: CPU time of the driver process, over all its threads.
+        memory_bytes: Memory of the driver process.
+        num_ended: Number of trials that have ended.
+        busy_seconds: Total sleep of all trials, up to their last reports.
+        folder_bytes: The run folder without the trials' checkpoints; 0 if not measured.
     """
 
     wall_seconds: float
@@ -31,15 +31,15 @@ class Stage:
 
     Attributes:
         num_ended: Trials that had ended at its end.
-        num_trials: Trials that ended in it.
-        seconds: How long it took.
-        trial_seconds: What a trial slept.
-        cpu_share: CPU seconds of the driver a second.
-        cpu_seconds: CPU seconds of the driver a trial.
-        wait_seconds: How long a worker waited in all for a trial that it ran.
+        num_trials: Trials that ended during it.
+        seconds: Its duration.
+        trial_seconds: Sleep per trial.
+        cpu_share: CPU seconds of the driver per second.
+        cpu_seconds: CPU seconds of the driver per trial.
+        wait_seconds: Total time that a worker waited, per trial that it ran.
         waiting_share: Share of the workers' time in which they had nothing to do.
-        memory_bytes: The most that the driver had so far.
-        folder_bytes: Of the run folder a trial, the trials' checkpoints left out.
+        memory_bytes: The driver's maximum memory so far.
+        folder_bytes: Size of the run folder per trial, without the trials' checkpoints.
     """
 
     num_ended: int
@@ -54,17 +54,17 @@ class Stage:
     folder_bytes: float
 
     def waiting_share_at(self, trial_seconds: float) -> float:
-        """Return the share of waiting in trials that take so long but wait no longer."""
+        """Return the share of waiting if trials took `trial_seconds` but waited no longer."""
         return self.wait_seconds / (self.wait_seconds + trial_seconds)
 
 
 def stages(samples: Sequence[Sample], num_ended: Sequence[int], num_workers: int) -> list[Stage]:
-    """Return what happened between samples, from each number of ended trials to the next.
+    """Compute the stages from samples, from each number of ended trials to the next.
 
     Args:
-        samples: Since all workers had started.
-        num_ended: Where the stages end, growing.
-        num_workers: Trials at once.
+        samples: Samples taken once all workers had started.
+        num_ended: Numbers of ended trials at which stages end, increasing.
+        num_workers: Number of parallel trials.
     """
     found: list[Stage] = []
     if not samples:

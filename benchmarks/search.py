@@ -1,12 +1,12 @@
 """Who finds better models sooner: `python -m benchmarks.search`.
 
-Searches are replayed on a world made of recorded curves (landscape.py), on simulated workers
+Searches are replayed on a landscape made from recorded curves (landscape.py), on simulated workers
 with the true durations. Every method has the same worker seconds, so with more workers it has
-less time. Settings of ours were chosen on the world of one half of the recorded curves
-(`--world choose`, the even numbers); the tables are of the worlds of the odd ones and of a
+less time. Our settings were chosen on the landscape of one half of the recorded curves
+(`--world choose`, the even numbers); the tables are for those of the odd numbers and of a
 second text.
 
-Regret is the best value found less the lowest value of the world. Intervals are bootstrapped
+Regret is the best value found minus the lowest value of the landscape. Intervals are bootstrapped
 over seeds.
 """
 
@@ -29,12 +29,12 @@ from benchmarks.simulation import simulate
 Array = NDArray[np.float64]
 
 TRAININGS = 25
-"""The budget: worker seconds for so many whole trainings of a mean configuration."""
+"""The budget: worker seconds for this many full trainings of an average configuration."""
 GRID = 200
 """Points of the budget at which regrets are compared."""
 MARKS = (0.1, 0.25, 0.5, 1.0)
 OURS = "ours"
-"""The others are compared with it, if no other method of ours is named."""
+"""The method with which the others are compared, unless another of ours is named."""
 RESAMPLES = 2_000
 
 Job = tuple[str, int, int]
@@ -43,16 +43,16 @@ Job = tuple[str, int, int]
 
 TEXTS = ("alice", "python-docs")
 FOLDS = 4
-"""The second text has few curves: its world is made of all, and judged fold by fold."""
+"""The second text has few curves: its landscape uses all, and is validated fold by fold."""
 
 Tables = tuple[pd.DataFrame, pd.DataFrame | None]
-"""The curves that a world is made of, and those of another text that it learns from."""
+"""The curves from which a landscape is made, and those of another text from which it learns."""
 
 
 def tables(world: str) -> tuple[Tables, list[tuple[Tables, pd.DataFrame]]]:
-    """Return what a world is made of, and what its surrogate is judged by.
+    """Return the curves from which a landscape is made, and those that validate its surrogate.
 
-    The latter in pairs: what a surrogate is made of, and curves of configurations that it has
+    The latter are pairs: the curves of a surrogate, and curves of configurations that it has
     never seen.
     """
     first, second = _recorded()
@@ -74,14 +74,14 @@ def _recorded() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def agreement(table: pd.DataFrame, other: pd.DataFrame) -> tuple[float, int]:
-    """Return the rank correlation of the configurations that both have, and how many these are."""
+    """Return the rank correlation of the configurations that both have, and their number."""
     best = [each.groupby("configuration")["val_bits_per_char"].min() for each in (table, other)]
     both = best[0].index.intersection(best[1].index)
     return float(best[0][both].corr(best[1][both], method="spearman")), len(both)
 
 
 def made_of(tables: Tables) -> Landscape:
-    """Return the world."""
+    """Return the landscape made from curves."""
     return Landscape(tables[0], recorded_space(), other_text=tables[1])
 
 
@@ -90,14 +90,14 @@ _landscape: Landscape
 
 def _begin(tables: Tables) -> None:
     global _landscape
-    # A process a core: with threads besides, small matrices take up to 20 times as long.
+    # One process per core: with more threads, small matrices take up to 20 times as long.
     threadpool_limits(1)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     _landscape = made_of(tables)
 
 
 def replay(job: Job) -> Array:
-    """Return a search's regret at GRID even points of its budget."""
+    """Return a search's regret at GRID evenly spaced points of its budget."""
     name, num_workers, seed = job
     budget_seconds = TRAININGS * _landscape.full_seconds / num_workers
     method = METHODS[name](recorded_space(), _landscape.num_epochs, seed, num_workers)
@@ -114,28 +114,28 @@ def interval(values: Array, generator: np.random.Generator) -> tuple[float, floa
 
 
 def share_to_reach(regrets: Array, target: float) -> float:
-    """Return the share of the budget after which the median regret is at most a target.
+    """Return the share of the budget after which the median regret reaches a target.
 
-    Not a number if it is never reached.
+    NaN if it never does.
     """
     reached = np.flatnonzero(np.median(regrets, axis=0) <= target)
     return float((reached[0] + 1) / GRID) if len(reached) else float("nan")
 
 
 def reach(ours: Array, other: Array, generator: np.random.Generator) -> str:
-    """Return after which share of the budget ours is where another ends, with its 95 % interval.
+    """Return the share of the budget at which ours equals another's end, with its 95 % interval.
 
     Args:
         ours: Regret of each seed at each point of the budget.
-        other: The other's, of the same seeds, which are resampled together.
-        generator: For the bootstrap.
+        other: The other's regret with the same seeds, which are resampled together.
+        generator: Generator for the bootstrap.
     """
     num_seeds = len(ours)
     rows = [np.arange(num_seeds), *generator.integers(num_seeds, size=(RESAMPLES, num_seeds))]
     share, *resampled = (
         share_to_reach(ours[row], float(np.median(other[row, -1]))) for row in rows
     )
-    # A share beyond the budget is not known: it is larger than all others.
+    # A share beyond the budget is unknown: it is larger than all others.
     low, high = np.quantile(np.nan_to_num(resampled, nan=np.inf), [0.025, 0.975], method="nearest")
     if np.isinf(low):
         return _percent(low)
@@ -147,7 +147,7 @@ def _percent(share: float) -> str:
 
 
 def print_table(num_workers: int, regrets: dict[str, Array], ours: str = OURS) -> None:
-    """Print one row a method, compared with one of them."""
+    """Print one row per method, compared with one of them."""
     generator = np.random.default_rng(0)
     columns = [int(mark * GRID) - 1 for mark in MARKS]
     marks = " | ".join(f"{mark:.0%}" for mark in MARKS)
@@ -160,7 +160,7 @@ def print_table(num_workers: int, regrets: dict[str, Array], ours: str = OURS) -
             worse = ""
             if name != ours and ours in regrets:
                 differences = regrets[ours][:, column] - values[:, column]
-                # Ours is worse where the whole interval of the paired difference is above 0.
+                # Ours is worse if the whole interval of the paired difference is above 0.
                 worse = " *" if interval(differences, generator)[0] > 0 else ""
             median = np.median(values[:, column])
             cells.append(f"{median * 1e3:.0f} ({low * 1e3:.0f}-{high * 1e3:.0f}){worse}")
@@ -173,7 +173,7 @@ def print_table(num_workers: int, regrets: dict[str, Array], ours: str = OURS) -
 def run(
     pool: "multiprocessing.pool.Pool", names: Iterable[str], num_workers: int, num_seeds: int
 ) -> dict[str, Array]:
-    """Replay all searches of a number of workers."""
+    """Replay all searches with a number of workers."""
     jobs = [(name, num_workers, seed) for name in names for seed in range(num_seeds)]
     found = dict(zip(jobs, pool.map(replay, jobs, chunksize=1), strict=True))
     return {

@@ -1,7 +1,7 @@
-"""The search methods that benchmarks.search compares, each behind one small interface.
+"""The search methods that benchmarks.search compares, each behind the same small interface.
 
-Ours is the product's own searcher and scheduler; Ray's are its own classes, driven as its
-controller drives them.
+Ours is the product's own searcher and scheduler; Ray's are its own classes, called as its
+controller calls them.
 """
 
 import dataclasses
@@ -26,9 +26,9 @@ from tune.sampling.searcher import StudySearcher
 from tune.trials.asha import FairASHA
 
 MAX_TRIALS = 1_000_000
-"""A replay ends with its seconds."""
+"""A replay ends by its seconds instead."""
 Factory = Callable[[SearchSpace, int, int, int], Method]
-"""Takes space, epochs of a whole training, seed, workers."""
+"""Takes the space, the epochs of a full training, the seed and the number of workers."""
 
 
 class RayMethod:
@@ -37,18 +37,18 @@ class RayMethod:
     def __init__(
         self, searcher: Searcher, scheduler: TrialScheduler, axes: Callable[[Any], dict[str, Any]]
     ) -> None:
-        """Drive them.
+        """Store the parts.
 
         Args:
-            searcher: Proposes.
-            scheduler: Stops.
-            axes: Takes a proposal and returns the axes' values.
+            searcher: Proposes configurations.
+            scheduler: Stops trials.
+            axes: Takes a proposal and returns the values of the axes.
         """
         self._searcher, self._scheduler, self._axes = searcher, scheduler, axes
         self._trials: dict[str, Any] = {}
 
     def suggest(self, trial: str) -> dict[str, Any]:
-        """Return the axes' values of a new trial."""
+        """Return the values of the axes for a new trial."""
         config = self._searcher.suggest(trial)
         assert isinstance(config, dict)
         stand_in = SimpleNamespace(
@@ -59,11 +59,11 @@ class RayMethod:
         return self._axes(config)
 
     def epochs_done(self, trial: str) -> int:
-        """Return how many epochs a suggested trial has trained under another name."""
+        """Return the number of epochs that a suggested trial has trained under another name."""
         return 0
 
     def epoch_ended(self, trial: str, epoch: int, running_best: float, *, last: bool) -> bool:
-        """Learn of an epoch; return whether the trial goes on."""
+        """Record an epoch; return whether the trial continues."""
         outcome = Outcome.FINISHED if last else Outcome.TRAINING
         result = {
             "report": epoch,
@@ -94,13 +94,13 @@ class RandomSearcher(Searcher):
         self._study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
-        """Propose."""
+        """Propose a configuration."""
         return self._study.ask(self._distributions).params
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Learn nothing."""
+        """Ignore the result."""
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing."""
@@ -110,7 +110,7 @@ class RandomSearcher(Searcher):
 
 
 def asha(num_epochs: int, **changes: Any) -> AsyncHyperBandScheduler:
-    """Return Ray's ASHA as its documentation sets it up."""
+    """Return Ray's ASHA with its documentation's settings."""
     values = {
         "time_attr": "training_iteration",
         "metric": RUNNING_BEST,
@@ -136,7 +136,7 @@ def ray_optuna(space: SearchSpace, num_epochs: int, seed: int, num_workers: int)
 def ray_optuna_base_first(
     space: SearchSpace, num_epochs: int, seed: int, num_workers: int
 ) -> Method:
-    """The same, begun with the base that ours begins with."""
+    """The same, starting with the base with which ours starts."""
     return _ray_optuna(space, num_epochs, seed, first=space.all_starts())
 
 
@@ -164,19 +164,19 @@ def ours(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Me
 def ours_with_baselines(
     space: SearchSpace, num_epochs: int, seed: int, num_workers: int
 ) -> Method:
-    """The product, the three baselines trained in full first, as `full` and `extended` do."""
+    """The product with the three baselines, trained in full first as in `full` and `extended`."""
     return Product(space, num_epochs, seed, default_sampler(num_workers))
 
 
 def ours_judged_once(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
-    """The product, whose trials are judged once at each rung and never promoted."""
+    """The product, but trials are judged once at each rung and never promoted."""
     budget = dataclasses.replace(space.budget, promotes=False)
     space = dataclasses.replace(space, baselines=(), budget=budget)
     return Product(space, num_epochs, seed, default_sampler(num_workers))
 
 
 def ours_by(sampler: str) -> Factory:
-    """Return the product with `--sampler` so."""
+    """Return the product with a given `--sampler`."""
 
     def make(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
         return Product(dataclasses.replace(space, baselines=()), num_epochs, seed, sampler)
@@ -185,7 +185,7 @@ def ours_by(sampler: str) -> Factory:
 
 
 class Product(RayMethod):
-    """The product's searcher and scheduler, joined as a search joins them."""
+    """The product's searcher and scheduler, connected as in a search."""
 
     def __init__(self, space: SearchSpace, num_epochs: int, seed: int, sampler: str) -> None:
         budget = dataclasses.replace(space.budget, trials=MAX_TRIALS)
@@ -207,11 +207,11 @@ class Product(RayMethod):
         )
 
     def epochs_done(self, trial: str) -> int:
-        """Return how many epochs a trial had trained when it was promoted."""
+        """Return the number of epochs that a trial had trained when it was promoted."""
         return len(self._record(trial).epochs)
 
     def epoch_ended(self, trial: str, epoch: int, running_best: float, *, last: bool) -> bool:
-        """Learn of an epoch; return whether the trial goes on."""
+        """Record an epoch; return whether the trial continues."""
         record = self._record(trial)
         record.add_epoch(made_up_epoch(record.number, epoch, running_best))
         goes_on = super().epoch_ended(trial, epoch, running_best, last=last)
@@ -245,6 +245,6 @@ METHODS: dict[str, Factory] = {
     "ours, judged once": ours_judged_once,
     "ours, baselines first": ours_with_baselines,
 }
-"""Name to method."""
+"""Maps names to methods."""
 SLOW = ("ours, --sampler gp",)
-"""Left out unless named: 19 to 40 s of CPU a replay, where ours takes 2 s."""
+"""Left out unless named: 19 to 40 s of CPU per replay, where ours takes 2 s."""

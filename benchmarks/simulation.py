@@ -1,8 +1,8 @@
-"""Replays a search on a world of recorded curves, on simulated workers and their clock.
+"""Replays a search on a landscape of recorded curves, on simulated workers and their clock.
 
 Workers are asynchronous and take the true (recorded or predicted) seconds of each epoch. A
 method sees what it would see on Ray: it is asked for a configuration when a worker is free,
-told each epoch in the order in which epochs end, and may stop the trial there.
+learns of the epochs in the order in which they end, and may then stop the trial.
 """
 
 import heapq
@@ -13,27 +13,27 @@ from benchmarks.landscape import Landscape
 
 
 class Method(Protocol):
-    """A search method, as a simulation drives it."""
+    """A search method, as the simulation calls it."""
 
     def suggest(self, trial: str) -> dict[str, Any]:
-        """Return the axes' values of a new trial, or of one that goes on under a new name."""
+        """Return the axes' values of a new trial, or of one that resumes under a new name."""
 
     def epochs_done(self, trial: str) -> int:
-        """Return how many epochs a suggested trial has trained under another name."""
+        """Return the number of epochs that a suggested trial has trained under another name."""
 
     def epoch_ended(self, trial: str, epoch: int, running_best: float, *, last: bool) -> bool:
-        """Learn of an epoch; return whether the trial goes on."""
+        """Record an epoch; return whether the trial continues."""
 
 
 @dataclass(slots=True)
 class Search:
-    """What a simulated search found.
+    """The results of a simulated search.
 
     Attributes:
-        seconds: When a new best value came, on the simulated clock.
-        values: Those values, falling.
-        num_trials: Trials that began.
-        num_epochs: Epochs that ended.
+        seconds: Simulated times at which new best values were found.
+        values: These values, decreasing.
+        num_trials: Number of trials that started.
+        num_epochs: Number of epochs that ended.
     """
 
     seconds: list[float] = field(default_factory=list)
@@ -50,17 +50,17 @@ class Search:
 def simulate(
     method: Method, landscape: Landscape, *, num_workers: int, budget_seconds: float
 ) -> Search:
-    """Run a method until each worker has spent the budget.
+    """Run a method until every worker has used up the budget.
 
     Args:
-        method: What is judged.
-        landscape: The world.
-        num_workers: Trials at once.
-        budget_seconds: On the clock: worker seconds are so many times num_workers.
+        method: The method to evaluate.
+        landscape: The landscape to search.
+        num_workers: Number of parallel trials.
+        budget_seconds: Simulated wall-clock time: worker seconds are num_workers times as many.
     """
     search = Search()
     best = float("inf")
-    # When the next epoch ends, a number that breaks ties, trial, epoch, its running best.
+    # End of the next epoch, a number that breaks ties, trial, epoch, its running best.
     events: list[tuple[float, int, str, int, float]] = []
     curves: dict[str, tuple[Any, float]] = {}
     order = 0

@@ -1,6 +1,6 @@
 """A trial that reports a recorded curve and sleeps instead of training.
 
-So the driver can be loaded with many workers on few cores. Imports neither torch nor pandas: 64
+It lets a few cores load the driver with many workers. It imports neither torch nor pandas: 64
 of its workers fit into a laptop's memory.
 """
 
@@ -21,16 +21,16 @@ from model.config import FIELD_NAMES, TrialConfig
 from tune.records.trial import ESTIMATED_MEMORY, PEAK_MEMORY, RUNNING_BEST, SCORES, Outcome
 
 GATE = "open"
-"""A file in the folder of the workers: before it is there, no trial begins its first epoch."""
+"""A file in the workers' folder: no trial starts its first epoch before it exists."""
 POLL_SECONDS = 0.1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Curves:
-    """Recorded curves of some configurations.
+    """Recorded curves of several configurations.
 
     Attributes:
-        points: What is known of the configurations, one row each.
+        points: Features of the configurations, one row each.
         bits: Their val_bits_per_char by epoch, one row each.
     """
 
@@ -39,7 +39,7 @@ class Curves:
 
     @classmethod
     def read(cls, path: Path) -> "Curves":
-        """Read what benchmarks/record_curves.py recorded."""
+        """Read the curves that benchmarks/record_curves.py recorded."""
         import pandas as pd
 
         table = pd.read_parquet(path)
@@ -54,9 +54,9 @@ class Curves:
         return cls(np.array(points), np.array(bits))
 
     def of(self, config: TrialConfig) -> NDArray[np.float64]:
-        """Return the curve of the configuration that was recorded and is nearest.
+        """Return the curve of the nearest recorded configuration.
 
-        It lies as much higher or lower as another seed's would.
+        It is shifted up or down as another seed would shift it.
         """
         distances = np.square(self.points - _point(config)).sum(axis=1)
         chance = np.random.default_rng(config.seed)
@@ -67,7 +67,7 @@ class Curves:
 def reported(
     curve: NDArray[np.float64], epoch: int, *, elapsed_seconds: float, is_finished: bool
 ) -> dict[str, Any]:
-    """Return what a trial reports after an epoch; beyond its end a curve is level."""
+    """Return what a trial reports after an epoch; after its end, a curve is constant."""
     bits = float(curve[min(epoch, len(curve)) - 1])
     return {
         "report": epoch,
@@ -94,13 +94,13 @@ class StandIn(ray_tune.Trainable):
         seconds_per_epoch: float,
         workers_folder: Path,
     ) -> None:
-        """Take the first trial.
+        """Start the first trial.
 
         Args:
             config: The proposal of `StudySearcher.suggest`.
-            curves: What trials report.
-            seconds_per_epoch: How long an epoch sleeps.
-            workers_folder: Gets an empty file from each worker, for the driver to count.
+            curves: Curves that trials report.
+            seconds_per_epoch: Sleep per epoch.
+            workers_folder: Each worker creates an empty file here, for the driver to count.
         """
         (workers_folder / f"{os.getpid()}").touch()
         self._gate = workers_folder / GATE
@@ -110,7 +110,7 @@ class StandIn(ray_tune.Trainable):
         self._start_trial(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next trial."""
+        """Start the next trial."""
         self._start_trial(new_config)
         return True
 
@@ -119,7 +119,7 @@ class StandIn(ray_tune.Trainable):
         if not self._has_begun:
             while not self._gate.exists():
                 time.sleep(POLL_SECONDS)
-            # Workers of one step would all report at the same moment.
+            # Workers that start together would all report at the same moment.
             time.sleep(random.random() * self._seconds_per_epoch)
             self._has_begun = True
         start = time.perf_counter()
@@ -136,7 +136,7 @@ class StandIn(ray_tune.Trainable):
         return {**result, "done": is_finished, SHOULD_CHECKPOINT: True}
 
     def save(self, checkpoint_dir: str | None = None) -> Any:
-        """Save, and remove older checkpoints as a real trial does."""
+        """Save, and remove older checkpoints, like a real trial."""
         saved = super().save(checkpoint_dir)
         checkpoint = saved.checkpoint
         self._saved.append(checkpoint.path)
@@ -145,11 +145,11 @@ class StandIn(ray_tune.Trainable):
         return saved
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write a file, for Ray to move."""
+        """Write a file for Ray to move."""
         (Path(checkpoint_dir) / "epoch").write_text(f"{self._epoch}\n", encoding="utf-8")
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         self._epoch = int((Path(checkpoint_dir) / "epoch").read_text(encoding="utf-8"))
 
     def _start_trial(self, proposal: dict[str, Any]) -> None:
@@ -160,7 +160,7 @@ class StandIn(ray_tune.Trainable):
 
 
 def _point(config: TrialConfig) -> list[float]:
-    """Return a configuration as numbers of which one is about as telling as another."""
+    """Return a configuration as numbers that matter about equally."""
     return [
         math.log2(config.hidden_size),
         math.log2(config.learning_rate),

@@ -1,10 +1,10 @@
-"""A search as Ray's and Optuna's tutorials write it, for benchmarks.ten_minutes to compare with.
+"""A search as in Ray's and Optuna's tutorials, with which benchmarks.ten_minutes compares ours.
 
 A function trainable, plain PyTorch (nn.LSTM, float32, Adam, a DataLoader of shuffled sequences),
 Ray's OptunaSearch and ASHAScheduler with their defaults. The axes are those of `full`, with the
-same ranges, and a trial is scored as ours are: restored bits of the whole validation passage,
-entered with the state carried over what precedes it. What is not given away: our trainer, our
-base configuration, the reference's configurations as a start, actors that are used again.
+same ranges, and trials are scored like ours: restored bits of the whole validation passage,
+entered with the state carried over the text before it. It does not get our trainer, our
+base configuration, the reference's configurations as a start, or reused actors.
 """
 
 import argparse
@@ -61,7 +61,7 @@ class CharLSTM(nn.Module):
 
 @torch.no_grad()
 def bits_per_char(model: CharLSTM, corpus: EncodedCorpus) -> float:
-    """Return the objective: the whole passage in one piece, after its context."""
+    """Return the objective: the whole passage in one pass, after its context."""
     model.eval()
     context, passage = (
         torch.from_numpy(part.astype("int64"))
@@ -101,13 +101,13 @@ def train(config: dict[str, Any], corpus: PreparedCorpus) -> None:
 
 
 def main() -> None:
-    """Search for so many seconds, and print what was found as JSON."""
+    """Search for a number of seconds, and print the result as JSON."""
     parser = argparse.ArgumentParser(description="A stock search, to compare with.")
     parser.add_argument("--corpus", default="../shared/data/wonderland.txt")
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    text = with_short_held_out(resolve_corpus(options.corpus))  # as ours are judged
+    text = with_short_held_out(resolve_corpus(options.corpus))  # scored on the same part as ours
     corpus = prepare_corpus(text.text, ["cased", "lower", "letters"], lengths=text.lengths)
     ray.init(address="local", include_dashboard=False, log_to_driver=False)
     folder = tempfile.TemporaryDirectory()

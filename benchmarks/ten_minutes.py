@@ -1,8 +1,8 @@
-"""Ten minutes of ours against ten of a stock script: `python -m benchmarks.ten_minutes`.
+"""Ten minutes of ours and ten of a stock script: `python -m benchmarks.ten_minutes`.
 
 Both search the six documented axes of the same text with all cores of the machine, one after
-the other, seed by seed; the seconds count from the start of the search. Both are judged by the
-best val_bits_per_char that a trial had. The machine should do nothing else meanwhile.
+the other, seed by seed; time counts from the start of the search. Both are judged by the
+best val_bits_per_char of any trial. The machine should be otherwise idle.
 """
 
 import argparse
@@ -43,8 +43,8 @@ def _run(module: str, flags: list[str]) -> str:
 
 
 def main() -> None:
-    """Print one row a search, then what both have in the mean."""
-    parser = argparse.ArgumentParser(description="Ours against a stock script.")
+    """Print one row per search, then the means of both."""
+    parser = argparse.ArgumentParser(description="Ours compared with a stock script.")
     parser.add_argument("--corpus", default="../shared/data/wonderland.txt")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seeds", type=int, default=3)

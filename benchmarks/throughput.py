@@ -1,6 +1,6 @@
-"""How fast the trainer is, beside others in the same run: `python -m benchmarks.throughput`.
+"""How fast the trainer is, next to others in the same run: `python -m benchmarks.throughput`.
 
-Characters with a loss (stream) or windows (window) a second, one process pinned to one core,
+Characters with a loss (stream) or windows (window) per second, one process pinned to one core,
 one thread; the rounds are interleaved and the best of each counts. Keras needs
 `pip install -e '.[bench]'`.
 """
@@ -46,7 +46,7 @@ def measure(contender: str, regime: str, shape_name: str) -> float:
 
 
 def rate(contender: str, regime: str, shape: str) -> float:
-    """Return what a process of its own measures of one contender."""
+    """Return the rate of one contender, measured in its own process."""
     words = ["--worker", contender, regime, shape]
     command = [sys.executable, "-m", "benchmarks.throughput", *words]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -70,7 +70,7 @@ def compare(regime: str) -> None:
 
 def main() -> None:
     """Print the tables, or measure one contender as a worker."""
-    parser = argparse.ArgumentParser(description="Throughput beside other implementations.")
+    parser = argparse.ArgumentParser(description="Throughput next to other implementations.")
     parser.add_argument("--regime", choices=("stream", "window", "both"), default="both")
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()

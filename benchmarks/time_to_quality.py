@@ -1,7 +1,7 @@
 """Seconds until the reference's final losses are reached: `python -m benchmarks.time_to_quality`.
 
-The stream regime on the same text and cleaning as each experiment of the reference, whole
-book, dropout on; the loss is the mean training loss of an epoch, as in the reference's log.
+The stream regime on the same text and cleaning as each experiment of the reference, the whole
+book, with dropout; the loss is the mean training loss of an epoch, as in the reference's log.
 """
 
 import argparse
@@ -24,7 +24,7 @@ MOST_EPOCHS = 60
 
 
 def main() -> None:
-    """Print one row an experiment."""
+    """Print one row per experiment."""
     parser = argparse.ArgumentParser(description="Seconds to the documented losses.")
     parser.add_argument("--corpus", type=Path, default=Path("../shared/data/wonderland.txt"))
     parser.add_argument("--threads", type=int, default=2)

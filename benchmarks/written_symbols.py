@@ -1,4 +1,4 @@
-"""Passages as symbols: what benchmarks time and tests compare, without a vocabulary."""
+"""Passages as symbols, for benchmarks to time and tests to compare, without a vocabulary."""
 
 import itertools
 
@@ -24,7 +24,7 @@ def generate(
         model: The network; it is left in evaluation mode.
         prime_T: Indices (T,) of the text that the network reads first, at least one.
         num_symbols: Symbols to write, at least 1.
-        num_passages: Passages written side by side, at least 1.
+        num_passages: Passages sampled in parallel, at least 1.
         options: How symbols are drawn.
         seed: Seed of the draws; the same seed gives the same passages.
     """

@@ -1,6 +1,6 @@
 """The settings of one training run: flat, validated, and light to import (no torch).
 
-One name is the field, the Optuna parameter, the command-line flag and the table column.
+Each name is also the Optuna parameter, the command-line flag and the table column.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ OPTIMIZERS = ("adamw", "adam", "asgd")
 
 
 def _rule(text: str, default: Any) -> Any:
-    """A dataclass field whose text is both documentation and the flag's help."""
+    """Return a dataclass field whose text is both its documentation and the flag's help."""
     return dataclasses.field(default=default, metadata={"help": text})
 
 
@@ -40,55 +40,55 @@ class TrialConfig:
     """
 
     epochs: float = _rule(
-        "passes over the training text, above 0, a whole number of reports in all", 15
+        "passes over the training text, above 0; must give a whole number of reports", 15
     )
     hidden_size: int = _rule("memory units in each layer, at least 1", 512)
     num_layers: int = _rule("stacked layers, at least 1", 1)
     cell: str = _rule(
-        f"the recurrent cell of each layer (window: lstm alone): {', '.join(CELLS)}, or a class "
-        "of one's own, FILE.py:CLASS",
+        f"the recurrent cell of each layer (window: only lstm): {', '.join(CELLS)}, or your own "
+        "class, FILE.py:CLASS",
         "lstm",
     )
     mogrifier_rounds: int = _rule(
-        "rounds in which input and state gate each other before a step, at least 0; cell "
-        "mogrifier only",
+        "rounds in which input and state gate each other before a step, at least 0; only for "
+        "cell mogrifier",
         5,
     )
-    batch_size: int = _rule("columns of text trained side by side, at least 1", 16)
+    batch_size: int = _rule("columns of text trained in parallel, at least 1", 16)
     dropout: float = _rule("dropout after each layer, 0 <= p < 1", 0.5)
     cleaning: str = _rule(f"how the text is cleaned: {', '.join(CLEANINGS)}", "lower")
     unit: str = _rule(
-        f"what the network reads and predicts (window: char alone; byte: cleaning {RAW} alone): "
+        f"what the network reads and predicts (window: only char; byte: only cleaning {RAW}): "
         f"{', '.join(UNITS)}",
         "char",
     )
     min_char_count: int = _rule(
-        "how often a character must occur in the training text to be a symbol of its own, at "
-        "least 0; rarer ones share one; unit char only",
+        "how often a character must occur in the training text to get its own symbol, at "
+        "least 0; rarer ones share one; only for unit char",
         0,
     )
     min_word_count: int = _rule(
-        "how often a word must occur in the training text to be a symbol of its own, "
-        "at least 1; unit word only",
+        "how often a word must occur in the training text to get its own symbol, "
+        "at least 1; only for unit word",
         5,
     )
     optimizer: str = _rule(
-        "asgd: steps down the gradient, and the mean of the weights is scored (window: Keras' "
+        "asgd: SGD, scored with the mean of its last weights (window: Keras' "
         f"Adam): {', '.join(OPTIMIZERS)}",
         "adamw",
     )
     learning_rate: float = _rule("Adam's peak step size, above 0", 3e-3)
-    sgd_learning_rate: float = _rule("asgd's step size, above 0; optimizer asgd only", 2.0)
+    sgd_learning_rate: float = _rule("asgd's step size, above 0; only for optimizer asgd", 2.0)
     decay_fraction: float = _rule(
-        "last share of the steps, 0 <= f <= 1, in which the learning rate falls to zero; of asgd, "
-        "whose weights' mean is scored",
+        "share of the steps, 0 <= f <= 1, at the end, in which the learning rate falls to zero; "
+        "for asgd, in which the weights are averaged",
         0.3,
     )
     sequence_length: int = _rule("steps of truncated back-propagation, at least 1", 50)
     embedding_dim: int = _rule("size of a symbol's embedding, at least 1", 64)
     tie_weights: bool = _rule(
-        "whether the output's weights are the embedding, after a projection where embedding_dim "
-        "is not hidden_size (window: false)",
+        "whether the output layer shares the embedding's weights, after a projection if "
+        "embedding_dim is not hidden_size (window: false)",
         False,
     )
     weight_decay: float = _rule(
@@ -96,30 +96,31 @@ class TrialConfig:
     )
     input_dropout: float = _rule("dropout on the embedding, 0 <= p < 1", 0.2)
     weight_dropout: float = _rule(
-        "dropout of the recurrent weights, one mask a window, 0 <= p < 1 (window: 0)", 0.0
+        "dropout of the recurrent weights, one mask per window, 0 <= p < 1 (window: 0)", 0.0
     )
     normalization: str = _rule(
-        f"of each layer's output, layer is layer norm: {', '.join(NORMALIZATIONS)}", "none"
+        f"normalization of each layer's output (layer: layer norm): {', '.join(NORMALIZATIONS)}",
+        "none",
     )
-    gradient_clip_norm: float = _rule("largest norm of the gradient, above 0", 1.0)
+    gradient_clip_norm: float = _rule("maximum norm of the gradient, above 0", 1.0)
     patience_epochs: int = _rule(
-        "epochs without a better score after which training ends, at least 0; 0 is never; stream "
-        "only",
+        "epochs without a better score after which training ends, at least 0; 0 means never; "
+        "only for regime stream",
         8,
     )
     regime: str = _rule(
-        "stream: text in columns, state carried; window: the reference's own way, which uses "
-        "epochs, hidden_size, num_layers, batch_size, dropout, cleaning, min_char_count, "
-        "learning_rate, sequence_length, precision, kernel and seed alone",
+        "stream: text in columns, state carried over; window: the reference's way, which uses "
+        "only epochs, hidden_size, num_layers, batch_size, dropout, cleaning, min_char_count, "
+        "learning_rate, sequence_length, precision, kernel and seed",
         "stream",
     )
     reports_per_epoch: int = _rule(
-        "how often in an epoch the network is scored and kept, at least 1; rungs go by reports",
+        "how often per epoch the network is scored and saved, at least 1; rungs count reports",
         1,
     )
-    precision: str = _rule(f"arithmetic: {', '.join(PRECISIONS)}", "auto")
+    precision: str = _rule(f"floating-point precision: {', '.join(PRECISIONS)}", "auto")
     kernel: str = _rule(
-        f"what computes an LSTM, fused in bfloat16 on a CPU alone: {', '.join(KERNELS)}",
+        f"what computes an LSTM (fused: only bfloat16 on a CPU): {', '.join(KERNELS)}",
         "auto",
     )
     seed: int = _rule("seed of the weights and of dropout, at least 0", 0)
@@ -134,7 +135,7 @@ class TrialConfig:
         num_reports = self.epochs * self.reports_per_epoch
         if num_reports >= _LARGEST:
             raise ConfigError(
-                f"epochs must be so few that a training has below 2**63 reports, got {self.epochs}"
+                f"epochs must give a training fewer than 2**63 reports, got {self.epochs}"
             )
         if self.num_reports < 1:
             least = "1" if self.reports_per_epoch == 1 else f"1 / {self.reports_per_epoch}"
@@ -164,7 +165,7 @@ class TrialConfig:
         if is_own_cell(self.cell):
             if self.weight_dropout:
                 raise ConfigError(
-                    f"weight_dropout must be 0 with a cell of one's own, got {self.weight_dropout}"
+                    f"weight_dropout must be 0 with your own cell, got {self.weight_dropout}"
                 )
         elif self.cell not in CELLS:
             raise ConfigError(unknown_choice("cell", self.cell, CELLS) + ", or FILE.py:CLASS")
@@ -178,11 +179,11 @@ class TrialConfig:
 
     @property
     def num_reports(self) -> int:
-        """How many reports a whole training gives."""
+        """The number of reports of a whole training."""
         return round(self.epochs * self.reports_per_epoch)
 
     def epochs_at(self, report: int) -> float:
-        """Return how many passes are done at a report; a whole number is an int.
+        """Return the number of passes done at a report; a whole number is an int.
 
         >>> TrialConfig(reports_per_epoch=4).epochs_at(6)
         1.5
@@ -190,7 +191,7 @@ class TrialConfig:
         return whole(report / self.reports_per_epoch)
 
     def epochs_near(self, epochs: float) -> float:
-        """Return the number of epochs that is nearest to one and ends with a report.
+        """Return the nearest number of epochs that ends with a report.
 
         >>> TrialConfig(reports_per_epoch=4).epochs_near(1.4)
         1.5
@@ -220,7 +221,7 @@ class TrialConfig:
             text = path.read_text(encoding="utf-8")
             values: dict[str, Any] = parsed(text, dict[str, Any], "a config file")
         except (OSError, ValueError) as error:
-            # Python's own text of an OSError names the file a second time.
+            # str() of an OSError would name the file a second time.
             reason = error.strerror if isinstance(error, OSError) else error
             raise ConfigError(f"config file must be readable JSON: {path}: {reason}") from error
         return cls.from_dict(values)
@@ -254,29 +255,29 @@ _OF_THE_WINDOW = {
     "tie_weights": False,
     "weight_dropout": 0.0,
 }
-"""What the fields must be that the window regime cannot heed, and a user would take for heeded."""
+"""Required values of fields that the window regime ignores: a user would take others for used."""
 _OWN_CELL = re.compile(r"[A-Za-z0-9_-]+\.py:[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST_OWN_CELL = 80
 
 _LARGEST = 2**63
-"""A table's column holds no whole number as large."""
+"""The columns of tables hold no whole number as large as this."""
 _ROUNDING = 1e-9
-"""Relative error of a number of epochs that was divided and multiplied."""
+"""Relative rounding error of a number of epochs after dividing and multiplying."""
 
 
 def whole(number: float) -> float:
-    """Return a whole number as an int, so that it is written as one; others as they are."""
+    """Return a whole number as an int, so that it is written as one; others unchanged."""
     return int(number) if float(number).is_integer() else number
 
 
 def check_type(name: str, value: object, expected: Any) -> None:
-    """Reject a value that is not of a field's type; bool is no number, int serves as float.
+    """Reject a value that is not of a field's type; bool is not a number, int counts as float.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: The value is not of the type.
     """
     if expected is float:
-        # Not math.isfinite: it raises for a whole number that no float holds.
+        # Not math.isfinite: it raises for an integer that no float can hold.
         if (
             isinstance(value, (int, float))
             and not isinstance(value, bool)
@@ -291,7 +292,7 @@ def check_type(name: str, value: object, expected: Any) -> None:
 
 
 def is_own_cell(cell: str) -> bool:
-    """Return whether a cell is a class of the user's own, by its name alone.
+    """Return whether a cell is a user's own class, judged only by its name.
 
     >>> is_own_cell("cells.py:MyCell"), is_own_cell("lstm"), is_own_cell("../cells.py:MyCell")
     (True, False, False)
@@ -300,29 +301,29 @@ def is_own_cell(cell: str) -> bool:
 
 
 def own_cell_name(named: str) -> str:
-    """Return what configurations call a cell of the user's own.
+    """Return the name of a user's own cell in configurations.
 
     >>> own_cell_name("../cells/my_cells.py:MyCell")
     'my_cells.py:MyCell'
 
     Raises:
-        ConfigError: It is no path of a Python file with the name of a class.
+        ConfigError: It is not the path of a Python file with the name of a class.
     """
     path, _, name = named.rpartition(":")
     cell = f"{Path(path).name}:{name}"
     if not is_own_cell(cell):
         raise ConfigError(
-            f"a cell must be one of {', '.join(CELLS)}, or FILE.py:CLASS in letters, digits, - "
-            f"and _ of ASCII, at most {_LONGEST_OWN_CELL}, got {named!r}"
+            f"a cell must be one of {', '.join(CELLS)}, or FILE.py:CLASS of at most "
+            f"{_LONGEST_OWN_CELL} ASCII letters, digits, - and _, got {named!r}"
         )
     return cell
 
 
 def true_or_false(text: str) -> bool:
-    """Return what a command line says of a field that is a bool.
+    """Parse a boolean value from the command line.
 
     Raises:
-        ValueError: It says something else.
+        ValueError: It is neither true nor false.
 
     >>> true_or_false("True")
     True
@@ -333,10 +334,10 @@ def true_or_false(text: str) -> bool:
 
 
 def check_seed(seed: int) -> int:
-    """Return a seed that generators take.
+    """Return a seed if generators accept it.
 
     Raises:
-        ConfigError: It is out of range.
+        ConfigError: The seed is out of range.
     """
     if not 0 <= seed < 2**63:
         raise ConfigError(f"seed must be in 0 <= seed < 2**63, got {seed}")

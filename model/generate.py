@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from model.generation.interactive import Conversation
 
 FLUSH_SECONDS = 0.05
-"""What is written waits no longer than this, and one symbol more."""
+"""Written text waits no longer than this plus one symbol before it is shown."""
 _EXAMPLES = """examples:
   python -m model.generate results/ten/checkpoints/01 --chars 2000
   python -m model.generate results/ten/checkpoints/01 --prime "The " --temperature 0.5
@@ -46,44 +46,46 @@ def _parser() -> OneLineParser:
     )
     what = parser.add_argument_group("what to write")
     what.add_argument(
-        "--chars", type=int, default=1_000, metavar="N", help="most characters (1000)"
+        "--chars", type=int, default=1_000, metavar="N", help="maximum length in characters (1000)"
     )
-    what.add_argument("--passages", type=int, default=1, metavar="N", help="in one batch (1)")
-    what.add_argument("--prime", default="", metavar="TEXT", help="what the text begins with")
+    what.add_argument("--passages", type=int, default=1, metavar="N", help="number of them (1)")
+    what.add_argument("--prime", default="", metavar="TEXT", help="beginning of the text")
     what.add_argument("--stop", metavar="STRING", help="end a passage after this string")
     alone = what.add_mutually_exclusive_group()
     alone.add_argument(
         "--separator",
         metavar="STRING",
-        help="passages begin after this string and end after it; empty ones are left out",
+        help="passages start after this string and end after it; empty ones are dropped",
     )
     alone.add_argument(
         "--per-line",
         action="store_const",
         dest="separator",
         const="\n",
-        help="the same with the line feed: names, tweets",
+        help="the same with a line feed: names, tweets",
     )
     what.add_argument(
         "--interactive",
         action="store_true",
         help="ask for beginnings and continue them, until Ctrl-D; /help lists its commands",
     )
-    draws = parser.add_argument_group("how to draw")
+    draws = parser.add_argument_group("how to sample")
     how = draws.add_mutually_exclusive_group()
     how.add_argument("--greedy", action="store_true", help="always the most probable symbol")
     how.add_argument(
         "--temperature",
         type=float,
         metavar="T",
-        help="0 is greedy (what the checkpoint's search found most like its book, else 0.8)",
+        help="0 is greedy (the one at which its search found it most like its book, else 0.8)",
     )
-    draws.add_argument("--top-k", type=int, metavar="K", help="among the K most probable")
-    draws.add_argument("--top-p", type=float, metavar="P", help="among the most probable up to P")
-    draws.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the draws (0)")
+    draws.add_argument("--top-k", type=int, metavar="K", help="only the K most probable symbols")
+    draws.add_argument(
+        "--top-p", type=float, metavar="P", help="only the most probable symbols, up to P in total"
+    )
+    draws.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (0)")
     add_cell_option(parser)
     parser.add_argument(
-        "--device", choices=DEVICES, default="cpu", help="where the network writes (cpu)"
+        "--device", choices=DEVICES, default="cpu", help="device of the network (cpu)"
     )
     return parser
 
@@ -92,7 +94,7 @@ def _write(options: argparse.Namespace) -> int:
     from model.system.devices import memory_for
 
     with memory_for("the network and its passages"):
-        pieces = _pieces(options)  # the mistakes are found here, before anything is printed
+        pieces = _pieces(options)  # finds mistakes before anything is printed
         _print(pieces, options, printable if sys.stdout.isatty() else str)
     return 0
 
@@ -100,7 +102,7 @@ def _write(options: argparse.Namespace) -> int:
 def _print(
     pieces: "Iterator[Piece]", options: argparse.Namespace, fit: Callable[[str], str]
 ) -> None:
-    """Print passages; a file gets the text as it is, `?` for what its encoding lacks."""
+    """Print passages; a file gets the text unchanged, with `?` for what its encoding lacks."""
     ends_in_line = options.stop is not None or options.separator is not None
     is_new, flushed, last = True, time.monotonic(), ""
     for piece in pieces:
@@ -120,7 +122,7 @@ def _print(
 
 
 def _pieces(options: argparse.Namespace) -> "Iterator[Piece]":
-    """Return what is written, passage after passage; nothing after a conversation."""
+    """Return what is written, passage by passage; nothing after a conversation."""
     from model.generation.decoding import SamplingOptions, stream_passages
     from model.generation.ending import Bounds
     from model.generation.interactive import Conversation
@@ -130,7 +132,7 @@ def _pieces(options: argparse.Namespace) -> "Iterator[Piece]":
     from model.training.predictor import load_network
 
     if options.interactive and options.separator is not None:
-        raise ConfigError("--interactive must be without --per-line and --separator; see --stop")
+        raise ConfigError("--interactive cannot go with --per-line or --separator; see --stop")
     take_cells(options.cell)
     loaded = load_network(options.checkpoint, named_device(options.device))
     temperature = options.temperature
@@ -164,13 +166,13 @@ def _pieces(options: argparse.Namespace) -> "Iterator[Piece]":
         options=sampling,
         seed=options.seed,
     )
-    if options.passages == 1:  # it is printed as it is written
+    if options.passages == 1:  # print it while it is written
         return pieces
     return iter(sorted(pieces, key=lambda piece: piece.passage))
 
 
 def _converse(conversation: "Conversation") -> None:
-    """Talk on the terminal, or with whatever is piped in."""
+    """Converse on the terminal, or with piped input."""
     import contextlib
     import io
 
@@ -178,14 +180,14 @@ def _converse(conversation: "Conversation") -> None:
 
     on_terminal = sys.stdout.isatty()
     if isinstance(sys.stdin, io.TextIOWrapper):
-        # A line that is no UTF-8 is a mistake to be told, as a prime of the command line is.
+        # A line that is not UTF-8 is reported as a mistake, like such a prime on the command line.
         sys.stdin.reconfigure(errors="surrogateescape")
     prompt = ""
     if sys.stdin.isatty():
         prompt = "> "
         print("Type a beginning; an empty line continues, /help lists commands, Ctrl-D ends.")
         with contextlib.suppress(ImportError):  # not on every system
-            import readline  # noqa: F401 - input() edits lines where it is imported
+            import readline  # noqa: F401 - once imported, input() can edit lines
 
     def say(text: str) -> None:
         print(printable(text) if on_terminal else text, end="", flush=True)

@@ -1,5 +1,5 @@
 # PYTHON_ARGCOMPLETE_OK
-"""Scores a text by a checkpoint, a predictor or an n-gram: `python -m model.score CHECKPOINT`."""
+"""Scores a text with a checkpoint, predictor or n-gram: `python -m model.score CHECKPOINT`."""
 
 import argparse
 import dataclasses
@@ -31,7 +31,7 @@ _EXAMPLES = """examples:
 """
 _TITLES = {
     "restored_bits_per_raw_char": "restored bits per raw character",
-    "restoration_bits_per_char": "of it to restore the raw text",
+    "restoration_bits_per_char": "of which to restore the raw text",
     "bits_per_raw_char": "bits per raw character",
     "bits_per_byte": "bits per byte",
     "bits_per_own_char": "bits per own character",
@@ -52,20 +52,20 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> OneLineParser:
     parser = OneLineParser(
         prog="python -m model.score",
-        description="Say what a trained model spends on a text: its figures in the usual units.",
+        description="Score a text with a trained model: its bits and perplexity in usual units.",
         epilog=_EXAMPLES,
     )
     parser.add_argument(
         "model", metavar="MODEL", help=f"a checkpoint's or predictor's folder, or {NGRAM}"
     )
     parser.add_argument(
-        "--text", required=True, metavar="TEXT", help="what is scored: a corpus, a path or a URL"
+        "--text", required=True, metavar="TEXT", help="text to score: a corpus, a path or a URL"
     )
     parser.add_argument(
         "--part",
         choices=("whole", "validation", "test"),
         default="whole",
-        help="of the text: all, or a held-out tenth as a search splits it (whole)",
+        help="part of the text: all, or a held-out tenth as a search splits it (whole)",
     )
     parser.add_argument(
         "--keep-front-matter", action="store_true", help="keep title and contents of a book"
@@ -76,33 +76,33 @@ def _parser() -> OneLineParser:
     parser.add_argument(
         "--windows",
         metavar="NxLENGTH",
-        help="score N random windows of so many symbols, nothing before each, as nanoGPT does",
+        help="score N random windows of LENGTH symbols, each without context, like nanoGPT",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="of the windows (0)")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of the windows (0)")
     parser.add_argument(
         "--unknown",
         choices=("error", "spell"),
         default="error",
-        help="characters that the model lacks: refuse the text, or price each as one of Unicode's "
-        "(error)",
+        help="characters that the model lacks: reject the text, or price each as a Unicode code "
+        "point (error)",
     )
     parser.add_argument(
         "--cache",
         metavar="S-LxW",
-        help=f"read with a cache of contexts of S to L symbols and escape weight W, as 4-12x20, "
-        f"or {_NO_CACHE} (a predictor's own; else {_NO_CACHE})",
+        help=f"use a cache of contexts of S to L symbols and escape weight W, such as 4-12x20, "
+        f"or {_NO_CACHE} (a predictor's own; otherwise {_NO_CACHE})",
     )
     ngram = parser.add_argument_group(f"for {NGRAM}, which is trained here")
     ngram.add_argument(
         "--train",
         metavar="TEXT",
-        help="what it learns; without it, the training part of --text, for a held-out --part",
+        help="text to learn; default: the training part of --text, for a held-out --part",
     )
     ngram.add_argument("--cleaning", metavar="NAME", help="how its texts are cleaned (cased)")
     add_cell_option(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
-        "--device", choices=DEVICES, default="cpu", help="where the network lies (cpu)"
+        "--device", choices=DEVICES, default="cpu", help="device of the network (cpu)"
     )
     return parser
 
@@ -113,7 +113,7 @@ def _score(options: argparse.Namespace) -> int:
     with memory_for("the model and the text"):
         values = _values(options)
     if options.json:
-        print(json.dumps(values, indent=2))  # whatever a name holds, in ASCII
+        print(json.dumps(values, indent=2))  # in ASCII, whatever a name contains
         return 0
     for name, value in values.items():
         title = _TITLES.get(name, name.removeprefix("num_").replace("_", " "))
@@ -125,7 +125,7 @@ def _score(options: argparse.Namespace) -> int:
 
 
 def _values(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what is printed: what was scored by what, and the figures.
+    """Return what is printed: the model, the text and the figures.
 
     Raises:
         ConfigError: The first rule that is broken.
@@ -138,21 +138,21 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
     from model.text.streams import split_text
 
     windows = _windows(options.windows)
-    clean("", options.cleaning or RAW)  # a mistake is told before a text is fetched
+    clean("", options.cleaning or RAW)  # reports a mistake before a text is downloaded
     seed = options.seed or 0
     if seed < 0:
         raise ConfigError(f"seed must be at least 0, got {seed}")
     if windows is None and options.seed is not None:
-        raise ConfigError("--seed must be with --windows: nothing else is drawn")
+        raise ConfigError("--seed needs --windows: nothing else is random")
     if windows is not None and options.unknown == "spell":
         raise ConfigError(
-            "--unknown spell must be without --windows: their figure is per known symbol"
+            "--unknown spell cannot go with --windows: their figure is per known symbol"
         )
     cache = _cache(options.cache)
     if windows is not None and options.cache is not None:
-        raise ConfigError("--cache must be without --windows: nothing was read before them")
+        raise ConfigError("--cache cannot go with --windows: nothing precedes a window")
     if options.part == "whole" and (options.validation, options.test) != (None, None):
-        raise ConfigError("--validation and --test must be with --part validation or test")
+        raise ConfigError("--validation and --test need --part validation or test")
     corpus = resolve_corpus(options.text, _reading(options))
     corpus = with_named_held_out(
         corpus, _reading(options), validation=options.validation, test=options.test
@@ -162,7 +162,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
         cache = loaded.cache
     before, text = "", str(corpus.text)
     if options.part != "whole":
-        # As its trial was judged: a network that reported once an epoch, on a tenth of any text.
+        # As its trial was scored: a network that reported once per epoch, on a tenth of any text.
         if loaded is None or loaded.config.reports_per_epoch > 1:
             corpus = with_short_held_out(corpus)
         split = split_text(corpus.text, corpus.lengths)
@@ -215,7 +215,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _restoration_bits(corpus: "Corpus", cleaning: str, part: str) -> float:
-    """Return the price of restoring a held-out part as a search has it, per raw character."""
+    """Return the price of restoring a held-out part per raw character, as in a search."""
     from model.scoring.objective import prepare_corpus
     from model.text.cleaning import RAW
 
@@ -231,7 +231,7 @@ def _windows(text: str | None) -> tuple[int, int] | None:
     match = re.fullmatch(r"([1-9]\d{0,6})x([1-9]\d{0,6})", text)
     if match is None:
         raise ConfigError(
-            f"windows must be NUMBERxLENGTH, each 1 to 9,999,999, as 64x256, got {text!r}"
+            f"windows must be NUMBERxLENGTH, each 1 to 9,999,999, such as 64x256, got {text!r}"
         )
     return int(match[1]), int(match[2])
 
@@ -244,7 +244,7 @@ def _cache(text: str | None) -> "NgramCache | None":
     match = re.fullmatch(r"(\d{1,3})-(\d{1,3})x(\d{1,6}(?:\.\d{1,6})?)", text, re.ASCII)
     if match is None:
         raise ConfigError(
-            f"cache must be {_NO_CACHE} or SHORTEST-LONGESTxWEIGHT, as 4-12x20, got {text!r}"
+            f"cache must be {_NO_CACHE} or SHORTEST-LONGESTxWEIGHT, such as 4-12x20, got {text!r}"
         )
     try:
         return NgramCache(
@@ -259,10 +259,10 @@ def _reading(options: argparse.Namespace) -> Reading:
 
 
 def _loaded(options: argparse.Namespace) -> "LoadedNetwork | None":
-    """Return the checkpoint or predictor that is named; None is the n-gram.
+    """Return the named checkpoint or predictor; None for the n-gram.
 
     Raises:
-        ConfigError: An option is the n-gram's.
+        ConfigError: An option is only for the n-gram.
         CheckpointError: Its folder is missing or damaged.
     """
     if options.model == NGRAM:
@@ -273,7 +273,7 @@ def _loaded(options: argparse.Namespace) -> "LoadedNetwork | None":
 
     for flag in ("train", "cleaning"):
         if getattr(options, flag) is not None:
-            raise ConfigError(f"--{flag} must be for {NGRAM}: {options.model} has its own")
+            raise ConfigError(f"--{flag} is only for {NGRAM}: {options.model} has its own")
     take_cells(options.cell)
     return load_network(Path(options.model), named_device(options.device))
 
@@ -281,10 +281,10 @@ def _loaded(options: argparse.Namespace) -> "LoadedNetwork | None":
 def _model(
     options: argparse.Namespace, loaded: "LoadedNetwork | None", corpus: "Corpus", scored: str
 ) -> "ScoredModel":
-    """Return what scores a part of a text.
+    """Return the model that scores a part of a text.
 
     Raises:
-        ConfigError: It is an n-gram that has nothing to learn from.
+        ConfigError: It is an n-gram without a text to learn.
     """
     from model.scoring.scored_model import ScoredModel
     from model.text.cleaning import RAW
@@ -305,7 +305,7 @@ def _model(
         return ScoredModel.of_ngram(learnt, learnt, cleaning=options.cleaning or RAW)
     if options.part == "whole":
         raise ConfigError(
-            f"{NGRAM} must have something to learn: --train TEXT, or --part validation or test"
+            f"{NGRAM} needs a text to learn: --train TEXT, or --part validation or test"
         )
     # The alphabet is that of the whole text, as in a search.
     train = split_text(corpus.text, corpus.lengths).train

@@ -45,7 +45,7 @@ def _parser() -> OneLineParser:
 
     parser = OneLineParser(
         prog="python -m model.train",
-        description="Train one LSTM; the best epoch's network is kept as a checkpoint.",
+        description="Train one LSTM; the best epoch's network is saved as a checkpoint.",
         epilog=_EXAMPLES,
     )
     parser.add_argument(
@@ -63,20 +63,20 @@ def _parser() -> OneLineParser:
     begin.add_argument(
         "--resume",
         action="store_true",
-        help="continue from --checkpoint, with its settings and its text, if that is found",
+        help="continue from --checkpoint, with its settings, and its text if that can be found",
     )
     begin.add_argument(
         "--init",
         type=Path,
         metavar="CHECKPOINT",
-        help="begin with its weights; other settings than its own may be named, and another text "
+        help="start with its weights; you may change its settings and give another text "
         "of its characters",
     )
     parser.add_argument(
-        "--device", choices=DEVICES, help="what it trains on (a GPU where there is one)"
+        "--device", choices=DEVICES, help="device to train on (a GPU if there is one)"
     )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (all cores)")
-    group = parser.add_argument_group("configuration (flags win over --config)")
+    group = parser.add_argument_group("configuration (flags override --config)")
     for field in dataclasses.fields(TrialConfig):
         group.add_argument(
             f"--{field.name.replace('_', '-')}",
@@ -88,16 +88,16 @@ def _parser() -> OneLineParser:
 
 
 def _said_bool(text: str) -> bool:
-    """Return the value of a flag of true or false.
+    """Return the value of a boolean flag.
 
     Raises:
-        argparse.ArgumentTypeError: It is neither.
+        argparse.ArgumentTypeError: It is neither true nor false.
     """
     from model.config import true_or_false
 
     try:
         return true_or_false(text)
-    except ValueError as error:  # of which argparse would tell the type's name alone
+    except ValueError as error:  # argparse would only name the type
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
@@ -115,13 +115,13 @@ def _train(options: argparse.Namespace) -> int:
         (options.cell,) = take_cells([options.cell])
     folder, threads = options.checkpoint, options.threads
     if not options.init and not options.resume:
-        _config(options, None)  # a mistake in a flag is told first
+        _config(options, None)  # reports a mistake in a flag first
     device = named_device(options.device)
     if threads is not None and not 1 <= threads <= MAX_THREADS:
         raise ConfigError(f"threads must be at least 1 and at most {MAX_THREADS}, got {threads}")
     use_threads(threads or min(torch.get_num_threads(), num_cpus()))
     if options.resume and folder is None:
-        raise ConfigError("--resume needs --checkpoint, the folder to go on from")
+        raise ConfigError("--resume needs --checkpoint, the folder from which to continue")
     if folder is not None and not options.resume:
         check_new(folder)
     source = folder if options.resume else options.init
@@ -146,7 +146,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _config(options: argparse.Namespace, meta: "CheckpointMeta | None") -> "TrialConfig":
-    """Return the settings: flags, else those of --config, else the checkpoint's, else ours."""
+    """Return the settings: flags, else those of --config, the checkpoint's or the defaults."""
     from model.config import FIELD_NAMES, TrialConfig
 
     base = meta.config if meta else TrialConfig()
@@ -160,7 +160,7 @@ def _config(options: argparse.Namespace, meta: "CheckpointMeta | None") -> "Tria
 def _streams(
     options: argparse.Namespace, config: "TrialConfig", meta: "CheckpointMeta | None"
 ) -> "tuple[EncodedCorpus, str | None]":
-    """Return the text that is named, or the checkpoint's, and where it is found again."""
+    """Return the named text, or the checkpoint's, and where it can be found again."""
     from model.scoring.objective import prepare_corpus
     from model.text.corpus import resolve_corpus
     from model.text.held_out import with_named_held_out, with_short_held_out
@@ -186,7 +186,7 @@ def _streams(
         lengths=corpus.lengths,
         min_char_count=config.min_char_count,
     )
-    if meta and (options.init or meta.origin):  # the symbols may be those of an earlier text
+    if meta and (options.init or meta.origin):  # its symbols may come from an earlier text
         streams = encode_in(prepared.encoded[config.cleaning], meta.vocabulary)
     else:
         streams = prepared.streams(config)
@@ -198,22 +198,22 @@ def _streams(
 
 
 def _tell(trainer: "Trainer") -> None:
-    """Say what is trained, and from where it goes on."""
+    """Print what is trained, and where it started."""
     print(
         f"{trainer.model.num_parameters():,} parameters, {trainer.arithmetic} on {trainer.device}"
     )
     if trainer.origin is not None:
         origin = trainer.origin
         print(
-            f"began with the weights of {printable(origin.checkpoint)}: epoch {origin.epoch:g}, "
+            f"started with the weights of {printable(origin.checkpoint)}: epoch {origin.epoch:g}, "
             f"{origin.val_bits_per_char:.4f} restored bits per character on its own text"
         )
     if trainer.last_report is not None:
-        print(f"goes on after epoch {trainer.last_report.epoch:g} of {trainer.config.epochs:g}")
+        print(f"continues after epoch {trainer.last_report.epoch:g} of {trainer.config.epochs:g}")
 
 
 def _run(trainer: "Trainer", folder: Path | None) -> None:
-    """Train to the end, and tell and keep each report."""
+    """Train to the end; print and save each report."""
     for report in trainer.reports():
         print(
             f"epoch {report.epoch:>3g}: training {report.train_nats_per_char:.4f} nats, "

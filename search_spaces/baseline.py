@@ -1,4 +1,4 @@
-"""A baseline: a known configuration that a search is compared with."""
+"""A baseline: a known configuration with which a search is compared."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -10,16 +10,16 @@ from model.errors import ConfigError
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Baseline:
-    """A configuration that the search is compared with; ASHA never stops it.
+    """A configuration with which the search is compared; ASHA never stops it.
 
     Attributes:
-        name: How reports call it; not empty.
+        name: Its name in reports; not empty.
         params: TrialConfig fields that differ from the space's base.
         documented_nats_per_char: Final training loss that its source reports, if any.
         documented_seconds: Training time that its source reports, if any.
 
     Raises:
-        ConfigError: The name is none.
+        ConfigError: The name is missing or empty.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Baseline:
 def with_fields(
     baselines: Iterable[Baseline], base: TrialConfig, fields: Iterable[str]
 ) -> tuple[Baseline, ...]:
-    """Return baselines that set these fields themselves: as a base has them, where they do not."""
+    """Return baselines that set these fields themselves, to the base's values if not set yet."""
     values = {field: getattr(base, field) for field in fields}
     return tuple(
         dataclasses.replace(baseline, params={**values, **baseline.params})
@@ -43,10 +43,10 @@ def with_fields(
 
 
 def check_name(whose: str, name: object) -> None:
-    """Refuse a name that reports cannot show: a trial without one is no baseline.
+    """Reject a name that reports cannot show: a trial without a name is not a baseline.
 
     Raises:
-        ConfigError: It is no text, or empty.
+        ConfigError: It is not a string, or it is empty.
     """
     if not isinstance(name, str) or not name.strip():
         raise ConfigError(f"{whose} must have a name, got {name!r}")

@@ -1,4 +1,4 @@
-"""How much a search may spend, and at which reports ASHA looks at a trial."""
+"""How much a search may spend, and at which reports ASHA compares trials."""
 
 import dataclasses
 from typing import Any
@@ -8,7 +8,7 @@ from model.errors import ConfigError, unknown_choice
 from model.training.schedule import constant_reports
 
 MAX_TRIALS = 1_000_000
-"""A plan simulates them all; the driver was measured with 10,000."""
+"""A plan simulates all of them; the driver was measured with 10,000."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,17 +16,17 @@ class Budget:
     """How much a search may spend, and how ASHA spends it.
 
     Attributes:
-        trials: Trials in all, baselines included; 1 to MAX_TRIALS.
-        time_budget_seconds: Seconds for the search, above 0; None is without limit.
-        grace_period_epochs: The first rung: no trial is stopped before; at least 1. Where an
-            epoch has several reports, so many reports.
-        reduction_factor: Each rung stands this many times as high as the one before, and
-            about one trial in so many goes on from it; above 1.
+        trials: Total number of trials, baselines included; 1 to MAX_TRIALS.
+        time_budget_seconds: Seconds for the search, above 0; None means no limit.
+        grace_period_epochs: The first rung, before which no trial is stopped; at least 1. If an
+            epoch has several reports, it counts reports.
+        reduction_factor: Ratio of each rung to the one before; about one in this many trials
+            continues past a rung; above 1.
         compare_within: Fields of TrialConfig with a few values, such as `unit`: trials that
             differ in one are not compared at the rungs, and the best of each group is a
             finalist.
-        promotes: Whether a trial waits at its rung until it is among the best there, and goes on
-            then; False has each judged once, when it comes there, as runs of before 2026-11-29.
+        promotes: Whether a trial waits at its rung until it is among the best there, and then
+            continues; False judges each once, on arrival, as in runs before 2026-11-29.
 
     Raises:
         ConfigError: A value is out of its range.
@@ -80,11 +80,11 @@ class Budget:
         return rungs
 
     def judged_reports(self, config: TrialConfig, max_reports: int) -> dict[int, int]:
-        """Return the report after which ASHA decides on a trial, for each rung that it has.
+        """Return, for each rung of a trial, the report after which ASHA decides on it.
 
-        A rung in the last part of a training, in which the learning rate falls, is moved to
-        the last report before: values from there compare with nobody's. Where that would be
-        before the first rung, it stays.
+        A rung in the last part of a training, where the learning rate falls, is moved to the
+        last report before that part: values from it are comparable with no other trial's. If
+        that report would be before the first rung, the rung stays.
 
         >>> budget = Budget(trials=1, grace_period_epochs=1, reduction_factor=3)
         >>> budget.judged_reports(TrialConfig(epochs=10, decay_fraction=0.3), 64)

@@ -1,4 +1,4 @@
-"""The cells that a space searches: those that the user names in place of its own."""
+"""The cells that a space searches: those that the user names replace the space's own."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ AXIS = "cell"
 
 
 def with_cells(space: SearchSpace, cells: Sequence[str]) -> SearchSpace:
-    """Return the space with these cells and no others: `--cell lstm my_cells.py:MyCell`.
+    """Return the space with only these cells: `--cell lstm my_cells.py:MyCell`.
 
-    One is that of every trial but the baselines', several are an axis, with a start each.
+    One cell is used by every trial except baselines; several form an axis, each with a start.
 
     Raises:
         ConfigError: The space has no axes, or what it fixes or searches excludes a cell.
@@ -45,13 +45,13 @@ def with_cells(space: SearchSpace, cells: Sequence[str]) -> SearchSpace:
 
 
 def own_cells_of(space: SearchSpace) -> tuple[str, ...]:
-    """Return the cells of the user's own that trials of a space can have."""
+    """Return the users' own cells that trials of a space can have."""
     cells = [space.base.cell, *space.values(AXIS)]
     return tuple(dict.fromkeys(cell for cell in cells if is_own_cell(cell)))
 
 
 def _widened(space: SearchSpace, cells: Sequence[str]) -> SearchSpace:
-    """Return a space whose axis has these cells too; what depends on a cell stands after it."""
+    """Return a space whose axis includes these cells, placed before the axes that depend on it."""
     axes, conditions = dict(space.distributions), dict[str, Any](space.conditions)
     known = axes.get(AXIS, CategoricalDistribution((space.base.cell,)))
     if not isinstance(known, CategoricalDistribution):

@@ -1,4 +1,4 @@
-"""Optuna's distributions in the words that the rest needs: bounds, membership, description."""
+"""Operations on Optuna's distributions: bounds, membership, description."""
 
 import dataclasses
 import json
@@ -17,9 +17,9 @@ from optuna.distributions import (
 from model.errors import ConfigError
 
 NEAR_SHARE = 0.01
-"""A real number is at an edge if it is nearer than this share of the axis, on its own scale."""
+"""A real number is at an edge if it is within this share of the axis's length, on its scale."""
 MAX_CHOICES = 20
-"""Choices that are named, one by one, where an axis is described or drawn."""
+"""Number of choices that are listed one by one where an axis is described or plotted."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,9 +28,9 @@ class Edge:
 
     Attributes:
         name: "lowest" or "highest".
-        near: A value between this and the bound, both included, lies at the end.
+        near: Values between this and the bound, both included, count as at the end.
         bound: The last value of the axis.
-        beyond: A value that lies outside.
+        beyond: A value outside the axis.
     """
 
     name: str
@@ -39,20 +39,20 @@ class Edge:
     beyond: float
 
     def has(self, value: float) -> bool:
-        """Return whether a value of the axis lies at this end."""
+        """Return whether a value of the axis is at this end."""
         return min(self.near, self.bound) <= value <= max(self.near, self.bound)
 
 
 def contains(distribution: BaseDistribution, value: Any) -> bool:
-    """Return whether a value lies in a distribution, both bounds included, and on its steps."""
+    """Return whether a distribution contains a value: within its bounds, and on its steps."""
     if isinstance(distribution, CategoricalDistribution):
         return value in distribution.choices
-    # What optuna 5.0 refuses when a trial is made from values must not begin.
+    # A trial must not start with values that optuna 5.0 rejects when it records the trial.
     return distribution._contains(value)
 
 
 def extremes(distribution: BaseDistribution) -> list[Any]:
-    """Return both bounds of a range, or every choice of a category."""
+    """Return both bounds of a range, or every choice of a categorical distribution."""
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
     assert isinstance(distribution, (IntDistribution, FloatDistribution))
@@ -60,13 +60,13 @@ def extremes(distribution: BaseDistribution) -> list[Any]:
 
 
 def ends(distribution: BaseDistribution) -> list[Any]:
-    """Return the lowest and the highest value of numbers, or every choice of names."""
+    """Return the lowest and the highest of numeric values, or every choice of names."""
     values = extremes(distribution)
     return [min(values), max(values)] if is_ordered(distribution) else values
 
 
 def num_values(distribution: BaseDistribution) -> float:
-    """Return how many values an axis has: infinity for real numbers without steps."""
+    """Return the number of values of an axis: infinity for real numbers without steps."""
     if isinstance(distribution, CategoricalDistribution):
         return len(distribution.choices)
     assert isinstance(distribution, (IntDistribution, FloatDistribution))
@@ -76,7 +76,7 @@ def num_values(distribution: BaseDistribution) -> float:
 
 
 def all_values(distribution: BaseDistribution) -> list[Any]:
-    """Return all values of an axis that has finitely many, as people write them."""
+    """Return all values of an axis with finitely many, written as people write them."""
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
     assert isinstance(distribution, (IntDistribution, FloatDistribution))
@@ -89,7 +89,7 @@ def on_step(distribution: BaseDistribution, value: Any) -> Any:
 
     Args:
         distribution: An axis.
-        value: A value; off the steps of a grid, or of another axis than one, it stays as it is.
+        value: A value; if off the grid's steps, or of an axis that is not a grid, it is unchanged.
     """
     step = getattr(distribution, "step", None)
     if not isinstance(distribution, FloatDistribution) or step is None:
@@ -98,7 +98,7 @@ def on_step(distribution: BaseDistribution, value: Any) -> Any:
 
 
 def is_ordered(distribution: BaseDistribution) -> bool:
-    """Return whether values that lie side by side are alike: numbers are, names are not."""
+    """Return whether neighbouring values are similar: those of numbers are, names are not."""
     return not isinstance(distribution, CategoricalDistribution) or all(
         isinstance(choice, (int, float)) and not isinstance(choice, bool)
         for choice in distribution.choices
@@ -106,10 +106,10 @@ def is_ordered(distribution: BaseDistribution) -> bool:
 
 
 def position(distribution: BaseDistribution, value: Any) -> float:
-    """Return where a value lies, 0 at the lowest to 1 at the highest, on the axis's own scale.
+    """Return the position of a value on the axis's own scale, 0 at the lowest to 1 at the highest.
 
     Args:
-        distribution: An axis with an order. Of choices the ranks are evenly spaced.
+        distribution: An ordered axis. The ranks of choices are evenly spaced.
         value: A value of the axis.
     """
     assert is_ordered(distribution)
@@ -122,7 +122,7 @@ def position(distribution: BaseDistribution, value: Any) -> float:
 
 
 def at_position(distribution: BaseDistribution, place: float) -> Any:
-    """Return the value nearest to a place, 0 to 1, of an axis with an order."""
+    """Return the value nearest to a position, 0 to 1, of an ordered axis."""
     assert is_ordered(distribution)
     if isinstance(distribution, CategoricalDistribution):
         return _sorted(distribution)[round(place * (len(distribution.choices) - 1))]
@@ -134,15 +134,15 @@ def at_position(distribution: BaseDistribution, place: float) -> Any:
         value = low + place * (high - low)
     if distribution.step is not None:
         value = low + round((value - low) / distribution.step) * distribution.step
-    value = min(max(value, low), high)  # rounding may pass a bound
+    value = min(max(value, low), high)  # rounding may exceed a bound
     return int(value) if isinstance(distribution, IntDistribution) else float(value)
 
 
 def nearest(distribution: BaseDistribution, value: Any) -> Any:
-    """Return the value of an axis that is nearest to one of its kind, which may lie outside.
+    """Return the value of an axis nearest to a value of its type, which may be outside.
 
     Raises:
-        ConfigError: It is none of some choices without an order: none of them is nearer.
+        ConfigError: It is not among unordered choices: none of those is nearer.
     """
     if contains(distribution, value):
         return value
@@ -151,13 +151,13 @@ def nearest(distribution: BaseDistribution, value: Any) -> Any:
     if isinstance(distribution, CategoricalDistribution):
         return min(distribution.choices, key=lambda choice: abs(choice - value))
     assert isinstance(distribution, (IntDistribution, FloatDistribution))
-    # A logarithm has no value at 0.
+    # The logarithm of 0 does not exist.
     inside = min(max(value, distribution.low), distribution.high)
     return at_position(distribution, position(distribution, inside))
 
 
 def distance(distribution: BaseDistribution, one: Any, other: Any) -> float:
-    """Return how far two values lie apart, 0 to 1; two choices without an order by 1."""
+    """Return the distance of two values, 0 to 1; two different unordered choices are 1 apart."""
     if not is_ordered(distribution):
         return float(one != other)
     return abs(position(distribution, one) - position(distribution, other))
@@ -182,7 +182,7 @@ def describe(distribution: BaseDistribution) -> str:
 
 
 def boundary_of(distribution: BaseDistribution) -> list[Edge]:
-    """Return both ends of an axis of numbers; none of one whose choices have no order."""
+    """Return both ends of a numeric axis; nothing for one whose choices have no order."""
     if isinstance(distribution, CategoricalDistribution):
         numbers = [c for c in distribution.choices if isinstance(c, (int, float))]
         if len(numbers) < 3 or len(numbers) < len(distribution.choices):
@@ -214,10 +214,10 @@ def _sorted(distribution: CategoricalDistribution) -> list[Any]:
 
 
 def from_json(axis: str, values: Mapping[str, Any]) -> BaseDistribution:
-    """Return a distribution of what Optuna wrote.
+    """Return the distribution that Optuna wrote.
 
     Raises:
-        ConfigError: A choice is a list or an object, of which Optuna only warns.
+        ConfigError: A choice is a list or an object, about which Optuna only warns.
     """
     choices = values["attributes"].get("choices", [])
     if any(isinstance(choice, (list, dict)) for choice in choices):

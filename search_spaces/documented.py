@@ -1,4 +1,4 @@
-"""The reference's three configurations alone, trained in the stream regime."""
+"""The reference's three configurations, with no axes, trained in the stream regime."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from search_spaces.space import SearchSpace
 def experiment(
     *, epochs: int, hidden_size: int, batch_size: int, num_layers: int, cleaning: str
 ) -> dict[str, Any]:
-    """Return what an experiment of the reference sets, or a smaller one like it."""
+    """Return the settings of an experiment of the reference, or of a scaled-down one."""
     return {
         "epochs": epochs,
         "hidden_size": hidden_size,

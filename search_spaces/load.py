@@ -1,4 +1,4 @@
-"""Finds a search space: one of ours by name, or a user's Python file."""
+"""Finds a search space: a built-in one by name, or a user's Python file."""
 
 import contextlib
 import dataclasses
@@ -23,18 +23,18 @@ SPACE_NAMES = ("documented", "extended", "full", "quick", "research")
 _CLASSES: dict[str, Any] = {
     kind.__name__: kind for kind in (TrialConfig, SearchSpace, Budget, Baseline)
 }
-"""What a space file is made of."""
+"""The classes of which a space file consists."""
 
 
 def load_space(name_or_path: str) -> SearchSpace:
     """Load a space.
 
     Args:
-        name_or_path: One of SPACE_NAMES, or a path that ends in .py; that file may import what
-            lies beside it. Or one that ends in .json, with what `SearchSpace.to_json` gave.
+        name_or_path: One of SPACE_NAMES, or a path that ends in .py; that file may import modules
+            next to it. Or a path that ends in .json, with what `SearchSpace.to_json` returned.
 
     Raises:
-        ConfigError: No such space; or the file does not import or has no valid SPACE.
+        ConfigError: There is no such space, or the file cannot be imported or has no valid SPACE.
     """
     if name_or_path in SPACE_NAMES:
         space = importlib.import_module(f"search_spaces.{name_or_path}").SPACE
@@ -55,7 +55,7 @@ def _load_values(path: Path) -> SearchSpace:
         return SearchSpace.from_dict(parsed(text, dict[str, Any], "it"))
     except ConfigError:
         raise
-    except Exception as error:  # what is not as it should be, in whatever way
+    except Exception as error:  # malformed values can raise anything
         raise ConfigError(
             f"a space file must hold a space's values: {path}: {type(error).__name__}: "
             f"{_one_line(error)}"
@@ -65,13 +65,13 @@ def _load_values(path: Path) -> SearchSpace:
 def _load_file(path: Path) -> SearchSpace:
     if not path.is_file():
         raise ConfigError(f"a space file must exist, got {path}")
-    beside = str(path.resolve().parent)  # where Python looks for what a script imports
+    beside = str(path.resolve().parent)  # where Python looks for a script's imports
     sys.path.insert(0, beside)
     try:
         names = runpy.run_path(str(path))
     except TypeError as error:
         raise ConfigError(f"a space file must import: {path}: {_typed_mistake(error)}") from error
-    except (Exception, SystemExit) as error:  # it is the user's code: anything may happen in it
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise ConfigError(
             f"a space file must import: {path}: {type(error).__name__}: {_one_line(error)}"
         ) from error
@@ -84,14 +84,14 @@ def _load_file(path: Path) -> SearchSpace:
         raise ConfigError(f"a space file must define SPACE as a SearchSpace: {path} has {found}")
     own = own_cells_of(space)
     if own:
-        from model.training.named_cells import take_cells_beside  # torch, 2 s
+        from model.training.named_cells import take_cells_beside  # imports torch, 2 s
 
         take_cells_beside(own, path.parent)
     return space
 
 
 def _typed_mistake(error: TypeError) -> str:
-    """Return what a TypeError says; a field that does not exist with the one that is meant."""
+    """Return a TypeError's message; for an unknown field, one that suggests the closest name."""
     found = re.search(
         r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error)
     )

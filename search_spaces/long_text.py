@@ -1,9 +1,9 @@
-"""A space for a long text: fewer passes over it, several reports in each, and another base.
+"""A space for a long text: fewer passes over it, several reports per pass, and another base.
 
-A pass over a book is a report; one over a gigabyte would be a search of its own. So a long text
-is reported on, kept and compared several times a pass, and its trials train fewer passes, which
-are more characters still. Its rare characters share a symbol. The base has less dropout, a larger
-batch and layer norm.
+One pass over a book gives a report; one over a gigabyte would take as long as a whole search. So
+trials on a long text report, save and are compared several times per pass, and make fewer passes,
+which still read more characters. Rare characters share a symbol. The base has less dropout, a
+larger batch and layer norm.
 """
 
 import dataclasses
@@ -19,27 +19,28 @@ from search_spaces.narrow import with_base, with_layer_norm, with_scaled_dropout
 from search_spaces.space import SearchSpace
 
 REPORT_CHARS, REPORT_CHARS_ON_GPU = 200_000, 2_000_000
-"""Characters between two reports at least: two epochs of a book. The validation passage
-(HELD_OUT_CHARS) takes a tenth of that time."""
+"""Minimum number of characters between two reports: two epochs of a book. Scoring the validation
+passage (HELD_OUT_CHARS) takes a tenth of that time."""
 STEPS_A_REPORT = 2
-"""Optimiser steps of the largest batch that lie between two reports at least."""
+"""Minimum number of optimiser steps of the largest batch between two reports."""
 BATCH_EXPONENT = 1 / 2
-"""The base's batch grows with the length of the text to this power (LOG.md)."""
+"""The base's batch size grows with the text's length to this power (LOG.md)."""
 MIN_CHAR_COUNT = 10
-"""Rarer characters share a symbol: each takes time at every step, and nothing is learnt of it. A
-space whose base has 1 keeps all."""
+"""Rarer characters share a symbol: each takes time at every step, and nothing is learnt about it.
+A space whose base has 1 keeps all of them."""
 CHARS_A_WORD = 6
-"""Characters of a running word, its space included; large, so that a report has its steps."""
+"""Characters per running word, its space included; on the high side, so that a report has its
+steps."""
 EXPONENT = 2 / 3
-"""Passes fall with the length of the text to this power: characters grow with its cube root. Twice
-as many passes gain the same on four texts of 0.1 to 12 million characters where passes fall by a
-power of 0.52 to 0.70: the larger the gain that is asked for, the larger the power (LOG.md)."""
+"""Passes fall with the text's length to this power; the characters read grow with its cube root.
+Doubling the passes gains equally on four texts of 0.1 to 12 million characters if passes fall by a
+power of 0.52 to 0.70: the larger the required gain, the larger the power (LOG.md)."""
 
 
 def for_text(
     space: SearchSpace, num_chars: int, *, on_gpu: bool, kept: Collection[str] = ()
 ) -> SearchSpace:
-    """Return a space as a text's length asks for; up to LONG_TEXT_CHARS as it is.
+    """Return a space adapted to a text's length; unchanged up to LONG_TEXT_CHARS.
 
     Args:
         space: The space.
@@ -50,10 +51,10 @@ def for_text(
     if num_chars <= LONG_TEXT_CHARS:
         return space
     reports = space.base.reports_per_epoch
-    if reports == 1:  # else they are the user's own
+    if reports == 1:  # otherwise they are the user's own
         least = _least_chars(space)
         report_chars = max(REPORT_CHARS_ON_GPU if on_gpu else REPORT_CHARS, least)
-        # Two at least: the passages of a text do not follow from the device (see prepare.py).
+        # At least two: a text's passages must not depend on the device (see prepare.py).
         reports = max(_round(num_chars // report_chars), min(2, num_chars // least))
     base = dataclasses.replace(
         space.base,
@@ -69,13 +70,13 @@ def for_text(
 
 
 def changes_for_text(named: SearchSpace, space: SearchSpace, num_chars: int) -> list[str]:
-    """Return in a line what `for_text` changed; none where it changed nothing of a space.
+    """Return one line on what `for_text` changed; nothing if it changed nothing.
 
-    Without the base's dropout, which a time budget changes once more: the plan shows it.
+    The base's dropout is left out: a time budget changes it again, and the plan shows it.
 
     Args:
-        named: The space that it was given.
-        space: What it returned.
+        named: The space before.
+        space: The space that it returned.
         num_chars: Raw characters of the whole text.
     """
     before, after, changes = named.base, space.base, list[str]()
@@ -98,13 +99,13 @@ def changes_for_text(named: SearchSpace, space: SearchSpace, num_chars: int) -> 
 
 
 def _round(number: int) -> int:
-    """Return the largest of 1, 2, 5, 10, 20, 50, … up to a number, so that epochs read well."""
+    """Return the largest of 1, 2, 5, 10, 20, 50, … up to a number, for readable epoch numbers."""
     power: int = 10 ** (len(str(number)) - 1)
     return max(times * power for times in (1, 2, 5) if times * power <= max(1, number))
 
 
 def _least_chars(space: SearchSpace) -> int:
-    """Return how many characters must lie between two reports for each configuration."""
+    """Return how many characters must separate two reports, for every configuration."""
     return max(
         STEPS_A_REPORT
         * (CHARS_A_WORD if config.unit == "word" else 1)
@@ -117,7 +118,7 @@ def _least_chars(space: SearchSpace) -> int:
 def _with_base_of_long_texts(
     space: SearchSpace, times: float, kept: Collection[str]
 ) -> SearchSpace:
-    """Return the space whose base has layer norm, where it is no axis, and a larger batch."""
+    """Return the space with a larger batch in its base, and layer norm unless that is an axis."""
     space = with_layer_norm(space, kept)
     base, axis = space.base, space.distributions.get("batch_size")
     changes: dict[str, Any] = {}
@@ -128,9 +129,9 @@ def _with_base_of_long_texts(
 
 
 def _with_fewer_epochs(space: SearchSpace, factor: float) -> SearchSpace:
-    """Return a space whose axis of epochs, and all on it, is multiplied by a factor below 1.
+    """Return a space whose epochs, axis and values, are multiplied by a factor below 1.
 
-    So is the base's dropout.
+    The base's dropout is multiplied too.
     """
     base = space.base
 
@@ -144,7 +145,7 @@ def _with_fewer_epochs(space: SearchSpace, factor: float) -> SearchSpace:
 
     axis = space.distributions.get("epochs")
     if not isinstance(axis, (IntDistribution, FloatDistribution)):
-        return space  # a number that is fixed, or choices, are the user's own
+        return space  # a fixed number or choices are the user's own
     epochs = FloatDistribution(float(fewer(axis.low)), float(fewer(axis.high)), log=axis.log)
     space = with_scaled_dropout(space, factor)
     return dataclasses.replace(

@@ -1,4 +1,4 @@
-"""Spaces from a space: an axis fixed, choices left out, a lower end, another base."""
+"""Spaces derived from a space: an axis fixed, choices removed, a lower maximum, another base."""
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
@@ -18,27 +18,27 @@ from search_spaces.distributions import contains, describe
 from search_spaces.space import SearchSpace
 
 LAYER_NORM_DROPOUT = 1.2
-"""Dropout of a base with layer norm, times that without."""
+"""Factor on a base's dropout when layer norm is added."""
 _NO_AXES_NEEDED = (*ARITHMETIC_FIELDS, "normalization")
-"""Fields that can be fixed where they are no axes."""
+"""Fields that can be fixed even if they are not axes."""
 
 
 def fixed(space: SearchSpace, rule: str) -> SearchSpace:
-    """Return the space with one value of an axis: `--fix cleaning=cased`.
+    """Return the space with an axis fixed to one value: `--fix cleaning=cased`.
 
-    What a trial is computed in can be fixed too, axis or not: `--fix kernel=torch`. So can layer
-    norm, which time budgets and long texts bring: `--fix normalization=none`; and what a trial
-    reads, whatever the axis has: `--fix unit=byte`.
+    Precision and kernel can be fixed too, axis or not: `--fix kernel=torch`. So can layer
+    norm, which time budgets and long texts add: `--fix normalization=none`; and the unit, even to
+    a value that the axis lacks: `--fix unit=byte`.
 
     Raises:
-        ConfigError: It is no axis, or the value does not lie in it.
+        ConfigError: It is not an axis, or the axis does not contain the value.
     """
     axis, mark, text = rule.partition("=")
     if not mark:
         raise ConfigError(f"--fix needs AXIS=VALUE, got {rule!r}")
     if axis in _NO_AXES_NEEDED and axis not in space.distributions:
         named: dict[str, Any] = {axis: text}
-        if axis == "normalization":  # as where a time budget brings it
+        if axis == "normalization":  # as when a time budget adds it
             return with_base(space, named)
         return dataclasses.replace(space, base=dataclasses.replace(space.base, **named))
     if axis == "unit" and not contains(
@@ -63,7 +63,7 @@ def fixed(space: SearchSpace, rule: str) -> SearchSpace:
 
 
 def _with_unit(space: SearchSpace, unit: str) -> SearchSpace:
-    """Return the space whose networks read a unit that is none of its choices."""
+    """Return the space with a unit that is not among its choices."""
     base = dataclasses.replace(space.base, unit=unit)
     baselines = [each for each in space.baselines if space.config(each.params).unit == unit]
     others = {axis: each for axis, each in space.distributions.items() if axis != "unit"}
@@ -81,7 +81,7 @@ def with_choices(space: SearchSpace, axis: str, values: Sequence[Any]) -> Search
 
 
 def without(space: SearchSpace, axis: str, name: str) -> SearchSpace | None:
-    """Return the space without one of an axis' names; None if it is no axis, or the only one."""
+    """Return the space without one of an axis' names; None if not an axis or no name is left."""
     distribution = space.distributions.get(axis)
     if not isinstance(distribution, CategoricalDistribution):
         return None
@@ -90,7 +90,7 @@ def without(space: SearchSpace, axis: str, name: str) -> SearchSpace | None:
 
 
 def at_most(space: SearchSpace, axis: str, highest: int) -> SearchSpace | None:
-    """Return the space with an axis of numbers that ends at a value; None if nothing is left."""
+    """Return the space with a numeric axis cut off above a value; None if nothing is left."""
     distribution = space.distributions.get(axis)
     if isinstance(distribution, CategoricalDistribution):
         choices: list[Any] = list(distribution.choices)
@@ -105,9 +105,9 @@ def at_most(space: SearchSpace, axis: str, highest: int) -> SearchSpace | None:
 
 
 def with_scaled_dropout(space: SearchSpace, factor: float) -> SearchSpace:
-    """Return the space whose base's dropout is multiplied, if dropout is an axis of floats.
+    """Return the space with its base's dropout multiplied, if dropout is an axis of floats.
 
-    A start that names no dropout has the base's. Where the base would leave the axis, nothing
+    A start that does not name dropout uses the base's. If the base would leave the axis, nothing
     changes.
     """
     axis, dropout = space.distributions.get("dropout"), space.base.dropout * factor
@@ -117,15 +117,15 @@ def with_scaled_dropout(space: SearchSpace, factor: float) -> SearchSpace:
 
 
 def with_layer_norm(space: SearchSpace, kept: Collection[str]) -> SearchSpace:
-    """Return a space whose trials, but its baselines, have layer norm, and its base more dropout.
+    """Return a space with layer norm in all trials but baselines, and more dropout in its base.
 
-    A network learns faster with it, and overfits sooner. On the book 15 epochs of `full`'s base
-    gave 1.970 bits with a dropout of 0.5 and 1.936 with layer norm and 0.6, 7 epochs with 0.233
+    A network learns faster with it, and overfits sooner. On the book, 15 epochs of `full`'s base
+    gave 1.970 bits with dropout 0.5, and 1.936 with layer norm and 0.6; 7 epochs with 0.233 gave
     2.027 and 1.978; 5 epochs of `quick`'s on python-docs 1.793 and 1.692 (LOG.md).
 
     Args:
-        space: The space. Nothing changes where layer norm is an axis or has no effect, where the
-            base has it, or `most_chars` is None: such a base is meant for all texts and times.
+        space: The space. Nothing changes if layer norm is an axis or has no effect, if the base
+            has it, or if `most_chars` is None: that base is meant for all texts and times.
         kept: Fields that the user has fixed.
     """
     is_named = "normalization" in (*space.distributions, *kept)
@@ -138,7 +138,7 @@ def with_layer_norm(space: SearchSpace, kept: Collection[str]) -> SearchSpace:
 
 
 def with_base(space: SearchSpace, changes: Mapping[str, Any]) -> SearchSpace:
-    """Return the space with another base; baselines keep what they had of the old one."""
+    """Return the space with another base; baselines keep the old base's values."""
     return dataclasses.replace(
         space,
         base=dataclasses.replace(space.base, **changes),
@@ -149,7 +149,7 @@ def with_base(space: SearchSpace, changes: Mapping[str, Any]) -> SearchSpace:
 def _rebuilt(
     space: SearchSpace, distributions: Mapping[str, BaseDistribution], base: TrialConfig
 ) -> SearchSpace:
-    """Return the space with other axes: without what their conditions and values exclude."""
+    """Return the space with other axes, without what their conditions and values exclude."""
     left, conditions = dict(distributions), dict[str, tuple[str, Any]]()
     for axis in distributions:
         condition = space.condition(axis)
@@ -160,7 +160,7 @@ def _rebuilt(
         if other in left:
             held = tuple(value for value in needed if contains(left[other], value))
             conditions[axis] = (other, held)
-        elif other not in distributions:  # else its own condition holds no more
+        elif other not in distributions:  # otherwise its own condition no longer holds
             held = tuple(value for value in needed if value == getattr(base, other))
         if not held:
             conditions.pop(axis, None)
@@ -195,7 +195,7 @@ def _lies_in(
     distributions: Mapping[str, BaseDistribution],
     base: TrialConfig,
 ) -> bool:
-    """Return whether a point of a space is one of the smaller space too."""
+    """Return whether a point of a space is also in the smaller space."""
     values, fixed_values = config.to_dict(), base.to_dict()
     return all(
         contains(distributions[axis], values[axis])

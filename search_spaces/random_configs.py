@@ -1,4 +1,4 @@
-"""Configurations drawn at random from a space, for tune/planning, which knows no Optuna."""
+"""Random configurations of a space, for tune/planning, which must not import Optuna."""
 
 import optuna
 
@@ -7,12 +7,12 @@ from search_spaces.space import SearchSpace
 
 
 def random_configs(space: SearchSpace, num: int, *, seed: int) -> list[TrialConfig]:
-    """Draw `num` configurations independently; a space without axes gives none."""
+    """Draw `num` configurations independently; none if the space has no axes."""
     if not space.distributions:
         return []
-    own_seed = seed % 2**32  # numpy takes no larger one
+    own_seed = seed % 2**32  # numpy accepts no larger seed
     verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # else it tells of the study on stderr
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # or it announces the study on stderr
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=own_seed))
     optuna.logging.set_verbosity(verbosity)
     axes = dict(space.distributions)

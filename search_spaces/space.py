@@ -1,7 +1,7 @@
-"""What a search space is: axes, what they start from, and how much to spend.
+"""A search space: axes, where the search starts, and how much to spend.
 
-Axes are Optuna's own distributions. Every axis is a field of TrialConfig, and a space whose
-extremes TrialConfig refuses is refused before anything starts.
+Axes are Optuna's own distributions. Every axis is a field of TrialConfig. A space whose
+extremes TrialConfig rejects is rejected before anything starts.
 """
 
 import dataclasses
@@ -34,9 +34,9 @@ from search_spaces.distributions import (
 )
 
 MAX_POINTS = 10_000
-"""Points of a space that are listed at most: a larger one never comes to its end."""
+"""Maximum number of points that are listed: a larger space is never exhausted."""
 MAX_CORNERS = 100_000
-"""Combinations of axes' ends that are looked at, at most: 5 s; research has 18,432."""
+"""Maximum number of combinations of axes' ends that are checked: 5 s; research has 18,432."""
 PER_TRIAL_FIELDS = ("seed",)
 """Fields that the search itself sets for each trial; no space may name them as an axis."""
 
@@ -46,24 +46,24 @@ class SearchSpace:
     """A search space.
 
     Attributes:
-        name: How it is called on the command line and in reports.
-        description: One line for people.
-        base: The values of all fields that are no axis; tried early where it lies in the axes.
+        name: Its name on the command line and in reports.
+        description: One line for readers.
+        base: The values of all fields that are not axes; tried early if it is in the axes.
         starts: Configurations known to be good elsewhere, tried right after the base: values
-            of axes; those not named are the base's.
-        distributions: Axis to Optuna distribution; both bounds of a range are included.
-        conditions: Axis to (another axis before it, its value or a tuple of its values): the axis
-            exists only for trials in which the other exists and has such a value; elsewhere its
+            of axes; the others are the base's.
+        distributions: Maps an axis to its distribution; both bounds of a range are included.
+        conditions: Maps an axis to (an earlier axis, its value or a tuple of its values): the axis
+            exists only for trials in which the other exists and has such a value; otherwise its
             field is the base's.
-        baselines: Never stopped by ASHA; each has a name of its own.
+        baselines: Never stopped by ASHA; each has its own name.
         budget: What the search may spend unless the command line says otherwise.
-        most_chars: The longest text that epochs and base are meant for: long_text.py changes both
-            for longer ones, and a time budget the base. None leaves both as they are.
+        most_chars: The longest text for which epochs and base are meant: long_text.py changes both
+            for longer ones, and a time budget changes the base. None keeps both.
 
     Raises:
-        ConfigError: An axis is no TrialConfig field, an extreme is refused by TrialConfig, a
-            condition can never hold, corners are too many, a baseline or a start lies outside, two
-            baselines have one name, or trials are to be compared within an axis of numbers.
+        ConfigError: An axis is not a TrialConfig field, TrialConfig rejects an extreme, a
+            condition can never hold, there are too many corners, a baseline or a start is outside,
+            two baselines share a name, or trials are to be compared within a numeric axis.
     """
 
     name: str
@@ -81,12 +81,12 @@ class SearchSpace:
         names = [baseline.name for baseline in self.baselines]
         for name in names:
             if names.count(name) > 1:
-                raise ConfigError(f"each baseline must have a name of its own, got two {name!r}")
+                raise ConfigError(f"each baseline must have its own name, got two {name!r}")
         for axis, distribution in self.distributions.items():
             if axis not in FIELD_NAMES:
                 raise ConfigError(unknown_choice("axis", axis, FIELD_NAMES))
             if axis in PER_TRIAL_FIELDS:
-                raise ConfigError(f"the search sets {axis} for each trial; it can be no axis")
+                raise ConfigError(f"the search sets {axis} for each trial; it cannot be an axis")
             if not isinstance(distribution, BaseDistribution):
                 raise ConfigError(
                     f"axis {axis} must be an Optuna distribution, got {distribution!r}"
@@ -121,19 +121,19 @@ class SearchSpace:
 
     @property
     def max_reports(self) -> int:
-        """The most reports of a trial."""
+        """The largest number of reports of a trial."""
         return max(config.num_reports for config in self.corners(["epochs"]))
 
     @property
     def axes(self) -> list[str]:
-        """What is searched; without axes, what the baselines set."""
+        """The searched fields; without axes, the fields that the baselines set."""
         return list(self.distributions) or list(self.baselines[0].params)
 
     def config(self, params: Mapping[str, Any]) -> TrialConfig:
-        """Return the base with some fields replaced; a value between two steps of a grid is none.
+        """Return the base with some fields replaced; values are rounded to a grid's steps.
 
         Raises:
-            ConfigError: A name is no field, or a value breaks its rule.
+            ConfigError: A name is not a field, or a value breaks its rule.
         """
         stepped = {
             axis: on_step(distribution, params[axis])
@@ -146,13 +146,13 @@ class SearchSpace:
         return TrialConfig.from_dict(values)
 
     def corners(self, fields: Iterable[str]) -> Iterator[TrialConfig]:
-        """Yield the baselines, and the configurations at the ends of some axes.
+        """Yield the baselines, and the configurations at the ends of the given axes.
 
         Only combinations that a trial can have: an axis whose condition does not hold has the
         base's value.
 
         Args:
-            fields: Fields of TrialConfig; those that are no axis have the base's value.
+            fields: Fields of TrialConfig; those that are not axes have the base's value.
         """
         for baseline in self.baselines:
             yield self.config(baseline.params)
@@ -161,17 +161,17 @@ class SearchSpace:
                 yield self.config(params)
 
     def values(self, field: str) -> list[Any]:
-        """Return the ends of the values that a field takes in this space; all names of it."""
+        """Return the extreme values of a field in this space; for names, all of them."""
         return list(dict.fromkeys(getattr(config, field) for config in self.corners([field])))
 
     def groups(self) -> list[tuple[Any, ...]]:
-        """Return the groups within which trials are compared; one, empty, where all are."""
+        """Return the groups within which trials are compared; one, empty, if all are compared."""
         points = self._combinations(set(self.budget.compare_within), extremes)
         points += [dict(baseline.params) for baseline in self.baselines]
         return list(dict.fromkeys(self.budget.group(self.config(point)) for point in points))
 
     def condition(self, axis: str) -> tuple[str, tuple[Any, ...]] | None:
-        """Return the axis that another depends on, and the values that it needs there."""
+        """Return the axis on which another depends, and the values that it must have."""
         if axis not in self.conditions:
             return None
         other, needed = self.conditions[axis]
@@ -189,26 +189,26 @@ class SearchSpace:
         return any(value == on_step(distribution, each) for each in needed)
 
     def point(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those of the values that are a trial's axes.
+        """Return the values of the axes that the trial has.
 
         Args:
-            values: At least each axis that the trial has; a TrialConfig's fields, for one.
+            values: Must include each axis that the trial has; for example a TrialConfig's fields.
         """
         return {axis: values[axis] for axis in self.distributions if self.exists(axis, values)}
 
     def points(self) -> list[dict[str, Any]] | None:
-        """Return every point of the axes, if there are at most MAX_POINTS; else None."""
+        """Return every point of the axes; None if there are more than MAX_POINTS."""
         if math.prod(map(num_values, self.distributions.values())) > MAX_POINTS:
             return None
         return self._combinations(set(self.distributions), all_values)
 
     def max_trials(self) -> int | None:
-        """Return how many different trials the space can give; None if they are too many."""
+        """Return the number of different trials of the space; None if there are too many."""
         points = self.points() if self.distributions else []
         return None if points is None else len(points) + len(self.baselines)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the space as JSON values; `from_dict` reads them back."""
+        """Return the space as JSON values, which `from_dict` reads."""
         return {
             "name": self.name,
             "description": self.description,
@@ -229,7 +229,7 @@ class SearchSpace:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "SearchSpace":
-        """Build a space from what `to_json` gave."""
+        """Build a space from the result of `to_json`."""
         return cls(
             name=values["name"],
             description=values["description"],
@@ -244,7 +244,7 @@ class SearchSpace:
             },
             baselines=tuple(Baseline(**baseline) for baseline in values["baselines"]),
             starts=tuple(values.get("starts", ())),
-            # A list in JSON; runs from before the keys compared all trials, each once.
+            # A list in JSON; runs before these keys existed compared all trials, each once.
             budget=Budget(
                 **{"promotes": False}
                 | values["budget"]
@@ -254,16 +254,16 @@ class SearchSpace:
         )
 
     def holds(self, point: Mapping[str, Any]) -> bool:
-        """Return whether a point has an axis, has all that it needs, and lies inside."""
+        """Return whether a point has an axis, has every axis that it needs, and is inside."""
         return bool(point) and not self.outside(point)
 
     def base_point(self) -> dict[str, Any] | None:
-        """Return the base's values of the axes, where they lie inside; else None."""
+        """Return the base's values of the axes if they are inside; otherwise None."""
         base = self.point(self.base.to_dict())
         return base if self.holds(base) else None
 
     def all_starts(self) -> list[dict[str, Any]]:
-        """Return the base's point, if any, then the starts that are neither it nor a baseline."""
+        """Return the base's point, if any, then the starts that differ from it and baselines."""
         base = self.base_point()
         points = [] if base is None else [base]
         known = [self.point(baseline.params) for baseline in self.baselines]
@@ -274,7 +274,7 @@ class SearchSpace:
         return points
 
     def _check_condition(self, axis: str) -> None:
-        """Refuse a condition that can never hold."""
+        """Reject a condition that can never hold."""
         axes = list(self.distributions)
         if axis not in axes:
             raise ConfigError(unknown_choice("axis of a condition", axis, axes))
@@ -297,10 +297,10 @@ class SearchSpace:
                 )
 
     def _check_corners(self) -> None:
-        """Refuse what TrialConfig refuses: a choice, an end, or two of them that a trial can have.
+        """Reject what TrialConfig rejects: a choice, an end, or a pair that a trial can have.
 
         Raises:
-            ConfigError: The rule of TrialConfig that is broken, or they are too many in all.
+            ConfigError: A rule of TrialConfig is broken, or there are too many pairs of ends.
         """
         pairs = itertools.combinations(self.distributions, 2)
         looked_at = itertools.chain(
@@ -315,12 +315,12 @@ class SearchSpace:
     def _combinations(
         self, axes: set[str], values_of: Callable[[BaseDistribution], list[Any]]
     ) -> list[dict[str, Any]]:
-        """Return the combinations of some axes' values that a trial can have.
+        """Return the combinations of these axes' values that a trial can have.
 
-        The axes that their conditions name have theirs too, and the values that are needed there.
+        Axes that their conditions name are varied too, with the values that are needed there.
         """
         needed: dict[str, list[Any]] = {}
-        for axis in [*self.distributions][::-1]:  # it stands after those that it depends on
+        for axis in [*self.distributions][::-1]:  # an axis follows those on which it depends
             if (axis in axes or axis in needed) and (condition := self.condition(axis)):
                 needed.setdefault(condition[0], []).extend(condition[1])
         points: list[dict[str, Any]] = [{}]
@@ -338,7 +338,7 @@ class SearchSpace:
         return points
 
     def outside(self, params: Mapping[str, Any]) -> str:
-        """Return the rule that a point of the space breaks, or an empty text."""
+        """Return the rule that a point of the space breaks, or an empty string."""
         for axis, distribution in self.distributions.items():
             if not self.exists(axis, params):
                 continue

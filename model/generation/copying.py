@@ -1,9 +1,9 @@
 """Finds what a text has copied from a book: hashed n-grams, then the book itself.
 
-Hashes of windows of any length are put together from those of half the length, so a megabyte
-costs a few array operations. Two different windows of 64-bit hashes are taken for the same with a
-chance of about 1e-7 for a passage of 1,000 characters and a book of a million; the longest copied
-passage is looked up in the book itself and is exact.
+Hashes of windows of any length are combined from those of half the length, so a megabyte costs
+a few array operations. With 64-bit hashes, the chance that two different windows collide is about
+1e-7 for a passage of 1,000 characters and a book of a million. The longest copied passage is
+looked up in the book itself and is exact.
 """
 
 import bisect
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 Hashes = NDArray[np.uint64]
 COPIED_CHARS = 40
-"""Length from which text that stands in the book counts as copied; by chance none is as long."""
+"""Text in the book counts as copied from this length; no passage is as long by chance."""
 _FILTER_CHARS = (16, 5)
-"""The short one is for texts that copy next to nothing."""
+"""The short one is for texts that copy almost nothing."""
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 def window_hashes(text: str, length: int) -> Hashes:
-    """Return a hash of each window of a text, in order; none where the text is shorter.
+    """Return a hash of each window of a text, in order; none if the text is shorter than one.
 
     Args:
         text: The text.
@@ -32,7 +32,7 @@ def window_hashes(text: str, length: int) -> Hashes:
     hashes = _mixed(hashes)
     size = 1
     while size < length:
-        # Two windows that overlap tell as much as two that do not.
+        # Two overlapping windows identify the text as well as two adjacent ones.
         shift = min(size, length - size)
         hashes = _mixed(hashes[:-shift] * _MULTIPLIER + hashes[shift:])
         size += shift
@@ -40,21 +40,21 @@ def window_hashes(text: str, length: int) -> Hashes:
 
 
 class CopyFinder:
-    """What a book has, to be compared with."""
+    """The hashes of a book, against which texts are compared."""
 
     def __init__(self, book: str) -> None:
         self._book = book
         self._windows: dict[int, Hashes] = {}
 
     def copied_share(self, text: str) -> float:
-        """Return the share of the text's windows of COPIED_CHARS that the book has."""
+        """Return the share of the text's windows of COPIED_CHARS that are in the book."""
         found = self._has_windows(text, COPIED_CHARS)
         return float(found.mean()) if len(found) else 0.0
 
     def longest_copied_chars(self, text: str) -> int:
-        """Return the length of the longest passage of the text that the book has."""
+        """Return the length of the longest passage of the text that is in the book."""
         longest = 0
-        # Only where every window is the book's can a longer passage be: few places are asked.
+        # A copied passage has all its windows in the book, so few positions need a search.
         positions = [(start, len(text)) for start in range(len(text))]
         for length in _FILTER_CHARS:
             found = self._has_windows(text, length)
@@ -71,7 +71,7 @@ class CopyFinder:
         return longest
 
     def _copied_chars(self, text: str, at_least: int) -> int:
-        """Return how many of the text's first characters the book has in a row."""
+        """Return how many of the text's first characters are in the book in one piece."""
         lengths = range(at_least + 1, len(text) + 1)
         return at_least + bisect.bisect(lengths, 0, key=lambda n: text[:n] not in self._book)
 
@@ -83,14 +83,14 @@ class CopyFinder:
         return np.asarray(known[positions] == hashes)
 
     def _known(self, length: int) -> Hashes:
-        """Return the hashes of the book's windows, sorted; made once for each length."""
+        """Return the sorted hashes of the book's windows; computed once per length."""
         if length not in self._windows:
             self._windows[length] = np.unique(window_hashes(self._book, length))
         return self._windows[length]
 
 
 def _mixed(hashes: Hashes) -> Hashes:
-    """Return the hashes mixed: murmur3's finaliser, so that sums of two do not cancel."""
+    """Return the hashes after murmur3's finaliser, so that sums of two do not cancel."""
     hashes = (hashes ^ (hashes >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
     hashes = (hashes ^ (hashes >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
     return hashes ^ (hashes >> np.uint64(33))

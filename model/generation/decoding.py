@@ -1,6 +1,6 @@
-"""Draws text from a trained network, one symbol a step, state carried.
+"""Samples text from a trained network, one symbol per step, with the state carried over.
 
-Knows nothing of files. Shapes: B passages, V vocabulary.
+Does not access files. Shapes: B passages, V vocabulary.
 Sources: Fan 2018, arXiv:1805.04833 (top-k); Holtzman 2019, arXiv:1904.09751 (top-p).
 """
 
@@ -21,10 +21,10 @@ from model.text.cleaning import clean
 from model.text.streams import AnyVocabulary
 
 GREEDY_BELOW = 1e-6
-"""A lower temperature is greedy: float32 logits are not told apart so finely, and below 1e-45 it
-would be 0 there, and 0 / 0 no number."""
+"""A lower temperature means greedy: float32 logits do not resolve such fine differences, and below
+1e-45 the temperature would become 0 in float32, and 0 / 0 is NaN."""
 TIMED_PASSES, TIMED_SYMBOLS = 5, 20
-"""Passes, and the symbols of each, by which the time of one is measured."""
+"""Passes, and symbols per pass, that are timed to measure one symbol."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,11 +32,11 @@ class SamplingOptions:
     """How the next symbol is drawn.
 
     Attributes:
-        temperature: Divides the logits; 0, or less than GREEDY_BELOW, is greedy, the most
+        temperature: Divides the logits; 0 or a value below GREEDY_BELOW means greedy: the most
             probable symbol each time.
-        top_k: Draw among the k most probable symbols only; None is all of them.
-        top_p: Draw among the fewest symbols whose probabilities reach p in sum,
-            0 < p <= 1; None is all of them.
+        top_k: Sample only from the k most probable symbols; None means all.
+        top_p: Sample only from the fewest symbols whose probabilities sum to at least p,
+            0 < p <= 1; None means all.
 
     Raises:
         ConfigError: A value is out of its range.
@@ -59,8 +59,8 @@ def encode_prime(prime: str, vocabulary: AnyVocabulary, cleaning: str) -> Tensor
     """Return the cleaned prime's indices (T,); an empty prime becomes a space.
 
     Raises:
-        ConfigError: The prime was no UTF-8 (surrogates stand for its bytes), it has characters
-            outside a vocabulary of characters, or nothing is left of it after cleaning.
+        ConfigError: The prime is not UTF-8 (surrogates stand for its bytes), it has characters
+            outside a vocabulary of characters, or cleaning leaves nothing of it.
     """
     if not prime:
         prime = vocabulary.blank
@@ -87,18 +87,18 @@ def write_passages(
     temperatures: Sequence[float] | None = None,
     seed: int = 0,
 ) -> list[str]:
-    """Return passages of text, without the prime; unknown words are spelled as they are drawn.
+    """Return passages of text without the prime; unknown words are spelled out as they are drawn.
 
     Args:
         model: The network; it is left in evaluation mode.
         vocabulary: Its symbols.
-        prime: What it reads first; the text goes on from there.
+        prime: What it reads first; the text continues from there.
         cleaning: How the prime is cleaned.
         num_chars: Characters of each passage, at least 1.
-        num_passages: Passages written side by side, at least 1.
+        num_passages: Passages sampled in parallel, at least 1.
         options: How symbols are drawn; spelling is always drawn at the model's probabilities.
-        temperatures: One for each passage, above 0; None is that of the options for all.
-        seed: Seed of all draws; with it the same prime gives the same text.
+        temperatures: One per passage, above 0; None means that of the options for all.
+        seed: Seed of all draws; the same seed and prime give the same text.
 
     Raises:
         ConfigError: A number is out of its range, or the prime cannot be read (see
@@ -133,23 +133,23 @@ def stream_passages(
     temperatures: Sequence[float] | None = None,
     seed: int = 0,
 ) -> Iterator[Piece]:
-    """Return passages as they are written, symbol by symbol, those of a batch in turns.
+    """Return passages as they are written, symbol by symbol; those of a batch alternate.
 
-    It is the text that `write_passages` returns for the same arguments, to where it ends. The
-    bounds say where that is and what passages begin after: their separator is read before the
-    prime, and their strings are cleaned as it is.
+    The text is that of `write_passages` for the same arguments, up to where it ends. The bounds
+    say where it ends and what precedes a passage: their separator is read before the prime, and
+    their strings are cleaned like the prime.
 
     Raises:
         ConfigError: As `write_passages`, or the network cannot write a string of the bounds.
     """
     if num_passages < 1:
         raise ConfigError(f"num_passages must be at least 1, got {num_passages}")
-    # Here: a generator would raise late.
+    # Checked here: the generator below would raise only at its first step.
     bounds = bounds.cleaned(cleaning, vocabulary)
     context = (bounds.separator or "") + prime
     prime_T = encode_prime(context, vocabulary, cleaning)
-    # With one stream for all, texts that begin otherwise soon became the same one: 95 % of two
-    # passages at a temperature of 0.5.
+    # The seed depends on the prime. With one random stream for all, texts of different primes soon
+    # became the same: 95 % of two passages at a temperature of 0.5.
     generator = _generator(model, hash_seed(check_seed(seed), *prime_T.tolist()))
 
     def pieces() -> Iterator[Piece]:
@@ -170,7 +170,7 @@ def stream_passages(
 
 @torch.inference_mode()
 def milliseconds_per_symbol(model: Network) -> float:
-    """Measure what a symbol of text takes where the network lies, one passage alone.
+    """Measure the time per symbol of one passage, on the network's device.
 
     Args:
         model: The network; it is left in evaluation mode.
@@ -189,10 +189,10 @@ def milliseconds_per_symbol(model: Network) -> float:
 
 
 def fastest_milliseconds(one_pass: Callable[[], None]) -> float:
-    """Return what a symbol takes in the fastest pass: other programs disturb the others.
+    """Return the milliseconds per symbol of the fastest pass: other programs slow the others.
 
     Args:
-        one_pass: Writes TIMED_SYMBOLS symbols; called TIMED_PASSES times.
+        one_pass: Samples TIMED_SYMBOLS symbols; called TIMED_PASSES times.
     """
     seconds = []
     for _ in range(TIMED_PASSES):
@@ -220,21 +220,21 @@ def drawn(
     generator: torch.Generator,
     temperatures: Sequence[float] | None = None,
 ) -> Iterator[Tensor]:
-    """Yield the next symbol of each passage (B,), without end.
+    """Yield the next symbol of each passage (B,), endlessly.
 
     Args:
         model: The network; it is left in evaluation mode.
         prime_T: Indices (T,) of the text that it reads first, at least one.
-        num_passages: Passages written side by side, at least 1.
+        num_passages: Passages sampled in parallel, at least 1.
         options: How symbols are drawn.
-        generator: Where the draws come from; it lies where the network lies.
-        temperatures: One for each passage, above 0; None is that of the options for all.
+        generator: Source of the draws, on the network's device.
+        temperatures: One per passage, above 0; None means that of the options for all.
     """
     model.eval()
     temperature_B1 = None
     if temperatures is not None:
         temperature_B1 = torch.tensor(temperatures, device=generator.device)[:, None]
-    # Not around the loop: torch 2.13 would enter it anew a symbol, which takes 3 microseconds.
+    # Not around the loop: torch 2.13 would re-enter it at each symbol, at 3 microseconds.
     with torch.inference_mode():
         logits_BV, step = model.start_text(prime_T.to(generator.device), num_passages)
     while True:
@@ -249,15 +249,15 @@ def _draw(
     generator: torch.Generator,
     temperature_B1: Tensor | None = None,
 ) -> Tensor:
-    """Return the index of one symbol for each passage (B,)."""
+    """Return the index of the next symbol of each passage (B,)."""
     if temperature_B1 is None and options.temperature < GREEDY_BELOW:
         return logits_BV.argmax(dim=-1)
     if temperature_B1 is None:
         logits_BV = logits_BV / options.temperature
     else:
-        # These may be as small as they like. Shifted by the maximum, the most probable symbol's
-        # logit is 0 whatever divides it; those of the others can overflow to minus infinity
-        # alone, which is probability 0.
+        # These may be arbitrarily small. Shifted by the maximum, the most probable symbol's
+        # logit is 0 whatever the divisor; the other logits can overflow only to minus infinity,
+        # which is probability 0.
         logits_BV = (logits_BV - logits_BV.amax(dim=-1, keepdim=True)) / temperature_B1
     if options.top_k is not None and options.top_k < logits_BV.shape[-1]:
         smallest_B1 = logits_BV.topk(options.top_k, dim=-1).values[:, -1:]
@@ -272,11 +272,11 @@ def _draw(
 
 
 def _drawn_places(weights_BV: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a place for each passage (B, 1), drawn in proportion to the weights.
+    """Return an index for each passage (B, 1), drawn in proportion to the weights.
 
-    By the inverse of the distribution function: a third of the time of torch 2.13's multinomial,
-    an eighth for 64 passages. In float64 what is drawn lies below the whole, so a symbol of weight
-    0 never is.
+    Samples by inverting the cumulative distribution: a third of the time of torch 2.13's
+    multinomial, an eighth for 64 passages. In float64 the draw lies below the total, so a symbol
+    of weight 0 is never drawn.
     """
     up_to_BV = weights_BV.cumsum(dim=-1, dtype=torch.float64)
     part_B1 = torch.rand(

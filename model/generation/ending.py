@@ -1,4 +1,4 @@
-"""Where passages begin and end: a length, a string that ends them, a separator around them."""
+"""Where passages begin and end: a length, a string that ends them, a separator between them."""
 
 import dataclasses
 from typing import NamedTuple
@@ -13,10 +13,10 @@ class Bounds:
     """Where passages begin and end.
 
     Attributes:
-        num_chars: Most characters that are drawn for a passage, at least 1.
-        stop: A passage ends after this string; None is no such string.
+        num_chars: Maximum number of characters drawn for a passage, at least 1.
+        stop: A passage ends after this string; None means no such string.
         separator: The network reads this string before the prime, and a passage ends after it;
-            None is no such string. Those that a passage begins with are left out.
+            None means no such string. Separators at the beginning of a passage are dropped.
 
     Raises:
         ConfigError: A value is out of its range.
@@ -39,10 +39,10 @@ class Bounds:
         return tuple(end for end in (self.stop, self.separator) if end is not None)
 
     def cleaned(self, cleaning: str, vocabulary: AnyVocabulary) -> "Bounds":
-        """Return the same for a network: its strings are cleaned, and it can write them.
+        """Return the same for a network: the strings are cleaned, and the network can write them.
 
         Args:
-            cleaning: The network's; it may change no more than the case of a string.
+            cleaning: The network's cleaning; it may only change the case of a string.
             vocabulary: The network's symbols.
 
         Raises:
@@ -56,7 +56,7 @@ class Bounds:
             strings[name] = clean(string, cleaning)
             if strings[name].lower() != string.lower():
                 raise ConfigError(
-                    f"{name} must be left by the cleaning {cleaning!r}, got {string!r}, of which "
+                    f"{name} must survive the cleaning {cleaning!r}, got {string!r}, of which "
                     f"it leaves {strings[name]!r}"
                 )
             strangers = "".join(sorted(vocabulary.unknown_chars(strings[name])))
@@ -69,7 +69,7 @@ class Bounds:
 
 
 class Piece(NamedTuple):
-    """What a step adds to a passage: its number from 0, its text, whether it is then over."""
+    """What a step adds to a passage: the passage's index, the text, whether the passage ends."""
 
     passage: int
     text: str
@@ -77,14 +77,14 @@ class Piece(NamedTuple):
 
 
 class Passage:
-    """One passage while it is written.
+    """One passage while it is being written.
 
     Attributes:
-        is_over: Whether it has its length, or the string that ends it.
+        is_over: Whether it has reached its length, or the string that ends it.
     """
 
     def __init__(self, bounds: Bounds) -> None:
-        """Begin with nothing.
+        """Start empty.
 
         Args:
             bounds: Where it begins and ends; cleaned.
@@ -98,7 +98,7 @@ class Passage:
         self._tail_chars = max(map(len, self._ends), default=1) - 1
 
     def take(self, written: str) -> str:
-        """Return what of the next text that is written belongs to the passage."""
+        """Return the part of the newly written text that belongs to the passage."""
         written = written[: self._left]
         self._left -= len(written)
         self.is_over = self._left == 0
@@ -113,7 +113,7 @@ class Passage:
         return written
 
     def _without_leading(self, written: str, separator: str) -> str:
-        """Hold back what may become a separator at the beginning, and drop what has become one."""
+        """Drop separators at the beginning; hold back what may still become one."""
         self._held = (self._held + written).removeprefix(separator)
         while self._held.startswith(separator):
             self._held = self._held.removeprefix(separator)

@@ -1,6 +1,6 @@
-"""A conversation with a network: type a beginning, it goes on, character by character.
+"""A conversation with a network: type a beginning, and it continues, character by character.
 
-Ctrl-C ends a passage, and at the prompt the conversation, as Ctrl-D does.
+Ctrl-C ends a passage; at the prompt it ends the conversation, as does Ctrl-D.
 """
 
 import dataclasses
@@ -15,19 +15,19 @@ from model.network.base import Network
 from model.text.streams import AnyVocabulary
 
 COMMANDS = {
-    "/temperature": "T: how boldly it writes; 0 is always the most probable symbol",
-    "/seed": "N: seed of the draws; the same seed and beginning give the same text",
+    "/temperature": "T: sampling temperature; 0 always takes the most probable symbol",
+    "/seed": "N: random seed; the same seed and beginning give the same text",
     "/chars": "N: length of a passage",
     "/help": "this list",
-    "/quit": "the end, as is Ctrl-D",
+    "/quit": "end the conversation, as does Ctrl-D",
 }
 READ_AGAIN_CHARS = 2_000
-"""So much of its own text it reads again before it goes on with it."""
+"""Characters of its own text that it reads again before it continues."""
 
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Conversation:
-    """What is said line by line, and what the network answers.
+    """What the user says line by line, and what the network answers.
 
     Attributes:
         model: The network.
@@ -35,9 +35,9 @@ class Conversation:
         cleaning: How beginnings are cleaned.
         options: How symbols are drawn.
         seed: Seed of the draws.
-        num_chars: Characters of a passage.
-        stop: A passage ends after this string too; None is no such string.
-        text: What was written last, its beginning included.
+        num_chars: Characters per passage.
+        stop: A passage ends after this string too; None means no such string.
+        text: The last passage, including its beginning.
 
     Raises:
         ConfigError: The seed or the number of characters is out of its range, or the network
@@ -58,10 +58,10 @@ class Conversation:
         self._bounds().cleaned(self.cleaning, self.vocabulary)
 
     def answer(self, line: str) -> Iterator[str]:
-        """Return the answer to a line, in pieces as they come.
+        """Return the answer to a line, in pieces as they are written.
 
-        A line that begins with a slash is a command, an empty one asks for more of the last
-        passage, any other is the beginning of a new one.
+        A line that begins with a slash is a command, an empty line asks for more of the last
+        passage, and any other line begins a new one.
 
         Raises:
             ConfigError: The command is unknown, its value breaks a rule, or the beginning cannot
@@ -121,11 +121,11 @@ class Conversation:
 def converse(
     conversation: Conversation, ask: Callable[[], str], say: Callable[[str], None]
 ) -> None:
-    """Answer line after line until the user ends it.
+    """Answer line by line until the user ends the conversation.
 
     Args:
-        conversation: Who answers.
-        ask: Returns the next line; raises EOFError or KeyboardInterrupt where there is none.
+        conversation: The conversation that answers.
+        ask: Returns the next line; raises EOFError or KeyboardInterrupt if there is none.
         say: Shows a piece of text at once.
     """
     while True:
@@ -140,7 +140,7 @@ def converse(
 
 
 def _say_all(pieces: Iterable[str], say: Callable[[str], None]) -> None:
-    """Show pieces as they come; Ctrl-C ends them and nothing else."""
+    """Show pieces as they arrive; Ctrl-C ends this passage only."""
     try:
         for piece in itertools.chain(pieces, ["\n"]):
             say(piece)

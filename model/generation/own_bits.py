@@ -1,7 +1,7 @@
-"""What a network spends on texts, its own above all: several side by side.
+"""What texts cost a network, in particular those that it wrote; several are scored in parallel.
 
-A network that loops spends next to nothing on what it writes; one that is drawn from at a high
-temperature spends more than on the book.
+The text of a network that loops costs it almost nothing; text sampled at a high temperature costs
+it more than the book.
 
 Shapes: T time steps, B texts, V vocabulary.
 """
@@ -26,17 +26,17 @@ def own_bits_per_char(
     prime: str,
     cleaning: str,
 ) -> list[float | None]:
-    """Return the bits per character that a network spends on each of some texts.
+    """Return a network's cost of each text, in bits per character.
 
     Args:
         model: The network.
         vocabulary: Its symbols.
         texts: Cleaned texts, at least one character each.
-        prime: What it reads before each; empty is as in generation.
+        prime: What it reads before each text; an empty prime is handled as in generation.
         cleaning: How the prime is cleaned.
 
     Returns:
-        One number a text; None for a text with characters that the vocabulary does not have.
+        One number per text; None for a text with characters that the vocabulary lacks.
 
     Raises:
         ConfigError: The prime cannot be read.
@@ -55,7 +55,7 @@ def own_bits_per_char(
 def _side_by_side(
     model: Network, passages: Sequence[Symbols], context: Symbols, device: torch.device
 ) -> list[float]:
-    """Return the nats spent on each passage after the context, which is given."""
+    """Return the cost of each passage in nats; that of the context is not included."""
     longest = max(len(passage) for passage in passages)
     texts_TB = np.zeros((len(context) + longest, len(passages)), dtype=np.int64)
     texts_TB[: len(context)] = context[:, None]

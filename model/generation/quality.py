@@ -1,8 +1,8 @@
-"""Measures a text: misspelt words, loops, what it copies. Where others judge by eye, figures.
+"""Measures a text: misspelt words, loops, copied passages. Figures instead of judgement by eye.
 
-A figure says little alone, so each is taken of a passage of the book too that the network has not
-seen: a good text is as rich in words, as free of loops and as much of a copy as the book is of
-itself. Shares of distinct words and of repetitions depend on the length, so passages of the same
+A figure alone says little, so each is also computed for passages of the book that the network has
+not seen: a good text is as rich in words, as free of loops and as much a copy as the book is of
+itself. The shares of distinct words and of repetitions depend on length, so passages of equal
 length are compared.
 
 Sources: Welleck 2019, arXiv:1908.04319 (repeated 4-grams); Carlini 2021, arXiv:2012.07805 and
@@ -22,31 +22,31 @@ from model.text.cleaning import clean
 from model.text.words import has_no_spaces_between_words, is_word_char, tokenize
 
 PASSAGE_CHARS = 1_000
-"""Passages of this length are measured: the reference's have 800 to 1,000 characters."""
+"""Length of the measured passages: the reference's have 800 to 1,000 characters."""
 MAX_BOOK_CHARS = 4_000_000
-"""Texts are measured against so much of a longer book, its beginning. So much takes 14 s of a
-core and 0.3 GB for each cleaning; all of a book of 256 MiB would take 60 times that."""
+"""Texts are compared with this much of a longer book, from its beginning. It takes 14 s of a core
+and 0.3 GB per cleaning; all of a book of 256 MiB would take 60 times as much."""
 MAX_PERIOD_CHARS = 200
 MIN_LOOP_CHARS = 20
 MIN_SPREAD = 0.01
-"""A figure's spread in the book is taken to be so large at least: one character or word in 100."""
+"""Minimum spread assumed for a figure in the book: one character or word in 100."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TextQuality:
-    """The figures of a text, or their means over several; None is not known.
+    """The figures of a text, or their means over several; None means unknown.
 
     Attributes:
-        book_word_share: Share of its words that the book's training text has, in any case.
-        listed_word_share: Share of its words that a list of words has.
-        distinct_word_share: Different words by words.
-        repeated_4gram_share: Share of its runs of four words that stand in it before.
-        loop_share: Share of its characters that repeat what stands right before them: a
-            stretch of MIN_LOOP_CHARS or more, as long as its period or longer.
-        longest_copied_chars: Length of its longest passage that the training text has.
-        copied_40gram_share: Share of its windows of 40 characters that the training text has.
-        own_bits_per_char: What the network that wrote it spends on it; of any other text,
-            what that network spends on that.
+        book_word_share: Share of its words that occur in the book's training text, ignoring case.
+        listed_word_share: Share of its words that are in a word list.
+        distinct_word_share: Number of distinct words divided by the number of words.
+        repeated_4gram_share: Share of its runs of four words that occur earlier in it.
+        loop_share: Share of its characters that repeat what immediately precedes them: a
+            stretch of at least MIN_LOOP_CHARS and at least one period.
+        longest_copied_chars: Length of its longest passage that is in the training text.
+        copied_40gram_share: Share of its windows of 40 characters that are in the training text.
+        own_bits_per_char: Cost of the text under the network that wrote it; for any other text,
+            its cost under that network.
     """
 
     book_word_share: float | None = None
@@ -69,10 +69,10 @@ class Measure:
         """Read the book.
 
         Args:
-            book: The raw training text; None where it is not to be had. Of a longer one, the
-                first MAX_BOOK_CHARS.
+            book: The raw training text; None if it is unavailable. Of a longer text, the first
+                MAX_BOOK_CHARS.
             cleaning: How the texts to be measured are cleaned.
-            word_list: The words of the book's language, if there is a list of them.
+            word_list: A word list of the book's language, if there is one.
         """
         cleaned = None if book is None else clean(book[:MAX_BOOK_CHARS], cleaning)
         self._book_words = None if cleaned is None else frozenset(words(cleaned))
@@ -83,12 +83,12 @@ class Measure:
     def __call__(self, text: str, *, own_bits_per_char: float | None = None) -> TextQuality:
         """Return the figures of a cleaned text.
 
-        Those of words are not known where the book has no spaces between words: whole clauses
-        would choose the temperature.
+        The figures for words are unknown if the book has no spaces between words: whole clauses
+        would count as words and decide the temperature.
 
         Args:
             text: The text.
-            own_bits_per_char: What a network spends on it, if one was asked.
+            own_bits_per_char: The text's cost under a network, if measured.
         """
         running = list(words(text)) if self._has_words else []
         return TextQuality(
@@ -104,7 +104,7 @@ class Measure:
 
 
 def words(text: str) -> Iterator[str]:
-    """Yield the words of a text, in order and in lower case, apostrophes straight.
+    """Yield the words of a text, in order and in lower case, with straight apostrophes.
 
     >>> list(words("'Don\N{RIGHT SINGLE QUOTATION MARK}t,' said Alice."))
     ["don't", 'said', 'alice']
@@ -114,7 +114,7 @@ def words(text: str) -> Iterator[str]:
 
 
 def repeated_share(items: Sequence[str], length: int) -> float | None:
-    """Return the share of runs of `length` items that were there before; None without a run.
+    """Return the share of runs of `length` items that occur earlier; None if there is no run.
 
     >>> repeated_share("a rose is a rose is a rose".split(), 3)
     0.5
@@ -124,7 +124,7 @@ def repeated_share(items: Sequence[str], length: int) -> float | None:
 
 
 def loop_share(text: str) -> float:
-    """Return the share of a text's characters that repeat what stands right before them.
+    """Return the share of a text's characters that repeat what immediately precedes them.
 
     >>> loop_share("the way " * 10)
     0.9
@@ -139,9 +139,9 @@ def loop_share(text: str) -> float:
 
 
 def pieces(text: str, length: int, most: int) -> list[str]:
-    """Cut a text into pieces of one length; of many, some at even distances.
+    """Cut a text into pieces of one length; if there are more than `most`, evenly spaced ones.
 
-    A text that is shorter than one piece is one.
+    A text shorter than one piece is returned whole.
     """
     if len(text) <= length:
         return [text]
@@ -158,11 +158,11 @@ def mean_quality(qualities: Sequence[TextQuality]) -> TextQuality:
 
 
 def distance(quality: TextQuality, book: Sequence[TextQuality]) -> float:
-    """Return how far a text's figures lie from those of the book's own passages.
+    """Return how far a text's figures are from those of the book's own passages.
 
-    Each figure's difference from the book's mean is divided by the standard deviation among the
-    book's passages (at least MIN_SPREAD; lengths are taken as shares of PASSAGE_CHARS); the
-    distance is the root of the mean of the squares. Figures that are not known are left out.
+    Each figure's difference from the book's mean is divided by the standard deviation over the
+    book's passages (at least MIN_SPREAD; lengths are divided by PASSAGE_CHARS). The
+    distance is the root mean square of these. Unknown figures are left out.
 
     Args:
         quality: The figures of a text, or the means of several.
@@ -187,7 +187,7 @@ def _share(running: Sequence[str], known: frozenset[str] | None) -> float | None
 
 
 def _runs(same: NDArray[np.bool_]) -> Iterable[tuple[int, int]]:
-    """Return where runs of True begin and end (exclusive); short ones are left out."""
+    """Return where runs of True begin and end (exclusive); short runs are left out."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], same, [False]])))
     starts, ends = edges[::2], edges[1::2]
     long = ends - starts >= MIN_LOOP_CHARS

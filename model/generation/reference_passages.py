@@ -1,7 +1,7 @@
-"""Passages of the reference's three networks, the scale of a text's figures.
+"""Passages of the reference's three networks, a scale for a text's figures.
 
-reference_passages.json has the passages, their prompts and their source; this file stands beside
-it to read it.
+reference_passages.json holds the passages, their prompts and their source; it must lie next to
+this file, which reads it.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ class ReferencePassage:
     Attributes:
         name: The experiment.
         cleaning: How its book was cleaned.
-        prompt: A quotation of the book, which the network read first.
+        prompt: A quotation from the book, which the network read first.
         text: What it wrote.
     """
 
@@ -31,10 +31,10 @@ class ReferencePassage:
 
 
 def reference_passages(book: str) -> list[ReferencePassage]:
-    """Return the passages where a text is the book that they are of, else none.
+    """Return the passages if a text is the book that the networks learnt; otherwise none.
 
     Args:
-        book: A raw text, in any edition: what counts is whether it has the prompts.
+        book: A raw text, in any edition: it only has to contain the prompts.
     """
     values = json.loads(_PATH.read_text(encoding="utf-8"))
     passages = [ReferencePassage(**passage) for passage in values["passages"]]

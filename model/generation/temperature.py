@@ -1,7 +1,7 @@
-"""At which temperature a network writes most like the book that it has learnt.
+"""The temperature at which a network's text is most like the book that it has learnt.
 
-It writes passages at each of a few temperatures, side by side; their figures (quality.py) are
-compared with those of passages of the book that it has not seen.
+It writes passages at each of a few temperatures, in parallel. Their figures (quality.py) are
+compared with those of passages of the book that the network has not seen.
 """
 
 import dataclasses
@@ -31,25 +31,26 @@ from model.text.streams import AnyVocabulary
 
 TEMPERATURES = (0.5, 0.7, 0.8, 0.9, 1.0)
 PASSAGES = 4
-"""Written at each temperature, all side by side: twenty. Of a network of 512 units that takes
-3.5 s of one core, measured and all (LOG.md)."""
+"""Passages per temperature, all in parallel: twenty in total. A network of 512 units takes 3.5 s
+of one core, measuring included (LOG.md)."""
 MAX_BOOK_PASSAGES = 12
 MAX_WINDOW_BOOK_PASSAGES = 2
-"""A network of the window regime reads a hundred characters for each that it scores."""
+"""A network of the window regime reads a hundred characters for each one that it scores."""
 TEMPERATURE_FILE = "temperature.json"
 _MAX_FILE_BYTES = 1 << 10
 DEFAULT_TEMPERATURE = 0.8
-"""Where nobody has measured: what `temperature.least_far` was tried on gave 0.7 or 0.8."""
+"""Used if nothing was measured: `temperature.least_far` gave 0.7 or 0.8 where it was tried."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TemperatureSurvey:
-    """What a network writes at each temperature, measured.
+    """The figures of what a network writes at each temperature.
 
     Attributes:
-        book: The figures of the book's passages, each; bits are what this network spends on them.
-        by_temperature: Temperature to the mean figures of what it writes.
-        num_passages: Passages at each temperature.
+        book: The figures of each of the book's passages; the bits are their cost under this
+            network.
+        by_temperature: Maps a temperature to the mean figures of the text written at it.
+        num_passages: Passages per temperature.
     """
 
     book: Sequence[TextQuality]
@@ -58,7 +59,7 @@ class TemperatureSurvey:
 
     @property
     def distances(self) -> dict[float, float]:
-        """Temperature to distance from the book."""
+        """Maps a temperature to its distance from the book."""
         return {
             temperature: distance(quality, self.book)
             for temperature, quality in self.by_temperature.items()
@@ -66,19 +67,19 @@ class TemperatureSurvey:
 
     @property
     def nearest(self) -> float:
-        """The temperature at which the network is nearest to the book."""
+        """The temperature at which the network's text is nearest to the book."""
         return least_far(self.distances)
 
 
 def least_far(distances: Mapping[float, float]) -> float:
-    """Return the temperature with the smallest distance on a parabola through all of them.
+    """Return the temperature with the smallest distance on a parabola fitted to all of them.
 
-    One by one they scatter too much: of a network of 192 units with four passages each by 0.2 to
-    0.4 between six seeds, so that 0.5, 0.7 and 0.8 were each the smallest once or more, where the
-    means are 1.47, 1.19 and 1.10. The parabolas had it at 0.7 or 0.8 each time.
+    The distances themselves are too noisy. With four passages per temperature of a network of 192
+    units, they varied by 0.2 to 0.4 between six seeds: each of 0.5, 0.7 and 0.8 was the smallest
+    at least once, with means of 1.47, 1.19 and 1.10. The parabolas gave 0.7 or 0.8 every time.
 
     Args:
-        distances: Temperature to distance; fewer than three are taken as they are.
+        distances: Maps temperatures to distances; fewer than three are used without a fit.
     """
     temperatures, values = list(distances), list(distances.values())
     if len(values) > 2:
@@ -87,12 +88,12 @@ def least_far(distances: Mapping[float, float]) -> float:
 
 
 def book_passages(held_out: str, config: TrialConfig, num_chars: int) -> list[str]:
-    """Return passages of the book for a network to be compared with, cleaned as its text is.
+    """Return passages of the book to compare a network's text with, cleaned as its text is.
 
     Args:
         held_out: A raw passage of the book that the network was not trained on.
         config: The network's configuration.
-        num_chars: Characters of a passage; a shorter text is one passage.
+        num_chars: Characters per passage; a shorter text is one passage.
     """
     most = MAX_BOOK_PASSAGES if config.regime == "stream" else MAX_WINDOW_BOOK_PASSAGES
     return pieces(clean(held_out, config.cleaning), num_chars, most)
@@ -105,11 +106,11 @@ def survey_temperatures(
     measure: Measure,
     held_out: str,
 ) -> TemperatureSurvey:
-    """Let a network write at each temperature, and measure it and the book.
+    """Let a network write at each temperature, and measure its text and the book.
 
-    A network of the window regime reads a whole window for each character: it writes one passage,
-    greedily, as the reference's did. What is held out is a raw passage of the book that it was not
-    trained on.
+    A network of the window regime reads a whole window per character, so it writes one passage,
+    greedily, as the reference's did. `held_out` is a raw passage of the book on which the network
+    was not trained.
     """
     of_book = book_passages(held_out, config, PASSAGE_CHARS)
     num_chars = len(of_book[0])
@@ -146,14 +147,14 @@ def survey_temperatures(
 
 
 def default_temperature(checkpoint: Path, config: TrialConfig) -> float:
-    """Return the temperature at which a checkpoint writes if nothing else is asked for.
+    """Return the temperature at which a checkpoint writes by default.
 
     Args:
         checkpoint: Its folder.
-        config: Its configuration; networks of the window regime are greedy, as the reference's.
+        config: Its configuration; networks of the window regime are greedy, like the reference's.
 
     Raises:
-        CheckpointError: The file that tells the temperature is damaged.
+        CheckpointError: The file that holds the temperature is damaged.
     """
     file = readable_folder(checkpoint) / TEMPERATURE_FILE
     if not file.exists():
@@ -168,6 +169,6 @@ def default_temperature(checkpoint: Path, config: TrialConfig) -> float:
 
 
 def write_temperature(checkpoint: Path, temperature: float) -> None:
-    """Write beside a checkpoint at which temperature it is most like its book."""
+    """Write, into a checkpoint's folder, the temperature at which it is most like its book."""
     text = json.dumps({"temperature": temperature}) + "\n"
     write_whole(checkpoint / TEMPERATURE_FILE, text.encode())

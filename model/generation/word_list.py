@@ -1,7 +1,7 @@
-"""A list of words to check spelling against, whatever the book.
+"""A list of words for checking spelling, independent of the book.
 
 The lists are those of pyspellchecker: twelve languages, frequent forms with their inflections.
-Where none of them fits, the system's own is tried. They are read on demand: the English one takes
+If none of them fits, the system's own is tried. They are loaded on demand: the English one takes
 0.3 s.
 """
 
@@ -14,9 +14,9 @@ from model.text.cleaning import LETTERS, clean
 
 SYSTEM_WORDS = Path("/usr/share/dict/words")
 ENOUGH_SHARE = 0.8
-"""Share of a book's running words at which a list is of its language; no other is tried."""
+"""A list that has this share of a book's running words is in its language; the search ends."""
 LEAST_SHARE = 0.5
-"""A list that has fewer of them says nothing about its spelling."""
+"""A list with a smaller share says nothing about the book's spelling."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,15 +24,15 @@ class WordList:
     """A list of words, in lower case.
 
     Attributes:
-        name: Where it is from, for people.
-        words: What it has.
+        name: Its origin, for readers.
+        words: Its words.
     """
 
     name: str
     words: frozenset[str]
 
     def cleaned(self, cleaning: str) -> "WordList":
-        """Return the list as a cleaning leaves it: `letters` makes dont of don't."""
+        """Return the list after a cleaning: `letters` turns don't into dont."""
         if cleaning != LETTERS:
             return self
         return dataclasses.replace(
@@ -41,13 +41,13 @@ class WordList:
 
 
 def find_word_list(running_words: Iterable[str]) -> WordList | None:
-    """Return the list that fits a text: it has most of the text's words.
+    """Return the first list with ENOUGH_SHARE of a text's words, otherwise the best.
 
     Args:
-        running_words: The text's words, in lower case, each as often as it stands there.
+        running_words: The text's words, in lower case, with repetitions.
 
     Returns:
-        The list; None where no list has LEAST_SHARE of the words.
+        The list; None if no list has LEAST_SHARE of the words.
     """
     counts = Counter(running_words)
     best, best_share = None, LEAST_SHARE
@@ -62,7 +62,7 @@ def find_word_list(running_words: Iterable[str]) -> WordList | None:
 
 
 def _candidates() -> Iterator[WordList]:
-    """Yield every list there is, English first."""
+    """Yield every available list, English first."""
     from spellchecker import SpellChecker
 
     languages = sorted(SpellChecker.languages(), key=lambda language: (language != "en", language))

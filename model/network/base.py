@@ -1,8 +1,8 @@
-"""What the networks of both regimes have in common, and their dropout.
+"""What the networks of both regimes share, and their dropout.
 
-torch 2.13 draws a mask on the CPU by a Bernoulli draw a number, 8 to 11 ns each: a tenth of a
-training step. Here a mask is 16 bits a number from numpy's SFC64 and a comparison, 2 ns. The
-rate is p to within 1/65,536. On a GPU torch's own kernel is used.
+On the CPU, torch 2.13 draws a mask with one Bernoulli draw per number, 8 to 11 ns each: a tenth of
+a training step. Here each number takes 16 bits from numpy's SFC64 and a comparison, 2 ns. The
+dropout rate is p to within 1/65,536. On a GPU, torch's own kernel is used.
 
 Source: Srivastava 2014, "Dropout: A Simple Way to Prevent Neural Networks from Overfitting".
 """
@@ -19,11 +19,11 @@ from torch.nn import functional
 from model.network.kernels.lstm import LSTMLayer
 
 Step = Callable[[Tensor], Tensor]
-"""Takes the next symbols (B,) of the passages and returns the logits (B, V) after them, without
+"""Takes the next symbols (B,) of the passages and returns the logits (B, V) that follow, without
 gradients."""
 State = tuple[Tensor, ...]
-"""Hidden state and, of an LSTM, cell state: each (L, B, H) of a network, (1, B, H) of a layer,
-(B, H) of a step."""
+"""Hidden state and, for an LSTM, cell state: each (L, B, H) for a network, (1, B, H) for a layer,
+(B, H) for a step."""
 _LEVELS = 1 << 16
 _DRAWS_PER_WORD = 4
 
@@ -33,11 +33,11 @@ def run_layer(
     values_TBH: Tensor,
     state: State | None = None,
 ) -> tuple[Tensor, State]:
-    """Run one layer, on a GPU in float32 even where autocast is on.
+    """Run one layer; on a GPU in float32 even under autocast.
 
-    torch 2.13's autocast casts cuDNN's recurrent layers to float16 whatever it was asked for
+    torch 2.13's autocast casts cuDNN's recurrent layers to float16 whatever type was requested
     (_cudnn_rnn_cast_reflatten in aten/src/ATen/cudnn/AutocastRNN.cpp), and nothing here scales
-    the loss, so small gradients would be lost. float32 is TF32 there (devices.py).
+    the loss, so small gradients would be lost. float32 means TF32 there (devices.py).
     """
     if values_TBH.device.type != "cuda":
         result: tuple[Tensor, State] = layer(values_TBH, state)
@@ -56,10 +56,10 @@ class SteppedLayer(nn.Module, ABC):
 
     @abstractmethod
     def step(self, input_BI: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return the output (B, H) of a step, and the parts (B, H) of the state after it."""
+        """Return the output (B, H) of a step and the parts (B, H) of the state after it."""
 
     def forward(self, values_TBI: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Return the outputs (T, B, H) and the state after them; none before is all zeros."""
+        """Return the outputs (T, B, H) and the final state; a state of None means zeros."""
         if state is None:
             zeros_BH = values_TBI.new_zeros(values_TBI.shape[1], self._hidden_size)
             parts: State = (zeros_BH,) * self._num_states
@@ -76,7 +76,7 @@ class Network(nn.Module, ABC):
     """A language model over characters, words or bytes.
 
     Attributes:
-        dropout: Where the masks come from; the trainer seeds it for each epoch.
+        dropout: Source of the masks; the trainer seeds it at each epoch.
     """
 
     def __init__(self) -> None:
@@ -85,20 +85,20 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def start_text(self, inputs_T: Tensor, num_passages: int) -> tuple[Tensor, Step]:
-        """Begin to write passages after a text, which is read once for all of them.
+        """Start passages that continue a text, which is read once for all of them.
 
         Args:
-            inputs_T: Its indices (T,), int32 or int64, at least one.
+            inputs_T: The text's indices (T,), int32 or int64, at least one.
             num_passages: B, at least 1.
 
         Returns:
-            The logits (B, V) after the last of the indices, and a function that takes the next
-            symbol of each passage (B,) and returns the logits after it. It remembers what
-            it was given; the weights must not change meanwhile.
+            The logits (B, V) after the last index, and a function that takes the next
+            symbol of each passage (B,) and returns the logits after it. It keeps the state
+            between calls; the weights must not change meanwhile.
         """
 
     def use_kernel(self, kernel: str) -> None:
-        """Have LSTM layers computed by a kernel, "torch" or "fused", where it is there."""
+        """Compute LSTM layers with a kernel, "torch" or "fused"; "fused" only if available."""
         for module in self.modules():
             if isinstance(module, LSTMLayer):
                 module.is_fused = kernel == "fused"
@@ -112,17 +112,17 @@ class Network(nn.Module, ABC):
 
 
 class Dropout:
-    """Draws masks from a generator of its own on a CPU, from torch's on other devices."""
+    """Draws masks from its own generator on a CPU, and from torch's on other devices."""
 
     def __init__(self) -> None:
         self.seed(0)
 
     def seed(self, seed: int) -> None:
-        """Begin a new sequence of masks; the same seed gives the same masks."""
+        """Restart the sequence of masks; the same seed gives the same masks."""
         self._bits = np.random.SFC64(seed)
 
     def __call__(self, values: Tensor, p: float) -> Tensor:
-        """Return the values with a share p of them set to 0 and the others scaled up.
+        """Return the values, a share p of them set to 0 and the rest scaled up.
 
         Args:
             values: Any shape.

@@ -1,4 +1,4 @@
-"""Tries a cell of the user's own: runs its file, checks the protocol, measures its arithmetic.
+"""Tries a user's own cell: runs its file, checks the protocol, measures its memory and speed.
 
 Shapes: T time steps, B columns, I inputs, H hidden.
 """
@@ -15,21 +15,21 @@ from model.network.own_cells import OwnCell, OwnLayer, class_of, know_cells
 from model.network.precision import step_clock
 
 _SIZES = ((3, 5), (5, 5))
-"""Inputs and units with which a class is tried: a first layer's, and a further layer's."""
+"""Numbers of inputs and units with which a class is tried: those of a first and a later layer."""
 _MEASURED_SIZE, _MEASURED_STEPS = 32, 16
 _REPEATS = 5
 
 
 def take_cell(name: str, source: bytes, *, named: str) -> OwnCell:
-    """Execute a text that the user has named, try its class, and know it from now on.
+    """Execute a source that the user has named, try its class, and register it.
 
     Args:
         name: As in `OwnCell`.
-        source: The text.
+        source: The contents of the file.
         named: As in `OwnCell`.
 
     Raises:
-        ConfigError: It does not run, has no such class, or the class breaks the protocol.
+        ConfigError: It does not run, has no such class, or the class violates the protocol.
     """
     kind = class_of(name, source)
     with torch.random.fork_rng(devices=[]):
@@ -48,15 +48,15 @@ def take_cell(name: str, source: bytes, *, named: str) -> OwnCell:
 
 
 def _check(name: str, kind: type[nn.Module], input_size: int, hidden_size: int) -> None:
-    """Try a class.
+    """Check a class against the protocol.
 
     Raises:
-        ConfigError: The rule of the protocol that it breaks.
+        ConfigError: The rule of the protocol that it violates.
     """
     num_states: Any = getattr(kind, "num_states", 1)
     if not isinstance(num_states, int) or isinstance(num_states, bool) or num_states < 1:
         raise ConfigError(
-            f"num_states must be a whole number, at least 1, got {num_states!r} of {name}"
+            f"num_states must be a whole number, at least 1, got {num_states!r} in {name}"
         )
     try:
         with torch.device("meta"):
@@ -64,7 +64,7 @@ def _check(name: str, kind: type[nn.Module], input_size: int, hidden_size: int) 
         cell = kind(input_size, hidden_size).eval()
     except (Exception, SystemExit) as error:
         raise ConfigError(
-            f"a cell must be made of its numbers of inputs and units, on any device: "
+            f"a cell must be constructible from its numbers of inputs and units, on any device: "
             f"{name}({input_size}, {hidden_size}): {type(error).__name__}: {first_line(error)}"
         ) from error
     _check_parameters(name, cell)
@@ -72,23 +72,24 @@ def _check(name: str, kind: type[nn.Module], input_size: int, hidden_size: int) 
     state = tuple(torch.randn(2, hidden_size) for _ in range(num_states))
     first_BH = _checked_step(name, cell, input_BI, state)
     if not torch.equal(first_BH, _checked_step(name, cell, input_BI, state)):
-        raise ConfigError(f"a cell must return the same of the same in evaluation: {name}")
+        raise ConfigError(
+            f"a cell must be deterministic in evaluation: {name} gave two outputs for the same "
+            f"input"
+        )
     alone_BH = _checked_step(name, cell, input_BI[:1], tuple(part_BH[:1] for part_BH in state))
     if not torch.allclose(first_BH[:1], alone_BH, rtol=1e-3, atol=1e-5):
-        raise ConfigError(f"a cell must not mix the rows that it is given: {name}")
+        raise ConfigError(f"a cell must not mix the rows of its batch: {name}")
     try:
         first_BH.sum().backward()  # type: ignore[no-untyped-call]  # torch 2.13
     except Exception as error:
         raise ConfigError(_untrained(name, error)) from error
     idle = [n for n, parameter in cell.named_parameters() if parameter.grad is None]
     if idle:
-        raise ConfigError(
-            f"each parameter of a cell must take part in its output: {name} has {idle[0]}"
-        )
+        raise ConfigError(f"each parameter of a cell must affect its output: {name} has {idle[0]}")
 
 
 def _untrained(name: str, error: BaseException) -> str:
-    return f"a cell must be trained: {name}: {type(error).__name__}: {first_line(error)}"
+    return f"a cell must be trainable: {name}: {type(error).__name__}: {first_line(error)}"
 
 
 def _check_parameters(name: str, cell: nn.Module) -> None:
@@ -97,21 +98,20 @@ def _check_parameters(name: str, cell: nn.Module) -> None:
     odd += [n for n, p in parameters.items() if p.dtype != torch.float32 or not p.requires_grad]
     if odd:
         raise ConfigError(
-            f"a cell must hold nothing but trained parameters of float32, each once: {name} has "
-            f"{min(odd)}"
+            f"a cell must hold only trainable float32 parameters, each once: {name} has {min(odd)}"
         )
 
 
 def _checked_step(name: str, cell: nn.Module, input_BI: Tensor, state: State) -> Tensor:
-    """Return the output (B, H) of a step, and its state's sum, so that gradients reach both.
+    """Return the output (B, H) of a step plus 0 times its states, so that gradients reach both.
 
     Raises:
-        ConfigError: The step raises, or returns something else than the protocol says.
+        ConfigError: The step raises, or returns something that violates the protocol.
     """
     shape = tuple(state[0].shape)
     rule = (
-        f"a cell's step must return its output and a tuple of {len(state)} states of {name}, each "
-        f"(rows, units) of float32"
+        f"the step of {name} must return its output and a tuple of num_states = {len(state)} "
+        f"states, each (rows, units) of float32"
     )
     try:
         found = cell(input_BI, state)
@@ -139,10 +139,10 @@ def _checked_step(name: str, cell: nn.Module, input_BI: Tensor, state: State) ->
 
 
 def _kept_bytes(layer: nn.Module) -> float:
-    """Count what a window keeps for its backward pass, its weights aside."""
+    """Measure the bytes that a window keeps for its backward pass per unit, without weights."""
     weights = {parameter.untyped_storage().data_ptr() for parameter in layer.parameters()}
     kept: dict[int, int] = {}
-    alive = []  # a storage that is given back may be given out again
+    alive = []  # the address of a freed storage may be reused
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
@@ -160,7 +160,7 @@ def _kept_bytes(layer: nn.Module) -> float:
 
 
 def _step_ratio(kind: type[nn.Module]) -> float:
-    """Measure a small step against a Mogrifier's without rounds; the minimum counts."""
+    """Measure a small step relative to a Mogrifier's without rounds; the minimum counts."""
     size, clock = 8, step_clock()
     layers = (OwnLayer(kind, size, size), MogrifierLayer(size, size, rounds=0))
     seconds = [float("inf")] * len(layers)

@@ -1,12 +1,12 @@
-"""What a layer is: an LSTM by torch or by our own kernel, torch's GRU, or a Mogrifier LSTM.
+"""The layers: an LSTM by torch or by our own kernel, torch's GRU, or a Mogrifier LSTM.
 
-Each layer takes (T, B, I) and the state before it, None is all zeros, and returns (T, B, H) and
+Each layer takes (T, B, I) and the state before it (None means zeros), and returns (T, B, H) and
 the state after it.
 
 Shapes: T time steps, B columns, I inputs, H hidden.
-Sources: Hochreiter & Schmidhuber 1997 (LSTM); Cho 2014, arXiv:1406.1078 (GRU; in torch's the reset
-gate follows the matrix product); Melis 2020, arXiv:1909.01792, section 2 (Mogrifier, with matrices
-of full rank).
+Sources: Hochreiter & Schmidhuber 1997 (LSTM); Cho 2014, arXiv:1406.1078 (GRU; torch's applies the
+reset gate after the matrix product); Melis 2020, arXiv:1909.01792, section 2 (Mogrifier, with
+full-rank matrices).
 """
 
 from torch import Tensor, nn
@@ -33,14 +33,14 @@ class GRULayer(nn.Module):
 class MogrifierLayer(SteppedLayer):
     """An LSTM whose input and hidden state gate each other before each step.
 
-    Each odd round scales the input by 2 sigmoid(Q h), each even round the hidden state by
-    2 sigmoid(R x). Without rounds it is the LSTM.
+    Odd rounds scale the input by 2 sigmoid(Q h), even rounds the hidden state by
+    2 sigmoid(R x). Without rounds it is a plain LSTM.
     """
 
     def __init__(self, input_size: int, hidden_size: int, *, rounds: int) -> None:
         super().__init__(hidden_size, num_states=2)
         self.lstm = nn.LSTMCell(input_size, hidden_size)
-        # As in CharLSTM: gates lie in the order input, forget, cell, output.
+        # As in CharLSTM: the gate order is input, forget, cell, output.
         nn.init.ones_(self.lstm.bias_ih.data.chunk(4)[1])
         self.rounds = nn.ModuleList(
             nn.Linear(hidden_size, input_size, bias=False)
@@ -50,7 +50,7 @@ class MogrifierLayer(SteppedLayer):
         )
 
     def step(self, input_BI: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return the hidden state, and hidden and cell state."""
+        """Return the hidden state, and the pair of hidden and cell state."""
         hidden_BH, cell_BH = state
         for number, gate in enumerate(self.rounds):
             if number % 2 == 0:
@@ -62,7 +62,7 @@ class MogrifierLayer(SteppedLayer):
 
 
 def cell_layers(config: TrialConfig, input_size: int) -> nn.ModuleList:
-    """Return the stack, layer by layer: the masks between them are our own (base.py)."""
+    """Return the stack as separate layers: we draw the masks between them ourselves (base.py)."""
     sizes = [input_size, *[config.hidden_size] * (config.num_layers - 1)]
     return nn.ModuleList(_layer(config, size) for size in sizes)
 

@@ -1,8 +1,8 @@
-"""One more symbol of each passage by one call of the kernel (model/network/kernels).
+"""Steps each passage by one symbol in a single call of the kernel (model/network/kernels).
 
-All is in bfloat16 as in training; sums, layer norm and the cell state are float32. A network of
-one layer of 256 units spent three quarters of a symbol's time in calls of torch and ctypes. A step
-of one passage takes what reading the weights takes: in bfloat16 they are half as long.
+Everything is in bfloat16 as in training; sums, layer norm and the cell state are float32. With
+one layer of 256 units, three quarters of a symbol's time went into calls of torch and ctypes. A
+step of one passage takes as long as reading the weights, and in bfloat16 they are half the size.
 
 Shapes: L layers, B passages, V vocabulary, W = V padded to a multiple of 64, E embedding,
 H hidden, S = H padded to a multiple of 16.
@@ -40,9 +40,9 @@ class _Network(ctypes.Structure):
 
 
 def can_step_fused(layers: Sequence[LSTMLayer], embedding: nn.Embedding) -> bool:
-    """Return whether a network can be stepped by the kernel: it was trained by it, and it is here.
+    """Return whether the kernel can step a network: it trained the network and is available here.
 
-    A vocabulary too large for a table of what each symbol gives the first layer is torch's.
+    torch steps a vocabulary too large for a table of each symbol's input to the first layer.
     """
     num_values = embedding.num_embeddings * 4 * layers[0].hidden_size
     is_small = embedding.weight.device.type == "cpu" and num_values <= MAX_TABLE_VALUES
@@ -61,13 +61,13 @@ class FusedStepper(Stepper):
         output: nn.Linear | TiedOutput,
         state: State,
     ) -> None:
-        """Go on from a state; lay the weights out as steps.cpp reads them.
+        """Start from a state; lay the weights out as steps.cpp reads them.
 
         Args:
             layers: At least one, on a CPU that has the kernel.
-            norms: What is applied to each layer's output on its way up: layer norm or nothing.
-            embedding: V rows.
-            output: From the last layer to V logits.
+            norms: Applied to each layer's output before the next: layer norm or identity.
+            embedding: Embedding with V rows.
+            output: Maps the last layer's output to V logits.
             state: Hidden and cell state, each (L, B, H).
         """
         self._kept: list[Tensor] = []
@@ -105,7 +105,7 @@ class FusedStepper(Stepper):
         super().__init__((hidden_LBS.bfloat16().contiguous(), cell_LBS.float().clone()))
 
     def _pointer(self, tensor: Tensor) -> int:
-        """Return the address of the values, which stay there as long as this does."""
+        """Return the address of the values, which stay there as long as this object lives."""
         self._kept.append(tensor.contiguous())
         return self._kept[-1].data_ptr()
 
@@ -116,10 +116,10 @@ class FusedStepper(Stepper):
             symbols_B: Whole numbers, each below V.
 
         Raises:
-            IndexError: A symbol is not in the vocabulary; no state has changed.
+            IndexError: A symbol is not in the vocabulary; the state is unchanged.
         """
         hidden_LBS, cell_LBS = self._state
-        assert len(symbols_B) == hidden_LBS.shape[1], "one symbol a passage"  # or it reads beyond
+        assert len(symbols_B) == hidden_LBS.shape[1], "one symbol a passage"  # else out of bounds
         symbols_B = symbols_B.long().contiguous()
         after_LBS = torch.empty_like(hidden_LBS)
         logits_BV = torch.empty(len(symbols_B), self._num_symbols)

@@ -1,8 +1,8 @@
-"""The networks of the LSTM in both regimes, and what builds a network.
+"""The LSTM networks of both regimes, and the function that builds a network.
 
 Shapes: T time steps, B columns or windows, V vocabulary, H hidden.
 Sources: Hochreiter & Schmidhuber 1997 (LSTM); Keras' defaults in the window regime (Glorot input
-weights, orthogonal recurrent weights, one bias a gate, 1 in the forget gate).
+weights, orthogonal recurrent weights, one bias per gate, 1 in the forget gate).
 """
 
 from contextlib import nullcontext
@@ -19,18 +19,18 @@ from model.network.stepping import LSTMStepper, Stepper
 from model.network.stream import StreamNetwork
 
 MAX_NUMBERS = 256
-"""Most symbols whose numbers, divided by how many there are, bfloat16 tells apart."""
+"""Largest vocabulary whose indices, divided by its size, bfloat16 can tell apart."""
 
 
 class CharLSTM(StreamNetwork):
-    """The stream network of the LSTM, with single steps of its own."""
+    """The stream network with LSTM layers, which has its own single steps."""
 
     def __init__(self, config: TrialConfig, vocabulary_size: int) -> None:
         super().__init__(config, vocabulary_size)
         self._open_forget_gates()
 
     def start_stepper(self, inputs_TB: Tensor) -> tuple[Tensor, Stepper]:
-        """Read a text in one go; return the logits after it and a stepper that goes on."""
+        """Read a text in one pass; return the logits after it and a stepper that continues."""
         layers = [layer for layer in self.layers if isinstance(layer, LSTMLayer)]
         rest = (list(self.norms), self.embedding, self.output)
         if can_step_fused(layers, self.embedding):
@@ -41,12 +41,12 @@ class CharLSTM(StreamNetwork):
         return logits_TBV[-1], LSTMStepper(layers, *rest, state)
 
     def _open_forget_gates(self) -> None:
-        """Set the forget gates' bias to 1, so that the state is kept before it is learnt what to.
+        """Set the forget gates' bias to 1, so that the state is kept early in training.
 
         Source: Jozefowicz 2015, "An Empirical Exploration of Recurrent Network Architectures".
         """
         for layer in self.layers:
-            # Gates lie in the order input, forget, cell, output.
+            # The gate order is input, forget, cell, output.
             bias_ih = dict(layer.named_parameters())["bias_ih_l0"]
             nn.init.ones_(bias_ih.data.chunk(4)[1])
 
@@ -55,7 +55,7 @@ class WindowLSTM(Network):
     """Predicts the character after a window.
 
     Attributes:
-        window_length: T, the characters that it was trained to read.
+        window_length: T, the number of characters that it was trained to read.
     """
 
     def __init__(self, config: TrialConfig, vocabulary_size: int) -> None:
@@ -75,7 +75,7 @@ class WindowLSTM(Network):
         """
         values_TBH = (windows_TB.float() / self._vocabulary_size).unsqueeze(-1)
         first, *others = self.layers
-        # Of 3,000 symbols' numbers below 1 bfloat16 leaves 701.
+        # bfloat16 would leave only 701 distinct inputs for 3,000 symbols.
         is_exact = self._vocabulary_size > MAX_NUMBERS
         with torch.autocast("cpu", enabled=False) if is_exact else nullcontext():
             values_TBH, (last_1BH, _) = run_layer(first, values_TBH)
@@ -85,7 +85,7 @@ class WindowLSTM(Network):
         return logits_BV
 
     def start_text(self, inputs_T: Tensor, num_passages: int) -> tuple[Tensor, Step]:
-        """Read the last window of a text; each step slides it and reads it again."""
+        """Read the last window of a text; each step slides the window and reads it again."""
         window_TB = inputs_T[-self.window_length :, None]
         logits_BV: Tensor = self(window_TB).expand(num_passages, -1)
         window_TB = window_TB.expand(-1, num_passages)
@@ -105,9 +105,9 @@ class WindowLSTM(Network):
             nn.init.xavier_uniform_(of_layer["weight_ih_l0"])
             nn.init.orthogonal_(of_layer["weight_hh_l0"])
             nn.init.zeros_(of_layer["bias_ih_l0"])
-            # Gates lie in the order input, forget, cell, output.
+            # The gate order is input, forget, cell, output.
             nn.init.ones_(of_layer["bias_ih_l0"].data.chunk(4)[1])
-            # Keras has one bias a gate; under Adam two would learn twice as fast.
+            # Keras has one bias per gate; under Adam, two would learn twice as fast.
             nn.init.zeros_(of_layer["bias_hh_l0"])
             of_layer["bias_hh_l0"].requires_grad_(False)
         nn.init.xavier_uniform_(self.output.weight)

@@ -1,8 +1,8 @@
-"""Cells of the user's own: classes of a text that the user has named, known to this process.
+"""Users' own cells: classes in a file that the user has named, registered in this process.
 
-What a run folder, a checkpoint or a storage names is never executed: a class is known once
-`take_cell` (cell_trial.py) was given the text of a file that the user named, or `know_cells`, on a
-worker, what the driver knows. docs/cells.md has the protocol.
+What a run folder, a checkpoint or a storage names is never executed. A class is registered only by
+`take_cell` (cell_trial.py), given the contents of a file that the user named, or on a worker by
+`know_cells`, given the driver's cells. docs/cells.md describes the protocol.
 
 Shapes: B columns, I inputs.
 """
@@ -24,14 +24,14 @@ from model.network.base import State, SteppedLayer
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class OwnCell:
-    """A class that has been tried.
+    """A class that has passed the trial.
 
     Attributes:
         name: The last part of the file's path, and the class: my_cells.py:MyCell.
-        named: What the user called it.
-        source: What the file holds.
-        kept_bytes: Of a unit, time step and column: what the backward pass needs of the step.
-        step_ratio: Seconds of a small step by those of a Mogrifier's without rounds.
+        named: The name as the user gave it.
+        source: The contents of the file.
+        kept_bytes: Bytes kept for the backward pass per unit, time step and column.
+        step_ratio: Time of a small step, divided by that of a Mogrifier's without rounds.
     """
 
     name: str
@@ -47,7 +47,7 @@ class OwnCell:
 
 
 class OwnLayer(SteppedLayer):
-    """Steps a cell of the user's own through a window."""
+    """Steps a user's own cell through a window."""
 
     def __init__(self, kind: type[nn.Module], input_size: int, hidden_size: int) -> None:
         super().__init__(hidden_size, int(getattr(kind, "num_states", 1)))
@@ -60,37 +60,37 @@ class OwnLayer(SteppedLayer):
 
 
 _KNOWN: dict[str, OwnCell] = {}
-"""Those of this process, by their names: a user names files to a process, not to a function."""
+"""This process's cells, by name: a user names files to a process, not to a function."""
 
 
 def know_cells(cells: Iterable[OwnCell]) -> None:
-    """Know cells, on a worker those that the driver knows, and execute their texts."""
+    """Register cells, on a worker those of the driver, and execute their sources."""
     for cell in cells:
-        class_of(cell.name, cell.source)  # now, not where a network's weights are drawn
+        class_of(cell.name, cell.source)  # executed now, not when a network's weights are drawn
         _KNOWN[cell.name] = cell
 
 
 def known_cells() -> tuple[OwnCell, ...]:
-    """Return all that this process knows."""
+    """Return all cells of this process."""
     return tuple(_KNOWN.values())
 
 
 def own_cell(name: str) -> OwnCell:
-    """Return a cell of the user's own.
+    """Return a user's own cell.
 
     Raises:
         ConfigError: The user has not named its file.
     """
     if name not in _KNOWN:
         raise ConfigError(
-            f"the file of the cell {name} must be named, as none is executed otherwise: "
+            f"the file of the cell {name} must be named, because no other is executed: "
             f"--cell {name}, with its path"
         )
     return _KNOWN[name]
 
 
 def sha256_of(cell: str) -> str | None:
-    """Return the SHA-256 of a cell's file; None of one of ours.
+    """Return the SHA-256 of a cell's file; None for a built-in cell.
 
     Raises:
         ConfigError: The user has not named its file.
@@ -99,7 +99,7 @@ def sha256_of(cell: str) -> str | None:
 
 
 def own_sizes(name: str, input_size: int, hidden_size: int) -> tuple[int, int]:
-    """Return the parameters of a layer that are matrices, and the other ones.
+    """Return how many of a layer's parameters are in matrices, and how many are not.
 
     Raises:
         ConfigError: The user has not named its file.
@@ -109,17 +109,17 @@ def own_sizes(name: str, input_size: int, hidden_size: int) -> tuple[int, int]:
 
 @functools.cache
 def class_of(name: str, source: bytes) -> type[nn.Module]:
-    """Execute a text and return its class.
+    """Execute a source and return its class.
 
     Raises:
         ConfigError: It does not run, or has no such class.
     """
     file, _, wanted = name.rpartition(":")
     module = ModuleType(f"own_cells_{hashlib.sha256(source).hexdigest()}")
-    sys.modules[module.__name__] = module  # dataclasses look there for the types of their fields
+    sys.modules[module.__name__] = module  # dataclasses look up their fields' types there
     try:
         exec(compile(source, file, "exec"), module.__dict__)
-    except (Exception, SystemExit) as error:  # it is the user's code: anything may happen in it
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise ConfigError(
             f"a cell's file must run by itself: {file}: {type(error).__name__}: "
             f"{first_line(error)}"

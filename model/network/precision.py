@@ -1,8 +1,8 @@
-"""Decides the arithmetic of a run: float32 or bfloat16 autocast, and by which kernel.
+"""Decides the precision of a run, float32 or bfloat16 autocast, and the kernel.
 
 bfloat16 is 1.8 times as fast on a CPU with AVX512-BF16 (2 x 256, batch 64) and 30 times as
-slow where oneDNN is off, so "auto" measures on the machine and shape it runs. Without AVX512
-oneDNN has no LSTM in bfloat16 at all (torch 2.13, AVX2: "could not create a primitive
+slow where oneDNN is off, so "auto" measures on the machine, with the network's size. Without
+AVX512, oneDNN has no LSTM in bfloat16 (torch 2.13, AVX2: "could not create a primitive
 descriptor"). On a GPU "auto" is float32: the LSTM runs in it either way (base.py). Our own kernel
 (kernels/) trains a layer 1.01 to 4 times as fast as torch's in bfloat16 (64 to 1,000 units, 1 to
 128 columns).
@@ -21,20 +21,20 @@ from model.network.kernels.library import kernel
 from model.network.lstm import CharLSTM
 
 MIN_SPEEDUP = 1.05
-"""bfloat16 is taken if it is so much faster. Measured on AVX512-BF16: 1.3 to 2.1 at all sizes
-and repeatable to 0.05."""
-# As many steps as a window has: over 16 the casting of the weights hid the gain.
+"""Speedup from which bfloat16 is chosen. Measured on AVX512-BF16: 1.3 to 2.1 at all sizes,
+repeatable to 0.05."""
+# As many steps as a window has: with 16, casting the weights hid the gain.
 _PROBE_SHAPE_TB = (64, 32)
 _PROBE_REPEATS = 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Arithmetic:
-    """What a network is computed in.
+    """The precision and the kernel of a network.
 
     Attributes:
         precision: "float32" or "bfloat16".
-        kernel: What computes an LSTM: "torch" or, in bfloat16 on a CPU, "fused".
+        kernel: Kernel of an LSTM: "torch" or, in bfloat16 on a CPU, "fused".
     """
 
     precision: str = "float32"
@@ -56,20 +56,20 @@ FUSED = Arithmetic(precision="bfloat16", kernel="fused")
 
 
 def resolve_arithmetic(config: TrialConfig, device: torch.device) -> Arithmetic:
-    """Return what the config asks for, or what of it suits the machine.
+    """Return what the config asks for; of its "auto" choices, the fastest on this machine.
 
-    On a GPU float32 means TF32 where there is one (devices.py), and bfloat16 is for all products
-    but the LSTM's.
+    On a GPU, float32 means TF32 if the GPU has it (devices.py), and bfloat16 applies to all
+    products except the LSTM's.
 
     Raises:
-        ConfigError: This CPU cannot do what is asked for.
+        ConfigError: This machine cannot do what the config asks for.
     """
     if config.precision == "bfloat16" and device.type == "cpu" and not has_bfloat16():
         raise ConfigError(
             "precision must be auto or float32 on this CPU, which cannot train an LSTM in "
             "bfloat16, got 'bfloat16'"
         )
-    # bfloat16 hardly gains on the GRU and loses on the Mogrifier's single steps.
+    # bfloat16 gains little for the GRU and slows down the Mogrifier's single steps.
     if device.type != "cpu" or config.cell != "lstm" or config.precision == "float32":
         return BFLOAT16 if config.precision == "bfloat16" else FLOAT32
     if config.kernel == "fused" and not has_fused():
@@ -87,16 +87,16 @@ def resolve_arithmetic(config: TrialConfig, device: torch.device) -> Arithmetic:
 
 
 def size_class(config: TrialConfig) -> int:
-    """Return the units that a shape is measured with: one measurement a class."""
-    # The next power of two is as near as the shape matters. Beyond these bounds the answer is
+    """Return the number of units with which a shape is measured: one measurement per class."""
+    # The next power of two is accurate enough. Beyond these bounds the answer is
     # the same and the measurement noisy (32) or slow (1024).
     return min(max(1 << (config.hidden_size - 1).bit_length(), 64), 512)
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """Return the context in which a network runs in a precision, float32 or bfloat16.
+    """Return the context in which a network runs in float32 or bfloat16.
 
-    What another machine trained in bfloat16 runs in float32 on a CPU that has no LSTM in bfloat16.
+    What was trained in bfloat16 elsewhere runs in float32 on a CPU that has no bfloat16 LSTM.
     """
     enabled = precision == "bfloat16" and (device.type != "cpu" or has_bfloat16())
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
@@ -117,28 +117,28 @@ def has_bfloat16() -> bool:
 
 
 def has_fused() -> bool:
-    """Return whether this CPU can train an LSTM by our own kernel."""
+    """Return whether our own kernel can train an LSTM on this CPU."""
     return has_bfloat16() and kernel() is not None
 
 
 def step_clock() -> Callable[[], float]:
-    """Return a clock of CPU work that other work on the machine disturbs as little as can be.
+    """Return a clock of CPU work that other work on the machine disturbs as little as possible.
 
-    This thread's CPU seconds are what it would take alone: beside other programs 1 of 14 trainings
-    chose another arithmetic by the clock on the wall. With more threads there is no such clock:
-    theirs add up, and those of other work in this process with them.
+    This thread's CPU seconds are what the work would take alone. With a wall clock and other
+    programs running, 1 of 14 trainings chose a different arithmetic. With several threads there is
+    no such clock: theirs add up, together with those of other work in this process.
     """
     return time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
 
 
 @functools.cache
 def _fastest(hidden_size: int, choices: tuple[Arithmetic, ...]) -> Arithmetic:
-    """Measure forward and backward pass of one window on the CPU; the minimum counts."""
+    """Time the forward and backward pass of one window on the CPU; the minimum counts."""
     with torch.random.fork_rng(devices=[]):
         model = CharLSTM(TrialConfig(hidden_size=hidden_size), vocabulary_size=64)
     inputs_TB = torch.zeros(_PROBE_SHAPE_TB, dtype=torch.int64)
     clock, seconds = step_clock(), dict.fromkeys(choices, float("inf"))
-    for _ in range(_PROBE_REPEATS):  # interleaved; the minimum forgets the warm-up
+    for _ in range(_PROBE_REPEATS):  # interleaved; the minimum discards the warm-up
         for choice in choices:
             model.use_kernel(choice.kernel)
             start = clock()

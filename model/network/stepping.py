@@ -1,12 +1,12 @@
-"""One symbol at a time, with little but arithmetic: what generation spends its time on.
+"""Single steps with little overhead, on which generation spends its time.
 
-nn.LSTM over a single step costs 0.2 ms of set-up whatever the size. For it the first layer's
-input projection is a table (one row a symbol) unless the vocabulary is too large for one, each
-further layer is one matrix product, and the three sigmoid gates lie side by side. Other cells are
-stepped as they are trained.
+nn.LSTM needs 0.2 ms of set-up for a single step, whatever its size. Here the first layer's
+input projection is a table (one row per symbol) unless the vocabulary is too large for one, each
+further layer is one matrix product, and the three sigmoid gates are adjacent. Other cells are
+stepped as in training.
 
-Shapes: B passages, V vocabulary, E embedding, H hidden, L layers, G = 4 H gates; N passages that
-are picked.
+Shapes: B passages, V vocabulary, E embedding, H hidden, L layers, G = 4 H gates; N picked
+passages.
 """
 
 import copy
@@ -22,21 +22,21 @@ from model.network.kernels.lstm import LSTMLayer
 from model.network.tied import TiedOutput
 
 MAX_TABLE_VALUES = 1 << 24
-"""64 MiB of float32: 8,192 words of a network of 512 units."""
+"""64 MiB of float32: 8,192 words for a network of 512 units."""
 
 
 class Stepper(ABC):
-    """Carries the state of passages that are being written.
+    """Carries the state of passages while they are written.
 
-    The weights must not change while it lives. Steppers that `pick` and `join` give share the
-    weights and nothing else: a step of one leaves the others where they are.
+    The weights must not change while it lives. Steppers returned by `pick` and `join` share only
+    the weights: a step of one does not affect the others.
     """
 
     def __init__(self, state: State) -> None:
-        """Go on from a state.
+        """Start from a state.
 
         Args:
-            state: Its parts, each (L, B, H) or padded, or (B, H) of one layer.
+            state: Its parts, each (L, B, H) or padded, or (B, H) for one layer.
         """
         self._state = state
 
@@ -46,19 +46,19 @@ class Stepper(ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the states lie."""
+        """The device of the states."""
         return self._state[0].device
 
     @torch.inference_mode()
     def pick(self, rows_N: Tensor) -> Self:
-        """Return a stepper that goes on from the passages of these rows, in this order."""
+        """Return a stepper that continues the passages of these rows, in this order."""
         picked = copy.copy(self)
         picked._state = tuple(part.index_select(-2, rows_N) for part in self._state)
         return picked
 
     @torch.inference_mode()
     def join(self, other: Self) -> Self:
-        """Return a stepper of the passages of both, the other's after this one's."""
+        """Return a stepper with the passages of both, the other's after this one's."""
         joined = copy.copy(self)
         pairs = zip(self._state, other._state, strict=True)
         joined._state = tuple(torch.cat(pair, dim=-2) for pair in pairs)
@@ -66,12 +66,12 @@ class Stepper(ABC):
 
 
 class NetworkStepper(Stepper):
-    """Steps a network by windows of a single symbol."""
+    """Steps a network with windows of a single symbol."""
 
     def __init__(
         self, read: Callable[[Tensor, State], tuple[Tensor, State]], state: State
     ) -> None:
-        """Go on from a state.
+        """Start from a state.
 
         Args:
             read: The network, in evaluation mode: takes symbols (T, B) and a state, returns logits
@@ -89,7 +89,7 @@ class NetworkStepper(Stepper):
 
 
 class LSTMStepper(Stepper):
-    """Lays the LSTM's weights out for single steps, some copied and some not."""
+    """Steps an LSTM with its weights laid out for single steps, some copied and some not."""
 
     @torch.inference_mode()
     def __init__(
@@ -100,14 +100,14 @@ class LSTMStepper(Stepper):
         output: nn.Linear | TiedOutput,
         state: State,
     ) -> None:
-        """Go on from a state, on any device; see `fused_stepping.FusedStepper`."""
+        """Start from a state, on any device; see `fused_stepping.FusedStepper`."""
         # (B, H) each: the hidden states of the layers, then their cell states.
         super().__init__(tuple(part for part_LBH in state for part in part_LBH.float().unbind()))
         self._norms = norms
         self._hidden_size = output.in_features
         self._output_HV = output.weight.T.contiguous()
         self._output_bias_V = output.bias
-        # torch's gates are input, forget, cell, output; here the cell's comes last.
+        # torch's gate order is input, forget, cell, output; here the cell gate comes last.
         parts = torch.arange(4 * self._hidden_size, device=self._output_HV.device).chunk(4)
         order = torch.cat([parts[0], parts[1], parts[3], parts[2]])
         self._weights: list[Tensor] = []

@@ -1,9 +1,9 @@
-"""The network of the stream regime, of any cell.
+"""The network of the stream regime, with any cell.
 
 Shapes: T time steps, B columns, V vocabulary, E embedding, H hidden, L layers.
 Sources: Zaremba 2014, arXiv:1409.2329 (dropout between layers and before the output, none on the
-recurrence); Ba 2016, arXiv:1607.06450 (layer norm; here of what a layer gives upwards: its
-recurrence stays inside the cell); Merity 2018, arXiv:1708.02182, section 2 (weight dropout).
+recurrence); Ba 2016, arXiv:1607.06450 (layer norm; here of a layer's output, since its
+recurrence is inside the cell); Merity 2018, arXiv:1708.02182, section 2 (weight dropout).
 """
 
 import torch
@@ -17,11 +17,11 @@ from model.network.stepping import NetworkStepper, Stepper
 from model.network.tied import TiedOutput
 
 RECURRENT_WEIGHTS = ("weight_hh", "weight_hh_l0")
-"""What torch's layers call the weights that meet the state before a step."""
+"""torch's names for the weights that multiply the previous hidden state."""
 
 
 class StreamNetwork(Network):
-    """Predicts the next symbol at every position, carrying its state from call to call."""
+    """Predicts the next symbol at every position; its state is passed from call to call."""
 
     def __init__(self, config: TrialConfig, vocabulary_size: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class StreamNetwork(Network):
 
         Args:
             inputs_TB: Indices (T, B), int32 or int64.
-            state: The state before the first step; None is all zeros.
+            state: The state before the first step; None means zeros.
         """
         values_TBH = self._drop(self.embedding(inputs_TB), self._input_p)
         after: list[State] = []
@@ -58,7 +58,7 @@ class StreamNetwork(Network):
     def _run(
         self, layer: nn.Module, values_TBH: Tensor, before: State | None
     ) -> tuple[Tensor, State]:
-        """Run a layer; in training with one mask of its recurrent weights for all steps."""
+        """Run a layer; in training with one recurrent weight mask for all steps."""
         if not (self.training and self._weight_p):
             return run_layer(layer, values_TBH, before)
         dropped = {
@@ -73,12 +73,12 @@ class StreamNetwork(Network):
         )
 
     def start_text(self, inputs_T: Tensor, num_passages: int) -> tuple[Tensor, Step]:
-        """Read a text in one go; the steps after it carry the state."""
+        """Read a text in one pass; the steps after it carry the state."""
         logits_1V, stepper = self.start_stepper(inputs_T[:, None])
         first_B = torch.zeros(num_passages, dtype=torch.int64, device=inputs_T.device)
         return logits_1V.expand(num_passages, -1), stepper.pick(first_B).step
 
     def start_stepper(self, inputs_TB: Tensor) -> tuple[Tensor, Stepper]:
-        """Read a text a passage (T, B); return the logits (B, V) and what goes on from them."""
+        """Read one text per passage (T, B); return the logits (B, V) after it and a stepper."""
         logits_TBV, state = self(inputs_TB)
         return logits_TBV[-1], NetworkStepper(self, state)

@@ -1,4 +1,4 @@
-"""What a passage costs: the objective, the floor, passages judged by a network.
+"""What a passage costs in bits: the objective, the floor, passages scored by a network.
 
 May import: network, system, text. Must not know: training.
 """

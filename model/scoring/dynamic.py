@@ -1,8 +1,8 @@
-"""Dynamic evaluation: a network that goes on learning from the text that it is scored on.
+"""Dynamic evaluation: a network that keeps learning from the text on which it is scored.
 
-After each segment of the passage, once it has been paid for, the weights take a step down its
-gradient. It is what the network would spend on a text that it may learn from as it reads; the
-network itself stays as it was.
+After each segment of the passage has been scored, the weights take a gradient step on it. The
+result is the cost of a text from which the network may learn as it reads. The network itself
+does not change.
 
 Shapes: N symbols of a passage, V vocabulary.
 Source: Krause 2018, "Dynamic Evaluation of Neural Sequence Models", arXiv:1709.07432, section 5
@@ -22,32 +22,32 @@ from model.scoring.layout import MAX_DYNAMIC_SYMBOLS, WARM_UP_SYMBOLS
 from model.text.streams import EncodedCorpus, Symbols
 
 LEARNING_RATES = (0.0, 1e-4, 2e-4, 4e-4)
-"""Tried on the beginning of the validation passage, 0 for what learning on would harm; the step
-back to the trained weights that the source has helped nowhere (LOG.md)."""
+"""Tried on the beginning of the validation passage; 0 is for networks that get worse if they keep
+learning. The source's decay towards the trained weights never helped (LOG.md)."""
 TRIED_SYMBOLS = 4_096
 SEGMENT_SYMBOLS = 20
 _SEGMENTS = 300
-"""Of the training text, whose gradients' mean squares are taken."""
+"""Number of training segments over which the gradients' mean squares are taken."""
 _LEAST_ROOT = 0.3
-"""Smallest root of a mean square, in means of its tensor's. Rows of symbols that the segments lack
-have none, so that one step would throw them out of all bounds: words lost 0.6 bits in place of
-winning 0.3 (LOG.md)."""
+"""Smallest root mean square, as a multiple of its tensor's mean. Rows of symbols that the segments
+lack have a root of 0, and one step would make them diverge: word networks lost 0.6 bits instead of
+gaining 0.3 (LOG.md)."""
 _EPSILON = 1e-5
 _SECONDS_A_SYMBOL, _SECONDS_A_SYMBOL_AND_PARAMETER = 0.1e-3, 4.3e-10
-"""On one busy core: 9.0 s for 14,434 symbols at 1 x 512."""
+"""Measured on one busy core: 9.0 s for 14,434 symbols at 1 x 512."""
 
 
 def dynamic_gain(network: StreamNetwork, corpus: EncodedCorpus, *, seed: int) -> tuple[float, int]:
-    """Return what learning on brings a network on the test passage, and on how much of it.
+    """Return the bits that dynamic evaluation saves on the test passage, and the symbols scored.
 
     Args:
-        network: The network; it stays as it is, and is left in evaluation mode.
+        network: The network; its weights do not change, and it is left in evaluation mode.
         corpus: Its streams.
-        seed: Seed of the segments of the training text.
+        seed: Seed for drawing the segments of the training text.
 
     Returns:
-        Bits that the passage, or its first MAX_DYNAMIC_SYMBOLS, costs less, in all; and how many
-        symbols these are.
+        Bits saved on the passage, or on its first MAX_DYNAMIC_SYMBOLS, in total; and the number of
+        symbols scored.
     """
     train, validation, test = (part.symbols for part in corpus.parts)
     root_mean_squares = _root_mean_squares(network, train, seed=seed)
@@ -62,7 +62,7 @@ def dynamic_gain(network: StreamNetwork, corpus: EncodedCorpus, *, seed: int) ->
 
 
 def dynamic_seconds(num_parameters: int, *, num_symbols: int) -> float:
-    """Estimate what `dynamic_gain` takes on one CPU core.
+    """Estimate the seconds that `dynamic_gain` takes on one CPU core.
 
     Args:
         num_parameters: Trainable parameters of the network.
@@ -80,7 +80,7 @@ def _nats(
     learning_rate: float,
     root_mean_squares: list[Tensor],
 ) -> float:
-    """Return what a passage costs, in nats in all, one segment after the other."""
+    """Return the cost of a passage in nats, in total, scored segment by segment."""
     learner = _learner(network)
     parameters = [*learner.parameters()]
     device = parameters[0].device
@@ -100,7 +100,7 @@ def _nats(
                 logits_T1V[:, 0], text[start + 1 : end + 1], reduction="sum"
             )
         state = tuple(part_LBH.detach() for part_LBH in state)
-        nats += loss.detach()  # added up on the device: asking for it would wait
+        nats += loss.detach()  # summed on the device: reading it would block
         if learning_rate > 0:
             gradients = torch.autograd.grad(loss / (end - start), parameters)
             with torch.no_grad():
@@ -112,20 +112,20 @@ def _nats(
 
 
 def _learner(network: StreamNetwork) -> StreamNetwork:
-    """Return a copy without dropout that gradients go through.
+    """Return a copy without dropout through which gradients can flow.
 
-    cuDNN's LSTM has them in training mode alone; its layers have no dropout of their own.
+    cuDNN's LSTM supports them only in training mode; its layers have no dropout of their own.
     """
     learner = copy.deepcopy(network).eval()
     learner.layers.train()
     for module in learner.modules():
         if isinstance(module, torch.nn.RNNBase):
-            module.flatten_parameters()  # a copy's lie apart: cuDNN would join them at each call
+            module.flatten_parameters()  # a copy is not contiguous: cuDNN would compact each call
     return learner
 
 
 def _root_mean_squares(network: StreamNetwork, train: Symbols, *, seed: int) -> list[Tensor]:
-    """Return the root of the mean square of each weight's gradient on the training text."""
+    """Return the root mean square of each weight's gradient on the training text."""
     learner = _learner(network)
     parameters = [*learner.parameters()]
     squares = [torch.zeros_like(parameter) for parameter in parameters]

@@ -1,8 +1,8 @@
-"""Scores a passage: what the network spends on it, every symbol counted once.
+"""Scores a passage: what it costs under the network, with every symbol counted once.
 
 The layout of the evaluation is a constant, so the score depends neither on batch_size nor on
-sequence_length. The passage is cut into stretches that run side by side; each
-enters with the state carried over the WARM_UP_SYMBOLS symbols before it.
+sequence_length. The passage is cut into columns that are scored in parallel; each
+starts with the state carried over the WARM_UP_SYMBOLS symbols before it.
 
 Shapes: T time steps, B columns, V vocabulary.
 """
@@ -30,14 +30,14 @@ from model.text.streams import Symbols
 def symbol_nats(
     model: Network, passage: Symbols, *, context: Symbols, device: torch.device
 ) -> NDArray[np.float64]:
-    """Return what a network of any kind spends on each symbol of a passage (N,).
+    """Return the cost in nats of each symbol of a passage (N,) under a network of any kind.
 
     Args:
         model: The network; it is evaluated without dropout and left in training mode.
         passage: Indices (N,), at least one.
         context: The symbols just before the passage, at least one; the first symbol of the
             passage is scored too.
-        device: Where the network lies.
+        device: Device of the network.
     """
     if isinstance(model, Mixture):
         parts = [
@@ -58,14 +58,14 @@ def symbol_nats(
 
 
 def cold_nats(model: Network, texts_TB: Symbols, *, device: torch.device) -> NDArray[np.float64]:
-    """Return what a network spends on each symbol of texts side by side, but for their first.
+    """Return the cost in nats of each symbol of a batch of texts, except their first symbols.
 
-    Nothing stands before the first symbol: a network that carries a state has none yet.
+    Nothing precedes the first symbol: a network that carries a state starts without one.
 
     Args:
         model: The network; it is left in evaluation mode.
         texts_TB: Indices (T, B), at least two steps.
-        device: Where the network lies.
+        device: Device of the network.
 
     Returns:
         Nats (T - 1, B).
@@ -88,7 +88,7 @@ def cold_nats(model: Network, texts_TB: Symbols, *, device: torch.device) -> NDA
 
 
 def ngram_cold_nats(ngram: Ngram, texts_TB: Symbols) -> NDArray[np.float64]:
-    """Return what `cold_nats` does, of an n-gram (T - 1, B)."""
+    """Return the same as `cold_nats`, for an n-gram (T - 1, B)."""
     columns = [ngram.nats(text[1:], context=text[:1]) for text in texts_TB.T]
     return np.stack(columns, axis=1)
 
@@ -97,10 +97,10 @@ def ngram_cold_nats(ngram: Ngram, texts_TB: Symbols) -> NDArray[np.float64]:
 def _window_nats(
     model: WindowLSTM, passage: Symbols, *, context: Symbols, device: torch.device
 ) -> NDArray[np.float64]:
-    """Return what the network of the window regime spends on each symbol; see `symbol_nats`.
+    """Return the cost in nats of each symbol under a window-regime network; see `symbol_nats`.
 
-    Each symbol is predicted as in generation: from the window before it, which grows from
-    the context until it is whole (WindowLSTM.start_text).
+    Each symbol is predicted as in generation: from the window before it, which grows with
+    the context until it is full (WindowLSTM.start_text).
     """
     length = model.window_length
     num_context = min(len(context), length)
@@ -123,11 +123,11 @@ def _window_nats(
 def _columns(
     passage: Symbols, context: Symbols
 ) -> tuple[Symbols, Symbols, Symbols, NDArray[np.bool_]]:
-    """Lay a passage out as columns side by side, each entered with the symbols before it.
+    """Lay a passage out as parallel columns, each preceded by the symbols before it.
 
     Returns:
-        The inputs and the targets (T, B), which symbol of the passage a target is, and whether it
-        is scored.
+        The inputs and the targets (T, B), the position of each target in the passage, and whether
+        it is scored.
     """
     symbols = np.concatenate([context[-WARM_UP_SYMBOLS:], passage])
     num_context = len(symbols) - len(passage)
@@ -137,7 +137,7 @@ def _columns(
     steps_T1 = np.arange(-WARM_UP_SYMBOLS, column_length)[:, None]
     places_TB = starts + steps_T1
     is_scored_TB = (steps_T1 >= 0) & (places_TB < len(symbols))
-    # Where a short context has no symbol, its first one is repeated.
+    # Where a short context has no symbol, its first symbol is repeated.
     inputs_TB, targets_TB = (
         symbols[places.clip(0, len(symbols) - 1)] for places in (places_TB - 1, places_TB)
     )
@@ -148,7 +148,7 @@ def _columns(
 def _losses(
     model: StreamNetwork, inputs_TB: Symbols, targets_TB: Symbols, device: torch.device
 ) -> NDArray[np.float64]:
-    """Return what each target (T, B) costs; the network is left in training mode."""
+    """Return the cost in nats of each target (T, B); the network is left in training mode."""
     model.eval()
     losses: list[Tensor] = []
     state = None
@@ -175,15 +175,15 @@ def held_out_nats(
     is_test: bool,
     max_symbols: int | None,
 ) -> NDArray[np.float64]:
-    """Return what a network spends on each symbol of the validation or the test passage (N,).
+    """Return the cost in nats of each symbol of the validation or the test passage (N,).
 
     Args:
         network: The network.
         prepared: The corpus.
         config: The network's configuration.
-        precision: The arithmetic that it was trained and validated in.
-        is_test: Whether it is the test passage.
-        max_symbols: Of a longer passage, only the beginning is scored; None is all of it.
+        precision: The precision in which it was trained and validated.
+        is_test: Whether to score the test passage.
+        max_symbols: Only this many symbols of a longer passage are scored; None means all.
     """
     corpus, device = prepared.streams(config), next(network.parameters()).device
     passage, context = corpus.validation, corpus.train
@@ -200,9 +200,9 @@ def score_test_passage(
 ) -> float:
     """Return restored bits per raw character of the test passage.
 
-    It is what `val_bits_per_char` is on the validation passage: the network's own bits and the
-    price of what the cleaning dropped there; with words, spelling is in it. The passage is
-    entered with the state carried over the end of the validation passage. For the arguments see
+    This is `val_bits_per_char` for the test passage: the network's own bits plus the price of
+    what the cleaning dropped there, and for words the bits of spelling. The network enters the
+    passage with the state carried over the end of the validation passage. For the arguments, see
     `held_out_nats`.
     """
     nats = held_out_nats(
@@ -220,17 +220,17 @@ def score_cold_windows(
     precision: str | None,
     length: int,
 ) -> float | None:
-    """Return what `score_test_passage` does, of windows with nothing before each.
+    """Return `score_test_passage` for windows that nothing precedes.
 
-    They lie side by side, so each symbol is scored once; random ones, as others take, have this
-    mean. None is a passage shorter than a window.
+    They are adjacent, so each symbol is scored once; the random windows that others use have the
+    same mean. Returns None if the passage is shorter than a window.
 
     Args:
         network: The network; it is left in evaluation mode.
         prepared: The corpus.
         config: The network's configuration.
         precision: As in `held_out_nats`.
-        length: Symbols of a window that are scored, at least 1: all but its first.
+        length: Number of scored symbols in a window, at least 1: all but its first.
     """
     test, device = prepared.streams(config).test, next(network.parameters()).device
     num_windows = (len(test.symbols) - 1) // length

@@ -1,10 +1,10 @@
-"""Bits per letter of the test passage: all cleanings are judged on the very same letters.
+"""Bits per letter of the test passage: all cleanings are scored on the same letters.
 
-The letters are the passage under the cleaning `letters`; a network of another cleaning is
-shown nothing of what that one lacks, but must imagine it (particle_filter.py). The passage is
-one long pass: only before its first letter is a network shown a text, in its own cleaning.
-Rejected: segments side by side, each entered with the text before it, which would show the
-punctuation there to some and not to others.
+The letters are the passage under the cleaning `letters`. A network of another cleaning never sees
+the symbols that this cleaning drops; it has to sum over them (particle_filter.py). The passage is
+scored in one pass: a network sees text in its own cleaning only before the first letter.
+Rejected: parallel segments, each entered with the text before it. The punctuation there would be
+visible to some networks and not to others.
 """
 
 import dataclasses
@@ -22,26 +22,26 @@ from model.text.vocabulary import Vocabulary
 
 PARTICLES = 32
 """1 x 512 on the book, `lower`: 1.928, 1.913, 1.899 and 1.892 bits with 16, 32, 64 and 256
-particles, in 18, 26, 40 and 117 s of a busy core. It still falls: hence the trend."""
+particles, in 18, 26, 40 and 117 s of a busy core. It is still falling, hence the trend."""
 MAX_LETTERS = 16_384
-"""So many letters of a longer passage are scored: the cost is bounded, and the same for all."""
+"""Letters of a longer passage that are scored: this bounds the cost, equally for all networks."""
 SECONDS_A_LETTER, SECONDS_A_LETTER_AND_PARAMETER = 0.6e-3, 1.1e-9
-"""On one busy core: 13.0 s for 13,593 letters at 1 x 256, 26.0 s at 1 x 512."""
+"""Measured on one busy core: 13.0 s for 13,593 letters at 1 x 256, 26.0 s at 1 x 512."""
 TREND_COST = 2.0
-"""Fewer particles beside all of them, against all alone: 1.7 at 1 x 512, 2.0 at 1 x 256."""
+"""Cost with the trend, relative to without: 1.7 at 1 x 512, 2.0 at 1 x 256."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LetterScore:
-    """What a network spends on a letter of the test passage; an upper bound that falls.
+    """Bits per letter of the test passage: an upper bound that falls as particles are added.
 
-    Fields are named as the columns of finalists.csv.
+    Fields are named after the columns of finalists.csv.
 
     Attributes:
-        letter_particles: Particles of the estimate; 1 where one is exact.
+        letter_particles: Particles of the estimate; 1 where one gives the exact value.
         test_bits_per_letter: With all particles.
-        test_bits_per_letter_quarter: With a quarter of them, None if not asked for.
-        test_bits_per_letter_sixteenth: With a sixteenth of them, None if not asked for.
+        test_bits_per_letter_quarter: With a quarter of them; None if not requested.
+        test_bits_per_letter_sixteenth: With a sixteenth of them; None if not requested.
     """
 
     letter_particles: int
@@ -58,19 +58,19 @@ def score_letters(
     Args:
         network: The network; it is left in evaluation mode.
         corpus: The streams of its cleaning.
-        seed: Seed of the network; what lives on is drawn by a generator derived from it.
-        with_trend: Whether fewer particles are tried too.
+        seed: Seed of the network; the seed of the resampling is derived from it.
+        with_trend: Whether to estimate with fewer particles too.
 
     Returns:
-        The score; None for a network that carries no state (the window regime) or whose
-        symbols are not characters, and where the passage has no letters.
+        The score; None for a network that carries no state (the window regime), for one whose
+        symbols are not characters, and for a passage without letters.
     """
     vocabulary = corpus.vocabulary
     if not isinstance(vocabulary, (Vocabulary, CommonCharVocabulary)):
         return None
     if not isinstance(network, StreamNetwork):
         return None
-    # Every cleaning keeps the letters, so they can be had from each.
+    # Every cleaning keeps the letters, so each one's text contains them.
     letters = clean(text_of(corpus, corpus.test), LETTERS)[:MAX_LETTERS]
     if not letters:
         return None
@@ -100,13 +100,13 @@ def score_letters(
 def scoring_seconds(
     config: TrialConfig, num_parameters: int, *, num_chars: int, with_trend: bool
 ) -> float:
-    """Estimate what scoring a network takes on one CPU core; a `letters` network takes less.
+    """Estimate the seconds that scoring takes on one CPU core; a `letters` network takes less.
 
     Args:
         config: Its configuration.
         num_parameters: Its trainable parameters.
         num_chars: Characters of the test passage in its own cleaning.
-        with_trend: Whether fewer particles are tried too.
+        with_trend: Whether to estimate with fewer particles too.
     """
     if config.regime == "window" or config.unit != "char":
         return 0.0

@@ -1,7 +1,7 @@
-"""A weighted mixture of networks and an n-gram: its text, its weights, its members.
+"""A weighted mixture of networks and an n-gram: its predictions, its weights, its members.
 
-p(c | h) is the weighted sum of the members' probabilities, at each symbol. The weights are the
-maximum of the likelihood of a held-out passage, which is convex, found by expectation
+At each symbol, p(c | h) is the weighted sum of the members' probabilities. The weights maximise
+the likelihood of a held-out passage, a convex problem that is solved by expectation
 maximisation.
 
 Shapes: T time steps, B passages, V vocabulary, M members, N symbols of a passage.
@@ -22,23 +22,23 @@ from model.network.base import Network, Step
 from model.text.ngram import Ngram
 
 MIN_GAIN_BITS = 0.003
-"""Bits per symbol that a member must bring on the passage. The means of three seeds of one
+"""Bits per symbol that a member must save on the passage. The means of three seeds of one
 configuration scatter by 0.005 (docs/results.md): less is noise."""
 MAX_NETWORKS = 8
-"""Networks of a mixture: each is one more step for a symbol of text."""
+"""Maximum number of networks in a mixture: each adds one forward step per symbol."""
 _BLOCK_SYMBOLS, _LEAST_BLOCKS = 256, 8
-"""Neighbouring symbols are dear together: a gain's standard error is that of blocks' means."""
+"""Costs of neighbouring symbols are correlated, so standard errors are those of block means."""
 _MAX_ITERATIONS, _LEAST_STEP_NATS = 1_000, 1e-7
 Nats = NDArray[np.float64]
 
 
 class Mixture(Network):
-    """Networks over the same symbols, and an n-gram over these, as one network.
+    """Networks over the same symbols, with or without an n-gram over these, as one network.
 
     Attributes:
         networks: The networks.
-        weights: Of the networks, then of the n-gram; at least 0, 1 in sum.
-        ngram: The n-gram; None without one.
+        weights: Those of the networks, then that of the n-gram; at least 0, with a sum of 1.
+        ngram: The n-gram, or None.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Mixture(Network):
         self.ngram = ngram
 
     def start_text(self, inputs_T: Tensor, num_passages: int) -> tuple[Tensor, Step]:
-        """Read a text with each member; each step is one of all of them."""
+        """Read a text with each member; each step advances all of them."""
         started = [network.start_text(inputs_T, num_passages) for network in self.networks]
         states = None
         if self.ngram is not None:
@@ -79,7 +79,7 @@ class Mixture(Network):
 
 
 def mixed_nats(nats_MN: Nats, weights: Sequence[float] | Nats) -> Nats:
-    """Return what a mixture spends on each symbol (N,), by what its members spend; any axes N."""
+    """Return a mixture's cost of each symbol (N,) from its members' costs; N may be any axes."""
     lowest_N = nats_MN.min(axis=0)
     likelihood_N = np.tensordot(np.asarray(weights), np.exp(lowest_N - nats_MN), axes=1)
     mixed_N: Nats = lowest_N - np.log(likelihood_N)
@@ -87,10 +87,10 @@ def mixed_nats(nats_MN: Nats, weights: Sequence[float] | Nats) -> Nats:
 
 
 def fit_weights(nats_MN: Nats) -> Nats:
-    """Return the weights (M,) with which a mixture spends least on a passage.
+    """Return the weights (M,) with which a mixture has the lowest cost on a passage.
 
     Args:
-        nats_MN: What each member spends on each symbol; finite.
+        nats_MN: Each member's cost of each symbol; finite.
     """
     likelihood_MN = np.exp(nats_MN.min(axis=0) - nats_MN)
     weights = np.full(len(nats_MN), 1 / len(nats_MN))
@@ -112,9 +112,9 @@ class Chosen:
 
     Attributes:
         members: Rows of the candidates, networks first.
-        weights: Of each (M,).
-        gains_bits: What the mixture loses without it, in bits per symbol, the others' weights
-            fitted again (M,); 0 for an only member.
+        weights: One for each member (M,).
+        gains_bits: What the mixture loses without each member, in bits per symbol, with the other
+            weights refitted (M,); 0 for a single member.
     """
 
     members: tuple[int, ...]
@@ -123,7 +123,7 @@ class Chosen:
 
     @classmethod
     def of(cls, nats_CN: Nats, members: Sequence[int]) -> "Chosen":
-        """Fit the mixture of some candidates."""
+        """Fit the mixture of the given candidates."""
         members = tuple(sorted(members))
         mean = float(_fitted_nats(nats_CN[[*members]]).mean())
         without = [_fitted_nats(nats_CN[[*rest]]).mean() - mean for rest in _without_one(members)]
@@ -135,14 +135,14 @@ class Chosen:
 
 
 def choose_members(nats_CN: Nats) -> Chosen:
-    """Choose the members of a mixture: each time the one that brings most, while it is enough.
+    """Choose the members of a mixture greedily: add the most useful one while its gain suffices.
 
-    Those that bring less than noise once the others are there go again. At least one network is
-    a member.
+    Members whose gain is within noise once the others are present are removed again. At least one
+    network is a member.
 
     Args:
-        nats_CN: What each candidate spends on each symbol of a held-out passage; finite. The last
-            row is the n-gram's, the others are networks'.
+        nats_CN: Each candidate's cost of each symbol of a held-out passage; finite. The last row
+            is the n-gram's, the other rows are those of networks.
     """
     ngram = len(nats_CN) - 1
     chosen = [int(nats_CN.mean(axis=1).argmin())]
@@ -170,7 +170,7 @@ def choose_members(nats_CN: Nats) -> Chosen:
 
 
 def _without_one(members: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Yield the members without each; nothing for an only one."""
+    """Yield the members without each one in turn; nothing for a single member."""
     if len(members) > 1:
         for member in members:
             yield [other for other in members if other != member]
@@ -181,7 +181,7 @@ def _fitted_nats(nats_MN: Nats) -> Nats:
 
 
 def is_gain(gained_N: Nats) -> bool:
-    """Return whether a gain in nats is more than noise: MIN_GAIN_BITS, and two standard errors."""
+    """Return whether a gain in nats exceeds noise: MIN_GAIN_BITS and two standard errors."""
     num_blocks = max(_LEAST_BLOCKS, len(gained_N) // _BLOCK_SYMBOLS)
     if len(gained_N) < num_blocks:
         return False

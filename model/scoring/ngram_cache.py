@@ -1,11 +1,11 @@
-"""A cache: n-grams of what a text has said so far, which raise what a model expects.
+"""A cache: n-grams of the text read so far, which raise the probability of what recurs.
 
 A text repeats itself: names, phrases. The cache counts the symbols that followed the contexts of
-some lengths earlier in the same text, and begins where the model ends:
-p_k(c | h) = (C(hc) + w N(h) p_{k-1}(c | h')) / (C(h) + w N(h)), with C the counts so far and N(h)
-the number of different symbols that followed h; below its shortest context is the model's own
-probability. A context that was not read yet leaves p_{k-1}. That is Witten-Bell's interpolation,
-the escape to the shorter context w times as heavy.
+certain lengths earlier in the same text, and falls back to the model's prediction:
+p_k(c | h) = (C(hc) + w N(h) p_{k-1}(c | h')) / (C(h) + w N(h)), where C is the counts so far and
+N(h) the number of distinct symbols that followed h. Below the shortest context stands the model's
+own probability. A context that has not been seen leaves p_{k-1} unchanged. This is Witten-Bell
+interpolation with the escape to the shorter context weighted w times as much.
 
 Shapes: N symbols of a passage.
 Sources: Kuhn & De Mori 1990, "A cache-based natural language model for speech recognition"; Chen &
@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 from model.text.streams import Symbols
 
 CONTEXT_SYMBOLS = 2_000
-"""Symbols before a passage that are counted too; no validation passage gains by more (LOG.md)."""
+"""Symbols before a passage that are counted too; more helps on no validation passage (LOG.md)."""
 MAX_LENGTH, MAX_ESCAPE_WEIGHT = 32, 1_000.0
 _SHORTEST, _NUM_LENGTHS, _ESCAPE_WEIGHTS = (1, 2, 4, 6), 9, (10.0, 20.0, 40.0)
-"""What is tried. Characters of a book, a play and a manual are best from 4, source from 6, words
-from 2; a weight of 20 is the best of 2 to 160 in all but one (LOG.md)."""
+"""The settings that are tried. Lengths from 4 are best for characters of a book, a play and a
+manual, from 6 for source code, from 2 for words; a weight of 20 is the best of 2 to 160 in all but
+one case (LOG.md)."""
 _LEAST_PROBABILITY = 1e-200
 
 Floats = NDArray[np.float64]
@@ -35,12 +36,12 @@ Counts = NDArray[np.int64]
 
 
 class _Level(NamedTuple):
-    """What was counted at each symbol (N,), after its context of one length.
+    """The counts at each symbol (N,) after its context of one length.
 
     Attributes:
-        of_context: Symbols that followed the context.
-        of_symbol: How often the one that stands here did.
-        different: How many different ones did.
+        of_context: Number of symbols that followed the context.
+        of_symbol: How often the symbol at this position followed it.
+        different: Number of distinct symbols that followed it.
     """
 
     of_context: Counts
@@ -50,13 +51,13 @@ class _Level(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NgramCache:
-    """A cache's settings; what it counts is the text that is read.
+    """A cache's settings; the counts are made from the text that is read.
 
     Attributes:
         shortest: Symbols of its shortest context, at least 1.
-        longest: Of its longest, at most MAX_LENGTH.
-        escape_weight: What the shorter context's weight is multiplied by, above 0 and at most
-            MAX_ESCAPE_WEIGHT: the larger, the more often must be said what is expected again.
+        longest: Symbols of its longest context, at most MAX_LENGTH.
+        escape_weight: Multiplier of the shorter context's weight, above 0 and at most
+            MAX_ESCAPE_WEIGHT: a larger one needs more repetitions before the cache dominates.
 
     Raises:
         ValueError: A number is out of its range.
@@ -88,10 +89,10 @@ class NgramCache:
     def fit(
         cls, nats_N: Floats, passage: Symbols, *, context: Symbols
     ) -> tuple["NgramCache", Floats]:
-        """Return the cache with which a model spends least on a passage, and what it spends.
+        """Return the cache with which a model's cost of a passage is lowest, and that cost.
 
         Args:
-            nats_N: What the model spends on each symbol alone.
+            nats_N: The model's cost of each symbol, without a cache.
             passage: Indices (N,), at least one.
             context: The symbols just before it.
         """
@@ -104,20 +105,20 @@ class NgramCache:
         return min(cached, key=lambda each: float(each[1].sum()))
 
     def nats(self, nats_N: Floats, passage: Symbols, *, context: Symbols) -> Floats:
-        """Return what each symbol of a passage costs (N,) with the cache.
+        """Return the cost of each symbol of a passage (N,) with the cache.
 
         Args:
-            nats_N: What the model spends on each alone.
+            nats_N: The model's cost of each symbol, without a cache.
             passage: Indices (N,), at least one.
             context: The symbols just before it; the last CONTEXT_SYMBOLS are counted.
         """
         return self._nats(nats_N, _levels(passage, context, self.longest))
 
     def _nats(self, nats_N: Floats, levels: Iterable[_Level]) -> Floats:
-        """Return the same by the counts after contexts of 1 symbol, of 2 and so on."""
+        """Return the same from the counts after contexts of 1 symbol, 2 symbols and so on."""
         probability_N = np.exp(-nats_N)
         for level in itertools.islice(levels, self.shortest - 1, self.longest):
-            # Where its context was not read, this leaves the probability as it is.
+            # Where the context has not been seen, this leaves the probability unchanged.
             shorter_N = self.escape_weight * np.maximum(level.different, 1)
             probability_N = (level.of_symbol + shorter_N * probability_N) / (
                 level.of_context + shorter_N
@@ -127,14 +128,14 @@ class NgramCache:
 
 
 def _levels(passage: Symbols, context: Symbols, longest: int) -> Iterator[_Level]:
-    """Yield what was counted at each symbol of a passage, after contexts of 1 symbol and more."""
+    """Yield the counts at each symbol of a passage, after contexts of 1 to `longest` symbols."""
     text = np.concatenate([context[-CONTEXT_SYMBOLS:], passage]).astype(np.int64)
     scored = slice(len(text) - len(passage), None)
     size = int(text.max()) + 1
     ones, grams = np.ones_like(text), text
     for _ in range(longest):
-        # Equal numbers where the contexts are equal: the gram that ends before the symbol. The
-        # text's first symbol has none, so its number is its own.
+        # Equal contexts get equal numbers: that of the gram that ends before the symbol. The
+        # first symbol of the text has no context, so its number is unique.
         contexts = np.concatenate([[grams.max() + 1], grams[:-1]])
         grams = np.unique(contexts * size + text, return_inverse=True)[1]
         (of_symbol,) = _sums_before(grams, ones)
@@ -143,7 +144,7 @@ def _levels(passage: Symbols, context: Symbols, longest: int) -> Iterator[_Level
 
 
 def _sums_before(numbers: Counts, *values: Counts) -> list[Counts]:
-    """Return the sums of some values over the earlier places of the same number, at each place."""
+    """Return, at each position, the sums of the values at earlier positions of equal number."""
     order = numbers.argsort(kind="stable")
     firsts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
     first_of_each = np.repeat(firsts, np.diff(firsts, append=len(order)))

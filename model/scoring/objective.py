@@ -1,9 +1,9 @@
 """The objective: restored bits per raw character, comparable between cleanings.
 
 A trial with a harsher cleaning predicts an easier text. The chain rule
-H(raw) = H(cleaned) + H(raw given cleaned) makes such scores comparable: the network pays the
-first term, and the second, the price of restoring what the cleaning dropped, is estimated
-once for the study by the n-gram floor model.
+H(raw) = H(cleaned) + H(raw given cleaned) makes such scores comparable. The network's cost is the
+first term. The second, the price of restoring what the cleaning dropped, is estimated
+once per study by the n-gram floor model.
 """
 
 import dataclasses
@@ -32,10 +32,10 @@ from model.text.streams import (
 )
 
 OBJECTIVE_VERSION = 2
-"""Scores of different versions are not compared. 1 had a Witten-Bell n-gram, its order chosen on
-the validation passage, for the floor, the prices and the spelling; its runs are reported still."""
+"""Scores of different versions are not compared. Version 1 took floor, prices and spelling from
+a Witten-Bell n-gram whose order was chosen on validation text; its runs can still be reported."""
 MAX_TRAIN_CHARS = 2_000_000
-"""The floor counts only the last raw characters of a longer training part, to stay within
+"""For a longer training part, the floor counts only the last raw characters, to stay within
 seconds."""
 MAX_SCORED_CHARS = 1_000_000
 """Raw characters of a longer passage on which the floor is measured, for the same reason."""
@@ -43,7 +43,7 @@ MAX_SCORED_CHARS = 1_000_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Floor:
-    """What the n-gram spends on the passages of one cleaning, in bits per raw character."""
+    """The n-gram's cost of the passages under one cleaning, in bits per raw character."""
 
     validation_bits_per_char: float
     test_bits_per_char: float
@@ -55,10 +55,10 @@ class Floors:
 
     Attributes:
         order: Its order, chosen on the end of the raw training part.
-        of_cleaning: Cleaning to floor; "cased", the raw text, is always among them.
+        of_cleaning: Maps each cleaning to its floor; always contains "cased", the raw text.
 
     Raises:
-        ConfigError: There is none of the raw text, or the order is below 1.
+        ConfigError: The floor of the raw text is missing, or the order is below 1.
     """
 
     order: int
@@ -68,7 +68,7 @@ class Floors:
         if self.order < 1:
             raise ConfigError(f"a floor's order must be at least 1, got {self.order}")
         if RAW not in self.of_cleaning:
-            raise ConfigError(f"floors must have one of {RAW!r}, got {sorted(self.of_cleaning)}")
+            raise ConfigError(f"floors must cover {RAW!r}, got {sorted(self.of_cleaning)}")
 
     def restoration_bits_per_char(self, cleaning: str, *, is_test: bool = False) -> float:
         """Return the price of restoring a held-out passage, per raw character, at least 0."""
@@ -81,15 +81,16 @@ class Floors:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PreparedCorpus:
-    """A corpus ready for a search: encoded once for each cleaning, with floors and prices.
+    """A corpus ready for a search: encoded once per cleaning, with floors and prices.
 
     Attributes:
-        encoded: Cleaning to streams of characters, restoration prices included.
-        floors: The n-gram's figures, of each cleaning.
-        resemblance: Of the validation passage to the training part; None for a short text.
-        location: Where the text is found again, for checkpoints; None is not known.
-        min_char_count: Rarer characters share a symbol of the streams; it is the same for all
-            configurations, else each process would need streams of its own.
+        encoded: Maps each cleaning to its streams of characters, restoration prices included.
+        floors: The n-gram's figures for each cleaning.
+        resemblance: How well the validation passage resembles the training part; None for a short
+            text.
+        location: Where the text can be found again, for checkpoints; None if unknown.
+        min_char_count: Rarer characters share a symbol of the streams. It is the same for all
+            configurations; otherwise each process would need its own streams.
     """
 
     encoded: dict[str, EncodedCorpus]
@@ -100,14 +101,14 @@ class PreparedCorpus:
 
     @property
     def num_bytes(self) -> int:
-        """What the streams of characters take."""
+        """Bytes that the streams of characters take."""
         return sum(each.num_bytes for each in self.encoded.values())
 
     def streams(self, config: TrialConfig) -> EncodedCorpus:
-        """Return the streams of a configuration: of its cleaning, in its unit.
+        """Return the streams of a configuration: those of its cleaning and its unit.
 
-        Streams of words and of bytes are made by the process that asks, so that this object
-        stays as small as the text, and kept there.
+        Streams of words and of bytes are made and kept by the process that asks for them, so that
+        this object stays as small as the text.
         """
         chars = self.encoded[config.cleaning]
         if config.unit == "char":
@@ -126,14 +127,14 @@ def prepare_corpus(
     lengths: tuple[int, int] | None = None,
     min_char_count: int = 0,
 ) -> PreparedCorpus:
-    """Split, clean and encode a text, and work out what restoring each cleaning costs.
+    """Split, clean and encode a text, and compute the price of restoring each cleaning.
 
     Args:
         text: The raw text.
         cleanings: Names of cleanings.
-        floors: Of this text, where they are known: an earlier run is judged as it began.
+        floors: This text's floors if known: a resumed run is scored as it began.
         lengths: As in `split_text`.
-        min_char_count: Rarer characters share a symbol; not that of the n-gram.
+        min_char_count: Rarer characters share a symbol; the n-gram keeps them apart.
 
     Raises:
         ConfigError: The floors lack a cleaning.
@@ -144,7 +145,7 @@ def prepare_corpus(
     resembles = resemblance(streams)
     order = floors.order if floors else _order(streams)
     encoded, measured = dict[str, EncodedCorpus](), dict[str, Floor]()
-    # One after the other: three of a gigabyte would not fit into a laptop.
+    # One after the other: three copies of a gigabyte would not fit into a laptop's memory.
     for name in dict.fromkeys((RAW, *cleanings)):
         if name != RAW:
             del streams
@@ -156,7 +157,7 @@ def prepare_corpus(
     floors = floors or Floors(order=order, of_cleaning=measured)
     missing = [name for name in cleanings if name not in floors.of_cleaning]
     if missing:
-        raise ConfigError(f"floors must have one of each cleaning, got none of {missing[0]!r}")
+        raise ConfigError(f"floors must cover every cleaning, got none of {missing[0]!r}")
     return PreparedCorpus(
         encoded={name: _priced(encoded[name], floors) for name in cleanings},
         floors=floors,
@@ -166,7 +167,7 @@ def prepare_corpus(
 
 
 def _order(raw: EncodedCorpus) -> int:
-    """Return the order of the n-gram for all cleanings, chosen by the end of the training part."""
+    """Return the n-gram order for all cleanings, chosen on the end of the training part."""
     last = raw.train.symbols[-MAX_TRAIN_CHARS:]
     return choose_order(last, vocabulary_size=len(raw.vocabulary))
 
@@ -184,21 +185,21 @@ def _priced(corpus: EncodedCorpus, floors: Floors) -> EncodedCorpus:
 
 
 def restored_bits_per_char(own_bits: float, passage: Part) -> float:
-    """Return `val_bits_per_char`, or the same of the test passage: own bits and the price.
+    """Return `val_bits_per_char`, or its counterpart for the test passage: own bits plus price.
 
     Args:
-        own_bits: Bits that a model spends on its own cleaned passage, in all; of a model of words,
-            those of the spelling too.
+        own_bits: A model's total bits for its own cleaned passage; for a model of words, including
+            those of spelling.
         passage: The validation or the test passage of the model's streams.
     """
     return own_bits / passage.num_raw_chars + passage.restoration_bits_per_char
 
 
 def uniform_guess_bits_per_char(corpus: EncodedCorpus) -> float:
-    """Return what a uniform guess among a cleaning's characters scores, restored.
+    """Return the restored score of a uniform guess among a cleaning's characters.
 
     Args:
-        corpus: The streams of characters; who reads words can guess characters too.
+        corpus: The streams of characters; a model of words could guess characters too.
     """
     own_bits = math.log2(len(alphabet_of(corpus))) * len(corpus.validation.symbols)
     return restored_bits_per_char(own_bits, corpus.validation)
@@ -209,14 +210,14 @@ def measured_floor(
 ) -> Floor:
     """Measure the floor of one cleaning.
 
-    Of a long text parts stand for all: the same raw characters whatever the cleaning, or the
-    price of a harsh one would be that of another text.
+    For a long text, only parts are measured. They are the same raw characters whatever the
+    cleaning; otherwise the price of a harsh cleaning would be that of another text.
 
     Args:
         split: The raw text.
         corpus: Its streams of characters, of one cleaning.
-        order: Of the n-gram.
-        smoothing: Of the n-gram.
+        order: Order of the n-gram.
+        smoothing: Smoothing of the n-gram.
     """
     parts = (
         split.text[max(0, split.train_end - MAX_TRAIN_CHARS) : split.train_end],
@@ -231,7 +232,7 @@ def measured_floor(
         order=order,
         smoothing=smoothing,
     )
-    # Of a validation passage of numbers "letters" can leave less than a context.
+    # If the validation passage is all numbers, "letters" can leave less than a context.
     before_test = np.concatenate([train[-order:], validation[-order:]])
     return Floor(
         validation_bits_per_char=ngram.bits(validation[:num_validation], context=train)

@@ -1,17 +1,17 @@
-"""A particle filter over a network's own state: the probability of letters, the rest summed out.
+"""A particle filter over a network's state: the probability of letters, the rest summed out.
 
-Under the cleaning `letters` each symbol of a vocabulary is one letter (both "A" and "a" are "a")
-or silent (punctuation, digits); the symbol of rare characters is each in its share. The
+Under the cleaning `letters`, each symbol of a vocabulary is one letter (both "A" and "a" are "a")
+or silent (punctuation, digits); the symbol of rare characters is each of them in its share. The
 probability of letters is the sum over all strings of the network's symbols that clean to them. A
 particle is one such string so far, with the network's state after it. All children of all
-particles are known with their weights before any is chosen: those worth an average particle or
-more live on as they are; of the lighter ones one lives on for each average particle's worth, with
-that weight. So the estimate of the probability is without bias; its -log2 is in expectation an
-upper bound, and falls as particles are added.
+particles and their weights are known before any is chosen. Those that weigh as much as an average
+particle or more survive unchanged. Of the lighter ones, one survives per average particle's
+weight, with that weight. So the estimate of the probability is unbiased; its -log2 is in
+expectation an upper bound, which falls as particles are added.
 
-Rejected (numbers in DESIGN.md): drawing each child, and the source's optimal threshold.
+Rejected (figures in DESIGN.md): sampling each child, and the source's optimal threshold.
 Source: Fearnhead & Clifford 2003, "On-line inference for hidden Markov models via particle
-filters". Shapes: B particles, V vocabulary, S symbols, C children, N those that live on.
+filters". Shapes: B particles, V vocabulary, S symbols, C children, N survivors.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ from model.text.common_chars import CommonCharVocabulary
 from model.text.vocabulary import Vocabulary
 
 MAX_SILENT_RUN = 16
-"""Silent symbols before a letter, at most; what is cut only lowers the probability."""
+"""Maximum number of silent symbols before a letter; the cut only lowers the probability."""
 Weights = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
@@ -46,16 +46,16 @@ def letter_bits(
     seed: int,
     max_silent_run: int = MAX_SILENT_RUN,
 ) -> float:
-    """Return the bits that a network spends on letters, in all.
+    """Return a network's cost of letters, in bits, in total.
 
     Args:
         network: The network; it is left in evaluation mode.
         vocabulary: Its symbols.
-        letters: A text that the cleaning `letters` gives, of letters in the vocabulary.
+        letters: A text as cleaned by `letters`, made of letters in the vocabulary.
         context: Indices of the text before it in the network's own cleaning, at least one.
         num_particles: At least 1.
-        seed: Seed of what lives on.
-        max_silent_run: Silent symbols before a letter, at most.
+        seed: Seed of the resampling.
+        max_silent_run: Maximum number of silent symbols before a letter.
     """
     generator = np.random.default_rng(seed)
     symbols_of = symbols_by_letter(vocabulary)
@@ -94,7 +94,7 @@ class Spellings:
 
     Attributes:
         symbols: Their indices.
-        shares: Which share of each symbol is the letter: 1 but for that of the rare characters.
+        shares: Share of each symbol that is the letter: 1 except for that of rare characters.
     """
 
     symbols: Indices
@@ -103,7 +103,7 @@ class Spellings:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Children:
-    """Particles that may follow: their weights, their parents' rows, their last symbols."""
+    """Candidate next particles: their weights, their parents' rows, their last symbols."""
 
     weights: Weights
     rows: Indices
@@ -120,11 +120,11 @@ class _Children:
         )
 
     def survivors(self, threshold: float, generator: np.random.Generator) -> "_Children":
-        """Keep what weighs a threshold or more; of the rest one for each threshold's weight."""
+        """Keep children of threshold weight or more; of the rest, one per threshold's weight."""
         if threshold == 0.0:
             return self
         light_C = self.weights < threshold
-        # Systematic: the light ones lie side by side on a line, with a mark at each threshold.
+        # Systematic resampling: the light ones lie end to end on a line, a mark per threshold.
         ends_C = np.where(light_C, self.weights, 0.0).cumsum() / threshold
         marks_C = np.floor(ends_C + generator.random())
         lives_C = ~light_C
@@ -137,14 +137,14 @@ class _Children:
 
 @dataclasses.dataclass(slots=True)
 class _Particles:
-    """Strings so far: the network's states, their weights, what the network expects next."""
+    """Strings so far: the network's states, their weights, the next symbol's probabilities."""
 
     stepper: Stepper
     weights: Weights
     probabilities: Weights
 
     def children(self, spellings: Spellings, pool: "_Particles") -> _Children:
-        """Return all that follow by one of these symbols; these particles end the pool."""
+        """Return all continuations by one of these symbols; these particles end the pool."""
         end = len(pool.weights)
         rows_B = np.arange(end - len(self.weights), end)
         symbols_S = spellings.symbols
@@ -154,7 +154,7 @@ class _Particles:
         )
 
     def step(self, children: _Children) -> "_Particles":
-        """Take the step of each child; these particles stay where they are."""
+        """Step the network once for each child; these particles do not change."""
         device = self.stepper.device
         stepper = self.stepper.pick(torch.from_numpy(children.rows).to(device))
         logits_CV = stepper.step(torch.from_numpy(children.symbols).to(device))
@@ -170,7 +170,7 @@ class _Particles:
 
 
 def _threshold(parts: list[_Children], num_particles: int) -> float:
-    """Return the weight of an average particle, or 0 where there are no more than these."""
+    """Return the weight of an average particle; 0 if there are at most `num_particles`."""
     if sum(len(part.weights) for part in parts) <= num_particles:
         return 0.0
     return float(sum(part.weights.sum() for part in parts)) / num_particles

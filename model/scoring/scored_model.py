@@ -1,4 +1,4 @@
-"""A network or an n-gram, with its symbols, as what scores a text.
+"""A network or an n-gram, with its symbols, that can score a text.
 
 Shapes: N symbols of a passage, T steps and B windows.
 """
@@ -21,20 +21,20 @@ from model.text.vocabulary import Vocabulary
 from model.text.words import WordVocabulary
 
 CONTEXT_CHARS = 10 * CONTEXT_SYMBOLS
-"""Characters before a passage that are read: enough for the words that a cache counts, and more
-than any network is entered with."""
+"""Characters read before a passage: enough for the words that a cache counts, and more than the
+warm-up of any network."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ScoredModel:
-    """What scores.
+    """A model that scores text.
 
     Attributes:
-        description: What it is, in words.
+        description: The model, in words.
         vocabulary: Its symbols.
         cleaning: How its text is cleaned.
-        symbol_nats: Takes a passage (N,) and what stands before, returns what each symbol costs.
-        cold_nats: Takes windows (T + 1, B), returns what all symbols but the first cost (T, B).
+        symbol_nats: Takes a passage (N,) and its context, returns the cost of each symbol.
+        cold_nats: Takes windows (T + 1, B), returns the cost of all symbols but the first (T, B).
     """
 
     description: str
@@ -45,7 +45,7 @@ class ScoredModel:
 
     @property
     def spelled(self) -> str:
-        """What its symbols do not tell and has a price apart, or empty."""
+        """What its symbols do not determine and is priced separately; empty if nothing."""
         if isinstance(self.vocabulary, WordVocabulary):
             return "the spelling of unknown words"
         is_shared = isinstance(self.vocabulary, CommonCharVocabulary)
@@ -60,7 +60,7 @@ class ScoredModel:
         cleaning: str,
         description: str,
     ) -> "ScoredModel":
-        """Take a network of any kind, also a mixture."""
+        """Wrap a network of any kind, including a mixture."""
         device = next(network.parameters()).device
         return cls(
             description=description,
@@ -77,8 +77,8 @@ class ScoredModel:
         """Train an n-gram of characters.
 
         Args:
-            learnt: The raw text that it learns; only the end of a longer one, as for the floor.
-            whole: A raw text with all characters that it may be asked for.
+            learnt: The raw text to train on; of a long text only the end, as for the floor.
+            whole: A raw text with all characters that it may have to score.
             cleaning: How its texts are cleaned.
         """
         vocabulary = Vocabulary.of(clean(whole, cleaning))
@@ -95,7 +95,7 @@ class ScoredModel:
         )
 
     def with_cache(self, cache: NgramCache) -> "ScoredModel":
-        """Return the same model reading passages, but not windows, with a cache."""
+        """Return the same model with a cache for passages, but not for windows."""
         return dataclasses.replace(
             self,
             symbol_nats=lambda passage, context: cache.nats(
@@ -104,7 +104,7 @@ class ScoredModel:
         )
 
     def context(self, before: str) -> Symbols:
-        """Return what the model reads before a passage: the text before it, or a space.
+        """Return the context of a passage: the text before it, or a space if there is none.
 
         Args:
             before: A cleaned text; characters that the model lacks are left out.

@@ -1,4 +1,4 @@
-"""What a model spends on any text, in the units that figures are published in.
+"""What any text costs under a model, in the units in which results are published.
 
 Shapes: N symbols of a text, T steps of a window, B windows.
 """
@@ -17,25 +17,25 @@ from model.text.streams import AnyVocabulary, Symbols
 from model.text.utf8 import ByteVocabulary
 
 BLOCK_SYMBOLS = 1_000_000
-"""Symbols that are scored at once; a cache begins anew with each, after the end of the last."""
+"""Symbols scored at once; a cache restarts with each block, from the end of the one before."""
 UNICODE_CHARS = 0x110000
-"""Code points: an unknown character is one of them."""
+"""Number of code points: an unknown character is one of them."""
 SymbolNats = Callable[[Symbols, Symbols], NDArray[np.float64]]
-"""Takes a passage (N,) and the symbols before it, returns what each symbol costs (N,)."""
+"""Takes a passage (N,) and the symbols before it, returns the cost of each symbol (N,)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TextScore:
-    """What a text costs, and how long it is.
+    """What a text costs, and its length in several units.
 
     Attributes:
-        nats: In all, spelling and unknown characters included.
+        nats: Total cost, spelling and unknown characters included.
         num_symbols: Symbols that the model read.
         num_own_chars: Characters of the cleaned text.
         num_raw_chars: Characters of the text.
         num_bytes: Bytes of the text in UTF-8.
-        num_words: Words of the text: what stands between blanks.
-        num_unknown_chars: Characters that the vocabulary lacks; they were priced apart.
+        num_words: Words of the text, separated by whitespace.
+        num_unknown_chars: Characters that the vocabulary lacks; they are priced separately.
     """
 
     nats: float
@@ -48,11 +48,11 @@ class TextScore:
 
     @property
     def bits_per_raw_char(self) -> float:
-        """Bits that a raw character costs; what a cleaning dropped is not priced."""
+        """Bits per raw character; what a cleaning dropped is not priced."""
         return self.nats / math.log(2) / self.num_raw_chars
 
     def figures(self) -> dict[str, float | None]:
-        """Return the figures by name; None where the text has no word."""
+        """Return the figures by name; the perplexity is None if the text has no word."""
         bits = self.nats / math.log(2)
         per_word = self.nats / self.num_words if self.num_words else None
         return {
@@ -60,7 +60,7 @@ class TextScore:
             "bits_per_byte": bits / self.num_bytes,
             "bits_per_own_char": bits / self.num_own_chars,
             "nats_per_own_char": self.nats / self.num_own_chars,
-            # A float ends at e**709.
+            # math.exp overflows above 709.
             "perplexity_per_word": None if per_word is None else math.exp(min(per_word, 700.0)),
         }
 
@@ -76,19 +76,19 @@ def score_text(
 ) -> TextScore:
     """Score a text; each symbol is predicted from those before it.
 
-    A network is entered every so many symbols with the state of those before, as in a search.
+    A network starts each column with the state of the symbols before it, as in a search.
 
     Args:
         symbol_nats: The model.
         vocabulary: Its symbols.
         text: The raw text.
         cleaning: How the model's text is cleaned.
-        context: What the model reads before, at least one symbol.
-        spell_unknown: Whether characters that the vocabulary lacks are priced: which they are,
-            each one of Unicode's code points, and where they stand. The model does not see them.
+        context: What the model reads before the text, at least one symbol.
+        spell_unknown: Whether to price characters that the vocabulary lacks: which code point of
+            Unicode each one is, and where they are. The model does not see them.
 
     Raises:
-        ConfigError: Nothing is left of the text, or it has unknown characters.
+        ConfigError: Nothing of the text is left, or it has unknown characters.
     """
     cleaned = clean(text, cleaning)
     known, unknown_nats, num_unknown = _without_unknown(cleaned, vocabulary, spell_unknown)
@@ -117,7 +117,7 @@ def _without_unknown(
 ) -> tuple[str, float, int]:
     """Return a text without unknown characters, their price in nats, and their number.
 
-    Which of N places they have is coded as Cover 1973, "Enumerative source encoding", has it.
+    Their positions are coded by enumeration (Cover 1973, "Enumerative source encoding").
 
     Raises:
         ConfigError: There are some, and they are not to be priced.
@@ -129,8 +129,9 @@ def _without_unknown(
     num_unknown = sum(char in unknown for char in text)
     if not spell_unknown:
         raise ConfigError(
-            f"a text must be made of the model's characters, {num_unknown:,} of {len(text):,} are "
-            f"not: {described_strangers(text, vocabulary.alphabet)}; --unknown spell prices them"
+            f"a text must be made of the model's characters, but {num_unknown:,} of "
+            f"{len(text):,} are not: {described_strangers(text, vocabulary.alphabet)}; "
+            f"--unknown spell prices them"
         )
     known = "".join(char for char in text if char not in unknown)
     of_all, of_known, of_unknown = (
@@ -142,20 +143,20 @@ def _without_unknown(
 
 
 def random_windows(symbols: Symbols, *, num_windows: int, length: int, seed: int) -> Symbols:
-    """Return random windows of a text (T + 1, B): the first symbol is read, the others scored.
+    """Return random windows of a text (T + 1, B): the first symbol is context, the rest scored.
 
     Args:
         symbols: Indices (N,) of the text.
         num_windows: B, at least 1.
         length: T, at least 1.
-        seed: Seed of their places.
+        seed: Seed of their positions.
 
     Raises:
         ConfigError: The text is shorter than a window.
     """
     if len(symbols) <= length:
         raise ConfigError(
-            f"a text must have a window's {length:,} symbols and one more, got {len(symbols):,}"
+            f"a text must be longer than a window of {length:,} symbols, got {len(symbols):,}"
         )
     starts = np.random.default_rng(seed).integers(0, len(symbols) - length, num_windows)
     windows: Symbols = symbols[starts + np.arange(length + 1)[:, None]]

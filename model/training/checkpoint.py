@@ -1,10 +1,10 @@
 """A checkpoint is a folder: tensors in safetensors files, everything readable in meta.json.
 
-No pickle, and nothing outside the folder is needed to generate text. `model.safetensors`, the
-network of the best epoch, and `meta.json` are enough for that. `training.safetensors`, the
-network and the optimiser after the last epoch, is there in checkpoints that training can go
-on from. `SHA256SUMS` has the checksum of each, so damage is found before a tensor is used.
-A folder appears, or replaces another, whole or not at all (files.py).
+There is no pickle. `model.safetensors`, the network of the best epoch, and `meta.json` suffice to
+generate text; nothing outside the folder is needed. `training.safetensors`, the network and the
+optimiser after the last epoch, is present in checkpoints from which training can continue.
+`SHA256SUMS` has the checksum of each file, so damage is found before a tensor is used.
+A folder is created or replaced atomically (files.py).
 """
 
 import dataclasses
@@ -49,18 +49,18 @@ TRAINING_FILE = "training.safetensors"
 _FILES = (META_FILE, MODEL_FILE, TRAINING_FILE, SUMS_FILE)
 _FEW_PARTS = 100
 _MAX_META_BYTES = 1 << 30
-"""Most of it is the words of a vocabulary."""
+"""A vocabulary's words take most of it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Origin:
-    """A checkpoint whose weights a training began with.
+    """A checkpoint with whose weights a training started.
 
     Attributes:
         checkpoint: Its folder, an absolute path.
         model_sha256: SHA-256 of its file of weights.
-        epoch: Passes over its text until then.
-        val_bits_per_char: The objective then, on its own text.
+        epoch: Passes over its text up to then.
+        val_bits_per_char: Its objective, on its own text.
         text_sha256: As in `CheckpointMeta`.
     """
 
@@ -73,24 +73,24 @@ class Origin:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointMeta:
-    """What meta.json holds.
+    """The contents of meta.json.
 
     Attributes:
         config: The configuration that was trained.
-        vocabulary: Its symbols, of the configuration's unit; with words, what reads, writes and
-            spells them.
+        vocabulary: Its symbols, in the configuration's unit; for words, also what is needed to
+            read, write and spell them.
         metrics: The report of the best epoch, whose network the checkpoint holds.
-        last_metrics: The report of the last epoch, which training goes on from.
-        precision: The arithmetic that it was trained in, float32 or bfloat16.
-        kernel: What computed its LSTM, torch or fused.
-        text_sha256: Of the training part and the validation passage (streams.training_sha256).
-        corpus: Where the text was found, a corpus name or an absolute path; None where neither
+        last_metrics: The report of the last epoch, from which training continues.
+        precision: The precision of its training, float32 or bfloat16.
+        kernel: The kernel of its LSTM, torch or fused.
+        text_sha256: SHA-256 of training part and validation passage (streams.training_sha256).
+        corpus: Where the text was found, a corpus name or an absolute path; None if neither
             is known.
-        origin: What the training began with; None are random weights.
-        cell_sha256: Of the file of a cell of the user's own; None of ours.
+        origin: The checkpoint with which the training started; None means random weights.
+        cell_sha256: SHA-256 of the file of a user's own cell; None for a built-in cell.
 
     Raises:
-        ConfigError: The vocabulary is of another unit, or the arithmetic is unknown.
+        ConfigError: The vocabulary has another unit, or the precision or kernel is unknown.
     """
 
     config: TrialConfig
@@ -110,26 +110,26 @@ class CheckpointMeta:
                 f"a vocabulary must be of the configuration's unit, {self.config.unit}, got one "
                 f"of {self.vocabulary.unit}"
             )
-        Arithmetic(precision=self.precision, kernel=self.kernel)  # or is refused
+        Arithmetic(precision=self.precision, kernel=self.kernel)  # raises if unknown
 
 
 def check_new(folder: Path) -> None:
-    """Find out whether a checkpoint can be made, before an epoch is trained for it.
+    """Check that a checkpoint can be created, before an epoch is trained for it.
 
     Raises:
-        ConfigError: There is one of that name, or a link to nowhere.
+        ConfigError: One of that name exists, or it is a dangling link.
         CheckpointError: The folder cannot be written.
     """
     check_writable(folder)
     if readable_folder(folder).exists():
         rule = "a checkpoint folder must not exist yet"
-        raise ConfigError(f"{rule}: {folder}; go on with --resume")
+        raise ConfigError(f"{rule}: {folder}; continue it with --resume")
     if folder.is_symlink():
-        raise ConfigError(f"a checkpoint folder must not be a link to nowhere, got {folder}")
+        raise ConfigError(f"a checkpoint folder must not be a dangling link, got {folder}")
 
 
 def check_writable(folder: Path) -> None:
-    """Find out whether a checkpoint can be made, or replaced, before an epoch is trained for it.
+    """Check that a checkpoint can be created or replaced, before an epoch is trained for it.
 
     Raises:
         CheckpointError: The folder cannot be written.
@@ -146,7 +146,7 @@ def save_checkpoint(
     meta: CheckpointMeta,
     training: dict[str, Tensor],
 ) -> None:
-    """Write a checkpoint folder; one of that name is replaced, and can be loaded until then.
+    """Write a checkpoint folder; an existing one is replaced, and can be loaded until then.
 
     Raises:
         CheckpointError: The folder cannot be written.
@@ -171,7 +171,7 @@ def save_checkpoint(
 def load_checkpoint(
     folder: Path, device: torch.device | str = "cpu"
 ) -> tuple[Network, CheckpointMeta]:
-    """Read the network and what is known of it.
+    """Read the network and its metadata.
 
     Raises:
         CheckpointError: The folder is missing, incomplete, damaged or of another format.
@@ -199,10 +199,10 @@ def load_checkpoint(
 
 
 def _check_shapes(path: Path, meta: CheckpointMeta) -> None:
-    """Compare what a file of tensors has with its configuration, before either takes memory.
+    """Compare a file of tensors with its configuration, before either takes memory.
 
     Raises:
-        ValueError: A tensor is missing, or has another shape, or holds no floats.
+        ValueError: A tensor is missing, has another shape or is not of floats.
     """
     with safe_open(path, framework="pt") as file:
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
@@ -211,7 +211,7 @@ def _check_shapes(path: Path, meta: CheckpointMeta) -> None:
     num_parts = config.num_layers
     if config.cell == "mogrifier":
         num_parts *= max(1, config.mogrifier_rounds)
-    # Each is a module, which takes memory whatever its size; a user's own may have no tensor.
+    # Each is a module, which takes memory whatever its size; a user's own cell may have no tensor.
     if num_parts > max(len(found), _FEW_PARTS):
         raise ValueError(
             f"each layer and each round must have a tensor, got {len(found):,} for {num_parts:,}"
@@ -225,7 +225,7 @@ def _check_shapes(path: Path, meta: CheckpointMeta) -> None:
         shape = tuple(expected[name].shape) if name in expected else None
         if name not in found or found[name] != (shape, "F32"):
             raise ValueError(
-                f"the tensor {name!r} must be {shape} of F32 by the configuration, "
+                f"the tensor {name!r} must be {shape} of F32 according to the configuration, "
                 f"got {found.get(name)}"
             )
 
@@ -242,11 +242,13 @@ def load_training_state(folder: Path) -> dict[str, Tensor]:
     try:
         return load_file(folder / TRAINING_FILE, device="cpu")
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"cannot train on from {folder / TRAINING_FILE}: {error}") from error
+        raise CheckpointError(
+            f"cannot continue training from {folder / TRAINING_FILE}: {error}"
+        ) from error
 
 
 def copy_model(folder: Path, target: Path) -> None:
-    """Copy what generating text needs into a new folder.
+    """Copy the files that generating text needs into a new folder.
 
     Raises:
         CheckpointError: The checkpoint is damaged.
@@ -261,7 +263,7 @@ def copy_model(folder: Path, target: Path) -> None:
 
 
 def read_meta(folder: Path) -> CheckpointMeta:
-    """Read what is known of a checkpoint, without its network.
+    """Read a checkpoint's metadata, without its network.
 
     Raises:
         CheckpointError: It is missing, damaged, or of another format.
@@ -273,7 +275,7 @@ def read_meta(folder: Path) -> CheckpointMeta:
         values: dict[str, Any] = parsed(text, dict[str, Any], META_FILE)
     except FileNotFoundError as error:
         is_run = (folder / "checkpoints").is_dir()
-        hint = "; of this run take predictor or checkpoints/01" if is_run else ""
+        hint = "; of this run, use predictor or checkpoints/01" if is_run else ""
         raise CheckpointError(
             f"a checkpoint must be a folder with {MODEL_FILE} and {META_FILE}, got {folder}{hint}"
         ) from error
@@ -295,7 +297,7 @@ def read_meta(folder: Path) -> CheckpointMeta:
 
 
 def _vocabulary_to_json(vocabulary: AnyVocabulary) -> str | dict[str, Any]:
-    """Return all characters as one string, other symbols as an object."""
+    """Return characters as one string, other vocabularies as an object."""
     if isinstance(vocabulary, Vocabulary):
         return "".join(vocabulary.symbols)
     if isinstance(vocabulary, CommonCharVocabulary):
@@ -321,7 +323,7 @@ def _vocabulary_from_json(values: Any) -> AnyVocabulary:
         common, rare = (checked(words.get(name), str, name) for name in ("common", "rare"))
         return CommonCharVocabulary(tuple(common), tuple(rare))
     alphabet = checked(words.get("alphabet"), str, "alphabet")
-    # Another n-gram spelled the words of checkpoints that do not say it.
+    # Checkpoints without this key spelled their words with another n-gram.
     checked(words.get("speller"), Literal["kneser-ney"], "the vocabulary's speller")
     words_only: WordVocabulary = record(
         {**words, "alphabet": list(alphabet)}, WordVocabulary, "vocabulary"

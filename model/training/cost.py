@@ -1,4 +1,4 @@
-"""What an epoch of a configuration costs, from its settings and the sizes of its text alone.
+"""What an epoch of a configuration costs, computed only from its settings and its text's sizes.
 
 Shapes: T time steps of a window, B columns or windows, V vocabulary, E embedding, H hidden,
 L layers.
@@ -14,32 +14,32 @@ from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, 
 from model.text.streams import EncodedCorpus
 
 _FORWARD_FLOPS, _TRAINING_FLOPS = 2, 6
-"""A weight and a symbol: a product and a sum forward; the backward pass takes twice that,
+"""Per weight and symbol: one multiplication and one addition forward; twice that backward,
 for the gradients of the inputs and those of the weights."""
 _FORWARD_SHARE = _FORWARD_FLOPS / _TRAINING_FLOPS
 _STEP_ACTIVATIONS, _ROUND_ACTIVATIONS = 6_000, 2_900
-"""Activations that take as long as the calls of a time step of a layer that torch steps through,
-and of a round of the Mogrifier. These and the next two were fitted on a CPU to the GRU and the
+"""Activations that take as long as the calls in a time step of a layer that torch steps through,
+and in a round of the Mogrifier. These and the next two were fitted on a CPU to the GRU and the
 Mogrifier with 2, 5 and 6 rounds, seven shapes each: within a quarter of the measured seconds."""
 _STEP_UPDATES = 0.1
-"""Parameter updates that take as long as adding up a weight's gradient once a time step."""
+"""Parameter updates that take as long as adding to a weight's gradient once per time step."""
 _MASK_UPDATES = 1.5
-"""Parameter updates that take as long as a weight's mask, and its gradient's way through it."""
+"""Parameter updates that take as long as masking a weight, forward and backward."""
 _MOGRIFIER_UNITS = 3
-"""Activations of a unit of a Mogrifier, for the LSTM's one."""
+"""Activations per unit of a Mogrifier; the LSTM has one."""
 _UNIT_KEPT_BYTES = 32 / _MOGRIFIER_UNITS
-"""What a cell's step keeps of an activation for the backward pass: a Mogrifier's unit keeps 32."""
+"""Bytes that a step keeps per activation for the backward pass: 32 for a Mogrifier's unit."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TextSizes:
-    """How long an encoded text is.
+    """The sizes of an encoded text.
 
     Attributes:
-        train_symbols: Characters or words of the training part.
+        train_symbols: Symbols of the training part: characters, words or bytes.
         validation_symbols: Those of the validation passage.
-        vocabulary_size: Different ones.
-        text_bytes: What all its parts take.
+        vocabulary_size: Number of distinct symbols.
+        text_bytes: Bytes that all its parts take.
     """
 
     train_symbols: int
@@ -59,15 +59,15 @@ class TextSizes:
 
 
 class Work(NamedTuple):
-    """What there is to do; each kind takes a time of its own (speed.py).
+    """Amounts of work; each kind takes its own time (speed.py).
 
     Attributes:
-        calls: Calls of a layer, and one more of all the rest, forward and backward.
-        layer_steps: Time steps, one after the other, of each layer.
-        flops: Products and sums of the matrix products.
-        activations: Numbers that are worked out one by one: of each time step and column the
-            embedding and the units of each layer, its norm's again, and the logits.
-        parameter_updates: Parameters that the optimiser changes.
+        calls: Calls of a layer, plus one of everything else, forward and backward.
+        layer_steps: Sequential time steps of each layer.
+        flops: Multiplications and additions of the matrix products.
+        activations: Numbers computed elementwise: for each time step and column, the embedding,
+            the units of each layer, those of its norm, and the logits.
+        parameter_updates: Parameters that the optimiser updates.
     """
 
     calls: float
@@ -81,7 +81,7 @@ WORK_KINDS = Work._fields
 
 
 def layer_weights(config: TrialConfig) -> list[int]:
-    """Return the weights of each layer, biases not counted."""
+    """Return the number of weights of each layer, without biases."""
     hidden_size = config.hidden_size
     first = config.embedding_dim if config.regime == "stream" else 1
     inputs = [first, *[hidden_size] * (config.num_layers - 1)]
@@ -95,9 +95,9 @@ def layer_weights(config: TrialConfig) -> list[int]:
 
 
 def num_parameters(config: TrialConfig, vocabulary_size: int) -> int:
-    """Return the trainable parameters of a configuration's network."""
+    """Return the number of trainable parameters of a configuration's network."""
     stream = config.regime == "stream"
-    biases = _num_gates(config) * (2 if stream else 1)  # torch has two a gate, Keras one
+    biases = _num_gates(config) * (2 if stream else 1)  # torch has two per gate, Keras one
     norms = 2 if stream and config.normalization == "layer" else 0
     embedding = vocabulary_size * config.embedding_dim if stream else 0
     output = output_weights(config, vocabulary_size) + vocabulary_size
@@ -112,9 +112,9 @@ def num_parameters(config: TrialConfig, vocabulary_size: int) -> int:
 
 
 def output_weights(config: TrialConfig, vocabulary_size: int) -> int:
-    """Return the weights that a position's logits take; where they are tied, the embedding's too.
+    """Return the number of weights in a position's logits; if tied, including the embedding's.
 
-    Tied ones are the embedding and, but for embeddings of H, a projection.
+    Tied weights are the embedding and, unless its dimension is H, a projection.
     """
     if not config.tie_weights:
         return vocabulary_size * config.hidden_size
@@ -123,30 +123,30 @@ def output_weights(config: TrialConfig, vocabulary_size: int) -> int:
 
 
 def recurrent_weights(config: TrialConfig) -> int:
-    """Return the weights that meet the state before a step, of all layers."""
+    """Return the number of weights that multiply the previous hidden state, over all layers."""
     return config.num_layers * _num_gates(config) * config.hidden_size**2
 
 
 def steps_per_epoch(config: TrialConfig, sizes: TextSizes) -> int:
-    """Return the optimiser steps of an epoch."""
+    """Return the number of optimiser steps in an epoch."""
     per_step = config.sequence_length if config.regime == "stream" else config.batch_size
     return math.ceil(_rows(config, sizes) / per_step)
 
 
 def check_fits(config: TrialConfig, corpus: EncodedCorpus) -> None:
-    """Refuse a configuration that a text is too short for.
+    """Reject a configuration for which a text is too short.
 
-    A symbol for each column and one window are enough: columns that the text does not fill are
-    padded, and the last window of a column may be short. Words are about a quarter as many as
-    characters, so a whole window for each column would be too much to ask of a book.
+    One symbol per column and one window are enough: columns that the text does not fill are
+    padded, and the last window of a column may be short. A text has about a quarter as many words
+    as characters, so a whole window for each column would be too much to ask of a book.
 
     Args:
         config: The configuration.
-        corpus: The streams of its cleaning, in its unit.
+        corpus: The streams of its cleaning and its unit.
 
     Raises:
         CorpusError: The training part has fewer symbols than columns, is shorter than one window,
-            or there is a report in an epoch without an optimiser step.
+            or an epoch has more reports than optimiser steps.
     """
     needed = max(config.batch_size, config.sequence_length) + 1
     num_symbols = len(corpus.train.symbols)
@@ -167,21 +167,21 @@ def check_fits(config: TrialConfig, corpus: EncodedCorpus) -> None:
 
 
 def time_steps_per_epoch(config: TrialConfig, sizes: TextSizes) -> int:
-    """Return the recurrent time steps of training in an epoch, each of a whole batch."""
+    """Return the number of recurrent time steps of training in an epoch, each of a whole batch."""
     if config.regime == "stream":
         return _rows(config, sizes)
     return steps_per_epoch(config, sizes) * config.sequence_length
 
 
 def step_work(config: TrialConfig, vocabulary_size: int) -> Work:
-    """Return what an optimiser step on a full batch takes."""
+    """Return the work of an optimiser step on a full batch."""
     length = config.sequence_length
     scored = config.batch_size * (length if config.regime == "stream" else 1)
     return _passes(config, vocabulary_size, 1, length, config.batch_size, scored, training=True)
 
 
 def epoch_work(config: TrialConfig, sizes: TextSizes) -> Work:
-    """Return what an epoch takes, its evaluation included."""
+    """Return the work of an epoch, including its evaluation."""
     stream, length = config.regime == "stream", config.sequence_length
     vocabulary_size, passage = sizes.vocabulary_size, sizes.validation_symbols
     training = _passes(
@@ -215,8 +215,8 @@ def epoch_work(config: TrialConfig, sizes: TextSizes) -> Work:
 
 
 def _own_sizes(config: TrialConfig, input_size: int) -> tuple[int, int]:
-    """Return the parameters of a layer of the user's own that are matrices, and the other ones."""
-    from model.network.own_cells import own_sizes  # torch: the plan needs none without
+    """Return how many parameters of a user's own layer are in matrices, and how many are not."""
+    from model.network.own_cells import own_sizes  # imports torch: only for own cells
 
     return own_sizes(config.cell, input_size, config.hidden_size)
 
@@ -226,7 +226,7 @@ def _num_gates(config: TrialConfig) -> int:
 
 
 def _rows(config: TrialConfig, sizes: TextSizes) -> int:
-    """Return the time steps that the columns are long, or the number of windows."""
+    """Return the length of the columns in time steps, or the number of windows."""
     if config.regime == "stream":
         return math.ceil((sizes.train_symbols - 1) / config.batch_size)
     return sizes.train_symbols - config.sequence_length
@@ -242,15 +242,15 @@ def _passes(
     *,
     training: bool,
 ) -> Work:
-    """Return what passes through the network take.
+    """Return the work of passes through the network.
 
     Args:
-        config: Of the network.
+        config: The network's configuration.
         vocabulary_size: V.
-        calls: How many passes.
-        time_steps: Their time steps, all together.
-        columns: Columns or windows side by side.
-        scored: Positions that have logits, all together.
+        calls: Number of passes.
+        time_steps: Their time steps, in total.
+        columns: Columns or windows in a batch.
+        scored: Positions that have logits, in total.
         training: Whether there is a backward pass and an optimiser.
     """
     num_layers, hidden_size = config.num_layers, config.hidden_size
@@ -263,7 +263,7 @@ def _passes(
         rounds = config.mogrifier_rounds
         units += num_layers * hidden_size * (_MOGRIFIER_UNITS - 1)
     if is_own_cell(config.cell):
-        from model.network.own_cells import own_cell  # torch: the plan needs none without
+        from model.network.own_cells import own_cell  # imports torch: only for own cells
 
         own = own_cell(config.cell)
         units += num_layers * round(hidden_size * (own.kept_bytes / _UNIT_KEPT_BYTES - 1))

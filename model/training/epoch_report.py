@@ -1,6 +1,6 @@
-"""What training gave until a report: a line of a history, and what a checkpoint knows of itself.
+"""The results of training up to a report: a line of the history, and part of a checkpoint.
 
-A report comes after each epoch, of long texts after each of equal parts of one.
+A report follows each epoch, or for long texts each of several equal parts of an epoch.
 """
 
 import dataclasses
@@ -13,21 +13,21 @@ from model.text.streams import EncodedCorpus
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class EpochReport:
-    """What training gave since the report before.
+    """The results of training since the previous report.
 
-    Own characters are those of the cleaned text, whether the network reads these, words or bytes.
+    Own characters are those of the cleaned text, whether the network reads characters or not.
 
     Attributes:
-        report: The first is 1; 0 is not known, and the number of the epoch.
+        report: Counted from 1; 0 means unknown, and becomes the number of the epoch.
         epoch: Passes over the training text so far.
-        chars_trained: Raw characters trained on so far, each as often as it was read; None in runs
+        chars_trained: Raw characters trained on so far, repetitions included; None in runs
             and checkpoints from before it was counted.
-        train_nats_per_char: Mean loss since the report before, dropout on, own characters. With
-            words, spelling is in it, by a model that has learnt from the same words.
-        val_nats_per_char: Validation loss, natural logarithm, own characters, spelling in it.
+        train_nats_per_char: Mean loss since the previous report, with dropout, per own character.
+            For words it includes spelling, by a model that has learnt from the same words.
+        val_nats_per_char: Validation loss in nats, per own character, including spelling.
         val_own_bits_per_char: The same in bits.
         val_bits_per_char: The objective: restored bits per raw character.
-        elapsed_seconds: Seconds spent in training and evaluation since the training began.
+        elapsed_seconds: Seconds of training and evaluation since training began.
     """
 
     report: int = 0
@@ -54,10 +54,10 @@ class EpochReport:
         val_nats: float,
         elapsed_seconds: float,
     ) -> "EpochReport":
-        """Work out a report on the streams that were read.
+        """Compute a report from the streams that were read.
 
-        `train_nats_per_symbol` is the mean since the report before; `val_nats` what the network
-        spends on the symbols of the validation passage, in all.
+        `train_nats_per_symbol` is the mean since the previous report; `val_nats` is the network's
+        total cost of the validation passage's symbols.
         """
         bit, train, validation = math.log(2), corpus.train, corpus.validation
         train_nats = train_nats_per_symbol * len(train.symbols) + train.spelling_bits * bit

@@ -1,7 +1,7 @@
-"""The measurement of this machine, kept from run to run: it takes 3 to 4 s of a core.
+"""The speed measurement of this machine, cached between runs: it takes 3 to 4 s of a core.
 
-It is kept for a day in the cache folder, by processor, torch's version, what was asked and the
-code that measured. What the file says is checked; a folder that cannot be written costs nothing.
+It is kept for a day in the cache folder, keyed by processor, torch's version, what was asked and
+the measuring code. The file's contents are checked; a folder that cannot be written is ignored.
 """
 
 import contextlib
@@ -24,25 +24,25 @@ from model.training.speed import Machine
 
 MAX_AGE_SECONDS = 86_400.0
 TOLERANCE = 4 / 3
-"""Factor by which epochs may differ from those after the measurement, one way or the other."""
+"""Factor, either way, by which epochs may differ from those just after the measurement."""
 _CPUINFO = Path("/proc/cpuinfo")
 _PROCESSOR = re.compile(r"(?:vendor_id|cpu family|model|model name|flags|Features|CPU .*)\s*:")
 _SOURCES = ("speed.py", "cost.py")
 _MAX_FILE_BYTES = 10_000
 _MAX_SECONDS = 1.0
-"""More than one of any kind of work takes."""
+"""An upper bound on the seconds of one unit of any kind of work."""
 _MAX_PROCESS_BYTES = 1 << 36
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _Measurement:
-    """What the file holds.
+    """The contents of the file.
 
     Attributes:
         measured_at: Seconds since 1970.
-        machine: What was measured.
-        ratio: Measured by predicted seconds of an epoch in the first search after it, the median
-            of its trials. Trials side by side take longer than predicted, so it is not 1.
+        machine: The measurement.
+        ratio: Measured divided by predicted seconds of an epoch: the median over the trials of the
+            first search after it. Parallel trials take longer than predicted, so it is not 1.
     """
 
     measured_at: float
@@ -54,11 +54,11 @@ class KeptMachine:
     """The file of one measurement."""
 
     def __init__(self, *, clock: Callable[[], float] = time.time, **asked: Any) -> None:
-        """Look for nothing yet.
+        """Prepare without reading the file.
 
         Args:
             clock: Returns the seconds since 1970.
-            asked: As `measure_machine` is asked.
+            asked: The arguments of `measure_machine`.
         """
         code = [Path(__file__).with_name(name).read_text(encoding="utf-8") for name in _SOURCES]
         versions = [_processor(), importlib.metadata.version("torch")]
@@ -67,19 +67,19 @@ class KeptMachine:
         self._clock = clock
 
     def get(self) -> Machine | None:
-        """Return what was measured within a day; None where it must be measured."""
+        """Return the measurement if it is less than a day old; None if a new one is needed."""
         found = self._read()
         return None if found is None else found.machine
 
     def keep(self, machine: Machine) -> None:
-        """Write a new measurement, if it can be written."""
+        """Write a new measurement if possible."""
         self._write(_Measurement(measured_at=self._clock(), machine=machine))
 
     def compare(self, ratios: Sequence[float]) -> None:
-        """Forget the measurement if epochs differ by a third from those after it was made.
+        """Discard the measurement if epochs now differ by a third from those just after it.
 
         Args:
-            ratios: Measured by predicted seconds of an epoch, of each trial of a search.
+            ratios: Measured divided by predicted seconds of an epoch, for each trial of a search.
         """
         found = self._read()
         if found is None or not ratios:
@@ -120,7 +120,7 @@ class KeptMachine:
 
 
 def _processor() -> str:
-    """Return what tells one kind of processor from another."""
+    """Return the lines that distinguish one kind of processor from another."""
     try:
         first, _, _ = _CPUINFO.read_text(encoding="utf-8").partition("\n\n")
     except (OSError, ValueError):

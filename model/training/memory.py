@@ -1,8 +1,8 @@
-"""How many bytes a training process needs at its peak: a part that its shapes say, and a base.
+"""The peak memory of a training process in bytes: a part computed from its shapes, and a base.
 
-The bytes of a parameter are counted; those of an activation are measured, for the LSTM's kernels
-(oneDNN of torch 2.13) keep and need what they will. On a GPU the same is asked of its memory,
-and was never compared with one.
+The bytes per parameter are counted; those per activation are measured, because the LSTM's kernels
+(oneDNN of torch 2.13) decide what they keep and need. For a GPU the same amount is assumed,
+which was never compared with a measurement.
 """
 
 import math
@@ -16,42 +16,42 @@ MEMORY_FIELDS = (
     *("cell", "mogrifier_rounds", "normalization", "cleaning", "unit", "regime", "precision"),
     *("tie_weights", "weight_dropout", "optimizer"),
 )
-"""The fields that memory depends on."""
+"""The fields on which memory depends."""
 _KEPT_BYTES = {"adamw": 20, "adam": 20, "asgd": 16}
-"""Of a parameter, in float32: weight, gradient, Adam's two moments or asgd's mean, and the weight
+"""Per parameter, in float32: weight, gradient, Adam's two moments or asgd's mean, and the weight
 of the best epoch."""
 _AT_WORK_BYTES = 12
-"""Of a weight of the layer at work: as its kernel wants it, and the gradient as it comes."""
+"""Per weight of the active layer: its kernel's copy, and the gradient as it is computed."""
 _UNIT_BYTES = {"float32": (50, 33), "bfloat16": (22, 20)}
-"""Of a unit, time step and column: in the layer at work, and kept in every layer for the backward
-pass (gates, cell, output, dropout's mask and what it leaves). From 1, 2 and 3 layers of 512."""
+"""Per unit, time step and column: in the active layer, and kept in every layer for the backward
+pass (gates, cell, output, dropout mask and its result). From 1, 2 and 3 layers of 512."""
 _STEPPED_UNIT_BYTES = 20
-"""The first of the two for other cells, which have none of the LSTM's kernels."""
+"""The first of the two for other cells, which do not use the LSTM's kernels."""
 _AROUND_UNIT_BYTES = 12
-"""What is kept beside an own cell's step: the output, dropout's mask and what it leaves."""
+"""Kept in addition to an own cell's step: the output, the dropout mask and its result."""
 _GATED_BYTES = 12
-"""Of a number that a round of the Mogrifier gates: the sigmoid, its double and the product."""
+"""Per number that a round of the Mogrifier gates: the sigmoid, its double and the product."""
 _DROPPED_BYTES = 12
-"""Of a recurrent weight with weight dropout: its mask, what it leaves, and that one's gradient."""
+"""Per recurrent weight with weight dropout: its mask, the result, and the result's gradient."""
 _NORM_UNIT_BYTES = {"float32": (10, 5), "bfloat16": (2, 3)}
-"""The same, layer norm's."""
+"""The same for layer norm."""
 _EMBEDDING_BYTES = 27
-"""Of a number of an embedding and its dropout; 24 in bfloat16, 27 in float32."""
+"""Per number of an embedding and its dropout; 24 in bfloat16, 27 in float32."""
 _LOGIT_BYTES = 16
-"""Of a logit: itself, in float32, its log-softmax, its gradient; 11 to 22 measured."""
+"""Per logit: itself in float32, its log-softmax, its gradient; 11 to 22 measured."""
 _EVALUATED_UNIT_BYTES = 20
-"""Of a unit where there is no backward pass; 10 to 22 measured."""
+"""Per unit if there is no backward pass; 10 to 22 measured."""
 
 
 def checkpoint_bytes(config: TrialConfig, sizes: TextSizes) -> int:
-    """Return what a checkpoint takes of the host on its way from or to a GPU: tensors and file."""
+    """Return the host memory of moving a checkpoint to or from a GPU: its tensors and its file."""
     return 2 * _KEPT_BYTES[config.optimizer] * num_parameters(config, sizes.vocabulary_size)
 
 
 def training_bytes(config: TrialConfig, sizes: TextSizes) -> int:
-    """Return what training takes at its peak, besides what every process of ours takes.
+    """Return the peak memory of training, without what every one of our processes takes.
 
-    It never shrinks when a size grows. Precision "auto" counts as float32, which takes more.
+    It never falls when a size grows. Precision "auto" counts as float32, which takes more.
     """
     stream, hidden_size = config.regime == "stream", config.hidden_size
     precision = "bfloat16" if config.precision == "bfloat16" else "float32"
@@ -59,7 +59,7 @@ def training_bytes(config: TrialConfig, sizes: TextSizes) -> int:
     if config.cell != "lstm":
         at_work = _STEPPED_UNIT_BYTES
     if is_own_cell(config.cell):
-        from model.network.own_cells import own_cell  # torch: the plan needs none without
+        from model.network.own_cells import own_cell  # imports torch: only for own cells
 
         kept = math.ceil(own_cell(config.cell).kept_bytes) + _AROUND_UNIT_BYTES
     if stream and config.normalization == "layer":
@@ -83,7 +83,7 @@ def training_bytes(config: TrialConfig, sizes: TextSizes) -> int:
     else:
         judged = min(sizes.validation_symbols, WINDOWS_AT_ONCE)
         evaluated = judged * config.sequence_length
-        order_bytes = 4 * sizes.train_symbols  # of the windows
+        order_bytes = 4 * sizes.train_symbols  # the order of the windows
     evaluation = evaluated * hidden_size * _EVALUATED_UNIT_BYTES
     evaluation += judged * sizes.vocabulary_size * _LOGIT_BYTES
     dropped = recurrent_weights(config) * _DROPPED_BYTES if config.weight_dropout else 0

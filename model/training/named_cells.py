@@ -11,15 +11,15 @@ from model.system.files import expanded
 
 
 def take_cells(named: Sequence[str]) -> tuple[str, ...]:
-    """Take cells that the user has named, and return what configurations call them.
+    """Load the cells that the user has named, and return their names in configurations.
 
-    A file is executed, so nothing may be passed that a run folder, a checkpoint or a storage says.
+    Files are executed, so never pass names from a run folder, a checkpoint or a storage.
 
     Args:
-        named: Cells of ours by their names, and PATH.py:CLASS.
+        named: Built-in cells by name, and PATH.py:CLASS.
 
     Raises:
-        ConfigError: There is no such cell or file, or the file's class is no cell.
+        ConfigError: There is no such cell or file, or the file's class is not a cell.
     """
     taken: dict[str, bytes] = {}
     names: list[str] = []
@@ -45,7 +45,7 @@ def take_cells(named: Sequence[str]) -> tuple[str, ...]:
 
 
 def take_cells_beside(names: Sequence[str], folder: Path) -> None:
-    """Take cells that a space file of the user's names, from beside it; not those known already.
+    """Load the cells that a user's space file names, from its folder, unless already known.
 
     Raises:
         ConfigError: As `take_cells`.
@@ -55,15 +55,15 @@ def take_cells_beside(names: Sequence[str], folder: Path) -> None:
 
 
 def check_same_file(cell: str, sha256: str | None, owner: str) -> None:
-    """Refuse a cell of the user's own whose file is not the one that something began with.
+    """Reject a user's own cell whose file is not the one with which something began.
 
     Args:
         cell: A cell.
-        sha256: Of that file, as its owner says; None where it does not, or has none.
-        owner: What began with it.
+        sha256: SHA-256 of that file according to its owner; None if unknown or built in.
+        owner: What began with that file.
 
     Raises:
-        ConfigError: It is another one, or the user has not named it.
+        ConfigError: The file is a different one, or the user has not named it.
     """
     ours = sha256_of(cell)
     if ours != sha256:

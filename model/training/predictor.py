@@ -1,9 +1,9 @@
 """A predictor is a folder: networks over the same symbols, an n-gram of these, and their weights.
 
-It is read like a checkpoint: `load_network` reads either. `predictor.json` has the weights and the
-cache's settings, `01`, `02` … are the networks' checkpoints, `ngram.safetensors` is the text that
-the n-gram counts (its grams would take 38 to 64 times as much: LOG.md). A folder appears, or
-replaces another, whole or not at all.
+It is loaded like a checkpoint: `load_network` loads either. `predictor.json` has the weights and
+the cache's settings, `01`, `02` … are the networks' checkpoints, and `ngram.safetensors` is the
+text that the n-gram counts (its n-grams would take 38 to 64 times as much: LOG.md). A folder is
+created or replaced atomically.
 """
 
 import dataclasses
@@ -50,15 +50,15 @@ _WHOLE_NUMBERS = {"U8", "I16", "I32", "I64"}
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PredictorMeta:
-    """What predictor.json holds.
+    """The contents of predictor.json.
 
     Attributes:
-        weights: Of the networks, in their folders' order, then of the n-gram if there is one; at
-            least 0, 1 in sum.
-        ngram_order: The n-gram's order; None without one.
-        val_bits_per_char: What it scores on the validation passage, which the weights were fitted
-            on: restored bits per raw character.
-        cache: What it reads with; None without one, as before 2026-11-30.
+        weights: Those of the networks, in their folders' order, then that of the n-gram if there
+            is one; at least 0, with a sum of 1.
+        ngram_order: The n-gram's order; None without an n-gram.
+        val_bits_per_char: Its score on the validation passage, on which the weights were fitted:
+            restored bits per raw character.
+        cache: The cache with which it scores; None without one, as before 2026-11-30.
 
     Raises:
         ValueError: A number is out of its range.
@@ -71,7 +71,7 @@ class PredictorMeta:
 
     def __post_init__(self) -> None:
         if min(self.weights, default=-1.0) < 0 or not math.isclose(sum(self.weights), 1.0):
-            raise ValueError(f"weights must be at least 0 and 1 in sum, got {self.weights}")
+            raise ValueError(f"weights must be at least 0 with a sum of 1, got {self.weights}")
         if self.ngram_order is not None and not 1 <= self.ngram_order <= MAX_ORDER:
             raise ValueError(f"ngram_order must be in 1 to {MAX_ORDER}, got {self.ngram_order}")
         if not 1 <= self.num_networks <= MAX_NETWORKS:
@@ -79,21 +79,21 @@ class PredictorMeta:
 
     @property
     def num_networks(self) -> int:
-        """Networks among the members."""
+        """Number of networks among the members."""
         return len(self.weights) - (self.ngram_order is not None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LoadedNetwork:
-    """What reads and writes: one checkpoint's network, or a predictor.
+    """A network that scores and writes: that of a checkpoint, or a predictor.
 
     Attributes:
         network: The network.
         vocabulary: Its symbols.
-        config: Its configuration; of a predictor, its first network's.
-        description: What it scores and is, in words.
-        cache: What a predictor reads with. It writes without: a cache that counts what it wrote
-            would say it again.
+        config: Its configuration; for a predictor, that of its first network.
+        description: Its score and kind, in words.
+        cache: The cache with which a predictor scores. It writes without one: a cache that counted
+            its own text would repeat it.
     """
 
     network: Network
@@ -104,16 +104,16 @@ class LoadedNetwork:
 
 
 def is_predictor(folder: Path) -> bool:
-    """Return whether a folder is a predictor and no checkpoint."""
-    # os.path: pathlib raises where a name is too long, until Python 3.14.
+    """Return whether a folder is a predictor rather than a checkpoint."""
+    # os.path: pathlib raises if a name is too long, until Python 3.14.
     return os.path.isfile(readable_folder(folder) / PREDICTOR_FILE)  # noqa: PTH113
 
 
 def load_network(folder: Path, device: torch.device | str = "cpu") -> LoadedNetwork:
-    """Read the network of a checkpoint, or a predictor.
+    """Load the network of a checkpoint, or a predictor.
 
     Raises:
-        ConfigError: It has a cell of the user's own, whose file the user has not named.
+        ConfigError: It has a user's own cell whose file the user has not named.
         CheckpointError: The folder is missing, incomplete, damaged or of another format.
     """
     if is_predictor(folder):
@@ -135,13 +135,13 @@ def load_network(folder: Path, device: torch.device | str = "cpu") -> LoadedNetw
 def save_predictor(
     folder: Path, networks: Sequence[Path], meta: PredictorMeta, counted: Symbols | None
 ) -> None:
-    """Write a predictor; one of that name is replaced, and can be loaded until then.
+    """Write a predictor folder; an existing one is replaced, and can be loaded until then.
 
     Args:
         folder: Its folder.
-        networks: The checkpoints of its networks; what generating text needs is copied.
-        meta: Their weights.
-        counted: The symbols that the n-gram counts; None without one.
+        networks: Its networks' checkpoints; the files that generating text needs are copied.
+        meta: Its metadata.
+        counted: The symbols that the n-gram counts; None without an n-gram.
 
     Raises:
         CheckpointError: A checkpoint is damaged.
@@ -164,7 +164,7 @@ def save_predictor(
 
 
 def read_predictor_meta(folder: Path) -> PredictorMeta:
-    """Read what is known of a predictor, without its networks.
+    """Read a predictor's metadata, without its networks.
 
     Raises:
         CheckpointError: It is missing, damaged or of another format.
@@ -213,10 +213,10 @@ def _load_predictor(folder: Path, device: torch.device | str) -> LoadedNetwork:
 
 
 def _meta_of_known_cell(folder: Path) -> CheckpointMeta:
-    """Read what is known of a network that the user wants to use.
+    """Read the metadata of a network that the user wants to use.
 
     Raises:
-        ConfigError: It has a cell of the user's own, whose file the user has not named.
+        ConfigError: It has a user's own cell whose file the user has not named.
         CheckpointError: It is damaged.
     """
     meta = read_meta(folder)

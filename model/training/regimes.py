@@ -1,4 +1,4 @@
-"""Two ways of training: which characters a step sees, and what the loss of a step is.
+"""Two ways of training: which characters a step sees, and what its loss is.
 
 `stream`: truncated back-propagation through time. The training text is cut into batch_size
 contiguous columns; the state is carried from window to window, and every position counts:
@@ -8,7 +8,7 @@ contiguous columns; the state is carried from window to window, and every positi
     windows  a b     | e f     | i j            (sequence_length 2), then c d | g h | k l
 
 `window`: the reference's. Every window of sequence_length characters is an example, in a new
-random order each epoch, and only the character after it counts. It knows no words.
+random order each epoch, and only the character after it is predicted. It does not read words.
 
 Source of the resets: Melis 2018, "On the State of the Art of Evaluation in Neural Language
 Models", arXiv:1707.05589.
@@ -34,15 +34,15 @@ from model.training.optimizer import make_optimizer
 from model.training.schedule import peak_learning_rate
 
 RESET_PROBABILITY = 0.05
-"""Chance that a column begins a window with a state of zeros. Columns else begin so but once a
-report, and a network may have states that it never leaves, which a passage then begins with."""
+"""Probability that a column starts a window with a state of zeros. Otherwise it would do so only
+once per report, and a network may have states that it never leaves, in which a passage starts."""
 
 
 class Columns:
-    """A text cut into columns, each cut out where it is read: the text is not copied.
+    """A text cut into columns, sliced as they are read: the text is not copied.
 
-    Row t holds inputs, row t + 1 what they predict; every symbol but the first is predicted once.
-    Where the text does not fill the last columns, the padding symbol does.
+    Row t holds inputs and row t + 1 their targets; every symbol but the first is predicted once.
+    Where the text does not fill the last columns, they hold the padding symbol.
     """
 
     def __init__(self, text_N: Tensor, batch_size: int, *, padding: int) -> None:
@@ -53,7 +53,7 @@ class Columns:
         self._starts_B = self.num_steps * torch.arange(batch_size, device=text_N.device)
 
     def rows(self, start: int, num_rows: int) -> Tensor:
-        """Return the rows (T, B) from one on, fewer at the end."""
+        """Return the rows (T, B) from `start` on, fewer at the end."""
         end = min(start + num_rows, self.num_steps + 1)
         rows_T = torch.arange(start, end, device=self._text_N.device)
         places_TB = rows_T[:, None] + self._starts_B
@@ -63,14 +63,14 @@ class Columns:
 
 
 class StreamRegime:
-    """Truncated back-propagation through time over columns, the state carried."""
+    """Truncated back-propagation through time over columns, with the state carried over."""
 
     def __init__(self, config: TrialConfig, corpus: EncodedCorpus, device: torch.device) -> None:
         network = build_network(config, len(corpus.vocabulary)).to(device)
         assert isinstance(network, StreamNetwork)
         self.network = network
         self._config = config
-        # The text stays in its smallest type: 1 byte a character for up to 255, 2 a word.
+        # The text stays in its smallest type: 1 byte per character for up to 255, 2 per word.
         self._padding = len(corpus.vocabulary)
         symbols_N = _read_only(corpus.train.symbols).to(device)
         self._columns = Columns(symbols_N, config.batch_size, padding=self._padding)
@@ -80,7 +80,7 @@ class StreamRegime:
         self._resets = torch.Generator()  # on the CPU: the same on each device
 
     def begin_report(self, seed: int, *, epoch_seed: int) -> None:
-        """Start with a state of zeros, and this report's dropout and resets."""
+        """Reset the state to zeros and seed this report's dropout and resets."""
         self._state = None
         self._resets.manual_seed(seed)
         self.network.dropout.seed(seed)
@@ -90,11 +90,11 @@ class StreamRegime:
         length = self._config.sequence_length
         symbols_TB = self._columns.rows(step * length, length + 1)
         targets = symbols_TB[1:].flatten()
-        # Padding is no symbol; as an input it is followed by nothing but padding.
+        # Padding is not a symbol; as an input, it is followed only by padding.
         inputs_TB = symbols_TB[:-1].clamp(max=self._padding - 1)
         logits_TBV, state = self.network(inputs_TB, self._state)
         drawn_B1 = torch.rand(inputs_TB.shape[1], 1, generator=self._resets)
-        # A copy that blocks would have the host wait for the GPU at every step.
+        # A blocking copy would make the host wait for the GPU at every step.
         keeps_B1 = (drawn_B1 >= RESET_PROBABILITY).to(logits_TBV.device, non_blocking=True)
         self._state = tuple(part_LBH.detach() * keeps_B1 for part_LBH in state)
         logits = logits_TBV.flatten(0, 1).float()
@@ -118,13 +118,13 @@ class WindowRegime:
         )
         self._batch_size = config.batch_size
         symbols_N = _read_only(corpus.train.symbols).to(device)
-        # A view: no window is copied out before the step that reads it.
+        # A view: no window is copied before the step that reads it.
         self._windows = symbols_N.unfold(0, config.sequence_length + 1, 1)
         self.steps_per_epoch = math.ceil(len(self._windows) / config.batch_size)
         self._order = torch.zeros(0)
 
     def begin_report(self, seed: int, *, epoch_seed: int) -> None:
-        """Draw the epoch's order of the windows and this report's dropout."""
+        """Draw the epoch's order of windows and seed this report's dropout."""
         order = np.arange(len(self._windows), dtype=np.int32)
         np.random.Generator(np.random.PCG64(epoch_seed)).shuffle(order)
         self._order = torch.from_numpy(order).to(self._windows.device)
@@ -142,9 +142,9 @@ class WindowRegime:
 def build_regime(
     config: TrialConfig, corpus: EncodedCorpus, device: torch.device
 ) -> StreamRegime | WindowRegime:
-    """Return the regime that a configuration asks for, its network untrained.
+    """Return a configuration's regime, with an untrained network.
 
-    A report's steps are a function of its seeds and of the weights before them alone.
+    A report's steps depend only on its seeds and on the weights before them.
     """
     if config.regime == "window":
         return WindowRegime(config, corpus, device)
@@ -154,12 +154,12 @@ def build_regime(
 def _optimizer(
     config: TrialConfig, network: Network, steps_per_epoch: int
 ) -> torch.optim.Optimizer:
-    """Return what trains a network of the stream regime.
+    """Return the optimiser of a stream-regime network.
 
-    asgd is SGD whose weights' mean over the last steps is scored (Polyak & Juditsky 1992), as
-    AWD-LSTM has it (Merity 2018, section 3) but for the step where the mean begins: there, when
-    scores have stopped to improve; here, where the learning rate of the others begins to fall.
-    So it follows from the configuration alone, and ASHA's rungs compare trials before it.
+    asgd is SGD that is scored with the mean of its weights over the last steps (Polyak & Juditsky
+    1992), like AWD-LSTM (Merity 2018, section 3) except for when averaging starts: there, when
+    scores stop improving; here, when the other optimisers' learning rate starts to fall.
+    So the start depends only on the configuration, and ASHA's rungs compare trials before it.
     """
     kind: type[torch.optim.Optimizer]
     settings: dict[str, Any] = {
@@ -169,9 +169,9 @@ def _optimizer(
     if config.optimizer == "asgd":
         num_steps = config.epochs * steps_per_epoch
         kind, settings["lambd"] = torch.optim.ASGD, 0.0
-        # torch 2.13 takes the weights after step t0 + 2 as the first of the mean.
+        # torch 2.13 starts the mean with the weights after step t0 + 2.
         settings["t0"] = round(num_steps * (1 - config.decay_fraction)) - 1
-        # Else torch 2.13 asks the GPU for each parameter's step, and waits.
+        # Otherwise torch 2.13 reads each parameter's step from the GPU, and waits.
         settings["capturable"] = next(network.parameters()).is_cuda
     else:
         kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
@@ -180,7 +180,7 @@ def _optimizer(
 
 
 def _read_only(symbols: Symbols) -> Tensor:
-    """Return symbols as a tensor that is never written: they may lie in Ray's store."""
+    """Return symbols as a tensor that is never written to: they may lie in Ray's object store."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         return torch.from_numpy(symbols)

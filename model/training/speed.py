@@ -1,10 +1,11 @@
-"""How fast a machine trains: the seconds of each kind of work, fitted to short timings.
+"""How fast a machine trains: the seconds per kind of work, fitted to short timings.
 
-An epoch's seconds are taken for a sum: what a kind of work takes, times how much there is of it
-(cost.py). A few real training steps of different shapes say what each kind takes, in 3 to 4 s.
-What runs beside a trial later, other trials first of all, slows it; the timings do not see that.
+An epoch's seconds are modelled as a sum over kinds of work: seconds per unit times amount
+(cost.py). The seconds per unit are fitted to a few real training steps of different shapes, in 3
+to 4 s. What later runs next to a trial, above all other trials, slows it; the timings do not
+include that.
 
-Source: Lawson & Hanson 1974, "Solving Least Squares Problems" (no part below 0).
+Source: Lawson & Hanson 1974, "Solving Least Squares Problems" (non-negative least squares).
 """
 
 import dataclasses
@@ -37,33 +38,33 @@ _PROBES = (
     (1, 989, 64, 8),
 )
 """Layers, units, columns, time steps: the corners of what a CPU can train in a search, and some
-between. As a search draws them: units that are no multiple of 16 cost up to a fifth more."""
+between. Units are not multiples of 16, as in a search: those cost up to a fifth more."""
 _USUAL_SIZE = 256
-"""Units for which the arithmetic of all is decided."""
+"""Number of units for which the precision and kernel of all sizes are decided."""
 _PROBE_SYMBOLS = 64
 _PROBE_SECONDS = 0.1
 _PROBE_STEPS = 2
-"""Least seconds and least steps for which each shape is timed; the median step counts."""
+"""Minimum seconds and steps for which each shape is timed; the median step counts."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MachineSpeed:
-    """What each kind of work takes on a machine.
+    """The seconds per kind of work on a machine.
 
     Attributes:
-        seconds: Seconds of one of each, in the order of WORK_KINDS; none below 0.
+        seconds: Seconds per unit of work, in the order of WORK_KINDS; none below 0.
     """
 
     seconds: tuple[float, ...]
 
     def epoch_seconds(self, config: TrialConfig, sizes: TextSizes) -> float:
-        """Return what an epoch of a configuration takes, evaluation included."""
+        """Return the predicted seconds of an epoch, including its evaluation."""
         return float(np.dot(epoch_work(config, sizes), self.seconds))
 
 
 def fit(works: Sequence[Work], seconds: Sequence[float]) -> MachineSpeed:
-    """Return the speed with the least squares of relative errors, no part below 0."""
-    from scipy.optimize import nnls  # 0.3 s, and only what measures needs it
+    """Return the speed by least squares of relative errors, with no seconds below 0."""
+    from scipy.optimize import nnls  # takes 0.3 s, and only measuring needs it
 
     relative = np.array(works) / np.array(seconds)[:, None]
     scale = np.linalg.norm(relative, axis=0)
@@ -77,9 +78,9 @@ def measure_speed(
     """Time some training steps of each shape on a device, with this process's threads.
 
     Args:
-        arithmetic: The trials'; one for all sizes.
-        largest_hidden_size: The trials'; shapes far above it are left out.
-        device: What they train on.
+        arithmetic: The trials' precision and kernel; the same for all sizes.
+        largest_hidden_size: The trials' largest; much larger shapes are left out.
+        device: The trials' device.
     """
     asked = TrialConfig(**dataclasses.asdict(arithmetic))
     works, seconds = [], []
@@ -100,7 +101,7 @@ def measure_speed(
 
 
 def _step_seconds(config: TrialConfig, device: torch.device) -> float:
-    """Return the median of some training steps on random symbols, after one that warms up."""
+    """Return the median time of training steps on random symbols, after a warm-up step."""
     trainer = Trainer(config, _random_corpus(config), device=device)
     clock = _clock(device)
     trainer.regime.begin_report(0, epoch_seed=0)
@@ -114,7 +115,7 @@ def _step_seconds(config: TrialConfig, device: torch.device) -> float:
 
 
 def _clock(device: torch.device) -> Callable[[], float]:
-    """Return a clock of a device's work."""
+    """Return a clock for work on a device."""
     if device.type == "cuda":
 
         def synchronized() -> float:
@@ -141,13 +142,13 @@ def _random_corpus(config: TrialConfig) -> EncodedCorpus:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """What was measured.
+    """The measurement of a machine.
 
     Attributes:
         speed: How fast it trains.
-        process_bytes: Memory that a process takes which has trained, besides the training.
-        free_gpu_bytes: Free memory of the GPU, before anything was trained; None without one.
-        arithmetic: What suits an LSTM of 256 units.
+        process_bytes: Memory of a process that has trained, without that of the training.
+        free_gpu_bytes: Free memory of the GPU before anything was trained; None without a GPU.
+        arithmetic: The fastest precision and kernel for an LSTM of 256 units.
     """
 
     speed: MachineSpeed
@@ -162,11 +163,11 @@ def measure_machine(
     """Measure in this process, with the threads and the device of a trial, in 3 to 4 s.
 
     Args:
-        precision: The trials'.
-        kernel: The trials'.
-        largest_hidden_size: The trials'.
-        num_threads: CPU threads of a trial.
-        use_gpu: Whether trials train on a GPU. This was never run on one.
+        precision: The trials' precision.
+        kernel: The trials' kernel.
+        largest_hidden_size: The trials' largest number of units.
+        num_threads: CPU threads per trial.
+        use_gpu: Whether trials train on a GPU. This has never been run on one.
     """
     use_threads(num_threads)
     gpu_bytes = free_gpu_bytes() if use_gpu and num_gpus() else None
@@ -176,7 +177,7 @@ def measure_machine(
     speed = measure_speed(arithmetic, largest_hidden_size, device)
     return Machine(
         speed=speed,
-        # After it: what torch puts off until a first step takes memory.
+        # Measured afterwards: what torch loads only at a first step takes memory.
         process_bytes=resident_bytes(),
         free_gpu_bytes=gpu_bytes,
         arithmetic=arithmetic,

@@ -1,7 +1,7 @@
-"""Trains one configuration, report by report. Knows no scheduler and no Ray.
+"""Trains one configuration, report by report. Does not know schedulers or Ray.
 
-What a step sees is the regime's business (regimes.py); here are precision, optimiser steps,
-reports, and checkpoints that training goes on from.
+The regime decides what a step sees (regimes.py); here are precision, optimiser steps,
+reports, and the checkpoints from which training continues.
 
 Sources: Pascanu 2013 (gradient clipping), Loshchilov & Hutter, arXiv:1711.05101 (AdamW).
 """
@@ -57,14 +57,14 @@ class Trainer:
         arithmetic: Arithmetic | None = None,
         location: str | None = None,
     ) -> None:
-        """Begin before the first report.
+        """Start before the first report.
 
         Args:
-            config: What is trained.
+            config: The configuration to train.
             corpus: The streams of its cleaning.
-            device: What it trains on.
-            arithmetic: What it is computed in; None is as the config says.
-            location: Where the text is found again, for checkpoints; None is not known.
+            device: The device to train on.
+            arithmetic: Precision and kernel; None means those of the config.
+            location: Where the text can be found again, for checkpoints; None if unknown.
         """
         check_fits(config, corpus)
         assert config.cleaning == corpus.cleaning
@@ -78,7 +78,7 @@ class Trainer:
         self.last_report: EpochReport | None = None
         self.best_report: EpochReport | None = None
         self._best_weights: dict[str, Tensor] = {}
-        with torch.random.fork_rng(devices=[]):  # made on the CPU: the same on each device
+        with torch.random.fork_rng(devices=[]):  # drawn on the CPU: the same on each device
             torch.manual_seed(config.seed)
             self.regime = build_regime(config, corpus, self.device)
         self.model = self.regime.network
@@ -90,7 +90,7 @@ class Trainer:
         """Yield a report after each epoch, or part of one, until the training is finished.
 
         Raises:
-            TrainingDiverged: A step's loss was NaN or infinite; raised where the report is due.
+            TrainingDiverged: A step's loss was NaN or infinite; raised when the report is due.
         """
         number = self.last_report.report if self.last_report else 0
         elapsed_seconds = self.last_report.elapsed_seconds if self.last_report else 0.0
@@ -116,14 +116,14 @@ class Trainer:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the configuration's epochs are done, or its patience is at an end."""
+        """Whether the configuration's epochs are done, or its patience is exhausted."""
         last, best = self.last_report, self.best_report
         if last is None or best is None:
             return False
         return training_is_over(self.config, report=last.report, best_report=best.report)
 
     def train_until(self, report: int) -> float:
-        """Train from the report before to this one; return the mean loss in nats per symbol.
+        """Train up to a report from the previous one; return the mean loss in nats per symbol.
 
         Args:
             report: Counted from 1.
@@ -136,13 +136,13 @@ class Trainer:
         num_scored = torch.zeros(len(steps), dtype=torch.float64, device=self.device)
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            # Dropout is a function of seed and report alone: a resumed run needs no saved state.
+            # Dropout depends only on seed and report: a resumed run needs no saved state.
             seed = hash_seed(self.config.seed, report)
             torch.manual_seed(seed)
             self.regime.begin_report(seed, epoch_seed=hash_seed(self.config.seed, epoch))
             for place, step in enumerate(steps):
                 losses[place], num_scored[place] = self.train_step(epoch, step)
-        # One look at the losses a report: the device need not wait for the host in between.
+        # The losses are read once per report, so that the device need not wait for the host.
         if not torch.isfinite(losses).all():
             place = int(torch.nonzero(~torch.isfinite(losses))[0])
             loss = losses[place].item()
@@ -150,7 +150,7 @@ class Trainer:
         return losses.sum(dtype=torch.float64).item() / num_scored.sum().item()
 
     def _place(self, report: int) -> tuple[int, range]:
-        """Return the epoch, counted from 1, and its steps, that a report comes after."""
+        """Return the epoch, counted from 1, and the range of its steps that a report covers."""
         epoch, part = divmod(report - 1, self.config.reports_per_epoch)
         first, end = (
             number * self.steps_per_epoch // self.config.reports_per_epoch
@@ -159,10 +159,10 @@ class Trainer:
         return epoch + 1, range(first, end)
 
     def train_step(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
-        """Take one optimiser step; return its loss, summed over its symbols, and their number.
+        """Take one optimiser step; return its loss, summed over symbols, and their number.
 
         Args:
-            epoch: Counted from 1; the regime has begun a report of it.
+            epoch: Counted from 1; the regime must have begun one of its reports.
             step: Counted from 0 in the epoch.
         """
         with autocast(self.arithmetic.precision, self.device):
@@ -178,7 +178,7 @@ class Trainer:
         return loss.detach() * num_scored, num_scored
 
     def validation_nats(self) -> float:
-        """Return what the network spends on the validation passage, in all."""
+        """Return the network's total cost of the validation passage, in nats."""
         with mean_weights(self.optimizer), autocast(self.arithmetic.precision, self.device):
             nats_N = symbol_nats(
                 self.model,
@@ -189,7 +189,7 @@ class Trainer:
         return float(nats_N.sum())
 
     def save(self, folder: Path) -> None:
-        """Write a checkpoint folder: the best epoch's network, and how to train on.
+        """Write a checkpoint folder: the best epoch's network, and the state to resume from.
 
         Raises:
             CheckpointError: The folder cannot be written.
@@ -212,17 +212,17 @@ class Trainer:
         save_checkpoint(folder, self._best_weights, meta, training)
 
     def begin_with(self, network: Network, origin: Origin) -> None:
-        """Take the weights of a network of the same shape and symbols, before the first epoch."""
+        """Load the weights of a network of the same shape and symbols, before the first epoch."""
         self.model.load_state_dict(network.state_dict())
         self.origin = origin
 
     def restore(self, folder: Path) -> None:
-        """Go back to a saved state; the next epochs are those that would have followed.
+        """Load a saved state; the next epochs are those that would have followed it.
 
-        They are trained in the checkpoint's arithmetic: another machine might choose its own.
+        They use the checkpoint's precision and kernel: this machine might choose others.
 
         Raises:
-            CheckpointError: The checkpoint is damaged, or of another configuration or text.
+            CheckpointError: The checkpoint is damaged, or has another configuration or text.
         """
         best_model, meta = load_checkpoint(folder, self.device)
         ours, theirs = self.config.to_dict(), meta.config.to_dict()
@@ -281,7 +281,7 @@ class Trainer:
         return [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
 
     def _optimizer_tensors(self) -> dict[str, Tensor]:
-        """Return what the optimiser keeps of each parameter, whichever optimiser it is."""
+        """Return the optimiser's state of each parameter, for any optimiser."""
         return {
             f"{key}.{name}": torch.as_tensor(value)
             for name, parameter in self._trained_parameters()
@@ -290,11 +290,11 @@ class Trainer:
         }
 
     def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
-        """Give the optimiser what `_optimizer_tensors` returned.
+        """Restore the optimiser's state from what `_optimizer_tensors` returned.
 
         Raises:
             KeyError: A tensor belongs to no parameter.
-            ValueError: A tensor has another shape than its parameter, or one is missing.
+            ValueError: A tensor's shape is not its parameter's, or a tensor is missing.
         """
         parameters = dict(self._trained_parameters())
         kept: dict[str, dict[str, Tensor]] = {name: {} for name in parameters}

@@ -1,4 +1,4 @@
-"""Training that begins with the weights of a checkpoint, or goes on with its settings and text."""
+"""Training that starts with a checkpoint's weights, or continues with its settings and text."""
 
 from pathlib import Path
 
@@ -17,14 +17,14 @@ _SHAPE = {
     ),
     "window": ("regime", "unit", "min_char_count", "hidden_size", "num_layers"),
 }
-"""The fields that a network's symbols and shape follow from, by its regime."""
+"""The fields that determine a network's symbols and shape, by regime."""
 
 
 def check_shape(config: TrialConfig, meta: CheckpointMeta, folder: Path) -> None:
-    """Refuse a configuration whose network cannot take the weights of a checkpoint.
+    """Reject a configuration whose network cannot load the weights of a checkpoint.
 
     Raises:
-        ConfigError: It is of another shape.
+        ConfigError: Its shape differs.
     """
     for name in _SHAPE[meta.config.regime]:
         if name == "mogrifier_rounds" and config.cell != "mogrifier":
@@ -37,7 +37,7 @@ def check_shape(config: TrialConfig, meta: CheckpointMeta, folder: Path) -> None
 
 
 def origin_of(folder: Path, meta: CheckpointMeta) -> Origin:
-    """Return what is recorded of a checkpoint whose weights a training begins with."""
+    """Return the record of a checkpoint with whose weights a training starts."""
     return Origin(
         checkpoint=str(folder.resolve()),
         model_sha256=sha256_of(readable_folder(folder) / MODEL_FILE),
@@ -48,10 +48,10 @@ def origin_of(folder: Path, meta: CheckpointMeta) -> Origin:
 
 
 def text_of(meta: CheckpointMeta, folder: Path, *, reading: Reading) -> Corpus:
-    """Return the text of a checkpoint, from where the checkpoint says that it is.
+    """Return the text of a checkpoint, from the location that the checkpoint names.
 
     Raises:
-        ConfigError: It does not say so, or no text is there.
+        ConfigError: The checkpoint names none, or no text is there.
     """
     if meta.corpus is None:
         raise ConfigError(

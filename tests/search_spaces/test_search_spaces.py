@@ -104,7 +104,7 @@ def _reached(distribution: BaseDistribution, values: set[object]) -> bool:
             {"distributions": {"epoch": IntDistribution(1, 3)}},
             "unknown axis 'epoch'; did you mean",
         ),
-        ({"distributions": {"seed": IntDistribution(1, 3)}}, "it can be no axis"),
+        ({"distributions": {"seed": IntDistribution(1, 3)}}, "it cannot be an axis"),
         ({"distributions": {"epochs": (1, 3)}}, "must be an Optuna distribution"),
         ({"distributions": {"epochs": IntDistribution(0, 3)}}, "epochs must be at least 1, got 0"),
         ({"distributions": {"dropout": FloatDistribution(0, 1)}}, "dropout must be in 0 <= p < 1"),
@@ -131,7 +131,7 @@ def _reached(distribution: BaseDistribution, values: set[object]) -> bool:
         ({"baselines": (Baseline(name="b", params={}),)}, "must set the axis epochs"),
         (
             {"baselines": (Baseline(name="b", params={"epochs": 1}),) * 2},
-            "each baseline must have a name of its own, got two 'b'",
+            "each baseline must have its own name, got two 'b'",
         ),
         ({"name": ""}, "a space must have a name, got ''"),
         ({"conditions": {"dropout": ("epochs", 1)}}, "unknown axis of a condition 'dropout'"),

@@ -1,4 +1,4 @@
-"""What torch is slow at, compiled on the user's machine.
+"""Code for which torch is slow, compiled on the user's machine.
 
 May import: system. Must not know: the rest of network, texts, training.
 """

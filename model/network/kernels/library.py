@@ -1,7 +1,7 @@
-"""The compiled kernel: built once by the machine's C++ compiler, kept in the cache folder.
+"""The compiled kernel: built once by the machine's C++ compiler and kept in the cache folder.
 
-Loading a library is running it. So it is loaded from a folder and a file of this user alone, and
-its name has the hash of the sources and of the flags it was built with.
+Loading a library executes it. So it is loaded only from a folder and a file that only this user
+can write, and its name contains the hash of its sources and build flags.
 """
 
 import ctypes
@@ -24,14 +24,14 @@ FLAGS = (
 )
 _COMPILERS = ("c++", "g++", "clang++")
 _BUILD_SECONDS = 300.0
-"""It takes 2 s on an idle core."""
+"""The build takes 2 s on an idle core."""
 _OTHERS_WRITE = 0o022
 _POINTER, _SIZE = ctypes.c_void_p, ctypes.c_int64
 
 
 @functools.cache
 def kernel() -> ctypes.CDLL | None:
-    """Return the kernel; None without a compiler, on another processor or without a cache."""
+    """Return the kernel; None without a compiler, a suitable processor or a cache folder."""
     try:
         path = _path()
         if not path.exists():
@@ -57,7 +57,7 @@ def _path() -> Path:
 
 
 def _build(path: Path) -> None:
-    """Compile the sources; several processes may do so at a time.
+    """Compile the sources; several processes may do so at the same time.
 
     Raises:
         OSError: There is no compiler, or the file cannot be written.
@@ -68,12 +68,12 @@ def _build(path: Path) -> None:
         built = Path(folder) / path.name
         command = [*_compiler(), *FLAGS, *map(str, SOURCES), "-o", str(built)]
         subprocess.run(command, check=True, capture_output=True, timeout=_BUILD_SECONDS)
-        built.chmod(0o700)  # by a umask of 002 its group could write it
+        built.chmod(0o700)  # with a umask of 002 its group could write it
         built.replace(path)
 
 
 def _compiler() -> list[str]:
-    """Return the command of CXX, or of the first compiler that is there.
+    """Return the command in CXX, or the first available compiler.
 
     Raises:
         FileNotFoundError: There is none.
@@ -87,6 +87,6 @@ def _compiler() -> list[str]:
 
 
 def _is_of_others(path: Path) -> bool:
-    """Return whether another user than this process's may have written it."""
+    """Return whether a user other than this process's may have written it."""
     status = path.stat()
     return status.st_uid != os.geteuid() or bool(status.st_mode & _OTHERS_WRITE)

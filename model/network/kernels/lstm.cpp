@@ -10,13 +10,13 @@ namespace {
 // 16 units of one step, all 4 gates.
 struct ForwardTile {
   Index size, unit;
-  const Bfloat16* inputs;        // (B, S) with weights of their own, or null
+  const Bfloat16* inputs;        // (B, S) with their own weights, or null
   const Bfloat16* input_weights;
   const Bfloat16* weights;
   const float* bias;             // (4, S)
   const Bfloat16* hidden_before; // (B, S)
   const float* cell_before;      // (B, S)
-  Bfloat16* gates;               // (B, 4, S): what other inputs give, then the gates
+  Bfloat16* gates;               // (B, 4, S): contributions of other inputs, then the gates
   Bfloat16* hidden;
   float* cell;
 
@@ -49,13 +49,13 @@ template <int C>
 struct BackwardTile {
   Index size, unit;
   const Bfloat16* weights;
-  const Bfloat16* gradients_after;  // (B, 4, S) of the gates one step later; null at the end
+  const Bfloat16* gradients_after;  // (B, 4, S) of the gates one step later; null at the last
   const Bfloat16* output_gradients; // (B, S)
   const Bfloat16* gates;            // (B, 4, S)
   const float* cell_before;         // (B, S)
   const float* cell;
   float* cell_gradients;            // of the cell after this step, then before it
-  Bfloat16* gradients;              // (B, 4, S) of the gates before their sigmoid or tanh
+  Bfloat16* gradients;              // (B, 4, S) of the gates before sigmoid or tanh
 
   template <int R>
   void run(Index row) const {
@@ -130,8 +130,8 @@ void lstm_step(Index rows, Index size, const Bfloat16* inputs, const Bfloat16* i
              rows);
 }
 
-// gates (T, B, 4, S) hold what the inputs give; hidden and cells (T + 1, B, S) begin with the
-// state before. All are filled.
+// gates (T, B, 4, S) hold the contributions of the inputs; hidden and cells (T + 1, B, S) start
+// with the initial state. All are filled.
 void lstm_forward(Index steps, Index rows, Index size, const Bfloat16* weights, const float* bias,
              Bfloat16* gates, Bfloat16* hidden, float* cells) {
   const Index state = rows * size;
@@ -140,7 +140,7 @@ void lstm_forward(Index steps, Index rows, Index size, const Bfloat16* weights, 
          cells + state);
 }
 
-// output_gradients (T, B, S), gates and cells as `forward` left them; cell_gradients (B, S) of
+// output_gradients (T, B, S); gates and cells as `forward` left them; cell_gradients (B, S) of
 // the last cell become those of the first; gradients (T, B, 4, S) are filled.
 void lstm_backward(Index steps, Index rows, Index size, const Bfloat16* weights,
               const Bfloat16* output_gradients, const Bfloat16* gates, const float* cells,

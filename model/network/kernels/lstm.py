@@ -1,7 +1,7 @@
-"""An LSTM layer in bfloat16 on a CPU with AVX512-BF16: torch's products, our own recurrence.
+"""An LSTM layer in bfloat16 on a CPU with AVX512-BF16: torch's products and our own recurrence.
 
-The products of all steps at once (inputs, and the gradients of the weights) are torch's: they run
-as fast as our own, at 200 GFLOP/s. The recurrence, and the gates with it, is lstm.cpp's. As
+torch computes the products of all steps at once (inputs, and the gradients of the weights), as
+fast as our own code would, at 200 GFLOP/s. lstm.cpp computes the recurrence and the gates. As
 under torch's autocast, inputs, weights, outputs and gradients are rounded to bfloat16 and sums
 are float32; the cell state stays float32.
 
@@ -22,22 +22,22 @@ LANES = 16
 
 
 class LSTMLayer(nn.LSTM):
-    """torch's LSTM of one layer, which the kernel can compute.
+    """torch's LSTM with one layer, which the kernel can compute.
 
     Attributes:
-        is_fused: Whether the kernel does, under bfloat16 autocast and where it is there.
+        is_fused: Whether the kernel computes it, under bfloat16 autocast and if available.
     """
 
     is_fused = False
 
-    def forward(  # type: ignore[override]  # torch's takes packed sequences, too
+    def forward(  # type: ignore[override]  # torch's also takes packed sequences
         self, values_TBI: Tensor, state: tuple[Tensor, ...] | None = None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the outputs (T, B, H), and hidden and cell state (1, B, H) after them.
+        """Return the outputs (T, B, H), and the hidden and cell state (1, B, H) after them.
 
         Args:
-            values_TBI: Inputs; for the kernel at least one step and one column.
-            state: Hidden and cell state before; None is all zeros.
+            values_TBI: Inputs; the kernel needs at least one step and one column.
+            state: Hidden and cell state before; None means zeros.
         """
         if self.is_fused and torch.is_autocast_enabled("cpu") and kernel():
             return self._fused(values_TBI, state)
@@ -57,20 +57,20 @@ class LSTMLayer(nn.LSTM):
         return outputs_TBH, (outputs_TBH[-1:], cell_BH[None])
 
     def weights(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the weights of inputs (G, I) and hidden state (G, H), and the bias (G,)."""
+        """Return the weights of inputs (G, I) and of hidden state (G, H), and the bias (G,)."""
         named = dict(self.named_parameters())
         bias_G = named["bias_ih_l0"] + named["bias_hh_l0"]
         return named["weight_ih_l0"], named["weight_hh_l0"], bias_G
 
 
 class PackedWeights:
-    """The weights of a layer as the kernel reads them.
+    """A layer's weights, laid out as the kernel reads them.
 
     Attributes:
         size: S.
-        inputs_PI: Of the inputs, in bfloat16.
-        bias_4S: In float32.
-        packed: Of the hidden state, for the forward and for the backward pass.
+        inputs_PI: Input weights, in bfloat16.
+        bias_4S: Biases, in float32.
+        packed: Recurrent weights, for the forward and for the backward pass.
     """
 
     def __init__(self, weight_ih_GI: Tensor, weight_hh_GH: Tensor, bias_G: Tensor) -> None:
@@ -83,7 +83,7 @@ class PackedWeights:
         self.packed = self.pack(weight_hh_GH)
 
     def pack(self, weight_GH: Tensor) -> Tensor:
-        """Return weights of as many inputs as units in both orders, (2, 4 S S)."""
+        """Pack weights with as many inputs as units in both orders, (2, 4 S S)."""
         packed = torch.empty(2, 4 * self.size * self.size, dtype=torch.bfloat16)
         weight_GH = weight_GH.contiguous()
         pointers = [tensor.data_ptr() for tensor in (weight_GH, *packed)]
@@ -91,7 +91,7 @@ class PackedWeights:
         return packed
 
     def padded(self, state_BH: Tensor) -> Tensor:
-        """Return a state (B, S)."""
+        """Return a state padded to (B, S)."""
         return functional.pad(state_BH, (0, self.size - state_BH.shape[-1]))
 
 
@@ -147,7 +147,7 @@ class _FusedLSTM(torch.autograd.Function):
         _library().lstm_backward(num_steps, num_columns, size, *pointers)
 
         def unpadded(of_padded: Tensor) -> Tensor:
-            """Return what belongs to the units that are there, (G, ...) in float32."""
+            """Return the rows of the real units, (G, ...) in float32."""
             return of_padded.view(4, size, -1)[:, :hidden_size].flatten(0, 1).float()
 
         of_hidden_BH = None
@@ -159,7 +159,7 @@ class _FusedLSTM(torch.autograd.Function):
             (of_gates_NP @ inputs_PI).view(num_steps, num_columns, -1),
             unpadded(of_gates_NP.T @ values_NI),
             unpadded(of_gates_NP.T @ hidden_TBS[:-1].flatten(0, 1))[:, :hidden_size],
-            # As a product it takes a sixth of what torch 2.13's sum of bfloat16 takes.
+            # As a product it takes a sixth of the time of torch 2.13's sum of bfloat16.
             unpadded((ones_1N @ of_gates_NP).T)[:, 0],
             of_hidden_BH,
             of_cell_BS[:, :hidden_size],

@@ -1,4 +1,4 @@
-// A step of a whole network, by which text is written; fused_stepping.py does the rest.
+// One step of a whole network, for generation; fused_stepping.py does the rest.
 //
 // Shapes: L layers, B rows, H units, S = H rounded up to a multiple of 16, V symbols, W = V rounded
 // up to a multiple of 64.
@@ -13,7 +13,7 @@ namespace {
 
 constexpr float kNormEpsilon = 1e-5f;  // torch's
 
-// Which of the next 16 places are there, of so many that are left.
+// Mask of the next 16 positions that exist, given how many are left.
 inline __mmask16 there(Index left) {
   return left >= kLanes ? 0xffff : left > 0 ? (1 << left) - 1 : 0;
 }
@@ -62,9 +62,9 @@ void normalize(Index hidden, Index size, const float* scale, const float* shift,
 
 }  // namespace
 
-// As fused_stepping.py lays them out.
+// Laid out by fused_stepping.py.
 struct Layer {
-  const Bfloat16* input_weights;  // as lstm_pack has them; null in the first layer
+  const Bfloat16* input_weights;  // packed by lstm_pack; null in the first layer
   const Bfloat16* weights;
   const float* bias;              // (4, S)
   const float* norm_scale;        // (S,); null without layer norm
@@ -74,13 +74,13 @@ struct Layer {
 struct Network {
   Index num_layers, hidden, size, vocabulary;  // L, H, S, V
   const Layer* layers;
-  const Bfloat16* table;           // (V, 4, S): what a symbol gives the first layer's gates
+  const Bfloat16* table;           // (V, 4, S): a symbol's contribution to the first layer's gates
   const Bfloat16* output_weights;  // W / 64 blocks of S / 2 pairs of values, 64 symbols, 2 values
   const float* output_bias;        // (W,)
 };
 
-// One more symbol of each row: hidden (L, B, S) and logits (B, V) are filled, cells (L, B, S)
-// overwritten. False, and nothing is, if a symbol is not in the table.
+// One more symbol per row: hidden (L, B, S) and logits (B, V) are filled, cells (L, B, S)
+// overwritten. Returns false and changes nothing if a symbol is not in the table.
 extern "C" bool lstm_next(const Network* network, Index rows, const Index* symbols,
                           const Bfloat16* hidden_before, Bfloat16* hidden, float* cells,
                           float* logits) {

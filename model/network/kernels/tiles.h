@@ -1,7 +1,7 @@
 // Arithmetic in bfloat16 with AVX512: vectors of 16 numbers, gates, and products in tiles.
 //
 // A product multiplies all rows of a step by weights in tiles of 6 rows and 64 columns, whose sums
-// never leave the registers: what comes next is computed from them at once. The weights are packed
+// stay in registers: what depends on them is computed immediately. The weights are packed
 // in the order in which the tiles read them.
 
 #pragma once
@@ -45,7 +45,7 @@ inline Bfloat16 rounded(float value) {
   return first;
 }
 
-// 1 / (1 + 2^x), to 1e-4: bfloat16 rounds to 2e-3. Taylor's series of 2^x between whole x.
+// 1 / (1 + 2^x), to 1e-4: bfloat16 rounds to 2e-3. Taylor series of 2^x between whole x.
 inline Vector falling(Vector x) {
   const Vector fraction = _mm512_reduce_ps(x, _MM_FROUND_TO_NEAREST_INT);
   Vector series = constant(0.00961813f);
@@ -62,23 +62,23 @@ inline Vector tanh(Vector x) {
   return _mm512_sub_ps(_mm512_add_ps(half, half), constant(1.0f));
 }
 
-// Gradient before a sigmoid of its gradient after it: gradient * gate * (1 - gate).
+// Gradient before a sigmoid, from the gradient after it: gradient * gate * (1 - gate).
 inline Vector before_sigmoid(Vector gate, Vector gradient) {
   return _mm512_mul_ps(gradient, _mm512_fnmadd_ps(gate, gate, gate));
 }
 
-// The same of a tanh: gradient * (1 - value^2).
+// The same for a tanh: gradient * (1 - value^2).
 inline Vector before_tanh(Vector value, Vector gradient) {
   return _mm512_fnmadd_ps(_mm512_mul_ps(gradient, value), value, gradient);
 }
 
-// Add R rows times C vectors of columns to their sums, two of the inner values at a time.
+// Add the products of R rows and C vectors of columns to the sums, two inner values at a time.
 template <int R, int C>
 inline void multiply(const Bfloat16* rows, Index stride, const Bfloat16* weights, Index num_pairs,
                      Vector (&sums)[R][C]) {
   for (Index pair = 0; pair < num_pairs; ++pair) {
     __m512bh columns[C];
-    for (int c = 0; c < C; ++c)  // in one copy of all, GCC 12 leaves the registers
+    for (int c = 0; c < C; ++c)  // as one copy of them all, GCC 12 spills the registers
       columns[c] = (__m512bh)_mm512_loadu_si512(weights + (pair * C + c) * 2 * kLanes);
     for (int r = 0; r < R; ++r) {
       std::int32_t both;
@@ -89,7 +89,7 @@ inline void multiply(const Bfloat16* rows, Index stride, const Bfloat16* weights
   }
 }
 
-// Call tile.run<R>(row) for all rows, as many at once as a tile has.
+// Call tile.run<R>(row) for all rows, as many at once as a tile holds.
 template <class Tile>
 inline void for_rows(const Tile& tile, Index num_rows) {
   Index row = 0;
@@ -103,10 +103,10 @@ inline void for_rows(const Tile& tile, Index num_rows) {
   }
 }
 
-// One step of a layer (lstm.cpp), of which gates, hidden and cell are filled; cell may be
-// cell_before. Shapes: B rows, S units; inputs (B, S) with weights of their own, or null;
-// weights as lstm_pack has them; bias (4, S); gates (B, 4, S) hold what other inputs give.
-// glibc has a function `step`, which a call of one of that name would find: the names are long.
+// One step of a layer (lstm.cpp), which fills gates, hidden and cell; cell may be
+// cell_before. Shapes: B rows, S units; inputs (B, S) with their own weights, or null;
+// weights packed by lstm_pack; bias (4, S); gates (B, 4, S) start as the sums of other inputs.
+// The name is long because glibc has a function `step`, which a call of that name would find.
 extern "C" void lstm_step(Index rows, Index size, const Bfloat16* inputs,
                           const Bfloat16* input_weights, const Bfloat16* weights,
                           const float* bias, const Bfloat16* hidden_before,

@@ -199,7 +199,7 @@ def test_unnamed_one_is_not_executed_and_said_in_a_line(own: str) -> None:
 
 STEP = "return hidden, (hidden,)"
 MADE = "        self.of_state ="
-RULE = "a cell's step must return its output and a tuple of 1 states of my_cells.py:MyGRU"
+RULE = "the step of my_cells.py:MyGRU must return its output and a tuple of num_states = 1 states"
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,10 @@ RULE = "a cell's step must return its output and a tuple of 1 states of my_cells
         (("        super().__init__()\n", ""), r"MyGRU\(3, 5\): AttributeError: cannot assign"),
         (("input_size, hidden_size):", "input_size):"), r"MyGRU\(3, 5\): TypeError"),
         (("num_states = 1", "num_states = 0"), "num_states must be a whole number, at least 1"),
-        (("num_states = 1", "num_states = 2"), "2 states of .*ValueError: too many values"),
+        (
+            ("num_states = 1", "num_states = 2"),
+            "num_states = 2 states.*ValueError: too many values",
+        ),
         ((STEP, "return hidden"), f"{RULE}.*, got Tensor"),
         ((STEP, "return hidden, hidden"), f"{RULE}.*, got tuple"),
         ((STEP, "return hidden[:1], (hidden,)"), r"here \(2, 5\) of float32, got \(1, 5\) of fl"),
@@ -223,27 +226,30 @@ RULE = "a cell's step must return its output and a tuple of 1 states of my_cells
         ((STEP, "return hidden.detach(), (hidden.detach(),)"), "must have parameters that its"),
         ((STEP, "return self.of_state(hidden), (inputs[:, :3],)"), f"{RULE}.*here"),
         ((STEP, "raise OSError('gone\\naway')"), f"{RULE}.*: OSError: gone$"),
-        ((STEP, "return hidden * torch.rand(1), (hidden,)"), "the same of the same in evaluation"),
+        (
+            (STEP, "return hidden * torch.rand(1), (hidden,)"),
+            "must be deterministic in evaluation",
+        ),
         ((STEP, "return hidden - hidden.mean(0), (hidden,)"), "must not mix the rows"),
         (
             (STEP, "out = hidden.tanh(); out += 1; return out, (hidden,)"),
-            "must be trained",
+            "must be trainable",
         ),
         (
             (STEP, "kept = state[0] ** 2; state[0].mul_(2); return kept * hidden, (hidden,)"),
-            "must return the same of the same|must be trained",
+            "must be deterministic in evaluation|must be trainable",
         ),
         (
             (MADE, f"        self.idle = nn.Linear(1, 1)\n{MADE}"),
-            "each parameter of a cell must take part in its output: .* has idle",
+            "each parameter of a cell must affect its output: .* has idle",
         ),
         (
             (MADE, f"        self.norm = nn.BatchNorm1d(2)\n{MADE}"),
-            "nothing but trained parameters of float32, each once: .* has norm",
+            "only trainable float32 parameters, each once: .* has norm",
         ),
         (
             (MADE, f"        self.double()\n{MADE}"),
-            "nothing but trained parameters of float32, each once",
+            "only trainable float32 parameters, each once",
         ),
         (
             (MADE, f"        float(self.gates.bias[0])\n{MADE}"),
@@ -289,7 +295,7 @@ def test_two_files_of_one_name_are_refused_and_the_same_twice_is_one() -> None:
 
 
 def test_weight_dropout_and_the_window_regime_are_for_our_cells() -> None:
-    with pytest.raises(ConfigError, match="weight_dropout must be 0 with a cell of one's own"):
+    with pytest.raises(ConfigError, match="weight_dropout must be 0 with your own cell"):
         TrialConfig(cell=NAME, weight_dropout=0.1)
     with pytest.raises(ConfigError, match="cell must be lstm in the window regime, got 'my_cells"):
         TrialConfig(cell=NAME, regime="window")

@@ -193,7 +193,7 @@ def test_held_out_text_of_its_own_is_scored_as_a_part(
     assert values["num_raw_chars"] == 3_000
     assert "test: file other.txt" in values["text"]
     assert score.main(flags) == 2
-    assert "must be with --part validation or test" in capsys.readouterr().err
+    assert "need --part validation or test" in capsys.readouterr().err
     assert score.main([*flags[:3], "--test", "book.txt", "--part", "test"]) == 2
     assert "must not stand in the training or validation text" in capsys.readouterr().err
 
@@ -304,26 +304,26 @@ def test_network_of_words_is_scored_with_its_spelling(
 @pytest.mark.parametrize(
     ("flags", "rule"),
     [
-        (["ngram", "--text", "book.txt"], "ngram must have something to learn: --train TEXT"),
+        (["ngram", "--text", "book.txt"], "ngram needs a text to learn: --train TEXT"),
         (["nowhere", "--text", "book.txt"], "a checkpoint must be a folder"),
         (["ngram", "--text", "nowhere", "--part", "test"], "unknown corpus 'nowhere'"),
         (["ngram", "--text", "book.txt", "--part", "test", "--windows", "9"], "NUMBERxLENGTH"),
         (
             ["ngram", "--text", "book.txt", "--part", "test", "--windows", "2x9999"],
-            "a text must have a window's 9,999 symbols and one more",
+            "a text must be longer than a window of 9,999 symbols",
         ),
         (["ngram", "--text", "book.txt", "--part", "test", "--cleaning", "uper"], "'uper'"),
         (["ngram", "--text", "book.txt", "--part", "test", "--seed", "-1"], "seed must be"),
         (
             ["ngram", "--text", "book.txt", "--part", "test", "--seed", "1"],
-            "must be with --windows",
+            "--seed needs --windows",
         ),
-        ([*_HELD_OUT, "--windows", "2x9", "--cache", "none"], "--cache must be without --windows"),
-        ([*_HELD_OUT, "--cache", "4-12"], "cache must be none or SHORTEST-LONGESTxWEIGHT, as"),
+        ([*_HELD_OUT, "--windows", "2x9", "--cache", "none"], "--cache cannot go with --windows"),
+        ([*_HELD_OUT, "--cache", "4-12"], "cache must be none or SHORTEST-LONGESTxWEIGHT, such"),
         ([*_HELD_OUT, "--cache", "5-4x20"], "must have 1 to 32 symbols, got 5 to 4"),
         ([*_HELD_OUT, "--cache", "4-12x0"], "escape_weight must be above 0 and at most 1000"),
-        (["nowhere", "--train", "book.txt", "--text", "book.txt"], "--train must be for ngram"),
-        (["nowhere", "--cleaning", "lower", "--text", "book.txt"], "--cleaning must be for ngram"),
+        (["nowhere", "--train", "book.txt", "--text", "book.txt"], "--train is only for ngram"),
+        (["nowhere", "--cleaning", "lower", "--text", "book.txt"], "--cleaning is only for ngram"),
         (
             [
                 "ngram",
@@ -338,7 +338,7 @@ def test_network_of_words_is_scored_with_its_spelling(
                     "spell",
                 ],
             ],
-            "--unknown spell must be without --windows",
+            "--unknown spell cannot go with --windows",
         ),
     ],
 )

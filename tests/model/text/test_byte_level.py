@@ -263,7 +263,7 @@ def test_training_goes_on_with_a_text_of_other_characters(
     assert train.main(["--corpus", "book.txt", *flags.split()]) == 0
     further = "--init kept --corpus other.txt --epochs 1 --checkpoint finer"
     assert train.main(further.split()) == 0
-    assert "began with the weights of" in capsys.readouterr().out
+    assert "started with the weights of" in capsys.readouterr().out
     assert ", bytes, cased, epoch" in load_network(Path("kept")).description
     assert train.main(["--init", "kept", "--unit", "char", "--corpus", "book.txt"]) == 2
     assert "unit must be that of the weights in kept, 'byte'" in capsys.readouterr().err

@@ -119,7 +119,7 @@ def test_missing_folder_and_newer_format_are_refused(copy: Path, tmp_path: Path)
     with pytest.raises(CheckpointError, match="must be a folder with model"):
         load_checkpoint(tmp_path / "nowhere")
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
-    with pytest.raises(CheckpointError, match="take predictor or checkpoints/01"):
+    with pytest.raises(CheckpointError, match="use predictor or checkpoints/01"):
         load_checkpoint(tmp_path / "run")
     values = json.loads((copy / META_FILE).read_text(encoding="utf-8"))
     (copy / META_FILE).write_text(json.dumps({**values, "format_version": 99}), encoding="utf-8")
@@ -287,7 +287,7 @@ def test_small_file_that_claims_a_large_network_takes_no_memory(copy: Path) -> N
     write_sums(copy, (META_FILE, MODEL_FILE))
     assert reset_peak()
     before = peak_bytes()
-    with pytest.raises(CheckpointError, match=r"must be .* by the configuration"):
+    with pytest.raises(CheckpointError, match=r"must be .* according to the configuration"):
         load_checkpoint(copy)
     after = peak_bytes()
     assert before is not None and after is not None and after - before < 300e6

@@ -180,7 +180,7 @@ def test_commands_train_resume_write_and_score(
     capsys.readouterr()
     assert generate.main(["kept", *named]) == 2
     told = capsys.readouterr().err
-    assert "a cell's step must return" in told and told.count("\n") == 1
+    assert "must return its output" in told and told.count("\n") == 1
 
 
 def test_weights_of_one_cell_do_not_begin_another(

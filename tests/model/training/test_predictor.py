@@ -122,7 +122,7 @@ def _other_vocabulary(folder: Path) -> None:
 _TWO = ("symbols", "more")
 DAMAGES: list[tuple[Callable[[Path], None], str]] = [
     (lambda f: _values(f, weights=[0.5, 0.2, float("nan")]), "finite"),
-    (lambda f: _values(f, weights=[0.9, 0.2, 0.3]), "1 in sum"),
+    (lambda f: _values(f, weights=[0.9, 0.2, 0.3]), "sum of 1"),
     (lambda f: _values(f, weights=[1.5, -0.8, 0.3]), "at least 0"),
     (lambda f: _values(f, weights=[]), "at least 0"),
     (lambda f: _values(f, weights="all"), "weights"),

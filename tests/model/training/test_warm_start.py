@@ -65,7 +65,7 @@ def test_resume_alone_goes_on_with_the_settings_and_the_text(
     assert epochs(capsys) == whole[1:]
     assert meta("../mine")["corpus"] == str(tmp_path / book)
     assert train.main(["--checkpoint", "../mine", "--resume"]) == 0
-    assert "goes on after epoch 3 of 3" in capsys.readouterr().out
+    assert "continues after epoch 3 of 3" in capsys.readouterr().out
     assert train.main(["--checkpoint", "../mine", "--resume", "--epochs", "4"]) == 2
     assert "epochs must be that of the checkpoint ../mine, 3, got 4" in capsys.readouterr().err
 
@@ -154,7 +154,7 @@ def test_init_begins_with_the_weights_and_tells_and_records_it(
     Path("other.txt").write_text(other, encoding="utf-8")
     begun = "--init first --corpus other.txt --epochs 2 --learning-rate 1e-9 --checkpoint second"
     assert train.main(begun.split()) == 0
-    assert "began with the weights of" in capsys.readouterr().out
+    assert "started with the weights of" in capsys.readouterr().out
     second = meta("second")
     assert second["vocabulary"] == first["vocabulary"]
     assert second["config"] == {**first["config"], "epochs": 2, "learning_rate": 1e-9}  # type: ignore[dict-item]
@@ -167,7 +167,7 @@ def test_init_begins_with_the_weights_and_tells_and_records_it(
     ours, theirs = (load_checkpoint(Path(name))[0].state_dict() for name in ("second", "first"))
     assert all(torch.allclose(ours[name], theirs[name], atol=1e-4) for name in ours)
     assert train.main(["--checkpoint", "second", "--resume"]) == 0  # needs no --init again
-    assert "began with the weights of" in capsys.readouterr().out
+    assert "started with the weights of" in capsys.readouterr().out
     assert meta("second")["origin"] == origin
     assert generate.main(["second", "--chars", "9"]) == 0
     # A flag is held against the checkpoint's settings, not ours: half an epoch is one report.

@@ -62,7 +62,7 @@ def test_run_of_an_earlier_version_is_not_resumed(tiny_text: str) -> None:
         ({"version": 3}, "an objective's version must be 1 to 2, got 3"),
         ({"version": 0}, "an objective's version must be 1 to 2, got 0"),
         ({"floor_order": 0}, "a floor's order must be at least 1, got 0"),
-        ({"floors": {}}, r"floors must have one of 'cased', got \[\]"),
+        ({"floors": {}}, r"floors must cover 'cased', got \[\]"),
     ],
 )
 def test_study_json_of_a_stranger_is_checked(changes: dict[str, object], rule: str) -> None:

@@ -165,7 +165,7 @@ def test_space_of_values_needs_the_file_too(tiny_text: str) -> None:
     [
         (("import torch\n", "import torch)\n"), "SyntaxError"),
         (("class MyGRU", "class Other"), "has no such MyGRU"),
-        (("return hidden, (", "return hidden[:1], ("), "a cell's step must return its output"),
+        (("return hidden, (", "return hidden[:1], ("), "must return its output and a tuple"),
         (("super().__init__()", "raise OSError('first\\nsecond')"), "OSError: first"),
     ],
 )
