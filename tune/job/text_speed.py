@@ -1,4 +1,4 @@
-"""Times what a character of text takes by the best trials' networks, once the search has ended."""
+"""Times how long the best trials' networks take per character, once the search has ended."""
 
 from collections.abc import Iterable
 
@@ -10,15 +10,15 @@ from tune.planning.study import Study
 from tune.records.trial import TrialRecord
 
 TIMED_TRIALS = 20
-"""The best so many, and all baselines: a tenth of a second each, 0.25 s of `full`'s largest."""
+"""Number of best trials; all baselines too. 0.1 s each, 0.25 s for `full`'s largest network."""
 
 
 def time_text(study: Study, records: Iterable[TrialRecord]) -> None:
     """Fill in `milliseconds_per_char` of the best trials and of all baselines that reported.
 
-    The finalists and the kept checkpoints are among them. Untrained networks are timed, for they
-    take as long: no checkpoint need be there, and all are timed on this machine, one by one. Words
-    and bytes of a long text are left out: cutting it into them takes minutes.
+    These include the finalists and the kept checkpoints. Untrained networks are timed, since they
+    take as long: no checkpoint is needed, and all are timed on this machine, one by one. Words and
+    bytes of a long text are left out, because splitting the text takes minutes.
 
     Args:
         study: The search.
