@@ -1,4 +1,4 @@
-"""Disks that are full or read-only, checkpoints that are damaged, a report that is cut off."""
+"""Full or read-only disks, damaged checkpoints, an interrupted report."""
 
 import json
 import os
@@ -30,7 +30,7 @@ EXTERNAL_FAULT = 75
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 MiB of its own."""
+    """A separate file system of 8 MiB."""
     place = tmp_path / "disk"
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
@@ -43,7 +43,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(place: Path) -> Path:
-    """Fill a disk to the last byte and return the file that did it."""
+    """Fill a disk to the last byte and return the file that fills it."""
     filler = place / "filler"
     with filler.open("wb", buffering=0) as file:
         for size in (1 << 20, 1 << 12, 1):
@@ -56,7 +56,7 @@ def fill(place: Path) -> Path:
 
 
 def set_mode(place: Path, mode: str) -> None:
-    """Make a file system ro or rw; ro waits for a moment in which nobody writes."""
+    """Make a file system ro or rw; ro waits until nobody is writing."""
     remount = ["mount", "-o", f"remount,{mode}", str(place)]
     while subprocess.run(remount, capture_output=True, check=False).returncode != 0:
         time.sleep(0.01)
@@ -124,7 +124,7 @@ def interrupt(driver: subprocess.Popen[str]) -> None:
 
 
 def num_epochs_of(run: Path) -> dict[int, int]:
-    """Return the epochs that each trial trained, from the history."""
+    """Return, from the history, the number of epochs that each trial trained."""
     path = run / "history.jsonl"
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
     events = [json.loads(line) for line in lines if line.endswith("\n")]
@@ -150,7 +150,7 @@ def test_damaged_checkpoints_are_passed_over(running: subprocess.Popen[str]) -> 
     store = CheckpointStore(str(run.resolve() / "ray"))
     places = {n: [Path(p) for p in found] for n, found in store.newest_first().items()}
     assert sorted(places) == [0, 1]
-    # Of trial 0 the newest whole one is damaged, of trial 1 all are.
+    # Damages the newest intact checkpoint of trial 0, and all of trial 1.
     whole = [place for place in places[0] if is_whole(place)]
     assert len(whole) >= 2
     flip_a_bit(whole[0] / "training.safetensors")
@@ -175,7 +175,7 @@ def test_damaged_checkpoints_are_passed_over(running: subprocess.Popen[str]) -> 
 
 
 def first_epochs(run: Path, num_lines: int) -> dict[int, int]:
-    """Return the first epoch of each trial after so many lines of the history."""
+    """Return each trial's first epoch after a number of lines of the history."""
     lines = (run / "history.jsonl").read_text().splitlines(keepends=True)[num_lines:]
     events = [json.loads(line) for line in lines if line.endswith("\n")]
     first: dict[int, int] = {}

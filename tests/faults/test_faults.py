@@ -1,4 +1,4 @@
-"""What goes wrong around a search, on a real Ray with real processes: nothing trained is lost.
+"""Faults around a search, on a real Ray with real processes: no training is lost.
 
 docs/faults.md has a row for each.
 """
@@ -63,11 +63,11 @@ def assert_each_epoch_once(name: str) -> None:
 
 
 def assert_optuna_was_told(name: str) -> None:
-    """Hold Optuna's study against the table: each trial's state, its value, and why it failed."""
+    """Compare Optuna's study with the table: each trial's state, value and reason of failure."""
     storage = JournalStorage(JournalFileBackend(f"results/{name}/optuna.journal"))
     proposed = optuna.load_study(storage=storage, study_name="tiny").trials
     known = [trial for trial in proposed if "repeat" not in trial.user_attrs]
-    # One that went on from a rung was told there, and again as another when it ended.
+    # A promoted trial was told at its rung, and again, as a new one, when it ended.
     told = list({trial.user_attrs["number"]: trial for trial in known}.values())
     rows = trials_of(name).set_index("number")
     assert sorted(trial.user_attrs["number"] for trial in told) == list(rows.index)
@@ -85,7 +85,7 @@ def assert_optuna_was_told(name: str) -> None:
 
 
 def no_pruning(epochs: int) -> None:
-    """Have the space in the working folder stop no trial of so many epochs early."""
+    """Change the space in the working folder so that no trial of that many epochs stops early."""
     space = Path("tiny.py")
     text = space.read_text(encoding="utf-8")
     space.write_text(text.replace("grace_period_epochs=1", f"grace_period_epochs={epochs}"))
@@ -145,7 +145,7 @@ def test_killed_workers_trial_goes_on_from_its_checkpoint(
     before = num_epochs("long")
     killed = trial_worker(running)
     killed.send_signal(signal.SIGKILL)
-    # Another kind of loss: the system refuses to write the checkpoints of the other one.
+    # Another kind of loss: the system refuses to write the other worker's checkpoints.
     spoilt = trial_worker(running, other_than=[killed.pid])
     spoilt.rlimit(resource.RLIMIT_FSIZE, (0, 0))
 
@@ -186,7 +186,7 @@ def test_lost_ray_is_one_line_and_can_be_resumed(
     (lost,) = [child for child in children if child.name() == process]
     lost.kill()
     _, errors = running.communicate()
-    # Ray itself would end the process later, with neither this exit code nor this line.
+    # Ray itself would end the process later, without this exit code and this line.
     assert running.returncode == EXTERNAL_FAULT, errors
     (line,) = errors.splitlines()
     assert line.startswith("tune.run: lost Ray's ")
@@ -242,7 +242,7 @@ def test_search_whose_cluster_lost_its_head_goes_on_in_another(
         done = run_command(["--resume", "two", "--address", nodes.address])
     assert done.returncode == 0, done.stderr
     assert (trials_of("two")["status"] == "COMPLETE").all()
-    # The other node's trial may come to its end before the loss is noticed.
+    # The other node's trial may finish before the loss is noticed.
     assert (num_epochs("two") == 100).all() and (before < 100).any()
     assert_each_epoch_once("two")
 
@@ -288,7 +288,7 @@ def _ray_waits_for_trials(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_second_signal_ends_at_once(
     second: signal.Signals, running: subprocess.Popen[str]
 ) -> None:
-    # Held, the trials would keep a graceful end waiting for an hour.
+    # The stopped workers would delay a graceful end by an hour.
     held = trial_workers(running)
     for worker in held:
         worker.suspend()
@@ -308,7 +308,7 @@ def test_second_signal_ends_at_once(
 
 
 def wait_until_it_ran_on(process: subprocess.Popen[str]) -> None:
-    """Wait until a process's main thread has woken some times, and so has seen its signal."""
+    """Wait until a process's main thread has woken a few times, and so has seen its signal."""
     main_thread = psutil.Process(process.pid)
     before = main_thread.num_ctx_switches().voluntary
     wait_until(lambda: main_thread.num_ctx_switches().voluntary > before + 20, process)

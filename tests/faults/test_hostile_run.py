@@ -1,4 +1,4 @@
-"""A run that a stranger wrote, pickles in every place that it has: nothing of it is executed."""
+"""A stranger's run with pickles in every possible place: none is executed."""
 
 import dataclasses
 import json
@@ -26,13 +26,13 @@ from tune.sampling.searcher import StudySearcher
 
 
 def payload(path: Path) -> bytes:
-    """Return a pickle that makes a file when it is loaded."""
+    """Return a pickle that creates a file when it is loaded."""
     return b"cbuiltins\nopen\n(V" + str(path).encode() + b"\nVw\ntR."
 
 
 def plant(run: Path, bait: bytes) -> None:
-    """Plant pickles in every place that a run has: Optuna's journal, Ray's files, our own."""
-    # As optuna 5.0's CMA-ES has them, which loads what it finds of the last trial.
+    """Plant pickles in every possible place: Optuna's journal, Ray's files, our own."""
+    # As in optuna 5.0's CMA-ES, which loads what it finds at the last trial.
     attributes = {f"{kind}:optimizer:0": bait.hex() for kind in ("cma", "sepcma", "cmawm")}
     journal, planted = run / "optuna.journal", []
     for line in journal.read_text(encoding="utf-8").splitlines():
@@ -90,7 +90,7 @@ def test_nothing_that_a_storage_holds_is_unpickled_where_it_is_fetched_and_propo
     tiny_text: str, tmp_path: Path
 ) -> None:
     marker = tmp_path / "executed"
-    # The floors of the hand-made run are of these.
+    # The hand-made run's floors are for these.
     space = with_choices(load_space("quick"), "cleaning", ["cased", "lower", "letters"])
     Path("book.txt").write_text(tiny_text, encoding="utf-8")
     settings = dataclasses.replace(STUDY.settings, sampler="cmaes")

@@ -1,6 +1,6 @@
-"""A search whose driver is killed again and again ends as if nobody had touched it.
+"""A search whose driver is killed again and again ends like an undisturbed one.
 
-KILL_SEED in the environment draws other moments.
+The environment variable KILL_SEED draws other moments.
 """
 
 import json
@@ -42,7 +42,7 @@ READER = SUPPORT / "table_reader.py"
 
 
 def events(name: str = "history.jsonl") -> list[dict[str, Any]]:
-    """Return the whole lines of a history."""
+    """Return the events in a history's complete lines."""
     path = RUN / name
     text = path.read_bytes() if path.exists() else b""
     return [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines()]
@@ -59,13 +59,13 @@ def study() -> dict[str, Any]:
 
 
 def after_events(num: int, name: str = "history.jsonl") -> Callable[[], bool]:
-    """Return what tells that so many more events have come."""
+    """Return a check whether that many more events have come."""
     target = num_events(name) + num
     return lambda: num_events(name) >= target
 
 
 def checkpoint_reports() -> dict[int, int]:
-    """Return the report of each trial's newest whole checkpoint."""
+    """Return the report of each trial's newest intact checkpoint."""
     found: dict[int, int] = {}
     for number, locations in CheckpointStore(str(RUN.resolve() / "ray")).newest_first().items():
         for location in locations:
@@ -81,11 +81,11 @@ def checkpoint_reports() -> dict[int, int]:
 def kill_when(
     moment: Callable[[], bool], flags: list[str], delay_seconds: float, *, whole_family: bool
 ) -> None:
-    """Start a driver and kill it a little after a moment has come.
+    """Start a driver and kill it shortly after a moment has come.
 
     Args:
-        moment: Whether it has come.
-        flags: Of the driver.
+        moment: Returns whether it has come.
+        flags: The driver's flags.
         delay_seconds: How much later.
         whole_family: Whether Ray and the workers are killed with it, as by a power cut.
     """
@@ -102,7 +102,7 @@ def kill_when(
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Have another process read the run's files all the time."""
+    """Let another process read the run's files all the time."""
     reader = subprocess.Popen(
         [sys.executable, str(READER), str(RUN)],
         stdout=subprocess.PIPE,
@@ -139,7 +139,7 @@ def test_killed_search_ends_with_the_tables_of_one_that_was_not(
     resume = ["--resume", str(RUN), "--max-concurrent", "1"]
 
     def after_epoch() -> bool:
-        """The driver has just learnt of an epoch, and has its checkpoint written."""
+        """The driver has just received a report, and its checkpoint is being written."""
         return num_events() > seen and events()[-1]["event"] == "EpochEnded"
 
     def reporting() -> bool:
@@ -147,13 +147,13 @@ def test_killed_search_ends_with_the_tables_of_one_that_was_not(
 
     kills: list[tuple[int, dict[int, int]]] = []
     with reading():
-        # In the first second there is nothing yet to go on with.
+        # In the first second there is nothing to resume yet.
         kill_when(lambda: True, begin, chance.uniform(0, 1), whole_family=False)
         assert not RUN.exists()
         kill_when(RUN.exists, begin, 0, whole_family=False)
         moments: list[tuple[Callable[[], bool] | None, float]] = [
             (after_events(0), chance.uniform(0, 6)),  # while Ray starts
-            (None, 0),  # in a checkpoint
+            (None, 0),  # during a checkpoint
             (None, chance.uniform(0, 0.02)),
             (None, chance.uniform(0, 0.02)),
         ]
@@ -167,7 +167,7 @@ def test_killed_search_ends_with_the_tables_of_one_that_was_not(
             kills.append((num_events(), checkpoint_reports()))
         moment = after_events(1, "finalists.jsonl")
         kill_when(moment, resume, chance.uniform(0, 0.2), whole_family=False)
-        for delay in (0, chance.uniform(0, 0.3)):  # in the report
+        for delay in (0, chance.uniform(0, 0.3)):  # during the report
             assert not study()["finished"]
             kill_when(reporting, resume, delay, whole_family=False)
         done = run_command(resume)
@@ -181,12 +181,12 @@ def test_killed_search_ends_with_the_tables_of_one_that_was_not(
         times = [column for column in TIMES if column in whole]
         pd.testing.assert_frame_equal(whole.drop(columns=times), killed.drop(columns=times))
     in_order = pd.read_csv(RUN / "trials.csv")["search_seconds"].is_monotonic_increasing
-    assert in_order or promotes  # one that waited ends after those that came later
+    assert in_order or promotes  # a promoted trial ends after later ones
     starts = [event["number"] for event in events() if event["event"] == "TrialStarted"]
-    assert not promotes or starts != sorted(starts)  # one was promoted
+    assert not promotes or starts != sorted(starts)  # a trial was promoted
     for name in ("best.json", "samples.md"):
         assert (RUN / name).read_bytes() == (RUN.with_name("whole") / name).read_bytes()
-    # One checkpoint a trial is left, of all sessions.
+    # One checkpoint per trial is left of all sessions.
     metas = (RUN / "ray").glob("session-*/trial_*/checkpoint_*/checkpoint/meta.json")
     assert len(list(metas)) == TRIALS
     again = run_command(resume)
@@ -217,17 +217,17 @@ def test_killed_search_of_two_workers_loses_and_repeats_nothing(
     stored = study()["space"]["budget"]
     assert (stored["trials"], stored["time_budget_seconds"]) == (TRIALS, 10 * 3_600)
     seconds = [event["search_seconds"] for event in events() if event["event"] == "TrialEnded"]
-    assert seconds == sorted(seconds) and seconds[-1] < 10 * 3_600  # what was spent counts
+    assert seconds == sorted(seconds) and seconds[-1] < 10 * 3_600  # earlier sessions' time counts
 
 
 def assert_nothing_lost_or_repeated(
     kills: list[tuple[int, dict[int, int]]], *, promotes: bool
 ) -> None:
-    """Check a history against what lay in the storage when its driver was killed.
+    """Check a history against what was in the storage when its driver was killed.
 
     Args:
-        kills: For each kill the events until then, and the epoch of each trial's checkpoint.
-        promotes: Whether trials go on from rungs.
+        kills: For each kill, the events until then, and the epoch of each trial's checkpoint.
+        promotes: Whether trials are promoted.
     """
     history = events()
     epochs = [
@@ -242,7 +242,7 @@ def assert_nothing_lost_or_repeated(
     }
     assert sorted(ended) == list(range(TRIALS))
     ends = [event for event in history if event["event"] == "TrialEnded"]
-    for number in ended:  # each once, but for the rungs where it waited
+    for number in ended:  # each once, except at rungs where it waited
         *waited, _ = [event["status"] for event in ends if event["number"] == number]
         assert set(waited) <= ({"PRUNED"} if promotes else set())
     configs = {
@@ -256,8 +256,8 @@ def assert_nothing_lost_or_repeated(
                 assert not (after and end < num)
                 continue
             checkpoint = kept.get(number, 0)
-            assert before[-1] - 1 <= checkpoint <= before[-1]  # the epoch in progress, no more
-            if after:  # one that was complete reports its last epoch again, and trains none
+            assert before[-1] - 1 <= checkpoint <= before[-1]  # at most the epoch in progress
+            if after:  # a complete trial only reports its last epoch again
                 config = TrialConfig.from_dict(configs[number])
                 is_complete = checkpoint == config.num_reports
                 assert after[0] == checkpoint + (not is_complete)

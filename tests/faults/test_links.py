@@ -1,4 +1,4 @@
-"""Links and pipes where a stranger may write: in a run, in a storage, in what is fetched."""
+"""Links and pipes where a stranger may write: in a run, a storage or fetched files."""
 
 import dataclasses
 import os
@@ -118,7 +118,7 @@ def test_pipes_and_links_are_not_opened(tmp_path: Path) -> None:
         read_regular(Path("/dev/zero"))
     with pytest.raises(OSError, match="at most 5 bytes"):
         read_regular(tmp_path / "secret", max_bytes=5)
-    # Optuna's journal is written under a name that nobody can guess.
+    # Optuna's journal is written under an unguessable name.
     (tmp_path / ".optuna.journal.partial").symlink_to("secret")
     StudyJournal().move_to(tmp_path / "optuna.journal")
     assert (tmp_path / "secret").read_text(encoding="utf-8") == "id_rsa"

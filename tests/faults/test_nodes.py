@@ -14,7 +14,7 @@ from tiny_search import command, kill_family, run_command, trials_of, wait_until
 
 
 def hiding(*folders: Path) -> tuple[str, ...]:
-    """Return what starts a command that sees folders empty: another machine, as far as they go."""
+    """Return a command prefix that makes folders look empty, as on another machine."""
     mounts = "".join(f"mount -t tmpfs none {folder} && " for folder in folders)
     prefix = ("unshare", "--mount", "sh", "-c", f'cd / && {mounts}exec "$@"', "sh")
     try:
@@ -27,7 +27,7 @@ def hiding(*folders: Path) -> tuple[str, ...]:
 
 
 def code_folders() -> list[Path]:
-    """Return the folders with code and tests in the checkout, and all else but environments."""
+    """Return all folders in the checkout except environments."""
     return [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")]
 
 
@@ -41,8 +41,8 @@ def num_running(name: str) -> int:
 def test_two_machines_share_a_search_through_the_storage_alone(
     tiny_text: str, tmp_path: Path
 ) -> None:
-    # The second node has neither this checkout nor the driver's folder with the text. A virtual
-    # environment in the checkout it keeps, for that is its Python.
+    # The second node has neither this checkout nor the driver's folder with the text, but keeps
+    # a virtual environment in the checkout, because that is its Python.
     ours, nodes_folder, shared = (tmp_path / name for name in ("driver", "nodes", "shared"))
     for folder in (ours, nodes_folder, shared):
         folder.mkdir()
@@ -65,7 +65,7 @@ def test_two_machines_share_a_search_through_the_storage_alone(
         done = run_command([*flags, *storage])
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
-        # One trial on the first node, whose GPU has room for two, and two on the second.
+        # One trial on the first node, whose GPU could take two, and two on the second.
         assert "1 CPU and 0.5 GPU per trial" in done.stdout and ", 3 at once" in done.stdout
     assert not list(shared.glob(".node-probe*"))
     events = (ours / "results/both/history.jsonl").read_text().splitlines()
@@ -73,9 +73,9 @@ def test_two_machines_share_a_search_through_the_storage_alone(
     for event in map(json.loads, events):
         running += {"TrialStarted": 1, "TrialEnded": -1}.get(event["event"], 0)
         most = max(most, running)
-    # The first node has one core: what ran beside it ran on the second. Its GPU has two halves.
+    # The first node has one core, so others ran on the second, whose GPU has two halves.
     assert 2 <= most <= 3
-    # A trial that was promoted has gone on in a folder with a number behind its own.
+    # A promoted trial continues in a folder with a second number.
     folders = (shared / "both").glob("session-1/trial_*")
     assert len({path.name.partition("-")[0] for path in folders}) == 5
 
@@ -119,8 +119,8 @@ def test_node_that_joins_gets_trials_and_one_that_leaves_ends_no_search(
 def test_trials_see_the_gpu_that_ray_gives_them_and_no_other(
     tiny_text: str, tmp_path: Path
 ) -> None:
-    # Logical GPUs by the names that the node was given; no real one has them, so all train on
-    # the CPU. The driver's own list of GPUs is nobody's.
+    # Logical GPUs by the names given to the node; no real GPU has them, so all train on the CPU.
+    # No trial gets the driver's own list of GPUs.
     flags = [*write_inputs(tiny_text, trials=9), "--finalists", "0", "--name", "told"]
     with ray_nodes(tmp_path) as nodes:
         visible = {"CUDA_VISIBLE_DEVICES": "97,95"}
@@ -135,7 +135,7 @@ def test_trials_see_the_gpu_that_ray_gives_them_and_no_other(
     assert done.returncode == 1, done.stderr
     assert ", 4 at once" in done.stdout
     trials = trials_of("told")
-    assert len(trials) == 9  # ten that are of no use would end it
+    assert len(trials) == 9  # ten useless ones would end the search
     told = [error.removeprefix("ValueError: ") for error in trials["error"]]
     assert set(told) == {f"sees {gpu}, trains on cpu" for gpu in (95, 97)}
     gpu_of = dict(zip(trials["number"], told, strict=True))

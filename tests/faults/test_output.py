@@ -1,4 +1,4 @@
-"""What is printed, and cannot be: no search ends by it, and no exit code changes."""
+"""Output that cannot be printed ends no search and changes no exit code."""
 
 import io
 import os
@@ -39,7 +39,7 @@ def test_stream_whose_reader_is_gone_is_muted() -> None:
     for num_lines in (1, 10_000, 1):
         assert stream.write("a line\n" * num_lines) == 7 * num_lines
         stream.flush()
-    stream.close()  # what was left in the buffer raises no error
+    stream.close()  # the rest of the buffer raises no error
 
 
 def test_letter_that_an_encoding_lacks_is_shown_as_another() -> None:
@@ -101,12 +101,12 @@ def test_exit_code_tells_the_first_signal() -> None:
             with pytest.raises(KeyboardInterrupt):
                 os.kill(os.getpid(), number)
             assert handler.exit_code() == interrupted_exit_code() == 143
-            # Of which `search_ended` tells, and which `tune.run` ends with.
+            # `search_ended` reports it, and `tune.run` exits with it.
             assert finish._exit_code(study, interrupted) == 143
     finally:
         for number, known in before.items():
             signal.signal(number, known)
-    assert interrupted_exit_code() == 130  # a search in a process that handles its signals itself
+    assert interrupted_exit_code() == 130  # in a process that handles signals itself
 
 
 @pytest.mark.slow
@@ -150,7 +150,7 @@ def test_closed_terminal_leaves_the_results(tiny_text: str) -> None:
         os.close(theirs)
         os.set_blocking(ours, False)
         wait_until(lambda: bool(drained(ours)) and len(num_epochs("long")) > 0, search)
-        os.close(ours)  # from now on all that it prints fails
+        os.close(ours)  # from now on all its output fails
         os.killpg(search.pid, signal.SIGHUP)
         search.wait()
     finally:
@@ -161,7 +161,7 @@ def test_closed_terminal_leaves_the_results(tiny_text: str) -> None:
 
 
 def drained(terminal: int) -> bool:
-    """Read what a terminal was sent, so that it takes more."""
+    """Read what was sent to a terminal, so that it accepts more."""
     try:
         while os.read(terminal, 65_536):
             pass

@@ -1,4 +1,4 @@
-"""A run with its storage on a real S3 server: any machine goes on with it."""
+"""A run with its storage on a real S3 server: any machine can resume it."""
 
 import contextlib
 import io
@@ -79,7 +79,7 @@ def test_search_of_one_machine_is_finished_by_another_from_an_empty_folder(
         text=True,
     )
     try:
-        # Killed once the storage knows of a trial that has ended. It is told every 10 s; until
+        # Killed once the copy in the storage, renewed every 10 s, has the end of a trial; until
         # then the others are held, so that some are left for the second machine.
         history = first / "results/shared/history.jsonl"
         while b"TrialEnded" not in copied_history(bucket, "bucket/runs/shared"):
@@ -92,7 +92,7 @@ def test_search_of_one_machine_is_finished_by_another_from_an_empty_folder(
     finally:
         kill_family(driver)
     assert history.read_bytes().count(b"TrialEnded") < 10
-    shutil.rmtree(first)  # the machine is gone, its text too
+    shutil.rmtree(first)  # the machine is gone, and its text
     second = tmp_path / "second"
     second.mkdir()
     monkeypatch.chdir(second)
@@ -107,13 +107,13 @@ def test_search_of_one_machine_is_finished_by_another_from_an_empty_folder(
     for _, rows in epochs.groupby("number"):
         assert rows["epoch"].to_list() == list(range(1, len(rows) + 1))
     there = names(bucket, "bucket/runs/shared")
-    # One checkpoint a trial, of both sessions together.
+    # One checkpoint per trial from both sessions together.
     metas = [name for name in there if name.endswith("/checkpoint/meta.json")]
     assert len(metas) == len({name.split("/")[1] for name in metas}) == 10
     assert {name.split("/")[0] for name in metas} == {"session-1", "session-2"}
-    # What docs/storage.md says that it occupies.
+    # The size that docs/storage.md states.
     for trial in trials.itertuples():
-        # A trial that was promoted has gone on in a folder with a number behind its own.
+        # A promoted trial continues in a folder with a second number.
         own = re.compile(rf"/trial_{trial.number:05d}(-\d+)?/checkpoint_")
         folders = [name for name in there if own.search(name)]
         num_bytes = sum(
@@ -121,7 +121,7 @@ def test_search_of_one_machine_is_finished_by_another_from_an_empty_folder(
             for info in bucket.get_file_info([f"bucket/runs/shared/{n}" for n in folders])
         )
         assert 0 < num_bytes - 16 * trial.num_parameters < 40_000
-    # The run is whole in the storage: a third machine reads it, and there is nothing to do.
+    # The run in the storage is complete: a third machine reads it and has nothing to do.
     assert "driver.json" not in there
     third = tmp_path / "third"
     third.mkdir()
@@ -135,7 +135,7 @@ def test_search_of_one_machine_is_finished_by_another_from_an_empty_folder(
             assert copy.read_bytes() == path.read_bytes(), path
     study = json.loads(Path("results/shared/study.json").read_text())
     assert study["resume"] == f"python -m tune.run --resume {PLACE}/shared"
-    # A name that the storage has is refused, as one that the results folder has.
+    # A name in the storage is refused, like one in the results folder.
     write_inputs(tiny_text)
     taken = run_command([*flags, "--results", "other", "--name", "shared", "--storage", PLACE])
     assert taken.returncode == 2

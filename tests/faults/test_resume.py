@@ -1,4 +1,4 @@
-"""Searches that are interrupted or killed, and go on."""
+"""Searches that are interrupted or killed, and resume."""
 
 import dataclasses
 import io
@@ -66,21 +66,21 @@ def test_interrupted_search_goes_on_with_its_running_trials(
     before = trials_of("long")
     (line,) = [line for line in output.splitlines() if line.startswith("go on: ")]
     assert line.endswith("-m tune.run --resume results/long")
-    # On the clock of timed_search.py.
+    # By the clock of timed_search.py.
     budget_seconds = int(before["search_seconds"].max()) + 15
     done = run_timed(["--resume", "long", "--time-budget", f"{budget_seconds}s"])
     assert done.returncode == 0, done.stderr
     after, epochs = trials_of("long"), epochs_of("long")
     assert set(after["number"]) >= set(before["number"])
     more = after.set_index("number")["epochs_run"] - before.set_index("number")["epochs_run"]
-    # The baseline may have had all the time that baselines have in this budget.
+    # The baseline may have used up the baselines' share of this budget.
     is_own = before.set_index("number")["baseline"].isna()
     assert (more.dropna()[is_own] > 0).all() and len(more.dropna()) == len(before)
     for _, rows in epochs.groupby("number"):  # each epoch once
         assert rows["epoch"].to_list() == list(range(1, len(rows) + 1))
         assert rows["elapsed_seconds"].is_monotonic_increasing
     assert after["search_seconds"].max() >= budget_seconds
-    # Nothing left: nothing is done.
+    # Nothing is left, so nothing is done.
     stamp = Path("results/long/study.json").stat().st_mtime_ns
     again = run_command(["--resume", "long"])
     assert again.returncode == 0
@@ -159,7 +159,7 @@ def test_only_a_larger_budget_or_other_finalists_extend_a_search(tiny_text: str)
         return prepare_resumed(StudyOptions(resume="done", **words), console).extended
 
     assert not extends()
-    assert not extends(sampler="auto")  # the one that it began with
+    assert not extends(sampler="auto")  # the sampler that it began with
     assert not extends(time_budget="60s")
     assert not extends(time_budget="30s")
     assert extends(time_budget="61s")
@@ -204,7 +204,7 @@ def test_session_that_begins_keeps_the_time_of_those_before(tiny_text: str) -> N
             config = study.space.base.to_dict()
             started = TrialStarted(number=0, baseline="", config=config, search_seconds=550.0)
             history.add(started)
-    for _ in range(3):  # sessions that are killed as they have begun
+    for _ in range(3):  # sessions killed right after they began
         again = prepare_resumed(StudyOptions(resume="done"), console)
         assert again.earlier is not None and again.earlier.seconds == 700.0
         folder.write_study(study_file(again, None, None))
@@ -302,7 +302,7 @@ def test_plan_is_the_first_sessions_until_one_asks_for_something_else(tiny_text:
     folder.write_tables([])
 
     def session(of_session: Any, **words: Any) -> tuple[Any, str]:
-        """Return what a session leaves of the plan in study.json, and the report's sentence."""
+        """Return a session's plan in study.json, and the report's sentence about it."""
         study = prepare_resumed(StudyOptions(resume="done", **words), console)
         for _ in ("as it begins", "as it ends"):
             folder.write_study(study_file(study, None, of_session))
@@ -328,7 +328,7 @@ def test_plan_is_the_first_sessions_until_one_asks_for_something_else(tiny_text:
     assert session(estimate(45.0, None)) == (more, line)
     assert session(estimate(45.0, None), finalists=0)[0].planned_seconds == (45.0, 90.0)
     assert session(None, trials=20) == (None, "")
-    assert "when it was resumed" in session(estimate(45.0, None))[1]  # the first had no plan
+    assert "when it was resumed" in session(estimate(45.0, None))[1]  # the first had none
 
 
 def test_run_from_before_there_were_estimates_goes_on_and_is_reported(

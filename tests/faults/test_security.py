@@ -1,4 +1,4 @@
-"""What others wrote: names, paths, checkpoints and texts that mean harm."""
+"""Malicious input from others: names, paths, checkpoints and texts."""
 
 import ast
 import json
@@ -83,7 +83,7 @@ def test_tampered_history_is_refused(change: dict[str, object], rule: str, tmp_p
 
 def test_names_in_a_storage_lead_out_of_no_folder(tmp_path: Path) -> None:
     class Tampered:
-        """A file system whose object names are not those that we wrote."""
+        """A file system with object names that we did not write."""
 
         def get_file_info(self, selector: object) -> list[object]:
             from pyarrow import fs
@@ -160,7 +160,7 @@ def test_texts_of_others_are_shown_and_do_nothing() -> None:
 
 
 def ask_for_nodes(port: int, *, seconds: float | None = None, **environment: str) -> str:
-    """Return what a process learns from Ray's head, in a limited time if one is given."""
+    """Return what a process learns from Ray's head, within a time limit if one is given."""
     code = (
         f"import ray, logging; ray.init(address='127.0.0.1:{port}', "
         "logging_level=logging.CRITICAL); print(ray.nodes())"
@@ -204,8 +204,8 @@ def test_local_ray_listens_on_the_loopback_address_alone_and_asks_for_a_token(
         names = {address.ip.removeprefix("::ffff:") for _, address in listening}
         assert names == {"127.0.0.1"}, listening
         assert not [process for process in family if "dashboard/dashboard.py" in process.cmdline()]
-        # Who has the right token learns all; who has another one, nothing in three times as long.
-        # Ray tries for minutes.
+        # With the right token, a process learns all; with another one, nothing in three times as
+        # long. Ray tries for minutes.
         (port,) = {address.port for name, address in listening if name == "gcs_server"}
         start = time.monotonic()
         assert "NodeID" in ask_for_nodes(port)

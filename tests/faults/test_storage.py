@@ -1,4 +1,4 @@
-"""Places that machines share: names, copies of a run, one driver, what a run occupies."""
+"""Storages that machines share: names, copies of a run, one driver, a run's size."""
 
 import dataclasses
 import io
@@ -107,7 +107,7 @@ def test_lease_keeps_a_living_driver_and_no_dead_one(tmp_path: Path) -> None:
     first, second = Lease(str(tmp_path)), Lease(str(tmp_path))
     first.take(said.append)
     assert first.renew()
-    # The holder is this very process, which lives: renewing is its sign of life.
+    # The holder is this process, which is alive: renewing shows it.
     child = subprocess.Popen(
         [sys.executable, "-c", RENEWS, str(tmp_path)], stdout=subprocess.PIPE, text=True
     )
@@ -120,7 +120,7 @@ def test_lease_keeps_a_living_driver_and_no_dead_one(tmp_path: Path) -> None:
     finally:
         child.kill()
         child.communicate()
-    second.take(said.append)  # at once: the process is no more
+    second.take(said.append)  # at once: the process is gone
     assert len(said) == 1
     second.release()
     assert list(tmp_path.iterdir()) == []
@@ -210,7 +210,7 @@ def test_folder_that_is_no_run_is_not_fetched_into(folder: RunFolder, tmp_path: 
     with pytest.raises(ConfigError, match=r"folder of its own, but .*models/shared has checkpo"):
         fetch_run(f"file://{root}", models)
     assert mine.read_bytes() == b"mine"
-    # What an attempt has left that was killed is a run's.
+    # Files left by a killed attempt belong to the run.
     shutil.rmtree(models / "shared")
     (models / "shared" / "checkpoints" / "01").mkdir(parents=True)
     (models / "shared" / "checkpoints" / "01" / "meta.json").write_text("{}", encoding="utf-8")
@@ -222,18 +222,18 @@ def test_what_is_many_files_a_trial_or_a_lock_is_neither_copied_nor_fetched(
     folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, said = tmp_path / "storage" / "shared", list[str]()
-    # In the storage: by an earlier version.
+    # In the storage from an earlier version.
     for place, name in ((folder.tensorboard_folder, "new.out"), (root / "tensorboard", "old.out")):
         (place / "trial_00000").mkdir(parents=True)
         (place / "trial_00000" / name).write_bytes(b"curves")
     folder.optuna_file.write_text("{}", encoding="utf-8")
-    lock = folder.path / "optuna.journal.lock"  # as optuna-dashboard makes it
+    lock = folder.path / "optuna.journal.lock"  # as optuna-dashboard creates it
     lock.symlink_to(folder.optuna_file)
     walk = os.walk
 
     def hasty_walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
         for parent, below, files in walk(top):
-            yield parent, below, [*files, "gone"]  # when it is looked at
+            yield parent, below, [*files, "gone"]  # by the time it is read
 
     monkeypatch.setattr(os, "walk", hasty_walk)
     with mirror(folder, root, said):
@@ -256,14 +256,14 @@ def test_run_is_fetched_and_the_one_that_goes_further_is_kept(
     assert names(fetched.path) == names(root)
     with History(fetched.history_file) as history, mirror(fetched, root, said):
         history.add(started(1))
-    # Here is less than there: a copy must not go back, a fetch goes on.
+    # Less here than there: a copy must not revert that, a fetch updates the folder.
     with pytest.raises(ConfigError, match=r"went on without .*; use --resume"):
         mirror(folder, root, said).__enter__()
     assert not (root / LEASE_FILE).exists()
     again, _ = fetch_run(f"file://{root}", folder.path.parent)
     assert again.path == folder.path
     assert folder.history_file.read_bytes() == (root / "history.jsonl").read_bytes()
-    # Here is more than there: what is here stays.
+    # More here than there: the local files stay.
     with History(folder.history_file) as history:
         history.add(started(2))
         with pytest.raises(ConfigError, match="one driver"):
@@ -271,7 +271,7 @@ def test_run_is_fetched_and_the_one_that_goes_further_is_kept(
     ours = folder.history_file.read_bytes()
     fetch_run(f"file://{root}", folder.path.parent)
     assert folder.history_file.read_bytes() == ours
-    # Each has what the other has not.
+    # Each has something that the other lacks.
     with History(fetched.history_file) as history, mirror(fetched, root, said):
         history.add(started(3))
     with pytest.raises(ConfigError, match="must continue in one place only"):
@@ -295,7 +295,7 @@ def test_finalists_and_the_end_of_a_run_count_as_the_search_does(
             mirror(folder, root, said).__enter__()
         return True
 
-    # Another trains the finalists there, and is killed before its end.
+    # Another driver trains the finalists there, and is killed before its end.
     other, _ = fetch_run(place, tmp_path / "other")
     with History(other.finalists_history_file) as history, mirror(other, root, said):
         history.add(started(300))
@@ -303,7 +303,7 @@ def test_finalists_and_the_end_of_a_run_count_as_the_search_does(
     fetch_run(place, results)
     trained = other.finalists_history_file.read_bytes()
     assert trained and folder.finalists_history_file.read_bytes() == trained
-    # It goes on: of two with the same events, the one that has ended is used.
+    # It continues: of two copies with the same events, the finished one is used.
     with mirror(other, root, said):
         (other.path / "checkpoints/02").mkdir()
         (other.path / "checkpoints/02/meta.json").write_text("{}", encoding="utf-8")
@@ -315,12 +315,12 @@ def test_finalists_and_the_end_of_a_run_count_as_the_search_does(
     assert folder.read_study().finished
     assert "checkpoints/02/meta.json" in names(root)
     assert (root / "finalists.jsonl").read_bytes() == trained
-    # What has ended here is not taken back by what has not there.
+    # An unfinished copy there does not replace a finished one here.
     unfinished = dataclasses.replace(STUDY, finished=False)
     (root / "study.json").write_text(json.dumps(unfinished.to_json()), encoding="utf-8")
     fetch_run(place, results)
     assert folder.read_study().finished
-    # More trials here and more finalists there: each has what the other has not.
+    # More trials here and more finalists there: each has something that the other lacks.
     with History(folder.history_file) as history:
         history.add(started(1))
     with History(other.finalists_history_file) as history, mirror(other, root, said):
@@ -463,10 +463,10 @@ def test_or_resume_starts_a_run_or_goes_on_with_it(
     found = prepare_resumed(or_resumed(stored), quiet())
     assert found.run_path == tmp_path / "results/x"
     assert found.mirror_root == f"{tmp_path}/store/x"
-    # However its slashes are written: study.json has one spelling of a place.
+    # However its slashes are written, study.json spells a location in one way.
     slash = dataclasses.replace(options, storage=f"{tmp_path}/store/")
     assert prepare_resumed(or_resumed(slash), quiet()).settings.storage == f"{tmp_path}/store"
-    # In the storage's own folder there is nothing to copy.
+    # In the storage itself, there is nothing to copy.
     in_place = prepare_resumed(StudyOptions(resume="store/x"), quiet())
     assert in_place.run_path == tmp_path / "store/x" and in_place.mirror_root is None
     with pytest.raises(SystemExit) as ended:
@@ -556,7 +556,7 @@ def test_resuming_a_finished_run_copies_what_its_last_session_could_not(
         assert finish(study, folder, result, None, quiet()) == 0
     monkeypatch.setattr(mirror_module, "write", write)
     assert "report.md" not in names(root)
-    (root / LEASE_FILE).unlink()  # its process is no more
+    (root / LEASE_FILE).unlink()  # its process is gone
 
     def resume(**words: Any) -> int:
         again = StudyOptions(resume="results/x", **words)
@@ -569,7 +569,7 @@ def test_resuming_a_finished_run_copies_what_its_last_session_could_not(
         assert (root / name).read_bytes() == (folder.path / name).read_bytes()
     assert "report.md" in names(root) and LEASE_FILE not in names(root)
     assert RunFolder(root).read_study().finished
-    # There is nothing to copy: it is shown, whoever drives it.
+    # There is nothing to copy: the run is shown, whoever has the lease.
     Lease(str(root))._write()
     assert resume() == 0 and (root / LEASE_FILE).exists()
 
@@ -667,7 +667,7 @@ def test_renamed_folder_of_a_run_has_its_storage_or_is_refused(
             resumed("results/old-x")
         Path("results/old-x").rename("results/x")
         assert resumed("results/x").mirror_root == f"{tmp_path}/s/x"
-    # Where the storage's folder was renamed or copied, it has the name that the user says.
+    # If the storage's folder was renamed or copied, the user's name for it counts.
     (tmp_path / "s/x").rename(tmp_path / "s/y")
     fetched = resumed(f"file://{tmp_path}/s/y")
     assert fetched.checkpoints_root == fetched.mirror_root == f"file://{tmp_path}/s/y"

@@ -10,7 +10,7 @@ from pathlib import Path
 from repository import SUPPORT
 
 SHORTENED = {
-    # Two trials train an epoch each; it is the clock of timed_search.py.
+    # Two trials train one epoch each, by the clock of timed_search.py.
     "-m tune.run --space full --corpus book.txt --time-budget 10m": (
         f"{SUPPORT}/timed_search.py --space full --corpus book.txt --time-budget 1s"
     ),
@@ -25,7 +25,7 @@ SHORTENED = {
     "--name small": "--name small --finalists 1 --finalist-seeds 1",
     "--name first-search": "--name first-search --finalists 0",
 }
-"""What a test does not wait for, and no second that a slow machine needs."""
+"""Replaces options that a test would wait for or that need a fast machine."""
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -35,17 +35,17 @@ def blocks(path: Path, language: str) -> list[str]:
 
 
 def commands(path: Path) -> list[str]:
-    """Return the shell commands in a Markdown file, one a line, comments left out."""
+    """Return the shell commands in a Markdown file, one per line, without comments."""
     lines = "\n".join(blocks(path, "sh")).splitlines()
     return [line.partition("#")[0].strip() for line in lines if line.strip()]
 
 
 def run(lines: Iterable[str], *through: Path) -> None:
-    """Run commands of this project's Python in order; each must end well and warn of nothing.
+    """Run commands with this project's Python in order; each must succeed without warnings.
 
     Args:
         lines: The commands.
-        through: A script that runs each.
+        through: A script that runs each command.
     """
     for line in lines:
         shortened = line

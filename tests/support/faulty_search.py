@@ -1,8 +1,8 @@
 """A search whose trials misbehave by their number: `python tests/support/faulty_search.py FLAGS`.
 
-The driver, Ray and the processes are the real ones; a trial of these does what a defect in a
-trial, a library or the system would do, once its first epoch is trained. FIRST_TIME and STUCK
-name a file and a folder in the environment.
+The driver, Ray and the processes are real; once its first epoch is trained, each of these trials
+does what a bug in a trial, a library or the system would do. The environment variables FIRST_TIME
+and STUCK name a file and a folder.
 """
 
 import ctypes
@@ -20,13 +20,13 @@ from tune.trials import experiment, trainable
 from tune.trials.lost_workers import TrialTimeout
 
 DIES, DIES_SAVING, HANGS, STOPS, RAISES, DIES_ONCE, GROWS, IDLES = range(1, 9)
-"""The numbers of the trials; those that take longest come first."""
+"""Trial numbers; the trials that take longest come first."""
 
 TRIALS = 9
 
 
 class FaultyTrainable(trainable.CharLSTMTrainable):
-    """Misbehaves before it trains another epoch than its first, or as it saves that one."""
+    """Misbehaves before it trains its second epoch, or while it saves the first."""
 
     def setup(self, config: dict[str, Any], **parameters: Any) -> None:
         super().setup(config, **parameters)
@@ -37,7 +37,7 @@ class FaultyTrainable(trainable.CharLSTMTrainable):
         return super().reset_config(new_config)
 
     def _take(self, proposal: dict[str, Any]) -> None:
-        if proposal["number"] == IDLES:  # it learns nothing, until its patience is at an end
+        if proposal["number"] == IDLES:  # learns nothing until its patience runs out
             proposal = {**proposal, "config": {**proposal["config"], "learning_rate": 1e-30}}
         super()._take(proposal)
 
@@ -53,8 +53,8 @@ class FaultyTrainable(trainable.CharLSTMTrainable):
 
 
 class StuckTrialTimeout(TrialTimeout):
-    """Counts time only while every silent trial is a stuck one, so that a healthy trial has as
-    long as the machine takes for it."""
+    """Counts time only while all silent trials are stuck, so that a healthy trial has as much
+    time as the machine needs."""
 
     def on_step_begin(self, **info: Any) -> None:
         if all(is_stuck(trial.config["number"]) for trial in self._silent_since):
@@ -64,13 +64,13 @@ class StuckTrialTimeout(TrialTimeout):
 
 
 def is_stuck(number: int) -> bool:
-    """Return whether the worker of a trial got stuck and still exists."""
+    """Return whether a trial's worker is stuck and still exists."""
     path = Path(os.environ["STUCK"], str(number))
     return path.exists() and psutil.pid_exists(int(path.read_text()))
 
 
 def misbehave(number: int) -> None:
-    """Do what the trial of a number does."""
+    """Do what the trial with this number does."""
     if number in (HANGS, STOPS):
         partial = Path(os.environ["STUCK"], f"{number}.partial")
         partial.write_text(str(os.getpid()))
@@ -78,7 +78,7 @@ def misbehave(number: int) -> None:
     if number == RAISES:
         raise ValueError("a defect\nof two lines")
     if number == HANGS:
-        ctypes.PyDLL(None).sleep(3_600)  # in C, and no other Python thread can run
+        ctypes.PyDLL(None).sleep(3_600)  # in C; no other Python thread can run
     if number == STOPS:
         os.kill(os.getpid(), signal.SIGSTOP)
     if number == DIES or (number == DIES_ONCE and first_time()):
@@ -90,7 +90,7 @@ def misbehave(number: int) -> None:
 
 
 def first_time() -> bool:
-    """Return whether nobody has called this before."""
+    """Return whether this is the first call."""
     try:
         Path(os.environ["FIRST_TIME"]).touch(exist_ok=False)
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""A run made by hand, with all that a run can have, for the tests that read one."""
+"""A hand-made run that has everything a run can have, for the tests that read one."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ from tune.records.tables import epochs_frame, trials_frame
 from tune.records.trial import EpochRecord, Status, TrialRecord
 
 FULL = load_space("full")
-SPACE = dataclasses.replace(  # floors and prices below are of these
+SPACE = dataclasses.replace(  # the floors and prices below are for these
     FULL,
     distributions={
         **FULL.distributions,

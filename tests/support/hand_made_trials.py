@@ -1,4 +1,4 @@
-"""Hand-made trials of the space `quick`: one of each way to end, and one that runs."""
+"""Hand-made trials of the space `quick`: one for each way to end, and a running one."""
 
 import dataclasses
 from typing import Any
@@ -18,7 +18,7 @@ def epoch_record(
     elapsed_seconds: float = 1.0,
     search_seconds: float = 1.0,
 ) -> EpochRecord:
-    """Return an epoch of a trial that was never trained."""
+    """Return a report of a trial that was never trained."""
     return EpochRecord(
         trial_id=trial_id(number),
         number=number,

@@ -1,4 +1,4 @@
-"""A prepared corpus in the place of one in Ray's object store."""
+"""A prepared corpus that replaces one in Ray's object store."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -7,5 +7,5 @@ from model.scoring.objective import PreparedCorpus
 
 
 def held_here(corpus: PreparedCorpus) -> Any:
-    """Return what a worker is given, in a process without Ray."""
+    """Return what a worker would get, in a process without Ray."""
     return SimpleNamespace(get=lambda: corpus)

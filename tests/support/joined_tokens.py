@@ -1,4 +1,4 @@
-"""The text of tokens, to see that tokenize loses nothing."""
+"""The text of tokens, to check that tokenize loses nothing."""
 
 from collections.abc import Iterable
 

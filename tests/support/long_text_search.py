@@ -1,6 +1,6 @@
-"""A search to which a short text is a long one: `python tests/support/long_text_search.py FLAGS`.
+"""A search that treats a short text as long: `python tests/support/long_text_search.py FLAGS`.
 
-A million characters would take minutes. Workers need not know: a trial's settings tell them.
+A million characters would take minutes. Workers learn it from a trial's settings.
 """
 
 import sys

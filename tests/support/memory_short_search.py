@@ -1,9 +1,8 @@
-"""Trials of two sizes on a real Ray that has the memory for one of the larger, or two smaller.
+"""Trials of two sizes on a real Ray with memory for one of the larger or two of the smaller.
 
-Prints one JSON list: for each epoch that was reported, its trial and what each living placement
-group holds in bytes; then what each trial had asked for, and how each ended; then, of one trial of
-the smaller size after trials that went beyond their estimates, the first again, and what it said
-that it took and was expected to take.
+Prints one JSON list: for each report, its trial and the bytes that each living placement group
+holds; then each trial's request, and how each ended; then, for a trial of the smaller size after
+trials that exceeded their estimates, the first item again, and its measured and estimated memory.
 """
 
 import dataclasses
@@ -41,7 +40,7 @@ def held_bytes() -> list[int]:
 
 
 class Spy:
-    """Looks at Ray whenever an epoch is reported."""
+    """Looks at Ray at each report."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, list[int]]] = []
@@ -77,7 +76,7 @@ def main() -> None:
         one_size=False,
     )
     between = (exact.needed_bytes(small) + exact.needed_bytes(large)) // 2
-    # One is just below a GiB, the other just above.
+    # One size is just below a GiB, the other just above.
     memory = dataclasses.replace(exact, process_bytes=GIBIBYTE - between)
     need = TrialResources(memory=memory)
     ray.init(
@@ -88,7 +87,7 @@ def main() -> None:
         log_to_driver=False,
     )
     seen, records = searched(need, space, corpus, configs, name="first")
-    # As if trials had taken a little more than was estimated: the smaller asks for more.
+    # As if trials had slightly exceeded their estimates: the smaller size requests more.
     more, (corrected,) = searched(
         need, space, corpus, [small], name="corrected", memory_excess_bytes=GIBIBYTE // 100
     )
@@ -106,7 +105,7 @@ def searched(
     name: str,
     memory_excess_bytes: int = 0,
 ) -> tuple[list[tuple[int, list[int]]], list[TrialRecord]]:
-    """Train configurations, two at once; return what was seen and their records."""
+    """Train configurations, two at once; return what the spy saw, and the records."""
     spy, stopper = Spy(), SearchStopper(None)
     progress = Progress(
         Console(file=io.StringIO()),

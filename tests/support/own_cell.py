@@ -1,4 +1,4 @@
-"""The cell of docs/cells.md, as a user has it in a file, and ways to spoil it."""
+"""The cell of docs/cells.md as a user's file, and ways to break it."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ NAME = "my_cells.py:MyGRU"
 
 
 def code() -> str:
-    """Return the page's file."""
+    """Return the page's code."""
     (found,) = documents.blocks(PAGE, "python")
     return found
 
 
 def write(folder: Path | None = None, *, change: tuple[str, str] = ("", "")) -> str:
-    """Write the file, by default into the working folder; return what `--cell` names it by."""
+    """Write the file, by default into the working folder; return its name for `--cell`."""
     old, new = change
     assert old in code()
     path = (folder or Path.cwd()) / "my_cells.py"

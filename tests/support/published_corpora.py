@@ -1,4 +1,4 @@
-"""Small corpora of the form of the published ones, from a server on this machine."""
+"""Small corpora in the published ones' formats, from a server on this machine."""
 
 import contextlib
 import dataclasses
@@ -24,7 +24,7 @@ SENTENCES = (
 
 
 class RangeHandler(http.server.BaseHTTPRequestHandler):
-    """Serves files by path, from the byte that is asked for; may stop after some bytes."""
+    """Serves files by path, from the requested byte on; may stop after some bytes."""
 
     files: Mapping[str, bytes]
     asked: list[str | None]
@@ -55,7 +55,7 @@ class RangeHandler(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def served(files: Mapping[str, bytes]) -> Iterator[tuple[str, type[RangeHandler]]]:
-    """Give the address of a server of some files, and its handler, which can be changed."""
+    """Yield the address of a server of some files, and its handler, which can be changed."""
 
     class Handler(RangeHandler):
         asked: list[str | None] = []  # noqa: RUF012
@@ -72,7 +72,7 @@ def served(files: Mapping[str, bytes]) -> Iterator[tuple[str, type[RangeHandler]
 
 
 def zipped(name: str, data: bytes) -> bytes:
-    """Return a zip archive of a file, the same at any time."""
+    """Return a zip archive of a file, the same bytes at any time."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
@@ -80,7 +80,7 @@ def zipped(name: str, data: bytes) -> bytes:
 
 
 def tarred(files: Mapping[str, bytes]) -> bytes:
-    """Return a tar archive of some files, compressed by gzip, the same at any time."""
+    """Return a gzipped tar archive of some files, the same bytes at any time."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as file:
         for name, data in files.items():
@@ -91,13 +91,13 @@ def tarred(files: Mapping[str, bytes]) -> bytes:
 
 
 def spelled(text: str) -> bytes:
-    """Return a text as ptb.char.*.txt has it."""
+    """Return a text in the format of ptb.char.*.txt."""
     lines = (f" {' '.join(line.replace(' ', '_'))} \n" for line in text.splitlines())
     return "".join(lines).encode()
 
 
 def small_file(name: str, text: str) -> bytes:
-    """Return a file of the form of a published corpus' file; of PTB, each part has the text."""
+    """Return a file in a published corpus's format; for PTB, each part has the text."""
     if name == "ptb-char":
         return tarred({member: spelled(text) for member in PUBLISHED[name].members})
     data = text.encode()
@@ -105,7 +105,7 @@ def small_file(name: str, text: str) -> bytes:
 
 
 def small_corpus(name: str, text: str, url: str) -> PublishedCorpus:
-    """Return a published corpus of another text: eight tenths, one and one where it is split."""
+    """Return a published corpus with another text; a split is eight tenths, one and one."""
     data, whole = small_file(name, text), len(text.encode())
     lengths = (whole * 8 // 10, whole // 10, whole - whole * 8 // 10 - whole // 10)
     known = PUBLISHED[name]
@@ -122,7 +122,7 @@ def small_corpus(name: str, text: str, url: str) -> PublishedCorpus:
 def small_corpora(
     patch: pytest.MonkeyPatch, text: str = SENTENCES * 40
 ) -> Iterator[type[RangeHandler]]:
-    """Have the published corpora be small ones, from a server whose handler is given."""
+    """Replace the published corpora with small ones; yields their server's handler."""
     paths = {name: f"/{Path(each.urls[0]).name}" for name, each in PUBLISHED.items()}
     files = {path: small_file(name, text) for name, path in paths.items()}
     with served(files) as (address, handler):

@@ -1,6 +1,6 @@
-"""Real Ray nodes on this machine, for the tests of clusters; each is a process group of its own.
+"""Real Ray nodes on this machine, for the tests of clusters; each is its own process group.
 
-`ray stop` would end every Ray of the machine, so nodes run in the foreground and are killed.
+`ray stop` would end every Ray on the machine, so nodes run in the foreground and are killed.
 """
 
 import contextlib
@@ -37,23 +37,23 @@ class RayNodes:
         dashboard_port: int | None = None,
         environment: dict[str, str | None] | None = None,
     ) -> subprocess.Popen[Any]:
-        """Start a node in a working folder of its own, the head first; waits until it is there.
+        """Start a node in its own working folder, the head first; wait until it has joined.
 
         Args:
-            name: The node's.
-            flags: More of them, for `ray start`.
-            prefix: A command that starts it.
-            dashboard_port: Where the head has a dashboard; None is nowhere.
-            environment: What differs in its environment; None takes a variable out.
+            name: The node's name.
+            flags: Further flags for `ray start`.
+            prefix: A command that starts the node's command.
+            dashboard_port: Port of the head's dashboard; None for no dashboard.
+            environment: Changes to its environment; None removes a variable.
         """
         folder = self._folder / name
         folder.mkdir()
         if not any(flag.startswith("--num-gpus") for flag in flags):
-            flags = (*flags, "--num-gpus=0")  # Ray would count this machine's own
+            flags = (*flags, "--num-gpus=0")  # else Ray counts this machine's GPUs
         if self._nodes:
             role = [f"--address={self.address}"]
         else:
-            # By default each head has its server for Ray clients at port 10001.
+            # By default, each head's server for Ray clients uses port 10001.
             ports = [f"--port={self._port}", f"--ray-client-server-port={free_port()}"]
             dashboard = "--include-dashboard=false"
             if dashboard_port is not None:

@@ -1,4 +1,4 @@
-"""Where the project is: its root, and what tests start as programs of their own."""
+"""Where the project is: its root, and the folder of programs that tests start."""
 
 from pathlib import Path
 
@@ -7,4 +7,4 @@ ROOT = SUPPORT.parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 """The real corpora, which the project does not contain."""
 SHARED_CASES = SHARED_DATA.parent / "cases"
-"""Inputs that failed, likewise; each a kind that tests also have one of their own of."""
+"""Inputs that once failed, not in the project either; tests have their own of each kind."""

@@ -1,4 +1,4 @@
-"""A real server that speaks S3, for the tests of storages: moto in server mode."""
+"""A real S3-compatible server for the tests of storages: moto in server mode."""
 
 import os
 import socket
@@ -15,7 +15,7 @@ from tiny_search import free_port
 
 @contextmanager
 def s3_server() -> Iterator[dict[str, str]]:
-    """Start a server with a bucket named `bucket`; yields the environment that finds it."""
+    """Start a server with a bucket named `bucket`; yields the environment to reach it."""
     port = free_port()
     environment = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",

@@ -1,4 +1,4 @@
-"""A search on a file system without flock: as Lustre is where it was mounted without locks."""
+"""A search on a file system without flock, such as Lustre mounted without locks."""
 
 import errno
 import fcntl
@@ -10,7 +10,7 @@ from tune import run
 
 
 def no_flock(file: Any, operation: int) -> None:
-    """Do as Lustre does that was mounted without locks."""
+    """Fail as on Lustre mounted without locks."""
     raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 

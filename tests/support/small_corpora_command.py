@@ -1,4 +1,4 @@
-"""A command of this project to which the published corpora are small: `… .py -m tune.run …`."""
+"""Runs a command of this project with small published corpora: `… .py -m tune.run …`."""
 
 import importlib
 import sys

@@ -1,7 +1,7 @@
 """Reads a run's files over and over: `python tests/support/table_reader.py RUN`; ends on SIGTERM.
 
-Whatever it finds half written or at odds is one line on stderr and exit code 1. At the end it
-prints how often it read.
+A file that is half written or contradicts another is one line on stderr and exit code 1. At the
+end it prints how often it has read.
 """
 
 import csv
@@ -17,7 +17,7 @@ from model.system.files import check_sum
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
-    """Return a table's rows; each must have all its columns, the last line its end."""
+    """Return a table's rows; each must have all columns, and the last line must end."""
     text = path.read_text(encoding="utf-8")
     assert text.endswith("\n"), f"{path} ends in the middle of a line"
     rows = list(csv.DictReader(text.splitlines()))
@@ -28,7 +28,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 def read(run: Path) -> None:
     """Read each file once."""
-    trials = rows_of(run / "trials.csv")  # first: what it counts is in the other one by then
+    trials = rows_of(run / "trials.csv")  # first: epochs.csv then has what it counts
     epochs = Counter(row["number"] for row in rows_of(run / "epochs.csv"))
     for row in trials:
         assert epochs[row["number"]] >= int(row["epochs_run"]), f"{row} has {epochs}"

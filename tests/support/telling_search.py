@@ -1,4 +1,4 @@
-"""A search whose trials tell which GPU they see, and end: `python telling_search.py`."""
+"""A search whose trials say which GPU they see, and end: `python telling_search.py`."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from tune.trials import trainable
 
 
 class TellingTrainable(trainable.CharLSTMTrainable):
-    """Holds its resources for a moment, then fails with what Ray lets its process see."""
+    """Holds its resources for a moment, then fails with the GPUs that Ray shows its process."""
 
     def _train_on(self) -> dict[str, Any]:
         time.sleep(1)

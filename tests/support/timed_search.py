@@ -1,8 +1,8 @@
-"""A search with a clock of its own: `python tests/support/timed_search.py FLAGS`.
+"""A search with its own clock: `python tests/support/timed_search.py FLAGS`.
 
-Its `--time-budget` is in epochs, one a second: what two of its trials have both trained since the
-session began. However slow the machine is, the budget ends among running trials: an epoch is
-estimated to take no time, so that none is given fewer.
+Its `--time-budget` counts epochs as seconds: those that two of its trials have both trained since
+the session began. However slow the machine, the budget ends while trials run: an epoch is
+estimated to take no time, so no trial gets fewer.
 """
 
 import sys
@@ -26,7 +26,7 @@ class EpochClock:
         self._epochs[trial_id] += 1
 
     def monotonic(self) -> float:
-        """Return the epochs of the second of the trials that reported most."""
+        """Return the epochs of the trial with the second most reports."""
         most = self._epochs.most_common(2)
         return float(most[1][1]) if len(most) == 2 else 0.0
 

@@ -1,4 +1,4 @@
-"""A search of seconds on a text of a page, for the tests that start real ones."""
+"""A search of seconds on one page of text, for tests that start real searches."""
 
 import contextlib
 import dataclasses
@@ -49,17 +49,17 @@ SPACE = SearchSpace(
 """
 
 OF_BASELINE = {"learning_rate": 3e-3, "embedding_dim": 8}
-"""What the baseline has on axes that a test adds."""
+"""The baseline's values on axes that a test adds."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FinishedSearch:
-    """A search that several tests look at.
+    """A search that several tests examine.
 
     Attributes:
         folder: Where it ran.
-        flags: Of its command, but for its name and finalists.
-        done: What its command gave.
+        flags: Its command's flags, without name and finalists.
+        done: Its command's result.
     """
 
     folder: Path
@@ -81,8 +81,8 @@ def write_inputs(
 ) -> list[str]:
     """Write a space and a book into the working folder and return the flags that name them.
 
-    The baseline has `first` epochs, the fewest unless they are given. Where all trials have the
-    same number of epochs, no rung stops one: such a search goes on until the test ends it.
+    The baseline has `first` epochs, by default the minimum. If all trials have the same number of
+    epochs, no rung stops one: such a search runs until the test ends it.
     """
     low, high = epochs
     more = ", ".join(f'"{axis}": {value}' for axis, value in OF_BASELINE.items() if axis in axes)
@@ -112,7 +112,7 @@ def run_command(flags: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def run_timed(flags: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run a search whose time budget is in epochs, not in seconds of this machine."""
+    """Run a search whose time budget counts epochs, not seconds of this machine."""
     timed = [sys.executable, str(SUPPORT / "timed_search.py"), *flags]
     return subprocess.run(timed, capture_output=True, text=True)
 
@@ -122,7 +122,7 @@ def trials_of(name: str) -> pd.DataFrame:
 
 
 def num_epochs(name: str) -> "pd.Series[int]":
-    """Return each trial's last epoch, from the history: the tables come later."""
+    """Return each trial's last epoch from the history, because the tables come later."""
     path = Path("results") / name / "history.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)[:-1] if path.exists() else []
     events = map(json.loads, lines)
@@ -131,7 +131,7 @@ def num_epochs(name: str) -> "pd.Series[int]":
 
 
 def assert_interrupted(running: subprocess.Popen[str], number: int = signal.SIGINT) -> str:
-    """Wait for the end of the search "long", which a signal was sent; return what it printed."""
+    """Wait until the search "long" has ended after a signal; return what it printed."""
     output, errors = running.communicate()
     assert running.returncode == 128 + number, errors
     assert errors == ""
@@ -145,7 +145,7 @@ def assert_interrupted(running: subprocess.Popen[str], number: int = signal.SIGI
 
 
 def kill_family(process: subprocess.Popen[Any]) -> None:
-    """Kill a process and all that it started, if it still runs."""
+    """Kill a process and everything it started, if it still runs."""
     if process.poll() is None:
         _kill(psutil.Process(process.pid).children(recursive=True))
         process.kill()
@@ -153,12 +153,12 @@ def kill_family(process: subprocess.Popen[Any]) -> None:
 
 
 def kill_driver(process: subprocess.Popen[Any], *, whole_family: bool = False) -> None:
-    """Kill a driver first; at the end nothing that it started is left.
+    """Kill a driver first; in the end, nothing that it started is left.
 
     Args:
-        process: The driver, which runs.
+        process: The running driver.
         whole_family: Whether Ray and the workers are killed with it, as by a power cut, or
-            follow it by themselves.
+            end on their own.
     """
     family = psutil.Process(process.pid).children(recursive=True)
     try:
@@ -166,7 +166,7 @@ def kill_driver(process: subprocess.Popen[Any], *, whole_family: bool = False) -
         if whole_family:
             _kill(family)
         process.communicate()
-        # They follow their driver, but for some of those that were just starting.
+        # They end after their driver, except some that were just starting.
         psutil.wait_procs(family, timeout=4)
     finally:
         _kill(family)
@@ -185,7 +185,7 @@ def trial_worker(
 
     Args:
         driver: The search.
-        other_than: Process ids that are not meant.
+        other_than: Process ids to skip.
     """
     while True:
         assert driver.poll() is None, driver.communicate()
@@ -196,7 +196,7 @@ def trial_worker(
 
 
 def trial_workers(driver: subprocess.Popen[str]) -> list[psutil.Process]:
-    """Return the Ray worker processes that train trials now."""
+    """Return the Ray worker processes that are training trials."""
     workers: list[psutil.Process] = []
     for child in psutil.Process(driver.pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, or gone meanwhile
@@ -206,10 +206,10 @@ def trial_workers(driver: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens at.
+    """Return a free port.
 
-    It is above those of Ray's workers and below those that the system gives to clients, so that
-    it is almost surely still free when a server starts there.
+    It is above those of Ray's workers and below those that the system gives to clients, so it
+    is almost certainly still free when a server starts there.
     """
     while True:
         port = random.randrange(20_000, 32_000)

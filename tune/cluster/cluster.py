@@ -1,4 +1,4 @@
-"""Starts a local Ray, or joins a cluster, and keeps Ray's own words out of ours."""
+"""Starts a local Ray or joins a cluster, and keeps Ray's output out of ours."""
 
 import dataclasses
 import functools
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10.0
 MEASURE_SECONDS = 300.0
-"""For room, a process, its imports and the measurement: of NFS alone torch may take minutes."""
+"""For free resources, a process, its imports (torch from NFS may take minutes) and measuring."""
 _PACKAGES = ("model", "search_spaces", "tune")
 
 
 class Cluster(AbstractContextManager["Cluster"]):
-    """A context manager around Ray's life; nothing starts before it must."""
+    """A context manager for Ray's lifetime; nothing starts before it must."""
 
     def __init__(self, address: str | None) -> None:
         """Prepare to use Ray.
@@ -52,7 +52,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         self._taken_bytes = 0
         self._kept: KeptMachine | None = None
         self._is_over = False
-        # Linux kills Ray's processes when the thread that started them ends: this one stays.
+        # Linux kills Ray's processes when the thread that started them ends, so this one stays.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ray-start")
         self._started: Future[None] | None = None
 
@@ -73,11 +73,11 @@ class Cluster(AbstractContextManager["Cluster"]):
             self.remove_folders()
 
     def remove_folders(self) -> None:
-        """Remove what a local Ray has left in the temporary folder; it has ended."""
+        """Remove what a local Ray left in the temporary folder, after it has ended."""
         remove_all(self._folders)
 
     def why_full(self) -> str | None:
-        """Return that the local Ray's temporary folder takes no files, and why; or None."""
+        """Return why the local Ray's temporary folder accepts no files, or None."""
         for folder in self._folders[:1]:
             reason = why_full(folder.parent)
             if reason is not None:
@@ -85,30 +85,30 @@ class Cluster(AbstractContextManager["Cluster"]):
         return None
 
     def check_local(self) -> None:
-        """Check that a local Ray can keep its files, if there is to be one.
+        """Check that a local Ray, if one will be used, can write its files.
 
         Raises:
-            ConfigError: The temporary folder is not fit for it.
+            ConfigError: The temporary folder is unsuitable.
         """
         if self.address is None and not self._folders:
             self._folders.append(make_ray_folder())
 
     def check_local_trial(self, cpus: int, gpus: float | None) -> None:
-        """Check that this machine has what a trial needs, if Ray is to be started here.
+        """Check that this machine has what a trial needs, if Ray will be started here.
 
         Args:
             cpus: As in `trial_resources`.
             gpus: As there.
 
         Raises:
-            ConfigError: It has not.
+            ConfigError: It lacks something.
         """
         if self.address is None:
             nodes = self._local_nodes
             num_concurrent(nodes, trial_resources(nodes, cpus=cpus, gpus=gpus), None)
 
     def nodes(self) -> list[Node]:
-        """Return what there is to use; joins the cluster if one is named.
+        """Return the nodes to use; joins the cluster if one is named.
 
         Raises:
             ConfigError: The cluster cannot be reached.
@@ -122,12 +122,12 @@ class Cluster(AbstractContextManager["Cluster"]):
 
     @functools.cached_property
     def _local_nodes(self) -> list[Node]:
-        """This machine as it was when Ray began to start."""
+        """This machine as it was when Ray's start began."""
         self._resident_bytes = resident_bytes()
         return local_nodes()
 
     def take_memory(self) -> None:
-        """Leave to no trial on a local Ray what this process has taken since it began to start."""
+        """Reserve in a local Ray the memory that this process has taken since its start began."""
         if self.address is None:
             (node,) = self._local_nodes
             self._taken_bytes = max(0, resident_bytes() - self._resident_bytes)
@@ -137,19 +137,19 @@ class Cluster(AbstractContextManager["Cluster"]):
     def measure(
         self, need: TrialResources, *, held_bytes: int = 0, **trials: Any
     ) -> "Machine | str":
-        """Measure what trials run on: in this process, or in one worker for all.
+        """Measure what trials run on, in this process or in one worker for all.
 
-        In this process, unless an earlier search did so within a day. In a worker on a cluster,
-        and where trials have GPUs: what has measured on a GPU holds some of its memory until it
+        In this process, unless an earlier search did so within a day. In a worker on a cluster, or
+        if trials have GPUs: a process that has measured on a GPU keeps some of its memory until it
         ends, and the driver lives as long as the search.
 
         Args:
-            need: What a trial has.
-            held_bytes: What this process holds of the text, which no trial's does for itself.
-            trials: What else `measure_machine` is asked about them.
+            need: A trial's resources.
+            held_bytes: Size of the text in this process; trials' processes do not hold their own.
+            trials: Further arguments of `measure_machine`.
 
         Returns:
-            What was measured, or why it could not be.
+            What was measured, or why nothing could be.
         """
         from model.system.devices import use_threads
         from model.training.kept_machine import KeptMachine
@@ -157,7 +157,7 @@ class Cluster(AbstractContextManager["Cluster"]):
 
         asked = {**trials, "num_threads": need.cpus, "use_gpu": need.gpus > 0}
         if self.address is None and not need.gpus:
-            use_threads(need.cpus)  # measured or kept: this process scores and writes text, too
+            use_threads(need.cpus)  # this process also scores and writes text
             self._kept = KeptMachine(**asked)
             here = self._kept.get()
             if here is None:
@@ -185,12 +185,12 @@ class Cluster(AbstractContextManager["Cluster"]):
         return machine
 
     def compare(self, ratios: Sequence[float]) -> None:
-        """Tell the kept measurement of this machine how trials ended: see KeptMachine.compare."""
+        """Compare the kept measurement of this machine with ended trials: KeptMachine.compare."""
         if self._kept is not None:
             self._kept.compare(ratios)
 
     def check_storage(self, location: str) -> None:
-        """Check that every node writes and reads a storage, if there may be several.
+        """Check that every node can write and read a storage, if there may be several.
 
         Args:
             location: An absolute path or a URI.
@@ -205,21 +205,21 @@ class Cluster(AbstractContextManager["Cluster"]):
             check_nodes(location)
 
     def start_local_soon(self) -> None:
-        """Begin to start a local Ray, if there is to be one; a cluster is not joined yet.
+        """Start a local Ray in the background, if one will be used; do not join a cluster yet.
 
         Raises:
-            ConfigError: The temporary folder is not fit for it.
+            ConfigError: The temporary folder is unsuitable.
         """
         if self.address is None:
             self.start_soon()
 
     def start_soon(self) -> None:
-        """Begin to start a local Ray, or to join the cluster, beside what the caller does next.
+        """Start a local Ray, or join the cluster, in the background.
 
-        Ray takes 2 s, its workers as long again for their imports.
+        Ray takes 2 s, and its workers' imports as long again.
 
         Raises:
-            ConfigError: The temporary folder is not fit for a local Ray.
+            ConfigError: The temporary folder is unsuitable for a local Ray.
         """
         self.check_local()
         if self._started is None:
@@ -227,7 +227,7 @@ class Cluster(AbstractContextManager["Cluster"]):
             self._started = self._thread.submit(self._start, nodes)
 
     def start(self) -> None:
-        """Start the local Ray, or join the cluster; once.
+        """Start the local Ray, or join the cluster, if that has not happened.
 
         Raises:
             ConfigError: The cluster cannot be reached, or the local Ray does not start.
@@ -244,13 +244,13 @@ class Cluster(AbstractContextManager["Cluster"]):
     def _start(self, nodes: list[Node]) -> None:
         import ray
 
-        if self._is_over:  # the user's mistake was found meanwhile
+        if self._is_over:  # a user's mistake was found meanwhile
             return
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         if self.address is None:
             (node,) = nodes
-            # Ray 2.60 ends idle workers where they, the driver and one more exceed the cores: all
+            # Ray 2.60 ends idle workers if they, the driver and one more exceed the cores: those
             # that it has begun to start for the actors.
             os.environ.setdefault("RAY_num_workers_soft_limit", str(int(node.num_cpus) + 2))
             (folder,) = self._folders
@@ -287,11 +287,11 @@ class Cluster(AbstractContextManager["Cluster"]):
 
 @contextmanager
 def _without_unused_processes() -> Iterator[None]:
-    """Have a local Ray start without what nobody here asks, and its agent with little.
+    """Start a local Ray without processes that nobody here uses, and with a minimal agent.
 
-    Ray 2.60 starts an autoscaler's monitor, a reader of workers' logs and a dashboard's server,
-    for which it waits 2 s, and has no option for any. Its agent must be there: it loads its server
-    and metrics where ray[default] is installed.
+    Ray 2.60 starts an autoscaler monitor, a reader of workers' logs and a dashboard server, for
+    which it waits 2 s; no option prevents any of them. Its agent is required, and loads its server
+    and metrics if ray[default] is installed.
     """
     import ray._private.utils as ray_utils
     from ray._private.node import Node
@@ -314,9 +314,9 @@ def _without_unused_processes() -> Iterator[None]:
 
 
 def _check_listening(address: str) -> None:
-    """Refuse a host and port that nobody listens at: Ray 2.60 itself tries for minutes.
+    """Refuse a host and port where nobody listens: Ray 2.60 itself tries for minutes.
 
-    So it does with "auto", where the cluster that was started last has gone.
+    It also does so with "auto", if the cluster that was started last is gone.
 
     Raises:
         ConnectionError: Nobody answers within CONNECT_SECONDS.
@@ -327,7 +327,7 @@ def _check_listening(address: str) -> None:
         address = str(services.canonicalize_bootstrap_address(address))
     host, separator, port = address.rpartition(":")
     if not separator or "/" in address or not port.isdigit():
-        return  # http://…: Ray says what it must be
+        return  # http://…: Ray names the rule
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:

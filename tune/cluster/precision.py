@@ -1,7 +1,7 @@
-"""The arithmetic of a node's workers: one choice for each shape.
+"""The arithmetic of a node's workers: one choice per shape.
 
-Each worker would measure for itself, and on a busy machine two may come to different answers: with
-two threads a trial, 14 of 80 measurements did. Trials of one search would then not compare.
+If each worker measured for itself, two might get different answers on a busy machine (with two
+threads per trial, 14 of 80 measurements did), and a search's trials would not be comparable.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from model.system.devices import Device
 
 
 def node_folder() -> Path | None:
-    """Return a folder of this node and session of Ray, for its workers; None outside of Ray."""
+    """Return a folder for the workers of this node and Ray session; None outside Ray."""
     if not ray.is_initialized():
         return None
     node_id = ray.get_runtime_context().get_node_id()
@@ -25,12 +25,12 @@ def node_folder() -> Path | None:
 
 
 def arithmetic_on_node(config: TrialConfig, device: Device, folder: Path | None) -> Arithmetic:
-    """Return what the first worker of the node chose for this shape.
+    """Return what the node's first worker chose for this shape.
 
     Args:
-        config: Of a trial; where it leaves no choice, that is it.
+        config: A trial's configuration; if it leaves no choice, it decides.
         device: What the trial trains on.
-        folder: Where the node's workers leave their choices; None is nowhere.
+        folder: Where the node's workers leave their choices; None for nowhere.
     """
     is_settled = config.precision == "float32" or "auto" not in (config.precision, config.kernel)
     is_measured = config.cell == "lstm" and device.type == "cpu" and not is_settled

@@ -1,8 +1,8 @@
 """Ends a search whose Ray is gone, with one line.
 
-Ray 2.60's C++ core would end the process itself, without a word that is ours: 15 s after the
-node's raylet died, 60 s after the cluster's head did (measured), and the search would hang
-until then. The history has every event, so nothing is lost by ending at once.
+Ray 2.60's C++ core would end the process itself, without our message: 15 s after the node's raylet
+died, 60 s after the cluster's head died (measured); until then, the search would hang. The history
+has every event, so ending at once loses nothing.
 """
 
 import contextlib
@@ -20,13 +20,13 @@ from model.system.terminal import complain
 POLL_SECONDS = 1.0
 _SHOW_CURSOR = "\x1b[?25h"
 LOCAL_SECONDS = 3.0
-"""Silence after which a local Ray is gone: nobody starts it again."""
+"""Silence after which a local Ray is considered gone: nobody restarts it."""
 CLUSTER_SECONDS = 30.0
-"""The same of a cluster's head, which KubeRay may start again; Ray gives up after 60."""
+"""The same for a cluster's head, which KubeRay may restart; Ray gives up after 60."""
 
 
 class RayWatch(AbstractContextManager["RayWatch"]):
-    """A context manager: looks whether the head and this node's raylet still listen."""
+    """A context manager: checks whether the head and this node's raylet still listen."""
 
     def __init__(
         self, *, command: Callable[[], str], ended: Callable[[str], None] = lambda said: None
@@ -34,9 +34,8 @@ class RayWatch(AbstractContextManager["RayWatch"]):
         """Watch nothing yet.
 
         Args:
-            command: Returns the command line that goes on.
-            ended: Called with what was said just before the process is ended: nothing else cleans
-                up then.
+            command: Returns the command line that continues the run.
+            ended: Called with the printed text just before the process ends; only it cleans up.
         """
         self._command, self._ending = command, ended
         self._ended = threading.Event()
@@ -63,14 +62,14 @@ class RayWatch(AbstractContextManager["RayWatch"]):
         silent_since: dict[str, float] = {}
         while not self._ended.wait(POLL_SECONDS):
             for name, address in addresses.items():
-                start = time.monotonic()  # asking takes up to a second itself
+                start = time.monotonic()  # the check itself takes up to a second
                 if _listens(address):
                     silent_since.pop(name, None)
                 elif time.monotonic() - silent_since.setdefault(name, start) >= patience_seconds:
                     self._end(name)
 
     def _end(self, name: str) -> None:
-        """End the process; the main thread may wait for Ray for ever."""
+        """End the process, because the main thread may wait for Ray for ever."""
         said = f"lost {name}; go on: {self._command()}"
         with contextlib.suppress(OSError):
             if sys.stdout.isatty():

@@ -1,4 +1,4 @@
-"""What the machine or the cluster has, what a trial needs, and how many run at once."""
+"""What the machine or cluster has, what a trial needs, and how many trials run at once."""
 
 import dataclasses
 import math
@@ -33,7 +33,7 @@ class TrialResources:
     Attributes:
         cpus: CPU cores and torch threads, at least 1.
         gpus: GPUs, 0 to 1; a fraction shares one GPU between trials.
-        memory: What memory each configuration asks for; None asks for none.
+        memory: What memory each configuration requests; None for none.
 
     Raises:
         ConfigError: A value is out of its range.
@@ -52,7 +52,7 @@ class TrialResources:
             )
 
     def request(self, config: TrialConfig, memory_excess_bytes: int = 0) -> dict[str, float]:
-        """Return what a configuration asks Ray for; see TrialMemory.asked_bytes."""
+        """Return what a configuration requests from Ray; see TrialMemory.asked_bytes."""
         request: dict[str, float] = {"cpu": self.cpus, "gpu": self.gpus}
         if self.memory is not None:
             request["memory"] = self.memory.asked_bytes(config, memory_excess_bytes)
@@ -60,7 +60,7 @@ class TrialResources:
 
 
 def local_nodes() -> list[Node]:
-    """Return this machine: the cores that this process may keep busy, and its visible GPUs."""
+    """Return this machine: the cores that this process may use, and its visible GPUs."""
     gpus = 0
     if has_gpu_driver():
         from model.system.devices import num_gpus
@@ -70,7 +70,7 @@ def local_nodes() -> list[Node]:
 
 
 def cluster_nodes(ray_nodes: list[dict[str, Any]]) -> list[Node]:
-    """Return the living nodes of what `ray.nodes()` gives."""
+    """Return the living nodes among those from `ray.nodes()`."""
     return [
         Node(
             num_cpus=node["Resources"].get("CPU", 0.0),
@@ -83,12 +83,12 @@ def cluster_nodes(ray_nodes: list[dict[str, Any]]) -> list[Node]:
 
 
 def trial_resources(nodes: list[Node], *, cpus: int, gpus: float | None) -> TrialResources:
-    """Return what a trial takes, as the user says.
+    """Return what a trial takes according to the user.
 
     Args:
-        nodes: What there is.
+        nodes: The nodes to use.
         cpus: The user's number of CPU cores.
-        gpus: The user's number of GPUs; None where the user names none: one if there are any.
+        gpus: The user's number of GPUs; None for the default: one if there are any.
 
     Raises:
         ConfigError: A number is out of its range.
@@ -117,7 +117,7 @@ def num_concurrent(nodes: list[Node], need: TrialResources, max_concurrent: int 
 
 
 def num_fitting(nodes: list[Node], need: TrialResources) -> int:
-    """Return how many trials fit into the nodes at once; none is 0."""
+    """Return how many trials fit into the nodes at once, perhaps 0."""
     return sum(_num_fitting(node, need) for node in nodes)
 
 
@@ -139,17 +139,17 @@ def describe(nodes: list[Node]) -> str:
 def with_memory(
     space: SearchSpace, need: TrialResources, memory: TrialMemory, nodes: list[Node]
 ) -> TrialResources:
-    """Return what a trial takes, its memory included.
+    """Return what a trial takes, including its memory.
 
-    Where each node can give what the largest configuration needs to as many trials as it has
-    cores for, all ask for that; else each asks for what it needs itself. Nodes that run no trial
-    do not count: a head without CPUs, one without GPUs where trials need them.
+    If each node can give the largest configuration's need to as many trials as it has cores for,
+    all request that; otherwise each requests its own need. Nodes that cannot run trials do not
+    count, such as a head without CPUs, or without GPUs if trials need them.
 
     Args:
-        space: What is searched.
-        need: What a trial takes besides; one node at least has it.
+        space: The search space.
+        need: A trial's other resources; at least one node has them.
         memory: What the space's configurations need.
-        nodes: What there is.
+        nodes: The nodes to use.
 
     Raises:
         ConfigError: No node can hold the largest configuration.
@@ -167,7 +167,7 @@ def with_memory(
 def _num_fitting(node: Node, need: TrialResources) -> int:
     fitting = int(node.num_cpus // need.cpus)
     if need.gpus:
-        # A fraction is taken from one GPU: three trials of 0.4 GPU need two of them.
+        # A fraction comes from one GPU: three trials of 0.4 GPU need two GPUs.
         per_gpu = math.floor(1 / need.gpus + 1e-9)
         fitting = min(fitting, int(node.num_gpus) * per_gpu)
     if need.memory and node.memory_bytes < math.inf:
@@ -186,9 +186,9 @@ class Concurrency:
         """Follow a cluster.
 
         Args:
-            nodes: Returns what there is now.
+            nodes: Returns the present nodes.
             need: What a trial takes.
-            max_concurrent: The user's limit; None is none.
+            max_concurrent: The user's limit; None for none.
         """
         self._nodes, self._need, self._max_concurrent = nodes, need, max_concurrent
         self._polled, self._fitting = float("-inf"), 1
@@ -198,7 +198,7 @@ class Concurrency:
         self._max_concurrent = max_concurrent
 
     def __call__(self) -> int:
-        """Return how many run at once now."""
+        """Return how many trials can run at once now."""
         if time.monotonic() > self._polled + POLL_SECONDS:
             self._polled, self._fitting = time.monotonic(), num_fitting(self._nodes(), self._need)
         most = self._fitting if self._max_concurrent is None else self._max_concurrent

@@ -1,4 +1,4 @@
-"""The encoded texts in Ray's object store: one copy on a node, for all that read them there."""
+"""The encoded texts in Ray's object store: one copy per node, shared by all its readers."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Checks that every node of a cluster writes and reads the storage that the driver sees."""
+"""Checks that every node of a cluster can write and read the driver's storage."""
 
 import contextlib
 import uuid
@@ -11,11 +11,11 @@ from model.errors import ConfigError, first_line
 from model.system.filesystem import STORE_ERRORS, open_location, read, write
 
 ANSWER_SECONDS = 300.0
-"""A node must start a process and import pyarrow in this time, of NFS, say."""
+"""Time in which a node must start a process and import pyarrow, perhaps from NFS."""
 
 
 def check_nodes(location: str) -> None:
-    """Have each node that can run trials read what the driver wrote, and write what it reads.
+    """Make each node that can run trials read the driver's file, and write one for the driver.
 
     Args:
         location: A storage URI, or an absolute path that all nodes must see.
@@ -51,7 +51,7 @@ def check_nodes(location: str) -> None:
 
 
 def _ask(nodes: dict[str, str], location: str, probe_name: str) -> dict[str, str]:
-    """Return why nodes cannot, by their ids."""
+    """Return, by id, why nodes cannot use the storage."""
     task = ray.remote(num_cpus=0)(_write_and_read)
     running = {
         task.options(
@@ -74,7 +74,7 @@ def _ask(nodes: dict[str, str], location: str, probe_name: str) -> dict[str, str
 
 
 def _write_and_read(location: str, probe_name: str, node_id: str) -> str:
-    """Return why this node cannot use a storage, "" if it can."""
+    """Return why this node cannot use a storage; "" if it can."""
     try:
         file_system, path = open_location(location)
         try:

@@ -1,7 +1,7 @@
 """The folder of a local Ray: checked before Ray starts, and removed when it has ended.
 
-Ray 2.60 keeps its sockets and logs, 0.4 MB a search, in the temporary folder, and leaves them
-there. Here each search has a folder of its own.
+Ray 2.60 writes its sockets and logs, 0.4 MB per search, to the temporary folder and leaves them
+there. Here each search has its own folder.
 """
 
 import os
@@ -16,16 +16,16 @@ from model.errors import ConfigError
 MAX_SOCKET_BYTES = 107 if sys.platform == "linux" else 103
 """Longest path of a socket: AF_UNIX's field without its final zero."""
 ROOM_BYTES = 16 << 20
-"""What must be free: some 30 times the logs of a short search."""
+"""Required free space: about 30 times the logs of a short search."""
 _PROBE_BYTES = 1 << 20
 _MODE = 0o700
 _IN_SESSION = "session_2026-11-28_09-01-06_155854_{pid}/sockets/plasma_store"
-"""Ray 2.60's longest socket; the names of all sessions are as long."""
+"""Ray 2.60's longest socket path; all session names have the same length."""
 _NEEDS_QUOTES = frozenset("'\"\\`$")
 
 
 def temporary_folder() -> tuple[Path, str]:
-    """Return where Ray would put its files, absolute, and the variable that says so, or ""."""
+    """Return the absolute path where Ray would put its files, and the variable that names it."""
     names = ("RAY_TMPDIR", "TMPDIR") if sys.platform == "linux" else ("RAY_TMPDIR",)
     for name in names:
         if os.environ.get(name):
@@ -34,10 +34,10 @@ def temporary_folder() -> tuple[Path, str]:
 
 
 def make_ray_folder() -> Path:
-    """Make the folder of one local Ray.
+    """Create the folder of one local Ray.
 
     Raises:
-        ConfigError: The temporary folder is not fit for it; the line says why.
+        ConfigError: The temporary folder is unsuitable; the line says why.
     """
     parent, variable = temporary_folder()
     _check_path(parent, variable)
@@ -54,10 +54,10 @@ def make_ray_folder() -> Path:
 
 
 def why_full(folder: Path) -> str | None:
-    """Return why a folder takes no files; None where it takes some, and has room for more."""
+    """Return why a folder accepts no files; None if it accepts one and has room for more."""
     try:
         with tempfile.TemporaryFile(dir=folder) as probe:
-            probe.write(bytes(_PROBE_BYTES))  # a quota shows only then
+            probe.write(bytes(_PROBE_BYTES))  # shows a quota
             free_bytes = shutil.disk_usage(folder).free
     except OSError as error:
         return error.strerror or str(error)
@@ -67,7 +67,7 @@ def why_full(folder: Path) -> str | None:
 
 
 def remove_all(folders: list[Path]) -> None:
-    """Remove folders; Ray's processes may be ending, and write a last line into them."""
+    """Remove folders, even if Ray's processes are ending and write a last line into them."""
     for folder in folders:
         for _ in range(3):
             shutil.rmtree(folder, ignore_errors=True)
@@ -76,7 +76,7 @@ def remove_all(folders: list[Path]) -> None:
 
 
 def _new_name(parent: Path) -> Path:
-    # Each character counts: sockets have long paths.
+    # Short, because sockets have long paths.
     while True:
         folder = parent / f"ray{secrets.token_hex(2)}"
         if not folder.exists():

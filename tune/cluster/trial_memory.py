@@ -1,4 +1,4 @@
-"""What memory a trial asks Ray for, and which spaces no node can hold."""
+"""What memory a trial requests from Ray, and which spaces no node can hold."""
 
 import dataclasses
 import math
@@ -26,12 +26,12 @@ class TrialMemory:
         sizes: The sizes of the space's texts.
         process_bytes: What a trial's process takes before it trains.
         smallest: The configuration of the space that needs least.
-        largest: The one that needs most.
-        one_size: Whether each trial asks for what the largest needs. An actor is reused only
-            for a trial that asks for the same, and starting one takes seconds; so trials ask for
-            what they need themselves only where memory is short.
-        limit_bytes: What the largest node has; nobody asks for more.
-        on_gpu: Whether trainings lie on a GPU: then checkpoints alone pass through the host.
+        largest: The configuration that needs most.
+        one_size: Whether each trial requests what the largest needs. An actor is reused only
+            for an equal request, and starting one takes seconds; so trials request their own
+            needs only if memory is short.
+        limit_bytes: What the largest node has; no trial requests more.
+        on_gpu: Whether trials train on a GPU; then only checkpoints pass through the host.
     """
 
     sizes: SizesByText
@@ -51,7 +51,7 @@ class TrialMemory:
         process_bytes: int,
         on_gpu: bool = False,
     ) -> "TrialMemory":
-        """Find what the extremes of a space need."""
+        """Find what a space's smallest and largest configurations need."""
         sizes = text_sizes(space, prepared)
 
         def needed(config: TrialConfig) -> int:
@@ -68,22 +68,22 @@ class TrialMemory:
 
     @property
     def shared_bytes(self) -> int:
-        """The texts in characters: in Ray's object store, once on a node, for all its trials."""
+        """The character-level texts: once per node, in Ray's object store, for all trials."""
         return sum(each.text_bytes for (_, unit), each in self.sizes.items() if unit == "char")
 
     def needed_bytes(self, config: TrialConfig) -> int:
-        """Return what the process of a trial takes of the host at its peak, for itself alone."""
+        """Return a trial process's own peak use of host memory."""
         words = sum(each.text_bytes for (_, unit), each in self.sizes.items() if unit != "char")
         sizes = self.sizes[text_of(config)]
         of_training = checkpoint_bytes if self.on_gpu else training_bytes
         return self.process_bytes + words + of_training(config, sizes)
 
     def asked_bytes(self, config: TrialConfig, excess_bytes: int = 0) -> int:
-        """Return what a trial asks Ray for: a power of two of a GiB, so that there are few.
+        """Return a trial's request: GiB in powers of two, so that there are few sizes.
 
         Args:
             config: The trial's configuration.
-            excess_bytes: How far trials went beyond their estimates, at most.
+            excess_bytes: The most by which a trial has exceeded its estimate.
         """
         needed = self.needed_bytes(self.largest if self.one_size else config) + excess_bytes
         rounded = GIBIBYTE << max(0, -(-needed // GIBIBYTE) - 1).bit_length()
@@ -93,23 +93,23 @@ class TrialMemory:
 def check_gpu_memory(
     space: SearchSpace, memory: TrialMemory, free_bytes: int, part: float
 ) -> None:
-    """Refuse a space whose largest configuration does not fit a trial's part of a GPU.
+    """Refuse a space whose largest configuration does not fit a trial's share of a GPU.
 
     Never run on a GPU.
 
     Args:
-        space: What is searched.
+        space: The search space.
         memory: What it needs.
-        free_bytes: Of a GPU that nothing is trained on; a context of CUDA is counted already.
-        part: Of the GPU that a trial is given, --gpus-per-trial.
+        free_bytes: Free on an idle GPU, after a CUDA context.
+        part: A trial's share of the GPU, --gpus-per-trial.
 
     Raises:
         ConfigError: It does not fit.
     """
-    # There the LSTM runs in float32 whatever the precision (base.py).
+    # On a GPU, the LSTM runs in float32 whatever the precision (base.py).
     largest = dataclasses.replace(memory.largest, precision="float32")
     needed = training_bytes(largest, memory.sizes[text_of(largest)])
-    needed += max(sizes.text_bytes for sizes in memory.sizes.values())  # a trial has its own there
+    needed += max(sizes.text_bytes for sizes in memory.sizes.values())  # each trial's own copy
     most = max(0, int((free_bytes + CONTEXT_BYTES) * part) - CONTEXT_BYTES)
     check_fits(space, memory, needed, most, f"a trial has {format_bytes(most)} of a GPU")
 
@@ -117,14 +117,14 @@ def check_gpu_memory(
 def check_fits(
     space: SearchSpace, memory: TrialMemory, needed: int, most: float, there: str
 ) -> None:
-    """Refuse a space whose largest configuration needs more than the most that there is.
+    """Refuse a space whose largest configuration needs more than is available.
 
     Args:
-        space: What is searched.
+        space: The search space.
         memory: What it needs.
-        needed: Bytes that the largest takes.
-        most: Bytes that it may take.
-        there: Who has these, in words.
+        needed: Bytes that the largest configuration takes.
+        most: Bytes available to it.
+        there: Where they are available, in words.
 
     Raises:
         ConfigError: It does not fit.
@@ -153,10 +153,10 @@ def format_bytes(num_bytes: float) -> str:
 def text_sizes(space: SearchSpace, prepared: PreparedCorpus) -> SizesByText:
     """Measure the encoded texts of a space.
 
-    Words are measured where most of them are symbols, at the space's smallest min_word_count:
-    the others take no more.
+    Words are measured at the space's smallest min_word_count, which has the most symbols: other
+    values take no more.
     """
-    # The last of a text stands: the smallest min_word_count.
+    # The last entry of a text wins: the smallest min_word_count.
     configs = sorted(
         space.corners(("cleaning", "unit", "min_word_count")),
         key=lambda config: -config.min_word_count,

@@ -1,4 +1,4 @@
-"""Scores the finalists' networks on the test passage, which others see in the predictor alone."""
+"""Scores the finalists' networks on the test passage; others see it only in the predictor."""
 
 import dataclasses
 import time
@@ -35,18 +35,18 @@ from tune.trials.stopper import SearchStopper
 def score_finalists(
     after: AfterSearch, history: History, store: CheckpointStore, stopper: SearchStopper
 ) -> None:
-    """Score the test passage with each finalist that ended, once, and write finalists.csv.
+    """Score the test passage once with each finalist that ended, and write finalists.csv.
 
-    Each is a Ray task with the CPUs and GPUs of a trial; memory is not asked for. Second scores,
-    bits per letter and learning on, are had as far as the time budget has room for them. Where
-    the user interrupts, those that are left have no scores; `--resume` gives them theirs.
+    Each is a Ray task with a trial's CPUs and GPUs, without a memory request. Second scores (bits
+    per letter, dynamic evaluation) are computed as far as the time budget allows. If the user
+    interrupts, the remaining finalists have no scores until `--resume`.
     """
     study, console, table_file = after.study, after.console, after.folder.finalists_file
     scores = defaultdict(TestPassageScores, known_scores(FINALIST_TABLE.read(table_file)))
     winner = _winner(history)
     locations = store.newest_first()
-    second: dict[int, float] = {}  # key to the seconds of what it lacks beside the first score
-    window_chars: int | None = None  # of the cold windows that the winner is still scored on
+    second: dict[int, float] = {}  # key to the seconds of its missing second scores
+    window_chars: int | None = None  # of the cold windows that the winner still needs
     for number, record in sorted(history.records.items(), key=lambda item: item[0] != winner):
         if record.status == Status.COMPLETE and number in locations:
             known, is_winner = scores[number], number == winner
@@ -87,7 +87,7 @@ def score_finalists(
                 else:
                     reason = f"not scored on the test passage: {result}"
                     warn(console, f"{finalist_name(number)}: {reason}")
-    finally:  # what is scored stays so, also where a defect of ours ends the session
+    finally:  # keeps the scores, even if our own bug ends the session
         rows = (
             finalist_row(record, scores[key]) for key, record in sorted(history.records.items())
         )
@@ -104,7 +104,7 @@ def _score(
     is_winner: bool,
     window_chars: int | None,
 ) -> TestPassageScores:
-    """Work out the scores that a network lacks, on a worker; second ones where they have room."""
+    """Compute a network's missing scores on a worker; second scores only if there is time."""
     prepared = corpus.get()
     network, meta = network_at(location, need)
     if scores.test_bits_per_char is None:
@@ -132,12 +132,12 @@ def _score(
 def _with_dynamic(
     scores: TestPassageScores, network: StreamNetwork, streams: EncodedCorpus, *, seed: int
 ) -> TestPassageScores:
-    """Return the scores with that of dynamic evaluation, if that can be had."""
+    """Return the scores with that of dynamic evaluation, if it succeeds."""
     assert scores.test_bits_per_char is not None
     start = time.perf_counter()
     try:
         gain_bits, num_symbols = dynamic_gain(network, streams, seed=seed)
-    except RuntimeError:  # of torch; it was never run on a GPU, and costs nothing else
+    except RuntimeError:  # torch's; never run on a GPU, and optional
         return scores
     test = streams.test
     gain = gain_bits * len(test.symbols) / num_symbols
@@ -149,19 +149,19 @@ def _with_dynamic(
 
 
 def _window_chars(study: Study, record: TrialRecord) -> int | None:
-    """Return the length of the windows that published figures are of; None where it has none.
+    """Return the length of the windows of the corpus's published figures; None if it has none.
 
-    Windows of words have other lengths; the window regime would read one anew for each symbol.
+    Windows of words vary in length; the window regime would reread one for each symbol.
     """
     corpus, config = study.corpus, record.config
-    published = PUBLISHED.get(corpus.name)  # a resumed run's name is a stranger's word
+    published = PUBLISHED.get(corpus.name)  # a resumed run's name is not trusted
     if published is None or config.unit == "word" or config.regime != "stream":
         return None
     return published.window_chars
 
 
 def _winner(history: History) -> int | None:
-    """Return the key of the first complete training of the configuration with the lowest mean."""
+    """Return the key of the first complete training of the configuration with the best mean."""
     trained: dict[int, dict[int, float]] = {}
     for key, record in history.records.items():
         if record.status == Status.COMPLETE:
@@ -173,5 +173,5 @@ def _winner(history: History) -> int | None:
 
 
 def _has_trend(record: TrialRecord) -> bool:
-    """Whether a record is a finalist's first training: one trend tells enough of each."""
+    """Whether a record is a finalist's first training: one trend per finalist suffices."""
     return finalist_of(record.number)[1] == 0

@@ -1,8 +1,7 @@
-"""Trains the best configurations and the baselines again, to see how lucky the winner was.
+"""Retrains the best configurations and the baselines, to see how lucky the winner was.
 
-The winner's value is the lowest of many, so it flatters. Finalists are trained again with
-other seeds, without ASHA; their checkpoints, and no others, are scored on the test
-passage.
+The winner's value is the lowest of many, so it is optimistic. Finalists are retrained with
+other seeds, without ASHA; only their checkpoints are scored on the test passage.
 """
 
 import dataclasses
@@ -51,7 +50,7 @@ class FinalistSearcher(Searcher):
         self._left = list(proposals)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        """Propose the next, or say that there is none."""
+        """Propose the next training, or say that there is none."""
         return self._left.pop(0) if self._left else Searcher.FINISHED
 
     def on_trial_complete(
@@ -61,11 +60,11 @@ class FinalistSearcher(Searcher):
 
 
 def confirm(after: AfterSearch, result: SearchResult) -> SearchResult:
-    """Train and score the finalists; finalists.csv holds what came out.
+    """Train and score the finalists; finalists.csv has the results.
 
     Returns:
-        The result with the time that it took, whether the user interrupted, and why there is no
-        finalist if there is none.
+        The result with the time so far, whether the user interrupted, and, if there is no
+        finalist, the reason.
     """
     study, console = after.study, after.console
     with History(after.folder.finalists_history_file) as history:
@@ -73,16 +72,16 @@ def confirm(after: AfterSearch, result: SearchResult) -> SearchResult:
         checkpoints = learn_missed(history, store, promotes=False)
         stopper = SearchStopper(
             study.space.budget.time_budget_seconds,
-            # An earlier session may have been killed in the middle of them.
+            # An earlier session may have been killed amid the finalists.
             spent_seconds=max(result.seconds, history.seconds()),
-            may_be_late=True,  # to cut them off would waste what was kept for them
+            may_be_late=True,  # cutting them off would waste the reserved time
         )
         chosen = choose(result.records, study.settings.finalists, study.space.budget.group)
         missing = left_to_train(study, chosen, history.records)
         times = estimated_times(study, missing, chosen, after.concurrent(), history.records)
         left = stopper.seconds_left()
         budget, kept = study.space.budget.time_budget_seconds, 0
-        if result.timed_out and budget is not None:  # time was kept free for these
+        if result.timed_out and budget is not None:  # time was reserved for the finalists
             kept, _ = times.reserved(budget)
         num = times.begun(left, least=min(kept, times.num_of_winner))
         unconfirmed = ""
@@ -125,7 +124,7 @@ def confirm(after: AfterSearch, result: SearchResult) -> SearchResult:
 
 
 def no_room(num_trainings: int, first_seconds: float, seconds_left: float) -> str:
-    """Return why no finalist is trained, and what would have them trained."""
+    """Return why no finalist is trained, and how to get them trained."""
     first = "the first of " if num_trainings > 1 else ""
     return (
         f"{first}{counted(num_trainings, 'training')} would take about "

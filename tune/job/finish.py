@@ -56,10 +56,10 @@ def finish(
     Args:
         study: The search.
         folder: Its run folder.
-        result: What it left.
-        estimate: What it was expected to take.
-        console: Where what was found is printed.
-        may_delete: Says whether superseded checkpoints may be removed: not where another driver
+        result: The search's result.
+        estimate: Its planned time.
+        console: Where the results are printed.
+        may_delete: Returns whether superseded checkpoints may be removed: not if another driver
             has the run.
     """
     time_text(study, result.records)
@@ -102,7 +102,7 @@ def finish(
         say(console, best_passage.text[:PRINTED_CHARS])
         say(console, best_temperature_line(quality))
     _write_page(run, folder, console)
-    # Last: a driver that is killed before this does it all again.
+    # Last, because a driver that is killed earlier must redo all of it.
     folder.write_study(dataclasses.replace(facts, finished=not result.interrupted))
     for line in last_words(folder):
         say(console, line)
@@ -131,7 +131,7 @@ def _ended(
 
 
 def _check_predictor(folder: RunFolder, console: Console) -> None:
-    """Remove a predictor that cannot be read: it must not keep the run from finishing."""
+    """Remove an unreadable predictor, which must not keep the run from finishing."""
     if not folder.predictor.is_dir():
         return
     try:
@@ -154,13 +154,13 @@ def show_finished(study: Study, folder: RunFolder, result: SearchResult, console
 
 
 def resume_command(folder: RunFolder) -> str:
-    """Return the command that continues a run, as it is typed in this folder."""
+    """Return the command that continues a run, as typed in this folder."""
     path = shlex.quote(os.path.relpath(folder.path))
     return f"{_python()} -m tune.run --resume {path}{_cells()}"
 
 
 def last_words(folder: RunFolder) -> list[str]:
-    """Return where the report is, and commands that look further, as one can type them here."""
+    """Return where the report is, and commands for a closer look, as typed in this folder."""
     path = os.path.relpath(folder.path)
     run, python = shlex.quote(path), _python()
     lines = ["", f"report: {path}/{folder.page_file.name} and {folder.report_file.name}"]
@@ -177,15 +177,15 @@ def last_words(folder: RunFolder) -> list[str]:
 
 
 def _cells() -> str:
-    """Return the options that name the cells of the user's own."""
+    """Return the options that name the user's own cells."""
     return cell_words(cell.named for cell in known_cells())
 
 
 def _write_page(run: LoadedRun, folder: RunFolder, console: Console) -> None:
-    """Write report.html; a mistake in a picture must not cost the run its end."""
+    """Write report.html; an error in a plot must not keep the run from finishing."""
     try:
         write_page(run, folder)
-    except OSError:  # a full disk: there is something to mend, and to resume
+    except OSError:  # a full disk: the user can fix that and resume
         raise
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -203,7 +203,7 @@ def _tell_best(run: LoadedRun, ending: str, console: Console) -> None:
 
 
 def _fitted(table: Table, width: int | None) -> str:
-    """Return a table as text; one that is wider than a terminal goes on below itself."""
+    """Return a table as text; one wider than the terminal is split into blocks."""
     text: str = table.to_string(index=False, float_format=_FOUR_DECIMALS)
     if width is None or max(map(len, text.splitlines())) <= width:
         return text
@@ -213,7 +213,7 @@ def _fitted(table: Table, width: int | None) -> str:
 
 
 def _exit_code(study: Study, result: SearchResult) -> int:
-    """Return the exit code; a search that found nothing says why, also where it is quiet."""
+    """Return the exit code; a search that found nothing says why, even if quiet."""
     if result.interrupted:
         return interrupted_exit_code()
     nothing = why_nothing(study, result)
@@ -223,7 +223,7 @@ def _exit_code(study: Study, result: SearchResult) -> int:
 
 
 def _python() -> str:
-    """Return how this Python is called from here."""
+    """Return the command that calls this Python from here."""
     if shutil.which("python") == sys.executable:
         return "python"
     return shlex.quote(os.path.relpath(sys.executable))

@@ -1,4 +1,4 @@
-"""Fits a space to a text: choices that the text is too short or too poor for are left out."""
+"""Fits a space to a text: leaves out choices for which the text is too short or too poor."""
 
 import dataclasses
 
@@ -13,17 +13,17 @@ from search_spaces.narrow import at_most, without
 
 _SIZES = ("batch_size", "sequence_length")
 _FIELDS = ("cleaning", "unit", "regime", *_SIZES)
-"""What a text must be long enough for; it has as many words with any min_word_count."""
+"""Fields that need a long enough text; min_word_count does not change its number of words."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Fitted:
-    """A space that a text is long enough for, and the text.
+    """A space for which a text is long enough, and the text.
 
     Attributes:
         space: The space, without what does not fit.
-        prepared: The text, prepared for it.
-        left_out: What was left out and why, a sentence each.
+        prepared: The text, prepared for the space.
+        left_out: What was left out and why, one sentence each.
     """
 
     space: SearchSpace
@@ -35,9 +35,9 @@ def fitted(space: SearchSpace, corpus: Corpus, floors: Floors | None = None) -> 
     """Leave out of a space what a text does not fit.
 
     Args:
-        space: What is to be searched.
+        space: The space to search.
         corpus: The text.
-        floors: Of this text, where they are known.
+        floors: The text's floors, if known.
 
     Raises:
         CorpusError: Nothing would be left.
@@ -82,7 +82,7 @@ def fitted(space: SearchSpace, corpus: Corpus, floors: Floors | None = None) -> 
 def _misfit(
     space: SearchSpace, prepared: PreparedCorpus
 ) -> tuple[TrialConfig, CorpusError] | None:
-    """Return the first configuration at the space's ends that the text is too short for."""
+    """Return the first of the space's extremes for which the text is too short."""
     for config in space.corners(_FIELDS):
         error = _why_unfit(config, prepared.streams(config))
         if error is not None:
@@ -91,7 +91,7 @@ def _misfit(
 
 
 def _why_unfit(config: TrialConfig, corpus: EncodedCorpus) -> CorpusError | None:
-    """Return what the trainer would raise of a configuration; None where it fits."""
+    """Return what the trainer would raise for a configuration; None if it fits."""
     try:
         check_fits(config, corpus)
     except CorpusError as error:
@@ -102,7 +102,7 @@ def _why_unfit(config: TrialConfig, corpus: EncodedCorpus) -> CorpusError | None
 def _smaller(
     space: SearchSpace, config: TrialConfig, corpus: EncodedCorpus
 ) -> tuple[str, SearchSpace] | None:
-    """Return the axis that is narrowed for a configuration that does not fit, and the space."""
+    """Return the axis to narrow because a configuration does not fit, and the narrowed space."""
     for axis, most in _limits(config, corpus).items():
         smaller = at_most(space, axis, most)
         if smaller is not None and smaller != space:
@@ -115,12 +115,12 @@ def _smaller(
 
 
 def _limits(config: TrialConfig, corpus: EncodedCorpus) -> dict[str, int]:
-    """Return the numbers of a configuration that are too large, and what each may be at most."""
+    """Return the fields of a configuration that are too large, and each one's maximum."""
     most = len(corpus.train.symbols) - 1
     limits = {axis: most for axis in _SIZES if getattr(config, axis) > most}
     if limits:
         return limits
-    for axis in _SIZES:  # either of them, for the reports
+    for axis in _SIZES:  # either can help with the reports
         fitting, unfit = 0, getattr(config, axis)
         while fitting + 1 < unfit:
             middle = (fitting + unfit) // 2

@@ -1,8 +1,8 @@
 """What the earlier sessions of a search found, and whether it is over.
 
-A search that came to its end stays so: what a later session has time for is its finalists. It goes
-on where more is asked for than it ended with, or where it did not come to its end, for its driver
-was killed, say.
+A search that has ended stays ended: a later session only has finalists to train. It continues if
+more is requested than it ended with, or if it did not end, for example because its driver was
+killed.
 """
 
 import math
@@ -17,10 +17,10 @@ from tune.records.trial import TrialRecord, num_done
 
 
 def found_before(study: Study, earlier: EarlierSessions) -> SearchResult:
-    """Return what the earlier sessions left.
+    """Return the result of the earlier sessions.
 
     Args:
-        study: The search, as it is asked for now.
+        study: The search, as requested now.
         earlier: Those sessions.
     """
     records = earlier.search.records.values()
@@ -36,10 +36,10 @@ def found_before(study: Study, earlier: EarlierSessions) -> SearchResult:
 
 
 def is_spent(study: Study, earlier: EarlierSessions, concurrent: int) -> bool:
-    """Return whether the search is over, or its budget has no room for another trial.
+    """Return whether the search is over, or its budget allows no further trial.
 
     Args:
-        study: The search, as it is asked for now.
+        study: The search, as requested now.
         earlier: Its earlier sessions.
         concurrent: How many trials run at once.
     """
@@ -47,24 +47,24 @@ def is_spent(study: Study, earlier: EarlierSessions, concurrent: int) -> bool:
     if _end_of(study, search) or _is_late(study, earlier):
         return True
     records = search.records.values()
-    # More may have ended than a smaller budget asks for.
+    # More trials may have ended than a smaller budget allows.
     is_done = num_settled(study, records, concurrent) >= _num_asked(study, records)
     return is_done and not additions(search) and not _has_promotion(study, earlier)
 
 
 def _num_asked(study: Study, records: Collection[TrialRecord]) -> int:
-    """Return how many trials there are to be, with those that a user added after the last."""
+    """Return the total number of trials, including those that a user added after the last."""
     num_after = sum(bool(each.order_id) and each.number >= study.num_trials for each in records)
     return study.num_trials + num_after
 
 
 def _end_of(study: Study, search: SearchRecord) -> SearchEnded | None:
-    """Return how a search ended; None where it did not, or is asked for more now."""
+    """Return how a search ended; None if it did not, or if more is requested now."""
     ended, budget = search.ended, study.space.budget
     if ended is None:
         return None
     seconds, ended_seconds = (b.time_budget_seconds or math.inf for b in (budget, ended))
-    # Where the time is over there is none for more trials either.
+    # If the time is over, there is none for more trials either.
     has_more_trials = budget.trials > ended.trials or bool(additions(search))
     goes_on = (
         seconds > ended_seconds
@@ -75,15 +75,15 @@ def _end_of(study: Study, search: SearchRecord) -> SearchEnded | None:
 
 
 def _is_late(study: Study, earlier: EarlierSessions) -> bool:
-    """Return whether the time budget is used, perhaps by the finalists alone."""
+    """Return whether the time budget is used up, perhaps only by the finalists."""
     limit = study.space.budget.time_budget_seconds
     return limit is not None and earlier.seconds >= limit
 
 
 def _has_promotion(study: Study, earlier: EarlierSessions) -> bool:
-    """Return whether a trial is to go on from its rung, now that no other will come.
+    """Return whether a trial is due for promotion, given that no new one will come.
 
-    A driver may be killed between the end of the last trial and the proposal that follows.
+    A driver may be killed between the end of the last trial and the next proposal.
     """
     search, limit = earlier.search, study.space.budget.time_budget_seconds
     scheduler = asha_of(study, search)

@@ -1,4 +1,4 @@
-"""What `import tune` gives: `run = tune.search(space="full", corpus="book.txt")`, and a run."""
+"""What `import tune` provides: `run = tune.search(space="full", corpus="book.txt")` and runs."""
 
 import dataclasses
 import hashlib
@@ -24,9 +24,9 @@ from tune.records.run_folder import find_run
 __all__ = ["Run", "load_run", "search"]
 
 OF_THE_TERMINAL = ("command", "dry_run", "quiet", "log_format")
-"""Options that say what the command prints."""
+"""Options that concern only what the command prints."""
 SPACES = ".spaces"
-"""Folder, beside the runs, of the spaces that Python code gave."""
+"""Folder, beside the runs, of spaces passed from Python."""
 _SEVERAL = ("fix", "cell", "start_from", "tracker")
 _FIELDS = [
     field for field in dataclasses.fields(StudyOptions) if field.name not in OF_THE_TERMINAL
@@ -36,20 +36,19 @@ _FIELDS = [
 def search(*, wait: bool = True, progress: bool = True, **options: Any) -> Run:
     """Search for the best char-LSTM for a text, as `python -m tune.run` does.
 
-    Each option of the command line is a keyword of the same name, but for dry_run, quiet and
-    log_format; `python -m tune.run --help` explains them. Besides what a command line can say,
-    `space` may be a SearchSpace, which is kept beside the run, and `time_budget` and
-    `trial_timeout` seconds. A Ray that this process has initialised is used, and left running.
-    Warnings are lines on stderr. A search ends with the Python that began it; `resume` continues
-    it.
+    Each command-line option is a keyword argument of the same name, except dry_run, quiet and
+    log_format; `python -m tune.run --help` explains them. In addition, `space` may be a
+    SearchSpace, which is saved beside the run, and `time_budget` and `trial_timeout` may be
+    seconds. A Ray that this process has initialised is used, and left running. Warnings are lines
+    on stderr. A search ends with the Python process that started it; `resume` continues it.
 
     Args:
-        wait: Whether to return when the search has ended, and not as soon as it has a folder.
-        progress: Whether a bar shows how far it is.
+        wait: Whether to return when the search has ended, instead of as soon as it has a folder.
+        progress: Whether a bar shows the progress.
         options: Those of the command line.
 
     Returns:
-        The run, which is live while it runs.
+        The run, live while the search runs.
 
     Raises:
         ConfigError: The user's mistake, in one line.
@@ -62,7 +61,7 @@ def search(*, wait: bool = True, progress: bool = True, **options: Any) -> Run:
     values = {name: _as_said(name, value) for name, value in options.items() if value is not None}
     space = options.get("space")
     named = {"space": space.name} if isinstance(space, SearchSpace) else {}
-    checked = StudyOptions(**{**values, **named})  # a mistake is told before a process starts
+    checked = StudyOptions(**{**values, **named})  # reports mistakes before a process starts
     if checked.space is None and checked.resume is None:
         raise ConfigError("one of the options space and resume is required")
     if checked.resume is not None and not is_uri(checked.resume):
@@ -82,13 +81,13 @@ def load_run(run: str | Path) -> Run:
         run: The run folder, or a URI that pyarrow reads, such as s3://bucket/results/ten.
 
     Raises:
-        ConfigError: It is no run of ours, or a file of it is damaged or cannot be reached.
+        ConfigError: It is no run of ours, or one of its files is damaged or unreachable.
     """
     return Run(run)
 
 
 def flags_of(values: dict[str, Any]) -> list[str]:
-    """Return the command line that says some options."""
+    """Return the command line for some options."""
     flags: list[str] = []
     for field in _FIELDS:
         value, name = values.get(field.name), field.name.replace("_", "-")
@@ -97,7 +96,7 @@ def flags_of(values: dict[str, Any]) -> list[str]:
             continue
         if isinstance(value, bool):
             flags.append(flag if value else f"--no-{name}")
-        elif field.name in ("fix", "tracker"):  # not several behind one
+        elif field.name in ("fix", "tracker"):  # one flag per value
             flags += [part for rule in value for part in (flag, str(rule))]
         elif isinstance(value, Sequence) and not isinstance(value, str):
             flags += [flag, *map(str, value)] if value else []
@@ -107,7 +106,7 @@ def flags_of(values: dict[str, Any]) -> list[str]:
 
 
 def _as_said(name: str, value: Any) -> Any:
-    """Return a value as a command line says it; of another type as it is, to be refused."""
+    """Return a value as on a command line; other types unchanged, to be refused."""
     if name == "results":
         return Path(value) if isinstance(value, str) else value
     if isinstance(value, list | tuple):
@@ -123,7 +122,7 @@ def _as_said(name: str, value: Any) -> Any:
 
 
 def _kept(space: SearchSpace, results: Path) -> Path:
-    """Write a space where the command that the run keeps finds it again, and return the file.
+    """Write a space where the run's saved command finds it again, and return the file.
 
     Raises:
         ConfigError: The results folder cannot be written.
@@ -148,7 +147,7 @@ def _own_ray() -> str | None:
 
 
 def _signature() -> inspect.Signature:
-    """Return the keywords of `search`, for notebooks to complete and to show."""
+    """Return the keyword arguments of `search`, for completion and help in notebooks."""
     own = [
         parameter
         for parameter in inspect.signature(search).parameters.values()

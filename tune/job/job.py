@@ -1,7 +1,7 @@
 """One search from its checked settings to its exit code: plan, search, finalists, finish.
 
-What can be checked without Ray was checked before, and no file has been written; what a cluster
-has is learnt after joining it.
+What can be checked without Ray has been checked, and no file has been written; what a cluster has
+becomes known after joining it.
 """
 
 import dataclasses
@@ -62,17 +62,17 @@ def run_study(study: Study, options: StudyOptions, cluster: Cluster, console: Co
         study: The search.
         options: The command line.
         cluster: Where it runs; a local Ray may be starting.
-        console: Where the plan, the progress and what was found are printed.
+        console: Where the plan, the progress and the results are printed.
 
     Raises:
         ConfigError: The user's mistake, in one line.
         ExternalFault: Something outside ended the search, which can be resumed.
     """
     earlier = study.earlier
-    # Also where its time was not all used: what the finalists need was kept free.
+    # Even if its time was not used up: some was reserved for the finalists.
     if earlier and earlier.study.finished and not study.extended:
         mirror = None if options.dry_run else _mirror(study, earlier.folder, console)
-        # Its last session may not have copied all of it.
+        # The last session may not have copied everything.
         with mirror if mirror and mirror.is_behind() else nullcontext():
             return show_finished(study, earlier.folder, found_before(study, earlier), console)
     if earlier and not options.dry_run:
@@ -83,7 +83,7 @@ def run_study(study: Study, options: StudyOptions, cluster: Cluster, console: Co
 
 
 def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Console) -> JobPlan:
-    """Measure the machine, and work out what a trial asks for and how many run at once."""
+    """Measure the machine; determine what a trial requests and how many run at once."""
     cluster.take_memory()
     nodes = cluster.nodes()
     cluster.check_local()
@@ -92,7 +92,7 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
     most = most_at_once(study, options)
     concurrent = num_concurrent(nodes, need, most)
     if not options.dry_run:
-        cluster.start_soon()  # all that can be checked without it is checked
+        cluster.start_soon()  # what can be checked without Ray is checked
     console.print("measuring how fast a trial trains here …", highlight=False)
     machine = cluster.measure(
         need,
@@ -144,10 +144,10 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
 
 
 def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console: Console) -> int:
-    """Search, train the finalists, write what was found, and return the exit code."""
+    """Search, train the finalists, write the results, and return the exit code."""
     study, need, estimate = plan.study, plan.need, plan.estimate
     facts = study_file(study, None, estimate)
-    if not study.earlier:  # a Ray that does not start leaves no run folder
+    if not study.earlier:  # if Ray does not start, no run folder is left
         cluster.start()
         take_signals_back()
     folder = study.earlier.folder if study.earlier else RunFolder.create(study.run_path, facts)
@@ -172,11 +172,11 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         functools.partial(warn, console),
         after_copy=mirror.after_copy if mirror else None,
     )
-    requests.close()  # from here the run is driven, and only its trials are steered
+    requests.close()  # from here on there is a driver, but orders only while trials run
     with (
         naming_how_to_resume(folder.path, command, other_place=cluster.why_full),
         History(folder.history_file) as history,
-        # A lock keeps other drivers out, too, and so does the lease in a storage.
+        # A lock, or the lease in a storage, also keeps other drivers out.
         nullcontext()
         if history.is_locked or mirror
         else leased_folder(folder.path, say=functools.partial(warn, console)),
@@ -235,15 +235,15 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
 
 
 def most_at_once(study: Study, options: StudyOptions) -> int | None:
-    """Return how many trials may run at once, if that is said or was ordered."""
+    """Return how many trials may run at once, if an option or an order limits that."""
     ordered = workers_ordered(study.earlier.search) if study.earlier else None
-    # A command line that is said again is older than the order.
+    # A repeated command line is older than the order.
     is_older = options.or_resume and ordered is not None
     return ordered if options.max_concurrent is None or is_older else options.max_concurrent
 
 
 def _mirror(study: Study, folder: RunFolder, console: Console) -> Mirror | None:
-    """Return what copies a run into its storage; None where nothing is copied."""
+    """Return what copies a run into its storage; None if nothing is copied."""
     root = study.mirror_root
     if root is None:
         return None
@@ -255,12 +255,12 @@ def _mirror(study: Study, folder: RunFolder, console: Console) -> Mirror | None:
 def naming_how_to_resume(
     location: object, command: Callable[[], str], *, other_place: Callable[[], str | None]
 ) -> Iterator[None]:
-    """Print the command that continues the run when something outside of it ends it.
+    """Print the command that continues the run if an external fault ends it.
 
     Args:
         location: Where the run writes.
         command: Returns that command.
-        other_place: Returns why another place than that cannot be written, or None.
+        other_place: Returns why another place cannot be written, or None.
 
     Raises:
         ExternalFault: A file could not be written.
@@ -273,10 +273,10 @@ def naming_how_to_resume(
     except Exception as error:
         reason = str(error) if isinstance(error, ExternalFault) else unwritable(error)
         if reason is None:
-            if not isinstance(error, ConfigError):  # not a mistake of the user's: ours
+            if not isinstance(error, ConfigError):  # not the user's mistake, but ours
                 complain("go on", command())
             raise
-        # What is full seldom says where: the temporary folder, and not the run's?
+        # An error of a full disk seldom names it: is it the temporary folder's, not the run's?
         elsewhere = other_place() if unwritable(error) else None
         if elsewhere is not None and why_full(Path(str(location))) is None:
             reason = elsewhere

@@ -1,4 +1,4 @@
-"""A run as Python code has it: read anew whenever it is asked, so live while it runs."""
+"""A run for Python code: read again at each use, so live while the search runs."""
 
 import dataclasses
 import html
@@ -29,8 +29,8 @@ class Report:
     """A report: Markdown as text, its page in a notebook.
 
     Attributes:
-        markdown: What report.md holds.
-        page: What report.html holds; it loads nothing from a network.
+        markdown: The content of report.md.
+        page: The content of report.html; it loads nothing from the network.
     """
 
     markdown: str
@@ -40,7 +40,7 @@ class Report:
         return self.markdown
 
     def _repr_html_(self) -> str:
-        """Return the page in a frame of its own: its styles are not the notebook's."""
+        """Return the page in its own frame, because its styles are not the notebook's."""
         return (
             f'<iframe srcdoc="{html.escape(self.page)}" width="100%" height="{PAGE_PIXELS}" '
             f'style="border: 0"></iframe>'
@@ -48,7 +48,7 @@ class Report:
 
 
 class Run:
-    """A run, live while it runs: each attribute of a LoadedRun is read when it is asked for.
+    """A run, live while it runs: each attribute of a LoadedRun is read at each access.
 
     Attributes:
         location: The run folder, or a URI.
@@ -67,34 +67,34 @@ class Run:
 
         Args:
             location: The run folder, or a URI that pyarrow reads, such as s3://bucket/results/ten.
-            process: The search that writes it, if this Python has begun it.
+            process: The search that writes it, if this Python process started that.
 
         Raises:
-            ConfigError: It is no run of ours, or a file of it is damaged or cannot be reached.
+            ConfigError: It is no run of ours, or one of its files is damaged or unreachable.
         """
         self.location = str(location) if is_uri(str(location)) else resolved(location)
         self._process = process
-        load_run(self.location)  # a mistake is told here
+        load_run(self.location)  # reports mistakes here
 
     @property
     def loaded(self) -> LoadedRun:
-        """All of the run as it stands now; what does not change while one looks at it."""
+        """The whole run as it is now; this snapshot does not change."""
         return load_run(self.location)
 
     def __getattr__(self, name: str) -> Any:
-        """Return what a LoadedRun has by that name, as it stands now."""
+        """Return a LoadedRun's attribute of that name, as it is now."""
         if name.startswith("_"):  # a copy asks before it has a location
             raise AttributeError(name)
         return getattr(self.loaded, name)
 
     def __dir__(self) -> list[str]:
-        """Return the names that a shell completes: those of a LoadedRun too."""
+        """Return the names to complete, including a LoadedRun's."""
         names = {*dir(LoadedRun), *(field.name for field in dataclasses.fields(LoadedRun))}
         return [*super().__dir__(), *(name for name in names if not name.startswith("_"))]
 
     @property
     def is_running(self) -> bool:
-        """Whether the search has not come to an end; one that was killed looks the same."""
+        """Whether the search has not ended; one that was killed looks the same."""
         if self._process is not None:
             return self._process.is_running
         return self.loaded.is_running
@@ -105,7 +105,7 @@ class Run:
         return Control(self.location)
 
     def report(self) -> Report:
-        """Return the report as it stands."""
+        """Return the report as it is now."""
         loaded, samples = self.loaded, ""
         if isinstance(self.location, Path):
             samples = samples_markdown(loaded, RunFolder(self.location))
@@ -122,22 +122,21 @@ class Run:
         seed: int = 0,
         cell: str | Sequence[str] = (),
     ) -> str:
-        """Have the run's predictor, or its best kept network, go on with a text.
+        """Let the run's predictor, or its best kept network, continue a text.
 
         Args:
-            prime: What it reads first; it begins the text that is returned.
-            chars: Characters that it writes, at least 1.
-            temperature: 0 is greedy; None is what its search found most like its book, else 0.8.
-            top_k: Draw among so many of the most probable symbols.
-            top_p: Draw among the most probable symbols up to this probability in sum.
+            prime: The text to continue; the returned text begins with it.
+            chars: Number of characters to write, at least 1.
+            temperature: 0 is greedy; None is the one found to be most like the book, else 0.8.
+            top_k: Draw among this number of the most probable symbols.
+            top_p: Draw among the most probable symbols up to this total probability.
             seed: Seed of the draws.
-            cell: Cells of the user's own that the run's networks have, FILE.py:CLASS; a file is
-                executed.
+            cell: The user's own cells in the run's networks, FILE.py:CLASS; the file is executed.
 
         Raises:
-            ConfigError: A number is out of its range, the prime has unknown characters, the run
-                has kept no network yet, or `cell` lacks one of its cells.
-            CheckpointError: What was kept is damaged.
+            ConfigError: A number is out of range, the prime has unknown characters, the run has
+                kept no network yet, or `cell` lacks one of its cells.
+            CheckpointError: The kept network is damaged.
         """
         from model.generation.decoding import SamplingOptions, write_passages
         from model.generation.temperature import default_temperature
@@ -181,7 +180,7 @@ class Run:
         """End the search and wait for it: what it has found is reported, and it can be resumed.
 
         Raises:
-            ConfigError: This Python has not begun it.
+            ConfigError: This Python process did not start it.
         """
         if self._process is None:
             raise ConfigError(f"a search is stopped where it was begun, and {self!r} was not here")

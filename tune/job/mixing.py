@@ -16,7 +16,7 @@ from model.text.ngram import Ngram, choose_order
 from model.text.streams import Part, Symbols
 
 Group = tuple[str, str, int, str]
-"""Cleaning, unit, least count of a word, regime: what a mixture's members have in common."""
+"""Cleaning, unit, minimum word count, regime: what a mixture's members have in common."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,11 +24,11 @@ class Candidate:
     """A network that may become a member.
 
     Attributes:
-        name: What it is called.
+        name: Its name for users.
         number: Its trial's number.
         config: Its configuration.
         location: Where its checkpoint is.
-        epoch_seconds: What an epoch of its training took.
+        epoch_seconds: Seconds that an epoch of its training took.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Candidate:
 
     @property
     def group(self) -> Group:
-        """What the members of a mixture have in common: symbols, and how they are read."""
+        """What a mixture's members have in common: the symbols, and how they are read."""
         config = self.config
         rare = config.min_word_count if config.unit == "word" else 0
         return config.cleaning, config.unit, rare, config.regime
@@ -52,12 +52,12 @@ class Mixed:
     Attributes:
         networks: Its networks.
         ngram: The n-gram, if it is a member.
-        chosen: Weights and gains, of the networks in their order, then of the n-gram.
+        chosen: Weights and gains of the networks in their order, then of the n-gram.
         counted: What the n-gram counts.
-        cache: What it reads with; None where that gains no more than noise.
-        val_bits_per_char: What the mixture spends there, with its cache: restored bits.
-        val_bits_without_cache: The same without.
-        members_val_bits_per_char: What each member spends there alone.
+        cache: The cache; None if it gains no more than noise.
+        val_bits_per_char: The mixture's restored bits there, with its cache.
+        val_bits_without_cache: The same without the cache.
+        members_val_bits_per_char: Each member's own.
     """
 
     networks: tuple[Candidate, ...]
@@ -76,7 +76,7 @@ def mix(prepared: PreparedCorpus, networks: list[Candidate], nats: list[Nats]) -
     Args:
         prepared: The corpus.
         networks: The candidates.
-        nats: What each spends on each symbol of the validation passage, or its beginning.
+        nats: Each one's nats per symbol of the validation passage, or of its beginning.
     """
     corpus = prepared.streams(networks[0].config)
     size, counted = len(corpus.vocabulary), corpus.train.symbols[-MAX_TRAIN_CHARS:]
@@ -104,14 +104,14 @@ def mix(prepared: PreparedCorpus, networks: list[Candidate], nats: list[Nats]) -
 def on_test_passage(
     prepared: PreparedCorpus, mixed: Mixed, nats: list[Nats]
 ) -> tuple[float, tuple[float, ...]]:
-    """Return restored bits of the test passage: the mixture's, and each row's of predictor.csv.
+    """Return restored bits on the test passage: the mixture's, and those of predictor.csv's rows.
 
-    These are each member's alone, and with a cache the mixture's without it.
+    The rows are each member alone and, if there is a cache, the mixture without it.
 
     Args:
         prepared: The corpus.
         mixed: The mixture.
-        nats: What its networks spend on each symbol of the passage, or its beginning.
+        nats: Its networks' nats per symbol of the passage, or of its beginning.
     """
     corpus = prepared.streams(mixed.networks[0].config)
     train, validation, test = (part.symbols for part in corpus.parts)
@@ -127,6 +127,6 @@ def on_test_passage(
 
 
 def _restored(nats: Nats, passage: Part) -> float:
-    """Return restored bits of a passage from what its symbols, or the first of them, cost."""
+    """Return restored bits of a passage from the nats of its symbols, or of the first ones."""
     own_bits = float(nats.mean()) * len(passage.symbols) / math.log(2)
     return restored_bits_per_char(own_bits + passage.spelling_bits, passage)

@@ -1,7 +1,7 @@
 """Tells a command or a webhook how a search ended: `--notify`.
 
-Whatever goes wrong with that costs one line on stderr. The line never has what was named: a
-webhook's path is a secret, and a command may hold one.
+Any failure costs one line on stderr. That line never contains the target: a webhook's path is a
+secret, and a command may contain one.
 """
 
 import contextlib
@@ -32,12 +32,12 @@ _WEB = ("http://", "https://")
 
 
 def notified(options: StudyOptions, folder: RunFolder, run: Callable[[], int]) -> int:
-    """Run a search, and tell of its end, be it an error; not where Ctrl-C ends it at once.
+    """Run a search and report its end, even an error; not if Ctrl-C ends it at once.
 
     Args:
-        options: What the command line says; a plan alone is no search.
-        folder: The run folder, which need not be there yet.
-        run: Runs it and returns the exit code.
+        options: The command line; a plan alone is no search.
+        folder: The run folder, which need not exist yet.
+        run: Runs the search and returns the exit code.
 
     Returns:
         That code.
@@ -59,16 +59,16 @@ def notified(options: StudyOptions, folder: RunFolder, run: Callable[[], int]) -
 
 
 def tell_end(options: StudyOptions, folder: RunFolder, exit_code: int, error: str) -> None:
-    """Tell how a search ended, where that is asked for; for the arguments see `told`."""
+    """Report how a search ended, if requested; for the arguments see `told`."""
     if options.notify is not None and not options.dry_run:
         _notify(options.notify, told(folder, exit_code, error))
 
 
 def check_notify(target: str) -> None:
-    """Refuse what is neither a command nor a webhook.
+    """Refuse a target that is neither a command nor a webhook.
 
     Raises:
-        ConfigError: It is empty, or a URL that has no host, or blanks.
+        ConfigError: It is empty, or a URL without a host or with blanks.
     """
     is_url = target.startswith(_WEB)
     if not target.strip() or (is_url and (not urlsplit(target).hostname or " " in target)):
@@ -76,12 +76,12 @@ def check_notify(target: str) -> None:
 
 
 def told(folder: RunFolder, exit_code: int, error: str) -> dict[str, Any]:
-    """Return what is told of a search, as JSON has it.
+    """Return what is reported of a search, as JSON values.
 
     Args:
         folder: The run folder.
-        exit_code: That of the command.
-        error: What ended the search; empty where it came to its end.
+        exit_code: The command's.
+        error: What ended the search; empty if it ran to its end.
     """
     known: dict[str, Any] = {
         "run": folder.path.name,
@@ -89,7 +89,7 @@ def told(folder: RunFolder, exit_code: int, error: str) -> dict[str, Any]:
         "exit_code": exit_code,
         "ended": error,
     }
-    with contextlib.suppress(ConfigError, OSError):  # it may not have begun, or its disk is full
+    with contextlib.suppress(ConfigError, OSError):  # it may not have started, or its disk is full
         run = read_run(folder)
         best = ranked(run.trials).head(1)
         known |= {
@@ -121,15 +121,15 @@ def _notify(target: str, values: dict[str, Any]) -> None:
         complain("--notify failed", error.reason)
     except TimeoutError as error:
         complain("--notify failed", error)
-    except Exception as error:  # its words may have the URL
+    except Exception as error:  # its text may contain the URL
         complain("--notify failed", type(error).__name__)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follows none: a POST would arrive as a GET, without its body."""
+    """Follows no redirect: a POST would arrive as a GET, without its body."""
 
     def redirect_request(self, *_: Any) -> None:
-        """Return nothing, which makes it an error."""
+        """Return nothing, which makes a redirect an error."""
 
 
 def _post(url: str, body: bytes) -> None:
@@ -140,7 +140,7 @@ def _post(url: str, body: bytes) -> None:
 
 
 def _run(command: str, body: bytes) -> None:
-    """Run a command of the user's shell, in a group that can be ended as a whole."""
+    """Run a command in the user's shell, in a process group that can be ended as a whole."""
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             command,

@@ -211,7 +211,7 @@ def _space_names() -> tuple[str, ...]:
 
 
 def parse_options(arguments: list[str]) -> "StudyOptions":
-    """Parse a command line; ends with exit code 2 and one line where it breaks a rule."""
+    """Parse a command line; exits with code 2 and one line if it breaks a rule."""
     top = parser()
     values = vars(top.parse_args(arguments))
     if values["space"] is None and values["resume"] is None:

@@ -13,11 +13,11 @@ _LOWER = "lower learning rates, and a gradient_clip_norm, may help"
 
 
 def why_nothing(study: Study, result: SearchResult) -> str:
-    """Return why a search has nothing to show, and what to do; empty for one that has.
+    """Return why a search found nothing, and what to do; empty if it found something.
 
     Args:
         study: The search.
-        result: What it left.
+        result: Its result.
     """
     guess = guess_of(study)
     measured = [record for record in result.records if record.best is not None]

@@ -1,4 +1,4 @@
-"""Prints what a search is going to do, before it does it."""
+"""Prints what a search will do, before it does it."""
 
 import dataclasses
 import math
@@ -31,16 +31,16 @@ from tune.planning.training_time import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class JobPlan:
-    """What a search is going to do.
+    """What a search will do.
 
     Attributes:
         study: The search, its sampler chosen.
         nodes: The nodes of the cluster.
-        need: What a trial asks for.
+        need: What a trial requests.
         concurrent: Trials at once.
-        estimate: How long it takes; None where nothing could be measured.
+        estimate: How long it takes; None if nothing could be measured.
         unmeasured: Why there is no estimate, or empty.
-        arithmetic: What suits an LSTM here, or empty.
+        arithmetic: The best arithmetic for an LSTM here, or empty.
     """
 
     study: Study
@@ -73,7 +73,7 @@ def print_plan(plan: JobPlan, console: Console) -> None:
 
 
 def _plan_lines(plan: JobPlan) -> list[str]:
-    """Return the plan, line by line; without an estimate its times are not known, and why."""
+    """Return the plan's lines; without an estimate, why its times are unknown."""
     study, nodes, need, estimate = plan.study, plan.nodes, plan.need, plan.estimate
     concurrent, unmeasured = plan.concurrent, plan.unmeasured
     space, prepared = study.space, study.prepared
@@ -147,7 +147,7 @@ def _plan_lines(plan: JobPlan) -> list[str]:
 
 
 def _warnings(study: Study) -> list[str]:
-    """Return why the search may be of little use, a sentence each."""
+    """Return why the search may be of little use, one sentence per reason."""
     prepared, found = study.prepared, []
     if "word" in study.space.values("unit"):
         of_cleanings = [_words(study, cleaning)[0] for cleaning in prepared.encoded]
@@ -158,15 +158,15 @@ def _warnings(study: Study) -> list[str]:
 
 
 def _words(study: Study, cleaning: str) -> tuple[EncodedCorpus, int]:
-    """Return a cleaned text as words, and how often those of the vocabulary occur at least."""
-    # The regime of windows reads no words.
+    """Return a cleaned text as words, and the minimum count of words in the vocabulary."""
+    # The window regime reads no words.
     values = {"cleaning": cleaning, "unit": "word", "regime": "stream"}
     config = study.space.config(values)
     return study.prepared.streams(config), config.min_word_count
 
 
 def _symbols(encoded: EncodedCorpus) -> str:
-    """Return how many symbols a text has, and how many characters share one."""
+    """Return the number of a text's symbols, and of the characters that share one."""
     size, vocabulary = f"{len(encoded.vocabulary)} symbols", encoded.vocabulary
     if not isinstance(vocabulary, CommonCharVocabulary):
         return size
@@ -181,7 +181,7 @@ def _reports(study: Study) -> str:
 
 
 def _time_shares(study: Study, concurrent: int, estimate: Estimate | None) -> list[str]:
-    """Return what the time budget leaves for a training, and for the baselines."""
+    """Return the shares of the time budget for one training and for the baselines."""
     longest, lines = longest_seconds(study, concurrent), []
     if estimate is not None and longest < math.inf:
         base, cut = study.space.base, ""
@@ -219,7 +219,7 @@ def _finalists(study: Study, estimate: Estimate | None) -> str:
 
 
 def _reserve(study: Study, estimate: Estimate | None) -> str:
-    """Return what is kept of the time budget for the finalists, and what it follows from."""
+    """Return what the time budget reserves for the finalists, and why that much."""
     if estimate is None:
         return ", as many as the time budget has room for"
     low, high = estimate.plan.reserved_seconds
@@ -243,7 +243,7 @@ def _memory(need: TrialResources) -> str:
 def time_line(
     study: Study, concurrent: int, estimate: Estimate | None, unmeasured: str = ""
 ) -> str:
-    """Return the plan's line on time; without an estimate, the reason."""
+    """Return the plan's line about time; without an estimate, the reason."""
     if estimate is None:
         return f"time: unknown: {unmeasured}"
     plan, limit = estimate.plan, study.space.budget.time_budget_seconds
@@ -284,7 +284,7 @@ def asha_phrase(study: Study) -> str:
 
 
 def finalists_phrase(study: Study, plan: Plan) -> str:
-    """Return which finalists are in the time that is planned."""
+    """Return which finalists the planned time includes."""
     if not study.wants_finalists:
         return ""
     low, high = plan.num_confirmations

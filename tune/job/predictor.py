@@ -1,8 +1,8 @@
 """After the finalists: a mixture of the best networks and the n-gram, kept as predictor/.
 
-Networks can be mixed that read the same symbols in the same way. Of several such groups the one
-is kept that spends least on the validation passage, on which weights and members were chosen; the
-test passage is then scored once, by the predictor and its members.
+Networks that read the same symbols in the same way can be mixed. Of several such groups, the one
+with the fewest bits on the validation passage is kept; weights and members were chosen there too.
+The test passage is then scored once, by the predictor and its members.
 """
 
 import dataclasses
@@ -51,24 +51,24 @@ from tune.storage.checkpoints import KEPT_CHECKPOINTS, CheckpointStore, fetch
 from tune.trials.stopper import SearchStopper
 
 MAX_CANDIDATES = 20
-"""Networks that are scored: the finalists' first, then the kept trials'."""
+"""Maximum number of networks scored: the finalists' first, then the kept trials'."""
 MAX_FITTED_SYMBOLS = 100_000
-"""Of a longer validation passage the beginning is scored: a handful of weights needs no more."""
+"""Only this much of a longer validation passage is scored: a few weights need no more."""
 SCORED_BY_TRAINED, FIXED_SECONDS = 0.4, 2.0
-"""Seconds of a held-out character in those of a trained one, and the n-gram's time."""
+"""Time to score a character relative to training on one, and the n-gram's seconds."""
 
 
 def with_predictor(after: AfterSearch, result: SearchResult) -> SearchResult:
     """Mix the best networks of a run and write predictor/ and predictor.csv.
 
-    Nothing is written where the user interrupts, or no network can be had.
+    Nothing is written if the user interrupts or no network is available.
 
     Args:
         after: The search, and where it ran.
-        result: What it left.
+        result: The search's result.
 
     Returns:
-        The result with the time that it took, and whether the user interrupted.
+        The result with the time so far, and whether the user interrupted.
 
     Raises:
         OSError: The folder cannot be written.
@@ -96,7 +96,7 @@ def with_predictor(after: AfterSearch, result: SearchResult) -> SearchResult:
 
 
 def _scoring_seconds(study: Study, candidate: Candidate) -> float:
-    """Return how long a network's two passages take."""
+    """Return how long scoring both passages with a network takes."""
     chars = study.prepared.encoded[candidate.config.cleaning]
     num_scored = chars.validation.num_raw_chars + chars.test.num_raw_chars
     share = num_scored / chars.train.num_raw_chars
@@ -132,24 +132,24 @@ def _make(after: AfterSearch, candidates: list[Candidate], stopper: SearchStoppe
     if stopper.interrupted or not mixed:
         return
     best = min(mixed, key=lambda each: each.val_bits_per_char)
-    # Now that the members are chosen: no other network is shown the test passage.
+    # Only now that the members are chosen: no other network sees the test passage.
     on_test = nats_of(list(best.networks), is_test=True)
     if len(on_test) < len(best.networks):
         return
     test = on_test_passage(prepared, best, [nats for _, nats in sorted(on_test.items())])
     try:
         _save(prepared, after.folder, best, test)
-    except CheckpointError as error:  # removed, or damaged since it was scored
+    except CheckpointError as error:  # removed or damaged since it was scored
         warn(console, f"no predictor: {error}")
 
 
 def candidates_of(
     study: Study, records: Collection[TrialRecord], finalists: Mapping[int, TrialRecord]
 ) -> list[Candidate]:
-    """Return the networks that may be mixed: the finalists', and those of the best trials.
+    """Return the networks that may be mixed: the finalists' and the best trials'.
 
-    A network of the window regime reads a whole window for a symbol, so it is one only where
-    there is no other.
+    Networks of the window regime read a whole window per symbol, so they qualify only if there
+    are no others.
     """
     stores = [CheckpointStore(study.finalists_root), CheckpointStore(study.checkpoints_root)]
     of_finalists, of_trials = (store.newest_first() for store in stores)
@@ -184,7 +184,7 @@ def _nats(
     need: TrialResources,
     is_test: bool,
 ) -> Nats:
-    """Return what a network spends on each symbol of a passage, on a worker."""
+    """Return, on a worker, a network's nats for each symbol of a passage."""
     network, meta = network_at(location, need)
     return held_out_nats(
         network,
@@ -211,7 +211,7 @@ def _save(
         test: Restored bits of the test passage: the mixture's, and each member's.
 
     Raises:
-        CheckpointError: A member's checkpoint is damaged, or cannot be had any more.
+        CheckpointError: A member's checkpoint is damaged or no longer available.
         OSError: The folder cannot be written.
     """
     weights = mixed.chosen.weights
@@ -291,7 +291,7 @@ def _rows(
 
 
 def _ngram_milliseconds(ngram: Ngram) -> float:
-    """Measure what a symbol of the n-gram alone takes."""
+    """Measure how long the n-gram alone takes per symbol."""
     state = ngram.start(np.zeros(1, dtype=np.int64))[:, None]
 
     def one_pass() -> None:

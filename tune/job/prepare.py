@@ -1,4 +1,4 @@
-"""Checks what the command line asks for, before Ray starts or a file is written."""
+"""Checks what the command line requests, before Ray starts or a file is written."""
 
 import dataclasses
 import functools
@@ -43,13 +43,13 @@ def prepare(
         options: The command line.
         console: Where the corpus is named.
         when_checked: Called before the text is read, once all else is checked.
-        nodes: Returns what trials run on; asked for a long text, which GPUs have fewer reports of.
+        nodes: Returns what trials run on; called for a long text: on GPUs, it has fewer reports.
 
     Raises:
         ConfigError: The first rule that is broken.
     """
     named, left_out = named_space(options)
-    # A mistake is told before a text is fetched.
+    # Reports mistakes before a text is fetched.
     with_budget(with_starts(named, options.start_from, options.results), options)
     settings = options.over(StudySettings(sampler=AUTO))
     check_sampler(settings.sampler)
@@ -90,14 +90,13 @@ def _on_gpu(options: StudyOptions, nodes: list[Node]) -> bool:
 
 
 def named_space(options: StudyOptions) -> tuple[SearchSpace, list[str]]:
-    """Return the space that the command line names, its cells and axes fixed as it says.
+    """Return the space that the command line names, with cells and axes fixed accordingly.
 
     Returns:
-        The space, and a sentence on each baseline that has other values than those.
+        The space, and a sentence about each baseline with values other than the fixed ones.
 
     Raises:
-        ConfigError: There is none of that name, a cell is none, or a value that is fixed is none
-            of its axis.
+        ConfigError: The space or a cell does not exist, or a fixed value is not on its axis.
     """
     assert options.space is not None
     cells = named_cells(options)
@@ -107,7 +106,7 @@ def named_space(options: StudyOptions) -> tuple[SearchSpace, list[str]]:
     for cell in own_cells_of(space):
         from model.network.own_cells import own_cell  # torch, 2 s
 
-        own_cell(cell)  # or is refused
+        own_cell(cell)  # refuses an invalid one
     # Bytes need a cleaning and a regime that other rules may name.
     for rule in sorted(options.fix, key=lambda rule: rule == "unit=byte"):
         space = fixed(space, rule)
@@ -122,10 +121,10 @@ def fixed_fields(options: StudyOptions) -> set[str]:
 
 
 def named_cells(options: StudyOptions) -> tuple[str, ...]:
-    """Take the cells that the command line names, and return what configurations call them.
+    """Load the cells that the command line names, and return their names in configurations.
 
     Raises:
-        ConfigError: There is no such cell, or a file's class is none.
+        ConfigError: There is no such cell, or a file's class is not one.
     """
     if not options.cell:
         return ()
@@ -135,7 +134,7 @@ def named_cells(options: StudyOptions) -> tuple[str, ...]:
 
 
 def check_locations(options: StudyOptions, storage: str | None) -> None:
-    """Check the resources of a trial, the storage, and who is told of the end.
+    """Check a trial's resources, the storage and the target of `--notify`.
 
     Raises:
         ConfigError: The rule that is broken.
@@ -148,10 +147,10 @@ def check_locations(options: StudyOptions, storage: str | None) -> None:
 
 
 def named_trackers(options: StudyOptions) -> dict[str, MakesTracker]:
-    """Return what makes the trackers that the command line names; a run keeps none.
+    """Return what creates the trackers that the command line names; a run does not save them.
 
     Raises:
-        ConfigError: One cannot be had.
+        ConfigError: One cannot be loaded.
     """
     makers: dict[str, MakesTracker] = {}
     if options.mlflow is not None:
@@ -164,25 +163,25 @@ def named_corpus(options: StudyOptions, settings: StudySettings, console: Consol
     """Find the corpus and print which it is.
 
     Args:
-        options: What the user calls it, and what it is judged on.
-        settings: Those of its run.
+        options: Its name and its held-out texts.
+        settings: The run's settings.
         console: Where the line is printed.
 
     Raises:
-        CorpusError: It cannot be had.
+        CorpusError: It is not available.
     """
     corpus = resolve_corpus(options.corpus, settings.reading)
     corpus = with_named_held_out(
         corpus, settings.reading, validation=options.validation, test=options.test
     )
-    tell_corpus(corpus, console, say if options.corpus else warn)  # which the default has become
+    tell_corpus(corpus, console, say if options.corpus else warn)  # which one is the default
     return corpus
 
 
 def split_for(space: SearchSpace, corpus: Corpus) -> Corpus:
-    """Return a named text split as a space needs it: judged several times an epoch, on less.
+    """Return a text split as a space needs it: with several reports per epoch, less is held out.
 
-    Runs of before 2026-11-29 report once an epoch, however long their text is.
+    Runs from before 2026-11-29 report once per epoch, however long their text is.
     """
     if space.base.reports_per_epoch > 1:
         corpus = with_short_held_out(corpus)
@@ -208,7 +207,7 @@ def with_budget(space: SearchSpace, options: StudyOptions) -> SearchSpace:
     changes: dict[str, float | int | None] = {}
     if options.trials is not None:
         changes["trials"] = options.trials
-        # A number of trials is a budget of its own: the space's time is for its own number.
+        # A number of trials is a complete budget: the space's time is for the space's number.
         changes["time_budget_seconds"] = None
     if options.time_budget is not None:
         changes["time_budget_seconds"] = parse_duration(options.time_budget)

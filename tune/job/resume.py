@@ -1,4 +1,4 @@
-"""Reads a study back from its run folder, so that the search can go on where it stood."""
+"""Reads a study back from its run folder, so that the search can continue."""
 
 import dataclasses
 import math
@@ -56,8 +56,8 @@ def prepared_study(
     Args:
         options: The command line.
         console: Where the corpus is named.
-        when_checked: Called before the text is read, once all else is checked, if the search is
-            to run: not of one that has finished.
+        when_checked: Called before the text is read, once all else is checked, if the search
+            will run: not for a finished one.
         nodes: Returns what trials run on.
 
     Raises:
@@ -72,7 +72,7 @@ def prepared_study(
 
 
 def or_resumed(options: StudyOptions) -> StudyOptions:
-    """Return options that go on with the run that they name, if there is one: `--or-resume`.
+    """Return options that resume the run that they name, if it exists: `--or-resume`.
 
     Raises:
         ConfigError: The name is not valid, or the storage cannot be used.
@@ -83,10 +83,10 @@ def or_resumed(options: StudyOptions) -> StudyOptions:
     if options.storage is not None:
         check_storage(options.storage)
         location = found_in_storage(options.storage, name)
-    # Also of a run with a storage: it may have ended before its first copy.
+    # Even with a storage: the run may have ended before its first copy.
     if location is None and RunFolder(options.results / name).study_file.is_file():
         location = str(options.results / name)
-    if location is not None:  # the run has its starts
+    if location is not None:  # the run keeps its starts
         options = dataclasses.replace(options, start_from=())
     return dataclasses.replace(options, or_resume=False, resume=location)
 
@@ -104,8 +104,8 @@ def prepare_resumed(
         options: The command line.
         console: Where the corpus is named.
         when_checked: As for `prepared_study`.
-        is_repeated: Whether the command line is the one that began the run: what was ordered
-            since then stands.
+        is_repeated: Whether the command line is the one that started the run: later orders
+            remain in force.
 
     Raises:
         ConfigError: The first rule that is broken.
@@ -186,11 +186,11 @@ def prepare_resumed(
 
 
 def _name_in_storage(earlier: EarlierSessions, storage: str | None, *, was_fetched: bool) -> str:
-    """Return what a run is called in its storage, or empty where it is called as its folder.
+    """Return a run's name in its storage, or empty if it is the folder's name.
 
     Raises:
-        ConfigError: An earlier version did not keep it, and the storage has no run of the folder's
-            name.
+        ConfigError: An earlier version did not save it, and the storage has no run with the
+            folder's name.
     """
     name, folder = earlier.study.name, earlier.folder.path
     if storage is None:
@@ -212,7 +212,7 @@ def _name_in_storage(earlier: EarlierSessions, storage: str | None, *, was_fetch
 
 
 def _check_named_cells(cells: tuple[str, ...], earlier: EarlierSessions) -> None:
-    """Refuse cells that are not the run's, and the run's where their files are not named.
+    """Refuse cells that are not the run's, and the run's cells if their files are not named.
 
     Raises:
         ConfigError: The rule that is broken.
@@ -235,10 +235,10 @@ def _check_named_cells(cells: tuple[str, ...], earlier: EarlierSessions) -> None
 def _check_space(
     named: SearchSpace, stored: SearchSpace, corpus: Corpus, options: StudyOptions
 ) -> None:
-    """Refuse a space that is not the run's, which was fitted to its text.
+    """Refuse a space that is not the run's; the run's was fitted to its text.
 
     Raises:
-        ConfigError: It is another one.
+        ConfigError: It is a different space.
     """
     spaces = [named]
     for space in _as_it_may_have_begun(named, len(corpus.text), fixed_fields(options)):
@@ -257,9 +257,9 @@ def _check_space(
 def _as_it_may_have_begun(
     named: SearchSpace, num_chars: int, kept: Collection[str]
 ) -> Iterator[SearchSpace]:
-    """Yield what a space may have become as a run began.
+    """Yield what a space may have become when a run started.
 
-    Whether a GPU trained it and whether it had a time budget is not kept.
+    Whether a GPU trained it and whether it had a time budget is not recorded.
     """
     for on_gpu in (False, True):
         space = for_text(named, num_chars, on_gpu=on_gpu, kept=kept)
@@ -268,9 +268,9 @@ def _as_it_may_have_begun(
 
 
 def _what_must_agree(space: SearchSpace) -> dict[str, Any]:
-    """Return what must be the same in a resumed run: it has its own budget and its own starts.
+    """Return what must be the same in a resumed run, which has its own budget and starts.
 
-    The base is a start where it has values on axes, which the text and the time of the run have
+    The base's values on axes are a start, too, which the run's text and time budget have
     changed.
     """
     values = space.to_json()
@@ -280,7 +280,7 @@ def _what_must_agree(space: SearchSpace) -> dict[str, Any]:
 
 
 def _text(options: StudyOptions, stored: StudyFile, folder: RunFolder, console: Console) -> Corpus:
-    """Return the text, from where the user names it or where it is known to be the same."""
+    """Return the text, from where the user says or where it is known to be the same."""
     if (options.corpus, options.validation, options.test) != (None, None, None):
         return split_for(stored.space, named_corpus(options, stored.settings, console))
     corpus = text_of_run(stored, folder)

@@ -46,16 +46,16 @@ from tune.trials.stopper import SearchStopper
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SearchResult:
-    """What a search left.
+    """A search's result.
 
     Attributes:
         records: All trials.
-        seconds: How long the search took, all its sessions together.
+        seconds: How long the search took in all its sessions.
         interrupted: Whether a signal ended it.
         timed_out: Whether its time budget ended it.
-        unconfirmed: Why no finalist was trained again, as far as that is known; or empty.
-        ended_early: Why it was, for nothing was to be expected of further trials; or empty.
-        time_budget_seconds: The time budget at its end: a user may have changed it.
+        unconfirmed: Why no finalist was retrained, if known; or empty.
+        ended_early: Why it ended early, when further trials promised nothing; or empty.
+        time_budget_seconds: The time budget at its end, because a user may have changed it.
     """
 
     records: list[TrialRecord]
@@ -82,21 +82,21 @@ def search(
     limit_workers: Callable[[int], None] = lambda most: None,
     overridden: Collection[Action] = (),
 ) -> SearchResult:
-    """Run the trials that a study has left; the history and the tables are written meanwhile.
+    """Run a study's remaining trials; the history and the tables are written meanwhile.
 
     Args:
         study: The search.
         folder: Its run folder.
         history: Open history of its trials.
-        trainable: What a trial is, with its resources.
-        concurrent: Returns how many trials run at once, at most.
-        estimate: The plan; None where nothing was measured.
+        trainable: The trial class that Ray runs, with its resources.
+        concurrent: Returns the maximum number of concurrent trials.
+        estimate: The plan; None if nothing was measured.
         console: Shows the progress.
         spent_seconds: Seconds of the earlier sessions.
-        finalists: Finalists that earlier sessions trained; only for what these lack time is kept
-            free.
+        finalists: Finalists that earlier sessions trained; time is reserved only for the missing
+            ones.
         requests: Where orders come from; they are being read.
-        limit_workers: Has at most a number of trials run at once.
+        limit_workers: Limits the number of concurrent trials.
         overridden: As in `Steering`.
     """
     quiet_optuna()
@@ -207,7 +207,7 @@ def search(
             trial_timeout_seconds=study.settings.trial_timeout_seconds,
             memory_excess_bytes=memory_excess_bytes(records),
         )
-    if not (stopper.interrupted or stopper.timed_out):  # else it may go on
+    if not (stopper.interrupted or stopper.timed_out):  # else it may continue
         steering.search_ends()
     if stopper.timed_out or not stopper.interrupted:
         history.end(
@@ -221,7 +221,7 @@ def search(
             )
         )
     searcher.stop_running()
-    # While it ran they were written now and then only: the last ends may be missing.
+    # During the search they are written only now and then: the last ends may be missing.
     live_files.save_all(history.records.values())
     return SearchResult(
         records=list(history.records.values()),
@@ -234,7 +234,7 @@ def search(
 
 
 def guess_of(study: Study) -> Callable[[TrialConfig], float]:
-    """Return what tells a uniform guess's restored bits per raw character of a configuration."""
+    """Return a function: a configuration to a uniform guess's restored bits per raw character."""
     bits = {
         cleaning: uniform_guess_bits_per_char(encoded)
         for cleaning, encoded in study.prepared.encoded.items()
@@ -249,7 +249,7 @@ def _shortened(
     remaining: Remaining | None,
     concurrent: Callable[[], int],
 ) -> TrialConfig:
-    """Return a configuration with as many epochs as the time budget has room for."""
+    """Return a configuration with as many epochs as the time budget allows."""
     left = stopper.seconds_left()
     if left is None or remaining is None:
         return config
@@ -261,7 +261,7 @@ def _shortened(
 
 
 def asha_of(study: Study, search: SearchRecord) -> FairASHA:
-    """Return a search's ASHA, which has not seen its trials yet but knows which are to finish."""
+    """Return a search's ASHA; it has seen no trials yet, but knows which ones must finish."""
     space = study.space
     scheduler = FairASHA(space.budget, max_reports=space.max_reports, base=space.base)
     let_finish_again(scheduler, search)
@@ -275,13 +275,13 @@ def promoted(
     is_last: bool,
     seconds_left: float | None = None,
 ) -> int | None:
-    """Return the trial that goes on from its rung next; None if none does.
+    """Return the trial to promote next; None if there is none.
 
     Args:
         scheduler: Has seen the trials.
         search: The trials.
-        is_last: Whether no new one will come.
-        seconds_left: How long the rest of its training may be; None is without limit.
+        is_last: Whether no new trial will come.
+        seconds_left: Maximum time for the rest of its training; None for no limit.
     """
 
     def has_stopped(number: int) -> bool:
@@ -299,7 +299,7 @@ def promoted(
 
 
 def _settle_stopped(scheduler: FairASHA, history: History) -> None:
-    """Fill the rungs; end what ASHA had stopped when the driver was killed."""
+    """Fill the rungs; end trials that ASHA had stopped when the driver was killed."""
     for number in scheduler.replay(list(history.records.values())):
         record = history.records[number]
         assert record.best is not None  # it was compared

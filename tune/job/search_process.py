@@ -1,7 +1,7 @@
-"""A search in a process of its own, begun by Python code: its progress, its end, its mistakes.
+"""A search in its own process, started by Python code: its progress, its end, its errors.
 
-A process: a notebook's own threads, signals and memory are not the search's, and its own Ray, if
-it has one, is joined as a cluster is. What the process prints are events, one JSON object a line.
+It is a process so that a notebook's threads, signals and memory stay apart from the search's; the
+notebook's own Ray, if any, is joined like a cluster. It prints events, one JSON object per line.
 """
 
 import atexit
@@ -32,28 +32,28 @@ _INTERRUPTED = tuple(128 + number for number in SIGNALS)
 
 
 class SearchProcess:
-    """`python -m tune.run` as a process that is waited for, or stopped."""
+    """`python -m tune.run` as a process to wait for or to stop."""
 
     def __init__(self, arguments: Sequence[str], *, console: Console) -> None:
-        """Begin a search.
+        """Start a search.
 
         Args:
             arguments: Those of the command.
-            console: Where a bar shows how far it is.
+            console: Where a bar shows its progress.
         """
-        self._said = ""  # on stderr; known when it has ended
+        self._said = ""  # stderr; known after the end
         self._has_ended = threading.Event()
-        # A file: a pipe that nobody reads meanwhile would fill.
+        # A file, because a pipe that nobody reads would fill.
         errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed where it is read)
         path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tune.run", *arguments, "--log-format", "json"],
-            stdin=subprocess.PIPE,  # closed when this Python has ended, in whatever way
+            stdin=subprocess.PIPE,  # closed when this Python ends, however it does
             stdout=subprocess.PIPE,
             stderr=errors,
             env={**os.environ, "PYTHONPATH": path, ENDS_WITH_STDIN: "1"},
             text=True,
-            # Ctrl-C is for Python first, which passes it on.
+            # Ctrl-C goes to this Python first, which passes it on.
             start_new_session=True,
         )
         in_notebook = console.is_jupyter and not console.quiet
@@ -97,7 +97,7 @@ class SearchProcess:
         """
         while True:
             try:
-                # Not join: Python 3.11 takes a thread for ended whose join Ctrl-C has interrupted.
+                # Not join: after Ctrl-C interrupts it, Python 3.11 considers the thread ended.
                 self._has_ended.wait()
                 code = self._process.wait()
                 break
@@ -113,7 +113,7 @@ class SearchProcess:
             raise ConfigError(line)
         if code == EXTERNAL_FAULT:
             raise ExternalFault(line)
-        raise RuntimeError(said or line)  # a defect of ours
+        raise RuntimeError(said or line)  # our own bug
 
     def interrupt(self) -> None:
         """Ask it to end, as Ctrl-C on the command line does."""
@@ -121,7 +121,7 @@ class SearchProcess:
             self._process.send_signal(signal.SIGINT)
 
     def _end(self) -> None:
-        """End a search that is left when Python ends."""
+        """End a search that still runs when Python ends."""
         self.interrupt()
         self._process.wait()
 
@@ -148,14 +148,14 @@ class SearchProcess:
 
 
 def _is_end(code: int, said: str) -> bool:
-    """Return whether a search came to an end of its own, or of a signal, and not by a mistake."""
-    # Python ends with 1, too; a tracker may print a traceback of its own.
+    """Return whether a search ended properly or by a signal, not by an error."""
+    # A Python error also exits with 1; a tracker may print its own traceback.
     has_crashed = code == _NOTHING_FOUND and "Traceback (most recent call last)" in said
     return code in (0, _NOTHING_FOUND, *_INTERRUPTED) and not has_crashed
 
 
 def _event_of(line: str) -> dict[str, Any] | None:
-    """Return a line of the search's; None of what a tracker, a cell or a library has printed."""
+    """Return a line's event; None for lines that a tracker, a cell or a library printed."""
     try:
         event = json.loads(line)
     except ValueError:
@@ -168,37 +168,37 @@ class _TerminalBar(Progress):
 
     def __init__(self, console: Console) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-        # One of a quiet console would take all that others print meanwhile, too.
+        # On a quiet console, it would also swallow what others print meanwhile.
         super().__init__(*columns, console=console, disable=console.quiet)
         self._bar = self.add_task("planning", total=None)
 
     def show(self, words: str, done: float, total: float | None) -> None:
-        """Show how far the search is, and some words beside it."""
+        """Show the search's progress, with some words beside it."""
         self.update(self._bar, description=words, completed=done, total=total)
 
 
 class _NotebookBar(contextlib.nullcontext[None]):
-    """A bar in a notebook. Rich's needs ipywidgets there, in the versions of the page's server."""
+    """A bar in a notebook, where rich's would need ipywidgets in the server's version."""
 
     def __init__(self) -> None:
         from IPython.display import HTML, display
 
         super().__init__()
         self._html = HTML
-        self._shown = display(HTML("planning"), display_id=True)  # below the cell that began it
+        self._shown = display(HTML("planning"), display_id=True)  # below the cell that started it
 
     def show(self, words: str, done: float, total: float | None) -> None:
-        """Show how far the search is, and some words beside it."""
+        """Show the search's progress, with some words beside it."""
         value = f' value="{min(1.0, done / total):.3f}"' if total else ""
         self._shown.update(self._html(f"<progress{value}></progress> {html.escape(words)}"))
 
 
 class _Follower:
-    """Shows how far a search is: by its time budget, or by the trials that have ended.
+    """Shows a search's progress by its time budget, or by the number of ended trials.
 
     Attributes:
-        bar: What shows it; a context manager.
-        run: The run folder, from when the search has said what it is going to do; None before.
+        bar: Shows the progress; a context manager.
+        run: The run folder, once the search has announced its plan; None before.
     """
 
     def __init__(self, bar: _TerminalBar | _NotebookBar) -> None:
@@ -210,7 +210,7 @@ class _Follower:
 
     @property
     def has_run(self) -> bool:
-        """Whether the search has begun; a resumed one has its folder before it is checked."""
+        """Whether the search has started; a resumed one has its folder before it is checked."""
         return self.run is not None and self.run.exists()
 
     def take(self, event: dict[str, Any]) -> None:
@@ -219,7 +219,7 @@ class _Follower:
         if kind in ("warning", "order"):
             complain("tune.search", event["text"])
             return
-        if kind == "search_ended":  # one that had finished before has no plan
+        if kind == "search_ended":  # a run finished earlier has no plan
             self.run = Path(event["report"]).parent
         elif kind == "plan":
             self.run = Path(event["run_folder"])

@@ -1,7 +1,7 @@
 """Starts from earlier runs: `--start-from`.
 
-What is best on one text is seldom bad on another: the values of 53 configurations recorded on
-two texts have a rank correlation of 0.95 (LOG.md).
+The best on one text is seldom bad on another: the values of 53 configurations recorded on two
+texts have a rank correlation of 0.95 (LOG.md).
 """
 
 import dataclasses
@@ -21,19 +21,19 @@ from tune.records.trial import Status
 STARTS_PER_RUN = 4
 BEST_SHARE = 0.25
 NEAR = 0.1
-"""Of configurations that lie nearer to each other, in the mean over the axes, the best stands for
-all: a search ends among neighbours, and the ten best of `extended` on the reference's book lie
+"""Of configurations nearer to each other (mean over the axes), only the best is kept:
+a search ends among neighbours, and the ten best of `extended` on the reference's book lie
 within 0.04 of each other."""
 
 _GOOD = (Status.COMPLETE, Status.STOPPED, Status.RUNNING)
-"""How a trial may have ended, or not yet, that is a start: ASHA has not stopped it."""
+"""Statuses of trials that may become starts: ASHA has not stopped them."""
 
 
 def with_starts(space: SearchSpace, runs: Iterable[str], results: Path) -> SearchSpace:
     """Return a space that also starts from the best configurations of earlier runs.
 
-    They are of the best BEST_SHARE of what a run has inside the space, STARTS_PER_RUN at most and
-    unlike each other. None is added that the space begins with as it is.
+    They are among the best BEST_SHARE of a run's configurations inside the space, at most
+    STARTS_PER_RUN and unlike each other. Starts that the space already has are not added.
 
     Args:
         space: The space of the new search.
@@ -41,7 +41,7 @@ def with_starts(space: SearchSpace, runs: Iterable[str], results: Path) -> Searc
         results: The folder of all runs.
 
     Raises:
-        ConfigError: One is no run, or none of its configurations lies in the space.
+        ConfigError: One is not a run, or none of its configurations lies in the space.
     """
     for run in runs:
         loaded = load_run(location_of(run, results))
@@ -60,7 +60,7 @@ def with_starts(space: SearchSpace, runs: Iterable[str], results: Path) -> Searc
 
 
 def unlike(points: Iterable[dict[str, Any]], space: SearchSpace) -> list[dict[str, Any]]:
-    """Return the first STARTS_PER_RUN points of which none lies near one before it."""
+    """Return the first STARTS_PER_RUN points, skipping any that lies near a chosen one."""
     chosen: list[dict[str, Any]] = []
     for point in points:
         if len(chosen) == STARTS_PER_RUN:
@@ -71,11 +71,11 @@ def unlike(points: Iterable[dict[str, Any]], space: SearchSpace) -> list[dict[st
 
 
 def _trained_inside(run: LoadedRun, space: SearchSpace) -> list[tuple[dict[str, Any], str]]:
-    """Return the points of a space that a run has trained, best first, and how each ended.
+    """Return the points of a space that a run has trained, best first, with each one's status.
 
-    Of each configuration the axes of the space are taken; all else is the base's. Where a time
-    budget left it fewer epochs than its run's axis has, they are that axis' fewest. Epochs of a
-    text of another length are those as far up in the axis.
+    Each configuration contributes its values on the space's axes; the base has the rest. If a time
+    budget left fewer epochs than the run's axis allows, they become that axis's minimum. Epochs
+    for a text of another length keep their relative position on the axis.
     """
     trained = ranked(run.trials)
     points = []
@@ -97,7 +97,7 @@ def _trained_inside(run: LoadedRun, space: SearchSpace) -> list[tuple[dict[str, 
 
 
 def _apart(space: SearchSpace, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
-    """Return how far two points lie apart in the mean over the axes that either has."""
+    """Return the distance of two points: the mean over the axes that either has."""
     distances = [
         distance(distribution, one[axis], other[axis]) if axis in one and axis in other else 1.0
         for axis, distribution in space.distributions.items()

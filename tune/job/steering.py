@@ -1,4 +1,4 @@
-"""Carries out what a user orders of a search that runs; the history says what and when."""
+"""Carries out a user's orders to a running search; the history records what and when."""
 
 import dataclasses
 from collections.abc import Callable, Collection
@@ -32,14 +32,14 @@ class Steering:
         history: The search's events.
         folder: Its run folder.
         requests: Where orders come from.
-        space: What is searched.
+        space: The search space.
         tell: Shows an order that was given, carried out or refused.
-        replace_budget: Has the study have another time budget, in seconds.
+        replace_budget: Replaces the study's time budget, in seconds.
         stopper: Ends trials and the search.
         scheduler: Stops trials.
         searcher: Proposes trials.
-        limit_workers: Has at most a number of trials run at once.
-        overridden: Kinds of orders that the command line replaces if they are of earlier sessions.
+        limit_workers: Limits the number of concurrent trials.
+        overridden: Kinds of earlier sessions' orders that the command line replaces.
     """
 
     history: History
@@ -55,10 +55,10 @@ class Steering:
     overridden: Collection[Action] = ()
 
     def resume(self) -> None:
-        """Carry out what earlier sessions left open, but for what this one does not take over.
+        """Carry out orders that earlier sessions left open, except those that no longer apply.
 
-        What they have not read waits until trials run: fewer workers, say, must not keep one that
-        is to be stopped from its next report.
+        Orders that they have not read wait until trials run: for example, fewer workers must not
+        keep a trial that is to be stopped from its next report.
         """
         begun = _begun(self.history)
         for record in list(self.history.orders.values()):
@@ -70,9 +70,9 @@ class Steering:
                 self._check_and_carry_out(record, is_earlier=True)
 
     def carry_out(self) -> None:
-        """Carry out what was ordered since the last time."""
+        """Carry out the orders since the last call."""
         for order in self.requests.take():
-            # Else its driver was killed before the file was removed.
+            # If it is there, a driver was killed before it removed the file.
             if order.id not in self.history.orders:
                 self._give(order)
             self.requests.done(order.id)
@@ -95,7 +95,7 @@ class Steering:
             self._close(record, refused=str(error))
             return
         if record.order.action is Action.BUDGET and self.stopper.timed_out:
-            self._close(record, refused=_TIME_IS_UP)  # Ray has been told that nothing follows
+            self._close(record, refused=_TIME_IS_UP)  # Ray knows that nothing follows
             return
         self._carry_out(record)
 
@@ -136,7 +136,7 @@ class Steering:
                 self._close(record, refused=_refusal(status))
 
     def search_ends(self) -> None:
-        """Refuse what was added as the search came to its end: nothing is tried any more."""
+        """Refuse configurations added as the search ended: nothing more is tried."""
         for record in additions(self.history):
             self._close(record, refused=_TOO_LATE)
 
@@ -158,21 +158,21 @@ class Steering:
 
 
 def _refusal(status: Status) -> str:
-    """Return why a trial that a user stops has ended by itself; empty if it has not.
+    """Return how a trial that a user stops has ended otherwise; empty if it has not.
 
-    One that ASHA stops with its last report has not: it is promoted no more.
+    One that ASHA stops with its last report has not: it will not be promoted.
     """
     by_itself = status in (Status.COMPLETE, Status.DIVERGED, Status.FAILED)
     return f"it ended as {status.value}" if by_itself else ""
 
 
 def _begun(history: SearchRecord) -> dict[str, int]:
-    """Return the ids of the orders that have become trials, and the trials' numbers."""
+    """Return the ids of orders that have become trials, with the trials' numbers."""
     return {each.order_id: each.number for each in history.records.values() if each.order_id}
 
 
 def additions(history: SearchRecord) -> list[OrderRecord]:
-    """Return the configurations that a user has added and that are still to be tried."""
+    """Return the configurations that a user added and that have not been tried yet."""
     begun = _begun(history)
     return [
         record
@@ -182,7 +182,7 @@ def additions(history: SearchRecord) -> list[OrderRecord]:
 
 
 def settle_ordered(history: History) -> None:
-    """End what a user had stopped when the driver was killed; it would be trained once more."""
+    """End trials that a user had stopped when the driver was killed: else they would resume."""
     seconds = history.seconds()
     for order in list(history.orders.values()):
         if order.order.action is not Action.STOP or order.refused or order.trial is None:
@@ -207,20 +207,20 @@ def settle_ordered(history: History) -> None:
 
 
 def let_finish_again(scheduler: FairASHA, history: SearchRecord) -> None:
-    """Have ASHA leave alone what it was to leave alone in earlier sessions."""
+    """Keep ASHA from stopping the trials that earlier sessions let finish."""
     for order in history.orders.values():
         if order.order.action is Action.FINISH and not order.refused and order.trial is not None:
             scheduler.let_finish(order.trial)
 
 
 def workers_ordered(history: SearchRecord) -> int | None:
-    """Return how many workers were ordered last; None where none were."""
+    """Return the number of workers ordered last; None without such an order."""
     ordered = [each.order.workers for each in history.orders.values() if not each.refused]
     return next((number for number in reversed(ordered) if number is not None), None)
 
 
 def without_ordered_budget(options: StudyOptions, search: SearchRecord) -> StudyOptions:
-    """Return a command line that is said again, without the budget that an order has replaced."""
+    """Return a repeated command line without the budget that an order has replaced."""
     ordered = {each.order.action for each in search.orders.values() if not each.refused}
     if Action.BUDGET not in ordered:
         return options
@@ -228,7 +228,7 @@ def without_ordered_budget(options: StudyOptions, search: SearchRecord) -> Study
 
 
 def overridden_by(options: StudyOptions) -> set[Action]:
-    """Return the kinds of orders that a command line has options for, if it is a new one."""
+    """Return the kinds of orders for which a new command line has options."""
     if options.or_resume:
         return set()
     options_of = {

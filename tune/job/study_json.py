@@ -1,4 +1,4 @@
-"""What study.json says of a search: what it was asked for, what it ran on, how it ended."""
+"""What study.json says of a search: what was requested, what it ran on, how it ended."""
 
 import dataclasses
 import platform
@@ -29,7 +29,7 @@ _KEPT_OF_PLAN = ("planned_seconds", "planned_trials", "planned_on_resuming")
 
 
 def study_file(study: Study, result: SearchResult | None, estimate: Estimate | None) -> StudyFile:
-    """Return what study.json is to hold; without a result, the search is still running."""
+    """Return the content of study.json; without a result, the search is still running."""
     corpus, prepared = study.corpus, study.prepared
     spent_seconds = study.earlier.seconds if study.earlier else 0.0
     return StudyFile(
@@ -70,10 +70,10 @@ def study_file(study: Study, result: SearchResult | None, estimate: Estimate | N
 def _planned(
     study: Study, result: SearchResult | None, estimate: Estimate | None
 ) -> PlannedTime | None:
-    """Return the plan that the time is compared with: a resumed search keeps the one it had.
+    """Return the plan with which the time is compared: a resumed search keeps its plan.
 
-    A session that asks for more, or for less, has a plan of its own, and so has one after
-    sessions without any; the report must not call it the plan of the whole search.
+    A session with another budget, or after sessions without a plan, has its own plan, which the
+    report must not call the plan of the whole search.
     """
     now = estimate.compared_with(result.records if result else ()) if estimate else None
     if study.earlier is None:
@@ -89,7 +89,7 @@ def _planned(
 
 
 def _why_unconfirmed(study: Study, result: SearchResult | None) -> str:
-    """Return why no finalist was trained again; empty where one was, or that is open."""
+    """Return why no finalist was retrained; empty if one was, or if that is open."""
     if study.settings.finalists == 0:
         return "--finalists 0 was given"
     if not study.space.distributions:
@@ -109,7 +109,7 @@ def resume_anywhere(study: Study) -> str:
 
 
 def how_it_ended(result: SearchResult) -> str:
-    """Return in a few words why a search is over."""
+    """Return in a few words why a search ended."""
     if result.interrupted:
         return STOPPED_BY_USER
     if result.ended_early:
@@ -118,9 +118,9 @@ def how_it_ended(result: SearchResult) -> str:
 
 
 def _git_commit() -> str | None:
-    """Return the commit of the code that runs, None outside a checkout."""
+    """Return the commit of the running code; None outside a checkout."""
     path = Path(__file__).resolve()
-    # An environment may lie in the checkout of another project, which does not have this file.
+    # An environment may lie in another project's checkout, which lacks this file.
     command = ["git", "-C", str(path.parent), "rev-parse", f"HEAD:./{path.name}", "HEAD"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)

@@ -1,4 +1,4 @@
-"""Times what a character of text takes by the best trials' networks, once the search has ended."""
+"""Times how long the best trials' networks take per character, once the search has ended."""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,7 +13,7 @@ from tune.records.tables import TRIAL_TABLE
 from tune.records.trial import TrialRecord
 
 TIMED_TRIALS = 20
-"""The best so many, and all baselines: a tenth of a second each, 0.25 s of `full`'s largest."""
+"""Number of best trials; all baselines too. 0.1 s each, 0.25 s for `full`'s largest network."""
 
 
 def keep_times(folder: RunFolder, records: Mapping[int, TrialRecord]) -> None:
@@ -38,10 +38,10 @@ def keep_times(folder: RunFolder, records: Mapping[int, TrialRecord]) -> None:
 def time_text(study: Study, records: Iterable[TrialRecord]) -> None:
     """Fill in `milliseconds_per_char` of the best trials and of all baselines that reported.
 
-    Those that have one keep it. The finalists and the kept checkpoints are among them. Untrained
-    networks are timed, for they take as long: no checkpoint need be there, and all are timed on
-    this machine, one by one. Words and bytes of a long text are left out: cutting it into them
-    takes minutes.
+    Times from an earlier session are kept. These include the finalists and the kept checkpoints.
+    Untrained networks are timed, since they take as long: no checkpoint is needed, and all are
+    timed on this machine, one by one. Words and bytes of a long text are left out, because
+    splitting the text takes minutes.
 
     Args:
         study: The search.

@@ -1,4 +1,4 @@
-"""Tasks on Ray's workers that look at networks: each has the CPUs and GPUs of a trial."""
+"""Tasks on Ray's workers that evaluate networks, each with a trial's CPUs and GPUs."""
 
 import dataclasses
 import tempfile
@@ -22,19 +22,19 @@ from tune.storage.checkpoints import MODEL_FOLDER, fetch
 from tune.trials.stopper import SearchStopper
 
 POLL_SECONDS = 1.0
-"""Poll interval of Ctrl-C, seconds."""
+"""Poll interval for Ctrl-C, seconds."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class AfterSearch:
-    """What the finalists and the predictor are made with.
+    """What finalists and predictor are made with.
 
     Attributes:
         study: The search.
         folder: Its run folder.
-        corpus: The study's.
-        need: What a trial has, and a task.
-        concurrent: Returns how many run at once, at most.
+        corpus: Its corpus.
+        need: The resources of a trial or a task.
+        concurrent: Returns the maximum number that run at once.
         console: Where lines are printed.
     """
 
@@ -52,15 +52,15 @@ def run_tasks(
     need: TrialResources,
     stopper: SearchStopper,
 ) -> Iterator[tuple[int, Any]]:
-    """Yield the key and the result of each task as they end, until the user interrupts.
+    """Yield each task's key and result as tasks end, until the user interrupts.
 
-    Memory is not asked for. A result is a text, the reason, where a task failed, its process
-    died, or its node: a defect of ours does not cost the report.
+    No memory is requested. The result is a text, the reason, if a task failed or its process or
+    node died: a bug of ours does not cost the report.
 
     Args:
-        function: What a task does; CheckpointError and OSError are reasons too.
-        arguments: Key to its arguments.
-        need: What a trial has.
+        function: What a task does; its CheckpointError and OSError become reasons too.
+        arguments: Key to arguments.
+        need: A task's resources.
         stopper: Knows of signals.
     """
     task = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus)(_reason_or_result)
@@ -81,8 +81,8 @@ def network_at(location: str, need: TrialResources) -> tuple[Network, Checkpoint
     """Load a trial's network, on a worker.
 
     Raises:
-        CheckpointError: It is damaged.
-        OSError: The storage does not give it.
+        CheckpointError: The checkpoint is damaged.
+        OSError: The storage cannot be read.
     """
     use_threads(need.cpus)
     device = pick_device(use_gpu=need.gpus > 0)

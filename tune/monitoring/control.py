@@ -1,4 +1,4 @@
-"""Orders to a search that runs: checked against what is known of it, then left for its driver."""
+"""Orders to a running search: checked against its records, then left for its driver."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,12 +21,12 @@ from tune.storage.requests import leave_request
 class Control:
     """Steers a search, from any process that can write to its folder or its storage.
 
-    Each order returns at once; the driver carries it out within seconds, a stop with the trial's
-    next report. All raise a ConfigError where no driver runs trials, or where a rule is broken.
+    Each method returns at once; the driver carries out the order within seconds (a stop with the
+    trial's next report). All raise a ConfigError if no driver runs trials or a rule is broken.
     """
 
     def __init__(self, location: str | Path) -> None:
-        """Take the run folder, or a URI of it in its storage."""
+        """Take the run folder, or the run's URI in its storage."""
         self._location = location
 
     def stop(self, trial: int) -> Order:
@@ -34,14 +34,14 @@ class Control:
         return self._leave(Order(action=Action.STOP, trial=trial))
 
     def finish(self, trial: int) -> Order:
-        """Have ASHA stop a trial no more; one that waits at a rung goes on next."""
+        """Keep ASHA from stopping a trial; if it is paused at a rung, it continues next."""
         return self._leave(Order(action=Action.FINISH, trial=trial))
 
     def add(self, config: TrialConfig | Mapping[str, Any]) -> Order:
         """Try a configuration next.
 
         Args:
-            config: All fields, or some; the space's base has the others.
+            config: All fields, or some; the others come from the space's base.
         """
         given = config.to_dict() if isinstance(config, TrialConfig) else dict(config)
         values = {
@@ -88,11 +88,11 @@ def check_order(
 
     Args:
         order: The order.
-        space: What is searched.
+        space: The search space.
         records: Returns the trials.
 
     Raises:
-        ConfigError: The rule that it breaks.
+        ConfigError: The rule that the order breaks.
     """
     if order.trial is not None:
         record = records().get(order.trial)
@@ -102,12 +102,12 @@ def check_order(
 
 
 def point_of(values: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
-    """Return the point of a space that a configuration is.
+    """Return a configuration's point in a space.
 
     Args:
-        values: Fields of a TrialConfig; the base has those that are missing.
-        space: The space; fields that are none of its axes must be its base's, but for the seed
-            and the arithmetic, which is the machine's choice.
+        values: Fields of a TrialConfig; missing ones come from the base.
+        space: The space; fields that are not axes must equal the base's, except the seed and the
+            arithmetic, which the machine chooses.
 
     Raises:
         ConfigError: A field is unknown, has another value, or lies outside its axis.

@@ -1,7 +1,7 @@
-"""Events of a search as JSON, one object a line: the output of `--log-format json`.
+"""Events of a search as JSON, one object per line: the output of `--log-format json`.
 
-Text for people is dropped, so every line can be parsed. The display, the plan and the end of a
-job print them, and need nothing else of each other.
+Text for people is dropped, so every line can be parsed. Display, plan and end of a job print
+events, and otherwise need nothing of each other.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from tune.records.trial import TrialRecord
 
 
 class JsonConsole(Console):
-    """A console that prints no words, only events."""
+    """A console that prints only events, no text."""
 
     def __init__(self, file: IO[str] | None = None) -> None:
         """Print to a file; None is standard output."""
@@ -25,14 +25,14 @@ class JsonConsole(Console):
     def event(self, name: str, **values: Any) -> None:
         """Print an event: its name, the seconds since 1970, and its values."""
         line = {"event": name, "time": round(time.time(), 3), **values}
-        # In one piece: other threads print events, too.
+        # In one piece, because other threads print events too.
         print(json.dumps(line) + "\n", end="", file=self.file, flush=True)
 
 
 def warn(console: Console, text: str) -> None:
-    """Say what a user should know though the search goes on: a line, or an event.
+    """Warn the user, while the search continues, by a line or an event.
 
-    Where the console is quiet, the line goes to stderr, as errors do.
+    If the console is quiet, the line goes to stderr, as errors do.
     """
     if isinstance(console, JsonConsole):
         console.event("warning", text=text.strip())
@@ -43,11 +43,11 @@ def warn(console: Console, text: str) -> None:
 
 
 def trial_event(record: TrialRecord, label: str, *, is_finalist: bool) -> dict[str, Any]:
-    """Return what an event says of a trial.
+    """Return an event's values for a trial.
 
     Args:
         record: The trial.
-        label: What it is called.
+        label: The trial's name for users.
         is_finalist: Whether it retrains a finalist.
     """
     return {
@@ -65,6 +65,6 @@ def trial_event(record: TrialRecord, label: str, *, is_finalist: bool) -> dict[s
 
 
 def epoch_event(record: TrialRecord) -> dict[str, Any]:
-    """Return what an event says of a trial's last epoch."""
+    """Return an event's values for a trial's last report."""
     values = dataclasses.asdict(record.epochs[-1])
     return {"trial": values.pop("number"), **values}

@@ -1,6 +1,6 @@
-"""A search in MLflow: one experiment a run folder, one MLflow run a trial.
+"""A search in MLflow: one experiment per run folder, one MLflow run per trial.
 
-A trial that goes on after an interruption goes on in its MLflow run.
+A trial that resumes after an interruption continues its MLflow run.
 """
 
 import importlib.util
@@ -15,7 +15,7 @@ from tune.records.trial import SCORES, Status, TrialRecord
 
 NUMBER_TAG, BASELINE_TAG, STATUS_TAG = "trial_number", "baseline", "status"
 SEARCH_TAG = "search_id"
-"""Two searches of one name share an experiment."""
+"""Searches of one name share an experiment."""
 _ENDS = {
     Status.COMPLETE: "FINISHED",
     Status.PRUNED: "FINISHED",
@@ -26,10 +26,10 @@ _ENDS = {
 
 
 def check_mlflow(uri: str) -> None:
-    """Refuse a tracking URI where MLflow is not installed.
+    """Refuse a tracking URI if MLflow is not installed.
 
     Raises:
-        ConfigError: It is not, or the URI is empty.
+        ConfigError: MLflow is not installed, or the URI is empty.
     """
     if not uri:
         raise ConfigError("--mlflow needs a tracking URI: http://host:5000 or sqlite:///mlflow.db")
@@ -44,16 +44,16 @@ class MlflowLog(Tracker):
         """Open a tracking server or database.
 
         Args:
-            search: Its name is that of the experiment; one that exists goes on.
+            search: Its name is the experiment's; an existing experiment is continued.
             uri: http(s)://… or sqlite:///…; MLflow 3.17 refuses plain folders.
         """
-        # Nothing but the user's own server is to be told of the search.
+        # Only the user's own server should hear of the search.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from mlflow import MlflowClient
 
-            logging.getLogger("mlflow").setLevel(logging.ERROR)  # it tells of new tables
+            logging.getLogger("mlflow").setLevel(logging.ERROR)  # it reports new tables
             self._client = MlflowClient(tracking_uri=uri)
             known = self._client.get_experiment_by_name(search.name)
             self._experiment_id = (
@@ -63,7 +63,7 @@ class MlflowLog(Tracker):
         self._run_ids: dict[int, str] = {}
 
     def trial_started(self, trial: TrialRecord) -> None:
-        """Begin an MLflow run, or find the one that goes on."""
+        """Start an MLflow run, or find the one to continue."""
         from mlflow.entities import Param
 
         number = str(trial.number)
@@ -81,7 +81,7 @@ class MlflowLog(Tracker):
         self._client.log_batch(run.info.run_id, params=params)
 
     def epoch_ended(self, trial: TrialRecord) -> None:
-        """Send an epoch's scores."""
+        """Send a report's scores."""
         from mlflow.entities import Metric
 
         epoch, now = trial.epochs[-1], int(time.time() * 1_000)

@@ -1,7 +1,7 @@
-"""Shows a search's progress: a live table on a terminal, else lines.
+"""Shows a search's progress: a live table on a terminal, otherwise lines.
 
-A line is a trial that has ended; where none ends for a minute, what there is. With a JsonConsole
-every event is a line.
+A line reports an ended trial; if none ends for a minute, a summary. With a JsonConsole, every
+event is a line.
 """
 
 from collections import deque
@@ -23,17 +23,17 @@ from tune.records.trial import Status, TrialRecord
 
 _SHOWN_ENDED = 8
 SILENCE_SECONDS = 60.0
-"""Without a terminal, longest time without a line while epochs are trained."""
+"""Without a terminal, longest time without a line while trials report."""
 
 
 class TimeLeft(Protocol):
-    """Says how long the rest of a search takes."""
+    """Estimates how long the rest of a search takes."""
 
     def see(self, record: TrialRecord) -> None:
-        """Learn how a trial is now."""
+        """Learn a trial's present state."""
 
     def seconds(self) -> float:
-        """Return what the rest takes."""
+        """Return the seconds left."""
 
 
 class Progress:
@@ -57,17 +57,17 @@ class Progress:
 
         Args:
             console: Where to print.
-            space: What is searched; its axes are shown.
-            num_trials: Trials in all.
-            clock: Seconds since the search's start.
-            seconds_left: What is left of the time budget, None without one.
+            space: The search space; its axes are shown.
+            num_trials: Total number of trials.
+            clock: Returns the seconds since the search's start.
+            seconds_left: Returns what is left of the time budget; None without one.
             earlier: The trials of earlier sessions.
-            name: What a trial is called.
+            name: Returns a trial's name.
             of_finalists: Whether the trials retrain finalists.
             remaining: Estimates the rest; None extrapolates from the trials that ended since the
                 start.
-            expected_seconds: What all are expected to take, until one has ended; None where
-                nothing is known.
+            expected_seconds: Expected seconds of all trials, used until one has ended; None if
+                unknown.
         """
         self._console = console
         self._events = console if isinstance(console, JsonConsole) else None
@@ -106,7 +106,7 @@ class Progress:
             self._events.event("trial_started", **event, config=record.config.to_dict())
 
     def epoch_ended(self, record: TrialRecord) -> None:
-        """See whether a trial is the best now."""
+        """Check whether a trial is now the best."""
         self._see(record)
         if self._events:
             is_best = record is self._search_state.best
@@ -116,7 +116,7 @@ class Progress:
             self._say(f"{self._counted()} {num_running} running | {self.summary()}")
 
     def trial_recovered(self, record: TrialRecord, reason: str) -> None:
-        """Tell that a trial goes on elsewhere."""
+        """Report that a trial continues elsewhere."""
         if self._events:
             event = self._event(record)
             self._events.event("trial_recovered", **event, reason=reason)
@@ -138,12 +138,12 @@ class Progress:
                 best_val_bits_per_char=best.objective if best else None,
             )
         elif not self._is_live:
-            # Of a trial that is cut off no summary: the session ends.
+            # No summary after a trial that was cut off: the session ends.
             rest = f" | {self.summary()}" if record.is_done else ""
             self._say(f"{self._counted()} {self._line(record)}{rest}")
 
     def ordered(self, order: OrderRecord) -> None:
-        """Tell that something was ordered by hand, carried out or refused."""
+        """Report that an order was given, carried out or refused."""
         state = "ordered" if order.is_open else "carried out"
         state = f"refused: {order.refused}" if order.refused else state
         text = f"by hand: {order.order}: {state}"
@@ -154,7 +154,7 @@ class Progress:
             self._say(text)
 
     def summary(self) -> str:
-        """Return who is best, how many were pruned, and the time left."""
+        """Return the best trial, the number of pruned ones and the time left."""
         best = self._search_state.best
         who = f"best {best.objective:.4f} ({self._name(best)})" if best else "no result yet"
         num_pruned = self._search_state.statuses[Status.PRUNED]
@@ -181,7 +181,7 @@ class Progress:
         return self._search_state.num_ended
 
     def _ended(self, record: TrialRecord) -> None:
-        if record in self._ended_last:  # it had stopped at a rung, and went on
+        if record in self._ended_last:  # it was promoted
             self._ended_last.remove(record)
         self._ended_last.append(record)
 
@@ -195,7 +195,7 @@ class Progress:
             estimates.append(self._remaining.seconds())
         elif self._num_ended > self._num_earlier:
             pace = seconds / (self._num_ended - self._num_earlier)
-            # Orders may add trials to those of the plan.
+            # Orders may add trials to the planned ones.
             estimates.append(pace * max(0, self._num_trials - self._num_ended))
         elif self._expected_seconds is not None:
             estimates.append(max(0.0, self._expected_seconds - seconds))
@@ -220,7 +220,7 @@ class Progress:
         for title in ("trial", "status", "bits per char", "epoch", *self._axes):
             table.add_column(title, justify="left" if title == "status" else "right")
         running = self._search_state.running
-        # A copy: rich renders in a thread of its own.
+        # A copy, because rich renders in its own thread.
         ended = [record for record in list(self._ended_last) if record not in running]
         for record in [*ended, *running]:
             values = record.config.to_dict()

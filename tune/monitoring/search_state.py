@@ -1,4 +1,4 @@
-"""Where a search stands: who leads, how many trials are where. For the display and tune.status."""
+"""A search's state: the best trial, trials per status and rung. For display and tune.status."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -8,21 +8,21 @@ from tune.records.trial import Status, TrialRecord
 
 
 class SearchState:
-    """Where a search stands: a trial is looked at when it changes.
+    """A search's state, updated when a trial changes.
 
     Attributes:
         best: The trial with the lowest objective so far, the first of equals; None before the
-            first epoch.
+            first report.
         rungs: Report of a rung to number of trials that reached it.
-        num_ended: Trials that have nothing more to train, or had their part of the time as
+        num_ended: Trials that have nothing left to train, or used up their share of the time as
             baselines.
     """
 
     def __init__(self, space: SearchSpace, records: Iterable[TrialRecord] = ()) -> None:
-        """Begin with the trials of earlier sessions.
+        """Start with the trials of earlier sessions.
 
         Args:
-            space: What is searched.
+            space: The search space.
             records: Those trials.
         """
         self.best: TrialRecord | None = None
@@ -31,13 +31,13 @@ class SearchState:
         self._epochs_at = space.base.epochs_at
         self._running: dict[int, TrialRecord] = {}
         self._statuses: Counter[Status] = Counter()
-        # Trial number to what was counted of it last: it may go on, or be resumed.
+        # Trial number to what was last counted for it: it may be promoted or resumed.
         self._counted: dict[int, tuple[Status, int, bool]] = {}
         for record in records:
             self.see(record)
 
     def see(self, record: TrialRecord) -> None:
-        """Learn how a trial is now."""
+        """Learn a trial's present state."""
         if record.best and (self.best is None or record.objective < self.best.objective):
             self.best = record
         if record.number in self._counted:
@@ -51,8 +51,8 @@ class SearchState:
 
     @property
     def running(self) -> list[TrialRecord]:
-        """The trials that run, by number."""
-        running = list(self._running.values())  # a display asks from a thread of its own
+        """The running trials, by number."""
+        running = list(self._running.values())  # the display calls this from its own thread
         return sorted(running, key=lambda record: record.number)
 
     @property
@@ -80,7 +80,7 @@ class SearchState:
 
 
 def axis_values(record: TrialRecord, axes: Iterable[str]) -> str:
-    """Return a trial's values of the axes but for epochs, in short."""
+    """Return a trial's values of all axes but epochs, shortened."""
     values = record.config.to_dict()
     return " ".join(f"{axis}={short(values[axis])}" for axis in axes if axis != "epochs")
 

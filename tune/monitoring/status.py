@@ -1,4 +1,4 @@
-"""What `python -m tune.status` says of a run: made from its folder alone, while it is written."""
+"""What `python -m tune.status` says of a run, from its folder alone, even during a search."""
 
 import dataclasses
 import shlex
@@ -27,20 +27,20 @@ _PASSAGES = ("val_bits_per_char", "test_bits_per_char")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RunStatus:
-    """Where a run stands.
+    """A run's state.
 
     Attributes:
-        path: Its folder.
-        study: What study.json holds.
-        state: In words, whether it runs, and if not why.
+        path: The run's folder.
+        study: The content of study.json.
+        state: In words, whether it runs, and if not, why.
         alive: Whether a driver has it.
         silent_seconds: Seconds since its last event.
-        search_seconds: Seconds that the search has run, all sessions together.
-        left_seconds: Estimate of the rest; None where it is not known or nothing runs.
-        search_state: Where its trials stand.
-        num_finalist_trainings: Trainings of finalists that have ended.
-        predictor: Its row of predictor.csv; None without one.
-        by_hand: What was done by hand, a few words each.
+        search_seconds: Seconds that the search has run in all sessions.
+        left_seconds: Estimate of the rest; None if unknown or nothing runs.
+        search_state: The state of its trials.
+        num_finalist_trainings: Number of ended trainings of finalists.
+        predictor: The predictor's row of predictor.csv; None without one.
+        by_hand: The orders carried out, a few words each.
     """
 
     path: Path
@@ -60,13 +60,13 @@ class RunStatus:
         """Read a run.
 
         Args:
-            folder: Its folder, or a copy of it.
-            location: Where the user says that it is; None is the folder.
+            folder: Its folder, or a copy of that.
+            location: The location that the user named; None for the folder.
 
         Raises:
             ConfigError: study.json or predictor.csv cannot be read, or there is no history.
         """
-        alive = is_driven(folder)  # first: a driver's last words are in study.json before it goes
+        alive = is_driven(folder)  # first: a driver writes study.json before it ends
         study = folder.read_study()
         space = study.space
         records = read_search(folder.history_file).records
@@ -80,9 +80,9 @@ class RunStatus:
                 f"a run's status must come from its history, but {folder.path} has none"
             )
         silent_seconds = max(0.0, time.time() - max(modified))
-        # The finalists' history goes on with the search's clock.
+        # The finalists' history continues the search's clock.
         seconds = max(study.search_seconds, *map(seconds_run, (records, finalists)))
-        if alive:  # a session begins by writing study.json: what lies before it was a pause
+        if alive:  # a session starts by writing study.json: the time before was a pause
             session_seconds = max(0.0, time.time() - folder.study_file.stat().st_mtime)
             seconds += min(silent_seconds, session_seconds)
         searches = alive and not trains_finalists(folder)
@@ -101,7 +101,7 @@ class RunStatus:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the state as JSON values."""
         best = self.search_state.best
         return {
             "path": str(self.path),
@@ -122,7 +122,7 @@ class RunStatus:
         }
 
     def text(self) -> str:
-        """Return it for people, one line a fact."""
+        """Return the state for people, one fact per line."""
         search_state, space = self.search_state, self.study.space
         lines = [f"{self.path.name}: {space.name} on {self.study.corpus.name}: {self.state}"]
         axes = space.axes
@@ -165,16 +165,16 @@ class RunStatus:
 
 
 def is_driven(folder: RunFolder) -> bool:
-    """Return whether a driver has a run, or the one that this is a copy of.
+    """Return whether a driver has a run, or the run of which this is a copy.
 
-    Nobody has the copy in a storage open; there a lease tells.
+    Nobody opens the copy in a storage; there, the lease shows it.
     """
     history = folder.history_file
     return history.exists() and (_is_leased(folder) or has_driver(history))
 
 
 def trains_finalists(folder: RunFolder) -> bool:
-    """Return whether the driver of a run retrains finalists; their history may be an older one."""
+    """Return whether a run's driver now retrains finalists; their history may be older."""
     search, finalists = folder.history_files
     if not finalists.exists():
         return False
@@ -191,14 +191,14 @@ def _state(folder: RunFolder, study: StudyFile, location: str, *, alive: bool) -
     if alive:
         confirming = trains_finalists(folder)
         return "its driver is retraining the finalists" if confirming else "its driver is alive"
-    # Not study.json's own `resume`: others may have written it, and it would be typed here.
+    # Not `resume` from study.json: others may have written that, and the user would run it.
     cells = cell_words(filter(is_own_cell, study.cells))
     command = f"python -m tune.run --resume {shlex.quote(location)}{cells}"
     return f"its driver is gone; go on: {command}" if study.is_running else study.ended
 
 
 def _left_seconds(space: SearchSpace, search_state: SearchState, seconds: float) -> float | None:
-    """Take the rest to go as fast as what has ended, and the time budget for the most."""
+    """Assume that the rest goes as fast as the ended trials, at most to the time budget's end."""
     estimates = []
     if search_state.num_ended:
         left = space.budget.trials - search_state.num_ended

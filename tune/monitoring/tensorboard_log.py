@@ -1,10 +1,10 @@
-"""A run as TensorBoard reads it: one folder a trial, written as epochs come.
+"""A run for TensorBoard: one folder per trial, written as reports come.
 
     tensorboard --logdir results/ten/tensorboard
 
-Only trials that run have an open file. Events are written with tensorboardX's parts: its
-SummaryWriter (2.6) has a thread that dies of a full disk, with a traceback, and then lets the
-caller wait for ever. Measured on 2 cores: see LOG.md.
+Only running trials have an open file. Events are written with parts of tensorboardX: the thread
+of its SummaryWriter (2.6) dies of a full disk, with a traceback, and then the caller waits for
+ever. Measured on 2 cores: see LOG.md.
 """
 
 import time
@@ -26,13 +26,13 @@ class TensorBoardLog(Tracker):
     """Writes event files: a curve for each score, and a row of the HParams table."""
 
     def __init__(self, search: TrackedSearch) -> None:
-        """Write into the run's folder; the space's axes are the columns of the HParams table."""
+        """Write to the run's folder; the space's axes are the columns of the HParams table."""
         self._folder = RunFolder(search.folder).tensorboard_folder
         self._axes = search.space.axes
         self._files: dict[int, _EventFile] = {}
 
     def epoch_ended(self, trial: TrialRecord) -> None:
-        """Append an epoch to the trial's curves; one that is trained again replaces the old."""
+        """Append a report to the trial's curves; a repeated one replaces the first."""
         epoch = trial.epochs[-1]
         file = self._files.get(trial.number)
         if file is None:
@@ -43,7 +43,7 @@ class TensorBoardLog(Tracker):
         file.flush_now_and_then()
 
     def trial_ended(self, trial: TrialRecord) -> None:
-        """Add the trial's row of the HParams table and close its file, if it had an epoch."""
+        """Add the trial's row to the HParams table and close its file, if it has reported."""
         file = self._files.pop(trial.number, None)
         if file is None:
             return
@@ -64,10 +64,10 @@ class _EventFile:
 
     def __init__(self, folder: Path, *, first_step: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        # Its name has whole seconds, in which a trial may stop at a rung and go on.
+        # The name has whole seconds; within one, a trial may stop at a rung and be promoted.
         self._writer = EventsWriter(str(folder / "events"), filename_suffix=f".{first_step}")
         self._flushed_seconds = time.monotonic()
-        # What an earlier file of the trial has from this step on is void.
+        # Voids what the trial's earlier files have from this step on.
         start = SessionLog(status=SessionLog.START)
         self._write(Event(step=first_step, session_log=start))
 

@@ -1,4 +1,4 @@
-"""What a tracker is: a class that is told of a search's trials, such as one of the user's own.
+"""Trackers: classes that receive events of a search's trials; users can write their own.
 
 `--tracker package.module:Class` or `--tracker file.py:Class` names one; docs/hooks.md shows it.
 """
@@ -19,13 +19,13 @@ from tune.records.trial import TrialRecord
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TrackedSearch:
-    """What a tracker is made with.
+    """What a tracker is created with.
 
     Attributes:
         name: The run's name.
         folder: The run folder, absolute.
-        space: What is searched.
-        search_id: 12 hexadecimal digits that tell it from others of its name.
+        space: The search space.
+        search_id: 12 hexadecimal digits that tell it from others of the same name.
     """
 
     name: str
@@ -35,18 +35,18 @@ class TrackedSearch:
 
 
 class Tracker:
-    """A receiver of trials' events. One that does not inherit from it has all four methods.
+    """A receiver of trials' events. A class that does not inherit from it needs all four methods.
 
-    It is made with a TrackedSearch and called in order by one thread of its own, which may wait
-    for a server. A trial is a copy that does not change any more. After an interruption a search
-    has a new tracker, and a trial that goes on starts again, with the epochs that it has.
+    It is created with a TrackedSearch and called in order by its own thread, which may wait for a
+    server. Trials are copies that no longer change. After an interruption, a search has a new
+    tracker, for which a resumed trial starts again, with the reports that it has.
     """
 
     def trial_started(self, trial: TrialRecord) -> None:
-        """A trial began, or goes on."""
+        """A trial started or continues."""
 
     def epoch_ended(self, trial: TrialRecord) -> None:
-        """A trial reported: `trial.epochs[-1]`. A report may come again; the later one counts."""
+        """A trial reported `trial.epochs[-1]`. A report may be repeated; the later one counts."""
 
     def trial_ended(self, trial: TrialRecord) -> None:
         """A trial ended; its status says how."""
@@ -60,13 +60,13 @@ EVENTS = ("trial_started", "epoch_ended", "trial_ended", "close")
 
 
 def load_tracker(named: str) -> MakesTracker:
-    """Return the class that `--tracker` names. Its module is executed: the user's word alone.
+    """Return the class that `--tracker` names. Its module is executed: only users may name it.
 
     Args:
-        named: package.module:Class, or file.py:Class; that file may import what lies beside it.
+        named: package.module:Class, or file.py:Class; the file may import files beside it.
 
     Raises:
-        ConfigError: There is none, it does not import, or it lacks a method.
+        ConfigError: It does not exist, cannot be imported, or lacks a method.
     """
     where, _, name = named.rpartition(":")
     if not where or not name:
@@ -79,7 +79,7 @@ def load_tracker(named: str) -> MakesTracker:
         )
     except ConfigError:
         raise
-    except (Exception, SystemExit) as error:  # it is the user's code: anything may happen in it
+    except (Exception, SystemExit) as error:  # user code may raise anything
         raise ConfigError(
             f"a tracker must import: {where}: {type(error).__name__}: {first_line(error)}"
         ) from error
@@ -99,10 +99,10 @@ def _load_file(path: Path) -> ModuleType:
     path = resolved(path)
     if not path.is_file():
         raise ConfigError(f"a tracker's file must exist, got {path}")
-    sys.path.append(str(path.parent))  # its methods may import what lies beside it, too
+    sys.path.append(str(path.parent))  # its methods may import files beside it, too
     spec = importlib.util.spec_from_file_location(f"tracker_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look there for the types of their fields
+    sys.modules[spec.name] = module  # dataclasses look up their fields' types there
     spec.loader.exec_module(module)
     return module

@@ -1,7 +1,7 @@
-"""Tells other programs of a search's trials: TensorBoard's files always, others where asked.
+"""Passes a search's events to other programs: always to TensorBoard, to others if requested.
 
-Each tracker has a thread of its own, so none holds up the search or another one. One that raises,
-or is too far behind, is disabled, with one line, and the search goes on.
+Each tracker has its own thread, so none delays the search or another tracker. If one raises or
+falls too far behind, it is disabled, with one line, and the search continues.
 """
 
 import functools
@@ -19,17 +19,17 @@ from tune.monitoring.tracker import MakesTracker, TrackedSearch, Tracker
 from tune.records.trial import TrialRecord
 
 MOST_WAITING = 10_000
-"""Events that may wait for a tracker."""
+"""Maximum number of events that may wait for a tracker."""
 CLOSE_SECONDS = 60.0
-"""Longest wait, after a search, for all trackers to take what is left."""
+"""Longest wait, after a search, for all trackers to process what is left."""
 
 
 class _Failed(Exception):
-    """A tracker raised or is too slow; the message says what."""
+    """A tracker raised or is too slow; the message says which."""
 
 
 class _Background:
-    """A tracker in a thread; after it has raised it is told no more."""
+    """A tracker in a thread; after it has raised, it gets no events."""
 
     def __init__(self, name: str, make: Callable[[], Tracker]) -> None:
         self.name = name
@@ -40,10 +40,10 @@ class _Background:
         self._thread.start()
 
     def tell(self, event: str, *values: TrialRecord) -> None:
-        """Have the tracker told after what it was told before.
+        """Queue an event for the tracker.
 
         Raises:
-            _Failed: It raised meanwhile, or is MOST_WAITING events behind.
+            _Failed: It has raised meanwhile, or is MOST_WAITING events behind.
         """
         self._raise_failure()
         try:
@@ -52,13 +52,13 @@ class _Background:
             raise _Failed(f"it is {MOST_WAITING:,} events behind") from None
 
     def join(self, deadline: float) -> None:
-        """Wait until it was told all, `close` included.
+        """Wait until it has received everything, including `close`.
 
         Args:
-            deadline: Of time.monotonic.
+            deadline: A time of time.monotonic.
 
         Raises:
-            _Failed: It was not, or it raised.
+            _Failed: It has not, or it raised.
         """
         while self._thread.is_alive() and time.monotonic() < deadline:
             self._thread.join(0.1)  # Ctrl-C ends the wait
@@ -67,7 +67,7 @@ class _Background:
             raise _Failed(f"it did not take its last events within {CLOSE_SECONDS:g} s")
 
     def abandon(self) -> None:
-        """Tell it nothing more, and wait for nothing."""
+        """Send it nothing more, and do not wait for it."""
         self._abandoned = True
 
     def _raise_failure(self) -> None:
@@ -82,7 +82,7 @@ class _Background:
                 if self._abandoned:
                     return
                 getattr(tracker, event)(*values)
-        except BaseException as error:  # of another program: SystemExit too
+        except BaseException as error:  # foreign code: also SystemExit
             reason = redacted(" ".join(str(error).split()))
             self._failure = reason or type(error).__name__
 
@@ -93,12 +93,11 @@ class Trackers(AbstractContextManager["Trackers"]):
     def __init__(
         self, search: TrackedSearch, asked_for: Mapping[str, MakesTracker], console: Console
     ) -> None:
-        """Start them.
+        """Start the trackers.
 
         Args:
-            search: What the trackers are made with.
-            asked_for: What makes them, by the name that a failure is told with; TensorBoard's is
-                there without.
+            search: What the trackers are created with.
+            asked_for: What creates them, by the name used for a failure; TensorBoard is added.
             console: Where the one line goes if one fails.
         """
         self._console = console
@@ -113,18 +112,18 @@ class Trackers(AbstractContextManager["Trackers"]):
         self._each(lambda tracker: tracker.join(deadline))
 
     def trial_started(self, record: TrialRecord) -> None:
-        """Tell that a trial began, or goes on."""
+        """Pass on that a trial started or continues."""
         self._tell("trial_started", record)
 
     def epoch_ended(self, record: TrialRecord) -> None:
-        """Tell that a trial reported an epoch."""
+        """Pass on a trial's report."""
         self._tell("epoch_ended", record)
 
     def trial_recovered(self, record: TrialRecord, reason: str) -> None:
-        """Tell nothing: a tracker sees no difference."""
+        """Pass on nothing: trackers see no difference."""
 
     def trial_ended(self, record: TrialRecord) -> None:
-        """Tell that a trial ended."""
+        """Pass on that a trial ended."""
         self._tell("trial_ended", record)
 
     def _tell(self, event: str, record: TrialRecord) -> None:
@@ -143,6 +142,6 @@ class Trackers(AbstractContextManager["Trackers"]):
 
 
 def _tensorboard_log(search: TrackedSearch) -> Tracker:
-    from tune.monitoring.tensorboard_log import TensorBoardLog  # in its thread: it takes 0.1 s
+    from tune.monitoring.tensorboard_log import TensorBoardLog  # in the tracker's thread: 0.1 s
 
     return TensorBoardLog(search)

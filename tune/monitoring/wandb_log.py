@@ -1,9 +1,9 @@
-"""A search in Weights & Biases: one W&B group a run folder, one W&B run a trial.
+"""A search in Weights & Biases: one W&B group per run folder, one W&B run per trial.
 
     python -m tune.run … --tracker tune.monitoring.wandb_log:WandbLog
 
-WANDB_PROJECT, WANDB_ENTITY and WANDB_MODE=offline say where to, as W&B has them. A trial that goes
-on after an interruption goes on in its W&B run.
+WANDB_PROJECT, WANDB_ENTITY and WANDB_MODE=offline set the destination, as usual in W&B. A trial
+that resumes after an interruption continues its W&B run.
 """
 
 import os
@@ -13,7 +13,7 @@ from tune.monitoring.tracker import TrackedSearch, Tracker
 from tune.records.trial import SCORES, Status, TrialRecord
 
 SERVER_SECONDS = 20.0
-"""Longest wait for W&B's server to begin or to end a run; the end of the process waits too."""
+"""Longest wait for W&B's server to start or end a run; the process's end waits as long."""
 os.environ.setdefault("WANDB_SILENT", "true")
 
 try:
@@ -28,12 +28,12 @@ class WandbLog(Tracker):
     """Sends a search's events to Weights & Biases."""
 
     def __init__(self, search: TrackedSearch) -> None:
-        """Take a search; its files of W&B go into the run folder."""
+        """Take a search; W&B's files go into the run folder."""
         self._search = search
         self._runs: dict[int, Any] = {}
 
     def trial_started(self, trial: TrialRecord) -> None:
-        """Begin a W&B run, or take up the one that goes on."""
+        """Start a W&B run, or continue the trial's."""
         self._runs[trial.number] = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "char-lstm-tune"),
             group=self._search.name,
@@ -52,7 +52,7 @@ class WandbLog(Tracker):
         )
 
     def epoch_ended(self, trial: TrialRecord) -> None:
-        """Send an epoch's scores."""
+        """Send a report's scores."""
         epoch = trial.epochs[-1]
         scores = {score: getattr(epoch, score) for score in SCORES}
         self._runs[trial.number].log(scores, step=epoch.report)

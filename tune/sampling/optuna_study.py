@@ -1,7 +1,7 @@
-"""The Optuna study of a search: a journal file, made from the search's history.
+"""The Optuna study of a search: a journal file, built from the search's history.
 
-The history is the truth and the journal is made from it when a session begins, so each trial is in
-it once, however often it was resumed; in the session in which it is promoted, once for each part.
+The history is the source of truth; each session rebuilds the journal from it. So a trial is in it
+once, however often it was resumed; in a session that promotes the trial, once per part.
 optuna-dashboard opens it.
 """
 
@@ -25,20 +25,20 @@ from tune.sampling.own_samplers import ERROR, NUMBER
 from tune.sampling.samplers import GENERATION
 
 BASELINE, STOPPED, REPEAT = "baseline", "stopped", "repeat"
-"""User attributes of the Optuna trials, beside NUMBER and ERROR."""
+"""User attributes of Optuna's trials, besides NUMBER and ERROR."""
 _STATES = {
     Status.COMPLETE: TrialState.COMPLETE,
     Status.PRUNED: TrialState.PRUNED,
-    Status.STOPPED: TrialState.PRUNED,  # by hand: others have not ended
+    Status.STOPPED: TrialState.PRUNED,  # by hand: other STOPPED trials have not ended
     Status.DIVERGED: TrialState.FAIL,
     Status.FAILED: TrialState.FAIL,
 }
 
 
 class StudyJournal(BaseJournalBackend):
-    """Entries of one process: in memory at first, in a file from `move_to` on.
+    """Entries of one process: in memory until `move_to`, then in a file.
 
-    What Optuna has read is forgotten: it keeps what the entries say.
+    Entries that Optuna has read are dropped: it keeps their content itself.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class StudyJournal(BaseJournalBackend):
         self._num_forgotten = 0
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
-        """Return the entries from a number on; those before it are not asked for again."""
+        """Return the entries from a number on; earlier ones will not be requested again."""
         assert log_number_from >= self._num_forgotten
         del self._unread[: log_number_from - self._num_forgotten]
         self._num_forgotten = log_number_from
@@ -58,7 +58,7 @@ class StudyJournal(BaseJournalBackend):
         """Add entries.
 
         Raises:
-            OSError: They cannot be written; then none of them is.
+            OSError: They cannot be written; then none is.
         """
         lines = [json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs]
         if self._path is None:
@@ -66,21 +66,21 @@ class StudyJournal(BaseJournalBackend):
         else:
             with self._path.open("ab", buffering=0) as file:
                 append_whole(file, b"".join(lines))
-        # As they would be read from the file: a tuple is a list, and nothing is shared.
+        # As if read from the file: tuples become lists, and nothing is shared.
         self._unread += [json.loads(line) for line in lines]
 
     def move_to(self, path: Path) -> None:
-        """Write all entries so far to a file, in place of one that is there, and go on in it."""
+        """Write all entries so far to a file, replacing any, and append later ones to it."""
         write_whole(path, b"".join(self._lines))
         self._path, self._lines = path, []
 
 
 def quiet_optuna() -> None:
-    """Have Optuna print nothing but errors in this process."""
+    """Make Optuna print only errors in this process."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    # For good: two threads that each do so for a moment undo one another's.
+    # Permanently: threads that do this temporarily would undo each other's change.
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    # Said at each proposal of the Gaussian process (optuna 5.0) once a trial has failed.
+    # Printed at each proposal of the Gaussian process (optuna 5.0) once a trial has failed.
     warnings.filterwarnings("ignore", "Clip non-finite values")
 
 
@@ -90,10 +90,10 @@ def open_study(
     """Write the Optuna study of a search to a new journal file.
 
     Args:
-        path: The journal; optuna-dashboard opens it. One that exists is replaced; nothing is read
-            from it, for others may have written it.
-        space: What is searched.
-        records: What earlier sessions of the search did.
+        path: The journal; optuna-dashboard opens it. An existing one is replaced and never read,
+            because others may have written it.
+        space: The search space.
+        records: Trials of earlier sessions.
     """
     journal = StudyJournal()
     study = optuna.create_study(
@@ -107,7 +107,7 @@ def open_study(
 def fill_study(study: optuna.Study, space: SearchSpace, records: Iterable[TrialRecord]) -> None:
     """Put the trials that are done into an empty study, in the order of their last starts.
 
-    So a session has them whose trials went on from rungs, and TPE weighs them by their order.
+    A session that promotes trials has the same order, and TPE weighs trials by their order.
     """
     for record in sorted(records, key=lambda record: (record.started_seconds, record.number)):
         if record.is_done:
@@ -115,26 +115,26 @@ def fill_study(study: optuna.Study, space: SearchSpace, records: Iterable[TrialR
 
 
 class Queued(NamedTuple):
-    """A point to be tried before the sampler's, and what it is: attributes of Optuna's trial."""
+    """A point to try before the sampler's proposals, and the attributes of its Optuna trial."""
 
     point: dict[str, Any]
     attributes: dict[str, Any]
 
     @property
     def baseline(self) -> str:
-        """Name of the baseline that it is, or empty."""
+        """Name of the baseline, or empty if it is none."""
         return str(self.attributes.get(BASELINE, ""))
 
 
 def queue(space: SearchSpace, records: Iterable[TrialRecord]) -> list[Queued]:
-    """Return what is to be tried first.
+    """Return the points to try first.
 
-    It is the trials that an earlier session began and did not end, then the baselines, then the
-    base and the other starts. Where baselines would take all trials, the base stands before them.
+    First the trials that an earlier session left unfinished, then the baselines, then the base and
+    the other starts. If the baselines would use up all trials, the base precedes them.
 
     Args:
-        space: What is searched.
-        records: What earlier sessions of the search did.
+        space: The search space.
+        records: Trials of earlier sessions.
     """
     ordered = sorted(records, key=lambda record: record.number)
     queued = [
@@ -169,16 +169,16 @@ def queue(space: SearchSpace, records: Iterable[TrialRecord]) -> list[Queued]:
 
 
 def optuna_point(space: SearchSpace, config: TrialConfig) -> dict[str, Any]:
-    """Return a trial's point as Optuna takes it.
+    """Return a trial's point as Optuna accepts it.
 
-    A time budget may leave it fewer epochs than the axis has: then they are the axis' fewest.
+    If a time budget left it fewer epochs than the axis allows, they become the axis's minimum.
     """
     point = space.point(config.to_dict())
     return {axis: nearest(space.distributions[axis], value) for axis, value in point.items()}
 
 
 def _began(start: dict[str, Any], config: TrialConfig, *, is_limited: bool) -> bool:
-    """Return whether a trial is that start; a time budget may have left it fewer epochs."""
+    """Return whether a trial is this start; a time budget may have cut its epochs."""
     values = config.to_dict()
     return all(
         values[axis] == value or (is_limited and axis == "epochs" and values[axis] < value)

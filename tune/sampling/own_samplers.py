@@ -1,8 +1,8 @@
-"""Samplers that Optuna does not have: near the best, Sobol by number, CMA-ES without pickles.
+"""Samplers that Optuna lacks: near the best, Sobol by trial number, CMA-ES without pickles.
 
 Sources: Mallik 2023, "PriorBand: Practical Hyperparameter Optimization in the Age of Deep
-Learning", arXiv:2306.12370, section 4 (what a user believes to be good, what was found so far and
-chance each propose a part of the trials); Sobol 1967; Hansen 2016, arXiv:1604.00772 (CMA-ES).
+Learning", arXiv:2306.12370, section 4 (the user's prior, the best so far and random sampling each
+propose a share of the trials); Sobol 1967; Hansen 2016, arXiv:1604.00772 (CMA-ES).
 """
 
 import collections
@@ -22,19 +22,19 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces.distributions import at_position, is_ordered, position
 
 NUMBER = "number"
-"""User attribute of Optuna's trials: the number of ours."""
+"""User attribute of Optuna's trials: our trial number."""
 ERROR = "error"
-"""User attribute: why a trial failed; a proposal that was a repeat fails without."""
+"""User attribute: why a trial failed; a repeated proposal fails without it."""
 SPREAD = 0.25
-"""Standard deviation of a step along an axis of length 1; share of the choices without an order
-that are drawn again."""
+"""Standard deviation of a step along an axis of length 1; probability with which an unordered
+choice is resampled."""
 
 
 class NearSampler(RandomSampler):
-    """Moves away from one point, each axis by itself; made for one proposal.
+    """Perturbs one point, each axis independently; made for one proposal.
 
-    One axis always moves, of those that can: the point itself has been tried. Axes that the point
-    does not have, and all where there is none yet, are drawn at random.
+    At least one axis moves, if any can: the point itself has been tried. Axes that the point
+    lacks, or all axes if there is no point yet, are drawn at random.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class NearSampler(RandomSampler):
         """Sample one trial.
 
         Args:
-            center: The point; None is the trial of the study with the lowest value so far.
-            axes: Of the space.
-            moved_share: Mean share of the other axes that are drawn.
-            generator: Of this proposal.
-            seed: Of the axes that are drawn at random.
+            center: The point; None for the study's trial with the lowest value so far.
+            axes: The space's axes.
+            moved_share: Probability that any other axis is drawn too.
+            generator: This proposal's generator.
+            seed: Seed for the axes drawn at random.
         """
         super().__init__(seed)
         self._center = center
@@ -69,7 +69,7 @@ class NearSampler(RandomSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Sample an axis by itself."""
+        """Sample one axis."""
         if self._center is None:
             self._center = _best(study)
         if self._always_moved is None:
@@ -89,21 +89,21 @@ class NearSampler(RandomSampler):
 
 
 def _near(distribution: BaseDistribution, value: Any, generator: np.random.Generator) -> Any:
-    """Return a value near another, which it may be."""
+    """Return a value near another, possibly equal to it."""
     if isinstance(distribution, CategoricalDistribution) and not is_ordered(distribution):
         drawn = distribution.choices[int(generator.integers(len(distribution.choices)))]
         return drawn if generator.random() < SPREAD else value
     center = position(distribution, value)
-    while True:  # a normal distribution, cut at the bounds: at least 2 in 5 lie inside
+    while True:  # a truncated normal: at least 2 in 5 draws lie within the bounds
         drawn = generator.normal(center, SPREAD)
         if 0 <= drawn <= 1:
             return at_position(distribution, drawn)
 
 
 def _other(distribution: BaseDistribution, value: Any, generator: np.random.Generator) -> Any:
-    """Return a value near another, which it is not; the axis has more than one."""
+    """Return a value near another, but different; the axis has more than one."""
     drawn = value
-    # Of two numbers the other is drawn least often, in 1 of 22 cases; 1 and 1.0 are no others.
+    # The worst case is an axis of two numbers: 1 draw in 22 differs. 1 and 1.0 are equal.
     for _ in range(1_000):
         drawn = _near(distribution, value, generator)
         if drawn != value:
@@ -112,7 +112,7 @@ def _other(distribution: BaseDistribution, value: Any, generator: np.random.Gene
 
 
 def _best(study: Study) -> Mapping[str, Any]:
-    """Return the point of the trial with the lowest value of any epoch; none if none has one."""
+    """Return the point of the trial with the lowest value at any epoch; empty without values."""
     states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
     trials = study.get_trials(deepcopy=False, states=states)
     trained = [trial for trial in trials if trial.intermediate_values]
@@ -122,7 +122,7 @@ def _best(study: Study) -> Mapping[str, Any]:
 
 
 class NumberedQMCSampler(QMCSampler):
-    """Gives one trial its point of a scrambled sequence."""
+    """Gives a trial its own point of a scrambled sequence."""
 
     def __init__(
         self, index: int, *, qmc_type: str, seed: int, independent_sampler: BaseSampler
@@ -130,10 +130,10 @@ class NumberedQMCSampler(QMCSampler):
         """Sample one trial.
 
         Args:
-            index: Of the point, from 0.
+            index: Index of the point, from 0.
             qmc_type: Optuna's name of the sequence.
-            seed: Of the sequence, one for all trials.
-            independent_sampler: For axes that the first trial did not have.
+            seed: Seed of the sequence, the same for all trials.
+            independent_sampler: For axes that the first trial lacked.
         """
         super().__init__(
             qmc_type=qmc_type,
@@ -150,12 +150,12 @@ class NumberedQMCSampler(QMCSampler):
 
 @dataclasses.dataclass(slots=True)
 class Replay:
-    """What one search has told CMA-ES, kept from one proposal to the next.
+    """What a search has told CMA-ES, kept between proposals.
 
     Attributes:
-        axes: That are sampled together.
-        told: Numbers of the trials of each generation.
-        optimizer: Its state after them.
+        axes: The axes sampled jointly.
+        told: Trial numbers of each generation.
+        optimizer: CMA-ES's state after these generations.
     """
 
     axes: dict[str, BaseDistribution] = dataclasses.field(default_factory=dict)
@@ -164,18 +164,18 @@ class Replay:
 
 
 class ReplayedCmaEsSampler(CmaEsSampler):
-    """CMA-ES whose distribution is worked out from the trials, of which each has its generation.
+    """CMA-ES whose state is recomputed from the trials and their generations.
 
-    optuna 5.0 keeps it as a pickle in the trials' attributes and loads it from there, so whoever
-    can write a run's journal could run code. Its draws do not depend on Optuna's numbers of the
-    trials, which count proposals that were repeats too.
+    optuna 5.0 pickles the state into the trials' attributes and loads it from there, so anyone who
+    can write a run's journal could execute code. Here, draws do not depend on Optuna's trial
+    numbers, which also count repeated proposals.
     """
 
     def __init__(self, replay: Replay, **arguments: Any) -> None:
         """Sample one trial.
 
         Args:
-            replay: Of this search; what it has is not told again.
+            replay: This search's; what it has is not told again.
             arguments: Optuna's.
         """
         super().__init__(**arguments)
@@ -184,7 +184,7 @@ class ReplayedCmaEsSampler(CmaEsSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Sample the axes together."""
+        """Sample the axes jointly."""
         self._together = search_space
         unnumbered = copy.copy(trial)
         unnumbered.number = 0
@@ -194,8 +194,8 @@ class ReplayedCmaEsSampler(CmaEsSampler):
         """Return the trials and their values, without optuna 5.0's deep copy of pruned ones."""
         states = (TrialState.COMPLETE, TrialState.PRUNED)
         trials = []
-        # Of a ThinnedStudy, too: a generation keeps a trial that goes on from a rung, which was
-        # told there, and is told again when it ends.
+        # Not thinned, even for a ThinnedStudy: a generation keeps a promoted trial, which was told
+        # at its rung and is told again when it ends.
         ended = Study._get_trials(study, deepcopy=False, states=states, use_cache=True)
         of_number = {trial.user_attrs.get(NUMBER, trial): trial for trial in ended}
         for trial in of_number.values():
@@ -210,7 +210,7 @@ class ReplayedCmaEsSampler(CmaEsSampler):
 
     def _restore_optimizer(self, completed_trials: list[FrozenTrial]) -> Any:
         transform = _SearchSpaceTransform(self._together, transform_0_1=True)
-        # Made each time: it takes a number from the generator that draws the proposal.
+        # Created each time, because it draws from the generator that draws the proposal.
         new = self._init_optimizer(transform, StudyDirection.MINIMIZE)
         drawn = collections.defaultdict(list)
         for trial in completed_trials:
@@ -220,7 +220,7 @@ class ReplayedCmaEsSampler(CmaEsSampler):
             full.append(drawn[len(full)][: new.population_size])
         numbers = [[trial.number for trial in generation] for generation in full]
         replay = self._replay
-        # A trial that ends late belongs to its generation in place of another.
+        # A trial that ends late replaces another in its generation.
         if replay.axes != self._together or replay.told != numbers[: len(replay.told)]:
             replay.axes, replay.told, replay.optimizer = self._together, [], None
         replay.optimizer = replay.optimizer or new

@@ -3,9 +3,9 @@
 A new sampler is made for each proposal, from the search's seed and the trial's number, so that
 a resumed search proposes what the uninterrupted one would have.
 
-Sources: Bergstra 2011 (TPE); Ginsbourger 2010 (constant liar, for trials that still run);
+Sources: Bergstra 2011 (TPE); Ginsbourger 2010 (constant liar, for running trials);
 Hansen 2016, arXiv:1604.00772 (CMA-ES); Sobol 1967 (QMC); Mallik 2023,
-arXiv:2306.12370 (PriorBand: proposals near what is known to be good).
+arXiv:2306.12370 (PriorBand: proposals near known good configurations).
 """
 
 import math
@@ -25,29 +25,29 @@ if TYPE_CHECKING:
 TPE = ("tpe-univariate", "tpe")
 SAMPLERS = (*TPE, "random", "qmc", "gp", "cmaes")
 AUTO = "auto"
-"""The default: by how many trials run at once, which is not known before there are nodes."""
+"""The default: depends on how many trials run at once, which is unknown until nodes exist."""
 GENERATION = "cma:generation"
-"""System attribute of Optuna's trials, a number: the generation of CMA-ES that they belong to."""
+"""System attribute of Optuna's trials: the number of their CMA-ES generation."""
 MAX_STARTUP_TRIALS = 10
 STARTUP_SHARE = 0.25
-"""Trials that end before a model is used; baselines and starts count among them. Until then TPE's
-lie near a start; with others, `random` aside, or without a start they are points of a Sobol
-sequence."""
+"""Share of trials, including baselines and starts, that must end before a model is used. Until
+then, TPE's proposals lie near a start; without a start, and with other samplers than `random`,
+they are points of a Sobol sequence."""
 NEAR_BEST_SHARE, NEAR_BEST_MOVED = 1 / 3, 0.5
-"""Share of TPE's later proposals that move an axis of the best so far, and mean share of its other
-axes that move with it. With 4
-workers both together leave 39 thousandths of a bit on recorded curves, where 44 were left, and 75
-after a quarter of the budget, where 88 were (LOG.md, 2026-11-26)."""
+"""Share of TPE's later proposals that move an axis of the best so far, and mean share of the other
+axes that move too. On recorded curves with 4 workers, both together reduce the regret from 44
+thousandths of a bit to 39, and after a quarter of the budget from 88 to 75 (LOG.md, 2026-11-26).
+"""
 
 ATTEMPTS, ATTEMPTS_OF_MODEL = 8, 4
-"""Proposals for a trial until it may be a configuration that was tried before."""
+"""Proposals per trial before one that was tried is accepted; how many of them use a model."""
 
 
 def check_sampler(name: str) -> str:
-    """Return the name if a sampler has it, or if it is AUTO.
+    """Return the name if it is a sampler's or AUTO.
 
     Raises:
-        ConfigError: None has.
+        ConfigError: It is neither.
     """
     if name not in (AUTO, *SAMPLERS):
         raise ConfigError(unknown_choice("sampler", name, (AUTO, *SAMPLERS)))
@@ -55,24 +55,24 @@ def check_sampler(name: str) -> str:
 
 
 def default_sampler(num_concurrent: int) -> str:
-    """Return what AUTO is, by how many trials run at once.
+    """Return what AUTO means for a number of concurrent trials.
 
-    On recorded curves TPE over all axes together was ahead of TPE of each axis by itself with
-    one worker, and behind with two and with 4 (LOG.md, 2026-11-26).
+    On recorded curves, joint TPE was ahead of univariate TPE with one worker, and behind with two
+    and with 4 (LOG.md, 2026-11-26).
     """
     return "tpe" if num_concurrent == 1 else "tpe-univariate"
 
 
 def make_thinning(name: str) -> "Thinning | None":
-    """Return the thinning of one search by its sampler's name; None if it looks at no trials."""
+    """Return the thinning for a search with this sampler; None if that ignores earlier trials."""
     from tune.sampling.thinned_study import Thinning
 
-    if name == "cmaes":  # the TPE of its categories, which are few
+    if name == "cmaes":  # for the TPE of its few categorical axes
         return Thinning(most=sys.maxsize)
     if name not in (*TPE, "gp"):
         return None
-    # optuna 5.0's Gaussian process knows complete trials alone. Of the first 50 of `full` with
-    # ASHA 13 are: most proposals so far would be random.
+    # optuna 5.0's Gaussian process uses only complete trials. Of the first 50 of `full` with ASHA,
+    # 13 are complete: most proposals until then would be random.
     return Thinning(pruned_as_complete=name == "gp")
 
 
@@ -91,14 +91,14 @@ def make_sampler(
 
     Args:
         name: One of SAMPLERS.
-        space: What is searched. The first of a search of few trials are fewer.
+        space: The search space; its number of trials limits the first ones.
         seed: The search's seed.
         number: The trial's number.
-        num_ended: How many trials have ended: a model is used once there are enough.
-        num_baselines: How many trials before it are baselines.
-        attempt: How many proposals for it were configurations that had been tried; later ones are
+        num_ended: Number of ended trials; with enough of them, a model is used.
+        num_baselines: Number of baselines before this trial.
+        attempt: Number of proposals for this trial that had been tried before; later ones are
             drawn at random.
-        replay: What this search has told CMA-ES; None is nothing.
+        replay: What this search has told CMA-ES; None for nothing.
     """
     import numpy as np
     from optuna import exceptions, samplers
@@ -114,7 +114,7 @@ def make_sampler(
     starts, axes = space.all_starts(), space.distributions
     own_seed = hash_seed(seed, number, *[attempt] * (attempt > 0)) % 2**32
     startup_trials = min(MAX_STARTUP_TRIALS, math.ceil(STARTUP_SHARE * space.budget.trials))
-    # By the trials that are known: with 16 workers the eleventh begins when none is.
+    # Counts ended trials, not the number: with 16 workers, the eleventh starts before any ends.
     is_early = num_ended < startup_trials
     generator = np.random.default_rng(own_seed)
     random = samplers.RandomSampler(seed=own_seed)
@@ -127,7 +127,7 @@ def make_sampler(
         warnings.simplefilter("ignore", exceptions.ExperimentalWarning)
         if is_early or name == "qmc":
             if attempt:
-                return random  # a trial has one point of the sequence
+                return random  # a trial has only one point of the sequence
             return NumberedQMCSampler(
                 max(0, number - num_baselines - len(starts)),
                 qmc_type="sobol",
@@ -149,7 +149,7 @@ def make_sampler(
                 warn_independent_sampling=False,
             )
         if name == "cmaes":
-            # It has no categories and no conditions: those axes are TPE's.
+            # CMA-ES has no categories and no conditions: TPE samples those axes.
             return ReplayedCmaEsSampler(
                 replay or Replay(),
                 seed=own_seed,

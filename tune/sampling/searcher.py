@@ -1,10 +1,10 @@
 """The adapter between Ray Tune's `Searcher` interface and an Optuna study.
 
-Ray 2.60's own OptunaSearch tells a trial that ASHA stopped as COMPLETE with its truncated
-value, and leaves a diverged one RUNNING for ever. Here a stopped trial is told PRUNED, a
-finished one COMPLETE, a diverged or failed one FAIL with its reason, which TPE and the Gaussian
-process are shown as the poorest (thinned_study.py), and every epoch is an intermediate value. Axes
-with a condition are asked for only where it holds.
+Ray 2.60's own OptunaSearch reports a trial that ASHA stopped as COMPLETE with its truncated
+value, and leaves a diverged one RUNNING for ever. Here a stopped trial becomes PRUNED, a finished
+one COMPLETE, and a diverged or failed one FAIL with its reason (TPE and the Gaussian process see
+it as the poorest: thinned_study.py). Every report is an intermediate value. A conditional axis is
+suggested only if its condition holds.
 """
 
 import dataclasses
@@ -42,11 +42,10 @@ class StudySearcher(Searcher):
     """Proposes trials from an Optuna study and tells it how they went.
 
     A proposal is {"number": …, "baseline": …, "config": TrialConfig fields, "generation": of
-    CMA-ES or None, "checkpoints": where to go on from, newest first, "part": 2 where it went on
-    from a rung once, …}. What is proposed follows
-    from the seed, the trial's number and what the study was told, and from nothing else but the
-    clock of a time budget: without one a resumed search proposes what the uninterrupted one
-    would have.
+    CMA-ES or None, "checkpoints": where to continue from, newest first, "part": 2 once it was
+    promoted, …}. It depends only on the seed, the trial's number, what the study was told and,
+    with a time budget, the clock: without one, a resumed search proposes what the uninterrupted
+    one would have.
     """
 
     def __init__(
@@ -65,18 +64,18 @@ class StudySearcher(Searcher):
         """Search a space.
 
         Args:
-            study: What `open_study` gave.
-            space: What is searched.
+            study: From `open_study`.
+            space: The search space.
             seed: The search's seed.
             sampler: One of SAMPLERS.
-            records: What earlier sessions of the search did.
+            records: Trials of earlier sessions.
             checkpoints: Trial number to the locations of its checkpoints, newest first.
-            next_baseline: Returns of how many trials were proposed the name of the baseline that
-                is to follow, or None; None where all baselines come first.
-            promotion: Returns, knowing whether no new trial will come, which one goes on from its
-                rung and from which checkpoints, or None; None where none ever does. With it,
-                proposals end by themselves, what was added among them.
-            shorten: Returns a configuration with as many epochs as the time budget has room for.
+            next_baseline: Given the number of proposed trials, returns the name of the baseline
+                that is due, or None. None if all baselines come first.
+            promotion: Given whether no new trial will come, returns the trial to promote and its
+                checkpoints, or None. None if trials are never promoted. With it, the searcher
+                itself ends the proposals, including added ones.
+            shorten: Returns a configuration with as many epochs as the time budget allows.
         """
         super().__init__(metric=RUNNING_BEST, mode="min")
         self._study = study
@@ -96,16 +95,16 @@ class StudySearcher(Searcher):
         self._checkpoints = dict(checkpoints or {})
         self._live: dict[str, optuna.Trial] = {}
         self._added: list[Queued] = []
-        self._parts: Counter[int] = Counter()  # how often each was proposed in this session
-        # Of each trial the last that Optuna has: one that goes on is another to it.
+        self._parts: Counter[int] = Counter()  # proposals of each trial in this session
+        # Each trial's latest number in Optuna, for which a promoted trial is a new one.
         self._optuna_numbers = {
             trial.user_attrs[NUMBER]: trial.number for trial in study.get_trials(deepcopy=False)
         }
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Propose the next trial: one that was begun, else one that is promoted, else a new one.
+        """Propose the next trial: an unfinished one, else a promoted one, else a new one.
 
-        None where there may be one later, FINISHED where there will be none.
+        None if there may be one later, FINISHED if there will be none.
         """
         queued = self._added.pop(0) if self._added else self._next_queued(only_begun=True)
         if queued is None and self._promotion is not None:
@@ -153,25 +152,25 @@ class StudySearcher(Searcher):
         }
 
     def try_next(self, point: dict[str, Any], order_id: str) -> None:
-        """Have a point of the space tried before all else; its proposal has the order's id."""
+        """Have a point of the space tried next; its proposal has the order's id."""
         self._added.append(Queued(point, {ORDER: order_id}))
 
     def _again(self, record: TrialRecord, checkpoints: list[str]) -> Queued:
-        """Return a trial of this session as one that goes on."""
+        """Return a trial of this session as one to continue."""
         self._earlier[record.number] = record
         self._checkpoints[record.number] = checkpoints
         attributes = {NUMBER: record.number, BASELINE: record.baseline}
         return Queued(optuna_point(self._space, record.config), attributes)
 
     def _free_number(self, least: int) -> int:
-        """Return the next number that no trial has: one that a kill kept from beginning, say."""
+        """Return the next unused number, perhaps that of a trial whose start a kill prevented."""
         return next(number for number in itertools.count(least) if number not in self._earlier)
 
     def _new_trial(self, first: Queued | None = None) -> tuple[optuna.Trial, TrialConfig]:
-        """Ask for a trial whose configuration was not tried, if that can be had.
+        """Ask for a trial whose configuration was not tried, if there is one.
 
         Args:
-            first: What is asked for before what is queued, if anything is.
+            first: A point to ask for before the queue, if any.
         """
         for attempt in range(ATTEMPTS):
             queued = first if first is not None and not attempt else self._next_queued()
@@ -182,7 +181,7 @@ class StudySearcher(Searcher):
             if is_fixed or configuration(config) not in self._tried:
                 return trial, config
             if attempt == ATTEMPTS - 1 and not (untried := self._untried()):
-                return trial, config  # it is counted
+                return trial, config  # a repeat, which is counted
             trial.set_user_attr(REPEAT, True)
             self._study.tell(trial, state=TrialState.FAIL)
         generator = np.random.default_rng(hash_seed(self._seed, self._next_number))
@@ -190,10 +189,10 @@ class StudySearcher(Searcher):
         return self._ask(0)
 
     def _next_queued(self, *, only_begun: bool = False) -> Queued | None:
-        """Return what is to be tried before the sampler's proposals, if anything is left.
+        """Return the next point to try before the sampler's proposals, if any is left.
 
         Args:
-            only_begun: Whether only what an earlier session began, or a baseline that is due.
+            only_begun: Consider only trials that an earlier session began, or a due baseline.
         """
         wanted = self._next_baseline and (self._next_baseline(self._num_proposed) or "")
         for place, each in enumerate(self._queue):
@@ -203,7 +202,7 @@ class StudySearcher(Searcher):
         return None
 
     def _ask(self, attempt: int) -> tuple[optuna.Trial, TrialConfig]:
-        """Ask for a trial, and have the study know how many epochs it is given."""
+        """Ask for a trial, and tell the study how many epochs it gets."""
         num_baselines = sum(number < self._next_number for number in self._baselines)
         self._study.sampler = make_sampler(
             self._sampler,
@@ -222,12 +221,12 @@ class StudySearcher(Searcher):
             return trial, self._earlier[trial.user_attrs[NUMBER]].config
         if baseline := trial.user_attrs.get(BASELINE):
             of_name = {entry.name: entry.params for entry in self._space.baselines}
-            # Never stopped early.
+            # Baselines are never stopped early.
             fixed = {**of_name.get(baseline, {}), "patience_epochs": 0}
             return trial, self._space.config({**fixed, **params})
         config = self._space.config(params)
         shortened = self._shorten(config)
-        if EPOCHS in params and shortened.epochs != params[EPOCHS]:  # it ends with a report
+        if EPOCHS in params and shortened.epochs != params[EPOCHS]:  # ends at a report
             distribution = self._space.distributions[EPOCHS]
             value = optuna_point(self._space, shortened)[EPOCHS]
             trial.storage.set_trial_param(
@@ -236,7 +235,7 @@ class StudySearcher(Searcher):
         return trial, shortened
 
     def _untried(self) -> list[dict[str, Any]]:
-        """Return the points that no trial has had, of a space that has few."""
+        """Return the untried points of a small space."""
         points = self._space.points() or []
         return [
             point
@@ -245,12 +244,12 @@ class StudySearcher(Searcher):
         ]
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Tell a report as an intermediate value."""
+        """Tell Optuna a report as an intermediate value."""
         if RUNNING_BEST not in result:
             return
         trial = self._live[trial_id]
         told = trial.storage.get_trial(trial._trial_id).intermediate_values
-        # A report that comes again, after its driver or its worker died, was told before.
+        # A report that is repeated after the driver or the worker died was told before.
         if result["report"] not in told:
             trial.report(result[RUNNING_BEST], step=result["report"])
 
@@ -261,7 +260,7 @@ class StudySearcher(Searcher):
         if error:
             return  # `fail` is called next, with the reason, which Ray 2.60 does not pass here
         if result is not None:
-            # Ray 2.60 passes a trial's last epoch here alone, not to on_trial_result.
+            # Ray 2.60 passes a trial's last report only here, not to on_trial_result.
             self.on_trial_result(trial_id, result)
         trial = self._live.pop(trial_id)
         if result is None:
@@ -274,11 +273,11 @@ class StudySearcher(Searcher):
             self._study.tell(trial, state=TrialState.PRUNED)
 
     def fail(self, trial_id: str, reason: str) -> None:
-        """Tell Optuna why a trial raised, or that its process died."""
+        """Tell Optuna why a trial failed: it raised, or its process died."""
         self._tell_failed(self._live.pop(trial_id), reason)
 
     def stop_running(self) -> None:
-        """Tell Optuna that the search ended before its running trials did: none stays RUNNING."""
+        """Tell Optuna that the search ended before the running trials: none stays RUNNING."""
         for trial in self._live.values():
             self._tell_stopped(trial)
         self._live.clear()
@@ -293,9 +292,9 @@ class StudySearcher(Searcher):
 
 
 def _ask_point(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
-    """Ask for each axis that the trial has, given those before it."""
+    """Suggest each axis that exists, given those before it."""
     params: dict[str, Any] = {}
     for axis, distribution in space.distributions.items():
         if space.exists(axis, params):
-            params[axis] = trial._suggest(axis, distribution)  # optuna 5.0: no public one takes it
+            params[axis] = trial._suggest(axis, distribution)  # optuna 5.0: nothing public does
     return params

@@ -1,14 +1,14 @@
-"""Shows a sampler some of a long search's trials, so that a proposal costs no more at the end.
+"""Shows a sampler some of a long search's trials, so that a proposal's cost stays bounded.
 
-Optuna's samplers never see a trial that failed, so nothing would keep them from where trials
-diverge, run out of memory or out of time: those are shown as the poorest. The Gaussian process
-(optuna 5.0) knows complete trials alone; stopped ones are shown as complete.
+Optuna's samplers ignore failed trials, so nothing would keep them from regions where trials
+diverge, run out of memory or out of time. So these are shown as the poorest. The Gaussian process
+(optuna 5.0) uses only complete trials, so stopped ones are shown as complete.
 
-TPE (optuna 5.0) builds its two densities from all trials for each axis: 0.2 s for a proposal after
-1,000 trials of `extended`, in proportion to their number. The best trials make one density and
-are all shown; the other is made of the many, of which an even part tells the same. To rank all
-of them for each answer takes 31 ms after 10,000 trials, and a proposal that takes 50 ms asks twice
-(measured 2026-11-28). What has ended does not change: sorted once, an answer takes 0.1 ms.
+TPE (optuna 5.0) builds its two densities from all trials for each axis: 0.2 s per proposal after
+1,000 trials of `extended`, proportional to their number. The best trials form one density and are
+all shown; the rest form the other, for which an even sample suffices. Ranking all trials for each
+query takes 31 ms after 10,000 trials, and a proposal, which takes 50 ms, queries twice (measured
+2026-11-28). Ended trials do not change: they are sorted once, so a query takes 0.1 ms.
 
 Source: Bergstra 2011, "Algorithms for Hyper-Parameter Optimization", section 4.
 """
@@ -25,21 +25,21 @@ from optuna.trial import FrozenTrial, TrialState
 from tune.sampling.own_samplers import ERROR
 
 MAX_SHOWN = 300
-"""Ended trials that are shown at most."""
+"""Maximum number of ended trials that are shown."""
 ALWAYS_SHOWN = 25
-"""Of these, the best: optuna 5.0's TPE never takes more into its density of the good."""
+"""The best of these, always shown: optuna 5.0's TPE puts no more into its good density."""
 _Rank = tuple[float, float, float]
 
 
 class Thinning:
-    """Which trials of one study are shown; made for a whole search, and fed all its trials."""
+    """Which trials of a study are shown; made once per search, and given all its trials."""
 
     def __init__(self, *, pruned_as_complete: bool = False, most: int = MAX_SHOWN) -> None:
         """Show none yet.
 
         Args:
-            pruned_as_complete: Show a pruned trial as one that is complete, with its last value.
-            most: Ended trials that are shown, at least ALWAYS_SHOWN.
+            pruned_as_complete: Show a pruned trial as complete, with its last value.
+            most: Maximum number of ended trials shown, at least ALWAYS_SHOWN.
         """
         self._pruned_as_complete = pruned_as_complete
         self._most = most
@@ -47,10 +47,10 @@ class Thinning:
         self._hidden: set[int] = set()
 
     def shown(self, trials: list[FrozenTrial], states: frozenset[TrialState]) -> list[FrozenTrial]:
-        """Return those to show of the trials in some states, by their number.
+        """Return the trials to show among those in some states, ordered by number.
 
         Args:
-            trials: All of the study, by their number; those of the last call first.
+            trials: All trials of the study, ordered by number; those of the last call first.
             states: The states.
         """
         if states not in self._parts:
@@ -58,14 +58,14 @@ class Thinning:
         return self._parts[states].shown(trials, self._hidden)
 
     def hide(self, number: int) -> None:
-        """Show an ended trial no more: it goes on as another one."""
+        """Stop showing an ended trial, which continues as a new one."""
         self._hidden.add(number)
         for part in self._parts.values():
             part.remove(number)
 
 
 class _Part:
-    """The trials in some states: those that have ended in order, the others by index."""
+    """The trials in some states: ended ones in order, others by index."""
 
     def __init__(self, states: frozenset[TrialState], pruned_as_complete: bool, most: int) -> None:
         self._states = states
@@ -89,7 +89,7 @@ class _Part:
         shown = [trials[at] for at in self._not_ended if trials[at].state in self._states]
         shown += (trial for _, _, trial in self._best)
         num_others = min(len(self._others), self._most - ALWAYS_SHOWN)
-        # By their number, not by their rank: neither age nor quality weighs more than before.
+        # Even by number, not by rank, so that neither age nor quality gains weight.
         even = np.linspace(0, len(self._others) - 1, num_others).round().astype(int)
         shown += (self._others[at][1] for at in even)
         return sorted(shown, key=lambda trial: trial.number)
@@ -101,7 +101,7 @@ class _Part:
             insort(self._others, (number, other))
 
     def remove(self, number: int) -> None:
-        """Forget an ended trial, as if it had never been there."""
+        """Forget an ended trial, as if it had never existed."""
         self._others = [each for each in self._others if each[0] != number]
         kept = [each for each in self._best if each[1] != number]
         if len(kept) < len(self._best) and self._others:
@@ -112,15 +112,15 @@ class _Part:
 
 
 class ThinnedStudy(optuna.Study):
-    """A study that tells a sampler of at most MAX_SHOWN ended trials, and of all that run."""
+    """A study that shows a sampler at most MAX_SHOWN ended trials, and all running ones."""
 
     def __init__(self, study: optuna.Study, thinning: Thinning) -> None:
-        """Show a study for one proposal; the thinning is one for all proposals."""
+        """Show a study for one proposal; all proposals share the thinning."""
         self.__dict__.update(study.__dict__)
         self._thinning = thinning
         self._shown: dict[frozenset[TrialState], list[FrozenTrial]] = {}
 
-    # What optuna 5.0's samplers ask, for each axis; its public `get_trials` copies all trials.
+    # optuna 5.0's samplers call this for each axis; its public `get_trials` copies all trials.
     def _get_trials(
         self,
         deepcopy: bool = True,
@@ -136,7 +136,7 @@ class ThinnedStudy(optuna.Study):
 
 
 def _as_sampled(trial: FrozenTrial, *, pruned_as_complete: bool) -> FrozenTrial:
-    """Return an ended trial as the sampler is to know it; one that failed has no good value."""
+    """Return an ended trial as the sampler should see it; failed ones have no good value."""
     has_failed = trial.state == TrialState.FAIL and ERROR in trial.user_attrs
     if not has_failed and not (pruned_as_complete and trial.state == TrialState.PRUNED):
         return trial
@@ -144,7 +144,7 @@ def _as_sampled(trial: FrozenTrial, *, pruned_as_complete: bool) -> FrozenTrial:
     values = {} if has_failed else trial.intermediate_values
     if pruned_as_complete:
         shown.state = TrialState.COMPLETE
-        # Optuna takes the worst of the others for one that is not finite.
+        # Optuna replaces a value that is not finite with the worst of the others.
         shown.value = values[max(values)] if values else math.inf
     else:
         shown.state, shown.intermediate_values = TrialState.PRUNED, values
@@ -152,7 +152,7 @@ def _as_sampled(trial: FrozenTrial, *, pruned_as_complete: bool) -> FrozenTrial:
 
 
 def _rank(trial: FrozenTrial) -> _Rank:
-    """Order trials as TPE does: complete ones by value, then pruned ones by how far they came."""
+    """Order trials as TPE does: complete ones by value, then pruned ones by their last step."""
     if trial.state == TrialState.COMPLETE:
         assert trial.value is not None
         return 0, 0, trial.value

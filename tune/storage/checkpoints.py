@@ -1,8 +1,8 @@
 """The trials' checkpoints in a run's storage: listed, fetched, kept and removed.
 
-Ray keeps them, each session of a run in a folder of its own:
+Ray writes them, in one folder per session of a run:
 <storage>/session-1/trial_00007/checkpoint_000003/checkpoint/meta.json
-A trial that went on from a rung in its session has a second folder, trial_00007-2.
+A trial that was promoted within its session has a second folder, trial_00007-2.
 """
 
 import contextlib
@@ -29,9 +29,9 @@ from model.training.checkpoint import (
 
 SESSION = "session-"
 MODEL_FOLDER = "checkpoint"
-"""The project's own checkpoint folder in one of Ray's."""
+"""The project's own checkpoint folder inside Ray's."""
 RAY_FOLDER = "checkpoint_"
-"""How the names of Ray's begin; a number follows that grows."""
+"""Prefix of Ray's checkpoint folders; an increasing number follows."""
 _PATH = re.compile(
     rf"{SESSION}(?P<session>\d+)/trial_(?P<number>\d+)(-(?P<part>\d+))?/"
     rf"{RAY_FOLDER}(?P<index>\d+)/"
@@ -51,7 +51,7 @@ class CheckpointStore:
     root: str
 
     def next_session(self) -> str:
-        """Return the name of the folder of the session to come.
+        """Return the name of the next session's folder.
 
         Raises:
             ExternalFault: The storage does not answer.
@@ -61,7 +61,7 @@ class CheckpointStore:
         return f"{SESSION}{last + 1}"
 
     def newest_first(self) -> dict[int, list[str]]:
-        """Return each trial's checkpoints: trial number to locations, the newest first.
+        """Return each trial's checkpoints: trial number to locations, newest first.
 
         Raises:
             ExternalFault: The storage does not answer.
@@ -69,7 +69,7 @@ class CheckpointStore:
         return self._newest_first(self._paths(recursive=True))
 
     def of_trial(self, number: int) -> list[str]:
-        """Return one trial's checkpoints, the newest first; others are not looked at.
+        """Return one trial's checkpoints, newest first, without listing others'.
 
         Raises:
             ExternalFault: The storage does not answer.
@@ -97,7 +97,7 @@ class CheckpointStore:
         }
 
     def _paths(self, below: str = "", *, recursive: bool) -> list[str]:
-        """Return the paths below a folder, all from the root."""
+        """Return the paths below a folder, relative to the root."""
         file_system, root = open_location(self.root)
         folder = f"{root}/{below}" if below else root
         selector = fs.FileSelector(folder, allow_not_found=True, recursive=recursive)
@@ -110,13 +110,13 @@ class CheckpointStore:
 
 
 def unreadable(error: OSError) -> ExternalFault:
-    """Return what ends a search whose checkpoints the storage does not give."""
+    """Return the fault that ends a search whose checkpoints cannot be read."""
     return ExternalFault(f"the trials' checkpoints must be readable: {first_line(error)}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StoredCheckpoint:
-    """A checkpoint folder of the project's own: its file system, and its path there."""
+    """One of the project's own checkpoint folders: its file system and its path there."""
 
     file_system: fs.FileSystem
     path: str
@@ -128,11 +128,11 @@ def stored_checkpoint(location: str) -> StoredCheckpoint:
 
 
 def beside(file_system: fs.FileSystem, newest: str) -> list[StoredCheckpoint]:
-    """Return a trial's checkpoints of one session, the newest first.
+    """Return a trial's checkpoints of one session, newest first.
 
     Args:
         file_system: Where they are.
-        newest: One of Ray's checkpoint folders, which need not exist any more.
+        newest: One of Ray's checkpoint folders; it may no longer exist.
     """
     folder = newest.rstrip("/").rpartition("/")[0]
     found = file_system.get_file_info(fs.FileSelector(folder, allow_not_found=True))
@@ -143,20 +143,20 @@ def beside(file_system: fs.FileSystem, newest: str) -> list[StoredCheckpoint]:
 
 
 def drop_older(file_system: fs.FileSystem, trial_folder: str, *, keep: int = 1) -> None:
-    """Remove all but the newest checkpoints of a trial's folder; what cannot be removed stays."""
+    """Remove all but the newest checkpoints of a trial's folder, as far as possible."""
     with contextlib.suppress(OSError):
         drop(beside(file_system, f"{trial_folder}/{RAY_FOLDER}")[keep:])
 
 
 def drop(stored_newest_first: Iterable[StoredCheckpoint]) -> None:
-    """Remove checkpoints, with the folder of Ray's around each; what cannot be removed stays."""
+    """Remove checkpoints, each with Ray's folder around it, as far as possible."""
     for stored in stored_newest_first:
         with contextlib.suppress(OSError):
             stored.file_system.delete_dir(stored.path.rpartition("/")[0])
 
 
 def fetch(stored: StoredCheckpoint | str, folder: Path) -> Path:
-    """Copy a checkpoint into a new local folder of that name and return the folder.
+    """Copy a checkpoint into a new local folder and return that folder.
 
     Raises:
         OSError: It cannot be read.
@@ -177,18 +177,18 @@ def keep_checkpoints(
     has_ended: Collection[int],
     may_delete: Callable[[], bool] = lambda: True,
 ) -> list[int]:
-    """Copy the networks of the best trials, and remove what the storage has of older ones.
+    """Copy the networks of the best trials, and remove ended trials' older checkpoints.
 
     Args:
-        kept: The folder that gets them, by rank. What an earlier session kept there stays there
-            until it has been copied or something better is whole.
+        kept: The folder for the networks, by rank. What an earlier session kept there stays until
+            it has been copied or something better is complete.
         best: Trial number to configuration, best first.
         store: Where their checkpoints are.
-        has_ended: The trials that do not go on. Of others nothing is removed.
-        may_delete: Says whether anything may be removed.
+        has_ended: The trials that will not continue. Nothing of the others is removed.
+        may_delete: Returns whether anything may be removed.
 
     Returns:
-        The trials whose networks are gone, or damaged: the next one took their rank.
+        The trials whose networks are missing or damaged; the next trial took their rank.
 
     Raises:
         ExternalFault: The storage does not answer.
@@ -214,7 +214,7 @@ def keep_checkpoints(
 
 
 def _kept_before(kept: Path) -> dict[TrialConfig, Path]:
-    """Return the networks that are kept, by their configurations; each trial has its own seed."""
+    """Return the kept networks by configuration, which is unique because of the trial's seed."""
     found = {}
     for path in sorted(kept.glob("[0-9][0-9]")):
         with contextlib.suppress(CheckpointError):
@@ -231,7 +231,7 @@ def _copied(path: Path | None, copy: Callable[[Path], None]) -> bool:
 
 
 def _is_whole(location: str) -> bool:
-    """Return whether a trial could go on from a checkpoint; its files' sums are compared."""
+    """Return whether a trial could continue from a checkpoint; compares checksums."""
 
     def load(folder: Path) -> None:
         load_checkpoint(folder)
@@ -241,7 +241,7 @@ def _is_whole(location: str) -> bool:
 
 
 def _serves(location: str, use: Callable[[Path], None]) -> bool:
-    """Use a local copy of a checkpoint; return whether it was there and undamaged.
+    """Use a local copy of a checkpoint; return whether it existed and was undamaged.
 
     Raises:
         ExternalFault: The storage does not answer.
@@ -249,7 +249,7 @@ def _serves(location: str, use: Callable[[Path], None]) -> bool:
     with tempfile.TemporaryDirectory() as temporary:
         try:
             folder = fetch(location, Path(temporary) / MODEL_FOLDER)
-        except FileNotFoundError:  # removed meanwhile
+        except FileNotFoundError:  # removed in the meantime
             return False
         except OSError as error:
             raise unreadable(error) from error

@@ -1,4 +1,4 @@
-"""How far a run has come, in its folder or in its storage: which of two copies goes on."""
+"""How far a run has advanced in its folder and in its storage: which copy to continue."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from tune.records.run_folder import NETWORK_FOLDERS, RunFolder, is_run_file
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RunExtent:
-    """What a copy of a run knows.
+    """What a copy of a run contains.
 
     Attributes:
-        histories: The events of the search and of the finalists; a driver only adds to them.
-        finished: Whether study.json says that there is nothing left to do.
+        histories: The events of the search and of the finalists; a driver only appends to them.
+        finished: Whether study.json says that nothing is left to do.
     """
 
     histories: tuple[bytes, ...]
@@ -27,7 +27,7 @@ class RunExtent:
 
     @classmethod
     def of(cls, file_system: fs.FileSystem, path: str) -> "RunExtent":
-        """Return how far the copy in a folder has come.
+        """Return how far the copy in a folder has advanced.
 
         Raises:
             OSError: It cannot be read.
@@ -45,7 +45,7 @@ class RunExtent:
         )
 
     def has_all_of(self, other: "RunExtent") -> bool:
-        """Return whether the other copy has nothing that this one has not."""
+        """Return whether the other copy has nothing that this one lacks."""
         if self.histories == other.histories:
             return self.finished or not other.finished
         pairs = zip(self.histories, other.histories, strict=True)
@@ -55,13 +55,13 @@ class RunExtent:
 def _is_finished(study: bytes) -> bool:
     try:
         values = parsed(study, dict[str, Any], "study.json")
-    except ValueError:  # none yet, or damaged
+    except ValueError:  # missing or damaged
         return False
     return values.get("finished") is True
 
 
 def files_of_run(file_system: fs.FileSystem, root: str) -> Iterator[str]:
-    """Yield the files of a run's folder in its storage: those of ours, none behind a link."""
+    """Yield the names of a run's files below a folder: only ours, and none behind a link."""
     for folder in NETWORK_FOLDERS:
         if not is_linked(file_system, root, folder):
             below = files_below(file_system, f"{root}/{folder}", recursive=True)

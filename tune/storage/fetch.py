@@ -13,17 +13,17 @@ from tune.storage.copies import RunExtent, files_of_run
 
 
 def fetch_run(location: str, results: Path) -> tuple[RunFolder, str]:
-    """Fetch a run, unless what is known of it here goes as far or further.
+    """Fetch a run, unless the local copy is at least as advanced.
 
     Args:
-        location: Where the run is in its storage.
-        results: The folder of results; the run's folder in it is made if it is not there.
+        location: The run's location in its storage.
+        results: The results folder; the run's folder in it is created if needed.
 
     Returns:
-        The run's folder, and the storage that the run is in.
+        The run's folder, and the run's storage.
 
     Raises:
-        ConfigError: There is no run, a driver runs here, or the run went on here and there.
+        ConfigError: There is no run, a driver runs here, or the run continued in both places.
     """
     storage, name = split(location)
     path = results / check_name(name)
@@ -43,7 +43,7 @@ def fetch_run(location: str, results: Path) -> tuple[RunFolder, str]:
 
 
 def found_in_storage(storage: str, name: str) -> str | None:
-    """Return where a storage has a run of that name, None if it has none."""
+    """Return where a storage has a run of that name; None if it has none."""
     location = join(storage, name)
     file_system, root = open_location(location)
     known = f"{root}/{RunFolder(Path(name)).study_file.name}"
@@ -52,10 +52,10 @@ def found_in_storage(storage: str, name: str) -> str | None:
 
 
 def check_new_in_storage(storage: str, name: str) -> None:
-    """Refuse the name of a run that a storage has already.
+    """Refuse a run name that exists in the storage.
 
     Raises:
-        ConfigError: It has.
+        ConfigError: It exists.
     """
     location = found_in_storage(storage, name)
     if location is not None:
@@ -75,10 +75,10 @@ def _copy(location: str, folder: Path) -> None:
 
 
 def _check_ours(path: Path) -> None:
-    """Refuse a folder that no earlier attempt has left.
+    """Refuse a folder that no earlier attempt can have left.
 
     Raises:
-        ConfigError: It has a file that no run has.
+        ConfigError: It has a file that does not belong to a run.
     """
     names = (str(file.relative_to(path)) for file in path.rglob("*") if not file.is_dir())
     if other := next((name for name in sorted(names) if not is_run_file(name)), None):
@@ -89,10 +89,10 @@ def _check_ours(path: Path) -> None:
 
 
 def _put(fetched: RunFolder, folder: RunFolder, location: str) -> None:
-    """Make the run's folder what was fetched, if that goes further."""
+    """Replace the run's folder with the fetched one, if that is more advanced."""
     folder.check_no_links()
     if folder.history_file.exists():
-        with History(folder.history_file):  # no driver may run on it
+        with History(folder.history_file):  # no driver may be using it
             there, here = (
                 RunExtent.of(fs.LocalFileSystem(), str(run.path)) for run in (fetched, folder)
             )
@@ -109,7 +109,7 @@ def _put(fetched: RunFolder, folder: RunFolder, location: str) -> None:
     if not folder.study_file.exists():
         _check_ours(folder.path)
     folder.drop_checkpoints()
-    # What tells how far it has come last: until it is there, the next attempt fetches all again.
+    # study.json and histories last: until they are there, the next attempt fetches all again.
     last = (fetched.study_file, *fetched.history_files)
     files = sorted(
         (path for path in fetched.path.rglob("*") if path.is_file()),

@@ -1,6 +1,6 @@
-"""A lease in a run's own folder, where the file system keeps no locks: Lustre, some of NFS.
+"""A lease in a run's own folder, for file systems without locks: Lustre, some NFS.
 
-Apart from lease.py, whose leases are of runs in a storage.
+Separate from lease.py, which leases runs in a storage.
 """
 
 import contextlib
@@ -14,10 +14,10 @@ from tune.storage.lease import Lease, end_this_driver
 
 @contextlib.contextmanager
 def leased_folder(folder: Path, *, say: Callable[[str], None]) -> Iterator[None]:
-    """Keep other drivers out of a run folder; one that took over ends this driver.
+    """Keep other drivers out of a run folder; if one takes over, this driver ends.
 
     Args:
-        folder: The run's.
+        folder: The run's folder.
         say: Prints a line for the user.
 
     Raises:

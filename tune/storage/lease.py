@@ -1,9 +1,9 @@
-"""One driver a run, also where two machines share nothing but the storage.
+"""One driver per run, even if two machines share nothing but the storage.
 
-A driver writes its name into driver.json in the run's storage, again and again. Another one
-waits until that has gone stale, and gives up if it is renewed. Object stores of old have no
+A driver repeatedly writes its name into driver.json in the run's storage. Another driver waits
+until that file is stale, and gives up if it is renewed. Older object stores have no
 compare-and-set, so this is a convention, not a lock: two drivers that start within the same
-second may both go on for RENEW_SECONDS; then the one whose name was replaced ends.
+second may both continue for RENEW_SECONDS; then the one whose name was replaced ends.
 """
 
 import contextlib
@@ -27,11 +27,11 @@ from model.system.json_schema import parsed
 from tune.records.run_folder import LEASE_FILE
 
 STALE_SECONDS = 60.0
-"""Age of a lease from which its driver is taken for dead."""
+"""Age of a lease at which its driver is presumed dead."""
 RENEW_SECONDS = 10.0
 POLL_SECONDS = 1.0
 SETTLE_SECONDS = 1.0
-"""Wait after taking a lease, before a driver looks whether another took it too."""
+"""Wait between taking a lease and checking whether another driver took it too."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,11 +40,11 @@ class Holder:
 
     Attributes:
         host: The machine's name.
-        pid: The process.
-        started: What tells it from a later process of that number, "" where not known.
+        pid: The process's number.
+        started: When the process started, because numbers are reused; "" if unknown.
         token: Random, unique to one lease.
-        boot_id: The machine's, since it was started; "" where not known, as in older leases.
-        pid_namespace: What the process's number counts in, "" as before.
+        boot_id: Identifies the machine's boot; "" if unknown, as in older leases.
+        pid_namespace: The namespace of the process's number; "" likewise.
     """
 
     host: str
@@ -56,7 +56,7 @@ class Holder:
 
     @classmethod
     def this_process(cls) -> "Holder":
-        """Return a holder of a new lease."""
+        """Return this process as the holder of a new lease."""
         pid = os.getpid()
         return cls(
             host=platform.node(),
@@ -68,9 +68,9 @@ class Holder:
         )
 
     def is_dead(self) -> bool:
-        """Return whether it is surely dead: a process that would be seen here is no more.
+        """Return whether it is certainly dead: its process would be visible here, but is gone.
 
-        Containers may share a host's name, and each has processes that the others do not see.
+        Containers may share a host name, and do not see each other's processes.
         """
         where = self.host, self.boot_id, self.pid_namespace
         is_known = "" not in (self.started, *where)
@@ -82,7 +82,7 @@ class Lease:
     """A driver's lease of a run.
 
     Attributes:
-        is_lost: Whether another driver took over, as far as is known.
+        is_lost: Whether another driver is known to have taken over.
     """
 
     def __init__(
@@ -96,9 +96,9 @@ class Lease:
 
         Args:
             root: Absolute path or URI.
-            may_write: Says whether it may be written again where nobody has it: it was removed,
-                by another driver that had taken it and has ended, or by hand.
-            lost: Called once, when another driver took over.
+            may_write: Returns whether a missing lease may be written again: it was removed by
+                hand, or by another driver that had taken it and has ended.
+            lost: Called once, when another driver has taken over.
         """
         self._file_system, folder = open_location(root)
         self._path = f"{folder}/{LEASE_FILE}"
@@ -110,7 +110,7 @@ class Lease:
         self._thread = threading.Thread(target=self._run, daemon=True, name="lease")
 
     def take(self, say: Callable[[str], None]) -> None:
-        """Take the lease; waits for one that may have a living holder.
+        """Take the lease; wait if its holder may be alive.
 
         Raises:
             ConfigError: Another driver has it.
@@ -137,7 +137,7 @@ class Lease:
             raise ConfigError("a run must have one driver, but another began at the same moment")
 
     def is_ours(self) -> bool:
-        """Return whether nobody else has taken it.
+        """Return whether nobody else has taken the lease.
 
         Raises:
             OSError: The storage cannot be read.
@@ -145,11 +145,11 @@ class Lease:
         return self._is_own(self._read())
 
     def keep(self) -> None:
-        """Begin to renew it every RENEW_SECONDS, until `stop` or until another driver has it."""
+        """Start renewing it every RENEW_SECONDS, until `stop` or until another driver has it."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Renew it no more."""
+        """Stop renewing it."""
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -172,7 +172,7 @@ class Lease:
         return not self.is_lost
 
     def release(self) -> None:
-        """Give it back if it is ours still.
+        """Release it if it is still ours.
 
         Raises:
             OSError: The storage cannot be used.
@@ -182,7 +182,7 @@ class Lease:
 
     def _run(self) -> None:
         while not (self._ending.wait(RENEW_SECONDS) or self.is_lost):
-            with contextlib.suppress(OSError):  # the copying thread tells of it
+            with contextlib.suppress(OSError):  # the copying thread reports it
                 self.renew()
 
     def _is_own(self, found: Holder | None) -> bool:
@@ -203,7 +203,7 @@ class Lease:
         return holder
 
     def _found(self) -> "_Found | None":
-        """Return the lease that there is; its age is by the storage's own clock."""
+        """Return the existing lease; its age is measured by the storage's clock."""
         holder = self._read()
         if holder is None:
             return None
@@ -212,7 +212,7 @@ class Lease:
         now = self._file_system.get_file_info(clock_path).mtime
         self._file_system.delete_file(clock_path)
         written = self._file_system.get_file_info(self._path).mtime
-        if written is None:  # given back meanwhile
+        if written is None:  # released meanwhile
             return None
         return _Found(holder=holder, written=written, age_seconds=(now - written).total_seconds())
 
@@ -227,39 +227,39 @@ class _Found:
 def end_this_driver(
     place: object, say: Callable[[str], None], *, without_results: bool = False
 ) -> None:
-    """End this driver as if the user had asked for it: another one has its run.
+    """End this driver as if the user had asked for it, because another one has its run.
 
     Args:
-        place: What it took over.
+        place: What the other driver took over.
         say: Prints a line for the user.
-        without_results: Whether nothing more may be written, as a second signal has it.
+        without_results: Whether to write nothing more, as after a second signal.
     """
     say(f"another driver took over {place}; this one ends")
     os.kill(os.getpid(), signal.SIGTERM)
     if without_results:
-        os.kill(os.getpid(), signal.SIGINT)  # another one: of equal ones the second is lost
+        os.kill(os.getpid(), signal.SIGINT)  # a different one: equal signals merge
 
 
 def _started(pid: int) -> str:
     """Return when a process started; "" if there is none."""
-    path = Path(f"/proc/{pid}/stat")  # a process may have any bytes for a name
+    path = Path(f"/proc/{pid}/stat")  # a process name may be any bytes
     stat = _known(lambda: path.read_text(encoding="utf-8", errors="replace"))
     return stat.rpartition(")")[2].split()[19] if stat else ""
 
 
 def _boot_id() -> str:
-    """Return what tells this start of the machine from all others."""
+    """Return an id of this boot of the machine."""
     path = Path("/proc/sys/kernel/random/boot_id")
     return _known(lambda: path.read_text(encoding="utf-8").strip())
 
 
 def _pid_namespace() -> str:
-    """Return the namespace in which this process has its number."""
+    """Return the namespace of this process's number."""
     return _known(lambda: str(Path("/proc/self/ns/pid").readlink()))
 
 
 def _known(read_it: Callable[[], str]) -> str:
-    """Return what the system tells, "" if it does not: this is no Linux, say."""
+    """Return what the system says, "" if it does not, as outside Linux."""
     try:
         return read_it()
     except OSError:

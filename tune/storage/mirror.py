@@ -1,9 +1,9 @@
 """Copies a run's folder into its storage while the search runs, so that the run outlives it.
 
-In the storage a run looks as in its folder: study.json, history.jsonl, tables, checkpoints/,
-beside the sessions' folders, where Ray keeps the trials' checkpoints. `--resume s3://…/NAME`
-fetches it back (fetch.py). What was copied last is at most about COPY_SECONDS old, or as old
-as copying it took by COPY_SHARE.
+In the storage, a run looks as in its folder (study.json, history.jsonl, tables, checkpoints/),
+next to the sessions' folders with the trials' checkpoints from Ray. `--resume s3://…/NAME`
+fetches it (fetch.py). The copy is at most about COPY_SECONDS old, or the time of a copy divided
+by COPY_SHARE.
 """
 
 import contextlib
@@ -24,8 +24,8 @@ from tune.storage.copies import RunExtent, files_of_run
 from tune.storage.lease import RENEW_SECONDS, Lease, end_this_driver
 
 _WRITTEN_LAST = ("trials.csv", "trials.parquet", "study.json")
-"""In this order; they are read first, the last before the others: a trial with a score has its
-epochs then, and where it is said that the run has finished, all is there."""
+"""Written last, in this order, and read first, in reverse order: so a trial with a score has its
+epochs, and if study.json says that the run has finished, all is there."""
 COPY_SECONDS = RENEW_SECONDS
 FIRST_SECONDS = 1.0
 COPY_SHARE = 0.05
@@ -43,29 +43,29 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
         """Prepare to copy a run.
 
         Args:
-            folder: The run's folder; a copy that has come further is not overwritten.
-            root: Its location in the storage.
+            folder: The run's folder; a more advanced copy is not overwritten.
+            root: The run's location in the storage.
             text: The corpus.
             say: Prints a line for the user.
 
         Raises:
-            ConfigError: The location is none.
+            ConfigError: The location is invalid.
         """
         self.root = root
         self._folder, self._text, self._say = folder, text, say
         self._file_system, self._path = open_location(root)
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="mirror")
-        # Relative path to what the file looked like when it was copied; None: not known.
+        # Relative path to the file's time and size when it was copied; None if unknown.
         self._copied: dict[str, tuple[int, int] | None] = {}
         self._error: OSError | None = None
         self._after_copy: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
     def __enter__(self) -> "Mirror":
-        """Take the lease, and copy what there is.
+        """Take the lease and copy the run.
 
         Raises:
-            ConfigError: Another driver has the run, it is further there, or cannot be written.
+            ConfigError: Another driver has the run, or the copy is more advanced or unwritable.
         """
         self._lease = Lease(
             self.root,
@@ -95,10 +95,10 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        """Copy what is new a last time and give the lease back.
+        """Copy changes a last time and release the lease.
 
         Raises:
-            ExternalFault: Not all is in the storage, and nothing else ends the search.
+            ExternalFault: The copy is incomplete, and nothing else ends the search.
         """
         self._ending.set()
         self._thread.join()
@@ -117,7 +117,7 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
             self._say(text)
 
     def is_behind(self) -> bool:
-        """Return whether the storage lacks something of the run: its last copy failed, perhaps.
+        """Return whether the storage lacks part of the run, perhaps after a failed copy.
 
         Raises:
             ConfigError: The storage cannot be read.
@@ -129,24 +129,24 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
         return not there.has_all_of(here)
 
     def after_copy(self, action: Callable[[], None]) -> None:
-        """Have a function called, in the copying thread, once all files are copied as they are."""
+        """Call a function in the copying thread once all files, as they are now, are copied."""
         self._after_copy.put(action)
 
     def may_delete(self) -> bool:
-        """Return whether the run is still this driver's alone, so that it may clean up."""
+        """Return whether this driver still has the run, so that it may clean up."""
         try:
             return not self._lease.is_lost and self._lease.is_ours()
-        except OSError:  # not known
+        except OSError:  # unknown
             return False
 
     def _is_further_there(self) -> bool:
-        """Return whether the run in the storage has what ours has not."""
+        """Return whether the run in the storage has something that ours lacks."""
         here, there = self._extents()
         return not here.has_all_of(there)
 
     def _extents(self) -> tuple[RunExtent, RunExtent]:
-        """Return how far the run has come here, and in the storage."""
-        # There first: what is copied meanwhile must not look like another driver's.
+        """Return how far the run has advanced here, and in the storage."""
+        # Storage first, so that what is copied meanwhile does not look like another driver's work.
         there = RunExtent.of(self._file_system, self._path)
         return RunExtent.of(fs.LocalFileSystem(), str(self._folder)), there
 
@@ -158,7 +158,7 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
             rest_seconds = max(COPY_SECONDS, (time.monotonic() - start) / COPY_SHARE)
 
     def _copy_or_remember(self) -> None:
-        """Copy; where the storage does not answer, the search goes on and it is tried again."""
+        """Copy; if the storage does not answer, the search continues and copies later."""
         try:
             self._error = None
             self._copy()
@@ -166,7 +166,7 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
             self._error = error
 
     def _copy(self) -> None:
-        """Copy what has changed and delete what is gone, while the run is ours."""
+        """Copy changed files and delete removed ones, while the run is ours."""
         num_waiting = self._after_copy.qsize()  # what comes later waits for the next copy
         held: dict[str, tuple[tuple[int, int], bytes]] = {}
         for name in reversed(_WRITTEN_LAST):
@@ -184,7 +184,7 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
                 return
             try:
                 data = held[name][1] if name in held else read_regular(self._folder / name)
-            except FileNotFoundError:  # ranked again meanwhile
+            except FileNotFoundError:  # ranks changed meanwhile
                 continue
             write(self._file_system, f"{self._path}/{name}", data)
             self._copied[name] = here[name]
@@ -199,10 +199,10 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
             self._after_copy.get()()
 
     def _files(self) -> dict[str, tuple[int, int]]:
-        """Return the files that are copied, and what each looks like.
+        """Return the files to copy, with the time and size of each.
 
-        They are those of ours. TensorBoard's are none: one or more a trial, and all that they have
-        is in the history too.
+        These are our own files. TensorBoard's are left out: there is at least one per trial, and
+        the history has all their content.
         """
         found = {}
         for name in files_of_run(fs.LocalFileSystem(), str(self._folder)):
@@ -212,6 +212,6 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
 
 
 def _look(path: Path) -> tuple[int, int]:
-    """Return what changes with a file."""
+    """Return a file's time and size, which change with its content."""
     status = path.stat()
     return status.st_mtime_ns, status.st_size

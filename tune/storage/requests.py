@@ -1,8 +1,8 @@
-"""Requests to the driver of a run: small files in the folder control/ of the run or its storage.
+"""Requests to a run's driver: small files in the folder control/ of the run or of its storage.
 
-The history is the driver's alone, so others leave a file, which the driver reads, writes into
-the history and removes. A thread looks for them, for a storage may answer slowly. Another file
-there says that they are read: an order that nobody reads would strike a later session.
+Only the driver writes the history, so others leave a file, which the driver reads, writes into
+the history and removes. A thread looks for such files, because a storage may be slow. A mark there
+says that the driver reads them: an order that nobody reads would affect a later session.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from tune.records.orders import MAX_REQUEST_BYTES, Order
 
 CONTROL_FOLDER = "control"
 OPEN_MARK = "open"
-"""A file in that folder, there while the requests in it are read, or where a driver was killed."""
+"""A file in that folder that exists while the driver reads requests, or after it was killed."""
 POLL_SECONDS = 2.0
 """Poll interval of the folders, seconds."""
 _SUFFIX = ".json"
@@ -40,7 +40,7 @@ def leave_request(location: str, order: Order) -> None:
     """Write a request into a run's folder or its storage, whole or not at all.
 
     Raises:
-        ConfigError: It cannot be written, or nobody would read it.
+        ConfigError: The request cannot be written, or nobody would read it.
     """
     content = json.dumps(order.to_json(), ensure_ascii=False).encode()
     if len(content) > MAX_REQUEST_BYTES:
@@ -52,9 +52,9 @@ def leave_request(location: str, order: Order) -> None:
         path = f"{root}/{CONTROL_FOLDER}/{order.id}{_SUFFIX}"
         if _is_open(file_system, root):
             write(file_system, path, content)
-            if _is_open(file_system, root):  # then whoever closes it looks once more
+            if _is_open(file_system, root):  # then the driver looks again when it closes
                 return
-            with contextlib.suppress(FileNotFoundError):  # it was found, and came too late
+            with contextlib.suppress(FileNotFoundError):  # the driver found it, too late
                 file_system.delete_file(path)
     except STORE_ERRORS as error:
         raise ConfigError(broken_rule(location, error)) from error
@@ -64,10 +64,10 @@ def leave_request(location: str, order: Order) -> None:
 
 
 class Requests:
-    """The driver's end: a context manager that reads what comes.
+    """The driver's end: a context manager that reads incoming requests.
 
-    What lies there when it is made is for an earlier session: make it before the run is locked,
-    without which nobody leaves an order.
+    Requests that exist when it is created are for an earlier session. So create it before the run
+    is locked: until then, nobody leaves an order.
     """
 
     def __init__(
@@ -82,13 +82,13 @@ class Requests:
         Args:
             locations: The run's folder, and its storage if it has one.
             say: Prints a line for the user; called by `take`.
-            after_copy: Calls a function once the storage has the history as it is now; None where
-                it is not copied.
+            after_copy: Calls a function once the storage has the present history; None if the
+                history is not copied.
         """
         self._folders = [open_location(location) for location in dict.fromkeys(locations)]
         self._say, self._after_copy = say, after_copy
         self._found: queue.SimpleQueue[Order | str] = queue.SimpleQueue()
-        self._seen: set[str] = set()  # ids, and names of files that are none of ours
+        self._seen: set[str] = set()  # ids, and names of foreign files
         self._earlier: set[str] = set()
         for file_system, root in self._folders:
             with contextlib.suppress(*STORE_ERRORS):
@@ -98,13 +98,13 @@ class Requests:
         self._thread = threading.Thread(target=self._run, daemon=True, name="requests")
 
     def __enter__(self) -> "Requests":
-        """Let requests come, look a first time, and go on in a thread."""
+        """Accept requests: look once, then in a thread."""
         self._look()
         self._thread.start()
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        """Let no more requests come; of a search that has ended remove what came too late."""
+        """Accept no more requests; if the search has ended, remove those that came too late."""
         self._ending.set()
         self._thread.join()
         self.close()
@@ -115,9 +115,9 @@ class Requests:
                 self._remove(order.id)
 
     def close(self) -> None:
-        """Let no requests come: a driver that was killed may have left word that they are read.
+        """Accept no requests: remove the mark, which a killed driver may have left.
 
-        A folder here with nothing in it goes too.
+        A local folder that is empty then is removed too.
         """
         for file_system, root in self._folders:
             try:
@@ -131,9 +131,9 @@ class Requests:
                 self._say(f"orders are taken though nobody reads them: {rule}")
 
     def take(self) -> list[Order]:
-        """Return the orders that have come since the last time; of a damaged one a line is told.
+        """Return the orders since the last call; a damaged one is reported in one line.
 
-        Each is returned once; `done` has its file removed.
+        Each is returned once; `done` removes its file.
         """
         orders: list[Order] = []
         while True:
@@ -151,7 +151,7 @@ class Requests:
         return order_id in self._earlier
 
     def done(self, order_id: str) -> None:
-        """Have the file of an order removed: the history has it, soon also in the storage."""
+        """Have an order's file removed once the history has the order, in the storage too."""
         if self._after_copy is None:
             self._remove(order_id)
         else:
@@ -163,7 +163,7 @@ class Requests:
 
     def _look(self) -> None:
         for file_system, root in self._folders:
-            with contextlib.suppress(*STORE_ERRORS):  # it is tried again
+            with contextlib.suppress(*STORE_ERRORS):  # the next look retries
                 if not is_linked(file_system, root, CONTROL_FOLDER):
                     folder = f"{root}/{CONTROL_FOLDER}"
                     names = list(files_below(file_system, folder, recursive=False))
@@ -179,7 +179,7 @@ class Requests:
         try:
             content = _content(file_system, f"{folder}/{name}")
             self._found.put(Order.from_request(content, stem))
-        except OSError:  # gone, or no answer: it is tried again
+        except OSError:  # gone, or no answer: the next look retries
             return
         except ValueError as error:
             text = f"the request {CONTROL_FOLDER}/{name} is left out: {error}"
@@ -189,13 +189,13 @@ class Requests:
 
     def _remove(self, stem: str) -> None:
         for file_system, root in self._folders:
-            with contextlib.suppress(*STORE_ERRORS):  # gone, or not in this one
+            with contextlib.suppress(*STORE_ERRORS):  # gone, or not in this folder
                 file_system.delete_file(f"{root}/{CONTROL_FOLDER}/{stem}{_SUFFIX}")
                 self._remove_empty(file_system, root)
 
     def _remove_empty(self, file_system: fs.FileSystem, root: str) -> None:
         if isinstance(file_system, fs.LocalFileSystem):
-            with contextlib.suppress(OSError):  # there is something in it
+            with contextlib.suppress(OSError):  # not empty
                 Path(root, CONTROL_FOLDER).rmdir()
 
 

@@ -2,17 +2,17 @@
 
 A trial's learning rate falls over the last `decay_fraction` of its own epochs, and its values
 fall with it. Ray 2.60's AsyncHyperBandScheduler would compare a short trial in its decay with
-long ones before theirs: the short one passes rungs that it should not, and its value stops
-long ones that are better. Here values from a decay are compared with nobody's. A rung that lies
-in a trial's decay is moved to the last report before it; there the trial is compared with all
-others at that same report. Trials are compared by their running best, within the groups that
-the budget names: words are ahead of characters after an epoch, and would stop them all.
+long ones before theirs: the short one would pass rungs that it should not, and its value would
+stop better long ones. Here values from a decay are not compared. A rung within a trial's decay
+moves to the last report before it; there the trial is compared with all others at the same report.
+Trials are compared by their running best, within the groups that the budget names: words are ahead
+of characters after an epoch, and would stop them all.
 
 Source: Li 2018, "A System for Massively Parallel Hyperparameter Tuning", arXiv:1810.05934,
-section 3: a trial that is not among the best of its rung stops there; when it is, for others that
-came later are worse, it is promoted: it goes on from its checkpoint where a worker is free. With
-`Budget.promotes` false the variant that judges a trial once, when it comes to a rung, and has the
-first there go on.
+section 3: a trial that is not among the best of its rung stops there; once it is, because later
+trials are worse, it is promoted: it continues from its checkpoint when a worker is free. If
+`Budget.promotes` is false, the variant that judges a trial once, when it reaches a rung, and lets
+the first one there continue.
 """
 
 import dataclasses
@@ -31,11 +31,11 @@ from search_spaces import Budget
 from tune.records.trial import RUNNING_BEST, Outcome, Status, TrialRecord
 
 Rung = tuple[tuple[Any, ...], int]
-"""A group, and a report after which its trials are compared."""
+"""A group, and the report after which its trials are compared."""
 
 
 class FairASHA(FIFOScheduler):
-    """Decides at each rung whether a trial goes on, and which of those that stopped there do."""
+    """Decides at each rung whether a trial continues, and which of the stopped ones do later."""
 
     def __init__(
         self, budget: Budget, *, max_reports: int, base: TrialConfig | None = None
@@ -45,25 +45,25 @@ class FairASHA(FIFOScheduler):
         Args:
             budget: The rungs.
             max_reports: The most reports of a trial.
-            base: What the search starts from. Being the first at each rung, it would wait there
-                for others to be worse: in a search of two minutes for the rest of it.
+            base: The search's base configuration. First at each rung, it would wait there until
+                others are worse: in a search of two minutes, until the end.
         """
         super().__init__()
         self._budget, self._max_reports = budget, max_reports
         self._base = None if base is None else _without_length(base)
         self._base_number: int | None = None
-        # Rung to trial number to running best. Trials go by number: in the next session, and where
-        # they are promoted, Ray gives them other ids.
+        # Rung to trial number to running best. Trials are identified by number: in the next
+        # session, or when they are promoted, Ray gives them other ids.
         self._values: dict[Rung, dict[int, float]] = {}
-        # Where, and with what. A worker may die while it saves that; the trial then comes again.
+        # Number to rung and value. If the worker dies while it saves, the trial comes again.
         self._stopped: dict[int, tuple[Rung, float]] = {}
         self._unstoppable: set[int] = set()  # by hand
 
     def replay(self, records: Collection[TrialRecord]) -> set[int]:
-        """Learn the reports of earlier sessions, in the order they came in.
+        """Learn the reports of earlier sessions, in the order in which they came.
 
         Returns:
-            The trials whose last report was their last at a rung: they are to be stopped.
+            The trials to stop: those whose last report was at the rung that stopped them.
         """
         of_number = {record.number: record for record in records}
         best = {record.number: record.running_best() for record in records}
@@ -74,17 +74,17 @@ class FairASHA(FIFOScheduler):
             self._judge(record.number, record.config, epoch.report, value, record.baseline)
         for number in list(self._stopped):
             if of_number[number].has_ended and of_number[number].status != Status.PRUNED:
-                del self._stopped[number]  # it failed where it would have been stopped
+                del self._stopped[number]  # it failed as it was stopped
         return set(self._stopped) - self._unstoppable
 
     def let_finish(self, number: int) -> None:
-        """Stop a trial no more; where it has stopped, it is promoted next."""
+        """Never stop a trial again; if it has stopped, it is promoted next."""
         self._unstoppable.add(number)
 
     def on_trial_result(
         self, tune_controller: TuneController | None, trial: Trial, result: dict[str, Any]
     ) -> str:
-        """Record a report and decide whether the trial goes on."""
+        """Record a report and decide whether the trial continues."""
         self._learn(trial, result)
         number = trial.config["number"]
         is_worse = number in self._stopped and number not in self._unstoppable
@@ -94,9 +94,9 @@ class FairASHA(FIFOScheduler):
     def on_trial_complete(
         self, tune_controller: TuneController | None, trial: Trial, result: dict[str, Any]
     ) -> None:
-        """Record the last report; Ray 2.60 calls this for a trial that was stopped here, too."""
+        """Record the last report; Ray 2.60 also calls this for a trial that was stopped here."""
         self._learn(trial, result)
-        if result.get("outcome") != Outcome.TRAINING:  # it has ended by itself
+        if result.get("outcome") != Outcome.TRAINING:  # it ended without ASHA
             self._stopped.pop(trial.config["number"], None)
 
     def promoted(
@@ -106,17 +106,17 @@ class FairASHA(FIFOScheduler):
         is_last: bool,
         has_time: Callable[[int], bool] = lambda number: True,
     ) -> int | None:
-        """Return a trial that goes on from the rung where it stopped; None if none does.
+        """Return a trial to continue from the rung where it stopped; None if there is none.
 
-        The highest rung comes first, then the best trial of it.
+        The highest rung comes first, and its best trial.
 
         Args:
-            has_stopped: Returns whether a trial has ended where it was stopped: before, what it
-                saves there is not whole.
-            is_last: Whether no new trial will come: the share of the best at each rung that goes
-                on is rounded up then.
-            has_time: Returns whether there is time for the rest of a trial's training; not asked
-                of one that a user lets finish.
+            has_stopped: Returns whether a stopped trial has ended; until then, its checkpoint may
+                be incomplete.
+            is_last: Whether no new trial will come; then the share of the best that continue from
+                each rung is rounded up.
+            has_time: Returns whether there is time for the rest of a trial's training; not called
+                for one that a user lets finish.
         """
         if not self._budget.promotes:
             return None
@@ -136,7 +136,7 @@ class FairASHA(FIFOScheduler):
         return None
 
     def _learn(self, trial: Trial, result: dict[str, Any]) -> None:
-        if RUNNING_BEST not in result:  # diverged or failed: it ends by itself
+        if RUNNING_BEST not in result:  # diverged or failed: it ends anyway
             return
         proposal = trial.config
         config = TrialConfig.from_dict(proposal["config"])
@@ -146,12 +146,12 @@ class FairASHA(FIFOScheduler):
     def _judge(
         self, number: int, config: TrialConfig, report: int, running_best: float, baseline: str
     ) -> None:
-        """Record a value, and whether the trial stops after it."""
+        """Record a value and whether the trial stops after it."""
         rung = self._budget.group(config), report
         values = self._values.setdefault(rung, {})
-        is_new = number not in values  # else it goes on from a checkpoint, and was judged here
+        is_new = number not in values  # else it was judged here, and resumed
         is_rung = report in self._budget.judged_reports(config, self._max_reports).values()
-        # The first that is like the base; a proposal that differs in epochs alone is judged.
+        # Only the first like the base is exempt; later ones that differ only in epochs are judged.
         if self._base_number is None and not baseline and _without_length(config) == self._base:
             self._base_number = number
         if report <= constant_reports(config):
@@ -162,18 +162,18 @@ class FairASHA(FIFOScheduler):
         if not passes:
             self._stopped[number] = rung, running_best
         elif number in self._stopped and self._stopped[number][0] != rung:
-            del self._stopped[number]  # it went on
+            del self._stopped[number]  # it continued
 
     def _is_among_the_best(
         self, number: int, value: float, rung: Rung, *, is_last: bool = False
     ) -> bool:
-        """Return whether a trial is in the share of the best at a rung that goes on."""
+        """Return whether a trial is in the share of the best at a rung, which continues."""
         values, factor = self._values[rung], self._budget.reduction_factor
         others = [each for other, each in values.items() if other != number]
         if not self._budget.promotes:
-            # 0.6 ms where 10,000 trials have been before.
+            # 0.6 ms after 10,000 trials.
             return not others or value <= float(np.quantile(others, 1 / factor))
-        # A value from a decay counts for nobody: where all have one, none ever was among the best.
+        # Values from a decay do not count: if all are, no trial was ever among the best.
         waits = number in values and not is_last
         share = (len(others) + 1) / factor
         num_better = sum(each < value for each in others)

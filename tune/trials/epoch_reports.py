@@ -1,8 +1,8 @@
-"""A report as an event of the history: as it comes, or from a checkpoint.
+"""A report as an event of the history: live, or from a checkpoint.
 
-A run that goes on from its storage may find checkpoints newer than the copy of its history. So
-each checkpoint carries the reports that led to it, and those that the history lacks are added to
-it. A trial that went on from a checkpoint without them would leave a gap.
+A run that resumes from its storage may find checkpoints newer than the copy of its history. So
+each checkpoint carries the reports that led to it, and the history gets those that it lacks.
+Without them, a trial that continues from a checkpoint would leave a gap.
 """
 
 import dataclasses
@@ -34,23 +34,23 @@ from tune.storage.checkpoints import (
 )
 
 EPOCHS_FILE = "epochs.json"
-"""Beside the project's own checkpoint folder, in Ray's."""
+"""In Ray's checkpoint folder, beside the project's own."""
 READS_AT_ONCE = 16
-"""A store takes about as long for 16 small files as for one, and trials are thousands."""
+"""A store takes about as long for 16 small files as for one, and there are thousands of trials."""
 
 
 def epoch_ended(number: int, result: dict[str, Any], search_seconds: float) -> EpochEnded:
-    """Return the event of what a trial reported.
+    """Return the event of a trial's report.
 
     Raises:
         KeyError: The report lacks a figure.
-        ValueError: Its number is none.
+        ValueError: The report's number is invalid.
     """
     return EpochEnded(
         epoch=EpochRecord(
             trial_id=trial_id(number),
             number=number,
-            report=checked(result["report"], int, "report"),  # null would be the epoch's
+            report=checked(result["report"], int, "report"),  # null would become the epoch
             epoch=result["epoch"],
             chars_trained=result["chars_trained"],
             **{name: result[name] for name in SCORES},
@@ -75,24 +75,24 @@ def write_epochs(folder: Path, config: TrialConfig, results: list[dict[str, Any]
     values = {"config": config.to_dict(), "epochs": results}
     try:
         (folder / EPOCHS_FILE).write_text(json.dumps(values), encoding="utf-8")
-    except OSError as error:  # a full disk does not say where
+    except OSError as error:  # a full disk's error names no path
         raise CheckpointError(f"cannot write checkpoint {folder}: {error}") from error
 
 
 def learn_missed(
     history: History, store: CheckpointStore, *, promotes: bool, spent_seconds: float = 0.0
 ) -> dict[int, list[str]]:
-    """Add the epochs that only the checkpoints know of, in trials that may have gone on.
+    """Add the epochs that only the checkpoints have, of trials that may have continued.
 
     Args:
         history: The trials.
         store: Their checkpoints.
-        promotes: Whether one that ASHA stopped may have gone on after the history was copied.
-        spent_seconds: Of the earlier sessions.
+        promotes: Whether a trial that ASHA stopped may have continued after the last copy.
+        spent_seconds: Seconds of the earlier sessions.
 
     Returns:
-        The checkpoints of the trials that the history knows, as `newest_first` gives them. One
-        that began after the history was copied begins again.
+        The checkpoints of the trials in the history, as `newest_first` gives them. A trial that
+        began after the history was copied starts again.
 
     Raises:
         ExternalFault: The storage does not answer.
@@ -109,7 +109,7 @@ def learn_missed(
         of_trial = map(stored_checkpoint, locations[record.number])
         try:
             return next(reported_first(of_trial, record.config))[1]
-        except OSError as error:  # to go on would leave a gap
+        except OSError as error:  # continuing would leave a gap
             raise unreadable(error) from error
 
     with ThreadPoolExecutor(READS_AT_ONCE, thread_name_prefix="epoch reports") as pool:
@@ -143,11 +143,11 @@ def _add_missed(
 def reported_first(
     stored_newest_first: Iterable[StoredCheckpoint], config: TrialConfig
 ) -> Iterator[tuple[StoredCheckpoint, list[dict[str, Any]]]]:
-    """Yield a trial's checkpoints and what it had reported at each, in the order to use them.
+    """Yield a trial's checkpoints with the reports up to each, in the order to use them.
 
     Args:
         stored_newest_first: The checkpoints; those without reports are yielded last.
-        config: The trial's.
+        config: The trial's configuration.
 
     Raises:
         OSError: The storage does not answer.
@@ -164,7 +164,7 @@ def reported_first(
 
 
 def read_epochs(stored: StoredCheckpoint, config: TrialConfig) -> list[dict[str, Any]]:
-    """Return what a trial had reported at a checkpoint; nothing if it was another trial.
+    """Return a trial's reports up to a checkpoint; none if it is another trial's.
 
     Raises:
         OSError: The storage does not answer.
@@ -172,7 +172,7 @@ def read_epochs(stored: StoredCheckpoint, config: TrialConfig) -> list[dict[str,
     path = f"{stored.path.rpartition('/')[0]}/{EPOCHS_FILE}"
     try:
         written: _Epochs = parsed(read(stored.file_system, path), _Epochs, EPOCHS_FILE)
-        known = TrialConfig.from_dict(written.config)  # fewer fields in an earlier run
+        known = TrialConfig.from_dict(written.config)  # earlier versions wrote fewer fields
         for result in written.epochs:
             event = event_of(line_of(epoch_ended(0, result, 0.0)))
             assert isinstance(event, EpochEnded)

@@ -32,31 +32,31 @@ def run_trials(
     trial_timeout_seconds: float | None = None,
     memory_excess_bytes: int = 0,
 ) -> None:
-    """Run trials to the end; what is left running then is recorded as stopped.
+    """Run trials to the end; those still running then are recorded as stopped.
 
     Args:
-        trainable: What a trial is, with its resources.
-        searcher: Proposes them, and says when it has no more.
-        scheduler: Stops some of them early; None stops none.
-        concurrent: Returns the most that run at once; called before each proposal.
-        store: Where their checkpoints go.
-        stopper: Ends them all.
-        recorder: Writes what happens.
+        trainable: The trial class that Ray runs, with its resources.
+        searcher: Proposes trials, and says when it has no more.
+        scheduler: Stops some trials early; None stops none.
+        concurrent: Returns the maximum number of concurrent trials; called before each proposal.
+        store: Where the checkpoints go.
+        stopper: Ends all trials.
+        recorder: Records what happens.
         display: Is open while trials run.
-        trial_timeout_seconds: Silence after which a trial is killed; None is never.
+        trial_timeout_seconds: Silence after which a trial is killed; None for never.
         memory_excess_bytes: See TrialMemory.asked_bytes; the trials correct it.
 
     Raises:
         ExternalFault: The storage cannot be written.
     """
-    # Ray 2.60 sets a variable for PyTorch Lightning in each actor: no worker that was started
-    # before suits one then, and each imports torch once more (4 s of 2 cores).
+    # Ray 2.60 sets a variable for PyTorch Lightning in each actor. Then no worker that was started
+    # earlier fits, and each actor imports torch again (4 s of 2 cores).
     class_cache.DEFAULT_ENV_VARS.clear()
-    # Ray 2.60 counts the kinds of callbacks for its statistics, which are off, and imports MLflow
-    # for that, if it is installed (0.6 s).
+    # Ray 2.60 counts callback types for its usage statistics, which are off, and for that imports
+    # MLflow, if it is installed (0.6 s).
     ray_usage.tag_callbacks = _not_counted
     limiter = FollowingLimiter(searcher, concurrent, stopper, memory_excess_bytes)
-    # Opened here: Ray by itself knows the schemes that pyarrow knows, and no others.
+    # Opened here, because Ray alone knows only pyarrow's schemes.
     file_system, path = open_location(store.root)
     tuner = ray_tune.Tuner(
         trainable,
@@ -69,7 +69,7 @@ def run_trials(
         ),
         run_config=RunConfig(
             # Tuner.restore of Ray 2.60 cannot extend a budget, so each session is a new
-            # experiment to Ray, and what goes on is ours: history, rungs, journal, checkpoints.
+            # experiment to Ray; we carry over history, rungs, journal and checkpoints.
             name=store.next_session(),
             storage_path=path,
             storage_filesystem=file_system,
@@ -79,9 +79,9 @@ def run_trials(
             ],
             stop=stopper,
             failure_config=FailureConfig(max_failures=MAX_DEATHS),
-            # Each report asks for its own checkpoint; a diverged one must have none. The worker
-            # removes the older ones: for a number to keep, Ray 2.60 rewrites the states of
-            # all trials whenever one has saved that number of times.
+            # Each report requests its own checkpoint, but a diverged one must not. The worker
+            # removes older ones: with num_to_keep, Ray 2.60 rewrites all trials' states whenever
+            # one has saved that number of times.
             checkpoint_config=CheckpointConfig(num_to_keep=None, checkpoint_at_end=False),
             verbose=0,
         ),

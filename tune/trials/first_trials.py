@@ -1,4 +1,4 @@
-"""Tells of first trials that are of no use, and ends a search that has no other."""
+"""Reports useless first trials, and ends a search that has no others."""
 
 from collections.abc import Callable, Iterable
 
@@ -7,11 +7,11 @@ from tune.records.trial import TrialRecord
 from tune.trials.recorder import Listener
 
 NUM_FIRST = 10
-"""Trials that have ended in a session, after which a search that found nothing ends."""
+"""Number of ended trials in a session after which a search that found nothing ends."""
 
 
 class FirstTrials(Listener):
-    """A listener that looks whether trials beat a uniform guess."""
+    """A listener that checks whether trials beat a uniform guess."""
 
     def __init__(
         self,
@@ -21,32 +21,32 @@ class FirstTrials(Listener):
         end: Callable[[str], None],
         earlier: Iterable[TrialRecord] = (),
     ) -> None:
-        """Look at the trials of a session.
+        """Check the trials of a session.
 
         Args:
             guess: Returns what a uniform guess scores on a configuration's text, in restored
                 bits per raw character.
             say: Prints a line for the user.
-            end: Ends the search, for the reason that it is given.
-            earlier: The trials of earlier sessions; one of use is enough.
+            end: Ends the search, for the given reason.
+            earlier: The trials of earlier sessions; one useful trial suffices.
         """
         self._guess, self._say, self._end = guess, say, end
         self._has_use = any(is_of_use(record, guess) for record in earlier)
-        self._ended: set[int] = set()  # one that is promoted ends once more
+        self._ended: set[int] = set()  # a promoted trial ends again
 
     def trial_started(self, record: TrialRecord) -> None:
         """Wait for its epochs."""
 
     def epoch_ended(self, record: TrialRecord) -> None:
-        """Learn that a trial is of use, also one that goes on."""
+        """Learn that a trial is useful, even while it runs."""
         self._has_use = self._has_use or is_of_use(record, self._guess)
 
     def trial_recovered(self, record: TrialRecord, reason: str) -> None:
         """Wait for its epochs."""
 
     def trial_ended(self, record: TrialRecord) -> None:
-        """Tell that a baseline or a first trial is of no use; end a search of nothing else."""
-        if not record.is_done or record.number in self._ended:  # cut off, it can go on
+        """Report a useless baseline or first trial; end a search that has nothing else."""
+        if not record.is_done or record.number in self._ended:  # cut off, it can resume
             return
         self._ended.add(record.number)
         is_first = len(self._ended) <= NUM_FIRST

@@ -1,4 +1,4 @@
-"""Limits the live trials, and corrects the memory that each asks for, by what is known now."""
+"""Limits the live trials, and corrects each one's memory request, by what is known so far."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -11,12 +11,12 @@ from tune.trials.stopper import SearchStopper
 
 
 def excess_bytes(peak: int | None, estimated: int | None) -> int:
-    """Return the bytes by which a trial exceeded its estimate; 0 if none are known."""
+    """Return the bytes by which a trial exceeded its estimate; 0 if unknown."""
     return max(0, peak - estimated) if peak is not None and estimated is not None else 0
 
 
 def memory_excess_bytes(records: Iterable[TrialRecord]) -> int:
-    """Return the most bytes by which one of some trials exceeded its estimate."""
+    """Return the most bytes by which any of the trials exceeded its estimate."""
     return max(
         (excess_bytes(each.peak_memory_bytes, each.estimated_memory_bytes) for each in records),
         default=0,
@@ -26,11 +26,11 @@ def memory_excess_bytes(records: Iterable[TrialRecord]) -> int:
 class FollowingLimiter(DriverOnly, ConcurrencyLimiter):
     """Ray's limiter of live trials, with a limit that follows the cluster.
 
-    Without any limit Ray 2.60 keeps a proposal waiting for room: it would be made before the
-    trials that run have told what they found.
+    Without a limit, Ray 2.60 queues one more proposal until there is room; it would be made before
+    the running trials report their results.
 
-    It also corrects the memory that trials ask for. Ray 2.60 pickles the function that says what
-    a trial asks for, so what is learnt on the way travels in the proposal.
+    It also corrects trials' memory requests. Ray 2.60 pickles the function that returns a trial's
+    request, so what is learnt during the search travels in the proposal.
     """
 
     def __init__(
@@ -43,17 +43,17 @@ class FollowingLimiter(DriverOnly, ConcurrencyLimiter):
         """Limit a searcher.
 
         Args:
-            searcher: Proposes.
+            searcher: Proposes trials.
             concurrency: Returns how many trials run at once.
             stopper: Ends the search.
-            memory_excess_bytes: What `memory_excess_bytes` gives of earlier trials.
+            memory_excess_bytes: `memory_excess_bytes` of the earlier trials.
         """
         super().__init__(searcher, max_concurrent=concurrency())
         self._concurrency, self._stopper = concurrency, stopper
         self._memory_excess_bytes = memory_excess_bytes
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Propose a trial, None while there is no room for one, FINISHED when the time is up."""
+        """Propose a trial; None while there is no room, FINISHED when the time is up."""
         if self._stopper.timed_out:
             return str(Searcher.FINISHED)
         self.max_concurrent = self._concurrency()
@@ -70,7 +70,7 @@ class FollowingLimiter(DriverOnly, ConcurrencyLimiter):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Pass it on; a trial that the search's end cut off has not ended, its last epoch has."""
+        """Pass it on; a trial that was cut off has not ended, so only its report is passed on."""
         self._learn_memory(result or {})
         is_cut = self._stopper.timed_out and self._stopper.has_cut_off(trial_id)
         if result is not None and not error and is_cut:

@@ -1,11 +1,11 @@
-"""Workers that die or are stuck: each loss is a death of its trial, and a silent one is killed.
+"""Workers that die or hang: each loss counts as a death, and a silent worker is killed.
 
-Ray 2.60 ends the whole search where its memory monitor killed a trial's worker: RayActorManager
-knows the errors RayActorError and RayTaskError and no other, OutOfMemoryError for one.
+If Ray 2.60's memory monitor kills a trial's worker, the whole search ends: RayActorManager handles
+only RayActorError and RayTaskError, not, for example, OutOfMemoryError.
 tests/project/test_upstream.py fails when that has changed.
 
-For a worker that is stuck Ray 2.60 waits for ever. It can hang where no Python code runs any more,
-in a driver of the device or in a file system, so its process is killed, not asked.
+Ray 2.60 waits for ever for a worker that hangs. It may hang outside Python, in a device driver or
+a file system, so its process is killed rather than asked to stop.
 """
 
 import time
@@ -23,13 +23,13 @@ from model.system.durations import format_seconds
 from tune.trials.driver_only import DriverOnly
 
 STEP_SECONDS = 1.0
-"""Most time that is counted between two steps of Ray's loop. While the driver writes tables or
-waits for a disk, reports of trials that are well wait for it."""
+"""Maximum time counted between two steps of Ray's loop. While the driver writes tables or waits
+for a disk, the reports of healthy trials wait too."""
 
 
 @contextmanager
 def losses_are_deaths() -> Iterator[None]:
-    """Have Ray Tune restart a trial on another worker, however it lost the one it had."""
+    """Make Ray Tune restart a trial on another worker, however it lost its own."""
     original = RayActorManager._actor_task_failed
 
     def task_failed(
@@ -38,7 +38,7 @@ def losses_are_deaths() -> Iterator[None]:
         if isinstance(exception, RayError) and not isinstance(
             exception, RayActorError | RayTaskError
         ):
-            # The rest of an OutOfMemoryError are lists of what else took memory.
+            # The rest of an OutOfMemoryError lists what else used memory.
             first_line = str(exception).partition("\n")[0]
             exception = RayActorError(error_msg=first_line)
         original(manager, tracked_actor_task, exception)
@@ -57,8 +57,8 @@ class TrialTimeout(DriverOnly, ray_tune.Callback):
         """Watch trials.
 
         Args:
-            seconds: Longest silence of a trial: from its start to its first report, from one
-                report to the next, while it saves. None is for ever.
+            seconds: Longest allowed silence: from a trial's start to its first report, between
+                reports, during a save. None for no limit.
             will_fail: Called with a trial whose worker is about to be killed, and the reason.
         """
         self._seconds = seconds
@@ -67,7 +67,7 @@ class TrialTimeout(DriverOnly, ray_tune.Callback):
         self._ran_seconds, self._last_step = 0.0, time.monotonic()
 
     def on_step_begin(self, **_: Any) -> None:
-        """Kill what is overdue; Ray calls this ten times a second."""
+        """Kill overdue workers; Ray calls this ten times a second."""
         if self._seconds is None:
             return
         now = time.monotonic()
@@ -84,11 +84,11 @@ class TrialTimeout(DriverOnly, ray_tune.Callback):
                 ray.kill(actor)
 
     def _reported(self, *, trial: Trial, **_: Any) -> None:
-        """Restart the count: it gave a sign of life."""
+        """Restart the count: the trial gave a sign of life."""
         self._silent_since[trial] = self._ran_seconds
 
     def _gone(self, *, trial: Trial, **_: Any) -> None:
-        """Forget it, or wait for its next worker."""
+        """Forget the trial, at least until its next worker."""
         self._silent_since.pop(trial, None)
 
     on_trial_start = on_trial_result = on_trial_save = _reported

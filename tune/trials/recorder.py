@@ -1,4 +1,4 @@
-"""Turns Ray Tune's events into the search's history, and has the tables saved as they come."""
+"""Turns Ray Tune's events into the search's history, and has the tables saved meanwhile."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -22,9 +22,9 @@ _ENDED = {
     Outcome.TRAINING: Status.PRUNED,  # it wanted to go on: ASHA stopped it
 }
 MAX_DEATHS = 3
-"""Deaths of its workers, without an epoch between them, after which a trial still goes on."""
+"""Deaths of its workers, without a report in between, that a trial survives."""
 SAVE_SECONDS = 10.0
-"""Shortest time between two writings of the tables while no trial ends, seconds."""
+"""Shortest interval between writes of the tables while no trial ends, seconds."""
 
 
 class Listener(Protocol):
@@ -37,14 +37,14 @@ class Listener(Protocol):
         """A trial reported an epoch."""
 
     def trial_recovered(self, record: TrialRecord, reason: str) -> None:
-        """A trial lost its worker and goes on."""
+        """A trial lost its worker and continues."""
 
     def trial_ended(self, record: TrialRecord) -> None:
         """A trial ended; its status says how."""
 
 
 class Recorder(DriverOnly, ray_tune.Callback):
-    """Writes the history of a search; Ray 2.60 names all that it passes to a callback."""
+    """Writes the history of a search; Ray 2.60 passes all arguments to callbacks by name."""
 
     def __init__(
         self,
@@ -60,13 +60,13 @@ class Recorder(DriverOnly, ray_tune.Callback):
         """Record a search.
 
         Args:
-            history: What is known already, and where events go.
-            stopper: Has the search's clock, knows what it cut off, and ends the search where a
-                trial cannot write to the storage.
-            save: Has the tables written; called when trials end, and now and then between.
+            history: What is known so far; events are added to it.
+            stopper: Has the search's clock, knows which trials it cut off, and ends the search if
+                a trial cannot write to the storage.
+            save: Writes the tables; called when trials end, and now and then in between.
             listeners: Receive every event, one after the other.
             failed: Called with Ray's id of a trial that failed, and the reason.
-            added: Called with a started trial's number and the order that it is of.
+            added: Called with a started trial's number and the order that added it.
             ends: Called with a trial's number and status before its end is recorded.
         """
         self._history = history
@@ -75,12 +75,12 @@ class Recorder(DriverOnly, ray_tune.Callback):
         self._listeners = listeners
         self._failed, self._added, self._ends = failed, added, ends
         self._reasons: dict[str, str] = {}
-        # Ray's id to the furthest report of a running trial.
+        # Ray's id of a running trial to its latest report.
         self._last_reports: dict[str, int] = {}
         self._saved_seconds = stopper.seconds()
 
     def on_trial_start(self, *, trial: Trial, **_: Any) -> None:
-        """Open a trial's record, or open it again."""
+        """Open or reopen a trial's record."""
         event = TrialStarted(
             number=trial.config["number"],
             config=trial.config["config"],
@@ -96,16 +96,16 @@ class Recorder(DriverOnly, ray_tune.Callback):
             self._added(event.number, trial.config[ORDER])
 
     def on_trial_result(self, *, trial: Trial, result: dict[str, Any], **_: Any) -> None:
-        """Record a report; one that went wrong has no figures."""
+        """Record a report; that of a failed or diverged trial has no figures."""
         if result.get("outcome") == Outcome.FAILED:
             self.will_fail(trial, result["error"])
         elif self._reasons.pop(trial.trial_id, None) is not None:
-            # It was not stuck: what its killed worker dies of now is a death as any other.
+            # It was not stuck: the death of its killed worker is like any other.
             trial.max_failures = trial.num_failures + MAX_DEATHS
         if RUNNING_BEST not in result:
             return
-        # Only deaths in a row count: a long trial outlives any number of nodes that vanish. A
-        # report that comes again is none between: it may be its saving that kills a worker.
+        # Only consecutive deaths count, so a long trial survives any number of vanished nodes. A
+        # repeated report does not separate deaths: saving it may be what kills a worker.
         if result["report"] > self._last_reports.get(trial.trial_id, 0):
             self._last_reports[trial.trial_id] = result["report"]
             trial.max_failures = trial.num_failures + MAX_DEATHS
@@ -116,7 +116,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
             listener.epoch_ended(record)
 
     def on_trial_complete(self, *, trial: Trial, **_: Any) -> None:
-        """Close the record of a trial that ended by itself, by ASHA or for want of time."""
+        """Close the record of a trial that finished, or that ASHA or the time budget ended."""
         forget_statistics(trial)
         if self._stopper.has_cut_off(trial.trial_id):
             had_its_time = self._stopper.has_used_its_time(trial.trial_id)
@@ -129,9 +129,9 @@ class Recorder(DriverOnly, ray_tune.Callback):
         drop_older(trial.storage.storage_filesystem, trial.storage.trial_fs_path)
 
     def on_trial_recover(self, *, trial: Trial, **_: Any) -> None:
-        """Tell that a trial needs another worker, and why."""
+        """Tell the listeners that a trial needs another worker, and why."""
         reason, number = _reason(trial), trial.config["number"]
-        # One whose first worker died while it started has no record, and nothing to go on from.
+        # If its first worker died at the start, there is no record and nothing to continue from.
         if not self._look_at_disk(trial, reason) and number in self._history.records:
             for listener in self._listeners:
                 listener.trial_recovered(self._history.records[number], reason)
@@ -139,7 +139,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
     def on_trial_error(self, *, trial: Trial, **_: Any) -> None:
         """Close the record of a trial that raised, or whose processes died.
 
-        Where a disk is what failed, the trial stays open: it goes on with `--resume`.
+        If a disk failed, the trial stays open, so that `--resume` can continue it.
         """
         number = trial.config["number"]
         if number not in self._history.records:  # it died before it started
@@ -153,7 +153,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
         self._end(number, Status.FAILED, reason)
 
     def will_fail(self, trial: Trial, reason: str) -> None:
-        """Have Ray give a trial no other worker when it fails now.
+        """Keep Ray from giving a trial another worker when it fails now.
 
         Args:
             trial: The trial.
@@ -163,19 +163,19 @@ class Recorder(DriverOnly, ray_tune.Callback):
         self._reasons[trial.trial_id] = reason
 
     def _look_at_disk(self, trial: Trial, reason: str) -> bool:
-        """Return whether a disk took no checkpoint; that ends the search, and tells which it is.
+        """Return whether a disk accepted no checkpoint, which ends the search and names the disk.
 
-        It is the storage, or the node's own: a worker writes each checkpoint there first.
+        It is the storage or the node's own disk, where a worker first writes each checkpoint.
         """
         if unwritable(reason) is None:
             return False
-        # Errors of our own files name them; those of pyarrow, which copies to the storage, do not.
+        # Our own errors name the file; those of pyarrow, which copies to the storage, do not.
         path = "" if re.search(r"[ ']/", reason) else f", {trial.storage.trial_fs_path}"
         self._stopper.unwritable = f"{reason} (node {_node(trial)}{path})"
         return True
 
     def stop_running(self) -> None:
-        """Close the records of trials that the end of the search cut off."""
+        """Close the records of trials that the search's end cut off."""
         for record in list(self._history.records.values()):
             if record.status == Status.RUNNING:
                 self._end(record.number, Status.STOPPED, "")
@@ -195,29 +195,29 @@ class Recorder(DriverOnly, ray_tune.Callback):
             listener.trial_ended(record)
 
     def _save_after(self, seconds: float) -> None:
-        """Save the tables if the last time lies that many seconds back."""
+        """Save the tables if they were last saved at least that many seconds ago."""
         if self._stopper.seconds() - self._saved_seconds >= seconds:
             self._save(self._history.records.values())
             self._saved_seconds = self._stopper.seconds()
 
 
 def forget_statistics(trial: Trial) -> None:
-    """Free what Ray 2.60 keeps of each metric of a trial, for nobody here: minima, means, deques.
+    """Free the statistics (minima, means, deques) that Ray 2.60 keeps of a trial's metrics.
 
-    It is most of what an ended trial takes of the driver's memory: 37 of 41 kB.
+    Nobody reads them, and they are 37 of the 41 kB of driver memory that an ended trial takes.
     """
     trial.run_metadata.metric_analysis, trial.run_metadata.metric_n_steps = {}, {}
 
 
 def _error_text(trial: Trial) -> str:
-    """Return what a trial raised, all its failures one after the other."""
-    # The local copy: Ray uploads it to the storage only after this callback.
+    """Return the text of all errors that a trial raised."""
+    # The local file: Ray uploads it to the storage only after this callback.
     path = trial.error_file
     return Path(path).read_text(encoding="utf-8") if path and Path(path).exists() else ""
 
 
 def _node(trial: Trial) -> str:
-    """Return the address of the node that a trial failed on, as Ray 2.60 writes it."""
+    """Return the address of the node where a trial failed, as Ray 2.60 writes it."""
     found = re.findall(r"\(pid=\d+, ip=([^,)]+)", _error_text(trial))
     return str(found[-1]) if found else "unknown"
 
@@ -227,7 +227,7 @@ def _reason(trial: Trial) -> str:
     text = _error_text(trial)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     last = lines[-1] if lines else "its worker died without an error message"
-    if "node running low on memory" in text:  # Ray's memory monitor, at length
+    if "node running low on memory" in text:  # Ray's memory monitor, verbosely
         last = "the node ran low on memory, and Ray killed its worker"
     died = trial.num_failures
     return last if died <= 1 else f"lost {died} workers; the last error: {last}"

@@ -15,11 +15,11 @@ from tune.records.trial import Outcome
 from tune.trials.driver_only import DriverOnly
 
 GRACE_SECONDS, GRACE_SHARE = 10.0, 0.05
-"""Time after the budget's end in which trials may end their epoch: the longer of these seconds
-and this share of the budget. Ray 2.60 waits up to 10 s for a trial that it stops in any case, and
-has no use for what it reports then."""
+"""Time after the budget's end in which trials may still report: the longer of these seconds and
+this share of the budget. Ray 2.60 waits up to 10 s for any trial that it stops, and discards what
+the trial reports then."""
 POLL_SECONDS = 2.0
-"""Poll interval of what reads every trial: the reserve, and whether the search is settled."""
+"""Poll interval of checks that read every trial (reserve, settling), seconds."""
 
 
 class SearchStopper(DriverOnly, Stopper):
@@ -28,9 +28,9 @@ class SearchStopper(DriverOnly, Stopper):
     Attributes:
         interrupted: Whether a signal, or a user's order, asked for the end.
         timed_out: Whether the time budget ran out.
-        ended_early: Why nothing is to be expected of further trials, set once that is known; it
-            ends the search.
-        is_settled: Whether that is because the rest would gain no more than noise.
+        ended_early: Why further trials promise nothing, set once that is known; it ends the
+            search.
+        is_settled: Whether the reason is that the rest would gain no more than noise.
         unwritable: Why and where a trial cannot write its checkpoints, set once that is known; it
             ends the search.
     """
@@ -49,15 +49,14 @@ class SearchStopper(DriverOnly, Stopper):
         """Count a time budget.
 
         Args:
-            time_budget_seconds: Seconds for the whole search, None is without limit.
-            spent_seconds: What was spent of it before.
-            reserve_seconds: Returns what shall be left of it.
-            may_be_late: Whether trials train on in the time after its end.
-            has_had_its_time: Returns of a trial's report whether the trial has used its own part.
-            why_settled: Returns why further trials would gain nothing, or an empty text; asked
+            time_budget_seconds: Seconds for the whole search; None for no limit.
+            spent_seconds: Seconds spent by earlier sessions.
+            reserve_seconds: Returns the seconds to reserve.
+            may_be_late: Whether trials continue to train in the time after the budget's end.
+            has_had_its_time: Given a report, returns whether its trial has used its own share.
+            why_settled: Returns why further trials would gain nothing, or an empty text; called
                 now and then.
-            carry_out: Carries out what a user has ordered; called in the thread that changes the
-                records.
+            carry_out: Carries out users' orders; called in the thread that changes the records.
         """
         self.interrupted = self._is_signalled = False
         self._carry_out = carry_out
@@ -74,24 +73,24 @@ class SearchStopper(DriverOnly, Stopper):
         self._num_running: Callable[[], int] = lambda: 0
         self._grace_ends = float("inf")
         self._cut_off: dict[str, bool] = {}  # Ray's id to whether its own time was up
-        # Asked in stop_all alone, which Ray calls in the thread that changes the records; a
-        # terminal asks for the seconds left from a thread of its own.
+        # Updated only in stop_all, which Ray calls in the thread that changes the records; the
+        # display reads the seconds left from its own thread.
         self._reserve, self._polled = 0.0, float("-inf")
         self._start = time.monotonic()
 
     def set_time_budget(self, seconds: float | None) -> None:
-        """Count another time budget, from the search's start; None is without limit."""
+        """Replace the time budget, counted from the search's start; None for no limit."""
         self._time_budget_seconds = seconds
         grace_seconds = max(GRACE_SECONDS, GRACE_SHARE * (seconds or 0.0))
         self._late_seconds = grace_seconds if self._may_be_late else 0.0
         self._grace_seconds = GRACE_SECONDS if self._may_be_late else grace_seconds
 
     def stop_trial(self, number: int) -> None:
-        """Have a trial end with its next report."""
+        """Make a trial end with its next report."""
         self._to_stop.add(number)
 
     def start(self, num_running: Callable[[], int] = lambda: 0) -> None:
-        """Begin to count this session's time.
+        """Start counting this session's time.
 
         Args:
             num_running: Returns the number of running trials; called when the time is up.
@@ -99,7 +98,7 @@ class SearchStopper(DriverOnly, Stopper):
         self._start, self._num_running = time.monotonic(), num_running
 
     def seconds(self) -> float:
-        """Return the seconds that the search has run, earlier sessions included."""
+        """Return the seconds that the search has run, including earlier sessions."""
         return self._spent_seconds + time.monotonic() - self._start
 
     def seconds_left(self) -> float | None:
@@ -108,13 +107,13 @@ class SearchStopper(DriverOnly, Stopper):
         return None if left is None else max(0.0, left)
 
     def _until_end(self) -> float | None:
-        """Return the same, below 0 where the end is over."""
+        """Return the same, but negative after the end."""
         if self._time_budget_seconds is None:
             return None
         return self._time_budget_seconds - self._reserve - self.seconds()
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Return whether a trial must end with this epoch: the time is up, or its own is."""
+        """Return whether a trial must end with this report: the time is up, or its own is."""
         wants_more = result.get("outcome") == Outcome.TRAINING
         is_stopped = bool(self._to_stop) and result["config"]["number"] in self._to_stop
         if wants_more and (self.timed_out or is_stopped):
@@ -123,20 +122,20 @@ class SearchStopper(DriverOnly, Stopper):
         if wants_more and self._has_had_its_time(result):
             self._cut_off[trial_id] = True
             return True
-        # It may have been cut off, have lost its worker as that saved, and end by itself now.
+        # It may have been cut off, lost its worker during the save, and finished now.
         self._cut_off.pop(trial_id, None)
         return False
 
     def end_early(self, reason: str) -> None:
-        """End the search, for nothing is to be expected of further trials."""
+        """End the search, because further trials promise nothing."""
         self.ended_early = reason
 
     def has_cut_off(self, trial_id: str) -> bool:
-        """Return whether a trial, by Ray's id, had more to train when the time was up."""
+        """Return whether a trial, by Ray's id, was still training when the time was up."""
         return trial_id in self._cut_off
 
     def has_used_its_time(self, trial_id: str) -> bool:
-        """Return whether it was its own part of the time that was up, and not the search's."""
+        """Return whether it was the trial's own share of time that was up, not the search's."""
         return self._cut_off.get(trial_id, False)
 
     def stop_all(self) -> bool:
@@ -157,12 +156,12 @@ class SearchStopper(DriverOnly, Stopper):
         return is_over or self.interrupted or bool(self.ended_early or self.unwritable)
 
     def check(self) -> None:
-        """Refuse to take the trials for ended that the storage or a second signal cut off.
+        """Raise if the storage or a second signal ended the trials.
 
         Raises:
             ExternalFault: The storage cannot be written.
-            KeyboardInterrupt: There was a second signal. Raised in one of Ray's callbacks it may
-                have been lost: seen once in four runs with ray 2.60.
+            KeyboardInterrupt: There was a second signal. When raised in one of Ray's callbacks, it
+                may have been lost (seen once in four runs with Ray 2.60).
         """
         if self._at_once:
             raise KeyboardInterrupt
@@ -175,7 +174,7 @@ class SearchStopper(DriverOnly, Stopper):
     def catching_signals(self) -> Iterator[None]:
         """Turn the first signal of SIGNALS into a graceful end; a second one ends at once.
 
-        A signal that came before counts as the first: what it raised was lost.
+        A signal that came before counts as the first: its exception was lost.
         """
         handlers = {number: signal.getsignal(number) for number in SIGNALS}
         previous = {n: handler for n, handler in handlers.items() if handler != signal.SIG_IGN}

@@ -47,42 +47,42 @@ from tune.storage.checkpoints import (
 from tune.trials.epoch_reports import reported_first, write_epochs
 
 MEMORY_SLACK = 2
-"""Factor of what it asked for to which a trial's process may grow: beyond, it has gone wrong."""
+"""A trial's process may grow to its request times this; beyond, something has gone wrong."""
 KEPT_WHILE_RUNNING = 2
-"""Checkpoints of a trial, the one before the last too: the last may turn out to be damaged."""
+"""Checkpoints of a running trial: the newest may turn out to be damaged, so one before it, too."""
 
 
 class MeasuredMemory:
-    """Follows the trials of one process, which come one after another."""
+    """Measures the trials of one process, which run one after another."""
 
     def __init__(self, memory: TrialMemory | None) -> None:
-        """Compare with an estimate; None where there is none."""
+        """Compare with an estimate; None if there is none."""
         self._memory = memory
         self._most_needed = 0
         self._estimated_bytes: int | None = None
 
     def begin(self, config: TrialConfig) -> None:
-        """Take the next trial."""
+        """Start with the next trial."""
         self._estimated_bytes = None
         if self._memory is None:
             return
         needed = self._memory.needed_bytes(config) + self._memory.shared_bytes
-        # A process keeps much of what earlier trials took: a smaller one after them tells nothing.
+        # A process keeps much of earlier trials' memory, so a smaller trial's peak says nothing.
         if needed >= self._most_needed and reset_peak():
             self._most_needed = self._estimated_bytes = needed
 
     def values(self) -> dict[str, int | None]:
-        """Return the trial's peak so far and its estimate, for its report; None if unknown."""
+        """Return the trial's peak so far and its estimate, for the report; None if unknown."""
         peak = peak_bytes() if self._estimated_bytes is not None else None
         return {PEAK_MEMORY: peak, ESTIMATED_MEMORY: self._estimated_bytes}
 
 
 class StorageSilent(RuntimeError):
-    """A checkpoint is there, or may be, and cannot be read now."""
+    """A checkpoint exists, or may exist, but cannot be read now."""
 
 
 class CharLSTMTrainable(ray_tune.Trainable):
-    """One step is one report. Actors are reused: starting one costs seconds, a trial nothing."""
+    """One step is one report. Actors are reused: starting an actor costs seconds, a trial none."""
 
     _trainer: Trainer | None
     _epochs: Iterator[EpochReport]
@@ -101,19 +101,19 @@ class CharLSTMTrainable(ray_tune.Trainable):
         """Take the actor's first trial.
 
         Args:
-            config: A proposal, as `FollowingLimiter.suggest` gives it.
+            config: A proposal from `FollowingLimiter.suggest`.
             corpus: The encoded corpus.
             cpus: CPU threads that the trial may use.
-            gpus: GPUs, or the part of one, that the trial was given.
-            memory: What trials ask for; the actor gets trials only that ask for the same.
-            cells: Those of the user's own: their files are the driver's.
+            gpus: GPUs, or the fraction of one, that the trial was given.
+            memory: Trials' memory requests; an actor gets only trials with equal requests.
+            cells: The user's own cells; only the driver has their files.
         """
         know_cells(cells)
         self._device = pick_device(use_gpu=gpus > 0)
         if self._device.type == "cuda" and gpus < 1:
             limit_gpu_memory(gpus)
-        # What CUDA maps of the host has not been measured; and where it was asked for a training
-        # on a GPU, a node whose torch sees none needs more.
+        # How much host memory CUDA maps was not measured; and a request for training on a GPU is
+        # too small on a node whose torch sees none.
         if self._device.type == "cuda" or (memory is not None and memory.on_gpu):
             memory = None
         if memory is not None:
@@ -135,14 +135,14 @@ class CharLSTMTrainable(ray_tune.Trainable):
         Raises:
             StorageSilent: A checkpoint cannot be read now.
             Exception: What the last epoch raised. It was reported first, so that the driver
-                knows that another worker would not fare better; Ray keeps the traceback, and
-                ends the process, which may be spoilt.
+                knows that another worker would fail too; Ray keeps the traceback and ends the
+                process, whose state may be corrupt.
         """
         if self._error is not None:
             raise self._error
         try:
             return self._train_on()
-        except StorageSilent:  # the next worker may be answered
+        except StorageSilent:  # the next worker may get an answer
             raise
         except TrainingDiverged as error:
             return {
@@ -151,8 +151,8 @@ class CharLSTMTrainable(ray_tune.Trainable):
                 "done": True,
                 SHOULD_CHECKPOINT: False,
             }
-        except Exception as error:  # a trial's border: whatever it raises is its own failure
-            traceback.clear_frames(error.__traceback__)  # what they hold may be all memory
+        except Exception as error:  # whatever a trial raises is its own failure
+            traceback.clear_frames(error.__traceback__)  # they may hold all memory
             self._error = error
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             return {
@@ -168,12 +168,12 @@ class CharLSTMTrainable(ray_tune.Trainable):
         write_epochs(Path(checkpoint_dir), self._config, self._reported)
 
     def save(self, checkpoint_dir: str | None = None) -> Any:
-        """Save, then remove what no worker will go on from: a dead one's too.
+        """Save, then remove checkpoints that no worker will continue from, also a dead one's.
 
         Args:
-            checkpoint_dir: As Ray has it; None for a folder of its own.
+            checkpoint_dir: As in Ray; None for a folder that Ray makes.
         """
-        # Not super(): a class that travels by value, as one of a script does, has lost its cell.
+        # Not super(): a class pickled by value, such as a script's, has lost its `__class__` cell.
         saved = ray_tune.Trainable.save(self, checkpoint_dir)
         if self._storage is not None:
             storage = self._storage
@@ -181,9 +181,9 @@ class CharLSTMTrainable(ray_tune.Trainable):
         return saved
 
     def restore(self, checkpoint_path: Any) -> None:
-        """Go on, after the worker before this one died, from the newest checkpoint that is whole.
+        """Continue from the newest intact checkpoint after the previous worker died.
 
-        Ray 2.60's own gives up a trial whose newest checkpoint is damaged or gone.
+        Ray 2.60's own method gives up a trial whose newest checkpoint is damaged or gone.
 
         Args:
             checkpoint_path: What `save` returned for the newest.
@@ -192,11 +192,11 @@ class CharLSTMTrainable(ray_tune.Trainable):
         self._checkpoints = [*beside(newest.filesystem, newest.path), *self._checkpoints]
 
     def _take(self, proposal: dict[str, Any]) -> None:
-        """Have a trial begun by its first step, so that what goes wrong there is reported."""
+        """Prepare a trial; its first step starts it, so that errors there are reported."""
         self._config = TrialConfig.from_dict(proposal["config"])
         self._checkpoints = [stored_checkpoint(location) for location in proposal["checkpoints"]]
         self._trainer = None
-        self._epochs = iter(())  # the last trial's hold its trainer
+        self._epochs = iter(())  # those of the last trial hold its trainer
         return_gpu_memory()
         self._error = None
         self._reported: list[dict[str, Any]] = []
@@ -206,7 +206,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
         if self._trainer is None:
             self._trainer = self._begin()
             self._epochs = self._trainer.reports()
-        # A trial can go on from its last epoch: it ended just before its driver was killed.
+        # A trial may resume after its last epoch, if its driver was killed just after that.
         report = next(self._epochs, None) or self._trainer.last_report
         best = self._trainer.best_report
         assert report is not None and best is not None
@@ -222,15 +222,15 @@ class CharLSTMTrainable(ray_tune.Trainable):
             "done": finished,
             SHOULD_CHECKPOINT: True,
         }
-        # The last epoch is reported again where the trial goes on from its end.
+        # A trial that resumes at its end reports its last epoch again.
         self._reported = [*_up_to(report.report - 1, self._reported), result]
         return result
 
     def _begin(self) -> Trainer:
-        """Build the trainer, where the newest checkpoint left it that is whole, reports and all.
+        """Build the trainer in the state of the newest intact checkpoint, with its reports.
 
         Raises:
-            StorageSilent: Whether it is whole cannot be told now.
+            StorageSilent: Whether a checkpoint is intact cannot be determined now.
         """
         make = functools.partial(
             Trainer,
@@ -247,11 +247,11 @@ class CharLSTMTrainable(ray_tune.Trainable):
                     with tempfile.TemporaryDirectory() as folder:
                         trainer.restore(fetch(stored, Path(folder) / MODEL_FOLDER))
                 except (CheckpointError, FileNotFoundError):
-                    continue  # half of it may have been read in
+                    continue  # the trainer may be half restored
                 assert trainer.last_report is not None
                 self._reported = _up_to(trainer.last_report.report, results)
                 return trainer
-        except OSError as error:  # to begin again would lose what is there
+        except OSError as error:  # starting again would lose what exists
             raise StorageSilent(f"{type(error).__name__}: {error}") from error
         return make()
 
@@ -261,7 +261,7 @@ def _up_to(report: int, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def trainable_for(corpus: SharedCorpus, need: TrialResources) -> type[ray_tune.Trainable]:
-    """Return the class that Ray runs, with its corpus and its resources."""
+    """Return the class that Ray runs, with its corpus and resources."""
     with_corpus = ray_tune.with_parameters(
         CharLSTMTrainable,
         corpus=corpus,
@@ -280,6 +280,6 @@ def trainable_for(corpus: SharedCorpus, need: TrialResources) -> type[ray_tune.T
 
 
 def trial_dirname(trial: Trial) -> str:
-    """Return the name of a trial's folder in a session: the same in every run of the same seed."""
+    """Return the name of a trial's folder in a session, the same in every run with that seed."""
     name, part = trial_id(trial.config["number"]), trial.config.get("part", 1)
     return name if part == 1 else f"{name}-{part}"

@@ -468,7 +468,7 @@ def test_full_gpu_is_told_in_one_line(
         ("--threads 0", "threads must be at least 1"),
         ("--threads 3000000000", "threads must be at least 1 and at most 1024, got 3000000000"),
         ("--checkpoint book.txt/kept", "cannot write checkpoint book.txt/kept: Not a directory"),
-        ("--checkpoint lost", "must not be a link to nowhere, got lost"),
+        ("--checkpoint lost", "must not be a dangling link, got lost"),
         # More than 47 bits address: no kernel overcommits so far.
         ("--hidden-size 4000000 --embedding-dim 1", "there is no room for 256000000000000 bytes"),
         (f"--hidden-size {10**16}", "must fit into memory: there is not enough"),
