@@ -6,7 +6,7 @@ Each name is also the Optuna parameter, the command-line flag and the table colu
 import dataclasses
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,7 @@ class TrialConfig:
         if not 0 <= self.decay_fraction <= 1:
             raise ConfigError(f"decay_fraction must be in 0 <= f <= 1, got {self.decay_fraction}")
         check_seed(self.seed)
-        for name, choices in _CHOICES.items():
+        for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigError(unknown_choice(name, getattr(self, name), choices))
         if self.unit == "byte" and self.cleaning != RAW:
@@ -239,7 +239,7 @@ _AT_LEAST_ONE = (
 _AT_LEAST_ZERO = ("weight_decay", "mogrifier_rounds", "min_char_count", "patience_epochs")
 _ABOVE_ZERO = ("learning_rate", "sgd_learning_rate", "gradient_clip_norm")
 _PROBABILITIES = ("dropout", "input_dropout", "weight_dropout")
-_CHOICES = {
+CHOICES: dict[str, Iterable[str]] = {
     "cleaning": CLEANINGS,
     "regime": REGIMES,
     "unit": UNITS,
@@ -248,6 +248,7 @@ _CHOICES = {
     "precision": PRECISIONS,
     "kernel": KERNELS,
 }
+"""Field to its values, where they are fixed; `cell` also has classes of the user's own."""
 _OF_THE_WINDOW = {
     "unit": "char",
     "cell": "lstm",

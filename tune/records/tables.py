@@ -13,20 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from model.config import (
-    CELLS,
-    FIELD_NAMES,
-    NORMALIZATIONS,
-    OPTIMIZERS,
-    REGIMES,
-    UNITS,
-    TrialConfig,
-    is_own_cell,
-)
+from model.config import CELLS, CHOICES, FIELD_NAMES, TrialConfig, is_own_cell
 from model.errors import ConfigError, first_line
 from model.system.files import write_text, write_whole
 from model.system.json_schema import LARGEST_FLOAT
-from model.text.cleaning import CLEANINGS
 from tune.records.orders import Action
 from tune.records.trial import SCORES, EpochRecord, Status, TrialRecord
 
@@ -61,15 +51,11 @@ _NUMBERS_OF_EPOCHS = ("epochs", "epochs_run", "best_epoch", "epoch")
 """Columns of whole numbers where all of them are."""
 _CHOICES: dict[str, Iterable[str]] = {
     "status": Status,
-    "cleaning": CLEANINGS,
-    "unit": UNITS,
-    "regime": REGIMES,
-    "normalization": NORMALIZATIONS,
-    "cell": CELLS,
-    "optimizer": OPTIMIZERS,
     "order": Action,
+    "cell": CELLS,
+    **CHOICES,
 }
-"""Columns that hold names, and which."""
+"""Column to its values, where they are fixed."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

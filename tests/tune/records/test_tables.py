@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from hand_made_run import FINALISTS, QUALITY
-from model.config import TrialConfig
+from model.config import CHOICES, TrialConfig
 from model.errors import ConfigError
 from model.system.files import write_text
 from repository import ROOT
@@ -187,6 +187,14 @@ def test_missing_or_foreign_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "trials.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="must be readable"):
         TRIAL_TABLE.read(tmp_path / "trials.csv")
+
+
+@pytest.mark.parametrize("column", ["status", "cell", *CHOICES])
+def test_name_that_no_run_writes_is_refused(column: str, tmp_path: Path) -> None:
+    path = tmp_path / "trials.csv"
+    write_table(trials_frame(records()).assign(**{column: "quantum"}), path)
+    with pytest.raises(ConfigError, match=rf"trials\.csv: {column} must be one of "):
+        TRIAL_TABLE.read(path)
 
 
 @pytest.mark.parametrize(
