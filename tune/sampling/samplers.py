@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from tune.sampling.thinned_study import Thinning
 
 TPE = ("tpe-univariate", "tpe")
-SAMPLERS = (*TPE, "random", "qmc", "gp", "cmaes")
+LEARNING_NOTHING = ("random", "qmc")
+"""Samplers whose proposals follow from no trial; all others are shown those that failed."""
+SAMPLERS = (*TPE, *LEARNING_NOTHING, "gp", "cmaes")
 AUTO = "auto"
 """The default: depends on how many trials run at once, which is unknown until nodes exist."""
 GENERATION = "cma:generation"
@@ -67,10 +69,10 @@ def make_thinning(name: str) -> "Thinning | None":
     """Return the thinning for a search with this sampler; None if that ignores earlier trials."""
     from tune.sampling.thinned_study import Thinning
 
+    if name in LEARNING_NOTHING:
+        return None
     if name == "cmaes":  # for the TPE of its few categorical axes
         return Thinning(most=sys.maxsize)
-    if name not in (*TPE, "gp"):
-        return None
     # optuna 5.0's Gaussian process uses only complete trials. Of the first 50 of `full` with ASHA,
     # 13 are complete: most proposals until then would be random.
     return Thinning(pruned_as_complete=name == "gp")

@@ -19,15 +19,18 @@ from search_spaces.narrow import with_choices
 from tune.records.trial import RUNNING_BEST, Outcome, Status, TrialRecord
 from tune.sampling.optuna_study import open_study, queue, quiet_optuna
 from tune.sampling.own_samplers import Replay
-from tune.sampling.samplers import SAMPLERS
+from tune.sampling.samplers import LEARNING_NOTHING, SAMPLERS
 from tune.sampling.searcher import StudySearcher
 
 QUICK = load_space("quick")
 AXES = tuple(QUICK.distributions.items())
-# A Gaussian process takes a tenth of a second and more for each proposal.
-EACH_SAMPLER = [
-    pytest.param(name, marks=pytest.mark.slow) if name == "gp" else name for name in SAMPLERS
+LEARNING = [
+    # A Gaussian process takes a tenth of a second and more for each proposal.
+    pytest.param(name, marks=pytest.mark.slow) if name == "gp" else name
+    for name in SAMPLERS
+    if name not in LEARNING_NOTHING
 ]
+EACH_SAMPLER = [*LEARNING, *LEARNING_NOTHING]
 
 
 @pytest.fixture(autouse=True)
@@ -428,9 +431,7 @@ def _diverging(folder: Path, sampler: str, seed: int, end: dict[str, Any] | None
 
 
 @pytest.mark.parametrize("end", [{"outcome": Outcome.DIVERGED.value, "error": "NaN"}, None])
-@pytest.mark.parametrize(
-    "sampler", ["tpe", "tpe-univariate", pytest.param("gp", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("sampler", LEARNING)
 def test_trials_that_fail_keep_the_sampler_away(
     tmp_path: Path, sampler: str, end: dict[str, Any] | None
 ) -> None:

@@ -9,6 +9,8 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState, create_trial
 
+from tune.sampling.own_samplers import ERROR
+from tune.sampling.samplers import make_thinning
 from tune.sampling.thinned_study import ALWAYS_SHOWN, MAX_SHOWN, ThinnedStudy, Thinning
 
 AXES = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
@@ -174,3 +176,17 @@ def test_pruned_trials_are_complete_to_a_sampler_that_knows_none() -> None:
     assert {trial.value for trial in ended} >= set(sorted(values)[:ALWAYS_SHOWN])
     shown = thinning.shown(trials, frozenset({TrialState.COMPLETE, TrialState.RUNNING}))
     assert shown[-1].number == running.number and shown[:-1] == ended
+
+
+def test_sampler_that_is_new_is_shown_failed_trials_and_not_all_of_a_long_search() -> None:
+    """It was shown none that failed, and all others."""
+    study = study_of(2 * MAX_SHOWN)
+    study.tell(study.ask(), state=TrialState.FAIL)
+    failed = study.ask()
+    failed.set_user_attr(ERROR, "out of memory")
+    study.tell(failed, state=TrialState.FAIL)
+    thinning = make_thinning("new")
+    assert thinning is not None
+    shown = thinning.shown(study.get_trials(deepcopy=False), frozenset(TrialState))
+    assert len(shown) == MAX_SHOWN
+    assert [trial.state for trial in shown if trial.number == failed.number] == [TrialState.PRUNED]
