@@ -1,15 +1,19 @@
 """A training that goes on by --resume alone, and one that begins with the weights of another."""
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from model import generate, train
-from model.config import TrialConfig
+from model.config import CELLS, CHOICES, FIELD_NAMES, TrialConfig
 from model.errors import ConfigError, CorpusError
+from model.network.base import Network
+from model.network.lstm import build_network
 from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.text import held_out
 from model.text.corpus import Corpus
@@ -17,6 +21,7 @@ from model.text.reading import Reading
 from model.text.streams import encode_in
 from model.text.vocabulary import Vocabulary
 from model.training.checkpoint import META_FILE, copy_model, load_checkpoint
+from model.training.cost import num_parameters
 from model.training.trainer import Trainer
 from model.training.warm_start import check_shape, text_of
 
@@ -228,6 +233,53 @@ def test_other_shape_is_refused(
     _, known = load_checkpoint(trained_checkpoint)
     with pytest.raises(ConfigError, match=rule):
         check_shape(TrialConfig(**{**known.config.to_dict(), **change}), known, Path("kept"))
+
+
+BASES = [
+    *({"cell": cell, "hidden_size": 12, "embedding_dim": 5, "num_layers": 2} for cell in CELLS),
+    {"regime": "window", "hidden_size": 12, "num_layers": 2},
+]
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_each_field_that_changes_a_tensor_is_a_matter_of_shape(
+    base: dict[str, Any], trained_checkpoint: Path
+) -> None:
+    """One that `check_shape` forgot would end `--init` in a traceback of torch's."""
+    config = TrialConfig(**base)
+    known = dataclasses.replace(load_checkpoint(trained_checkpoint)[1], config=config)
+    for name in FIELD_NAMES:
+        for changed in _changed(config, name):
+            network = _without_values(changed)
+            assert num_parameters(changed, 7) == network.num_parameters(), name
+            if _shapes(network) != _shapes(_without_values(config)):
+                with pytest.raises(ConfigError, match=f"{name} must be that of the weights"):
+                    check_shape(changed, known, Path("kept"))
+
+
+def _changed(config: TrialConfig, name: str) -> list[TrialConfig]:
+    """Return a configuration with each other value that a field may have; of numbers, some."""
+    value = getattr(config, name)
+    values: list[Any] = [*{"cell": CELLS, **CHOICES}.get(name, ())]
+    if isinstance(value, bool):
+        values = [not value]
+    elif isinstance(value, (int, float)):
+        values = [value + 1, value / 2, 0.25]
+    assert values, f"a value of {name} to try"
+    found = []
+    for other in values:
+        with contextlib.suppress(ConfigError):
+            found.append(dataclasses.replace(config, **{name: other}))
+    return found
+
+
+def _without_values(config: TrialConfig) -> Network:
+    with torch.device("meta"):
+        return build_network(config, vocabulary_size=7)
+
+
+def _shapes(network: Network) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in network.state_dict().items()}
 
 
 def test_mistakes_of_a_warm_start_are_one_line(
