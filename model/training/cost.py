@@ -21,6 +21,8 @@ _STEP_ACTIVATIONS, _ROUND_ACTIVATIONS = 6_000, 2_900
 """Activations that take as long as the calls in a time step of a layer that torch steps through,
 and in a round of the Mogrifier. These and the next two were fitted on a CPU to the GRU and the
 Mogrifier with 2, 5 and 6 rounds, seven shapes each: within a quarter of the measured seconds."""
+_NUM_GATES = {"lstm": 4, "gru": 3, "mogrifier": 4}
+"""Built-in cell to the number of H x H matrices that multiply its state at a time step."""
 _STEP_UPDATES = 0.1
 """Parameter updates that take as long as adding to a weight's gradient once per time step."""
 _MASK_UPDATES = 1.5
@@ -89,7 +91,7 @@ def layer_weights(config: TrialConfig) -> list[int]:
         return [_own_sizes(config, size)[0] for size in inputs]
     rounds = config.mogrifier_rounds if config.cell == "mogrifier" else 0
     return [
-        hidden_size * (_num_gates(config) * (size + hidden_size) + rounds * size)
+        hidden_size * (_NUM_GATES[config.cell] * (size + hidden_size) + rounds * size)
         for size in inputs
     ]
 
@@ -97,16 +99,17 @@ def layer_weights(config: TrialConfig) -> list[int]:
 def num_parameters(config: TrialConfig, vocabulary_size: int) -> int:
     """Return the number of trainable parameters of a configuration's network."""
     stream = config.regime == "stream"
-    biases = _num_gates(config) * (2 if stream else 1)  # torch has two per gate, Keras one
     norms = 2 if stream and config.normalization == "layer" else 0
     embedding = vocabulary_size * config.embedding_dim if stream else 0
     output = output_weights(config, vocabulary_size) + vocabulary_size
     if config.tie_weights:
         output -= embedding
     if is_own_cell(config.cell):
-        biases = 0
+        biases = 0  # they are among what `_own_sizes` counts
         inputs = (config.embedding_dim, *[config.hidden_size] * (config.num_layers - 1))
         output += sum(_own_sizes(config, size)[1] for size in inputs)
+    else:
+        biases = _NUM_GATES[config.cell] * (2 if stream else 1)  # torch has two a gate, Keras one
     per_unit = config.num_layers * (biases + norms)
     return embedding + sum(layer_weights(config)) + config.hidden_size * per_unit + output
 
@@ -124,7 +127,7 @@ def output_weights(config: TrialConfig, vocabulary_size: int) -> int:
 
 def recurrent_weights(config: TrialConfig) -> int:
     """Return the number of weights that multiply the previous hidden state, over all layers."""
-    return config.num_layers * _num_gates(config) * config.hidden_size**2
+    return config.num_layers * _NUM_GATES[config.cell] * config.hidden_size**2
 
 
 def steps_per_epoch(config: TrialConfig, sizes: TextSizes) -> int:
@@ -219,10 +222,6 @@ def _own_sizes(config: TrialConfig, input_size: int) -> tuple[int, int]:
     from model.network.own_cells import own_sizes  # imports torch: only for own cells
 
     return own_sizes(config.cell, input_size, config.hidden_size)
-
-
-def _num_gates(config: TrialConfig) -> int:
-    return 3 if config.cell == "gru" else 4
 
 
 def _rows(config: TrialConfig, sizes: TextSizes) -> int:

@@ -13,7 +13,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from model.config import OPTIMIZERS, TrialConfig
+from model.config import CELLS, OPTIMIZERS, TrialConfig
 from model.errors import ConfigError
 from search_spaces import SPACE_NAMES, Baseline, Budget, SearchSpace, load_space
 from search_spaces.distributions import (
@@ -515,7 +515,7 @@ def test_axes_of_research_exist_where_they_belong() -> None:
     assert adamw["tie_weights"] is False and adamw["weight_dropout"] == 0.0
     starts = research.all_starts()
     assert [start["optimizer"] for start in starts].count("asgd") == 1
-    assert {start["cell"] for start in starts} == {"lstm", "gru", "mogrifier"}
+    assert {start["cell"] for start in starts} == set(CELLS)
 
 
 @pytest.mark.parametrize(("said", "value"), [("true", True), ("False", False)])

@@ -6,16 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.config import NORMALIZATIONS, TrialConfig
+from model.config import CELLS, NORMALIZATIONS, TrialConfig
 from model.network.cells import MogrifierLayer
 from model.network.lstm import CharLSTM, build_network
 from model.network.stream import StreamNetwork
 
 CONFIG = TrialConfig(hidden_size=12, num_layers=2, embedding_dim=5)
 OTHERS = [
-    {"cell": "gru"},
+    *({"cell": cell} for cell in CELLS if cell != "lstm"),
     {"cell": "mogrifier", "mogrifier_rounds": 2},
-    {"cell": "mogrifier", "mogrifier_rounds": 5},
 ]
 """All cells but the LSTM, which has tests of its own."""
 

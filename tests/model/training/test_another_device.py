@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from model.config import TrialConfig
+from model.config import CELLS, TrialConfig
 from model.generation.decoding import SamplingOptions, drawn
 from model.network.stream import StreamNetwork
 from model.scoring import dynamic
@@ -26,7 +26,7 @@ from model.training.trainer import Trainer
 
 META = torch.device("meta")
 KINDS: dict[str, dict[str, Any]] = {
-    "lstm": {},
+    **{cell: {"cell": cell, "num_layers": 2} for cell in CELLS},
     "two layers, layer norm, tied weights": {
         "num_layers": 2,
         "normalization": "layer",
@@ -34,8 +34,6 @@ KINDS: dict[str, dict[str, Any]] = {
         "dropout": 0.3,
         "input_dropout": 0.2,
     },
-    "gru": {"cell": "gru", "num_layers": 2},
-    "mogrifier": {"cell": "mogrifier"},
     "weight dropout": {"weight_dropout": 0.3},
     "asgd": {"optimizer": "asgd"},
     "words": {"unit": "word", "min_word_count": 2},
