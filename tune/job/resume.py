@@ -39,7 +39,7 @@ from tune.planning.study import (
     is_folder,
 )
 from tune.records.run_folder import RunFolder, check_name, find_run, text_of_run
-from tune.records.study_file import StudyFile
+from tune.records.study_file import CHANGEABLE_SETTINGS, StudyFile
 from tune.records.trial import num_ended
 from tune.sampling.samplers import AUTO, check_sampler
 from tune.storage.fetch import fetch_run, found_in_storage
@@ -141,9 +141,9 @@ def prepare_resumed(
         )
     storage = found_in or (storage and normal(storage))  # a bucket may have been copied
     settings = dataclasses.replace(stored.settings, storage=storage)
-    for name in ("seed", "sampler", "storage", "keep_front_matter", "encoding"):
-        if getattr(options, name) != AUTO:
-            _check_same(name, getattr(options, name), getattr(settings, name))
+    for name, value in dataclasses.asdict(settings).items():
+        if name not in CHANGEABLE_SETTINGS and getattr(options, name) != AUTO:
+            _check_same(name, getattr(options, name), value)
     _check_same("name", options.name, folder.path.name)
     _check_named_cells(named_cells(options), earlier)
     space = with_budget(stored.space, options)

@@ -79,6 +79,10 @@ class StudySettings:
         _ = self.reading  # it refuses an encoding that there is not
 
 
+CHANGEABLE_SETTINGS = ("trial_timeout_seconds", "finalists", "finalist_seeds", "stop_when_settled")
+"""Settings that a session may give a resumed run; all others must be those that it began with."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CorpusOrigin:
     """Which text it was.

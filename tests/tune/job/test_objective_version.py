@@ -1,7 +1,8 @@
-"""A run is judged as it began, by its own floors; one of an earlier version does not go on."""
+"""A resumed run has the floors and settings that it began with; an earlier version is refused."""
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -14,7 +15,13 @@ from tune.job.resume import prepared_study
 from tune.job.study_json import study_file
 from tune.planning.study import Study, StudyOptions
 from tune.records.run_folder import RunFolder
-from tune.records.study_file import CorpusOrigin, ObjectiveFacts, StudyFile
+from tune.records.study_file import (
+    CHANGEABLE_SETTINGS,
+    CorpusOrigin,
+    ObjectiveFacts,
+    StudyFile,
+    StudySettings,
+)
 
 QUIET = Console(quiet=True)
 EARLIER = ObjectiveFacts(
@@ -28,14 +35,15 @@ EARLIER = ObjectiveFacts(
 )
 
 
-def resumed(text: str, objective: ObjectiveFacts) -> Study:
-    """Go on with a run that began with these figures."""
+def resumed(text: str, objective: ObjectiveFacts, **options: Any) -> Study:
+    """Go on with a run that began with these figures, with more options if any are given."""
     path = Path("text.txt")
     path.write_text(text, encoding="utf-8")
     origin = CorpusOrigin.of(resolve_corpus(str(path)))
     folder = RunFolder.create(Path("run"))
     folder.write_study(dataclasses.replace(STUDY, objective=objective, corpus=origin))
-    return prepared_study(StudyOptions(resume=str(folder.path), trials=30), QUIET)
+    options = {"resume": str(folder.path), "trials": 30, **options}
+    return prepared_study(StudyOptions(**options), QUIET)
 
 
 def test_resumed_run_has_the_prices_that_it_began_with(tiny_text: str) -> None:
@@ -54,6 +62,34 @@ def test_run_of_an_earlier_version_is_not_resumed(tiny_text: str) -> None:
     rule = "a resumed run's objective must be of version 2, got 1: begin a new search"
     with pytest.raises(ConfigError, match=rule):
         resumed(tiny_text, dataclasses.replace(EARLIER, version=1))
+
+
+OTHER_SETTINGS: dict[str, Any] = {
+    "seed": 5,
+    "sampler": "random",
+    "storage": "/elsewhere",
+    "trial_timeout_seconds": "9m",
+    "finalists": 1,
+    "finalist_seeds": 1,
+    "keep_front_matter": True,
+    "encoding": "latin-1",
+    "stop_when_settled": True,
+}
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(StudySettings), ids=lambda field: field.name)
+def test_setting_is_the_one_that_the_run_began_with_or_may_change(
+    field: "dataclasses.Field[Any]", tiny_text: str
+) -> None:
+    """One that nobody thought of would be changed without a word."""
+    name, option = field.name, field.name.removesuffix("_seconds")
+    asked = {option: OTHER_SETTINGS[name]}
+    if name in CHANGEABLE_SETTINGS:
+        settings = resumed(tiny_text, EARLIER, **asked).settings
+        assert getattr(settings, name) != getattr(STUDY.settings, name)
+    else:
+        with pytest.raises(ConfigError, match=f"{name} must be that of the resumed run"):
+            resumed(tiny_text, EARLIER, **asked)
 
 
 @pytest.mark.parametrize(
