@@ -27,10 +27,10 @@ OF_THE_TERMINAL = ("command", "dry_run", "quiet", "log_format")
 """Options that concern only what the command prints."""
 SPACES = ".spaces"
 """Folder, beside the runs, of spaces passed from Python."""
-_SEVERAL = ("fix", "cell", "start_from", "tracker")
 _FIELDS = [
     field for field in dataclasses.fields(StudyOptions) if field.name not in OF_THE_TERMINAL
 ]
+_LISTS = {field.name for field in _FIELDS if field.type == Sequence[str]}
 
 
 def search(*, wait: bool = True, progress: bool = True, **options: Any) -> Run:
@@ -96,8 +96,6 @@ def flags_of(values: dict[str, Any]) -> list[str]:
             continue
         if isinstance(value, bool):
             flags.append(flag if value else f"--no-{name}")
-        elif field.name in ("fix", "tracker"):  # one flag per value
-            flags += [part for rule in value for part in (flag, str(rule))]
         elif isinstance(value, Sequence) and not isinstance(value, str):
             flags += [flag, *map(str, value)] if value else []
         else:
@@ -118,7 +116,7 @@ def _as_said(name: str, value: Any) -> Any:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if name in ("time_budget", "trial_timeout") and is_number:
         return f"{value:.15g}s"
-    return [value] if name in _SEVERAL and isinstance(value, str) else value
+    return [value] if name in _LISTS and isinstance(value, str) else value
 
 
 def _kept(space: SearchSpace, results: Path) -> Path:

@@ -80,11 +80,12 @@ def parser() -> OneLineParser:
     )
     what.add_argument(
         "--fix",
-        action="append",
+        action="extend",
+        nargs="+",
         default=[],
         metavar="AXIS=VALUE",
         help="search no other value of an axis, or of unit, normalization, precision and "
-        "kernel: --fix cleaning=cased; for several, several",
+        "kernel: --fix cleaning=cased",
     )
     what.add_argument(
         "--cell",
@@ -190,10 +191,11 @@ def parser() -> OneLineParser:
     )
     watch.add_argument(
         "--tracker",
-        action="append",
+        action="extend",
+        nargs="+",
         default=[],
         metavar="FILE.py:CLASS",
-        help="tell a class of yours of every trial, or package.module:CLASS; for several, several",
+        help="tell a class of yours of every trial, or package.module:CLASS",
     )
     watch.add_argument(
         "--notify",

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,11 @@ SAID: dict[str, Any] = {
     "trials": 7,
     "or_resume": False,
 }
+LISTS = [
+    field.name
+    for field in dataclasses.fields(StudyOptions)
+    if Sequence[str] in (field.type, *getattr(field.type, "__args__", ()))
+]
 
 
 @pytest.fixture
@@ -81,6 +86,20 @@ def test_keywords_are_the_options_of_the_command_line() -> None:
 def test_keywords_say_what_the_command_line_says() -> None:
     parsed = parse_options(flags_of(SAID))
     assert {name: getattr(parsed, name) for name in SAID} == SAID
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_are_said_as_they_are(name: str) -> None:
+    for said in (["a.py:B", "c.py:D"], ["a.py:B"]):
+        values = {"space": "full", name: from_python._as_said(name, said)}
+        assert getattr(parse_options(flags_of(values)), name) == said
+    if name != "corpus":  # a text by its name alone, too
+        assert from_python._as_said(name, "a.py:B") == ["a.py:B"]
+
+
+def test_durations_may_be_seconds() -> None:
+    durations = [action.dest for action in parser()._actions if action.metavar == "TIME"]
+    assert durations and {from_python._as_said(name, 90) for name in durations} == {"90s"}
 
 
 def test_what_a_run_is_told_to_leave_is_said_too() -> None:
