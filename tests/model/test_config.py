@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,6 +58,28 @@ from repository import ROOT
 def test_bad_value_is_refused_with_rule_and_value(values: dict[str, object], rule: str) -> None:
     with pytest.raises(ConfigError, match=rule):
         TrialConfig.from_dict(values)
+
+
+OUTSIDE = {
+    "at least 1": [0],
+    "at least 0": [-1],
+    "above 0": [0],
+    "0 <= p < 1": [-0.5, 1.0],
+    "0 <= f <= 1": [-0.5, 1.5],
+}
+"""Range in a field's help to values outside it."""
+
+
+NUMBERS = [field for field in dataclasses.fields(TrialConfig) if field.type in (int, float)]
+
+
+@pytest.mark.parametrize("field", NUMBERS, ids=lambda field: field.name)
+def test_range_that_the_help_says_is_checked(field: "dataclasses.Field[Any]") -> None:
+    ranges = [said for said in OUTSIDE if said in field.metadata["help"]]
+    assert ranges, "each number's help says its range"
+    for value in (value for said in ranges for value in OUTSIDE[said]):
+        with pytest.raises(ConfigError, match=f"^{field.name} must be"):
+            TrialConfig(**{field.name: type(field.default)(value)})
 
 
 def test_config_survives_json(tmp_path: Path) -> None:
