@@ -6,15 +6,17 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import documents
-from model.config import TrialConfig
+from model.config import CELLS, OPTIMIZERS, TrialConfig
 from model.generation.decoding import SamplingOptions, write_passages
 from model.scoring.objective import prepare_corpus
+from model.text.corpus import CORPORA
 from model.text.published import PUBLISHED
 from model.text.vocabulary import Vocabulary
 from model.training.checkpoint import load_checkpoint
@@ -24,7 +26,7 @@ from repository import ROOT, SUPPORT
 from search_spaces import SPACE_NAMES, load_space
 from tune import control, report
 from tune.control import _values
-from tune.job.options import parse_options
+from tune.job.options import parse_options, parser
 from tune.records.orders import Action
 from tune.sampling.samplers import SAMPLERS
 
@@ -40,6 +42,7 @@ TUTORIAL = ROOT / "docs" / "tutorial.md"
 SEARCH = ROOT / "docs" / "search.md"
 STEERING = ROOT / "docs" / "steering.md"
 RESULTS = ROOT / "docs" / "results.md"
+CORPORA_PAGE = ROOT / "docs" / "corpora.md"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -141,9 +144,7 @@ def test_searches_have_options_that_exist(page: Path) -> None:
 
 @pytest.mark.long
 def test_commands_of_the_page_on_corpora_run() -> None:
-    page = ROOT / "docs" / "corpora.md"
-    assert all(f"`{name}`" in page.read_text(encoding="utf-8") for name in PUBLISHED)
-    documents.run(documents.commands(page), SUPPORT / "small_corpora_command.py")
+    documents.run(documents.commands(CORPORA_PAGE), SUPPORT / "small_corpora_command.py")
     report = Path("results/tiny/report.md").read_text(encoding="utf-8")
     section = report.partition("## Beside published results")[2].partition("\n## ")[0]
     assert section.count("| this search |") >= 1 and "arXiv" not in section
@@ -227,10 +228,22 @@ def test_extras_that_pages_name_are_declared() -> None:
     assert {"bench", "cluster", "gpu"} <= named <= set(project["optional-dependencies"])
 
 
-def test_samplers_of_the_page_on_the_search_are_all_there_are() -> None:
-    text = SEARCH.read_text(encoding="utf-8")
-    for sampler in SAMPLERS:
-        assert f"`{sampler}`" in text, sampler
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [(SEARCH, (*SAMPLERS, *CELLS, *OPTIMIZERS)), (CORPORA_PAGE, PUBLISHED)],
+    ids=["search", "corpora"],
+)
+def test_page_has_each_name(page: Path, names: Iterable[str]) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("option", "names"), [("space", SPACE_NAMES), ("corpus", CORPORA), ("cell", CELLS)]
+)
+def test_help_has_each_name(option: str, names: Iterable[str]) -> None:
+    (said,) = (action.help for action in parser()._actions if action.dest == option)
+    assert said is not None and set(names) <= set(re.findall(r"[\w-]+", said))
 
 
 def test_programs_of_the_tutorial_are_installed_by_the_line_before_them() -> None:
