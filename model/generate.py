@@ -128,12 +128,12 @@ def _pieces(options: argparse.Namespace) -> "Iterator[Piece]":
     from model.generation.interactive import Conversation
     from model.generation.temperature import default_temperature
     from model.system.devices import named_device
-    from model.training.named_cells import take_cells
+    from model.training.named_cells import execute_cells
     from model.training.predictor import load_network
 
     if options.interactive and options.separator is not None:
         raise ConfigError("--interactive cannot go with --per-line or --separator; see --stop")
-    take_cells(options.cell)
+    execute_cells(options.cell)
     loaded = load_network(options.checkpoint, named_device(options.device))
     temperature = options.temperature
     if temperature is None:

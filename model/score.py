@@ -268,13 +268,13 @@ def _loaded(options: argparse.Namespace) -> "LoadedNetwork | None":
     if options.model == NGRAM:
         return None
     from model.system.devices import named_device
-    from model.training.named_cells import take_cells
+    from model.training.named_cells import execute_cells
     from model.training.predictor import load_network
 
     for flag in ("train", "cleaning"):
         if getattr(options, flag) is not None:
             raise ConfigError(f"--{flag} is only for {NGRAM}: {options.model} has its own")
-    take_cells(options.cell)
+    execute_cells(options.cell)
     return load_network(Path(options.model), named_device(options.device))
 
 

@@ -107,12 +107,12 @@ def _train(options: argparse.Namespace) -> int:
     from model.system.devices import MAX_THREADS, memory_for, named_device, use_threads
     from model.system.limits import num_cpus
     from model.training.checkpoint import check_new, check_writable, load_checkpoint
-    from model.training.named_cells import take_cells
+    from model.training.named_cells import execute_cells
     from model.training.trainer import Trainer
     from model.training.warm_start import check_shape, origin_of
 
     if options.cell is not None:
-        (options.cell,) = take_cells([options.cell])
+        (options.cell,) = execute_cells([options.cell])
     folder, threads = options.checkpoint, options.threads
     if not options.init and not options.resume:
         _config(options, None)  # reports a mistake in a flag first

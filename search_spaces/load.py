@@ -84,9 +84,9 @@ def _load_file(path: Path) -> SearchSpace:
         raise ConfigError(f"a space file must define SPACE as a SearchSpace: {path} has {found}")
     own = own_cells_of(space)
     if own:
-        from model.training.named_cells import take_cells_beside  # imports torch, 2 s
+        from model.training.named_cells import execute_cells_beside  # imports torch, 2 s
 
-        take_cells_beside(own, path.parent)
+        execute_cells_beside(own, path.parent)
     return space
 
 

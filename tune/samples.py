@@ -52,12 +52,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _write(options: argparse.Namespace) -> int:
-    from model.training.named_cells import take_cells
+    from model.training.named_cells import execute_cells
     from tune.records.run_folder import find_run
     from tune.reporting.samples import write_samples
     from tune.reporting.text_quality import Book
 
-    take_cells(options.cell)
+    execute_cells(options.cell)
     folder = find_run(options.run, options.results)
     book, reason = None, None
     try:

@@ -1,17 +1,17 @@
-"""Reads the files of cells that the user names: `--cell my_cells.py:MyCell`."""
+"""Executes the files of cells that the user names: `--cell my_cells.py:MyCell`."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from model.config import CELLS, own_cell_name
 from model.errors import ConfigError
-from model.network.cell_trial import take_cell
+from model.network.cell_check import execute_cell
 from model.network.own_cells import known_cells, sha256_of
 from model.system.files import expanded
 
 
-def take_cells(named: Sequence[str]) -> tuple[str, ...]:
-    """Load the cells that the user has named, and return their names in configurations.
+def execute_cells(named: Sequence[str]) -> tuple[str, ...]:
+    """Execute the cells that the user has named, and return their names in configurations.
 
     Files are executed, so never pass names from a run folder, a checkpoint or a storage.
 
@@ -21,7 +21,7 @@ def take_cells(named: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ConfigError: There is no such cell or file, or the file's class is not a cell.
     """
-    taken: dict[str, bytes] = {}
+    executed: dict[str, bytes] = {}
     names: list[str] = []
     for each in named:
         if each in CELLS:
@@ -35,23 +35,23 @@ def take_cells(named: Sequence[str]) -> tuple[str, ...]:
             raise ConfigError(
                 f"a cell's file must be readable: {path}: {error.strerror}"
             ) from error
-        if taken.get(name, source) != source:
+        if executed.get(name, source) != source:
             raise ConfigError(f"cells of two files must have different names, got two {name}")
-        if name not in taken:
-            taken[name] = source
-            take_cell(name, source, named=each)
+        if name not in executed:
+            executed[name] = source
+            execute_cell(name, source, named=each)
         names.append(name)
     return tuple(dict.fromkeys(names))
 
 
-def take_cells_beside(names: Sequence[str], folder: Path) -> None:
-    """Load the cells that a user's space file names, from its folder, unless already known.
+def execute_cells_beside(names: Sequence[str], folder: Path) -> None:
+    """Execute the cells that a user's space file names, from its folder, unless already known.
 
     Raises:
-        ConfigError: As `take_cells`.
+        ConfigError: As `execute_cells`.
     """
     known = {cell.name for cell in known_cells()}
-    take_cells([str(folder / name) for name in names if name not in known])
+    execute_cells([str(folder / name) for name in names if name not in known])
 
 
 def check_same_file(cell: str, sha256: str | None, owner: str) -> None:

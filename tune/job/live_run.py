@@ -140,7 +140,7 @@ class Run:
         """
         from model.generation.decoding import SamplingOptions, write_passages
         from model.generation.temperature import default_temperature
-        from model.training.named_cells import take_cells
+        from model.training.named_cells import execute_cells
         from model.training.predictor import load_network  # torch, 2 s: tables need none
 
         if not isinstance(self.location, Path):
@@ -149,7 +149,7 @@ class Run:
         if not writers:
             raise ConfigError(f"a run must have kept a network to write text, got {self.location}")
         _, path = writers[0]
-        take_cells([cell] if isinstance(cell, str) else cell)
+        execute_cells([cell] if isinstance(cell, str) else cell)
         network = load_network(path)
         if temperature is None:
             temperature = default_temperature(path, network.config)

@@ -121,16 +121,16 @@ def fixed_fields(options: StudyOptions) -> set[str]:
 
 
 def named_cells(options: StudyOptions) -> tuple[str, ...]:
-    """Load the cells that the command line names, and return their names in configurations.
+    """Execute the cells that the command line names, and return their names in configurations.
 
     Raises:
         ConfigError: There is no such cell, or a file's class is not one.
     """
     if not options.cell:
         return ()
-    from model.training.named_cells import take_cells  # torch, 2 s
+    from model.training.named_cells import execute_cells  # torch, 2 s
 
-    return take_cells(options.cell)
+    return execute_cells(options.cell)
 
 
 def check_locations(options: StudyOptions, storage: str | None) -> None:

@@ -162,7 +162,7 @@ def prepare_resumed(
         )
     if options.space is not None:
         _check_space(named_space(options)[0], stored.space, corpus, options)
-    found = fitted(space, corpus, stored.objective.known())
+    found = fitted(space, corpus, stored.objective.as_floors())
     settings = dataclasses.replace(options.over(settings), sampler=settings.sampler)
     other_finalists = finalists_of(settings) != finalists_of(stored.settings)
     ended = earlier.search.ended

@@ -1,4 +1,4 @@
-"""What study.json says of a search: what was requested, what it ran on, how it ended."""
+"""Makes the StudyFile of a search: what was requested, what it ran on, how it ended."""
 
 import dataclasses
 import platform

@@ -1,4 +1,4 @@
-"""study.json: what a search was asked for, what it ran on, how it ended.
+"""Reads, checks and writes study.json: what a search was asked for, ran on, and how it ended.
 
 This file owns its keys: whoever reads or writes study.json does it through StudyFile. A key that
 earlier versions did not write has a default here, and a key that is not known is left out.
@@ -167,7 +167,7 @@ class ObjectiveFacts:
     version: int = 1
 
     def __post_init__(self) -> None:
-        self.known()
+        _ = self.as_floors()  # it refuses an order, or a text without a floor
         if not 1 <= self.version <= OBJECTIVE_VERSION:
             raise ConfigError(
                 f"an objective's version must be 1 to {OBJECTIVE_VERSION}, got {self.version}"
@@ -185,8 +185,8 @@ class ObjectiveFacts:
         kind = "character" if self.version == 1 else "Kneser-Ney"
         return f"{kind} {self.floor_order}-gram"
 
-    def known(self) -> Floors:
-        """Return the floors, which a resumed run is judged by."""
+    def as_floors(self) -> Floors:
+        """Return the floors and their order, which a resumed run is judged by."""
         return Floors(order=self.floor_order, of_cleaning=self.floors)
 
 
@@ -216,7 +216,7 @@ class PlannedTime:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StudyFile:
-    """What study.json holds; results/README.md documents the keys.
+    """What study.json holds; results/README.md documents most of its keys.
 
     Attributes:
         command: Command line that began the search.

@@ -20,7 +20,7 @@ from model.network.own_cells import known_cells
 from model.network.stream import StreamNetwork
 from model.training.cost import TextSizes, epoch_work, num_parameters
 from model.training.memory import training_bytes
-from model.training.named_cells import take_cells
+from model.training.named_cells import execute_cells
 from own_cell import NAME
 
 CONFIG = TrialConfig(hidden_size=12, num_layers=2, embedding_dim=5)
@@ -36,7 +36,7 @@ def _known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def own() -> str:
-    (name,) = take_cells([own_cell.write()])
+    (name,) = execute_cells([own_cell.write()])
     return name
 
 
@@ -147,7 +147,7 @@ def test_one_that_keeps_more_for_its_gradient_needs_more(own: str) -> None:
     large = {"batch_size": 64, "sequence_length": 200}
     need = training_bytes(TrialConfig.from_dict({"cell": own, **large}), SIZES)
     change = (".tanh()\n", ".tanh().exp().log().exp().log()\n")
-    (wasteful,) = take_cells([own_cell.write(change=change)])
+    (wasteful,) = execute_cells([own_cell.write(change=change)])
     assert training_bytes(TrialConfig.from_dict({"cell": wasteful, **large}), SIZES) > need
 
 
@@ -155,7 +155,7 @@ def test_random_draws_of_a_trial_are_not_those_of_a_user(own: str) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    take_cells([own_cell.write()])
+    execute_cells([own_cell.write()])
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -169,8 +169,8 @@ def test_workers_know_it_without_its_file(own: str, tmp_path: Path, inputs_TB: T
 import pickle, sys, torch
 from model.config import TrialConfig
 from model.network.lstm import build_network
-from model.network.own_cells import know_cells
-know_cells(pickle.load(open({str(tmp_path / "payload")!r}, "rb")))
+from model.network.own_cells import execute_and_know
+execute_and_know(pickle.load(open({str(tmp_path / "payload")!r}, "rb")))
 weights, inputs, expected = torch.load({str(tmp_path / "tensors")!r})
 model = build_network(TrialConfig.from_dict({CONFIG.to_dict() | {"cell": own}!r}), 7).eval()
 model.load_state_dict(weights)
@@ -262,7 +262,7 @@ def test_class_that_breaks_the_protocol_is_refused_in_a_line(
 ) -> None:
     named = own_cell.write(change=change)
     with pytest.raises(ConfigError) as caught:
-        take_cells([named])
+        execute_cells([named])
     assert re.search(rule, str(caught.value)), caught.value
     assert "\n" not in str(caught.value)
     assert not known_cells()
@@ -282,16 +282,16 @@ def test_class_that_breaks_the_protocol_is_refused_in_a_line(
 )
 def test_name_of_no_cell_is_refused_in_a_line(named: str, rule: str) -> None:
     with pytest.raises(ConfigError, match=rule):
-        take_cells([named])
+        execute_cells([named])
 
 
 def test_two_files_of_one_name_are_refused_and_the_same_twice_is_one() -> None:
     first = own_cell.write(Path("one"))
-    assert take_cells([first, "lstm", first]) == (NAME, "lstm")
-    assert take_cells([first, own_cell.write(Path("same"))]) == (NAME,)
+    assert execute_cells([first, "lstm", first]) == (NAME, "lstm")
+    assert execute_cells([first, own_cell.write(Path("same"))]) == (NAME,)
     second = own_cell.write(Path("two"), change=("num_states = 1", "num_states = 1  # too"))
     with pytest.raises(ConfigError, match="cells of two files must have different names"):
-        take_cells([first, second])
+        execute_cells([first, second])
 
 
 def test_weight_dropout_and_the_window_regime_are_for_our_cells() -> None:
@@ -326,7 +326,7 @@ class LSTM(nn.Module):
 """,
         encoding="utf-8",
     )
-    (name,) = take_cells(["lstm_anew.py:LSTM"])
+    (name,) = execute_cells(["lstm_anew.py:LSTM"])
     model: Network = network(cell=name)
     whole_TBV, state = model(inputs_TB)
     assert len(state) == 2

@@ -29,12 +29,12 @@ from model.training.cost import TextSizes
 from model.system.devices import use_threads
 from model.system.limits import peak_bytes, resident_bytes
 from model.training.memory import training_bytes
-from model.training.named_cells import take_cells
+from model.training.named_cells import execute_cells
 from model.scoring.objective import prepare_corpus
 from model.training.trainer import Trainer
 
 use_threads(1)
-take_cells(sys.argv[2:])
+execute_cells(sys.argv[2:])
 values = json.loads(sys.argv[1])
 text = "Alice was beginning to get very tired of sitting by her sister on the bank. " * 300
 corpus = prepare_corpus(text, ["lower"]).encoded["lower"]

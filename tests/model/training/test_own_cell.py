@@ -19,7 +19,7 @@ from model.scoring.objective import PreparedCorpus
 from model.system.files import write_sums
 from model.training.checkpoint import META_FILE, MODEL_FILE, TRAINING_FILE, load_checkpoint
 from model.training.epoch_report import EpochReport
-from model.training.named_cells import take_cells
+from model.training.named_cells import execute_cells
 from model.training.predictor import PredictorMeta, load_network, save_predictor
 from model.training.trainer import Trainer
 from own_cell import NAME
@@ -38,7 +38,7 @@ def _known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def config(tiny_config: TrialConfig) -> TrialConfig:
-    (name,) = take_cells([own_cell.write()])
+    (name,) = execute_cells([own_cell.write()])
     return dataclasses.replace(tiny_config, cell=name)
 
 
@@ -102,7 +102,7 @@ def test_checkpoint_keeps_the_sum_of_the_file(kept: Path) -> None:
     (known,) = own_cells.known_cells()
     assert meta.cell_sha256 == known.sha256
     Path("my_cells.py").write_bytes(Path("my_cells.py").read_bytes() + b"# another\n")
-    take_cells([NAME])
+    execute_cells([NAME])
     rule = f"the file of the cell {NAME} must be the one"
     with pytest.raises(CheckpointError, match=rule):
         load_checkpoint(kept)

@@ -113,6 +113,6 @@ def test_floors_that_lack_a_cleaning_are_refused(tiny_text: str) -> None:
         EARLIER,
         floors={"cased": EARLIER.floors["cased"]},
         restoration_bits_per_char={"cased": 0.0},
-    ).known()
+    ).as_floors()
     with pytest.raises(ConfigError, match="got none of 'letters'"):
         prepare_corpus(tiny_text, ["cased", "letters"], floors=only_raw)

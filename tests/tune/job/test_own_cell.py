@@ -226,14 +226,14 @@ def test_search_of_own_and_our_cells_from_start_to_text(tiny_text: str, tmp_path
     flags = [*space, "--name", "own", "--finalists", "2", "--finalist-seeds", "1"]
     script = f"""
 import pathlib, sys
-from model.network import cell_trial
-take = cell_trial.take_cell
+from model.network import cell_check
+take = cell_check.execute_cell
 from model.training import named_cells
 def taken(*values, **named):
     cell = take(*values, **named)
     pathlib.Path("my_cells.py").rename({str(tmp_path / "moved.py")!r})
     return cell
-named_cells.take_cell = taken
+named_cells.execute_cell = taken
 from tune.run import main
 sys.exit(main({flags!r}))
 """
