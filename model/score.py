@@ -137,22 +137,8 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
     from model.text.held_out import with_named_held_out, with_short_held_out
     from model.text.streams import split_text
 
-    windows = _windows(options.windows)
-    clean("", options.cleaning or RAW)  # reports a mistake before a text is downloaded
-    seed = options.seed or 0
-    if seed < 0:
-        raise ConfigError(f"seed must be at least 0, got {seed}")
-    if windows is None and options.seed is not None:
-        raise ConfigError("--seed needs --windows: nothing else is random")
-    if windows is not None and options.unknown == "spell":
-        raise ConfigError(
-            "--unknown spell cannot go with --windows: their figure is per known symbol"
-        )
-    cache = _cache(options.cache)
-    if windows is not None and options.cache is not None:
-        raise ConfigError("--cache cannot go with --windows: nothing precedes a window")
-    if options.part == "whole" and (options.validation, options.test) != (None, None):
-        raise ConfigError("--validation and --test need --part validation or test")
+    _check(options)  # reports a mistake before a text is downloaded
+    windows, cache = _windows(options.windows), _cache(options.cache)
     corpus = resolve_corpus(options.text, _reading(options))
     corpus = with_named_held_out(
         corpus, _reading(options), validation=options.validation, test=options.test
@@ -195,7 +181,9 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
         values["cache"] = cache and str(cache)
     else:
         symbols = model.vocabulary.encode(clean(text, model.cleaning))
-        texts_TB = random_windows(symbols, num_windows=windows[0], length=windows[1], seed=seed)
+        texts_TB = random_windows(
+            symbols, num_windows=windows[0], length=windows[1], seed=options.seed or 0
+        )
         means_B = model.cold_nats(texts_TB).mean(axis=0)
         nats, number = float(means_B.mean()), len(means_B)
         error = float(means_B.std(ddof=1)) / math.sqrt(number) if number > 1 else None
@@ -212,6 +200,31 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
         is_priced = "restored_bits_per_raw_char" in values
         values["not_priced"] = " and ".join(left_out) + beside * is_priced
     return values
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Reject options that break a rule, alone or in combination.
+
+    Raises:
+        ConfigError: The first broken rule.
+    """
+    from model.text.cleaning import RAW, clean
+
+    has_windows = _windows(options.windows) is not None
+    clean("", options.cleaning or RAW)
+    if (options.seed or 0) < 0:
+        raise ConfigError(f"seed must be at least 0, got {options.seed}")
+    if not has_windows and options.seed is not None:
+        raise ConfigError("--seed needs --windows: nothing else is random")
+    if has_windows and options.unknown == "spell":
+        raise ConfigError(
+            "--unknown spell cannot go with --windows: their figure is per known symbol"
+        )
+    _cache(options.cache)
+    if has_windows and options.cache is not None:
+        raise ConfigError("--cache cannot go with --windows: nothing precedes a window")
+    if options.part == "whole" and (options.validation, options.test) != (None, None):
+        raise ConfigError("--validation and --test need --part validation or test")
 
 
 def _restoration_bits(corpus: "Corpus", cleaning: str, part: str) -> float:

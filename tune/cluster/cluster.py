@@ -1,7 +1,6 @@
 """Starts a local Ray or joins a cluster, and keeps Ray's output out of ours."""
 
 import dataclasses
-import functools
 import logging
 import os
 import socket
@@ -49,7 +48,8 @@ class Cluster(AbstractContextManager["Cluster"]):
         self.address = named_address(address)
         self._source = "" if address else " (from RAY_ADDRESS; without it, Ray starts here)"
         self._folders: list[Path] = []  # of a local Ray
-        self._taken_bytes = 0
+        self._node: Node | None = None  # where a local Ray is, once looked at
+        self._resident_bytes = self._taken_bytes = 0
         self._kept: KeptMachine | None = None
         self._is_over = False
         # Linux kills Ray's processes when the thread that started them ends, so this one stays.
@@ -104,7 +104,7 @@ class Cluster(AbstractContextManager["Cluster"]):
             ConfigError: It lacks something.
         """
         if self.address is None:
-            nodes = self._local_nodes
+            nodes = self._local_nodes()
             num_concurrent(nodes, trial_resources(nodes, cpus=cpus, gpus=gpus), None)
 
     def nodes(self) -> list[Node]:
@@ -114,25 +114,26 @@ class Cluster(AbstractContextManager["Cluster"]):
             ConfigError: The cluster cannot be reached.
         """
         if self.address is None:
-            return self._local_nodes
+            return self._local_nodes()
         import ray
 
         self.start()
         return cluster_nodes(ray.nodes())
 
-    @functools.cached_property
     def _local_nodes(self) -> list[Node]:
-        """This machine as it was when Ray's start began."""
-        self._resident_bytes = resident_bytes()
-        return local_nodes()
+        """Return this machine as it was at the first call, usually before Ray starts."""
+        if self._node is None:
+            self._resident_bytes = resident_bytes()
+            (self._node,) = local_nodes()
+        return [self._node]
 
     def take_memory(self) -> None:
-        """Reserve in a local Ray the memory that this process has taken since its start began."""
+        """Reserve in a local Ray the memory that this process took since `_local_nodes` looked."""
         if self.address is None:
-            (node,) = self._local_nodes
+            (node,) = self._local_nodes()
             self._taken_bytes = max(0, resident_bytes() - self._resident_bytes)
             left = max(0.0, node.memory_bytes - self._taken_bytes)
-            self._local_nodes = [dataclasses.replace(node, memory_bytes=left)]
+            self._node = dataclasses.replace(node, memory_bytes=left)
 
     def measure(
         self, need: TrialResources, *, held_bytes: int = 0, **trials: Any
@@ -223,7 +224,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         """
         self.check_local()
         if self._started is None:
-            nodes = self._local_nodes if self.address is None else []
+            nodes = self._local_nodes() if self.address is None else []
             self._started = self._thread.submit(self._start, nodes)
 
     def start(self) -> None:

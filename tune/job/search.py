@@ -105,6 +105,9 @@ def search(
         history, store, promotes=study.space.budget.promotes, spent_seconds=spent_seconds
     )
     settle_ordered(history)
+    # Stopper and steering need each other: what the stopper is given is called once trials run,
+    # when both are there. The functions below see the study that `replace_budget` puts in place;
+    # searcher, scheduler and progress keep the first, and look at no time budget from then on.
     beside = None
     if has_baselines_beside(study):
         beside = BaselinesBeside(study, history.records, concurrent)
@@ -207,6 +210,22 @@ def search(
             trial_timeout_seconds=study.settings.trial_timeout_seconds,
             memory_excess_bytes=memory_excess_bytes(records),
         )
+    _end(study, history, stopper, steering)
+    searcher.stop_running()
+    # During the search they are written only now and then: the last ends may be missing.
+    live_files.save_all(history.records.values())
+    return SearchResult(
+        records=list(history.records.values()),
+        seconds=stopper.seconds(),
+        interrupted=stopper.interrupted,
+        timed_out=stopper.timed_out,
+        ended_early=stopper.ended_early,
+        time_budget_seconds=study.space.budget.time_budget_seconds,
+    )
+
+
+def _end(study: Study, history: History, stopper: SearchStopper, steering: Steering) -> None:
+    """Record how a search ended; nothing if Ctrl-C alone ended it: it may continue."""
     if not (stopper.interrupted or stopper.timed_out):  # else it may continue
         steering.search_ends()
     if stopper.timed_out or not stopper.interrupted:
@@ -220,17 +239,6 @@ def search(
                 time_budget_seconds=study.space.budget.time_budget_seconds,
             )
         )
-    searcher.stop_running()
-    # During the search they are written only now and then: the last ends may be missing.
-    live_files.save_all(history.records.values())
-    return SearchResult(
-        records=list(history.records.values()),
-        seconds=stopper.seconds(),
-        interrupted=stopper.interrupted,
-        timed_out=stopper.timed_out,
-        ended_early=stopper.ended_early,
-        time_budget_seconds=study.space.budget.time_budget_seconds,
-    )
 
 
 def guess_of(study: Study) -> Callable[[TrialConfig], float]:

@@ -194,6 +194,7 @@ class StudySearcher(Searcher):
         Args:
             only_begun: Consider only trials that an earlier session began, or a due baseline.
         """
+        # None: whatever is first in the queue; a name: that baseline; "": what is no baseline.
         wanted = self._next_baseline and (self._next_baseline(self._num_proposed) or "")
         for place, each in enumerate(self._queue):
             is_due = wanted or not only_begun or NUMBER in each.attributes
