@@ -127,7 +127,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         return local_nodes()
 
     def take_memory(self) -> None:
-        """Reserve in a local Ray the memory that this process has taken since its start began."""
+        """Deduct from a local Ray's memory what this process has taken since Ray's start began."""
         if self.address is None:
             (node,) = self._local_nodes
             self._taken_bytes = max(0, resident_bytes() - self._resident_bytes)
@@ -157,7 +157,7 @@ class Cluster(AbstractContextManager["Cluster"]):
 
         asked = {**trials, "num_threads": need.cpus, "use_gpu": need.gpus > 0}
         if self.address is None and not need.gpus:
-            use_threads(need.cpus)  # this process also scores and writes text
+            use_threads(need.cpus)  # measured or kept: this process also scores and writes text
             self._kept = KeptMachine(**asked)
             here = self._kept.get()
             if here is None:

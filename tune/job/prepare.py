@@ -199,7 +199,7 @@ def tell_corpus(
 
 
 def with_budget(space: SearchSpace, options: StudyOptions) -> SearchSpace:
-    """Return the space with the budget that the command line asks for.
+    """Return the space with the budget that the command line requests.
 
     Raises:
         ConfigError: The budget breaks a rule.
