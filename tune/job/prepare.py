@@ -174,7 +174,7 @@ def named_corpus(options: StudyOptions, settings: StudySettings, console: Consol
     corpus = with_named_held_out(
         corpus, settings.reading, validation=options.validation, test=options.test
     )
-    tell_corpus(corpus, console, say if options.corpus else warn)  # which one is the default
+    tell_corpus(corpus, console, say if options.corpus else warn)  # warns which one it chose
     return corpus
 
 
