@@ -128,7 +128,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         return [self._node]
 
     def take_memory(self) -> None:
-        """Reserve in a local Ray the memory that this process took since `_local_nodes` looked."""
+        """Deduct from a local Ray's memory what this process took since `_local_nodes` looked."""
         if self.address is None:
             (node,) = self._local_nodes()
             self._taken_bytes = max(0, resident_bytes() - self._resident_bytes)
@@ -158,7 +158,7 @@ class Cluster(AbstractContextManager["Cluster"]):
 
         asked = {**trials, "num_threads": need.cpus, "use_gpu": need.gpus > 0}
         if self.address is None and not need.gpus:
-            use_threads(need.cpus)  # this process also scores and writes text
+            use_threads(need.cpus)  # measured or kept: this process also scores and writes text
             self._kept = KeptMachine(**asked)
             here = self._kept.get()
             if here is None:

@@ -276,7 +276,7 @@ def naming_how_to_resume(
             if not isinstance(error, ConfigError):  # not the user's mistake, but ours
                 complain("go on", command())
             raise
-        # An error of a full disk seldom names it: is it the temporary folder's, not the run's?
+        # A full disk's error seldom names the disk: the temporary folder's, and not the run's?
         elsewhere = other_place() if unwritable(error) else None
         if elsewhere is not None and why_full(Path(str(location))) is None:
             reason = elsewhere

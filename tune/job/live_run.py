@@ -127,7 +127,7 @@ class Run:
         Args:
             prime: The text to continue; the returned text begins with it.
             chars: Number of characters to write, at least 1.
-            temperature: 0 is greedy; None is the one found to be most like the book, else 0.8.
+            temperature: 0 is greedy; None is the one found to write most like the book, else 0.8.
             top_k: Draw among this number of the most probable symbols.
             top_p: Draw among the most probable symbols up to this total probability.
             seed: Seed of the draws.

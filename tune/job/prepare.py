@@ -174,7 +174,7 @@ def named_corpus(options: StudyOptions, settings: StudySettings, console: Consol
     corpus = with_named_held_out(
         corpus, settings.reading, validation=options.validation, test=options.test
     )
-    tell_corpus(corpus, console, say if options.corpus else warn)  # which one is the default
+    tell_corpus(corpus, console, say if options.corpus else warn)  # warns which one it chose
     return corpus
 
 
@@ -199,7 +199,7 @@ def tell_corpus(
 
 
 def with_budget(space: SearchSpace, options: StudyOptions) -> SearchSpace:
-    """Return the space with the budget that the command line asks for.
+    """Return the space with the budget that the command line requests.
 
     Raises:
         ConfigError: The budget breaks a rule.

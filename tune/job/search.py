@@ -242,7 +242,7 @@ def _end(study: Study, history: History, stopper: SearchStopper, steering: Steer
 
 
 def guess_of(study: Study) -> Callable[[TrialConfig], float]:
-    """Return a function: a configuration to a uniform guess's restored bits per raw character."""
+    """Return what maps a configuration to a uniform guess's restored bits per raw character."""
     bits = {
         cleaning: uniform_guess_bits_per_char(encoded)
         for cleaning, encoded in study.prepared.encoded.items()

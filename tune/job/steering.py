@@ -158,7 +158,7 @@ class Steering:
 
 
 def _refusal(status: Status) -> str:
-    """Return how a trial that a user stops has ended otherwise; empty if it has not.
+    """Return why a trial that a user stops has ended on its own; empty if it has not.
 
     One that ASHA stops with its last report has not: it will not be promoted.
     """

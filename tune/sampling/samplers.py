@@ -33,7 +33,7 @@ GENERATION = "cma:generation"
 MAX_STARTUP_TRIALS = 10
 STARTUP_SHARE = 0.25
 """Share of trials, including baselines and starts, that must end before a model is used. Until
-then, TPE's proposals lie near a start; without a start, and with other samplers than `random`,
+then, TPE's proposals lie near a start; without a start, or with another sampler (not `random`),
 they are points of a Sobol sequence."""
 NEAR_BEST_SHARE, NEAR_BEST_MOVED = 1 / 3, 0.5
 """Share of TPE's later proposals that move an axis of the best so far, and mean share of the other

@@ -138,7 +138,7 @@ class StudySearcher(Searcher):
             self._tried.add(configuration(config))
         self._parts[number] += 1
         if self._thinning is not None and number in self._optuna_numbers:
-            self._thinning.hide(self._optuna_numbers[number])  # it goes on as this one
+            self._thinning.hide(self._optuna_numbers[number])  # it continues as this one
         self._optuna_numbers[number] = trial.number
         ordered = {ORDER: attributes[ORDER]} if ORDER in attributes else {}
         return {

@@ -26,8 +26,8 @@ def memory_excess_bytes(records: Iterable[TrialRecord]) -> int:
 class FollowingLimiter(DriverOnly, ConcurrencyLimiter):
     """Ray's limiter of live trials, with a limit that follows the cluster.
 
-    Without a limit, Ray 2.60 queues one more proposal until there is room; it would be made before
-    the running trials report their results.
+    Without a limit, Ray 2.60 keeps a proposal waiting for room; it would be made before the
+    running trials report their results.
 
     It also corrects trials' memory requests. Ray 2.60 pickles the function that returns a trial's
     request, so what is learnt during the search travels in the proposal.
