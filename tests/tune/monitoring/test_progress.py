@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from hand_made_trials import RECORDS, SPACE, record
+from hand_made_trials import RECORDS, SPACE, epoch_record, record
 from repository import ROOT
+from search_spaces import SPACE_NAMES, load_space
+from search_spaces.random_configs import random_configs
 from tune.monitoring.json_events import JsonConsole, warn
 from tune.monitoring.progress import Progress
-from tune.monitoring.search_state import SearchState
+from tune.monitoring.search_state import SearchState, axis_values
 from tune.planning.estimate import Remaining
 from tune.records.orders import Action, Order, OrderRecord
 from tune.records.trial import Status, TrialRecord
@@ -227,6 +229,41 @@ def test_live_table_on_a_terminal() -> None:
     assert "3 of 16 trials | best 2.2500 (trial 3) | 1 pruned" in shown
     for expected in ("RUNNING", "COMPLETE", "DIVERGED", "cleaning", "2/5", "* baseline"):
         assert expected in shown
+
+
+@pytest.mark.parametrize("name", SPACE_NAMES)
+@pytest.mark.parametrize("width", [40, 80, 140])
+def test_live_table_has_whole_columns_as_many_as_fit(name: str, width: int) -> None:
+    """At 80 columns it had headings such as `hidd…`, and trials were `RUNN…`."""
+    space, stream = load_space(name), io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=width, _environ={})
+    progress = Progress(
+        console, space, num_trials=200, clock=lambda: 30.0, seconds_left=lambda: None
+    )
+    configs = random_configs(space, len(Status), seed=0) or [space.base] * len(Status)
+    with progress:
+        for number, (config, status) in enumerate(zip(configs, Status, strict=True)):
+            epochs = [epoch_record(number, 1, bits=2.5 - number / 100)]
+            entry = TrialRecord(number=number, config=config, status=status, epochs=epochs)
+            progress.trial_started(entry)
+            if status != Status.RUNNING:
+                progress.trial_ended(entry)
+        stream.seek(0)
+        stream.truncate()
+    shown = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", stream.getvalue())
+    lines = shown.splitlines()
+    assert "…" not in shown and max(map(len, lines)) <= width
+    assert all(f" {status.value} " in shown for status in Status)
+    (headings,) = (line.strip(" ┃").split("┃") for line in lines if " status " in line)
+    titles = [heading.strip() for heading in headings]
+    assert [title.split()[-1] for title in titles[:4]] == ["trial", "status", "char", "epoch"]
+    # "epoch" tells how many each trial trains.
+    axes = [axis for axis in space.axes if axis != "epochs"]
+    shown_axes, others = titles[4:], axes[len(titles) - 4 :]
+    assert [*shown_axes, *others] == axes and len(axes) >= len(shown_axes) >= width // 50
+    best = " ".join(shown.split())  # the last trial, whose other values stand below the table
+    assert axis_values(entry, others) in best
+    assert ("best trial:" in best) == bool(others)
 
 
 def test_stopped_trials_have_not_ended() -> None:
