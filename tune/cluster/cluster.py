@@ -4,7 +4,9 @@ import dataclasses
 import functools
 import logging
 import os
+import shlex
 import socket
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
@@ -85,12 +87,20 @@ class Cluster(AbstractContextManager["Cluster"]):
         return None
 
     def check_local(self) -> None:
-        """Check that a local Ray can keep its files, if there is to be one.
+        """Check that a local Ray can start its workers and keep its files, if there is to be one.
 
         Raises:
-            ConfigError: The temporary folder is not fit for it.
+            ConfigError: The path of Python, or the temporary folder, is not fit for it.
         """
         if self.address is None and not self._folders:
+            # Ray 2.60 starts its workers by `bash -c`, with this path as it is.
+            ascii_path = sys.executable.encode("ascii", "ignore").decode()
+            if shlex.quote(ascii_path) != ascii_path:
+                raise ConfigError(
+                    "the path of Python must have no blanks, quotes or other characters that a "
+                    f"shell reads, for Ray's workers to start, got {sys.executable!r}; install "
+                    "into a virtual environment elsewhere"
+                )
             self._folders.append(make_ray_folder())
 
     def check_local_trial(self, cpus: int, gpus: float | None) -> None:
