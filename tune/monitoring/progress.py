@@ -4,6 +4,7 @@ A line is a trial that has ended; where none ends for a minute, what there is. W
 every event is a line.
 """
 
+import os
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -94,6 +95,7 @@ class Progress:
             if record.is_done:
                 self._ended(record)
         self._num_earlier = self._num_ended
+        self._is_live = not console.quiet and _can_draw_over(console)
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=2)
 
     def __enter__(self) -> "Progress":
@@ -170,10 +172,6 @@ class Progress:
     def _event(self, record: TrialRecord) -> dict[str, Any]:
         return trial_event(record, self._name(record), is_finalist=self._of_finalists)
 
-    @property
-    def _is_live(self) -> bool:
-        return self._console.is_terminal and not self._console.quiet
-
     def _counted(self) -> str:
         width = len(str(self._num_trials))
         return f"[{self._num_ended:>{width}}/{self._num_trials}]"
@@ -248,6 +246,20 @@ class Progress:
         if best and others:
             foot += f"\nbest trial: {axis_values(best, (axis for axis, *_ in others))}"
         return Group(Text(head), table, Text(foot, style="dim"))
+
+
+def _can_draw_over(console: Console) -> bool:
+    """Return whether what is shown can be replaced: on a terminal.
+
+    FORCE_COLOR has rich take a file for one; a dumb one shows nothing before the end; and what
+    Jupyter's `!` gives a command is one, but the cell keeps all that is written.
+    """
+    return (
+        console.is_terminal
+        and console.file.isatty()
+        and not console.is_dumb_terminal
+        and "JPY_PARENT_PID" not in os.environ
+    )
 
 
 def _columns(records: list[TrialRecord], axes: list[str]) -> list[list[str]]:
