@@ -25,6 +25,7 @@ from tune.cluster.resources import (
     trial_resources,
 )
 from tune.cluster.temporary_folder import make_ray_folder, remove_all, why_full
+from tune.cluster.trial_memory import GIBIBYTE
 
 if TYPE_CHECKING:
     from model.training.kept_machine import KeptMachine
@@ -52,6 +53,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         self._source = "" if address else " (from RAY_ADDRESS; without it, Ray starts here)"
         self._folders: list[Path] = []  # of a local Ray
         self._taken_bytes = 0
+        self._trial_cpus = 1
         self._kept: KeptMachine | None = None
         self._is_over = False
         # Linux kills Ray's processes when the thread that started them ends: this one stays.
@@ -113,6 +115,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         Raises:
             ConfigError: It has not.
         """
+        self._trial_cpus = cpus
         if self.address is None:
             nodes = self._local_nodes
             num_concurrent(nodes, trial_resources(nodes, cpus=cpus, gpus=gpus), None)
@@ -260,15 +263,18 @@ class Cluster(AbstractContextManager["Cluster"]):
         quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         if self.address is None:
             (node,) = nodes
+            # Ray 2.60 starts a process for each, 236 MB with torch; trials ask for a GiB or more.
+            most_trials = max(1, int(node.memory_bytes // GIBIBYTE))
+            num_cpus = min(int(node.num_cpus), self._trial_cpus * most_trials)
             # Ray 2.60 ends idle workers where they, the driver and one more exceed the cores: all
             # that it has begun to start for the actors.
-            os.environ.setdefault("RAY_num_workers_soft_limit", str(int(node.num_cpus) + 2))
+            os.environ.setdefault("RAY_num_workers_soft_limit", str(num_cpus + 2))
             (folder,) = self._folders
             try:
                 with _without_unused_processes():
                     ray.init(
                         address="local",
-                        num_cpus=int(node.num_cpus),
+                        num_cpus=num_cpus,
                         num_gpus=int(node.num_gpus),
                         _memory=int(node.memory_bytes),
                         _temp_dir=str(folder),
