@@ -10,6 +10,7 @@ plain file names without line breaks: they are ours.
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import io
 import os
@@ -27,6 +28,8 @@ from model.errors import CheckpointError, ConfigError
 SUMS_FILE = "SHA256SUMS"
 _MAX_SUMS_BYTES = 1 << 16
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
+"""What flock gives on file systems without it: Lustre, some of NFS and of FUSE."""
 
 
 def expanded(path: str | Path) -> Path:
@@ -139,6 +142,24 @@ def opened_to_append(path: Path) -> BinaryIO:
     """
     # Without a buffer: what cannot be written must not be tried again later.
     return _opened(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+
+
+def lock_file(file: BinaryIO) -> bool:
+    """Lock a file for this process until it is closed.
+
+    Returns:
+        Whether it is locked: False on a file system without locks.
+
+    Raises:
+        BlockingIOError: Another process holds it.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return False
+    return True
 
 
 def _opened(path: Path, flags: int) -> BinaryIO:

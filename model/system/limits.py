@@ -105,7 +105,8 @@ def free_bytes(meminfo: Path = _MEMINFO, groups: list[Path] | None = None) -> in
     """
     if not meminfo.exists():
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    free = 1024 * _number(r"^MemAvailable: +(\d+) kB", meminfo)
+    available = _number(r"^MemAvailable: +(\d+) kB", meminfo)
+    free = 1024 * (available or _number(r"^MemFree: +(\d+) kB", meminfo))  # WSL 1 has no other
     groups = own_groups("memory") if groups is None else groups
     files = ([group / name for name in names] for group in groups for names in _GROUP_FILES)
     for limit, used, parts in files:

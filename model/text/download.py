@@ -7,7 +7,6 @@ address that its name had at first, so no server leads us to another machine.
 """
 
 import contextlib
-import fcntl
 import http.client
 import socket
 import time
@@ -19,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from model.errors import ConfigError, CorpusError, first_line
-from model.system.files import append_whole, opened_to_append
+from model.system.files import append_whole, lock_file, opened_to_append
 from model.system.filesystem import STORE_ERRORS, open_location, within_seconds
 from model.system.secrets import redacted
 
@@ -71,7 +70,7 @@ def download_to(
     and the caller's checksum tells whether the parts fit.
 
     Args:
-        partial: The file; other processes are kept from it meanwhile.
+        partial: The file; other processes are kept from it meanwhile, where it can be locked.
         url: One of our own.
         num_bytes: Its size.
         told: Is called with the number of bytes that there are so far.
@@ -80,7 +79,7 @@ def download_to(
         CorpusError: It cannot be had whole, is larger, or leads where it must not.
     """
     with _writable(partial), opened_to_append(partial) as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(file)
         num_had = file.seek(0, 2)
         if num_had >= num_bytes:
             return

@@ -1,6 +1,8 @@
 """Every command that README.md shows is run."""
 
+import importlib.metadata
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,17 @@ def test_torch_of_the_readme_is_the_one_that_is_pinned() -> None:
     index = "https://download.pytorch.org/whl/cpu"  # test_deploy.py runs install.sh, which uses it
     assert f"\n{torch}\n" in pinned and line.endswith(index)
     assert index in (ROOT / "deploy" / "install.sh").read_text(encoding="utf-8")
+
+
+def test_pythons_of_the_readme_are_those_that_are_promised_and_that_ray_has_wheels_for() -> None:
+    classifiers = importlib.metadata.metadata("ray").get_all("Classifier") or []
+    minors = [int(found[1]) for each in classifiers if (found := re.search(r":: 3\.(\d+)$", each))]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["requires-python"] == f">=3.11,<3.{max(minors) + 1}"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"Python 3.11 to 3.{max(minors)}" in readme
+    assert project["classifiers"] == ["Operating System :: POSIX :: Linux"]
+    assert "Linux with glibc" in readme
 
 
 def test_claims_are_one_table_whose_rows_say_where_they_were_measured() -> None:

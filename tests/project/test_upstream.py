@@ -18,8 +18,10 @@ from optuna.samplers._tpe.sampler import _split_trials
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import TrialState, create_trial
 from ray._private.node import Node as RayNode
+from ray._private.runtime_env.context import RuntimeEnvContext
 from ray.air._internal import usage as ray_usage
 from ray.air.execution._internal import RayActorManager
+from ray.core.generated.common_pb2 import Language
 from ray.exceptions import OutOfMemoryError
 from ray.tune.execution import class_cache
 from ray.tune.execution.experiment_state import _ExperimentCheckpointManager
@@ -131,6 +133,14 @@ def test_optuna_waits_half_a_minute_for_a_lock_that_a_killed_process_left(tmp_pa
     lock = JournalFileSymlinkLock(str(tmp_path / "journal"))
     assert lock.acquire()
     assert lock.grace_period == 30
+
+
+def test_ray_gives_a_shell_the_path_of_python_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Why Cluster.check_local refuses a path with blanks."""
+    words: list[str] = []
+    monkeypatch.setattr(os, "execvp", lambda file, args: words.extend(args))
+    RuntimeEnvContext(py_executable="/my project/python").exec_worker(["a b.py"], Language.PYTHON)
+    assert words == ["bash", "-c", "exec /my project/python 'a b.py'"]
 
 
 def test_ray_ends_the_search_where_it_killed_a_worker_for_memory() -> None:

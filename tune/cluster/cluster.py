@@ -3,7 +3,9 @@
 import dataclasses
 import logging
 import os
+import shlex
 import socket
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
@@ -22,6 +24,7 @@ from tune.cluster.resources import (
     trial_resources,
 )
 from tune.cluster.temporary_folder import make_ray_folder, remove_all, why_full
+from tune.cluster.trial_memory import GIBIBYTE
 
 if TYPE_CHECKING:
     from model.training.kept_machine import KeptMachine
@@ -50,6 +53,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         self._folders: list[Path] = []  # of a local Ray
         self._node: Node | None = None  # where a local Ray is, once looked at
         self._resident_bytes = self._taken_bytes = 0
+        self._trial_cpus = 1
         self._kept: KeptMachine | None = None
         self._is_over = False
         # Linux kills Ray's processes when the thread that started them ends, so this one stays.
@@ -85,12 +89,20 @@ class Cluster(AbstractContextManager["Cluster"]):
         return None
 
     def check_local(self) -> None:
-        """Check that a local Ray, if one will be used, can write its files.
+        """Check that a local Ray, if one will be used, can start its workers and write its files.
 
         Raises:
-            ConfigError: The temporary folder is unsuitable.
+            ConfigError: The path of Python, or the temporary folder, is unsuitable.
         """
         if self.address is None and not self._folders:
+            # Ray 2.60 starts its workers by `bash -c`, with this path as it is.
+            ascii_path = sys.executable.encode("ascii", "ignore").decode()
+            if shlex.quote(ascii_path) != ascii_path:
+                raise ConfigError(
+                    "the path of Python must have no blanks, quotes or other characters that a "
+                    f"shell reads, for Ray's workers to start, got {sys.executable!r}; install "
+                    "into a virtual environment elsewhere"
+                )
             self._folders.append(make_ray_folder())
 
     def check_local_trial(self, cpus: int, gpus: float | None) -> None:
@@ -103,6 +115,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         Raises:
             ConfigError: It lacks something.
         """
+        self._trial_cpus = cpus
         if self.address is None:
             nodes = self._local_nodes()
             num_concurrent(nodes, trial_resources(nodes, cpus=cpus, gpus=gpus), None)
@@ -251,15 +264,18 @@ class Cluster(AbstractContextManager["Cluster"]):
         quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         if self.address is None:
             (node,) = nodes
+            # Ray 2.60 starts a process for each, 236 MB with torch; trials ask for a GiB or more.
+            most_trials = max(1, int(node.memory_bytes // GIBIBYTE))
+            num_cpus = min(int(node.num_cpus), self._trial_cpus * most_trials)
             # Ray 2.60 ends idle workers if they, the driver and one more exceed the cores: those
             # that it has begun to start for the actors.
-            os.environ.setdefault("RAY_num_workers_soft_limit", str(int(node.num_cpus) + 2))
+            os.environ.setdefault("RAY_num_workers_soft_limit", str(num_cpus + 2))
             (folder,) = self._folders
             try:
                 with _without_unused_processes():
                     ray.init(
                         address="local",
-                        num_cpus=int(node.num_cpus),
+                        num_cpus=num_cpus,
                         num_gpus=int(node.num_gpus),
                         _memory=int(node.memory_bytes),
                         _temp_dir=str(folder),

@@ -156,11 +156,12 @@ def with_memory(
     """
     able = [node for node in nodes if _num_fitting(node, need)]
     limit = max(node.memory_bytes for node in able)
-    needed = memory.needed_bytes(memory.largest)
-    check_fits(space, memory, needed, limit, f"the largest node has {format_bytes(limit)}")
+    most = format_bytes(limit)
+    there = f"{most} are free" if len(able) == 1 else f"the largest node has {most}"
+    check_fits(space, memory, memory.needed_bytes, limit, there)
     memory = dataclasses.replace(memory, limit_bytes=limit)
-    most = memory.asked_bytes(memory.largest)
-    roomy = all(_num_fitting(node, need) * most <= node.memory_bytes for node in able)
+    asked = memory.asked_bytes(memory.largest)
+    roomy = all(_num_fitting(node, need) * asked <= node.memory_bytes for node in able)
     return dataclasses.replace(need, memory=dataclasses.replace(memory, one_size=roomy))
 
 

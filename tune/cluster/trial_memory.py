@@ -1,8 +1,9 @@
 """What memory a trial requests from Ray, and which spaces no node can hold."""
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from model.config import TrialConfig
@@ -12,8 +13,11 @@ from model.system.limits import CONTEXT_BYTES
 from model.training.cost import TextSizes
 from model.training.memory import MEMORY_FIELDS, checkpoint_bytes, training_bytes
 from search_spaces import SearchSpace
+from search_spaces.narrow import fixed
 
 GIBIBYTE = 1 << 30
+_SIZES = ("batch_size", "sequence_length", "embedding_dim", "hidden_size")
+"""Axes that make a space smaller; those that cost a network least come first."""
 SizesByText = Mapping[tuple[str, str], TextSizes]
 """Cleaning and unit to sizes."""
 
@@ -106,30 +110,37 @@ def check_gpu_memory(
     Raises:
         ConfigError: It does not fit.
     """
-    # On a GPU, the LSTM runs in float32 whatever the precision (base.py).
-    largest = dataclasses.replace(memory.largest, precision="float32")
-    needed = training_bytes(largest, memory.sizes[text_of(largest)])
-    needed += max(sizes.text_bytes for sizes in memory.sizes.values())  # each trial's own copy
+    text_bytes = max(sizes.text_bytes for sizes in memory.sizes.values())  # each trial's own copy
+
+    def needed(config: TrialConfig) -> int:
+        # On a GPU, the LSTM runs in float32 whatever the precision (base.py).
+        config = dataclasses.replace(config, precision="float32")
+        return training_bytes(config, memory.sizes[text_of(config)]) + text_bytes
+
     most = max(0, int((free_bytes + CONTEXT_BYTES) * part) - CONTEXT_BYTES)
     check_fits(space, memory, needed, most, f"a trial has {format_bytes(most)} of a GPU")
 
 
 def check_fits(
-    space: SearchSpace, memory: TrialMemory, needed: int, most: float, there: str
+    space: SearchSpace,
+    memory: TrialMemory,
+    needed: Callable[[TrialConfig], int],
+    most: float,
+    there: str,
 ) -> None:
     """Refuse a space whose largest configuration needs more than is available.
 
     Args:
         space: The search space.
         memory: What it needs.
-        needed: Bytes that the largest configuration takes.
+        needed: Returns the bytes that a configuration takes.
         most: Bytes available to it.
         there: Where they are available, in words.
 
     Raises:
         ConfigError: It does not fit.
     """
-    if needed <= most:
+    if needed(memory.largest) <= most:
         return
     values: dict[str, Any] = memory.largest.to_dict()
     smaller: dict[str, Any] = memory.smallest.to_dict()
@@ -137,8 +148,19 @@ def check_fits(
     axes = [f"{axis}={values[axis]}" for axis in differing or MEMORY_FIELDS]
     raise ConfigError(
         f"the largest configuration of the space {space.name!r} must fit into memory: "
-        f"{' '.join(axes)} needs {format_bytes(needed)}, {there}"
+        f"{' '.join(axes)} needs {format_bytes(needed(memory.largest))}, {there}"
+        f"{_way_out(space, lambda config: needed(config) <= most)}"
     )
+
+
+def _way_out(space: SearchSpace, fits: Callable[[TrialConfig], bool]) -> str:
+    """Return which axis, fixed at the base's value, leaves a space that fits; else nothing."""
+    for axis in _SIZES:
+        rule = f"{axis}={getattr(space.base, axis)}"
+        with contextlib.suppress(ConfigError):  # it is no axis, or the only one
+            if all(map(fits, fixed(space, rule).corners(MEMORY_FIELDS))):
+                return f"; a search with --fix {rule} fits"
+    return ""
 
 
 def format_bytes(num_bytes: float) -> str:

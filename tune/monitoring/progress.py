@@ -4,10 +4,14 @@ A line reports an ended trial; if none ends for a minute, a summary. With a Json
 event is a line.
 """
 
+import os
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from itertools import accumulate
+from typing import Any, Literal, Protocol
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -22,6 +26,10 @@ from tune.records.orders import OrderRecord
 from tune.records.trial import Status, TrialRecord
 
 _SHOWN_ENDED = 8
+_ALWAYS_SHOWN = 4
+"""Columns of the live table that are no axes."""
+_FRAME = 3
+"""What rich draws around a column's text: two blanks and a line; the table begins with one."""
 SILENCE_SECONDS = 60.0
 """Without a terminal, longest time without a line while trials report."""
 
@@ -87,6 +95,7 @@ class Progress:
             if record.is_done:
                 self._ended(record)
         self._num_earlier = self._num_ended
+        self._is_live = not console.quiet and _can_draw_over(console)
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=2)
 
     def __enter__(self) -> "Progress":
@@ -163,10 +172,6 @@ class Progress:
     def _event(self, record: TrialRecord) -> dict[str, Any]:
         return trial_event(record, self._name(record), is_finalist=self._of_finalists)
 
-    @property
-    def _is_live(self) -> bool:
-        return self._console.is_terminal and not self._console.quiet
-
     def _counted(self) -> str:
         width = len(str(self._num_trials))
         return f"[{self._num_ended:>{width}}/{self._num_trials}]"
@@ -216,25 +221,54 @@ class Progress:
         return f"{record.status.value:<8} {label}: {objective}, {epochs}, {values}"
 
     def _render(self) -> RenderableType:
-        table = Table(expand=False)
-        for title in ("trial", "status", "bits per char", "epoch", *self._axes):
-            table.add_column(title, justify="left" if title == "status" else "right")
         running = self._search_state.running
+        best = self._search_state.best
         # A copy, because rich renders in its own thread.
         ended = [record for record in list(self._ended_last) if record not in running]
-        for record in [*ended, *running]:
-            values = record.config.to_dict()
-            table.add_row(
-                f"{record.number}" + "*" * bool(record.baseline),
-                record.status.value,
-                f"{record.objective:.4f}" if record.best else "",
-                f"{record.epochs_run:g}/{record.config.epochs:g}",
-                *(short(values[axis]) for axis in self._axes),
-                style="bold" if record is self._search_state.best else None,
-            )
+        records = [*ended, *running]
+        columns = _columns(records, self._axes)
+        widths = accumulate(_FRAME + max(map(cell_len, column)) for column in columns)
+        num_shown = max(_ALWAYS_SHOWN, bisect_right(list(widths), self._console.width - 1))
+        shown, others = columns[:num_shown], columns[num_shown:]
+        table = Table(expand=False)
+        for title, *cells in shown:
+            # What is narrower rich shortens: a word of a heading, a status.
+            narrowest = max(map(cell_len, (*title.split(), *cells)))
+            justify: Literal["left", "right"] = "left" if title == "status" else "right"
+            table.add_column(title, justify=justify, min_width=narrowest)
+        for record, row in zip(records, list(zip(*shown, strict=True))[1:], strict=True):
+            table.add_row(*row, style="bold" if record is best else None)
         head = f"{self._num_ended} of {self._num_trials} trials | {self.summary()}"
         foot = (
             f"* baseline | {len(running)} running | "
             f"reached the rungs: {self._search_state.rungs_text()}"
         )
+        if best and others:
+            foot += f"\nbest trial: {axis_values(best, (axis for axis, *_ in others))}"
         return Group(Text(head), table, Text(foot, style="dim"))
+
+
+def _can_draw_over(console: Console) -> bool:
+    """Return whether what is shown can be replaced: on a terminal.
+
+    FORCE_COLOR has rich take a file for one; a dumb one shows nothing before the end; and what
+    Jupyter's `!` gives a command is one, but the cell keeps all that is written.
+    """
+    return (
+        console.is_terminal
+        and console.file.isatty()
+        and not console.is_dumb_terminal
+        and "JPY_PARENT_PID" not in os.environ
+    )
+
+
+def _columns(records: list[TrialRecord], axes: list[str]) -> list[list[str]]:
+    """Return the columns of the live table, each a heading and its cells."""
+    values = [record.config.to_dict() for record in records]
+    return [
+        ["trial", *(f"{each.number}" + "*" * bool(each.baseline) for each in records)],
+        ["status", *(each.status.value for each in records)],
+        ["bits per char", *(f"{each.objective:.4f}" if each.best else "" for each in records)],
+        ["epoch", *(f"{each.epochs_run:g}/{each.config.epochs:g}" for each in records)],
+        *([axis, *(short(each[axis]) for each in values)] for axis in axes if axis != "epochs"),
+    ]

@@ -1,16 +1,14 @@
 """The lock of a run, its open history: a second driver is refused, a dead one holds nothing."""
 
-import errno
 import fcntl
 import time
 from pathlib import Path
 from typing import BinaryIO
 
 from model.errors import ConfigError
+from model.system.files import lock_file
 
 LOCK_TRIES, LOCK_REST_SECONDS = 4, 0.05
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
-"""What flock gives on file systems without it: Lustre, some of NFS and of FUSE."""
 
 
 def has_driver(path: Path) -> bool:
@@ -53,17 +51,9 @@ def lock(file: BinaryIO) -> bool:
     Raises:
         BlockingIOError: Another process holds it.
     """
-    for left in reversed(range(LOCK_TRIES)):
+    for _ in range(LOCK_TRIES - 1):
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock_file(file)
         except BlockingIOError:
-            if not left:
-                raise
             time.sleep(LOCK_REST_SECONDS)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-            return False
-        else:
-            break
-    return True
+    return lock_file(file)

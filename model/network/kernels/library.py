@@ -8,6 +8,7 @@ import ctypes
 import functools
 import hashlib
 import os
+import platform
 import shlex
 import shutil
 import subprocess
@@ -22,6 +23,8 @@ FLAGS = (
     *("-std=c++17", "-O3", "-shared", "-fPIC", "-fno-exceptions", "-fno-rtti"),
     *("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512bf16"),
 )
+_PROCESSORS = ("x86_64", "AMD64")
+"""Those whose compilers know the flags: on others each process would call one in vain."""
 _COMPILERS = ("c++", "g++", "clang++")
 _BUILD_SECONDS = 300.0
 """The build takes 2 s on an idle core."""
@@ -32,6 +35,8 @@ _POINTER, _SIZE = ctypes.c_void_p, ctypes.c_int64
 @functools.cache
 def kernel() -> ctypes.CDLL | None:
     """Return the kernel; None without a compiler, a suitable processor or a cache folder."""
+    if platform.machine() not in _PROCESSORS:
+        return None
     try:
         path = _path()
         if not path.exists():

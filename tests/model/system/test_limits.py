@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from model.system import limits
-from model.system.limits import own_groups, usable_cpus
+from model.system.limits import free_bytes, own_groups, usable_cpus
 
 
 def group(path: Path, **files: str) -> Path:
@@ -70,3 +70,10 @@ def test_fewer_of_affinity_and_quota_are_kept_busy(
     for cores, busy in ((64, 2), (2, 2), (1, 1)):
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid, n=cores: set(range(n)))
         assert limits.num_cpus() == busy
+
+
+def test_memory_that_a_kernel_does_not_call_available_is_what_is_free(tmp_path: Path) -> None:
+    """WSL 1, and Linux before 3.14: no search had any memory there."""
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:       16661044 kB\nMemFree:         6953132 kB\n", "ascii")
+    assert free_bytes(meminfo, []) == 6_953_132 << 10

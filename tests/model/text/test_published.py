@@ -1,6 +1,7 @@
 """Corpora with published parts: small files of their form, from this machine."""
 
 import dataclasses
+import errno
 import fcntl
 import io
 import sys
@@ -156,6 +157,19 @@ def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(CorpusError, match="must be fetched by one process"):
             download_to(partial, "http://127.0.0.1:9/file", num_bytes=10)
+
+
+def test_file_system_without_locks_takes_a_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_flock(file: Any, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_flock)
+    partial = tmp_path / "file.partial"
+    with served({"/file": b"ten bytes."}) as (address, _):
+        download_to(partial, f"{address}/file", num_bytes=10)
+    assert partial.read_bytes() == b"ten bytes."
 
 
 def test_disk_that_takes_a_part_of_a_write_is_no_gap(

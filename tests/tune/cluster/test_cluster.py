@@ -11,9 +11,11 @@ import pytest
 import ray
 from ray.exceptions import GetTimeoutError, RayError, WorkerCrashedError
 
+from model.errors import ConfigError
 from model.training.speed import Machine, MachineSpeed
 from tune.cluster.cluster import Cluster
 from tune.cluster.resources import Node, TrialResources
+from tune.cluster.trial_memory import GIBIBYTE
 
 
 @pytest.mark.parametrize(
@@ -91,6 +93,35 @@ def test_what_trains_on_a_gpu_is_measured_outside_the_driver(
             TrialResources(), precision="auto", kernel="auto", largest_hidden_size=64
         )
         assert kept == measured
+
+
+@pytest.mark.parametrize(
+    ("cores", "gibibytes", "trial_cpus", "expected"),
+    [(64, 8.5, 1, 8), (64, 8.5, 4, 32), (64, 0.5, 2, 2), (2, 64, 1, 2), (64, 64, 1, 64)],
+)
+def test_local_ray_starts_no_more_processes_than_trials_fit_into_memory(
+    cores: int,
+    gibibytes: float,
+    trial_cpus: int,
+    expected: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One for each of 64 cores, torch in each, took 15 GB before the plan was printed."""
+    node = Node(num_cpus=cores, num_gpus=0, memory_bytes=gibibytes * GIBIBYTE)
+    asked: list[int] = []
+
+    def init(**options: Any) -> None:
+        asked.append(options["num_cpus"])
+        raise RuntimeError("far enough")
+
+    monkeypatch.setattr("tune.cluster.cluster.local_nodes", lambda: [node])
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setenv("RAY_num_workers_soft_limit", "1")
+    with Cluster(None) as cluster:
+        cluster.check_local_trial(trial_cpus, 0)
+        with pytest.raises(ConfigError, match="far enough"):
+            cluster.start()
+        assert asked == [expected] and cluster.nodes() == [node]
 
 
 @pytest.mark.slow

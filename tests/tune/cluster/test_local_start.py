@@ -4,6 +4,7 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,34 @@ def test_temporary_folder_that_is_unfit_for_ray_is_one_line_before_it_starts(
     assert f"{str(short / name)!r} (from TMPDIR)" in line
     assert line.endswith("name another in RAY_TMPDIR")
     assert not ray.is_initialized()
+
+
+@pytest.mark.parametrize("folder", ["my project", "Hatter's", "work (2)", "R&D", "$HOME", "a;b"])
+def test_python_whose_path_a_shell_would_not_take_as_it_is_is_refused(
+    folder: str,
+    tiny_text: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Else no worker of Ray's ever starts, and the search waits for one without a word."""
+    python = f"/home/alice/{folder}/.venv/bin/python"
+    monkeypatch.setattr(sys, "executable", python)
+    monkeypatch.setattr(Cluster, "start_soon", lambda _: pytest.fail("it starts"))
+    line = refused(write_inputs(tiny_text), capsys)
+    assert line.startswith("tune.run: the path of Python must have no blanks")
+    assert repr(python) in line
+
+
+def test_python_in_a_folder_of_any_letters_is_none_that_a_shell_would_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/home/bücher/日本/venv-3.11_x86/bin/python")
+    shown = subprocess.run(
+        ["bash", "-c", f"echo {sys.executable}"], capture_output=True, encoding="utf-8"
+    )
+    assert shown.stdout == f"{sys.executable}\n"
+    with Cluster(None) as cluster:
+        cluster.check_local()
 
 
 def test_full_temporary_folder_is_named_and_not_the_run_folder(

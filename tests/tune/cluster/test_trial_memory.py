@@ -1,6 +1,7 @@
 """What memory trials ask for, and what is refused."""
 
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -20,6 +21,7 @@ from model.training.cost import TextSizes
 from model.training.memory import MEMORY_FIELDS, training_bytes
 from repository import ROOT, SUPPORT
 from search_spaces import SearchSpace, load_space
+from search_spaces.narrow import fixed
 from search_spaces.random_configs import random_configs
 from tune.cluster.resources import Node, TrialResources, num_concurrent, with_memory
 from tune.cluster.trial_memory import GIBIBYTE, TrialMemory, check_gpu_memory, text_of
@@ -110,7 +112,7 @@ def test_memory_of_a_node_that_runs_no_trial_does_not_count(memory: TrialMemory)
     head, worker = node(64, cpus=0), node(6.5)
     asked = with_memory(EXTENDED, TrialResources(), memory, [head, worker])
     assert asked.memory is not None and asked.memory.limit_bytes == worker.memory_bytes
-    with pytest.raises(ConfigError, match="the largest node has 2 GiB"):
+    with pytest.raises(ConfigError, match="2 GiB are free"):
         with_memory(EXTENDED, TrialResources(), memory, [head, node(2)])
     with_gpu = Node(num_cpus=2, num_gpus=1, memory_bytes=8 * GIBIBYTE)
     asked = with_memory(EXTENDED, TrialResources(gpus=1), memory, [node(64), with_gpu])
@@ -128,11 +130,39 @@ def test_what_no_node_holds_is_refused_with_its_axes(memory: TrialMemory) -> Non
     assert f"needs {needed:.1f} GiB, the largest node has 2 GiB" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "rules", "gibibytes", "way_out"),
+    [
+        ("extended", [], 4.5, "batch_size=16"),
+        ("research", [], 4.5, "batch_size=16"),
+        ("extended", ["batch_size=128"], 4.5, "sequence_length=50"),
+        ("extended", ["batch_size=128", "sequence_length=200"], 4.5, "hidden_size=512"),
+        ("extended", [], 0.4, ""),  # less than a process takes before it trains
+    ],
+)
+def test_what_a_laptop_does_not_hold_is_refused_with_a_way_out_that_fits(
+    name: str, rules: list[str], gibibytes: float, way_out: str, tiny_corpus: PreparedCorpus
+) -> None:
+    def checked(rules: list[str]) -> None:
+        space = functools.reduce(fixed, rules, load_space(name))
+        memory = TrialMemory.of(space, tiny_corpus, process_bytes=PROCESS_BYTES)
+        with_memory(space, TrialResources(), memory, [node(gibibytes)])
+
+    with pytest.raises(ConfigError) as refused:
+        checked(rules)
+    text = f" GiB, {gibibytes} GiB are free"
+    assert str(refused.value).endswith(
+        f"{text}; a search with --fix {way_out} fits" if way_out else text
+    )
+    if way_out:
+        checked([*rules, way_out])
+
+
 def test_gpu_is_not_asked_for_what_the_process_holds(memory: TrialMemory) -> None:
     text = max(sizes.text_bytes for sizes in memory.sizes.values())
     needed = training_bytes(memory.largest, memory.sizes[text_of(memory.largest)]) + text
     check_gpu_memory(EXTENDED, memory, needed, 1.0)
-    with pytest.raises(ConfigError, match=r"a trial has [\d.]+ GiB of a GPU"):
+    with pytest.raises(ConfigError, match=r"GiB of a GPU; a .* --fix batch_size=16 fits"):
         check_gpu_memory(EXTENDED, memory, needed - 1, 1.0)
     # Four share it, each with a context of CUDA of its own; one was there when it was measured.
     shared = 4 * needed + 3 * CONTEXT_BYTES

@@ -7,19 +7,28 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from hand_made_trials import RECORDS, SPACE, record
+from hand_made_trials import RECORDS, SPACE, epoch_record, record
 from repository import ROOT
+from search_spaces import SPACE_NAMES, load_space
+from search_spaces.random_configs import random_configs
 from tune.monitoring.json_events import JsonConsole, warn
 from tune.monitoring.progress import Progress
-from tune.monitoring.search_state import SearchState
+from tune.monitoring.search_state import SearchState, axis_values
 from tune.planning.estimate import Remaining
 from tune.records.orders import Action, Order, OrderRecord
 from tune.records.trial import Status, TrialRecord
 
 
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def show(*, terminal: bool, records: list[TrialRecord], seconds_left: float | None = None) -> str:
-    stream = io.StringIO()
-    console = Console(file=stream, force_terminal=terminal, width=140, _environ={})
+    stream = Terminal() if terminal else io.StringIO()
+    console = Console(file=stream, width=140, _environ={})
     begin = iter([0.0])
     progress = Progress(
         console,
@@ -201,8 +210,8 @@ def test_no_color_is_honoured_and_quiet_is_silent() -> None:
         )
         console.print("[red]x[/red]")
         assert ("\x1b[31m" in stream.getvalue()) is has_colour
-    stream = io.StringIO()
-    console = Console(file=stream, force_terminal=True, quiet=True, _environ={})
+    stream = Terminal()
+    console = Console(file=stream, quiet=True, _environ={})
     progress = Progress(
         console, SPACE, num_trials=16, clock=lambda: 99.0, seconds_left=lambda: None
     )
@@ -227,6 +236,73 @@ def test_live_table_on_a_terminal() -> None:
     assert "3 of 16 trials | best 2.2500 (trial 3) | 1 pruned" in shown
     for expected in ("RUNNING", "COMPLETE", "DIVERGED", "cleaning", "2/5", "* baseline"):
         assert expected in shown
+
+
+@pytest.mark.parametrize("name", SPACE_NAMES)
+@pytest.mark.parametrize("width", [40, 80, 140])
+def test_live_table_has_whole_columns_as_many_as_fit(name: str, width: int) -> None:
+    """At 80 columns it had headings such as `hidd…`, and trials were `RUNN…`."""
+    space, stream = load_space(name), Terminal()
+    console = Console(file=stream, width=width, _environ={})
+    progress = Progress(
+        console, space, num_trials=200, clock=lambda: 30.0, seconds_left=lambda: None
+    )
+    configs = random_configs(space, len(Status), seed=0) or [space.base] * len(Status)
+    with progress:
+        for number, (config, status) in enumerate(zip(configs, Status, strict=True)):
+            epochs = [epoch_record(number, 1, bits=2.5 - number / 100)]
+            entry = TrialRecord(number=number, config=config, status=status, epochs=epochs)
+            progress.trial_started(entry)
+            if status != Status.RUNNING:
+                progress.trial_ended(entry)
+        stream.seek(0)
+        stream.truncate()
+    shown = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", stream.getvalue())
+    lines = shown.splitlines()
+    assert "…" not in shown and max(map(len, lines)) <= width
+    assert all(f" {status.value} " in shown for status in Status)
+    (headings,) = (line.strip(" ┃").split("┃") for line in lines if " status " in line)
+    titles = [heading.strip() for heading in headings]
+    assert [title.split()[-1] for title in titles[:4]] == ["trial", "status", "char", "epoch"]
+    # "epoch" tells how many each trial trains.
+    axes = [axis for axis in space.axes if axis != "epochs"]
+    shown_axes, others = titles[4:], axes[len(titles) - 4 :]
+    assert [*shown_axes, *others] == axes and len(axes) >= len(shown_axes) >= width // 50
+    best = " ".join(shown.split())  # the last trial, whose other values stand below the table
+    assert axis_values(entry, others) in best
+    assert ("best trial:" in best) == bool(others)
+
+
+@pytest.mark.parametrize(
+    ("stream", "environ"),
+    [
+        (Terminal(), {"TERM": "dumb"}),  # rich shows nothing there before the end
+        (Terminal(), {"JPY_PARENT_PID": "1"}),  # `!python -m tune.run`: each refresh stays
+        (io.StringIO(), {"FORCE_COLOR": "1"}),  # `> log`
+        (io.StringIO(), {"TTY_COMPATIBLE": "1"}),
+    ],
+    ids=lambda value: "".join(value) if isinstance(value, dict) else "",
+)
+def test_where_nothing_can_be_drawn_over_there_are_lines(
+    stream: io.StringIO, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    console, seconds = Console(file=stream, width=140), [30.0]
+    with Progress(
+        console,
+        SPACE,
+        num_trials=16,
+        clock=lambda: seconds[0],
+        seconds_left=lambda: None,
+    ) as progress:
+        progress.trial_started(RECORDS[0])
+        progress.trial_ended(RECORDS[0])
+        assert stream.getvalue().startswith("[ 1/16] COMPLETE trial 0: 2.5000 bits")
+        progress.trial_started(RECORDS[3])
+        seconds[0] += 61.0
+        progress.epoch_ended(RECORDS[3])
+    assert stream.getvalue().count("\n") == 2 and "trials |" not in stream.getvalue()
 
 
 def test_stopped_trials_have_not_ended() -> None:

@@ -93,6 +93,17 @@ def test_without_a_compiler_that_works_there_is_none(
     assert list(cache_folder().rglob("*.so*")) == []
 
 
+@pytest.mark.parametrize("processor", ["aarch64", "arm64"])
+def test_no_compiler_is_called_for_another_processor(
+    processor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot know the flags; on a Mac without one its name opens a window, in each process."""
+    monkeypatch.setattr("platform.machine", lambda: processor)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("it compiles"))
+    assert build() is None
+    assert not cache_folder().exists()
+
+
 def test_cache_that_cannot_be_written_is_no_kernel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
