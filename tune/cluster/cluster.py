@@ -1,5 +1,6 @@
 """Starts a local Ray, or joins a cluster, and keeps Ray's own words out of ours."""
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -32,6 +33,7 @@ CONNECT_SECONDS = 10.0
 MEASURE_SECONDS = 300.0
 """For room, a process, its imports and the measurement: of NFS alone torch may take minutes."""
 _PACKAGES = ("model", "search_spaces", "tune")
+_UNUSED_PROCESSES = ("monitor", "log_monitor", "api_server")
 
 
 class Cluster(AbstractContextManager["Cluster"]):
@@ -255,7 +257,7 @@ class Cluster(AbstractContextManager["Cluster"]):
             os.environ.setdefault("RAY_num_workers_soft_limit", str(int(node.num_cpus) + 2))
             (folder,) = self._folders
             try:
-                with _without_unused_processes():
+                with _processes_as_we_need_them():
                     ray.init(
                         address="local",
                         num_cpus=int(node.num_cpus),
@@ -286,31 +288,35 @@ class Cluster(AbstractContextManager["Cluster"]):
 
 
 @contextmanager
-def _without_unused_processes() -> Iterator[None]:
+def _processes_as_we_need_them() -> Iterator[None]:
     """Have a local Ray start without what nobody here asks, and its agent with little.
 
     Ray 2.60 starts an autoscaler's monitor, a reader of workers' logs and a dashboard's server,
     for which it waits 2 s, and has no option for any. Its agent must be there: it loads its server
     and metrics where ray[default] is installed.
+
+    Each process gets a group of its own, as Ray's workers have: `timeout` sends its SIGTERM to the
+    driver's whole group, and the driver ends its trials by Ray.
     """
     import ray._private.utils as ray_utils
+    from ray._private import services
     from ray._private.node import Node
 
     def not_asked_for(*_: object, **__: object) -> ImportError:
         return ImportError("not asked for")
 
-    unused = [
-        *((Node, f"start_{name}") for name in ("monitor", "log_monitor", "api_server")),
-        (ray_utils, "get_dashboard_dependency_error"),
+    replaced: list[tuple[Any, str, object]] = [
+        *((Node, f"start_{name}", not_asked_for) for name in _UNUSED_PROCESSES),
+        (ray_utils, "get_dashboard_dependency_error", not_asked_for),
     ]
-    originals = [getattr(owner, name) for owner, name in unused]
-    for owner, name in unused:
-        setattr(owner, name, not_asked_for)
-    try:
+    if ray_utils.detect_fate_sharing_support():  # elsewhere Ray ends them as one group
+        in_group = functools.partial(services.ConsolePopen, process_group=0)
+        replaced.append((services, "ConsolePopen", in_group))
+    with contextlib.ExitStack() as stack:
+        for owner, name, ours in replaced:
+            stack.callback(setattr, owner, name, getattr(owner, name))
+            setattr(owner, name, ours)
         yield
-    finally:
-        for (owner, name), original in zip(unused, originals, strict=True):
-            setattr(owner, name, original)
 
 
 def _check_listening(address: str) -> None:
