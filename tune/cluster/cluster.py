@@ -23,7 +23,7 @@ from tune.cluster.resources import (
     num_concurrent,
     trial_resources,
 )
-from tune.cluster.temporary_folder import make_ray_folder, remove_all, why_full
+from tune.cluster.temporary_folder import FOLDER_MODE, make_ray_folder, remove_all, why_full
 
 if TYPE_CHECKING:
     from model.training.kept_machine import KeptMachine
@@ -267,6 +267,7 @@ class Cluster(AbstractContextManager["Cluster"]):
                         include_dashboard=False,
                         **quiet,
                     )
+                folder.chmod(FOLDER_MODE)  # Ray 2.60 lets everybody in
             except Exception as error:  # Ray 2.60 raises Exception itself, among others
                 raise ConfigError(
                     f"a local Ray must start, with its files in {folder.parent}: "

@@ -18,7 +18,7 @@ MAX_SOCKET_BYTES = 107 if sys.platform == "linux" else 103
 ROOM_BYTES = 16 << 20
 """What must be free: some 30 times the logs of a short search."""
 _PROBE_BYTES = 1 << 20
-_MODE = 0o700
+FOLDER_MODE = 0o700
 _IN_SESSION = "session_2026-11-28_09-01-06_155854_{pid}/sockets/plasma_store"
 """Ray 2.60's longest socket; the names of all sessions are as long."""
 _NEEDS_QUOTES = frozenset("'\"\\`$")
@@ -49,7 +49,7 @@ def make_ray_folder() -> Path:
     if reason is not None:
         raise _unfit(parent, variable, f"be writable: {reason}")
     folder = _new_name(parent)
-    folder.mkdir(mode=_MODE)
+    folder.mkdir(mode=FOLDER_MODE)
     return folder
 
 

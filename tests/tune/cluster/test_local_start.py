@@ -3,6 +3,7 @@
 import functools
 import os
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -258,6 +259,18 @@ def test_ray_that_does_not_start_is_one_line_and_leaves_nothing(
     assert list(short.iterdir()) == []
 
 
+def test_folder_of_ray_is_this_users_alone(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def shared(**options: object) -> None:  # as Ray 2.60 makes it
+        Path(str(options["_temp_dir"])).chmod(0o777)
+
+    monkeypatch.setenv("TMPDIR", str(short))
+    monkeypatch.setattr(ray, "init", shared)
+    with Cluster(None) as cluster:
+        cluster.start()
+        (folder,) = short.iterdir()
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "rule"),
@@ -349,7 +362,8 @@ def test_ray_that_is_lost_leaves_nothing_in_the_temporary_folder(
     )
     try:
         trial_worker(driver)
-        assert [path.name[:3] for path in short.glob("ray*")] == ["ray"]
+        (folder,) = short.glob("ray*")
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         for child in psutil.Process(driver.pid).children(recursive=True):
             if child.name() == "gcs_server":
                 child.kill()
