@@ -146,6 +146,16 @@ def steady_output() -> Iterator[None]:
         sys.stdout, sys.stderr = streams
 
 
+def open_closed_streams() -> None:
+    """Open what a shell has closed (`>&-`) as one that leads nowhere: Python has None there.
+
+    Its number is the first that is free: no file that is opened later gets it, nor our words.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
+
+
 class EndOnSignal:
     """A handler of signals that raises KeyboardInterrupt, and knows that it has.
 

@@ -82,6 +82,17 @@ def test_command_whose_output_finds_a_full_disk_says_so(
     assert (done.returncode, done.stderr) == (75, expected)
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("words", ["tune.run --space ful", "tune.status nowhere"])
+def test_stream_that_is_closed_changes_no_exit_code(closed: str, words: str) -> None:
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh"]
+    done = subprocess.run(
+        [*shell, sys.executable, "-m", *words.split()], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == ("2>&-" not in closed)
+
+
 def test_exit_code_tells_the_first_signal() -> None:
     before = {number: signal.getsignal(number) for number in (1, 2, 15)}
     study: Any = None
