@@ -140,7 +140,13 @@ class RunFolder:
             ConfigError: It has one.
         """
         kept = [self.path / name for name in NETWORK_FOLDERS]
-        inside = [path for each in kept if not each.is_symlink() for path in each.rglob("*")]
+        inside = [
+            Path(at, name)
+            for each in kept
+            if not each.is_symlink()
+            for at, folders, files in os.walk(each)  # passes over what is replaced meanwhile
+            for name in (*folders, *files)
+        ]
         try:
             check_no_links([*kept, *inside, *(self.path / name for name in _NAMES)])
         except OSError as error:
