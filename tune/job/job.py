@@ -171,7 +171,6 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         functools.partial(warn, console),
         after_copy=mirror.after_copy if mirror else None,
     )
-    requests.close()  # from here the run is driven, and only its trials are steered
     with (
         naming_how_to_resume(folder.path, command, other_place=cluster.why_full),
         History(folder.history_file) as history,
@@ -193,7 +192,7 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         if study.earlier:
             folder.write_study(facts)
         if is_spent(study, before, plan.concurrent):
-            requests.close()
+            requests.close()  # only trials are steered; a killed driver may have left it open
         else:
             with requests:
                 result = search(
