@@ -1,7 +1,8 @@
 """The folder of a local Ray: checked before Ray starts, and removed when it has ended.
 
-Ray 2.60 keeps its sockets and logs, 0.4 MB a search, in the temporary folder, and leaves them
-there. Here each search has a folder of its own.
+Ray 2.60 keeps its sockets and logs in the temporary folder, 0.4 MB of a short search, then 6 MB an
+hour up to 2 MB a process (ray_environment.py), and leaves them there. Here each search has a
+folder of its own.
 """
 
 import os

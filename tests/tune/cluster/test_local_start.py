@@ -1,6 +1,7 @@
 """What a local Ray needs to start is checked and told, and nothing of it is left."""
 
 import functools
+import inspect
 import os
 import shutil
 import stat
@@ -233,6 +234,16 @@ def test_environment_needs_no_home(home: str | None, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("RAY_AUTH_TOKEN", "the user's")
     prepare_ray_environment(None)
     assert os.environ["RAY_AUTH_TOKEN"] == "the user's"
+
+
+def test_logs_of_ray_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("RAY_ROTATION_MAX_BYTES", "RAY_ROTATION_BACKUP_COUNT")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+        assert name in inspect.getsource(ray._private.node)  # which gives them to its processes
+    prepare_ray_environment(None)
+    most_bytes, num_older = (int(os.environ[name]) for name in names)
+    assert most_bytes * (1 + num_older) <= temporary_folder.ROOM_BYTES // 8
 
 
 def no_home() -> Path:
