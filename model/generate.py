@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from model.errors import ConfigError
 from model.system.command_line import DEVICES, OneLineParser, add_cell_option, ended_quietly
+from model.system.ending import end
 from model.system.terminal import printable
 
 if TYPE_CHECKING:
@@ -196,4 +197,4 @@ def _converse(conversation: "Conversation") -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

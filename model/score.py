@@ -6,12 +6,12 @@ import dataclasses
 import json
 import math
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model.errors import ConfigError
 from model.system.command_line import DEVICES, OneLineParser, add_cell_option, ended_quietly
+from model.system.ending import end
 from model.system.terminal import complain, printable
 from model.text.reading import UTF_8, Reading
 
@@ -326,4 +326,4 @@ def _model(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

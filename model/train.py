@@ -6,12 +6,12 @@ Every field of TrialConfig is a flag.
 
 import argparse
 import dataclasses
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.errors import ConfigError, TrainingDiverged
 from model.system.command_line import DEVICES, OneLineParser, ended_quietly
+from model.system.ending import end
 from model.system.files import resolved
 from model.system.terminal import complain, printable
 from model.text.reading import UTF_8, Reading
@@ -230,4 +230,4 @@ def _run(trainer: "Trainer", folder: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

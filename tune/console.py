@@ -7,8 +7,10 @@
 import importlib
 import os
 import sys
+from typing import NoReturn
 
 from model.system.command_line import CONSOLE, OneLineParser
+from model.system.ending import end
 
 COMMANDS = {
     "run": ("tune.run", "search for the best network for a text"),
@@ -23,8 +25,13 @@ COMMANDS = {
 """The module of each, and what it does."""
 
 
+def run_command() -> NoReturn:
+    """Run the command that the first word names, and end with its exit code."""
+    end(main())
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command that the first word names, and return its exit code."""
+    """Run that command, and return its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     name = _completed() if "_ARGCOMPLETE" in os.environ else next(iter(words), None)
     if name not in COMMANDS:
@@ -59,4 +66,4 @@ def _parser() -> OneLineParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command()

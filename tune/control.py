@@ -5,10 +5,10 @@ From another shell, or from another machine that sees the folder or the storage.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from model.system.command_line import OneLineParser, ended_quietly
+from model.system.ending import end
 from model.system.terminal import printable
 
 _EXAMPLES = """orders:
@@ -88,4 +88,4 @@ def _values(order: str, value: str | None) -> tuple[object, ...]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

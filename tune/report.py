@@ -6,11 +6,11 @@ Several runs are compared in one table instead, and nothing is written.
 
 import argparse
 import math
-import sys
 from pathlib import Path
 
 from model.errors import ConfigError
 from model.system.command_line import OneLineParser, ended_quietly
+from model.system.ending import end
 from model.system.terminal import printable
 
 _EXAMPLES = """examples:
@@ -81,4 +81,4 @@ def _print(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

@@ -3,6 +3,7 @@
 
 import sys
 
+from model.system.ending import end, leave_threads
 from model.system.terminal import complain, end_on_signals, end_with_stdin, steady_output
 
 
@@ -72,10 +73,11 @@ def main(arguments: list[str] | None = None) -> int:
                     complain("tune.run", error)
                     return EXTERNAL_FAULT
         except KeyboardInterrupt:
+            leave_threads()  # of a Ray that is starting, say
             return on_signal.exit_code()
         finally:
             on_signal.release()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from model.errors import CorpusError
 from model.system.command_line import OneLineParser, add_cell_option, ended_quietly
+from model.system.ending import end
 from model.system.terminal import complain, printable
 
 _EXAMPLES = """examples:
@@ -87,4 +88,4 @@ def _write(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

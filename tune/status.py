@@ -6,10 +6,10 @@ nothing.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from model.system.command_line import OneLineParser, ended_quietly
+from model.system.ending import end
 from model.system.terminal import printable
 
 _EXAMPLES = """examples:
@@ -53,4 +53,4 @@ def _print(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

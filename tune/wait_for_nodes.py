@@ -6,10 +6,10 @@ estimated before it starts is so for the nodes that are there then.
 
 import argparse
 import logging
-import sys
 import time
 
 from model.system.command_line import OneLineParser, ended_quietly
+from model.system.ending import end
 
 POLL_SECONDS = 1.0
 _EXIT_CODES = """exit codes:
@@ -75,4 +75,4 @@ def _num_nodes(address: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

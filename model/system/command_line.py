@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from model.errors import EXTERNAL_FAULT, CheckpointError, ConfigError
 from model.system.files import is_utf8
-from model.system.terminal import CheckedOutput, OutputError, complain
+from model.system.terminal import CheckedOutput, OutputError, complain, open_closed_streams
 
 DEVICES = ("cpu", "cuda")
 CONSOLE = "char-lstm-tune"
@@ -24,7 +24,7 @@ _MISTAKE, _INTERRUPTED, _READER_GONE = 2, 130, 141
 
 
 def begin_command() -> None:
-    """Prepare a process that is a command: no library warns, and its imports take less time.
+    """Prepare a process that is a command: streams are open, no library warns, imports are fast.
 
     Our own words are printed, never warned. The rule comes after all others: what `-W` or
     PYTHONWARNINGS ask for is shown, and a test that makes errors of warnings sees them.
@@ -32,6 +32,7 @@ def begin_command() -> None:
     import model.system.garbage  # noqa: F401  # for its effect
 
     warnings.simplefilter("ignore", append=True)
+    open_closed_streams()
 
 
 def ended_quietly(program: str, command: Callable[[], int]) -> int:

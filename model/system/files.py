@@ -117,6 +117,12 @@ def readable_folder(folder: Path) -> Path:
     return aside if is_aside else folder
 
 
+def remove_replaceable(folder: Path) -> None:
+    """Remove a folder that `in_place_of` has made, and an older one that a kill left aside."""
+    for each in (_beside(folder, "replaced"), folder):
+        shutil.rmtree(each, ignore_errors=True)
+
+
 def read_regular(path: Path, *, max_bytes: int | None = None) -> bytes:
     """Read a file whose name others chose: a link, a pipe or a device is refused, not opened.
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 from pyarrow import fs
 
 from model.errors import ConfigError, first_line
+from model.system.ending import leave_threads
 from model.system.files import read_regular, write_whole
 
 ANSWER_SECONDS = 20.0
@@ -120,7 +121,11 @@ def within_seconds(seconds: float, ask: Callable[[], _Answer], *, late: Exceptio
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(seconds)
+    try:
+        thread.join(seconds)
+    finally:
+        if thread.is_alive():
+            leave_threads()
     if errors:
         raise errors[0]
     if not answers:

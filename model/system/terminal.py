@@ -146,6 +146,16 @@ def steady_output() -> Iterator[None]:
         sys.stdout, sys.stderr = streams
 
 
+def open_closed_streams() -> None:
+    """Open what a shell has closed (`>&-`) as one that leads nowhere: Python has None there.
+
+    Its number is the first that is free: no file that is opened later gets it, nor our words.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
+
+
 class EndOnSignal:
     """A handler of signals that raises KeyboardInterrupt, and knows that it has.
 
@@ -170,9 +180,10 @@ class EndOnSignal:
         self.first = self.first or number
 
     def release(self) -> None:
-        """Leave SIGHUP as it was: what the process starts later must not ignore it."""
+        """Leave SIGHUP as it was: for what the process starts later it must not be held up."""
         if self.ends_on_hangup:
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
     def exit_code(self) -> int:
         """Return what a process ends with that a signal has ended, as shells have it."""
@@ -186,13 +197,16 @@ def interrupted_exit_code() -> int:
 
 
 def end_on_signals() -> EndOnSignal:
-    """Have SIGINT and SIGTERM raise KeyboardInterrupt, and SIGHUP do nothing yet.
+    """Have SIGNALS raise KeyboardInterrupt, SIGHUP only when they are taken back.
 
-    What is started from here ignores it: a terminal that is closed sends it to all of a job, and
-    Ray's processes would die of it before the results are written.
+    Until then it is held up, in all that is started from here for ever: a terminal that is closed
+    sends it to all of a job, and Ray's processes would die of it before the results are written.
     """
     handler = EndOnSignal()
-    handler.ends_on_hangup = signal.signal(signal.SIGHUP, signal.SIG_IGN) != signal.SIG_IGN
+    handler.ends_on_hangup = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+    if handler.ends_on_hangup:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        signal.signal(signal.SIGHUP, handler)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)
     return handler
@@ -231,4 +245,4 @@ def take_signals_back() -> None:
     handler = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGTERM, handler)
     if isinstance(handler, EndOnSignal) and handler.ends_on_hangup:
-        signal.signal(signal.SIGHUP, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # one that came raises here

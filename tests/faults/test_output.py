@@ -20,6 +20,7 @@ from model.system.terminal import (
     steady_output,
     take_signals_back,
 )
+from repository import ROOT
 from tiny_search import (
     command,
     kill_family,
@@ -82,6 +83,43 @@ def test_command_whose_output_finds_a_full_disk_says_so(
     assert (done.returncode, done.stderr) == (75, expected)
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("words", ["tune.run --space ful", "tune.status nowhere"])
+def test_stream_that_is_closed_changes_no_exit_code(closed: str, words: str) -> None:
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh"]
+    done = subprocess.run(
+        [*shell, sys.executable, "-m", *words.split()], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == ("2>&-" not in closed)
+
+
+_CLOSED_TERMINAL = """
+import os, signal, subprocess, sys
+from model.system.terminal import end_on_signals, take_signals_back
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+handler = end_on_signals()
+code = "import os, signal; os.kill(os.getpid(), signal.SIGHUP); print('lives', flush=True)"
+subprocess.run([sys.executable, "-c", code], check=True)
+os.kill(os.getpid(), signal.SIGHUP)
+print("starts", flush=True)
+try:
+    take_signals_back()
+except KeyboardInterrupt:
+    sys.exit(handler.exit_code())
+"""
+
+
+def test_terminal_that_is_closed_as_ray_starts_ends_it_when_it_has() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _CLOSED_TERMINAL],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (129, "lives\nstarts\n", "")
+
+
 def test_exit_code_tells_the_first_signal() -> None:
     before = {number: signal.getsignal(number) for number in (1, 2, 15)}
     study: Any = None
@@ -90,8 +128,10 @@ def test_exit_code_tells_the_first_signal() -> None:
         for under_nohup in (True, False):
             signal.signal(signal.SIGHUP, signal.SIG_IGN if under_nohup else signal.SIG_DFL)
             handler = end_on_signals()
-            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # while Ray starts
+            is_held = signal.SIGHUP in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+            assert is_held != under_nohup  # while Ray starts
             take_signals_back()
+            assert signal.SIGHUP not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
             assert (signal.getsignal(signal.SIGHUP) == signal.SIG_IGN) == under_nohup
             handler.release()
             expected = signal.SIG_IGN if under_nohup else signal.SIG_DFL

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -403,6 +404,34 @@ def test_storage_that_fails_in_the_middle_ends_no_search(
         with History(folder.history_file) as history:
             history.add(started(1))
     assert said == []
+
+
+@pytest.mark.parametrize("kind", [OSError, ValueError, NotImplementedError])
+def test_storage_that_refuses_is_told_as_the_search_runs_and_so_is_its_return(
+    kind: type[Exception], folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in (
+        *((mirror_module, "FIRST_SECONDS"), (mirror_module, "COPY_SECONDS")),
+        (lease_module, "RENEW_SECONDS"),
+    ):
+        monkeypatch.setattr(module, name, 0.01)
+    root, said, refused = tmp_path / "storage" / "shared", list[str](), list[str]()
+
+    def refuse(file_system: fs.FileSystem, path: str, data: bytes) -> None:
+        refused.append(threading.current_thread().name)
+        raise kind("ExpiredToken")
+
+    with mirror(folder, root, said):
+        with monkeypatch.context() as patched:
+            patched.setattr(lease_module, "write", refuse)
+            while refused.count("mirror") < 3 or refused.count("lease") < 3:
+                time.sleep(0.01)
+        while len(said) < 2:
+            time.sleep(0.01)
+    assert said == [
+        f"the storage takes no files, and is tried again: {root}: ExpiredToken",
+        f"the storage takes files again: {root}",
+    ]
 
 
 def test_what_waits_for_a_copy_comes_after_one_that_began_later(

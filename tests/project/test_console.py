@@ -13,7 +13,7 @@ from repository import ROOT
 from tiny_search import write_inputs
 from tune import console
 
-SCRIPT = "import sys\nfrom tune.console import main\nsys.exit(main())\n"
+SCRIPT = "import sys\nfrom tune.console import run_command\nsys.exit(run_command())\n"
 """What pip writes into bin/."""
 
 
@@ -39,7 +39,7 @@ def script(tmp_path: Path) -> Path:
 
 def test_pyproject_names_the_command() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["scripts"] == {console.CONSOLE: "tune.console:main"}
+    assert project["scripts"] == {console.CONSOLE: "tune.console:run_command"}
     commands = {"run", "report", "samples", "status", "control", "train", "score", "generate"}
     assert set(console.COMMANDS) == commands
 

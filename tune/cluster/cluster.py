@@ -6,15 +6,16 @@ import os
 import shlex
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model.errors import ConfigError, first_line
 from model.system.limits import resident_bytes
 from tune.cluster.ray_environment import named_address
+from tune.cluster.ray_processes import adapted_processes
 from tune.cluster.resources import (
     Node,
     TrialResources,
@@ -23,7 +24,7 @@ from tune.cluster.resources import (
     num_concurrent,
     trial_resources,
 )
-from tune.cluster.temporary_folder import make_ray_folder, remove_all, why_full
+from tune.cluster.temporary_folder import FOLDER_MODE, make_ray_folder, remove_all, why_full
 from tune.cluster.trial_memory import GIBIBYTE
 
 if TYPE_CHECKING:
@@ -272,7 +273,7 @@ class Cluster(AbstractContextManager["Cluster"]):
             os.environ.setdefault("RAY_num_workers_soft_limit", str(num_cpus + 2))
             (folder,) = self._folders
             try:
-                with _without_unused_processes():
+                with adapted_processes():
                     ray.init(
                         address="local",
                         num_cpus=num_cpus,
@@ -282,6 +283,7 @@ class Cluster(AbstractContextManager["Cluster"]):
                         include_dashboard=False,
                         **quiet,
                     )
+                folder.chmod(FOLDER_MODE)  # Ray 2.60 lets everybody in
             except Exception as error:  # Ray 2.60 raises Exception itself, among others
                 raise ConfigError(
                     f"a local Ray must start, with its files in {folder.parent}: "
@@ -300,34 +302,6 @@ class Cluster(AbstractContextManager["Cluster"]):
             raise ConfigError(
                 f"a Ray cluster must answer at {self.address!r}{self._source}: {first_line(error)}"
             ) from error
-
-
-@contextmanager
-def _without_unused_processes() -> Iterator[None]:
-    """Start a local Ray without processes that nobody here uses, and with a minimal agent.
-
-    Ray 2.60 starts an autoscaler monitor, a reader of workers' logs and a dashboard server, for
-    which it waits 2 s; no option prevents any of them. Its agent is required, and loads its server
-    and metrics if ray[default] is installed.
-    """
-    import ray._private.utils as ray_utils
-    from ray._private.node import Node
-
-    def not_asked_for(*_: object, **__: object) -> ImportError:
-        return ImportError("not asked for")
-
-    unused = [
-        *((Node, f"start_{name}") for name in ("monitor", "log_monitor", "api_server")),
-        (ray_utils, "get_dashboard_dependency_error"),
-    ]
-    originals = [getattr(owner, name) for owner, name in unused]
-    for owner, name in unused:
-        setattr(owner, name, not_asked_for)
-    try:
-        yield
-    finally:
-        for (owner, name), original in zip(unused, originals, strict=True):
-            setattr(owner, name, original)
 
 
 def _check_listening(address: str) -> None:

@@ -30,6 +30,9 @@ _ENVIRONMENT = {
     # all others, where something may have the name of one of our packages.
     "RAY_preload_python_modules": "model.system.garbage,search_spaces,tune,torch,ray.tune",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray 2.60 would let each of its logs grow to 512 MiB, and keep five older ones.
+    "RAY_ROTATION_MAX_BYTES": "1048576",
+    "RAY_ROTATION_BACKUP_COUNT": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 

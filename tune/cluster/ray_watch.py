@@ -6,6 +6,7 @@ has every event, so ending at once loses nothing.
 """
 
 import contextlib
+import errno
 import os
 import socket
 import sys
@@ -18,6 +19,8 @@ from model.errors import EXTERNAL_FAULT
 from model.system.terminal import complain
 
 POLL_SECONDS = 1.0
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
+"""Errors that say nothing of Ray: this process or machine lacks something."""
 _SHOW_CURSOR = "\x1b[?25h"
 LOCAL_SECONDS = 3.0
 """Silence after which a local Ray is considered gone: nobody restarts it."""
@@ -97,6 +100,6 @@ def _addresses() -> Iterator[tuple[str, tuple[str, int]]]:
 def _listens(address: tuple[str, int]) -> bool:
     try:
         socket.create_connection(address, timeout=POLL_SECONDS).close()
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno in _OURS
     return True

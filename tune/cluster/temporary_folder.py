@@ -1,7 +1,8 @@
 """The folder of a local Ray: checked before Ray starts, and removed when it has ended.
 
-Ray 2.60 writes its sockets and logs, 0.4 MB per search, to the temporary folder and leaves them
-there. Here each search has its own folder.
+Ray 2.60 writes its sockets and logs to the temporary folder and leaves them there: 0.4 MB in a
+short search, then 6 MB per hour, up to 2 MB per process (ray_environment.py). Here each search has
+its own folder.
 """
 
 import os
@@ -18,7 +19,7 @@ MAX_SOCKET_BYTES = 107 if sys.platform == "linux" else 103
 ROOM_BYTES = 16 << 20
 """Required free space: about 30 times the logs of a short search."""
 _PROBE_BYTES = 1 << 20
-_MODE = 0o700
+FOLDER_MODE = 0o700
 _IN_SESSION = "session_2026-11-28_09-01-06_155854_{pid}/sockets/plasma_store"
 """Ray 2.60's longest socket path; all session names have the same length."""
 _NEEDS_QUOTES = frozenset("'\"\\`$")
@@ -49,7 +50,7 @@ def make_ray_folder() -> Path:
     if reason is not None:
         raise _unfit(parent, variable, f"be writable: {reason}")
     folder = _new_name(parent)
-    folder.mkdir(mode=_MODE)
+    folder.mkdir(mode=FOLDER_MODE)
     return folder
 
 

@@ -172,7 +172,6 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         functools.partial(warn, console),
         after_copy=mirror.after_copy if mirror else None,
     )
-    requests.close()  # from here on there is a driver, but orders only while trials run
     with (
         naming_how_to_resume(folder.path, command, other_place=cluster.why_full),
         History(folder.history_file) as history,
@@ -196,7 +195,7 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
                 keep_times(folder, history.records)
             folder.write_study(facts)
         if is_spent(study, before, plan.concurrent):
-            requests.close()
+            requests.close()  # only trials are steered; a killed driver may have left it open
         else:
             with requests:
                 result = search(

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 
 from rich.console import Console
 
+from model.system.ending import leave_threads
 from model.system.secrets import redacted
 from tune.monitoring.json_events import warn
 from tune.monitoring.tracker import MakesTracker, TrackedSearch, Tracker
@@ -67,8 +68,9 @@ class _Background:
             raise _Failed(f"it did not take its last events within {CLOSE_SECONDS:g} s")
 
     def abandon(self) -> None:
-        """Send it nothing more, and do not wait for it."""
+        """Send it nothing more; wait neither for it nor for threads of its own."""
         self._abandoned = True
+        leave_threads()
 
     def _raise_failure(self) -> None:
         if self._failure:

@@ -9,7 +9,14 @@ import time
 from pathlib import Path
 
 from model.errors import ConfigError, unknown_choice
-from model.system.files import check_no_links, check_utf8, expanded, resolved
+from model.system.files import (
+    check_no_links,
+    check_utf8,
+    expanded,
+    readable_folder,
+    remove_replaceable,
+    resolved,
+)
 from model.system.filesystem import is_safe, is_uri
 from model.text.corpus import Corpus
 from model.text.known_text import known_text
@@ -133,7 +140,13 @@ class RunFolder:
             ConfigError: It has one.
         """
         kept = [self.path / name for name in NETWORK_FOLDERS]
-        inside = [path for each in kept if not each.is_symlink() for path in each.rglob("*")]
+        inside = [
+            Path(at, name)
+            for each in kept
+            if not each.is_symlink()
+            for at, folders, files in os.walk(each)  # passes over what is replaced meanwhile
+            for name in (*folders, *files)
+        ]
         try:
             check_no_links([*kept, *inside, *(self.path / name for name in _NAMES)])
         except OSError as error:
@@ -146,12 +159,12 @@ class RunFolder:
 
     def checkpoints(self) -> list[Path]:
         """Return the folders of the kept checkpoints, best first."""
-        return sorted((self.path / CHECKPOINTS).glob("[0-9][0-9]"))
+        return sorted(readable_folder(self.path / CHECKPOINTS).glob("[0-9][0-9]"))
 
     def writers(self) -> list[tuple[int, Path]]:
         """Return what writes text, best first: the predictor, 0, then the checkpoints by rank."""
         kept = [*enumerate(self.checkpoints(), start=1)]
-        return [(0, self.predictor), *kept] if self.predictor.is_dir() else kept
+        return [(0, self.predictor), *kept] if readable_folder(self.predictor).is_dir() else kept
 
     def write_study(self, study: StudyFile) -> None:
         """Write study.json."""
@@ -195,12 +208,12 @@ class RunFolder:
 
     def drop_checkpoints(self) -> None:
         """Remove the kept networks: a resumed search ranks its trials again."""
-        shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
+        remove_replaceable(self.path / CHECKPOINTS)
         self.drop_predictor()
 
     def drop_predictor(self) -> None:
         """Remove the predictor and its table."""
-        shutil.rmtree(self.predictor, ignore_errors=True)
+        remove_replaceable(self.predictor)
         for suffix in (".csv", ".parquet"):
             self.predictor_file.with_suffix(suffix).unlink(missing_ok=True)
 

@@ -17,7 +17,7 @@ from pyarrow import fs
 
 from model.config import TrialConfig
 from model.errors import CheckpointError, ExternalFault, first_line
-from model.system.files import in_place_of
+from model.system.files import in_place_of, readable_folder
 from model.system.filesystem import files_below, is_linked, join, open_location, read
 from model.training.checkpoint import (
     META_FILE,
@@ -194,7 +194,7 @@ def keep_checkpoints(
         ExternalFault: The storage does not answer.
     """
     locations = store.newest_first()
-    earlier = _kept_before(kept)
+    earlier = _kept_before(readable_folder(kept))
     gone: list[int] = []
     with in_place_of(kept) as folder:
         rank = 1

@@ -22,7 +22,7 @@ from pathlib import Path
 from pyarrow import fs
 
 from model.errors import ConfigError
-from model.system.filesystem import open_location, read, write
+from model.system.filesystem import STORE_ERRORS, open_location, read, write
 from model.system.json_schema import parsed
 from tune.records.run_folder import LEASE_FILE
 
@@ -182,7 +182,7 @@ class Lease:
 
     def _run(self) -> None:
         while not (self._ending.wait(RENEW_SECONDS) or self.is_lost):
-            with contextlib.suppress(OSError):  # the copying thread reports it
+            with contextlib.suppress(*STORE_ERRORS):  # the copying thread reports it
                 self.renew()
 
     def _is_own(self, found: Holder | None) -> bool:

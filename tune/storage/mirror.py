@@ -17,7 +17,7 @@ from pyarrow import fs
 
 from model.errors import ConfigError, ExternalFault, first_line
 from model.system.files import read_regular
-from model.system.filesystem import broken_rule, open_location, write
+from model.system.filesystem import STORE_ERRORS, broken_rule, open_location, write
 from model.text.packed import Text
 from tune.records.run_folder import CORPUS_FILE, NETWORK_FOLDERS
 from tune.storage.copies import RunExtent, files_of_run
@@ -58,7 +58,7 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
         self._thread = threading.Thread(target=self._run, daemon=True, name="mirror")
         # Relative path to the file's time and size when it was copied; None if unknown.
         self._copied: dict[str, tuple[int, int] | None] = {}
-        self._error: OSError | None = None
+        self._error: Exception | None = None
         self._after_copy: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
     def __enter__(self) -> "Mirror":
@@ -107,7 +107,7 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
         if self._error is None and not self._lease.is_lost:
             try:
                 self._lease.release()
-            except OSError as failure:
+            except STORE_ERRORS as failure:
                 self._error = failure
         if self._error is not None:
             reason = first_line(self._error)
@@ -153,8 +153,9 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
     def _run(self) -> None:
         rest_seconds = FIRST_SECONDS
         while not (self._ending.wait(rest_seconds) or self._lease.is_lost):
-            start = time.monotonic()
+            start, was_silent = time.monotonic(), self._error is not None
             self._copy_or_remember()
+            self._tell_change(was_silent)
             rest_seconds = max(COPY_SECONDS, (time.monotonic() - start) / COPY_SHARE)
 
     def _copy_or_remember(self) -> None:
@@ -162,8 +163,16 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
         try:
             self._error = None
             self._copy()
-        except OSError as error:
+        except STORE_ERRORS as error:
             self._error = error
+
+    def _tell_change(self, was_silent: bool) -> None:
+        """Tell when the storage begins to take no files, and when it takes them again."""
+        if self._error is not None and not was_silent:
+            reason = first_line(self._error)
+            self._say(f"the storage takes no files, and is tried again: {self.root}: {reason}")
+        if self._error is None and was_silent and not self._lease.is_lost:
+            self._say(f"the storage takes files again: {self.root}")
 
     def _copy(self) -> None:
         """Copy changed files and delete removed ones, while the run is ours."""

@@ -205,6 +205,9 @@ def _is_open(file_system: fs.FileSystem, root: str) -> bool:
 
 
 def _content(file_system: fs.FileSystem, path: str) -> bytes:
-    if file_system.get_file_info(path).size > MAX_REQUEST_BYTES:
+    size = file_system.get_file_info(path).size
+    if size is None:
+        raise FileNotFoundError(path)
+    if size > MAX_REQUEST_BYTES:
         raise ValueError(f"a request must have at most {MAX_REQUEST_BYTES:,} bytes")
     return read(file_system, path)

@@ -1,8 +1,10 @@
 """What a local Ray needs to start is checked and told, and nothing of it is left."""
 
 import functools
+import inspect
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -263,6 +265,16 @@ def test_environment_needs_no_home(home: str | None, monkeypatch: pytest.MonkeyP
     assert os.environ["RAY_AUTH_TOKEN"] == "the user's"
 
 
+def test_logs_of_ray_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("RAY_ROTATION_MAX_BYTES", "RAY_ROTATION_BACKUP_COUNT")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+        assert name in inspect.getsource(ray._private.node)  # which gives them to its processes
+    prepare_ray_environment(None)
+    most_bytes, num_older = (int(os.environ[name]) for name in names)
+    assert most_bytes * (1 + num_older) <= temporary_folder.ROOM_BYTES // 8
+
+
 def no_home() -> Path:
     raise RuntimeError("Could not determine home directory.")
 
@@ -285,6 +297,18 @@ def test_ray_that_does_not_start_is_one_line_and_leaves_nothing(
         "The current node timed out during startup."
     )
     assert list(short.iterdir()) == []
+
+
+def test_folder_of_ray_is_this_users_alone(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def shared(**options: object) -> None:  # as Ray 2.60 makes it
+        Path(str(options["_temp_dir"])).chmod(0o777)
+
+    monkeypatch.setenv("TMPDIR", str(short))
+    monkeypatch.setattr(ray, "init", shared)
+    with Cluster(None) as cluster:
+        cluster.start()
+        (folder,) = short.iterdir()
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 @pytest.mark.slow
@@ -378,7 +402,8 @@ def test_ray_that_is_lost_leaves_nothing_in_the_temporary_folder(
     )
     try:
         trial_worker(driver)
-        assert [path.name[:3] for path in short.glob("ray*")] == ["ray"]
+        (folder,) = short.glob("ray*")
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         for child in psutil.Process(driver.pid).children(recursive=True):
             if child.name() == "gcs_server":
                 child.kill()

@@ -1,6 +1,8 @@
 """How long a Ray that does not listen is waited for."""
 
+import errno
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -53,6 +55,19 @@ def test_ray_that_listens_again_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(RayWatch, "_end", lambda watch, name: pytest.fail(name))
     watch._watch({"Ray's head": ("127.0.0.1", 1)}, 3)
     assert now == [110]  # all answers were asked for
+
+
+def test_what_this_process_lacks_is_no_silence_of_rays(monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, listens in (
+        (errno.ECONNREFUSED, False),
+        (errno.EMFILE, True),
+        (errno.ENFILE, True),
+        (errno.ENOBUFS, True),
+        (errno.EADDRNOTAVAIL, True),
+    ):
+        failing = Mock(side_effect=OSError(number, "no"))
+        monkeypatch.setattr(ray_watch.socket, "create_connection", failing)
+        assert ray_watch._listens(("127.0.0.1", 1)) == listens
 
 
 @pytest.mark.parametrize("fails", [False, True])

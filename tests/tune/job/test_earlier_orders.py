@@ -10,8 +10,11 @@ from unittest.mock import Mock
 
 import pytest
 
+from hand_made_run import STUDY
 from hand_made_trials import epoch_record
+from model.errors import ConfigError
 from search_spaces import load_space
+from tune.job import job
 from tune.job.job import most_at_once
 from tune.job.search import asha_of, promoted
 from tune.job.steering import (
@@ -300,3 +303,16 @@ def test_command_line_that_is_said_again_does_not_win_over_orders(history: Histo
     event = OrderCarriedOut(id=WORKERS.id, search_seconds=3.0, refused="for a reason")
     history.add_order(event)
     assert most_at_once(study, asked) == 4
+
+
+def test_driver_that_is_refused_leaves_the_first_ones_mark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder.create(tmp_path / "ten", STUDY)
+    plan = Mock()
+    plan.study.earlier.folder, plan.study.mirror_root = folder, None
+    monkeypatch.setattr(job, "study_file", Mock())
+    with History(folder.history_file), Requests([str(folder.path)], print):
+        with pytest.raises(ConfigError, match="one driver"):
+            job._carried_out(plan, Mock(), Mock(), Mock())
+        leave_request(str(folder.path), ADD)

@@ -125,11 +125,14 @@ def test_same_seed_gives_the_same_tables_and_quiet_prints_nothing(
 
 
 @pytest.mark.slow
-def test_interrupt_writes_what_there_is(running: subprocess.Popen[str]) -> None:
-    # A terminal's Ctrl-C: Ray and its workers get it too. What sends SIGINT or SIGTERM to the
-    # driver alone: test_interrupted_search_goes_on…, test_killed_workers_trial_goes_on….
-    os.killpg(running.pid, signal.SIGINT)
-    assert_interrupted(running)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_writes_what_there_is(
+    number: signal.Signals, running: subprocess.Popen[str]
+) -> None:
+    # A terminal's Ctrl-C, or `timeout`: the whole group gets it. What sends SIGINT or SIGTERM to
+    # the driver alone: test_interrupted_search_goes_on…, test_killed_workers_trial_goes_on….
+    os.killpg(running.pid, number)
+    assert_interrupted(running, number)
 
 
 @pytest.mark.slow

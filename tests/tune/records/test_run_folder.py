@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,6 +124,26 @@ def test_tables_are_read_as_of_one_moment(tmp_path: Path) -> None:
     assert [len(table) for table in folder.read_tables()] == [1, 1]
     folder.trials_file.write_bytes(trials_text)  # epochs.csv is written first
     assert [len(table) for table in folder.read_tables()] == [1, 0]
+
+
+def test_folder_is_opened_while_its_driver_replaces_networks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder.create(tmp_path / "run", STUDY)
+    folder.checkpoint(1).mkdir(parents=True)
+    (folder.path / "checkpoints" / "link").symlink_to("/etc")
+    scandir = os.scandir
+
+    def gone(path: Path | str) -> Any:
+        if Path(path).name == "01":
+            raise FileNotFoundError(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", gone)
+    with pytest.raises(ConfigError, match=r"no links or pipes, got .*/checkpoints/link"):
+        RunFolder.open(folder.path)
+    (folder.path / "checkpoints" / "link").unlink()
+    assert RunFolder.open(folder.path) == folder
 
 
 def test_searches_of_the_same_second_have_two_names(monkeypatch: pytest.MonkeyPatch) -> None:

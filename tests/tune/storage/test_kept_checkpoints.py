@@ -11,6 +11,7 @@ from model.errors import ExternalFault
 from model.scoring.objective import PreparedCorpus
 from model.training.checkpoint import load_checkpoint
 from model.training.trainer import Trainer
+from tune.records.run_folder import RunFolder
 from tune.storage import checkpoints
 from tune.storage.checkpoints import CheckpointStore, keep_checkpoints
 
@@ -69,6 +70,28 @@ def test_copy_that_is_the_only_one_stays_until_it_is_no_longer_among_the_best(
     shutil.rmtree(tmp_path / "ray")
     assert keep_checkpoints(kept, configs(tiny_config, 1), store, has_ended={1}) == []
     assert seeds(kept) == {"01": 1}
+
+
+def test_copy_that_a_killed_session_left_aside_is_kept(
+    places: list[Path], tiny_config: TrialConfig, tmp_path: Path
+) -> None:
+    kept, store = tmp_path / "checkpoints", CheckpointStore(str(tmp_path / "ray"))
+    best = configs(tiny_config, 0, 1)
+    keep_checkpoints(kept, best, store, has_ended={0, 1})
+    shutil.rmtree(tmp_path / "ray")
+    kept.rename(tmp_path / ".checkpoints.replaced")  # killed before the new one was there
+    assert [path.name for path in RunFolder(tmp_path).checkpoints()] == ["01", "02"]
+    assert keep_checkpoints(kept, best, store, has_ended={0, 1}) == []
+    assert seeds(kept) == {"01": 0, "02": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoints"]
+
+
+def test_networks_that_are_dropped_leave_none_aside(tmp_path: Path) -> None:
+    for name in ("checkpoints", ".checkpoints.replaced", "predictor", ".predictor.replaced"):
+        (tmp_path / name / "01").mkdir(parents=True)  # killed before the old ones were removed
+    folder = RunFolder(tmp_path)
+    folder.drop_checkpoints()
+    assert folder.writers() == [] and list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture

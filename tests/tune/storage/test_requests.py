@@ -154,6 +154,20 @@ def test_order_that_is_left_as_the_search_ends_is_found_or_refused(
     assert lines == ["end came after the end of the search and is left out"]
 
 
+def test_request_that_vanishes_as_it_is_looked_at_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Requests([str(tmp_path)], print) as requests:
+        with monkeypatch.context() as patched:
+            names = [OPEN_MARK, f"{END.id}.json"]
+            patched.setattr(requests_module, "files_below", lambda *_, **__: iter(names))
+            requests._look()
+        assert requests.take() == []
+        leave_request(str(tmp_path), END)
+        requests._look()
+        assert requests.take() == [END]
+
+
 def test_mark_that_another_driver_has_removed_is_put_back(tmp_path: Path) -> None:
     with Requests([str(tmp_path)], print) as requests:
         Requests([str(tmp_path)], print).close()
