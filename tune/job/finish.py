@@ -1,4 +1,4 @@
-"""After the search: best configurations, kept checkpoints, report, samples, last words."""
+"""After the search: best configurations, kept checkpoints, report, samples, closing lines."""
 
 import dataclasses
 import os
@@ -51,16 +51,16 @@ def finish(
     *,
     may_delete: Callable[[], bool] = lambda: True,
 ) -> int:
-    """Write what a search found, print it, and return the exit code.
+    """Write and print the results of a search, and return the exit code.
 
     Args:
         study: The search.
         folder: Its run folder.
-        result: What it left.
-        estimate: What it was expected to take.
-        console: Where what was found is printed.
-        may_delete: Says whether superseded checkpoints may be removed: not where another driver
-            has the run.
+        result: Its result.
+        estimate: Its expected time.
+        console: Where to print.
+        may_delete: Says whether superseded checkpoints may be removed: not if another driver has
+            the run.
     """
     time_text(study, result.records)
     folder.write_tables(result.records)
@@ -82,7 +82,8 @@ def finish(
     )
     for number in gone:
         warn(
-            console, f"the network of trial {number} is gone: {CHECKPOINTS} has the next best one"
+            console,
+            f"the network of trial {number} is missing; {CHECKPOINTS}/ has the next best one",
         )
     if not best.empty:
         write_json(config_of(best.iloc[0]).to_dict(), folder.best_file)
@@ -102,12 +103,12 @@ def finish(
         say(console, best_passage.text[:PRINTED_CHARS])
         say(console, best_temperature_line(quality))
     _write_page(run, folder, console)
-    # Last: a driver that is killed before this does it all again.
+    # Last: if the driver is killed earlier, the next one repeats all of this.
     folder.write_study(dataclasses.replace(facts, finished=not result.interrupted))
     for line in last_words(folder):
         say(console, line)
     if result.interrupted:
-        say(console, f"go on: {resume_command(folder)}")
+        say(console, f"to continue: {resume_command(folder)}")
         if study.mirror_root is not None:
             say(console, f"or, on any machine: {resume_anywhere(study)}")
     return _ended(study, folder, result, how_it_ended(result), console)
@@ -131,7 +132,7 @@ def _ended(
 
 
 def _check_predictor(folder: RunFolder, console: Console) -> None:
-    """Remove a predictor that cannot be read: it must not keep the run from finishing."""
+    """Remove an unreadable predictor, so that the run can finish."""
     if not folder.predictor.is_dir():
         return
     try:
@@ -142,29 +143,29 @@ def _check_predictor(folder: RunFolder, console: Console) -> None:
 
 
 def show_finished(study: Study, folder: RunFolder, result: SearchResult, console: Console) -> int:
-    """Print what a finished run found, write nothing, and return the exit code."""
+    """Print the results of a finished run, write nothing, and return the exit code."""
     run = read_run(folder)
     say(console)
     _tell_best(run, run.study.ended, console)
     for line in last_words(folder):
         say(console, line)
-    go_on = f"go on: {resume_command(folder)} with a larger --trials or --time-budget"
-    warn(console, f"already finished; nothing to do; {go_on}")
+    larger = f"{resume_command(folder)} with a larger --trials or --time-budget"
+    warn(console, f"already finished, nothing to do; to continue: {larger}")
     return _ended(study, folder, result, run.study.ended, console)
 
 
 def resume_command(folder: RunFolder) -> str:
-    """Return the command that continues a run, as it is typed in this folder."""
+    """Return the command that continues a run, as typed in the current folder."""
     path = shlex.quote(os.path.relpath(folder.path))
     return f"{_python()} -m tune.run --resume {path}{_cells()}"
 
 
 def last_words(folder: RunFolder) -> list[str]:
-    """Return where the report is, and commands that look further, as one can type them here."""
+    """Return the report's path and commands to try next, as typed in the current folder."""
     path = os.path.relpath(folder.path)
     run, python = shlex.quote(path), _python()
     lines = ["", f"report: {path}/{folder.page_file.name} and {folder.report_file.name}"]
-    lines.append("look further:")
+    lines.append("next steps:")
     if folder.checkpoints():
         _, writer = folder.writers()[0]
         best = shlex.quote(os.path.relpath(writer))
@@ -177,12 +178,12 @@ def last_words(folder: RunFolder) -> list[str]:
 
 
 def _cells() -> str:
-    """Return the options that name the cells of the user's own."""
+    """Return the options that name the user's own cells."""
     return cell_words(cell.named for cell in known_cells())
 
 
 def _write_page(run: LoadedRun, folder: RunFolder, console: Console) -> None:
-    """Write report.html; a mistake in a picture must not cost the run its end."""
+    """Write report.html; an error in a figure must not keep the run from finishing."""
     try:
         write_page(run, folder)
     except OSError:  # a full disk: there is something to mend, and to resume
@@ -203,7 +204,7 @@ def _tell_best(run: LoadedRun, ending: str, console: Console) -> None:
 
 
 def _fitted(table: Table, width: int | None) -> str:
-    """Return a table as text; one that is wider than a terminal goes on below itself."""
+    """Return a table as text; one wider than the terminal is wrapped below itself."""
     text: str = table.to_string(index=False, float_format=_FOUR_DECIMALS)
     if width is None or max(map(len, text.splitlines())) <= width:
         return text
@@ -213,7 +214,7 @@ def _fitted(table: Table, width: int | None) -> str:
 
 
 def _exit_code(study: Study, result: SearchResult) -> int:
-    """Return the exit code; a search that found nothing says why, also where it is quiet."""
+    """Return the exit code; a search that found nothing says why, even with --quiet."""
     if result.interrupted:
         return interrupted_exit_code()
     nothing = why_nothing(study, result)

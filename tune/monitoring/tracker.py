@@ -81,7 +81,7 @@ def load_tracker(named: str) -> MakesTracker:
         raise
     except (Exception, SystemExit) as error:  # it is the user's code: anything may happen in it
         raise ConfigError(
-            f"a tracker must import: {where}: {type(error).__name__}: {first_line(error)}"
+            f"a tracker's module must import: {where}: {type(error).__name__}: {first_line(error)}"
         ) from error
     found = getattr(module, name, None)
     if not isinstance(found, type):
