@@ -214,7 +214,7 @@ def test_interrupt_in_the_report_is_130_and_the_report_is_written_on_resuming(
     finally:
         kill_family(driver)
     assert driver.returncode == 143
-    assert errors.startswith("go on: ") and errors.endswith("--resume results/short\n")
+    assert errors.startswith("to continue: ") and errors.endswith("--resume results/short\n")
     assert not json.loads(study.read_text())["finished"]
     resumed = run_command(["--resume", "short"])
     assert resumed.returncode == 0, resumed.stderr

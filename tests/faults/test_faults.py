@@ -125,7 +125,7 @@ def test_trials_that_misbehave_are_rows_and_the_search_goes_on(
     assert errors[GROWS] == "MemoryError"
     assert not errors.str.contains("\n").any()
     assert (trials.loc[trials["status"] == "FAILED", "epochs_run"] == 1).all()
-    assert f"trial {DIES_ONCE} goes on from its last checkpoint: " in done.stdout
+    assert f"trial {DIES_ONCE} continues from its last checkpoint: " in done.stdout
     assert_each_epoch_once("faulty")
     assert_optuna_was_told("faulty")
     patient = trials.loc[IDLES]
@@ -152,7 +152,7 @@ def test_killed_workers_trial_goes_on_from_its_checkpoint(
     wait_until(lambda: bool((num_epochs("long") > before + 30).all()), running)
     running.send_signal(signal.SIGTERM)
     output = assert_interrupted(running, signal.SIGTERM)
-    assert output.count("goes on from its last checkpoint") >= 2
+    assert output.count("continues from its last checkpoint") >= 2
     assert_each_epoch_once("long")
 
 
@@ -271,7 +271,7 @@ def test_lost_nodes_trial_goes_on_on_another_node(tiny_text: str, tmp_path: Path
         finally:
             kill_family(driver)
     assert driver.returncode == 0, errors
-    assert "goes on from its last checkpoint" in output
+    assert "continues from its last checkpoint" in output
     assert (trials_of("two")["status"] == "COMPLETE").all()
     assert_each_epoch_once("two")
     assert (num_epochs("two") == 100).all()
@@ -302,7 +302,7 @@ def test_second_signal_ends_at_once(
             with contextlib.suppress(psutil.NoSuchProcess):
                 worker.kill()
     assert running.returncode == 143
-    at_once = re.fullmatch(r"go on: .* -m tune\.run --resume results/long\n", errors)
+    at_once = re.fullmatch(r"to continue: .* -m tune\.run --resume results/long\n", errors)
     assert at_once, (output, errors)
     assert not json.loads(Path("results/long/study.json").read_text())["finished"]
 

@@ -191,7 +191,7 @@ def test_killed_search_ends_with_the_tables_of_one_that_was_not(
     assert len(list(metas)) == TRIALS
     again = run_command(resume)
     assert again.returncode == 0
-    assert "already finished; nothing to do" in again.stdout
+    assert "already finished, nothing to do" in again.stdout
 
 
 @pytest.mark.long

@@ -130,7 +130,7 @@ def test_endpoint_that_a_run_names_is_not_asked(stored: Path) -> None:
     settings = dataclasses.replace(STUDY.settings, storage=storage)
     folder.write_study(dataclasses.replace(STUDY, settings=settings))
     options = StudyOptions(resume=str(stored))
-    with pytest.raises(ConfigError, match="must be given with --storage: s3://bucket/runs"):
+    with pytest.raises(ConfigError, match=r"--storage must be given again .*: s3://bucket/runs"):
         prepare_resumed(options, Console(quiet=True))
 
 

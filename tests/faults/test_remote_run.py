@@ -128,7 +128,7 @@ def test_search_of_one_machine_is_finished_by_another_from_an_empty_folder(
     monkeypatch.chdir(third)
     again = run_command(["--resume", f"{PLACE}/shared"])
     assert again.returncode == 0, again.stderr
-    assert "already finished; nothing to do" in again.stdout
+    assert "already finished, nothing to do" in again.stdout
     for path in (second / "results/shared").rglob("*"):
         if path.is_file() and "tensorboard" not in path.parts:
             copy = third / path.relative_to(second)

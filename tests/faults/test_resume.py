@@ -64,7 +64,7 @@ def test_interrupted_search_goes_on_with_its_running_trials(
     running.send_signal(signal.SIGINT)
     output = assert_interrupted(running)
     before = trials_of("long")
-    (line,) = [line for line in output.splitlines() if line.startswith("go on: ")]
+    (line,) = [line for line in output.splitlines() if line.startswith("to continue: ")]
     assert line.endswith("-m tune.run --resume results/long")
     # By the clock of timed_search.py.
     budget_seconds = int(before["search_seconds"].max()) + 15
@@ -84,7 +84,7 @@ def test_interrupted_search_goes_on_with_its_running_trials(
     stamp = Path("results/long/study.json").stat().st_mtime_ns
     again = run_command(["--resume", "long"])
     assert again.returncode == 0
-    assert "already finished; nothing to do" in again.stdout
+    assert "already finished, nothing to do" in again.stdout
     assert Path("results/long/study.json").stat().st_mtime_ns == stamp
 
 
@@ -124,7 +124,7 @@ def test_finished_search_can_be_extended(finished: FinishedSearch, tiny_text: st
         "--sampler random": "sampler must be that of the resumed run, 'tpe', got 'random'",
         "--name other": "name must be that of the resumed run, 'one', got 'other'",
         "--space quick": "a resumed run's space must be the one in",
-        "--corpus other.txt": "a resumed run's corpus must be the text it began with",
+        "--corpus other.txt": "a resumed run's corpus must be its original text",
     }
     Path("other.txt").write_text(tiny_text + "More.", encoding="utf-8")
     for words, rule in mistakes.items():
@@ -276,7 +276,7 @@ def test_fewer_trials_than_have_ended_are_refused(tiny_text: str) -> None:
         return prepare_resumed(StudyOptions(resume="done", trials=trials), console).num_trials
 
     assert resumed(2) == 2
-    with pytest.raises(ConfigError, match="at least the 2 that have ended, got 1"):
+    with pytest.raises(ConfigError, match="at least 2, the number that have ended, got 1"):
         resumed(1)
 
 
@@ -309,7 +309,7 @@ def test_plan_is_the_first_sessions_until_one_asks_for_something_else(tiny_text:
         ended = dataclasses.replace(folder.read_study(), ended="all trials done")
         folder.write_study(ended)
         (line,) = [
-            line for line in report_text(read_run(folder)).splitlines() if "The plan was" in line
+            line for line in report_text(read_run(folder)).splitlines() if "Planned time" in line
         ] or [""]
         return folder.read_study().estimate, line
 
@@ -317,14 +317,15 @@ def test_plan_is_the_first_sessions_until_one_asks_for_something_else(tiny_text:
     assert first is not None and not first.planned_on_resuming
     assert session(estimate(30.0, 1.1)) == (
         estimate(60.0, 1.1).compared_with([]),
-        "The plan was 1m to 2m; it took 0s. An epoch took 1.10 times as long as predicted "
-        "(1.10 to 1.10; median and middle 80 % of 3 trials). A trial's process took 0.55 times "
-        "the memory that was predicted (0.55 to 0.55; 2 trials).",
+        "Planned time: 1m to 2m; actual time: 0s. Epochs took 1.10 times the predicted time "
+        "(median of 3 trials; middle 80 %: 1.10 to 1.10). Trials used 0.55 times the predicted "
+        "memory (median of 2 trials; middle 80 %: 0.55 to 0.55).",
     )
     assert session(None)[0] == first  # this time, nothing could be measured
     more, line = session(estimate(90.0, None), trials=15)
     assert more.planned_seconds == (90.0, 180.0)
-    assert line == "The plan was 1m30s to 3m in all when it was resumed; it took 0s."
+    said = "Planned time: 1m30s to 3m in total, replanned when it was resumed; actual time: 0s."
+    assert line == said
     assert session(estimate(45.0, None)) == (more, line)
     assert session(estimate(45.0, None), finalists=0)[0].planned_seconds == (45.0, 90.0)
     assert session(None, trials=20) == (None, "")

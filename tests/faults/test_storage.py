@@ -258,7 +258,7 @@ def test_run_is_fetched_and_the_one_that_goes_further_is_kept(
     with History(fetched.history_file) as history, mirror(fetched, root, said):
         history.add(started(1))
     # Less here than there: a copy must not revert that, a fetch updates the folder.
-    with pytest.raises(ConfigError, match=r"went on without .*; use --resume"):
+    with pytest.raises(ConfigError, match=r"further along than .*; use --resume"):
         mirror(folder, root, said).__enter__()
     assert not (root / LEASE_FILE).exists()
     again, _ = fetch_run(f"file://{root}", folder.path.parent)
@@ -292,7 +292,7 @@ def test_finalists_and_the_end_of_a_run_count_as_the_search_does(
         pass
 
     def refused() -> bool:
-        with pytest.raises(ConfigError, match=r"went on without .*; use --resume"):
+        with pytest.raises(ConfigError, match=r"further along than .*; use --resume"):
             mirror(folder, root, said).__enter__()
         return True
 
@@ -518,7 +518,7 @@ def test_run_from_its_storage_has_its_text_wherever_that_was(
     again = prepare_resumed(StudyOptions(resume=f"file://{tmp_path}/s/x"), quiet())
     assert again.corpus == study.corpus
     changed = StudyOptions(resume=f"file://{tmp_path}/s/x", corpus="book.txt")
-    with pytest.raises(ConfigError, match="corpus must be the text it began with"):
+    with pytest.raises(ConfigError, match="corpus must be its original text"):
         prepare_resumed(changed, quiet())
 
 

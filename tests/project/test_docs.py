@@ -214,7 +214,7 @@ def test_command_of_the_page_on_results_says_what_the_page_does(
     assert report.main(shlex.split(line)[3:]) == 0
     said = capsys.readouterr().out
     assert "648,480 parameters" in said  # half of the winner's
-    assert "It has 0.0482 bits more than trial 0, which has 1,209,579." in said
+    assert "It scores 0.0482 bits more than trial 0, which has 1,209,579 parameters." in said
 
 
 def test_extras_that_pages_name_are_declared() -> None:

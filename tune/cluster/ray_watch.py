@@ -73,7 +73,7 @@ class RayWatch(AbstractContextManager["RayWatch"]):
 
     def _end(self, name: str) -> None:
         """End the process, because the main thread may wait for Ray for ever."""
-        said = f"lost {name}; go on: {self._command()}"
+        said = f"lost {name}; to continue: {self._command()}"
         with contextlib.suppress(OSError):
             if sys.stdout.isatty():
                 print(_SHOW_CURSOR, end="", flush=True)  # the live table has hidden it

@@ -35,8 +35,8 @@ from tune.trials.stopper import SearchStopper
 from tune.trials.trainable import trainable_for
 
 NONE_COMPLETE = (
-    "no retraining had finished when the time budget ran out; --resume with a larger "
-    "--time-budget goes on with those begun"
+    "no retraining had finished when the time budget ran out; resume with a larger --time-budget "
+    "to finish those that have started"
 )
 
 ALL_FAILED = "every retraining failed; finalists.csv has the errors"
@@ -89,7 +89,8 @@ def confirm(after: AfterSearch, result: SearchResult) -> SearchResult:
             of_all = f" of {len(missing)}" if num < len(missing) else ""
             say(
                 console,
-                f"\nconfirming: {num}{of_all} {'training' if len(missing) == 1 else 'trainings'}, "
+                f"\nretraining finalists: {num}{of_all} "
+                f"{'training' if len(missing) == 1 else 'trainings'}, "
                 f"about {format_seconds(times.trained_seconds[num - 1])}",
             )
             _train(
@@ -128,8 +129,8 @@ def no_room(num_trainings: int, first_seconds: float, seconds_left: float) -> st
     first = "the first of " if num_trainings > 1 else ""
     return (
         f"{first}{counted(num_trainings, 'training')} would take about "
-        f"{format_seconds(first_seconds)}, and {format_seconds(seconds_left)} of the time budget "
-        f"is left; --resume with a larger --time-budget trains them"
+        f"{format_seconds(first_seconds)}, but only {format_seconds(seconds_left)} of the time "
+        f"budget is left; resume with a larger --time-budget to retrain them"
     )
 
 

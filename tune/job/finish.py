@@ -1,4 +1,4 @@
-"""After the search: best configurations, kept checkpoints, report, samples, last words."""
+"""After the search: best configurations, kept checkpoints, report, samples, closing lines."""
 
 import dataclasses
 import os
@@ -51,7 +51,7 @@ def finish(
     *,
     may_delete: Callable[[], bool] = lambda: True,
 ) -> int:
-    """Write what a search found, print it, and return the exit code.
+    """Write and print the results of a search, and return the exit code.
 
     Args:
         study: The search.
@@ -82,7 +82,8 @@ def finish(
     )
     for number in gone:
         warn(
-            console, f"the network of trial {number} is gone: {CHECKPOINTS} has the next best one"
+            console,
+            f"the network of trial {number} is missing; {CHECKPOINTS}/ has the next best one",
         )
     if not best.empty:
         write_json(config_of(best.iloc[0]).to_dict(), folder.best_file)
@@ -107,7 +108,7 @@ def finish(
     for line in last_words(folder):
         say(console, line)
     if result.interrupted:
-        say(console, f"go on: {resume_command(folder)}")
+        say(console, f"to continue: {resume_command(folder)}")
         if study.mirror_root is not None:
             say(console, f"or, on any machine: {resume_anywhere(study)}")
     return _ended(study, folder, result, how_it_ended(result), console)
@@ -142,14 +143,14 @@ def _check_predictor(folder: RunFolder, console: Console) -> None:
 
 
 def show_finished(study: Study, folder: RunFolder, result: SearchResult, console: Console) -> int:
-    """Print what a finished run found, write nothing, and return the exit code."""
+    """Print the results of a finished run, write nothing, and return the exit code."""
     run = read_run(folder)
     say(console)
     _tell_best(run, run.study.ended, console)
     for line in last_words(folder):
         say(console, line)
-    go_on = f"go on: {resume_command(folder)} with a larger --trials or --time-budget"
-    warn(console, f"already finished; nothing to do; {go_on}")
+    larger = f"{resume_command(folder)} with a larger --trials or --time-budget"
+    warn(console, f"already finished, nothing to do; to continue: {larger}")
     return _ended(study, folder, result, run.study.ended, console)
 
 
@@ -164,7 +165,7 @@ def last_words(folder: RunFolder) -> list[str]:
     path = os.path.relpath(folder.path)
     run, python = shlex.quote(path), _python()
     lines = ["", f"report: {path}/{folder.page_file.name} and {folder.report_file.name}"]
-    lines.append("look further:")
+    lines.append("next steps:")
     if folder.checkpoints():
         _, writer = folder.writers()[0]
         best = shlex.quote(os.path.relpath(writer))

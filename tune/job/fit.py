@@ -70,7 +70,7 @@ def fitted(space: SearchSpace, corpus: Corpus, floors: Floors | None = None) -> 
         notes.append(f"{axis} has fewer values: {error}")
     kept = {baseline.name for baseline in space.baselines}
     gone = [each.name for each in original.baselines if each.name not in kept]
-    notes += [f"baseline {name} is left out with it" for name in gone]
+    notes += [f"baseline {name} is left out: it has a value that is left out" for name in gone]
     encoded = {name: prepared.encoded[name] for name in space.values("cleaning")}
     return Fitted(
         space=space,

@@ -108,7 +108,7 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
         arithmetic = str(machine.arithmetic)
         on_gpu = machine.free_gpu_bytes is not None
         if need.gpus and not on_gpu:
-            arithmetic += "; torch sees no GPU there: trials train on the CPU"
+            arithmetic += "; torch sees no GPU on the worker, so trials train on the CPU"
         memory = TrialMemory.of(
             study.space, study.prepared, process_bytes=machine.process_bytes, on_gpu=on_gpu
         )
@@ -267,13 +267,13 @@ def naming_how_to_resume(
     try:
         yield
     except KeyboardInterrupt:
-        complain("go on", command())
+        complain("to continue", command())
         raise
     except Exception as error:
         reason = str(error) if isinstance(error, ExternalFault) else unwritable(error)
         if reason is None:
             if not isinstance(error, ConfigError):  # not the user's mistake, but ours
-                complain("go on", command())
+                complain("to continue", command())
             raise
         # A full disk's error seldom names the disk: the temporary folder's, and not the run's?
         elsewhere = other_place() if unwritable(error) else None
@@ -281,4 +281,4 @@ def naming_how_to_resume(
             reason = elsewhere
         elif not isinstance(error, ExternalFault):
             reason = f"a run must be able to write its files: {location}: {reason}"
-        raise ExternalFault(f"{reason}; go on: {command()}") from error
+        raise ExternalFault(f"{reason}; to continue: {command()}") from error

@@ -144,10 +144,12 @@ class Run:
         from model.training.predictor import load_network  # torch, 2 s: tables need none
 
         if not isinstance(self.location, Path):
-            raise ConfigError(f"a run that writes text must be a folder, got {self.location}")
+            raise ConfigError(f"to generate text, a run must be a folder, got {self.location}")
         writers = RunFolder(self.location).writers()
         if not writers:
-            raise ConfigError(f"a run must have kept a network to write text, got {self.location}")
+            raise ConfigError(
+                f"to generate text, a run must have a checkpoint, got {self.location}"
+            )
         _, path = writers[0]
         execute_cells([cell] if isinstance(cell, str) else cell)
         network = load_network(path)
@@ -183,7 +185,10 @@ class Run:
             ConfigError: This Python process did not start it.
         """
         if self._process is None:
-            raise ConfigError(f"a search is stopped where it was begun, and {self!r} was not here")
+            raise ConfigError(
+                "stop() works only in the Python process that started the search; elsewhere use "
+                "control.end()"
+            )
         self._process.interrupt()
         return self.wait()
 

@@ -39,35 +39,35 @@ def parser() -> OneLineParser:
         nargs="+",
         metavar="TEXT",
         help="alice, python-docs, tiny-shakespeare, ptb-char, text8, enwik8 (docs/corpora.md), a "
-        "UTF-8 file, a folder of such, - for standard input, or an http(s), s3 or gs URL; 2 GiB "
-        "at most, of a URL 256 MiB; .gz, .bz2, .xz and .zst too; of several, one follows the "
-        "other (alice if it can be downloaded)",
+        "UTF-8 file, a folder of files, - for standard input, or an http(s), s3 or gs URL; at "
+        "most 2 GiB, from a URL 256 MiB; also .gz, .bz2, .xz and .zst; several are joined in "
+        "order (alice if it can be downloaded)",
     )
     what.add_argument(
         "--validation",
         metavar="TEXT",
-        help="what trials are judged by (a tenth of the corpus, before its last); where all has "
-        "over a million characters, 50,000 of them, the first of a text of your own",
+        help="text on which trials are scored (the last tenth but one of the corpus); if the "
+        "texts have over a million characters in total, 50,000, the first of your own text",
     )
     what.add_argument(
         "--test",
         metavar="TEXT",
-        help="what finalists are judged by, once (the last tenth of the corpus); in a long text "
-        "as --validation",
+        help="text on which finalists are scored, once (the last tenth of the corpus); shortened "
+        "like --validation",
     )
     what.add_argument(
         "--keep-front-matter",
         action=argparse.BooleanOptionalAction,
-        help="keep title and contents of Project Gutenberg's books (cut where short and sure)",
+        help="keep title and contents of Project Gutenberg books (cut if short and unmistakable)",
     )
     what.add_argument(
-        "--encoding", metavar="NAME", help="of the text's files, such as latin-1 (utf-8)"
+        "--encoding", metavar="NAME", help="encoding of the files, such as latin-1 (utf-8)"
     )
     sampler = what.add_argument(
         "--sampler",
         metavar="NAME",
-        help=f"proposes configurations: {', '.join((AUTO, *SAMPLERS))} ({AUTO}: tpe where one "
-        "trial runs at a time, else tpe-univariate)",
+        help=f"proposes configurations: {', '.join((AUTO, *SAMPLERS))} ({AUTO}: tpe if one "
+        "trial runs at a time, otherwise tpe-univariate)",
     )
     top.completes(sampler, lambda: (AUTO, *SAMPLERS))
     what.add_argument(
@@ -75,7 +75,7 @@ def parser() -> OneLineParser:
         nargs="+",
         default=(),
         metavar="RUN",
-        help="begin with the best configurations of earlier runs, of any text: folders, names in "
+        help="start with the best configurations of earlier runs, on any text: folders, names in "
         "--results, or s3://BUCKET/NAME",
     )
     what.add_argument(
@@ -84,8 +84,8 @@ def parser() -> OneLineParser:
         nargs="+",
         default=[],
         metavar="AXIS=VALUE",
-        help="search no other value of an axis, or of unit, normalization, precision and "
-        "kernel: --fix cleaning=cased",
+        help="use only this value of an axis, or of unit, normalization, precision or kernel: "
+        "--fix cleaning=cased; repeatable",
     )
     what.add_argument(
         "--cell",
@@ -93,8 +93,8 @@ def parser() -> OneLineParser:
         nargs="+",
         default=[],
         metavar="CELL",
-        help="search these cells and no others: lstm, gru, mogrifier, or a class of one's own, "
-        "FILE.py:CLASS (docs/cells.md); to be given again with --resume",
+        help="search only these cells: lstm, gru, mogrifier, or your own class, FILE.py:CLASS "
+        "(docs/cells.md); give them again with --resume",
     )
     what.add_argument("--seed", type=int, metavar="N", help="seed of everything (0)")
     what.add_argument(
@@ -106,7 +106,7 @@ def parser() -> OneLineParser:
     what.add_argument(
         "--or-resume",
         action="store_true",
-        help="resume the run --name if it exists in --storage or --results, else start it",
+        help="resume the run --name if it exists in --storage or --results, otherwise start it",
     )
     spend = top.add_argument_group("what to spend")
     spend.add_argument(
@@ -130,7 +130,7 @@ def parser() -> OneLineParser:
     spend.add_argument(
         "--stop-when-settled",
         action=argparse.BooleanOptionalAction,
-        help="end the search once its rest would gain less than seeds differ by",
+        help="end the search once the rest would gain less than the noise between seeds",
     )
     where = top.add_argument_group("where results go")
     where.add_argument(
@@ -141,19 +141,19 @@ def parser() -> OneLineParser:
         help="folder of all runs (results)",
     )
     where.add_argument(
-        "--name", metavar="RUN", help="the run's folder in it (space, time, a number)"
+        "--name", metavar="RUN", help="the run's folder in --results (space, time, a number)"
     )
     where.add_argument(
         "--storage",
         metavar="URI",
-        help="where the run and its checkpoints are kept for all machines: absolute path, NFS, "
+        help="storage of the run and its checkpoints, shared by all machines: absolute path, NFS, "
         "s3:// (the run's folder)",
     )
     how = top.add_argument_group("how to run")
     how.add_argument(
         "--address",
         metavar="ADDR",
-        help="a Ray cluster (RAY_ADDRESS, else a local Ray)",
+        help="a Ray cluster (RAY_ADDRESS, otherwise a local Ray)",
     )
     how.add_argument("--max-concurrent", type=int, metavar="N", help="trials at once (what fits)")
     how.add_argument(
@@ -167,7 +167,7 @@ def parser() -> OneLineParser:
         "--gpus-per-trial",
         type=float,
         metavar="F",
-        help="GPUs per trial, 0 to 1; fractions share one (1 where there are GPUs, else 0)",
+        help="GPUs per trial, 0 to 1; fractions share one (1 if there are GPUs, otherwise 0)",
     )
     how.add_argument(
         "--trial-timeout",
@@ -182,7 +182,7 @@ def parser() -> OneLineParser:
         "--log-format",
         choices=("text", "json"),
         default="text",
-        help="json is one object per line for every event, and nothing else (text)",
+        help="json prints one object per event and nothing else (text)",
     )
     watch.add_argument(
         "--mlflow",
@@ -195,13 +195,13 @@ def parser() -> OneLineParser:
         nargs="+",
         default=[],
         metavar="FILE.py:CLASS",
-        help="tell a class of yours of every trial, or package.module:CLASS",
+        help="notify your own class, or package.module:CLASS, of every trial; repeatable",
     )
     watch.add_argument(
         "--notify",
         metavar="COMMAND|URL",
-        help="tell a command (on its standard input) or a webhook (http, https) how the search "
-        "ended, as JSON",
+        help="send the outcome as JSON to a command (on its standard input) or a webhook (http, "
+        "https)",
     )
     return top
 

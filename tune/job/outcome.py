@@ -9,7 +9,7 @@ from tune.records.trial import Status, TrialRecord
 from tune.trials.first_trials import is_of_use
 
 _FAILED = (Status.FAILED, Status.DIVERGED)
-_LOWER = "lower learning rates, and a gradient_clip_norm, may help"
+_LOWER = "lower learning rates or a gradient_clip_norm may help"
 
 
 def why_nothing(study: Study, result: SearchResult) -> str:
@@ -27,7 +27,7 @@ def why_nothing(study: Study, result: SearchResult) -> str:
         best = min(measured, key=lambda record: record.objective)
         early = f"; ended early: {result.ended_early}" if result.ended_early else ""
         return (
-            f"no trial was better than a uniform guess: the best has {best.objective:.5g} bits "
+            f"no trial was better than a uniform guess: the best scores {best.objective:.5g} bits "
             f"per character, the guess {guess(best.config):.4f}{early}; {_LOWER}"
         )
     if all(record.status in _FAILED for record in result.records):
@@ -44,10 +44,10 @@ def _why_no_epoch(study: Study, result: SearchResult) -> str:
     limit = study.space.budget.time_budget_seconds
     if result.timed_out and limit is not None:
         return (
-            f"the time budget of {format_seconds(limit)} ended before the first epoch; a longer "
-            f"--time-budget, a smaller text or smaller networks would have one"
+            f"the time budget of {format_seconds(limit)} ended before the first epoch; use a "
+            f"larger --time-budget, a shorter text or smaller networks"
         )
-    return "the search was ended before"
+    return "the search was ended before the first epoch"
 
 
 def _errors(records: list[TrialRecord]) -> str:
@@ -55,4 +55,4 @@ def _errors(records: list[TrialRecord]) -> str:
     counts = ", ".join(f"{number} {status.value}" for status, number in statuses.items())
     last = [record.error for record in records if record.error][-1:]
     of = counted(len(records), "trial")
-    return f"{counts} of {of}; the last error: {last[0]}" if last else of
+    return f"{counts} of {of}; last error: {last[0]}" if last else of

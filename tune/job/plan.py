@@ -1,4 +1,4 @@
-"""Prints what a search will do, before it does it."""
+"""Prints the plan of a search before it starts."""
 
 import dataclasses
 import math
@@ -31,10 +31,10 @@ from tune.planning.training_time import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class JobPlan:
-    """What a search will do.
+    """The plan of a search.
 
     Attributes:
-        study: The search, its sampler chosen.
+        study: The search, with its sampler chosen.
         nodes: The nodes of the cluster.
         need: What a trial requests.
         concurrent: Trials at once.
@@ -73,7 +73,7 @@ def print_plan(plan: JobPlan, console: Console) -> None:
 
 
 def _plan_lines(plan: JobPlan) -> list[str]:
-    """Return the plan's lines; without an estimate, why its times are unknown."""
+    """Return the plan, line by line; without an estimate, it says why times are unknown."""
     study, nodes, need, estimate = plan.study, plan.nodes, plan.need, plan.estimate
     concurrent, unmeasured = plan.concurrent, plan.unmeasured
     space, prepared = study.space, study.prepared
@@ -81,11 +81,11 @@ def _plan_lines(plan: JobPlan) -> list[str]:
     for axis, distribution in space.distributions.items():
         only = ""
         if condition := space.condition(axis):
-            only = f", only where {condition[0]} is {' or '.join(map(str, condition[1]))}"
+            only = f", only if {condition[0]} is {' or '.join(map(str, condition[1]))}"
         lines.append(f"  {axis:<18} {describe_distribution(distribution)}{only}")
     if space.base.normalization == "layer" and "normalization" not in space.distributions:
         others = {space.config(baseline.params).normalization for baseline in space.baselines}
-        but = ", of all but the baselines" if others - {"layer"} else ""
+        but = ", except in baselines" if others - {"layer"} else ""
         lines.append(f"  {'normalization':<18} layer{but}")
     lines += [f"  {note}" for note in study.notes]
     for baseline in space.baselines:
@@ -106,27 +106,27 @@ def _plan_lines(plan: JobPlan) -> list[str]:
         if "byte" in space.values("unit") and cleaning == RAW:
             config = space.config({"cleaning": RAW, "unit": "byte", "regime": "stream"})
             num_bytes = len(prepared.streams(config).train.symbols)
-            lines.append(f"  {RAW + ', bytes':<18} {num_bytes:,} bytes to train on")
+            lines.append(f"  {RAW + ', bytes':<18} {num_bytes:,} training bytes")
         if "word" in space.values("unit"):
             words, min_word_count = _words(study, cleaning)
             lines.append(
-                f"  {cleaning + ', words':<18} {len(words.train.symbols):,} tokens to train on, "
-                f"{len(words.vocabulary):,} symbols that occur in them {min_word_count} times or "
-                f"more"
+                f"  {cleaning + ', words':<18} {len(words.train.symbols):,} training tokens, "
+                f"{len(words.vocabulary):,} symbols that occur in them at least {min_word_count} "
+                f"times"
             )
     if "word" in space.values("unit") and has_no_spaces_between_words(study.corpus.text):
         lines.append(f"  {'words':<18} {CLAUSES}")
     judged = next(iter(prepared.encoded.values())).validation.num_raw_chars
     lines.append(
-        f"objective: val_bits_per_char, restored bits per raw character, lower is better, "
-        f"on {judged:,} held-out raw characters"
+        f"objective: val_bits_per_char, restored bits per raw character on {judged:,} held-out "
+        f"raw characters; lower is better"
     )
     if space.base.reports_per_epoch > 1:
         lines.append(_reports(study))
     budget = space.budget
     limit = budget.time_budget_seconds
     is_all = space.distributions and space.max_trials() == budget.trials
-    all_of_them = "which are all configurations of the space, " if is_all else ""
+    all_of_them = "all configurations of the space, " if is_all else ""
     lines += [
         f"sampler: {study.settings.sampler}, seed {study.settings.seed}",
         f"budget: {counted(budget.trials, 'trial')}, {all_of_them}"
@@ -136,7 +136,7 @@ def _plan_lines(plan: JobPlan) -> list[str]:
         _finalists(study, estimate),
         f"resources: {describe(nodes)}; {need.cpus} CPU and {need.gpus:g} GPU per trial, "
         f"{_memory(need)}{concurrent} at once",
-        *[f"arithmetic: {plan.arithmetic} for LSTMs here"] * bool(plan.arithmetic),
+        *[f"arithmetic of LSTMs here: {plan.arithmetic}"] * bool(plan.arithmetic),
         time_line(study, concurrent, estimate, unmeasured),
         f"run folder: {study.run_path}",
     ]
@@ -177,7 +177,7 @@ def _reports(study: Study) -> str:
     """Return how often trials report on a long text."""
     chars = next(iter(study.prepared.encoded.values())).train.num_raw_chars
     times = study.space.base.reports_per_epoch
-    return f"reports: {times} an epoch, each after about {chars // times:,} characters"
+    return f"reports: {times} per epoch, one about every {chars // times:,} characters"
 
 
 def _time_shares(study: Study, concurrent: int, estimate: Estimate | None) -> list[str]:
@@ -188,15 +188,15 @@ def _time_shares(study: Study, concurrent: int, estimate: Estimate | None) -> li
         seconds = estimate.epoch_seconds(base)
         given = shortened(base, epoch_seconds=seconds, seconds=longest).epochs
         if study.space.base_point() is not None and given < base.epochs:
-            cut = f", the base {given:g} of {base.epochs:g}"
+            cut = f" (the base {given:g} of {base.epochs:g})"
         lines.append(
-            f"trainings: {format_seconds(longest)} at most; longer ones get fewer epochs{cut}"
+            f"trainings: at most {format_seconds(longest)} each; longer ones get fewer epochs{cut}"
         )
     if has_baselines_beside(study) and study.space.baselines:
         each = baselines_seconds(study, concurrent) / len(study.space.baselines)
         lines.append(
-            f"baselines: beside the search, each as far as it comes in {format_seconds(each)} or "
-            f"in what the others leave of theirs"
+            f"baselines: alongside the search, each for at most {format_seconds(each)}, plus what "
+            f"other baselines leave unused"
         )
     return lines
 
@@ -211,7 +211,7 @@ def _finalists(study: Study, estimate: Estimate | None) -> str:
     num_groups = len(study.space.groups())
     if num_groups > 1:
         each = " and ".join(study.space.budget.compare_within)
-        best = f"{max(study.settings.finalists, num_groups)} best with that of each {each}"
+        best = f"{max(study.settings.finalists, num_groups)} best (including that of each {each})"
     num_baselines = len(study.space.baselines)
     baselines = f" and the {counted(num_baselines, 'baseline')}" if num_baselines else ""
     seeds = counted(study.settings.finalist_seeds, "seed")
@@ -221,13 +221,13 @@ def _finalists(study: Study, estimate: Estimate | None) -> str:
 def _reserve(study: Study, estimate: Estimate | None) -> str:
     """Return what the time budget reserves for the finalists, and why that much."""
     if estimate is None:
-        return ", as many as the time budget has room for"
+        return ", as many as the time budget allows"
     low, high = estimate.plan.reserved_seconds
     if high == 0:
-        return "; nothing of the time budget is kept for them"
+        return "; none of the time budget is reserved for them"
     num = counted(min(WINNER_TRAININGS, study.settings.finalist_seeds), "seed")
     kept = f"about {format_range(low, high)}" if low else f"up to {format_range(high, high)}"
-    return f" with {num}; kept for them: {kept}, which follows the trials' own times"
+    return f" with {num}; {kept} reserved for them, updated as trials are timed"
 
 
 def _memory(need: TrialResources) -> str:
@@ -248,11 +248,11 @@ def time_line(
         return f"time: unknown: {unmeasured}"
     plan, limit = estimate.plan, study.space.budget.time_budget_seconds
     before = estimate.before
-    trials = f"{counted(study.num_trials, 'trial')} in all, {concurrent} at once"
+    trials = f"{counted(study.num_trials, 'trial')}, {concurrent} at once"
     num_left = 0 if before.is_over else max(0, study.num_trials - before.num_ended)
     has_begun = before.num_ended > 0 or before.is_over
     if has_begun:
-        trials = f"{num_left} of {trials}" if num_left else "what is left"
+        trials = f"{num_left} of {trials}" if num_left else "the rest"
     elif limit is not None and plan.seconds[1] >= limit:
         low, high = plan.num_trials
         trials = f"{low if low == high else f'{low} to {high}'} of {trials}"
@@ -274,9 +274,9 @@ def asha_phrase(study: Study) -> str:
     rungs = budget.judged_reports(longest, longest.num_reports)
     first = f"the first rung, epoch {longest.epochs_at(budget.grace_period_epochs):g}"
     if not rungs:
-        return f"ASHA stops no trial: none goes on after {first}"
+        return f"ASHA stops no trial: none continues past {first}"
     if constant_reports(longest) < budget.grace_period_epochs:
-        return f"ASHA stops no trial: the learning rate of each falls before {first}"
+        return f"ASHA stops no trial: every learning rate decays before {first}"
     epochs = ", ".join(f"{longest.epochs_at(rung):g}" for rung in rungs)
     each = " and ".join(budget.compare_within)
     share = f"about 1 in {budget.reduction_factor}{f' of each {each}' if each else ''}"
@@ -289,8 +289,8 @@ def finalists_phrase(study: Study, plan: Plan) -> str:
         return ""
     low, high = plan.num_confirmations
     if high == 0:
-        return "; the time budget has no room for the finalists"
+        return "; the time budget leaves no time for finalists"
     if study.space.budget.time_budget_seconds is None:
-        return ", the finalists included"
+        return ", including the finalists"
     num = counted(high, "training") if low == high else f"{low} to {high} trainings"
-    return f", {num} of finalists included"
+    return f", including {num} of finalists"

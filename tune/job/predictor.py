@@ -85,12 +85,15 @@ def with_predictor(after: AfterSearch, result: SearchResult) -> SearchResult:
     if budget and left is not None and seconds > max(left, LATE_SHARE * budget):
         warn(
             console,
-            f"\nno predictor: it would take about {format_seconds(seconds)}; --resume with a "
-            f"larger --time-budget makes it",
+            f"\nno predictor: building it would take about {format_seconds(seconds)}; resume with "
+            f"a larger --time-budget to build it",
         )
     elif candidates:
         number = counted(len(candidates), "network")
-        say(console, f"\nmixing: {number} and the n-gram, about {format_seconds(seconds)}")
+        say(
+            console,
+            f"\nbuilding the predictor: {number} and the n-gram, about {format_seconds(seconds)}",
+        )
         _make(after, candidates, stopper)
     return dataclasses.replace(result, seconds=stopper.seconds(), interrupted=stopper.interrupted)
 
@@ -114,7 +117,7 @@ def _make(after: AfterSearch, candidates: list[Candidate], stopper: SearchStoppe
         found = {}
         for index, result in run_tasks(_nats, arguments, need, stopper):
             if isinstance(result, str):
-                warn(console, f"{networks[index].name}: not mixed: {result}")
+                warn(console, f"{networks[index].name}: left out of the predictor: {result}")
             else:
                 found[index] = result
         return found

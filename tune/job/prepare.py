@@ -112,7 +112,7 @@ def named_space(options: StudyOptions) -> tuple[SearchSpace, list[str]]:
         space = fixed(space, rule)
     kept = {baseline.name for baseline in space.baselines}
     gone = [baseline.name for baseline in whole.baselines if baseline.name not in kept]
-    return space, [f"baseline {name} is left out: it has another value" for name in gone]
+    return space, [f"baseline {name} is left out: it contradicts --fix" for name in gone]
 
 
 def fixed_fields(options: StudyOptions) -> set[str]:

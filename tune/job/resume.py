@@ -112,9 +112,9 @@ def prepare_resumed(
     """
     assert options.resume is not None
     if options.fix and options.space is None:
-        raise ConfigError("--fix narrows --space: a resumed run has the space that it began with")
+        raise ConfigError("--fix needs --space: a resumed run keeps its space")
     if options.start_from:
-        raise ConfigError("start_from is for a new search: a resumed run has its starts")
+        raise ConfigError("start_from is only for a new search: a resumed run keeps its starts")
     found_in = None
     in_storage = options.storage and join(options.storage, options.name or "") == normal(
         options.resume
@@ -127,8 +127,8 @@ def prepare_resumed(
     stored = earlier.study
     if stored.objective.version != OBJECTIVE_VERSION:
         raise ConfigError(
-            f"a resumed run's objective must be of version {OBJECTIVE_VERSION}, got "
-            f"{stored.objective.version}: begin a new search, with --start-from"
+            f"a resumed run's objective must be version {OBJECTIVE_VERSION}, got "
+            f"{stored.objective.version}; start a new search with --start-from"
         )
     if is_repeated:
         options = without_ordered_budget(options, earlier.search)
@@ -137,7 +137,7 @@ def prepare_resumed(
     has_endpoint = storage is not None and "endpoint" in storage.partition("?")[2]
     if found_in is None and options.storage is None and has_endpoint:
         raise ConfigError(
-            f"a run's storage with an endpoint of its own must be given with --storage: {storage}"
+            f"--storage must be given again if it has its own endpoint, as this run's: {storage}"
         )
     storage = found_in or (storage and normal(storage))  # a bucket may have been copied
     settings = dataclasses.replace(stored.settings, storage=storage)
@@ -157,7 +157,7 @@ def prepare_resumed(
     corpus = _text(options, stored, folder, console)
     if (corpus.sha256, corpus.lengths) != (stored.corpus.sha256, stored.corpus.lengths):
         raise ConfigError(
-            f"a resumed run's corpus must be the text it began with, sha256 "
+            f"a resumed run's corpus must be its original text with sha256 "
             f"{stored.corpus.sha256[:12]}, but {corpus.name} has {corpus.sha256[:12]}"
         )
     if options.space is not None:
@@ -205,8 +205,8 @@ def _name_in_storage(earlier: EarlierSessions, storage: str | None, *, was_fetch
         return name
     if found_in_storage(storage, folder.name) is None:
         raise ConfigError(
-            f"a run must have in its storage the name of its folder, but {folder} has epochs and "
-            f"{location} is no run: give the folder the name that it had, unless the copy is gone"
+            f"a run and its copy in the storage must have the same name: {folder} has epochs, but "
+            f"{location} is no run; if you renamed the folder, rename it back"
         )
     return folder.name
 
@@ -228,7 +228,7 @@ def _check_named_cells(cells: tuple[str, ...], earlier: EarlierSessions) -> None
     for cell in cells:
         if cell not in known:
             raise ConfigError(
-                f"cell must be of those of the resumed run, {', '.join(known)}, got {cell!r}"
+                f"cell must be one of the resumed run's, {', '.join(known)}, got {cell!r}"
             )
 
 
@@ -303,8 +303,8 @@ def _is_larger(budget: Budget, stored: Budget) -> bool:
 def _check_trials(trials: int | None, ended: int) -> None:
     if trials is not None and trials < ended:
         raise ConfigError(
-            f"trials counts the whole run and must be at least the {ended} that have ended, "
-            f"got {trials}"
+            f"trials is the total of the whole run and must be at least {ended}, the number that "
+            f"have ended, got {trials}"
         )
 
 

@@ -85,7 +85,7 @@ class SearchProcess:
         if not follower.has_run:
             self.wait()
         if follower.run is None or not follower.has_run:
-            raise ExternalFault("the search was ended before it began")
+            raise ExternalFault("the search was ended before it started")
         return follower.run
 
     def wait(self) -> None:

@@ -18,10 +18,10 @@ from tune.storage.requests import Requests
 from tune.trials.asha import FairASHA
 from tune.trials.stopper import SearchStopper
 
-_EARLIER = "it was for an earlier session, which was gone before it was carried out"
-_OVERRIDDEN = "it was for an earlier session, and the command line says otherwise"
+_EARLIER = "the session it was given to ended before carrying it out"
+_OVERRIDDEN = "it was given to an earlier session, and the command line overrides it"
 _TOO_LATE = "it came after the search's last trial"
-_TIME_IS_UP = "it came after the end of the search's time; --resume goes on with another"
+_TIME_IS_UP = "it came after the time budget ended; resume with a larger --time-budget"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,7 +163,7 @@ def _refusal(status: Status) -> str:
     One that ASHA stops with its last report has not: it will not be promoted.
     """
     by_itself = status in (Status.COMPLETE, Status.DIVERGED, Status.FAILED)
-    return f"it ended as {status.value}" if by_itself else ""
+    return f"the trial had already ended as {status.value}" if by_itself else ""
 
 
 def _begun(history: SearchRecord) -> dict[str, int]:

@@ -73,8 +73,8 @@ class Control:
     def _check(self, order: Order, folder: RunFolder) -> None:
         if not is_driven(folder):
             raise ConfigError(
-                f"a search must run to be steered, but no driver has {self._location}; go on with "
-                f"python -m tune.run --resume"
+                f"only a running search can be steered, but no driver has {self._location}; to "
+                f"continue it, use python -m tune.run --resume"
             )
         check_order(
             order, folder.read_study().space, lambda: read_search(folder.history_file).records
@@ -116,12 +116,12 @@ def point_of(values: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
     try:
         config = TrialConfig.from_dict({**base, **values}).to_dict()
     except TypeError as error:
-        raise ConfigError(f"a configuration must have values of its fields: {error}") from error
+        raise ConfigError(f"a configuration must have valid fields: {error}") from error
     for name, value in config.items():
         if name not in (*space.distributions, *ARITHMETIC_FIELDS, "seed") and value != base[name]:
             raise ConfigError(
-                f"a configuration must have the space's {name}, {base[name]!r}, which is no axis "
-                f"of {space.name!r}, got {value!r}"
+                f"{name} is no axis of {space.name!r}, so a configuration must have the base's "
+                f"value, {base[name]!r}, got {value!r}"
             )
     point = space.point(config)
     if outside := space.outside(point):

@@ -1,7 +1,7 @@
 """Shows a search's progress: a live table on a terminal, otherwise lines.
 
-A line reports an ended trial; if none ends for a minute, a summary. With a JsonConsole, every
-event is a line.
+Each ended trial is a line; if none ends for a minute, a line summarises the search. With a
+JsonConsole, each event is a line.
 """
 
 import os
@@ -130,7 +130,7 @@ class Progress:
             event = self._event(record)
             self._events.event("trial_recovered", **event, reason=reason)
         else:
-            self._say(f"{self._name(record)} goes on from its last checkpoint: {reason}")
+            self._say(f"{self._name(record)} continues from its last checkpoint: {reason}")
 
     def trial_ended(self, record: TrialRecord) -> None:
         """Show how a trial ended."""
@@ -241,7 +241,7 @@ class Progress:
         head = f"{self._num_ended} of {self._num_trials} trials | {self.summary()}"
         foot = (
             f"* baseline | {len(running)} running | "
-            f"reached the rungs: {self._search_state.rungs_text()}"
+            f"trials that reached each rung: {self._search_state.rungs_text()}"
         )
         if best and others:
             foot += f"\nbest trial: {axis_values(best, (axis for axis, *_ in others))}"

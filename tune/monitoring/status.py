@@ -77,7 +77,7 @@ class RunStatus:
         modified = [path.stat().st_mtime for path in folder.history_files if path.exists()]
         if not modified:
             raise ConfigError(
-                f"a run's status must come from its history, but {folder.path} has none"
+                f"a run must have a history to show its status, but {folder.path} has none"
             )
         silent_seconds = max(0.0, time.time() - max(modified))
         # The finalists' history continues the search's clock.
@@ -132,7 +132,7 @@ class RunStatus:
             f"trials: {search_state.num_ended} of {space.budget.trials} ended; "
             f"{search_state.statuses_text()}"
         )
-        lines.append(f"reached the rungs: {search_state.rungs_text()}")
+        lines.append(f"trials that reached each rung: {search_state.rungs_text()}")
         if self.num_finalist_trainings:
             lines.append(f"finalists: {counted(self.num_finalist_trainings, 'training')} ended")
         if self.predictor:
@@ -140,13 +140,18 @@ class RunStatus:
             on_test = f"predictor: {test:.4f} bits on the test passage"
             without = self.predictor[WITHOUT_CACHE]
             on_test += "" if without is None else f" ({without:.4f} without its cache)"
-            lines.append(f"{on_test}, {validation:.4f} on the validation passage, fitted there")
+            fitted = f"{validation:.4f} on the validation passage, to which it was fitted"
+            lines.append(f"{on_test}, {fitted}")
         if self.by_hand:
             lines.append(f"by hand: {'; '.join(self.by_hand)}")
         if self.alive:
             lines += [
                 f"  running: {_trial_text(record, axes)}, "
-                + (f"{record.epoch_seconds:.1f}s an epoch" if record.epochs else "its first epoch")
+                + (
+                    f"{record.epoch_seconds:.1f}s per epoch"
+                    if record.epochs
+                    else "in its first epoch"
+                )
                 for record in search_state.running
             ]
         lines.append(self._times())
@@ -158,7 +163,7 @@ class RunStatus:
         text += f" of {format_seconds(limit)}" if limit else ""
         if self.search_seconds:
             rate = self.search_state.num_ended / self.search_seconds * MINUTE_SECONDS
-            text += f", {rate:.1f} trials a minute"
+            text += f", {rate:.1f} trials per minute"
         if self.left_seconds is not None:
             text += f", about {format_seconds(self.left_seconds)} left for the search"
         return f"{text}; last event {format_seconds(self.silent_seconds)} ago"
@@ -190,11 +195,11 @@ def _is_leased(folder: RunFolder) -> bool:
 def _state(folder: RunFolder, study: StudyFile, location: str, *, alive: bool) -> str:
     if alive:
         confirming = trains_finalists(folder)
-        return "its driver is retraining the finalists" if confirming else "its driver is alive"
+        return "running, retraining the finalists" if confirming else "running"
     # Not `resume` from study.json: others may have written that, and the user would run it.
     cells = cell_words(filter(is_own_cell, study.cells))
     command = f"python -m tune.run --resume {shlex.quote(location)}{cells}"
-    return f"its driver is gone; go on: {command}" if study.is_running else study.ended
+    return f"not running any more; to continue: {command}" if study.is_running else study.ended
 
 
 def _left_seconds(space: SearchSpace, search_state: SearchState, seconds: float) -> float | None:

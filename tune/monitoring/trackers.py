@@ -65,7 +65,7 @@ class _Background:
             self._thread.join(0.1)  # Ctrl-C ends the wait
         self._raise_failure()
         if self._thread.is_alive():
-            raise _Failed(f"it did not take its last events within {CLOSE_SECONDS:g} s")
+            raise _Failed(f"it did not process its last events within {CLOSE_SECONDS:g} s")
 
     def abandon(self) -> None:
         """Send it nothing more; wait neither for it nor for threads of its own."""

@@ -1,7 +1,7 @@
 """Estimates how long a search takes, before it starts and while it runs.
 
-An epoch's seconds are those that the machine was timed to need (model/training/speed.py); the
-plan comes from simulated searches (simulation.py); trials that have ended correct what is left.
+Seconds per epoch come from timing the machine (model/training/speed.py), the plan from simulated
+searches (simulation.py). Trials that have ended correct the estimate of the remaining time.
 """
 
 import bisect
@@ -64,12 +64,12 @@ class Estimate:
         self._drawn = [self._training(config) for config in drawn]
 
     def epoch_seconds(self, config: TrialConfig) -> float:
-        """Return what an epoch of a configuration takes, by the timings alone."""
+        """Return the seconds of a configuration's epoch, by the timings alone."""
         return self._speed.epoch_seconds(config, self._sizes[text_of(config)])
 
     @functools.cached_property
     def plan(self) -> Plan:
-        """What the whole search is going to take."""
+        """How long the whole search will take."""
         return simulate(
             self._study, self._first, self._drawn, concurrent=self._concurrent, before=self.before
         )
@@ -77,7 +77,7 @@ class Estimate:
     def planned_seconds(
         self, running: Iterable[TrialRecord], num_known: int, baselines: Collection[str]
     ) -> float:
-        """Return what the rest of a search takes by the timings alone.
+        """Return how long the rest of a search takes, by the timings alone.
 
         Args:
             running: The trials that have not ended.
@@ -92,7 +92,7 @@ class Estimate:
             )
             for record in running
         )
-        # None is left where a resumed search is asked for fewer than it has begun.
+        # None is left if a resumed search is asked for fewer trials than it has started.
         num_left = max(0, self._study.num_trials - num_known)
         whole = [each for name, each in self._baselines.items() if name not in baselines]
         whole = [*whole, *self._starts[max(0, num_known - len(baselines)) :]][:num_left]
@@ -101,7 +101,7 @@ class Estimate:
         return seconds / self._concurrent
 
     def ratios(self, records: Iterable[TrialRecord]) -> list[float]:
-        """Return measured by predicted seconds of an epoch, of each trial that has ended."""
+        """Return the ratio of measured to predicted seconds per epoch of each ended trial."""
         return [
             record.epoch_seconds / self.epoch_seconds(record.config)
             for record in records
@@ -109,7 +109,7 @@ class Estimate:
         ]
 
     def compared_with(self, records: Iterable[TrialRecord]) -> PlannedTime:
-        """Return the plan, and how far off seconds and memory were in trials that have ended."""
+        """Return the plan, and its errors in seconds and memory in the ended trials."""
         records = list(records)
         ratios = self.ratios(records)
         memory = [
@@ -128,12 +128,12 @@ class Estimate:
 
     @functools.cached_property
     def _mean_seconds(self) -> float:
-        """What a trial drawn at random takes, rungs and all; 0 where none is drawn."""
+        """Mean seconds of a trial drawn at random, with rungs; 0 if none is drawn."""
         seconds = [self._expected_seconds(training, 0, whole=False) for training in self._drawn]
         return sum(seconds) / max(1, len(seconds))
 
     def _baseline_trainings(self) -> dict[str, Training]:
-        """Return the trainings of the baselines by name, as far as each comes."""
+        """Return the baselines' trainings by name, each as far as its time allows."""
         space = self._study.space
         whole = {
             each.name: dataclasses.replace(
@@ -154,7 +154,7 @@ class Estimate:
         return found
 
     def _training(self, config: TrialConfig, longest_seconds: float | None = None) -> Training:
-        """Return the training of a configuration, shortened to the longest that is planned."""
+        """Return the training of a configuration, shortened to the longest allowed."""
         sizes = self._sizes[text_of(config)]
         seconds = self._longest_seconds if longest_seconds is None else longest_seconds
         epoch_seconds = self.epoch_seconds(config)
@@ -168,7 +168,9 @@ class Estimate:
         return Training(config.num_reports, epoch_seconds / config.reports_per_epoch, scoring)
 
     def _expected_seconds(self, training: Training, done: int, *, whole: bool) -> float:
-        """Return what a trial still takes, by the plan's chance at the rungs, or between its two.
+        """Return the seconds that a trial still takes, by the plan's chance to pass a rung.
+
+        If trials are judged once, the chance lies between the plan's two.
 
         Args:
             training: The trial.
@@ -184,12 +186,12 @@ class Estimate:
                 reports += reached * (rung - at)
                 reached *= goes_on
                 at = rung
-        # A baseline may go on for longer than was planned.
+        # A baseline may train for longer than planned.
         return (reports + reached * max(0, training.reports - at)) * training.report_seconds
 
 
 def _middle(ratios: list[float]) -> tuple[float, float, float] | None:
-    """Return the middle 80 % and the median between them."""
+    """Return the 10 % quantile, the median and the 90 % quantile."""
     if not ratios:
         return None
     low, median, high = np.quantile(ratios, (0.1, 0.5, 0.9)).tolist()
@@ -197,7 +199,7 @@ def _middle(ratios: list[float]) -> tuple[float, float, float] | None:
 
 
 class Remaining:
-    """What is left of a search: the estimate, as the trials that have ended correct it."""
+    """The remaining time of a search: the estimate, corrected by the trials that have ended."""
 
     def __init__(self, estimate: Estimate) -> None:
         """Begin before the first trial."""
@@ -213,7 +215,7 @@ class Remaining:
         self._known.add(record.number)
         if record.baseline:
             self._baselines.add(record.baseline)
-        if not record.is_done:  # it may go on from the rung where it stopped
+        if not record.is_done:  # it may continue from the rung at which it stopped
             self._open[record.number] = record
             return
         self._open.pop(record.number, None)
@@ -223,18 +225,18 @@ class Remaining:
                 bisect.insort(self._ratios, ratio)
 
     def seconds(self) -> float:
-        """Return what the rest takes."""
+        """Return the seconds that the rest takes."""
         running = list(self._open.values())  # a display asks from a thread of its own
         return self._correction() * self._estimate.planned_seconds(
             running, len(self._known), self._baselines
         )
 
     def epoch_seconds(self, config: TrialConfig) -> float:
-        """Return what an epoch of a configuration takes."""
+        """Return the seconds of a configuration's epoch."""
         return self._correction() * self._estimate.epoch_seconds(config)
 
     def _correction(self) -> float:
-        """Return the median of measured by predicted; between two, what is as far from both."""
+        """Return the median of measured to predicted; of two middle ones, the geometric mean."""
         ratios = self._ratios
         middle = len(ratios) // 2
         if not ratios:

@@ -1,7 +1,7 @@
-"""When the rest of a search is noise: what it would still gain, by what it has gained so far.
+"""Decides when the expected remaining gain of a search is less than noise.
 
-The best value so far falls about as v + c * t ** -EXPONENT over the time t of a search. v and c
-are fitted to the search's own course, on even steps of log(t); the gain until its end follows.
+The best value so far falls roughly as v + c * t ** -EXPONENT over the search's time t. v and c are
+fitted to the search's own course, at even steps of log(t); they give the gain until its end.
 """
 
 import numpy as np
@@ -16,30 +16,30 @@ NOISE_BITS = 0.01
 of the eight of results/reference that have several."""
 EXPONENT = 0.25
 LEAST_SHARE = 0.25
-"""Share of the search before which nothing is told of the rest. Both were chosen on recorded
-curves (LOG.md, 2026-11-29)."""
+"""Share of the search before which the rest is not predicted. Both were chosen on recorded curves
+(LOG.md, 2026-11-29)."""
 _FIRST_SHARE, _NUM_POINTS = 0.1, 12
-"""What is fitted begins at this share of the time so far: earlier bests say little."""
+"""The fit starts at this share of the time so far, because earlier best values say little."""
 
 
 def why_settled(
     study: Study, search: SearchRecord, seconds: float, seconds_left: float | None
 ) -> str:
-    """Return why a search that is to end when it is settled may end now; empty if it may not.
+    """Return why a search that ends when settled may end now; empty if it may not.
 
     Args:
         study: The search.
-        search: Its trials, and when it paused: finalists gain it nothing.
+        search: Its trials and its pauses, in which finalists trained.
         seconds: How long it has run, pauses included.
         seconds_left: What its time budget leaves it; None without one.
     """
     if not study.settings.stop_when_settled:
         return ""
     ended = num_done(search.records.values())
-    if ended >= study.num_trials:  # what is left was added by hand, or is promoted
+    if ended >= study.num_trials:  # the rest was added by hand or is promoted
         return ""
     seconds = search.searched_seconds(seconds)
-    # Where trials are the budget, they are its clock: all take about the same time.
+    # If the number of trials is the budget, it is the clock: each takes about the same time.
     left = (study.num_trials - ended) / ended * seconds if ended else float("inf")
     total = seconds + min(left, float("inf") if seconds_left is None else seconds_left)
     if seconds <= LEAST_SHARE * total:
@@ -49,15 +49,15 @@ def why_settled(
         return ""
     return (
         f"after {counted(ended, 'trial')} the rest would gain about {gain:.4f} bits, less than "
-        f"the {NOISE_BITS} that seeds differ by"
+        f"the noise between seeds, {NOISE_BITS}"
     )
 
 
 def expected_gain(course: list[tuple[float, float]], seconds: float, total: float) -> float:
-    """Return by how much the best value would fall until the end; infinity if that is not known.
+    """Return by how much the best value would fall until the end; infinity if unknown.
 
     Args:
-        course: When a value came, in seconds of the search, and the value; in order.
+        course: Pairs of search seconds and value, in order.
         seconds: How long the search has run.
         total: When it ends.
     """

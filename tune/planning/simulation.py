@@ -1,12 +1,12 @@
-"""Simulates a search many times, to see how long it takes.
+"""Simulates a search many times to estimate how long it takes.
 
-A trial goes on from a rung by chance, and the next one takes the first free slot.
-Assumed: one in reduction_factor goes on, as ASHA is built. Where trials are judged once, when they
-come to a rung, for the long end as many as the square root of that, 58 % for a third: a sampler
-that learns proposes better and better trials. In results/reference, of the proposed trials 52, 72
-and 71 % went on so from the first three rungs of `full`, 66, 77 and 78 % of `extended`; only the
-first is less. Trials that are compared within groups are taken to go on as often. Baselines,
-starts and finalists are trained in full; patience only makes a search shorter.
+A trial passes a rung at random, and the next trial takes the first free slot. One in
+reduction_factor passes, as ASHA intends. If trials are judged only once, on reaching a rung, the
+long end assumes the square root of that share (58 % for a third), because a sampler that learns
+proposes better and better trials. In results/reference, 52, 72 and 71 % of the proposed trials
+passed the first three rungs of `full` in this way, and 66, 77 and 78 % those of `extended`; only
+the first is below 58 %. Trials compared within groups are assumed to pass as often. Baselines,
+starts and finalists are trained in full; patience only shortens a search.
 """
 
 import dataclasses
@@ -27,24 +27,24 @@ from tune.planning.study import NOTHING_SPENT, Spent, Study
 
 SIMULATIONS = 100
 SIMULATED_TRIALS = 100_000
-"""In all of them together: the more trials a search has, the less its time hangs on chance."""
+"""In all simulations together: the more trials a search has, the less its time varies."""
 MIN_SIMULATIONS = 10
 ENDS = (0.05, 0.95)
-"""Shares of the simulated searches that are shorter than the ends of the range."""
+"""Quantiles of the simulated searches' times at the ends of the range."""
 ERROR = 1.25
-"""How many times longer or shorter than timed all trials together may be."""
+"""Factor by which all trials together may take longer or shorter than timed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Training:
-    """A training in full: its reports, and the seconds between two.
+    """A full training: its reports, and the seconds between two.
 
     Attributes:
-        reports: How many.
-        report_seconds: What each takes.
-        scoring_seconds: What the test passage takes if it is a finalist, for each of its seeds.
-        is_baseline: Whether it is one.
-        is_whole: Whether all its epochs are trained; a baseline without is no finalist.
+        reports: Number of reports.
+        report_seconds: Seconds per report.
+        scoring_seconds: Seconds to score the test passage if it is a finalist, per seed.
+        is_baseline: Whether it is a baseline.
+        is_whole: Whether all its epochs are trained; otherwise, a baseline is no finalist.
     """
 
     reports: int
@@ -55,21 +55,21 @@ class Training:
 
     @property
     def seconds(self) -> float:
-        """What all of it takes."""
+        """Seconds of the whole training."""
         return self.reports * self.report_seconds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What a search is going to take, from low to high.
+    """How long a search will take; each field is a range from low to high.
 
     Attributes:
-        seconds: Of the whole search, its earlier sessions and the finalists included, within its
-            time budget.
+        seconds: Time of the whole search within its time budget, including earlier sessions and
+            the finalists.
         num_trials: Trials that end in that time.
         num_confirmations: Trainings of finalists for which there is time.
-        reserved_seconds: What the search leaves them of its time budget; without one, what all
-            of them take.
+        reserved_seconds: Time that the search leaves for them; without a time budget, the time
+            that all of them take.
     """
 
     seconds: tuple[float, float]
@@ -95,20 +95,20 @@ def simulate(
     concurrent: int,
     before: Spent = NOTHING_SPENT,
 ) -> Plan:
-    """Return the range of what many simulated searches took.
+    """Return the ranges over many simulated searches.
 
     Args:
-        study: Its budget, seed and finalists.
-        first: The trials that run first and are not stopped at rungs, in their order.
-        drawn: Trials as the space gives them at random; may be empty if `first` are all.
+        study: Provides budget, seed and finalists.
+        first: The trials that run first and are not stopped at rungs, in order.
+        drawn: Trials drawn at random from the space; may be empty if `first` has all.
         concurrent: Trials at once.
-        before: What is done already.
+        before: The work already done.
     """
     factor = study.space.budget.reduction_factor
     stops = [*study.space.budget.rungs(study.space.max_reports), math.inf]
     times = min(SIMULATIONS, max(MIN_SIMULATIONS, SIMULATED_TRIALS // study.num_trials))
     generator = np.random.Generator(np.random.PCG64(study.settings.seed))
-    # A trial that waits at its rung is compared with all that come there: no more go on.
+    # A trial paused at a rung is compared with all that reach it, so no more than that pass.
     most = 1 / factor if study.space.budget.promotes else factor**-0.5
     short, long = (
         [
@@ -130,7 +130,7 @@ def simulate(
     )
     reserved = [each.reserved_seconds for each in (*short, *long)]
     return Plan(
-        # The short end may have room for more finalists and so be the longer one.
+        # With time for more finalists, the short end may become the longer one.
         seconds=(min(ends), max(ends)),
         num_trials=(
             int(np.quantile([each.num_ended for each in long], low)),

@@ -25,11 +25,11 @@ from tune.records.trial import TrialRecord, num_ended
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StudyOptions:
-    """What the command line says; None is an option that was not given.
+    """The command line's options; None for an option that was not given.
 
     Raises:
-        ConfigError: A value is of another type, a number is out of its range, a duration is none,
-            or the run to go on with has no name.
+        ConfigError: A value has the wrong type, a number is out of range, a duration is invalid,
+            or the run to resume has no name.
     """
 
     space: str | None = None
@@ -78,7 +78,7 @@ class StudyOptions:
             raise ConfigError("--or-resume finds the run by --name: it must be without --resume")
         if self.time_budget is not None:
             parse_duration(self.time_budget)
-        # One spelling: what study.json holds is compared with what the command line says.
+        # One spelling, because study.json's is compared with the command line's.
         if self.storage is not None:
             object.__setattr__(self, "storage", normal(self.storage))
         self.over(StudySettings())
@@ -89,7 +89,7 @@ class StudyOptions:
         return None if self.trial_timeout is None else parse_duration(self.trial_timeout)
 
     def over(self, settings: StudySettings) -> StudySettings:
-        """Return settings in which what the command line says stands over what was there.
+        """Return settings, with the command line's values instead of the earlier ones.
 
         Raises:
             ConfigError: A number is out of its range, or a duration is none.
@@ -101,7 +101,7 @@ class StudyOptions:
 
 
 def _check_option(name: str, value: object, hint: Any) -> None:
-    """Refuse a value that is not of an option's type, as TrialConfig does."""
+    """Refuse a value of the wrong type for an option, as TrialConfig does."""
     kinds = hint.__args__ if isinstance(hint, types.UnionType) else (hint,)
     if value is None and types.NoneType in kinds:
         return
@@ -115,9 +115,9 @@ def _check_option(name: str, value: object, hint: Any) -> None:
 
 
 class Spent(NamedTuple):
-    """What the earlier sessions of a search did; the first trials are taken to have ended.
+    """The work of a search's earlier sessions; the first trials are assumed to have ended.
 
-    Where the search is over, no trial follows.
+    If the search is over, no trial follows.
     """
 
     num_ended: int = 0
@@ -161,9 +161,9 @@ class EarlierSessions:
 
     @property
     def seconds(self) -> float:
-        """Seconds that they took; of one that was killed, up to its last event.
+        """Seconds of the sessions; of a killed one, until its last event.
 
-        What follows the finalists' trainings is in no history: study.json tells it.
+        Work after the finalists' trainings is in no history, only in study.json.
         """
         return max(
             self.study.search_seconds,
@@ -172,7 +172,7 @@ class EarlierSessions:
         )
 
     def spent(self, num_settled: int, *, is_over: bool) -> Spent:
-        """Return what they did, so many trials settled; the finalists' take time too."""
+        """Return their work, given the number of settled trials."""
         return Spent(num_settled, self.seconds, num_ended(self.finalists.values()), is_over)
 
 
@@ -181,7 +181,7 @@ class Study:
     """A search whose settings are all checked.
 
     Attributes:
-        space: The space, its budget as the command line has it.
+        space: The space, with the command line's budget.
         corpus: The text.
         prepared: The text, split, cleaned and encoded, with floors and prices.
         run_path: The run folder.
@@ -189,10 +189,10 @@ class Study:
         command: The command line that began it, for the report.
         earlier: Its earlier sessions, None for a new search.
         notes: As in `StudyFile`.
-        extended: Whether it is to do more than its earlier sessions were, or has other finalists.
-        trackers: What makes the trackers of this session, by their names; a run keeps none.
+        extended: Whether more is asked for than in its earlier sessions, or other finalists.
+        trackers: Factories of this session's trackers, by name; a run keeps none.
         search_id: As in `StudyFile`.
-        name: The same; where it is empty, the folder's name is meant.
+        name: As in `StudyFile`; if empty, the folder's name.
     """
 
     space: SearchSpace
@@ -232,9 +232,9 @@ class Study:
 
     @property
     def mirror_root(self) -> str | None:
-        """Where the storage has a copy of the run folder; None where the folder lies there."""
+        """Location of the storage's copy of the run folder; None if the folder is itself there."""
         root = self.checkpoints_root
-        # The run may go on in the storage's own folder, on NFS say.
+        # The run may continue in the storage's own folder, for example on NFS.
         is_there = self.settings.storage is None or is_folder(root, self.run_path)
         return None if is_there else root
 

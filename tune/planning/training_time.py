@@ -1,7 +1,7 @@
-"""How long a training may take where the search has a time budget, and how long baselines may.
+"""How long a training, or a baseline, may take if the search has a time budget.
 
-Without a budget every training is as long as its configuration says. Baselines run beside the
-search then, after its first trial: they are what it is measured by, not what it is for.
+Without a budget, every training is as long as its configuration says. With one, baselines run
+alongside the search, after its first trial: they are its yardstick, not its purpose.
 """
 
 import dataclasses
@@ -17,13 +17,13 @@ from tune.planning.study import Study
 from tune.records.trial import Status, TrialRecord
 
 WORKER_SHARE, TIME_SHARE = 1 / 4, 1 / 2
-"""The longest training, as a share of all workers' time for the search, and of its time."""
+"""The longest training, as a share of worker time and of the search's time."""
 BASELINES_SHARE, WORKERS_A_BASELINE = 1 / 4, 4
-"""Share of the workers' time that baselines take, and of how many workers one at once."""
+"""Share of worker time for baselines, and the number of workers per concurrent baseline."""
 
 
 def search_seconds_of(study: Study) -> float | None:
-    """Return what a time budget leaves for the search if finalists take their share; or None."""
+    """Return the part of a time budget left for the search after the finalists' share, or None."""
     budget = study.space.budget.time_budget_seconds
     if budget is None:
         return None
@@ -44,9 +44,9 @@ def longest_seconds(study: Study, concurrent: int) -> float:
 
 
 def shortened(config: TrialConfig, *, epoch_seconds: float, seconds: float) -> TrialConfig:
-    """Return a configuration with as much of its epochs as fits, at least until a report.
+    """Return a configuration with as many of its epochs as fit, at least until one report.
 
-    Its learning rate falls over the last of those that it has.
+    Its learning rate decays over the last of the epochs that it keeps.
 
     Args:
         config: What was proposed.
@@ -62,15 +62,15 @@ def shortened(config: TrialConfig, *, epoch_seconds: float, seconds: float) -> T
 def with_base_that_fits(
     study: Study, *, epoch_seconds: Callable[[TrialConfig], float], concurrent: int
 ) -> Study:
-    """Return a new study whose base has as much less dropout as it is given fewer epochs.
+    """Return a new study whose base has less dropout, in proportion to its lost epochs.
 
-    A network that sees a text fewer times overfits it less. On the book 7 of `full`'s 15 epochs
+    A network that sees a text fewer times overfits it less. On the book, 7 of `full`'s 15 epochs
     without layer norm gave 2.065 bits with a dropout of 0.5, 2.035 with 0.35, 2.019 with 0.2; on
-    python-docs 3 gave 1.768 with 0.5 and 1.723 with 0.1.
+    python-docs, 3 epochs gave 1.768 with 0.5 and 1.723 with 0.1.
 
     Args:
-        study: The study; one that goes on keeps the base that it began with, and one whose space
-            has no `most_chars` its own.
+        study: The study; a resumed one keeps its base, as does one whose space has no
+            `most_chars`.
         epoch_seconds: Returns what an epoch of a configuration takes.
         concurrent: How many train at once.
     """
@@ -84,22 +84,22 @@ def with_base_that_fits(
 
 
 def has_baselines_beside(study: Study) -> bool:
-    """Return whether the study's baselines run beside the search, and not before it."""
+    """Return whether the study's baselines run alongside the search rather than before it."""
     return study.space.budget.time_budget_seconds is not None and bool(study.space.distributions)
 
 
 def baselines_seconds(study: Study, concurrent: int) -> float:
-    """Return the worker seconds that baselines have in all, where they run beside the search."""
+    """Return the total worker-seconds of baselines that run alongside the search."""
     return BASELINES_SHARE * concurrent * (search_seconds_of(study) or 0.0)
 
 
 def allowed_seconds(
     space: SearchSpace, records: Iterable[TrialRecord], total_seconds: float
 ) -> dict[str, float]:
-    """Return how long each baseline may train: what others leave of their parts is passed on.
+    """Return how long each baseline may train, including what others leave unused.
 
     Args:
-        space: Its baselines take their parts in order.
+        space: Its baselines get their parts in order.
         records: The trials so far.
         total_seconds: The worker seconds of all baselines together.
     """
@@ -116,7 +116,7 @@ def allowed_seconds(
 
 
 def is_settled(record: TrialRecord, allowed: Mapping[str, float]) -> bool:
-    """Return whether a trial has ended, or is a baseline that has had its part of the time."""
+    """Return whether a trial has ended, or is a baseline that has used its part of the time."""
     return record.has_ended or _has_had_its_time(
         record.baseline, _seconds(record), len(record.epochs), allowed
     )
@@ -125,7 +125,7 @@ def is_settled(record: TrialRecord, allowed: Mapping[str, float]) -> bool:
 def _has_had_its_time(
     baseline: str, elapsed_seconds: float, num_reports: int, allowed: Mapping[str, float]
 ) -> bool:
-    """Return whether a trial is a baseline that would exceed its part by its next report."""
+    """Return whether a trial is a baseline whose next report would exceed its part."""
     if not num_reports or baseline not in allowed:
         return False
     return elapsed_seconds * (1 + 1 / num_reports) > allowed[baseline]
@@ -141,10 +141,10 @@ def num_settled(study: Study, records: Iterable[TrialRecord], concurrent: int) -
 
 
 class BaselinesBeside:
-    """Says which baseline is proposed next beside a search, and when one has had its time.
+    """Decides which baseline is proposed next alongside a search, and when one's time is up.
 
     Attributes:
-        study: The study; a user may give it another time budget.
+        study: The study; a user may change its time budget.
     """
 
     def __init__(
@@ -153,14 +153,14 @@ class BaselinesBeside:
         """Begin a session.
 
         Args:
-            study: The study; `has_baselines_beside` holds of it.
-            records: The trials as they are at any time.
+            study: The study; `has_baselines_beside` must hold.
+            records: The trials, kept current.
             concurrent: Returns how many train at once.
         """
         self.study, self._records, self._concurrent = study, records, concurrent
         self._proposed: dict[str, int] = {}  # name to the reports that it had
         allowed = self._allowed()
-        # Parts may grow; the session has counted these as done.
+        # Parts may grow, but this session has counted these as done.
         self._settled = {
             record.baseline for record in records.values() if is_settled(record, allowed)
         }
@@ -194,7 +194,7 @@ class BaselinesBeside:
         return waiting[0]
 
     def has_had_its_time(self, result: dict[str, Any]) -> bool:
-        """Return of a trial's report whether it is a baseline that has had its part."""
+        """Return whether a trial's report is of a baseline that has used its part."""
         baseline: str = result["config"]["baseline"]
         if not baseline:
             return False
@@ -207,7 +207,7 @@ class BaselinesBeside:
 
 
 def _runs_no_more(record: TrialRecord, reports_before: int) -> bool:
-    """Return whether a trial that was proposed with so many reports has been cut off or ended."""
+    """Return whether a trial has been cut off or ended since it was proposed."""
     is_cut = record.status is Status.STOPPED and len(record.epochs) > reports_before
     return record.has_ended or is_cut
 

@@ -21,26 +21,26 @@ def finalist_of(key: int) -> tuple[int, int]:
 
 
 def finalist_name(key: int) -> str:
-    """Return what a finalist's training is called."""
+    """Return the name of a finalist's training."""
     number, seed_number = finalist_of(key)
     return f"trial {number} again, seed {seed_number + 1}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TestPassageScores:
-    """What a finalist scores on the test passage; the fields are columns, None is not known.
+    """A finalist's scores on the test passage; the fields are columns, None if unknown.
 
     Attributes:
         test_bits_per_char: Restored bits per raw character.
-        test_bits_per_letter: Bits per letter, what cleanings drop summed out (letters.py).
+        test_bits_per_letter: Bits per letter, marginalised over what cleanings drop (letters.py).
         letter_particles: Particles of this estimate.
         test_bits_per_letter_quarter: The same with a quarter of the particles.
         test_bits_per_letter_sixteenth: The same with a sixteenth of them.
-        test_bits_per_char_dynamic: As test_bits_per_char, by a network that goes on learning
-            from the passage (dynamic.py); of the winner's first training alone.
-        dynamic_seconds: What that took.
-        test_bits_per_char_cold: As test_bits_per_char, of windows with nothing before each, where
-            published figures are of such; of the winner's first training alone.
+        test_bits_per_char_dynamic: As test_bits_per_char, with dynamic evaluation (dynamic.py);
+            only for the winner's first training.
+        dynamic_seconds: Seconds that it took.
+        test_bits_per_char_cold: As test_bits_per_char, of windows without context, if published
+            figures use them; only for the winner's first training.
     """
 
     __test__ = False  # pytest takes the name for a test's
@@ -77,7 +77,7 @@ FINALIST_TABLE = TableKind(
 
 
 def finalist_row(record: TrialRecord, scores: TestPassageScores) -> dict[str, Any]:
-    """Return a training's row of finalists.csv: a trial's, with what the table has besides.
+    """Return a training's row of finalists.csv: a trial's row with the table's other columns.
 
     Args:
         record: The training, of the finalists' history.

@@ -1,4 +1,4 @@
-"""The lock of a run, its open history: a second driver is refused, a dead one holds nothing."""
+"""A run's lock, on its open history: it refuses a second driver, and a dead one holds none."""
 
 import fcntl
 import time
@@ -12,10 +12,10 @@ LOCK_TRIES, LOCK_REST_SECONDS = 4, 0.05
 
 
 def has_driver(path: Path) -> bool:
-    """Return whether a process has a history open to write it.
+    """Return whether a process has a history open for writing.
 
-    Also on another machine, where the file system keeps locks between machines (NFS does). The
-    lock that is tried is held for an instant only.
+    This includes other machines if the file system shares locks between machines, as NFS does. The
+    lock used for the test is held only for an instant.
     """
     try:
         with path.open("rb") as file:
@@ -28,7 +28,7 @@ def has_driver(path: Path) -> bool:
 
 
 def check_no_driver(path: Path) -> None:
-    """Refuse a run that is being written: its lock is taken later, when Ray has started.
+    """Refuse a run that is being written; its own lock is taken later, after Ray's start.
 
     Raises:
         ConfigError: Another process has its history open.

@@ -1,4 +1,4 @@
-"""A JSON file of a run: written whole or not at all, read back as a type, or refused in a line."""
+"""JSON files of a run: written completely or not at all, and checked when they are read."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ _Kind = TypeVar("_Kind")
 
 
 def write_json(values: Any, path: Path) -> None:
-    """Write values, or a dataclass by its fields, whole or not at all.
+    """Write values, or a dataclass's fields, completely or not at all.
 
     Raises:
         OSError: The file cannot be written.
@@ -23,7 +23,7 @@ def write_json(values: Any, path: Path) -> None:
 
 
 def read_json(path: Path, kind: type[_Kind], what: str) -> _Kind | None:
-    """Return what a file holds; None without the file.
+    """Return a file's content; None if there is no file.
 
     Args:
         path: The file.

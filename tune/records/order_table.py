@@ -61,7 +61,7 @@ def _words(row: pd.Series) -> str:
             epochs = 0 if pd.isna(row["epochs_run"]) else row["epochs_run"]
             return f"trial {row['trial']} stopped after {counted(epochs, 'epoch')}"
         case Action.FINISH:
-            return f"trial {row['trial']} kept from ASHA {when}"
+            return f"trial {row['trial']} exempt from ASHA {when}"
         case Action.ADD:
             return f"trial {row['trial']} added"
         case Action.WORKERS:

@@ -1,4 +1,4 @@
-"""predictor.csv: what the best networks, the n-gram and the cache give together and each."""
+"""predictor.csv: scores of the best networks, the n-gram and the cache, together and alone."""
 
 import dataclasses
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from tune.records.tables import Table, TableKind, dtypes_of
 
 PREDICTOR, NGRAM, NETWORK, CACHE = "predictor", "n-gram", "network", "cache"
-"""Kinds of rows: the whole, its members, and what counts what it reads."""
+"""Kinds of rows: the whole, its members, and its cache of recent text."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,16 +15,16 @@ class PredictorRecord:
 
     Attributes:
         kind: PREDICTOR, NGRAM, NETWORK or CACHE.
-        name: Which of them, for people.
-        number: Number of the trial whose configuration it has; None is not known.
+        name: Its name in words.
+        number: Number of the trial whose configuration it has; None if unknown.
         weight: Its weight; 1 for the predictor. The cache has none, and no time.
         val_bits_per_char: Restored bits per raw character of the validation passage, on which the
-            weights were fitted; in the cache's row the predictor's without it.
+            weights were fitted; in the cache's row, the predictor's score without its cache.
         test_bits_per_char: The same of the test passage.
-        gain_bits_per_char: What the predictor loses on the validation passage without it; a
-            member's is without the cache, the weights of the others fitted again. None for the
+        gain_bits_per_char: How much worse the predictor scores on the validation passage without
+            it; for a member, without the cache and with the other weights refitted. None for the
             predictor.
-        milliseconds_per_symbol: Time of one symbol of text, one passage alone.
+        milliseconds_per_symbol: Time per symbol of a single passage.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class PredictorRecord:
 
 
 PREDICTOR_TABLE = TableKind(dtypes=dtypes_of(PredictorRecord), keys=("name",))
-"""predictor.csv: one row a PredictorRecord."""
+"""predictor.csv: one row per PredictorRecord."""
 
 
 WITHOUT_CACHE = "test_bits_without_cache"

@@ -1,4 +1,4 @@
-"""quality.csv: the figures of what the best checkpoints write, beside the book's own."""
+"""quality.csv: figures of the best checkpoints' text and of the book's."""
 
 import dataclasses
 from typing import Any
@@ -7,25 +7,25 @@ from model.generation.quality import TextQuality
 from tune.records.tables import Table, TableKind, dtypes_of
 
 CHECKPOINT, BOOK, REFERENCE = "checkpoint", "book", "reference"
-"""Who wrote: a kept checkpoint, the book's author, one of the reference's networks."""
+"""Writers: a kept checkpoint, the book's author, or one of the reference's networks."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class QualityRecord:
-    """The figures of some passages of one writer; but for `quality`, a field is a column.
+    """The figures of one writer's passages; each field but `quality` is a column.
 
     Attributes:
         writer: CHECKPOINT, BOOK or REFERENCE.
-        name: Which of them, for people.
-        checkpoint: Rank of the kept checkpoint that wrote, 0 is the predictor, or whose network
-            the bits of the book's passages are of; None for the reference.
+        name: Its name in words.
+        checkpoint: Rank of the kept checkpoint that wrote the text or scored the book's (0 is the
+            predictor); None for the reference.
         cleaning: How the text is cleaned.
-        temperature: At which it was drawn, None where it was not.
-        passages: How many were measured.
+        temperature: Sampling temperature, None for text that was not sampled.
+        passages: Number of passages measured.
         quality: The means of their figures.
         distance: From the book; None for the book.
-        nearest: Whether it is the temperature of its checkpoint that is nearest to the book.
-        word_list: The list of words, None where none fits the book.
+        nearest: Whether its checkpoint is nearest to the book at this temperature.
+        word_list: The word list, None if none fits the book.
     """
 
     writer: str
@@ -46,7 +46,7 @@ class QualityRecord:
 
 
 QUALITY_TABLE = TableKind(dtypes=dtypes_of(QualityRecord))
-"""quality.csv: one row a QualityRecord."""
+"""quality.csv: one row per QualityRecord."""
 
 
 def nearest_temperature(table: Table, checkpoint: int) -> float | None:

@@ -1,4 +1,4 @@
-"""samples.json: what the best checkpoints write, as data; samples.md is the same for people."""
+"""samples.json: the best checkpoints' text as data; samples.md shows the same."""
 
 import dataclasses
 
@@ -11,11 +11,11 @@ class Passage:
 
     Attributes:
         caption: Its score and its network.
-        how: The options that it was drawn with.
-        text: The passage, its prime included.
-        quality: Its figures, the prime left out.
-        book: The mean figures of passages of the same length of the book that the network has
-            not learnt; None where the book is not to be had.
+        how: The sampling options.
+        text: The passage, including its prime.
+        quality: Its figures, without the prime.
+        book: Mean figures of held-out passages of the book of the same length; None if the book is
+            not available.
     """
 
     caption: str

@@ -1,4 +1,4 @@
-"""What is known of a search as a whole: its trials, its orders, and whether it came to its end."""
+"""Record of a whole search: its trials, its orders, and whether it has ended."""
 
 import dataclasses
 
@@ -8,15 +8,15 @@ from tune.records.trial import TrialRecord
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SearchEnded:
-    """A search came to its end; what follows are its finalists.
+    """The end of a search, before its finalists.
 
     Attributes:
-        search_seconds: When.
+        search_seconds: When it ended.
         timed_out: Whether its time budget ended it.
         ended_early: Why it ended before its budget did, or empty.
-        is_settled: Whether that was because the rest would have gained no more than noise.
-        trials: How many trials it was asked for.
-        time_budget_seconds: Its time budget; None is without limit.
+        is_settled: Whether the reason was that the rest would gain no more than noise.
+        trials: Number of trials requested.
+        time_budget_seconds: Its time budget; None if unlimited.
     """
 
     search_seconds: float
@@ -29,14 +29,15 @@ class SearchEnded:
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class SearchRecord:
-    """What is known of a search so far.
+    """A search so far.
 
     Attributes:
         records: Trial number to record.
-        orders: Id to what a user ordered, as they came.
-        ended: How it ended; None while it has not, where it goes on, and in runs of before
+        orders: Id to user's order, in order of arrival.
+        ended: How it ended; None if it has not, if it continued, and in runs from before
             2026-11-30.
-        pauses: From when to when a search that goes on had ended, in seconds from its start.
+        pauses: Start and end of each time between an end and a continuation, in seconds from the
+            search's start.
     """
 
     records: dict[int, TrialRecord] = dataclasses.field(default_factory=dict)
@@ -45,13 +46,13 @@ class SearchRecord:
     pauses: list[tuple[float, float]] = dataclasses.field(default_factory=list)
 
     def goes_on(self, search_seconds: float) -> None:
-        """Learn that a trial starts; a search that had ended has not ended any more."""
+        """Note that a trial starts; if the search had ended, it continues."""
         if self.ended is not None:
             self.pauses.append((self.ended.search_seconds, search_seconds))
             self.ended = None
 
     def searched_seconds(self, search_seconds: float) -> float:
-        """Return how much of the seconds from its start it has searched, and not paused."""
+        """Return the seconds since the search's start, without its pauses."""
         pauses = [*self.pauses]
         if self.ended is not None:
             pauses.append((self.ended.search_seconds, search_seconds))

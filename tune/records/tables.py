@@ -1,6 +1,6 @@
-"""The tables on disk: typed, documented, written whole or not at all, as CSV and as Parquet.
+"""The tables on disk: typed, written completely or not at all, as CSV and as Parquet.
 
-results/README.md documents every column; a test holds the two together.
+results/README.md documents every column; a test checks that it does.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from tune.records.orders import Action
 from tune.records.trial import SCORES, EpochRecord, Status, TrialRecord
 
 Table = pd.DataFrame
-"""For the type hints of files that only pass tables on."""
+"""For type hints in files that only pass tables on."""
 _DTYPES: dict[Any, str] = {
     int: "Int64",
     float: "Float64",
@@ -34,9 +34,9 @@ _DTYPES: dict[Any, str] = {
 
 
 def dtypes_of(record: type[Any]) -> dict[str, str]:
-    """Return the columns that a dataclass' fields are, in order, with their pandas types.
+    """Return a dataclass's fields as columns, in order, with their pandas types.
 
-    A field that is a dataclass itself has a column for each field of its own.
+    A field that is itself a dataclass becomes one column per field.
     """
     found: dict[str, str] = {}
     for field in dataclasses.fields(record):
@@ -48,7 +48,7 @@ def dtypes_of(record: type[Any]) -> dict[str, str]:
 
 
 _NUMBERS_OF_EPOCHS = ("epochs", "epochs_run", "best_epoch", "epoch")
-"""Columns of whole numbers where all of them are."""
+"""Columns shown as whole numbers if all their values are whole."""
 _CHOICES: dict[str, Iterable[str]] = {
     "status": Status,
     "order": Action,
@@ -64,10 +64,10 @@ class TableKind:
 
     Attributes:
         dtypes: Its columns, in order, with their pandas types.
-        keys: Columns that together tell its rows apart.
-        whole: Columns that have a value in each row.
-        later: Column that earlier versions did not write to what stands there without it.
-        is_optional: Whether a run may lack it: an early run, or one that has not come so far.
+        keys: Columns that together identify a row.
+        whole: Columns with a value in each row.
+        later: Columns that earlier versions did not write, with their default values.
+        is_optional: Whether a run may lack it, because it is old or not far enough.
     """
 
     dtypes: dict[str, str]
@@ -77,15 +77,15 @@ class TableKind:
     is_optional: bool = True
 
     def of(self, rows: Iterable[dict[str, Any]]) -> Table:
-        """Return the table of some rows; what they have besides its columns is left out."""
+        """Return the table of some rows, without their other columns."""
         return _typed(pd.DataFrame(list(rows), columns=list(self.dtypes)), self.dtypes)
 
     def write(self, rows: Iterable[dict[str, Any]], path: Path) -> None:
-        """Write the table of some rows whole or not at all."""
+        """Write the table of some rows, completely or not at all."""
         write_table(self.of(rows), path)
 
     def read(self, path: Path) -> Table:
-        """Return the table; without the file of an optional one, no rows.
+        """Return the table; if it is optional and has no file, without rows.
 
         Raises:
             ConfigError: The file is missing, has other columns, or values that no run writes.
@@ -93,7 +93,7 @@ class TableKind:
         if self.is_optional and not path.exists():
             return self.of(())
         try:
-            # Empty is missing, and nothing else: a baseline may be named NA.
+            # Only an empty cell is missing: a baseline may be named NA.
             table = pd.read_csv(path, dtype=self.dtypes, keep_default_na=False, na_values=[""])
             later = {name: value for name, value in self.later.items() if name not in table}
             table = _typed(table.assign(**later)[list(self.dtypes)], self.dtypes)
@@ -132,7 +132,7 @@ EPOCH_TABLE = TableKind(
     dtypes={"trial_id": "string", "number": "Int64"} | dtypes_of(EpochRecord),
     keys=("number", "epoch"),
     whole=("trial_id", *SCORES, "elapsed_seconds", "search_seconds"),
-    # Runs of before 2026-11-29 reported once an epoch.
+    # Runs from before 2026-11-29 reported once per epoch.
     later={"report": pd.NA, "chars_trained": pd.NA},
     is_optional=False,
 )

@@ -1,4 +1,4 @@
-"""What is known of a trial and of its epochs; the tables are made from it."""
+"""Records of a trial and of its epochs, from which the tables are made."""
 
 import dataclasses
 import enum
@@ -15,17 +15,17 @@ SCORES = (
     *("val_bits_per_char", "val_own_bits_per_char"),
     *("val_nats_per_char", "train_nats_per_char"),
 )
-"""What an epoch is judged by; a trial's row has those of its best epoch."""
+"""Scores of an epoch; a trial's row has those of its best epoch."""
 RUNNING_BEST = "running_best_bits_per_char"
-"""Report key: the lowest val_bits_per_char of the trial so far; ASHA and Optuna look at it."""
+"""Report key: the trial's lowest val_bits_per_char so far, which ASHA and Optuna use."""
 PEAK_MEMORY, ESTIMATED_MEMORY = "peak_memory_bytes", "estimated_memory_bytes"
-"""Report keys: the most that the trial's process has held so far, and what was expected."""
+"""Report keys: peak memory of the trial's process so far, and its estimate."""
 MEMORY_EXCESS = "memory_excess_bytes"
-"""Proposal key, the other way: how many bytes trials have taken beyond their estimate."""
+"""Proposal key: by how many bytes trials have exceeded their estimate."""
 
 
 ORDER = "order"
-"""Proposal key: id of the order that the trial is of."""
+"""Proposal key: id of the order that added the trial."""
 
 
 class Status(enum.StrEnum):
@@ -38,7 +38,7 @@ class Status(enum.StrEnum):
     PRUNED = "PRUNED"
     """Stopped by ASHA at a rung."""
     STOPPED = "STOPPED"
-    """Cut off by the time budget, by Ctrl-C, by hand, or as a baseline that has had its time."""
+    """Cut off by the time budget, by Ctrl-C, by hand, or as a baseline that used its time."""
     DIVERGED = "DIVERGED"
     """Its loss became NaN or infinite."""
     FAILED = "FAILED"
@@ -54,7 +54,7 @@ class EpochRecord(EpochReport):
     search_seconds: float
 
     def check_of(self, config: TrialConfig) -> None:
-        """Refuse a report that a training of a configuration does not give.
+        """Refuse a report that no training of the configuration could give.
 
         Raises:
             ValueError: The rule that it breaks.
@@ -70,10 +70,10 @@ class EpochRecord(EpochReport):
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class TrialRecord:
-    """What is known of a trial so far.
+    """A trial so far.
 
     Attributes:
-        number: Counts trials from 0 in the order in which they were proposed.
+        number: Counts trials from 0, in order of proposal.
         config: Its configuration.
         baseline: Name of the baseline it is, or empty.
         generation: Generation of CMA-ES that it was drawn in; None with other samplers.
@@ -87,11 +87,11 @@ class TrialRecord:
         peak_memory_bytes: The most that its process held, None if unknown.
         estimated_memory_bytes: What was expected of it.
         search_seconds: Seconds from the search's start to the trial's end so far.
-        started_seconds: The same to its last start: it may have gone on from a rung.
+        started_seconds: The same to its latest start; it may have continued from a rung.
         error: Why it failed or diverged, or empty.
         is_stopped_by_hand: Whether a user stopped it, for good.
         has_had_its_time: Whether it is a baseline that was cut off when its part of the time was
-            used; not known of runs of before 2026-11-29.
+            used; unknown in runs from before 2026-11-29.
         epochs: Its reports, in order; `add_epoch` adds one.
         best: The report with the lowest objective, the earliest of equals; None before the first.
     """
@@ -126,7 +126,7 @@ class TrialRecord:
         return trial_id(self.number)
 
     def add_epoch(self, epoch: EpochRecord) -> None:
-        """Add a report; one that comes again replaces the earlier one and what followed."""
+        """Add a report; a repeated one replaces the earlier one and all after it."""
         if self.epochs and self.epochs[-1].report >= epoch.report:
             self.epochs = [known for known in self.epochs if known.report < epoch.report]
             self.best = self._lowest()
@@ -140,16 +140,16 @@ class TrialRecord:
 
     @property
     def has_ended(self) -> bool:
-        """Whether there is nothing more to train; one that the clock stopped can go on."""
+        """Whether there is nothing more to train; a trial stopped by the clock can continue."""
         if self.is_stopped_by_hand and self.status is Status.STOPPED:
             return True
         return self.status not in (Status.RUNNING, Status.STOPPED)
 
     @property
     def is_done(self) -> bool:
-        """Whether its search has no more time for it: it has ended, or had its part as a baseline.
+        """Whether it has ended, or is a baseline that has used its part of the time.
 
-        A resumed search with more time may train such a baseline on.
+        A resumed search with more time may continue such a baseline.
         """
         return self.has_ended or (self.status is Status.STOPPED and self.has_had_its_time)
 
@@ -208,16 +208,16 @@ class TrialRecord:
 
 
 configuration = operator.attrgetter(*(name for name in FIELD_NAMES if name != "seed"))
-"""Returns of a TrialConfig what tells it from others; each trial has a seed of its own."""
+"""Returns what distinguishes a TrialConfig: all fields but the seed, which differs per trial."""
 
 
 def num_ended(records: Iterable[TrialRecord]) -> int:
-    """Return how many have ended; stopped ones can go on."""
+    """Return how many have ended; stopped ones can continue."""
     return sum(record.has_ended for record in records)
 
 
 def num_done(records: Iterable[TrialRecord]) -> int:
-    """Return how many are done: baselines that have had their time among them."""
+    """Return how many are done, including baselines that have used their time."""
     return sum(record.is_done for record in records)
 
 
@@ -234,7 +234,7 @@ class Outcome(enum.StrEnum):
     """Where a trial stands after a report, as the trial itself sees it."""
 
     TRAINING = "TRAINING"
-    """More epochs are to come; if this is the last report, somebody stopped the trial."""
+    """More epochs follow; if this is the last report, the trial was stopped from outside."""
     FINISHED = "FINISHED"
     """All its epochs are trained."""
     DIVERGED = "DIVERGED"

@@ -1,4 +1,4 @@
-"""What the winner is compared with: the best baseline, at equal characters where it was cut."""
+"""The winner's rival: the best baseline, compared after equal epochs if it was cut off."""
 
 import pandas as pd
 
@@ -21,10 +21,10 @@ def compared_fields(run: LoadedRun) -> list[str]:
 
 
 def other_fields(run: LoadedRun) -> dict[str, str]:
-    """Return what no axis has and baselines have otherwise than the rest, and how, in words."""
+    """Return the fields that are no axis but differ in baselines, with their values in words."""
     base = run.space.base.to_dict()
     found = {
-        field: f"{field} {value}, the other trials {base[field]}"
+        field: f"{field} {value} (other trials: {base[field]})"
         for baseline in run.space.baselines
         for field, value in baseline.params.items()
         if field not in run.space.axes and value != base[field]
@@ -33,14 +33,14 @@ def other_fields(run: LoadedRun) -> dict[str, str]:
 
 
 def as_far_as(trial: pd.Series) -> str:
-    """Return how far a baseline came that has not come to its end; else nothing."""
+    """Return how far an unfinished baseline was trained; empty for a finished one."""
     if trial["status"] not in (Status.STOPPED.value, Status.RUNNING.value):
         return ""
-    return f"as far as {trial['epochs_run']:g} of {counted(float(trial['epochs']), 'epoch')}"
+    return f"{trial['epochs_run']:g} of {counted(float(trial['epochs']), 'epoch')}"
 
 
 def winner_then(run: LoadedRun, rival: pd.Series) -> str:
-    """Return the winner's lowest score after as many epochs as another trial has, at most."""
+    """Return the winner's lowest score in its first epochs, as many as another trial ran."""
     winner = ranked(run.trials).iloc[0]
     epochs = run.epochs[
         (run.epochs["number"] == winner["number"]) & (run.epochs["epoch"] <= rival["epochs_run"])

@@ -1,9 +1,9 @@
 """The report's section on ASHA: what it saved, and whether its rungs could tell good from poor.
 
-At a rung ASHA compares the running best of the trials that reached it, and stops a trial that
-lies outside the best 1 / reduction_factor of those that came there: of all, or of those in its
-group; if it promotes, until the trial lies inside. A trial whose learning rate falls by then is
-judged before (search_spaces/budget.py).
+At a rung, ASHA compares the running best of the trials that reached it: of all, or of those in
+the same group. It stops a trial outside the best 1 / reduction_factor; if it promotes, only until
+the trial lies inside. A trial whose learning rate decays by then is judged earlier
+(search_spaces/budget.py).
 
 Source: Li 2018, "A System for Massively Parallel Hyperparameter Tuning", arXiv:1810.05934.
 """
@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from model.config import TrialConfig, whole
-from model.system.durations import format_seconds
+from model.system.durations import counted, format_seconds
 from search_spaces import Budget
 from tune.records.load import LoadedRun
 from tune.records.tables import of_group, ranked
@@ -23,16 +23,16 @@ from tune.reporting.figures.over_time import learning_curves
 from tune.reporting.section import Section
 
 MIN_TRIALS = 5
-"""A figure that rests on fewer trials is not shown."""
+"""A figure based on fewer trials is not shown."""
 TOP_SHARE = 0.1
 MIN_TOP = 3
-"""The eventual best are a tenth of the finished trials, three at least."""
+"""The eventual best are the best tenth of the finished trials, but at least three."""
 
 
 def asha_cost(run: LoadedRun) -> Section:
     """Return the section."""
     factor = run.space.budget.reduction_factor
-    body: tuple[pd.DataFrame | str, ...] = ("It stopped no trial.",)
+    body: tuple[pd.DataFrame | str, ...] = ("ASHA stopped no trial.",)
     if (run.trials["status"] == Status.PRUNED.value).any():
         body = rung_table(run), _saved(run.trials), _reading(run.space.budget, _within(run))
     return Section(
@@ -40,21 +40,21 @@ def asha_cost(run: LoadedRun) -> Section:
         body=body,
         page_title="Learning curves",
         caption=(
-            "A line is a trial. At a rung ASHA stops those that are not among the best "
-            f"1 in {factor} so far{_within(run)}; baselines and the base are never stopped."
+            "Each line is a trial. At a rung, ASHA stops trials that are not among the best "
+            f"1 in {factor} so far{_within(run)}; it never stops baselines or the base."
         ),
         draw=lambda: [learning_curves(run)],
     )
 
 
 def rung_table(run: LoadedRun) -> pd.DataFrame:
-    """Return one row a rung that a trial reached; what too few trials carry is None.
+    """Return one row per rung that a trial reached; figures based on too few trials are None.
 
-    Where trials are compared within groups, a rung has one row a group.
+    If trials are compared within groups, a rung has one row per group.
     """
     trials, budget = run.trials, run.space.budget
     max_reports, an_epoch = run.space.max_reports, run.space.base.reports_per_epoch
-    # What a trial's learning rate depends on, and nothing else: rows of all columns are slow.
+    # Only what the learning rate depends on: whole rows are slow.
     settings = zip(trials["epochs"], trials["decay_fraction"], trials["regime"], strict=True)
     judged = [
         budget.judged_reports(
@@ -72,7 +72,7 @@ def rung_table(run: LoadedRun) -> pd.DataFrame:
     num_reports = run.epochs.groupby("number").size()
     reports_run = trials["number"].map(num_reports).fillna(0)
     for rung in budget.rungs(max_reports):
-        # Never reached where the trial itself ends before the rung.
+        # Infinite if the trial ends before the rung.
         report = pd.Series([at.get(rung, math.inf) for at in judged], index=trials.index)
         for group in run.space.groups():
             values = dict(zip(budget.compare_within, group, strict=True))
@@ -85,7 +85,7 @@ def rung_table(run: LoadedRun) -> pd.DataFrame:
 
 def saved_seconds(trials: pd.DataFrame) -> float:
     """Return the worker-seconds that the pruned trials' remaining epochs would have taken."""
-    # Without a report, at which it was stopped, nobody knows what its epochs take.
+    # Without a report, the time per epoch is unknown.
     has_report = trials["epochs_run"] * trials["reports_per_epoch"] > 0.5
     pruned = trials[(trials["status"] == Status.PRUNED.value) & has_report]
     seconds_per_epoch = pruned["elapsed_seconds"] / pruned["epochs_run"]
@@ -99,33 +99,33 @@ def _rung(
     stopped = reached[
         (reached["status"] == Status.PRUNED.value) & (reached["reports_run"] == reached["judged"])
     ]
-    # Those whose rung was moved were compared elsewhere.
+    # Trials whose rung was moved were compared elsewhere.
     compared = reached[reached["judged"] == rung]
     until = epochs[(epochs["report"] <= rung) & epochs["number"].isin(compared["number"])]
     values = until.groupby("number")["val_bits_per_char"].min().astype(float)
     finished = ranked(trials[trials["status"] == Status.COMPLETE.value])
     later = finished[finished["number"].isin(compared["number"])]
-    # Where a trial ended at the rung, its value there is its final one: that would be no forecast.
+    # A trial that ended at the rung has its final value there, so the rung predicted nothing.
     later = later[later["reports_run"] > rung].set_index("number")
     row: dict[str, Any] = {
         "reached": len(reached),
         "stopped": len(stopped),
         "cut": None,
-        "trained on to the end": len(later),
+        "trained to the end": len(later),
         "rank correlation": None,
-        "best at the end": None,
+        "eventual best": None,
         "stopped if last": None,
     }
     if len(later) >= MIN_TRIALS:
         finals = later["val_bits_per_char"].astype(float)
-        # Spearman's: Pearson's of the ranks, equal values sharing theirs.
+        # Spearman's is Pearson's of the ranks; equal values share a rank.
         row["rank correlation"] = float(values[later.index].rank().corr(finals.rank()))
     if len(values) >= MIN_TRIALS:
         row["cut"] = float(values.quantile(1 / reduction_factor))
         if len(finished) >= MIN_TRIALS:
             top = finished.head(max(MIN_TOP, math.ceil(TOP_SHARE * len(finished))))
             judged = [number for number in top["number"] if number in values.index]
-            row["best at the end"] = len(judged)
+            row["eventual best"] = len(judged)
             row["stopped if last"] = sum(
                 bool(values[number] > values.drop(number).quantile(1 / reduction_factor))
                 for number in judged
@@ -134,7 +134,7 @@ def _rung(
 
 
 def _within(run: LoadedRun) -> str:
-    """Return " of their `unit`" where trials are compared within units, else an empty text."""
+    """Return " of their `unit`" if trials are compared within units, otherwise an empty text."""
     names = " and ".join(f"`{name}`" for name in run.space.budget.compare_within)
     return f" of their {names}" if names else ""
 
@@ -149,41 +149,43 @@ def _saved(trials: pd.DataFrame) -> str:
         & (trials["regime"] == "stream")
     ]
     lines = (
-        f"Saved: {format_seconds(saved)} of worker time, {share:.0%} of what "
-        f"these trials would have taken without ASHA: the epochs that the {num_pruned} pruned "
-        f"ones had left, at the seconds that each took for an epoch. This assumes that they "
-        f"would have trained all of them, though patience may have ended them earlier"
+        f"ASHA saved {format_seconds(saved)} of worker time, {share:.0%} of what these trials "
+        f"would have taken without it. This counts the remaining epochs of "
+        f"{counted(num_pruned, 'pruned trial')}, at each trial's own seconds per epoch. It "
+        f"assumes that all of them would have been trained, although patience may have ended "
+        f"some trials earlier"
     )
     if finished.empty:
         return f"{lines}."
     ran = finished["epochs_run"].sum() / finished["epochs"].sum()
-    return f"{lines}; those with patience that finished ran {ran:.0%} of theirs."
+    return f"{lines}: finished trials with patience ran {ran:.0%} of their epochs."
 
 
 def _reading(budget: Budget, within: str) -> str:
     if budget.promotes:
         last = (
-            "baselines and the base always pass; had the others come last, they would have waited "
-            "there"
+            "had they arrived last, they would have paused there (but baselines and the base "
+            "always pass)"
         )
     else:
         last = (
-            "ASHA lets early trials pass, baselines and the base always; had they come last, it "
-            "would have stopped them"
+            "had they arrived last, ASHA would have stopped them (but it lets early trials pass, "
+            "and always baselines and the base)"
         )
-    groups = f"A trial is compared with those{within} alone, and a row is of these.\n\n"
+    groups = f"Each trial is compared only with those{within}; each row is one such group.\n\n"
     return (
         f"{groups if within else ''}"
-        f"`rank correlation` is Spearman's, between the running best at the rung and the best "
-        f"at the end, of the trials that were trained on from there to their end. ASHA did not "
-        f"choose the baselines and the base among them; the others it let pass here and at every "
-        f"later rung. "
-        f"A low value says that the rung could not order the trials that passed. A high one does "
-        f"not say that it stopped the right ones: they were never trained on. The narrower field "
-        f"lowers it; that the best at the end counts the epochs before the rung raises it.\n\n"
-        f"`best at the end` are those of the best tenth of the finished trials (at least "
-        f"{MIN_TOP}) that reached the rung; `stopped if last` of them lie outside the best 1 in "
-        f"{budget.reduction_factor} of the others that reached it: {last}. `cut` is where the "
-        f"rung ended. What else was lost cannot be seen in a search that stops trials. Nothing "
-        f"is shown that fewer than {MIN_TRIALS} trials carry."
+        f"`rank correlation` is Spearman's, between a trial's best score at the rung and its "
+        f"final best, over the trials that were trained from there to their end. ASHA let these "
+        f"pass here and at every later rung, except for baselines and the base, which always "
+        f"pass. A low value means that the rung could not rank the trials that passed. A high "
+        f"value does not mean that ASHA stopped the right ones, because those were not trained "
+        f"further. Selection narrows the field, which lowers the correlation; the final best "
+        f"includes the epochs before the rung, which raises it.\n\n"
+        f"`eventual best` counts the trials that reached the rung among the best tenth of the "
+        f"finished trials (at least {MIN_TOP}). `stopped if last` counts those of them that lie "
+        f"outside the best 1 in {budget.reduction_factor} of the other trials at the rung: "
+        f"{last}. `cut` is the rung's threshold at the end of the search. Other losses cannot be "
+        f"measured in a search that stops trials. Figures based on fewer than {MIN_TRIALS} "
+        f"trials are not shown."
     )

@@ -1,4 +1,4 @@
-"""The axes of a search: how much each matters, and whether the best lie at its boundary.
+"""The axes of a search: how much each matters, and whether the best trials lie at its edge.
 
 Sources: Watanabe 2023, arXiv:2304.10255 (PED-ANOVA, as Optuna implements it); Efron 1979,
 "Bootstrap Methods: Another Look at the Jackknife".
@@ -24,16 +24,16 @@ from tune.records.tables import config_of, ranked
 
 BEST_SHARE = 0.1
 MIN_BEST = 5
-"""PED-ANOVA compares the best tenth with all; of fewer, says Optuna 5.0, it is not stable."""
+"""PED-ANOVA compares the best tenth with all; with fewer, Optuna 5.0 calls it unstable."""
 MIN_TRIALS = 8
-"""Least number of measured trials for shares that say something."""
+"""Fewest measured trials for meaningful shares."""
 RESAMPLES = 20
 """A resample of 1,000 trials takes 0.2 s."""
 MIDDLE = (0.1, 0.9)
 NUM_BEST = 10
-"""Number of the best that are looked at; with fewer nothing is said."""
+"""Number of best trials examined; with fewer, there is no note."""
 LEAST_COUNT = 5
-"""Number of the ten best that must lie at a boundary; of ten random draws from five choices
+"""How many of the ten best must lie at an edge for a note. Of ten random draws from five choices,
 as many do in 3 of 100 searches."""
 
 
@@ -43,7 +43,7 @@ class AxisShare:
 
     Attributes:
         axis: Its name.
-        share: Its share in what separates good trials from bad, 0 to 1.
+        share: Its share in separating good trials from bad, 0 to 1.
         low: The 0.1 quantile of the share over resamples; None without resamples.
         high: The 0.9 quantile.
     """
@@ -55,16 +55,16 @@ class AxisShare:
 
 
 def axis_shares(run: LoadedRun, *, resamples: int = 0) -> list[AxisShare]:
-    """Return each axis' share in what separates good trials from bad, largest first.
+    """Return each axis's share in separating good trials from bad, largest first.
 
-    Trials that ASHA stopped count with their best value so far, which blurs `epochs`. Axes
-    that not all trials have are left out, and so are those of one value. A resample draws as many
-    trials as there are, with replacement: the spread says how much depends on which trials a
-    search happened to make.
+    Trials that ASHA stopped count with their best value so far, which blurs the effect of
+    `epochs`. Axes that not all trials have, or with one value, are left out. A resample draws as
+    many trials as there are, with replacement; its spread shows how much a share depends on which
+    trials the search happened to run.
 
     Args:
-        run: The run; its seed is that of the draws.
-        resamples: Their number; 0 gives shares without a spread.
+        run: The run; its seed also seeds the draws.
+        resamples: How many; 0 gives shares without a spread.
 
     Returns:
         Shares that sum to 1; empty if there are too few trials or they are all equal.
@@ -75,7 +75,7 @@ def axis_shares(run: LoadedRun, *, resamples: int = 0) -> list[AxisShare]:
     drawn: dict[str, list[float]] = {axis: [] for axis in shares}
     for _ in range(resamples if shares else 0):
         indices = generator.integers(len(measured), size=len(measured))
-        # None where all values drawn are equal; an axis that varied in no trial drawn has 0.
+        # Empty if all drawn scores are equal; an axis constant in the drawn trials has share 0.
         resampled = _shares([measured[index] for index in indices])
         for axis, of_axis in drawn.items():
             of_axis += [resampled.get(axis, 0.0)] if resampled else []
@@ -87,7 +87,7 @@ def axis_shares(run: LoadedRun, *, resamples: int = 0) -> list[AxisShare]:
 
 
 def _frozen_trials(run: LoadedRun) -> list[FrozenTrial]:
-    """Return the measured trials as Optuna has them; none where they are too few."""
+    """Return the measured trials as Optuna's; empty if there are too few."""
     space = run.space
     measured = run.trials[run.trials["val_bits_per_char"].notna()]
     if len(measured) < MIN_TRIALS or not space.distributions:
@@ -108,7 +108,7 @@ def _frozen_trials(run: LoadedRun) -> list[FrozenTrial]:
 
 
 def constant_axes(run: LoadedRun) -> list[str]:
-    """Return the axes that have one value in all measured trials: they cannot have mattered.
+    """Return the axes with one value in all measured trials, which cannot have mattered.
 
     PED-ANOVA of Optuna 5.0 gives an axis with a single value half of the importance.
     """
@@ -121,10 +121,10 @@ def constant_axes(run: LoadedRun) -> list[str]:
 
 
 def partial_axes(run: LoadedRun) -> list[str]:
-    """Return the axes that some measured trials have and others have not.
+    """Return the axes that some measured trials have and others do not.
 
-    PED-ANOVA of Optuna 5.0 compares only those that have it: one that 27 of 35 trials had led a
-    table with 0.40.
+    PED-ANOVA of Optuna 5.0 compares only the trials with the axis: one that 27 of 35 trials had
+    came first, with 0.40.
     """
     measured = run.trials[run.trials["val_bits_per_char"].notna()]
     constant = constant_axes(run)
@@ -143,7 +143,7 @@ def have_axis(trials: pd.DataFrame, axis: str, space: SearchSpace) -> list[bool]
 
 
 def num_best_tenth(run: LoadedRun) -> int:
-    """Return how many trials PED-ANOVA takes for the best tenth; equal ones count."""
+    """Return how many trials PED-ANOVA counts as the best tenth, ties included."""
     scores = run.trials["val_bits_per_char"].dropna()
     return len(scores.nsmallest(math.ceil(BEST_SHARE * len(scores)), keep="all"))
 
@@ -158,20 +158,20 @@ def _shares(measured: Sequence[FrozenTrial]) -> dict[str, float]:
     study.add_trials(measured)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        # optuna 5.0: that shares of few trials, or of equal ones, are inaccurate or equal.
+        # optuna 5.0 warns of few or equal trials.
         warnings.simplefilter("ignore", UserWarning)
         evaluator = PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE)
         shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
     if any(math.isnan(share) for share in shares.values()):
         return {}
-    # Optuna leaves equal shares in the order of a set, which differs from process to process.
+    # Optuna orders equal shares as in a set, which differs between processes.
     return dict(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
 
 
 def boundary_notes(run: LoadedRun) -> list[str]:
-    """Return a line that names the axes at whose boundary most of the best lie; or none.
+    """Return a line that names the axes at whose edge most of the best trials lie, or nothing.
 
-    A bound that no configuration can cross, such as no dropout, does not count.
+    A bound that no configuration can cross, such as zero dropout, does not count.
     """
     found = ranked(run.trials)
     best = found[found["baseline"].isna()].head(NUM_BEST)
@@ -189,13 +189,13 @@ def boundary_notes(run: LoadedRun) -> list[str]:
         return []
     said = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
     return [
-        f"edge: of the best, most have {said} that the space allows; a wider space may have "
-        f"better ones."
+        f"edge: most of the best trials have {said} that the space allows; a wider space may "
+        f"contain better ones."
     ]
 
 
 def _is_possible(config: TrialConfig, axis: str, value: Any) -> bool:
-    """Return whether a configuration may have such a value at all."""
+    """Return whether such a value is valid in a configuration."""
     try:
         dataclasses.replace(config, **{axis: value})
     except ConfigError:

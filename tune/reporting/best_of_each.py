@@ -31,9 +31,9 @@ def best_of_each_cleaning(run: LoadedRun) -> Section:
             }
         )
     note = (
-        "Restored bits are compared: own bits and what the cleaning dropped, at the floor "
-        "model's price, per raw character. Own bits, per cleaned character, fall with every "
-        "symbol that is dropped. Both floor columns are per raw character."
+        "Cleanings are compared by restored bits per raw character: own bits plus the floor "
+        "model's price for what the cleaning dropped. Own bits are per cleaned character and "
+        "fall with every symbol dropped. Both floor columns are per raw character."
     )
     return Section(
         title="The best of each cleaning, and the floor", body=(pd.DataFrame(rows), note)
@@ -41,7 +41,7 @@ def best_of_each_cleaning(run: LoadedRun) -> Section:
 
 
 def best_of_each_group(run: LoadedRun) -> Section | None:
-    """Return the section on the groups within which ASHA compares; None where it compares all."""
+    """Return the section on the groups within which ASHA compares; None if it compares all."""
     names, groups = run.space.budget.compare_within, run.space.groups()
     if len(groups) < 2:
         return None
@@ -70,7 +70,7 @@ def best_of_each_group(run: LoadedRun) -> Section | None:
         rows.append(row)
     each = " and ".join(names)
     note = (
-        f"ASHA compared trials of one {each} alone. How many of each were tried is the sampler's "
-        f"choice: one with more had more chances."
+        f"ASHA compared trials only within the same {each}. The sampler chose how many trials "
+        f"each got; more trials are more chances."
     )
     return Section(title=f"The best of each {each}", body=(pd.DataFrame(rows), note))

@@ -1,4 +1,4 @@
-"""Several runs in one table, where their scores mean the same: `python -m tune.report RUN RUN`."""
+"""Compares runs with comparable scores in one table: `python -m tune.report RUN RUN`."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from tune.reporting.confirmation import summary
 from tune.reporting.section import Section, markdown, shown, spread
 
 _SAME = 1e-9
-"""Floors of one text are equal up to the last digits, which differ from machine to machine."""
+"""Relative tolerance of floors of one text: the last digits differ between machines."""
 
 
 def comparison(runs: Sequence[LoadedRun]) -> str:
@@ -26,7 +26,7 @@ def comparison(runs: Sequence[LoadedRun]) -> str:
         runs: Two or more.
 
     Raises:
-        ConfigError: They were not judged alike: another text, or another objective.
+        ConfigError: Their texts or objectives differ.
     """
     for other in runs[1:]:
         _check_comparable(runs[0], other)
@@ -35,12 +35,12 @@ def comparison(runs: Sequence[LoadedRun]) -> str:
     )
     rows = [_row(run) for _, run in ordered]
     note = (
-        "One text and one objective, so the scores compare. `best` is the lowest of a search's "
-        "trials on the validation passage: more trials make it more optimistic. `retrained` is "
-        "the best mean of its finalists, ± the standard deviation between their seeds, and "
-        "`test` the same networks' on the test passage, where the predictor is judged too: with "
-        "its cache, if it has one, which counts what it reads, and without. The runs stand in "
-        "the order of `retrained` or, if one was not retrained, of `best`."
+        "All runs have the same text and objective, so their scores are comparable. `best` is "
+        "the lowest score of a search's trials on the validation passage; more trials make it "
+        "more optimistic. `retrained` is the best mean of its finalists ± the standard deviation "
+        "between their seeds; `test` is the same for these networks on the test passage. The "
+        "predictor is scored there too, with its cache of recent text, if it has one, and "
+        "without. Runs are sorted by `retrained`, or by `best` if any was not retrained."
     )
     table = pd.DataFrame(rows, dtype=object)
     return markdown(Section(title=f"{len(runs)} runs", body=(table, note))) + "\n"
@@ -73,7 +73,7 @@ def _row(run: LoadedRun) -> dict[str, Any]:
 
 
 def _scores(runs: Sequence[LoadedRun]) -> list[float]:
-    """Return what the runs are ordered by: `retrained` where all have it, else `best`."""
+    """Return what the runs are sorted by: `retrained` if all have it, otherwise `best`."""
     retrained = [float(summary(run)["mean"].min()) for run in runs]
     if not np.isnan(retrained).any():
         return retrained
@@ -81,7 +81,7 @@ def _scores(runs: Sequence[LoadedRun]) -> list[float]:
 
 
 def _check_comparable(first: LoadedRun, other: LoadedRun) -> None:
-    """Refuse two runs whose scores do not mean the same.
+    """Refuse two runs whose scores are not comparable.
 
     Raises:
         ConfigError: The reason.

@@ -1,4 +1,4 @@
-"""The report's section on the finalists: how lucky was the winner, what is within noise."""
+"""The report's section on the finalists: how lucky the winner was, and what is within noise."""
 
 import pandas as pd
 
@@ -15,11 +15,11 @@ _COLUMNS = (
     *("test, mean", "test, deviation", "per letter, mean", "per letter, deviation"),
 )
 LETTERLESS = (
-    "`per letter` is worked out character by character, with the state after all before: networks "
-    "of words, of bytes or of windows have none."
+    "`per letter` needs a network that reads characters one by one, with its state carried over; "
+    "networks of words, bytes or windows have none."
 )
 NOT_SCORED = "not scored"
-UNSCORED = f"`{NOT_SCORED}`: the time budget had no room for it, or the scoring was not ended."
+UNSCORED = f"`{NOT_SCORED}`: the time budget left no time for it, or scoring did not finish."
 
 
 def confirmation(run: LoadedRun) -> Section:
@@ -28,18 +28,19 @@ def confirmation(run: LoadedRun) -> Section:
     table = summary(run)
     if table.empty:
         reason = run.study.unconfirmed  # earlier runs do not have it
-        needed = "To find out, use `--finalists` and leave room in the time budget."
+        needed = "To find out, use `--finalists` and leave time for them in the time budget."
         text = (
-            f"No: nothing was retrained, so it is unknown how much of its lead is luck. "
-            f"{f'The reason: {escaped(reason)}.' if reason else needed}"
+            f"No: nothing was retrained, so it is unknown how much of the winner's lead is luck. "
+            f"{f'Reason: {escaped(reason)}.' if reason else needed}"
         )
         return Section(title=title, body=(text,))
     first, reasons = table.iloc[0], _without_letters(run, table)
     lines = [
-        f"Each was retrained with other seeds, without ASHA; values are bits per "
-        f"character. The best mean, {first['mean']:.4f}, is trial {first['trial']}'s; in the "
-        f"search it had {first['in the search']:.4f}. `optimism` is the mean less the search's "
-        f"value. The test passage was scored once per training, by these networks alone.",
+        f"Each finalist was retrained with other seeds, without ASHA; values are bits per "
+        f"character. Trial {first['trial']} has the best mean, {first['mean']:.4f}; in the search "
+        f"it scored {first['in the search']:.4f}. `optimism` is the mean minus the score in the "
+        f"search. Each retrained network was scored once on the test passage; no trial was "
+        f"selected by it.",
         *_letters(run.finalists, table),
         *([LETTERLESS] if (reasons != NOT_SCORED).any() else []),
         *([UNSCORED] if (reasons == NOT_SCORED).any() else []),
@@ -54,12 +55,12 @@ def confirmation(run: LoadedRun) -> Section:
         values = whole["val_bits_per_char"], whole["test_bits_per_char"]
         row = {"trial": PREDICTOR, "mean": values[0], "test, mean": values[1]}
         table = pd.DataFrame([*table.to_dict("records"), row], columns=table.columns, dtype=object)
-        lines.append("The predictor's mean is of the passage that it was fitted on.")
+        lines.append("The predictor's `mean` is on the passage to which it was fitted.")
     return Section(title=title, body=(table, "\n".join(lines)))
 
 
 def verdict(run: LoadedRun) -> str:
-    """Return the best mean in one line, or an empty text where nothing was retrained."""
+    """Return the best mean in one line; empty if nothing was retrained."""
     table = summary(run)
     if table.empty:
         return ""
@@ -73,26 +74,27 @@ def verdict(run: LoadedRun) -> str:
 
 
 def _with_learning(finalists: pd.DataFrame, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return the table with what dynamic evaluation brings, and a sentence on it."""
+    """Return the table with scores by dynamic evaluation, and a sentence on them."""
     scored = finalists[finalists["test_bits_per_char_dynamic"].notna()]
     if scored.empty:
         return table, []
     values = scored.groupby("number")["test_bits_per_char_dynamic"].first().astype(object)
-    table = table.assign(**{"test, learning on": table["trial"].map(values)})
-    each = "; ".join(
-        f"trial {row['number']}, {shown(row['test_bits_per_char'])} as it is, in "
-        f"{shown(row['dynamic_seconds'], '.0f')} s"
+    table = table.assign(**{"test, dynamic": table["trial"].map(values)})
+    each = " ".join(
+        f"Trial {row['number']}'s network took {shown(row['dynamic_seconds'], '.0f')} s; without "
+        f"dynamic evaluation, it scores {shown(row['test_bits_per_char'])}."
         for row in scored.to_dict("records")
     )
     return table, [
-        f"`test, learning on`: what the best's first network would spend on the test passage, "
-        f"going on to learn from what it has read (dynamic evaluation, Krause 2018; of a longer "
-        f"passage by the gain on its first {MAX_DYNAMIC_SYMBOLS:,} symbols): {each}."
+        f"`test, dynamic` is the test score with dynamic evaluation (Krause 2018): the first "
+        f"network of the best finalist keeps learning from the text that it has read. For a "
+        f"longer passage, the gain is measured on the first {MAX_DYNAMIC_SYMBOLS:,} symbols. "
+        f"{each}"
     ]
 
 
 def _letters(finalists: pd.DataFrame, table: pd.DataFrame) -> list[str]:
-    """Return a sentence on bits per letter, and on how far their estimates may still fall."""
+    """Return a sentence on bits per letter, and on how far the estimates might still fall."""
     trends = finalists[finalists["test_bits_per_letter_sixteenth"].notna()]
     if trends.empty:
         return []
@@ -105,15 +107,16 @@ def _letters(finalists: pd.DataFrame, table: pd.DataFrame) -> list[str]:
         if number in first.index
     ]
     return [
-        f"`per letter` is what a network spends on a letter of the test passage, marginalised "
-        f"over what cleanings may drop by {finalists['letter_particles'].max()} particles (one "
-        f"where that is exact): all are judged on the same letters, from above. With a "
-        f"sixteenth, a quarter and all of the particles: {'; '.join(estimates)}."
+        f"`per letter` is bits per letter of the test passage, marginalised over what cleanings "
+        f"may drop, so all networks are judged on the same letters. It is an upper estimate by "
+        f"{finalists['letter_particles'].max()} particles (one if that is exact). With a "
+        f"sixteenth, a quarter and all of the particles, the first networks score: "
+        f"{'; '.join(estimates)}."
     ]
 
 
 def _without_letters(run: LoadedRun, table: pd.DataFrame) -> pd.Series:
-    """Return why finalists can have no bits per letter, by their row."""
+    """Return why finalists have no bits per letter, by row."""
     trials = run.trials.set_index("number").loc[table["trial"]]
     limited = run.space.budget.time_budget_seconds is not None
     reasons = pd.Series(NOT_SCORED if limited else None, index=table.index, dtype=object)
@@ -124,16 +127,17 @@ def _without_letters(run: LoadedRun, table: pd.DataFrame) -> pd.Series:
 
 
 def _comparisons(table: pd.DataFrame, noise: SeedNoise | None) -> list[str]:
-    """Return each one's distance from the best, and whether that is more than noise."""
+    """Return each finalist's distance from the best, and whether it is more than noise."""
     first, rivals = table.iloc[0], table.iloc[1:]
     lines = []
     if noise is not None and not rivals.empty:
         lines.append(
-            f"A lead is more than noise if the best of {len(table)} equal configurations would "
-            f"have it over any other by chance in about {100 * FALSE_ALARMS:g} % of searches "
-            f"(Tukey's range test, with the deviation between seeds, {noise.basis}, or the two's "
-            f"own where that is larger). That is noise between seeds, on this one passage: where "
-            f"the test passage has another order, neither is sure."
+            f"A lead is called more than noise if the best of {len(table)} equally good "
+            f"configurations would have it over any other by chance in about "
+            f"{100 * FALSE_ALARMS:g} % of searches. This is Tukey's range test with the standard "
+            f"deviation between seeds ({noise.basis}), or with that of the two configurations if "
+            f"it is larger. It covers noise between seeds on this passage only; if the test "
+            f"passage gives another order, neither order is certain."
         )
     for _, rival in rivals.iterrows():
         baseline = f" ({escaped(rival['baseline'])})" if rival["baseline"] else ""
@@ -141,18 +145,18 @@ def _comparisons(table: pd.DataFrame, noise: SeedNoise | None) -> list[str]:
         line = f"- trial {rival['trial']}{baseline}: {gap:.4f} bits more"
         on_test = _on_test(first, rival)
         if noise is None:
-            lines.append(f"{line}; one training says nothing about noise.{on_test}")
+            lines.append(f"{line}; one training of each says nothing about noise.{on_test}")
             continue
         least = least_lead(first, rival, noise, num_compared=len(table))
         kind = "more than noise" if gap > least else "within noise"
-        lines.append(f"{line}, noise is up to {least:.4f}: {kind}.{on_test}")
+        lines.append(f"{line} (up to {least:.4f} would be noise): {kind}.{on_test}")
     return lines
 
 
 def least_lead(
     first: pd.Series, rival: pd.Series, noise: SeedNoise, *, num_compared: int
 ) -> float:
-    """Return the bits by which one row of `summary` must lead another to be more than noise."""
+    """Return by how many bits a row of `summary` must lead another to be more than noise."""
     known = [0.0 if pd.isna(row["deviation"]) else row["deviation"] for row in (first, rival)]
     return noise.least_lead(
         first["seeds"],
@@ -163,16 +167,16 @@ def least_lead(
 
 
 def _on_test(first: pd.Series, rival: pd.Series) -> str:
-    """Return how far apart two are on the test passage, empty where one was not scored there."""
+    """Return the gap between two on the test passage; empty if one was not scored there."""
     gap = rival["test, mean"] - first["test, mean"]
     if pd.isna(gap):
         return ""
-    kind = "more" if gap >= 0 else "fewer: the other order"
-    return f" On the test passage {abs(gap):.4f} {kind}."
+    kind = "more" if gap >= 0 else "fewer: the order is reversed"
+    return f" On the test passage, {abs(gap):.4f} {kind}."
 
 
 def summary(run: LoadedRun) -> pd.DataFrame:
-    """Return one row a finalist, best mean first."""
+    """Return one row per finalist, best mean first."""
     ended = run.finalists[run.finalists["status"] == Status.COMPLETE.value]
     searched = run.trials.set_index("number")["val_bits_per_char"]
     rows = []

@@ -58,15 +58,15 @@ def winner(run: LoadedRun) -> Section:
     if rival is None:
         against = "No baseline was measured."
     elif first["number"] == rival["number"]:
-        against = f"It is a baseline, {escaped(first['baseline'])}: no other trial was better."
+        against = f"It is a baseline, {escaped(first['baseline'])}; no other trial is better."
     else:
         against = f"The best baseline, {escaped(rival['baseline'])}, {_behind(rival, first)}"
         if cut := as_far_as(rival):
-            against += f" It was trained {cut}; the winner had {winner_then(run, rival)}."
+            against += f" It was trained for {cut}; the winner scored {winner_then(run, rival)}."
     resemblance, nothing = run.study.resemblance, run.study.found_nothing
     reasons = [escaped(nothing)] if nothing else []
     if first["val_bits_per_char"] >= floor:
-        reasons.append(f"no network is better than the n-gram, which has {floor:.4f} bits")
+        reasons.append(f"no network beats the n-gram, which scores {floor:.4f} bits")
     if resemblance and resemblance.warning:
         reasons.append(resemblance.warning)
     warning = " ".join(f"**Warning**: {reason}." for reason in reasons)
@@ -75,22 +75,21 @@ def winner(run: LoadedRun) -> Section:
         caption=warning,
         body=(
             *([warning] if warning else []),
-            f"**{first['val_bits_per_char']:.4f} bits per character** "
-            f"({first['val_own_bits_per_char']:.4f} own), trial {first['number']}, epoch "
-            f"{first['best_epoch']}: {settings}.",
+            f"Trial {first['number']} scores **{first['val_bits_per_char']:.4f} bits per "
+            f"character** ({first['val_own_bits_per_char']:.4f} own bits) after epoch "
+            f"{first['best_epoch']}. Settings: {settings}.",
             f"{against}{_against_starts(first, run.starts)} The floor, a "
             f"{run.study.objective.floor_name} that trains in a second, scores {floor:.4f}. The "
-            f"winner's value is the best of many on the same validation passage, so it is "
-            f"optimistic.",
+            f"winner's score is the best of many on one validation passage, so it is optimistic.",
         ),
-        page_title="Beside the baselines",
+        page_title="The winner and the baselines",
         draw=lambda: [compared(run)],
     )
 
 
 def _behind(rival: pd.Series, first: pd.Series) -> str:
     score = rival["val_bits_per_char"]
-    return f"scores {score:.4f}: {score - first['val_bits_per_char']:.4f} bits more."
+    return f"scores {score:.4f}, {score - first['val_bits_per_char']:.4f} bits more."
 
 
 def _against_starts(first: pd.Series, starts: pd.DataFrame) -> str:
@@ -98,10 +97,8 @@ def _against_starts(first: pd.Series, starts: pd.DataFrame) -> str:
         return ""
     start = starts.iloc[0]
     if start["number"] == first["number"]:
-        return " The winner is where the search started: nothing that was proposed was better."
-    return (
-        f" The best that the search started from, trial {start['number']}, {_behind(start, first)}"
-    )
+        return " The winner is one of the search's starts: no proposed configuration is better."
+    return f" The best of the search's starts, trial {start['number']}, {_behind(start, first)}"
 
 
 def ten_best(run: LoadedRun) -> Section:
@@ -119,17 +116,17 @@ def best_table(run: LoadedRun) -> pd.DataFrame:
 
 
 def best_notes(run: LoadedRun) -> list[str]:
-    """Return sentences on these: noise, the floor, the boundary of the space."""
+    """Return sentences on these: noise, the floor, the edges of the space."""
     repeats = len(ranked(run.trials)) - len(ranked_configurations(run.trials))
     verb = "repeats" if repeats == 1 else "repeat"
     notes = [
-        f"{counted(repeats, 'trial')} {verb} a configuration; the table has the best of each."
+        f"{counted(repeats, 'trial')} {verb} a configuration; the table shows the best of each."
     ]
     return [*table_notes(run, best_table(run)), *boundary_notes(run), *notes * (repeats > 0)]
 
 
 def baselines(run: LoadedRun) -> Section:
-    """Return the section on the baselines, beside what their source reports of them."""
+    """Return the section on the baselines, with the figures that their source reports."""
     rows = []
     for baseline in run.space.baselines:
         ours = run.trials[run.trials["baseline"] == baseline.name]
@@ -148,13 +145,14 @@ def baselines(run: LoadedRun) -> Section:
         row["documented seconds"] = baseline.documented_seconds
         rows.append(row)
     if not rows:
-        return Section(title="Baselines", body=("The space has none.",))
+        return Section(title="Baselines", body=("The space has no baselines.",))
     note = (
-        "Training losses are in nats per own character, dropout on, of the last epoch. The "
-        "documented ones are of the same settings in the reference's own way of training."
+        "`training loss` is the last epoch's, in nats per cleaned character, with dropout on. "
+        "`documented loss` and `documented seconds` are those published for the same settings, "
+        "trained as the reference trains."
     )
     if others := "; ".join(other_fields(run).values()):
-        note += f" The baselines have {others}."
+        note += f" The baselines use {others}."
     return Section(title="Baselines", body=(pd.DataFrame(rows), note))
 
 
@@ -164,7 +162,7 @@ def pruned(run: LoadedRun) -> Section:
     groups = stopped.groupby("epochs_run")["val_bits_per_char"]
     table = groups.agg(["count", "min", "median", "max"]).reset_index()
     table = table.rename(columns={"epochs_run": "after epoch", "count": "trials"})
-    return Section(title="What was pruned when", body=(table,))
+    return Section(title="Pruned trials by epoch", body=(table,))
 
 
 def progress(run: LoadedRun) -> Section:
@@ -184,49 +182,52 @@ def progress(run: LoadedRun) -> Section:
         }
     )
     return Section(
-        title="How the best value fell",
+        title="The best score over time",
         body=(table,),
         page_title="Best so far",
         caption=(
-            "A point is a trial's score, when it was reached; a click on one shows the trial in "
-            "the table below. Points far above are outside the picture: a double click shows all."
+            "Each point is a trial's best score, at the time it was reached. Click a point to "
+            "find its trial in the table below. Points far above the rest lie outside the plot; "
+            "double-click to show them."
         ),
         draw=lambda: [best_so_far(run)],
     )
 
 
 def axis_importance(run: LoadedRun) -> Section:
-    """Return the section on the axes that mattered."""
+    """Return the section on the importance of the axes."""
     title, page_title = "Importance of each axis", "Which axis mattered"
     shares = axis_shares(run)
     if not shares:
-        unknown = "Too few different trials to tell."
+        unknown = "There are too few distinct trials to tell."
         return Section(title=title, page_title=page_title, body=(unknown,))
     table = pd.DataFrame([{"axis": share.axis, "share": share.share} for share in shares])
-    note = "PED-ANOVA over all measured trials; those that ASHA stopped blur `epochs`."
-    left_out = _left_out("they had one value", constant_axes(run))
+    note = (
+        "PED-ANOVA over all measured trials. Trials that ASHA stopped blur the effect of `epochs`."
+    )
+    left_out = _left_out("they took only one value", constant_axes(run))
     left_out += _left_out("not all trials have them", partial_axes(run))
     num_best = num_best_tenth(run)
     if num_best < MIN_BEST:
         left_out += (
-            f" The best tenth is {counted(num_best, 'trial')}: too few to trust the shares."
+            f" The best tenth is {counted(num_best, 'trial')}, too few for reliable shares."
         )
     resamples = 0 if run.is_running else RESAMPLES  # 2.4 to 5 s with 1,000 trials
     uncertainty = (
-        f"The bar spans the middle 80 % of {resamples} resamples of the trials: where bars "
-        "overlap, the order is not sure. A resample has fewer different trials, so its shares "
-        "are more even: a large share may lie above its bar."
+        f"Each bar spans the middle 80 % of {resamples} resamples of the trials; where bars "
+        "overlap, the order is uncertain. A resample has fewer distinct trials, so its shares "
+        "are more even, and a large share may lie above its bar."
         if resamples
-        else "How sure they are is worked out when the search is over."
+        else "Their uncertainty is computed when the search has ended."
     )
     return Section(
         title=title,
         body=(table, note + left_out),
         page_title=page_title,
         caption=(
-            "PED-ANOVA over all measured trials: an axis' share in what separates the best tenth "
-            f"from the rest. {uncertainty} Trials that ASHA stopped blur `epochs`."
-            f"{left_out}"
+            "PED-ANOVA over all measured trials: each axis's share in what separates the best "
+            f"tenth from the rest. {uncertainty} Trials that ASHA stopped blur the effect of "
+            f"`epochs`.{left_out}"
         ),
         draw=lambda: [importance(axis_shares(run, resamples=resamples))],
     )
@@ -234,7 +235,7 @@ def axis_importance(run: LoadedRun) -> Section:
 
 def _left_out(reason: str, axes: list[str]) -> str:
     names = ", ".join(f"`{axis}`" for axis in axes)
-    return f" Left out, for {reason}: {names}." if names else ""
+    return f" Left out because {reason}: {names}." if names else ""
 
 
 def all_axes(run: LoadedRun) -> Section | None:
@@ -243,7 +244,7 @@ def all_axes(run: LoadedRun) -> Section | None:
         return None
     return Section(
         title="All axes at once",
-        caption="A line is a trial. The last axis is its rank, the best score on top.",
+        caption="Each line is a trial. The last axis is its rank, with the best score on top.",
         draw=lambda: [parallel_coordinates(run)],
     )
 
@@ -253,10 +254,10 @@ def each_axis(run: LoadedRun) -> Section | None:
     if not run.space.distributions:
         return None
     return Section(
-        title="Each axis by itself",
+        title="Each axis separately",
         caption=(
-            "The star is the winner, diamonds are the baselines, grey rings were stopped by "
-            "ASHA after few epochs, so their scores are high whatever their axes are."
+            "The star is the winner; diamonds are baselines. Grey rings are trials that ASHA "
+            "stopped: after few epochs, scores are high whatever the settings."
         ),
         draw=lambda: slices(run),
     )
@@ -268,16 +269,16 @@ def workers(run: LoadedRun) -> Section:
     return Section(
         title="When each trial ran",
         caption=(
-            f"A bar is a trial. {ran['row'].max() + 1} ran at once at most, "
-            f"and trained {busy_share(ran):.0%} of the time. A trial lies in the first row that "
-            "was free when it began: which process ran it is not recorded."
+            f"Each bar is a trial. At most {ran['row'].max() + 1} ran at once; the rows are "
+            f"filled for {busy_share(ran):.0%} of the time. A trial is in the first row that was "
+            "free when it started, because the process that ran it is not recorded."
         ),
         draw=lambda: [timeline(run, ran)],
     )
 
 
 def steered(run: LoadedRun) -> Section | None:
-    """Return the section on what was done by hand while the search ran; None without it."""
+    """Return the section on commands to the running search; None if there were none."""
     done = by_hand(run.orders)
     return Section(title="By hand", body=(f"By hand: {'; '.join(done)}.",)) if done else None
 
@@ -286,7 +287,7 @@ def failures(run: LoadedRun) -> Section | None:
     """Return the section on errors; None without one."""
     failed = run.trials[run.trials["error"].notna()]
     table = failed[["trial_id", "status", "error"]]
-    return None if failed.empty else Section(title="What went wrong", body=(table,))
+    return None if failed.empty else Section(title="Errors", body=(table,))
 
 
 SECTIONS: tuple[Callable[[LoadedRun], Section | None], ...] = (
@@ -309,4 +310,4 @@ SECTIONS: tuple[Callable[[LoadedRun], Section | None], ...] = (
     steered,
     failures,
 )
-"""Makers of the sections of a run with a result; None is a section that the run has not."""
+"""Functions that make the sections of a run with a result, or None if it has no such section."""

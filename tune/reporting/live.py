@@ -1,6 +1,6 @@
-"""Writes the tables and the page of a search while it runs, in a thread of its own.
+"""Writes the tables and the page of a running search, in its own thread.
 
-With 10,000 trials each takes seconds: in Ray's loop all workers would wait for as long.
+With 10,000 trials, each takes seconds; in Ray's loop, all workers would wait that long.
 """
 
 import logging
@@ -15,16 +15,16 @@ from tune.records.tables import Table
 from tune.records.trial import Status, TrialRecord
 
 SAVE_SHARE = 0.05
-"""Largest share of the time, about, that goes into the tables, however many trials there are."""
+"""Approximate largest share of the time spent on tables, however many trials there are."""
 PAGE_SECONDS = 20.0
-"""Shortest interval between two writes of the page, seconds."""
+"""Shortest interval between two writes of the page, in seconds."""
 PAGE_SHARE = 0.02
-"""Largest share of the time, about, that goes into pages."""
+"""Approximate largest share of the time spent on pages."""
 _log = logging.getLogger(__name__)
 
 
 class LiveFiles:
-    """A context manager: while it is open, tables are written as trials come."""
+    """A context manager: while it is open, tables are written as trials report."""
 
     def __init__(self, folder: RunFolder) -> None:
         """Write into a run's folder."""
@@ -38,7 +38,7 @@ class LiveFiles:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        """Wait until what is being written is.
+        """Wait for the write in progress.
 
         Raises:
             OSError: A table could not be written.
@@ -49,22 +49,22 @@ class LiveFiles:
             self._writing.result()
 
     def save(self, records: Iterable[TrialRecord]) -> None:
-        """Have the tables written, and the page now and then.
+        """Start writing the tables, and sometimes the page.
 
-        Nothing is done while the last time is not over, or lies a short time back: the caller
-        comes again with the next trial.
+        Do nothing while the previous write is unfinished or recent: the caller calls again with
+        the next trial.
 
         Args:
             records: All trials.
 
         Raises:
-            OSError: The tables could not be written the last time.
+            OSError: The previous write failed.
         """
         if self._writing is not None:
             if not self._writing.done():
                 return
             self._writing.result()
-        # The others may change while they are written; what waits at a rung may go on.
+        # Other trials may change during the write; a trial paused at a rung may continue.
         of_now = [
             each if each.has_ended and each.status is not Status.PRUNED else each.copy()
             for each in records
@@ -72,7 +72,7 @@ class LiveFiles:
         self._writing = self._executor.submit(self._write, of_now)
 
     def save_all(self, records: Iterable[TrialRecord]) -> None:
-        """Write the tables and the page, now and here: the search is over.
+        """Write the tables and the page in this thread, now: the search has ended.
 
         Raises:
             OSError: A table cannot be written.
@@ -82,7 +82,7 @@ class LiveFiles:
         self.write_page(self._folder.write_tables(list(records)))
 
     def _write(self, records: list[TrialRecord]) -> None:
-        """Write, and keep the thread busy until it may write again; errors end the search."""
+        """Write, then block the thread until it may write again; errors end the search."""
         start = time.monotonic()
         tables = self._folder.write_tables(records)
         seconds = time.monotonic() - start
@@ -90,15 +90,15 @@ class LiveFiles:
         self._ending.wait(seconds / SAVE_SHARE)
 
     def write_page(self, tables: tuple[Table, Table]) -> None:
-        """Write the page if its last time lies long enough back and there is anything to show."""
+        """Write the page if the last write is old enough and there is something to show."""
         start = time.monotonic()
         if start < self._page_rests_until or tables[1].empty:
             return
         try:
-            from tune.reporting.page import write_page  # the first time it takes 0.1 s
+            from tune.reporting.page import write_page  # the first import takes 0.1 s
 
             write_page(read_run(self._folder, tables), self._folder)
-        except Exception:  # the tables are safe: a page must never end a search of hours
+        except Exception:  # the tables are written; a page must not end a long search
             _log.warning("report.html could not be written", exc_info=True)
         end = time.monotonic()
         self._page_rests_until = end + max(PAGE_SECONDS, (end - start) / PAGE_SHARE)

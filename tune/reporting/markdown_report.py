@@ -1,4 +1,4 @@
-"""The text of report.md: sees a run's tables and study.json only, never a trial or a network."""
+"""The text of report.md, made only from a run's tables and study.json."""
 
 from model.system.durations import counted, format_range, format_seconds
 from model.system.files import write_text
@@ -27,7 +27,7 @@ def report_text(run: LoadedRun) -> str:
 
 
 def _nothing(run: LoadedRun) -> str:
-    """Return why there is nothing to report; running and earlier runs know less."""
+    """Return why there is nothing to report; running and older runs have only their ending."""
     reason = run.study.found_nothing or f"no trial trained an epoch: {run.study.ended}"
     return f"{escaped(reason[:1].upper() + reason[1:])}."
 
@@ -38,39 +38,39 @@ def _head(run: LoadedRun) -> str:
     statuses = ", ".join(f"{counts[s.value]} {s.value}" for s in Status if s.value in counts)
     corpus = study.corpus
     return (
-        f"# Search of {escaped(study.space.name)} on {escaped(corpus.name)}\n\n"
+        f"# Search: {escaped(study.space.name)} on {escaped(corpus.name)}\n\n"
         f"    {' '.join(printable(study.command).split())}\n\n"
-        f"{counted(len(trials), 'trial')} ({statuses or 'none'}) in "
-        f"{format_seconds(run.search_seconds)}, {escaped(study.ended)}. "
-        f"{counted(float(trials['epochs_run'].sum()), 'epoch')}. "
+        f"{counted(len(trials), 'trial')} ({statuses or 'none'}), "
+        f"{counted(float(trials['epochs_run'].sum()), 'epoch')}, "
+        f"{format_seconds(run.search_seconds)}; {escaped(study.ended)}. "
         f"Corpus: {corpus.num_chars:,} characters, {escaped(corpus.source)}. "
         f"Seed {study.settings.seed}. {escaped(study.machine)}.{_planned(run)}"
     )
 
 
 def _planned(run: LoadedRun) -> str:
-    """Return what the plan had said of the time; nothing for a run that had no estimate."""
+    """Return planned and actual time; empty for a run without an estimate."""
     estimate = run.study.estimate
     if estimate is None:
         return ""
-    took = f"; it took {format_seconds(run.study.search_seconds)}"
-    # Of a search that was given another budget: its first plan was for something else.
-    later = " in all when it was resumed" if estimate.planned_on_resuming else ""
+    took = f"; actual time: {format_seconds(run.study.search_seconds)}"
+    # The search was given another budget, for which its first plan was not made.
+    later = " in total, replanned when it was resumed" if estimate.planned_on_resuming else ""
     text = (
-        f"\n\nThe plan was {format_range(*estimate.planned_seconds)}{later}"
+        f"\n\nPlanned time: {format_range(*estimate.planned_seconds)}{later}"
         f"{'' if run.is_running else took}."
     )
     if estimate.measured_by_predicted is not None:
         low, median, high = estimate.measured_by_predicted
         text += (
-            f" An epoch took {median:.2f} times as long as predicted ({low:.2f} to {high:.2f}; "
-            f"median and middle 80 % of {counted(estimate.measured_trials, 'trial')})."
+            f" Epochs took {median:.2f} times the predicted time (median of "
+            f"{counted(estimate.measured_trials, 'trial')}; middle 80 %: {low:.2f} to {high:.2f})."
         )
     # Runs from before 2026-11-26 have none.
     if estimate.memory_by_predicted is not None:
         low, median, high = estimate.memory_by_predicted
         text += (
-            f" A trial's process took {median:.2f} times the memory that was predicted "
-            f"({low:.2f} to {high:.2f}; {counted(estimate.memory_trials, 'trial')})."
+            f" Trials used {median:.2f} times the predicted memory (median of "
+            f"{counted(estimate.memory_trials, 'trial')}; middle 80 %: {low:.2f} to {high:.2f})."
         )
     return text

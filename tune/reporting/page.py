@@ -1,10 +1,9 @@
-"""report.html: a run as a page that one looks at, made from its tables alone.
+"""report.html: a run as one page, made from its tables alone.
 
-One file that asks for nothing on the network. Everything that comes from a text, a name or an
-error is escaped: by Jinja in the page, by its `tojson` in scripts, by markdown-it in Markdown, of
-which links and pictures are not taken; control characters are made visible. The page's own policy
-forbids what should slip through: it names the hashes of the only scripts that may run, and no
-address from which anything may be loaded.
+It is one file that loads nothing from the network. Everything from a text, a name or an error is
+escaped: by Jinja in the page, by its `tojson` in scripts, and by markdown-it in Markdown, without
+links and images. Control characters are made visible. As a second line of defence, the page's
+content security policy allows only scripts with the listed hashes, and no address to load from.
 """
 
 import base64
@@ -28,7 +27,7 @@ from tune.reporting.samples_section import passage_figures, samples_section, unp
 from tune.reporting.section import shown, shown_in
 
 PLOTLY = "plotly-basic-4.1.1.min.js"
-"""plotly.js' bundle of scatter, bar and pie: 1.2 MB, where the whole has 4.8 MB."""
+"""The plotly.js bundle of scatter, bar and pie: 1.2 MB instead of 4.8 MB for all of it."""
 _COLUMNS = ("number", SCORE, "status", "baseline")
 _LATER_COLUMNS = (
     *("epochs_run", "best_epoch", "val_own_bits_per_char", "num_parameters"),
@@ -42,7 +41,7 @@ def write_page(run: LoadedRun, folder: RunFolder) -> None:
 
 
 def samples_markdown(run: LoadedRun, folder: RunFolder) -> str:
-    """Return samples.md of a run without samples.json; empty for another, or without the file."""
+    """Return samples.md of a run without samples.json; otherwise, or without samples.md, empty."""
     path = folder.samples_file
     if run.samples is not None or not path.exists():
         return ""
@@ -54,7 +53,7 @@ def page_text(run: LoadedRun, samples: str = "") -> str:
 
     Args:
         run: The run.
-        samples: Its samples.md, for a run without samples.json; empty is none.
+        samples: Its samples.md if the run has no samples.json; otherwise empty.
     """
     sections = sections_of(run)
     passage = None
@@ -118,7 +117,7 @@ def page_text(run: LoadedRun, samples: str = "") -> str:
 
 
 def _table(run: LoadedRun) -> tuple[list[list[str]], list[str]]:
-    """Return the cells of the table of all trials, best first, and its columns."""
+    """Return the rows of the table of all trials, best first, and its columns."""
     trials = run.trials.sort_values([SCORE, "number"], na_position="last")
     columns = [*_COLUMNS, *compared_fields(run), *_LATER_COLUMNS]
     columns = [c for c in dict.fromkeys(columns) if c in _COLUMNS[:3] or trials[c].notna().any()]
@@ -127,13 +126,13 @@ def _table(run: LoadedRun) -> tuple[list[list[str]], list[str]]:
 
 
 def _printable(value: Any) -> Any:
-    """Return a value as the template prints it; what is markup already is left alone."""
+    """Return a value as the template prints it; markup is left alone."""
     is_text = isinstance(value, str) and not isinstance(value, Markup)
     return printable(value) if is_text else value
 
 
 def _html(markdown: str) -> Markup:
-    """Return Markdown as HTML; HTML, links and pictures in it stay text."""
+    """Return Markdown as HTML; HTML, links and images in it stay text."""
     parser = MarkdownIt("commonmark", {"html": False})
     parser.disable(["link", "image", "autolink", "reference"])
     return Markup(parser.render(printable(markdown)))
@@ -145,10 +144,10 @@ def _hash(script: str) -> str:
 
 
 def _anchor(title: str) -> str:
-    """Return the id of a section, which no figure has."""
+    """Return the id of a section, distinct from all figures' ids."""
     return "section-" + re.sub(r"\W+", "-", title.lower()).strip("-")
 
 
 def _breakable(name: str) -> Markup:
-    """Return a column's name that may break after each of its words."""
+    """Return a column's name with a possible line break after each word."""
     return Markup("_<wbr>").join(name.split("_"))

@@ -1,4 +1,4 @@
-"""The report's section on the predictor: the best networks, the n-gram and the cache together."""
+"""The report's section on the predictor: the best networks, the n-gram and the cache, mixed."""
 
 import pandas as pd
 
@@ -19,21 +19,21 @@ _TITLES = {
     "weight": "weight",
     "val_bits_per_char": "validation",
     "test_bits_per_char": "test",
-    "gain_bits_per_char": "brings",
-    "milliseconds_per_symbol": "ms a symbol",
+    "gain_bits_per_char": "gain",
+    "milliseconds_per_symbol": "ms per symbol",
 }
 _FORMATS = {"weight": ".2f", "milliseconds_per_symbol": ".2f"}
 _NOTE = (
-    "A mixture: at each symbol the weighted sum of the members' probabilities. Members and "
-    "weights were fitted on the validation passage, so its value there is too low; the test "
-    "passage, scored once, judges. A member `brings` what the validation passage costs more "
-    "without it; networks that bring less than noise are left out. `python -m model.generate` and "
-    "`model.score` read `predictor/` like a checkpoint."
+    "At each symbol, it predicts the weighted sum of its members' probabilities. Members and "
+    "weights were fitted on the validation passage, so the score there is optimistic; the test "
+    "passage was scored once. A member's `gain` is how much worse the predictor scores on the "
+    "validation passage without it; networks that gain less than noise are left out. "
+    "`python -m model.generate` and `model.score` read `predictor/` like a checkpoint."
 )
 _CACHE_NOTE = (
-    " The cache counts what a passage has said so far and expects it again; no member has it, and "
-    "its row has the predictor's values without it, which compare with theirs. What members bring "
-    "is without it, and so is text."
+    " The cache is an n-gram of the text read so far. No member has one, so compare members with "
+    "the cache's row, which shows the predictor's scores without its cache. Members' gains are "
+    "also without the cache, and generated text does not use it."
 )
 
 
@@ -56,7 +56,7 @@ def predictor_section(run: LoadedRun) -> Section | None:
 
 
 def predictor_line(run: LoadedRun) -> str:
-    """Return what the predictor scores beside its best member; empty without one."""
+    """Return the scores of the predictor and its best member; empty without a predictor."""
     whole = predictor_row(run.predictor)
     members = run.predictor[~run.predictor["kind"].isin((PREDICTOR, CACHE))]
     if whole is None or members.empty:
@@ -64,11 +64,12 @@ def predictor_line(run: LoadedRun) -> str:
     networks, has_ngram = (int((members["kind"] == kind).sum()) for kind in (NETWORK, NGRAM))
     cached, without = "", ""
     if whole[WITHOUT_CACHE] is not None:
-        cached = " with a cache of what it reads"
-        without = f" without the cache {shown(whole[WITHOUT_CACHE])},"
+        cached = ", with a cache of recent text"
+        without = f"; without the cache, {shown(whole[WITHOUT_CACHE])}"
     return (
-        f"The predictor, {counted(networks, 'network')}{' and the n-gram' * bool(has_ngram)}"
-        f"{cached}, has {shown(whole['test_bits_per_char'])} bits on the test passage "
-        f"({shown(whole['val_bits_per_char'])} on the validation passage, fitted there),{without} "
-        f"its best member there {shown(members['test_bits_per_char'].min())}."
+        f"The predictor ({counted(networks, 'network')}{' and the n-gram' * bool(has_ngram)}"
+        f"{cached}) scores {shown(whole['test_bits_per_char'])} bits per character on the test "
+        f"passage{without}; its best member, {shown(members['test_bits_per_char'].min())}. On the "
+        f"validation passage, to which it was fitted, it scores "
+        f"{shown(whole['val_bits_per_char'])}."
     )

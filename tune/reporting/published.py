@@ -1,6 +1,6 @@
-"""The report's section on what others have published on the same test passage, and what ours cost.
+"""The report's section on published results on the same test passage, and on our cost.
 
-Parameters are given where a source could be checked.
+Parameters are given if a source could be checked.
 """
 
 import dataclasses
@@ -20,8 +20,8 @@ from tune.records.predictor_table import WITHOUT_CACHE, predictor_row
 from tune.reporting.confirmation import summary
 from tune.reporting.section import Section, listed, shown
 
-_WHOLE, _DYNAMIC = "test part", "test part, learning on (dynamic evaluation)"
-_CACHED = "test part, with a cache of what it reads"
+_WHOLE, _DYNAMIC = "test part", "test part, dynamic evaluation"
+_CACHED = "test part, with a cache of recent text"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,10 +30,10 @@ class PublishedResult:
 
     Attributes:
         name: Of the model.
-        bits: Bits per character, or per byte where the corpus is compared so.
-        parameters: Trained numbers; None is not known.
+        bits: Bits per character, or per byte if the corpus is compared per byte.
+        parameters: Trainable parameters; None if unknown.
         protocol: What was scored, and how.
-        source: Where it stands.
+        source: Where it was published.
     """
 
     name: str
@@ -49,7 +49,7 @@ _AWD_LSTM = functools.partial(
 _MOGRIFIER = functools.partial(
     PublishedResult, name="Mogrifier LSTM", source="Melis 2020, arXiv:1909.01792"
 )
-_LOWEST = "random windows of 256, nothing before each; lowest value in training"
+_LOWEST = "random windows of 256 without context; lowest value during training"
 _IN_NANOGPT = functools.partial(
     PublishedResult, protocol=_LOWEST, source="Feng 2024, arXiv:2410.01201, with nanoGPT"
 )
@@ -89,7 +89,7 @@ OURS = "this search"
 
 
 def published_results(run: LoadedRun) -> Section | None:
-    """Return the section; None for a text that no paper has, or with parts of its own."""
+    """Return the section; None for a text without published results or published parts."""
     corpus = run.study.corpus
     if not corpus.is_published or corpus.name not in RESULTS or corpus.lengths is None:
         return None
@@ -118,7 +118,7 @@ def published_results(run: LoadedRun) -> Section | None:
 
 
 def _ours(run: LoadedRun, chars_a_unit: float) -> tuple[list[PublishedResult], list[str]]:
-    """Return our figures on the test passage, and what must be known of them."""
+    """Return our figures on the test passage, and notes on them."""
     confirmed, whole = summary(run), predictor_row(run.predictor)
     results: list[PublishedResult] = []
     notes = []
@@ -135,7 +135,7 @@ def _ours(run: LoadedRun, chars_a_unit: float) -> tuple[list[PublishedResult], l
         )
 
     if confirmed.empty or pd.isna(confirmed.iloc[0]["test, mean"]):
-        notes.append("No network of this search was scored on the test part yet.")
+        notes.append("No network of this search has been scored on the test part yet.")
     else:
         first = confirmed.iloc[0]
         trial = run.trials.set_index("number").loc[first["trial"]]
@@ -148,17 +148,17 @@ def _ours(run: LoadedRun, chars_a_unit: float) -> tuple[list[PublishedResult], l
         cold = finalists["test_bits_per_char_cold"].dropna()
         if not cold.empty:
             length = PUBLISHED[run.study.corpus.name].window_chars
-            measured = f"cold windows of {length}, nothing before each{protocol}"
+            measured = f"cold windows of {length}, without context{protocol}"
             add(f"trial {first['trial']}, first seed", cold.iloc[0], measured, parameters)
         dynamic = finalists["test_bits_per_char_dynamic"].dropna()
         if not dynamic.empty:
-            gain = _of_part(run, "its gain that of", MAX_DYNAMIC_SYMBOLS)
+            gain = _of_part(run, "its gain measured on", MAX_DYNAMIC_SYMBOLS)
             measured = f"{_DYNAMIC}{protocol}{gain}"
             add(f"trial {first['trial']}, first seed", dynamic.iloc[0], measured, parameters)
     if whole is not None:
         members = run.predictor["number"].dropna()
         trials = run.trials[run.trials["number"].isin(members)]
-        protocol = _protocol(run, trials) + _of_part(run, "of", MAX_SCORED_CHARS)
+        protocol = _protocol(run, trials) + _of_part(run, "on", MAX_SCORED_CHARS)
         without_cache = whole[WITHOUT_CACHE]
         if without_cache is not None:
             add("predictor", whole["test_bits_per_char"], f"{_CACHED}{protocol}")
@@ -166,29 +166,29 @@ def _ours(run: LoadedRun, chars_a_unit: float) -> tuple[list[PublishedResult], l
         add("predictor", static, f"{_WHOLE}{protocol}")
     if any(RESTORED in result.protocol for result in results):
         notes.append(
-            f"`{RESTORED.removeprefix(', ')}`: a cleaning dropped case or more, and the figure "
-            f"has an n-gram's estimate of restoring it, so it is not the papers' figure. "
-            f"`--fix cleaning={RAW}` searches what is."
+            f"`{RESTORED.removeprefix(', ')}`: a cleaning dropped case or more. The figure "
+            f"includes an n-gram's estimate of restoring it, so it is not comparable with the "
+            f"papers'; with `--fix cleaning={RAW}`, it is."
         )
     if any(NO_BYTES in result.protocol for result in results):
         notes.append(
-            f"`{NO_BYTES.removeprefix(', ')}`: the network reads characters or words, which it "
-            f"knows, where the papers' read bytes; `--fix unit=byte --fix cleaning={RAW}` reads "
-            f"bytes too."
+            f"`{NO_BYTES.removeprefix(', ')}`: the network reads characters or words from a known "
+            f"vocabulary, whereas the papers' networks read bytes. With `--fix unit=byte --fix "
+            f"cleaning={RAW}`, it reads bytes too."
         )
     return results, notes
 
 
 RESTORED = ", restored bits"
-NO_BYTES = ", not read in bytes"
+NO_BYTES = ", not read as bytes"
 
 
 def _of_part(run: LoadedRun, words: str, most: int) -> str:
-    """Return what a figure was measured on, where that is not the whole passage.
+    """Return what a figure was measured on, unless that is the whole passage.
 
     Args:
         run: The run.
-        words: How the part is named.
+        words: What precedes the part's name.
         most: Symbols that are read of a longer passage.
     """
     corpus = run.study.corpus
@@ -197,9 +197,9 @@ def _of_part(run: LoadedRun, words: str, most: int) -> str:
 
 
 def _protocol(run: LoadedRun, trials: pd.DataFrame) -> str:
-    """Return what is to be said of figures of some trials.
+    """Return the caveats on some trials' figures.
 
-    That is nothing where their cleanings drop nothing, and they read what the papers' networks do.
+    There are none if their cleanings drop nothing and they read what the papers' networks read.
     """
     floors = run.study.objective.floors
     drops = (floors[name] != floors[RAW] for name in trials["cleaning"] if name in floors)
@@ -209,10 +209,10 @@ def _protocol(run: LoadedRun, trials: pd.DataFrame) -> str:
 
 
 def _cost(run: LoadedRun) -> str:
-    """Return what the search has cost, its finalists included."""
+    """Return the cost of the search, finalists included."""
     seconds = run.trials["elapsed_seconds"].sum() + run.finalists["elapsed_seconds"].sum()
     again = f" and {counted(len(run.finalists), 'training')} of finalists"
     return (
-        f"Ours cost {counted(len(run.trials), 'trial')}{again * (len(run.finalists) > 0)}: "
-        f"{seconds / 3600:.2f} worker-hours."
+        f"This search took {seconds / 3600:.2f} worker-hours: "
+        f"{counted(len(run.trials), 'trial')}{again * (len(run.finalists) > 0)}."
     )

@@ -1,4 +1,4 @@
-"""Has the kept checkpoints write passages: samples.json, and samples.md from the same data."""
+"""Generates passages from the kept checkpoints, for samples.json and samples.md."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from tune.reporting.section import markdown
 from tune.reporting.text_quality import Book
 
 CHARS_AT_EACH = 300
-"""Length of the best network's passage at each temperature."""
+"""Characters of the best network's passage at each temperature."""
 
 
 def write_samples(
@@ -39,14 +39,14 @@ def write_samples(
 
     Args:
         folder: The run.
-        book: Its text, to compare with; None where it is not available any more.
-        top: Number of checkpoints that write, at least 1; the predictor writes too.
+        book: Its text, to compare with; None if it is no longer available.
+        top: Number of checkpoints, at least 1; the predictor is added.
         num_chars: Characters of a passage, at least 1.
-        temperature: See SamplingOptions; None is for each checkpoint the one of quality.csv
-            that is nearest to the book.
+        temperature: See SamplingOptions; None takes each checkpoint's nearest to the book in
+            quality.csv.
         top_k: See SamplingOptions.
         top_p: See SamplingOptions.
-        prime: What the passages begin with.
+        prime: The beginning of each passage.
         seed: Seed of the draws.
 
     Raises:
@@ -58,7 +58,7 @@ def write_samples(
         raise ConfigError(f"top must be at least 1, got {top}")
     kept = [(rank, path) for rank, path in folder.writers() if rank <= top]
     if not kept:
-        raise ConfigError(f"a run must have kept a checkpoint to write text, got {folder.path}")
+        raise ConfigError(f"to generate text, a run must have a checkpoint, got {folder.path}")
     table = QUALITY_TABLE.read(folder.quality_file)
     passages = []
     at_temperatures: tuple[tuple[float, str], ...] = ()
@@ -84,8 +84,8 @@ def write_samples(
 def _at_each_temperature(
     loaded: LoadedNetwork, temperatures: Sequence[float], *, prime: str, seed: int
 ) -> tuple[tuple[float, str], ...]:
-    """Return what the best writes at each temperature that it was measured at."""
-    if len(temperatures) < 2:  # not measured, or of the window regime: greedy alone
+    """Return a passage from the best at each temperature at which it was measured."""
+    if len(temperatures) < 2:  # not measured, or the window regime, which is greedy only
         return ()
     written = write_passages(
         loaded.network,

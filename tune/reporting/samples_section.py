@@ -1,4 +1,4 @@
-"""What the best networks write, as a section: samples.md, and a part of the page."""
+"""Sample text from the best networks as a section: samples.md, and a part of the page."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -31,14 +31,14 @@ def samples_section(samples: Samples, quality: Table) -> Section:
     """Return the passages with their figures, and the figures at each temperature.
 
     Args:
-        samples: What samples.json holds.
+        samples: The content of samples.json.
         quality: The table quality.csv.
     """
     parts = [
         Section(
             title=f"{rank}. {passage.caption}",
             body=(
-                f"Drawn with {escaped(passage.how)}.",
+                f"Sampled with {escaped(passage.how)}.",
                 verbatim(passage.text),
                 passage_figures(passage),
             ),
@@ -49,21 +49,21 @@ def samples_section(samples: Samples, quality: Table) -> Section:
     if not quality.empty:
         at_temperatures += [_temperatures_table(quality), _temperatures_note(quality)]
     if samples.at_temperatures:
-        at_temperatures.append("What the best of them writes:")
+        at_temperatures.append("Samples from the best of them:")
     for temperature, text in samples.at_temperatures:
-        at_temperatures += [f"At {temperature:g}:", verbatim(text)]
+        at_temperatures += [f"Temperature {temperature:g}:", verbatim(text)]
     if at_temperatures:
         parts.append(Section(title="At each temperature", body=at_temperatures))
-    return _samples(("More of them: `python -m tune.samples`.",), parts)
+    return _samples(("For more samples, run `python -m tune.samples`.",), parts)
 
 
 def unparsed_samples(text: str) -> Section:
-    """Return the section of a run from before samples.json, whose samples.md is shown as it is."""
+    """Return the section of a run without samples.json: its samples.md, verbatim."""
     return _samples((), [Section(title="samples.md", body=(verbatim(text),))])
 
 
 def _samples(body: tuple[str, ...], parts: list[Section]) -> Section:
-    title = "What the best networks write"
+    title = "Samples from the best networks"
     return Section(title="Samples", body=body, page_title=title, parts=parts)
 
 
@@ -79,7 +79,7 @@ def passage_figures(passage: Passage) -> pd.DataFrame:
 
 
 def _figures(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the figures of a text in words, by their titles."""
+    """Return the figures of a text as strings, by column title."""
     return {_TITLES[name]: shown_in(name, values[name]) for name in FIGURES}
 
 
@@ -103,23 +103,23 @@ def _temperatures_table(quality: Table) -> pd.DataFrame:
 
 def _temperatures_note(quality: Table) -> str:
     words = quality["word_list"].iloc[0]
-    listed = "No list of words fits this text" if pd.isna(words) else f"Listed words: {words}"
+    listed = "No word list fits this text" if pd.isna(words) else f"Word list: {words}"
     if quality["distinct_word_share"].isna().all():
-        listed = f"Figures of words are left out: {CLAUSES}"
+        listed = f"Word figures are left out: {CLAUSES}"
     note = (
-        "Means over passages of the same length. The distance is from the book's own passages "
-        "that no network has learnt, in standard deviations among these. `nearest` is the "
-        "temperature that is lowest on a parabola through the distances: one distance alone "
-        "scatters, so another may be smaller (results/README.md). Own bits are what the "
-        f"checkpoint's network spends on a text, per character. {escaped(listed)}."
+        "Figures are means over passages of the same length. `distance` is from held-out passages "
+        "of the book, in standard deviations among these. `nearest` marks the temperature at the "
+        "minimum of a parabola through the distances; single distances are noisy, so another may "
+        "be smaller (results/README.md). `own bits` are the checkpoint's bits per character of "
+        f"the text. {escaped(listed)}."
     )
     if (quality["writer"] == REFERENCE).any():
-        note += " The reference's passages are those of its page, written greedily."
+        note += " The reference's passages are from its page, generated greedily."
     return note
 
 
 def best_temperature_line(quality: Table) -> str:
-    """Return which temperature the best writes at, and why; empty if not measured."""
+    """Return at which temperature the best checkpoint writes, and why; empty if not measured."""
     written = quality[quality["writer"] == CHECKPOINT]
     if written.empty:
         return ""
@@ -132,6 +132,6 @@ def best_temperature_line(quality: Table) -> str:
         )
     tried = ", ".join(f"{temperature:g}" for temperature in rows["temperature"])
     return (
-        f"temperature {nearest['temperature']:g}: of {tried}, where its text is most like the "
-        f"book's (distance {nearest['distance']:.1f})"
+        f"temperature {nearest['temperature']:g}: of {tried}, the one at which its text is most "
+        f"like the book's (distance {nearest['distance']:.1f})"
     )

@@ -1,4 +1,4 @@
-"""A section of a report as data, its values in words, and its Markdown.
+"""A section of a report as data, the format of its values, and its Markdown.
 
 The page renders the same sections as HTML (page.py).
 """
@@ -19,11 +19,11 @@ class Picture:
 
     Attributes:
         name: Its id in the page.
-        alt: What it shows, for those who do not see it.
+        alt: Alternative text for screen readers.
         data: Traces of plotly.js.
         layout: Layout of plotly.js, without what all figures share.
         height: In pixels.
-        min_width: In pixels; a narrower screen scrolls it.
+        min_width: In pixels; on a narrower screen, it scrolls.
     """
 
     name: str
@@ -38,18 +38,18 @@ class Picture:
 class Section:
     """One section of a run's reports.
 
-    Markdown has the title, the body and the parts; a section without body and parts is left out
-    there. The page has the caption and the figures too: where there are figures, the body is
-    folded below them, under the title. Parts are always folded on the page.
+    Markdown has the title, the body and the parts, and leaves out a section that has neither body
+    nor parts. The page adds the caption and the figures; if there are figures, the body is folded
+    below them, under the title. Parts are always folded on the page.
 
     Attributes:
         title: Plain text.
-        body: Tables and paragraphs, in order. Paragraphs are Markdown, in which texts from
-            outside the code are `escaped` or `verbatim`.
-        page_title: Heading on the page; empty is the title.
+        body: Tables and paragraphs, in order. Paragraphs are Markdown; text from outside the code
+            in them is `escaped` or `verbatim`.
+        page_title: Heading on the page; if empty, the title.
         caption: Markdown above the figures.
-        draw: Returns the figures. A function, since they take seconds that report.md has no
-            use for.
+        draw: Returns the figures. A function, because figures take seconds and report.md needs
+            none.
         parts: Sections of the next level.
     """
 
@@ -73,11 +73,11 @@ _FORMATS = {
     "own_bits_per_char": ".2f",
     "distance": ".1f",
 }
-"""Format of a column's floats; the others have four significant digits."""
+"""Formats of columns with floats; others have four significant digits."""
 
 
 def shown(value: object, spec: str = ".4f") -> str:
-    """Return a value in words: floats by a format, an empty text for a missing value.
+    """Return a value as text: floats in a format, a missing value as an empty string.
 
     >>> shown(1.96081), shown(512), shown(None), shown(0.907, ".1%")
     ('1.9608', '512', '', '90.7 %')
@@ -88,12 +88,12 @@ def shown(value: object, spec: str = ".4f") -> str:
 
 
 def shown_in(column: str, value: object) -> str:
-    """Return a value of a table's column in words."""
+    """Return a value of a table's column as text."""
     return shown(value, ".1%" if column.endswith("_share") else _FORMATS.get(column, ".4g"))
 
 
 def spread(mean: float, deviation: float) -> str:
-    """Return a mean and its deviation in words; empty without a mean.
+    """Return a mean ± its standard deviation as text; empty without a mean.
 
     >>> spread(1.9608, 0.0084), spread(1.9608, float("nan"))
     ('1.9608 ± 0.0084', '1.9608')
@@ -102,28 +102,28 @@ def spread(mean: float, deviation: float) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Return a text from outside the code as one line of Markdown that shows it as it is.
+    r"""Return a text from outside the code as one line of Markdown that shows it literally.
 
     >>> print(escaped("<b>a|b</b>\n[link](x) of __init__ and hidden_size"))
     &lt;b>a\|b&lt;/b> \[link](x) of \_\_init\_\_ and hidden_size
     """
     one_line = printable(" ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;")
-    # An underscore between letters or digits, as in a column's name, is no emphasis.
+    # An underscore between letters or digits, as in a column's name, does not emphasise.
     return re.sub(r"([\\`*\[|]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", one_line)
 
 
 def verbatim(text: str) -> str:
-    """Return a text as a block of code, which Markdown shows as it is."""
+    """Return a text as a code block, which Markdown shows literally."""
     return "\n".join(f"    {line}" for line in printable(text).split("\n"))
 
 
 def listed(items: Sequence[str]) -> str:
-    """Return sentences as a list in Markdown."""
+    """Return sentences as a Markdown list."""
     return "\n".join(f"- {item}" for item in items)
 
 
 def markdown(section: Section, level: int = 2) -> str:
-    """Return a section as Markdown, its heading of a level."""
+    """Return a section as Markdown, with its heading at a level."""
     body = (block if isinstance(block, str) else _table(block) for block in section.body)
     parts = (markdown(part, level + 1) for part in section.parts)
     return "\n\n".join([f"{'#' * level} {escaped(section.title)}", *body, *parts])

@@ -1,4 +1,4 @@
-"""Measures what a run's checkpoints write: against its own book, and the reference's passages."""
+"""Measures the text that a run's checkpoints generate, its book and the reference's passages."""
 
 import functools
 from pathlib import Path
@@ -27,12 +27,12 @@ from tune.reporting.samples_section import BOOK_NAME
 
 
 class Book:
-    """The text of a run, to measure others against.
+    """The text of a run, with which generated text is compared.
 
     Attributes:
         text: The raw text.
-        held_out: The validation passage, raw, its first MAX_BOOK_CHARS.
-        word_list: A list of words that fits it, if there is one.
+        held_out: The first MAX_BOOK_CHARS of the raw validation passage.
+        word_list: A word list that fits the text, if there is one.
     """
 
     def __init__(self, text: Text, lengths: tuple[int, int] | None = None) -> None:
@@ -49,11 +49,11 @@ class Book:
 
         Args:
             folder: The run.
-            named: The text as the user names it: a corpus, a path or a URL; None looks for it.
+            named: The text as the user names it: a corpus, a path or a URL; None finds it.
 
         Raises:
             ConfigError: study.json is damaged, or the named text is not that of the run.
-            CorpusError: The text is not to be had.
+            CorpusError: The text is not available.
         """
         study = folder.read_study()
         if named is None:
@@ -64,13 +64,13 @@ class Book:
             text = with_short_held_out(text)
         if text.sha256 != expected:
             raise ConfigError(
-                f"the corpus must be the run's text, sha256 {expected[:12]}, but {named} has "
+                f"the corpus must be the run's text with sha256 {expected[:12]}, but {named} has "
                 f"{text.sha256[:12]}"
             )
         return cls(text.text, study.corpus.lengths)
 
     def measure(self, cleaning: str) -> Measure:
-        """Return the measure of texts of a cleaning; it is made once."""
+        """Return the measure for texts of a cleaning, which is made once."""
         if cleaning not in self._measures:
             self._measures[cleaning] = Measure(
                 self._train, cleaning=cleaning, word_list=self.word_list
@@ -79,14 +79,14 @@ class Book:
 
 
 def measure_run(folder: RunFolder, book: Book, *, top: int) -> list[QualityRecord]:
-    """Measure what the best checkpoints write at each temperature, and the scale.
+    """Measure the best checkpoints' text at each temperature, and what it is compared with.
 
-    The temperature at which a checkpoint is nearest to the book is written beside it.
+    The temperature at which a checkpoint is nearest to the book is stored in its folder.
 
     Args:
         folder: The run.
         book: Its text.
-        top: Number of checkpoints that write; the predictor writes too.
+        top: Number of checkpoints; the predictor is added.
 
     Raises:
         CheckpointError: A checkpoint is damaged.
@@ -133,7 +133,7 @@ def _of_checkpoint(rank: int, path: Path, book: Book) -> list[QualityRecord]:
 
 
 def _of_reference(book: Book) -> list[QualityRecord]:
-    """Measure the reference's passages where the text is their book; bits are not known."""
+    """Measure the reference's passages if the text is their book; their bits are unknown."""
     records = []
     for passage in reference_passages(book.text[:MAX_BOOK_CHARS]):
         measure = book.measure(passage.cleaning)

@@ -1,12 +1,12 @@
 """The report's section on costs: the fronts of bits against parameters, seconds and speed.
 
-A trial is on a front if none that costs less, or as much, has fewer bits.
+A trial is on a front if no trial of the same or lower cost scores at least as well.
 """
 
 import pandas as pd
 
 from model.errors import ConfigError
-from model.system.durations import format_seconds
+from model.system.durations import counted, format_seconds
 from model.system.energy import Energy
 from tune.records.load import LoadedRun
 from tune.records.tables import ranked
@@ -18,19 +18,20 @@ from tune.reporting.section import Section, escaped, shown, spread
 COSTS = {
     "num_parameters": "parameters",
     "elapsed_seconds": "training seconds",
-    "milliseconds_per_char": "ms a character",
+    "milliseconds_per_char": "ms per character",
 }
-"""What a network costs: the columns, and what the report calls them."""
+"""Columns with the costs of a network, and their names in the report."""
 _FORMATS = {"num_parameters": ",.0f", "elapsed_seconds": ".1f", "milliseconds_per_char": ".3f"}
 _JOULES_PER_KWH = 3.6e6
 _NOTE = (
-    "The trials that no other beats in bits at the same cost or less; `front` says in which cost. "
-    "`training seconds` are the trial's own, as far as it was trained. "
-    "`python -m tune.report RUN --max-parameters 1e6` names the best below a size."
+    "These trials are on a Pareto front: no other trial scores better at the same cost or less. "
+    "`front` names the costs for which that holds. `training seconds` are those of the trial, as "
+    "far as it was trained. `python -m tune.report RUN --max-parameters 1e6` names the best "
+    "network up to a size."
 )
 _SPEED = (
-    " `ms a character` is the time to write a raw character of text on a CPU of the driver's "
-    "machine, one passage alone; the best trials and the baselines were timed, no others."
+    " `ms per character` is the time to generate a raw character of a single passage on a CPU of "
+    "the driver's machine; only the best trials and the baselines were timed."
 )
 
 
@@ -57,20 +58,23 @@ def trade_off(run: LoadedRun) -> Section:
     known = [name for name in table if (table[name] != "").any()]
     note = _NOTE + _SPEED * (COSTS["milliseconds_per_char"] in known)
     if num_useless := len(ranked(run.trials)) - len(costs):
-        note += f" Left out are {num_useless} that do not beat the n-gram."
+        note += f" Left out: {counted(num_useless, 'trial')} no better than the n-gram."
     return Section(
-        title="What it costs, and what one may give up",
+        title="Costs and Pareto fronts",
         body=(worked(run), table[known], note),
-        page_title="Bits against costs",
-        caption="The line is the front: what is above it costs more bits, or more, than need be.",
+        page_title="Score against cost",
+        caption=(
+            "The line is the Pareto front: for each trial above it, another scores at least as "
+            "well at the same cost or less."
+        ),
         draw=lambda: trade_offs(run, costs, fronts),
     )
 
 
 def trial_costs(run: LoadedRun) -> pd.DataFrame:
-    """Return the trials of use, best first, with what they cost and their finalists' spread.
+    """Return the trials worth using, best first, with their costs and their spread over seeds.
 
-    Of use is what beats the n-gram; all are where none does.
+    These are the trials that beat the n-gram, or all if none does.
     """
     best = ranked(run.trials)
     of_use = best[best["val_bits_per_char"] < run.study.floor_bits_per_char]
@@ -83,11 +87,11 @@ def trial_costs(run: LoadedRun) -> pd.DataFrame:
 
 
 def front(costs: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return the trials that none of the same cost or less beats, best first.
+    """Return the trials on the Pareto front of a cost, best first.
 
     Args:
         costs: As `trial_costs` returns them.
-        column: Key of COSTS; trials where it is not known are left out.
+        column: Key of COSTS; trials without a value are left out.
     """
     known = costs[costs[column].notna()].sort_values(["val_bits_per_char", column])
     values = known[column].astype(float)
@@ -95,7 +99,7 @@ def front(costs: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def worked_seconds(run: LoadedRun) -> tuple[float, float]:
-    """Return how long workers have trained: the trials, and the finalists."""
+    """Return the worker-seconds of the trials and of the finalists."""
     return (
         float(run.trials["elapsed_seconds"].sum()),
         float(run.finalists["elapsed_seconds"].sum()),
@@ -103,28 +107,28 @@ def worked_seconds(run: LoadedRun) -> tuple[float, float]:
 
 
 def worked(run: LoadedRun) -> str:
-    """Return what the search has cost so far, in a sentence."""
+    """Return the cost of the search so far, in a sentence."""
     trials, finalists = worked_seconds(run)
-    again = f", {finalists / 3_600:.2f} of them for finalists" if finalists else ""
+    again = f" ({finalists / 3_600:.2f} for finalists)" if finalists else ""
     return (
-        f"Workers trained for {(trials + finalists) / 3_600:.2f} worker-hours in "
-        f"{format_seconds(run.search_seconds)}{again}.{_used(run.energy)}"
+        f"Training took {(trials + finalists) / 3_600:.2f} worker-hours{again}, in "
+        f"{format_seconds(run.search_seconds)}.{_used(run.energy)}"
     )
 
 
 def _used(energy: Energy) -> str:
-    """Return what the driver's machine used, in a sentence; empty where it does not tell."""
+    """Return the energy of the driver's machine, in a sentence; empty if it is unknown."""
     joules = {"CPUs": energy.cpu_joules, "GPUs": energy.gpu_joules}
     known = {part: each / _JOULES_PER_KWH for part, each in joules.items() if each is not None}
     parts = ", ".join(f"{part} {kwh:.3f}" for part, kwh in known.items())
     return bool(known) * (
-        f" In {format_seconds(energy.seconds)} the driver's machine used "
-        f"{sum(known.values()):.3f} kWh ({parts}), other programs included."
+        f" In {format_seconds(energy.seconds)}, the driver's machine used "
+        f"{sum(known.values()):.3f} kWh ({parts}), including other programs."
     )
 
 
 def best_below(run: LoadedRun, max_parameters: float) -> str:
-    """Return the best network of a size in a sentence, and what it gives up.
+    """Return the best network up to a size in a sentence, and by how much another is better.
 
     Args:
         run: The run.
@@ -137,24 +141,26 @@ def best_below(run: LoadedRun, max_parameters: float) -> str:
     known = costs[costs["num_parameters"].notna()]
     small = known[known["num_parameters"] <= max_parameters]
     if small.empty:
-        least = f", the smallest has {known['num_parameters'].min():,}" if len(known) else ""
         of_use = " that beats the n-gram" if len(costs) < len(ranked(run.trials)) else ""
+        least = f"{known['num_parameters'].min():,}" if len(known) else "unknown"
         raise ConfigError(
-            f"--max-parameters must leave a trial{of_use}{least}, got {max_parameters:,.0f}"
+            f"--max-parameters must be at least the size of the smallest trial{of_use}, {least}, "
+            f"got {max_parameters:,.0f}"
         )
     found, best = small.iloc[0], known.iloc[0]
     again = spread(found["mean"], found["deviation"])
     settings = ", ".join(f"{each} {escaped(shown(found[each]))}" for each in compared_fields(run))
     text = (
-        f"The best of at most {max_parameters:,.0f} parameters is trial {found['number']}: "
+        f"The best network of at most {max_parameters:,.0f} parameters is trial "
+        f"{found['number']}: "
         f"{found['val_bits_per_char']:.4f} bits per character"
-        f"{f' (retrained {again})' if again else ''}, {found['num_parameters']:,} parameters, "
+        f"{f' (retrained: {again})' if again else ''}, {found['num_parameters']:,} parameters, "
         f"{format_seconds(found['elapsed_seconds'])} of training; {settings}."
     )
     if found["number"] == best["number"]:
-        return f"{text} It is the best of all."
+        return f"{text} It is also the best of any size."
     gap = found["val_bits_per_char"] - best["val_bits_per_char"]
     return (
-        f"{text} It has {gap:.4f} bits more than trial {best['number']}, which has "
-        f"{best['num_parameters']:,}."
+        f"{text} It scores {gap:.4f} bits more than trial {best['number']}, which has "
+        f"{best['num_parameters']:,} parameters."
     )

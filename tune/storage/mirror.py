@@ -78,7 +78,7 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
             try:
                 if self._is_further_there():
                     raise ConfigError(
-                        f"the run in the storage went on without {self._folder}; "
+                        f"the run in the storage is further along than {self._folder}; "
                         f"use --resume {self.root}"
                     )
                 self._copied = dict.fromkeys(files_of_run(self._file_system, self._path))

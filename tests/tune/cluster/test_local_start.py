@@ -165,11 +165,11 @@ def test_temporary_folder_that_fills_later_is_named_with_how_to_go_on(tmp_path: 
         OSError(28, "No space left on device"),
         ExternalFault("a trial must be able to write its checkpoints: No space left on device"),
     ):
-        assert ending(error, full, tmp_path) == f"{full}; go on: resume x"
+        assert ending(error, full, tmp_path) == f"{full}; to continue: resume x"
         assert "the temporary folder" not in ending(error, None, tmp_path)
         # Both are on one disk: the run's is the place that needs room.
         assert "the temporary folder" not in ending(error, full, tmp_path / "nowhere")
-    assert ending(ExternalFault("no answer"), full, tmp_path) == "no answer; go on: resume x"
+    assert ending(ExternalFault("no answer"), full, tmp_path) == "no answer; to continue: resume x"
 
 
 @pytest.mark.parametrize("stale", ["127.0.0.1:{port}", "[::1]:{port}", "localhost:{port}"])

@@ -87,5 +87,5 @@ def test_lost_ray_is_told_before_the_process_ends(
     monkeypatch.setattr(ray_watch.os, "_exit", leave)
     with pytest.raises(Ended, match="75"):
         RayWatch(command=lambda: "resume it", ended=tell)._end("Ray's head")
-    assert told == ["lost Ray's head; go on: resume it"]
+    assert told == ["lost Ray's head; to continue: resume it"]
     assert capfd.readouterr().err == f"tune.run: {told[0]}\n"

@@ -26,12 +26,12 @@ IN_BYTES = ["--fix", "unit=byte", "--fix", "cleaning=cased"]
 
 def test_plan_counts_bytes_whatever_is_fixed_first(capsys: pytest.CaptureFixture[str]) -> None:
     flags = write_inputs(TEXT)
-    expected = f"cased, bytes       {len(split_text(TEXT).train.encode()):,} bytes to train on"
+    expected = f"cased, bytes       {len(split_text(TEXT).train.encode()):,} training bytes"
     for fixes in (IN_BYTES, [*IN_BYTES[2:], *IN_BYTES[:2]]):
         assert run.main([*flags, *fixes, "--dry-run"]) == 0
         assert expected in capsys.readouterr().out
     assert run.main([*flags, "--dry-run"]) == 0
-    assert "bytes to train on" not in capsys.readouterr().out
+    assert "training bytes" not in capsys.readouterr().out
 
 
 def test_bytes_of_another_cleaning_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:

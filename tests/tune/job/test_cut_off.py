@@ -25,15 +25,17 @@ def test_line_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
         with naming_how_to_resume("results/x", lambda: "resume x", other_place=lambda: None):
             raise error
 
-    with pytest.raises(ExternalFault, match=r"results/x: Read-only file system; go on: resume x$"):
+    with pytest.raises(
+        ExternalFault, match=r"results/x: Read-only file system; to continue: resume x$"
+    ):
         telling(OSError(errno.EROFS, "read-only"))
-    with pytest.raises(ExternalFault, match=r"^the storage; go on: resume x$"):
+    with pytest.raises(ExternalFault, match=r"^the storage; to continue: resume x$"):
         telling(ExternalFault("the storage"))
     assert capsys.readouterr().err == ""
     for error in (KeyboardInterrupt(), RuntimeError("ours")):
         with pytest.raises(type(error)):
             telling(error)
-        assert capsys.readouterr().err == "go on: resume x\n"
+        assert capsys.readouterr().err == "to continue: resume x\n"
     with pytest.raises(ConfigError):
         telling(ConfigError("one driver"))
     assert capsys.readouterr().err == ""

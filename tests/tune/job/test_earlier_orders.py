@@ -108,7 +108,7 @@ def test_unread_end_of_an_earlier_session_is_refused_and_other_orders_wait(
         session.steering.carry_out()
         session.limit_workers.assert_called_once_with(1)
         assert not session.stopper.interrupted
-        assert session.refused(stale).startswith("it was for an earlier session")
+        assert session.refused(stale).startswith("the session it was given to ended")
         assert not session.refused(WORKERS)
     table = ORDER_TABLE.read(session.folder.orders_file)
     assert table[table["order"] == "end"]["refused"].notna().all()
@@ -128,7 +128,7 @@ def test_end_that_was_read_and_not_carried_out_ends_no_later_session(history: Hi
     session = Session(history)
     session.steering.resume()
     assert not session.stopper.interrupted
-    assert session.refused(stale).startswith("it was for an earlier session")
+    assert session.refused(stale).startswith("the session it was given to ended")
     session.limit_workers.assert_called_once_with(1)
 
 
@@ -186,7 +186,7 @@ def test_order_to_stop_a_trial_that_has_ended_by_itself_is_refused(
     history.add_order(OrderGiven(order=stop, search_seconds=4.0))
     history.add(TrialEnded(number=7, status=status, error="", search_seconds=6.0))
     settle_ordered(history)
-    assert history.orders[stop.id].refused == f"it ended as {status.value}"
+    assert history.orders[stop.id].refused == f"the trial had already ended as {status.value}"
     assert not history.records[7].is_stopped_by_hand
 
 
@@ -219,7 +219,7 @@ def test_budget_that_comes_after_the_searchs_time_is_refused(history: History) -
             session.requests._look()
             session.steering.carry_out()
     assert not session.refused(early)
-    assert session.refused(late).startswith("it came after the end of the search's time")
+    assert session.refused(late).startswith("it came after the time budget ended")
     assert session.stopper.seconds_left() == pytest.approx(3600, abs=60)
 
 

@@ -36,7 +36,7 @@ def test_resumed_search_adds_to_the_energy_of_its_earlier_sessions(tiny_text: st
     assert (done.returncode, done.stderr) == (0, "")
     first = json.loads(file.read_text())
     assert first["seconds"] > 0 and first["gpu_joules"] > 0
-    used = re.compile(r"worker-hours in .* machine used ([\d.]+) kWh \(.*GPUs ([\d.]+)\), other")
+    used = re.compile(r"worker-hours.*, in .* machine used ([\d.]+) kWh \(.*GPUs ([\d.]+)\), inc")
     assert used.search(report.read_text(encoding="utf-8"))
 
     file.write_text(json.dumps({"seconds": 1e6, "gpu_joules": 3.6e9}))

@@ -71,7 +71,9 @@ def test_network_that_is_gone_is_told_and_so_is_a_warning_of_the_text(
     monkeypatch.setattr(finish, "keep_checkpoints", lambda *_, **__: [3])
     assert finish.finish(study, folder, RESULT, None, console) == 0
     assert isinstance(console.file, io.StringIO)
-    assert "the network of trial 3 is gone: checkpoints has the next" in console.file.getvalue()
+    assert (
+        "the network of trial 3 is missing; checkpoints/ has the next" in console.file.getvalue()
+    )
 
 
 def test_run_that_had_finished_prints_the_last_event_and_says_so(tiny_text: str) -> None:
@@ -83,12 +85,12 @@ def test_run_that_had_finished_prints_the_last_event_and_says_so(tiny_text: str)
     assert finish.show_finished(study, folder, RESULT, JsonConsole(events)) == 0
     *_, first, warning, last = map(json.loads, events.getvalue().splitlines())
     assert warning["event"] == "warning"
-    assert warning["text"].startswith("already finished; nothing to do; go on: ")
+    assert warning["text"].startswith("already finished, nothing to do; to continue: ")
     assert first | {"time": last["time"]} == last
     assert first["event"] == "search_ended" and first["ended"] == "all trials done"
     assert finish.show_finished(study, folder, RESULT, console) == 0
     assert isinstance(console.file, io.StringIO)
-    assert "already finished; nothing to do; go on: " in console.file.getvalue()
+    assert "already finished, nothing to do; to continue: " in console.file.getvalue()
     assert before == {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")}
 
 

@@ -130,7 +130,7 @@ def test_resumed_run_is_judged_on_the_text_that_it_began_with() -> None:
     again = dataclasses.replace(options, corpus="book.txt", validation="held.txt")
     assert prepared_study(again, QUIET).corpus.text == corpus.text
     for changed in ({"validation": "other.txt"}, {"validation": None}):
-        with pytest.raises(ConfigError, match="corpus must be the text it began with"):
+        with pytest.raises(ConfigError, match="corpus must be its original text"):
             prepared_study(dataclasses.replace(again, **changed), QUIET)
 
 

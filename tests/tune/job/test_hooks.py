@@ -61,7 +61,7 @@ def test_search_tells_its_trackers_and_its_end_but_no_run_folder_does(tiny_text:
     assert done.returncode == 0 and done.stderr == "", done.stderr
     for name in ("Failing", "Hanging"):
         assert done.stdout.count(f"mine.py:{name} failed and is disabled for this search: ") == 1
-    assert "search: it did not take its last events within 60 s\n" in done.stdout
+    assert "search: it did not process its last events within 60 s\n" in done.stdout
     notes, trials = Path("results/told/notes.txt"), Path("results/told/trials.csv")
     lines = notes.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "begin told"

@@ -59,7 +59,7 @@ def test_resumed_run_has_the_prices_that_it_began_with(tiny_text: str) -> None:
 
 
 def test_run_of_an_earlier_version_is_not_resumed(tiny_text: str) -> None:
-    rule = "a resumed run's objective must be of version 2, got 1: begin a new search"
+    rule = "a resumed run's objective must be version 2, got 1; start a new search"
     with pytest.raises(ConfigError, match=rule):
         resumed(tiny_text, dataclasses.replace(EARLIER, version=1))
 

@@ -86,7 +86,7 @@ def test_commands_that_go_on_name_all_cells(
     names = (NAME, "their_cells.py:MyGRU")
     assert _cells_of(folder.read_study().resume) == names
     assert status.main(["run"]) == 0
-    (goes_on,) = re.findall("go on: (.*)", capsys.readouterr().out)
+    (goes_on,) = re.findall("to continue: (.*)", capsys.readouterr().out)
     assert _cells_of(goes_on) == names
     stored = folder.read_study()
     folder.write_study(dataclasses.replace(stored, cells={"../x\n.py:X": "", **stored.cells}))
@@ -111,7 +111,7 @@ def test_resumed_run_needs_the_file_that_it_began_with(theirs: StudyOptions) -> 
         prepared_study(theirs, QUIET)
     for cells in ((NAME,), (f"./{NAME}",), ("lstm", NAME)):
         assert prepared_study(dataclasses.replace(theirs, cell=cells), QUIET)
-    rule = "cell must be of those of the resumed run, lstm, my_cells.py:MyGRU, got 'gru'"
+    rule = "cell must be one of the resumed run's, lstm, my_cells.py:MyGRU, got 'gru'"
     with pytest.raises(ConfigError, match=rule):
         prepared_study(dataclasses.replace(theirs, cell=("gru", NAME)), QUIET)
     own_cell.write(change=("num_states = 1", "num_states = 1  # other"))

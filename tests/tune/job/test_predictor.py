@@ -254,8 +254,9 @@ def test_report_has_the_predictor_its_members_and_what_each_brings(folder: RunFo
     assert report.main([str(folder.path)]) == 0
     text = folder.report_file.read_text(encoding="utf-8")
     line = (
-        "The predictor, 1 network and the n-gram, has 1.8500 bits on the test passage (1.7500 on "
-        "the validation passage, fitted there), its best member there 1.9800."
+        "The predictor (1 network and the n-gram) scores 1.8500 bits per character on the test "
+        "passage; its best member, 1.9800. On the validation passage, to which it was fitted, it "
+        "scores 1.7500."
     )
     assert line in text and predictor_line(load_run(folder.path)) == line
     assert "| 4-gram | 0.30 | 2.0400 | 2.1400 | 0.0500 | 0.50 |" in text
@@ -266,9 +267,9 @@ def test_report_has_the_predictor_its_members_and_what_each_brings(folder: RunFo
     )
     assert report.main([str(folder.path)]) == 0
     text = folder.report_file.read_text(encoding="utf-8")
-    parts = "1 network and the n-gram with a cache of what it reads"
+    parts = "1 network and the n-gram, with a cache of recent text"
     line = line.replace("1 network and the n-gram", parts)
-    assert line.replace("there), its", "there), without the cache 1.9700, its") in text
+    assert line.replace("passage; its", "passage; without the cache, 1.9700; its") in text
     assert "| cache of 4 to 12 symbols |  | 1.8500 | 1.9700 | 0.1000 |  |" in text
     page = folder.page_file.read_text(encoding="utf-8")
     assert "1.8500" in page and "The predictor" in page

@@ -64,6 +64,6 @@ def test_published_part_is_judged_whole_beside_published_figures(
     figure = bits * len(test) / len(test.encode()) if name == "enwik8" else bits
     # Not of its beginning, not restored, read as the papers' networks read it.
     assert ours[0][4] == "test part" and float(ours[0][1]) == pytest.approx(figure, abs=1e-4)
-    cold = [row for row in ours if row[4] == "cold windows of 256, nothing before each"]
+    cold = [row for row in ours if row[4] == "cold windows of 256, without context"]
     assert len(cold) == (name == "tiny-shakespeare")
     assert len(rows) == len(ours) + len(RESULTS[name])

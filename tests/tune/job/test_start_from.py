@@ -211,7 +211,7 @@ def test_plan_shows_them_and_a_resumed_run_keeps_them(
     folder.write_study(study_file(study, None, None))
     options = StudyOptions(resume="new", space="tiny.py")
     assert prepare_resumed(options, console).space.starts == study.space.starts
-    with pytest.raises(ConfigError, match="start_from is for a new search"):
+    with pytest.raises(ConfigError, match="start_from is only for a new search"):
         prepare_resumed(dataclasses.replace(options, start_from=("earlier",)), console)
     # A job that is queued again has the same command line.
     again = or_resumed(dataclasses.replace(parse_options(flags), or_resume=True))

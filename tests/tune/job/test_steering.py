@@ -109,10 +109,10 @@ def test_each_order_is_carried_out_and_reported() -> None:
     assert study["space"]["budget"]["time_budget_seconds"] == 7200.0
     assert study["ended"] == "interrupted"
     report = (NAME / "report.md").read_text()
-    for words in ("1 stopped after", "2 kept from ASHA", "3 added", "1 worker from"):
+    for words in ("1 stopped after", "2 exempt from ASHA", "3 added", "1 worker from"):
         assert words in report
     assert not (NAME / "control").exists()
-    assert "must run to be steered" in ordered("end").stderr
+    assert "only a running search can be steered" in ordered("end").stderr
     status = subprocess.run(
         [sys.executable, "-m", "tune.status", "ten"], capture_output=True, text=True
     )
@@ -153,7 +153,7 @@ def test_orders_survive_a_kill_of_the_driver() -> None:
     given = [each["order"]["action"] for each in events("OrderGiven")]
     assert given == ["stop", "workers", "end", "end"]
     refused = [each["refused"] for each in events("OrderCarriedOut") if each["refused"]]
-    assert refused == ["it was for an earlier session, which was gone before it was carried out"]
+    assert refused == ["the session it was given to ended before carrying it out"]
     assert refused[0] in (NAME / "orders.csv").read_text()
 
 

@@ -89,14 +89,14 @@ def test_run_with_a_driver(folder: RunFolder, capsys: pytest.CaptureFixture[str]
         assert has_driver(folder.history_file)
         assert status.main(["ten"]) == 0
         text = capsys.readouterr().out
-        assert "ten: quick on book.txt: its driver is alive" in text
+        assert "ten: quick on book.txt: running" in text
         assert f"best so far: trial 3: 2.2500 bits, epoch 1 of {SPACE.base.epochs}, " in text
         ended = f"trials: 3 of {SPACE.budget.trials} ended; "
         assert f"{ended}1 RUNNING, 1 COMPLETE, 1 PRUNED, 1 DIVERGED" in text
-        assert "reached the rungs: epoch " in text
+        assert "trials that reached each rung: epoch " in text
         minutes = SPACE.budget.trials - 3  # one trial a minute so far
-        assert "  running: trial 3: 2.2500 bits" in text and "1.0s an epoch" in text
-        pattern = rf"time: 3m\d+s, (1\.0|0\.9) trials a minute, about {minutes}m"
+        assert "  running: trial 3: 2.2500 bits" in text and "1.0s per epoch" in text
+        pattern = rf"time: 3m\d+s, (1\.0|0\.9) trials per minute, about {minutes}m"
         assert re.search(pattern, text)  # seconds go by
         assert status.main(["ten", "--json"]) == 0
         values = json.loads(capsys.readouterr().out)
@@ -159,7 +159,10 @@ def test_run_whose_driver_died_says_how_to_go_on(folder: RunFolder) -> None:
         file.write(b'{"event": "TrialEn')  # it was killed while it wrote
     seen = RunStatus.of(folder)
     assert not seen.alive and seen.left_seconds is None
-    assert seen.state == f"its driver is gone; go on: python -m tune.run --resume {folder.path}"
+    assert (
+        seen.state
+        == f"not running any more; to continue: python -m tune.run --resume {folder.path}"
+    )
     assert "running: trial" not in seen.text()
     assert read_search(folder.history_file).records[3].objective == 2.25
 
@@ -167,7 +170,9 @@ def test_run_whose_driver_died_says_how_to_go_on(folder: RunFolder) -> None:
 def test_run_without_a_history_is_refused(folder: RunFolder) -> None:
     for path in folder.history_files:
         path.unlink(missing_ok=True)
-    with pytest.raises(ConfigError, match=r"must come from its history, but .* has none"):
+    with pytest.raises(
+        ConfigError, match=r"must have a history to show its status, but .* has none"
+    ):
         RunStatus.of(folder)
 
 
@@ -258,7 +263,7 @@ def test_run_in_a_storage(
     lease.take(say=print)
     assert status.main([place]) == 0
     text = capsys.readouterr().out
-    assert "ten: quick on book.txt: its driver is alive" in text
+    assert "ten: quick on book.txt: running" in text
     assert "; last event 10m" in text
     PREDICTOR_TABLE.write(map(dataclasses.asdict, PREDICTOR_ROWS), folder.predictor_file)
     assert status.main([place]) == 0
@@ -266,7 +271,7 @@ def test_run_in_a_storage(
     old = time.time() - 2 * STALE_SECONDS
     os.utime(folder.path / LEASE_FILE, (old, old))
     assert status.main([place]) == 0
-    goes_on = f"its driver is gone; go on: python -m tune.run --resume {place}"
+    goes_on = f"not running any more; to continue: python -m tune.run --resume {place}"
     assert goes_on in capsys.readouterr().out
     lease.take(say=print)
     lease.release()
@@ -287,8 +292,8 @@ def test_finalists_of_an_earlier_session_are_not_what_a_leased_run_does(
     now = time.time()
     os.utime(folder.study_file, (now - 3_600, now - 3_600))
     for (search, finalists), state, is_searching in (
-        ((now - 30, now - 600), "its driver is alive", True),
-        ((now - 600, now - 30), "its driver is retraining the finalists", False),
+        ((now - 30, now - 600), "running", True),
+        ((now - 600, now - 30), "running, retraining the finalists", False),
     ):
         os.utime(folder.history_file, (search, search))
         os.utime(folder.finalists_history_file, (finalists, finalists))

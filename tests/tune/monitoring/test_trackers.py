@@ -190,7 +190,7 @@ def test_tracker_that_hangs_is_left_and_the_others_are_told(
         goes_on.set()
     assert printed == (
         "hanging failed and is disabled for this search: "
-        "it did not take its last events within 60 s\n"
+        "it did not process its last events within 60 s\n"
     )
     assert others[0].lines[-1] == "close"
 
@@ -244,7 +244,10 @@ def test_class_of_a_file_or_of_a_module_is_a_tracker(tmp_path: Path) -> None:
     for named, rule in (
         ("own.py", "must be package.module:Class or file.py:Class, got 'own.py'"),
         ("nowhere.py:Own", "a tracker's file must exist"),
-        ("no.such.module:Own", "a tracker must import: no.such.module: ModuleNotFoundError"),
+        (
+            "no.such.module:Own",
+            "a tracker's module must import: no.such.module: ModuleNotFoundError",
+        ),
         (f"{tmp_path}/own.py:Nobody", "has no class Nobody"),
         (f"{tmp_path}/own.py:NO_CLASS", "has no class NO_CLASS"),
         (f"{tmp_path}/own.py:Half", "lacks trial_started, epoch_ended, trial_ended"),
@@ -252,7 +255,9 @@ def test_class_of_a_file_or_of_a_module_is_a_tracker(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=re.escape(rule)):
             load_tracker(named)
     (tmp_path / "ends.py").write_text("raise SystemExit(0)", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"a tracker must import: .*ends\.py: SystemExit: 0"):
+    with pytest.raises(
+        ConfigError, match=r"a tracker's module must import: .*ends\.py: SystemExit: 0"
+    ):
         load_tracker(f"{tmp_path}/ends.py:Own")
 
 

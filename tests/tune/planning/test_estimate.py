@@ -197,13 +197,13 @@ def test_plan_says_if_the_finalists_are_in_it(tiny_corpus: PreparedCorpus) -> No
         )
         return finalists_phrase(limited, Estimate(limited, SPEED, 2).plan)
 
-    assert said(None) == ", the finalists included"
+    assert said(None) == ", including the finalists"
     num = whole.num_confirmations[0]
-    assert said(10 * whole.seconds[1]) == f", {num} trainings of finalists included"
+    assert said(10 * whole.seconds[1]) == f", including {num} trainings of finalists"
     assert re.fullmatch(
-        r", \d+ to \d+ trainings of finalists included", said(whole.seconds[1] / 2)
+        r", including \d+ to \d+ trainings of finalists", said(whole.seconds[1] / 2)
     )
-    assert said(whole.seconds[0] / 1_000) == "; the time budget has no room for the finalists"
+    assert said(whole.seconds[0] / 1_000) == "; the time budget leaves no time for finalists"
     assert said(None, finalists=0) == ""
 
 
@@ -224,12 +224,12 @@ def test_plan_says_how_much_time_is_kept_for_the_finalists(tiny_corpus: Prepared
     assert 0 < low <= high <= 0.5 * limit
     assert line == (
         f"finalists: the 3 best and the 3 baselines, retrained with 3 seeds each, the winner "
-        f"first with 2 seeds; kept for them: about {format_range(low, high)}, which follows the "
-        f"trials' own times"
+        f"first with 2 seeds; about {format_range(low, high)} reserved for them, updated as "
+        f"trials are timed"
     )
     assert "the winner first with 1 seed; " in said(limit, seeds=1)[0]
     line, kept = said(limit / 1_000)
-    assert kept == (0.0, 0.0) and line.endswith("; nothing of the time budget is kept for them")
+    assert kept == (0.0, 0.0) and line.endswith("; none of the time budget is reserved for them")
 
 
 def test_finalists_are_planned_in_what_a_short_search_leaves(tiny_corpus: PreparedCorpus) -> None:
@@ -247,13 +247,13 @@ def test_resumed_search_is_planned_without_what_has_ended(tiny_corpus: PreparedC
     assert 1_000 < resumed.plan.seconds[0] < 1_000 + whole.plan.seconds[0]
     assert resumed.plan.num_trials == (100, 100)
     said = time_line(study, 2, resumed)
-    assert said.endswith(" more for 2 of 100 trials in all, 2 at once, the finalists included")
+    assert said.endswith(" more for 2 of 100 trials, 2 at once, including the finalists")
     ended = Estimate(study, SPEED, 2, Spent(num_ended=100, seconds=1_000.0))
     said = time_line(study, 2, ended)
-    assert said.endswith(" more for what is left, the finalists included")
+    assert said.endswith(" more for the rest, including the finalists")
     # A user has added one to those that were asked for.
     more = Estimate(study, SPEED, 2, Spent(num_ended=101, seconds=1_000.0))
-    assert time_line(study, 2, more).endswith(" more for what is left, the finalists included")
+    assert time_line(study, 2, more).endswith(" more for the rest, including the finalists")
 
 
 def test_search_that_is_over_is_planned_without_its_other_trials(
@@ -266,9 +266,11 @@ def test_search_that_is_over_is_planned_without_its_other_trials(
     )
     assert goes_on.plan.num_trials[1] > 60 and is_over.plan.num_trials == (60, 60)
     assert is_over.plan.seconds[1] < goes_on.plan.seconds[1]
-    assert " more for what is left, 18 trainings of finalists" in time_line(study, 2, is_over)
+    assert " more for the rest, including 18 trainings of finalists" in time_line(
+        study, 2, is_over
+    )
     none_ended = Estimate(study, SPEED, 2, Spent(seconds=420.0, is_over=True))
-    assert " more for what is left, " in time_line(study, 2, none_ended)
+    assert " more for the rest, " in time_line(study, 2, none_ended)
 
 
 def test_ended_trials_correct_what_is_left(tiny_corpus: PreparedCorpus) -> None:
@@ -317,9 +319,9 @@ def test_plan_says_where_asha_compares_trials_and_where_it_cannot(
     assert said(1, 9) == "ASHA keeps about 1 in 3 at epochs 1, 3"  # after epoch 9 nothing is left
     assert said(2, 4) == "ASHA keeps about 1 in 3 at epochs 2"
     assert said(3, 4) == (
-        "ASHA stops no trial: the learning rate of each falls before the first rung, epoch 3"
+        "ASHA stops no trial: every learning rate decays before the first rung, epoch 3"
     )
-    assert said(4, 4) == "ASHA stops no trial: none goes on after the first rung, epoch 4"
+    assert said(4, 4) == "ASHA stops no trial: none continues past the first rung, epoch 4"
 
 
 def test_plan_says_within_what_asha_compares(tiny_corpus: PreparedCorpus) -> None:

@@ -96,8 +96,8 @@ def test_configuration_must_lie_in_the_space() -> None:
     for values, rule in (
         ({"hidden": 64}, "TrialConfig field"),
         ({"hidden_size": 10**6}, "must lie in the space"),
-        ({"hidden_size": "many"}, "hidden_size|values of its fields"),
-        ({"learning_rate": 0.5}, "which is no axis"),
+        ({"hidden_size": "many"}, "hidden_size|valid fields"),
+        ({"learning_rate": 0.5}, "learning_rate is no axis of"),
     ):
         with pytest.raises(ConfigError, match=rule):
             point_of(values, SPACE)
@@ -142,7 +142,11 @@ def test_table_and_words(tmp_path: Path) -> None:
         done(Order(action=Action.STOP, trial=7), trial=7, epochs=3),
         done(Order(action=Action.WORKERS, workers=1)),
         done(Order(action=Action.ADD, config={"hidden_size": 64}), trial=9),
-        done(Order(action=Action.STOP, trial=8), trial=8, refused="it ended as COMPLETE"),
+        done(
+            Order(action=Action.STOP, trial=8),
+            trial=8,
+            refused="the trial had already ended as COMPLETE",
+        ),
         OrderRecord(order=Order(action=Action.END), ordered_seconds=2.0),
     ]
     path = tmp_path / "orders.csv"

@@ -83,12 +83,12 @@ def test_rungs_count_who_came_who_went_and_who_was_told_apart() -> None:
     # Of the sorted values the one at 8/3 and at 5/3, between its neighbours.
     assert table["cut"].to_list() == pytest.approx([2.1 + 0.2 / 3, 1.94 + 0.02 / 3])
     # Trial 8 ends before epoch 3. Squared differences of ranks sum to 12 and 16.
-    assert table["trained on to the end"].to_list() == [6, 5]
+    assert table["trained to the end"].to_list() == [6, 5]
     assert table["rank correlation"].to_list() == pytest.approx(
         [1 - 6 * 12 / (6 * 35), 1 - 6 * 16 / (5 * 24)]
     )
     # The best are 3, 1 and 2. Trial 3 lies outside the best third at both.
-    assert table["best at the end"].to_list() == [3, 3]
+    assert table["eventual best"].to_list() == [3, 3]
     assert table["stopped if last"].to_list() == [1, 1]
 
 
@@ -118,7 +118,7 @@ def test_trial_that_is_judged_before_the_rung_counts_as_stopped_but_not_in_its_v
 def test_value_at_the_rung_is_no_forecast_for_a_trial_that_ended_there() -> None:
     records = [record(number, [3.0 - number / 10], epochs=1) for number in range(6)]
     table = table_of([*records, record(6, [3.5], status=Status.PRUNED)])
-    assert table.loc[1, "trained on to the end"] == 0
+    assert table.loc[1, "trained to the end"] == 0
     assert table.loc[1, "rank correlation"] is None
 
 
@@ -126,14 +126,14 @@ def test_saved_time_is_the_epochs_left_at_each_trials_own_speed() -> None:
     assert saved_seconds(trials_frame(RECORDS)) == 3 * 2.0 + 2 * 2.0 + 3 * 1.0
     # 29 s were spent; of 13 saved, 13 / 42. With patience finished 18 epochs of 20.
     text = text_of(RECORDS)
-    assert "Saved: 13s of worker time, 31% of what" in text
-    assert "those with patience that finished ran 90% of theirs" in text
+    assert "ASHA saved 13s of worker time, 31% of what" in text
+    assert "finished trials with patience ran 90% of their epochs" in text
 
 
 def test_trial_that_was_stopped_before_its_first_report_saves_nothing() -> None:
     silent = record(10, [], status=Status.PRUNED)  # a stranger's: ours have one
-    assert "Saved: 13s of worker time, 31% of what" in text_of([*RECORDS, silent])
-    assert "Saved: 0s of worker time, 0% of what" in text_of([silent])
+    assert "ASHA saved 13s of worker time, 31% of what" in text_of([*RECORDS, silent])
+    assert "ASHA saved 0s of worker time, 0% of what" in text_of([silent])
     barely = trials_frame(RECORDS).assign(epochs_run=1e-300)
     assert saved_seconds(barely) == 0
 
@@ -142,7 +142,7 @@ def test_what_too_few_trials_carry_is_not_shown() -> None:
     few = [RECORDS[1], RECORDS[2], RECORDS[5], RECORDS[7]]
     table = table_of(few)
     assert table["reached"].to_list() == [4, 3]
-    unknown = ["cut", "rank correlation", "best at the end", "stopped if last"]
+    unknown = ["cut", "rank correlation", "eventual best", "stopped if last"]
     assert all(value is None for value in table[unknown].to_numpy().ravel())
     assert "nan" not in text_of(few).lower()
 
@@ -175,8 +175,8 @@ def test_rungs_of_a_search_with_groups_have_a_row_for_each() -> None:
     pd.testing.assert_frame_equal(of_char, alone.astype(object))
     cuts = table["cut"].to_list()
     assert cuts[1::2] == pytest.approx([cut - 1.5 for cut in cuts[::2]])
-    assert "A trial is compared with those of their `unit` alone" in markdown(asha_cost(run))
+    assert "Each trial is compared only with those of their `unit`" in markdown(asha_cost(run))
 
 
 def test_search_that_stopped_nothing_says_so() -> None:
-    assert "It stopped no trial" in text_of([RECORDS[1], RECORDS[2]])
+    assert "ASHA stopped no trial" in text_of([RECORDS[1], RECORDS[2]])

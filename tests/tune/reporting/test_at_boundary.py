@@ -58,8 +58,8 @@ def test_nothing_is_said_of_what_lies_inside_or_of_few() -> None:
 def test_edges_are_named_with_how_many_lie_there() -> None:
     (note,) = notes([{"epochs": 8, "batch_size": 32}] * 5 + [{"epochs": 8}] * 2 + [{}] * 9)
     assert note == (
-        "edge: of the best, most have the lowest epochs, 8 (7 of 10) and the highest "
-        "batch_size, 32 (5 of 10) that the space allows; a wider space may have better ones."
+        "edge: most of the best trials have the lowest epochs, 8 (7 of 10) and the highest "
+        "batch_size, 32 (5 of 10) that the space allows; a wider space may contain better ones."
     )
 
 

@@ -81,7 +81,7 @@ def test_axis_of_one_value_has_no_importance_and_that_is_said(
     assert set(shares) == {"learning_rate", name}
     assert constant_axes(run) == [axis]
     section = axis_importance(run)
-    assert f"Left out, for they had one value: `{axis}`." in str(section.body[-1])
+    assert f"Left out because they took only one value: `{axis}`." in str(section.body[-1])
     assert f"`{axis}`" in section.caption
     alone = run_of({axis: distribution}, values)
     assert axis_shares(alone) == []
@@ -132,7 +132,7 @@ def test_too_few_best_trials_are_said_to_be_so(num_trials: int, num_best: int) -
     run = run_of({"learning_rate": WORDS["learning_rate"]}, [{"learning_rate": r} for r in rates])
     assert num_best_tenth(run) == num_best
     section = axis_importance(run)
-    said = f"The best tenth is {num_best} trials: too few to trust the shares."
+    said = f"The best tenth is {num_best} trials, too few for reliable shares."
     assert (said in str(section.body[-1])) == (said in section.caption) == (num_best < 5)
 
 

@@ -80,17 +80,17 @@ def test_texts_of_others_are_no_markup() -> None:
 def test_winner_is_compared_with_what_the_search_started_from() -> None:
     base, *others = hand_made()[3:]
     assert (
-        "The winner is where the search started: nothing that was proposed was better."
+        "The winner is one of the search's starts: no proposed configuration is better."
         in text_of(hand_made())
     )
     better = TrialRecord(
         number=7, config=SPACE.base, status=Status.COMPLETE, epochs=curve(7, [1.95])
     )
-    said = "The best that the search started from, trial 3, scores 1.9600: 0.0100 bits more."
+    said = "The best of the search's starts, trial 3, scores 1.9600, 0.0100 bits more."
     assert said in text_of([*hand_made(), better])
     # Where the base was not measured, the next trial is none that the search started from.
     failed = dataclasses.replace(base, epochs=[], status=Status.FAILED, error="x")
-    assert "the search started from" not in text_of([*hand_made()[:3], failed, *others, better])
+    assert "the search's starts" not in text_of([*hand_made()[:3], failed, *others, better])
 
 
 def test_start_is_known_where_a_kill_let_it_come_before_the_baselines() -> None:
@@ -99,7 +99,7 @@ def test_start_is_known_where_a_kill_let_it_come_before_the_baselines() -> None:
         for number, each in enumerate([hand_made()[3], *hand_made()[:3]])
     ]
     assert records[0].baseline == "" and records[3].baseline
-    assert "The winner is where the search started" in text_of(records)
+    assert "The winner is one of the search's starts" in text_of(records)
 
 
 def test_empty_and_all_failed_studies_give_a_readable_report() -> None:
@@ -128,8 +128,8 @@ def test_parts_of_epochs_are_counted() -> None:
         )
     run = loaded_run(records, space=space)
     text = report_text(run)
-    assert " 0.12 epochs. Corpus" in text and "0.12 epochs; " in str(facts(run))
-    assert "as far as 0.1 of 3.1 epochs" in text
+    assert ", 0.12 epochs, " in text and ", 0.12 epochs, " in str(facts(run))
+    assert "| 0.1 of 3.1 epochs |" in text
     assert "| 0.0200 | 2 | 1 |" in text  # the first rung: two trials reached it, one was stopped
 
 
@@ -144,7 +144,7 @@ def test_field_that_only_the_baselines_have_otherwise_is_among_the_settings() ->
     said = text_of(records, space=space)
     assert ", normalization layer." in said.split("## The ten best")[0]
     assert "| normalization |" in said
-    assert "The baselines have normalization none, the other trials layer." in said
+    assert "The baselines use normalization none (other trials: layer)." in said
     assert "normalization" not in text_of(hand_made())
 
 
@@ -162,11 +162,11 @@ def test_networks_that_are_worse_than_the_ngram_are_said_to_be_first_of_all() ->
         version=2, floor_order=9, floors={"cased": raw}, restoration_bits_per_char={"cased": 0.0}
     )
     text = text_of(hand_made(), objective=objective)
-    assert "**Warning**: no network is better than the n-gram, which has 1.9000 bits" in text
+    assert "**Warning**: no network beats the n-gram, which scores 1.9000 bits" in text
     assert "The floor, a Kneser-Ney 9-gram that trains in a second, scores 1.9000." in text
     assert headline(loaded_run(hand_made(), objective=objective)).startswith(
-        "No network is better than a Kneser-Ney 9-gram, which trains in a second and spends "
-        "1.900 bits on a character. The best network, "
+        "No network beats a Kneser-Ney 9-gram, which trains in a second and scores 1.900 bits per "
+        "character. The best network, "
     )
     assert headline(loaded_run(hand_made())).startswith("The best network, ")
 
@@ -182,12 +182,12 @@ def test_trials_of_one_configuration_are_one_row() -> None:
     run = loaded_run([*records, twin])
     numbers = best_table(run)["number"].tolist()
     assert 3 in numbers and 9 not in numbers
-    assert "1 trial repeats a configuration; the table has the best of each." in best_notes(run)
+    assert "1 trial repeats a configuration; the table shows the best of each." in best_notes(run)
     assert not any("repeat" in note for note in best_notes(loaded_run(records)))
 
 
 def test_what_was_planned_stands_beside_what_it_took() -> None:
-    assert "The plan was" not in text_of(hand_made())  # a run from before there were estimates
+    assert "Planned time" not in text_of(hand_made())  # a run from before there were estimates
     estimate = PlannedTime(
         planned_seconds=(300.0, 1_500.0),
         planned_trials=(7, 7),
@@ -196,18 +196,18 @@ def test_what_was_planned_stands_beside_what_it_took() -> None:
     )
     text = text_of(hand_made(), estimate=estimate)
     assert (
-        "The plan was 5m to 25m; it took 10m5s. An epoch took 1.10 times as long as predicted "
-        "(0.90 to 1.40; median and middle 80 % of 5 trials)."
+        "Planned time: 5m to 25m; actual time: 10m5s. Epochs took 1.10 times the predicted time "
+        "(median of 5 trials; middle 80 %: 0.90 to 1.40)."
     ) in text
-    assert "the memory" not in text
+    assert "memory" not in text
     known = dataclasses.replace(estimate, memory_trials=4, memory_by_predicted=(0.68, 0.7, 1.2))
     assert (
-        "of 5 trials). A trial's process took 0.70 times the memory that was predicted (0.68 to "
-        "1.20; 4 trials)."
+        "to 1.40). Trials used 0.70 times the predicted memory (median of 4 trials; middle 80 %: "
+        "0.68 to 1.20)."
     ) in text_of(hand_made(), estimate=known)
     unmeasured = dataclasses.replace(estimate, measured_trials=0, measured_by_predicted=None)
     text = text_of(hand_made(), estimate=unmeasured)
-    assert "it took 10m5s.\n" in text
+    assert "actual time: 10m5s.\n" in text
     # A resumed run's study.json has the seconds of its earlier sessions, its tables the rest.
     for earlier_seconds, said in ((0.0, "1m36s"), (90.0, "1m36s"), (125.0, "2m5s")):
         resumed = loaded_run(
@@ -220,22 +220,22 @@ def test_what_was_planned_stands_beside_what_it_took() -> None:
                 epochs=resumed.epochs.assign(search_seconds=95.6),
             )
         )
-        assert f"in {said}, still running." in text
-        assert "The plan was 5m to 25m.\n" in text
+        assert f", {said}; still running." in text
+        assert "Planned time: 5m to 25m.\n" in text
 
 
 def test_unconfirmed_winner_is_said_to_be_one() -> None:
     earlier = text_of(hand_made())  # its study.json does not say why
-    assert "To find out, use `--finalists` and leave room in the time budget." in earlier
+    assert "To find out, use `--finalists` and leave time for them in the time budget." in earlier
     text = text_of(hand_made(), unconfirmed="--finalists 0 was given")
     assert (
-        "No: nothing was retrained, so it is unknown how much of its lead is luck. "
-        "The reason: --finalists 0 was given.\n"
+        "No: nothing was retrained, so it is unknown how much of the winner's lead is luck. "
+        "Reason: --finalists 0 was given.\n"
     ) in text
     none = FINALIST_TABLE.read(Path("nowhere.csv"))
     assert report_text(dataclasses.replace(loaded_run(hand_made()), finalists=none)) == earlier
     one_each = [finalist(3, 0, 1.97), finalist(4, 0, 1.99)]
-    assert "one training says nothing about noise" in text_of(hand_made(), one_each)
+    assert "one training of each says nothing about noise" in text_of(hand_made(), one_each)
 
 
 def test_finalists_of_an_earlier_version_are_read() -> None:
@@ -252,7 +252,7 @@ def test_finalists_of_an_earlier_version_are_read() -> None:
         test_bits_per_char=FINALISTS[0]["test_bits_per_char"]
     )
     text = report_text(dataclasses.replace(loaded_run(hand_made()), finalists=early))
-    assert "2.0800" in text and "on a letter of the test passage" not in text
+    assert "2.0800" in text and "per letter of the test passage" not in text
 
 
 def test_finalists_without_bits_per_letter_have_the_reason_in_their_row() -> None:
@@ -271,7 +271,7 @@ def test_finalists_without_bits_per_letter_have_the_reason_in_their_row() -> Non
         text = text_of(records, finalists)
         row = f"| 3 |  | 3 | 1.9600 | 1.9800 | 0.0100 | 0.0200 | 2.0800 | 0.0100 | {reason} |  |"
         assert row in text
-        none = "of words, of bytes or of windows have none."
+        none = "networks of words, bytes or windows have none."
         assert text.count(reason) == 1 and text.count(none) == 1
     # A network of characters that was not scored has none of these reasons.
     unscored = [row | dict.fromkeys(SCORE_COLUMNS) for row in FINALISTS]
@@ -279,7 +279,7 @@ def test_finalists_without_bits_per_letter_have_the_reason_in_their_row() -> Non
     # Where there was a time budget it may have been the reason.
     budget = dataclasses.replace(SPACE.budget, time_budget_seconds=60.0)
     limited = text_of(hand_made(), unscored, space=dataclasses.replace(SPACE, budget=budget))
-    assert "| not scored |" in limited and "`not scored`: the time budget had no room" in limited
+    assert "| not scored |" in limited and "`not scored`: the time budget left no time" in limited
     assert "have none." not in limited
 
 
@@ -363,7 +363,7 @@ def test_samples_command_writes_from_the_kept_checkpoints(
     data = read_json(folder.samples_data_file, Samples, "a run's samples")
     assert data is not None and len(data.passages) == 2
     for passage in data.passages:  # of the same data
-        assert f"## 1. {passage.caption}\n\nDrawn with {passage.how}.\n\n    alice" in first
+        assert f"## 1. {passage.caption}\n\nSampled with {passage.how}.\n\n    alice" in first
         assert passage.text.startswith("alice") and len(passage.text) == len("alice") + 60
     assert samples.main([*flags, "--top", "1"]) == 0
     assert folder.samples_file.read_text(encoding="utf-8").count("## ") == 1

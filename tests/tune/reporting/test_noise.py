@@ -116,7 +116,7 @@ def test_ranks_within_noise_are_counted_from_the_winner_down() -> None:
     # The search's order is not the table's.
     scores = [2.2, 2.0, 2.05, 2.138, 2.01]
     (noise, _) = notes_of(scores, MEASURED)
-    assert "the best of 5 equal trials leads every other by less than 0.1370 bits" in noise
+    assert "best of 5 equally good trials would lead any other by less than 0.1370 bits" in noise
     assert noise.endswith("; ranks 1 to 3 are within noise of each other.")
     (noise, _) = notes_of([2.0, 2.09], MEASURED)
     assert noise.endswith("; no other rank is that close to the first.")
@@ -130,8 +130,8 @@ def test_one_pair_of_trainings_is_too_few_for_ranks() -> None:
     pair = finalists_of((0, 2.1171, "COMPLETE"), (0, 2.1265, "COMPLETE"))
     (noise, _) = notes_of([2.0 + number / 100 for number in range(51)], pair)
     assert noise == (
-        "noise: the deviation between seeds is 0.0066, from 2 trainings of 1 configuration, which "
-        "is too few to say how far ranks hold."
+        "noise: the standard deviation between seeds is 0.0066, from 2 trainings of 1 "
+        "configuration, which is too few to say which ranks are certain."
     )
 
 
@@ -148,12 +148,11 @@ def test_noise_that_was_not_measured_is_said_to_be_unknown(finalists: pd.DataFra
 def test_networks_no_better_than_the_floor_are_counted_among_those_shown() -> None:
     (_, floor) = notes_of([2.1, 2.3, 2.0, 2.5], MEASURED)
     assert floor == (
-        "floor: a character 5-gram scores 2.3000 bits; 2 of these 4 are better, "
-        "the others are no better than the n-gram."
+        "floor: a character 5-gram scores 2.3000 bits; 2 of these 4 beat it, the others do not."
     )
     (_, floor) = notes_of([2.1, 2.3, 2.0, 2.5], MEASURED, num_shown=2)
-    assert floor.endswith("2 of these 2 are better.")
+    assert floor.endswith("2 of these 2 beat it.")
     (_, floor) = notes_of([2.4, 2.3], MEASURED)
-    assert floor.endswith("none of these 2 is better than the n-gram.")
+    assert floor.endswith("none of these 2 beats it.")
     (_, floor) = notes_of([2.2, 2.4, 2.5], MEASURED)
-    assert "1 of these 3 is better, the others" in floor
+    assert "1 of these 3 beats it, the others" in floor

@@ -120,18 +120,19 @@ def test_page_says_who_won_how_surely_and_at_what_cost() -> None:
     page = page_of(hand_made(), finalists=True, samples=SAMPLES)
     words = page.words()
     for sentence in (
-        "The best network, an LSTM with 1 layer of 512 units, spends 1.960 bits on a character of "
-        "the validation passage, which chose it; the best baseline, experiment 3, spends 2.100.",
-        "It reads the text in lower case, character by character, and was at its best after "
+        "The best network, an LSTM with 1 layer of 512 units, scores 1.960 bits per character on "
+        "the validation passage, on which it was selected. The best baseline, experiment 3, "
+        "scores 2.100.",
+        "It reads the text in lower case, character by character. Its best score came after "
         "epoch 2 of 15.",
-        "The search started from it.",
+        "It is one of the search's starts.",
         "Retrained 1.9800 ± 0.0100 trial 3, 3 seeds; 2.0800 on the test passage",
-        "Against the floor 0.2838 bits better than a Kneser-Ney 5-gram (2.3638) on the test "
-        "passage, which trains in a second",
-        "Cost 10m5s 7 trials, 1 of them stopped by ASHA; 10 epochs; ",
-        "lead beyond noise the lead over experiment 3 is 0.1300 bits (0.1300 on the test "
-        "passage), noise between seeds is up to 0.0251; the search's winner is also the best when "
-        "retrained",
+        "Against the floor 0.2838 bits better than a Kneser-Ney 5-gram that trains in a second "
+        "(2.3638 on the test passage)",
+        "Cost 10m5s 7 trials (1 stopped by ASHA), 10 epochs, ",
+        "lead exceeds noise the lead over experiment 3 is 0.1300 bits (up to 0.0251 would be "
+        "noise between seeds), and 0.1300 on the test passage; the search's winner also has the "
+        "lowest mean after retraining",
         "said the hatter.",
     ):
         assert sentence in words, sentence
@@ -148,10 +149,11 @@ def test_baseline_that_is_best_when_retrained_is_no_confirmation_of_the_search()
     others = [finalist(1, seed, 2.3 + seed / 100, "experiment 2") for seed in range(3)]
     searched = [finalist(3, seed, 1.97 + seed / 100) for seed in range(3)]
     label, how, why = facts(loaded_run(hand_made(), [*best, *others, *searched]))[-1]
-    assert (label, how) == ("How sure", "experiment 3 leads beyond noise")
-    assert why.startswith("the lead over trial 3 is 0.0700 bits (0.0700 on the test passage), ")
+    assert (label, how) == ("Confidence", "experiment 3's lead exceeds noise")
+    assert why.startswith("the lead over trial 3 is 0.0700 bits (up to ")
+    assert ", and 0.0700 on the test passage; " in why
     assert facts(loaded_run(hand_made(), [*best, *others]))[-1][1] == (
-        "no trial of the search beside it"
+        "no trial of the search to compare"
     )
 
 
@@ -161,8 +163,8 @@ def test_order_that_the_test_passage_does_not_have_is_named() -> None:
     ]
     run = loaded_run(hand_made(), [*(each for each in FINALISTS if each["number"] != 4), *unlike])
     said = markdown(confirmation(run))
-    assert "within noise. On the test passage 0.0800 fewer: the other order." in said
-    assert "more than noise. On the test passage 0.1300 more." in said
+    assert "within noise. On the test passage, 0.0800 fewer: the order is reversed." in said
+    assert "more than noise. On the test passage, 0.1300 more." in said
 
 
 def test_every_picture_has_its_place_and_says_what_it_shows() -> None:
@@ -281,11 +283,11 @@ def test_runs_with_little_in_them_give_pages_that_read_well() -> None:
     running = {"ended": STILL_RUNNING}
     for records, study, said, unsaid in (
         ([], {}, "The search found nothing: no trial trained an epoch.", "Learning curves"),
-        ([], running, "The search has begun; no trial has trained an epoch yet.", "What went"),
+        ([], running, "The search has started; no trial has trained an epoch yet.", "Errors"),
         (hand_made()[5:], {}, "trial_00006 FAILED OSError: a | b", "Best so far"),
-        (hand_made()[3:4], {}, "no baseline was measured beside it", "What went wrong"),
-        (hand_made()[:1], {}, "it is experiment 1, a baseline: no configuration from the", "yet "),
-        (hand_made(), running, "So far the best network", "The search found nothing"),
+        (hand_made()[3:4], {}, "No baseline was measured.", "Errors"),
+        (hand_made()[:1], {}, "It is a baseline, experiment 1; no configuration from the", "yet "),
+        (hand_made(), running, "The best network so far, ", "The search found nothing"),
     ):
         page = page_of(records, study=study)
         assert said in page.words(), said
@@ -300,10 +302,10 @@ def test_runs_with_little_in_them_give_pages_that_read_well() -> None:
 def test_page_says_why_the_winner_is_not_confirmed() -> None:
     reason = "12 trainings would take 3m; --resume with a larger --time-budget trains them"
     words = page_of(hand_made(), study={"unconfirmed": reason}).words()
-    assert f"so the lead may be luck in part; the reason: {reason}" in words
-    assert f"of its lead is luck. The reason: {reason}." in words
+    assert f"so part of the lead may be luck; reason: {reason}" in words
+    assert f"of the winner's lead is luck. Reason: {reason}." in words
     for unknown in ({}, {"unconfirmed": None}):
-        assert "reason" not in page_of(hand_made(), study=unknown).words()
+        assert "reason" not in page_of(hand_made(), study=unknown).words().lower()
     hostile = page_of(hand_made(), study={"unconfirmed": HOSTILE})
     assert "pwned()" in hostile.words() and len(hostile.scripts) == 4
     confirmed = page_of(hand_made(), study={"unconfirmed": reason}, finalists=True)
@@ -331,14 +333,17 @@ def test_page_and_samples_md_show_the_passages_of_samples_json() -> None:
     words = page.words()
     figures = (
         "this passage 90.0 % 21 the book, held out 95.0 % 1.91",
-        "At each temperature What the best of them writes: At 0.5: off with At 1: his head",
+        "At each temperature Samples from the best of them: Temperature 0.5: off with "
+        "Temperature 1: his head",
     )
-    for said in ("1. 1.9600 bits per character: 1 x 512, lower, epoch 2 Drawn with", *figures):
+    for said in ("1. 1.9600 bits per character: 1 x 512, lower, epoch 2 Sampled with", *figures):
         assert said in words, said
     text = markdown(samples_section(SAMPLES, run.quality), level=1)
-    assert text.startswith("# Samples\n\nMore of them: `python -m tune.samples`.\n\n## 1. 1.9600 ")
+    assert text.startswith(
+        "# Samples\n\nFor more samples, run `python -m tune.samples`.\n\n## 1. "
+    )
     assert "\n\n    said the hatter.\n    \n        ## no heading\n    the end\n\n| " in text
-    assert text.endswith("At 0.5:\n\n    off with\n\nAt 1:\n\n    his head")
+    assert text.endswith("Temperature 0.5:\n\n    off with\n\nTemperature 1:\n\n    his head")
 
 
 def test_samples_of_earlier_runs_are_shown_as_they_are() -> None:
@@ -346,7 +351,7 @@ def test_samples_of_earlier_runs_are_shown_as_they_are() -> None:
     folder.samples_file.write_bytes(b"# Samples\n\n<b>\x1b[2Jsaid | \xff he\n")
     page = page_of(hand_made())
     assert "# Samples\n\n<b>\\x1b[2Jsaid | \ufffd he" in page.text
-    assert "It writes" not in page.words()
+    assert "Sample text" not in page.words()
 
 
 def test_damaged_samples_are_refused_in_one_line() -> None:
@@ -378,7 +383,7 @@ def test_sections_of_both_reports_are_one_list() -> None:
     assert len(sections) == len(SECTIONS)
     headings = [section.title for section in sections if section.body]
     assert re.findall("^## (.*)", text, flags=re.MULTILINE) == headings
-    assert [words for words in page.headings if words not in ("It writes", "All trials")] == [
+    assert [words for words in page.headings if words not in ("Sample text", "All trials")] == [
         section.heading for section in sections
     ]
     for section in sections:  # the page has all that report.md has
@@ -465,7 +470,7 @@ def test_a_run_in_progress_has_its_light_page() -> None:
     text = folder.page_file.read_text(encoding="utf-8")
     page = Page(text)
     assert "still running" in page.words()
-    assert "How sure they are is worked out when the search is over." in page.words()
+    assert "Their uncertainty is computed when the search has ended." in page.words()
     assert len(page.figures()["importance"]["data"]) == 1
     write_page(read_run(folder), folder)  # from the files
     assert folder.page_file.read_text(encoding="utf-8") == text
@@ -502,6 +507,6 @@ def test_parts_of_epochs_read_as_numbers_of_passes() -> None:
         )
     base = dataclasses.replace(SPACE.base, reports_per_epoch=4)
     page = page_of(records, study={"space": dataclasses.replace(SPACE, base=base)})
-    assert "at its best after epoch 1 of 1.25" in page.text
+    assert "Its best score came after epoch 1 of 1.25" in page.text
     pictures = "".join(page.scripts)
     assert "0.5 of 1.25 epochs trained" in pictures and "1 of 1.25 epochs trained" in pictures

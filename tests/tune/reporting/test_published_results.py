@@ -91,7 +91,7 @@ def test_published_figures_are_the_papers(
     unit = "byte" if corpus == "enwik8" else "character"
     assert [*rows[f"bits per {unit}"]] == [f"{each:.4f}" for each in bits]
     assert set(rows["parameters"]) == {parameters} and rows["source"].str.contains(source).all()
-    learning = "test part, learning on (dynamic evaluation)"
+    learning = "test part, dynamic evaluation"
     assert (rows["protocol"] == learning).to_list() == [False, True][: len(bits)]
 
 
@@ -107,12 +107,12 @@ def test_ours_stand_beside_theirs_in_bits_and_nats() -> None:
     assert table.iloc[1]["protocol"] == "test part"
     cached = PREDICTOR_TABLE.of(map(dataclasses.asdict, [*PREDICTOR_ROWS, CACHE_ROW]))
     reads = table_of(dataclasses.replace(run, predictor=cached)).iloc[1:3]
-    assert [*reads["protocol"]] == ["test part, with a cache of what it reads", "test part"]
+    assert [*reads["protocol"]] == ["test part, with a cache of recent text", "test part"]
     assert [*reads["bits per character"]] == ["1.8500", "1.9700"]
     assert [*table["nats per character"][-3:]] == ["1.4697", "1.5480", "1.5550"]
     text = markdown(section_of(run))
     seconds = run.trials["elapsed_seconds"].sum() + run.finalists["elapsed_seconds"].sum()
-    assert f"7 trials and 9 trainings of finalists: {seconds / 3600:.2f} worker-hours" in text
+    assert f"{seconds / 3600:.2f} worker-hours: 7 trials and 9 trainings of finalists" in text
     assert "restored" not in text
 
 
@@ -130,7 +130,7 @@ def test_restored_bits_are_said_to_be_another_figure() -> None:
     run = run_on("ptb-char", cleaning="lower")
     table = table_of(run)
     assert list(table["protocol"][:2]) == ["test part, restored bits"] * 2
-    assert "not the papers' figure" in markdown(section_of(run))
+    assert "not comparable with the papers'" in markdown(section_of(run))
     # A text that has no upper case loses nothing: its floors are the same.
     same = Floor(validation_bits_per_char=2.0, test_bits_per_char=2.1)
     objective = dataclasses.replace(
@@ -161,20 +161,20 @@ def test_networks_that_read_no_bytes_are_told_where_the_papers_do(unit: str) -> 
     for name, is_told in (("enwik8", unit != "byte"), ("text8", False)):
         run = run_on(name, unit=unit, **sizes)
         protocols = list(table_of(run)["protocol"])
-        protocol = "test part" + ", not read in bytes" * is_told
+        protocol = "test part" + ", not read as bytes" * is_told
         # A predictor has too many members to read five million symbols by each.
-        assert protocols[:2] == [protocol, f"{protocol}, of the first 1,000,000 symbols"]
+        assert protocols[:2] == [protocol, f"{protocol}, on the first 1,000,000 symbols"]
         assert ("--fix unit=byte --fix cleaning=cased" in markdown(section_of(run))) == is_told
     restored = table_of(run_on("enwik8", cleaning="lower", **sizes))["protocol"]
-    assert restored[0] == "test part, restored bits, not read in bytes"
+    assert restored[0] == "test part, restored bits, not read as bytes"
 
 
 def test_search_without_finalists_says_that_nothing_was_scored() -> None:
     run = run_on("text8", finalists=False)
     assert list(table_of(run)["source"]) == ["Krause 2017, arXiv:1609.07959"]
     text = markdown(section_of(run))
-    assert "No network of this search was scored on the test part yet." in text
-    assert "7 trials: " in text
+    assert "No network of this search has been scored on the test part yet." in text
+    assert " worker-hours: 7 trials." in text
 
 
 def test_dynamic_evaluation_has_a_row_of_its_own() -> None:
@@ -183,7 +183,7 @@ def test_dynamic_evaluation_has_a_row_of_its_own() -> None:
     run.finalists.loc[scored, "test_bits_per_char_dynamic"] = 1.9
     row = table_of(run).iloc[1]
     assert row["model"] == "trial 3, first seed" and row["bits per character"] == "1.9000"
-    assert row["protocol"].startswith("test part, learning on (dynamic evaluation), its gain that")
+    assert row["protocol"].startswith("test part, dynamic evaluation, its gain measured on")
 
 
 def test_winners_cold_windows_have_a_row_of_their_own() -> None:
@@ -193,7 +193,7 @@ def test_winners_cold_windows_have_a_row_of_their_own() -> None:
     run.finalists.loc[scored, "test_bits_per_char_cold"] = 2.5
     row = table_of(run).iloc[1]
     assert row["model"] == "trial 3, first seed" and row["bits per character"] == "2.5000"
-    assert row["protocol"] == "cold windows of 256, nothing before each"
+    assert row["protocol"] == "cold windows of 256, without context"
     assert row["parameters"] == "123,456"
 
 

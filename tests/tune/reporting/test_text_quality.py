@@ -341,8 +341,8 @@ def test_quality_table_of_a_run_and_what_it_decides(
     text = folder.samples_file.read_text(encoding="utf-8")
     assert "| this passage |" in text and f"| {BOOK_NAME} |" in text
     assert f"| {nearest['temperature']:g}, nearest |" in text
-    _, _, below = text.partition("What the best of them writes:")
-    passages = re.findall(r"^At ([0-9.]+):\n\n((?: {4}.*\n)+)", below, flags=re.MULTILINE)
+    _, _, below = text.partition("Samples from the best of them:")
+    passages = re.findall(r"^Temperature ([0-9.]+):\n\n((?: {4}.*\n)+)", below, flags=re.MULTILINE)
     assert tuple(float(at) for at, _ in passages) == TEMPERATURES
     assert len({passage for _, passage in passages}) == len(TEMPERATURES)
     assert samples == read_json(folder.samples_data_file, Samples, "a run's samples")
@@ -424,8 +424,8 @@ def test_temperature_line_does_not_claim_the_smallest_distance() -> None:
     ]
     line = best_temperature_line(pd.DataFrame(rows))
     assert line == (
-        f"temperature {chosen:g}: of 0.5, 0.7, 0.8, 0.9, 1, where its text is most like the "
-        f"book's (distance {distances[chosen]:.1f})"
+        f"temperature {chosen:g}: of 0.5, 0.7, 0.8, 0.9, 1, the one at which its text is most "
+        f"like the book's (distance {distances[chosen]:.1f})"
     )
     (only,) = [row for row in rows if row["nearest"]]
     assert best_temperature_line(pd.DataFrame([only])) == (

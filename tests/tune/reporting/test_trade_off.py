@@ -81,12 +81,12 @@ def test_section_has_spread_speed_worker_hours_and_pictures() -> None:
     assert isinstance(table, pd.DataFrame) and isinstance(note, str)
     assert list(table["trial"]) == [0, 1, 3]
     assert list(table["retrained"]) == ["1.9500 ± 0.0707", "", ""]
-    assert list(table["ms a character"]) == ["0.500", "0.025", "0.500"]
+    assert list(table["ms per character"]) == ["0.500", "0.025", "0.500"]
     assert list(table["front"]) == [
-        "parameters, training seconds, ms a character",
-        *("parameters, ms a character", "training seconds"),
+        "parameters, training seconds, ms per character",
+        *("parameters, ms per character", "training seconds"),
     ]
-    assert "Left out are 1 that" in note and "ms a character" in note
+    assert "Left out: 1 trial no better than" in note and "ms per character" in note
     assert section.draw is not None
     pictures = section.draw()
     assert [picture.name for picture in pictures] == [
@@ -104,11 +104,11 @@ def test_section_has_spread_speed_worker_hours_and_pictures() -> None:
     [
         (Energy(), ""),
         (Energy(seconds=90.0), ""),
-        (Energy(seconds=90.0, cpu_joules=1.8e6), "used 0.500 kWh (CPUs 0.500), other"),
-        (Energy(seconds=90.0, gpu_joules=0.0), "used 0.000 kWh (GPUs 0.000), other"),
+        (Energy(seconds=90.0, cpu_joules=1.8e6), "used 0.500 kWh (CPUs 0.500), including other"),
+        (Energy(seconds=90.0, gpu_joules=0.0), "used 0.000 kWh (GPUs 0.000), including other"),
         (
             Energy(seconds=90.0, cpu_joules=1.8e6, gpu_joules=3.6e6),
-            "In 1m30s the driver's machine used 1.500 kWh (CPUs 0.500, GPUs 1.000), other",
+            "In 1m30s, the driver's machine used 1.500 kWh (CPUs 0.500, GPUs 1.000), including",
         ),
     ],
 )
@@ -119,7 +119,7 @@ def test_energy_stands_beside_the_worker_hours_where_the_machine_tells(
         str(trade_off(run).body[0]) for run in (FIVE, dataclasses.replace(FIVE, energy=energy))
     )
     assert sentence.startswith(without) and said in sentence
-    assert sentence.endswith("programs included.") is bool(said) is ("kWh" in sentence)
+    assert sentence.endswith("including other programs.") is bool(said) is ("kWh" in sentence)
 
 
 def test_where_no_network_beats_the_ngram_all_are_compared() -> None:
@@ -128,18 +128,19 @@ def test_where_no_network_beats_the_ngram_all_are_compared() -> None:
 
 def test_best_below_a_size_says_what_it_gives_up() -> None:
     text = best_below(FIVE, 600)
-    assert text.startswith("The best of at most 600 parameters is trial 1: 1.9000 bits")
+    assert text.startswith("The best network of at most 600 parameters is trial 1: 1.9000 bits")
     assert "hidden_size 65" in text
-    assert text.endswith("It has 0.1000 bits more than trial 0, which has 900.")
+    assert text.endswith("It scores 0.1000 bits more than trial 0, which has 900 parameters.")
     whole = best_below(FIVE, 900)
-    assert "(retrained 1.9500 ± 0.0707)" in whole and whole.endswith("It is the best of all.")
-    with pytest.raises(ConfigError, match="the smallest has 500, got 499"):
+    assert "(retrained: 1.9500 ± 0.0707)" in whole
+    assert whole.endswith("It is also the best of any size.")
+    with pytest.raises(ConfigError, match="size of the smallest trial, 500, got 499"):
         best_below(FIVE, 499)
     # One of 4 is no better than the n-gram.
     beaten = run_of((1.8, 500, 1), (2.5, 4, 1))
-    with pytest.raises(ConfigError, match="a trial that beats the n-gram, the smallest has 500, "):
+    with pytest.raises(ConfigError, match="smallest trial that beats the n-gram, 500, "):
         best_below(beaten, 5)
-    with pytest.raises(ConfigError, match="a trial, the smallest has 5, got 4"):
+    with pytest.raises(ConfigError, match="smallest trial, 5, got 4"):
         best_below(run_of((2.5, 10, 1), (2.6, 5, 1)), 4)
     with pytest.raises(ConfigError, match="got 5"):  # parameters are not known
         best_below(loaded_run([TrialRecord(number=0, config=SPACE.base)], FINALISTS[:0]), 5)

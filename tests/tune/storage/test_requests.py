@@ -94,7 +94,7 @@ def test_linked_folder_is_refused(tmp_path: Path) -> None:
 
 def test_run_without_a_driver_is_refused(tmp_path: Path) -> None:
     reference = next(Path(__file__).parents[3].glob("results/reference/*/study.json")).parent
-    with pytest.raises(ConfigError, match="must run to be steered"):
+    with pytest.raises(ConfigError, match="only a running search can be steered"):
         Control(reference).end()
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a space's axes for report.html: which mattered, and where its good values lie."""
+"""Figures of a space's axes for report.html: which mattered, and where good values lie."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,10 +26,10 @@ from tune.reporting.section import Picture
 
 
 def importance(shares: Sequence[AxisShare]) -> Picture:
-    """Return each axis' share, with its spread over resamples where there is one.
+    """Return each axis's share, with its spread over resamples if known.
 
     Args:
-        shares: One axis at least, the largest first.
+        shares: At least one, largest first.
     """
     axes = [share.axis for share in shares]
     spread = [share for share in shares if share.low is not None and share.high is not None]
@@ -54,7 +54,7 @@ def importance(shares: Sequence[AxisShare]) -> Picture:
     }
     return Picture(
         name="importance",
-        alt="Each axis' share in what separates good trials from bad: "
+        alt="Each axis's share in separating good trials from bad: "
         + ", ".join(f"{share.axis} {share.share:.2f}" for share in shares),
         data=[bars, dots] if spread else [dots],
         layout={
@@ -66,7 +66,7 @@ def importance(shares: Sequence[AxisShare]) -> Picture:
 
 
 def slices(run: LoadedRun) -> list[Picture]:
-    """Return one picture an axis: every trial's score over its value."""
+    """Return one figure per axis: each trial's score against its value."""
     trials, axes = run.trials, run.space.distributions
     measured = trials.loc[trials[SCORE].notna(), ["number", SCORE, *axes]]
     kinds, scores = kinds_of(trials), score_range(run)
@@ -90,7 +90,7 @@ def _slice(
     across: dict[str, Any] = {"title": {"text": axis}}
     if isinstance(distribution, CategoricalDistribution):
         drawn = distribution.choices
-        if len(drawn) > MAX_CHOICES:  # those that a trial had; else the page grows by megabytes
+        if len(drawn) > MAX_CHOICES:  # only those tried, or the page would grow by megabytes
             had = set(points[axis])
             drawn = tuple(choice for choice in drawn if choice in had)
         choices = [escaped(choice) for choice in drawn]
@@ -102,7 +102,7 @@ def _slice(
         across |= {"dtick": 1}
     return Picture(
         name=f"slice-{axis}",
-        alt=f"Every trial's score over {axis}.",
+        alt=f"Each trial's score against {axis}.",
         data=data,
         layout={
             "xaxis": across,
@@ -117,7 +117,7 @@ def _values(column: pd.Series, *, as_text: bool) -> list[Any]:
     return [escaped(value) for value in column] if as_text else numbers(column, 6)
 
 
-_REST, _NEXT, _TOP = "the rest", "next four tenths", "best tenth"
+_REST, _NEXT, _TOP = "other half", "next 40 %", "best 10 %"
 _BASELINE, _WINNER = "baseline", "winner"
 _LINES: dict[str, dict[str, Any]] = {
     _REST: {"opacity": 0.3, "line": {"color": "--pruned", "width": 1}},
@@ -126,15 +126,15 @@ _LINES: dict[str, dict[str, Any]] = {
     _BASELINE: {"opacity": 1, "line": {"color": "--baseline", "width": 2, "dash": "dash"}},
     _WINNER: {"opacity": 1, "line": {"color": "--winner", "width": 3.5}},
 }
-"""How trials of each kind look in the picture of all axes, in the order of drawing."""
+"""Styles of the kinds of trials in the figure of all axes, in drawing order."""
 
 
 def parallel_coordinates(run: LoadedRun) -> Picture:
-    """Return every trial as a line over all axes, one at least, and its score."""
+    """Return each trial as a line over all axes, of which there is at least one, and its score."""
     best, space = ranked(run.trials), run.space
     scales = {axis: _positions(best, axis, space) for axis in space.distributions}
     heights = {axis: scale[0] for axis, scale in scales.items()}
-    # By rank, the best on top: scores crowd at their good end.
+    # By rank, with the best on top, because good scores are close together.
     last = max(1, len(best) - 1)
     heights["score"] = [round(1 - rank / last, 3) for rank in range(len(best))]
     axes = list(heights)
@@ -160,7 +160,7 @@ def parallel_coordinates(run: LoadedRun) -> Picture:
     ticks = {**{axis: scale[1] for axis, scale in scales.items()}, "score": score_ticks}
     return Picture(
         name="parallel",
-        alt="Every trial as a line over all axes and its score; the best tenth stands out.",
+        alt="Each trial as a line over all axes and its score; the best tenth is highlighted.",
         data=data,
         layout={
             "xaxis": {
@@ -205,7 +205,7 @@ def parallel_coordinates(run: LoadedRun) -> Picture:
 
 
 def _parts(best: pd.DataFrame) -> dict[str, list[int]]:
-    """Return the rows of each kind, in the order of drawing."""
+    """Return the rows of each kind, in drawing order."""
     rows: dict[str, list[int]] = {kind: [] for kind in _LINES}
     is_baseline = best["baseline"].notna().tolist()
     for row in range(len(best)):
@@ -218,7 +218,7 @@ def _parts(best: pd.DataFrame) -> dict[str, list[int]]:
 def _positions(
     best: pd.DataFrame, axis: str, space: SearchSpace
 ) -> tuple[list[float | None], list[tuple[float, str]]]:
-    """Return the positions of the trials on an axis, 0 to 1, and its labels with theirs."""
+    """Return the trials' positions on an axis, 0 to 1, and the axis's labels with theirs."""
     distribution = space.distributions[axis]
     exists = have_axis(best, axis, space)
     if isinstance(distribution, CategoricalDistribution):
@@ -234,7 +234,7 @@ def _positions(
         return positions, labels
     assert isinstance(distribution, IntDistribution | FloatDistribution)
     low, high = float(distribution.low), float(distribution.high)
-    # A trial without the axis has the base's value there, which may lie anywhere.
+    # A trial without the axis has the base's value there, which may lie outside.
     positions = [
         round(position(distribution, nearest(distribution, float(value))), 3) if here else None
         for value, here in zip(best[axis], exists, strict=True)

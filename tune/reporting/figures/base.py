@@ -1,9 +1,9 @@
-"""Shared by the pictures of report.html, figures of plotly.js: colours, symbols, scales, traces.
+"""What the plotly.js figures of report.html share: colours, symbols, scales, traces.
 
-A figure is plain data: plotly.js draws it in the browser, and a test has plotly.js check it.
-A colour is the name of a CSS variable of the page, so it follows the reader's light or dark.
-Hues are those of Okabe & Ito 2008, "Color Universal Design"; each kind of trial has a symbol
-of its own too.
+A figure is plain data: plotly.js draws it in the browser, and in a test plotly.js checks it.
+A colour is the name of a CSS variable of the page, so it follows light and dark mode.
+Hues are from Okabe & Ito 2008, "Color Universal Design"; each kind of trial also has its own
+symbol.
 """
 
 import dataclasses
@@ -25,9 +25,9 @@ WINNER, BASELINE = "WINNER", "BASELINE"
 SCORE = "val_bits_per_char"
 SCORE_TITLE = "bits per character"
 MANY = 200
-"""Number of trials above which lines have no points."""
+"""Number of trials above which lines are drawn without points."""
 TRIAL_TEXT = "trial"
-"""A trace's text that the page replaces by the labels of the trials in its customdata."""
+"""Text of a trace that the page replaces by the labels of the trials in its customdata."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,11 +50,11 @@ STYLES = {
     BASELINE: _Style(label="baseline", colour="--baseline", symbol="diamond", size=11),
     WINNER: _Style(label="winner", colour="--winner", symbol="star", size=15),
 }
-"""How each kind of trial looks; drawn in this order, so the last lie on top."""
+"""Styles of the kinds of trials, in drawing order: the last are on top."""
 
 
 def kinds_of(trials: pd.DataFrame) -> dict[int, str]:
-    """Return of each trial, by number, the key of its style: winner, baseline, or its status."""
+    """Return the key of each trial's style by number: winner, baseline, or status."""
     columns = (trials[name].tolist() for name in ("number", "status", "baseline"))
     kinds = {
         number: status if pd.isna(baseline) else BASELINE
@@ -66,14 +66,14 @@ def kinds_of(trials: pd.DataFrame) -> dict[int, str]:
 
 
 def by_kind(points: pd.DataFrame, kinds: dict[int, str]) -> list[tuple[str, pd.DataFrame]]:
-    """Return the rows of each kind of trial, given by number, in the order of drawing."""
+    """Return the rows of each kind of trial, in drawing order; `kinds` maps numbers to kinds."""
     of_points = pd.Series([kinds[number] for number in points["number"]], index=points.index)
     groups = {str(kind): group for kind, group in points.groupby(of_points)}
     return [(kind, groups[kind]) for kind in STYLES if kind in groups]
 
 
 def score_range(run: LoadedRun) -> list[float]:
-    """Return the range of an axis of scores: best, floor, baselines and three in four trials."""
+    """Return the range of a score axis: best, floor, baselines and three in four trials."""
     trials, floor = run.trials, run.study.floor_bits_per_char
     values = trials[SCORE].dropna().astype(float)
     baselines = trials[trials["baseline"].notna()][SCORE].dropna().astype(float)
@@ -104,7 +104,7 @@ def floor_line(floor: float, *, upright: bool = False) -> dict[str, Any]:
 
 
 def straight_line(axis: str, at: float, **style: Any) -> dict[str, Any]:
-    """Return the shape of a line across the whole picture, at a value of the axis x or y."""
+    """Return the shape of a line across the whole figure, at a value of the axis x or y."""
     along = "x" if axis == "y" else "y"
     return {
         "type": "line",
@@ -120,7 +120,7 @@ def straight_line(axis: str, at: float, **style: Any) -> dict[str, Any]:
 
 
 def step_line(name: str, x: list[float | None], y: list[float | None]) -> dict[str, Any]:
-    """Return the trace of a line in steps: it keeps a value until the next one."""
+    """Return the trace of a step line, which holds each value until the next."""
     return {
         "type": "scatter",
         "mode": "lines",
@@ -133,7 +133,7 @@ def step_line(name: str, x: list[float | None], y: list[float | None]) -> dict[s
 
 
 def log_ticks(low: float, high: float) -> dict[str, Any]:
-    """Return the ticks 1, 2, 5, 10, ... of a logarithmic axis; each number on a short one."""
+    """Return the ticks 1, 2, 5, 10, ... of a logarithmic axis; every digit on a short one."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     digits = range(1, 10) if high <= 10 * low else (1, 2, 5)
     ticks = [digit * 10.0**decade for decade in decades for digit in digits]
@@ -142,7 +142,7 @@ def log_ticks(low: float, high: float) -> dict[str, Any]:
 
 
 def numbers(values: pd.Series, digits: int = 4) -> list[float | None]:
-    """Return a column as JSON has it: rounded, null where nothing is known."""
+    """Return a column for JSON: rounded, and null if unknown."""
     plain = values.astype(float).round(digits)
     whole = digits == 0
     return [
@@ -158,19 +158,19 @@ def time_unit(seconds: float) -> tuple[float, str]:
 
 
 def escaped(text: object) -> str:
-    """Return a text that plotly.js shows as it is: it takes tags for its own markup."""
+    """Return a text that plotly.js shows literally; it would interpret tags as markup."""
     return html.escape(printable(str(text)), quote=False)
 
 
 def wrapped(text: str) -> str:
-    """Return a label in lines of 16 characters or less, but for longer words."""
+    """Return a label in lines of at most 16 characters, except for longer words."""
     words = " ".join(text.split())
     lines = textwrap.wrap(words, 16, break_long_words=False, break_on_hyphens=False)
     return "<br>".join(escaped(line) for line in lines)
 
 
 def trial_texts(run: LoadedRun) -> dict[int, str]:
-    """Return the label of each trial in the pictures, by number."""
+    """Return the label of each trial in the figures, by number."""
     columns = ["number", "baseline", SCORE, "epochs_run", "epochs", *run.space.axes]
     rows = run.trials[list(dict.fromkeys(columns))].astype(object).to_dict("records")
     return {row["number"]: _trial_text(row, run.space) for row in rows}
@@ -189,13 +189,13 @@ def _trial_text(row: dict[Any, Any], space: SearchSpace) -> str:
 def trial_points(
     kind: str, rows: pd.DataFrame, x: list[Any], *, pruned_opacity: float = 1.0
 ) -> dict[str, Any]:
-    """Return a trace of trials of one kind: a point each, at its score.
+    """Return a trace of trials of one kind, with a point at each score.
 
     Args:
         kind: Key of STYLES.
         rows: Rows with `number` and the score.
         x: Their values on the other axis.
-        pruned_opacity: Of the trials that ASHA stopped, where they are many in the picture.
+        pruned_opacity: Opacity of trials that ASHA stopped, of which there may be many.
     """
     style = STYLES[kind]
     opacity = pruned_opacity if kind == Status.PRUNED else 1.0

@@ -1,4 +1,4 @@
-"""Pictures of a search for report.html: its scores over time and over epochs, its workers."""
+"""Figures of a search for report.html: scores over time and over epochs, and its workers."""
 
 import math
 
@@ -29,17 +29,17 @@ from tune.reporting.figures.base import (
 from tune.reporting.section import Picture
 
 _GAP_SECONDS = 10.0
-"""A trial that was silent for longer before an epoch began did not run meanwhile."""
+"""A trial that was silent for longer before an epoch started did not run in between."""
 _OVERLAP_SECONDS = 1.0
-"""Times are the driver's, which hears of an epoch a moment after it ended."""
+"""Times are the driver's, which learns of an epoch shortly after its end."""
 
 
 def best_so_far(run: LoadedRun) -> Picture:
-    """Return each trial's score when it was reached, and the lowest so far."""
+    """Return each trial's score at the time it was reached, and the lowest so far."""
     trials, epochs = run.trials, run.epochs
     ordered = epochs.sort_values("search_seconds", ignore_index=True)
     divisor, unit = time_unit(float(ordered["search_seconds"].max()))
-    # One of the two may have whole numbers alone.
+    # One of the two may have only whole numbers.
     reached = trials[["number", "best_epoch", SCORE]].astype({"best_epoch": "Float64"})
     reached = reached.merge(
         epochs[["number", "epoch", "search_seconds"]].astype({"epoch": "Float64"}),
@@ -54,10 +54,13 @@ def best_so_far(run: LoadedRun) -> Picture:
     line = step_line("best so far", seconds, numbers(ordered[SCORE].cummin()))
     return Picture(
         name="best-so-far",
-        alt="The lowest score so far over the time of the search, and each trial's own score.",
+        alt="The lowest score so far over the search's time, and each trial's own score.",
         data=[line, *data],
         layout={
-            "xaxis": {"title": {"text": f"{unit} since the search began"}, "rangemode": "tozero"},
+            "xaxis": {
+                "title": {"text": f"{unit} since the search's start"},
+                "rangemode": "tozero",
+            },
             "yaxis": {"title": {"text": SCORE_TITLE}, "range": score_range(run)},
             **floor_line(run.study.floor_bits_per_char),
         },
@@ -65,11 +68,11 @@ def best_so_far(run: LoadedRun) -> Picture:
 
 
 def learning_curves(run: LoadedRun) -> Picture:
-    """Return each trial's score after each epoch; the rungs of ASHA are upright lines."""
+    """Return each trial's score after each epoch, with ASHA's rungs as vertical lines."""
     data = []
     ordered = run.epochs[["number", "epoch", SCORE]].sort_values(["number", "epoch"])
     for kind, curves in by_kind(ordered, kinds_of(run.trials)):
-        # A gap ends each curve, so a thousand of them are one line to the browser.
+        # Gaps separate the curves, so the browser draws a thousand of them as one line.
         ends = (~curves["number"].duplicated(keep="last")).tolist()
         x, y, which = (
             _with_gaps(numbers(curves[column], digits), ends)
@@ -105,7 +108,7 @@ def learning_curves(run: LoadedRun) -> Picture:
     labels = [
         {
             "text": f"rung {rung:g}",
-            "x": round(math.log10(rung), 4),  # as plotly.js wants it on a logarithmic axis
+            "x": round(math.log10(rung), 4),  # plotly.js needs this on a logarithmic axis
             "y": 1,
             "yref": "paper",
             "textangle": -90,
@@ -119,7 +122,7 @@ def learning_curves(run: LoadedRun) -> Picture:
     lines = floor_line(run.study.floor_bits_per_char)
     return Picture(
         name="learning-curves",
-        alt="Each trial's score after each epoch; those that ASHA stopped are grey.",
+        alt="Each trial's score after each epoch; trials that ASHA stopped are grey.",
         data=data,
         layout={
             "xaxis": {
@@ -139,17 +142,17 @@ def learning_curves(run: LoadedRun) -> Picture:
 
 
 def _with_gaps(values: list[float | None], ends: list[bool]) -> list[float | None]:
-    """Return the values with a null after each end of a curve."""
+    """Return the values with a null after the end of each curve."""
     pairs = zip(values, ends, strict=True)
     return [item for value, last in pairs for item in ((value, None) if last else (value,))]
 
 
 def stretches(epochs: pd.DataFrame) -> pd.DataFrame:
-    """Return when trials ran, in the order of their starts.
+    """Return when trials ran, ordered by start.
 
     Returns:
-        A row for each time in which one ran: its `number`, `start` and `end` in seconds since
-        the search began, and `row` of the picture; the first is 0.
+        One row per uninterrupted stretch of a trial: its `number`, its `start` and `end` in
+        seconds since the search's start, and its `row` in the figure, counted from 0.
     """
     ordered = epochs.sort_values(["number", "epoch"])
     number, end, elapsed = (
@@ -172,7 +175,7 @@ def stretches(epochs: pd.DataFrame) -> pd.DataFrame:
 
 
 def busy_share(found: pd.DataFrame) -> float:
-    """Return the share of the rows' time, from the first start to the last end, that is filled."""
+    """Return how much of the rows is filled, from the first start to the last end."""
     rows = found["row"].max() + 1
     span = found["end"].max() - found["start"].min()
     busy = (found["end"] - found["start"]).sum()
@@ -180,7 +183,7 @@ def busy_share(found: pd.DataFrame) -> float:
 
 
 def timeline(run: LoadedRun, found: pd.DataFrame) -> Picture:
-    """Return the stretches of a run, one at least, as bars over time."""
+    """Return the stretches of a run, of which there is at least one, as bars over time."""
     divisor, unit = time_unit(float(found["end"].max()))
     num_rows = int(found["row"].max()) + 1
     data = [
@@ -200,11 +203,14 @@ def timeline(run: LoadedRun, found: pd.DataFrame) -> Picture:
     ]
     return Picture(
         name="timeline",
-        alt=f"Which trial ran when, in {num_rows} rows.",
+        alt=f"When each trial ran, in {num_rows} rows.",
         data=data,
         layout={
             "barmode": "overlay",
-            "xaxis": {"title": {"text": f"{unit} since the search began"}, "rangemode": "tozero"},
+            "xaxis": {
+                "title": {"text": f"{unit} since the search's start"},
+                "rangemode": "tozero",
+            },
             "yaxis": {
                 "title": {"text": "row"},
                 "autorange": "reversed",

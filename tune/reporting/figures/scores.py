@@ -1,4 +1,4 @@
-"""The picture of report.html that has the winner and the baselines side by side."""
+"""The figure of report.html that compares the winner with the baselines."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from tune.reporting.section import Picture
 
 
 def compared(run: LoadedRun) -> Picture:
-    """Return the winner, the finalists and the baselines side by side, every training a dot."""
+    """Return the scores of the winner, the finalists and the baselines, a dot per training."""
     best, finalists = ranked(run.trials), run.finalists
     is_finalist = best["number"].isin(finalists["number"])
     is_shown = (best.index == 0) | best["baseline"].notna() | is_finalist
@@ -21,14 +21,14 @@ def compared(run: LoadedRun) -> Picture:
     again = finalists[finalists[SCORE].notna() & finalists["number"].isin(searched.index)]
     retrained = again.set_index("number")[SCORE].astype(float)
     means = retrained.groupby(level=0).agg(["mean", "std"])
-    # By the mean of a finalist's trainings, or the search's own value.
+    # By a finalist's mean, otherwise by the score in the search.
     rank = means["mean"].reindex(searched.index).fillna(searched)
     order = rank.sort_values(kind="stable").index
     labels = {}
     for number, baseline in shown.loc[order, "baseline"].items():
         own = f"trial {number}, the winner" if number == shown.index[0] else f"trial {number}"
         labels[number] = wrapped(own if pd.isna(baseline) else baseline)
-    means = means.reindex(order).dropna()  # a spread is of two trainings or more
+    means = means.reindex(order).dropna()  # a spread needs at least two trainings
     data = [
         _dots("in the search", searched, labels, "--muted", "circle-open", 9),
         _dots("retrained", retrained, labels, "--complete", "circle", 7),
@@ -46,7 +46,7 @@ def compared(run: LoadedRun) -> Picture:
     data[2]["marker"]["line"] = {"color": "--ink", "width": 3}
     return Picture(
         name="scores",
-        alt="The score of the winner beside the baselines', every training a dot.",
+        alt="The scores of the winner and the baselines, one dot per training.",
         data=[trace for trace in data if trace["x"]],
         layout={
             "xaxis": {"title": {"text": f"{SCORE_TITLE}: lower is better"}},
@@ -65,7 +65,7 @@ def compared(run: LoadedRun) -> Picture:
 def _dots(
     name: str, scores: pd.Series, labels: Mapping[Any, str], colour: str, symbol: str, size: int
 ) -> dict[str, Any]:
-    """Return the trace of some scores, by the number of their trial."""
+    """Return the trace of scores that are indexed by trial number."""
     return {
         "type": "scatter",
         "mode": "markers",

@@ -1,4 +1,4 @@
-"""Pictures of what networks cost for report.html: bits against parameters, seconds and speed."""
+"""Figures of networks' costs for report.html: score against parameters, seconds and speed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,20 +23,20 @@ from tune.reporting.section import Picture
 _TITLES = {
     "num_parameters": ("parameters", 0),
     "elapsed_seconds": ("seconds of training", 3),
-    "milliseconds_per_char": ("milliseconds a character of text", 4),
+    "milliseconds_per_char": ("milliseconds per character", 4),
 }
-"""Of an axis, and its decimals."""
+"""Title and decimals of each cost's axis."""
 
 
 def trade_offs(
     run: LoadedRun, costs: pd.DataFrame, fronts: Mapping[str, pd.DataFrame]
 ) -> list[Picture]:
-    """Return a picture for each cost that two trials have at least.
+    """Return a figure for each cost of which there are at least two values.
 
     Args:
         run: The run.
-        costs: Trials with their costs, `mean` and `deviation` over other seeds.
-        fronts: Those on the front of each cost, best first.
+        costs: Trials with their costs, and `mean` and `deviation` over other seeds.
+        fronts: The trials on the Pareto front of each cost, best first.
     """
     return [
         _picture(run, costs[costs[cost].notna() & (costs[cost] > 0)], fronts[cost], cost)
@@ -48,7 +48,7 @@ def trade_offs(
 def _picture(run: LoadedRun, known: pd.DataFrame, front: pd.DataFrame, cost: str) -> Picture:
     title, digits = _TITLES[cost]
     along = front.sort_values(cost)
-    line = step_line("front", numbers(along[cost], digits), numbers(along[SCORE]))
+    line = step_line("Pareto front", numbers(along[cost], digits), numbers(along[SCORE]))
     points = [
         trial_points(kind, rows, numbers(rows[cost], digits))
         for kind, rows in by_kind(known, kinds_of(run.trials))
@@ -66,7 +66,7 @@ def _picture(run: LoadedRun, known: pd.DataFrame, front: pd.DataFrame, cost: str
     }
     return Picture(
         name=f"bits-against-{cost.replace('_', '-')}",
-        alt=f"Each trial's score and its {title}; a line joins those that none beats.",
+        alt=f"Each trial's score against its {title}; the line is the Pareto front.",
         data=[line, *points, *([] if again.empty else [retrained])],
         layout={
             "xaxis": {

@@ -8,7 +8,7 @@
   const pictures = [...document.querySelectorAll(".picture")];
   const coarse = matchMedia("(pointer: coarse)").matches;
 
-  // A colour is the name of a CSS variable, so that pictures follow light and dark.
+  // A colour is the name of a CSS variable, so figures follow light and dark mode.
   const painted = (value, css) => {
     if (typeof value === "string") {
       return value.startsWith("--") ? css.getPropertyValue(value).trim() : value;
@@ -30,7 +30,7 @@
     hovermode: "closest",
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: "--muted", activecolor: "--accent" },
-    // A finger that moves over a picture scrolls the page.
+    // Dragging a finger over a figure scrolls the page.
     dragmode: coarse ? false : "zoom",
   };
   const config = {
@@ -57,8 +57,8 @@
     if (shownTrials) fade(picture);
   };
 
-  // A point or bar fades where the table does not show its trial: at once in the pictures in
-  // sight, in the others when they come into it.
+  // A point or bar fades if the table hides its trial: at once in visible figures, in the others
+  // when they scroll into view.
   let shownTrials = null;
   const inSight = new Set();
   const stale = new Set();
@@ -73,7 +73,7 @@
       { selectedpoints: selected, "unselected.marker.opacity": 0.08 }, traces);
   };
 
-  // Pictures are drawn when they are about to be seen: a phone has the page at once.
+  // Figures are drawn when they are about to be seen, so a phone shows the page at once.
   const watcher = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
       if (!isIntersecting) {
@@ -88,7 +88,7 @@
   pictures.forEach((picture) => watcher.observe(picture));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change",
     () => drawn.forEach(draw));
-  // Paper is white, and shows all of them.
+  // Print in light mode, with all figures drawn.
   addEventListener("beforeprint", () => {
     document.documentElement.classList.add("light");
     document.querySelectorAll("details").forEach((part) => { part.open = true; });
@@ -108,7 +108,7 @@
   const text = (row, column) => row.cells[column].textContent;
   const isNumber = columns.map((_, column) => rows.every((row) => !isNaN(text(row, column))));
 
-  // Empty cells come last, whichever way it is sorted.
+  // Empty cells come last in either order.
   const sort = (column, descending) => {
     const sign = descending ? -1 : 1;
     const order = new Map(rows.map((row) => [row, text(row, column)]));
@@ -172,7 +172,7 @@
   filter.form.addEventListener("submit", (event) => { event.preventDefault(); apply(); });
   if (filter.value) apply();
 
-  // A trial that was clicked in a picture.
+  // Show a trial that was clicked in a figure.
   const show = (number) => {
     const row = document.getElementById(`trial-${number}`);
     if (!row) return;
