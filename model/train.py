@@ -137,7 +137,7 @@ def _train(options: argparse.Namespace) -> int:
     with memory_for("hidden_size, embedding_dim, num_layers and batch_size"):
         trainer = Trainer(config, streams, device=device, location=location)
         if options.resume:
-            trainer.restore(folder)
+            trainer.restore(source)
         elif network and meta:
             trainer.begin_with(network, origin_of(source, meta))
         _tell(trainer)

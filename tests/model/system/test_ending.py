@@ -93,7 +93,9 @@ def test_tracker_that_hangs_keeps_no_process() -> None:
     with begun(_TRACKER) as search:
         output, errors = search.communicate()
     assert (search.returncode, errors) == (3, "")
-    assert output.startswith("TensorBoard failed and is disabled for this search: it did not take")
+    assert output.startswith(
+        "TensorBoard failed and is disabled for this search: it did not process"
+    )
 
 
 def test_each_command_ends_so() -> None:

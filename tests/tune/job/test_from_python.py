@@ -285,7 +285,7 @@ def _press_ctrl_c_in_wait() -> None:
 
 
 def test_signal_of_others_before_there_is_a_run_is_told(begin: Begin) -> None:
-    with pytest.raises(ExternalFault, match="ended before it began"):
+    with pytest.raises(ExternalFault, match="ended before it started"):
         begin("import sys; sys.exit(143)").wait_for_run()
 
 

@@ -333,7 +333,9 @@ def test_plan_says_within_what_asha_compares(tiny_corpus: PreparedCorpus) -> Non
     less = dataclasses.replace(more, space=dataclasses.replace(more.space, budget=pooled))
     seconds = [Estimate(each, SPEED, concurrent=2).plan.seconds[0] for each in (more, less)]
     assert seconds[0] > seconds[1]  # a finalist of each unit
-    assert plan.startswith("finalists: the 2 best with that of each unit and the 3 baselines")
+    assert plan.startswith(
+        "finalists: the 2 best (including that of each unit) and the 3 baselines"
+    )
     full = with_finalists(study_of(tiny_corpus, load_space("full")), 1)
     assert _finalists(full, None).startswith("finalists: the best and the 3 baselines")
 

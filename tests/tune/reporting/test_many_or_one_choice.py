@@ -118,7 +118,7 @@ def test_axis_that_not_all_trials_have_has_no_importance_and_that_is_said(period
     assert set(shares) == {"learning_rate", "unit"}
     assert sum(shares.values()) == pytest.approx(1.0)
     section = axis_importance(run)
-    said = "Left out, for not all trials have them: `min_word_count`."
+    said = "Left out because not all trials have them: `min_word_count`."
     assert said in str(section.body[-1]) and said in section.caption
     words = [{**value, "unit": "word"} for value in values]
     whole = run_of(WORDS, words, conditions={"min_word_count": ("unit", "word")})

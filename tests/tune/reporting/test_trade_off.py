@@ -134,7 +134,9 @@ def test_best_below_a_size_says_what_it_gives_up() -> None:
     whole = best_below(FIVE, 900)
     assert "(retrained: 1.9500 ± 0.0707)" in whole
     assert whole.endswith("It is also the best of any size.")
-    with pytest.raises(ConfigError, match="size of the smallest trial, 500, got 499"):
+    with pytest.raises(
+        ConfigError, match="size of the smallest trial that beats the n-gram, 500, got 499"
+    ):
         best_below(FIVE, 499)
     # One of 4 is no better than the n-gram.
     beaten = run_of((1.8, 500, 1), (2.5, 4, 1))
