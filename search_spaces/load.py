@@ -70,10 +70,12 @@ def _load_file(path: Path) -> SearchSpace:
     try:
         names = runpy.run_path(str(path))
     except TypeError as error:
-        raise ConfigError(f"a space file must import: {path}: {_typed_mistake(error)}") from error
+        raise ConfigError(
+            f"a space file must be importable: {path}: {_typed_mistake(error)}"
+        ) from error
     except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise ConfigError(
-            f"a space file must import: {path}: {type(error).__name__}: {_one_line(error)}"
+            f"a space file must be importable: {path}: {type(error).__name__}: {_one_line(error)}"
         ) from error
     finally:
         with contextlib.suppress(ValueError):  # the file itself may have removed it

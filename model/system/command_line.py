@@ -156,14 +156,14 @@ def add_cell_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _said_cell(word: str) -> str:
-    """Return a word behind --cell, which takes all that follow: what was meant for others too.
+    """Return a word after --cell, which takes all that follow, also those meant as arguments.
 
     Raises:
         argparse.ArgumentTypeError: It names no cell of the user's own.
     """
     if ".py:" not in word:
         rule = f"a cell of one's own must be FILE.py:CLASS, got {word!r}"
-        raise argparse.ArgumentTypeError(f"{rule}; what is no cell goes before --cell")
+        raise argparse.ArgumentTypeError(f"{rule}; put other arguments before --cell")
     return word
 
 

@@ -164,16 +164,18 @@ class EndOnSignal:
     Attributes:
         first: The first signal that there was; None before.
         ends_on_hangup: Whether SIGHUP is to end the process: not under `nohup`.
+        holds_hangup: Whether it does so only when signals are taken back.
     """
 
     def __init__(self) -> None:
         self.first: int | None = None
-        self.ends_on_hangup = False
+        self.ends_on_hangup = self.holds_hangup = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Raise KeyboardInterrupt."""
         self.note(number)
-        raise KeyboardInterrupt
+        if number != signal.SIGHUP or not self.holds_hangup:
+            raise KeyboardInterrupt
 
     def note(self, number: int) -> None:
         """Remember a signal that another handler has received."""
@@ -182,6 +184,7 @@ class EndOnSignal:
     def release(self) -> None:
         """Leave SIGHUP as it was: for what the process starts later it must not be held up."""
         if self.ends_on_hangup:
+            sys.stdout.flush()  # a signal that is pending ends the process here
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
@@ -199,12 +202,14 @@ def interrupted_exit_code() -> int:
 def end_on_signals() -> EndOnSignal:
     """Have SIGNALS raise KeyboardInterrupt, SIGHUP only when they are taken back.
 
-    Until then it is held up, in all that is started from here for ever: a terminal that is closed
-    sends it to all of a job, and Ray's processes would die of it before the results are written.
+    Until then it is held. What is started from here has it blocked for ever: a terminal that is
+    closed sends it to all of a job, and Ray's processes would die of it before the results are
+    written. Threads that numpy has started already do not block it: the handler holds it, too.
     """
     handler = EndOnSignal()
     handler.ends_on_hangup = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
     if handler.ends_on_hangup:
+        handler.holds_hangup = True
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         signal.signal(signal.SIGHUP, handler)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -245,4 +250,7 @@ def take_signals_back() -> None:
     handler = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGTERM, handler)
     if isinstance(handler, EndOnSignal) and handler.ends_on_hangup:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # one that came raises here
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # one that came is noted here
+        handler.holds_hangup = False
+        if handler.first == signal.SIGHUP:
+            raise KeyboardInterrupt

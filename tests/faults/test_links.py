@@ -92,7 +92,10 @@ def test_what_is_no_file_of_a_run_is_not_copied(stored: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     "name",
-    ["history.jsonl", "optuna.journal", "tensorboard", "ray", "checkpoints", "checkpoints/01/x"],
+    [
+        *("history.jsonl", "optuna.journal", "tensorboard", "ray", "checkpoints"),
+        *("checkpoints/01/x", ".checkpoints.replaced", ".checkpoints.replaced/01/x"),
+    ],
 )
 def test_link_in_a_run_is_one_line_and_its_target_stays(
     name: str, stored: Path, tmp_path: Path
@@ -130,7 +133,7 @@ def test_endpoint_that_a_run_names_is_not_asked(stored: Path) -> None:
     settings = dataclasses.replace(STUDY.settings, storage=storage)
     folder.write_study(dataclasses.replace(STUDY, settings=settings))
     options = StudyOptions(resume=str(stored))
-    with pytest.raises(ConfigError, match=r"--storage must be given again .*: s3://bucket/runs"):
+    with pytest.raises(ConfigError, match=r"--storage must be given again, .*: s3://bucket/runs"):
         prepare_resumed(options, Console(quiet=True))
 
 

@@ -95,9 +95,11 @@ def test_stream_that_is_closed_changes_no_exit_code(closed: str, words: str) -> 
 
 
 _CLOSED_TERMINAL = """
-import os, signal, subprocess, sys
+import os, signal, subprocess, sys, threading, time
 from model.system.terminal import end_on_signals, take_signals_back
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# As those of numpy: begun before, it does not block the signal.
+threading.Thread(target=time.sleep, args=(1e6,), daemon=True).start()
 handler = end_on_signals()
 code = "import os, signal; os.kill(os.getpid(), signal.SIGHUP); print('lives', flush=True)"
 subprocess.run([sys.executable, "-c", code], check=True)

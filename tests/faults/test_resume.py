@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import ray
 from rich.console import Console
 
 from hand_made_trials import search_ended
@@ -28,6 +29,7 @@ from tiny_search import (
     write_inputs,
 )
 from tune import report, run
+from tune.cluster.cluster import Cluster
 from tune.cluster.resources import Node
 from tune.job.prepare import prepare
 from tune.job.resume import prepare_resumed
@@ -228,6 +230,30 @@ def test_resumed_plan_says_what_text_and_flags_changed_in_the_space(
         assert [line for line in shown if "left out" in line] == notes
         again = prepare_resumed(StudyOptions(resume="noted"), Console(file=io.StringIO()))
         folder.write_study(study_file(again, None, None))
+
+
+def test_local_ray_of_an_extended_run_is_as_large_as_its_trials_ask_for(
+    tiny_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A finished run skips the checks before its text; Ray once had a CPU for each GiB then."""
+    _, space, _, corpus = write_inputs(tiny_text)
+    study = prepare(
+        StudyOptions(space=space, corpus=corpus, name="done"), Console(file=io.StringIO())
+    )
+    done = dataclasses.replace(study_file(study, None, None), finished=True)
+    RunFolder.create(study.run_path, done)
+    here = [Node(num_cpus=16, num_gpus=0, memory_bytes=6 * 2**30)]
+    monkeypatch.setattr("tune.cluster.cluster.local_nodes", lambda: here)
+    monkeypatch.setattr(Cluster, "take_memory", lambda _: None)
+    asked = []
+
+    def init(**options: Any) -> None:
+        asked.append(options["num_cpus"])
+        raise RuntimeError("far enough")
+
+    monkeypatch.setattr(ray, "init", init)
+    assert run.main(["--resume", "done", "--trials", "40", "--cpus-per-trial", "8"]) == 2
+    assert asked == [16]
 
 
 def test_ordered_number_of_workers_is_that_of_the_resumed_plan(

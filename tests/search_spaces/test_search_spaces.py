@@ -467,24 +467,24 @@ def test_impossible_budget_is_refused(values: dict[str, int], rule: str) -> None
 @pytest.mark.parametrize(
     ("code", "rule"),
     [
-        ("import nowhere", "must import: .*ModuleNotFoundError"),
-        ("x = = 1", "must import: .*SyntaxError"),
-        ("raise SystemExit(3)", "must import: .*SystemExit"),
+        ("import nowhere", "must be importable: .*ModuleNotFoundError"),
+        ("x = = 1", "must be importable: .*SyntaxError"),
+        ("raise SystemExit(3)", "must be importable: .*SystemExit"),
         ("", "must define SPACE as a SearchSpace: .* has nothing"),
         ("SPACE = 3", "must define SPACE as a SearchSpace: .* has int"),
         (
             "from optuna.distributions import IntDistribution\nIntDistribution(3, 1)",
-            "must import: .*ValueError",
+            "must be importable: .*ValueError",
         ),
         (
             "from model.config import TrialConfig\nTrialConfig(hiden_size=3)",
-            "must import: .*unknown TrialConfig field 'hiden_size'; did you mean hidden_size",
+            "importable: .*unknown TrialConfig field 'hiden_size'; did you mean hidden_size",
         ),
         (
             "from search_spaces import Budget\nBudget(trails=3)",
-            "must import: .*unknown Budget field 'trails'; did you mean trials",
+            "must be importable: .*unknown Budget field 'trails'; did you mean trials",
         ),
-        ("int(bas=3)", "must import: .*TypeError: "),
+        ("int(bas=3)", "must be importable: .*TypeError: "),
     ],
 )
 def test_bad_space_file_is_refused(tmp_path: Path, code: str, rule: str) -> None:

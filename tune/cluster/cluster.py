@@ -96,8 +96,9 @@ class Cluster(AbstractContextManager["Cluster"]):
             ConfigError: The path of Python, or the temporary folder, is unsuitable.
         """
         if self.address is None and not self._folders:
-            # Ray 2.60 starts its workers by `bash -c`, with this path as it is.
-            ascii_path = sys.executable.encode("ascii", "ignore").decode()
+            # Ray 2.60 starts its workers by `bash -c`, with this path unquoted. Inside a word,
+            # bash takes `~` and letters beyond ASCII as they are.
+            ascii_path = sys.executable.encode("ascii", "ignore").decode().replace("~", "")
             if shlex.quote(ascii_path) != ascii_path:
                 raise ConfigError(
                     "the path of Python must have no blanks, quotes or other characters that a "

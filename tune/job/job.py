@@ -86,6 +86,8 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
     """Measure the machine; determine what a trial requests and how many run at once."""
     cluster.take_memory()
     nodes = cluster.nodes()
+    # Here too: a finished run that is extended has not been checked before its text.
+    cluster.check_local_trial(options.cpus_per_trial, options.gpus_per_trial)
     cluster.check_local()
     cluster.check_storage(study.settings.storage or str(existing_parent(study.run_path)))
     need = trial_resources(nodes, cpus=options.cpus_per_trial, gpus=options.gpus_per_trial)

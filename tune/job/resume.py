@@ -137,7 +137,7 @@ def prepare_resumed(
     has_endpoint = storage is not None and "endpoint" in storage.partition("?")[2]
     if found_in is None and options.storage is None and has_endpoint:
         raise ConfigError(
-            f"--storage must be given again if it has its own endpoint, as this run's: {storage}"
+            f"--storage must be given again, because this run's has its own endpoint: {storage}"
         )
     storage = found_in or (storage and normal(storage))  # a bucket may have been copied
     settings = dataclasses.replace(stored.settings, storage=storage)

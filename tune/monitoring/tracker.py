@@ -81,7 +81,8 @@ def load_tracker(named: str) -> MakesTracker:
         raise
     except (Exception, SystemExit) as error:  # user code may raise anything
         raise ConfigError(
-            f"a tracker's module must import: {where}: {type(error).__name__}: {first_line(error)}"
+            f"a tracker's module must be importable: {where}: {type(error).__name__}: "
+            f"{first_line(error)}"
         ) from error
     found = getattr(module, name, None)
     if not isinstance(found, type):

@@ -6,7 +6,7 @@ from typing import Any
 from tune.records.tables import Table, TableKind, dtypes_of
 
 PREDICTOR, NGRAM, NETWORK, CACHE = "predictor", "n-gram", "network", "cache"
-"""Kinds of rows: the whole, its members, and its cache of recent text."""
+"""Kinds of rows: the whole, its members, and its cache of the text read so far."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -139,7 +139,8 @@ class RunFolder:
         Raises:
             ConfigError: It has one.
         """
-        kept = [self.path / name for name in NETWORK_FOLDERS]
+        named = [self.path / name for name in NETWORK_FOLDERS]
+        kept = [*named, *map(readable_folder, named)]
         inside = [
             Path(at, name)
             for each in kept

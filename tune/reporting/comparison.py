@@ -39,8 +39,8 @@ def comparison(runs: Sequence[LoadedRun]) -> str:
         "the lowest score of a search's trials on the validation passage; more trials make it "
         "more optimistic. `retrained` is the best mean of its finalists ± the standard deviation "
         "between their seeds; `test` is the same for these networks on the test passage. The "
-        "predictor is scored there too, with its cache of recent text, if it has one, and "
-        "without. Runs are sorted by `retrained`, or by `best` if any was not retrained."
+        "predictor is scored there too, with its cache of the text read so far, if it has one, "
+        "and without. Runs are sorted by `retrained`, or by `best` if any was not retrained."
     )
     table = pd.DataFrame(rows, dtype=object)
     return markdown(Section(title=f"{len(runs)} runs", body=(table, note))) + "\n"

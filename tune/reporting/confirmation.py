@@ -108,9 +108,10 @@ def _letters(finalists: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     ]
     return [
         f"`per letter` is bits per letter of the test passage, marginalised over what cleanings "
-        f"may drop, so all networks are judged on the same letters. It is an upper estimate by "
-        f"{finalists['letter_particles'].max()} particles (one if that is exact). With a "
-        f"sixteenth, a quarter and all of the particles, the first networks score: "
+        f"may drop, so all networks are judged on the same letters. It is estimated with "
+        f"{finalists['letter_particles'].max()} particles, which errs upwards (with one where "
+        f"that is exact). With a sixteenth, a quarter and all of the particles, the first "
+        f"networks score: "
         f"{'; '.join(estimates)}."
     ]
 
@@ -133,11 +134,11 @@ def _comparisons(table: pd.DataFrame, noise: SeedNoise | None) -> list[str]:
     if noise is not None and not rivals.empty:
         lines.append(
             f"A lead is called more than noise if the best of {len(table)} equally good "
-            f"configurations would have it over any other by chance in about "
+            f"configurations would lead some other by as much by chance in about "
             f"{100 * FALSE_ALARMS:g} % of searches. This is Tukey's range test with the standard "
             f"deviation between seeds ({noise.basis}), or with that of the two configurations if "
-            f"it is larger. It covers noise between seeds on this passage only; if the test "
-            f"passage gives another order, neither order is certain."
+            f"it is larger. It covers noise between seeds on the validation passage only; if "
+            f"the test passage reverses the order, neither order is certain."
         )
     for _, rival in rivals.iterrows():
         baseline = f" ({escaped(rival['baseline'])})" if rival["baseline"] else ""

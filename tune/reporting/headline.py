@@ -116,7 +116,9 @@ def _score_facts(run: LoadedRun) -> list[tuple[str, str, str]]:
     whole = predictor_row(run.predictor)
     if whole is not None:
         plain = whole[WITHOUT_CACHE]
-        without = "" if plain is None else f"; {shown(plain)} without its cache of recent text"
+        without = (
+            "" if plain is None else f"; {shown(plain)} without its cache of the text read so far"
+        )
         mixed = f"bits per character on the test passage: networks and n-gram mixed{without}"
         found.append(("Predictor", shown(whole["test_bits_per_char"]), mixed))
     where = "validation"

@@ -31,9 +31,9 @@ _NOTE = (
     "`python -m model.generate` and `model.score` read `predictor/` like a checkpoint."
 )
 _CACHE_NOTE = (
-    " The cache is an n-gram of the text read so far. No member has one, so compare members with "
-    "the cache's row, which shows the predictor's scores without its cache. Members' gains are "
-    "also without the cache, and generated text does not use it."
+    " The cache is an n-gram. Members have no cache, so compare them with the row of the cache: "
+    "it shows the predictor without it. Members' gains are also without the cache, and generated "
+    "text does not use it."
 )
 
 
@@ -64,7 +64,7 @@ def predictor_line(run: LoadedRun) -> str:
     networks, has_ngram = (int((members["kind"] == kind).sum()) for kind in (NETWORK, NGRAM))
     cached, without = "", ""
     if whole[WITHOUT_CACHE] is not None:
-        cached = ", with a cache of recent text"
+        cached = ", with a cache of the text read so far"
         without = f"; without the cache, {shown(whole[WITHOUT_CACHE])}"
     return (
         f"The predictor ({counted(networks, 'network')}{' and the n-gram' * bool(has_ngram)}"

@@ -21,7 +21,7 @@ from tune.reporting.confirmation import summary
 from tune.reporting.section import Section, listed, shown
 
 _WHOLE, _DYNAMIC = "test part", "test part, dynamic evaluation"
-_CACHED = "test part, with a cache of recent text"
+_CACHED = "test part, with a cache of the text read so far"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

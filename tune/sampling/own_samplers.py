@@ -51,7 +51,7 @@ class NearSampler(RandomSampler):
         Args:
             center: The point; None for the study's trial with the lowest value so far.
             axes: The space's axes.
-            moved_share: Probability that any other axis is drawn too.
+            moved_share: Probability, for each other axis, that it is drawn too.
             generator: This proposal's generator.
             seed: Seed for the axes drawn at random.
         """

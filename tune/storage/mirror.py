@@ -86,9 +86,12 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
                 self._copy()
             except BaseException:
                 self._lease.stop()
-                self._lease.release()
+                with contextlib.suppress(*STORE_ERRORS):  # the first error is the one to report
+                    self._lease.release()
                 raise
-        except OSError as error:
+        except ConfigError:
+            raise
+        except STORE_ERRORS as error:
             reason = first_line(error)
             raise ConfigError(f"a storage must be writable: {self.root}: {reason}") from error
         self._thread.start()
@@ -124,7 +127,7 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
         """
         try:
             here, there = self._extents()
-        except OSError as error:
+        except STORE_ERRORS as error:
             raise ConfigError(broken_rule(self.root, error)) from error
         return not there.has_all_of(here)
 
@@ -136,7 +139,7 @@ class Mirror(contextlib.AbstractContextManager["Mirror"]):
         """Return whether this driver still has the run, so that it may clean up."""
         try:
             return not self._lease.is_lost and self._lease.is_ours()
-        except OSError:  # unknown
+        except STORE_ERRORS:  # unknown
             return False
 
     def _is_further_there(self) -> bool:

@@ -113,9 +113,9 @@ def learn_missed(
             raise unreadable(error) from error
 
     with ThreadPoolExecutor(READS_AT_ONCE, thread_name_prefix="epoch reports") as pool:
-        stored = pool.map(stored_results, may_have_more)
-        for record, results in zip(may_have_more, stored, strict=True):
-            _add_missed(history, record, results, spent_seconds)
+        stored = list(pool.map(stored_results, may_have_more))
+    for record, results in zip(may_have_more, stored, strict=True):
+        _add_missed(history, record, results, spent_seconds)
     return locations
 
 

@@ -45,7 +45,7 @@ def test_word_after_the_cells_is_told_where_it_belongs(
     with pytest.raises(SystemExit, match="2"):
         importlib.import_module(name).main(["--cell", "my_cells.py:MyCell", "results/ten"])
     told = capsys.readouterr().err
-    assert "FILE.py:CLASS, got 'results/ten'; what is no cell goes before --cell" in told
+    assert "FILE.py:CLASS, got 'results/ten'; put other arguments before --cell" in told
     assert told.count("\n") == 1
 
 

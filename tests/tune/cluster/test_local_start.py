@@ -86,7 +86,9 @@ def test_temporary_folder_that_is_unfit_for_ray_is_one_line_before_it_starts(
     assert not ray.is_initialized()
 
 
-@pytest.mark.parametrize("folder", ["my project", "Hatter's", "work (2)", "R&D", "$HOME", "a;b"])
+@pytest.mark.parametrize(
+    "folder", ["my project", "Hatter's", "work (2)", "R&D", "$HOME", "a;b", "a~b c"]
+)
 def test_python_whose_path_a_shell_would_not_take_as_it_is_is_refused(
     folder: str,
     tiny_text: str,
@@ -105,7 +107,7 @@ def test_python_whose_path_a_shell_would_not_take_as_it_is_is_refused(
 def test_python_in_a_folder_of_any_letters_is_none_that_a_shell_would_change(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sys, "executable", "/home/bücher/日本/venv-3.11_x86/bin/python")
+    monkeypatch.setattr(sys, "executable", "/home/bücher/日本/env~1/venv-3.11_x86/bin/python")
     shown = subprocess.run(
         ["bash", "-c", f"echo {sys.executable}"], capture_output=True, encoding="utf-8"
     )

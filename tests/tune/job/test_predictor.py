@@ -267,7 +267,7 @@ def test_report_has_the_predictor_its_members_and_what_each_brings(folder: RunFo
     )
     assert report.main([str(folder.path)]) == 0
     text = folder.report_file.read_text(encoding="utf-8")
-    parts = "1 network and the n-gram, with a cache of recent text"
+    parts = "1 network and the n-gram, with a cache of the text read so far"
     line = line.replace("1 network and the n-gram", parts)
     assert line.replace("passage; its", "passage; without the cache, 1.9700; its") in text
     assert "| cache of 4 to 12 symbols |  | 1.8500 | 1.9700 | 0.1000 |  |" in text

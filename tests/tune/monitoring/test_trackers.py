@@ -246,7 +246,7 @@ def test_class_of_a_file_or_of_a_module_is_a_tracker(tmp_path: Path) -> None:
         ("nowhere.py:Own", "a tracker's file must exist"),
         (
             "no.such.module:Own",
-            "a tracker's module must import: no.such.module: ModuleNotFoundError",
+            "a tracker's module must be importable: no.such.module: ModuleNotFoundError",
         ),
         (f"{tmp_path}/own.py:Nobody", "has no class Nobody"),
         (f"{tmp_path}/own.py:NO_CLASS", "has no class NO_CLASS"),
@@ -256,7 +256,7 @@ def test_class_of_a_file_or_of_a_module_is_a_tracker(tmp_path: Path) -> None:
             load_tracker(named)
     (tmp_path / "ends.py").write_text("raise SystemExit(0)", encoding="utf-8")
     with pytest.raises(
-        ConfigError, match=r"a tracker's module must import: .*ends\.py: SystemExit: 0"
+        ConfigError, match=r"a tracker's module must be importable: .*ends\.py: SystemExit: 0"
     ):
         load_tracker(f"{tmp_path}/ends.py:Own")
 

@@ -107,7 +107,7 @@ def test_ours_stand_beside_theirs_in_bits_and_nats() -> None:
     assert table.iloc[1]["protocol"] == "test part"
     cached = PREDICTOR_TABLE.of(map(dataclasses.asdict, [*PREDICTOR_ROWS, CACHE_ROW]))
     reads = table_of(dataclasses.replace(run, predictor=cached)).iloc[1:3]
-    assert [*reads["protocol"]] == ["test part, with a cache of recent text", "test part"]
+    assert [*reads["protocol"]] == ["test part, with a cache of the text read so far", "test part"]
     assert [*reads["bits per character"]] == ["1.8500", "1.9700"]
     assert [*table["nats per character"][-3:]] == ["1.4697", "1.5480", "1.5550"]
     text = markdown(section_of(run))
