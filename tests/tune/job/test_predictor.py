@@ -334,7 +334,7 @@ def test_search_ends_with_a_predictor(
     assert whole["val_bits_per_char"] <= members["val_bits_per_char"].min() + 1e-6
     loaded = load_network(Path("results/one/predictor"))
     assert isinstance(loaded.network, Mixture)
-    assert "The predictor, " in finished.done.stdout
+    assert "The predictor (" in finished.done.stdout
     assert generate.main(["results/one/predictor", "--chars", "20", "--greedy"]) == 0
     # Its figure can be had again: own bits and the price.
     corpus = finished.flags[finished.flags.index("--corpus") + 1]

@@ -257,7 +257,7 @@ def test_joins_a_cluster_and_shares_its_logical_gpu(tiny_text: str, tmp_path: Pa
         assert "; 1 CPU and 0.5 GPU per trial, 1 GiB of memory, 2 at once" in plan.stdout
         assert "time: about " in plan.stdout
         # Ray counts a GPU that is none to torch: a CPU build, or an old driver.
-        assert "; torch sees no GPU there: trials train on the CPU" in plan.stdout
+        assert "; torch sees no GPU on the worker, so trials train on the CPU" in plan.stdout
         assert "sampler: tpe-univariate, seed 0" in plan.stdout  # two at once
         kept = tmp_path / "kept"
         few = ["--finalists", "1", "--finalist-seeds", "1"]
