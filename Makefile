@@ -13,7 +13,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest -m "not slow" --numprocesses 2
 	$(BIN)/python -m pytest -m "slow and not long" --numprocesses 2 --maxschedchunk 1
 
-# Also what breaks clusters on purpose, and each command of the docs: 24 minutes on 2 cores.
+# Also what breaks clusters on purpose, and each command of the docs: 50 minutes on 2 cores.
 test-all: .venv/all-installed
 	$(BIN)/python -m pytest -m "not slow" --numprocesses 2
 	$(BIN)/python -m pytest -m slow --numprocesses 2 --maxschedchunk 1
