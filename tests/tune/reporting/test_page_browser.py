@@ -251,7 +251,7 @@ def test_a_hostile_run_does_nothing_but_show(browser: Any, pages: dict[str, Path
     with Visit(browser, pages["hostile"], DESK, "light") as page:
         draw_all(page)
         assert page.evaluate("() => document.images.length") == 0
-        assert page.locator("#section-what-went-wrong td").all_inner_texts()[-1] == HOSTILE
+        assert page.locator("#section-errors td").all_inner_texts()[-1] == HOSTILE
         assert "<script>pwned()" in page.inner_text(".passage")
         assert "<script>pwned()" in page.inner_text("#scores")  # a baseline's name
         assert page.evaluate("() => typeof pwned") == "undefined"
