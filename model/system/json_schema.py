@@ -108,7 +108,7 @@ def _checked(value: Any, hint: Any, name: str) -> Any:
         return value if known else checked(value, arguments[0], name)
     if origin is dict and isinstance(value, dict):
         return {key: checked(each, arguments[1], f"{name}.{key}") for key, each in value.items()}
-    if origin is tuple and isinstance(value, list):
+    if origin is tuple and isinstance(value, (list, tuple)):
         if arguments[-1:] == (Ellipsis,):
             return tuple(checked(each, arguments[0], name) for each in value)
         if len(value) == len(arguments):

@@ -294,7 +294,6 @@ class StudyFile:
             else:
                 is_record = dataclasses.is_dataclass(value)
                 values[field.name] = dataclasses.asdict(value) if is_record else value
-        values["notes"] = list(self.notes)  # as JSON has it
         return values
 
     @classmethod
