@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from model.errors import ConfigError, first_line
 from model.network.base import State
 from model.network.cells import MogrifierLayer
-from model.network.own_cells import OwnCell, OwnLayer, class_of, execute_and_know
+from model.network.own_cells import OwnCell, OwnLayer, class_of, execute_and_register
 from model.network.precision import step_clock
 
 _SIZES = ((3, 5), (5, 5))
@@ -43,7 +43,7 @@ def execute_cell(name: str, source: bytes, *, named: str) -> OwnCell:
     cell = OwnCell(
         name=name, named=named, source=source, kept_bytes=kept_bytes, step_ratio=step_ratio
     )
-    execute_and_know([cell])
+    execute_and_register([cell])
     return cell
 
 

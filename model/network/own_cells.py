@@ -2,7 +2,7 @@
 
 What a run folder, a checkpoint or a storage names is never executed. A class is registered only by
 `execute_cell` (cell_check.py), given the contents of a file that the user named, or on a worker by
-`execute_and_know`, given the driver's cells. docs/cells.md describes the protocol.
+`execute_and_register`, given the driver's cells. docs/cells.md describes the protocol.
 
 Shapes: B columns, I inputs.
 """
@@ -63,7 +63,7 @@ _KNOWN: dict[str, OwnCell] = {}
 """This process's cells, by name: a user names files to a process, not to a function."""
 
 
-def execute_and_know(cells: Iterable[OwnCell]) -> None:
+def execute_and_register(cells: Iterable[OwnCell]) -> None:
     """Register cells, on a worker those of the driver, and execute their sources."""
     for cell in cells:
         class_of(cell.name, cell.source)  # executed now, not when a network's weights are drawn

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from model.errors import CheckpointError
 from model.network.base import Network
-from model.network.own_cells import OwnCell, execute_and_know, known_cells
+from model.network.own_cells import OwnCell, execute_and_register, known_cells
 from model.system.devices import pick_device, use_threads
 from model.training.checkpoint import CheckpointMeta, load_checkpoint
 from tune.cluster.resources import TrialResources
@@ -93,7 +93,7 @@ def network_at(location: str, need: TrialResources) -> tuple[Network, Checkpoint
 def _reason_or_result(
     cells: tuple[OwnCell, ...], function: Callable[..., Any], *arguments: Any
 ) -> Any:
-    execute_and_know(cells)
+    execute_and_register(cells)
     try:
         return function(*arguments)
     except (CheckpointError, OSError) as error:

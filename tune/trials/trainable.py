@@ -14,7 +14,7 @@ from ray.tune.result import SHOULD_CHECKPOINT
 
 from model.config import TrialConfig
 from model.errors import CheckpointError, TrainingDiverged
-from model.network.own_cells import OwnCell, execute_and_know, known_cells
+from model.network.own_cells import OwnCell, execute_and_register, known_cells
 from model.system.devices import (
     limit_gpu_memory,
     pick_device,
@@ -108,7 +108,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
             memory: Trials' memory requests; an actor gets only trials with equal requests.
             cells: The user's own cells; only the driver has their files.
         """
-        execute_and_know(cells)
+        execute_and_register(cells)
         self._device = pick_device(use_gpu=gpus > 0)
         if self._device.type == "cuda" and gpus < 1:
             limit_gpu_memory(gpus)

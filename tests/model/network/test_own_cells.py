@@ -169,8 +169,8 @@ def test_workers_know_it_without_its_file(own: str, tmp_path: Path, inputs_TB: T
 import pickle, sys, torch
 from model.config import TrialConfig
 from model.network.lstm import build_network
-from model.network.own_cells import execute_and_know
-execute_and_know(pickle.load(open({str(tmp_path / "payload")!r}, "rb")))
+from model.network.own_cells import execute_and_register
+execute_and_register(pickle.load(open({str(tmp_path / "payload")!r}, "rb")))
 weights, inputs, expected = torch.load({str(tmp_path / "tensors")!r})
 model = build_network(TrialConfig.from_dict({CONFIG.to_dict() | {"cell": own}!r}), 7).eval()
 model.load_state_dict(weights)
