@@ -17,7 +17,7 @@ from benchmarks.written_symbols import generate
 from model.config import TrialConfig
 from model.generation.decoding import SamplingOptions
 from model.network.lstm import CharLSTM
-from model.network.precision import has_fused
+from model.network.precision import FLOAT32, FUSED_BFLOAT16, FUSED_FLOAT32
 from model.system.devices import use_threads
 
 SHAPES = ((1, 256), (2, 256), (2, 512))
@@ -61,12 +61,12 @@ def keras_window(num_layers: int, hidden_size: int) -> Callable[[int], object]:
 
 
 def main() -> None:
-    """Print one row per shape and kernel."""
+    """Print one row per shape and arithmetic."""
     os.sched_setaffinity(0, {0})
     use_threads(1)
     has_keras = importlib.util.find_spec("keras") is not None
     print(
-        "| shape | kernel | ms a character | sliding window / ours | Keras' predict / ours "
+        "| shape | arithmetic | ms a character | sliding window / ours | Keras' predict / ours "
         "| sampled / greedy | rate of 64 / of one by torch |\n|---|---|---|---|---|---|---|"
     )
     greedy, sampled = SamplingOptions(temperature=0.0), SamplingOptions(temperature=0.8)
@@ -100,14 +100,16 @@ def main() -> None:
         keras = float("nan")
         if has_keras and hidden_size == 256:
             keras = seconds_a_char(keras_window(num_layers, 256), 20)
-        for kernel in ("torch", *["fused"] * has_fused()):
-            network.use_kernel(kernel)
+        for arithmetic in (FLOAT32, FUSED_FLOAT32, FUSED_BFLOAT16):
+            if not arithmetic.is_available:
+                continue
+            network.use_kernel(arithmetic.kernel, arithmetic.precision)
             one = seconds_a_char(write, 1_000)
             by_torch = by_torch or one
             drawn = seconds_a_char(lambda num: write(num, options=sampled), 1_000)
             many = seconds_a_char(lambda num: write(num, 64), 300) / 64
             print(
-                f"| {num_layers} x {hidden_size} | {kernel} | {one * 1e3:.3f} "
+                f"| {num_layers} x {hidden_size} | {arithmetic} | {one * 1e3:.3f} "
                 f"| {sliding / one:.0f} | {keras / one:.0f} | {drawn / one:.2f} "
                 f"| {by_torch / many:.1f} |",
                 flush=True,

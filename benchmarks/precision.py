@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 from model.config import TrialConfig
-from model.network.precision import BFLOAT16, FLOAT32, FUSED, Arithmetic, has_fused
+from model.network.precision import ARITHMETICS, FLOAT32, Arithmetic
 from model.scoring.objective import prepare_corpus
 from model.system.devices import use_threads
 from model.text.corpus import resolve_corpus
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--chars", type=int, default=145_000)
     options = parser.parse_args()
-    others = (BFLOAT16, *[FUSED] * has_fused())
+    others = [each for each in ARITHMETICS[1:] if each.is_available]
     with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn")) as pool:
         curves = {
             arithmetic: pool.submit(train, CURVE, options.chars, arithmetic)

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,6 +29,6 @@ def generate(
         options: How symbols are drawn.
         seed: Seed of the draws; the same seed gives the same passages.
     """
-    generator = torch.Generator(device=next(model.parameters()).device).manual_seed(seed)
+    generator = np.random.Generator(np.random.SFC64(seed))
     symbols = drawn(model, prime_T, num_passages, options, generator)
     return torch.stack(list(itertools.islice(symbols, num_symbols)), dim=1).cpu()

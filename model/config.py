@@ -119,10 +119,7 @@ class TrialConfig:
         1,
     )
     precision: str = _rule(f"floating-point precision: {', '.join(PRECISIONS)}", "auto")
-    kernel: str = _rule(
-        f"what computes an LSTM (fused: only bfloat16 on a CPU): {', '.join(KERNELS)}",
-        "auto",
-    )
+    kernel: str = _rule(f"what computes an LSTM (fused: our own): {', '.join(KERNELS)}", "auto")
     seed: int = _rule("seed of the weights and of dropout, at least 0", 0)
 
     def __post_init__(self) -> None:
@@ -174,8 +171,6 @@ class TrialConfig:
                 raise ConfigError(
                     f"{name} must be {needed} in the window regime, got {getattr(self, name)!r}"
                 )
-        if self.kernel == "fused" and self.precision == "float32":
-            raise ConfigError("kernel must be auto or torch in float32, got 'fused'")
 
     @property
     def num_reports(self) -> int:
@@ -332,6 +327,14 @@ def true_or_false(text: str) -> bool:
     if text.lower() not in ("true", "false"):
         raise ValueError(f"must be true or false, got {text!r}")
     return text.lower() == "true"
+
+
+def check_arithmetic(precision: str, kernel: str) -> None:
+    """Raise ConfigError if a network cannot be computed in these, of which none may be "auto"."""
+    resolved = {"precision": RESOLVED_PRECISIONS, "kernel": RESOLVED_KERNELS}
+    for name, value in (("precision", precision), ("kernel", kernel)):
+        if value not in resolved[name]:
+            raise ConfigError(unknown_choice(name, value, resolved[name]))
 
 
 def check_seed(seed: int) -> int:

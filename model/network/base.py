@@ -97,11 +97,17 @@ class Network(nn.Module, ABC):
             between calls; the weights must not change meanwhile.
         """
 
-    def use_kernel(self, kernel: str) -> None:
-        """Compute LSTM layers with a kernel, "torch" or "fused"; "fused" only if available."""
+    def use_kernel(self, kernel: str, precision: str) -> None:
+        """Compute LSTM layers with a kernel, "torch" or "fused"; "fused" only if available.
+
+        Args:
+            kernel: One of RESOLVED_KERNELS.
+            precision: One of RESOLVED_PRECISIONS, that of the network's forward passes.
+        """
+        fused_dtype = getattr(torch, precision) if kernel == "fused" else None
         for module in self.modules():
             if isinstance(module, LSTMLayer):
-                module.is_fused = kernel == "fused"
+                module.fused_dtype = fused_dtype
 
     def _drop(self, values: Tensor, p: float) -> Tensor:
         return self.dropout(values, p) if self.training else values

@@ -1,8 +1,9 @@
 """Steps each passage by one symbol in a single call of the kernel (model/network/kernels).
 
-Everything is in bfloat16 as in training; sums, layer norm and the cell state are float32. With
-one layer of 256 units, three quarters of a symbol's time went into calls of torch and ctypes. A
-step of one passage takes as long as reading the weights, and in bfloat16 they are half the size.
+Everything is in the network's precision as in training; sums, layer norm and the cell state are
+float32. With one layer of 256 units, three quarters of a symbol's time went into calls of torch
+and ctypes. A step of one passage takes as long as reading the weights, which in bfloat16 are half
+the size.
 
 Shapes: L layers, B passages, V vocabulary, W = V padded to a multiple of 64, E embedding,
 H hidden, S = H padded to a multiple of 16.
@@ -17,7 +18,7 @@ from torch.nn import functional
 
 from model.network.base import State
 from model.network.kernels.library import kernel
-from model.network.kernels.lstm import LSTMLayer, PackedWeights
+from model.network.kernels.lstm import INNER_VALUES, LSTMLayer, PackedWeights
 from model.network.stepping import MAX_TABLE_VALUES, Stepper
 from model.network.tied import TiedOutput
 
@@ -44,13 +45,14 @@ def can_step_fused(layers: Sequence[LSTMLayer], embedding: nn.Embedding) -> bool
 
     torch steps a vocabulary too large for a table of each symbol's input to the first layer.
     """
+    dtype = layers[0].fused_dtype
     num_values = embedding.num_embeddings * 4 * layers[0].hidden_size
     is_small = embedding.weight.device.type == "cpu" and num_values <= MAX_TABLE_VALUES
-    return is_small and layers[0].is_fused and kernel() is not None
+    return is_small and dtype is not None and kernel(dtype) is not None
 
 
 class FusedStepper(Stepper):
-    """Steps an LSTM in bfloat16; its weights are copied."""
+    """Steps an LSTM in the dtype that it was trained in; its weights are copied."""
 
     @torch.inference_mode()
     def __init__(
@@ -64,14 +66,17 @@ class FusedStepper(Stepper):
         """Start from a state; lay the weights out as steps.cpp reads them.
 
         Args:
-            layers: At least one, on a CPU that has the kernel.
+            layers: At least one, on a CPU that has the kernel for their `fused_dtype`.
             norms: Applied to each layer's output before the next: layer norm or identity.
             embedding: Embedding with V rows.
             output: Maps the last layer's output to V logits.
             state: Hidden and cell state, each (L, B, H).
         """
         self._kept: list[Tensor] = []
-        packed = [PackedWeights(*layer.weights()) for layer in layers]
+        dtype = layers[0].fused_dtype
+        library = None if dtype is None else kernel(dtype)
+        assert dtype is not None and library is not None, "no kernel here"
+        packed = [PackedWeights(*layer.weights(), dtype) for layer in layers]
         structures = (_Layer * len(layers))()
         for number, (weights, norm) in enumerate(zip(packed, norms, strict=True)):
             structure = structures[number]
@@ -86,23 +91,22 @@ class FusedStepper(Stepper):
         size, output_VH = packed[0].size, output.weight
         self._num_symbols, hidden_size = output_VH.shape
         beyond = -self._num_symbols % _OUTPUT_BLOCK
-        output_WS = functional.pad(output_VH, (0, size - hidden_size, 0, beyond)).bfloat16()
-        blocks = output_WS.view(-1, _OUTPUT_BLOCK, size // 2, 2).transpose(1, 2)
+        output_WS = functional.pad(output_VH, (0, size - hidden_size, 0, beyond)).to(dtype)
+        inner = INNER_VALUES[dtype]
+        blocks = output_WS.view(-1, _OUTPUT_BLOCK, size // inner, inner).transpose(1, 2)
         self._network = _Network(
             num_layers=len(layers),
             hidden=hidden_size,
             size=size,
             vocabulary=self._num_symbols,
             layers=structures,
-            table=self._pointer(embedding.weight.bfloat16() @ packed[0].inputs_PI.T),
+            table=self._pointer(embedding.weight.to(dtype) @ packed[0].inputs_PI.T),
             output_weights=self._pointer(blocks),
             output_bias=self._pointer(functional.pad(output.bias, (0, beyond))),
         )
-        library = kernel()
-        assert library is not None, "no kernel here"
         self._next = library.lstm_next
         hidden_LBS, cell_LBS = (packed[0].padded(part_LBH) for part_LBH in state)
-        super().__init__((hidden_LBS.bfloat16().contiguous(), cell_LBS.float().clone()))
+        super().__init__((hidden_LBS.to(dtype).contiguous(), cell_LBS.float().clone()))
 
     def _pointer(self, tensor: Tensor) -> int:
         """Return the address of the values, which stay there as long as this object lives."""

@@ -34,7 +34,8 @@ class CharLSTM(StreamNetwork):
         layers = [layer for layer in self.layers if isinstance(layer, LSTMLayer)]
         rest = (list(self.norms), self.embedding, self.output)
         if can_step_fused(layers, self.embedding):
-            with torch.autocast("cpu", torch.bfloat16):
+            is_bfloat16 = layers[0].fused_dtype == torch.bfloat16
+            with torch.autocast("cpu", torch.bfloat16, enabled=is_bfloat16):
                 logits_TBV, state = self(inputs_TB)
             return logits_TBV[-1], FusedStepper(layers, *rest, state)
         logits_TBV, state = self(inputs_TB)

@@ -1,11 +1,11 @@
 """Decides the precision of a run, float32 or bfloat16 autocast, and the kernel.
 
-bfloat16 is 1.8 times as fast on a CPU with AVX512-BF16 (2 x 256, batch 64) and 30 times as
-slow where oneDNN is off, so "auto" measures on the machine, with the network's size. Without
-AVX512, oneDNN has no LSTM in bfloat16 (torch 2.13, AVX2: "could not create a primitive
-descriptor"). On a GPU "auto" is float32: the LSTM runs in it either way (base.py). Our own kernel
-(kernels/) trains a layer 1.01 to 4 times as fast as torch's in bfloat16 (64 to 1,000 units, 1 to
-128 columns).
+With torch, bfloat16 is 1.8 times as fast on an EPYC with AVX512-BF16 (2 x 256, batch 64), 0.75
+times on a Xeon that has it without AMX (1 x 256), and 30 times as slow where oneDNN is off, so
+"auto" measures on the machine, with the network's size. Without AVX512, oneDNN has no LSTM in
+bfloat16 (torch 2.13, AVX2: "could not create a primitive descriptor"). On a GPU "auto" is float32:
+the LSTM runs in it either way (base.py). Our own kernel (kernels/) trains a layer 1.01 to 4 times
+as fast as torch's in bfloat16 (64 to 1,000 units, 1 to 128 columns).
 """
 
 import dataclasses
@@ -15,13 +15,13 @@ from collections.abc import Callable
 
 import torch
 
-from model.config import RESOLVED_KERNELS, RESOLVED_PRECISIONS, TrialConfig
-from model.errors import ConfigError, unknown_choice
+from model.config import TrialConfig, check_arithmetic
+from model.errors import ConfigError
 from model.network.kernels.library import kernel
 from model.network.lstm import CharLSTM
 
 MIN_SPEEDUP = 1.05
-"""Speedup from which bfloat16 is chosen. Measured on AVX512-BF16: 1.3 to 2.1 at all sizes,
+"""Speedup from which bfloat16 is chosen. Measured on the EPYC: 1.3 to 2.1 at all sizes,
 repeatable to 0.05."""
 # As many steps as a window has: with 16, casting the weights hid the gain.
 _PROBE_SHAPE_TB = (64, 32)
@@ -34,25 +34,36 @@ class Arithmetic:
 
     Attributes:
         precision: "float32" or "bfloat16".
-        kernel: Kernel of an LSTM: "torch" or, in bfloat16 on a CPU, "fused".
+        kernel: Kernel of an LSTM: "torch" or, on a CPU, "fused".
     """
 
     precision: str = "float32"
     kernel: str = "torch"
 
     def __post_init__(self) -> None:
-        if self.precision not in RESOLVED_PRECISIONS:
-            raise ConfigError(unknown_choice("precision", self.precision, RESOLVED_PRECISIONS))
-        if self.kernel not in RESOLVED_KERNELS:
-            raise ConfigError(unknown_choice("kernel", self.kernel, RESOLVED_KERNELS))
+        check_arithmetic(self.precision, self.kernel)
 
     def __str__(self) -> str:
         return self.precision if self.kernel == "torch" else f"{self.precision} ({self.kernel})"
 
+    @property
+    def is_available(self) -> bool:
+        """Whether this CPU can train an LSTM so."""
+        has_precision = self.precision == "float32" or has_bfloat16()
+        return has_precision and (self.kernel == "torch" or kernel(self.dtype) is not None)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision as torch names it."""
+        dtype: torch.dtype = getattr(torch, self.precision)
+        return dtype
+
 
 FLOAT32 = Arithmetic()
 BFLOAT16 = Arithmetic(precision="bfloat16")
-FUSED = Arithmetic(precision="bfloat16", kernel="fused")
+FUSED_FLOAT32 = Arithmetic(precision="float32", kernel="fused")
+FUSED_BFLOAT16 = Arithmetic(precision="bfloat16", kernel="fused")
+ARITHMETICS = (FLOAT32, BFLOAT16, FUSED_FLOAT32, FUSED_BFLOAT16)
 
 
 def resolve_arithmetic(config: TrialConfig, device: torch.device) -> Arithmetic:
@@ -70,19 +81,20 @@ def resolve_arithmetic(config: TrialConfig, device: torch.device) -> Arithmetic:
             "bfloat16, got 'bfloat16'"
         )
     # bfloat16 gains little for the GRU and slows down the Mogrifier's single steps.
-    if device.type != "cpu" or config.cell != "lstm" or config.precision == "float32":
+    if device.type != "cpu" or config.cell != "lstm":
         return BFLOAT16 if config.precision == "bfloat16" else FLOAT32
-    if config.kernel == "fused" and not has_fused():
-        raise ConfigError(
-            "kernel must be auto or torch here, where AVX512-BF16 or a C++ compiler is missing, "
-            "got 'fused'"
-        )
-    possible = (FLOAT32, *(BFLOAT16,) * has_bfloat16(), *(FUSED,) * has_fused())
     asked = tuple(
         each
-        for each in possible
-        if config.precision in ("auto", each.precision) and config.kernel in ("auto", each.kernel)
+        for each in ARITHMETICS
+        if config.precision in ("auto", each.precision)
+        and config.kernel in ("auto", each.kernel)
+        and each.is_available
     )
+    if not asked:
+        raise ConfigError(
+            "kernel must be auto or torch here, where AVX512 or a C++ compiler is missing, "
+            "got 'fused'"
+        )
     return asked[0] if len(asked) == 1 else _fastest(size_class(config), asked)
 
 
@@ -116,11 +128,6 @@ def has_bfloat16() -> bool:
     return True
 
 
-def has_fused() -> bool:
-    """Return whether our own kernel can train an LSTM on this CPU."""
-    return has_bfloat16() and kernel() is not None
-
-
 def step_clock() -> Callable[[], float]:
     """Return a clock of CPU work that other work on the machine disturbs as little as possible.
 
@@ -140,12 +147,14 @@ def _fastest(hidden_size: int, choices: tuple[Arithmetic, ...]) -> Arithmetic:
     clock, seconds = step_clock(), dict.fromkeys(choices, float("inf"))
     for _ in range(_PROBE_REPEATS):  # interleaved; the minimum discards the warm-up
         for choice in choices:
-            model.use_kernel(choice.kernel)
+            model.use_kernel(choice.kernel, choice.precision)
             start = clock()
             with autocast(choice.precision, torch.device("cpu")):
                 logits_TBV, _ = model(inputs_TB)
             logits_TBV.float().sum().backward()
             seconds[choice] = min(seconds[choice], clock() - start)
-    if FLOAT32 in seconds:
-        seconds[FLOAT32] /= MIN_SPEEDUP
-    return min(choices, key=seconds.__getitem__)
+
+    def handicapped(choice: Arithmetic) -> float:
+        return seconds[choice] * (MIN_SPEEDUP if choice.precision == "bfloat16" else 1.0)
+
+    return min(choices, key=handicapped)

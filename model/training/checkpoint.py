@@ -194,7 +194,7 @@ def load_checkpoint(
         raise CheckpointError(f"damaged checkpoint {path}: weights must be finite numbers")
     model = build_network(meta.config, len(meta.vocabulary))
     model.load_state_dict(weights)
-    model.use_kernel(meta.kernel)
+    model.use_kernel(meta.kernel, meta.precision)
     return model.to(device), meta
 
 

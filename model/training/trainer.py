@@ -82,7 +82,7 @@ class Trainer:
             torch.manual_seed(config.seed)
             self.regime = build_regime(config, corpus, self.device)
         self.model = self.regime.network
-        self.model.use_kernel(self.arithmetic.kernel)
+        self.model.use_kernel(self.arithmetic.kernel, self.arithmetic.precision)
         self.optimizer = self.regime.optimizer
         self.steps_per_epoch = self.regime.steps_per_epoch
 
@@ -251,7 +251,7 @@ class Trainer:
             raise CheckpointError(reason) from error
         kernel = meta.kernel if self.device.type == "cpu" else "torch"
         self.arithmetic = Arithmetic(precision=meta.precision, kernel=kernel)
-        self.model.use_kernel(kernel)
+        self.model.use_kernel(kernel, meta.precision)
         self.origin = meta.origin
         self._best_weights = best_model.state_dict()
         self.best_report = meta.metrics

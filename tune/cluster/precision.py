@@ -32,8 +32,8 @@ def arithmetic_on_node(config: TrialConfig, device: Device, folder: Path | None)
         device: What the trial trains on.
         folder: Where the node's workers leave their choices; None for nowhere.
     """
-    is_settled = config.precision == "float32" or "auto" not in (config.precision, config.kernel)
-    is_measured = config.cell == "lstm" and device.type == "cpu" and not is_settled
+    is_open = "auto" in (config.precision, config.kernel)
+    is_measured = config.cell == "lstm" and device.type == "cpu" and is_open
     if folder is None or not is_measured:
         return resolve_arithmetic(config, device)
     path = folder / f"arithmetic-{size_class(config)}-{config.precision}-{config.kernel}"

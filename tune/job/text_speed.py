@@ -59,7 +59,7 @@ def time_text(study: Study, records: Iterable[TrialRecord]) -> None:
         if is_long and record.config.unit != "char":
             continue
         network = build_network(record.config, record.vocabulary_size)
-        network.use_kernel(record.kernel)
+        network.use_kernel(record.kernel, record.precision or "float32")
         kind = record.config.unit, record.config.cleaning
         if kind not in per_char:
             per_char[kind] = study.prepared.streams(record.config).validation.symbols_per_char

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model.config import TrialConfig
+from model.config import TrialConfig, check_arithmetic
 from model.errors import ConfigError
 from model.system.files import append_whole, opened_to_append, read_regular
 from model.system.json_schema import checked, parsed, record
@@ -51,6 +51,9 @@ class EpochEnded:
     peak_memory_bytes: int | None = None
     estimated_memory_bytes: int | None = None
     kernel: str = "torch"
+
+    def __post_init__(self) -> None:
+        check_arithmetic(self.precision, self.kernel)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

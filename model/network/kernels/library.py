@@ -1,5 +1,7 @@
 """The compiled kernel: built once by the machine's C++ compiler and kept in the cache folder.
 
+There is one for float32 and one for bfloat16, from the same sources.
+
 Loading a library executes it. So it is loaded only from a folder and a file that only this user
 can write, and its name contains the hash of its sources and build flags.
 """
@@ -15,14 +17,17 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import torch
+
 from model.system.files import cache_folder
 
 SOURCES = tuple(Path(__file__).with_name(name) for name in ("lstm.cpp", "steps.cpp"))
 HEADER = Path(__file__).with_name("tiles.h")
 FLAGS = (
     *("-std=c++17", "-O3", "-shared", "-fPIC", "-fno-exceptions", "-fno-rtti"),
-    *("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512bf16"),
+    *("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"),
 )
+FLAGS_OF_DTYPE = {torch.float32: (), torch.bfloat16: ("-mavx512bf16", "-DBFLOAT16")}
 _PROCESSORS = ("x86_64", "AMD64")
 """Those whose compilers know the flags: on others each process would call one in vain."""
 _COMPILERS = ("c++", "g++", "clang++")
@@ -33,14 +38,18 @@ _POINTER, _SIZE = ctypes.c_void_p, ctypes.c_int64
 
 
 @functools.cache
-def kernel() -> ctypes.CDLL | None:
-    """Return the kernel; None without a compiler, a suitable processor or a cache folder."""
+def kernel(dtype: torch.dtype) -> ctypes.CDLL | None:
+    """Return the kernel for float32 or bfloat16; None where there is none.
+
+    It needs a compiler, a suitable processor and a cache folder.
+    """
     if platform.machine() not in _PROCESSORS:
         return None
     try:
-        path = _path()
+        flags = (*FLAGS, *FLAGS_OF_DTYPE[dtype])
+        path = _path(flags)
         if not path.exists():
-            _build(path)
+            _build(path, flags)
         if any(_is_of_others(place) for place in (path.parent, path)):
             return None
         library = ctypes.CDLL(str(path))
@@ -54,14 +63,14 @@ def kernel() -> ctypes.CDLL | None:
     return library if library.lstm_is_supported() else None
 
 
-def _path() -> Path:
-    key = hashlib.sha256(" ".join(FLAGS).encode())
+def _path(flags: tuple[str, ...]) -> Path:
+    key = hashlib.sha256(" ".join(flags).encode())
     for path in (HEADER, *SOURCES):
         key.update(path.read_bytes())
     return cache_folder() / "kernels" / f"lstm-{key.hexdigest()[:16]}.so"
 
 
-def _build(path: Path) -> None:
+def _build(path: Path, flags: tuple[str, ...]) -> None:
     """Compile the sources; several processes may do so at the same time.
 
     Raises:
@@ -71,7 +80,7 @@ def _build(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         built = Path(folder) / path.name
-        command = [*_compiler(), *FLAGS, *map(str, SOURCES), "-o", str(built)]
+        command = [*_compiler(), *flags, *map(str, SOURCES), "-o", str(built)]
         subprocess.run(command, check=True, capture_output=True, timeout=_BUILD_SECONDS)
         built.chmod(0o700)  # with a umask of 002 its group could write it
         built.replace(path)

@@ -1,9 +1,9 @@
-"""An LSTM layer in bfloat16 on a CPU with AVX512-BF16: torch's products and our own recurrence.
+"""An LSTM layer on a CPU with AVX512: torch's products and our own recurrence.
 
 torch computes the products of all steps at once (inputs, and the gradients of the weights), as
-fast as our own code would, at 200 GFLOP/s. lstm.cpp computes the recurrence and the gates. As
-under torch's autocast, inputs, weights, outputs and gradients are rounded to bfloat16 and sums
-are float32; the cell state stays float32.
+fast as our own code would, at 200 GFLOP/s. lstm.cpp computes the recurrence and the gates. Under
+autocast all of it is bfloat16: as with torch's LSTM, inputs, weights, outputs and gradients are
+rounded, and sums and the cell state stay float32.
 
 Shapes: T time steps, B columns, N = T B, I inputs, H hidden, S hidden padded to a multiple of 16,
 G = 4 H gates in torch's order (input, forget, cell, output), P = 4 S the same padded.
@@ -19,16 +19,18 @@ from torch.nn import functional
 from model.network.kernels.library import kernel
 
 LANES = 16
+INNER_VALUES = {torch.float32: 1, torch.bfloat16: 2}
+"""Number of values that the kernel multiplies at once, kInner of tiles.h."""
 
 
 class LSTMLayer(nn.LSTM):
     """torch's LSTM with one layer, which the kernel can compute.
 
     Attributes:
-        is_fused: Whether the kernel computes it, under bfloat16 autocast and if available.
+        fused_dtype: What the kernel computes it in, if available; None means torch's LSTM.
     """
 
-    is_fused = False
+    fused_dtype: torch.dtype | None = None
 
     def forward(  # type: ignore[override]  # torch's also takes packed sequences
         self, values_TBI: Tensor, state: tuple[Tensor, ...] | None = None
@@ -39,8 +41,10 @@ class LSTMLayer(nn.LSTM):
             values_TBI: Inputs; the kernel needs at least one step and one column.
             state: Hidden and cell state before; None means zeros.
         """
-        if self.is_fused and torch.is_autocast_enabled("cpu") and kernel():
-            return self._fused(values_TBI, state)
+        is_autocast = torch.is_autocast_enabled("cpu")
+        dtype = torch.bfloat16 if is_autocast else torch.float32
+        if self.fused_dtype == dtype and values_TBI.device.type == "cpu" and kernel(dtype):
+            return self._fused(values_TBI.to(dtype), state)
         result: tuple[Tensor, tuple[Tensor, ...]] = super().forward(values_TBI, state)  # type: ignore[arg-type]
         return result
 
@@ -52,7 +56,7 @@ class LSTMLayer(nn.LSTM):
         else:
             hidden_BH, cell_BH = state[0][0], state[1][0]
         outputs_TBH, cell_BH = _FusedLSTM.apply(  # type: ignore[no-untyped-call]  # torch 2.13
-            values_TBI.bfloat16(), *self.weights(), hidden_BH, cell_BH
+            values_TBI, *self.weights(), hidden_BH, cell_BH
         )
         return outputs_TBH, (outputs_TBH[-1:], cell_BH[None])
 
@@ -68,26 +72,29 @@ class PackedWeights:
 
     Attributes:
         size: S.
-        inputs_PI: Input weights, in bfloat16.
+        inputs_PI: Input weights, in the kernel's dtype.
         bias_4S: Biases, in float32.
         packed: Recurrent weights, for the forward and for the backward pass.
     """
 
-    def __init__(self, weight_ih_GI: Tensor, weight_hh_GH: Tensor, bias_G: Tensor) -> None:
+    def __init__(
+        self, weight_ih_GI: Tensor, weight_hh_GH: Tensor, bias_G: Tensor, dtype: torch.dtype
+    ) -> None:
+        self._dtype = dtype
         hidden_size = weight_hh_GH.shape[1]
         self.size = -(-hidden_size // LANES) * LANES
         beyond = self.size - hidden_size
         inputs_4SI = functional.pad(weight_ih_GI.view(4, hidden_size, -1), (0, 0, 0, beyond))
-        self.inputs_PI = inputs_4SI.flatten(0, 1).bfloat16()
+        self.inputs_PI = inputs_4SI.flatten(0, 1).to(dtype)
         self.bias_4S = functional.pad(bias_G.view(4, hidden_size), (0, beyond)).contiguous()
         self.packed = self.pack(weight_hh_GH)
 
     def pack(self, weight_GH: Tensor) -> Tensor:
         """Pack weights with as many inputs as units in both orders, (2, 4 S S)."""
-        packed = torch.empty(2, 4 * self.size * self.size, dtype=torch.bfloat16)
+        packed = torch.empty(2, 4 * self.size * self.size, dtype=self._dtype)
         weight_GH = weight_GH.contiguous()
         pointers = [tensor.data_ptr() for tensor in (weight_GH, *packed)]
-        _library().lstm_pack(weight_GH.shape[1], self.size, *pointers)
+        _library(self._dtype).lstm_pack(weight_GH.shape[1], self.size, *pointers)
         return packed
 
     def padded(self, state_BH: Tensor) -> Tensor:
@@ -108,15 +115,16 @@ class _FusedLSTM(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         num_steps, num_columns, num_inputs = values_TBI.shape
         hidden_size = weight_hh_GH.shape[1]
-        weights = PackedWeights(weight_ih_GI, weight_hh_GH, bias_G)
+        dtype = values_TBI.dtype
+        weights = PackedWeights(weight_ih_GI, weight_hh_GH, bias_G, dtype)
         values_NI = values_TBI.reshape(-1, num_inputs)
         gates_NP = values_NI @ weights.inputs_PI.T
         shape = (num_steps, num_columns, weights.size)
-        hidden_TBS = torch.empty(num_steps + 1, *shape[1:], dtype=torch.bfloat16)
+        hidden_TBS = torch.empty(num_steps + 1, *shape[1:], dtype=dtype)
         cells_TBS = torch.empty(num_steps + 1, *shape[1:])
         hidden_TBS[0], cells_TBS[0] = weights.padded(hidden_BH), weights.padded(cell_BH)
         filled = (weights.packed[0], weights.bias_4S, gates_NP, hidden_TBS, cells_TBS)
-        _library().lstm_forward(*shape, *(tensor.data_ptr() for tensor in filled))
+        _library(dtype).lstm_forward(*shape, *(tensor.data_ptr() for tensor in filled))
         ctx.save_for_backward(
             values_NI,
             weights.inputs_PI,
@@ -144,7 +152,7 @@ class _FusedLSTM(torch.autograd.Function):
         of_gates_NP = torch.empty_like(gates_NP)
         filled = (packed, of_outputs_TBS, gates_NP, cells_TBS, of_cell_BS, of_gates_NP)
         pointers = (tensor.data_ptr() for tensor in filled)
-        _library().lstm_backward(num_steps, num_columns, size, *pointers)
+        _library(of_gates_NP.dtype).lstm_backward(num_steps, num_columns, size, *pointers)
 
         def unpadded(of_padded: Tensor) -> Tensor:
             """Return the rows of the real units, (G, ...) in float32."""
@@ -153,7 +161,7 @@ class _FusedLSTM(torch.autograd.Function):
         of_hidden_BH = None
         if ctx.needs_input_grad[4]:
             first_BG = unpadded(of_gates_NP[:num_columns].T).T
-            of_hidden_BH = first_BG @ weight_hh_GH.bfloat16().float()
+            of_hidden_BH = first_BG @ weight_hh_GH.to(of_gates_NP.dtype).float()
         ones_1N = of_gates_NP.new_ones(1, len(of_gates_NP))
         return (
             (of_gates_NP @ inputs_PI).view(num_steps, num_columns, -1),
@@ -166,7 +174,7 @@ class _FusedLSTM(torch.autograd.Function):
         )
 
 
-def _library() -> Any:
-    library = kernel()
+def _library(dtype: torch.dtype) -> Any:
+    library = kernel(dtype)
     assert library is not None, "no kernel here"
     return library

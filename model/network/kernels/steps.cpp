@@ -1,7 +1,7 @@
 // One step of a whole network, for generation; fused_stepping.py does the rest.
 //
 // Shapes: L layers, B rows, H units, S = H rounded up to a multiple of 16, V symbols, W = V rounded
-// up to a multiple of 64.
+// up to a multiple of 64, I = kInner.
 
 #include <algorithm>
 #include <cmath>
@@ -21,9 +21,9 @@ inline __mmask16 there(Index left) {
 // 64 logits of a step, or fewer.
 struct OutputTile {
   Index size, vocabulary, column;
-  const Bfloat16* weights;
+  const Number* weights;
   const float* bias;       // (W,)
-  const Bfloat16* values;  // (B, S)
+  const Number* values;  // (B, S)
   float* logits;           // (B, V)
 
   template <int R>
@@ -31,7 +31,7 @@ struct OutputTile {
     Vector sums[R][kColumns];
     for (int r = 0; r < R; ++r)
       for (int c = 0; c < kColumns; ++c) sums[r][c] = load(bias + column + c * kLanes);
-    multiply(values + row * size, size, weights + column * size, size / 2, sums);
+    multiply(values + row * size, size, weights + column * size, size, sums);
     for (int r = 0; r < R; ++r)
       for (int c = 0; c < kColumns; ++c) {
         const Index symbol = column + c * kLanes;
@@ -43,7 +43,7 @@ struct OutputTile {
 
 // Layer norm of a row of H values; scale and shift (S,) are 0 beyond H.
 void normalize(Index hidden, Index size, const float* scale, const float* shift,
-               const Bfloat16* values, Bfloat16* normalized) {
+               const Number* values, Number* normalized) {
   Vector sum = constant(0), squares = constant(0);
   for (Index unit = 0; unit < size; unit += kLanes) sum = _mm512_add_ps(sum, load(values + unit));
   const float mean = _mm512_reduce_add_ps(sum) / hidden;
@@ -64,8 +64,8 @@ void normalize(Index hidden, Index size, const float* scale, const float* shift,
 
 // Laid out by fused_stepping.py.
 struct Layer {
-  const Bfloat16* input_weights;  // packed by lstm_pack; null in the first layer
-  const Bfloat16* weights;
+  const Number* input_weights;  // packed by lstm_pack; null in the first layer
+  const Number* weights;
   const float* bias;              // (4, S)
   const float* norm_scale;        // (S,); null without layer norm
   const float* norm_shift;
@@ -74,28 +74,28 @@ struct Layer {
 struct Network {
   Index num_layers, hidden, size, vocabulary;  // L, H, S, V
   const Layer* layers;
-  const Bfloat16* table;           // (V, 4, S): a symbol's contribution to the first layer's gates
-  const Bfloat16* output_weights;  // W / 64 blocks of S / 2 pairs of values, 64 symbols, 2 values
+  const Number* table;           // (V, 4, S): a symbol's contribution to the first layer's gates
+  const Number* output_weights;  // W / 64 blocks of S / I groups of values, 64 symbols, I values
   const float* output_bias;        // (W,)
 };
 
 // One more symbol per row: hidden (L, B, S) and logits (B, V) are filled, cells (L, B, S)
 // overwritten. Returns false and changes nothing if a symbol is not in the table.
 extern "C" bool lstm_next(const Network* network, Index rows, const Index* symbols,
-                          const Bfloat16* hidden_before, Bfloat16* hidden, float* cells,
+                          const Number* hidden_before, Number* hidden, float* cells,
                           float* logits) {
   const Index size = network->size, state = rows * size, width = kGates * size;
   for (Index row = 0; row < rows; ++row)
     if (symbols[row] < 0 || symbols[row] >= network->vocabulary) return false;
-  std::vector<Bfloat16> gates(rows * width), normalized(state);
-  const Bfloat16* values = nullptr;
+  std::vector<Number> gates(rows * width), normalized(state);
+  const Number* values = nullptr;
   for (Index number = 0; number < network->num_layers; ++number) {
     const Layer& layer = network->layers[number];
     for (Index row = 0; row < rows; ++row)
       if (number == 0)
         std::copy_n(network->table + symbols[row] * width, width, gates.data() + row * width);
       else
-        std::fill_n(gates.data() + row * width, width, Bfloat16{0});
+        std::fill_n(gates.data() + row * width, width, Number{0});
     lstm_step(rows, size, values, layer.input_weights, layer.weights, layer.bias,
               hidden_before + number * state, cells + number * state, gates.data(),
               hidden + number * state, cells + number * state);

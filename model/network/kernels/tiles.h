@@ -1,4 +1,6 @@
-// Arithmetic in bfloat16 with AVX512: vectors of 16 numbers, gates, and products in tiles.
+// Arithmetic with AVX512: vectors of 16 numbers, gates, and products in tiles.
+//
+// A Number is bfloat16 if BFLOAT16 is defined, and float otherwise: library.py compiles both.
 //
 // A product multiplies all rows of a step by weights in tiles of 6 rows and 64 columns, whose sums
 // stay in registers: what depends on them is computed immediately. The weights are packed
@@ -10,9 +12,8 @@
 
 #include <cstdint>
 #include <cstring>
-#include <initializer_list>
+#include <iterator>
 
-using Bfloat16 = std::uint16_t;
 using Index = std::int64_t;
 using Vector = __m512;
 
@@ -24,35 +25,82 @@ constexpr float kLog2E = 1.44269504f;
 
 inline Vector constant(float value) { return _mm512_set1_ps(value); }
 
-inline Vector load(const Bfloat16* from) {
+inline Vector load(const float* from) { return _mm512_loadu_ps(from); }
+
+inline void store(float* to, Vector values) { _mm512_storeu_ps(to, values); }
+
+#ifdef BFLOAT16
+
+using Number = std::uint16_t;
+using Factors = __m512bh;
+constexpr Index kInner = 2;  // products that an instruction adds to each sum
+
+inline Vector load(const Number* from) {
   const __m256i values = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(values), 16));
 }
 
-inline Vector load(const float* from) { return _mm512_loadu_ps(from); }
-
-inline void store(Bfloat16* to, Vector values) {
+inline void store(Number* to, Vector values) {
   const __m256bh rounded = _mm512_cvtneps_pbh(values);
   std::memcpy(to, &rounded, sizeof rounded);
 }
 
-inline void store(float* to, Vector values) { _mm512_storeu_ps(to, values); }
-
-inline Bfloat16 rounded(float value) {
+inline Number rounded(float value) {
   const __m128bh all = _mm_cvtneps_pbh(_mm_set_ss(value));
-  Bfloat16 first;
+  Number first;
   std::memcpy(&first, &all, sizeof first);
   return first;
 }
 
-// 1 / (1 + 2^x), to 1e-4: bfloat16 rounds to 2e-3. Taylor series of 2^x between whole x.
+inline Factors factors(const Number* from) { return (Factors)_mm512_loadu_si512(from); }
+
+inline Factors repeated(const Number* from) {
+  std::int32_t both;
+  std::memcpy(&both, from, sizeof both);
+  return (Factors)_mm512_set1_epi32(both);
+}
+
+inline Vector add_products(Vector sums, Factors left, Factors right) {
+  return _mm512_dpbf16_ps(sums, left, right);
+}
+
+// 1 / x, to 6e-5.
+inline Vector reciprocal(Vector x) { return _mm512_rcp14_ps(x); }
+
+// Taylor series of 2^x for |x| <= 0.5, to 4e-5 without the last terms: bfloat16 rounds to 2e-3.
+constexpr float kPowerOfTwo[] = {0.00961813f, 0.05550411f, 0.24022651f, 0.69314718f, 1.0f};
+
+#else
+
+using Number = float;
+using Factors = Vector;
+constexpr Index kInner = 1;
+
+inline Number rounded(float value) { return value; }
+
+inline Factors factors(const Number* from) { return load(from); }
+
+inline Factors repeated(const Number* from) { return constant(*from); }
+
+inline Vector add_products(Vector sums, Factors left, Factors right) {
+  return _mm512_fmadd_ps(left, right, sums);
+}
+
+inline Vector reciprocal(Vector x) { return _mm512_div_ps(constant(1.0f), x); }
+
+constexpr float kPowerOfTwo[] = {1.5252734e-5f, 1.5403530e-4f, 1.3333558e-3f, 9.6181291e-3f,
+                                 0.05550411f,   0.24022651f,   0.69314718f,   1.0f};
+
+#endif
+
+// 1 / (1 + 2^x).
 inline Vector falling(Vector x) {
   const Vector fraction = _mm512_reduce_ps(x, _MM_FROUND_TO_NEAREST_INT);
-  Vector series = constant(0.00961813f);
-  for (const float factor : {0.05550411f, 0.24022651f, 0.69314718f, 1.0f})
-    series = _mm512_fmadd_ps(series, fraction, constant(factor));
+  Vector series = constant(kPowerOfTwo[0]);
+  for (std::size_t place = 1; place < std::size(kPowerOfTwo); ++place)
+    series = _mm512_fmadd_ps(series, fraction, constant(kPowerOfTwo[place]));
   const Vector power = _mm512_scalef_ps(series, _mm512_sub_ps(x, fraction));
-  return _mm512_rcp14_ps(_mm512_add_ps(power, constant(1.0f)));
+  return reciprocal(_mm512_add_ps(power, constant(1.0f)));
 }
 
 inline Vector sigmoid(Vector x) { return falling(_mm512_mul_ps(x, constant(-kLog2E))); }
@@ -72,19 +120,17 @@ inline Vector before_tanh(Vector value, Vector gradient) {
   return _mm512_fnmadd_ps(_mm512_mul_ps(gradient, value), value, gradient);
 }
 
-// Add the products of R rows and C vectors of columns to the sums, two inner values at a time.
+// Add the products of R rows and C vectors of columns to the sums, kInner inner values at a time.
 template <int R, int C>
-inline void multiply(const Bfloat16* rows, Index stride, const Bfloat16* weights, Index num_pairs,
+inline void multiply(const Number* rows, Index stride, const Number* weights, Index num_inner,
                      Vector (&sums)[R][C]) {
-  for (Index pair = 0; pair < num_pairs; ++pair) {
-    __m512bh columns[C];
+  for (Index inner = 0; inner < num_inner; inner += kInner) {
+    Factors columns[C];
     for (int c = 0; c < C; ++c)  // as one copy of them all, GCC 12 spills the registers
-      columns[c] = (__m512bh)_mm512_loadu_si512(weights + (pair * C + c) * 2 * kLanes);
+      columns[c] = factors(weights + (inner * C + c * kInner) * kLanes);
     for (int r = 0; r < R; ++r) {
-      std::int32_t both;
-      std::memcpy(&both, rows + r * stride + 2 * pair, sizeof both);
-      const auto repeated = (__m512bh)_mm512_set1_epi32(both);
-      for (int c = 0; c < C; ++c) sums[r][c] = _mm512_dpbf16_ps(sums[r][c], repeated, columns[c]);
+      const Factors value = repeated(rows + r * stride + inner);
+      for (int c = 0; c < C; ++c) sums[r][c] = add_products(sums[r][c], value, columns[c]);
     }
   }
 }
@@ -107,8 +153,8 @@ inline void for_rows(const Tile& tile, Index num_rows) {
 // cell_before. Shapes: B rows, S units; inputs (B, S) with their own weights, or null;
 // weights packed by lstm_pack; bias (4, S); gates (B, 4, S) start as the sums of other inputs.
 // The name is long because glibc has a function `step`, which a call of that name would find.
-extern "C" void lstm_step(Index rows, Index size, const Bfloat16* inputs,
-                          const Bfloat16* input_weights, const Bfloat16* weights,
-                          const float* bias, const Bfloat16* hidden_before,
-                          const float* cell_before, Bfloat16* gates, Bfloat16* hidden,
+extern "C" void lstm_step(Index rows, Index size, const Number* inputs,
+                          const Number* input_weights, const Number* weights,
+                          const float* bias, const Number* hidden_before,
+                          const float* cell_before, Number* gates, Number* hidden,
                           float* cell);

@@ -1,5 +1,7 @@
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -10,7 +12,7 @@ from model import train
 from model.config import TrialConfig
 from model.errors import ConfigError
 from model.generation import decoding
-from model.generation.decoding import SamplingOptions, _draw, _drawn_places, encode_prime
+from model.generation.decoding import SamplingOptions, _drawn, _noise, encode_prime
 from model.network.lstm import CharLSTM
 from model.text.vocabulary import Vocabulary
 from model.training.checkpoint import load_checkpoint
@@ -68,14 +70,21 @@ def test_passages_of_a_batch_differ(model: CharLSTM, prime_T: Tensor) -> None:
 
 def test_draws_follow_the_probabilities() -> None:
     logits_BV = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).expand(20_000, -1)
-    generator = torch.Generator().manual_seed(0)
+    generator = np.random.default_rng(0)
 
     def shares(options: SamplingOptions) -> list[float]:
-        counts = torch.bincount(_draw(logits_BV, options, generator), minlength=4)
+        temperature_B1 = torch.full((20_000, 1), options.temperature)
+        noise_BV = next(_noise(4, temperature_B1, generator))
+        drawn_B = _drawn(logits_BV, options, temperature_B1, noise_BV)
+        counts = torch.bincount(drawn_B, minlength=4)
         return [round(share, 2) for share in (counts / 20_000).tolist()]
 
     assert shares(SamplingOptions(temperature=1.0)) == pytest.approx(
         [0.5, 0.3, 0.15, 0.05], abs=0.02
+    )
+    # 0.5, 0.3, 0.15 and 0.05, squared.
+    assert shares(SamplingOptions(temperature=0.5)) == pytest.approx(
+        [0.685, 0.247, 0.062, 0.007], abs=0.02
     )
     assert shares(SamplingOptions(temperature=1.0, top_k=2)) == pytest.approx(
         [0.625, 0.375, 0, 0], abs=0.02
@@ -86,18 +95,28 @@ def test_draws_follow_the_probabilities() -> None:
     )
 
 
-@pytest.mark.parametrize("drawn", [0.0, 1 - 2**-53])
-@pytest.mark.parametrize("scale", [1e-30, 1.0, 1.5])
-def test_symbol_without_probability_is_never_drawn(
-    drawn: float, scale: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("drawn", [0.0, 104.0])
+def test_symbol_without_probability_is_never_drawn(drawn: float) -> None:
     """Not at the ends of what a generator gives either."""
-    monkeypatch.setattr(
-        torch, "rand", lambda shape, dtype, **_: torch.full(shape, drawn, dtype=dtype)
-    )
-    weights_BV = scale * torch.tensor([[0.0, 0.3, 0.0, 0.7, 0.0, 0.0]])
-    place = _drawn_places(weights_BV, torch.Generator()).item()
-    assert place == (1 if drawn == 0 else 3)
+
+    class Constant(np.random.Generator):
+        def standard_exponential(self, size: Any, **_: Any) -> Any:
+            return np.full(size, drawn, np.float32)
+
+    noise_BV = next(_noise(4, torch.ones(1, 1), Constant(np.random.SFC64())))
+    assert noise_BV.isfinite().all()
+    logits_BV = torch.tensor([[0.0, -1.0, 8.0, 9.0]])
+    for options in (SamplingOptions(top_k=1), SamplingOptions(top_p=0.5)):
+        noise_BV[0, 3] = -100.0
+        assert _drawn(logits_BV, options, torch.ones(1, 1), noise_BV).tolist() == [3]
+
+
+def test_noise_of_all_steps_differs() -> None:
+    """Random numbers are drawn for many steps at once, here for 9,362 of 7 symbols."""
+    noise = _noise(7, torch.ones(1, 1), np.random.default_rng(0))
+    values = torch.stack([next(noise) for _ in range(9_400)])
+    assert len(values.unique()) > 0.99 * values.numel()
+    assert values.mean().item() == pytest.approx(0.5772, abs=0.02)  # Euler's constant
 
 
 @pytest.mark.parametrize(

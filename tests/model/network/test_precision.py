@@ -17,10 +17,9 @@ from model.network.lstm import CharLSTM, WindowLSTM
 from model.network.precision import (
     BFLOAT16,
     FLOAT32,
-    FUSED,
+    FUSED_BFLOAT16,
+    Arithmetic,
     autocast,
-    has_bfloat16,
-    has_fused,
     resolve_arithmetic,
 )
 from model.scoring.objective import PreparedCorpus
@@ -44,12 +43,12 @@ def test_on_a_gpu_auto_is_float32_and_nothing_is_measured(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
-    monkeypatch.setattr(precision, "_fastest", lambda *_: FUSED)
+    monkeypatch.setattr(precision, "_fastest", lambda *_: FUSED_BFLOAT16)
     monkeypatch.setattr(precision, "has_bfloat16", lambda: False)  # of the CPU
     assert resolve_arithmetic(TrialConfig(), CUDA) == FLOAT32
     assert resolve_arithmetic(TrialConfig(precision="bfloat16"), CUDA) == BFLOAT16
     monkeypatch.setattr(precision, "has_bfloat16", lambda: True)
-    assert resolve_arithmetic(TrialConfig(), torch.device("cpu")) == FUSED
+    assert resolve_arithmetic(TrialConfig(), torch.device("cpu")) == FUSED_BFLOAT16
 
 
 @pytest.mark.skipif(not precision.has_bfloat16(), reason="this CPU has no bfloat16")
@@ -61,7 +60,7 @@ def test_a_checkpoint_goes_on_in_the_arithmetic_that_it_was_begun_in(
 ) -> None:
     config = dataclasses.replace(tiny_config, precision="auto")
     corpus = tiny_corpus.encoded["lower"]
-    monkeypatch.setattr(precision, "_fastest", lambda *_: FUSED)
+    monkeypatch.setattr(precision, "_fastest", lambda *_: FUSED_BFLOAT16)
     begun = Trainer(config, corpus)
     next(begun.reports())
     begun.save(tmp_path / "checkpoint")
@@ -69,13 +68,14 @@ def test_a_checkpoint_goes_on_in_the_arithmetic_that_it_was_begun_in(
     network, meta = load_checkpoint(tmp_path / "kept")
     assert (meta.precision, meta.kernel) == ("bfloat16", "fused")
     assert isinstance(network, CharLSTM)
-    assert [layer.is_fused for layer in network.layers] == [True]
+    assert [layer.fused_dtype for layer in network.layers] == [torch.bfloat16]
     # Another machine would choose float32.
     monkeypatch.setattr(precision, "_fastest", lambda *_: FLOAT32)
     resumed = Trainer(config, corpus)
     resumed.restore(tmp_path / "checkpoint")
-    assert resumed.arithmetic == FUSED
-    assert [layer.is_fused for layer in resumed.model.layers] == [True]  # type: ignore[union-attr]
+    assert resumed.arithmetic == FUSED_BFLOAT16
+    layers = resumed.model.layers
+    assert [layer.fused_dtype for layer in layers] == [torch.bfloat16]  # type: ignore[union-attr]
     for name, message in (("precision", "unknown precision 'odd'"), ("kernel", "unknown kernel")):
         rewrite(tmp_path / "checkpoint", **{"precision": "bfloat16", name: "odd"})
         with pytest.raises(CheckpointError, match=message):
@@ -94,6 +94,7 @@ def without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     with monkeypatch.context() as patch:
         patch.setattr(torch.nn.modules.rnn._VF, "lstm", refusing)
+        patch.setattr(precision, "kernel", lambda dtype: None)
         precision.has_bfloat16.cache_clear()
         precision._fastest.cache_clear()
         yield
@@ -111,7 +112,7 @@ def test_a_cpu_without_bfloat16_trains_in_float32(
     with pytest.raises(ConfigError, match="must be auto or float32 on this CPU"):
         Trainer(asked, tiny_corpus.encoded["lower"])
     # What another machine began in bfloat16 goes on, and is scored, in float32.
-    trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"], arithmetic=FUSED)
+    trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"], arithmetic=FUSED_BFLOAT16)
     assert next(trainer.reports()).epoch == 1
     with autocast("bfloat16", cpu):
         assert not torch.is_autocast_enabled("cpu")
@@ -180,12 +181,12 @@ def test_arithmetic_is_chosen_by_the_work_and_not_by_the_clock_on_the_wall(
 @pytest.mark.parametrize("kernel", ["torch", "fused"])
 def test_window_tells_the_symbols_of_a_large_alphabet_apart(kernel: str) -> None:
     """In bfloat16 the numbers of 3,000 symbols are 701 different ones."""
-    if not (has_fused() if kernel == "fused" else has_bfloat16()):
+    if not Arithmetic(precision="bfloat16", kernel=kernel).is_available:
         pytest.skip("this CPU cannot train an LSTM in bfloat16 so")
     config = TrialConfig(regime="window", hidden_size=16, num_layers=2)
     torch.manual_seed(0)
     network = WindowLSTM(config, vocabulary_size=3_000).eval()
-    network.use_kernel(kernel)
+    network.use_kernel(kernel, "bfloat16")
     neighbours_TB = torch.tensor([[2_000, 2_001]]).expand(5, 2)
     with torch.no_grad(), autocast("bfloat16", torch.device("cpu")):
         one_V, other_V = network(neighbours_TB)

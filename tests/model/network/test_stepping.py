@@ -7,7 +7,13 @@ from model.config import NORMALIZATIONS, TrialConfig
 from model.network import stepping
 from model.network.fused_stepping import FusedStepper
 from model.network.lstm import CharLSTM
-from model.network.precision import has_fused
+from model.network.precision import (
+    ARITHMETICS,
+    FUSED_BFLOAT16,
+    FUSED_FLOAT32,
+    Arithmetic,
+    autocast,
+)
 
 
 @pytest.mark.parametrize("max_table_values", [0, stepping.MAX_TABLE_VALUES])
@@ -42,9 +48,12 @@ def test_steps_equal_one_long_pass(
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 @pytest.mark.parametrize("num_layers", [1, 3])
-def test_fused_steps_equal_one_long_pass_in_bfloat16(num_layers: int, normalization: str) -> None:
-    if not has_fused():
-        pytest.skip("no AVX512-BF16 or no C++ compiler here")
+@pytest.mark.parametrize("arithmetic", [FUSED_FLOAT32, FUSED_BFLOAT16], ids=str)
+def test_fused_steps_equal_one_long_pass(
+    arithmetic: Arithmetic, num_layers: int, normalization: str
+) -> None:
+    if not arithmetic.is_available:
+        pytest.skip("no AVX512 or no C++ compiler here")
     torch.manual_seed(0)
     config = TrialConfig(
         num_layers=num_layers,
@@ -56,9 +65,10 @@ def test_fused_steps_equal_one_long_pass_in_bfloat16(num_layers: int, normalizat
     for norm in network.norms:
         for parameter in norm.parameters():  # at 1 and 0 a forgotten one could pass
             torch.nn.init.uniform_(parameter)
-    network.use_kernel("fused")
+    network.use_kernel(arithmetic.kernel, arithmetic.precision)
+    tolerance = 1e-5 if arithmetic == FUSED_FLOAT32 else 0.02
     inputs_TB = torch.randint(0, 9, (30, 4), generator=torch.Generator().manual_seed(1))
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), autocast(arithmetic.precision, torch.device("cpu")):
         whole_TBV, _ = network(inputs_TB)
     logits_BV, stepper = network.start_stepper(inputs_TB[:10])
     assert isinstance(stepper, FusedStepper)
@@ -67,19 +77,21 @@ def test_fused_steps_equal_one_long_pass_in_bfloat16(num_layers: int, normalizat
         logits_BV = stepper.step(inputs_TB[place])
         assert not logits_BV.requires_grad
         # Logits are float32's here; products are added up in another order.
-        torch.testing.assert_close(logits_BV, whole_TBV[place].float(), rtol=0.02, atol=0.02)
+        torch.testing.assert_close(
+            logits_BV, whole_TBV[place].float(), rtol=tolerance, atol=tolerance
+        )
     with pytest.raises(AssertionError, match="one symbol a passage"):
         stepper.step(inputs_TB[0, :3])
     with pytest.raises(IndexError, match=r"below 9, got \[9, 0, 0, 0\]"):
         stepper.step(torch.tensor([9, 0, 0, 0]))
 
 
-@pytest.mark.parametrize("kernel", ["torch", "fused"])
-def test_picked_and_joined_passages_go_on_from_their_own_states(kernel: str) -> None:
+@pytest.mark.parametrize("arithmetic", ARITHMETICS, ids=str)
+def test_picked_and_joined_passages_go_on_from_their_own_states(arithmetic: Arithmetic) -> None:
     torch.manual_seed(0)
     network = CharLSTM(TrialConfig(num_layers=2, hidden_size=20, embedding_dim=6), 9).eval()
-    network.use_kernel(kernel)
-    tolerance = 1e-5 if kernel == "torch" else 0.02
+    network.use_kernel(arithmetic.kernel, arithmetic.precision)
+    tolerance = 0.02 if arithmetic == FUSED_BFLOAT16 else 1e-5
     texts_TB = torch.randint(0, 9, (12, 3), generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         _, stepper = network.start_stepper(texts_TB[:10])

@@ -7,9 +7,9 @@ ends in an error that says so; nothing here was run on a GPU.
 import contextlib
 import dataclasses
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -92,9 +92,10 @@ def test_validation_mixes_no_devices(begun: Trainer) -> None:
         begun.validation_nats()
 
 
-def test_writing_mixes_no_devices(begun: Trainer) -> None:
-    options = SamplingOptions(temperature=0.0)
-    generator: Any = SimpleNamespace(device=META)  # greedy: it draws nothing
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_writing_mixes_no_devices(begun: Trainer, temperature: float) -> None:
+    options = SamplingOptions(temperature=temperature, top_k=3, top_p=0.9)
+    generator = np.random.default_rng(0)
     written = drawn(begun.model, torch.tensor([1, 2, 3]), 4, options, generator)
     assert [next(written).device for _ in range(3)] == [META] * 3
 

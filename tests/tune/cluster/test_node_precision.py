@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.config import CELLS, TrialConfig
-from model.network.precision import FLOAT32, FUSED, Arithmetic
+from model.network.precision import FLOAT32, FUSED_BFLOAT16, Arithmetic
 from tune.cluster import precision as node_precision
 
 CPU = torch.device("cpu")
@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 def test_the_first_choice_of_a_node_is_everybodys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = iter([FUSED, FLOAT32, FLOAT32])
+    chosen = iter([FUSED_BFLOAT16, FLOAT32, FLOAT32])
     monkeypatch.setattr(node_precision, "resolve_arithmetic", lambda config, device: next(chosen))
     folder = tmp_path / "node"
 
@@ -23,12 +23,13 @@ def test_the_first_choice_of_a_node_is_everybodys(
         config = TrialConfig(hidden_size=hidden_size, precision=precision)
         return node_precision.arithmetic_on_node(config, CPU, folder)
 
-    assert choice(200) == choice(256) == FUSED  # one class
+    assert choice(200) == choice(256) == FUSED_BFLOAT16  # one class
     assert choice(300) == FLOAT32
-    assert choice(256, "float32") == FLOAT32  # as the config says; it is no choice
-    assert choice(200) == FUSED
+    assert choice(256, "float32") == FLOAT32
+    assert choice(200) == FUSED_BFLOAT16
     assert sorted(path.name for path in folder.iterdir()) == [
         "arithmetic-256-auto-auto",
+        "arithmetic-256-float32-auto",
         "arithmetic-512-auto-auto",
     ]
 
@@ -42,7 +43,10 @@ def test_whoever_is_second_takes_the_firsts(
         return FLOAT32
 
     monkeypatch.setattr(node_precision, "resolve_arithmetic", measured)
-    assert node_precision.arithmetic_on_node(TrialConfig(hidden_size=256), CPU, tmp_path) == FUSED
+    assert (
+        node_precision.arithmetic_on_node(TrialConfig(hidden_size=256), CPU, tmp_path)
+        == FUSED_BFLOAT16
+    )
 
 
 def test_choices_of_the_lstm_are_no_other_cells(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_words_and_bytes_are_timed_by_the_character(
     kernels: list[bool] = []
 
     def a_millisecond(network: Network) -> float:
-        kernels.append(any(getattr(each, "is_fused", False) for each in network.modules()))
+        kernels.append(any(getattr(each, "fused_dtype", None) for each in network.modules()))
         return 1.0
 
     monkeypatch.setattr(text_speed, "milliseconds_per_symbol", a_millisecond)

@@ -17,6 +17,7 @@ from tune.records.history import (
     History,
     TrialEnded,
     TrialStarted,
+    line_of,
 )
 from tune.records.history_lock import check_no_driver
 from tune.records.trial import Status, TrialRecord
@@ -54,6 +55,20 @@ def write(*events: Event) -> dict[int, TrialRecord]:
 def read() -> dict[int, TrialRecord]:
     with History(PATH) as history:
         return history.records
+
+
+@pytest.mark.parametrize("changed", [{"precision": "float17"}, {"kernel": "auto"}])
+def test_arithmetic_that_there_is_not_is_refused(changed: dict[str, str]) -> None:
+    """A network is built by it at the search's end, to time the text that it writes."""
+    write(started(0))
+    line = line_of(epoch(0, 1, 2.0)).decode()
+    ((name, value),) = changed.items()
+    known = {"precision": "float32", "kernel": "torch"}[name]
+    with PATH.open("a", encoding="utf-8") as file:
+        file.write(line.replace(f'"{name}": "{known}"', f'"{name}": "{value}"'))
+        file.write(line)  # an incomplete last line would be cut off
+    with pytest.raises(ConfigError, match=rf"history.jsonl, line 2: .*unknown {name} '{value}'"):
+        read()
 
 
 def test_what_is_read_is_what_was_written() -> None:

@@ -1,5 +1,6 @@
 """How the kernel is built, kept and refused."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from model.config import TrialConfig
 from model.errors import ConfigError
@@ -17,7 +19,7 @@ from model.system.devices import pick_device
 from model.system.files import cache_folder
 from repository import ROOT
 
-build = library.kernel.__wrapped__
+build = functools.partial(library.kernel.__wrapped__, torch.float32)
 """Does what a new process does."""
 
 
@@ -27,7 +29,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         if build() is None:
-            pytest.skip("no AVX512-BF16 or no C++ compiler here")
+            pytest.skip("no AVX512 or no C++ compiler here")
         (path,) = (cache_folder() / "kernels").iterdir()
         return path
 
@@ -113,14 +115,20 @@ def test_cache_that_cannot_be_written_is_no_kernel(
 
 
 def test_library_that_is_none_is_no_kernel() -> None:
-    path = library._path()
+    path = library._path(library.FLAGS)
     path.parent.mkdir(mode=0o700, parents=True)
     path.write_bytes(b"\x7fELF and nothing else")
     assert build() is None
 
 
+def test_each_precision_has_its_own_file(built: Path) -> None:
+    if library.kernel.__wrapped__(torch.bfloat16) is None:
+        pytest.skip("no AVX512-BF16 here")
+    assert len(list(built.parent.iterdir())) == 2
+
+
 def test_without_it_auto_is_torch_and_fused_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "kernel", lambda: None)
+    monkeypatch.setattr(precision, "kernel", lambda dtype: None)
     monkeypatch.setattr(precision, "has_bfloat16", lambda: True)
     cpu = pick_device(use_gpu=False)
     assert resolve_arithmetic(TrialConfig(precision="bfloat16"), cpu) == BFLOAT16

@@ -10,19 +10,26 @@ import torch
 from torch import Tensor, nn
 
 from model.config import TrialConfig
-from model.network.kernels.library import FLAGS, SOURCES, kernel
+from model.network.kernels.library import FLAGS, FLAGS_OF_DTYPE, SOURCES, kernel
 from model.network.kernels.lstm import LSTMLayer
 from model.network.lstm import CharLSTM
-from model.network.precision import has_fused
+from model.network.precision import FUSED_BFLOAT16, FUSED_FLOAT32, Arithmetic, autocast
 
-ROUNDING = 0.012
-"""Relative error of bfloat16 in what is summed over many steps; torch's own has up to 0.007."""
+CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def _needs_the_kernel() -> None:
-    if not has_fused():
-        pytest.skip("no AVX512-BF16 or no C++ compiler here")
+@pytest.fixture(params=[FUSED_FLOAT32, FUSED_BFLOAT16], ids=str)
+def fused(request: pytest.FixtureRequest) -> Arithmetic:
+    """Return each arithmetic of the kernel that this machine has."""
+    arithmetic: Arithmetic = request.param
+    if not arithmetic.is_available:
+        pytest.skip("no AVX512 or no C++ compiler here")
+    return arithmetic
+
+
+def rounding(arithmetic: Arithmetic) -> float:
+    """Return the relative error that rounding may bring to what is summed over many steps."""
+    return 0.012 if arithmetic.precision == "bfloat16" else 3e-6
 
 
 def relative_error(ours: Tensor, exact: Tensor) -> float:
@@ -63,8 +70,8 @@ def results(layer: nn.LSTM, given: list[Tensor], weights: list[Tensor]) -> dict[
         (16, 11, 250, 250),
     ],
 )
-def test_layer_is_torchs_within_the_rounding_of_bfloat16(
-    num_steps: int, num_columns: int, num_inputs: int, hidden_size: int
+def test_layer_is_torchs_within_rounding(
+    num_steps: int, num_columns: int, num_inputs: int, hidden_size: int, fused: Arithmetic
 ) -> None:
     torch.manual_seed(0)
     layer = LSTMLayer(num_inputs, hidden_size)
@@ -77,30 +84,30 @@ def test_layer_is_torchs_within_the_rounding_of_bfloat16(
     weights = [torch.randn(num_steps, num_columns, hidden_size)]
     weights += [torch.randn(state_shape), torch.randn(state_shape)]
     exact = results(layer, given, weights)
-    layer.is_fused = True
-    with torch.autocast("cpu", torch.bfloat16):
+    layer.fused_dtype = fused.dtype
+    with autocast(fused.precision, CPU):
         ours = results(layer, given, weights)
-    assert ours["outputs"].dtype == torch.bfloat16
+    assert ours["outputs"].dtype == fused.dtype
     errors = {name: relative_error(ours[name], exact[name]) for name in exact}
-    assert max(errors.values()) < ROUNDING, errors
-    assert max(errors.values()) > 0  # the kernel did it, not torch in float32
+    assert max(errors.values()) < rounding(fused), errors
+    assert max(errors.values()) > 0  # the kernel did it, not torch
 
 
-def test_networks_of_two_layers_have_the_same_masks_and_gradients() -> None:
+def test_networks_of_two_layers_have_the_same_masks_and_gradients(fused: Arithmetic) -> None:
     config = TrialConfig(
         hidden_size=40, num_layers=2, normalization="layer", dropout=0.3, input_dropout=0.2
     )
     torch.manual_seed(1)
     exact = CharLSTM(config, 30)
     ours = copy.deepcopy(exact)
-    ours.use_kernel("fused")
+    ours.use_kernel(fused.kernel, fused.precision)
     symbols = torch.randint(30, (25, 8))
     gradients = []
-    for network, is_bfloat16 in ((exact, False), (ours, True)):
+    for network, precision in ((exact, "float32"), (ours, fused.precision)):
         network.dropout.seed(3)
         state = None
         for _ in range(2):  # the state is carried from window to window
-            with torch.autocast("cpu", torch.bfloat16, enabled=is_bfloat16):
+            with autocast(precision, CPU):
                 logits, state = network(symbols, state)
             state = tuple(part.detach() for part in state)
         logits.float().logsumexp(-1).sum().backward()  # type: ignore[no-untyped-call]
@@ -108,20 +115,20 @@ def test_networks_of_two_layers_have_the_same_masks_and_gradients() -> None:
     for name, gradient in gradients[0].items():
         assert gradient is not None
         assert gradients[1][name] is not None
-        assert relative_error(gradients[1][name], gradient) < 2 * ROUNDING, name
+        assert relative_error(gradients[1][name], gradient) < 2 * rounding(fused), name
 
 
-def test_dropped_and_tied_weights_are_the_kernels_too() -> None:
+def test_dropped_and_tied_weights_are_the_kernels_too(fused: Arithmetic) -> None:
     config = TrialConfig(hidden_size=40, weight_dropout=0.4, tie_weights=True, dropout=0.0)
     torch.manual_seed(1)
     network = CharLSTM(config, 30)
     symbols = torch.randint(30, (25, 8))
     gradients = []
     for kernel_name in ("torch", "fused"):
-        network.use_kernel(kernel_name)
+        network.use_kernel(kernel_name, fused.precision)
         network.zero_grad()
         network.dropout.seed(3)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(fused.precision, CPU):
             logits, _ = network(symbols)
         logits.float().logsumexp(-1).sum().backward()  # type: ignore[no-untyped-call]
         gradients.append([p.grad.clone() for p in network.parameters() if p.grad is not None])
@@ -131,24 +138,27 @@ def test_dropped_and_tied_weights_are_the_kernels_too() -> None:
     assert dropped is not None
     assert 0.3 < (dropped == 0).float().mean() < 0.5  # a dropped weight learns nothing
     for gradient, other in zip(ours, torchs, strict=True):
-        assert relative_error(gradient, other.float()) < 2 * ROUNDING
+        assert relative_error(gradient, other.float()) < 2 * rounding(fused)
 
 
-def test_without_autocast_it_is_torchs_own() -> None:
+def test_in_another_precision_it_is_torchs_own(fused: Arithmetic) -> None:
     torch.manual_seed(0)
     layer = LSTMLayer(5, 9)
     values = torch.randn(4, 3, 5)
-    outputs, _ = layer(values)
-    layer.is_fused = True
-    assert torch.equal(layer(values)[0], outputs)
+    for precision in {"float32", "bfloat16"} - {fused.precision}:
+        with autocast(precision, CPU):
+            layer.fused_dtype = None
+            outputs, _ = layer(values)
+            layer.fused_dtype = fused.dtype
+            assert torch.equal(layer(values)[0], outputs)
 
 
-def test_no_state_is_a_state_of_zeros_and_steps_are_a_window() -> None:
+def test_no_state_is_a_state_of_zeros_and_steps_are_a_window(fused: Arithmetic) -> None:
     torch.manual_seed(0)
     layer = LSTMLayer(12, 37)
-    layer.is_fused = True
+    layer.fused_dtype = fused.dtype
     values = torch.randn(6, 3, 12)
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), autocast(fused.precision, CPU):
         whole, _ = layer(values)
         state = (torch.zeros(1, 3, 37), torch.zeros(1, 3, 37))
         for step, output in zip(values, whole, strict=True):
@@ -156,13 +166,13 @@ def test_no_state_is_a_state_of_zeros_and_steps_are_a_window() -> None:
             assert torch.equal(stepped[0], output)
 
 
-def test_what_is_no_number_stays_none() -> None:
+def test_what_is_no_number_stays_none(fused: Arithmetic) -> None:
     """A training that diverged must show it."""
     layer = LSTMLayer(3, 20)
-    layer.is_fused = True
+    layer.fused_dtype = fused.dtype
     values = torch.zeros(5, 2, 3)
     values[2, 1, 0] = float("nan")
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast(fused.precision, CPU):
         outputs, _ = layer(values)
         large, _ = layer(torch.full((2, 1, 3), 1e30))
     assert outputs[:, 0].isfinite().all()
@@ -187,9 +197,9 @@ int main() {{
     std::vector<float> weights(4 * hidden * hidden), bias(4 * size);
     std::vector<float> cells((steps + 1) * state), cell_gradients(state);
     for (float& weight : weights) weight = uniform(random);
-    std::vector<Bfloat16> forward_pack(4 * size * size), backward_pack(4 * size * size);
-    std::vector<Bfloat16> gates(steps * 4 * state), hiddens((steps + 1) * state);
-    std::vector<Bfloat16> outputs(steps * state), gradients(steps * 4 * state);
+    std::vector<Number> forward_pack(4 * size * size), backward_pack(4 * size * size);
+    std::vector<Number> gates(steps * 4 * state), hiddens((steps + 1) * state);
+    std::vector<Number> outputs(steps * state), gradients(steps * 4 * state);
     for (std::size_t place = 0; place < outputs.size(); ++place)
       if (place % size < hidden) outputs[place] = rounded(uniform(random));
     for (std::size_t place = 0; place < gates.size(); ++place)
@@ -202,8 +212,8 @@ int main() {{
     const std::size_t layers = draw(3), symbols = draw(150), columns = (symbols + 63) / 64 * 64;
     std::vector<float> norm(size), logits(rows * symbols), output_bias(columns);
     std::vector<float> carried_cells(layers * state);
-    std::vector<Bfloat16> table(symbols * 4 * size), output(columns * size);
-    std::vector<Bfloat16> carried(layers * state), after(layers * state);
+    std::vector<Number> table(symbols * 4 * size), output(columns * size);
+    std::vector<Number> carried(layers * state), after(layers * state);
     for (std::size_t unit = 0; unit < hidden; ++unit) norm[unit] = 1;
     std::vector<Layer> parts;
     for (std::size_t layer = 0; layer < layers; ++layer)
@@ -223,20 +233,23 @@ int main() {{
         return 3;
     }}
     for (std::size_t place = 0; place < gradients.size(); ++place)
-      if (place % size >= hidden && (gradients[place] & 0x7fff) != 0) return 1;
+      if (place % size >= hidden && gradients[place] != rounded(0) &&
+          gradients[place] != rounded(-0.0f))
+        return 1;
   }}
   std::puts("60 shapes");
 }}
 """
 
 
-def test_no_byte_outside_its_arrays_is_read_or_written(tmp_path: Path) -> None:
+def test_no_byte_outside_its_arrays_is_read_or_written(fused: Arithmetic, tmp_path: Path) -> None:
     compiler = shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
         pytest.skip("no compiler with AddressSanitizer")
     includes = "\n".join(f'#include "{path}"' for path in SOURCES)
     (tmp_path / "driver.cpp").write_text(DRIVER.format(includes=includes), "utf-8")
-    flags = [flag for flag in FLAGS if flag.startswith(("-std", "-m"))]
+    all_flags = (*FLAGS, *FLAGS_OF_DTYPE[fused.dtype])
+    flags = [flag for flag in all_flags if flag.startswith(("-std", "-m", "-D"))]
     sanitizers = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     program = str(tmp_path / "driver")
     built = subprocess.run(
@@ -252,4 +265,5 @@ def test_no_byte_outside_its_arrays_is_read_or_written(tmp_path: Path) -> None:
 
 
 def test_kernel_is_the_same_one_for_the_whole_process() -> None:
-    assert kernel() is kernel()
+    for dtype in (torch.float32, torch.bfloat16):
+        assert kernel(dtype) is kernel(dtype)
