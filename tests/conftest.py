@@ -15,6 +15,7 @@ import torch
 
 from model.config import TrialConfig
 from model.scoring.objective import PreparedCorpus, prepare_corpus
+from model.system.files import cache_folder
 from model.text.cleaning import CLEANINGS
 from model.training.trainer import Trainer
 from repository import SHARED_DATA
@@ -65,6 +66,28 @@ def _in_tmp_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("RAY_ADDRESS", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"):  # the latter: by main()
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def measured_machine(
+    _in_tmp_folder: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """What earlier tests measured and compiled: it takes each search's plan 4 s of a core."""
+    kept, cache = tmp_path_factory.getbasetemp() / "measured", cache_folder()
+    if kept.exists():
+        shutil.copytree(kept, cache)
+    yield
+    for path in cache.glob("machine-*.json"):
+        kept.mkdir(mode=0o700, exist_ok=True)
+        shutil.copy(path, kept)
+    if (cache / "kernels").exists():
+        shutil.copytree(cache / "kernels", kept / "kernels", dirs_exist_ok=True)
+
+
+@pytest.fixture(autouse=True)
+def _slow_tests_know_the_machine(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("slow"):
+        request.getfixturevalue("measured_machine")
 
 
 @pytest.fixture(autouse=True)
@@ -124,6 +147,7 @@ def tiny_config() -> TrialConfig:
         embedding_dim=8,
         learning_rate=1e-2,
         precision="float32",
+        kernel="torch",
     )
 
 

@@ -23,8 +23,13 @@ from model.text.streams import AnyVocabulary
 
 GREEDY_BELOW = 1e-6
 """A lower temperature means greedy: float32 logits do not resolve such fine differences."""
+_MOST_NOISY_LOGITS = 2_048
+"""Logits of a step, of all passages, up to which noise takes less time than inversion: with 60
+symbols a quarter, with 3,000 a third more (numpy 2.4, torch 2.13)."""
 _NOISE_VALUES = 1 << 16
-"""Random numbers drawn at once, or those of one step if it needs more: 256 KiB."""
+"""Random numbers drawn at once for many steps."""
+_MAX_TEMPERATURE = 1e30
+"""A higher one is the same: all symbols are as probable, and float32 ends at 3e38."""
 TIMED_PASSES, TIMED_SYMBOLS = 5, 20
 """Passes, and symbols per pass, that are timed to measure one symbol."""
 
@@ -227,18 +232,55 @@ def drawn(
     is_greedy = temperatures is None and options.temperature < GREEDY_BELOW
     device = next(model.parameters()).device
     of_each = temperatures or [options.temperature] * num_passages
-    temperature_B1 = torch.tensor(of_each, device=device)[:, None].clamp(min=GREEDY_BELOW)
+    temperature_B1 = torch.tensor(of_each, device=device)[:, None]
+    temperature_B1 = temperature_B1.clamp(GREEDY_BELOW, _MAX_TEMPERATURE)
     # Not around the loop: torch 2.13 would re-enter it at each symbol, at 3 microseconds.
     with torch.inference_mode():
         logits_BV, step = model.start_text(prime_T.to(device), num_passages)
-    noise = _noise(logits_BV.shape[-1], temperature_B1, generator)
+    choose = _chooser(logits_BV.shape[-1], temperature_B1, generator)
     while True:
         if is_greedy:
             drawn_B = logits_BV.argmax(dim=-1)
         else:
-            drawn_B = _drawn(logits_BV.float(), options, temperature_B1, next(noise))
+            drawn_B = _drawn(logits_BV.float(), options, temperature_B1, choose)
         yield drawn_B
         logits_BV = step(drawn_B)
+
+
+def _drawn(
+    logits_BV: Tensor,
+    options: SamplingOptions,
+    temperature_B1: Tensor,
+    choose: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Return the index of the next symbol of each passage (B,)."""
+    if options.top_k is not None and options.top_k < logits_BV.shape[-1]:
+        smallest_B1 = logits_BV.topk(options.top_k, dim=-1).values[:, -1:]
+        logits_BV = logits_BV.masked_fill(logits_BV < smallest_B1, float("-inf"))
+    if options.top_p is None:
+        return choose(logits_BV)
+    sorted_BV, order_BV = logits_BV.sort(dim=-1, descending=True)
+    probabilities_BV = ((sorted_BV - sorted_BV[:, :1]) / temperature_B1).softmax(dim=-1)
+    before_BV = probabilities_BV.cumsum(dim=-1) - probabilities_BV
+    kept_BV = sorted_BV.masked_fill(before_BV >= options.top_p, float("-inf"))
+    return order_BV.gather(-1, choose(kept_BV)[:, None])[:, 0]
+
+
+def _chooser(
+    num_symbols: int, temperature_B1: Tensor, generator: np.random.Generator
+) -> Callable[[Tensor], Tensor]:
+    """Return a function that draws an index (B,) from softmax(logits / temperature), (B, V)."""
+    if len(temperature_B1) * num_symbols <= _MOST_NOISY_LOGITS:
+        noise = _noise(num_symbols, temperature_B1, generator)
+        return lambda logits_BV: (logits_BV + next(noise)).argmax(dim=-1)
+
+    def inverted(logits_BV: Tensor) -> Tensor:
+        # In float64 the draw lies below the total, so a symbol of weight 0 is never drawn.
+        up_to_BV = (logits_BV / temperature_B1).softmax(dim=-1).cumsum(dim=-1, dtype=torch.float64)
+        part_B1 = torch.from_numpy(generator.random((len(up_to_BV), 1))).to(up_to_BV.device)
+        return torch.searchsorted(up_to_BV, part_B1 * up_to_BV[:, -1:], right=True)[:, 0]
+
+    return inverted
 
 
 def _noise(
@@ -247,34 +289,14 @@ def _noise(
     """Yield the noise (B, V) of each step, endlessly.
 
     The symbol whose logit plus noise is the largest is drawn from softmax(logits / temperature).
-    That takes two calls of torch where inverting the cumulative distribution takes seven. numpy
-    draws a number in 4 ns, torch 2.13 in 22 ns.
+    That takes two calls of torch where inversion takes seven.
 
     Source: the Gumbel-max trick, Maddison 2014, arXiv:1411.0030, section 2.
     """
     shape = (len(temperature_B1), num_symbols)
-    num_steps = max(1, _NOISE_VALUES // (shape[0] * shape[1]))
+    num_steps = _NOISE_VALUES // (shape[0] * shape[1])
     while True:
-        drawn_SBV = torch.from_numpy(
-            generator.standard_exponential((num_steps, *shape), dtype=np.float32)
-        )
-        # A random number of 0 would be infinite noise, which outweighs a logit of minus infinity.
+        # Not drawn in float32, where 1 in 6,000,000 is 0: noise that outweighs any logit.
+        drawn_SBV = torch.from_numpy(generator.standard_exponential((num_steps, *shape))).float()
         log_SBV = drawn_SBV.clamp_(min=torch.finfo().tiny).log_()
         yield from (log_SBV.to(temperature_B1.device) * -temperature_B1).unbind()
-
-
-def _drawn(
-    logits_BV: Tensor, options: SamplingOptions, temperature_B1: Tensor, noise_BV: Tensor
-) -> Tensor:
-    """Return the index of the next symbol of each passage (B,)."""
-    if options.top_k is not None and options.top_k < logits_BV.shape[-1]:
-        smallest_B1 = logits_BV.topk(options.top_k, dim=-1).values[:, -1:]
-        logits_BV = logits_BV.masked_fill(logits_BV < smallest_B1, float("-inf"))
-    if options.top_p is None:
-        return (logits_BV + noise_BV).argmax(dim=-1)
-    sorted_BV, order_BV = logits_BV.sort(dim=-1, descending=True)
-    probabilities_BV = ((sorted_BV - sorted_BV[:, :1]) / temperature_B1).softmax(dim=-1)
-    before_BV = probabilities_BV.cumsum(dim=-1) - probabilities_BV
-    kept_BV = sorted_BV.masked_fill(before_BV >= options.top_p, float("-inf"))
-    place_B1 = (kept_BV + noise_BV).argmax(dim=-1, keepdim=True)
-    return order_BV.gather(-1, place_B1)[:, 0]

@@ -27,7 +27,11 @@ TOLERANCE = 4 / 3
 """Factor, either way, by which epochs may differ from those just after the measurement."""
 _CPUINFO = Path("/proc/cpuinfo")
 _PROCESSOR = re.compile(r"(?:vendor_id|cpu family|model|model name|flags|Features|CPU .*)\s*:")
-_SOURCES = ("speed.py", "cost.py")
+_MODEL = Path(__file__).parents[1]
+_SOURCES = (
+    *("training/speed.py", "training/cost.py", "network/precision.py"),
+    *("network/kernels/tiles.h", "network/kernels/lstm.cpp"),
+)
 _MAX_FILE_BYTES = 10_000
 _MAX_SECONDS = 1.0
 """An upper bound on the seconds of one unit of any kind of work."""
@@ -60,7 +64,7 @@ class KeptMachine:
             clock: Returns the seconds since 1970.
             asked: The arguments of `measure_machine`.
         """
-        code = [Path(__file__).with_name(name).read_text(encoding="utf-8") for name in _SOURCES]
+        code = [(_MODEL / name).read_text(encoding="utf-8") for name in _SOURCES]
         versions = [_processor(), importlib.metadata.version("torch")]
         key = json.dumps([*versions, asked, *code], sort_keys=True)
         self._name = f"machine-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"

@@ -43,6 +43,8 @@ from tune.records.study_file import PlannedTime
 from tune.records.trial import Status
 from tune.reporting.markdown_report import report_text
 
+pytestmark = pytest.mark.usefixtures("measured_machine")
+
 
 def epochs_of(name: str) -> pd.DataFrame:
     return pd.read_csv(Path("results") / name / "epochs.csv")

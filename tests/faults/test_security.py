@@ -25,6 +25,8 @@ from tune.records.run_folder import check_name
 from tune.reporting.section import escaped
 from tune.storage.checkpoints import CheckpointStore, fetch
 
+pytestmark = pytest.mark.usefixtures("measured_machine")
+
 READERS_OF_PICKLES = {
     *("pickle", "cloudpickle", "ray.cloudpickle", "joblib", "shelve"),
     *("torch.load", "np.load", "numpy.load", "pd.read_pickle"),

@@ -17,6 +17,8 @@ from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
 from tune.reporting.axes import axis_shares
 
+pytestmark = pytest.mark.usefixtures("measured_machine")
+
 EXTENDED = load_space("extended")
 
 

@@ -64,7 +64,12 @@ def main() -> None:
     space = load_space("quick")
     corpus = prepare_corpus(Path(sys.argv[1]).read_text(encoding="utf-8"), ["lower"])
     small = TrialConfig(
-        epochs=2, hidden_size=8, batch_size=4, sequence_length=16, precision="float32"
+        epochs=2,
+        hidden_size=8,
+        batch_size=4,
+        sequence_length=16,
+        precision="float32",
+        kernel="torch",
     )
     large = dataclasses.replace(small, hidden_size=9)
     configs = [small, large, large, small, small, large]

@@ -28,7 +28,7 @@ SPACE = SearchSpace(
     name="tiny",
     description="for tests",
     base=TrialConfig(
-        batch_size=4, sequence_length=16, embedding_dim=8, precision="float32",
+        batch_size=4, sequence_length=16, embedding_dim=8, precision="float32", kernel="torch",
         patience_epochs={patience}, {base}
     ),
     distributions={{

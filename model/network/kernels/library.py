@@ -10,7 +10,6 @@ import ctypes
 import functools
 import hashlib
 import os
-import platform
 import shlex
 import shutil
 import subprocess
@@ -28,8 +27,10 @@ FLAGS = (
     *("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"),
 )
 FLAGS_OF_DTYPE = {torch.float32: (), torch.bfloat16: ("-mavx512bf16", "-DBFLOAT16")}
-_PROCESSORS = ("x86_64", "AMD64")
-"""Those whose compilers know the flags: on others each process would call one in vain."""
+_CPUINFO = Path("/proc/cpuinfo")
+_INSTRUCTIONS = {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
+_INSTRUCTIONS_OF_DTYPE = {torch.float32: set[str](), torch.bfloat16: {"avx512_bf16"}}
+"""As Linux names them. On other processors and systems a compiler would be called in vain."""
 _COMPILERS = ("c++", "g++", "clang++")
 _BUILD_SECONDS = 300.0
 """The build takes 2 s on an idle core."""
@@ -43,9 +44,10 @@ def kernel(dtype: torch.dtype) -> ctypes.CDLL | None:
 
     It needs a compiler, a suitable processor and a cache folder.
     """
-    if platform.machine() not in _PROCESSORS:
-        return None
     try:
+        processor, _, _ = _CPUINFO.read_text(encoding="utf-8").partition("\n\n")
+        if not _INSTRUCTIONS | _INSTRUCTIONS_OF_DTYPE[dtype] <= set(processor.split()):
+            return None
         flags = (*FLAGS, *FLAGS_OF_DTYPE[dtype])
         path = _path(flags)
         if not path.exists():
@@ -60,7 +62,7 @@ def kernel(dtype: torch.dtype) -> ctypes.CDLL | None:
     library.lstm_next.restype = ctypes.c_bool
     library.lstm_forward.argtypes = (_SIZE,) * 3 + (_POINTER,) * 5
     library.lstm_backward.argtypes = (_SIZE,) * 3 + (_POINTER,) * 6
-    return library if library.lstm_is_supported() else None
+    return library
 
 
 def _path(flags: tuple[str, ...]) -> Path:

@@ -92,14 +92,6 @@ struct BackwardTile {
 
 extern "C" {
 
-int lstm_is_supported() {
-#ifdef BFLOAT16
-  if (!__builtin_cpu_supports("avx512bf16")) return false;
-#endif
-  return __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl");
-}
-
 // Pack weights (4, H, H) twice, 4 S S numbers each:
 // forward (S / 16 blocks of units, S / I groups of inputs, 4 gates, 16 units, I inputs) and
 // backward (blocks of 64 inputs or fewer, 4 S / I groups of gates' units, inputs, I units), where

@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from model import train
 from model.config import TrialConfig
 from model.errors import ConfigError
 from model.generation import decoding
-from model.generation.decoding import SamplingOptions, _drawn, _noise, encode_prime
+from model.generation.decoding import SamplingOptions, _chooser, _drawn, drawn, encode_prime
 from model.network.lstm import CharLSTM
 from model.text.vocabulary import Vocabulary
 from model.training.checkpoint import load_checkpoint
@@ -68,21 +69,24 @@ def test_passages_of_a_batch_differ(model: CharLSTM, prime_T: Tensor) -> None:
     assert len({tuple(passage.tolist()) for passage in written}) == 4
 
 
-def test_draws_follow_the_probabilities() -> None:
-    logits_BV = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).expand(20_000, -1)
-    generator = np.random.default_rng(0)
+@pytest.mark.parametrize("num_at_once", [1, 20_000])
+def test_draws_follow_the_probabilities(num_at_once: int) -> None:
+    """Both ways to draw: by noise for few logits, by inversion for many."""
+    logits_BV = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).expand(num_at_once, -1)
 
     def shares(options: SamplingOptions) -> list[float]:
-        temperature_B1 = torch.full((20_000, 1), options.temperature)
-        noise_BV = next(_noise(4, temperature_B1, generator))
-        drawn_B = _drawn(logits_BV, options, temperature_B1, noise_BV)
-        counts = torch.bincount(drawn_B, minlength=4)
+        temperature_B1 = torch.full((num_at_once, 1), options.temperature)
+        choose = _chooser(4, temperature_B1, np.random.default_rng(0))
+        counts = torch.zeros(4)
+        for _ in range(20_000 // num_at_once):
+            drawn_B = _drawn(logits_BV, options, temperature_B1, choose)
+            counts += torch.bincount(drawn_B, minlength=4)
         return [round(share, 2) for share in (counts / 20_000).tolist()]
 
     assert shares(SamplingOptions(temperature=1.0)) == pytest.approx(
         [0.5, 0.3, 0.15, 0.05], abs=0.02
     )
-    # 0.5, 0.3, 0.15 and 0.05, squared.
+    # The same, squared.
     assert shares(SamplingOptions(temperature=0.5)) == pytest.approx(
         [0.685, 0.247, 0.062, 0.007], abs=0.02
     )
@@ -95,28 +99,46 @@ def test_draws_follow_the_probabilities() -> None:
     )
 
 
-@pytest.mark.parametrize("drawn", [0.0, 104.0])
-def test_symbol_without_probability_is_never_drawn(drawn: float) -> None:
+@pytest.mark.parametrize("drawn", [0.0, 1 - 2**-53, 800.0])
+@pytest.mark.parametrize("num_symbols", [4, 4_000])
+def test_symbol_without_probability_is_never_drawn(num_symbols: int, drawn: float) -> None:
     """Not at the ends of what a generator gives either."""
 
     class Constant(np.random.Generator):
-        def standard_exponential(self, size: Any, **_: Any) -> Any:
-            return np.full(size, drawn, np.float32)
+        def standard_exponential(self, size: Any) -> Any:  # type: ignore[override]
+            return np.full(size, drawn)
 
-    noise_BV = next(_noise(4, torch.ones(1, 1), Constant(np.random.SFC64())))
-    assert noise_BV.isfinite().all()
-    logits_BV = torch.tensor([[0.0, -1.0, 8.0, 9.0]])
+        def random(self, size: Any) -> Any:  # type: ignore[override]
+            return np.full(size, min(drawn, 1 - 2**-53))
+
+    temperature_B1 = torch.ones(1, 1)
+    choose = _chooser(num_symbols, temperature_B1, Constant(np.random.SFC64()))
+    logits_BV = torch.full((1, num_symbols), float("-inf"))
+    logits_BV[0, 2] = 0.0
+    assert _drawn(logits_BV, SamplingOptions(), temperature_B1, choose).tolist() == [2]
     for options in (SamplingOptions(top_k=1), SamplingOptions(top_p=0.5)):
-        noise_BV[0, 3] = -100.0
-        assert _drawn(logits_BV, options, torch.ones(1, 1), noise_BV).tolist() == [3]
+        logits_BV = torch.zeros(1, num_symbols)
+        logits_BV[0, 2] = 40.0
+        assert _drawn(logits_BV, options, temperature_B1, choose).tolist() == [2]
 
 
-def test_noise_of_all_steps_differs() -> None:
-    """Random numbers are drawn for many steps at once, here for 9,362 of 7 symbols."""
-    noise = _noise(7, torch.ones(1, 1), np.random.default_rng(0))
-    values = torch.stack([next(noise) for _ in range(9_400)])
-    assert len(values.unique()) > 0.99 * values.numel()
-    assert values.mean().item() == pytest.approx(0.5772, abs=0.02)  # Euler's constant
+def test_hardly_possible_symbol_is_not_drawn() -> None:
+    """Of 2,047 that lie 60 nats below; a float32 draw of 0 was noise that brought one up."""
+    logits_BV = torch.full((1, 2_048), -60.0)
+    logits_BV[0, 7] = 0.0
+    choose = _chooser(2_048, torch.ones(1, 1), np.random.default_rng(0))
+    assert {choose(logits_BV).item() for _ in range(20_000)} == {7}
+
+
+@pytest.mark.parametrize("temperature", [1e38, 1e300])
+def test_whatever_the_temperature_top_k_excludes(temperature: float, model: CharLSTM) -> None:
+    options = SamplingOptions(temperature=temperature, top_k=3)
+    generator = np.random.default_rng(0)
+    written = drawn(model, torch.tensor([1]), 1, options, generator)
+    logits_BV, step = model.eval().start_text(torch.tensor([1]), 1)
+    for symbol_B in itertools.islice(written, 50):
+        assert symbol_B.item() in logits_BV.topk(3).indices
+        logits_BV = step(symbol_B)
 
 
 @pytest.mark.parametrize(

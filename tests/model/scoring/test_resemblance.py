@@ -16,6 +16,8 @@ from tune.records.study_file import StudyFile
 from tune.reporting.contents import winner
 from tune.reporting.markdown_report import report_text
 
+pytestmark = pytest.mark.usefixtures("measured_machine")
+
 UNLIKE = "the validation passage does not resemble the training part"
 
 

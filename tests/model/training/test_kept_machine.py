@@ -59,7 +59,7 @@ def test_another_processor_torch_or_code_is_another_measurement(
         patch.setattr("importlib.metadata.version", lambda name: "99")
         assert kept().get() is None
     with monkeypatch.context() as patch:
-        patch.setattr("model.training.kept_machine._SOURCES", ("cost.py",))
+        patch.setattr("model.training.kept_machine._SOURCES", ("training/cost.py",))
         assert kept().get() is None
     assert kept().get() == MACHINE
 

@@ -32,6 +32,7 @@ CONFIG = TrialConfig(
     dropout=0.2,
     learning_rate=1e-3,
     precision="float32",
+    kernel="torch",
 )
 CPU = torch.device("cpu")
 

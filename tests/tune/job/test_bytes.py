@@ -20,6 +20,8 @@ from tune.planning.study import Study
 from tune.records.study_file import StudySettings
 from tune.records.trial import TrialRecord
 
+pytestmark = pytest.mark.usefixtures("measured_machine")
+
 TEXT = "Ça va, 漢字か? 🐇 naïve Zoë, déjà vu.\n" * 60
 IN_BYTES = ["--fix", "unit=byte", "--fix", "cleaning=cased"]
 

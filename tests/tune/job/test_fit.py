@@ -29,6 +29,8 @@ from tune.job.resume import _check_space, prepared_study
 from tune.monitoring.json_events import JsonConsole
 from tune.planning.study import StudyOptions
 
+pytestmark = pytest.mark.usefixtures("measured_machine")
+
 NUMBERS = "".join(f"{n},{n * n % 977},{n % 13}\n" for n in range(2_000))
 """A table: the cleaning letters keeps next to nothing of it."""
 

@@ -65,7 +65,7 @@ def end(history: History, number: int, seconds: float, status: Status = Status.C
 
 def report(history: History, number: int, bits: float, seconds: float) -> None:
     epoch = epoch_record(number, 1, bits=bits, search_seconds=seconds)
-    history.add(EpochEnded(epoch=epoch, precision="x", num_parameters=5, vocabulary_size=3))
+    history.add(EpochEnded(epoch=epoch, precision="float32", num_parameters=5, vocabulary_size=3))
 
 
 @pytest.fixture

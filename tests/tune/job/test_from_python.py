@@ -34,6 +34,8 @@ from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import StudySettings
 
+pytestmark = pytest.mark.usefixtures("measured_machine")
+
 Begin = Callable[..., SearchProcess]
 PLAN = {
     "event": "plan",

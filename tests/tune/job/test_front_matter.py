@@ -19,6 +19,8 @@ from tune.records.run_folder import CORPUS_FILE, RunFolder
 from tune.records.study_file import CorpusOrigin, StudySettings
 from tune.reporting.text_quality import Book
 
+pytestmark = pytest.mark.usefixtures("measured_machine")
+
 QUIET = Console(quiet=True)
 FLAG = "--keep-front-matter"
 

@@ -12,6 +12,8 @@ import documents
 from repository import ROOT
 from tiny_search import run_command, write_inputs
 
+pytestmark = pytest.mark.usefixtures("measured_machine")
+
 TRACKER = """
 import threading
 

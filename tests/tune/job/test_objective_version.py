@@ -23,6 +23,8 @@ from tune.records.study_file import (
     StudySettings,
 )
 
+pytestmark = pytest.mark.usefixtures("measured_machine")
+
 QUIET = Console(quiet=True)
 EARLIER = ObjectiveFacts(
     version=OBJECTIVE_VERSION,

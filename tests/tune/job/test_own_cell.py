@@ -41,6 +41,8 @@ from tune.records.study_file import CorpusOrigin
 from tune.records.trial import Status, TrialRecord
 from tune.reporting.headline import headline
 
+pytestmark = pytest.mark.usefixtures("measured_machine")
+
 QUIET = Console(quiet=True)
 
 

@@ -33,6 +33,8 @@ from tune import report, run, samples, status
 from tune.cluster.cluster import Cluster
 from tune.cluster.resources import Node
 
+pytestmark = pytest.mark.usefixtures("measured_machine")
+
 RUN_FILES = {
     *("study.json", "trials.csv", "epochs.csv", "best.json", "report.md", "samples.md"),
     "samples.json",

@@ -26,6 +26,8 @@ from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status, TrialRecord
 
+pytestmark = pytest.mark.usefixtures("measured_machine")
+
 RESULTS = Path("results")
 
 

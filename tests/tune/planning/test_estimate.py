@@ -23,6 +23,8 @@ from tune.planning.study import Spent, Study
 from tune.records.study_file import StudySettings
 from tune.records.trial import Status, TrialRecord
 
+pytestmark = pytest.mark.usefixtures("measured_machine")
+
 SPEED = MachineSpeed(seconds=(1e-3, 1e-5, 1e-11, 1e-8, 1e-8))
 QUICK = load_space("quick")
 

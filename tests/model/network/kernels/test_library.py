@@ -95,12 +95,14 @@ def test_without_a_compiler_that_works_there_is_none(
     assert list(cache_folder().rglob("*.so*")) == []
 
 
-@pytest.mark.parametrize("processor", ["aarch64", "arm64"])
+@pytest.mark.parametrize("cpuinfo", ["Features\t: fp asimd\n", "flags\t: fpu sse avx2\n", None])
 def test_no_compiler_is_called_for_another_processor(
-    processor: str, monkeypatch: pytest.MonkeyPatch
+    cpuinfo: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It cannot know the flags; on a Mac without one its name opens a window, in each process."""
-    monkeypatch.setattr("platform.machine", lambda: processor)
+    if cpuinfo:
+        (tmp_path / "cpuinfo").write_text(cpuinfo, "utf-8")
+    monkeypatch.setattr(library, "_CPUINFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("it compiles"))
     assert build() is None
     assert not cache_folder().exists()
