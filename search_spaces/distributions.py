@@ -80,8 +80,10 @@ def all_values(distribution: BaseDistribution) -> list[Any]:
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
     assert isinstance(distribution, (IntDistribution, FloatDistribution))
-    steps = range(int(num_values(distribution)))
-    return [on_step(distribution, distribution.low + n * (distribution.step or 0)) for n in steps]
+    low, high, step = distribution.low, distribution.high, distribution.step or 0
+    # Rounding may exceed the bound: 0.1 + 2 * 0.1 > 0.3.
+    steps = (min(low + n * step, high) for n in range(int(num_values(distribution))))
+    return [on_step(distribution, value) for value in steps]
 
 
 def on_step(distribution: BaseDistribution, value: Any) -> Any:

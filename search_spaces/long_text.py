@@ -66,7 +66,7 @@ def for_text(
         return space
     times = num_chars / space.most_chars
     space = _with_base_of_long_texts(space, times, kept)
-    return _with_fewer_epochs(space, times**-EXPONENT)
+    return space if "epochs" in kept else _with_fewer_epochs(space, times**-EXPONENT)
 
 
 def changes_for_text(named: SearchSpace, space: SearchSpace, num_chars: int) -> list[str]:
@@ -145,7 +145,7 @@ def _with_fewer_epochs(space: SearchSpace, factor: float) -> SearchSpace:
 
     axis = space.distributions.get("epochs")
     if not isinstance(axis, (IntDistribution, FloatDistribution)):
-        return space  # a fixed number or choices are the user's own
+        return space  # choices are the user's own
     epochs = FloatDistribution(float(fewer(axis.low)), float(fewer(axis.high)), log=axis.log)
     space = with_scaled_dropout(space, factor)
     return dataclasses.replace(

@@ -1,4 +1,4 @@
-"""Spaces derived from a space: an axis fixed, choices removed, a lower maximum, another base."""
+"""Spaces derived from a space: an axis narrowed, choices removed, a lower maximum, a new base."""
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
@@ -14,7 +14,7 @@ from optuna.distributions import (
 from model.config import ARITHMETIC_FIELDS, TrialConfig, true_or_false
 from model.errors import ConfigError, unknown_choice
 from search_spaces.baseline import with_fields
-from search_spaces.distributions import contains, describe
+from search_spaces.distributions import contains, describe, extremes, is_ordered, nearest
 from search_spaces.space import SearchSpace
 
 LAYER_NORM_DROPOUT = 1.2
@@ -24,14 +24,17 @@ _NO_AXES_NEEDED = (*ARITHMETIC_FIELDS, "normalization")
 
 
 def fixed(space: SearchSpace, rule: str) -> SearchSpace:
-    """Return the space with an axis fixed to one value: `--fix cleaning=cased`.
+    """Return the space with an axis narrowed: `--fix cleaning=cased`.
+
+    Instead of one value, a range, `hidden_size=320..512`, or a list, `cleaning=lower,cased`. If
+    that leaves the base outside, it gets the nearest value, or the first of a list of names.
 
     Precision and kernel can be fixed too, axis or not: `--fix kernel=torch`. So can layer
     norm, which time budgets and long texts add: `--fix normalization=none`; and the unit, even to
     a value that the axis lacks: `--fix unit=byte`.
 
     Raises:
-        ConfigError: It is not an axis, or the axis does not contain the value.
+        ConfigError: It is not an axis, or the axis does not contain a value.
     """
     axis, mark, text = rule.partition("=")
     if not mark:
@@ -41,29 +44,57 @@ def fixed(space: SearchSpace, rule: str) -> SearchSpace:
         if axis == "normalization":  # as when a time budget adds it
             return with_base(space, named)
         return dataclasses.replace(space, base=dataclasses.replace(space.base, **named))
-    if axis == "unit" and not contains(
-        space.distributions.get(axis, CategoricalDistribution((None,))), text
-    ):
+    if axis == "unit" and ("," not in text or axis not in space.distributions):
         return _with_unit(space, text)
     if axis not in space.distributions:
         choices = dict.fromkeys([*space.distributions, "unit", *_NO_AXES_NEEDED])
         raise ConfigError(unknown_choice("axis", axis, choices))
+    narrow = _narrowed(space, axis, text)
+    value = getattr(space.base, axis)
+    if not contains(narrow, value):
+        value = nearest(narrow, value) if is_ordered(narrow) else extremes(narrow)[0]
+    left = {**space.distributions, axis: narrow}
+    if narrow.single():
+        del left[axis]
+    return _rebuilt(space, left, dataclasses.replace(space.base, **{axis: value}))
+
+
+def _narrowed(space: SearchSpace, axis: str, text: str) -> BaseDistribution:
+    """Return what a value, `LOW..HIGH` or `A,B` leaves of an axis.
+
+    Raises:
+        ConfigError: The axis does not contain a value, or it has no order for a range.
+    """
+    distribution = space.distributions[axis]
     kinds: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(TrialConfig)}
     kinds |= {name: true_or_false for name, kind in kinds.items() if kind is bool}
-    try:
-        value = kinds[axis](text)
-    except ValueError:
-        value = text
-    distribution = space.distributions[axis]
-    if isinstance(value, str) != isinstance(getattr(space.base, axis), str) or not contains(
-        distribution, value
-    ):
-        raise ConfigError(f"{axis} must be in {describe(distribution)}, got {text!r}")
-    return with_choices(space, axis, [value])
+    is_range = ".." in text and is_ordered(distribution)
+    values: list[Any] = []
+    for part in text.split(".." if is_range else ","):
+        try:
+            value = kinds[axis](part)
+        except ValueError:
+            value = part
+        is_name = isinstance(getattr(space.base, axis), str)
+        if isinstance(value, str) != is_name or not contains(distribution, value):
+            raise ConfigError(f"{axis} must be in {describe(distribution)}, got {text!r}")
+        # Epochs are fractions in a configuration, often whole on an axis.
+        values.append(int(value) if isinstance(distribution, IntDistribution) else value)
+    if not is_range:
+        return CategoricalDistribution(tuple(dict.fromkeys(values)))
+    if len(values) > 2 or values[0] > values[1]:
+        raise ConfigError(f"a range of {axis} must be LOW..HIGH, got {text!r}")
+    low, high = values
+    if isinstance(distribution, CategoricalDistribution):
+        chosen: list[Any] = list(distribution.choices)
+        return CategoricalDistribution(tuple(each for each in chosen if low <= each <= high))
+    assert isinstance(distribution, (IntDistribution, FloatDistribution))
+    step: Any = distribution.step
+    return type(distribution)(low, high, log=distribution.log, step=step)
 
 
 def _with_unit(space: SearchSpace, unit: str) -> SearchSpace:
-    """Return the space with a unit that is not among its choices."""
+    """Return the space with one unit, which need not be among its choices."""
     base = dataclasses.replace(space.base, unit=unit)
     baselines = [each for each in space.baselines if space.config(each.params).unit == unit]
     others = {axis: each for axis, each in space.distributions.items() if axis != "unit"}
@@ -171,11 +202,9 @@ def _rebuilt(
         if _lies_in(space.config(baseline.params), space, left, base)
     )
 
-    def completed(start: Mapping[str, Any]) -> TrialConfig:
-        fixed_axes = [axis for axis in space.distributions if axis not in (*left, *start)]
-        return space.config({**{axis: getattr(base, axis) for axis in fixed_axes}, **start})
-
-    inside = [start for start in space.starts if _lies_in(completed(start), space, left, base)]
+    own = {axis: getattr(base, axis) for axis in space.distributions}
+    completed = [(start, space.config({**own, **start})) for start in space.starts]
+    inside = [start for start, config in completed if _lies_in(config, space, left, base)]
     starts = tuple({axis: value for axis, value in s.items() if axis in left} for s in inside)
     if not left and not baselines:
         raise ConfigError(f"space {space.name!r} must keep an axis: all are fixed")

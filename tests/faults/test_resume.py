@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import ray
+from optuna.distributions import IntDistribution
 from rich.console import Console
 
 from hand_made_trials import search_ended
@@ -232,6 +233,31 @@ def test_resumed_plan_says_what_text_and_flags_changed_in_the_space(
         assert [line for line in shown if "left out" in line] == notes
         again = prepare_resumed(StudyOptions(resume="noted"), Console(file=io.StringIO()))
         folder.write_study(study_file(again, None, None))
+
+
+def test_resumed_run_keeps_its_narrower_axes_and_says_how_to_have_others(tiny_text: str) -> None:
+    write_inputs(tiny_text)
+    console = Console(quiet=True)
+    rules = ["hidden_size=320..512", "cleaning=lower,cased"]
+    named = StudyOptions(space="full", corpus="book.txt", fix=rules, name="narrow")
+    study = prepare(named, console)
+    folder = RunFolder.create(study.run_path, study_file(study, None, None))
+    again = StudyOptions(space="full", resume="narrow", fix=rules)
+    for options in (StudyOptions(resume="narrow"), again):
+        kept = prepare_resumed(options, console).space
+        assert kept == study.space == folder.read_study().space
+        assert kept.distributions["hidden_size"] == IntDistribution(320, 512, log=True)
+        assert kept.values("cleaning") == ["lower", "cased"]
+    way = "; start a new search with --start-from narrow$"
+    for changed in (
+        dataclasses.replace(again, fix=["hidden_size=320..400"]),
+        dataclasses.replace(again, fix=()),
+        dataclasses.replace(again, space="quick", fix=()),
+        dataclasses.replace(again, space=None),
+        dataclasses.replace(again, cell=("gru",)),
+    ):
+        with pytest.raises(ConfigError, match=way):
+            prepare_resumed(changed, console)
 
 
 def test_local_ray_of_an_extended_run_is_as_large_as_its_trials_ask_for(

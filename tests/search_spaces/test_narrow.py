@@ -1,6 +1,7 @@
 """Smaller spaces: `--fix`, and what a text does not fit."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -10,6 +11,7 @@ from model.errors import ConfigError
 from model.text.cleaning import CLEANINGS
 from search_spaces import Baseline, Budget, SearchSpace, load_space
 from search_spaces.cells import with_cells
+from search_spaces.distributions import all_values
 from search_spaces.long_text import for_text
 from search_spaces.narrow import (
     at_most,
@@ -30,6 +32,73 @@ def test_fixed_axis_is_the_bases_and_baselines_with_another_value_go() -> None:
     assert lower.axes == [axis for axis in full.axes if axis != "cleaning"]
     deeper = fixed(fixed(lower, "num_layers=2"), "dropout=0.2")
     assert (deeper.base.num_layers, deeper.base.dropout) == (2, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("rule", "left", "base"),
+    [
+        ("hidden_size=320..512", IntDistribution(320, 512, log=True), 512),
+        ("hidden_size=64..100", IntDistribution(64, 100, log=True), 100),
+        ("dropout=0.1..0.3", FloatDistribution(0.1, 0.3), 0.3),
+        ("epochs=10..20", IntDistribution(10, 20, log=True), 15),
+        ("epochs=10,20", CategoricalDistribution((10, 20)), 10),
+        ("hidden_size=512,256,512", CategoricalDistribution((512, 256)), 512),
+        ("dropout=0.1,0.3", CategoricalDistribution((0.1, 0.3)), 0.3),
+        ("batch_size=16..64", CategoricalDistribution((16, 32, 64)), 16),
+        ("batch_size=64,8", CategoricalDistribution((64, 8)), 8),
+        ("cleaning=cased,letters", CategoricalDistribution(("cased", "letters")), "cased"),
+        ("cleaning=cased,lower", CategoricalDistribution(("cased", "lower")), "lower"),
+        ("hidden_size=320..320", None, 320),
+        ("batch_size=32..32", None, 32),
+        ("cleaning=cased,cased", None, "cased"),
+    ],
+)
+def test_axis_is_narrowed_to_a_range_or_a_list(rule: str, left: Any, base: Any) -> None:
+    space = load_space("full")
+    space = dataclasses.replace(space, base=dataclasses.replace(space.base, batch_size=8))
+    axis = rule.partition("=")[0]
+    narrow = fixed(space, rule)
+    assert repr(narrow.distributions.get(axis)) == repr(left)  # 10.0 epochs are 10
+    assert getattr(narrow.base, axis) == base and narrow.base_point() is not None
+    assert dataclasses.replace(narrow.base, **{axis: getattr(space.base, axis)}) == space.base
+    assert SearchSpace.from_dict(narrow.to_json()) == narrow
+
+
+def test_narrowed_axis_keeps_its_steps_and_what_lies_inside() -> None:
+    params = {"unit": "char", "dropout": 0.1, "tie_weights": False}
+    space = SearchSpace(
+        name="s",
+        description="d",
+        base=TrialConfig(hidden_size=64, unit="word"),
+        distributions={
+            "unit": CategoricalDistribution(("char", "word")),
+            "min_word_count": IntDistribution(2, 10),
+            "hidden_size": IntDistribution(32, 128, step=32),
+            "dropout": FloatDistribution(0.0, 0.5, step=0.1),
+            "tie_weights": CategoricalDistribution((True, False)),
+        },
+        conditions={"min_word_count": ("unit", "word")},
+        baselines=(
+            Baseline(name="small", params={**params, "hidden_size": 32}),
+            Baseline(name="large", params={**params, "hidden_size": 96}),
+        ),
+        starts=({"hidden_size": 32}, {"hidden_size": 96}, {"dropout": 0.2}),
+        budget=Budget(trials=9),
+    )
+    large = fixed(space, "hidden_size=96..128")
+    assert large.distributions["hidden_size"] == IntDistribution(96, 128, step=32)
+    assert [each.name for each in large.baselines] == ["large"]
+    # The base has moved into the range, and a start with it that names no size.
+    assert large.starts == space.starts[1:] and large.base.hidden_size == 96
+    assert large.all_starts()[1]["hidden_size"] == 96
+    stepped = fixed(space, "dropout=0.1..0.3").distributions["dropout"]
+    assert all_values(stepped) == [0.1, 0.2, 0.3]
+    assert fixed(space, "tie_weights=false,true").values("tie_weights") == [False, True]
+    both = fixed(space, "unit=word,char")
+    assert both.condition("min_word_count") == space.condition("min_word_count")
+    for rule in ("hidden_size=40..128", "dropout=0.15..0.3"):  # off the steps
+        with pytest.raises(ConfigError, match=r"must be in .*, in steps of .*, got "):
+            fixed(space, rule)
 
 
 def test_arithmetic_is_fixed_though_it_is_no_axis() -> None:
@@ -145,6 +214,17 @@ def test_baselines_that_read_something_else_go_where_the_unit_is_no_axis() -> No
         ("kernel=cuda", "unknown kernel 'cuda'"),
         ("epochs=many", "epochs must be in 8 to 64, log scale, got 'many'"),
         ("dropout=0.9", "dropout must be in 0 to 0.7, got '0.9'"),
+        ("dropout=0.5..0.9", "dropout must be in 0 to 0.7, got '0.5..0.9'"),
+        ("dropout=0.5..", "dropout must be in 0 to 0.7, got '0.5..'"),
+        ("dropout=nan..0.5", "dropout must be in 0 to 0.7, got 'nan..0.5'"),
+        ("dropout=0.5..0.1", "a range of dropout must be LOW..HIGH, got '0.5..0.1'"),
+        ("epochs=8..16..32", "a range of epochs must be LOW..HIGH, got '8..16..32'"),
+        ("epochs=8,70", "epochs must be in 8 to 64, log scale, got '8,70'"),
+        ("batch_size=8..100", "batch_size must be in 8, 16, 32, 64, 128, got '8..100'"),
+        ("cleaning=lower,upper", f"in {', '.join(CLEANINGS)}, got 'lower,upper'"),
+        ("cleaning=lower..cased", f"in {', '.join(CLEANINGS)}, got 'lower..cased'"),
+        ("unit=char,byte", "unknown unit 'char,byte'"),
+        ("kernel=torch,fused", "unknown kernel 'torch,fused'"),
     ],
 )
 def test_what_cannot_be_fixed_is_one_line(rule: str, message: str) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tune.records.load import LoadedRun, load_run
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import StudyFile
 from tune.records.tables import Table
+from tune.reporting.axes import axis_table
 from tune.reporting.markdown_report import report_text
 from tune.reporting.page import page_text, samples_markdown
 
@@ -61,6 +62,7 @@ class Run:
     predictor: Table
     quality: Table
     best: TrialConfig | None
+    config: Callable[[int], TrialConfig]
 
     def __init__(self, location: str | Path, process: SearchProcess | None = None) -> None:
         """Take a run.
@@ -110,6 +112,15 @@ class Run:
         if isinstance(self.location, Path):
             samples = samples_markdown(loaded, RunFolder(self.location))
         return Report(markdown=report_text(loaded), page=page_text(loaded, samples))
+
+    def importance(self) -> Table:
+        """Return each axis's share in separating good trials from bad, largest first.
+
+        Returns:
+            The columns axis, share (they sum to 1), low and high: the middle 80 % of the shares
+            over resamples of the trials, as on the page. No rows if there are too few trials.
+        """
+        return axis_table(self.loaded)
 
     def generate(
         self,

@@ -84,8 +84,9 @@ def parser() -> OneLineParser:
         nargs="+",
         default=[],
         metavar="AXIS=VALUE",
-        help="use only this value of an axis, or of unit, normalization, precision or kernel: "
-        "--fix cleaning=cased; repeatable",
+        help="use only these values of an axis: one, --fix cleaning=cased (also of unit, "
+        "normalization, precision or kernel), a range, hidden_size=320..512, or a list, "
+        "cleaning=lower,cased; repeatable",
     )
     what.add_argument(
         "--cell",

@@ -112,7 +112,7 @@ def prepare_resumed(
     """
     assert options.resume is not None
     if options.fix and options.space is None:
-        raise ConfigError("--fix needs --space: a resumed run keeps its space")
+        raise ConfigError(f"--fix needs --space: a resumed run keeps its space; {_way(options)}")
     if options.start_from:
         raise ConfigError("start_from is only for a new search: a resumed run keeps its starts")
     found_in = None
@@ -128,7 +128,7 @@ def prepare_resumed(
     if stored.objective.version != OBJECTIVE_VERSION:
         raise ConfigError(
             f"a resumed run's objective must be version {OBJECTIVE_VERSION}, got "
-            f"{stored.objective.version}; start a new search with --start-from"
+            f"{stored.objective.version}; {_way(options)}"
         )
     if is_repeated:
         options = without_ordered_budget(options, earlier.search)
@@ -145,7 +145,7 @@ def prepare_resumed(
         if name not in CHANGEABLE_SETTINGS and getattr(options, name) != AUTO:
             _check_same(name, getattr(options, name), value)
     _check_same("name", options.name, folder.path.name)
-    _check_named_cells(named_cells(options), earlier)
+    _check_named_cells(named_cells(options), earlier, options)
     space = with_budget(stored.space, options)
     own = (record for record in earlier.search.records.values() if not record.order_id)
     _check_trials(options.trials, num_ended(own))
@@ -211,7 +211,9 @@ def _name_in_storage(earlier: EarlierSessions, storage: str | None, *, was_fetch
     return folder.name
 
 
-def _check_named_cells(cells: tuple[str, ...], earlier: EarlierSessions) -> None:
+def _check_named_cells(
+    cells: tuple[str, ...], earlier: EarlierSessions, options: StudyOptions
+) -> None:
     """Refuse cells that are not the run's, and the run's cells if their files are not named.
 
     Raises:
@@ -228,7 +230,8 @@ def _check_named_cells(cells: tuple[str, ...], earlier: EarlierSessions) -> None
     for cell in cells:
         if cell not in known:
             raise ConfigError(
-                f"cell must be one of the resumed run's, {', '.join(known)}, got {cell!r}"
+                f"cell must be one of the resumed run's, {', '.join(known)}, got {cell!r}; "
+                f"{_way(options)}"
             )
 
 
@@ -250,8 +253,13 @@ def _check_space(
     if all(_what_must_agree(space) != _what_must_agree(stored) for space in narrowed):
         raise ConfigError(
             f"a resumed run's space must be the one in its study.json, but {options.space!r} "
-            f"differs from it"
+            f"differs from it; {_way(options)}"
         )
+
+
+def _way(options: StudyOptions) -> str:
+    """Return how to search something else with what a run has found."""
+    return f"start a new search with --start-from {options.resume}"
 
 
 def _as_it_may_have_begun(

@@ -62,6 +62,18 @@ class LoadedRun:
         best = ranked(self.trials)
         return None if best.empty else config_of(best.iloc[0])
 
+    def config(self, number: int) -> TrialConfig:
+        """Return a trial's configuration, as best.json has the winner's.
+
+        Raises:
+            ConfigError: The run has no such trial.
+        """
+        found = self.trials[self.trials["number"] == number]
+        if found.empty:
+            known = f"the run's {len(self.trials)}, numbered from 0"
+            raise ConfigError(f"a trial must be one of {known}, got {number!r}")
+        return config_of(found.iloc[0])
+
     @property
     def starts(self) -> pd.DataFrame:
         """The trials that the search started from, best first: its base and its other starts.

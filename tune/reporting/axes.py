@@ -86,6 +86,13 @@ def axis_shares(run: LoadedRun, *, resamples: int = 0) -> list[AxisShare]:
     return found
 
 
+def axis_table(run: LoadedRun) -> pd.DataFrame:
+    """Return what `axis_shares` does with RESAMPLES, one row an axis."""
+    columns = [field.name for field in dataclasses.fields(AxisShare)]
+    shares = axis_shares(run, resamples=RESAMPLES)
+    return pd.DataFrame(map(dataclasses.asdict, shares), columns=columns)
+
+
 def _frozen_trials(run: LoadedRun) -> list[FrozenTrial]:
     """Return the measured trials as Optuna's; empty if there are too few."""
     space = run.space

@@ -19,6 +19,7 @@ from model.text.corpus import Corpus, resolve_corpus
 from model.text.words import CLAUSES, NO_WORDS
 from model.training.cost import TextSizes, steps_per_epoch
 from search_spaces import SearchSpace, load_space
+from search_spaces.distributions import ends
 from search_spaces.long_text import for_text
 from search_spaces.narrow import LAYER_NORM_DROPOUT, fixed, with_layer_norm, with_scaled_dropout
 from tune import run
@@ -255,6 +256,10 @@ def test_what_is_fixed_stays_on_a_long_text() -> None:
     options = StudyOptions(space="full", corpus="long.txt", fix=["batch_size=8"])
     space = prepared_study(options, Console(quiet=True)).space
     assert (space.base.batch_size, space.base.normalization) == (8, "layer")
+    for rule in ("epochs=10..20", "epochs=10,15,20"):
+        options = StudyOptions(space="full", corpus="long.txt", fix=[rule])
+        space = prepared_study(options, Console(quiet=True)).space
+        assert ends(space.distributions["epochs"]) == [10, 20]
 
 
 def test_a_text_is_split_for_the_reports_that_its_space_asks_for() -> None:

@@ -20,7 +20,8 @@ import pytest
 from rich.console import Console
 
 import tune
-from hand_made_run import FINALISTS, STUDY, hand_made
+from benchmarks.overhead_sampler import made_up_records
+from hand_made_run import FINALISTS, SPACE, STUDY, hand_made
 from model.errors import ConfigError, ExternalFault
 from model.system.durations import parse_duration
 from search_spaces import SearchSpace, load_space
@@ -33,6 +34,7 @@ from tune.planning.study import StudyOptions
 from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import StudySettings
+from tune.reporting.axes import RESAMPLES, axis_shares
 
 pytestmark = pytest.mark.usefixtures("measured_machine")
 
@@ -414,10 +416,29 @@ def test_a_run_is_read_anew_whenever_it_is_asked(run_folder: RunFolder) -> None:
     with pytest.raises(ConfigError, match="only in the Python process that started the search"):
         run.stop()
     assert run.wait() is run
-    completed = {"trials", "epochs", "finalists", "predictor", "best", "report", "generate"}
+    assert [run.config(number) for number in (6, 0)] == [
+        hand_made()[number].config for number in (6, 0)
+    ]
+    for number in (-1, 7, "3"):
+        rule = f"^a trial must be one of the run's 7, numbered from 0, got {number!r}$"
+        with pytest.raises(ConfigError, match=rule):
+            run.config(number)  # type: ignore[arg-type]
+    tables = {"trials", "epochs", "finalists", "predictor"}
+    completed = {*tables, "best", "config", "importance", "report", "generate"}
     assert completed <= {*dir(run)} and all(hasattr(run, name) for name in dir(run))
     with pytest.raises(ConfigError, match="a run must be a folder"):
         tune.load_run("eleven")
+
+
+def test_importance_of_the_axes_is_a_table(run_folder: RunFolder) -> None:
+    run = tune.load_run("ten")
+    assert run.importance().empty  # too few trials
+    run_folder.write_tables(made_up_records(SPACE, 40))
+    found = run.importance()
+    assert list(found) == ["axis", "share", "low", "high"]
+    shares = axis_shares(run.loaded, resamples=RESAMPLES)
+    assert found.to_dict("records") == [dataclasses.asdict(share) for share in shares]
+    assert found["share"].sum() == pytest.approx(1.0) and (found["low"] < found["high"]).all()
 
 
 def test_space_that_python_gives_stays_where_the_runs_command_finds_it(
