@@ -132,6 +132,7 @@ class Trainer:
             TrainingDiverged: A step's loss was NaN or infinite.
         """
         epoch, steps = self._place(report)
+        self.model.train()
         losses = torch.zeros(len(steps), device=self.device)
         num_scored = torch.zeros(len(steps), dtype=torch.float64, device=self.device)
         devices = [self.device] if self.device.type == "cuda" else []
