@@ -161,8 +161,9 @@ def test_script_with_this_project_reads_as_the_network_does(
     (hidden_TBH,), logits_TBV = names["hidden"], names["logits"]
     assert hidden_TBH.shape == (len(names["text"]), 1, 8)
     network = names["loaded"].network
-    assert torch.equal(network.output(hidden_TBH), logits_TBV)
-    assert torch.equal(network(names["inputs"])[0], logits_TBV)
+    # Not equal: the last bits of torch's products depend on where its tensors lie.
+    torch.testing.assert_close(network.output(hidden_TBH), logits_TBV)
+    torch.testing.assert_close(network(names["inputs"])[0], logits_TBV)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
