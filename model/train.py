@@ -17,6 +17,8 @@ from model.system.terminal import complain, printable
 from model.text.reading import UTF_8, Reading
 
 if TYPE_CHECKING:
+    import torch
+
     from model.config import TrialConfig
     from model.text.streams import EncodedCorpus
     from model.training.checkpoint import CheckpointMeta
@@ -55,7 +57,13 @@ def _parser() -> OneLineParser:
     parser.add_argument("--test", metavar="TEXT", help="as for tune.run")
     parser.add_argument("--keep-front-matter", action="store_true", help="as for tune.run")
     parser.add_argument("--encoding", default=UTF_8, metavar="NAME", help="as for tune.run")
-    parser.add_argument("--config", type=Path, metavar="JSON", help="a config, e.g. best.json")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="JSON",
+        help="a config, e.g. best.json; another machine's precision and kernel become auto, and "
+        "so does bfloat16 on a GPU",
+    )
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FOLDER", help="written after each report"
     )
@@ -131,6 +139,8 @@ def _train(options: argparse.Namespace) -> int:
         folder = resolved(folder)  # a link would be replaced, and not a second time
         check_writable(folder)
     config = _config(options, meta)
+    if not options.resume:
+        config = _for_this_machine(config, options, device)
     if options.init and meta:
         check_shape(config, meta, source)
     streams, location = _streams(options, config, meta)
@@ -155,6 +165,24 @@ def _config(options: argparse.Namespace, meta: "CheckpointMeta | None") -> "Tria
     named = {name: getattr(options, name) for name in FIELD_NAMES}
     flags = {name: value for name, value in named.items() if value is not None}
     return TrialConfig.from_dict({**base.to_dict(), **flags})
+
+
+def _for_this_machine(
+    config: "TrialConfig", options: argparse.Namespace, device: "torch.device"
+) -> "TrialConfig":
+    """Return the settings with "auto" for a file's arithmetic that is another machine's."""
+    from model.config import ARITHMETIC_FIELDS
+    from model.network.precision import for_this_machine
+
+    named = [name for name in ARITHMETIC_FIELDS if getattr(options, name) is not None]
+    ours = for_this_machine(config, device, named=named)
+    pairs = [(name, getattr(config, name)) for name in ARITHMETIC_FIELDS]
+    changed = {name: theirs for name, theirs in pairs if getattr(ours, name) != theirs}
+    if changed:
+        names, theirs = " and ".join(changed), " and ".join(changed.values())
+        file = options.config or options.init
+        print(printable(f"{names}: auto, because {file} has another machine's, {theirs}"))
+    return ours
 
 
 def _streams(

@@ -11,11 +11,11 @@ as fast as torch's in bfloat16 (64 to 1,000 units, 1 to 128 columns).
 import dataclasses
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import torch
 
-from model.config import TrialConfig, check_arithmetic
+from model.config import ARITHMETIC_FIELDS, TrialConfig, check_arithmetic
 from model.errors import ConfigError
 from model.network.kernels.library import kernel
 from model.network.lstm import CharLSTM
@@ -99,6 +99,30 @@ def resolve_arithmetic(config: TrialConfig, device: torch.device) -> Arithmetic:
             "compiler that knows it is missing, got 'fused'"
         )
     return asked[0] if len(asked) == 1 else _fastest(size_class(config), asked)
+
+
+def for_this_machine(
+    config: TrialConfig, device: torch.device, *, named: Collection[str] = ()
+) -> TrialConfig:
+    """Return a configuration from a file, with "auto" for another machine's arithmetic.
+
+    best.json has the arithmetic that the search's machine chose, in which that machine repeats a
+    trial exactly.
+
+    Args:
+        config: The configuration.
+        device: What it is trained on.
+        named: Fields that the user has named beside the file; they are not changed.
+    """
+    try:
+        resolve_arithmetic(config, device)
+        # A GPU never chooses bfloat16 itself.
+        if device.type == "cpu" or config.precision != "bfloat16" or "precision" in named:
+            return config
+    except ConfigError:
+        pass
+    free = [name for name in ARITHMETIC_FIELDS if name not in named]
+    return TrialConfig.from_dict({**config.to_dict(), **dict.fromkeys(free, "auto")})
 
 
 def size_class(config: TrialConfig) -> int:

@@ -33,7 +33,7 @@ def symbol_nats(
     """Return the cost in nats of each symbol of a passage (N,) under a network of any kind.
 
     Args:
-        model: The network; it is evaluated without dropout and left in training mode.
+        model: The network; it is left in evaluation mode.
         passage: Indices (N,), at least one.
         context: The symbols just before the passage, at least one; the first symbol of the
             passage is scored too.
@@ -83,7 +83,6 @@ def cold_nats(model: Network, texts_TB: Symbols, *, device: torch.device) -> NDA
             _window_nats(model, text[1:], context=text[:1], device=device) for text in texts_TB.T
         ]
         nats_TB = np.stack(nats, axis=1)
-    model.eval()
     return nats_TB
 
 
@@ -116,7 +115,6 @@ def _window_nats(
         )
         for batch in batches
     ]
-    model.train()
     return torch.cat(losses).double().cpu().numpy()
 
 
@@ -148,7 +146,7 @@ def _columns(
 def _losses(
     model: StreamNetwork, inputs_TB: Symbols, targets_TB: Symbols, device: torch.device
 ) -> NDArray[np.float64]:
-    """Return the cost in nats of each target (T, B); the network is left in training mode."""
+    """Return the cost in nats of each target (T, B); the network is left in evaluation mode."""
     model.eval()
     losses: list[Tensor] = []
     state = None
@@ -162,7 +160,6 @@ def _losses(
             logits_TBV.float().flatten(0, 1), targets.flatten(), reduction="none"
         )
         losses.append(losses_N.view_as(targets))
-    model.train()
     return torch.cat(losses).double().cpu().numpy()
 
 
@@ -178,7 +175,7 @@ def held_out_nats(
     """Return the cost in nats of each symbol of the validation or the test passage (N,).
 
     Args:
-        network: The network.
+        network: The network; it is left in evaluation mode.
         prepared: The corpus.
         config: The network's configuration.
         precision: The precision in which it was trained and validated.

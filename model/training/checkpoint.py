@@ -171,7 +171,7 @@ def save_checkpoint(
 def load_checkpoint(
     folder: Path, device: torch.device | str = "cpu"
 ) -> tuple[Network, CheckpointMeta]:
-    """Read the network and its metadata.
+    """Read the network, in evaluation mode, and its metadata.
 
     Raises:
         CheckpointError: The folder is missing, incomplete, damaged or of another format.
@@ -195,7 +195,7 @@ def load_checkpoint(
     model = build_network(meta.config, len(meta.vocabulary))
     model.load_state_dict(weights)
     model.use_kernel(meta.kernel, meta.precision)
-    return model.to(device), meta
+    return model.to(device).eval(), meta
 
 
 def _check_shapes(path: Path, meta: CheckpointMeta) -> None:

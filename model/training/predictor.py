@@ -88,7 +88,7 @@ class LoadedNetwork:
     """A network that scores and writes: that of a checkpoint, or a predictor.
 
     Attributes:
-        network: The network.
+        network: The network, in evaluation mode.
         vocabulary: Its symbols.
         config: Its configuration; for a predictor, that of its first network.
         description: Its score and kind, in words.
@@ -204,7 +204,7 @@ def _load_predictor(folder: Path, device: torch.device | str) -> LoadedNetwork:
         f"{f' and a {meta.ngram_order}-gram' if ngram else ''}, {config.cleaning}"
     )
     return LoadedNetwork(
-        network=Mixture(networks, meta.weights, ngram),
+        network=Mixture(networks, meta.weights, ngram).eval(),
         vocabulary=vocabulary,
         config=config,
         description=description,

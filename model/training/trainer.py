@@ -132,6 +132,7 @@ class Trainer:
             TrainingDiverged: A step's loss was NaN or infinite.
         """
         epoch, steps = self._place(report)
+        self.model.train()
         losses = torch.zeros(len(steps), device=self.device)
         num_scored = torch.zeros(len(steps), dtype=torch.float64, device=self.device)
         devices = [self.device] if self.device.type == "cuda" else []
@@ -219,7 +220,8 @@ class Trainer:
     def restore(self, folder: Path) -> None:
         """Load a saved state; the next epochs are those that would have followed it.
 
-        They use the checkpoint's precision and kernel: this machine might choose others.
+        On a CPU that has them, they use the checkpoint's precision and kernel: a measurement
+        might choose others.
 
         Raises:
             CheckpointError: The checkpoint is damaged, or has another configuration or text.
@@ -249,9 +251,10 @@ class Trainer:
         except (KeyError, RuntimeError, ValueError) as error:
             reason = f"{folder}: its training state does not fit its configuration: {error}"
             raise CheckpointError(reason) from error
-        kernel = meta.kernel if self.device.type == "cpu" else "torch"
-        self.arithmetic = Arithmetic(precision=meta.precision, kernel=kernel)
-        self.model.use_kernel(kernel, meta.precision)
+        begun_in = Arithmetic(precision=meta.precision, kernel=meta.kernel)
+        if self.device.type == "cpu" and begun_in.is_available:
+            self.arithmetic = begun_in
+            self.model.use_kernel(meta.kernel, meta.precision)
         self.origin = meta.origin
         self._best_weights = best_model.state_dict()
         self.best_report = meta.metrics

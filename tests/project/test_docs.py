@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import documents
 from model.config import CELLS, OPTIMIZERS, TrialConfig
 from model.generation.decoding import SamplingOptions, write_passages
-from model.scoring.objective import prepare_corpus
+from model.network import own_cells
+from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.text.corpus import CORPORA
 from model.text.published import PUBLISHED
 from model.text.vocabulary import Vocabulary
@@ -40,6 +42,7 @@ PAGES = [
 ]
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 SEARCH = ROOT / "docs" / "search.md"
+CHECKPOINT = ROOT / "docs" / "checkpoint.md"
 STEERING = ROOT / "docs" / "steering.md"
 RESULTS = ROOT / "docs" / "results.md"
 CORPORA_PAGE = ROOT / "docs" / "corpora.md"
@@ -113,7 +116,7 @@ def test_script_without_this_project_writes_what_the_network_does(
     assert isinstance(trainer.corpus.vocabulary, Vocabulary) == (config.min_char_count == 0)
     next(trainer.reports())
     trainer.save(Path("results/mine/checkpoints/01"))
-    (script,) = documents.blocks(ROOT / "docs" / "checkpoint.md", "python")
+    *_, script = documents.blocks(CHECKPOINT, "python")
     assert len([line for line in script.splitlines() if line]) <= 28
     assert not re.search(r"^(from|import) (model|tune|search_spaces)", script, re.MULTILINE)
     draw = "torch.multinomial(probabilities, 1)"
@@ -133,6 +136,34 @@ def test_script_without_this_project_writes_what_the_network_does(
     assert written[1:] == expected.translate(
         dict.fromkeys(map(ord, rare), "\N{REPLACEMENT CHARACTER}")
     )
+
+
+@pytest.mark.parametrize("cell", ["lstm", "my_cells.py:MyGRU"])
+def test_script_with_this_project_reads_as_the_network_does(
+    cell: str,
+    tiny_config: TrialConfig,
+    tiny_corpus: PreparedCorpus,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(own_cells, "_KNOWN", {})
+    with_project, naming, _ = documents.blocks(CHECKPOINT, "python")
+    (my_cells,) = documents.blocks(ROOT / "docs" / "cells.md", "python")
+    Path("my_cells.py").write_text(my_cells, encoding="utf-8")
+    exec(naming, {})
+    config = dataclasses.replace(
+        tiny_config, cell=cell, epochs=1, hidden_size=8, num_layers=2, normalization="layer"
+    )
+    trainer = Trainer(config, tiny_corpus.encoded["lower"])
+    next(trainer.reports())
+    trainer.save(Path("results/mine/checkpoints/01"))
+    names: dict[str, Any] = {}
+    exec(with_project, names)
+    (hidden_TBH,), logits_TBV = names["hidden"], names["logits"]
+    assert hidden_TBH.shape == (len(names["text"]), 1, 8)
+    network = names["loaded"].network
+    # Not equal: the last bits of torch's products depend on where its tensors lie.
+    torch.testing.assert_close(network.output(hidden_TBH), logits_TBV)
+    torch.testing.assert_close(network(names["inputs"])[0], logits_TBV)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

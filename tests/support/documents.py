@@ -35,9 +35,20 @@ def blocks(path: Path, language: str) -> list[str]:
 
 
 def commands(path: Path) -> list[str]:
-    """Return the shell commands in a Markdown file, one per line, without comments."""
+    """Return the shell commands in a Markdown file, one per line, without comments.
+
+    A loop over words becomes its commands for each.
+    """
     lines = "\n".join(blocks(path, "sh")).splitlines()
-    return [line.partition("#")[0].strip() for line in lines if line.strip()]
+    found: list[str] = []
+    for line in (line.partition("#")[0].strip() for line in lines if line.strip()):
+        loop = re.fullmatch(r"for (\w+) in (.*); do (.*); done", line)
+        if loop is None:
+            found.append(line)
+        else:
+            bodies = (loop[3].replace(f"${loop[1]}", word) for word in loop[2].split())
+            found += [command for body in bodies for command in body.split("; ")]
+    return found
 
 
 def run(lines: Iterable[str], *through: Path) -> None:

@@ -10,16 +10,19 @@ import pytest
 import torch
 from torch import nn
 
+from model import train
 from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError
 from model.network import precision
 from model.network.lstm import CharLSTM, WindowLSTM
 from model.network.precision import (
+    ARITHMETICS,
     BFLOAT16,
     FLOAT32,
     FUSED_BFLOAT16,
     Arithmetic,
     autocast,
+    for_this_machine,
     resolve_arithmetic,
 )
 from model.scoring.objective import PreparedCorpus
@@ -31,6 +34,7 @@ from model.training.checkpoint import (
     TRAINING_FILE,
     copy_model,
     load_checkpoint,
+    read_meta,
 )
 from model.training.trainer import Trainer
 
@@ -102,9 +106,10 @@ def without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     precision._fastest.cache_clear()
 
 
+@pytest.mark.filterwarnings("ignore:for .*copying from a non-meta parameter")
 @pytest.mark.usefixtures("without_bfloat16")
 def test_a_cpu_without_bfloat16_trains_in_float32(
-    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
+    tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
 ) -> None:
     cpu = torch.device("cpu")
     assert resolve_arithmetic(TrialConfig(), cpu) == FLOAT32
@@ -114,8 +119,62 @@ def test_a_cpu_without_bfloat16_trains_in_float32(
     # What another machine began in bfloat16 goes on, and is scored, in float32.
     trainer = Trainer(tiny_config, tiny_corpus.encoded["lower"], arithmetic=FUSED_BFLOAT16)
     assert next(trainer.reports()).epoch == 1
+    trainer.save(tmp_path / "kept")
+    for device in (cpu, torch.device("meta")):  # the latter stands for a GPU
+        resumed = Trainer(tiny_config, tiny_corpus.encoded["lower"], device=device)
+        resumed.restore(tmp_path / "kept")
+        assert resumed.arithmetic == FLOAT32
     with autocast("bfloat16", cpu):
         assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.usefixtures("without_bfloat16")
+def test_file_of_a_machine_with_bfloat16_trains_here_but_a_flag_is_refused(
+    tiny_corpus: PreparedCorpus,
+    tiny_config: TrialConfig,
+    tiny_text: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("book.txt").write_text(tiny_text, encoding="utf-8")
+    config = dataclasses.replace(tiny_config, epochs=1, precision="bfloat16", kernel="fused")
+    Path("best.json").write_text(json.dumps(config.to_dict()), encoding="utf-8")
+    theirs = Trainer(config, tiny_corpus.encoded["lower"], arithmetic=FUSED_BFLOAT16)
+    next(theirs.reports())
+    theirs.save(Path("theirs"))
+    for flags in (["--config", "best.json", "--checkpoint", "ours"], ["--init", "theirs"]):
+        command, file = ["--corpus", "book.txt", *flags], flags[1]
+        assert train.main(command) == 0
+        told = capsys.readouterr().out
+        line = f"precision and kernel: auto, because {file} has another machine's, bfloat16 and"
+        assert told.count(line + " fused\n") == 1 and ", float32 on cpu\n" in told
+        assert train.main([*command[:4], "--precision", "float32"]) == 0
+        told = capsys.readouterr().out
+        assert f"\nkernel: auto, because {file} has another machine's, fused\n" in f"\n{told}"
+        assert train.main([*command[:4], "--precision", "bfloat16"]) == 2
+        assert "precision must be auto or float32 on this CPU" in capsys.readouterr().err
+    kept = read_meta(Path("ours"))
+    assert (kept.config.precision, kept.config.kernel) == ("auto", "auto")
+    assert train.main(["--checkpoint", "ours", "--resume"]) == 0
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS, ids=str)
+def test_file_is_followed_where_its_arithmetic_is(
+    arithmetic: Arithmetic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not arithmetic.is_available:
+        pytest.skip("this CPU has another arithmetic")
+    monkeypatch.setattr(precision, "_fastest", lambda *_: pytest.fail("measured"))
+    config = dataclasses.replace(TrialConfig(), **dataclasses.asdict(arithmetic))
+    assert for_this_machine(config, torch.device("cpu")) == config
+    assert resolve_arithmetic(config, torch.device("cpu")) == arithmetic
+
+
+def test_on_a_gpu_bfloat16_must_be_named() -> None:
+    config = TrialConfig(precision="bfloat16", kernel="fused")
+    assert for_this_machine(config, CUDA) == TrialConfig()
+    assert for_this_machine(config, CUDA, named=["precision"]) == config
+    in_float32 = TrialConfig(precision="float32", kernel="torch")
+    assert for_this_machine(in_float32, CUDA) == in_float32
 
 
 def rewrite(folder: Path, **changes: str) -> None:

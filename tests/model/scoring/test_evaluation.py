@@ -61,13 +61,13 @@ def test_every_character_counts_once_whatever_the_length(
         assert abs(nats - length * nat) < 1e-3
 
 
-def test_network_is_left_in_training_mode(
+def test_network_is_left_in_evaluation_mode(
     trained_checkpoint: object, tiny_corpus: PreparedCorpus
 ) -> None:
     model, _ = load_checkpoint(trained_checkpoint)  # type: ignore[arg-type]
     corpus = tiny_corpus.encoded["lower"]
-    validation_nats(model, corpus)
-    assert model.training
+    validation_nats(model.train(), corpus)
+    assert not model.training
 
 
 def test_chunks_of_a_large_vocabulary_leave_the_score_alone(

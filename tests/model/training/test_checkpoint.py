@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 import os
@@ -11,8 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from model import generate, train
-from model.config import TrialConfig
+from model.config import REGIMES, TrialConfig
 from model.errors import CheckpointError
+from model.scoring.evaluation import held_out_nats
 from model.scoring.objective import PreparedCorpus
 from model.system.files import SUMS_FILE, write_sums
 from model.system.limits import peak_bytes, reset_peak
@@ -25,6 +27,7 @@ from model.training.checkpoint import (
     load_training_state,
     read_meta,
 )
+from model.training.predictor import load_network
 from model.training.trainer import Trainer
 
 
@@ -41,10 +44,33 @@ def test_loaded_network_gives_equal_logits(
     trainer.save(tmp_path / "checkpoint")
     loaded, meta = load_checkpoint(tmp_path / "checkpoint")
     inputs_TB = torch.zeros((5, 2), dtype=torch.int64)
-    assert torch.equal(loaded.eval()(inputs_TB)[0], trainer.model.eval()(inputs_TB)[0])
+    assert torch.equal(loaded(inputs_TB)[0], trainer.model(inputs_TB)[0])
     assert meta.config == tiny_config
     assert meta.vocabulary == trainer.corpus.vocabulary
     assert meta.metrics.epoch == 1
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_passes_of_a_loaded_network_are_equal_also_after_a_score(
+    regime: str, tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
+) -> None:
+    config = dataclasses.replace(tiny_config, regime=regime, dropout=0.5, epochs=1)
+    trainer = Trainer(config, tiny_corpus.encoded["lower"])
+    next(trainer.reports())
+    trainer.save(tmp_path / "kept")
+    loaded = load_network(tmp_path / "kept")
+    inputs_TB = torch.arange(10, dtype=torch.int64)[:, None]
+
+    def logits() -> torch.Tensor:
+        result = loaded.network(inputs_TB)
+        return torch.as_tensor(result[0] if isinstance(result, tuple) else result)
+
+    first = logits()
+    torch.testing.assert_close(first, logits())
+    held_out_nats(
+        loaded.network, tiny_corpus, config, precision="float32", is_test=True, max_symbols=50
+    )
+    torch.testing.assert_close(first, logits())
 
 
 def test_generating_needs_two_files_only(copy: Path) -> None:

@@ -49,6 +49,7 @@ def test_it_is_read_like_a_checkpoint(
         "1.2500 validation bits per character: predictor of 2 networks and a 4-gram, lower"
     )
     assert loaded.cache is None
+    assert not any(module.training for module in loaded.network.modules())
     alone = load_network(trained_checkpoint)
     assert not isinstance(alone.network, Mixture) and "1 x 24, lower, epoch " in alone.description
 

@@ -151,6 +151,31 @@ def test_resuming_in_the_middle_gives_the_identical_next_epochs(
         assert torch.equal(ours, theirs)
 
 
+def test_every_step_has_dropout_also_after_a_score_and_after_resuming(
+    tiny_corpus: PreparedCorpus,
+    tiny_config: TrialConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    modes, step = [], Trainer.train_step
+
+    def noted(self: Trainer, *place: int) -> tuple[torch.Tensor, torch.Tensor]:
+        modes.append(self.model.training)
+        return step(self, *place)
+
+    monkeypatch.setattr(Trainer, "train_step", noted)
+    config = dataclasses.replace(tiny_config, epochs=4)
+    begun, resumed = (Trainer(config, tiny_corpus.encoded["lower"]) for _ in range(2))
+    reports = begun.reports()
+    next(reports), next(reports)
+    begun.save(tmp_path / "checkpoint")
+    resumed.restore(tmp_path / "checkpoint")
+    for trainer in (begun, resumed):
+        trainer.model.eval()
+        assert next(trainer.reports()).epoch == 3
+    assert modes == [True] * (4 * begun.steps_per_epoch)
+
+
 @pytest.mark.parametrize("regime", ["stream", "window"])
 def test_reports_within_an_epoch_see_all_of_it_once_and_resume_identically(
     regime: str, tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path

@@ -14,9 +14,11 @@ import pandas as pd
 import pytest
 
 from long_text_search import HELD_OUT_CHARS
+from model import train
 from model.config import TrialConfig
 from model.scoring.objective import prepare_corpus
 from model.training import speed
+from model.training.checkpoint import MODEL_FILE
 from model.training.cost import WORK_KINDS
 from ray_nodes import ray_nodes
 from repository import SUPPORT
@@ -83,6 +85,10 @@ def test_search_from_corpus_to_text(
     meta = json.loads((folder / "checkpoints/01/meta.json").read_text())
     assert meta["metrics"]["val_bits_per_char"] == pytest.approx(best["val_bits_per_char"])
     assert meta["corpus"] == str(finished.folder.resolve() / "book.txt")  # for model.train --init
+    one_alone = f"--corpus book.txt --config {folder}/best.json --threads 1 --checkpoint again"
+    assert train.main(one_alone.split()) == 0
+    theirs, ours = folder / "checkpoints/01" / MODEL_FILE, Path("again", MODEL_FILE)
+    assert theirs.read_bytes() == ours.read_bytes()
     epochs = pd.read_csv(folder / "epochs.csv")
     assert len(epochs) == trials["epochs_run"].sum()
     study = json.loads((folder / "study.json").read_text())
