@@ -131,6 +131,7 @@ class Trainer:
         Raises:
             TrainingDiverged: A step's loss was NaN or infinite.
         """
+        self.model.train()
         epoch, steps = self._place(report)
         losses = torch.zeros(len(steps), device=self.device)
         num_scored = torch.zeros(len(steps), dtype=torch.float64, device=self.device)
@@ -184,7 +185,6 @@ class Trainer:
                 self.model,
                 self.corpus.validation.symbols,
                 context=self.corpus.train.symbols,
-                device=self.device,
             )
         return float(nats_N.sum())
 

@@ -13,8 +13,6 @@ from model.scoring.objective import PreparedCorpus, restored_bits_per_char
 from model.text.streams import EncodedCorpus
 from model.training.checkpoint import load_checkpoint
 
-CPU = torch.device("cpu")
-
 
 def sequential_nats(model: torch.nn.Module, symbols: list[int], num_context: int) -> float:
     """Score a passage character by character, the slow and obvious way."""
@@ -27,7 +25,7 @@ def sequential_nats(model: torch.nn.Module, symbols: list[int], num_context: int
 
 def validation_nats(model: Network, corpus: EncodedCorpus, length: int | None = None) -> float:
     passage = corpus.validation.symbols[:length]
-    return float(symbol_nats(model, passage, context=corpus.train.symbols, device=CPU).sum())
+    return float(symbol_nats(model, passage, context=corpus.train.symbols).sum())
 
 
 def test_columns_score_as_one_long_pass_does(
@@ -61,13 +59,13 @@ def test_every_character_counts_once_whatever_the_length(
         assert abs(nats - length * nat) < 1e-3
 
 
-def test_network_is_left_in_training_mode(
+def test_network_is_left_in_evaluation_mode(
     trained_checkpoint: object, tiny_corpus: PreparedCorpus
 ) -> None:
     model, _ = load_checkpoint(trained_checkpoint)  # type: ignore[arg-type]
     corpus = tiny_corpus.encoded["lower"]
-    validation_nats(model, corpus)
-    assert model.training
+    validation_nats(model.train(), corpus)
+    assert not model.training
 
 
 def test_chunks_of_a_large_vocabulary_leave_the_score_alone(
