@@ -31,6 +31,22 @@ class LSTMLayer(nn.LSTM):
     """
 
     fused_dtype: torch.dtype | None = None
+    weight_ih_l0: nn.Parameter
+    weight_hh_l0: nn.Parameter
+    bias_ih_l0: nn.Parameter
+    bias_hh_l0: nn.Parameter
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.open_forget_gate()
+
+    def open_forget_gate(self) -> None:
+        """Set the forget gate's bias to 1, so that the state is kept early in training.
+
+        Source: Jozefowicz 2015, "An Empirical Exploration of Recurrent Network Architectures".
+        """
+        # The gate order is input, forget, cell, output.
+        nn.init.ones_(self.bias_ih_l0.data.chunk(4)[1])
 
     def forward(  # type: ignore[override]  # torch's also takes packed sequences
         self, values_TBI: Tensor, state: tuple[Tensor, ...] | None = None
@@ -62,9 +78,7 @@ class LSTMLayer(nn.LSTM):
 
     def weights(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return the weights of inputs (G, I) and of hidden state (G, H), and the bias (G,)."""
-        named = dict(self.named_parameters())
-        bias_G = named["bias_ih_l0"] + named["bias_hh_l0"]
-        return named["weight_ih_l0"], named["weight_hh_l0"], bias_G
+        return self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0 + self.bias_hh_l0
 
 
 class PackedWeights:
