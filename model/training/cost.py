@@ -180,38 +180,38 @@ def step_work(config: TrialConfig, vocabulary_size: int) -> Work:
     """Return the work of an optimiser step on a full batch."""
     length = config.sequence_length
     scored = config.batch_size * (length if config.regime == "stream" else 1)
-    return _passes(config, vocabulary_size, 1, length, config.batch_size, scored, training=True)
+    return _passes(
+        config,
+        vocabulary_size,
+        calls=1,
+        time_steps=length,
+        columns=config.batch_size,
+        scored=scored,
+        training=True,
+    )
 
 
 def epoch_work(config: TrialConfig, sizes: TextSizes) -> Work:
     """Return the work of an epoch, including its evaluation."""
-    stream, length = config.regime == "stream", config.sequence_length
-    vocabulary_size, passage = sizes.vocabulary_size, sizes.validation_symbols
+    stream, vocabulary_size = config.regime == "stream", sizes.vocabulary_size
     training = _passes(
         config,
         vocabulary_size,
-        steps_per_epoch(config, sizes),
-        time_steps_per_epoch(config, sizes),
-        config.batch_size,
-        _rows(config, sizes) * (config.batch_size if stream else 1),
+        calls=steps_per_epoch(config, sizes),
+        time_steps=time_steps_per_epoch(config, sizes),
+        columns=config.batch_size,
+        scored=_rows(config, sizes) * (config.batch_size if stream else 1),
         training=True,
     )
-    if stream:
-        columns = num_columns(passage)
-        steps = math.ceil(passage / columns) + WARM_UP_SYMBOLS
-        calls, scored = math.ceil(steps / chunk_steps(columns, vocabulary_size)), steps * columns
-    else:
-        columns = min(passage, WINDOWS_AT_ONCE)
-        calls, scored = math.ceil(passage / columns), passage
-        steps = calls * length
+    columns, steps, steps_at_once = evaluation_layout(config, sizes)
     times = config.reports_per_epoch
     evaluation = _passes(
         config,
         vocabulary_size,
-        times * calls,
-        times * steps,
-        columns,
-        times * scored,
+        calls=times * math.ceil(steps / steps_at_once),
+        time_steps=times * steps,
+        columns=columns,
+        scored=times * (steps * columns if stream else sizes.validation_symbols),
         training=False,
     )
     return Work(*(sum(each) for each in zip(training, evaluation, strict=True)))
@@ -224,6 +224,21 @@ def _own_sizes(config: TrialConfig, input_size: int) -> tuple[int, int]:
     return own_sizes(config.cell, input_size, config.hidden_size)
 
 
+def evaluation_layout(config: TrialConfig, sizes: TextSizes) -> tuple[int, int, int]:
+    """Return how evaluation.py scores the validation passage.
+
+    Returns:
+        The columns or windows of a batch, the time steps of all passes, and those of one pass.
+    """
+    passage, length = sizes.validation_symbols, config.sequence_length
+    if config.regime == "window":
+        columns = min(passage, WINDOWS_AT_ONCE)
+        return columns, math.ceil(passage / columns) * length, length
+    columns = num_columns(passage)
+    steps = math.ceil(passage / columns) + WARM_UP_SYMBOLS
+    return columns, steps, min(steps, chunk_steps(columns, sizes.vocabulary_size))
+
+
 def _rows(config: TrialConfig, sizes: TextSizes) -> int:
     """Return the length of the columns in time steps, or the number of windows."""
     if config.regime == "stream":
@@ -234,11 +249,11 @@ def _rows(config: TrialConfig, sizes: TextSizes) -> int:
 def _passes(
     config: TrialConfig,
     vocabulary_size: int,
+    *,
     calls: int,
     time_steps: int,
     columns: int,
     scored: int,
-    *,
     training: bool,
 ) -> Work:
     """Return the work of passes through the network.
