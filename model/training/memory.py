@@ -7,12 +7,13 @@ which was never compared with a measurement.
 
 import math
 
-from model.config import TrialConfig, is_own_cell
+from model.config import TrialConfig
 from model.training.cost import (
     TextSizes,
     evaluation_layout,
     layer_weights,
     num_parameters,
+    own_cell_of,
     recurrent_weights,
 )
 
@@ -63,10 +64,8 @@ def training_bytes(config: TrialConfig, sizes: TextSizes) -> int:
     at_work, kept = _UNIT_BYTES[precision]
     if config.cell != "lstm":
         at_work = _STEPPED_UNIT_BYTES
-    if is_own_cell(config.cell):
-        from model.network.own_cells import own_cell  # imports torch: only for own cells
-
-        kept = math.ceil(own_cell(config.cell).kept_bytes) + _AROUND_UNIT_BYTES
+    if own := own_cell_of(config):
+        kept = math.ceil(own.kept_bytes) + _AROUND_UNIT_BYTES
     if stream and config.normalization == "layer":
         more_at_work, more_kept = _NORM_UNIT_BYTES[precision]
         at_work, kept = at_work + more_at_work, kept + more_kept
