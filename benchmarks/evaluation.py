@@ -37,7 +37,6 @@ def one_pass_bits(trainer: Trainer, corpus: EncodedCorpus) -> float:
             trainer.model,
             corpus.validation.symbols,
             context=corpus.train.symbols,
-            device=trainer.device,
         )
     return float(nats_N.mean()) / math.log(2)
 

@@ -184,8 +184,7 @@ def milliseconds_per_symbol(model: Network) -> float:
         model: The network; it is left in evaluation mode.
     """
     model.eval()
-    device = next(model.parameters()).device
-    logits_1V, step = model.start_text(torch.zeros(1, dtype=torch.int64, device=device), 1)
+    logits_1V, step = model.start_text(torch.zeros(1, dtype=torch.int64, device=model.device), 1)
 
     def one_pass() -> None:
         nonlocal logits_1V
@@ -230,13 +229,12 @@ def drawn(
     """
     model.eval()
     is_greedy = temperatures is None and options.temperature < GREEDY_BELOW
-    device = next(model.parameters()).device
     of_each = temperatures or [options.temperature] * num_passages
-    temperature_B1 = torch.tensor(of_each, device=device)[:, None]
+    temperature_B1 = torch.tensor(of_each, device=model.device)[:, None]
     temperature_B1 = temperature_B1.clamp(GREEDY_BELOW, _MAX_TEMPERATURE)
     # Not around the loop: torch 2.13 would re-enter it at each symbol, at 3 microseconds.
     with torch.inference_mode():
-        logits_BV, step = model.start_text(prime_T.to(device), num_passages)
+        logits_BV, step = model.start_text(prime_T.to(model.device), num_passages)
     choose = _chooser(logits_BV.shape[-1], temperature_B1, generator)
     while True:
         if is_greedy:

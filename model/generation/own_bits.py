@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from model.generation.decoding import encode_prime
 from model.network.base import Network
@@ -44,24 +43,21 @@ def own_bits_per_char(
     readable = [text for text in texts if not vocabulary.unknown_chars(text)]
     context = encode_prime(prime, vocabulary, cleaning).numpy()
     passages = [vocabulary.encode(text) for text in readable]
-    device = next(model.parameters()).device
-    nats = _side_by_side(model, passages, context, device) if passages else []
+    nats = _side_by_side(model, passages, context) if passages else []
     bits = {}
     for text, of_text in zip(readable, nats, strict=True):
         bits[text] = (of_text / math.log(2) + vocabulary.spelling_bits(text)) / len(text)
     return [bits.get(text) for text in texts]
 
 
-def _side_by_side(
-    model: Network, passages: Sequence[Symbols], context: Symbols, device: torch.device
-) -> list[float]:
+def _side_by_side(model: Network, passages: Sequence[Symbols], context: Symbols) -> list[float]:
     """Return the cost of each passage in nats; that of the context is not included."""
     longest = max(len(passage) for passage in passages)
     texts_TB = np.zeros((len(context) + longest, len(passages)), dtype=np.int64)
     texts_TB[: len(context)] = context[:, None]
     for column, passage in enumerate(passages):
         texts_TB[len(context) : len(context) + len(passage), column] = passage
-    nats_TB = cold_nats(model, texts_TB, device=device)[len(context) - 1 :]
+    nats_TB = cold_nats(model, texts_TB)[len(context) - 1 :]
     return [
         float(nats_TB[: len(passage), column].sum()) for column, passage in enumerate(passages)
     ]

@@ -112,6 +112,11 @@ class Network(nn.Module, ABC):
     def _drop(self, values: Tensor, p: float) -> Tensor:
         return self.dropout(values, p) if self.training else values
 
+    @property
+    def device(self) -> torch.device:
+        """The device of its parameters."""
+        return next(self.parameters()).device
+
     def num_parameters(self) -> int:
         """Count the trainable parameters."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)

@@ -40,7 +40,7 @@ class MogrifierLayer(SteppedLayer):
     def __init__(self, input_size: int, hidden_size: int, *, rounds: int) -> None:
         super().__init__(hidden_size, num_states=2)
         self.lstm = nn.LSTMCell(input_size, hidden_size)
-        # As in CharLSTM: the gate order is input, forget, cell, output.
+        # As in LSTMLayer: the gate order is input, forget, cell, output.
         nn.init.ones_(self.lstm.bias_ih.data.chunk(4)[1])
         self.rounds = nn.ModuleList(
             nn.Linear(hidden_size, input_size, bias=False)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.network.base import State
-from model.network.kernels.library import kernel
+from model.network.kernels.library import load_kernel, loaded_kernel
 from model.network.kernels.lstm import INNER_VALUES, LSTMLayer, PackedWeights
 from model.network.stepping import MAX_TABLE_VALUES, Stepper
 from model.network.tied import TiedOutput
@@ -48,7 +48,7 @@ def can_step_fused(layers: Sequence[LSTMLayer], embedding: nn.Embedding) -> bool
     dtype = layers[0].fused_dtype
     num_values = embedding.num_embeddings * 4 * layers[0].hidden_size
     is_small = embedding.weight.device.type == "cpu" and num_values <= MAX_TABLE_VALUES
-    return is_small and dtype is not None and kernel(dtype) is not None
+    return is_small and dtype is not None and load_kernel(dtype) is not None
 
 
 class FusedStepper(Stepper):
@@ -74,8 +74,7 @@ class FusedStepper(Stepper):
         """
         self._kept: list[Tensor] = []
         dtype = layers[0].fused_dtype
-        library = None if dtype is None else kernel(dtype)
-        assert dtype is not None and library is not None, "no kernel here"
+        assert dtype is not None, "layers that torch computes"
         packed = [PackedWeights(*layer.weights(), dtype) for layer in layers]
         structures = (_Layer * len(layers))()
         for number, (weights, norm) in enumerate(zip(packed, norms, strict=True)):
@@ -104,7 +103,7 @@ class FusedStepper(Stepper):
             output_weights=self._pointer(blocks),
             output_bias=self._pointer(functional.pad(output.bias, (0, beyond))),
         )
-        self._next = library.lstm_next
+        self._next = loaded_kernel(dtype).lstm_next
         hidden_LBS, cell_LBS = (packed[0].padded(part_LBH) for part_LBH in state)
         super().__init__((hidden_LBS.to(dtype).contiguous(), cell_LBS.float().clone()))
 

@@ -25,10 +25,6 @@ MAX_NUMBERS = 256
 class CharLSTM(StreamNetwork):
     """The stream network with LSTM layers, which has its own single steps."""
 
-    def __init__(self, config: TrialConfig, vocabulary_size: int) -> None:
-        super().__init__(config, vocabulary_size)
-        self._open_forget_gates()
-
     def start_stepper(self, inputs_TB: Tensor) -> tuple[Tensor, Stepper]:
         """Read a text in one pass; return the logits after it and a stepper that continues."""
         layers = [layer for layer in self.layers if isinstance(layer, LSTMLayer)]
@@ -40,16 +36,6 @@ class CharLSTM(StreamNetwork):
             return logits_TBV[-1], FusedStepper(layers, *rest, state)
         logits_TBV, state = self(inputs_TB)
         return logits_TBV[-1], LSTMStepper(layers, *rest, state)
-
-    def _open_forget_gates(self) -> None:
-        """Set the forget gates' bias to 1, so that the state is kept early in training.
-
-        Source: Jozefowicz 2015, "An Empirical Exploration of Recurrent Network Architectures".
-        """
-        for layer in self.layers:
-            # The gate order is input, forget, cell, output.
-            bias_ih = dict(layer.named_parameters())["bias_ih_l0"]
-            nn.init.ones_(bias_ih.data.chunk(4)[1])
 
 
 class WindowLSTM(Network):
@@ -102,15 +88,14 @@ class WindowLSTM(Network):
 
     def _initialise_as_keras(self) -> None:
         for layer in self.layers:
-            of_layer = dict(layer.named_parameters())
-            nn.init.xavier_uniform_(of_layer["weight_ih_l0"])
-            nn.init.orthogonal_(of_layer["weight_hh_l0"])
-            nn.init.zeros_(of_layer["bias_ih_l0"])
-            # The gate order is input, forget, cell, output.
-            nn.init.ones_(of_layer["bias_ih_l0"].data.chunk(4)[1])
+            assert isinstance(layer, LSTMLayer)
+            nn.init.xavier_uniform_(layer.weight_ih_l0)
+            nn.init.orthogonal_(layer.weight_hh_l0)
+            nn.init.zeros_(layer.bias_ih_l0)
+            layer.open_forget_gate()
             # Keras has one bias per gate; under Adam, two would learn twice as fast.
-            nn.init.zeros_(of_layer["bias_hh_l0"])
-            of_layer["bias_hh_l0"].requires_grad_(False)
+            nn.init.zeros_(layer.bias_hh_l0)
+            layer.bias_hh_l0.requires_grad_(False)
         nn.init.xavier_uniform_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 

@@ -45,6 +45,15 @@ class OwnCell:
         """Hexadecimal SHA-256 of the file."""
         return hashlib.sha256(self.source).hexdigest()
 
+    @functools.cache  # noqa: B019  # a process keeps its cells anyway
+    def sizes(self, input_size: int, hidden_size: int) -> tuple[int, int]:
+        """Return how many of a layer's parameters are in matrices, and how many are not."""
+        kind = class_of(self.name, self.source)
+        with torch.device("meta"):
+            parameters = list(kind(input_size, hidden_size).parameters())
+        matrices = sum(p.numel() for p in parameters if p.dim() > 1)
+        return matrices, sum(p.numel() for p in parameters) - matrices
+
 
 class OwnLayer(SteppedLayer):
     """Steps a user's own cell through a window."""
@@ -98,15 +107,6 @@ def sha256_of(cell: str) -> str | None:
     return own_cell(cell).sha256 if is_own_cell(cell) else None
 
 
-def own_sizes(name: str, input_size: int, hidden_size: int) -> tuple[int, int]:
-    """Return how many of a layer's parameters are in matrices, and how many are not.
-
-    Raises:
-        ConfigError: The user has not named its file.
-    """
-    return _num_parameters(own_cell(name), input_size, hidden_size)
-
-
 @functools.cache
 def class_of(name: str, source: bytes) -> type[nn.Module]:
     """Execute a source and return its class.
@@ -130,12 +130,3 @@ def class_of(name: str, source: bytes) -> type[nn.Module]:
             f"a cell must be a class of its file, a torch.nn.Module: {file} has no such {wanted}"
         )
     return kind
-
-
-@functools.cache
-def _num_parameters(cell: OwnCell, input_size: int, hidden_size: int) -> tuple[int, int]:
-    kind = class_of(cell.name, cell.source)
-    with torch.device("meta"):
-        parameters = list(kind(input_size, hidden_size).parameters())
-    matrices = sum(p.numel() for p in parameters if p.dim() > 1)
-    return matrices, sum(p.numel() for p in parameters) - matrices

@@ -17,7 +17,7 @@ import torch
 
 from model.config import ARITHMETIC_FIELDS, TrialConfig, check_arithmetic
 from model.errors import ConfigError
-from model.network.kernels.library import kernel
+from model.network.kernels.library import load_kernel
 from model.network.lstm import CharLSTM
 
 MIN_SPEEDUP = 1.05
@@ -53,7 +53,7 @@ class Arithmetic:
     def is_available(self) -> bool:
         """Whether this CPU can train an LSTM so."""
         has_precision = self.precision == "float32" or has_bfloat16()
-        return has_precision and (self.kernel == "torch" or kernel(self.dtype) is not None)
+        return has_precision and (self.kernel == "torch" or load_kernel(self.dtype) is not None)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -41,7 +41,7 @@ def dynamic_gain(network: StreamNetwork, corpus: EncodedCorpus, *, seed: int) ->
     """Return the bits that dynamic evaluation saves on the test passage, and the symbols scored.
 
     Args:
-        network: The network; its weights do not change, and it is left in evaluation mode.
+        network: The network; it does not change.
         corpus: Its streams.
         seed: Seed for drawing the segments of the training text.
 
@@ -83,15 +83,14 @@ def _nats(
     """Return the cost of a passage in nats, in total, scored segment by segment."""
     learner = _learner(network)
     parameters = [*learner.parameters()]
-    device = parameters[0].device
     context = context[-WARM_UP_SYMBOLS:]
-    text = torch.from_numpy(np.concatenate([context, passage]).astype(np.int64)).to(device)
+    text = torch.from_numpy(np.concatenate([context, passage]).astype(np.int64)).to(learner.device)
     first = len(context) - 1
     state = None
     if first:
         with torch.no_grad():
             _, state = learner(text[:first, None])
-    nats = torch.zeros((), dtype=torch.float64, device=device)
+    nats = torch.zeros((), dtype=torch.float64, device=learner.device)
     for start in range(first, len(text) - 1, SEGMENT_SYMBOLS):
         end = min(start + SEGMENT_SYMBOLS, len(text) - 1)
         with torch.set_grad_enabled(learning_rate > 0):
@@ -133,7 +132,7 @@ def _root_mean_squares(network: StreamNetwork, train: Symbols, *, seed: int) -> 
     starts = np.random.default_rng(seed).integers(0, max(1, len(train) - length), _SEGMENTS)
     for start in starts:
         piece = torch.from_numpy(train[start : start + length].astype(np.int64))
-        text = piece.to(parameters[0].device)
+        text = piece.to(learner.device)
         warm = min(WARM_UP_SYMBOLS, len(text) // 2)
         with torch.no_grad():
             _, state = learner(text[:warm, None])

@@ -27,9 +27,7 @@ from model.text.ngram import Ngram
 from model.text.streams import Symbols
 
 
-def symbol_nats(
-    model: Network, passage: Symbols, *, context: Symbols, device: torch.device
-) -> NDArray[np.float64]:
+def symbol_nats(model: Network, passage: Symbols, *, context: Symbols) -> NDArray[np.float64]:
     """Return the cost in nats of each symbol of a passage (N,) under a network of any kind.
 
     Args:
@@ -37,27 +35,24 @@ def symbol_nats(
         passage: Indices (N,), at least one.
         context: The symbols just before the passage, at least one; the first symbol of the
             passage is scored too.
-        device: Device of the network.
     """
+    model.eval()
     if isinstance(model, Mixture):
-        parts = [
-            symbol_nats(member, passage, context=context, device=device)
-            for member in model.networks
-        ]
+        parts = [symbol_nats(member, passage, context=context) for member in model.networks]
         if model.ngram is not None:
             parts.append(model.ngram.nats(passage, context=context))
         return mixed_nats(np.stack(parts), model.weights)
     if isinstance(model, WindowLSTM):
-        return _window_nats(model, passage, context=context, device=device)
+        return _window_nats(model, passage, context=context)
     assert isinstance(model, StreamNetwork)
     inputs_TB, targets_TB, places_TB, is_scored_TB = _columns(passage, context)
-    losses_TB = _losses(model, inputs_TB, targets_TB, device)
+    losses_TB = _losses(model, inputs_TB, targets_TB)
     nats_N = np.empty(len(passage))
     nats_N[places_TB[is_scored_TB]] = losses_TB[is_scored_TB]
     return nats_N
 
 
-def cold_nats(model: Network, texts_TB: Symbols, *, device: torch.device) -> NDArray[np.float64]:
+def cold_nats(model: Network, texts_TB: Symbols) -> NDArray[np.float64]:
     """Return the cost in nats of each symbol of a batch of texts, except their first symbols.
 
     Nothing precedes the first symbol: a network that carries a state starts without one.
@@ -65,25 +60,21 @@ def cold_nats(model: Network, texts_TB: Symbols, *, device: torch.device) -> NDA
     Args:
         model: The network; it is left in evaluation mode.
         texts_TB: Indices (T, B), at least two steps.
-        device: Device of the network.
 
     Returns:
         Nats (T - 1, B).
     """
+    model.eval()
     if isinstance(model, Mixture):
-        parts = [cold_nats(member, texts_TB, device=device) for member in model.networks]
+        parts = [cold_nats(member, texts_TB) for member in model.networks]
         if model.ngram is not None:
             parts.append(ngram_cold_nats(model.ngram, texts_TB))
         return mixed_nats(np.stack(parts), model.weights)
     if isinstance(model, StreamNetwork):
-        nats_TB = _losses(model, texts_TB[:-1], texts_TB[1:], device)
-    else:
-        assert isinstance(model, WindowLSTM)
-        nats = [
-            _window_nats(model, text[1:], context=text[:1], device=device) for text in texts_TB.T
-        ]
-        nats_TB = np.stack(nats, axis=1)
-    return nats_TB
+        return _losses(model, texts_TB[:-1], texts_TB[1:])
+    assert isinstance(model, WindowLSTM)
+    nats = [_window_nats(model, text[1:], context=text[:1]) for text in texts_TB.T]
+    return np.stack(nats, axis=1)
 
 
 def ngram_cold_nats(ngram: Ngram, texts_TB: Symbols) -> NDArray[np.float64]:
@@ -93,9 +84,7 @@ def ngram_cold_nats(ngram: Ngram, texts_TB: Symbols) -> NDArray[np.float64]:
 
 
 @torch.inference_mode()
-def _window_nats(
-    model: WindowLSTM, passage: Symbols, *, context: Symbols, device: torch.device
-) -> NDArray[np.float64]:
+def _window_nats(model: WindowLSTM, passage: Symbols, *, context: Symbols) -> NDArray[np.float64]:
     """Return the cost in nats of each symbol under a window-regime network; see `symbol_nats`.
 
     Each symbol is predicted as in generation: from the window before it, which grows with
@@ -103,12 +92,11 @@ def _window_nats(
     """
     length = model.window_length
     num_context = min(len(context), length)
-    symbols = torch.from_numpy(np.concatenate([context[-length:], passage])).to(device)
+    symbols = torch.from_numpy(np.concatenate([context[-length:], passage])).to(model.device)
     # A row is a window and the symbol after it.
     batches = [symbols[None, : end + 1] for end in range(num_context, min(length, len(symbols)))]
     if len(symbols) > length:
         batches += torch.split(symbols.unfold(0, length + 1, 1), WINDOWS_AT_ONCE)
-    model.eval()
     losses = [
         functional.cross_entropy(
             model(batch[:, :-1].T).float(), batch[:, -1].long(), reduction="none"
@@ -143,18 +131,15 @@ def _columns(
 
 
 @torch.inference_mode()
-def _losses(
-    model: StreamNetwork, inputs_TB: Symbols, targets_TB: Symbols, device: torch.device
-) -> NDArray[np.float64]:
-    """Return the cost in nats of each target (T, B); the network is left in evaluation mode."""
-    model.eval()
+def _losses(model: StreamNetwork, inputs_TB: Symbols, targets_TB: Symbols) -> NDArray[np.float64]:
+    """Return the cost in nats of each target (T, B)."""
     losses: list[Tensor] = []
     state = None
     num_steps = chunk_steps(inputs_TB.shape[1], model.output.out_features)
     for start in range(0, len(inputs_TB), num_steps):
         chunk = slice(start, start + num_steps)
-        inputs = torch.from_numpy(inputs_TB[chunk].astype(np.int32)).to(device)
-        targets = torch.from_numpy(targets_TB[chunk].astype(np.int64)).to(device)
+        inputs = torch.from_numpy(inputs_TB[chunk].astype(np.int32)).to(model.device)
+        targets = torch.from_numpy(targets_TB[chunk].astype(np.int64)).to(model.device)
         logits_TBV, state = model(inputs, state)
         losses_N = functional.cross_entropy(
             logits_TBV.float().flatten(0, 1), targets.flatten(), reduction="none"
@@ -182,14 +167,12 @@ def held_out_nats(
         is_test: Whether to score the test passage.
         max_symbols: Only this many symbols of a longer passage are scored; None means all.
     """
-    corpus, device = prepared.streams(config), next(network.parameters()).device
+    corpus = prepared.streams(config)
     passage, context = corpus.validation, corpus.train
     if is_test:
         passage, context = corpus.test, corpus.validation
-    with autocast(precision, device):
-        return symbol_nats(
-            network, passage.symbols[:max_symbols], context=context.symbols, device=device
-        )
+    with autocast(precision, network.device):
+        return symbol_nats(network, passage.symbols[:max_symbols], context=context.symbols)
 
 
 def score_test_passage(
@@ -229,12 +212,12 @@ def score_cold_windows(
         precision: As in `held_out_nats`.
         length: Number of scored symbols in a window, at least 1: all but its first.
     """
-    test, device = prepared.streams(config).test, next(network.parameters()).device
+    test = prepared.streams(config).test
     num_windows = (len(test.symbols) - 1) // length
     if num_windows < 1:
         return None
     places_TB = np.arange(num_windows) * length + np.arange(length + 1)[:, None]
-    with autocast(precision or "float32", device):
-        nats_TB = cold_nats(network, test.symbols[places_TB], device=device)
+    with autocast(precision or "float32", network.device):
+        nats_TB = cold_nats(network, test.symbols[places_TB])
     own_bits = float(nats_TB.mean()) / math.log(2) * len(test.symbols)
     return restored_bits_per_char(own_bits + test.spelling_bits, test)

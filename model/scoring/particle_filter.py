@@ -61,8 +61,7 @@ def letter_bits(
     symbols_of = symbols_by_letter(vocabulary)
     silent = symbols_of.pop("", Spellings(np.empty(0, dtype=np.intp), np.empty(0)))
     network.eval()
-    device = next(network.parameters()).device
-    context_T = torch.from_numpy(context[-WARM_UP_SYMBOLS:].astype(np.int64)).to(device)
+    context_T = torch.from_numpy(context[-WARM_UP_SYMBOLS:].astype(np.int64)).to(network.device)
     logits_1V, stepper = network.start_stepper(context_T[:, None])
     particles = _Particles(stepper, np.ones(1), _probabilities(logits_1V))
     bits = 0.0

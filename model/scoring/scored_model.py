@@ -61,15 +61,12 @@ class ScoredModel:
         description: str,
     ) -> "ScoredModel":
         """Wrap a network of any kind, including a mixture."""
-        device = next(network.parameters()).device
         return cls(
             description=description,
             vocabulary=vocabulary,
             cleaning=cleaning,
-            symbol_nats=lambda passage, context: symbol_nats(
-                network, passage, context=context, device=device
-            ),
-            cold_nats=lambda texts_TB: cold_nats(network, texts_TB, device=device),
+            symbol_nats=lambda passage, context: symbol_nats(network, passage, context=context),
+            cold_nats=lambda texts_TB: cold_nats(network, texts_TB),
         )
 
     @classmethod

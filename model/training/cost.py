@@ -6,12 +6,15 @@ L layers.
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from model.config import TrialConfig, is_own_cell
 from model.errors import CorpusError
 from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, num_columns
 from model.text.streams import EncodedCorpus
+
+if TYPE_CHECKING:
+    from model.network.own_cells import OwnCell
 
 _FORWARD_FLOPS, _TRAINING_FLOPS = 2, 6
 """Per weight and symbol: one multiplication and one addition forward; twice that backward,
@@ -82,18 +85,35 @@ class Work(NamedTuple):
 WORK_KINDS = Work._fields
 
 
+def own_cell_of(config: TrialConfig) -> "OwnCell | None":
+    """Return the user's own cell of a configuration; None for a built-in cell.
+
+    Raises:
+        ConfigError: The user has not named its file.
+    """
+    if not is_own_cell(config.cell):
+        return None
+    from model.network.own_cells import own_cell  # imports torch: only for own cells
+
+    return own_cell(config.cell)
+
+
 def layer_weights(config: TrialConfig) -> list[int]:
     """Return the number of weights of each layer, without biases."""
-    hidden_size = config.hidden_size
-    first = config.embedding_dim if config.regime == "stream" else 1
-    inputs = [first, *[hidden_size] * (config.num_layers - 1)]
-    if is_own_cell(config.cell):
-        return [_own_sizes(config, size)[0] for size in inputs]
+    hidden_size, inputs = config.hidden_size, _input_sizes(config)
+    if own := own_cell_of(config):
+        return [own.sizes(size, hidden_size)[0] for size in inputs]
     rounds = config.mogrifier_rounds if config.cell == "mogrifier" else 0
     return [
         hidden_size * (_NUM_GATES[config.cell] * (size + hidden_size) + rounds * size)
         for size in inputs
     ]
+
+
+def _input_sizes(config: TrialConfig) -> list[int]:
+    """Return the number of inputs of each layer."""
+    first = config.embedding_dim if config.regime == "stream" else 1
+    return [first, *[config.hidden_size] * (config.num_layers - 1)]
 
 
 def num_parameters(config: TrialConfig, vocabulary_size: int) -> int:
@@ -104,10 +124,9 @@ def num_parameters(config: TrialConfig, vocabulary_size: int) -> int:
     output = output_weights(config, vocabulary_size) + vocabulary_size
     if config.tie_weights:
         output -= embedding
-    if is_own_cell(config.cell):
-        biases = 0  # they are among what `_own_sizes` counts
-        inputs = (config.embedding_dim, *[config.hidden_size] * (config.num_layers - 1))
-        output += sum(_own_sizes(config, size)[1] for size in inputs)
+    if own := own_cell_of(config):
+        biases = 0  # they are among its sizes
+        output += sum(own.sizes(size, config.hidden_size)[1] for size in _input_sizes(config))
     else:
         biases = _NUM_GATES[config.cell] * (2 if stream else 1)  # torch has two a gate, Keras one
     per_unit = config.num_layers * (biases + norms)
@@ -180,48 +199,56 @@ def step_work(config: TrialConfig, vocabulary_size: int) -> Work:
     """Return the work of an optimiser step on a full batch."""
     length = config.sequence_length
     scored = config.batch_size * (length if config.regime == "stream" else 1)
-    return _passes(config, vocabulary_size, 1, length, config.batch_size, scored, training=True)
+    return _passes(
+        config,
+        vocabulary_size,
+        calls=1,
+        time_steps=length,
+        columns=config.batch_size,
+        scored=scored,
+        training=True,
+    )
 
 
 def epoch_work(config: TrialConfig, sizes: TextSizes) -> Work:
     """Return the work of an epoch, including its evaluation."""
-    stream, length = config.regime == "stream", config.sequence_length
-    vocabulary_size, passage = sizes.vocabulary_size, sizes.validation_symbols
+    stream, vocabulary_size = config.regime == "stream", sizes.vocabulary_size
     training = _passes(
         config,
         vocabulary_size,
-        steps_per_epoch(config, sizes),
-        time_steps_per_epoch(config, sizes),
-        config.batch_size,
-        _rows(config, sizes) * (config.batch_size if stream else 1),
+        calls=steps_per_epoch(config, sizes),
+        time_steps=time_steps_per_epoch(config, sizes),
+        columns=config.batch_size,
+        scored=_rows(config, sizes) * (config.batch_size if stream else 1),
         training=True,
     )
-    if stream:
-        columns = num_columns(passage)
-        steps = math.ceil(passage / columns) + WARM_UP_SYMBOLS
-        calls, scored = math.ceil(steps / chunk_steps(columns, vocabulary_size)), steps * columns
-    else:
-        columns = min(passage, WINDOWS_AT_ONCE)
-        calls, scored = math.ceil(passage / columns), passage
-        steps = calls * length
+    columns, steps, steps_at_once = evaluation_layout(config, sizes)
     times = config.reports_per_epoch
     evaluation = _passes(
         config,
         vocabulary_size,
-        times * calls,
-        times * steps,
-        columns,
-        times * scored,
+        calls=times * math.ceil(steps / steps_at_once),
+        time_steps=times * steps,
+        columns=columns,
+        scored=times * (steps * columns if stream else sizes.validation_symbols),
         training=False,
     )
     return Work(*(sum(each) for each in zip(training, evaluation, strict=True)))
 
 
-def _own_sizes(config: TrialConfig, input_size: int) -> tuple[int, int]:
-    """Return how many parameters of a user's own layer are in matrices, and how many are not."""
-    from model.network.own_cells import own_sizes  # imports torch: only for own cells
+def evaluation_layout(config: TrialConfig, sizes: TextSizes) -> tuple[int, int, int]:
+    """Return how evaluation.py scores the validation passage.
 
-    return own_sizes(config.cell, input_size, config.hidden_size)
+    Returns:
+        The columns or windows of a batch, the time steps of all passes, and those of one pass.
+    """
+    passage, length = sizes.validation_symbols, config.sequence_length
+    if config.regime == "window":
+        columns = min(passage, WINDOWS_AT_ONCE)
+        return columns, math.ceil(passage / columns) * length, length
+    columns = num_columns(passage)
+    steps = math.ceil(passage / columns) + WARM_UP_SYMBOLS
+    return columns, steps, min(steps, chunk_steps(columns, sizes.vocabulary_size))
 
 
 def _rows(config: TrialConfig, sizes: TextSizes) -> int:
@@ -234,11 +261,11 @@ def _rows(config: TrialConfig, sizes: TextSizes) -> int:
 def _passes(
     config: TrialConfig,
     vocabulary_size: int,
+    *,
     calls: int,
     time_steps: int,
     columns: int,
     scored: int,
-    *,
     training: bool,
 ) -> Work:
     """Return the work of passes through the network.
@@ -261,10 +288,7 @@ def _passes(
     if config.cell == "mogrifier":
         rounds = config.mogrifier_rounds
         units += num_layers * hidden_size * (_MOGRIFIER_UNITS - 1)
-    if is_own_cell(config.cell):
-        from model.network.own_cells import own_cell  # imports torch: only for own cells
-
-        own = own_cell(config.cell)
+    if own := own_cell_of(config):
         units += num_layers * round(hidden_size * (own.kept_bytes / _UNIT_KEPT_BYTES - 1))
         step_activations = round(num_layers * own.step_ratio * _STEP_ACTIVATIONS)
     elif config.cell != "lstm":

@@ -7,9 +7,15 @@ which was never compared with a measurement.
 
 import math
 
-from model.config import TrialConfig, is_own_cell
-from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, num_columns
-from model.training.cost import TextSizes, layer_weights, num_parameters, recurrent_weights
+from model.config import TrialConfig
+from model.training.cost import (
+    TextSizes,
+    evaluation_layout,
+    layer_weights,
+    num_parameters,
+    own_cell_of,
+    recurrent_weights,
+)
 
 MEMORY_FIELDS = (
     *("hidden_size", "num_layers", "batch_size", "sequence_length", "embedding_dim"),
@@ -58,10 +64,8 @@ def training_bytes(config: TrialConfig, sizes: TextSizes) -> int:
     at_work, kept = _UNIT_BYTES[precision]
     if config.cell != "lstm":
         at_work = _STEPPED_UNIT_BYTES
-    if is_own_cell(config.cell):
-        from model.network.own_cells import own_cell  # imports torch: only for own cells
-
-        kept = math.ceil(own_cell(config.cell).kept_bytes) + _AROUND_UNIT_BYTES
+    if own := own_cell_of(config):
+        kept = math.ceil(own.kept_bytes) + _AROUND_UNIT_BYTES
     if stream and config.normalization == "layer":
         more_at_work, more_kept = _NORM_UNIT_BYTES[precision]
         at_work, kept = at_work + more_at_work, kept + more_kept
@@ -75,17 +79,11 @@ def training_bytes(config: TrialConfig, sizes: TextSizes) -> int:
         gated = of_input * inputs + of_hidden * hidden_size * config.num_layers
         window += read * gated * _GATED_BYTES
     window += scored * sizes.vocabulary_size * _LOGIT_BYTES
-    if stream:
-        columns = num_columns(sizes.validation_symbols)
-        steps = -(-sizes.validation_symbols // columns) + WARM_UP_SYMBOLS
-        evaluated = judged = columns * min(steps, chunk_steps(columns, sizes.vocabulary_size))
-        order_bytes = 0
-    else:
-        judged = min(sizes.validation_symbols, WINDOWS_AT_ONCE)
-        evaluated = judged * config.sequence_length
-        order_bytes = 4 * sizes.train_symbols  # the order of the windows
+    columns, _, steps_at_once = evaluation_layout(config, sizes)
+    evaluated = columns * steps_at_once
     evaluation = evaluated * hidden_size * _EVALUATED_UNIT_BYTES
-    evaluation += judged * sizes.vocabulary_size * _LOGIT_BYTES
+    evaluation += (evaluated if stream else columns) * sizes.vocabulary_size * _LOGIT_BYTES
+    order_bytes = 0 if stream else 4 * sizes.train_symbols  # the order of the windows
     dropped = recurrent_weights(config) * _DROPPED_BYTES if config.weight_dropout else 0
     return (
         order_bytes

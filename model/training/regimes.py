@@ -172,7 +172,7 @@ def _optimizer(
         # torch 2.13 starts the mean with the weights after step t0 + 2.
         settings["t0"] = round(num_steps * (1 - config.decay_fraction)) - 1
         # Otherwise torch 2.13 reads each parameter's step from the GPU, and waits.
-        settings["capturable"] = next(network.parameters()).is_cuda
+        settings["capturable"] = network.device.type == "cuda"
     else:
         kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
         settings["fused"] = True

@@ -131,8 +131,8 @@ class Trainer:
         Raises:
             TrainingDiverged: A step's loss was NaN or infinite.
         """
-        epoch, steps = self._place(report)
         self.model.train()
+        epoch, steps = self._place(report)
         losses = torch.zeros(len(steps), device=self.device)
         num_scored = torch.zeros(len(steps), dtype=torch.float64, device=self.device)
         devices = [self.device] if self.device.type == "cuda" else []
@@ -185,7 +185,6 @@ class Trainer:
                 self.model,
                 self.corpus.validation.symbols,
                 context=self.corpus.train.symbols,
-                device=self.device,
             )
         return float(nats_N.sum())
 

@@ -39,7 +39,7 @@ _POINTER, _SIZE = ctypes.c_void_p, ctypes.c_int64
 
 
 @functools.cache
-def kernel(dtype: torch.dtype) -> ctypes.CDLL | None:
+def load_kernel(dtype: torch.dtype) -> ctypes.CDLL | None:
     """Return the kernel for float32 or bfloat16; None where there is none.
 
     It needs a compiler, a suitable processor and a cache folder.
@@ -62,6 +62,13 @@ def kernel(dtype: torch.dtype) -> ctypes.CDLL | None:
     library.lstm_next.restype = ctypes.c_bool
     library.lstm_forward.argtypes = (_SIZE,) * 3 + (_POINTER,) * 5
     library.lstm_backward.argtypes = (_SIZE,) * 3 + (_POINTER,) * 6
+    return library
+
+
+def loaded_kernel(dtype: torch.dtype) -> ctypes.CDLL:
+    """Return the kernel for float32 or bfloat16; there must be one here."""
+    library = load_kernel(dtype)
+    assert library is not None, "no kernel here"
     return library
 
 

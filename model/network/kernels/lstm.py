@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from model.network.kernels.library import kernel
+from model.network.kernels.library import load_kernel, loaded_kernel
 
 LANES = 16
 INNER_VALUES = {torch.float32: 1, torch.bfloat16: 2}
@@ -31,6 +31,22 @@ class LSTMLayer(nn.LSTM):
     """
 
     fused_dtype: torch.dtype | None = None
+    weight_ih_l0: nn.Parameter
+    weight_hh_l0: nn.Parameter
+    bias_ih_l0: nn.Parameter
+    bias_hh_l0: nn.Parameter
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.open_forget_gate()
+
+    def open_forget_gate(self) -> None:
+        """Set the forget gate's bias to 1, so that the state is kept early in training.
+
+        Source: Jozefowicz 2015, "An Empirical Exploration of Recurrent Network Architectures".
+        """
+        # The gate order is input, forget, cell, output.
+        nn.init.ones_(self.bias_ih_l0.data.chunk(4)[1])
 
     def forward(  # type: ignore[override]  # torch's also takes packed sequences
         self, values_TBI: Tensor, state: tuple[Tensor, ...] | None = None
@@ -43,7 +59,7 @@ class LSTMLayer(nn.LSTM):
         """
         is_autocast = torch.is_autocast_enabled("cpu")
         dtype = torch.bfloat16 if is_autocast else torch.float32
-        if self.fused_dtype == dtype and values_TBI.device.type == "cpu" and kernel(dtype):
+        if self.fused_dtype == dtype and values_TBI.device.type == "cpu" and load_kernel(dtype):
             return self._fused(values_TBI.to(dtype), state)
         result: tuple[Tensor, tuple[Tensor, ...]] = super().forward(values_TBI, state)  # type: ignore[arg-type]
         return result
@@ -62,9 +78,7 @@ class LSTMLayer(nn.LSTM):
 
     def weights(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return the weights of inputs (G, I) and of hidden state (G, H), and the bias (G,)."""
-        named = dict(self.named_parameters())
-        bias_G = named["bias_ih_l0"] + named["bias_hh_l0"]
-        return named["weight_ih_l0"], named["weight_hh_l0"], bias_G
+        return self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0 + self.bias_hh_l0
 
 
 class PackedWeights:
@@ -94,7 +108,7 @@ class PackedWeights:
         packed = torch.empty(2, 4 * self.size * self.size, dtype=self._dtype)
         weight_GH = weight_GH.contiguous()
         pointers = [tensor.data_ptr() for tensor in (weight_GH, *packed)]
-        _library(self._dtype).lstm_pack(weight_GH.shape[1], self.size, *pointers)
+        loaded_kernel(self._dtype).lstm_pack(weight_GH.shape[1], self.size, *pointers)
         return packed
 
     def padded(self, state_BH: Tensor) -> Tensor:
@@ -124,7 +138,7 @@ class _FusedLSTM(torch.autograd.Function):
         cells_TBS = torch.empty(num_steps + 1, *shape[1:])
         hidden_TBS[0], cells_TBS[0] = weights.padded(hidden_BH), weights.padded(cell_BH)
         filled = (weights.packed[0], weights.bias_4S, gates_NP, hidden_TBS, cells_TBS)
-        _library(dtype).lstm_forward(*shape, *(tensor.data_ptr() for tensor in filled))
+        loaded_kernel(dtype).lstm_forward(*shape, *(tensor.data_ptr() for tensor in filled))
         ctx.save_for_backward(
             values_NI,
             weights.inputs_PI,
@@ -152,7 +166,7 @@ class _FusedLSTM(torch.autograd.Function):
         of_gates_NP = torch.empty_like(gates_NP)
         filled = (packed, of_outputs_TBS, gates_NP, cells_TBS, of_cell_BS, of_gates_NP)
         pointers = (tensor.data_ptr() for tensor in filled)
-        _library(of_gates_NP.dtype).lstm_backward(num_steps, num_columns, size, *pointers)
+        loaded_kernel(of_gates_NP.dtype).lstm_backward(num_steps, num_columns, size, *pointers)
 
         def unpadded(of_padded: Tensor) -> Tensor:
             """Return the rows of the real units, (G, ...) in float32."""
@@ -172,9 +186,3 @@ class _FusedLSTM(torch.autograd.Function):
             of_hidden_BH,
             of_cell_BS[:, :hidden_size],
         )
-
-
-def _library(dtype: torch.dtype) -> Any:
-    library = kernel(dtype)
-    assert library is not None, "no kernel here"
-    return library

@@ -10,6 +10,7 @@ from model.config import CELLS, NORMALIZATIONS, TrialConfig
 from model.network.cells import MogrifierLayer
 from model.network.lstm import CharLSTM, build_network
 from model.network.stream import StreamNetwork
+from stepping_checks import check_picked_and_joined, check_single_steps
 
 CONFIG = TrialConfig(hidden_size=12, num_layers=2, embedding_dim=5)
 OTHERS = [
@@ -57,13 +58,7 @@ def test_single_steps_equal_one_window(
     cell: dict[str, object],
     inputs_TB: Tensor,
 ) -> None:
-    model = network(normalization=normalization, **cell)
-    with torch.inference_mode():
-        whole_TBV, _ = model(inputs_TB)
-        logits_BV, stepper = model.start_stepper(inputs_TB[:10])
-        torch.testing.assert_close(logits_BV, whole_TBV[9])
-        for place in range(10, 20):
-            torch.testing.assert_close(stepper.step(inputs_TB[place]), whole_TBV[place])
+    check_single_steps(network(normalization=normalization, **cell), inputs_TB)
 
 
 @pytest.mark.parametrize("cell", OTHERS)
@@ -71,15 +66,7 @@ def test_picked_and_joined_passages_go_on_from_their_own_states(
     cell: dict[str, object],
     inputs_TB: Tensor,
 ) -> None:
-    model = network(**cell)
-    with torch.inference_mode():
-        _, stepper = model.start_stepper(inputs_TB[:10])
-        picked = stepper.pick(torch.tensor([2, 0]))
-        picked.step(inputs_TB[10, [2, 0]])
-        stepper.step(inputs_TB[10])  # the other's step left it where it was
-        logits_BV = stepper.join(picked).step(inputs_TB[11, [0, 1, 2, 2, 0]])
-        whole_TBV, _ = model(inputs_TB[:12])
-    torch.testing.assert_close(logits_BV, whole_TBV[-1, [0, 1, 2, 2, 0]])
+    check_picked_and_joined(network(**cell), inputs_TB)
 
 
 def test_number_of_parameters() -> None:

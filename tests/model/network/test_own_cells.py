@@ -22,6 +22,7 @@ from model.training.cost import TextSizes, epoch_work, num_parameters
 from model.training.memory import training_bytes
 from model.training.named_cells import execute_cells
 from own_cell import NAME
+from stepping_checks import check_picked_and_joined, check_single_steps
 
 CONFIG = TrialConfig(hidden_size=12, num_layers=2, embedding_dim=5)
 SIZES = TextSizes(
@@ -61,12 +62,9 @@ def test_single_steps_equal_one_window_and_two(
     normalization: str, own: str, inputs_TB: Tensor
 ) -> None:
     model = network(cell=own, normalization=normalization)
+    check_single_steps(model, inputs_TB)
     with torch.inference_mode():
         whole_TBV, whole_state = model(inputs_TB)
-        logits_BV, stepper = model.start_stepper(inputs_TB[:10])
-        torch.testing.assert_close(logits_BV, whole_TBV[9])
-        for place in range(10, 20):
-            torch.testing.assert_close(stepper.step(inputs_TB[place]), whole_TBV[place])
         first_TBV, state = model(inputs_TB[:10])
         second_TBV, last_state = model(inputs_TB[10:], state)
     torch.testing.assert_close(torch.cat([first_TBV, second_TBV]), whole_TBV)
@@ -78,15 +76,7 @@ def test_single_steps_equal_one_window_and_two(
 def test_picked_and_joined_passages_go_on_from_their_own_states(
     own: str, inputs_TB: Tensor
 ) -> None:
-    model = network(cell=own)
-    with torch.inference_mode():
-        _, stepper = model.start_stepper(inputs_TB[:10])
-        picked = stepper.pick(torch.tensor([2, 0]))
-        picked.step(inputs_TB[10, [2, 0]])
-        stepper.step(inputs_TB[10])
-        logits_BV = stepper.join(picked).step(inputs_TB[11, [0, 1, 2, 2, 0]])
-        whole_TBV, _ = model(inputs_TB[:12])
-    torch.testing.assert_close(logits_BV, whole_TBV[-1, [0, 1, 2, 2, 0]])
+    check_picked_and_joined(network(cell=own), inputs_TB)
 
 
 def test_it_is_the_gru(own: str, inputs_TB: Tensor) -> None:

@@ -98,7 +98,7 @@ def without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     with monkeypatch.context() as patch:
         patch.setattr(torch.nn.modules.rnn._VF, "lstm", refusing)
-        patch.setattr(precision, "kernel", lambda dtype: None)
+        patch.setattr(precision, "load_kernel", lambda dtype: None)
         precision.has_bfloat16.cache_clear()
         precision._fastest.cache_clear()
         yield

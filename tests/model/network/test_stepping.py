@@ -14,6 +14,7 @@ from model.network.precision import (
     Arithmetic,
     autocast,
 )
+from stepping_checks import check_picked_and_joined, check_single_steps
 
 
 @pytest.mark.parametrize("max_table_values", [0, stepping.MAX_TABLE_VALUES])
@@ -36,14 +37,7 @@ def test_steps_equal_one_long_pass(
             torch.nn.init.uniform_(parameter)
     network.eval()
     inputs_TB = torch.randint(0, 9, (30, 4), generator=torch.Generator().manual_seed(1))
-    with torch.inference_mode():
-        whole_TBV, _ = network(inputs_TB)
-        logits_BV, stepper = network.start_stepper(inputs_TB[:10])
-        torch.testing.assert_close(logits_BV, whole_TBV[9])
-        for place in range(10, 30):
-            torch.testing.assert_close(
-                stepper.step(inputs_TB[place]), whole_TBV[place], rtol=1e-5, atol=1e-5
-            )
+    check_single_steps(network, inputs_TB, tolerance=1e-5)
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
@@ -93,12 +87,4 @@ def test_picked_and_joined_passages_go_on_from_their_own_states(arithmetic: Arit
     network.use_kernel(arithmetic.kernel, arithmetic.precision)
     tolerance = 0.02 if arithmetic == FUSED_BFLOAT16 else 1e-5
     texts_TB = torch.randint(0, 9, (12, 3), generator=torch.Generator().manual_seed(1))
-    with torch.inference_mode():
-        _, stepper = network.start_stepper(texts_TB[:10])
-        picked = stepper.pick(torch.tensor([2, 0]))
-        picked.step(texts_TB[10, [2, 0]])
-        stepper.step(texts_TB[10])  # the other's step left it where it was
-        logits_BV = stepper.join(picked).step(texts_TB[11, [0, 1, 2, 2, 0]])
-        whole_TBV, _ = network(texts_TB)
-    expected_BV = whole_TBV[-1, [0, 1, 2, 2, 0]]
-    torch.testing.assert_close(logits_BV, expected_BV, rtol=tolerance, atol=tolerance)
+    check_picked_and_joined(network, texts_TB, tolerance=tolerance)

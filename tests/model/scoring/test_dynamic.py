@@ -17,8 +17,6 @@ from model.text.streams import EncodedCorpus
 from model.training.checkpoint import load_checkpoint
 from model.training.trainer import Trainer
 
-CPU = torch.device("cpu")
-
 
 @pytest.fixture
 def network(trained_checkpoint: Path) -> StreamNetwork:
@@ -86,7 +84,7 @@ def test_network_that_does_not_learn_spends_what_it_does(
     monkeypatch.setattr(dynamic, "LEARNING_RATES", (0.0,))
     assert dynamic_gain(network, corpus, seed=0)[0] == pytest.approx(0, abs=1e-9)
     text = np.concatenate([corpus.validation.symbols[-128:], corpus.test.symbols])
-    expected = cold_nats(network, text[:, None], device=CPU)[127:].sum()
+    expected = cold_nats(network, text[:, None])[127:].sum()
     nats = dynamic._nats(network, corpus.test.symbols, corpus.validation.symbols, 0.0, [])
     assert nats == pytest.approx(expected, rel=1e-5)
 

@@ -13,8 +13,6 @@ from model.scoring.objective import PreparedCorpus, restored_bits_per_char
 from model.text.streams import EncodedCorpus
 from model.training.checkpoint import load_checkpoint
 
-CPU = torch.device("cpu")
-
 
 def sequential_nats(model: torch.nn.Module, symbols: list[int], num_context: int) -> float:
     """Score a passage character by character, the slow and obvious way."""
@@ -27,7 +25,7 @@ def sequential_nats(model: torch.nn.Module, symbols: list[int], num_context: int
 
 def validation_nats(model: Network, corpus: EncodedCorpus, length: int | None = None) -> float:
     passage = corpus.validation.symbols[:length]
-    return float(symbol_nats(model, passage, context=corpus.train.symbols, device=CPU).sum())
+    return float(symbol_nats(model, passage, context=corpus.train.symbols).sum())
 
 
 def test_columns_score_as_one_long_pass_does(

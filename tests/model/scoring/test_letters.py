@@ -22,7 +22,6 @@ VOCABULARY = Vocabulary.of("!?Aab")
 LETTERS = "abba"
 MAX_SILENT_RUN = 2
 CONTEXT = np.array([2, 4], dtype=np.uint8)
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module", params=CELLS)
@@ -111,7 +110,7 @@ def test_letters_network_spends_what_its_own_test_score_says(
     score = score_letters(network, corpus, seed=0, with_trend=True)
     assert score is not None and score.letter_particles == 1
     passage, context = corpus.test.symbols, corpus.validation.symbols
-    nats_N = symbol_nats(network, passage, context=context, device=CPU)
+    nats_N = symbol_nats(network, passage, context=context)
     own_bits = float(nats_N.mean()) / math.log(2)
     assert score.test_bits_per_letter == pytest.approx(own_bits, rel=1e-5)
     assert score.test_bits_per_letter_sixteenth == score.test_bits_per_letter

@@ -22,7 +22,6 @@ from model.scoring.objective import PreparedCorpus
 from model.text.ngram import Ngram
 from model.text.streams import EncodedCorpus
 
-CPU = torch.device("cpu")
 STREAM = TrialConfig(hidden_size=8, embedding_dim=4, batch_size=4, sequence_length=16)
 WINDOW = TrialConfig(hidden_size=6, regime="window", sequence_length=12, batch_size=4)
 
@@ -43,7 +42,7 @@ def mixture(corpus: EncodedCorpus) -> Mixture:
 
 def parts_of(mixture: Mixture, passage: np.ndarray, context: np.ndarray) -> np.ndarray:
     assert mixture.ngram is not None
-    networks = [symbol_nats(n, passage, context=context, device=CPU) for n in mixture.networks]
+    networks = [symbol_nats(n, passage, context=context) for n in mixture.networks]
     of_ngram = -np.log(mixture.ngram.probabilities(passage, context=context))
     return np.stack([*networks, of_ngram])
 
@@ -54,8 +53,8 @@ def test_symbols_cost_what_they_do_in_one_long_pass(
     passage, context = corpus.validation.symbols, corpus.train.symbols
     text = np.concatenate([context[-128:], passage])
     for network in (*mixture.networks, mixture):
-        nats = symbol_nats(network, passage, context=context, device=CPU)
-        expected = cold_nats(network, text[:, None], device=CPU)[127:, 0]
+        nats = symbol_nats(network, passage, context=context)
+        expected = cold_nats(network, text[:, None])[127:, 0]
         assert nats == pytest.approx(expected, abs=1e-3)
 
 
@@ -65,7 +64,7 @@ def test_mixture_is_the_weighted_sum_of_probabilities(
     passage, context = corpus.validation.symbols[:60], corpus.train.symbols
     probabilities = np.exp(-parts_of(mixture, passage, context))
     expected = -np.log(np.array([0.2, 0.3, 0.1, 0.4]) @ probabilities)
-    found = symbol_nats(mixture, passage, context=context, device=CPU)
+    found = symbol_nats(mixture, passage, context=context)
     assert found == pytest.approx(expected, rel=1e-9)
 
 
@@ -79,7 +78,7 @@ def test_it_writes_with_the_probabilities_that_it_scores_with(
         steps = [logits_BV]
         for symbol in text[3:-1]:
             steps.append(step(torch.tensor([symbol, symbol])))
-    cold = cold_nats(mixture, np.stack([text, text], axis=1), device=CPU)
+    cold = cold_nats(mixture, np.stack([text, text], axis=1))
     for at, (logits_BV, symbol) in enumerate(zip(steps, text[3:], strict=True)):
         assert logits_BV.exp().sum(dim=-1) == pytest.approx([1.0, 1.0], abs=1e-5)
         for row in range(2):

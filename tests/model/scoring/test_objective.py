@@ -40,7 +40,7 @@ def uniform_model(config: TrialConfig, corpus: EncodedCorpus) -> CharLSTM:
 
 def validation_nats(model: Network, corpus: EncodedCorpus) -> float:
     passage, context = corpus.validation.symbols, corpus.train.symbols
-    return float(symbol_nats(model, passage, context=context, device=torch.device("cpu")).sum())
+    return float(symbol_nats(model, passage, context=context).sum())
 
 
 @pytest.mark.parametrize(

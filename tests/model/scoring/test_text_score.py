@@ -24,7 +24,6 @@ from model.training.checkpoint import load_checkpoint
 from model.training.predictor import PredictorMeta, save_predictor
 from model.training.trainer import Trainer
 
-CPU = torch.device("cpu")
 _HELD_OUT = ("ngram", "--text", "book.txt", "--part", "test")
 
 

@@ -142,21 +142,6 @@ def test_uniform_network_scores_what_one_works_out_by_hand(
     assert scored == pytest.approx(bits["test"], rel=1e-5)
 
 
-def test_resumed_training_is_the_one_that_was_not_interrupted(
-    prepared: PreparedCorpus, config: TrialConfig, tmp_path: Path
-) -> None:
-    corpus = prepared.streams(config)
-    whole = list(Trainer(config, corpus).reports())
-    begun = Trainer(config, corpus)
-    next(begun.reports())
-    begun.save(tmp_path / "checkpoint")
-    resumed = Trainer(config, corpus)
-    resumed.restore(tmp_path / "checkpoint")
-    for expected, report in zip(whole[1:], resumed.reports(), strict=True):
-        same = dataclasses.replace(report, elapsed_seconds=expected.elapsed_seconds)
-        assert same == expected
-
-
 def test_checkpoint_writes_whole_characters_side_by_side(checkpoint: Path) -> None:
     network, meta = load_checkpoint(checkpoint)
     assert meta.vocabulary == BYTES

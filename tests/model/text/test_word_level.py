@@ -188,21 +188,6 @@ def test_indices_take_the_smallest_type(prepared: PreparedCorpus, config: TrialC
     assert encoded.dtype == np.int16 and encoded.max() == 299
 
 
-def test_resumed_training_is_the_one_that_was_not_interrupted(
-    prepared: PreparedCorpus, config: TrialConfig, tmp_path: Path
-) -> None:
-    corpus = prepared.streams(config)
-    whole = list(Trainer(config, corpus).reports())
-    begun = Trainer(config, corpus)
-    next(begun.reports())
-    begun.save(tmp_path / "checkpoint")
-    resumed = Trainer(config, corpus)
-    resumed.restore(tmp_path / "checkpoint")
-    for expected, report in zip(whole[1:], resumed.reports(), strict=True):
-        same = dataclasses.replace(report, elapsed_seconds=expected.elapsed_seconds)
-        assert same == expected
-
-
 def test_other_text_is_not_resumed(
     checkpoint: Path, config: TrialConfig, text: str, tiny_corpus: PreparedCorpus
 ) -> None:

@@ -123,6 +123,8 @@ def test_interleaved_trainers_do_not_disturb_each_other(
         {"optimizer": "adam"},
         {"optimizer": "asgd", "decay_fraction": 0.8},
         {"optimizer": "asgd", "decay_fraction": 0.4, "normalization": "layer"},
+        {"unit": "word", "min_word_count": 2},
+        {"unit": "byte", "cleaning": "cased"},
     ],
     ids=str,
 )
@@ -135,7 +137,7 @@ def test_resuming_in_the_middle_gives_the_identical_next_epochs(
     config = TrialConfig.from_dict(
         {**tiny_config.to_dict(), "epochs": 5, "weight_decay": 0.01, **changes}
     )
-    corpus = tiny_corpus.encoded["letters" if config.cleaning == "letters" else "lower"]
+    corpus = tiny_corpus.streams(config)
     uninterrupted = Trainer(config, corpus)
     expected = without_seconds(list(uninterrupted.reports()))
     interrupted = Trainer(config, corpus)

@@ -158,7 +158,9 @@ def test_trial_that_asha_stops_as_a_user_does_is_promoted_no_more(
     begin(history, ADD)
     for number, report in enumerate((1, 2), start=1):
         epoch = epoch_record(7, report, search_seconds=3.0 + number)
-        history.add(EpochEnded(epoch=epoch, precision="float32", num_parameters=5, vocabulary_size=3))
+        history.add(
+            EpochEnded(epoch=epoch, precision="float32", num_parameters=5, vocabulary_size=3)
+        )
     session = Session(history)
     session.steering.resume()
     if is_read:

@@ -19,7 +19,7 @@ from model.system.devices import pick_device
 from model.system.files import cache_folder
 from repository import ROOT
 
-build = functools.partial(library.kernel.__wrapped__, torch.float32)
+build = functools.partial(library.load_kernel.__wrapped__, torch.float32)
 """Does what a new process does."""
 
 
@@ -124,13 +124,13 @@ def test_library_that_is_none_is_no_kernel() -> None:
 
 
 def test_each_precision_has_its_own_file(built: Path) -> None:
-    if library.kernel.__wrapped__(torch.bfloat16) is None:
+    if library.load_kernel.__wrapped__(torch.bfloat16) is None:
         pytest.skip("no AVX512-BF16 here")
     assert len(list(built.parent.iterdir())) == 2
 
 
 def test_without_it_auto_is_torch_and_fused_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "kernel", lambda dtype: None)
+    monkeypatch.setattr(precision, "load_kernel", lambda dtype: None)
     monkeypatch.setattr(precision, "has_bfloat16", lambda: True)
     cpu = pick_device(use_gpu=False)
     assert resolve_arithmetic(TrialConfig(precision="bfloat16"), cpu) == BFLOAT16

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import TrialConfig
-from model.network.kernels.library import FLAGS, FLAGS_OF_DTYPE, SOURCES, kernel
+from model.network.kernels.library import FLAGS, FLAGS_OF_DTYPE, SOURCES, load_kernel
 from model.network.kernels.lstm import LSTMLayer
 from model.network.lstm import CharLSTM
 from model.network.precision import FUSED_BFLOAT16, FUSED_FLOAT32, Arithmetic, autocast
@@ -266,4 +266,4 @@ def test_no_byte_outside_its_arrays_is_read_or_written(fused: Arithmetic, tmp_pa
 
 def test_kernel_is_the_same_one_for_the_whole_process() -> None:
     for dtype in (torch.float32, torch.bfloat16):
-        assert kernel(dtype) is kernel(dtype)
+        assert load_kernel(dtype) is load_kernel(dtype)
