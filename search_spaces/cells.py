@@ -19,6 +19,8 @@ def with_cells(space: SearchSpace, cells: Sequence[str]) -> SearchSpace:
     """Return the space with only these cells: `--cell lstm my_cells.py:MyCell`.
 
     One cell is used by every trial except baselines; several form an axis, each with a start.
+    The user wants to compare them: ASHA compares trials only within each, because one may start
+    more slowly, and the best of each is a finalist.
 
     Raises:
         ConfigError: The space has no axes, or what it fixes or searches excludes a cell.
@@ -39,8 +41,13 @@ def with_cells(space: SearchSpace, cells: Sequence[str]) -> SearchSpace:
         base = dataclasses.replace(base, cell=cells[0])
     known = {base.cell, *(start.get(AXIS) for start in narrowed.starts)}
     starts = tuple({AXIS: cell} for cell in cells if cell not in known)
+    within = tuple(dict.fromkeys([*space.budget.compare_within, AXIS]))
     return dataclasses.replace(
-        narrowed, base=base, baselines=baselines, starts=(*narrowed.starts, *starts)
+        narrowed,
+        base=base,
+        baselines=baselines,
+        starts=(*narrowed.starts, *starts),
+        budget=dataclasses.replace(space.budget, compare_within=within),
     )
 
 

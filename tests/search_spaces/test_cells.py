@@ -44,6 +44,21 @@ def test_several_are_an_axis_with_a_start_each() -> None:
     assert [start["cell"] for start in without_lstm.all_starts()] == ["gru", NAME]
 
 
+def test_several_are_compared_and_one_is_not() -> None:
+    full, research = load_space("full"), load_space("research")
+    both = with_cells(full, ["lstm", NAME])
+    assert both.groups() == [("lstm",), (NAME,)]
+    assert SearchSpace.from_dict(both.to_json()) == both
+    # Of each unit too: characters of one cell are not held against words of another.
+    units = with_cells(research, ["gru", NAME])
+    assert units.budget.compare_within == ("unit", "cell")
+    assert units.groups() == [(unit, cell) for cell in ("gru", NAME) for unit in ("char", "word")]
+    assert with_cells(units, ["lstm", NAME]).budget.compare_within == ("unit", "cell")
+    for space in (full, research):  # its own cells are axes like others
+        assert with_cells(space, [NAME]).budget == space.budget
+    assert "cell" not in research.budget.compare_within
+
+
 def test_axes_of_our_cells_are_left_to_them() -> None:
     space = with_cells(load_space("research"), ["lstm", NAME])
     values = space.base.to_dict()

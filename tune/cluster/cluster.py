@@ -23,6 +23,7 @@ from tune.cluster.resources import (
     local_nodes,
     num_concurrent,
     trial_resources,
+    why_busy,
 )
 from tune.cluster.temporary_folder import FOLDER_MODE, make_ray_folder, remove_all, why_full
 from tune.cluster.trial_memory import GIBIBYTE
@@ -53,6 +54,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         self._source = "" if address else " (from RAY_ADDRESS; without it, Ray starts here)"
         self._folders: list[Path] = []  # of a local Ray
         self._node: Node | None = None  # where a local Ray is, once looked at
+        self.busy = ""  # why_busy of it
         self._resident_bytes = self._taken_bytes = 0
         self._trial_cpus = 1
         self._kept: KeptMachine | None = None
@@ -140,6 +142,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         if self._node is None:
             self._resident_bytes = resident_bytes()
             (self._node,) = local_nodes()
+            self.busy = why_busy(self._node)
         return [self._node]
 
     def take_memory(self) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -67,6 +68,25 @@ def local_nodes() -> list[Node]:
 
         gpus = num_gpus()
     return [Node(num_cpus=num_cpus(), num_gpus=gpus, memory_bytes=free_bytes())]
+
+
+def why_busy(node: Node) -> str:
+    """Return that this machine's other programs leave too little for a plan; usually empty.
+
+    The load is the whole machine's. Nobody tells which cores it is on, so programs count only as
+    far as the cores that this process may not use cannot hold them.
+    """
+    try:
+        load, num_cpus = os.getloadavg()[0], os.cpu_count() or 1
+    except OSError:  # this platform does not tell
+        return ""
+    if num_cpus - load >= node.num_cpus / 2:
+        return ""
+    cores = counted(num_cpus, "core")
+    return (
+        f"this machine was busy in the last minute (load {load:.1f}, {cores}); if it stays so, "
+        f"the plan's times will not hold"
+    )
 
 
 def cluster_nodes(ray_nodes: list[dict[str, Any]]) -> list[Node]:

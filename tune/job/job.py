@@ -142,6 +142,7 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
         estimate=estimate,
         unmeasured=unmeasured,
         arithmetic=arithmetic,
+        busy=cluster.busy,
     )
 
 

@@ -41,6 +41,7 @@ class JobPlan:
         estimate: How long it takes; None if nothing could be measured.
         unmeasured: Why there is no estimate, or empty.
         arithmetic: The best arithmetic for an LSTM here, or empty.
+        busy: Why the plan's times may not hold, or empty.
     """
 
     study: Study
@@ -50,6 +51,7 @@ class JobPlan:
     estimate: Estimate | None
     unmeasured: str
     arithmetic: str
+    busy: str
 
 
 def print_plan(plan: JobPlan, console: Console) -> None:
@@ -70,6 +72,8 @@ def print_plan(plan: JobPlan, console: Console) -> None:
         say(console, line)
     for text in _warnings(study):
         warn(console, f"warning: {text}")
+    if plan.busy:  # only for those who read the plan
+        say(console, f"warning: {plan.busy}")
 
 
 def _plan_lines(plan: JobPlan) -> list[str]:

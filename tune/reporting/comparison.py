@@ -12,15 +12,16 @@ from model.system.durations import format_seconds
 from tune.records.load import LoadedRun
 from tune.records.predictor_table import WITHOUT_CACHE, predictor_row
 from tune.records.study_file import StudyFile
-from tune.reporting.confirmation import summary
-from tune.reporting.section import Section, markdown, shown, spread
+from tune.reporting.confirmation import distance, noise_test, summary
+from tune.reporting.noise import SeedNoise, seed_noise
+from tune.reporting.section import Section, escaped, markdown, shown, spread
 
 _SAME = 1e-9
 """Relative tolerance of floors of one text: the last digits differ between machines."""
 
 
 def comparison(runs: Sequence[LoadedRun]) -> str:
-    """Return the runs as a Markdown table, best first.
+    """Return the runs as a Markdown table, best first, and whether the best one's lead is noise.
 
     Args:
         runs: Two or more.
@@ -43,7 +44,8 @@ def comparison(runs: Sequence[LoadedRun]) -> str:
         "and without. Runs are sorted by `retrained`, or by `best` if any was not retrained."
     )
     table = pd.DataFrame(rows, dtype=object)
-    return markdown(Section(title=f"{len(runs)} runs", body=(table, note))) + "\n"
+    body: list[pd.DataFrame | str] = [table, note, *_leads(runs)]
+    return markdown(Section(title=f"{len(runs)} runs", body=body)) + "\n"
 
 
 def _row(run: LoadedRun) -> dict[str, Any]:
@@ -70,6 +72,40 @@ def _row(run: LoadedRun) -> dict[str, Any]:
         row["retrained"] = spread(first["mean"], first["deviation"])
         row["test"] = spread(first["test, mean"], first["test, deviation"])
     return row
+
+
+def _leads(runs: Sequence[LoadedRun]) -> list[str]:
+    """Return whether the lowest `retrained` is so by noise; nothing where that is unknown."""
+    tables = [(run.name, table) for run in runs if not (table := summary(run)).empty]
+    noise = _pooled_noise(runs)
+    if len(tables) < 2 or noise is None:
+        return []
+    # The best of each run was chosen among its finalists, so all of them are compared.
+    num_compared = sum(len(table) for _, table in tables)
+    best = [(name, table.iloc[0]) for name, table in tables]
+    (name, first), *rivals = sorted(best, key=lambda each: (each[1]["mean"], each[0]))
+    lines = [
+        f"{noise_test(noise, num_compared=num_compared)} Nor does it cover the luck of whole "
+        f"searches: with another `--seed`, each may end with other configurations. The lowest "
+        f"`retrained` is that of {escaped(name)}.",
+        *(
+            f"- {escaped(other)}: {distance(first, rival, noise, num_compared=num_compared)}"
+            for other, rival in rivals
+        ),
+    ]
+    return ["\n".join(lines)]
+
+
+def _pooled_noise(runs: Sequence[LoadedRun]) -> SeedNoise | None:
+    """Return the noise between the seeds of all runs' finalists; None if it is unknown.
+
+    Runs with the same seed may share trainings, such as those of baselines: each counts once.
+    """
+    same = ["number", "finalist_seed", "seed", "val_bits_per_char"]
+    finalists = pd.concat(
+        [run.finalists[[*same, "status"]].assign(run=place) for place, run in enumerate(runs)]
+    ).drop_duplicates(same)
+    return seed_noise(finalists.assign(number=finalists.groupby(["run", "number"]).ngroup()))
 
 
 def _scores(runs: Sequence[LoadedRun]) -> list[float]:
@@ -104,6 +140,7 @@ def _rules(ours: StudyFile, theirs: StudyFile) -> list[tuple[str, Any, Any]]:
     """Return what must be equal: its name and the two values."""
     rules: list[tuple[str, Any, Any]] = [
         ("corpus (sha256)", ours.corpus.sha256[:12], theirs.corpus.sha256[:12]),
+        ("lengths of its parts", _lengths(ours), _lengths(theirs)),
         ("objective's version", ours.objective.version, theirs.objective.version),
         ("objective's name", ours.objective.name, theirs.objective.name),
         ("objective's floor_order", ours.objective.floor_order, theirs.objective.floor_order),
@@ -120,3 +157,8 @@ def _rules(ours: StudyFile, theirs: StudyFile) -> list[tuple[str, Any, Any]]:
             (f"restoration price of {cleaning}", prices[cleaning], others[cleaning]),
         ]
     return rules
+
+
+def _lengths(study: StudyFile) -> str:
+    lengths = study.corpus.lengths
+    return "{:,} and {:,} characters".format(*lengths) if lengths else "the default"

@@ -132,26 +132,37 @@ def _comparisons(table: pd.DataFrame, noise: SeedNoise | None) -> list[str]:
     first, rivals = table.iloc[0], table.iloc[1:]
     lines = []
     if noise is not None and not rivals.empty:
-        lines.append(
-            f"A lead is called more than noise if the best of {len(table)} equally good "
-            f"configurations would lead some other by as much by chance in about "
-            f"{100 * FALSE_ALARMS:g} % of searches. This is Tukey's range test with the standard "
-            f"deviation between seeds ({noise.basis}), or with that of the two configurations if "
-            f"it is larger. It covers noise between seeds on the validation passage only; if "
-            f"the test passage reverses the order, neither order is certain."
-        )
+        lines.append(noise_test(noise, num_compared=len(table)))
     for _, rival in rivals.iterrows():
         baseline = f" ({escaped(rival['baseline'])})" if rival["baseline"] else ""
-        gap = rival["mean"] - first["mean"]
-        line = f"- trial {rival['trial']}{baseline}: {gap:.4f} bits more"
-        on_test = _on_test(first, rival)
-        if noise is None:
-            lines.append(f"{line}; one training of each says nothing about noise.{on_test}")
-            continue
-        least = least_lead(first, rival, noise, num_compared=len(table))
-        kind = "more than noise" if gap > least else "within noise"
-        lines.append(f"{line} (up to {least:.4f} would be noise): {kind}.{on_test}")
+        told = distance(first, rival, noise, num_compared=len(table))
+        lines.append(f"- trial {rival['trial']}{baseline}: {told}")
     return lines
+
+
+def noise_test(noise: SeedNoise, *, num_compared: int) -> str:
+    """Return in words which leads are called more than noise."""
+    return (
+        f"A lead is called more than noise if the best of {num_compared} equally good "
+        f"configurations would lead some other by as much by chance in about "
+        f"{100 * FALSE_ALARMS:g} % of searches. This is Tukey's range test with the standard "
+        f"deviation between seeds ({noise.basis}), or with that of the two configurations if "
+        f"it is larger. It covers noise between seeds on the validation passage only; if "
+        f"the test passage reverses the order, neither order is certain."
+    )
+
+
+def distance(
+    first: pd.Series, rival: pd.Series, noise: SeedNoise | None, *, num_compared: int
+) -> str:
+    """Return in words by how much a row of `summary` leads another, and if that is noise."""
+    gap, on_test = rival["mean"] - first["mean"], _on_test(first, rival)
+    more = f"{gap:.4f} bits more"
+    if noise is None:
+        return f"{more}; one training of each says nothing about noise.{on_test}"
+    least = least_lead(first, rival, noise, num_compared=num_compared)
+    kind = "more than noise" if gap > least else "within noise"
+    return f"{more} (up to {least:.4f} would be noise): {kind}.{on_test}"
 
 
 def least_lead(

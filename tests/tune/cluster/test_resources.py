@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from model.errors import ConfigError
@@ -9,6 +11,7 @@ from tune.cluster.resources import (
     local_nodes,
     num_concurrent,
     trial_resources,
+    why_busy,
 )
 
 
@@ -70,3 +73,33 @@ def test_nodes() -> None:
     assert 1e6 < local_nodes()[0].memory_bytes < 1e15
     assert describe(nodes) == "1 node: 4 CPU, 2 GPU, 2.3 GiB; 1 node: 0 CPU, 0 GPU, 0 GiB"
     assert describe([Node(num_cpus=4, num_gpus=2)]) == "1 node: 4 CPU, 2 GPU"
+
+
+@pytest.mark.parametrize(
+    ("load", "num_usable", "is_told"),
+    [
+        (4.0, 8, False),
+        (4.1, 8, True),
+        (14.5, 8, True),
+        (4.1, 2, False),  # the six other cores may have it all
+        (7.1, 2, True),
+    ],
+)
+def test_machine_is_busy_if_others_leave_less_than_half_of_the_usable_cores(
+    load: float, num_usable: int, is_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    told = why_busy(Node(num_cpus=num_usable, num_gpus=0))
+    assert told.startswith(
+        f"this machine was busy in the last minute (load {load}, 8 cores);"
+    ) == (is_told)
+    assert bool(told) == is_told
+
+
+def test_machine_that_does_not_tell_its_load_is_not_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> tuple[float, float, float]:
+        raise OSError
+
+    monkeypatch.setattr(os, "getloadavg", unknown)
+    assert why_busy(Node(num_cpus=2, num_gpus=0)) == ""

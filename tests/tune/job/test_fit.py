@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import os
 import random
 import re
 from pathlib import Path
@@ -163,6 +164,27 @@ def test_plan_tells_of_words_that_are_none(capsys: pytest.CaptureFixture[str]) -
     assert warning["text"] == f"warning: {NO_WORDS}"
     assert run.main([*flags, "--fix", "min_word_count=5", "--quiet"]) == 0
     assert capsys.readouterr() == ("", f"tune.run: warning: {NO_WORDS}\n")
+
+
+def test_plan_warns_those_who_read_it_of_a_busy_machine(
+    tiny_text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("book.txt").write_text(tiny_text, encoding="utf-8")
+    flags = ["--space", "quick", "--corpus", "book.txt", "--dry-run"]
+    assert run.main(flags) == 0
+    assert "warning" not in capsys.readouterr().out
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "getloadavg", lambda: (14.53, 0.0, 0.0))
+    assert run.main(flags) == 0
+    (line,) = [each for each in capsys.readouterr().out.splitlines() if "warning" in each]
+    assert line == (
+        "warning: this machine was busy in the last minute (load 14.5, 2 cores); if it stays so, "
+        "the plan's times will not hold"
+    )
+    for other in (["--quiet"], ["--log-format", "json"]):
+        assert run.main([*flags, *other]) == 0
+        told = capsys.readouterr()
+        assert "busy" not in told.out + told.err
 
 
 @pytest.mark.parametrize("named", [True, False])

@@ -15,7 +15,7 @@ from rich.console import Console
 
 import documents
 import own_cell
-from hand_made_run import SPACE, STUDY, curve
+from hand_made_run import SPACE, STUDY, curve, loaded_run
 from model import generate
 from model.errors import ConfigError
 from model.network import own_cells
@@ -34,12 +34,15 @@ from tune.job.prepare import prepare
 from tune.job.resume import prepared_study
 from tune.job.study_json import study_file
 from tune.monitoring.status import RunStatus
+from tune.planning.finalist_budget import choose
 from tune.planning.study import StudyOptions
 from tune.records.history import History, TrialStarted
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import CorpusOrigin
 from tune.records.trial import Status, TrialRecord
+from tune.reporting.best_of_each import best_of_each_group
 from tune.reporting.headline import headline
+from tune.reporting.section import markdown
 
 pytestmark = pytest.mark.usefixtures("measured_machine")
 
@@ -120,6 +123,58 @@ def test_resumed_run_needs_the_file_that_it_began_with(theirs: StudyOptions) -> 
     rule = f"the file of the cell {NAME} must be the one that the run began with, sha256 "
     with pytest.raises(ConfigError, match=rule):
         prepared_study(dataclasses.replace(theirs, cell=(NAME,)), QUIET)
+
+
+def test_each_cell_that_a_user_compares_has_a_finalist_and_a_row(tiny_text: str) -> None:
+    """`gru` is slow to start: ASHA stopped each of its trials, and each `lstm` is better."""
+    Path("text.txt").write_text(tiny_text, encoding="utf-8")
+    study = prepare(StudyOptions(space="quick", corpus="text.txt", cell=("lstm", "gru")), QUIET)
+    base = study.space.base
+    slow = dataclasses.replace(base, cell="gru")
+    records = [
+        TrialRecord(
+            number=number,
+            config=dataclasses.replace(base, hidden_size=64 + number),
+            status=Status.COMPLETE,
+            epochs=curve(number, [2.5, 2.0 + number / 100]),
+        )
+        for number in range(4)
+    ]
+    records.append(
+        TrialRecord(number=4, config=slow, status=Status.PRUNED, epochs=curve(4, [3.4]))
+    )
+    chosen = choose(records, study.settings.finalists, study.space.budget.group)
+    assert [each.number for each in chosen] == [0, 1, 4]
+    section = best_of_each_group(loaded_run(records, space=study.space))
+    assert section is not None
+    text = markdown(section)
+    assert "## The best of each cell\n" in text
+    assert "| lstm | 4 | 0 | 0 | 2.0000 |  |\n| gru | 1 | 1 | 4 | 3.4000 |  |" in text
+
+
+@pytest.mark.parametrize("is_repeated", [False, True])
+def test_resumed_run_compares_its_cells_as_it_began(
+    theirs: StudyOptions, is_repeated: bool
+) -> None:
+    stored = RunFolder(Path("run")).read_study()
+    assert stored.space.budget.compare_within == ("cell",)
+    budget = dataclasses.replace(stored.space.budget, compare_within=())
+    earlier = dataclasses.replace(stored, space=dataclasses.replace(stored.space, budget=budget))
+    for begun in (stored, earlier):
+        RunFolder(Path("run")).write_study(begun)
+        options = dataclasses.replace(theirs, cell=("lstm", NAME))
+        if is_repeated:
+            options = dataclasses.replace(
+                options,
+                space="quick",
+                corpus="text.txt",
+                results=Path.cwd(),
+                resume=None,
+                name="run",
+                or_resume=True,
+            )
+        found = prepared_study(options, QUIET).space.budget
+        assert found.compare_within == begun.space.budget.compare_within
 
 
 def test_resumed_run_executes_nothing_that_it_names(theirs: StudyOptions) -> None:

@@ -93,16 +93,67 @@ def test_runs_stand_by_what_was_retrained_where_all_have_it(
     assert [row.split()[1] for row in rows[2:]] == ["sound", "lucky"]
 
 
+def with_finalists(name: str, shift: float, *, num_seeds: int = 3) -> str:
+    """Make a run whose finalists differ by some bits from FINALISTS."""
+    make(name, finalists=True)
+    rows = [
+        {**row, "val_bits_per_char": row["val_bits_per_char"] + shift}
+        for row in FINALISTS
+        if row["finalist_seed"] < num_seeds
+    ]
+    FINALIST_TABLE.write(rows, RunFolder(Path(name).resolve()).finalists_file)
+    return name
+
+
+def test_lead_of_a_run_is_said_to_be_noise_or_more(capsys: pytest.CaptureFixture[str]) -> None:
+    names = [with_finalists(name, shift) for name, shift in (("far", 0.2), ("near", 0.01))]
+    assert report.main([make("nothing", trials=0), *names, with_finalists("_first_", 0.0)]) == 0
+    *_, text = capsys.readouterr().out.strip().split("\n\n")
+    method, near, far = text.split("\n")
+    # Deviations 0.01, 0.01 and 0.005 of three seeds each, in each run.
+    assert "the best of 9 equally good configurations" in method
+    assert "(0.0087, from 27 trainings of 9 configurations)" in method
+    assert method.endswith("The lowest `retrained` is that of \\_first\\_.")
+    # The studentized range of 9 means with 18 degrees of freedom: 4.96 in any table; of these two
+    # the deviation is the larger one.
+    assert (
+        near == "- near: 0.0100 bits more (up to 0.0286 would be noise): within noise. On the "
+        "test passage, 0.0000 more."
+    )
+    assert far.startswith(
+        "- far: 0.2000 bits more (up to 0.0286 would be noise): more than noise."
+    )
+
+
+def test_training_that_two_runs_share_counts_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.main([make("one", finalists=True), make("two", finalists=True)]) == 0
+    text = capsys.readouterr().out
+    assert "from 9 trainings of 3 configurations" in text
+    assert "- two: 0.0000 bits more" in text and ": within noise." in text
+
+
+def test_nothing_is_said_of_noise_where_it_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    make("whole", finalists=True)
+    make("other")
+    alike = [with_finalists("one", 0.0, num_seeds=1), with_finalists("two", 0.1, num_seeds=1)]
+    for names in (["whole", "other"], alike):
+        assert report.main(names) == 0
+        assert "noise" not in capsys.readouterr().out
+
+
 def test_runs_that_were_not_judged_alike_are_refused_with_the_reason(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     make("one")
     make("text", corpus=dataclasses.replace(STUDY.corpus, sha256="11" * 32))
+    parts = {"num_train_chars": 100_000, "num_validation_chars": 20_000}
+    make("parts", corpus=dataclasses.replace(STUDY.corpus, **parts))
     make("version", objective=dataclasses.replace(STUDY.objective, version=1))
     make("order", objective=dataclasses.replace(STUDY.objective, floor_order=6))
     make("floor", objective=with_floor_of_lower(2.2223))
     for other, reason in (
         ("text", "the same corpus (sha256), but one has 70f0 and text has 111111111111"),
+        ("parts", "but one has the default and parts has 100,000 and 20,000 characters"),
         ("version", "the same objective's version, but one has 2 and version has 1"),
         ("order", "the same objective's floor_order, but one has 5 and order has 6"),
         ("floor", "the same floor of lower, but one has 2.2213 and floor has 2.2223"),
