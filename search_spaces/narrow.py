@@ -48,18 +48,23 @@ def fixed(space: SearchSpace, rule: str) -> SearchSpace:
     if axis not in space.distributions:
         choices = dict.fromkeys([*space.distributions, "unit", *_NO_AXES_NEEDED])
         raise ConfigError(unknown_choice("axis", axis, choices))
-    kinds: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(TrialConfig)}
-    kinds |= {name: true_or_false for name, kind in kinds.items() if kind is bool}
-    try:
-        value = kinds[axis](text)
-    except ValueError:
-        value = text
+    value = value_of(axis, text)
     distribution = space.distributions[axis]
     if isinstance(value, str) != isinstance(getattr(space.base, axis), str) or not contains(
         distribution, value
     ):
         raise ConfigError(f"{axis} must be in {describe(distribution)}, got {text!r}")
     return with_choices(space, axis, [value])
+
+
+def value_of(field: str, text: str) -> Any:
+    """Return the value of a field that a text says; the text itself if it says none."""
+    kinds: dict[str, Any] = {each.name: each.type for each in dataclasses.fields(TrialConfig)}
+    kinds |= {name: true_or_false for name, kind in kinds.items() if kind is bool}
+    try:
+        return kinds[field](text)
+    except ValueError:
+        return text
 
 
 def _with_unit(space: SearchSpace, unit: str) -> SearchSpace:
