@@ -214,12 +214,14 @@ class TrialConfig:
         """
         try:
             text = path.read_text(encoding="utf-8")
-            values: dict[str, Any] = parsed(text, dict[str, Any], "a config file")
+            values: dict[str, Any] = parsed(text, dict[str, Any], "it")
+            return cls.from_dict(values)
         except (OSError, ValueError) as error:
             # str() of an OSError would name the file a second time.
             reason = error.strerror if isinstance(error, OSError) else error
-            raise ConfigError(f"config file must be readable JSON: {path}: {reason}") from error
-        return cls.from_dict(values)
+            raise ConfigError(
+                f"config file must hold a configuration in readable JSON: {path}: {reason}"
+            ) from error
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, in order."""

@@ -66,15 +66,10 @@ def _narrowed(space: SearchSpace, axis: str, text: str) -> BaseDistribution:
         ConfigError: The axis does not contain a value, or it has no order for a range.
     """
     distribution = space.distributions[axis]
-    kinds: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(TrialConfig)}
-    kinds |= {name: true_or_false for name, kind in kinds.items() if kind is bool}
     is_range = ".." in text and is_ordered(distribution)
     values: list[Any] = []
     for part in text.split(".." if is_range else ","):
-        try:
-            value = kinds[axis](part)
-        except ValueError:
-            value = part
+        value = value_of(axis, part)
         is_name = isinstance(getattr(space.base, axis), str)
         if isinstance(value, str) != is_name or not contains(distribution, value):
             raise ConfigError(f"{axis} must be in {describe(distribution)}, got {text!r}")
@@ -91,6 +86,16 @@ def _narrowed(space: SearchSpace, axis: str, text: str) -> BaseDistribution:
     assert isinstance(distribution, (IntDistribution, FloatDistribution))
     step: Any = distribution.step
     return type(distribution)(low, high, log=distribution.log, step=step)
+
+
+def value_of(field: str, text: str) -> Any:
+    """Return the value of a field that a text says; the text itself if it says none."""
+    kinds: dict[str, Any] = {each.name: each.type for each in dataclasses.fields(TrialConfig)}
+    kinds |= {name: true_or_false for name, kind in kinds.items() if kind is bool}
+    try:
+        return kinds[field](text)
+    except ValueError:
+        return text
 
 
 def _with_unit(space: SearchSpace, unit: str) -> SearchSpace:

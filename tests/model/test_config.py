@@ -90,6 +90,9 @@ def test_config_survives_json(tmp_path: Path) -> None:
     path.write_text("[1, 2]", encoding="utf-8")
     with pytest.raises(ConfigError, match="must be an object, got list"):
         TrialConfig.from_file(path)
+    path.write_text('{"dropout": 1.5}', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"best\.json: dropout must be in 0 <= p < 1"):
+        TrialConfig.from_file(path)
 
 
 def test_whole_number_serves_as_float() -> None:

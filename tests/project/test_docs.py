@@ -292,6 +292,7 @@ def test_commands_of_the_page_on_the_search_run() -> None:
     sentence = "Alice was beginning to get very tired of sitting by her sister on the bank. "
     Path("book.txt").write_text(sentence * 100, encoding="utf-8")
     Path("my_space.py").write_text(documents.blocks(SEARCH, "python")[0], encoding="utf-8")
+    Path("mine.json").write_text('{"epochs": 2, "hidden_size": 16}', encoding="utf-8")
     documents.run(documents.commands(SEARCH))
 
 

@@ -18,6 +18,7 @@ SHORTENED = {
     "--time-budget 2m": "--time-budget 1h --trials 4",
     "--name mine": "--name mine --finalists 1 --finalist-seeds 1",
     "--name ten": "--name ten --finalists 0",
+    "--name compared": "--name compared --finalist-seeds 2",
     "--name events": "--name events --finalists 0",
     "--name told": "--name told --finalists 0",
     "--space full --corpus tiny-shakespeare": "--space quick --corpus tiny-shakespeare",

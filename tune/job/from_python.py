@@ -62,8 +62,8 @@ def search(*, wait: bool = True, progress: bool = True, **options: Any) -> Run:
     space = options.get("space")
     named = {"space": space.name} if isinstance(space, SearchSpace) else {}
     checked = StudyOptions(**{**values, **named})  # reports mistakes before a process starts
-    if checked.space is None and checked.resume is None:
-        raise ConfigError("one of the options space and resume is required")
+    if checked.space is None and checked.resume is None and not checked.configs:
+        raise ConfigError("one of the options space, configs and resume is required")
     if checked.resume is not None and not is_uri(checked.resume):
         find_run(checked.resume, checked.results)
     if isinstance(space, SearchSpace):

@@ -35,6 +35,13 @@ def parser() -> OneLineParser:
     )
     top.completes(space, _space_names)
     what.add_argument(
+        "--configs",
+        nargs="+",
+        default=(),
+        metavar="JSON",
+        help="instead of a space: compare these configurations; --fix sets any field of all",
+    )
+    what.add_argument(
         "--corpus",
         nargs="+",
         metavar="TEXT",
@@ -125,9 +132,11 @@ def parser() -> OneLineParser:
         "--finalists",
         type=int,
         metavar="N",
-        help="retrain the N best and the baselines at the end; 0 is none (3)",
+        help="retrain the N best and the baselines at the end; 0 is none (3; all of --configs)",
     )
-    spend.add_argument("--finalist-seeds", type=int, metavar="N", help="seeds per finalist (3)")
+    spend.add_argument(
+        "--finalist-seeds", type=int, metavar="N", help="seeds per finalist (3; of --configs 5)"
+    )
     spend.add_argument(
         "--stop-when-settled",
         action=argparse.BooleanOptionalAction,
@@ -217,8 +226,8 @@ def parse_options(arguments: list[str]) -> "StudyOptions":
     """Parse a command line; exits with code 2 and one line if it breaks a rule."""
     top = parser()
     values = vars(top.parse_args(arguments))
-    if values["space"] is None and values["resume"] is None:
-        top.error("one of the arguments --space and --resume is required")
+    if values["space"] is None and values["resume"] is None and not values["configs"]:
+        top.error("one of the arguments --space, --configs and --resume is required")
 
     from model.errors import ConfigError
     from tune.planning.study import StudyOptions

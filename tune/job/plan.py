@@ -209,7 +209,7 @@ def _finalists(study: Study, estimate: Estimate | None) -> str:
     if not study.wants_finalists:
         return "finalists: none"
     room = ""
-    if study.space.budget.time_budget_seconds:
+    if study.reserves_time and study.space.budget.time_budget_seconds:
         room = f", the winner first{_reserve(study, estimate)}"
     best = f"{study.settings.finalists} best" if study.settings.finalists > 1 else "best"
     num_groups = len(study.space.groups())
@@ -218,8 +218,9 @@ def _finalists(study: Study, estimate: Estimate | None) -> str:
         best = f"{max(study.settings.finalists, num_groups)} best (including that of each {each})"
     num_baselines = len(study.space.baselines)
     baselines = f" and the {counted(num_baselines, 'baseline')}" if num_baselines else ""
+    who = f"the {best}{baselines}" if study.space.distributions else "all"
     seeds = counted(study.settings.finalist_seeds, "seed")
-    return f"finalists: the {best}{baselines}, retrained with {seeds} each{room}"
+    return f"finalists: {who}, retrained with {seeds} each{room}"
 
 
 def _reserve(study: Study, estimate: Estimate | None) -> str:
@@ -270,6 +271,8 @@ def time_line(
 def asha_phrase(study: Study) -> str:
     """Return at which epochs ASHA stops trials, or why it stops none."""
     space, budget = study.space, study.space.budget
+    if not space.distributions:
+        return "ASHA stops no trial: all are baselines"
     longest = dataclasses.replace(
         space.base,
         epochs=space.base.epochs_at(space.max_reports),

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 from rich.console import Console
 
@@ -15,6 +16,7 @@ from model.text.held_out import LONG_TEXT_CHARS, with_named_held_out, with_short
 from model.text.known_text import remember
 from search_spaces import Budget, SearchSpace, load_space
 from search_spaces.cells import own_cells_of, with_cells
+from search_spaces.given import given_space
 from search_spaces.long_text import changes_for_text, for_text
 from search_spaces.narrow import fixed, with_layer_norm
 from tune.cluster.resources import Node, TrialResources, local_nodes, trial_resources
@@ -29,6 +31,9 @@ from tune.records.run_folder import check_name, check_new, default_name
 from tune.records.study_file import StudySettings
 from tune.sampling.samplers import AUTO, check_sampler
 from tune.storage.fetch import check_new_in_storage
+
+SEEDS_OF_GIVEN = 5
+"""Default without axes: a lead of 1.5 deviations is then more than noise; with 3 seeds, 2.3."""
 
 
 def prepare(
@@ -51,7 +56,10 @@ def prepare(
     named, left_out = named_space(options)
     # Reports mistakes before a text is fetched.
     with_budget(with_starts(named, options.start_from, options.results), options)
-    settings = options.over(StudySettings(sampler=AUTO))
+    defaults: dict[str, Any] = {}
+    if not named.distributions:  # `documented` repeats what its source did
+        defaults = {"finalists": len(options.configs), "finalist_seeds": SEEDS_OF_GIVEN}
+    settings = options.over(StudySettings(sampler=AUTO, **defaults))
     check_sampler(settings.sampler)
     name = options.name if options.name is not None else default_name(named.name)
     run_path = options.results / check_name(name)
@@ -98,9 +106,15 @@ def named_space(options: StudyOptions) -> tuple[SearchSpace, list[str]]:
     Raises:
         ConfigError: The space or a cell does not exist, or a fixed value is not on its axis.
     """
-    assert options.space is not None
-    cells = named_cells(options)
-    space = whole = load_space(options.space)
+    cells, fixes = named_cells(options), options.fix
+    if options.configs:
+        space = whole = given_space(options.configs, fixes)
+        if unused := set(cells) - set(space.values("cell")):
+            raise ConfigError(f"--cell must be a configuration's, got {', '.join(unused)}")
+        cells, fixes = (), ()  # they are in the configurations
+    else:
+        assert options.space is not None
+        space = whole = load_space(options.space)
     if cells:
         space = with_cells(space, cells)
     for cell in own_cells_of(space):
@@ -108,7 +122,7 @@ def named_space(options: StudyOptions) -> tuple[SearchSpace, list[str]]:
 
         own_cell(cell)  # refuses an invalid one
     # Bytes need a cleaning and a regime that other rules may name.
-    for rule in sorted(options.fix, key=lambda rule: rule == "unit=byte"):
+    for rule in sorted(fixes, key=lambda rule: rule == "unit=byte"):
         space = fixed(space, rule)
     kept = {baseline.name for baseline in space.baselines}
     gone = [baseline.name for baseline in whole.baselines if baseline.name not in kept]

@@ -111,8 +111,10 @@ def prepare_resumed(
         ConfigError: The first rule that is broken.
     """
     assert options.resume is not None
-    if options.fix and options.space is None:
-        raise ConfigError(f"--fix needs --space: a resumed run keeps its space; {_way(options)}")
+    if options.fix and options.space is None and not options.configs:
+        raise ConfigError(
+            f"--fix needs --space or --configs: a resumed run keeps its space; {_way(options)}"
+        )
     if options.start_from:
         raise ConfigError("start_from is only for a new search: a resumed run keeps its starts")
     found_in = None
@@ -160,7 +162,7 @@ def prepare_resumed(
             f"a resumed run's corpus must be its original text with sha256 "
             f"{stored.corpus.sha256[:12]}, but {corpus.name} has {corpus.sha256[:12]}"
         )
-    if options.space is not None:
+    if options.space is not None or options.configs:
         _check_space(named_space(options)[0], stored.space, corpus, options)
     found = fitted(space, corpus, stored.objective.as_floors())
     settings = dataclasses.replace(options.over(settings), sampler=settings.sampler)
@@ -252,7 +254,7 @@ def _check_space(
     narrowed = (fitted(space, corpus).space for space in spaces)
     if all(_what_must_agree(space) != _what_must_agree(stored) for space in narrowed):
         raise ConfigError(
-            f"a resumed run's space must be the one in its study.json, but {options.space!r} "
+            f"a resumed run's space must be the one in its study.json, but {named.name!r} "
             f"differs from it; {_way(options)}"
         )
 

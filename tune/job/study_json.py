@@ -91,9 +91,9 @@ def _planned(
 def _why_unconfirmed(study: Study, result: SearchResult | None) -> str:
     """Return why no finalist was retrained; empty if one was, or if that is open."""
     if study.settings.finalists == 0:
+        if not study.space.distributions:
+            return "a space without axes has no finalists unless --finalists asks for them"
         return "--finalists 0 was given"
-    if not study.space.distributions:
-        return "a space without axes has no finalists"
     if result is None:
         return ""
     if result.interrupted:

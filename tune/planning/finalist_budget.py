@@ -262,7 +262,7 @@ def reserved_seconds(
         begun: The finalists' trainings of earlier sessions, by their keys; None is none.
     """
     budget = study.space.budget.time_budget_seconds
-    if budget is None or not study.wants_finalists:
+    if budget is None or not study.reserves_time:
         return 0.0
     records, begun = list(records), begun or {}
     chosen = choose(records, study.settings.finalists, study.space.budget.group)

@@ -171,7 +171,8 @@ def _simulate_once(
     ends = slot_ends([error * seconds for seconds in trials], concurrent)
     limit = study.space.budget.time_budget_seconds or math.inf
     again = _again(study, first, others, drawn, concurrent, error, before)
-    num_kept, kept_free = again.reserved(limit) if before.seconds < limit else (0, 0.0)
+    reserves = study.reserves_time and before.seconds < limit
+    num_kept, kept_free = again.reserved(limit) if reserves else (0, 0.0)
     seconds = before.seconds + max(ends, default=0.0)
     seconds = max(before.seconds, min(seconds, limit - kept_free))
     # Those without time kept free for them are trained in what the search happens to leave.

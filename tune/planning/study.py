@@ -33,6 +33,7 @@ class StudyOptions:
     """
 
     space: str | None = None
+    configs: Sequence[str] = ()
     resume: str | None = None
     or_resume: bool = False
     corpus: str | Sequence[str] | None = None
@@ -70,6 +71,8 @@ class StudyOptions:
         for field in dataclasses.fields(self):
             _check_option(field.name, getattr(self, field.name), field.type)
         object.__setattr__(self, "results", expanded(self.results))
+        if self.configs and (self.space is not None or self.trials is not None or self.start_from):
+            raise ConfigError("--configs must be without --space, --trials and --start-from")
         if self.max_concurrent is not None and self.max_concurrent < 1:
             raise ConfigError(f"max_concurrent must be at least 1, got {self.max_concurrent}")
         if self.or_resume and self.name is None:
@@ -210,8 +213,13 @@ class Study:
 
     @property
     def wants_finalists(self) -> bool:
-        """Whether the best are to be retrained; a space without axes has no winner."""
-        return self.settings.finalists > 0 and bool(self.space.distributions)
+        """Whether the best are to be retrained."""
+        return self.settings.finalists > 0
+
+    @property
+    def reserves_time(self) -> bool:
+        """Whether a search ends in time for its finalists; without axes, all are trained whole."""
+        return self.wants_finalists and bool(self.space.distributions)
 
     @property
     def num_trials(self) -> int:

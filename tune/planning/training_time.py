@@ -27,18 +27,18 @@ def search_seconds_of(study: Study) -> float | None:
     budget = study.space.budget.time_budget_seconds
     if budget is None:
         return None
-    return budget * (1 - RESERVED_SHARE) if study.wants_finalists else budget
+    return budget * (1 - RESERVED_SHARE) if study.reserves_time else budget
 
 
 def longest_seconds(study: Study, concurrent: int) -> float:
-    """Return how long a training may be; infinity without a time budget.
+    """Return how long a training may be; infinity without a time budget or without axes.
 
     Args:
         study: The study.
         concurrent: How many train at once.
     """
     seconds = search_seconds_of(study)
-    if seconds is None:
+    if seconds is None or not study.space.distributions:
         return math.inf
     return seconds * min(WORKER_SHARE * concurrent, TIME_SHARE)
 

@@ -37,10 +37,10 @@ def confirmation(run: LoadedRun) -> Section:
     first, reasons = table.iloc[0], _without_letters(run, table)
     lines = [
         f"Each finalist was retrained with other seeds, without ASHA; values are bits per "
-        f"character. Trial {first['trial']} has the best mean, {first['mean']:.4f}; in the search "
-        f"it scored {first['in the search']:.4f}. `optimism` is the mean minus the score in the "
-        f"search. Each retrained network was scored once on the test passage; no trial was "
-        f"selected by it.",
+        f"character. Trial {first['trial']}{_name(first)} has the best mean, "
+        f"{first['mean']:.4f}; in the search it scored {first['in the search']:.4f}. `optimism` "
+        f"is the mean minus the score in the search. Each retrained network was scored once on "
+        f"the test passage; no trial was selected by it.",
         *_letters(run.finalists, table),
         *([LETTERLESS] if (reasons != NOT_SCORED).any() else []),
         *([UNSCORED] if (reasons == NOT_SCORED).any() else []),
@@ -134,9 +134,8 @@ def _comparisons(table: pd.DataFrame, noise: SeedNoise | None) -> list[str]:
     if noise is not None and not rivals.empty:
         lines.append(noise_test(noise, num_compared=len(table)))
     for _, rival in rivals.iterrows():
-        baseline = f" ({escaped(rival['baseline'])})" if rival["baseline"] else ""
         told = distance(first, rival, noise, num_compared=len(table))
-        lines.append(f"- trial {rival['trial']}{baseline}: {told}")
+        lines.append(f"- trial {rival['trial']}{_name(rival)}: {told}")
     return lines
 
 
@@ -163,6 +162,10 @@ def distance(
     least = least_lead(first, rival, noise, num_compared=num_compared)
     kind = "more than noise" if gap > least else "within noise"
     return f"{more} (up to {least:.4f} would be noise): {kind}.{on_test}"
+
+
+def _name(finalist: pd.Series) -> str:
+    return f" ({escaped(finalist['baseline'])})" if finalist["baseline"] else ""
 
 
 def least_lead(

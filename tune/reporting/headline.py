@@ -79,9 +79,7 @@ def _against(run: LoadedRun, winner: pd.Series) -> str:
     if rival is None:
         return "No baseline was measured"
     if rival["number"] == winner["number"]:
-        return (
-            f"It is a baseline, {winner['baseline']}; no configuration from the search is better"
-        )
+        return f"It is a baseline, {winner['baseline']}; no other trial is better"
     name, score = f"The best baseline, {rival['baseline']}", rival["val_bits_per_char"]
     if cut := as_far_as(rival):
         then = f"the winner scored {winner_then(run, rival)}"
@@ -182,6 +180,8 @@ def _sureness(run: LoadedRun) -> tuple[str, str, str]:
     rivals = again[~is_baseline if first["baseline"] else is_baseline]
     if noise is None:
         return label, "one seed", f"{same}; one training of each says nothing about noise"
+    if not run.space.distributions:  # baselines are compared with each other
+        rivals = again.iloc[1:]
     if rivals.empty:
         return (
             label,

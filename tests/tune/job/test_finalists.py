@@ -83,6 +83,7 @@ def study(time_budget_seconds: float | None, num_finalists: int = 2) -> Any:
         num_trials=len(RECORDS),
         prepared=SimpleNamespace(encoded={"lower": SimpleNamespace(test=test)}),
         wants_finalists=num_finalists > 0,
+        reserves_time=num_finalists > 0,
     )
 
 

@@ -125,7 +125,9 @@ def test_why_nothing_was_confirmed_is_in_study_json(tiny_text: str) -> None:
     space = "documented"
     corpus = "long.txt"
     Path(corpus).write_text(tiny_text * 20, encoding="utf-8")
-    assert reason(result) == "a space without axes has no finalists"
+    unasked = "a space without axes has no finalists unless --finalists asks for them"
+    assert reason(result) == unasked
+    assert reason(result, finalists=3) is None
 
 
 @pytest.mark.parametrize("width", [50, 80, 300])

@@ -42,6 +42,7 @@ def study(time_budget_seconds: float | None, num_trials: int = 100, **settings: 
         settings=StudySettings(**settings),
         num_trials=num_trials,
         wants_finalists=True,
+        reserves_time=True,
     )
 
 

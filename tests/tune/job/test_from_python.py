@@ -95,7 +95,8 @@ def test_keywords_say_what_the_command_line_says() -> None:
 @pytest.mark.parametrize("name", LISTS)
 def test_lists_are_said_as_they_are(name: str) -> None:
     for said in (["a.py:B", "c.py:D"], ["a.py:B"]):
-        values = {"space": "full", name: from_python._as_said(name, said)}
+        space = {} if name == "configs" else {"space": "full"}
+        values = {**space, name: from_python._as_said(name, said)}
         assert getattr(parse_options(flags_of(values)), name) == said
     if name != "corpus":  # a text by its name alone, too
         assert from_python._as_said(name, "a.py:B") == ["a.py:B"]
@@ -139,7 +140,7 @@ def test_seconds_are_said_to_the_last_digit(seconds: float) -> None:
     ("options", "message"),
     [
         ({"spice": "full"}, "unknown option 'spice'.* space"),
-        ({"corpus": "book.txt"}, "space and resume is required"),
+        ({"corpus": "book.txt"}, "space, configs and resume is required"),
         ({"space": "full", "time_budget": "soon"}, "a duration must look like"),
         ({"space": "full", "finalists": -1}, "finalists must be at least 0"),
         ({"resume": "nothing"}, "a run must be a folder with study.json"),
@@ -161,7 +162,8 @@ def test_seconds_are_said_to_the_last_digit(seconds: float) -> None:
         ({"space": "full", "corpus": 3}, "corpus must be a list of str, got 3"),
         ({"space": "full", "fix": ["cell=gru", 3]}, "each fix must be str, got 3"),
         ({"space": {"name": "full"}}, "space must be str, got {"),
-        ({"resume": None, "space": None}, "space and resume is required"),
+        ({"resume": None, "space": None}, "space, configs and resume is required"),
+        ({"space": "full", "configs": ["a.json"]}, "must be without --space"),
     ],
 )
 def test_mistake_is_told_before_a_process_starts(

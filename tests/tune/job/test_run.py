@@ -417,7 +417,7 @@ def test_space_that_no_memory_holds_is_refused_in_the_plan(
 @pytest.mark.parametrize(
     ("flags", "rule"),
     [
-        ("", "one of the arguments --space and --resume is required"),
+        ("", "one of the arguments --space, --configs and --resume is required"),
         ("--space", "argument --space: expected one argument"),
         ("--space full --trails 3", "unknown option '--trails'; did you mean --trials?"),
         ("--space nowhere.py --time-budget soon", "must look like 90s, 10m or 2h30m"),

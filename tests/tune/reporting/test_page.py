@@ -286,7 +286,7 @@ def test_runs_with_little_in_them_give_pages_that_read_well() -> None:
         ([], running, "The search has started; no trial has trained an epoch yet.", "Errors"),
         (hand_made()[5:], {}, "trial_00006 FAILED OSError: a | b", "Best so far"),
         (hand_made()[3:4], {}, "No baseline was measured.", "Errors"),
-        (hand_made()[:1], {}, "It is a baseline, experiment 1; no configuration from the", "yet "),
+        (hand_made()[:1], {}, "It is a baseline, experiment 1; no other trial is better.", "yet "),
         (hand_made(), running, "The best network so far, ", "The search found nothing"),
     ):
         page = page_of(records, study=study)
