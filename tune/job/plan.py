@@ -15,7 +15,7 @@ from model.training.schedule import constant_reports
 from search_spaces.distributions import describe as describe_distribution
 from tune.cluster.resources import Node, TrialResources, describe
 from tune.cluster.trial_memory import format_bytes
-from tune.monitoring.json_events import JsonConsole, warn
+from tune.monitoring.json_events import event, warn
 from tune.monitoring.search_state import short
 from tune.planning.estimate import Estimate
 from tune.planning.finalist_budget import WINNER_TRAININGS
@@ -55,17 +55,17 @@ class JobPlan:
 def print_plan(plan: JobPlan, console: Console) -> None:
     """Print space, corpus, objective, budget, resources and time."""
     study, estimate = plan.study, plan.estimate
-    if isinstance(console, JsonConsole):
-        console.event(
-            "plan",
-            run_folder=str(study.run_path),
-            space=study.space.name,
-            corpus=study.corpus.name,
-            num_trials=study.num_trials,
-            concurrent=plan.concurrent,
-            time_budget_seconds=study.space.budget.time_budget_seconds,
-            planned_seconds=list(estimate.plan.seconds) if estimate else None,
-        )
+    event(
+        console,
+        "plan",
+        run_folder=str(study.run_path),
+        space=study.space.name,
+        corpus=study.corpus.name,
+        num_trials=study.num_trials,
+        concurrent=plan.concurrent,
+        time_budget_seconds=study.space.budget.time_budget_seconds,
+        planned_seconds=list(estimate.plan.seconds) if estimate else None,
+    )
     for line in _plan_lines(plan):
         say(console, line)
     for text in _warnings(study):
