@@ -161,4 +161,5 @@ def _run(command: str, body: bytes) -> None:
             said.seek(0)
             lines = said.read().decode(errors="replace").split("\n")
             last = next((line for line in reversed(lines) if line.strip()), "")
-            complain("--notify failed", f"exit code {process.returncode}{': ' * bool(last)}{last}")
+            reason = f": {last}" if last else ""
+            complain("--notify failed", f"exit code {process.returncode}{reason}")

@@ -136,10 +136,11 @@ def _plan_lines(plan: JobPlan) -> list[str]:
         _finalists(study, estimate),
         f"resources: {describe(nodes)}; {need.cpus} CPU and {need.gpus:g} GPU per trial, "
         f"{_memory(need)}{concurrent} at once",
-        *[f"arithmetic of LSTMs here: {plan.arithmetic}"] * bool(plan.arithmetic),
-        time_line(study, concurrent, estimate, unmeasured),
-        f"run folder: {study.run_path}",
     ]
+    if plan.arithmetic:
+        lines.append(f"arithmetic of LSTMs here: {plan.arithmetic}")
+    lines.append(time_line(study, concurrent, estimate, unmeasured))
+    lines.append(f"run folder: {study.run_path}")
     if study.settings.trial_timeout_seconds is not None:
         limit_text = format_seconds(study.settings.trial_timeout_seconds)
         lines.append(f"trial timeout: a trial that reports nothing for {limit_text} is killed")
@@ -151,7 +152,8 @@ def _warnings(study: Study) -> list[str]:
     prepared, found = study.prepared, []
     if "word" in study.space.values("unit"):
         of_cleanings = [_words(study, cleaning)[0] for cleaning in prepared.encoded]
-        found += [NO_WORDS] * any(len(words.vocabulary) == 1 for words in of_cleanings)
+        if any(len(words.vocabulary) == 1 for words in of_cleanings):
+            found.append(NO_WORDS)
     if prepared.resemblance is not None and prepared.resemblance.warning:
         found.append(prepared.resemblance.warning)
     return found
@@ -258,7 +260,7 @@ def time_line(
         trials = f"{low if low == high else f'{low} to {high}'} of {trials}"
     low_seconds, high_seconds = (seconds - before.seconds for seconds in plan.seconds)
     return (
-        f"time: about {format_range(low_seconds, high_seconds)} {'more ' * has_begun}"
+        f"time: about {format_range(low_seconds, high_seconds)} {'more ' if has_begun else ''}"
         f"for {trials}{finalists_phrase(study, plan)}"
     )
 

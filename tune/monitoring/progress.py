@@ -257,7 +257,7 @@ def _columns(records: list[TrialRecord], axes: list[str]) -> list[list[str]]:
     """Return the columns of the live table, each a heading and its cells."""
     values = [record.config.to_dict() for record in records]
     return [
-        ["trial", *(f"{each.number}" + "*" * bool(each.baseline) for each in records)],
+        ["trial", *(f"{each.number}{'*' if each.baseline else ''}" for each in records)],
         ["status", *(each.status.value for each in records)],
         ["bits per char", *(f"{each.objective:.4f}" if each.best else "" for each in records)],
         ["epoch", *(f"{each.epochs_run:g}/{each.config.epochs:g}" for each in records)],
