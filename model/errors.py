@@ -64,6 +64,13 @@ class TrainingDiverged(RuntimeError):
         self.loss = loss
 
 
+def exit_code_of(error: BaseException) -> int:
+    """Return what a search exits with that an error has ended."""
+    if isinstance(error, ExternalFault):
+        return EXTERNAL_FAULT
+    return 2 if isinstance(error, ConfigError | CheckpointError) else 1
+
+
 def first_line(error: BaseException) -> str:
     r"""Return what an error says in one line: its first, or its kind where it says nothing.
 

@@ -153,7 +153,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
             corpus = with_short_held_out(corpus)
         split = split_text(corpus.text, corpus.lengths)
         is_test = options.part == "test"
-        before = split.train + split.validation * is_test
+        before = split.train + split.validation if is_test else split.train
         text = split.test if is_test else split.validation
     model = _model(options, loaded, corpus, scored=text)
     if cache is not None:
@@ -193,12 +193,15 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
             "standard_error_nats": error,
             "windows": options.windows,
         }
-    left_out = [f"what the cleaning {model.cleaning} dropped"] * (model.cleaning != RAW)
-    left_out += [model.spelled] * bool(windows is not None and model.spelled)
+    left_out = []
+    if model.cleaning != RAW:
+        left_out.append(f"what the cleaning {model.cleaning} dropped")
+    if windows is not None and model.spelled:
+        left_out.append(model.spelled)
     if left_out:
-        beside = ", except in restored_bits_per_raw_char"
-        is_priced = "restored_bits_per_raw_char" in values
-        values["not_priced"] = " and ".join(left_out) + beside * is_priced
+        values["not_priced"] = " and ".join(left_out)
+        if "restored_bits_per_raw_char" in values:
+            values["not_priced"] += ", except in restored_bits_per_raw_char"
     return values
 
 

@@ -180,7 +180,7 @@ def describe(distribution: BaseDistribution) -> str:
     text = f"{distribution.low:g} to {distribution.high:g}"
     if distribution.step not in (None, 1):
         text += f", in steps of {distribution.step:g}"
-    return text + ", log scale" * distribution.log
+    return f"{text}, log scale" if distribution.log else text
 
 
 def boundary_of(distribution: BaseDistribution) -> list[Edge]:

@@ -4,7 +4,7 @@
 import sys
 
 from model.system.ending import end, leave_threads
-from model.system.terminal import complain, end_on_signals, end_with_stdin, steady_output
+from model.system.terminal import end_on_signals, end_with_stdin, steady_output
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,56 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
         on_signal = end_on_signals()  # before the imports, which take a second
         end_with_stdin(on_signal)
         try:
-            from model.errors import EXTERNAL_FAULT, CheckpointError, ConfigError, ExternalFault
-            from tune.cluster.ray_environment import prepare_ray_environment
+            from tune.job.command import search
 
-            try:
-                prepare_ray_environment(options.address)
-            except ConfigError as error:
-                complain("tune.run", error)
-                return 2
-
-            from rich.console import Console
-
-            from tune.cluster.cluster import Cluster
-            from tune.job.resume import prepared_study
-            from tune.monitoring.json_events import JsonConsole
-
-            as_json = options.log_format == "json"
-            console = JsonConsole() if as_json else Console(quiet=options.quiet)
-
-            with Cluster(options.address) as cluster:
-
-                def start() -> None:
-                    cluster.check_local_trial(options.cpus_per_trial, options.gpus_per_trial)
-                    if not options.dry_run:
-                        cluster.start_local_soon()
-
-                # A mistake is told before the local Ray is ended, which takes seconds.
-                try:
-                    try:
-                        study = prepared_study(options, console, start, cluster.nodes)
-                    except OSError as error:  # too long, say, or forbidden
-                        rule = f"a path must be usable: {error.filename}: {error.strerror}"
-                        raise ConfigError(rule) from error
-
-                    # torch is imported after the checks, so that a mistake is told at once.
-                    from tune.job.job import run_study
-                    from tune.job.notify import notified
-                    from tune.records.run_folder import RunFolder
-
-                    def searched() -> int:
-                        code = run_study(study, options, cluster, console)
-                        cluster.close()
-                        return code
-
-                    return notified(options, RunFolder(study.run_path), searched)
-                except (ConfigError, CheckpointError) as error:
-                    complain("tune.run", error)
-                    return 2
-                except ExternalFault as error:
-                    complain("tune.run", error)
-                    return EXTERNAL_FAULT
+            return search(options)
         except KeyboardInterrupt:
             leave_threads()  # of a Ray that is starting, say
             return on_signal.exit_code()

@@ -34,8 +34,9 @@ def format_seconds(seconds: float) -> str:
     """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    text = f"{hours}h" * bool(hours) + f"{minutes}m" * bool(hours or minutes)
-    return f"{text}{rest}s"
+    if hours:
+        return f"{hours}h{minutes}m{rest}s"
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
 def format_range(low: float, high: float) -> str:
@@ -64,4 +65,5 @@ def _rough(seconds: float) -> str:
     step = 5 if seconds < 120 else 60 if seconds < 3_600 else 300
     hours, rest = divmod(max(step, round(seconds / step) * step), 3_600)
     minutes, rest = divmod(rest, 60)
-    return f"{hours}h" * bool(hours) + f"{minutes}m" * bool(minutes) + f"{rest}s" * bool(rest)
+    parts = ((hours, "h"), (minutes, "m"), (rest, "s"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number)

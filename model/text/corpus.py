@@ -137,11 +137,13 @@ def _joined(corpora: Sequence[Corpus]) -> Corpus:
     if len(corpora) == 1:
         return corpora[0]
     name = f"{len(corpora)} texts, {corpora[0].name} to {corpora[-1].name}"
+    sources = [corpus.source for corpus in corpora[:_TOLD_TEXTS]]
+    if len(corpora) > _TOLD_TEXTS:
+        sources.append(f"and {len(corpora) - _TOLD_TEXTS} more")
     return Corpus(
         name=name,
         location=name,
-        source="; ".join(corpus.source for corpus in corpora[:_TOLD_TEXTS])
-        + f"; and {len(corpora) - _TOLD_TEXTS} more" * (len(corpora) > _TOLD_TEXTS),
+        source="; ".join(sources),
         text="".join(_ended(str(corpus.text)) for corpus in corpora),
     )
 
@@ -181,7 +183,7 @@ def _folder(name: str, path: Path, reading: Reading) -> Corpus:
         )
     skipped = f", {num_skipped} without a readable text skipped" if num_skipped else ""
     books = f", what Gutenberg adds removed from {num_books}" if num_books else ""
-    source = f"folder {name}, {len(texts)} file{'s' * (len(texts) != 1)}{skipped}{books}"
+    source = f"folder {name}, {len(texts)} file{'' if len(texts) == 1 else 's'}{skipped}{books}"
     return Corpus(name=name, location=str(path.resolve()), source=source, text="".join(texts))
 
 

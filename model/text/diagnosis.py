@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Collection
 
 from model.errors import CorpusError
+from model.system.durations import counted
 
 _MARKS = (
     (b"\xff\xfe\0\0", "UTF-32"),
@@ -92,7 +93,7 @@ def _with_nul(name: str, data: bytes) -> CorpusError:
     line = data.count(b"\n", 0, offset) + 1
     return _unfit(
         name,
-        f"has {num_nuls:,} NUL character{'s' * (num_nuls > 1)}, the first at offset {offset:,} "
+        f"has {counted(num_nuls, 'NUL character')}, the first at offset {offset:,} "
         f"in line {line:,}",
         r"take them out: tr -d '\000'",
     )

@@ -140,8 +140,8 @@ def output_weights(config: TrialConfig, vocabulary_size: int) -> int:
     """
     if not config.tie_weights:
         return vocabulary_size * config.hidden_size
-    is_projected = config.embedding_dim != config.hidden_size
-    return config.embedding_dim * (vocabulary_size + config.hidden_size * is_projected)
+    projected = config.hidden_size if config.embedding_dim != config.hidden_size else 0
+    return config.embedding_dim * (vocabulary_size + projected)
 
 
 def recurrent_weights(config: TrialConfig) -> int:

@@ -198,7 +198,7 @@ def _load_predictor(folder: Path, device: torch.device | str) -> LoadedNetwork:
         counted = _counted(folder, len(vocabulary))
         ngram = Ngram.fit(counted, vocabulary_size=len(vocabulary), order=meta.ngram_order)
     networks = [load_checkpoint(path, device)[0] for path in paths]
-    members = f"{len(networks)} network{'s' * (len(networks) > 1)}"
+    members = f"{len(networks)} network{'s' if len(networks) > 1 else ''}"
     description = (
         f"{meta.val_bits_per_char:.4f} validation bits per character: predictor of {members}"
         f"{f' and a {meta.ngram_order}-gram' if ngram else ''}, {config.cleaning}"

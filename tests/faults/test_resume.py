@@ -36,9 +36,9 @@ from tune.job.prepare import prepare
 from tune.job.resume import prepare_resumed
 from tune.job.study_json import study_file
 from tune.planning.study import StudyOptions
-from tune.records.history import History, TrialEnded, TrialStarted
+from tune.records.history import History, OrderGiven, TrialEnded, TrialStarted
 from tune.records.load import read_run
-from tune.records.orders import Action, Order, OrderGiven
+from tune.records.orders import Action, Order
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import PlannedTime
 from tune.records.trial import Status
@@ -192,7 +192,7 @@ def test_settled_search_is_extended_where_it_is_not_to_end_so(tiny_text: str) ->
     ):
         with History(folder.history_file) as history:
             if event is not None:
-                history.end(event)
+                history.add(event)
         assert extends(stop_when_settled=False) == is_extended
         assert not extends() and not extends(stop_when_settled=True)
 
@@ -302,7 +302,7 @@ def test_ordered_number_of_workers_is_that_of_the_resumed_plan(
     assert planned() == "3"
     with History(folder.history_file) as history:
         order = Order(action=Action.WORKERS, workers=1)
-        history.add_order(OrderGiven(order=order, search_seconds=1.0))
+        history.add(OrderGiven(order=order, search_seconds=1.0))
     assert planned() == "1"
     assert planned("--max-concurrent", "2") == "2"
 

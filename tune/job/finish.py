@@ -18,7 +18,7 @@ from tune.job.outcome import why_nothing
 from tune.job.search import SearchResult
 from tune.job.study_json import how_it_ended, resume_anywhere, study_file
 from tune.job.text_speed import time_text
-from tune.monitoring.json_events import JsonConsole, warn
+from tune.monitoring.json_events import event, warn
 from tune.planning.estimate import Estimate
 from tune.planning.study import Study
 from tune.records.json_file import write_json
@@ -119,15 +119,15 @@ def _ended(
 ) -> int:
     """Print the last event, and return the exit code."""
     exit_code = _exit_code(study, result)
-    if isinstance(console, JsonConsole):
-        console.event(
-            "search_ended",
-            ended=ended,
-            search_seconds=result.seconds,
-            exit_code=exit_code,
-            report=str(folder.report_file),
-            predictor=str(folder.predictor) if folder.predictor.is_dir() else None,
-        )
+    event(
+        console,
+        "search_ended",
+        ended=ended,
+        search_seconds=result.seconds,
+        exit_code=exit_code,
+        report=str(folder.report_file),
+        predictor=str(folder.predictor) if folder.predictor.is_dir() else None,
+    )
     return exit_code
 
 

@@ -101,12 +101,10 @@ def mix(prepared: PreparedCorpus, networks: list[Candidate], nats: list[Nats]) -
     )
 
 
-def on_test_passage(
-    prepared: PreparedCorpus, mixed: Mixed, nats: list[Nats]
-) -> tuple[float, tuple[float, ...]]:
-    """Return restored bits on the test passage: the mixture's, and those of predictor.csv's rows.
+def on_test_passage(prepared: PreparedCorpus, mixed: Mixed, nats: list[Nats]) -> list[float]:
+    """Return restored bits on the test passage, in the order of predictor.csv's rows.
 
-    The rows are each member alone and, if there is a cache, the mixture without it.
+    These are the mixture, each member and, if there is a cache, the mixture without it.
 
     Args:
         prepared: The corpus.
@@ -123,7 +121,7 @@ def on_test_passage(
     if mixed.cache:
         nats = [*nats, whole]
         whole = mixed.cache.nats(whole, scored, context=before)
-    return _restored(whole, corpus.test), tuple(_restored(each, corpus.test) for each in nats)
+    return [_restored(each, corpus.test) for each in (whole, *nats)]
 
 
 def _restored(nats: Nats, passage: Part) -> float:

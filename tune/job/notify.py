@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from model.errors import EXTERNAL_FAULT, CheckpointError, ConfigError, ExternalFault
+from model.errors import ConfigError, exit_code_of
 from model.system.filesystem import within_seconds
 from model.system.secrets import redacted
 from model.system.terminal import complain
@@ -46,9 +46,7 @@ def notified(options: StudyOptions, folder: RunFolder, run: Callable[[], int]) -
     try:
         exit_code = run()
     except Exception as raised:
-        exit_code = 2 if isinstance(raised, ConfigError | CheckpointError) else 1
-        if isinstance(raised, ExternalFault):
-            exit_code = EXTERNAL_FAULT
+        exit_code = exit_code_of(raised)
         error = redacted(" ".join(str(raised).split())) or type(raised).__name__
         raise
     finally:
@@ -163,4 +161,5 @@ def _run(command: str, body: bytes) -> None:
             said.seek(0)
             lines = said.read().decode(errors="replace").split("\n")
             last = next((line for line in reversed(lines) if line.strip()), "")
-            complain("--notify failed", f"exit code {process.returncode}{': ' * bool(last)}{last}")
+            reason = f": {last}" if last else ""
+            complain("--notify failed", f"exit code {process.returncode}{reason}")

@@ -15,7 +15,7 @@ from model.training.schedule import constant_reports
 from search_spaces.distributions import describe as describe_distribution
 from tune.cluster.resources import Node, TrialResources, describe
 from tune.cluster.trial_memory import format_bytes
-from tune.monitoring.json_events import JsonConsole, warn
+from tune.monitoring.json_events import event, warn
 from tune.monitoring.search_state import short
 from tune.planning.estimate import Estimate
 from tune.planning.finalist_budget import WINNER_TRAININGS
@@ -57,17 +57,17 @@ class JobPlan:
 def print_plan(plan: JobPlan, console: Console) -> None:
     """Print space, corpus, objective, budget, resources and time."""
     study, estimate = plan.study, plan.estimate
-    if isinstance(console, JsonConsole):
-        console.event(
-            "plan",
-            run_folder=str(study.run_path),
-            space=study.space.name,
-            corpus=study.corpus.name,
-            num_trials=study.num_trials,
-            concurrent=plan.concurrent,
-            time_budget_seconds=study.space.budget.time_budget_seconds,
-            planned_seconds=list(estimate.plan.seconds) if estimate else None,
-        )
+    event(
+        console,
+        "plan",
+        run_folder=str(study.run_path),
+        space=study.space.name,
+        corpus=study.corpus.name,
+        num_trials=study.num_trials,
+        concurrent=plan.concurrent,
+        time_budget_seconds=study.space.budget.time_budget_seconds,
+        planned_seconds=list(estimate.plan.seconds) if estimate else None,
+    )
     for line in _plan_lines(plan):
         say(console, line)
     for text in _warnings(study):
@@ -140,10 +140,11 @@ def _plan_lines(plan: JobPlan) -> list[str]:
         _finalists(study, estimate),
         f"resources: {describe(nodes)}; {need.cpus} CPU and {need.gpus:g} GPU per trial, "
         f"{_memory(need)}{concurrent} at once",
-        *[f"arithmetic of LSTMs here: {plan.arithmetic}"] * bool(plan.arithmetic),
-        time_line(study, concurrent, estimate, unmeasured),
-        f"run folder: {study.run_path}",
     ]
+    if plan.arithmetic:
+        lines.append(f"arithmetic of LSTMs here: {plan.arithmetic}")
+    lines.append(time_line(study, concurrent, estimate, unmeasured))
+    lines.append(f"run folder: {study.run_path}")
     if study.settings.trial_timeout_seconds is not None:
         limit_text = format_seconds(study.settings.trial_timeout_seconds)
         lines.append(f"trial timeout: a trial that reports nothing for {limit_text} is killed")
@@ -155,7 +156,8 @@ def _warnings(study: Study) -> list[str]:
     prepared, found = study.prepared, []
     if "word" in study.space.values("unit"):
         of_cleanings = [_words(study, cleaning)[0] for cleaning in prepared.encoded]
-        found += [NO_WORDS] * any(len(words.vocabulary) == 1 for words in of_cleanings)
+        if any(len(words.vocabulary) == 1 for words in of_cleanings):
+            found.append(NO_WORDS)
     if prepared.resemblance is not None and prepared.resemblance.warning:
         found.append(prepared.resemblance.warning)
     return found
@@ -263,7 +265,7 @@ def time_line(
         trials = f"{low if low == high else f'{low} to {high}'} of {trials}"
     low_seconds, high_seconds = (seconds - before.seconds for seconds in plan.seconds)
     return (
-        f"time: about {format_range(low_seconds, high_seconds)} {'more ' * has_begun}"
+        f"time: about {format_range(low_seconds, high_seconds)} {'more ' if has_begun else ''}"
         f"for {trials}{finalists_phrase(study, plan)}"
     )
 

@@ -199,19 +199,14 @@ def _nats(
     )
 
 
-def _save(
-    prepared: PreparedCorpus,
-    folder: RunFolder,
-    mixed: Mixed,
-    test: tuple[float, tuple[float, ...]],
-) -> None:
+def _save(prepared: PreparedCorpus, folder: RunFolder, mixed: Mixed, test: list[float]) -> None:
     """Write predictor/ and predictor.csv.
 
     Args:
         prepared: The corpus.
         folder: The run folder.
         mixed: The mixture.
-        test: Restored bits of the test passage: the mixture's, and each member's.
+        test: As `on_test_passage` returns them.
 
     Raises:
         CheckpointError: A member's checkpoint is damaged or no longer available.
@@ -239,10 +234,7 @@ def _save(
 
 
 def _rows(
-    prepared: PreparedCorpus,
-    folder: RunFolder,
-    mixed: Mixed,
-    test: tuple[float, tuple[float, ...]],
+    prepared: PreparedCorpus, folder: RunFolder, mixed: Mixed, test: list[float]
 ) -> list[PredictorRecord]:
     """Return the rows of predictor.csv: the mixture, then its members."""
     whole = load_network(folder.predictor).network
@@ -274,7 +266,7 @@ def _rows(
             number=number,
             weight=float(mixed.chosen.weights[place]),
             val_bits_per_char=mixed.members_val_bits_per_char[place],
-            test_bits_per_char=test[1][place],
+            test_bits_per_char=test[1 + place],
             gain_bits_per_char=float(mixed.chosen.gains_bits[place]) * symbols_per_char,
             milliseconds_per_symbol=milliseconds,
         )
@@ -286,7 +278,7 @@ def _rows(
                 kind=CACHE,
                 name=f"cache of {mixed.cache.shortest} to {mixed.cache.longest} symbols",
                 val_bits_per_char=mixed.val_bits_without_cache,
-                test_bits_per_char=test[1][-1],
+                test_bits_per_char=test[-1],
                 gain_bits_per_char=mixed.val_bits_without_cache - mixed.val_bits_per_char,
             )
         )

@@ -229,7 +229,7 @@ def _end(study: Study, history: History, stopper: SearchStopper, steering: Steer
     if not (stopper.interrupted or stopper.timed_out):  # else it may continue
         steering.search_ends()
     if stopper.timed_out or not stopper.interrupted:
-        history.end(
+        history.add(
             SearchEnded(
                 search_seconds=stopper.seconds(),
                 timed_out=stopper.timed_out,

@@ -7,9 +7,9 @@ from model.errors import ConfigError
 from search_spaces import SearchSpace
 from tune.monitoring.control import check_order, point_of
 from tune.planning.study import Study, StudyOptions
-from tune.records.history import History, TrialEnded
+from tune.records.history import History, OrderCarriedOut, OrderGiven, TrialEnded
 from tune.records.order_table import write_orders
-from tune.records.orders import Action, Order, OrderCarriedOut, OrderGiven, OrderRecord
+from tune.records.orders import Action, Order, OrderRecord
 from tune.records.run_folder import RunFolder
 from tune.records.search_record import SearchRecord
 from tune.records.trial import Status
@@ -79,7 +79,7 @@ class Steering:
 
     def _give(self, order: Order) -> None:
         given = OrderGiven(order=order, search_seconds=self.stopper.seconds())
-        record = self.history.add_order(given)
+        record = self.history.add(given)
         self._check_and_carry_out(record, is_earlier=self.requests.is_earlier(order.id))
 
     def _check_and_carry_out(self, record: OrderRecord, *, is_earlier: bool) -> None:
@@ -150,7 +150,7 @@ class Steering:
             epochs=known.epochs_run if known else None,
             refused=refused,
         )
-        self._write_and_tell(self.history.add_order(event))
+        self._write_and_tell(self.history.add(event))
 
     def _write_and_tell(self, record: OrderRecord) -> None:
         write_orders(self.history.orders.values(), self.folder.orders_file)
@@ -191,7 +191,7 @@ def settle_ordered(history: History) -> None:
         if record is None:  # killed before it was refused
             continue
         if order.is_open:
-            history.add_order(
+            history.add(
                 OrderCarriedOut(
                     id=order.order.id,
                     search_seconds=seconds,

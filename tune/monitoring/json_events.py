@@ -29,6 +29,12 @@ class JsonConsole(Console):
         print(json.dumps(line) + "\n", end="", file=self.file, flush=True)
 
 
+def event(console: Console, name: str, **values: Any) -> None:
+    """Print an event, if the console prints events."""
+    if isinstance(console, JsonConsole):
+        console.event(name, **values)
+
+
 def warn(console: Console, text: str) -> None:
     """Warn the user, while the search continues, by a line or an event.
 

@@ -20,7 +20,7 @@ from rich.text import Text
 from model.system.durations import format_seconds
 from model.system.terminal import say
 from search_spaces import SearchSpace
-from tune.monitoring.json_events import JsonConsole, epoch_event, trial_event
+from tune.monitoring.json_events import epoch_event, event, trial_event
 from tune.monitoring.search_state import SearchState, axis_values, short
 from tune.records.orders import OrderRecord
 from tune.records.trial import Status, TrialRecord
@@ -78,7 +78,6 @@ class Progress:
                 unknown.
         """
         self._console = console
-        self._events = console if isinstance(console, JsonConsole) else None
         self._axes = space.axes
         self._num_trials = num_trials
         self._name = name
@@ -110,43 +109,36 @@ class Progress:
     def trial_started(self, record: TrialRecord) -> None:
         """Show a trial as running."""
         self._see(record)
-        if self._events:
-            event = self._event(record)
-            self._events.event("trial_started", **event, config=record.config.to_dict())
+        self._event("trial_started", record, config=record.config.to_dict())
 
     def epoch_ended(self, record: TrialRecord) -> None:
         """Check whether a trial is now the best."""
         self._see(record)
-        if self._events:
-            is_best = record is self._search_state.best
-            self._events.event("epoch_ended", **epoch_event(record), is_best=is_best)
-        elif not self._is_live and self._clock() - self._last_line_seconds >= SILENCE_SECONDS:
+        is_best = record is self._search_state.best
+        event(self._console, "epoch_ended", **epoch_event(record), is_best=is_best)
+        if not self._is_live and self._clock() - self._last_line_seconds >= SILENCE_SECONDS:
             num_running = self._search_state.statuses[Status.RUNNING]
             self._say(f"{self._counted()} {num_running} running | {self.summary()}")
 
     def trial_recovered(self, record: TrialRecord, reason: str) -> None:
         """Report that a trial continues elsewhere."""
-        if self._events:
-            event = self._event(record)
-            self._events.event("trial_recovered", **event, reason=reason)
-        else:
-            self._say(f"{self._name(record)} continues from its last checkpoint: {reason}")
+        self._event("trial_recovered", record, reason=reason)
+        self._say(f"{self._name(record)} continues from its last checkpoint: {reason}")
 
     def trial_ended(self, record: TrialRecord) -> None:
         """Show how a trial ended."""
         self._see(record)
         self._ended(record)
-        if self._events:
-            best = self._search_state.best
-            self._events.event(
-                "trial_ended",
-                **self._event(record),
-                num_ended=self._num_ended,
-                num_trials=self._num_trials,
-                best_trial=best.number if best else None,
-                best_val_bits_per_char=best.objective if best else None,
-            )
-        elif not self._is_live:
+        best = self._search_state.best
+        self._event(
+            "trial_ended",
+            record,
+            num_ended=self._num_ended,
+            num_trials=self._num_trials,
+            best_trial=best.number if best else None,
+            best_val_bits_per_char=best.objective if best else None,
+        )
+        if not self._is_live:
             # No summary after a trial that was cut off: the session ends.
             rest = f" | {self.summary()}" if record.is_done else ""
             self._say(f"{self._counted()} {self._line(record)}{rest}")
@@ -156,11 +148,9 @@ class Progress:
         state = "ordered" if order.is_open else "carried out"
         state = f"refused: {order.refused}" if order.refused else state
         text = f"by hand: {order.order}: {state}"
-        if self._events:
-            values = {key: value for key, value in order.row().items() if key != "config"}
-            self._events.event("order", **values, text=text)
-        else:
-            self._say(text)
+        values = {key: value for key, value in order.row().items() if key != "config"}
+        event(self._console, "order", **values, text=text)
+        self._say(text)
 
     def summary(self) -> str:
         """Return the best trial, the number of pruned ones and the time left."""
@@ -169,8 +159,9 @@ class Progress:
         num_pruned = self._search_state.statuses[Status.PRUNED]
         return f"{who} | {num_pruned} pruned | {self._time_left()}"
 
-    def _event(self, record: TrialRecord) -> dict[str, Any]:
-        return trial_event(record, self._name(record), is_finalist=self._of_finalists)
+    def _event(self, name: str, record: TrialRecord, **values: Any) -> None:
+        of_trial = trial_event(record, self._name(record), is_finalist=self._of_finalists)
+        event(self._console, name, **of_trial, **values)
 
     def _counted(self) -> str:
         width = len(str(self._num_trials))
@@ -266,7 +257,7 @@ def _columns(records: list[TrialRecord], axes: list[str]) -> list[list[str]]:
     """Return the columns of the live table, each a heading and its cells."""
     values = [record.config.to_dict() for record in records]
     return [
-        ["trial", *(f"{each.number}" + "*" * bool(each.baseline) for each in records)],
+        ["trial", *(f"{each.number}{'*' if each.baseline else ''}" for each in records)],
         ["status", *(each.status.value for each in records)],
         ["bits per char", *(f"{each.objective:.4f}" if each.best else "" for each in records)],
         ["epoch", *(f"{each.epochs_run:g}/{each.config.epochs:g}" for each in records)],

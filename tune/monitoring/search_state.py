@@ -73,7 +73,8 @@ class SearchState:
 
     def _count(self, status: Status, num_reports: int, is_done: bool, trials: int) -> None:
         self._statuses[status] += trials
-        self.num_ended += trials * is_done
+        if is_done:
+            self.num_ended += trials
         for rung in self.rungs:
             if num_reports >= rung:
                 self.rungs[rung] += trials

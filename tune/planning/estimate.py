@@ -18,7 +18,7 @@ from model.training.speed import MachineSpeed
 from search_spaces.random_configs import random_configs
 from tune.cluster.trial_memory import text_of, text_sizes
 from tune.planning.finalist_budget import scoring_seconds_of
-from tune.planning.simulation import Plan, Training, simulate
+from tune.planning.simulation import Plan, Simulation, Training
 from tune.planning.study import NOTHING_SPENT, Spent, Study
 from tune.planning.training_time import (
     baselines_seconds,
@@ -70,9 +70,13 @@ class Estimate:
     @functools.cached_property
     def plan(self) -> Plan:
         """How long the whole search will take."""
-        return simulate(
-            self._study, self._first, self._drawn, concurrent=self._concurrent, before=self.before
-        )
+        return Simulation(
+            study=self._study,
+            first=self._first,
+            drawn=self._drawn,
+            concurrent=self._concurrent,
+            before=self.before,
+        ).plan()
 
     def planned_seconds(
         self, running: Iterable[TrialRecord], num_known: int, baselines: Collection[str]

@@ -138,7 +138,10 @@ def estimated_times(
             scoring_seconds_of(study, record.config, record.num_parameters or 0, number == 0)
             for record, number in trainings
         ],
-        [learning_seconds_of(study, record) * (number == 0) for record, number in trainings],
+        [
+            learning_seconds_of(study, record) if number == 0 else 0.0
+            for record, number in trainings
+        ],
         num_of_winner=sum(
             record is chosen[0] and number < WINNER_TRAININGS for record, number in trainings
         ),

@@ -87,146 +87,128 @@ class Simulated(NamedTuple):
     reserved_seconds: float
 
 
-def simulate(
-    study: Study,
-    first: Sequence[Training],
-    drawn: Sequence[Training],
-    *,
-    concurrent: int,
-    before: Spent = NOTHING_SPENT,
-) -> Plan:
-    """Return the ranges over many simulated searches.
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Simulation:
+    """A search to simulate.
 
-    Args:
+    Attributes:
         study: Provides budget, seed and finalists.
         first: The trials that run first and are not stopped at rungs, in order.
         drawn: Trials drawn at random from the space; may be empty if `first` has all.
         concurrent: Trials at once.
         before: The work already done.
     """
-    factor = study.space.budget.reduction_factor
-    stops = [*study.space.budget.rungs(study.space.max_reports), math.inf]
-    times = min(SIMULATIONS, max(MIN_SIMULATIONS, SIMULATED_TRIALS // study.num_trials))
-    generator = np.random.Generator(np.random.PCG64(study.settings.seed))
-    # A trial paused at a rung is compared with all that reach it, so no more than that pass.
-    most = 1 / factor if study.space.budget.promotes else factor**-0.5
-    short, long = (
-        [
-            _simulate_once(
-                study, first, drawn, concurrent, before, stops, goes_on, error, generator
-            )
-            for _ in range(times)
+
+    study: Study
+    first: Sequence[Training]
+    drawn: Sequence[Training]
+    concurrent: int
+    before: Spent = NOTHING_SPENT
+
+    def plan(self) -> Plan:
+        """Return the ranges over many simulated searches."""
+        budget, num_trials = self.study.space.budget, self.study.num_trials
+        factor = budget.reduction_factor
+        times = min(SIMULATIONS, max(MIN_SIMULATIONS, SIMULATED_TRIALS // num_trials))
+        generator = np.random.Generator(np.random.PCG64(self.study.settings.seed))
+        # A trial paused at a rung is compared with all that reach it, so no more than that pass.
+        most = 1 / factor if budget.promotes else factor**-0.5
+        short, long = (
+            [self._once(goes_on, error, generator) for _ in range(times)]
+            for goes_on, error in ((1 / factor, 1 / ERROR), (most, ERROR))
+        )
+        low, high = ENDS
+        ends = (
+            float(np.quantile([each.seconds for each in short], low)),
+            float(np.quantile([each.seconds for each in long], high)),
+        )
+        confirmations = (
+            int(np.quantile([each.num_confirmations for each in long], low)),
+            int(np.quantile([each.num_confirmations for each in short], high)),
+        )
+        reserved = [each.reserved_seconds for each in (*short, *long)]
+        return Plan(
+            # With time for more finalists, the short end may become the longer one.
+            seconds=(min(ends), max(ends)),
+            num_trials=(
+                int(np.quantile([each.num_ended for each in long], low)),
+                int(np.quantile([each.num_ended for each in short], high)),
+            ),
+            num_confirmations=(min(confirmations), max(confirmations)),
+            reserved_seconds=(
+                float(np.quantile(reserved, low)),
+                float(np.quantile(reserved, high)),
+            ),
+        )
+
+    def _once(self, goes_on: float, error: float, generator: np.random.Generator) -> Simulated:
+        """Simulate one search.
+
+        Args:
+            goes_on: The chance to pass a rung, in (0, 1).
+            error: What all seconds are multiplied by.
+            generator: Draws the trials, and which rungs they pass.
+        """
+        study, first, drawn, before = self.study, self.first, self.drawn, self.before
+        stops = [*study.space.budget.rungs(study.space.max_reports), math.inf]
+        num_trials = before.num_ended if before.is_over else study.num_trials
+        left = first[before.num_ended : num_trials]
+        # More than were asked for may have ended: a user adds trials to a search.
+        num_others = max(0, num_trials - max(before.num_ended, len(first)))
+        others = [drawn[i] for i in generator.integers(max(1, len(drawn)), size=num_others)]
+        num_passed = generator.geometric(1 - goes_on, size=num_others) - 1
+        num_passed = num_passed.clip(max=len(stops) - 1)
+        trials = [training.seconds for training in left] + [
+            min(stops[passed], training.reports) * training.report_seconds
+            for training, passed in zip(others, num_passed, strict=True)
         ]
-        for goes_on, error in ((1 / factor, 1 / ERROR), (most, ERROR))
-    )
-    low, high = ENDS
-    ends = (
-        float(np.quantile([each.seconds for each in short], low)),
-        float(np.quantile([each.seconds for each in long], high)),
-    )
-    confirmations = (
-        int(np.quantile([each.num_confirmations for each in long], low)),
-        int(np.quantile([each.num_confirmations for each in short], high)),
-    )
-    reserved = [each.reserved_seconds for each in (*short, *long)]
-    return Plan(
-        # With time for more finalists, the short end may become the longer one.
-        seconds=(min(ends), max(ends)),
-        num_trials=(
-            int(np.quantile([each.num_ended for each in long], low)),
-            int(np.quantile([each.num_ended for each in short], high)),
-        ),
-        num_confirmations=(min(confirmations), max(confirmations)),
-        reserved_seconds=(float(np.quantile(reserved, low)), float(np.quantile(reserved, high))),
-    )
+        ends = slot_ends([error * seconds for seconds in trials], self.concurrent)
+        limit = study.space.budget.time_budget_seconds or math.inf
+        again = self._again(others, error)
+        reserves = study.reserves_time and before.seconds < limit
+        num_kept, kept_free = again.reserved(limit) if reserves else (0, 0.0)
+        seconds = before.seconds + max(ends, default=0.0)
+        seconds = max(before.seconds, min(seconds, limit - kept_free))
+        # Those without time kept free for them are trained in what the search happens to leave.
+        num_confirmations = max(num_kept, again.begun(limit - seconds))
+        scored = 0.0
+        if num_confirmations:
+            whole, bare = (each[num_confirmations - 1] for each in again[:2])
+            # Second scores as far as there is room.
+            scored = max(bare, min(whole, limit - seconds))
+        return Simulated(
+            seconds=seconds + scored,
+            num_ended=before.num_ended
+            + sum(before.seconds + end <= limit - kept_free for end in ends),
+            num_confirmations=num_confirmations,
+            reserved_seconds=kept_free,
+        )
 
+    def _again(self, others: Sequence[Training], error: float) -> FinalistTimes:
+        """Return how long the finalists' remaining trainings take.
 
-def _simulate_once(
-    study: Study,
-    first: Sequence[Training],
-    drawn: Sequence[Training],
-    concurrent: int,
-    before: Spent,
-    stops: Sequence[float],
-    goes_on: float,
-    error: float,
-    generator: np.random.Generator,
-) -> Simulated:
-    """Simulate one search.
-
-    A trial stops at one of `stops`, in reports, the last of which is infinity. It passes each of
-    the others with the chance `goes_on`, in (0, 1); all seconds are multiplied by `error`. The
-    rest is as for `simulate`.
-    """
-    num_trials = before.num_ended if before.is_over else study.num_trials
-    left = first[before.num_ended : num_trials]
-    # More than were asked for may have ended: a user adds trials to a search.
-    num_others = max(0, num_trials - max(before.num_ended, len(first)))
-    others = [drawn[i] for i in generator.integers(max(1, len(drawn)), size=num_others)]
-    num_passed = (generator.geometric(1 - goes_on, size=num_others) - 1).clip(max=len(stops) - 1)
-    trials = [training.seconds for training in left] + [
-        min(stops[passed], training.reports) * training.report_seconds
-        for training, passed in zip(others, num_passed, strict=True)
-    ]
-    ends = slot_ends([error * seconds for seconds in trials], concurrent)
-    limit = study.space.budget.time_budget_seconds or math.inf
-    again = _again(study, first, others, drawn, concurrent, error, before)
-    reserves = study.reserves_time and before.seconds < limit
-    num_kept, kept_free = again.reserved(limit) if reserves else (0, 0.0)
-    seconds = before.seconds + max(ends, default=0.0)
-    seconds = max(before.seconds, min(seconds, limit - kept_free))
-    # Those without time kept free for them are trained in what the search happens to leave.
-    num_confirmations = max(num_kept, again.begun(limit - seconds))
-    scored = 0.0
-    if num_confirmations:
-        whole, bare = (each[num_confirmations - 1] for each in again[:2])
-        scored = max(bare, min(whole, limit - seconds))  # second scores as far as there is room
-    return Simulated(
-        seconds=seconds + scored,
-        num_ended=before.num_ended
-        + sum(before.seconds + end <= limit - kept_free for end in ends),
-        num_confirmations=num_confirmations,
-        reserved_seconds=kept_free,
-    )
-
-
-def _again(
-    study: Study,
-    first: Sequence[Training],
-    others: Sequence[Training],
-    drawn: Sequence[Training],
-    concurrent: int,
-    error: float,
-    before: Spent,
-) -> FinalistTimes:
-    """Return how long the finalists' trainings take, those that are left.
-
-    Args:
-        study: Its finalists.
-        first: The trials that run first.
-        others: Those that follow, whose first are taken for the best.
-        drawn: What stands for the best where those are too few.
-        concurrent: Trials at once.
-        error: What all seconds are multiplied by.
-        before: What is done already.
-    """
-    if not study.wants_finalists:
-        return FinalistTimes((), (), 0)
-    baselines = [training for training in first if training.is_baseline and training.is_whole]
-    starts = [training for training in first if not training.is_baseline]
-    num_best = max(study.settings.finalists, len(study.space.groups()))
-    best = [*others, *starts, *drawn][:num_best]
-    chosen = [*best, *baselines]
-    order = training_order(
-        len(chosen),
-        study.settings.finalist_seeds,
-        best_baseline=len(best) if baselines else None,
-    )[before.num_finalist_trainings :]
-    of_winner = min(WINNER_TRAININGS, study.settings.finalist_seeds)
-    return times_of(
-        [error * chosen[place].seconds for place, _ in order],
-        [error * chosen[place].scoring_seconds[seed] for place, seed in order],
-        [0.0] * len(order),
-        num_of_winner=max(0, of_winner - before.num_finalist_trainings),
-        concurrent=concurrent,
-    )
+        Args:
+            others: Those after the first trials; they stand for the best, then starts and drawn.
+            error: What all seconds are multiplied by.
+        """
+        study, first, before = self.study, self.first, self.before
+        if not study.wants_finalists:
+            return FinalistTimes((), (), 0)
+        baselines = [training for training in first if training.is_baseline and training.is_whole]
+        starts = [training for training in first if not training.is_baseline]
+        num_best = max(study.settings.finalists, len(study.space.groups()))
+        best = [*others, *starts, *self.drawn][:num_best]
+        chosen = [*best, *baselines]
+        order = training_order(
+            len(chosen),
+            study.settings.finalist_seeds,
+            best_baseline=len(best) if baselines else None,
+        )[before.num_finalist_trainings :]
+        of_winner = min(WINNER_TRAININGS, study.settings.finalist_seeds)
+        return times_of(
+            [error * chosen[place].seconds for place, _ in order],
+            [error * chosen[place].scoring_seconds[seed] for place, seed in order],
+            [0.0] * len(order),
+            num_of_winner=max(0, of_winner - before.num_finalist_trainings),
+            concurrent=self.concurrent,
+        )

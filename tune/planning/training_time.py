@@ -186,9 +186,10 @@ class BaselinesBeside:
             for name, reports_before in self._proposed.items()
         )
         is_full = num_running >= max(1, self._concurrent() // WORKERS_A_BASELINE)
-        is_early = num_proposed == 0  # the base comes first, if there is one
-        has_base = self.study.space.base_point() is not None
-        if not waiting or ((is_early or is_full) and not are_last) or (is_early and has_base):
+        is_early = num_proposed == 0
+        if not waiting or (is_early and self.study.space.base_point() is not None):
+            return None  # the base comes first, if there is one
+        if (is_early or is_full) and not are_last:
             return None
         self._proposed[waiting[0]] = len(known[waiting[0]].epochs) if waiting[0] in known else 0
         return waiting[0]

@@ -10,20 +10,14 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from model.config import TrialConfig, check_arithmetic
 from model.errors import ConfigError
 from model.system.files import append_whole, opened_to_append, read_regular
 from model.system.json_schema import checked, parsed, record
 from tune.records.history_lock import lock, two_drivers
-from tune.records.orders import (
-    OrderCarriedOut,
-    OrderEvent,
-    OrderGiven,
-    OrderRecord,
-    apply_order,
-)
+from tune.records.orders import Action, Order, OrderRecord
 from tune.records.search_record import SearchEnded, SearchRecord
 from tune.records.trial import EpochRecord, Status, TrialRecord, trial_id
 
@@ -38,6 +32,23 @@ class TrialStarted:
     search_seconds: float
     generation: int | None = None
     order_id: str = ""
+
+    def apply(self, search: SearchRecord) -> TrialRecord:
+        """Open or reopen the trial's record."""
+        search.goes_on(self.search_seconds)
+        known = search.records.setdefault(
+            self.number,
+            TrialRecord(
+                number=self.number,
+                config=TrialConfig.from_dict(self.config),
+                baseline=self.baseline,
+                generation=self.generation,
+                order_id=self.order_id,
+            ),
+        )
+        known.status, known.has_had_its_time = Status.RUNNING, False
+        known.search_seconds = known.started_seconds = self.search_seconds
+        return known
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +66,26 @@ class EpochEnded:
     def __post_init__(self) -> None:
         check_arithmetic(self.precision, self.kernel)
 
+    @property
+    def number(self) -> int:
+        """The trial's number."""
+        return self.epoch.number
+
+    def apply(self, search: SearchRecord) -> TrialRecord:
+        """Add the report to the trial's record."""
+        known = _begun(search, self.number)
+        self.epoch.check_of(known.config)
+        known.add_epoch(self.epoch)
+        known.precision, known.kernel = self.precision, self.kernel
+        known.num_parameters = self.num_parameters
+        known.vocabulary_size = self.vocabulary_size
+        # In another process, where the trial goes on, its peak may be lower.
+        if (self.peak_memory_bytes or 0) > (known.peak_memory_bytes or 0):
+            known.peak_memory_bytes = self.peak_memory_bytes
+            known.estimated_memory_bytes = self.estimated_memory_bytes
+        known.search_seconds = self.epoch.search_seconds
+        return known
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TrialEnded:
@@ -66,22 +97,90 @@ class TrialEnded:
     search_seconds: float
     has_had_its_time: bool = False
 
+    def apply(self, search: SearchRecord) -> TrialRecord:
+        """Close the trial's record."""
+        known = _begun(search, self.number)
+        known.status, known.error = self.status, self.error
+        known.search_seconds = self.search_seconds
+        known.has_had_its_time = self.has_had_its_time
+        return known
+
+
+def _begun(search: SearchRecord, number: int) -> TrialRecord:
+    if number not in search.records:
+        raise ValueError(f"trial {number} must start before it goes on")
+    return search.records[number]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class OrderGiven:
+    """A user ordered something of the search, and its driver read it."""
+
+    order: Order
+    search_seconds: float
+
+    def apply(self, search: SearchRecord) -> OrderRecord:
+        """Open the order's record."""
+        given = OrderRecord(
+            order=self.order, ordered_seconds=self.search_seconds, trial=self.order.trial
+        )
+        return search.orders.setdefault(self.order.id, given)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class OrderCarriedOut:
+    """An order was carried out, or refused; see OrderRecord."""
+
+    id: str
+    search_seconds: float
+    trial: int | None = None
+    epochs: float | None = None
+    refused: str = ""
+
+    def apply(self, search: SearchRecord) -> OrderRecord:
+        """Close the order's record."""
+        if self.id not in search.orders:
+            raise ValueError(f"order {self.id} must be given before it is carried out")
+        known = search.orders[self.id]
+        known.carried_out_seconds, known.refused = self.search_seconds, self.refused
+        known.trial = self.trial if known.trial is None else known.trial
+        known.epochs = self.epochs
+        is_stopped = known.order.action is Action.STOP and not known.refused
+        if is_stopped and known.trial in search.records:
+            search.records[known.trial].is_stopped_by_hand = True
+        return known
+
+
+_Changed = TypeVar("_Changed", covariant=True)
+
+
+class Event(Protocol[_Changed]):
+    """A dataclass of what happened, which changes what is known of a search."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def apply(self, search: SearchRecord) -> _Changed:
+        """Change the record that it is about, and return it.
+
+        Raises:
+            ValueError: It cannot follow the events before it, or breaks a rule.
+        """
+
 
 TrialEvent = TrialStarted | EpochEnded | TrialEnded
-Event = TrialEvent | OrderEvent | SearchEnded
-_EVENTS: dict[str, type[Event]] = {
+_EVENTS: dict[str, type[Event[Any]]] = {
     kind.__name__: kind
     for kind in (TrialStarted, EpochEnded, TrialEnded, OrderGiven, OrderCarriedOut, SearchEnded)
 }
 
 
-def line_of(event: Event) -> bytes:
+def line_of(event: Event[Any]) -> bytes:
     """Return an event as a line."""
     values = {"event": type(event).__name__, **dataclasses.asdict(event)}
     return json.dumps(values, ensure_ascii=False).encode() + b"\n"
 
 
-def event_of(line: bytes) -> Event:
+def event_of(line: bytes) -> Event[Any]:
     """Read an event from its line.
 
     Raises:
@@ -91,7 +190,7 @@ def event_of(line: bytes) -> Event:
     name = checked(values.get("event"), str, "event")
     if name not in _EVENTS:
         raise ValueError(f"an event must be one of {', '.join(_EVENTS)}, got {name!r}")
-    event: Event = record(values, _EVENTS[name], name)
+    event: Event[Any] = record(values, _EVENTS[name], name)
     if isinstance(event, TrialEvent):
         _check_number(event)
     return event
@@ -103,68 +202,13 @@ def _check_number(event: TrialEvent) -> None:
     Raises:
         ValueError: The rule that it breaks.
     """
-    number = _number(event)
+    number = event.number
     if number < 0:
         raise ValueError(f"a trial's number must be 0, 1, 2, …, got {number!r}")
     if isinstance(event, EpochEnded) and event.epoch.trial_id != trial_id(number):
         raise ValueError(
             f"trial {number} must be {trial_id(number)}, got {event.epoch.trial_id!r}"
         )
-
-
-def _number(event: TrialEvent) -> int:
-    return event.epoch.number if isinstance(event, EpochEnded) else event.number
-
-
-def apply_event(search: SearchRecord, event: TrialEvent) -> TrialRecord:
-    """Change the record of an event's trial, and return it.
-
-    Raises:
-        ValueError: The trial has not started, or its configuration breaks a rule.
-    """
-    known = search.records.get(_number(event))
-    if isinstance(event, TrialStarted):
-        search.goes_on(event.search_seconds)
-        known = search.records.setdefault(
-            event.number,
-            TrialRecord(
-                number=event.number,
-                config=TrialConfig.from_dict(event.config),
-                baseline=event.baseline,
-                generation=event.generation,
-                order_id=event.order_id,
-            ),
-        )
-        known.status, known.has_had_its_time = Status.RUNNING, False
-        known.search_seconds = known.started_seconds = event.search_seconds
-    elif known is None:
-        raise ValueError(f"trial {_number(event)} must start before it goes on")
-    elif isinstance(event, EpochEnded):
-        epoch = event.epoch
-        epoch.check_of(known.config)
-        known.add_epoch(epoch)
-        known.precision, known.kernel = event.precision, event.kernel
-        known.num_parameters = event.num_parameters
-        known.vocabulary_size = event.vocabulary_size
-        # In another process, where the trial goes on, its peak may be lower.
-        if (event.peak_memory_bytes or 0) > (known.peak_memory_bytes or 0):
-            known.peak_memory_bytes = event.peak_memory_bytes
-            known.estimated_memory_bytes = event.estimated_memory_bytes
-        known.search_seconds = epoch.search_seconds
-    else:
-        known.status, known.error = event.status, event.error
-        known.search_seconds = event.search_seconds
-        known.has_had_its_time = event.has_had_its_time
-    return known
-
-
-def _apply(event: Event, search: SearchRecord) -> None:
-    if isinstance(event, TrialEvent):
-        apply_event(search, event)
-    elif isinstance(event, SearchEnded):
-        search.ended = event
-    else:
-        apply_order(search.orders, search.records, event)
 
 
 class History(SearchRecord):
@@ -201,7 +245,7 @@ class History(SearchRecord):
         whole = whole_lines(text)
         for number, line in enumerate(whole.splitlines(), start=1):
             try:
-                _apply(event_of(line), self)
+                event_of(line).apply(self)
             except ValueError as error:
                 self._file.close()
                 raise ConfigError(f"damaged history: {path}, line {number}: {error}") from error
@@ -214,32 +258,14 @@ class History(SearchRecord):
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def add_order(self, event: OrderEvent) -> OrderRecord:
-        """Append an event and return the record of its order.
-
-        Raises:
-            OSError: It cannot be written; then nothing of it is.
-        """
-        append_whole(self._file, line_of(event))
-        return apply_order(self.orders, self.records, event)
-
-    def add(self, event: TrialEvent) -> TrialRecord:
-        """Append an event and return the record of its trial.
+    def add(self, event: Event[_Changed]) -> _Changed:
+        """Append an event and return the record that it changes.
 
         Raises:
             OSError: It cannot be written, for the disk is full, say; then nothing of it is.
         """
         append_whole(self._file, line_of(event))  # half a line is cut off on reading too
-        return apply_event(self, event)
-
-    def end(self, event: SearchEnded) -> None:
-        """Append the search's end.
-
-        Raises:
-            OSError: It cannot be written; then nothing of it is.
-        """
-        append_whole(self._file, line_of(event))
-        self.ended = event
+        return event.apply(self)
 
     def seconds(self) -> float:
         """Return the seconds that the search has run, up to its last event."""
@@ -269,7 +295,7 @@ def read_search(path: Path) -> SearchRecord:
         raise ConfigError(f"a history must be readable: {path}: {error.strerror}") from error
     with contextlib.suppress(ValueError):
         for line in whole_lines(text).splitlines():
-            _apply(event_of(line), search)
+            event_of(line).apply(search)
     return search
 
 

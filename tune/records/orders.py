@@ -182,52 +182,6 @@ class OrderRecord:
         }
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class OrderGiven:
-    """A user ordered something of the search, and its driver read it."""
-
-    order: Order
-    search_seconds: float
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class OrderCarriedOut:
-    """An order was carried out, or refused; see OrderRecord."""
-
-    id: str
-    search_seconds: float
-    trial: int | None = None
-    epochs: float | None = None
-    refused: str = ""
-
-
-OrderEvent = OrderGiven | OrderCarriedOut
-
-
-def apply_order(
-    orders: dict[str, OrderRecord], records: dict[int, TrialRecord], event: OrderEvent
-) -> OrderRecord:
-    """Change the record of an event's order, and return it.
-
-    Raises:
-        ValueError: An order was carried out that was not given.
-    """
-    if isinstance(event, OrderGiven):
-        given = OrderRecord(
-            order=event.order, ordered_seconds=event.search_seconds, trial=event.order.trial
-        )
-        return orders.setdefault(event.order.id, given)
-    if event.id not in orders:
-        raise ValueError(f"order {event.id} must be given before it is carried out")
-    known = orders[event.id]
-    known.carried_out_seconds, known.refused = event.search_seconds, event.refused
-    known.trial = event.trial if known.trial is None else known.trial
-    known.epochs = event.epochs
-    if known.order.action is Action.STOP and not known.refused and known.trial in records:
-        records[known.trial].is_stopped_by_hand = True
-    return known
-
-
 def check_trial(
     action: Action, record: TrialRecord | None, number: int, *, promotes: bool
 ) -> None:

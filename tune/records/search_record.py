@@ -26,6 +26,10 @@ class SearchEnded:
     trials: int
     time_budget_seconds: float | None
 
+    def apply(self, search: "SearchRecord") -> None:
+        """Note the end."""
+        search.ended = self
+
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class SearchRecord:

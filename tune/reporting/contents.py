@@ -118,11 +118,11 @@ def best_table(run: LoadedRun) -> pd.DataFrame:
 def best_notes(run: LoadedRun) -> list[str]:
     """Return sentences on these: noise, the floor, the edges of the space."""
     repeats = len(ranked(run.trials)) - len(ranked_configurations(run.trials))
-    verb = "repeats" if repeats == 1 else "repeat"
-    notes = [
-        f"{counted(repeats, 'trial')} {verb} a configuration; the table shows the best of each."
-    ]
-    return [*table_notes(run, best_table(run)), *boundary_notes(run), *notes * (repeats > 0)]
+    notes = [*table_notes(run, best_table(run)), *boundary_notes(run)]
+    if repeats > 0:
+        trials = f"{counted(repeats, 'trial')} {'repeats' if repeats == 1 else 'repeat'}"
+        notes.append(f"{trials} a configuration; the table shows the best of each.")
+    return notes
 
 
 def baselines(run: LoadedRun) -> Section:

@@ -40,13 +40,14 @@ def headline(run: LoadedRun) -> str:
     cell = _CELLS.get(winner["cell"], f"a network of {winner['cell']}")
     size = f"{winner['hidden_size']} units" + (" each" if layers > 1 else "")
     floor = run.study.floor_bits_per_char
-    behind = (
-        f"No network beats a {run.study.objective.floor_name}, which trains in a second and "
-        f"scores {floor:.3f} bits per character. "
-    )
+    behind = ""
+    if winner["val_bits_per_char"] >= floor:
+        behind = (
+            f"No network beats a {run.study.objective.floor_name}, which trains in a second and "
+            f"scores {floor:.3f} bits per character. "
+        )
     return (
-        f"{behind * bool(winner['val_bits_per_char'] >= floor)}"
-        f"{first}, {cell} with {counted(layers, 'layer')} of {size}, scores "
+        f"{behind}{first}, {cell} with {counted(layers, 'layer')} of {size}, scores "
         f"{winner['val_bits_per_char']:.3f} bits per character on the validation passage, on "
         f"which it was selected. {_against(run, winner)}."
     )
@@ -59,7 +60,7 @@ def described(run: LoadedRun) -> str:
         return ""
     winner = best.iloc[0]
     is_start = winner["number"] in run.starts["number"].tolist()
-    began = " It is one of the search's starts." * is_start
+    began = " It is one of the search's starts." if is_start else ""
     text = CLEANINGS[winner["cleaning"]].description
     return (
         f"It reads {text}, {_UNITS[winner['unit']]}. Its best score came after "

@@ -51,7 +51,7 @@ def predictor_section(run: LoadedRun) -> Section | None:
             for row in run.predictor.to_dict("records")
         ]
     )
-    note = _NOTE + _CACHE_NOTE * (whole[WITHOUT_CACHE] is not None)
+    note = _NOTE if whole[WITHOUT_CACHE] is None else _NOTE + _CACHE_NOTE
     return Section(title="The predictor", body=(table, f"{predictor_line(run)} {note}"))
 
 
@@ -67,7 +67,7 @@ def predictor_line(run: LoadedRun) -> str:
         cached = ", with a cache of the text read so far"
         without = f"; without the cache, {shown(whole[WITHOUT_CACHE])}"
     return (
-        f"The predictor ({counted(networks, 'network')}{' and the n-gram' * bool(has_ngram)}"
+        f"The predictor ({counted(networks, 'network')}{' and the n-gram' if has_ngram else ''}"
         f"{cached}) scores {shown(whole['test_bits_per_char'])} bits per character on the test "
         f"passage{without}; its best member, {shown(members['test_bits_per_char'].min())}. On the "
         f"validation passage, to which it was fitted, it scores "

@@ -205,14 +205,17 @@ def _protocol(run: LoadedRun, trials: pd.DataFrame) -> str:
     drops = (floors[name] != floors[RAW] for name in trials["cleaning"] if name in floors)
     is_per_byte = PUBLISHED[run.study.corpus.name].is_per_byte
     other_symbols = is_per_byte and (trials["unit"] != "byte").any()
-    return RESTORED * any(drops) + NO_BYTES * bool(other_symbols)
+    protocol = RESTORED if any(drops) else ""
+    return f"{protocol}{NO_BYTES}" if other_symbols else protocol
 
 
 def _cost(run: LoadedRun) -> str:
     """Return the cost of the search, finalists included."""
     seconds = run.trials["elapsed_seconds"].sum() + run.finalists["elapsed_seconds"].sum()
-    again = f" and {counted(len(run.finalists), 'training')} of finalists"
+    again = ""
+    if len(run.finalists):
+        again = f" and {counted(len(run.finalists), 'training')} of finalists"
     return (
         f"This search took {seconds / 3600:.2f} worker-hours: "
-        f"{counted(len(run.trials), 'trial')}{again * (len(run.finalists) > 0)}."
+        f"{counted(len(run.trials), 'trial')}{again}."
     )

@@ -56,7 +56,7 @@ def trade_off(run: LoadedRun) -> Section:
     ]
     table = pd.DataFrame(rows, dtype=object)
     known = [name for name in table if (table[name] != "").any()]
-    note = _NOTE + _SPEED * (COSTS["milliseconds_per_char"] in known)
+    note = _NOTE + _SPEED if COSTS["milliseconds_per_char"] in known else _NOTE
     if num_useless := len(ranked(run.trials)) - len(costs):
         note += f" Left out: {counted(num_useless, 'trial')} no better than the n-gram."
     return Section(
@@ -120,8 +120,10 @@ def _used(energy: Energy) -> str:
     """Return the energy of the driver's machine, in a sentence; empty if it is unknown."""
     joules = {"CPUs": energy.cpu_joules, "GPUs": energy.gpu_joules}
     known = {part: each / _JOULES_PER_KWH for part, each in joules.items() if each is not None}
+    if not known:
+        return ""
     parts = ", ".join(f"{part} {kwh:.3f}" for part, kwh in known.items())
-    return bool(known) * (
+    return (
         f" In {format_seconds(energy.seconds)}, the driver's machine used "
         f"{sum(known.values()):.3f} kWh ({parts}), including other programs."
     )

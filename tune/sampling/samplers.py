@@ -114,7 +114,7 @@ def make_sampler(
     )
 
     starts, axes = space.all_starts(), space.distributions
-    own_seed = hash_seed(seed, number, *[attempt] * (attempt > 0)) % 2**32
+    own_seed = hash_seed(seed, number, *([attempt] if attempt else [])) % 2**32
     startup_trials = min(MAX_STARTUP_TRIALS, math.ceil(STARTUP_SHARE * space.budget.trials))
     # Counts ended trials, not the number: with 16 workers, the eleventh starts before any ends.
     is_early = num_ended < startup_trials

@@ -180,10 +180,12 @@ class StudySearcher(Searcher):
             is_fixed = {NUMBER, BASELINE, ORDER} & trial.user_attrs.keys()
             if is_fixed or configuration(config) not in self._tried:
                 return trial, config
-            if attempt == ATTEMPTS - 1 and not (untried := self._untried()):
-                return trial, config  # a repeat, which is counted
-            trial.set_user_attr(REPEAT, True)
-            self._study.tell(trial, state=TrialState.FAIL)
+            if attempt < ATTEMPTS - 1:
+                self._tell_repeat(trial)
+        untried = self._untried()
+        if not untried:
+            return trial, config  # a repeat, which is counted
+        self._tell_repeat(trial)
         generator = np.random.default_rng(hash_seed(self._seed, self._next_number))
         self._study.enqueue_trial(untried[int(generator.integers(len(untried)))])
         return self._ask(0)
@@ -285,6 +287,10 @@ class StudySearcher(Searcher):
 
     def _tell_failed(self, trial: optuna.Trial, reason: str) -> None:
         trial.set_user_attr(ERROR, reason)
+        self._study.tell(trial, state=TrialState.FAIL)
+
+    def _tell_repeat(self, trial: optuna.Trial) -> None:
+        trial.set_user_attr(REPEAT, True)
         self._study.tell(trial, state=TrialState.FAIL)
 
     def _tell_stopped(self, trial: optuna.Trial) -> None:

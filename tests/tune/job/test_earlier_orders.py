@@ -25,9 +25,16 @@ from tune.job.steering import (
     without_ordered_budget,
 )
 from tune.planning.study import StudyOptions
-from tune.records.history import EpochEnded, History, TrialEnded, TrialStarted
+from tune.records.history import (
+    EpochEnded,
+    History,
+    OrderCarriedOut,
+    OrderGiven,
+    TrialEnded,
+    TrialStarted,
+)
 from tune.records.order_table import ORDER_TABLE
-from tune.records.orders import Action, Order, OrderCarriedOut, OrderGiven
+from tune.records.orders import Action, Order
 from tune.records.run_folder import RunFolder
 from tune.records.trial import Status
 from tune.storage.requests import CONTROL_FOLDER, OPEN_MARK, Requests, leave_request
@@ -124,7 +131,7 @@ def test_unread_end_of_an_earlier_session_is_refused_and_other_orders_wait(
 def test_end_that_was_read_and_not_carried_out_ends_no_later_session(history: History) -> None:
     stale = Order(action=Action.END)
     for order in (stale, WORKERS):
-        history.add_order(OrderGiven(order=order, search_seconds=1.0))
+        history.add(OrderGiven(order=order, search_seconds=1.0))
     session = Session(history)
     session.steering.resume()
     assert not session.stopper.interrupted
@@ -136,7 +143,7 @@ def test_end_that_was_read_and_not_carried_out_ends_no_later_session(history: Hi
 def test_configuration_that_has_begun_is_not_tried_again(
     history: History, has_ended: bool
 ) -> None:
-    history.add_order(OrderGiven(order=ADD, search_seconds=1.0))
+    history.add(OrderGiven(order=ADD, search_seconds=1.0))
     begin(history, ADD)
     if has_ended:
         end = TrialEnded(number=7, status=Status.FAILED, error="lost", search_seconds=3.0)
@@ -167,7 +174,7 @@ def test_trial_that_asha_stops_as_a_user_does_is_promoted_no_more(
         session.steering._give(stop)
         session.steering.trial_ends(7, Status.PRUNED)
     else:  # its driver is killed before it closes the order
-        history.add_order(OrderGiven(order=stop, search_seconds=4.0))
+        history.add(OrderGiven(order=stop, search_seconds=4.0))
     history.add(TrialEnded(number=7, status=Status.PRUNED, error="", search_seconds=6.0))
     settle_ordered(history)
     assert (history.orders[stop.id].is_open, session.refused(stop)) == (False, "")
@@ -185,7 +192,7 @@ def test_order_to_stop_a_trial_that_has_ended_by_itself_is_refused(
 ) -> None:
     stop = Order(action=Action.STOP, trial=7)
     begin(history, ADD)
-    history.add_order(OrderGiven(order=stop, search_seconds=4.0))
+    history.add(OrderGiven(order=stop, search_seconds=4.0))
     history.add(TrialEnded(number=7, status=status, error="", search_seconds=6.0))
     settle_ordered(history)
     assert history.orders[stop.id].refused == f"the trial had already ended as {status.value}"
@@ -197,9 +204,9 @@ def test_configuration_that_has_not_begun_is_tried_or_refused_at_the_end(
 ) -> None:
     tried = Order(action=Action.ADD, config={"hidden_size": 40})
     for order in (ADD, tried):
-        history.add_order(OrderGiven(order=order, search_seconds=1.0))
+        history.add(OrderGiven(order=order, search_seconds=1.0))
     begin(history, tried)
-    history.add_order(OrderCarriedOut(id=tried.id, search_seconds=2.0, trial=7))
+    history.add(OrderCarriedOut(id=tried.id, search_seconds=2.0, trial=7))
     session = Session(history)
     assert [each.order for each in additions(history)] == [ADD]
     session.steering.resume()
@@ -242,7 +249,7 @@ def test_command_line_wins_over_orders_of_earlier_sessions(
     open_requests()
     for order in orders:
         if was_read:
-            history.add_order(OrderGiven(order=order, search_seconds=1.0))
+            history.add(OrderGiven(order=order, search_seconds=1.0))
         else:
             leave_request(str(Path.cwd()), order)
     session = Session(history, overridden=overridden_by(StudyOptions(**said)))
@@ -296,14 +303,14 @@ def test_command_line_that_is_said_again_does_not_win_over_orders(history: Histo
     for number, order in enumerate(
         (Order(action=Action.BUDGET, time_budget_seconds=60.0), WORKERS), start=1
     ):
-        history.add_order(OrderGiven(order=order, search_seconds=float(number)))
+        history.add(OrderGiven(order=order, search_seconds=float(number)))
     left = without_ordered_budget(asked, history)
     assert (left.trials, left.time_budget) == (None, None)
     study: Any = SimpleNamespace(earlier=SimpleNamespace(search=history))
     assert most_at_once(study, asked) == 1
     assert most_at_once(study, dataclasses.replace(asked, or_resume=False)) == 4
     event = OrderCarriedOut(id=WORKERS.id, search_seconds=3.0, refused="for a reason")
-    history.add_order(event)
+    history.add(event)
     assert most_at_once(study, asked) == 4
 
 

@@ -16,8 +16,15 @@ from tune.job.study_json import how_it_ended
 from tune.planning.study import EarlierSessions
 from tune.planning.training_time import num_settled
 from tune.records.finalist_table import finalist_key
-from tune.records.history import EpochEnded, History, TrialEnded, TrialStarted
-from tune.records.orders import Action, Order, OrderCarriedOut, OrderGiven
+from tune.records.history import (
+    EpochEnded,
+    History,
+    OrderCarriedOut,
+    OrderGiven,
+    TrialEnded,
+    TrialStarted,
+)
+from tune.records.orders import Action, Order
 from tune.records.run_folder import RunFolder
 from tune.records.search_record import SearchEnded
 from tune.records.study_file import STILL_RUNNING, StudySettings
@@ -90,7 +97,7 @@ def train_finalist(folder: RunFolder, seconds: float) -> None:
 
 def ended(folder: RunFolder, event: SearchEnded) -> None:
     with History(folder.history_file) as history:
-        history.end(event)
+        history.add(event)
     train_finalist(folder, 470.0)
 
 
@@ -114,7 +121,7 @@ def test_search_whose_time_was_over_does_not_go_on_in_that_of_its_finalists(
     assert spent(folder, study(300.0))
     assert spent(folder, study(600.0, num_trials=200))  # it had no time for the first hundred
     with History(folder.history_file) as history:
-        history.add_order(OrderGiven(order=ADD, search_seconds=419.0))
+        history.add(OrderGiven(order=ADD, search_seconds=419.0))
     assert spent(folder, asked)
     for more in (study(601.0), study(None)):
         assert not spent(folder, more)
@@ -146,10 +153,10 @@ def test_search_whose_trials_are_done_goes_on_for_more_of_them(folder: RunFolder
     assert not spent(folder, study(600.0, num_trials=3))
     assert spent(folder, study(470.0, num_trials=3))  # but its time is over
     with History(folder.history_file) as history:
-        history.add_order(OrderGiven(order=ADD, search_seconds=419.0))
+        history.add(OrderGiven(order=ADD, search_seconds=419.0))
     assert not spent(folder, study(600.0, num_trials=2))
     with History(folder.history_file) as history:
-        history.add_order(OrderCarriedOut(id=ADD.id, search_seconds=421.0, refused="too late"))
+        history.add(OrderCarriedOut(id=ADD.id, search_seconds=421.0, refused="too late"))
     assert spent(folder, study(600.0, num_trials=2))
 
 
@@ -251,8 +258,8 @@ def test_trial_that_is_to_go_on_from_its_rung_is_not_forgotten(
     assert spent(run, asked)
     finish = Order(action=Action.FINISH, trial=3)
     with History(run.history_file) as history:
-        history.add_order(OrderGiven(order=finish, search_seconds=70.0))
+        history.add(OrderGiven(order=finish, search_seconds=70.0))
     assert spent(run, asked) != promotes
     with History(run.history_file) as history:  # in the end it came to nothing
-        history.end(dataclasses.replace(DONE, trials=4, time_budget_seconds=None))
+        history.add(dataclasses.replace(DONE, trials=4, time_budget_seconds=None))
     assert spent(run, asked)

@@ -75,11 +75,10 @@ def test_mixture_is_scored_as_networks_are(tiny_corpus: PreparedCorpus) -> None:
         assert bits == pytest.approx(own + corpus.validation.restoration_bits_per_char)
     length = len(corpus.test.symbols)
     test_nats = [nats_around(length, 9 + network.number) for network in mixed.networks]
-    whole, members = on_test_passage(tiny_corpus, mixed, test_nats)
+    whole, *members, without = on_test_passage(tiny_corpus, mixed, test_nats)
     floors = tiny_corpus.floors.of_cleaning
     price = max(0.0, floors["cased"].test_bits_per_char - floors["lower"].test_bits_per_char)
     alone = test_nats[0].sum() / math.log(2) / corpus.test.num_raw_chars + price
-    *members, without = members
     assert members[0] == pytest.approx(alone) and len(members) == len(weights)
     assert whole < without
     if mixed.ngram and mixed.ngram.order == tiny_corpus.floors.order:

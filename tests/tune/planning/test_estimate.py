@@ -152,8 +152,10 @@ def test_a_large_search_is_not_simulated_for_minutes(tiny_corpus: PreparedCorpus
     for trials, times in ((100, 100), (1_000, 100), (10_000, 10), (1_000_000, 10)):
         played.clear()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(simulation, "_simulate_once", play)
-            simulation.simulate(study_of(tiny_corpus, trials=trials), [], [], concurrent=2)
+            patch.setattr(simulation.Simulation, "_once", play)
+            simulation.Simulation(
+                study=study_of(tiny_corpus, trials=trials), first=[], drawn=[], concurrent=2
+            ).plan()
         assert len(played) == 2 * times  # the short end and the long
 
 

@@ -15,6 +15,8 @@ from search_spaces import load_space
 from tune.monitoring.control import check_order, point_of
 from tune.records.history import (
     History,
+    OrderCarriedOut,
+    OrderGiven,
     TrialEnded,
     TrialStarted,
     event_of,
@@ -22,7 +24,7 @@ from tune.records.history import (
     read_search,
 )
 from tune.records.order_table import ORDER_TABLE, by_hand, write_orders
-from tune.records.orders import Action, Order, OrderCarriedOut, OrderGiven, OrderRecord
+from tune.records.orders import Action, Order, OrderRecord
 from tune.records.tables import write_table
 from tune.records.trial import Status
 
@@ -122,9 +124,9 @@ def test_history_keeps_orders_and_who_was_stopped_by_hand(tmp_path: Path) -> Non
     with History(path) as history:
         config = TrialConfig(epochs=9).to_dict()
         history.add(TrialStarted(number=0, baseline="", config=config, search_seconds=0.0))
-        history.add_order(OrderGiven(order=order, search_seconds=1.0))
+        history.add(OrderGiven(order=order, search_seconds=1.0))
         assert history.orders[order.id].is_open
-        history.add_order(OrderCarriedOut(id=order.id, search_seconds=2.0, epochs=1))
+        history.add(OrderCarriedOut(id=order.id, search_seconds=2.0, epochs=1))
         ended = TrialEnded(number=0, status=Status.STOPPED, error="", search_seconds=2.0)
         assert history.add(ended).has_ended
         known = history.orders
