@@ -71,13 +71,12 @@ def finish(
     best = ranked(run.trials)
     say(console)
     store = CheckpointStore(study.checkpoints_root)
-    has_ended = {record.number for record in result.records if record.has_ended}
     configs = {record.number: record.config for record in result.records}
     gone = keep_checkpoints(
         folder.path / CHECKPOINTS,
         {number: configs[number] for number in best["number"]},
         store,
-        has_ended=has_ended,
+        ended={record.number for record in result.records if record.has_ended},
         may_delete=may_delete,
     )
     for number in gone:

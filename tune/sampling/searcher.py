@@ -84,14 +84,14 @@ class StudySearcher(Searcher):
         self._sampler = sampler
         self._thinning = make_thinning(sampler)
         self._replay = Replay()
-        self._earlier = {record.number: record for record in records}
+        self._records = {record.number: record for record in records}
         self._next_number = self._free_number(0)
-        self._tried = {configuration(record.config) for record in self._earlier.values()}
-        self._queue = queue(space, self._earlier.values())
+        self._tried = {configuration(record.config) for record in self._records.values()}
+        self._queue = queue(space, self._records.values())
         self._next_baseline, self._shorten = next_baseline, shorten
         self._promotion = promotion
-        self._baselines = {each.number for each in self._earlier.values() if each.baseline}
-        self._num_proposed = len(self._earlier)
+        self._baselines = {each.number for each in self._records.values() if each.baseline}
+        self._num_proposed = len(self._records)
         self._checkpoints = dict(checkpoints or {})
         self._live: dict[str, optuna.Trial] = {}
         self._added: list[Queued] = []
@@ -119,7 +119,7 @@ class StudySearcher(Searcher):
         attributes = trial.user_attrs
         baseline = attributes.get(BASELINE, "")
         if NUMBER in attributes:
-            record = self._earlier[attributes[NUMBER]]
+            record = self._records[attributes[NUMBER]]
             for epoch, value in record.running_best().items():
                 trial.report(value, step=epoch)
             number, generation = record.number, record.generation
@@ -157,14 +157,14 @@ class StudySearcher(Searcher):
 
     def _again(self, record: TrialRecord, checkpoints: list[str]) -> Queued:
         """Return a trial of this session as one to continue."""
-        self._earlier[record.number] = record
+        self._records[record.number] = record
         self._checkpoints[record.number] = checkpoints
         attributes = {NUMBER: record.number, BASELINE: record.baseline}
         return Queued(optuna_point(self._space, record.config), attributes)
 
     def _free_number(self, least: int) -> int:
         """Return the next unused number, perhaps that of a trial whose start a kill prevented."""
-        return next(number for number in itertools.count(least) if number not in self._earlier)
+        return next(number for number in itertools.count(least) if number not in self._records)
 
     def _new_trial(self, first: Queued | None = None) -> tuple[optuna.Trial, TrialConfig]:
         """Ask for a trial whose configuration was not tried, if there is one.
@@ -221,7 +221,7 @@ class StudySearcher(Searcher):
         trial = seen.ask()
         params = _ask_point(trial, self._space)
         if NUMBER in trial.user_attrs:
-            return trial, self._earlier[trial.user_attrs[NUMBER]].config
+            return trial, self._records[trial.user_attrs[NUMBER]].config
         if baseline := trial.user_attrs.get(BASELINE):
             of_name = {entry.name: entry.params for entry in self._space.baselines}
             # Baselines are never stopped early.

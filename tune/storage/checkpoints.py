@@ -174,7 +174,7 @@ def keep_checkpoints(
     best: Mapping[int, TrialConfig],
     store: CheckpointStore,
     *,
-    has_ended: Collection[int],
+    ended: Collection[int],
     may_delete: Callable[[], bool] = lambda: True,
 ) -> list[int]:
     """Copy the networks of the best trials, and remove ended trials' older checkpoints.
@@ -184,7 +184,7 @@ def keep_checkpoints(
             it has been copied or something better is complete.
         best: Trial number to configuration, best first.
         store: Where their checkpoints are.
-        has_ended: The trials that will not continue. Nothing of the others is removed.
+        ended: The trials that will not continue. Nothing of the others is removed.
         may_delete: Returns whether anything may be removed.
 
     Returns:
@@ -208,7 +208,7 @@ def keep_checkpoints(
             else:
                 gone.append(number)
     for number, (newest, *older) in locations.items():
-        if number in has_ended and older and _is_whole(newest) and may_delete():
+        if number in ended and older and _is_whole(newest) and may_delete():
             drop(stored_checkpoint(location) for location in older)
     return gone
 

@@ -132,7 +132,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
         """Tell the listeners that a trial needs another worker, and why."""
         reason, number = _reason(trial), trial.config["number"]
         # If its first worker died at the start, there is no record and nothing to continue from.
-        if not self._look_at_disk(trial, reason) and number in self._history.records:
+        if not self._end_if_disk_failed(trial, reason) and number in self._history.records:
             for listener in self._listeners:
                 listener.trial_recovered(self._history.records[number], reason)
 
@@ -145,7 +145,7 @@ class Recorder(DriverOnly, ray_tune.Callback):
         if number not in self._history.records:  # it died before it started
             self.on_trial_start(trial=trial)
         reason = self._reasons.pop(trial.trial_id, None) or _reason(trial)
-        if self._look_at_disk(trial, reason):
+        if self._end_if_disk_failed(trial, reason):
             return
         self._last_reports.pop(trial.trial_id, None)
         forget_statistics(trial)
@@ -162,8 +162,8 @@ class Recorder(DriverOnly, ray_tune.Callback):
         trial.max_failures = 0
         self._reasons[trial.trial_id] = reason
 
-    def _look_at_disk(self, trial: Trial, reason: str) -> bool:
-        """Return whether a disk accepted no checkpoint, which ends the search and names the disk.
+    def _end_if_disk_failed(self, trial: Trial, reason: str) -> bool:
+        """End the search, naming the disk, if one accepted no checkpoint; return whether it did.
 
         It is the storage or the node's own disk, where a worker first writes each checkpoint.
         """

@@ -47,9 +47,9 @@ def test_best_whole_checkpoints_take_the_place_of_those_before(
     kept, store = tmp_path / "checkpoints", CheckpointStore(str(tmp_path / "ray"))
     damage(places[0])
     best = configs(tiny_config, 2, 0, 1, 9)  # the last one has none
-    assert keep_checkpoints(kept, best, store, has_ended={0, 1, 2}) == [0, 9]
+    assert keep_checkpoints(kept, best, store, ended={0, 1, 2}) == [0, 9]
     assert seeds(kept) == {"01": 2, "02": 1}
-    assert keep_checkpoints(kept, configs(tiny_config, 1), store, has_ended={0, 1, 2}) == []
+    assert keep_checkpoints(kept, configs(tiny_config, 1), store, ended={0, 1, 2}) == []
     assert seeds(kept) == {"01": 1}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "ray"]
 
@@ -58,17 +58,17 @@ def test_copy_that_is_the_only_one_stays_until_it_is_no_longer_among_the_best(
     places: list[Path], tiny_config: TrialConfig, tmp_path: Path
 ) -> None:
     kept, store = tmp_path / "checkpoints", CheckpointStore(str(tmp_path / "ray"))
-    keep_checkpoints(kept, configs(tiny_config, 0, 1), store, has_ended={0, 1})
+    keep_checkpoints(kept, configs(tiny_config, 0, 1), store, ended={0, 1})
     shutil.rmtree(places[0])  # to save disk
     damage(places[1])
     best = configs(tiny_config, 0, 2, 1)
-    assert keep_checkpoints(kept, best, store, has_ended={0, 1, 2}) == []
+    assert keep_checkpoints(kept, best, store, ended={0, 1, 2}) == []
     assert seeds(kept) == {"01": 0, "02": 2, "03": 1}
     (kept / "01/model.safetensors").write_bytes(b"")
-    assert keep_checkpoints(kept, best, store, has_ended={0, 1, 2}) == [0]
+    assert keep_checkpoints(kept, best, store, ended={0, 1, 2}) == [0]
     assert seeds(kept) == {"01": 2, "02": 1}
     shutil.rmtree(tmp_path / "ray")
-    assert keep_checkpoints(kept, configs(tiny_config, 1), store, has_ended={1}) == []
+    assert keep_checkpoints(kept, configs(tiny_config, 1), store, ended={1}) == []
     assert seeds(kept) == {"01": 1}
 
 
@@ -77,11 +77,11 @@ def test_copy_that_a_killed_session_left_aside_is_kept(
 ) -> None:
     kept, store = tmp_path / "checkpoints", CheckpointStore(str(tmp_path / "ray"))
     best = configs(tiny_config, 0, 1)
-    keep_checkpoints(kept, best, store, has_ended={0, 1})
+    keep_checkpoints(kept, best, store, ended={0, 1})
     shutil.rmtree(tmp_path / "ray")
     kept.rename(tmp_path / ".checkpoints.replaced")  # killed before the new one was there
     assert [path.name for path in RunFolder(tmp_path).checkpoints()] == ["01", "02"]
-    assert keep_checkpoints(kept, best, store, has_ended={0, 1}) == []
+    assert keep_checkpoints(kept, best, store, ended={0, 1}) == []
     assert seeds(kept) == {"01": 0, "02": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoints"]
 
@@ -114,9 +114,9 @@ def test_nothing_is_removed_but_behind_a_whole_one_of_a_trial_that_has_ended(roo
     store, kept = CheckpointStore(str(root)), root.parent / "checkpoints"
     # Cut off while it was uploaded: what says that it is there came first.
     (root / "session-1/trial_00001/checkpoint_000001/checkpoint/training.safetensors").unlink()
-    keep_checkpoints(kept, {}, store, has_ended={0, 1, 2}, may_delete=lambda: False)
+    keep_checkpoints(kept, {}, store, ended={0, 1, 2}, may_delete=lambda: False)
     assert left(root) == {0: 2, 1: 2, 2: 2}
-    keep_checkpoints(kept, {}, store, has_ended={0, 1})
+    keep_checkpoints(kept, {}, store, ended={0, 1})
     assert left(root) == {0: 1, 1: 2, 2: 2}
 
 
@@ -132,5 +132,5 @@ def test_storage_that_does_not_answer_can_be_resumed(
             root.parent / "checkpoints",
             {0: TrialConfig()},
             CheckpointStore(str(root)),
-            has_ended={0},
+            ended={0},
         )
