@@ -50,8 +50,6 @@ from tune.storage.fetch import fetch_run
 from tune.storage.lease import Lease
 from tune.storage.mirror import Mirror
 
-pytestmark = pytest.mark.usefixtures("measured_machine")
-
 
 def quiet() -> Console:
     return Console(file=io.StringIO())
