@@ -7,6 +7,7 @@ import pytest
 from benchmarks.parts import main
 
 
+@pytest.mark.slow
 def test_table_has_a_row_a_part_and_the_first_takes_once_its_seconds(
     tiny_text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -66,6 +66,7 @@ def test_text_that_learning_on_would_harm_is_read_as_it_is(
     assert gain_bits == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != "lstm"])
 def test_other_cells_learn_it_too(
     cell: str, corpus: EncodedCorpus, tiny_config: TrialConfig

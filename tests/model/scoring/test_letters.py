@@ -80,6 +80,7 @@ def test_enough_particles_sum_over_all_strings(network: StreamNetwork, probabili
     assert bits(network, 100_000) == pytest.approx(-math.log2(probability), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_particles", [1, 3])
 def test_probability_is_estimated_without_bias(
     network: StreamNetwork, probability: float, num_particles: int

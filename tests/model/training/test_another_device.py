@@ -100,6 +100,7 @@ def test_writing_mixes_no_devices(begun: Trainer, temperature: float) -> None:
     assert [next(written).device for _ in range(3)] == [META] * 3
 
 
+@pytest.mark.slow
 def test_learning_on_mixes_no_devices(begun: Trainer) -> None:
     if not isinstance(begun.model, StreamNetwork):
         pytest.skip("windows have no state to go on from")

@@ -38,6 +38,7 @@ def test_network_is_trained_written_from_and_scored(
     assert "bits per character" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", CELLS)
 def test_explicit_bfloat16_trains(
     cell: str, tiny_corpus: PreparedCorpus, tiny_config: TrialConfig

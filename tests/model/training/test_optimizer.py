@@ -67,6 +67,7 @@ def _of_torch(kind: type[Optimizer], parameters: object, **settings: float) -> O
     return kind(parameters, **settings)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "imports_it"),
     [

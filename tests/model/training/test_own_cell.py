@@ -85,6 +85,7 @@ def test_explicit_bfloat16_trains(config: TrialConfig, tiny_corpus: PreparedCorp
     assert reports[-1].val_nats_per_char < reports[0].val_nats_per_char
 
 
+@pytest.mark.slow
 def test_network_learns_on_from_what_it_is_scored_on(
     kept: Path, tiny_corpus: PreparedCorpus
 ) -> None:

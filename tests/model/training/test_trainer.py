@@ -113,6 +113,7 @@ def test_interleaved_trainers_do_not_disturb_each_other(
         assert without_seconds([left]) == without_seconds([right]) == without_seconds([expected])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -178,6 +179,7 @@ def test_every_step_has_dropout_also_after_a_score_and_after_resuming(
     assert modes == [True] * (4 * begun.steps_per_epoch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regime", ["stream", "window"])
 def test_reports_within_an_epoch_see_all_of_it_once_and_resume_identically(
     regime: str, tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
@@ -412,6 +414,7 @@ def test_every_arithmetic_learns_as_torchs_float32_does(
             assert final(arithmetic) == pytest.approx(exact, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regime", [{}, {"regime": "window", "sequence_length": 10}])
 @pytest.mark.parametrize("arithmetic", [FUSED_FLOAT32, FUSED_BFLOAT16], ids=str)
 def test_fused_training_resumed_is_the_same_training(

@@ -333,6 +333,7 @@ TABLES = ("trials.csv", "epochs.csv", "finalists.csv", "quality.csv", "predictor
 CELLS = ["", "x", "nan", "inf", "-1", "1e400", "9" * 30, "2.5", "True", "\x1b[2J", '"', "<b>"]
 
 
+@pytest.mark.slow
 @fuzzed
 @given(data=st.data())
 def test_tables(data: st.DataObject, tmp_path: Path) -> None:

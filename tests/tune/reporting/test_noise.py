@@ -104,6 +104,7 @@ def _is_said_to_lead(scores: np.ndarray) -> bool:
     return ": more than noise." in said
 
 
+@pytest.mark.slow
 def test_equal_configurations_that_scatter_unlike_are_seldom_told_apart() -> None:
     """By the pooled deviation alone 13.5 % of searches were."""
     deviations = np.array([0.0022, 0.0066, 0.0203, 0.0107, 0.0029, 0.0055])[:, None]

@@ -242,6 +242,7 @@ int main() {{
 """
 
 
+@pytest.mark.slow
 def test_no_byte_outside_its_arrays_is_read_or_written(fused: Arithmetic, tmp_path: Path) -> None:
     compiler = shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
