@@ -112,6 +112,7 @@ def _said_bool(text: str) -> bool:
 def _train(options: argparse.Namespace) -> int:
     import torch
 
+    from model.network.precision import resolve_arithmetic
     from model.system.devices import MAX_THREADS, memory_for, named_device, use_threads
     from model.system.limits import num_cpus
     from model.training.checkpoint import check_new, check_writable, load_checkpoint
@@ -138,14 +139,17 @@ def _train(options: argparse.Namespace) -> int:
     if options.resume:
         folder = resolved(folder)  # a link would be replaced, and not a second time
         check_writable(folder)
-    config = _config(options, meta)
-    if not options.resume:
-        config = _for_this_machine(config, options, device)
+    config, arithmetic = _config(options, meta), None
+    ours = _for_this_machine(config, options, device)
+    if options.resume:
+        arithmetic = resolve_arithmetic(ours, device)
+    else:
+        config = ours
     if options.init and meta:
         check_shape(config, meta, source)
     streams, location = _streams(options, config, meta)
     with memory_for("hidden_size, embedding_dim, num_layers and batch_size"):
-        trainer = Trainer(config, streams, device=device, location=location)
+        trainer = Trainer(config, streams, device=device, arithmetic=arithmetic, location=location)
         if options.resume:
             trainer.restore(source)
         elif network and meta:
@@ -180,7 +184,7 @@ def _for_this_machine(
     changed = {name: theirs for name, theirs in pairs if getattr(ours, name) != theirs}
     if changed:
         names, theirs = " and ".join(changed), " and ".join(changed.values())
-        file = options.config or options.init
+        file = options.config or options.init or options.checkpoint
         print(printable(f"{names}: auto, because {file} has another machine's, {theirs}"))
     return ours
 

@@ -44,12 +44,18 @@ def given_space(files: Sequence[str], fixes: Sequence[str] = ()) -> SearchSpace:
         name = path.stem
         if stems.count(name) > 1:  # such as best
             name = f"{path.resolve().parent.name}/{name}"
-        config = dataclasses.replace(config, **shared)
+        try:
+            config = dataclasses.replace(config, **shared)
+        except ConfigError as error:
+            told = ", ".join(f"{field}={shared[field]}" for field in _OF_THE_TEXT)
+            raise ConfigError(f"{path}: {error}; for all are {told}, unless --fix sets") from error
         if config in of_config:
             raise ConfigError(
                 f"--configs must name different configurations, but {name} is {of_config[config]} "
                 f"again: {', '.join(shared)} are the same for all"
             )
+        if name in of_config.values():
+            raise ConfigError(f"--configs must name files of different names, got {name} twice")
         of_config[config] = name
     varied = [name for name in FIELD_NAMES if len({getattr(each, name) for each in of_config}) > 1]
     return SearchSpace(

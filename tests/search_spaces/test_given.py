@@ -45,6 +45,22 @@ def test_files_of_one_name_are_named_by_their_folders() -> None:
     assert list(configs(given_space(files))) == ["one/best", "two/best", "mine"]
 
 
+def test_files_of_one_name_in_folders_of_one_name_are_refused() -> None:
+    files = [write("a/run/best.json", hidden_size=8), write("b/run/best.json", hidden_size=9)]
+    with pytest.raises(ConfigError, match="files of different names, got run/best twice"):
+        given_space(files)
+
+
+def test_value_that_another_file_makes_wrong_is_told_with_its_file() -> None:
+    files = [
+        write("a.json", reports_per_epoch=5),
+        write("b.json", epochs=1.5, reports_per_epoch=2),
+    ]
+    rule = r"b\.json: epochs must be a whole number of reports, .*reports_per_epoch=5.* --fix"
+    with pytest.raises(ConfigError, match=rule):
+        given_space(files)
+
+
 def test_what_is_not_compared_is_the_same_for_all() -> None:
     """A best.json has the seed and the arithmetic of its trial, and what its long text needed."""
     best = TrialConfig(

@@ -261,6 +261,8 @@ def _check_space(
 
 def _way(options: StudyOptions) -> str:
     """Return how to search something else with what a run has found."""
+    if options.configs:
+        return "start a new search, with another --name"
     return f"start a new search with --start-from {options.resume}"
 
 

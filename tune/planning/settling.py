@@ -33,8 +33,8 @@ def why_settled(
         seconds: How long it has run, pauses included.
         seconds_left: What its time budget leaves it; None without one.
     """
-    if not study.settings.stop_when_settled:
-        return ""
+    if not study.settings.stop_when_settled or not study.space.distributions:
+        return ""  # without axes, the trials are what was to be compared
     ended = num_done(search.records.values())
     if ended >= study.num_trials:  # the rest was added by hand or is promoted
         return ""

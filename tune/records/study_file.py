@@ -306,5 +306,7 @@ class StudyFile:
         version = checked(values.get("format_version"), int, "format_version")
         if version > FORMAT_VERSION:
             raise ValueError(f"a run's format must be at most {FORMAT_VERSION}, got {version}")
+        if values.get("unconfirmed") == "a space without axes has no finalists":
+            values = values | {"finalists": 0}  # earlier runs say 3 and had none
         study: StudyFile = record(values | {"settings": values}, cls, "study.json")
         return study

@@ -152,6 +152,8 @@ def test_file_of_a_machine_with_bfloat16_trains_here_but_a_flag_is_refused(
         assert f"\nkernel: auto, because {file} has another machine's, fused\n" in f"\n{told}"
         assert train.main([*command[:4], "--precision", "bfloat16"]) == 2
         assert "precision must be auto or float32 on this CPU" in capsys.readouterr().err
+    assert train.main(["--corpus", "book.txt", "--checkpoint", "theirs", "--resume"]) == 0
+    assert "auto, because theirs has another machine's, bfloat16" in capsys.readouterr().out
     kept = read_meta(Path("ours"))
     assert (kept.config.precision, kept.config.kernel) == ("auto", "auto")
     assert train.main(["--checkpoint", "ours", "--resume"]) == 0

@@ -16,8 +16,12 @@ from tune.records.study_file import StudySettings
 from tune.records.trial import Status
 
 
-def study(*, stops: bool = True, num_trials: int = 100) -> Any:
-    return SimpleNamespace(settings=StudySettings(stop_when_settled=stops), num_trials=num_trials)
+def study(*, stops: bool = True, num_trials: int = 100, has_axes: bool = True) -> Any:
+    return SimpleNamespace(
+        settings=StudySettings(stop_when_settled=stops),
+        num_trials=num_trials,
+        space=SimpleNamespace(distributions={"dropout": None} if has_axes else {}),
+    )
 
 
 def course(slope: float, seconds: int = 400) -> list[tuple[float, float]]:
@@ -57,6 +61,7 @@ def test_search_ends_where_its_rest_is_noise() -> None:
     # Not before a quarter of it, and only where it is asked for.
     assert why_settled(study(num_trials=round(39 / LEAST_SHARE) * 2), flat, 40.0, None) == ""
     assert why_settled(study(stops=False), flat, 40.0, None) == ""
+    assert why_settled(study(has_axes=False), flat, 40.0, None) == ""  # all are to be compared
 
 
 def test_search_whose_trials_have_all_ended_is_not_settled() -> None:

@@ -28,6 +28,13 @@ FULL = dataclasses.replace(
 )
 
 
+def test_run_without_axes_from_before_such_had_finalists_gets_none() -> None:
+    values = STUDY.to_json() | {"finalists": 3}
+    assert StudyFile.from_dict(values).settings.finalists == 3
+    values["unconfirmed"] = "a space without axes has no finalists"
+    assert StudyFile.from_dict(values).settings.finalists == 0
+
+
 OBJECTIVE = STUDY.to_json()["objective"]
 
 
