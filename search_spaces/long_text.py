@@ -50,16 +50,16 @@ def for_text(
     """
     if num_chars <= LONG_TEXT_CHARS:
         return space
-    reports = space.base.reports_per_epoch
-    if reports == 1:  # otherwise they are the user's own
+    reports, min_char_count = space.base.reports_per_epoch, space.base.min_char_count
+    if reports == 1 and "reports_per_epoch" not in kept:  # otherwise they are the user's own
         least = _least_chars(space)
         report_chars = max(REPORT_CHARS_ON_GPU if on_gpu else REPORT_CHARS, least)
         # At least two: a text's passages must not depend on the device (see prepare.py).
         reports = max(_round(num_chars // report_chars), min(2, num_chars // least))
+    if min_char_count == 0 and "min_char_count" not in kept:
+        min_char_count = MIN_CHAR_COUNT
     base = dataclasses.replace(
-        space.base,
-        reports_per_epoch=reports,
-        min_char_count=space.base.min_char_count or MIN_CHAR_COUNT,
+        space.base, reports_per_epoch=reports, min_char_count=min_char_count
     )
     space = dataclasses.replace(space, base=base)
     if space.most_chars is None or num_chars <= space.most_chars:

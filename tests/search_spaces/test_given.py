@@ -92,6 +92,14 @@ def test_any_field_can_be_fixed_in_all() -> None:
     assert found == {"a": fixed, "b": dataclasses.replace(fixed, hidden_size=8)}
 
 
+def test_what_is_fixed_is_so_on_a_long_text_too() -> None:
+    """1 report an epoch and a least count of 0 stand for "as the text needs" elsewhere."""
+    fixes = ["reports_per_epoch=1", "min_char_count=0"]
+    space = given_space([write("a.json"), write("b.json", epochs=3)], fixes)
+    long = for_text(space, 10**7, on_gpu=False, kept={rule.partition("=")[0] for rule in fixes})
+    assert (long.base.reports_per_epoch, long.base.min_char_count) == (1, 0)
+
+
 @pytest.mark.parametrize(
     ("files", "fixes", "rule"),
     [
