@@ -98,7 +98,7 @@ print(json.dumps([peak - base, training_bytes(config, TextSizes.of(corpus))]))
 )
 def test_estimate_is_what_a_process_took(shape: dict[str, Any]) -> None:
     """Never much less, or trials are killed; not twice as much, or a core stays idle."""
-    values = json.dumps({**shape, "precision": "float32"})
+    values = json.dumps({**shape, "precision": "float32", "kernel": "torch"})
     done = subprocess.run(
         [sys.executable, "-c", TRAIN, values, own_cell.write()],
         cwd=ROOT,
